@@ -1,0 +1,47 @@
+"""Time and ids, injected everywhere so that tests own them.
+
+Times are integers: microseconds since 1970-01-01 UTC (`*_at`). Lengths are seconds (`*_s`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    def now_at(self) -> int:
+        """Wall clock, microseconds since the epoch."""
+        ...
+
+    def monotonic_s(self) -> float: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Ids(Protocol):
+    def new(self) -> str:
+        """A fresh random id: URL-safe, never a sequence."""
+        ...
+
+
+class SystemClock:
+    def now_at(self) -> int:
+        return time.time_ns() // 1_000
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class RandomIds:
+    """UUIDv7: 48 bits of time so that a journal appends, 74 random bits so that nobody guesses."""
+
+    def new(self) -> str:
+        text = f"{(time.time_ns() // 1_000_000) & 0xFFFFFFFFFFFF:012x}{os.urandom(10).hex()}"
+        variant = "89ab"[int(text[16], 16) & 3]
+        return f"{text[:8]}-{text[8:12]}-7{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"

@@ -1,0 +1,99 @@
+"""How activities reach the services behind them.
+
+A `Request` is what is stored before the first byte is sent and sent unchanged on every attempt.
+Its path is relative to the root of its service (`/v2/main/transactions` on the ledger), so the same
+row works against one stack URL, one URL per service, and the in-process sandbox.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from headrace.workflows.commands import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    service: Service
+    method: str
+    path: str
+    """Percent-encoded, with its query string if there is one."""
+    body: bytes | None = None
+    """Canonical JSON, or None."""
+    key: str = ""
+    """Sent as `Idempotency-Key` to ledger and wallets when not empty; never to payments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    """Names in lower case."""
+
+
+class NoReply(Exception):
+    """The request may or may not have been carried out: no connection, a time-out, a broken answer."""
+
+
+class Downstream(Protocol):
+    async def send(self, request: Request) -> Reply:
+        """One attempt. Never retries, never follows a redirect. Raises NoReply."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+# What one attempt proved.
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Carried out, or proven a duplicate. `output` is the history output under the activity's name, or None."""
+
+    output: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The service said no, and documents that answer as a refusal (decision M4)."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Anything else: it may have happened."""
+
+    message: str
+    retry_after_s: float | None = None
+
+
+Outcome = Done | Refused | Unknown
+
+
+# What a look-up found.
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Our effect stands in the service's books with our values."""
+
+    output: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundOther:
+    """Something stands under our reference, with other values."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The service was asked and has no such thing."""
+
+
+LookUp = Found | FoundOther | Absent | Unknown

@@ -1,0 +1,73 @@
+"""The error tree. HTTP statuses are chosen in `api/errors.py` only.
+
+    HeadraceError
+    |- InvalidValue        a field holds what it must not; names the field and the reason
+    |  `- InvalidDefinition  several of them, found in one workflow definition
+    |- NotFound            no such workflow, instance, stage, trigger
+    |- AlreadyEnded        the instance has ended: no event, no abort
+    |- RepeatedKey         this caller's Idempotency-Key is already stored
+    |- Unavailable         the journal cannot commit now; nothing was accepted
+    `- StageError          ends a stage with this text
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class HeadraceError(Exception):
+    """Base of every error that is ours."""
+
+
+class InvalidValue(HeadraceError):
+    """A field holds what it must not."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}" if field else reason)
+        self.field = field
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a definition. `path` is like `stages[0].send.amount.asset`."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class InvalidDefinition(InvalidValue):
+    """A workflow definition with one or more problems."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("", "; ".join(str(problem) for problem in problems))
+
+
+class NotFound(HeadraceError):
+    """There is no such thing."""
+
+    def __init__(self, what: str, identity: str) -> None:
+        super().__init__(f"{what} {identity!r} does not exist")
+
+
+class AlreadyEnded(HeadraceError):
+    """The instance has ended."""
+
+    def __init__(self, instance_id: str) -> None:
+        super().__init__(f"instance {instance_id!r} has already ended")
+
+
+class RepeatedKey(HeadraceError):
+    """The caller's Idempotency-Key was stored by an earlier write."""
+
+
+class Unavailable(HeadraceError):
+    """The journal cannot commit at the moment. Nothing was accepted."""
+
+
+class StageError(HeadraceError):
+    """Ends the stage, and with it the instance, with this text."""

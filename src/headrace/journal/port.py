@@ -1,0 +1,84 @@
+"""The journal: the durable record of workflows, instances, stages, activities, events and callers' keys.
+
+It belongs to the store, not to the engine: every read API is answered from it, whichever engine runs.
+Writes go in *units*. A unit is what must happen together for one instance (or one request); the units
+of a moment share one durable commit, each within its own savepoint, so a bad one fails alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from headrace.journal.records import ActivityRow, Instance, Remembered, Stage, Workflow
+
+
+@dataclass(frozen=True, slots=True)
+class CallerKey:
+    """A caller's Idempotency-Key with the hash of method, path and body it came with (decision W3)."""
+
+    key: str
+    fingerprint: bytes
+
+
+class Unit:
+    """Writes that are committed together. Build one, hand it to `Journal.commit`, and it is durable or never was.
+
+    Each entry is (name of a statement, its parameters). `expects_row` marks those that must return a
+    row, else the unit fails with the given error and leaves nothing behind.
+    """
+
+    __slots__ = ("entries",)
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, tuple[Any, ...], Exception | None]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.entries)
+
+    def add(self, statement: str, *parameters: Any, expects_row: Exception | None = None) -> None:
+        self.entries.append((statement, parameters, expects_row))
+
+
+class Journal(Protocol):
+    # writes
+
+    async def commit(self, unit: Unit) -> list[tuple[Any, ...] | None]:
+        """Durable on return. Gives the row of each entry that returns one, else None.
+
+        Raises the unit's own error, RepeatedKey, or Unavailable (then nothing was written and never will be).
+        """
+        ...
+
+    # reads
+
+    async def workflow(self, workflow_id: str) -> Workflow | None:
+        """Also a deleted one (`deleted_at` set)."""
+        ...
+
+    def workflows(self) -> AsyncIterator[list[Workflow]]:
+        """All that are not deleted, newest first, in pages."""
+        ...
+
+    async def instance(self, instance_id: str) -> Instance | None:
+        """With its started stages."""
+        ...
+
+    def instances(self, workflow_id: str | None = None, running: bool = False) -> AsyncIterator[list[Instance]]:
+        """Newest first, in pages, with their stages. `running`: only those that have not ended."""
+        ...
+
+    async def stages(self, instance_id: str) -> list[Stage]: ...
+
+    async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]: ...
+
+    async def remembered(self, key: str) -> Remembered | None: ...
+
+    # life
+
+    async def is_healthy(self) -> bool:
+        """Whether a commit would succeed now."""
+        ...
+
+    async def close(self) -> None: ...

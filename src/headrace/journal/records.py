@@ -1,0 +1,86 @@
+"""The rows of the journal, as its readers see them. Times are microseconds since the epoch; JSON columns are text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+Json = dict[str, Any]
+
+
+class Workflow(msgspec.Struct, frozen=True):
+    """A stored, immutable definition. `config` is the JSON text of `{"name"?, "stages": [...]}` as it was given."""
+
+    id: str
+    name: str | None
+    config: str
+    created_at: int
+    updated_at: int
+    deleted_at: int | None = None
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """A started stage of an instance. `input` is JSON text: its body, expanded and unwrapped."""
+
+    instance_id: str
+    number: int
+    keyword: str
+    input: str
+    started_at: int
+    terminated_at: int | None = None
+    error: str | None = None
+
+
+class Instance(msgspec.Struct, frozen=True):
+    """One run of a workflow, with its own copy of the config (decision T1). `stages` are those started, in order."""
+
+    id: str
+    workflow_id: str
+    config: str
+    variables: str
+    created_at: int
+    updated_at: int
+    terminated_at: int | None = None
+    error: str | None = None
+    started_by_trigger: bool = False
+    stages: tuple[Stage, ...] = ()
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.terminated_at is not None
+
+
+class ActivityRow(msgspec.Struct, frozen=True):
+    """One activity of a stage. `position` counts all of them from 0; an effect also has a `key`.
+
+    `request_*` is what is sent, byte for byte. `attempt` counts the attempts begun.
+    """
+
+    instance_id: str
+    stage: int
+    position: int
+    name: str
+    input: str
+    started_at: int
+    attempt: int = 1
+    key: str = ""
+    request_method: str = ""
+    request_path: str = ""
+    request_body: bytes | None = None
+    output: str | None = None
+    error: str | None = None
+    last_failure: str | None = None
+    next_execution_at: int | None = None
+    needs_attention: bool = False
+    terminated_at: int | None = None
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """What was answered to a caller's Idempotency-Key."""
+
+    key: str
+    fingerprint: bytes
+    status: int
+    body: bytes
+    created_at: int

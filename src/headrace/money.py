@@ -1,0 +1,98 @@
+"""Money as exact integers, and the only spellings of accounts, assets and ledgers that may leave this process.
+
+Every check is a full match on ASCII: what a ledger would refuse, or answer with a permanent 500,
+is refused here first (a real ledger checks no address on its metadata routes, so this is the only guard).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from headrace.errors import InvalidValue
+
+MAX_DIGITS = 1_000
+MAX_ADDRESS_BYTES = 256
+MAX_KEY_BYTES = 255
+WORLD = "world"
+
+_ADDRESS = re.compile(r"[a-zA-Z0-9_-]+(:[a-zA-Z0-9_-]+)*", re.ASCII)
+_ASSET = re.compile(r"[A-Z][A-Z0-9]{0,16}(/[0-9]{1,6})?", re.ASCII)
+_LEDGER = re.compile(r"[0-9a-zA-Z_-]{1,63}", re.ASCII)
+_AMOUNT = re.compile(r"0|[1-9][0-9]*", re.ASCII)
+
+Posting = dict[str, Any]
+"""`{"source": address, "destination": address, "amount": int, "asset": asset}`"""
+
+
+def posting(source: str, destination: str, amount: int, asset: str) -> Posting:
+    return {"source": source, "destination": destination, "amount": amount, "asset": asset}
+
+
+def amount_of(value: object, field: str) -> int:
+    """An amount in the asset's smallest unit, from a JSON integer or its decimal text.
+
+    Raises InvalidValue for floats, booleans, signs, exponents, leading zeros and more than 1,000 digits.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            raise InvalidValue(field, "an amount cannot be negative")
+        if value >= 10**MAX_DIGITS:
+            raise InvalidValue(field, f"an amount has at most {MAX_DIGITS} digits")
+        return value
+    if isinstance(value, str):
+        if len(value) > MAX_DIGITS:
+            raise InvalidValue(field, f"an amount has at most {MAX_DIGITS} digits")
+        if _AMOUNT.fullmatch(value):
+            return int(value)
+        raise InvalidValue(field, f"{_shown(value)} is not an amount: digits only, without sign, point or leading zero")
+    raise InvalidValue(field, f"an amount is an integer, not {type(value).__name__}")
+
+
+def account_address(value: object, field: str) -> str:
+    text = _text(value, field)
+    if len(text) > MAX_ADDRESS_BYTES or not _ADDRESS.fullmatch(text):
+        raise InvalidValue(
+            field,
+            f"{_shown(text)} is not an account address: segments of a-z, A-Z, 0-9, _ and -, joined by ':', "
+            f"at most {MAX_ADDRESS_BYTES} bytes",
+        )
+    return text
+
+
+def asset_name(value: object, field: str) -> str:
+    text = _text(value, field)
+    if not _ASSET.fullmatch(text):
+        raise InvalidValue(field, f"{_shown(text)} is not an asset such as USD/2 or JPY")
+    return text
+
+
+def ledger_name(value: object, field: str) -> str:
+    text = _text(value, field)
+    if text == "_" or not _LEDGER.fullmatch(text):
+        raise InvalidValue(field, f"{_shown(text)} is not a ledger name: 1 to 63 of a-z, A-Z, 0-9, _ and -")
+    return text
+
+
+def opaque_id(value: object, field: str, *, max_bytes: int = 1_024) -> str:
+    """An id another service gave out. It is percent-encoded in paths; control characters are refused."""
+    text = _text(value, field)
+    if not text:
+        raise InvalidValue(field, "must not be empty")
+    if len(text.encode()) > max_bytes:
+        raise InvalidValue(field, f"has at most {max_bytes} bytes")
+    if any(character < " " or character == "\x7f" for character in text):
+        raise InvalidValue(field, f"{_shown(text)} holds a control character")
+    if text in (".", ".."):
+        raise InvalidValue(field, f"{_shown(text)} is not an id")
+    return text
+
+
+def _text(value: object, field: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidValue(field, f"must be text, not {type(value).__name__}")
+    return value
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= 80 else value[:77] + "...")
