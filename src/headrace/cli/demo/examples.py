@@ -1,0 +1,158 @@
+"""Reads `examples/NN-name/`: a definition and the data to play it (described in `examples/README.md`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import msgspec
+
+Json = dict[str, Any]
+
+
+class CreateLedger(msgspec.Struct, frozen=True, tag_field="do", tag="create_ledger"):
+    """The ledger may exist already."""
+
+    ledger: str
+
+
+class FundAccount(msgspec.Struct, frozen=True, tag_field="do", tag="fund_account"):
+    """From `world`."""
+
+    ledger: str
+    account: str
+    amount: int
+    asset: str
+
+
+class DescribeAccount(msgspec.Struct, frozen=True, tag_field="do", tag="describe_account"):
+    ledger: str
+    account: str
+    metadata: dict[str, str]
+
+
+class CreateWallet(msgspec.Struct, frozen=True, tag_field="do", tag="create_wallet"):
+    """`ledger` is the sandbox's own addition: a wallet that lives on this ledger."""
+
+    name: str
+    save_as: str
+    ledger: str | None = None
+    metadata: dict[str, str] = {}
+
+
+class CreditWallet(msgspec.Struct, frozen=True, tag_field="do", tag="credit_wallet"):
+    """From `world`."""
+
+    wallet: str
+    amount: int
+    asset: str
+
+
+class PayIn(msgspec.Struct, frozen=True, tag_field="do", tag="pay_in"):
+    """A payment that has arrived: `PAY-IN`, `SUCCEEDED`."""
+
+    reference: str
+    amount: int
+    asset: str
+    save_as: str
+
+
+SeedStep = CreateLedger | FundAccount | DescribeAccount | CreateWallet | CreditWallet | PayIn
+
+
+class AccountBalance(msgspec.Struct, frozen=True):
+    ledger: str
+    account: str
+    asset: str
+    balance: int
+
+
+class WalletBalance(msgspec.Struct, frozen=True):
+    """Of the wallet's balance `main`."""
+
+    wallet: str
+    asset: str
+    balance: int
+
+
+class AccountMetadata(msgspec.Struct, frozen=True):
+    ledger: str
+    account: str
+    metadata: dict[str, str]
+
+
+class Initiation(msgspec.Struct, frozen=True):
+    """A transfer initiation; `destination` is its own in each run, so that it finds it."""
+
+    destination: str
+    type: str
+    amount: int
+    asset: str
+    status: str
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """What holds when the instance has ended. `stages` are the activities of each stage, in order."""
+
+    stages: tuple[tuple[str, ...], ...]
+    accounts: tuple[AccountBalance, ...] = ()
+    wallets: tuple[WalletBalance, ...] = ()
+    metadata: tuple[AccountMetadata, ...] = ()
+    initiations: tuple[Initiation, ...] = ()
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """`run.json` as it stands, with its `${names}`."""
+
+    seed: tuple[Json, ...]
+    variables: dict[str, str]
+    expect: Json
+    events: tuple[str, ...] = ()
+
+
+class Example(msgspec.Struct, frozen=True):
+    name: str
+    folder: Path
+    plan: Plan
+
+    @property
+    def definition_file(self) -> Path:
+        return self.folder / "workflow.yaml"
+
+    def seed_step(self, index: int, names: dict[str, str]) -> SeedStep:
+        return msgspec.convert(filled(self.plan.seed[index], names), SeedStep)  # pyright: ignore[reportArgumentType]
+
+    def variables(self, names: dict[str, str]) -> dict[str, str]:
+        return filled(self.plan.variables, names)
+
+    def expected(self, names: dict[str, str]) -> Expected:
+        return msgspec.convert(filled(self.plan.expect, names), Expected)
+
+
+def filled(value: Any, names: dict[str, str]) -> Any:
+    """`value` with every `${name}` in its texts replaced. Raises KeyError for an unknown name."""
+    if isinstance(value, str):
+        return Template(value).substitute(names)
+    if isinstance(value, dict):
+        return {key: filled(member, names) for key, member in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list | tuple):
+        return [filled(item, names) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+def load_example(folder: Path) -> Example:
+    plan = msgspec.json.decode((folder / "run.json").read_bytes(), type=Plan)
+    return Example(name=folder.name, folder=folder, plan=plan)
+
+
+def load_examples(folder: Path) -> list[Example]:
+    return [load_example(file.parent) for file in sorted(folder.glob("*/run.json"))]
+
+
+def examples_folder() -> Path | None:
+    """`examples/` of the checkout this package runs from, or of the working directory."""
+    for parent in (Path(__file__).resolve().parents[4], Path.cwd()):
+        if any((parent / "examples").glob("*/run.json")):
+            return parent / "examples"
+    return None
