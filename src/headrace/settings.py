@@ -1,0 +1,153 @@
+"""What an operator may choose, read once from the environment. A bad value names its variable and what it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from headrace.errors import InvalidValue
+
+PREFIX = "HEADRACE_"
+
+Reader = Callable[[str], Any]
+"""Makes a setting's value from its text; raises ValueError with what the text should be."""
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("a URL such as http://127.0.0.1:3068")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("a URL without credentials, query or fragment")
+    return text.rstrip("/")
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def _whole(minimum: int, maximum: int) -> Reader:
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) <= 12) or not minimum <= int(text) <= maximum:
+            raise ValueError(f"a whole number from {minimum} to {maximum}")
+        return int(text)
+
+    return read
+
+
+def _seconds(minimum: float, maximum: float) -> Reader:
+    def read(text: str) -> float:
+        wanted = ValueError(f"seconds from {minimum:g} to {maximum:g}")
+        try:
+            value = float(text)
+        except ValueError:
+            raise wanted from None
+        if not minimum <= value <= maximum:
+            raise wanted
+        return value
+
+    return read
+
+
+def _flag(text: str) -> bool:
+    words = {"true": True, "1": True, "false": False, "0": False}
+    if text.lower() not in words:
+        raise ValueError("true or false")
+    return words[text.lower()]
+
+
+def _one_of(*words: str) -> Reader:
+    def read(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(f"one of {', '.join(words)}")
+        return text.lower()
+
+    return read
+
+
+def _from(reader: Reader, about: str) -> dict[str, Any]:
+    return {"reader": reader, "about": about}
+
+
+_optional_url = _from(_url, "Root of this service, instead of the one at the stack's URL.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Each field is read from `HEADRACE_` and its name in capitals. Lengths are seconds, sizes bytes."""
+
+    host: str = field(default="127.0.0.1", metadata=_from(_text, "Address the server listens at."))
+    port: int = field(default=8484, metadata=_from(_whole(0, 65_535), "Port it listens at; 0: a free one."))
+    data: Path = field(default=Path(".headrace"), metadata=_from(_path, "Folder of the journal."))
+
+    stack_url: str | None = field(default=None, metadata=_from(_url, "Root of the stack: /api/ledger and so on."))
+    ledger_url: str | None = field(default=None, metadata=_optional_url)
+    wallets_url: str | None = field(default=None, metadata=_optional_url)
+    payments_url: str | None = field(default=None, metadata=_optional_url)
+    stack_client_id: str | None = field(default=None, metadata=_from(_text, "OAuth2 client of our calls downstream."))
+    stack_client_secret: str | None = field(default=None, repr=False, metadata=_from(_text, "That client's secret."))
+    stack_token_url: str | None = field(default=None, metadata=_from(_url, "Where that client gets its tokens."))
+
+    settle_s: float = field(
+        default=30.0, metadata=_from(_seconds(0, 3_600), "Time a refusal after an unknown attempt must stand (M2b).")
+    )
+    timeout_s: float = field(default=30.0, metadata=_from(_seconds(0.1, 600), "Time-out of one attempt downstream."))
+    concurrency: int = field(default=64, metadata=_from(_whole(1, 10_000), "Attempts at once, for each service."))
+    retry_base_s: float = field(default=1.0, metadata=_from(_seconds(0.001, 3_600), "Longest pause after attempt 1."))
+    retry_cap_s: float = field(default=100.0, metadata=_from(_seconds(0.001, 86_400), "Longest pause ever."))
+
+    wait_s: float = field(default=50.0, metadata=_from(_seconds(0, 600), "Longest that `wait=true` waits."))
+    max_body_bytes: int = field(default=1 << 20, metadata=_from(_whole(1_024, 1 << 26), "Longest JSON body."))
+    max_yaml_bytes: int = field(default=256 << 10, metadata=_from(_whole(1_024, 1 << 24), "Longest YAML body."))
+    remember_days: int = field(default=7, metadata=_from(_whole(7, 3_650), "Days a caller's Idempotency-Key is kept."))
+
+    batch_units: int = field(default=512, metadata=_from(_whole(1, 10_000), "Units in one commit at most."))
+    queue_units: int = field(default=20_000, metadata=_from(_whole(1, 1_000_000), "Units waiting at most."))
+    commit_timeout_s: float = field(default=4.0, metadata=_from(_seconds(0.1, 60), "Longest wait for the database."))
+    stop_s: float = field(default=10.0, metadata=_from(_seconds(0, 600), "Time attempts under way get at a stop."))
+
+    allow_world_from_trigger: bool = field(
+        default=False, metadata=_from(_flag, "Let a variable of a triggered run name `world` as a source (M9).")
+    )
+    allow_world_from_caller: bool = field(
+        default=True, metadata=_from(_flag, "Let a variable of a caller's run name `world` as a source (M9).")
+    )
+    log_format: str = field(default="console", metadata=_from(_one_of("console", "json"), "Shape of log lines."))
+    log_level: str = field(
+        default="info", metadata=_from(_one_of("debug", "info", "warning", "error"), "Least level of log lines.")
+    )
+
+    def __post_init__(self) -> None:
+        if self.retry_cap_s < self.retry_base_s:
+            raise InvalidValue(PREFIX + "RETRY_CAP_S", "must not be shorter than HEADRACE_RETRY_BASE_S")
+        if (self.stack_client_id is None) != (self.stack_client_secret is None):
+            missing = "CLIENT_SECRET" if self.stack_client_secret is None else "CLIENT_ID"
+            raise InvalidValue(f"{PREFIX}STACK_{missing}", "client id and secret are set together or not at all")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], **chosen: Any) -> Settings:
+        """The settings of this environment; `chosen` (a command's options) wins. Raises InvalidValue.
+
+        An empty variable counts as not set.
+        """
+        values: dict[str, Any] = {}
+        for setting in fields(cls):
+            variable = PREFIX + setting.name.upper()
+            if setting.name not in chosen and environ.get(variable):
+                values[setting.name] = _read(variable, environ[variable], setting.metadata["reader"])
+        return cls(**values, **chosen)
+
+
+def _read(variable: str, text: str, reader: Reader) -> Any:
+    try:
+        return reader(text)
+    except ValueError as wanted:
+        shown = "what it holds" if "SECRET" in variable else repr(text)
+        raise InvalidValue(variable, f"{shown} is not {wanted}") from None

@@ -1,0 +1,206 @@
+"""What an operator sees of a running server: metrics and log lines. Neither ever holds a token, a secret or an amount.
+
+Every method is called on the hot path, so label children are bound once and nothing is formatted here.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+
+from headrace.clock import Clock
+
+SERVICES = ("ledger", "wallets", "payments")
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+_REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+_BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+_SECRET_WORDS = ("token", "secret", "password", "authorization", "amount", "cookie")
+
+
+class Telemetry:
+    """The metrics of one server, in a registry of its own."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.registry = CollectorRegistry(auto_describe=True)
+        self._unknown: dict[str, int] = {}
+        self._instruments_of_runs()
+        self._instruments_of_the_house()
+        self.registry.register(_UnknownEffects(self._unknown, clock))
+
+    def _instruments_of_runs(self) -> None:
+        registry = self.registry
+        self._running = Gauge("headrace_instances_running", "Instances that have not ended.", registry=registry)
+        self._started = Counter("headrace_instances_started", "Instances accepted.", registry=registry)
+        ended = Counter("headrace_instances_ended", "Instances ended, by outcome.", ["outcome"], registry=registry)
+        effects = Counter("headrace_effects", "Effects closed.", ["service", "outcome"], registry=registry)
+        attempts = Counter("headrace_attempts", "Attempts begun.", ["service"], registry=registry)
+        self._attention = Gauge(
+            "headrace_activities_needing_attention", "Activities only a person can decide.", registry=registry
+        )
+        self._ended = _Children(ended)
+        self._effects = _Children(effects)
+        self._attempts = _Children(attempts)
+        for outcome in ("succeeded", "failed", "aborted"):
+            self._ended.of(outcome)
+        for service in SERVICES:
+            self._attempts.of(service)
+
+    def _instruments_of_the_house(self) -> None:
+        registry = self.registry
+        self._lag = Histogram(
+            "headrace_timer_lag_seconds", "How late delays ended.", buckets=_LAG_BUCKETS, registry=registry
+        )
+        self._commit_s = Histogram(
+            "headrace_commit_seconds", "Time of a durable commit.", buckets=_COMMIT_BUCKETS, registry=registry
+        )
+        self._commit_units = Histogram(
+            "headrace_commit_units", "Units sharing one commit.", buckets=_BATCH_BUCKETS, registry=registry
+        )
+        requests = Counter(
+            "headrace_http_requests", "Requests answered.", ["method", "route", "status"], registry=registry
+        )
+        latency = Histogram(
+            "headrace_http_request_seconds",
+            "Time to answer a request.",
+            ["method", "route"],
+            buckets=_REQUEST_BUCKETS,
+            registry=registry,
+        )
+        self._requests = _Children(requests)
+        self._latency = _Children(latency)
+
+    # instances
+
+    def instance_started(self) -> None:
+        self._started.inc()
+        self._running.inc()
+
+    def instance_ended(self, outcome: str) -> None:
+        """`outcome`: succeeded, failed or aborted."""
+        self._running.dec()
+        self._ended.of(outcome).inc()
+
+    def instances_recovered(self, running: int) -> None:
+        """How many the journal holds that have not ended, at the start of the process."""
+        self._running.set(running)
+
+    # effects
+
+    def effect_done(self, service: str, outcome: str) -> None:
+        """An effect is closed. `outcome`: done, refused or canceled."""
+        self._effects.of(service, outcome).inc()
+
+    def attempt(self, service: str) -> None:
+        self._attempts.of(service).inc()
+
+    def effect_unknown(self, key: str, since_at: int) -> None:
+        """An attempt of this effect ended without proof; the first such moment counts."""
+        self._unknown.setdefault(key, since_at)
+
+    def effect_settled(self, key: str) -> None:
+        self._unknown.pop(key, None)
+
+    def needs_attention(self, change: int) -> None:
+        self._attention.inc(change)
+
+    # the house
+
+    def timer_lag(self, seconds: float) -> None:
+        self._lag.observe(max(0.0, seconds))
+
+    def commit(self, seconds: float, units: int) -> None:
+        self._commit_s.observe(seconds)
+        self._commit_units.observe(units)
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """`route` is the template, never the path as it came: the number of series stays bounded."""
+        self._requests.of(method, route, str(status)).inc()
+        self._latency.of(method, route).observe(seconds)
+
+    def render(self) -> bytes:
+        """What `/metrics` answers, in the text format of `CONTENT_TYPE`."""
+        return generate_latest(self.registry)
+
+
+class _Children:
+    """A metric's label children, looked up without its lock."""
+
+    def __init__(self, metric: Any) -> None:
+        self._metric = metric
+        self._known: dict[tuple[str, ...], Any] = {}
+
+    def of(self, *labels: str) -> Any:
+        child = self._known.get(labels)
+        if child is None:
+            child = self._known[labels] = self._metric.labels(*labels)
+        return child
+
+
+class _UnknownEffects:
+    """Counted when somebody looks, so that the age is right at that moment."""
+
+    def __init__(self, unknown: dict[str, int], clock: Clock) -> None:
+        self._unknown = unknown
+        self._clock = clock
+
+    def collect(self) -> Iterator[Metric]:
+        oldest_at = min(self._unknown.values(), default=None)
+        age_s = 0.0 if oldest_at is None else max(0, self._clock.now_at() - oldest_at) / 1_000_000
+        yield GaugeMetricFamily("headrace_effects_unknown", "Effects that may have happened.", len(self._unknown))
+        yield GaugeMetricFamily("headrace_effects_unknown_oldest_age_seconds", "Age of the oldest of them.", age_s)
+
+    def describe(self) -> Iterator[Metric]:
+        return self.collect()
+
+
+# log lines
+
+
+def configure_logging(log_format: str = "console", level: str = "info") -> None:
+    """Log lines of ours and of the libraries alike, to standard error. `log_format`: console or json."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _without_secrets,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(log_format)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+
+
+def _renderers(log_format: str) -> list[Any]:
+    if log_format == "json":
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(sort_keys=True)]
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+
+
+def _without_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name in event:
+        if any(word in name.lower() for word in _SECRET_WORDS):
+            event[name] = "[hidden]"
+    return event
