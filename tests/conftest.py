@@ -1,0 +1,63 @@
+"""What every suite shares: real servers as child processes, and a run under CI that skips nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import Server
+
+IS_CI = os.environ.get("CI") == "true"
+NOT_ALLOWED = "skipped, which CI=true does not allow (install in .ci/run what is missing)"
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start `headrace dev` children: `start_server(faults=[...], settings={...})`; all are stopped at the end."""
+    servers: list[Server] = []
+
+    def start(name: str = "data", **options: object) -> Server:
+        server = Server(tmp_path / name, **options)  # pyright: ignore[reportArgumentType]
+        servers.append(server)
+        return server.start()
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One `headrace dev` without faults for all tests of a module."""
+    with Server(tmp_path_factory.mktemp("server") / "data") as server:
+        yield server
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if IS_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome, report.longrepr = "failed", f"{NOT_ALLOWED}: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if IS_CI and report.skipped:
+        report.outcome, report.longrepr = "failed", f"{NOT_ALLOWED}: {report.longrepr}"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly what this machine could not run, and why: a green line alone would hide it."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if not skipped:
+        return
+    terminalreporter.write_sep("=", "NOT RUN ON THIS MACHINE", yellow=True, bold=True)
+    for report in skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        terminalreporter.write_line(f"{report.nodeid}: {reason}", yellow=True)
