@@ -75,6 +75,19 @@ class Journal(Protocol):
 
     async def remembered(self, key: str) -> Remembered | None: ...
 
+    # what an engine asks
+
+    async def due(self, after_at: int, after_row: int, until_at: int, limit: int) -> list[tuple[int, str, int]]:
+        """(row, instance id, next_at) of what the engine must look at until then, in that order, after a position.
+
+        next_at is 0 where there is something to do at once, else the end of a delay.
+        """
+        ...
+
+    async def next_deadline(self, after_at: int) -> int | None:
+        """The first end of a delay after this moment."""
+        ...
+
     # life
 
     async def is_healthy(self) -> bool:

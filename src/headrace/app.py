@@ -1,0 +1,199 @@
+"""The composition root: builds every room and opens the front door. Imported by the CLI only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import uvicorn
+from starlette.routing import BaseRoute
+
+from headrace.api import create_api
+from headrace.clock import RandomIds, SystemClock
+from headrace.effects.oauth import ClientCredentials
+from headrace.effects.port import Downstream
+from headrace.effects.transport import HttpDownstream, ServiceAddresses
+from headrace.engine.embedded import EmbeddedEngine, EngineLimits
+from headrace.engine.run import Rules
+from headrace.errors import InvalidValue
+from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.writer import WriterLimits
+from headrace.settings import Settings
+from headrace.telemetry import Telemetry
+
+JOURNAL_FILE = "journal.db"
+SANDBOX_FILE = "sandbox.db"
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A running server without its door."""
+
+    app: Any
+    journal: SqliteJournal
+    engine: EmbeddedEngine
+    downstream: Downstream
+
+
+@contextlib.asynccontextmanager
+async def house(
+    settings: Settings, *, data: Path, sandbox: bool = False, faults: Sequence[str] = ()
+) -> AsyncIterator[House]:
+    """Open the journal in `data`, start the engine, and close everything in order at the end.
+
+    Raises AlreadyOwned when another server has the folder, InvalidValue for a bad fault or address.
+    """
+    clock, ids = SystemClock(), RandomIds()
+    telemetry = Telemetry(clock)
+    async with contextlib.AsyncExitStack() as stack:
+        downstream, routes = _downstream(settings, data, sandbox=sandbox, faults=faults)
+        stack.push_async_callback(downstream.close)
+        journal = await SqliteJournal.open(data / JOURNAL_FILE, limits=_writer_limits(settings), meter=telemetry)
+        stack.push_async_callback(journal.close)
+        running, attention = await journal.counts()
+        telemetry.instances_recovered(running)
+        telemetry.needs_attention(attention)
+        engine = EmbeddedEngine(journal, downstream, clock, ids, _engine_limits(settings), meter=telemetry)
+        app = create_api(
+            journal=journal,
+            engine=engine,
+            clock=clock,
+            ids=ids,
+            settings=settings,
+            telemetry=telemetry,
+            extra_routes=routes,
+        )
+        await engine.start()
+        stack.push_async_callback(engine.stop)
+        yield House(app, journal, engine, downstream)
+
+
+def serve(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    data: Path | None,
+    sandbox: bool,
+    faults: Sequence[str],
+    on_ready: Callable[[str], None],
+) -> None:
+    """Serve until SIGINT or SIGTERM; `data` None: in a temporary folder that goes with the process."""
+    with contextlib.ExitStack() as stack:
+        folder = data if data is not None else Path(stack.enter_context(TemporaryDirectory(prefix="headrace-")))
+        door = stack.enter_context(_listen(host, port))
+        with contextlib.suppress(KeyboardInterrupt):
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(_serve(settings, door, folder, sandbox, faults, on_ready))
+
+
+async def _serve(
+    settings: Settings,
+    door: socket.socket,
+    data: Path,
+    sandbox: bool,
+    faults: Sequence[str],
+    on_ready: Callable[[str], None],
+) -> None:
+    async with house(settings, data=data, sandbox=sandbox, faults=faults) as rooms:
+        config = uvicorn.Config(
+            rooms.app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            http="httptools",
+            ws="none",
+            timeout_graceful_shutdown=5,
+            timeout_keep_alive=75,
+        )
+        address = door.getsockname()
+        await _Server(config, lambda: on_ready(f"http://{_shown(address[0])}:{address[1]}")).serve(sockets=[door])
+
+
+class _Server(uvicorn.Server):
+    """Says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        door = socket.socket(family, kind, protocol)
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.bind(address)
+    except OSError as error:
+        raise InvalidValue("port", f"cannot listen at {host}:{port}: {error.strerror or error}") from error
+    return door
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+def _downstream(
+    settings: Settings, data: Path, *, sandbox: bool, faults: Sequence[str]
+) -> tuple[Downstream, list[BaseRoute]]:
+    clock = SystemClock()
+    if sandbox:
+        from headrace.sandbox import Sandbox, parse_fault, sandbox_routes
+
+        parsed = [parse_fault(fault) for fault in faults]
+        data.mkdir(parents=True, exist_ok=True)
+        stand_in = Sandbox(data / SANDBOX_FILE, faults=parsed, clock=clock, ids=RandomIds())
+        return stand_in, sandbox_routes(stand_in)
+    addresses = ServiceAddresses.of(
+        stack_url=settings.stack_url,
+        ledger_url=settings.ledger_url,
+        wallets_url=settings.wallets_url,
+        payments_url=settings.payments_url,
+    )
+    return HttpDownstream(addresses, credentials=_credentials(settings), timeout_s=settings.timeout_s, clock=clock), []
+
+
+def _credentials(settings: Settings) -> ClientCredentials | None:
+    if settings.stack_client_id is None or settings.stack_client_secret is None:
+        return None
+    token_url = settings.stack_token_url
+    if token_url is None:
+        if settings.stack_url is None:
+            raise InvalidValue("HEADRACE_STACK_TOKEN_URL", "is needed with HEADRACE_STACK_CLIENT_ID when there is no HEADRACE_STACK_URL")
+        token_url = f"{settings.stack_url}/api/auth/oauth/token"
+    return ClientCredentials(settings.stack_client_id, settings.stack_client_secret, token_url)
+
+
+def _engine_limits(settings: Settings) -> EngineLimits:
+    return EngineLimits(
+        concurrency=settings.concurrency,
+        settle_s=settings.settle_s,
+        retry_base_s=settings.retry_base_s,
+        retry_cap_s=settings.retry_cap_s,
+        stop_s=settings.stop_s,
+        abort_s=settings.commit_timeout_s,
+        rules=Rules(settings.allow_world_from_trigger, settings.allow_world_from_caller),
+    )
+
+
+def _writer_limits(settings: Settings) -> WriterLimits:
+    return WriterLimits(
+        max_batch=settings.batch_units, max_waiting=settings.queue_units, give_up_s=settings.commit_timeout_s
+    )

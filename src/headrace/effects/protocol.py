@@ -1,0 +1,298 @@
+"""How one effect is brought to a certain end, without paying twice (decisions M2 to M6b, Q19, Q22, E6).
+
+A pure state machine: it is told what each attempt or look-up answered and when, and says what to do next.
+It reads no clock (`now_s` is monotonic and handed in) and performs nothing, so both engines share it and a
+test can walk every path. Its whole memory beyond a restart is the stored intent: one found without an outcome
+counts as an unknown attempt, and the settle time starts anew.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Refused, Unknown
+from headrace.effects.replies import is_idempotency_mismatch
+from headrace.workflows.commands import INTERNAL_LEDGER
+
+MAX_RETRY_AFTER_S = 3_600.0
+
+
+class Family(enum.Enum):
+    """How a service lets an effect be settled."""
+
+    READ = "read"
+    TRANSACTION = "transaction"
+    INGESTION = "ingestion"
+    METADATA = "metadata"
+    WALLET = "wallet"
+    INITIATION = "initiation"
+
+
+def family_of(name: str, *, is_ingestion: bool = False) -> Family:
+    match name:
+        case "CreateTransaction":
+            return Family.INGESTION if is_ingestion else Family.TRANSACTION
+        case "AddAccountMetadata":
+            return Family.METADATA
+        case "CreditWallet" | "DebitWallet":
+            return Family.WALLET
+        case "CreateTransferInitiation":
+            return Family.INITIATION
+        case _:
+            return Family.READ
+
+
+# What to do next.
+
+
+class Send:
+    """Begin an attempt with the stored bytes."""
+
+
+class LookUpFirst:
+    """Ask the service whether the effect stands in its books."""
+
+
+class CreateLedger:
+    """The internal ledger of payment ingestion does not exist yet: create it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait, then ask again what to do. `failure` is shown in history as `lastFailure`."""
+
+    seconds: float
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotBooked:
+    """The instance was aborted and the service has no such effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsAttention:
+    """Neither a resend nor a look-up can decide: a person must (decision M6b)."""
+
+    message: str
+
+
+SEND, LOOK_UP, CREATE_LEDGER = Send(), LookUpFirst(), CreateLedger()
+Action = Send | LookUpFirst | CreateLedger | Pause | Done | Refused | NotBooked | NeedsAttention
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Exponential with full jitter. `jitter` gives a number from 0 to 1."""
+
+    base_s: float
+    cap_s: float
+    jitter: Callable[[], float]
+
+    def seconds(self, failures: int, retry_after_s: float | None) -> float:
+        drawn = self.jitter() * min(self.cap_s, self.base_s * 2 ** min(failures - 1, 30))
+        return max(drawn, min(retry_after_s or 0.0, MAX_RETRY_AFTER_S))
+
+
+class EffectProtocol:
+    """One effect (or read) from its intent to its end. Ask `next`, do it, report with `sent`, `looked_up`, `created`."""
+
+    __slots__ = (
+        "_action",
+        "_after_pause",
+        "_backoff",
+        "_failures",
+        "_family",
+        "_first_refusal_s",
+        "_is_aborted",
+        "_is_unknown",
+        "_last_attempt_s",
+        "_ledger",
+        "_refusal",
+        "_sent_s",
+        "_settle_s",
+    )
+
+    def __init__(
+        self,
+        family: Family,
+        *,
+        backoff: Backoff,
+        settle_s: float,
+        now_s: float,
+        was_sent: bool = False,
+        is_aborted: bool = False,
+        ledger: str = "",
+    ) -> None:
+        self._family = family
+        self._backoff = backoff
+        self._settle_s = settle_s
+        self._ledger = ledger
+        self._is_unknown = was_sent
+        self._is_aborted = is_aborted
+        self._failures = 0
+        self._refusal: Refused | None = None
+        self._first_refusal_s: float | None = None
+        self._sent_s = now_s
+        self._last_attempt_s = now_s
+        must_look = is_aborted or family is Family.INGESTION or (was_sent and family is Family.INITIATION)
+        self._action: Action = LOOK_UP if must_look else SEND
+        self._after_pause: Action = SEND
+
+    @property
+    def may_have_been_booked(self) -> bool:
+        return self._is_unknown
+
+    def next(self) -> Action:
+        return self._action
+
+    def begin(self, now_s: float) -> None:
+        """An attempt begins now."""
+        self._sent_s = now_s
+
+    def paused(self) -> None:
+        """The pause is over."""
+        self._action = LOOK_UP if self._is_aborted else self._after_pause
+
+    def abort(self) -> None:
+        """No attempt may begin any more: from here on, only look-ups."""
+        self._is_aborted = True
+        if isinstance(self._action, Send | Pause | CreateLedger):
+            self._action = LOOK_UP
+
+    # what an attempt answered
+
+    def sent(self, outcome: Outcome, now_s: float) -> None:
+        self._last_attempt_s = now_s
+        match outcome:
+            case Done():
+                self._action = outcome
+            case Unknown():
+                self._first_refusal_s = None
+                self._refusal = None
+                self._is_unknown = self._family is not Family.READ
+                self._retry(outcome, LOOK_UP if self._family is Family.INITIATION else SEND)
+            case Refused():
+                self._refused(outcome, now_s)
+
+    def _refused(self, refusal: Refused, now_s: float) -> None:
+        self._refusal = refusal
+        if self._family is Family.READ:
+            self._action = refusal
+        elif is_idempotency_mismatch(refusal):
+            self._action = NeedsAttention(f"{refusal.message}: the stored request and the service's record differ")
+        elif refusal.code == "LEDGER_NOT_FOUND" and self._ledger == INTERNAL_LEDGER and not self._is_aborted:
+            self._action = CREATE_LEDGER
+        elif self._family in (Family.INGESTION, Family.INITIATION) or (self._is_aborted and self._is_unknown):
+            self._action = LOOK_UP
+        elif not self._is_confirmed(now_s):
+            self._resend_when_settled(refusal)
+        elif self._family is Family.WALLET and self._is_unknown or refusal.code == "CONFLICT":
+            self._action = LOOK_UP
+        else:
+            self._action = refusal
+
+    def _is_confirmed(self, now_s: float) -> bool:
+        """Decision M2b: after an unknown attempt it takes two refusals, settle_s apart."""
+        if not self._is_unknown:
+            return True
+        if self._first_refusal_s is None:
+            self._first_refusal_s = now_s
+            return False
+        return self._sent_s >= self._first_refusal_s + self._settle_s
+
+    def _resend_when_settled(self, refusal: Refused) -> None:
+        assert self._first_refusal_s is not None
+        wait_s = max(0.0, self._first_refusal_s + self._settle_s - self._last_attempt_s)
+        self._after_pause = SEND
+        if self._family is Family.INITIATION:  # never resent without a look-up just before (decision M5)
+            self._after_pause, self._refusal = LOOK_UP, None
+        self._action = Pause(wait_s, f"{refusal.message} (asked again, since an earlier attempt had no answer)")
+
+    # what a look-up answered
+
+    def looked_up(self, found: LookUp, now_s: float) -> None:
+        match found:
+            case Found():
+                self._action = Done(found.output)
+            case FoundOther():
+                self._found_other(found)
+            case Unknown():
+                self._retry(found, LOOK_UP)
+            case Absent():
+                self._absent(now_s)
+
+    def _found_other(self, found: FoundOther) -> None:
+        if self._family in (Family.TRANSACTION, Family.INGESTION):
+            self._action = Refused("CONFLICT", found.message)
+        else:
+            self._action = NeedsAttention(found.message)
+
+    def _absent(self, now_s: float) -> None:
+        if self._is_aborted:
+            self._absent_after_abort(now_s)
+        elif self._refusal is not None:
+            self._absent_after_refusal(self._refusal, now_s)
+        elif self._is_unknown and self._family is Family.INITIATION:
+            self._send_when_settled(now_s)
+        else:
+            self._action = SEND
+
+    def _absent_after_abort(self, now_s: float) -> None:
+        if not self._has_settled(now_s):
+            self._look_again_when_settled(now_s)
+        elif self._family is Family.WALLET:
+            self._action = NeedsAttention("aborted; an attempt had no answer and is not among the wallet's transactions")
+        else:
+            self._action = NotBooked()
+
+    def _absent_after_refusal(self, refusal: Refused, now_s: float) -> None:
+        if self._family is Family.WALLET:
+            self._action = NeedsAttention(
+                f"{refusal.message}; an earlier attempt had no answer and is not among the wallet's transactions"
+            )
+        elif self._family is Family.TRANSACTION:  # CONFLICT, yet the reference is not there: ask once more
+            if self._is_unknown:
+                self._action = refusal
+            else:
+                self._is_unknown = True
+                self._first_refusal_s = self._last_attempt_s
+                self._resend_when_settled(refusal)
+        elif self._is_confirmed(now_s):
+            self._action = refusal
+        else:
+            self._resend_when_settled(refusal)
+
+    def _send_when_settled(self, now_s: float) -> None:
+        if self._has_settled(now_s):
+            self._action = SEND
+        else:
+            self._look_again_when_settled(now_s)
+
+    def _has_settled(self, now_s: float) -> bool:
+        return now_s >= self._last_attempt_s + self._settle_s
+
+    def _look_again_when_settled(self, now_s: float) -> None:
+        self._after_pause = LOOK_UP
+        wait_s = self._last_attempt_s + self._settle_s - now_s
+        self._action = Pause(wait_s, "no answer, and not in the service's books yet")
+
+    # the internal ledger
+
+    def created(self, outcome: Outcome) -> None:
+        """What the creation of the internal ledger answered (decision Q22)."""
+        match outcome:
+            case Unknown():
+                self._retry(outcome, CREATE_LEDGER)
+            case Refused(code=code) if code != "LEDGER_ALREADY_EXISTS":
+                self._action = outcome
+            case _:
+                self._refusal = None
+                self._action = SEND
+
+    def _retry(self, unknown: Unknown, then: Action) -> None:
+        self._failures += 1
+        self._after_pause = then
+        self._action = Pause(self._backoff.seconds(self._failures, unknown.retry_after_s), unknown.message)

@@ -1,0 +1,554 @@
+"""The embedded engine: every instance that has something to do is an asyncio task in this process.
+
+It only schedules. A task drives its instance until it has to wait for a delay or an event; then nothing of the
+instance stays in memory, and one indexed query finds it again. Recovery is the same path: at the start, all that
+the journal holds as not ended and not waiting is due at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from headrace.clock import Clock, Ids
+from headrace.effects.port import Done, Downstream, NoReply, Outcome, Refused, Reply, Request, Unknown
+from headrace.effects.protocol import (
+    Backoff,
+    CreateLedger,
+    EffectProtocol,
+    LookUpFirst,
+    NeedsAttention,
+    NotBooked,
+    Pause,
+    Send,
+    family_of,
+)
+from headrace.effects.replies import look_up_outcome, outcome
+from headrace.effects.requests import create_ledger, look_up, next_look_up
+from headrace.engine.meter import Meter, NoMeter
+from headrace.engine.run import OpenActivity, Rules, Run, json_text
+from headrace.errors import AlreadyEnded, HeadraceError, InvalidValue, NotFound, Unavailable
+from headrace.journal.port import CallerKey, Journal, Unit
+from headrace.journal.records import Instance, Stage, Workflow
+from headrace.workflows.commands import INTERNAL_LEDGER, Activity, CreateTransaction, Json
+from headrace.workflows.interpreter import JournalMismatch
+from headrace.workflows.variables import missing
+
+log = structlog.get_logger("headrace.engine")
+
+MAX_LOOK_UP_PAGES = 100
+TIMER_CHECK_S = 1.0  # how soon a step of the wall clock is noticed
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """Bounds and times. `concurrency`: attempts under way per service; `max_active`: instances taken up at once."""
+
+    concurrency: int = 64
+    max_active: int = 10_000
+    settle_s: float = 30.0
+    retry_base_s: float = 1.0
+    retry_cap_s: float = 100.0
+    stop_s: float = 10.0
+    abort_s: float = 4.0
+    rules: Rules = Rules()
+
+
+class EmbeddedEngine:
+    """See `engine.port.Engine`."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        downstream: Downstream,
+        clock: Clock,
+        ids: Ids,
+        limits: EngineLimits | None = None,
+        *,
+        meter: Meter | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._journal = journal
+        self._downstream = downstream
+        self._clock = clock
+        self._ids = ids
+        self._limits = limits or EngineLimits()
+        self._meter = meter or NoMeter()
+        self._backoff = Backoff(self._limits.retry_base_s, self._limits.retry_cap_s, jitter)
+        self._slots = {name: asyncio.Semaphore(self._limits.concurrency) for name in ("ledger", "wallets", "payments")}
+        self._runs: dict[str, Run] = {}
+        self._waiters: dict[str, list[asyncio.Future[None]]] = {}
+        self._plans: OrderedDict[str, list[Json]] = OrderedDict()
+        self._is_stopping = False
+        self._has_backlog = True  # what an earlier process left
+        self._pausing = 0
+        self._next_deadline_at: int | None = None
+        self._kick = asyncio.Event()
+        self._timer: asyncio.Task[None] | None = None
+
+    # life
+
+    async def start(self) -> None:
+        self._timer = asyncio.create_task(self._schedule(), name="headrace-scheduler")
+
+    async def stop(self) -> None:
+        self._is_stopping = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for run in list(self._runs.values()):
+            self._interrupt(run)
+        tasks = [run.task for run in self._runs.values() if run.task is not None]
+        if tasks:
+            _, pending = await asyncio.wait(tasks, timeout=self._limits.stop_s)
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    # what callers ask
+
+    async def run(
+        self,
+        workflow: Workflow,
+        variables: dict[str, str],
+        *,
+        started_by_trigger: bool = False,
+        caller: CallerKey | None = None,
+        answer: Callable[[Instance], bytes] | None = None,
+    ) -> Instance:
+        stages = self._stages_of(workflow)
+        lacking = missing(stages, variables)
+        if lacking:
+            raise InvalidValue("variables", f"no value for {', '.join(lacking)}")
+        run = Run(
+            self._ids.new(),
+            workflow.id,
+            stages,
+            variables,
+            self._clock.now_at(),
+            self._clock.now_at,
+            self._limits.rules,
+            by_trigger=started_by_trigger,
+        )
+        unit = Unit()
+        text = json_text(variables)
+        row = (run.id, workflow.id, workflow.config, text, run.created_at, started_by_trigger)
+        unit.add("insert_instance", *row, expects_row=NotFound("workflow", workflow.id))
+        run.begin(unit)
+        instance = _as_instance(run, workflow, text, unit)
+        if caller is not None and answer is not None:
+            self._remember(unit, caller, 201, answer(instance))
+        self._runs[run.id] = run
+        try:
+            await self._journal.commit(unit)
+        except BaseException:
+            del self._runs[run.id]
+            raise
+        self._meter.instance_started()
+        if run.ended_at is not None:
+            self._ended(run)
+        elif self._is_full():
+            del self._runs[run.id]
+            self._has_backlog = True
+        else:
+            self._launch(run)
+        return instance
+
+    async def wait(self, instance_id: str, timeout_s: float) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiters = self._waiters.setdefault(instance_id, [])
+        waiters.append(future)
+        try:
+            instance = await self._journal.instance(instance_id)
+            if instance is not None and not instance.is_terminal:
+                await asyncio.wait_for(future, timeout_s)
+        except TimeoutError:
+            return
+        finally:
+            waiters.remove(future)
+            if not waiters:
+                self._waiters.pop(instance_id, None)
+
+    async def send_event(self, instance_id: str, name: str, *, caller: CallerKey | None = None) -> None:
+        await self._must_run(instance_id)
+        unit = Unit()
+        unit.add("insert_event", instance_id, name, self._clock.now_at(), expects_row=AlreadyEnded(instance_id))
+        unit.add("wake_for_event", instance_id)
+        self._remember(unit, caller, 204, b"")
+        await self._journal.commit(unit)
+        run = self._runs.get(instance_id)
+        if run is not None:
+            run.is_woken = True
+        elif not self._is_stopping:
+            await self._take_up(instance_id)
+
+    async def abort(self, instance_id: str, *, caller: CallerKey | None = None) -> None:
+        await self._must_run(instance_id)
+        run = self._runs.get(instance_id) or await self._take_up(instance_id)
+        if run is None:
+            raise AlreadyEnded(instance_id)
+        run.is_aborting = True  # read as the last thing before an attempt begins
+        try:
+            await self._abort(run, caller)
+        finally:
+            run.is_aborting = False
+            self._interrupt(run)
+
+    async def _abort(self, run: Run, caller: CallerKey | None) -> None:
+        try:
+            await asyncio.wait_for(run.lock.acquire(), self._limits.abort_s)
+        except TimeoutError:
+            raise Unavailable("the journal cannot commit at the moment") from None
+        try:
+            if run.ended_at is not None:
+                raise AlreadyEnded(run.id)
+            unit = Unit()
+            run.cancel(unit, AlreadyEnded(run.id))
+            self._remember(unit, caller, 204, b"")
+            try:
+                await self._journal.commit(unit)
+            except BaseException:
+                self._start_over(run)
+                raise
+        finally:
+            run.lock.release()
+        self._ended(run)
+
+    def _start_over(self, run: Run) -> None:
+        """What stands in memory may not be what stands in the journal: forget it and restore."""
+        if run.task is not None:
+            run.task.cancel()
+        asyncio.get_running_loop().call_soon(self._take_up_later, run.id)
+
+    async def _must_run(self, instance_id: str) -> None:
+        instance = await self._journal.instance(instance_id)
+        if instance is None:
+            raise NotFound("instance", instance_id)
+        if instance.is_terminal:
+            raise AlreadyEnded(instance_id)
+
+    def _remember(self, unit: Unit, caller: CallerKey | None, status: int, body: bytes) -> None:
+        if caller is not None:
+            unit.add("remember", caller.key, caller.fingerprint, status, body, self._clock.now_at())
+
+    # taking instances up
+
+    def _stages_of(self, workflow: Workflow) -> list[Json]:
+        stages = self._plans.get(workflow.id)
+        if stages is None:
+            stages = Run.stages_in(workflow.config)
+            self._plans[workflow.id] = stages
+            if len(self._plans) > 1_000:
+                self._plans.popitem(last=False)
+        return stages
+
+    def _is_full(self) -> bool:
+        return len(self._runs) - self._pausing >= self._limits.max_active
+
+    async def _take_up(self, instance_id: str) -> Run | None:
+        """Restore an instance from the journal and drive it. None when there is nothing to drive."""
+        if instance_id in self._runs:
+            return self._runs[instance_id]
+        instance = await self._journal.instance(instance_id)
+        if instance is None or (instance.is_terminal and instance.stages[-1].terminated_at is not None):
+            return None
+        try:
+            activities = await self._journal.activities(instance_id, instance.stages[-1].number)
+            run = self._runs.get(instance_id) or Run.restore(
+                instance, activities, self._clock.now_at, self._limits.rules
+            )
+        except JournalMismatch as error:
+            log.error("instance cannot go on", instance_id=instance_id, reason=str(error))
+            return None
+        if run.task is None:
+            self._runs[instance_id] = run
+            self._launch(run)
+        return run
+
+    def _launch(self, run: Run) -> None:
+        run.task = asyncio.create_task(self._drive(run))
+
+    async def _schedule(self) -> None:
+        """Take up what is due: at the start everything with something to do, then delays as they end.
+
+        The wall clock decides (decision E4); it is looked at every second at least, as it may step.
+        """
+        while True:
+            self._kick.clear()
+            if self._has_backlog and not self._is_full():
+                self._has_backlog = False
+                await self._take_up_due(-1, 0)
+            now_at = self._clock.now_at()
+            await self._take_up_due(0, now_at)
+            self._next_deadline_at = await self._journal.next_deadline(now_at)
+            wait_s = TIMER_CHECK_S
+            if self._next_deadline_at is not None:
+                wait_s = min(wait_s, max(0.0, (self._next_deadline_at - self._clock.now_at()) / 1e6))
+            try:
+                await asyncio.wait_for(self._kick.wait(), wait_s)
+            except TimeoutError:
+                continue
+
+    async def _take_up_due(self, after_at: int, until_at: int) -> None:
+        position = (after_at, 2**63 - 1)
+        while page := await self._journal.due(*position, until_at, 500):
+            for _, instance_id, due_at in page:
+                if instance_id in self._runs:
+                    continue
+                if self._is_full():
+                    self._has_backlog = True
+                    return
+                if due_at:
+                    self._meter.timer_lag((self._clock.now_at() - due_at) / 1e6)
+                await self._take_up(instance_id)
+            position = (page[-1][2], page[-1][0])
+            await asyncio.sleep(0)
+
+    def _sleep_until(self, deadline_at: int) -> None:
+        if self._next_deadline_at is None or deadline_at < self._next_deadline_at:
+            self._kick.set()
+
+    # driving one instance
+
+    async def _drive(self, run: Run) -> None:
+        try:
+            await self._drive_until_waiting(run)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("instance stopped by an error of ours; it is taken up again later", instance_id=run.id)
+            if not self._is_stopping:
+                asyncio.get_running_loop().call_later(60.0, self._take_up_later, run.id)
+        finally:
+            if self._runs.get(run.id) is run:
+                del self._runs[run.id]
+            if self._has_backlog and not self._is_full():
+                self._kick.set()
+
+    def _take_up_later(self, instance_id: str) -> None:
+        if not self._is_stopping:
+            self._background = asyncio.ensure_future(self._take_up(instance_id))
+
+    async def _drive_until_waiting(self, run: Run) -> None:
+        while not self._is_stopping:
+            if run.open is not None:
+                if not run.open.needs_attention or run.ended_at is not None:
+                    await self._perform(run, run.open)
+                if run.open is not None and run.open.needs_attention:
+                    return
+                continue
+            if run.ended_at is not None:
+                return
+            if run.waits_for_event is not None:
+                if not run.is_woken:
+                    return
+                run.is_woken = False
+            elif run.sleeps_until_at is not None and run.sleeps_until_at > self._clock.now_at():
+                self._sleep_until(run.sleeps_until_at)
+                return
+            await self._move(run, _nothing)
+
+    async def _move(self, run: Run, record: Callable[[Unit], None]) -> None:
+        """Record what happened and go on to the next command, in one commit. An aborted instance only records."""
+        async with run.lock:
+            unit = Unit()
+            record(unit)
+            if run.ended_at is not None:
+                run.settle(unit)
+                await self._commit(run, unit)
+                return
+            run.advance(unit)
+            while await self._commit(run, unit):
+                unit = Unit()
+                run.runner.resume()
+                run.advance(unit)
+            if run.ended_at is not None:
+                self._ended(run)
+
+    async def _commit(self, run: Run, unit: Unit) -> bool:
+        """Commit, however long the journal takes to recover. True when an awaited event was there."""
+        while True:
+            try:
+                rows = await self._journal.commit(unit)
+            except Unavailable as error:
+                log.warning("the journal cannot commit; trying again", instance_id=run.id, reason=str(error))
+                await self._clock.sleep(1.0)
+                continue
+            taken = [row for entry, row in zip(unit.entries, rows, strict=True) if entry[0] == "take_event"]
+            return bool(taken) and taken[-1] is not None
+
+    def _ended(self, run: Run) -> None:
+        self._meter.instance_ended("aborted" if run.error == "canceled" else "failed" if run.error else "succeeded")
+        for future in self._waiters.get(run.id, ()):
+            if not future.done():
+                future.set_result(None)
+
+    # performing one activity
+
+    async def _perform(self, run: Run, opened: OpenActivity) -> None:
+        activity, limits = opened.activity, self._limits
+        protocol = EffectProtocol(
+            family_of(activity.name, is_ingestion=isinstance(activity, CreateTransaction) and bool(activity.payment_id)),
+            backoff=self._backoff,
+            settle_s=limits.settle_s,
+            now_s=self._clock.monotonic_s(),
+            was_sent=opened.was_sent,
+            is_aborted=run.ended_at is not None,
+            ledger=activity.ledger if isinstance(activity, CreateTransaction) else "",
+        )
+        try:
+            await self._carry_through(run, opened, protocol)
+        finally:
+            if activity.is_effect:
+                self._meter.effect_settled(opened.key)
+
+    async def _carry_through(self, run: Run, opened: OpenActivity, protocol: EffectProtocol) -> None:
+        activity = opened.activity
+        while run.open is opened:
+            if run.ended_at is not None:
+                protocol.abort()
+            action = protocol.next()
+            if self._is_stopping and isinstance(action, Send | LookUpFirst | CreateLedger | Pause):
+                return
+            match action:
+                case Send():
+                    await self._attempt(run, opened, protocol)
+                case LookUpFirst():
+                    protocol.looked_up(await self._look_up(opened), self._clock.monotonic_s())
+                case CreateLedger():
+                    request = create_ledger(INTERNAL_LEDGER)
+                    protocol.created(await self._send("CreateLedger", request))
+                case Pause(seconds, failure):
+                    await self._pause(run, opened, seconds, failure)
+                    protocol.paused()
+                case Done(output):
+                    await self._record_done(run, activity, output)
+                case Refused(code, message):
+                    self._meter.effect_done(activity.service, "refused")
+                    text = f"{code}: {message}"
+                    await self._move(run, lambda unit, text=text: run.refused(unit, text))
+                case NotBooked():
+                    await self._move(run, run.cancel_open)
+                case NeedsAttention(message):
+                    await self._ask_for_attention(run, opened, message)
+                    return
+
+    async def _record_done(self, run: Run, activity: Activity, output: Any) -> None:
+        self._meter.effect_done(activity.service, "done")
+        await self._move(run, lambda unit: run.done(unit, output))
+
+    async def _attempt(self, run: Run, opened: OpenActivity, protocol: EffectProtocol) -> None:
+        """One attempt, begun only if no abort is set: that is read as the last thing before (decision E6)."""
+        async with self._slots[opened.activity.service]:
+            if run.is_aborting:
+                async with run.lock:
+                    pass  # until the abort is committed, or has failed
+            if run.ended_at is not None or self._is_stopping:
+                return
+            opened.was_sent = True
+            opened.attempt += 1
+            protocol.begin(self._clock.monotonic_s())
+            self._meter.attempt(opened.activity.service)
+            result = await self._send(opened.activity.name, opened.request)
+        protocol.sent(result, self._clock.monotonic_s())
+
+    async def _send(self, name: str, request: Request) -> Outcome:
+        try:
+            reply = await self._downstream.send(request)
+        except NoReply as failure:
+            return Unknown(str(failure))
+        return outcome(name, request, reply)
+
+    async def _look_up(self, opened: OpenActivity) -> Any:
+        name, request = opened.activity.name, opened.request
+        question: Request | None = look_up(name, request)
+        found: Any = Unknown("no look-up exists for this effect")
+        for _ in range(MAX_LOOK_UP_PAGES):
+            if question is None:
+                break
+            async with self._slots[request.service]:
+                try:
+                    reply: Reply = await self._downstream.send(question)
+                except NoReply as failure:
+                    return Unknown(str(failure))
+            found = look_up_outcome(name, request, reply)
+            question = next_look_up(name, request, reply)
+        return found
+
+    async def _pause(self, run: Run, opened: OpenActivity, seconds: float, failure: str) -> None:
+        """Record the failed attempt, then wait; an abort or a stop ends the wait."""
+        next_at = self._clock.now_at() + int(seconds * 1e6)
+        async with run.lock:
+            if run.open is not opened:
+                return
+            unit = Unit()
+            run.failed_attempt(unit, failure, next_at if run.ended_at is None else None)
+            await self._commit(run, unit)
+        if opened.activity.is_effect:
+            self._meter.effect_unknown(opened.key, self._clock.now_at())
+        self._pausing += 1
+        run.interrupt = asyncio.get_running_loop().create_future()
+        sleep = asyncio.ensure_future(self._clock.sleep(seconds))
+        try:
+            if not run.is_aborting and not self._is_stopping:
+                await asyncio.wait((sleep, run.interrupt), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleep.cancel()
+            run.interrupt = None
+            self._pausing -= 1
+        if run.is_aborting:
+            async with run.lock:
+                pass
+
+    def _interrupt(self, run: Run) -> None:
+        if run.interrupt is not None and not run.interrupt.done():
+            run.interrupt.set_result(None)
+
+    async def _ask_for_attention(self, run: Run, opened: OpenActivity, message: str) -> None:
+        log.error("effect needs attention", instance_id=run.id, effect=opened.key, reason=message)
+        self._meter.needs_attention(1)
+        async with run.lock:
+            if run.open is not opened:
+                return
+            unit = Unit()
+            run.failed_attempt(unit, f"needs attention: {message}", None, needs_attention=True)
+            unit.add("settle_instance", None, run.id)
+            await self._commit(run, unit)
+
+
+def _nothing(unit: Unit) -> None:
+    """There is nothing to record."""
+
+
+def _as_instance(run: Run, workflow: Workflow, variables: str, unit: Unit) -> Instance:
+    """What the instance looks like once the unit is committed."""
+    stages: list[Stage] = []
+    ends: dict[int, tuple[int, str | None]] = {}
+    for name, row, _ in unit.entries:
+        if name == "open_stage":
+            stages.append(Stage(*row))
+        elif name == "insert_closed_stage":
+            stages.append(Stage(*row))
+        elif name == "close_stage":
+            ends[row[3]] = (row[0], row[1])
+    shown = tuple(
+        Stage(s.instance_id, s.number, s.keyword, s.input, s.started_at, *ends.get(s.number, (s.terminated_at, s.error)))
+        for s in stages
+    )
+    return Instance(
+        run.id,
+        run.workflow_id,
+        workflow.config,
+        variables,
+        run.created_at,
+        run.last_at,
+        run.ended_at,
+        run.error,
+        run.by_trigger,
+        shown,
+    )

@@ -1,0 +1,370 @@
+"""One instance in memory: where it stands, and what the journal must learn when it moves on.
+
+Every method here is synchronous and only decides; the engine commits the unit and performs what `command` asks.
+The same steps serve a fresh start, normal running and recovery.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from headrace.effects.port import Request
+from headrace.effects.requests import prepare
+from headrace.errors import InvalidValue
+from headrace.journal.port import Unit
+from headrace.journal.records import ActivityRow, Instance, Stage
+from headrace.workflows.commands import ACTIVITIES, Activity, Amend, Json, SleepUntil, WaitEvent
+from headrace.workflows.interpreter import JournalMismatch, StageRunner
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.decode
+
+
+def json_text(value: Any) -> str:
+    return _encode(value).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Whose variables may name `world` as a source account (decision M9)."""
+
+    allow_world_from_trigger: bool = False
+    allow_world_from_caller: bool = True
+
+
+class Now(Protocol):
+    def __call__(self) -> int: ...
+
+
+@dataclass(slots=True)
+class OpenActivity:
+    """The activity under way. `is_stored`: the journal has a row for it."""
+
+    activity: Activity
+    position: int
+    key: str
+    request: Request
+    started_at: int
+    attempt: int = 0
+    is_stored: bool = False
+    was_sent: bool = False
+    last_failure: str | None = None
+    needs_attention: bool = False
+
+
+class Run:
+    """An instance that is being worked on."""
+
+    __slots__ = (
+        "_now",
+        "_rules",
+        "by_trigger",
+        "created_at",
+        "ended_at",
+        "error",
+        "id",
+        "interrupt",
+        "is_aborting",
+        "is_woken",
+        "last_at",
+        "lock",
+        "open",
+        "runner",
+        "stage_is_stored",
+        "stage_started_at",
+        "stages",
+        "task",
+        "variables",
+        "workflow_id",
+    )
+
+    def __init__(
+        self,
+        instance_id: str,
+        workflow_id: str,
+        stages: list[Json],
+        variables: dict[str, str],
+        created_at: int,
+        now: Now,
+        rules: Rules,
+        *,
+        by_trigger: bool = False,
+    ) -> None:
+        self.id = instance_id
+        self.workflow_id = workflow_id
+        self.stages = stages
+        self.variables = variables
+        self.created_at = created_at
+        self.by_trigger = by_trigger
+        self.last_at = created_at
+        self.ended_at: int | None = None
+        self.error: str | None = None
+        self.runner: StageRunner
+        self.stage_started_at = created_at
+        self.stage_is_stored = False
+        self.open: OpenActivity | None = None
+        self.is_aborting = False
+        self.is_woken = False
+        self.interrupt: asyncio.Future[None] | None = None
+        self.lock = asyncio.Lock()
+        self.task: asyncio.Task[None] | None = None
+        self._now = now
+        self._rules = rules
+
+    def now_at(self) -> int:
+        """The wall clock, never running backwards within one instance (decision E4)."""
+        self.last_at = max(self.last_at, self._now())
+        return self.last_at
+
+    # start
+
+    @staticmethod
+    def stages_in(config: str) -> list[Json]:
+        return _decode(config)["stages"]
+
+    def begin(self, unit: Unit) -> None:
+        self._open_stage(0, self.created_at, unit)
+        self.advance(unit)
+
+    def _open_stage(self, number: int, started_at: int, unit: Unit) -> None:
+        self._take_stage(number, started_at)
+        self.stage_is_stored = self.runner.command is not None
+        if not self.stage_is_stored:
+            return  # it is stored together with its end
+        unit.add("open_stage", self.id, number, self.runner.keyword, json_text(self.runner.input), started_at)
+
+    def _take_stage(self, number: int, started_at: int) -> None:
+        self.stage_started_at = started_at
+        self.runner = StageRunner(
+            self.stages,
+            number,
+            self.variables,
+            started_at,
+            started_by_trigger=self.by_trigger,
+            allow_world_from_variable=self._may_name_world,
+        )
+
+    @property
+    def _may_name_world(self) -> bool:
+        return self._rules.allow_world_from_trigger if self.by_trigger else self._rules.allow_world_from_caller
+
+    # moving on
+
+    def advance(self, unit: Unit) -> None:
+        """From where the runner stands to the next command that has to be waited for, or to the end."""
+        while True:
+            command = self.runner.command
+            if command is None:
+                if not self._next_stage(unit):
+                    return
+            elif isinstance(command, Amend):
+                self.runner.resume()
+                unit.add("amend_stage", json_text(self.runner.input), self.id, self.runner.number)
+            elif isinstance(command, SleepUntil):
+                if command.deadline_at > self.now_at():
+                    unit.add("touch_instance", self.last_at, command.deadline_at, self.id)
+                    return
+                self.runner.resume()
+            elif isinstance(command, WaitEvent):
+                unit.add("take_event", self.runner.number, self.id, command.event)
+                unit.add("wait_event", self.now_at(), self.id, self.runner.number)
+                return
+            elif self._prepare(command, unit):
+                return
+
+    def _next_stage(self, unit: Unit) -> bool:
+        """Close the stage that has ended; open the next, or end the instance. False when the instance has ended."""
+        now_at, runner = self.now_at(), self.runner
+        self._close_stage(unit)
+        if runner.error is None and runner.number + 1 < len(self.stages):
+            self._open_stage(runner.number + 1, now_at, unit)
+            unit.add("touch_instance", now_at, 0, self.id)
+            return True
+        self.end(unit, runner.error)
+        return False
+
+    def _close_stage(self, unit: Unit) -> None:
+        now_at, runner = self.now_at(), self.runner
+        if self.stage_is_stored:
+            unit.add("close_stage", now_at, runner.error, self.id, runner.number)
+            return
+        text, started_at = json_text(runner.input), self.stage_started_at
+        row = (self.id, runner.number, runner.keyword, text, started_at, now_at, runner.error)
+        unit.add("insert_closed_stage", *row)
+
+    def end(self, unit: Unit, error: str | None, expects_row: Exception | None = None) -> None:
+        self.ended_at, self.error = self.now_at(), error
+        unit.add("end_instance", self.ended_at, error, self.id, expects_row=expects_row)
+
+    def _prepare(self, activity: Activity, unit: Unit) -> bool:
+        """Make the request of a new activity; an effect's intent is stored before anything is sent.
+
+        False when its values are refused here: the stage has ended.
+        """
+        if self.open is not None:
+            return True
+        runner = self.runner
+        key = f"headrace:{self.id}:{runner.number}:{runner.ordinal}" if activity.is_effect else ""
+        now_at = self.now_at()
+        try:
+            request = prepare(activity, key, self.stage_started_at)
+        except InvalidValue as error:
+            runner.refuse(str(error))
+            return False
+        self.open = OpenActivity(activity, runner.position, key, request, now_at)
+        if activity.is_effect:
+            self._store_open(unit, attempt=1)
+        return True
+
+    def _store_open(self, unit: Unit, attempt: int) -> None:
+        opened = self.open
+        assert opened is not None
+        opened.is_stored = True
+        unit.add(
+            "open_activity",
+            self.id,
+            self.runner.number,
+            opened.position,
+            opened.activity.name,
+            json_text(opened.activity.input(opened.key)),
+            opened.started_at,
+            attempt,
+            opened.key,
+            opened.request.method,
+            opened.request.path,
+            opened.request.body,
+        )
+
+    # activities
+
+    def failed_attempt(self, unit: Unit, failure: str, next_at: int | None, *, needs_attention: bool = False) -> None:
+        opened = self.open
+        assert opened is not None
+        if not opened.is_stored:
+            self._store_open(unit, opened.attempt)
+        opened.last_failure = failure
+        opened.needs_attention = needs_attention
+        place = (self.id, self.runner.number, opened.position)
+        unit.add("failed_attempt", max(opened.attempt, 1), failure, next_at, needs_attention, *place)
+
+    def done(self, unit: Unit, output: Any) -> None:
+        self._close_activity(unit, output, None)
+        self.runner.resume(output)
+
+    def refused(self, unit: Unit, message: str) -> None:
+        self._close_activity(unit, None, message)
+        self.runner.refuse(message)
+
+    def _close_activity(self, unit: Unit, output: Any, error: str | None) -> None:
+        opened = self.open
+        assert opened is not None
+        self.open = None
+        now_at, attempt = self.now_at(), max(opened.attempt, 1)
+        text = None if output is None else json_text(output)
+        if opened.is_stored:
+            place = (self.id, self.runner.number, opened.position)
+            unit.add("close_activity", attempt, text, error, now_at, *place)
+            return
+        unit.add(
+            "insert_closed_activity",
+            self.id,
+            self.runner.number,
+            opened.position,
+            opened.activity.name,
+            json_text(opened.activity.input(opened.key)),
+            opened.started_at,
+            attempt,
+            opened.key,
+            opened.request.method,
+            opened.request.path,
+            opened.request.body,
+            text,
+            error,
+            opened.last_failure,
+            now_at,
+        )
+
+    # abort
+
+    def cancel(self, unit: Unit, expects_row: Exception) -> None:
+        """End the instance now (decision E6). An effect that may have been sent keeps its activity and stage open."""
+        self.end(unit, "canceled", expects_row)
+        if self.open is not None and self.open.activity.is_effect and self.open.was_sent:
+            unit.add("settle_instance", 0, self.id)
+            return
+        self.cancel_open(unit)
+        self.settle(unit)
+
+    def cancel_open(self, unit: Unit) -> None:
+        """The open activity was never sent, or is proven not to be in the books."""
+        if self.open is not None and self.open.is_stored:
+            self._close_activity(unit, None, "canceled")
+        self.open = None
+
+    def settle(self, unit: Unit) -> None:
+        """Close the stage of an aborted instance, now that nothing of it is out there any more."""
+        self.runner.cancel()
+        self._close_stage(unit)
+        unit.add("settle_instance", None, self.id)
+
+    # recovery
+
+    @classmethod
+    def restore(cls, instance: Instance, activities: list[ActivityRow], now: Now, rules: Rules) -> Run:
+        """Where the journal says it stands: the last stage, replayed up to its open activity."""
+        run = cls(
+            instance.id,
+            instance.workflow_id,
+            cls.stages_in(instance.config),
+            _decode(instance.variables),
+            instance.created_at,
+            now,
+            rules,
+            by_trigger=instance.started_by_trigger,
+        )
+        run.ended_at, run.error = instance.terminated_at, instance.error
+        stage: Stage = instance.stages[-1]
+        run.last_at = max(instance.updated_at, stage.started_at, *(row.terminated_at or row.started_at for row in activities), 0)
+        run._take_stage(stage.number, stage.started_at)
+        run.stage_is_stored = run.is_woken = True
+        for row in activities:
+            if row.terminated_at is None:
+                run._take_up(row)
+            else:
+                run.runner.replay(row.name, None if row.output is None else _decode(row.output))
+        run.runner.skip_amendments()
+        return run
+
+    def _take_up(self, row: ActivityRow) -> None:
+        """An activity without outcome. Its stored request is what will be sent, whatever this release would build."""
+        self.runner.skip_amendments()
+        command = self.runner.command
+        if not isinstance(command, Activity) or command.name != row.name:
+            raise JournalMismatch(f"stage {row.stage}, activity {row.position}: the journal holds {row.name}")
+        service = ACTIVITIES[row.name].service
+        self.open = OpenActivity(
+            command,
+            row.position,
+            row.key,
+            Request(service, row.request_method, row.request_path, row.request_body, row.key if service != "payments" else ""),
+            row.started_at,
+            attempt=row.attempt,
+            is_stored=True,
+            was_sent=command.is_effect,
+            last_failure=row.last_failure,
+            needs_attention=row.needs_attention,
+        )
+
+    @property
+    def waits_for_event(self) -> str | None:
+        command = self.runner.command
+        return command.event if isinstance(command, WaitEvent) else None
+
+    @property
+    def sleeps_until_at(self) -> int | None:
+        command = self.runner.command
+        return command.deadline_at if isinstance(command, SleepUntil) else None

@@ -1,0 +1,45 @@
+"""Schema migrations: Alembic decides which versions are missing; each version is a file of SQL."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+SQL = Path(__file__).parent.parent / "sql"
+HEAD = "0001"
+
+
+def statements(name: str) -> list[str]:
+    """The statements of one SQL file, without its comments."""
+    lines = (line.split("--")[0] for line in (SQL / name).read_text("utf-8").splitlines())
+    return [statement for part in "\n".join(lines).split(";") if (statement := part.strip())]
+
+
+def migrate_sqlite(path: str) -> None:
+    """Bring the database file to HEAD. A database that is there already costs no import of Alembic."""
+    if _is_current(path):
+        return
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+
+    engine = create_engine(f"sqlite:///{path}")
+    try:
+        with engine.begin() as connection:
+            config = Config()
+            config.set_main_option("script_location", str(Path(__file__).parent))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()
+
+
+def _is_current(path: str) -> bool:
+    from contextlib import closing
+
+    with closing(sqlite3.connect(path)) as connection:
+        try:
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        except sqlite3.OperationalError:
+            return False
+        return row is not None and row[0] == HEAD

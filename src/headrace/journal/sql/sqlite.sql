@@ -1,0 +1,119 @@
+-- Every statement of the SQLite journal, by name. `name: X` starts a block; parameters are positional.
+
+-- name: insert_workflow
+INSERT INTO workflows (id, name, config, created_at, updated_at) VALUES (?, ?, ?, ?, ?)
+
+-- name: delete_workflow
+UPDATE workflows SET deleted_at = ?1, updated_at = max(updated_at, ?1) WHERE id = ?2 AND deleted_at IS NULL RETURNING id
+
+-- name: insert_instance
+INSERT INTO instances (id, workflow_id, config, variables, created_at, updated_at, by_trigger, next_at)
+SELECT ?1, ?2, ?3, ?4, ?5, ?5, ?6, 0 WHERE EXISTS (SELECT 1 FROM workflows WHERE id = ?2 AND deleted_at IS NULL) RETURNING id
+
+-- name: touch_instance
+UPDATE instances SET updated_at = ?, next_at = ? WHERE id = ? AND terminated_at IS NULL
+
+-- name: end_instance
+UPDATE instances SET terminated_at = ?1, updated_at = ?1, error = ?2, next_at = NULL WHERE id = ?3 AND terminated_at IS NULL RETURNING id
+
+-- name: settle_instance
+UPDATE instances SET next_at = ? WHERE id = ?
+
+-- name: open_stage
+INSERT INTO stages (instance_id, number, keyword, input, started_at) VALUES (?, ?, ?, ?, ?)
+
+-- name: insert_closed_stage
+INSERT INTO stages (instance_id, number, keyword, input, started_at, terminated_at, error) VALUES (?, ?, ?, ?, ?, ?, ?)
+
+-- name: amend_stage
+UPDATE stages SET input = ? WHERE instance_id = ? AND number = ? AND terminated_at IS NULL
+
+-- name: close_stage
+UPDATE stages SET terminated_at = ?, error = ? WHERE instance_id = ? AND number = ? AND terminated_at IS NULL
+
+-- name: open_activity
+INSERT INTO activities (instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: insert_closed_activity
+INSERT INTO activities (instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body,
+    output, error, last_failure, terminated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: failed_attempt
+UPDATE activities SET attempt = ?, last_failure = ?, next_execution_at = ?, needs_attention = ?
+WHERE instance_id = ? AND stage = ? AND position = ? AND terminated_at IS NULL
+
+-- name: close_activity
+UPDATE activities SET attempt = ?, output = ?, error = ?, next_execution_at = NULL, needs_attention = 0, terminated_at = ?
+WHERE instance_id = ? AND stage = ? AND position = ? AND terminated_at IS NULL RETURNING position
+
+-- name: insert_event
+INSERT INTO events (instance_id, name, received_at)
+SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM instances WHERE id = ?1 AND terminated_at IS NULL) RETURNING seq
+
+-- name: wake_for_event
+UPDATE instances SET next_at = 0 WHERE id = ? AND next_at IS NULL AND terminated_at IS NULL
+
+-- name: take_event
+UPDATE events SET stage = ?1 WHERE seq = (
+    SELECT seq FROM events WHERE instance_id = ?2 AND name = ?3 AND (stage IS NULL OR stage = ?1) ORDER BY (stage IS NULL), seq LIMIT 1
+) RETURNING seq
+
+-- name: wait_event
+UPDATE instances SET updated_at = ?1, next_at = (SELECT 0 FROM events WHERE instance_id = ?2 AND stage = ?3)
+WHERE id = ?2 AND terminated_at IS NULL
+
+-- name: remember
+INSERT INTO caller_keys (key, fingerprint, status, body, created_at) VALUES (?, ?, ?, ?, ?)
+
+-- name: forget_before
+DELETE FROM caller_keys WHERE key IN (SELECT key FROM caller_keys WHERE created_at < ? ORDER BY created_at LIMIT 1000)
+
+-- name: workflow
+SELECT id, name, config, created_at, updated_at, deleted_at FROM workflows WHERE id = ?
+
+-- name: workflows_page
+SELECT id, name, config, created_at, updated_at, deleted_at FROM workflows
+WHERE deleted_at IS NULL AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?
+
+-- name: instance
+SELECT id, workflow_id, config, variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances WHERE id = ?
+
+-- name: instances_page
+SELECT id, workflow_id, config, variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+WHERE (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?
+
+-- name: running_instances_page
+SELECT id, workflow_id, config, variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+WHERE terminated_at IS NULL AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?
+
+-- name: instances_of_workflow_page
+SELECT id, workflow_id, config, variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+WHERE workflow_id = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?
+
+-- name: running_instances_of_workflow_page
+SELECT id, workflow_id, config, variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+WHERE workflow_id = ? AND terminated_at IS NULL AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?
+
+-- name: stages
+SELECT instance_id, number, keyword, input, started_at, terminated_at, error FROM stages WHERE instance_id = ? ORDER BY number
+
+-- name: activities
+SELECT instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body,
+    output, error, last_failure, next_execution_at, needs_attention, terminated_at
+FROM activities WHERE instance_id = ? AND stage = ? ORDER BY position
+
+-- name: remembered
+SELECT key, fingerprint, status, body, created_at FROM caller_keys WHERE key = ?
+
+-- name: due
+SELECT rowid, id, next_at FROM instances WHERE (next_at, rowid) > (?, ?) AND next_at <= ? ORDER BY next_at, rowid LIMIT ?
+
+-- name: next_deadline
+SELECT min(next_at) FROM instances WHERE next_at > ?
+
+-- name: counts
+SELECT
+    (SELECT count(*) FROM instances WHERE terminated_at IS NULL),
+    (SELECT count(*) FROM activities WHERE needs_attention = 1)

@@ -1,0 +1,154 @@
+"""The journal on SQLite: WAL, `synchronous=FULL`, one writer thread, group commit.
+
+Point reads run on the event loop (some 10 microseconds from the page cache, WAL readers never wait for the
+writer); lists are read in pages so that they never hold the loop for long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import Unavailable
+from headrace.journal.lock import FileLock
+from headrace.journal.migrations import migrate_sqlite
+from headrace.journal.port import Unit
+from headrace.journal.records import ActivityRow, Instance, Remembered, Stage, Workflow
+from headrace.journal.statements import named_statements
+from headrace.journal.writer import CommitMeter, GroupWriter, Rows, WriterLimits
+
+PAGE = 200
+_NEWEST = (2**63 - 1, "\U0010ffff")
+
+
+class SqliteJournal:
+    """See `journal.port.Journal`. Make one with `open`."""
+
+    def __init__(self, lock: FileLock, reader: sqlite3.Connection, writer: GroupWriter, sql: dict[str, str]) -> None:
+        self._lock = lock
+        self._reader = reader
+        self._writer = writer
+        self._sql = sql
+
+    @classmethod
+    async def open(
+        cls, path: Path, *, limits: WriterLimits | None = None, meter: CommitMeter | None = None
+    ) -> SqliteJournal:
+        """Take ownership of the file, bring its schema up to date and start the writer.
+
+        Raises AlreadyOwned when another server has it.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_name(path.name + ".lock"))
+        try:
+            migrate_sqlite(str(path))
+            sql = named_statements("sqlite.sql")
+            writer = GroupWriter(_connect(path), sql, limits or WriterLimits(), meter)
+            return cls(lock, _connect(path), writer, sql)
+        except BaseException:
+            lock.release()
+            raise
+
+    @property
+    def commits(self) -> int:
+        """Durable commits since the start."""
+        return self._writer.commits
+
+    async def commit(self, unit: Unit) -> Rows:
+        return await self._writer.commit(unit)
+
+    # reads
+
+    def _rows(self, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        try:
+            return self._reader.execute(self._sql[name], parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            raise Unavailable(f"the journal cannot be read: {error}") from error
+
+    async def workflow(self, workflow_id: str) -> Workflow | None:
+        rows = self._rows("workflow", workflow_id)
+        return Workflow(*rows[0]) if rows else None
+
+    async def workflows(self) -> AsyncIterator[list[Workflow]]:
+        position = _NEWEST
+        while page := [Workflow(*row) for row in self._rows("workflows_page", *position, PAGE)]:
+            yield page
+            position = (page[-1].created_at, page[-1].id)
+            await asyncio.sleep(0)
+
+    async def instance(self, instance_id: str) -> Instance | None:
+        rows = self._rows("instance", instance_id)
+        return _instance(rows[0], self._stages(instance_id)) if rows else None
+
+    async def instances(self, workflow_id: str | None = None, running: bool = False) -> AsyncIterator[list[Instance]]:
+        name = ("running_" if running else "") + ("instances_page" if workflow_id is None else "instances_of_workflow_page")
+        filters = () if workflow_id is None else (workflow_id,)
+        position = _NEWEST
+        while rows := self._rows(name, *filters, *position, PAGE):
+            yield [_instance(row, self._stages(row[0])) for row in rows]
+            position = (rows[-1][4], rows[-1][0])
+            await asyncio.sleep(0)
+
+    async def stages(self, instance_id: str) -> list[Stage]:
+        return list(self._stages(instance_id))
+
+    def _stages(self, instance_id: str) -> tuple[Stage, ...]:
+        return tuple(Stage(*row) for row in self._rows("stages", instance_id))
+
+    async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]:
+        return [_activity(row) for row in self._rows("activities", instance_id, stage)]
+
+    async def remembered(self, key: str) -> Remembered | None:
+        rows = self._rows("remembered", key)
+        return Remembered(*rows[0]) if rows else None
+
+    # what an engine asks
+
+    async def due(self, after_at: int, after_row: int, until_at: int, limit: int) -> list[tuple[int, str, int]]:
+        """(row, instance id, next_at) of what the engine must look at until then, in that order, after a position.
+
+        next_at is 0 where there is something to do at once, else the end of a delay.
+        """
+        return [(row[0], row[1], row[2]) for row in self._rows("due", after_at, after_row, until_at, limit)]
+
+    async def next_deadline(self, after_at: int) -> int | None:
+        return self._rows("next_deadline", after_at)[0][0]
+
+    async def counts(self) -> tuple[int, int]:
+        """(instances that have not ended, activities that need attention)"""
+        row = self._rows("counts")[0]
+        return row[0], row[1]
+
+    # life
+
+    async def is_healthy(self) -> bool:
+        try:
+            await self._writer.commit(Unit())
+        except Unavailable:
+            return False
+        return True
+
+    async def close(self) -> None:
+        await self._writer.close()
+        self._reader.close()
+        self._lock.release()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA busy_timeout=2000")
+    connection.execute("PRAGMA cache_size=-65536")
+    return connection
+
+
+def _instance(row: tuple[Any, ...], stages: tuple[Stage, ...]) -> Instance:
+    return Instance(*row[:8], started_by_trigger=bool(row[8]), stages=stages)
+
+
+def _activity(row: tuple[Any, ...]) -> ActivityRow:
+    return ActivityRow(*row[:15], needs_attention=bool(row[15]), terminated_at=row[16])

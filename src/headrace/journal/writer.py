@@ -1,0 +1,173 @@
+"""The one writer: a thread that turns the units of a moment into one durable commit.
+
+While a commit is on its way to the disk, the units that arrive form the next batch. Where many instances are at
+work, a batch waits a moment for its fellows, so that the disk is asked less often; a lone unit never waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, Protocol
+
+from headrace.errors import RepeatedKey, Unavailable
+from headrace.journal.port import Unit
+
+Rows = list[tuple[Any, ...] | None]
+_Pending = tuple[Unit, "asyncio.Future[Rows]"]
+
+
+class CommitMeter(Protocol):
+    def commit(self, seconds: float, units: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WriterLimits:
+    """Bounds of the queue; `gather_s`: how long a batch waits for its fellows; `give_up_s`: how long a unit queues."""
+
+    max_batch: int = 500
+    max_waiting: int = 20_000
+    gather_s: float = 0.002
+    give_up_s: float = 4.0
+
+
+class GroupWriter:
+    """Hands batches of units to its thread. All methods are called on the event loop."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        statements: dict[str, str],
+        limits: WriterLimits,
+        meter: CommitMeter | None,
+    ) -> None:
+        self._connection = connection
+        self._statements = statements
+        self._limits = limits
+        self._meter = meter
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[_Pending] = deque()
+        self._batches: SimpleQueue[list[_Pending] | None] = SimpleQueue()
+        self._is_busy = False
+        self._is_scheduled = False
+        self._is_closed = False
+        self._last_size = 0
+        self.commits = 0
+        self._thread = threading.Thread(target=self._work, name="headrace-journal", daemon=True)
+        self._thread.start()
+
+    async def commit(self, unit: Unit) -> Rows:
+        if self._is_closed:
+            raise Unavailable("the journal is closed")
+        if len(self._waiting) >= self._limits.max_waiting:
+            raise Unavailable("the journal has too much to write at the moment")
+        future: asyncio.Future[Rows] = self._loop.create_future()
+        pending = (unit, future)
+        self._waiting.append(pending)
+        if not self._is_busy and not self._is_scheduled:
+            self._schedule()
+        timer = self._loop.call_later(self._limits.give_up_s, self._take_back, pending)
+        try:
+            return await asyncio.shield(future)
+        finally:
+            timer.cancel()
+
+    def _take_back(self, pending: _Pending) -> None:
+        """A unit that has waited too long leaves the queue; one whose commit is under way is awaited (decision W3)."""
+        try:
+            self._waiting.remove(pending)
+        except ValueError:
+            return
+        pending[1].set_exception(Unavailable("the journal could not commit in time"))
+
+    def _schedule(self) -> None:
+        self._is_scheduled = True
+        if self._last_size > 1 and len(self._waiting) < self._last_size:
+            self._loop.call_later(self._limits.gather_s, self._flush)
+        else:
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._is_scheduled = False
+        batch = [self._waiting.popleft() for _ in range(min(self._limits.max_batch, len(self._waiting)))]
+        self._last_size = len(batch)
+        if batch:
+            self._is_busy = True
+            self._batches.put(batch)
+
+    def _finished(self, batch: list[_Pending], results: list[Rows | Exception], seconds: float) -> None:
+        self._is_busy = False
+        self.commits += 1
+        for (_, future), result in zip(batch, results, strict=True):
+            if isinstance(result, Exception):
+                future.set_exception(result)
+                future.exception()  # a caller that went away must not be reported as forgetful
+            else:
+                future.set_result(result)
+        if self._meter is not None:
+            self._meter.commit(seconds, len(batch))
+        if self._waiting and not self._is_scheduled:
+            self._schedule()
+
+    # on the thread
+
+    def _work(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            started = time.perf_counter()
+            results = self._commit(batch)
+            self._loop.call_soon_threadsafe(self._finished, batch, results, time.perf_counter() - started)
+
+    def _commit(self, batch: list[_Pending]) -> list[Rows | Exception]:
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            results = [self._carry_out(connection, unit) for unit, _ in batch]
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            return [Unavailable(f"the journal cannot write: {error}") for _ in batch]
+        return results
+
+    def _carry_out(self, connection: sqlite3.Connection, unit: Unit) -> Rows | Exception:
+        """One unit within its own savepoint: if it fails, its neighbours do not (decision E2)."""
+        connection.execute("SAVEPOINT unit")
+        try:
+            rows = [self._execute(connection, *entry) for entry in unit.entries]
+        except (sqlite3.OperationalError, MemoryError):
+            raise
+        except Exception as error:
+            connection.execute("ROLLBACK TO unit")
+            connection.execute("RELEASE unit")
+            return error
+        connection.execute("RELEASE unit")
+        return rows
+
+    def _execute(
+        self, connection: sqlite3.Connection, name: str, parameters: tuple[Any, ...], expects_row: Exception | None
+    ) -> tuple[Any, ...] | None:
+        try:
+            cursor = connection.execute(self._statements[name], parameters)
+        except sqlite3.IntegrityError:
+            if name == "remember":
+                raise RepeatedKey(str(parameters[0])) from None
+            raise
+        row = cursor.fetchone() if cursor.description is not None else None
+        if row is None and expects_row is not None:
+            raise expects_row
+        return row
+
+    async def close(self) -> None:
+        """Commit what is waiting, then end the thread."""
+        self._is_closed = True
+        while self._waiting or self._is_busy:
+            await asyncio.sleep(0.002)
+        self._batches.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+

@@ -1,0 +1,138 @@
+"""One stage of one instance, command by command. Given the same journal it always arrives at the same command.
+
+    config + variables + what the activities answered  ->  the next command, or how the stage ended
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from headrace.errors import HeadraceError, InvalidValue, StageError
+from headrace.workflows.commands import (
+    Activity,
+    AddAccountMetadata,
+    Amend,
+    Command,
+    CreateTransaction,
+    CreateTransferInitiation,
+    CreditWallet,
+    DebitWallet,
+    Json,
+)
+from headrace.workflows.stages import STAGES
+from headrace.workflows.stages.stage import StageContext, StageRun
+from headrace.workflows.variables import expand
+
+CANCELED = "canceled"
+
+
+class JournalMismatch(HeadraceError):
+    """The journal holds an activity that this definition would not perform at that place."""
+
+
+class StageRunner:
+    """Drives one stage. `command` is what it wants now; None when it has ended, then `error` says how.
+
+    `position` counts its activities from 0, `ordinal` its effects (decision M3); both are those of `command`.
+    """
+
+    __slots__ = ("_generator", "booked", "command", "error", "input", "keyword", "number", "ordinal", "position")
+
+    def __init__(
+        self,
+        stages: list[Json],
+        number: int,
+        variables: Mapping[str, str],
+        started_at: int,
+        *,
+        started_by_trigger: bool = False,
+        allow_world_from_variable: bool = False,
+    ) -> None:
+        ((self.keyword, raw),) = stages[number].items()
+        self.number = number
+        self.command: Command | None = None
+        self.error: str | None = None
+        self.position = 0
+        self.ordinal = 0
+        self.booked: list[str] = []
+        self._generator: StageRun | None = None
+        self.input: Json = expand(raw, variables)
+        stage = STAGES[self.keyword]
+        context = StageContext(started_at, raw, started_by_trigger, allow_world_from_variable)
+        try:
+            self.input = stage.normalise(self.input, context)
+            self._generator = stage.run(self.input, context)
+            self.command = next(self._generator)
+        except StopIteration:
+            pass
+        except (StageError, InvalidValue) as error:
+            self.error = str(error)
+
+    def resume(self, output: Any = None) -> None:
+        """The command has been carried out; `output` is what history shows under an activity's name."""
+        command = self.command
+        assert command is not None and self._generator is not None
+        if isinstance(command, Activity):
+            self.position += 1
+            if command.is_effect:
+                self.ordinal += 1
+                self.booked.append(_booked(command, output))
+        elif isinstance(command, Amend):
+            self.input = command.input
+        try:
+            self.command = self._generator.send(_result(output))
+        except StopIteration:
+            self.command = None
+        except (StageError, InvalidValue) as error:
+            self._end(str(error))
+
+    def replay(self, name: str, output: Any) -> None:
+        """Feed one closed activity of the journal."""
+        self.skip_amendments()
+        if not isinstance(self.command, Activity) or self.command.name != name:
+            raise JournalMismatch(f"stage {self.number}, activity {self.position}: the journal holds {name}")
+        self.resume(output)
+
+    def skip_amendments(self) -> None:
+        while isinstance(self.command, Amend):
+            self.resume()
+
+    def refuse(self, message: str) -> None:
+        """The activity was refused: the stage ends. What it has booked before is named (decision Q24)."""
+        assert isinstance(self.command, Activity)
+        self._end(f"{self.command.name}: {message}")
+
+    def cancel(self) -> None:
+        """The instance was aborted (decision E6)."""
+        self._end(CANCELED)
+
+    def _end(self, error: str) -> None:
+        self.command = None
+        self.error = error if not self.booked else f"{error}; already booked: {', '.join(self.booked)}"
+        if self._generator is not None:
+            self._generator.close()
+
+
+def _result(output: Any) -> Any:
+    if isinstance(output, dict):
+        return output.get("data", output.get("cursor", output))  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    return output
+
+
+def _booked(effect: Activity, output: Any) -> str:
+    match effect:
+        case CreateTransaction():
+            transaction = _result(output) or {}
+            what = f"{effect.posting['amount']} {effect.posting['asset']}"
+            return f"transaction {transaction.get('id', '?')} of {what} on ledger {effect.ledger}"
+        case CreditWallet():
+            return f"credit of {effect.amount} {effect.asset} to wallet {effect.id}"
+        case DebitWallet():
+            return f"debit of {effect.amount} {effect.asset} from wallet {effect.id}"
+        case CreateTransferInitiation():
+            return f"transfer initiation of {effect.amount} {effect.asset} to {effect.destination}"
+        case AddAccountMetadata():
+            return f"metadata of account {effect.id} on ledger {effect.ledger}"
+        case _:
+            return effect.name
