@@ -57,6 +57,11 @@ class SqliteJournal:
         """Durable commits since the start."""
         return self._writer.commits
 
+    @property
+    def queued_units(self) -> int:
+        """Units that no commit has taken up yet."""
+        return self._writer.queued_units
+
     async def commit(self, unit: Unit) -> Rows:
         return await self._writer.commit(unit)
 

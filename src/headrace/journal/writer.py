@@ -61,6 +61,10 @@ class GroupWriter:
         self._thread = threading.Thread(target=self._work, name="headrace-journal", daemon=True)
         self._thread.start()
 
+    @property
+    def queued_units(self) -> int:
+        return len(self._waiting)
+
     async def commit(self, unit: Unit) -> Rows:
         if self._is_closed:
             raise Unavailable("the journal is closed")
