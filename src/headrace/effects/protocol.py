@@ -183,7 +183,7 @@ class EffectProtocol:
             self._action = refusal
         elif is_idempotency_mismatch(refusal):
             self._action = NeedsAttention(f"{refusal.message}: the stored request and the service's record differ")
-        elif refusal.code == "LEDGER_NOT_FOUND" and self._ledger == INTERNAL_LEDGER and not self._is_aborted:
+        elif refusal.code == "LEDGER_NOT_FOUND" and self._may_create_ledger:
             self._action = CREATE_LEDGER
         elif self._family in (Family.INGESTION, Family.INITIATION) or (self._is_aborted and self._is_unknown):
             self._action = LOOK_UP
@@ -193,6 +193,11 @@ class EffectProtocol:
             self._action = LOOK_UP
         else:
             self._action = refusal
+
+    @property
+    def _may_create_ledger(self) -> bool:
+        books = self._family in (Family.TRANSACTION, Family.INGESTION)
+        return books and self._ledger == INTERNAL_LEDGER and not self._is_aborted
 
     def _is_confirmed(self, now_s: float) -> bool:
         """Decision M2b: after an unknown attempt it takes two refusals, settle_s apart."""
@@ -290,7 +295,7 @@ class EffectProtocol:
                 self._action = outcome
             case _:
                 self._refusal = None
-                self._action = SEND
+                self._action = LOOK_UP if self._is_aborted else SEND
 
     def _retry(self, unknown: Unknown, then: Action) -> None:
         self._failures += 1
