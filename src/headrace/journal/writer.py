@@ -19,7 +19,7 @@ from headrace.errors import RepeatedKey, Unavailable
 from headrace.journal.port import Unit
 
 Rows = list[tuple[Any, ...] | None]
-_Pending = tuple[Unit, "asyncio.Future[Rows]"]
+_Pending = tuple[Unit, "asyncio.Future[Rows]", float]
 
 
 class CommitMeter(Protocol):
@@ -57,6 +57,7 @@ class GroupWriter:
         self._is_scheduled = False
         self._is_closed = False
         self._last_size = 0
+        self._sweeper: asyncio.TimerHandle | None = None
         self.commits = 0
         self._thread = threading.Thread(target=self._work, name="headrace-journal", daemon=True)
         self._thread.start()
@@ -71,23 +72,24 @@ class GroupWriter:
         if len(self._waiting) >= self._limits.max_waiting:
             raise Unavailable("the journal has too much to write at the moment")
         future: asyncio.Future[Rows] = self._loop.create_future()
-        pending = (unit, future)
-        self._waiting.append(pending)
+        self._waiting.append((unit, future, self._loop.time()))
         if not self._is_busy and not self._is_scheduled:
             self._schedule()
-        timer = self._loop.call_later(self._limits.give_up_s, self._take_back, pending)
-        try:
-            return await asyncio.shield(future)
-        finally:
-            timer.cancel()
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(self._limits.give_up_s, self._sweep)
+        return await future
 
-    def _take_back(self, pending: _Pending) -> None:
+    def _sweep(self) -> None:
         """A unit that has waited too long leaves the queue; one whose commit is under way is awaited (decision W3)."""
-        try:
-            self._waiting.remove(pending)
-        except ValueError:
-            return
-        pending[1].set_exception(Unavailable("the journal could not commit in time"))
+        oldest_s = self._loop.time() - self._limits.give_up_s
+        while self._waiting and self._waiting[0][2] <= oldest_s:
+            _, future, _ = self._waiting.popleft()
+            if not future.done():
+                future.set_exception(Unavailable("the journal could not commit in time"))
+        self._sweeper = None
+        if self._waiting:
+            wait_s = self._waiting[0][2] - oldest_s
+            self._sweeper = self._loop.call_later(wait_s, self._sweep)
 
     def _schedule(self) -> None:
         self._is_scheduled = True
@@ -107,10 +109,11 @@ class GroupWriter:
     def _finished(self, batch: list[_Pending], results: list[Rows | Exception], seconds: float) -> None:
         self._is_busy = False
         self.commits += 1
-        for (_, future), result in zip(batch, results, strict=True):
+        for (_, future, _), result in zip(batch, results, strict=True):
+            if future.done():
+                continue  # the caller went away; what it asked for was done all the same
             if isinstance(result, Exception):
                 future.set_exception(result)
-                future.exception()  # a caller that went away must not be reported as forgetful
             else:
                 future.set_result(result)
         if self._meter is not None:
@@ -130,7 +133,7 @@ class GroupWriter:
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
-            results = [self._carry_out(connection, unit) for unit, _ in batch]
+            results = [self._carry_out(connection, unit) for unit, _, _ in batch]
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             if connection.in_transaction:
@@ -171,6 +174,8 @@ class GroupWriter:
         self._is_closed = True
         while self._waiting or self._is_busy:
             await asyncio.sleep(0.002)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
         self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
 
