@@ -1,0 +1,133 @@
+"""What each instance did and when: read from the histories, printed as text, handed to the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+Json = dict[str, Any]
+
+EFFECTS = frozenset(
+    {"CreateTransaction", "AddAccountMetadata", "CreditWallet", "DebitWallet", "CreateTransferInitiation"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ActivitySpan:
+    """`started_s` and `ended_s` count from the beginning of the picture."""
+
+    name: str
+    started_s: float
+    ended_s: float | None
+    attempt: int
+
+    @property
+    def is_effect(self) -> bool:
+        return self.name in EFFECTS
+
+    def covers(self, moment_s: float) -> bool:
+        return self.started_s <= moment_s and (self.ended_s is None or self.ended_s > moment_s)
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpan:
+    keyword: str
+    started_s: float
+    ended_s: float | None
+    activities: tuple[ActivitySpan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One instance."""
+
+    example: str
+    run: str
+    instance_id: str
+    stages: tuple[StageSpan, ...]
+    error: str | None = None
+
+    @property
+    def started_s(self) -> float:
+        return self.stages[0].started_s if self.stages else 0.0
+
+    @property
+    def ended_s(self) -> float:
+        return max((stage.ended_s or stage.started_s for stage in self.stages), default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """From SIGKILL to `/readyz`."""
+
+    killed_s: float
+    ready_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    lanes: list[Lane]
+    outage: Outage
+    facts: list[str] = field(default_factory=list[str])
+
+    @property
+    def length_s(self) -> float:
+        return max((lane.ended_s for lane in self.lanes), default=1.0)
+
+    @property
+    def effects_in_flight(self) -> int:
+        """Those between their intent and their outcome when the server died."""
+        activities = [activity for lane in self.lanes for stage in lane.stages for activity in stage.activities]
+        return sum(activity.is_effect and activity.covers(self.outage.killed_s) for activity in activities)
+
+
+def lane_of(example: str, run: str, instance: Json, stages: list[Json], activities: list[list[Json]], zero: float) -> Lane:
+    """`zero` is the beginning of the picture in seconds since the epoch."""
+    spans = tuple(_stage_span(stage, activities[number], zero) for number, stage in enumerate(stages))
+    return Lane(example, run, instance["id"], spans, instance.get("error"))
+
+
+def _stage_span(stage: Json, activities: list[Json], zero: float) -> StageSpan:
+    spans = tuple(
+        ActivitySpan(entry["name"], _since(zero, entry["startedAt"]), _ended(zero, entry), entry["attempt"])
+        for entry in activities
+    )
+    return StageSpan(stage["name"], _since(zero, stage["startedAt"]), _ended(zero, stage), spans)
+
+
+def _ended(zero: float, entry: Json) -> float | None:
+    return _since(zero, entry["terminatedAt"]) if entry.get("terminatedAt") else None
+
+
+def _since(zero: float, moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp() - zero
+
+
+def lane_lines(lane: Lane, outage: Outage) -> list[str]:
+    """The lane as text: one line for each stage, the kill where it fell."""
+    state = f"failed: {lane.error}" if lane.error else "succeeded"
+    lines = [f"{lane.example}  run {lane.run}  {lane.instance_id}  {state} after {lane.ended_s - lane.started_s:.2f} s"]
+    for number, stage in enumerate(lane.stages):
+        ended = "...   " if stage.ended_s is None else f"{stage.ended_s:6.2f}"
+        lines.append(f"  {stage.started_s:6.2f} -> {ended} s  {number} {stage.keyword:<11}{_activities(stage, outage)}")
+    return lines
+
+
+def _activities(stage: StageSpan, outage: Outage) -> str:
+    if not stage.activities:
+        return "  (outlived the kill)" if _spans(stage, outage) else ""
+    return ", ".join(_activity(activity, outage) for activity in stage.activities)
+
+
+def _activity(activity: ActivitySpan, outage: Outage) -> str:
+    marks: list[str] = []
+    if activity.attempt > 1:
+        marks.append(f"{activity.attempt} attempts")
+    if activity.is_effect and activity.covers(outage.killed_s):
+        marks.append("in flight at the kill")
+    return activity.name + (f" ({', '.join(marks)})" if marks else "")
+
+
+def _spans(stage: StageSpan, outage: Outage) -> bool:
+    return stage.started_s < outage.killed_s and (stage.ended_s is None or stage.ended_s > outage.killed_s)

@@ -1,0 +1,139 @@
+"""How a command ends: exit codes, and what is said about an error. Nobody is shown a traceback unless they ask.
+
+Set HEADRACE_DEBUG=1 to see the traceback of a bug.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
+
+import typer
+
+from headrace.cli import display
+from headrace.errors import HeadraceError, InvalidValue
+
+REFUSED = 1
+USAGE = 2
+UNREACHABLE = 3
+UNFINISHED = 4
+BUG = 70
+INTERRUPTED = 130
+
+DESCRIPTION = """Exit codes: 0 done · 1 the server said no, or the instance ended with an error ·
+2 the command line or a file is wrong · 3 the server cannot be reached · 4 still running when the time was up ·
+70 a bug in this program · 130 interrupted"""
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+class Failure(HeadraceError):
+    """Ends the command with this exit code; `hint` says what to do about it."""
+
+    def __init__(self, message: str, *, code: int = REFUSED, hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is said about an error, and the exit code it becomes."""
+
+    code: int
+    kind: str
+    message: str
+    hint: str = ""
+
+
+def reported(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Turns whatever `command` raises into a sentence on standard error and an exit code."""
+
+    @functools.wraps(command)
+    def wrapper(*arguments: Parameters.args, **options: Parameters.kwargs) -> Result:
+        with reporting(wants_json=_wants_json(options)):
+            return command(*arguments, **options)
+
+    return wrapper
+
+
+@contextmanager
+def reporting(*, wants_json: bool = False) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        if _is_closed_pipe(error) or _is_usage_error(error):
+            raise
+        verdict = judge(error)
+        if verdict.code == BUG and os.environ.get("HEADRACE_DEBUG"):
+            traceback.print_exc()
+        display.error(verdict.kind, verdict.message, verdict.hint, as_json=wants_json)
+        raise typer.Exit(verdict.code) from None
+
+
+def judge(error: Exception) -> Verdict:
+    if isinstance(error, Failure):
+        return Verdict(error.code, _kind(error.code), str(error), error.hint)
+    if isinstance(error, InvalidValue):
+        return Verdict(USAGE, "VALIDATION", str(error))
+    if isinstance(error, HeadraceError):
+        return Verdict(REFUSED, "REFUSED", str(error))
+    if isinstance(error, OSError):
+        return Verdict(USAGE, "FILE", _about_file(error))
+    return _judge_client(error) or Verdict(
+        BUG,
+        "BUG",
+        f"this is a bug in headrace: {type(error).__name__}: {error}",
+        "HEADRACE_DEBUG=1 shows where it happened; please report it.",
+    )
+
+
+def _judge_client(error: Exception) -> Verdict | None:
+    if "headrace_client" not in sys.modules:
+        return None
+    from headrace_client import ClientError, Error, SDKError
+
+    if isinstance(error, Error):
+        return Verdict(REFUSED, str(error.code), str(error.message))
+    if isinstance(error, SDKError):
+        hint = "Is this address a Headrace server? Its root, or the part before /workflows, is wanted."
+        return Verdict(REFUSED, "UNEXPECTED_ANSWER", str(error), hint)
+    if isinstance(error, ClientError):
+        hint = "Start one with `headrace dev`, or name it with --server or HEADRACE_SERVER."
+        return Verdict(UNREACHABLE, "UNREACHABLE", str(error), hint)
+    return None
+
+
+def _kind(code: int) -> str:
+    return {USAGE: "USAGE", UNREACHABLE: "UNREACHABLE", UNFINISHED: "UNFINISHED"}.get(code, "REFUSED")
+
+
+def _about_file(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+
+
+def _is_closed_pipe(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.EPIPE
+
+
+def _is_usage_error(error: Exception) -> bool:
+    """Typer's own errors: it prints these with the usage line."""
+    return hasattr(error, "format_message") and hasattr(error, "show")
+
+
+def _wants_json(options: dict[str, Any]) -> bool:
+    from headrace.cli.session import output_of
+
+    return output_of(options.get("context"), options.get("output")) == "json"

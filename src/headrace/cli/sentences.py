@@ -1,0 +1,155 @@
+"""What a stage and its activities did, in sentences. Works on the documents of the history operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from headrace.cli.display import moment
+
+Json = dict[str, Any]
+
+
+def stage_lines(stage: Json, activities: list[Json]) -> list[str]:
+    lines = [f"  Started at: {moment(stage['startedAt'])}"]
+    if stage.get("terminatedAt"):
+        lines.append(f"  Terminated at: {moment(stage['terminatedAt'])}")
+    lines += [f"  {text}" for text in _stage_sentences(stage)]
+    if activities:
+        lines.append("  History :")
+        lines += [f"    {text}" for activity in activities for text in activity_lines(activity)]
+    if stage.get("error"):
+        lines.append(f"  Stage terminated with error: {stage['error']}")
+    return lines
+
+
+def activity_lines(activity: Json) -> list[str]:
+    name = activity["name"]
+    body = activity["input"].get(name) or {}
+    sentence = _ACTIVITIES.get(name, lambda _: name)(body)
+    lines = [f"- {sentence}"]
+    lines += [f"  {detail}" for detail in _details(activity, body)]
+    return lines
+
+
+def stage_sentence(stage: Json) -> str:
+    return _stage_sentences(stage)[0]
+
+
+def _stage_sentences(stage: Json) -> list[str]:
+    body = stage["input"]
+    match stage["name"]:
+        case "send":
+            return [f"Send {_money(body.get('amount'))} from {_place(body.get('source'))} to {_place(body.get('destination'))}"]
+        case "delay":
+            return [_delay(body)]
+        case "wait_event":
+            has_come = stage["terminated"] and not stage.get("error")
+            return [f"Waiting event '{body.get('event', '')}'", "Event received!" if has_come else "Still waiting event..."]
+        case "update":
+            account = body.get("account") or {}
+            where = f"Update account '{account.get('id', '')}' of ledger '{account.get('ledger', '')}'"
+            return [where, *_metadata(account.get("metadata"))]
+        case other:
+            return [other]
+
+
+def _delay(body: Json) -> str:
+    if body.get("until"):
+        return f"Pause workflow until {moment(body['until'])}"
+    return f"Pause workflow for a delay of {body.get('duration', '')}"
+
+
+def _place(end: Json | None) -> str:
+    end = end or {}
+    if account := end.get("account"):
+        return f"account '{account['id']}' (ledger: {account.get('ledger', '')})"
+    if wallet := end.get("wallet"):
+        label = wallet.get("id") or wallet.get("name", "")
+        return f"wallet '{label}' (balance: {wallet.get('balance', 'main')})"
+    payment = end.get("payment") or {}
+    if payment.get("psp"):
+        return f"{payment['psp']} ({payment.get('type', 'TRANSFER').lower()})"
+    return f"payment '{payment.get('id', '')}'"
+
+
+def _money(amount: Json | None) -> str:
+    return f"{amount['amount']} {amount['asset']}" if amount else "nothing"
+
+
+def _metadata(metadata: Json | None) -> list[str]:
+    if not metadata:
+        return []
+    return ["Added metadata: " + ", ".join(f"{name}={value}" for name, value in metadata.items())]
+
+
+def _create_transaction(body: Json) -> str:
+    posting = body["data"]["postings"][0]
+    moved = f"Send {_money(posting)} from account {posting['source']} to account {posting['destination']}"
+    allowed = ", overdraft allowed" if body["data"].get("script") else ""
+    return f"{moved} (ledger {body.get('ledger', '')}{allowed})"
+
+
+def _credit(body: Json) -> str:
+    data = body["data"]
+    sources = ", ".join(_subject(subject) for subject in data["sources"]) or "@world"
+    wallet = f"Credit wallet {body['id']} (balance: {data.get('balance', 'main')})"
+    return f"{wallet} of {_money(data['amount'])} from {sources}"
+
+
+def _debit(body: Json) -> str:
+    data = body["data"]
+    balance = (data.get("balances") or ["main"])[0]
+    to = _subject(data["destination"]) if data.get("destination") else "@world"
+    return f"Debit wallet {body['id']} (balance: {balance}) of {_money(data['amount'])} to {to}"
+
+
+def _subject(subject: Json) -> str:
+    if subject["type"] == "WALLET":
+        return f"wallet {subject['identifier']} (balance: {subject.get('balance', 'main')})"
+    return f"account {subject['identifier']}"
+
+
+def _initiation(body: Json) -> str:
+    kind = str(body.get("type", "TRANSFER")).lower()
+    held = ", to be validated by hand" if body.get("waitingValidation") else ""
+    return f"Ask {body.get('provider', '')} for a {kind} of {_money(body)} to {body.get('destination', '')}{held}"
+
+
+_ACTIVITIES: dict[str, Callable[[Json], str]] = {
+    "CreateTransaction": _create_transaction,
+    "CreditWallet": _credit,
+    "DebitWallet": _debit,
+    "CreateTransferInitiation": _initiation,
+    "GetAccount": lambda body: f"Read account {body.get('id', '')} of ledger {body.get('ledger', '')}",
+    "GetPayment": lambda body: f"Read payment {body.get('id', '')}",
+    "GetWallet": lambda body: f"Read wallet {body.get('id', '')}",
+    "ListWallets": lambda body: f"List wallets named {body.get('name', '')}",
+    "AddAccountMetadata": lambda body: f"Add metadata to account {body.get('id', '')} of ledger {body.get('ledger', '')}",
+}
+
+
+def _details(activity: Json, body: Json) -> list[str]:
+    details: list[str] = []
+    transaction = ((activity.get("output") or {}).get("CreateTransaction") or {}).get("data") or {}
+    if transaction:
+        details.append(f"Created transaction: {transaction['id']}")
+    data = body.get("data") or body
+    if data.get("reference"):
+        details.append(f"Reference: {data['reference']}")
+    details += _metadata(data.get("metadata"))
+    return details + _trouble(activity)
+
+
+def _trouble(activity: Json) -> list[str]:
+    """Attempts, once there was more than one, and what went wrong."""
+    lines: list[str] = []
+    if activity.get("lastFailure"):
+        lines.append(f"Last failure: {activity['lastFailure']}")
+    if activity.get("nextExecution"):
+        lines.append(f"Next try: {moment(activity['nextExecution'])}")
+    if activity["attempt"] > 1 or not activity["terminated"]:
+        lines.append(f"Attempt: {activity['attempt']}")
+    if activity.get("error"):
+        lines.append(f"Error: {activity['error']}")
+    return lines

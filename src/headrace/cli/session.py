@@ -1,0 +1,71 @@
+"""What every command that talks to a server shares: its address, the form of its answers, the client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from headrace_client import Client
+
+DEFAULT_SERVER = "http://127.0.0.1:8484"
+
+
+class Output(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+ServerOption = Annotated[
+    str | None,
+    typer.Option("--server", envvar="HEADRACE_SERVER", help=f"The server's address.  [default: {DEFAULT_SERVER}]"),
+]
+OutputOption = Annotated[
+    Output | None, typer.Option("--output", "-o", help="Text for people, or JSON for programs.  [default: text]")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What was given before the command: `headrace -o json workflows list`."""
+
+    server: str | None = None
+    output: Output | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    server: str
+    output: Output
+
+    @property
+    def is_json(self) -> bool:
+        return self.output is Output.JSON
+
+    @contextmanager
+    def client(self, *, timeout_s: float = 30.0) -> Iterator[Client]:
+        from headrace_client import Client
+
+        with Client(server_url=self.server, timeout_s=timeout_s) as client:
+            yield client
+
+
+def session_of(context: typer.Context, server: str | None, output: Output | None) -> Session:
+    address = server or _defaults(context).server or DEFAULT_SERVER
+    if not address.startswith(("http://", "https://")):
+        raise typer.BadParameter(f"{address!r} is not an http:// or https:// address", param_hint="'--server'")
+    return Session(server=address.rstrip("/"), output=output_of(context, output))
+
+
+def output_of(context: Any, output: Any) -> Output:
+    return output or _defaults(context).output or Output.TEXT
+
+
+def _defaults(context: Any) -> Defaults:
+    found = getattr(context, "obj", None)
+    return found if isinstance(found, Defaults) else Defaults()
