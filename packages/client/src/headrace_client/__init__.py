@@ -1,0 +1,68 @@
+"""Typed client, sync and async, for Headrace and other servers that speak the Formance Orchestration API.
+
+with Client("http://127.0.0.1:8484") as client:
+    run = client.orchestration.v1.run_workflow(workflow_id=..., request_body={"amount": "100"})
+    ended = client.orchestration.v1.wait_for(run.data)
+"""
+
+from headrace_client.activities import WorkflowInstanceHistoryStageInput, WorkflowInstanceHistoryStageOutput
+from headrace_client.client import AsyncClient, Client
+from headrace_client.errors import ClientError, ConnectionFailure, Error, InvalidRequest, SDKError, WaitTimeout
+from headrace_client.history import WorkflowInstanceHistory, WorkflowInstanceHistoryStage
+from headrace_client.hooks import Hooks
+from headrace_client.models import Result, ServerInfo, StageStatus, Workflow, WorkflowConfig, WorkflowInstance
+from headrace_client.requests import (
+    CancelEventRequest,
+    CreateWorkflowRequest,
+    DeleteWorkflowRequest,
+    GetInstanceHistoryRequest,
+    GetInstanceRequest,
+    GetInstanceStageHistoryRequest,
+    GetWorkflowRequest,
+    ListInstancesRequest,
+    RunWorkflowRequest,
+    SendEventRequest,
+    SendEventRequestBody,
+)
+from headrace_client.security import Security
+from headrace_client.stages import Stage, StageDelay, StageSend, StageWaitEvent, UnknownStage, Update
+
+__all__ = [
+    "AsyncClient",
+    "CancelEventRequest",
+    "Client",
+    "ClientError",
+    "ConnectionFailure",
+    "CreateWorkflowRequest",
+    "DeleteWorkflowRequest",
+    "Error",
+    "GetInstanceHistoryRequest",
+    "GetInstanceRequest",
+    "GetInstanceStageHistoryRequest",
+    "GetWorkflowRequest",
+    "Hooks",
+    "InvalidRequest",
+    "ListInstancesRequest",
+    "Result",
+    "RunWorkflowRequest",
+    "SDKError",
+    "Security",
+    "SendEventRequest",
+    "SendEventRequestBody",
+    "ServerInfo",
+    "Stage",
+    "StageDelay",
+    "StageSend",
+    "StageStatus",
+    "StageWaitEvent",
+    "UnknownStage",
+    "Update",
+    "WaitTimeout",
+    "Workflow",
+    "WorkflowConfig",
+    "WorkflowInstance",
+    "WorkflowInstanceHistory",
+    "WorkflowInstanceHistoryStage",
+    "WorkflowInstanceHistoryStageInput",
+    "WorkflowInstanceHistoryStageOutput",
+]

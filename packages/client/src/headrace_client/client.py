@@ -1,0 +1,106 @@
+"""The two clients: `Client` blocks, `AsyncClient` awaits. Everything else they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+
+import httpx2
+
+from headrace_client.hooks import Hooks
+from headrace_client.protocol import Protocol, Settings
+from headrace_client.security import Security
+from headrace_client.servers import server_root
+from headrace_client.transport import AsyncDriver, SyncDriver
+from headrace_client.v1 import V1, AsyncV1
+
+# A server answers `wait=true` after at most 50 s.
+DEFAULT_TIMEOUT_S = 60.0
+
+
+class Orchestration:
+    def __init__(self, driver: SyncDriver) -> None:
+        self.v1 = V1(driver)
+
+
+class AsyncOrchestration:
+    def __init__(self, driver: AsyncDriver) -> None:
+        self.v1 = AsyncV1(driver)
+
+
+class Client:
+    """A client for one server, safe to share between threads.
+
+    server_url      root of the server, without /api/orchestration; a path prefix is kept
+    server          instead of server_url: index into `servers.SERVERS`, with `organization` and `environment`
+    security        client id and secret; tokens are fetched when needed and kept
+    timeout_s       longest silence of the server during a call (60 s; with `http_client`, what that one has)
+    headers         sent with every call
+    http_client     an httpx2.Client of your own; closing it stays with you
+    """
+
+    def __init__(
+        self,
+        server_url: str | None = None,
+        *,
+        server: int | None = None,
+        organization: str | None = None,
+        environment: str | None = None,
+        security: Security | None = None,
+        timeout_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        http_client: httpx2.Client | None = None,
+        hooks: Hooks | None = None,
+    ) -> None:
+        root = server_root(server_url, server, organization, environment)
+        protocol = Protocol(Settings(root, security, timeout_s, headers or {}, hooks or Hooks()))
+        self._owns_http_client = http_client is None
+        self._driver = SyncDriver(protocol, http_client or httpx2.Client(timeout=DEFAULT_TIMEOUT_S))
+        self.orchestration = Orchestration(self._driver)
+
+    def close(self) -> None:
+        if self._owns_http_client:
+            self._driver.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """The same as `Client`, with methods to await."""
+
+    def __init__(
+        self,
+        server_url: str | None = None,
+        *,
+        server: int | None = None,
+        organization: str | None = None,
+        environment: str | None = None,
+        security: Security | None = None,
+        timeout_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        http_client: httpx2.AsyncClient | None = None,
+        hooks: Hooks | None = None,
+    ) -> None:
+        root = server_root(server_url, server, organization, environment)
+        protocol = Protocol(Settings(root, security, timeout_s, headers or {}, hooks or Hooks()))
+        self._owns_http_client = http_client is None
+        self._driver = AsyncDriver(protocol, http_client or httpx2.AsyncClient(timeout=DEFAULT_TIMEOUT_S))
+        self.orchestration = AsyncOrchestration(self._driver)
+
+    async def close(self) -> None:
+        if self._owns_http_client:
+            await self._driver.close()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()

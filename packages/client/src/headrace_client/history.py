@@ -1,0 +1,68 @@
+"""What an instance did: one entry per stage that has started, and within a stage one per activity."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from headrace_client.activities import WorkflowInstanceHistoryStageInput, WorkflowInstanceHistoryStageOutput
+from headrace_client.models import Model, Timestamp
+from headrace_client.stages import Stage, read_stage
+
+
+class WorkflowInstanceHistory(Model):
+    """A stage that has started. `name` is its keyword, `input` its body in the class of that stage."""
+
+    name: str
+    input: Stage
+    terminated: bool
+    started_at: Timestamp
+    terminated_at: Timestamp | None = None
+    error: str | None = None
+
+
+class _StageEntry(Model):
+    """The same as it comes: a union without a discriminator cannot be decoded in one go."""
+
+    name: str
+    input: dict[str, Any]
+    terminated: bool
+    started_at: Timestamp
+    terminated_at: Timestamp | None = None
+    error: str | None = None
+
+
+class WorkflowInstanceHistoryStage(Model):
+    """An activity of a stage. While it is retried, `last_failure` and `next_execution` say why and when."""
+
+    name: str
+    input: WorkflowInstanceHistoryStageInput
+    terminated: bool
+    started_at: Timestamp
+    attempt: int
+    output: WorkflowInstanceHistoryStageOutput | None = None
+    error: str | None = None
+    terminated_at: Timestamp | None = None
+    last_failure: str | None = None
+    next_execution: Timestamp | None = None
+
+
+def read_history(value: object) -> list[WorkflowInstanceHistory]:
+    entries = msgspec.convert(value, list[_StageEntry])
+    return [_read_entry(index, entry) for index, entry in enumerate(entries)]
+
+
+def _read_entry(index: int, entry: _StageEntry) -> WorkflowInstanceHistory:
+    try:
+        stage = read_stage(entry.name, entry.input)
+    except msgspec.ValidationError as error:
+        raise msgspec.ValidationError(f"{error} (within $[{index}].input)") from error
+    return WorkflowInstanceHistory(
+        name=entry.name,
+        input=stage,
+        terminated=entry.terminated,
+        started_at=entry.started_at,
+        terminated_at=entry.terminated_at,
+        error=entry.error,
+    )

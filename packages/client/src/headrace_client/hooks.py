@@ -1,0 +1,23 @@
+"""What the outside world gives a client: fresh keys, a clock, sleep. Injected, so that tests own them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+
+def random_key() -> str:
+    """A fresh Idempotency-Key: a random UUID (version 4)."""
+    return str(uuid.UUID(bytes=os.urandom(16), version=4))
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    new_key: Callable[[], str] = random_key
+    monotonic_s: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    sleep_async: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -1,0 +1,127 @@
+"""The operations, one row each: the builder and the reader know nothing but these rows.
+
+A new operation is a row here, its request object, and a method in `v1.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from headrace_client import requests
+from headrace_client.history import WorkflowInstanceHistory, WorkflowInstanceHistoryStage, read_history
+from headrace_client.models import (
+    ServerInfo,
+    Workflow,
+    WorkflowInstance,
+    nothing,
+    read_instance,
+    read_instances,
+    reader,
+)
+from headrace_client.wire import Scope
+
+T = TypeVar("T")
+
+PREFIX = "/api/orchestration"
+READ: Scope = "orchestration:read"
+WRITE: Scope = "orchestration:write"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[T]):
+    """How one call looks on the wire.
+
+    `path` holds attributes of the request in braces, `query` maps names on the wire to attributes.
+    `body` is the attribute sent as JSON, `"*"` the whole request, None nothing. `wrapper` is the member
+    of the answer that holds the data, None the whole answer. `read` makes the typed data of it; an
+    operation with status 204 has no body, and its `read` is given None.
+    """
+
+    name: str
+    method: str
+    path: str
+    scope: Scope
+    status: int
+    request: type[requests.Request]
+    read: Callable[[object], T]
+    wrapper: str | None = "data"
+    query: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: str | None = None
+
+    @property
+    def is_write(self) -> bool:
+        return self.scope == WRITE
+
+
+GET_SERVER_INFO: Operation[ServerInfo] = Operation(
+    "get_server_info", "GET", "/_info", READ, 200, requests.EmptyRequest, reader(ServerInfo), wrapper=None
+)
+LIST_WORKFLOWS: Operation[list[Workflow]] = Operation(
+    "list_workflows", "GET", "/workflows", READ, 200, requests.EmptyRequest, reader(list[Workflow])
+)
+CREATE_WORKFLOW: Operation[Workflow] = Operation(
+    "create_workflow", "POST", "/workflows", WRITE, 201, requests.CreateWorkflowRequest, reader(Workflow), body="*"
+)
+GET_WORKFLOW: Operation[Workflow] = Operation(
+    "get_workflow", "GET", "/workflows/{flow_id}", READ, 200, requests.GetWorkflowRequest, reader(Workflow)
+)
+DELETE_WORKFLOW: Operation[None] = Operation(
+    "delete_workflow", "DELETE", "/workflows/{flow_id}", WRITE, 204, requests.DeleteWorkflowRequest, nothing
+)
+RUN_WORKFLOW: Operation[WorkflowInstance] = Operation(
+    "run_workflow",
+    "POST",
+    "/workflows/{workflow_id}/instances",
+    WRITE,
+    201,
+    requests.RunWorkflowRequest,
+    read_instance,
+    query={"wait": "wait"},
+    body="request_body",
+)
+LIST_INSTANCES: Operation[list[WorkflowInstance]] = Operation(
+    "list_instances",
+    "GET",
+    "/instances",
+    READ,
+    200,
+    requests.ListInstancesRequest,
+    read_instances,
+    query={"workflowID": "workflow_id", "running": "running"},
+)
+GET_INSTANCE: Operation[WorkflowInstance] = Operation(
+    "get_instance", "GET", "/instances/{instance_id}", READ, 200, requests.GetInstanceRequest, read_instance
+)
+SEND_EVENT: Operation[None] = Operation(
+    "send_event",
+    "POST",
+    "/instances/{instance_id}/events",
+    WRITE,
+    204,
+    requests.SendEventRequest,
+    nothing,
+    body="request_body",
+)
+CANCEL_EVENT: Operation[None] = Operation(
+    "cancel_event", "PUT", "/instances/{instance_id}/abort", WRITE, 204, requests.CancelEventRequest, nothing
+)
+GET_INSTANCE_HISTORY: Operation[list[WorkflowInstanceHistory]] = Operation(
+    "get_instance_history",
+    "GET",
+    "/instances/{instance_id}/history",
+    READ,
+    200,
+    requests.GetInstanceHistoryRequest,
+    read_history,
+)
+GET_INSTANCE_STAGE_HISTORY: Operation[list[WorkflowInstanceHistoryStage]] = Operation(
+    "get_instance_stage_history",
+    "GET",
+    "/instances/{instance_id}/stages/{number}/history",
+    READ,
+    200,
+    requests.GetInstanceStageHistoryRequest,
+    reader(list[WorkflowInstanceHistoryStage]),
+)

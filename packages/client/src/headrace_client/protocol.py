@@ -1,0 +1,210 @@
+"""The one request builder, and the course of a call: token, exchange, answer. No I/O happens here."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+from urllib.parse import quote, urlencode
+
+import httpx2
+import msgspec
+
+from headrace_client.errors import ClientError, InvalidRequest
+from headrace_client.hooks import Hooks
+from headrace_client.models import Result
+from headrace_client.operations import PREFIX, Operation
+from headrace_client.options import Options
+from headrace_client.replies import failure_error, read_reply
+from headrace_client.requests import Request, chosen_request
+from headrace_client.security import Security, TokenCache
+from headrace_client.servers import checked_root
+from headrace_client.wire import Access, NeedToken, Steps, WireFailure, WireReply, WireRequest, exchange, token
+
+T = TypeVar("T")
+
+VERSION = "0.1.0"
+USER_AGENT = f"headrace-client/{VERSION}"
+KEY_HEADER = "Idempotency-Key"
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one client holds for all its calls."""
+
+    root: str
+    security: Security | None
+    timeout_s: float | None
+    headers: Mapping[str, str]
+    hooks: Hooks
+
+
+class Protocol:
+    """Builds requests and reads replies for one client."""
+
+    def __init__(self, settings: Settings) -> None:
+        check_timeout(settings.timeout_s)
+        self._settings = settings
+        self._headers = checked_headers(settings.headers)
+        if KEY_HEADER in self._headers:
+            raise InvalidRequest(f"{KEY_HEADER} belongs to one call: pass idempotency_key= to it")
+        security = settings.security if settings.security is not None and settings.security.is_complete else None
+        self._security = security
+        self._tokens = None if security is None else TokenCache(security, USER_AGENT, settings.hooks.monotonic_s)
+
+    @property
+    def hooks(self) -> Hooks:
+        return self._settings.hooks
+
+    def call(
+        self, operation: Operation[T], request: object, arguments: Mapping[str, object], options: Options
+    ) -> Steps[Result[T]]:
+        """One operation from arguments to result."""
+        chosen = chosen_request(operation.request, request, arguments)
+        wire = self._build(operation, chosen, options)
+        return (yield from self._carried_out(operation, wire, self._access(operation, wire, options)))
+
+    def obtain_token(self, need: NeedToken) -> Steps[str]:
+        assert self._tokens is not None, "a token is asked for only where there is security"
+        return (yield from self._tokens.obtain(need))
+
+    def _carried_out(self, operation: Operation[T], wire: WireRequest, access: Access | None) -> Steps[Result[T]]:
+        # Retries belong around this exchange: the request, and with it the key, is built once.
+        key = wire.headers.get(KEY_HEADER)
+        try:
+            reply = yield from self._authorized(wire, access)
+            if isinstance(reply, WireFailure):
+                raise failure_error(wire, reply, key)
+            return read_reply(operation, wire, reply)
+        except ClientError as error:
+            error.idempotency_key = key
+            raise
+
+    def _authorized(self, wire: WireRequest, access: Access | None) -> Steps[WireReply | WireFailure]:
+        if access is None or self._tokens is None:
+            return (yield from exchange(wire))
+        value = self._tokens.kept(access) or (yield from token(NeedToken(access, wire.timeout_s)))
+        reply = yield from exchange(_with_token(wire, value))
+        if not _is_unauthorized(reply):
+            return reply
+        fresh = yield from token(NeedToken(access, wire.timeout_s, rejected=value))
+        reply = yield from exchange(_with_token(wire, fresh))
+        if _is_unauthorized(reply):
+            self._tokens.drop(access, fresh)
+        return reply
+
+    def _access(self, operation: Operation[Any], wire: WireRequest, options: Options) -> Access | None:
+        """Which token the call needs: none without security, or when the caller authorizes it by a header."""
+        if self._security is None or "Authorization" in wire.headers:
+            return None
+        return Access(self._security.endpoint(self._root(options)), operation.scope)
+
+    def _root(self, options: Options) -> str:
+        server_url = options.server_url
+        return self._settings.root if server_url is None else checked_root(server_url)
+
+    def _build(self, operation: Operation[Any], request: Request, options: Options) -> WireRequest:
+        content = _content(operation, request)
+        url = f"{self._root(options)}{PREFIX}{_path(operation, request)}{_query(operation, request)}"
+        timeout_s = options.timeout_s
+        check_timeout(timeout_s)
+        return WireRequest(
+            method=operation.method,
+            url=url,
+            headers=self._call_headers(operation, options, has_content=content is not None),
+            content=content,
+            timeout_s=self._settings.timeout_s if timeout_s is None else timeout_s,
+        )
+
+    def _call_headers(self, operation: Operation[Any], options: Options, *, has_content: bool) -> httpx2.Headers:
+        headers = httpx2.Headers({"Accept": "application/json", "User-Agent": USER_AGENT})
+        headers.update(self._headers)
+        headers.update(checked_headers(options.headers or {}))
+        if has_content:
+            headers["Content-Type"] = "application/json"
+        if operation.is_write:
+            given = options.idempotency_key
+            key = headers.get(KEY_HEADER) if given is None else given
+            headers[KEY_HEADER] = self.hooks.new_key() if key is None else checked_key(key)
+        return headers
+
+
+def checked_key(key: str) -> str:
+    if not _KEY.fullmatch(key):
+        raise InvalidRequest("idempotency_key must be 1 to 255 visible ASCII characters")
+    return key
+
+
+def checked_headers(headers: Mapping[str, str]) -> httpx2.Headers:
+    """Headers that can be sent: what would break out of its line is refused before anything is sent."""
+    for name, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+            raise InvalidRequest(f"{name!r} is not the name of a header")
+        if not re.fullmatch(r"[\t\x20-\x7e]*", value):
+            raise InvalidRequest(f"the header {name} may hold ASCII text only, on one line")
+    return httpx2.Headers(dict(headers))
+
+
+def check_timeout(timeout_s: float | None) -> None:
+    """Seconds above zero; infinity waits for ever."""
+    if timeout_s is not None and not timeout_s > 0:
+        raise InvalidRequest(f"timeout_s must be above 0, not {timeout_s}")
+
+
+def _is_unauthorized(reply: WireReply | WireFailure) -> bool:
+    return isinstance(reply, WireReply) and reply.status == 401
+
+
+def _with_token(wire: WireRequest, value: str) -> WireRequest:
+    return wire.with_header("Authorization", f"Bearer {value}")
+
+
+def _path(operation: Operation[Any], request: Request) -> str:
+    return _PLACEHOLDER.sub(lambda match: _path_part(match[1], getattr(request, match[1])), operation.path)
+
+
+def _path_part(name: str, value: object) -> str:
+    """One part of a path: nothing in it can reach beyond its slashes, not even as `..`."""
+    text = str(value)
+    if not text:
+        raise InvalidRequest(f"{name} must not be empty")
+    if not text.strip("."):
+        return "%2E" * len(text)
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(f"{name} holds characters that cannot be sent: {text!r}") from error
+
+
+def _query(operation: Operation[Any], request: Request) -> str:
+    pairs = [(name, getattr(request, attribute)) for name, attribute in operation.query.items()]
+    try:
+        text = urlencode([(name, _query_value(value)) for name, value in pairs if value is not None])
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(f"{operation.name}: a parameter holds characters that cannot be sent") from error
+    return f"?{text}" if text else ""
+
+
+def _query_value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _content(operation: Operation[Any], request: Request) -> bytes | None:
+    """The body as JSON, integers exact; None where the operation has none or the caller gave none."""
+    if operation.body is None:
+        return None
+    value: object = request if operation.body == "*" else getattr(request, operation.body)
+    if value is None:
+        return None
+    try:
+        plain = cast("object", msgspec.to_builtins(value))
+        return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequest(f"{operation.name}: the body cannot be sent as JSON: {error}") from error

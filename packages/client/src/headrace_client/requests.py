@@ -1,0 +1,95 @@
+"""What each operation takes, as typed objects. A dict with the same names, or keyword arguments, do as well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from headrace_client.errors import InvalidRequest
+
+RequestT = TypeVar("RequestT", bound=msgspec.Struct)
+
+
+class Request(msgspec.Struct, forbid_unknown_fields=True):
+    """Base of the request objects."""
+
+
+class EmptyRequest(Request):
+    """For operations that take nothing."""
+
+
+class CreateWorkflowRequest(Request, omit_defaults=True):
+    """A definition: each stage is an object with one key, the stage's keyword."""
+
+    stages: list[dict[str, Any]]
+    name: str | None = None
+
+
+class GetWorkflowRequest(Request):
+    flow_id: str
+
+
+class DeleteWorkflowRequest(Request):
+    flow_id: str
+
+
+class RunWorkflowRequest(Request):
+    """`request_body` holds the variables. With `wait` the answer comes when the instance has ended."""
+
+    workflow_id: str
+    request_body: dict[str, str] | None = None
+    wait: bool | None = None
+
+
+class ListInstancesRequest(Request):
+    workflow_id: str | None = None
+    running: bool | None = None
+
+
+class GetInstanceRequest(Request):
+    instance_id: str
+
+
+class SendEventRequestBody(Request):
+    name: str
+
+
+class SendEventRequest(Request):
+    instance_id: str
+    request_body: SendEventRequestBody
+
+
+class CancelEventRequest(Request):
+    instance_id: str
+
+
+class GetInstanceHistoryRequest(Request):
+    instance_id: str
+
+
+class GetInstanceStageHistoryRequest(Request):
+    """`number` counts stages from 0."""
+
+    instance_id: str
+    number: int
+
+
+def chosen_request(kind: type[RequestT], request: object, arguments: Mapping[str, object]) -> RequestT:
+    """The one request meant by a `request` object or dict, or by keyword arguments (None means absent)."""
+    given = {name: value for name, value in arguments.items() if value is not None}
+    if request is None:
+        return _converted(kind, given)
+    if given:
+        raise InvalidRequest(f"give either request= or {', '.join(given)}, not both")
+    return _converted(kind, request)
+
+
+def _converted(kind: type[RequestT], value: object) -> RequestT:
+    try:
+        plain = msgspec.to_builtins(value)
+        present = {name: member for name, member in plain.items() if member is not None}
+        return msgspec.convert(present, kind)
+    except (msgspec.ValidationError, TypeError, AttributeError, RecursionError) as error:
+        raise InvalidRequest(f"{kind.__name__}: {error}") from error

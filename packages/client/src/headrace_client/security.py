@@ -1,0 +1,145 @@
+"""OAuth2 client credentials: who we are, and the tokens we hold, one per endpoint and scope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+import msgspec
+
+from headrace_client.errors import InvalidRequest, SDKError
+from headrace_client.replies import failure_error
+from headrace_client.servers import checked_root, host_root
+from headrace_client.wire import Access, NeedToken, Steps, WireFailure, WireReply, WireRequest, exchange
+
+EXPIRY_MARGIN_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """Client id and secret. A relative `token_url` starts at the server's host, whatever prefix its API has."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    token_url: str = "/api/auth/oauth/token"  # noqa: S105 - an address
+
+    @property
+    def is_complete(self) -> bool:
+        """With one of the two missing, calls go out without a token, as official clients have it."""
+        return bool(self.client_id and self.client_secret)
+
+    def endpoint(self, server_root: str) -> str:
+        if "://" in self.token_url:
+            return checked_root(self.token_url)
+        return checked_root(f"{host_root(server_root)}/{self.token_url.lstrip('/')}")
+
+
+class TokenReply(msgspec.Struct):
+    """What a token endpoint answers. Without `expires_in` a token lasts until it is refused."""
+
+    access_token: str
+    token_type: str
+    expires_in: int | float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    value: str = field(repr=False)
+    deadline_s: float | None
+
+
+class TokenCache:
+    """The tokens of one client. Drivers let one caller at a time through `obtain`."""
+
+    def __init__(self, security: Security, user_agent: str, monotonic_s: Callable[[], float]) -> None:
+        self._security = security
+        self._user_agent = user_agent
+        self._monotonic_s = monotonic_s
+        self._tokens: dict[Access, _Token] = {}
+
+    def kept(self, access: Access) -> str | None:
+        token = self._tokens.get(access)
+        if token is None or (token.deadline_s is not None and self._monotonic_s() >= token.deadline_s):
+            return None
+        return token.value
+
+    def drop(self, access: Access, rejected: str) -> None:
+        """Forget a token the server refused, unless somebody has replaced it already."""
+        token = self._tokens.get(access)
+        if token is not None and token.value == rejected:
+            self._tokens.pop(access, None)
+
+    def obtain(self, need: NeedToken) -> Steps[str]:
+        """The token for `need.access`: the kept one, or a fresh one."""
+        if need.rejected is not None:
+            self.drop(need.access, need.rejected)
+        kept = self.kept(need.access)
+        if kept is not None:
+            return kept
+        return (yield from self._fetch(need))
+
+    def _fetch(self, need: NeedToken) -> Steps[str]:
+        request = self._request(need)
+        asked_s = self._monotonic_s()
+        reply = yield from exchange(request)
+        if isinstance(reply, WireFailure):
+            raise failure_error(request, reply, None)
+        answer = _read_token(request, reply)
+        deadline_s = None if answer.expires_in is None else asked_s + answer.expires_in - EXPIRY_MARGIN_S
+        self._tokens[need.access] = _Token(answer.access_token, deadline_s)
+        return answer.access_token
+
+    def _request(self, need: NeedToken) -> WireRequest:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self._security.client_id,
+            "client_secret": self._security.client_secret,
+            "scope": need.access.scope,
+        }
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": "application/x-www-form-urlencoded",
+            "User-Agent": self._user_agent,
+        }
+        return WireRequest("POST", need.access.token_url, headers, _encoded(form), need.timeout_s)
+
+
+def _encoded(form: dict[str, str]) -> bytes:
+    try:
+        return urlencode(form).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequest("client_id and client_secret must be text that can be encoded") from error
+
+
+def _read_token(request: WireRequest, reply: WireReply) -> TokenReply:
+    if not 200 <= reply.status <= 299:
+        raise _token_error(request, reply, f"no token: HTTP {reply.status}{_oauth_reason(reply.body)}")
+    try:
+        answer = msgspec.json.decode(reply.body, type=TokenReply)
+    except msgspec.DecodeError as error:
+        raise _token_error(request, reply, f"the token endpoint's answer cannot be read: {error}") from error
+    if answer.token_type.lower() != "bearer":
+        raise _token_error(request, reply, f"token_type must be bearer, not {answer.token_type!r}")
+    if not answer.access_token or not all("!" <= character <= "~" for character in answer.access_token):
+        raise _token_error(request, reply, "access_token is empty or holds characters no header may carry")
+    return answer
+
+
+class _OAuthError(msgspec.Struct):
+    error: str
+    error_description: str = ""
+
+
+def _oauth_reason(body: bytes) -> str:
+    try:
+        answer = msgspec.json.decode(body, type=_OAuthError)
+    except msgspec.DecodeError:
+        return ""
+    return f" {answer.error} {answer.error_description}".rstrip()
+
+
+def _token_error(request: WireRequest, reply: WireReply, message: str) -> SDKError:
+    # A good-looking answer may hold a token: its body stays out of the error.
+    body = b"" if 200 <= reply.status <= 299 else reply.body
+    return SDKError(f"{request.label}: {message}", reply.status, reply.headers, body)
