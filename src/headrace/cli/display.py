@@ -1,4 +1,4 @@
-"""What people and programs see: tables, JSON, notes, errors, progress. Answers go to standard output, the rest beside it.
+"""What people and programs see. Answers go to standard output; notes, errors and progress to standard error.
 
 Names and errors come from elsewhere: control characters in them never reach a terminal, nor does markup.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+
 
 def line(text: str = "", *, flush: bool = False) -> None:
     sys.stdout.write(printable(text) + "\n")
@@ -77,7 +78,7 @@ def console() -> Console:
 
 
 @contextmanager
-def progress(text: str) -> Iterator[Callable[[str], None]]:
+def progress(text: str) -> Generator[Callable[[str], None]]:
     """A moving line on standard error while something is awaited; nothing unless it is a terminal."""
     if not sys.stderr.isatty():
         yield lambda _: None

@@ -10,7 +10,7 @@ import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
@@ -66,7 +66,7 @@ def reported(command: Callable[Parameters, Result]) -> Callable[Parameters, Resu
 
 
 @contextmanager
-def reporting(*, wants_json: bool = False) -> Iterator[None]:
+def reporting(*, wants_json: bool = False) -> Generator[None]:
     try:
         yield
     except KeyboardInterrupt:

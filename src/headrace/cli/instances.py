@@ -12,7 +12,7 @@ from headrace.cli.session import OutputOption, ServerOption, session_of
 
 Json = dict[str, Any]
 
-group = new_group("Runs of workflows: list, show, describe, send-event, stop.")
+group = new_group("List, show, describe, send-event, stop.")
 
 InstanceId = Annotated[str, typer.Argument(metavar="INSTANCE", help="Id of the instance.")]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from headrace.cli.display import moment
+from headrace.cli.wire import inner
 
 Json = dict[str, Any]
 
@@ -25,7 +26,7 @@ def stage_lines(stage: Json, activities: list[Json]) -> list[str]:
 
 def activity_lines(activity: Json) -> list[str]:
     name = activity["name"]
-    body = activity["input"].get(name) or {}
+    body = inner(activity["input"], name)
     sentence = _ACTIVITIES.get(name, lambda _: name)(body)
     lines = [f"- {sentence}"]
     lines += [f"  {detail}" for detail in _details(activity, body)]
@@ -40,14 +41,18 @@ def _stage_sentences(stage: Json) -> list[str]:
     body = stage["input"]
     match stage["name"]:
         case "send":
-            return [f"Send {_money(body.get('amount'))} from {_place(body.get('source'))} to {_place(body.get('destination'))}"]
+            ends = f"from {_place(inner(body, 'source'))} to {_place(inner(body, 'destination'))}"
+            return [f"Send {_money(body.get('amount'))} {ends}"]
         case "delay":
             return [_delay(body)]
         case "wait_event":
             has_come = stage["terminated"] and not stage.get("error")
-            return [f"Waiting event '{body.get('event', '')}'", "Event received!" if has_come else "Still waiting event..."]
+            return [
+                f"Waiting event '{body.get('event', '')}'",
+                "Event received!" if has_come else "Still waiting event...",
+            ]
         case "update":
-            account = body.get("account") or {}
+            account = inner(body, "account")
             where = f"Update account '{account.get('id', '')}' of ledger '{account.get('ledger', '')}'"
             return [where, *_metadata(account.get("metadata"))]
         case other:
@@ -60,14 +65,13 @@ def _delay(body: Json) -> str:
     return f"Pause workflow for a delay of {body.get('duration', '')}"
 
 
-def _place(end: Json | None) -> str:
-    end = end or {}
+def _place(end: Json) -> str:
     if account := end.get("account"):
         return f"account '{account['id']}' (ledger: {account.get('ledger', '')})"
     if wallet := end.get("wallet"):
         label = wallet.get("id") or wallet.get("name", "")
         return f"wallet '{label}' (balance: {wallet.get('balance', 'main')})"
-    payment = end.get("payment") or {}
+    payment = inner(end, "payment")
     if payment.get("psp"):
         return f"{payment['psp']} ({payment.get('type', 'TRANSFER').lower()})"
     return f"payment '{payment.get('id', '')}'"
@@ -125,13 +129,15 @@ _ACTIVITIES: dict[str, Callable[[Json], str]] = {
     "GetPayment": lambda body: f"Read payment {body.get('id', '')}",
     "GetWallet": lambda body: f"Read wallet {body.get('id', '')}",
     "ListWallets": lambda body: f"List wallets named {body.get('name', '')}",
-    "AddAccountMetadata": lambda body: f"Add metadata to account {body.get('id', '')} of ledger {body.get('ledger', '')}",
+    "AddAccountMetadata": lambda body: (
+        f"Add metadata to account {body.get('id', '')} of ledger {body.get('ledger', '')}"
+    ),
 }
 
 
 def _details(activity: Json, body: Json) -> list[str]:
     details: list[str] = []
-    transaction = ((activity.get("output") or {}).get("CreateTransaction") or {}).get("data") or {}
+    transaction = inner(inner(inner(activity, "output"), "CreateTransaction"), "data")
     if transaction:
         details.append(f"Created transaction: {transaction['id']}")
     data = body.get("data") or body

@@ -32,7 +32,7 @@ FaultOption = Annotated[
     typer.Option(
         "--fault",
         metavar="SERVICE:KIND:RATE[:SECONDS]",
-        help="Make the sandbox misbehave, e.g. ledger:drop:0.2. KIND: an HTTP status, drop, delay, overlap. Repeatable.",
+        help="Make the sandbox misbehave: ledger:drop:0.2. KIND: an HTTP status, drop, delay, overlap. Repeatable.",
     ),
 ]
 
@@ -44,12 +44,17 @@ def dev(
     ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Keep nothing: forget all at the end.")] = False,
     fault: FaultOption = None,
 ) -> None:
-    """Run everything on this machine: API, engine and a sandbox of ledger, wallets and payments, on one port."""
+    """Run everything here, on one port.
+
+    API, engine, and a sandbox that stands in for ledger, wallets and payments.
+    """
     if ephemeral and data is not None:
         raise Failure("--ephemeral keeps nothing, --data keeps it there: choose one", code=USAGE)
     settings = _settings()
     folder = None if ephemeral else (data or settings.data).expanduser().absolute()
-    _serve(settings, host, port, folder, faults=fault or (), on_ready=lambda url: _announce_dev(url, folder, fault or ()))
+    _serve(
+        settings, host, port, folder, faults=fault or (), on_ready=lambda url: _announce_dev(url, folder, fault or ())
+    )
 
 
 def serve(
@@ -60,7 +65,11 @@ def serve(
         str | None, typer.Option("--auth", metavar="none", help="none: anybody who reaches the port may move money.")
     ] = None,
 ) -> None:
-    """Run API and engine against the services named by HEADRACE_STACK_URL, or by one URL for each."""
+    """Run API and engine against real services.
+
+    They are named by HEADRACE_STACK_URL, or each by its own: HEADRACE_LEDGER_URL, HEADRACE_WALLETS_URL and
+    HEADRACE_PAYMENTS_URL. HEADRACE_STACK_CLIENT_ID, _CLIENT_SECRET and _TOKEN_URL are for calls to them.
+    """
     settings = _settings()
     _check_authentication(auth, host or settings.host)
     _check_downstream(settings)
@@ -153,4 +162,4 @@ def _announce(url: str, data: Path | None) -> None:
 
 def _say_where(url: str, data: Path | None) -> None:
     display.line(f"  API        {url}/api/orchestration   (readable at {url}/docs)")
-    display.line(f"  Data       {data if data is not None else 'kept in memory, forgotten at the end (--ephemeral)'}")
+    display.line(f"  Data       {data if data is not None else 'a temporary folder, gone at the end (--ephemeral)'}")

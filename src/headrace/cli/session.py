@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -48,7 +48,7 @@ class Session:
         return self.output is Output.JSON
 
     @contextmanager
-    def client(self, *, timeout_s: float = 30.0) -> Iterator[Client]:
+    def client(self, *, timeout_s: float = 30.0) -> Generator[Client]:
         from headrace_client import Client
 
         with Client(server_url=self.server, timeout_s=timeout_s) as client:

@@ -20,3 +20,8 @@ def documents(values: Any) -> list[Json]:
 def members(source: Json, *names: str) -> Json:
     """Those of these members that are there."""
     return {name: source[name] for name in names if name in source}
+
+
+def inner(source: Json, name: str) -> Json:
+    """The object under this name; an empty one where there is none."""
+    return source.get(name) or {}

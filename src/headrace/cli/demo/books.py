@@ -11,6 +11,7 @@ from typing import Any
 
 from headrace.cli.demo.examples import Expected
 from headrace.cli.demo.stack import Stack
+from headrace.cli.wire import inner
 
 Json = dict[str, Any]
 
@@ -58,8 +59,8 @@ def check_books(stack: Stack, ledgers: list[str], ended: list[Ended]) -> Report:
 
 def effect_key(activity: Json) -> str | None:
     """The key under which an effect's booking is found; None for reads and for what books nothing."""
-    data = (activity["input"].get(activity["name"]) or {}).get("data") or {}
-    return data.get("reference") or (data.get("metadata") or {}).get("headrace_effect")
+    data = inner(inner(activity["input"], activity["name"]), "data")
+    return data.get("reference") or inner(data, "metadata").get("headrace_effect")
 
 
 def _read_bookings(stack: Stack, ledgers: list[str], report: Report) -> dict[str, list[Booking]]:
@@ -83,7 +84,11 @@ def _check_effects(bookings: dict[str, list[Booking]], ended: list[Ended], repor
             key = effect_key(activity)
             if key is None:
                 continue
-            unique = f"{activity['input'][activity['name']].get('ledger')}/{key}" if key.startswith(INGESTION_PREFIX) else key
+            unique = (
+                f"{activity['input'][activity['name']].get('ledger')}/{key}"
+                if key.startswith(INGESTION_PREFIX)
+                else key
+            )
             explained.add(unique)
             report.effects += 1
             _check_effect(run, activity, bookings.get(unique, []), report)
@@ -114,7 +119,9 @@ def _check_initiations(initiations: list[Json], ended: list[Ended], report: Repo
     for initiation in initiations:
         found[initiation["reference"].rpartition(":")[0]] += 1
     wanted = {
-        f"{EFFECT_PREFIX}{run.instance['id']}:{number}": sum(entry["name"] == "CreateTransferInitiation" for entry in stage)
+        f"{EFFECT_PREFIX}{run.instance['id']}:{number}": sum(
+            entry["name"] == "CreateTransferInitiation" for entry in stage
+        )
         for run in ended
         for number, stage in enumerate(run.activities)
     }
@@ -122,7 +129,9 @@ def _check_initiations(initiations: list[Json], ended: list[Ended], report: Repo
     for key, count in wanted.items():
         if found.pop(key, 0) != count:
             report.problems.append(f"{key}: not exactly {count} transfer initiations")
-    report.problems += [f"transfer initiation {key} belongs to no history" for key in found if key.startswith(EFFECT_PREFIX)]
+    report.problems += [
+        f"transfer initiation {key} belongs to no history" for key in found if key.startswith(EFFECT_PREFIX)
+    ]
 
 
 def _check_stages(run: Ended, report: Report) -> None:

@@ -1,4 +1,4 @@
-"""A `headrace dev` of the demo's own: a child process that is killed by its pid and started again on the same folder."""
+"""The demo's own `headrace dev`: a child process, killed by its pid and started again on the same folder."""
 
 from __future__ import annotations
 

@@ -64,7 +64,12 @@ class Stack:
             case CreateWallet():
                 names[step.save_as] = self.create_wallet(step.name, ledger=step.ledger, metadata=step.metadata)
             case CreditWallet(wallet, amount, asset):
-                body = {"amount": {"amount": amount, "asset": asset}, "sources": [], "metadata": {}, "balance": "main"}
+                body: Json = {
+                    "amount": {"amount": amount, "asset": asset},
+                    "sources": [],
+                    "metadata": {},
+                    "balance": "main",
+                }
                 self._write("POST", f"/api/wallets/wallets/{_part(wallet)}/credit", body)
             case PayIn():
                 names[step.save_as] = self.pay_in(step)

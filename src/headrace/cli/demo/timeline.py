@@ -82,7 +82,9 @@ class Picture:
         return sum(activity.is_effect and activity.covers(self.outage.killed_s) for activity in activities)
 
 
-def lane_of(example: str, run: str, instance: Json, stages: list[Json], activities: list[list[Json]], zero: float) -> Lane:
+def lane_of(
+    example: str, run: str, instance: Json, stages: list[Json], activities: list[list[Json]], zero: float
+) -> Lane:
     """`zero` is the beginning of the picture in seconds since the epoch."""
     spans = tuple(_stage_span(stage, activities[number], zero) for number, stage in enumerate(stages))
     return Lane(example, run, instance["id"], spans, instance.get("error"))

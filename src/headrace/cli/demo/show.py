@@ -1,0 +1,266 @@
+"""The demo from beginning to end: seed, start, kill in the middle, start again, wait, tell, draw, check."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from headrace_client import Client
+
+from headrace.cli import display
+from headrace.cli.definitions import read_definition
+from headrace.cli.demo.balances import balance_rows, read_balances
+from headrace.cli.demo.books import Ended, Report, check_books
+from headrace.cli.demo.examples import CreateLedger, Example, examples_folder, load_examples
+from headrace.cli.demo.picture import draw
+from headrace.cli.demo.server import ChildServer
+from headrace.cli.demo.stack import Stack
+from headrace.cli.demo.timeline import EFFECTS, Lane, Outage, Picture, lane_lines, lane_of
+from headrace.cli.exits import UNFINISHED, USAGE, Failure
+from headrace.cli.wire import document, documents
+from headrace.clock import Clock, SystemClock
+
+Json = dict[str, Any]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+FAULTS = ("ledger:delay:0.5:1.2", "wallets:delay:0.3:1.0", "ledger:drop:0.1")
+SETTINGS = {"HEADRACE_SETTLE_S": "2", "HEADRACE_LOG_LEVEL": "warning"}
+WORKERS = 16
+ENOUGH_IN_FLIGHT = 5
+KILL_WITHIN_S = 20.0
+END_WITHIN_S = 120.0
+DOWN_S = 1.0
+POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    should_stop: bool
+    runs_of_each: int = 3
+    examples: Path | None = None
+    picture: Path | None = None
+
+
+@dataclass(slots=True)
+class Run:
+    """One instance to be: its example, its own names, and its id once it has been started."""
+
+    example: Example
+    label: str
+    names: dict[str, str]
+    instance_id: str = ""
+
+
+def show(choices: Choices) -> None:
+    """Raises Failure when the books differ from the histories, or a run does not end."""
+    examples = _examples(choices.examples)
+    folder = Path(tempfile.mkdtemp(prefix="headrace-demo-"))
+    server = ChildServer(folder / "data", faults=FAULTS, settings=SETTINGS)
+    try:
+        _Demo(server, examples, choices, folder, SystemClock()).play()
+    finally:
+        server.stop()
+
+
+def _examples(chosen: Path | None) -> list[Example]:
+    folder = chosen or examples_folder()
+    found = load_examples(folder) if folder else []
+    if not found:
+        raise Failure("no examples found", code=USAGE, hint="Run it in a clone, or name their folder with --examples.")
+    return found
+
+
+class _Demo:
+    def __init__(
+        self, server: ChildServer, examples: list[Example], choices: Choices, folder: Path, clock: Clock
+    ) -> None:
+        self._server = server
+        self._examples = examples
+        self._choices = choices
+        self._folder = folder
+        self._clock = clock
+        self._zero_s = 0.0
+
+    def play(self) -> None:
+        display.heading("Headrace demo: money-movement workflows, killed in the middle")
+        took_s = self._server.start()
+        display.line(f"  Server     {self._server.url} (pid {self._server.pid}), ready in {took_s:.1f} s")
+        display.line(f"  Data       {self._server.data}")
+        display.line(f"  Faults     {', '.join(FAULTS)}", flush=True)
+        with Client(server_url=self._server.url, timeout_s=30) as client, ThreadPoolExecutor(WORKERS) as pool:
+            self._client, self._pool, self._stack = client, pool, Stack(self._server.url)
+            self._play()
+        if not self._choices.should_stop:
+            self._stay()
+
+    def _play(self) -> None:
+        runs = self._seed()
+        before = read_balances(self._stack, runs)
+        outage = self._run_and_kill(runs)
+        self._finish(runs)
+        ended, lanes = self._read_histories(runs)
+        picture = Picture(lanes, outage)
+        self._tell(picture)
+        display.heading("\nBalances: before, after, and what the examples promise")
+        display.table(*balance_rows(runs, before, read_balances(self._stack, runs)))
+        report = check_books(self._stack, _ledgers(runs), ended)
+        self._draw(picture, report)
+        self._judge(picture, report)
+
+    # What happens
+
+    def _seed(self) -> list[Run]:
+        pairs = [
+            (example, _run_name(number)) for number in range(self._choices.runs_of_each) for example in self._examples
+        ]
+        names = self._each(pairs, lambda pair: self._stack.seed(pair[0], pair[1]))
+        display.line(f"  Seeded     ledgers, accounts, wallets and pay-ins for {len(pairs)} instances", flush=True)
+        return [Run(example, label, each) for (example, label), each in zip(pairs, names, strict=True)]
+
+    def _run_and_kill(self, runs: list[Run]) -> Outage:
+        definitions = {example.name: read_definition(str(example.definition_file)).config for example in self._examples}
+        v1 = self._client.orchestration.v1
+        workflows = {
+            name: v1.create_workflow(name=each.name, stages=each.stages).data.id for name, each in definitions.items()
+        }
+        self._zero_s = self._clock.now_at() / 1e6
+
+        def start(run: Run) -> None:
+            variables = run.example.variables(run.names)
+            run.instance_id = v1.run_workflow(workflow_id=workflows[run.example.name], request_body=variables).data.id
+
+        self._each(runs, start)
+        display.line(f"  Started    {len(runs)} instances of {len(workflows)} workflows", flush=True)
+        self._send_events(runs[: len(runs) // 2])
+        return self._kill()
+
+    def _kill(self) -> Outage:
+        in_flight = self._wait_for_effects_in_flight()
+        pid = self._server.pid
+        killed_s = self._now_s()
+        self._server.kill()
+        display.heading(f"\n  KILLED     kill -9 {pid} at {killed_s:.2f} s, with {in_flight} effects seen in flight")
+        time.sleep(DOWN_S)
+        self._server.start()
+        ready_s = self._now_s()
+        display.heading(f"  RESTARTED  pid {self._server.pid} on the same folder, ready at {ready_s:.2f} s\n")
+        return Outage(killed_s, ready_s)
+
+    def _wait_for_effects_in_flight(self) -> int:
+        """The kill is worth something only while answers are outstanding."""
+        deadline_s = self._clock.monotonic_s() + KILL_WITHIN_S
+        while self._clock.monotonic_s() < deadline_s:
+            running = self._client.orchestration.v1.list_instances(running=True).data
+            if (found := sum(self._each(running, self._open_effects))) >= min(ENOUGH_IN_FLIGHT, len(running)):
+                return found
+        raise Failure("no effect came into flight, so a kill would prove nothing", code=UNFINISHED)
+
+    def _open_effects(self, instance: Any) -> int:
+        if instance.current_stage is None:
+            return 0
+        answer = self._client.orchestration.v1.get_instance_stage_history(
+            instance_id=instance.id, number=instance.current_stage
+        )
+        return sum(entry.name in EFFECTS and not entry.terminated for entry in answer.data)
+
+    def _finish(self, runs: list[Run]) -> None:
+        self._send_events(runs[len(runs) // 2 :])
+        deadline_s = self._clock.monotonic_s() + END_WITHIN_S
+        with display.progress("waiting for the instances to end") as update:
+            while running := self._client.orchestration.v1.list_instances(running=True).data:
+                if self._clock.monotonic_s() > deadline_s:
+                    ids = ", ".join(instance.id for instance in running)
+                    raise Failure(f"still running after {END_WITHIN_S:.0f} s: {ids}", code=UNFINISHED)
+                update(f"{len(running)} of {len(runs)} instances still run")
+                time.sleep(POLL_S)
+
+    def _send_events(self, runs: list[Run]) -> None:
+        for run in runs:
+            for event in run.example.plan.events:
+                self._client.orchestration.v1.send_event(instance_id=run.instance_id, name=event)
+
+    # What is told
+
+    def _read_histories(self, runs: list[Run]) -> tuple[list[Ended], list[Lane]]:
+        v1 = self._client.orchestration.v1
+
+        def read(run: Run) -> tuple[Ended, Lane]:
+            instance = document(v1.get_instance(instance_id=run.instance_id).data)
+            stages = documents(v1.get_instance_history(instance_id=run.instance_id).data)
+            activities = [
+                documents(v1.get_instance_stage_history(instance_id=run.instance_id, number=number).data)
+                for number in range(len(stages))
+            ]
+            label = f"{run.example.name} run {run.label}"
+            lane = lane_of(run.example.name, run.label, instance, stages, activities, self._zero_s)
+            return Ended(label, instance, activities, run.example.expected(run.names)), lane
+
+        pairs = self._each(sorted(runs, key=lambda run: (run.example.name, run.label)), read)
+        return [ended for ended, _ in pairs], [lane for _, lane in pairs]
+
+    def _tell(self, picture: Picture) -> None:
+        display.heading("Timelines, in seconds since the first start")
+        for lane in picture.lanes:
+            for text in lane_lines(lane, picture.outage):
+                display.line(text)
+
+    def _draw(self, picture: Picture, report: Report) -> None:
+        picture.facts.extend(_facts(picture, report))
+        file = self._choices.picture or self._folder / "demo.svg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(draw(picture), encoding="utf-8")
+        display.line(f"\nPicture of this run: {file}")
+
+    def _judge(self, picture: Picture, report: Report) -> None:
+        if not picture.effects_in_flight:
+            report.problems.append("no effect was in flight at the kill: this run proves nothing, run it again")
+        if report.problems:
+            raise Failure("the books are not as they must be:\n  " + "\n  ".join(report.problems))
+        display.heading("\nThe books are exact.")
+        for fact in picture.facts:
+            display.line(f"  {fact}")
+        display.line("", flush=True)
+
+    def _stay(self) -> None:
+        url = self._server.url
+        display.heading("The server is still running. Go on:")
+        display.line(f"  export HEADRACE_SERVER={url}")
+        display.line("  headrace workflows list")
+        display.line("  headrace instances list")
+        display.line("  headrace instances describe INSTANCE")
+        display.line(f"  curl {url}/api/ledger/v2/shop/aggregate/balances")
+        display.line("Ctrl-C stops it.", flush=True)
+        while self._server.is_running:
+            time.sleep(POLL_S)
+        raise Failure(f"the server ended; its log ends with:\n{self._server.log_tail()}")
+
+    def _each(self, items: Iterable[Item], work: Callable[[Item], Result]) -> list[Result]:
+        return list(self._pool.map(work, items))
+
+    def _now_s(self) -> float:
+        return self._clock.now_at() / 1e6 - self._zero_s
+
+
+def _facts(picture: Picture, report: Report) -> list[str]:
+    down_s = picture.outage.ready_s - picture.outage.killed_s
+    return [
+        f"{len(picture.lanes)} instances, all ended as they should, {down_s:.1f} s of them without a server",
+        f"{report.effects} effects, each booked exactly once; {picture.effects_in_flight} were in flight at the kill",
+        f"{report.repeated_attempts} attempts were repeats of one whose answer never came",
+        f"{report.transactions} transactions in the books; all balances sum to zero",
+    ]
+
+
+def _ledgers(runs: list[Run]) -> list[str]:
+    steps = (run.example.seed_step(index, run.names) for run in runs for index in range(len(run.example.plan.seed)))
+    return sorted({step.ledger for step in steps if isinstance(step, CreateLedger)})
+
+
+def _run_name(number: int) -> str:
+    return chr(ord("a") + number) if number < 26 else f"r{number}"

@@ -1,0 +1,29 @@
+"""`headrace demo`: its options. What it does is in `headrace.cli.demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    stop: Annotated[
+        bool, typer.Option("--exit", help="Stop at the end instead of leaving the server running.")
+    ] = False,
+    runs: Annotated[int, typer.Option("--runs", min=1, max=50, help="Instances of each example.")] = 3,
+    examples: Annotated[Path | None, typer.Option("--examples", help="Folder of the examples.")] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", metavar="FILE", help="Where to draw the run.  [default: beside its data]"),
+    ] = None,
+) -> None:
+    """Kill a server in the middle, check the books.
+
+    Real workflows move money through a double-entry ledger; the server is killed with SIGKILL while effects are
+    in flight and started again; every instance ends, and the books are compared with the histories.
+    """
+    from headrace.cli.demo.show import Choices, show
+
+    show(Choices(should_stop=stop, runs_of_each=runs, examples=examples, picture=picture))
