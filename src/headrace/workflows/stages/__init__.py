@@ -1,1 +1,14 @@
 """The four stages. A new one is a module here and a line in `STAGES`."""
+
+from __future__ import annotations
+
+from headrace.workflows.stages.delay import DelayStage
+from headrace.workflows.stages.send import SendStage
+from headrace.workflows.stages.stage import StageType
+from headrace.workflows.stages.update import UpdateStage
+from headrace.workflows.stages.wait_event import WaitEventStage
+
+STAGES: dict[str, StageType] = {
+    stage.keyword: stage for stage in (SendStage(), DelayStage(), WaitEventStage(), UpdateStage())
+}
+"""Stage types by keyword."""

@@ -1,0 +1,96 @@
+"""A workflow definition, checked when it is created (decision Q26).
+
+Every problem is reported at once, each with its path. What holds a placeholder is checked after expansion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, cast
+
+from headrace.errors import InvalidDefinition, InvalidValue, Problem
+from headrace.workflows.stages import STAGES
+from headrace.workflows.variables import check_text, shown
+
+MAX_STAGES = 1_000
+MAX_NAME_BYTES = 1_024
+MAX_PROBLEMS = 1_000
+"""Beyond these a definition is only told that there are more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """`stages` are as they were given: they are echoed unchanged, placeholders unexpanded."""
+
+    name: str | None
+    stages: list[dict[str, Any]]
+
+
+def parse_config(document: object) -> Config:
+    """Raises InvalidDefinition, and nothing else, whatever JSON it is given."""
+    found = list(islice(_problems(document), MAX_PROBLEMS + 1))
+    if len(found) > MAX_PROBLEMS:
+        found[-1] = Problem("", f"there are more than {MAX_PROBLEMS} problems; the others are not listed")
+    if found:
+        raise InvalidDefinition(found)
+    config = cast("dict[str, Any]", document)
+    return Config(config.get("name"), config["stages"])
+
+
+def _problems(document: object) -> Iterator[Problem]:
+    if not isinstance(document, dict):
+        yield Problem("", "a workflow is an object with `stages` and perhaps a `name`")
+        return
+    config = cast("dict[object, object]", document)
+    for key in config:
+        if key not in ("name", "stages"):
+            yield Problem(shown(key), "unknown key; a workflow has `name` and `stages`")
+    yield from _name_problems(config.get("name"))
+    yield from _stages_problems(config.get("stages"))
+
+
+def _name_problems(name: object) -> Iterator[Problem]:
+    if name is None:
+        return
+    try:
+        text = check_text(name, "name")
+    except InvalidValue as error:
+        yield Problem("name", error.reason)
+        return
+    if len(text.encode()) > MAX_NAME_BYTES:
+        yield Problem("name", f"has at most {MAX_NAME_BYTES} bytes")
+
+
+def _stages_problems(stages: object) -> Iterator[Problem]:
+    if not isinstance(stages, list):
+        yield Problem("stages", "is missing" if stages is None else "must be a list")
+        return
+    items = cast("list[object]", stages)
+    if not items:
+        yield Problem("stages", "must not be empty")
+    if len(items) > MAX_STAGES:
+        yield Problem("stages", f"at most {MAX_STAGES} stages, not {len(items)}")
+        return
+    for index, stage in enumerate(items):
+        yield from _stage_problems(stage, f"stages[{index}]")
+
+
+def _stage_problems(stage: object, path: str) -> Iterator[Problem]:
+    if not isinstance(stage, dict):
+        yield Problem(path, f"a stage is an object with one of {_known()}")
+        return
+    members = cast("dict[object, object]", stage)
+    for key in members:
+        if key not in STAGES:
+            yield Problem(f"{path}.{shown(key)}", f"unknown stage; a stage is one of {_known()}")
+    known = [keyword for keyword in STAGES if keyword in members]
+    if len(known) > 1 or not members:
+        yield Problem(path, f"a stage is exactly one of {_known()}, not {', '.join(known) or 'empty'}")
+    for keyword in known:
+        yield from STAGES[keyword].problems(members[keyword], f"{path}.{keyword}")
+
+
+def _known() -> str:
+    return ", ".join(STAGES)

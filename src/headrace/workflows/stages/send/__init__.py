@@ -1,0 +1,82 @@
+"""`send`: move an amount from an account, wallet or payment to an account, wallet or payment.
+
+    from \\ to  account             wallet             payment
+    account    account_to_account  account_to_wallet  account_to_payment
+    wallet     wallet_to_account   wallet_to_wallet   wallet_to_payment
+    payment    payment_to_account  payment_to_wallet  payment_to_payment (refused)
+
+Each of these, in `from_*.py`, splits into the flows of the matrix by whether both sides are on one ledger.
+A flow reads first, and moves money only when everything it needs is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from headrace.errors import Problem, StageError
+from headrace.money import WORLD
+from headrace.workflows.commands import Json
+from headrace.workflows.stages.send import body as bodies
+from headrace.workflows.stages.send.from_account import account_to_account, account_to_payment, account_to_wallet
+from headrace.workflows.stages.send.from_payment import payment_to_account, payment_to_payment, payment_to_wallet
+from headrace.workflows.stages.send.from_wallet import wallet_to_account, wallet_to_payment, wallet_to_wallet
+from headrace.workflows.stages.send.parties import Account, PaymentSource, Send, Wallet, send_of
+from headrace.workflows.stages.stage import StageContext, StageRun
+from headrace.workflows.variables import has_placeholder
+
+
+class SendStage:
+    keyword = "send"
+
+    def problems(self, body: object, path: str) -> Iterator[Problem]:
+        return bodies.problems(body, path)
+
+    def normalise(self, body: Json, context: StageContext) -> Json:
+        return bodies.normalise(body)
+
+    def run(self, body: Json, context: StageContext) -> StageRun:
+        _refuse_untrusted_world(body, context)
+        yield from _flow(send_of(body))
+
+
+def _flow(send: Send) -> StageRun:
+    match send.source, send.destination:
+        case Account() as source, Account() as destination:
+            return account_to_account(send, source, destination)
+        case Account() as source, Wallet() as destination:
+            return account_to_wallet(send, source, destination)
+        case Account() as source, destination:
+            return account_to_payment(send, source, destination)
+        case Wallet() as source, Account() as destination:
+            return wallet_to_account(send, source, destination)
+        case Wallet() as source, Wallet() as destination:
+            return wallet_to_wallet(send, source, destination)
+        case Wallet() as source, destination:
+            return wallet_to_payment(send, source, destination)
+        case PaymentSource() as source, Account() as destination:
+            return payment_to_account(send, source, destination)
+        case PaymentSource() as source, Wallet() as destination:
+            return payment_to_wallet(send, source, destination)
+        case PaymentSource() as source, destination:
+            return payment_to_payment(send, source, destination)
+
+
+_ACCOUNTS_THAT_PAY = (
+    ("source", "account", "id"),
+    ("source", "payment", "throughAccount"),
+    ("destination", "account", "throughAccount"),
+)
+"""Where a body names the source of a posting."""
+
+
+def _refuse_untrusted_world(body: Json, context: StageContext) -> None:
+    """Event data may not choose to pay from `world`, which is never empty (decision M9)."""
+    if not context.started_by_trigger or context.allow_world_from_variable:
+        return
+    for side, kind, name in _ACCOUNTS_THAT_PAY:
+        if body[side].get(kind, {}).get(name) != WORLD:
+            continue
+        if has_placeholder(context.raw[side][kind][name]):
+            raise StageError(
+                f"{side}.{kind}.{name}: {WORLD!r} may not come from a variable in a run that a trigger started"
+            )

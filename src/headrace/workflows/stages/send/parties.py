@@ -1,0 +1,151 @@
+"""What a normalised `send` says, defaults filled in: from whom, to whom, how much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from re import compile as pattern
+from typing import Any, Literal
+
+from headrace.errors import StageError
+from headrace.money import MAX_ADDRESS_BYTES, WORLD
+from headrace.workflows.commands import INTERNAL_LEDGER, Json
+from headrace.workflows.stages.send.body import MAIN_BALANCE
+
+DEFAULT_DESTINATION_KEY = "formanceAccountID"
+
+_FITS_ADDRESS = pattern(r"[a-zA-Z0-9_-]{1,248}")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account of a ledger. `through` is its ledger's side of the bridge to elsewhere."""
+
+    id: str
+    ledger: str
+    through: str
+    allows_overdraft: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    """A wallet by id, or by name while `id` is empty."""
+
+    id: str
+    name: str
+    balance: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentSource:
+    """A payment that came in, and the accounts that book it."""
+
+    id: str
+    ledger: str
+    holding: str
+    through: str
+    allows_overdraft: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentDestination:
+    """A provider to pay through. `key` names the source's metadata that holds the account to pay to."""
+
+    psp: str
+    type: Literal["TRANSFER", "PAYOUT"]
+    source_account: str | None
+    key: str
+    connector_id: str | None
+    is_waiting_validation: bool
+
+
+Source = Account | Wallet | PaymentSource
+Destination = Account | Wallet | PaymentDestination
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """One `send`. `body` is a copy of the normalised body it was read from, for amendments."""
+
+    source: Source
+    destination: Destination
+    amount: int
+    asset: str
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+    timestamp: str | None = None
+    body: Json = field(default_factory=dict[str, Any])
+
+
+def send_of(body: Json) -> Send:
+    """Raises StageError for an account without a ledger."""
+    return Send(
+        _source(body["source"]),
+        _destination(body["destination"]),
+        body["amount"]["amount"],
+        body["amount"]["asset"],
+        body.get("metadata", {}),
+        body.get("timestamp"),
+        {**body, "source": _copy(body["source"]), "destination": _copy(body["destination"])},
+    )
+
+
+def holding_account(payment_id: str) -> str:
+    """Decision Q18: readable where the id allows it, different for different ids always."""
+    if _FITS_ADDRESS.fullmatch(payment_id):
+        return f"payment:{payment_id}"
+    address = f"payment:hex:{payment_id.encode().hex()}"
+    if len(address) <= MAX_ADDRESS_BYTES:
+        return address
+    return f"payment:sha256:{sha256(payment_id.encode()).hexdigest()}"
+
+
+def _copy(party: Json) -> Json:
+    return {kind: dict(members) for kind, members in party.items()}
+
+
+def _source(party: Json) -> Source:
+    if "account" in party:
+        return _account(party["account"], "source")
+    return _wallet(party["wallet"]) if "wallet" in party else _payment_source(party["payment"])
+
+
+def _destination(party: Json) -> Destination:
+    if "account" in party:
+        return _account(party["account"], "destination")
+    return _wallet(party["wallet"]) if "wallet" in party else _payment_destination(party["payment"])
+
+
+def _account(account: Json, side: str) -> Account:
+    if not account["ledger"]:
+        raise StageError(f"{side}.account.ledger: is missing; account {account['id']} is on no ledger")
+    return Account(
+        account["id"],
+        account["ledger"],
+        account.get("throughAccount", WORLD),
+        account.get("allowOverdraft", False),
+    )
+
+
+def _wallet(wallet: Json) -> Wallet:
+    return Wallet(wallet["id"], wallet.get("name", ""), wallet.get("balance", MAIN_BALANCE))
+
+
+def _payment_source(payment: Json) -> PaymentSource:
+    return PaymentSource(
+        payment["id"],
+        payment.get("ledger", INTERNAL_LEDGER),
+        payment.get("holdingAccount") or holding_account(payment["id"]),
+        payment.get("throughAccount", WORLD),
+        payment.get("allowOverdraft", False),
+    )
+
+
+def _payment_destination(payment: Json) -> PaymentDestination:
+    return PaymentDestination(
+        payment["psp"],
+        payment.get("type", "TRANSFER"),
+        payment.get("sourceAccount"),
+        payment.get("metadata", DEFAULT_DESTINATION_KEY),
+        payment.get("connectorID"),
+        payment.get("waitingValidation", False),
+    )

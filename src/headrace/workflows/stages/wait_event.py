@@ -1,0 +1,25 @@
+"""`wait_event`: go on when the instance is sent an event of this name, compared exactly; it may have come before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from headrace.errors import Problem
+from headrace.workflows.commands import Json, WaitEvent
+from headrace.workflows.stages.shape import Leaf, Object, label
+from headrace.workflows.stages.stage import StageContext, StageRun
+
+WAIT_EVENT = Object({"event": Leaf(label)}, required=("event",))
+
+
+class WaitEventStage:
+    keyword = "wait_event"
+
+    def problems(self, body: object, path: str) -> Iterator[Problem]:
+        return WAIT_EVENT.problems(body, path)
+
+    def normalise(self, body: Json, context: StageContext) -> Json:
+        return WAIT_EVENT.read(body, "")
+
+    def run(self, body: Json, context: StageContext) -> StageRun:
+        yield WaitEvent(body["event"])

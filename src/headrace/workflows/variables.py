@@ -1,0 +1,220 @@
+"""Variables: the texts a run is given, and their place in a stage, `${name}`.
+
+`${a.b}` is the variable named `a.b`, else member `b` of the JSON object that variable `a` holds (decision Q13).
+Expansion is one pass over values, never over keys: what a variable brings in is not looked at again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, cast
+
+from headrace.errors import InvalidValue
+
+MAX_VARIABLES = 1_000
+MAX_NAME_BYTES = 1_024
+MAX_VALUE_BYTES = 64 * 1_024
+MAX_EXPANDED_CHARACTERS = 1_024 * 1_024
+MAX_INTEGER = 10**1_000
+
+PLACEHOLDER = re.compile(r"\$\{([^{}]+)\}")
+
+
+def has_placeholder(text: str) -> bool:
+    return "${" in text and PLACEHOLDER.search(text) is not None
+
+
+def names_in(stages: Iterable[object]) -> set[str]:
+    """Every name that some value of the stages asks for."""
+    return {name for text in _texts(list(stages)) for name in PLACEHOLDER.findall(text)}
+
+
+def missing(stages: Iterable[object], variables: Mapping[str, str]) -> list[str]:
+    """The names that have no value, sorted."""
+    scope = _Scope(variables)
+    return sorted(name for name in names_in(stages) if scope.find(name) is None)
+
+
+def expand(value: Any, variables: Mapping[str, str]) -> Any:
+    """The same value with its placeholders filled in.
+
+    Raises InvalidValue for a name without a value, and beyond 1,048,576 characters: many placeholders of a
+    large variable would fill the memory.
+    """
+    return _Expansion(variables).of(value)
+
+
+def check_variables(variables: object) -> dict[str, str]:
+    """The variables of a run as text. Numbers and booleans, which some clients send, become text exactly.
+
+    Raises InvalidValue naming the variable.
+    """
+    if not isinstance(variables, dict):
+        raise InvalidValue("", f"variables are an object of texts, not {_kind(variables)}")
+    entries = cast("dict[object, object]", variables)
+    if len(entries) > MAX_VARIABLES:
+        raise InvalidValue("", f"at most {MAX_VARIABLES} variables, not {len(entries)}")
+    return {_variable_name(name): _variable_text(value, shown(name)) for name, value in entries.items()}
+
+
+def check_text(value: object, field: str) -> str:
+    """Text that every service can take: no NUL, no half of a surrogate pair. Raises InvalidValue."""
+    if not isinstance(value, str):
+        raise InvalidValue(field, f"must be text, not {_kind(value)}")
+    if "\0" in value:
+        raise InvalidValue(field, "holds a NUL character")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidValue(field, "holds half of a surrogate pair, which is not text") from None
+    return value
+
+
+_PLAIN = re.compile(r"[a-zA-Z0-9_.-]{1,64}", re.ASCII)
+
+
+def shown(name: object) -> str:
+    """A name as an error may show it: as it is if it is plain, else quoted, escaped and shortened."""
+    if isinstance(name, str) and _PLAIN.fullmatch(name):
+        return name
+    text = ascii(name if not isinstance(name, str) else name[:64])
+    return text if len(text) <= 100 else text[:100] + "..."
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for member in cast("dict[str, object]", value).values():
+            yield from _texts(member)
+    elif isinstance(value, list):
+        for item in cast("list[object]", value):
+            yield from _texts(item)
+
+
+class _Expansion:
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._scope = _Scope(variables)
+        self._room = MAX_EXPANDED_CHARACTERS
+
+    def of(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return PLACEHOLDER.sub(self._fill, value) if "${" in value else value
+        if isinstance(value, dict):
+            return {key: self.of(member) for key, member in cast("dict[str, Any]", value).items()}
+        if isinstance(value, list):
+            return [self.of(item) for item in cast("list[Any]", value)]
+        return value
+
+    def _fill(self, match: re.Match[str]) -> str:
+        name = match[1]
+        text = self._scope.find(name)
+        if text is None:
+            raise InvalidValue(shown(name), "there is no such variable")
+        self._room -= len(text)
+        if self._room < 0:
+            raise InvalidValue(shown(name), f"the expanded stage has more than {MAX_EXPANDED_CHARACTERS} characters")
+        return text
+
+
+class _Scope:
+    """Finds names. Each variable is decoded once, however many of its members are asked for."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self._objects: dict[str, dict[str, object] | None] = {}
+
+    def find(self, name: str) -> str | None:
+        text = self._variables.get(name)
+        if text is not None or "." not in name:
+            return text
+        parts = name.split(".")
+        for length in range(len(parts) - 1, 0, -1):
+            text = _member(self._object(".".join(parts[:length])), parts[length:])
+            if text is not None:
+                return text
+        return None
+
+    def _object(self, name: str) -> dict[str, object] | None:
+        if name not in self._variables:
+            return None
+        if name not in self._objects:
+            self._objects[name] = _decoded(self._variables[name])
+        return self._objects[name]
+
+
+class _Number(str):
+    """A JSON number's literal text: never converted, so exact."""
+
+    __slots__ = ()
+
+
+def _decoded(text: str) -> dict[str, object] | None:
+    try:
+        value = json.loads(
+            text,
+            parse_int=_Number,
+            parse_float=_Number,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_unique_members,
+        )
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _unique_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member is given twice")
+    return members
+
+
+def _member(value: object, path: list[str]) -> str | None:
+    for part in path:
+        if not isinstance(value, dict):
+            return None
+        value = cast("dict[str, object]", value).get(part)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, str) else None
+
+
+def _variable_name(name: object) -> str:
+    text = check_text(name, shown(name))
+    if len(text.encode()) > MAX_NAME_BYTES:
+        raise InvalidValue(shown(name), f"a variable's name has at most {MAX_NAME_BYTES} bytes")
+    return text
+
+
+def _variable_text(value: object, field: str) -> str:
+    if isinstance(value, str):
+        text = check_text(value, field)
+        if len(text) > MAX_VALUE_BYTES or len(text.encode()) > MAX_VALUE_BYTES:
+            raise InvalidValue(field, f"a variable has at most {MAX_VALUE_BYTES} bytes")
+        return text
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        if abs(value) >= MAX_INTEGER:
+            raise InvalidValue(field, "an integer has at most 1000 digits")
+        return str(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return repr(value)
+    raise InvalidValue(field, f"a variable is text, not {_kind(value)}")
+
+
+def _kind(value: object) -> str:
+    """The JSON word for what a value is."""
+    if value is None:
+        return "null"
+    names: dict[type, str] = {bool: "a boolean", int: "a number", float: "a number", dict: "an object", list: "a list"}
+    return names.get(type(value), type(value).__name__)
