@@ -1,0 +1,7 @@
+"""The V1 operations of the orchestration API. `OPERATIONS` stands in the order in which paths are tried."""
+
+from __future__ import annotations
+
+from headrace.api.v1 import info, instances, workflows
+
+OPERATIONS = (*instances.OPERATIONS, *workflows.OPERATIONS, *info.OPERATIONS)

@@ -1,0 +1,79 @@
+"""The whole API as one ASGI application.
+
+Every route answers at the root and at `/api/orchestration`, as behind a gateway that strips the prefix and
+as without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from starlette.routing import BaseRoute, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from headrace.api import docs, openapi, probes, v1
+from headrace.api.operations import Operation
+from headrace.api.routes import Nowhere, routes_of
+from headrace.api.services import Services
+from headrace.clock import Clock, Ids
+from headrace.engine.port import Engine
+from headrace.journal.port import Journal
+from headrace.settings import Settings
+from headrace.telemetry import Telemetry
+
+PREFIX = "/api/orchestration"
+TABLE: tuple[Operation, ...] = (*v1.OPERATIONS, *probes.OPERATIONS)
+
+Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
+
+
+def create_api(
+    *,
+    journal: Journal,
+    engine: Engine,
+    clock: Clock,
+    ids: Ids,
+    settings: Settings,
+    telemetry: Telemetry,
+    extra_routes: Sequence[BaseRoute] = (),
+    lifespan: Lifespan | None = None,
+) -> ASGIApp:
+    """`extra_routes` (a sandbox beside the API) are tried after ours; `lifespan` as Starlette has it."""
+    services = Services(journal, engine, clock, ids, settings, telemetry)
+    description = openapi.describe(TABLE)
+    table = (*TABLE, *openapi.operations(description), *docs.operations(description))
+    router = Router(
+        routes=[*routes_of(services, table), *extra_routes],
+        default=Nowhere(services),
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    return _Prefixed(router)
+
+
+class _Prefixed:
+    """Takes `/api/orchestration` off a path, and the slash from its end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope = _stripped(scope)
+        await self._app(scope, receive, send)
+
+
+def _stripped(scope: Scope) -> Scope:
+    path: str = scope["path"]
+    is_prefixed = path.startswith(PREFIX) and path[len(PREFIX) : len(PREFIX) + 1] == "/"
+    is_ours = is_prefixed or not path.startswith("/api/")
+    if not is_prefixed and not (is_ours and path.endswith("/")):
+        return scope
+    changed = dict(scope)
+    if is_prefixed:
+        changed["root_path"] = scope.get("root_path", "") + PREFIX
+    if path.endswith("/") and len(path) > 1:
+        changed["path"] = path[:-1]
+    return changed

@@ -1,0 +1,137 @@
+"""The one place that gives errors their HTTP statuses and their envelope.
+
+    {"errorCode": "VALIDATION" | "NOT_FOUND" | "INTERNAL", "errorMessage": text, "details"?: [problem]}
+
+The three codes are all that the official clients can read. What is not ours is answered 500 with an incident
+id and nothing of the inside; the log line under that id has the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import structlog
+
+from headrace import errors
+from headrace.api import codec
+from headrace.api.replies import Headers, Reply, json_reply
+from headrace.api.yaml import Mark
+from headrace.clock import Ids
+
+ErrorCode = Literal["VALIDATION", "NOT_FOUND", "INTERNAL"]
+
+Marks = dict[str, Mark]
+
+MAX_PROBLEMS = 100
+"""Named in one answer; a hostile definition has as many as it has bytes."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Rejected(errors.HeadraceError):
+    """The request is refused for what only HTTP knows of."""
+
+
+class BodyTooLarge(Rejected):
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"body: has more than {max_bytes} bytes")
+
+
+class UnsupportedMedia(Rejected):
+    """A content type or encoding that is not read here."""
+
+
+class LocatedDefinition(errors.InvalidDefinition):
+    """An InvalidDefinition whose problems are known by line and column."""
+
+    def __init__(self, problems: list[errors.Problem], marks: Marks) -> None:
+        super().__init__(problems)
+        self.marks = marks
+
+
+class UnknownRoute(Rejected):
+    def __init__(self, path: str) -> None:
+        super().__init__(f"there is no {path[:200]!r} here; /openapi.json lists what there is")
+
+
+class MethodNotAllowed(Rejected):
+    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"{method[:40]} is not allowed here; allowed: {', '.join(allowed)}")
+        self.allowed = allowed
+
+
+_STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
+    (BodyTooLarge, 413, "VALIDATION"),
+    (UnsupportedMedia, 415, "VALIDATION"),
+    (UnknownRoute, 404, "NOT_FOUND"),
+    (MethodNotAllowed, 405, "VALIDATION"),
+    (errors.InvalidValue, 400, "VALIDATION"),
+    (errors.AlreadyEnded, 400, "VALIDATION"),
+    (errors.RepeatedKey, 400, "VALIDATION"),
+    (errors.NotFound, 404, "NOT_FOUND"),
+    (errors.Unavailable, 503, "INTERNAL"),
+)
+
+
+def error_reply(error: Exception, ids: Ids) -> Reply:
+    """What this error is answered with."""
+    for kind, status, code in _STATUSES:
+        if isinstance(error, kind):
+            return _refusal(status, code, error)
+    incident_id = ids.new()
+    _log.error("request failed", incident_id=incident_id, exc_info=error)
+    return _envelope(500, "INTERNAL", f"something went wrong here; the log tells more under incident {incident_id}")
+
+
+def _refusal(status: int, code: ErrorCode, error: errors.HeadraceError) -> Reply:
+    if isinstance(error, errors.InvalidDefinition):
+        marks: Marks = error.marks if isinstance(error, LocatedDefinition) else {}
+        return _envelope(status, code, _summary(error.problems, marks), _details(error.problems, marks))
+    return _envelope(status, code, str(error), headers=_headers(error))
+
+
+def _envelope(
+    status: int,
+    code: ErrorCode,
+    message: str,
+    details: list[dict[str, Any]] | None = None,
+    headers: Headers = (),
+) -> Reply:
+    envelope: dict[str, Any] = {"errorCode": code, "errorMessage": _writable(message)}
+    if details:
+        envelope["details"] = details
+    return json_reply(status, codec.encode(envelope), headers)
+
+
+def _writable(message: str) -> str:
+    """A message may quote what a caller sent; what UTF-8 cannot carry must not turn a refusal into a failure."""
+    return message.encode(errors="replace").decode()
+
+
+def _details(problems: list[errors.Problem], marks: Marks) -> list[dict[str, Any]]:
+    return [_located(problem, marks.get(problem.path)) for problem in problems[:MAX_PROBLEMS]]
+
+
+def _located(problem: errors.Problem, mark: Mark | None) -> dict[str, Any]:
+    detail: dict[str, Any] = {"path": _writable(problem.path), "reason": _writable(problem.reason)}
+    if mark is not None:
+        detail["line"], detail["column"] = mark
+    return detail
+
+
+def _summary(problems: list[errors.Problem], marks: Marks) -> str:
+    shown = [_placed(problem, marks.get(problem.path)) for problem in problems[:MAX_PROBLEMS]]
+    more = len(problems) - len(shown)
+    return "; ".join(shown) + (f"; and {more} more" if more else "")
+
+
+def _placed(problem: errors.Problem, mark: Mark | None) -> str:
+    return str(problem) if mark is None else f"{problem} (line {mark[0]}, column {mark[1]})"
+
+
+def _headers(error: Exception) -> Headers:
+    if isinstance(error, MethodNotAllowed):
+        return ((b"allow", ", ".join(error.allowed).encode()),)
+    if isinstance(error, errors.Unavailable):
+        return ((b"retry-after", b"1"),)
+    return ()

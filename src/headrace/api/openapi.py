@@ -1,0 +1,166 @@
+"""`/openapi.json`, made from the table of operations and from the types that decode requests and make replies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from headrace.api import codec
+from headrace.api.operations import READ, WRITE, Operation
+from headrace.api.replies import Reply, json_reply
+from headrace.api.requests import Request
+from headrace.api.services import Services
+from headrace.api.v1 import schemas
+from headrace.api.version import VERSION
+
+Json = dict[str, Any]
+
+_PARAMETER = re.compile(r"{(\w+)}")
+_REFERENCE = "#/components/schemas/{name}"
+_REASONS = {
+    400: "The request, or what it asks for, is not valid; the message names the field and the reason.",
+    404: "There is no such thing.",
+    413: "The body is too long.",
+    415: "The body's content type or encoding is not read here.",
+    503: "The journal cannot commit at the moment. Nothing was accepted; try again.",
+}
+_PATH_PARAMETERS: dict[str, tuple[str, Json]] = {
+    "workflowID": ("The workflow's id.", {"type": "string"}),
+    "flowId": ("The workflow's id.", {"type": "string"}),
+    "instanceID": ("The instance's id.", {"type": "string"}),
+    "number": ("The stage's number, from 0.", {"type": "integer"}),
+}
+_KEY_PARAMETER: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Send the request again under the same key, and it is answered, not done, again.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
+}
+_HIT_HEADER: Json = {
+    "description": "`true` when this is the stored answer to an earlier request under this key.",
+    "schema": {"type": "string", "enum": ["true"]},
+}
+
+
+def describe(table: Sequence[Operation]) -> Json:
+    """The OpenAPI 3.1 document of these operations."""
+    shapes = _Shapes(table)
+    paths: Json = {}
+    for operation in sorted(table, key=lambda operation: operation.path):
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, shapes)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Headrace",
+            "version": VERSION,
+            "summary": "Money-movement workflows.",
+            "description": "Compatible with the Formance Orchestration API.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}, {"url": "/api/orchestration", "description": "As behind a stack's gateway."}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in table)],
+        "paths": paths,
+        "components": {
+            "schemas": shapes.components,
+            "responses": {"Error": _error_response("Refused, or something went wrong.")},
+            "securitySchemes": {"Authorization": _security_scheme()},
+        },
+    }
+
+
+class _Shapes:
+    """The JSON Schemas of every type the table names."""
+
+    def __init__(self, table: Iterable[Operation]) -> None:
+        types = [shape for row in table for shape in (row.reply, row.body) if shape is not None]
+        types += [schemas.Error, schemas.WorkflowConfig]
+        found, self.components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
+        self._found = list(zip(types, found, strict=True))
+
+    def of(self, shape: Any) -> Json:
+        return next(schema for known, schema in self._found if known is shape)
+
+
+def _operation(operation: Operation, shapes: _Shapes) -> Json:
+    described: Json = {
+        "operationId": operation.operation_id,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "parameters": _parameters(operation),
+        "responses": _responses(operation, shapes),
+        "security": [{"Authorization": [operation.scope]}] if operation.scope else [],
+    }
+    if operation.description:
+        described["description"] = operation.description
+    if operation.scope:
+        described["x-required-scopes"] = [operation.scope]
+    if operation.body is not None:
+        described["requestBody"] = _request_body(operation, shapes)
+    return described
+
+
+def _parameters(operation: Operation) -> list[Json]:
+    found: list[Json] = []
+    for name in _PARAMETER.findall(operation.path):
+        about, schema = _PATH_PARAMETERS[name]
+        found.append({"name": name, "in": "path", "required": True, "description": about, "schema": schema})
+    for query in operation.query:
+        about, schema = query.description, query.schema
+        found.append({"name": query.name, "in": "query", "required": False, "description": about, "schema": schema})
+    if operation.takes_key:
+        found.append(_KEY_PARAMETER)
+    return found
+
+
+def _request_body(operation: Operation, shapes: _Shapes) -> Json:
+    content = {media_type: {"schema": shapes.of(operation.body)} for media_type in operation.body_media_types}
+    return {"required": operation.is_body_required, "content": content}
+
+
+def _responses(operation: Operation, shapes: _Shapes) -> Json:
+    success: Json = {"description": HTTPStatus(operation.status).phrase}
+    if operation.takes_key:
+        success["headers"] = {"Idempotency-Hit": _HIT_HEADER}
+    if operation.reply is not None:
+        success["content"] = {operation.media_type: {"schema": shapes.of(operation.reply)}}
+    responses: Json = {str(operation.status): success}
+    for status in operation.errors:
+        responses[str(status)] = _error_response(_REASONS[status])
+    responses["default"] = {"$ref": "#/components/responses/Error"}
+    return responses
+
+
+def _error_response(description: str) -> Json:
+    schema = {"$ref": _REFERENCE.format(name="Error")}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _security_scheme() -> Json:
+    scopes = {READ: "Read workflows and instances.", WRITE: "Create, run, delete, send events and abort."}
+    flow = {"tokenUrl": "/api/auth/oauth/token", "scopes": scopes}
+    return {"type": "oauth2", "description": "Not enforced yet.", "flows": {"clientCredentials": flow}}
+
+
+def operations(description: Json) -> tuple[Operation, ...]:
+    """The route of the document itself."""
+    reply = json_reply(200, codec.encode(description))
+
+    async def show(services: Services, request: Request) -> Reply:
+        return reply
+
+    return (
+        Operation(
+            method="GET",
+            path="/openapi.json",
+            operation_id="getOpenApi",
+            scope=None,
+            handler=show,
+            tag="Server",
+            summary="Read this description",
+        ),
+    )

@@ -1,0 +1,49 @@
+"""What an operation is: one row of the table from which the routes and `/openapi.json` are both built."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from headrace.api.replies import Reply
+from headrace.api.requests import Request
+from headrace.api.services import Services
+
+Handler = Callable[[Services, Request], Awaitable[Reply]]
+Scope = Literal["orchestration:read", "orchestration:write"]
+
+READ: Scope = "orchestration:read"
+WRITE: Scope = "orchestration:write"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A query parameter."""
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """`scope` None: open to everyone. `reply` and `body` are types the schemas are made of."""
+
+    method: str
+    path: str
+    operation_id: str
+    scope: Scope | None
+    handler: Handler
+    tag: str
+    summary: str
+    description: str = ""
+    status: int = 200
+    reply: Any = None
+    media_type: str = "application/json"
+    body: Any = None
+    body_media_types: tuple[str, ...] = ("application/json",)
+    is_body_required: bool = True
+    query: tuple[Parameter, ...] = ()
+    takes_key: bool = False
+    errors: tuple[int, ...] = (503,)

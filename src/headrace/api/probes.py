@@ -1,0 +1,100 @@
+"""What machines ask: is it alive, is it ready, how is it doing, and give me a token."""
+
+from __future__ import annotations
+
+import asyncio
+
+from headrace import telemetry
+from headrace.api import codec
+from headrace.api.operations import Operation
+from headrace.api.replies import Headers, Reply, json_reply
+from headrace.api.requests import Request
+from headrace.api.services import Services
+from headrace.errors import Unavailable
+
+TAG = "Server"
+TOKEN_LIFE_S = 3_600
+HEALTH_TIMEOUT_S = 5.0
+
+_NO_STORE: Headers = ((b"cache-control", b"no-store"),)
+_OK = json_reply(200, b'{"status":"ok"}', _NO_STORE)
+
+
+async def live(services: Services, request: Request) -> Reply:
+    return _OK
+
+
+async def ready(services: Services, request: Request) -> Reply:
+    try:
+        is_healthy = await asyncio.wait_for(services.journal.is_healthy(), HEALTH_TIMEOUT_S)
+    except TimeoutError:
+        is_healthy = False
+    if not is_healthy:
+        raise Unavailable("the journal cannot commit at the moment")
+    return _OK
+
+
+async def metrics(services: Services, request: Request) -> Reply:
+    return Reply(200, services.telemetry.render(), ((b"content-type", telemetry.CONTENT_TYPE),))
+
+
+async def token(services: Services, request: Request) -> Reply:
+    """Any client credentials get a token: nothing checks tokens yet, but official clients insist on having one."""
+    await request.body(services.settings.max_body_bytes)
+    granted = {"access_token": services.ids.new(), "token_type": "bearer", "expires_in": TOKEN_LIFE_S}
+    return json_reply(200, codec.encode(granted), _NO_STORE)
+
+
+def _probe(path: str, operation_id: str, summary: str, description: str, *, is_ready: bool) -> Operation:
+    return Operation(
+        method="GET",
+        path=path,
+        operation_id=operation_id,
+        scope=None,
+        handler=ready if is_ready else live,
+        tag=TAG,
+        summary=summary,
+        description=description,
+        reply=dict[str, str],
+        errors=(503,) if is_ready else (),
+    )
+
+
+def _token(path: str, operation_id: str) -> Operation:
+    return Operation(
+        method="POST",
+        path=path,
+        operation_id=operation_id,
+        scope=None,
+        handler=token,
+        tag=TAG,
+        summary="Get a token",
+        description="OAuth2 client credentials. Until authentication comes, any credentials are good.",
+        reply=dict[str, str | int],
+        body=dict[str, str],
+        body_media_types=("application/x-www-form-urlencoded",),
+        is_body_required=False,
+        errors=(413, 415),
+    )
+
+
+OPERATIONS = (
+    _probe("/livez", "getLiveness", "Is the process alive?", "Asks nothing else.", is_ready=False),
+    _probe("/readyz", "getReadiness", "Can it take work?", "Asks the journal for a commit.", is_ready=True),
+    _probe("/_healthcheck", "getHealth", "Is it healthy?", "As `/readyz`.", is_ready=True),
+    Operation(
+        method="GET",
+        path="/metrics",
+        operation_id="getMetrics",
+        scope=None,
+        handler=metrics,
+        tag=TAG,
+        summary="Read the metrics",
+        description="In Prometheus' text format.",
+        reply=str,
+        media_type="text/plain",
+        errors=(),
+    ),
+    _token("/oauth/token", "getToken"),
+    _token("/api/auth/oauth/token", "getGatewayToken"),
+)

@@ -1,0 +1,115 @@
+"""What a caller sent, read with a limit on everything."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive, Scope
+
+from headrace.api import codec, yaml
+from headrace.api.errors import BodyTooLarge, UnsupportedMedia
+from headrace.errors import InvalidValue
+from headrace.settings import Settings
+
+YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
+
+_THREAD_FROM_BYTES = 16 << 10
+"""YAML of this size is read beside the event loop: the parser is some hundred times slower than JSON's."""
+
+_FLAGS = {"true": True, "1": True, "false": False, "0": False, "": False}
+
+
+class ClientGone(Exception):
+    """The caller went away before the whole request was here: there is nobody to answer."""
+
+
+class Request:
+    """One request: its path's parameters, its query, its headers, its body."""
+
+    __slots__ = ("_receive", "headers", "method", "params", "path", "query_string")
+
+    def __init__(self, scope: Scope, receive: Receive, path: str) -> None:
+        self._receive = receive
+        self.method: str = scope["method"]
+        self.path = path
+        self.params: dict[str, str] = scope["path_params"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.query_string: bytes = scope["query_string"]
+
+    def query(self, name: str) -> str | None:
+        """A query parameter; an empty one is as good as absent (official clients send those)."""
+        if not self.query_string:
+            return None
+        pairs = parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True)
+        return dict(pairs).get(name) or None
+
+    def flag(self, name: str) -> bool:
+        text = self.query(name) or ""
+        value = _FLAGS.get(text.lower())
+        if value is None:
+            raise InvalidValue(name, f"{text[:40]!r} is neither true nor false")
+        return value
+
+    async def body(self, max_bytes: int) -> bytes:
+        """The whole body. Raises UnsupportedMedia if it is compressed, BodyTooLarge as soon as it is too long."""
+        encoding = self.headers.get(b"content-encoding", b"identity")
+        if encoding.strip().lower() not in (b"identity", b""):
+            raise UnsupportedMedia(f"Content-Encoding: {encoding[:40].decode('latin-1')!r} is not read here")
+        if int(self.headers.get(b"content-length", b"0")) > max_bytes:
+            raise BodyTooLarge(max_bytes)
+        parts: list[bytes] = []
+        length = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            parts.append(message.get("body", b""))
+            length += len(parts[-1])
+            if length > max_bytes:
+                raise BodyTooLarge(max_bytes)
+            if not message.get("more_body", False):
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def media_type(self) -> str:
+        """Of the body, in lower case; JSON where nothing is said. Raises UnsupportedMedia for a charset but UTF-8."""
+        media_type, _, parameters = self.headers.get(b"content-type", b"").decode("latin-1").lower().partition(";")
+        charset = parameters.partition("charset=")[2].partition(";")[0].strip(' "')
+        if charset not in ("", "utf-8", "utf8", "us-ascii"):
+            raise UnsupportedMedia(f"Content-Type: charset {charset[:40]!r} is not read here; send UTF-8")
+        return media_type.strip() or "application/json"
+
+
+def json_value(request: Request, body: bytes) -> Any:
+    """The value of a JSON body that is not empty."""
+    media_type = request.media_type()
+    if not _is_json(media_type):
+        raise UnsupportedMedia(f"Content-Type: {media_type[:80]!r} is not read here; send application/json")
+    return codec.decode(body)
+
+
+async def document(request: Request, body: bytes, settings: Settings) -> yaml.Document:
+    """A definition, in JSON or YAML. An empty body is a document that holds nothing."""
+    if not body:
+        return yaml.Document(None)
+    media_type = request.media_type()
+    if media_type in YAML_TYPES:
+        return await _yaml_document(body, settings)
+    if not _is_json(media_type):
+        raise UnsupportedMedia(
+            f"Content-Type: {media_type[:80]!r} is not read here; send application/json or application/yaml"
+        )
+    return yaml.Document(codec.decode(body))
+
+
+async def _yaml_document(body: bytes, settings: Settings) -> yaml.Document:
+    if len(body) > settings.max_yaml_bytes:
+        raise BodyTooLarge(settings.max_yaml_bytes)
+    if len(body) < _THREAD_FROM_BYTES:
+        return yaml.decode(body)
+    return await asyncio.to_thread(yaml.decode, body)
+
+
+def _is_json(media_type: str) -> bool:
+    return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))

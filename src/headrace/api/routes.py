@@ -1,0 +1,92 @@
+"""From the table of operations to routes: one endpoint for each path, which dispatches by method.
+
+The endpoint is all the middleware there is: it times the request, calls the handler, and turns whatever the
+handler raises into an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from starlette.routing import Route
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from headrace.api.errors import MethodNotAllowed, UnknownRoute, error_reply
+from headrace.api.operations import Operation
+from headrace.api.replies import Reply
+from headrace.api.requests import ClientGone, Request
+from headrace.api.services import Services
+
+_CLIENT_GONE = 499
+"""No status at all: how a request is counted whose caller went away."""
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+class Endpoint:
+    """Every operation at one path."""
+
+    def __init__(self, services: Services, path: str, operations: Iterable[Operation]) -> None:
+        self._services = services
+        self._path = path
+        self._operations = {operation.method: operation for operation in operations}
+        if "GET" in self._operations:
+            self._operations["HEAD"] = self._operations["GET"]  # the server below leaves the body out
+        self._allowed = tuple(self._operations)
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        services = self._services
+        started_s = services.clock.monotonic_s()
+        status = _CLIENT_GONE
+        try:
+            reply = await self._reply(scope, receive)
+            status = reply.status
+            await reply.send(send)
+        except ClientGone:
+            pass
+        finally:
+            method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+            services.telemetry.request(method, self._path, status, services.clock.monotonic_s() - started_s)
+
+    async def _reply(self, scope: AsgiScope, receive: Receive) -> Reply:
+        services = self._services
+        try:
+            operation = self._operations.get(scope["method"])
+            if operation is None:
+                raise MethodNotAllowed(scope["method"], self._allowed)
+            return await operation.handler(services, Request(scope, receive, _own_path(scope)))
+        except (ClientGone, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 (the last line before the server; it is logged)
+            return error_reply(error, services.ids)
+
+
+def _own_path(scope: AsgiScope) -> str:
+    """The path without the prefix that was taken off: a request is the same request by either way."""
+    return scope["path"].removeprefix(scope.get("root_path", ""))
+
+
+class Nowhere:
+    """Answers for every path that is not ours."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        reply = error_reply(UnknownRoute(scope["path"]), self._services.ids)
+        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        self._services.telemetry.request(method, "(unknown)", reply.status, 0.0)
+        await reply.send(send)
+
+
+def routes_of(services: Services, table: Iterable[Operation]) -> list[Route]:
+    """In the order of the table: what is asked for most stands first, for paths are tried one by one."""
+    by_path: dict[str, list[Operation]] = {}
+    for operation in table:
+        by_path.setdefault(operation.path, []).append(operation)
+    return [Route(path, Endpoint(services, path, operations)) for path, operations in by_path.items()]

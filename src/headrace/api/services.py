@@ -1,0 +1,21 @@
+"""What handlers work with, handed in by whoever composes the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headrace.clock import Clock, Ids
+from headrace.engine.port import Engine
+from headrace.journal.port import Journal
+from headrace.settings import Settings
+from headrace.telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    journal: Journal
+    engine: Engine
+    clock: Clock
+    ids: Ids
+    settings: Settings
+    telemetry: Telemetry

@@ -1,0 +1,255 @@
+"""Operations on instances: run, list, read, send an event, abort, and the two histories."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from headrace.api.operations import READ, WRITE, Operation, Parameter
+from headrace.api.repeats import caller_key, once
+from headrace.api.replies import Reply, json_reply, list_reply, no_content
+from headrace.api.requests import Request, json_value
+from headrace.api.services import Services
+from headrace.api.v1 import schemas, views
+from headrace.errors import InvalidValue, NotFound
+from headrace.journal.port import CallerKey
+from headrace.journal.records import Instance, Workflow
+from headrace.workflows.variables import check_variables
+
+TAG = "Instances"
+
+_NUMBER = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_MAX_NUMBER_DIGITS = 9
+_stored_config = msgspec.json.Decoder(schemas.StoredConfig)
+
+
+# run
+
+
+async def run(services: Services, request: Request) -> Reply:
+    body = await request.body(services.settings.max_body_bytes)
+    waits = request.flag("wait")
+    caller = caller_key(request, body)
+
+    async def write() -> Reply:
+        variables = check_variables(json_value(request, body)) if body else {}
+        workflow = await _live_workflow(services, request.params["workflowID"])
+        return await _start(services, workflow, variables, caller, waits)
+
+    return await once(services.journal, caller, write)
+
+
+async def _live_workflow(services: Services, workflow_id: str) -> Workflow:
+    row = await services.journal.workflow(workflow_id)
+    if row is None or row.deleted_at is not None:
+        raise NotFound("workflow", workflow_id)
+    return row
+
+
+async def _start(
+    services: Services, workflow: Workflow, variables: dict[str, str], caller: CallerKey | None, waits: bool
+) -> Reply:
+    answer = _Answer()
+    instance = await services.engine.run(workflow, variables, caller=caller, answer=answer)
+    if not waits:
+        return json_reply(201, answer.body or views.instance_reply(instance))
+    if not instance.is_terminal:
+        await services.engine.wait(instance.id, services.settings.wait_s)
+    ended = await services.journal.instance(instance.id)
+    return json_reply(201, views.instance_reply(ended or instance))
+
+
+class _Answer:
+    """Makes the body the engine stores under the caller's key, and keeps it: the first answer is the repeated one."""
+
+    def __init__(self) -> None:
+        self.body = b""
+
+    def __call__(self, instance: Instance) -> bytes:
+        self.body = views.instance_reply(instance)
+        return self.body
+
+
+# read
+
+
+async def show_all(services: Services, request: Request) -> Reply:
+    """`running=false` does not filter: the official CLI always sends it."""
+    workflow_id, running = request.query("workflowID"), request.flag("running")
+    return await list_reply(views.instance_pages(services.journal.instances(workflow_id, running)))
+
+
+async def show(services: Services, request: Request) -> Reply:
+    return json_reply(200, views.instance_reply(await _instance(services, request)))
+
+
+async def show_history(services: Services, request: Request) -> Reply:
+    instance = await _instance(services, request)
+    return json_reply(200, views.history_reply(instance.stages))
+
+
+async def show_stage_history(services: Services, request: Request) -> Reply:
+    number = _stage_number(request.params["number"])
+    instance = await _instance(services, request)
+    if not 0 <= number < len(_stored_config.decode(instance.config).stages):
+        raise NotFound("stage", request.params["number"])
+    return json_reply(200, views.activity_history_reply(await services.journal.activities(instance.id, number)))
+
+
+async def _instance(services: Services, request: Request) -> Instance:
+    instance_id = request.params["instanceID"]
+    row = await services.journal.instance(instance_id)
+    if row is None:
+        raise NotFound("instance", instance_id)
+    return row
+
+
+def _stage_number(text: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise InvalidValue("number", f"{text[:40]!r} is not a whole number")
+    if len(text) > _MAX_NUMBER_DIGITS:
+        raise NotFound("stage", text[:40])
+    return int(text)
+
+
+# act
+
+
+async def send_event(services: Services, request: Request) -> Reply:
+    body = await request.body(services.settings.max_body_bytes)
+    caller = caller_key(request, body)
+
+    async def write() -> Reply:
+        event = _event(json_value(request, body) if body else None)
+        await services.engine.send_event(request.params["instanceID"], event.name, caller=caller)
+        return no_content()
+
+    return await once(services.journal, caller, write)
+
+
+def _event(value: Any) -> schemas.SendEventRequest:
+    if not isinstance(value, dict):
+        raise InvalidValue("body", 'an object is wanted: {"name": "the event\'s name"}')
+    try:
+        return msgspec.convert(value, schemas.SendEventRequest)
+    except msgspec.ValidationError as error:
+        raise InvalidValue("name", f"must be text of 1 to 1024 characters ({error})") from None
+
+
+async def abort(services: Services, request: Request) -> Reply:
+    """A body means nothing here; it is read only because it is part of what a key stands for."""
+    body = await request.body(services.settings.max_body_bytes)
+    caller = caller_key(request, body)
+
+    async def write() -> Reply:
+        await services.engine.abort(request.params["instanceID"], caller=caller)
+        return no_content()
+
+    return await once(services.journal, caller, write)
+
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/workflows/{workflowID}/instances",
+        operation_id="runWorkflow",
+        scope=WRITE,
+        handler=run,
+        tag=TAG,
+        summary="Run a workflow",
+        description="The instance is on disk when this is answered. How it ends is told by `error`, not by the status.",
+        status=201,
+        reply=schemas.InstanceReply,
+        body=schemas.Variables,
+        is_body_required=False,
+        query=(
+            Parameter(
+                "wait",
+                "Answer when the instance has ended, or after 50 s (a setting) with the instance still running.",
+                {"type": "boolean"},
+            ),
+        ),
+        takes_key=True,
+        errors=(400, 404, 413, 415, 503),
+    ),
+    Operation(
+        method="GET",
+        path="/instances/{instanceID}",
+        operation_id="getInstance",
+        scope=READ,
+        handler=show,
+        tag=TAG,
+        summary="Read an instance",
+        reply=schemas.InstanceReply,
+        errors=(404, 503),
+    ),
+    Operation(
+        method="GET",
+        path="/instances",
+        operation_id="listInstances",
+        scope=READ,
+        handler=show_all,
+        tag=TAG,
+        summary="List instances",
+        description="Newest first.",
+        reply=schemas.InstanceListReply,
+        query=(
+            Parameter("workflowID", "Only those of this workflow.", {"type": "string"}),
+            Parameter("running", "true: only those that have not ended.", {"type": "boolean"}),
+        ),
+        errors=(400, 503),
+    ),
+    Operation(
+        method="POST",
+        path="/instances/{instanceID}/events",
+        operation_id="sendEvent",
+        scope=WRITE,
+        handler=send_event,
+        tag=TAG,
+        summary="Send an event to an instance",
+        description="It releases one wait_event stage of this name, now or when that stage is reached.",
+        status=204,
+        body=schemas.SendEventRequest,
+        takes_key=True,
+        errors=(400, 404, 413, 415, 503),
+    ),
+    Operation(
+        method="PUT",
+        path="/instances/{instanceID}/abort",
+        operation_id="cancelEvent",
+        scope=WRITE,
+        handler=abort,
+        tag=TAG,
+        summary="Abort an instance",
+        description="Final: no attempt to move money begins after the answer.",
+        status=204,
+        takes_key=True,
+        errors=(400, 404, 413, 415, 503),
+    ),
+    Operation(
+        method="GET",
+        path="/instances/{instanceID}/history",
+        operation_id="getInstanceHistory",
+        scope=READ,
+        handler=show_history,
+        tag=TAG,
+        summary="Read an instance's history",
+        description="Its started stages, with their bodies as they were run.",
+        reply=schemas.HistoryReply,
+        errors=(404, 503),
+    ),
+    Operation(
+        method="GET",
+        path="/instances/{instanceID}/stages/{number}/history",
+        operation_id="getInstanceStageHistory",
+        scope=READ,
+        handler=show_stage_history,
+        tag=TAG,
+        summary="Read a stage's history",
+        description="Its activities, with their attempts. Empty for a stage that has not started.",
+        reply=schemas.ActivityHistoryReply,
+        errors=(400, 404, 503),
+    ),
+)

@@ -1,0 +1,189 @@
+"""The shapes of contract section 3: requests are decoded by them, replies built from them, and
+`/openapi.json` is generated from them. Optional fields are left out, never null.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+_DATE_TIME: dict[str, Any] = {"format": "date-time", "examples": ["2024-05-01T10:00:00.123456Z"]}
+
+DateTime = Annotated[str, Meta(description="RFC 3339, UTC, with microseconds.", extra_json_schema=_DATE_TIME)]
+WorkflowId = Annotated[str, Meta(description="The workflow's id.")]
+InstanceId = Annotated[str, Meta(description="The instance's id.")]
+Failure = Annotated[str, Meta(description="Why it failed. Absent when it did not.")]
+
+
+class _Shape(msgspec.Struct, rename="camel", omit_defaults=True):
+    """Fields are spelled in camel case on the wire; what is not set is left out."""
+
+
+# workflows
+
+
+class WorkflowConfig(_Shape, kw_only=True):
+    """A workflow's definition."""
+
+    stages: Annotated[
+        list[dict[str, Any]],
+        Meta(
+            min_length=1,
+            max_length=1_000,
+            description="Run in order. Each is an object with exactly one key: send, delay, wait_event or update.",
+            examples=[[{"wait_event": {"event": "approved"}}]],
+        ),
+    ]
+    name: Annotated[str, Meta(description="A name for people.")] | UnsetType = UNSET
+
+
+class StoredConfig(_Shape, kw_only=True):
+    """A stored definition as far as a reply needs it: the stages are passed on as they are."""
+
+    stages: list[msgspec.Raw]
+
+
+class Workflow(_Shape, kw_only=True):
+    """A stored, immutable definition."""
+
+    id: WorkflowId
+    config: Annotated[msgspec.Raw, Meta(extra_json_schema={"$ref": "#/components/schemas/WorkflowConfig"})]
+    created_at: DateTime
+    updated_at: Annotated[DateTime, Meta(description="As `createdAt`, or the time of its deletion.")]
+
+
+class WorkflowReply(_Shape, kw_only=True):
+    data: Workflow
+
+
+class WorkflowListReply(_Shape, kw_only=True):
+    data: list[Workflow]
+
+
+# instances
+
+
+class StageStatus(_Shape, kw_only=True):
+    """How a started stage stands."""
+
+    stage: Annotated[int, Meta(ge=0, description="The stage's number, from 0.")]
+    instance_id: Annotated[str, Meta(description="The instance's id.")] = msgspec.field(name="instanceID")
+    started_at: DateTime
+    terminated_at: DateTime | UnsetType = UNSET
+    error: Failure | UnsetType = UNSET
+
+
+class Instance(_Shape, kw_only=True):
+    """One run of a workflow."""
+
+    id: InstanceId
+    workflow_id: WorkflowId = msgspec.field(name="workflowID")
+    created_at: DateTime
+    updated_at: DateTime
+    terminated: bool
+    terminated_at: Annotated[DateTime, Meta(description="Present once it has ended.")] | UnsetType = UNSET
+    error: Annotated[str, Meta(description='Why it failed; "canceled" when aborted.')] | UnsetType = UNSET
+    status: Annotated[list[StageStatus], Meta(description="One entry for each stage that was started, in order.")]
+
+
+class InstanceReply(_Shape, kw_only=True):
+    data: Instance
+
+
+class InstanceListReply(_Shape, kw_only=True):
+    data: list[Instance]
+
+
+Variables = Annotated[
+    dict[str, str],
+    Meta(
+        max_length=1_000,
+        description="A value for each `${name}` of the workflow; what no stage names is ignored.",
+        examples=[{"userID": "42"}],
+    ),
+]
+
+
+class SendEventRequest(_Shape, kw_only=True):
+    """An event for one instance."""
+
+    name: Annotated[
+        str, Meta(min_length=1, max_length=1_024, description="The `event` some wait_event stage waits for.")
+    ]
+
+
+# histories
+
+
+class StageHistory(_Shape, kw_only=True):
+    """A started stage."""
+
+    name: Annotated[str, Meta(description="The stage's keyword.", examples=["send"])]
+    input: Annotated[
+        msgspec.Raw,
+        Meta(
+            description="The stage's body without its keyword, variables expanded.",
+            extra_json_schema={"type": "object", "examples": [{"event": "approved"}]},
+        ),
+    ]
+    terminated: bool
+    started_at: DateTime
+    terminated_at: DateTime | UnsetType = UNSET
+    error: Failure | UnsetType = UNSET
+
+
+class HistoryReply(_Shape, kw_only=True):
+    data: Annotated[list[StageHistory], Meta(description="One entry for each stage that was started, in order.")]
+
+
+class ActivityHistory(_Shape, kw_only=True):
+    """An activity of a stage: a named read or effect on a downstream service."""
+
+    name: Annotated[str, Meta(description="The activity's name.", examples=["CreateTransaction"])]
+    input: Annotated[
+        dict[str, msgspec.Raw],
+        Meta(description="One member, named like the activity.", extra_json_schema={"minProperties": 1}),
+    ]
+    output: (
+        Annotated[dict[str, msgspec.Raw], Meta(description="One member, named like the activity, once it succeeded.")]
+        | UnsetType
+    ) = UNSET
+    error: Failure | UnsetType = UNSET
+    terminated: bool
+    started_at: DateTime
+    terminated_at: DateTime | UnsetType = UNSET
+    last_failure: Annotated[str, Meta(description="The latest failed attempt, while retrying.")] | UnsetType = UNSET
+    attempt: Annotated[int, Meta(ge=1, description="Attempts begun.")]
+    next_execution: (
+        Annotated[DateTime, Meta(description="When the next attempt is due, while retrying.")] | UnsetType
+    ) = UNSET
+
+
+class ActivityHistoryReply(_Shape, kw_only=True):
+    data: Annotated[list[ActivityHistory], Meta(description="One entry for each activity, in order.")]
+
+
+# the rest
+
+
+class ServerInfo(_Shape, kw_only=True):
+    version: Annotated[str, Meta(description="The server's version.")]
+
+
+class Problem(_Shape, kw_only=True):
+    """One thing wrong with a definition."""
+
+    path: Annotated[str, Meta(description="Where.", examples=["stages[0].send.amount.asset"])]
+    reason: str
+    line: Annotated[int, Meta(ge=1, description="In a YAML body.")] | UnsetType = UNSET
+    column: Annotated[int, Meta(ge=1, description="In a YAML body.")] | UnsetType = UNSET
+
+
+class Error(_Shape, kw_only=True):
+    """What every refusal looks like."""
+
+    error_code: Annotated[str, Meta(extra_json_schema={"enum": ["VALIDATION", "NOT_FOUND", "INTERNAL"]})]
+    error_message: Annotated[str, Meta(description="What is wrong and where.")]
+    details: list[Problem] | UnsetType = UNSET

@@ -1,0 +1,124 @@
+"""Rows of the journal to the replies of V1. Stored JSON goes out as it is kept; times become text here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+
+from msgspec import UNSET, Raw, UnsetType
+
+from headrace.api.codec import encode
+from headrace.api.v1 import schemas
+from headrace.journal.records import ActivityRow, Instance, Stage, Workflow
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (UTC throughout; an aware time would print its offset, not Z)
+
+
+def date_time(at: int) -> str:
+    """Microseconds since the epoch as RFC 3339: `2024-05-01T10:00:00.123456Z`."""
+    return (_EPOCH + timedelta(microseconds=at)).isoformat(timespec="microseconds") + "Z"
+
+
+def _maybe(at: int | None) -> str | UnsetType:
+    return UNSET if at is None else date_time(at)
+
+
+def _text(text: str | None) -> str | UnsetType:
+    return UNSET if text is None else text
+
+
+# workflows
+
+
+def workflow(row: Workflow) -> schemas.Workflow:
+    return schemas.Workflow(
+        id=row.id,
+        config=Raw(row.config),
+        created_at=date_time(row.created_at),
+        updated_at=date_time(row.updated_at),
+    )
+
+
+def workflow_reply(row: Workflow) -> bytes:
+    return encode(schemas.WorkflowReply(data=workflow(row)))
+
+
+async def workflow_pages(pages: AsyncIterator[list[Workflow]]) -> AsyncIterator[bytes]:
+    async for rows in pages:
+        if rows:
+            yield encode([workflow(row) for row in rows])
+
+
+# instances
+
+
+def instance(row: Instance) -> schemas.Instance:
+    return schemas.Instance(
+        id=row.id,
+        workflow_id=row.workflow_id,
+        created_at=date_time(row.created_at),
+        updated_at=date_time(row.updated_at),
+        terminated=row.is_terminal,
+        terminated_at=_maybe(row.terminated_at),
+        error=_text(row.error),
+        status=[_status(stage) for stage in row.stages],
+    )
+
+
+def _status(row: Stage) -> schemas.StageStatus:
+    return schemas.StageStatus(
+        stage=row.number,
+        instance_id=row.instance_id,
+        started_at=date_time(row.started_at),
+        terminated_at=_maybe(row.terminated_at),
+        error=_text(row.error),
+    )
+
+
+def instance_reply(row: Instance) -> bytes:
+    return encode(schemas.InstanceReply(data=instance(row)))
+
+
+async def instance_pages(pages: AsyncIterator[list[Instance]]) -> AsyncIterator[bytes]:
+    async for rows in pages:
+        if rows:
+            yield encode([instance(row) for row in rows])
+
+
+# histories
+
+
+def history_reply(stages: Sequence[Stage]) -> bytes:
+    return encode(schemas.HistoryReply(data=[_stage(stage) for stage in stages]))
+
+
+def _stage(row: Stage) -> schemas.StageHistory:
+    return schemas.StageHistory(
+        name=row.keyword,
+        input=Raw(row.input),
+        terminated=row.terminated_at is not None,
+        started_at=date_time(row.started_at),
+        terminated_at=_maybe(row.terminated_at),
+        error=_text(row.error),
+    )
+
+
+def activity_history_reply(activities: Sequence[ActivityRow]) -> bytes:
+    return encode(schemas.ActivityHistoryReply(data=[_activity(row) for row in activities]))
+
+
+def _activity(row: ActivityRow) -> schemas.ActivityHistory:
+    """The latest failure and the next attempt are told only while there is one to come."""
+    is_open = row.terminated_at is None
+    return schemas.ActivityHistory(
+        name=row.name,
+        input={row.name: Raw(row.input)},
+        output=UNSET if row.output is None else {row.name: Raw(row.output)},
+        error=_text(row.error),
+        terminated=not is_open,
+        started_at=date_time(row.started_at),
+        terminated_at=_maybe(row.terminated_at),
+        last_failure=_text(row.last_failure) if is_open else UNSET,
+        attempt=row.attempt,
+        next_execution=_maybe(row.next_execution_at) if is_open else UNSET,
+    )

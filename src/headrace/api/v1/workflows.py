@@ -1,0 +1,137 @@
+"""Operations on workflows: create, list, read, delete."""
+
+from __future__ import annotations
+
+from headrace.api import codec
+from headrace.api.errors import LocatedDefinition
+from headrace.api.operations import READ, WRITE, Operation
+from headrace.api.repeats import caller_key, once
+from headrace.api.replies import Reply, json_reply, list_reply, no_content
+from headrace.api.requests import Request, document
+from headrace.api.services import Services
+from headrace.api.v1 import schemas, views
+from headrace.api.yaml import Document
+from headrace.errors import InvalidDefinition, InvalidValue, NotFound
+from headrace.journal.port import CallerKey, Unit
+from headrace.journal.records import Workflow
+from headrace.workflows.config import Config, parse_config
+
+TAG = "Workflows"
+
+
+async def create(services: Services, request: Request) -> Reply:
+    body = await request.body(services.settings.max_body_bytes)
+    caller = caller_key(request, body)
+
+    async def write() -> Reply:
+        config = _config(await document(request, body, services.settings))
+        return await _store(services, _new_workflow(services, config), caller)
+
+    return await once(services.journal, caller, write)
+
+
+def _config(given: Document) -> Config:
+    if given.value is None:
+        raise InvalidValue("body", "a workflow is wanted: an object with `stages` and, if you like, a `name`")
+    try:
+        return parse_config(given.value)
+    except InvalidDefinition as error:
+        places = {problem.path: given.locate(problem.path) for problem in error.problems}
+        marks = {path: place for path, place in places.items() if place is not None}
+        raise LocatedDefinition(error.problems, marks) from None
+
+
+def _new_workflow(services: Services, config: Config) -> Workflow:
+    now_at = services.clock.now_at()
+    stored = schemas.WorkflowConfig(stages=config.stages)
+    if config.name is not None:
+        stored.name = config.name
+    text = codec.encode(stored).decode()
+    return Workflow(id=services.ids.new(), name=config.name, config=text, created_at=now_at, updated_at=now_at)
+
+
+async def _store(services: Services, row: Workflow, caller: CallerKey | None) -> Reply:
+    unit = Unit()
+    answer = views.workflow_reply(row)
+    unit.add("insert_workflow", row.id, row.name, row.config, row.created_at, row.updated_at)
+    if caller is not None:
+        unit.add("remember", caller.key, caller.fingerprint, 201, answer, row.created_at)
+    await services.journal.commit(unit)
+    return json_reply(201, answer)
+
+
+async def show_all(services: Services, request: Request) -> Reply:
+    return await list_reply(views.workflow_pages(services.journal.workflows()))
+
+
+async def show(services: Services, request: Request) -> Reply:
+    """Also a deleted one: its instances stay readable."""
+    workflow_id = request.params["flowId"]
+    row = await services.journal.workflow(workflow_id)
+    if row is None:
+        raise NotFound("workflow", workflow_id)
+    return json_reply(200, views.workflow_reply(row))
+
+
+async def delete(services: Services, request: Request) -> Reply:
+    workflow_id = request.params["flowId"]
+    unit = Unit()
+    missing = NotFound("workflow", workflow_id)
+    unit.add("delete_workflow", services.clock.now_at(), workflow_id, expects_row=missing)
+    await services.journal.commit(unit)
+    return no_content()
+
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/workflows",
+        operation_id="listWorkflows",
+        scope=READ,
+        handler=show_all,
+        tag=TAG,
+        summary="List workflows",
+        description="All that are not deleted, newest first.",
+        reply=schemas.WorkflowListReply,
+    ),
+    Operation(
+        method="POST",
+        path="/workflows",
+        operation_id="createWorkflow",
+        scope=WRITE,
+        handler=create,
+        tag=TAG,
+        summary="Create a workflow",
+        description="The definition is checked as far as it holds no placeholders; every problem is named.",
+        status=201,
+        reply=schemas.WorkflowReply,
+        body=schemas.WorkflowConfig,
+        body_media_types=("application/json", "application/yaml"),
+        takes_key=True,
+        errors=(400, 413, 415, 503),
+    ),
+    Operation(
+        method="GET",
+        path="/workflows/{flowId}",
+        operation_id="getWorkflow",
+        scope=READ,
+        handler=show,
+        tag=TAG,
+        summary="Read a workflow",
+        description="Also one that was deleted.",
+        reply=schemas.WorkflowReply,
+        errors=(404, 503),
+    ),
+    Operation(
+        method="DELETE",
+        path="/workflows/{flowId}",
+        operation_id="deleteWorkflow",
+        scope=WRITE,
+        handler=delete,
+        tag=TAG,
+        summary="Delete a workflow",
+        description="It leaves the list and starts no more instances; those that run go on, and it can still be read.",
+        status=204,
+        errors=(404, 503),
+    ),
+)

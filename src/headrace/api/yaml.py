@@ -1,0 +1,148 @@
+"""YAML in, as far as it says what JSON can say (decision W5).
+
+Plain `null`, `true`, `false` and JSON numbers are what they are in JSON; every other scalar is text: `0100`,
+`1:30`, `no` and dates included. Anchors, aliases, tags and second documents are refused. Where each value
+stood is kept, so that what is wrong with a definition is found at a line and a column.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from headrace.api import codec
+from headrace.api.codec import MAX_DEPTH, TOO_DEEP, Malformed
+
+Mark = tuple[int, int]
+"""Line and column, from 1."""
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
+_LAST_STEP = re.compile(r"(\.[^.\[\]]*|\[[^\[\]]*\])$")
+_WORDS: dict[str, Any] = {"": None, "null": None, "true": True, "false": False}
+
+
+@dataclass(slots=True)
+class Document:
+    """A value and the marks of its parts, by paths such as `stages[0].send.amount`."""
+
+    value: Any
+    marks: dict[str, Mark] = field(default_factory=dict[str, Mark])
+
+    def locate(self, path: str) -> Mark | None:
+        """Where this path stands, or the nearest thing around it. None for a document without marks."""
+        while path and path not in self.marks:
+            shorter = _LAST_STEP.sub("", path)
+            path = shorter if shorter != path else ""
+        return self.marks.get(path)
+
+
+def decode(body: bytes) -> Document:
+    """Raises Malformed, with line and column."""
+    reader = _Reader(codec.utf8(body))
+    try:
+        return reader.document()
+    except yaml.MarkedYAMLError as error:
+        line, column = _place(error.problem_mark or error.context_mark)
+        raise Malformed(f"is not YAML: {error.problem or error.context}", line, column) from None
+    except yaml.YAMLError as error:
+        raise Malformed(f"is not YAML: {str(error).splitlines()[0]}") from None
+
+
+class _Reader:
+    """Builds values from the parser's events; depth is bounded before anything recurses further."""
+
+    def __init__(self, text: str) -> None:
+        self._events: Iterator[Any] = iter(yaml.parse(text, Loader=_LOADER))
+        self._marks: dict[str, Mark] = {}
+
+    def document(self) -> Document:
+        next(self._events)  # the stream's start
+        start = next(self._events)
+        if isinstance(start, yaml.StreamEndEvent):
+            return Document(None)
+        if start.tags:
+            raise _refused("a %TAG directive", start)
+        value = self._value(next(self._events), "", 1)
+        next(self._events)  # the document's end
+        following = next(self._events)
+        if not isinstance(following, yaml.StreamEndEvent):
+            raise _refused("a second document", following)
+        return Document(value, self._marks)
+
+    def _value(self, event: Any, path: str, depth: int) -> Any:
+        self._marks.setdefault(path, _place(event.start_mark))
+        if isinstance(event, yaml.AliasEvent):
+            raise _refused(f"an alias (*{event.anchor})", event)
+        if event.anchor is not None:
+            raise _refused(f"an anchor (&{event.anchor})", event)
+        if event.tag is not None:
+            raise _refused(f"a tag ({event.tag})", event)
+        if isinstance(event, yaml.ScalarEvent):
+            return _scalar(event)
+        if depth > MAX_DEPTH:
+            raise _refused(None, event, TOO_DEEP)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self._sequence(path, depth)
+        return self._mapping(path, depth)
+
+    def _sequence(self, path: str, depth: int) -> list[Any]:
+        items: list[Any] = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            items.append(self._value(event, f"{path}[{len(items)}]", depth + 1))
+        return items
+
+    def _mapping(self, path: str, depth: int) -> dict[str, Any]:
+        members: dict[str, Any] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            key = _key(event)
+            if key in members:
+                raise _refused(None, event, f"has the key {key!r} twice in one mapping")
+            member_path = f"{path}.{key}" if path else key
+            self._marks[member_path] = _place(event.start_mark)
+            members[key] = self._value(next(self._events), member_path, depth + 1)
+        return members
+
+
+def _key(event: Any) -> str:
+    if not isinstance(event, yaml.ScalarEvent):
+        raise _refused("a key that is not plain text", event)
+    if event.anchor is not None or event.tag is not None:
+        raise _refused("an anchor or a tag", event)
+    return _checked(event)
+
+
+def _scalar(event: Any) -> Any:
+    text = _checked(event)
+    if event.style:  # quoted or a block: text, whatever it looks like
+        return text
+    if text in _WORDS:
+        return _WORDS[text]
+    try:
+        if _INTEGER.fullmatch(text):
+            return codec.integer(text)
+        return codec.fraction(text) if _NUMBER.fullmatch(text) else text
+    except Malformed as error:
+        raise _refused(None, event, error.reason) from None
+
+
+def _checked(event: Any) -> str:
+    try:
+        codec.check_text(event.value)
+    except Malformed as error:
+        raise _refused(None, event, error.reason) from None
+    return event.value
+
+
+def _refused(what: str | None, event: Any, reason: str = "") -> Malformed:
+    line, column = _place(event.start_mark)
+    return Malformed(reason or f"holds {what}; only what JSON can say is read", line, column)
+
+
+def _place(mark: Any) -> Mark:
+    return (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
