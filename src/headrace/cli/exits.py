@@ -13,12 +13,15 @@ import traceback
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import typer
 
 from headrace.cli import display
 from headrace.errors import HeadraceError, InvalidValue
+
+if TYPE_CHECKING:
+    from headrace_client import ConnectionFailure
 
 REFUSED = 1
 USAGE = 2
@@ -103,17 +106,25 @@ def judge(error: Exception) -> Verdict:
 def _judge_client(error: Exception) -> Verdict | None:
     if "headrace_client" not in sys.modules:
         return None
-    from headrace_client import ClientError, Error, SDKError
+    from headrace_client import ClientError, ConnectionFailure, Error, InvalidRequest, SDKError
 
     if isinstance(error, Error):
         return Verdict(REFUSED, str(error.code), str(error.message))
     if isinstance(error, SDKError):
-        hint = "Is this address a Headrace server? Its root, or the part before /workflows, is wanted."
-        return Verdict(REFUSED, "UNEXPECTED_ANSWER", str(error), hint)
-    if isinstance(error, ClientError):
-        hint = "Start one with `headrace dev`, or name it with --server or HEADRACE_SERVER."
-        return Verdict(UNREACHABLE, "UNREACHABLE", str(error), hint)
-    return None
+        return Verdict(REFUSED, "UNEXPECTED_ANSWER", str(error), "Is there a Headrace server at this address?")
+    if isinstance(error, ConnectionFailure):
+        return Verdict(UNREACHABLE, "UNREACHABLE", str(error), _about_connection(error))
+    if isinstance(error, InvalidRequest):
+        return Verdict(USAGE, "USAGE", str(error))
+    return Verdict(REFUSED, "REFUSED", str(error)) if isinstance(error, ClientError) else None
+
+
+def _about_connection(error: ConnectionFailure) -> str:
+    """Only a request that never left is harmless; any other write is repeated under its key."""
+    if error.is_unsent or error.idempotency_key is None:
+        return "Start a server with `headrace dev`, or name one with --server or HEADRACE_SERVER."
+    key = error.idempotency_key
+    return f"It may have been carried out. Repeat it with --idempotency-key {key}: then it is carried out once."
 
 
 def _kind(code: int) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from headrace.cli import display
 from headrace.cli.groups import command, new_group
-from headrace.cli.session import OutputOption, ServerOption, session_of
+from headrace.cli.session import KeyOption, OutputOption, ServerOption, session_of
 
 Json = dict[str, Any]
 
@@ -95,13 +95,14 @@ def send_event(
     context: typer.Context,
     instance_id: InstanceId,
     event: Annotated[str, typer.Argument(metavar="EVENT", help="Name of the event.")],
+    idempotency_key: KeyOption = None,
     server: ServerOption = None,
     output: OutputOption = None,
 ) -> None:
     """Send an event to an instance; it is kept until the instance waits for it."""
     session = session_of(context, server, output)
     with session.client() as client:
-        client.orchestration.v1.send_event(instance_id=instance_id, name=event)
+        client.orchestration.v1.send_event(instance_id=instance_id, name=event, idempotency_key=idempotency_key)
     if session.is_json:
         display.store({"success": True, "instanceId": instance_id, "event": event})
     else:
@@ -110,12 +111,16 @@ def send_event(
 
 @command(group, "stop", "abort", "cancel")
 def stop(
-    context: typer.Context, instance_id: InstanceId, server: ServerOption = None, output: OutputOption = None
+    context: typer.Context,
+    instance_id: InstanceId,
+    idempotency_key: KeyOption = None,
+    server: ServerOption = None,
+    output: OutputOption = None,
 ) -> None:
     """Abort an instance for good: nothing new begins. What has been booked stays booked."""
     session = session_of(context, server, output)
     with session.client() as client:
-        client.orchestration.v1.cancel_event(instance_id=instance_id)
+        client.orchestration.v1.cancel_event(instance_id=instance_id, idempotency_key=idempotency_key)
     if session.is_json:
         display.store({"success": True, "instanceId": instance_id})
     else:

@@ -28,6 +28,10 @@ ServerOption = Annotated[
 OutputOption = Annotated[
     Output | None, typer.Option("--output", "-o", help="Text for people, or JSON for programs.  [default: text]")
 ]
+KeyOption = Annotated[
+    str | None,
+    typer.Option("--idempotency-key", help="Repeating a call with its key makes sure that it is carried out once."),
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import typer
 from headrace.cli import display
 from headrace.cli.exits import REFUSED, UNFINISHED, Failure
 from headrace.cli.groups import command, new_group
-from headrace.cli.session import OutputOption, ServerOption, Session, session_of
+from headrace.cli.session import KeyOption, OutputOption, ServerOption, Session, session_of
 
 if TYPE_CHECKING:
     from headrace_client import Client
@@ -20,10 +20,6 @@ group = new_group("Create, list, show, run, delete, validate.")
 
 WorkflowId = Annotated[str, typer.Argument(metavar="WORKFLOW", help="Id of the workflow.")]
 DefinitionFile = Annotated[str, typer.Argument(metavar="FILE|-", help="YAML or JSON; - is standard input.")]
-KeyOption = Annotated[
-    str | None,
-    typer.Option("--idempotency-key", help="Repeating a call with its key makes sure that it is carried out once."),
-]
 
 
 @command(group, "create", "cr", "c")
@@ -114,7 +110,7 @@ def run(
     variables = read_variables(variable or [])
     with session.client() as client:
         instance = client.orchestration.v1.run_workflow(
-            workflow_id=workflow_id, request_body=variables, idempotency_key=idempotency_key or _new_key()
+            workflow_id=workflow_id, request_body=variables, idempotency_key=idempotency_key
         ).data
         if not session.is_json:
             display.line(f"Workflow instance created with ID: {instance.id}")
@@ -124,12 +120,16 @@ def run(
 
 @command(group, "delete", "del", "d")
 def delete(
-    context: typer.Context, workflow_id: WorkflowId, server: ServerOption = None, output: OutputOption = None
+    context: typer.Context,
+    workflow_id: WorkflowId,
+    idempotency_key: KeyOption = None,
+    server: ServerOption = None,
+    output: OutputOption = None,
 ) -> None:
     """Delete a workflow: no new runs; instances go on and stay readable."""
     session = session_of(context, server, output)
     with session.client() as client:
-        client.orchestration.v1.delete_workflow(flow_id=workflow_id)
+        client.orchestration.v1.delete_workflow(flow_id=workflow_id, idempotency_key=idempotency_key)
     if session.is_json:
         display.store({"workflowId": workflow_id, "success": True})
     else:
@@ -183,12 +183,6 @@ def _say_started(session: Session, client: Client, instance: Any, *, has_waited:
     if found.get("error"):
         hint = f"headrace instances describe {instance.id}"
         raise Failure(f"the instance ended with an error: {found['error']}", code=REFUSED, hint=hint)
-
-
-def _new_key() -> str:
-    from headrace.clock import RandomIds
-
-    return RandomIds().new()
 
 
 def _named(workflow: Json) -> Json:
