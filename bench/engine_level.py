@@ -1,0 +1,142 @@
+"""The engine by itself: instances are started in-process, effects go over HTTP, commits are durable."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.workloads import EVENT, VARIABLES, WAIT, Stages, delay_until
+from headrace.clock import RandomIds, SystemClock
+from headrace.effects.transport import HttpDownstream, ServiceAddresses
+from headrace.engine.embedded import EmbeddedEngine
+from headrace.journal.port import Unit
+from headrace.journal.records import Workflow
+from headrace.journal.sqlite import SqliteJournal
+
+IN_FLIGHT = 64
+PATIENCE_S = 300.0
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """A journal, an engine, and a downstream behind HTTP."""
+
+    journal: SqliteJournal
+    engine: EmbeddedEngine
+
+    async def create(self, stages: Stages) -> Workflow:
+        now_at = SystemClock().now_at()
+        config = msgspec.json.encode({"name": "bench", "stages": stages}).decode()
+        workflow = Workflow(RandomIds().new(), "bench", config, now_at, now_at)
+        unit = Unit()
+        unit.add("insert_workflow", workflow.id, workflow.name, config, now_at, now_at)
+        await self.journal.commit(unit)
+        return workflow
+
+    async def run_to_end(self, workflow: Workflow, event: str | None = None) -> str:
+        instance = await self.engine.run(workflow, VARIABLES)
+        if event is not None:
+            await self.engine.send_event(instance.id, event)
+        await self.engine.wait(instance.id, PATIENCE_S)
+        return instance.id
+
+
+@asynccontextmanager
+async def opened(folder: Path, url: str) -> AsyncIterator[Rooms]:
+    clock = SystemClock()
+    journal = await SqliteJournal.open(folder / "journal.db")
+    downstream = HttpDownstream(ServiceAddresses.of(ledger_url=url), credentials=None, clock=clock)
+    engine = EmbeddedEngine(journal, downstream, clock, RandomIds())
+    try:
+        await engine.start()
+        yield Rooms(journal, engine)
+    finally:
+        await engine.stop()
+        await downstream.close()
+        await journal.close()
+
+
+async def throughput(folder: Path, url: str, stages: Stages, count: int) -> dict[str, float]:
+    """Instances per second, started by 64 callers who each wait for theirs to end."""
+    event = EVENT if WAIT in stages else None
+    async with opened(folder, url) as rooms:
+        workflow = await rooms.create(stages)
+        await _all(rooms, workflow, event, IN_FLIGHT)
+        commits, cpu_s, started = rooms.journal.commits, time.process_time(), time.perf_counter()
+        ids = await _all(rooms, workflow, event, count)
+        took_s = time.perf_counter() - started
+        cpu_s = time.process_time() - cpu_s
+        commits = rooms.journal.commits - commits
+        await _check_ends(rooms, ids)
+    return {"per_s": count / took_s, "commits_each": commits / count, "cpu_ms_each": cpu_s / count * 1e3}
+
+
+async def one_by_one(folder: Path, url: str, stages: Stages, count: int) -> dict[str, float]:
+    """SEQ: the median from `run` to the end, one instance after another."""
+    times: list[float] = []
+    async with opened(folder, url) as rooms:
+        workflow = await rooms.create(stages)
+        await _all(rooms, workflow, None, IN_FLIGHT)
+        for _ in range(count):
+            started = time.perf_counter()
+            await rooms.run_to_end(workflow)
+            times.append(time.perf_counter() - started)
+    return {"median_ms": statistics.median(times) * 1e3}
+
+
+async def wake_up(folder: Path, url: str, count: int, lead_s: float) -> dict[str, float]:
+    """W3: `count` delays due in the same second; how late each ended, by the journal's own times."""
+    async with opened(folder, url) as rooms:
+        due_at = (SystemClock().now_at() // 1_000_000 + int(lead_s)) * 1_000_000
+        workflow = await rooms.create(delay_until(_rfc3339(due_at)))
+        limit = asyncio.Semaphore(1_000)
+
+        async def one() -> str:
+            async with limit:
+                return (await rooms.engine.run(workflow, {})).id
+
+        ids = await asyncio.gather(*(one() for _ in range(count)))
+        assert SystemClock().now_at() < due_at, "starting took longer than the delay: raise lead_s"
+        for instance_id in ids:
+            await rooms.engine.wait(instance_id, PATIENCE_S)
+        late_s = sorted([(await _ended_at(rooms, instance_id) - due_at) / 1e6 for instance_id in ids])
+    assert late_s[0] >= 0, f"a delay ended {-late_s[0]} s early"
+    return {"last_late_s": late_s[-1], "median_late_s": statistics.median(late_s)}
+
+
+async def _all(rooms: Rooms, workflow: Workflow, event: str | None, count: int) -> list[str]:
+    remaining = iter(range(count))
+    ids: list[str] = []
+
+    async def caller() -> None:
+        for _ in remaining:
+            ids.append(await rooms.run_to_end(workflow, event))  # noqa: PERF401 (one list for all callers)
+
+    await asyncio.gather(*(caller() for _ in range(IN_FLIGHT)))
+    return ids
+
+
+async def _check_ends(rooms: Rooms, ids: list[str]) -> None:
+    """A figure of runs that failed would be worth nothing."""
+    for instance_id in ids:
+        instance: Any = await rooms.journal.instance(instance_id)
+        assert instance.is_terminal and instance.error is None, f"{instance_id}: {instance.error}"
+
+
+async def _ended_at(rooms: Rooms, instance_id: str) -> int:
+    instance = await rooms.journal.instance(instance_id)
+    assert instance is not None and instance.terminated_at is not None
+    return instance.terminated_at
+
+
+def _rfc3339(moment_at: int) -> str:
+    return datetime.fromtimestamp(moment_at / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
