@@ -1,0 +1,12 @@
+"""A developer's stand-in for ledger v2, wallets and payments. Small, correct, and no substitute for the real ones.
+
+It keeps real double-entry books in a database of its own, answers the routes that workflows use as a
+real ledger was recorded to answer them, and misbehaves on request (`--fault`). Reverts, holds,
+Numscript beyond one template, and every other route are not here.
+"""
+
+from headrace.sandbox.faults import Fault, parse_fault
+from headrace.sandbox.routes import sandbox_routes
+from headrace.sandbox.sandbox import Sandbox
+
+__all__ = ["Fault", "Sandbox", "parse_fault", "sandbox_routes"]

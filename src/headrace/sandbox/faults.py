@@ -1,0 +1,124 @@
+"""How the sandbox misbehaves when told to: `SERVICE:KIND:RATE[:SECONDS]` (decision W6).
+
+    a status  answered without carrying the request out; SECONDS becomes its Retry-After
+    drop      carried out, then no answer
+    delay     carried out, answered SECONDS later (1 by default)
+    overlap   carried out, no answer; the next request of that key is refused as if it had run beside
+              the first (contract 8.1); the third is answered as a replay
+
+Writes (POST) suffer all of them, reads only a status and a delay. `overlap` concerns writes with a
+key. Which requests are hit depends on the seed and on their order, on nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Literal, get_args
+
+from headrace.effects.port import Reply, Request
+from headrace.errors import InvalidValue
+from headrace.sandbox.answers import bare, error
+from headrace.sandbox.services import INTERNAL_CODES
+from headrace.workflows.commands import Service
+
+Kind = Literal["status", "drop", "delay", "overlap"]
+_FIELD = "fault"
+_NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9}")
+_STATUS = re.compile(r"[345][0-9]{2}")
+_SERVICES: tuple[Service, ...] = get_args(Service)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    service: Service
+    kind: Kind
+    rate: Fraction
+    """Of the requests that it concerns: 0 to 1."""
+    status: int = 0
+    length_s: Fraction | None = None
+
+    def concerns(self, request: Request) -> bool:
+        if request.service != self.service:
+            return False
+        if self.kind == "overlap":
+            return request.method == "POST" and bool(request.key)
+        return request.method == "POST" or self.kind in ("status", "delay")
+
+    @property
+    def delay_s(self) -> float:
+        length_s = Fraction(1) if self.length_s is None else self.length_s
+        return length_s.numerator / length_s.denominator
+
+    def reply(self) -> Reply:
+        """What a status fault answers: below 500 not the service's own JSON, so nobody takes it for a refusal."""
+        phrase = f"{HTTPStatus(self.status).phrase} (a fault of the sandbox)"
+        if self.status >= 500:
+            reply = error(self.status, INTERNAL_CODES[self.service], phrase)
+        else:
+            reply = bare(self.status, phrase)
+        if self.length_s is not None:
+            reply.headers["retry-after"] = str(-(-self.length_s.numerator // self.length_s.denominator))
+        return reply
+
+
+def parse_fault(text: str) -> Fault:
+    """Raises InvalidValue, which names what is wrong."""
+    parts = text.split(":")
+    if len(parts) not in (3, 4):
+        raise InvalidValue(_FIELD, f"{text!r} is not SERVICE:KIND:RATE[:SECONDS], such as ledger:drop:0.2")
+    service, kind, rate = parts[:3]
+    if service not in _SERVICES:
+        raise InvalidValue(_FIELD, f"{service!r} is not a service: one of {', '.join(_SERVICES)}")
+    parsed, status = _kind(kind)
+    if parsed == "overlap" and service == "payments":
+        raise InvalidValue(_FIELD, "payments takes no idempotency key, so it knows no overlap")
+    length_s = _length_s(parts[3], parsed) if len(parts) == 4 else None
+    return Fault(service, parsed, _rate(rate), status, length_s)
+
+
+def _kind(text: str) -> tuple[Kind, int]:
+    if text in ("drop", "delay", "overlap"):
+        return text, 0
+    if _STATUS.fullmatch(text) and int(text) in set(HTTPStatus):
+        return "status", int(text)
+    raise InvalidValue(_FIELD, f"{text!r} is not a kind: a status from 300 to 599, drop, delay or overlap")
+
+
+def _rate(text: str) -> Fraction:
+    if not _NUMBER.fullmatch(text) or Fraction(text) > 1:
+        raise InvalidValue(_FIELD, f"{text!r} is not a rate: a number from 0 to 1")
+    return Fraction(text)
+
+
+def _length_s(text: str, kind: Kind) -> Fraction:
+    if kind in ("drop", "overlap"):
+        raise InvalidValue(_FIELD, f"{kind} takes no seconds")
+    if not _NUMBER.fullmatch(text):
+        raise InvalidValue(_FIELD, f"{text!r} is not a number of seconds")
+    return Fraction(text)
+
+
+class FaultPlan:
+    """Decides, one request after another, which faults hit it. Each fault throws dice of its own."""
+
+    def __init__(self, faults: Sequence[Fault], seed: str) -> None:
+        self._faults = list(faults)
+        self._throws = [0] * len(faults)
+        self._seed = seed
+
+    def hits(self, request: Request) -> list[Fault]:
+        return [
+            fault
+            for index, fault in enumerate(self._faults)
+            if fault.concerns(request) and self._falls(index, fault.rate)
+        ]
+
+    def _falls(self, index: int, rate: Fraction) -> bool:
+        self._throws[index] += 1
+        digest = sha256(f"{self._seed}:{index}:{self._throws[index]}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") * rate.denominator < rate.numerator << 64

@@ -1,0 +1,84 @@
+"""The sandbox over HTTP, at `/api/ledger`, `/api/wallets` and `/api/payments`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, get_args
+from urllib.parse import quote
+
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+from starlette.types import Receive, Scope, Send
+
+from headrace.effects.port import NoReply, Reply, Request
+from headrace.sandbox.answers import error
+from headrace.sandbox.bodies import MAX_BODY_BYTES
+from headrace.sandbox.sandbox import Sandbox
+from headrace.workflows.commands import Service
+
+_SERVICES: tuple[Service, ...] = get_args(Service)
+
+
+def sandbox_routes(sandbox: Sandbox) -> list[BaseRoute]:
+    return [Mount(f"/api/{service}", app=ServiceApp(sandbox, service)) for service in _SERVICES]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceApp:
+    """One service as an ASGI application. What follows its prefix is the service's own path."""
+
+    sandbox: Sandbox
+    service: Service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            reply = await self._reply(HttpRequest(scope, receive))
+        except ClientDisconnect:
+            return
+        except NoReply:
+            await _hang_up(receive)
+            return
+        await Response(reply.body, reply.status, reply.headers)(scope, receive, send)
+
+    async def _reply(self, http: HttpRequest) -> Reply:
+        body = await _body(http.stream())
+        if body is None:
+            return error(413, "VALIDATION", f"a body has at most {MAX_BODY_BYTES} bytes")
+        key = http.headers.get("idempotency-key", "")
+        path = _own_path(http.scope, f"/api/{self.service}")
+        return await self.sandbox.send(Request(self.service, http.method, path, body or None, key))
+
+
+async def _body(chunks: AsyncIterator[bytes]) -> bytes | None:
+    """None if it is too long: then the rest is not read."""
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            return None
+    return bytes(body)
+
+
+def _own_path(scope: Scope, prefix: str) -> str:
+    """The path as it came, still percent-encoded: an address may hold an encoded slash."""
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    _, _, path = raw.decode("latin-1").partition("?")[0].partition(prefix)
+    query: bytes = scope["query_string"]
+    return f"{path or '/'}?{query.decode('latin-1')}" if query else path or "/"
+
+
+async def _hang_up(receive: Receive) -> None:
+    """Close the connection without an answer.
+
+    ASGI has no word for this. Under uvicorn `receive` belongs to the object that holds the
+    connection; elsewhere NoReply goes to the server, which makes a 500 of it: unknown all the same.
+    """
+    transport: Any = getattr(getattr(receive, "__self__", None), "transport", None)
+    if transport is None:
+        raise NoReply("the answer was dropped by the sandbox")
+    transport.abort()
+    while (await receive())["type"] != "http.disconnect":
+        pass

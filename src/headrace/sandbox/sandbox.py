@@ -1,0 +1,95 @@
+"""The sandbox: a developer's stand-in for ledger, wallets and payments. It is no bank and no ledger product.
+
+`handle` is the rules; `send` adds the faults and is what the engine talks to in `headrace dev`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from headrace.clock import Clock, Ids
+from headrace.effects.port import NoReply, Reply, Request
+from headrace.sandbox.answers import error, is_done
+from headrace.sandbox.faults import Fault, FaultPlan
+from headrace.sandbox.store import Store
+
+MAX_RACES = 10_000
+
+
+class Sandbox:
+    """Implements `effects.port.Downstream`. Without a path the books live in memory and end with it."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        faults: Sequence[Fault] = (),
+        clock: Clock,
+        ids: Ids,
+        seed: int | None = None,
+        idempotency_hit: bool = True,
+    ) -> None:
+        self._store = Store(path, clock, ids, hints=idempotency_hit)
+        self._plan = FaultPlan(faults, ids.new() if seed is None else str(seed))
+        self._clock = clock
+        # Requests carried out but never answered whose next attempt meets the race. A dict keeps their order.
+        self._races: dict[tuple[str, str, str], None] = {}
+
+    def handle(self, request: Request) -> Reply:
+        """The answer by the rules, without faults. Any thread may call it. Raises NoReply once closed."""
+        return self._store.submit(request).result()
+
+    async def send(self, request: Request) -> Reply:
+        """The answer, or what a fault makes of it. Raises NoReply."""
+        name = (request.service, request.path, request.key)
+        if request.method == "POST" and name in self._races:
+            del self._races[name]
+            return await self._race(request)
+        hits = self._plan.hits(request)
+        reply = await self._faulty(request, name, hits)
+        for fault in hits:
+            if fault.kind == "delay":
+                await self._clock.sleep(fault.delay_s)
+        return reply
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._store.close)
+
+    async def _faulty(self, request: Request, name: tuple[str, str, str], hits: list[Fault]) -> Reply:
+        for fault in hits:
+            if fault.kind == "status":
+                return fault.reply()
+        reply = await self._perform(request)
+        kinds = {fault.kind for fault in hits}
+        if "overlap" in kinds and is_done(reply):
+            self._expect_race(name)
+            raise NoReply("the answer was dropped by the sandbox (overlap)")
+        if "drop" in kinds:
+            raise NoReply("the answer was dropped by the sandbox (drop)")
+        return reply
+
+    async def _perform(self, request: Request) -> Reply:
+        return await asyncio.wrap_future(self._store.submit(request))
+
+    def _expect_race(self, name: tuple[str, str, str]) -> None:
+        if len(self._races) >= MAX_RACES:
+            del self._races[next(iter(self._races))]
+        self._races[name] = None
+
+    async def _race(self, request: Request) -> Reply:
+        """What an attempt gets that read the key before the first one's commit, and the books after it."""
+        keyless = replace(request, key="")
+        reply = await asyncio.wrap_future(self._store.submit(keyless, is_rehearsal=True))
+        if not is_done(reply):
+            return reply
+        if _moves_money(request):
+            return error(400, "INSUFFICIENT_FUND", "the money had moved before this attempt saw the balance (overlap)")
+        return await self._perform(request)
+
+
+def _moves_money(request: Request) -> bool:
+    return urlsplit(request.path).path.endswith(("/transactions", "/credit", "/debit"))

@@ -1,0 +1,62 @@
+"""The three services side by side on one database: which one answers, and what an accident looks like."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from headrace.clock import Clock, Ids
+from headrace.effects.port import Reply, Request
+from headrace.sandbox.answers import answer, error
+from headrace.sandbox.bodies import MAX_BODY_BYTES
+from headrace.sandbox.books import Books
+from headrace.sandbox.calls import Call, call_of
+from headrace.sandbox.ledger import LedgerService
+from headrace.sandbox.payments import PaymentsService
+from headrace.sandbox.wallets import WalletsService
+from headrace.workflows.commands import Service
+
+INTERNAL_CODES: dict[Service, str] = {"ledger": "INTERNAL", "wallets": "INTERNAL_ERROR", "payments": "INTERNAL"}
+NAME = "headrace-sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    books: Books
+    ledger: LedgerService
+    wallets: WalletsService
+    payments: PaymentsService
+
+    def answer(self, request: Request) -> Reply:
+        if len(request.body or b"") > MAX_BODY_BYTES:
+            return error(413, "VALIDATION", f"a body has at most {MAX_BODY_BYTES} bytes")
+        call = call_of(request)
+        return _about(request.service, call) or self._service(request.service).answer(call)
+
+    def _service(self, service: Service) -> LedgerService | WalletsService | PaymentsService:
+        return {"ledger": self.ledger, "wallets": self.wallets, "payments": self.payments}[service]
+
+
+def services_on(connection: sqlite3.Connection, clock: Clock, ids: Ids, *, hints: bool) -> Services:
+    books = Books(connection, clock)
+    return Services(
+        books,
+        LedgerService(books, hints),
+        WalletsService(connection, books, clock, ids, hints),
+        PaymentsService(connection, clock, ids),
+    )
+
+
+def internal_error(service: Service, message: str) -> Reply:
+    return error(500, INTERNAL_CODES[service], message)
+
+
+def _about(service: Service, call: Call) -> Reply | None:
+    """Health stays green even while writes fail, as a real ledger's does."""
+    match call.method, call.segments:
+        case "GET", ["_healthcheck"]:
+            return answer(200, {"status": "ok"})
+        case "GET", ["_info"] | ["v2", "_info"]:
+            return answer(200, {"server": NAME, "service": service, "version": "sandbox"})
+        case _:
+            return None

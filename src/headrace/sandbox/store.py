@@ -1,0 +1,141 @@
+"""The sandbox's own database file, and the one thread that reads and writes it.
+
+Requests queue up; whatever waits is carried out in one SQLite transaction, each request in a
+savepoint of its own, and answered after the commit. So an answer is durable, one bad request harms
+no other, and 64 callers share an fsync instead of waiting for 64.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sqlite3
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+from headrace.clock import Clock, Ids
+from headrace.effects.port import NoReply, Reply, Request
+from headrace.errors import InvalidValue
+from headrace.sandbox.answers import Rollback
+from headrace.sandbox.services import internal_error, services_on
+
+SCHEMA_VERSION = 1
+MAX_BATCH = 256
+BUSY_TIMEOUT_S = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    request: Request
+    is_rehearsal: bool
+    """Find out the answer and undo everything."""
+    reply: Future[Reply] = field(default_factory=Future[Reply])
+
+
+class Store:
+    def __init__(self, path: Path | None, clock: Clock, ids: Ids, *, hints: bool) -> None:
+        self._connection = connect(path)
+        self._services = services_on(self._connection, clock, ids, hints=hints)
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._gate = threading.Lock()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._serve, name="headrace-sandbox", daemon=True)
+        self._thread.start()
+
+    def submit(self, request: Request, *, is_rehearsal: bool = False) -> Future[Reply]:
+        job = Job(request, is_rehearsal)
+        with self._gate:
+            if self._is_closed:
+                raise NoReply("the sandbox is closed")
+            self._jobs.put(job)
+        return job.reply
+
+    def close(self) -> None:
+        """Carry out what waits, then close the file. Safe to call twice."""
+        with self._gate:
+            if not self._is_closed:
+                self._is_closed = True
+                self._jobs.put(None)
+        self._thread.join()
+
+    def _serve(self) -> None:
+        is_open = True
+        while is_open:
+            batch, is_open = self._next_batch()
+            self._perform([job for job in batch if job.reply.set_running_or_notify_cancel()])
+        self._connection.close()
+
+    def _next_batch(self) -> tuple[list[Job], bool]:
+        """All that waits, and whether more may come."""
+        batch: list[Job] = []
+        job = self._jobs.get()
+        while job is not None:
+            batch.append(job)
+            if len(batch) == MAX_BATCH or self._jobs.empty():
+                return batch, True
+            job = self._jobs.get()
+        return batch, False
+
+    def _perform(self, batch: list[Job]) -> None:
+        try:
+            replies = self._committed(batch)
+        except Exception as problem:  # noqa: BLE001  # callers wait: whatever it is, they get an answer
+            _log.exception("sandbox: nothing of %d requests was carried out", len(batch))
+            self._abandon()
+            replies = [internal_error(job.request.service, f"the database failed: {problem}") for job in batch]
+        for job, reply in zip(batch, replies, strict=True):
+            job.reply.set_result(reply)
+
+    def _committed(self, batch: list[Job]) -> list[Reply]:
+        self._connection.execute("BEGIN")
+        replies = [self._answer(job) for job in batch]
+        self._connection.execute("COMMIT")
+        return replies
+
+    def _abandon(self) -> None:
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            _log.exception("sandbox: roll-back failed")
+
+    def _answer(self, job: Job) -> Reply:
+        """One request in its savepoint. A failing database ends the whole batch, anything else only this request."""
+        self._connection.execute("SAVEPOINT request")
+        try:
+            reply, burns, is_kept = self._services.answer(job.request), None, not job.is_rehearsal
+        except Rollback as rollback:
+            reply, burns, is_kept = rollback.reply, rollback.burns, False
+        except sqlite3.OperationalError:
+            raise
+        except Exception:  # noqa: BLE001  # a defect in one request must not end the thread of all
+            _log.exception("sandbox: a defect in answering %s %s", job.request.method, job.request.service)
+            reply, burns, is_kept = internal_error(job.request.service, "a defect of the sandbox"), None, False
+        if not is_kept:
+            self._connection.execute("ROLLBACK TO request")
+        if burns and not job.is_rehearsal:
+            self._services.books.burn_id(burns)
+        self._connection.execute("RELEASE request")
+        return reply
+
+
+def connect(path: Path | None) -> sqlite3.Connection:
+    """The database, its tables made where they are missing. It is used by one thread at a time only."""
+    connection = sqlite3.connect(
+        path or ":memory:", timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version not in (0, SCHEMA_VERSION):
+        connection.close()
+        raise InvalidValue("sandbox", f"{path} was made by another version (schema {version}): move it away")
+    connection.executescript(files("headrace.sandbox").joinpath("schema.sql").read_text("utf-8"))
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    return connection
