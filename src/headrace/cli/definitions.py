@@ -11,6 +11,7 @@ from headrace.cli.exits import REFUSED, Failure
 from headrace.errors import InvalidDefinition
 
 if TYPE_CHECKING:
+    from headrace.api.codec import Malformed
     from headrace.api.yaml import Document
     from headrace.workflows.config import Config
 
@@ -35,7 +36,8 @@ def read_definition(file: str) -> Definition:
     try:
         config = parse_config(document.value)
     except InvalidDefinition as invalid:
-        raise Failure("\n".join(_located(label, document, invalid)), code=REFUSED) from None
+        lines = _located(label, document, invalid)
+        raise Failure("\n  ".join([f"{label} is not a valid definition", *lines]), code=REFUSED) from None
     return Definition(config, set(names_in(config.stages)))
 
 
@@ -51,8 +53,14 @@ def _decoded(body: bytes, label: str, *, is_json: bool) -> Document:
             return yaml.Document(codec.decode(body))
         return yaml.decode(body)
     except codec.Malformed as malformed:
-        place = "" if malformed.line is None else f":{malformed.line}:{malformed.column}"
-        raise Failure(f"{label}{place} {malformed.reason}", code=REFUSED) from None
+        raise Failure(_malformed(label, malformed), code=REFUSED) from None
+
+
+def _malformed(label: str, malformed: Malformed) -> str:
+    if malformed.line is None:
+        return f"{label}: {malformed.reason}"
+    reason = malformed.reason.removesuffix(f" (line {malformed.line}, column {malformed.column})")
+    return f"{label}:{malformed.line}:{malformed.column}: {reason}"
 
 
 def _located(label: str, document: Document, invalid: InvalidDefinition) -> list[str]:
@@ -60,5 +68,5 @@ def _located(label: str, document: Document, invalid: InvalidDefinition) -> list
     for problem in invalid.problems:
         mark = document.locate(problem.path)
         place = label if mark is None else f"{label}:{mark[0]}:{mark[1]}"
-        lines.append(f"{place} {problem}")
+        lines.append(f"{place}: {problem}")
     return lines

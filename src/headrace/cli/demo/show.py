@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from headrace_client import Client
-
 from headrace.cli import display
 from headrace.cli.definitions import read_definition
 from headrace.cli.demo.balances import balance_rows, read_balances
@@ -24,6 +22,7 @@ from headrace.cli.demo.timeline import EFFECTS, Lane, Outage, Picture, lane_line
 from headrace.cli.exits import UNFINISHED, USAGE, Failure
 from headrace.cli.wire import document, documents
 from headrace.clock import Clock, SystemClock
+from headrace_client import Client
 
 Json = dict[str, Any]
 Item = TypeVar("Item")

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from headrace.cli.sentences import activity_lines, stage_lines
+
+Json = dict[str, Any]
+
+AT = "2024-05-01T10:00:00.123456Z"
+
+
+def stage(name: str, body: Json, **more: Any) -> Json:
+    return {"name": name, "input": body, "startedAt": AT, "terminated": False, **more}
+
+
+def activity(name: str, body: Json, **more: Any) -> Json:
+    return {"name": name, "input": {name: body}, "startedAt": AT, "attempt": 1, "terminated": True, **more}
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        (
+            stage(
+                "send",
+                {
+                    "source": {"account": {"id": "users:1", "ledger": "shop"}},
+                    "destination": {"wallet": {"id": "w", "balance": "gifts"}},
+                    "amount": {"amount": 10**30, "asset": "USD/2"},
+                },
+            ),
+            f"Send {10**30} USD/2 from account 'users:1' (ledger: shop) to wallet 'w' (balance: gifts)",
+        ),
+        (
+            stage(
+                "send",
+                {
+                    "source": {"payment": {"id": "p"}},
+                    "destination": {"payment": {"psp": "wise", "type": "PAYOUT"}},
+                    "amount": {"amount": 1, "asset": "EUR/2"},
+                },
+            ),
+            "Send 1 EUR/2 from payment 'p' to wise (payout)",
+        ),
+        (stage("delay", {"duration": "5s"}), "Pause workflow for a delay of 5s"),
+        (stage("delay", {"until": AT}), "Pause workflow until 2024-05-01 10:00:00.123Z"),
+        (stage("wait_event", {"event": "go"}), "Still waiting event..."),
+        (stage("wait_event", {"event": "go"}, terminated=True, terminatedAt=AT), "Event received!"),
+        (stage("update", {"account": {"id": "a", "ledger": "l", "metadata": {"k": "v"}}}), "Added metadata: k=v"),
+        (
+            stage("delay", {"duration": "5s"}, terminated=True, error="canceled"),
+            "Stage terminated with error: canceled",
+        ),
+    ],
+)
+def test_stages(entry: Json, sentence: str) -> None:
+    assert sentence in [line.strip() for line in stage_lines(entry, [])]
+
+
+@pytest.mark.parametrize(
+    ("entry", "lines"),
+    [
+        (
+            activity(
+                "CreateTransaction",
+                {
+                    "ledger": "shop",
+                    "data": {
+                        "metadata": {"k": "v"},
+                        "reference": "headrace:i:0:0",
+                        "postings": [{"source": "a", "destination": "b", "amount": 5, "asset": "JPY"}],
+                    },
+                },
+                output={"CreateTransaction": {"data": {"id": 7}}},
+            ),
+            [
+                "- Send 5 JPY from account a to account b (ledger shop)",
+                "Created transaction: 7",
+                "Reference: headrace:i:0:0",
+                "Added metadata: k=v",
+            ],
+        ),
+        (
+            activity(
+                "CreditWallet",
+                {
+                    "id": "w",
+                    "data": {
+                        "amount": {"amount": 5, "asset": "JPY"},
+                        "sources": [{"type": "WALLET", "identifier": "v", "balance": "main"}],
+                        "balance": "main",
+                        "metadata": {},
+                    },
+                },
+                terminated=False,
+                attempt=3,
+                lastFailure="wallets: 503",
+                nextExecution=AT,
+            ),
+            [
+                "- Credit wallet w (balance: main) of 5 JPY from wallet v (balance: main)",
+                "Last failure: wallets: 503",
+                "Next try: 2024-05-01 10:00:00.123Z",
+                "Attempt: 3",
+            ],
+        ),
+        (
+            activity(
+                "DebitWallet",
+                {"id": "w", "data": {"amount": {"amount": 5, "asset": "JPY"}, "balances": ["main"], "metadata": {}}},
+                error="no funds",
+            ),
+            ["- Debit wallet w (balance: main) of 5 JPY to @world", "Error: no funds"],
+        ),
+        (activity("GetAccount", {"id": "a", "ledger": "l"}), ["- Read account a of ledger l"]),
+        (activity("ListWallets", {"name": "n"}), ["- List wallets named n"]),
+        (activity("SomethingNew", {}), ["- SomethingNew"]),
+    ],
+)
+def test_activities(entry: Json, lines: list[str]) -> None:
+    assert [line.strip() for line in activity_lines(entry)] == lines

@@ -1,0 +1,78 @@
+"""What starts, what refuses to, and what is imported for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Headrace = Callable[..., Any]
+
+HEAVY = ["starlette", "uvicorn", "aiohttp", "alembic", "sqlalchemy", "httpx2", "headrace_client", "msgspec", "yaml"]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys; sys.argv = ['headrace', '--help']\n"
+        "from headrace.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"assert not set({HEAVY!r}) & set(sys.modules), sorted(set({HEAVY!r}) & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    for command in ("dev", "serve", "demo", "workflows", "instances", "Exit codes"):
+        assert command in ran.stdout
+
+
+def test_version(headrace: Headrace) -> None:
+    ran = headrace("--version")
+    assert ran.code == 0
+    assert ran.out.startswith("headrace 0.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["serve"], "authentication"),
+        (["serve", "--auth", "none", "--host", "0.0.0.0"], "loopback"),
+        (["serve", "--auth", "none", "--host", "example.com"], "loopback"),
+        (["serve", "--auth", "oidc"], "only `none`"),
+        (["serve", "--auth", "none"], "HEADRACE_LEDGER_URL"),
+        (["dev", "--ephemeral", "--data", "x"], "choose one"),
+        (["dev", "--port", "70000"], "65535"),
+        (["dev", "--ephemeral", "--port", "0", "--fault", "ledger:nonsense:2"], "fault"),
+        (["workflows", "run"], "WORKFLOW"),
+        (["workflows", "list", "--server", "localhost:8484"], "http://"),
+        (["-o", "yaml", "workflows", "list"], "json"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_usage_errors_say_what_is_wrong(headrace: Headrace, arguments: list[str], says: str) -> None:
+    ran = headrace(*arguments)
+    assert ran.code == 2
+    assert says in ran.err
+    assert ran.out == ""
+
+
+def test_serve_names_only_the_missing_services(headrace: Headrace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_LEDGER_URL", "http://127.0.0.1:1")
+    ran = headrace("serve", "--auth", "none")
+    assert ran.code == 2
+    assert "not set: HEADRACE_WALLETS_URL, HEADRACE_PAYMENTS_URL" in ran.err
+
+
+def test_a_bad_setting_is_named(headrace: Headrace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_SETTLE_S", "soon")
+    ran = headrace("dev", "--ephemeral", "--port", "0")
+    assert ran.code == 2
+    assert "HEADRACE_SETTLE_S" in ran.err
+
+
+def test_no_server_says_how_to_start_one(headrace: Headrace) -> None:
+    ran = headrace("workflows", "list", "--server", "http://127.0.0.1:1")
+    assert ran.code == 3
+    assert "headrace dev" in ran.err
