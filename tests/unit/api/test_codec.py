@@ -1,0 +1,105 @@
+"""JSON in: exact where it is JSON, refused with a reason where it is not or could not be kept."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.api import codec
+from headrace.api.codec import MAX_DEPTH, Malformed
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**999), 10**999) | FLOATS | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(VALUES)
+def test_what_json_can_say_is_read_exactly(value: Any) -> None:
+    text = json.dumps(value).encode()
+    decoded = codec.decode(text)
+    assert decoded == value
+    assert json.dumps(decoded) == json.dumps(value)  # 1 and 1.0 and true are equal, and not the same
+
+
+@given(VALUES)
+def test_what_is_written_reads_back(value: Any) -> None:
+    assert json.loads(codec.encode(value)) == value
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(body: bytes) -> None:
+    with contextlib.suppress(Malformed):
+        codec.decode(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b'{"amount":1,"amount":2}', "has the key 'amount' twice in one object"),
+        (b'{"a":{"b":1,"c":2,"b":3}}', "has the key 'b' twice"),
+        (b"NaN", "NaN is no number"),
+        (b"[Infinity]", "Infinity is no number"),
+        (b"[-Infinity]", "-Infinity is no number"),
+        (b"1e999", "out of range: 1e999"),
+        (b"-1e999", "out of range: -1e999"),
+        (b'"\\u0000"', "NUL"),
+        (b'{"a\\u0000":1}', "NUL"),
+        (b'["\\ud800"]', "lone surrogate"),
+        (b'{"\\udc00x":1}', "lone surrogate"),
+        (b"1" * 1_001, "integer of more than 1000 digits"),
+        (b"-" + b"1" * 1_001, "integer of more than 1000 digits"),
+        (b"", "is not JSON: Expecting value (line 1, column 1)"),
+        (b'{"a":1}\n}', "is not JSON: Extra data (line 2, column 1)"),
+        (b'{"a":01}', "is not JSON"),
+        (b"{'a':1}", "is not JSON"),
+        (b'"\x01"', "is not JSON: Invalid control character"),
+        (b"\xff", "is not UTF-8 (byte 0)"),
+        (b'"\xed\xa0\x80"', "is not UTF-8"),
+        (b"\xef\xbb\xbf{}", "is not JSON"),
+        (b"[" * 100_000, "nested more than 64 levels"),
+        (b'{"a":' * 100_000, "nested more than 64 levels"),
+    ],
+)
+def test_refused_with_a_reason(body: bytes, says: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        codec.decode(body)
+    assert says in str(caught.value)
+
+
+def nested(depth: int) -> bytes:
+    return b'{"a":[' * (depth // 2) + b"[" * (depth % 2) + b"1" + b"]" * (depth % 2) + b"]}" * (depth // 2)
+
+
+def test_depth_is_counted_in_containers_not_in_brackets() -> None:
+    assert codec.decode(nested(MAX_DEPTH))
+    assert codec.decode(b"[" + b",".join([b"[]"] * 1_000) + b"]")
+    assert codec.decode(json.dumps("[" * 1_000).encode()) == "[" * 1_000
+    for depth in (MAX_DEPTH + 1, MAX_DEPTH + 2):
+        with pytest.raises(Malformed, match="nested more than 64"):
+            codec.decode(nested(depth))
+
+
+def test_longest_integers_stay_exact() -> None:
+    digits = "9" * 1_000
+    assert codec.decode(digits.encode()) == int(digits)
+    assert codec.decode(f"-{digits}".encode()) == -int(digits)
+    assert codec.encode({"amount": int(digits)}) == f'{{"amount":{digits}}}'.encode()
+
+
+def test_surrogate_pairs_and_escapes_are_characters() -> None:
+    assert codec.decode(b'"\\ud83d\\ude00\\u00e9"') == "\U0001f600é"
+
+
+def test_place_of_a_mistake() -> None:
+    with pytest.raises(Malformed) as caught:
+        codec.decode(b'{\n  "stages": [,]\n}')
+    assert (caught.value.line, caught.value.column) == (2, 14)

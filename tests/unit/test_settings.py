@@ -1,0 +1,75 @@
+"""Settings: read from the environment, and what is wrong names its variable."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from headrace.errors import InvalidValue
+from headrace.settings import Settings
+
+
+def test_defaults_are_those_of_the_decisions() -> None:
+    settings = Settings.from_env({})
+    assert settings == Settings()
+    assert (settings.port, settings.settle_s, settings.wait_s) == (8484, 30.0, 50.0)
+    assert (settings.max_body_bytes, settings.max_yaml_bytes) == (1 << 20, 256 << 10)
+    assert (settings.retry_base_s, settings.retry_cap_s, settings.concurrency) == (1.0, 100.0, 64)
+    assert settings.allow_world_from_trigger is False
+
+
+def test_every_setting_has_a_reader_and_is_explained() -> None:
+    for setting in fields(Settings):
+        assert callable(setting.metadata["reader"])
+        assert setting.metadata["about"].endswith(".")
+
+
+def test_variables_are_read_and_empty_ones_are_not() -> None:
+    settings = Settings.from_env(
+        {
+            "HEADRACE_PORT": "9000",
+            "HEADRACE_DATA": "/srv/headrace",
+            "HEADRACE_STACK_URL": "https://stack.example/",
+            "HEADRACE_LEDGER_URL": "",
+            "HEADRACE_SETTLE_S": "2.5",
+            "HEADRACE_ALLOW_WORLD_FROM_TRIGGER": "true",
+            "HEADRACE_STACK_CLIENT_ID": "id",
+            "HEADRACE_STACK_CLIENT_SECRET": "hunter2",
+            "PORT": "1",
+        }
+    )
+    assert (settings.port, settings.data, settings.settle_s) == (9000, Path("/srv/headrace"), 2.5)
+    assert (settings.stack_url, settings.ledger_url) == ("https://stack.example", None)
+    assert settings.allow_world_from_trigger is True
+    assert "hunter2" not in repr(settings)
+
+
+def test_a_choice_of_the_command_line_wins() -> None:
+    assert Settings.from_env({"HEADRACE_PORT": "rubbish"}, port=0).port == 0
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "says"),
+    [
+        ("HEADRACE_PORT", "65536", "'65536' is not a whole number from 0 to 65535"),
+        ("HEADRACE_PORT", "-1", "whole number"),
+        ("HEADRACE_PORT", "\u0665", "whole number"),
+        ("HEADRACE_SETTLE_S", "nan", "seconds from 0 to 3600"),
+        ("HEADRACE_SETTLE_S", "30s", "seconds"),
+        ("HEADRACE_STACK_URL", "stack.example", "a URL such as"),
+        ("HEADRACE_STACK_URL", "ftp://stack.example", "a URL such as"),
+        ("HEADRACE_STACK_URL", "http://user:pw@stack.example", "without credentials"),
+        ("HEADRACE_ALLOW_WORLD_FROM_CALLER", "maybe", "true or false"),
+        ("HEADRACE_LOG_FORMAT", "xml", "one of console, json"),
+        ("HEADRACE_REMEMBER_DAYS", "6", "from 7"),
+        ("HEADRACE_STACK_CLIENT_ID", "id", "together"),
+        ("HEADRACE_RETRY_CAP_S", "0.5", "must not be shorter"),
+    ],
+)
+def test_what_is_wrong_names_its_variable(variable: str, text: str, says: str) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        Settings.from_env({variable: text})
+    assert says in str(caught.value)
+    assert caught.value.field.startswith("HEADRACE_")

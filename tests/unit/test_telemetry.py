@@ -1,0 +1,112 @@
+"""Metrics count what they say, and log lines hide what must not be read."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from prometheus_client.parser import text_string_to_metric_families
+
+from headrace.telemetry import Telemetry, configure_logging
+
+
+class FixedClock:
+    def __init__(self) -> None:
+        self.at = 10_000_000
+
+    def now_at(self) -> int:
+        return self.at
+
+    def monotonic_s(self) -> float:
+        return self.at / 1_000_000
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError
+
+
+def samples(telemetry: Telemetry) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(telemetry.render().decode())
+        for sample in family.samples
+    }
+
+
+def test_instances_by_state_and_outcome() -> None:
+    telemetry = Telemetry(FixedClock())
+    telemetry.instances_recovered(5)
+    telemetry.instance_started()
+    telemetry.instance_ended("succeeded")
+    telemetry.instance_ended("failed")
+    found = samples(telemetry)
+    assert found["headrace_instances_running", ()] == 4
+    assert found["headrace_instances_started_total", ()] == 1
+    assert found["headrace_instances_ended_total", (("outcome", "succeeded"),)] == 1
+    assert found["headrace_instances_ended_total", (("outcome", "failed"),)] == 1
+    assert found["headrace_instances_ended_total", (("outcome", "aborted"),)] == 0
+
+
+def test_unknown_effects_and_the_age_of_the_oldest() -> None:
+    clock = FixedClock()
+    telemetry = Telemetry(clock)
+    telemetry.effect_unknown("a", 4_000_000)
+    telemetry.effect_unknown("a", 9_000_000)
+    telemetry.effect_unknown("b", 8_000_000)
+    assert samples(telemetry)["headrace_effects_unknown", ()] == 2
+    assert samples(telemetry)["headrace_effects_unknown_oldest_age_seconds", ()] == 6
+    telemetry.effect_settled("a")
+    telemetry.effect_settled("never seen")
+    clock.at += 1_000_000
+    assert samples(telemetry)["headrace_effects_unknown_oldest_age_seconds", ()] == 3
+    telemetry.effect_settled("b")
+    assert samples(telemetry)["headrace_effects_unknown_oldest_age_seconds", ()] == 0
+
+
+def test_effects_attempts_and_the_house() -> None:
+    telemetry = Telemetry(FixedClock())
+    telemetry.attempt("ledger")
+    telemetry.attempt("ledger")
+    telemetry.effect_done("ledger", "done")
+    telemetry.needs_attention(+2)
+    telemetry.needs_attention(-1)
+    telemetry.timer_lag(0.2)
+    telemetry.commit(0.003, 40)
+    telemetry.request("POST", "/workflows", 201, 0.004)
+    found = samples(telemetry)
+    assert found["headrace_attempts_total", (("service", "ledger"),)] == 2
+    assert found["headrace_effects_total", (("outcome", "done"), ("service", "ledger"))] == 1
+    assert found["headrace_activities_needing_attention", ()] == 1
+    assert found["headrace_timer_lag_seconds_sum", ()] == 0.2
+    assert found["headrace_commit_units_sum", ()] == 40
+    assert found["headrace_commit_seconds_count", ()] == 1
+    labels = (("method", "POST"), ("route", "/workflows"), ("status", "201"))
+    assert found["headrace_http_requests_total", labels] == 1
+
+
+def test_two_servers_do_not_share_their_figures() -> None:
+    one, other = Telemetry(FixedClock()), Telemetry(FixedClock())
+    one.instance_started()
+    assert samples(other)["headrace_instances_started_total", ()] == 0
+
+
+@pytest.fixture
+def _logging_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("_logging_as_it_was")
+def test_lines_of_ours_and_of_libraries_are_json_and_hide_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("json", "info")
+    structlog.stdlib.get_logger("headrace.test").info("paid", access_token="t0ps3cret", amount=42, effects=1)
+    logging.getLogger("library").warning("odd %s", "thing")
+    logging.getLogger("library").debug("unwanted")
+    ours, theirs = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert (ours["event"], ours["access_token"], ours["amount"], ours["effects"]) == ("paid", "[hidden]", "[hidden]", 1)
+    assert (theirs["event"], theirs["level"]) == ("odd thing", "warning")
