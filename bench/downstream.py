@@ -66,8 +66,8 @@ def _request_size(buffer: bytes) -> int:
 def running() -> Iterator[str]:
     """The URL of such a process, ended at the exit."""
     process = subprocess.Popen([sys.executable, "-m", "bench.downstream"], stdout=subprocess.PIPE)
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
     finally:
         process.terminate()

@@ -1,0 +1,98 @@
+"""What a crash test does, at whatever size: small in `make test`, full in `make soak`."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.cli.demo.examples import Example
+from tests.crash import books, players
+from tests.crash.books import Inconclusive, Verdict
+from tests.crash.players import FAST, Play
+from tests.support.server import Server
+
+SLOW = ("ledger:delay:1:0.02", "wallets:delay:1:0.02", "payments:delay:1:0.02")
+"""Keeps effects in flight long enough to be killed in."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The books' verdict and how often what was meant to happen did happen."""
+
+    verdict: Verdict
+    kills: int = 0
+    kills_in_flight: int = 0
+
+
+def under_fault(folder: Path, faults: Sequence[str], examples: Sequence[Example], count: int) -> Outcome:
+    """`count` instances of each example run while the services misbehave; then the books are compared."""
+    with Server(folder, settings=FAST) as server:
+        plays = players.seed(server, examples, count, "fault")
+        workflows = players.create_workflows(server, examples)
+        server.restart(faults=faults)
+        players.run_all(server, workflows, plays)
+        players.wait_until_ended(server, plays, 60 + count * len(examples) / 10)
+        server.restart(faults=())
+        players.check_expectations(server, plays)
+        verdict = books.check(server.url)
+    verdict.raise_if_bad()
+    if not verdict.repeated:
+        raise Inconclusive(f"no effect met the fault {', '.join(faults)}: {verdict.shown()}")
+    return Outcome(verdict)
+
+
+def under_kills(folder: Path, examples: Sequence[Example], count: int, kills: int, seed: int) -> Outcome:
+    """The server is killed again and again, at moments drawn from the seed, while instances are started and run."""
+    moments = random.Random(seed)
+    in_flight = 0
+    with Server(folder, settings=FAST) as server:
+        plays = players.seed(server, examples, count, f"kill-{seed}")
+        workflows = players.create_workflows(server, examples)
+        server.restart(faults=SLOW)
+        with ThreadPoolExecutor(players.CALLERS) as pool:
+            started = [pool.submit(_start_and_send, server, workflows, play) for play in plays]
+            for _ in range(kills):
+                _sleep(moments.uniform(0.02, 0.4))
+                server.kill()
+                in_flight += effects_in_flight(folder / "journal.db") > 0
+                server.restart()
+            for future in started:
+                future.result()
+        players.wait_until_ended(server, plays, 60 + count * len(examples) / 10)
+        server.restart(faults=())
+        players.check_expectations(server, plays)
+        verdict = books.check(server.url)
+    verdict.raise_if_bad()
+    if verdict.instances != len(plays):
+        raise books.Violated(f"{len(plays)} keys started {verdict.instances} instances")
+    return Outcome(verdict, kills, in_flight)
+
+
+def effects_in_flight(journal: Path) -> int:
+    """Intents without an outcome in a journal whose owner is dead."""
+    connection = sqlite3.connect(f"file:{journal}?mode=ro", uri=True)
+    try:
+        query = "SELECT count(*) FROM activities WHERE terminated_at IS NULL AND key <> ''"
+        return connection.execute(query).fetchone()[0]
+    finally:
+        connection.close()
+
+
+def _start_and_send(server: Server, workflows: dict[str, str], play: Play) -> None:
+    players.start(server, workflows, play)
+    players.send_events(server, play)
+
+
+def _sleep(seconds: float) -> None:
+    """The kill is aimed at a real process in real time: no clock to inject here."""
+    threading.Event().wait(seconds)
+
+
+def timed(started: float) -> float:
+    return round(time.monotonic() - started, 1)
