@@ -37,7 +37,7 @@ from headrace.errors import AlreadyEnded, HeadraceError, InvalidValue, NotFound,
 from headrace.journal.port import CallerKey, Journal, Unit
 from headrace.journal.records import Instance, Stage, Workflow
 from headrace.workflows.commands import INTERNAL_LEDGER, Activity, CreateTransaction, Json
-from headrace.workflows.interpreter import JournalMismatch
+from headrace.workflows.interpreter import CANCELED, JournalMismatch
 from headrace.workflows.variables import missing
 
 log = structlog.get_logger("headrace.engine")
@@ -383,7 +383,7 @@ class EmbeddedEngine:
             return bool(taken) and taken[-1] is not None
 
     def _ended(self, run: Run) -> None:
-        self._meter.instance_ended("aborted" if run.error == "canceled" else "failed" if run.error else "succeeded")
+        self._meter.instance_ended("aborted" if run.error == CANCELED else "failed" if run.error else "succeeded")
         for future in self._waiters.get(run.id, ()):
             if not future.done():
                 future.set_result(None)
@@ -477,7 +477,7 @@ class EmbeddedEngine:
                 except NoReply as failure:
                     return Unknown(str(failure))
             found = look_up_outcome(name, request, reply)
-            question = next_look_up(name, request, reply)
+            question = next_look_up(name, request, reply, question)
         return found
 
     async def _pause(self, run: Run, opened: OpenActivity, seconds: float, failure: str) -> None:

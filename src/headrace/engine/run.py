@@ -18,7 +18,7 @@ from headrace.errors import InvalidValue
 from headrace.journal.port import Unit
 from headrace.journal.records import ActivityRow, Instance, Stage
 from headrace.workflows.commands import ACTIVITIES, Activity, Amend, Json, SleepUntil, WaitEvent
-from headrace.workflows.interpreter import JournalMismatch, StageRunner
+from headrace.workflows.interpreter import CANCELED, JournalMismatch, StageRunner
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.decode
@@ -179,16 +179,16 @@ class Run:
     def _next_stage(self, unit: Unit) -> bool:
         """Close the stage that has ended; open the next, or end the instance. False when the instance has ended."""
         now_at, runner = self.now_at(), self.runner
-        self._close_stage(unit)
+        self._close_stage(unit, now_at)
         if runner.error is None and runner.number + 1 < len(self.stages):
             self._open_stage(runner.number + 1, now_at, unit)
             unit.add("touch_instance", now_at, 0, self.id)
             return True
-        self.end(unit, runner.error)
+        self._end(unit, now_at, runner.error)
         return False
 
-    def _close_stage(self, unit: Unit) -> None:
-        now_at, runner = self.now_at(), self.runner
+    def _close_stage(self, unit: Unit, now_at: int) -> None:
+        runner = self.runner
         if self.stage_is_stored:
             unit.add("close_stage", now_at, runner.error, self.id, runner.number)
             return
@@ -196,8 +196,8 @@ class Run:
         row = (self.id, runner.number, runner.keyword, text, started_at, now_at, runner.error)
         unit.add("insert_closed_stage", *row)
 
-    def end(self, unit: Unit, error: str | None, expects_row: Exception | None = None) -> None:
-        self.ended_at, self.error = self.now_at(), error
+    def _end(self, unit: Unit, now_at: int, error: str | None, expects_row: Exception | None = None) -> None:
+        self.ended_at, self.error = now_at, error
         unit.add("end_instance", self.ended_at, error, self.id, expects_row=expects_row)
 
     def _prepare(self, activity: Activity, unit: Unit) -> bool:
@@ -292,23 +292,24 @@ class Run:
 
     def cancel(self, unit: Unit, expects_row: Exception) -> None:
         """End the instance now (decision E6). An effect that may have been sent keeps its activity and stage open."""
-        self.end(unit, "canceled", expects_row)
+        self._end(unit, self.now_at(), CANCELED, expects_row)
         if self.open is not None and self.open.activity.is_effect and self.open.was_sent:
             unit.add("settle_instance", 0, self.id)
             return
         self.cancel_open(unit)
-        self.settle(unit)
+        self.runner.cancel()
+        self._close_stage(unit, self.ended_at or self.last_at)
 
     def cancel_open(self, unit: Unit) -> None:
         """The open activity was never sent, or is proven not to be in the books."""
         if self.open is not None and self.open.is_stored:
-            self._close_activity(unit, None, "canceled")
+            self._close_activity(unit, None, CANCELED)
         self.open = None
 
     def settle(self, unit: Unit) -> None:
         """Close the stage of an aborted instance, now that nothing of it is out there any more."""
         self.runner.cancel()
-        self._close_stage(unit)
+        self._close_stage(unit, self.now_at())
         unit.add("settle_instance", None, self.id)
 
     # recovery
