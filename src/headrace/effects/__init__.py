@@ -1,0 +1,10 @@
+"""Activities over HTTP.
+
+port         what a request, a reply and an outcome are
+protocol     how one effect is brought to a certain end
+requests     activity -> request; where to look whether an effect stands in the books
+replies      reply -> outcome, in the orchestration's own schemas
+services     `ledger`, `wallets`, `payments`: what each takes, answers and refuses
+wire         what they share: canonical JSON, path parts, strict reading
+transport    (with `oauth`) one attempt over HTTP, with a token
+"""

@@ -1,0 +1,239 @@
+"""The ledger, version 2: postings and metadata, keyed and idempotent; accounts; look-ups by reference."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Reply, Request
+from headrace.effects.wire import (
+    LookUpReader,
+    Reader,
+    Unreadable,
+    canonical,
+    idempotency_key,
+    loose_text,
+    matching,
+    members_of,
+    moment_in,
+    natural_of,
+    object_of,
+    page_of,
+    postings_of,
+    read_empty,
+    service_error,
+    sorted_map,
+    stored,
+    string_map,
+    text_of,
+    unknown,
+)
+from headrace.errors import InvalidValue
+from headrace.money import Posting, account_address, amount_of, asset_name, ledger_name
+from headrace.workflows.commands import AddAccountMetadata, CreateTransaction, GetAccount, Json
+
+REFUSALS = frozenset(
+    {
+        "BULK_SIZE_EXCEEDED",
+        "COMPILATION_FAILED",
+        "CONFLICT",
+        "INSUFFICIENT_FUND",
+        "INTERPRETER_PARSE",
+        "INTERPRETER_RUNTIME",
+        "LEDGER_NOT_FOUND",
+        "METADATA_OVERRIDE",
+        "NOT_FOUND",
+        "NO_POSTINGS",
+        "OUTDATED_SCHEMA",
+        "SCHEMA_ALREADY_EXISTS",
+        "SCHEMA_NOT_SPECIFIED",
+        "VALIDATION",
+    }
+)
+CREATION_REFUSALS = frozenset({"LEDGER_ALREADY_EXISTS", "VALIDATION"})
+
+
+# requests
+
+
+def get_account(activity: GetAccount) -> Request:
+    return Request("ledger", "GET", _account_path(activity.ledger, activity.id))
+
+
+def add_account_metadata(activity: AddAccountMetadata, key: str) -> Request:
+    path = f"{_account_path(activity.ledger, activity.id)}/metadata"
+    body = canonical(dict(sorted_map(activity.metadata, "metadata")))
+    return Request("ledger", "POST", path, body, idempotency_key(key))
+
+
+def create_transaction(activity: CreateTransaction, key: str) -> Request:
+    path = f"/v2/{ledger_name(activity.ledger, 'ledger')}/transactions"
+    ours = _checked(activity.posting)
+    body: Json = {"metadata": sorted_map(activity.metadata, "metadata")}
+    if activity.allow_overdraft:  # the wire takes postings or a script, never both
+        body["script"] = activity.input(key)["data"]["script"]
+    else:
+        body["postings"] = [ours]
+    body["reference"] = idempotency_key(activity.reference(key))
+    if activity.timestamp is not None:
+        body["timestamp"] = activity.timestamp
+    return Request("ledger", "POST", path, canonical(body), idempotency_key(key))
+
+
+def create(ledger: str) -> Request:
+    return Request("ledger", "POST", f"/v2/{ledger_name(ledger, 'ledger')}", b"{}")
+
+
+def _account_path(ledger: str, address: str) -> str:
+    """The colons of an address stay as they are: a path may hold them."""
+    return f"/v2/{ledger_name(ledger, 'ledger')}/accounts/{account_address(address, 'id')}"
+
+
+def _checked(posting: Posting) -> Json:
+    amount = posting["amount"]
+    if not isinstance(amount, int):
+        raise InvalidValue("amount", "an amount is an integer")
+    return {
+        "source": account_address(posting["source"], "source"),
+        "destination": account_address(posting["destination"], "destination"),
+        "amount": amount_of(amount, "amount"),
+        "asset": asset_name(posting["asset"], "asset"),
+    }
+
+
+# look-ups
+
+
+def look_up_transaction(request: Request) -> Request:
+    return Request("ledger", "GET", f"{request.path}?query={matching(stored(request)['reference'])}")
+
+
+def look_up_metadata(request: Request) -> Request:
+    return Request("ledger", "GET", request.path.removesuffix("/metadata"))
+
+
+def transaction_found(request: Request, reply: Reply) -> LookUp:
+    if _is_missing(reply, "LEDGER_NOT_FOUND"):
+        return Absent()
+    if reply.status != 200:
+        return unknown(request, reply)
+    reference, page = stored(request)["reference"], page_of(reply)
+    for item in page.items:
+        if item.get("reference") == reference:
+            return _compared(request, item)
+    if page.items or page.has_more:
+        raise Unreadable("transactions that were not asked for")
+    return Absent()
+
+
+def _compared(request: Request, item: Json) -> LookUp:
+    transaction = transaction_of(item)
+    if is_booked_as_asked(stored(request), transaction["postings"]):
+        return Found({"data": transaction})
+    where = f"transaction {transaction['id']} of ledger {request.path.split('/')[2]}"
+    return FoundOther(f"reference {transaction['reference']} belongs to {where}, which has other postings")
+
+
+def metadata_found(request: Request, reply: Reply) -> LookUp:
+    if _is_missing(reply, "LEDGER_NOT_FOUND", "NOT_FOUND"):
+        return Absent()
+    if reply.status != 200:
+        return unknown(request, reply)
+    metadata = account_of(object_of(members_of(reply).get("data"), "data"))["metadata"]
+    return Found() if stored(request).items() <= metadata.items() else Absent()
+
+
+def _is_missing(reply: Reply, *codes: str) -> bool:
+    error = service_error(reply) if reply.status == 404 else None
+    return error is not None and error.code in codes
+
+
+# what stands in the books against what we asked for
+
+
+def is_booked_as_asked(body: Json, booked: list[Json]) -> bool:
+    """Whether a transaction's postings are exactly those of a stored request."""
+    wanted = wanted_posting(body)
+    if not booked and "script" in body:
+        return wanted["amount"] == 0
+    return booked == [wanted]
+
+
+def wanted_posting(body: Json) -> Posting:
+    if "script" not in body:
+        (posting,) = body["postings"]
+        return posting
+    variables = body["script"]["vars"]
+    asset, amount = variables["amount"].split(" ")
+    return {
+        "source": variables["src"],
+        "destination": variables["dst"],
+        "amount": amount_of(amount, "amount"),
+        "asset": asset,
+    }
+
+
+# answers
+
+
+def account_of(data: Json) -> Json:
+    account: Json = {"address": text_of(data.get("address"), "address"), "metadata": string_map(data.get("metadata"))}
+    for name in ("volumes", "effectiveVolumes"):
+        if isinstance(data.get(name), dict):
+            account[name] = {asset: _volume(asset, volume) for asset, volume in data[name].items()}
+    return account
+
+
+def _volume(asset: str, value: object) -> Json:
+    volume = object_of(value, f"volume of {asset}")
+    shown: Json = {name: natural_of(volume.get(name), name) for name in ("input", "output")}
+    shown["balance"] = shown["input"] - shown["output"]
+    return shown
+
+
+def transaction_of(data: Json) -> Json:
+    transaction: Json = {
+        "id": natural_of(data.get("id"), "id"),
+        "postings": postings_of(data.get("postings")),
+        "timestamp": moment_in(data.get("timestamp"), "timestamp"),
+        "metadata": string_map(data.get("metadata")),
+        "reverted": data.get("reverted") is True,
+    }
+    if reference := loose_text(data.get("reference")):
+        transaction["reference"] = reference
+    return transaction
+
+
+def _read_account(request: Request, reply: Reply) -> Outcome:
+    _expect(reply, 200)
+    return Done({"data": account_of(object_of(members_of(reply).get("data"), "data"))})
+
+
+def unused_account(request: Request) -> Done:
+    """The ledger knows no account before its first use: for us it is one without metadata."""
+    return Done({"data": {"address": unquote(request.path.rsplit("/", 1)[1]), "metadata": {}}})
+
+
+def _read_transaction(request: Request, reply: Reply) -> Outcome:
+    _expect(reply, 200, 201)
+    body, transaction = stored(request), transaction_of(object_of(members_of(reply).get("data"), "data"))
+    if transaction.get("reference") != body["reference"] or not is_booked_as_asked(body, transaction["postings"]):
+        raise Unreadable("another transaction than the one that was asked for")
+    return Done({"data": transaction})
+
+
+def _expect(reply: Reply, *statuses: int) -> None:
+    if reply.status not in statuses:
+        raise Unreadable("not a status that the ledger documents here")
+
+
+READERS: dict[str, Reader] = {
+    "GetAccount": _read_account,
+    "CreateTransaction": _read_transaction,
+    "AddAccountMetadata": read_empty,
+    "CreateLedger": read_empty,
+}
+
+LOOK_UPS: dict[str, LookUpReader] = {
+    "CreateTransaction": transaction_found,
+    "AddAccountMetadata": metadata_found,
+}

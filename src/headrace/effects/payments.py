@@ -1,0 +1,298 @@
+"""Payments: payments read, transfers initiated. It takes no idempotency key: initiations are settled by look-ups."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+from urllib.parse import unquote
+
+from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Refused, Reply, Request, Unknown
+from headrace.effects.wire import (
+    LookUpReader,
+    Page,
+    Reader,
+    Unreadable,
+    canonical,
+    foreign_id,
+    idempotency_key,
+    is_integer,
+    loose_text,
+    matching,
+    members_of,
+    moment_in,
+    natural_of,
+    object_of,
+    objects_of,
+    page_of,
+    path_part,
+    query_part,
+    service_error,
+    sorted_map,
+    stored,
+    string_map,
+    text_of,
+    unknown,
+)
+from headrace.errors import InvalidValue
+from headrace.money import amount_of, asset_name
+from headrace.workflows.commands import CreateTransferInitiation, GetPayment, Json
+from headrace.workflows.durations import moment_text, moment_us
+
+REFUSALS = frozenset({"CONFLICT", "INVALID_ID", "MISSING_OR_INVALID_BODY", "NOT_FOUND", "VALIDATION"})
+DEFAULT_DESCRIPTION = "Transfer by Headrace"
+INITIATIONS_PAGE = 100
+CLOCK_MARGIN_US = 3_600 * 1_000_000
+"""How far the clock of payments may be behind ours without a look-up ending too early."""
+MAX_RAW_BYTES = 256 << 10
+
+# The orchestration schema's closed lists; payments knows more.
+PROVIDERS = frozenset(
+    {"STRIPE", "DUMMY-PAY", "WISE", "MODULR", "CURRENCY-CLOUD", "BANKING-CIRCLE", "MANGOPAY", "MONEYCORP"}
+)
+TYPES = frozenset({"PAY-IN", "PAYOUT", "TRANSFER", "OTHER"})
+STATUSES = frozenset({"PENDING", "ACTIVE", "TERMINATED", "FAILED", "SUCCEEDED", "CANCELLED"})
+SCHEMES = frozenset(
+    {
+        "visa",
+        "mastercard",
+        "amex",
+        "diners",
+        "discover",
+        "jcb",
+        "unionpay",
+        "sepa debit",
+        "sepa credit",
+        "sepa",
+        "apple pay",
+        "google pay",
+        "a2a",
+        "ach debit",
+        "ach",
+        "rtp",
+        "unknown",
+        "other",
+    }
+)
+_PROVIDER = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+
+# requests
+
+
+def get_payment(activity: GetPayment) -> Request:
+    return Request("payments", "GET", f"/payments/{path_part(activity.id, 'id')}")
+
+
+def create_transfer_initiation(activity: CreateTransferInitiation, key: str, started_at: int) -> Request:
+    if not isinstance(cast("object", activity.amount), int):
+        raise InvalidValue("amount", "an amount is an integer")
+    if activity.type not in ("TRANSFER", "PAYOUT"):
+        raise InvalidValue("type", "must be TRANSFER or PAYOUT")
+    body: Json = {
+        "reference": idempotency_key(key),
+        "scheduledAt": moment_text(started_at),
+        "description": activity.description or DEFAULT_DESCRIPTION,
+        "sourceAccountID": "" if activity.source is None else foreign_id(activity.source, "source"),
+        "destinationAccountID": foreign_id(activity.destination, "destination"),
+        "type": activity.type,
+        "amount": amount_of(activity.amount, "amount"),
+        "asset": asset_name(activity.asset, "asset"),
+        "validated": not activity.waiting_validation,
+        "provider": _provider(activity.provider),
+    }
+    if activity.connector_id is not None:
+        body["connectorID"] = foreign_id(activity.connector_id, "connectorID")
+    if activity.metadata:
+        body["metadata"] = sorted_map(activity.metadata, "metadata")
+    return Request("payments", "POST", "/transfer-initiations", canonical(body))
+
+
+def _provider(name: str) -> str:
+    if not _PROVIDER.fullmatch(name):
+        raise InvalidValue("provider", "must be the name of a payment provider, such as STRIPE")
+    return name.upper()
+
+
+# look-ups
+
+
+def look_up_initiation(request: Request) -> Request:
+    return Request("payments", "GET", f"{request.path}?query={matching(stored(request)['reference'])}")
+
+
+def next_initiations(request: Request, reply: Reply, asked: Request | None = None) -> Request | None:
+    """The following page; where the filter was refused, the first page of all initiations, newest first.
+
+    `asked` is the look-up this answers, where the caller knows it: the list without filter is then asked for once.
+    """
+    if _is_filter_refused(reply):
+        is_first = asked is None or asked == look_up_initiation(request)
+        return Request("payments", "GET", f"{request.path}?pageSize={INITIATIONS_PAGE}") if is_first else None
+    if reply.status != 200:
+        return None
+    try:
+        page = page_of(reply)
+    except Unreadable:
+        return None
+    if page.next is None or _ours(request, page) is not None or _is_before_intent(request, page):
+        return None
+    return Request("payments", "GET", f"{request.path}?cursor={query_part(page.next)}")
+
+
+def _is_filter_refused(reply: Reply) -> bool:
+    error = service_error(reply) if reply.status == 400 else None
+    return error is not None and error.code in REFUSALS
+
+
+def _ours(request: Request, page: Page) -> Json | None:
+    reference = stored(request)["reference"]
+    return next((item for item in page.items if item.get("reference") == reference), None)
+
+
+def _is_before_intent(request: Request, page: Page) -> bool:
+    """Whether the list, seen to run from new to old, has gone back beyond the time of our intent."""
+    try:
+        made_at = [moment_us(moment_in(item.get("createdAt"), "createdAt")) for item in page.items]
+    except (Unreadable, InvalidValue):
+        return False
+    is_descending = len(made_at) > 1 and made_at == sorted(made_at, reverse=True)
+    return is_descending and made_at[-1] < moment_us(stored(request)["scheduledAt"]) - CLOCK_MARGIN_US
+
+
+def initiation_found(request: Request, reply: Reply) -> LookUp:
+    if _is_filter_refused(reply):
+        return Unknown("payments: the look-up by reference was refused; the list has to be searched")
+    if reply.status != 200:
+        return unknown(request, reply)
+    page = page_of(reply)
+    item = _ours(request, page)
+    if item is not None:
+        return _compared(request, item)
+    if page.has_more and not _is_before_intent(request, page):
+        return Unknown("payments: not among the initiations seen so far, and there are more")
+    return Absent()
+
+
+def _compared(request: Request, item: Json) -> LookUp:
+    differing = list(_differences(stored(request), item))
+    if not differing:
+        return Found()
+    text = ", ".join(differing)
+    return FoundOther(f"transfer initiation {item.get('id')} stands under our reference with another {text}")
+
+
+def _differences(body: Json, item: Json) -> list[str]:
+    booked = item.get("initialAmount") if is_integer(item.get("initialAmount")) else item.get("amount")
+    pairs: dict[str, tuple[Any, Any]] = {
+        "amount": (body["amount"], booked),
+        "asset": (body["asset"], item.get("asset")),
+        "destination": (body["destinationAccountID"], item.get("destinationAccountID")),
+        "source": (body["sourceAccountID"], item.get("sourceAccountID") or ""),
+        "type": (body["type"], item.get("type")),
+    }
+    if not body["sourceAccountID"]:  # payments may have filled in the connector's own account
+        del pairs["source"]
+    return [name for name, (ours, theirs) in pairs.items() if ours != theirs]
+
+
+# answers
+
+
+def payment_of(data: Json, *, with_raw: bool = True) -> Json:
+    """The payments service's payment as the orchestration schema has it: closed lists, no null, no surprises."""
+    payment: Json = {
+        "id": text_of(data.get("id"), "id"),
+        "reference": loose_text(data.get("reference")),
+        "connectorID": loose_text(data.get("connectorID")),
+        "sourceAccountID": loose_text(data.get("sourceAccountID")),
+        "destinationAccountID": loose_text(data.get("destinationAccountID")),
+        "asset": text_of(data.get("asset"), "asset"),
+        "type": _one_of(TYPES, data.get("type"), "OTHER"),
+        "status": _status(data.get("status")),
+        "initialAmount": natural_of(data.get("initialAmount"), "initialAmount"),
+        "scheme": _one_of(SCHEMES, data.get("scheme"), "other"),
+        "createdAt": moment_in(data.get("createdAt"), "createdAt"),
+        "raw": _raw(data.get("raw")) if with_raw else {},
+        "adjustments": _adjustments(data.get("adjustments"), with_raw),
+        "metadata": string_map(data.get("metadata")),
+    }
+    if is_integer(data.get("amount")):
+        payment["amount"] = data["amount"]
+    provider = loose_text(data.get("provider")).upper()
+    if provider in PROVIDERS:
+        payment["provider"] = provider
+    return payment
+
+
+def _one_of(known: frozenset[str], value: object, otherwise: str) -> str:
+    return value if isinstance(value, str) and value in known else otherwise
+
+
+def _status(value: object) -> str:
+    """Only what is SUCCEEDED there is SUCCEEDED here: a refund or a dispute is not."""
+    return "CANCELLED" if value == "EXPIRED" else _one_of(STATUSES, value, "TERMINATED")
+
+
+def _adjustments(value: object, with_raw: bool) -> list[Json]:
+    """They only inform: one that cannot be read is left out."""
+    readable: list[Json] = []
+    for item in objects_of(value, "adjustments"):
+        try:
+            readable.append(_adjustment(item, with_raw))
+        except Unreadable:
+            continue
+    return readable
+
+
+def _adjustment(item: Json, with_raw: bool) -> Json:
+    if not is_integer(item.get("amount")):
+        raise Unreadable("an adjustment without an amount")
+    return {
+        "status": _status(item.get("status")),
+        "amount": item["amount"],
+        "date": moment_in(item.get("createdAt", item.get("date")), "createdAt"),
+        "raw": _raw(item.get("raw")) if with_raw else {},
+        "absolute": item.get("absolute") is True,
+    }
+
+
+def _raw(value: object) -> Json:
+    """The provider's own record, without its nulls."""
+    return _without_nulls(value) if isinstance(value, dict) else {}
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value)
+        return {name: _without_nulls(item) for name, item in members.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in cast("list[Any]", value) if item is not None]
+    return value
+
+
+def _read_payment(request: Request, reply: Reply) -> Outcome:
+    if reply.status != 200:
+        raise Unreadable("not a status that payments documents here")
+    data = object_of(members_of(reply).get("data"), "data")
+    payment = payment_of(data, with_raw=len(reply.body) <= MAX_RAW_BYTES)
+    if payment["id"] != unquote(request.path.rsplit("/", 1)[1]):
+        # Two spellings of one id would be ingested twice (decision Q19).
+        return Refused("VALIDATION", f"payments knows this payment as {payment['id']!r}: give exactly that id")
+    return Done({"data": payment})
+
+
+def _read_initiation(request: Request, reply: Reply) -> Outcome:
+    if reply.status not in (200, 201):
+        raise Unreadable("not a status that payments documents here")
+    data = object_of(members_of(reply).get("data"), "data")
+    if data.get("reference") != stored(request)["reference"]:
+        raise Unreadable("another transfer initiation than the one that was asked for")
+    return Done()
+
+
+READERS: dict[str, Reader] = {
+    "GetPayment": _read_payment,
+    "CreateTransferInitiation": _read_initiation,
+}
+
+LOOK_UPS: dict[str, LookUpReader] = {"CreateTransferInitiation": initiation_found}

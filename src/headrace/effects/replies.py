@@ -1,0 +1,58 @@
+"""From an answer to what it proves: done, refused or unknown (decision M4); found, absent or something else.
+
+What is not provably done or documented as a refusal is unknown, and will be asked again.
+"""
+
+from __future__ import annotations
+
+from headrace.effects import ledger, payments, wallets
+from headrace.effects.port import LookUp, Outcome, Refused, Reply, Request
+from headrace.effects.wire import LookUpReader, Reader, Unreadable, service_error, unknown
+from headrace.workflows.commands import Service
+
+READERS: dict[str, Reader] = {**ledger.READERS, **wallets.READERS, **payments.READERS}
+LOOK_UPS: dict[str, LookUpReader] = {**ledger.LOOK_UPS, **wallets.LOOK_UPS, **payments.LOOK_UPS}
+REFUSALS: dict[Service, frozenset[str]] = {
+    "ledger": ledger.REFUSALS,
+    "wallets": wallets.REFUSALS,
+    "payments": payments.REFUSALS,
+}
+NEVER_REFUSALS = frozenset({401, 403, 408, 429})
+"""Statuses about the caller or the moment, whatever their body says."""
+
+
+def outcome(name: str, request: Request, reply: Reply) -> Outcome:
+    """What one attempt of this activity proved. Done.output is what history shows, in the orchestration's schemas."""
+    if not 200 <= reply.status < 300:
+        return _failure(name, request, reply)
+    try:
+        return READERS[name](request, reply)
+    except Unreadable as error:
+        return unknown(request, reply, str(error))
+
+
+def _failure(name: str, request: Request, reply: Reply) -> Outcome:
+    if not 400 <= reply.status < 500 or reply.status in NEVER_REFUSALS:
+        return unknown(request, reply)
+    if name == "GetWallet" and reply.status == 404 and not reply.body:
+        return Refused("NOT_FOUND", "the wallet does not exist")
+    error = service_error(reply)
+    refusals = ledger.CREATION_REFUSALS if name == "CreateLedger" else REFUSALS[request.service]
+    if error is None or error.code not in refusals:
+        return unknown(request, reply)
+    if name == "GetAccount" and error.code == "NOT_FOUND" and reply.status == 404:
+        return ledger.unused_account(request)
+    return Refused(error.code, error.message)
+
+
+def look_up_outcome(name: str, request: Request, reply: Reply) -> LookUp:
+    """What a look-up's answer says of the effect with this stored request; values are compared, always."""
+    try:
+        return LOOK_UPS[name](request, reply)
+    except Unreadable as error:
+        return unknown(request, reply, str(error))
+
+
+def is_idempotency_mismatch(refused: Refused) -> bool:
+    """Whether the service holds our key with other bytes: our own fault, and never to be resent (decision M6b)."""
+    return refused.code == "VALIDATION" and "invalid idempotency hash" in refused.message.lower()

@@ -1,0 +1,223 @@
+"""One attempt over HTTP: bytes out, a bounded answer in, nothing retried, nothing followed.
+
+Every way in which an answer can fail to come is a NoReply whose text names the service and the kind of failure,
+never a URL, token or body.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import urlsplit
+
+import aiohttp
+import yarl
+
+from headrace.clock import Clock
+from headrace.effects.oauth import ClientCredentials, TokenSource
+from headrace.effects.port import NoReply, Reply, Request
+from headrace.errors import InvalidValue
+from headrace.workflows.commands import Service
+
+MAX_REPLY_BYTES = 8 << 20
+CONNECT_TIMEOUT_S = 10.0
+KEEP_ALIVE_S = 4.0
+"""Shorter than what servers keep an idle connection for: one closed under our hands is an unknown attempt."""
+SERVICES: tuple[Service, ...] = ("ledger", "wallets", "payments")
+
+_FIXED_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "User-Agent": "headrace",
+}
+_JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAddresses:
+    """The root of each service, without a slash at its end; None where there is none."""
+
+    ledger: str | None = None
+    wallets: str | None = None
+    payments: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        stack_url: str | None = None,
+        ledger_url: str | None = None,
+        wallets_url: str | None = None,
+        payments_url: str | None = None,
+    ) -> Self:
+        """A service's own URL is its root; else it is at `/api/SERVICE` of the stack. Raises InvalidValue."""
+        stack = None if stack_url is None else _root(stack_url, "HEADRACE_STACK_URL")
+        own = {"ledger": ledger_url, "wallets": wallets_url, "payments": payments_url}
+        roots = {name: _root(url, _setting(name)) for name, url in own.items() if url is not None}
+        if stack is not None:
+            roots = {name: f"{stack}/api/{name}" for name in own} | roots
+        return cls(**roots)
+
+    def root(self, service: Service) -> str:
+        """Raises NoReply naming the setting that is missing."""
+        root: str | None = getattr(self, service)
+        if root is None:
+            raise NoReply(f"{service}: no address; set {_setting(service)} or HEADRACE_STACK_URL")
+        return root
+
+
+def _setting(service: str) -> str:
+    return f"HEADRACE_{service.upper()}_URL"
+
+
+def _root(url: str, setting: str) -> str:
+    reason = "must be an http or https URL without credentials, query or fragment, such as http://127.0.0.1:3068"
+    try:
+        parts = urlsplit(url)
+        port_is_valid = parts.port is None or parts.port > 0
+    except ValueError:
+        raise InvalidValue(setting, reason) from None
+    is_plain = url.isascii() and url.isprintable() and " " not in url and "\\" not in url
+    has_more = bool(parts.username or parts.password or "@" in parts.netloc or "?" in url or "#" in url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not is_plain or has_more or not port_is_valid:
+        raise InvalidValue(setting, reason)
+    return url.rstrip("/")
+
+
+class HttpDownstream:
+    """Implements `effects.port.Downstream`. Each service has connections of its own, so none starves another."""
+
+    def __init__(
+        self,
+        addresses: ServiceAddresses,
+        *,
+        credentials: ClientCredentials | None,
+        timeout_s: float = 30.0,
+        connections_per_service: int = 100,
+        clock: Clock,
+    ) -> None:
+        self._addresses = addresses
+        self._timeout_s = timeout_s
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s, CONNECT_TIMEOUT_S))
+        self._connections = connections_per_service
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._tokens = None if credentials is None else TokenSource(credentials, self._fetch_token, clock)
+
+    async def send(self, request: Request) -> Reply:
+        url = yarl.URL(self._addresses.root(request.service) + request.path, encoded=True)
+        headers: dict[str, str] = {}
+        if request.body is not None:
+            headers["Content-Type"] = _JSON
+        if request.key and request.service != "payments":
+            headers["Idempotency-Key"] = request.key
+        if self._tokens is None:
+            return await self._exchange(request.service, request.method, url, request.body, headers)
+        return await self._send_with_token(request, url, headers, self._tokens)
+
+    async def _send_with_token(
+        self, request: Request, url: yarl.URL, headers: dict[str, str], tokens: TokenSource
+    ) -> Reply:
+        """A 401 was not carried out: the same bytes go once more, if there is another token to send with them."""
+        token = headers["Authorization"] = await tokens.header()
+        reply = await self._exchange(request.service, request.method, url, request.body, headers)
+        if reply.status != 401:
+            return reply
+        headers["Authorization"] = await tokens.renewed(token)
+        if headers["Authorization"] == token:
+            return reply
+        return await self._exchange(request.service, request.method, url, request.body, headers)
+
+    async def _fetch_token(self, url: str, form: bytes) -> Reply:
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return await self._exchange("token endpoint", "POST", yarl.URL(url), form, headers)
+
+    async def close(self) -> None:
+        if self._tokens is not None:
+            await self._tokens.close()
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions.clear()
+
+    def _session(self, name: str) -> aiohttp.ClientSession:
+        session = self._sessions.get(name)
+        if session is None:
+            session = self._sessions[name] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE_S),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=self._timeout,
+                headers=_FIXED_HEADERS,
+                auto_decompress=False,
+                trust_env=False,
+            )
+        return session
+
+    async def _exchange(
+        self, name: str, method: str, url: yarl.URL, body: bytes | None, headers: dict[str, str]
+    ) -> Reply:
+        try:
+            async with self._session(name).request(
+                method, url, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                content = await _read(response)
+                named = {header.lower(): value for header, value in response.headers.items()}
+                return Reply(response.status, _decoded(content, named), named)
+        except _BadReply as error:
+            raise NoReply(f"{name}: {error}") from None
+        except TimeoutError:
+            raise NoReply(f"{name}: no answer within {self._timeout_s:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise NoReply(f"{name}: {_kind(error)}") from None
+
+
+class _BadReply(Exception):
+    """An answer that cannot be taken."""
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    if (response.content_length or 0) > MAX_REPLY_BYTES:
+        raise _BadReply(f"an answer of more than {MAX_REPLY_BYTES} bytes")
+    stream = response.content
+    content = await stream.readany()
+    if stream.at_eof():
+        return content
+    parts, size = [content], len(content)
+    while part := await stream.readany():
+        size += len(part)
+        if size > MAX_REPLY_BYTES:
+            raise _BadReply(f"an answer of more than {MAX_REPLY_BYTES} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _decoded(content: bytes, headers: dict[str, str]) -> bytes:
+    """We ask for no encoding; a server that gzips all the same is understood, within the same bound."""
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding == "identity" or not content:
+        return content
+    if encoding not in ("gzip", "x-gzip"):
+        raise _BadReply("an answer in an encoding that was not asked for")
+    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        plain = inflater.decompress(content, MAX_REPLY_BYTES + 1)
+    except zlib.error:
+        raise _BadReply("an answer whose gzip is broken") from None
+    if len(plain) > MAX_REPLY_BYTES:
+        raise _BadReply(f"an answer of more than {MAX_REPLY_BYTES} bytes")
+    if not inflater.eof:
+        raise _BadReply("an answer whose gzip breaks off")
+    return plain
+
+
+def _kind(error: Exception) -> str:
+    """What happened, without what it happened to."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its host name cannot be resolved"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return "no trusted TLS connection"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect ({error.os_error.strerror or type(error.os_error).__name__})"
+    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError | aiohttp.ClientOSError):
+        return "the connection was closed without an answer"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the answer broke off"
+    return f"no usable answer ({type(error).__name__})"

@@ -1,0 +1,225 @@
+"""Wallets: credits and debits, keyed; wallets by id and by name; look-ups among a wallet's transactions."""
+
+from __future__ import annotations
+
+from typing import cast
+from urllib.parse import parse_qs, urlsplit
+
+from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Refused, Reply, Request, Unknown
+from headrace.effects.wire import (
+    LookUpReader,
+    Page,
+    Reader,
+    Unreadable,
+    canonical,
+    foreign_id,
+    idempotency_key,
+    integer_of,
+    loose_text,
+    members_of,
+    moment_in,
+    object_of,
+    page_of,
+    path_part,
+    postings_of,
+    query_part,
+    read_empty,
+    sorted_map,
+    stored,
+    string_map,
+    text_of,
+    unknown,
+)
+from headrace.errors import InvalidValue
+from headrace.money import account_address, amount_of, asset_name
+from headrace.workflows.commands import CreditWallet, DebitWallet, GetWallet, Json, ListWallets
+from headrace.workflows.variables import check_text
+
+REFUSALS = frozenset({"HOLD_CLOSED", "INSUFFICIENT_FUND", "VALIDATION"})
+WALLETS_PAGE = 1_000
+TRANSACTIONS_PAGE = 100
+
+
+# requests
+
+
+def get_wallet(activity: GetWallet) -> Request:
+    return Request("wallets", "GET", _wallet_path(activity.id))
+
+
+def list_wallets(activity: ListWallets) -> Request:
+    name = query_part(check_text(activity.wallet_name, "name"))
+    return Request("wallets", "GET", f"/wallets?name={name}&pageSize={WALLETS_PAGE}")
+
+
+def credit_wallet(activity: CreditWallet, key: str) -> Request:
+    body: Json = {
+        "amount": _monetary(activity.asset, activity.amount),
+        "metadata": sorted_map(activity.metadata, "metadata"),
+        "reference": idempotency_key(key),
+        "sources": [_subject(source, f"sources[{place}]") for place, source in enumerate(activity.sources)],
+        "balance": foreign_id(activity.balance, "balance"),
+    }
+    if activity.timestamp is not None:
+        body["timestamp"] = activity.timestamp
+    return Request("wallets", "POST", f"{_wallet_path(activity.id)}/credit", canonical(body), key)
+
+
+def debit_wallet(activity: DebitWallet, key: str) -> Request:
+    marked = {**activity.metadata, "headrace_effect": idempotency_key(key)}  # a debit has no reference
+    body: Json = {
+        "amount": _monetary(activity.asset, activity.amount),
+        "metadata": sorted_map(marked, "metadata"),
+        "balances": [foreign_id(balance, "balances") for balance in activity.balances],
+    }
+    if activity.destination is not None:
+        body["destination"] = _subject(activity.destination, "destination")
+    if activity.timestamp is not None:
+        body["timestamp"] = activity.timestamp
+    return Request("wallets", "POST", f"{_wallet_path(activity.id)}/debit", canonical(body), key)
+
+
+def _wallet_path(wallet_id: str) -> str:
+    return f"/wallets/{path_part(wallet_id, 'id')}"
+
+
+def _monetary(asset: str, amount: object) -> Json:
+    if not isinstance(amount, int):
+        raise InvalidValue("amount", "an amount is an integer")
+    return {"asset": asset_name(asset, "asset"), "amount": amount_of(amount, "amount")}
+
+
+def _subject(value: Json, field: str) -> Json:
+    match value.get("type"):
+        case "ACCOUNT":
+            address = account_address(value.get("identifier"), f"{field}.identifier")
+            return {"type": "ACCOUNT", "identifier": address}
+        case "WALLET":
+            subject: Json = {"type": "WALLET", "identifier": foreign_id(value.get("identifier"), f"{field}.identifier")}
+            if value.get("balance") is not None:
+                subject["balance"] = foreign_id(value["balance"], f"{field}.balance")
+            return subject
+        case _:
+            raise InvalidValue(f"{field}.type", "must be ACCOUNT or WALLET")
+
+
+# look-ups
+
+
+def look_up_transactions(request: Request) -> Request:
+    wallet_id = request.path.split("/")[2]  # encoded already
+    return Request("wallets", "GET", f"/transactions?walletID={wallet_id}&pageSize={TRANSACTIONS_PAGE}")
+
+
+def next_transactions(request: Request, reply: Reply) -> Request | None:
+    if reply.status != 200 or (page := _page_or_none(reply)) is None:
+        return None
+    if page.next is None or any(_is_ours(request, item) for item in page.items):
+        return None
+    return Request("wallets", "GET", f"/transactions?cursor={query_part(page.next)}")
+
+
+def _page_or_none(reply: Reply) -> Page | None:
+    try:
+        return page_of(reply)
+    except Unreadable:
+        return None
+
+
+def transaction_found(request: Request, reply: Reply) -> LookUp:
+    if reply.status != 200:
+        return unknown(request, reply)
+    page = page_of(reply)
+    for item in page.items:
+        if _is_ours(request, item):
+            return _compared(request, item)
+    if page.has_more:
+        return Unknown("wallets: not among the transactions seen so far, and there are more")
+    return Absent()
+
+
+def _is_ours(request: Request, item: Json) -> bool:
+    body = stored(request)
+    if "reference" in body:
+        return item.get("reference") == body["reference"]
+    metadata = item.get("metadata")
+    key = body["metadata"]["headrace_effect"]
+    return isinstance(metadata, dict) and cast("Json", metadata).get("headrace_effect") == key
+
+
+def _compared(request: Request, item: Json) -> LookUp:
+    """The wallets service chooses the postings (several balances, several sources): what they move must be ours."""
+    wanted, postings = stored(request)["amount"], postings_of(item.get("postings"))
+    is_same_asset = all(posting["asset"] == wanted["asset"] for posting in postings)
+    if is_same_asset and sum(posting["amount"] for posting in postings) == wanted["amount"]:
+        return Found()
+    return FoundOther(f"the wallet's transaction {item.get('id')} carries our key, with another amount or asset")
+
+
+# answers
+
+
+def wallet_of(data: Json) -> Json:
+    return {
+        "id": text_of(data.get("id"), "id"),
+        "name": loose_text(data.get("name")),
+        "metadata": string_map(data.get("metadata")),
+        "createdAt": moment_in(data.get("createdAt"), "createdAt"),
+        "ledger": text_of(data.get("ledger"), "ledger"),
+    }
+
+
+def wallet_with_balances(data: Json) -> Json:
+    held = data.get("balances")
+    balances = cast("Json", held) if isinstance(held, dict) else {}
+    return {
+        **wallet_of(data),
+        "balances": {"main": {"assets": {}}, **{name: _balance(name, value) for name, value in balances.items()}},
+    }
+
+
+def _balance(name: str, value: object) -> Json:
+    held = object_of(value, f"balance {name}").get("assets")
+    assets = {} if held is None else object_of(held, f"balance {name}")
+    return {"assets": {asset: integer_of(amount, asset) for asset, amount in assets.items()}}
+
+
+def _read_wallet(request: Request, reply: Reply) -> Outcome:
+    if reply.status != 200:
+        raise Unreadable("not a status that wallets documents here")
+    return Done({"data": wallet_with_balances(object_of(members_of(reply).get("data"), "data"))})
+
+
+def _read_wallets(request: Request, reply: Reply) -> Outcome:
+    """Only those of exactly this name, however the service filters: the answer decides whom we pay."""
+    if reply.status != 200:
+        raise Unreadable("not a status that wallets documents here")
+    name = parse_qs(urlsplit(request.path).query, keep_blank_values=True)["name"][0]
+    page = page_of(reply)
+    if page.has_more:
+        return Refused("VALIDATION", f"more than {len(page.items)} wallets answer to this name: give the wallet's id")
+    cursor: Json = {
+        "pageSize": page.page_size,
+        "hasMore": False,
+        "data": [wallet_of(item) for item in page.items if item.get("name") == name],
+    }
+    return Done({"cursor": cursor})
+
+
+def _read_debit(request: Request, reply: Reply) -> Outcome:
+    if reply.status == 201:
+        raise Unreadable("a hold, which was not asked for")
+    return read_empty(request, reply)
+
+
+READERS: dict[str, Reader] = {
+    "GetWallet": _read_wallet,
+    "ListWallets": _read_wallets,
+    "CreditWallet": read_empty,
+    "DebitWallet": _read_debit,
+}
+
+LOOK_UPS: dict[str, LookUpReader] = {
+    "CreditWallet": transaction_found,
+    "DebitWallet": transaction_found,
+}

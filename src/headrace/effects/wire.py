@@ -1,0 +1,294 @@
+"""What the three services share: canonical JSON and path parts going out, strict reading of what comes in.
+
+Nothing a service answers is passed through: every member is read by one of the functions here, which gives
+a value of the declared kind or raises Unreadable. An unreadable success is an unknown outcome, never *done*.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import cast
+from urllib.parse import quote
+
+import msgspec
+
+from headrace.effects.port import Done, LookUp, Outcome, Reply, Request, Unknown
+from headrace.errors import InvalidValue
+from headrace.money import MAX_KEY_BYTES, opaque_id
+from headrace.workflows.commands import Json
+from headrace.workflows.durations import moment_of
+from headrace.workflows.variables import check_text
+
+MAX_MESSAGE_CHARACTERS = 1_000
+MAX_CURSOR_CHARACTERS = 8_192
+MAX_DEPTH = 64
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.decode
+_KEY = re.compile(r"[!-~]+", re.ASCII)
+_LOOSE_MOMENT = re.compile(r"([0-9-]{10})[Tt ]([0-9:.]+)(Z|z|[+-][0-9]{2}:?[0-9]{2})?", re.ASCII)
+
+Reader = Callable[[Request, Reply], Outcome]
+"""Reads a 2xx. Raises Unreadable where it is not what the service documents."""
+
+LookUpReader = Callable[[Request, Reply], LookUp]
+
+
+class Unreadable(Exception):
+    """The answer is not what the service documents; the text says what is wrong with it."""
+
+
+# going out
+
+
+def canonical(body: Json) -> bytes:
+    """Compact JSON in the order given, integers exact. Raises InvalidValue for what no service can take."""
+    check_body(body, "", 0)
+    return _encode(body)
+
+
+def check_body(value: object, field: str, depth: int) -> None:
+    if isinstance(value, str):
+        check_text(value, field)
+    elif isinstance(value, dict):
+        _check_members(cast("dict[object, object]", value), field, depth)
+    elif isinstance(value, list):
+        for position, item in enumerate(cast("list[object]", value)):
+            check_body(item, f"{field}[{position}]", depth + 1)
+    elif not isinstance(value, int):
+        raise InvalidValue(field, f"must not be sent as {type(value).__name__}")
+
+
+def _check_members(members: dict[object, object], field: str, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise InvalidValue(field, f"is nested more than {MAX_DEPTH} deep")
+    for name, value in members.items():
+        check_body(value, f"{field}.{check_text(name, field)}" if field else check_text(name, field), depth + 1)
+
+
+def sorted_map(values: Mapping[str, str], field: str) -> dict[str, str]:
+    """A map of text to text in one order, whatever order it was written in."""
+    for name, value in values.items():
+        check_text(name, field)
+        check_text(value, f"{field}.{name}")
+    return dict(sorted(values.items()))
+
+
+def idempotency_key(key: str) -> str:
+    if not _KEY.fullmatch(key) or len(key) > MAX_KEY_BYTES:
+        raise InvalidValue("key", f"must be 1 to {MAX_KEY_BYTES} visible ASCII characters")
+    return key
+
+
+def foreign_id(value: object, field: str) -> str:
+    """An id another service gave out, as it may stand in a body. Raises InvalidValue."""
+    return opaque_id(check_text(value, field), field)
+
+
+def path_part(value: object, field: str) -> str:
+    """Such an id as one segment of a path or one value of a query: everything but unreserved characters is encoded."""
+    return quote(foreign_id(value, field), safe="")
+
+
+def query_part(value: str) -> str:
+    return quote(value, safe="")
+
+
+def matching(reference: str) -> str:
+    """The `query` parameter that picks what has this reference."""
+    return query_part(_encode({"$match": {"reference": reference}}).decode())
+
+
+# coming in
+
+
+def members_of(reply: Reply) -> Json:
+    """The JSON object an answer holds. Raises Unreadable."""
+    kind = reply.headers.get("content-type", "application/json")
+    if "json" not in kind.lower():
+        raise Unreadable("an answer that is not JSON")
+    try:
+        value = _decode(reply.body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise Unreadable("an unreadable answer") from None
+    return object_of(value, "answer")
+
+
+def stored(request: Request) -> Json:
+    """The body of a request that we have written ourselves."""
+    return _decode(request.body or b"{}")
+
+
+def object_of(value: object, field: str) -> Json:
+    if not isinstance(value, dict):
+        raise Unreadable(f"an answer whose {field} is not an object")
+    return cast("Json", value)
+
+
+def objects_of(value: object, field: str) -> list[Json]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise Unreadable(f"an answer whose {field} is not a list")
+    return [object_of(item, field) for item in cast("list[object]", value)]
+
+
+def text_of(value: object, field: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise Unreadable(f"an answer without {field}")
+    return value
+
+
+def loose_text(value: object) -> str:
+    """Text that only people read: empty where there is none."""
+    return value if isinstance(value, str) else ""
+
+
+def integer_of(value: object, field: str) -> int:
+    if not is_integer(value):
+        raise Unreadable(f"an answer whose {field} is not an integer")
+    return cast("int", value)
+
+
+def natural_of(value: object, field: str) -> int:
+    number = integer_of(value, field)
+    if number < 0:
+        raise Unreadable(f"an answer whose {field} is negative")
+    return number
+
+
+def is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def string_map(value: object) -> dict[str, str]:
+    """Metadata: text stays text, null is left out, anything else becomes its JSON."""
+    if not isinstance(value, dict):
+        return {}
+    members = cast("dict[str, object]", value)
+    return {name: _as_text(item) for name, item in members.items() if item is not None}
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else _encode(value).decode()
+
+
+def moment_in(value: object, field: str) -> str:
+    """A date-time in UTC with `Z`. One without an offset is taken as UTC."""
+    match = _LOOSE_MOMENT.fullmatch(text_of(value, field))
+    if match is None:
+        raise Unreadable(f"an answer whose {field} is not a date")
+    day, time, offset = match[1], match[2], (match[3] or "Z").upper()
+    if len(offset) == 5:
+        offset = f"{offset[:3]}:{offset[3:]}"
+    try:
+        return moment_of(f"{day}T{time}{offset}", field)
+    except InvalidValue:
+        raise Unreadable(f"an answer whose {field} is not a date") from None
+
+
+def postings_of(value: object) -> list[Json]:
+    return [
+        {
+            "source": text_of(item.get("source"), "source"),
+            "destination": text_of(item.get("destination"), "destination"),
+            "amount": natural_of(item.get("amount"), "amount"),
+            "asset": text_of(item.get("asset"), "asset"),
+        }
+        for item in objects_of(value, "postings")
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    items: list[Json]
+    page_size: int
+    next: str | None
+    """The cursor of the page that follows, if one does."""
+    has_more: bool
+
+
+def page_of(reply: Reply) -> Page:
+    cursor = object_of(members_of(reply).get("cursor"), "cursor")
+    items = objects_of(cursor.get("data"), "data")
+    following = cursor.get("next")
+    if not isinstance(following, str) or not 0 < len(following) <= MAX_CURSOR_CHARACTERS:
+        following = None
+    page_size = cursor.get("pageSize")
+    return Page(
+        items,
+        cast("int", page_size) if is_integer(page_size) else len(items),
+        following,
+        cursor.get("hasMore") is True or (following is not None and cursor.get("hasMore") is not False),
+    )
+
+
+# answers without a body
+
+
+def read_empty(request: Request, reply: Reply) -> Outcome:
+    """An answer whose status says everything: 204, or 200 and 201 with nothing or an object that is no error."""
+    if reply.status == 204:
+        return Done()
+    if reply.status not in (200, 201):
+        raise Unreadable("not a status that is documented here")
+    if reply.body.strip() and "errorCode" in members_of(reply):
+        raise Unreadable("an error under a status of success")
+    return Done()
+
+
+# failures
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceError:
+    """The error envelope of all three services."""
+
+    code: str
+    message: str
+
+
+def service_error(reply: Reply) -> ServiceError | None:
+    """None where the answer is no such envelope."""
+    try:
+        members = members_of(reply)
+    except Unreadable:
+        return None
+    code = members.get("errorCode")
+    if not isinstance(code, str) or not code:
+        return None
+    return ServiceError(clean(code), clean(loose_text(members.get("errorMessage"))))
+
+
+def clean(text: str) -> str:
+    """What a service said, as a journal can hold it and a person read it."""
+    return text[:MAX_MESSAGE_CHARACTERS].replace("\0", "\ufffd")
+
+
+def unknown(request: Request, reply: Reply, why: str = "") -> Unknown:
+    """The outcome of an attempt whose answer proves nothing."""
+    text = f"{request.service}: {reply.status}"
+    if why:
+        text += f", {why}"
+    elif 300 <= reply.status < 400:
+        text += ", a redirect, which is not followed"
+    elif (error := service_error(reply)) is not None:
+        text += f" {error.code}: {error.message}" if error.message else f" {error.code}"
+    return Unknown(text, retry_after_s(reply))
+
+
+def retry_after_s(reply: Reply) -> float | None:
+    """`Retry-After` in seconds; a date is taken relative to the answer's own `Date`."""
+    value = reply.headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit() and len(value) <= 9:
+        return int(value)
+    if not value or "date" not in reply.headers:
+        return None
+    try:
+        until, sent = parsedate_to_datetime(value), parsedate_to_datetime(reply.headers["date"])
+        return max(0.0, (until - sent).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return None
