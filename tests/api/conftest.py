@@ -1,0 +1,133 @@
+"""A whole server in the test's own event loop: real journal, real engine, the sandbox's ledger, real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import uvicorn
+
+from headrace.api import create_api
+from headrace.clock import RandomIds, SystemClock
+from headrace.engine.embedded import EmbeddedEngine, EngineLimits
+from headrace.journal.sqlite import SqliteJournal
+from headrace.sandbox import Sandbox, sandbox_routes
+from headrace.settings import Settings
+from headrace.telemetry import Telemetry
+from tests.conformance.wire import check, operation_of
+
+PREFIX = "/api/orchestration"
+WAITING: dict[str, Any] = {"name": "waiting", "stages": [{"wait_event": {"event": "go"}}]}
+SHORT: dict[str, Any] = {"stages": [{"delay": {"duration": "1ms"}}]}
+
+
+@dataclass
+class Live:
+    """A running API and a client of it. Replies to known operations are walked by the wire checker."""
+
+    http: httpx2.AsyncClient
+    journal: SqliteJournal
+    engine: EmbeddedEngine
+    telemetry: Telemetry
+    app: Any
+    port: int
+    prefix: str = PREFIX
+    seen: set[str] = field(default_factory=set)
+
+    async def call(
+        self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> httpx2.Response:
+        if body is not None:
+            options["json"] = body
+        reply = await self.http.request(method, self.prefix + path, headers=headers, **options)
+        with contextlib.suppress(KeyError):
+            operation_id = operation_of(method, path)
+            check(operation_id, reply.status_code, reply.headers, reply.content)
+            self.seen.add(operation_id)
+        return reply
+
+    async def created(self, definition: Any) -> str:
+        reply = await self.call("POST", "/workflows", definition)
+        assert reply.status_code == 201, reply.text
+        return reply.json()["data"]["id"]
+
+    async def started(self, workflow_id: str, body: Any = None, **options: Any) -> str:
+        reply = await self.call("POST", f"/workflows/{workflow_id}/instances", body, **options)
+        assert reply.status_code == 201, reply.text
+        return reply.json()["data"]["id"]
+
+    async def ended(self, instance_id: str) -> Any:
+        await self.engine.wait(instance_id, 10)
+        reply = await self.call("GET", f"/instances/{instance_id}")
+        assert reply.json()["data"]["terminated"], reply.text
+        return reply.json()["data"]
+
+
+@contextlib.asynccontextmanager
+async def served(folder: Path, **settings: Any) -> AsyncIterator[Live]:
+    clock, ids = SystemClock(), RandomIds()
+    telemetry = Telemetry(clock)
+    async with contextlib.AsyncExitStack() as stack:
+        sandbox = Sandbox(folder / "sandbox.db", faults=[], clock=clock, ids=ids)
+        stack.push_async_callback(sandbox.close)
+        journal = await SqliteJournal.open(folder / "journal.db", meter=telemetry)
+        stack.push_async_callback(journal.close)
+        engine = EmbeddedEngine(journal, sandbox, clock, ids, EngineLimits(), meter=telemetry)
+        await engine.start()
+        stack.push_async_callback(engine.stop)
+        app = create_api(
+            journal=journal,
+            engine=engine,
+            clock=clock,
+            ids=ids,
+            settings=Settings(**settings),
+            telemetry=telemetry,
+            extra_routes=sandbox_routes(sandbox),
+        )
+        port = await stack.enter_async_context(_listening(app))
+        http = await stack.enter_async_context(httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30))
+        yield Live(http, journal, engine, telemetry, app, port)
+
+
+@contextlib.asynccontextmanager
+async def _listening(app: Any) -> AsyncIterator[int]:
+    door = socket.socket()
+    door.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", ws="none", http="httptools")
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[door]))
+    try:
+        await server.is_up.wait()
+        yield door.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task
+        door.close()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_up = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        """Signals are the test runner's."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_up.set()
+
+
+@pytest.fixture
+async def live(tmp_path: Path) -> AsyncIterator[Live]:
+    async with served(tmp_path) as server:
+        yield server

@@ -1,0 +1,251 @@
+"""The twelve operations over HTTP; the wire checker walks every reply."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import PREFIX, SHORT, WAITING, Live, served
+from tests.conformance.wire import OPERATIONS
+
+BIG = 10**30
+PAY: dict[str, Any] = {
+    "name": "pay",
+    "stages": [
+        {
+            "send": {
+                "source": {"account": {"id": "world", "ledger": "main"}},
+                "destination": {"account": {"id": "users:${user}", "ledger": "main"}},
+                "amount": {"amount": "${amount}", "asset": "USD/2"},
+            }
+        }
+    ],
+}
+
+
+async def with_ledger(live: Live) -> None:
+    reply = await live.http.post("/api/ledger/v2/main", json={})
+    assert reply.status_code in (200, 201, 204), reply.text
+
+
+@pytest.mark.parametrize("prefix", [PREFIX, ""])
+async def test_all_twelve_at_both_places(live: Live, prefix: str) -> None:
+    live.prefix = prefix
+    assert (await live.call("GET", "/_info")).json()["version"]
+    workflow_id = await live.created(WAITING)
+    assert workflow_id in [row["id"] for row in (await live.call("GET", "/workflows")).json()["data"]]
+    assert (await live.call("GET", f"/workflows/{workflow_id}")).json()["data"]["config"] == WAITING
+    instance_id = await live.started(workflow_id, {"unused": "1"})
+    assert (await live.call("GET", "/instances")).json()["data"][0]["id"] == instance_id
+    (stage,) = (await live.call("GET", f"/instances/{instance_id}")).json()["data"]["status"]
+    assert stage["stage"] == 0
+    (entry,) = (await live.call("GET", f"/instances/{instance_id}/history")).json()["data"]
+    assert (entry["name"], entry["input"], entry["terminated"]) == ("wait_event", {"event": "go"}, False)
+    assert (await live.call("GET", f"/instances/{instance_id}/stages/0/history")).json() == {"data": []}
+    assert (await live.call("POST", f"/instances/{instance_id}/events", {"name": "go"})).status_code == 204
+    assert "error" not in await live.ended(instance_id)
+    aborted = await live.started(workflow_id)
+    assert (await live.call("PUT", f"/instances/{aborted}/abort")).status_code == 204
+    assert (await live.ended(aborted))["error"] == "canceled"
+    assert (await live.call("DELETE", f"/workflows/{workflow_id}")).status_code == 204
+    assert live.seen == set(OPERATIONS)
+
+
+async def test_money_moves_and_amounts_stay_exact(live: Live) -> None:
+    await with_ledger(live)
+    workflow_id = await live.created(PAY)
+    reply = await live.call("POST", f"/workflows/{workflow_id}/instances?wait=true", {"user": "1", "amount": str(BIG)})
+    instance = reply.json()["data"]
+    assert reply.status_code == 201
+    assert instance["terminated"], instance
+    assert "error" not in instance
+    assert len(instance["status"]) == 1
+    (stage,) = (await live.call("GET", f"/instances/{instance['id']}/history")).json()["data"]
+    assert stage["input"]["amount"] == {"amount": BIG, "asset": "USD/2"}
+    (activity,) = (await live.call("GET", f"/instances/{instance['id']}/stages/0/history")).json()["data"]
+    assert activity["input"]["CreateTransaction"]["data"]["postings"][0]["amount"] == BIG
+    assert activity["output"]["CreateTransaction"]["data"]["postings"][0]["amount"] == BIG
+
+
+async def test_definition_is_echoed_as_it_was_given(live: Live) -> None:
+    definition = {"stages": [{"send": {**PAY["stages"][0]["send"], "amount": {"amount": BIG, "asset": "USD/2"}}}]}
+    reply = await live.call("POST", "/workflows", definition)
+    config = reply.json()["data"]["config"]
+    assert json.dumps(config) == json.dumps(definition)  # nothing added, no name, order kept, integers exact
+
+
+async def test_yaml_is_read_and_its_mistakes_have_places(live: Live) -> None:
+    text = "name: y\nstages:\n  - wait_event:\n      event: no\n"
+    reply = await live.call(
+        "POST", "/workflows", content=text, headers={"content-type": "application/yaml; charset=utf-8"}
+    )
+    assert reply.status_code == 201
+    assert reply.json()["data"]["config"] == {"name": "y", "stages": [{"wait_event": {"event": "no"}}]}
+    bad = "stages:\n  - wait_event:\n      evnt: go\n  - nap: {}\n"
+    reply = await live.call("POST", "/workflows", content=bad, headers={"content-type": "text/yaml"})
+    assert reply.status_code == 400
+    places = {detail["path"]: (detail["line"], detail["column"]) for detail in reply.json()["details"]}
+    assert places["stages[0].wait_event.evnt"] == (3, 7)
+    assert places["stages[1].nap"] == (4, 5)
+    assert "(line 3, column 7)" in reply.json()["errorMessage"]
+
+
+async def test_running_without_variables_in_every_way_clients_do(live: Live) -> None:
+    workflow_id = await live.created(WAITING)
+    path = f"/workflows/{workflow_id}/instances"
+    for options in (
+        {},
+        {"content": b""},
+        {"content": b"", "headers": {"content-type": "application/json"}},
+        {"content": b"", "headers": {"content-type": "text/plain", "cookie": "", "sec-fetch-mode": "cors"}},
+        {"json": {}},
+        {"json": {"count": 3, "big": BIG, "yes": True}},
+        {"content": b"{}", "headers": {"content-type": "application/json; charset=UTF-8"}},
+    ):
+        reply = await live.call("POST", path, **options)
+        assert reply.status_code == 201, (options, reply.text)
+
+
+async def test_missing_variables_are_all_named(live: Live) -> None:
+    workflow_id = await live.created(PAY)
+    reply = await live.call("POST", f"/workflows/{workflow_id}/instances", {"colour": "red"})
+    assert reply.status_code == 400
+    assert "amount" in reply.json()["errorMessage"]
+    assert "user" in reply.json()["errorMessage"]
+
+
+async def test_wait_answers_when_the_instance_has_ended(live: Live) -> None:
+    workflow_id = await live.created(SHORT)
+    reply = await live.call("POST", f"/workflows/{workflow_id}/instances?wait=true")
+    assert reply.status_code == 201
+    assert reply.json()["data"]["terminated"] is True
+    assert len(reply.json()["data"]["status"]) == 1
+
+
+async def test_wait_is_capped_and_the_instance_goes_on(tmp_path: Path) -> None:
+    async with served(tmp_path, wait_s=0.05) as live:
+        workflow_id = await live.created(WAITING)
+        reply = await live.call("POST", f"/workflows/{workflow_id}/instances?wait=true")
+        assert (reply.status_code, reply.json()["data"]["terminated"]) == (201, False)
+        instance_id = reply.json()["data"]["id"]
+        await live.call("POST", f"/instances/{instance_id}/events", {"name": "go"})
+        await live.ended(instance_id)
+
+
+async def test_a_caller_who_goes_away_aborts_nothing(live: Live) -> None:
+    workflow_id = await live.created(WAITING)
+    reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
+    writer.write(f"POST {PREFIX}/workflows/{workflow_id}/instances?wait=true HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    await writer.drain()
+    while not (rows := (await live.call("GET", "/instances")).json()["data"]):
+        await asyncio.sleep(0)
+    writer.close()
+    await writer.wait_closed()
+    assert await reader.read() == b""
+    (row,) = rows
+    await live.call("POST", f"/instances/{row['id']}/events", {"name": "go"})
+    assert "error" not in await live.ended(row["id"])
+
+
+async def test_filters(live: Live) -> None:
+    one, other = await live.created(WAITING), await live.created(SHORT)
+    running, ended = await live.started(one), await live.started(other)
+    await live.ended(ended)
+
+    async def listed(query: str) -> list[str]:
+        return [row["id"] for row in (await live.call("GET", f"/instances{query}")).json()["data"]]
+
+    assert await listed("") == [ended, running]
+    assert await listed("?running=false&workflowID=") == [ended, running]
+    assert await listed("?running=") == [ended, running]
+    assert await listed("?running=true") == [running]
+    assert await listed(f"?workflowID={other}") == [ended]
+    assert await listed(f"?workflowID={other}&running=true") == []
+    assert await listed("?workflowID=nobody") == []
+    assert await listed("?colour=red") == [ended, running]
+    reply = await live.call("GET", "/instances?running=perhaps")
+    assert (reply.status_code, reply.json()["errorMessage"]) == (400, "running: 'perhaps' is neither true nor false")
+    reply = await live.call("POST", f"/workflows/{one}/instances?wait=soon")
+    assert reply.status_code == 400
+
+
+async def test_stage_numbers(live: Live) -> None:
+    workflow_id = await live.created({"stages": [*WAITING["stages"], *SHORT["stages"]]})
+    instance_id = await live.started(workflow_id)
+    for number, status in (
+        ("0", 200),
+        ("1", 200),
+        ("2", 404),
+        ("-1", 404),
+        ("9" * 30, 404),
+        ("9" * 5_000, 404),
+        ("x", 400),
+        ("1.0", 400),
+        ("%D9%A1", 400),
+        ("0x0", 400),
+    ):
+        reply = await live.call("GET", f"/instances/{instance_id}/stages/{number}/history")
+        assert reply.status_code == status, (number, reply.text)
+    assert (await live.call("GET", f"/instances/{instance_id}/stages/1/history")).json() == {"data": []}
+
+
+async def test_a_deleted_workflow(live: Live) -> None:
+    workflow_id = await live.created(WAITING)
+    instance_id = await live.started(workflow_id)
+    before = (await live.call("GET", f"/workflows/{workflow_id}")).json()["data"]
+    assert (await live.call("DELETE", f"/workflows/{workflow_id}")).status_code == 204
+    assert (await live.call("GET", "/workflows")).json() == {"data": []}
+    after = (await live.call("GET", f"/workflows/{workflow_id}")).json()["data"]
+    assert after["updatedAt"] >= before["updatedAt"]
+    assert after["config"] == before["config"]
+    assert (await live.call("POST", f"/workflows/{workflow_id}/instances")).status_code == 404
+    assert (await live.call("DELETE", f"/workflows/{workflow_id}")).status_code == 404
+    assert (await live.call("POST", f"/instances/{instance_id}/events", {"name": "go"})).status_code == 204
+    await live.ended(instance_id)
+
+
+async def test_what_does_not_exist(live: Live) -> None:
+    for method, path, body in (
+        ("GET", "/workflows/nobody", None),
+        ("DELETE", "/workflows/nobody", None),
+        ("POST", "/workflows/nobody/instances", None),
+        ("GET", "/instances/nobody", None),
+        ("GET", "/instances/no%00body", None),
+        ("GET", "/instances/nobody/history", None),
+        ("GET", "/instances/nobody/stages/0/history", None),
+        ("POST", "/instances/nobody/events", {"name": "go"}),
+        ("PUT", "/instances/nobody/abort", None),
+    ):
+        assert (await live.call(method, path, body)).status_code == 404, (method, path)
+
+
+async def test_an_ended_instance_takes_no_event_and_no_abort(live: Live) -> None:
+    instance_id = await live.started(await live.created(SHORT))
+    await live.ended(instance_id)
+    assert (await live.call("POST", f"/instances/{instance_id}/events", {"name": "go"})).status_code == 400
+    assert (await live.call("PUT", f"/instances/{instance_id}/abort")).status_code == 400
+
+
+async def test_early_events_are_kept(live: Live) -> None:
+    stages = [{"wait_event": {"event": "first"}}, {"wait_event": {"event": "second"}}]
+    instance_id = await live.started(await live.created({"stages": stages}))
+    assert (await live.call("POST", f"/instances/{instance_id}/events", {"name": "second"})).status_code == 204
+    assert (await live.call("POST", f"/instances/{instance_id}/events", {"name": "first"})).status_code == 204
+    await live.ended(instance_id)
+
+
+async def test_long_lists_are_whole(live: Live) -> None:
+    workflow_id = await live.created(WAITING)
+    path = f"{PREFIX}/workflows/{workflow_id}/instances"
+    replies = await asyncio.gather(*(live.http.post(path) for _ in range(450)))
+    started = {reply.json()["data"]["id"] for reply in replies}
+    reply = await live.call("GET", "/instances")
+    listed = [row["id"] for row in reply.json()["data"]]
+    assert reply.headers["transfer-encoding"] == "chunked"
+    assert (len(listed), set(listed)) == (450, started)
+    reply = await live.http.get(f"{PREFIX}/workflows")
+    assert "content-length" in reply.headers
