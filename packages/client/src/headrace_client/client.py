@@ -8,14 +8,11 @@ from types import TracebackType
 import httpx2
 
 from headrace_client.hooks import Hooks
-from headrace_client.protocol import Protocol, Settings
+from headrace_client.protocol import DEFAULT_TIMEOUT_S, Protocol, Settings
 from headrace_client.security import Security
 from headrace_client.servers import server_root
 from headrace_client.transport import AsyncDriver, SyncDriver
 from headrace_client.v1 import V1, AsyncV1
-
-# A server answers `wait=true` after at most 50 s.
-DEFAULT_TIMEOUT_S = 60.0
 
 
 class Orchestration:
@@ -53,9 +50,10 @@ class Client:
         hooks: Hooks | None = None,
     ) -> None:
         root = server_root(server_url, server, organization, environment)
+        timeout_s = DEFAULT_TIMEOUT_S if timeout_s is None and http_client is None else timeout_s
         protocol = Protocol(Settings(root, security, timeout_s, headers or {}, hooks or Hooks()))
         self._owns_http_client = http_client is None
-        self._driver = SyncDriver(protocol, http_client or httpx2.Client(timeout=DEFAULT_TIMEOUT_S))
+        self._driver = SyncDriver(protocol, http_client or httpx2.Client())
         self.orchestration = Orchestration(self._driver)
 
     def close(self) -> None:
@@ -88,9 +86,10 @@ class AsyncClient:
         hooks: Hooks | None = None,
     ) -> None:
         root = server_root(server_url, server, organization, environment)
+        timeout_s = DEFAULT_TIMEOUT_S if timeout_s is None and http_client is None else timeout_s
         protocol = Protocol(Settings(root, security, timeout_s, headers or {}, hooks or Hooks()))
         self._owns_http_client = http_client is None
-        self._driver = AsyncDriver(protocol, http_client or httpx2.AsyncClient(timeout=DEFAULT_TIMEOUT_S))
+        self._driver = AsyncDriver(protocol, http_client or httpx2.AsyncClient())
         self.orchestration = AsyncOrchestration(self._driver)
 
     async def close(self) -> None:

@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 VERSION = "0.1.0"
 USER_AGENT = f"headrace-client/{VERSION}"
+# A server answers `wait=true` after at most 50 s.
+DEFAULT_TIMEOUT_S = 60.0
 KEY_HEADER = "Idempotency-Key"
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -61,10 +63,17 @@ class Protocol:
     def hooks(self) -> Hooks:
         return self._settings.hooks
 
+    def at_most_s(self, limit_s: float | None) -> float | None:
+        """The time-out for a call that may take `limit_s`: never longer than that of any call; None is the usual."""
+        usual_s = self._settings.timeout_s or DEFAULT_TIMEOUT_S
+        return limit_s if limit_s is not None and limit_s < usual_s else None
+
     def call(
         self, operation: Operation[T], request: object, arguments: Mapping[str, object], options: Options
     ) -> Steps[Result[T]]:
         """One operation from arguments to result."""
+        if options.idempotency_key is not None and not operation.is_write:
+            raise InvalidRequest(f"{operation.name} reads: only writes take an idempotency_key")
         chosen = chosen_request(operation.request, request, arguments)
         wire = self._build(operation, chosen, options)
         return (yield from self._carried_out(operation, wire, self._access(operation, wire, options)))

@@ -44,8 +44,8 @@ def _waiting(
 ) -> Steps[WorkflowInstance]:
     instance_id = instance if isinstance(instance, str) else instance.id
 
-    def read() -> Steps[Result[WorkflowInstance]]:
-        options = Options(headers=headers, server_url=server_url)
+    def read(limit_s: float | None) -> Steps[Result[WorkflowInstance]]:
+        options = Options(server_url, protocol.at_most_s(limit_s), headers)
         return protocol.call(operations.GET_INSTANCE, None, {"instance_id": instance_id}, options)
 
     return Waiting(read, protocol.hooks.monotonic_s, timeout_s, on_progress).steps()

@@ -11,16 +11,22 @@ from headrace_client.wire import Steps, pause
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 2.0
 GROWTH = 1.5
+LEAST_READ_S = 1.0
 
 Progress = Callable[[WorkflowInstance], object]
+Read = Callable[[float | None], Steps[Result[WorkflowInstance]]]
 
 
 class Waiting:
-    """One wait. `on_progress` is told of the first look and of every change of stage."""
+    """One wait. `on_progress` is told of the first look and of every change of stage.
+
+    `read` looks at the instance; it is told how long the answer may take, so that a silent server does not
+    stretch the wait.
+    """
 
     def __init__(
         self,
-        read: Callable[[], Steps[Result[WorkflowInstance]]],
+        read: Read,
         monotonic_s: Callable[[], float],
         timeout_s: float | None,
         on_progress: Progress | None,
@@ -35,11 +41,15 @@ class Waiting:
     def steps(self) -> Steps[WorkflowInstance]:
         started_s = self._monotonic_s()
         while True:
-            instance = (yield from self._read()).data
+            result = yield from self._read(_read_limit_s(self._left_s(started_s)))
+            instance = result.data
             self._notice(instance)
             if instance.terminated:
                 return instance
-            yield from pause(self._next_pause_s(instance, self._monotonic_s() - started_s))
+            yield from pause(self._next_pause_s(instance, started_s))
+
+    def _left_s(self, started_s: float) -> float | None:
+        return None if self._timeout_s is None else started_s + self._timeout_s - self._monotonic_s()
 
     def _notice(self, instance: WorkflowInstance) -> None:
         mark = (len(instance.status), instance.current_stage, instance.terminated)
@@ -50,11 +60,16 @@ class Waiting:
         if self._on_progress is not None:
             self._on_progress(instance)
 
-    def _next_pause_s(self, instance: WorkflowInstance, waited_s: float) -> float:
+    def _next_pause_s(self, instance: WorkflowInstance, started_s: float) -> float:
         pause_s = self._pause_s
         self._pause_s = min(pause_s * GROWTH, LONGEST_PAUSE_S)
-        if self._timeout_s is None:
+        left_s = self._left_s(started_s)
+        if left_s is None or self._timeout_s is None:
             return pause_s
-        if waited_s >= self._timeout_s:
+        if left_s <= 0:
             raise WaitTimeout(instance, self._timeout_s)
-        return min(pause_s, self._timeout_s - waited_s)
+        return min(pause_s, left_s)
+
+
+def _read_limit_s(left_s: float | None) -> float | None:
+    return None if left_s is None else max(left_s, LEAST_READ_S)

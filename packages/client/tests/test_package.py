@@ -1,0 +1,82 @@
+"""The package as a whole: its names, its two faces, what it may import."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+import headrace_client
+from headrace_client.v1 import V1, AsyncV1
+
+ROOT = Path(headrace_client.__file__).parent
+
+
+def _public(kind: type) -> dict[str, inspect.Signature]:
+    methods = inspect.getmembers(kind, inspect.isfunction)
+    return {name: inspect.signature(method) for name, method in methods if not name.startswith("_")}
+
+
+def test_both_clients_have_the_same_methods() -> None:
+    assert _public(V1) == _public(AsyncV1)
+    assert all(inspect.iscoroutinefunction(getattr(AsyncV1, name)) for name in _public(AsyncV1))
+
+
+def test_both_clients_are_made_alike() -> None:
+    first, second = (
+        {name: str(parameter).replace("AsyncClient", "Client") for name, parameter in signature.parameters.items()}
+        for signature in map(inspect.signature, (headrace_client.Client, headrace_client.AsyncClient))
+    )
+    assert first == second
+
+
+def test_methods_have_the_names_other_clients_give_them() -> None:
+    assert set(_public(V1)) == {
+        "get_server_info",
+        "get_server_info_orchestration",
+        "list_workflows",
+        "create_workflow",
+        "get_workflow",
+        "delete_workflow",
+        "run_workflow",
+        "list_instances",
+        "get_instance",
+        "send_event",
+        "cancel_event",
+        "get_instance_history",
+        "get_instance_stage_history",
+        "wait_for",
+    }
+
+
+def test_every_exported_name_exists() -> None:
+    assert headrace_client.__all__ == sorted(headrace_client.__all__)
+    for name in headrace_client.__all__:
+        assert getattr(headrace_client, name).__module__.startswith(("headrace_client", "types"))
+
+
+def test_types_are_shipped() -> None:
+    assert files("headrace_client").joinpath("py.typed").is_file()
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*.py")), ids=lambda path: path.name)
+def test_imports_only_its_two_dependencies(path: Path) -> None:
+    allowed = {"headrace_client", "httpx2", "msgspec", "__future__", *sys.stdlib_module_names}
+    for node in ast.walk(ast.parse(path.read_text())):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            modules = [node.module or ""]
+        assert {module.partition(".")[0] for module in modules} <= allowed
+        assert not (isinstance(node, ast.ImportFrom) and node.level)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*.py")), ids=lambda path: path.name)
+def test_only_the_drivers_do_io(path: Path) -> None:
+    if path.name in ("transport.py", "hooks.py"):
+        return
+    names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+    assert not names & {"socket", "asyncio", "threading", "open"}
