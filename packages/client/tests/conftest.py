@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import ssl
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -76,7 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     stub: Stub
 
-    def log_message(self, format: str, *args: Any) -> None: ...
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in the base class
+        """Be quiet."""
 
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -96,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(scripted.body)
 
-    do_GET = do_POST = do_PUT = do_DELETE = _serve
+    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - the names the base class looks for
 
 
 def _serve_forever() -> Iterator[Stub]:
@@ -140,21 +142,32 @@ def is_async(request: pytest.FixtureRequest) -> bool:
     return request.param == "async"
 
 
+@pytest.fixture(scope="session")
+def certificates() -> ssl.SSLContext:
+    return httpx2.create_ssl_context()
+
+
+Transport = Callable[[httpx2.Request], httpx2.Response]
 NewCaller = Callable[..., Caller]
 
 
 @pytest.fixture
-async def new_caller(is_async: bool, stub: Stub) -> AsyncIterator[NewCaller]:
-    """Make a caller for the stub; every client is closed at the end. `transport` is a function for MockTransport."""
+async def new_caller(is_async: bool, stub: Stub, certificates: ssl.SSLContext) -> AsyncIterator[NewCaller]:
+    """Make a caller for the stub; every client is closed at the end.
+
+    `transport` is a function for MockTransport. `is_plain` makes the client as a user does; otherwise all share
+    one set of certificates, which takes longer to load than most tests to run.
+    """
     clients: list[Client | AsyncClient] = []
     https: list[httpx2.Client | httpx2.AsyncClient] = []
 
-    def make(*, transport: Callable[[httpx2.Request], httpx2.Response] | None = None, **options: Any) -> Caller:
+    def make(*, transport: Transport | None = None, is_plain: bool = False, **options: Any) -> Caller:
         if not {"server_url", "server"} & options.keys():
             options["server_url"] = stub.url
-        if transport is not None:
+        if not is_plain:
             kind = httpx2.AsyncClient if is_async else httpx2.Client
-            https.append(kind(transport=httpx2.MockTransport(transport)))
+            mock = None if transport is None else httpx2.MockTransport(transport)
+            https.append(kind(transport=mock, verify=certificates))
             options["http_client"] = https[-1]
         clients.append(AsyncClient(**options) if is_async else Client(**options))
         return Caller(clients[-1])

@@ -127,14 +127,14 @@ async def test_time_out_of_client_and_call(new_caller: Any, of_client: Any, of_c
 
 
 async def test_without_a_client_of_ones_own_a_wait_fits_the_time_out(
-    stub: Any, caller: Any, monkeypatch: pytest.MonkeyPatch, is_async: bool
+    stub: Any, new_caller: Any, monkeypatch: pytest.MonkeyPatch, is_async: bool
 ) -> None:
     requests: list[httpx2.Request] = []
     kind = httpx2.AsyncClient if is_async else httpx2.Client
     build = kind.build_request
     monkeypatch.setattr(kind, "build_request", lambda *a, **k: requests.append(build(*a, **k)) or requests[-1])
     stub.answer(200, VERSION)
-    await caller("get_server_info")
+    await new_caller(is_plain=True)("get_server_info")
     assert requests[0].extensions["timeout"]["read"] == 60.0
 
 
@@ -155,15 +155,15 @@ async def test_an_http_client_of_ones_own_stays_open(new_caller: Any, is_async: 
 
 
 async def test_closing_closes_our_http_client(stub: Any, is_async: bool) -> None:
-    with pytest.raises(RuntimeError, match="closed"):
-        if is_async:
-            async with api.AsyncClient(stub.url) as client:
-                pass
+    client = api.AsyncClient(stub.url) if is_async else api.Client(stub.url)
+    if isinstance(client, api.AsyncClient):
+        await client.close()
+        with pytest.raises(RuntimeError, match="closed"):
             await client.orchestration.v1.get_server_info()
-        else:
-            with api.Client(stub.url) as sync_client:
-                pass
-            sync_client.orchestration.v1.get_server_info()
+    else:
+        client.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            client.orchestration.v1.get_server_info()
 
 
 async def test_keys_come_from_the_hooks(stub: Any, new_caller: Any) -> None:
