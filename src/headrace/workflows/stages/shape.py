@@ -60,43 +60,46 @@ class Object:
     rule: Rule | None = None
 
     def read(self, value: object, path: str) -> Json:
-        given = self._given(value, path)
-        for problem in self._own_problems(given, path, is_expanded=True):
+        if not isinstance(value, dict):
+            raise InvalidValue(path, self._what())
+        read: Json = {}
+        for name, member in cast("Json", value).items():
+            shape = self.members.get(name)
+            if shape is None:
+                raise InvalidValue(_join(path, shown(name)), self._unknown())
+            if member is not None:
+                read[name] = shape.read(member, f"{path}.{name}" if path else name)
+        for problem in self._gaps(read, path, is_expanded=True):
             raise InvalidValue(problem.path, problem.reason)
-        return {
-            name: shape.read(given[name], _join(path, name)) for name, shape in self.members.items() if name in given
-        }
+        return read
 
     def problems(self, value: object, path: str) -> Iterator[Problem]:
-        try:
-            given = self._given(value, path)
-        except InvalidValue as error:
-            yield Problem(error.field, error.reason)
-            return
-        yield from self._own_problems(given, path, is_expanded=False)
-        for name, shape in self.members.items():
-            if name in given:
-                yield from shape.problems(given[name], _join(path, name))
-
-    def _given(self, value: object, path: str) -> Json:
         if not isinstance(value, dict):
-            raise InvalidValue(path, f"must be an object with {_listed(self.members)}")
-        return {
-            name: member
-            for name, member in cast("Json", value).items()
-            if member is not None or name not in self.members
-        }
+            yield Problem(path, self._what())
+            return
+        given: Json = {}
+        for name, member in cast("Json", value).items():
+            shape = self.members.get(name)
+            if shape is None:
+                yield Problem(_join(path, shown(name)), self._unknown())
+            elif member is not None:
+                given[name] = member
+                yield from shape.problems(member, _join(path, name))
+        yield from self._gaps(given, path, is_expanded=False)
 
-    def _own_problems(self, given: Json, path: str, *, is_expanded: bool) -> Iterator[Problem]:
-        for name in given:
-            if name not in self.members:
-                yield Problem(_join(path, shown(name)), f"unknown key; known are {_listed(self.members)}")
+    def _gaps(self, given: Json, path: str, *, is_expanded: bool) -> Iterator[Problem]:
         for name in self.required:
             if name not in given:
                 yield Problem(_join(path, name), "is missing")
         reason = self.rule(given, is_expanded) if self.rule is not None else None
         if reason is not None:
             yield Problem(path, reason)
+
+    def _what(self) -> str:
+        return f"must be an object with {_listed(self.members)}"
+
+    def _unknown(self) -> str:
+        return f"unknown key; known are {_listed(self.members)}"
 
 
 def one_of(members: Mapping[str, Shape]) -> Object:
