@@ -10,6 +10,9 @@ from headrace.effects.port import Reply
 Json = dict[str, Any]
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 class Rollback(Exception):
     """Answer with this reply, and undo whatever the request had written.
 
@@ -24,7 +27,7 @@ class Rollback(Exception):
 
 
 def encoded(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def answer(status: int, value: object) -> Reply:

@@ -106,10 +106,11 @@ class Books:
 
     def burn_id(self, ledger: str) -> int:
         """Take the ledger's next transaction id."""
-        statement = "UPDATE ledgers SET last_transaction_id = last_transaction_id + 1 WHERE name = ?"
-        self._connection.execute(statement, (ledger,))
-        found = self._connection.execute("SELECT last_transaction_id FROM ledgers WHERE name = ?", (ledger,))
-        return found.fetchone()[0]
+        statement = (
+            "UPDATE ledgers SET last_transaction_id = last_transaction_id + 1 WHERE name = ?"
+            " RETURNING last_transaction_id"
+        )
+        return self._connection.execute(statement, (ledger,)).fetchall()[0][0]
 
     # Idempotency keys
 

@@ -1,0 +1,148 @@
+"""Payments: pay-ins by a call, transfer initiations known by their reference."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.sandbox.conftest import Service
+
+PAY_IN: dict[str, Any] = {
+    "reference": "p1",
+    "connectorID": "DUMMY-PAY",
+    "createdAt": "2024-01-01T00:00:00Z",
+    "amount": 10**30,
+    "type": "PAY-IN",
+    "status": "SUCCEEDED",
+    "scheme": "visa",
+    "asset": "USD/2",
+}
+INITIATION: dict[str, Any] = {
+    "reference": "t1",
+    "scheduledAt": "2024-01-01T00:00:00Z",
+    "description": "",
+    "sourceAccountID": "",
+    "destinationAccountID": "acc",
+    "type": "PAYOUT",
+    "amount": 10**30,
+    "asset": "USD/2",
+    "validated": True,
+    "provider": "STRIPE",
+}
+NAMES = "id reference createdAt scheduledAt description sourceAccountID destinationAccountID connectorID type amount"
+
+
+def by_reference(path: str, reference: str) -> str:
+    return f"{path}?query={quote(json.dumps({'$match': {'reference': reference}}))}"
+
+
+class TestPayments:
+    def test_pay_in(self, payments: Service) -> None:
+        made = payments.post("/payments", PAY_IN, status=200)["data"]
+        expected = {**PAY_IN, "initialAmount": 10**30, "provider": "DUMMY-PAY", "sourceAccountID": ""}
+        assert {name: made[name] for name in expected} == expected
+        assert (made["raw"], made["adjustments"], made["metadata"]) == ({}, [], {})
+        assert payments.get(f"/payments/{made['id']}")["data"] == made
+
+    @pytest.mark.parametrize(
+        ("connector", "provider"), [("stripe", "STRIPE"), ("WISE", "WISE"), ("eyJQcm92aWRlciI6", "DUMMY-PAY")]
+    )
+    def test_providers(self, payments: Service, connector: str, provider: str) -> None:
+        made = payments.post("/payments", {**PAY_IN, "connectorID": connector}, status=200)["data"]
+        assert (made["connectorID"], made["provider"]) == (connector, provider)
+
+    def test_list_newest_first(self, payments: Service) -> None:
+        for number in range(5):
+            payments.post("/payments", {**PAY_IN, "reference": f"p{number}"}, status=200)
+        first = payments.get("/payments?pageSize=3")["cursor"]
+        second = payments.get(f"/payments?cursor={first['next']}")["cursor"]
+        assert [one["reference"] for one in first["data"] + second["data"]] == ["p4", "p3", "p2", "p1", "p0"]
+        assert [one["reference"] for one in payments.get(by_reference("/payments", "p2"))["cursor"]["data"]] == ["p2"]
+
+    @pytest.mark.parametrize("name", list(PAY_IN))
+    def test_every_documented_member_is_required(self, payments: Service, name: str) -> None:
+        answer = payments.post("/payments", {key: PAY_IN[key] for key in PAY_IN if key != name}, status=400)
+        assert answer["errorCode"] == "VALIDATION" and name in answer["errorMessage"]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"type": "PAYIN"},
+            {"status": "OK"},
+            {"scheme": "cash"},
+            {"amount": "1"},
+            {"asset": "usd"},
+            {"createdAt": ""},
+        ],
+    )
+    def test_wrong_values(self, payments: Service, change: dict[str, Any]) -> None:
+        assert payments.post("/payments", {**PAY_IN, **change}, status=400)["errorCode"] == "VALIDATION"
+
+    def test_a_reference_is_used_once_per_connector(self, payments: Service) -> None:
+        payments.post("/payments", PAY_IN, status=200)
+        assert payments.post("/payments", PAY_IN, status=400)["errorCode"] == "VALIDATION"
+        payments.post("/payments", {**PAY_IN, "connectorID": "WISE"}, status=200)
+
+    def test_unknown(self, payments: Service) -> None:
+        assert payments.get("/payments/nope", status=404)["errorCode"] == "NOT_FOUND"
+
+
+class TestTransferInitiations:
+    def test_validated_is_processed_at_once(self, payments: Service) -> None:
+        made = payments.post("/transfer-initiations", {**INITIATION, "metadata": {"k": "v"}}, status=200)["data"]
+        expected = {name: INITIATION[name] for name in INITIATION if name != "validated"}
+        assert {name: made[name] for name in expected} == expected
+        assert made["status"] == "PROCESSED" and made["error"] == "" and made["metadata"] == {"k": "v"}
+        assert made["initialAmount"] == 10**30 and made["connectorID"] == "STRIPE"
+        assert set(NAMES.split()) <= set(made)
+        assert payments.get(f"/transfer-initiations/{made['id']}")["data"] == made
+
+    @pytest.mark.parametrize(("decision", "status"), [("VALIDATED", "PROCESSED"), ("REJECTED", "REJECTED")])
+    def test_waiting_until_decided_and_only_once(self, payments: Service, decision: str, status: str) -> None:
+        made = payments.post("/transfer-initiations", {**INITIATION, "validated": False}, status=200)["data"]
+        assert made["status"] == "WAITING_FOR_VALIDATION"
+        path = f"/transfer-initiations/{made['id']}"
+        payments.post(f"{path}/status", {"status": decision}, status=204)
+        read = payments.get(path)["data"]
+        assert read["status"] == status
+        assert [one["status"] for one in read["relatedAdjustments"]] == ["WAITING_FOR_VALIDATION", status]
+        assert payments.post(f"{path}/status", {"status": "REJECTED"}, status=400)["errorCode"] == "VALIDATION"
+
+    def test_status_of_nothing_or_to_nothing(self, payments: Service) -> None:
+        made = payments.post("/transfer-initiations", {**INITIATION, "validated": False}, status=200)["data"]
+        payments.post(f"/transfer-initiations/{made['id']}/status", {"status": "DONE"}, status=400)
+        payments.post("/transfer-initiations/nope/status", {"status": "VALIDATED"}, status=404)
+
+    def test_a_reference_is_unique_and_a_key_means_nothing(self, payments: Service) -> None:
+        made = payments.post("/transfer-initiations", INITIATION, key="k", status=200)["data"]
+        again = payments.post("/transfer-initiations", INITIATION, key="k", status=400)
+        assert again["errorCode"] == "VALIDATION"
+        found = payments.get(by_reference("/transfer-initiations", "t1"))["cursor"]["data"]
+        assert found == [made]
+        assert payments.get(by_reference("/transfer-initiations", "t2"))["cursor"]["data"] == []
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"reference": ""},
+            {"scheduledAt": None},
+            {"description": None},
+            {"sourceAccountID": None},
+            {"destinationAccountID": ""},
+            {"type": "PAY-IN"},
+            {"amount": 1.5},
+            {"asset": ""},
+            {"validated": None},
+            {"validated": "true"},
+            {"provider": None},
+            {"provider": "PIGGYBANK"},
+            {"metadata": {"a": 1}},
+        ],
+    )
+    def test_refused(self, payments: Service, change: dict[str, Any]) -> None:
+        answer = payments.post("/transfer-initiations", {**INITIATION, **change}, status=400)
+        assert answer["errorCode"] == "VALIDATION"
+        assert payments.get("/transfer-initiations")["cursor"]["data"] == []
