@@ -52,7 +52,7 @@ def test_every_problem_is_told_with_its_place(headrace: Headrace, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("text", "place"),
-    [("stages: [&a 1]", "1:10"), ("stages: [", "1:10"), ("a: 1\na: 2", "2:1"), ("a: !!python/object:x {}", "1:4")],
+    [("stages: [&a 1]", "1:10"), ("stages: [", "2:1"), ("a: 1\na: 2", "2:1"), ("a: !!python/object:x {}", "1:4")],
 )
 def test_what_is_no_yaml_is_told_with_its_place(headrace: Headrace, text: str, place: str) -> None:
     ran = headrace("workflows", "validate", "-", stdin=text)

@@ -117,6 +117,10 @@ class Example(msgspec.Struct, frozen=True):
     plan: Plan
 
     @property
+    def number(self) -> str:
+        return self.name.partition("-")[0]
+
+    @property
     def definition_file(self) -> Path:
         return self.folder / "workflow.yaml"
 

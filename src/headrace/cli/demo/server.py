@@ -24,12 +24,10 @@ POLL_S = 0.02
 class ChildServer:
     """Bound to 127.0.0.1. The port is fixed at the first start so that a restart keeps its address."""
 
-    def __init__(
-        self, data: Path, *, faults: Sequence[str], settings: Mapping[str, str], clock: Clock | None = None
-    ) -> None:
+    def __init__(self, data: Path, *, settings: Mapping[str, str], clock: Clock | None = None) -> None:
         self.data = data
         self.log_file = data.parent / "server.log"
-        self._faults = faults
+        self.faults: Sequence[str] = ()
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
         self._environment |= settings
         self._port = _free_port()
@@ -62,6 +60,12 @@ class ChildServer:
             time.sleep(POLL_S)
         return self._clock.monotonic_s() - began
 
+    def restart(self, *, faults: Sequence[str]) -> None:
+        """Stops it as one should, and starts it with these faults."""
+        self.stop()
+        self.faults = faults
+        self.start()
+
     def kill(self) -> None:
         """SIGKILL: no handler runs, nothing is flushed."""
         self._end(signal.SIGKILL)
@@ -75,7 +79,7 @@ class ChildServer:
     def _command(self) -> list[str]:
         command = [sys.executable, "-m", "headrace.cli", "dev", "--host", "127.0.0.1", "--port", str(self._port)]
         command += ["--data", str(self.data)]
-        return command + [part for fault in self._faults for part in ("--fault", fault)]
+        return command + [part for fault in self.faults for part in ("--fault", fault)]
 
     def _is_ready(self) -> bool:
         try:

@@ -35,6 +35,7 @@ ENOUGH_IN_FLIGHT = 5
 KILL_WITHIN_S = 20.0
 END_WITHIN_S = 120.0
 DOWN_S = 1.0
+START_EVERY_S = 0.06
 POLL_S = 0.1
 
 
@@ -60,7 +61,7 @@ def show(choices: Choices) -> None:
     """Raises Failure when the books differ from the histories, or a run does not end."""
     examples = _examples(choices.examples)
     folder = Path(tempfile.mkdtemp(prefix="headrace-demo-"))
-    server = ChildServer(folder / "data", faults=FAULTS, settings=SETTINGS)
+    server = ChildServer(folder / "data", settings=SETTINGS)
     try:
         _Demo(server, examples, choices, folder, SystemClock()).play()
     finally:
@@ -90,8 +91,7 @@ class _Demo:
         display.heading("Headrace demo: money-movement workflows, killed in the middle")
         took_s = self._server.start()
         display.line(f"  Server     {self._server.url} (pid {self._server.pid}), ready in {took_s:.1f} s")
-        display.line(f"  Data       {self._server.data}")
-        display.line(f"  Faults     {', '.join(FAULTS)}", flush=True)
+        display.line(f"  Data       {self._server.data}", flush=True)
         with Client(server_url=self._server.url, timeout_s=30) as client, ThreadPoolExecutor(WORKERS) as pool:
             self._client, self._pool, self._stack = client, pool, Stack(self._server.url)
             self._play()
@@ -101,8 +101,11 @@ class _Demo:
     def _play(self) -> None:
         runs = self._seed()
         before = read_balances(self._stack, runs)
+        self._server.restart(faults=FAULTS)
+        display.line(f"  Faults     {', '.join(FAULTS)}", flush=True)
         outage = self._run_and_kill(runs)
         self._finish(runs)
+        self._server.restart(faults=())
         ended, lanes = self._read_histories(runs)
         picture = Picture(lanes, outage)
         self._tell(picture)
@@ -134,7 +137,9 @@ class _Demo:
             variables = run.example.variables(run.names)
             run.instance_id = v1.run_workflow(workflow_id=workflows[run.example.name], request_body=variables).data.id
 
-        self._each(runs, start)
+        for run in runs:
+            start(run)
+            time.sleep(START_EVERY_S)
         display.line(f"  Started    {len(runs)} instances of {len(workflows)} workflows", flush=True)
         self._send_events(runs[: len(runs) // 2])
         return self._kill()

@@ -46,8 +46,11 @@ class Stack:
     # Seeding
 
     def seed(self, example: Example, run: str) -> dict[str, str]:
-        """Carries out every seed step; returns the names they gave, for `variables` and `expected`."""
-        names = {"run": run}
+        """Carries out every seed step; returns the names they gave, for `variables` and `expected`.
+
+        Runs of different examples never share an account: the example's number is part of `${run}`.
+        """
+        names = {"run": f"{example.number}{run}"}
         for index in range(len(example.plan.seed)):
             self.carry_out(example.seed_step(index, names), names)
         return names

@@ -1,0 +1,56 @@
+"""Every example ends with the balances it promises, on an undisturbed server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from headrace.cli.demo.examples import Example
+from tests.examples.playing import Player, all_examples
+from tests.support.server import Server
+
+EXAMPLES = all_examples()
+
+
+@pytest.fixture(scope="module")
+def player(shared_server: Server) -> Iterator[Player]:
+    player = Player(shared_server.url)
+    yield player
+    player.close()
+
+
+def test_there_is_an_example_for_each_stage_and_each_kind_of_send() -> None:
+    done = {activity for example in EXAMPLES for stage in example.plan.expect["stages"] for activity in stage}
+    assert len(EXAMPLES) >= 13
+    assert done == {
+        "AddAccountMetadata",
+        "CreateTransaction",
+        "CreateTransferInitiation",
+        "CreditWallet",
+        "DebitWallet",
+        "GetAccount",
+        "GetPayment",
+        "GetWallet",
+        "ListWallets",
+    }
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_example(player: Player, example: Example) -> None:
+    played = player.start_one(example, player.stack.seed(example, "once"))
+    player.send_events(played)
+    player.wait([played])
+    ended = player.ended(played)
+    assert ended.instance.get("error") is None
+    report = player.check([played])
+    own = [problem for problem in report.problems if problem.startswith(example.name)]
+    assert own == []
+    assert all(activity["attempt"] == 1 for stage in ended.activities for activity in stage)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_each_folder_explains_itself(example: Example) -> None:
+    readme = (example.folder / "README.md").read_text()
+    assert readme.startswith("# ")
+    assert example.name in (example.folder.parent / "README.md").read_text()
