@@ -2,7 +2,7 @@
 
     python -m tests.crash.books URL        exit 0: they agree; 1: violated; 2: inconclusive (an instance has not ended)
 
-The books are read from the sandbox over HTTP, the histories from the API. What must hold (`INV-1` to `INV-3`, `INV-10`):
+The books are read from the sandbox over HTTP, the histories from the API. What must hold (INV-1 to INV-3, INV-10):
 
 * one transaction for each effect key, an ingestion: for each payment and ledger;
 * every done effect has its transaction, with equal postings; every refused one has none;
@@ -20,6 +20,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -189,7 +190,7 @@ def _stage_effects(reader: Reader, instance: str, number: int, verdict: Verdict)
 
 def _check_order(instance: Json, stages: list[Json], verdict: Verdict) -> None:
     label = f"instance {instance['id']}"
-    for earlier, later in zip(stages, stages[1:], strict=False):
+    for earlier, later in pairwise(stages):
         verdict.must(earlier["terminated"], f"{label}: a stage began before the one before it had ended")
         verdict.must(
             earlier.get("terminatedAt", "~") <= later["startedAt"], f"{label}: a stage began before the last one ended"
