@@ -7,16 +7,20 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
 import pytest
+import pytest_asyncio
 import uvicorn
 
 from headrace.api import create_api
 from headrace.clock import RandomIds, SystemClock
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
+from headrace.journal.migrations import migrate_sqlite
 from headrace.journal.sqlite import SqliteJournal
 from headrace.sandbox import Sandbox, sandbox_routes
 from headrace.settings import Settings
@@ -70,6 +74,15 @@ class Live:
         return reply.json()["data"]
 
 
+@cache
+def _migrated() -> bytes:
+    """A fresh journal: migrations are somebody else's test, and take most of a server's start."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "journal.db"
+        migrate_sqlite(str(path))
+        return path.read_bytes()
+
+
 @contextlib.asynccontextmanager
 async def served(folder: Path, **settings: Any) -> AsyncIterator[Live]:
     clock, ids = SystemClock(), RandomIds()
@@ -77,6 +90,8 @@ async def served(folder: Path, **settings: Any) -> AsyncIterator[Live]:
     async with contextlib.AsyncExitStack() as stack:
         sandbox = Sandbox(folder / "sandbox.db", faults=[], clock=clock, ids=ids)
         stack.push_async_callback(sandbox.close)
+        if not (folder / "journal.db").exists():
+            (folder / "journal.db").write_bytes(_migrated())
         journal = await SqliteJournal.open(folder / "journal.db", meter=telemetry)
         stack.push_async_callback(journal.close)
         engine = EmbeddedEngine(journal, sandbox, clock, ids, EngineLimits(), meter=telemetry)
@@ -127,7 +142,14 @@ class _Server(uvicorn.Server):
         self.is_up.set()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture
 async def live(tmp_path: Path) -> AsyncIterator[Live]:
     async with served(tmp_path) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Live]:
+    """One server for all tests of a module that leave nothing behind."""
+    async with served(tmp_path_factory.mktemp("shared")) as server:
         yield server

@@ -17,6 +17,8 @@ from headrace.money import MAX_DIGITS
 MAX_DEPTH = 64
 """Containers within one another, in JSON and YAML alike."""
 
+Container = dict[str, Any] | list[Any]
+
 TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"
 
 encode = msgspec.json.Encoder().encode
@@ -103,18 +105,14 @@ def _check(root: Any) -> None:
         value, depth = waiting.pop()
         if isinstance(value, str):
             check_text(value)
-        elif children := _children(value):
+        elif isinstance(value, (dict, list)):
             if depth > MAX_DEPTH:
                 raise Malformed(TOO_DEEP)
-            waiting.extend((child, depth + 1) for child in children)
+            waiting.extend((child, depth + 1) for child in _children(cast("Container", value)))
 
 
-def _children(value: Any) -> list[Any]:
-    """Of a container: its items, or its keys and values."""
-    if isinstance(value, dict):
-        members = cast("dict[str, Any]", value)
-        return [*members.keys(), *members.values()]
-    return cast("list[Any]", value) if isinstance(value, list) else []
+def _children(value: Container) -> list[Any]:
+    return [*value.keys(), *value.values()] if isinstance(value, dict) else value
 
 
 _decoder = json.JSONDecoder(

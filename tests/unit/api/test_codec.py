@@ -83,6 +83,9 @@ def test_depth_is_counted_in_containers_not_in_brackets() -> None:
     assert codec.decode(nested(MAX_DEPTH))
     assert codec.decode(b"[" + b",".join([b"[]"] * 1_000) + b"]")
     assert codec.decode(json.dumps("[" * 1_000).encode()) == "[" * 1_000
+    assert codec.decode(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+    with pytest.raises(Malformed, match="nested more than 64"):
+        codec.decode(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))
     for depth in (MAX_DEPTH + 1, MAX_DEPTH + 2):
         with pytest.raises(Malformed, match="nested more than 64"):
             codec.decode(nested(depth))

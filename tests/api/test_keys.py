@@ -1,0 +1,140 @@
+"""Callers' Idempotency-Keys (decision W3): a write repeated under its key is answered, not done, again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx2
+import pytest
+
+from headrace.errors import Unavailable
+from tests.api.conftest import PREFIX, WAITING, Live, served
+
+
+def key(text: str) -> dict[str, str]:
+    return {"idempotency-key": text}
+
+
+async def count(live: Live, path: str) -> int:
+    return len((await live.call("GET", path)).json()["data"])
+
+
+async def test_a_repeated_create_is_one_workflow(live: Live) -> None:
+    first = await live.call("POST", "/workflows", WAITING, headers=key("k"))
+    again = await live.call("POST", "/workflows", WAITING, headers=key("k"))
+    assert "idempotency-hit" not in first.headers
+    assert again.headers["idempotency-hit"] == "true"
+    assert (again.status_code, again.content) == (201, first.content)
+    assert await count(live, "/workflows") == 1
+
+
+async def test_a_repeated_run_is_one_instance(live: Live) -> None:
+    path = f"/workflows/{await live.created(WAITING)}/instances"
+    first = await live.call("POST", path, {"a": "1"}, headers=key("k"))
+    again = await live.call("POST", path, {"a": "1"}, headers=key("k"))
+    assert again.headers["idempotency-hit"] == "true"
+    assert (again.status_code, again.content) == (201, first.content)
+    assert await count(live, "/instances") == 1
+
+
+async def test_repeats_at_the_same_moment_are_one_instance(live: Live) -> None:
+    path = f"{PREFIX}/workflows/{await live.created(WAITING)}/instances"
+    replies = await asyncio.gather(*(live.http.post(path, headers=key("k")) for _ in range(20)))
+    assert {reply.status_code for reply in replies} == {201}
+    assert len({reply.content for reply in replies}) == 1
+    assert sum("idempotency-hit" not in reply.headers for reply in replies) == 1
+    assert await count(live, "/instances") == 1
+
+
+async def test_a_key_survives_the_process(tmp_path: Any) -> None:
+    async with served(tmp_path) as live:
+        first = await live.call("POST", "/workflows", WAITING, headers=key("k"))
+    async with served(tmp_path) as live:
+        again = await live.call("POST", "/workflows", WAITING, headers=key("k"))
+        assert (again.content, again.headers["idempotency-hit"]) == (first.content, "true")
+
+
+async def test_the_same_request_by_either_prefix_is_the_same(live: Live) -> None:
+    first = await live.http.post(f"{PREFIX}/workflows", json=WAITING, headers=key("k"))
+    again = await live.http.post("/workflows", json=WAITING, headers=key("k"))
+    assert (again.content, again.headers["idempotency-hit"]) == (first.content, "true")
+
+
+async def test_repeated_events_and_aborts(live: Live) -> None:
+    stages = [*WAITING["stages"], *WAITING["stages"]]
+    instance_id = await live.started(await live.created({"stages": stages}))
+    for hits in (None, "true", "true"):
+        reply = await live.call("POST", f"/instances/{instance_id}/events", {"name": "go"}, headers=key("event"))
+        assert (reply.status_code, reply.headers.get("idempotency-hit")) == (204, hits)
+    for hits in (None, "true"):  # still running: three events under one key were one
+        reply = await live.call("PUT", f"/instances/{instance_id}/abort", headers=key("abort"))
+        assert (reply.status_code, reply.headers.get("idempotency-hit")) == (204, hits)
+    assert (await live.ended(instance_id))["error"] == "canceled"
+    reply = await live.call("POST", f"/instances/{instance_id}/events", {"name": "go"}, headers=key("event"))
+    assert reply.status_code == 204  # what was accepted stays accepted, though the instance has ended since
+
+
+async def test_events_repeated_at_the_same_moment_are_one(live: Live) -> None:
+    """The first of them ends the instance; the others must not be told that it has ended."""
+    instance_id = await live.started(await live.created(WAITING))
+    path = f"{PREFIX}/instances/{instance_id}/events"
+    replies = await asyncio.gather(*(live.http.post(path, json={"name": "go"}, headers=key("k")) for _ in range(10)))
+    assert {reply.status_code for reply in replies} == {204}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/workflows", {"name": "other", "stages": WAITING["stages"]}),
+        ("POST", "/workflows/{workflow}/instances", None),
+        ("POST", "/instances/{instance}/events", {"name": "go"}),
+        ("PUT", "/instances/{instance}/abort", None),
+    ],
+)
+async def test_a_key_used_for_something_else_is_refused(live: Live, method: str, path: str, body: Any) -> None:
+    workflow_id = await live.created(WAITING)
+    instance_id = await live.started(workflow_id)
+    await live.call("POST", "/workflows", WAITING, headers=key("k"))
+    reply = await live.call(method, path.format(workflow=workflow_id, instance=instance_id), body, headers=key("k"))
+    assert reply.status_code == 400
+    assert "Idempotency-Key" in reply.json()["errorMessage"]
+    assert await count(live, "/instances") == 1
+
+
+@pytest.mark.parametrize("bad", ["", "a b", "k" * 256, "k\u00e9", "a\tb"])
+async def test_what_is_no_key(live: Live, bad: str) -> None:
+    for method, path, body in (
+        ("POST", "/workflows", WAITING),
+        ("POST", "/workflows/x/instances", None),
+        ("POST", "/instances/x/events", {"name": "go"}),
+        ("PUT", "/instances/x/abort", None),
+    ):
+        reply = await live.call(method, path, body, headers=httpx2.Headers([(b"idempotency-key", bad.encode())]))
+        assert reply.status_code == 400, (method, path, reply.text)
+        assert "1 to 255 visible ASCII" in reply.json()["errorMessage"]
+
+
+async def test_longest_key(live: Live) -> None:
+    assert (await live.call("POST", "/workflows", WAITING, headers=key("~" * 255))).status_code == 201
+
+
+async def test_a_refused_write_leaves_its_key_free(live: Live) -> None:
+    assert (await live.call("POST", "/workflows", {"stages": []}, headers=key("k"))).status_code == 400
+    assert (await live.call("POST", "/workflows", WAITING, headers=key("k"))).status_code == 201
+
+
+async def test_a_write_that_could_not_be_committed_leaves_its_key_free(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+
+        async def refuse(unit: Any) -> Any:
+            raise Unavailable("the disk is full")
+
+        patch.setattr(live.journal, "commit", refuse)
+        reply = await live.call("POST", "/workflows", WAITING, headers=key("k"))
+        assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+        assert reply.json() == {"errorCode": "INTERNAL", "errorMessage": "the disk is full"}
+    reply = await live.call("POST", "/workflows", WAITING, headers=key("k"))
+    assert (reply.status_code, reply.headers.get("idempotency-hit")) == (201, None)
