@@ -215,14 +215,14 @@ def page_of(reply: Reply) -> Page:
     cursor = object_of(members_of(reply).get("cursor"), "cursor")
     items = objects_of(cursor.get("data"), "data")
     following = cursor.get("next")
-    if not isinstance(following, str) or not 0 < len(following) <= MAX_CURSOR_CHARACTERS:
-        following = None
+    is_usable = isinstance(following, str) and 0 < len(following) <= MAX_CURSOR_CHARACTERS
+    has_more = cursor.get("hasMore", is_usable) is True
     page_size = cursor.get("pageSize")
     return Page(
         items,
         cast("int", page_size) if is_integer(page_size) else len(items),
-        following,
-        cursor.get("hasMore") is True or (following is not None and cursor.get("hasMore") is not False),
+        cast("str", following) if is_usable and has_more else None,
+        has_more,
     )
 
 

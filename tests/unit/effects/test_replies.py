@@ -1,0 +1,418 @@
+"""What an answer proves (decision M4), and what a look-up finds (M5, M6, M6b)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Refused, Reply, Request, Unknown
+from headrace.effects.replies import READERS, is_idempotency_mismatch, look_up_outcome, outcome
+from headrace.effects.requests import create_ledger, look_up, next_look_up, prepare
+from headrace.money import posting
+from headrace.workflows.commands import (
+    Activity,
+    AddAccountMetadata,
+    CreateTransaction,
+    CreateTransferInitiation,
+    CreditWallet,
+    DebitWallet,
+    GetAccount,
+    GetPayment,
+    GetWallet,
+    ListWallets,
+)
+
+KEY = "headrace:i:0:0"
+STARTED_AT = 1_714_557_600_000_000  # 2024-05-01T10:00:00Z
+JSON = {"content-type": "application/json; charset=utf-8"}
+TIME = "2024-05-01T10:00:00Z"
+
+ACTIVITIES: dict[str, Activity] = {
+    activity.name: activity
+    for activity in (
+        CreateTransaction("main", posting("a", "b", 5, "USD/2")),
+        AddAccountMetadata("a", "main", {"k": "v"}),
+        GetAccount("users:1", "main"),
+        CreditWallet("w", 5, "USD/2", [{"type": "ACCOUNT", "identifier": "world"}], "main"),
+        DebitWallet("w", 5, "USD/2", ["main"]),
+        GetWallet("w"),
+        ListWallets("Ann"),
+        GetPayment("p"),
+        CreateTransferInitiation("stripe", 5, "USD/2", "d", source="s"),
+    )
+}
+REQUESTS: dict[str, Request] = {
+    name: prepare(activity, KEY if activity.is_effect else "", STARTED_AT) for name, activity in ACTIVITIES.items()
+}
+REQUESTS["CreateLedger"] = create_ledger("internal")
+SERVICES = {name: request.service for name, request in REQUESTS.items()}
+
+
+def reply(status: int, body: Any = None, **headers: str) -> Reply:
+    content = b"" if body is None else msgspec.json.encode(body)
+    return Reply(status, content, JSON | {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def refusal(status: int, code: str, message: str = "why") -> Reply:
+    return reply(status, {"errorCode": code, "errorMessage": message})
+
+
+def of(name: str, answer: Reply) -> Outcome:
+    return outcome(name, REQUESTS[name], answer)
+
+
+def found(name: str, answer: Reply) -> LookUp:
+    return look_up_outcome(name, REQUESTS[name], answer)
+
+
+# refused, or not
+
+LISTED = {
+    "ledger": {
+        "INSUFFICIENT_FUND", "VALIDATION", "COMPILATION_FAILED", "INTERPRETER_PARSE", "INTERPRETER_RUNTIME",
+        "METADATA_OVERRIDE", "NO_POSTINGS", "BULK_SIZE_EXCEEDED", "OUTDATED_SCHEMA", "SCHEMA_ALREADY_EXISTS",
+        "SCHEMA_NOT_SPECIFIED", "NOT_FOUND", "LEDGER_NOT_FOUND", "CONFLICT",
+    },
+    "wallets": {"VALIDATION", "INSUFFICIENT_FUND", "HOLD_CLOSED"},
+    "payments": {"VALIDATION", "NOT_FOUND", "INVALID_ID", "MISSING_OR_INVALID_BODY", "CONFLICT"},
+}  # fmt: skip
+NOT_LISTED = {"INTERNAL", "TIMEOUT", "INTERNAL_ERROR", "REVERT_OCCURRING", "IMPORT", "ALREADY_REVERT", "", "validation", "X"}
+EFFECTS = sorted(name for name, activity in ACTIVITIES.items() if activity.is_effect)
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_only_listed_codes_of_that_service_are_refusals(name: str) -> None:
+    listed = LISTED[SERVICES[name]]
+    for code in set().union(*LISTED.values(), NOT_LISTED):
+        result = of(name, refusal(400, code))
+        assert isinstance(result, Refused if code in listed else Unknown), (code, result)
+        if isinstance(result, Refused):
+            assert (result.code, result.message) == (code, "why")
+
+
+@pytest.mark.parametrize("name", sorted(REQUESTS))
+@pytest.mark.parametrize("status", [100, 301, 302, 307, 308, 401, 403, 408, 429, 500, 502, 503, 504])
+def test_other_statuses_prove_nothing_whatever_they_say(name: str, status: int) -> None:
+    assert isinstance(of(name, refusal(status, "VALIDATION")), Unknown)
+    assert isinstance(of(name, Reply(status)), Unknown)
+
+
+@pytest.mark.parametrize("name", sorted(REQUESTS))
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(400, b'{"errorCode":"VALIDATION"}', {"content-type": "text/plain"}),
+        Reply(400, b"404 page not found", {"content-type": "text/plain"}),
+        Reply(404, b"404 page not found", {"content-type": "text/plain"}),
+        Reply(400, b'{"errorCode":"VALIDATION"', JSON),
+        Reply(400, b"", JSON),
+        Reply(400, b'["VALIDATION"]', JSON),
+        Reply(400, b'{"errorCode":7}', JSON),
+        Reply(400, b'{"errorMessage":"no"}', JSON),
+        Reply(400, b"\xff\xfe", JSON),
+        Reply(400, b"[" * 100_000, JSON),
+    ],
+    ids=lambda answer: repr(answer.body[:30]),
+)
+def test_what_is_not_an_error_envelope_is_unknown(name: str, answer: Reply) -> None:
+    assert isinstance(of(name, answer), Unknown)
+
+
+def test_404_without_a_body_means_something_on_get_wallet_only() -> None:
+    for name in sorted(REQUESTS):
+        assert isinstance(of(name, Reply(404)), Refused if name == "GetWallet" else Unknown)
+
+
+def test_an_unused_account_is_one_without_metadata() -> None:
+    assert of("GetAccount", refusal(404, "NOT_FOUND")) == Done({"data": {"address": "users:1", "metadata": {}}})
+    assert isinstance(of("GetAccount", refusal(404, "LEDGER_NOT_FOUND")), Refused)
+    assert isinstance(of("CreateTransaction", refusal(404, "NOT_FOUND")), Refused)
+
+
+def test_creating_a_ledger() -> None:
+    assert of("CreateLedger", Reply(204)) == Done()
+    assert of("CreateLedger", refusal(400, "LEDGER_ALREADY_EXISTS")) == Refused("LEDGER_ALREADY_EXISTS", "why")
+    assert isinstance(of("CreateTransaction", refusal(400, "LEDGER_ALREADY_EXISTS")), Unknown)
+
+
+def test_the_mismatch_of_an_idempotency_key() -> None:
+    mismatch = of("CreateTransaction", refusal(400, "VALIDATION", 'invalid idempotency hash when using key "k"'))
+    assert isinstance(mismatch, Refused)
+    assert is_idempotency_mismatch(mismatch)
+    assert not is_idempotency_mismatch(Refused("VALIDATION", "invalid asset"))
+    assert not is_idempotency_mismatch(Refused("CONFLICT", "invalid idempotency hash"))
+
+
+def test_texts_say_what_happened() -> None:
+    assert of("CreditWallet", Reply(503)) == Unknown("wallets: 503")
+    assert of("CreateTransaction", refusal(500, "INTERNAL", "boom\0")) == Unknown("ledger: 500 INTERNAL: boom\ufffd")
+    assert of("CreditWallet", Reply(302)) == Unknown("wallets: 302, a redirect, which is not followed")
+    long = of("CreditWallet", refusal(400, "VALIDATION", "x" * 100_000))
+    assert isinstance(long, Refused)
+    assert len(long.message) == 1_000
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry_after": "7"}, 7),
+        ({"retry_after": "0"}, 0),
+        ({"retry_after": "Wed, 01 May 2024 10:01:00 GMT", "date": "Wed, 01 May 2024 10:00:00 GMT"}, 60),
+        ({"retry_after": "Wed, 01 May 2024 09:01:00 GMT", "date": "Wed, 01 May 2024 10:00:00 GMT"}, 0),
+        ({"retry_after": "Wed, 01 May 2024 10:01:00 GMT"}, None),
+        ({"retry_after": "Wed, 01 May 2024 10:01:00", "date": "Wed, 01 May 2024 10:00:00 GMT"}, None),
+        ({"retry_after": "soon", "date": "now"}, None),
+        ({"retry_after": "-5"}, None),
+        ({"retry_after": "9" * 400}, None),
+        ({"retry_after": "٣"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
+    for status in (429, 503):
+        result = of("CreateTransaction", reply(status, **headers))
+        assert isinstance(result, Unknown)
+        assert result.retry_after_s == seconds
+
+
+# done, or not
+
+BOOKED = {
+    "id": 7,
+    "postings": [posting("a", "b", 5, "USD/2")],
+    "timestamp": "2024-05-01T12:00:00.5+02:00",
+    "insertedAt": TIME,
+    "metadata": {},
+    "reverted": False,
+    "reference": KEY,
+    "postCommitVolumes": {"a": {}},
+}
+SHOWN = {
+    "id": 7,
+    "postings": BOOKED["postings"],
+    "timestamp": "2024-05-01T10:00:00.500000Z",
+    "metadata": {},
+    "reverted": False,
+    "reference": KEY,
+}
+
+
+def test_a_booked_transaction_is_shown_in_our_schema() -> None:
+    assert of("CreateTransaction", reply(200, {"data": BOOKED})) == Done({"data": SHOWN})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply(200, b"<html>log in</html>", {"content-type": "text/html"}),
+        Reply(200, b"", JSON),
+        reply(200, {}),
+        reply(200, {"data": None}),
+        reply(200, {"data": [BOOKED]}),
+        reply(200, {"data": BOOKED | {"reference": "another"}}),
+        reply(200, {"data": BOOKED | {"postings": [posting("a", "b", 6, "USD/2")]}}),
+        reply(200, {"data": BOOKED | {"postings": [posting("a", "b", 5, "USD/2")] * 2}}),
+        reply(200, {"data": BOOKED | {"postings": []}}),
+        reply(200, {"data": BOOKED | {"postings": [posting("a", "b", 5, "USD/2") | {"amount": 5.0}]}}),
+        reply(200, {"data": BOOKED | {"id": "7"}}),
+        reply(200, {"data": BOOKED | {"timestamp": "soon"}}),
+        reply(202, {"data": BOOKED}),
+        reply(204),
+    ],
+    ids=lambda answer: repr(answer.body[:60]),
+)
+def test_a_success_that_is_not_ours_is_unknown(answer: Reply) -> None:
+    assert isinstance(of("CreateTransaction", answer), Unknown)
+
+
+@pytest.mark.parametrize("name", ["CreditWallet", "DebitWallet", "AddAccountMetadata"])
+def test_effects_without_output(name: str) -> None:
+    assert of(name, Reply(204)) == Done()
+    assert of(name, reply(200)) == Done()
+    assert isinstance(of(name, Reply(200, b"<html>", {"content-type": "text/html"})), Unknown)
+    assert isinstance(of(name, refusal(200, "INTERNAL")), Unknown)
+    assert isinstance(of(name, Reply(202)), Unknown)
+
+
+def test_a_hold_was_not_asked_for() -> None:
+    assert isinstance(of("DebitWallet", reply(201, {"data": {"id": "h"}})), Unknown)
+
+
+def test_an_initiation_is_done_when_it_is_accepted_under_our_reference() -> None:
+    assert of("CreateTransferInitiation", reply(200, {"data": {"id": "x", "reference": KEY}})) == Done()
+    for body in ({}, {"data": {"id": "x"}}, {"data": {"reference": "other"}}):
+        assert isinstance(of("CreateTransferInitiation", reply(200, body)), Unknown)
+    assert isinstance(of("CreateTransferInitiation", reply(204)), Unknown)
+
+
+@given(st.sampled_from(sorted(READERS)), st.integers(100, 599), st.binary(max_size=200), st.booleans())
+def test_byte_soup_never_raises(name: str, status: int, body: bytes, is_json: bool) -> None:
+    answer = Reply(status, body, JSON if is_json else {})
+    assert isinstance(outcome(name, REQUESTS[name], answer), Done | Refused | Unknown)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+MEMBERS = ["id", "postings", "amount", "asset", "source", "reference", "metadata", "balances", "cursor", "data", "errorCode"]
+
+
+@given(st.sampled_from(sorted(READERS)), st.dictionaries(st.sampled_from(MEMBERS), JSON_VALUES), st.booleans())
+def test_odd_json_never_raises(name: str, members: dict[str, Any], is_listed: bool) -> None:
+    body = {"cursor": {"data": [members]}} if is_listed else {"data": members}
+    for status in (200, 400):
+        answer = reply(status, body)
+        assert isinstance(of(name, answer), Done | Refused | Unknown)
+        if name in EFFECTS:
+            assert isinstance(found(name, answer), Found | FoundOther | Absent | Unknown)
+            next_look_up(name, REQUESTS[name], answer)
+
+
+# look-ups
+
+
+def page(*items: dict[str, Any], **members: Any) -> Reply:
+    return reply(200, {"cursor": {"pageSize": 100, "hasMore": False, "data": list(items)} | members})
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_only_an_answer_proves_absence(name: str) -> None:
+    for answer in (Reply(500), Reply(404), refusal(401, "NOT_FOUND"), refusal(429, "X"), Reply(302), Reply(200, b"x", JSON)):
+        assert isinstance(found(name, answer), Unknown), answer
+
+
+def test_a_transaction_by_reference() -> None:
+    name = "CreateTransaction"
+    assert found(name, page(BOOKED)) == Found({"data": SHOWN})
+    assert found(name, page()) == Absent()
+    assert found(name, refusal(404, "LEDGER_NOT_FOUND")) == Absent()
+    assert isinstance(found(name, page(BOOKED | {"reference": "x"})), Unknown)
+    assert isinstance(found(name, page(hasMore=True)), Unknown)
+    reverted = found(name, page(BOOKED | {"reverted": True}))
+    assert isinstance(reverted, Found)  # it was booked, whatever came after
+
+
+@pytest.mark.parametrize("change", [{"amount": 6}, {"asset": "EUR/2"}, {"source": "x"}, {"destination": "x"}])
+def test_other_postings_under_our_reference(change: dict[str, Any]) -> None:
+    other = BOOKED | {"postings": [posting("a", "b", 5, "USD/2") | change]}
+    result = found("CreateTransaction", page(other))
+    assert isinstance(result, FoundOther)
+    assert "transaction 7 of ledger main" in result.message
+
+
+@pytest.mark.parametrize(("amount", "booked"), [(10**40, [10**40]), (0, [0]), (0, [])])
+def test_a_script_is_compared_by_the_posting_it_makes(amount: int, booked: list[int]) -> None:
+    activity = CreateTransaction("main", posting("a", "b", amount, "JPY"), allow_overdraft=True)
+    request = prepare(activity, KEY, 0)
+    item = BOOKED | {"postings": [posting("a", "b", value, "JPY") for value in booked]}
+    assert isinstance(outcome(activity.name, request, reply(200, {"data": item})), Done)
+    assert isinstance(look_up_outcome(activity.name, request, page(item)), Found)
+    other = BOOKED | {"postings": [posting("a", "b", 1, "JPY")]}
+    assert isinstance(look_up_outcome(activity.name, request, page(other)), FoundOther)
+
+
+def test_metadata_of_an_account() -> None:
+    name = "AddAccountMetadata"
+    account = {"address": "a", "metadata": {"k": "v", "more": "x"}}
+    assert found(name, reply(200, {"data": account})) == Found()
+    assert found(name, reply(200, {"data": account | {"metadata": {"k": "old"}}})) == Absent()
+    assert found(name, refusal(404, "NOT_FOUND")) == Absent()
+
+
+def wallet_transaction(**members: Any) -> dict[str, Any]:
+    return {"id": 3, "postings": [posting("a", "b", 5, "USD/2")], "timestamp": TIME, "metadata": {}} | members
+
+
+@pytest.mark.parametrize(
+    ("name", "mark"),
+    [("CreditWallet", {"reference": KEY}), ("DebitWallet", {"metadata": {"headrace_effect": KEY}})],
+)
+def test_a_wallets_transactions(name: str, mark: dict[str, Any]) -> None:
+    stranger = wallet_transaction(reference="other", metadata={"headrace_effect": "other"})
+    assert found(name, page(stranger, wallet_transaction(**mark))) == Found()
+    assert found(name, page(stranger)) == Absent()
+    split = [posting("a", "b", 2, "USD/2"), posting("c", "b", 3, "USD/2")]
+    assert found(name, page(wallet_transaction(**mark, postings=split))) == Found()
+    for wrong in ([posting("a", "b", 6, "USD/2")], [posting("a", "b", 5, "EUR/2")], []):
+        assert isinstance(found(name, page(wallet_transaction(**mark, postings=wrong))), FoundOther)
+
+
+@pytest.mark.parametrize("name", ["CreditWallet", "DebitWallet"])
+def test_a_page_that_is_not_the_last_proves_no_absence(name: str) -> None:
+    answer = page(wallet_transaction(), hasMore=True, next="a+b/=")
+    assert isinstance(found(name, answer), Unknown)
+    following = next_look_up(name, REQUESTS[name], answer)
+    assert following == Request("wallets", "GET", "/transactions?cursor=a%2Bb%2F%3D")
+    ours = wallet_transaction(reference=KEY, metadata={"headrace_effect": KEY})
+    assert next_look_up(name, REQUESTS[name], page(ours, hasMore=True, next="c")) is None
+    assert next_look_up(name, REQUESTS[name], page()) is None
+    assert next_look_up(name, REQUESTS[name], page(hasMore=False, next="c")) is None
+    assert isinstance(found(name, page(hasMore=True)), Unknown)  # more, but no way to it
+
+
+INITIATION: dict[str, Any] = {
+    "id": "i1",
+    "reference": KEY,
+    "createdAt": TIME,
+    "amount": 2,
+    "initialAmount": 5,
+    "asset": "USD/2",
+    "destinationAccountID": "d",
+    "sourceAccountID": "s",
+    "type": "TRANSFER",
+    "status": "FAILED",
+}
+
+
+def test_an_initiation_by_reference() -> None:
+    name = "CreateTransferInitiation"
+    stranger = INITIATION | {"reference": "other"}
+    assert found(name, page(stranger, INITIATION)) == Found()
+    assert found(name, page(stranger)) == Absent()
+    assert found(name, page()) == Absent()
+    for member, value in (
+        ("initialAmount", 6), ("asset", "EUR/2"), ("destinationAccountID", "x"), ("sourceAccountID", "x"), ("type", "PAYOUT")
+    ):  # fmt: skip
+        result = found(name, page(INITIATION | {member: value}))
+        assert isinstance(result, FoundOther), member
+    assert "i1" in result.message  # pyright: ignore[reportPossiblyUnboundVariable]
+    assert "type" in result.message  # pyright: ignore[reportPossiblyUnboundVariable]
+
+
+def test_a_refused_filter_makes_us_search_the_list() -> None:
+    name, request = "CreateTransferInitiation", REQUESTS["CreateTransferInitiation"]
+    refused = refusal(400, "VALIDATION", "unknown key 'reference' when building query")
+    assert isinstance(found(name, refused), Unknown)
+    listing = next_look_up(name, request, refused)
+    assert listing == Request("payments", "GET", "/transfer-initiations?pageSize=100")
+    assert next_look_up(name, request, refused, asked=look_up(name, request)) == listing
+    assert next_look_up(name, request, refused, asked=listing) is None  # not round and round
+    first = page(INITIATION | {"reference": "x"}, hasMore=True, next="c2")
+    assert isinstance(found(name, first), Unknown)
+    assert next_look_up(name, request, first) == Request("payments", "GET", "/transfer-initiations?cursor=c2")
+
+
+def _aged(*times: str) -> Reply:
+    items = [INITIATION | {"reference": f"r{place}", "createdAt": time} for place, time in enumerate(times)]
+    return page(*items, hasMore=True, next="c")
+
+
+def test_the_search_ends_before_the_time_of_the_intent() -> None:
+    name, request = "CreateTransferInitiation", REQUESTS["CreateTransferInitiation"]
+    past = _aged("2024-05-01T10:05:00Z", "2024-05-01T08:59:59Z")
+    assert found(name, past) == Absent()
+    assert next_look_up(name, request, past) is None
+    for answer in (
+        _aged("2024-05-01T10:05:00Z", "2024-05-01T09:00:01Z"),  # within what clocks may differ
+        _aged("2024-05-01T08:00:00Z", "2024-05-01T10:05:00Z"),  # not newest first: no conclusion
+        _aged("2024-05-01T08:00:00Z"),
+        _aged("2024-05-01T08:00:00Z", "never"),
+    ):
+        assert isinstance(found(name, answer), Unknown)
+        assert next_look_up(name, request, answer) is not None
