@@ -5,6 +5,8 @@ real ledger was recorded to answer them, and misbehaves on request (`--fault`). 
 Numscript beyond one template, and every other route are not here.
 """
 
+from __future__ import annotations
+
 from headrace.sandbox.faults import Fault, parse_fault
 from headrace.sandbox.routes import sandbox_routes
 from headrace.sandbox.sandbox import Sandbox

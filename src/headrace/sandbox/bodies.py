@@ -35,6 +35,11 @@ def json_of(body: bytes | str | None) -> Any:
     return value
 
 
+def stored(text: str) -> Any:
+    """A document that was checked when it came in."""
+    return _DECODER.decode(text)
+
+
 def object_of(body: bytes | None) -> Json:
     return as_object(json_of(body), "the body")
 

@@ -19,6 +19,7 @@ from headrace.effects.port import Reply
 from headrace.money import WORLD, Posting
 from headrace.sandbox import timestamps
 from headrace.sandbox.answers import Json, encoded, error, invalid, is_done, refusal
+from headrace.sandbox.bodies import stored
 from headrace.sandbox.calls import Call, Page
 
 MAX_KEY_BYTES = 255
@@ -179,7 +180,7 @@ class Books:
     def transaction(self, ledger: str, number: int) -> Json | None:
         statement = "SELECT document FROM transactions WHERE ledger = ? AND id = ?"
         row = self._connection.execute(statement, (ledger, number)).fetchone()
-        return json.loads(row["document"]) if row else None
+        return stored(row["document"]) if row else None
 
     def by_reference(self, ledger: str, reference: str) -> list[sqlite3.Row]:
         statement = "SELECT id, document FROM transactions WHERE ledger = ? AND reference = ?"
@@ -226,7 +227,7 @@ class Books:
 
     def add_metadata(self, ledger: str, address: str, metadata: Mapping[str, str]) -> None:
         row = self.account(ledger, address)
-        present: Json = json.loads(row["metadata"]) if row else {}
+        present: Json = stored(row["metadata"]) if row else {}
         statement = "INSERT OR REPLACE INTO accounts (ledger, address, metadata) VALUES (?, ?, ?)"
         self._connection.execute(statement, (ledger, address, encoded({**present, **metadata}).decode()))
 
@@ -245,7 +246,7 @@ def ledger_shown(row: Any) -> Json:
         "id": row["number"],
         "name": row["name"],
         "bucket": "_default",
-        "metadata": json.loads(row["metadata"]),
+        "metadata": stored(row["metadata"]),
         "addedAt": timestamps.shown(row["added_at"]),
     }
 

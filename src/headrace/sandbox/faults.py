@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from fractions import Fraction
 from hashlib import sha256
 from http import HTTPStatus
@@ -40,7 +41,8 @@ class Fault:
     rate: Fraction
     """Of the requests that it concerns: 0 to 1."""
     status: int = 0
-    length_s: Fraction | None = None
+    length_us: int | None = None
+    """How long a delay is, or how long to wait after a status."""
 
     def concerns(self, request: Request) -> bool:
         if request.service != self.service:
@@ -51,8 +53,7 @@ class Fault:
 
     @property
     def delay_s(self) -> float:
-        length_s = Fraction(1) if self.length_s is None else self.length_s
-        return length_s.numerator / length_s.denominator
+        return timedelta(microseconds=1_000_000 if self.length_us is None else self.length_us).total_seconds()
 
     def reply(self) -> Reply:
         """What a status fault answers: below 500 not the service's own JSON, so nobody takes it for a refusal."""
@@ -61,8 +62,8 @@ class Fault:
             reply = error(self.status, INTERNAL_CODES[self.service], phrase)
         else:
             reply = bare(self.status, phrase)
-        if self.length_s is not None:
-            reply.headers["retry-after"] = str(-(-self.length_s.numerator // self.length_s.denominator))
+        if self.length_us is not None:
+            reply.headers["retry-after"] = str(-(-self.length_us // 1_000_000))
         return reply
 
 
@@ -77,8 +78,8 @@ def parse_fault(text: str) -> Fault:
     parsed, status = _kind(kind)
     if parsed == "overlap" and service == "payments":
         raise InvalidValue(_FIELD, "payments takes no idempotency key, so it knows no overlap")
-    length_s = _length_s(parts[3], parsed) if len(parts) == 4 else None
-    return Fault(service, parsed, _rate(rate), status, length_s)
+    length_us = _length_us(parts[3], parsed) if len(parts) == 4 else None
+    return Fault(service, parsed, _rate(rate), status, length_us)
 
 
 def _kind(text: str) -> tuple[Kind, int]:
@@ -95,12 +96,12 @@ def _rate(text: str) -> Fraction:
     return Fraction(text)
 
 
-def _length_s(text: str, kind: Kind) -> Fraction:
+def _length_us(text: str, kind: Kind) -> int:
     if kind in ("drop", "overlap"):
         raise InvalidValue(_FIELD, f"{kind} takes no seconds")
     if not _NUMBER.fullmatch(text):
         raise InvalidValue(_FIELD, f"{text!r} is not a number of seconds")
-    return Fraction(text)
+    return int(Fraction(text) * 1_000_000)
 
 
 class FaultPlan:

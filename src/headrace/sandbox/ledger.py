@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from headrace.effects.port import Reply
 from headrace.money import Posting, posting
 from headrace.sandbox import scripts
 from headrace.sandbox.answers import Json, Rollback, bare, data, error, invalid, no_content, not_found, refusal
-from headrace.sandbox.bodies import Fields, as_object, is_ledger_name, json_of, metadata_of, object_of
+from headrace.sandbox.bodies import Fields, as_object, is_ledger_name, json_of, metadata_of, object_of, stored
 from headrace.sandbox.books import Books, Draft, InsufficientFund, ReferenceTaken, insufficient_fund, ledger_shown
 from headrace.sandbox.calls import Call, Page, match_of, number_of, page_of
 
@@ -96,7 +95,7 @@ class LedgerService:
                 rows = self.books.transactions_of(ledger, account, page)
             case _:
                 rows = self.books.transactions(ledger, page)
-        return page.reply(rows, lambda row: row["id"], lambda row: json.loads(row["document"]))
+        return page.reply(rows, lambda row: row["id"], lambda row: stored(row["document"]))
 
     def _read_transaction(self, ledger: str, number: str) -> Reply:
         found = self.books.transaction(ledger, number_of(number) or 0)
@@ -118,7 +117,7 @@ class LedgerService:
         return data(self._account(ledger, row, Page(1, None, call.query)))
 
     def _account(self, ledger: str, row: Any, page: Page) -> Json:
-        shown: Json = {"address": row["address"], "metadata": json.loads(row["metadata"])}
+        shown: Json = {"address": row["address"], "metadata": stored(row["metadata"])}
         if "volumes" in page.query.get("expand", []):
             volumes = self.books.volumes_of(ledger, row["address"])
             shown["volumes"] = {asset: volume.shown() for asset, volume in volumes.items()}

@@ -6,7 +6,6 @@ transfer initiation is known by its `reference`.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from headrace.clock import Clock, Ids
 from headrace.effects.port import Reply
 from headrace.sandbox import timestamps
 from headrace.sandbox.answers import Json, bare, data, encoded, invalid, no_content, not_found
-from headrace.sandbox.bodies import Fields, object_of
+from headrace.sandbox.bodies import Fields, object_of, stored
 from headrace.sandbox.calls import Call, match_of, page_of
 
 MAX_PAGE_SIZE = 1_000
@@ -195,7 +194,7 @@ class PaymentsService:
         row = self.connection.execute(f"SELECT document FROM {table} WHERE id = ?", (identity,)).fetchone()
         if row is None:
             raise not_found(f"{_TABLES[table]} {identity} does not exist")
-        return json.loads(row["document"])
+        return stored(row["document"])
 
     def _list(self, table: str, call: Call) -> Reply:
         """Newest first."""
@@ -207,7 +206,7 @@ class PaymentsService:
             parameters.append(match[1])
         statement = f"SELECT number, document FROM {table} WHERE {condition} ORDER BY number DESC LIMIT ?"
         rows = self.connection.execute(statement, (*parameters, page.limit)).fetchall()
-        return page.reply(rows, lambda row: row["number"], lambda row: json.loads(row["document"]))
+        return page.reply(rows, lambda row: row["number"], lambda row: stored(row["document"]))
 
 
 def _provider(connector_id: str) -> str:

@@ -7,7 +7,6 @@ ledger that the member `ledger` of its creation names (the sandbox's own additio
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from headrace.effects.port import Reply
 from headrace.money import WORLD, Posting, posting
 from headrace.sandbox import timestamps
 from headrace.sandbox.answers import Json, Rollback, bare, data, encoded, error, invalid, no_content
-from headrace.sandbox.bodies import Fields, is_ledger_name, object_of
+from headrace.sandbox.bodies import Fields, is_ledger_name, object_of, stored
 from headrace.sandbox.books import Books, Draft, InsufficientFund, ReferenceTaken, insufficient_fund
 from headrace.sandbox.calls import Call, Page, page_of
 
@@ -49,7 +48,7 @@ class Wallet:
         return {
             "id": self.id,
             "name": self.name,
-            "metadata": json.loads(self.metadata),
+            "metadata": stored(self.metadata),
             "createdAt": timestamps.shown(self.created_at),
             "ledger": self.ledger,
         }
@@ -276,7 +275,7 @@ class WalletsService:
 
 
 def _transaction(row: Any, wallet: Wallet) -> Json:
-    document: Json = json.loads(row["document"])
+    document: Json = stored(row["document"])
     names = ("id", "postings", "timestamp", "metadata", "reference")
     return {**{name: document[name] for name in names if name in document}, "ledger": wallet.ledger}
 
