@@ -193,7 +193,9 @@ SOUP = st.tuples(st.sampled_from(PATHS), st.lists(SEGMENTS, min_size=2, max_size
 
 
 @given(st.lists(SOUP, min_size=1, max_size=20))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 async def test_byte_soup_is_never_a_5xx(shared: Live, requests: list[Any]) -> None:
     """In the process: what a handler raises by mistake is raised here, and header values may be anything."""
     transport = httpx2.ASGITransport(app=shared.app, raise_app_exceptions=True)

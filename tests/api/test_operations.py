@@ -97,7 +97,7 @@ async def test_yaml_is_read_and_its_mistakes_have_places(live: Live) -> None:
 async def test_running_without_variables_in_every_way_clients_do(live: Live) -> None:
     workflow_id = await live.created(WAITING)
     path = f"/workflows/{workflow_id}/instances"
-    for options in (
+    ways: list[dict[str, Any]] = [
         {},
         {"content": b""},
         {"content": b"", "headers": {"content-type": "application/json"}},
@@ -105,7 +105,8 @@ async def test_running_without_variables_in_every_way_clients_do(live: Live) -> 
         {"json": {}},
         {"json": {"count": 3, "big": BIG, "yes": True}},
         {"content": b"{}", "headers": {"content-type": "application/json; charset=UTF-8"}},
-    ):
+    ]
+    for options in ways:
         reply = await live.call("POST", path, **options)
         assert reply.status_code == 201, (options, reply.text)
 
