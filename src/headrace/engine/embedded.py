@@ -289,10 +289,13 @@ class EmbeddedEngine:
             wait_s = TIMER_CHECK_S
             if self._next_deadline_at is not None:
                 wait_s = min(wait_s, max(0.0, (self._next_deadline_at - self._clock.now_at()) / 1e6))
+            sleep = asyncio.ensure_future(self._clock.sleep(wait_s))
+            kick = asyncio.ensure_future(self._kick.wait())
             try:
-                await asyncio.wait_for(self._kick.wait(), wait_s)
-            except TimeoutError:
-                continue
+                await asyncio.wait((sleep, kick), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                sleep.cancel()
+                kick.cancel()
 
     async def _take_up_due(self, after_at: int, until_at: int) -> None:
         position = (after_at, 2**63 - 1)

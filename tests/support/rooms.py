@@ -1,0 +1,207 @@
+"""The product's own rooms put together in this process: journal, engine and sandbox, with time running fast.
+
+`Fate` ends the "process" at a chosen moment of its talk with journal and services: from then on nothing of it
+moves any more, as after `kill -9`. What the journal and the sandbox had committed by then stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import yaml
+
+from headrace.clock import RandomIds
+from headrace.cli.demo.examples import Example
+from headrace.cli.demo.stack import Stack
+from headrace.effects.port import Downstream, Reply, Request
+from headrace.engine.embedded import EmbeddedEngine, EngineLimits
+from headrace.errors import AlreadyEnded, RepeatedKey
+from headrace.journal.port import CallerKey, Unit
+from headrace.journal.records import Instance, Workflow
+from headrace.journal.sqlite import SqliteJournal
+from headrace.sandbox import Sandbox
+
+SPEED = 200
+
+
+class FastClock:
+    """A second passes in 5 ms."""
+
+    def __init__(self) -> None:
+        self._start_ns = time.time_ns()
+        self._start_s = time.monotonic()
+
+    def now_at(self) -> int:
+        return (self._start_ns + (time.time_ns() - self._start_ns) * SPEED) // 1_000
+
+    def monotonic_s(self) -> float:
+        return (time.monotonic() - self._start_s) * SPEED
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / SPEED)
+
+
+class Fate:
+    """Ends the process at interaction `at`, before or after it is carried out; None: never. It logs all of them."""
+
+    def __init__(self, at: int | None = None, *, after: bool = False) -> None:
+        self._at = at
+        self._after = after
+        self.seen: list[str] = []
+        self.has_struck = asyncio.Event()
+        self.struck_at: int | None = None
+
+    async def before(self, what: str) -> int:
+        number = len(self.seen)
+        self.seen.append(what)
+        if self.has_struck.is_set() or (number == self._at and not self._after):
+            await self._strike(number)
+        return number
+
+    async def after(self, number: int) -> None:
+        if self.has_struck.is_set() or (number == self._at and self._after):
+            await self._strike(number)
+
+    async def _strike(self, number: int) -> None:
+        if not self.has_struck.is_set():
+            self.struck_at = number
+        self.has_struck.set()
+        await asyncio.Event().wait()  # nothing moves any more
+
+
+class MortalJournal:
+    """A journal whose process may end around a commit."""
+
+    def __init__(self, journal: SqliteJournal, fate: Fate) -> None:
+        self._journal = journal
+        self._fate = fate
+
+    async def commit(self, unit: Unit) -> list[tuple[Any, ...] | None]:
+        number = await self._fate.before("commit " + "+".join(entry[0] for entry in unit.entries))
+        rows = await self._journal.commit(unit)
+        await self._fate.after(number)
+        return rows
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+
+class MortalDownstream:
+    """Services whose caller may end before it sends, or before it hears the answer."""
+
+    def __init__(self, downstream: Downstream, fate: Fate) -> None:
+        self._downstream = downstream
+        self._fate = fate
+
+    async def send(self, request: Request) -> Reply:
+        number = await self._fate.before(f"{request.method} {request.path}")
+        reply = await self._downstream.send(request)
+        await self._fate.after(number)
+        return reply
+
+    async def close(self) -> None: ...
+
+
+class _SandboxTransport(httpx2.BaseTransport):
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        _, _, service, path = request.url.raw_path.decode().split("/", 3)
+        key = request.headers.get("Idempotency-Key", "")
+        body = request.read()
+        reply = self._sandbox.handle(Request(service, request.method, f"/{path}", body or None, key))  # pyright: ignore[reportArgumentType]
+        return httpx2.Response(reply.status, headers=reply.headers, content=reply.body)
+
+
+class SandboxStack(Stack):
+    """Seeds and reads a sandbox in this process."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__("http://sandbox")
+        self._http.close()
+        self._http = httpx2.Client(base_url="http://sandbox", transport=_SandboxTransport(sandbox))
+
+
+class Life:
+    """One life of the server process."""
+
+    def __init__(self, journal: SqliteJournal, engine: EmbeddedEngine, fate: Fate) -> None:
+        self.journal = journal
+        self.engine = engine
+        self.fate = fate
+
+    async def workflow(self, workflow_id: str, stages: list[dict[str, Any]]) -> Workflow:
+        if await self.journal.workflow(workflow_id) is None:
+            unit = Unit()
+            unit.add("insert_workflow", workflow_id, workflow_id, json.dumps({"stages": stages}), 1, 1)
+            await self.journal.commit(unit)
+        stored = await self.journal.workflow(workflow_id)
+        assert stored is not None
+        return stored
+
+    async def run_once(self, workflow: Workflow, variables: dict[str, str], key: str = "run") -> str:
+        """As a careful caller: with a key, and again until answered. Gives the instance's id."""
+        caller = CallerKey(key, hashlib.sha256(key.encode()).digest())
+        try:
+            return (await self.engine.run(workflow, variables, caller=caller, answer=lambda i: i.id.encode())).id
+        except RepeatedKey:
+            remembered = await self.journal.remembered(key)
+            assert remembered is not None
+            return remembered.body.decode()
+
+    async def send_event_once(self, instance_id: str, name: str, key: str) -> None:
+        try:
+            await self.engine.send_event(instance_id, name, caller=CallerKey(key, b""))
+        except (RepeatedKey, AlreadyEnded):
+            pass
+
+    async def ended(self, instance_id: str, timeout_s: float = 20.0) -> Instance:
+        await self.engine.wait(instance_id, timeout_s)
+        instance = await self.journal.instance(instance_id)
+        assert instance is not None
+        return instance
+
+
+@asynccontextmanager
+async def life(
+    journal_file: Path, downstream: Downstream, fate: Fate | None = None, **limits: Any
+) -> AsyncIterator[Life]:
+    """A server process from its start to its end, which is sudden: no graceful stop."""
+    fate = fate or Fate()
+    journal = await SqliteJournal.open(journal_file)
+    mortal: Any = MortalJournal(journal, fate)
+    clock = FastClock()
+    settings = EngineLimits(**{"settle_s": 5.0, "retry_base_s": 0.5, **limits})
+    engine = EmbeddedEngine(mortal, MortalDownstream(downstream, fate), clock, RandomIds(), settings, jitter=lambda: 1.0)
+    await engine.start()
+    try:
+        yield Life(mortal, engine, fate)
+    finally:
+        fate.has_struck.set()
+        await _end_tasks()
+        await journal.close()
+
+
+async def _end_tasks() -> None:
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        if task.get_coro().__qualname__.startswith(("EmbeddedEngine.", "FastClock.", "Event.")):  # pyright: ignore
+            task.cancel()
+    await asyncio.gather(*(task for task in tasks if task.cancelling()), return_exceptions=True)
+
+
+def new_sandbox(**options: Any) -> Sandbox:
+    return Sandbox(None, clock=FastClock(), ids=RandomIds(), **options)
+
+
+def stages_of(example: Example) -> list[dict[str, Any]]:
+    return yaml.safe_load(example.definition_file.read_text("utf-8"))["stages"]
