@@ -42,6 +42,7 @@ def draw(picture: Picture) -> str:
             for index, lane in enumerate(picture.lanes)
             for part in _lane(lane, scale.y(index), scale, picture.outage)
         ),
+        *_outage_band(picture.outage, scale, opacity=0.55),
         *_outage_marks(picture.outage, scale),
         *_legend(scale),
         "</svg>",
@@ -96,9 +97,11 @@ def _axis(scale: _Scale) -> list[str]:
     return parts
 
 
-def _outage_band(outage: Outage, scale: _Scale) -> list[str]:
+def _outage_band(outage: Outage, scale: _Scale, *, opacity: float = 1.0) -> list[str]:
+    """Drawn below the lanes, and once more, thinly, above: nothing happens there."""
     x, width = scale.x(outage.killed_s), scale.x(outage.ready_s) - scale.x(outage.killed_s)
-    return [f'<rect x="{x}" y="{TOP - 8}" width="{width:.1f}" height="{scale.bottom - TOP + 12}" fill="#f7dcd9"/>']
+    place = f'x="{x}" y="{TOP - 8}" width="{width:.1f}" height="{scale.bottom - TOP + 12}"'
+    return [f'<rect {place} fill="#f7dcd9" fill-opacity="{opacity}"/>']
 
 
 def _outage_marks(outage: Outage, scale: _Scale) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -58,7 +59,7 @@ class Run:
 
 
 def show(choices: Choices) -> None:
-    """Raises Failure when the books differ from the histories, or a run does not end."""
+    """Raises Failure when the books differ from the histories, or a run does not end; the data is then kept."""
     examples = _examples(choices.examples)
     folder = Path(tempfile.mkdtemp(prefix="headrace-demo-"))
     server = ChildServer(folder / "data", settings=SETTINGS)
@@ -66,6 +67,7 @@ def show(choices: Choices) -> None:
         _Demo(server, examples, choices, folder, SystemClock()).play()
     finally:
         server.stop()
+    shutil.rmtree(server.data)
 
 
 def _examples(chosen: Path | None) -> list[Example]:
