@@ -149,6 +149,8 @@ class HttpDownstream:
                 auto_decompress=False,
                 trust_env=False,
             )
+            # The library would send a GET again by itself when its connection breaks: attempts are the engine's.
+            session._retry_connection = False  # pyright: ignore[reportPrivateUsage]
         return session
 
     async def _exchange(

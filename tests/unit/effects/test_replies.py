@@ -80,7 +80,17 @@ LISTED = {
     "wallets": {"VALIDATION", "INSUFFICIENT_FUND", "HOLD_CLOSED"},
     "payments": {"VALIDATION", "NOT_FOUND", "INVALID_ID", "MISSING_OR_INVALID_BODY", "CONFLICT"},
 }  # fmt: skip
-NOT_LISTED = {"INTERNAL", "TIMEOUT", "INTERNAL_ERROR", "REVERT_OCCURRING", "IMPORT", "ALREADY_REVERT", "", "validation", "X"}
+NOT_LISTED = {
+    "INTERNAL",
+    "TIMEOUT",
+    "INTERNAL_ERROR",
+    "REVERT_OCCURRING",
+    "IMPORT",
+    "ALREADY_REVERT",
+    "",
+    "validation",
+    "X",
+}
 EFFECTS = sorted(name for name, activity in ACTIVITIES.items() if activity.is_effect)
 
 
@@ -260,7 +270,19 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-MEMBERS = ["id", "postings", "amount", "asset", "source", "reference", "metadata", "balances", "cursor", "data", "errorCode"]
+MEMBERS = [
+    "id",
+    "postings",
+    "amount",
+    "asset",
+    "source",
+    "reference",
+    "metadata",
+    "balances",
+    "cursor",
+    "data",
+    "errorCode",
+]
 
 
 @given(st.sampled_from(sorted(READERS)), st.dictionaries(st.sampled_from(MEMBERS), JSON_VALUES), st.booleans())
@@ -283,7 +305,14 @@ def page(*items: dict[str, Any], **members: Any) -> Reply:
 
 @pytest.mark.parametrize("name", EFFECTS)
 def test_only_an_answer_proves_absence(name: str) -> None:
-    for answer in (Reply(500), Reply(404), refusal(401, "NOT_FOUND"), refusal(429, "X"), Reply(302), Reply(200, b"x", JSON)):
+    for answer in (
+        Reply(500),
+        Reply(404),
+        refusal(401, "NOT_FOUND"),
+        refusal(429, "X"),
+        Reply(302),
+        Reply(200, b"x", JSON),
+    ):
         assert isinstance(found(name, answer), Unknown), answer
 
 
@@ -376,13 +405,24 @@ def test_an_initiation_by_reference() -> None:
     assert found(name, page(stranger, INITIATION)) == Found()
     assert found(name, page(stranger)) == Absent()
     assert found(name, page()) == Absent()
-    for member, value in (
-        ("initialAmount", 6), ("asset", "EUR/2"), ("destinationAccountID", "x"), ("sourceAccountID", "x"), ("type", "PAYOUT")
-    ):  # fmt: skip
-        result = found(name, page(INITIATION | {member: value}))
-        assert isinstance(result, FoundOther), member
-    assert "i1" in result.message  # pyright: ignore[reportPossiblyUnboundVariable]
-    assert "type" in result.message  # pyright: ignore[reportPossiblyUnboundVariable]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"initialAmount": 6}, "amount"),
+        ({"initialAmount": None, "amount": 6}, "amount"),
+        ({"asset": "EUR/2"}, "asset"),
+        ({"destinationAccountID": "x"}, "destination"),
+        ({"sourceAccountID": "x"}, "source"),
+        ({"sourceAccountID": None}, "source"),
+        ({"type": "PAYOUT"}, "type"),
+        ({"type": "PAYOUT", "asset": "EUR/2"}, "asset, type"),
+    ],
+)
+def test_an_initiation_with_other_values(change: dict[str, Any], named: str) -> None:
+    result = found("CreateTransferInitiation", page(INITIATION | change))
+    assert result == FoundOther(f"transfer initiation i1 stands under our reference with another {named}")
 
 
 def test_a_refused_filter_makes_us_search_the_list() -> None:

@@ -140,7 +140,9 @@ VALUES = st.recursive(
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=8)
-    | st.sampled_from([TIME, "USD/2", "REFUNDED", "ADYEN", "alipay", "2024-05-01 10:00:00", "2024-05-01T10:00:00+0200"]),
+    | st.sampled_from(
+        [TIME, "USD/2", "REFUNDED", "ADYEN", "alipay", "2024-05-01 10:00:00", "2024-05-01T10:00:00+0200"]
+    ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=10,
 )
@@ -220,7 +222,9 @@ def test_a_wallet_always_has_its_main_balance() -> None:
 
 def test_wallets_are_those_of_exactly_this_name() -> None:
     others = [WALLET | {"id": "w2", "name": "Anna"}, WALLET | {"id": "w3", "name": "ann"}]
-    result = read(ListWallets("Ann"), {"cursor": {"pageSize": 15, "hasMore": False, "next": "", "data": [WALLET, *others]}})
+    result = read(
+        ListWallets("Ann"), {"cursor": {"pageSize": 15, "hasMore": False, "next": "", "data": [WALLET, *others]}}
+    )
     assert isinstance(result, Done)
     assert [wallet["id"] for wallet in result.output["cursor"]["data"]] == ["w"]
     assert result.output["cursor"]["hasMore"] is False
