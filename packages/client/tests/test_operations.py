@@ -131,6 +131,28 @@ async def test_list_instances(stub: Any, caller: Any, instance: Any, arguments: 
     assert stub.seen[0].target == f"{PREFIX}/instances{query}"
 
 
+@pytest.mark.parametrize(
+    ("started", "ended", "is_terminated", "stage"),
+    [
+        (0, 0, False, None),
+        (1, 0, False, 0),
+        (1, 1, False, None),
+        (2, 1, False, 1),
+        (2, 2, True, None),
+        (2, 1, True, None),
+    ],
+)
+async def test_current_stage(
+    stub: Any, caller: Any, instance: Any, started: int, ended: int, is_terminated: bool, stage: int | None
+) -> None:
+    now = instance["createdAt"]
+    entries: list[Any] = [{"stage": number, "instanceID": "i1", "startedAt": now} for number in range(started)]
+    for entry in entries[:ended]:
+        entry["terminatedAt"] = now
+    stub.data({**instance, "status": entries, "terminated": is_terminated})
+    assert (await caller("get_instance", instance_id="i1")).data.current_stage == stage
+
+
 async def test_get_instance(stub: Any, caller: Any, instance: Any, workflow: Any) -> None:
     ended = {
         "terminated": True,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs
 
+import httpx2
 import pytest
 
 import headrace_client as api
@@ -195,6 +198,36 @@ async def test_many_callers_share_one_token_call(stub: Any, secured: Any) -> Non
     await asyncio.gather(*(secured("get_server_info") for _ in range(8)))
     assert stub.targets.count(TOKEN) == 1
     assert _bearers(stub) == ["Bearer t"] * 8
+
+
+def test_threads_wait_for_the_one_that_fetches_the_token() -> None:
+    callers = 4
+    ready = threading.Barrier(callers)
+    rival = threading.Barrier(2)
+    fetched: list[bool] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path != TOKEN:
+            return httpx2.Response(200, json={"version": "1"})
+        try:
+            rival.wait(timeout=0.2)
+            fetched.append(False)
+        except threading.BrokenBarrierError:
+            fetched.append(True)
+        return httpx2.Response(200, json={"access_token": "t", "token_type": "bearer"})
+
+    def call() -> int:
+        ready.wait(timeout=10)
+        return client.orchestration.v1.get_server_info().status_code
+
+    with (
+        httpx2.Client(transport=httpx2.MockTransport(answer)) as own,
+        api.Client("http://h", security=SECURITY, http_client=own) as client,
+        ThreadPoolExecutor(callers) as pool,
+    ):
+        calls = [pool.submit(call) for _ in range(callers)]
+        assert [done.result() for done in calls] == [200] * callers
+    assert fetched == [True], "no second token call came while the first was under way, nor after it"
 
 
 @pytest.mark.parametrize(
