@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from msgspec import UNSET, Raw, UnsetType
 
@@ -16,7 +17,14 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (UTC throughout; an aware time wou
 
 def date_time(at: int) -> str:
     """Microseconds since the epoch as RFC 3339: `2024-05-01T10:00:00.123456Z`."""
-    return (_EPOCH + timedelta(microseconds=at)).isoformat(timespec="microseconds") + "Z"
+    second, microsecond = divmod(at, 1_000_000)
+    return f"{_second(second)}.{microsecond:06d}Z"
+
+
+@lru_cache(maxsize=256)
+def _second(second: int) -> str:
+    """The times of one reply, and of all replies of a moment, share their seconds."""
+    return (_EPOCH + timedelta(seconds=second)).isoformat()
 
 
 def _maybe(at: int | None) -> str | UnsetType:
