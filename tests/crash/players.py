@@ -61,7 +61,11 @@ def seed(server: Server, examples: Sequence[Example], count: int, tag: str) -> l
     """Fund `count` runs of each example."""
     stack = Stack(server.url)
     try:
-        return [Play(example, stack.seed(example, f"{tag}-{n}-{example.name[:2]}")) for n in range(count) for example in examples]
+        return [
+            Play(example, stack.seed(example, f"{tag}-{n}-{example.name[:2]}"))
+            for n in range(count)
+            for example in examples
+        ]
     finally:
         stack.close()
 

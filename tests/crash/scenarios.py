@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import sqlite3
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -58,7 +57,7 @@ def under_kills(folder: Path, examples: Sequence[Example], count: int, kills: in
         with ThreadPoolExecutor(players.CALLERS) as pool:
             started = [pool.submit(_start_and_send, server, workflows, play) for play in plays]
             for _ in range(kills):
-                _sleep(moments.uniform(0.02, 0.4))
+                pause(moments.uniform(0.02, 0.4))
                 server.kill()
                 in_flight += effects_in_flight(folder / "journal.db") > 0
                 server.restart()
@@ -89,10 +88,6 @@ def _start_and_send(server: Server, workflows: dict[str, str], play: Play) -> No
     players.send_events(server, play)
 
 
-def _sleep(seconds: float) -> None:
+def pause(seconds: float) -> None:
     """The kill is aimed at a real process in real time: no clock to inject here."""
     threading.Event().wait(seconds)
-
-
-def timed(started: float) -> float:
-    return round(time.monotonic() - started, 1)

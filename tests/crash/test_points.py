@@ -62,8 +62,19 @@ async def _check(alive: Life, example: Example, names: dict[str, str], instance_
     assert all(row.terminated_at is not None for rows in activities for row in rows)
     for earlier, later in zip(instance.stages, instance.stages[1:], strict=False):
         assert earlier.terminated_at is not None and earlier.started_at <= earlier.terminated_at <= later.started_at
-    shown = [[{"name": row.name, "input": {row.name: _decoded(row.input)}, **_output(row.name, row.output),
-               "attempt": row.attempt, "terminated": True} for row in rows] for rows in activities]
+    shown = [
+        [
+            {
+                "name": row.name,
+                "input": {row.name: _decoded(row.input)},
+                **_output(row.name, row.output),
+                "attempt": row.attempt,
+                "terminated": True,
+            }
+            for row in rows
+        ]
+        for rows in activities
+    ]
     ledgers = ["shop", "bank"]
     ended = Ended("r1", {"id": instance_id, "terminated": True}, shown, example.expected(names))
     report = check_books(stack, ledgers, [ended])

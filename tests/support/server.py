@@ -145,6 +145,14 @@ class Server:
         finally:
             connection.close()
 
+    def post_and_hang_up(self, path: str, body: Any, *, headers: Mapping[str, str]) -> None:
+        """Send the whole request and close the connection without reading an answer."""
+        content = json.dumps(body).encode()
+        lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
+        lines += [f"Content-Length: {len(content)}", *(f"{name}: {value}" for name, value in headers.items())]
+        with socket.create_connection(("127.0.0.1", self.port), REQUEST_S) as connection:
+            connection.sendall("\r\n".join([*lines, "", ""]).encode() + content)
+
     def get(self, path: str, **options: Any) -> Answer:
         return self.request("GET", path, **options)
 
