@@ -5,14 +5,17 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 import headrace_client
+from headrace_client import protocol
 from headrace_client.v1 import V1, AsyncV1
 
+ERRORS = ("ClientError", "Error", "SDKError", "ConnectionFailure", "InvalidRequest", "WaitTimeout")
 ROOT = Path(headrace_client.__file__).parent
 
 
@@ -80,3 +83,13 @@ def test_only_the_drivers_do_io(path: Path) -> None:
         return
     names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
     assert not names & {"socket", "asyncio", "threading", "open"}
+
+
+def test_the_version_sent_is_the_version_installed() -> None:
+    assert version("headrace-client") == protocol.VERSION
+
+
+def test_the_readme_shows_every_method() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    assert [name for name in _public(V1) if f"{name}(" not in readme] == []
+    assert [name for name in ERRORS if f"`{name}`" not in readme] == []
