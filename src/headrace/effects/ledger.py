@@ -10,6 +10,7 @@ from headrace.effects.wire import (
     Reader,
     Unreadable,
     canonical,
+    exact_amount,
     idempotency_key,
     loose_text,
     matching,
@@ -27,9 +28,9 @@ from headrace.effects.wire import (
     text_of,
     unknown,
 )
-from headrace.errors import InvalidValue
 from headrace.money import Posting, account_address, amount_of, asset_name, ledger_name, posting
 from headrace.workflows.commands import AddAccountMetadata, CreateTransaction, GetAccount, Json
+from headrace.workflows.variables import check_text
 
 REFUSALS = frozenset(
     {
@@ -75,7 +76,7 @@ def create_transaction(activity: CreateTransaction, key: str) -> Request:
         body["postings"] = [ours]
     body["reference"] = idempotency_key(activity.reference(key))
     if activity.timestamp is not None:
-        body["timestamp"] = activity.timestamp
+        body["timestamp"] = check_text(activity.timestamp, "timestamp")
     return Request("ledger", "POST", path, canonical(body), idempotency_key(key))
 
 
@@ -89,13 +90,10 @@ def _account_path(ledger: str, address: str) -> str:
 
 
 def _checked(wanted: Posting) -> Posting:
-    amount = wanted["amount"]
-    if not isinstance(amount, int):
-        raise InvalidValue("amount", "an amount is an integer")
     return posting(
         account_address(wanted["source"], "source"),
         account_address(wanted["destination"], "destination"),
-        amount_of(amount, "amount"),
+        exact_amount(wanted["amount"]),
         asset_name(wanted["asset"], "asset"),
     )
 

@@ -13,6 +13,7 @@ from headrace.effects.wire import (
     Reader,
     Unreadable,
     canonical,
+    exact_amount,
     foreign_id,
     idempotency_key,
     is_integer,
@@ -34,9 +35,10 @@ from headrace.effects.wire import (
     unknown,
 )
 from headrace.errors import InvalidValue
-from headrace.money import amount_of, asset_name
+from headrace.money import asset_name
 from headrace.workflows.commands import CreateTransferInitiation, GetPayment, Json
 from headrace.workflows.durations import moment_text, moment_us
+from headrace.workflows.variables import check_text
 
 REFUSALS = frozenset({"CONFLICT", "INVALID_ID", "MISSING_OR_INVALID_BODY", "NOT_FOUND", "VALIDATION"})
 DEFAULT_DESCRIPTION = "Transfer by Headrace"
@@ -84,18 +86,16 @@ def get_payment(activity: GetPayment) -> Request:
 
 
 def create_transfer_initiation(activity: CreateTransferInitiation, key: str, started_at: int) -> Request:
-    if not isinstance(cast("object", activity.amount), int):
-        raise InvalidValue("amount", "an amount is an integer")
     if activity.type not in ("TRANSFER", "PAYOUT"):
         raise InvalidValue("type", "must be TRANSFER or PAYOUT")
     body: Json = {
         "reference": idempotency_key(key),
         "scheduledAt": moment_text(started_at),
-        "description": activity.description or DEFAULT_DESCRIPTION,
+        "description": check_text(activity.description, "description") or DEFAULT_DESCRIPTION,
         "sourceAccountID": "" if activity.source is None else foreign_id(activity.source, "source"),
         "destinationAccountID": foreign_id(activity.destination, "destination"),
         "type": activity.type,
-        "amount": amount_of(activity.amount, "amount"),
+        "amount": exact_amount(activity.amount),
         "asset": asset_name(activity.asset, "asset"),
         "validated": not activity.waiting_validation,
         "provider": _provider(activity.provider),

@@ -12,6 +12,7 @@ from headrace.effects.wire import (
     Reader,
     Unreadable,
     canonical,
+    exact_amount,
     foreign_id,
     idempotency_key,
     integer_of,
@@ -31,7 +32,7 @@ from headrace.effects.wire import (
     unknown,
 )
 from headrace.errors import InvalidValue
-from headrace.money import account_address, amount_of, asset_name
+from headrace.money import account_address, asset_name
 from headrace.workflows.commands import CreditWallet, DebitWallet, GetWallet, Json, ListWallets
 from headrace.workflows.variables import check_text
 
@@ -61,7 +62,7 @@ def credit_wallet(activity: CreditWallet, key: str) -> Request:
         "balance": foreign_id(activity.balance, "balance"),
     }
     if activity.timestamp is not None:
-        body["timestamp"] = activity.timestamp
+        body["timestamp"] = check_text(activity.timestamp, "timestamp")
     return Request("wallets", "POST", f"{_wallet_path(activity.id)}/credit", canonical(body), key)
 
 
@@ -75,7 +76,7 @@ def debit_wallet(activity: DebitWallet, key: str) -> Request:
     if activity.destination is not None:
         body["destination"] = _subject(activity.destination, "destination")
     if activity.timestamp is not None:
-        body["timestamp"] = activity.timestamp
+        body["timestamp"] = check_text(activity.timestamp, "timestamp")
     return Request("wallets", "POST", f"{_wallet_path(activity.id)}/debit", canonical(body), key)
 
 
@@ -84,9 +85,7 @@ def _wallet_path(wallet_id: str) -> str:
 
 
 def _monetary(asset: str, amount: object) -> Json:
-    if not isinstance(amount, int):
-        raise InvalidValue("amount", "an amount is an integer")
-    return {"asset": asset_name(asset, "asset"), "amount": amount_of(amount, "amount")}
+    return {"asset": asset_name(asset, "asset"), "amount": exact_amount(amount)}
 
 
 def _subject(value: Json, field: str) -> Json:

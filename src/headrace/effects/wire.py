@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import cast
 from urllib.parse import quote
@@ -17,18 +18,20 @@ import msgspec
 
 from headrace.effects.port import Done, LookUp, Outcome, Reply, Request, Unknown
 from headrace.errors import InvalidValue
-from headrace.money import MAX_KEY_BYTES, opaque_id
+from headrace.money import MAX_KEY_BYTES, amount_of, opaque_id
 from headrace.workflows.commands import Json
 from headrace.workflows.durations import moment_of
 from headrace.workflows.variables import check_text
 
 MAX_MESSAGE_CHARACTERS = 1_000
 MAX_CURSOR_CHARACTERS = 8_192
-MAX_DEPTH = 64
+ORDINARY_AMOUNT = 1 << 63
+"""Below this an amount needs no closer look; comparing with 10^1000 costs more than everything else about it."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.decode
 _KEY = re.compile(r"[!-~]+", re.ASCII)
+_OUR_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{5}[1-9])?Z", re.ASCII)
 _LOOSE_MOMENT = re.compile(r"([0-9-]{10})[Tt ]([0-9:.]+)(Z|z|[+-][0-9]{2}:?[0-9]{2})?", re.ASCII)
 
 Reader = Callable[[Request, Reply], Outcome]
@@ -46,27 +49,34 @@ class Unreadable(Exception):
 
 def canonical(body: Json) -> bytes:
     """Compact JSON in the order given, integers exact. Raises InvalidValue for what no service can take."""
-    check_body(body, "", 0)
-    return _encode(body)
+    try:
+        encoded = _encode(body)
+    except (UnicodeEncodeError, TypeError, ValueError):
+        encoded = b""
+    # Each member was checked where it was put in; this is the second look, and only a suspicion costs a walk.
+    if not encoded or b"\\u0000" in encoded or b"null" in encoded:
+        check_body(body, "")
+    return encoded or _encode(body)
 
 
-def check_body(value: object, field: str, depth: int) -> None:
+def check_body(value: object, field: str) -> None:
     if isinstance(value, str):
         check_text(value, field)
     elif isinstance(value, dict):
-        _check_members(cast("dict[object, object]", value), field, depth)
+        for name, item in cast("dict[object, object]", value).items():
+            check_body(item, f"{field}.{check_text(name, field)}" if field else check_text(name, field))
     elif isinstance(value, list):
         for position, item in enumerate(cast("list[object]", value)):
-            check_body(item, f"{field}[{position}]", depth + 1)
+            check_body(item, f"{field}[{position}]")
     elif not isinstance(value, int):
         raise InvalidValue(field, f"must not be sent as {type(value).__name__}")
 
 
-def _check_members(members: dict[object, object], field: str, depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise InvalidValue(field, f"is nested more than {MAX_DEPTH} deep")
-    for name, value in members.items():
-        check_body(value, f"{field}.{check_text(name, field)}" if field else check_text(name, field), depth + 1)
+def exact_amount(value: object, field: str = "amount") -> int:
+    """An amount as a stage has it by now: an integer, never text. Raises InvalidValue."""
+    if type(value) is not int:
+        raise InvalidValue(field, f"an amount is an integer, not {type(value).__name__}")
+    return value if 0 <= value < ORDINARY_AMOUNT else amount_of(value, field)
 
 
 def sorted_map(values: Mapping[str, str], field: str) -> dict[str, str]:
@@ -178,16 +188,22 @@ def _as_text(value: object) -> str:
 
 def moment_in(value: object, field: str) -> str:
     """A date-time in UTC with `Z`. One without an offset is taken as UTC."""
-    match = _LOOSE_MOMENT.fullmatch(text_of(value, field))
-    if match is None:
-        raise Unreadable(f"an answer whose {field} is not a date")
-    day, time, offset = match[1], match[2], (match[3] or "Z").upper()
-    if len(offset) == 5:
-        offset = f"{offset[:3]}:{offset[3:]}"
+    text = text_of(value, field)
     try:
-        return moment_of(f"{day}T{time}{offset}", field)
-    except InvalidValue:
+        if _OUR_MOMENT.fullmatch(text):
+            datetime.fromisoformat(text)
+            return text
+        return moment_of(_with_offset(text), field)
+    except (InvalidValue, ValueError):
         raise Unreadable(f"an answer whose {field} is not a date") from None
+
+
+def _with_offset(text: str) -> str:
+    match = _LOOSE_MOMENT.fullmatch(text)
+    if match is None:
+        return text
+    day, time, offset = match[1], match[2], (match[3] or "Z").upper()
+    return f"{day}T{time}{offset[:3]}:{offset[3:]}" if len(offset) == 5 else f"{day}T{time}{offset}"
 
 
 def postings_of(value: object) -> list[Json]:
