@@ -175,6 +175,13 @@ class TestOverlap:
         assert (refused.status, b"INSUFFICIENT_FUND" in refused.body) == (400, True)
         assert (ledger.balance("pot"), ledger.balance("a")) == (2, 5)
 
+    async def test_the_race_books_nothing_even_where_nothing_is_missed(self, make_sandbox: Make) -> None:
+        sandbox = make_sandbox("ledger:overlap:1")
+        ledger = opened(sandbox)
+        assert await statuses(sandbox, ledger.request(**transfer()), 2) == [None, 400]
+        assert ledger.balance("a") == 5
+        assert ledger.send("world", "a", 5, key="k")["data"]["id"] == 1
+
     async def test_what_was_refused_has_no_race(self, make_sandbox: Make) -> None:
         sandbox = make_sandbox("ledger:overlap:1")
         request = opened(sandbox).request(**transfer(source="poor"))

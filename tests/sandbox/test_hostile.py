@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from headrace.effects.port import Request
 from headrace.errors import InvalidValue
 from headrace.sandbox import Sandbox, timestamps
+from headrace.sandbox.books import Books
 from headrace.sandbox.scripts import OVERDRAFT
-from headrace.sandbox.store import connect
+from headrace.sandbox.store import Job, connect
 from headrace.workflows.commands import Service as Name
 from tests.sandbox.conftest import CountedIds, Ledger, ManualClock, Service
 from tests.sandbox.test_payments import INITIATION, PAY_IN
@@ -254,6 +255,45 @@ class TestAccidents:
         with monkeypatch.context() as patched, caplog.at_level(logging.CRITICAL):
             patched.setattr("headrace.sandbox.books.Books._write", breaks)
             assert ledger.send("world", "a", 5, key="k", status=500)["errorCode"] == "INTERNAL"
+        assert ledger.send("world", "a", 5, key="k")["data"]["id"] == 1
+
+    def test_a_transaction_that_the_database_gave_up_takes_its_batch_along(
+        self, sandbox: Sandbox, ledger: Ledger, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As with a full disk: SQLite rolls everything back by itself."""
+
+        def gives_up(books: Books, *_: Any) -> None:
+            books._connection.execute("ROLLBACK")
+            raise sqlite3.OperationalError("database or disk is full")
+
+        good = Job(ledger.request("POST", "/v2/other", {}), is_rehearsal=False)
+        body = {"postings": [TRANSFER], "metadata": {}}
+        bad = Job(ledger.request("POST", "/v2/main/transactions", body, "k"), is_rehearsal=False)
+        with monkeypatch.context() as patched, caplog.at_level(logging.CRITICAL):
+            patched.setattr(Books, "_write", gives_up)
+            sandbox._store._perform([good, bad])
+        assert [job.reply.result(0).status for job in (good, bad)] == [500, 500]
+        assert ledger.get("/v2/other", status=404)["errorCode"] == "NOT_FOUND"
+        assert ledger.send("world", "a", 1, key="k")["data"]["id"] == 1
+
+    def test_a_commit_that_fails_is_no_answer_of_success(
+        self, sandbox: Sandbox, ledger: Ledger, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = sandbox._store
+        real = store._connection
+
+        class Failing:
+            in_transaction = True
+
+            def execute(self, statement: str) -> Any:
+                if statement == "COMMIT":
+                    raise sqlite3.OperationalError("disk I/O error")
+                return real.execute(statement)
+
+        with monkeypatch.context() as patched, caplog.at_level(logging.CRITICAL):
+            patched.setattr(store, "_connection", Failing())
+            ledger.send("world", "a", 5, key="k", status=500)
+        assert ledger.balance("a") == 0
         assert ledger.send("world", "a", 5, key="k")["data"]["id"] == 1
 
     async def test_a_database_that_cannot_commit_answers_500_and_recovers(

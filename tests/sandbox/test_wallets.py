@@ -129,7 +129,7 @@ class TestCredit:
         books.send("world", "a", 4)
         books.send("world", "b", 100)
         wallet = create(wallets, ledger="main")
-        credit(wallets, wallet, sources=[{"type": "ACCOUNT", "identifier": name} for name in ("a", "b", "a")])
+        credit(wallets, wallet, sources=[{"type": "ACCOUNT", "identifier": name} for name in ("a", "a", "b")])
         assert (books.balance("a"), books.balance("b"), balance(wallets, wallet)) == (0, 94, 10)
 
     def test_reference_metadata_and_time_end_in_the_transaction(self, wallets: Service, books: Ledger) -> None:

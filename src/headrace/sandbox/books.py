@@ -127,9 +127,9 @@ class Books:
         if row is not None:
             return _replay(row, content_hash, hints=hints)
         reply = perform()
-        if is_done(reply):
-            values = (ledger, call.key, content_hash, reply.status, reply.body)
-            self._connection.execute("INSERT INTO keys VALUES (?, ?, ?, ?, ?)", values)
+        assert is_done(reply), "a refusal is raised, so it uses up no key"
+        values = (ledger, call.key, content_hash, reply.status, reply.body)
+        self._connection.execute("INSERT INTO keys VALUES (?, ?, ?, ?, ?)", values)
         return reply
 
     # Transactions

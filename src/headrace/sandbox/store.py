@@ -105,14 +105,14 @@ class Store:
             _log.exception("sandbox: roll-back failed")
 
     def _answer(self, job: Job) -> Reply:
-        """One request in its savepoint. A failing database ends the whole batch, anything else only this request."""
+        """One request in its savepoint. Where the whole transaction is gone (a full disk), so is the savepoint: then
+        the roll-back fails, and with it the batch.
+        """
         self._connection.execute("SAVEPOINT request")
         try:
             reply, burns, is_kept = self._services.answer(job.request), None, not job.is_rehearsal
         except Rollback as rollback:
             reply, burns, is_kept = rollback.reply, rollback.burns, False
-        except sqlite3.OperationalError:
-            raise
         except Exception:  # noqa: BLE001  # a defect in one request must not end the thread of all
             _log.exception("sandbox: a defect in answering %s %s", job.request.method, job.request.service)
             reply, burns, is_kept = internal_error(job.request.service, "a defect of the sandbox"), None, False
