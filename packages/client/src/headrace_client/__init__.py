@@ -5,6 +5,8 @@ with Client("http://127.0.0.1:8484") as client:
     ended = client.orchestration.v1.wait_for(run.data)
 """
 
+from __future__ import annotations
+
 from headrace_client.activities import WorkflowInstanceHistoryStageInput, WorkflowInstanceHistoryStageOutput
 from headrace_client.client import AsyncClient, Client
 from headrace_client.errors import ClientError, ConnectionFailure, Error, InvalidRequest, SDKError, WaitTimeout
