@@ -372,6 +372,18 @@ async def test_a_401_gets_a_fresh_token_once() -> None:
     assert {(seen.body, seen.headers["idempotency-key"]) for seen in posts} == {(POST.body, POST.key)}
 
 
+async def test_a_403_makes_the_next_attempt_ask_for_a_fresh_token() -> None:
+    issuer = Issuer()
+    async with Stub(lambda seen: issuer(seen) if seen.target == "/token" else answer(403)) as stub:
+        credentials = ClientCredentials("me", "s3cret", f"{stub.url}/token")
+        client = HttpDownstream(ServiceAddresses.of(stack_url=stub.url), credentials=credentials, clock=issuer.clock)
+        for seconds in (0, 1, 29, 1, 1):
+            issuer.clock.at_s += seconds
+            assert (await client.send(POST)).status == 403
+        assert tokens_used(stub) == ["Bearer t1", "Bearer t1", "Bearer t1", "Bearer t2", "Bearer t2"]
+        await client.close()
+
+
 async def test_many_401s_at_once_ask_for_one_token() -> None:
     issuer = Issuer()
     async with issuer.calling() as (stub, client):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -84,6 +84,12 @@ class TokenSource:
         if self._token is not None and self._token.text == refused:
             await self._renew()
         return await self.header()
+
+    def distrust(self, doubted: str) -> None:
+        """After a 403: its scopes may have been granted since, so the next attempt gets a fresh one (decision M4)."""
+        token, now_s = self._token, self._clock.monotonic_s()
+        if token is not None and token.text == doubted and now_s >= (self._asked_s or 0.0) + RENEW_BEFORE_S:
+            self._token = replace(token, renew_s=now_s)
 
     async def _renew(self) -> None:
         if self._renewal is None:

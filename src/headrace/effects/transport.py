@@ -120,6 +120,8 @@ class HttpDownstream:
         """A 401 was not carried out: the same bytes go once more, if there is another token to send with them."""
         token = headers["Authorization"] = await tokens.header()
         reply = await self._exchange(request.service, request.method, url, request.body, headers)
+        if reply.status == 403:
+            tokens.distrust(token)
         if reply.status != 401:
             return reply
         headers["Authorization"] = await tokens.renewed(token)
