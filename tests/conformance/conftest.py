@@ -1,0 +1,72 @@
+"""The official Python SDK, unmodified, with a listener on its HTTP client that checks every reply on the wire."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from formance_sdk_python import SDK
+from formance_sdk_python.models import shared
+
+from tests.conformance import wire
+from tests.crash.players import FAST
+from tests.support.server import Server
+
+TIMEOUT_MS = 30_000
+
+
+class Walker:
+    """An HTTP client for the SDK. Replies that break a rule of the wire are kept and shown at the end."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[str] = Counter()
+        self.found: list[str] = []
+        self.paths: list[str] = []
+        self.bodies: dict[str, Any] = {}
+        """Path to the last body that was read there."""
+        self.client = httpx.Client(event_hooks={"response": [self._walk]}, follow_redirects=True)
+
+    def _walk(self, reply: httpx.Response) -> None:
+        reply.read()
+        path = reply.request.url.path
+        self.paths.append(path)
+        if path.endswith("/oauth/token"):
+            return
+        operation = wire.operation_of(reply.request.method, path)
+        self.seen[operation] += 1
+        problems = wire.problems(operation, reply.status_code, reply.headers, reply.content)
+        self.found += [f"{operation} answered {reply.status_code}: {problem}" for problem in problems]
+        self.bodies[path] = reply.json() if reply.content else None
+
+
+@pytest.fixture(scope="session")
+def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("conformance") / "data", settings=FAST) as server:
+        yield server
+
+
+@pytest.fixture
+def walker() -> Iterator[Walker]:
+    walking = Walker()
+    yield walking
+    walking.client.close()
+    assert not walking.found, "\n".join(walking.found)
+
+
+@pytest.fixture
+def make_sdk(live_server: Server, walker: Walker) -> Callable[..., SDK]:
+    """`make_sdk(security=..., timeout_ms=...)` on the live server."""
+
+    def make(security: shared.Security | None = None, timeout_ms: int | None = TIMEOUT_MS) -> SDK:
+        return SDK(server_url=live_server.url, security=security, client=walker.client, timeout_ms=timeout_ms)
+
+    return make
+
+
+@pytest.fixture
+def data_folder(tmp_path: Path) -> Path:
+    return tmp_path / "data"
