@@ -77,7 +77,7 @@ BUGS = {
 @pytest.mark.parametrize("check", house.CHECKS, ids=lambda check: check.__name__)
 def test_the_rule_catches_its_bug(check: Check) -> None:
     for text in BUGS[check.__name__]:
-        assert list(check(Source.of("src/headrace/workflows/bad.py", text))), text
+        assert list(check(Source.of("src/headrace/sandbox/bad.py", text))), text
 
 
 def test_the_rules_let_good_code_pass() -> None:
