@@ -55,7 +55,7 @@ async def opened(folder: Path, url: str) -> AsyncIterator[Rooms]:
     clock = SystemClock()
     journal = await SqliteJournal.open(folder / "journal.db")
     downstream = HttpDownstream(ServiceAddresses.of(ledger_url=url), credentials=None, clock=clock)
-    engine = EmbeddedEngine(journal, downstream, clock, RandomIds())
+    engine = EmbeddedEngine(journal, downstream, clock, RandomIds(), jitter=lambda: 1.0)
     try:
         await engine.start()
         yield Rooms(journal, engine)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,7 +45,7 @@ class House:
 @contextlib.asynccontextmanager
 async def house(
     settings: Settings, *, data: Path, sandbox: bool = False, faults: Sequence[str] = ()
-) -> AsyncIterator[House]:
+) -> AsyncGenerator[House]:
     """Open the journal in `data`, start the engine, and close everything in order at the end.
 
     Raises AlreadyOwned when another server has the folder, InvalidValue for a bad fault or address.
@@ -59,7 +60,9 @@ async def house(
         running, attention = await journal.counts()
         telemetry.instances_recovered(running)
         telemetry.needs_attention(attention)
-        engine = EmbeddedEngine(journal, downstream, clock, ids, _engine_limits(settings), meter=telemetry)
+        engine = EmbeddedEngine(
+            journal, downstream, clock, ids, _engine_limits(settings), meter=telemetry, jitter=random.random
+        )
         app = create_api(
             journal=journal,
             engine=engine,
@@ -88,9 +91,8 @@ def serve(
     with contextlib.ExitStack() as stack:
         folder = data if data is not None else Path(stack.enter_context(TemporaryDirectory(prefix="headrace-")))
         door = stack.enter_context(_listen(host, port))
-        with contextlib.suppress(KeyboardInterrupt):
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(_serve(settings, door, folder, sandbox, faults, on_ready))
+        with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(settings, door, folder, sandbox, faults, on_ready))
 
 
 async def _serve(
@@ -176,7 +178,10 @@ def _credentials(settings: Settings) -> ClientCredentials | None:
     token_url = settings.stack_token_url
     if token_url is None:
         if settings.stack_url is None:
-            raise InvalidValue("HEADRACE_STACK_TOKEN_URL", "is needed with HEADRACE_STACK_CLIENT_ID when there is no HEADRACE_STACK_URL")
+            raise InvalidValue(
+                "HEADRACE_STACK_TOKEN_URL",
+                "is needed with HEADRACE_STACK_CLIENT_ID when there is no HEADRACE_STACK_URL",
+            )
         token_url = f"{settings.stack_url}/api/auth/oauth/token"
     return ClientCredentials(settings.stack_client_id, settings.stack_client_secret, token_url)
 

@@ -15,6 +15,7 @@ MAX_DIGITS = 1_000
 MAX_ADDRESS_BYTES = 256
 MAX_KEY_BYTES = 255
 WORLD = "world"
+_TOO_LARGE = 10**MAX_DIGITS
 
 _ADDRESS = re.compile(r"[a-zA-Z0-9_-]+(:[a-zA-Z0-9_-]+)*", re.ASCII)
 _ASSET = re.compile(r"[A-Z][A-Z0-9]{0,16}(/[0-9]{1,6})?", re.ASCII)
@@ -37,7 +38,7 @@ def amount_of(value: object, field: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 0:
             raise InvalidValue(field, "an amount cannot be negative")
-        if value >= 10**MAX_DIGITS:
+        if value >= _TOO_LARGE:
             raise InvalidValue(field, f"an amount has at most {MAX_DIGITS} digits")
         return value
     if isinstance(value, str):
@@ -79,7 +80,7 @@ def opaque_id(value: object, field: str, *, max_bytes: int = 1_024) -> str:
     text = _text(value, field)
     if not text:
         raise InvalidValue(field, "must not be empty")
-    if len(text.encode()) > max_bytes:
+    if len(text.encode("utf-8", "surrogatepass")) > max_bytes:
         raise InvalidValue(field, f"has at most {max_bytes} bytes")
     if any(character < " " or character == "\x7f" for character in text):
         raise InvalidValue(field, f"{_shown(text)} holds a control character")

@@ -94,7 +94,7 @@ async def served(folder: Path, **settings: Any) -> AsyncIterator[Live]:
             (folder / "journal.db").write_bytes(_migrated())
         journal = await SqliteJournal.open(folder / "journal.db", meter=telemetry)
         stack.push_async_callback(journal.close)
-        engine = EmbeddedEngine(journal, sandbox, clock, ids, EngineLimits(), meter=telemetry)
+        engine = EmbeddedEngine(journal, sandbox, clock, ids, EngineLimits(), meter=telemetry, jitter=lambda: 1.0)
         await engine.start()
         stack.push_async_callback(engine.stop)
         app = create_api(

@@ -91,8 +91,7 @@ class Outcome:
         self.context = StageContext(
             moment_us(run.get("started_at", "2024-05-01T10:00:00Z")),
             raw,
-            run.get("started_by_trigger", False),
-            run.get("allow_world_from_variable", False),
+            run.get("may_name_world", True),
         )
         self.input: Json | None = None
         self.commands: list[Json] = []

@@ -11,16 +11,16 @@ import hashlib
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import yaml
 
-from headrace.clock import RandomIds
 from headrace.cli.demo.examples import Example
 from headrace.cli.demo.stack import Stack
+from headrace.clock import RandomIds
 from headrace.effects.port import Downstream, Reply, Request
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
 from headrace.errors import AlreadyEnded, RepeatedKey
@@ -159,10 +159,8 @@ class Life:
             return remembered.body.decode()
 
     async def send_event_once(self, instance_id: str, name: str, key: str) -> None:
-        try:
+        with suppress(RepeatedKey, AlreadyEnded):
             await self.engine.send_event(instance_id, name, caller=CallerKey(key, b""))
-        except (RepeatedKey, AlreadyEnded):
-            pass
 
     async def ended(self, instance_id: str, timeout_s: float = 20.0) -> Instance:
         await self.engine.wait(instance_id, timeout_s)
@@ -181,7 +179,9 @@ async def life(
     mortal: Any = MortalJournal(journal, fate)
     clock = FastClock()
     settings = EngineLimits(**{"settle_s": 5.0, "retry_base_s": 0.5, **limits})
-    engine = EmbeddedEngine(mortal, MortalDownstream(downstream, fate), clock, RandomIds(), settings, jitter=lambda: 1.0)
+    engine = EmbeddedEngine(
+        mortal, MortalDownstream(downstream, fate), clock, RandomIds(), settings, jitter=lambda: 1.0
+    )
     await engine.start()
     try:
         yield Life(mortal, engine, fate)
@@ -194,7 +194,9 @@ async def life(
 async def _end_tasks() -> None:
     tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in tasks:
-        if task.get_coro().__qualname__.startswith(("EmbeddedEngine.", "FastClock.", "Event.")):  # pyright: ignore
+        if str(task.get_coro()).startswith(
+            ("<coroutine object EmbeddedEngine.", "<coroutine object FastClock.", "<coroutine object Event.")
+        ):
             task.cancel()
     await asyncio.gather(*(task for task in tasks if task.cancelling()), return_exceptions=True)
 

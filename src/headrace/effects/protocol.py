@@ -97,7 +97,7 @@ class Backoff:
 
 
 class EffectProtocol:
-    """One effect (or read) from its intent to its end. Ask `next`, do it, report with `sent`, `looked_up`, `created`."""
+    """One effect (or read) from its intent to its end. Ask `next`, do it, report what came of it."""
 
     __slots__ = (
         "_action",
@@ -189,7 +189,7 @@ class EffectProtocol:
             self._action = LOOK_UP
         elif not self._is_confirmed(now_s):
             self._resend_when_settled(refusal)
-        elif self._family is Family.WALLET and self._is_unknown or refusal.code == "CONFLICT":
+        elif (self._family is Family.WALLET and self._is_unknown) or refusal.code == "CONFLICT":
             self._action = LOOK_UP
         else:
             self._action = refusal
@@ -249,7 +249,9 @@ class EffectProtocol:
         if not self._has_settled(now_s):
             self._look_again_when_settled(now_s)
         elif self._family is Family.WALLET:
-            self._action = NeedsAttention("aborted; an attempt had no answer and is not among the wallet's transactions")
+            self._action = NeedsAttention(
+                "aborted; an attempt had no answer and is not among the wallet's transactions"
+            )
         else:
             self._action = NotBooked()
 

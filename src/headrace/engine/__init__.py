@@ -1,0 +1,1 @@
+"""How instances run. `port`: what an engine offers; `run`: one instance in memory; `embedded`: in one process."""

@@ -8,10 +8,9 @@ the journal holds as not ended and not waiting is due at once.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -33,7 +32,7 @@ from headrace.effects.replies import look_up_outcome, outcome
 from headrace.effects.requests import create_ledger, look_up, next_look_up
 from headrace.engine.meter import Meter, NoMeter
 from headrace.engine.run import OpenActivity, Rules, Run, json_text
-from headrace.errors import AlreadyEnded, HeadraceError, InvalidValue, NotFound, Unavailable
+from headrace.errors import AlreadyEnded, InvalidValue, NotFound, Unavailable
 from headrace.journal.port import CallerKey, Journal, Unit
 from headrace.journal.records import Instance, Stage, Workflow
 from headrace.workflows.commands import INTERNAL_LEDGER, Activity, CreateTransaction, Json
@@ -57,7 +56,7 @@ class EngineLimits:
     retry_cap_s: float = 100.0
     stop_s: float = 10.0
     abort_s: float = 4.0
-    rules: Rules = Rules()
+    rules: Rules = field(default_factory=Rules)
 
 
 class EmbeddedEngine:
@@ -72,7 +71,7 @@ class EmbeddedEngine:
         limits: EngineLimits | None = None,
         *,
         meter: Meter | None = None,
-        jitter: Callable[[], float] = random.random,
+        jitter: Callable[[], float],
     ) -> None:
         self._journal = journal
         self._downstream = downstream
@@ -340,9 +339,9 @@ class EmbeddedEngine:
     async def _drive_until_waiting(self, run: Run) -> None:
         while not self._is_stopping:
             if run.open is not None:
-                if not run.open.needs_attention or run.ended_at is not None:
+                if not run.needs_attention or run.ended_at is not None:
                     await self._perform(run, run.open)
-                if run.open is not None and run.open.needs_attention:
+                if run.needs_attention:
                     return
                 continue
             if run.ended_at is not None:
@@ -396,7 +395,9 @@ class EmbeddedEngine:
     async def _perform(self, run: Run, opened: OpenActivity) -> None:
         activity, limits = opened.activity, self._limits
         protocol = EffectProtocol(
-            family_of(activity.name, is_ingestion=isinstance(activity, CreateTransaction) and bool(activity.payment_id)),
+            family_of(
+                activity.name, is_ingestion=isinstance(activity, CreateTransaction) and bool(activity.payment_id)
+            ),
             backoff=self._backoff,
             settle_s=limits.settle_s,
             now_s=self._clock.monotonic_s(),
@@ -533,14 +534,14 @@ def _as_instance(run: Run, workflow: Workflow, variables: str, unit: Unit) -> In
     stages: list[Stage] = []
     ends: dict[int, tuple[int, str | None]] = {}
     for name, row, _ in unit.entries:
-        if name == "open_stage":
-            stages.append(Stage(*row))
-        elif name == "insert_closed_stage":
+        if name == "open_stage" or name == "insert_closed_stage":
             stages.append(Stage(*row))
         elif name == "close_stage":
             ends[row[3]] = (row[0], row[1])
     shown = tuple(
-        Stage(s.instance_id, s.number, s.keyword, s.input, s.started_at, *ends.get(s.number, (s.terminated_at, s.error)))
+        Stage(
+            s.instance_id, s.number, s.keyword, s.input, s.started_at, *ends.get(s.number, (s.terminated_at, s.error))
+        )
         for s in stages
     )
     return Instance(

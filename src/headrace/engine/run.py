@@ -144,8 +144,7 @@ class Run:
             number,
             self.variables,
             started_at,
-            started_by_trigger=self.by_trigger,
-            allow_world_from_variable=self._may_name_world,
+            may_name_world=self._may_name_world,
         )
 
     @property
@@ -329,7 +328,9 @@ class Run:
         )
         run.ended_at, run.error = instance.terminated_at, instance.error
         stage: Stage = instance.stages[-1]
-        run.last_at = max(instance.updated_at, stage.started_at, *(row.terminated_at or row.started_at for row in activities), 0)
+        run.last_at = max(
+            instance.updated_at, stage.started_at, *(row.terminated_at or row.started_at for row in activities), 0
+        )
         run._take_stage(stage.number, stage.started_at)
         run.stage_is_stored = run.is_woken = True
         for row in activities:
@@ -351,7 +352,13 @@ class Run:
             command,
             row.position,
             row.key,
-            Request(service, row.request_method, row.request_path, row.request_body, row.key if service != "payments" else ""),
+            Request(
+                service,
+                row.request_method,
+                row.request_path,
+                row.request_body,
+                row.key if service != "payments" else "",
+            ),
             row.started_at,
             attempt=row.attempt,
             is_stored=True,
@@ -359,6 +366,10 @@ class Run:
             last_failure=row.last_failure,
             needs_attention=row.needs_attention,
         )
+
+    @property
+    def needs_attention(self) -> bool:
+        return self.open is not None and self.open.needs_attention
 
     @property
     def waits_for_event(self) -> str | None:

@@ -89,7 +89,9 @@ class SqliteJournal:
         return _instance(rows[0], self._stages(instance_id)) if rows else None
 
     async def instances(self, workflow_id: str | None = None, running: bool = False) -> AsyncIterator[list[Instance]]:
-        name = ("running_" if running else "") + ("instances_page" if workflow_id is None else "instances_of_workflow_page")
+        name = ("running_" if running else "") + (
+            "instances_page" if workflow_id is None else "instances_of_workflow_page"
+        )
         filters = () if workflow_id is None else (workflow_id,)
         position = _NEWEST
         while rows := self._rows(name, *filters, *position, PAGE):

@@ -58,6 +58,7 @@ class GroupWriter:
         self._is_closed = False
         self._last_size = 0
         self._sweeper: asyncio.TimerHandle | None = None
+        self._rest: asyncio.Future[None] | None = None
         self.commits = 0
         self._thread = threading.Thread(target=self._work, name="headrace-journal", daemon=True)
         self._thread.start()
@@ -120,6 +121,8 @@ class GroupWriter:
             self._meter.commit(seconds, len(batch))
         if self._waiting and not self._is_scheduled:
             self._schedule()
+        elif self._rest is not None and not self._waiting and not self._rest.done():
+            self._rest.set_result(None)
 
     # on the thread
 
@@ -148,7 +151,7 @@ class GroupWriter:
             rows = [self._execute(connection, *entry) for entry in unit.entries]
         except (sqlite3.OperationalError, MemoryError):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is this unit's, and its caller hears of it
             connection.execute("ROLLBACK TO unit")
             connection.execute("RELEASE unit")
             return error
@@ -172,11 +175,10 @@ class GroupWriter:
     async def close(self) -> None:
         """Commit what is waiting, then end the thread."""
         self._is_closed = True
-        while self._waiting or self._is_busy:
-            await asyncio.sleep(0.002)
+        if self._waiting or self._is_busy:
+            self._rest = self._loop.create_future()
+            await self._rest
         if self._sweeper is not None:
             self._sweeper.cancel()
         self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
-
-

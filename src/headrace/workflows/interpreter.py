@@ -1,12 +1,12 @@
 """One stage of one instance, command by command. Given the same journal it always arrives at the same command.
 
-    config + variables + what the activities answered  ->  the next command, or how the stage ended
+config + variables + what the activities answered  ->  the next command, or how the stage ended
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from headrace.errors import HeadraceError, InvalidValue, StageError
 from headrace.workflows.commands import (
@@ -46,8 +46,7 @@ class StageRunner:
         variables: Mapping[str, str],
         started_at: int,
         *,
-        started_by_trigger: bool = False,
-        allow_world_from_variable: bool = False,
+        may_name_world: bool = True,
     ) -> None:
         ((self.keyword, raw),) = stages[number].items()
         self.number = number
@@ -57,10 +56,11 @@ class StageRunner:
         self.ordinal = 0
         self.booked: list[str] = []
         self._generator: StageRun | None = None
-        self.input: Json = expand(raw, variables)
+        self.input: Json = raw
         stage = STAGES[self.keyword]
-        context = StageContext(started_at, raw, started_by_trigger, allow_world_from_variable)
+        context = StageContext(started_at, raw, may_name_world)
         try:
+            self.input = expand(raw, variables)
             self.input = stage.normalise(self.input, context)
             self._generator = stage.run(self.input, context)
             self.command = next(self._generator)
@@ -115,15 +115,16 @@ class StageRunner:
 
 
 def _result(output: Any) -> Any:
-    if isinstance(output, dict):
-        return output.get("data", output.get("cursor", output))  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    return output
+    if not isinstance(output, dict):
+        return output
+    members = cast("Json", output)
+    return members.get("data", members.get("cursor", members))
 
 
 def _booked(effect: Activity, output: Any) -> str:
     match effect:
         case CreateTransaction():
-            transaction = _result(output) or {}
+            transaction = cast("Json", _result(output) or {})
             what = f"{effect.posting['amount']} {effect.posting['asset']}"
             return f"transaction {transaction.get('id', '?')} of {what} on ledger {effect.ledger}"
         case CreditWallet():

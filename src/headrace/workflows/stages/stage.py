@@ -15,12 +15,14 @@ StageRun = Generator[Command, Any, None]
 
 @dataclass(frozen=True, slots=True)
 class StageContext:
-    """What a stage is told. `raw` is its body before expansion, so that it sees what came from a variable."""
+    """What a stage is told. `raw` is its body before expansion, so that it sees what came from a variable.
+
+    `may_name_world`: whether a variable may bring in `world` as an account that pays (decision M9).
+    """
 
     started_at: int
     raw: Json
-    started_by_trigger: bool = False
-    allow_world_from_variable: bool = False
+    may_name_world: bool = True
 
 
 class StageType(Protocol):

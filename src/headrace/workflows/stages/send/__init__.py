@@ -71,12 +71,12 @@ _ACCOUNTS_THAT_PAY = (
 
 def _refuse_untrusted_world(body: Json, context: StageContext) -> None:
     """Event data may not choose to pay from `world`, which is never empty (decision M9)."""
-    if not context.started_by_trigger or context.allow_world_from_variable:
+    if context.may_name_world:
         return
     for side, kind, name in _ACCOUNTS_THAT_PAY:
         if body[side].get(kind, {}).get(name) != WORLD:
             continue
         if has_placeholder(context.raw[side][kind][name]):
             raise StageError(
-                f"{side}.{kind}.{name}: {WORLD!r} may not come from a variable in a run that a trigger started"
+                f"{side}.{kind}.{name}: {WORLD!r} may not come from a variable of this run: event data is not trusted"
             )
