@@ -13,6 +13,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+import msgspec
+
 from headrace.api import codec
 from headrace.api.operations import Operation
 from headrace.api.replies import Headers, Reply
@@ -126,9 +128,9 @@ def _body(body: Json | None) -> str:
         return ""
     content: Json = body["content"]
     need = "required" if body["required"] else "optional"
-    schema: Json = next(iter(content.values()))["schema"]
+    first: Json = next(iter(content.values()))
     types = " or ".join(f"<code>{escape(media_type)}</code>" for media_type in content)
-    return f"<h4>Body ({need})</h4><p>{types}: {_type(schema)}</p>{_example(schema)}"
+    return f"<h4>Body ({need})</h4><p>{types}: {_type(first['schema'])}</p>{_example(first)}"
 
 
 def _responses(responses: Json) -> str:
@@ -175,9 +177,11 @@ def _type(schema: Json) -> str:
     return escape(schema.get("format", kind))
 
 
-def _example(schema: Json) -> str:
-    examples = schema.get("examples", [])
-    return f"<pre><code>{escape(codec.encode(examples[0]).decode())}</code></pre>" if examples else ""
+def _example(content: Json) -> str:
+    if "example" not in content:
+        return ""
+    text = msgspec.json.format(codec.encode(content["example"]), indent=2).decode()
+    return f"<pre><code>{escape(text)}</code></pre>"
 
 
 def _titled(title: str, heads: Row, rows: Iterable[Row]) -> str:

@@ -14,10 +14,12 @@ from headrace.api.operations import READ, WRITE, Operation
 from headrace.api.replies import Reply, json_reply
 from headrace.api.requests import Request
 from headrace.api.services import Services
-from headrace.api.v1 import schemas
+from headrace.api.v1 import schemas, stages
 from headrace.api.version import VERSION
 
 Json = dict[str, Any]
+
+TAGS = ("Workflows", "Instances", "Server")
 
 _PARAMETER = re.compile(r"{(\w+)}")
 _REFERENCE = "#/components/schemas/{name}"
@@ -63,7 +65,7 @@ def describe(table: Sequence[Operation]) -> Json:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}, {"url": "/api/orchestration", "description": "As behind a stack's gateway."}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in table)],
+        "tags": [{"name": tag} for tag in TAGS],
         "paths": paths,
         "components": {
             "schemas": shapes.components,
@@ -78,8 +80,9 @@ class _Shapes:
 
     def __init__(self, table: Iterable[Operation]) -> None:
         types = [shape for row in table for shape in (row.reply, row.body) if shape is not None]
-        types += [schemas.Error, schemas.WorkflowConfig]
+        types += [schemas.Error, schemas.WorkflowConfig, stages.Stage]
         found, self.components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
+        stages.sharpen(self.components)
         self._found = list(zip(types, found, strict=True))
 
     def of(self, shape: Any) -> Json:
@@ -118,7 +121,10 @@ def _parameters(operation: Operation) -> list[Json]:
 
 
 def _request_body(operation: Operation, shapes: _Shapes) -> Json:
-    content = {media_type: {"schema": shapes.of(operation.body)} for media_type in operation.body_media_types}
+    described: Json = {"schema": shapes.of(operation.body)}
+    if operation.example is not None:
+        described["example"] = operation.example
+    content = dict.fromkeys(operation.body_media_types, described)
     return {"required": operation.is_body_required, "content": content}
 
 

@@ -28,7 +28,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """`scope` None: open to everyone. `reply` and `body` are types the schemas are made of."""
+    """`scope` None: open to everyone. `reply` and `body` are types the schemas are made of; `example` is a body."""
 
     method: str
     path: str
@@ -42,6 +42,7 @@ class Operation:
     reply: Any = None
     media_type: str = "application/json"
     body: Any = None
+    example: Any = None
     body_media_types: tuple[str, ...] = ("application/json",)
     is_body_required: bool = True
     query: tuple[Parameter, ...] = ()

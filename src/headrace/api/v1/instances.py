@@ -163,6 +163,7 @@ OPERATIONS = (
         status=201,
         reply=schemas.InstanceReply,
         body=schemas.Variables,
+        example={"userID": "42", "amount": "2500"},
         is_body_required=False,
         query=(
             Parameter(
@@ -212,6 +213,7 @@ OPERATIONS = (
         description="It releases one wait_event stage of this name, now or when that stage is reached.",
         status=204,
         body=schemas.SendEventRequest,
+        example={"name": "approved"},
         takes_key=True,
         errors=(400, 404, 413, 415, 503),
     ),

@@ -32,8 +32,9 @@ class WorkflowConfig(_Shape, kw_only=True):
         Meta(
             min_length=1,
             max_length=1_000,
-            description="Run in order. Each is an object with exactly one key: send, delay, wait_event or update.",
+            description="Run in order.",
             examples=[[{"wait_event": {"event": "approved"}}]],
+            extra_json_schema={"items": {"$ref": "#/components/schemas/Stage"}},
         ),
     ]
     name: Annotated[str, Meta(description="A name for people.")] | UnsetType = UNSET

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from headrace.api import codec
 from headrace.api.errors import LocatedDefinition
 from headrace.api.operations import READ, WRITE, Operation
@@ -17,6 +19,19 @@ from headrace.journal.records import Workflow
 from headrace.workflows.config import Config, parse_config
 
 TAG = "Workflows"
+EXAMPLE: dict[str, Any] = {
+    "name": "pay-out",
+    "stages": [
+        {
+            "send": {
+                "source": {"account": {"id": "users:${userID}", "ledger": "main"}},
+                "destination": {"account": {"id": "payouts", "ledger": "main"}},
+                "amount": {"amount": "${amount}", "asset": "USD/2"},
+            }
+        },
+        {"wait_event": {"event": "approved"}},
+    ],
+}
 
 
 async def create(services: Services, request: Request) -> Reply:
@@ -106,6 +121,7 @@ OPERATIONS = (
         status=201,
         reply=schemas.WorkflowReply,
         body=schemas.WorkflowConfig,
+        example=EXAMPLE,
         body_media_types=("application/json", "application/yaml"),
         takes_key=True,
         errors=(400, 413, 415, 503),
