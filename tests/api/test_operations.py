@@ -137,6 +137,29 @@ async def test_wait_is_capped_and_the_instance_goes_on(tmp_path: Path) -> None:
         await live.ended(instance_id)
 
 
+async def test_a_server_that_stops_answers_who_waits(live: Live) -> None:
+    """A 500 here would make the caller start the instance again."""
+    workflow_id = await live.created(WAITING)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    path = f"/workflows/{workflow_id}/instances"
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"wait=true", "headers": []}
+    request = asyncio.create_task(live.app(scope, receive, send))
+    while not (rows := (await live.call("GET", "/instances?running=true")).json()["data"]):
+        await asyncio.sleep(0)
+    await live.call("GET", "/_info")  # by now the commit has been answered and the request waits
+    request.cancel()
+    await request
+    assert sent[0]["status"] == 201
+    assert json.loads(sent[1]["body"])["data"]["id"] == rows[0]["id"]
+
+
 async def test_a_caller_who_goes_away_aborts_nothing(live: Live) -> None:
     workflow_id = await live.created(WAITING)
     reader, writer = await asyncio.open_connection("127.0.0.1", live.port)

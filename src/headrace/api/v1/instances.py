@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 from typing import Any
 
@@ -56,7 +58,9 @@ async def _start(
     if not waits:
         return json_reply(201, answer.body or views.instance_reply(instance))
     if not instance.is_terminal:
-        await services.engine.wait(instance.id, services.settings.wait_s)
+        # A server that stops cancels who waits. The instance is on disk: saying so is the only honest answer.
+        with contextlib.suppress(asyncio.CancelledError):
+            await services.engine.wait(instance.id, services.settings.wait_s)
     ended = await services.journal.instance(instance.id)
     return json_reply(201, views.instance_reply(ended or instance))
 
