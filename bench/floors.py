@@ -15,7 +15,7 @@ from bench.workloads import post_request
 IN_FLIGHT = 64
 
 
-async def posts_per_s(url: str, count: int) -> float:
+async def posts(url: str, count: int) -> dict[str, float]:
     """aiohttp POSTs of the bytes that a W1 effect sends, 64 in flight."""
     request = post_request()
     remaining = iter(range(count))
@@ -26,9 +26,10 @@ async def posts_per_s(url: str, count: int) -> float:
                 await reply.read()
 
     async with _session() as session:
-        started = time.perf_counter()
+        cpu_s, started = time.process_time(), time.perf_counter()
         await asyncio.gather(*(client(session) for _ in range(IN_FLIGHT)))
-        return count / (time.perf_counter() - started)
+        took_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu_s
+    return {"per_s": count / took_s, "cpu_ms_each": cpu_s / count * 1e3}
 
 
 async def post_ms(url: str, count: int) -> float:
