@@ -8,7 +8,7 @@ from typing import Any
 
 from headrace.cli.definitions import read_definition
 from headrace.cli.demo.books import Ended, Report, check_books
-from headrace.cli.demo.examples import CreateLedger, Example, examples_folder, load_examples
+from headrace.cli.demo.examples import Example, examples_folder, load_examples
 from headrace.cli.demo.stack import Stack
 from headrace.cli.demo.timeline import EFFECTS
 from headrace.cli.wire import document, documents
@@ -80,7 +80,8 @@ class Player:
         return Ended(played.example.name, instance, activities, played.example.expected(played.names))
 
     def check(self, played: list[Played]) -> Report:
-        return check_books(self.stack, ledgers(played), [self.ended(each) for each in played])
+        ledgers = sorted({ledger for each in played for ledger in each.example.ledgers(each.names)})
+        return check_books(self.stack, ledgers, [self.ended(each) for each in played])
 
     def _open_effects(self, instance: Any) -> int:
         if instance.current_stage is None:
@@ -89,10 +90,3 @@ class Player:
             instance_id=instance.id, number=instance.current_stage
         )
         return sum(entry.name in EFFECTS and not entry.terminated for entry in history.data)
-
-
-def ledgers(played: list[Played]) -> list[str]:
-    steps = [
-        each.example.seed_step(index, each.names) for each in played for index in range(len(each.example.plan.seed))
-    ]
-    return sorted({step.ledger for step in steps if isinstance(step, CreateLedger)})

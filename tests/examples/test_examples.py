@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from headrace.cli.demo.books import Ended
 from headrace.cli.demo.examples import Example
+from headrace.workflows.commands import INTERNAL_LEDGER
 from tests.examples.playing import Player, all_examples
 from tests.support.server import Server
 
@@ -46,7 +48,7 @@ def test_example(player: Player, example: Example) -> None:
     report = player.check([played])
     own = [problem for problem in report.problems if problem.startswith(example.name)]
     assert own == []
-    assert all(activity["attempt"] == 1 for stage in ended.activities for activity in stage)
+    assert attempts_of(ended) == {1}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
@@ -54,3 +56,9 @@ def test_each_folder_explains_itself(example: Example) -> None:
     readme = (example.folder / "README.md").read_text()
     assert readme.startswith("# ")
     assert example.name in (example.folder.parent / "README.md").read_text()
+
+
+def attempts_of(ended: Ended) -> set[int]:
+    """All but those on the internal ledger: the first there is finds that it has to be made."""
+    activities = [activity for stage in ended.activities for activity in stage]
+    return {each["attempt"] for each in activities if INTERNAL_LEDGER not in str(each["input"])}

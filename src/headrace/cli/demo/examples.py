@@ -127,6 +127,11 @@ class Example(msgspec.Struct, frozen=True):
     def seed_step(self, index: int, names: dict[str, str]) -> SeedStep:
         return msgspec.convert(filled(self.plan.seed[index], names), SeedStep)  # pyright: ignore[reportArgumentType]
 
+    def ledgers(self, names: dict[str, str]) -> set[str]:
+        """Those the seed names; the wallets' and the internal ledger are there besides."""
+        steps = (filled(step, names) for step in self.plan.seed if step["do"] in ("create_ledger", "create_wallet"))
+        return {step["ledger"] for step in steps if step.get("ledger")}
+
     def variables(self, names: dict[str, str]) -> dict[str, str]:
         return filled(self.plan.variables, names)
 

@@ -15,7 +15,7 @@ from headrace.cli import display
 from headrace.cli.definitions import read_definition
 from headrace.cli.demo.balances import balance_rows, read_balances
 from headrace.cli.demo.books import Ended, Report, check_books
-from headrace.cli.demo.examples import CreateLedger, Example, examples_folder, load_examples
+from headrace.cli.demo.examples import Example, examples_folder, load_examples
 from headrace.cli.demo.picture import draw
 from headrace.cli.demo.server import ChildServer
 from headrace.cli.demo.stack import Stack
@@ -264,8 +264,7 @@ def _facts(picture: Picture, report: Report) -> list[str]:
 
 
 def _ledgers(runs: list[Run]) -> list[str]:
-    steps = (run.example.seed_step(index, run.names) for run in runs for index in range(len(run.example.plan.seed)))
-    return sorted({step.ledger for step in steps if isinstance(step, CreateLedger)})
+    return sorted({ledger for run in runs for ledger in run.example.ledgers(run.names)})
 
 
 def _run_name(number: int) -> str:
