@@ -13,6 +13,8 @@ from tests.crash.books import API, Inconclusive, Violated
 from tests.crash.players import FAST, Play
 from tests.support.server import Server
 
+pytestmark = pytest.mark.timeout(400)
+
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, list[Play]]]:

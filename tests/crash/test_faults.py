@@ -9,6 +9,8 @@ import pytest
 from tests.crash import players, scenarios
 from tests.crash.soak import FAULTS
 
+pytestmark = pytest.mark.timeout(400)
+
 COUNT = 3
 
 

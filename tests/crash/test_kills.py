@@ -12,11 +12,13 @@ from tests.crash.books import API
 from tests.crash.players import FAST
 from tests.support.server import Server
 
+pytestmark = pytest.mark.timeout(400)
+
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_killed_again_and_again(seed: int, tmp_path: Path) -> None:
-    outcome = scenarios.under_kills(tmp_path / "data", players.all_examples(), count=4, kills=5, seed=seed)
-    assert outcome.kills_in_flight, "no kill met an effect in flight: it proved nothing"
+    outcome = scenarios.under_kills(tmp_path / "data", players.all_examples(), count=4, kills=4, seed=seed)
+    assert outcome.kills_in_flight >= 4
 
 
 def test_a_repeated_run_starts_one_instance(tmp_path: Path) -> None:
