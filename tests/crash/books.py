@@ -114,6 +114,7 @@ class Verdict:
     transactions: int = 0
     repeated: int = 0
     """Effects that took more than one attempt."""
+    attempts: int = 0
     failed: int = 0
     """Instances that ended with an error."""
     problems: list[str] = field(default_factory=list[str])
@@ -127,6 +128,7 @@ class Verdict:
         """What was counted, and each problem on a line."""
         head = (
             f"{self.instances} instances, {self.failed} failed, {self.effects} effects, {self.repeated} repeated, "
+            f"{self.attempts} attempts, "
             f"{self.transactions} transactions: {len(self.problems)} violations, {len(self.unfinished)} unfinished"
         )
         return "\n".join([head, *self.problems[:50], *self.unfinished[:20]])
@@ -183,6 +185,7 @@ def _stage_effects(reader: Reader, instance: str, number: int, verdict: Verdict)
             key = INGESTION + hashlib.sha256(payment.encode()).hexdigest()
         ordinal += 1
         verdict.repeated += entry["attempt"] > 1
+        verdict.attempts += entry["attempt"]
         if not entry["terminated"]:
             verdict.unfinished.append(f"{key} is open: {entry.get('lastFailure')}")
         yield Effect(instance, number, key, name, shown, entry)
