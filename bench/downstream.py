@@ -20,8 +20,8 @@ from typing import cast
 import uvloop
 
 TAIL = (
-    b',"id":1,"timestamp":"2026-01-01T00:00:00.000000Z","insertedAt":"2026-01-01T00:00:00.000000Z",'
-    b'"updatedAt":"2026-01-01T00:00:00.000000Z","reverted":false}}'
+    b',"id":1,"timestamp":"2026-01-01T00:00:00Z","insertedAt":"2026-01-01T00:00:00Z",'
+    b'"updatedAt":"2026-01-01T00:00:00Z","reverted":false}}'
 )
 HEAD_END = b"\r\n\r\n"
 LENGTH = b"content-length:"

@@ -35,7 +35,7 @@ def per_instance(folder: Path, count: int) -> dict[str, float]:
         "bytes_each": (lived["after"] - lived["before"]) / count,
         "resident_mb": lived["after"] / 1e6,
         "resident_after_restart_mb": again["after"] / 1e6,
-        "bytes_each_after_restart": (again["after"] - lived["empty"]) / (count + WARM_UP),
+        "bytes_each_after_restart": (again["after"] - again["empty"]) / (count + WARM_UP),
     }
 
 
