@@ -10,10 +10,7 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from typing import Any
 
 
 def line(text: str = "", *, flush: bool = False) -> None:
@@ -44,19 +41,12 @@ def error(kind: str, message: str, hint: str, *, as_json: bool) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """On a terminal a table in its width; into a pipe columns that are never cut or wrapped."""
-    if not sys.stdout.isatty():
-        _plain_table(columns, rows)
-        return
-    from rich.table import Table
-    from rich.text import Text
-
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        drawn.add_column(column, overflow="fold")
-    for row in rows:
-        drawn.add_row(*(Text(printable(cell)) for cell in row))
-    console().print(drawn)
+    """Columns that are never cut or wrapped, so that an id can be copied and a pipe reads whole lines."""
+    cells = [[printable(cell).replace("\n", " ") for cell in row] for row in rows]
+    widths = [max(len(row[index]) for row in [columns, *cells]) for index in range(len(columns))]
+    heading(_aligned(columns, widths))
+    for row in cells:
+        line(_aligned(row, widths))
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> None:
@@ -69,12 +59,6 @@ def facts(pairs: Sequence[tuple[str, str]]) -> None:
 def heading(text: str) -> None:
     """A line that stands out on a terminal."""
     sys.stdout.write(f"\x1b[1m{printable(text)}\x1b[0m\n" if sys.stdout.isatty() else printable(text) + "\n")
-
-
-def console() -> Console:
-    from rich.console import Console
-
-    return Console(highlight=False, soft_wrap=False)
 
 
 @contextmanager
@@ -103,8 +87,5 @@ def moment(value: str | datetime | None) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
 
 
-def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    cells = [[column.upper() for column in columns], *([printable(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
-    for row in cells:
-        line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()

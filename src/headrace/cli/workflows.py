@@ -196,4 +196,5 @@ def _name(workflow: Json) -> str:
 def _yaml(config: Json) -> str:
     import yaml
 
-    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True).rstrip()
+    named = {"name": config["name"]} if "name" in config else {}
+    return yaml.safe_dump(named | config, sort_keys=False, allow_unicode=True).rstrip()

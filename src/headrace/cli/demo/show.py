@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -234,17 +236,19 @@ class _Demo:
         display.line("", flush=True)
 
     def _stay(self) -> None:
-        url = self._server.url
-        display.heading("The server is still running. Go on:")
+        """Until Ctrl-C, which the child hears as well."""
+        url, program = self._server.url, sys.argv[0]
+        display.heading("The server is still running. Go on, in another terminal:")
         display.line(f"  export HEADRACE_SERVER={url}")
-        display.line("  headrace workflows list")
-        display.line("  headrace instances list")
-        display.line("  headrace instances describe INSTANCE")
+        display.line(f"  {program} workflows list")
+        display.line(f"  {program} instances list")
+        display.line(f"  {program} instances describe INSTANCE")
         display.line(f"  curl {url}/api/ledger/v2/shop/aggregate/balances")
-        display.line("Ctrl-C stops it.", flush=True)
-        while self._server.is_running:
-            time.sleep(POLL_S)
-        raise Failure(f"the server ended; its log ends with:\n{self._server.log_tail()}")
+        display.line("Ctrl-C stops it and removes its data.", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            while self._server.is_running:
+                time.sleep(POLL_S)
+            raise Failure(f"the server ended; its log ends with:\n{self._server.log_tail()}")
 
     def _each(self, items: Iterable[Item], work: Callable[[Item], Result]) -> list[Result]:
         return list(self._pool.map(work, items))
