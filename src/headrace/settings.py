@@ -108,7 +108,7 @@ class Settings:
     max_yaml_bytes: int = field(default=256 << 10, metadata=_from(_whole(1_024, 1 << 24), "Longest YAML body."))
     remember_days: int = field(default=7, metadata=_from(_whole(7, 3_650), "Days a caller's Idempotency-Key is kept."))
 
-    batch_units: int = field(default=512, metadata=_from(_whole(1, 10_000), "Units in one commit at most."))
+    batch_units: int = field(default=256, metadata=_from(_whole(1, 10_000), "Units in one commit at most."))
     queue_units: int = field(default=20_000, metadata=_from(_whole(1, 1_000_000), "Units waiting at most."))
     commit_timeout_s: float = field(default=4.0, metadata=_from(_seconds(0.1, 60), "Longest wait for the database."))
     stop_s: float = field(default=10.0, metadata=_from(_seconds(0, 600), "Time attempts under way get at a stop."))

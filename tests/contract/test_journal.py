@@ -124,19 +124,20 @@ async def test_what_is_due(journal: SqliteJournal) -> None:
     _workflow(unit)
     for name in ("ready", "soon", "later", "waiting", "ended"):
         _instance(unit, name)
+        unit.add("open_stage", name, 0, "delay", '{"duration":"1s"}', 20)
     unit.add("touch_instance", 21, 100, "soon")
     unit.add("touch_instance", 21, 200, "later")
     unit.add("wait_event", 21, "waiting", 0)
     unit.add("end_instance", 22, None, "ended")
     await journal.commit(unit)
-    assert [row[1] for row in await journal.due(-1, 0, 0, 10)] == ["ready"]
-    assert [(row[1], row[2]) for row in await journal.due(0, 2**62, 150, 10)] == [("soon", 100)]
+    assert [due.instance.id for due in await journal.due(-1, 0, 0, 10)] == ["ready"]
+    assert [(due.instance.id, due.next_at) for due in await journal.due(0, 2**62, 150, 10)] == [("soon", 100)]
     assert await journal.next_deadline(100) == 200
     woken = Unit()
     woken.add("insert_event", "waiting", "go", 1, expects_row=AlreadyEnded("waiting"))
     woken.add("wake_for_event", "waiting")
     await journal.commit(woken)
-    assert [row[1] for row in await journal.due(-1, 0, 0, 10)] == ["ready", "waiting"]
+    assert [due.instance.id for due in await journal.due(-1, 0, 0, 10)] == ["ready", "waiting"]
 
 
 async def test_closed_rows_never_change(journal: SqliteJournal) -> None:
@@ -191,19 +192,14 @@ async def test_a_blocked_database_refuses_and_the_write_never_happens_later(tmp_
     journal = await SqliteJournal.open(tmp_path / "journal.db", limits=WriterLimits(give_up_s=0.05))
     thief = sqlite3.connect(tmp_path / "journal.db", isolation_level=None, check_same_thread=False)
     thief.execute("BEGIN IMMEDIATE")
-    under_way, queued = Unit(), Unit()
-    _workflow(under_way, "under way")
-    _workflow(queued, "queued")
-    first = asyncio.ensure_future(journal.commit(under_way))
-    await asyncio.sleep(0)
-    while journal.queued_units:
-        await asyncio.sleep(0)
+    refused, later = Unit(), Unit()
+    _workflow(refused, "refused")
+    _workflow(later, "later")
     with pytest.raises(Unavailable, match="in time"):
-        await journal.commit(queued)
+        await journal.commit(refused)
     thief.execute("ROLLBACK")
-    await first
-    await journal.commit(Unit())
-    assert await journal.workflow("under way") is not None
-    assert await journal.workflow("queued") is None
+    await journal.commit(later)
+    assert await journal.workflow("later") is not None
+    assert await journal.workflow("refused") is None
     thief.close()
     await journal.close()

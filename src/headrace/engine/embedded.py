@@ -31,17 +31,19 @@ from headrace.effects.protocol import (
 from headrace.effects.replies import look_up_outcome, outcome
 from headrace.effects.requests import create_ledger, look_up, next_look_up
 from headrace.engine.meter import Meter, NoMeter
-from headrace.engine.run import OpenActivity, Rules, Run, json_text
+from headrace.engine.run import OpenActivity, Rules, Run, json_text, stages_in
 from headrace.errors import AlreadyEnded, InvalidValue, NotFound, Unavailable
 from headrace.journal.port import CallerKey, Journal, Unit
 from headrace.journal.records import Instance, Stage, Workflow
 from headrace.workflows.commands import INTERNAL_LEDGER, Activity, CreateTransaction, Json
 from headrace.workflows.interpreter import CANCELED, JournalMismatch
-from headrace.workflows.variables import missing
+from headrace.workflows.variables import missing, names_in
 
 log = structlog.get_logger("headrace.engine")
 
 MAX_LOOK_UP_PAGES = 100
+MAX_PLANS = 1_000
+STRAY_S = 10.0
 TIMER_CHECK_S = 1.0  # how soon a step of the wall clock is noticed
 
 
@@ -57,6 +59,14 @@ class EngineLimits:
     stop_s: float = 10.0
     abort_s: float = 4.0
     rules: Rules = field(default_factory=Rules)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A workflow's stages, and the names they ask for."""
+
+    stages: list[Json]
+    names: frozenset[str]
 
 
 class EmbeddedEngine:
@@ -83,7 +93,7 @@ class EmbeddedEngine:
         self._slots = {name: asyncio.Semaphore(self._limits.concurrency) for name in ("ledger", "wallets", "payments")}
         self._runs: dict[str, Run] = {}
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
-        self._plans: OrderedDict[str, list[Json]] = OrderedDict()
+        self._plans: OrderedDict[str, _Plan] = OrderedDict()
         self._is_stopping = False
         self._has_backlog = True  # what an earlier process left
         self._pausing = 0
@@ -120,10 +130,12 @@ class EmbeddedEngine:
         caller: CallerKey | None = None,
         answer: Callable[[Instance], bytes] | None = None,
     ) -> Instance:
-        stages = self._stages_of(workflow)
-        lacking = missing(stages, variables)
-        if lacking:
-            raise InvalidValue("variables", f"no value for {', '.join(lacking)}")
+        plan = self._plan_of(workflow)
+        stages = plan.stages
+        if not plan.names <= variables.keys():
+            lacking = missing(stages, variables)
+            if lacking:
+                raise InvalidValue("variables", f"no value for {', '.join(lacking)}")
         run = Run(
             self._ids.new(),
             workflow.id,
@@ -145,8 +157,10 @@ class EmbeddedEngine:
         self._runs[run.id] = run
         try:
             await self._journal.commit(unit)
-        except BaseException:
+        except BaseException as error:
             del self._runs[run.id]
+            if isinstance(error, asyncio.CancelledError):  # the caller went away; the commit may still happen
+                asyncio.get_running_loop().call_later(STRAY_S, self._take_up_later, run.id)
             raise
         self._meter.instance_started()
         if run.ended_at is not None:
@@ -163,11 +177,14 @@ class EmbeddedEngine:
         waiters = self._waiters.setdefault(instance_id, [])
         waiters.append(future)
         try:
-            instance = await self._journal.instance(instance_id)
-            if instance is not None and not instance.is_terminal:
-                await asyncio.wait_for(future, timeout_s)
-        except TimeoutError:
-            return
+            run = self._runs.get(instance_id)
+            if run is None or run.ended_at is not None:
+                instance = await self._journal.instance(instance_id)
+                if instance is None or instance.is_terminal:
+                    return
+            timer = asyncio.get_running_loop().call_later(timeout_s, _let_go, future)
+            await future
+            timer.cancel()
         finally:
             waiters.remove(future)
             if not waiters:
@@ -237,14 +254,15 @@ class EmbeddedEngine:
 
     # taking instances up
 
-    def _stages_of(self, workflow: Workflow) -> list[Json]:
-        stages = self._plans.get(workflow.id)
-        if stages is None:
-            stages = Run.stages_in(workflow.config)
-            self._plans[workflow.id] = stages
-            if len(self._plans) > 1_000:
+    def _plan_of(self, workflow: Workflow) -> _Plan:
+        """A stored definition never changes, so it is read once."""
+        plan = self._plans.get(workflow.id)
+        if plan is None:
+            stages = stages_in(workflow.config)
+            plan = self._plans[workflow.id] = _Plan(stages, frozenset(names_in(stages)))
+            if len(self._plans) > MAX_PLANS:
                 self._plans.popitem(last=False)
-        return stages
+        return plan
 
     def _is_full(self) -> bool:
         return len(self._runs) - self._pausing >= self._limits.max_active
@@ -254,19 +272,22 @@ class EmbeddedEngine:
         if instance_id in self._runs:
             return self._runs[instance_id]
         instance = await self._journal.instance(instance_id)
-        if instance is None or (instance.is_terminal and instance.stages[-1].terminated_at is not None):
+        return None if instance is None else await self._restore(instance)
+
+    async def _restore(self, instance: Instance, *, has_activities: bool = True) -> Run | None:
+        stage = instance.stages[-1]
+        if instance.is_terminal and stage.terminated_at is not None:
             return None
+        activities = await self._journal.activities(instance.id, stage.number) if has_activities else []
+        if instance.id in self._runs:  # somebody else was faster
+            return self._runs[instance.id]
         try:
-            activities = await self._journal.activities(instance_id, instance.stages[-1].number)
-            run = self._runs.get(instance_id) or Run.restore(
-                instance, activities, self._clock.now_at, self._limits.rules
-            )
+            run = Run.restore(instance, activities, self._clock.now_at, self._limits.rules)
         except JournalMismatch as error:
-            log.error("instance cannot go on", instance_id=instance_id, reason=str(error))
+            log.error("instance cannot go on", instance_id=instance.id, reason=str(error))
             return None
-        if run.task is None:
-            self._runs[instance_id] = run
-            self._launch(run)
+        self._runs[instance.id] = run
+        self._launch(run)
         return run
 
     def _launch(self, run: Run) -> None:
@@ -299,16 +320,16 @@ class EmbeddedEngine:
     async def _take_up_due(self, after_at: int, until_at: int) -> None:
         position = (after_at, 2**63 - 1)
         while page := await self._journal.due(*position, until_at, 500):
-            for _, instance_id, due_at in page:
-                if instance_id in self._runs:
+            for due in page:
+                if due.instance.id in self._runs:
                     continue
                 if self._is_full():
                     self._has_backlog = True
                     return
-                if due_at:
-                    self._meter.timer_lag((self._clock.now_at() - due_at) / 1e6)
-                await self._take_up(instance_id)
-            position = (page[-1][2], page[-1][0])
+                if due.next_at:
+                    self._meter.timer_lag((self._clock.now_at() - due.next_at) / 1e6)
+                await self._restore(due.instance, has_activities=due.has_activities)
+            position = (page[-1].next_at, page[-1].row)
             await asyncio.sleep(0)
 
     def _sleep_until(self, deadline_at: int) -> None:
@@ -387,8 +408,7 @@ class EmbeddedEngine:
     def _ended(self, run: Run) -> None:
         self._meter.instance_ended("aborted" if run.error == CANCELED else "failed" if run.error else "succeeded")
         for future in self._waiters.get(run.id, ()):
-            if not future.done():
-                future.set_result(None)
+            _let_go(future)
 
     # performing one activity
 
@@ -510,8 +530,8 @@ class EmbeddedEngine:
                 pass
 
     def _interrupt(self, run: Run) -> None:
-        if run.interrupt is not None and not run.interrupt.done():
-            run.interrupt.set_result(None)
+        if run.interrupt is not None:
+            _let_go(run.interrupt)
 
     async def _ask_for_attention(self, run: Run, opened: OpenActivity, message: str) -> None:
         log.error("effect needs attention", instance_id=run.id, effect=opened.key, reason=message)
@@ -523,6 +543,11 @@ class EmbeddedEngine:
             run.failed_attempt(unit, f"needs attention: {message}", None, needs_attention=True)
             unit.add("settle_instance", None, run.id)
             await self._commit(run, unit)
+
+
+def _let_go(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _nothing(unit: Unit) -> None:

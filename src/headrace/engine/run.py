@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
@@ -26,6 +27,12 @@ _decode = msgspec.json.decode
 
 def json_text(value: Any) -> str:
     return _encode(value).decode()
+
+
+@lru_cache(maxsize=256)
+def stages_in(config: str) -> list[Json]:
+    """The stages of a stored definition; shared by its instances, and never changed by one."""
+    return _decode(config)["stages"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +128,6 @@ class Run:
         return self.last_at
 
     # start
-
-    @staticmethod
-    def stages_in(config: str) -> list[Json]:
-        return _decode(config)["stages"]
 
     def begin(self, unit: Unit) -> None:
         self._open_stage(0, self.created_at, unit)
@@ -319,7 +322,7 @@ class Run:
         run = cls(
             instance.id,
             instance.workflow_id,
-            cls.stages_in(instance.config),
+            stages_in(instance.config),
             _decode(instance.variables),
             instance.created_at,
             now,

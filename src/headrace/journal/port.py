@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from headrace.journal.records import ActivityRow, Instance, Remembered, Stage, Workflow
+from headrace.journal.records import ActivityRow, Due, Instance, Remembered, Stage, Workflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ class Journal(Protocol):
 
     # what an engine asks
 
-    async def due(self, after_at: int, after_row: int, until_at: int, limit: int) -> list[tuple[int, str, int]]:
-        """(row, instance id, next_at) of what the engine must look at until then, in that order, after a position.
+    async def due(self, after_at: int, after_row: int, until_at: int, limit: int) -> list[Due]:
+        """What the engine must look at until then, by next_at and row, after such a position.
 
         next_at is 0 where there is something to do at once, else the end of a delay.
         """

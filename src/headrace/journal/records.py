@@ -51,6 +51,15 @@ class Instance(msgspec.Struct, frozen=True):
         return self.terminated_at is not None
 
 
+class Due(msgspec.Struct, frozen=True):
+    """An instance the engine must look at, with its last stage only. `row` orders those of one `next_at`."""
+
+    row: int
+    next_at: int
+    instance: Instance
+    has_activities: bool
+
+
 class ActivityRow(msgspec.Struct, frozen=True):
     """One activity of a stage. `position` counts all of them from 0; an effect also has a `key`.
 

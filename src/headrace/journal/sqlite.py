@@ -16,7 +16,7 @@ from headrace.errors import Unavailable
 from headrace.journal.lock import FileLock
 from headrace.journal.migrations import migrate_sqlite
 from headrace.journal.port import Unit
-from headrace.journal.records import ActivityRow, Instance, Remembered, Stage, Workflow
+from headrace.journal.records import ActivityRow, Due, Instance, Remembered, Stage, Workflow
 from headrace.journal.statements import named_statements
 from headrace.journal.writer import CommitMeter, GroupWriter, Rows, WriterLimits
 
@@ -114,12 +114,13 @@ class SqliteJournal:
 
     # what an engine asks
 
-    async def due(self, after_at: int, after_row: int, until_at: int, limit: int) -> list[tuple[int, str, int]]:
-        """(row, instance id, next_at) of what the engine must look at until then, in that order, after a position.
+    async def due(self, after_at: int, after_row: int, until_at: int, limit: int) -> list[Due]:
+        """What the engine must look at until then, by next_at and row, after such a position.
 
         next_at is 0 where there is something to do at once, else the end of a delay.
         """
-        return [(row[0], row[1], row[2]) for row in self._rows("due", after_at, after_row, until_at, limit)]
+        rows = self._rows("due", after_at, after_row, until_at, limit)
+        return [Due(row[0], row[1], _instance(row[2:11], (Stage(*row[11:18]),)), bool(row[18])) for row in rows]
 
     async def next_deadline(self, after_at: int) -> int | None:
         return self._rows("next_deadline", after_at)[0][0]
@@ -148,8 +149,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA busy_timeout=2000")
+    connection.execute("PRAGMA busy_timeout=0")  # the loop never waits for a lock; the writer tries again
     connection.execute("PRAGMA cache_size=-65536")
+    connection.execute("PRAGMA wal_autocheckpoint=4000")
     return connection
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 from headrace.errors import InvalidValue
 from headrace.workflows.variables import check_text, shown
@@ -54,15 +55,16 @@ def duration_us(value: object, field: str = "") -> int:
 def moment_us(value: object, field: str = "") -> int:
     """Microseconds since the epoch of an RFC 3339 text, rounded to the nearest one. Raises InvalidValue."""
     text = check_text(value, field)
-    match = _MOMENT.fullmatch(text)
-    if match is None:
-        raise InvalidValue(field, f"{shown(text)} is not a date such as 2024-05-01T10:00:00Z")
     try:
-        return _microseconds(match)
+        moment_at = _microseconds(text)
     except (ValueError, OverflowError) as error:
         raise InvalidValue(field, f"{shown(text)} is not a date: {error}") from None
+    if moment_at is None:
+        raise InvalidValue(field, f"{shown(text)} is not a date such as 2024-05-01T10:00:00Z")
+    return moment_at
 
 
+@lru_cache(maxsize=1_024)
 def moment_text(moment_at: int) -> str:
     """RFC 3339 in UTC with `Z`; six digits of fraction, none where they are all zero."""
     moment = _EPOCH + timedelta(microseconds=moment_at)
@@ -74,6 +76,7 @@ def moment_of(value: object, field: str = "") -> str:
     return moment_text(moment_us(value, field))
 
 
+@lru_cache(maxsize=1_024)
 def _nanoseconds(text: str) -> int | None:
     """Rounded up; None where the text is not a duration."""
     if text == "0":
@@ -91,7 +94,12 @@ def _nanoseconds(text: str) -> int | None:
     return -(-total // scale) if position else None
 
 
-def _microseconds(match: re.Match[str]) -> int:
+@lru_cache(maxsize=1_024)
+def _microseconds(text: str) -> int | None:
+    """None where the text has not the form of a date; raises ValueError or OverflowError where there is no such day."""
+    match = _MOMENT.fullmatch(text)
+    if match is None:
+        return None
     year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
     moment = datetime(year, month, day, hour, minute, second, tzinfo=_offset(match))
     result = (moment - _EPOCH) // timedelta(microseconds=1) + _fraction(match[7] or "0")

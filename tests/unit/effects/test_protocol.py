@@ -29,7 +29,9 @@ NO_ANSWER = Unknown("no answer")
 class Desk:
     """Plays the engine's part, with a clock of its own."""
 
-    def __init__(self, family: Family, *, was_sent: bool = False, is_aborted: bool = False, ledger: str = "main") -> None:
+    def __init__(
+        self, family: Family, *, was_sent: bool = False, is_aborted: bool = False, ledger: str = "main"
+    ) -> None:
         self.now_s = 1_000.0
         self.sends = 0
         self.look_ups = 0

@@ -4,17 +4,17 @@
 INSERT INTO workflows (id, name, config, created_at, updated_at) VALUES (?, ?, ?, ?, ?)
 
 -- name: delete_workflow
-UPDATE workflows SET deleted_at = ?1, updated_at = max(updated_at, ?1) WHERE id = ?2 AND deleted_at IS NULL RETURNING id
+UPDATE workflows SET deleted_at = ?1, updated_at = max(updated_at, ?1) WHERE id = ?2 AND deleted_at IS NULL
 
 -- name: insert_instance
 INSERT INTO instances (id, workflow_id, config, variables, created_at, updated_at, by_trigger, next_at)
-SELECT ?1, ?2, ?3, ?4, ?5, ?5, ?6, 0 WHERE EXISTS (SELECT 1 FROM workflows WHERE id = ?2 AND deleted_at IS NULL) RETURNING id
+SELECT ?1, ?2, ?3, ?4, ?5, ?5, ?6, 0 WHERE EXISTS (SELECT 1 FROM workflows WHERE id = ?2 AND deleted_at IS NULL)
 
 -- name: touch_instance
 UPDATE instances SET updated_at = ?, next_at = ? WHERE id = ? AND terminated_at IS NULL
 
 -- name: end_instance
-UPDATE instances SET terminated_at = ?1, updated_at = ?1, error = ?2, next_at = NULL WHERE id = ?3 AND terminated_at IS NULL RETURNING id
+UPDATE instances SET terminated_at = ?1, updated_at = ?1, error = ?2, next_at = NULL WHERE id = ?3 AND terminated_at IS NULL
 
 -- name: settle_instance
 UPDATE instances SET next_at = ? WHERE id = ?
@@ -46,11 +46,11 @@ WHERE instance_id = ? AND stage = ? AND position = ? AND terminated_at IS NULL
 
 -- name: close_activity
 UPDATE activities SET attempt = ?, output = ?, error = ?, next_execution_at = NULL, needs_attention = 0, terminated_at = ?
-WHERE instance_id = ? AND stage = ? AND position = ? AND terminated_at IS NULL RETURNING position
+WHERE instance_id = ? AND stage = ? AND position = ? AND terminated_at IS NULL
 
 -- name: insert_event
 INSERT INTO events (instance_id, name, received_at)
-SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM instances WHERE id = ?1 AND terminated_at IS NULL) RETURNING seq
+SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM instances WHERE id = ?1 AND terminated_at IS NULL)
 
 -- name: wake_for_event
 UPDATE instances SET next_at = 0 WHERE id = ? AND next_at IS NULL AND terminated_at IS NULL
@@ -108,7 +108,13 @@ FROM activities WHERE instance_id = ? AND stage = ? ORDER BY position
 SELECT key, fingerprint, status, body, created_at FROM caller_keys WHERE key = ?
 
 -- name: due
-SELECT rowid, id, next_at FROM instances WHERE (next_at, rowid) > (?, ?) AND next_at <= ? ORDER BY next_at, rowid LIMIT ?
+SELECT i.rowid, i.next_at,
+    i.id, i.workflow_id, i.config, i.variables, i.created_at, i.updated_at, i.terminated_at, i.error, i.by_trigger,
+    s.instance_id, s.number, s.keyword, s.input, s.started_at, s.terminated_at, s.error,
+    EXISTS (SELECT 1 FROM activities WHERE instance_id = i.id AND stage = s.number)
+FROM instances AS i JOIN stages AS s
+    ON s.instance_id = i.id AND s.number = (SELECT max(number) FROM stages WHERE instance_id = i.id)
+WHERE (i.next_at, i.rowid) > (?, ?) AND i.next_at <= ? ORDER BY i.next_at, i.rowid LIMIT ?
 
 -- name: next_deadline
 SELECT min(next_at) FROM instances WHERE next_at > ?
