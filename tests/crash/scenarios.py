@@ -49,16 +49,18 @@ def under_fault(folder: Path, faults: Sequence[str], examples: Sequence[Example]
     return Outcome(verdict)
 
 
-def under_kills(folder: Path, examples: Sequence[Example], count: int, kills: int, seed: int) -> Outcome:
+def under_kills(
+    folder: Path, examples: Sequence[Example], count: int, kills: int, seed: int, faults: Sequence[str] = ()
+) -> Outcome:
     """The server is killed again and again, at moments drawn from the seed, while instances are started and run.
 
-    Only kills with an effect in flight count towards `kills`.
+    Only kills with an effect in flight count towards `kills`. `faults` come on top.
     """
     moments = random.Random(seed)
     with Server(folder, settings=FAST) as server:
         plays = players.seed(server, examples, count, f"kill-{seed}")
         workflows = players.create_workflows(server, examples)
-        server.restart(faults=SLOW)
+        server.restart(faults=[*SLOW, *faults])
         with ThreadPoolExecutor(players.CALLERS) as pool:
             started = [pool.submit(_start_and_send, server, workflows, play) for play in plays]
             tried, met = _kill_repeatedly(server, moments, kills)

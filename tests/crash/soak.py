@@ -42,7 +42,9 @@ def _scenarios(chosen: argparse.Namespace) -> Iterator[tuple[str, Callable[[Path
     examples = players.all_examples()
     for name, faults in FAULTS.items():
         yield name, lambda folder, f=faults: scenarios.under_fault(folder, f, examples, chosen.instances)
-    yield "kills", lambda folder: scenarios.under_kills(folder, examples, chosen.instances, chosen.kills, chosen.seed)
+    sizes = (examples, chosen.instances, chosen.kills, chosen.seed)
+    yield "kills", lambda folder: scenarios.under_kills(folder, *sizes)
+    yield "kills and mixed", lambda folder: scenarios.under_kills(folder, *sizes, FAULTS["mixed"])
 
 
 def _carry_out(name: str, scenario: Callable[[Path], Outcome], chosen: argparse.Namespace) -> int:
@@ -55,7 +57,7 @@ def _carry_out(name: str, scenario: Callable[[Path], Outcome], chosen: argparse.
             word, shown = "inconclusive", str(error)
         except Exception as error:
             word, shown = "violated", f"{type(error).__name__}: {error}"
-    sizes = {"instances": chosen.instances, "seed": chosen.seed, **(kills if name == "kills" else {})}
+    sizes = {"instances": chosen.instances, "seed": chosen.seed, **(kills if "kills" in name else {})}
     took_s = round(time.monotonic() - started, 1)
     print(json.dumps({"scenario": name, "result": word, **sizes, "took_s": took_s, "figures": shown}), flush=True)
     return {"clean": 0, "violated": 1, "inconclusive": 2}[word]

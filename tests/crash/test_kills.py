@@ -10,6 +10,7 @@ import pytest
 from tests.crash import books, players, scenarios
 from tests.crash.books import API
 from tests.crash.players import FAST
+from tests.crash.soak import FAULTS
 from tests.support.server import Server
 
 pytestmark = pytest.mark.timeout(400)
@@ -19,6 +20,11 @@ pytestmark = pytest.mark.timeout(400)
 def test_killed_again_and_again(seed: int, tmp_path: Path) -> None:
     outcome = scenarios.under_kills(tmp_path / "data", players.all_examples(), count=4, kills=4, seed=seed)
     assert outcome.kills_in_flight >= 4
+
+
+def test_killed_while_the_services_misbehave(tmp_path: Path) -> None:
+    outcome = scenarios.under_kills(tmp_path / "data", players.all_examples(), 3, 3, seed=4, faults=FAULTS["mixed"])
+    assert outcome.kills_in_flight >= 3
 
 
 def test_a_repeated_run_starts_one_instance(tmp_path: Path) -> None:
