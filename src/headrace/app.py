@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import socket
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,20 +16,22 @@ import uvicorn
 from starlette.routing import BaseRoute
 
 from headrace.api import create_api
-from headrace.clock import RandomIds, SystemClock
+from headrace.clock import Clock, RandomIds, SystemClock
 from headrace.effects.oauth import ClientCredentials
 from headrace.effects.port import Downstream
 from headrace.effects.transport import HttpDownstream, ServiceAddresses
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
 from headrace.engine.run import Rules
-from headrace.errors import InvalidValue
+from headrace.errors import InvalidValue, Unavailable
+from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writer import WriterLimits
 from headrace.settings import Settings
-from headrace.telemetry import Telemetry
+from headrace.telemetry import Telemetry, configure_logging
 
 JOURNAL_FILE = "journal.db"
 SANDBOX_FILE = "sandbox.db"
+FORGET_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ async def house(
         )
         await engine.start()
         stack.push_async_callback(engine.stop)
+        stack.enter_context(_in_background(_forget_old_keys(journal, clock, settings.remember_days)))
         yield House(app, journal, engine, downstream)
 
 
@@ -88,11 +91,31 @@ def serve(
     on_ready: Callable[[str], None],
 ) -> None:
     """Serve until SIGINT or SIGTERM; `data` None: in a temporary folder that goes with the process."""
+    configure_logging(settings.log_format, settings.log_level)
     with contextlib.ExitStack() as stack:
         folder = data if data is not None else Path(stack.enter_context(TemporaryDirectory(prefix="headrace-")))
         door = stack.enter_context(_listen(host, port))
         with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(settings, door, folder, sandbox, faults, on_ready))
+
+
+@contextlib.contextmanager
+def _in_background(work: Coroutine[None, None, None]) -> Iterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _forget_old_keys(journal: SqliteJournal, clock: Clock, days: int) -> None:
+    """Callers' keys are kept for their time, then dropped, a thousand a minute at most."""
+    while True:
+        unit = Unit()
+        unit.add("forget_before", clock.now_at() - days * 86_400_000_000)
+        with contextlib.suppress(Unavailable):
+            await journal.commit(unit)
+        await clock.sleep(FORGET_EVERY_S)
 
 
 async def _serve(

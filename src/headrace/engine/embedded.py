@@ -119,6 +119,11 @@ class EmbeddedEngine:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
 
+    @property
+    def active_instances(self) -> int:
+        """Instances in memory: those with something to do."""
+        return len(self._runs)
+
     # what callers ask
 
     async def run(
