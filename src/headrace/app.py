@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import socket
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -100,7 +100,7 @@ def serve(
 
 
 @contextlib.contextmanager
-def _in_background(work: Coroutine[None, None, None]) -> Iterator[None]:
+def _in_background(work: Coroutine[None, None, None]) -> Generator[None]:
     task = asyncio.create_task(work)
     try:
         yield
@@ -130,6 +130,7 @@ async def _serve(
         config = uvicorn.Config(
             rooms.app,
             log_config=None,
+            log_level="warning",
             access_log=False,
             server_header=False,
             lifespan="off",
