@@ -37,7 +37,7 @@ soak: .venv/stamp-dev ## the crash tests at full size: 200 instances of each exa
 	$(BIN)/python -m tests.crash.soak $(ARGS)
 
 locks: ## compile requirements/*.in into hashed locks (by hand only; needs uv)
-	@command -v $(UV) >/dev/null || { echo "make locks needs uv: python3 -m pip install uv" >&2; exit 1; }
+	@$(UV) --version >/dev/null 2>&1 || { echo "make locks needs uv: python3 -m pip install uv" >&2; exit 1; }
 	$(COMPILE) requirements/run.in -o requirements/run.txt
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt
 
