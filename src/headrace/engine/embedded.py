@@ -134,6 +134,7 @@ class EmbeddedEngine:
         started_by_trigger: bool = False,
         caller: CallerKey | None = None,
         answer: Callable[[Instance], bytes] | None = None,
+        also: Callable[[Instance, Unit], None] | None = None,
     ) -> Instance:
         plan = self._plan_of(workflow)
         stages = plan.stages
@@ -159,6 +160,8 @@ class EmbeddedEngine:
         instance = _as_instance(run, workflow, text, unit)
         if caller is not None and answer is not None:
             self._remember(unit, caller, 201, answer(instance))
+        if also is not None:
+            also(instance, unit)
         self._runs[run.id] = run
         try:
             await self._journal.commit(unit)

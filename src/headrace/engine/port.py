@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from headrace.journal.port import CallerKey
+from headrace.journal.port import CallerKey, Unit
 from headrace.journal.records import Instance, Workflow
 
 
@@ -27,10 +27,12 @@ class Engine(Protocol):
         started_by_trigger: bool = False,
         caller: CallerKey | None = None,
         answer: Callable[[Instance], bytes] | None = None,
+        also: Callable[[Instance, Unit], None] | None = None,
     ) -> Instance:
         """Start an instance; durable on return.
 
-        `answer` makes the body to store under the caller's key, in the same commit.
+        `answer` makes the body to store under the caller's key, in the same commit; `also` adds what else must
+        happen with the start or not at all. What its entries raise is raised here, and nothing was started.
         Raises InvalidValue (naming every missing variable), RepeatedKey, Unavailable.
         """
         ...

@@ -11,7 +11,17 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from headrace.journal.records import ActivityRow, Due, Instance, Remembered, Stage, Workflow
+from headrace.journal.records import (
+    ActivityRow,
+    Due,
+    InboxEvent,
+    Instance,
+    Occurrence,
+    Remembered,
+    Stage,
+    Trigger,
+    Workflow,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,48 @@ class Journal(Protocol):
     async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]: ...
 
     async def remembered(self, key: str) -> Remembered | None: ...
+
+    # triggers and events
+
+    async def trigger(self, trigger_id: str) -> Trigger | None:
+        """Also a deleted one (`deleted_at` set)."""
+        ...
+
+    def triggers(self) -> AsyncIterator[list[Trigger]]:
+        """All that are not deleted, newest first, in pages."""
+        ...
+
+    async def triggers_on(self, names: tuple[str, str], seq: int) -> list[Trigger]:
+        """Those that wait for one of these events (in lower case) and were made before event `seq` came, in order."""
+        ...
+
+    async def trigger_count(self) -> int:
+        """Of those that are not deleted."""
+        ...
+
+    def occurrences(self, trigger_id: str) -> AsyncIterator[list[Occurrence]]:
+        """Newest first, in pages, with their instances."""
+        ...
+
+    async def occurrence(self, trigger_id: str, event_key: str) -> Occurrence | None:
+        """Without its instance."""
+        ...
+
+    async def depth_of_instance(self, instance_id: str) -> int:
+        """How many triggers led to it, one after the other; 0 for an instance that a caller started."""
+        ...
+
+    async def waiting_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
+        """Those that are not processed, in order."""
+        ...
+
+    def events(self, *, repeated: bool = False) -> AsyncIterator[list[InboxEvent]]:
+        """Newest first, in pages. `repeated`: only those that came more than once."""
+        ...
+
+    async def position(self, source: str) -> int:
+        """How far a source of events was read; 0 at first."""
+        ...
 
     # what an engine asks
 

@@ -85,6 +85,48 @@ class ActivityRow(msgspec.Struct, frozen=True):
     terminated_at: int | None = None
 
 
+class Trigger(msgspec.Struct, frozen=True):
+    """An event rule. `vars` is JSON text as it was given; it fires for events of the inbox after `after_seq`."""
+
+    id: str
+    name: str
+    event: str
+    workflow_id: str
+    version: str | None
+    filter: str | None
+    vars: str | None
+    created_at: int
+    after_seq: int = 0
+    deleted_at: int | None = None
+
+
+class InboxEvent(msgspec.Struct, frozen=True):
+    """An accepted event. `key` is its identity; `envelope` is JSON text, None once it is forgotten."""
+
+    seq: int
+    key: str
+    type: str
+    envelope: str | None
+    received_at: int
+    processed_at: int | None = None
+    repeats: int = 0
+    last_repeat_at: int | None = None
+
+
+class Occurrence(msgspec.Struct, frozen=True):
+    """One match of a trigger and an event: the instance it started, or the error. `event` is the payload's JSON."""
+
+    id: str
+    trigger_id: str
+    event_key: str
+    event: str
+    created_at: int
+    depth: int
+    instance_id: str | None = None
+    error: str | None = None
+    instance: Instance | None = None
+
+
 class Remembered(msgspec.Struct, frozen=True):
     """What was answered to a caller's Idempotency-Key."""
 

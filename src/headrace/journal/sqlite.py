@@ -16,7 +16,17 @@ from headrace.errors import Unavailable
 from headrace.journal.lock import FileLock
 from headrace.journal.migrations import migrate_sqlite
 from headrace.journal.port import Unit
-from headrace.journal.records import ActivityRow, Due, Instance, Remembered, Stage, Workflow
+from headrace.journal.records import (
+    ActivityRow,
+    Due,
+    InboxEvent,
+    Instance,
+    Occurrence,
+    Remembered,
+    Stage,
+    Trigger,
+    Workflow,
+)
 from headrace.journal.statements import named_statements
 from headrace.journal.writer import CommitMeter, GroupWriter, Rows, WriterLimits
 
@@ -111,6 +121,55 @@ class SqliteJournal:
     async def remembered(self, key: str) -> Remembered | None:
         rows = self._rows("remembered", key)
         return Remembered(*rows[0]) if rows else None
+
+    # triggers and events
+
+    async def trigger(self, trigger_id: str) -> Trigger | None:
+        rows = self._rows("trigger", trigger_id)
+        return Trigger(*rows[0]) if rows else None
+
+    async def triggers(self) -> AsyncIterator[list[Trigger]]:
+        position = _NEWEST
+        while page := [Trigger(*row) for row in self._rows("triggers_page", *position, PAGE)]:
+            yield page
+            position = (page[-1].created_at, page[-1].id)
+            await asyncio.sleep(0)
+
+    async def triggers_on(self, names: tuple[str, str], seq: int) -> list[Trigger]:
+        return [Trigger(*row) for row in self._rows("triggers_on", *names, seq)]
+
+    async def trigger_count(self) -> int:
+        return self._rows("trigger_count")[0][0]
+
+    async def occurrences(self, trigger_id: str) -> AsyncIterator[list[Occurrence]]:
+        position = _NEWEST
+        while rows := self._rows("occurrences_page", trigger_id, *position, PAGE):
+            yield [Occurrence(*row, instance=await self.instance(row[6]) if row[6] else None) for row in rows]
+            position = (rows[-1][4], rows[-1][0])
+            await asyncio.sleep(0)
+
+    async def occurrence(self, trigger_id: str, event_key: str) -> Occurrence | None:
+        rows = self._rows("occurrence", trigger_id, event_key)
+        return Occurrence(*rows[0]) if rows else None
+
+    async def depth_of_instance(self, instance_id: str) -> int:
+        rows = self._rows("depth_of_instance", instance_id)
+        return rows[0][0] if rows else 0
+
+    async def waiting_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
+        return [InboxEvent(*row) for row in self._rows("waiting_events", after_seq, limit)]
+
+    async def events(self, *, repeated: bool = False) -> AsyncIterator[list[InboxEvent]]:
+        name = "repeated_events_page" if repeated else "events_page"
+        position = 2**63 - 1
+        while page := [InboxEvent(*row) for row in self._rows(name, position, PAGE)]:
+            yield page
+            position = page[-1].seq
+            await asyncio.sleep(0)
+
+    async def position(self, source: str) -> int:
+        rows = self._rows("position", source)
+        return rows[0][0] if rows else 0
 
     # what an engine asks
 

@@ -64,6 +64,36 @@ UPDATE events SET stage = ?1 WHERE seq = (
 UPDATE instances SET updated_at = ?1, next_at = (SELECT 0 FROM events WHERE instance_id = ?2 AND stage = ?3)
 WHERE id = ?2 AND terminated_at IS NULL
 
+-- name: insert_trigger
+INSERT INTO triggers (id, name, event, event_name, workflow_id, version, filter, vars, created_at, after_seq)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, (SELECT coalesce(max(seq), 0) FROM inbox)
+WHERE EXISTS (SELECT 1 FROM workflows WHERE id = ?5 AND deleted_at IS NULL)
+
+-- name: delete_trigger
+UPDATE triggers SET deleted_at = ?1 WHERE id = ?2 AND deleted_at IS NULL
+
+-- name: accept_event
+INSERT INTO inbox (key, type, envelope, received_at) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (key) DO UPDATE SET repeats = repeats + 1, last_repeat_at = ?4 RETURNING repeats
+
+-- name: repeat_event
+UPDATE inbox SET repeats = repeats + 1, last_repeat_at = ?1 WHERE key = ?2
+
+-- name: process_event
+UPDATE inbox SET processed_at = ?1 WHERE seq = ?2 AND processed_at IS NULL
+
+-- name: forget_envelopes
+UPDATE inbox SET envelope = NULL WHERE seq IN (
+    SELECT seq FROM inbox WHERE processed_at < ? AND envelope IS NOT NULL ORDER BY processed_at LIMIT 1000)
+
+-- name: insert_occurrence
+INSERT INTO occurrences (id, trigger_id, event_key, event, created_at, depth, instance_id, error)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE EXISTS (SELECT 1 FROM triggers WHERE id = ?2 AND deleted_at IS NULL)
+ON CONFLICT (trigger_id, event_key) DO NOTHING
+
+-- name: move_position
+INSERT INTO positions (source, position) VALUES (?1, ?2) ON CONFLICT (source) DO UPDATE SET position = ?2
+
 -- name: remember
 INSERT INTO caller_keys (key, fingerprint, status, body, created_at) VALUES (?, ?, ?, ?, ?)
 
@@ -123,3 +153,43 @@ SELECT min(next_at) FROM instances WHERE next_at > ?
 SELECT
     (SELECT count(*) FROM instances WHERE terminated_at IS NULL),
     (SELECT count(*) FROM activities WHERE needs_attention = 1)
+
+-- name: trigger
+SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers WHERE id = ?
+
+-- name: triggers_page
+SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers
+WHERE deleted_at IS NULL AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?
+
+-- name: triggers_on
+SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers
+WHERE deleted_at IS NULL AND event_name IN (?1, ?2) AND after_seq < ?3 ORDER BY created_at, id
+
+-- name: trigger_count
+SELECT count(*) FROM triggers WHERE deleted_at IS NULL
+
+-- name: waiting_events
+SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at FROM inbox
+WHERE processed_at IS NULL AND seq > ? ORDER BY seq LIMIT ?
+
+-- name: events_page
+SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at FROM inbox
+WHERE seq < ? ORDER BY seq DESC LIMIT ?
+
+-- name: repeated_events_page
+SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at FROM inbox
+WHERE repeats > 0 AND seq < ? ORDER BY seq DESC LIMIT ?
+
+-- name: occurrences_page
+SELECT id, trigger_id, event_key, event, created_at, depth, instance_id, error FROM occurrences
+WHERE trigger_id = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?
+
+-- name: occurrence
+SELECT id, trigger_id, event_key, event, created_at, depth, instance_id, error FROM occurrences
+WHERE trigger_id = ? AND event_key = ?
+
+-- name: depth_of_instance
+SELECT depth FROM occurrences WHERE instance_id = ?
+
+-- name: position
+SELECT position FROM positions WHERE source = ?
