@@ -23,15 +23,21 @@ from headrace.effects.transport import HttpDownstream, ServiceAddresses
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
 from headrace.engine.run import Rules
 from headrace.errors import InvalidValue, Unavailable
+from headrace.events.feed import EventSource, Feed
+from headrace.events.inbox import Inbox
 from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writer import WriterLimits
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry, configure_logging
+from headrace.triggers.dispatcher import Dispatcher, DispatcherLimits
+from headrace.triggers.expressions import Evaluator
+from headrace.triggers.link import Linker, origins_of
 
 JOURNAL_FILE = "journal.db"
 SANDBOX_FILE = "sandbox.db"
 FORGET_EVERY_S = 60.0
+DAY = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,7 @@ async def house(
     clock, ids = SystemClock(), RandomIds()
     telemetry = Telemetry(clock)
     async with contextlib.AsyncExitStack() as stack:
-        downstream, routes = _downstream(settings, data, sandbox=sandbox, faults=faults)
+        downstream, routes, source = _downstream(settings, data, sandbox=sandbox, faults=faults)
         stack.push_async_callback(downstream.close)
         journal = await SqliteJournal.open(data / JOURNAL_FILE, limits=_writer_limits(settings), meter=telemetry)
         stack.push_async_callback(journal.close)
@@ -65,6 +71,11 @@ async def house(
         engine = EmbeddedEngine(
             journal, downstream, clock, ids, _engine_limits(settings), meter=telemetry, jitter=random.random
         )
+        evaluator = Evaluator(clock, _linker(settings, downstream).fetch)
+        stack.callback(evaluator.close)
+        limits = DispatcherLimits(events=settings.events_at_once)
+        dispatcher = Dispatcher(journal, engine, evaluator, clock, ids, telemetry, limits)
+        inbox = Inbox(journal, clock, telemetry, dispatcher.wake)
         app = create_api(
             journal=journal,
             engine=engine,
@@ -72,11 +83,17 @@ async def house(
             ids=ids,
             settings=settings,
             telemetry=telemetry,
+            inbox=inbox,
+            evaluator=evaluator,
             extra_routes=routes,
         )
         await engine.start()
         stack.push_async_callback(engine.stop)
-        stack.enter_context(_in_background(_forget_old_keys(journal, clock, settings.remember_days)))
+        await dispatcher.start()
+        stack.push_async_callback(dispatcher.stop)
+        if source is not None:
+            stack.enter_context(_in_background(Feed(source, journal, inbox, clock).run()))
+        stack.enter_context(_in_background(_forget(journal, clock, settings)))
         yield House(app, journal, engine, downstream)
 
 
@@ -108,11 +125,12 @@ def _in_background(work: Coroutine[None, None, None]) -> Generator[None]:
         task.cancel()
 
 
-async def _forget_old_keys(journal: SqliteJournal, clock: Clock, days: int) -> None:
-    """Callers' keys are kept for their time, then dropped, a thousand a minute at most."""
+async def _forget(journal: SqliteJournal, clock: Clock, settings: Settings) -> None:
+    """Callers' keys and processed envelopes are kept for their time, then dropped, a thousand a minute at most."""
     while True:
-        unit = Unit()
-        unit.add("forget_before", clock.now_at() - days * 86_400_000_000)
+        unit, now_at = Unit(), clock.now_at()
+        unit.add("forget_before", now_at - settings.remember_days * DAY)
+        unit.add("forget_envelopes", now_at - settings.keep_events_days * DAY)
         with contextlib.suppress(Unavailable):
             await journal.commit(unit)
         await clock.sleep(FORGET_EVERY_S)
@@ -178,7 +196,8 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 def _downstream(
     settings: Settings, data: Path, *, sandbox: bool, faults: Sequence[str]
-) -> tuple[Downstream, list[BaseRoute]]:
+) -> tuple[Downstream, list[BaseRoute], EventSource | None]:
+    """The services, the routes they add to the door, and where their events can be read."""
     clock = SystemClock()
     if sandbox:
         from headrace.sandbox import Sandbox, parse_fault, sandbox_routes
@@ -186,14 +205,24 @@ def _downstream(
         parsed = [parse_fault(fault) for fault in faults]
         data.mkdir(parents=True, exist_ok=True)
         stand_in = Sandbox(data / SANDBOX_FILE, faults=parsed, clock=clock, ids=RandomIds())
-        return stand_in, sandbox_routes(stand_in)
+        return stand_in, sandbox_routes(stand_in), stand_in
     addresses = ServiceAddresses.of(
         stack_url=settings.stack_url,
         ledger_url=settings.ledger_url,
         wallets_url=settings.wallets_url,
         payments_url=settings.payments_url,
     )
-    return HttpDownstream(addresses, credentials=_credentials(settings), timeout_s=settings.timeout_s, clock=clock), []
+    services = HttpDownstream(addresses, credentials=_credentials(settings), timeout_s=settings.timeout_s, clock=clock)
+    return services, [], None
+
+
+def _linker(settings: Settings, downstream: Downstream) -> Linker:
+    stack, authorize = None, None
+    if settings.stack_url is not None:
+        stack = next(iter(origins_of([settings.stack_url], "HEADRACE_STACK_URL")))
+        authorize = downstream.authorization if isinstance(downstream, HttpDownstream) else None
+    origins = origins_of(settings.link_origins, "HEADRACE_LINK_ORIGINS")
+    return Linker(origins, stack=stack, authorize=authorize, may_be_private=settings.link_private)
 
 
 def _credentials(settings: Settings) -> ClientCredentials | None:

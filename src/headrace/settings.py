@@ -29,6 +29,10 @@ def _text(text: str) -> str:
     return text
 
 
+def _texts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def _path(text: str) -> Path:
     return Path(text).expanduser()
 
@@ -112,6 +116,19 @@ class Settings:
     queue_units: int = field(default=20_000, metadata=_from(_whole(1, 1_000_000), "Units waiting at most."))
     commit_timeout_s: float = field(default=4.0, metadata=_from(_seconds(0.1, 60), "Longest wait for the database."))
     stop_s: float = field(default=10.0, metadata=_from(_seconds(0, 600), "Time attempts under way get at a stop."))
+
+    max_triggers: int = field(default=10_000, metadata=_from(_whole(1, 1_000_000), "Triggers there may be at once."))
+    events_at_once: int = field(default=256, metadata=_from(_whole(1, 10_000), "Events taken to triggers at once."))
+    keep_events_days: int = field(
+        default=30,
+        metadata=_from(_whole(1, 36_500), "Days an event's envelope is kept; its identity stays."),
+    )
+    link_origins: tuple[str, ...] = field(
+        default=(), metadata=_from(_texts, "Origins beside the stack's that `link()` may ask, by commas.")
+    )
+    link_private: bool = field(
+        default=False, metadata=_from(_flag, "Let names of these origins lead to private addresses.")
+    )
 
     allow_world_from_trigger: bool = field(
         default=False, metadata=_from(_flag, "Let a variable of a triggered run name `world` as a source (M9).")

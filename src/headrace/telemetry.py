@@ -34,6 +34,7 @@ class Telemetry:
         self.registry = CollectorRegistry(auto_describe=True)
         self._unknown: dict[str, int] = {}
         self._instruments_of_runs()
+        self._instruments_of_triggers()
         self._instruments_of_the_house()
         self.registry.register(_UnknownEffects(self._unknown, clock))
 
@@ -54,6 +55,22 @@ class Telemetry:
             self._ended.of(outcome)
         for service in SERVICES:
             self._attempts.of(service)
+
+    def _instruments_of_triggers(self) -> None:
+        registry = self.registry
+        self._accepted = Counter("headrace_events_accepted", "Events taken into the inbox.", registry=registry)
+        self._repeated = Counter(
+            "headrace_events_repeated", "Deliveries of an event that was there already: suppressed.", registry=registry
+        )
+        occurrences = Counter(
+            "headrace_trigger_occurrences", "Matches of a trigger and an event.", ["outcome"], registry=registry
+        )
+        self._filter_failures = Counter(
+            "headrace_trigger_filter_failures", "Filters that failed over an event.", registry=registry
+        )
+        self._occurrences = _Children(occurrences)
+        for outcome in ("started", "failed"):
+            self._occurrences.of(outcome)
 
     def _instruments_of_the_house(self) -> None:
         registry = self.registry
@@ -112,6 +129,19 @@ class Telemetry:
 
     def needs_attention(self, change: int) -> None:
         self._attention.inc(change)
+
+    # triggers
+
+    def events_accepted(self, new: int, repeated: int) -> None:
+        self._accepted.inc(new)
+        self._repeated.inc(repeated)
+
+    def occurrence(self, outcome: str) -> None:
+        """A trigger matched an event. `outcome`: started or failed."""
+        self._occurrences.of(outcome).inc()
+
+    def filter_failed(self) -> None:
+        self._filter_failures.inc()
 
     # the house
 

@@ -13,18 +13,20 @@ from typing import Any
 from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headrace.api import docs, openapi, probes, v1
+from headrace.api import docs, ext, openapi, probes, v1, v2
 from headrace.api.operations import Operation
 from headrace.api.routes import Nowhere, routes_of
 from headrace.api.services import Services
 from headrace.clock import Clock, Ids
 from headrace.engine.port import Engine
+from headrace.events.inbox import Inbox
 from headrace.journal.port import Journal
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry
+from headrace.triggers.expressions import Evaluator
 
 PREFIX = "/api/orchestration"
-TABLE: tuple[Operation, ...] = (*v1.OPERATIONS, *probes.OPERATIONS)
+TABLE: tuple[Operation, ...] = (*v1.OPERATIONS, *v2.OPERATIONS, *ext.OPERATIONS, *probes.OPERATIONS)
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
@@ -37,11 +39,13 @@ def create_api(
     ids: Ids,
     settings: Settings,
     telemetry: Telemetry,
+    inbox: Inbox,
+    evaluator: Evaluator,
     extra_routes: Sequence[BaseRoute] = (),
     lifespan: Lifespan | None = None,
 ) -> ASGIApp:
     """`extra_routes` (a sandbox beside the API) are tried after ours; `lifespan` as Starlette has it."""
-    services = Services(journal, engine, clock, ids, settings, telemetry)
+    services = Services(journal, engine, clock, ids, settings, telemetry, inbox, evaluator)
     description = openapi.describe(TABLE)
     table = (*TABLE, *openapi.operations(description), *docs.operations(description))
     router = Router(

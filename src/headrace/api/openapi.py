@@ -19,7 +19,7 @@ from headrace.api.version import VERSION
 
 Json = dict[str, Any]
 
-TAGS = ("Workflows", "Instances", "Server")
+TAGS = ("Workflows", "Instances", "Triggers", "Events", "Server")
 
 _PARAMETER = re.compile(r"{(\w+)}")
 _REFERENCE = "#/components/schemas/{name}"
@@ -34,6 +34,7 @@ _PATH_PARAMETERS: dict[str, tuple[str, Json]] = {
     "workflowID": ("The workflow's id.", {"type": "string"}),
     "flowId": ("The workflow's id.", {"type": "string"}),
     "instanceID": ("The instance's id.", {"type": "string"}),
+    "triggerID": ("The trigger's id.", {"type": "string"}),
     "number": ("The stage's number, from 0.", {"type": "integer"}),
 }
 _KEY_PARAMETER: Json = {

@@ -36,18 +36,18 @@ async def once(journal: Journal, caller: CallerKey | None, write: Callable[[], A
     """Do this write, or give the answer it got before."""
     if caller is None:
         return await write()
-    if stored := await _stored(journal, caller):
+    if stored := await stored_answer(journal, caller):
         return stored
     try:
         return await write()
     except (RepeatedKey, AlreadyEnded, NotFound):
         # Another request under this key was faster; what it did may be the very reason of this refusal.
-        if stored := await _stored(journal, caller):
+        if stored := await stored_answer(journal, caller):
             return stored
         raise
 
 
-async def _stored(journal: Journal, caller: CallerKey) -> Reply | None:
+async def stored_answer(journal: Journal, caller: CallerKey) -> Reply | None:
     remembered = await journal.remembered(caller.key)
     if remembered is None:
         return None

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from headrace.clock import Clock, Ids
 from headrace.engine.port import Engine
+from headrace.events.inbox import Inbox
 from headrace.journal.port import Journal
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry
+from headrace.triggers.expressions import Evaluator
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +21,5 @@ class Services:
     ids: Ids
     settings: Settings
     telemetry: Telemetry
+    inbox: Inbox
+    evaluator: Evaluator

@@ -114,6 +114,10 @@ class HttpDownstream:
             return await self._exchange(request.service, request.method, url, request.body, headers)
         return await self._send_with_token(request, url, headers, self._tokens)
 
+    async def authorization(self) -> str:
+        """The `Authorization` header of our calls; empty where there are no credentials. Raises NoReply."""
+        return "" if self._tokens is None else await self._tokens.header()
+
     async def _send_with_token(
         self, request: Request, url: yarl.URL, headers: dict[str, str], tokens: TokenSource
     ) -> Reply:

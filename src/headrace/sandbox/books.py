@@ -21,6 +21,7 @@ from headrace.sandbox import timestamps
 from headrace.sandbox.answers import Json, encoded, error, invalid, is_done, refusal
 from headrace.sandbox.bodies import stored
 from headrace.sandbox.calls import Call, Page
+from headrace.sandbox.events import Outbox
 
 MAX_KEY_BYTES = 255
 
@@ -83,6 +84,7 @@ class Books:
     def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
         self._connection = connection
         self._clock = clock
+        self._outbox = Outbox(connection, clock)
 
     # Ledgers
 
@@ -143,6 +145,7 @@ class Books:
             raise ReferenceTaken(f"there is a transaction of reference {draft.reference}")
         document = self._document(draft)
         self._write(draft, document, after)
+        self._outbox.committed_transaction(draft.ledger, document)
         return {**document, "preCommitVolumes": _tree(before), "postCommitVolumes": _tree(after)}
 
     def _document(self, draft: Draft) -> Json:
@@ -230,6 +233,7 @@ class Books:
         present: Json = stored(row["metadata"]) if row else {}
         statement = "INSERT OR REPLACE INTO accounts (ledger, address, metadata) VALUES (?, ?, ?)"
         self._connection.execute(statement, (ledger, address, encoded({**present, **metadata}).decode()))
+        self._outbox.saved_metadata(ledger, address, metadata)
 
     def totals(self, ledger: str, is_counted: Callable[[str], bool]) -> dict[str, int]:
         """The sum of the balances of the accounts that count, by asset."""

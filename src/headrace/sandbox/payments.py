@@ -16,6 +16,7 @@ from headrace.sandbox import timestamps
 from headrace.sandbox.answers import Json, bare, data, encoded, invalid, no_content, not_found
 from headrace.sandbox.bodies import Fields, object_of, stored
 from headrace.sandbox.calls import Call, match_of, page_of
+from headrace.sandbox.events import Outbox
 
 MAX_PAGE_SIZE = 1_000
 DUMMY = "DUMMY-PAY"
@@ -82,6 +83,7 @@ class PaymentsService:
     connection: sqlite3.Connection
     clock: Clock
     ids: Ids
+    outbox: Outbox
 
     def answer(self, call: Call) -> Reply:
         match call.method, call.segments:
@@ -112,6 +114,7 @@ class PaymentsService:
         )
         if cursor.rowcount != 1:
             raise invalid(f"reference {payment['reference']} was used on this connector")
+        self.outbox.saved_payment(payment)
         return data(payment)
 
     def _payment(self, fields: Fields) -> Json:
@@ -145,6 +148,7 @@ class PaymentsService:
         )
         if cursor.rowcount != 1:
             raise invalid(f"there is a transfer initiation of reference {initiation['reference']}")
+        self.outbox.saved_transfer_initiation(initiation)
         return data(initiation)
 
     def _initiation(self, fields: Fields) -> Json:
@@ -186,6 +190,7 @@ class PaymentsService:
         self.connection.execute(
             "UPDATE transfer_initiations SET document = ? WHERE id = ?", (encoded(initiation).decode(), initiation_id)
         )
+        self.outbox.saved_transfer_initiation(initiation)
         return no_content()
 
     # Both

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from headrace.clock import Clock, Ids
 from headrace.effects.port import NoReply, Reply, Request
 from headrace.sandbox.answers import error, is_done
+from headrace.sandbox.events import events_after, source_of
 from headrace.sandbox.faults import Fault, FaultPlan
 from headrace.sandbox.store import Store
 
@@ -33,7 +34,9 @@ class Sandbox:
         seed: int | None = None,
         idempotency_hit: bool = True,
     ) -> None:
-        self._store = Store(path, clock, ids, hints=idempotency_hit)
+        self._store = Store(path, clock, ids, hints=idempotency_hit, on_events=self._tell_of_events)
+        self._ids = ids
+        self._listener: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
         self._plan = FaultPlan(faults, ids.new() if seed is None else str(seed))
         self._clock = clock
         # Requests carried out but never answered whose next attempt meets the race. A dict keeps their order.
@@ -55,6 +58,31 @@ class Sandbox:
             if fault.kind == "delay":
                 await self._clock.sleep(fault.delay_s)
         return reply
+
+    # what it publishes
+
+    async def event_source(self) -> str:
+        """The name under which its events are known, for as long as its database lives."""
+        new_id = self._ids.new()
+        return await asyncio.wrap_future(self._store.ask(lambda connection: source_of(connection, new_id)))
+
+    async def events_after(self, seq: int, limit: int) -> list[tuple[int, str]]:
+        """The next events by their numbers, each an envelope's JSON."""
+        if self._listener is None:
+            self._listener = (asyncio.get_running_loop(), asyncio.Event())
+        self._listener[1].clear()
+        return await asyncio.wrap_future(self._store.ask(lambda connection: events_after(connection, seq, limit)))
+
+    async def wait_for_events(self) -> None:
+        """Returns when something was published since `events_after` was called last."""
+        assert self._listener is not None, "events_after comes first"
+        await self._listener[1].wait()
+
+    def _tell_of_events(self) -> None:
+        """On the store's thread."""
+        if self._listener is not None and not self._listener[0].is_closed():
+            loop, has_events = self._listener
+            loop.call_soon_threadsafe(has_events.set)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._store.close)

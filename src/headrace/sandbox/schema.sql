@@ -85,3 +85,12 @@ CREATE TABLE IF NOT EXISTS transfer_initiations (
     reference TEXT NOT NULL UNIQUE,
     document TEXT NOT NULL
 ) STRICT;
+
+-- What was published, in the commit of what it tells. Whoever reads it keeps its own place.
+CREATE TABLE IF NOT EXISTS outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    envelope TEXT NOT NULL
+) STRICT;
+
+-- One row: the name of this database, for ever.
+CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL) STRICT;

@@ -11,6 +11,7 @@ from headrace.sandbox.answers import answer, error
 from headrace.sandbox.bodies import MAX_BODY_BYTES
 from headrace.sandbox.books import Books
 from headrace.sandbox.calls import Call, call_of
+from headrace.sandbox.events import Outbox
 from headrace.sandbox.ledger import LedgerService
 from headrace.sandbox.payments import PaymentsService
 from headrace.sandbox.wallets import WalletsService
@@ -43,7 +44,7 @@ def services_on(connection: sqlite3.Connection, clock: Clock, ids: Ids, *, hints
         books,
         LedgerService(books, hints),
         WalletsService(connection, books, clock, ids, hints),
-        PaymentsService(connection, clock, ids),
+        PaymentsService(connection, clock, ids, Outbox(connection, clock)),
     )
 
 

@@ -11,10 +11,12 @@ import logging
 import queue
 import sqlite3
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from headrace.clock import Clock, Ids
 from headrace.effects.port import NoReply, Reply, Request
@@ -37,11 +39,31 @@ class Job:
     reply: Future[Reply] = field(default_factory=Future[Reply])
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something else that is asked of the database, between the requests."""
+
+    ask: Callable[[sqlite3.Connection], Any]
+    reply: Future[Any] = field(default_factory=Future[Any])
+
+
 class Store:
-    def __init__(self, path: Path | None, clock: Clock, ids: Ids, *, hints: bool) -> None:
+    """`on_events` is called on the store's thread after a commit that published something."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        clock: Clock,
+        ids: Ids,
+        *,
+        hints: bool,
+        on_events: Callable[[], None] | None = None,
+    ) -> None:
+        self._on_events = on_events
         self._connection = connect(path)
         self._services = services_on(self._connection, clock, ids, hints=hints)
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._last_seq = _last_seq(self._connection)
+        self._jobs: queue.SimpleQueue[Job | Question | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
         self._is_closed = False
         self._thread = threading.Thread(target=self._serve, name="headrace-sandbox", daemon=True)
@@ -49,11 +71,19 @@ class Store:
 
     def submit(self, request: Request, *, is_rehearsal: bool = False) -> Future[Reply]:
         job = Job(request, is_rehearsal)
+        self._put(job)
+        return job.reply
+
+    def ask(self, question: Callable[[sqlite3.Connection], Any]) -> Future[Any]:
+        job = Question(question)
+        self._put(job)
+        return job.reply
+
+    def _put(self, job: Job | Question) -> None:
         with self._gate:
             if self._is_closed:
                 raise NoReply("the sandbox is closed")
             self._jobs.put(job)
-        return job.reply
 
     def close(self) -> None:
         """Carry out what waits, then close the file. Safe to call twice."""
@@ -70,9 +100,9 @@ class Store:
             self._perform([job for job in batch if job.reply.set_running_or_notify_cancel()])
         self._connection.close()
 
-    def _next_batch(self) -> tuple[list[Job], bool]:
+    def _next_batch(self) -> tuple[list[Job | Question], bool]:
         """All that waits, and whether more may come."""
-        batch: list[Job] = []
+        batch: list[Job | Question] = []
         job = self._jobs.get()
         while job is not None:
             batch.append(job)
@@ -81,21 +111,31 @@ class Store:
             job = self._jobs.get()
         return batch, False
 
-    def _perform(self, batch: list[Job]) -> None:
+    def _perform(self, batch: list[Job | Question]) -> None:
         try:
             replies = self._committed(batch)
         except Exception as problem:  # noqa: BLE001  # callers wait: whatever it is, they get an answer
             _log.exception("sandbox: nothing of %d requests was carried out", len(batch))
             self._abandon()
-            replies = [internal_error(job.request.service, f"the database failed: {problem}") for job in batch]
+            replies = [_failed(job, problem) for job in batch]
         for job, reply in zip(batch, replies, strict=True):
-            job.reply.set_result(reply)
+            if isinstance(reply, Exception):
+                job.reply.set_exception(reply)
+            else:
+                job.reply.set_result(reply)
+        self._tell_of_events()
 
-    def _committed(self, batch: list[Job]) -> list[Reply]:
+    def _committed(self, batch: list[Job | Question]) -> list[Any]:
         self._connection.execute("BEGIN")
-        replies = [self._answer(job) for job in batch]
+        replies = [self._answer(job) if isinstance(job, Job) else job.ask(self._connection) for job in batch]
         self._connection.execute("COMMIT")
         return replies
+
+    def _tell_of_events(self) -> None:
+        last_seq = _last_seq(self._connection)
+        if self._on_events is not None and last_seq > self._last_seq:
+            self._on_events()
+        self._last_seq = last_seq
 
     def _abandon(self) -> None:
         try:
@@ -122,6 +162,18 @@ class Store:
             self._services.books.burn_id(burns)
         self._connection.execute("RELEASE request")
         return reply
+
+
+def _failed(job: Job | Question, problem: Exception) -> Reply | Exception:
+    if isinstance(job, Question):
+        return NoReply(f"the sandbox's database failed: {problem}")
+    return internal_error(job.request.service, f"the database failed: {problem}")
+
+
+def _last_seq(connection: sqlite3.Connection) -> int:
+    """Of the last event that was published."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+    return row[0] if row else 0
 
 
 def connect(path: Path | None) -> sqlite3.Connection:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from headrace.api.v1 import info, instances, workflows
+from headrace.api.v1 import info, instances, triggers, workflows
 
-OPERATIONS = (*instances.OPERATIONS, *workflows.OPERATIONS, *info.OPERATIONS)
+OPERATIONS = (*instances.OPERATIONS, *workflows.OPERATIONS, *triggers.OPERATIONS, *info.OPERATIONS)

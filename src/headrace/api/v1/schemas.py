@@ -166,6 +166,80 @@ class ActivityHistoryReply(_Shape, kw_only=True):
     data: Annotated[list[ActivityHistory], Meta(description="One entry for each activity, in order.")]
 
 
+# triggers
+
+
+Source = Annotated[
+    str,
+    Meta(max_length=8_192, description="An expression over `event`, the event's payload.", examples=["event.id"]),
+]
+
+
+class TriggerData(_Shape, kw_only=True):
+    """An event rule."""
+
+    event: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=1_024,
+            description="The event's type, or its app and type: `payments.saved_payment`.",
+            examples=["SAVED_PAYMENT"],
+        ),
+    ]
+    workflow_id: Annotated[str, Meta(min_length=1, description="The workflow to start.")] = msgspec.field(
+        name="workflowID"
+    )
+    name: Annotated[str, Meta(max_length=1_024, description="A name for people.")] | UnsetType = UNSET
+    filter: Annotated[Source, Meta(examples=['event.type == "PAY-IN"'])] | UnsetType = UNSET
+    vars: (
+        Annotated[dict[str, Source], Meta(description="An expression for each of the workflow's variables.")]
+        | UnsetType
+    ) = UNSET
+    version: (
+        Annotated[str, Meta(max_length=1_024, description="Only events of this version of their format.")] | UnsetType
+    ) = UNSET
+
+
+class Trigger(_Shape, kw_only=True):
+    """A stored event rule."""
+
+    id: Annotated[str, Meta(description="The trigger's id.")]
+    created_at: DateTime
+    name: str
+    event: str
+    workflow_id: WorkflowId = msgspec.field(name="workflowID")
+    filter: str | UnsetType = UNSET
+    vars: (
+        Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object", "additionalProperties": {"type": "string"}})]
+        | UnsetType
+    ) = UNSET
+    version: str | UnsetType = UNSET
+
+
+class TriggerReply(_Shape, kw_only=True):
+    data: Trigger
+
+
+class TriggerListReply(_Shape, kw_only=True):
+    data: list[Trigger]
+
+
+class Occurrence(_Shape, kw_only=True):
+    """One match of a trigger and an event."""
+
+    date: DateTime
+    trigger_id: Annotated[str, Meta(description="The trigger's id.")] = msgspec.field(name="triggerID")
+    event: Annotated[msgspec.Raw, Meta(description="The event's payload.", extra_json_schema={"type": "object"})]
+    workflow_instance_id: InstanceId | UnsetType = msgspec.field(name="workflowInstanceID", default=UNSET)
+    workflow_instance: Instance | UnsetType = UNSET
+    error: Annotated[str, Meta(description="Why it started no instance.")] | UnsetType = UNSET
+
+
+class OccurrenceListReply(_Shape, kw_only=True):
+    data: list[Occurrence]
+
+
 # the rest
 
 

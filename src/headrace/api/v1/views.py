@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from headrace.api.codec import encode
 from headrace.api.v1 import schemas
-from headrace.journal.records import ActivityRow, Instance, Stage, Workflow
+from headrace.journal.records import ActivityRow, Instance, Occurrence, Stage, Trigger, Workflow
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (UTC throughout; an aware time would print its offset, not Z)
 
@@ -130,3 +130,49 @@ def _activity(row: ActivityRow) -> schemas.ActivityHistory:
         attempt=row.attempt,
         next_execution=_maybe(row.next_execution_at) if is_open else UNSET,
     )
+
+
+# triggers
+
+
+def trigger(row: Trigger) -> schemas.Trigger:
+    """`name` is always there: the official CLI insists."""
+    return schemas.Trigger(
+        id=row.id,
+        created_at=date_time(row.created_at),
+        name=row.name,
+        event=row.event,
+        workflow_id=row.workflow_id,
+        filter=_text(row.filter),
+        vars=UNSET if row.vars is None else Raw(row.vars),
+        version=_text(row.version),
+    )
+
+
+def trigger_reply(row: Trigger) -> bytes:
+    return encode(schemas.TriggerReply(data=trigger(row)))
+
+
+async def trigger_pages(pages: AsyncIterator[list[Trigger]], name: str | None) -> AsyncIterator[bytes]:
+    """Only those whose name holds `name`, in any case."""
+    wanted = (name or "").casefold()
+    async for rows in pages:
+        if found := [trigger(row) for row in rows if wanted in row.name.casefold()]:
+            yield encode(found)
+
+
+def _occurrence(row: Occurrence) -> schemas.Occurrence:
+    return schemas.Occurrence(
+        date=date_time(row.created_at),
+        trigger_id=row.trigger_id,
+        event=Raw(row.event),
+        workflow_instance_id=_text(row.instance_id),
+        workflow_instance=UNSET if row.instance is None else instance(row.instance),
+        error=_text(row.error),
+    )
+
+
+async def occurrence_pages(pages: AsyncIterator[list[Occurrence]]) -> AsyncIterator[bytes]:
+    async for rows in pages:
+        if rows:
+            yield encode([_occurrence(row) for row in rows])

@@ -1,0 +1,7 @@
+"""What the orchestration API does not have: its own paths, below `/ext`."""
+
+from __future__ import annotations
+
+from headrace.api.ext import events
+
+OPERATIONS = events.OPERATIONS

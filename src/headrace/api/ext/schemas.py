@@ -1,0 +1,54 @@
+"""The shapes of what is below `/ext`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from headrace.api.v1.schemas import DateTime
+
+
+class _Shape(msgspec.Struct, rename="camel", omit_defaults=True):
+    """What is not set is left out."""
+
+
+class Envelope(_Shape, kw_only=True):
+    """An event as services publish it. Older ledger messages have neither `app` nor `version`."""
+
+    type: Annotated[str, Meta(min_length=1, max_length=1_024, examples=["SAVED_PAYMENT"])]
+    payload: Annotated[dict[str, Any], Meta(description="What expressions know as `event`.")]
+    app: Annotated[str, Meta(max_length=1_024, examples=["payments"])] | UnsetType = UNSET
+    version: Annotated[str, Meta(max_length=1_024, examples=["v2.0.0"])] | UnsetType = UNSET
+    date: Annotated[str, Meta(max_length=1_024, examples=["2024-05-01T10:00:00Z"])] | UnsetType = UNSET
+    id: (
+        Annotated[str, Meta(min_length=1, max_length=512, description="The sender's own name for this event.")]
+        | UnsetType
+    ) = UNSET
+
+
+Envelopes = Envelope | Annotated[list[Envelope], Meta(min_length=1, max_length=10_000)]
+
+
+class Accepted(_Shape, kw_only=True):
+    accepted: Annotated[int, Meta(ge=1, description="Events taken, repeated ones among them.")]
+
+
+class AcceptedReply(_Shape, kw_only=True):
+    data: Accepted
+
+
+class Received(_Shape, kw_only=True):
+    """An event of the inbox."""
+
+    key: Annotated[str, Meta(description="Its identity: what comes again under it is a repeat.")]
+    type: str
+    received_at: DateTime
+    processed_at: Annotated[DateTime, Meta(description="When every trigger had seen it.")] | UnsetType = UNSET
+    repeats: Annotated[int, Meta(ge=0, description="Times that it came again, and was suppressed.")]
+    last_repeat_at: DateTime | UnsetType = UNSET
+
+
+class ReceivedListReply(_Shape, kw_only=True):
+    data: list[Received]

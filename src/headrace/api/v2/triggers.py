@@ -1,0 +1,57 @@
+"""Trying a trigger out: its filter and variables over an event's payload. Nothing is started, nothing stored."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from msgspec import UNSET
+
+from headrace.api import codec
+from headrace.api.operations import WRITE, Operation
+from headrace.api.replies import Reply, json_reply
+from headrace.api.requests import Request, json_value
+from headrace.api.services import Services
+from headrace.api.v1.triggers import TAG, live_trigger
+from headrace.api.v2 import schemas
+from headrace.errors import InvalidValue
+from headrace.triggers.rules import Firing, Trial
+
+
+async def test(services: Services, request: Request) -> Reply:
+    body = await request.body(services.settings.max_body_bytes)
+    payload = json_value(request, body) if body else None
+    if not isinstance(payload, dict):
+        raise InvalidValue("body", "an event's payload is wanted, which is an object")
+    trigger = await live_trigger(services, request)
+    trial = await Firing(services.evaluator, trigger, cast("dict[str, Any]", payload)).trial()
+    return json_reply(200, codec.encode(schemas.TriggerTestReply(data=_shown(trial))))
+
+
+def _shown(trial: Trial) -> schemas.TriggerTest:
+    variables = {name: schemas.VariableTrial(value=value) for name, value in trial.values.items()}
+    variables |= {name: schemas.VariableTrial(error=_writable(error)) for name, error in trial.errors.items()}
+    match = UNSET if trial.matches is None else trial.matches
+    error = UNSET if trial.filter_error is None else _writable(trial.filter_error)
+    return schemas.TriggerTest(filter=schemas.FilterTrial(match=match, error=error), variables=variables)
+
+
+def _writable(text: str) -> str:
+    return text.encode(errors="replace").decode()
+
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/v2/triggers/{triggerID}/test",
+        operation_id="testTrigger",
+        scope=WRITE,
+        handler=test,
+        tag=TAG,
+        summary="Try a trigger out",
+        description="Evaluates its filter and variables over a payload. Nothing is started or stored.",
+        reply=schemas.TriggerTestReply,
+        body=schemas.EventPayload,
+        example={"id": "p1", "type": "PAY-IN", "amount": 4199},
+        errors=(400, 404, 413, 415, 503),
+    ),
+)

@@ -1,0 +1,75 @@
+"""The inbox: every accepted event has a row, found by its identity, before anything happens because of it.
+
+So a delivery that comes again, however late, is counted on that row and does nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from headrace.clock import Clock
+from headrace.events.envelope import Envelope
+from headrace.journal.port import CallerKey, Journal, Unit
+
+
+class InboxMeter(Protocol):
+    def events_accepted(self, new: int, repeated: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An event and its identity: what its source calls it, never a hash of what it holds."""
+
+    key: str
+    envelope: Envelope
+
+
+class Inbox:
+    """`on_events` is called once new events are durable."""
+
+    def __init__(self, journal: Journal, clock: Clock, meter: InboxMeter, on_events: Callable[[], None]) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._meter = meter
+        self._on_events = on_events
+
+    async def accept(
+        self,
+        arrivals: Sequence[Arrival],
+        *,
+        caller: CallerKey | None = None,
+        answer: bytes = b"",
+        position: tuple[str, int] | None = None,
+    ) -> None:
+        """All of them are durable on return, or none is.
+
+        In the same commit: the answer to a caller's key, or how far a source was read. Raises RepeatedKey, Unavailable.
+        """
+        now_at = self._clock.now_at()
+        unit = Unit()
+        for arrival in arrivals:
+            envelope = arrival.envelope
+            unit.add("accept_event", arrival.key, envelope.type, envelope.text, now_at)
+        if caller is not None:
+            unit.add("remember", caller.key, caller.fingerprint, 202, answer, now_at)
+        if position is not None:
+            unit.add("move_position", *position)
+        rows = await self._journal.commit(unit)
+        self._count([row[0] for row in rows[: len(arrivals)] if row is not None])
+
+    async def repeat(self, keys: Sequence[str]) -> None:
+        """These came again, and it was known before they were looked at."""
+        now_at = self._clock.now_at()
+        unit = Unit()
+        for key in keys:
+            unit.add("repeat_event", now_at, key)
+        await self._journal.commit(unit)
+        self._meter.events_accepted(0, len(keys))
+
+    def _count(self, repeats: list[int]) -> None:
+        repeated = sum(count > 0 for count in repeats)
+        self._meter.events_accepted(len(repeats) - repeated, repeated)
+        if repeated < len(repeats):
+            self._on_events()

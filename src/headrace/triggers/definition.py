@@ -1,0 +1,131 @@
+"""A trigger's definition: read from a request, checked as far as it can be before any event comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+
+from headrace.errors import InvalidDefinition, InvalidValue, Problem
+from headrace.events.envelope import MAX_NAME_CHARACTERS
+from headrace.triggers.expressions import InvalidSource, check_source
+from headrace.workflows.variables import check_text, check_variables
+
+MAX_VARS = 1_000
+MAX_SOURCE_BYTES = 8 * 1024
+MAX_SOURCES_BYTES = 256 * 1024
+"""Of one trigger's expressions together."""
+
+_MEMBERS = ("event", "workflowID", "name", "filter", "vars", "version")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """`vars` is None where none were given; its values are expressions. An empty filter is none."""
+
+    event: str
+    workflow_id: str
+    name: str = ""
+    version: str | None = None
+    filter: str | None = None
+    vars: Mapping[str, str] | None = None
+
+    @property
+    def vars_text(self) -> str | None:
+        return None if self.vars is None else msgspec.json.encode(self.vars).decode()
+
+
+def parse_definition(value: object) -> Definition:
+    """Raises InvalidDefinition naming everything that is wrong, expressions with position and reason."""
+    if not isinstance(value, dict):
+        raise InvalidValue("body", 'a trigger is wanted: {"event": ..., "workflowID": ...}')
+    return _Reader(cast("dict[str, Any]", value)).definition()
+
+
+class _Reader:
+    def __init__(self, given: dict[str, Any]) -> None:
+        self._given = given
+        self._problems: list[Problem] = []
+
+    def definition(self) -> Definition:
+        made = Definition(
+            event=self._text("event", is_required=True),
+            workflow_id=self._text("workflowID", is_required=True),
+            name=self._text("name"),
+            version=self._text("version") or None,
+            filter=self._filter(),
+            vars=self._vars(),
+        )
+        for name in self._given.keys() - set(_MEMBERS):
+            self._add(name, f"is not known here; a trigger has {', '.join(_MEMBERS)}")
+        self._check_size(made)
+        if self._problems:
+            raise InvalidDefinition(self._problems)
+        return made
+
+    def _add(self, path: str, reason: str) -> None:
+        self._problems.append(Problem(path[:200], reason))
+
+    def _text(self, name: str, *, is_required: bool = False) -> str:
+        value = self._given.get(name)
+        if value is None or value == "":
+            if is_required:
+                self._add(name, "is required")
+            return ""
+        if not isinstance(value, str) or len(value) > MAX_NAME_CHARACTERS:
+            self._add(name, f"must be text of at most {MAX_NAME_CHARACTERS} characters")
+            return ""
+        return self._checked(value, name)
+
+    def _checked(self, value: str, name: str) -> str:
+        try:
+            return check_text(value, name)
+        except InvalidValue as error:
+            self._add(name, error.reason)
+            return ""
+
+    def _filter(self) -> str | None:
+        value = self._given.get("filter")
+        if value is None or value == "":
+            return None
+        return self._source(value, "filter")
+
+    def _vars(self) -> dict[str, str] | None:
+        value = self._given.get("vars")
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            self._add("vars", "must be an object of names and expressions")
+            return None
+        named = cast("dict[str, Any]", value)
+        if len(named) > MAX_VARS:
+            self._add("vars", f"has more than {MAX_VARS} members")
+            return None
+        self._check_names(named)
+        return {name: self._source(source, f"vars.{name}") for name, source in named.items()}
+
+    def _check_names(self, named: dict[str, Any]) -> None:
+        try:
+            check_variables(dict.fromkeys(named, ""))
+        except InvalidValue as error:
+            self._add(f"vars.{error.field}", error.reason)
+
+    def _source(self, value: object, path: str) -> str:
+        """An expression, compiled once to see whether it is one."""
+        if not isinstance(value, str) or not value.strip():
+            self._add(path, "must be an expression, as text; a constant text stands in quotes: \"'USD/2'\"")
+        elif len(value.encode(errors="replace")) > MAX_SOURCE_BYTES:
+            self._add(path, f"has more than {MAX_SOURCE_BYTES} bytes")
+        elif self._checked(value, path):
+            try:
+                check_source(value)
+            except InvalidSource as error:
+                self._problems.append(Problem(path[:200], str(error)))
+        return value if isinstance(value, str) else ""
+
+    def _check_size(self, made: Definition) -> None:
+        sources = [made.filter or "", *(made.vars or {}).values()]
+        if sum(len(source.encode(errors="replace")) for source in sources) > MAX_SOURCES_BYTES:
+            self._add("vars", f"filter and vars have more than {MAX_SOURCES_BYTES} bytes together")

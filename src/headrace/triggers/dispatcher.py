@@ -1,0 +1,257 @@
+"""Takes accepted events to the triggers that wait for them, in order of arrival, many at a time.
+
+The start of an instance and the record of why it was started are one commit, unique for trigger and event: after a
+crash, at whatever moment, an event is taken up again and starts nothing twice. What goes wrong with one trigger or
+one event is recorded there and holds up no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+
+from headrace.clock import Clock, Ids
+from headrace.engine.port import Engine
+from headrace.errors import HeadraceError, InvalidValue, NotFound, Unavailable
+from headrace.events.envelope import Envelope, stored_envelope
+from headrace.journal.port import Journal, Unit
+from headrace.journal.records import InboxEvent, Instance, Trigger
+from headrace.triggers.expressions import EvaluationFailed, Evaluator
+from headrace.triggers.matching import causes, is_on
+from headrace.triggers.meter import TriggerMeter
+from headrace.triggers.rules import Firing, VariablesFailed
+
+log = structlog.get_logger("headrace.triggers")
+
+PAGE = 200
+RETRY_S = 1.0
+AGAIN_S = 60.0
+MAX_DEPTH = 8
+"""Triggers one after the other, each set off by what the one before it started (decision T6)."""
+MAX_ERROR_CHARACTERS = 4_000
+
+
+class AlreadyFired(HeadraceError):
+    """This trigger has fired on this event, or was deleted in the meantime: nothing is started."""
+
+
+@dataclass(frozen=True, slots=True)
+class DispatcherLimits:
+    """`events`: under way at once; `firings`: of one event at once."""
+
+    events: int = 256
+    firings: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """A trigger that is on the type of an event. `depth` is that of what it would start."""
+
+    trigger: Trigger
+    event: InboxEvent
+    envelope: Envelope
+    payload: str
+    depth: int
+
+
+class Dispatcher:
+    def __init__(
+        self,
+        journal: Journal,
+        engine: Engine,
+        evaluator: Evaluator,
+        clock: Clock,
+        ids: Ids,
+        meter: TriggerMeter,
+        limits: DispatcherLimits | None = None,
+    ) -> None:
+        self._journal = journal
+        self._engine = engine
+        self._evaluator = evaluator
+        self._clock = clock
+        self._ids = ids
+        self._meter = meter
+        self._limits = limits or DispatcherLimits()
+        self._slots = asyncio.Semaphore(self._limits.events)
+        self._woken = asyncio.Event()
+        self._taken_seq = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._work: asyncio.Task[None] | None = None
+
+    # life
+
+    async def start(self) -> None:
+        """Takes up what an earlier process left, then what comes."""
+        self._work = asyncio.create_task(self._take_up(), name="headrace-dispatcher")
+
+    async def stop(self) -> None:
+        tasks = [*self._tasks, *([self._work] if self._work is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def wake(self) -> None:
+        """There are events that were not there before."""
+        self._woken.set()
+
+    async def idle(self) -> None:
+        """Returns when every event that was accepted has been taken to its triggers."""
+        while self._tasks or await self._journal.waiting_events(self._taken_seq, 1):
+            await asyncio.wait(self._tasks, timeout=RETRY_S) if self._tasks else await asyncio.sleep(0)
+
+    # taking events up
+
+    async def _take_up(self) -> None:
+        while True:
+            self._woken.clear()
+            try:
+                await self._take_up_waiting()
+            except Unavailable as error:
+                log.warning("the journal cannot be read; events wait", reason=str(error))
+                await self._clock.sleep(RETRY_S)
+                continue
+            await self._woken.wait()
+
+    async def _take_up_waiting(self) -> None:
+        while page := await self._journal.waiting_events(self._taken_seq, PAGE):
+            for event in page:
+                await self._slots.acquire()
+                self._taken_seq = event.seq
+                self._launch(event)
+
+    def _launch(self, event: InboxEvent) -> None:
+        task = asyncio.create_task(self._carry_through(event))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _carry_through(self, event: InboxEvent) -> None:
+        """Holds a slot. An error of ours costs this event a minute, and the others nothing."""
+        try:
+            while not await self._is_processed(event):
+                await self._clock.sleep(RETRY_S)
+        except Exception:
+            log.exception("an event could not be taken to its triggers; it is tried again later", event=event.key)
+            asyncio.get_running_loop().call_later(AGAIN_S, self._again, event)
+        finally:
+            self._slots.release()
+
+    def _again(self, event: InboxEvent) -> None:
+        if self._work is None or self._work.done():
+            return
+        task = asyncio.create_task(self._once_more(event))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _once_more(self, event: InboxEvent) -> None:
+        await self._slots.acquire()
+        await self._carry_through(event)
+
+    async def _is_processed(self, event: InboxEvent) -> bool:
+        """False when the journal could not commit: then all of it is tried again, and what was recorded is left."""
+        try:
+            await self._process(event)
+        except Unavailable as error:
+            log.warning("the journal cannot commit; an event waits", event=event.key, reason=str(error))
+            return False
+        return True
+
+    # one event
+
+    async def _process(self, event: InboxEvent) -> None:
+        envelope = stored_envelope(event.envelope or "")
+        triggers = [
+            trigger
+            for trigger in await self._journal.triggers_on(envelope.names, event.seq)
+            if is_on(trigger, envelope)
+        ]
+        if triggers:
+            await self._fire_all(triggers, event, envelope)
+        unit = Unit()
+        unit.add("process_event", self._clock.now_at(), event.seq)
+        await self._journal.commit(unit)
+
+    async def _fire_all(self, triggers: list[Trigger], event: InboxEvent, envelope: Envelope) -> None:
+        depth = 1 + max([await self._journal.depth_of_instance(cause) for cause in causes(envelope)], default=0)
+        payload = _json_text(envelope.payload)
+        matches = [_Match(trigger, event, envelope, payload, depth) for trigger in triggers]
+        if len(matches) == 1:
+            await self._fire(matches[0])
+            return
+        slots = asyncio.Semaphore(self._limits.firings)
+
+        async def fire(match: _Match) -> None:
+            async with slots:
+                await self._fire(match)
+
+        results = await asyncio.gather(*(fire(match) for match in matches), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _fire(self, match: _Match) -> None:
+        if await self._journal.occurrence(match.trigger.id, match.event.key) is not None:
+            return  # before a crash
+        firing = Firing(self._evaluator, match.trigger, match.envelope.payload)
+        try:
+            if not await firing.matches():
+                return
+        except EvaluationFailed as error:
+            await self._filter_failed(match, error)
+            return
+        await self._start(match, firing)
+
+    async def _filter_failed(self, match: _Match, error: EvaluationFailed) -> None:
+        """Over its budget it is a failed occurrence; else this event is not of the kind that the filter is about."""
+        if error.is_over_budget:
+            await self._record_failure(match, f"filter: {error}")
+            return
+        self._meter.filter_failed()
+        log.warning("a filter failed", trigger_id=match.trigger.id, event=match.event.key, reason=str(error))
+
+    async def _start(self, match: _Match, firing: Firing) -> None:
+        workflow = await self._journal.workflow(match.trigger.workflow_id)
+        if workflow is None or workflow.deleted_at is not None:
+            await self._record_failure(match, f"workflow {match.trigger.workflow_id!r} was deleted")
+            return
+        if match.depth > MAX_DEPTH:
+            await self._record_failure(match, f"a loop: {MAX_DEPTH} triggers, one after the other, led to this event")
+            return
+        try:
+            variables = await firing.variables()
+            await self._engine.run(
+                workflow,
+                variables,
+                started_by_trigger=True,
+                also=lambda instance, unit: self._add_occurrence(unit, match, instance=instance),
+            )
+        except AlreadyFired:
+            return
+        except (InvalidValue, NotFound, VariablesFailed) as error:
+            await self._record_failure(match, str(error))
+            return
+        self._meter.occurrence("started")
+
+    async def _record_failure(self, match: _Match, error: str) -> None:
+        unit = Unit()
+        self._add_occurrence(unit, match, error=error[:MAX_ERROR_CHARACTERS].encode(errors="replace").decode())
+        try:
+            await self._journal.commit(unit)
+        except AlreadyFired:
+            return
+        self._meter.occurrence("failed")
+        log.warning("a trigger failed to fire", trigger_id=match.trigger.id, event=match.event.key, reason=error[:400])
+
+    def _add_occurrence(
+        self, unit: Unit, match: _Match, *, instance: Instance | None = None, error: str | None = None
+    ) -> None:
+        instance_id = None if instance is None else instance.id
+        row = (self._ids.new(), match.trigger.id, match.event.key, match.payload, self._clock.now_at(), match.depth)
+        unit.add("insert_occurrence", *row, instance_id, error, expects_row=AlreadyFired(match.event.key))
+
+
+def _json_text(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

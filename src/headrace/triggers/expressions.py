@@ -1,0 +1,198 @@
+"""A trigger's expressions over one event: compiled once, run within their budgets, `link()` fetched in between.
+
+An expression is pure, so where it asks for a link that is not there yet its run is given up, the link is fetched
+without holding anything, and the expression runs again. A run that takes more than a moment moves to a thread of its
+own: the event loop belongs to everybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from headrace import expr
+from headrace.clock import Clock
+from headrace.errors import HeadraceError
+from headrace.expr.limits import Limits, Meter
+from headrace.triggers.link import LinkRefused
+
+DEADLINE_S = 0.1
+MOMENT_STEPS = 4_000
+"""What is run on the event loop: a millisecond or two."""
+MAX_LINKS = 10
+"""Fetched for one match."""
+MAX_CACHED_CHARACTERS = 4 << 20
+WORKERS = 2
+
+LIMITS = Limits(source_bytes=8 * 1024)
+_MOMENT = Limits(source_bytes=8 * 1024, steps=MOMENT_STEPS)
+_NAMES: Mapping[str, object] = {"event": {}}
+_FUNCTIONS = frozenset({"link"})
+
+Json = dict[str, Any]
+
+
+class InvalidSource(HeadraceError):
+    """The text is no expression, or can be right over no event. Says where."""
+
+
+class EvaluationFailed(HeadraceError):
+    """It gives nothing over this event. `is_over_budget`: it was stopped at a limit."""
+
+    def __init__(self, message: str, *, is_over_budget: bool = False) -> None:
+        super().__init__(message)
+        self.is_over_budget = is_over_budget
+
+
+class Fetch(Protocol):
+    """What follows a link. Raises LinkRefused."""
+
+    async def __call__(self, uri: str, /) -> Any: ...
+
+
+class _LinkNeeded(Exception):
+    def __init__(self, uri: str) -> None:
+        super().__init__(uri)
+        self.uri = uri
+
+
+def check_source(source: str) -> None:
+    """Raises InvalidSource. Only `event` and `link` are known; arithmetic beyond 64 bits fails (decision X2)."""
+    _compile(source)
+
+
+def _compile(source: str) -> expr.Program:
+    try:
+        return expr.compile(source, env=_NAMES, functions=_FUNCTIONS, limits=LIMITS, wraps=False)
+    except expr.InvalidExpression as error:
+        raise InvalidSource(error.summary) from None
+
+
+class Programs:
+    """Compiled expressions, the latest used ones, bounded by the length of their sources."""
+
+    def __init__(self, max_characters: int = MAX_CACHED_CHARACTERS) -> None:
+        self._programs: OrderedDict[str, expr.Program] = OrderedDict()
+        self._left = max_characters
+
+    def of(self, source: str) -> expr.Program:
+        program = self._programs.get(source)
+        if program is not None:
+            self._programs.move_to_end(source)
+            return program
+        program = self._programs[source] = _compile(source)
+        self._left -= len(source)
+        while self._left < 0 and len(self._programs) > 1:
+            self._left += len(self._programs.popitem(last=False)[0])
+        return program
+
+
+class Evaluator:
+    """Makes evaluations. `close` it: it has threads."""
+
+    def __init__(self, clock: Clock, fetch: Fetch) -> None:
+        self._clock = clock
+        self._fetch = fetch
+        self._programs = Programs()
+        self._threads = ThreadPoolExecutor(WORKERS, thread_name_prefix="headrace-expr")
+
+    def over(self, payload: Json) -> Evaluation:
+        return Evaluation(self._clock, self._fetch, self._programs, self._threads, payload)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(slots=True)
+class _Answer:
+    """Of a link: its data, or why there is none."""
+
+    data: Any = None
+    refusal: str | None = None
+
+
+class Evaluation:
+    """The expressions of one trigger over one event. What `now()` and a link give stays the same throughout."""
+
+    def __init__(
+        self, clock: Clock, fetch: Fetch, programs: Programs, threads: ThreadPoolExecutor, payload: Json
+    ) -> None:
+        self._clock = clock
+        self._fetch = fetch
+        self._programs = programs
+        self._threads = threads
+        self._env: Json = {"event": payload}
+        self._now_ns = clock.now_at() * 1_000
+        self._links: dict[str, _Answer] = {}
+
+    async def value(self, source: str) -> Any:
+        """Raises EvaluationFailed."""
+        try:
+            program = self._programs.of(source)
+        except InvalidSource as error:
+            raise EvaluationFailed(str(error)) from None
+        while True:
+            try:
+                return await self._run(program)
+            except _LinkNeeded as needed:
+                await self._follow(needed.uri)
+            except expr.ExpressionError as error:
+                is_over_budget = isinstance(error, expr.BudgetExceeded)
+                raise EvaluationFailed(error.summary, is_over_budget=is_over_budget) from None
+
+    async def _run(self, program: expr.Program) -> Any:
+        meter = self._meter(_MOMENT, None)
+        try:
+            return program.measured(self._env, meter)
+        except expr.BudgetExceeded:
+            if meter.steps_left >= 0:
+                raise
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run_long, program)
+
+    def _run_long(self, program: expr.Program) -> Any:
+        """On a thread."""
+        ends_s = self._clock.monotonic_s() + DEADLINE_S
+        return program.measured(self._env, self._meter(LIMITS, lambda: self._clock.monotonic_s() > ends_s))
+
+    def _meter(self, limits: Limits, is_expired: Callable[[], bool] | None) -> Meter:
+        return Meter(limits, lambda: self._now_ns, {"link": self._link}, is_expired)
+
+    def _link(self, *arguments: Any) -> Any:
+        """`link(event, "name")`: the data behind the link of that name."""
+        uri = _uri_of(arguments)
+        answer = self._links.get(uri)
+        if answer is None:
+            if len(self._links) >= MAX_LINKS:
+                raise expr.Failure(f"link: more than {MAX_LINKS} links are followed")
+            raise _LinkNeeded(uri)
+        if answer.refusal is not None:
+            raise expr.Failure(f"link: {answer.refusal}")
+        return answer.data
+
+    async def _follow(self, uri: str) -> None:
+        try:
+            self._links[uri] = _Answer(data=await self._fetch(uri))
+        except LinkRefused as refusal:
+            self._links[uri] = _Answer(refusal=str(refusal))
+
+
+def _uri_of(arguments: tuple[Any, ...]) -> str:
+    if len(arguments) != 2 or not isinstance(arguments[1], str):
+        raise expr.Failure('link: wants an event and the name of a link, such as link(event, "source_account")')
+    event, name = cast("tuple[Any, str]", arguments)
+    links = cast("Json", event).get("links") if isinstance(event, dict) else None
+    for entry in cast("list[Any]", links) if isinstance(links, list) else []:
+        if isinstance(entry, dict) and cast("Json", entry).get("name") == name:
+            uri = cast("Json", entry).get("uri")
+            if isinstance(uri, str):
+                return uri
+    raise expr.Failure(f"link: the event has no link {name[:100]!r}")
+
+
+async def no_links(uri: str, /) -> Any:
+    """A `Fetch` that follows none."""
+    raise LinkRefused("no origin is on the list (HEADRACE_LINK_ORIGINS)")

@@ -1,0 +1,270 @@
+"""`link()`: a GET on behalf of event data. What stands in an event is written by others, so nothing here trusts it.
+
+The address must be of an origin on an exact list. Its name is resolved once, every address it has is checked, and
+the connection is made to a checked address: a name that changes between look-ups changes nothing. No redirect is
+followed, no proxy or cookie used; the stack's own token goes to the stack's own origin and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import aiohttp
+import aiohttp.abc
+import yarl
+
+from headrace.effects.port import NoReply
+from headrace.errors import HeadraceError, InvalidValue
+
+MAX_BYTES = 1 << 20
+TIMEOUT_S = 5.0
+MAX_URI_CHARACTERS = 4_096
+MAX_DIGITS = 1_000
+MAX_AT_ONCE = 32
+
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
+_PORTS = {"http": 80, "https": 443}
+
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+Authorize = Callable[[], Awaitable[str]]
+
+
+class LinkRefused(HeadraceError):
+    """The address is not asked, or what it answered is not taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Scheme, host and port: what is compared, all three exactly. `host` is in lower case."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, url: str) -> Origin:
+        """Raises ValueError for what is not a plain http or https URL."""
+        if not url.isascii() or not url.isprintable() or set(url) & set(' \\"<>^`{|}'):
+            raise ValueError("an address has plain ASCII characters only")
+        parts = urlsplit(url)
+        host = _written_host(parts.netloc.lower())
+        if parts.scheme not in _PORTS or "@" in parts.netloc or not _HOST.fullmatch(host):
+            raise ValueError("not an http or https address without credentials")
+        port = parts.port if parts.port is not None else _PORTS[parts.scheme]
+        if not port:
+            raise ValueError("no port 0")
+        return cls(parts.scheme, host.strip("[]"), port)
+
+    @property
+    def is_chosen_address(self) -> bool:
+        """Its host is an address or the name of this machine: whoever put it on the list meant exactly that."""
+        try:
+            ip_address(self.host)
+        except ValueError:
+            return self.host == "localhost"
+        return True
+
+
+def _written_host(netloc: str) -> str:
+    if netloc.startswith("["):
+        return netloc.partition("]")[0] + "]"
+    return netloc.partition(":")[0]
+
+
+def origins_of(urls: Iterable[str], setting: str) -> frozenset[Origin]:
+    """Raises InvalidValue naming the setting."""
+    try:
+        return frozenset(Origin.of(url) for url in urls)
+    except ValueError as error:
+        raise InvalidValue(setting, f"must be origins such as https://api.example.com, by commas ({error})") from None
+
+
+def is_public(address: str) -> bool:
+    """Whether it may be an address of somebody else's server: no loopback, private, link-local or reserved one."""
+    found = ip_address(address.partition("%")[0])
+    if isinstance(found, IPv6Address):
+        inner = _embedded(found)
+        if inner is not None:
+            return is_public(str(inner))
+    return found.is_global and not found.is_multicast
+
+
+def _embedded(address: IPv6Address) -> IPv4Address | None:
+    """An IPv4 address in the clothes of IPv6: mapped, 6to4, NAT64 or compatible."""
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    packed = address.packed
+    if packed[:12] in (b"\x00\x64\xff\x9b" + bytes(8), bytes(12)) and int(address) > 1:
+        return IPv4Address(packed[12:])
+    return None
+
+
+def is_private(address: str) -> bool:
+    """An address of the operator's own network, but not of this machine or of a cloud's metadata service."""
+    found = ip_address(address.partition("%")[0])
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    is_odd = found.is_loopback or found.is_link_local or found.is_multicast or found.is_unspecified
+    return found.is_private and not found.is_reserved and not is_odd
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """Every address of a name. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return [str(entry[4][0]) for entry in found]
+
+
+class Linker:
+    """Fetches what links of events lead to. `stack` is the origin that gets `authorize`'s token."""
+
+    def __init__(
+        self,
+        origins: frozenset[Origin],
+        *,
+        stack: Origin | None = None,
+        authorize: Authorize | None = None,
+        may_be_private: bool = False,
+        resolve: Resolve = resolve,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._origins = origins if stack is None else origins | {stack}
+        self._stack = stack
+        self._authorize = authorize
+        self._may_be_private = may_be_private
+        self._resolve = resolve
+        self._timeout_s = timeout_s
+        self._slots = asyncio.Semaphore(MAX_AT_ONCE)
+
+    async def fetch(self, uri: str) -> Any:
+        """The resource's data, out of its `data` wrapper where it has one. Raises LinkRefused."""
+        origin, url = self._admitted(uri)
+        try:
+            async with asyncio.timeout(self._timeout_s), self._slots:
+                addresses = await self._checked(origin)
+                return _unwrapped(_decoded(await self._get(origin, url, addresses)))
+        except TimeoutError:
+            raise LinkRefused(f"no answer within {self._timeout_s:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise LinkRefused(f"no usable answer ({type(error).__name__})") from None
+
+    def _admitted(self, uri: str) -> tuple[Origin, yarl.URL]:
+        if len(uri) > MAX_URI_CHARACTERS:
+            raise LinkRefused(f"its address has more than {MAX_URI_CHARACTERS} characters")
+        try:
+            origin = Origin.of(uri)
+            url = yarl.URL(uri, encoded=True).with_fragment(None)
+        except ValueError:
+            raise LinkRefused("its address is not a plain http or https address") from None
+        if origin not in self._origins:
+            raise LinkRefused("its origin is not on the list (HEADRACE_LINK_ORIGINS)")
+        if (url.scheme, url.host, url.port) != (origin.scheme, origin.host, origin.port):
+            raise LinkRefused("its address can be read in two ways")
+        return origin, url
+
+    async def _checked(self, origin: Origin) -> list[str]:
+        """The addresses that a connection may go to: all of them are fit, or none is taken."""
+        addresses = await self._resolve(origin.host, origin.port)
+        if not addresses or not all(self._is_fit(origin, address) for address in addresses):
+            raise LinkRefused("its name leads to an address that links may not lead to")
+        return addresses
+
+    def _is_fit(self, origin: Origin, address: str) -> bool:
+        if is_public(address) or origin.is_chosen_address:
+            return True
+        return (self._may_be_private or origin == self._stack) and is_private(address)
+
+    async def _get(self, origin: Origin, url: yarl.URL, addresses: list[str]) -> bytes:
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "headrace"}
+        if self._authorize is not None and origin == self._stack:
+            token = await self._token(self._authorize)
+            headers |= {"Authorization": token} if token else {}
+        connector = aiohttp.TCPConnector(resolver=_Pinned(addresses), use_dns_cache=False, force_close=True)
+        async with (
+            aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False
+            ) as session,
+            session.get(url, headers=headers, allow_redirects=False) as response,
+        ):
+            return await _body(response)
+
+    async def _token(self, authorize: Authorize) -> str:
+        try:
+            return await authorize()
+        except NoReply:
+            raise LinkRefused("there is no access token for the stack") from None
+
+
+class _Pinned(aiohttp.abc.AbstractResolver):
+    """Gives the addresses that were checked, and asks nobody."""
+
+    def __init__(self, addresses: list[str]) -> None:
+        self._addresses = addresses
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[aiohttp.abc.ResolveResult]:
+        return [
+            {
+                "hostname": host,
+                "host": address,
+                "port": port,
+                "family": socket.AF_INET6 if ":" in address else socket.AF_INET,
+                "proto": 0,
+                "flags": socket.AI_NUMERICHOST,
+            }
+            for address in self._addresses
+        ]
+
+    async def close(self) -> None: ...
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    if response.status != 200:
+        raise LinkRefused(f"the answer has status {response.status}")
+    if response.content_type != "application/json" and not response.content_type.endswith("+json"):
+        raise LinkRefused("the answer is not JSON")
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise LinkRefused("the answer has an encoding that was not asked for")
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise LinkRefused(f"the answer has more than {MAX_BYTES} bytes")
+    return bytes(body)
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError("an integer of too many digits")
+    return int(digits)
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decoder = json.JSONDecoder(parse_int=_integer, parse_constant=_constant)
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return _decoder.decode(body.decode())
+    except (ValueError, RecursionError):
+        raise LinkRefused("the answer is not JSON") from None
+
+
+def _unwrapped(value: Any) -> Any:
+    if isinstance(value, dict) and "data" in value:
+        return cast("dict[str, Any]", value)["data"]
+    return cast("Any", value)

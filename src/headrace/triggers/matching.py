@@ -1,0 +1,49 @@
+"""Which events a trigger waits for, by name and version; its filter comes after."""
+
+from __future__ import annotations
+
+import re
+from typing import cast
+
+from headrace.events.envelope import Envelope
+from headrace.journal.records import Trigger
+
+_EFFECT = re.compile(r"headrace:([0-9A-Za-z-]{1,64}):[0-9]+:[0-9]+")
+MAX_CAUSES = 100
+
+
+def is_on(trigger: Trigger, envelope: Envelope) -> bool:
+    """The bare type as it is, or `app.type` in any case; and the version, where the trigger names one."""
+    is_named = trigger.event == envelope.type or trigger.event.lower() == envelope.qualified_type
+    return is_named and (not trigger.version or is_same_version(trigger.version, envelope.version))
+
+
+def is_same_version(wanted: str, given: str) -> bool:
+    """`v2`, `2` and `2.0.0` are the same, as far as the shorter goes."""
+    mine, theirs = _parts(wanted), _parts(given)
+    return bool(theirs[0]) and all(one == other for one, other in zip(mine, theirs, strict=False))
+
+
+def _parts(version: str) -> list[str]:
+    return version.strip().lower().removeprefix("v").split(".")
+
+
+def causes(envelope: Envelope) -> set[str]:
+    """Ids of our own instances that this event tells of: of their transactions, or of themselves."""
+    found: set[str] = set()
+    if envelope.app == "orchestration":
+        found |= {value for name in ("instanceID", "workflowInstanceID") if (value := _text(envelope.payload, name))}
+    for transaction in _items(envelope.payload.get("transactions")):
+        texts = (_text(transaction, "reference"), _text(transaction.get("metadata"), "headrace_effect"))
+        found |= {match[1] for text in texts if (match := _EFFECT.fullmatch(text))}
+    return found
+
+
+def _items(value: object) -> list[dict[str, object]]:
+    items = cast("list[object]", value)[:MAX_CAUSES] if isinstance(value, list) else []
+    return [cast("dict[str, object]", item) for item in items if isinstance(item, dict)]
+
+
+def _text(value: object, name: str) -> str:
+    member = cast("dict[str, object]", value).get(name) if isinstance(value, dict) else None
+    return member if isinstance(member, str) else ""

@@ -1,0 +1,92 @@
+"""What an expression gave, as the text of a variable: exact or refused, never a guess (decision Q15)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import msgspec
+
+from headrace.errors import HeadraceError
+from headrace.expr.times import Duration, Time
+from headrace.expr.values import KeyedMap, NamedInt
+
+MAX_DEPTH = 200
+_PLAIN_BELOW = 1e21
+
+
+class NotText(HeadraceError):
+    """The value cannot be a variable."""
+
+
+def text_of(value: Any) -> str:
+    """Integers exact, floats in their shortest exact form, lists and maps as compact JSON. Raises NotText."""
+    if value is None:
+        raise NotText("gives nil, which is no value for a variable")
+    if isinstance(value, list | dict | KeyedMap):
+        return msgspec.json.encode(_plain(cast("Any", value), MAX_DEPTH)).decode()
+    plain = _scalar(value)
+    if isinstance(plain, bool):
+        return "true" if plain else "false"
+    return _float_text(plain) if isinstance(plain, float) else str(plain)
+
+
+def _float_text(value: float) -> str:
+    """No exponent and no point while the digits say it all."""
+    if value.is_integer() and abs(value) < _PLAIN_BELOW:
+        return str(int(value))
+    return repr(value)
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """With what JSON knows only."""
+    if depth == 0:
+        raise NotText(f"gives a value nested more than {MAX_DEPTH} deep")
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return [_plain(item, depth - 1) for item in cast("list[Any]", value)]
+    if isinstance(value, dict | KeyedMap):
+        pairs: Any = cast("Any", value).items()
+        return {_key(key): _plain(item, depth - 1) for key, item in pairs}
+    plain = _scalar(value)
+    if isinstance(plain, float) and plain.is_integer() and abs(plain) < _PLAIN_BELOW:
+        return int(plain)
+    return plain
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise NotText("gives a map whose keys are not all text")
+    return _sound(key)
+
+
+def _scalar(value: Any) -> str | int | float | bool:
+    match value:
+        case bool():
+            return value
+        case str():
+            return _sound(value)
+        case NamedInt():
+            return value.text()
+        case int():
+            return int(value)
+        case float() if math.isfinite(value):
+            return value
+        case float():
+            raise NotText(f"gives {value}, which is no number")
+        case Time():
+            return value.to_rfc3339()
+        case Duration():
+            return str(value)
+        case _:
+            raise NotText("gives what is neither text, number, boolean, list, map, time nor duration")
+
+
+def _sound(text: str) -> str:
+    """Slices count bytes, so a text may have been cut through a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise NotText("gives a text cut through a character") from None
+    return text
