@@ -20,11 +20,15 @@ import uvicorn
 from headrace.api import create_api
 from headrace.clock import RandomIds, SystemClock
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
+from headrace.events.feed import Feed
+from headrace.events.inbox import Inbox
 from headrace.journal.migrations import migrate_sqlite
 from headrace.journal.sqlite import SqliteJournal
 from headrace.sandbox import Sandbox, sandbox_routes
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry
+from headrace.triggers.dispatcher import Dispatcher
+from headrace.triggers.expressions import Evaluator, no_links
 from tests.conformance.wire import check, operation_of
 
 PREFIX = "/api/orchestration"
@@ -39,6 +43,7 @@ class Live:
     http: httpx2.AsyncClient
     journal: SqliteJournal
     engine: EmbeddedEngine
+    dispatcher: Dispatcher
     telemetry: Telemetry
     app: Any
     port: int
@@ -97,6 +102,14 @@ async def served(folder: Path, **settings: Any) -> AsyncIterator[Live]:
         engine = EmbeddedEngine(journal, sandbox, clock, ids, EngineLimits(), meter=telemetry, jitter=lambda: 1.0)
         await engine.start()
         stack.push_async_callback(engine.stop)
+        evaluator = Evaluator(clock, no_links)
+        stack.callback(evaluator.close)
+        dispatcher = Dispatcher(journal, engine, evaluator, clock, ids, telemetry)
+        await dispatcher.start()
+        stack.push_async_callback(dispatcher.stop)
+        inbox = Inbox(journal, clock, telemetry, dispatcher.wake)
+        feed = asyncio.create_task(Feed(sandbox, journal, inbox, clock).run())
+        stack.callback(feed.cancel)
         app = create_api(
             journal=journal,
             engine=engine,
@@ -104,11 +117,13 @@ async def served(folder: Path, **settings: Any) -> AsyncIterator[Live]:
             ids=ids,
             settings=Settings(**settings),
             telemetry=telemetry,
+            inbox=inbox,
+            evaluator=evaluator,
             extra_routes=sandbox_routes(sandbox),
         )
         port = await stack.enter_async_context(_listening(app))
         http = await stack.enter_async_context(httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30))
-        yield Live(http, journal, engine, telemetry, app, port)
+        yield Live(http, journal, engine, dispatcher, telemetry, app, port)
 
 
 @contextlib.asynccontextmanager

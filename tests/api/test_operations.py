@@ -33,7 +33,7 @@ async def with_ledger(live: Live) -> None:
 
 
 @pytest.mark.parametrize("prefix", [PREFIX, ""])
-async def test_all_twelve_at_both_places(live: Live, prefix: str) -> None:
+async def test_all_operations_at_both_places(live: Live, prefix: str) -> None:
     live.prefix = prefix
     assert (await live.call("GET", "/_info")).json()["version"]
     workflow_id = await live.created(WAITING)
@@ -51,6 +51,12 @@ async def test_all_twelve_at_both_places(live: Live, prefix: str) -> None:
     aborted = await live.started(workflow_id)
     assert (await live.call("PUT", f"/instances/{aborted}/abort")).status_code == 204
     assert (await live.ended(aborted))["error"] == "canceled"
+    trigger = {"event": "E", "workflowID": workflow_id, "name": "smoke"}
+    created = (await live.call("POST", "/triggers", trigger)).json()["data"]
+    assert (await live.call("GET", "/triggers?name=MOK")).json()["data"] == [created]
+    assert (await live.call("GET", f"/triggers/{created['id']}")).json()["data"] == created
+    assert (await live.call("GET", f"/triggers/{created['id']}/occurrences")).json() == {"data": []}
+    assert (await live.call("DELETE", f"/triggers/{created['id']}")).status_code == 204
     assert (await live.call("DELETE", f"/workflows/{workflow_id}")).status_code == 204
     assert live.seen == set(OPERATIONS)
 

@@ -12,160 +12,30 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
-Report = Callable[[str], None]
+from tests.conformance.shapes import (
+    Anything,
+    Boolean,
+    DateTime,
+    Integer,
+    ListOf,
+    MapOf,
+    Nullable,
+    Object,
+    Report,
+    Shape,
+    Text,
+)
+
 """Takes one thing that is wrong, without its place."""
 
 
 class WireError(AssertionError):
     """A reply that some client would stumble over."""
-
-
-# shapes
-
-
-class Shape:
-    """Checks a value and reports what is wrong, by place."""
-
-    def check(self, value: Any, place: str, found: list[str]) -> None:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class Text(Shape):
-    allowed: tuple[str, ...] = ()
-    minimum: int = 0
-
-    def check(self, value: Any, place: str, found: list[str]) -> None:
-        if not isinstance(value, str):
-            found.append(f"{place}: text expected, not {value!r}")
-        elif self.allowed and value not in self.allowed:
-            found.append(f"{place}: {value!r} is not one of {', '.join(self.allowed)}")
-        elif len(value) < self.minimum:
-            found.append(f"{place}: must not be empty")
-
-
-@dataclass(frozen=True)
-class Integer(Shape):
-    minimum: int | None = None
-
-    def check(self, value: Any, place: str, found: list[str]) -> None:
-        if isinstance(value, bool) or not isinstance(value, int):
-            found.append(f"{place}: integer expected, not {value!r}")
-        elif self.minimum is not None and value < self.minimum:
-            found.append(f"{place}: {value} is below {self.minimum}")
-
-
-class Boolean(Shape):
-    def check(self, value: Any, place: str, found: list[str]) -> None:
-        if not isinstance(value, bool):
-            found.append(f"{place}: boolean expected, not {value!r}")
-
-
-@dataclass(frozen=True)
-class DateTime(Shape):
-    """`is_ours`: written by the server, so UTC with `Z`; else as a caller gave it, with some offset."""
-
-    is_ours: bool = True
-
-    def check(self, value: Any, place: str, found: list[str]) -> None:
-        pattern = _OUR_DATE if self.is_ours else _ANY_DATE
-        if not isinstance(value, str) or not pattern.fullmatch(value) or not _is_date(value):
-            found.append(f"{place}: RFC 3339 time expected, {'UTC with Z, ' if self.is_ours else ''}not {value!r}")
-
-
-_OUR_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
-_ANY_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
-
-
-def _is_date(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text[:19])
-    except ValueError:
-        return False
-    return True
-
-
-@dataclass(frozen=True)
-class ListOf(Shape):
-    item: Shape
-    minimum: int = 0
-
-    def check(self, value: Any, place: str, found: list[str]) -> None:
-        if not isinstance(value, list):
-            found.append(f"{place}: list expected, not {value!r}")
-            return
-        if len(value) < self.minimum:
-            found.append(f"{place}: at least {self.minimum} expected")
-        for index, item in enumerate(value):
-            self.item.check(item, f"{place}[{index}]", found)
-
-
-@dataclass(frozen=True)
-class MapOf(Shape):
-    value: Shape
-
-    def check(self, value: Any, place: str, found: list[str]) -> None:
-        if not isinstance(value, dict):
-            found.append(f"{place}: object expected, not {value!r}")
-            return
-        for key, member in value.items():
-            self.value.check(member, f"{place}.{key}", found)
-
-
-@dataclass(frozen=True)
-class Nullable(Shape):
-    shape: Shape
-
-    def check(self, value: Any, place: str, found: list[str]) -> None:
-        if value is not None:
-            self.shape.check(value, place, found)
-
-
-@dataclass(frozen=True)
-class Anything(Shape):
-    """Free JSON, without null: what clients type as `any` they often cannot hold as nothing."""
-
-    allows_null: bool = False
-
-    def check(self, value: Any, place: str, found: list[str]) -> None:
-        if value is None and not self.allows_null:
-            found.append(f"{place}: null")
-        members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        for key, member in members:
-            self.check(member, f"{place}.{key}", found)
-
-
-@dataclass(frozen=True)
-class Object(Shape):
-    """`is_open`: other members may be there; they too are never null."""
-
-    required: Mapping[str, Shape] = field(default_factory=dict)
-    optional: Mapping[str, Shape] = field(default_factory=dict)
-    is_open: bool = False
-    exactly_one: bool = False
-    rules: tuple[Callable[[dict[str, Any], Report], None], ...] = ()
-
-    def check(self, value: Any, place: str, found: list[str]) -> None:
-        if not isinstance(value, dict):
-            found.append(f"{place}: object expected, not {value!r}")
-            return
-        before = len(found)
-        found.extend(f"{place}: {name} is missing" for name in self.required if name not in value)
-        for name, member in value.items():
-            shape = self.required.get(name) or self.optional.get(name)
-            if shape is None and not self.is_open:
-                found.append(f"{place}: {name} is not in the description")
-            (shape or Anything()).check(member, f"{place}.{name}", found)
-        if self.exactly_one and len(value) != 1:
-            found.append(f"{place}: exactly one member expected, not {', '.join(value) or 'none'}")
-        if len(found) == before:
-            for rule in self.rules:
-                rule(value, lambda what: found.append(f"{place}: {what}"))
 
 
 # rules between fields
@@ -482,6 +352,27 @@ ACTIVITY_HISTORY = Object(
         _references_agree,
     ),
 )
+TRIGGER = Object(
+    {"id": NAME, "createdAt": DateTime(), "name": Text(), "event": NAME, "workflowID": NAME},
+    {"filter": NAME, "vars": Object(is_open=True), "version": NAME},
+)
+
+
+def _instance_or_error(value: dict[str, Any], report: Report) -> None:
+    """F2: the CLI reads id and instance together; and a match leads to one of the two."""
+    if ("workflowInstanceID" in value) != ("workflowInstance" in value):
+        report("workflowInstanceID and workflowInstance come together")
+    elif "workflowInstance" in value and value["workflowInstance"]["id"] != value["workflowInstanceID"]:
+        report("another instance than workflowInstanceID says")
+    if ("workflowInstanceID" in value) == ("error" in value):
+        report("either an instance or an error")
+
+
+OCCURRENCE = Object(
+    {"date": DateTime(), "triggerID": NAME, "event": Object(is_open=True)},
+    {"workflowInstanceID": NAME, "workflowInstance": INSTANCE, "error": NAME},
+    rules=(_instance_or_error,),
+)
 PROBLEM = Object({"path": Text(), "reason": NAME}, {"line": Integer(1), "column": Integer(1)})
 ERROR = Object(
     {"errorCode": Text(("VALIDATION", "NOT_FOUND", "INTERNAL")), "errorMessage": NAME}, {"details": ListOf(PROBLEM)}
@@ -527,6 +418,13 @@ OPERATIONS: dict[str, Operation] = {
     "getInstanceHistory": _operation("GET", "/instances/{id}/history", 200, Object({"data": ListOf(STAGE_HISTORY)})),
     "getInstanceStageHistory": _operation(
         "GET", "/instances/{id}/stages/{number}/history", 200, Object({"data": ListOf(ACTIVITY_HISTORY)})
+    ),
+    "listTriggers": _operation("GET", "/triggers", 200, Object({"data": ListOf(TRIGGER)})),
+    "createTrigger": _operation("POST", "/triggers", 201, Object({"data": TRIGGER})),
+    "readTrigger": _operation("GET", "/triggers/{id}", 200, Object({"data": TRIGGER})),
+    "deleteTrigger": _operation("DELETE", "/triggers/{id}", 204),
+    "listTriggersOccurrences": _operation(
+        "GET", "/triggers/{id}/occurrences", 200, Object({"data": ListOf(OCCURRENCE)})
     ),
 }
 

@@ -49,7 +49,7 @@ def test_every_command_it_names_is_there() -> None:
     import typer.main
 
     commands: Any = typer.main.get_command(app)
-    for group, name in re.findall(r"headrace (workflows|instances) ([a-z-]+)", TEXT):
+    for group, name in re.findall(r"headrace (workflows|instances|triggers|events) ([a-z-]+)", TEXT):
         assert name in commands.commands[group].commands, f"{group} {name}"
     for name in re.findall(r"`headrace ([a-z]+)[ `]", TEXT):
         assert name in commands.commands, name
@@ -69,6 +69,11 @@ def test_each_operation_runs_as_written(shared_server: Server) -> None:
         "cancelEvent",
         "getInstanceHistory",
         "getInstanceStageHistory",
+        "createTrigger",
+        "listTriggers",
+        "readTrigger",
+        "listTriggersOccurrences",
+        "deleteTrigger",
         "deleteWorkflow",
     ]
     with Client(server_url=shared_server.url) as client:

@@ -1,4 +1,4 @@
-"""The 12 operations over a real connection: what is sent, and what comes back typed."""
+"""The operations on workflows and instances over a real connection: what is sent, and what comes back typed."""
 
 from __future__ import annotations
 
@@ -196,6 +196,8 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
     ("run_workflow", {"workflow_id": "x"}),
     ("send_event", {"instance_id": "x", "name": "go"}),
     ("cancel_event", {"instance_id": "x"}),
+    ("create_trigger", {"event": "E", "workflow_id": "x"}),
+    ("delete_trigger", {"trigger_id": "x"}),
 ]
 READS: list[tuple[str, dict[str, Any]]] = [
     ("get_server_info", {}),
@@ -205,6 +207,9 @@ READS: list[tuple[str, dict[str, Any]]] = [
     ("get_instance", {"instance_id": "x"}),
     ("get_instance_history", {"instance_id": "x"}),
     ("get_instance_stage_history", {"instance_id": "x", "number": 0}),
+    ("list_triggers", {}),
+    ("read_trigger", {"trigger_id": "x"}),
+    ("list_triggers_occurrences", {"trigger_id": "x"}),
 ]
 
 

@@ -52,6 +52,11 @@ def test_methods_have_the_names_other_clients_give_them() -> None:
         "cancel_event",
         "get_instance_history",
         "get_instance_stage_history",
+        "list_triggers",
+        "create_trigger",
+        "read_trigger",
+        "delete_trigger",
+        "list_triggers_occurrences",
         "wait_for",
     }
 

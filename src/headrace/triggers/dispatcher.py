@@ -134,7 +134,7 @@ class Dispatcher:
             while not await self._is_processed(event):
                 await self._clock.sleep(RETRY_S)
         except Exception:
-            log.exception("an event could not be taken to its triggers; it is tried again later", event=event.key)
+            log.exception("an event could not be taken to its triggers; it is tried again later", event_key=event.key)
             asyncio.get_running_loop().call_later(AGAIN_S, self._again, event)
         finally:
             self._slots.release()
@@ -155,7 +155,7 @@ class Dispatcher:
         try:
             await self._process(event)
         except Unavailable as error:
-            log.warning("the journal cannot commit; an event waits", event=event.key, reason=str(error))
+            log.warning("the journal cannot commit; an event waits", event_key=event.key, reason=str(error))
             return False
         return True
 
@@ -210,7 +210,7 @@ class Dispatcher:
             await self._record_failure(match, f"filter: {error}")
             return
         self._meter.filter_failed()
-        log.warning("a filter failed", trigger_id=match.trigger.id, event=match.event.key, reason=str(error))
+        log.warning("a filter failed", trigger_id=match.trigger.id, event_key=match.event.key, reason=str(error))
 
     async def _start(self, match: _Match, firing: Firing) -> None:
         workflow = await self._journal.workflow(match.trigger.workflow_id)
@@ -243,7 +243,9 @@ class Dispatcher:
         except AlreadyFired:
             return
         self._meter.occurrence("failed")
-        log.warning("a trigger failed to fire", trigger_id=match.trigger.id, event=match.event.key, reason=error[:400])
+        log.warning(
+            "a trigger failed to fire", trigger_id=match.trigger.id, event_key=match.event.key, reason=error[:400]
+        )
 
     def _add_occurrence(
         self, unit: Unit, match: _Match, *, instance: Instance | None = None, error: str | None = None

@@ -84,6 +84,44 @@ class WorkflowInstance(Model):
         return self.status[-1].stage
 
 
+class Trigger(Model):
+    """An event rule. `vars` holds an expression for each variable."""
+
+    id: str
+    created_at: Timestamp
+    event: str
+    workflow_id: str
+    name: str = ""
+    filter: str | None = None
+    vars: dict[str, Any] | None = None
+    version: str | None = None
+
+
+class TriggerOccurrence(Model):
+    """One match of a trigger and an event: the instance it started, or the error."""
+
+    date: Timestamp
+    trigger_id: str
+    event: dict[str, Any]
+    workflow_instance_id: str | None = None
+    workflow_instance: WorkflowInstance | None = None
+    error: str | None = None
+
+
+def read_occurrences(value: object) -> list[TriggerOccurrence]:
+    entries = [_with_sound_instance(entry) for entry in msgspec.convert(value, list[Any])]
+    return msgspec.convert(entries, list[TriggerOccurrence])
+
+
+def _with_sound_instance(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    members = cast("dict[str, object]", value)
+    if "workflowInstance" not in members:
+        return members
+    return {**members, "workflowInstance": _with_status(members["workflowInstance"])}
+
+
 def read_instances(value: object) -> list[WorkflowInstance]:
     entries = msgspec.convert(value, list[Any])
     return msgspec.convert([_with_status(entry) for entry in entries], list[WorkflowInstance])

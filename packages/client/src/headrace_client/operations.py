@@ -13,11 +13,14 @@ from headrace_client import requests
 from headrace_client.history import WorkflowInstanceHistory, WorkflowInstanceHistoryStage, read_history
 from headrace_client.models import (
     ServerInfo,
+    Trigger,
+    TriggerOccurrence,
     Workflow,
     WorkflowInstance,
     nothing,
     read_instance,
     read_instances,
+    read_occurrences,
     reader,
 )
 from headrace_client.wire import Scope
@@ -124,4 +127,32 @@ GET_INSTANCE_STAGE_HISTORY: Operation[list[WorkflowInstanceHistoryStage]] = Oper
     200,
     requests.GetInstanceStageHistoryRequest,
     reader(list[WorkflowInstanceHistoryStage]),
+)
+LIST_TRIGGERS: Operation[list[Trigger]] = Operation(
+    "list_triggers",
+    "GET",
+    "/triggers",
+    READ,
+    200,
+    requests.ListTriggersRequest,
+    reader(list[Trigger]),
+    query={"name": "name"},
+)
+CREATE_TRIGGER: Operation[Trigger] = Operation(
+    "create_trigger", "POST", "/triggers", WRITE, 201, requests.CreateTriggerRequest, reader(Trigger), body="*"
+)
+READ_TRIGGER: Operation[Trigger] = Operation(
+    "read_trigger", "GET", "/triggers/{trigger_id}", READ, 200, requests.ReadTriggerRequest, reader(Trigger)
+)
+DELETE_TRIGGER: Operation[None] = Operation(
+    "delete_trigger", "DELETE", "/triggers/{trigger_id}", WRITE, 204, requests.DeleteTriggerRequest, nothing
+)
+LIST_TRIGGERS_OCCURRENCES: Operation[list[TriggerOccurrence]] = Operation(
+    "list_triggers_occurrences",
+    "GET",
+    "/triggers/{trigger_id}/occurrences",
+    READ,
+    200,
+    requests.ListTriggersOccurrencesRequest,
+    read_occurrences,
 )

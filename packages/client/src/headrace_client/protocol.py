@@ -14,7 +14,7 @@ import msgspec
 
 from headrace_client.errors import ClientError, InvalidRequest
 from headrace_client.hooks import Hooks
-from headrace_client.models import Result
+from headrace_client.models import Result, wire_name
 from headrace_client.operations import PREFIX, Operation
 from headrace_client.options import Options
 from headrace_client.replies import failure_error, read_reply
@@ -214,6 +214,8 @@ def _content(operation: Operation[Any], request: Request) -> bytes | None:
         return None
     try:
         plain = cast("object", msgspec.to_builtins(value))
+        if operation.body == "*":
+            plain = {wire_name(name): member for name, member in cast("dict[str, object]", plain).items()}
         return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequest(f"{operation.name}: the body cannot be sent as JSON: {error}") from error

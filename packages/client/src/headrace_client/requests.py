@@ -76,6 +76,33 @@ class GetInstanceStageHistoryRequest(Request):
     number: int
 
 
+class ListTriggersRequest(Request):
+    name: str | None = None
+
+
+class CreateTriggerRequest(Request, omit_defaults=True):
+    """An event rule: `filter` and the values of `vars` are expressions over `event`, the payload."""
+
+    event: str
+    workflow_id: str
+    name: str | None = None
+    filter: str | None = None
+    vars: dict[str, Any] | None = None
+    version: str | None = None
+
+
+class ReadTriggerRequest(Request):
+    trigger_id: str
+
+
+class DeleteTriggerRequest(Request):
+    trigger_id: str
+
+
+class ListTriggersOccurrencesRequest(Request):
+    trigger_id: str
+
+
 def chosen_request(kind: type[RequestT], request: object, arguments: Mapping[str, object]) -> RequestT:
     """The one request meant by a `request` object or dict, or by keyword arguments (None means absent)."""
     given = {name: value for name, value in arguments.items() if value is not None}

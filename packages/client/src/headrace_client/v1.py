@@ -12,7 +12,15 @@ from typing import Any, TypeVar, Unpack
 from headrace_client import operations, requests
 from headrace_client.errors import InvalidRequest
 from headrace_client.history import WorkflowInstanceHistory, WorkflowInstanceHistoryStage
-from headrace_client.models import Result, ServerInfo, Workflow, WorkflowConfig, WorkflowInstance
+from headrace_client.models import (
+    Result,
+    ServerInfo,
+    Trigger,
+    TriggerOccurrence,
+    Workflow,
+    WorkflowConfig,
+    WorkflowInstance,
+)
 from headrace_client.operations import Operation
 from headrace_client.options import CallOptions, Options, WriteOptions, complete
 from headrace_client.protocol import Protocol
@@ -186,6 +194,66 @@ class V1:
         arguments = {"instance_id": instance_id, "number": number}
         return self._call(operations.GET_INSTANCE_STAGE_HISTORY, request, arguments, options)
 
+    def list_triggers(
+        self,
+        *,
+        name: str | None = None,
+        request: requests.ListTriggersRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[list[Trigger]]:
+        """Triggers, newest first; those whose name holds `name`."""
+        arguments = {"name": name}
+        return self._call(operations.LIST_TRIGGERS, request, arguments, options)
+
+    def create_trigger(
+        self,
+        *,
+        event: str | None = None,
+        workflow_id: str | None = None,
+        name: str | None = None,
+        filter: str | None = None,  # noqa: A002 - the API's own name
+        vars: Mapping[str, Any] | None = None,  # noqa: A002 - the API's own name
+        version: str | None = None,
+        request: requests.CreateTriggerRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[Trigger]:
+        """Start a workflow for every event of a type that the filter, an expression, is true for."""
+        arguments = {"event": event, "workflow_id": workflow_id, "name": name, "filter": filter, "vars": vars}
+        return self._call(operations.CREATE_TRIGGER, request, {**arguments, "version": version}, options)
+
+    def read_trigger(
+        self,
+        *,
+        trigger_id: str | None = None,
+        request: requests.ReadTriggerRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[Trigger]:
+        """One trigger."""
+        arguments = {"trigger_id": trigger_id}
+        return self._call(operations.READ_TRIGGER, request, arguments, options)
+
+    def delete_trigger(
+        self,
+        *,
+        trigger_id: str | None = None,
+        request: requests.DeleteTriggerRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[None]:
+        """Delete a trigger; what it has started goes on."""
+        arguments = {"trigger_id": trigger_id}
+        return self._call(operations.DELETE_TRIGGER, request, arguments, options)
+
+    def list_triggers_occurrences(
+        self,
+        *,
+        trigger_id: str | None = None,
+        request: requests.ListTriggersOccurrencesRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[list[TriggerOccurrence]]:
+        """What came of each event that a trigger matched, newest first."""
+        arguments = {"trigger_id": trigger_id}
+        return self._call(operations.LIST_TRIGGERS_OCCURRENCES, request, arguments, options)
+
     def wait_for(
         self,
         instance: WorkflowInstance | str,
@@ -347,6 +415,66 @@ class AsyncV1:
         """The activities of stage `number`, counted from 0."""
         arguments = {"instance_id": instance_id, "number": number}
         return await self._call(operations.GET_INSTANCE_STAGE_HISTORY, request, arguments, options)
+
+    async def list_triggers(
+        self,
+        *,
+        name: str | None = None,
+        request: requests.ListTriggersRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[list[Trigger]]:
+        """Triggers, newest first; those whose name holds `name`."""
+        arguments = {"name": name}
+        return await self._call(operations.LIST_TRIGGERS, request, arguments, options)
+
+    async def create_trigger(
+        self,
+        *,
+        event: str | None = None,
+        workflow_id: str | None = None,
+        name: str | None = None,
+        filter: str | None = None,  # noqa: A002 - the API's own name
+        vars: Mapping[str, Any] | None = None,  # noqa: A002 - the API's own name
+        version: str | None = None,
+        request: requests.CreateTriggerRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[Trigger]:
+        """Start a workflow for every event of a type that the filter, an expression, is true for."""
+        arguments = {"event": event, "workflow_id": workflow_id, "name": name, "filter": filter, "vars": vars}
+        return await self._call(operations.CREATE_TRIGGER, request, {**arguments, "version": version}, options)
+
+    async def read_trigger(
+        self,
+        *,
+        trigger_id: str | None = None,
+        request: requests.ReadTriggerRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[Trigger]:
+        """One trigger."""
+        arguments = {"trigger_id": trigger_id}
+        return await self._call(operations.READ_TRIGGER, request, arguments, options)
+
+    async def delete_trigger(
+        self,
+        *,
+        trigger_id: str | None = None,
+        request: requests.DeleteTriggerRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[None]:
+        """Delete a trigger; what it has started goes on."""
+        arguments = {"trigger_id": trigger_id}
+        return await self._call(operations.DELETE_TRIGGER, request, arguments, options)
+
+    async def list_triggers_occurrences(
+        self,
+        *,
+        trigger_id: str | None = None,
+        request: requests.ListTriggersOccurrencesRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[list[TriggerOccurrence]]:
+        """What came of each event that a trigger matched, newest first."""
+        arguments = {"trigger_id": trigger_id}
+        return await self._call(operations.LIST_TRIGGERS_OCCURRENCES, request, arguments, options)
 
     async def wait_for(
         self,
