@@ -10,24 +10,26 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequ
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from starlette.routing import BaseRoute
 
 from headrace.api import create_api
 from headrace.clock import Clock, RandomIds, SystemClock
-from headrace.effects.oauth import ClientCredentials
 from headrace.effects.port import Downstream
-from headrace.effects.transport import HttpDownstream, ServiceAddresses
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
 from headrace.engine.run import Rules
 from headrace.errors import InvalidValue, Unavailable
 from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writer import WriterLimits
+from headrace.runtime import tune_collector
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry, configure_logging
+
+if TYPE_CHECKING:
+    from headrace.effects.oauth import ClientCredentials
 
 JOURNAL_FILE = "journal.db"
 SANDBOX_FILE = "sandbox.db"
@@ -92,6 +94,7 @@ def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM; `data` None: in a temporary folder that goes with the process."""
     configure_logging(settings.log_format, settings.log_level)
+    tune_collector()
     with contextlib.ExitStack() as stack:
         folder = data if data is not None else Path(stack.enter_context(TemporaryDirectory(prefix="headrace-")))
         door = stack.enter_context(_listen(host, port))
@@ -157,13 +160,10 @@ class _Server(uvicorn.Server):
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        door = socket.socket(family, kind, protocol)
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        door.bind(address)
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
     except OSError as error:
         raise InvalidValue("port", f"cannot listen at {host}:{port}: {error.strerror or error}") from error
-    return door
 
 
 def _shown(host: str) -> str:
@@ -187,6 +187,8 @@ def _downstream(
         data.mkdir(parents=True, exist_ok=True)
         stand_in = Sandbox(data / SANDBOX_FILE, faults=parsed, clock=clock, ids=RandomIds())
         return stand_in, sandbox_routes(stand_in)
+    from headrace.effects.transport import HttpDownstream, ServiceAddresses  # costs a quarter of the start
+
     addresses = ServiceAddresses.of(
         stack_url=settings.stack_url,
         ledger_url=settings.ledger_url,
@@ -197,6 +199,8 @@ def _downstream(
 
 
 def _credentials(settings: Settings) -> ClientCredentials | None:
+    from headrace.effects.oauth import ClientCredentials
+
     if settings.stack_client_id is None or settings.stack_client_secret is None:
         return None
     token_url = settings.stack_token_url
