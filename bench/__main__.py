@@ -89,6 +89,11 @@ class Bench:
             lambda folder: engine_level.wake_up(folder, url, sizes.delays, sizes.delay_lead_s),
             delays=sizes.delays,
         )
+        self._measure(
+            "W3-burst/engine",
+            lambda folder: engine_level.wake_up(folder, url, sizes.delays, sizes.delay_lead_s, spread_s=0.0),
+            delays=sizes.delays,
+        )
         if self.only in "memory/engine":
             with _folder() as folder:
                 figures = memory.per_instance(folder, sizes.waiting)
