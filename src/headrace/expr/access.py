@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from headrace.expr.equality import equal
 from headrace.expr.errors import Failure
 from headrace.expr.limits import Meter
@@ -22,7 +24,7 @@ from headrace.expr.values import (
     utf8,
 )
 
-_OWNERS: dict[type, str] = {
+_OWNERS: dict[type[Any], str] = {
     Time: "time.Time",
     Duration: "time.Duration",
     Month: "time.Month",
@@ -37,7 +39,7 @@ def shown(key: Value) -> str:
 
 def fetch(meter: Meter, base: Value, key: Value) -> Value:
     """`base[key]`. A key that a map does not have is nil; an index that a list does not have is an error."""
-    kind = type(base)
+    kind: type[Any] = base.__class__
     if kind is dict:
         return base.get(text_key(key))
     if kind is list or kind is NilList:
@@ -104,14 +106,21 @@ def _bounds(start: Value, end: Value, length: int, *, has_start: bool, has_end: 
     return slice(min(first, last), last)
 
 
+def _is_item(meter: Meter, needle: Value, within: list[Value] | bytes) -> bool:
+    if type(needle) is str:
+        meter.read(len(within))
+        return isinstance(within, list) and needle in within
+    meter.step(len(within) // 4)
+    return any(equal(meter, item, needle) for item in within)
+
+
 def contains(meter: Meter, needle: Value, within: Value) -> bool:
     """`needle in within`."""
-    kind = type(within)
+    kind: type[Any] = within.__class__
     if is_nil(within):
         return False
     if kind is list or kind is bytes:
-        meter.visit(len(within))
-        return any(equal(meter, item, needle) for item in within)
+        return _is_item(meter, needle, within)
     if kind is dict:
         return text_key(needle) in within
     if kind is KeyedMap:

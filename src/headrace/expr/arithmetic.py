@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from headrace.expr.errors import Failure
 from headrace.expr.limits import Meter
@@ -49,7 +50,7 @@ def add(meter: Meter, left: Value, right: Value, *, wraps: bool = True) -> Value
     pair = _numbers(left, right)
     if pair is not None:
         return _finished("+", pair, pair[0] + pair[1], wraps=wraps)
-    kinds = (type(left), type(right))
+    kinds: tuple[type[Any], type[Any]] = (left.__class__, right.__class__)
     if kinds == (str, str):
         meter.build(len(left) + len(right))
         return joined_text(left + right)
@@ -66,7 +67,7 @@ def subtract(meter: Meter, left: Value, right: Value, *, wraps: bool = True) -> 
     pair = _numbers(left, right)
     if pair is not None:
         return _finished("-", pair, pair[0] - pair[1], wraps=wraps)
-    kinds = (type(left), type(right))
+    kinds: tuple[type[Any], type[Any]] = (left.__class__, right.__class__)
     if kinds == (Time, Time):
         return left.since(right)
     if kinds == (Time, Duration):
@@ -80,12 +81,12 @@ def multiply(meter: Meter, left: Value, right: Value, *, wraps: bool = True) -> 
     pair = _numbers(left, right)
     if pair is not None:
         return _finished("*", pair, pair[0] * pair[1], wraps=wraps)
-    factors = [value.nanoseconds if type(value) is Duration else number(value) for value in (left, right)]
-    if factors[0] is None or factors[1] is None:
+    first, second = (value.nanoseconds if type(value) is Duration else number(value) for value in (left, right))
+    if first is None or second is None:
         raise undefined("*", left, right)
-    if all(type(factor) is int for factor in factors):
-        return Duration.wrapped(factors[0] * factors[1])
-    return to_float(factors[0]) * to_float(factors[1])
+    if isinstance(first, int) and isinstance(second, int):
+        return Duration.wrapped(first * second)
+    return to_float(first) * to_float(second)
 
 
 def divide(meter: Meter, left: Value, right: Value) -> Value:

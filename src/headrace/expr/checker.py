@@ -24,8 +24,8 @@ from headrace.expr.types import (
     FLOAT,
     GROUPS,
     INT,
-    METHODS,
     MAP,
+    METHODS,
     NIL,
     STRING,
     UNKNOWN,
@@ -194,9 +194,10 @@ class Checker:
                 pattern(node.right.value)
             except Failure as failure:
                 self._fail(node, str(failure))
-        if node.operator == "%" and type(node.right.value) is int and node.right.value == 0:
-            if isinstance(node.left, nodes.Literal) and type(node.left.value) is int:
-                self._fail(node, "integer divide by zero")
+        is_zero = type(node.right.value) is int and node.right.value == 0
+        is_of_integer = isinstance(node.left, nodes.Literal) and type(node.left.value) is int
+        if node.operator == "%" and is_zero and is_of_integer:
+            self._fail(node, "integer divide by zero")
 
     def _comparisons(self, node: nodes.Comparisons) -> Deep[Type]:
         left: Type = yield self._visit(node.first)
@@ -221,9 +222,7 @@ class Checker:
         return kind
 
     def _array(self, node: nodes.Array) -> Deep[Type]:
-        kinds: list[Type] = []
-        for item in node.items:
-            kinds.append((yield self._visit(item)))
+        kinds: list[Type] = yield self._kinds(node.items)
         if len({kind.kind for kind in kinds}) > 1:
             return ARRAY
         return array_of(kinds[-1] if kinds else UNKNOWN)
@@ -267,8 +266,8 @@ class Checker:
                 self._fail(node.key, f"array elements can only be selected using an integer (got {key})")
             return base.item
         if name is None:
-            self._fail(node, f"type {base}[{key}] is undefined")
-        self._fail(node, f"type {base} has no {'method' if node.is_method else 'field'} {name}")
+            return self._fail(node, f"type {base}[{key}] is undefined")
+        return self._fail(node, f"type {base} has no {'method' if node.is_method else 'field'} {name}")
 
     def _is_variable(self, name: str) -> bool:
         return any(variable == name for variable, _ in self.variables)
@@ -305,7 +304,8 @@ class Checker:
     def _kinds(self, arguments: Sequence[nodes.Node]) -> Deep[list[Type]]:
         kinds: list[Type] = []
         for argument in arguments:
-            kinds.append((yield self._visit(argument)))
+            kind: Type = yield self._visit(argument)
+            kinds.append(kind)
         return kinds
 
     def _matched(
@@ -324,7 +324,7 @@ class Checker:
                 return signature.result
             position, message = mismatch
             refusal = (node if position is None else arguments[position], message)
-        self._fail(*refusal)
+        return self._fail(*refusal)
 
     def _builtin(self, node: nodes.Builtin) -> Deep[Type]:
         if len(node.arguments) > 1 and isinstance(node.arguments[1], nodes.Predicate):

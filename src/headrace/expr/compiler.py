@@ -47,9 +47,11 @@ def compile_tree(source: str, tree: nodes.Node, functions: Set[str], *, wraps: b
 
 
 class _Scope(NamedTuple):
-    item: int
-    index: int
-    accumulator: int
+    """The slots of a predicate."""
+
+    item_slot: int
+    index_slot: int
+    accumulator_slot: int
 
 
 class Compiler:
@@ -112,7 +114,8 @@ class Compiler:
     def _all(self, parts: Sequence[nodes.Node]) -> Deep[list[Code]]:
         codes: list[Code] = []
         for part in parts:
-            codes.append((yield self.sealed(part)))
+            code: Code = yield self.sealed(part)
+            codes.append(code)
         return codes
 
     def _slot(self) -> int:
@@ -140,12 +143,12 @@ class Compiler:
         if not self.scopes:
             self._fail(node, "cannot use pointer accessor outside predicate")
         scope = self.scopes[-1]
-        slots = {"": scope.item, "index": scope.index, "acc": scope.accumulator}
+        slots = {"": scope.item_slot, "index": scope.index_slot, "acc": scope.accumulator_slot}
         if node.name not in slots:
             self._fail(node, f"unknown pointer #{node.name}")
         if node.name:
             return closures.slot(slots[node.name])
-        return closures.item(scope.item, self._spot(node))
+        return closures.item(scope.item_slot, self._spot(node))
 
     def _let(self, node: nodes.Let) -> Deep[Code]:
         known = len(self.variables)
@@ -342,9 +345,9 @@ class Compiler:
             name=node.name,
             collection=collection.run,
             body=body.run if body else None,
-            item=scope.item,
-            index=scope.index,
-            accumulator=scope.accumulator,
+            item_slot=scope.item_slot,
+            index_slot=scope.index_slot,
+            accumulator_slot=scope.accumulator_slot,
             third=third.run if third else None,
             spot=self._spot(node),
             body_spot=self._spot(predicate or node),

@@ -6,6 +6,7 @@ import base64
 import math
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from headrace.expr.deep import Deep, walked
 from headrace.expr.errors import Failure
@@ -72,7 +73,7 @@ def _write_text(meter: Meter, value: Value, parts: list[str], depth: int) -> Dee
         yield from _write_items(meter, value, parts, _below(depth))
     elif type(value) is bytes:
         parts.append(f"[{' '.join(map(str, value))}]")
-    elif type(value) is dict or type(value) is KeyedMap:
+    elif type(value) in (dict, KeyedMap):
         yield from _write_pairs(meter, value, parts, _below(depth))
     else:
         raise Failure(f"cannot make a string of {type_name(value)}")
@@ -127,9 +128,10 @@ def json_text(meter: Meter, value: Value) -> str:
 
 def _write_json(meter: Meter, value: Value, parts: list[str], depth: int) -> Deep[None]:
     meter.step()
-    if type(value) is list:
+    kind: type[Any] = value.__class__
+    if kind is list:
         yield from _write_json_list(meter, value, parts, _below(depth))
-    elif type(value) is dict:
+    elif kind is dict:
         yield from _write_json_map(meter, value, parts, _below(depth))
     else:
         parts.append(_json_scalar(meter, value))

@@ -53,7 +53,7 @@ class Lexer:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.offset = 0
+        self.offset: int = 0
         self.tokens: list[Token] = []
 
     def read(self) -> list[Token]:

@@ -17,6 +17,9 @@ from headrace.expr.errors import BudgetFailure
 MAX_DATA_DEPTH = 500
 """Nesting of lists and maps in a value that is walked: results, `string`, `toJSON`, `flatten`, `max` and so on."""
 
+MAX_RESULT_ITEMS = 1_000_000
+"""Items of a result and of all that is in it, each time it appears: a list may hold one other list many times."""
+
 CHECK_EVERY_STEPS = 2_000
 """How often a deadline is looked at."""
 

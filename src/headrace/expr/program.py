@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import TYPE_CHECKING, Any
 
-from headrace.expr.errors import BudgetExceeded, EvaluationFailed, Failure, InvalidExpression
-from headrace.expr.limits import MAX_DATA_DEPTH, Limits, Meter
+from headrace.expr.errors import BudgetExceeded, BudgetFailure, EvaluationFailed, Failure, InvalidExpression
+from headrace.expr.limits import MAX_DATA_DEPTH, MAX_RESULT_ITEMS, Limits, Meter
 from headrace.expr.values import Byte, KeyedMap, Method, NamedInt, NilList, Value, utf8
 
 if TYPE_CHECKING:
@@ -55,10 +55,12 @@ class Program:
 
     def measured(self, env: Mapping[str, Any], meter: Meter) -> Value:
         """As `run`, on a meter of the caller's, who may look at it afterwards."""
-        frame = [env if type(env) is dict else dict(env), meter, *[None] * (self._code.slots - 2)]
+        frame: list[Any] = [env if type(env) is dict else dict(env), meter, *[None] * (self._code.slots - 2)]
         try:
             result = self._code.run(frame)
-            return result if type(result) in _SCALARS else _finished(result, self.limits)
+            return result if type(result) in _SCALARS else _finished(result, meter)
+        except BudgetFailure as failure:
+            raise BudgetExceeded(str(failure)) from None
         except Failure as failure:
             raise EvaluationFailed(str(failure)) from None
         except RecursionError:
@@ -116,23 +118,24 @@ def _has_surrogates(source: str) -> bool:
     return not source.isascii() and any("\ud800" <= letter <= "\udfff" for letter in source)
 
 
-def _finished(result: Value, limits: Limits) -> Value:
+def _finished(result: Value, meter: Meter) -> Value:
     """A result that its reader can walk: of bounded depth and size, also where it shares parts with itself."""
     if isinstance(result, Byte | NamedInt):
         return int(result)
     if type(result) is Method:
         raise Failure("the result is a function")
-    left = limits.memory_units
+    size = 0
     pending: list[tuple[Value, int]] = [(result, 1)]
     while pending:
         value, depth = pending.pop()
         if type(value) not in _CONTAINERS:
             continue
-        left -= len(value)
-        if left < 0:
+        size += len(value)
+        if size > MAX_RESULT_ITEMS:
             raise Failure("the result is too large")
+        meter.step(len(value) // 32 + 1)
         if depth > MAX_DATA_DEPTH:
             raise Failure(f"the result is nested deeper than {MAX_DATA_DEPTH} levels")
-        items = value if isinstance(value, list) else (item for _, item in value.items())
+        items: Iterable[Value] = value if type(value) in (list, NilList) else (item for _, item in value.items())
         pending += [(item, depth + 1) for item in items if type(item) in _CONTAINERS]
     return result

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headrace.expr.numbers import MAX_INT, MIN_INT
+
 _INTEGERS = frozenset(("int", "int64", "uint8"))
 
 
@@ -122,12 +124,24 @@ def function(parameters: tuple[Type, ...], result: Type | None) -> Type:
     return Type(name, "func", signature=Signature(parameters, result or NIL))
 
 
+_OF_VALUES: dict[type, Type] = {
+    bool: BOOL,
+    int: INT,
+    float: FLOAT,
+    str: STRING,
+    bytes: BYTES,
+    list: ARRAY,
+    dict: MAP,
+}
+
+
 def type_of(value: object) -> Type:
     """Of a value of a declared environment."""
     if value is None:
         return NIL
-    known = {bool: BOOL, int: INT, float: FLOAT, str: STRING, bytes: BYTES, list: ARRAY, dict: MAP}
-    return known.get(type(value), UNKNOWN)
+    if type(value) is int and not MIN_INT <= value <= MAX_INT:
+        return FLOAT
+    return _OF_VALUES.get(type(value), UNKNOWN)
 
 
 def _methods(**rows: tuple[Type, ...]) -> dict[str, Type]:

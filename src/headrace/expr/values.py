@@ -151,14 +151,16 @@ def type_name(value: Value) -> str:
         return "map[interface {}][]interface {}" if value.is_grouped else "map[interface {}]interface {}"
     if type(value) is int and not MIN_INT <= value <= MAX_INT:
         return "float64"
-    return _TYPE_NAMES.get(type(value), "unknown")
+    kind: type[Any] = value.__class__
+    return _TYPE_NAMES.get(kind, "unknown")
 
 
 def kind_name(value: Value) -> str:
     """What the builtin `type` answers."""
     if type(value) is int and not MIN_INT <= value <= MAX_INT:
         return "float"
-    return _KINDS.get(type(value), "unknown")
+    kind: type[Any] = value.__class__
+    return _KINDS.get(kind, "unknown")
 
 
 def is_nil(value: Value) -> bool:
@@ -171,7 +173,7 @@ def is_list(value: Value) -> bool:
 
 def number(value: Value) -> int | float | None:
     """The number a value is to an operator: an int in 64 bits or a float. None: it is no number."""
-    kind = type(value)
+    kind: type[Any] = value.__class__
     if kind is int:
         return value if MIN_INT <= value <= MAX_INT else to_float(value)
     if kind is float:
@@ -189,12 +191,12 @@ def integer(value: Value) -> int:
 
 def hashable(key: Value) -> Key:
     """What makes two keys the same. Lists and maps cannot be keys."""
-    kind = type(key)
+    kind: type[Any] = key.__class__
     if kind in (list, NilList, dict, KeyedMap, bytes, Method):
         raise Failure(f"cannot use {type_name(key)} as a key: type is not comparable")
     given = number(key)
     if given is not None:
-        return (type_name(key), given if given == given else object())  # noqa: PLR0124 # no NaN is the same as another
+        return (type_name(key), given if given == given else object())  # no NaN is the same as another
     if kind is Time:
         return ("time.Time", (key.nanoseconds, str(key.location)))
     return (type_name(key), int(key) if isinstance(key, NamedInt) else key)

@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NoReturn
 
@@ -115,20 +116,29 @@ def _no_constant(word: str) -> NoReturn:
 
 def _without_surrogates(decoded: Any) -> Any:
     """Half of a pair in an escape is no character."""
-    if type(decoded) is str:
+    if type(decoded) not in _REPAIRS:
         return _repaired(decoded)
-    pending = [decoded]
+    pending: list[Any] = [decoded]
     while pending:
-        node = pending.pop()
-        if type(node) is list:
-            node[:] = [_repaired(item) for item in node]
-            pending += [item for item in node if type(item) in (list, dict)]
-        elif type(node) is dict:
-            pairs = [(_repaired(key), _repaired(item)) for key, item in node.items()]
-            node.clear()
-            node.update(pairs)
-            pending += [item for item in node.values() if type(item) in (list, dict)]
+        node: Any = pending.pop()
+        inner = _REPAIRS[type(node)](node)
+        pending += [item for item in inner if type(item) in _REPAIRS]
     return decoded
+
+
+def _repair_list(node: list[Any]) -> list[Any]:
+    node[:] = [_repaired(item) for item in node]
+    return node
+
+
+def _repair_map(node: dict[str, Any]) -> list[Any]:
+    pairs = [(_repaired(key), _repaired(item)) for key, item in node.items()]
+    node.clear()
+    node.update(pairs)
+    return list(node.values())
+
+
+_REPAIRS: dict[type, Callable[[Any], list[Any]]] = {list: _repair_list, dict: _repair_map}
 
 
 def _repaired(value: Any) -> Any:

@@ -8,6 +8,7 @@ from headrace.expr.times import UTC, Duration, Location, Time, durations, readin
 from headrace.expr.values import Value, text_of
 
 _MOST_CHARACTERS = 1_000
+_DATE_STEPS = 16
 
 
 def _short(value: Value) -> str:
@@ -33,7 +34,7 @@ def timezone(meter: Meter, value: Value) -> Location:
 
 def date(meter: Meter, *arguments: Value) -> Time:
     """`date([zone,] text [, layout [, name of a zone]])`."""
-    meter.step(4)
+    meter.step(_DATE_STEPS)
     location: Location | None = None
     if type(arguments[0]) is Location:
         location, *arguments = arguments  # pyright: ignore[reportAssignmentType]

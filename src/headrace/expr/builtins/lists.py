@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import cmp_to_key
 from itertools import chain
 from typing import Any
@@ -10,7 +11,7 @@ from headrace.expr import access
 from headrace.expr.equality import compared, equal
 from headrace.expr.errors import BudgetFailure, Failure
 from headrace.expr.limits import MAX_DATA_DEPTH, Meter
-from headrace.expr.numbers import fits
+from headrace.expr.numbers import fits, to_float
 from headrace.expr.times import Duration, Location, Time
 from headrace.expr.types import METHODS
 from headrace.expr.values import (
@@ -22,7 +23,9 @@ from headrace.expr.values import (
     Value,
     integer,
     is_list,
+    is_nil,
     not_a,
+    number,
     type_name,
     utf8,
 )
@@ -65,7 +68,7 @@ def _at(meter: Meter, value: Value, index: int) -> Value:
 
 def get(meter: Meter, base: Value, key: Value) -> Value:
     """Like an access, with nil for what is not there."""
-    kind = type(base)
+    kind: type[Any] = base.__class__
     if kind is dict or kind is KeyedMap:
         return access.fetch(meter, base, key)
     if kind in (list, NilList, bytes, str):
@@ -103,16 +106,28 @@ def _pay(meter: Meter, items: int) -> None:
 def uniq(meter: Meter, values: Value) -> list[Value]:
     """The first of those that are equal."""
     items = _items(values, "cannot uniq {}")
-    meter.step(len(items) // 4 + 1)
     meter.grow(len(items) // _POINTERS_PER_UNIT)
-    if len({type(item) for item in items}) <= 1 and type(next(iter(items), "")) is str:
-        return list(dict.fromkeys(items))
     found: list[Value] = []
+    alike: dict[Hashable, list[Value]] = {}
     for item in items:
-        meter.step(len(found) // 4 + 1)
-        if not any(equal(meter, item, other) for other in found):
+        candidates = alike.setdefault(_likeness(item), [])
+        meter.step(len(candidates) + 1)
+        if not any(equal(meter, item, other) for other in candidates):
+            candidates.append(item)
             found.append(item)
     return found
+
+
+def _likeness(value: Value) -> Hashable:
+    """Equal values have the same one."""
+    if type(value) is str:
+        return value
+    given = number(value)
+    if given is not None:
+        return to_float(given)
+    if is_nil(value):
+        return None
+    return "list", len(value) if type(value) in (list, bytes) else -1
 
 
 def concat(meter: Meter, *values: Value) -> list[Value]:
@@ -157,11 +172,13 @@ def sorted_indexes(meter: Meter, keys: list[Value], *, is_descending: bool) -> l
     """The order of the keys."""
     _pay(meter, len(keys))
     meter.step(len(keys) // 2 + 1)
+    if all(type(key) is str for key in keys):
+        keys = _byte_keys(meter, keys)
     if _have_order_of_their_own(keys):
         return sorted(range(len(keys)), key=keys.__getitem__, reverse=is_descending)
 
     def order(left: int, right: int) -> int:
-        meter.step()
+        meter.step(2)
         if compared("<", keys[left], keys[right]):
             return -1
         return 1 if compared("<", keys[right], keys[left]) else 0
@@ -170,11 +187,21 @@ def sorted_indexes(meter: Meter, keys: list[Value], *, is_descending: bool) -> l
     return sorted(range(len(keys)), key=by_value, reverse=is_descending)
 
 
+def _byte_keys(meter: Meter, keys: list[Value]) -> list[Value]:
+    """Texts are ordered by their bytes; each different one is encoded once."""
+    encoded: dict[str, bytes] = {}
+    for key in keys:
+        if key not in encoded:
+            meter.write(len(key))
+            encoded[key] = utf8(key)
+    return [encoded[key] for key in keys]
+
+
 def _have_order_of_their_own(keys: list[Value]) -> bool:
     """Python orders them as the language does."""
-    kinds = {type(key) for key in keys}
-    if kinds == {str}:
-        return all(map(str.isascii, keys))
+    kinds: set[type[Any]] = {type(key) for key in keys}
+    if kinds == {bytes}:
+        return True
     if kinds == {int}:
         return fits(min(keys)) and fits(max(keys))
-    return kinds == {float} and all(key == key for key in keys)  # noqa: PLR0124 # not NaN
+    return kinds == {float} and all(key == key for key in keys)  # no NaN

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from headrace.expr.errors import Failure
 from headrace.expr.formats import text
 from headrace.expr.limits import Meter
@@ -12,7 +14,8 @@ _UNITS_PER_ENTRY = 3
 
 
 def _map(value: Value, refusal: str) -> dict[str, Value] | KeyedMap:
-    if type(value) is dict or type(value) is KeyedMap:
+    kind: type[Any] = value.__class__
+    if kind is dict or kind is KeyedMap:
         return value
     raise Failure(refusal.format(type_name(value)))
 

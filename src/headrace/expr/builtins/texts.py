@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import AnyStr
-
 from headrace.expr.errors import BudgetFailure, Failure
 from headrace.expr.limits import Meter
 from headrace.expr.values import (
@@ -185,10 +183,15 @@ def index_of(meter: Meter, value: Value, part: Value) -> int:
 
 def last_index_of(meter: Meter, value: Value, part: Value) -> int:
     given, wanted = _two(meter, value, part)
-    return _backwards(given, wanted) if given.isascii() else _backwards(utf8(given), utf8(wanted))
+    return _backwards(given, wanted) if given.isascii() else _backwards_bytes(utf8(given), utf8(wanted))
 
 
-def _backwards(given: AnyStr, wanted: AnyStr) -> int:
+def _backwards(given: str, wanted: str) -> int:
     """`rfind` may take the product of the lengths; `find` does not."""
+    position = given[::-1].find(wanted[::-1])
+    return -1 if position < 0 else len(given) - position - len(wanted)
+
+
+def _backwards_bytes(given: bytes, wanted: bytes) -> int:
     position = given[::-1].find(wanted[::-1])
     return -1 if position < 0 else len(given) - position - len(wanted)

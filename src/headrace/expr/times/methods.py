@@ -130,7 +130,9 @@ def call(meter: Meter, method: Method, arguments: list[Value]) -> Value:
     if len(arguments) != expected:
         raise Failure(f"invalid number of arguments: expected {expected}, got {len(arguments)}")
     if method.name in ("Format", "String"):
-        meter.grow(len(arguments[0]) if arguments and type(arguments[0]) is str else 16)
+        size = len(arguments[0]) if arguments and type(arguments[0]) is str else 16
+        meter.grow(size)
+        meter.step(size // 4)
     return implementation(method.owner, *arguments)
 
 
@@ -142,4 +144,8 @@ def _found(owner: Value, name: str) -> tuple[Callable[..., Value], int]:
         return (_OF_TIME[name], 0) if name in _OF_TIME else (_OF_TIME_AND[name], 1)
     if isinstance(owner, Duration):
         return (_OF_DURATION[name], 0) if name in _OF_DURATION else (_OF_DURATION_AND[name], 1)
-    return (NamedInt.text if isinstance(owner, NamedInt) else str), 0
+    return (_name if isinstance(owner, NamedInt) else str), 0
+
+
+def _name(owner: NamedInt) -> str:
+    return owner.text()

@@ -17,7 +17,7 @@ _LARGEST_NS = 1 << 93
 class Time:
     """Equal to and ordered with another by the moment alone, whatever the zones."""
 
-    __slots__ = ("_date", "location", "nanoseconds")
+    __slots__ = ("_date", "_zone", "location", "nanoseconds")
 
     def __init__(self, nanoseconds: int, location: Location = UTC) -> None:
         if abs(nanoseconds) > _LARGEST_NS:
@@ -25,6 +25,7 @@ class Time:
         self.nanoseconds = nanoseconds
         self.location = location
         self._date: tuple[int, int, int] | None = None
+        self._zone: tuple[int, str] | None = None
 
     @classmethod
     def of_clock(cls, date: tuple[int, int, int], second_of_day: int, nanosecond: int, location: Location) -> Time:
@@ -53,12 +54,19 @@ class Time:
         return self.nanoseconds % SECOND
 
     @property
+    def zone(self) -> tuple[int, str]:
+        """Offset in seconds and abbreviation in its zone, at this moment."""
+        if self._zone is None:
+            self._zone = self.location.at(self.unix_s)
+        return self._zone
+
+    @property
     def offset_s(self) -> int:
-        return self.location.at(self.unix_s)[0]
+        return self.zone[0]
 
     @property
     def abbreviation(self) -> str:
-        return self.location.at(self.unix_s)[1]
+        return self.zone[1]
 
     @property
     def local_s(self) -> int:

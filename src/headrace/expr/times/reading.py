@@ -12,16 +12,20 @@ from headrace.expr.times.layouts import DAYS, MAX_LAYOUT, MONTHS, RFC3339, is_fr
 from headrace.expr.times.moments import Time
 from headrace.expr.times.zones import UTC, Location, fixed
 
-LAYOUTS = (
-    "2006-01-02",
-    "15:04:05",
-    "2006-01-02 15:04:05",
-    RFC3339,
-    "02 Jan 06 15:04 MST",
-    "Monday, 02-Jan-06 15:04:05 MST",
-    "Mon, 02 Jan 2006 15:04:05 MST",
+_DAY_START = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+LAYOUTS = tuple(
+    (re.compile(start, re.ASCII | re.IGNORECASE), layout)
+    for start, layout in (
+        (_DAY_START + "$", "2006-01-02"),
+        (r"[0-9]{1,2}:", "15:04:05"),
+        (_DAY_START + r"(?: |[0-9])", "2006-01-02 15:04:05"),
+        (_DAY_START + "T", RFC3339),
+        (r"[0-9]{2} ", "02 Jan 06 15:04 MST"),
+        (r"[A-Za-z]+day,", "Monday, 02-Jan-06 15:04:05 MST"),
+        (r"[A-Za-z]{3},", "Mon, 02 Jan 2006 15:04:05 MST"),
+    )
 )
-"""What `date` tries on a text without a layout, in this order."""
+"""What `date` tries on a text without a layout, in this order, each if the text begins like it."""
 
 _OFFSETS = {
     "07": re.compile(r"([+-])([0-9]{2})", re.ASCII),
@@ -44,7 +48,9 @@ class Mismatch(Exception):
 
 def read_date(text: str, location: Location | None = None) -> Time:
     """By the first of the usual layouts that fits. Without a zone in the text: in `location`, else UTC."""
-    for layout in LAYOUTS:
+    for start, layout in LAYOUTS:
+        if start.match(text) is None:
+            continue
         try:
             return _read(text, layout, location or UTC)
         except Mismatch:
