@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 DEFAULT_LIMITS = Limits()
 
 _SCALARS = frozenset((bool, int, float, str, type(None)))
-_CONTAINERS = frozenset((list, NilList, dict, KeyedMap))
+_CONTAINERS = frozenset((list, dict, KeyedMap))
+_PLAIN = _SCALARS | {list, dict}
 _NO_FUNCTIONS: Mapping[str, Callable[..., Any]] = {}
 
 
@@ -119,23 +120,38 @@ def _has_surrogates(source: str) -> bool:
 
 
 def _finished(result: Value, meter: Meter) -> Value:
-    """A result that its reader can walk: of bounded depth and size, also where it shares parts with itself."""
-    if isinstance(result, Byte | NamedInt):
-        return int(result)
-    if type(result) is Method:
-        raise Failure("the result is a function")
+    """A result that its reader can walk: of bounded depth and size, also where it shares parts with itself.
+
+    Integers of kinds of their own and lists that were never made have done their part: they become plain.
+    """
+    top = [result]
     size = 0
-    pending: list[tuple[Value, int]] = [(result, 1)]
+    pending: list[tuple[Value, int]] = [(top, 0)]
     while pending:
-        value, depth = pending.pop()
-        if type(value) not in _CONTAINERS:
-            continue
-        size += len(value)
+        container, depth = pending.pop()
+        size += len(container)
         if size > MAX_RESULT_ITEMS:
             raise Failure("the result is too large")
-        meter.step(len(value) // 32 + 1)
         if depth > MAX_DATA_DEPTH:
             raise Failure(f"the result is nested deeper than {MAX_DATA_DEPTH} levels")
-        items: Iterable[Value] = value if type(value) in (list, NilList) else (item for _, item in value.items())
-        pending += [(item, depth + 1) for item in items if type(item) in _CONTAINERS]
-    return result
+        meter.step(len(container) // 32 + 1)
+        pending += [(item, depth + 1) for item in _plain_items(container) if type(item) in _CONTAINERS]
+    return top[0]
+
+
+def _plain_items(container: Value) -> Iterable[Value]:
+    """What is in a container of ours, after making it plain. One of the environment's is plain."""
+    is_list = type(container) is list
+    places: list[tuple[Any, Value]] = list(enumerate(container) if is_list else container.items())
+    for place, item in places:
+        if type(item) not in _PLAIN:
+            container[place] = _plain(item)
+    return container if is_list else [item for _, item in container.items()]
+
+
+def _plain(item: Value) -> Value:
+    if isinstance(item, Byte | NamedInt):
+        return int(item)
+    if type(item) is Method:
+        raise Failure("the result is a function")
+    return list(item) if type(item) is NilList else item

@@ -75,9 +75,9 @@ class KeyedMap:
         self.is_grouped = is_grouped
         """Its values are lists: a missing one is an empty list."""
         for key, value in pairs:
-            self.put(key, value)
+            self[key] = value
 
-    def put(self, key: Value, value: Value) -> None:
+    def __setitem__(self, key: Value, value: Value) -> None:
         self._entries[hashable(key)] = (key, value)
 
     def get(self, key: Value, default: Value = None) -> Value:

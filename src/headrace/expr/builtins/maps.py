@@ -52,5 +52,5 @@ def from_pairs(meter: Meter, value: Value) -> KeyedMap:
             raise Failure(f"invalid pair {text(meter, pair)}")
         if len(pair) != 2:
             raise Failure(f"invalid pair length {text(meter, pair)}")
-        found.put(pair[0], pair[1])
+        found[pair[0]] = pair[1]
     return found

@@ -238,7 +238,7 @@ def _put(meter: Meter, groups: KeyedMap, key: Value, value: Value) -> None:
     group = groups.entries().get(hashable(key))
     if group is None:
         meter.grow(_UNITS_PER_GROUP)
-        groups.put(key, [value])
+        groups[key] = [value]
     else:
         group[1].append(value)
 
