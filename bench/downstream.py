@@ -67,14 +67,13 @@ def _sizes(buffer: bytes) -> tuple[int, int] | None:
 @contextmanager
 def running() -> Iterator[str]:
     """The URL of such a process, ended at the exit."""
-    process = subprocess.Popen([sys.executable, "-m", "bench.downstream"], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
+    command = [sys.executable, "-m", "bench.downstream", "--with-parent"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.terminate()
 
 
 async def serve() -> None:
@@ -82,6 +81,8 @@ async def serve() -> None:
     server = await loop.create_server(Ledger, "127.0.0.1", 0)
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
+    if "--with-parent" in sys.argv:
+        loop.add_reader(0, stop.set)  # the parent's end of the pipe closes, also when it is killed
     os.write(1, b"%d\n" % server.sockets[0].getsockname()[1])
     await stop.wait()
     server.close()

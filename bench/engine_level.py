@@ -8,19 +8,19 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from bench.workloads import EVENT, VARIABLES, WAIT, Stages, delay_until
+from bench.workloads import EVENT, VARIABLES, W3, WAIT, Stages
 from headrace.clock import RandomIds, SystemClock
 from headrace.effects.transport import HttpDownstream, ServiceAddresses
 from headrace.engine.embedded import EmbeddedEngine
 from headrace.journal.port import Unit
 from headrace.journal.records import Workflow
 from headrace.journal.sqlite import SqliteJournal
+from headrace.workflows.durations import moment_text
 
 IN_FLIGHT = 64
 PATIENCE_S = 300.0
@@ -93,22 +93,23 @@ async def one_by_one(folder: Path, url: str, stages: Stages, count: int) -> dict
     return {"median_ms": statistics.median(times) * 1e3}
 
 
-async def wake_up(folder: Path, url: str, count: int, lead_s: float) -> dict[str, float]:
-    """W3: `count` delays due in the same second; how late each ended, by the journal's own times."""
+async def wake_up(folder: Path, url: str, count: int, lead_s: float, spread_s: float = 1.0) -> dict[str, float]:
+    """W3: `count` delays due within the same second, evenly; how late each ended, by the journal's own times."""
     async with opened(folder, url) as rooms:
-        due_at = (SystemClock().now_at() // 1_000_000 + int(lead_s)) * 1_000_000
-        workflow = await rooms.create(delay_until(_rfc3339(due_at)))
+        first_at = (SystemClock().now_at() // 1_000_000 + int(lead_s)) * 1_000_000
+        workflow = await rooms.create(W3)
         limit = asyncio.Semaphore(1_000)
 
-        async def one() -> str:
+        async def one(due_at: int) -> tuple[str, int]:
             async with limit:
-                return (await rooms.engine.run(workflow, {})).id
+                return (await rooms.engine.run(workflow, {"until": moment_text(due_at)})).id, due_at
 
-        ids = await asyncio.gather(*(one() for _ in range(count)))
-        assert SystemClock().now_at() < due_at, "starting took longer than the delay: raise lead_s"
-        for instance_id in ids:
+        due = [first_at + int(number * spread_s * 1e6 / count) for number in range(count)]
+        started = await asyncio.gather(*(one(due_at) for due_at in due))
+        assert SystemClock().now_at() < first_at, "starting took longer than the delay: raise lead_s"
+        for instance_id, _ in started:
             await rooms.engine.wait(instance_id, PATIENCE_S)
-        late_s = sorted([(await _ended_at(rooms, instance_id) - due_at) / 1e6 for instance_id in ids])
+        late_s = sorted([(await _ended_at(rooms, instance_id) - due_at) / 1e6 for instance_id, due_at in started])
     assert late_s[0] >= 0, f"a delay ended {-late_s[0]} s early"
     return {"last_late_s": late_s[-1], "median_late_s": statistics.median(late_s)}
 
@@ -136,7 +137,3 @@ async def _ended_at(rooms: Rooms, instance_id: str) -> int:
     instance = await rooms.journal.instance(instance_id)
     assert instance is not None and instance.terminated_at is not None
     return instance.terminated_at
-
-
-def _rfc3339(moment_at: int) -> str:
-    return datetime.fromtimestamp(moment_at / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -65,6 +65,12 @@ TARGETS = (
     ),
     Target("commits per W1 instance", ("W1/engine",), lambda f: f["W1/engine"]["commits_each"], at_most=0.15),
     Target("W3 last wake-up late, s", ("W3/engine",), lambda f: f["W3/engine"]["last_late_s"], at_most=0.25),
+    Target(
+        "W3-burst last wake-up late, s",
+        ("W3-burst/engine",),
+        lambda f: f["W3-burst/engine"]["last_late_s"],
+        at_most=1,
+    ),
     Target("bytes per waiting instance", ("memory/engine",), lambda f: f["memory/engine"]["bytes_each"], at_most=1000),
 )
 

@@ -30,9 +30,8 @@ W2: Stages = [SEND, WAIT, SEND, SEND]
 """Three HTTP activities and an awaited event."""
 
 
-def delay_until(deadline: str) -> Stages:
-    """W3: a delay that ends when all the others do."""
-    return [{"delay": {"until": deadline}}]
+W3: Stages = [{"delay": {"until": "${until}"}}]
+"""A delay that ends at a moment of the caller's choice."""
 
 
 def post_request() -> Request:

@@ -10,16 +10,14 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequ
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from starlette.routing import BaseRoute
 
 from headrace.api import create_api
 from headrace.clock import Clock, RandomIds, SystemClock
-from headrace.effects.oauth import ClientCredentials
 from headrace.effects.port import Downstream
-from headrace.effects.transport import HttpDownstream, ServiceAddresses
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
 from headrace.engine.run import Rules
 from headrace.errors import InvalidValue, Unavailable
@@ -28,11 +26,14 @@ from headrace.events.inbox import Inbox
 from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writer import WriterLimits
+from headrace.runtime import tune_collector
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry, configure_logging
 from headrace.triggers.dispatcher import Dispatcher, DispatcherLimits
-from headrace.triggers.expressions import Evaluator
-from headrace.triggers.link import Linker, origins_of
+from headrace.triggers.expressions import Evaluator, Fetch, no_links
+
+if TYPE_CHECKING:
+    from headrace.effects.oauth import ClientCredentials
 
 JOURNAL_FILE = "journal.db"
 SANDBOX_FILE = "sandbox.db"
@@ -71,7 +72,7 @@ async def house(
         engine = EmbeddedEngine(
             journal, downstream, clock, ids, _engine_limits(settings), meter=telemetry, jitter=random.random
         )
-        evaluator = Evaluator(clock, _linker(settings, downstream).fetch)
+        evaluator = Evaluator(clock, _links(settings, downstream))
         stack.callback(evaluator.close)
         limits = DispatcherLimits(events=settings.events_at_once)
         dispatcher = Dispatcher(journal, engine, evaluator, clock, ids, telemetry, limits)
@@ -109,6 +110,7 @@ def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM; `data` None: in a temporary folder that goes with the process."""
     configure_logging(settings.log_format, settings.log_level)
+    tune_collector()
     with contextlib.ExitStack() as stack:
         folder = data if data is not None else Path(stack.enter_context(TemporaryDirectory(prefix="headrace-")))
         door = stack.enter_context(_listen(host, port))
@@ -175,13 +177,10 @@ class _Server(uvicorn.Server):
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        door = socket.socket(family, kind, protocol)
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        door.bind(address)
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
     except OSError as error:
         raise InvalidValue("port", f"cannot listen at {host}:{port}: {error.strerror or error}") from error
-    return door
 
 
 def _shown(host: str) -> str:
@@ -206,6 +205,8 @@ def _downstream(
         data.mkdir(parents=True, exist_ok=True)
         stand_in = Sandbox(data / SANDBOX_FILE, faults=parsed, clock=clock, ids=RandomIds())
         return stand_in, sandbox_routes(stand_in), stand_in
+    from headrace.effects.transport import HttpDownstream, ServiceAddresses  # costs a quarter of the start
+
     addresses = ServiceAddresses.of(
         stack_url=settings.stack_url,
         ledger_url=settings.ledger_url,
@@ -216,16 +217,24 @@ def _downstream(
     return services, [], None
 
 
-def _linker(settings: Settings, downstream: Downstream) -> Linker:
+def _links(settings: Settings, downstream: Downstream) -> Fetch:
+    """What `link()` may ask: listed origins and the stack's own, which alone is shown our token."""
+    if settings.stack_url is None and not settings.link_origins:
+        return no_links
+    from headrace.effects.transport import HttpDownstream
+    from headrace.triggers.link import Linker, origins_of
+
     stack, authorize = None, None
     if settings.stack_url is not None:
         stack = next(iter(origins_of([settings.stack_url], "HEADRACE_STACK_URL")))
         authorize = downstream.authorization if isinstance(downstream, HttpDownstream) else None
     origins = origins_of(settings.link_origins, "HEADRACE_LINK_ORIGINS")
-    return Linker(origins, stack=stack, authorize=authorize, may_be_private=settings.link_private)
+    return Linker(origins, stack=stack, authorize=authorize, may_be_private=settings.link_private).fetch
 
 
 def _credentials(settings: Settings) -> ClientCredentials | None:
+    from headrace.effects.oauth import ClientCredentials
+
     if settings.stack_client_id is None or settings.stack_client_secret is None:
         return None
     token_url = settings.stack_token_url

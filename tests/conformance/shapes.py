@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 Report = Callable[[str], None]
+"""Takes one thing that is wrong, without its place."""
 
 
 class Shape:

@@ -31,8 +31,6 @@ from tests.conformance.shapes import (
     Text,
 )
 
-"""Takes one thing that is wrong, without its place."""
-
 
 class WireError(AssertionError):
     """A reply that some client would stumble over."""

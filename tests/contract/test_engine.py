@@ -165,6 +165,9 @@ async def test_what_is_refused_before_it_is_sent_reaches_nobody(tmp_path: Path) 
         instance = await alive.ended(await _start(alive, [stage], {"to": "bob\n) send [USD/2 *]"}))
         with pytest.raises(InvalidValue, match="no value for to"):
             await alive.engine.run(await alive.workflow("w", [stage]), {})
+        pause = await alive.workflow("pause", [WAIT, {"delay": {"duration": "${pause}"}}])
+        with pytest.raises(InvalidValue, match=r"stages\[1\].delay.duration: -5s is negative"):
+            await alive.engine.run(pause, {"pause": "-5s"})
     assert instance.error is not None and "destination.account.id" in instance.error
     assert services.sent == []
     await services.close()

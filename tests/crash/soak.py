@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -59,8 +60,16 @@ def _carry_out(name: str, scenario: Callable[[Path], Outcome], chosen: argparse.
             word, shown = "violated", f"{type(error).__name__}: {error}"
     sizes = {"instances": chosen.instances, "seed": chosen.seed, **(kills if "kills" in name else {})}
     took_s = round(time.monotonic() - started, 1)
-    print(json.dumps({"scenario": name, "result": word, **sizes, "took_s": took_s, "figures": shown}), flush=True)
+    about = {"scenario": name, "result": word, **sizes, "took_s": took_s, "commit": _commit()}
+    print(json.dumps({**about, "figures": shown}), flush=True)
     return {"clean": 0, "violated": 1, "inconclusive": 2}[word]
+
+
+def _commit() -> str:
+    """Read after the scenario: a tree that changed under it says so as `-dirty` or another commit."""
+    command = ["git", "describe", "--always", "--dirty"]
+    folder = Path(__file__).parent
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ def test_refusals_of_the_ledger(desk: Desk) -> None:
     request, missing = desk.ask(poor)
     assert isinstance(missing, Refused)
     assert missing.code == "LEDGER_NOT_FOUND"
-    assert desk.look(poor, request) == Absent()
+    assert desk.look(poor, request) == Absent(ledger_is_missing=True)
     main(desk)
     no_funds = desk.ask(poor)[1]
     assert isinstance(no_funds, Refused)

@@ -54,6 +54,9 @@ BANS = (
     Ban("datetime.date.today", "take a headrace.clock.Clock and call now_at()"),
     Ban("time.time", "take a headrace.clock.Clock and call now_at()", ("src/headrace/clock.py",)),
     Ban("time.time_ns", "take a headrace.clock.Clock and call now_at()", ("src/headrace/clock.py",)),
+    # The one exemption is the default of a clock that callers may hand in; better none.
+    Ban("time.clock_gettime", "take a headrace.clock.Clock", ("src/headrace/expr/program.py",)),
+    Ban("time.clock_gettime_ns", "take a headrace.clock.Clock", ("src/headrace/expr/program.py",)),
     Ban("time.sleep", "blocks the event loop: await Clock.sleep", CLIENTS),
     Ban("time.monotonic", "take a headrace.clock.Clock and call monotonic_s()", ("src/headrace/clock.py", *CLIENTS)),
     Ban("uuid.", "an id that a test cannot choose: take headrace.clock.Ids and call new()", ("packages/client/src/",)),

@@ -59,6 +59,7 @@ BUGS = {
         "import datetime\nx = datetime.datetime.utcnow()",
         "import time\nx = time.time()",
         "from time import time_ns as t\nx = t()",
+        "import time\nx = time.clock_gettime_ns(0)",
         "import uuid as u\nx = u.uuid4()",
         "from uuid import uuid4\nx = uuid4()",
         "import random\nx = random.Random(1)",

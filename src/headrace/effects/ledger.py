@@ -111,7 +111,7 @@ def look_up_metadata(request: Request) -> Request:
 
 def transaction_found(request: Request, reply: Reply) -> LookUp:
     if _is_missing(reply, "LEDGER_NOT_FOUND"):
-        return Absent()
+        return Absent(ledger_is_missing=True)
     if reply.status != 200:
         return unknown(request, reply)
     reference, page = stored(request)["reference"], page_of(reply)

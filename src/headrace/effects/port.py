@@ -93,7 +93,9 @@ class FoundOther:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """The service was asked and has no such thing."""
+    """The service was asked and has no such thing. `ledger_is_missing`: nor the ledger it would stand in."""
+
+    ledger_is_missing: bool = False
 
 
 LookUp = Found | FoundOther | Absent | Unknown

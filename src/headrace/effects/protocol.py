@@ -226,6 +226,8 @@ class EffectProtocol:
                 self._found_other(found)
             case Unknown():
                 self._retry(found, LOOK_UP)
+            case Absent(ledger_is_missing=True) if self._refusal is None and self._may_create_ledger:
+                self._action = CREATE_LEDGER
             case Absent():
                 self._absent(now_s)
 

@@ -36,6 +36,7 @@ from headrace.errors import AlreadyEnded, InvalidValue, NotFound, Unavailable
 from headrace.journal.port import CallerKey, Journal, Unit
 from headrace.journal.records import Instance, Stage, Workflow
 from headrace.workflows.commands import INTERNAL_LEDGER, Activity, CreateTransaction, Json
+from headrace.workflows.config import check_delays, open_delays
 from headrace.workflows.interpreter import CANCELED, JournalMismatch
 from headrace.workflows.variables import missing, names_in
 
@@ -67,6 +68,7 @@ class _Plan:
 
     stages: list[Json]
     names: frozenset[str]
+    open_delays: tuple[int, ...]
 
 
 class EmbeddedEngine:
@@ -142,6 +144,7 @@ class EmbeddedEngine:
             lacking = missing(stages, variables)
             if lacking:
                 raise InvalidValue("variables", f"no value for {', '.join(lacking)}")
+        check_delays(stages, plan.open_delays, variables)
         run = Run(
             self._ids.new(),
             workflow.id,
@@ -267,7 +270,7 @@ class EmbeddedEngine:
         plan = self._plans.get(workflow.id)
         if plan is None:
             stages = stages_in(workflow.config)
-            plan = self._plans[workflow.id] = _Plan(stages, frozenset(names_in(stages)))
+            plan = self._plans[workflow.id] = _Plan(stages, frozenset(names_in(stages)), open_delays(stages))
             if len(self._plans) > MAX_PLANS:
                 self._plans.popitem(last=False)
         return plan

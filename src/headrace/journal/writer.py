@@ -9,6 +9,7 @@ work, a batch waits a moment for its fellows, so that the disk is asked less oft
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 import time
@@ -95,6 +96,7 @@ class GroupWriter:
         if self._waiting:
             wait_s = self._waiting[0][2] - oldest_s
             self._sweeper = self._loop.call_later(wait_s, self._sweep)
+        self._may_rest()
 
     def _schedule(self) -> None:
         self._is_scheduled = True
@@ -108,9 +110,10 @@ class GroupWriter:
         if not self._waiting:
             return
         self._is_busy = True
+        self._roll_back()  # where that failed before
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
+        except (sqlite3.Error, MemoryError) as error:
             self._cannot_begin(error)
             return
         batch = [self._waiting.popleft() for _ in range(min(self._limits.max_batch, len(self._waiting)))]
@@ -123,18 +126,20 @@ class GroupWriter:
             return
         self._batches.put((batch, results))
 
-    def _cannot_begin(self, error: sqlite3.OperationalError) -> None:
-        """Somebody else writes to the file. The units stay in the queue, where they may grow too old (`_sweep`)."""
+    def _cannot_begin(self, error: Exception) -> None:
+        """Where somebody else writes to the file, units stay in the queue and may grow too old there (`_sweep`)."""
         self._is_busy = False
         self._is_scheduled = True
         self._loop.call_later(BUSY_RETRY_S, self._flush)
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
             waiting, self._waiting = list(self._waiting), deque()
             self._finished(waiting, _unavailable(waiting, error), 0.0)
 
     def _roll_back(self) -> None:
+        """Where that fails too, the transaction stays open and uncommitted, and nothing begins before it is gone."""
         if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error, MemoryError):
+                self._connection.execute("ROLLBACK")
 
     def _finished(self, batch: list[_Pending], results: list[Rows | Exception], seconds: float) -> None:
         self._is_busy = False
@@ -150,7 +155,10 @@ class GroupWriter:
             self._meter.commit(seconds, len(batch))
         if self._waiting and not self._is_scheduled:
             self._schedule()
-        elif self._rest is not None and not self._waiting and not self._rest.done():
+        self._may_rest()
+
+    def _may_rest(self) -> None:
+        if self._rest is not None and not self._waiting and not self._is_busy and not self._rest.done():
             self._rest.set_result(None)
 
     # on the thread
@@ -161,7 +169,7 @@ class GroupWriter:
             started = time.perf_counter()
             try:
                 self._connection.execute("COMMIT")
-            except sqlite3.Error as error:
+            except (sqlite3.Error, MemoryError) as error:
                 self._roll_back()
                 results = _unavailable(batch, error)
             self._loop.call_soon_threadsafe(self._finished, batch, results, time.perf_counter() - started)

@@ -18,7 +18,6 @@ from headrace import expr
 from headrace.clock import Clock
 from headrace.errors import HeadraceError
 from headrace.expr.limits import Limits, Meter
-from headrace.triggers.link import LinkRefused
 
 DEADLINE_S = 0.1
 MOMENT_STEPS = 4_000
@@ -46,6 +45,10 @@ class EvaluationFailed(HeadraceError):
     def __init__(self, message: str, *, is_over_budget: bool = False) -> None:
         super().__init__(message)
         self.is_over_budget = is_over_budget
+
+
+class LinkRefused(HeadraceError):
+    """A link's address is not asked, or what it answered is not taken."""
 
 
 class Fetch(Protocol):

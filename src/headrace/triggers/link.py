@@ -22,7 +22,8 @@ import aiohttp.abc
 import yarl
 
 from headrace.effects.port import NoReply
-from headrace.errors import HeadraceError, InvalidValue
+from headrace.errors import InvalidValue
+from headrace.triggers.expressions import LinkRefused
 
 MAX_BYTES = 1 << 20
 TIMEOUT_S = 5.0
@@ -35,10 +36,6 @@ _PORTS = {"http": 80, "https": 443}
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 Authorize = Callable[[], Awaitable[str]]
-
-
-class LinkRefused(HeadraceError):
-    """The address is not asked, or what it answered is not taken."""
 
 
 @dataclass(frozen=True, slots=True)

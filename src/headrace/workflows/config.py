@@ -5,14 +5,15 @@ Every problem is reported at once, each with its path. What holds a placeholder 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
 
 from headrace.errors import InvalidDefinition, InvalidValue, Problem
+from headrace.workflows.commands import Json
 from headrace.workflows.stages import STAGES
-from headrace.workflows.variables import check_text, shown
+from headrace.workflows.variables import check_text, expand, names_in, shown
 
 MAX_STAGES = 1_000
 MAX_NAME_BYTES = 1_024
@@ -61,6 +62,18 @@ def _name_problems(name: object) -> Iterator[Problem]:
         return
     if len(text.encode()) > MAX_NAME_BYTES:
         yield Problem("name", f"has at most {MAX_NAME_BYTES} bytes")
+
+
+def open_delays(stages: list[Json]) -> tuple[int, ...]:
+    """The delays whose length or end is known only with the variables."""
+    return tuple(index for index, stage in enumerate(stages) if names_in(list(stage.get("delay", {}).values())))
+
+
+def check_delays(stages: list[Json], delays: Iterable[int], variables: Mapping[str, str]) -> None:
+    """Such a delay is checked when a run is asked for (decision Q9). Raises InvalidValue naming it."""
+    for index in delays:
+        for problem in STAGES["delay"].problems(expand(stages[index]["delay"], variables), f"stages[{index}].delay"):
+            raise InvalidValue(problem.path, problem.reason)
 
 
 def _stages_problems(stages: object) -> Iterator[Problem]:

@@ -252,6 +252,10 @@ def test_a_refused_initiation_after_an_unknown_attempt_settles_and_is_looked_up_
 
 def test_the_internal_ledger_is_created_on_first_use() -> None:
     desk = Desk(Family.INGESTION, ledger="orchestration-000-internal")
+    assert desk.look(Absent(ledger_is_missing=True)) is CREATE_LEDGER
+    desk.protocol.created(Done())
+    assert desk.action is SEND
+    desk = Desk(Family.INGESTION, ledger="orchestration-000-internal")
     desk.look(Absent())
     assert desk.send(Refused("LEDGER_NOT_FOUND", "no such ledger")) is CREATE_LEDGER
     desk.protocol.created(Unknown("no answer"))

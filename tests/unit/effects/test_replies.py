@@ -320,7 +320,7 @@ def test_a_transaction_by_reference() -> None:
     name = "CreateTransaction"
     assert found(name, page(BOOKED)) == Found({"data": SHOWN})
     assert found(name, page()) == Absent()
-    assert found(name, refusal(404, "LEDGER_NOT_FOUND")) == Absent()
+    assert found(name, refusal(404, "LEDGER_NOT_FOUND")) == Absent(ledger_is_missing=True)
     assert isinstance(found(name, page(BOOKED | {"reference": "x"})), Unknown)
     assert isinstance(found(name, page(hasMore=True)), Unknown)
     reverted = found(name, page(BOOKED | {"reverted": True}))

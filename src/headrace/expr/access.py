@@ -1,0 +1,128 @@
+"""Members, items, parts, and whether something is in something."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headrace.expr.equality import equal
+from headrace.expr.errors import Failure
+from headrace.expr.limits import Meter
+from headrace.expr.times import Duration, Location, Time
+from headrace.expr.types import METHODS
+from headrace.expr.values import (
+    Byte,
+    KeyedMap,
+    Method,
+    Month,
+    NilList,
+    Value,
+    Weekday,
+    from_utf8,
+    integer,
+    is_nil,
+    type_name,
+    utf8,
+)
+
+_OWNERS: dict[type[Any], str] = {
+    Time: "time.Time",
+    Duration: "time.Duration",
+    Month: "time.Month",
+    Weekday: "time.Weekday",
+    Location: "*time.Location",
+}
+
+
+def shown(key: Value) -> str:
+    return "<nil>" if key is None else str(key) if type(key) in (str, int, float) else type_name(key)
+
+
+def fetch(meter: Meter, base: Value, key: Value) -> Value:
+    """`base[key]`. A key that a map does not have is nil; an index that a list does not have is an error."""
+    kind: type[Any] = base.__class__
+    if kind is dict:
+        return base.get(text_key(key))
+    if kind is list or kind is NilList:
+        return base[_position(key, len(base))]
+    if kind is KeyedMap:
+        return base.get(key, NilList() if base.is_grouped else None)
+    if kind is str:
+        return _byte(meter, base, key)
+    if kind is bytes:
+        return Byte(base[_position(key, len(base))])
+    if type(key) is str and key in METHODS.get(_OWNERS.get(kind, ""), {}):
+        return Method(base, key)
+    raise Failure(f"cannot fetch {shown(key)} from {type_name(base)}")
+
+
+def text_key(key: Value) -> str:
+    """A key for a map of the environment: nil stands for the empty text."""
+    if type(key) is str:
+        return key
+    if key is None:
+        return ""
+    raise Failure(f"value of type {type_name(key)} is not assignable to type string")
+
+
+def _position(key: Value, length: int) -> int:
+    index = integer(key)
+    position = index + length if index < 0 else index
+    if not 0 <= position < length:
+        raise Failure(f"index out of range: {position} (array length is {length})")
+    return position
+
+
+def _byte(meter: Meter, text: str, key: Value) -> Byte:
+    if text.isascii():
+        return Byte(ord(text[_position(key, len(text))]))
+    meter.read(len(text))
+    data = utf8(text)
+    return Byte(data[_position(key, len(data))])
+
+
+def part(meter: Meter, base: Value, start: Value, end: Value, *, has_start: bool, has_end: bool) -> Value:
+    """`base[start:end]`: bounds count from the end if negative and are clamped; of a text they count bytes."""
+    if type(base) is str:
+        data = base if base.isascii() else utf8(base)
+        meter.write(len(data))
+        piece = data[_bounds(start, end, len(data), has_start=has_start, has_end=has_end)]
+        return piece if isinstance(piece, str) else from_utf8(piece)
+    if type(base) not in (list, NilList, bytes):
+        if not has_end:
+            raise Failure(f"invalid argument for len (type {type_name(base)})")
+        raise Failure(f"cannot slice {shown(start if has_start else 0)}")
+    bounds = _bounds(start, end, len(base), has_start=has_start, has_end=has_end)
+    count = max(0, bounds.stop - bounds.start)
+    meter.visit(count)
+    meter.grow(count // 16)
+    return base[bounds] if type(base) is not NilList else base
+
+
+def _bounds(start: Value, end: Value, length: int, *, has_start: bool, has_end: bool) -> slice:
+    first = integer(start) if has_start else 0
+    last = integer(end) if has_end else length
+    first = max(0, first + length if first < 0 else first)
+    last = min(length, max(0, last + length if last < 0 else last))
+    return slice(min(first, last), last)
+
+
+def _is_item(meter: Meter, needle: Value, within: list[Value] | bytes) -> bool:
+    if type(needle) is str:
+        meter.read(len(within))
+        return isinstance(within, list) and needle in within
+    meter.step(len(within) // 4)
+    return any(equal(meter, item, needle) for item in within)
+
+
+def contains(meter: Meter, needle: Value, within: Value) -> bool:
+    """`needle in within`."""
+    kind: type[Any] = within.__class__
+    if is_nil(within):
+        return False
+    if kind is list or kind is bytes:
+        return _is_item(meter, needle, within)
+    if kind is dict:
+        return text_key(needle) in within
+    if kind is KeyedMap:
+        return needle in within
+    raise Failure(f'operator "in" not defined on {type_name(within)}')

@@ -1,0 +1,127 @@
+"""Arithmetic on any values: what the quick ways of the compiler do not cover.
+
+`wraps` is whether `+ - *` on integers keep 64 bits of the result, or refuse one that does not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from headrace.expr.errors import Failure
+from headrace.expr.limits import Meter
+from headrace.expr.numbers import divided, fits, power, remainder, to_float, wrapped
+from headrace.expr.times import Duration, Time
+from headrace.expr.values import Byte, Value, joined_text, number, type_name
+
+Operation = Callable[[Meter, Value, Value], Value]
+
+
+def undefined(operator: str, left: Value, right: Value) -> Failure:
+    return Failure(f"invalid operation: {type_name(left)} {operator} {type_name(right)}")
+
+
+def settled(operator: str, left: int, right: int, result: int, *, wraps: bool) -> int:
+    """An integer result in 64 bits."""
+    if fits(result):
+        return result
+    if not wraps:
+        raise Failure(f"invalid operation: {left} {operator} {right} does not fit 64 bits")
+    return wrapped(result)
+
+
+def _numbers(left: Value, right: Value) -> tuple[int | float, int | float] | None:
+    """Both as integers, or both as floats."""
+    first, second = number(left), number(right)
+    if first is None or second is None:
+        return None
+    if type(first) is type(second):
+        return first, second
+    return to_float(first), to_float(second)
+
+
+def _finished(operator: str, pair: tuple[float, float], result: float, *, wraps: bool) -> int | float:
+    if isinstance(result, int):
+        return settled(operator, int(pair[0]), int(pair[1]), result, wraps=wraps)
+    return result
+
+
+def add(meter: Meter, left: Value, right: Value, *, wraps: bool = True) -> Value:
+    pair = _numbers(left, right)
+    if pair is not None:
+        return _finished("+", pair, pair[0] + pair[1], wraps=wraps)
+    kinds: tuple[type[Any], type[Any]] = (left.__class__, right.__class__)
+    if kinds == (str, str):
+        meter.build(len(left) + len(right))
+        return joined_text(left + right)
+    if kinds == (Time, Duration):
+        return left.plus(right)
+    if kinds == (Duration, Time):
+        return right.plus(left)
+    if kinds == (Duration, Duration):
+        return Duration.wrapped(left.nanoseconds + right.nanoseconds)
+    raise undefined("+", left, right)
+
+
+def subtract(meter: Meter, left: Value, right: Value, *, wraps: bool = True) -> Value:
+    pair = _numbers(left, right)
+    if pair is not None:
+        return _finished("-", pair, pair[0] - pair[1], wraps=wraps)
+    kinds: tuple[type[Any], type[Any]] = (left.__class__, right.__class__)
+    if kinds == (Time, Time):
+        return left.since(right)
+    if kinds == (Time, Duration):
+        return left.minus(right)
+    if kinds == (Duration, Duration):
+        return Duration.wrapped(left.nanoseconds - right.nanoseconds)
+    raise undefined("-", left, right)
+
+
+def multiply(meter: Meter, left: Value, right: Value, *, wraps: bool = True) -> Value:
+    pair = _numbers(left, right)
+    if pair is not None:
+        return _finished("*", pair, pair[0] * pair[1], wraps=wraps)
+    first, second = (value.nanoseconds if type(value) is Duration else number(value) for value in (left, right))
+    if first is None or second is None:
+        raise undefined("*", left, right)
+    if isinstance(first, int) and isinstance(second, int):
+        return Duration.wrapped(first * second)
+    return to_float(first) * to_float(second)
+
+
+def divide(meter: Meter, left: Value, right: Value) -> Value:
+    first, second = number(left), number(right)
+    if first is None or second is None:
+        raise undefined("/", left, right)
+    return divided(to_float(first), to_float(second))
+
+
+def modulo(meter: Meter, left: Value, right: Value) -> Value:
+    first, second = number(left), number(right)
+    if type(first) is not int or type(second) is not int:
+        raise undefined("%", left, right)
+    if not second:
+        raise Failure("integer divide by zero")
+    return remainder(first, second)
+
+
+def exponent(meter: Meter, left: Value, right: Value) -> Value:
+    return power(as_float(left), as_float(right))
+
+
+def as_float(value: Value) -> float:
+    given = number(value)
+    if given is None:
+        raise Failure(f"invalid operation: float({type_name(value)})")
+    return to_float(given)
+
+
+def negate(value: Value, *, wraps: bool = True) -> Value:
+    given = number(value)
+    if given is None:
+        raise Failure(f"invalid operation: - {type_name(value)}")
+    if type(value) is Byte:
+        return Byte(-value & 0xFF)
+    if type(given) is int:
+        return settled("-", 0, given, -given, wraps=wraps)
+    return -given

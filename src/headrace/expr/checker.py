@@ -1,0 +1,452 @@
+"""What can be seen to be wrong before there is an event.
+
+A walk over the tree that gives each node a type and refuses what no value could make right. What lies below the
+environment is of unknown type and is looked at when it is evaluated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from headrace.expr import nodes
+from headrace.expr.deep import Deep, walked
+from headrace.expr.errors import Failure, InvalidExpression, Place
+from headrace.expr.operations import BINARY_RULES
+from headrace.expr.patterns import pattern
+from headrace.expr.signatures import OVERLOADS, RULES
+from headrace.expr.types import (
+    ANY,
+    ARRAY,
+    BOOL,
+    BYTES,
+    FLOAT,
+    GROUPS,
+    INT,
+    MAP,
+    METHODS,
+    NIL,
+    STRING,
+    UNKNOWN,
+    Signature,
+    Type,
+    array_of,
+    declared,
+    function,
+    type_of,
+)
+
+ENVIRONMENT = "$env"
+
+_ONE_OUTPUT = "predicate should has one input and one output param"
+_LITERALS = {bool: BOOL, int: INT, float: FLOAT, str: STRING, bytes: BYTES}
+_BOOLEAN_PREDICATES = frozenset(
+    ("all", "none", "any", "one", "filter", "count", "find", "findLast", "findIndex", "findLastIndex")
+)
+_INDEX = {"index": INT}
+_POINTERS: dict[str, dict[str, Type]] = {"map": _INDEX, "reduce": {**_INDEX, "acc": UNKNOWN}}
+
+
+def check(
+    source: str, tree: nodes.Node, builtins: Set[str], functions: Set[str], env: Mapping[str, object] | None
+) -> Type:
+    """The type of an expression. With `env`, only its names exist and their values have the types of its values."""
+    return Checker(source, builtins, functions, env).check(tree)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """Of a predicate: what it runs over."""
+
+    collection: Type
+    pointers: dict[str, Type]
+
+
+class Checker:
+    def __init__(self, source: str, builtins: Set[str], functions: Set[str], env: Mapping[str, object] | None) -> None:
+        self.source = source
+        self.builtins = builtins
+        self.functions = functions
+        self.is_strict = env is not None
+        self.env = {name: type_of(value) for name, value in (env or {}).items()}
+        self.variables: list[tuple[str, Type]] = []
+        self.scopes: list[_Scope] = []
+        self.visitors: dict[type, Callable[[Any], Deep[Type]]] = {
+            nodes.Unary: self._unary,
+            nodes.Binary: self._binary,
+            nodes.Comparisons: self._comparisons,
+            nodes.Member: self._member,
+            nodes.Chain: self._chain,
+            nodes.Slice: self._slice,
+            nodes.Call: self._call,
+            nodes.Builtin: self._builtin,
+            nodes.Predicate: self._predicate,
+            nodes.Let: self._let,
+            nodes.Sequence: self._sequence,
+            nodes.Conditional: self._conditional,
+            nodes.Array: self._array,
+            nodes.Map: self._map,
+        }
+        self.leaves: dict[type, Callable[[Any], Type]] = {
+            nodes.Nil: lambda node: NIL,
+            nodes.Literal: lambda node: _LITERALS[type(node.value)],
+            nodes.Name: self._name,
+            nodes.Pointer: self._pointer,
+        }
+
+    def check(self, tree: nodes.Node) -> Type:
+        return walked(self._visit(tree))
+
+    def _fail(self, node: nodes.Node, message: str) -> NoReturn:
+        raise InvalidExpression(message, Place.of(self.source, node.offset), "check")
+
+    def _visit(self, node: nodes.Node) -> Deep[Type]:
+        leaf = self.leaves.get(type(node))
+        if leaf is not None:
+            return leaf(node)
+        return (yield self.visitors[type(node)](node))
+
+    # names
+
+    def _name(self, node: nodes.Name) -> Type:
+        for name, kind in reversed(self.variables):
+            if name == node.name:
+                return kind
+        if node.name == ENVIRONMENT:
+            return UNKNOWN
+        return self._environment(node, node.name, is_needed=True, with_functions=True)
+
+    def _environment(self, node: nodes.Node, name: str, *, is_needed: bool, with_functions: bool) -> Type:
+        if name in self.env:
+            return self.env[name]
+        if with_functions and name in self.functions:
+            return UNKNOWN
+        if with_functions and name in self.builtins:
+            return _function_type(name)
+        if self.is_strict and is_needed:
+            self._fail(node, f"unknown name {name}")
+        return UNKNOWN
+
+    def _pointer(self, node: nodes.Pointer) -> Type:
+        if not self.scopes:
+            self._fail(node, "cannot use pointer accessor outside predicate")
+        scope = self.scopes[-1]
+        if not node.name:
+            return UNKNOWN if scope.collection.is_unknown else scope.collection.item
+        if node.name not in scope.pointers:
+            self._fail(node, f"unknown pointer #{node.name}")
+        return scope.pointers[node.name]
+
+    def _let(self, node: nodes.Let) -> Deep[Type]:
+        depth = len(self.variables)
+        body: nodes.Node = node
+        while isinstance(body, nodes.Let):
+            self._check_new(body)
+            kind: Type = yield self._visit(body.value)
+            self.variables.append((body.name, kind))
+            body = body.body
+        result: Type = yield self._visit(body)
+        del self.variables[depth:]
+        return result
+
+    def _check_new(self, node: nodes.Let) -> None:
+        if node.name in self.env:
+            self._fail(node, f"cannot redeclare {node.name}")
+        if node.name in self.functions:
+            self._fail(node, f"cannot redeclare function {node.name}")
+        if node.name in self.builtins:
+            self._fail(node, f"cannot redeclare builtin {node.name}")
+        if any(name == node.name for name, _ in self.variables):
+            self._fail(node, f"cannot redeclare variable {node.name}")
+
+    # operators
+
+    def _unary(self, node: nodes.Unary) -> Deep[Type]:
+        kind: Type = yield self._visit(node.operand)
+        if node.operator in ("!", "not"):
+            if kind.is_bool or kind.is_unknown:
+                return BOOL
+        elif kind.is_number or kind.is_unknown:
+            return UNKNOWN if kind.is_unknown else kind
+        self._fail(node, f"invalid operation: {node.operator} (mismatched type {kind})")
+
+    def _binary(self, node: nodes.Binary) -> Deep[Type]:
+        left: Type = yield self._visit(node.left)
+        right: Type = yield self._visit(node.right)
+        self._check_literals(node)
+        return self._combined(node, node.operator, left, right)
+
+    def _combined(self, node: nodes.Node, operator: str, left: Type, right: Type) -> Type:
+        try:
+            result = BINARY_RULES[operator](left, right)
+        except Failure as failure:
+            self._fail(node, str(failure))
+        if result is None:
+            self._fail(node, f"invalid operation: {operator} (mismatched types {left} and {right})")
+        return result
+
+    def _check_literals(self, node: nodes.Binary) -> None:
+        if not isinstance(node.right, nodes.Literal):
+            return
+        if node.operator == "matches" and isinstance(node.right.value, str):
+            try:
+                pattern(node.right.value)
+            except Failure as failure:
+                self._fail(node, str(failure))
+        is_zero = type(node.right.value) is int and node.right.value == 0
+        is_of_integer = isinstance(node.left, nodes.Literal) and type(node.left.value) is int
+        if node.operator == "%" and is_zero and is_of_integer:
+            self._fail(node, "integer divide by zero")
+
+    def _comparisons(self, node: nodes.Comparisons) -> Deep[Type]:
+        left: Type = yield self._visit(node.first)
+        for link in node.links:
+            right: Type = yield self._visit(link.operand)
+            self._combined(link, link.operator, left, right)
+            left = right
+        return BOOL
+
+    def _conditional(self, node: nodes.Conditional) -> Deep[Type]:
+        condition: Type = yield self._visit(node.condition)
+        if not condition.is_bool and not condition.is_unknown:
+            self._fail(node.condition, f"non-bool expression (type {condition}) used as condition")
+        then: Type = (yield self._visit(node.then)) if node.then else condition
+        otherwise: Type = yield self._visit(node.otherwise)
+        return _common(then, otherwise)
+
+    def _sequence(self, node: nodes.Sequence) -> Deep[Type]:
+        kind = UNKNOWN
+        for item in node.items:
+            kind = yield self._visit(item)
+        return kind
+
+    def _array(self, node: nodes.Array) -> Deep[Type]:
+        kinds: list[Type] = yield self._kinds(node.items)
+        if len({kind.kind for kind in kinds}) > 1:
+            return ARRAY
+        return array_of(kinds[-1] if kinds else UNKNOWN)
+
+    def _map(self, node: nodes.Map) -> Deep[Type]:
+        for key, value in node.pairs:
+            yield self._visit(key)
+            yield self._visit(value)
+        return MAP
+
+    # accesses
+
+    def _chain(self, node: nodes.Chain) -> Deep[Type]:
+        return (yield self._visit(node.inner))
+
+    def _member(self, node: nodes.Member) -> Deep[Type]:
+        name = node.key.value if isinstance(node.key, nodes.Literal) and isinstance(node.key.value, str) else None
+        if isinstance(node.base, nodes.Name) and node.base.name == ENVIRONMENT and not self._is_variable(ENVIRONMENT):
+            if name is None:
+                return UNKNOWN
+            return self._environment(node, name, is_needed=not node.is_optional, with_functions=False)
+        base: Type = yield self._visit(node.base)
+        key: Type = yield self._visit(node.key)
+        if base.is_unknown:
+            return UNKNOWN
+        if name is not None:
+            if base.is_nil:
+                self._fail(node, f"type nil has no field {name}")
+            method = METHODS.get(base.name, {}).get(name)
+            if method is not None:
+                return method
+        return self._element(node, base, key, name)
+
+    def _element(self, node: nodes.Member, base: Type, key: Type, name: str | None) -> Type:
+        if base.kind == "map":
+            if not key.is_unknown and not key.is_assignable_to(base.key or ANY):
+                self._fail(node.key, f"cannot use {key} to get an element from {base}")
+            return base.item
+        if base.is_array:
+            if not key.is_integer and not key.is_unknown:
+                self._fail(node.key, f"array elements can only be selected using an integer (got {key})")
+            return base.item
+        if name is None:
+            return self._fail(node, f"type {base}[{key}] is undefined")
+        return self._fail(node, f"type {base} has no {'method' if node.is_method else 'field'} {name}")
+
+    def _is_variable(self, name: str) -> bool:
+        return any(variable == name for variable, _ in self.variables)
+
+    def _slice(self, node: nodes.Slice) -> Deep[Type]:
+        base: Type = yield self._visit(node.base)
+        if base.is_unknown:
+            return UNKNOWN
+        if base.kind not in ("string", "slice"):
+            self._fail(node, f"cannot slice {base}")
+        for bound in (node.start, node.end):
+            if bound is not None:
+                kind: Type = yield self._visit(bound)
+                if not kind.is_integer and not kind.is_unknown:
+                    self._fail(bound, f"non-integer slice index {kind}")
+        return base
+
+    # calls
+
+    def _call(self, node: nodes.Call) -> Deep[Type]:
+        callee: Type = yield self._visit(node.callee)
+        if isinstance(node.callee, nodes.Name) and node.callee.name == ENVIRONMENT and not self._is_variable("$env"):
+            self._fail(node, f"{MAP if self.is_strict else UNKNOWN} is not callable")
+        if callee.is_unknown:
+            return UNKNOWN
+        name = _callee_name(node.callee)
+        if callee.is_nil:
+            self._fail(node, f"{name} is nil; cannot call nil as function")
+        if callee.signature is None:
+            self._fail(node, f"{callee} is not callable")
+        kinds = yield self._kinds(node.arguments)
+        return self._matched(node, name, (callee.signature,), node.arguments, kinds)
+
+    def _kinds(self, arguments: Sequence[nodes.Node]) -> Deep[list[Type]]:
+        kinds: list[Type] = []
+        for argument in arguments:
+            kind: Type = yield self._visit(argument)
+            kinds.append(kind)
+        return kinds
+
+    def _matched(
+        self,
+        node: nodes.Node,
+        name: str,
+        overloads: tuple[Signature, ...],
+        arguments: Sequence[nodes.Node],
+        kinds: Sequence[Type],
+    ) -> Type:
+        """The result of the first overload that fits; what is wrong with the last one if none does."""
+        refusal: tuple[nodes.Node, str] = (node, f"no matching overload for {name}")
+        for signature in overloads:
+            mismatch = _mismatch(name, signature, kinds)
+            if mismatch is None:
+                return signature.result
+            position, message = mismatch
+            refusal = (node if position is None else arguments[position], message)
+        return self._fail(*refusal)
+
+    def _builtin(self, node: nodes.Builtin) -> Deep[Type]:
+        if len(node.arguments) > 1 and isinstance(node.arguments[1], nodes.Predicate):
+            return (yield self._with_predicate(node, node.arguments[1]))
+        kinds: list[Type] = yield self._kinds(node.arguments)
+        if node.name in ("count", "sum"):
+            self._check_collection(node, kinds[0])
+            if node.name == "count":
+                return INT
+            return UNKNOWN if kinds[0].is_unknown else kinds[0].item
+        if node.name == "get":
+            return self._get(node, kinds)
+        if node.name in RULES:
+            try:
+                return RULES[node.name]([ANY if kind.is_unknown else declared(kind) for kind in kinds])
+            except Failure as failure:
+                self._fail(node, str(failure))
+        return self._matched(node, node.name, OVERLOADS[node.name], node.arguments, kinds)
+
+    def _check_collection(self, node: nodes.Builtin, kind: Type) -> None:
+        if not kind.is_array and not kind.is_unknown:
+            self._fail(node.arguments[0], f"builtin {node.name} takes only array (got {kind})")
+
+    def _get(self, node: nodes.Builtin, kinds: list[Type]) -> Type:
+        if len(kinds) != 2:
+            self._fail(node, f"invalid number of arguments (expected 2, got {len(kinds)})")
+        base, key = kinds
+        if base.is_unknown:
+            return UNKNOWN
+        if base.is_array:
+            if not key.is_integer and not key.is_unknown:
+                self._fail(node.arguments[1], f"non-integer slice index {key}")
+        elif base.kind != "map":
+            self._fail(node.arguments[0], f"type {base} does not support indexing")
+        elif not key.is_unknown and not key.is_assignable_to(base.key or ANY):
+            self._fail(node.arguments[1], f"cannot use {key} to get an element from {base}")
+        return base.item
+
+    # predicates
+
+    def _with_predicate(self, node: nodes.Builtin, predicate: nodes.Predicate) -> Deep[Type]:
+        collection: Type = yield self._visit(node.arguments[0])
+        self._check_collection(node, collection)
+        self.scopes.append(_Scope(collection, _POINTERS.get(node.name, {})))
+        result: Type = yield self._visit(predicate)
+        self.scopes.pop()
+        for argument in node.arguments[2:]:
+            yield self._visit(argument)
+        if result.is_nil:
+            self._fail(predicate, _ONE_OUTPUT)
+        if node.name in _BOOLEAN_PREDICATES and not result.is_bool and not result.is_unknown:
+            self._fail(predicate, f"predicate should return boolean (got {result})")
+        return _predicate_result(node.name, collection, result)
+
+    def _predicate(self, node: nodes.Predicate) -> Deep[Type]:
+        return (yield self._visit(node.body))
+
+
+def _predicate_result(name: str, collection: Type, result: Type) -> Type:
+    item = UNKNOWN if collection.is_unknown else collection.item
+    if name in ("all", "none", "any", "one"):
+        return BOOL
+    if name in ("count", "findIndex", "findLastIndex"):
+        return INT
+    if name in ("find", "findLast"):
+        return item
+    if name == "filter":
+        return ARRAY if collection.is_unknown else array_of(item)
+    if name == "map":
+        return array_of(result)
+    if name == "groupBy":
+        return GROUPS
+    if name == "sortBy":
+        return collection
+    return declared(result) if name == "sum" else result
+
+
+def _common(then: Type, otherwise: Type) -> Type:
+    """Of the two branches of a condition."""
+    if then.is_nil:
+        return otherwise
+    if otherwise.is_nil:
+        return then
+    if not then.is_assignable_to(otherwise):
+        return UNKNOWN
+    if then.is_array and otherwise.is_array:
+        first, second = then.item, otherwise.item
+        if not first.is_assignable_to(second) or not second.is_assignable_to(first):
+            return ARRAY
+    return then
+
+
+def _callee_name(callee: nodes.Node) -> str:
+    if isinstance(callee, nodes.Name):
+        return callee.name
+    if isinstance(callee, nodes.Member) and isinstance(callee.key, nodes.Literal):
+        return str(callee.key.value)
+    return "function"
+
+
+def _mismatch(name: str, signature: Signature, kinds: Sequence[Type]) -> tuple[int | None, str] | None:
+    """Which argument does not fit and why; the index is None where their number is wrong."""
+    if len(kinds) > len(signature.parameters):
+        return None, f"too many arguments to call {name}"
+    if len(kinds) < len(signature.parameters):
+        return None, f"not enough arguments to call {name}"
+    for position, (kind, parameter) in enumerate(zip(kinds, signature.parameters, strict=True)):
+        if parameter.is_integer and kind.is_integer:
+            continue
+        if kind.is_nil:
+            if parameter.kind not in ("ptr", "interface"):
+                return position, f"cannot use nil as argument (type {parameter}) to call {name}"
+        elif not kind.is_unknown and not kind.is_assignable_to(parameter):
+            return position, f"cannot use {kind} as argument (type {parameter}) to call {name} "
+    return None
+
+
+def _function_type(name: str) -> Type:
+    """Of a builtin that is named and not called."""
+    if name in OVERLOADS:
+        first = OVERLOADS[name][0]
+        return function(first.parameters, first.result)
+    if name in ("map", "filter", "sortBy"):
+        return function((ARRAY, function((ANY,), ANY if name == "map" else BOOL)), ARRAY)
+    return function((ANY,), ANY)

@@ -1,0 +1,311 @@
+"""Functions of the builtins that run a predicate over a list.
+
+Each is built from a `Loop`: the list, the body, and the slots where the body finds the item and its index. An item
+costs a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from headrace.expr.arithmetic import add
+from headrace.expr.builtins.lists import sorted_indexes
+from headrace.expr.closures import METER, NO_ITEM, Frame, Run, Spot, no_item
+from headrace.expr.errors import Failure
+from headrace.expr.limits import Meter
+from headrace.expr.values import Byte, KeyedMap, Value, hashable, is_list, not_a, type_name, utf8
+
+_UNITS_PER_GROUP = 4
+_SMALL = 1 << 62
+
+
+class Loop(NamedTuple):
+    name: str
+    collection: Run
+    body: Run | None
+    """None where the items themselves are meant."""
+    item_slot: int
+    index_slot: int
+    accumulator_slot: int
+    third: Run | None
+    """The order of `sortBy`, the start of `reduce`."""
+    spot: Spot
+    """Of the call."""
+    body_spot: Spot
+    wraps: bool
+
+
+def items_of(loop: Loop, frame: Frame) -> list[Value]:
+    """What the loop runs over. A text that only shows itself at run time is its bytes."""
+    value = loop.collection(frame)
+    if is_list(value):
+        return value
+    if type(value) is bytes or type(value) is str:
+        data = utf8(value) if isinstance(value, str) else value
+        _paid(loop, frame[METER].grow, len(data))
+        return [Byte(byte) for byte in data]
+    if type(value) in (dict, KeyedMap):
+        return [NO_ITEM] * len(value)
+    raise loop.spot.error(Failure(f"builtin {loop.name} takes only array (got {type_name(value)})"))
+
+
+def _known(loop: Loop, value: Value) -> Value:
+    return value if value is not NO_ITEM else no_item(loop.spot)
+
+
+def _paid(loop: Loop, pay: Callable[[int], None], amount: int) -> None:
+    try:
+        pay(amount)
+    except Failure as failure:
+        raise loop.spot.error(failure) from None
+
+
+def _outcomes(loop: Loop, frame: Frame, order: Callable[[list[Value]], Iterator[tuple[int, Value]]]) -> Iterator[int]:
+    """The indexes of the items for which the predicate holds."""
+    body, item, index = loop.body, loop.item_slot, loop.index_slot
+    meter: Meter = frame[METER]
+    for position, value in order(items_of(loop, frame)):
+        try:
+            meter.step()
+        except Failure as failure:
+            raise loop.spot.error(failure) from None
+        frame[item] = value
+        frame[index] = position
+        outcome = _known(loop, value) if body is None else body(frame)
+        if outcome is True:
+            yield position
+        elif outcome is not False:
+            raise loop.body_spot.error(not_a(outcome, "bool"))
+
+
+def _forwards(items: list[Value]) -> Iterator[tuple[int, Value]]:
+    return iter(enumerate(items))
+
+
+def _backwards(items: list[Value]) -> Iterator[tuple[int, Value]]:
+    return ((position, items[position]) for position in range(len(items) - 1, -1, -1))
+
+
+def _all(loop: Loop) -> Run:
+    """Stops at the first item that does not hold."""
+    body, item, index, body_spot = loop.body, loop.item_slot, loop.index_slot, loop.body_spot
+    assert body is not None, "all has a predicate"
+
+    def run(frame: Frame) -> bool:
+        step = frame[METER].step
+        for position, value in enumerate(items_of(loop, frame)):
+            _paid(loop, step, 1)
+            frame[item] = value
+            frame[index] = position
+            outcome = body(frame)
+            if outcome is not True:
+                if outcome is False:
+                    return False
+                raise body_spot.error(not_a(outcome, "bool"))
+        return True
+
+    return run
+
+
+def _any(loop: Loop) -> Run:
+    body, item, index, body_spot = loop.body, loop.item_slot, loop.index_slot, loop.body_spot
+    assert body is not None, "any has a predicate"
+
+    def run(frame: Frame) -> bool:
+        step = frame[METER].step
+        for position, value in enumerate(items_of(loop, frame)):
+            _paid(loop, step, 1)
+            frame[item] = value
+            frame[index] = position
+            outcome = body(frame)
+            if outcome is not False:
+                if outcome is True:
+                    return True
+                raise body_spot.error(not_a(outcome, "bool"))
+        return False
+
+    return run
+
+
+def _none(loop: Loop) -> Run:
+    some = _any(loop)
+    return lambda frame: not some(frame)
+
+
+def _one(loop: Loop) -> Run:
+    counted = _count(loop)
+    return lambda frame: counted(frame) == 1
+
+
+def _count(loop: Loop) -> Run:
+    def run(frame: Frame) -> int:
+        count = 0
+        for _ in _outcomes(loop, frame, _forwards):
+            count += 1
+        return count
+
+    return run
+
+
+def _filter(loop: Loop) -> Run:
+    item = loop.item_slot
+
+    def run(frame: Frame) -> list[Value]:
+        found: list[Value] = []
+        for _ in _outcomes(loop, frame, _forwards):
+            found.append(_known(loop, frame[item]))  # noqa: PERF401 # a comprehension is one more frame per level
+        _paid(loop, frame[METER].grow, len(found))
+        return found
+
+    return run
+
+
+def _found(order: Callable[[list[Value]], Iterator[tuple[int, Value]]], *, is_index: bool) -> Callable[[Loop], Run]:
+    """The first item that holds, or where it stands; else nil."""
+
+    def build(loop: Loop) -> Run:
+        def run(frame: Frame) -> Value:
+            for position in _outcomes(loop, frame, order):
+                return position if is_index else _known(loop, frame[loop.item_slot])
+            return None
+
+        return run
+
+    return build
+
+
+def _results(loop: Loop, frame: Frame, *, is_kept: bool) -> Iterator[tuple[Value, Value]]:
+    """Each item with what the predicate makes of it; what is kept is paid for as it is made."""
+    body, item, index = loop.body, loop.item_slot, loop.index_slot
+    meter: Meter = frame[METER]
+    for position, value in enumerate(items_of(loop, frame)):
+        try:
+            meter.step()
+            if is_kept:
+                meter.grow(1)
+        except Failure as failure:
+            raise loop.spot.error(failure) from None
+        frame[item] = value
+        frame[index] = position
+        yield value, _known(loop, value) if body is None else body(frame)
+
+
+def _map(loop: Loop) -> Run:
+    def run(frame: Frame) -> list[Value]:
+        made: list[Value] = []
+        for _, result in _results(loop, frame, is_kept=True):
+            made.append(result)
+        return made
+
+    return run
+
+
+def _sum(loop: Loop) -> Run:
+    wraps = loop.wraps
+
+    def run(frame: Frame) -> Value:
+        total: Value = 0
+        meter: Meter = frame[METER]
+        for _, result in _results(loop, frame, is_kept=False):
+            if type(result) is int and type(total) is int and -_SMALL < result < _SMALL and -_SMALL < total < _SMALL:
+                total += result
+                continue
+            try:
+                total = add(meter, result, total, wraps=wraps)
+            except Failure as failure:
+                raise loop.spot.error(failure) from None
+        return total
+
+    return run
+
+
+def _group_by(loop: Loop) -> Run:
+    def run(frame: Frame) -> KeyedMap:
+        groups = KeyedMap(is_grouped=True)
+        meter: Meter = frame[METER]
+        for value, key in _results(loop, frame, is_kept=False):
+            try:
+                _put(meter, groups, key, _known(loop, value))
+            except Failure as failure:
+                raise loop.spot.error(failure) from None
+        return groups
+
+    return run
+
+
+def _put(meter: Meter, groups: KeyedMap, key: Value, value: Value) -> None:
+    group = groups.entries().get(hashable(key))
+    if group is None:
+        meter.grow(_UNITS_PER_GROUP)
+        groups[key] = [value]
+    else:
+        group[1].append(value)
+
+
+def _sort_by(loop: Loop) -> Run:
+    third = loop.third
+
+    def run(frame: Frame) -> list[Value]:
+        items: list[Value] = []
+        keys: list[Value] = []
+        for value, key in _results(loop, frame, is_kept=False):
+            items.append(_known(loop, value))
+            keys.append(key)
+        order = third(frame) if third is not None else "asc"
+        if order not in ("asc", "desc"):
+            raise loop.spot.error(Failure("unknown order, use asc or desc"))
+        try:
+            indexes = sorted_indexes(frame[METER], keys, is_descending=order == "desc")
+        except Failure as failure:
+            raise loop.spot.error(failure) from None
+        return [items[position] for position in indexes]
+
+    return run
+
+
+def _reduce(loop: Loop) -> Run:
+    """From the given start, else from the first item."""
+    body, third, item, index, accumulator = (
+        loop.body,
+        loop.third,
+        loop.item_slot,
+        loop.index_slot,
+        loop.accumulator_slot,
+    )
+    assert body is not None, "reduce has a predicate"
+
+    def run(frame: Frame) -> Value:
+        items = items_of(loop, frame)
+        first = 0 if third is not None else 1
+        if len(items) < first:
+            raise loop.spot.error(Failure("reduce of empty array with no initial value"))
+        total = third(frame) if third is not None else _known(loop, items[0])
+        for position in range(first, len(items)):
+            _paid(loop, frame[METER].step, 1)
+            frame[item] = items[position]
+            frame[index] = position
+            frame[accumulator] = total
+            total = body(frame)
+        return total
+
+    return run
+
+
+PREDICATES: dict[str, Callable[[Loop], Run]] = {
+    "all": _all,
+    "any": _any,
+    "none": _none,
+    "one": _one,
+    "count": _count,
+    "filter": _filter,
+    "map": _map,
+    "find": _found(_forwards, is_index=False),
+    "findLast": _found(_backwards, is_index=False),
+    "findIndex": _found(_forwards, is_index=True),
+    "findLastIndex": _found(_backwards, is_index=True),
+    "sum": _sum,
+    "groupBy": _group_by,
+    "sortBy": _sort_by,
+    "reduce": _reduce,
+}

@@ -1,0 +1,392 @@
+"""A checked tree to one Python function (see `closures`).
+
+A function calls the functions of its parts, so a long row of operators would nest as many calls. The part that a node
+evaluates first can just as well be evaluated before the node: where it is deep, it is moved into a slot of the frame,
+and `in_order` runs one after the other. What is left is bounded by the depth of the brackets in the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence, Set
+from typing import Any, NamedTuple, NoReturn
+
+from headrace.expr import closures, nodes
+from headrace.expr.checker import ENVIRONMENT
+from headrace.expr.closures import Run, Spot, members, operators
+from headrace.expr.closures.builtins import builtin
+from headrace.expr.closures.predicates import PREDICATES, Loop
+from headrace.expr.deep import Deep, walked
+from headrace.expr.errors import Failure, InvalidExpression, Place
+
+_DEEP = 40
+"""A first part of that many nested calls is moved into a slot."""
+_MAX_DEPTH = 740
+"""Nested calls in the end; Python allows a thousand, some of which are the caller's."""
+_LOOP_DEPTH = 3
+"""Nested calls of a builtin with a predicate."""
+
+
+class Code(NamedTuple):
+    """`before` are parts that must be evaluated before `run`, each into its slot."""
+
+    run: Run
+    depth: int = 1
+    before: tuple[tuple[int, Run], ...] = ()
+    before_depth: int = 0
+
+
+class Compiled(NamedTuple):
+    run: Run
+    slots: int
+
+
+def compile_tree(source: str, tree: nodes.Node, functions: Set[str], *, wraps: bool) -> Compiled:
+    """`functions` are those of the host; `wraps` see `arithmetic`."""
+    compiler = Compiler(source, functions, wraps=wraps)
+    return Compiled(walked(compiler.sealed(tree)).run, compiler.slots)
+
+
+class _Scope(NamedTuple):
+    """The slots of a predicate."""
+
+    item_slot: int
+    index_slot: int
+    accumulator_slot: int
+
+
+class Compiler:
+    def __init__(self, source: str, functions: Set[str], *, wraps: bool) -> None:
+        self.source = source
+        self.functions = functions
+        self.wraps = wraps
+        self.slots = closures.FIRST_SLOT
+        self.variables: list[tuple[str, int]] = []
+        self.scopes: list[_Scope] = []
+        self.visitors: dict[type, Callable[[Any], Deep[Code]]] = {
+            nodes.Unary: self._unary,
+            nodes.Binary: self._binary,
+            nodes.Comparisons: self._comparisons,
+            nodes.Member: self._member,
+            nodes.Chain: self._chain,
+            nodes.Slice: self._slice,
+            nodes.Call: self._call,
+            nodes.Builtin: self._builtin,
+            nodes.Let: self._let,
+            nodes.Sequence: self._sequence,
+            nodes.Conditional: self._conditional,
+            nodes.Array: self._array,
+            nodes.Map: self._map,
+        }
+        self.leaves: dict[type, Callable[[Any], Run]] = {
+            nodes.Nil: lambda node: closures.constant(None),
+            nodes.Literal: lambda node: closures.constant(node.value),
+            nodes.Name: self._name,
+            nodes.Pointer: self._pointer,
+        }
+
+    # walking
+
+    def _code(self, node: nodes.Node) -> Deep[Code]:
+        leaf = self.leaves.get(type(node))
+        if leaf is not None:
+            return Code(leaf(node))
+        return (yield self.visitors[type(node)](node))
+
+    def sealed(self, node: nodes.Node) -> Deep[Code]:
+        """A part that may or may not be evaluated, or not first: nothing of it is left outside."""
+        code: Code = yield self._code(node)
+        if code.before:
+            depth = max(code.depth, code.before_depth) + 1
+            code = Code(closures.in_order(list(code.before), code.run), depth)
+        if code.depth > _MAX_DEPTH:
+            self._fail(node, "expression is nested too deeply")
+        return code
+
+    def _first(self, node: nodes.Node) -> Deep[Code]:
+        """The part that its node evaluates first, whatever happens."""
+        code: Code = yield self._code(node)
+        if code.depth <= _DEEP:
+            return code
+        index = self._slot()
+        depth = max(code.depth, code.before_depth)
+        return Code(closures.slot(index), 1, (*code.before, (index, code.run)), depth)
+
+    def _all(self, parts: Sequence[nodes.Node]) -> Deep[list[Code]]:
+        codes: list[Code] = []
+        for part in parts:
+            code: Code = yield self.sealed(part)
+            codes.append(code)
+        return codes
+
+    def _slot(self) -> int:
+        self.slots += 1
+        return self.slots - 1
+
+    def _spot(self, node: nodes.Node) -> Spot:
+        return Spot(self.source, node.offset)
+
+    def _fail(self, node: nodes.Node, message: str) -> NoReturn:
+        raise InvalidExpression(message, Place.of(self.source, node.offset), "check")
+
+    # names
+
+    def _variable(self, name: str) -> int | None:
+        return next((index for known, index in reversed(self.variables) if known == name), None)
+
+    def _name(self, node: nodes.Name) -> Run:
+        index = self._variable(node.name)
+        if index is not None:
+            return closures.slot(index)
+        return members.environment() if node.name == ENVIRONMENT else members.name(node.name)
+
+    def _pointer(self, node: nodes.Pointer) -> Run:
+        if not self.scopes:
+            self._fail(node, "cannot use pointer accessor outside predicate")
+        scope = self.scopes[-1]
+        slots = {"": scope.item_slot, "index": scope.index_slot, "acc": scope.accumulator_slot}
+        if node.name not in slots:
+            self._fail(node, f"unknown pointer #{node.name}")
+        if node.name:
+            return closures.slot(slots[node.name])
+        return closures.item(scope.item_slot, self._spot(node))
+
+    def _let(self, node: nodes.Let) -> Deep[Code]:
+        known = len(self.variables)
+        parts: list[tuple[int, Run]] = []
+        depth = 0
+        body: nodes.Node = node
+        while isinstance(body, nodes.Let):
+            value: Code = yield self.sealed(body.value)
+            index = self._slot()
+            parts.append((index, value.run))
+            self.variables.append((body.name, index))
+            depth = max(depth, value.depth)
+            body = body.body
+        last: Code = yield self.sealed(body)
+        del self.variables[known:]
+        return Code(closures.in_order(parts, last.run), max(depth, last.depth) + 1)
+
+    # operators
+
+    def _unary(self, node: nodes.Unary) -> Deep[Code]:
+        if node.operator == "-" and isinstance(node.operand, nodes.Literal):
+            value = node.operand.value
+            if type(value) is int or type(value) is float:
+                return Code(closures.constant(-value))
+        operand: Code = yield self._first(node.operand)
+        if node.operator == "+":
+            return operand
+        if node.operator == "-":
+            run = operators.negated(operand.run, self._spot(node), wraps=self.wraps)
+        else:
+            run = operators.inverted(operand.run, self._spot(node))
+        return _after(operand, run)
+
+    def _binary(self, node: nodes.Binary) -> Deep[Code]:
+        left: Code = yield self._first(node.left)
+        quick = self._with_constant(node, left.run)
+        if quick is not None:
+            return _after(left, quick)
+        right: Code = yield self.sealed(node.right)
+        return _after(left, self._operator(node, left.run, right.run), right)
+
+    def _operator(self, node: nodes.Binary, left: Run, right: Run) -> Run:
+        spot = self._spot(node)
+        if node.operator in ("and", "&&"):
+            return operators.both(left, right, spot)
+        if node.operator in ("or", "||"):
+            return operators.either(left, right, spot)
+        if node.operator == "??":
+            return operators.coalesced(left, right)
+        return operators.binary(node.operator, left, right, spot, wraps=self.wraps)
+
+    def _with_constant(self, node: nodes.Binary, left: Run) -> Run | None:
+        """A function of its own for a constant on the right."""
+        spot = self._spot(node)
+        if node.operator == "in":
+            texts = _constant_texts(node.right)
+            return operators.in_texts(left, texts) if texts is not None else None
+        if not isinstance(node.right, nodes.Literal):
+            return None
+        value = node.right.value
+        if node.operator == "matches" and isinstance(value, str):
+            try:
+                return operators.matches_constant(left, value, spot)
+            except Failure as failure:
+                self._fail(node, str(failure))
+        if node.operator in ("==", "!="):
+            return _equal_to(node.operator, left, value, spot)
+        if node.operator in ("<", "<=", ">", ">=") and type(value) is int and operators.is_exact(value):
+            return operators.compared_with_integer(node.operator, left, value, spot)
+        return None
+
+    def _comparisons(self, node: nodes.Comparisons) -> Deep[Code]:
+        first: Code = yield self._first(node.first)
+        links: list[tuple[str, Run, Spot]] = []
+        codes: list[Code] = []
+        for link in node.links:
+            code: Code = yield self.sealed(link.operand)
+            codes.append(code)
+            links.append((link.operator, code.run, self._spot(link)))
+        return _after(first, operators.chained(first.run, links), *codes)
+
+    def _conditional(self, node: nodes.Conditional) -> Deep[Code]:
+        """A row of `else if` is one loop."""
+        branches: list[tuple[Run, Run | None, Spot]] = []
+        codes: list[Code] = []
+        rest: nodes.Node = node
+        while isinstance(rest, nodes.Conditional):
+            condition: Code = yield self.sealed(rest.condition)
+            then: Code | None = (yield self.sealed(rest.then)) if rest.then is not None else None
+            branches.append((condition.run, then.run if then else None, self._spot(rest.condition)))
+            codes += [condition, *([then] if then else [])]
+            rest = rest.otherwise
+        otherwise: Code = yield self.sealed(rest)
+        return _around(operators.conditional(branches, otherwise.run), *codes, otherwise)
+
+    def _sequence(self, node: nodes.Sequence) -> Deep[Code]:
+        codes: list[Code] = yield self._all(node.items)
+        return _around(closures.sequence([code.run for code in codes]), *codes)
+
+    def _array(self, node: nodes.Array) -> Deep[Code]:
+        codes: list[Code] = yield self._all(node.items)
+        return _around(closures.array([code.run for code in codes], self._spot(node)), *codes)
+
+    def _map(self, node: nodes.Map) -> Deep[Code]:
+        pairs: list[tuple[Run, Run, Spot]] = []
+        codes: list[Code] = []
+        for key_node, value_node in node.pairs:
+            key: Code = yield self.sealed(key_node)
+            value: Code = yield self.sealed(value_node)
+            codes += [key, value]
+            pairs.append((key.run, value.run, self._spot(key_node)))
+        return _around(closures.mapping(pairs, self._spot(node)), *codes)
+
+    # accesses
+
+    def _member(self, node: nodes.Member) -> Deep[Code]:
+        names: list[tuple[str, Spot]] = []
+        base: nodes.Node = node
+        while isinstance(base, nodes.Member) and (name := _constant_name(base)) is not None:
+            names.append((name, self._spot(base)))
+            base = base.base
+        if names:
+            start: Code = yield self._first(base)
+            return _after(start, members.path(start.run, names[::-1]))
+        start = yield self._first(node.base)
+        key: Code = yield self.sealed(node.key)
+        return _after(start, members.item(start.run, key.run, self._spot(node)), key)
+
+    def _slice(self, node: nodes.Slice) -> Deep[Code]:
+        base: Code = yield self._first(node.base)
+        start: Code | None = (yield self.sealed(node.start)) if node.start is not None else None
+        end: Code | None = (yield self.sealed(node.end)) if node.end is not None else None
+        run = members.part(base.run, start.run if start else None, end.run if end else None, self._spot(node))
+        return _after(base, run, *(bound for bound in (start, end) if bound))
+
+    def _chain(self, node: nodes.Chain) -> Deep[Code]:
+        """The accesses of an optional chain, from its base outwards."""
+        path: list[tuple[nodes.Member, nodes.Call | None]] = []
+        base = node.inner
+        while True:
+            if isinstance(base, nodes.Call) and isinstance(base.callee, nodes.Member):
+                path.append((base.callee, base))
+                base = base.callee.base
+            elif isinstance(base, nodes.Member):
+                path.append((base, None))
+                base = base.base
+            else:
+                break
+        start: Code = yield self._first(base)
+        steps: list[members.Step] = []
+        codes: list[Code] = []
+        for member, call in reversed(path):
+            key: Code = yield self.sealed(member.key)
+            arguments: list[Code] = (yield self._all(call.arguments)) if call else []
+            runs = [argument.run for argument in arguments] if call else None
+            steps.append(members.Step(key.run, member.is_optional, runs, self._spot(member)))
+            codes += [key, *arguments]
+        return _after(start, members.chain(start.run, steps), *codes)
+
+    # calls
+
+    def _call(self, node: nodes.Call) -> Deep[Code]:
+        spot = self._spot(node)
+        callee = node.callee
+        if isinstance(callee, nodes.Name) and callee.name in self.functions and self._variable(callee.name) is None:
+            given: list[Code] = yield self._all(node.arguments)
+            return _around(members.host_call(callee.name, [code.run for code in given], spot), *given)
+        target: Code = yield self._first(callee)
+        arguments: list[Code] = yield self._all(node.arguments)
+        run = members.call(target.run, [argument.run for argument in arguments], spot)
+        return _after(target, run, *arguments)
+
+    def _builtin(self, node: nodes.Builtin) -> Deep[Code]:
+        if node.name in PREDICATES:
+            return (yield self._predicate(node))
+        if not node.arguments:
+            return Code(builtin(node.name, [], self._spot(node)))
+        first: Code = yield self._first(node.arguments[0])
+        rest: list[Code] = yield self._all(node.arguments[1:])
+        run = builtin(node.name, [first.run, *(code.run for code in rest)], self._spot(node))
+        return _after(first, run, *rest)
+
+    def _predicate(self, node: nodes.Builtin) -> Deep[Code]:
+        collection: Code = yield self._first(node.arguments[0])
+        scope = _Scope(self._slot(), self._slot(), self._slot())
+        predicate = node.arguments[1] if len(node.arguments) > 1 else None
+        body: Code | None = None
+        if isinstance(predicate, nodes.Predicate):
+            self.scopes.append(scope)
+            body = yield self.sealed(predicate.body)
+            self.scopes.pop()
+        third: Code | None = (yield self.sealed(node.arguments[2])) if len(node.arguments) > 2 else None
+        loop = Loop(
+            name=node.name,
+            collection=collection.run,
+            body=body.run if body else None,
+            item_slot=scope.item_slot,
+            index_slot=scope.index_slot,
+            accumulator_slot=scope.accumulator_slot,
+            third=third.run if third else None,
+            spot=self._spot(node),
+            body_spot=self._spot(predicate or node),
+            wraps=self.wraps,
+        )
+        parts = [part for part in (body, third) if part]
+        return _after(collection, PREDICATES[node.name](loop), *parts, nested=_LOOP_DEPTH)
+
+
+def _after(first: Code, run: Run, *rest: Code, nested: int = 1) -> Code:
+    """A function whose first part is `first`: what must come before that must come before this."""
+    depth = max(code.depth for code in (first, *rest)) + nested
+    return Code(run, depth, first.before, first.before_depth)
+
+
+def _around(run: Run, *parts: Code) -> Code:
+    return Code(run, max((part.depth for part in parts), default=0) + 1)
+
+
+def _constant_name(node: nodes.Member) -> str | None:
+    """Of a plain access to a constant name."""
+    if node.is_optional or not isinstance(node.key, nodes.Literal):
+        return None
+    return node.key.value if isinstance(node.key.value, str) else None
+
+
+def _constant_texts(node: nodes.Node) -> frozenset[str] | None:
+    """A list of constant texts."""
+    if not isinstance(node, nodes.Array) or not node.items:
+        return None
+    texts = [item.value for item in node.items if isinstance(item, nodes.Literal) and isinstance(item.value, str)]
+    return frozenset(texts) if len(texts) == len(node.items) else None
+
+
+def _equal_to(operator: str, left: Run, value: object, spot: Spot) -> Run | None:
+    if isinstance(value, str):
+        run = operators.equal_to_text(left, value)
+    elif type(value) is int and operators.is_exact(value):
+        run = operators.equal_to_integer(left, value, spot)
+    else:
+        return None
+    return run if operator == "==" else operators.inverted(run, spot)

@@ -1,0 +1,111 @@
+"""When two values are equal, and which of two comes first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headrace.expr.errors import Failure
+from headrace.expr.limits import Meter
+from headrace.expr.times import Duration, Time
+from headrace.expr.values import KeyedMap, NamedInt, NilList, Value, is_nil, number, type_name, utf8
+
+_LISTS = (list, NilList, bytes)
+
+
+def equal(meter: Meter, left: Value, right: Value) -> bool:
+    """Numbers by value, lists item by item, maps with equal keys and values of the same kinds, moments by instant."""
+    if type(left) is str and type(right) is str:
+        return left == right
+    return _all_equal(meter, left, right, is_exact=False)
+
+
+def _all_equal(meter: Meter, left: Value, right: Value, *, is_exact: bool) -> bool:
+    """Keeps what is still to be compared on a list: data nests deeper than a stack."""
+    pending: list[tuple[Value, Value, bool]] = [(left, right, is_exact)]
+    while pending:
+        left, right, is_exact = pending.pop()
+        kinds = (type(left) in _LISTS, type(right) in _LISTS)
+        if all(kinds):
+            if len(left) != len(right):
+                return False
+            meter.step(len(left) // 4 + 1)
+            if is_exact and type(left) is not type(right) and bytes in (type(left), type(right)):
+                return False
+            inner = _different_items(left, right)
+            if inner is None:
+                return False
+            pending += [(a, b, is_exact) for a, b in inner]
+        elif type(left) in (dict, KeyedMap) and type(left) is type(right):
+            if left is right:
+                continue
+            pairs = _paired(meter, left, right)
+            if pairs is None:
+                return False
+            pending += pairs
+        elif not _scalars_are_equal(left, right, is_exact=is_exact):
+            return False
+    return True
+
+
+def _different_items(left: Any, right: Any) -> list[tuple[Value, Value]] | None:
+    """The pairs that need a closer look; None where two texts differ."""
+    closer: list[tuple[Value, Value]] = []
+    for a, b in zip(left, right, strict=True):
+        if type(a) is str and type(b) is str:
+            if a != b:
+                return None
+        elif type(a) is not int or type(b) is not int or a != b:
+            closer.append((a, b))
+    return closer
+
+
+def _paired(meter: Meter, left: Any, right: Any) -> list[tuple[Value, Value, bool]] | None:
+    """The values of equal keys; None where the keys differ."""
+    meter.step(len(left) // 4 + 1)
+    if isinstance(left, KeyedMap):
+        if left.entries().keys() != right.entries().keys() or left.is_grouped != right.is_grouped:
+            return None
+        return [(entry[1], right.entries()[key][1], True) for key, entry in left.entries().items()]
+    if left.keys() != right.keys():
+        return None
+    return [(value, right[key], True) for key, value in left.items()]
+
+
+def _scalars_are_equal(left: Value, right: Value, *, is_exact: bool) -> bool:
+    if is_nil(left) or is_nil(right):
+        return is_nil(left) and is_nil(right)
+    if isinstance(left, NamedInt) or isinstance(right, NamedInt):
+        return type(left) is type(right) and int(left) == int(right)
+    first, second = number(left), number(right)
+    if first is not None and second is not None:
+        if type(first) is type(second):
+            return first == second and not (is_exact and type_name(left) != type_name(right))
+        return not is_exact and float(first) == float(second)
+    return type(left) is type(right) and type(left) in (str, bool, Time, Duration) and left == right
+
+
+def compared(operator: str, left: Value, right: Value) -> bool:
+    """`<`, `<=`, `>`, `>=` of numbers, texts, moments, durations. Raises Failure elsewhere."""
+    pair = _pair(left, right)
+    if pair is None:
+        raise Failure(f"invalid operation: {type_name(left)} {operator} {type_name(right)}")
+    first, second = pair
+    if operator == "<":
+        return first < second
+    if operator == "<=":
+        return first <= second
+    return first > second if operator == ">" else first >= second
+
+
+def _pair(left: Value, right: Value) -> tuple[Any, Any] | None:
+    """Two Python values of one type whose order is the language's; None where there is no order."""
+    if type(left) is str and type(right) is str:
+        return (left, right) if left.isascii() and right.isascii() else (utf8(left), utf8(right))
+    first, second = number(left), number(right)
+    if first is not None and second is not None:
+        return (first, second) if type(first) is type(second) else (float(first), float(second))
+    if isinstance(left, Time) and isinstance(right, Time):
+        return left.nanoseconds, right.nanoseconds
+    if isinstance(left, Duration) and isinstance(right, Duration):
+        return left.nanoseconds, right.nanoseconds
+    return None

@@ -1,0 +1,211 @@
+"""Values as text: what `string` and `toJSON` write. Both walk without a stack and stop at `MAX_DATA_DEPTH`."""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from headrace.expr.deep import Deep, walked
+from headrace.expr.errors import Failure
+from headrace.expr.limits import MAX_DATA_DEPTH, Meter
+from headrace.expr.numbers import float_text, json_float_text
+from headrace.expr.times import Duration, Location, Time
+from headrace.expr.values import KeyedMap, Method, NamedInt, NilList, Value, is_whole, number, type_name, utf8
+
+_JSON_ESCAPES = {
+    '"': '\\"',
+    "\\": "\\\\",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+    "\b": "\\b",
+    "\f": "\\f",
+}
+_JSON_SPECIAL = re.compile('[\x00-\x1f"\\\\<>&\u2028\u2029]')
+
+
+def _below(depth: int) -> int:
+    if depth >= MAX_DATA_DEPTH:
+        raise Failure(f"data is nested deeper than {MAX_DATA_DEPTH} levels")
+    return depth + 1
+
+
+# string
+
+
+def text(meter: Meter, value: Value) -> str:
+    """What `string` answers."""
+    if type(value) is str:
+        return value
+    simple = _plain_text(value)
+    if simple is not None:
+        return simple
+    parts: list[str] = []
+    walked(_write_text(meter, value, parts, 0))
+    return "".join(parts)
+
+
+def _plain_text(value: Value) -> str | None:
+    """Of what is no list and no map."""
+    if value is None:
+        return "<nil>"
+    if type(value) is str:
+        return value
+    if type(value) is bool:
+        return "true" if value else "false"
+    if isinstance(value, NamedInt):
+        return value.text()
+    given = number(value)
+    if given is not None:
+        return str(given) if type(given) is int else float_text(given)
+    return str(value) if type(value) in (Time, Duration, Location) else None
+
+
+def _write_text(meter: Meter, value: Value, parts: list[str], depth: int) -> Deep[None]:
+    meter.step()
+    plain = _plain_text(value)
+    if plain is not None:
+        parts.append(plain)
+    elif type(value) in (list, NilList):
+        yield from _write_items(meter, value, parts, _below(depth))
+    elif type(value) is bytes:
+        parts.append(f"[{' '.join(map(str, value))}]")
+    elif type(value) in (dict, KeyedMap):
+        yield from _write_pairs(meter, value, parts, _below(depth))
+    else:
+        raise Failure(f"cannot make a string of {type_name(value)}")
+    meter.build(len(parts[-1]) + 1)
+
+
+def _write_items(meter: Meter, value: list[Value], parts: list[str], depth: int) -> Deep[None]:
+    parts.append("[")
+    for index, item in enumerate(value):
+        if index:
+            parts.append(" ")
+        yield _write_text(meter, item, parts, depth)
+    parts.append("]")
+
+
+def _write_pairs(meter: Meter, value: dict[str, Value] | KeyedMap, parts: list[str], depth: int) -> Deep[None]:
+    parts.append("map[")
+    for index, (key, item) in enumerate(_sorted_pairs(value)):
+        if index:
+            parts.append(" ")
+        parts.append(f"{text(meter, key)}:")
+        yield _write_text(meter, item, parts, depth)
+    parts.append("]")
+
+
+def _sorted_pairs(value: dict[str, Value] | KeyedMap) -> Iterable[tuple[Value, Value]]:
+    """By key; keys of several kinds kind by kind."""
+    if isinstance(value, dict):
+        return sorted(value.items(), key=lambda pair: utf8(pair[0]))
+    return sorted(value.items(), key=lambda pair: _sort_key(pair[0]))
+
+
+def _sort_key(key: Value) -> tuple[str, float, bytes]:
+    given = number(key)
+    if given is not None:
+        return ("number", given, b"")
+    if isinstance(key, NamedInt | Duration):
+        return (type_name(key), key.nanoseconds if isinstance(key, Duration) else int(key), b"")
+    plain = _plain_text(key)
+    return (type_name(key), 0, utf8(plain or ""))
+
+
+# JSON
+
+
+def json_text(meter: Meter, value: Value) -> str:
+    """What `toJSON` answers: two spaces per level, keys sorted."""
+    parts: list[str] = []
+    walked(_write_json(meter, value, parts, 0))
+    return "".join(parts)
+
+
+def _write_json(meter: Meter, value: Value, parts: list[str], depth: int) -> Deep[None]:
+    meter.step()
+    kind: type[Any] = value.__class__
+    if kind is list:
+        yield from _write_json_list(meter, value, parts, _below(depth))
+    elif kind is dict:
+        yield from _write_json_map(meter, value, parts, _below(depth))
+    else:
+        parts.append(_json_scalar(meter, value))
+    meter.build(len(parts[-1]) + 2 * depth)
+
+
+def _json_scalar(meter: Meter, value: Value) -> str:
+    if value is None or type(value) is NilList:
+        return "null"
+    if type(value) is bool:
+        return "true" if value else "false"
+    if type(value) is str:
+        meter.read(len(value))
+        return _json_string(value)
+    if isinstance(value, NamedInt):
+        return str(int(value))
+    given = number(value)
+    if given is not None:
+        return _json_number(given)
+    return _json_other(value)
+
+
+def _json_number(given: float) -> str:
+    if type(given) is int:
+        return str(given)
+    if not math.isfinite(given):
+        raise Failure(f"json: unsupported value: {float_text(given)}")
+    return json_float_text(given)
+
+
+def _json_other(value: Value) -> str:
+    if type(value) is bytes:
+        return f'"{base64.b64encode(value).decode()}"'
+    if type(value) is Duration:
+        return str(value.nanoseconds)
+    if type(value) is Time:
+        if not 0 <= value.date[0] <= 9999:
+            raise Failure("Time.MarshalJSON: year outside of range [0,9999]")
+        return f'"{value.to_rfc3339()}"'
+    if type(value) is Location:
+        return "{}"
+    if type(value) is Method:
+        raise Failure("json: unsupported type: func")
+    raise Failure(f"json: unsupported type: {type_name(value)}")
+
+
+def _json_string(value: str) -> str:
+    if not is_whole(value):
+        value = "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in value)
+    return f'"{_JSON_SPECIAL.sub(lambda match: _json_escape(match.group()), value)}"'
+
+
+def _json_escape(letter: str) -> str:
+    return _JSON_ESCAPES.get(letter) or f"\\u{ord(letter):04x}"
+
+
+def _write_json_list(meter: Meter, value: list[Value], parts: list[str], depth: int) -> Deep[None]:
+    if not value:
+        parts.append("[]")
+        return
+    indent = "\n" + "  " * depth
+    for index, item in enumerate(value):
+        parts.append(("," if index else "[") + indent)
+        yield _write_json(meter, item, parts, depth)
+    parts.append(f"{indent[:-2]}]")
+
+
+def _write_json_map(meter: Meter, value: dict[str, Value], parts: list[str], depth: int) -> Deep[None]:
+    if not value:
+        parts.append("{}")
+        return
+    indent = "\n" + "  " * depth
+    for index, (key, item) in enumerate(_sorted_pairs(value)):
+        parts.append(("," if index else "{") + indent + _json_string(key) + ": ")
+        meter.build(len(key))
+        yield _write_json(meter, item, parts, depth)
+    parts.append(f"{indent[:-2]}}}")

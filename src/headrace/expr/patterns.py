@@ -1,0 +1,81 @@
+"""Regular expressions for `matches`: RE2, so that no pattern takes more than linear time.
+
+Python's `re` has another language and backtracks. The binding is imported when the first pattern is compiled.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from functools import lru_cache
+from typing import Any
+
+from headrace.expr.errors import Failure
+from headrace.expr.limits import Meter
+from headrace.expr.values import Value, not_a, utf8
+
+MAX_PATTERN = 1_024
+_MAX_MEMORY_BYTES = 2 * 1024 * 1024
+_CACHED = 256
+
+_COMPILE_STEPS = 16
+_CHARACTERS_PER_STEP = 16
+_INSTRUCTIONS_PER_STEP = 100
+"""RE2 reads a character in constant time until its cache of states is full; then it tries its instructions in turn."""
+
+_ONE_BYTE = re.compile(r"(?:^|[^\\])(?:\\\\)*\\C")
+_WORDS = {
+    "missing )": "missing closing )",
+    "missing ]": "missing closing ]",
+    "invalid perl operator": "invalid or unsupported Perl syntax",
+    "invalid repetition size": "invalid repeat count",
+    "no argument for repetition operator": "missing argument to repetition operator",
+    "bad repetition operator": "invalid nested repetition operator",
+}
+"""RE2's words in those of the language's reference."""
+
+
+@lru_cache(maxsize=_CACHED)
+def pattern(source: str) -> Any:
+    """The compiled pattern. Raises Failure."""
+    if len(source) > MAX_PATTERN:
+        raise Failure(f"error parsing regexp: expression is longer than {MAX_PATTERN} characters")
+    if _ONE_BYTE.search(source):
+        raise Failure("error parsing regexp: invalid escape sequence: `\\C`")
+    re2: Any = importlib.import_module("re2")
+    options = re2.Options()
+    options.max_mem = _MAX_MEMORY_BYTES
+    options.log_errors = False
+    options.never_capture = True
+    try:
+        return re2.compile(utf8(source), options)
+    except re2.error as error:
+        raise Failure(f"error parsing regexp: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    given: Any = error.args[0] if error.args else ""
+    text = given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)
+    what, separator, where = text.partition(": ")
+    return f"{_WORDS.get(what, what)}{separator}{f'`{where}`' if where else ''}"
+
+
+def matches(meter: Meter, value: Value, source: Value) -> bool:
+    """Whether the pattern is found in a text or bytes. Nil has no text and is no pattern."""
+    if value is None or source is None:
+        return False
+    if type(source) is not str:
+        raise not_a(source, "string")
+    meter.step(_COMPILE_STEPS * (1 + len(source)))
+    return found(meter, value, pattern(source))
+
+
+def found(meter: Meter, value: Value, compiled: Any) -> bool:
+    if value is None:
+        return False
+    if type(value) not in (str, bytes):
+        raise not_a(value, "[]uint8")
+    data = utf8(value) if isinstance(value, str) else value
+    length = len(data)
+    meter.step(1 + length // _CHARACTERS_PER_STEP + length * compiled.programsize // _INSTRUCTIONS_PER_STEP)
+    return compiled.search(data) is not None

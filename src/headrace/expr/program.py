@@ -1,0 +1,157 @@
+"""The face of the room: compile an expression once, run it over many environments."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Set
+from typing import TYPE_CHECKING, Any
+
+from headrace.expr.errors import BudgetExceeded, BudgetFailure, EvaluationFailed, Failure, InvalidExpression
+from headrace.expr.limits import MAX_DATA_DEPTH, MAX_RESULT_ITEMS, Limits, Meter
+from headrace.expr.values import Byte, KeyedMap, Method, NamedInt, NilList, Value, utf8
+
+if TYPE_CHECKING:
+    from headrace.expr.compiler import Compiled
+    from headrace.expr.types import Type
+
+DEFAULT_LIMITS = Limits()
+
+_SCALARS = frozenset((bool, int, float, str, type(None)))
+_CONTAINERS = frozenset((list, dict, KeyedMap))
+_PLAIN = _SCALARS | {list, dict}
+_NO_FUNCTIONS: Mapping[str, Callable[..., Any]] = {}
+
+
+def _wall_clock_ns() -> int:
+    """For `now()` where the host hands in no clock."""
+    return time.clock_gettime_ns(time.CLOCK_REALTIME)
+
+
+class Program:
+    """A compiled expression. Runs may overlap: each has its own frame."""
+
+    __slots__ = ("_code", "limits", "source", "type")
+
+    def __init__(self, source: str, code: Compiled, kind: Type, limits: Limits) -> None:
+        self.source = source
+        self.type = kind
+        """What the checker knows of the result."""
+        self.limits = limits
+        self._code = code
+
+    def run(
+        self,
+        env: Mapping[str, Any],
+        *,
+        functions: Mapping[str, Callable[..., Any]] = _NO_FUNCTIONS,
+        now_ns: Callable[[], int] = _wall_clock_ns,
+        is_expired: Callable[[], bool] | None = None,
+    ) -> Value:
+        """The value of the expression over `env`, which holds decoded JSON. Raises EvaluationFailed.
+
+        `functions` are those whose names were given to `compile`; they may raise Failure, and whatever else they
+        raise comes out as it is. `is_expired` is asked now and then whether to stop.
+        """
+        return self.measured(env, Meter(self.limits, now_ns, functions, is_expired))
+
+    def measured(self, env: Mapping[str, Any], meter: Meter) -> Value:
+        """As `run`, on a meter of the caller's, who may look at it afterwards."""
+        frame: list[Any] = [env if type(env) is dict else dict(env), meter, *[None] * (self._code.slots - 2)]
+        try:
+            result = self._code.run(frame)
+            return result if type(result) in _SCALARS else _finished(result, meter)
+        except BudgetFailure as failure:
+            raise BudgetExceeded(str(failure)) from None
+        except Failure as failure:
+            raise EvaluationFailed(str(failure)) from None
+        except RecursionError:
+            raise EvaluationFailed("evaluation is nested too deeply") from None
+        except MemoryError:
+            raise BudgetExceeded("evaluation ran out of memory") from None
+
+
+def compile(  # noqa: A001 # the language's own word, as re.compile
+    source: str,
+    *,
+    env: Mapping[str, object] | None = None,
+    functions: Set[str] = frozenset(),
+    limits: Limits = DEFAULT_LIMITS,
+    wraps: bool = True,
+) -> Program:
+    """A program, or InvalidExpression with the place of what is wrong.
+
+    With `env` only its names exist, and their values are taken to be of the types of its values. `functions` are names
+    of functions that `run` will be given. Without `wraps`, `+ - *` on integers fail where 64 bits do not hold the
+    result.
+    """
+    from headrace.expr.builtins import NAMES
+    from headrace.expr.checker import check
+    from headrace.expr.compiler import compile_tree
+    from headrace.expr.parser import parse
+
+    text = _checked_source(source, limits)
+    try:
+        overridden = frozenset(functions) | frozenset(env or ())
+        tree = parse(text, limits, NAMES, overridden)
+        kind = check(text, tree, NAMES, functions, env)
+        return Program(text, compile_tree(text, tree, functions, wraps=wraps), kind, limits)
+    except RecursionError:
+        raise InvalidExpression("expression is nested too deeply") from None
+    except MemoryError:
+        raise InvalidExpression("expression is too large") from None
+
+
+def evaluate(source: str, env: Mapping[str, Any], **options: Any) -> Value:
+    """Compiles and runs in one go. `options` are those of `compile`, but `env`."""
+    return compile(source, **options).run(env)
+
+
+def _checked_source(source: str, limits: Limits) -> str:
+    """Text with characters only, of a bounded size."""
+    if type(source) is not str:
+        raise InvalidExpression("an expression is a text")
+    if len(source) > limits.source_bytes or len(utf8(source)) > limits.source_bytes:
+        raise InvalidExpression(f"expression is longer than {limits.source_bytes} bytes")
+    return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in source) if _has_surrogates(source) else source
+
+
+def _has_surrogates(source: str) -> bool:
+    return not source.isascii() and any("\ud800" <= letter <= "\udfff" for letter in source)
+
+
+def _finished(result: Value, meter: Meter) -> Value:
+    """A result that its reader can walk: of bounded depth and size, also where it shares parts with itself.
+
+    Integers of kinds of their own and lists that were never made have done their part: they become plain.
+    """
+    top = [result]
+    size = 0
+    pending: list[tuple[Value, int]] = [(top, 0)]
+    while pending:
+        container, depth = pending.pop()
+        size += len(container)
+        if size > MAX_RESULT_ITEMS:
+            raise Failure("the result is too large")
+        if depth > MAX_DATA_DEPTH:
+            raise Failure(f"the result is nested deeper than {MAX_DATA_DEPTH} levels")
+        meter.step(len(container) // 32 + 1)
+        pending += [(item, depth + 1) for item in _plain_items(container) if type(item) in _CONTAINERS]
+    return top[0]
+
+
+def _plain_items(container: Value) -> Iterable[Value]:
+    """What is in a container of ours, after making it plain. One of the environment's is plain."""
+    is_list = type(container) is list
+    places: list[tuple[Any, Value]] = list(enumerate(container) if is_list else container.items())
+    for place, item in places:
+        if type(item) not in _PLAIN:
+            container[place] = _plain(item)
+    return container if is_list else [item for _, item in container.items()]
+
+
+def _plain(item: Value) -> Value:
+    if isinstance(item, Byte | NamedInt):
+        return int(item)
+    if type(item) is Method:
+        raise Failure("the result is a function")
+    return list(item) if type(item) is NilList else item
