@@ -9,7 +9,7 @@ import msgspec
 
 from headrace.errors import HeadraceError
 from headrace.expr.times import Duration, Time
-from headrace.expr.values import KeyedMap, NamedInt
+from headrace.expr.values import KeyedMap
 
 MAX_DEPTH = 200
 _PLAIN_BELOW = 1e21
@@ -67,8 +67,6 @@ def _scalar(value: Any) -> str | int | float | bool:
             return value
         case str():
             return _sound(value)
-        case NamedInt():
-            return value.text()
         case int():
             return int(value)
         case float() if math.isfinite(value):

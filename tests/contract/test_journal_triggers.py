@@ -1,0 +1,179 @@
+"""What every journal must do for triggers and events, and how one of an earlier release becomes one of this."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.errors import InvalidValue
+from headrace.journal.migrations import HEAD, statements
+from headrace.journal.port import Unit
+from headrace.journal.sqlite import SqliteJournal
+
+JOURNALS = ["sqlite"]
+FIRST_RELEASE = Path(__file__).parents[1] / "data/journal/0001.sql"
+WAITING = "00000000-0000-7000-8000-000000000001"
+
+
+@pytest.fixture(params=JOURNALS)
+async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteJournal]:
+    opened = await SqliteJournal.open(tmp_path / "journal.db")
+    unit = Unit()
+    unit.add("insert_workflow", "w1", "name", '{"stages":[]}', 10, 10)
+    await opened.commit(unit)
+    yield opened
+    await opened.close()
+
+
+async def commit(journal: SqliteJournal, *entries: tuple[Any, ...], expects: Exception | None = None) -> Any:
+    unit = Unit()
+    for entry in entries:
+        unit.add(*entry, expects_row=expects)
+    return await journal.commit(unit)
+
+
+def trigger(trigger_id: str, event: str = "E", workflow_id: str = "w1", at: int = 20) -> tuple[Any, ...]:
+    return ("insert_trigger", trigger_id, "n", event, event.lower(), workflow_id, None, None, None, at)
+
+
+def occurrence(trigger_id: str, event_key: str, at: int = 30, instance_id: str | None = None) -> tuple[Any, ...]:
+    row = (f"o-{trigger_id}-{event_key}", trigger_id, event_key, "{}", at, 1, instance_id)
+    return ("insert_occurrence", *row, None if instance_id else "no")
+
+
+async def test_a_trigger_needs_a_workflow_that_is_there(journal: SqliteJournal) -> None:
+    unknown = InvalidValue("workflowID", "unknown")
+    with pytest.raises(InvalidValue):
+        await commit(journal, trigger("t1", workflow_id="nowhere"), expects=unknown)
+    await commit(journal, ("delete_workflow", 15, "w1"))
+    with pytest.raises(InvalidValue):
+        await commit(journal, trigger("t1"), expects=unknown)
+    assert await journal.trigger("t1") is None
+
+
+async def test_triggers_are_listed_newest_first_and_leave_when_deleted(journal: SqliteJournal) -> None:
+    for number in range(250):
+        await commit(journal, trigger(f"t{number:03}", at=1000 + number // 3))
+    listed = [row.id async for page in journal.triggers() for row in page]
+    assert listed == sorted(listed, key=lambda name: (int(name[1:]) // 3, name), reverse=True)
+    await commit(journal, ("delete_trigger", 9, "t007"))
+    assert await journal.trigger_count() == 249
+    assert "t007" not in [row.id async for page in journal.triggers() for row in page]
+    deleted = await journal.trigger("t007")
+    assert deleted is not None and deleted.deleted_at == 9
+
+
+async def test_a_trigger_is_on_later_events_only_whatever_the_clock_says(journal: SqliteJournal) -> None:
+    await commit(journal, trigger("before", at=99))
+    await commit(journal, ("accept_event", "k1", "E", "{}", 50))
+    await commit(journal, trigger("after", at=1))
+    (event,) = await journal.waiting_events(0, 10)
+    assert [row.id for row in await journal.triggers_on(("e", ""), event.seq)] == ["before"]
+    await commit(journal, ("accept_event", "k2", "E", "{}", 50))
+    _, second = await journal.waiting_events(0, 10)
+    assert [row.id for row in await journal.triggers_on(("other", "e"), second.seq)] == ["after", "before"]
+    assert await journal.triggers_on(("other", ""), second.seq) == []
+
+
+async def test_an_event_is_taken_once_and_its_repeats_are_counted(journal: SqliteJournal) -> None:
+    first = await commit(journal, ("accept_event", "k1", "E", '{"a":1}', 50))
+    second = await commit(journal, ("accept_event", "k1", "E", '{"a":2}', 60), ("accept_event", "k2", "E", "{}", 60))
+    assert [row[0] for row in first + second] == [0, 1, 0]
+    await commit(journal, ("repeat_event", 70, "k1"))
+    (repeated,) = [row async for page in journal.events(repeated=True) for row in page]
+    assert (repeated.key, repeated.envelope, repeated.repeats) == ("k1", '{"a":1}', 2)
+    assert (repeated.received_at, repeated.last_repeat_at) == (50, 70)
+    assert [row.key async for page in journal.events() for row in page] == ["k2", "k1"]
+
+
+async def test_processed_events_are_not_taken_up_again_but_stay_known(journal: SqliteJournal) -> None:
+    await commit(journal, ("accept_event", "k1", "E", "{}", 50), ("accept_event", "k2", "E", "{}", 50))
+    first, second = await journal.waiting_events(0, 10)
+    await commit(journal, ("process_event", 60, first.seq))
+    assert await journal.waiting_events(0, 10) == [second]
+    await commit(journal, ("forget_envelopes", 61))
+    rows = {row.key: row async for page in journal.events() for row in page}
+    assert (rows["k1"].envelope, rows["k2"].envelope) == (None, "{}")
+    assert (await commit(journal, ("accept_event", "k1", "E", "{}", 99)))[0][0] == 1
+
+
+async def test_one_occurrence_for_a_trigger_and_an_event(journal: SqliteJournal) -> None:
+    await commit(journal, trigger("t1"), trigger("t2"))
+    fired = InvalidValue("", "already")
+    await commit(journal, occurrence("t1", "k1"), expects=fired)
+    for again in (occurrence("t1", "k1", at=99), occurrence("unknown", "k1")):
+        with pytest.raises(InvalidValue):
+            await commit(journal, again, expects=fired)
+    await commit(journal, occurrence("t2", "k1"), occurrence("t1", "k2", at=31), expects=fired)
+    assert [row.event_key async for page in journal.occurrences("t1") for row in page] == ["k2", "k1"]
+    await commit(journal, ("delete_trigger", 40, "t1"))
+    with pytest.raises(InvalidValue):
+        await commit(journal, occurrence("t1", "k3"), expects=fired)
+
+
+async def test_an_occurrence_shows_its_instance_and_its_depth(journal: SqliteJournal) -> None:
+    await commit(
+        journal,
+        trigger("t1"),
+        ("insert_instance", "i1", "w1", '{"stages":[]}', "{}", 20, True),
+        occurrence("t1", "k1", instance_id="i1"),
+    )
+    ((found,),) = [page async for page in journal.occurrences("t1")]
+    assert found.instance is not None and found.instance.id == "i1" and found.instance.started_by_trigger
+    assert (await journal.depth_of_instance("i1"), await journal.depth_of_instance("i2")) == (1, 0)
+
+
+async def test_a_position_moves(journal: SqliteJournal) -> None:
+    assert await journal.position("s") == 0
+    await commit(journal, ("move_position", "s", 7), ("move_position", "s", 9), ("move_position", "other", 1))
+    assert await journal.position("s") == 9
+
+
+# an earlier release's journal
+
+
+def first_release(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.executescript(FIRST_RELEASE.read_text())
+    connection.close()
+
+
+def version_of(path: Path) -> str:
+    connection = sqlite3.connect(path)
+    version = connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+    connection.close()
+    return version
+
+
+async def test_a_journal_of_the_first_release_is_opened_and_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    first_release(path)
+    assert version_of(path) == "0001"
+    opened = await SqliteJournal.open(path)
+    try:
+        waiting = await opened.instance(WAITING)
+        assert waiting is not None and not waiting.is_terminal and len(waiting.stages) == 1
+        await commit(opened, trigger("t1", workflow_id="w-old"), ("accept_event", "k", "E", "{}", 1))
+        assert len(await opened.waiting_events(0, 10)) == 1
+    finally:
+        await opened.close()
+    assert version_of(path) == HEAD
+
+
+@pytest.mark.parametrize("done", range(1, 12))
+async def test_a_migration_that_was_cut_off_is_carried_out_at_the_next_start(tmp_path: Path, done: int) -> None:
+    """Its statements are not one transaction: a kill may come after any of them."""
+    path = tmp_path / "journal.db"
+    first_release(path)
+    connection = sqlite3.connect(path)
+    made = statements("sqlite_0002.sql")
+    assert len(made) == 11
+    for statement in made[:done]:
+        connection.execute(statement)
+    connection.close()
+    await (await SqliteJournal.open(path)).close()
+    assert version_of(path) == HEAD
