@@ -1,6 +1,6 @@
-"""The 12 workflow, instance and info operations through the official Python SDK, with and without credentials.
+"""The 17 operations through the official Python SDK, with and without credentials.
 
-The operations of triggers come with their room. What the SDK sends and forgives is told in the public contract; the
+What the SDK sends and forgives is told in the public contract; the
 listener of `conftest.py` checks the bytes beside it.
 """
 
@@ -19,6 +19,7 @@ from formance_sdk_python.models import errors, orchestration, shared
 
 from tests.conformance.conftest import Walker
 from tests.conformance.wire import OPERATIONS
+from tests.support.server import Server
 
 MakeSdk = Callable[..., SDK]
 
@@ -47,6 +48,27 @@ def until_ended(api: Any, instance_id: str) -> Any:
             return instance
         assert time.monotonic() < deadline, f"{instance_id} has not ended"
         time.sleep(0.02)
+
+
+def live_trigger(api: Any, workflow_id: str, event: str = "SMOKE_NOTHING") -> Any:
+    """Created, listed by its name, read again; all say the same."""
+    data = orchestration.TriggerData(
+        event=event,
+        workflow_id=workflow_id,
+        name=f"Smoke {workflow_id}",
+        filter_='event.kind == "a"',
+        vars={"a": "event.a", "b": "'constant'"},
+        version="v1",
+    )
+    created = api.create_trigger(request=data)
+    trigger = created.create_trigger_response.data
+    assert created.status_code == 201
+    assert (trigger.filter_, trigger.vars, trigger.version) == (data.filter_, data.vars, "v1")
+    assert api.list_triggers(request={"name": f"smoke {workflow_id}"}).list_triggers_response.data == [trigger]
+    assert api.read_trigger(request={"trigger_id": trigger.id}).read_trigger_response.data == trigger
+    listed = api.list_triggers_occurrences(request={"trigger_id": trigger.id})
+    assert listed.list_triggers_occurrences_response.data == []
+    return trigger
 
 
 @pytest.fixture(params=CREDENTIALS.values(), ids=CREDENTIALS.keys())
@@ -89,6 +111,9 @@ def test_every_operation(sdk: SDK, walker: Walker) -> None:
     second = api.run_workflow(request={"workflow_id": workflow.id}).run_workflow_response.data  # no body at all
     assert api.cancel_event(request={"instance_id": second.id}).status_code == 204
     assert until_ended(api, second.id).error == "canceled"
+    trigger = live_trigger(api, workflow.id)
+    assert api.delete_trigger(request={"trigger_id": trigger.id}).status_code == 204
+    assert trigger.id not in [one.id for one in api.list_triggers(request={}).list_triggers_response.data]
     assert api.delete_workflow(request={"flow_id": workflow.id}).status_code == 204
     assert workflow.id not in [one.id for one in api.list_workflows().list_workflows_response.data]
 
@@ -193,6 +218,41 @@ def test_an_ended_instance_takes_neither_event_nor_abort(make_sdk: MakeSdk) -> N
     ):
         with pytest.raises(orchestration.Error) as raised:
             call()
+        assert (raised.value.status_code, raised.value.data.error_code) == (400, "VALIDATION")
+
+
+def test_occurrences_of_both_kinds(make_sdk: MakeSdk, live_server: Server) -> None:
+    api = make_sdk().orchestration.v1
+    workflow = api.create_workflow(request=config([{"delay": {"duration": "1ms"}}])).create_workflow_response.data
+    trigger = live_trigger(api, workflow.id, event="OCCURS")
+    for payload in ({"kind": "a", "a": 10**30}, {"kind": "b", "a": 1}, {"kind": "a"}):
+        body = {"type": "OCCURS", "app": "smoke", "version": "v1", "date": "2024-05-01T10:00:00Z", "payload": payload}
+        assert live_server.post("/api/orchestration/ext/events", body).status == 202
+    found = until_occurred(api, trigger.id, 2)
+    failed, started = sorted(found, key=lambda row: not row.error)
+    assert "a: gives nil" in failed.error and failed.workflow_instance is None
+    assert started.event == {"kind": "a", "a": 10**30}
+    assert started.workflow_instance.id == started.workflow_instance_id
+    assert until_ended(api, started.workflow_instance_id).workflow_id == workflow.id
+
+
+def until_occurred(api: Any, trigger_id: str, count: int) -> list[Any]:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        answer = api.list_triggers_occurrences(request={"trigger_id": trigger_id})
+        rows = answer.list_triggers_occurrences_response.data
+        if len(rows) >= count:
+            return rows
+        assert time.monotonic() < deadline, f"{len(rows)} occurrences"
+        time.sleep(0.02)
+
+
+def test_a_bad_trigger_is_a_validation_error(make_sdk: MakeSdk) -> None:
+    api = make_sdk().orchestration.v1
+    workflow = api.create_workflow(request=config(WAIT)).create_workflow_response.data
+    for event, workflow_id, source in (("", workflow.id, ""), ("E", UNKNOWN, ""), ("E", workflow.id, "event.a +")):
+        with pytest.raises(orchestration.Error) as raised:
+            api.create_trigger(request=orchestration.TriggerData(event=event, workflow_id=workflow_id, filter_=source))
         assert (raised.value.status_code, raised.value.data.error_code) == (400, "VALIDATION")
 
 

@@ -24,12 +24,19 @@ from headrace.clock import RandomIds
 from headrace.effects.port import Downstream, Reply, Request
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
 from headrace.errors import AlreadyEnded, RepeatedKey
+from headrace.events.envelope import envelope_of
+from headrace.events.feed import EventSource, Feed
+from headrace.events.inbox import Arrival, Inbox
 from headrace.journal.port import CallerKey, Unit
 from headrace.journal.records import Instance, Workflow
 from headrace.journal.sqlite import SqliteJournal
 from headrace.sandbox import Sandbox
+from headrace.telemetry import Telemetry
+from headrace.triggers.dispatcher import Dispatcher
+from headrace.triggers.expressions import Evaluator, no_links
 
 SPEED = 200
+OURS = tuple(f"<coroutine object {owner}." for owner in ("EmbeddedEngine", "Dispatcher", "FastClock", "Event"))
 
 
 class FastClock:
@@ -134,10 +141,27 @@ class SandboxStack(Stack):
 class Life:
     """One life of the server process."""
 
-    def __init__(self, journal: SqliteJournal, engine: EmbeddedEngine, fate: Fate) -> None:
+    def __init__(
+        self, journal: SqliteJournal, engine: EmbeddedEngine, fate: Fate, inbox: Inbox, dispatcher: Dispatcher
+    ) -> None:
         self.journal = journal
         self.engine = engine
         self.fate = fate
+        self.inbox = inbox
+        self.dispatcher = dispatcher
+
+    async def deliver(self, key: str, envelope: dict[str, Any]) -> None:
+        await self.inbox.accept([Arrival(key, envelope_of(envelope))])
+
+    async def trigger(self, trigger_id: str, event: str, workflow_id: str, **members: Any) -> None:
+        """Stored once, whatever happened before."""
+        if await self.journal.trigger(trigger_id) is not None:
+            return
+        variables = json.dumps(members["vars"]) if "vars" in members else None
+        unit = Unit()
+        row = (trigger_id, "", event, event.lower(), workflow_id, None, members.get("filter"), variables, 1)
+        unit.add("insert_trigger", *row)
+        await self.journal.commit(unit)
 
     async def workflow(self, workflow_id: str, stages: list[dict[str, Any]]) -> Workflow:
         if await self.journal.workflow(workflow_id) is None:
@@ -171,7 +195,12 @@ class Life:
 
 @asynccontextmanager
 async def life(
-    journal_file: Path, downstream: Downstream, fate: Fate | None = None, **limits: Any
+    journal_file: Path,
+    downstream: Downstream,
+    fate: Fate | None = None,
+    *,
+    source: EventSource | None = None,
+    **limits: Any,
 ) -> AsyncIterator[Life]:
     """A server process from its start to its end, which is sudden: no graceful stop."""
     fate = fate or Fate()
@@ -183,20 +212,27 @@ async def life(
         mortal, MortalDownstream(downstream, fate), clock, RandomIds(), settings, jitter=lambda: 1.0
     )
     await engine.start()
+    evaluator, meter = Evaluator(clock, no_links), Telemetry(clock)
+    dispatcher = Dispatcher(mortal, engine, evaluator, clock, RandomIds(), meter)
+    inbox = Inbox(mortal, clock, meter, dispatcher.wake)
+    await dispatcher.start()
+    feed = None if source is None else asyncio.ensure_future(Feed(source, mortal, inbox, clock).run())
     try:
-        yield Life(mortal, engine, fate)
+        yield Life(mortal, engine, fate, inbox, dispatcher)
     finally:
         fate.has_struck.set()
+        if feed is not None:
+            feed.cancel()
+            await asyncio.gather(feed, return_exceptions=True)
         await _end_tasks()
+        evaluator.close()
         await journal.close()
 
 
 async def _end_tasks() -> None:
     tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in tasks:
-        if str(task.get_coro()).startswith(
-            ("<coroutine object EmbeddedEngine.", "<coroutine object FastClock.", "<coroutine object Event.")
-        ):
+        if str(task.get_coro()).startswith(OURS):
             task.cancel()
     await asyncio.gather(*(task for task in tasks if task.cancelling()), return_exceptions=True)
 

@@ -129,7 +129,8 @@ async def test_no_spelling_of_a_local_address_is_asked(canary: Canary, spelling:
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "127.9.9.9", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
-     "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%lo", "fc00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
+     "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%lo", "fc00::1", "::ffff:127.0.0.1",
+     "::ffff:10.0.0.1",
      "64:ff9b::7f00:1", "2002:7f00:1::", "::7f00:1", "ff02::1", "192.0.2.1", "198.18.0.1", "240.0.0.1"],
 )  # fmt: skip
 async def test_no_name_on_the_list_leads_to_an_inner_address(canary: Canary, address: str) -> None:

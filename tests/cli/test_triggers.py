@@ -1,0 +1,105 @@
+"""`headrace triggers` and `headrace events` against a real server."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.server import Server, free_port
+
+SHORT = 'stages: [{delay: {duration: 1ms}}, {update: {account: {id: "${user}", ledger: none, metadata: {}}}}]'
+WAITING = "stages: [{wait_event: {event: go}}]"
+
+
+class Shell:
+    def __init__(self, run: Callable[..., Any], url: str) -> None:
+        self._run = run
+        self._url = url
+
+    def __call__(self, *arguments: str, stdin: str = "") -> Any:
+        return self._run(*arguments, "--server", self._url, stdin=stdin)
+
+    def data(self, *arguments: str, stdin: str = "") -> Any:
+        ran = self(*arguments, "-o", "json", stdin=stdin)
+        assert ran.code == 0, ran.err
+        return json.loads(ran.out)["data"]
+
+
+@pytest.fixture
+def shell(headrace: Callable[..., Any], shared_server: Server) -> Shell:
+    return Shell(headrace, shared_server.url)
+
+
+def create(shell: Shell, event: str, definition: str = WAITING, *options: str) -> str:
+    workflow_id = shell.data("workflows", "create", "-", stdin=definition)["workflowId"]
+    ran = shell("triggers", "create", event, workflow_id, *options)
+    assert ran.code == 0, ran.err
+    return ran.out.strip().removeprefix("Trigger created with ID: ")
+
+
+def until_occurred(shell: Shell, trigger_id: str, count: int) -> list[Any]:
+    deadline_s = time.monotonic() + 20
+    while len(found := shell.data("triggers", "occurrences", "list", trigger_id)["occurrences"]) < count:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+    return found
+
+
+def test_create_show_list_delete(shell: Shell) -> None:
+    options = ("--name", "My Trigger", "--filter", "event.a > 1", "--vars", 'x=split("a,b", ",")[0]')
+    trigger_id = create(shell, "SHOWN", WAITING, *options)
+    shown = shell("triggers", "show", trigger_id).out
+    assert trigger_id in shown and "event.a > 1" in shown and 'split("a,b", ",")[0]' in shown
+    assert shell.data("t", "show", trigger_id)["trigger"]["vars"] == {"x": 'split("a,b", ",")[0]'}
+    listed = shell("triggers", "list", "--name", "my tri").out.splitlines()
+    assert listed[0].split()[:2] == ["ID", "Name"] and listed[1].startswith(trigger_id)
+    assert shell("triggers", "list", "--name", "nobody has this").out.startswith("No triggers.")
+    assert shell("triggers", "delete", trigger_id).out == f"Trigger {trigger_id} deleted.\n"
+    assert shell("triggers", "show", trigger_id).code == 1
+
+
+def test_an_event_is_sent_and_its_occurrences_are_told(shell: Shell, tmp_path: Path) -> None:
+    trigger_id = create(shell, "SENT", SHORT, "--vars", "user=event.user")
+    assert shell("triggers", "occurrences", "list", trigger_id).out.startswith("No occurrences")
+    event = {"type": "SENT", "app": "shell", "payload": {"user": "u"}, "id": "sent-1"}
+    assert shell("events", "send", json.dumps(event)).out == "1 event accepted\n"
+    file = tmp_path / "events.json"
+    file.write_text(json.dumps([event, {**event, "id": "sent-2", "payload": {}}]))
+    assert shell.data("events", "send", f"@{file}") == {"accepted": 2}
+    assert shell("events", "send", "-", stdin=json.dumps(event)).code == 0
+    found = until_occurred(shell, trigger_id, 2)
+    assert len(found) == 2
+    told = shell("triggers", "occurrences", "list", trigger_id).out
+    assert "user: gives nil" in told
+    assert next(row["workflowInstanceID"] for row in found if "workflowInstanceID" in row) in told
+
+
+def test_a_trigger_is_tried_out(shell: Shell) -> None:
+    trigger_id = create(
+        shell, "TRIED", WAITING, "--filter", "event.a > 1", "--vars", "x=event.a", "--vars", "y=event.b.c"
+    )
+    told = shell("triggers", "test", trigger_id, '{"a": 2}').out
+    assert "Filter match  Yes" in told and "cannot fetch c" in told
+    assert "Filter match  No" in shell("triggers", "test", trigger_id, "-", stdin='{"a": 1}').out
+    assert "Filter error" in shell("triggers", "test", trigger_id, '{"a": "x"}').out
+    assert shell.data("triggers", "test", trigger_id, '{"a": 2}')["trigger"]["filter"] == {"match": True}
+
+
+def test_what_is_wrong_is_said_with_its_exit_code(shell: Shell, headrace: Callable[..., Any]) -> None:
+    refused = shell("triggers", "create", "E", "nowhere")
+    assert refused.code == 1 and "workflowID" in refused.err
+    workflow_id = shell.data("workflows", "create", "-", stdin=WAITING)["workflowId"]
+    bad = shell("triggers", "create", "E", workflow_id, "--filter", "event.a +")
+    assert bad.code == 1 and "(1:9)" in bad.err
+    assert shell("triggers", "create", "E", workflow_id, "--vars", "novalue").code == 2
+    assert shell("triggers", "create", "E", workflow_id, "--vars", "a=1", "--vars", "a=2").code == 2
+    assert shell("events", "send", "{").code == 2
+    assert shell("events", "send", "@/no/such/file").code == 2
+    assert shell("events", "send", "{}").code == 1
+    gone = headrace("events", "send", "{}", "--server", f"http://127.0.0.1:{free_port()}")
+    assert gone.code == 3 and "--idempotency-key" in gone.err
