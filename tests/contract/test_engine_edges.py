@@ -268,6 +268,51 @@ async def test_an_abort_ends_a_wait_that_was_about_to_begin(tmp_path: Path) -> N
     await services.close()
 
 
+@pytest.mark.parametrize("answer", [None, Reply(503)], ids=["not there", "down"])
+async def test_an_aborted_effect_is_not_looked_up_without_pause(answer: Reply | None, tmp_path: Path) -> None:
+    services = Scripted(lambda request, _: answer if request.method == "GET" else "lose")
+    async with life(tmp_path / "j.db", services, settle_s=40.0, retry_base_s=400.0, retry_cap_s=400.0) as alive:
+        instance_id = await _start(alive, [SEND])
+        await _until(lambda: len(services.sent) == 1)
+        await alive.engine.abort(instance_id)
+        await asyncio.sleep(0.15)
+        assert len(services.sent) <= 4, f"{len(services.sent)} requests"
+    await services.close()
+
+
+async def test_an_abort_that_meets_a_call_for_attention_is_settled_all_the_same(tmp_path: Path) -> None:
+    services = Scripted(lambda request, count: MISMATCH if count == 1 else None)
+    gate = Gate("failed_attempt")
+    async with life(tmp_path / "j.db", services, gate) as alive:
+        instance_id = await _start(alive, [SEND])
+        await gate.is_reached.wait()
+        aborting = asyncio.ensure_future(alive.engine.abort(instance_id))
+        await asyncio.sleep(0.01)
+        gate.opens.set()
+        await aborting
+        await _until(lambda: _is_settled(alive, instance_id))
+    await services.close()
+
+
+async def test_a_call_for_attention_that_meets_an_abort_is_settled_all_the_same(tmp_path: Path) -> None:
+    services = Scripted(lambda request, count: None if request.method == "GET" else "hold")
+    gate = Gate("end_instance")
+    services.sandbox.handle = lambda request: (  # pyright: ignore[reportAttributeAccessIssue]
+        MISMATCH if request.method == "POST" else Reply(404, b'{"errorCode":"LEDGER_NOT_FOUND","errorMessage":""}')
+    )
+    async with life(tmp_path / "j.db", services, gate) as alive:
+        instance_id = await _start(alive, [SEND])
+        await services.under_way.wait()
+        aborting = asyncio.ensure_future(alive.engine.abort(instance_id))
+        await gate.is_reached.wait()
+        services.gate.set()
+        await asyncio.sleep(0.01)
+        gate.opens.set()
+        await aborting
+        await _until(lambda: _is_settled(alive, instance_id))
+    await services.close()
+
+
 # a journal that cannot be read for a moment
 
 

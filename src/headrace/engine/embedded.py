@@ -524,7 +524,6 @@ class EmbeddedEngine:
     async def _pause(self, run: Run, opened: OpenActivity, seconds: float, failure: str) -> None:
         """Record the failed attempt, then wait; an abort or a stop ends the wait."""
         next_at = self._clock.now_at() + int(seconds * 1e6)
-        was_running = run.ended_at is None
         async with run.lock:
             if run.open is not opened:
                 return
@@ -537,8 +536,7 @@ class EmbeddedEngine:
         run.interrupt = asyncio.get_running_loop().create_future()
         sleep = asyncio.ensure_future(self._clock.sleep(seconds))
         try:
-            is_ended_now = was_running and run.ended_at is not None  # by an abort, while that was committed
-            if not run.aborts and not is_ended_now and not self._is_stopping:
+            if not run.aborts and not self._is_stopping:
                 await asyncio.wait((sleep, run.interrupt), return_when=asyncio.FIRST_COMPLETED)
         finally:
             sleep.cancel()
