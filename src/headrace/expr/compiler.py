@@ -22,8 +22,10 @@ _DEEP = 40
 """A first part of that many nested calls is moved into a slot."""
 _MAX_DEPTH = 740
 """Nested calls in the end; Python allows a thousand, some of which are the caller's."""
-_LOOP_DEPTH = 3
-"""Nested calls of a builtin with a predicate."""
+_COLLECTION_DEPTH = 3
+"""Nested calls from a builtin with a predicate to its list,"""
+_BODY_DEPTH = {"all": 1, "any": 1, "reduce": 1, "one": 3}
+"""and to its predicate: two for those that are not here."""
 
 
 class Code(NamedTuple):
@@ -353,13 +355,17 @@ class Compiler:
             body_spot=self._spot(predicate or node),
             wraps=self.wraps,
         )
-        parts = [part for part in (body, third) if part]
-        return _after(collection, PREDICATES[node.name](loop), *parts, nested=_LOOP_DEPTH)
+        depth = max(
+            collection.depth + _COLLECTION_DEPTH,
+            body.depth + _BODY_DEPTH.get(node.name, 2) if body else 0,
+            third.depth + 1 if third else 0,
+        )
+        return Code(PREDICATES[node.name](loop), depth, collection.before, collection.before_depth)
 
 
-def _after(first: Code, run: Run, *rest: Code, nested: int = 1) -> Code:
+def _after(first: Code, run: Run, *rest: Code) -> Code:
     """A function whose first part is `first`: what must come before that must come before this."""
-    depth = max(code.depth for code in (first, *rest)) + nested
+    depth = max(code.depth for code in (first, *rest)) + 1
     return Code(run, depth, first.before, first.before_depth)
 
 
