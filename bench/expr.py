@@ -43,7 +43,7 @@ EVENT: dict[str, Any] = {
             {"name": "destination_account", "uri": "https://stack.example/api/payments/accounts/destination-0042"},
         ],
         "metadata": {"order_id": "ord_000117", "customer_id": "cus_9f2", "country": "FR", "risk": "0.12"},
-        "rawData": {"batch": 7, "lines": [{"sku": f"sku-{n}", "quantity": n, "price": 995} for n in range(4)]},
+        "rawData": {"batch": 7, "lines": [{"sku": f"sku-{n}", "quantity": n, "price": 995} for n in range(7)]},
     }
 }
 

@@ -136,6 +136,19 @@ def test_shared_operands_are_compiled_once() -> None:
     assert expr.evaluate(source, {}) == 1
 
 
+def test_patterns_are_bounded() -> None:
+    assert expr.evaluate("a matches '^\\\\pL{1,64}$'", {"a": "é" * 64}) is True
+    assert "longer than 1024" in failure(f"a matches '{'x' * 1_025}'").message
+    many = " or ".join(f"a matches '{'x' * 1_000}{i}'" for i in range(5))
+    assert "have at most 4096 characters" in failure(many).message
+    large = " or ".join(f"a matches '\\\\pL{{40}}{i}'" for i in range(9))
+    assert "patterns of the expression are too large" in failure(large).message
+    assert "pattern too large" in failure("a matches '\\\\pL{1000}'").message
+    dynamic = "any(1..1000, 'a' matches ('\\\\pL{60}' + string(#)))"
+    assert isinstance(failure(dynamic, limits=Limits(steps=100_000)), expr.BudgetExceeded)
+    assert expr.evaluate("all(1..3000, 'a' matches p)", {"p": "^a$"}) is True
+
+
 # steps, memory, time
 
 

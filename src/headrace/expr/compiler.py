@@ -17,6 +17,7 @@ from headrace.expr.closures.builtins import builtin
 from headrace.expr.closures.predicates import PREDICATES, Loop
 from headrace.expr.deep import Deep, walked
 from headrace.expr.errors import Failure, InvalidExpression, Place
+from headrace.expr.patterns import Patterns
 
 _DEEP = 40
 """A first part of that many nested calls is moved into a slot."""
@@ -62,8 +63,9 @@ class Compiler:
         self.functions = functions
         self.wraps = wraps
         self.slots = closures.FIRST_SLOT
-        self.variables: list[tuple[str, int]] = []
+        self.variables: dict[str, int] = {}
         self.scopes: list[_Scope] = []
+        self.patterns = Patterns()
         self.visitors: dict[type, Callable[[Any], Deep[Code]]] = {
             nodes.Unary: self._unary,
             nodes.Binary: self._binary,
@@ -132,11 +134,8 @@ class Compiler:
 
     # names
 
-    def _variable(self, name: str) -> int | None:
-        return next((index for known, index in reversed(self.variables) if known == name), None)
-
     def _name(self, node: nodes.Name) -> Run:
-        index = self._variable(node.name)
+        index = self.variables.get(node.name)
         if index is not None:
             return closures.slot(index)
         return members.environment() if node.name == ENVIRONMENT else members.name(node.name)
@@ -153,7 +152,7 @@ class Compiler:
         return closures.item(scope.item_slot, self._spot(node))
 
     def _let(self, node: nodes.Let) -> Deep[Code]:
-        known = len(self.variables)
+        outer = dict(self.variables)
         parts: list[tuple[int, Run]] = []
         depth = 0
         body: nodes.Node = node
@@ -161,11 +160,11 @@ class Compiler:
             value: Code = yield self.sealed(body.value)
             index = self._slot()
             parts.append((index, value.run))
-            self.variables.append((body.name, index))
+            self.variables[body.name] = index
             depth = max(depth, value.depth)
             body = body.body
         last: Code = yield self.sealed(body)
-        del self.variables[known:]
+        self.variables = outer
         return Code(closures.in_order(parts, last.run), max(depth, last.depth) + 1)
 
     # operators
@@ -213,7 +212,7 @@ class Compiler:
         value = node.right.value
         if node.operator == "matches" and isinstance(value, str):
             try:
-                return operators.matches_constant(left, value, spot)
+                return operators.matches_constant(left, self.patterns.compiled(value), spot)
             except Failure as failure:
                 self._fail(node, str(failure))
         if node.operator in ("==", "!="):
@@ -315,7 +314,7 @@ class Compiler:
     def _call(self, node: nodes.Call) -> Deep[Code]:
         spot = self._spot(node)
         callee = node.callee
-        if isinstance(callee, nodes.Name) and callee.name in self.functions and self._variable(callee.name) is None:
+        if isinstance(callee, nodes.Name) and callee.name in self.functions and callee.name not in self.variables:
             given: list[Code] = yield self._all(node.arguments)
             return _around(members.host_call(callee.name, [code.run for code in given], spot), *given)
         target: Code = yield self._first(callee)
