@@ -25,10 +25,10 @@ test: .venv/stamp-dev ## run every test this machine can run, and name those it 
 	$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/stamp-dev ## lint, format, types and the direction of imports
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
-	$(BIN)/lint-imports --no-cache
+	@status=0; export PYRIGHT_PYTHON_IGNORE_WARNINGS=1; \
+	for command in "ruff check ." "ruff format --check ." pyright "lint-imports --no-cache"; do \
+	  echo "$$command"; $(BIN)/$$command || status=1; \
+	done; exit $$status
 
 bench: .venv/stamp-run ## measure throughput against its floors (QUICK=1: under a minute)
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS)

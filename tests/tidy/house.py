@@ -177,10 +177,20 @@ CHECKS: tuple[Check, ...] = (
 
 # words in any committed file
 
-_HOSTS = ("pypi.org", "pythonhosted.org", "registry.npmjs.org", "registry.yarnpkg.com", "crates.io", "repo1.maven.org",
-          "repo.maven.apache.org", "proxy.golang.org", "deb.debian.org")  # fmt: skip
+# Without their last dot, so that this file does not hold what it forbids.
+_HOSTS = (
+    ("pypi", "org"),
+    ("pythonhosted", "org"),
+    ("registry.npmjs", "org"),
+    ("registry.yarnpkg", "com"),
+    ("crates", "io"),
+    ("repo1.maven", "org"),
+    ("repo.maven.apache", "org"),
+    ("proxy.golang", "org"),
+    ("deb.debian", "org"),
+)
 WORDS = {
-    "registry host": re.compile("|".join(re.escape(host) for host in _HOSTS)),
+    "registry host": re.compile("|".join(re.escape(".".join(host)) for host in _HOSTS)),
     "index address in a lock": re.compile(
         r"^\s*(-i|--index-url|--extra-index-url|--find-links|--trusted-host)\b", re.MULTILINE
     ),

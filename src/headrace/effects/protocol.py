@@ -106,6 +106,7 @@ class EffectProtocol:
         "_failures",
         "_family",
         "_first_refusal_s",
+        "_has_created",
         "_is_aborted",
         "_is_unknown",
         "_last_attempt_s",
@@ -133,6 +134,7 @@ class EffectProtocol:
         self._is_unknown = was_sent
         self._is_aborted = is_aborted
         self._failures = 0
+        self._has_created = False
         self._refusal: Refused | None = None
         self._first_refusal_s: float | None = None
         self._sent_s = now_s
@@ -157,10 +159,10 @@ class EffectProtocol:
         self._action = LOOK_UP if self._is_aborted else self._after_pause
 
     def abort(self) -> None:
-        """No attempt may begin any more: from here on, only look-ups."""
-        self._is_aborted = True
-        if isinstance(self._action, Send | Pause | CreateLedger):
+        """No attempt may begin any more: from here on, only look-ups. Said again, it changes nothing."""
+        if not self._is_aborted and isinstance(self._action, Send | Pause | CreateLedger | NeedsAttention):
             self._action = LOOK_UP
+        self._is_aborted = True
 
     # what an attempt answered
 
@@ -299,7 +301,16 @@ class EffectProtocol:
                 self._action = outcome
             case _:
                 self._refusal = None
-                self._action = LOOK_UP if self._is_aborted else SEND
+                self._exists_now()
+
+    def _exists_now(self) -> None:
+        """A ledger that was created already and is still not found gets time, not one request after the other."""
+        if self._is_aborted:
+            self._action = LOOK_UP
+        elif self._has_created:
+            self._retry(Unknown("the internal ledger exists, and is not found"), SEND)
+        else:
+            self._has_created, self._action = True, SEND
 
     def _retry(self, unknown: Unknown, then: Action) -> None:
         self._failures += 1

@@ -8,15 +8,14 @@ the journal holds as not ended and not waiting is due at once.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
 from headrace.clock import Clock, Ids
-from headrace.effects.port import Done, Downstream, NoReply, Outcome, Refused, Reply, Request, Unknown
+from headrace.effects.port import Done, Downstream, Refused
 from headrace.effects.protocol import (
     Backoff,
     CreateLedger,
@@ -28,22 +27,19 @@ from headrace.effects.protocol import (
     Send,
     family_of,
 )
-from headrace.effects.replies import look_up_outcome, outcome
-from headrace.effects.requests import create_ledger, look_up, next_look_up
+from headrace.effects.requests import create_ledger
 from headrace.engine.meter import Meter, NoMeter
-from headrace.engine.run import OpenActivity, Rules, Run, json_text, stages_in
-from headrace.errors import AlreadyEnded, InvalidValue, NotFound, Unavailable
+from headrace.engine.plans import Plans
+from headrace.engine.run import OpenActivity, Rules, Run, json_text
+from headrace.engine.services import Services
+from headrace.errors import AlreadyEnded, NotFound, Unavailable
 from headrace.journal.port import CallerKey, Journal, Unit
-from headrace.journal.records import Instance, Stage, Workflow
-from headrace.workflows.commands import INTERNAL_LEDGER, Activity, CreateTransaction, Json
-from headrace.workflows.config import check_delays, open_delays
-from headrace.workflows.interpreter import CANCELED, JournalMismatch
-from headrace.workflows.variables import missing, names_in
+from headrace.journal.records import Instance, Workflow
+from headrace.workflows.commands import INTERNAL_LEDGER, Activity, CreateTransaction
+from headrace.workflows.interpreter import CANCELED
 
 log = structlog.get_logger("headrace.engine")
 
-MAX_LOOK_UP_PAGES = 100
-MAX_PLANS = 1_000
 STRAY_S = 10.0
 TIMER_CHECK_S = 1.0  # how soon a step of the wall clock is noticed
 
@@ -62,15 +58,6 @@ class EngineLimits:
     rules: Rules = field(default_factory=Rules)
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """A workflow's stages, and the names they ask for."""
-
-    stages: list[Json]
-    names: frozenset[str]
-    open_delays: tuple[int, ...]
-
-
 class EmbeddedEngine:
     """See `engine.port.Engine`."""
 
@@ -86,21 +73,21 @@ class EmbeddedEngine:
         jitter: Callable[[], float],
     ) -> None:
         self._journal = journal
-        self._downstream = downstream
         self._clock = clock
         self._ids = ids
         self._limits = limits or EngineLimits()
         self._meter = meter or NoMeter()
         self._backoff = Backoff(self._limits.retry_base_s, self._limits.retry_cap_s, jitter)
-        self._slots = {name: asyncio.Semaphore(self._limits.concurrency) for name in ("ledger", "wallets", "payments")}
+        self._services = Services(downstream, self._limits.concurrency)
         self._runs: dict[str, Run] = {}
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
-        self._plans: OrderedDict[str, _Plan] = OrderedDict()
+        self._plans = Plans()
         self._is_stopping = False
         self._has_backlog = True  # what an earlier process left
         self._pausing = 0
         self._next_deadline_at: int | None = None
         self._kick = asyncio.Event()
+        self._background: set[asyncio.Task[None]] = set()
         self._timer: asyncio.Task[None] | None = None
 
     # life
@@ -138,17 +125,12 @@ class EmbeddedEngine:
         answer: Callable[[Instance], bytes] | None = None,
         also: Callable[[Instance, Unit], None] | None = None,
     ) -> Instance:
-        plan = self._plan_of(workflow)
-        stages = plan.stages
-        if not plan.names <= variables.keys():
-            lacking = missing(stages, variables)
-            if lacking:
-                raise InvalidValue("variables", f"no value for {', '.join(lacking)}")
-        check_delays(stages, plan.open_delays, variables)
+        plan = self._plans.of(workflow)
+        plan.check(variables)
         run = Run(
             self._ids.new(),
             workflow.id,
-            stages,
+            plan.stages,
             variables,
             self._clock.now_at(),
             self._clock.now_at,
@@ -160,14 +142,15 @@ class EmbeddedEngine:
         row = (run.id, workflow.id, workflow.config, text, run.created_at, started_by_trigger)
         unit.add("insert_instance", *row, expects_row=NotFound("workflow", workflow.id))
         run.begin(unit)
-        instance = _as_instance(run, workflow, text, unit)
+        instance = run.as_instance(workflow.config, text, unit)
         if caller is not None and answer is not None:
             self._remember(unit, caller, 201, answer(instance))
         if also is not None:
             also(instance, unit)
         self._runs[run.id] = run
         try:
-            await self._journal.commit(unit)
+            async with run.lock:  # who finds it in the journal already and aborts it waits for this
+                await self._journal.commit(unit)
         except BaseException as error:
             del self._runs[run.id]
             if isinstance(error, asyncio.CancelledError):  # the caller went away; the commit may still happen
@@ -176,7 +159,8 @@ class EmbeddedEngine:
         self._meter.instance_started()
         if run.ended_at is not None:
             self._ended(run)
-        elif self._is_full():
+            self._let_go_of(run)
+        elif self._is_full() and not run.aborts:
             del self._runs[run.id]
             self._has_backlog = True
         else:
@@ -202,6 +186,9 @@ class EmbeddedEngine:
                 self._waiters.pop(instance_id, None)
 
     async def send_event(self, instance_id: str, name: str, *, caller: CallerKey | None = None) -> None:
+        await self._to_the_end(self._send_event(instance_id, name, caller))
+
+    async def _send_event(self, instance_id: str, name: str, caller: CallerKey | None) -> None:
         await self._must_run(instance_id)
         unit = Unit()
         unit.add("insert_event", instance_id, name, self._clock.now_at(), expects_row=AlreadyEnded(instance_id))
@@ -211,27 +198,37 @@ class EmbeddedEngine:
         run = self._runs.get(instance_id)
         if run is not None:
             run.is_woken = True
-        elif not self._is_stopping:
-            await self._take_up(instance_id)
+        elif self._is_full():
+            self._has_backlog = True
+        else:
+            await self._take_up_surely(instance_id)
 
     async def abort(self, instance_id: str, *, caller: CallerKey | None = None) -> None:
+        await self._to_the_end(self._abort(instance_id, caller))
+
+    async def _abort(self, instance_id: str, caller: CallerKey | None) -> None:
         await self._must_run(instance_id)
         run = self._runs.get(instance_id) or await self._take_up(instance_id)
         if run is None:
-            raise AlreadyEnded(instance_id)
-        run.is_aborting = True  # read as the last thing before an attempt begins
+            await self._must_run(instance_id)
+            raise Unavailable("the instance cannot be restored; the log says why")
+        run.aborts += 1  # read as the last thing before an attempt begins; and it stays in memory
         try:
-            await self._abort(run, caller)
+            await self._abort_run(run, caller)
         finally:
-            run.is_aborting = False
+            run.aborts -= 1
             self._interrupt(run)
+            if not run.aborts:
+                await self._go_on(run)
 
-    async def _abort(self, run: Run, caller: CallerKey | None) -> None:
+    async def _abort_run(self, run: Run, caller: CallerKey | None) -> None:
         try:
             await asyncio.wait_for(run.lock.acquire(), self._limits.abort_s)
         except TimeoutError:
             raise Unavailable("the journal cannot commit at the moment") from None
         try:
+            if run.is_stale:
+                raise Unavailable("the journal cannot commit at the moment")
             if run.ended_at is not None:
                 raise AlreadyEnded(run.id)
             unit = Unit()
@@ -240,17 +237,43 @@ class EmbeddedEngine:
             try:
                 await self._journal.commit(unit)
             except BaseException:
-                self._start_over(run)
+                run.is_stale = True
+                if run.task is not None:
+                    run.task.cancel()
                 raise
         finally:
             run.lock.release()
         self._ended(run)
 
-    def _start_over(self, run: Run) -> None:
-        """What stands in memory may not be what stands in the journal: forget it and restore."""
-        if run.task is not None:
-            run.task.cancel()
-        asyncio.get_running_loop().call_soon(self._take_up_later, run.id)
+    async def _go_on(self, run: Run) -> None:
+        """After an abort: what it kept in memory is driven again; after one that failed, from what the journal has."""
+        if run.is_stale:
+            if run.task is not None:
+                await asyncio.wait((run.task,))  # attempts of one effect never overlap
+            self._let_go_of(run)
+            await self._take_up_surely(run.id)
+        elif run.task is not None and run.task.done():
+            self._launch(run)
+
+    def _let_go_of(self, run: Run) -> None:
+        """Only one may stand for an instance: one that is being aborted stays."""
+        if not run.aborts and self._runs.get(run.id) is run:
+            del self._runs[run.id]
+
+    async def _to_the_end(self, work: Coroutine[Any, Any, None]) -> None:
+        """A caller that goes away leaves nothing half done."""
+        await asyncio.shield(self._in_background(work))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._is_over)
+        return task
+
+    def _is_over(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled():
+            task.exception()  # told to the caller, if there still is one
 
     async def _must_run(self, instance_id: str) -> None:
         instance = await self._journal.instance(instance_id)
@@ -265,18 +288,18 @@ class EmbeddedEngine:
 
     # taking instances up
 
-    def _plan_of(self, workflow: Workflow) -> _Plan:
-        """A stored definition never changes, so it is read once."""
-        plan = self._plans.get(workflow.id)
-        if plan is None:
-            stages = stages_in(workflow.config)
-            plan = self._plans[workflow.id] = _Plan(stages, frozenset(names_in(stages)), open_delays(stages))
-            if len(self._plans) > MAX_PLANS:
-                self._plans.popitem(last=False)
-        return plan
-
     def _is_full(self) -> bool:
         return len(self._runs) - self._pausing >= self._limits.max_active
+
+    async def _take_up_surely(self, instance_id: str) -> None:
+        """If it cannot be read now, it is found with all else that has something to do."""
+        if self._is_stopping:
+            return
+        try:
+            await self._take_up(instance_id)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the instance must not be forgotten
+            log.warning("an instance cannot be taken up; trying again", instance_id=instance_id, reason=str(error))
+            self._has_backlog = True
 
     async def _take_up(self, instance_id: str) -> Run | None:
         """Restore an instance from the journal and drive it. None when there is nothing to drive."""
@@ -294,8 +317,8 @@ class EmbeddedEngine:
             return self._runs[instance.id]
         try:
             run = Run.restore(instance, activities, self._clock.now_at, self._limits.rules)
-        except JournalMismatch as error:
-            log.error("instance cannot go on", instance_id=instance.id, reason=str(error))
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is this instance's and holds up no other
+            log.error("instance cannot go on", instance_id=instance.id, reason=repr(error))
             return None
         self._runs[instance.id] = run
         self._launch(run)
@@ -311,15 +334,11 @@ class EmbeddedEngine:
         """
         while True:
             self._kick.clear()
-            if self._has_backlog and not self._is_full():
-                self._has_backlog = False
-                await self._take_up_due(-1, 0)
-            now_at = self._clock.now_at()
-            await self._take_up_due(0, now_at)
-            self._next_deadline_at = await self._journal.next_deadline(now_at)
-            wait_s = TIMER_CHECK_S
-            if self._next_deadline_at is not None:
-                wait_s = min(wait_s, max(0.0, (self._next_deadline_at - self._clock.now_at()) / 1e6))
+            try:
+                wait_s = await self._take_up_what_is_due()
+            except Exception as error:  # noqa: BLE001  # delays must go on ending, whatever this was
+                log.warning("what is due cannot be taken up; trying again", reason=str(error))
+                self._has_backlog, wait_s = True, TIMER_CHECK_S
             sleep = asyncio.ensure_future(self._clock.sleep(wait_s))
             kick = asyncio.ensure_future(self._kick.wait())
             try:
@@ -327,6 +346,18 @@ class EmbeddedEngine:
             finally:
                 sleep.cancel()
                 kick.cancel()
+
+    async def _take_up_what_is_due(self) -> float:
+        """Gives the seconds to wait before looking again."""
+        if self._has_backlog and not self._is_full():
+            self._has_backlog = False
+            await self._take_up_due(-1, 0)
+        now_at = self._clock.now_at()
+        await self._take_up_due(0, now_at)
+        self._next_deadline_at = await self._journal.next_deadline(now_at)
+        if self._next_deadline_at is None:
+            return TIMER_CHECK_S
+        return min(TIMER_CHECK_S, max(0.0, (self._next_deadline_at - self._clock.now_at()) / 1e6))
 
     async def _take_up_due(self, after_at: int, until_at: int) -> None:
         position = (after_at, 2**63 - 1)
@@ -359,14 +390,12 @@ class EmbeddedEngine:
             if not self._is_stopping:
                 asyncio.get_running_loop().call_later(60.0, self._take_up_later, run.id)
         finally:
-            if self._runs.get(run.id) is run:
-                del self._runs[run.id]
+            self._let_go_of(run)
             if self._has_backlog and not self._is_full():
                 self._kick.set()
 
     def _take_up_later(self, instance_id: str) -> None:
-        if not self._is_stopping:
-            self._background = asyncio.ensure_future(self._take_up(instance_id))
+        self._in_background(self._take_up_surely(instance_id))
 
     async def _drive_until_waiting(self, run: Run) -> None:
         while not self._is_stopping:
@@ -407,6 +436,8 @@ class EmbeddedEngine:
     async def _commit(self, run: Run, unit: Unit) -> bool:
         """Commit, however long the journal takes to recover. True when an awaited event was there."""
         while True:
+            if run.is_stale:
+                raise asyncio.CancelledError
             try:
                 rows = await self._journal.commit(unit)
             except Unavailable as error:
@@ -454,10 +485,11 @@ class EmbeddedEngine:
                 case Send():
                     await self._attempt(run, opened, protocol)
                 case LookUpFirst():
-                    protocol.looked_up(await self._look_up(opened), self._clock.monotonic_s())
+                    found = await self._services.look_up(activity.name, opened.request)
+                    protocol.looked_up(found, self._clock.monotonic_s())
                 case CreateLedger():
                     request = create_ledger(INTERNAL_LEDGER)
-                    protocol.created(await self._send("CreateLedger", request))
+                    protocol.created(await self._services.send("CreateLedger", request))
                 case Pause(seconds, failure):
                     await self._pause(run, opened, seconds, failure)
                     protocol.paused()
@@ -479,8 +511,8 @@ class EmbeddedEngine:
 
     async def _attempt(self, run: Run, opened: OpenActivity, protocol: EffectProtocol) -> None:
         """One attempt, begun only if no abort is set: that is read as the last thing before (decision E6)."""
-        async with self._slots[opened.activity.service]:
-            if run.is_aborting:
+        async with self._services.slots[opened.activity.service]:
+            if run.aborts:
                 async with run.lock:
                     pass  # until the abort is committed, or has failed
             if run.ended_at is not None or self._is_stopping:
@@ -489,31 +521,8 @@ class EmbeddedEngine:
             opened.attempt += 1
             protocol.begin(self._clock.monotonic_s())
             self._meter.attempt(opened.activity.service)
-            result = await self._send(opened.activity.name, opened.request)
+            result = await self._services.send(opened.activity.name, opened.request)
         protocol.sent(result, self._clock.monotonic_s())
-
-    async def _send(self, name: str, request: Request) -> Outcome:
-        try:
-            reply = await self._downstream.send(request)
-        except NoReply as failure:
-            return Unknown(str(failure))
-        return outcome(name, request, reply)
-
-    async def _look_up(self, opened: OpenActivity) -> Any:
-        name, request = opened.activity.name, opened.request
-        question: Request | None = look_up(name, request)
-        found: Any = Unknown("no look-up exists for this effect")
-        for _ in range(MAX_LOOK_UP_PAGES):
-            if question is None:
-                break
-            async with self._slots[request.service]:
-                try:
-                    reply: Reply = await self._downstream.send(question)
-                except NoReply as failure:
-                    return Unknown(str(failure))
-            found = look_up_outcome(name, request, reply)
-            question = next_look_up(name, request, reply, question)
-        return found
 
     async def _pause(self, run: Run, opened: OpenActivity, seconds: float, failure: str) -> None:
         """Record the failed attempt, then wait; an abort or a stop ends the wait."""
@@ -530,13 +539,13 @@ class EmbeddedEngine:
         run.interrupt = asyncio.get_running_loop().create_future()
         sleep = asyncio.ensure_future(self._clock.sleep(seconds))
         try:
-            if not run.is_aborting and not self._is_stopping:
+            if not run.aborts and not self._is_stopping:
                 await asyncio.wait((sleep, run.interrupt), return_when=asyncio.FIRST_COMPLETED)
         finally:
             sleep.cancel()
             run.interrupt = None
             self._pausing -= 1
-        if run.is_aborting:
+        if run.aborts:
             async with run.lock:
                 pass
 
@@ -563,32 +572,3 @@ def _let_go(future: asyncio.Future[None]) -> None:
 
 def _nothing(unit: Unit) -> None:
     """There is nothing to record."""
-
-
-def _as_instance(run: Run, workflow: Workflow, variables: str, unit: Unit) -> Instance:
-    """What the instance looks like once the unit is committed."""
-    stages: list[Stage] = []
-    ends: dict[int, tuple[int, str | None]] = {}
-    for name, row, _ in unit.entries:
-        if name == "open_stage" or name == "insert_closed_stage":
-            stages.append(Stage(*row))
-        elif name == "close_stage":
-            ends[row[3]] = (row[0], row[1])
-    shown = tuple(
-        Stage(
-            s.instance_id, s.number, s.keyword, s.input, s.started_at, *ends.get(s.number, (s.terminated_at, s.error))
-        )
-        for s in stages
-    )
-    return Instance(
-        run.id,
-        run.workflow_id,
-        workflow.config,
-        variables,
-        run.created_at,
-        run.last_at,
-        run.ended_at,
-        run.error,
-        run.by_trigger,
-        shown,
-    )

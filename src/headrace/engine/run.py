@@ -69,13 +69,14 @@ class Run:
     __slots__ = (
         "_now",
         "_rules",
+        "aborts",
         "by_trigger",
         "created_at",
         "ended_at",
         "error",
         "id",
         "interrupt",
-        "is_aborting",
+        "is_stale",
         "is_woken",
         "last_at",
         "lock",
@@ -114,7 +115,8 @@ class Run:
         self.stage_started_at = created_at
         self.stage_is_stored = False
         self.open: OpenActivity | None = None
-        self.is_aborting = False
+        self.aborts = 0  # callers that are aborting it now
+        self.is_stale = False  # what stands here may not be what stands in the journal
         self.is_woken = False
         self.interrupt: asyncio.Future[None] | None = None
         self.lock = asyncio.Lock()
@@ -133,21 +135,57 @@ class Run:
         self._open_stage(0, self.created_at, unit)
         self.advance(unit)
 
+    def as_instance(self, config: str, variables: str, unit: Unit) -> Instance:
+        """What the instance looks like once the unit of its start is committed."""
+        stages: list[Stage] = []
+        ends: dict[int, tuple[int, str | None]] = {}
+        updated_at = self.created_at
+        for name, row, _ in unit.entries:
+            if name == "open_stage" or name == "insert_closed_stage":
+                stages.append(Stage(*row))
+            elif name == "close_stage":
+                ends[row[3]] = (row[0], row[1])
+            elif name in ("touch_instance", "wait_event", "end_instance"):
+                updated_at = row[0]
+        shown = tuple(
+            Stage(
+                s.instance_id,
+                s.number,
+                s.keyword,
+                s.input,
+                s.started_at,
+                *ends.get(s.number, (s.terminated_at, s.error)),
+            )
+            for s in stages
+        )
+        return Instance(
+            self.id,
+            self.workflow_id,
+            config,
+            variables,
+            self.created_at,
+            updated_at,
+            self.ended_at,
+            self.error,
+            self.by_trigger,
+            shown,
+        )
+
     def _open_stage(self, number: int, started_at: int, unit: Unit) -> None:
-        self._take_stage(number, started_at)
+        self._take_stage(number, started_at, may_name_world=self._may_name_world)
         self.stage_is_stored = self.runner.command is not None
         if not self.stage_is_stored:
             return  # it is stored together with its end
         unit.add("open_stage", self.id, number, self.runner.keyword, json_text(self.runner.input), started_at)
 
-    def _take_stage(self, number: int, started_at: int) -> None:
+    def _take_stage(self, number: int, started_at: int, *, may_name_world: bool) -> None:
         self.stage_started_at = started_at
         self.runner = StageRunner(
             self.stages,
             number,
             self.variables,
             started_at,
-            may_name_world=self._may_name_world,
+            may_name_world=may_name_world,
         )
 
     @property
@@ -334,7 +372,7 @@ class Run:
         run.last_at = max(
             instance.updated_at, stage.started_at, *(row.terminated_at or row.started_at for row in activities), 0
         )
-        run._take_stage(stage.number, stage.started_at)
+        run._take_stage(stage.number, stage.started_at, may_name_world=True)  # decided when the stage began
         run.stage_is_stored = run.is_woken = True
         for row in activities:
             if row.terminated_at is None:

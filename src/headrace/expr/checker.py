@@ -14,7 +14,7 @@ from headrace.expr import nodes
 from headrace.expr.deep import Deep, walked
 from headrace.expr.errors import Failure, InvalidExpression, Place
 from headrace.expr.operations import BINARY_RULES
-from headrace.expr.patterns import pattern
+from headrace.expr.patterns import Patterns
 from headrace.expr.signatures import OVERLOADS, RULES
 from headrace.expr.types import (
     ANY,
@@ -70,8 +70,9 @@ class Checker:
         self.functions = functions
         self.is_strict = env is not None
         self.env = {name: type_of(value) for name, value in (env or {}).items()}
-        self.variables: list[tuple[str, Type]] = []
+        self.variables: dict[str, Type] = {}
         self.scopes: list[_Scope] = []
+        self.patterns = Patterns()
         self.visitors: dict[type, Callable[[Any], Deep[Type]]] = {
             nodes.Unary: self._unary,
             nodes.Binary: self._binary,
@@ -110,9 +111,8 @@ class Checker:
     # names
 
     def _name(self, node: nodes.Name) -> Type:
-        for name, kind in reversed(self.variables):
-            if name == node.name:
-                return kind
+        if node.name in self.variables:
+            return self.variables[node.name]
         if node.name == ENVIRONMENT:
             return UNKNOWN
         return self._environment(node, node.name, is_needed=True, with_functions=True)
@@ -139,15 +139,17 @@ class Checker:
         return scope.pointers[node.name]
 
     def _let(self, node: nodes.Let) -> Deep[Type]:
-        depth = len(self.variables)
+        names: list[str] = []
         body: nodes.Node = node
         while isinstance(body, nodes.Let):
             self._check_new(body)
             kind: Type = yield self._visit(body.value)
-            self.variables.append((body.name, kind))
+            self.variables[body.name] = kind
+            names.append(body.name)
             body = body.body
         result: Type = yield self._visit(body)
-        del self.variables[depth:]
+        for name in names:
+            del self.variables[name]
         return result
 
     def _check_new(self, node: nodes.Let) -> None:
@@ -157,7 +159,7 @@ class Checker:
             self._fail(node, f"cannot redeclare function {node.name}")
         if node.name in self.builtins:
             self._fail(node, f"cannot redeclare builtin {node.name}")
-        if any(name == node.name for name, _ in self.variables):
+        if node.name in self.variables:
             self._fail(node, f"cannot redeclare variable {node.name}")
 
     # operators
@@ -191,7 +193,7 @@ class Checker:
             return
         if node.operator == "matches" and isinstance(node.right.value, str):
             try:
-                pattern(node.right.value)
+                self.patterns.compiled(node.right.value)
             except Failure as failure:
                 self._fail(node, str(failure))
         is_zero = type(node.right.value) is int and node.right.value == 0
@@ -240,7 +242,7 @@ class Checker:
 
     def _member(self, node: nodes.Member) -> Deep[Type]:
         name = node.key.value if isinstance(node.key, nodes.Literal) and isinstance(node.key.value, str) else None
-        if isinstance(node.base, nodes.Name) and node.base.name == ENVIRONMENT and not self._is_variable(ENVIRONMENT):
+        if isinstance(node.base, nodes.Name) and node.base.name == ENVIRONMENT and ENVIRONMENT not in self.variables:
             if name is None:
                 return UNKNOWN
             return self._environment(node, name, is_needed=not node.is_optional, with_functions=False)
@@ -269,9 +271,6 @@ class Checker:
             return self._fail(node, f"type {base}[{key}] is undefined")
         return self._fail(node, f"type {base} has no {'method' if node.is_method else 'field'} {name}")
 
-    def _is_variable(self, name: str) -> bool:
-        return any(variable == name for variable, _ in self.variables)
-
     def _slice(self, node: nodes.Slice) -> Deep[Type]:
         base: Type = yield self._visit(node.base)
         if base.is_unknown:
@@ -289,7 +288,8 @@ class Checker:
 
     def _call(self, node: nodes.Call) -> Deep[Type]:
         callee: Type = yield self._visit(node.callee)
-        if isinstance(node.callee, nodes.Name) and node.callee.name == ENVIRONMENT and not self._is_variable("$env"):
+        is_environment = isinstance(node.callee, nodes.Name) and node.callee.name == ENVIRONMENT
+        if is_environment and ENVIRONMENT not in self.variables:
             self._fail(node, f"{MAP if self.is_strict else UNKNOWN} is not callable")
         if callee.is_unknown:
             return UNKNOWN

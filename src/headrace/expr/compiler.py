@@ -17,13 +17,16 @@ from headrace.expr.closures.builtins import builtin
 from headrace.expr.closures.predicates import PREDICATES, Loop
 from headrace.expr.deep import Deep, walked
 from headrace.expr.errors import Failure, InvalidExpression, Place
+from headrace.expr.patterns import Patterns
 
 _DEEP = 40
 """A first part of that many nested calls is moved into a slot."""
 _MAX_DEPTH = 740
 """Nested calls in the end; Python allows a thousand, some of which are the caller's."""
-_LOOP_DEPTH = 3
-"""Nested calls of a builtin with a predicate."""
+_COLLECTION_DEPTH = 3
+"""Nested calls from a builtin with a predicate to its list,"""
+_BODY_DEPTH = {"all": 1, "any": 1, "reduce": 1, "one": 3}
+"""and to its predicate: two for those that are not here."""
 
 
 class Code(NamedTuple):
@@ -60,8 +63,9 @@ class Compiler:
         self.functions = functions
         self.wraps = wraps
         self.slots = closures.FIRST_SLOT
-        self.variables: list[tuple[str, int]] = []
+        self.variables: dict[str, int] = {}
         self.scopes: list[_Scope] = []
+        self.patterns = Patterns()
         self.visitors: dict[type, Callable[[Any], Deep[Code]]] = {
             nodes.Unary: self._unary,
             nodes.Binary: self._binary,
@@ -130,11 +134,8 @@ class Compiler:
 
     # names
 
-    def _variable(self, name: str) -> int | None:
-        return next((index for known, index in reversed(self.variables) if known == name), None)
-
     def _name(self, node: nodes.Name) -> Run:
-        index = self._variable(node.name)
+        index = self.variables.get(node.name)
         if index is not None:
             return closures.slot(index)
         return members.environment() if node.name == ENVIRONMENT else members.name(node.name)
@@ -151,7 +152,7 @@ class Compiler:
         return closures.item(scope.item_slot, self._spot(node))
 
     def _let(self, node: nodes.Let) -> Deep[Code]:
-        known = len(self.variables)
+        outer = dict(self.variables)
         parts: list[tuple[int, Run]] = []
         depth = 0
         body: nodes.Node = node
@@ -159,11 +160,11 @@ class Compiler:
             value: Code = yield self.sealed(body.value)
             index = self._slot()
             parts.append((index, value.run))
-            self.variables.append((body.name, index))
+            self.variables[body.name] = index
             depth = max(depth, value.depth)
             body = body.body
         last: Code = yield self.sealed(body)
-        del self.variables[known:]
+        self.variables = outer
         return Code(closures.in_order(parts, last.run), max(depth, last.depth) + 1)
 
     # operators
@@ -211,7 +212,7 @@ class Compiler:
         value = node.right.value
         if node.operator == "matches" and isinstance(value, str):
             try:
-                return operators.matches_constant(left, value, spot)
+                return operators.matches_constant(left, self.patterns.compiled(value), spot)
             except Failure as failure:
                 self._fail(node, str(failure))
         if node.operator in ("==", "!="):
@@ -313,7 +314,7 @@ class Compiler:
     def _call(self, node: nodes.Call) -> Deep[Code]:
         spot = self._spot(node)
         callee = node.callee
-        if isinstance(callee, nodes.Name) and callee.name in self.functions and self._variable(callee.name) is None:
+        if isinstance(callee, nodes.Name) and callee.name in self.functions and callee.name not in self.variables:
             given: list[Code] = yield self._all(node.arguments)
             return _around(members.host_call(callee.name, [code.run for code in given], spot), *given)
         target: Code = yield self._first(callee)
@@ -353,13 +354,17 @@ class Compiler:
             body_spot=self._spot(predicate or node),
             wraps=self.wraps,
         )
-        parts = [part for part in (body, third) if part]
-        return _after(collection, PREDICATES[node.name](loop), *parts, nested=_LOOP_DEPTH)
+        depth = max(
+            collection.depth + _COLLECTION_DEPTH,
+            body.depth + _BODY_DEPTH.get(node.name, 2) if body else 0,
+            third.depth + 1 if third else 0,
+        )
+        return Code(PREDICATES[node.name](loop), depth, collection.before, collection.before_depth)
 
 
-def _after(first: Code, run: Run, *rest: Code, nested: int = 1) -> Code:
+def _after(first: Code, run: Run, *rest: Code) -> Code:
     """A function whose first part is `first`: what must come before that must come before this."""
-    depth = max(code.depth for code in (first, *rest)) + nested
+    depth = max(code.depth for code in (first, *rest)) + 1
     return Code(run, depth, first.before, first.before_depth)
 
 

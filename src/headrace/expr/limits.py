@@ -42,7 +42,7 @@ class Limits:
 class Meter:
     """Counts one evaluation. Also carries what differs from run to run: the clock, the host's functions."""
 
-    __slots__ = ("_is_expired", "_unchecked", "functions", "memory_left", "now_ns", "steps_left")
+    __slots__ = ("_is_expired", "_unchecked", "functions", "memory_left", "now_ns", "patterns", "steps_left")
 
     def __init__(
         self,
@@ -55,6 +55,8 @@ class Meter:
         self.memory_left = limits.memory_units
         self.now_ns = now_ns
         self.functions = functions
+        self.patterns: dict[str, Any] = {}
+        """Those that came up in this run: each is paid for once."""
         self._is_expired = is_expired
         self._unchecked = 0
 

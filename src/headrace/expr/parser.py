@@ -138,8 +138,9 @@ class Parser:
             items.append((yield self._expression(0)))
         return items[0] if len(items) == 1 else self._made(Sequence(token.offset, tuple(items)))
 
-    def _expression(self, precedence: int) -> Deep[Node]:
-        self.depth += 1
+    def _expression(self, precedence: int, *, nests: bool = True) -> Deep[Node]:
+        """`nests` is false for the right side of an operator that binds to the left: it goes no deeper than a row."""
+        self.depth += nests
         if self.depth > self.limits.depth:
             self._fail(f"expression is nested deeper than {self.limits.depth} levels")
         if precedence == 0 and self.current.is_operator("let"):
@@ -150,7 +151,7 @@ class Parser:
             node = yield self._operators((yield self._primary()), precedence)
             if precedence == 0:
                 node = yield self._ternary(node)
-        self.depth -= 1
+        self.depth -= nests
         return node
 
     def _operators(self, left: Node, precedence: int) -> Deep[Node]:
@@ -190,16 +191,16 @@ class Parser:
         return token, is_negated
 
     def _binary(self, left: Node, token: Token) -> Deep[Node]:
-        precedence = BINARY[token.text] + (token.text not in RIGHT_ASSOCIATIVE)
-        right: Node = yield self._expression(precedence)
+        is_right = token.text in RIGHT_ASSOCIATIVE
+        right: Node = yield self._expression(BINARY[token.text] + (not is_right), nests=is_right)
         return self._made(Binary(token.offset, token.text, left, right))
 
     def _comparisons(self, left: Node, token: Token) -> Deep[Node]:
-        first: Node = yield self._expression(BINARY[token.text] + 1)
+        first: Node = yield self._expression(BINARY[token.text] + 1, nests=False)
         pairs = [(token, self._made(first))]
         while self.current.kind is Kind.OPERATOR and self.current.text in COMPARISONS:
             operator = self._next()
-            right: Node = yield self._expression(BINARY[operator.text] + 1)
+            right: Node = yield self._expression(BINARY[operator.text] + 1, nests=False)
             pairs.append((operator, self._made(right)))
         if len(pairs) == 1:
             return Binary(token.offset, token.text, left, first)

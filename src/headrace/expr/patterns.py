@@ -15,10 +15,16 @@ from headrace.expr.limits import Meter
 from headrace.expr.values import Value, not_a, utf8
 
 MAX_PATTERN = 1_024
+MAX_PATTERNS = 4_096
+"""Characters of one pattern, and of all that are written in one expression."""
+MAX_INSTRUCTIONS = 100_000
+"""Of all patterns in one expression, compiled: `\\pL{100}` has seven characters and seventy thousand of them."""
+
 _MAX_MEMORY_BYTES = 2 * 1024 * 1024
 _CACHED = 256
 
-_COMPILE_STEPS = 16
+_STEPS_PER_CHARACTER = 16
+_INSTRUCTIONS_PER_COMPILE_STEP = 2
 _CHARACTERS_PER_STEP = 16
 _INSTRUCTIONS_PER_STEP = 100
 """RE2 reads a character in constant time until its cache of states is full; then it tries its instructions in turn."""
@@ -60,14 +66,41 @@ def _reason(error: Exception) -> str:
     return f"{_WORDS.get(what, what)}{separator}{f'`{where}`' if where else ''}"
 
 
+class Patterns:
+    """The patterns that are written in one expression."""
+
+    def __init__(self) -> None:
+        self._characters = 0
+        self._instructions = 0
+
+    def compiled(self, source: str) -> Any:
+        """Raises Failure for a pattern that is wrong, or where they are too many together."""
+        self._characters += len(source)
+        if self._characters > max(MAX_PATTERNS, len(source)):
+            raise Failure(f"the patterns of an expression have at most {MAX_PATTERNS} characters")
+        found = pattern(source)
+        self._instructions += found.programsize
+        if self._instructions > MAX_INSTRUCTIONS:
+            raise Failure("the patterns of the expression are too large")
+        return found
+
+
 def matches(meter: Meter, value: Value, source: Value) -> bool:
     """Whether the pattern is found in a text or bytes. Nil has no text and is no pattern."""
     if value is None or source is None:
         return False
     if type(source) is not str:
         raise not_a(source, "string")
-    meter.step(_COMPILE_STEPS * (1 + len(source)))
-    return found(meter, value, pattern(source))
+    return found(meter, value, _of_run(meter, source))
+
+
+def _of_run(meter: Meter, source: str) -> Any:
+    compiled = meter.patterns.get(source)
+    if compiled is None:
+        meter.step(_STEPS_PER_CHARACTER * (1 + len(source)))
+        meter.patterns[source] = compiled = pattern(source)
+        meter.step(compiled.programsize // _INSTRUCTIONS_PER_COMPILE_STEP)
+    return compiled
 
 
 def found(meter: Meter, value: Value, compiled: Any) -> bool:

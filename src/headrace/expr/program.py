@@ -141,9 +141,10 @@ def _finished(result: Value, meter: Meter) -> Value:
 
 def _plain_items(container: Value) -> Iterable[Value]:
     """What is in a container of ours, after making it plain. One of the environment's is plain."""
-    is_list = type(container) is list
-    places: list[tuple[Any, Value]] = list(enumerate(container) if is_list else container.items())
-    for place, item in places:
+    kind: type[Any] = container.__class__
+    is_list = kind is list
+    pairs: Any = enumerate(container) if is_list else container.items()
+    for place, item in list(pairs):
         if type(item) not in _PLAIN:
             container[place] = _plain(item)
     return container if is_list else [item for _, item in container.items()]

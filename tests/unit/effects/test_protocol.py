@@ -265,6 +265,19 @@ def test_the_internal_ledger_is_created_on_first_use() -> None:
     assert desk.send(Done("booked")) == Done("booked")
 
 
+def test_a_ledger_that_exists_and_is_still_not_found_is_asked_for_after_a_pause() -> None:
+    desk = Desk(Family.INGESTION, ledger="orchestration-000-internal")
+    desk.look(Absent())
+    missing = Refused("LEDGER_NOT_FOUND", "no such ledger")
+    there = Refused("LEDGER_ALREADY_EXISTS", "there")
+    for turn in range(4):
+        assert desk.send(missing) is CREATE_LEDGER
+        desk.protocol.created(there)
+        if turn:
+            assert isinstance(desk.action, Pause), "asked again and again without a pause"
+            desk.wait()
+
+
 def test_another_missing_ledger_is_a_refusal() -> None:
     refusal = Refused("LEDGER_NOT_FOUND", "no such ledger")
     assert Desk(Family.TRANSACTION).send(refusal) == refusal

@@ -15,7 +15,7 @@ from headrace.api.replies import Reply, json_reply, list_reply, no_content
 from headrace.api.requests import Request, json_value
 from headrace.api.services import Services
 from headrace.api.v1 import schemas, views
-from headrace.errors import InvalidValue, NotFound
+from headrace.errors import InvalidValue, NotFound, Unavailable
 from headrace.journal.port import CallerKey
 from headrace.journal.records import Instance, Workflow
 from headrace.workflows.variables import check_variables
@@ -57,12 +57,13 @@ async def _start(
     instance = await services.engine.run(workflow, variables, caller=caller, answer=answer)
     if not waits:
         return json_reply(201, answer.body or views.instance_reply(instance))
-    if not instance.is_terminal:
-        # A server that stops cancels who waits. The instance is on disk: saying so is the only honest answer.
-        with contextlib.suppress(asyncio.CancelledError):
+    # The instance is on disk. Whatever ends the wait (a server that stops cancels who waits, the journal may be
+    # unreadable for a moment), saying so is the only honest answer.
+    with contextlib.suppress(asyncio.CancelledError, Unavailable):
+        if not instance.is_terminal:
             await services.engine.wait(instance.id, services.settings.wait_s)
-    ended = await services.journal.instance(instance.id)
-    return json_reply(201, views.instance_reply(ended or instance))
+        instance = await services.journal.instance(instance.id) or instance
+    return json_reply(201, views.instance_reply(instance))
 
 
 class _Answer:

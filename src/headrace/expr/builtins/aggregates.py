@@ -13,6 +13,8 @@ from headrace.expr.numbers import rounded, to_float, wrapped
 from headrace.expr.times import Duration
 from headrace.expr.values import Byte, NamedInt, NilList, Value, number, type_name
 
+_PAID_AT_ONCE = 64
+
 
 def _refused(name: str, value: Value) -> Failure:
     return Failure(f"invalid argument for {name} (type {type_name(value)})")
@@ -103,8 +105,13 @@ def _is_nested(value: Value) -> bool:
 def _leaves(meter: Meter, name: str, values: Sequence[Value]) -> Iterator[tuple[Value, int]]:
     """What is in the arguments and the lists among them, in order, with its depth."""
     stack = [zip(values, repeat(0))]
+    unpaid = 0
     while stack:
         for value, depth in stack[-1]:
+            unpaid += 1
+            if unpaid == _PAID_AT_ONCE:
+                meter.step(unpaid // 4)
+                unpaid = 0
             if not _is_nested(value):
                 yield value, depth
                 continue
@@ -112,7 +119,6 @@ def _leaves(meter: Meter, name: str, values: Sequence[Value]) -> Iterator[tuple[
                 raise Failure(f"{name}: data is nested deeper than {MAX_DATA_DEPTH} levels")
             if depth and not len(value) and name in ("max", "min"):
                 raise _refused(name, None)
-            meter.step(len(value) // 4 + 1)
             stack.append(zip(value, repeat(depth + 1)))
             break
         else:

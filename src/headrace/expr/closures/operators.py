@@ -198,9 +198,7 @@ def _text_operation(holds: Callable[[Meter, Value, Value], bool]) -> Operation:
     return operation
 
 
-def matches_constant(left: Run, source: str, spot: Spot) -> Run:
-    compiled = patterns.pattern(source)
-
+def matches_constant(left: Run, compiled: Any, spot: Spot) -> Run:
     def run(frame: Frame) -> bool:
         value = left(frame)
         try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from headrace.expr.errors import Failure
 from headrace.expr.times import calendar
+from headrace.expr.times.durations import SECOND
 from headrace.expr.times.layouts import DAYS, MAX_LAYOUT, MONTHS, RFC3339, is_fraction, is_offset, parts_of
 from headrace.expr.times.moments import Time
 from headrace.expr.times.zones import UTC, Location, fixed
@@ -36,6 +37,7 @@ _OFFSETS = {
 }
 _ONE_OR_TWO = re.compile(r"[0-9]{1,2}", re.ASCII)
 _TWO = re.compile(r"[0-9]{2}", re.ASCII)
+_UP_TO_THREE = re.compile(r"[0-9]{1,3}", re.ASCII)
 _THREE = re.compile(r"[0-9]{3}", re.ASCII)
 _FOUR = re.compile(r"[0-9]{4}", re.ASCII)
 _FRACTION = re.compile(r"[.,]([0-9]+)", re.ASCII)
@@ -228,9 +230,8 @@ def _take_day(pattern: re.Pattern[str], *, may_be_padded: bool = False) -> Calla
 def _take_day_of_year(*, is_padded: bool) -> Callable[[_Reading], None]:
     def take(reading: _Reading) -> None:
         if is_padded:
-            spaces = len(reading.rest[:2]) - len(reading.rest[:2].lstrip(" "))
-            reading.rest = "0" * spaces + reading.rest[spaces:]
-        reading.day_of_year = int(reading.take(_THREE).group())
+            reading.rest = reading.rest[:2].lstrip(" ") + reading.rest[2:]
+        reading.day_of_year = int(reading.take(_UP_TO_THREE if is_padded else _THREE).group())
 
     return take
 
@@ -320,9 +321,9 @@ def _with_zone_name(time: Time, name: str, location: Location) -> Time:
     """An abbreviation means an offset only where `location` uses it; else it is kept as a name, like UTC."""
     offset = location.offset_named(name, time.unix_s)
     if offset is not None:
-        return Time(time.nanoseconds - offset * 1_000_000_000, location)
+        return Time(time.nanoseconds - offset * SECOND, location)
     hours = int(name[3:]) if name.startswith("GMT") and len(name) > 3 else 0
-    return time.told_in(fixed(hours * 3_600, name))
+    return Time(time.nanoseconds - hours * 3_600 * SECOND, fixed(hours * 3_600, name))
 
 
 def _date(reading: _Reading) -> tuple[int, int, int]:

@@ -31,6 +31,9 @@ class Location:
     def __str__(self) -> str:
         return self.name
 
+    def __repr__(self) -> str:
+        return f"Location({self.name})"
+
     @property
     def key(self) -> str:
         return self.name

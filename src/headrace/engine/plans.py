@@ -1,0 +1,48 @@
+"""What a run needs to know of its workflow. A stored definition never changes, so it is read once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from headrace.engine.run import stages_in
+from headrace.errors import InvalidValue
+from headrace.journal.records import Workflow
+from headrace.workflows.commands import Json
+from headrace.workflows.config import check_delays, open_delays
+from headrace.workflows.variables import missing, names_in
+
+MAX_PLANS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A workflow's stages, and the names they ask for."""
+
+    stages: list[Json]
+    names: frozenset[str]
+    open_delays: tuple[int, ...]
+
+    def check(self, variables: dict[str, str]) -> None:
+        """Raises InvalidValue, which names every missing variable."""
+        if not self.names <= variables.keys():
+            lacking = missing(self.stages, variables)
+            if lacking:
+                raise InvalidValue("variables", f"no value for {', '.join(lacking)}")
+        check_delays(self.stages, self.open_delays, variables)
+
+
+class Plans:
+    """By workflow; the oldest is forgotten."""
+
+    def __init__(self) -> None:
+        self._plans: OrderedDict[str, Plan] = OrderedDict()
+
+    def of(self, workflow: Workflow) -> Plan:
+        plan = self._plans.get(workflow.id)
+        if plan is None:
+            stages = stages_in(workflow.config)
+            plan = self._plans[workflow.id] = Plan(stages, frozenset(names_in(stages)), open_delays(stages))
+            if len(self._plans) > MAX_PLANS:
+                self._plans.popitem(last=False)
+        return plan
