@@ -59,6 +59,8 @@ async def _until_fate(alive: Life, live: Living) -> None:
     living = asyncio.ensure_future(live(alive))
     struck = asyncio.ensure_future(alive.fate.has_struck.wait())
     await asyncio.wait((living, struck), return_when=asyncio.FIRST_COMPLETED)
+    if living.done():
+        living.result()
     for task in (living, struck):
         task.cancel()
     await asyncio.gather(living, struck, return_exceptions=True)
@@ -136,9 +138,7 @@ async def _pay_in(alive: Life) -> None:
     from headrace.effects.port import Request
     from headrace.sandbox.answers import encoded
 
-    downstream: Any = alive.engine._downstream  # pyright: ignore[reportPrivateUsage]
-    sandbox: Sandbox = downstream._downstream
-    reply = await asyncio.to_thread(sandbox.handle, Request("payments", "POST", "/payments", encoded(PAY_IN)))
+    reply = await alive.downstream.send(Request("payments", "POST", "/payments", encoded(PAY_IN)))
     assert reply.status == 200
 
 

@@ -142,10 +142,18 @@ class Life:
     """One life of the server process."""
 
     def __init__(
-        self, journal: SqliteJournal, engine: EmbeddedEngine, fate: Fate, inbox: Inbox, dispatcher: Dispatcher
+        self,
+        journal: SqliteJournal,
+        engine: EmbeddedEngine,
+        downstream: Downstream,
+        fate: Fate,
+        inbox: Inbox,
+        dispatcher: Dispatcher,
     ) -> None:
         self.journal = journal
         self.engine = engine
+        self.downstream = downstream
+        """The services themselves, which outlive the process."""
         self.fate = fate
         self.inbox = inbox
         self.dispatcher = dispatcher
@@ -218,7 +226,7 @@ async def life(
     await dispatcher.start()
     feed = None if source is None else asyncio.ensure_future(Feed(source, mortal, inbox, clock).run())
     try:
-        yield Life(mortal, engine, fate, inbox, dispatcher)
+        yield Life(mortal, engine, downstream, fate, inbox, dispatcher)
     finally:
         fate.has_struck.set()
         if feed is not None:
