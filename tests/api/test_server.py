@@ -82,7 +82,7 @@ async def test_unknown_routes_and_methods(live: Live) -> None:
         f"{PREFIX}/",
         f"{PREFIX}x/workflows",
         "/workflows/a/b",
-        "/triggers",
+        "/triggers/a/b",
         "/v2/workflows",
     ):
         reply = await live.http.get(path)
