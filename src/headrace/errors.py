@@ -1,13 +1,13 @@
 """The error tree. HTTP statuses are chosen in `api/errors.py` only.
 
-    HeadraceError
-    |- InvalidValue        a field holds what it must not; names the field and the reason
-    |  `- InvalidDefinition  several of them, found in one workflow definition
-    |- NotFound            no such workflow, instance, stage, trigger
-    |- AlreadyEnded        the instance has ended: no event, no abort
-    |- RepeatedKey         this caller's Idempotency-Key is already stored
-    |- Unavailable         the journal cannot commit now; nothing was accepted
-    `- StageError          ends a stage with this text
+HeadraceError
+|- InvalidValue        a field holds what it must not; names the field and the reason
+|  `- InvalidDefinition  several of them, found in one workflow definition
+|- NotFound            no such workflow, instance, stage, trigger
+|- AlreadyEnded        the instance has ended: no event, no abort
+|- RepeatedKey         this caller's Idempotency-Key is already stored
+|- Unavailable         the journal cannot commit now; nothing was accepted
+`- StageError          ends a stage with this text
 """
 
 from __future__ import annotations
