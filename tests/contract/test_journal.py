@@ -11,6 +11,7 @@ import pytest
 
 from headrace.errors import AlreadyEnded, NotFound, RepeatedKey, Unavailable
 from headrace.journal.lock import AlreadyOwned
+from headrace.journal.migrations import statements
 from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writer import WriterLimits
@@ -202,4 +203,14 @@ async def test_a_blocked_database_refuses_and_the_write_never_happens_later(tmp_
     assert await journal.workflow("later") is not None
     assert await journal.workflow("refused") is None
     thief.close()
+    await journal.close()
+
+
+async def test_a_process_that_ends_while_it_makes_the_schema_is_no_harm(tmp_path: Path) -> None:
+    half = sqlite3.connect(tmp_path / "journal.db")
+    for statement in statements("sqlite_0001.sql")[:4]:
+        half.execute(statement)
+    half.close()
+    journal = await SqliteJournal.open(tmp_path / "journal.db")
+    await _with_instance(journal)
     await journal.close()

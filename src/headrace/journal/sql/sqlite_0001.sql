@@ -1,6 +1,7 @@
--- The journal, first shape. Times are microseconds since 1970-01-01 UTC; amounts live inside JSON text, exact.
+-- The journal, first shape. May run again: a process can end in the middle of it.
+-- Times are microseconds since 1970-01-01 UTC; amounts live inside JSON text, exact.
 
-CREATE TABLE workflows (
+CREATE TABLE IF NOT EXISTS workflows (
     id          TEXT    NOT NULL PRIMARY KEY,
     name        TEXT,
     config      TEXT    NOT NULL,
@@ -9,11 +10,11 @@ CREATE TABLE workflows (
     deleted_at  INTEGER
 );
 
-CREATE INDEX workflows_newest ON workflows (created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX IF NOT EXISTS workflows_newest ON workflows (created_at, id) WHERE deleted_at IS NULL;
 
 -- next_at: when the engine must look at the instance. 0: at once (it has something to do now);
 -- a time: a delay ends then; NULL: an event, a person or nothing is awaited.
-CREATE TABLE instances (
+CREATE TABLE IF NOT EXISTS instances (
     id            TEXT    NOT NULL PRIMARY KEY,
     workflow_id   TEXT    NOT NULL,
     config        TEXT    NOT NULL,
@@ -26,11 +27,11 @@ CREATE TABLE instances (
     next_at       INTEGER
 );
 
-CREATE INDEX instances_newest ON instances (created_at, id);
-CREATE INDEX instances_of_workflow ON instances (workflow_id, created_at, id);
-CREATE INDEX instances_due ON instances (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS instances_newest ON instances (created_at, id);
+CREATE INDEX IF NOT EXISTS instances_of_workflow ON instances (workflow_id, created_at, id);
+CREATE INDEX IF NOT EXISTS instances_due ON instances (next_at) WHERE next_at IS NOT NULL;
 
-CREATE TABLE stages (
+CREATE TABLE IF NOT EXISTS stages (
     instance_id   TEXT    NOT NULL,
     number        INTEGER NOT NULL,
     keyword       TEXT    NOT NULL,
@@ -41,7 +42,7 @@ CREATE TABLE stages (
     PRIMARY KEY (instance_id, number)
 ) WITHOUT ROWID;
 
-CREATE TABLE activities (
+CREATE TABLE IF NOT EXISTS activities (
     instance_id       TEXT    NOT NULL,
     stage             INTEGER NOT NULL,
     position          INTEGER NOT NULL,
@@ -63,7 +64,7 @@ CREATE TABLE activities (
 ) WITHOUT ROWID;
 
 -- The mailbox. seq is the order of arrival; stage is the wait that consumed the event.
-CREATE TABLE events (
+CREATE TABLE IF NOT EXISTS events (
     seq         INTEGER PRIMARY KEY AUTOINCREMENT,
     instance_id TEXT    NOT NULL,
     name        TEXT    NOT NULL,
@@ -71,10 +72,10 @@ CREATE TABLE events (
     stage       INTEGER
 );
 
-CREATE INDEX events_of_instance ON events (instance_id, name, seq);
+CREATE INDEX IF NOT EXISTS events_of_instance ON events (instance_id, name, seq);
 
 -- What was answered to a caller's Idempotency-Key.
-CREATE TABLE caller_keys (
+CREATE TABLE IF NOT EXISTS caller_keys (
     key         TEXT    NOT NULL PRIMARY KEY,
     fingerprint BLOB    NOT NULL,
     status      INTEGER NOT NULL,
@@ -82,4 +83,4 @@ CREATE TABLE caller_keys (
     created_at  INTEGER NOT NULL
 ) WITHOUT ROWID;
 
-CREATE INDEX caller_keys_oldest ON caller_keys (created_at);
+CREATE INDEX IF NOT EXISTS caller_keys_oldest ON caller_keys (created_at);
