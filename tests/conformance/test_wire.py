@@ -248,6 +248,7 @@ def test_operations_are_known_by_method_and_path() -> None:
     assert operation_of("GET", "/api/orchestration/instances/x/stages/0/history") == "getInstanceStageHistory"
     assert operation_of("GET", "/instances?running=false&workflowID=") == "listInstances"
     assert operation_of("PUT", "/instances/x/abort") == "cancelEvent"
-    assert len(OPERATIONS) == 12
+    assert operation_of("GET", "/triggers/x/occurrences") == "listTriggersOccurrences"
+    assert len(OPERATIONS) == 17
     with pytest.raises(KeyError):
         operation_of("GET", "/triggers")
