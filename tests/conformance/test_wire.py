@@ -251,4 +251,18 @@ def test_operations_are_known_by_method_and_path() -> None:
     assert operation_of("GET", "/triggers/x/occurrences") == "listTriggersOccurrences"
     assert len(OPERATIONS) == 17
     with pytest.raises(KeyError):
-        operation_of("GET", "/triggers")
+        operation_of("GET", "/triggers/a/b")
+
+
+def _problems_of_occurrence(occurrence: dict[str, object]) -> list[str]:
+    return problems("listTriggersOccurrences", 200, JSON, json.dumps({"data": [occurrence]}).encode())
+
+
+def test_occurrences_have_an_instance_or_an_error() -> None:
+    base: dict[str, object] = {"date": AT, "triggerID": "t", "event": {}}
+    started = {**base, "workflowInstanceID": "i", "workflowInstance": INSTANCE}
+    assert _problems_of_occurrence(started) == []
+    assert _problems_of_occurrence({**base, "error": "no"}) == []
+    for bad in (base, {**base, "workflowInstanceID": "i"}, {**started, "workflowInstanceID": "j"}, {**started, "error": "x"},
+                {**base, "event": None, "error": "no"}):  # fmt: skip
+        assert _problems_of_occurrence(bad), bad
