@@ -263,6 +263,7 @@ def test_occurrences_have_an_instance_or_an_error() -> None:
     started = {**base, "workflowInstanceID": "i", "workflowInstance": INSTANCE}
     assert _problems_of_occurrence(started) == []
     assert _problems_of_occurrence({**base, "error": "no"}) == []
-    for bad in (base, {**base, "workflowInstanceID": "i"}, {**started, "workflowInstanceID": "j"}, {**started, "error": "x"},
-                {**base, "event": None, "error": "no"}):  # fmt: skip
+    mixed = {**started, "error": "x"}
+    other = {**started, "workflowInstanceID": "j"}
+    for bad in (base, {**base, "workflowInstanceID": "i"}, other, mixed, {**base, "event": None, "error": "no"}):
         assert _problems_of_occurrence(bad), bad
