@@ -22,6 +22,7 @@ from headrace_client.models import (
     WorkflowConfig,
     WorkflowInstance,
 )
+from headrace_client.preparation import prepare_models
 from headrace_client.requests import (
     CancelEventRequest,
     CreateTriggerRequest,
@@ -42,6 +43,8 @@ from headrace_client.requests import (
 )
 from headrace_client.security import Security
 from headrace_client.stages import Stage, StageDelay, StageSend, StageWaitEvent, UnknownStage, Update
+
+prepare_models(__name__)
 
 __all__ = [
     "AsyncClient",
