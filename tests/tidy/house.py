@@ -192,7 +192,7 @@ _HOSTS = (
 WORDS = {
     "registry host": re.compile("|".join(re.escape(".".join(host)) for host in _HOSTS)),
     "index address in a lock": re.compile(
-        r"^\s*(-i|--index-url|--extra-index-url|--find-links|--trusted-host)\b", re.MULTILINE
+        r"^\s*(-i|--(extra-)?(index)-url|--find-links|--trusted-host)\b", re.MULTILINE
     ),
     "resolved download address": re.compile(r"\bhttps?://\S+\.(whl|tar\.gz|tgz|crate)\b"),
     "path of one machine": re.compile(r"(?<![\w.~-])/(work|root|home/[a-z]+|Users/[A-Za-z]+)/[\w.]"),
