@@ -29,6 +29,28 @@ def _text(text: str) -> str:
     return text
 
 
+def _broker(text: str) -> str:
+    """`nats://host:port` or `kafka://host:port`, several hosts by commas."""
+    scheme, _, hosts = text.rstrip("/").partition("://")
+    if scheme not in ("nats", "kafka") or not hosts or any(not _is_host(host) for host in hosts.split(",")):
+        raise ValueError("a URL such as nats://127.0.0.1:4222 or kafka://127.0.0.1:9092, without credentials")
+    return text.rstrip("/")
+
+
+def _is_host(text: str) -> bool:
+    parts = urlsplit(f"//{text}")
+    try:
+        return bool(parts.hostname) and parts.port != 0 and "@" not in text and parts.netloc == text
+    except ValueError:
+        return False
+
+
+def _sasl(text: str) -> str:
+    if text.upper() not in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"):
+        raise ValueError("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+    return text.upper()
+
+
 def _texts(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -130,6 +152,34 @@ class Settings:
         default=False, metadata=_from(_flag, "Let names of these origins lead to private addresses.")
     )
 
+    stack_name: str | None = field(
+        default=None, metadata=_from(_text, "Name of the stack: its topics are {name}-ledger, {name}-payments.")
+    )
+    broker_url: str | None = field(
+        default=None, metadata=_from(_broker, "Where events come and go: nats://host:4222 or kafka://host:9092.")
+    )
+    broker_username: str | None = field(default=None, metadata=_from(_text, "User at the broker."))
+    broker_password: str | None = field(default=None, repr=False, metadata=_from(_text, "That user's password."))
+    broker_tls: bool = field(default=False, metadata=_from(_flag, "Speak TLS with the broker."))
+    broker_ca: Path | None = field(default=None, metadata=_from(_path, "Certificates to trust there, a PEM file."))
+    broker_group: str = field(default="headrace", metadata=_from(_text, "Name of our consumer (group) there."))
+    kafka_sasl: str = field(
+        default="PLAIN", metadata=_from(_sasl, "How Kafka wants the password: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512.")
+    )
+    event_topics: tuple[str, ...] = field(
+        default=(), metadata=_from(_texts, "Topics read, by commas; default {stack}-ledger and {stack}-payments.")
+    )
+    publish_topic: str | None = field(
+        default=None, metadata=_from(_text, "Topic of our own events; default {stack}-orchestration.")
+    )
+    dead_letter_topic: str | None = field(
+        default=None, metadata=_from(_text, "Topic of deliveries that are no events; default {stack}-dead-letter.")
+    )
+    max_deliveries: int = field(
+        default=5, metadata=_from(_whole(1, 1_000), "Failures after which a delivery is set aside.")
+    )
+    webhooks: Path | None = field(default=None, metadata=_from(_path, "File of the endpoints our events go to."))
+
     allow_world_from_trigger: bool = field(
         default=False, metadata=_from(_flag, "Let a variable of a triggered run name `world` as a source (M9).")
     )
@@ -166,5 +216,5 @@ def _read(variable: str, text: str, reader: Reader) -> Any:
     try:
         return reader(text)
     except ValueError as wanted:
-        shown = "what it holds" if "SECRET" in variable else repr(text)
+        shown = "what it holds" if "SECRET" in variable or "PASSWORD" in variable else repr(text)
         raise InvalidValue(variable, f"{shown} is not {wanted}") from None
