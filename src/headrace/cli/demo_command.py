@@ -21,8 +21,9 @@ def demo(
 ) -> None:
     """Kill a server in the middle, check the books.
 
-    Real workflows move money through a double-entry ledger; the server is killed with SIGKILL while effects are
-    in flight and started again; every instance ends, and the books are compared with the histories.
+    Real workflows move money through a double-entry ledger, some of them started by a trigger when a pay-in appears.
+    The server is killed with SIGKILL while effects are in flight and started again; every instance ends, every event
+    has started its workflow once, and the books are compared with the histories.
     """
     from headrace.cli.demo.show import Choices, show
 

@@ -139,6 +139,24 @@ class Example(msgspec.Struct, frozen=True):
         return msgspec.convert(filled(self.plan.expect, names), Expected)
 
 
+class TriggerRule(msgspec.Struct, frozen=True):
+    """`trigger.json`: what `triggers create` takes."""
+
+    name: str
+    event: str
+    filter: str
+    vars: dict[str, str]
+
+
+class TriggerExample(msgspec.Struct, frozen=True):
+    folder: Path
+    rule: TriggerRule
+
+    @property
+    def definition_file(self) -> Path:
+        return self.folder / "workflow.yaml"
+
+
 def filled(value: Any, names: dict[str, str]) -> Any:
     """`value` with every `${name}` in its texts replaced. Raises KeyError for an unknown name."""
     if isinstance(value, str):
@@ -157,6 +175,10 @@ def load_example(folder: Path) -> Example:
 
 def load_examples(folder: Path) -> list[Example]:
     return [load_example(file.parent) for file in sorted(folder.glob("*/run.json"))]
+
+
+def load_trigger_example(folder: Path) -> TriggerExample:
+    return TriggerExample(folder, msgspec.json.decode((folder / "trigger.json").read_bytes(), type=TriggerRule))
 
 
 def examples_folder() -> Path | None:

@@ -15,13 +15,22 @@ from typing import Any, TypeVar
 
 from headrace.cli import display
 from headrace.cli.definitions import read_definition
+from headrace.cli.demo import top_up_report
 from headrace.cli.demo.balances import balance_rows, read_balances
 from headrace.cli.demo.books import Ended, Report, check_books
-from headrace.cli.demo.examples import Example, examples_folder, load_examples
+from headrace.cli.demo.examples import (
+    Example,
+    Expected,
+    TriggerExample,
+    examples_folder,
+    load_examples,
+    load_trigger_example,
+)
 from headrace.cli.demo.picture import draw
 from headrace.cli.demo.server import ChildServer
 from headrace.cli.demo.stack import Stack
 from headrace.cli.demo.timeline import EFFECTS, Lane, Outage, Picture, lane_lines, lane_of
+from headrace.cli.demo.top_ups import OWNERS, TIMES_BY_HAND, Outcome, TopUps
 from headrace.cli.exits import UNFINISHED, USAGE, Failure
 from headrace.cli.wire import document, documents
 from headrace.clock import Clock, SystemClock
@@ -37,6 +46,7 @@ WORKERS = 16
 ENOUGH_IN_FLIGHT = 5
 KILL_WITHIN_S = 20.0
 END_WITHIN_S = 120.0
+TRIGGER_EXAMPLE = "14-trigger-pays-wallet"
 DOWN_S = 1.0
 START_EVERY_S = 0.06
 POLL_S = 0.1
@@ -60,13 +70,24 @@ class Run:
     instance_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """One instance, whoever started it, and what its history must show."""
+
+    example: str
+    label: str
+    instance_id: str
+    expected: Expected
+
+
 def show(choices: Choices) -> None:
     """Raises Failure when the books differ from the histories, or a run does not end; the data is then kept."""
     examples = _examples(choices.examples)
+    trigger = _trigger(choices.examples)
     folder = Path(tempfile.mkdtemp(prefix="headrace-demo-"))
     server = ChildServer(folder / "data", settings=SETTINGS)
     try:
-        _Demo(server, examples, choices, folder, SystemClock()).play()
+        _Demo(server, examples, trigger, choices, folder, SystemClock()).play()
     finally:
         server.stop()
     shutil.rmtree(server.data)
@@ -80,12 +101,26 @@ def _examples(chosen: Path | None) -> list[Example]:
     return found
 
 
+def _trigger(chosen: Path | None) -> TriggerExample:
+    folder = (chosen or examples_folder() or Path()) / TRIGGER_EXAMPLE
+    if not (folder / "trigger.json").exists():
+        raise Failure(f"{folder} with its trigger is missing", code=USAGE, hint="Run it in a clone.")
+    return load_trigger_example(folder)
+
+
 class _Demo:
     def __init__(
-        self, server: ChildServer, examples: list[Example], choices: Choices, folder: Path, clock: Clock
+        self,
+        server: ChildServer,
+        examples: list[Example],
+        trigger: TriggerExample,
+        choices: Choices,
+        folder: Path,
+        clock: Clock,
     ) -> None:
         self._server = server
         self._examples = examples
+        self._trigger = trigger
         self._choices = choices
         self._folder = folder
         self._clock = clock
@@ -98,6 +133,7 @@ class _Demo:
         display.line(f"  Data       {self._server.data}", flush=True)
         with Client(server_url=self._server.url, timeout_s=30) as client, ThreadPoolExecutor(WORKERS) as pool:
             self._client, self._pool, self._stack = client, pool, Stack(self._server.url)
+            self._top_ups = TopUps(self._stack, client, self._trigger, self._clock)
             self._play()
         if not self._choices.should_stop:
             self._stay()
@@ -105,19 +141,25 @@ class _Demo:
     def _play(self) -> None:
         runs = self._seed()
         before = read_balances(self._stack, runs)
+        self._top_ups.prepare()
+        top_up_report.tell_trigger(self._trigger)
         self._server.restart(faults=FAULTS)
         display.line(f"  Faults     {', '.join(FAULTS)}", flush=True)
         outage = self._run_and_kill(runs)
         self._finish(runs)
         self._server.restart(faults=())
-        ended, lanes = self._read_histories(runs)
+        outcome = self._top_ups.read()
+        ended, lanes = self._read_histories(_started(runs) + self._started_by_trigger(outcome))
         picture = Picture(lanes, outage)
         self._tell(picture)
+        top_up_report.tell_outcome(self._top_ups, outcome)
         display.heading("\nBalances: before, after, and what the examples promise")
-        display.table(*balance_rows(runs, before, read_balances(self._stack, runs)))
+        columns, rows = balance_rows(runs, before, read_balances(self._stack, runs))
+        display.table(columns, rows + top_up_report.balance_rows(self._top_ups, outcome))
         report = check_books(self._stack, _ledgers(runs), ended)
+        report.problems += top_up_report.problems(self._top_ups, outcome)
         self._draw(picture, report)
-        self._judge(picture, report)
+        self._judge(picture, report, top_up_report.fact_lines(self._top_ups, outcome))
 
     # What happens
 
@@ -146,18 +188,29 @@ class _Demo:
             time.sleep(START_EVERY_S)
         display.line(f"  Started    {len(runs)} instances of {len(workflows)} workflows", flush=True)
         self._send_events(runs[: len(runs) // 2])
+        self._pay_in("before the kill", self._choices.runs_of_each)
         return self._kill()
+
+    def _pay_in(self, appeared: str, count: int) -> None:
+        for _ in range(count):
+            self._top_ups.appear(appeared)
+        self._top_ups.appear_unmatched()
+        self._top_ups.send_older()
+        by_hand = f"the events of {len(OWNERS)} older ones come {TIMES_BY_HAND} times each, under the same ids"
+        display.line(f"  Pay-ins    {count} appear; {by_hand}", flush=True)
 
     def _kill(self) -> Outage:
         in_flight = self._wait_for_effects_in_flight()
         pid = self._server.pid
+        self._top_ups.appear("as it is killed")
         killed_s = self._now_s()
         self._server.kill()
         display.heading(f"\n  KILLED     kill -9 {pid} at {killed_s:.2f} s, with {in_flight} effects seen in flight")
+        display.line("             and right after one more pay-in", flush=True)
         time.sleep(DOWN_S)
         self._server.start()
         ready_s = self._now_s()
-        display.heading(f"  RESTARTED  pid {self._server.pid} on the same folder, ready at {ready_s:.2f} s\n")
+        display.heading(f"  RESTARTED  pid {self._server.pid} on the same folder, ready at {ready_s:.2f} s")
         return Outage(killed_s, ready_s)
 
     def _wait_for_effects_in_flight(self) -> int:
@@ -179,13 +232,15 @@ class _Demo:
 
     def _finish(self, runs: list[Run]) -> None:
         self._send_events(runs[len(runs) // 2 :])
+        self._pay_in("after the restart", self._choices.runs_of_each)
+        self._top_ups.wait()
         deadline_s = self._clock.monotonic_s() + END_WITHIN_S
         with display.progress("waiting for the instances to end") as update:
             while running := self._client.orchestration.v1.list_instances(running=True).data:
                 if self._clock.monotonic_s() > deadline_s:
                     ids = ", ".join(instance.id for instance in running)
                     raise Failure(f"still running after {END_WITHIN_S:.0f} s: {ids}", code=UNFINISHED)
-                update(f"{len(running)} of {len(runs)} instances still run")
+                update(f"{len(running)} instances still run")
                 time.sleep(POLL_S)
 
     def _send_events(self, runs: list[Run]) -> None:
@@ -195,25 +250,31 @@ class _Demo:
 
     # What is told
 
-    def _read_histories(self, runs: list[Run]) -> tuple[list[Ended], list[Lane]]:
-        v1 = self._client.orchestration.v1
+    def _started_by_trigger(self, outcome: Outcome) -> list[Started]:
+        found = top_up_report.instances_of(self._top_ups, outcome)
+        return [
+            Started(self._trigger.folder.name, label, instance_id, top_up_report.EXPECTED)
+            for label, instance_ids in found.items()
+            for instance_id in instance_ids
+        ]
 
-        def read(run: Run) -> tuple[Ended, Lane]:
-            instance = document(v1.get_instance(instance_id=run.instance_id).data)
-            stages = documents(v1.get_instance_history(instance_id=run.instance_id).data)
-            activities = [
-                documents(v1.get_instance_stage_history(instance_id=run.instance_id, number=number).data)
-                for number in range(len(stages))
-            ]
-            label = f"{run.example.name} run {run.label}"
-            lane = lane_of(run.example.name, run.label, instance, stages, activities, self._zero_s)
-            return Ended(label, instance, activities, run.example.expected(run.names)), lane
-
-        pairs = self._each(sorted(runs, key=lambda run: (run.example.name, run.label)), read)
+    def _read_histories(self, started: list[Started]) -> tuple[list[Ended], list[Lane]]:
+        pairs = self._each(sorted(started, key=lambda one: (one.example, one.label)), self._read_history)
         return [ended for ended, _ in pairs], [lane for _, lane in pairs]
 
+    def _read_history(self, one: Started) -> tuple[Ended, Lane]:
+        v1 = self._client.orchestration.v1
+        instance = document(v1.get_instance(instance_id=one.instance_id).data)
+        stages = documents(v1.get_instance_history(instance_id=one.instance_id).data)
+        activities = [
+            documents(v1.get_instance_stage_history(instance_id=one.instance_id, number=number).data)
+            for number in range(len(stages))
+        ]
+        lane = lane_of(one.example, one.label, instance, stages, activities, self._zero_s)
+        return Ended(f"{one.example} run {one.label}", instance, activities, one.expected), lane
+
     def _tell(self, picture: Picture) -> None:
-        display.heading("Timelines, in seconds since the first start")
+        display.heading("\nTimelines, in seconds since the first start")
         for lane in picture.lanes:
             for text in lane_lines(lane, picture.outage):
                 display.line(text)
@@ -225,13 +286,16 @@ class _Demo:
         file.write_text(draw(picture), encoding="utf-8")
         display.line(f"\nPicture of this run: {file}")
 
-    def _judge(self, picture: Picture, report: Report) -> None:
+    def _judge(self, picture: Picture, report: Report, trigger_facts: list[str]) -> None:
         if not picture.effects_in_flight:
             report.problems.append("no effect was in flight at the kill: this run proves nothing, run it again")
         if report.problems:
             raise Failure("the books are not as they must be:\n  " + "\n  ".join(report.problems))
         display.heading("\nThe books are exact.")
         for fact in picture.facts:
+            display.line(f"  {fact}")
+        display.heading("\nEach event started its workflow once.")
+        for fact in trigger_facts:
             display.line(f"  {fact}")
         display.line("", flush=True)
 
@@ -243,6 +307,7 @@ class _Demo:
         display.line(f"  {program} workflows list")
         display.line(f"  {program} instances list")
         display.line(f"  {program} instances describe INSTANCE")
+        display.line(f"  {program} triggers occurrences list {self._top_ups.trigger_id}")
         display.line(f"  curl {url}/api/ledger/v2/shop/aggregate/balances")
         display.line("Ctrl-C stops it and removes its data.", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
@@ -265,6 +330,10 @@ def _facts(picture: Picture, report: Report) -> list[str]:
         f"{report.repeated_attempts} attempts were repeats of one whose answer never came",
         f"{report.transactions} transactions in the books; all balances sum to zero",
     ]
+
+
+def _started(runs: list[Run]) -> list[Started]:
+    return [Started(run.example.name, run.label, run.instance_id, run.example.expected(run.names)) for run in runs]
 
 
 def _ledgers(runs: list[Run]) -> list[str]:
