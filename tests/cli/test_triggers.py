@@ -90,6 +90,53 @@ def test_a_trigger_is_tried_out(shell: Shell) -> None:
     assert shell.data("triggers", "test", trigger_id, '{"a": 2}')["trigger"]["filter"] == {"match": True}
 
 
+REASONED = 'event.type == "PAY-IN" && (event.amount > 100 or event.vip) && event.asset in ["EUR/2"]'
+
+
+def test_it_is_shown_which_part_of_the_filter_was_false(shell: Shell) -> None:
+    trigger_id = create(shell, "REASONED", WAITING, "--filter", REASONED)
+    payload = json.dumps({"type": "PAY-IN", "amount": 50, "vip": False, "asset": "EUR/2"})
+    assert shell("triggers", "test", trigger_id, payload).out.splitlines() == [
+        "Filter match  No",
+        "  false          all of",
+        '  true             event.type == "PAY-IN"    (event.type is "PAY-IN")',
+        "  false            any of",
+        "  false              event.amount > 100    (event.amount is 50)",
+        "  false              event.vip",
+        '  not evaluated    event.asset in ["EUR/2"]',
+    ]
+    told = shell.data("triggers", "test", trigger_id, payload)
+    assert set(told["trigger"]) == {"filter", "variables"}
+    parts = told["explanation"]["parts"]
+    assert [part["outcome"] for part in parts] == ["true", "false", "not evaluated"]
+    assert parts[1]["parts"][0]["values"] == {"event.amount": 50}
+
+
+def test_a_condition_that_needs_a_link_is_left_open(shell: Shell) -> None:
+    source = 'link(event, "source_account").type == "INTERNAL" and event.amount > 100'
+    trigger_id = create(shell, "LINKED", WAITING, "--filter", source)
+    payload = {"amount": 50, "links": [{"name": "source_account", "uri": "http://127.0.0.1:1/nobody"}]}
+    told = shell("triggers", "test", trigger_id, json.dumps(payload)).out
+    assert "not evaluated here    link(event" in told and "(event.amount is 50)" in told
+
+
+def test_a_value_that_is_no_json_is_told_as_text(shell: Shell) -> None:
+    source = 'date(event.at) > date("2030-01-01") or event.text[0:1] == "x" or event.n / 0 < 1 or 1 in event.many'
+    trigger_id = create(shell, "ODD", WAITING, "--filter", source)
+    payload = {"at": "2024-01-02", "text": "é", "n": 1, "many": ["y" * 50] * 9}
+    told = shell.data("triggers", "test", trigger_id, json.dumps(payload))["explanation"]["parts"]
+    assert told[0]["values"]["date(event.at)"] == "2024-01-02T00:00:00Z"
+    assert told[1]["values"]["event.text[0:1]"] == "?"
+    assert told[2]["values"] == {"event.n / 0": "inf", "event.n": 1}
+    assert told[3]["values"]["event.many"].endswith("...")
+    assert shell("triggers", "test", trigger_id, json.dumps(payload)).code == 0
+
+
+def test_a_filter_of_three_hundred_levels_is_explained(shell: Shell) -> None:
+    trigger_id = create(shell, "DEEP", WAITING, "--filter", "!" * 300 + "(event.ok == 3)")
+    assert shell("triggers", "test", trigger_id, '{"ok": 3}').out.count("\n") == 302
+
+
 def test_what_is_wrong_is_said_with_its_exit_code(shell: Shell, headrace: Callable[..., Any]) -> None:
     refused = shell("triggers", "create", "E", "nowhere")
     assert refused.code == 1 and "workflowID" in refused.err

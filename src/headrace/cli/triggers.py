@@ -118,19 +118,27 @@ def try_out(
     server: ServerOption = None,
     output: OutputOption = None,
 ) -> None:
-    """Evaluate a trigger's filter and variables over one event; nothing is started."""
+    """Evaluate a trigger's filter and variables over one event and show what was false; nothing is started."""
     from headrace.cli.direct import json_argument, post
+    from headrace.cli.triggers_trial import explanation, lines
+    from headrace.cli.wire import document
 
     session = session_of(context, server, output)
-    trial = post(session, f"/v2/triggers/{_path_part(trigger_id)}/test", json_argument(payload, "the payload"))
+    event = json_argument(payload, "the payload")
+    trial = post(session, f"/v2/triggers/{_path_part(trigger_id)}/test", event)
+    with session.client() as client:
+        trigger = document(client.orchestration.v1.read_trigger(trigger_id=trigger_id).data)
+    reasons = explanation(trigger, event)
     if session.is_json:
-        display.store({"trigger": trial})
+        display.store({"trigger": trial} | ({"explanation": reasons} if reasons else {}))
         return
     outcome = trial["filter"]
     if "match" in outcome:
         display.line(f"Filter match  {'Yes' if outcome['match'] else 'No'}")
     if "error" in outcome:
         display.line(f"Filter error  {outcome['error']}")
+    for each in lines(reasons) if reasons else ():
+        display.line(each)
     rows = [[name, each.get("value", ""), each.get("error", "")] for name, each in trial["variables"].items()]
     if rows:
         display.line()

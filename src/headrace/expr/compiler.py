@@ -90,7 +90,7 @@ class Compiler:
 
     # walking
 
-    def _code(self, node: nodes.Node) -> Deep[Code]:
+    def code(self, node: nodes.Node) -> Deep[Code]:
         leaf = self.leaves.get(type(node))
         if leaf is not None:
             return Code(leaf(node))
@@ -98,17 +98,14 @@ class Compiler:
 
     def sealed(self, node: nodes.Node) -> Deep[Code]:
         """A part that may or may not be evaluated, or not first: nothing of it is left outside."""
-        code: Code = yield self._code(node)
-        if code.before:
-            depth = max(code.depth, code.before_depth) + 1
-            code = Code(closures.in_order(list(code.before), code.run), depth)
+        code: Code = alone((yield self.code(node)))
         if code.depth > _MAX_DEPTH:
             self._fail(node, "expression is nested too deeply")
         return code
 
     def _first(self, node: nodes.Node) -> Deep[Code]:
         """The part that its node evaluates first, whatever happens."""
-        code: Code = yield self._code(node)
+        code: Code = yield self.code(node)
         if code.depth <= _DEEP:
             return code
         index = self._slot()
@@ -360,6 +357,13 @@ class Compiler:
             third.depth + 1 if third else 0,
         )
         return Code(PREDICATES[node.name](loop), depth, collection.before, collection.before_depth)
+
+
+def alone(code: Code) -> Code:
+    """With what must come before it inside."""
+    if not code.before:
+        return code
+    return Code(closures.in_order(list(code.before), code.run), max(code.depth, code.before_depth) + 1)
 
 
 def _after(first: Code, run: Run, *rest: Code) -> Code:

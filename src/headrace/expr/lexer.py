@@ -60,7 +60,7 @@ class Lexer:
         while self.offset < len(self.source):
             self._word()
         last = self.tokens[-1].offset + len(self.tokens[-1].text) - 1 if self.tokens else len(self.source) - 1
-        self.tokens.append(Token(Kind.END, "", max(0, last)))
+        self.tokens.append(Token(Kind.END, "", max(0, last), len(self.source)))
         return self.tokens
 
     def _word(self) -> None:
@@ -80,7 +80,7 @@ class Lexer:
             self._emit(Kind.OPERATOR if kind == "operator" else Kind.BRACKET, match.end())
 
     def _emit(self, kind: Kind, end: int) -> None:
-        self.tokens.append(Token(kind, self.source[self.offset : end], self.offset))
+        self.tokens.append(Token(kind, self.source[self.offset : end], self.offset, end))
         self.offset = end
 
     def _fail(self, message: str, offset: int) -> NoReturn:
@@ -131,7 +131,7 @@ class Lexer:
             if not self.source.startswith("``", end):
                 break
             end += 2
-        self.tokens.append(Token(Kind.STRING, self.source[start + 1 : end].replace("``", "`"), start))
+        self.tokens.append(Token(Kind.STRING, self.source[start + 1 : end].replace("``", "`"), start, end + 1))
         self.offset = end + 1
 
     def _text(self, quote: str) -> None:
@@ -142,7 +142,7 @@ class Lexer:
             parts.append(_character(self._escape(quote)))
             parts.append(_newlines(self._plain(quote)))
         self.offset += 1
-        self.tokens.append(Token(Kind.STRING, "".join(parts), start))
+        self.tokens.append(Token(Kind.STRING, "".join(parts), start, self.offset))
 
     def _bytes(self, quote: str) -> None:
         """`b"..."`: escapes are bytes, everything else is UTF-8."""
@@ -155,7 +155,7 @@ class Lexer:
             data.append(self._escape(quote))
             data += _newlines(self._plain(quote)).encode()
         self.offset += 1
-        self.tokens.append(Token(Kind.BYTES, self.source[start : self.offset], start, bytes(data)))
+        self.tokens.append(Token(Kind.BYTES, self.source[start : self.offset], start, self.offset, bytes(data)))
 
     def _plain(self, quote: str) -> str:
         """The text up to the next quote or backslash; the literal must not end before one."""

@@ -22,6 +22,8 @@ class Token(NamedTuple):
     """The word as written; of a string, what it says."""
     offset: int
     """Of its first code point in the source."""
+    end: int
+    """Of the code point after its last one."""
     data: bytes = b""
     """What a bytes literal says."""
 

@@ -12,12 +12,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 from headrace import expr
 from headrace.clock import Clock
 from headrace.errors import HeadraceError
 from headrace.expr.limits import Limits, Meter
+
+if TYPE_CHECKING:
+    from headrace.expr.explanation import Part
 
 DEADLINE_S = 0.1
 MOMENT_STEPS = 4_000
@@ -66,6 +69,17 @@ class _LinkNeeded(Exception):
 def check_source(source: str) -> None:
     """Raises InvalidSource. Only `event` and `link` are known; arithmetic beyond 64 bits fails (decision X2)."""
     _compile(source)
+
+
+def explained(source: str, payload: Json, clock: Clock) -> Part:
+    """What became of each condition of a filter over a payload. Raises InvalidSource. No link is followed."""
+    from headrace.expr.explanation import NotHere, explain
+
+    def link(*_: Any) -> NoReturn:
+        raise NotHere
+
+    now_ns = clock.now_at() * 1_000
+    return explain(_compile(source), {"event": payload}, functions={"link": link}, now_ns=lambda: now_ns, wraps=False)
 
 
 def _compile(source: str) -> expr.Program:

@@ -1,0 +1,357 @@
+"""Why an expression gave what it gave: its conditions one by one, and the values that they looked at.
+
+    explain('event.type == "PAY-IN" && event.amount > 100', {"event": {"type": "PAY-IN", "amount": 50}})
+
+    all                                           false
+        event.type == "PAY-IN"                    true     event.type: "PAY-IN"
+        event.amount > 100                        false    event.amount: 50
+
+The expression is evaluated once, as it always is, by functions that also tell what they gave: what was not evaluated
+is not evaluated here either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, Literal
+
+from headrace.expr import nodes
+from headrace.expr.builtins import NAMES
+from headrace.expr.closures import FIRST_SLOT, Frame, Run
+from headrace.expr.compiler import Code, Compiler, alone
+from headrace.expr.deep import Deep, walked
+from headrace.expr.errors import ExpressionError
+from headrace.expr.limits import Meter
+from headrace.expr.program import Program
+from headrace.expr.spans import SpanParser, children
+from headrace.expr.values import Value
+
+MAX_VALUES = 8
+"""Told of one condition."""
+
+_AND, _OR, _NOT = ("and", "&&"), ("or", "||"), ("not", "!")
+_ACCESSES = (nodes.Name, nodes.Member, nodes.Chain, nodes.Slice)
+
+Kind = Literal["all", "any", "not", "choice", "condition"]
+
+
+class Outcome(Enum):
+    TRUE = "true"
+    FALSE = "false"
+    OTHER = "neither true nor false"
+    FAILED = "failed"
+    SKIPPED = "not evaluated"
+    """What came before it had decided."""
+    ELSEWHERE = "not evaluated here"
+    """It needs a function of the host that is not at hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A condition, or several: `all` and `any` of them, `not` the one, the condition and branches of a `choice`."""
+
+    kind: Kind
+    source: str
+    outcome: Outcome
+    error: str | None = None
+    values: tuple[tuple[str, Value], ...] = ()
+    """What it looked at: a source and its value."""
+    parts: tuple[Part, ...] = ()
+
+
+class NotHere(Exception):
+    """Raised by a host function that cannot be called by whoever explains."""
+
+
+def explain(
+    program: Program,
+    env: Mapping[str, Any],
+    *,
+    functions: Mapping[str, Callable[..., Any]],
+    now_ns: Callable[[], int],
+    wraps: bool = True,
+) -> Part:
+    """What became of each condition of a program. `functions` and `wraps` are those it was compiled for.
+
+    Where a function raises NotHere, what asked for it stays open and the conditions beside it are evaluated.
+    """
+    conditions = _Conditions(program, functions.keys())
+    run = conditions.compiled(functions.keys(), wraps=wraps)
+    error, is_open = None, False
+    try:
+        run([env, Meter(program.limits, now_ns, functions), *[None] * conditions.slots])
+    except NotHere:
+        is_open = True
+    except ExpressionError as failure:
+        error = failure.summary
+    except RecursionError:
+        error = "evaluation is nested too deeply"
+    return _completed(conditions.told(), error, is_open=is_open)
+
+
+def _completed(top: Part, error: str | None, *, is_open: bool) -> Part:
+    """With what stopped the evaluation, where it was none of the conditions."""
+    if is_open:
+        return replace(top, outcome=Outcome.ELSEWHERE)
+    if error is None or any(part.error == error for part in _all(top)):
+        return top
+    return replace(top, outcome=Outcome.FAILED, error=error)
+
+
+def _all(top: Part) -> Iterator[Part]:
+    pending = [top]
+    while pending:
+        part = pending.pop()
+        yield part
+        pending += part.parts
+
+
+@dataclass(slots=True)
+class _Condition:
+    """Of a tree of conditions: what is at its leaves is evaluated as one."""
+
+    kind: Kind
+    node: nodes.Node
+    parts: list[_Condition]
+    shown: list[tuple[str, nodes.Node]]
+    """Whose values tell something, with their names."""
+
+
+class _Seen:
+    """What the parts of an expression gave when it was evaluated."""
+
+    def __init__(self) -> None:
+        self.values: dict[nodes.Node, Value] = {}
+        self.errors: dict[nodes.Node, str] = {}
+        self.elsewhere: set[nodes.Node] = set()
+
+    def outcome(self, node: nodes.Node) -> Outcome:
+        if node in self.errors:
+            return Outcome.FAILED
+        if node in self.elsewhere:
+            return Outcome.ELSEWHERE
+        if node not in self.values:
+            return Outcome.SKIPPED
+        value = self.values[node]
+        if type(value) is not bool:
+            return Outcome.OTHER
+        return Outcome.TRUE if value else Outcome.FALSE
+
+    def told(self, node: nodes.Node, condition: nodes.Node) -> list[Value]:
+        """A value, where there is one and the outcome does not say it."""
+        value = self.values.get(node, self)
+        return [] if value is self or (node is condition and type(value) is bool) else [value]
+
+    def value(self, node: nodes.Node) -> Callable[[Run], Run]:
+        def watched(inner: Run) -> Run:
+            def run(frame: Frame) -> Value:
+                value = self.values[node] = inner(frame)
+                return value
+
+            return run
+
+        return watched
+
+    def condition(self, node: nodes.Node, instead: bool | None) -> Callable[[Run], Run]:
+        """`instead` is what to go on with where the condition cannot be evaluated here; None: do not."""
+
+        def watched(inner: Run) -> Run:
+            def run(frame: Frame) -> Value:
+                try:
+                    value = self.values[node] = inner(frame)
+                except NotHere:
+                    self.elsewhere.add(node)
+                    if instead is None:
+                        raise
+                    return instead
+                except ExpressionError as error:
+                    self.errors[node] = error.summary
+                    raise
+                return value
+
+            return run
+
+        return watched
+
+
+class _WatchingCompiler(Compiler):
+    def __init__(
+        self, source: str, functions: Set[str], watched: Mapping[nodes.Node, Callable[[Run], Run]], *, wraps: bool
+    ) -> None:
+        super().__init__(source, functions, wraps=wraps)
+        self._watched = watched
+
+    def code(self, node: nodes.Node) -> Deep[Code]:
+        code: Code = yield super().code(node)
+        watch = self._watched.get(node)
+        if watch is None:
+            return code
+        code = alone(code)
+        return Code(watch(code.run), code.depth + 1)
+
+
+class _Conditions:
+    """The conditions of one program, and what is seen of them."""
+
+    def __init__(self, program: Program, functions: Set[str]) -> None:
+        self.source = program.source
+        self.slots = 0
+        self._parser = SpanParser(program.source, program.limits, NAMES, functions)
+        self._seen = _Seen()
+        self._watched: dict[nodes.Node, Callable[[Run], Run]] = {}
+        self._tree = self._parser.whole()
+        self._top = walked(self._shape(self._tree, instead=True))
+
+    def compiled(self, functions: Set[str], *, wraps: bool) -> Run:
+        compiler = _WatchingCompiler(self.source, functions, self._watched, wraps=wraps)
+        code: Code = walked(compiler.sealed(self._tree))
+        self.slots = compiler.slots - FIRST_SLOT
+        return code.run
+
+    def told(self) -> Part:
+        return walked(self._part(self._top))
+
+    # the tree of conditions
+
+    def _shape(self, node: nodes.Node, *, instead: bool | None) -> Deep[_Condition]:
+        match node:
+            case nodes.Binary() if node.operator in _AND:
+                return (yield self._several("all", node, _AND, instead if instead is None else True))
+            case nodes.Binary() if node.operator in _OR:
+                return (yield self._several("any", node, _OR, instead if instead is None else False))
+            case nodes.Unary() if node.operator in _NOT and not _is_negated_operator(node):
+                inner: _Condition = yield self._shape(node.operand, instead=instead if instead is None else not instead)
+                return _Condition("not", node, [inner], [])
+            case nodes.Let():
+                return (yield self._with_variables(node, instead))
+            case nodes.Conditional():
+                return (yield self._choice(node, instead))
+            case _:
+                return self._single(node, instead)
+
+    def _several(
+        self, kind: Literal["all", "any"], node: nodes.Node, operators: tuple[str, ...], instead: bool | None
+    ) -> Deep[_Condition]:
+        """A row of the same operator is one group, however it is bracketed."""
+        parts: list[_Condition] = []
+        pending: list[nodes.Node] = [node]
+        while pending:
+            part = pending.pop()
+            if isinstance(part, nodes.Binary) and part.operator in operators:
+                pending += [part.right, part.left]
+            else:
+                parts.append((yield self._shape(part, instead=instead)))
+        return _Condition(kind, node, parts, [])
+
+    def _with_variables(self, node: nodes.Let, instead: bool | None) -> Deep[_Condition]:
+        variables: list[tuple[str, nodes.Node]] = []
+        body: nodes.Node = node
+        while isinstance(body, nodes.Let):
+            if not isinstance(body.value, nodes.Literal):
+                variables.append((body.name, body.value))
+            body = body.body
+        condition: _Condition = yield self._shape(body, instead=instead)
+        self._show(condition, variables)
+        return condition
+
+    def _choice(self, node: nodes.Conditional, instead: bool | None) -> Deep[_Condition]:
+        parts: list[_Condition] = [(yield self._shape(node.condition, instead=None))]
+        for branch in (node.then, node.otherwise):
+            if branch is not None:
+                parts.append((yield self._shape(branch, instead=instead)))  # noqa: PERF401 # a walk
+        return _Condition("choice", node, parts, [])
+
+    def _single(self, node: nodes.Node, instead: bool | None) -> _Condition:
+        condition = _Condition("condition", node, [], [])
+        self._watched[node] = self._seen.condition(node, instead)
+        self._show(condition, [(self._parser.text(each), each) for each in _looked_at(node)])
+        return condition
+
+    def _show(self, condition: _Condition, found: list[tuple[str, nodes.Node]]) -> None:
+        for name, node in found:
+            if len(condition.shown) < MAX_VALUES and name not in dict(condition.shown):
+                condition.shown.append((name, node))
+                self._watched.setdefault(node, self._seen.value(node))
+
+    # what became of it
+
+    def _part(self, condition: _Condition) -> Deep[Part]:
+        parts: list[Part] = []
+        for each in condition.parts:
+            parts.append((yield self._part(each)))  # noqa: PERF401 # a walk
+        node, seen = condition.node, self._seen
+        outcome = _outcome(condition.kind, parts) if parts else seen.outcome(node)
+        values = tuple((name, value) for name, each in condition.shown for value in seen.told(each, node))
+        return Part(condition.kind, self._parser.text(node), outcome, seen.errors.get(node), values, tuple(parts))
+
+
+def _outcome(kind: Kind, parts: list[Part]) -> Outcome:
+    """Of a group."""
+    outcomes = [part.outcome for part in parts]
+    if kind == "not":
+        return {Outcome.TRUE: Outcome.FALSE, Outcome.FALSE: Outcome.TRUE, Outcome.OTHER: Outcome.FAILED}.get(
+            outcomes[0], outcomes[0]
+        )
+    if kind == "choice":
+        return _of_choice(outcomes)
+    decides, otherwise = (Outcome.FALSE, Outcome.TRUE) if kind == "all" else (Outcome.TRUE, Outcome.FALSE)
+    if Outcome.OTHER in outcomes[:-1]:
+        return Outcome.FAILED
+    for outcome in (decides, Outcome.FAILED, Outcome.ELSEWHERE, Outcome.SKIPPED, Outcome.OTHER):
+        if outcome in outcomes:
+            return outcome
+    return otherwise
+
+
+def _of_choice(outcomes: list[Outcome]) -> Outcome:
+    """The branch that was taken; where there is one only, `c ?: b`, a true condition is the answer."""
+    condition, *branches = outcomes
+    if condition not in (Outcome.TRUE, Outcome.FALSE):
+        return Outcome.FAILED if condition is Outcome.OTHER else condition
+    if len(branches) == 1:
+        return condition if condition is Outcome.TRUE else branches[0]
+    return branches[0] if condition is Outcome.TRUE else branches[1]
+
+
+def _is_negated_operator(node: nodes.Unary) -> bool:
+    """`x not in y`, which reads as one condition."""
+    return isinstance(node.operand, nodes.Binary) and node.operand.offset == node.offset
+
+
+# what a condition looks at
+
+
+def _looked_at(node: nodes.Node) -> Iterator[nodes.Node]:
+    """Both sides of a comparison, and every access to the event."""
+    while isinstance(node, nodes.Unary) and node.operator in _NOT:
+        node = node.operand
+    if isinstance(node, nodes.Binary | nodes.Comparisons):
+        sides = [side.operand if isinstance(side, nodes.Link) else side for side in children(node)]
+        yield from (side for side in sides if not _is_constant(side))
+    yield from _accesses(node)
+
+
+def _accesses(node: nodes.Node) -> Iterator[nodes.Node]:
+    """Accesses outside of predicates, which are evaluated many times."""
+    pending = [node]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, _ACCESSES):
+            yield part
+        elif isinstance(part, nodes.Call):
+            callee = part.callee
+            pending += [*part.arguments[::-1], *([callee.base] if isinstance(callee, nodes.Member) else [])]
+        elif not isinstance(part, nodes.Predicate):
+            pending += children(part)[::-1]
+
+
+def _is_constant(node: nodes.Node) -> bool:
+    pending = [node]
+    while pending:
+        part = pending.pop()
+        if not isinstance(part, nodes.Literal | nodes.Nil | nodes.Array | nodes.Unary | nodes.Binary):
+            return False
+        pending += children(part)
+    return True
