@@ -17,6 +17,11 @@ EVENT_HEADER = "Headrace-Event"
 DEPTH_HEADER = "Headrace-Depth"
 """How many triggers led to it, one after the other (decision T6)."""
 
+KEY_HEADER = "Headrace-Key"
+TOPIC_HEADER = "Headrace-Topic"
+REASON_HEADER = "Headrace-Reason"
+"""What a delivery in the dead-letter topic was, where it came from, and why it lies there."""
+
 
 class BusUnavailable(HeadraceError):
     """The bus cannot be reached, or does not confirm. What was asked of it is asked again later."""

@@ -1,0 +1,209 @@
+"""NATS JetStream as a bus: a durable pull consumer for each topic, explicit acknowledgement, confirmed publications."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+import structlog
+
+from headrace.events.bus import (
+    KEY_HEADER,
+    REASON_HEADER,
+    TOPIC_HEADER,
+    BusUnavailable,
+    Delivery,
+    Publication,
+)
+from headrace.events.nats_connection import BATCH, Connection, Inflow, NatsOptions, Receipt, Source, dial
+
+__all__ = ["NatsBus", "NatsOptions"]
+
+log = structlog.get_logger("headrace.events")
+
+TICK_S = 1.0
+
+_T = TypeVar("_T")
+_MESSAGE_ID = "Nats-Msg-Id"
+_HEADER_NAME = re.compile(r"[!-9;-~]+")
+
+
+class NatsBus:
+    """Subscriber and Publisher of `events.bus`, over one connection, which is made when it is first needed."""
+
+    def __init__(self, options: NatsOptions) -> None:
+        self._options = options
+        self._inflow = Inflow()
+        self._connection: Connection | None = None
+        self._dialling = asyncio.Lock()
+        self._is_closed = False
+        self._is_said = False
+        logging.getLogger("nats").setLevel(logging.CRITICAL)  # it prints tracebacks of what we report in a sentence
+
+    @property
+    def name(self) -> str:
+        return f"nats:{self._options.publish_topic}"
+
+    # deliveries
+
+    async def receive(self) -> list[Delivery]:
+        """Cancelled at any moment it loses nothing: what has arrived waits for the next call."""
+        while True:
+            self._inflow.arrived.clear()
+            try:
+                await self._top_up()
+            except BusUnavailable:
+                if not self._inflow.waiting:
+                    raise
+            if self._inflow.waiting:
+                return self._inflow.take(BATCH)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._inflow.arrived.wait()
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """The server has booked them on return. Those of a stream that is no more are left alone."""
+        if not deliveries:
+            return
+        connection = await self._connected()
+        for topic in {delivery.topic for delivery in deliveries}:
+            source = await self._source(connection, topic)
+            replies = [
+                receipt.reply
+                for delivery in deliveries
+                if delivery.topic == topic
+                and isinstance(receipt := delivery.receipt, Receipt)
+                and receipt.stream == source.stream
+            ]
+            await self._ask(connection, f"the acknowledgement of deliveries of {topic}", source.acknowledge(replies))
+
+    async def set_aside(self, delivery: Delivery, reason: str) -> None:
+        added = {
+            _MESSAGE_ID: f"DLQ-{delivery.key}",
+            KEY_HEADER: delivery.key,
+            TOPIC_HEADER: delivery.topic,
+            REASON_HEADER: reason,
+        }
+        headers = {name: value for name, value in delivery.headers.items() if _may_be_sent_on(name)} | added
+        connection = await self._connected()
+        body = delivery.body
+        if not connection.takes(body, headers):
+            headers[REASON_HEADER] = f"{reason} (its {len(body)} bytes do not fit beside these headers)"
+            body = b""
+        await self._send(connection, self._options.dead_letter_topic, [(body, headers)])
+
+    # publications
+
+    async def publish(self, publications: Sequence[Publication]) -> None:
+        if not publications:
+            return
+        connection = await self._connected()
+        letters = [(each.body, {**each.headers, _MESSAGE_ID: each.id}) for each in publications]
+        for publication, letter in zip(publications, letters, strict=True):
+            if not connection.takes(*letter):
+                raise BusUnavailable(
+                    f"event {publication.id} has {len(publication.body)} bytes: more than the NATS server at "
+                    f"{connection.where} takes (its max_payload)"
+                )
+        await self._send(connection, self._options.publish_topic, letters)
+
+    async def close(self) -> None:
+        self._is_closed = True
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close(self._inflow.give_back())
+
+    # the connection
+
+    async def _connected(self) -> Connection:
+        async with self._dialling:
+            if self._is_closed:
+                raise BusUnavailable("the connection to NATS was closed by us")
+            if self._connection is not None and self._connection.is_alive:
+                return self._connection
+            if self._connection is not None:
+                await self._lose(self._connection, "the server ended it")
+            try:
+                self._connection = await dial(self._options, self._inflow)
+            except BusUnavailable as error:
+                self._say(str(error))
+                raise
+            self._is_said = False
+            log.info("connected to NATS", server=self._connection.where)
+            return self._connection
+
+    async def _lose(self, connection: Connection, reason: str) -> None:
+        if self._connection is connection:
+            self._connection = None
+            self._say(f"the connection to NATS at {connection.where} is lost: {connection.last_error or reason}")
+        await connection.close([])
+
+    def _say(self, reason: str) -> None:
+        """Once for each outage."""
+        if not self._is_said:
+            log.warning("NATS cannot be used; trying again", reason=reason)
+        self._is_said = True
+
+    async def _ask(self, connection: Connection, what: str, answer: Awaitable[_T]) -> _T:
+        """What fails is told in a sentence. A connection that gave no answer is not used again."""
+        from nats.errors import Error, NoRespondersError
+        from nats.js.errors import APIError, NoStreamResponseError, ServiceUnavailableError
+
+        try:
+            return await connection.while_open(answer)
+        except (NoRespondersError, ServiceUnavailableError):
+            reason = f"JetStream is not enabled at {connection.where}, or not for this user"
+        except NoStreamResponseError:
+            reason = f"no stream at {connection.where} takes it"
+            connection.forget_topics()
+        except APIError as error:
+            reason = f"NATS at {connection.where} refuses: {error.description or error.code}"
+        except (Error, OSError, TimeoutError) as error:
+            said = connection.last_error or str(error) or "no answer in time"
+            reason = f"NATS at {connection.where} does not answer: {said}"
+            await self._lose(connection, said)
+        raise BusUnavailable(f"{what} failed: {reason}")
+
+    # streams and consumers
+
+    async def _top_up(self) -> None:
+        """Each topic has its consumer and, if there is room, a pull that waits for deliveries."""
+        connection = await self._connected()
+        failures: list[BusUnavailable] = []
+        for topic in self._options.topics:
+            try:
+                source = await self._source(connection, topic)
+                if self._inflow.has_room and not source.is_pulling:
+                    await self._ask(connection, f"reading {topic}", source.pull())
+            except BusUnavailable as error:  # the other topics are read all the same
+                failures.append(error)
+        if failures:
+            self._say(str(failures[0]))
+            raise failures[0]
+        self._is_said = False
+
+    async def _source(self, connection: Connection, topic: str) -> Source:
+        source = connection.sources.get(topic)
+        if source is not None and not source.has_ended:
+            return source
+        if source is not None:
+            del connection.sources[topic]
+            await self._ask(connection, f"reading {topic}", source.stop())
+            if not source.was_of_use:
+                raise BusUnavailable(f"reading {topic} failed: NATS at {connection.where} says {source.ending}")
+        source = await self._ask(connection, f"making the consumer of {topic}", connection.open_source(topic))
+        connection.sources[topic] = source
+        return source
+
+    async def _send(self, connection: Connection, topic: str, letters: list[tuple[bytes, dict[str, str]]]) -> None:
+        await self._ask(connection, f"making the stream of {topic}", connection.stream_of(topic))
+        await self._ask(connection, f"publishing to {topic}", connection.send(topic, letters))
+
+
+def _may_be_sent_on(name: str) -> bool:
+    """`Nats-` headers are orders to a server, such as to drop a message with an id it has seen."""
+    return bool(_HEADER_NAME.fullmatch(name)) and not name.lower().startswith("nats-")

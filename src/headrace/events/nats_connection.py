@@ -1,0 +1,443 @@
+"""One connection to NATS, and what is known by it: streams, and the consumers that are read.
+
+It is never mended, it is replaced: streams and consumers are looked up again on the next one, as at the first. So
+start and recovery are one path, and nothing that the library buffered goes to a stream it was not meant for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections import deque
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+
+from headrace.errors import InvalidValue
+from headrace.events.bus import BusUnavailable, Delivery
+from headrace.settings import Settings
+
+log = structlog.get_logger("headrace.events")
+
+BATCH = 256
+PREFETCH = 512
+"""No more is asked for while so many deliveries wait here for `receive`."""
+DIAL_S = 5.0
+ASK_S = 5.0
+CONFIRM_S = 10.0
+CLOSE_S = 2.0
+PULL_S = 10.0
+SILENCE_S = 5.0
+"""A server ends each pull by itself; one that says nothing for so long after that has forgotten it."""
+DUPLICATES_S = 600.0
+"""How long a stream made by us knows the ids of publications, and drops a second one."""
+
+_T = TypeVar("_T")
+_NANOSECONDS = 1_000_000_000
+_ACKNOWLEDGE = "$JS.ACK."
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
+_TIME = re.compile(r"(.+?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NatsOptions:
+    servers: tuple[str, ...]
+    """`host:port` each: one cluster."""
+    topics: tuple[str, ...]
+    """Subjects that are read. The stream that holds one is looked up, and made where there is none."""
+    publish_topic: str
+    dead_letter_topic: str
+    group: str = "headrace"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    is_tls: bool = False
+    ca: Path | None = None
+    ack_wait_s: float = 30.0
+    """After so long the server delivers again what was not acknowledged."""
+    max_outstanding: int = 2_048
+    """Deliveries of one topic that may wait for their acknowledgement, here and in processes beside this one."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> NatsOptions:
+        """Raises InvalidValue where a topic has no name."""
+        return cls(
+            servers=hosts(settings.broker_url or ""),
+            topics=settings.event_topics or (_topic(settings, "ledger"), _topic(settings, "payments")),
+            publish_topic=settings.publish_topic or _topic(settings, "orchestration"),
+            dead_letter_topic=settings.dead_letter_topic or _topic(settings, "dead-letter"),
+            group=settings.broker_group,
+            username=settings.broker_username,
+            password=settings.broker_password,
+            is_tls=settings.broker_tls,
+            ca=settings.broker_ca,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One life of a stream: deleted and made anew under its old name, it is another."""
+
+    name: str
+    created_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    stream: Stream
+    reply: str
+
+
+class Inflow:
+    """Deliveries that have arrived and wait for `receive`. They outlive the connection they came by."""
+
+    def __init__(self) -> None:
+        self.arrived = asyncio.Event()
+        self.waiting: deque[Delivery] = deque()
+
+    @property
+    def has_room(self) -> bool:
+        return len(self.waiting) < PREFETCH
+
+    def put(self, delivery: Delivery) -> None:
+        self.waiting.append(delivery)
+        self.arrived.set()
+
+    def take(self, count: int) -> list[Delivery]:
+        return [self.waiting.popleft() for _ in range(min(count, len(self.waiting)))]
+
+    def give_back(self) -> list[str]:
+        """Where to say that these were not handed to anybody."""
+        replies = [each.receipt.reply for each in self.waiting if isinstance(each.receipt, Receipt)]
+        self.waiting.clear()
+        return replies
+
+
+class Connection:
+    """One connection, with what is known by it."""
+
+    def __init__(self, options: NatsOptions, inflow: Inflow) -> None:
+        from nats.aio.client import Client
+        from nats.js import JetStreamContext
+
+        self._options = options
+        self._inflow = inflow
+        self._streams: dict[str, Stream] = {}
+        self._closed = asyncio.Event()
+        self.sources: dict[str, Source] = {}
+        client = Client()
+        self.client = cast("Any", client)  # the library is typed in parts only
+        self.jetstream = cast("Any", JetStreamContext(client, timeout=ASK_S))
+        self.where = ", ".join(options.servers)
+        self.last_error = ""
+
+    @property
+    def is_alive(self) -> bool:
+        return self.client.is_connected and not self._closed.is_set()
+
+    async def connect(self) -> None:
+        """The library's own reconnection stays off: see the top of this file."""
+        choices: dict[str, Any] = {
+            "servers": [f"nats://{server}" for server in self._options.servers],
+            "name": "headrace",
+            "allow_reconnect": False,
+            "max_reconnect_attempts": 1,
+            "reconnect_time_wait": 0.01,
+            "connect_timeout": DIAL_S,
+            "ping_interval": 5,
+            "max_outstanding_pings": 2,
+            "error_cb": self._note,
+            "closed_cb": self._on_closed,
+            **self._credentials(),
+        }
+        if self._options.is_tls:
+            choices["tls"] = ssl.create_default_context(cafile=self._options.ca)
+        async with asyncio.timeout(DIAL_S):
+            await self.client.connect(**choices)
+        self._require_tls()
+        url = self.client.connected_url
+        self.where = url.netloc.rpartition("@")[2] if url else self.where
+
+    def _credentials(self) -> dict[str, Any]:
+        """Functions, which the library calls after the greeting: nothing secret leaves before TLS is there."""
+        username, password = self._options.username, self._options.password
+
+        def secret() -> str:
+            self._require_tls()
+            return password or ""
+
+        if username is not None:
+            return {"user": username, "password": secret}
+        return {} if password is None else {"token": secret}
+
+    def _require_tls(self) -> None:
+        """The library speaks TLS where the server asks for it, and does not mind a server that does not."""
+        from nats.errors import SecureConnWantedError
+
+        if self._options.is_tls and not self.client._server_info.get("tls_required"):
+            raise SecureConnWantedError
+
+    async def _note(self, error: Exception) -> None:
+        self.last_error = str(error).removeprefix("nats: ") or type(error).__name__
+
+    async def _on_closed(self) -> None:
+        self._closed.set()
+        self._inflow.arrived.set()
+
+    async def while_open(self, answer: Awaitable[_T]) -> _T:
+        """The library leaves whoever waits for an answer waiting when its connection ends."""
+        from nats.errors import ConnectionClosedError
+
+        asked = asyncio.ensure_future(answer)
+        closed = asyncio.ensure_future(self._closed.wait())
+        try:
+            await asyncio.wait({asked, closed}, timeout=CONFIRM_S, return_when=asyncio.FIRST_COMPLETED)
+            if asked.done():
+                return asked.result()
+            raise ConnectionClosedError if closed.done() else TimeoutError
+        finally:
+            closed.cancel()
+            if not asked.cancel() and not asked.cancelled():
+                asked.exception()  # told, or told about something else already
+
+    # streams
+
+    def forget_topics(self) -> None:
+        self._streams.clear()
+
+    async def stream_of(self, topic: str) -> Stream:
+        """The stream that holds this topic, made if there is none."""
+        known = self._streams.get(topic)
+        if known is None:
+            known = self._streams[topic] = await self._look_up(topic)
+        return known
+
+    async def _look_up(self, topic: str) -> Stream:
+        from nats.js.api import StorageType
+        from nats.js.errors import NotFoundError
+
+        try:
+            name = await self.jetstream.find_stream_name_by_subject(topic)
+        except NotFoundError:
+            name = _NOT_IN_NAMES.sub("_", topic)
+            await self.jetstream.add_stream(
+                name=name, subjects=[topic], storage=StorageType.FILE, duplicate_window=DUPLICATES_S
+            )
+            log.info("a stream was made", stream=name, subject=topic)
+        return Stream(name, await self._created_ns(name))
+
+    async def _created_ns(self, stream: str) -> int:
+        """Asked by hand: the library rounds the time to microseconds."""
+        from nats.js.errors import APIError
+
+        answer = await self.client.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=ASK_S)
+        info: dict[str, Any] = msgspec.json.decode(answer.data)
+        if "error" in info:
+            raise APIError.from_error(info["error"])
+        return nanoseconds(info["created"])
+
+    async def open_source(self, topic: str) -> Source:
+        """The stream is looked at before and after: between the two it may have been made anew."""
+        while True:
+            stream = await self._look_up(topic)
+            consumer = await self._make_consumer(stream.name, topic)
+            if await self._look_up(topic) == stream:
+                break
+        source = Source(self, self._inflow, topic, stream, consumer)
+        await source.start()
+        return source
+
+    async def _make_consumer(self, stream: str, topic: str) -> str:
+        """One that is there already is brought up to date."""
+        from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+        name = _NOT_IN_NAMES.sub("_", f"{self._options.group}-{topic}")
+        config = ConsumerConfig(
+            name=name,
+            durable_name=name,
+            deliver_policy=DeliverPolicy.ALL,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=self._options.ack_wait_s,
+            max_deliver=-1,
+            max_ack_pending=self._options.max_outstanding,
+            filter_subject=topic,
+        )
+        await self.jetstream.add_consumer(stream, config)
+        return name
+
+    # publications
+
+    def takes(self, body: bytes, headers: Mapping[str, str]) -> bool:
+        """A server ends the connection of who sends it more than that."""
+        size = len(body) + 32 + sum(len(name) + len(value.encode()) + 4 for name, value in headers.items())
+        return size <= self.client.max_payload
+
+    async def send(self, topic: str, letters: list[tuple[bytes, dict[str, str]]]) -> None:
+        """In this order; each is confirmed by its stream."""
+        confirmations: list[asyncio.Future[Any]] = []
+        try:
+            for body, headers in letters:
+                confirmations.append(await self.jetstream.publish_async(topic, body, headers=headers))
+            await asyncio.gather(*confirmations)
+        finally:
+            for confirmation in confirmations:
+                confirmation.cancel()
+
+    async def close(self, unused: Sequence[str]) -> None:
+        """Bounded: a server that is frozen is left behind."""
+        self._closed.set()
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                if self.client.is_connected:
+                    for reply in unused:
+                        await self.client.publish(reply, b"-NAK")
+                await self.client.close()
+        except Exception as error:  # noqa: BLE001  # of a connection that nobody uses any more
+            log.debug("a connection was not closed in order", server=self.where, reason=repr(error))
+        finally:
+            self._abort()
+
+    def _abort(self) -> None:
+        writer = getattr(self.client._transport, "_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()
+
+
+class Source:
+    """A topic's consumer, on one connection: it ends with that, with the consumer or with the stream.
+
+    One pull is open at a time: the server sends deliveries as they come until it has sent as many as were asked for,
+    or ends the pull with a status.
+    """
+
+    def __init__(self, connection: Connection, inflow: Inflow, topic: str, stream: Stream, consumer: str) -> None:
+        self._connection = connection
+        self._inflow = inflow
+        self._topic = topic
+        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream.name}.{consumer}"
+        self._inbox = connection.client.new_inbox()
+        self._pulls = 0
+        self._remaining = 0
+        self._deadline_s = 0.0
+        self._subscription: Any = None
+        self.stream = stream
+        self.ending = ""
+        self.was_of_use = False
+
+    @property
+    def is_pulling(self) -> bool:
+        return self._remaining > 0
+
+    @property
+    def has_ended(self) -> bool:
+        if not self.ending and self.is_pulling and asyncio.get_running_loop().time() > self._deadline_s:
+            self.ending = "nothing"
+        return bool(self.ending)
+
+    async def start(self) -> None:
+        self._subscription = await self._connection.client.subscribe(f"{self._inbox}.*", cb=self._on_message)
+
+    async def stop(self) -> None:
+        await self._subscription.unsubscribe()
+
+    async def pull(self) -> None:
+        self._pulls += 1
+        self._remaining = BATCH
+        self._deadline_s = asyncio.get_running_loop().time() + PULL_S + SILENCE_S
+        wanted = {"batch": BATCH, "expires": int(PULL_S * _NANOSECONDS)}
+        await self._connection.client.publish(self._next, msgspec.json.encode(wanted), f"{self._inbox}.{self._pulls}")
+
+    async def acknowledge(self, replies: Sequence[str]) -> None:
+        """A server books the acknowledgements of one consumer in their order: its answer to the last is for all."""
+        from nats.errors import NoRespondersError
+
+        if not replies:
+            return
+        for reply in replies[:-1]:
+            await self._connection.client.publish(reply)
+        try:
+            await self._connection.client.request(replies[-1], timeout=ASK_S)
+        except NoRespondersError:
+            self.ending = "that the consumer is no more"
+
+    async def _on_message(self, message: Any) -> None:
+        if self.ending:
+            return
+        if message.reply.startswith(_ACKNOWLEDGE):
+            self.was_of_use = True
+            self._remaining -= 1
+            self._inflow.put(self._delivery(message))
+        elif message.subject == f"{self._inbox}.{self._pulls}":
+            self._on_status(message.headers or {})
+        if not self.ending and self._remaining <= 0 and self._inflow.has_room:
+            await self.pull()
+
+    def _on_status(self, headers: Mapping[str, str]) -> None:
+        """408 is the planned end of a pull; whatever else ends it may have ended the consumer too."""
+        self._remaining = 0
+        if headers.get("Status") == "408":
+            self.was_of_use = True
+        else:
+            self.ending = f"{headers.get('Status', '')} {headers.get('Description', '')}".strip() or "an empty status"
+            self._inflow.arrived.set()
+
+    def _delivery(self, message: Any) -> Delivery:
+        sequence = message.metadata.sequence.stream
+        key = f"nats:{self.stream.name}:{self.stream.created_ns}:{sequence}"
+        receipt = Receipt(self.stream, message.reply)
+        return Delivery(key, self._topic, message.data, dict(message.headers or {}), receipt)
+
+
+async def dial(options: NatsOptions, inflow: Inflow) -> Connection:
+    from nats.errors import Error, SecureConnWantedError
+
+    connection = Connection(options, inflow)
+    try:
+        await connection.connect()
+    except SecureConnWantedError:
+        reason = f"the NATS server at {connection.where} does not speak TLS, which HEADRACE_BROKER_TLS asks for"
+    except (Error, OSError, TimeoutError) as error:
+        reason = _why_not_connected(options, connection, error)
+    except asyncio.CancelledError:
+        await connection.close([])
+        raise
+    else:
+        return connection
+    await connection.close([])
+    raise BusUnavailable(reason)
+
+
+def _why_not_connected(options: NatsOptions, connection: Connection, error: Exception) -> str:
+    said = connection.last_error or str(error).removeprefix("nats: ") or "no answer in time"
+    if "authorization" in said.lower() or "authentication" in said.lower():
+        who = f"user {options.username!r}" if options.username else "a client without a user"
+        return f"the NATS server at {connection.where} refuses {who}: check HEADRACE_BROKER_USERNAME and _PASSWORD"
+    return f"no NATS server answers at {connection.where}: {said}"
+
+
+def _topic(settings: Settings, module: str) -> str:
+    if settings.stack_name is None:
+        raise InvalidValue("HEADRACE_STACK_NAME", "is needed with a broker, unless each of its topics is named")
+    return f"{settings.stack_name}-{module}"
+
+
+def nanoseconds(time: str) -> int:
+    """Since 1970, exactly; `time` as RFC 3339 has it."""
+    match = _TIME.fullmatch(time)
+    if match is None:
+        raise BusUnavailable(f"NATS gave a time that is none: {time[:40]!r}")
+    second, fraction, zone = match.groups()
+    moment = datetime.fromisoformat(second + zone.replace("Z", "+00:00")).astimezone(UTC)
+    return int(moment.timestamp()) * _NANOSECONDS + int((fraction or "").ljust(9, "0"))
+
+
+def hosts(url: str) -> tuple[str, ...]:
+    """`nats://a:4222,b` as `("a:4222", "b:4222")`."""
+    named = url.partition("://")[2].split(",")
+    return tuple(host if urlsplit(f"//{host}").port else f"{host}:4222" for host in named)

@@ -1,0 +1,154 @@
+"""Real brokers as child processes, for tests and for plain scripts: started, killed, frozen, started again.
+
+    with NatsServer(folder) as server:
+        bus = NatsBus(NatsOptions(servers=(server.address,), ...))
+        server.kill()
+        server.restart()
+
+Everything is bound to 127.0.0.1, and only the process that was started here is ever signalled, by its pid.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.support.server import free_port
+
+READY_S = 20.0
+STOP_S = 10.0
+STARTS = 3
+LOG_TAIL = 4_000
+NATS_SERVER = "HEADRACE_TEST_NATS_SERVER"
+"""Names another nats-server than the one on the path."""
+
+
+def nats_program() -> str | None:
+    """None: this machine has none (Debian: apt-get install nats-server)."""
+    return shutil.which(os.environ.get(NATS_SERVER, "nats-server"), path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+class NatsServer:
+    """nats-server with JetStream. Its port and its store stay the same over kills and restarts."""
+
+    def __init__(self, folder: Path, *, arguments: Sequence[str] = ()) -> None:
+        self.folder = folder
+        self.arguments = list(arguments)
+        self.port = free_port()
+        self.log_path = folder / "nats-server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """As HEADRACE_BROKER_URL has it."""
+        return f"nats://{self.address}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "the server is not running"
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> Self:
+        """Start it and wait until it greets."""
+        is_first = not self.log_path.exists()
+        for remaining in reversed(range(STARTS)):
+            self._spawn()
+            try:
+                self._wait_until_ready()
+                return self
+            except RuntimeError:
+                self.kill()
+                # A port found free may be taken before the child binds it; only a first start may move.
+                if not remaining or not is_first or "in use" not in self.log():
+                    raise
+                self.port = free_port()
+        raise AssertionError("unreachable")
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def restart(self) -> Self:
+        """Start again on the same port and store; kills first what still runs."""
+        self.kill()
+        return self.start()
+
+    def freeze(self) -> None:
+        """It keeps its connections and says nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def _spawn(self) -> None:
+        program = nats_program()
+        assert program is not None, "nats-server is not installed"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [program, "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self.folder / "store")]
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, *self.arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def _wait_until_ready(self) -> None:
+        """It listens a moment before its JetStream is there; its log says when all is."""
+        deadline = time.monotonic() + READY_S
+        while time.monotonic() < deadline:
+            if not self.is_running:
+                raise RuntimeError(f"nats-server ended before it was ready:\n{self.log()[-LOG_TAIL:]}")
+            if f"[{self.pid}]" in self.log() and self._is_ready() and self._greets():
+                return
+            time.sleep(0.01)
+        raise RuntimeError(f"nats-server was not ready after {READY_S} s:\n{self.log()[-LOG_TAIL:]}")
+
+    def _is_ready(self) -> bool:
+        return any("Server is ready" in line and f"[{self.pid}]" in line for line in self.log().splitlines())
+
+    def _greets(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1.0) as connection:
+                return connection.recv(5).startswith(b"INFO")
+        except OSError:
+            return False
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        if process.poll() is None:
+            process.send_signal(signal.SIGCONT)  # a frozen one obeys nothing
+            process.send_signal(number)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
