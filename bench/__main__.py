@@ -18,7 +18,7 @@ from typing import Any
 
 import uvloop
 
-from bench import api_level, downstream, engine_level, floors, machine, memory
+from bench import api_level, downstream, engine_level, floors, machine, memory, triggers
 from bench.report import Report
 from bench.workloads import W1, W2
 from headrace.runtime import tune_collector
@@ -94,6 +94,7 @@ class Bench:
             lambda folder: engine_level.wake_up(folder, url, sizes.delays, sizes.delay_lead_s, spread_s=0.0),
             delays=sizes.delays,
         )
+        self._measure("triggers/match", triggers.matching, triggers=triggers.TRIGGERS)
         if self.only in "memory/engine":
             with _folder() as folder:
                 figures = memory.per_instance(folder, sizes.waiting)

@@ -71,6 +71,12 @@ TARGETS = (
         lambda f: f["W3-burst/engine"]["last_late_s"],
         at_most=1,
     ),
+    Target(
+        "matching against 1,000 triggers, ms",
+        ("triggers/match",),
+        lambda f: f["triggers/match"]["median_ms"],
+        at_most=1,
+    ),
     Target("bytes per waiting instance", ("memory/engine",), lambda f: f["memory/engine"]["bytes_each"], at_most=1000),
 )
 
