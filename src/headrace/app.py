@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import structlog
 import uvicorn
 from starlette.routing import BaseRoute
 
@@ -23,6 +24,9 @@ from headrace.engine.run import Rules
 from headrace.errors import InvalidValue, Unavailable
 from headrace.events.feed import EventSource, Feed
 from headrace.events.inbox import Inbox
+from headrace.events.outbox import Outbox
+from headrace.events.own import OwnTriggers
+from headrace.events.relay import Relay, trim_outbox
 from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writer import WriterLimits
@@ -38,7 +42,10 @@ if TYPE_CHECKING:
 JOURNAL_FILE = "journal.db"
 SANDBOX_FILE = "sandbox.db"
 FORGET_EVERY_S = 60.0
+AGAIN_S = 5.0
 DAY = 86_400_000_000
+
+log = structlog.get_logger("headrace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +76,23 @@ async def house(
         running, attention = await journal.counts()
         telemetry.instances_recovered(running)
         telemetry.needs_attention(attention)
+        outbox = Outbox()
         engine = EmbeddedEngine(
-            journal, downstream, clock, ids, _engine_limits(settings), meter=telemetry, jitter=random.random
+            journal,
+            downstream,
+            clock,
+            ids,
+            _engine_limits(settings),
+            meter=telemetry,
+            jitter=random.random,
+            outbox=outbox,
         )
         evaluator = Evaluator(clock, _links(settings, downstream))
         stack.callback(evaluator.close)
         limits = DispatcherLimits(events=settings.events_at_once)
-        dispatcher = Dispatcher(journal, engine, evaluator, clock, ids, telemetry, limits)
+        dispatcher = Dispatcher(journal, engine, evaluator, clock, ids, telemetry, limits, outbox)
         inbox = Inbox(journal, clock, telemetry, dispatcher.wake)
+        await outbox.want_what_triggers_want(journal)
         app = create_api(
             journal=journal,
             engine=engine,
@@ -86,15 +102,19 @@ async def house(
             telemetry=telemetry,
             inbox=inbox,
             evaluator=evaluator,
+            outbox=outbox,
             extra_routes=routes,
         )
         await engine.start()
         stack.push_async_callback(engine.stop)
         await dispatcher.start()
         stack.push_async_callback(dispatcher.stop)
+        relays = [Relay(publisher, journal, clock, telemetry) for publisher in (OwnTriggers(inbox),)]
+        for relay in relays:
+            stack.enter_context(_in_background(relay.run, clock))
         if source is not None:
-            stack.enter_context(_in_background(Feed(source, journal, inbox, clock).run()))
-        stack.enter_context(_in_background(_forget(journal, clock, settings)))
+            stack.enter_context(_in_background(Feed(source, journal, inbox, clock).run, clock))
+        stack.enter_context(_in_background(lambda: _forget(journal, clock, settings, relays), clock))
         yield House(app, journal, engine, downstream)
 
 
@@ -119,22 +139,33 @@ def serve(
 
 
 @contextlib.contextmanager
-def _in_background(work: Coroutine[None, None, None]) -> Generator[None]:
-    task = asyncio.create_task(work)
+def _in_background(work: Callable[[], Coroutine[None, None, None]], clock: Clock) -> Generator[None]:
+    task = asyncio.create_task(_kept_up(work, clock))
     try:
         yield
     finally:
         task.cancel()
 
 
-async def _forget(journal: SqliteJournal, clock: Clock, settings: Settings) -> None:
-    """Callers' keys and processed envelopes are kept for their time, then dropped, a thousand a minute at most."""
+async def _kept_up(work: Callable[[], Coroutine[None, None, None]], clock: Clock) -> None:
+    """An error of ours costs a pause and a line in the log; what the journal holds is gone on with."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("work in the background stopped by an error of ours; it goes on in a moment")
+        await clock.sleep(AGAIN_S)
+
+
+async def _forget(journal: SqliteJournal, clock: Clock, settings: Settings, relays: list[Relay]) -> None:
+    """Callers' keys, processed envelopes and events of ours are kept for their time, then dropped, some at a time."""
     while True:
         unit, now_at = Unit(), clock.now_at()
         unit.add("forget_before", now_at - settings.remember_days * DAY)
         unit.add("forget_envelopes", now_at - settings.keep_events_days * DAY)
         with contextlib.suppress(Unavailable):
             await journal.commit(unit)
+            await trim_outbox(relays, journal, now_at - settings.keep_outbox_days * DAY)
         await clock.sleep(FORGET_EVERY_S)
 
 

@@ -8,7 +8,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (UTC throughout; an aware time would print its offset, not Z)
 
 
 class Clock(Protocol):
@@ -51,3 +55,15 @@ class RandomIds:
         text = f"{(time.time_ns() // 1_000_000) & 0xFFFFFFFFFFFF:012x}{drawn.hex()}"
         variant = "89ab"[int(text[16], 16) & 3]
         return f"{text[:8]}-{text[8:12]}-7{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
+
+
+def date_time(at: int) -> str:
+    """Microseconds since the epoch as RFC 3339: `2024-05-01T10:00:00.123456Z`."""
+    second, microsecond = divmod(at, 1_000_000)
+    return f"{_second(second)}.{microsecond:06d}Z"
+
+
+@lru_cache(maxsize=256)
+def _second(second: int) -> str:
+    """The times of one reply, and of all replies of a moment, share their seconds."""
+    return (_EPOCH + timedelta(seconds=second)).isoformat()

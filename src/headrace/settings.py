@@ -178,6 +178,10 @@ class Settings:
     max_deliveries: int = field(
         default=5, metadata=_from(_whole(1, 1_000), "Failures after which a delivery is set aside.")
     )
+    keep_outbox_days: int = field(
+        default=7,
+        metadata=_from(_whole(1, 365), "Days an event of ours waits for a bus or endpoint that does not take it."),
+    )
     webhooks: Path | None = field(default=None, metadata=_from(_path, "File of the endpoints our events go to."))
 
     allow_world_from_trigger: bool = field(

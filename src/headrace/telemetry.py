@@ -72,6 +72,16 @@ class Telemetry:
         for outcome in ("started", "failed"):
             self._occurrences.of(outcome)
 
+        self._deliveries = _Children(
+            Counter("headrace_deliveries", "Deliveries of a bus, by outcome.", ["outcome"], registry=registry)
+        )
+        self._published = _Children(
+            Counter("headrace_events_published", "Events of ours taken over.", ["publisher"], registry=registry)
+        )
+        self._waiting_publications = _Children(
+            Gauge("headrace_events_waiting", "Events of ours not taken over yet.", ["publisher"], registry=registry)
+        )
+
     def _instruments_of_the_house(self) -> None:
         registry = self.registry
         self._lag = Histogram(
@@ -142,6 +152,18 @@ class Telemetry:
 
     def filter_failed(self) -> None:
         self._filter_failures.inc()
+
+    # buses
+
+    def deliveries(self, outcome: str, count: int) -> None:
+        """`outcome`: taken or set_aside."""
+        self._deliveries.of(outcome).inc(count)
+
+    def published(self, publisher: str, count: int) -> None:
+        self._published.of(publisher).inc(count)
+
+    def publications_waiting(self, publisher: str, count: int) -> None:
+        self._waiting_publications.of(publisher).set(count)
 
     # the house
 

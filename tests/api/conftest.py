@@ -22,6 +22,9 @@ from headrace.clock import RandomIds, SystemClock
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
 from headrace.events.feed import Feed
 from headrace.events.inbox import Inbox
+from headrace.events.outbox import Outbox
+from headrace.events.own import OwnTriggers
+from headrace.events.relay import Relay
 from headrace.journal.migrations import migrate_sqlite
 from headrace.journal.sqlite import SqliteJournal
 from headrace.sandbox import Sandbox, sandbox_routes
@@ -99,17 +102,22 @@ async def served(folder: Path, **settings: Any) -> AsyncIterator[Live]:
             (folder / "journal.db").write_bytes(_migrated())
         journal = await SqliteJournal.open(folder / "journal.db", meter=telemetry)
         stack.push_async_callback(journal.close)
-        engine = EmbeddedEngine(journal, sandbox, clock, ids, EngineLimits(), meter=telemetry, jitter=lambda: 1.0)
+        outbox = Outbox()
+        engine = EmbeddedEngine(
+            journal, sandbox, clock, ids, EngineLimits(), meter=telemetry, jitter=lambda: 1.0, outbox=outbox
+        )
         await engine.start()
         stack.push_async_callback(engine.stop)
         evaluator = Evaluator(clock, no_links)
         stack.callback(evaluator.close)
-        dispatcher = Dispatcher(journal, engine, evaluator, clock, ids, telemetry)
+        dispatcher = Dispatcher(journal, engine, evaluator, clock, ids, telemetry, outbox=outbox)
         await dispatcher.start()
         stack.push_async_callback(dispatcher.stop)
         inbox = Inbox(journal, clock, telemetry, dispatcher.wake)
         feed = asyncio.create_task(Feed(sandbox, journal, inbox, clock).run())
         stack.callback(feed.cancel)
+        relay = asyncio.create_task(Relay(OwnTriggers(inbox), journal, clock, telemetry).run())
+        stack.callback(relay.cancel)
         app = create_api(
             journal=journal,
             engine=engine,
@@ -119,6 +127,7 @@ async def served(folder: Path, **settings: Any) -> AsyncIterator[Live]:
             telemetry=telemetry,
             inbox=inbox,
             evaluator=evaluator,
+            outbox=outbox,
             extra_routes=sandbox_routes(sandbox),
         )
         port = await stack.enter_async_context(_listening(app))

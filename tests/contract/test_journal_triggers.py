@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +16,8 @@ from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
 
 JOURNALS = ["sqlite"]
-FIRST_RELEASE = Path(__file__).parents[1] / "data/journal/0001.sql"
+RELEASES = Path(__file__).parents[1] / "data/journal"
+LONG_S = 20.0
 WAITING = "00000000-0000-7000-8000-000000000001"
 
 
@@ -69,19 +71,21 @@ async def test_triggers_are_listed_newest_first_and_leave_when_deleted(journal: 
 
 async def test_a_trigger_is_on_later_events_only_whatever_the_clock_says(journal: SqliteJournal) -> None:
     await commit(journal, trigger("before", at=99))
-    await commit(journal, ("accept_event", "k1", "E", "{}", 50))
+    await commit(journal, ("accept_event", "k1", "E", "{}", 50, 0))
     await commit(journal, trigger("after", at=1))
     (event,) = await journal.waiting_events(0, 10)
     assert [row.id for row in await journal.triggers_on(("e", ""), event.seq)] == ["before"]
-    await commit(journal, ("accept_event", "k2", "E", "{}", 50))
+    await commit(journal, ("accept_event", "k2", "E", "{}", 50, 0))
     _, second = await journal.waiting_events(0, 10)
     assert [row.id for row in await journal.triggers_on(("other", "e"), second.seq)] == ["after", "before"]
     assert await journal.triggers_on(("other", ""), second.seq) == []
 
 
 async def test_an_event_is_taken_once_and_its_repeats_are_counted(journal: SqliteJournal) -> None:
-    first = await commit(journal, ("accept_event", "k1", "E", '{"a":1}', 50))
-    second = await commit(journal, ("accept_event", "k1", "E", '{"a":2}', 60), ("accept_event", "k2", "E", "{}", 60))
+    first = await commit(journal, ("accept_event", "k1", "E", '{"a":1}', 50, 0))
+    second = await commit(
+        journal, ("accept_event", "k1", "E", '{"a":2}', 60, 0), ("accept_event", "k2", "E", "{}", 60, 0)
+    )
     assert [row[0] for row in first + second] == [0, 1, 0]
     await commit(journal, ("repeat_event", 70, "k1"))
     (repeated,) = [row async for page in journal.events(repeated=True) for row in page]
@@ -91,14 +95,14 @@ async def test_an_event_is_taken_once_and_its_repeats_are_counted(journal: Sqlit
 
 
 async def test_processed_events_are_not_taken_up_again_but_stay_known(journal: SqliteJournal) -> None:
-    await commit(journal, ("accept_event", "k1", "E", "{}", 50), ("accept_event", "k2", "E", "{}", 50))
+    await commit(journal, ("accept_event", "k1", "E", "{}", 50, 0), ("accept_event", "k2", "E", "{}", 50, 0))
     first, second = await journal.waiting_events(0, 10)
     await commit(journal, ("process_event", 60, first.seq))
     assert await journal.waiting_events(0, 10) == [second]
     await commit(journal, ("forget_envelopes", 61))
     rows = {row.key: row async for page in journal.events() for row in page}
     assert (rows["k1"].envelope, rows["k2"].envelope) == (None, "{}")
-    assert (await commit(journal, ("accept_event", "k1", "E", "{}", 99)))[0][0] == 1
+    assert (await commit(journal, ("accept_event", "k1", "E", "{}", 99, 0)))[0][0] == 1
 
 
 async def test_one_occurrence_for_a_trigger_and_an_event(journal: SqliteJournal) -> None:
@@ -128,7 +132,7 @@ async def test_an_occurrence_shows_its_instance_and_its_depth(journal: SqliteJou
 
 
 async def test_a_position_moves(journal: SqliteJournal) -> None:
-    assert await journal.position("s") == 0
+    assert await journal.position("s") is None
     await commit(journal, ("move_position", "s", 7), ("move_position", "s", 9), ("move_position", "other", 1))
     assert await journal.position("s") == 9
 
@@ -136,10 +140,11 @@ async def test_a_position_moves(journal: SqliteJournal) -> None:
 # an earlier release's journal
 
 
-def first_release(path: Path) -> None:
+def release(path: Path, version: str) -> None:
     connection = sqlite3.connect(path)
-    connection.executescript(FIRST_RELEASE.read_text())
+    connection.executescript((RELEASES / f"{version}.sql").read_text())
     connection.close()
+    assert version_of(path) == version
 
 
 def version_of(path: Path) -> str:
@@ -151,29 +156,100 @@ def version_of(path: Path) -> str:
 
 async def test_a_journal_of_the_first_release_is_opened_and_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
-    first_release(path)
-    assert version_of(path) == "0001"
+    release(path, "0001")
     opened = await SqliteJournal.open(path)
     try:
         waiting = await opened.instance(WAITING)
         assert waiting is not None and not waiting.is_terminal and len(waiting.stages) == 1
-        await commit(opened, trigger("t1", workflow_id="w-old"), ("accept_event", "k", "E", "{}", 1))
+        await commit(opened, trigger("t1", workflow_id="w-old"), ("accept_event", "k", "E", "{}", 1, 0))
         assert len(await opened.waiting_events(0, 10)) == 1
     finally:
         await opened.close()
     assert version_of(path) == HEAD
 
 
-@pytest.mark.parametrize("done", range(1, 12))
-async def test_a_migration_that_was_cut_off_is_carried_out_at_the_next_start(tmp_path: Path, done: int) -> None:
+async def test_an_event_that_the_second_release_accepted_is_still_there(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    release(path, "0002")
+    opened = await SqliteJournal.open(path)
+    try:
+        (event,) = await opened.waiting_events(0, 10)
+        assert (event.key, event.depth) == ("id:before", 0)
+        assert [
+            each.id for each in await opened.triggers_on(("saved_payment", "payments.saved_payment"), event.seq)
+        ] == ["t-old"]
+        assert len(await opened.identity()) == 32
+        assert (await opened.outbox(0, 10), await opened.outbox_end()) == ([], 0)
+    finally:
+        await opened.close()
+    assert version_of(path) == HEAD
+
+
+CUTS = [("0001", "0002", done) for done in range(1, 12)] + [("0002", "0003", done) for done in range(1, 5)]
+
+
+@pytest.mark.parametrize(("before", "after", "done"), CUTS)
+async def test_a_migration_that_was_cut_off_is_carried_out_at_the_next_start(
+    tmp_path: Path, before: str, after: str, done: int
+) -> None:
     """Its statements are not one transaction: a kill may come after any of them."""
     path = tmp_path / "journal.db"
-    first_release(path)
-    connection = sqlite3.connect(path)
-    made = statements("sqlite_0002.sql")
-    assert len(made) == 11
+    release(path, before)
+    made = statements(f"sqlite_{after}.sql")
+    if after == "0003":
+        made.append("ALTER TABLE inbox ADD COLUMN depth INTEGER NOT NULL DEFAULT 0")
+    assert len(made) == {"0002": 11, "0003": 4}[after]
+    connection = sqlite3.connect(path, isolation_level=None)
     for statement in made[:done]:
         connection.execute(statement)
     connection.close()
     await (await SqliteJournal.open(path)).close()
     assert version_of(path) == HEAD
+
+
+# what is published
+
+
+async def published(journal: SqliteJournal, *events: tuple[str, str | None, int | None]) -> None:
+    unit = Unit()
+    for kind, instance_id, depth in events:
+        unit.add("publish", kind, 50, "{}", instance_id, depth)
+    unit.has_publications = True
+    await journal.commit(unit)
+
+
+async def test_the_outbox_keeps_its_order_and_the_numbers_never_come_again(journal: SqliteJournal) -> None:
+    await published(journal, ("A", None, 3), ("B", None, None))
+    assert [(each.seq, each.type, each.depth) for each in await journal.outbox(0, 10)] == [(1, "A", 3), (2, "B", 0)]
+    assert [each.seq for each in await journal.outbox(1, 10)] == [2]
+    await commit(journal, ("trim_outbox", 2, 0))
+    assert (await journal.outbox(0, 10), await journal.outbox_end()) == ([], 2)
+    await published(journal, ("C", None, None))
+    assert [each.seq for each in await journal.outbox(0, 10)] == [3]
+
+
+async def test_what_is_too_old_leaves_the_outbox_though_nobody_took_it(journal: SqliteJournal) -> None:
+    await published(journal, ("A", None, None))
+    await commit(journal, ("trim_outbox", 0, 50))
+    assert len(await journal.outbox(0, 10)) == 1
+    await commit(journal, ("trim_outbox", 0, 51))
+    assert await journal.outbox(0, 10) == []
+
+
+async def test_events_of_an_instance_are_as_deep_as_its_occurrence(journal: SqliteJournal) -> None:
+    await commit(
+        journal,
+        trigger("t1"),
+        ("insert_instance", "i1", "w1", '{"stages":[]}', "{}", 20, True),
+        occurrence("t1", "k1", instance_id="i1"),
+    )
+    await published(journal, ("A", "i1", None), ("B", "i2", None))
+    assert [each.depth for each in await journal.outbox(0, 10)] == [1, 0]
+
+
+async def test_news_of_the_outbox_come_with_a_commit_that_has_some(journal: SqliteJournal) -> None:
+    news = asyncio.ensure_future(journal.outbox_news())
+    await commit(journal, ("move_position", "s", 7))
+    assert not news.done()
+    await published(journal, ("A", None, None))
+    await asyncio.wait_for(news, LONG_S)

@@ -27,6 +27,9 @@ from headrace.errors import AlreadyEnded, RepeatedKey
 from headrace.events.envelope import envelope_of
 from headrace.events.feed import EventSource, Feed
 from headrace.events.inbox import Arrival, Inbox
+from headrace.events.outbox import Outbox
+from headrace.events.own import OwnTriggers
+from headrace.events.relay import Relay
 from headrace.journal.port import CallerKey, Unit
 from headrace.journal.records import Instance, Workflow
 from headrace.journal.sqlite import SqliteJournal
@@ -208,30 +211,40 @@ async def life(
     fate: Fate | None = None,
     *,
     source: EventSource | None = None,
+    publishes: bool = False,
     **limits: Any,
 ) -> AsyncIterator[Life]:
-    """A server process from its start to its end, which is sudden: no graceful stop."""
+    """A server process from its start to its end, which is sudden: no graceful stop.
+
+    `publishes`: all eight events go into the outbox, and from there to the triggers.
+    """
     fate = fate or Fate()
     journal = await SqliteJournal.open(journal_file)
     mortal: Any = MortalJournal(journal, fate)
     clock = FastClock()
+    outbox = Outbox()
+    await outbox.want_what_triggers_want(mortal)
+    if publishes:
+        outbox.want_all()
     settings = EngineLimits(**{"settle_s": 5.0, "retry_base_s": 0.5, **limits})
     engine = EmbeddedEngine(
-        mortal, MortalDownstream(downstream, fate), clock, RandomIds(), settings, jitter=lambda: 1.0
+        mortal, MortalDownstream(downstream, fate), clock, RandomIds(), settings, jitter=lambda: 1.0, outbox=outbox
     )
     await engine.start()
     evaluator, meter = Evaluator(clock, no_links), Telemetry(clock)
-    dispatcher = Dispatcher(mortal, engine, evaluator, clock, RandomIds(), meter)
+    dispatcher = Dispatcher(mortal, engine, evaluator, clock, RandomIds(), meter, outbox=outbox)
     inbox = Inbox(mortal, clock, meter, dispatcher.wake)
     await dispatcher.start()
-    feed = None if source is None else asyncio.ensure_future(Feed(source, mortal, inbox, clock).run())
+    readers = [] if source is None else [asyncio.ensure_future(Feed(source, mortal, inbox, clock).run())]
+    if publishes:
+        readers.append(asyncio.ensure_future(Relay(OwnTriggers(inbox), mortal, clock, meter).run()))
     try:
         yield Life(mortal, engine, downstream, fate, inbox, dispatcher)
     finally:
         fate.has_struck.set()
-        if feed is not None:
-            feed.cancel()
-            await asyncio.gather(feed, return_exceptions=True)
+        for reader in readers:
+            reader.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
         await _end_tasks()
         evaluator.close()
         await journal.close()

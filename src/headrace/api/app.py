@@ -20,6 +20,7 @@ from headrace.api.services import Services
 from headrace.clock import Clock, Ids
 from headrace.engine.port import Engine
 from headrace.events.inbox import Inbox
+from headrace.events.outbox import Outbox
 from headrace.journal.port import Journal
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry
@@ -41,11 +42,12 @@ def create_api(
     telemetry: Telemetry,
     inbox: Inbox,
     evaluator: Evaluator,
+    outbox: Outbox,
     extra_routes: Sequence[BaseRoute] = (),
     lifespan: Lifespan | None = None,
 ) -> ASGIApp:
     """`extra_routes` (a sandbox beside the API) are tried after ours; `lifespan` as Starlette has it."""
-    services = Services(journal, engine, clock, ids, settings, telemetry, inbox, evaluator)
+    services = Services(journal, engine, clock, ids, settings, telemetry, inbox, evaluator, outbox)
     description = openapi.describe(TABLE)
     table = (*TABLE, *openapi.operations(description), *docs.operations(description))
     router = Router(

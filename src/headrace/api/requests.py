@@ -38,6 +38,10 @@ class Request:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.query_string: bytes = scope["query_string"]
 
+    def header(self, name: str) -> str:
+        """Empty when it is not there."""
+        return self.headers.get(name.lower().encode(), b"").decode("latin-1")
+
     def query(self, name: str) -> str | None:
         """A query parameter; an empty one is as good as absent (official clients send those)."""
         if not self.query_string:

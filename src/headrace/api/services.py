@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from headrace.clock import Clock, Ids
 from headrace.engine.port import Engine
 from headrace.events.inbox import Inbox
+from headrace.events.outbox import Outbox
 from headrace.journal.port import Journal
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry
@@ -23,3 +24,4 @@ class Services:
     telemetry: Telemetry
     inbox: Inbox
     evaluator: Evaluator
+    outbox: Outbox

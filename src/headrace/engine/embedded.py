@@ -33,6 +33,7 @@ from headrace.engine.plans import Plans
 from headrace.engine.run import OpenActivity, Rules, Run, json_text
 from headrace.engine.services import Services
 from headrace.errors import AlreadyEnded, NotFound, Unavailable
+from headrace.events.outbox import Outbox
 from headrace.journal.port import CallerKey, Journal, Unit
 from headrace.journal.records import Instance, Workflow
 from headrace.workflows.commands import INTERNAL_LEDGER, Activity, CreateTransaction
@@ -71,12 +72,14 @@ class EmbeddedEngine:
         *,
         meter: Meter | None = None,
         jitter: Callable[[], float],
+        outbox: Outbox | None = None,
     ) -> None:
         self._journal = journal
         self._clock = clock
         self._ids = ids
         self._limits = limits or EngineLimits()
         self._meter = meter or NoMeter()
+        self._outbox = outbox or Outbox()
         self._backoff = Backoff(self._limits.retry_base_s, self._limits.retry_cap_s, jitter)
         self._services = Services(downstream, self._limits.concurrency)
         self._runs: dict[str, Run] = {}
@@ -135,6 +138,7 @@ class EmbeddedEngine:
             self._clock.now_at(),
             self._clock.now_at,
             self._limits.rules,
+            self._outbox,
             by_trigger=started_by_trigger,
         )
         unit = Unit()
@@ -316,7 +320,7 @@ class EmbeddedEngine:
         if instance.id in self._runs:  # somebody else was faster
             return self._runs[instance.id]
         try:
-            run = Run.restore(instance, activities, self._clock.now_at, self._limits.rules)
+            run = Run.restore(instance, activities, self._clock.now_at, self._limits.rules, self._outbox)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is this instance's and holds up no other
             log.error("instance cannot go on", instance_id=instance.id, reason=repr(error))
             return None

@@ -16,6 +16,7 @@ import msgspec
 from headrace.effects.port import Request
 from headrace.effects.requests import prepare
 from headrace.errors import InvalidValue
+from headrace.events.outbox import Outbox
 from headrace.journal.port import Unit
 from headrace.journal.records import ActivityRow, Instance, Stage
 from headrace.workflows.commands import ACTIVITIES, Activity, Amend, Json, SleepUntil, WaitEvent
@@ -68,6 +69,7 @@ class Run:
 
     __slots__ = (
         "_now",
+        "_outbox",
         "_rules",
         "aborts",
         "by_trigger",
@@ -99,6 +101,7 @@ class Run:
         created_at: int,
         now: Now,
         rules: Rules,
+        outbox: Outbox,
         *,
         by_trigger: bool = False,
     ) -> None:
@@ -123,6 +126,7 @@ class Run:
         self.task: asyncio.Task[None] | None = None
         self._now = now
         self._rules = rules
+        self._outbox = outbox
 
     def now_at(self) -> int:
         """The wall clock, never running backwards within one instance (decision E4)."""
@@ -132,6 +136,7 @@ class Run:
     # start
 
     def begin(self, unit: Unit) -> None:
+        self._outbox.workflow_started(unit, self.created_at, self.workflow_id, self.id)
         self._open_stage(0, self.created_at, unit)
         self.advance(unit)
 
@@ -174,6 +179,7 @@ class Run:
     def _open_stage(self, number: int, started_at: int, unit: Unit) -> None:
         self._take_stage(number, started_at, may_name_world=self._may_name_world)
         self.stage_is_stored = self.runner.command is not None
+        self._outbox.stage_started(unit, started_at, self.workflow_id, self.id, number)
         if not self.stage_is_stored:
             return  # it is stored together with its end
         unit.add("open_stage", self.id, number, self.runner.keyword, json_text(self.runner.input), started_at)
@@ -229,6 +235,7 @@ class Run:
 
     def _close_stage(self, unit: Unit, now_at: int) -> None:
         runner = self.runner
+        self._outbox.stage_ended(unit, now_at, self.workflow_id, self.id, runner.number, runner.error)
         if self.stage_is_stored:
             unit.add("close_stage", now_at, runner.error, self.id, runner.number)
             return
@@ -239,6 +246,7 @@ class Run:
     def _end(self, unit: Unit, now_at: int, error: str | None, expects_row: Exception | None = None) -> None:
         self.ended_at, self.error = now_at, error
         unit.add("end_instance", self.ended_at, error, self.id, expects_row=expects_row)
+        self._outbox.workflow_ended(unit, now_at, self.workflow_id, self.id, error)
 
     def _prepare(self, activity: Activity, unit: Unit) -> bool:
         """Make the request of a new activity; an effect's intent is stored before anything is sent.
@@ -355,7 +363,7 @@ class Run:
     # recovery
 
     @classmethod
-    def restore(cls, instance: Instance, activities: list[ActivityRow], now: Now, rules: Rules) -> Run:
+    def restore(cls, instance: Instance, activities: list[ActivityRow], now: Now, rules: Rules, outbox: Outbox) -> Run:
         """Where the journal says it stands: the last stage, replayed up to its open activity."""
         run = cls(
             instance.id,
@@ -365,6 +373,7 @@ class Run:
             instance.created_at,
             now,
             rules,
+            outbox,
             by_trigger=instance.started_by_trigger,
         )
         run.ended_at, run.error = instance.terminated_at, instance.error

@@ -19,7 +19,6 @@ log = structlog.get_logger("headrace.events")
 
 PAGE = 200
 RETRY_S = 1.0
-_ANY_SEQ = 2**63 - 1
 
 
 class EventSource(Protocol):
@@ -46,29 +45,21 @@ class Feed:
     async def run(self) -> None:
         """For ever."""
         name = await self._source.event_source()
-        position = await self._journal.position(name)
+        position = await self._journal.position(name) or 0
         while True:
             page = await self._source.events_after(position, PAGE)
             if not page:
                 await self._source.wait_for_events()
                 continue
-            arrivals = await self._wanted(name, page)
-            await self._accept(name, page[-1][0], arrivals)
+            await self._accept(name, page)
             position = page[-1][0]
 
-    async def _wanted(self, name: str, page: list[tuple[int, str]]) -> list[Arrival]:
-        """An event that no trigger waits for today starts nothing tomorrow either: the position is all it leaves."""
-        arrivals: list[Arrival] = []
-        for seq, text in page:
-            envelope = _read(name, seq, text)
-            if envelope is not None and await self._journal.triggers_on(envelope.names, _ANY_SEQ):
-                arrivals.append(Arrival(f"{name}:{seq}", envelope))
-        return arrivals
-
-    async def _accept(self, name: str, position: int, arrivals: list[Arrival]) -> None:
+    async def _accept(self, name: str, page: list[tuple[int, str]]) -> None:
+        envelopes = [(seq, _read(name, seq, text)) for seq, text in page]
+        arrivals = [Arrival(f"{name}:{seq}", envelope) for seq, envelope in envelopes if envelope is not None]
         while True:
             try:
-                await self._inbox.accept(arrivals, position=(name, position))
+                await self._inbox.accept_wanted(arrivals, position=(name, page[-1][0]))
             except Unavailable as error:
                 log.warning("the journal cannot commit; events wait", source=name, reason=str(error))
                 await self._clock.sleep(RETRY_S)

@@ -13,6 +13,8 @@ from headrace.clock import Clock
 from headrace.events.envelope import Envelope
 from headrace.journal.port import CallerKey, Journal, Unit
 
+_ANY_SEQ = 2**63 - 1
+
 
 class InboxMeter(Protocol):
     def events_accepted(self, new: int, repeated: int) -> None: ...
@@ -24,6 +26,8 @@ class Arrival:
 
     key: str
     envelope: Envelope
+    depth: int = 0
+    """How many triggers led to it, one after the other, as far as its sender says."""
 
 
 class Inbox:
@@ -51,13 +55,22 @@ class Inbox:
         unit = Unit()
         for arrival in arrivals:
             envelope = arrival.envelope
-            unit.add("accept_event", arrival.key, envelope.type, envelope.text, now_at)
+            unit.add("accept_event", arrival.key, envelope.type, envelope.text, now_at, arrival.depth)
         if caller is not None:
             unit.add("remember", caller.key, caller.fingerprint, 202, answer, now_at)
         if position is not None:
             unit.add("move_position", *position)
         rows = await self._journal.commit(unit)
         self._count([row[0] for row in rows[: len(arrivals)] if row is not None])
+
+    async def accept_wanted(self, arrivals: Sequence[Arrival], *, position: tuple[str, int] | None = None) -> None:
+        """Those that a trigger waits for.
+
+        An event that no trigger waits for today starts nothing tomorrow either. Raises Unavailable.
+        """
+        wanted = [each for each in arrivals if await self._journal.triggers_on(each.envelope.names, _ANY_SEQ)]
+        if wanted or position is not None:
+            await self.accept(wanted, position=position)
 
     async def repeat(self, keys: Sequence[str]) -> None:
         """These came again, and it was known before they were looked at."""

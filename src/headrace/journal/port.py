@@ -17,6 +17,7 @@ from headrace.journal.records import (
     InboxEvent,
     Instance,
     Occurrence,
+    OutboxEvent,
     Remembered,
     Stage,
     Trigger,
@@ -39,9 +40,10 @@ class Unit:
     row, else the unit fails with the given error and leaves nothing behind.
     """
 
-    __slots__ = ("entries",)
+    __slots__ = ("entries", "has_publications")
 
     def __init__(self) -> None:
+        self.has_publications = False  # events of ours, for the outbox
         self.entries: list[tuple[str, tuple[Any, ...], Exception | None]] = []
 
     def __bool__(self) -> bool:
@@ -123,8 +125,26 @@ class Journal(Protocol):
         """Newest first, in pages. `repeated`: only those that came more than once."""
         ...
 
-    async def position(self, source: str) -> int:
-        """How far a source of events was read; 0 at first."""
+    async def position(self, source: str) -> int | None:
+        """How far a source of events was read; None before the first time."""
+        ...
+
+    # what is published
+
+    async def identity(self) -> str:
+        """The journal's own name, for ever."""
+        ...
+
+    async def outbox(self, after_seq: int, limit: int) -> list[OutboxEvent]:
+        """Events of ours on their way out, in order."""
+        ...
+
+    async def outbox_end(self) -> int:
+        """The number of the last event that was ever in the outbox."""
+        ...
+
+    async def outbox_news(self) -> None:
+        """Returns after the next commit that has put something into the outbox."""
         ...
 
     # what an engine asks

@@ -101,7 +101,10 @@ class Trigger(msgspec.Struct, frozen=True):
 
 
 class InboxEvent(msgspec.Struct, frozen=True):
-    """An accepted event. `key` is its identity; `envelope` is JSON text, None once it is forgotten."""
+    """An accepted event. `key` is its identity; `envelope` is JSON text, None once it is forgotten.
+
+    `depth`: how many triggers led to it, one after the other, as far as its sender says.
+    """
 
     seq: int
     key: str
@@ -111,6 +114,17 @@ class InboxEvent(msgspec.Struct, frozen=True):
     processed_at: int | None = None
     repeats: int = 0
     last_repeat_at: int | None = None
+    depth: int = 0
+
+
+class OutboxEvent(msgspec.Struct, frozen=True):
+    """An event of ours on its way out. `payload` is JSON text; `depth` counts the triggers that led to it."""
+
+    seq: int
+    type: str
+    happened_at: int
+    payload: str
+    depth: int
 
 
 class Occurrence(msgspec.Struct, frozen=True):

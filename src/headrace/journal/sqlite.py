@@ -22,6 +22,7 @@ from headrace.journal.records import (
     InboxEvent,
     Instance,
     Occurrence,
+    OutboxEvent,
     Remembered,
     Stage,
     Trigger,
@@ -167,9 +168,23 @@ class SqliteJournal:
             position = page[-1].seq
             await asyncio.sleep(0)
 
-    async def position(self, source: str) -> int:
+    async def position(self, source: str) -> int | None:
         rows = self._rows("position", source)
-        return rows[0][0] if rows else 0
+        return rows[0][0] if rows else None
+
+    # what is published
+
+    async def identity(self) -> str:
+        return self._rows("identity")[0][0]
+
+    async def outbox(self, after_seq: int, limit: int) -> list[OutboxEvent]:
+        return [OutboxEvent(*row) for row in self._rows("outbox_page", after_seq, limit)]
+
+    async def outbox_end(self) -> int:
+        return self._rows("outbox_end")[0][0]
+
+    async def outbox_news(self) -> None:
+        await self._writer.publications()
 
     # what an engine asks
 

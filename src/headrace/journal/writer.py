@@ -64,6 +64,7 @@ class GroupWriter:
         self._last_size = 0
         self._sweeper: asyncio.TimerHandle | None = None
         self._rest: asyncio.Future[None] | None = None
+        self._publications = asyncio.Event()
         self.commits = 0
         self._thread = threading.Thread(target=self._work, name="headrace-journal", daemon=True)
         self._thread.start()
@@ -84,6 +85,10 @@ class GroupWriter:
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(self._limits.give_up_s, self._sweep)
         return await future
+
+    async def publications(self) -> None:
+        """Returns after the next commit of a unit that has some."""
+        await self._publications.wait()
 
     def _sweep(self) -> None:
         """A unit that has waited too long leaves the queue; one whose commit is under way is awaited (decision W3)."""
@@ -151,6 +156,9 @@ class GroupWriter:
                 future.set_exception(result)
             else:
                 future.set_result(result)
+        if any(unit.has_publications for unit, _, _ in batch):
+            self._publications.set()
+            self._publications = asyncio.Event()
         if self._meter is not None:
             self._meter.commit(seconds, len(batch))
         if self._waiting and not self._is_scheduled:

@@ -18,6 +18,7 @@ from headrace.clock import Clock, Ids
 from headrace.engine.port import Engine
 from headrace.errors import HeadraceError, InvalidValue, NotFound, Unavailable
 from headrace.events.envelope import Envelope, stored_envelope
+from headrace.events.outbox import Outbox
 from headrace.journal.port import Journal, Unit
 from headrace.journal.records import InboxEvent, Instance, Trigger
 from headrace.triggers.expressions import EvaluationFailed, Evaluator
@@ -68,6 +69,7 @@ class Dispatcher:
         ids: Ids,
         meter: TriggerMeter,
         limits: DispatcherLimits | None = None,
+        outbox: Outbox | None = None,
     ) -> None:
         self._journal = journal
         self._engine = engine
@@ -76,6 +78,7 @@ class Dispatcher:
         self._ids = ids
         self._meter = meter
         self._limits = limits or DispatcherLimits()
+        self._outbox = outbox or Outbox()
         self._slots = asyncio.Semaphore(self._limits.events)
         self._woken = asyncio.Event()
         self._taken_seq = 0
@@ -175,7 +178,8 @@ class Dispatcher:
         await self._journal.commit(unit)
 
     async def _fire_all(self, triggers: list[Trigger], event: InboxEvent, envelope: Envelope) -> None:
-        depth = 1 + max([await self._journal.depth_of_instance(cause) for cause in causes(envelope)], default=0)
+        depths = [await self._journal.depth_of_instance(cause) for cause in causes(envelope)]
+        depth = 1 + max(event.depth, *depths, 0)
         payload = _json_text(envelope.payload)
         matches = [_Match(trigger, event, envelope, payload, depth) for trigger in triggers]
         if len(matches) == 1:
@@ -218,7 +222,8 @@ class Dispatcher:
             await self._record_failure(match, f"workflow {match.trigger.workflow_id!r} was deleted")
             return
         if match.depth > MAX_DEPTH:
-            await self._record_failure(match, f"a loop: {MAX_DEPTH} triggers, one after the other, led to this event")
+            error = f"a loop: {MAX_DEPTH} triggers, one after the other, led to this event"
+            await self._record_failure(match, error, is_told=False)  # else the loop would go on by that
             return
         try:
             variables = await firing.variables()
@@ -226,7 +231,7 @@ class Dispatcher:
                 workflow,
                 variables,
                 started_by_trigger=True,
-                also=lambda instance, unit: self._add_occurrence(unit, match, instance=instance),
+                also=lambda instance, unit: self._add_start(unit, match, instance),
             )
         except AlreadyFired:
             return
@@ -235,9 +240,13 @@ class Dispatcher:
             return
         self._meter.occurrence("started")
 
-    async def _record_failure(self, match: _Match, error: str) -> None:
+    async def _record_failure(self, match: _Match, error: str, *, is_told: bool = True) -> None:
         unit = Unit()
-        self._add_occurrence(unit, match, error=error[:MAX_ERROR_CHARACTERS].encode(errors="replace").decode())
+        error = error[:MAX_ERROR_CHARACTERS].encode(errors="replace").decode()
+        occurrence_id = self._add_occurrence(unit, match, error=error)
+        if is_told:
+            now_at = self._clock.now_at()
+            self._outbox.trigger_failed(unit, now_at, occurrence_id, match.trigger.id, error, match.depth)
         try:
             await self._journal.commit(unit)
         except AlreadyFired:
@@ -247,12 +256,18 @@ class Dispatcher:
             "a trigger failed to fire", trigger_id=match.trigger.id, event_key=match.event.key, reason=error[:400]
         )
 
+    def _add_start(self, unit: Unit, match: _Match, instance: Instance) -> None:
+        occurrence_id = self._add_occurrence(unit, match, instance_id=instance.id)
+        self._outbox.trigger_succeeded(unit, instance.created_at, occurrence_id, match.trigger.id, instance.id)
+
     def _add_occurrence(
-        self, unit: Unit, match: _Match, *, instance: Instance | None = None, error: str | None = None
-    ) -> None:
-        instance_id = None if instance is None else instance.id
-        row = (self._ids.new(), match.trigger.id, match.event.key, match.payload, self._clock.now_at(), match.depth)
+        self, unit: Unit, match: _Match, *, instance_id: str | None = None, error: str | None = None
+    ) -> str:
+        """Gives its id."""
+        occurrence_id = self._ids.new()
+        row = (occurrence_id, match.trigger.id, match.event.key, match.payload, self._clock.now_at(), match.depth)
         unit.add("insert_occurrence", *row, instance_id, error, expects_row=AlreadyFired(match.event.key))
+        return occurrence_id
 
 
 def _json_text(value: Any) -> str:

@@ -14,10 +14,12 @@ from headrace.api.repeats import caller_key, stored_answer
 from headrace.api.replies import Reply, json_reply, list_reply
 from headrace.api.requests import Request, json_value
 from headrace.api.services import Services
-from headrace.api.v1.views import date_time
+from headrace.clock import date_time
 from headrace.errors import InvalidValue, RepeatedKey
+from headrace.events.bus import DEPTH_HEADER, EVENT_HEADER
 from headrace.events.envelope import Envelope, envelope_of
 from headrace.events.inbox import Arrival
+from headrace.events.outbox import depth_of, is_own
 from headrace.journal.port import CallerKey
 from headrace.journal.records import InboxEvent
 
@@ -32,8 +34,10 @@ async def receive(services: Services, request: Request) -> Reply:
     caller = caller_key(request, body)
     if caller is not None and (stored := await stored_answer(services.journal, caller)):
         return await _repeated(services, request, body, caller, stored)
-    arrivals = _arrivals(services, json_value(request, body) if body else None, caller)
+    arrivals = _arrivals(services, json_value(request, body) if body else None, caller, _depth(request))
     answer = codec.encode(schemas.AcceptedReply(data=schemas.Accepted(accepted=len(arrivals))))
+    if is_own(await services.journal.identity(), request.header(EVENT_HEADER)):
+        return json_reply(202, answer)  # our own, back by a webhook: triggers have had it already
     try:
         await services.inbox.accept(arrivals, caller=caller, answer=answer)
     except RepeatedKey:
@@ -44,21 +48,26 @@ async def receive(services: Services, request: Request) -> Reply:
 
 
 async def _repeated(services: Services, request: Request, body: bytes, caller: CallerKey, stored: Reply) -> Reply:
-    arrivals = _arrivals(services, json_value(request, body) if body else None, caller)
+    arrivals = _arrivals(services, json_value(request, body) if body else None, caller, 0)
     await services.inbox.repeat([arrival.key for arrival in arrivals])
     return stored
 
 
-def _arrivals(services: Services, value: Any, caller: CallerKey | None) -> list[Arrival]:
+def _depth(request: Request) -> int:
+    return depth_of(request.header(DEPTH_HEADER))
+
+
+def _arrivals(services: Services, value: Any, caller: CallerKey | None, depth: int) -> list[Arrival]:
     if not isinstance(value, list):
         envelope = envelope_of(value)
-        return [Arrival(_key(services, envelope, caller, ""), envelope)]
+        return [Arrival(_key(services, envelope, caller, ""), envelope, depth)]
     items = cast("list[Any]", value)
     if not 0 < len(items) <= MAX_EVENTS:
         raise InvalidValue("body", f"has 1 to {MAX_EVENTS} envelopes, not {len(items)}")
     envelopes = [envelope_of(item, f"body[{number}]") for number, item in enumerate(items)]
     return [
-        Arrival(_key(services, envelope, caller, f":{number}"), envelope) for number, envelope in enumerate(envelopes)
+        Arrival(_key(services, envelope, caller, f":{number}"), envelope, depth)
+        for number, envelope in enumerate(envelopes)
     ]
 
 

@@ -47,6 +47,7 @@ async def _store(services: Services, definition: Definition, caller: CallerKey |
     unit.add("insert_trigger", *values, row.created_at, expects_row=unknown)
     if caller is not None:
         unit.add("remember", caller.key, caller.fingerprint, 201, answer, row.created_at)
+    services.outbox.want(row.event)  # before an instance can start that it would tell of
     await services.journal.commit(unit)
     return json_reply(201, answer)
 

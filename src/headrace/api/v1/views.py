@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime, timedelta
-from functools import lru_cache
 
 from msgspec import UNSET, Raw, UnsetType
 
 from headrace.api.codec import encode
 from headrace.api.v1 import schemas
+from headrace.clock import date_time
 from headrace.journal.records import ActivityRow, Instance, Occurrence, Stage, Trigger, Workflow
-
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (UTC throughout; an aware time would print its offset, not Z)
-
-
-def date_time(at: int) -> str:
-    """Microseconds since the epoch as RFC 3339: `2024-05-01T10:00:00.123456Z`."""
-    second, microsecond = divmod(at, 1_000_000)
-    return f"{_second(second)}.{microsecond:06d}Z"
-
-
-@lru_cache(maxsize=256)
-def _second(second: int) -> str:
-    """The times of one reply, and of all replies of a moment, share their seconds."""
-    return (_EPOCH + timedelta(seconds=second)).isoformat()
 
 
 def _maybe(at: int | None) -> str | UnsetType:

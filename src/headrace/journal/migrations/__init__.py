@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 SQL = Path(__file__).parent.parent / "sql"
-HEAD = "0002"
+HEAD = "0003"
 
 
 def statements(name: str) -> list[str]:

@@ -73,7 +73,7 @@ WHERE EXISTS (SELECT 1 FROM workflows WHERE id = ?5 AND deleted_at IS NULL)
 UPDATE triggers SET deleted_at = ?1 WHERE id = ?2 AND deleted_at IS NULL
 
 -- name: accept_event
-INSERT INTO inbox (key, type, envelope, received_at) VALUES (?1, ?2, ?3, ?4)
+INSERT INTO inbox (key, type, envelope, received_at, depth) VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (key) DO UPDATE SET repeats = repeats + 1, last_repeat_at = ?4 RETURNING repeats
 
 -- name: repeat_event
@@ -93,6 +93,13 @@ ON CONFLICT (trigger_id, event_key) DO NOTHING
 
 -- name: move_position
 INSERT INTO positions (source, position) VALUES (?1, ?2) ON CONFLICT (source) DO UPDATE SET position = ?2
+
+-- name: publish
+INSERT INTO outbox (type, happened_at, payload, instance_id, depth) VALUES (?, ?, ?, ?, ?)
+
+-- name: trim_outbox
+DELETE FROM outbox WHERE seq IN (
+    SELECT seq FROM outbox WHERE seq <= ?1 OR happened_at < ?2 ORDER BY seq LIMIT 1000)
 
 -- name: remember
 INSERT INTO caller_keys (key, fingerprint, status, body, created_at) VALUES (?, ?, ?, ?, ?)
@@ -169,15 +176,15 @@ WHERE deleted_at IS NULL AND event_name IN (?1, ?2) AND after_seq < ?3 ORDER BY 
 SELECT count(*) FROM triggers WHERE deleted_at IS NULL
 
 -- name: waiting_events
-SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at FROM inbox
+SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at, depth FROM inbox
 WHERE processed_at IS NULL AND seq > ? ORDER BY seq LIMIT ?
 
 -- name: events_page
-SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at FROM inbox
+SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at, depth FROM inbox
 WHERE seq < ? ORDER BY seq DESC LIMIT ?
 
 -- name: repeated_events_page
-SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at FROM inbox
+SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at, depth FROM inbox
 WHERE repeats > 0 AND seq < ? ORDER BY seq DESC LIMIT ?
 
 -- name: occurrences_page
@@ -193,3 +200,14 @@ SELECT depth FROM occurrences WHERE instance_id = ?
 
 -- name: position
 SELECT position FROM positions WHERE source = ?
+
+-- name: identity
+SELECT id FROM identity
+
+-- name: outbox_page
+SELECT seq, type, happened_at, payload,
+    coalesce(depth, (SELECT depth FROM occurrences WHERE instance_id = outbox.instance_id), 0)
+FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?
+
+-- name: outbox_end
+SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'
