@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,15 @@ import pytest
 from headrace.api import yaml
 from headrace.cli.main import app
 from headrace.workflows.config import parse_config
-from headrace_client import Client
+from headrace_client import operations
+from headrace_client.v1 import V1
 from tests.examples.playing import Player, all_examples
+from tests.examples.tour import DEFAULT_SERVER, HEADRACE, Tour, commands
 from tests.support.server import Server
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text()
-DEFAULT_SERVER = "http://127.0.0.1:8484"
+ALL_OPERATIONS = {value.name for value in vars(operations).values() if isinstance(value, operations.Operation)}
 
 
 def blocks(language: str) -> list[str]:
@@ -31,6 +35,13 @@ def player(shared_server: Server) -> Iterator[Player]:
     player.stack.create_ledger("shop")
     yield player
     player.close()
+
+
+@pytest.fixture
+def tour(start_server: Callable[..., Server]) -> Iterator[Tour]:
+    tour = Tour(start_server(), ROOT)
+    yield tour
+    tour.stack.close()
 
 
 def test_the_workflow_is_valid_and_short() -> None:
@@ -55,42 +66,72 @@ def test_every_command_it_names_is_there() -> None:
         assert name in commands.commands, name
 
 
-def test_each_operation_runs_as_written(shared_server: Server) -> None:
-    rows = re.findall(r"^\| `(\w+)`.*? \| `(.*)` \|$", TEXT, re.MULTILINE)
-    assert [name for name, _ in rows] == [
-        "getServerInfo",
-        "createWorkflow",
-        "listWorkflows",
-        "getWorkflow",
-        "runWorkflow",
-        "listInstances",
-        "getInstance",
-        "sendEvent",
-        "cancelEvent",
-        "getInstanceHistory",
-        "getInstanceStageHistory",
-        "createTrigger",
-        "listTriggers",
-        "readTrigger",
-        "listTriggersOccurrences",
-        "deleteTrigger",
-        "deleteWorkflow",
-    ]
-    with Client(server_url=shared_server.url) as client:
-        names: dict[str, Any] = {"v1": client.orchestration.v1}
-        for _, statement in rows:
-            exec(statement, names)  # the README is ours
-        assert names["v1"].get_instance(instance_id=names["instance"].id).data.error == "canceled"
+def test_the_workflow_of_the_start_runs_as_written(tour: Tour) -> None:
+    (block,) = [block for block in blocks("sh") if "workflows run" in block]
+    *_, described = tour.run(block)
+    assert "Stage 0 : send" in described and "Created transaction" in described and "Error" not in described
 
 
-def test_the_client_and_its_errors_run_as_written(shared_server: Server, player: Player) -> None:
-    _, connect, errors = blocks("python")
+def test_the_tour_of_triggers_runs_as_written(tour: Tour) -> None:
+    make, test, send = [block for block in blocks("sh") if "triggers" in block or "events send" in block]
+    *prepare, look = commands(make)
+    for words in prepare:
+        tour.run_one(words)
+    assert "Yes" in tour.until(look, r" Yes +")  # has ended
+    assert tour.stack.wallet_balance(tour.ids["WALLET"], "USD/2") == 8_000
+
+    (told,) = tour.run(test)
+    assert re.search(r"Filter match +No", told)
+
+    tour.run(send)
+    tour.run_one(commands(send)[-1])  # the same event again
+    tour.until(look, r"(?s)( Yes .*){2}")
+    assert tour.stack.wallet_balance(tour.ids["WALLET"], "USD/2") == 8_500
+    assert len(tour.run_one(look).splitlines()) == 1 + 2
+    (repeated,) = [row for row in tour.stack.received_events() if row["key"] == "id:bank-7"]
+    assert repeated["repeats"] == 1
+
+
+@pytest.mark.parametrize("command", ["dev", "serve"])
+def test_each_server_starts_as_written(command: str, tmp_path: Path) -> None:
+    (words,) = [words for block in blocks("sh") for words in commands(block) if command in words]
+    settings = dict(word.split("=", 1) for word in words if word.startswith("HEADRACE_"))
+    arguments = [str(HEADRACE), *words[words.index(command) :]]
+    environment = {**os.environ, **settings, "HEADRACE_PORT": "0", "HEADRACE_DATA": str(tmp_path / "data")}
+    with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
+        assert server.stdout is not None and server.stderr is not None
+        said = server.stdout.readline().decode()
+        server.terminate()
+        assert said.startswith("Headrace is ready at http://127.0.0.1:"), server.stderr.read().decode()
+
+
+def test_no_command_is_left_unrun() -> None:
+    """`make` does what other tests do: it installs, runs the demo, runs the tests."""
+    run_above = ("workflows run", "triggers", "events send", " dev", " serve")
+    for block in blocks("sh"):
+        if not any(text in block for text in run_above):
+            assert {words[0] for words in commands(block)} == {"make"}, block
+
+
+def test_the_operations_run_as_written(
+    shared_server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All 17, each for real; then what can go wrong, with the instance that was aborted."""
+    called: list[str] = []
+    call: Any = V1._call  # pyright: ignore[reportPrivateUsage]
+
+    def recorded(self: V1, operation: Any, *arguments: Any) -> Any:
+        called.append(operation.name)
+        return call(self, operation, *arguments)
+
+    monkeypatch.setattr(V1, "_call", recorded)
+    _, tour, errors = blocks("python")
     names: dict[str, Any] = {}
-    exec(connect.replace(DEFAULT_SERVER, shared_server.url), names)
-    workflow = names["v1"].create_workflow(stages=[{"delay": {"duration": "10ms"}}]).data
-    names["instance"] = names["v1"].run_workflow(workflow_id=workflow.id).data
+    exec(tour.replace(DEFAULT_SERVER, shared_server.url), names)  # the README is ours
+    assert set(called) == ALL_OPERATIONS
+    assert "wait_event" in capsys.readouterr().out
     exec(errors, names)
-    assert names["ended"].terminated
+    assert names["ended"].error == "canceled"
     names["client"].close()
 
 

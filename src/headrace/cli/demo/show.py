@@ -197,7 +197,7 @@ class _Demo:
         self._top_ups.appear_unmatched()
         self._top_ups.send_older()
         by_hand = f"the events of {len(OWNERS)} older ones come {TIMES_BY_HAND} times each, under the same ids"
-        display.line(f"  Pay-ins    {count} appear; {by_hand}", flush=True)
+        display.line(f"  Pay-ins    {count} {appeared}; {by_hand}", flush=True)
 
     def _kill(self) -> Outage:
         in_flight = self._wait_for_effects_in_flight()
