@@ -19,8 +19,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Protocol, Self
 
+from headrace.events.bus import Publisher, Subscriber
+from headrace.events.nats import NatsBus, NatsOptions
 from tests.support.server import free_port
 
 READY_S = 20.0
@@ -152,3 +154,87 @@ class NatsServer:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+class BusHarness(Protocol):
+    """A broker with its adapter, as the contract suite of buses wants them."""
+
+    name: str
+    drops_repeated_ids: bool
+    """A second publication of one id is not delivered."""
+    acknowledges_singly: bool
+    """Of deliveries that came together, one is acknowledged without those before it."""
+
+    @staticmethod
+    def missing() -> str:
+        """What this machine lacks to run the broker; empty: nothing."""
+        ...
+
+    def start_broker(self, folder: Path) -> None: ...
+
+    def kill_broker(self) -> None: ...
+
+    def restart_broker(self) -> None: ...
+
+    def end_broker(self) -> None: ...
+
+    async def subscriber(self, *topics: str, group: str = "suite", dead_letter_topic: str = "suite-dead") -> Subscriber:
+        """What it holds unacknowledged comes again a few seconds after it is closed, at the latest."""
+        ...
+
+    async def publisher(self, topic: str) -> Publisher: ...
+
+    async def make_anew(self, topic: str) -> None:
+        """The topic is deleted with all it holds, and there is a new one of that name."""
+        ...
+
+
+class NatsHarness:
+    """See `BusHarness`."""
+
+    name = "nats"
+    drops_repeated_ids = True
+    acknowledges_singly = True
+
+    def __init__(self) -> None:
+        self._server: NatsServer | None = None
+
+    @property
+    def server(self) -> NatsServer:
+        assert self._server is not None, "the broker was not started"
+        return self._server
+
+    @staticmethod
+    def missing() -> str:
+        return "" if nats_program() else "nats-server is not installed"
+
+    def start_broker(self, folder: Path) -> None:
+        self._server = NatsServer(folder).start()
+
+    def kill_broker(self) -> None:
+        self.server.kill()
+
+    def restart_broker(self) -> None:
+        self.server.restart()
+
+    def end_broker(self) -> None:
+        self.server.kill()
+
+    def options(self, *topics: str, **others: Any) -> NatsOptions:
+        chosen = {"ack_wait_s": 2.0, "publish_topic": "suite-out", "dead_letter_topic": "suite-dead", **others}
+        return NatsOptions(servers=(self.server.address,), topics=topics, **chosen)
+
+    async def subscriber(self, *topics: str, group: str = "suite", dead_letter_topic: str = "suite-dead") -> NatsBus:
+        return NatsBus(self.options(*topics, group=group, dead_letter_topic=dead_letter_topic))
+
+    async def publisher(self, topic: str) -> NatsBus:
+        return NatsBus(self.options(publish_topic=topic))
+
+    async def make_anew(self, topic: str) -> None:
+        import nats
+
+        async with await nats.connect(self.server.url) as client:
+            jetstream = client.jetstream()
+            name = await jetstream.find_stream_name_by_subject(topic)
+            await jetstream.delete_stream(name)
+            await jetstream.add_stream(name=name, subjects=[topic])
