@@ -1,0 +1,265 @@
+"""From a delivery to its acknowledgement: after the commit, never before, and nothing is lost on the way.
+
+The bus here is scripted; the contract suite of buses shows that real ones keep to the same port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.errors import Unavailable
+from headrace.events.bus import BusUnavailable, Delivery, Publication
+from headrace.events.consumer import Consumer
+from headrace.events.inbox import Arrival, Inbox
+from headrace.events.relay import Relay, trim_outbox
+from headrace.journal.port import Unit
+from headrace.journal.sqlite import SqliteJournal
+from headrace.telemetry import Telemetry
+from tests.support.rooms import FastClock
+
+
+class ScriptedBus:
+    """Delivers in the batches it is given; fails as often as it is told to."""
+
+    def __init__(self, *batches: list[Delivery]) -> None:
+        self.name = "scripted"
+        self.batches = list(batches)
+        self.log: list[tuple[str, Any]] = []
+        self.outages: dict[str, int] = {}
+        self.published: list[Publication] = []
+        self.before_acknowledging: Callable[[], Any] = lambda: None
+
+    async def receive(self) -> list[Delivery]:
+        self._fail("receive")
+        if not self.batches:
+            await asyncio.Event().wait()
+        return self.batches.pop(0)
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        self._fail("acknowledge")
+        self.log.append(("acknowledge", [each.key for each in deliveries]))
+        self.before_acknowledging()
+
+    async def set_aside(self, delivery: Delivery, reason: str) -> None:
+        self._fail("set_aside")
+        self.log.append(("set_aside", (delivery.key, reason)))
+
+    async def publish(self, publications: Sequence[Publication]) -> None:
+        self._fail("publish")
+        self.published += publications
+
+    async def close(self) -> None: ...
+
+    def _fail(self, what: str) -> None:
+        if self.outages.get(what, 0) > 0:
+            self.outages[what] -= 1
+            raise BusUnavailable("the broker is away")
+
+
+class BrittleInbox(Inbox):
+    """The journal cannot commit for a while, or an event is more than it can take."""
+
+    outages = 0
+    poison = "-"
+
+    async def accept_wanted(self, arrivals: Sequence[Arrival], *, position: tuple[str, int] | None = None) -> None:
+        if self.outages:
+            self.outages -= 1
+            raise Unavailable("the disk is full")
+        if any(arrival.key == self.poison for arrival in arrivals):
+            raise RuntimeError("an error of ours")
+        await super().accept_wanted(arrivals, position=position)
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
+    opened = await SqliteJournal.open(tmp_path / "journal.db")
+    unit = Unit()
+    unit.add("insert_workflow", "w", "w", '{"stages":[]}', 10, 10)
+    unit.add("insert_trigger", "t", "n", "E", "e", "w", None, None, None, 20)
+    await opened.commit(unit)
+    yield opened
+    await opened.close()
+
+
+def delivery(key: str, body: Any = None, **headers: str) -> Delivery:
+    content = body if isinstance(body, bytes) else json.dumps(body or {"type": "E", "payload": {}}).encode()
+    return Delivery(key, "stack-ledger", content, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+async def consume(bus: ScriptedBus, journal: SqliteJournal, **brittle: Any) -> Telemetry:
+    """Until nothing is left and all has been answered."""
+    clock = FastClock()
+    telemetry = Telemetry(clock)
+    inbox = BrittleInbox(journal, clock, telemetry, lambda: None)
+    for name, value in brittle.items():
+        setattr(inbox, name, value)
+    batches = len(bus.batches)
+    lost = bus.outages.get("acknowledge", 0)
+    task = asyncio.ensure_future(Consumer(bus, journal, inbox, clock, telemetry, max_failures=3).run())
+    try:
+        while sum(what == "acknowledge" for what, _ in bus.log) < batches - lost:
+            assert not task.done(), task.exception()
+            await asyncio.sleep(0.002)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    return telemetry
+
+
+async def inbox_keys(journal: SqliteJournal) -> list[str]:
+    return [event.key for event in await journal.waiting_events(0, 1_000)]
+
+
+async def test_a_delivery_is_in_the_inbox_when_it_is_acknowledged(journal: SqliteJournal) -> None:
+    bus = ScriptedBus([delivery("k1"), delivery("k2")], [delivery("k1")])
+    stored: list[list[str]] = []
+
+    def look() -> None:
+        rows = journal._rows("waiting_events", 0, 100)  # pyright: ignore[reportPrivateUsage]
+        stored.append([row[1] for row in rows])
+
+    bus.before_acknowledging = look
+    await consume(bus, journal)
+    assert stored == [["k1", "k2"], ["k1", "k2"]]
+    assert bus.log == [("acknowledge", ["k1", "k2"]), ("acknowledge", ["k1"])]
+    assert [event.repeats for event in await journal.waiting_events(0, 10)] == [1, 0]
+
+
+async def test_an_event_that_nobody_waits_for_is_acknowledged_and_leaves_nothing(journal: SqliteJournal) -> None:
+    bus = ScriptedBus([delivery("k1", {"type": "OTHER", "payload": {}})])
+    await consume(bus, journal)
+    assert (await inbox_keys(journal), bus.log) == ([], [("acknowledge", ["k1"])])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"\xff\xfe", b"{", b"[]", b"null", b"[" * 100_000, b'{"type": "E"}', b'{"type": 1, "payload": {}}',
+        b'{"payload": {}}', b'{"type": "E", "payload": []}', b'{"type":"E","payload":{},"app":7}', b"x" * (2 << 20),
+    ],
+    ids=range(12),
+)  # fmt: skip
+async def test_what_is_no_event_is_set_aside_with_the_reason_and_holds_up_no_other(
+    journal: SqliteJournal, body: bytes
+) -> None:
+    bus = ScriptedBus([delivery("k1"), delivery("bad", body or b" "), delivery("k2")])
+    telemetry = await consume(bus, journal)
+    assert await inbox_keys(journal) == ["k1", "k2"]
+    (what, (key, reason)), acknowledged = bus.log
+    assert (what, key) == ("set_aside", "bad") and reason and len(reason) <= 1_000
+    assert acknowledged == ("acknowledge", ["k1", "bad", "k2"])
+    assert b'headrace_deliveries_total{outcome="set_aside"} 1.0' in telemetry.render()
+
+
+async def test_an_older_ledgers_message_is_an_event_of_the_ledger(journal: SqliteJournal) -> None:
+    body = {"type": "E", "ledger": "main", "payload": {}, "date": "2022-01-01T00:00:00Z"}
+    await consume(ScriptedBus([delivery("k1", body)]), journal)
+    (event,) = await journal.waiting_events(0, 10)
+    assert json.loads(event.envelope or "") == body
+
+
+async def test_a_depth_comes_in_a_header_and_a_bad_one_is_no_event(journal: SqliteJournal) -> None:
+    bus = ScriptedBus(
+        [delivery("k1", None, headrace_depth="5"), delivery("k2", None, Headrace_Depth="-1"), delivery("k3")]
+    )
+    await consume(bus, journal)
+    assert [(event.key, event.depth) for event in await journal.waiting_events(0, 10)] == [("k1", 5), ("k3", 0)]
+    assert bus.log[0][1][0] == "k2" and "Headrace-Depth" in bus.log[0][1][1]
+
+
+async def test_our_own_events_come_back_and_start_nothing_twice(journal: SqliteJournal) -> None:
+    own = await journal.identity()
+    bus = ScriptedBus(
+        [delivery("k1", None, Headrace_Event=f"{own}:17"), delivery("k2", None, Headrace_Event="another:17")]
+    )
+    await consume(bus, journal)
+    assert await inbox_keys(journal) == ["k2"]
+    assert bus.log == [("acknowledge", ["k1", "k2"])]
+
+
+async def test_a_journal_that_cannot_commit_is_no_fault_of_the_delivery(journal: SqliteJournal) -> None:
+    bus = ScriptedBus([delivery("k1")])
+    await consume(bus, journal, outages=50)
+    assert (await inbox_keys(journal), bus.log) == (["k1"], [("acknowledge", ["k1"])])
+
+
+async def test_one_that_fails_for_its_own_reason_is_set_aside_after_a_few_times(journal: SqliteJournal) -> None:
+    bus = ScriptedBus([delivery("k1"), delivery("bad"), delivery("k2")])
+    await consume(bus, journal, poison="bad")
+    assert sorted(await inbox_keys(journal)) == ["k1", "k2"]
+    assert bus.log[0][0] == "set_aside" and "3 times" in bus.log[0][1][1]
+    assert bus.log[1] == ("acknowledge", ["k1", "bad", "k2"])
+
+
+async def test_a_bus_that_is_away_is_asked_again_and_bad_ones_are_not_acknowledged_unkept(
+    journal: SqliteJournal,
+) -> None:
+    bus = ScriptedBus([delivery("bad", b"{")], [delivery("k1")])
+    bus.outages = {"receive": 3, "set_aside": 4, "acknowledge": 1}
+    await consume(bus, journal)
+    assert await inbox_keys(journal) == ["k1"]
+    assert [what for what, _ in bus.log] == ["set_aside", "acknowledge"]
+
+
+# the relay
+
+
+async def published(journal: SqliteJournal, count: int, kind: str = "STARTED_WORKFLOW") -> None:
+    unit = Unit()
+    for number in range(count):
+        unit.add("publish", kind, 50, json.dumps({"n": number}), None, None)
+    unit.has_publications = True
+    await journal.commit(unit)
+
+
+async def relayed(bus: ScriptedBus, journal: SqliteJournal, count: int) -> Relay:
+    relay = Relay(bus, journal, FastClock(), Telemetry(FastClock()))
+    task = asyncio.ensure_future(relay.run())
+    try:
+        while relay.position is None:
+            await asyncio.sleep(0.002)
+        await published(journal, count)
+        while relay.position < await journal.outbox_end():
+            assert not task.done(), task.exception()
+            await asyncio.sleep(0.002)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    return relay
+
+
+async def test_a_new_publisher_is_told_of_what_comes_from_now_on_in_order(journal: SqliteJournal) -> None:
+    await published(journal, 3)
+    bus = ScriptedBus()
+    await relayed(bus, journal, 500)
+    origin = await journal.identity()
+    assert [each.id for each in bus.published] == [f"{origin}:{seq}" for seq in range(4, 504)]
+
+
+async def test_after_an_outage_and_a_restart_it_goes_on_where_it_stood(journal: SqliteJournal) -> None:
+    bus = ScriptedBus()
+    bus.outages = {"publish": 5}
+    await relayed(bus, journal, 2)
+    await published(journal, 1)
+    await relayed(bus, journal, 1)
+    origin = await journal.identity()
+    assert [each.id for each in bus.published] == [f"{origin}:{seq}" for seq in (1, 2, 3, 4)]
+
+
+async def test_the_outbox_keeps_what_one_publisher_has_not_taken(journal: SqliteJournal) -> None:
+    quick = await relayed(ScriptedBus(), journal, 3)
+    late = Relay(ScriptedBus(), journal, FastClock(), Telemetry(FastClock()))
+    await trim_outbox([quick, late], journal, 0)
+    assert len(await journal.outbox(0, 10)) == 3, "one has not begun"
+    late.position = 1
+    await trim_outbox([quick, late], journal, 0)
+    assert [event.seq for event in await journal.outbox(0, 10)] == [2, 3]
+    await trim_outbox([quick], journal, 0)
+    assert await journal.outbox(0, 10) == []
