@@ -1,8 +1,8 @@
 """Programmes in other languages that run an official SDK, and what must be true of what they print.
 
-Such a programme gets `-url`, `-ledger` and credentials, and prints a line of JSON per operation: what was on the wire,
-which known faults of its SDK it met, and the first wrong thing. It looks at decoded values; here the bytes are walked,
-since each SDK forgives something else.
+Such a programme gets `--url`, `--ledger` and credentials, and prints a line of JSON per operation: what was on the
+wire, which known faults of its SDK it met, and the first wrong thing. It looks at decoded values; here the bytes are
+walked, since each SDK forgives something else.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ BUILD_S = 540.0
 
 CREDENTIALS: dict[str, list[str]] = {
     "without credentials": [],
-    "with credentials": ["-client-id", "anybody", "-client-secret", "anything"],
-    "with a token URL of its own": ["-client-id", "a", "-client-secret", "b", "-token-url", "/api/auth/oauth/token"],
-    "with half of the credentials": ["-client-id", "anybody"],
+    "with credentials": ["--client-id", "anybody", "--client-secret", "anything"],
+    "with a token URL of its own": ["--client-id", "a", "--client-secret", "b", "--token-url", "/api/auth/oauth/token"],
+    "with half of the credentials": ["--client-id", "anybody"],
 }
 
 
@@ -58,11 +58,11 @@ def run(command: Sequence[str], server: Server, arguments: Sequence[str] = ()) -
     """Against a ledger of its own on `server`. Whether the report is good is for `problems` to say."""
     ledger = f"conformance-{uuid4().hex[:12]}"
     assert server.post(f"/api/ledger/v2/{ledger}", {}).status == 204
-    return run_at(command, server.url, ["-ledger", ledger, *arguments])
+    return run_at(command, server.url, ["--ledger", ledger, *arguments])
 
 
 def run_at(command: Sequence[str], url: str, arguments: Sequence[str]) -> Report:
-    ended = _ended([*command, "-url", url, *arguments], None, RUN_S)
+    ended = _ended([*command, "--url", url, *arguments], None, RUN_S)
     return Report.of(ended.returncode, ended.stdout, ended.stderr)
 
 

@@ -48,7 +48,7 @@ def program(go: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @pytest.mark.parametrize("case", CREDENTIALS)
 def test_every_operation(case: str, program: list[str], live_server: Server) -> None:
     report = programs.run(program, live_server, CREDENTIALS[case])
-    has_credentials = "-client-secret" in CREDENTIALS[case]
+    has_credentials = "--client-secret" in CREDENTIALS[case]
     found = programs.problems(report, has_credentials=has_credentials)
     assert not found, "\n".join(found)
     assert report.bugs == KNOWN_BUGS
@@ -56,7 +56,7 @@ def test_every_operation(case: str, program: list[str], live_server: Server) -> 
 
 def test_a_wrong_reply_ends_the_program(program: list[str], live_server: Server) -> None:
     """Below another path there is no such route: the first operation fails, and says so."""
-    report = programs.run_at(program, f"{live_server.url}/nothing", ["-ledger", "none"])
+    report = programs.run_at(program, f"{live_server.url}/nothing", ["--ledger", "none"])
     assert report.exit_code == 1
     assert report.operations == ["getServerInfo"]
     assert "NOT_FOUND" in report.lines[0]["failure"]
