@@ -29,6 +29,7 @@ class ScriptedBus:
 
     def __init__(self, *batches: list[Delivery]) -> None:
         self.name = "scripted"
+        self.page = 200
         self.batches = list(batches)
         self.log: list[tuple[str, Any]] = []
         self.outages: dict[str, int] = {}

@@ -83,6 +83,11 @@ class Publisher(Protocol):
         """Where it publishes to, the same for ever: what it was given is remembered under this name."""
         ...
 
+    @property
+    def page(self) -> int:
+        """How many it is handed at once."""
+        ...
+
     async def publish(self, publications: Sequence[Publication]) -> None:
         """All are durable at the other side on return, in order. Raises BusUnavailable: then some may have arrived."""
         ...

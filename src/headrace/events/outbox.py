@@ -39,6 +39,13 @@ TYPES = (
 )
 
 _TYPE_OF = {name: kind for kind in TYPES for name in (kind.lower(), f"{APP}.{kind.lower()}")}
+
+
+def type_named(event: str) -> str | None:
+    """The type that is meant by `SUCCEEDED_WORKFLOW` or `orchestration.succeeded_workflow`, in any case."""
+    return _TYPE_OF.get(event.lower())
+
+
 _text_of = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -56,7 +63,7 @@ class Outbox:
 
     def want(self, event: str) -> None:
         """A trigger waits for this event: one of ours perhaps."""
-        if (kind := _TYPE_OF.get(event.lower())) is not None:
+        if (kind := type_named(event)) is not None:
             self._wanted.add(kind)
 
     async def want_what_triggers_want(self, journal: Journal) -> None:

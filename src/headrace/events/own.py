@@ -15,6 +15,7 @@ class OwnTriggers:
     """See `events.bus.Publisher`. Raises Unavailable where another would raise BusUnavailable."""
 
     name = "own"
+    page = 200
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox

@@ -18,7 +18,6 @@ from headrace.journal.port import Journal, Unit
 
 log = structlog.get_logger("headrace.events")
 
-PAGE = 200
 RETRY_S = 0.5
 RETRY_CAP_S = 30.0
 
@@ -49,7 +48,7 @@ class Relay:
         await self._begin()
         while True:
             assert self.position is not None
-            page = await self._journal.outbox(self.position, PAGE)
+            page = await self._journal.outbox(self.position, self._publisher.page)
             if not page:
                 await self._journal.outbox_news()
                 continue

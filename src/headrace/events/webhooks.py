@@ -25,20 +25,12 @@ from msgspec import UNSET, UnsetType
 from headrace.clock import Clock
 from headrace.errors import InvalidValue
 from headrace.events.bus import BusUnavailable, Publication
+from headrace.events.outbox import APP, TYPES, type_named
 
 SETTING = "HEADRACE_WEBHOOKS"
-APP = "orchestration"
-TYPES = (
-    "STARTED_WORKFLOW",
-    "SUCCEEDED_WORKFLOW",
-    "FAILED_WORKFLOW",
-    "STARTED_WORKFLOW_STAGE",
-    "SUCCEEDED_WORKFLOW_STAGE",
-    "FAILED_WORKFLOW_STAGE",
-    "SUCCEEDED_TRIGGER",
-    "FAILED_TRIGGER",
-)
 TIMEOUT_S = 10.0
+PAGE = 20
+"""One after the other: what a crash has sent again at most."""
 KEEP_ALIVE_S = 4.0
 """Shorter than what servers keep an idle connection for: one closed under our hands is a needless second attempt."""
 MAX_ANSWER_BYTES = 64 << 10
@@ -48,7 +40,6 @@ MAX_URL_CHARACTERS = 2_048
 MIN_KEY_BYTES = 16
 
 _BASE64_PREFIX = "whsec_"
-_TYPE_OF = {name: kind for kind in TYPES for name in (kind.lower(), f"{APP}.{kind.lower()}")}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _PLACE = re.compile(r" \(line \d+, column \d+\)$", re.ASCII)
@@ -174,11 +165,13 @@ def _types(entry: _Entry, field: str) -> frozenset[str]:
         return frozenset(TYPES)
     if not entry.events:
         raise InvalidValue(field, "names one event at least; without it the endpoint gets all of them")
+    kinds: set[str] = set()
     for number, name in enumerate(entry.events):
-        if name.lower() not in _TYPE_OF:
+        if (kind := type_named(name)) is None:
             reason = f"no such event; there are {', '.join(TYPES)}, also written {APP}.{TYPES[0].lower()}"
             raise InvalidValue(f"{field}[{number}]", reason)
-    return frozenset(_TYPE_OF[name.lower()] for name in entry.events)
+        kinds.add(kind)
+    return frozenset(kinds)
 
 
 def _key(entry: _Entry, place: str, environ: Mapping[str, str]) -> bytes:
@@ -269,6 +262,10 @@ class Webhook:
     @property
     def name(self) -> str:
         return self._endpoint.publisher
+
+    @property
+    def page(self) -> int:
+        return PAGE
 
     async def publish(self, publications: Sequence[Publication]) -> None:
         self._taken &= {publication.id for publication in publications}
