@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,11 @@ import yaml
 
 from headrace.cli.demo.stack import Stack
 from headrace_client import Client
+from tests.examples.tour import Tour, commands
 from tests.support.server import Server
 
-FOLDER = Path(__file__).parents[2] / "examples/14-trigger-pays-wallet"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "examples/14-trigger-pays-wallet"
 EVENTS = "/api/orchestration/ext/events"
 
 
@@ -59,6 +64,18 @@ def test_a_pay_in_credits_the_wallet_it_names_once(shared_server: Server) -> Non
         repeated = shared_server.get(f"{EVENTS}?repeated=true").json["data"]
         assert [(row["key"], row["repeats"]) for row in repeated] == [("id:again", 2)]
     stack.close()
+
+
+def test_the_readme_runs_as_written(start_server: Callable[..., Server]) -> None:
+    found = re.search(r"\n\n((    .*\n)+)", (FOLDER / "README.md").read_text())  # the first block
+    assert found
+    tour = Tour(start_server(), ROOT)
+    *prepare, look = commands(textwrap.dedent(found[1]))
+    for words in prepare:
+        tour.run_one(words)
+    tour.until(look, r" Yes +")
+    assert tour.stack.wallet_balance(tour.ids["WALLET"], "USD/2") == 8_000
+    tour.stack.close()
 
 
 def test_the_readme_shows_the_trigger_that_is_tested() -> None:
