@@ -35,6 +35,8 @@ _HEADER_NAME = re.compile(r"[!-9;-~]+")
 class NatsBus:
     """Subscriber and Publisher of `events.bus`, over one connection, which is made when it is first needed."""
 
+    page = 200
+
     def __init__(self, options: NatsOptions) -> None:
         self._options = options
         self._inflow = Inflow()
