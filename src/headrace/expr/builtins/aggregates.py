@@ -117,8 +117,6 @@ def _leaves(meter: Meter, name: str, values: Sequence[Value]) -> Iterator[tuple[
                 continue
             if depth >= MAX_DATA_DEPTH:
                 raise Failure(f"{name}: data is nested deeper than {MAX_DATA_DEPTH} levels")
-            if depth and not len(value) and name in ("max", "min"):
-                raise _refused(name, None)
             stack.append(zip(value, repeat(depth + 1)))
             break
         else:

@@ -67,6 +67,8 @@ class Location:
 
 
 UTC = Location("UTC", 0, "UTC")
+LOCAL = Location("Local", 0, "UTC")
+"""An expression means the same on every machine: none has a time of its own."""
 
 
 def fixed(offset_s: int, abbreviation: str = "") -> Location:
@@ -77,6 +79,8 @@ def named(name: str) -> Location:
     """A zone of the time zone database; the empty name is UTC."""
     if name in ("", "UTC"):
         return UTC
+    if name == "Local":
+        return LOCAL
     unknown = Failure(f"unknown time zone {name}")
     if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
         raise unknown
