@@ -372,7 +372,9 @@ class Checker:
         result: Type = yield self._visit(predicate)
         self.scopes.pop()
         for argument in node.arguments[2:]:
-            yield self._visit(argument)
+            kind: Type = yield self._visit(argument)
+            if node.name == "sortBy" and not kind.is_string and not kind.is_unknown:
+                self._fail(argument, f"sortBy order argument must be a string (got {kind})")
         if result.is_nil:
             self._fail(predicate, _ONE_OUTPUT)
         if node.name in _BOOLEAN_PREDICATES and not result.is_bool and not result.is_unknown:

@@ -12,6 +12,7 @@ from headrace.expr.values import (
     is_list,
     is_whole,
     joined_text,
+    repaired,
     text_of,
     type_name,
     utf8,
@@ -87,15 +88,10 @@ def holds(meter: Meter, value: Value, part: Value) -> bool:
 
 def upper(meter: Meter, value: Value) -> str:
     """Letter by letter: `ß` has no single capital."""
-    given = _of_letters(text_of(value))
+    given = repaired(text_of(value))
     meter.write(len(given))
     raised = given.upper()
     return raised if len(raised) == len(given) else "".join(map(_upper_letter, given))
-
-
-def _of_letters(text: str) -> str:
-    """A part of a character has no case, and what stands for it is the replacement character."""
-    return text if is_whole(text) else "".join("\ufffd" if "\udc80" <= c <= "\udcff" else c for c in text)
 
 
 def _upper_letter(letter: str) -> str:
@@ -107,7 +103,7 @@ def _upper_letter(letter: str) -> str:
 
 def lower(meter: Meter, value: Value) -> str:
     """Letter by letter: a sigma at the end of a word is no other sigma."""
-    given = _of_letters(text_of(value))
+    given = repaired(text_of(value))
     meter.write(len(given))
     if "İ" not in given and "Σ" not in given:
         return given.lower()

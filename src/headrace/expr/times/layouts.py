@@ -113,7 +113,7 @@ _WRITERS: dict[str, Callable[[Time], str]] = {
     "5": lambda time: str(time.clock[2]),
     "05": lambda time: f"{time.clock[2]:02d}",
     "2006": _year,
-    "06": lambda time: f"{time.date[0] % 100:02d}",
+    "06": lambda time: f"{abs(time.date[0]) % 100:02d}",
     "PM": lambda time: "PM" if time.clock[0] >= 12 else "AM",
     "pm": lambda time: "pm" if time.clock[0] >= 12 else "am",
     "MST": _zone,

@@ -47,6 +47,10 @@ class Location:
         name = moment.tzname() or ""
         return (offset.days * _DAY_S + offset.seconds if offset else 0), name
 
+    def is_summer(self, unix_s: int) -> bool:
+        """Clocks are moved at a moment: daylight saving time."""
+        return self._rules is not None and bool(_datetime(unix_s, self._rules).dst())
+
     def unix_s(self, local_s: int) -> int:
         """The moment that a clock in this zone shows as `local_s`: in a gap or an overlap, one of the two."""
         offset, _ = self.at(local_s)
