@@ -22,8 +22,9 @@ from confluent_kafka.cimpl import NewTopic
 from headrace.clock import SystemClock
 from headrace.errors import InvalidValue
 from headrace.events import kafka_clients
+from headrace.events.broker import hosts
 from headrace.events.bus import KEY_HEADER, REASON_HEADER, BusUnavailable, Delivery, Publication
-from headrace.events.kafka import KafkaBus, KafkaOptions, hosts
+from headrace.events.kafka import KafkaBus, KafkaOptions
 from headrace.settings import Settings
 from tests.support.kafka import PASSWORD, USER, KafkaHarness
 from tests.support.server import free_port
@@ -515,7 +516,7 @@ def test_options_of_settings() -> None:
 
 
 def test_hosts() -> None:
-    assert hosts("kafka://[::1]:9000,b") == ("[::1]:9000", "b:9092")
+    assert hosts("kafka://[::1]:9000,b", 9092) == ("[::1]:9000", "b:9092")
 
 
 def test_the_client_is_loaded_when_a_bus_is_made() -> None:
