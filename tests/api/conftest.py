@@ -141,7 +141,7 @@ async def served(folder: Path, *, door: Door | None = None, **settings: Any) -> 
 
 @contextlib.asynccontextmanager
 async def _listening(app: Any) -> AsyncIterator[int]:
-    door = socket.socket()
+    door = socket.socket(proto=socket.IPPROTO_TCP)  # said, so that asyncio sends small answers at once
     door.bind(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", ws="none", http="httptools")
     server = _Server(config)
