@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import socket
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
@@ -23,6 +24,8 @@ from headrace.effects.port import Downstream
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
 from headrace.engine.run import Rules
 from headrace.errors import InvalidValue, Unavailable
+from headrace.events.bus import Publisher, Subscriber
+from headrace.events.consumer import Consumer
 from headrace.events.feed import EventSource, Feed
 from headrace.events.inbox import Inbox
 from headrace.events.outbox import Outbox
@@ -101,6 +104,9 @@ async def house(
         limits = DispatcherLimits(events=settings.events_at_once)
         dispatcher = Dispatcher(journal, engine, evaluator, clock, ids, telemetry, limits, outbox)
         inbox = Inbox(journal, clock, telemetry, dispatcher.wake)
+        buses = _buses(settings, clock)
+        if buses.publishers:
+            outbox.want_all()
         await outbox.want_what_triggers_want(journal)
         app = create_api(
             journal=journal,
@@ -119,11 +125,24 @@ async def house(
         stack.push_async_callback(engine.stop)
         await dispatcher.start()
         stack.push_async_callback(dispatcher.stop)
-        relays = [Relay(publisher, journal, clock, telemetry) for publisher in (OwnTriggers(inbox),)]
+        stack.push_async_callback(buses.close)
+        publishers = (OwnTriggers(inbox), *buses.publishers)
+        relays = [Relay(publisher, journal, clock, telemetry) for publisher in publishers]
         for relay in relays:
             stack.enter_context(_in_background(relay.run, clock))
         if source is not None:
             stack.enter_context(_in_background(Feed(source, journal, inbox, clock).run, clock))
+        if buses.subscriber is not None:
+            consumer = Consumer(
+                buses.subscriber,
+                journal,
+                inbox,
+                clock,
+                telemetry,
+                max_failures=settings.max_deliveries,
+                max_body_bytes=settings.max_body_bytes,
+            )
+            stack.enter_context(_in_background(consumer.run, clock))
         stack.enter_context(_in_background(lambda: _forget(journal, clock, settings, relays), clock))
         yield House(app, journal, engine, downstream)
 
@@ -263,6 +282,46 @@ def _downstream(
     )
     services = HttpDownstream(addresses, credentials=_credentials(settings), timeout_s=settings.timeout_s, clock=clock)
     return services, [], None
+
+
+@dataclass(frozen=True, slots=True)
+class _Buses:
+    """Where events come from and where ours go, beside HTTP and the sandbox."""
+
+    subscriber: Subscriber | None
+    publishers: tuple[Publisher, ...]
+
+    async def close(self) -> None:
+        for publisher in self.publishers:
+            await publisher.close()
+
+
+def _buses(settings: Settings, clock: Clock) -> _Buses:
+    """Nothing is connected here: a broker that is away holds up no start."""
+    webhooks = _webhooks(settings, clock)
+    if settings.broker_url is None:
+        return _Buses(None, webhooks)
+    if settings.broker_url.startswith("kafka:"):
+        from headrace.events.kafka import KafkaBus, KafkaOptions
+
+        kafka = KafkaBus(KafkaOptions.of(settings), clock)
+        return _Buses(kafka, (kafka, *webhooks))
+    from headrace.events.nats import NatsBus, NatsOptions
+
+    nats = NatsBus(NatsOptions.of(settings))
+    return _Buses(nats, (nats, *webhooks))
+
+
+def _webhooks(settings: Settings, clock: Clock) -> tuple[Publisher, ...]:
+    if settings.webhooks is None:
+        return ()
+    from headrace.api import codec, yaml
+    from headrace.events.webhooks import Webhook, read_endpoints
+
+    def decode(body: bytes) -> object:
+        return codec.decode(body) if body.lstrip().startswith(b"{") else yaml.decode(body).value
+
+    return tuple(Webhook(endpoint, clock) for endpoint in read_endpoints(settings.webhooks, os.environ, decode))
 
 
 def _links(settings: Settings, downstream: Downstream) -> Fetch:

@@ -217,6 +217,9 @@ class Settings:
     broker_tls: bool = field(default=False, metadata=_from(_flag, "Speak TLS with the broker."))
     broker_ca: Path | None = field(default=None, metadata=_from(_path, "Certificates to trust there, a PEM file."))
     broker_group: str = field(default="headrace", metadata=_from(_text, "Name of our consumer (group) there."))
+    broker_ack_wait_s: float = field(
+        default=30.0, metadata=_from(_seconds(1, 3_600), "Time after which NATS delivers again what was not taken.")
+    )
     kafka_sasl: str = field(
         default="PLAIN", metadata=_from(_sasl, "How Kafka wants the password: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512.")
     )

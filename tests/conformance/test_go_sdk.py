@@ -62,6 +62,14 @@ def test_a_wrong_reply_ends_the_program(program: list[str], live_server: Server)
     assert "NOT_FOUND" in report.lines[0]["failure"]
 
 
+def test_credentials_need_a_token_endpoint(program: list[str], live_server: Server) -> None:
+    """Why a server that checks no tokens hands them out all the same: this SDK gives up without one."""
+    report = programs.run(program, live_server, [*CREDENTIALS["with credentials"], "--token-url", "/nothing"])
+    assert report.operations == ["getServerInfo"]
+    assert "failed to get token" in report.lines[0]["failure"]
+    assert "404" in report.lines[0]["failure"]
+
+
 def test_what_the_sdk_forgives_is_found_on_the_wire(program: list[str], live_server: Server) -> None:
     report = programs.run(program, live_server)
     listed = next(line for line in report.lines if line["operation"] == "listWorkflows")

@@ -66,6 +66,14 @@ def test_a_wrong_reply_ends_the_program(program: list[str], live_server: Server)
     assert "NOT_FOUND" in report.lines[0]["failure"]
 
 
+def test_credentials_need_a_token_endpoint(program: list[str], live_server: Server) -> None:
+    """Why a server that checks no tokens hands them out all the same: this SDK gives up without one."""
+    report = programs.run(program, live_server, [*CREDENTIALS["with credentials"], "--token-url", "/nothing"])
+    assert report.operations == ["getServerInfo"]
+    assert "while fetching token" in report.lines[0]["failure"]
+    assert "404" in report.lines[0]["failure"]
+
+
 def test_the_sdk_is_the_published_one() -> None:
     assert json.loads((SOURCE / "package.json").read_text())["dependencies"] == {"@formance/formance-sdk": "7.0.1"}
     packages = json.loads((SOURCE / "package-lock.json").read_text())["packages"]

@@ -23,8 +23,9 @@ from headrace.events.bus import (
     Subscriber,
 )
 from tests.support.brokers import BusHarness, NatsHarness
+from tests.support.kafka import KafkaHarness
 
-HARNESSES: list[type[BusHarness]] = [NatsHarness]
+HARNESSES: list[type[BusHarness]] = [NatsHarness, KafkaHarness]
 
 LIMIT_S = 60.0
 QUIET_S = 4.0

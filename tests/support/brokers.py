@@ -41,9 +41,10 @@ def nats_program() -> str | None:
 class NatsServer:
     """nats-server with JetStream. Its port and its store stay the same over kills and restarts."""
 
-    def __init__(self, folder: Path, *, arguments: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, *, arguments: Sequence[str] = (), has_jetstream: bool = True) -> None:
         self.folder = folder
-        self.arguments = list(arguments)
+        store = ["-js", "-sd", str(folder / "store")] if has_jetstream else []
+        self.arguments = [*store, *arguments]
         self.port = free_port()
         self.log_path = folder / "nats-server.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -115,11 +116,9 @@ class NatsServer:
         program = nats_program()
         assert program is not None, "nats-server is not installed"
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [program, "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self.folder / "store")]
+        command = [program, "-a", "127.0.0.1", "-p", str(self.port), *self.arguments]
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*command, *self.arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def _wait_until_ready(self) -> None:
         """It listens a moment before its JetStream is there; its log says when all is."""

@@ -35,6 +35,8 @@ _HEADER_NAME = re.compile(r"[!-9;-~]+")
 class NatsBus:
     """Subscriber and Publisher of `events.bus`, over one connection, which is made when it is first needed."""
 
+    page = 200
+
     def __init__(self, options: NatsOptions) -> None:
         self._options = options
         self._inflow = Inflow()
@@ -115,7 +117,7 @@ class NatsBus:
         self._is_closed = True
         connection, self._connection = self._connection, None
         if connection is not None:
-            await connection.close(self._inflow.give_back())
+            await connection.close(gives_back=True)
 
     # the connection
 
@@ -140,7 +142,7 @@ class NatsBus:
         if self._connection is connection:
             self._connection = None
             self._say(f"the connection to NATS at {connection.where} is lost: {connection.last_error or reason}")
-        await connection.close([])
+        await connection.close()
 
     def _say(self, reason: str) -> None:
         """Once for each outage."""

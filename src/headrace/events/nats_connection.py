@@ -29,13 +29,7 @@ log = structlog.get_logger("headrace.events")
 BATCH = 256
 PREFETCH = 512
 """No more is asked for while so many deliveries wait here for `receive`."""
-DIAL_S = 5.0
-ASK_S = 5.0
-CONFIRM_S = 10.0
 CLOSE_S = 2.0
-PULL_S = 10.0
-SILENCE_S = 5.0
-"""A server ends each pull by itself; one that says nothing for so long after that has forgotten it."""
 DUPLICATES_S = 600.0
 """How long a stream made by us knows the ids of publications, and drops a second one."""
 
@@ -63,6 +57,10 @@ class NatsOptions:
     """After so long the server delivers again what was not acknowledged."""
     max_outstanding: int = 2_048
     """Deliveries of one topic that may wait for their acknowledgement, here and in processes beside this one."""
+    answer_s: float = 5.0
+    """A server that takes longer for an answer is not there."""
+    pull_s: float = 10.0
+    """A server ends each pull after so long; one that says nothing `answer_s` later has forgotten it."""
 
     @classmethod
     def of(cls, settings: Settings) -> NatsOptions:
@@ -77,6 +75,7 @@ class NatsOptions:
             password=settings.broker_password,
             is_tls=settings.broker_tls,
             ca=settings.broker_ca,
+            ack_wait_s=settings.broker_ack_wait_s,
         )
 
 
@@ -126,14 +125,14 @@ class Connection:
         from nats.aio.client import Client
         from nats.js import JetStreamContext
 
-        self._options = options
+        self.options = options
         self._inflow = inflow
         self._streams: dict[str, Stream] = {}
         self._closed = asyncio.Event()
         self.sources: dict[str, Source] = {}
         client = Client()
         self.client = cast("Any", client)  # the library is typed in parts only
-        self.jetstream = cast("Any", JetStreamContext(client, timeout=ASK_S))
+        self.jetstream = cast("Any", JetStreamContext(client, timeout=options.answer_s))
         self.where = ", ".join(options.servers)
         self.last_error = ""
 
@@ -144,29 +143,36 @@ class Connection:
     async def connect(self) -> None:
         """The library's own reconnection stays off: see the top of this file."""
         choices: dict[str, Any] = {
-            "servers": [f"nats://{server}" for server in self._options.servers],
+            "servers": [f"nats://{server}" for server in self.options.servers],
             "name": "headrace",
             "allow_reconnect": False,
             "max_reconnect_attempts": 1,
             "reconnect_time_wait": 0.01,
-            "connect_timeout": DIAL_S,
+            "connect_timeout": self.options.answer_s,
             "ping_interval": 5,
             "max_outstanding_pings": 2,
             "error_cb": self._note,
             "closed_cb": self._on_closed,
             **self._credentials(),
         }
-        if self._options.is_tls:
-            choices["tls"] = ssl.create_default_context(cafile=self._options.ca)
-        async with asyncio.timeout(DIAL_S):
+        if self.options.is_tls:
+            choices["tls"] = self._tls()
+        async with asyncio.timeout(self.options.answer_s):
             await self.client.connect(**choices)
         self._require_tls()
         url = self.client.connected_url
         self.where = url.netloc.rpartition("@")[2] if url else self.where
 
+    def _tls(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=self.options.ca)
+        except OSError as error:
+            reason = f"HEADRACE_BROKER_CA names a file that holds no certificates, or cannot be read: {error}"
+            raise BusUnavailable(reason) from error
+
     def _credentials(self) -> dict[str, Any]:
         """Functions, which the library calls after the greeting: nothing secret leaves before TLS is there."""
-        username, password = self._options.username, self._options.password
+        username, password = self.options.username, self.options.password
 
         def secret() -> str:
             self._require_tls()
@@ -180,7 +186,7 @@ class Connection:
         """The library speaks TLS where the server asks for it, and does not mind a server that does not."""
         from nats.errors import SecureConnWantedError
 
-        if self._options.is_tls and not self.client._server_info.get("tls_required"):
+        if self.options.is_tls and not self.client._server_info.get("tls_required"):
             raise SecureConnWantedError
 
     async def _note(self, error: Exception) -> None:
@@ -194,10 +200,12 @@ class Connection:
         """The library leaves whoever waits for an answer waiting when its connection ends."""
         from nats.errors import ConnectionClosedError
 
+        self.last_error = ""
         asked = asyncio.ensure_future(answer)
         closed = asyncio.ensure_future(self._closed.wait())
+        limit_s = 2 * self.options.answer_s  # what is asked in several steps has their limits besides
         try:
-            await asyncio.wait({asked, closed}, timeout=CONFIRM_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({asked, closed}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             if asked.done():
                 return asked.result()
             raise ConnectionClosedError if closed.done() else TimeoutError
@@ -236,7 +244,7 @@ class Connection:
         """Asked by hand: the library rounds the time to microseconds."""
         from nats.js.errors import APIError
 
-        answer = await self.client.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=ASK_S)
+        answer = await self.client.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=self.options.answer_s)
         info: dict[str, Any] = msgspec.json.decode(answer.data)
         if "error" in info:
             raise APIError.from_error(info["error"])
@@ -257,15 +265,15 @@ class Connection:
         """One that is there already is brought up to date."""
         from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-        name = _NOT_IN_NAMES.sub("_", f"{self._options.group}-{topic}")
+        name = _NOT_IN_NAMES.sub("_", f"{self.options.group}-{topic}")
         config = ConsumerConfig(
             name=name,
             durable_name=name,
             deliver_policy=DeliverPolicy.ALL,
             ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=self._options.ack_wait_s,
+            ack_wait=self.options.ack_wait_s,
             max_deliver=-1,
-            max_ack_pending=self._options.max_outstanding,
+            max_ack_pending=self.options.max_outstanding,
             filter_subject=topic,
         )
         await self.jetstream.add_consumer(stream, config)
@@ -289,19 +297,25 @@ class Connection:
             for confirmation in confirmations:
                 confirmation.cancel()
 
-    async def close(self, unused: Sequence[str]) -> None:
+    async def close(self, *, gives_back: bool = False) -> None:
         """Bounded: a server that is frozen is left behind."""
         self._closed.set()
         try:
             async with asyncio.timeout(CLOSE_S):
-                if self.client.is_connected:
-                    for reply in unused:
-                        await self.client.publish(reply, b"-NAK")
+                if gives_back and self.client.is_connected:
+                    await self._give_back()
                 await self.client.close()
         except Exception as error:  # noqa: BLE001  # of a connection that nobody uses any more
             log.debug("a connection was not closed in order", server=self.where, reason=repr(error))
         finally:
             self._abort()
+
+    async def _give_back(self) -> None:
+        """What was not handed to anybody is delivered again at once; to us no more, or it would come straight back."""
+        for source in self.sources.values():
+            await source.drain()
+        for reply in self._inflow.give_back():
+            await self.client.publish(reply, b"-NAK")
 
     def _abort(self) -> None:
         writer = getattr(self.client._transport, "_io_writer", None)
@@ -346,12 +360,19 @@ class Source:
     async def stop(self) -> None:
         await self._subscription.unsubscribe()
 
+    async def drain(self) -> None:
+        """On return nothing is on its way any more."""
+        self.ending = "goodbye"
+        await self._subscription.drain()
+
     async def pull(self) -> None:
         self._pulls += 1
         self._remaining = BATCH
-        self._deadline_s = asyncio.get_running_loop().time() + PULL_S + SILENCE_S
-        wanted = {"batch": BATCH, "expires": int(PULL_S * _NANOSECONDS)}
-        await self._connection.client.publish(self._next, msgspec.json.encode(wanted), f"{self._inbox}.{self._pulls}")
+        options = self._connection.options
+        self._deadline_s = asyncio.get_running_loop().time() + options.pull_s + options.answer_s
+        wanted = {"batch": BATCH, "expires": int(options.pull_s * _NANOSECONDS)}
+        reply = f"{self._inbox}.{self._pulls}"
+        await self._connection.client.publish(self._next, msgspec.json.encode(wanted), reply)
 
     async def acknowledge(self, replies: Sequence[str]) -> None:
         """A server books the acknowledgements of one consumer in their order: its answer to the last is for all."""
@@ -362,13 +383,11 @@ class Source:
         for reply in replies[:-1]:
             await self._connection.client.publish(reply)
         try:
-            await self._connection.client.request(replies[-1], timeout=ASK_S)
+            await self._connection.client.request(replies[-1], timeout=self._connection.options.answer_s)
         except NoRespondersError:
             self.ending = "that the consumer is no more"
 
     async def _on_message(self, message: Any) -> None:
-        if self.ending:
-            return
         if message.reply.startswith(_ACKNOWLEDGE):
             self.was_of_use = True
             self._remaining -= 1
@@ -405,11 +424,11 @@ async def dial(options: NatsOptions, inflow: Inflow) -> Connection:
     except (Error, OSError, TimeoutError) as error:
         reason = _why_not_connected(options, connection, error)
     except asyncio.CancelledError:
-        await connection.close([])
+        await connection.close()
         raise
     else:
         return connection
-    await connection.close([])
+    await connection.close()
     raise BusUnavailable(reason)
 
 
@@ -418,7 +437,7 @@ def _why_not_connected(options: NatsOptions, connection: Connection, error: Exce
     if "authorization" in said.lower() or "authentication" in said.lower():
         who = f"user {options.username!r}" if options.username else "a client without a user"
         return f"the NATS server at {connection.where} refuses {who}: check HEADRACE_BROKER_USERNAME and _PASSWORD"
-    return f"no NATS server answers at {connection.where}: {said}"
+    return f"the NATS server at {connection.where} cannot be used: {said}"
 
 
 def _topic(settings: Settings, module: str) -> str:

@@ -1,0 +1,213 @@
+"""Kafka as a bus: one group of consumers over the topics read, an idempotent producer for what goes out.
+
+The client is the synchronous one, in two threads: one owns the consumer (`kafka_reader.py`), one the producer
+(`kafka_clients.py`). What they report comes back to the event loop here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import structlog
+
+from headrace.clock import Clock
+from headrace.errors import InvalidValue
+from headrace.events.bus import KEY_HEADER, REASON_HEADER, TOPIC_HEADER, BusUnavailable, Delivery, Publication
+from headrace.settings import Settings
+
+if TYPE_CHECKING:
+    from headrace.events.kafka_reader import Reader
+
+log = structlog.get_logger("headrace.events")
+
+BATCH = 256
+CLOSE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaOptions:
+    servers: tuple[str, ...]
+    """`host:port` each: one cluster."""
+    topics: tuple[str, ...]
+    """Those that are read. What is missing is made, with the broker's own defaults."""
+    publish_topic: str
+    dead_letter_topic: str
+    group: str = "headrace"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    sasl: str = "PLAIN"
+    is_tls: bool = False
+    ca: Path | None = None
+    ack_wait_s: float = 30.0
+    """After so long what was not acknowledged is delivered again."""
+    max_outstanding: int = 2_048
+    """Deliveries that may wait for their acknowledgement."""
+    max_outstanding_bytes: int = 64 << 20
+    check_s: float = 5.0
+    """How often the ids of the topics are asked for while nothing comes."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> KafkaOptions:
+        """Raises InvalidValue where a topic has no name."""
+        return cls(
+            servers=hosts(settings.broker_url or ""),
+            topics=settings.event_topics or (_topic(settings, "ledger"), _topic(settings, "payments")),
+            publish_topic=settings.publish_topic or _topic(settings, "orchestration"),
+            dead_letter_topic=settings.dead_letter_topic or _topic(settings, "dead-letter"),
+            group=settings.broker_group,
+            username=settings.broker_username,
+            password=settings.broker_password,
+            sasl=settings.kafka_sasl,
+            is_tls=settings.broker_tls,
+            ca=settings.broker_ca,
+        )
+
+    @property
+    def where(self) -> str:
+        return f"Kafka at {', '.join(self.servers)}"
+
+    @property
+    def all_topics(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.topics, self.publish_topic, self.dead_letter_topic)))
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is written to a topic. Records of one key keep their order."""
+
+    topic: str
+    key: str
+    body: bytes
+    headers: dict[str, str]
+
+
+class KafkaBus:
+    """Subscriber and Publisher of `events.bus`. The broker is first asked for something when something is wanted."""
+
+    page = 200
+
+    def __init__(self, options: KafkaOptions, clock: Clock) -> None:
+        from headrace.events.kafka_clients import Topics, Writer
+
+        self._options = options
+        self._clock = clock
+        self._topics = Topics(options)
+        self._writer = Writer(options, self._topics)
+        self._out = ThreadPoolExecutor(1, "headrace-kafka-out")
+        self._opening = asyncio.Lock()
+        self._is_open = False
+        self._is_closed = False
+        self._reader: Reader | None = None
+        self._arrived: deque[Delivery] = deque()
+        self._trouble: str | None = None
+        self._changed = asyncio.Event()
+
+    @property
+    def name(self) -> str:
+        return f"kafka:{self._options.publish_topic}"
+
+    # deliveries
+
+    async def receive(self) -> list[Delivery]:
+        """Cancelled at any moment it loses nothing: what has arrived waits for the next call."""
+        await self._open()
+        if self._reader is None:
+            self._reader = self._make_reader()
+        while not (deliveries := self._reader.take(self._arrived, BATCH)):
+            self._require_open()
+            if self._trouble is not None:
+                trouble, self._trouble = self._trouble, None
+                raise BusUnavailable(trouble)
+            self._changed.clear()
+            await self._changed.wait()
+        return deliveries
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Up to the first that is not acknowledged, in each partition; those of one that is not ours any more: nothing.
+
+        Raises BusUnavailable: then they are acknowledged as soon as that is possible, or come again.
+        """
+        self._require_open()
+        if self._reader is not None and deliveries:
+            await self._reader.acknowledge(deliveries)
+
+    async def set_aside(self, delivery: Delivery, reason: str) -> None:
+        added = {KEY_HEADER: delivery.key, TOPIC_HEADER: delivery.topic, REASON_HEADER: reason}
+        record = Record(self._options.dead_letter_topic, delivery.key, delivery.body, {**delivery.headers, **added})
+        if await self._write([record], may_be_too_long=True):
+            return
+        added[REASON_HEADER] = f"{reason} (its {len(delivery.body)} bytes are more than this topic takes)"
+        await self._write([Record(record.topic, record.key, b"", added)])
+
+    # publications
+
+    async def publish(self, publications: Sequence[Publication]) -> None:
+        """The key is the journal they come from: they share a partition, and their order holds."""
+        topic = self._options.publish_topic
+        records = [Record(topic, each.id.rpartition(":")[0], each.body, each.headers) for each in publications]
+        if records:
+            await self._write(records)
+
+    async def close(self) -> None:
+        """Bounded: threads that wait for a broker which does not answer are left behind."""
+        self._is_closed = True
+        self._changed.set()
+        if self._reader is not None and not await self._reader.stop(CLOSE_S):
+            log.warning("the consumer was not closed in time", broker=self._options.where)
+        self._writer.abandon()
+        self._out.shutdown(wait=False, cancel_futures=True)
+
+    # inside
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise BusUnavailable("the connection to Kafka was closed by us")
+
+    async def _open(self) -> None:
+        """Topics that are missing are made, once."""
+        async with self._opening:
+            self._require_open()
+            if not self._is_open:
+                await asyncio.to_thread(self._topics.ensure, self._options.all_topics)
+                self._is_open = True
+
+    async def _write(self, records: list[Record], *, may_be_too_long: bool = False) -> bool:
+        """One after the other, also when a caller gave up waiting. False: too long, where that is asked for."""
+        await self._open()
+        self._require_open()
+        return await asyncio.get_running_loop().run_in_executor(self._out, self._writer.write, records, may_be_too_long)
+
+    def _make_reader(self) -> Reader:
+        from headrace.events.kafka_reader import Reader
+
+        reader = Reader(self._options, self._topics, self._clock, self._on_deliveries, self._on_trouble)
+        reader.start()
+        return reader
+
+    def _on_deliveries(self, deliveries: list[Delivery]) -> None:
+        self._trouble = None
+        self._arrived.extend(deliveries)
+        self._changed.set()
+
+    def _on_trouble(self, sentence: str) -> None:
+        self._trouble = sentence
+        self._changed.set()
+
+
+def _topic(settings: Settings, module: str) -> str:
+    if settings.stack_name is None:
+        raise InvalidValue("HEADRACE_STACK_NAME", "is needed with a broker, unless each of its topics is named")
+    return f"{settings.stack_name}-{module}"
+
+
+def hosts(url: str) -> tuple[str, ...]:
+    """`kafka://a:9092,b` as `("a:9092", "b:9092")`."""
+    named = url.partition("://")[2].split(",")
+    return tuple(host if urlsplit(f"//{host}").port else f"{host}:9092" for host in named)

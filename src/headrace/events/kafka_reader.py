@@ -1,0 +1,452 @@
+"""The thread that owns the consumer of Kafka's topics. All that is wanted of the consumer is handed to it.
+
+A delivery's key names topic id, partition and offset, and the id must be right: a topic made anew has the old name and
+the old offsets. So the ids are asked for *after* a batch was read and before it is handed over. One that is not what it
+was: the batch is dropped, and the topic read from where its own commits say, or from its beginning. A commit carries
+the topic's id for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from headrace.clock import Clock
+from headrace.events.bus import BusUnavailable, Delivery
+from headrace.events.kafka import BATCH, KafkaOptions
+from headrace.events.kafka_clients import (
+    CODES,
+    NO_SUCH_TOPIC,
+    REQUEST_S,
+    Causes,
+    Topics,
+    client_log,
+    client_settings,
+    error_of,
+    made,
+    sentence,
+)
+
+log = structlog.get_logger("headrace.events")
+
+POLL_S = 0.05
+RETRY_S = 1.0
+SESSION_MS = 6_000
+"""After this the broker gives the partitions of a process that died to the next; its own default would be 45 s."""
+
+_Place = tuple[str, int]
+_IDLE = (CODES._PARTITION_EOF, CODES._TRANSPORT, CODES._TIMED_OUT)
+_Order = tuple[list["Receipt"], "asyncio.Future[None]"]
+
+
+@dataclass(slots=True, eq=False)
+class Partition:
+    """One that is assigned to us, since then. `end`: the offset after the last one handed over."""
+
+    topic: str
+    number: int
+    topic_id: str
+    end: int = -1
+    committed: int = -1
+    outstanding: dict[int, Delivery] = field(default_factory=dict[int, Delivery])
+    """By offset, ascending."""
+    size: int = 0
+    is_ours: bool = True
+
+    @property
+    def position(self) -> int:
+        """All before it is acknowledged."""
+        return next(iter(self.outstanding), self.end)
+
+    @property
+    def is_behind(self) -> bool:
+        return self.position != self.committed
+
+    def take(self, offset: int, delivery: Delivery) -> None:
+        if offset < self.end:  # the log begins again: it was cut, or we read it from its beginning
+            self.outstanding.clear()
+            self.size = 0
+        if self.committed < 0:
+            self.committed = offset  # there was nothing before
+        self.outstanding[offset] = delivery
+        self.size += len(delivery.body)
+        self.end = offset + 1
+
+    def acknowledge(self, offset: int) -> None:
+        delivery = self.outstanding.pop(offset, None)
+        self.size -= len(delivery.body) if delivery is not None else 0
+
+    def at(self, offset: int) -> TopicPartition:
+        return TopicPartition(self.topic, self.number, offset, metadata=self.topic_id)
+
+
+@dataclass(slots=True, eq=False)
+class Receipt:
+    partition: Partition
+    offset: int
+    taken_at_s: float | None = None
+    """When `receive` handed it over; None: it waits for that."""
+    is_acknowledged: bool = False
+
+    @property
+    def is_wanted(self) -> bool:
+        return self.partition.is_ours and not self.is_acknowledged
+
+
+class Reader:
+    """`acknowledge` is for the event loop it was made on, where `give` and `complain` are called."""
+
+    def __init__(
+        self,
+        options: KafkaOptions,
+        topics: Topics,
+        clock: Clock,
+        give: Callable[[list[Delivery]], None],
+        complain: Callable[[str], None],
+    ) -> None:
+        self._options = options
+        self._topics = topics
+        self._clock = clock
+        self._give = give
+        self._complain = complain
+        self._loop = asyncio.get_running_loop()
+        self._orders: SimpleQueue[_Order] = SimpleQueue()
+        self._stopping = threading.Event()
+        self._causes = Causes()
+        self._unconfirmed: set[asyncio.Future[None]] = set()
+        self._thread = threading.Thread(target=self._work, name="headrace-kafka-in", daemon=True)
+        self._begin()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def take(self, arrived: deque[Delivery], count: int) -> list[Delivery]:
+        """The next of them, for `receive`; none that was acknowledged, or lost to another process, since it came."""
+        now_s = self._clock.monotonic_s()
+        deliveries: list[Delivery] = []
+        while arrived and len(deliveries) < count:
+            delivery = arrived.popleft()
+            receipt = receipt_of(delivery)
+            if receipt.is_wanted:
+                receipt.taken_at_s = now_s
+                deliveries.append(delivery)
+        return deliveries
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        receipts = [receipt for each in deliveries if isinstance(receipt := each.receipt, Receipt)]
+        for receipt in receipts:
+            receipt.is_acknowledged = True
+        confirmation: asyncio.Future[None] = self._loop.create_future()
+        self._unconfirmed.add(confirmation)
+        self._orders.put((receipts, confirmation))
+        try:
+            await confirmation
+        finally:
+            self._unconfirmed.discard(confirmation)
+
+    async def stop(self, timeout_s: float) -> bool:
+        """False: the thread still waits for the broker, and is left alone."""
+        self._stopping.set()
+        await asyncio.to_thread(self._thread.join, timeout_s)
+        _settle_futures(list(self._unconfirmed), f"not acknowledged: {self._options.where} does not answer")
+        return not self._thread.is_alive()
+
+    # the thread
+
+    def _begin(self) -> None:
+        """What is known of one consumer."""
+        self._consumer: Consumer | None = None
+        self._partitions: dict[_Place, Partition] = {}
+        self._unknown: set[_Place] = set()
+        """Assigned to us, but not read yet: which topic it is has to be asked first."""
+        self._read: list[tuple[Message, Partition]] = []
+        self._waiting: list[asyncio.Future[None]] = []
+        self._is_paused = False
+        self._commit_at_s = self._adopt_at_s = self._check_at_s = self._remind_at_s = 0.0
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._begin()
+                consumer = self._consumer = self._subscribed()
+                while not self._stopping.is_set():
+                    self._step(consumer)
+            except BusUnavailable as error:
+                self._report(str(error))
+            except KafkaException as exception:
+                self._report(sentence(self._options, self._causes.of(error_of(exception))))
+            except Exception as error:  # noqa: BLE001  # whatever it is, a new consumer begins where this one was
+                log.error("reading Kafka failed; it begins again", reason=repr(error))
+                self._report(f"reading {self._options.where} failed: {error!r}")
+            self._end()
+
+    def _subscribed(self) -> Consumer:
+        settings = {
+            **client_settings(self._options),
+            "group.id": self._options.group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": SESSION_MS,
+            "heartbeat.interval.ms": SESSION_MS // 3,
+            "topic.metadata.refresh.interval.ms": 30_000,
+            "error_cb": self._on_error,
+        }
+        consumer = made(self._options, lambda: Consumer(settings, logger=client_log()))
+        consumer.subscribe(
+            list(self._options.topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+        return consumer
+
+    def _step(self, consumer: Consumer) -> None:
+        self._settle(consumer)
+        self._bound(consumer)
+        if not self._is_paused:
+            self._adopt(consumer)
+        if not self._read:
+            self._read = self._poll(consumer)
+        if self._read or self._clock.monotonic_s() >= self._check_at_s:
+            self._check(consumer)
+        if self._clock.monotonic_s() >= self._remind_at_s:
+            self._remind()
+
+    def _end(self) -> None:
+        """Whatever it had is read again by the next."""
+        consumer, self._consumer = self._consumer, None
+        try:
+            if consumer is not None:
+                self._settle(consumer)
+                consumer.close()
+        except (KafkaException, RuntimeError) as error:
+            log.warning("the consumer was not closed in order", broker=self._options.where, reason=repr(error))
+        self._forget(list(self._partitions))
+        self._take_orders()
+        self._confirm(f"reading {self._options.where} has ended")
+        if not self._stopping.is_set():
+            self._stopping.wait(RETRY_S)
+
+    # acknowledgements
+
+    def _settle(self, consumer: Consumer) -> None:
+        self._take_orders()
+        behind = [partition for partition in self._partitions.values() if partition.is_behind]
+        if not behind:
+            self._confirm(None)
+        elif self._waiting or self._clock.monotonic_s() >= self._commit_at_s:
+            self._commit(consumer, behind)
+
+    def _take_orders(self) -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                receipts, confirmation = self._orders.get_nowait()
+                for receipt in receipts:
+                    receipt.partition.acknowledge(receipt.offset)
+                self._waiting.append(confirmation)
+
+    def _commit(self, consumer: Consumer, behind: list[Partition]) -> None:
+        """What fails is tried again later, whoever waits or not."""
+        places = [partition.at(partition.position) for partition in behind]
+        try:
+            done = consumer.commit(offsets=places, asynchronous=False)
+            errors = [place.error for place in done or [] if place.error is not None]
+        except KafkaException as exception:
+            errors = [error_of(exception)]
+        if errors:
+            self._commit_at_s = self._clock.monotonic_s() + RETRY_S
+            self._check_at_s = 0.0
+            self._confirm(f"not acknowledged: {sentence(self._options, self._causes.of(errors[0]))}")
+            return
+        for partition, place in zip(behind, places, strict=True):
+            partition.committed = place.offset
+        self._confirm(None)
+
+    def _confirm(self, trouble: str | None) -> None:
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self._call(_settle_futures, waiting, trouble)
+
+    # assignment
+
+    def _on_assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        self._unknown |= {(place.topic, place.partition) for place in places}
+        consumer.incremental_assign([])  # not yet: see _adopt
+
+    def _on_revoke(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        if self._clock.monotonic_s() >= self._commit_at_s:
+            self._settle(consumer)
+        self._on_lost(consumer, places)
+
+    def _on_lost(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        """Deliveries that were not acknowledged come again, to whoever has the partition then."""
+        wanted = [(place.topic, place.partition) for place in places]
+        self._unknown -= set(wanted)
+        self._drop(consumer, wanted)
+
+    def _drop(self, consumer: Consumer, places: Iterable[_Place]) -> None:
+        consumer.incremental_unassign([TopicPartition(*place) for place in self._forget(places)])
+
+    def _forget(self, places: Iterable[_Place]) -> list[_Place]:
+        """Returns those that were there."""
+        known = [place for place in places if place in self._partitions]
+        for place in known:
+            self._partitions.pop(place).is_ours = False
+        return known
+
+    def _adopt(self, consumer: Consumer) -> None:
+        """Begin to read what was assigned: where the group stands, if it stands in this very topic."""
+        if not self._unknown or self._clock.monotonic_s() < self._adopt_at_s:
+            return
+        self._adopt_at_s = self._clock.monotonic_s() + RETRY_S
+        try:
+            ids = self._topics.ids(topic for topic, _ in self._unknown)
+            places = [TopicPartition(*place) for place in sorted(self._unknown) if place[0] in ids]
+            stands = consumer.committed(places, timeout=REQUEST_S) if places else []
+        except BusUnavailable as error:
+            self._report(str(error))
+            return
+        except KafkaException as exception:
+            self._report(sentence(self._options, self._causes.of(error_of(exception))))
+            return
+        for topic in {topic for topic, _ in self._unknown} - set(ids):
+            self._report(f"{self._options.where} has no topic {topic} any more")
+        self._assign(consumer, [stand for stand in stands if stand.error is None], ids)
+
+    def _assign(self, consumer: Consumer, stands: list[TopicPartition], ids: dict[str, str]) -> None:
+        starts: list[TopicPartition] = []
+        for stand in stands:
+            partition = Partition(stand.topic, stand.partition, ids[stand.topic])
+            is_of_this_topic = stand.offset >= 0 and stand.metadata in (None, "", partition.topic_id)
+            if is_of_this_topic:  # without an id where an operator moved it by hand
+                partition.end = partition.committed = stand.offset
+            starts.append(partition.at(stand.offset if is_of_this_topic else OFFSET_BEGINNING))
+            self._partitions[stand.topic, stand.partition] = partition
+            self._unknown.discard((stand.topic, stand.partition))
+        if starts:
+            consumer.incremental_assign(starts)
+
+    # deliveries
+
+    def _bound(self, consumer: Consumer) -> None:
+        """Reading rests while too much is outstanding. Polling does not: the group would take us for dead."""
+        partitions = list(self._partitions.values())
+        count = sum(len(partition.outstanding) for partition in partitions)
+        fullness = max(
+            count / self._options.max_outstanding,
+            sum(partition.size for partition in partitions) / self._options.max_outstanding_bytes,
+        )
+        places = [TopicPartition(partition.topic, partition.number) for partition in partitions]
+        if not self._is_paused and fullness >= 1:
+            self._is_paused = True
+            consumer.pause(places)
+        elif self._is_paused and fullness <= 0.5:
+            self._is_paused = False
+            consumer.resume(places)
+
+    def _poll(self, consumer: Consumer) -> list[tuple[Message, Partition]]:
+        """All there is, at most a batch; if there is nothing, the next within a moment."""
+        read: list[tuple[Message, Partition]] = []
+        wait_s = POLL_S
+        room = self._options.max_outstanding_bytes // 8
+        while len(read) < BATCH and room > 0 and (message := consumer.poll(wait_s)) is not None:
+            wait_s = 0
+            partition = self._partitions.get((message.topic() or "", message.partition() or 0))
+            error = message.error()
+            if error is not None:
+                self._hear(error)
+            elif partition is not None:
+                read.append((message, partition))
+                room -= len(message)
+        return read
+
+    def _check(self, consumer: Consumer) -> None:
+        """Hand over what was read, if its topics are still the ones they were before it was read."""
+        try:
+            ids = self._topics.ids(partition.topic for partition in self._partitions.values())
+        except BusUnavailable as error:  # what was read is kept
+            self._report(str(error))
+            self._stopping.wait(POLL_S)
+            return
+        self._check_at_s = self._clock.monotonic_s() + self._options.check_s
+        others = [place for place, known in self._partitions.items() if ids.get(place[0]) != known.topic_id]
+        if others:
+            log.warning("topics were made anew", topics=sorted({topic for topic, _ in others}))
+            self._drop(consumer, others)
+            self._unknown |= set(others)
+        read, self._read = self._read, []
+        deliveries = [_delivery(message, partition) for message, partition in read if partition.is_ours]
+        if deliveries:
+            self._call(self._give, deliveries)
+
+    def _remind(self) -> None:
+        """Hand over again what was not acknowledged for so long: whoever had it may have lost it."""
+        now_s = self._clock.monotonic_s()
+        self._remind_at_s = now_s + RETRY_S
+        forgotten: list[Delivery] = []
+        for partition in self._partitions.values():
+            for delivery in partition.outstanding.values():
+                receipt = receipt_of(delivery)
+                if receipt.taken_at_s is not None and now_s - receipt.taken_at_s >= self._options.ack_wait_s:
+                    receipt.taken_at_s = None
+                    forgotten.append(delivery)
+        if forgotten:
+            self._call(self._give, forgotten)
+
+    # trouble
+
+    def _on_error(self, error: KafkaError) -> None:
+        """The library goes on trying by itself."""
+        self._causes.hear(error)
+        if error.code() == CODES._ALL_BROKERS_DOWN:
+            self._report(sentence(self._options, self._causes.of(error)))
+
+    def _hear(self, error: KafkaError) -> None:
+        if error.fatal():
+            raise KafkaException(error)
+        if error.code() in NO_SUCH_TOPIC:
+            self._check_at_s = 0.0
+        if error.code() not in _IDLE:
+            self._report(sentence(self._options, error))
+
+    def _report(self, trouble: str) -> None:
+        self._call(self._complain, trouble)
+
+    def _call(self, callback: Callable[..., None], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is there to be told
+            self._loop.call_soon_threadsafe(callback, *arguments)
+
+
+def _settle_futures(waiting: list[asyncio.Future[None]], trouble: str | None) -> None:
+    for confirmation in waiting:
+        if not confirmation.done():
+            if trouble is None:
+                confirmation.set_result(None)
+            else:
+                confirmation.set_exception(BusUnavailable(trouble))
+
+
+def _delivery(message: Message, partition: Partition) -> Delivery:
+    offset = message.offset()
+    assert offset is not None
+    body = message.value() or b""
+    key = f"kafka:{partition.topic_id}:{partition.number}:{offset}"
+    headers = {name: _text(value) for name, value in message.headers() or []}
+    delivery = Delivery(key, partition.topic, body, headers, Receipt(partition, offset))
+    partition.take(offset, delivery)
+    return delivery
+
+
+def receipt_of(delivery: Delivery) -> Receipt:
+    assert isinstance(delivery.receipt, Receipt), "a delivery of another bus"
+    return delivery.receipt
+
+
+def _text(value: str | bytes | None) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value or ""
