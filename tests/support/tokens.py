@@ -6,11 +6,13 @@ import hashlib
 import hmac
 import json
 import time
+import warnings
 from base64 import urlsafe_b64encode
 from functools import cache
 from typing import Any
 
 from joserfc import jws
+from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
 from headrace.auth.keyring import FetchFailed, RemoteKeyring
@@ -29,7 +31,7 @@ Json = dict[str, Any]
 
 
 @cache
-def key_named(kid: str, algorithm: str = "ES256") -> Key:
+def key_named(kid: str, algorithm: str = "ES256") -> RSAKey | ECKey | OKPKey:
     """The same one all through a run: RSA keys take long to make."""
     if algorithm.startswith(("RS", "PS")):
         return RSAKey.generate_key(2048)
@@ -66,7 +68,9 @@ def signed(
     members = {"alg": algorithm, **({} if kid is None else {"kid": kid}), **header}
     registry = jws.JWSRegistry(algorithms=[algorithm], strict_check_header=False)
     signer = key or key_named(kid or "k1", algorithm)
-    return jws.serialize_compact(members, json.dumps(claims), signer, registry=registry)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SecurityWarning)  # of EdDSA's name
+        return jws.serialize_compact(members, json.dumps(claims), signer, registry=registry)
 
 
 def part(value: Any) -> str:
