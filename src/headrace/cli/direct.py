@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
-from headrace.cli.exits import REFUSED, UNREACHABLE, USAGE, Failure
+from headrace.cli.exits import CREDENTIALS, REFUSED, UNREACHABLE, USAGE, Failure
 from headrace.cli.session import Session
 
 Json = dict[str, Any]
@@ -41,7 +41,8 @@ def _data(session: Session, method: str, path: str, content: bytes | None, heade
     answer = _object(reply.content)
     if reply.is_success and "data" in answer:
         return answer["data"]
-    raise Failure(str(answer.get("errorMessage") or f"the server answered {reply.status_code}"), code=REFUSED)
+    message = str(answer.get("errorMessage") or f"the server answered {reply.status_code}")
+    raise Failure(message, code=REFUSED, hint=CREDENTIALS if reply.status_code == 401 else "")
 
 
 def _object(content: bytes) -> Json:
