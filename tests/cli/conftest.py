@@ -12,6 +12,11 @@ import pytest
 
 from headrace.cli.main import main
 
+CLEARED = (
+    *("HEADRACE_SERVER", "HEADRACE_STACK_URL", "HEADRACE_LEDGER_URL", "HEADRACE_AUTH", "HEADRACE_ISSUER"),
+    *("HEADRACE_CLIENT_ID", "HEADRACE_CLIENT_SECRET", "HEADRACE_TOKEN", "HEADRACE_TOKEN_URL", "HEADRACE_CLIENTS"),
+)
+
 
 class Ran(NamedTuple):
     code: int
@@ -31,7 +36,7 @@ def _logging_as_before() -> Iterator[None]:  # pyright: ignore[reportUnusedFunct
 
 @pytest.fixture
 def headrace(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
-    for name in ("HEADRACE_SERVER", "HEADRACE_STACK_URL", "HEADRACE_LEDGER_URL"):
+    for name in CLEARED:
         monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: str, stdin: str = "") -> Ran:

@@ -34,6 +34,8 @@ DESCRIPTION = """Exit codes: 0 done · 1 the server said no, or the instance end
 2 the command line or a file is wrong · 3 the server cannot be reached · 4 still running when the time was up ·
 70 a bug in this program · 130 interrupted"""
 
+CREDENTIALS = "Set HEADRACE_CLIENT_ID and HEADRACE_CLIENT_SECRET (headrace clients create), or HEADRACE_TOKEN."
+
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -109,7 +111,9 @@ def _judge_client(error: Exception) -> Verdict | None:
     from headrace_client import ClientError, ConnectionFailure, Error, InvalidRequest, SDKError
 
     if isinstance(error, Error):
-        return Verdict(REFUSED, str(error.code), str(error.message))
+        return Verdict(REFUSED, str(error.code), str(error.message), _about_status(error.status))
+    if isinstance(error, SDKError) and error.status == 401:
+        return Verdict(REFUSED, "REFUSED", str(error), CREDENTIALS)
     if isinstance(error, SDKError):
         return Verdict(REFUSED, "UNEXPECTED_ANSWER", str(error), "Is there a Headrace server at this address?")
     if isinstance(error, ConnectionFailure):
@@ -117,6 +121,10 @@ def _judge_client(error: Exception) -> Verdict | None:
     if isinstance(error, InvalidRequest):
         return Verdict(USAGE, "USAGE", str(error))
     return Verdict(REFUSED, "REFUSED", str(error)) if isinstance(error, ClientError) else None
+
+
+def _about_status(status: int) -> str:
+    return CREDENTIALS if status == 401 else ""
 
 
 def _about_connection(error: ConnectionFailure) -> str:
