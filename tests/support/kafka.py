@@ -304,7 +304,13 @@ class KafkaHarness:
         """The next module goes on with it; it ends with this process."""
 
     def options(self, *topics: str, **others: Any) -> KafkaOptions:
-        chosen = {"publish_topic": "suite-out", "dead_letter_topic": "suite-dead", "check_s": 1.0, **others}
+        chosen = {
+            "publish_topic": "suite-out",
+            "dead_letter_topic": "suite-dead",
+            "ack_wait_s": 2.0,
+            "check_s": 1.0,
+            **others,
+        }
         return KafkaOptions(servers=(self.broker.address,), topics=topics, **chosen)
 
     async def subscriber(self, *topics: str, group: str = "suite", dead_letter_topic: str = "suite-dead") -> KafkaBus:
