@@ -84,7 +84,7 @@ async def test_unknown_routes_and_methods(live: Live) -> None:
         "/workflows/a/b",
         "/triggers/a/b",
         "/v3/workflows",
-            "/v2",
+        "/v2",
     ):
         reply = await live.http.get(path)
         assert (reply.status_code, reply.json()["errorCode"]) == (404, "NOT_FOUND"), path
