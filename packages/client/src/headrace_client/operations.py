@@ -1,7 +1,7 @@
 """The operations, one row each: the builder and the reader know nothing but these rows.
 
 A new operation is a row here, its request object, and a method in `base.py`, `v1.py` or `v2.py`. Rows that V1 and V2
-have alike stand here once: `below` makes them V2's.
+have alike stand here once, and `below` makes them V2's; the others are in `v2_operations.py`.
 """
 
 from __future__ import annotations
@@ -11,17 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from headrace_client import requests
-from headrace_client.history import (
-    V2WorkflowInstanceHistoryStage,
-    WorkflowInstanceHistory,
-    WorkflowInstanceHistoryStage,
-    read_history,
-)
+from headrace_client.history import WorkflowInstanceHistory, WorkflowInstanceHistoryStage, read_history
 from headrace_client.models import (
     ServerInfo,
     Trigger,
     TriggerOccurrence,
-    TriggerTest,
     Workflow,
     WorkflowInstance,
     nothing,
@@ -30,7 +24,6 @@ from headrace_client.models import (
     read_occurrences,
     reader,
 )
-from headrace_client.paging import Cursor, cursor_reader
 from headrace_client.wire import Scope
 
 T = TypeVar("T")
@@ -167,73 +160,4 @@ LIST_TRIGGERS_OCCURRENCES: Operation[list[TriggerOccurrence]] = Operation(
     200,
     requests.ListTriggersOccurrencesRequest,
     read_occurrences,
-)
-
-# V2 where it differs
-
-V2 = "/v2"
-PAGING = {"cursor": "cursor", "pageSize": "page_size"}
-
-V2_LIST_WORKFLOWS: Operation[Cursor[Workflow]] = Operation(
-    "list_workflows",
-    "GET",
-    "/workflows",
-    READ,
-    200,
-    requests.V2ListWorkflowsRequest,
-    cursor_reader(reader(list[Workflow])),
-    wrapper="cursor",
-    query=PAGING,
-)
-V2_LIST_INSTANCES: Operation[Cursor[WorkflowInstance]] = Operation(
-    "list_instances",
-    "GET",
-    "/instances",
-    READ,
-    200,
-    requests.V2ListInstancesRequest,
-    cursor_reader(read_instances),
-    wrapper="cursor",
-    query={**LIST_INSTANCES.query, **PAGING},
-)
-V2_LIST_TRIGGERS: Operation[Cursor[Trigger]] = Operation(
-    "list_triggers",
-    "GET",
-    "/triggers",
-    READ,
-    200,
-    requests.V2ListTriggersRequest,
-    cursor_reader(reader(list[Trigger])),
-    wrapper="cursor",
-    query={**LIST_TRIGGERS.query, **PAGING},
-)
-V2_LIST_TRIGGERS_OCCURRENCES: Operation[Cursor[TriggerOccurrence]] = Operation(
-    "list_triggers_occurrences",
-    "GET",
-    "/triggers/{trigger_id}/occurrences",
-    READ,
-    200,
-    requests.V2ListTriggersOccurrencesRequest,
-    cursor_reader(read_occurrences),
-    wrapper="cursor",
-    query=PAGING,
-)
-V2_GET_INSTANCE_STAGE_HISTORY: Operation[list[V2WorkflowInstanceHistoryStage]] = Operation(
-    "get_instance_stage_history",
-    "GET",
-    "/instances/{instance_id}/stages/{number}/history",
-    READ,
-    200,
-    requests.GetInstanceStageHistoryRequest,
-    reader(list[V2WorkflowInstanceHistoryStage]),
-)
-TEST_TRIGGER: Operation[TriggerTest] = Operation(
-    "test_trigger",
-    "POST",
-    "/triggers/{trigger_id}/test",
-    WRITE,
-    200,
-    requests.V2TestTriggerRequest,
-    reader(TriggerTest),
-    body="request_body",
 )

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar, Unpack
 
-from headrace_client import operations, requests
+from headrace_client import requests
+from headrace_client import v2_operations as operations
 from headrace_client.base import AsyncBase, Base, JsonObject
 from headrace_client.history import V2WorkflowInstanceHistoryStage
 from headrace_client.models import Result, Trigger, TriggerOccurrence, TriggerTest, Workflow, WorkflowInstance
@@ -23,7 +24,7 @@ T = TypeVar("T")
 class V2(Base):
     """`client.orchestration.v2`."""
 
-    _prefix = operations.V2
+    _prefix = operations.PREFIX
 
     def list_workflows(
         self,
@@ -35,7 +36,7 @@ class V2(Base):
     ) -> Result[Cursor[Workflow]]:
         """Workflows that are not deleted: one page, newest first."""
         arguments = {"page_size": page_size, "cursor": cursor}
-        return self._call(operations.V2_LIST_WORKFLOWS, request, arguments, options)
+        return self._call(operations.LIST_WORKFLOWS, request, arguments, options)
 
     def iterate_workflows(
         self,
@@ -45,7 +46,7 @@ class V2(Base):
     ) -> Pages[Workflow]:
         """Workflows that are not deleted: all, newest first, by pages of `page_size`."""
         arguments: dict[str, object] = {"page_size": page_size}
-        return self._iterate(operations.V2_LIST_WORKFLOWS, arguments, {}, options)
+        return self._iterate(operations.LIST_WORKFLOWS, arguments, {}, options)
 
     def list_instances(
         self,
@@ -59,7 +60,7 @@ class V2(Base):
     ) -> Result[Cursor[WorkflowInstance]]:
         """Instances; of one workflow, or only those that run: one page, newest first."""
         arguments = {"workflow_id": workflow_id, "running": running, "page_size": page_size, "cursor": cursor}
-        return self._call(operations.V2_LIST_INSTANCES, request, arguments, options)
+        return self._call(operations.LIST_INSTANCES, request, arguments, options)
 
     def iterate_instances(
         self,
@@ -71,7 +72,7 @@ class V2(Base):
     ) -> Pages[WorkflowInstance]:
         """Instances; of one workflow, or only those that run: all, newest first, by pages of `page_size`."""
         arguments: dict[str, object] = {"workflow_id": workflow_id, "running": running, "page_size": page_size}
-        return self._iterate(operations.V2_LIST_INSTANCES, arguments, {}, options)
+        return self._iterate(operations.LIST_INSTANCES, arguments, {}, options)
 
     def list_triggers(
         self,
@@ -84,7 +85,7 @@ class V2(Base):
     ) -> Result[Cursor[Trigger]]:
         """Triggers; those whose name holds `name`: one page, newest first."""
         arguments = {"name": name, "page_size": page_size, "cursor": cursor}
-        return self._call(operations.V2_LIST_TRIGGERS, request, arguments, options)
+        return self._call(operations.LIST_TRIGGERS, request, arguments, options)
 
     def iterate_triggers(
         self,
@@ -95,7 +96,7 @@ class V2(Base):
     ) -> Pages[Trigger]:
         """Triggers; those whose name holds `name`: all, newest first, by pages of `page_size`."""
         arguments: dict[str, object] = {"name": name, "page_size": page_size}
-        return self._iterate(operations.V2_LIST_TRIGGERS, arguments, {}, options)
+        return self._iterate(operations.LIST_TRIGGERS, arguments, {}, options)
 
     def list_triggers_occurrences(
         self,
@@ -108,7 +109,7 @@ class V2(Base):
     ) -> Result[Cursor[TriggerOccurrence]]:
         """What came of each event that a trigger matched: one page, newest first."""
         arguments = {"trigger_id": trigger_id, "page_size": page_size, "cursor": cursor}
-        return self._call(operations.V2_LIST_TRIGGERS_OCCURRENCES, request, arguments, options)
+        return self._call(operations.LIST_TRIGGERS_OCCURRENCES, request, arguments, options)
 
     def iterate_triggers_occurrences(
         self,
@@ -119,7 +120,7 @@ class V2(Base):
     ) -> Pages[TriggerOccurrence]:
         """What came of each event that a trigger matched: all, newest first, by pages of `page_size`."""
         arguments: dict[str, object] = {"trigger_id": trigger_id, "page_size": page_size}
-        return self._iterate(operations.V2_LIST_TRIGGERS_OCCURRENCES, arguments, {"trigger_id": trigger_id}, options)
+        return self._iterate(operations.LIST_TRIGGERS_OCCURRENCES, arguments, {"trigger_id": trigger_id}, options)
 
     def get_instance_stage_history(
         self,
@@ -131,7 +132,7 @@ class V2(Base):
     ) -> Result[list[V2WorkflowInstanceHistoryStage]]:
         """The activities of stage `number`, counted from 0."""
         arguments = {"instance_id": instance_id, "number": number}
-        return self._call(operations.V2_GET_INSTANCE_STAGE_HISTORY, request, arguments, options)
+        return self._call(operations.GET_INSTANCE_STAGE_HISTORY, request, arguments, options)
 
     def test_trigger(
         self,
@@ -164,7 +165,7 @@ class V2(Base):
 class AsyncV2(AsyncBase):
     """`client.orchestration.v2` of `AsyncClient`."""
 
-    _prefix = operations.V2
+    _prefix = operations.PREFIX
 
     async def list_workflows(
         self,
@@ -176,7 +177,7 @@ class AsyncV2(AsyncBase):
     ) -> Result[Cursor[Workflow]]:
         """Workflows that are not deleted: one page, newest first."""
         arguments = {"page_size": page_size, "cursor": cursor}
-        return await self._call(operations.V2_LIST_WORKFLOWS, request, arguments, options)
+        return await self._call(operations.LIST_WORKFLOWS, request, arguments, options)
 
     def iterate_workflows(
         self,
@@ -186,7 +187,7 @@ class AsyncV2(AsyncBase):
     ) -> AsyncPages[Workflow]:
         """Workflows that are not deleted: all, newest first, by pages of `page_size`."""
         arguments: dict[str, object] = {"page_size": page_size}
-        return self._iterate(operations.V2_LIST_WORKFLOWS, arguments, {}, options)
+        return self._iterate(operations.LIST_WORKFLOWS, arguments, {}, options)
 
     async def list_instances(
         self,
@@ -200,7 +201,7 @@ class AsyncV2(AsyncBase):
     ) -> Result[Cursor[WorkflowInstance]]:
         """Instances; of one workflow, or only those that run: one page, newest first."""
         arguments = {"workflow_id": workflow_id, "running": running, "page_size": page_size, "cursor": cursor}
-        return await self._call(operations.V2_LIST_INSTANCES, request, arguments, options)
+        return await self._call(operations.LIST_INSTANCES, request, arguments, options)
 
     def iterate_instances(
         self,
@@ -212,7 +213,7 @@ class AsyncV2(AsyncBase):
     ) -> AsyncPages[WorkflowInstance]:
         """Instances; of one workflow, or only those that run: all, newest first, by pages of `page_size`."""
         arguments: dict[str, object] = {"workflow_id": workflow_id, "running": running, "page_size": page_size}
-        return self._iterate(operations.V2_LIST_INSTANCES, arguments, {}, options)
+        return self._iterate(operations.LIST_INSTANCES, arguments, {}, options)
 
     async def list_triggers(
         self,
@@ -225,7 +226,7 @@ class AsyncV2(AsyncBase):
     ) -> Result[Cursor[Trigger]]:
         """Triggers; those whose name holds `name`: one page, newest first."""
         arguments = {"name": name, "page_size": page_size, "cursor": cursor}
-        return await self._call(operations.V2_LIST_TRIGGERS, request, arguments, options)
+        return await self._call(operations.LIST_TRIGGERS, request, arguments, options)
 
     def iterate_triggers(
         self,
@@ -236,7 +237,7 @@ class AsyncV2(AsyncBase):
     ) -> AsyncPages[Trigger]:
         """Triggers; those whose name holds `name`: all, newest first, by pages of `page_size`."""
         arguments: dict[str, object] = {"name": name, "page_size": page_size}
-        return self._iterate(operations.V2_LIST_TRIGGERS, arguments, {}, options)
+        return self._iterate(operations.LIST_TRIGGERS, arguments, {}, options)
 
     async def list_triggers_occurrences(
         self,
@@ -249,7 +250,7 @@ class AsyncV2(AsyncBase):
     ) -> Result[Cursor[TriggerOccurrence]]:
         """What came of each event that a trigger matched: one page, newest first."""
         arguments = {"trigger_id": trigger_id, "page_size": page_size, "cursor": cursor}
-        return await self._call(operations.V2_LIST_TRIGGERS_OCCURRENCES, request, arguments, options)
+        return await self._call(operations.LIST_TRIGGERS_OCCURRENCES, request, arguments, options)
 
     def iterate_triggers_occurrences(
         self,
@@ -260,7 +261,7 @@ class AsyncV2(AsyncBase):
     ) -> AsyncPages[TriggerOccurrence]:
         """What came of each event that a trigger matched: all, newest first, by pages of `page_size`."""
         arguments: dict[str, object] = {"trigger_id": trigger_id, "page_size": page_size}
-        return self._iterate(operations.V2_LIST_TRIGGERS_OCCURRENCES, arguments, {"trigger_id": trigger_id}, options)
+        return self._iterate(operations.LIST_TRIGGERS_OCCURRENCES, arguments, {"trigger_id": trigger_id}, options)
 
     async def get_instance_stage_history(
         self,
@@ -272,7 +273,7 @@ class AsyncV2(AsyncBase):
     ) -> Result[list[V2WorkflowInstanceHistoryStage]]:
         """The activities of stage `number`, counted from 0."""
         arguments = {"instance_id": instance_id, "number": number}
-        return await self._call(operations.V2_GET_INSTANCE_STAGE_HISTORY, request, arguments, options)
+        return await self._call(operations.GET_INSTANCE_STAGE_HISTORY, request, arguments, options)
 
     async def test_trigger(
         self,
