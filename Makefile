@@ -26,7 +26,7 @@ test: .venv/stamp-dev ## run every test this machine can run, and name those it 
 
 check: .venv/stamp-dev ## lint, format, types and the direction of imports
 	@status=0; export PYRIGHT_PYTHON_IGNORE_WARNINGS=1; \
-	for command in "ruff check ." "ruff format --check ." pyright "lint-imports --no-cache"; do \
+	for command in "ruff check ." "ruff format --check ." pyright "lint-imports --no-cache" "mypy --strict packages/client/src"; do \
 	  echo "$$command"; $(BIN)/$$command || status=1; \
 	done; exit $$status
 

@@ -84,7 +84,7 @@ class Live:
 
 
 @cache
-def _migrated() -> bytes:
+def migrated() -> bytes:
     """A fresh journal: migrations are somebody else's test, and take most of a server's start."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "journal.db"
@@ -100,7 +100,7 @@ async def served(folder: Path, *, door: Door | None = None, **settings: Any) -> 
         sandbox = Sandbox(folder / "sandbox.db", faults=[], clock=clock, ids=ids)
         stack.push_async_callback(sandbox.close)
         if not (folder / "journal.db").exists():
-            (folder / "journal.db").write_bytes(_migrated())
+            (folder / "journal.db").write_bytes(migrated())
         journal = await SqliteJournal.open(folder / "journal.db", meter=telemetry)
         stack.push_async_callback(journal.close)
         outbox = Outbox()

@@ -83,7 +83,8 @@ async def test_unknown_routes_and_methods(live: Live) -> None:
         f"{PREFIX}x/workflows",
         "/workflows/a/b",
         "/triggers/a/b",
-        "/v2/workflows",
+        "/v3/workflows",
+        "/v2",
     ):
         reply = await live.http.get(path)
         assert (reply.status_code, reply.json()["errorCode"]) == (404, "NOT_FOUND"), path

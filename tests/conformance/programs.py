@@ -85,11 +85,11 @@ def _ended(command: Sequence[str], folder: Path | None, timeout_s: float) -> sub
 
 
 def problems(report: Report, *, has_credentials: bool) -> list[str]:
-    """Everything that is wrong with a run over all operations of V1; empty when all is well."""
+    """Everything that is wrong with a run over all operations of both versions; empty when all is well."""
     found = [f"{line['operation']}: {line['failure']}" for line in report.lines if line.get("failure")]
     if report.exit_code:
         found.append(f"exit code {report.exit_code}: {report.errors}")
-    if sorted(report.operations) != sorted(wire.OPERATIONS):
+    if sorted(report.operations) != sorted(wire.ALL_OPERATIONS):
         found.append(f"not each operation once: {report.operations}")
     found += [problem for line in report.lines for problem in _operation_problems(line)]
     return found + _token_problems(report.calls, has_credentials=has_credentials)
@@ -107,8 +107,8 @@ def _operation_problems(line: dict[str, Any]) -> list[str]:
         for problem in wire.problems(name, call["status"], headers, call["body"].encode()):
             found.append(f"{name} answered {call['status']}: {problem}")
     own = line["operation"]
-    if own in wire.OPERATIONS and (own, wire.OPERATIONS[own].status) not in seen:
-        found.append(f"{own} was not answered {wire.OPERATIONS[own].status}: {seen}")
+    if own in wire.ALL_OPERATIONS and (own, wire.ALL_OPERATIONS[own].status) not in seen:
+        found.append(f"{own} was not answered {wire.ALL_OPERATIONS[own].status}: {seen}")
     return found
 
 

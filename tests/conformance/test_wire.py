@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.wire import OPERATIONS, WireError, check, operation_of, problems
+from tests.conformance.wire import ALL_OPERATIONS, OPERATIONS, WireError, check, operation_of, problems
 
 JSON = {"Content-Type": "application/json"}
 AT = "2024-05-01T10:00:00.123456Z"
@@ -95,6 +95,12 @@ CREDIT: dict[str, Any] = {
     },
 }
 
+V2_TRANSACTION = copy.deepcopy(TRANSACTION)
+V2_TRANSACTION["output"]["CreateTransaction"]["data"] = [
+    {"txid": 7, "timestamp": AT, "metadata": {}, "postings": [POSTING], "reference": "r"}
+]
+PAGE: dict[str, Any] = {"pageSize": 15, "hasMore": True, "next": "abc", "previous": "def"}
+
 GOOD: list[tuple[str, int, Any]] = [
     ("getServerInfo", 200, {"version": "0.1.0"}),
     ("listWorkflows", 200, {"data": []}),
@@ -106,6 +112,11 @@ GOOD: list[tuple[str, int, Any]] = [
     ("getInstance", 200, {"data": {**INSTANCE, "error": "no funds"}}),
     ("getInstanceHistory", 200, {"data": STAGES}),
     ("getInstanceStageHistory", 200, {"data": [TRANSACTION, CREDIT]}),
+    ("v2ListInstances", 200, {"cursor": {"pageSize": 15, "hasMore": False, "data": []}}),
+    ("v2ListInstances", 200, {"cursor": {**PAGE, "data": [INSTANCE]}}),
+    ("v2GetInstanceStageHistory", 200, {"data": [V2_TRANSACTION, CREDIT]}),
+    ("testTrigger", 200, {"data": {}}),
+    ("testTrigger", 200, {"data": {"filter": {"match": True}, "variables": {"a": {"value": "1"}}}}),
     ("getInstance", 404, {"errorCode": "NOT_FOUND", "errorMessage": "no such instance"}),
     (
         "createWorkflow",
@@ -199,6 +210,23 @@ BAD: list[tuple[str, str, Any, str]] = [
     ("getInstanceStageHistory", "data.0.output.CreateTransaction.data", [{"txid": 7}], "object expected"),
     ("getInstanceStageHistory", "data.0.output.CreateTransaction.data.reverted", GONE, "reverted is missing"),
     ("getInstanceStageHistory", "data.0.output.CreateTransaction.data.reference", GONE, "reference"),
+    ("v2GetInstanceStageHistory", "data.0.output.CreateTransaction.data", {"txid": 7}, "list expected"),
+    ("v2GetInstanceStageHistory", "data.0.output.CreateTransaction.data", [], "at least 1"),
+    ("v2GetInstanceStageHistory", "data.0.output.CreateTransaction.data.0.txid", GONE, "txid is missing"),
+    ("v2GetInstanceStageHistory", "data.0.output.CreateTransaction.data.0.txid", "7", "integer expected"),
+    ("v2GetInstanceStageHistory", "data.0.output.CreateTransaction.data.0.id", 7, "not in the description"),
+    ("v2GetInstanceStageHistory", "data.0.output.CreateTransaction.data.0.reference", "q", "reference"),
+    ("v2ListInstances", "cursor", GONE, "cursor is missing"),
+    ("v2ListInstances", "cursor.pageSize", GONE, "pageSize is missing"),
+    ("v2ListInstances", "cursor.hasMore", GONE, "hasMore is missing"),
+    ("v2ListInstances", "cursor.hasMore", False, "disagree"),
+    ("v2ListInstances", "cursor.next", GONE, "disagree"),
+    ("v2ListInstances", "cursor.next", "", "must not be empty"),
+    ("v2ListInstances", "cursor.data", None, "list expected"),
+    ("v2ListInstances", "cursor.data", [INSTANCE] * 16, "16 rows on a page of 15"),
+    ("v2ListInstances", "cursor.data.0.status", None, "list expected"),
+    ("testTrigger", "data.variables.a.value", 1, "text expected"),
+    ("testTrigger", "data.filter.match", "true", "boolean expected"),
     ("getInstanceStageHistory", "data.0.name", "CreditWallet", "is not under"),
     ("getInstanceStageHistory", "data.0.lastFailure", "ledger: 503", "has ended"),
     ("getInstanceStageHistory", "data.1.nextExecution", "", "RFC 3339"),
@@ -249,7 +277,9 @@ def test_operations_are_known_by_method_and_path() -> None:
     assert operation_of("GET", "/instances?running=false&workflowID=") == "listInstances"
     assert operation_of("PUT", "/instances/x/abort") == "cancelEvent"
     assert operation_of("GET", "/triggers/x/occurrences") == "listTriggersOccurrences"
-    assert len(OPERATIONS) == 17
+    assert operation_of("GET", "/api/orchestration/v2/instances?cursor=x") == "v2ListInstances"
+    assert operation_of("POST", "/v2/triggers/x/test") == "testTrigger"
+    assert (len(OPERATIONS), len(ALL_OPERATIONS)) == (17, 35)
     with pytest.raises(KeyError):
         operation_of("GET", "/triggers/a/b")
 

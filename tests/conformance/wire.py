@@ -1,4 +1,4 @@
-"""A checker of what goes over the wire: every reply of the V1 workflow, instance and info operations.
+"""A checker of what goes over the wire: every reply of the V1 and the V2 operations.
 
 The official clients forgive much, each in its own way, so passing with one of them proves little. This walks the
 bytes: exact status and content type, exact fields, nothing null, no list missing, integers exact, dates in UTC with
@@ -104,9 +104,18 @@ def _references_agree(value: dict[str, Any], report: Report) -> None:
     if value["name"] != "CreateTransaction" or "output" not in value:
         return
     sent = value["input"]["CreateTransaction"]["data"].get("reference")
-    booked = value["output"]["CreateTransaction"]["data"].get("reference")
-    if sent is not None and booked != sent:
-        report(f"input has reference {sent!r}, output {booked!r}")
+    data = value["output"]["CreateTransaction"]["data"]
+    for transaction in data if isinstance(data, list) else [data]:
+        booked = transaction.get("reference")
+        if sent is not None and booked != sent:
+            report(f"input has reference {sent!r}, output {booked!r}")
+
+
+def _more_is_next(value: dict[str, Any], report: Report) -> None:
+    if value["hasMore"] != ("next" in value):
+        report("hasMore and next disagree")
+    if len(value["data"]) > value["pageSize"]:
+        report(f"{len(value['data'])} rows on a page of {value['pageSize']}")
 
 
 def _wallet_has_balance(value: dict[str, Any], report: Report) -> None:
@@ -302,6 +311,25 @@ ACTIVITY_OUTPUTS: dict[str, Shape] = {
         }
     ),
 }
+V2_ACTIVITY_OUTPUTS: dict[str, Shape] = {
+    **ACTIVITY_OUTPUTS,
+    "CreateTransaction": Object(
+        {
+            "data": ListOf(
+                Object(
+                    {
+                        "txid": Integer(0),
+                        "postings": ListOf(POSTING, 1),
+                        "timestamp": DateTime(is_ours=False),
+                        "metadata": STRINGS,
+                    },
+                    {"reference": NAME},
+                ),
+                1,
+            )
+        }
+    ),
+}
 MUST_HAVE_OUTPUT = ("GetAccount", "CreateTransaction", "GetPayment", "GetWallet", "ListWallets")
 
 # contract 3: replies
@@ -350,6 +378,11 @@ ACTIVITY_HISTORY = Object(
         _references_agree,
     ),
 )
+V2_ACTIVITY_HISTORY = Object(
+    ACTIVITY_HISTORY.required,
+    {**ACTIVITY_HISTORY.optional, "output": Object(optional=V2_ACTIVITY_OUTPUTS, exactly_one=True)},
+    rules=ACTIVITY_HISTORY.rules,
+)
 TRIGGER = Object(
     {"id": NAME, "createdAt": DateTime(), "name": Text(), "event": NAME, "workflowID": NAME},
     {"filter": NAME, "vars": Object(is_open=True), "version": NAME},
@@ -370,6 +403,12 @@ OCCURRENCE = Object(
     {"date": DateTime(), "triggerID": NAME, "event": Object(is_open=True)},
     {"workflowInstanceID": NAME, "workflowInstance": INSTANCE, "error": NAME},
     rules=(_instance_or_error,),
+)
+TRIGGER_TEST = Object(
+    optional={
+        "filter": Object(optional={"match": Boolean(), "error": NAME}),
+        "variables": MapOf(Object(optional={"value": Text(), "error": NAME}, exactly_one=True)),
+    }
 )
 PROBLEM = Object({"path": Text(), "reason": NAME}, {"line": Integer(1), "column": Integer(1)})
 ERROR = Object(
@@ -402,7 +441,7 @@ def _operation(method: str, path: str, status: int, reply: Shape | None = None) 
     return Operation(method, re.compile(f"(/api/orchestration)?{pattern}"), status, reply)
 
 
-OPERATIONS: dict[str, Operation] = {
+OPERATIONS: dict[str, Operation] = {  # of V1
     "getServerInfo": _operation("GET", "/_info", 200, Object({"version": NAME})),
     "listWorkflows": _operation("GET", "/workflows", 200, Object({"data": ListOf(WORKFLOW)})),
     "createWorkflow": _operation("POST", "/workflows", 201, Object({"data": WORKFLOW})),
@@ -427,10 +466,44 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
+def _page(row: Shape) -> Shape:
+    """A V2 list."""
+    cursor = Object(
+        {"pageSize": Integer(1), "hasMore": Boolean(), "data": ListOf(row)},
+        {"next": NAME, "previous": NAME},
+        rules=(_more_is_next,),
+    )
+    return Object({"cursor": cursor})
+
+
+def _v2_name(name: str) -> str:
+    return f"v2{name[0].upper()}{name[1:]}"
+
+
+def _v2_operation(name: str, operation: Operation) -> Operation:
+    path = operation.path.pattern.removeprefix("(/api/orchestration)?")
+    reply = _V2_REPLIES.get(name, operation.reply)
+    return Operation(operation.method, re.compile(f"(/api/orchestration)?/v2{path}"), operation.status, reply)
+
+
+_V2_REPLIES: dict[str, Shape] = {
+    "listWorkflows": _page(WORKFLOW),
+    "listInstances": _page(INSTANCE),
+    "listTriggers": _page(TRIGGER),
+    "listTriggersOccurrences": _page(OCCURRENCE),
+    "getInstanceStageHistory": Object({"data": ListOf(V2_ACTIVITY_HISTORY)}),
+}
+V2_OPERATIONS: dict[str, Operation] = {
+    **{_v2_name(name): _v2_operation(name, operation) for name, operation in OPERATIONS.items()},
+    "testTrigger": _operation("POST", "/v2/triggers/{id}/test", 200, Object({"data": TRIGGER_TEST})),
+}
+ALL_OPERATIONS = {**OPERATIONS, **V2_OPERATIONS}
+
+
 def operation_of(method: str, path: str) -> str:
     """The operation a request was for. Raises KeyError for a request that is none of them."""
     bare = path.partition("?")[0]
-    for operation_id, operation in OPERATIONS.items():
+    for operation_id, operation in ALL_OPERATIONS.items():
         if operation.method == method and operation.path.fullmatch(bare):
             return operation_id
     raise KeyError(f"{method} {path}")
@@ -445,7 +518,7 @@ def check(operation_id: str, status: int, headers: Mapping[str, str], body: byte
 
 
 def problems(operation_id: str, status: int, headers: Mapping[str, str], body: bytes) -> list[str]:
-    operation = OPERATIONS[operation_id]
+    operation = ALL_OPERATIONS[operation_id]
     if status == operation.status and operation.reply is None:
         return [f"a body of {len(body)} bytes where there is none"] if body else []
     if status == operation.status:

@@ -126,12 +126,17 @@ def other_stub() -> Iterator[Stub]:
 
 @dataclass
 class Caller:
-    """Calls a method of V1 by name on a client of either kind; always awaited."""
+    """Calls a method by name on a client of either kind; always awaited."""
 
     client: Client | AsyncClient
+    version: str = "v1"
+
+    @property
+    def v2(self) -> Caller:
+        return Caller(self.client, "v2")
 
     async def __call__(self, method: str, *arguments: Any, **options: Any) -> Any:
-        bound = getattr(self.client.orchestration.v1, method)
+        bound = getattr(getattr(self.client.orchestration, self.version), method)
         if isinstance(self.client, AsyncClient):
             return await bound(*arguments, **options)
         return await asyncio.to_thread(bound, *arguments, **options)

@@ -241,3 +241,13 @@ def test_these_are_all_operations() -> None:
 
     rows = {row.name: row.is_write for row in vars(operations).values() if isinstance(row, Operation)}
     assert rows == {name: True for name, _ in WRITES} | {name: False for name, _ in READS}
+
+
+def test_these_are_all_operations_of_v2() -> None:
+    from headrace_client import v2_operations
+    from headrace_client.operations import Operation
+
+    rows = {row.name: row.is_write for row in vars(v2_operations).values() if isinstance(row, Operation)}
+    assert rows.pop("test_trigger") is True
+    assert set(rows) < {name for name, _ in READS}
+    assert len(WRITES) + len(READS) + 1 == 18

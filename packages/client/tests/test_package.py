@@ -14,6 +14,7 @@ import pytest
 import headrace_client
 from headrace_client import protocol
 from headrace_client.v1 import V1, AsyncV1
+from headrace_client.v2 import V2, AsyncV2
 
 ERRORS = ("ClientError", "Error", "SDKError", "ConnectionFailure", "InvalidRequest", "WaitTimeout")
 ROOT = Path(headrace_client.__file__).parent
@@ -24,9 +25,12 @@ def _public(kind: type) -> dict[str, inspect.Signature]:
     return {name: inspect.signature(method) for name, method in methods if not name.startswith("_")}
 
 
-def test_both_clients_have_the_same_methods() -> None:
-    assert _public(V1) == _public(AsyncV1)
-    assert all(inspect.iscoroutinefunction(getattr(AsyncV1, name)) for name in _public(AsyncV1))
+@pytest.mark.parametrize(("first", "second"), [(V1, AsyncV1), (V2, AsyncV2)])
+def test_both_clients_have_the_same_methods(first: type, second: type) -> None:
+    alike = {name: str(signature).replace("AsyncPages", "Pages") for name, signature in _public(second).items()}
+    assert {name: str(signature) for name, signature in _public(first).items()} == alike
+    for name in _public(second):
+        assert inspect.iscoroutinefunction(getattr(second, name)) != name.startswith("iterate_")
 
 
 def test_both_clients_are_made_alike() -> None:
@@ -37,28 +41,33 @@ def test_both_clients_are_made_alike() -> None:
     assert first == second
 
 
+ALIKE = {
+    "get_server_info",
+    "list_workflows",
+    "create_workflow",
+    "get_workflow",
+    "delete_workflow",
+    "run_workflow",
+    "list_instances",
+    "get_instance",
+    "send_event",
+    "cancel_event",
+    "get_instance_history",
+    "get_instance_stage_history",
+    "list_triggers",
+    "create_trigger",
+    "read_trigger",
+    "delete_trigger",
+    "list_triggers_occurrences",
+    "wait_for",
+}
+
+
 def test_methods_have_the_names_other_clients_give_them() -> None:
-    assert set(_public(V1)) == {
-        "get_server_info",
-        "get_server_info_orchestration",
-        "list_workflows",
-        "create_workflow",
-        "get_workflow",
-        "delete_workflow",
-        "run_workflow",
-        "list_instances",
-        "get_instance",
-        "send_event",
-        "cancel_event",
-        "get_instance_history",
-        "get_instance_stage_history",
-        "list_triggers",
-        "create_trigger",
-        "read_trigger",
-        "delete_trigger",
-        "list_triggers_occurrences",
-        "wait_for",
-    }
+    aliases = {"get_server_info_orchestration", "orchestrationget_server_info"}
+    assert set(_public(V1)) == ALIKE | aliases
+    lists = ("workflows", "instances", "triggers", "triggers_occurrences")
+    assert set(_public(V2)) == ALIKE | {"test_trigger"} | {f"iterate_{name}" for name in lists}
 
 
 def test_every_exported_name_exists() -> None:
@@ -96,5 +105,5 @@ def test_the_version_sent_is_the_version_installed() -> None:
 
 def test_the_readme_shows_every_method() -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text()
-    assert [name for name in _public(V1) if f"{name}(" not in readme] == []
+    assert [name for name in {**_public(V1), **_public(V2)} if f"{name}(" not in readme] == []
     assert [name for name in ERRORS if f"`{name}`" not in readme] == []

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from headrace.journal.lists import AnyList, InstanceList, OccurrenceList, Place, TriggerList, WorkflowList
 from headrace.journal.records import (
     ActivityRow,
     AuditEntry,
@@ -113,14 +114,32 @@ class Journal(Protocol):
         """Who wrote what, newest first, from before this number; of one target, of one principal."""
         ...
 
+    # pages of lists: up to `limit` rows after a place, the newest first
+
+    async def workflows_after(self, rows: WorkflowList, place: Place, limit: int) -> list[Workflow]: ...
+
+    async def instances_after(self, rows: InstanceList, place: Place, limit: int) -> list[Instance]:
+        """With their stages."""
+        ...
+
+    async def triggers_after(self, rows: TriggerList, place: Place, limit: int) -> list[Trigger]: ...
+
+    async def occurrences_after(self, rows: OccurrenceList, place: Place, limit: int) -> list[Occurrence]:
+        """With their instances."""
+        ...
+
+    async def places_before(self, rows: AnyList, place: Place, limit: int) -> list[Place]:
+        """Up to `limit` places of rows before a place, the nearest first: from the oldest to the newest."""
+        ...
+
     # triggers and events
 
     async def trigger(self, trigger_id: str) -> Trigger | None:
         """Also a deleted one (`deleted_at` set)."""
         ...
 
-    def triggers(self) -> AsyncIterator[list[Trigger]]:
-        """All that are not deleted, newest first, in pages."""
+    def triggers(self, name: str | None = None) -> AsyncIterator[list[Trigger]]:
+        """All that are not deleted, newest first, in pages. `name`: only those whose name holds it, in any case."""
         ...
 
     async def triggers_on(self, names: tuple[str, str], seq: int) -> list[Trigger]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from headrace.errors import Unavailable
+from headrace.journal.lists import NEWEST, AnyList, InstanceList, OccurrenceList, Place, TriggerList, WorkflowList
 from headrace.journal.lock import FileLock
 from headrace.journal.migrations import migrate_sqlite
 from headrace.journal.port import Unit
@@ -33,7 +34,9 @@ from headrace.journal.statements import named_statements
 from headrace.journal.writer import CommitMeter, GroupWriter, Rows, WriterLimits
 
 PAGE = 200
-_NEWEST = (2**63 - 1, "\U0010ffff")
+
+ListT = TypeVar("ListT", bound=AnyList)
+RowT = TypeVar("RowT", bound=Workflow | Instance | Trigger | Occurrence)
 
 
 class SqliteJournal:
@@ -85,31 +88,48 @@ class SqliteJournal:
         except sqlite3.OperationalError as error:
             raise Unavailable(f"the journal cannot be read: {error}") from error
 
+    # lists
+
+    def _page(self, rows: AnyList, place: Place, limit: int) -> list[tuple[Any, ...]]:
+        name, filters = _statement(rows)
+        return self._rows(f"{name}_page", *filters, *place, limit)
+
+    async def _pages(
+        self, rows: ListT, read: Callable[[ListT, Place, int], Awaitable[list[RowT]]]
+    ) -> AsyncIterator[list[RowT]]:
+        place = NEWEST
+        while page := await read(rows, place, PAGE):
+            yield page
+            place = Place(page[-1].created_at, page[-1].id)
+            await asyncio.sleep(0)
+
+    async def places_before(self, rows: AnyList, place: Place, limit: int) -> list[Place]:
+        name, filters = _statement(rows)
+        return [Place(*row) for row in self._rows(f"{name}_before", *filters, *place, limit)]
+
+    # workflows and instances
+
     async def workflow(self, workflow_id: str) -> Workflow | None:
         rows = self._rows("workflow", workflow_id)
         return Workflow(*rows[0]) if rows else None
 
     async def workflows(self) -> AsyncIterator[list[Workflow]]:
-        position = _NEWEST
-        while page := [Workflow(*row) for row in self._rows("workflows_page", *position, PAGE)]:
+        async for page in self._pages(WorkflowList(), self.workflows_after):
             yield page
-            position = (page[-1].created_at, page[-1].id)
-            await asyncio.sleep(0)
+
+    async def workflows_after(self, rows: WorkflowList, place: Place, limit: int) -> list[Workflow]:
+        return [Workflow(*row) for row in self._page(rows, place, limit)]
 
     async def instance(self, instance_id: str) -> Instance | None:
         rows = self._rows("instance", instance_id)
         return _instance(rows[0], self._stages(instance_id)) if rows else None
 
     async def instances(self, workflow_id: str | None = None, running: bool = False) -> AsyncIterator[list[Instance]]:
-        name = ("running_" if running else "") + (
-            "instances_page" if workflow_id is None else "instances_of_workflow_page"
-        )
-        filters = () if workflow_id is None else (workflow_id,)
-        position = _NEWEST
-        while rows := self._rows(name, *filters, *position, PAGE):
-            yield [_instance(row, self._stages(row[0])) for row in rows]
-            position = (rows[-1][4], rows[-1][0])
-            await asyncio.sleep(0)
+        async for page in self._pages(InstanceList(workflow_id, running), self.instances_after):
+            yield page
+
+    async def instances_after(self, rows: InstanceList, place: Place, limit: int) -> list[Instance]:
+        return [_instance(row, self._stages(row[0])) for row in self._page(rows, place, limit)]
 
     async def stages(self, instance_id: str) -> list[Stage]:
         return list(self._stages(instance_id))
@@ -135,12 +155,12 @@ class SqliteJournal:
         rows = self._rows("trigger", trigger_id)
         return Trigger(*rows[0]) if rows else None
 
-    async def triggers(self) -> AsyncIterator[list[Trigger]]:
-        position = _NEWEST
-        while page := [Trigger(*row) for row in self._rows("triggers_page", *position, PAGE)]:
+    async def triggers(self, name: str | None = None) -> AsyncIterator[list[Trigger]]:
+        async for page in self._pages(TriggerList(name), self.triggers_after):
             yield page
-            position = (page[-1].created_at, page[-1].id)
-            await asyncio.sleep(0)
+
+    async def triggers_after(self, rows: TriggerList, place: Place, limit: int) -> list[Trigger]:
+        return [Trigger(*row) for row in self._page(rows, place, limit)]
 
     async def triggers_on(self, names: tuple[str, str], seq: int) -> list[Trigger]:
         return [Trigger(*row) for row in self._rows("triggers_on", *names, seq)]
@@ -149,11 +169,12 @@ class SqliteJournal:
         return self._rows("trigger_count")[0][0]
 
     async def occurrences(self, trigger_id: str) -> AsyncIterator[list[Occurrence]]:
-        position = _NEWEST
-        while rows := self._rows("occurrences_page", trigger_id, *position, PAGE):
-            yield [Occurrence(*row, instance=await self.instance(row[6]) if row[6] else None) for row in rows]
-            position = (rows[-1][4], rows[-1][0])
-            await asyncio.sleep(0)
+        async for page in self._pages(OccurrenceList(trigger_id), self.occurrences_after):
+            yield page
+
+    async def occurrences_after(self, rows: OccurrenceList, place: Place, limit: int) -> list[Occurrence]:
+        found = self._page(rows, place, limit)
+        return [Occurrence(*row, instance=await self.instance(row[6]) if row[6] else None) for row in found]
 
     async def occurrence(self, trigger_id: str, event_key: str) -> Occurrence | None:
         rows = self._rows("occurrence", trigger_id, event_key)
@@ -225,6 +246,24 @@ class SqliteJournal:
         self._lock.release()
 
 
+def _statement(rows: AnyList) -> tuple[str, tuple[Any, ...]]:
+    """Name of the statements that read this list, without their endings, and the values of its filters."""
+    match rows:
+        case WorkflowList():
+            return "workflows", ()
+        case InstanceList(workflow_id=None):
+            return ("running_instances" if rows.running else "instances"), ()
+        case InstanceList():
+            name = "running_instances_of_workflow" if rows.running else "instances_of_workflow"
+            return name, (rows.workflow_id,)
+        case TriggerList(name=None):
+            return "triggers", ()
+        case TriggerList(name=name):
+            return "named_triggers", (str(name).casefold(),)
+        case OccurrenceList():
+            return "occurrences", (rows.trigger_id,)
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
     connection.execute("PRAGMA journal_mode=WAL")
@@ -232,6 +271,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA busy_timeout=0")  # the loop never waits for a lock; the writer tries again
     connection.execute("PRAGMA cache_size=-65536")
     connection.execute("PRAGMA wal_autocheckpoint=4000")
+    connection.create_function("casefold", 1, str.casefold, deterministic=True)
     return connection
 
 

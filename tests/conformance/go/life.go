@@ -25,6 +25,7 @@ type life struct {
 	waiting  shared.Workflow // wait_event
 	instance shared.WorkflowInstance
 	trigger  shared.Trigger
+	second   secondLife
 	bugs     []bug
 }
 

@@ -55,7 +55,7 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if !runAll(given, v1Operations) {
+	if !runAll(given, append(v1Operations, v2Operations...)) {
 		os.Exit(1)
 	}
 }
@@ -104,6 +104,7 @@ func newLife(given arguments, sdk *formance.Formance, recording *recorder) *life
 	return &life{
 		context:   context.Background(),
 		api:       sdk.Orchestration.V1,
+		second:    secondLife{api: sdk.Orchestration.V2},
 		recording: recording,
 		url:       given.url,
 		ledger:    given.ledger,

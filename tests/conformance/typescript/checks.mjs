@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { ErrorT } from "@formance/formance-sdk/sdk/models/orchestration/error.js";
+import { V2Error } from "@formance/formance-sdk/sdk/models/orchestration/v2error.js";
 
 const PATIENCE_MS = 20_000;
 const PAUSE_MS = 20;
@@ -10,9 +11,17 @@ export const VALIDATION = { errorCode: "VALIDATION", statusCode: 400 };
 export const NOT_FOUND = { errorCode: "NOT_FOUND", statusCode: 404 };
 
 /** The call must be refused with the declared error, decoded by the SDK. */
-export async function refused(what, { errorCode, statusCode }, call) {
+export async function refused(what, wanted, call) {
+  await refusedAs(ErrorT, what, wanted, call);
+}
+
+export async function refusedV2(what, wanted, call) {
+  await refusedAs(V2Error, what, wanted, call);
+}
+
+async function refusedAs(declared, what, { errorCode, statusCode }, call) {
   await assert.rejects(call, (error) => {
-    assert.ok(error instanceof ErrorT, `${what}: ${error?.name}: ${error?.message}`);
+    assert.ok(error instanceof declared, `${what}: ${error?.name}: ${error?.message}`);
     assert.deepEqual([error.errorCode, error.statusCode], [errorCode, statusCode], what);
     assert.ok(error.errorMessage, `${what}: no message`);
     return true;

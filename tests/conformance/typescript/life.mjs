@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 
 import { until } from "./checks.mjs";
+import { SecondLife } from "./v2.mjs";
 
 /** What one run of the operations has made so far: each builds on those before it. */
 export class Life {
@@ -12,6 +13,7 @@ export class Life {
 
   constructor(given, sdk, recorder) {
     this.api = sdk.orchestration.v1;
+    this.second = new SecondLife(this, sdk);
     this.url = given.url;
     this.ledger = given.ledger;
     this.recorder = recorder;

@@ -11,6 +11,7 @@ import { SDK } from "@formance/formance-sdk";
 import { Life } from "./life.mjs";
 import { Recorder } from "./recorder.mjs";
 import { v1Operations } from "./v1.mjs";
+import { v2Operations } from "./v2.mjs";
 
 const USAGE = "node main.mjs --url URL --ledger NAME [--client-id ID --client-secret SECRET [--token-url URL]]";
 
@@ -59,4 +60,4 @@ async function runAll(given, operations) {
   return true;
 }
 
-process.exitCode = (await runAll(readArguments(), v1Operations)) ? 0 : 1;
+process.exitCode = (await runAll(readArguments(), [...v1Operations, ...v2Operations])) ? 0 : 1;

@@ -7,11 +7,20 @@ with Client("http://127.0.0.1:8484") as client:
 
 from __future__ import annotations
 
-from headrace_client.activities import WorkflowInstanceHistoryStageInput, WorkflowInstanceHistoryStageOutput
+from headrace_client.activities import (
+    V2WorkflowInstanceHistoryStageInput,
+    V2WorkflowInstanceHistoryStageOutput,
+    WorkflowInstanceHistoryStageInput,
+    WorkflowInstanceHistoryStageOutput,
+)
 from headrace_client.client import AsyncClient, Client
 from headrace_client.credentials import ClientCredentials, Credentials, Security, Token
 from headrace_client.errors import ClientError, ConnectionFailure, Error, InvalidRequest, SDKError, WaitTimeout
-from headrace_client.history import WorkflowInstanceHistory, WorkflowInstanceHistoryStage
+from headrace_client.history import (
+    V2WorkflowInstanceHistoryStage,
+    WorkflowInstanceHistory,
+    WorkflowInstanceHistoryStage,
+)
 from headrace_client.hooks import Hooks
 from headrace_client.models import (
     Result,
@@ -19,10 +28,14 @@ from headrace_client.models import (
     StageStatus,
     Trigger,
     TriggerOccurrence,
+    TriggerTest,
+    TriggerTestFilter,
+    TriggerTestVariable,
     Workflow,
     WorkflowConfig,
     WorkflowInstance,
 )
+from headrace_client.paging import AsyncPages, Cursor, Pages
 from headrace_client.preparation import prepare_models
 from headrace_client.requests import (
     CancelEventRequest,
@@ -41,13 +54,21 @@ from headrace_client.requests import (
     RunWorkflowRequest,
     SendEventRequest,
     SendEventRequestBody,
+    V2ListInstancesRequest,
+    V2ListTriggersOccurrencesRequest,
+    V2ListTriggersRequest,
+    V2ListWorkflowsRequest,
+    V2TestTriggerRequest,
 )
+from headrace_client.retries import BackoffStrategy, RetryConfig
 from headrace_client.stages import Stage, StageDelay, StageSend, StageWaitEvent, UnknownStage, Update
 
 prepare_models(__name__)
 
 __all__ = [
     "AsyncClient",
+    "AsyncPages",
+    "BackoffStrategy",
     "CancelEventRequest",
     "Client",
     "ClientCredentials",
@@ -56,6 +77,7 @@ __all__ = [
     "CreateTriggerRequest",
     "CreateWorkflowRequest",
     "Credentials",
+    "Cursor",
     "DeleteTriggerRequest",
     "DeleteWorkflowRequest",
     "Error",
@@ -68,8 +90,10 @@ __all__ = [
     "ListInstancesRequest",
     "ListTriggersOccurrencesRequest",
     "ListTriggersRequest",
+    "Pages",
     "ReadTriggerRequest",
     "Result",
+    "RetryConfig",
     "RunWorkflowRequest",
     "SDKError",
     "Security",
@@ -84,8 +108,19 @@ __all__ = [
     "Token",
     "Trigger",
     "TriggerOccurrence",
+    "TriggerTest",
+    "TriggerTestFilter",
+    "TriggerTestVariable",
     "UnknownStage",
     "Update",
+    "V2ListInstancesRequest",
+    "V2ListTriggersOccurrencesRequest",
+    "V2ListTriggersRequest",
+    "V2ListWorkflowsRequest",
+    "V2TestTriggerRequest",
+    "V2WorkflowInstanceHistoryStage",
+    "V2WorkflowInstanceHistoryStageInput",
+    "V2WorkflowInstanceHistoryStageOutput",
     "WaitTimeout",
     "Workflow",
     "WorkflowConfig",

@@ -221,12 +221,24 @@ class WalletsPage(Model):
     previous: str | None = None
 
 
+class V2Transaction(Model):
+    txid: int
+    postings: list[Posting]
+    timestamp: Timestamp
+    metadata: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    reference: str | None = None
+
+
 class AccountOutput(Model):
     data: Account
 
 
 class TransactionOutput(Model):
     data: Transaction
+
+
+class V2TransactionOutput(Model):
+    data: list[V2Transaction]
 
 
 class PaymentOutput(Model):
@@ -275,6 +287,30 @@ class WorkflowInstanceHistoryStageOutput(_ByActivity):
     get_account: AccountOutput | None = None
     create_transaction: TransactionOutput | None = None
     revert_transaction: TransactionOutput | None = None
+    get_payment: PaymentOutput | None = None
+    debit_wallet: HoldOutput | None = None
+    get_wallet: WalletOutput | None = None
+    list_wallets: WalletsOutput | None = None
+
+
+class V2WorkflowInstanceHistoryStageInput(_ByActivity):
+    get_account: ActivityGetAccount | None = None
+    add_account_metadata: ActivityAddAccountMetadata | None = None
+    create_transaction: ActivityCreateTransaction | None = None
+    stripe_transfer: StripeTransferRequest | None = None
+    create_transfer_initiation: CreateTransferInitiationRequest | None = None
+    get_payment: ActivityGetPayment | None = None
+    confirm_hold: ActivityConfirmHold | None = None
+    credit_wallet: ActivityCreditWallet | None = None
+    debit_wallet: ActivityDebitWallet | None = None
+    get_wallet: ActivityGetWallet | None = None
+    void_hold: ActivityVoidHold | None = None
+    list_wallets: ActivityListWallets | None = None
+
+
+class V2WorkflowInstanceHistoryStageOutput(_ByActivity):
+    get_account: AccountOutput | None = None
+    create_transaction: V2TransactionOutput | None = None
     get_payment: PaymentOutput | None = None
     debit_wallet: HoldOutput | None = None
     get_wallet: WalletOutput | None = None

@@ -11,20 +11,24 @@ from headrace_client.credentials import Credentials
 from headrace_client.hooks import Hooks
 from headrace_client.operations import READ
 from headrace_client.protocol import DEFAULT_TIMEOUT_S, Protocol, Settings
+from headrace_client.retries import RetryConfig
 from headrace_client.servers import server_root
 from headrace_client.transport import AsyncDriver, SyncDriver
 from headrace_client.v1 import V1, AsyncV1
+from headrace_client.v2 import V2, AsyncV2
 from headrace_client.wire import Scope
 
 
 class Orchestration:
     def __init__(self, driver: SyncDriver) -> None:
         self.v1 = V1(driver)
+        self.v2 = V2(driver)
 
 
 class AsyncOrchestration:
     def __init__(self, driver: AsyncDriver) -> None:
         self.v1 = AsyncV1(driver)
+        self.v2 = AsyncV2(driver)
 
 
 class Client:
@@ -36,6 +40,7 @@ class Client:
     timeout_s       longest silence of the server during a call (60 s; with `http_client`, what that one has)
     headers         sent with every call
     http_client     an httpx2.Client of your own; closing it stays with you
+    retry_config    what is tried again, unless a call says otherwise by `retries`; nothing if not given
     """
 
     def __init__(
@@ -49,11 +54,12 @@ class Client:
         timeout_s: float | None = None,
         headers: Mapping[str, str] | None = None,
         http_client: httpx2.Client | None = None,
+        retry_config: RetryConfig | None = None,
         hooks: Hooks | None = None,
     ) -> None:
         root = server_root(server_url, server, organization, environment)
         timeout_s = DEFAULT_TIMEOUT_S if timeout_s is None and http_client is None else timeout_s
-        protocol = Protocol(Settings(root, security, timeout_s, headers or {}, hooks or Hooks()))
+        protocol = Protocol(Settings(root, security, timeout_s, headers or {}, hooks or Hooks(), retry_config))
         self._owns_http_client = http_client is None
         self._driver = SyncDriver(protocol, http_client or httpx2.Client())
         self.orchestration = Orchestration(self._driver)
@@ -89,11 +95,12 @@ class AsyncClient:
         timeout_s: float | None = None,
         headers: Mapping[str, str] | None = None,
         http_client: httpx2.AsyncClient | None = None,
+        retry_config: RetryConfig | None = None,
         hooks: Hooks | None = None,
     ) -> None:
         root = server_root(server_url, server, organization, environment)
         timeout_s = DEFAULT_TIMEOUT_S if timeout_s is None and http_client is None else timeout_s
-        protocol = Protocol(Settings(root, security, timeout_s, headers or {}, hooks or Hooks()))
+        protocol = Protocol(Settings(root, security, timeout_s, headers or {}, hooks or Hooks(), retry_config))
         self._owns_http_client = http_client is None
         self._driver = AsyncDriver(protocol, http_client or httpx2.AsyncClient())
         self.orchestration = AsyncOrchestration(self._driver)

@@ -6,7 +6,12 @@ from typing import Any
 
 import msgspec
 
-from headrace_client.activities import WorkflowInstanceHistoryStageInput, WorkflowInstanceHistoryStageOutput
+from headrace_client.activities import (
+    V2WorkflowInstanceHistoryStageInput,
+    V2WorkflowInstanceHistoryStageOutput,
+    WorkflowInstanceHistoryStageInput,
+    WorkflowInstanceHistoryStageOutput,
+)
 from headrace_client.models import Model, Timestamp
 from headrace_client.stages import Stage, read_stage
 
@@ -42,6 +47,21 @@ class WorkflowInstanceHistoryStage(Model):
     started_at: Timestamp
     attempt: int
     output: WorkflowInstanceHistoryStageOutput | None = None
+    error: str | None = None
+    terminated_at: Timestamp | None = None
+    last_failure: str | None = None
+    next_execution: Timestamp | None = None
+
+
+class V2WorkflowInstanceHistoryStage(Model):
+    """The same as V2 has it: `output.create_transaction.data` is a list, of transactions with `txid`."""
+
+    name: str
+    input: V2WorkflowInstanceHistoryStageInput
+    terminated: bool
+    started_at: Timestamp
+    attempt: int
+    output: V2WorkflowInstanceHistoryStageOutput | None = None
     error: str | None = None
     terminated_at: Timestamp | None = None
     last_failure: str | None = None

@@ -1,4 +1,4 @@
-"""What the outside world gives a client: fresh keys, a clock, sleep. Injected, so that tests own them."""
+"""What the outside world gives a client: fresh keys, chance, a clock, sleep. Injected, so that tests own them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,15 @@ def random_key() -> str:
     return str(uuid.UUID(bytes=os.urandom(16), version=4))
 
 
+def random_fraction() -> float:
+    """A fresh number from 0 to 1, for pauses that are not those of the next client."""
+    return int.from_bytes(os.urandom(4), "big") / 2**32
+
+
 @dataclass(frozen=True, slots=True)
 class Hooks:
     new_key: Callable[[], str] = random_key
+    chance: Callable[[], float] = random_fraction
     monotonic_s: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     sleep_async: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -108,6 +108,23 @@ class TriggerOccurrence(Model):
     error: str | None = None
 
 
+class TriggerTestFilter(Model):
+    match: bool | None = None
+    error: str | None = None
+
+
+class TriggerTestVariable(Model):
+    value: str | None = None
+    error: str | None = None
+
+
+class TriggerTest(Model):
+    """What a trigger makes of an event's payload. Nothing was started."""
+
+    filter: TriggerTestFilter | None = None
+    variables: dict[str, TriggerTestVariable] = msgspec.field(default_factory=dict[str, TriggerTestVariable])
+
+
 def read_occurrences(value: object) -> list[TriggerOccurrence]:
     entries = [_with_sound_instance(entry) for entry in msgspec.convert(value, list[Any])]
     return msgspec.convert(entries, list[TriggerOccurrence])

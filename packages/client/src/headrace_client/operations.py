@@ -1,12 +1,13 @@
 """The operations, one row each: the builder and the reader know nothing but these rows.
 
-A new operation is a row here, its request object, and a method in `v1.py`.
+A new operation is a row here, its request object, and a method in `base.py`, `v1.py` or `v2.py`. Rows that V1 and V2
+have alike stand here once, and `below` makes them V2's; the others are in `v2_operations.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from headrace_client import requests
@@ -52,6 +53,10 @@ class Operation(Generic[T]):
     wrapper: str | None = "data"
     query: Mapping[str, str] = field(default_factory=dict[str, str])
     body: str | None = None
+
+    def below(self, prefix: str) -> Operation[T]:
+        """The same operation of another version."""
+        return replace(self, path=prefix + self.path) if prefix else self
 
     @property
     def is_write(self) -> bool:

@@ -26,6 +26,7 @@ def _is_prepared(model: type) -> bool:
 
 
 def _below(model: type) -> Iterator[type]:
-    for kind in model.__subclasses__():
+    kinds: list[type] = model.__subclasses__()
+    for kind in kinds:
         yield kind
         yield from _below(kind)

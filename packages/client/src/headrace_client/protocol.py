@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlencode
 
@@ -20,6 +21,7 @@ from headrace_client.operations import PREFIX, Operation
 from headrace_client.options import Options
 from headrace_client.replies import failure_error, read_reply
 from headrace_client.requests import Request, chosen_request
+from headrace_client.retries import RetryConfig, check_retries, with_retries
 from headrace_client.security import token_cache
 from headrace_client.servers import checked_root
 from headrace_client.wire import Access, NeedToken, Scope, Steps, WireFailure, WireReply, WireRequest, exchange, token
@@ -45,6 +47,7 @@ class Settings:
     timeout_s: float | None
     headers: Mapping[str, str]
     hooks: Hooks
+    retries: RetryConfig | None = None
 
 
 class Protocol:
@@ -52,6 +55,7 @@ class Protocol:
 
     def __init__(self, settings: Settings) -> None:
         check_timeout(settings.timeout_s)
+        check_retries("retry_config", settings.retries)
         self._settings = settings
         self._headers = checked_headers(settings.headers)
         if KEY_HEADER in self._headers:
@@ -75,7 +79,8 @@ class Protocol:
             raise InvalidRequest(f"{operation.name} reads: only writes take an idempotency_key")
         chosen = chosen_request(operation.request, request, arguments)
         wire = self._build(operation, chosen, options)
-        return (yield from self._carried_out(operation, wire, self._access(operation, wire, options)))
+        retries = self._settings.retries if options.retries is None else options.retries
+        return (yield from self._carried_out(operation, wire, self._access(operation, wire, options), retries))
 
     def obtain_token(self, need: NeedToken) -> Steps[str]:
         assert self._tokens is not None, "a token is asked for only where there is security"
@@ -89,11 +94,15 @@ class Protocol:
         value = self._tokens.kept(access) or (yield from token(NeedToken(access, self._settings.timeout_s)))
         return f"Bearer {value}"
 
-    def _carried_out(self, operation: Operation[T], wire: WireRequest, access: Access | None) -> Steps[Result[T]]:
-        # Retries belong around this exchange: the request, and with it the key, is built once.
+    def _carried_out(
+        self, operation: Operation[T], wire: WireRequest, access: Access | None, retries: RetryConfig | None
+    ) -> Steps[Result[T]]:
+        """With retries around the exchange alone: the request, and with it the key, is built once."""
         key = wire.headers.get(KEY_HEADER)
+        hooks = self.hooks
         try:
-            reply = yield from self._authorized(wire, access)
+            attempt = partial(self._authorized, wire, access)
+            reply = yield from with_retries(attempt, retries, hooks.monotonic_s, hooks.chance)
             if isinstance(reply, WireFailure):
                 raise failure_error(wire, reply, key)
             return read_reply(operation, wire, reply)

@@ -103,6 +103,40 @@ class ListTriggersOccurrencesRequest(Request):
     trigger_id: str
 
 
+# V2 where it takes more
+
+
+class PageRequest(Request):
+    """`cursor` is `next` or `previous` of a page; nothing else goes with it."""
+
+    cursor: str | None = None
+    page_size: int | None = None
+
+
+class V2ListWorkflowsRequest(PageRequest):
+    pass
+
+
+class V2ListInstancesRequest(PageRequest):
+    workflow_id: str | None = None
+    running: bool | None = None
+
+
+class V2ListTriggersRequest(PageRequest):
+    name: str | None = None
+
+
+class V2ListTriggersOccurrencesRequest(PageRequest, kw_only=True):
+    trigger_id: str
+
+
+class V2TestTriggerRequest(Request):
+    """`request_body` is an event's payload."""
+
+    trigger_id: str
+    request_body: dict[str, Any]
+
+
 def chosen_request(kind: type[RequestT], request: object, arguments: Mapping[str, object]) -> RequestT:
     """The one request meant by a `request` object or dict, or by keyword arguments (None means absent)."""
     given = {name: value for name, value in arguments.items() if value is not None}

@@ -17,7 +17,7 @@ from headrace.api.services import Services
 from headrace.api.v1 import schemas, views
 from headrace.errors import InvalidValue, NotFound, Unavailable
 from headrace.journal.port import Caller
-from headrace.journal.records import Instance, Workflow
+from headrace.journal.records import ActivityRow, Instance, Workflow
 from headrace.workflows.variables import check_variables
 
 TAG = "Instances"
@@ -96,11 +96,16 @@ async def show_history(services: Services, request: Request) -> Reply:
 
 
 async def show_stage_history(services: Services, request: Request) -> Reply:
+    return json_reply(200, views.activity_history_reply(await stage_activities(services, request)))
+
+
+async def stage_activities(services: Services, request: Request) -> list[ActivityRow]:
+    """Of the stage that the path names."""
     number = _stage_number(request.params["number"])
     instance = await _instance(services, request)
     if not 0 <= number < len(_stored_config.decode(instance.config).stages):
         raise NotFound("stage", request.params["number"])
-    return json_reply(200, views.activity_history_reply(await services.journal.activities(instance.id, number)))
+    return await services.journal.activities(instance.id, number)
 
 
 async def _instance(services: Services, request: Request) -> Instance:

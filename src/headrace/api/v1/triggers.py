@@ -52,7 +52,7 @@ async def _store(services: Services, definition: Definition, caller: Caller) -> 
 
 
 async def show_all(services: Services, request: Request) -> Reply:
-    return await list_reply(views.trigger_pages(services.journal.triggers(), request.query("name")))
+    return await list_reply(views.trigger_pages(services.journal.triggers(request.query("name"))))
 
 
 async def show(services: Services, request: Request) -> Reply:
@@ -80,10 +80,16 @@ async def delete(services: Services, request: Request) -> Reply:
 
 async def show_occurrences(services: Services, request: Request) -> Reply:
     """Also those of a deleted trigger."""
+    trigger_id = await known_trigger(services, request)
+    return await list_reply(views.occurrence_pages(services.journal.occurrences(trigger_id)))
+
+
+async def known_trigger(services: Services, request: Request) -> str:
+    """The id in the path, which may be that of a deleted one."""
     trigger_id = request.params["triggerID"]
     if await services.journal.trigger(trigger_id) is None:
         raise NotFound("trigger", trigger_id)
-    return await list_reply(views.occurrence_pages(services.journal.occurrences(trigger_id)))
+    return trigger_id
 
 
 OPERATIONS = (

@@ -97,10 +97,10 @@ def _stage(row: Stage) -> schemas.StageHistory:
 
 
 def activity_history_reply(activities: Sequence[ActivityRow]) -> bytes:
-    return encode(schemas.ActivityHistoryReply(data=[_activity(row) for row in activities]))
+    return encode(schemas.ActivityHistoryReply(data=[activity(row) for row in activities]))
 
 
-def _activity(row: ActivityRow) -> schemas.ActivityHistory:
+def activity(row: ActivityRow) -> schemas.ActivityHistory:
     """The latest failure and the next attempt are told only while there is one to come."""
     is_open = row.terminated_at is None
     return schemas.ActivityHistory(
@@ -138,15 +138,13 @@ def trigger_reply(row: Trigger) -> bytes:
     return encode(schemas.TriggerReply(data=trigger(row)))
 
 
-async def trigger_pages(pages: AsyncIterator[list[Trigger]], name: str | None) -> AsyncIterator[bytes]:
-    """Only those whose name holds `name`, in any case."""
-    wanted = (name or "").casefold()
+async def trigger_pages(pages: AsyncIterator[list[Trigger]]) -> AsyncIterator[bytes]:
     async for rows in pages:
-        if found := [trigger(row) for row in rows if wanted in row.name.casefold()]:
-            yield encode(found)
+        if rows:
+            yield encode([trigger(row) for row in rows])
 
 
-def _occurrence(row: Occurrence) -> schemas.Occurrence:
+def occurrence(row: Occurrence) -> schemas.Occurrence:
     return schemas.Occurrence(
         date=date_time(row.created_at),
         trigger_id=row.trigger_id,
@@ -160,4 +158,4 @@ def _occurrence(row: Occurrence) -> schemas.Occurrence:
 async def occurrence_pages(pages: AsyncIterator[list[Occurrence]]) -> AsyncIterator[bytes]:
     async for rows in pages:
         if rows:
-            yield encode([_occurrence(row) for row in rows])
+            yield encode([occurrence(row) for row in rows])

@@ -1,7 +1,69 @@
-"""The V2 operations of the orchestration API, as far as there are any."""
+"""The V2 operations of the orchestration API: those of V1 below `/v2`, and what is different about them.
+
+    lists                           a page at a time, `{"cursor": {...}}`, with `cursor` and `pageSize`
+    a stage's history               the output of CreateTransaction is a list, of transactions with `txid`
+    POST /triggers/{id}/test        is in V2 only
+
+All else is equal field for field, and is answered by the handlers of V1.
+"""
 
 from __future__ import annotations
 
-from headrace.api.v2 import triggers
+from dataclasses import replace
+from typing import Any
 
-OPERATIONS = triggers.OPERATIONS
+from headrace.api import v1
+from headrace.api.operations import Operation
+from headrace.api.v2 import instances, lists, schemas, triggers
+from headrace.api.v2.pages import PARAMETERS
+
+PREFIX = "/v2"
+
+
+def _of_v1(row: Operation) -> Operation:
+    name = row.operation_id
+    return replace(
+        row,
+        path=PREFIX + row.path,
+        operation_id=f"v2{name[0].upper()}{name[1:]}",
+        summary=f"{row.summary} (V2)",
+        **_DIFFERENCES.get(name, {}),
+    )
+
+
+_QUERIES = {row.operation_id: row.query for row in v1.OPERATIONS}
+
+_DIFFERENCES: dict[str, dict[str, Any]] = {
+    "listWorkflows": {
+        "handler": lists.show_workflows,
+        "reply": schemas.WorkflowPageReply,
+        "query": PARAMETERS,
+        "errors": (400, 503),
+    },
+    "listInstances": {
+        "handler": lists.show_instances,
+        "reply": schemas.InstancePageReply,
+        "query": (*_QUERIES["listInstances"], *PARAMETERS),
+    },
+    "listTriggers": {
+        "handler": lists.show_triggers,
+        "reply": schemas.TriggerPageReply,
+        "query": (*_QUERIES["listTriggers"], *PARAMETERS),
+        "errors": (400, 503),
+    },
+    "listTriggersOccurrences": {
+        "handler": lists.show_occurrences,
+        "reply": schemas.OccurrencePageReply,
+        "query": PARAMETERS,
+        "errors": (400, 404, 503),
+    },
+    "getInstanceStageHistory": {
+        "handler": instances.show_stage_history,
+        "description": (
+            "Its activities, with their attempts. Empty for a stage that has not started. The output of "
+            "CreateTransaction is a list of transactions, each with `txid`."
+        ),
+    },
+}
+
+OPERATIONS = (*(_of_v1(row) for row in v1.OPERATIONS), *triggers.OPERATIONS)

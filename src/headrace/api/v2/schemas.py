@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from headrace.api.cursors import MAX_PAGE
+from headrace.api.v1 import schemas as v1
 
 
 class _Shape(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -32,3 +35,62 @@ class TriggerTest(_Shape, kw_only=True):
 
 class TriggerTestReply(_Shape, kw_only=True):
     data: TriggerTest
+
+
+# pages
+
+
+class _Page(_Shape, kw_only=True):
+    page_size: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="Rows on a page.", examples=[15])]
+    has_more: Annotated[bool, Meta(description="Whether older rows follow.")]
+    next: Annotated[str, Meta(description="Cursor of the older rows that follow.")] | UnsetType = UNSET
+    previous: Annotated[str, Meta(description="Cursor of the newer rows before.")] | UnsetType = UNSET
+
+
+class WorkflowPage(_Page, kw_only=True):
+    data: list[v1.Workflow]
+
+
+class InstancePage(_Page, kw_only=True):
+    data: list[v1.Instance]
+
+
+class TriggerPage(_Page, kw_only=True):
+    data: list[v1.Trigger]
+
+
+class OccurrencePage(_Page, kw_only=True):
+    data: list[v1.Occurrence]
+
+
+class WorkflowPageReply(_Shape, kw_only=True):
+    cursor: WorkflowPage
+
+
+class InstancePageReply(_Shape, kw_only=True):
+    cursor: InstancePage
+
+
+class TriggerPageReply(_Shape, kw_only=True):
+    cursor: TriggerPage
+
+
+class OccurrencePageReply(_Shape, kw_only=True):
+    cursor: OccurrencePage
+
+
+# histories
+
+
+class Transaction(_Shape, kw_only=True):
+    """A booked transaction, its members as they are stored."""
+
+    txid: Raw
+    postings: Raw
+    timestamp: Raw
+    metadata: Raw
+    reference: Raw | UnsetType = UNSET
+
+
+class TransactionOutput(_Shape, kw_only=True):
+    data: list[Transaction]

@@ -181,6 +181,10 @@ SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_se
 SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers
 WHERE deleted_at IS NULL AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?
 
+-- name: named_triggers_page
+SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers
+WHERE deleted_at IS NULL AND instr(casefold(name), ?) AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?
+
 -- name: triggers_on
 SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers
 WHERE deleted_at IS NULL AND event_name IN (?1, ?2) AND after_seq < ?3 ORDER BY created_at, id
@@ -224,3 +228,37 @@ FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?
 
 -- name: outbox_end
 SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'
+
+-- Places of a list that come before a place, the nearest first.
+
+-- name: workflows_before
+SELECT created_at, id FROM workflows
+WHERE deleted_at IS NULL AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?
+
+-- name: instances_before
+SELECT created_at, id FROM instances
+WHERE (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?
+
+-- name: running_instances_before
+SELECT created_at, id FROM instances
+WHERE terminated_at IS NULL AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?
+
+-- name: instances_of_workflow_before
+SELECT created_at, id FROM instances
+WHERE workflow_id = ? AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?
+
+-- name: running_instances_of_workflow_before
+SELECT created_at, id FROM instances
+WHERE workflow_id = ? AND terminated_at IS NULL AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?
+
+-- name: triggers_before
+SELECT created_at, id FROM triggers
+WHERE deleted_at IS NULL AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?
+
+-- name: named_triggers_before
+SELECT created_at, id FROM triggers
+WHERE deleted_at IS NULL AND instr(casefold(name), ?) AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?
+
+-- name: occurrences_before
+SELECT created_at, id FROM occurrences
+WHERE trigger_id = ? AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?

@@ -1,0 +1,112 @@
+"""Trying again, for those who ask for it: when, how long apart, and when no more.
+
+The request is built once, so every attempt carries the same Idempotency-Key: a server that keeps keys carries a write
+out once, however many attempts reach it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+from headrace_client.errors import InvalidRequest
+from headrace_client.wire import Steps, WireFailure, WireReply, pause
+
+RETRIED = (429, 500, 502, 503, 504)
+"""Statuses of an answer that may be another the next time."""
+
+Answered = WireReply | WireFailure
+
+
+@dataclass(frozen=True, slots=True)
+class BackoffStrategy:
+    """Milliseconds: the first pause, the longest one, and how long after the first attempt another may begin.
+
+    Each pause is `exponent` times as long as the one before. Half of it is left to chance, so that clients do not come
+    back all at once.
+    """
+
+    initial_interval_ms: int = 500
+    max_interval_ms: int = 60_000
+    exponent: float = 1.5
+    max_elapsed_time_ms: int = 3_600_000
+
+    def __post_init__(self) -> None:
+        if self.initial_interval_ms <= 0 or self.max_interval_ms <= 0 or self.max_elapsed_time_ms < 0:
+            raise InvalidRequest("BackoffStrategy: intervals must be above 0, the elapsed time not below it")
+        if not 1 <= self.exponent < math.inf:
+            raise InvalidRequest(f"BackoffStrategy: exponent must be at least 1, not {self.exponent}")
+
+    def pause_s(self, retries: int, chance: float) -> float:
+        """The pause after this many retries. `chance` is from 0 to 1."""
+        try:
+            longest_ms = self.initial_interval_ms * self.exponent**retries
+        except OverflowError:
+            longest_ms = self.max_interval_ms
+        return min(longest_ms, self.max_interval_ms) * (1 + chance) / 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class RetryConfig:
+    """For a client or for one call. `strategy` "none" is that there are no retries.
+
+    Answers with one of `RETRIED` are tried again; a lost connection or a time-out only with `retry_connection_errors`.
+    """
+
+    strategy: Literal["backoff", "none"] = "backoff"
+    backoff: BackoffStrategy = field(default_factory=BackoffStrategy)
+    retry_connection_errors: bool = True
+
+    def __post_init__(self) -> None:
+        if self.strategy not in ("backoff", "none"):
+            raise InvalidRequest(f'RetryConfig: strategy must be "backoff" or "none", not {self.strategy!r}')
+
+
+def check_retries(name: str, given: object) -> None:
+    if given is not None and not isinstance(given, RetryConfig):
+        raise TypeError(f"{name} takes a RetryConfig, not {given!r}")
+
+
+def with_retries(
+    attempt: Callable[[], Steps[Answered]],
+    config: RetryConfig | None,
+    monotonic_s: Callable[[], float],
+    chance: Callable[[], float],
+) -> Steps[Answered]:
+    """The answer to the last attempt."""
+    if config is None or config.strategy == "none":
+        return (yield from attempt())
+    last_s = monotonic_s() + config.backoff.max_elapsed_time_ms / 1_000
+    retries = 0
+    while True:
+        answer = yield from attempt()
+        if not _may_change(answer, config):
+            return answer
+        pause_s = max(config.backoff.pause_s(retries, chance()), _wanted_s(answer))
+        if monotonic_s() + pause_s > last_s:
+            return answer
+        yield from pause(pause_s)
+        retries += 1
+
+
+def _may_change(answer: Answered, config: RetryConfig) -> bool:
+    if isinstance(answer, WireFailure):
+        return config.retry_connection_errors
+    return answer.status in RETRIED
+
+
+def _wanted_s(answer: Answered) -> float:
+    """What the server asks for by Retry-After: seconds, or a date, which is read against the server's own clock."""
+    if isinstance(answer, WireFailure):
+        return 0.0
+    text = answer.headers.get("retry-after", "")
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        until, now = parsedate_to_datetime(text), parsedate_to_datetime(answer.headers.get("date", ""))
+        return max((until - now).total_seconds(), 0.0)
+    except (TypeError, ValueError):
+        return 0.0

@@ -1,0 +1,188 @@
+"""Pages of lists, forwards and backwards, that lose and repeat nothing while rows come and go.
+
+A page is what follows a place in the list, and a row's place never changes. So each row that is there all the time is
+on exactly one page of a walk; one that comes, ends or is deleted during the walk is on one page or on none. Memory is
+bounded, however large the rows are: a long page goes out in parts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from headrace.api.codec import encode
+from headrace.api.cursors import FIELD, MAX_PAGE, Cursor, Seal
+from headrace.api.operations import Parameter
+from headrace.api.replies import Reply, Stream, json_reply
+from headrace.api.requests import Request
+from headrace.api.services import Services
+from headrace.errors import InvalidValue
+from headrace.journal.lists import NEWEST, AnyList, OccurrenceList, Place
+from headrace.journal.port import Journal
+from headrace.journal.records import Instance, Occurrence, Trigger, Workflow
+
+DEFAULT_PAGE = 15
+PART = 50
+"""Rows read and written at a time: the event of one occurrence alone may have a megabyte."""
+
+_WHOLE = re.compile(r"-?[0-9]{1,6}", re.ASCII)
+
+ListT = TypeVar("ListT", bound=AnyList)
+RowT = TypeVar("RowT", bound=Workflow | Instance | Trigger | Occurrence)
+Read = Callable[[ListT, Place, int], Awaitable[list[RowT]]]
+
+PARAMETERS = (
+    Parameter(
+        FIELD,
+        "`next` or `previous` of a page. It stands for the whole query: nothing else is given with it.",
+        {"type": "string"},
+    ),
+    Parameter(
+        "pageSize",
+        "Rows on a page.",
+        {"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
+    ),
+)
+
+
+async def page_reply(
+    services: Services, request: Request, rows: ListT, read: Read[ListT, RowT], show: Callable[[RowT], Any]
+) -> Reply:
+    """The page that the query asks for. `rows` is the list, filtered as the query says beside its cursor."""
+    seal = Seal(await services.journal.identity())
+    cursor = _cursor(request, seal, rows)
+    parts = _Page(services.journal, seal, cursor, read, show, is_first=cursor.place == NEWEST).parts()
+    if cursor.page_size <= PART:
+        return json_reply(200, b"".join([part async for part in parts]))
+    return Stream(200, _resumed(await anext(parts), parts))
+
+
+def _cursor(request: Request, seal: Seal, rows: AnyList) -> Cursor:
+    text = request.query(FIELD)
+    if text is None:
+        return Cursor(rows, NEWEST, _page_size(request))
+    cursor = seal.read(text)
+    _check_alone(request, rows)
+    if type(cursor.rows) is not type(rows) or (isinstance(rows, OccurrenceList) and cursor.rows != rows):
+        raise InvalidValue(FIELD, "is that of another list")
+    return cursor
+
+
+def _check_alone(request: Request, rows: AnyList) -> None:
+    """Nothing else may be asked for; empty parameters, and `running=false`, ask for nothing."""
+    if request.query("pageSize") is not None:
+        raise InvalidValue(FIELD, "stands for the whole query: leave pageSize out")
+    if not isinstance(rows, OccurrenceList) and rows != type(rows)():
+        raise InvalidValue(FIELD, "stands for the whole query: leave the filters out")
+
+
+def _page_size(request: Request) -> int:
+    text = request.query("pageSize")
+    if text is None:
+        return DEFAULT_PAGE
+    if not _WHOLE.fullmatch(text) or not 1 <= int(text) <= MAX_PAGE:
+        raise InvalidValue("pageSize", f"must be a whole number from 1 to {MAX_PAGE}, not {text[:40]!r}")
+    return int(text)
+
+
+async def _resumed(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for part in rest:
+        yield part
+
+
+class _Page(Generic[ListT, RowT]):
+    """One page on its way out."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        seal: Seal,
+        cursor: Cursor,
+        read: Read[ListT, RowT],
+        show: Callable[[RowT], Any],
+        *,
+        is_first: bool,
+    ) -> None:
+        self._journal = journal
+        self._seal = seal
+        self._cursor = cursor
+        self._read = read
+        self._show = show
+        self._is_first = is_first
+        self._first: Place | None = None
+        self._last: Place | None = None
+        self._has_more = False
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        """The reply's JSON: its members are in any order, so what is known last stands last."""
+        yield b'{"cursor":{"pageSize":%d,"data":[' % self._cursor.page_size
+        is_begun = False
+        async for shown in self._backwards() if self._cursor.is_backward else self._forwards():
+            yield (b"," if is_begun else b"") + encode([self._show(row) for row in shown])[1:-1]
+            is_begun = True
+        yield b'],"hasMore":' + (b"true" if self._has_more else b"false")
+        for name, text in await self._neighbours():
+            yield b',"%s":"%s"' % (name, text.encode())
+        yield b"}}"
+
+    async def _forwards(self) -> AsyncIterator[Sequence[RowT]]:
+        place, left = self._cursor.place, self._cursor.page_size
+        while left:
+            wanted = min(left, PART)
+            found = await self._rows_after(place, wanted + 1)  # one more tells whether there is more
+            self._has_more = len(found) > wanted
+            if found:
+                place = self._noted(found[:wanted])
+                yield found[:wanted]
+            if not self._has_more:
+                return
+            left -= wanted
+            await asyncio.sleep(0)
+
+    async def _backwards(self) -> AsyncIterator[Sequence[RowT]]:
+        """The rows that were the nearest before the place when this began, the newest first.
+
+        What is inserted among them meanwhile is left out: it would push out one that was there, and who walks
+        backwards would never see that one.
+        """
+        places = await self._journal.places_before(self._cursor.rows, self._cursor.place, self._cursor.page_size)
+        members = set(places)
+        place = places[-1].before() if places else self._cursor.place
+        while places and place > places[0]:
+            found = await self._rows_after(place, PART)
+            if shown := [row for row in found if _place(row) in members]:
+                self._noted(shown)
+                yield shown
+            place = _place(found[-1]) if found else places[0]
+            await asyncio.sleep(0)
+        self._has_more = bool(await self._rows_after(self._last or self._cursor.place.before(), 1))
+
+    async def _rows_after(self, place: Place, limit: int) -> list[RowT]:
+        rows: Any = self._cursor.rows
+        return await self._read(rows, place, limit)
+
+    def _noted(self, shown: Sequence[RowT]) -> Place:
+        self._first = self._first or _place(shown[0])
+        self._last = _place(shown[-1])
+        return self._last
+
+    async def _neighbours(self) -> list[tuple[bytes, str]]:
+        """`next` and `previous`, where there is anything."""
+        found: list[tuple[bytes, str]] = []
+        cursor = self._cursor
+        if self._has_more:
+            found.append((b"next", self._sealed(self._last or cursor.place.before(), is_backward=False)))
+        newer = self._first or (cursor.place if cursor.is_backward else cursor.place.after())
+        if not self._is_first and await self._journal.places_before(cursor.rows, newer, 1):
+            found.append((b"previous", self._sealed(newer, is_backward=True)))
+        return found
+
+    def _sealed(self, place: Place, *, is_backward: bool) -> str:
+        return self._seal.write(Cursor(self._cursor.rows, place, self._cursor.page_size, is_backward))
+
+
+def _place(row: Workflow | Instance | Trigger | Occurrence) -> Place:
+    return Place(row.created_at, row.id)

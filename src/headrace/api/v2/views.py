@@ -1,0 +1,56 @@
+"""Rows of the journal to the replies of V2, where they are not those of V1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from headrace.api.codec import encode
+from headrace.api.v1 import schemas as v1
+from headrace.api.v1 import views
+from headrace.api.v2 import schemas
+from headrace.journal.records import ActivityRow
+
+TRANSACTION = "CreateTransaction"
+
+
+class _StoredTransaction(msgspec.Struct):
+    """As much of V1's output as V2 shows, each member as it is stored."""
+
+    id: Raw
+    postings: Raw
+    timestamp: Raw
+    metadata: Raw
+    reference: Raw | UnsetType = UNSET
+
+
+class _StoredOutput(msgspec.Struct):
+    data: _StoredTransaction
+
+
+_stored_output = msgspec.json.Decoder(_StoredOutput)
+
+
+def activity_history_reply(activities: Sequence[ActivityRow]) -> bytes:
+    return encode(v1.ActivityHistoryReply(data=[activity(row) for row in activities]))
+
+
+def activity(row: ActivityRow) -> v1.ActivityHistory:
+    """As V1 has it, but for the output of CreateTransaction: a list, with `txid` and without `reverted`."""
+    shown = views.activity(row)
+    if row.name == TRANSACTION and row.output is not None:
+        shown.output = {TRANSACTION: Raw(encode(_output(_stored_output.decode(row.output).data)))}
+    return shown
+
+
+def _output(stored: _StoredTransaction) -> schemas.TransactionOutput:
+    transaction = schemas.Transaction(
+        txid=stored.id,
+        postings=stored.postings,
+        timestamp=stored.timestamp,
+        metadata=stored.metadata,
+        reference=stored.reference,
+    )
+    return schemas.TransactionOutput(data=[transaction])

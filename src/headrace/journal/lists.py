@@ -1,0 +1,58 @@
+"""Which rows a list holds, and places in it.
+
+Every list runs from the newest row to the oldest, by (created_at, id): a row's place never changes, whatever is
+inserted, ended or deleted around it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+
+class Place(NamedTuple):
+    """Between two rows, or on one: what comes after it is older, what comes before it is newer."""
+
+    created_at: int
+    id: str
+
+    def before(self) -> Place:
+        """The place right before: what comes after it begins with this very row. No id has control characters."""
+        return Place(self.created_at, self.id + "\x01")
+
+    def after(self) -> Place:
+        """A place after this row, at the end of all that were made in the same microsecond."""
+        return Place(self.created_at, "")
+
+
+NEWEST = Place(2**63 - 1, "\U0010ffff")
+"""Before every row."""
+
+
+class _List(msgspec.Struct, frozen=True, array_like=True):
+    """Also part of a cursor: members are added at the end only, and with a default."""
+
+
+class WorkflowList(_List, frozen=True, tag="workflows"):
+    """All that are not deleted."""
+
+
+class InstanceList(_List, frozen=True, tag="instances"):
+    """`running`: only those that have not ended."""
+
+    workflow_id: str | None = None
+    running: bool = False
+
+
+class TriggerList(_List, frozen=True, tag="triggers"):
+    """All that are not deleted; `name`: only those whose name holds this text, in any case."""
+
+    name: str | None = None
+
+
+class OccurrenceList(_List, frozen=True, tag="occurrences"):
+    trigger_id: str
+
+
+AnyList = WorkflowList | InstanceList | TriggerList | OccurrenceList
