@@ -49,6 +49,12 @@ class Front:
         async with self._session.get(f"{self._url}/instances?workflowID={workflow_id}") as reply:
             return sum(1 for instance in (await reply.json())["data"] if instance.get("error"))
 
+    async def get(self, path: str) -> bytes:
+        async with self._session.get(self._url + path) as reply:
+            body = await reply.read()
+            assert reply.status == 200, f"{path}: {reply.status} {body[:500]!r}"
+            return body
+
     def cpu_s(self) -> float:
         fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

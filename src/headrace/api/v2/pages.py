@@ -152,8 +152,9 @@ class _Page(Generic[ListT, RowT]):
         members = set(places)
         place = places[-1].before() if places else self._cursor.place
         while places and place > places[0]:
-            found = await self._rows_after(place, PART)
+            found = await self._rows_after(place, max(1, min(PART, len(members))))
             if shown := [row for row in found if _place(row) in members]:
+                members.difference_update(map(_place, shown))
                 self._noted(shown)
                 yield shown
             place = _place(found[-1]) if found else places[0]
