@@ -13,7 +13,7 @@ from typing import Any
 from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headrace.api import docs, ext, openapi, probes, v1, v2
+from headrace.api import docs, editor, ext, openapi, probes, v1, v2
 from headrace.api.operations import Operation
 from headrace.api.routes import Nowhere, routes_of
 from headrace.api.services import Services
@@ -27,7 +27,7 @@ from headrace.telemetry import Telemetry
 from headrace.triggers.expressions import Evaluator
 
 PREFIX = "/api/orchestration"
-TABLE: tuple[Operation, ...] = (*v1.OPERATIONS, *v2.OPERATIONS, *ext.OPERATIONS, *probes.OPERATIONS)
+TABLE: tuple[Operation, ...] = (*v1.OPERATIONS, *v2.OPERATIONS, *ext.OPERATIONS, *probes.OPERATIONS, *editor.OPERATIONS)
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
