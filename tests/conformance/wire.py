@@ -371,7 +371,7 @@ OCCURRENCE = Object(
     {"workflowInstanceID": NAME, "workflowInstance": INSTANCE, "error": NAME},
     rules=(_instance_or_error,),
 )
-PROBLEM = Object({"path": Text(), "reason": NAME}, {"line": Integer(1), "column": Integer(1)})
+PROBLEM = Object({"path": Text(), "reason": NAME}, {"rule": NAME, "line": Integer(1), "column": Integer(1)})
 ERROR = Object(
     {"errorCode": Text(("VALIDATION", "NOT_FOUND", "INTERNAL")), "errorMessage": NAME}, {"details": ListOf(PROBLEM)}
 )
