@@ -115,21 +115,29 @@ async def deliver(folder: Path, broker: Broker, count: Count, kills_a_round: int
         server.post("/api/ledger/v2/shop", {})
         workflow_id = server.post(f"{API}/workflows", {"stages": STAGES}).json["data"]["id"]
         trigger_id = server.post(f"{API}/triggers", {**RULE, "workflowID": workflow_id}).json["data"]["id"]
-        await broker.publish(events_of(count.events, chance))
-        for number in range(count.rounds):
-            await _round(server, broker, count, f"round{number}", chance, kills_a_round)
+        events = events_of(count.events, chance)
+        half = count.events // 2
+        await broker.publish(events[:half])
+        fresh = [events[half:][number::kills_a_round] for number in range(kills_a_round)]
+        await _round(server, broker, count, "round0", chance, fresh)
+        for number in range(1, count.rounds):
+            await _round(server, broker, count, f"round{number}", chance, [[]] * kills_a_round)
         occurrences = await asyncio.to_thread(_settled, server, trigger_id, count.events)
         _check(server, occurrences, count)
     count.took_s = round(time.monotonic() - started, 1)
 
 
-async def _round(server: Server, broker: Broker, count: Count, group: str, chance: random.Random, kills: int) -> None:
+async def _round(
+    server: Server, broker: Broker, count: Count, group: str, chance: random.Random, fresh: Sequence[list[bytes]]
+) -> None:
+    """One kill for each of `fresh`: events that are published just before it."""
     server.settings["HEADRACE_BROKER_GROUP"] = group
     await asyncio.to_thread(server.restart)
     disturbing = asyncio.create_task(_disturb(broker, group, chance))
     try:
-        for _ in range(kills):
+        for bodies in fresh:
             await asyncio.sleep(chance.uniform(0.1, 1.5))
+            await broker.publish(bodies)
             await asyncio.to_thread(server.kill)
             count.kills += 1
             count.kills_with_unacknowledged += await broker.unacknowledged(group) > 0
@@ -249,17 +257,83 @@ class NatsBroker:
             await self._client.close()
 
 
+# Kafka
+
+
+class KafkaTopic:
+    """Eight partitions, which mix the order by themselves; a second consumer joins now and then and takes some over."""
+
+    def __init__(self, url: str) -> None:
+        from confluent_kafka import Consumer, Producer
+        from confluent_kafka.admin import AdminClient
+        from confluent_kafka.cimpl import NewTopic
+
+        self._servers: dict[str, Any] = {"bootstrap.servers": url.removeprefix("kafka://")}
+        self.settings = {
+            "HEADRACE_BROKER_URL": url,
+            "HEADRACE_STACK_NAME": "soak",
+            "HEADRACE_EVENT_TOPICS": TOPIC,
+        }
+        self._consumer_type, self._producer_type = Consumer, Producer
+        self._admin: Any = AdminClient(self._servers)
+        for future in self._admin.create_topics([NewTopic(TOPIC, 8, 1)]).values():
+            future.result()
+
+    async def publish(self, bodies: Sequence[bytes]) -> None:
+        def work() -> None:
+            producer: Any = self._producer_type({**self._servers, "acks": "all", "enable.idempotence": True})
+            for body in bodies:
+                producer.produce(TOPIC, body, key=str(hash(body)))
+                producer.poll(0)
+            assert producer.flush(60) == 0
+
+        await asyncio.to_thread(work)
+
+    async def unacknowledged(self, group: str) -> int:
+        return await asyncio.to_thread(self._behind, group)
+
+    def _behind(self, group: str) -> int:
+        from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+
+        places = [TopicPartition(TOPIC, number) for number in range(8)]
+        committed: Any = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])
+        return self._end() - sum(max(0, place.offset) for place in committed[group].result().topic_partitions)
+
+    def _end(self) -> int:
+        from confluent_kafka import TopicPartition, admin
+
+        latest: Any = vars(admin)["OffsetSpec"].latest()
+        ends: Any = self._admin.list_offsets({TopicPartition(TOPIC, number): latest for number in range(8)})
+        return sum(future.result().offset for future in ends.values())
+
+    async def delivered(self, group: str) -> int:
+        """At least: the broker does not count repeats."""
+        return await asyncio.to_thread(self._end)
+
+    async def disturb(self, group: str, chance: random.Random) -> None:
+        await asyncio.sleep(chance.uniform(2.0, 6.0))
+        await asyncio.to_thread(self._join_for_a_moment, group)
+
+    def _join_for_a_moment(self, group: str) -> None:
+        settings = {"group.id": group, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
+        consumer: Any = self._consumer_type({**self._servers, **settings, "session.timeout.ms": 6_000})
+        consumer.subscribe([TOPIC])
+        consumer.consume(50, 1.0)
+        consumer.close()
+
+    async def close(self) -> None: ...
+
+
 def started(bus: str, folder: Path) -> AbstractContextManager[Any]:
     """A real server of this kind; its `url` is what HEADRACE_BROKER_URL wants."""
     from tests.support.brokers import NatsServer
+    from tests.support.kafka import KafkaBroker
 
-    assert bus == "nats", bus
-    return NatsServer(folder)
+    return {"nats": NatsServer, "kafka": KafkaBroker}[bus](folder)
 
 
 def broker_at(bus: str, url: str) -> Broker:
-    assert bus == "nats", bus
-    return NatsBroker(url)
+    return NatsBroker(url) if bus == "nats" else KafkaTopic(url)
 
 
 async def run(folder: Path, bus: str, count: Count, kills_a_round: int) -> None:

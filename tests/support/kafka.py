@@ -154,7 +154,7 @@ class KafkaBroker:
 
     def make_anew(self, topic: str, partitions: int = -1) -> None:
         """Deleted with all it holds, and there again."""
-        client = AdminClient({"bootstrap.servers": self.address})
+        client = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
         client.delete_topics([topic], operation_timeout=READY_S)[topic].result(READY_S)
         deadline = time.monotonic() + READY_S
         while True:
@@ -304,7 +304,13 @@ class KafkaHarness:
         """The next module goes on with it; it ends with this process."""
 
     def options(self, *topics: str, **others: Any) -> KafkaOptions:
-        chosen = {"publish_topic": "suite-out", "dead_letter_topic": "suite-dead", "check_s": 1.0, **others}
+        chosen = {
+            "publish_topic": "suite-out",
+            "dead_letter_topic": "suite-dead",
+            "ack_wait_s": 2.0,
+            "check_s": 1.0,
+            **others,
+        }
         return KafkaOptions(servers=(self.broker.address,), topics=topics, **chosen)
 
     async def subscriber(self, *topics: str, group: str = "suite", dead_letter_topic: str = "suite-dead") -> KafkaBus:

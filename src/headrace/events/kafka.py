@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("headrace.events")
 
 BATCH = 256
-CLOSE_S = 10.0
+CLOSE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,8 @@ class KafkaOptions:
     sasl: str = "PLAIN"
     is_tls: bool = False
     ca: Path | None = None
+    ack_wait_s: float = 30.0
+    """After so long what was not acknowledged is delivered again."""
     max_outstanding: int = 2_048
     """Deliveries that may wait for their acknowledgement."""
     max_outstanding_bytes: int = 64 << 20
@@ -118,14 +120,14 @@ class KafkaBus:
         await self._open()
         if self._reader is None:
             self._reader = self._make_reader()
-        while not self._arrived:
+        while not (deliveries := self._reader.take(self._arrived, BATCH)):
             self._require_open()
             if self._trouble is not None:
                 trouble, self._trouble = self._trouble, None
                 raise BusUnavailable(trouble)
             self._changed.clear()
             await self._changed.wait()
-        return [self._arrived.popleft() for _ in range(min(BATCH, len(self._arrived)))]
+        return deliveries
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Up to the first that is not acknowledged, in each partition; those of one that is not ours any more: nothing.
@@ -157,7 +159,7 @@ class KafkaBus:
         """Bounded: threads that wait for a broker which does not answer are left behind."""
         self._is_closed = True
         self._changed.set()
-        if self._reader is not None and not await asyncio.to_thread(self._reader.stop, CLOSE_S):
+        if self._reader is not None and not await self._reader.stop(CLOSE_S):
             log.warning("the consumer was not closed in time", broker=self._options.where)
         self._writer.abandon()
         self._out.shutdown(wait=False, cancel_futures=True)

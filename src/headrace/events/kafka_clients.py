@@ -20,6 +20,7 @@ log = structlog.get_logger("headrace.events")
 T = TypeVar("T")
 
 REQUEST_S = 5.0
+LOOK_S = 0.5
 MESSAGE_S = 8.0
 FLUSH_S = 9.0
 MAX_MESSAGE_BYTES = 64 << 20
@@ -55,6 +56,8 @@ def client_settings(options: KafkaOptions) -> dict[str, Any]:
         "client.id": "headrace",
         "security.protocol": ("SASL_" if options.username else "") + ("SSL" if options.is_tls else "PLAINTEXT"),
         "socket.connection.setup.timeout.ms": 5_000,
+        "socket.timeout.ms": 10_000,
+        "socket.keepalive.enable": True,
         "reconnect.backoff.max.ms": 1_000,
         "log_level": 4,
         "log.connection.close": False,
@@ -114,6 +117,10 @@ class Causes:
         if error.code() in _CAUSES:
             self._last = error
 
+    @property
+    def are_known(self) -> bool:
+        return self._last is not None
+
     def of(self, error: KafkaError) -> KafkaError:
         cause, self._last = self._last, None
         return cause if cause is not None and error.code() in _SILENCE else error
@@ -167,16 +174,23 @@ class Topics:
         return topic_id
 
     def _failure(self, answer: Future[Any]) -> KafkaError | None:
-        try:
-            answer.result(2 * REQUEST_S)
-        except KafkaException as exception:
-            return error_of(exception)
-        except TimeoutError:
-            return KafkaError(CODES._TIMED_OUT)
-        return None
+        """Without waiting to the end where the library has reported meanwhile why there will be no answer."""
+        client = self._opened()
+        for _ in range(int(2 * REQUEST_S / LOOK_S)):
+            try:
+                answer.result(LOOK_S)
+            except KafkaException as exception:
+                return error_of(exception)
+            except TimeoutError:
+                client.poll(0)
+                if self._causes.are_known:
+                    break
+            else:
+                return None
+        return KafkaError(CODES._TIMED_OUT)
 
     def _sentence(self, error: KafkaError) -> str:
-        self._opened().poll(0)  # what else the library has to report
+        self._opened().poll(0)
         return sentence(self._options, self._causes.of(error))
 
     def _opened(self) -> Any:
@@ -195,17 +209,22 @@ class Writer:
         self._topics = topics
         self._causes = Causes()
         self._producer: Producer | None = None
+        self._doubtful: set[str] = set()
+        """Topics that were there, and took nothing the last time: they may have been deleted."""
 
     def write(self, records: Sequence[Record], may_be_too_long: bool) -> bool:
         """All are durable on return, in order. False: one is too long, where that may be. Raises BusUnavailable."""
+        topics = {record.topic for record in records}
+        if topics & self._doubtful:
+            self._topics.ensure(sorted(topics))
+            self._doubtful -= topics
         errors = self._deliver(records)
         if not errors:
             return True
         if may_be_too_long and errors[0].code() == CODES.MSG_SIZE_TOO_LARGE:
             return False
+        self._doubtful |= topics
         error = self._causes.of(errors[0])
-        if error.code() in NO_SUCH_TOPIC:  # deleted since we made sure of it
-            self._topics.ensure([record.topic for record in records])
         raise BusUnavailable(f"not published: {sentence(self._options, error)}")
 
     def abandon(self) -> None:
@@ -257,7 +276,9 @@ class Writer:
 
 
 def made(options: KafkaOptions, make: Callable[[], T]) -> T:
-    """What the library refuses before it asks a broker, such as a file of certificates that is not there."""
+    """A client. What the library refuses before it asks a broker is told in a sentence."""
+    if options.is_tls and options.ca is not None and not options.ca.is_file():
+        raise BusUnavailable(f"the connection to {options.where} cannot be set up: there is no file {options.ca}")
     try:
         return make()
     except KafkaException as exception:

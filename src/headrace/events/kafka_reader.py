@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -55,8 +56,8 @@ class Partition:
     topic_id: str
     end: int = -1
     committed: int = -1
-    outstanding: dict[int, int] = field(default_factory=dict[int, int])
-    """Offset -> bytes, ascending."""
+    outstanding: dict[int, Delivery] = field(default_factory=dict[int, Delivery])
+    """By offset, ascending."""
     size: int = 0
     is_ours: bool = True
 
@@ -69,27 +70,35 @@ class Partition:
     def is_behind(self) -> bool:
         return self.position != self.committed
 
-    def take(self, offset: int, size: int) -> None:
+    def take(self, offset: int, delivery: Delivery) -> None:
         if offset < self.end:  # the log begins again: it was cut, or we read it from its beginning
             self.outstanding.clear()
             self.size = 0
         if self.committed < 0:
             self.committed = offset  # there was nothing before
-        self.outstanding[offset] = size
-        self.size += size
+        self.outstanding[offset] = delivery
+        self.size += len(delivery.body)
         self.end = offset + 1
 
     def acknowledge(self, offset: int) -> None:
-        self.size -= self.outstanding.pop(offset, 0)
+        delivery = self.outstanding.pop(offset, None)
+        self.size -= len(delivery.body) if delivery is not None else 0
 
     def at(self, offset: int) -> TopicPartition:
         return TopicPartition(self.topic, self.number, offset, metadata=self.topic_id)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Receipt:
     partition: Partition
     offset: int
+    taken_at_s: float | None = None
+    """When `receive` handed it over; None: it waits for that."""
+    is_acknowledged: bool = False
+
+    @property
+    def is_wanted(self) -> bool:
+        return self.partition.is_ours and not self.is_acknowledged
 
 
 class Reader:
@@ -112,22 +121,42 @@ class Reader:
         self._orders: SimpleQueue[_Order] = SimpleQueue()
         self._stopping = threading.Event()
         self._causes = Causes()
+        self._unconfirmed: set[asyncio.Future[None]] = set()
         self._thread = threading.Thread(target=self._work, name="headrace-kafka-in", daemon=True)
         self._begin()
 
     def start(self) -> None:
         self._thread.start()
 
-    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        receipts = [each.receipt for each in deliveries if isinstance(each.receipt, Receipt)]
-        confirmation: asyncio.Future[None] = self._loop.create_future()
-        self._orders.put((receipts, confirmation))
-        await confirmation
+    def take(self, arrived: deque[Delivery], count: int) -> list[Delivery]:
+        """The next of them, for `receive`; none that was acknowledged, or lost to another process, since it came."""
+        now_s = self._clock.monotonic_s()
+        deliveries: list[Delivery] = []
+        while arrived and len(deliveries) < count:
+            delivery = arrived.popleft()
+            receipt = receipt_of(delivery)
+            if receipt.is_wanted:
+                receipt.taken_at_s = now_s
+                deliveries.append(delivery)
+        return deliveries
 
-    def stop(self, timeout_s: float) -> bool:
-        """Blocks. False: the thread still waits for the broker, and is left alone."""
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        receipts = [receipt for each in deliveries if isinstance(receipt := each.receipt, Receipt)]
+        for receipt in receipts:
+            receipt.is_acknowledged = True
+        confirmation: asyncio.Future[None] = self._loop.create_future()
+        self._unconfirmed.add(confirmation)
+        self._orders.put((receipts, confirmation))
+        try:
+            await confirmation
+        finally:
+            self._unconfirmed.discard(confirmation)
+
+    async def stop(self, timeout_s: float) -> bool:
+        """False: the thread still waits for the broker, and is left alone."""
         self._stopping.set()
-        self._thread.join(timeout_s)
+        await asyncio.to_thread(self._thread.join, timeout_s)
+        _settle_futures(list(self._unconfirmed), f"not acknowledged: {self._options.where} does not answer")
         return not self._thread.is_alive()
 
     # the thread
@@ -141,7 +170,7 @@ class Reader:
         self._read: list[tuple[Message, Partition]] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._is_paused = False
-        self._commit_at_s = self._adopt_at_s = self._check_at_s = 0.0
+        self._commit_at_s = self._adopt_at_s = self._check_at_s = self._remind_at_s = 0.0
 
     def _work(self) -> None:
         while not self._stopping.is_set():
@@ -186,6 +215,8 @@ class Reader:
             self._read = self._poll(consumer)
         if self._read or self._clock.monotonic_s() >= self._check_at_s:
             self._check(consumer)
+        if self._clock.monotonic_s() >= self._remind_at_s:
+            self._remind()
 
     def _end(self) -> None:
         """Whatever it had is read again by the next."""
@@ -323,7 +354,8 @@ class Reader:
         """All there is, at most a batch; if there is nothing, the next within a moment."""
         read: list[tuple[Message, Partition]] = []
         wait_s = POLL_S
-        while len(read) < BATCH and (message := consumer.poll(wait_s)) is not None:
+        room = self._options.max_outstanding_bytes // 8
+        while len(read) < BATCH and room > 0 and (message := consumer.poll(wait_s)) is not None:
             wait_s = 0
             partition = self._partitions.get((message.topic() or "", message.partition() or 0))
             error = message.error()
@@ -331,6 +363,7 @@ class Reader:
                 self._hear(error)
             elif partition is not None:
                 read.append((message, partition))
+                room -= len(message)
         return read
 
     def _check(self, consumer: Consumer) -> None:
@@ -351,6 +384,20 @@ class Reader:
         deliveries = [_delivery(message, partition) for message, partition in read if partition.is_ours]
         if deliveries:
             self._call(self._give, deliveries)
+
+    def _remind(self) -> None:
+        """Hand over again what was not acknowledged for so long: whoever had it may have lost it."""
+        now_s = self._clock.monotonic_s()
+        self._remind_at_s = now_s + RETRY_S
+        forgotten: list[Delivery] = []
+        for partition in self._partitions.values():
+            for delivery in partition.outstanding.values():
+                receipt = receipt_of(delivery)
+                if receipt.taken_at_s is not None and now_s - receipt.taken_at_s >= self._options.ack_wait_s:
+                    receipt.taken_at_s = None
+                    forgotten.append(delivery)
+        if forgotten:
+            self._call(self._give, forgotten)
 
     # trouble
 
@@ -389,10 +436,16 @@ def _delivery(message: Message, partition: Partition) -> Delivery:
     offset = message.offset()
     assert offset is not None
     body = message.value() or b""
-    partition.take(offset, len(body))
     key = f"kafka:{partition.topic_id}:{partition.number}:{offset}"
     headers = {name: _text(value) for name, value in message.headers() or []}
-    return Delivery(key, partition.topic, body, headers, Receipt(partition, offset))
+    delivery = Delivery(key, partition.topic, body, headers, Receipt(partition, offset))
+    partition.take(offset, delivery)
+    return delivery
+
+
+def receipt_of(delivery: Delivery) -> Receipt:
+    assert isinstance(delivery.receipt, Receipt), "a delivery of another bus"
+    return delivery.receipt
 
 
 def _text(value: str | bytes | None) -> str:

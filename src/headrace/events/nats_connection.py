@@ -297,19 +297,25 @@ class Connection:
             for confirmation in confirmations:
                 confirmation.cancel()
 
-    async def close(self, unused: Sequence[str]) -> None:
+    async def close(self, *, gives_back: bool = False) -> None:
         """Bounded: a server that is frozen is left behind."""
         self._closed.set()
         try:
             async with asyncio.timeout(CLOSE_S):
-                if self.client.is_connected:
-                    for reply in unused:
-                        await self.client.publish(reply, b"-NAK")
+                if gives_back and self.client.is_connected:
+                    await self._give_back()
                 await self.client.close()
         except Exception as error:  # noqa: BLE001  # of a connection that nobody uses any more
             log.debug("a connection was not closed in order", server=self.where, reason=repr(error))
         finally:
             self._abort()
+
+    async def _give_back(self) -> None:
+        """What was not handed to anybody is delivered again at once; to us no more, or it would come straight back."""
+        for source in self.sources.values():
+            await source.drain()
+        for reply in self._inflow.give_back():
+            await self.client.publish(reply, b"-NAK")
 
     def _abort(self) -> None:
         writer = getattr(self.client._transport, "_io_writer", None)
@@ -354,6 +360,11 @@ class Source:
     async def stop(self) -> None:
         await self._subscription.unsubscribe()
 
+    async def drain(self) -> None:
+        """On return nothing is on its way any more."""
+        self.ending = "goodbye"
+        await self._subscription.drain()
+
     async def pull(self) -> None:
         self._pulls += 1
         self._remaining = BATCH
@@ -377,8 +388,6 @@ class Source:
             self.ending = "that the consumer is no more"
 
     async def _on_message(self, message: Any) -> None:
-        if self.ending:
-            return
         if message.reply.startswith(_ACKNOWLEDGE):
             self.was_of_use = True
             self._remaining -= 1
@@ -415,11 +424,11 @@ async def dial(options: NatsOptions, inflow: Inflow) -> Connection:
     except (Error, OSError, TimeoutError) as error:
         reason = _why_not_connected(options, connection, error)
     except asyncio.CancelledError:
-        await connection.close([])
+        await connection.close()
         raise
     else:
         return connection
-    await connection.close([])
+    await connection.close()
     raise BusUnavailable(reason)
 
 

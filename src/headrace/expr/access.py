@@ -125,4 +125,8 @@ def contains(meter: Meter, needle: Value, within: Value) -> bool:
         return text_key(needle) in within
     if kind is KeyedMap:
         return needle in within
+    if kind is Time or kind is Location:
+        if type(needle) is not str:
+            raise Failure(f"cannot use {type_name(needle)} as field name of {type_name(within).lstrip('*')}")
+        return False  # neither has a member
     raise Failure(f'operator "in" not defined on {type_name(within)}')

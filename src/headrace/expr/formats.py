@@ -13,7 +13,7 @@ from headrace.expr.errors import Failure
 from headrace.expr.limits import MAX_DATA_DEPTH, Meter
 from headrace.expr.numbers import float_text, json_float_text
 from headrace.expr.times import Duration, Location, Time
-from headrace.expr.values import KeyedMap, Method, NamedInt, NilList, Value, is_whole, number, type_name, utf8
+from headrace.expr.values import KeyedMap, Method, NamedInt, NilList, Value, number, type_name, utf8
 
 _JSON_ESCAPES = {
     '"': '\\"',
@@ -24,7 +24,13 @@ _JSON_ESCAPES = {
     "\b": "\\b",
     "\f": "\\f",
 }
-_JSON_SPECIAL = re.compile('[\x00-\x1f"\\\\<>&\u2028\u2029]')
+_KINDS_IN_ORDER = (
+    *("<nil>", "uint8", "string", "int", "float64", "bool"),
+    *("time.Month", "time.Weekday", "time.Duration", "time.Time"),
+)
+"""Keys of one map as the reference shows them: not by name, and without a reason."""
+_DAY_S = 86_400
+_JSON_SPECIAL = re.compile('[\x00-\x1f"\\\\<>&\u2028\u2029\ud800-\udfff]')
 
 
 def _below(depth: int) -> int:
@@ -106,14 +112,16 @@ def _sorted_pairs(value: dict[str, Value] | KeyedMap) -> Iterable[tuple[Value, V
     return sorted(value.items(), key=lambda pair: _sort_key(pair[0]))
 
 
-def _sort_key(key: Value) -> tuple[str, float, bytes]:
+def _sort_key(key: Value) -> tuple[int, float, bytes]:
+    """By kind, then by value."""
+    kind = type_name(key)
+    rank = _KINDS_IN_ORDER.index(kind) if kind in _KINDS_IN_ORDER else len(_KINDS_IN_ORDER)
     given = number(key)
     if given is not None:
-        return ("number", given, b"")
+        return (rank, given, b"")
     if isinstance(key, NamedInt | Duration):
-        return (type_name(key), key.nanoseconds if isinstance(key, Duration) else int(key), b"")
-    plain = _plain_text(key)
-    return (type_name(key), 0, utf8(plain or ""))
+        return (rank, key.nanoseconds if isinstance(key, Duration) else int(key), b"")
+    return (rank, 0, utf8(_plain_text(key) or ""))
 
 
 # JSON
@@ -170,6 +178,8 @@ def _json_other(value: Value) -> str:
     if type(value) is Time:
         if not 0 <= value.date[0] <= 9999:
             raise Failure("Time.MarshalJSON: year outside of range [0,9999]")
+        if abs(value.zone[0]) >= _DAY_S:
+            raise Failure("Time.MarshalJSON: timezone hour outside of range [0,23]")
         return f'"{value.to_rfc3339()}"'
     if type(value) is Location:
         return "{}"
@@ -179,12 +189,13 @@ def _json_other(value: Value) -> str:
 
 
 def _json_string(value: str) -> str:
-    if not is_whole(value):
-        value = "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in value)
     return f'"{_JSON_SPECIAL.sub(lambda match: _json_escape(match.group()), value)}"'
 
 
 def _json_escape(letter: str) -> str:
+    """A part of a character is no character, and its replacement is spelled out."""
+    if "\ud800" <= letter <= "\udfff":
+        return "\\ufffd"
     return _JSON_ESCAPES.get(letter) or f"\\u{ord(letter):04x}"
 
 

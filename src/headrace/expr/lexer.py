@@ -76,6 +76,8 @@ class Lexer:
             self._number()
         elif kind == "quote":
             self._quoted(match.group())
+        elif match.group() == "#":
+            self._pointer()
         else:
             self._emit(Kind.OPERATOR if kind == "operator" else Kind.BRACKET, match.end())
 
@@ -93,13 +95,24 @@ class Lexer:
         self.offset = end + 2
 
     def _name(self) -> None:
-        source, end = self.source, self.offset
-        while end < len(source) and is_name_start(source[end]):
-            end += 1
+        source, end = self.source, self._name_end()
         if end == self.offset:
             self._fail(f"unrecognized character: {_described(source[end])}", end)
         word = source[self.offset : end]
         self._emit(Kind.OPERATOR if word in OPERATOR_WORDS else Kind.IDENTIFIER, end)
+
+    def _pointer(self) -> None:
+        """`#` and the name that follows it at once: here a word of the language is a name too, and so are digits."""
+        self._emit(Kind.OPERATOR, self.offset + 1)
+        end = self._name_end()
+        if end > self.offset:
+            self._emit(Kind.IDENTIFIER, end)
+
+    def _name_end(self) -> int:
+        source, end = self.source, self.offset
+        while end < len(source) and is_name_start(source[end]):
+            end += 1
+        return end
 
     def _number(self) -> None:
         source, start = self.source, self.offset

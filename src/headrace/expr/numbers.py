@@ -12,6 +12,8 @@ import re
 MAX_INT = (1 << 63) - 1
 MIN_INT = -(1 << 63)
 _SPAN = 1 << 64
+_MOST_TWOS = 1 << 12
+"""Beyond it a power is zero or infinite."""
 
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9][0-9_]*)?", re.ASCII)
@@ -60,6 +62,44 @@ def remainder(left: int, right: int) -> int:
 
 
 def power(base: float, exponent: float) -> float:
+    """Rounded where the reference rounds, which is not where the C library does: `string` shows the last digit."""
+    fraction, whole = math.modf(abs(exponent))
+    is_special = not base or base == 1 or not exponent or not math.isfinite(base) or not math.isfinite(exponent)
+    if is_special or whole >= _SPAN >> 1 or (fraction and base < 0):
+        return _special_power(base, exponent)
+    if fraction == 0.5 and not whole:
+        return math.sqrt(base) if exponent > 0 else 1 / math.sqrt(base)
+    result = 1.0
+    if fraction:
+        is_nearer_above = fraction > 0.5
+        whole += is_nearer_above
+        result = math.exp((fraction - is_nearer_above) * math.log(base))
+    return _squared(base, int(whole), result, is_inverse=exponent < 0)
+
+
+def _squared(base: float, count: int, result: float, *, is_inverse: bool) -> float:
+    """`result` times `base` to the power of `count`; powers of two are counted apart."""
+    mantissa, twos = math.frexp(base)
+    shift = 0
+    while count:
+        if abs(twos) > _MOST_TWOS:
+            shift += twos
+            break
+        if count & 1:
+            result *= mantissa
+            shift += twos
+        mantissa, more = math.frexp(mantissa * mantissa)
+        twos = 2 * twos + more
+        count >>= 1
+    result, shift = (1 / result, -shift) if is_inverse else (result, shift)
+    try:
+        return math.ldexp(result, shift)
+    except OverflowError:
+        return math.copysign(math.inf, result)
+
+
+def _special_power(base: float, exponent: float) -> float:
+    """Of and to what is no ordinary number, where all libraries agree."""
     try:
         return math.pow(base, exponent)
     except OverflowError:

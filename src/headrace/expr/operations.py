@@ -12,6 +12,7 @@ from headrace.expr.types import (
     DURATION,
     FLOAT,
     INT,
+    LOCATION,
     NIL,
     STRING,
     TIME,
@@ -108,7 +109,7 @@ def _range(left: Type, right: Type) -> Result:
 
 
 def _in(left: Type, right: Type) -> Result:
-    if right.kind == "struct" and (left.is_string or left.is_unknown):
+    if (right.kind == "struct" or right.name == LOCATION.name) and (left.is_string or left.is_unknown):
         return BOOL
     if right.kind == "map":
         key = right.key or ANY

@@ -12,7 +12,7 @@ from typing import Any
 
 from headrace.expr.errors import Failure
 from headrace.expr.limits import Meter
-from headrace.expr.values import Value, not_a, utf8
+from headrace.expr.values import Value, from_utf8, not_a, repaired, utf8
 
 MAX_PATTERN = 1_024
 MAX_PATTERNS = 4_096
@@ -108,7 +108,7 @@ def found(meter: Meter, value: Value, compiled: Any) -> bool:
         return False
     if type(value) not in (str, bytes):
         raise not_a(value, "[]uint8")
-    data = utf8(value) if isinstance(value, str) else value
+    data = repaired(value if isinstance(value, str) else from_utf8(value)).encode()
     length = len(data)
     meter.step(1 + length // _CHARACTERS_PER_STEP + length * compiled.programsize // _INSTRUCTIONS_PER_STEP)
     return compiled.search(data) is not None

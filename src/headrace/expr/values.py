@@ -240,6 +240,11 @@ def is_whole(text: str) -> bool:
     return True
 
 
+def repaired(text: str) -> str:
+    """Of characters only: what is a part of one becomes the replacement character, byte by byte."""
+    return text if is_whole(text) else "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
+
+
 def text_of(value: Value) -> str:
     """For an operation that takes texts only."""
     if type(value) is not str:

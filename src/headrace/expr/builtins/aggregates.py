@@ -26,7 +26,9 @@ def absolute(meter: Meter, value: Value) -> Value:
         raise _refused("abs", value)
     if type(value) is Byte:
         return value
-    return wrapped(abs(given)) if type(given) is int else abs(given)
+    if type(given) is int:
+        return wrapped(abs(given))
+    return -given if given < 0 else given  # a zero keeps its sign
 
 
 def ceiling(meter: Meter, value: Value) -> float:
@@ -117,8 +119,6 @@ def _leaves(meter: Meter, name: str, values: Sequence[Value]) -> Iterator[tuple[
                 continue
             if depth >= MAX_DATA_DEPTH:
                 raise Failure(f"{name}: data is nested deeper than {MAX_DATA_DEPTH} levels")
-            if depth and not len(value) and name in ("max", "min"):
-                raise _refused(name, None)
             stack.append(zip(value, repeat(depth + 1)))
             break
         else:

@@ -69,12 +69,16 @@ def _at(meter: Meter, value: Value, index: int) -> Value:
 def get(meter: Meter, base: Value, key: Value) -> Value:
     """Like an access, with nil for what is not there."""
     kind: type[Any] = base.__class__
-    if kind is dict or kind is KeyedMap:
+    if kind is dict:
         return access.fetch(meter, base, key)
+    if kind is KeyedMap:
+        return base.get(key)
     if kind in (list, NilList, bytes, str):
         size = len(utf8(base)) if kind is str and not base.isascii() else len(base)
         index = integer(key)
         return access.fetch(meter, base, index) if -size <= index < size else None
+    if kind is Time and type(key) is not str:
+        raise not_a(key, "string")
     if isinstance(base, Time | Duration | Location | NamedInt) and type(key) is str:
         return Method(base, key) if key in METHODS.get(type_name(base), {}) else None
     return None
@@ -172,9 +176,10 @@ def sorted_indexes(meter: Meter, keys: list[Value], *, is_descending: bool) -> l
     """The order of the keys."""
     _pay(meter, len(keys))
     meter.step(len(keys) // 2 + 1)
-    if all(type(key) is str for key in keys):
+    are_texts = all(type(key) is str for key in keys)
+    if are_texts:
         keys = _byte_keys(meter, keys)
-    if _have_order_of_their_own(keys):
+    if are_texts or _have_order_of_their_own(keys):
         return sorted(range(len(keys)), key=keys.__getitem__, reverse=is_descending)
 
     def order(left: int, right: int) -> int:
@@ -200,8 +205,6 @@ def _byte_keys(meter: Meter, keys: list[Value]) -> list[Value]:
 def _have_order_of_their_own(keys: list[Value]) -> bool:
     """Python orders them as the language does."""
     kinds: set[type[Any]] = {type(key) for key in keys}
-    if kinds == {bytes}:
-        return True
     if kinds == {int}:
         return fits(min(keys)) and fits(max(keys))
     return kinds == {float} and all(key == key for key in keys)  # no NaN

@@ -12,6 +12,7 @@ from headrace.expr.values import (
     is_list,
     is_whole,
     joined_text,
+    repaired,
     text_of,
     type_name,
     utf8,
@@ -87,7 +88,7 @@ def holds(meter: Meter, value: Value, part: Value) -> bool:
 
 def upper(meter: Meter, value: Value) -> str:
     """Letter by letter: `ß` has no single capital."""
-    given = text_of(value)
+    given = repaired(text_of(value))
     meter.write(len(given))
     raised = given.upper()
     return raised if len(raised) == len(given) else "".join(map(_upper_letter, given))
@@ -102,7 +103,7 @@ def _upper_letter(letter: str) -> str:
 
 def lower(meter: Meter, value: Value) -> str:
     """Letter by letter: a sigma at the end of a word is no other sigma."""
-    given = text_of(value)
+    given = repaired(text_of(value))
     meter.write(len(given))
     if "İ" not in given and "Σ" not in given:
         return given.lower()
@@ -151,7 +152,7 @@ def replace(meter: Meter, value: Value, old: Value, new: Value, count: Value = -
     found = given.count(before)
     replaced = found if most < 0 else min(most, found)
     meter.build(max(0, len(given) + replaced * (len(after) - len(before))))
-    if is_whole(given) and is_whole(before):
+    if not before or (is_whole(given) and is_whole(before)):
         return joined_text(given.replace(before, after, most if most >= 0 else -1))
     return from_utf8(utf8(given).replace(utf8(before), utf8(after), most if most >= 0 else -1))
 

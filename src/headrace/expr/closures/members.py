@@ -137,25 +137,33 @@ class Step(NamedTuple):
 
 
 def chain(base: Run, steps: list[Step]) -> Run:
-    """`a?.b.c`: nil before an optional step is the answer of the whole chain."""
+    """`a?.b.c`: nil before an optional step is the answer of the whole chain.
+
+    Arguments of the calls in it are evaluated before it, those of the last call first, so they fail even where the
+    chain ends with nil.
+    """
+    calls = [step.arguments for step in steps if step.arguments is not None][::-1]
 
     def run(frame: Frame) -> Value:
+        given: list[list[Value]] = []
+        for arguments in calls:
+            values: list[Value] = []
+            for argument in arguments:
+                values.append(argument(frame))  # noqa: PERF401 # a comprehension is one more frame per level
+            given.append(values)
         value = base(frame)
         for key, is_optional, arguments, spot in steps:
             if is_optional and is_nil(value):
                 return None
             value = _fetched(frame, value, key(frame), spot)
             if arguments is not None:
-                value = _called_with(frame, value, arguments, spot)
+                value = _called_with(frame, value, given.pop(), spot)
         return None if is_nil(value) else value
 
     return run
 
 
-def _called_with(frame: Frame, callee: Value, arguments: list[Run], spot: Spot) -> Value:
-    given: list[Value] = []
-    for argument in arguments:
-        given.append(argument(frame))  # noqa: PERF401 # a comprehension is one more frame per level
+def _called_with(frame: Frame, callee: Value, given: list[Value], spot: Spot) -> Value:
     try:
         return called(frame[METER], callee, given)
     except Failure as failure:

@@ -12,7 +12,7 @@ from headrace.expr.closures import METER, Frame, Run, Spot
 from headrace.expr.equality import compared, equal
 from headrace.expr.errors import Failure
 from headrace.expr.limits import Meter
-from headrace.expr.numbers import MAX_INT, MIN_INT
+from headrace.expr.numbers import MAX_INT, MIN_INT, wrapped
 from headrace.expr.values import Value, integer, is_nil, not_a
 
 Operation = Callable[[Meter, Value, Value], Value]
@@ -101,6 +101,20 @@ def _equal(left: Run, right: Run, spot: Spot) -> Run:
             return equal(frame[METER], first, second)
         except Failure as failure:
             raise spot.error(failure) from None
+
+    return run
+
+
+def same(kind: type, left: Run, right: Run, spot: Spot) -> Run:
+    """Equality of two texts, or two integers, and nothing else."""
+    wanted = "string" if kind is str else "int"
+
+    def run(frame: Frame) -> bool:
+        first = left(frame)
+        second = right(frame)
+        if type(first) is not kind or type(second) is not kind:
+            raise spot.error(not_a(second if type(first) is kind else first, wanted))
+        return first == second
 
     return run
 
@@ -220,11 +234,14 @@ def in_texts(left: Run, texts: frozenset[str]) -> Run:
 
 
 def _range(meter: Meter, left: Value, right: Value) -> list[int]:
+    """Between bounds that are further apart than 64 bits can say, the size wraps around, as it does upstream."""
     first, last = integer(left), integer(right)
-    size = max(0, last - first + 1)
+    size = max(0, wrapped(last - first + 1))
     meter.grow(size)
     meter.step(size // 16)
-    return list(range(first, last + 1))
+    if first <= last:
+        return list(range(first, first + size))
+    return [wrapped(first + position) for position in range(size)]
 
 
 # logic

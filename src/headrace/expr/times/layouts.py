@@ -113,7 +113,7 @@ _WRITERS: dict[str, Callable[[Time], str]] = {
     "5": lambda time: str(time.clock[2]),
     "05": lambda time: f"{time.clock[2]:02d}",
     "2006": _year,
-    "06": lambda time: f"{time.date[0] % 100:02d}",
+    "06": lambda time: f"{abs(time.date[0]) % 100:02d}",
     "PM": lambda time: "PM" if time.clock[0] >= 12 else "AM",
     "pm": lambda time: "pm" if time.clock[0] >= 12 else "am",
     "MST": _zone,
@@ -130,7 +130,7 @@ def _offset(offset_s: int, element: str) -> str:
 
 def _fraction(nanosecond: int, element: str) -> str:
     """`.000` keeps its digits, `.999` drops zeros at the end and the point with them."""
-    digits = f"{nanosecond:09d}".ljust(len(element) - 1, "0")[: len(element) - 1]
+    digits = f"{nanosecond:09d}"[: len(element) - 1]
     if element[1] == "9":
         digits = digits.rstrip("0")
     return element[0] + digits if digits else ""

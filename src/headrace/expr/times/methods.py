@@ -12,7 +12,7 @@ from headrace.expr.times import calendar
 from headrace.expr.times.durations import HOUR, MICROSECOND, MILLISECOND, MINUTE, SECOND, Duration
 from headrace.expr.times.layouts import MAX_LAYOUT, formatted
 from headrace.expr.times.moments import Time
-from headrace.expr.times.zones import UTC, Location
+from headrace.expr.times.zones import LOCAL, UTC, Location
 from headrace.expr.values import Method, Month, NamedInt, Value, Weekday, integer, not_a, text_of
 
 _MOST_DAYS = 10**12
@@ -92,6 +92,9 @@ _OF_TIME: dict[str, OfTime] = {
     "UnixMicro": lambda time: wrapped(time.nanoseconds // MICROSECOND),
     "UnixNano": lambda time: wrapped(time.nanoseconds),
     "UTC": lambda time: time.told_in(UTC),
+    "Local": lambda time: time.told_in(LOCAL),
+    "Zone": lambda time: time.zone[1],
+    "IsDST": lambda time: time.location.is_summer(time.unix_s),
     "Location": lambda time: time.location,
     "String": str,
     "IsZero": lambda time: time.is_zero,

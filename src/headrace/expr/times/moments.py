@@ -101,7 +101,7 @@ class Time:
         return Time(self.nanoseconds + duration.nanoseconds, self.location)
 
     def minus(self, duration: Duration) -> Time:
-        return Time(self.nanoseconds - duration.nanoseconds, self.location)
+        return self.plus(Duration.wrapped(-duration.nanoseconds))
 
     def since(self, other: Time) -> Duration:
         return Duration.clamped(self.nanoseconds - other.nanoseconds)

@@ -47,6 +47,10 @@ class Location:
         name = moment.tzname() or ""
         return (offset.days * _DAY_S + offset.seconds if offset else 0), name
 
+    def is_summer(self, unix_s: int) -> bool:
+        """Clocks are moved at a moment: daylight saving time."""
+        return self._rules is not None and bool(_datetime(unix_s, self._rules).dst())
+
     def unix_s(self, local_s: int) -> int:
         """The moment that a clock in this zone shows as `local_s`: in a gap or an overlap, one of the two."""
         offset, _ = self.at(local_s)
@@ -67,6 +71,8 @@ class Location:
 
 
 UTC = Location("UTC", 0, "UTC")
+LOCAL = Location("Local", 0, "UTC")
+"""An expression means the same on every machine: none has a time of its own."""
 
 
 def fixed(offset_s: int, abbreviation: str = "") -> Location:
@@ -77,6 +83,8 @@ def named(name: str) -> Location:
     """A zone of the time zone database; the empty name is UTC."""
     if name in ("", "UTC"):
         return UTC
+    if name == "Local":
+        return LOCAL
     unknown = Failure(f"unknown time zone {name}")
     if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
         raise unknown
