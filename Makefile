@@ -8,7 +8,7 @@ COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check bench soak schema locks clean
+.PHONY: help setup demo test check bench soak dist schema locks clean
 
 help: ## print this help
 	@echo "Headrace: money-movement workflows on one machine. Paying twice and losing a run never happen."
@@ -35,6 +35,9 @@ bench: .venv/stamp-run ## measure throughput against its floors (QUICK=1: under 
 
 soak: .venv/stamp-dev ## the crash tests at full size: 200 instances of each example under each fault
 	$(BIN)/python -m tests.crash.soak $(ARGS)
+
+dist: .venv/stamp-run ## build both packages, install them into an empty environment and run the demo there
+	.ci/dist
 
 schema: .venv/stamp-run ## write the workflows' JSON Schema anew, after a change of what a stage may hold
 	$(BIN)/python -m tests.support.schema_file
