@@ -16,9 +16,10 @@ import structlog
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from headrace.errors import InvalidValue
+from headrace.events.broker import hosts
 from headrace.events.bus import REASON_HEADER, BusUnavailable, Delivery, Publication
 from headrace.events.nats import NatsBus, NatsOptions
-from headrace.events.nats_connection import hosts, nanoseconds
+from headrace.events.nats_connection import nanoseconds
 from headrace.settings import Settings
 from tests.support.brokers import NatsHarness, NatsServer
 
@@ -346,4 +347,4 @@ def test_options_come_from_the_settings() -> None:
 
 
 def test_hosts_with_and_without_port() -> None:
-    assert hosts("nats://a,b:1,[::1]:2,[::1]") == ("a:4222", "b:1", "[::1]:2", "[::1]:4222")
+    assert hosts("nats://a,b:1,[::1]:2,[::1]", 4222) == ("a:4222", "b:1", "[::1]:2", "[::1]:4222")
