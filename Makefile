@@ -24,9 +24,9 @@ demo: .venv/stamp-run ## watch workflows move money through a kill and a restart
 test: .venv/stamp-dev ## run every test this machine can run, and name those it cannot
 	$(BIN)/python -m pytest $(ARGS)
 
-check: .venv/stamp-dev ## lint, format, types and the direction of imports
+check: .venv/stamp-dev ## lint, format, types, the direction of imports, the Dockerfile
 	@status=0; export PYRIGHT_PYTHON_IGNORE_WARNINGS=1; \
-	for command in "ruff check ." "ruff format --check ." pyright "lint-imports --no-cache"; do \
+	for command in "ruff check ." "ruff format --check ." pyright "lint-imports --no-cache" "hadolint Dockerfile"; do \
 	  echo "$$command"; $(BIN)/$$command || status=1; \
 	done; exit $$status
 
