@@ -8,7 +8,7 @@ COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check bench soak locks clean
+.PHONY: help setup demo test check bench soak dist schema locks clean
 
 help: ## print this help
 	@echo "Headrace: money-movement workflows on one machine. Paying twice and losing a run never happen."
@@ -24,9 +24,10 @@ demo: .venv/stamp-run ## watch workflows move money through a kill and a restart
 test: .venv/stamp-dev ## run every test this machine can run, and name those it cannot
 	$(BIN)/python -m pytest $(ARGS)
 
-check: .venv/stamp-dev ## lint, format, types and the direction of imports
+check: .venv/stamp-dev ## lint, format, types, the direction of imports, the Dockerfile
 	@status=0; export PYRIGHT_PYTHON_IGNORE_WARNINGS=1; \
-	for command in "ruff check ." "ruff format --check ." pyright "lint-imports --no-cache" "mypy --strict packages/client/src"; do \
+	for command in "ruff check ." "ruff format --check ." pyright "lint-imports --no-cache" \
+	  "mypy --strict packages/client/src" "hadolint Dockerfile"; do \
 	  echo "$$command"; $(BIN)/$$command || status=1; \
 	done; exit $$status
 
@@ -35,6 +36,12 @@ bench: .venv/stamp-run ## measure throughput against its floors (QUICK=1: under 
 
 soak: .venv/stamp-dev ## the crash tests at full size: 200 instances of each example under each fault
 	$(BIN)/python -m tests.crash.soak $(ARGS)
+
+dist: .venv/stamp-run ## build both packages, install them into an empty environment and run the demo there
+	.ci/dist
+
+schema: .venv/stamp-run ## write the workflows' JSON Schema anew, after a change of what a stage may hold
+	$(BIN)/python -m tests.support.schema_file
 
 locks: ## compile requirements/*.in into hashed locks (by hand only; needs uv)
 	@$(UV) --version >/dev/null 2>&1 || { echo "make locks needs uv: python3 -m pip install uv" >&2; exit 1; }

@@ -32,10 +32,14 @@ class InvalidValue(HeadraceError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a definition. `path` is like `stages[0].send.amount.asset`."""
+    """One thing wrong with a definition. `path` is like `stages[0].send.amount.asset`.
+
+    `rule` is the name of the rule that was broken, of those in `headrace.workflows.rules`; empty where rules have none.
+    """
 
     path: str
     reason: str
+    rule: str = ""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"

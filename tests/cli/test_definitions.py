@@ -31,7 +31,8 @@ def test_a_valid_file_names_the_variables_it_needs(headrace: Headrace, tmp_path:
 
 def test_validate_for_a_program(headrace: Headrace) -> None:
     ran = headrace("workflows", "validate", "-", "-o", "json", stdin=VALID)
-    assert json.loads(ran.out) == {"data": {"valid": True, "variables": ["which"]}}
+    (checked,) = json.loads(ran.out)["data"]["definitions"]
+    assert (checked["valid"], checked["variables"], checked["problems"]) == (True, ["which"], [])
 
 
 def test_every_problem_is_told_with_its_place(headrace: Headrace, tmp_path: Path) -> None:
@@ -39,7 +40,6 @@ def test_every_problem_is_told_with_its_place(headrace: Headrace, tmp_path: Path
     file.write_text(WRONG)
     ran = headrace("workflows", "validate", str(file))
     assert ran.code == 1
-    assert ran.out == ""
     for place, path in {
         "3:26": "stages[0].send.source.account.id",
         "3:51": "stages[0].send.source.account.extra",
@@ -47,7 +47,11 @@ def test_every_problem_is_told_with_its_place(headrace: Headrace, tmp_path: Path
         "5:28": "stages[0].send.amount.amount",
         "6:5": "stages[1].delay",
     }.items():
-        assert f"{file}:{place}: {path}: " in ran.err
+        assert f"{file}:{place}: {path}: " in ran.out
+    assert ran.err == "5 problems in 1 of 1 definition\n"
+    created = headrace("workflows", "create", str(file), "--server", "http://127.0.0.1:1")
+    assert created.code == 1
+    assert f"{file}:6:5: stages[1].delay: " in created.err
 
 
 @pytest.mark.parametrize(
@@ -57,14 +61,14 @@ def test_every_problem_is_told_with_its_place(headrace: Headrace, tmp_path: Path
 def test_what_is_no_yaml_is_told_with_its_place(headrace: Headrace, text: str, place: str) -> None:
     ran = headrace("workflows", "validate", "-", stdin=text)
     assert ran.code == 1
-    assert ran.err.startswith(f"error: <stdin>:{place}: ")
-    assert "(line" not in ran.err
+    assert ran.out.startswith(f"<stdin>:{place}: ")
+    assert "(line" not in ran.out
 
 
 def test_json_is_read_by_the_strict_reader(headrace: Headrace) -> None:
     ran = headrace("workflows", "validate", "-", stdin='{"stages": [], "stages": []}')
     assert ran.code == 1
-    assert "twice" in ran.err
+    assert "twice" in ran.out
 
 
 @pytest.mark.parametrize("name", ["missing.yaml", "."])

@@ -410,7 +410,7 @@ TRIGGER_TEST = Object(
         "variables": MapOf(Object(optional={"value": Text(), "error": NAME}, exactly_one=True)),
     }
 )
-PROBLEM = Object({"path": Text(), "reason": NAME}, {"line": Integer(1), "column": Integer(1)})
+PROBLEM = Object({"path": Text(), "reason": NAME}, {"rule": NAME, "line": Integer(1), "column": Integer(1)})
 ERROR = Object(
     {"errorCode": Text(("VALIDATION", "NOT_FOUND", "INTERNAL")), "errorMessage": NAME}, {"details": ListOf(PROBLEM)}
 )

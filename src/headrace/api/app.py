@@ -13,7 +13,7 @@ from typing import Any
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headrace.api import docs, ext, oauth, openapi, probes, v1, v2
+from headrace.api import docs, editor, ext, oauth, openapi, probes, v1, v2
 from headrace.api.doors import Guarded
 from headrace.api.operations import Operation
 from headrace.api.routes import Nowhere, routes_of
@@ -30,7 +30,14 @@ from headrace.telemetry import Telemetry
 from headrace.triggers.expressions import Evaluator
 
 PREFIX = "/api/orchestration"
-TABLE: tuple[Operation, ...] = (*v1.OPERATIONS, *v2.OPERATIONS, *ext.OPERATIONS, *probes.OPERATIONS, *oauth.OPERATIONS)
+TABLE: tuple[Operation, ...] = (
+    *v1.OPERATIONS,
+    *v2.OPERATIONS,
+    *ext.OPERATIONS,
+    *probes.OPERATIONS,
+    *oauth.OPERATIONS,
+    *editor.OPERATIONS,
+)
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 

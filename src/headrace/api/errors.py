@@ -116,6 +116,8 @@ def _details(problems: list[errors.Problem], marks: Marks) -> list[dict[str, Any
 
 def _located(problem: errors.Problem, mark: Mark | None) -> dict[str, Any]:
     detail: dict[str, Any] = {"path": _writable(problem.path), "reason": _writable(problem.reason)}
+    if problem.rule:
+        detail["rule"] = problem.rule
     if mark is not None:
         detail["line"], detail["column"] = mark
     return detail

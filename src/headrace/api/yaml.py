@@ -8,7 +8,8 @@ stood is kept, so that what is wrong with a definition is found at a line and a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ import yaml
 
 from headrace.api import codec
 from headrace.api.codec import MAX_DEPTH, TOO_DEEP, Malformed
+from headrace.workflows.variables import shown
 
 Mark = tuple[int, int]
 """Line and column, from 1."""
@@ -43,10 +45,21 @@ class Document:
 
 
 def decode(body: bytes) -> Document:
-    """Raises Malformed, with line and column."""
-    reader = _Reader(codec.utf8(body))
+    """The one document there is. Raises Malformed, with line and column."""
+    with _refusing():
+        return _Reader(codec.utf8(body)).only_document()
+
+
+def decode_all(body: bytes) -> Iterator[Document]:
+    """Each document as it is read. Raises Malformed at the first that cannot be; those before it have been given."""
+    with _refusing():
+        yield from _Reader(codec.utf8(body)).documents()
+
+
+@contextmanager
+def _refusing() -> Generator[None]:
     try:
-        return reader.document()
+        yield
     except yaml.MarkedYAMLError as error:
         line, column = _place(error.problem_mark or error.context_mark)
         raise Malformed(f"is not YAML: {error.problem or error.context}", line, column) from None
@@ -61,18 +74,28 @@ class _Reader:
         self._events: Iterator[Any] = iter(yaml.parse(text, Loader=_LOADER))
         self._marks: dict[str, Mark] = {}
 
-    def document(self) -> Document:
+    def only_document(self) -> Document:
         next(self._events)  # the stream's start
         start = next(self._events)
         if isinstance(start, yaml.StreamEndEvent):
             return Document(None)
-        if start.tags:
-            raise _refused("a %TAG directive", start)
-        value = self._value(next(self._events), "", 1)
-        next(self._events)  # the document's end
+        document = self._document(start)
         following = next(self._events)
         if not isinstance(following, yaml.StreamEndEvent):
             raise _refused("a second document", following)
+        return document
+
+    def documents(self) -> Iterator[Document]:
+        next(self._events)  # the stream's start
+        while not isinstance(start := next(self._events), yaml.StreamEndEvent):
+            yield self._document(start)
+
+    def _document(self, start: Any) -> Document:
+        if start.tags:
+            raise _refused("a %TAG directive", start)
+        self._marks = {}
+        value = self._value(next(self._events), "", 1)
+        next(self._events)  # the document's end
         return Document(value, self._marks)
 
     def _value(self, event: Any, path: str, depth: int) -> Any:
@@ -103,7 +126,7 @@ class _Reader:
             key = _key(event)
             if key in members:
                 raise _refused(None, event, f"has the key {key!r} twice in one mapping")
-            member_path = f"{path}.{key}" if path else key
+            member_path = f"{path}.{shown(key)}" if path else shown(key)
             self._marks[member_path] = _place(event.start_mark)
             members[key] = self._value(next(self._events), member_path, depth + 1)
         return members

@@ -1,14 +1,15 @@
-"""Reads a workflow definition from a file, by the server's own strict readers, and says what is wrong where."""
+"""Reads workflow definitions from files, by the server's own strict readers, and says what is wrong where."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.cli.exits import REFUSED, Failure
-from headrace.errors import InvalidDefinition
+from headrace.errors import InvalidDefinition, Problem
 
 if TYPE_CHECKING:
     from headrace.api.codec import Malformed
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from headrace.workflows.config import Config
 
 STANDARD_INPUT = "-"
+FIRST_PLACE = (1, 1)
+"""Where a file as a whole stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,47 +29,99 @@ class Definition:
     variables: set[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong, and where it stands: line and column from 1."""
+
+    line: int
+    column: int
+    path: str
+    rule: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}" if self.path else self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One document of a file, counted from 1. It has a definition exactly if nothing is wrong with it."""
+
+    file: str
+    document: int
+    definition: Definition | None = None
+    findings: list[Finding] = field(default_factory=list[Finding])
+
+
 def read_definition(file: str) -> Definition:
-    """Raises Failure with every problem as `file:line:column path: reason`, OSError for what cannot be opened."""
-    from headrace.workflows.config import parse_config
-    from headrace.workflows.variables import names_in
+    """The one definition of a file. Raises Failure with every problem, OSError for what cannot be opened."""
+    checked = next(iter(check_definitions(file, has_several=False)))
+    if checked.definition is not None:
+        return checked.definition
+    lines = [f"{checked.file}:{found.line}:{found.column}: {found}" for found in checked.findings]
+    raise Failure("\n  ".join([f"{checked.file} is not a valid definition", *lines]), code=REFUSED)
 
+
+def check_definitions(file: str, *, has_several: bool = True) -> Iterator[Checked]:
+    """Every document of a file; one of several that is empty is passed over. Raises OSError."""
     label = "<stdin>" if file == STANDARD_INPUT else file
-    document = _decoded(_bytes_of(file), label, is_json=file.endswith(".json"))
-    try:
-        config = parse_config(document.value)
-    except InvalidDefinition as invalid:
-        lines = _located(label, document, invalid)
-        raise Failure("\n  ".join([f"{label} is not a valid definition", *lines]), code=REFUSED) from None
-    return Definition(config, set(names_in(config.stages)))
+    body = sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
+    read = _read_json(body) if _is_json(body, file) else _read_yaml(body, has_several=has_several)
+    is_empty = True
+    for number, document in enumerate(read, 1):
+        if isinstance(document, Finding) or document.value is not None:
+            is_empty = False
+            yield _checked(label, number, document)
+    if is_empty:
+        yield _checked(label, 1, None)
 
 
-def _bytes_of(file: str) -> bytes:
-    return sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
+def _is_json(body: bytes, file: str) -> bool:
+    return file.endswith(".json") or body.lstrip().startswith((b"{", b"["))
 
 
-def _decoded(body: bytes, label: str, *, is_json: bool) -> Document:
+def _read_yaml(body: bytes, *, has_several: bool) -> Iterator[Document | Finding]:
     from headrace.api import codec, yaml
 
     try:
-        if is_json or body.lstrip().startswith((b"{", b"[")):
-            return yaml.Document(codec.decode(body))
-        return yaml.decode(body)
+        yield from yaml.decode_all(body) if has_several else [yaml.decode(body)]
     except codec.Malformed as malformed:
-        raise Failure(_malformed(label, malformed), code=REFUSED) from None
+        yield _unreadable(malformed)
 
 
-def _malformed(label: str, malformed: Malformed) -> str:
-    if malformed.line is None:
-        return f"{label}: {malformed.reason}"
+def _read_json(body: bytes) -> Iterator[Document | Finding]:
+    from headrace.api import codec, yaml
+    from headrace.cli.json_places import places_of
+
+    places = places_of(body.decode(errors="replace"))
+    try:
+        yield yaml.Document(codec.decode(body), places.marks)
+    except codec.Malformed as malformed:
+        yield _unreadable(malformed, places.repeated or FIRST_PLACE)
+
+
+def _unreadable(malformed: Malformed, place: tuple[int, int] = FIRST_PLACE) -> Finding:
+    from headrace.workflows.rules import SYNTAX
+
+    if malformed.line is None or malformed.column is None:
+        return Finding(*place, "", SYNTAX, malformed.reason)
     reason = malformed.reason.removesuffix(f" (line {malformed.line}, column {malformed.column})")
-    return f"{label}:{malformed.line}:{malformed.column}: {reason}"
+    return Finding(malformed.line, malformed.column, "", SYNTAX, reason)
 
 
-def _located(label: str, document: Document, invalid: InvalidDefinition) -> list[str]:
-    lines: list[str] = []
-    for problem in invalid.problems:
-        mark = document.locate(problem.path)
-        place = label if mark is None else f"{label}:{mark[0]}:{mark[1]}"
-        lines.append(f"{place}: {problem}")
-    return lines
+def _checked(label: str, number: int, read: Document | Finding | None) -> Checked:
+    from headrace.workflows.config import parse_config
+    from headrace.workflows.variables import names_in
+
+    if isinstance(read, Finding):
+        return Checked(label, number, findings=[read])
+    try:
+        config = parse_config(None if read is None else read.value)
+    except InvalidDefinition as invalid:
+        return Checked(label, number, findings=[_placed(problem, read) for problem in invalid.problems])
+    return Checked(label, number, Definition(config, set(names_in(config.stages))))
+
+
+def _placed(problem: Problem, document: Document | None) -> Finding:
+    line, column = (document.locate(problem.path) if document is not None else None) or FIRST_PLACE
+    return Finding(line, column, problem.path, problem.rule, problem.reason)

@@ -1,4 +1,4 @@
-"""`headrace workflows`: create, list, show, run, delete, validate."""
+"""`headrace workflows`: create, list, show, run, delete, validate, schema."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace.cli import display
+from headrace.cli import display, validation
 from headrace.cli.exits import REFUSED, UNFINISHED, Failure
 from headrace.cli.groups import command, new_group
 from headrace.cli.session import KeyOption, OutputOption, ServerOption, Session, session_of
@@ -136,19 +136,8 @@ def delete(
         display.line(f"Workflow {workflow_id} deleted.")
 
 
-@command(group, "validate", "v")
-def validate(context: typer.Context, file: DefinitionFile, output: OutputOption = None) -> None:
-    """Check a definition without a server: every problem with its line and column."""
-    from headrace.cli.definitions import read_definition
-
-    definition = read_definition(file)
-    if session_of(context, None, output).is_json:
-        display.store({"valid": True, "variables": sorted(definition.variables)})
-        return
-    count = len(definition.config.stages)
-    display.line(f"{file}: valid, {count} stage{'s' if count != 1 else ''}")
-    if definition.variables:
-        display.line(f"Needs --variable {', '.join(sorted(definition.variables))}")
+command(group, "validate", "v")(validation.validate)
+command(group, "schema")(validation.schema)
 
 
 def _awaited(client: Client, instance: Any, timeout_s: float) -> Any:

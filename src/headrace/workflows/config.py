@@ -33,7 +33,9 @@ def parse_config(document: object) -> Config:
     """Raises InvalidDefinition, and nothing else, whatever JSON it is given."""
     found = list(islice(_problems(document), MAX_PROBLEMS + 1))
     if len(found) > MAX_PROBLEMS:
-        found[-1] = Problem("", f"there are more than {MAX_PROBLEMS} problems; the others are not listed")
+        found[-1] = Problem(
+            "", f"there are more than {MAX_PROBLEMS} problems; the others are not listed", "too-many-problems"
+        )
     if found:
         raise InvalidDefinition(found)
     config = cast("dict[str, Any]", document)
@@ -42,12 +44,12 @@ def parse_config(document: object) -> Config:
 
 def _problems(document: object) -> Iterator[Problem]:
     if not isinstance(document, dict):
-        yield Problem("", "a workflow is an object with `stages` and perhaps a `name`")
+        yield Problem("", "a workflow is an object with `stages` and perhaps a `name`", "workflow")
         return
     config = cast("dict[object, object]", document)
     for key in config:
         if key not in ("name", "stages"):
-            yield Problem(shown(key), "unknown key; a workflow has `name` and `stages`")
+            yield Problem(shown(key), "unknown key; a workflow has `name` and `stages`", "unknown-key")
     yield from _name_problems(config.get("name"))
     yield from _stages_problems(config.get("stages"))
 
@@ -58,10 +60,10 @@ def _name_problems(name: object) -> Iterator[Problem]:
     try:
         text = check_text(name, "name")
     except InvalidValue as error:
-        yield Problem("name", error.reason)
+        yield Problem("name", error.reason, "name")
         return
     if len(text.encode()) > MAX_NAME_BYTES:
-        yield Problem("name", f"has at most {MAX_NAME_BYTES} bytes")
+        yield Problem("name", f"has at most {MAX_NAME_BYTES} bytes", "name")
 
 
 def open_delays(stages: list[Json]) -> tuple[int, ...]:
@@ -78,13 +80,13 @@ def check_delays(stages: list[Json], delays: Iterable[int], variables: Mapping[s
 
 def _stages_problems(stages: object) -> Iterator[Problem]:
     if not isinstance(stages, list):
-        yield Problem("stages", "is missing" if stages is None else "must be a list")
+        yield Problem("stages", "is missing" if stages is None else "must be a list", "stages")
         return
     items = cast("list[object]", stages)
     if not items:
-        yield Problem("stages", "must not be empty")
+        yield Problem("stages", "must not be empty", "stages")
     if len(items) > MAX_STAGES:
-        yield Problem("stages", f"at most {MAX_STAGES} stages, not {len(items)}")
+        yield Problem("stages", f"at most {MAX_STAGES} stages, not {len(items)}", "stages")
         return
     for index, stage in enumerate(items):
         yield from _stage_problems(stage, f"stages[{index}]")
@@ -92,15 +94,16 @@ def _stages_problems(stages: object) -> Iterator[Problem]:
 
 def _stage_problems(stage: object, path: str) -> Iterator[Problem]:
     if not isinstance(stage, dict):
-        yield Problem(path, f"a stage is an object with one of {_known()}")
+        yield Problem(path, f"a stage is an object with one of {_known()}", "stage")
         return
     members = cast("dict[object, object]", stage)
     for key in members:
         if key not in STAGES:
-            yield Problem(f"{path}.{shown(key)}", f"unknown stage; a stage is one of {_known()}")
+            yield Problem(f"{path}.{shown(key)}", f"unknown stage; a stage is one of {_known()}", "stage")
     known = [keyword for keyword in STAGES if keyword in members]
     if len(known) > 1 or not members:
-        yield Problem(path, f"a stage is exactly one of {_known()}, not {', '.join(known) or 'empty'}")
+        reason = f"a stage is exactly one of {_known()}, not {', '.join(known) or 'empty'}"
+        yield Problem(path, reason, "stage")
     for keyword in known:
         yield from STAGES[keyword].problems(members[keyword], f"{path}.{keyword}")
 

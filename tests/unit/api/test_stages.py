@@ -41,7 +41,7 @@ def differences(shape: Any, schema: dict[str, Any], path: str) -> Iterator[str]:
                 yield f"{path}: required {set(described['required']) ^ set(shape.required)}"
             if described["additionalProperties"] is not False:
                 yield f"{path}: open"
-            if (described.get("maxProperties") == 1) != (shape.rule is not None and "one_" in shape.rule.__qualname__):
+            if (described.get("maxProperties") == 1) != any(rule.name == "exactly-one" for rule in shape.rules):
                 yield f"{path}: exactly one"
             for member, inner in shape.members.items():
                 yield from differences(inner, described["properties"][member], f"{path}.{member}")

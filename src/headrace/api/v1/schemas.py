@@ -252,6 +252,7 @@ class Problem(_Shape, kw_only=True):
 
     path: Annotated[str, Meta(description="Where.", examples=["stages[0].send.amount.asset"])]
     reason: str
+    rule: Annotated[str, Meta(description="Name of the rule that was broken.", examples=["asset"])] | UnsetType = UNSET
     line: Annotated[int, Meta(ge=1, description="In a YAML body.")] | UnsetType = UNSET
     column: Annotated[int, Meta(ge=1, description="In a YAML body.")] | UnsetType = UNSET
 

@@ -182,8 +182,9 @@ def load_trigger_example(folder: Path) -> TriggerExample:
 
 
 def examples_folder() -> Path | None:
-    """`examples/` of the checkout this package runs from, or of the working directory."""
-    for parent in (Path(__file__).resolve().parents[4], Path.cwd()):
+    """`examples/` of the checkout this package runs from, of the installed package, or of the working directory."""
+    package = Path(__file__).resolve().parents[2]
+    for parent in (package.parents[1], package, Path.cwd()):
         if any((parent / "examples").glob("*/run.json")):
             return parent / "examples"
     return None

@@ -1,26 +1,21 @@
-"""Shapes: what a body may hold, said once and used twice.
+"""Shapes: what a body may hold, said once and used three times.
 
 `problems` looks at a definition: it reports everything and leaves alone what holds a placeholder.
 `read` looks at a body after expansion: it returns it typed, without nulls, or raises InvalidValue.
+`schema` tells an editor the same, as JSON Schema, with what `about` says of each member.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from headrace.errors import InvalidValue, Problem
 from headrace.money import MAX_KEY_BYTES, opaque_id
 from headrace.workflows.commands import Json
-from headrace.workflows.variables import MAX_VALUE_BYTES, check_text, has_placeholder, shown
-
-Check = Callable[[object, str], Any]
-"""A value and its path; returns the typed value, raises InvalidValue."""
-
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}", re.ASCII)
-_ID = re.compile(r"[a-zA-Z0-9_=+/.:|~@-]{1,1024}", re.ASCII)
+from headrace.workflows.stages.kinds import METADATA_VALUE, Kind
+from headrace.workflows.variables import check_text, has_placeholder, shown
 
 
 class Shape(Protocol):
@@ -28,36 +23,76 @@ class Shape(Protocol):
 
     def problems(self, value: object, path: str) -> Iterator[Problem]: ...
 
+    def schema(self) -> Json: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One value, judged by a check."""
+    """One value of some kind. `default` is what is meant where it is left out, if that can be said."""
 
-    check: Check
+    kind: Kind
+    about: str
+    default: object = None
+    examples: tuple[object, ...] = ()
 
     def read(self, value: object, path: str) -> Any:
-        return self.check(value, path)
+        return self.kind.check(value, path)
 
     def problems(self, value: object, path: str) -> Iterator[Problem]:
         if isinstance(value, str) and has_placeholder(value):
             return
         try:
-            self.check(value, path)
+            self.kind.check(value, path)
         except InvalidValue as error:
-            yield Problem(error.field, error.reason)
+            yield Problem(error.field, error.reason, self.kind.rule)
+
+    def schema(self) -> Json:
+        default = {} if self.default is None else {"default": self.default}
+        examples = {"examples": list(self.examples)} if self.examples else {}
+        return {"description": self.about, **self.kind.schema, **default, **examples}
 
 
-Rule = Callable[[Json, bool], "str | None"]
+Judge = Callable[[Json, bool], "str | None"]
 """Judges members together: (members, whether they are expanded) to what is wrong with them, if anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Members judged together. `schema` says the same of an object in JSON Schema's keywords.
+
+    `at` is the member that is named when the rule is broken; the object itself where there is none.
+    """
+
+    name: str
+    judge: Judge
+    schema: Json
+    at: str = ""
+
+
+def exactly_one(*names: str) -> Rule:
+    """One of these members is given, no more."""
+
+    def judge(given: Json, _is_expanded: bool) -> str | None:
+        known = [name for name in names if name in given]
+        return None if len(known) == 1 else f"must hold exactly one of {_listed(names)}, not {_listed(known) or 'none'}"
+
+    return Rule("exactly-one", judge, {"oneOf": [holding(name) for name in names]})
+
+
+def holding(*names: str, **more: Json) -> Json:
+    """The JSON Schema of objects that hold these members; null counts as left out."""
+    given: Json = {name: {"not": {"type": "null"}, **more.get(name, {})} for name in names}
+    return {"type": "object", "required": list(names), "properties": given}
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
     """Members by name. A member that is null counts as left out."""
 
+    about: str
     members: Mapping[str, Shape]
     required: tuple[str, ...] = ()
-    rule: Rule | None = None
+    rules: tuple[Rule, ...] = ()
 
     def read(self, value: object, path: str) -> Json:
         if not isinstance(value, dict):
@@ -75,25 +110,44 @@ class Object:
 
     def problems(self, value: object, path: str) -> Iterator[Problem]:
         if not isinstance(value, dict):
-            yield Problem(path, self._what())
+            yield Problem(path, self._what(), "object")
             return
         given: Json = {}
         for name, member in cast("Json", value).items():
             shape = self.members.get(name)
             if shape is None:
-                yield Problem(_join(path, shown(name)), self._unknown())
+                yield Problem(_join(path, shown(name)), self._unknown(), "unknown-key")
             elif member is not None:
                 given[name] = member
                 yield from shape.problems(member, _join(path, name))
         yield from self._gaps(given, path, is_expanded=False)
 
+    def schema(self) -> Json:
+        described: Json = {
+            "description": self.about,
+            "type": "object",
+            "properties": {name: self._member_schema(name, shape) for name, shape in self.members.items()},
+            "additionalProperties": False,
+        }
+        if self.required:
+            described["required"] = list(self.required)
+        for rule in self.rules:
+            assert not described.keys() & rule.schema.keys(), rule.name
+            described |= rule.schema
+        return described
+
+    def _member_schema(self, name: str, shape: Shape) -> Json:
+        schema = shape.schema()
+        return schema if name in self.required else _or_null(schema)
+
     def _gaps(self, given: Json, path: str, *, is_expanded: bool) -> Iterator[Problem]:
         for name in self.required:
             if name not in given:
-                yield Problem(_join(path, name), "is missing")
-        reason = self.rule(given, is_expanded) if self.rule is not None else None
-        if reason is not None:
-            yield Problem(path, reason)
+                yield Problem(_join(path, name), "is missing", "missing")
+        for rule in self.rules:
+            reason = rule.judge(given, is_expanded)
+            if reason is not None:
+                yield Problem(_join(path, rule.at), reason, rule.name)
 
     def _what(self) -> str:
         return f"must be an object with {_listed(self.members)}"
@@ -102,40 +156,48 @@ class Object:
         return f"unknown key; known are {_listed(self.members)}"
 
 
-def one_of(members: Mapping[str, Shape]) -> Object:
+def one_of(about: str, members: Mapping[str, Shape]) -> Object:
     """An object that holds exactly one of these."""
-
-    def rule(given: Json, _is_expanded: bool) -> str | None:
-        known = [name for name in members if name in given]
-        return (
-            None if len(known) == 1 else f"must hold exactly one of {_listed(members)}, not {_listed(known) or 'none'}"
-        )
-
-    return Object(members, rule=rule)
+    return Object(about, members, rules=(exactly_one(*members),))
 
 
 @dataclass(frozen=True, slots=True)
 class TextMap:
     """Metadata: texts by key. Only its values are expanded. Keys with the reserved prefix are ours."""
 
-    reserved_prefix: str | None = None
+    about: str
+    reserved_prefix: str = ""
+    examples: tuple[object, ...] = ()
 
     def read(self, value: object, path: str) -> dict[str, str]:
         entries = self._entries(value, path)
-        return {self._key(key, path): metadata_text(text, _join(path, shown(key))) for key, text in entries.items()}
+        return {
+            self._key(key, path): METADATA_VALUE.check(text, _join(path, shown(key))) for key, text in entries.items()
+        }
 
     def problems(self, value: object, path: str) -> Iterator[Problem]:
         try:
             entries = self._entries(value, path)
         except InvalidValue as error:
-            yield Problem(error.field, error.reason)
+            yield Problem(error.field, error.reason, "metadata")
             return
         for key, text in entries.items():
             try:
                 self._key(key, path)
             except InvalidValue as error:
-                yield Problem(error.field, error.reason)
-            yield from Leaf(metadata_text).problems(text, _join(path, shown(key)))
+                yield Problem(error.field, error.reason, "metadata-key")
+            yield from Leaf(METADATA_VALUE, "").problems(text, _join(path, shown(key)))
+
+    def schema(self) -> Json:
+        reserved = f"(?!{self.reserved_prefix})" if self.reserved_prefix else ""
+        keys = rf"^{reserved}(?!\.{{1,2}}$)[^\x00-\x1f\x7f]{{1,{MAX_KEY_BYTES}}}$"
+        return {
+            "description": self.about,
+            "type": "object",
+            "propertyNames": {"pattern": keys},
+            "additionalProperties": METADATA_VALUE.schema,
+            **({"examples": list(self.examples)} if self.examples else {}),
+        }
 
     def _entries(self, value: object, path: str) -> dict[str, object]:
         if not isinstance(value, dict):
@@ -145,61 +207,24 @@ class TextMap:
     def _key(self, key: object, path: str) -> str:
         field = _join(path, shown(key))
         text = opaque_id(check_text(key, field), field, max_bytes=MAX_KEY_BYTES)
-        if self.reserved_prefix is not None and text.startswith(self.reserved_prefix):
+        if self.reserved_prefix and text.startswith(self.reserved_prefix):
             raise InvalidValue(field, f"keys that begin with {self.reserved_prefix} are written by the workflow itself")
         return text
 
 
-def metadata_text(value: object, path: str) -> str:
-    text = check_text(value, path)
-    if len(text.encode()) > MAX_VALUE_BYTES:
-        raise InvalidValue(path, f"has at most {MAX_VALUE_BYTES} bytes")
-    return text
-
-
-def label(value: object, path: str) -> str:
-    """A name people choose: any text without control characters."""
-    return opaque_id(check_text(value, path), path)
-
-
-def plain_name(value: object, path: str) -> str:
-    """A name or id without punctuation, such as a UUID, a balance or a provider."""
-    text = check_text(value, path)
-    if not _NAME.fullmatch(text):
-        raise InvalidValue(path, f"{shown(text)} is not a name of a-z, A-Z, 0-9, _ and -")
-    return text
-
-
-def foreign_id(value: object, path: str) -> str:
-    """An id of the payments service: often base64, so `/`, `+` and `=` occur. No part of it may be `.` or `..`."""
-    text = check_text(value, path)
-    if not _ID.fullmatch(text) or any(part in (".", "..") for part in text.split("/")):
-        raise InvalidValue(path, f"{shown(text)} is not an id of at most 1024 letters, digits and _=+/.:|~@-")
-    return text
-
-
-def truth(value: object, path: str) -> bool:
-    """A boolean, or the text of one: variables are texts."""
-    if isinstance(value, bool):
-        return value
-    if value in ("true", "false"):
-        return value == "true"
-    raise InvalidValue(path, "must be true or false")
-
-
-def choice(*choices: str) -> Check:
-    def check(value: object, path: str) -> str:
-        text = check_text(value, path)
-        if text not in choices:
-            raise InvalidValue(path, f"{shown(text)} is not one of {', '.join(choices)}")
-        return text
-
-    return check
+def _or_null(schema: Json) -> Json:
+    """The same, or null. What `anyOf` and `oneOf` ask for is asked of objects only, and of nothing else here."""
+    kinds: str | list[str] = schema["type"]
+    nullable: Json = {**schema, "type": [*([kinds] if isinstance(kinds, str) else kinds), "null"]}
+    for keyword in ("anyOf", "oneOf"):
+        if keyword in schema:
+            nullable[keyword] = [*schema[keyword], {"type": "null"}]
+    return nullable
 
 
 def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+    return f"{path}.{name}" if path and name else path or name
 
 
-def _listed(names: Mapping[str, Any] | list[str]) -> str:
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from headrace.errors import Problem
 from headrace.workflows.commands import Command, Json
+from headrace.workflows.stages.shape import Shape
 
 StageRun = Generator[Command, Any, None]
 """Yields commands, is sent their results: a read's object (contract 3.7), an effect's output or None."""
@@ -27,6 +28,11 @@ class StageContext:
 
 class StageType(Protocol):
     keyword: str
+
+    @property
+    def shape(self) -> Shape:
+        """What a body may hold: the source of its part of the JSON Schema."""
+        ...
 
     def problems(self, body: object, path: str) -> Iterator[Problem]:
         """At creation: what is wrong with a body as far as it holds no placeholders."""

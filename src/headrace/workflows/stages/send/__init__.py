@@ -27,6 +27,7 @@ from headrace.workflows.variables import has_placeholder
 
 class SendStage:
     keyword = "send"
+    shape = bodies.SEND
 
     def problems(self, body: object, path: str) -> Iterator[Problem]:
         return bodies.problems(body, path)

@@ -9,35 +9,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
-from headrace.errors import InvalidValue, Problem
-from headrace.money import WORLD, account_address, amount_of, asset_name, ledger_name
-from headrace.workflows.commands import Json
-from headrace.workflows.durations import moment_of
-from headrace.workflows.stages.shape import (
-    Leaf,
-    Object,
-    TextMap,
+from headrace.errors import Problem
+from headrace.money import WORLD
+from headrace.workflows.commands import INTERNAL_LEDGER, Json
+from headrace.workflows.stages.kinds import (
+    ACCOUNT_ADDRESS,
+    AMOUNT,
+    ASSET,
+    BOOLEAN,
+    HOLDING_ACCOUNT,
+    LABEL,
+    LEDGER_NAME,
+    MOMENT,
+    PAYMENTS_ID,
+    PLAIN_NAME,
+    WALLET_ID,
     choice,
-    foreign_id,
-    label,
-    one_of,
-    plain_name,
-    truth,
 )
-from headrace.workflows.variables import has_placeholder
+from headrace.workflows.stages.shape import Leaf, Object, Rule, TextMap, holding, one_of
+from headrace.workflows.variables import PLACEHOLDER, has_placeholder
 
 RESERVED_PREFIX = "headrace_"
 MAIN_BALANCE = "main"
-
-
-def _wallet_id(value: object, path: str) -> str:
-    return "" if value == "" else plain_name(value, path)
-
-
-def _holding_account(value: object, path: str) -> str:
-    if value == WORLD:
-        raise InvalidValue(path, f"`{WORLD}` cannot hold a payment: it can be overdrawn without limit")
-    return account_address(value, path)
+DEFAULT_DESTINATION_KEY = "formanceAccountID"
 
 
 def _wallet_is_given_once(given: Json, is_expanded: bool) -> str | None:
@@ -49,56 +43,170 @@ def _wallet_is_given_once(given: Json, is_expanded: bool) -> str | None:
     return None if len(present) == 1 or is_open else "takes an `id` or a `name`, not both"
 
 
-ACCOUNT = Object(
+_FILLED: Json = {"minLength": 1}
+_FINAL: Json = {"minLength": 1, "not": {"anyOf": [{"type": "null"}, {"pattern": PLACEHOLDER.pattern}]}}
+
+WALLET_REFERENCE = Rule(
+    "wallet-reference",
+    _wallet_is_given_once,
     {
-        "id": Leaf(account_address),
-        "ledger": Leaf(ledger_name),
-        "throughAccount": Leaf(account_address),
-        "allowOverdraft": Leaf(truth),
+        "anyOf": [holding("id", id=_FILLED), holding("name", name=_FILLED)],
+        "not": holding("id", "name", id=_FINAL, name=_FINAL),
+    },
+)
+
+
+def _is_no_payment_to_payment(given: Json, is_expanded: bool) -> str | None:
+    """At creation only: a definition that was stored all the same fails when it runs."""
+    is_refused = not is_expanded and _holds_payment(given, "source") and _holds_payment(given, "destination")
+    return "a payment cannot be sent to a payment" if is_refused else None
+
+
+NO_PAYMENT_TO_PAYMENT = Rule(
+    "payment-to-payment",
+    _is_no_payment_to_payment,
+    {"not": holding("source", "destination", source=holding("payment"), destination=holding("payment"))},
+    at="destination.payment",
+)
+
+THROUGH = Leaf(
+    ACCOUNT_ADDRESS,
+    "The account on this ledger that money leaves by, or comes in by, where the other side is not on this ledger.",
+    default=WORLD,
+    examples=("liabilities:payouts-pending",),
+)
+OVERDRAFT = Leaf(
+    BOOLEAN,
+    "Let the account that pays on this side go below zero without limit.",
+    default=False,
+    examples=(True, "${overdraft}"),
+)
+ACCOUNT = Object(
+    "An account of a ledger.",
+    {
+        "id": Leaf(ACCOUNT_ADDRESS, "The account's address.", examples=("users:jane", "users:${user}", WORLD)),
+        "ledger": Leaf(
+            LEDGER_NAME,
+            "The ledger the account is on. A definition without it is accepted, and the stage then fails.",
+            examples=("main", "${ledger}"),
+        ),
+        "throughAccount": THROUGH,
+        "allowOverdraft": OVERDRAFT,
     },
     required=("id",),
 )
 WALLET = Object(
-    {"id": Leaf(_wallet_id), "name": Leaf(label), "balance": Leaf(plain_name)},
-    rule=_wallet_is_given_once,
+    "A wallet, by its `id` or by its `name`.",
+    {
+        "id": Leaf(WALLET_ID, "The wallet's id.", examples=("${wallet}",)),
+        "name": Leaf(
+            LABEL,
+            "The wallet's name, looked up when the stage runs; exactly one wallet must have it.",
+            examples=("jane", "${customer}"),
+        ),
+        "balance": Leaf(
+            PLAIN_NAME, "One of the wallet's balances.", default=MAIN_BALANCE, examples=("coupons", "${balance}")
+        ),
+    },
+    rules=(WALLET_REFERENCE,),
 )
 PAYMENT_SOURCE = Object(
+    "A payment that came in. It is booked whole, once per ledger, on its holding account; then the amount leaves it.",
     {
-        "id": Leaf(foreign_id),
-        "ledger": Leaf(ledger_name),
-        "holdingAccount": Leaf(_holding_account),
-        "throughAccount": Leaf(account_address),
-        "allowOverdraft": Leaf(truth),
+        "id": Leaf(PAYMENTS_ID, "The id the payments service gave the payment.", examples=("${payment}",)),
+        "ledger": Leaf(
+            LEDGER_NAME, "The ledger the payment is booked on.", default=INTERNAL_LEDGER, examples=("main", "${ledger}")
+        ),
+        "holdingAccount": Leaf(
+            HOLDING_ACCOUNT,
+            "The account that holds the payment. Default: `payment:` and the payment's id.",
+            examples=("payments:${payment}",),
+        ),
+        "throughAccount": THROUGH,
+        "allowOverdraft": OVERDRAFT,
     },
     required=("id",),
 )
 PAYMENT_DESTINATION = Object(
+    "A payment to make through a provider. The stage succeeds when the payments service has accepted it.",
     {
-        "psp": Leaf(plain_name),
-        "type": Leaf(choice("TRANSFER", "PAYOUT")),
-        "sourceAccount": Leaf(foreign_id),
-        "metadata": Leaf(label),
-        "connectorID": Leaf(foreign_id),
-        "waitingValidation": Leaf(truth),
+        "psp": Leaf(PLAIN_NAME, "The provider to pay through.", examples=("stripe", "wise", "${provider}")),
+        "type": Leaf(
+            choice("TRANSFER", "PAYOUT"),
+            "`TRANSFER`: between accounts of the provider. `PAYOUT`: to an account outside.",
+            default="TRANSFER",
+            examples=("PAYOUT", "${type}"),
+        ),
+        "sourceAccount": Leaf(
+            PAYMENTS_ID, "The account that pays: its id in the payments service.", examples=("${payer}",)
+        ),
+        "metadata": Leaf(
+            LABEL,
+            "The key in the metadata of the source (account or wallet) that holds the id of the account to pay to.",
+            default=DEFAULT_DESTINATION_KEY,
+            examples=("stripeConnectID", "${key}"),
+        ),
+        "connectorID": Leaf(
+            PAYMENTS_ID, "Which of several connectors of the provider to use.", examples=("${connector}",)
+        ),
+        "waitingValidation": Leaf(
+            BOOLEAN,
+            "Leave the payment waiting until somebody validates it in the payments service.",
+            default=False,
+            examples=(True, "${validate}"),
+        ),
     },
     required=("psp",),
 )
-SEND = Object(
+MONETARY = Object(
+    "How much of which asset.",
     {
-        "source": one_of({"account": ACCOUNT, "wallet": WALLET, "payment": PAYMENT_SOURCE}),
-        "destination": one_of({"account": ACCOUNT, "wallet": WALLET, "payment": PAYMENT_DESTINATION}),
-        "amount": Object({"amount": Leaf(amount_of), "asset": Leaf(asset_name)}, required=("amount", "asset")),
-        "metadata": TextMap(RESERVED_PREFIX),
-        "timestamp": Leaf(moment_of),
+        "amount": Leaf(
+            AMOUNT,
+            "An exact integer in the asset's smallest unit: 100 of `USD/2` is one dollar. "
+            'Text holds it, too, so that it may come from a variable: `"${amount}"`.',
+            examples=(100, "100", "${amount}"),
+        ),
+        "asset": Leaf(
+            ASSET,
+            "The asset and its decimals: `USD/2` is cents, `JPY` has none.",
+            examples=("USD/2", "EUR/2", "JPY", "${asset}"),
+        ),
+    },
+    required=("amount", "asset"),
+)
+SEND = Object(
+    "Move an amount from an account, wallet or payment to an account, wallet or payment, on one ledger or across "
+    "ledgers. Each movement is booked once, whatever dies or fails to answer in between.",
+    {
+        "source": one_of(
+            "Where the money comes from: exactly one of `account`, `wallet`, `payment`.",
+            {"account": ACCOUNT, "wallet": WALLET, "payment": PAYMENT_SOURCE},
+        ),
+        "destination": one_of(
+            "Where the money goes: exactly one of `account`, `wallet`, `payment` (not from a payment to a payment).",
+            {"account": ACCOUNT, "wallet": WALLET, "payment": PAYMENT_DESTINATION},
+        ),
+        "amount": MONETARY,
+        "metadata": TextMap(
+            "Metadata of the resulting transactions: texts by key. Keys are taken as they are, values may hold "
+            f"`${{variables}}`. Keys that begin with `{RESERVED_PREFIX}` are written by the workflow itself.",
+            RESERVED_PREFIX,
+            examples=({"order": "${order}"},),
+        ),
+        "timestamp": Leaf(
+            MOMENT,
+            "The time at which the resulting transactions take effect. Default: when they are booked.",
+            examples=("2030-01-01T00:00:00Z", "${date}"),
+        ),
     },
     required=("source", "destination", "amount"),
+    rules=(NO_PAYMENT_TO_PAYMENT,),
 )
 
 
 def problems(body: object, path: str) -> Iterator[Problem]:
-    yield from SEND.problems(body, path)
-    if _holds_payment(body, "source") and _holds_payment(body, "destination"):
-        yield Problem(f"{path}.destination.payment", "a payment cannot be sent to a payment")
+    return SEND.problems(body, path)
 
 
 def normalise(body: Json) -> Json:
@@ -116,8 +224,6 @@ def _fill_in_what_history_needs(party: Json) -> None:
         party["wallet"].setdefault("balance", MAIN_BALANCE)
 
 
-def _holds_payment(body: object, side: str) -> bool:
-    if not isinstance(body, dict):
-        return False
-    party: Any = cast("Json", body).get(side)
+def _holds_payment(given: Json, side: str) -> bool:
+    party: Any = given.get(side)
     return isinstance(party, dict) and cast("Json", party).get("payment") is not None

@@ -10,8 +10,8 @@ from typing import Any, cast
 from headrace.errors import InvalidValue, StageError
 from headrace.money import amount_of, asset_name, ledger_name
 from headrace.workflows.commands import Amend, Command, GetAccount, GetPayment, GetWallet, Json, ListWallets
+from headrace.workflows.stages.checks import foreign_id, plain_name
 from headrace.workflows.stages.send.parties import Account, PaymentDestination, PaymentSource, Send, Wallet
-from headrace.workflows.stages.shape import foreign_id, plain_name
 
 INGESTED_TYPE = "PAY-IN"
 INGESTED_STATUS = "SUCCEEDED"

@@ -1,0 +1,42 @@
+# Headrace's server. Nothing in it is secret: who gets in and what it talks to is said when it is started.
+#
+#   docker build -t headrace .
+#   docker run -p 8484:8484 -v headrace:/data -e HEADRACE_AUTH=local -e HEADRACE_STACK_URL=... headrace
+#
+# /data holds the journal: one container at a time, on a disk of its own that keeps locks and fsync (no network share).
+
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1
+RUN python -m venv --without-pip /opt/headrace
+COPY requirements/run.txt requirements/run.txt
+RUN pip --python /opt/headrace install --require-hashes --only-binary :all: -r requirements/run.txt
+COPY LICENSE README.md pyproject.toml ./
+COPY packages/client packages/client
+COPY src src
+COPY examples src/headrace/examples
+RUN pip --python /opt/headrace install --no-deps --no-build-isolation --no-index ./packages/client . \
+  && pip --python /opt/headrace check
+
+FROM python:3.11-slim-bookworm
+LABEL org.opencontainers.image.title="Headrace" \
+      org.opencontainers.image.description="Money-movement workflows, compatible with the Formance Orchestration API" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="Apache-2.0"
+RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin headrace \
+  && install -d -o headrace -g headrace -m 0700 /data
+COPY --from=build /opt/headrace /opt/headrace
+ENV PATH=/opt/headrace/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    HEADRACE_HOST=0.0.0.0 \
+    HEADRACE_PORT=8484 \
+    HEADRACE_DATA=/data \
+    HEADRACE_LOG_FORMAT=json
+USER 10001:10001
+WORKDIR /data
+VOLUME /data
+EXPOSE 8484
+HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 \
+  CMD ["python", "-c", "import os, urllib.request as http; http.urlopen(f'http://127.0.0.1:{os.environ[\"HEADRACE_PORT\"]}/readyz', timeout=6)"]
+ENTRYPOINT ["headrace"]
+CMD ["serve"]

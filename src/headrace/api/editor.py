@@ -1,0 +1,47 @@
+"""`/schemas/workflow.json`: what an editor needs to check and explain a workflow definition while it is written.
+
+It is open and the same for everybody: it holds nothing but the rules of this version.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headrace.api import codec
+from headrace.api.operations import Operation
+from headrace.api.replies import Headers, Reply
+from headrace.api.requests import Request
+from headrace.api.services import Services
+from headrace.workflows.schema import workflow_schema
+
+PATH = "/schemas/workflow.json"
+MEDIA_TYPE = "application/schema+json"
+
+_HEADERS: Headers = (
+    (b"content-type", MEDIA_TYPE.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"public, max-age=300"),
+    (b"access-control-allow-origin", b"*"),  # editors in a browser
+)
+_REPLY = Reply(200, codec.encode(workflow_schema()), _HEADERS)
+
+
+async def show(services: Services, request: Request) -> Reply:
+    return _REPLY
+
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path=PATH,
+        operation_id="getWorkflowSchema",
+        scope=None,
+        handler=show,
+        tag="Server",
+        summary="Read the JSON Schema of workflow definitions",
+        description="For editors: `# yaml-language-server: $schema=` and this address, as a workflow's first line.",
+        reply=dict[str, Any],
+        media_type=MEDIA_TYPE,
+        errors=(),
+    ),
+)

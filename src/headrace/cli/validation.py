@@ -1,0 +1,97 @@
+"""`headrace workflows validate` and `headrace workflows schema`: what is wrong with definitions, and the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from headrace.cli import display
+from headrace.cli.definitions import Checked, check_definitions
+from headrace.cli.exits import REFUSED
+from headrace.cli.session import OutputOption, session_of
+
+Json = dict[str, Any]
+
+DefinitionFiles = Annotated[list[str], typer.Argument(metavar="FILE|-...", help="YAML or JSON; - is standard input.")]
+
+
+def validate(context: typer.Context, files: DefinitionFiles, output: OutputOption = None) -> None:
+    """Check definitions without a server.
+
+    Every problem is told with its line, column and rule; a YAML file may hold several documents.
+    The exit code is 1 if there is any, 2 if a file cannot be read.
+    """
+    checked, unread = _read(files)
+    if session_of(context, None, output).is_json:
+        display.store({"valid": _are_valid(checked), "definitions": [_for_a_program(each) for each in checked]})
+    else:
+        _say(checked)
+    if unread is not None:
+        raise unread
+    if not _are_valid(checked):
+        raise typer.Exit(REFUSED)
+
+
+def schema() -> None:
+    """Print the JSON Schema of definitions, for an editor."""
+    display.line(schema_text().rstrip())
+
+
+def schema_text() -> str:
+    from importlib.resources import files
+
+    from headrace.workflows.schema import FILE_NAME
+
+    return files("headrace.workflows").joinpath(FILE_NAME).read_text("utf-8")
+
+
+def _read(files: Sequence[str]) -> tuple[list[Checked], OSError | None]:
+    """What could be read; the first file that could not keeps nobody from hearing of the others."""
+    checked: list[Checked] = []
+    unread: OSError | None = None
+    for file in files:
+        try:
+            checked.extend(check_definitions(file))
+        except OSError as error:
+            unread = unread or error
+    return checked, unread
+
+
+def _are_valid(checked: Sequence[Checked]) -> bool:
+    return all(each.definition is not None for each in checked)
+
+
+def _for_a_program(checked: Checked) -> Json:
+    found: Json = {"file": checked.file, "document": checked.document, "valid": checked.definition is not None}
+    if checked.definition is not None:
+        config = checked.definition.config
+        found |= {"name": config.name or "", "stages": len(config.stages)}
+        found |= {"variables": sorted(checked.definition.variables)}
+    return found | {"problems": [asdict(finding) for finding in checked.findings]}
+
+
+def _say(checked: Sequence[Checked]) -> None:
+    several = {each.file for each in checked if each.document > 1}
+    for each in checked:
+        _say_one(each, f"{each.file}, document {each.document}" if each.file in several else each.file)
+    problems = sum(len(each.findings) for each in checked)
+    if problems:
+        wrong = sum(bool(each.findings) for each in checked)
+        display.note(f"{_counted(problems, 'problem')} in {wrong} of {_counted(len(checked), 'definition')}")
+
+
+def _say_one(checked: Checked, label: str) -> None:
+    for found in checked.findings:
+        display.line(f"{checked.file}:{found.line}:{found.column}: {found} [{found.rule}]")
+    if checked.definition is None:
+        return
+    display.line(f"{label}: valid, {_counted(len(checked.definition.config.stages), 'stage')}")
+    if checked.definition.variables:
+        display.line(f"Needs --variable {', '.join(sorted(checked.definition.variables))}")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,80 @@
+"""The JSON Schema of a workflow definition, for editors: made from the shapes that check it, so it cannot drift.
+
+An editor can know less than the server, never more: what the schema refuses, the server refuses. The server also
+refuses what JSON Schema cannot say:
+
+- lengths are counted in bytes there, in characters here, and some are not counted here at all;
+- `100.0` is an integer in JSON Schema; no amount is written like that;
+- days that are not in the calendar (`2030-02-30T00:00:00Z`), and durations of more than 100 years;
+- halves of surrogate pairs.
+
+It keeps to keywords that mean the same in every draft since the sixth, as editors read one or another of them.
+`workflow.schema.json` beside this file is what `workflow_schema` returns, for those who want a file; a test compares
+them, and `make schema` writes it.
+"""
+
+from __future__ import annotations
+
+from headrace.workflows.commands import Json
+from headrace.workflows.config import MAX_NAME_BYTES, MAX_STAGES
+from headrace.workflows.stages import STAGES
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+SCHEMA_ID = "urn:headrace:workflow"
+FILE_NAME = "workflow.schema.json"
+
+_VARIABLES = """Any text of a stage may hold variables, which each run is given:
+
+- `"${order}"`: a whole value; amounts and booleans may come from a variable, too: `amount: "${amount}"`
+- `"users:${user}:main"`: a part of one
+- `"${payment.id}"`: the variable named `payment.id`, else member `id` of the JSON object in the variable `payment`
+
+A run without a value for each is refused. What a variable holds is taken as it is: a `${` in it is not looked at
+again. Keys, stage keywords and the workflow's name are not expanded. In YAML, quote what holds a variable within
+`{...}`."""
+
+
+def workflow_schema() -> Json:
+    """Draft 2020-12. A new document on each call."""
+    return {
+        "$schema": DRAFT,
+        "$id": SCHEMA_ID,
+        "title": "Headrace workflow",
+        "description": "A workflow moves money stage by stage, in order. " + _VARIABLES,
+        "type": "object",
+        "properties": {"name": _name_schema(), "stages": _stages_schema()},
+        "required": ["stages"],
+        "additionalProperties": False,
+    }
+
+
+def _name_schema() -> Json:
+    return {
+        "description": "What people call the workflow. It need not be unique, and holds no variables.",
+        "type": ["string", "null"],
+        "maxLength": MAX_NAME_BYTES,
+        "pattern": r"^[^\x00]*$",
+        "examples": ["order"],
+    }
+
+
+def _stages_schema() -> Json:
+    return {
+        "description": f"The stages, 1 to {MAX_STAGES:,}, carried out strictly in order. " + _VARIABLES,
+        "type": "array",
+        "minItems": 1,
+        "maxItems": MAX_STAGES,
+        "items": _stage_schema(),
+    }
+
+
+def _stage_schema() -> Json:
+    keywords = ", ".join(f"`{keyword}`" for keyword in STAGES)
+    return {
+        "description": f"A stage is exactly one of {keywords}.",
+        "type": "object",
+        "properties": {keyword: stage.shape.schema() for keyword, stage in STAGES.items()},
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }

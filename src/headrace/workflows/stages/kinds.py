@@ -1,0 +1,147 @@
+"""Kinds of values: the name of the rule, the check that decides, and the same for an editor, as JSON Schema.
+
+The check is the law. A schema says what JSON Schema can say of it; what it cannot say is listed in
+`headrace.workflows.schema`, and the tests hold the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.errors import InvalidValue
+from headrace.money import (
+    MAX_ADDRESS_BYTES,
+    MAX_DIGITS,
+    WORLD,
+    account_address,
+    amount_of,
+    asset_name,
+    ledger_name,
+)
+from headrace.workflows.commands import Json
+from headrace.workflows.durations import MAX_DURATION_CHARACTERS, duration_us, moment_of
+from headrace.workflows.stages import checks
+from headrace.workflows.variables import PLACEHOLDER
+
+Check = Callable[[object, str], Any]
+"""A value and its path; returns the typed value, raises InvalidValue."""
+
+_ADDRESS = "[a-zA-Z0-9_-]+(?::[a-zA-Z0-9_-]+)*"
+_NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+_DAY = r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+_TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    rule: str
+    check: Check
+    schema: Json
+
+
+def text_schema(pattern: str, says: str, *, max_characters: int | None = None) -> Json:
+    """Text that fits the pattern as a whole, or holds a placeholder: then it is checked after expansion."""
+    limit = "" if max_characters is None else rf"(?![\s\S]{{{max_characters + 1}}})"
+    return {
+        "type": "string",
+        "pattern": f"^{limit}(?:{pattern})$|{PLACEHOLDER.pattern}",
+        "patternErrorMessage": f"{says} (or text with a ${{variable}} in it)",
+    }
+
+
+def _duration_text(value: object, path: str) -> object:
+    duration_us(value, path)
+    return value
+
+
+def _holding_account(value: object, path: str) -> str:
+    if value == WORLD:
+        raise InvalidValue(path, f"`{WORLD}` cannot hold a payment: it can be overdrawn without limit")
+    return account_address(value, path)
+
+
+def _wallet_id(value: object, path: str) -> str:
+    return "" if value == "" else checks.plain_name(value, path)
+
+
+def choice(*choices: str) -> Kind:
+    """One of these words."""
+    either: list[Json] = [{"enum": list(choices)}, {"pattern": PLACEHOLDER.pattern}]
+    return Kind("choice", checks.choice(*choices), {"type": "string", "anyOf": either})
+
+
+_ADDRESS_SCHEMA = text_schema(
+    _ADDRESS, "An account address: letters, digits, _ and -, in parts joined by ':'", max_characters=MAX_ADDRESS_BYTES
+)
+_NAME_SCHEMA = text_schema("[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}", "A name of letters, digits, _ and -")
+
+ACCOUNT_ADDRESS = Kind("account-address", account_address, _ADDRESS_SCHEMA)
+HOLDING_ACCOUNT = Kind(
+    "holding-account",
+    _holding_account,
+    text_schema(f"(?!world$){_ADDRESS}", "An account address, but not `world`", max_characters=MAX_ADDRESS_BYTES),
+)
+LEDGER_NAME = Kind(
+    "ledger-name",
+    ledger_name,
+    text_schema("(?!_$)[0-9a-zA-Z_-]{1,63}", "A ledger's name: 1 to 63 letters, digits, _ and -"),
+)
+ASSET = Kind(
+    "asset", asset_name, text_schema("[A-Z][A-Z0-9]{0,16}(?:/[0-9]{1,6})?", "An asset and its decimals, such as USD/2")
+)
+AMOUNT = Kind(
+    "amount",
+    amount_of,
+    {
+        **text_schema("0|[1-9][0-9]*", "An integer: digits only", max_characters=MAX_DIGITS),
+        "type": ["integer", "string"],
+        "minimum": 0,
+    },
+)
+BOOLEAN = Kind(
+    "boolean", checks.truth, {**text_schema("true|false", "`true` or `false`"), "type": ["boolean", "string"]}
+)
+PLAIN_NAME = Kind("plain-name", checks.plain_name, _NAME_SCHEMA)
+WALLET_ID = Kind("plain-name", _wallet_id, text_schema("(?:[a-zA-Z0-9][a-zA-Z0-9_-]{0,254})?", "A wallet's id"))
+PAYMENTS_ID = Kind(
+    "payments-id",
+    checks.foreign_id,
+    text_schema(
+        r"(?!(?:[^/]*/)*\.{1,2}(?:/|$))[a-zA-Z0-9_=+/.:|~@-]+",
+        "An id of the payments service: letters, digits and _=+/.:|~@-",
+        max_characters=checks.MAX_FOREIGN_ID_BYTES,
+    ),
+)
+LABEL = Kind(
+    "label",
+    checks.label,
+    text_schema(
+        r"(?!\.{1,2}$)[^\x00-\x1f\x7f]+",
+        "Text without control characters, not empty",
+        max_characters=checks.MAX_LABEL_BYTES,
+    ),
+)
+DURATION = Kind(
+    "duration",
+    _duration_text,
+    text_schema(
+        rf"\+?(?:0|(?:{_NUMBER}(?:ns|us|µs|μs|ms|s|m|h|d|w))+)",
+        "A length of time such as 5s, 1h30m or 7d",
+        max_characters=MAX_DURATION_CHARACTERS,
+    ),
+)
+MOMENT = Kind(
+    "date",
+    moment_of,
+    text_schema(
+        rf"{_DAY}T{_TIME}:[0-5][0-9](?:\.[0-9]{{1,30}})?(?:Z|[+-]{_TIME})",
+        "A date and time with its offset, such as 2030-01-01T00:00:00Z",
+    ),
+)
+METADATA_VALUE = Kind(
+    "metadata-value",
+    checks.metadata_text,
+    text_schema(r"[^\x00]*", "Text without NUL"),
+)
