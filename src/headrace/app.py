@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
-from starlette.routing import BaseRoute
+from starlette.routing import Mount
 
 from headrace.api import create_api
+from headrace.auth.assembly import open_door
 from headrace.clock import Clock, RandomIds, SystemClock
 from headrace.effects.port import Downstream
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
@@ -63,11 +64,17 @@ class House:
 
 @contextlib.asynccontextmanager
 async def house(
-    settings: Settings, *, data: Path, sandbox: bool = False, faults: Sequence[str] = ()
+    settings: Settings,
+    *,
+    data: Path,
+    sandbox: bool = False,
+    faults: Sequence[str] = (),
+    url: str = "http://127.0.0.1:8484",
 ) -> AsyncGenerator[House]:
     """Open the journal in `data`, start the engine, and close everything in order at the end.
 
-    Raises AlreadyOwned when another server has the folder, InvalidValue for a bad fault or address.
+    `url` is where the door will be. Raises AlreadyOwned when another server has the folder, InvalidValue for a bad
+    fault, address or file.
     """
     clock, ids = SystemClock(), RandomIds()
     telemetry = Telemetry(clock)
@@ -76,6 +83,8 @@ async def house(
         stack.push_async_callback(downstream.close)
         journal = await SqliteJournal.open(data / JOURNAL_FILE, limits=_writer_limits(settings), meter=telemetry)
         stack.push_async_callback(journal.close)
+        door = open_door(settings, data, url, clock, ids)
+        stack.push_async_callback(door.close)
         running, attention = await journal.counts()
         telemetry.instances_recovered(running)
         telemetry.needs_attention(attention)
@@ -109,6 +118,7 @@ async def house(
             inbox=inbox,
             evaluator=evaluator,
             outbox=outbox,
+            door=door,
             extra_routes=routes,
         )
         await engine.start()
@@ -146,13 +156,19 @@ def serve(
     sandbox: bool,
     faults: Sequence[str],
     on_ready: Callable[[str], None],
+    prepare: Callable[[Path], None] | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; `data` None: in a temporary folder that goes with the process."""
+    """Serve until SIGINT or SIGTERM; `data` None: in a temporary folder that goes with the process.
+
+    `prepare` sees that folder before anything is opened in it.
+    """
     configure_logging(settings.log_format, settings.log_level)
     tune_collector()
     with contextlib.ExitStack() as stack:
         folder = data if data is not None else Path(stack.enter_context(TemporaryDirectory(prefix="headrace-")))
         door = stack.enter_context(_listen(host, port))
+        if prepare is not None:
+            prepare(folder)
         with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(settings, door, folder, sandbox, faults, on_ready))
 
@@ -196,7 +212,9 @@ async def _serve(
     faults: Sequence[str],
     on_ready: Callable[[str], None],
 ) -> None:
-    async with house(settings, data=data, sandbox=sandbox, faults=faults) as rooms:
+    address = door.getsockname()
+    url = f"http://{_shown(address[0])}:{address[1]}"
+    async with house(settings, data=data, sandbox=sandbox, faults=faults, url=url) as rooms:
         config = uvicorn.Config(
             rooms.app,
             log_config=None,
@@ -209,8 +227,7 @@ async def _serve(
             timeout_graceful_shutdown=5,
             timeout_keep_alive=75,
         )
-        address = door.getsockname()
-        await _Server(config, lambda: on_ready(f"http://{_shown(address[0])}:{address[1]}")).serve(sockets=[door])
+        await _Server(config, lambda: on_ready(url)).serve(sockets=[door])
 
 
 class _Server(uvicorn.Server):
@@ -245,7 +262,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 def _downstream(
     settings: Settings, data: Path, *, sandbox: bool, faults: Sequence[str]
-) -> tuple[Downstream, list[BaseRoute], EventSource | None]:
+) -> tuple[Downstream, list[Mount], EventSource | None]:
     """The services, the routes they add to the door, and where their events can be read."""
     clock = SystemClock()
     if sandbox:

@@ -4,6 +4,8 @@ HeadraceError
 |- InvalidValue        a field holds what it must not; names the field and the reason
 |  `- InvalidDefinition  several of them, found in one workflow definition
 |- NotFound            no such workflow, instance, stage, trigger
+|- NotAuthenticated    no token, or one that is not good
+|- NotAllowed          a good token without the scope
 |- AlreadyEnded        the instance has ended: no event, no abort
 |- RepeatedKey         this caller's Idempotency-Key is already stored
 |- Unavailable         the journal cannot commit now; nothing was accepted
@@ -52,6 +54,22 @@ class NotFound(HeadraceError):
 
     def __init__(self, what: str, identity: str) -> None:
         super().__init__(f"{what} {identity!r} does not exist")
+
+
+class NotAuthenticated(HeadraceError):
+    """Who asks is not known: there is no token, or it is not good. The reason never quotes the token."""
+
+    def __init__(self, reason: str, *, has_token: bool = True) -> None:
+        super().__init__(reason)
+        self.has_token = has_token
+
+
+class NotAllowed(HeadraceError):
+    """Who asks is known, and may not do this."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"this needs the scope {scope}, which the token does not have")
+        self.scope = scope
 
 
 class AlreadyEnded(HeadraceError):

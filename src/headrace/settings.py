@@ -12,6 +12,12 @@ from headrace.errors import InvalidValue
 
 PREFIX = "HEADRACE_"
 
+TOKEN_ALGORITHMS = (
+    *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"),
+    *("EdDSA", "Ed25519"),
+)
+"""Signatures a token may have: asymmetric ones only."""
+
 Reader = Callable[[str], Any]
 """Makes a setting's value from its text; raises ValueError with what the text should be."""
 
@@ -23,6 +29,12 @@ def _url(text: str) -> str:
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("a URL without credentials, query or fragment")
     return text.rstrip("/")
+
+
+def _issuer(text: str) -> str:
+    """As it is: an issuer's name is compared character by character, its last slash too."""
+    _url(text)
+    return text
 
 
 def _text(text: str) -> str:
@@ -51,8 +63,21 @@ def _sasl(text: str) -> str:
     return text.upper()
 
 
+def _signing(text: str) -> str:
+    if text not in ("ES256", "RS256"):
+        raise ValueError("ES256 or RS256")
+    return text
+
+
 def _texts(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _algorithms(text: str) -> tuple[str, ...]:
+    chosen = _texts(text)
+    if not chosen or any(name not in TOKEN_ALGORITHMS for name in chosen):
+        raise ValueError(f"some of {', '.join(TOKEN_ALGORITHMS)}, by commas")
+    return chosen
 
 
 def _path(text: str) -> Path:
@@ -120,6 +145,35 @@ class Settings:
     stack_client_id: str | None = field(default=None, metadata=_from(_text, "OAuth2 client of our calls downstream."))
     stack_client_secret: str | None = field(default=None, repr=False, metadata=_from(_text, "That client's secret."))
     stack_token_url: str | None = field(default=None, metadata=_from(_url, "Where that client gets its tokens."))
+
+    auth: str | None = field(
+        default=None,
+        metadata=_from(_one_of("none", "local", "oidc"), "Who gets in: anybody, clients of ours, or an issuer's."),
+    )
+    issuer: str | None = field(
+        default=None,
+        metadata=_from(_issuer, "Issuer of the tokens; with `local` our own name, default the address served at."),
+    )
+    allow_plain_issuer: bool = field(
+        default=False, metadata=_from(_flag, "Take keys from an http:// issuer that is not on this machine.")
+    )
+    audience: str | None = field(
+        default=None, metadata=_from(_text, "What a token's `aud` must hold; unset: anything.")
+    )
+    token_algorithms: tuple[str, ...] = field(
+        default=("RS256", "ES256"), metadata=_from(_algorithms, "Signatures a token may have, by commas.")
+    )
+    clients: Path | None = field(
+        default=None, metadata=_from(_path, "File of the clients; default clients.json in the data folder.")
+    )
+    signing_algorithm: str = field(
+        default="ES256", metadata=_from(_signing, "How our own tokens are signed: ES256 or RS256.")
+    )
+    token_life_s: int = field(default=3_600, metadata=_from(_whole(120, 86_400), "Life of our own tokens."))
+    key_days: int = field(default=30, metadata=_from(_whole(1, 3_650), "Days a signing key of ours is used."))
+    key_overlap_days: int = field(
+        default=7, metadata=_from(_whole(2, 3_650), "Days a key that is used no more is still published.")
+    )
 
     settle_s: float = field(
         default=30.0, metadata=_from(_seconds(0, 3_600), "Time a refusal after an unknown attempt must stand (M2b).")
@@ -204,6 +258,9 @@ class Settings:
         if (self.stack_client_id is None) != (self.stack_client_secret is None):
             missing = "CLIENT_SECRET" if self.stack_client_secret is None else "CLIENT_ID"
             raise InvalidValue(f"{PREFIX}STACK_{missing}", "client id and secret are set together or not at all")
+
+        if self.auth == "oidc" and self.issuer is None:
+            raise InvalidValue(PREFIX + "ISSUER", "is needed with HEADRACE_AUTH=oidc: the issuer's URL")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **chosen: Any) -> Settings:

@@ -30,7 +30,7 @@ from headrace.events.inbox import Arrival, Inbox
 from headrace.events.outbox import Outbox
 from headrace.events.own import OwnTriggers
 from headrace.events.relay import Relay
-from headrace.journal.port import CallerKey, Unit
+from headrace.journal.port import Caller, CallerKey, Unit
 from headrace.journal.records import Instance, Workflow
 from headrace.journal.sqlite import SqliteJournal
 from headrace.sandbox import Sandbox
@@ -185,7 +185,7 @@ class Life:
 
     async def run_once(self, workflow: Workflow, variables: dict[str, str], key: str = "run") -> str:
         """As a careful caller: with a key, and again until answered. Gives the instance's id."""
-        caller = CallerKey(key, hashlib.sha256(key.encode()).digest())
+        caller = Caller("test", "runWorkflow", key=CallerKey(key, hashlib.sha256(key.encode()).digest()))
         try:
             return (await self.engine.run(workflow, variables, caller=caller, answer=lambda i: i.id.encode())).id
         except RepeatedKey:
@@ -195,7 +195,8 @@ class Life:
 
     async def send_event_once(self, instance_id: str, name: str, key: str) -> None:
         with suppress(RepeatedKey, AlreadyEnded):
-            await self.engine.send_event(instance_id, name, caller=CallerKey(key, b""))
+            caller = Caller("test", "sendEvent", key=CallerKey(key, b""))
+            await self.engine.send_event(instance_id, name, caller=caller)
 
     async def ended(self, instance_id: str, timeout_s: float = 20.0) -> Instance:
         await self.engine.wait(instance_id, timeout_s)

@@ -10,13 +10,16 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from starlette.routing import BaseRoute, Router
+from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headrace.api import docs, ext, openapi, probes, v1, v2
+from headrace.api import docs, ext, oauth, openapi, probes, v1, v2
+from headrace.api.doors import Guarded
 from headrace.api.operations import Operation
 from headrace.api.routes import Nowhere, routes_of
 from headrace.api.services import Services
+from headrace.auth.door import Door, OpenDoor
+from headrace.auth.oauth import OpenAuthority
 from headrace.clock import Clock, Ids
 from headrace.engine.port import Engine
 from headrace.events.inbox import Inbox
@@ -27,7 +30,7 @@ from headrace.telemetry import Telemetry
 from headrace.triggers.expressions import Evaluator
 
 PREFIX = "/api/orchestration"
-TABLE: tuple[Operation, ...] = (*v1.OPERATIONS, *v2.OPERATIONS, *ext.OPERATIONS, *probes.OPERATIONS)
+TABLE: tuple[Operation, ...] = (*v1.OPERATIONS, *v2.OPERATIONS, *ext.OPERATIONS, *probes.OPERATIONS, *oauth.OPERATIONS)
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
@@ -43,20 +46,28 @@ def create_api(
     inbox: Inbox,
     evaluator: Evaluator,
     outbox: Outbox,
-    extra_routes: Sequence[BaseRoute] = (),
+    door: Door | None = None,
+    extra_routes: Sequence[Mount] = (),
     lifespan: Lifespan | None = None,
 ) -> ASGIApp:
-    """`extra_routes` (a sandbox beside the API) are tried after ours; `lifespan` as Starlette has it."""
-    services = Services(journal, engine, clock, ids, settings, telemetry, inbox, evaluator, outbox)
+    """`door` None: everybody gets in. `extra_routes` (services beside the API) are tried after ours, and guarded too;
+    `lifespan` as Starlette has it."""
+    door = door or OpenDoor(OpenAuthority(settings.issuer or "http://localhost/api/auth", ids))
+    services = Services(journal, engine, clock, ids, settings, telemetry, inbox, evaluator, outbox, door)
     description = openapi.describe(TABLE)
     table = (*TABLE, *openapi.operations(description), *docs.operations(description))
     router = Router(
-        routes=[*routes_of(services, table), *extra_routes],
+        routes=[*routes_of(services, table), *(_guarded(route, door, ids) for route in extra_routes)],
         default=Nowhere(services),
         redirect_slashes=False,
         lifespan=lifespan,
     )
     return _Prefixed(router)
+
+
+def _guarded(mount: Mount, door: Door, ids: Ids) -> Mount:
+    """A service at `/api/{service}`."""
+    return Mount(mount.path, app=Guarded(mount.app, mount.path.rpartition("/")[2], door, ids))
 
 
 class _Prefixed:

@@ -66,6 +66,8 @@ _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
     (UnknownRoute, 404, "NOT_FOUND"),
     (MethodNotAllowed, 405, "VALIDATION"),
     (errors.InvalidValue, 400, "VALIDATION"),
+    (errors.NotAuthenticated, 401, "VALIDATION"),
+    (errors.NotAllowed, 403, "VALIDATION"),
     (errors.AlreadyEnded, 400, "VALIDATION"),
     (errors.RepeatedKey, 400, "VALIDATION"),
     (errors.NotFound, 404, "NOT_FOUND"),
@@ -132,6 +134,10 @@ def _placed(problem: errors.Problem, mark: Mark | None) -> str:
 def _headers(error: Exception) -> Headers:
     if isinstance(error, MethodNotAllowed):
         return ((b"allow", ", ".join(error.allowed).encode()),)
+    if isinstance(error, errors.NotAuthenticated):
+        return ((b"www-authenticate", b'Bearer error="invalid_token"' if error.has_token else b"Bearer"),)
+    if isinstance(error, errors.NotAllowed):
+        return ((b"www-authenticate", f'Bearer error="insufficient_scope", scope="{error.scope}"'.encode()),)
     if isinstance(error, errors.Unavailable):
         return ((b"retry-after", b"1"),)
     return ()

@@ -23,11 +23,15 @@ TAGS = ("Workflows", "Instances", "Triggers", "Events", "Server")
 
 _PARAMETER = re.compile(r"{(\w+)}")
 _REFERENCE = "#/components/schemas/{name}"
+_ERROR = {"$ref": _REFERENCE.format(name="Error")}
 _REASONS = {
     400: "The request, or what it asks for, is not valid; the message names the field and the reason.",
+    401: "There is no token, or it is not good.",
+    403: "The token does not have the scope.",
     404: "There is no such thing.",
     413: "The body is too long.",
     415: "The body's content type or encoding is not read here.",
+    429: "Too many failures; Retry-After says when to try again.",
     503: "The journal cannot commit at the moment. Nothing was accepted; try again.",
 }
 _PATH_PARAMETERS: dict[str, tuple[str, Json]] = {
@@ -70,7 +74,7 @@ def describe(table: Sequence[Operation]) -> Json:
         "paths": paths,
         "components": {
             "schemas": shapes.components,
-            "responses": {"Error": _error_response("Refused, or something went wrong.")},
+            "responses": {"Error": _error_response("Refused, or something went wrong.", _ERROR)},
             "securitySchemes": {"Authorization": _security_scheme()},
         },
     }
@@ -80,7 +84,7 @@ class _Shapes:
     """The JSON Schemas of every type the table names."""
 
     def __init__(self, table: Iterable[Operation]) -> None:
-        types = [shape for row in table for shape in (row.reply, row.body) if shape is not None]
+        types = [shape for row in table for shape in (row.reply, row.body, row.refusal) if shape is not None]
         types += [schemas.Error, schemas.WorkflowConfig, stages.Stage]
         found, self.components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
         stages.sharpen(self.components)
@@ -136,21 +140,26 @@ def _responses(operation: Operation, shapes: _Shapes) -> Json:
     if operation.reply is not None:
         success["content"] = {operation.media_type: {"schema": shapes.of(operation.reply)}}
     responses: Json = {str(operation.status): success}
-    for status in operation.errors:
-        responses[str(status)] = _error_response(_REASONS[status])
+    for status in sorted({*operation.errors, *((401, 403) if operation.scope else ())}):
+        refusal = operation.refusal if status in (400, 401, 429) else None
+        schema = _ERROR if refusal is None else shapes.of(refusal)
+        responses[str(status)] = _error_response(_REASONS[status], schema)
     responses["default"] = {"$ref": "#/components/responses/Error"}
     return responses
 
 
-def _error_response(description: str) -> Json:
-    schema = {"$ref": _REFERENCE.format(name="Error")}
+def _error_response(description: str, schema: Json) -> Json:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
 def _security_scheme() -> Json:
-    scopes = {READ: "Read workflows and instances.", WRITE: "Create, run, delete, send events and abort."}
+    scopes = {READ: "Read everything.", WRITE: "Create, run, delete, send events and abort; and read."}
     flow = {"tokenUrl": "/api/auth/oauth/token", "scopes": scopes}
-    return {"type": "oauth2", "description": "Not enforced yet.", "flows": {"clientCredentials": flow}}
+    return {
+        "type": "oauth2",
+        "description": "A token, checked unless the server runs without authentication.",
+        "flows": {"clientCredentials": flow},
+    }
 
 
 def operations(description: Json) -> tuple[Operation, ...]:

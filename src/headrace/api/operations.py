@@ -28,7 +28,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """`scope` None: open to everyone. `reply` and `body` are types the schemas are made of; `example` is a body."""
+    """`scope` None: open to everyone. `reply` and `body` are types the schemas are made of; `example` is a body.
+
+    `refusal` is what 400, 401 and 429 hold where that is not the API's envelope.
+    """
 
     method: str
     path: str
@@ -48,3 +51,4 @@ class Operation:
     query: tuple[Parameter, ...] = ()
     takes_key: bool = False
     errors: tuple[int, ...] = (503,)
+    refusal: Any = None

@@ -1,11 +1,10 @@
-"""What machines ask: is it alive, is it ready, how is it doing, and give me a token."""
+"""What machines ask: is it alive, is it ready, how is it doing."""
 
 from __future__ import annotations
 
 import asyncio
 
 from headrace import telemetry
-from headrace.api import codec
 from headrace.api.operations import Operation
 from headrace.api.replies import Headers, Reply, json_reply
 from headrace.api.requests import Request
@@ -13,7 +12,6 @@ from headrace.api.services import Services
 from headrace.errors import Unavailable
 
 TAG = "Server"
-TOKEN_LIFE_S = 3_600
 HEALTH_TIMEOUT_S = 5.0
 
 _NO_STORE: Headers = ((b"cache-control", b"no-store"),)
@@ -38,13 +36,6 @@ async def metrics(services: Services, request: Request) -> Reply:
     return Reply(200, services.telemetry.render(), ((b"content-type", telemetry.CONTENT_TYPE),))
 
 
-async def token(services: Services, request: Request) -> Reply:
-    """Any client credentials get a token: nothing checks tokens yet, but official clients insist on having one."""
-    await request.body(services.settings.max_body_bytes)
-    granted = {"access_token": services.ids.new(), "token_type": "bearer", "expires_in": TOKEN_LIFE_S}
-    return json_reply(200, codec.encode(granted), _NO_STORE)
-
-
 def _probe(path: str, operation_id: str, summary: str, description: str, *, is_ready: bool) -> Operation:
     return Operation(
         method="GET",
@@ -57,24 +48,6 @@ def _probe(path: str, operation_id: str, summary: str, description: str, *, is_r
         description=description,
         reply=dict[str, str],
         errors=(503,) if is_ready else (),
-    )
-
-
-def _token(path: str, operation_id: str) -> Operation:
-    return Operation(
-        method="POST",
-        path=path,
-        operation_id=operation_id,
-        scope=None,
-        handler=token,
-        tag=TAG,
-        summary="Get a token",
-        description="OAuth2 client credentials. Until authentication comes, any credentials are good.",
-        reply=dict[str, str | int],
-        body=dict[str, str],
-        body_media_types=("application/x-www-form-urlencoded",),
-        is_body_required=False,
-        errors=(413, 415),
     )
 
 
@@ -95,6 +68,4 @@ OPERATIONS = (
         media_type="text/plain",
         errors=(),
     ),
-    _token("/oauth/token", "getToken"),
-    _token("/api/auth/oauth/token", "getGatewayToken"),
 )

@@ -13,7 +13,7 @@ from hashlib import sha256
 from headrace.api.replies import Headers, Reply, json_reply, no_content
 from headrace.api.requests import Request
 from headrace.errors import AlreadyEnded, InvalidValue, NotFound, RepeatedKey
-from headrace.journal.port import CallerKey, Journal
+from headrace.journal.port import Caller, CallerKey, Journal
 
 HEADER = "Idempotency-Key"
 HIT: Headers = ((b"idempotency-hit", b"true"),)
@@ -21,8 +21,19 @@ HIT: Headers = ((b"idempotency-hit", b"true"),)
 _KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 
 
-def caller_key(request: Request, body: bytes) -> CallerKey | None:
-    """The key this request came with and what it stands for. Raises InvalidValue for one that is no key."""
+def caller_of(request: Request, body: bytes) -> Caller:
+    """Who asks for this write, with the key it came with. Raises InvalidValue for one that is no key."""
+    principal = request.principal
+    return Caller(principal.name, request.operation_id, principal.client_id, _caller_key(request, body))
+
+
+def unkeyed_caller(request: Request) -> Caller:
+    """Of a write that is the same however often it is done."""
+    return Caller(request.principal.name, request.operation_id, request.principal.client_id)
+
+
+def _caller_key(request: Request, body: bytes) -> CallerKey | None:
+    """The key and what it stands for."""
     key = request.headers.get(b"idempotency-key")
     if key is None:
         return None
@@ -32,9 +43,9 @@ def caller_key(request: Request, body: bytes) -> CallerKey | None:
     return CallerKey(key.decode("ascii"), sha256(stands_for).digest())
 
 
-async def once(journal: Journal, caller: CallerKey | None, write: Callable[[], Awaitable[Reply]]) -> Reply:
+async def once(journal: Journal, caller: Caller, write: Callable[[], Awaitable[Reply]]) -> Reply:
     """Do this write, or give the answer it got before."""
-    if caller is None:
+    if caller.key is None:
         return await write()
     if stored := await stored_answer(journal, caller):
         return stored
@@ -47,10 +58,11 @@ async def once(journal: Journal, caller: CallerKey | None, write: Callable[[], A
         raise
 
 
-async def stored_answer(journal: Journal, caller: CallerKey) -> Reply | None:
-    remembered = await journal.remembered(caller.key)
-    if remembered is None:
+async def stored_answer(journal: Journal, caller: Caller) -> Reply | None:
+    """None where the caller has no key, or one that is new."""
+    remembered = None if caller.key is None else await journal.remembered(caller.key.key)
+    if remembered is None or caller.key is None:
         return None
-    if remembered.fingerprint != caller.fingerprint:
+    if remembered.fingerprint != caller.key.fingerprint:
         raise InvalidValue(HEADER, "was used before, for another request; take a fresh one")
     return no_content(HIT) if remembered.status == 204 else json_reply(remembered.status, remembered.body, HIT)

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope
 
 from headrace.api import codec, yaml
 from headrace.api.errors import BodyTooLarge, UnsupportedMedia
+from headrace.auth.principal import ANONYMOUS, Principal
 from headrace.errors import InvalidValue
 from headrace.settings import Settings
 
@@ -26,16 +27,25 @@ class ClientGone(Exception):
 
 
 class Request:
-    """One request: its path's parameters, its query, its headers, its body."""
+    """One request: who makes it by which operation, its path's parameters, its query, its headers, its body."""
 
-    __slots__ = ("_receive", "headers", "method", "params", "path", "query_string")
+    __slots__ = (
+        *("_receive", "all_headers", "client", "headers", "method", "operation_id", "params", "path", "principal"),
+        "query_string",
+    )
 
-    def __init__(self, scope: Scope, receive: Receive, path: str) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, path: str, operation_id: str = "", principal: Principal = ANONYMOUS
+    ) -> None:
         self._receive = receive
+        self.operation_id = operation_id
+        self.principal = principal
         self.method: str = scope["method"]
         self.path = path
         self.params: dict[str, str] = scope["path_params"]
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.all_headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self.headers: dict[bytes, bytes] = dict(self.all_headers)
+        self.client: tuple[str, int] | None = scope.get("client")
         self.query_string: bytes = scope["query_string"]
 
     def header(self, name: str) -> str:

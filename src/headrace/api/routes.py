@@ -13,6 +13,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
+from headrace.api.doors import admitted
 from headrace.api.errors import MethodNotAllowed, UnknownRoute, error_reply
 from headrace.api.operations import Operation
 from headrace.api.replies import Reply
@@ -56,7 +57,9 @@ class Endpoint:
             operation = self._operations.get(scope["method"])
             if operation is None:
                 raise MethodNotAllowed(scope["method"], self._allowed)
-            return await operation.handler(services, Request(scope, receive, _own_path(scope)))
+            principal = await admitted(services.door, scope, operation.scope)
+            request = Request(scope, receive, _own_path(scope), operation.operation_id, principal)
+            return await operation.handler(services, request)
         except (ClientGone, asyncio.CancelledError):
             raise
         except Exception as error:  # noqa: BLE001 (the last line before the server; it is logged)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headrace.auth.door import Door
 from headrace.clock import Clock, Ids
 from headrace.engine.port import Engine
 from headrace.events.inbox import Inbox
@@ -25,3 +26,4 @@ class Services:
     inbox: Inbox
     evaluator: Evaluator
     outbox: Outbox
+    door: Door

@@ -1,4 +1,4 @@
-"""Calls to paths that the client does not know yet: events, and trying a trigger out."""
+"""Calls to paths that the client does not know: events, trying a trigger out, the audit trail."""
 
 from __future__ import annotations
 
@@ -13,24 +13,33 @@ Json = dict[str, Any]
 
 def post(session: Session, path: str, body: Any, *, idempotency_key: str | None = None) -> Json:
     """The answer's `data`. A call that was not answered is repeated with its key."""
+    headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": idempotency_key} if idempotency_key else {})
+    hint = f"It may have been carried out. Repeat it with --idempotency-key {idempotency_key}."
+    content = json.dumps(body, ensure_ascii=False).encode()
+    data = _data(session, "POST", path, content, headers, hint if idempotency_key else "")
+    return cast("Json", data) if isinstance(data, dict) else {}
+
+
+def get(session: Session, path: str) -> list[Json]:
+    """The answer's `data`, a list."""
+    data = _data(session, "GET", path, None, {}, "")
+    return cast("list[Json]", data) if isinstance(data, list) else []
+
+
+def _data(session: Session, method: str, path: str, content: bytes | None, headers: dict[str, str], hint: str) -> Any:
     import httpx2
 
-    headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-    content = json.dumps(body, ensure_ascii=False).encode()
+    with session.client() as client:
+        authorization = client.authorization("orchestration:read" if method == "GET" else "orchestration:write")
+    if authorization is not None:
+        headers = headers | {"Authorization": authorization}
     try:
-        reply = httpx2.post(
-            f"{session.server}/api/orchestration{path}",
-            content=content,
-            headers={"Content-Type": "application/json", **headers},
-            timeout=30.0,
-        )
+        url = f"{session.server}/api/orchestration{path}"
+        reply = httpx2.request(method, url, content=content, headers=headers, timeout=30.0)
     except httpx2.HTTPError as error:
-        hint = f"It may have been carried out. Repeat it with --idempotency-key {idempotency_key}."
-        raise Failure(
-            f"no answer from {session.server}: {error}", code=UNREACHABLE, hint=hint if idempotency_key else ""
-        ) from None
+        raise Failure(f"no answer from {session.server}: {error}", code=UNREACHABLE, hint=hint) from None
     answer = _object(reply.content)
-    if reply.is_success and isinstance(answer.get("data"), dict):
+    if reply.is_success and "data" in answer:
         return answer["data"]
     raise Failure(str(answer.get("errorMessage") or f"the server answered {reply.status_code}"), code=REFUSED)
 

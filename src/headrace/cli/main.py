@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import demo_command, events, instances, servers, triggers, workflows
+from headrace.cli import audit, clients, demo_command, events, instances, servers, triggers, workflows
 from headrace.cli.exits import DESCRIPTION, reporting
 from headrace.cli.groups import add_group, command, new_group
 from headrace.cli.session import Defaults, OutputOption, ServerOption
@@ -40,10 +40,12 @@ def options(
 command(app, "dev")(servers.dev)
 command(app, "serve")(servers.serve)
 command(app, "demo")(demo_command.demo)
+command(app, "audit")(audit.audit)
 add_group(app, workflows.group, "workflows", "workflow", "work", "w")
 add_group(app, instances.group, "instances", "instance", "ins", "i")
 add_group(app, triggers.group, "triggers", "trigger", "trig", "t")
 add_group(app, events.group, "events", "event", "e")
+add_group(app, clients.group, "clients", "client", "c")
 
 
 def main() -> None:

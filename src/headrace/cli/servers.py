@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from headrace.cli import display
 from headrace.cli.exits import USAGE, Failure
 
 if TYPE_CHECKING:
+    from headrace.auth.developer import Developer
     from headrace.settings import Settings
 
 HostOption = Annotated[
@@ -37,12 +38,25 @@ FaultOption = Annotated[
 ]
 
 
+AuthOption = Annotated[
+    str | None,
+    typer.Option(
+        "--auth",
+        envvar="HEADRACE_AUTH",
+        metavar="local|oidc|none",
+        help="Who gets in: local, clients of `headrace clients create`; oidc, who has a token of HEADRACE_ISSUER; "
+        "none, anybody who reaches the port, on a loopback address only.",
+    ),
+]
+
+
 def dev(
     host: HostOption = None,
     port: PortOption = None,
     data: DataOption = None,
     ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Keep nothing: forget all at the end.")] = False,
     fault: FaultOption = None,
+    auth: Annotated[bool, typer.Option("--auth", help="Ask for tokens; a ready client is printed.")] = False,
 ) -> None:
     """Run everything here, on one port.
 
@@ -50,37 +64,50 @@ def dev(
     """
     if ephemeral and data is not None:
         raise Failure("--ephemeral keeps nothing, --data keeps it there: choose one", code=USAGE)
-    settings = _settings()
+    settings = _settings(auth="local") if auth else _settings()
     folder = None if ephemeral else (data or settings.data).expanduser().absolute()
-    _serve(
-        settings, host, port, folder, faults=fault or (), on_ready=lambda url: _announce_dev(url, folder, fault or ())
-    )
+    developers: list[Developer] = []
+
+    def prepare(where: Path) -> None:
+        developers.append(_developer(settings, where))
+
+    def announce(url: str) -> None:
+        _announce_dev(url, folder, fault or (), developers)
+
+    is_ours = settings.auth == "local"
+    _serve(settings, host, port, folder, faults=fault or (), on_ready=announce, prepare=prepare if is_ours else None)
 
 
 def serve(
     host: HostOption = None,
     port: PortOption = None,
     data: DataOption = None,
-    auth: Annotated[
-        str | None, typer.Option("--auth", metavar="none", help="none: anybody who reaches the port may move money.")
-    ] = None,
+    auth: AuthOption = None,
 ) -> None:
     """Run API and engine against real services.
 
     They are named by HEADRACE_STACK_URL, or each by its own: HEADRACE_LEDGER_URL, HEADRACE_WALLETS_URL and
     HEADRACE_PAYMENTS_URL. HEADRACE_STACK_CLIENT_ID, _CLIENT_SECRET and _TOKEN_URL are for calls to them.
     """
-    settings = _settings()
-    _check_authentication(auth, host or settings.host)
+    settings = _settings() if auth is None else _settings(auth=_known_auth(auth))
+    _check_authentication(settings, host or settings.host)
     _check_downstream(settings)
     folder = (data or settings.data).expanduser().absolute()
-    _serve(settings, host, port, folder, faults=None, on_ready=lambda url: _announce(url, folder))
+    _serve(settings, host, port, folder, faults=None, on_ready=lambda url: _announce(url, folder, settings))
 
 
-def _settings() -> Settings:
+def _settings(**chosen: Any) -> Settings:
     from headrace.settings import Settings
 
-    return Settings.from_env(os.environ)
+    return Settings.from_env(os.environ, **chosen)
+
+
+def _developer(settings: Settings, folder: Path) -> Developer:
+    from headrace.auth.assembly import clients_file
+    from headrace.auth.developer import developer_client
+    from headrace.clock import SystemClock
+
+    return developer_client(clients_file(settings, folder), folder, SystemClock(), os.urandom)
 
 
 def _serve(
@@ -91,6 +118,7 @@ def _serve(
     *,
     faults: Sequence[str] | None,
     on_ready: Callable[[str], None],
+    prepare: Callable[[Path], None] | None = None,
 ) -> None:
     """`faults` is None where there is no sandbox."""
     from headrace.app import serve as run_server
@@ -103,19 +131,25 @@ def _serve(
         sandbox=faults is not None,
         faults=faults or (),
         on_ready=on_ready,
+        prepare=prepare,
     )
 
 
-def _check_authentication(auth: str | None, host: str) -> None:
-    if auth is None:
+def _known_auth(auth: str) -> str:
+    if auth.lower() not in ("none", "local", "oidc"):
+        raise Failure(f"--auth {auth!r}: one of local, oidc and none is wanted", code=USAGE)
+    return auth.lower()
+
+
+def _check_authentication(settings: Settings, host: str) -> None:
+    if settings.auth is None:
         raise Failure(
             "serve does not start without authentication",
             code=USAGE,
-            hint="This version has none yet. `--auth none` starts it without, on a loopback address only.",
+            hint="`--auth local`: clients of `headrace clients create`. `--auth oidc`: tokens of HEADRACE_ISSUER. "
+            "`--auth none`: anybody, on a loopback address only.",
         )
-    if auth != "none":
-        raise Failure(f"--auth {auth!r}: this version knows only `none`", code=USAGE)
-    if not _is_loopback(host):
+    if settings.auth == "none" and not _is_loopback(host):
         raise Failure(
             f"--auth none is for loopback addresses only, and {host!r} is none",
             code=USAGE,
@@ -145,19 +179,37 @@ def _check_downstream(settings: Settings) -> None:
         )
 
 
-def _announce_dev(url: str, data: Path | None, faults: Sequence[str]) -> None:
+def _announce_dev(url: str, data: Path | None, faults: Sequence[str], developers: Sequence[Developer]) -> None:
     display.line(f"Headrace is ready at {url}")
     _say_where(url, data)
     display.line(f"  Sandbox    {url}/api/ledger  {url}/api/wallets  {url}/api/payments  (a stand-in: no real money)")
     for fault in faults:
         display.line(f"  Fault      {fault}")
+    for developer in developers:
+        _announce_client(url, developer)
     display.line("  Try        headrace workflows create FILE   (Ctrl-C stops the server)", flush=True)
 
 
-def _announce(url: str, data: Path | None) -> None:
+def _announce_client(url: str, developer: Developer) -> None:
+    """Ready to paste; SDKs take the same values."""
+    display.line("  Client     for the command line, and for any SDK:")
+    display.line(f"    export HEADRACE_SERVER={url}")
+    display.line(f"    export HEADRACE_CLIENT_ID={developer.client_id}")
+    display.line(f"    export HEADRACE_CLIENT_SECRET={developer.client_secret}")
+
+
+def _announce(url: str, data: Path | None, settings: Settings) -> None:
     display.line(f"Headrace is ready at {url}")
     _say_where(url, data)
-    display.line("  Without authentication: whoever reaches this port may move money.", flush=True)
+    display.line(f"  {_who_gets_in(settings)}", flush=True)
+
+
+def _who_gets_in(settings: Settings) -> str:
+    if settings.auth == "none":
+        return "Without authentication: whoever reaches this port may move money."
+    if settings.auth == "oidc":
+        return f"Tokens     of {settings.issuer}"
+    return "Clients    headrace clients create|list|delete"
 
 
 def _say_where(url: str, data: Path | None) -> None:

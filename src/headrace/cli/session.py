@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headrace.errors import InvalidValue
+
 if TYPE_CHECKING:
-    from headrace_client import Client
+    from headrace_client import Client, Credentials
 
 DEFAULT_SERVER = "http://127.0.0.1:8484"
 
@@ -55,8 +58,24 @@ class Session:
     def client(self, *, timeout_s: float = 30.0) -> Generator[Client]:
         from headrace_client import Client
 
-        with Client(server_url=self.server, timeout_s=timeout_s) as client:
+        with Client(server_url=self.server, timeout_s=timeout_s, security=_credentials()) as client:
             yield client
+
+
+def _credentials() -> Credentials | None:
+    """HEADRACE_TOKEN, or HEADRACE_CLIENT_ID and HEADRACE_CLIENT_SECRET, whose tokens come from HEADRACE_TOKEN_URL."""
+    from headrace_client import ClientCredentials
+
+    token = os.environ.get("HEADRACE_TOKEN")
+    if token:
+        return lambda: token
+    client_id, client_secret = os.environ.get("HEADRACE_CLIENT_ID"), os.environ.get("HEADRACE_CLIENT_SECRET")
+    if not client_id and not client_secret:
+        return None
+    if not client_id or not client_secret:
+        missing = "HEADRACE_CLIENT_SECRET" if client_id else "HEADRACE_CLIENT_ID"
+        raise InvalidValue(missing, "is set together with the other of the two or not at all")
+    return ClientCredentials(client_id, client_secret, os.environ.get("HEADRACE_TOKEN_URL") or None)
 
 
 def session_of(context: typer.Context, server: str | None, output: Output | None) -> Session:

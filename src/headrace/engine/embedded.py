@@ -34,7 +34,7 @@ from headrace.engine.run import OpenActivity, Rules, Run, json_text
 from headrace.engine.services import Services
 from headrace.errors import AlreadyEnded, NotFound, Unavailable
 from headrace.events.outbox import Outbox
-from headrace.journal.port import CallerKey, Journal, Unit
+from headrace.journal.port import Caller, Journal, Unit
 from headrace.journal.records import Instance, Workflow
 from headrace.workflows.commands import INTERNAL_LEDGER, Activity, CreateTransaction
 from headrace.workflows.interpreter import CANCELED
@@ -124,7 +124,7 @@ class EmbeddedEngine:
         variables: dict[str, str],
         *,
         started_by_trigger: bool = False,
-        caller: CallerKey | None = None,
+        caller: Caller | None = None,
         answer: Callable[[Instance], bytes] | None = None,
         also: Callable[[Instance, Unit], None] | None = None,
     ) -> Instance:
@@ -147,8 +147,8 @@ class EmbeddedEngine:
         unit.add("insert_instance", *row, expects_row=NotFound("workflow", workflow.id))
         run.begin(unit)
         instance = run.as_instance(workflow.config, text, unit)
-        if caller is not None and answer is not None:
-            self._remember(unit, caller, 201, answer(instance))
+        if caller is not None:
+            unit.sign(caller, run.created_at, run.id, 201, b"" if answer is None else answer(instance))
         if also is not None:
             also(instance, unit)
         self._runs[run.id] = run
@@ -189,15 +189,15 @@ class EmbeddedEngine:
             if not waiters:
                 self._waiters.pop(instance_id, None)
 
-    async def send_event(self, instance_id: str, name: str, *, caller: CallerKey | None = None) -> None:
+    async def send_event(self, instance_id: str, name: str, *, caller: Caller | None = None) -> None:
         await self._to_the_end(self._send_event(instance_id, name, caller))
 
-    async def _send_event(self, instance_id: str, name: str, caller: CallerKey | None) -> None:
+    async def _send_event(self, instance_id: str, name: str, caller: Caller | None) -> None:
         await self._must_run(instance_id)
         unit = Unit()
         unit.add("insert_event", instance_id, name, self._clock.now_at(), expects_row=AlreadyEnded(instance_id))
         unit.add("wake_for_event", instance_id)
-        self._remember(unit, caller, 204, b"")
+        unit.sign(caller, self._clock.now_at(), instance_id)
         await self._journal.commit(unit)
         run = self._runs.get(instance_id)
         if run is not None:
@@ -207,10 +207,10 @@ class EmbeddedEngine:
         else:
             await self._take_up_surely(instance_id)
 
-    async def abort(self, instance_id: str, *, caller: CallerKey | None = None) -> None:
+    async def abort(self, instance_id: str, *, caller: Caller | None = None) -> None:
         await self._to_the_end(self._abort(instance_id, caller))
 
-    async def _abort(self, instance_id: str, caller: CallerKey | None) -> None:
+    async def _abort(self, instance_id: str, caller: Caller | None) -> None:
         await self._must_run(instance_id)
         run = self._runs.get(instance_id) or await self._take_up(instance_id)
         if run is None:
@@ -225,7 +225,7 @@ class EmbeddedEngine:
             if not run.aborts:
                 await self._go_on(run)
 
-    async def _abort_run(self, run: Run, caller: CallerKey | None) -> None:
+    async def _abort_run(self, run: Run, caller: Caller | None) -> None:
         try:
             await asyncio.wait_for(run.lock.acquire(), self._limits.abort_s)
         except TimeoutError:
@@ -237,7 +237,7 @@ class EmbeddedEngine:
                 raise AlreadyEnded(run.id)
             unit = Unit()
             run.cancel(unit, AlreadyEnded(run.id))
-            self._remember(unit, caller, 204, b"")
+            unit.sign(caller, self._clock.now_at(), run.id)
             try:
                 await self._journal.commit(unit)
             except BaseException:
@@ -285,10 +285,6 @@ class EmbeddedEngine:
             raise NotFound("instance", instance_id)
         if instance.is_terminal:
             raise AlreadyEnded(instance_id)
-
-    def _remember(self, unit: Unit, caller: CallerKey | None, status: int, body: bytes) -> None:
-        if caller is not None:
-            unit.add("remember", caller.key, caller.fingerprint, status, body, self._clock.now_at())
 
     # taking instances up
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from headrace.journal.port import CallerKey, Unit
+from headrace.journal.port import Caller, Unit
 from headrace.journal.records import Instance, Workflow
 
 
@@ -25,14 +25,15 @@ class Engine(Protocol):
         variables: dict[str, str],
         *,
         started_by_trigger: bool = False,
-        caller: CallerKey | None = None,
+        caller: Caller | None = None,
         answer: Callable[[Instance], bytes] | None = None,
         also: Callable[[Instance, Unit], None] | None = None,
     ) -> Instance:
         """Start an instance; durable on return.
 
-        `answer` makes the body to store under the caller's key, in the same commit; `also` adds what else must
-        happen with the start or not at all. What its entries raise is raised here, and nothing was started.
+        In the same commit: that the caller asked for it, and the body that `answer` makes for its key. `also` adds
+        what else must happen with the start or not at all. What its entries raise is raised here, and nothing was
+        started.
         Raises InvalidValue (naming every missing variable), RepeatedKey, Unavailable.
         """
         ...
@@ -41,10 +42,10 @@ class Engine(Protocol):
         """Return when the instance has ended, or after the time-out."""
         ...
 
-    async def send_event(self, instance_id: str, name: str, *, caller: CallerKey | None = None) -> None:
+    async def send_event(self, instance_id: str, name: str, *, caller: Caller | None = None) -> None:
         """Durable on return. Raises NotFound, AlreadyEnded, RepeatedKey, Unavailable."""
         ...
 
-    async def abort(self, instance_id: str, *, caller: CallerKey | None = None) -> None:
+    async def abort(self, instance_id: str, *, caller: Caller | None = None) -> None:
         """Final on return: no attempt begins after it. Raises NotFound, AlreadyEnded, RepeatedKey, Unavailable."""
         ...

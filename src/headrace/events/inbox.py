@@ -11,7 +11,7 @@ from typing import Protocol
 
 from headrace.clock import Clock
 from headrace.events.envelope import Envelope
-from headrace.journal.port import CallerKey, Journal, Unit
+from headrace.journal.port import Caller, Journal, Unit
 
 _ANY_SEQ = 2**63 - 1
 
@@ -43,21 +43,21 @@ class Inbox:
         self,
         arrivals: Sequence[Arrival],
         *,
-        caller: CallerKey | None = None,
+        caller: Caller | None = None,
         answer: bytes = b"",
         position: tuple[str, int] | None = None,
     ) -> None:
         """All of them are durable on return, or none is.
 
-        In the same commit: the answer to a caller's key, or how far a source was read. Raises RepeatedKey, Unavailable.
+        In the same commit: that a caller sent them, and the answer to its key, or how far a source was read.
+        Raises RepeatedKey, Unavailable.
         """
         now_at = self._clock.now_at()
         unit = Unit()
         for arrival in arrivals:
             envelope = arrival.envelope
             unit.add("accept_event", arrival.key, envelope.type, envelope.text, now_at, arrival.depth)
-        if caller is not None:
-            unit.add("remember", caller.key, caller.fingerprint, 202, answer, now_at)
+        unit.sign(caller, now_at, _named(arrivals), 202, answer)
         if position is not None:
             unit.add("move_position", *position)
         rows = await self._journal.commit(unit)
@@ -86,3 +86,8 @@ class Inbox:
         self._meter.events_accepted(len(repeats) - repeated, repeated)
         if repeated < len(repeats):
             self._on_events()
+
+
+def _named(arrivals: Sequence[Arrival]) -> str:
+    first = arrivals[0].key if arrivals else ""
+    return first if len(arrivals) < 2 else f"{first} and {len(arrivals) - 1} more"

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from headrace.journal.records import (
     ActivityRow,
+    AuditEntry,
     Due,
     InboxEvent,
     Instance,
@@ -33,6 +34,16 @@ class CallerKey:
     fingerprint: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks for a write, through which program and by which operation; `key`: what a repeat is known by."""
+
+    principal: str
+    operation: str
+    client_id: str | None = None
+    key: CallerKey | None = None
+
+
 class Unit:
     """Writes that are committed together. Build one, hand it to `Journal.commit`, and it is durable or never was.
 
@@ -51,6 +62,17 @@ class Unit:
 
     def add(self, statement: str, *parameters: Any, expects_row: Exception | None = None) -> None:
         self.entries.append((statement, parameters, expects_row))
+
+    def sign(self, caller: Caller | None, at: int, target: str, status: int = 204, answer: bytes = b"") -> None:
+        """Who made this write, to what, and what is answered to its key: kept with the write or not at all.
+
+        Without a caller it is the server's own.
+        """
+        if caller is None:
+            return
+        self.add("audit", at, caller.principal, caller.client_id, caller.operation, target)
+        if caller.key is not None:
+            self.add("remember", caller.key.key, caller.key.fingerprint, status, answer, at)
 
 
 class Journal(Protocol):
@@ -86,6 +108,10 @@ class Journal(Protocol):
     async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]: ...
 
     async def remembered(self, key: str) -> Remembered | None: ...
+
+    async def audit(self, before_seq: int, limit: int, *, target: str = "", principal: str = "") -> list[AuditEntry]:
+        """Who wrote what, newest first, from before this number; of one target, of one principal."""
+        ...
 
     # triggers and events
 

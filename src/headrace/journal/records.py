@@ -141,6 +141,17 @@ class Occurrence(msgspec.Struct, frozen=True):
     instance: Instance | None = None
 
 
+class AuditEntry(msgspec.Struct, frozen=True):
+    """One write that somebody asked for, and what it was done to."""
+
+    seq: int
+    at: int
+    principal: str
+    client_id: str | None
+    operation: str
+    target: str
+
+
 class Remembered(msgspec.Struct, frozen=True):
     """What was answered to a caller's Idempotency-Key."""
 

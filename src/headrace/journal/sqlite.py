@@ -18,6 +18,7 @@ from headrace.journal.migrations import migrate_sqlite
 from headrace.journal.port import Unit
 from headrace.journal.records import (
     ActivityRow,
+    AuditEntry,
     Due,
     InboxEvent,
     Instance,
@@ -122,6 +123,11 @@ class SqliteJournal:
     async def remembered(self, key: str) -> Remembered | None:
         rows = self._rows("remembered", key)
         return Remembered(*rows[0]) if rows else None
+
+    async def audit(self, before_seq: int, limit: int, *, target: str = "", principal: str = "") -> list[AuditEntry]:
+        name = "audit_of_target_page" if target else "audit_of_principal_page" if principal else "audit_page"
+        filters = {"audit_of_target_page": (target, principal), "audit_of_principal_page": (principal,)}.get(name, ())
+        return [AuditEntry(*row) for row in self._rows(name, *filters, before_seq, limit)]
 
     # triggers and events
 

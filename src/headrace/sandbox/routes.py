@@ -10,7 +10,7 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from headrace.effects.port import NoReply, Reply, Request
@@ -22,7 +22,7 @@ from headrace.workflows.commands import Service
 _SERVICES: tuple[Service, ...] = get_args(Service)
 
 
-def sandbox_routes(sandbox: Sandbox) -> list[BaseRoute]:
+def sandbox_routes(sandbox: Sandbox) -> list[Mount]:
     return [Mount(f"/api/{service}", app=ServiceApp(sandbox, service)) for service in _SERVICES]
 
 

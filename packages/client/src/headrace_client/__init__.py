@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from headrace_client.activities import WorkflowInstanceHistoryStageInput, WorkflowInstanceHistoryStageOutput
 from headrace_client.client import AsyncClient, Client
+from headrace_client.credentials import ClientCredentials, Credentials, Security, Token
 from headrace_client.errors import ClientError, ConnectionFailure, Error, InvalidRequest, SDKError, WaitTimeout
 from headrace_client.history import WorkflowInstanceHistory, WorkflowInstanceHistoryStage
 from headrace_client.hooks import Hooks
@@ -41,7 +42,6 @@ from headrace_client.requests import (
     SendEventRequest,
     SendEventRequestBody,
 )
-from headrace_client.security import Security
 from headrace_client.stages import Stage, StageDelay, StageSend, StageWaitEvent, UnknownStage, Update
 
 prepare_models(__name__)
@@ -50,10 +50,12 @@ __all__ = [
     "AsyncClient",
     "CancelEventRequest",
     "Client",
+    "ClientCredentials",
     "ClientError",
     "ConnectionFailure",
     "CreateTriggerRequest",
     "CreateWorkflowRequest",
+    "Credentials",
     "DeleteTriggerRequest",
     "DeleteWorkflowRequest",
     "Error",
@@ -79,6 +81,7 @@ __all__ = [
     "StageSend",
     "StageStatus",
     "StageWaitEvent",
+    "Token",
     "Trigger",
     "TriggerOccurrence",
     "UnknownStage",

@@ -7,12 +7,14 @@ from types import TracebackType
 
 import httpx2
 
+from headrace_client.credentials import Credentials
 from headrace_client.hooks import Hooks
+from headrace_client.operations import READ
 from headrace_client.protocol import DEFAULT_TIMEOUT_S, Protocol, Settings
-from headrace_client.security import Security
 from headrace_client.servers import server_root
 from headrace_client.transport import AsyncDriver, SyncDriver
 from headrace_client.v1 import V1, AsyncV1
+from headrace_client.wire import Scope
 
 
 class Orchestration:
@@ -30,7 +32,7 @@ class Client:
 
     server_url      root of the server, without /api/orchestration; a path prefix is kept
     server          instead of server_url: index into `servers.SERVERS`, with `organization` and `environment`
-    security        client id and secret; tokens are fetched when needed and kept
+    security        client id and secret, or a function that has them or a token; asked when needed, and kept
     timeout_s       longest silence of the server during a call (60 s; with `http_client`, what that one has)
     headers         sent with every call
     http_client     an httpx2.Client of your own; closing it stays with you
@@ -43,7 +45,7 @@ class Client:
         server: int | None = None,
         organization: str | None = None,
         environment: str | None = None,
-        security: Security | None = None,
+        security: Credentials | None = None,
         timeout_s: float | None = None,
         headers: Mapping[str, str] | None = None,
         http_client: httpx2.Client | None = None,
@@ -55,6 +57,10 @@ class Client:
         self._owns_http_client = http_client is None
         self._driver = SyncDriver(protocol, http_client or httpx2.Client())
         self.orchestration = Orchestration(self._driver)
+
+    def authorization(self, scope: Scope = READ) -> str | None:
+        """The Authorization header of a call with this scope, for calls of your own; None without credentials."""
+        return self._driver.run(self._driver.protocol.authorization(scope))
 
     def close(self) -> None:
         if self._owns_http_client:
@@ -79,7 +85,7 @@ class AsyncClient:
         server: int | None = None,
         organization: str | None = None,
         environment: str | None = None,
-        security: Security | None = None,
+        security: Credentials | None = None,
         timeout_s: float | None = None,
         headers: Mapping[str, str] | None = None,
         http_client: httpx2.AsyncClient | None = None,
@@ -91,6 +97,10 @@ class AsyncClient:
         self._owns_http_client = http_client is None
         self._driver = AsyncDriver(protocol, http_client or httpx2.AsyncClient())
         self.orchestration = AsyncOrchestration(self._driver)
+
+    async def authorization(self, scope: Scope = READ) -> str | None:
+        """The Authorization header of a call with this scope, for calls of your own; None without credentials."""
+        return await self._driver.run(self._driver.protocol.authorization(scope))
 
     async def close(self) -> None:
         if self._owns_http_client:

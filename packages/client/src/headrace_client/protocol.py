@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 import httpx2
 import msgspec
 
+from headrace_client.credentials import Credentials
 from headrace_client.errors import ClientError, InvalidRequest
 from headrace_client.hooks import Hooks
 from headrace_client.models import Result, wire_name
@@ -19,9 +20,9 @@ from headrace_client.operations import PREFIX, Operation
 from headrace_client.options import Options
 from headrace_client.replies import failure_error, read_reply
 from headrace_client.requests import Request, chosen_request
-from headrace_client.security import Security, TokenCache
+from headrace_client.security import token_cache
 from headrace_client.servers import checked_root
-from headrace_client.wire import Access, NeedToken, Steps, WireFailure, WireReply, WireRequest, exchange, token
+from headrace_client.wire import Access, NeedToken, Scope, Steps, WireFailure, WireReply, WireRequest, exchange, token
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ class Settings:
     """What one client holds for all its calls."""
 
     root: str
-    security: Security | None
+    security: Credentials | None
     timeout_s: float | None
     headers: Mapping[str, str]
     hooks: Hooks
@@ -55,9 +56,7 @@ class Protocol:
         self._headers = checked_headers(settings.headers)
         if KEY_HEADER in self._headers:
             raise InvalidRequest(f"{KEY_HEADER} belongs to one call: pass idempotency_key= to it")
-        security = settings.security if settings.security is not None and settings.security.is_complete else None
-        self._security = security
-        self._tokens = None if security is None else TokenCache(security, USER_AGENT, settings.hooks.monotonic_s)
+        self._tokens = token_cache(settings.security, USER_AGENT, settings.hooks.monotonic_s)
 
     @property
     def hooks(self) -> Hooks:
@@ -82,6 +81,14 @@ class Protocol:
         assert self._tokens is not None, "a token is asked for only where there is security"
         return (yield from self._tokens.obtain(need))
 
+    def authorization(self, scope: Scope) -> Steps[str | None]:
+        """The header that a call with this scope carries; None without credentials."""
+        if self._tokens is None:
+            return None
+        access = Access(self._settings.root, scope)
+        value = self._tokens.kept(access) or (yield from token(NeedToken(access, self._settings.timeout_s)))
+        return f"Bearer {value}"
+
     def _carried_out(self, operation: Operation[T], wire: WireRequest, access: Access | None) -> Steps[Result[T]]:
         # Retries belong around this exchange: the request, and with it the key, is built once.
         key = wire.headers.get(KEY_HEADER)
@@ -102,6 +109,9 @@ class Protocol:
         if not _is_unauthorized(reply):
             return reply
         fresh = yield from token(NeedToken(access, wire.timeout_s, rejected=value))
+        if fresh == value:
+            self._tokens.drop(access, fresh)
+            return reply
         reply = yield from exchange(_with_token(wire, fresh))
         if _is_unauthorized(reply):
             self._tokens.drop(access, fresh)
@@ -109,9 +119,9 @@ class Protocol:
 
     def _access(self, operation: Operation[Any], wire: WireRequest, options: Options) -> Access | None:
         """Which token the call needs: none without security, or when the caller authorizes it by a header."""
-        if self._security is None or "Authorization" in wire.headers:
+        if self._tokens is None or "Authorization" in wire.headers:
             return None
-        return Access(self._security.endpoint(self._root(options)), operation.scope)
+        return Access(self._root(options), operation.scope)
 
     def _root(self, options: Options) -> str:
         server_url = options.server_url

@@ -1,4 +1,4 @@
-"""OAuth2 client credentials: who we are, and the tokens we hold, one per endpoint and scope."""
+"""The tokens a client holds, one per server and scope, and how it gets them: client credentials, or a function."""
 
 from __future__ import annotations
 
@@ -8,31 +8,12 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from headrace_client.credentials import ClientCredentials, Credentials, Security, Source, is_token
 from headrace_client.errors import InvalidRequest, SDKError
 from headrace_client.replies import failure_error
-from headrace_client.servers import checked_root, host_root
-from headrace_client.wire import Access, NeedToken, Steps, WireFailure, WireReply, WireRequest, exchange
+from headrace_client.wire import Access, NeedToken, Steps, WireFailure, WireReply, WireRequest, credentials, exchange
 
 EXPIRY_MARGIN_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Security:
-    """Client id and secret. A relative `token_url` starts at the server's host, whatever prefix its API has."""
-
-    client_id: str
-    client_secret: str = field(repr=False)
-    token_url: str = "/api/auth/oauth/token"  # noqa: S105 - an address
-
-    @property
-    def is_complete(self) -> bool:
-        """With one of the two missing, calls go out without a token, as official clients have it."""
-        return bool(self.client_id and self.client_secret)
-
-    def endpoint(self, server_root: str) -> str:
-        if "://" in self.token_url:
-            return checked_root(self.token_url)
-        return checked_root(f"{host_root(server_root)}/{self.token_url.lstrip('/')}")
 
 
 class TokenReply(msgspec.Struct):
@@ -52,8 +33,8 @@ class _Token:
 class TokenCache:
     """The tokens of one client. Drivers let one caller at a time through `obtain`."""
 
-    def __init__(self, security: Security, user_agent: str, monotonic_s: Callable[[], float]) -> None:
-        self._security = security
+    def __init__(self, given: Security | Source, user_agent: str, monotonic_s: Callable[[], float]) -> None:
+        self._given = given
         self._user_agent = user_agent
         self._monotonic_s = monotonic_s
         self._tokens: dict[Access, _Token] = {}
@@ -77,24 +58,30 @@ class TokenCache:
         kept = self.kept(need.access)
         if kept is not None:
             return kept
-        return (yield from self._fetch(need))
+        given = self._given if isinstance(self._given, Security) else (yield from credentials(self._given))
+        if isinstance(given, Security):
+            return (yield from self._fetch(need, given))
+        return self._keep(need.access, given.value, self._monotonic_s(), given.expires_in_s or 0.0)
 
-    def _fetch(self, need: NeedToken) -> Steps[str]:
-        request = self._request(need)
+    def _keep(self, access: Access, value: str, asked_s: float, life_s: float | None) -> str:
+        deadline_s = None if life_s is None else asked_s + life_s - EXPIRY_MARGIN_S
+        self._tokens[access] = _Token(value, deadline_s)
+        return value
+
+    def _fetch(self, need: NeedToken, security: Security) -> Steps[str]:
+        request = self._request(need, security)
         asked_s = self._monotonic_s()
         reply = yield from exchange(request)
         if isinstance(reply, WireFailure):
             raise failure_error(request, reply, None)
         answer = _read_token(request, reply)
-        deadline_s = None if answer.expires_in is None else asked_s + answer.expires_in - EXPIRY_MARGIN_S
-        self._tokens[need.access] = _Token(answer.access_token, deadline_s)
-        return answer.access_token
+        return self._keep(need.access, answer.access_token, asked_s, answer.expires_in)
 
-    def _request(self, need: NeedToken) -> WireRequest:
+    def _request(self, need: NeedToken, security: Security) -> WireRequest:
         form = {
             "grant_type": "client_credentials",
-            "client_id": self._security.client_id,
-            "client_secret": self._security.client_secret,
+            "client_id": security.client_id,
+            "client_secret": security.client_secret,
             "scope": need.access.scope,
         }
         headers = {
@@ -102,7 +89,16 @@ class TokenCache:
             "Content-Type": "application/x-www-form-urlencoded",
             "User-Agent": self._user_agent,
         }
-        return WireRequest("POST", need.access.token_url, headers, _encoded(form), need.timeout_s)
+        return WireRequest("POST", security.endpoint(need.access.root), headers, _encoded(form), need.timeout_s)
+
+
+def token_cache(given: Credentials | None, user_agent: str, monotonic_s: Callable[[], float]) -> TokenCache | None:
+    """None where calls go out without a token."""
+    if isinstance(given, ClientCredentials):
+        given = given.as_security()
+    if given is None or (isinstance(given, Security) and not given.is_complete):
+        return None
+    return TokenCache(given, user_agent, monotonic_s)
 
 
 def _encoded(form: dict[str, str]) -> bytes:
@@ -121,7 +117,7 @@ def _read_token(request: WireRequest, reply: WireReply) -> TokenReply:
         raise _token_error(request, reply, f"the token endpoint's answer cannot be read: {error}") from error
     if answer.token_type.lower() != "bearer":
         raise _token_error(request, reply, f"token_type must be bearer, not {answer.token_type!r}")
-    if not answer.access_token or not all("!" <= character <= "~" for character in answer.access_token):
+    if not is_token(answer.access_token):
         raise _token_error(request, reply, "access_token is empty or holds characters no header may carry")
     return answer
 

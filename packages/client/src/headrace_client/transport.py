@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 import threading
 from typing import TypeVar, cast
 
 import httpx2
 
+from headrace_client.credentials import checked_given
 from headrace_client.errors import InvalidRequest
 from headrace_client.protocol import Protocol
-from headrace_client.wire import Answer, NeedToken, Pause, Step, Steps, WireFailure, WireReply, WireRequest
+from headrace_client.wire import Answer, AskSource, NeedToken, Pause, Step, Steps, WireFailure, WireReply, WireRequest
 
 T = TypeVar("T")
 
@@ -43,6 +45,8 @@ class SyncDriver:
             case NeedToken():
                 with self._token_lock:
                     return self.run(self.protocol.obtain_token(step))
+            case AskSource():
+                return checked_given(_at_once(step.source()))
             case Pause():
                 self.protocol.hooks.sleep(step.seconds)
                 return None
@@ -80,6 +84,9 @@ class AsyncDriver:
             case NeedToken():
                 async with self._token_lock:
                     return await self.run(self.protocol.obtain_token(step))
+            case AskSource():
+                given = step.source()
+                return checked_given(await given if inspect.isawaitable(given) else given)
             case Pause():
                 await self.protocol.hooks.sleep_async(step.seconds)
                 return None
@@ -90,6 +97,14 @@ class AsyncDriver:
         except httpx2.RequestError as error:
             return _failure(error)
         return _reply(reply)
+
+
+def _at_once(given: object) -> object:
+    if inspect.isawaitable(given):
+        if inspect.iscoroutine(given):
+            given.close()  # it will never be awaited
+        raise InvalidRequest("security: an async function needs AsyncClient")
+    return given
 
 
 def _request(http_client: httpx2.Client | httpx2.AsyncClient, step: WireRequest) -> httpx2.Request:

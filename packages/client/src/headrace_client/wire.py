@@ -10,6 +10,8 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
+from headrace_client.credentials import Security, Source, Token
+
 T = TypeVar("T")
 
 Scope = Literal["orchestration:read", "orchestration:write"]
@@ -53,9 +55,9 @@ class WireFailure:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a token is for: one token per endpoint and scope."""
+    """What a token is for: one token per server and scope."""
 
-    token_url: str
+    root: str
     scope: Scope
 
 
@@ -69,12 +71,19 @@ class NeedToken:
 
 
 @dataclass(frozen=True, slots=True)
+class AskSource:
+    """Call the caller's function; it may be async where the driver is."""
+
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     seconds: float
 
 
-Step = WireRequest | NeedToken | Pause
-Answer = WireReply | WireFailure | str | None
+Step = WireRequest | NeedToken | AskSource | Pause
+Answer = WireReply | WireFailure | Token | Security | str | None
 Steps = Generator[Step, Answer, T]
 
 
@@ -88,6 +97,12 @@ def exchange(request: WireRequest) -> Steps[WireReply | WireFailure]:
 def token(need: NeedToken) -> Steps[str]:
     answer = yield need
     assert isinstance(answer, str)
+    return answer
+
+
+def credentials(source: Source) -> Steps[Token | Security]:
+    answer = yield AskSource(source)
+    assert isinstance(answer, Token | Security)
     return answer
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from headrace.api.ext import events
+from headrace.api.ext import audit, events
 
-OPERATIONS = events.OPERATIONS
+OPERATIONS = (*events.OPERATIONS, *audit.OPERATIONS)

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from headrace.api import codec
 from headrace.api.ext import schemas
 from headrace.api.operations import READ, WRITE, Operation, Parameter
-from headrace.api.repeats import caller_key, stored_answer
+from headrace.api.repeats import caller_of, stored_answer
 from headrace.api.replies import Reply, json_reply, list_reply
 from headrace.api.requests import Request, json_value
 from headrace.api.services import Services
@@ -20,7 +20,7 @@ from headrace.events.bus import DEPTH_HEADER, EVENT_HEADER
 from headrace.events.envelope import Envelope, envelope_of
 from headrace.events.inbox import Arrival
 from headrace.events.outbox import depth_of, is_own
-from headrace.journal.port import CallerKey
+from headrace.journal.port import Caller
 from headrace.journal.records import InboxEvent
 
 TAG = "Events"
@@ -31,8 +31,8 @@ MAX_LISTED = 1_000
 async def receive(services: Services, request: Request) -> Reply:
     """Answered after the commit. A repeat is accepted as well: it is counted, and starts nothing."""
     body = await request.body(services.settings.max_body_bytes)
-    caller = caller_key(request, body)
-    if caller is not None and (stored := await stored_answer(services.journal, caller)):
+    caller = caller_of(request, body)
+    if stored := await stored_answer(services.journal, caller):
         return await _repeated(services, request, body, caller, stored)
     arrivals = _arrivals(services, json_value(request, body) if body else None, caller, _depth(request))
     answer = codec.encode(schemas.AcceptedReply(data=schemas.Accepted(accepted=len(arrivals))))
@@ -41,13 +41,13 @@ async def receive(services: Services, request: Request) -> Reply:
     try:
         await services.inbox.accept(arrivals, caller=caller, answer=answer)
     except RepeatedKey:
-        if caller is not None and (stored := await stored_answer(services.journal, caller)):
+        if stored := await stored_answer(services.journal, caller):
             return await _repeated(services, request, body, caller, stored)
         raise
     return json_reply(202, answer)
 
 
-async def _repeated(services: Services, request: Request, body: bytes, caller: CallerKey, stored: Reply) -> Reply:
+async def _repeated(services: Services, request: Request, body: bytes, caller: Caller, stored: Reply) -> Reply:
     arrivals = _arrivals(services, json_value(request, body) if body else None, caller, 0)
     await services.inbox.repeat([arrival.key for arrival in arrivals])
     return stored
@@ -57,7 +57,7 @@ def _depth(request: Request) -> int:
     return depth_of(request.header(DEPTH_HEADER))
 
 
-def _arrivals(services: Services, value: Any, caller: CallerKey | None, depth: int) -> list[Arrival]:
+def _arrivals(services: Services, value: Any, caller: Caller, depth: int) -> list[Arrival]:
     if not isinstance(value, list):
         envelope = envelope_of(value)
         return [Arrival(_key(services, envelope, caller, ""), envelope, depth)]
@@ -71,12 +71,12 @@ def _arrivals(services: Services, value: Any, caller: CallerKey | None, depth: i
     ]
 
 
-def _key(services: Services, envelope: Envelope, caller: CallerKey | None, position: str) -> str:
+def _key(services: Services, envelope: Envelope, caller: Caller, position: str) -> str:
     """The envelope's own id, else the caller's key, else every event is a new one."""
     if envelope.id is not None:
         return f"id:{envelope.id}"
-    if caller is not None:
-        return f"key:{caller.key}{position}"
+    if caller.key is not None:
+        return f"key:{caller.key.key}{position}"
     return f"post:{services.ids.new()}"
 
 

@@ -52,3 +52,18 @@ class Received(_Shape, kw_only=True):
 
 class ReceivedListReply(_Shape, kw_only=True):
     data: list[Received]
+
+
+class AuditEntry(_Shape, kw_only=True):
+    """A write that somebody asked for."""
+
+    number: Annotated[int, Meta(ge=1, description="Grows with every entry.")]
+    date: DateTime
+    principal: Annotated[str, Meta(description="Who: the token's subject; anonymous without authentication.")]
+    client_id: Annotated[str, Meta(description="The program it came through.")] | UnsetType = UNSET
+    operation: Annotated[str, Meta(examples=["runWorkflow"])]
+    target: Annotated[str, Meta(description="The id of what was written.")]
+
+
+class AuditReply(_Shape, kw_only=True):
+    data: list[AuditEntry]

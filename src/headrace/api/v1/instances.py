@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 
 from headrace.api.operations import READ, WRITE, Operation, Parameter
-from headrace.api.repeats import caller_key, once
+from headrace.api.repeats import caller_of, once
 from headrace.api.replies import Reply, json_reply, list_reply, no_content
 from headrace.api.requests import Request, json_value
 from headrace.api.services import Services
 from headrace.api.v1 import schemas, views
 from headrace.errors import InvalidValue, NotFound, Unavailable
-from headrace.journal.port import CallerKey
+from headrace.journal.port import Caller
 from headrace.journal.records import Instance, Workflow
 from headrace.workflows.variables import check_variables
 
@@ -33,7 +33,7 @@ _stored_config = msgspec.json.Decoder(schemas.StoredConfig)
 async def run(services: Services, request: Request) -> Reply:
     body = await request.body(services.settings.max_body_bytes)
     waits = request.flag("wait")
-    caller = caller_key(request, body)
+    caller = caller_of(request, body)
 
     async def write() -> Reply:
         variables = check_variables(json_value(request, body)) if body else {}
@@ -51,7 +51,7 @@ async def _live_workflow(services: Services, workflow_id: str) -> Workflow:
 
 
 async def _start(
-    services: Services, workflow: Workflow, variables: dict[str, str], caller: CallerKey | None, waits: bool
+    services: Services, workflow: Workflow, variables: dict[str, str], caller: Caller, waits: bool
 ) -> Reply:
     answer = _Answer()
     instance = await services.engine.run(workflow, variables, caller=caller, answer=answer)
@@ -124,7 +124,7 @@ def _stage_number(text: str) -> int:
 
 async def send_event(services: Services, request: Request) -> Reply:
     body = await request.body(services.settings.max_body_bytes)
-    caller = caller_key(request, body)
+    caller = caller_of(request, body)
 
     async def write() -> Reply:
         event = _event(json_value(request, body) if body else None)
@@ -146,7 +146,7 @@ def _event(value: Any) -> schemas.SendEventRequest:
 async def abort(services: Services, request: Request) -> Reply:
     """A body means nothing here; it is read only because it is part of what a key stands for."""
     body = await request.body(services.settings.max_body_bytes)
-    caller = caller_key(request, body)
+    caller = caller_of(request, body)
 
     async def write() -> Reply:
         await services.engine.abort(request.params["instanceID"], caller=caller)

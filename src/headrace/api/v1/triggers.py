@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from headrace.api.operations import READ, WRITE, Operation, Parameter
-from headrace.api.repeats import caller_key, once
+from headrace.api.repeats import caller_of, once, unkeyed_caller
 from headrace.api.replies import Reply, json_reply, list_reply, no_content
 from headrace.api.requests import Request, json_value
 from headrace.api.services import Services
 from headrace.api.v1 import schemas, views
 from headrace.errors import InvalidValue, NotFound
-from headrace.journal.port import CallerKey, Unit
+from headrace.journal.port import Caller, Unit
 from headrace.journal.records import Trigger
 from headrace.triggers.definition import Definition, parse_definition
 
@@ -18,7 +18,7 @@ TAG = "Triggers"
 
 async def create(services: Services, request: Request) -> Reply:
     body = await request.body(services.settings.max_body_bytes)
-    caller = caller_key(request, body)
+    caller = caller_of(request, body)
 
     async def write() -> Reply:
         definition = parse_definition(json_value(request, body) if body else None)
@@ -27,7 +27,7 @@ async def create(services: Services, request: Request) -> Reply:
     return await once(services.journal, caller, write)
 
 
-async def _store(services: Services, definition: Definition, caller: CallerKey | None) -> Reply:
+async def _store(services: Services, definition: Definition, caller: Caller) -> Reply:
     if await services.journal.trigger_count() >= services.settings.max_triggers:
         raise InvalidValue("", f"there are {services.settings.max_triggers} triggers already: delete some")
     row = Trigger(
@@ -45,8 +45,7 @@ async def _store(services: Services, definition: Definition, caller: CallerKey |
     values = (row.id, row.name, row.event, row.event.lower(), row.workflow_id, row.version, row.filter, row.vars)
     unknown = InvalidValue("workflowID", f"there is no workflow {row.workflow_id[:100]!r}")
     unit.add("insert_trigger", *values, row.created_at, expects_row=unknown)
-    if caller is not None:
-        unit.add("remember", caller.key, caller.fingerprint, 201, answer, row.created_at)
+    unit.sign(caller, row.created_at, row.id, 201, answer)
     services.outbox.want(row.event)  # before an instance can start that it would tell of
     await services.journal.commit(unit)
     return json_reply(201, answer)
@@ -71,8 +70,10 @@ async def live_trigger(services: Services, request: Request) -> Trigger:
 
 async def delete(services: Services, request: Request) -> Reply:
     trigger_id = request.params["triggerID"]
+    now_at = services.clock.now_at()
     unit = Unit()
-    unit.add("delete_trigger", services.clock.now_at(), trigger_id, expects_row=NotFound("trigger", trigger_id))
+    unit.add("delete_trigger", now_at, trigger_id, expects_row=NotFound("trigger", trigger_id))
+    unit.sign(unkeyed_caller(request), now_at, trigger_id)
     await services.journal.commit(unit)
     return no_content()
 

@@ -7,14 +7,14 @@ from typing import Any
 from headrace.api import codec
 from headrace.api.errors import LocatedDefinition
 from headrace.api.operations import READ, WRITE, Operation
-from headrace.api.repeats import caller_key, once
+from headrace.api.repeats import caller_of, once, unkeyed_caller
 from headrace.api.replies import Reply, json_reply, list_reply, no_content
 from headrace.api.requests import Request, document
 from headrace.api.services import Services
 from headrace.api.v1 import schemas, views
 from headrace.api.yaml import Document
 from headrace.errors import InvalidDefinition, InvalidValue, NotFound
-from headrace.journal.port import CallerKey, Unit
+from headrace.journal.port import Caller, Unit
 from headrace.journal.records import Workflow
 from headrace.workflows.config import Config, parse_config
 
@@ -36,7 +36,7 @@ EXAMPLE: dict[str, Any] = {
 
 async def create(services: Services, request: Request) -> Reply:
     body = await request.body(services.settings.max_body_bytes)
-    caller = caller_key(request, body)
+    caller = caller_of(request, body)
 
     async def write() -> Reply:
         config = _config(await document(request, body, services.settings))
@@ -65,12 +65,11 @@ def _new_workflow(services: Services, config: Config) -> Workflow:
     return Workflow(id=services.ids.new(), name=config.name, config=text, created_at=now_at, updated_at=now_at)
 
 
-async def _store(services: Services, row: Workflow, caller: CallerKey | None) -> Reply:
+async def _store(services: Services, row: Workflow, caller: Caller) -> Reply:
     unit = Unit()
     answer = views.workflow_reply(row)
     unit.add("insert_workflow", row.id, row.name, row.config, row.created_at, row.updated_at)
-    if caller is not None:
-        unit.add("remember", caller.key, caller.fingerprint, 201, answer, row.created_at)
+    unit.sign(caller, row.created_at, row.id, 201, answer)
     await services.journal.commit(unit)
     return json_reply(201, answer)
 
@@ -90,9 +89,10 @@ async def show(services: Services, request: Request) -> Reply:
 
 async def delete(services: Services, request: Request) -> Reply:
     workflow_id = request.params["flowId"]
+    now_at = services.clock.now_at()
     unit = Unit()
-    missing = NotFound("workflow", workflow_id)
-    unit.add("delete_workflow", services.clock.now_at(), workflow_id, expects_row=missing)
+    unit.add("delete_workflow", now_at, workflow_id, expects_row=NotFound("workflow", workflow_id))
+    unit.sign(unkeyed_caller(request), now_at, workflow_id)
     await services.journal.commit(unit)
     return no_content()
 

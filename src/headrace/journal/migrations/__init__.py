@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 
 SQL = Path(__file__).parent.parent / "sql"
-HEAD = "0003"
+HEAD = "0004"
 
 
 def statements(name: str) -> list[str]:
-    """The statements of one SQL file, without its comments."""
-    lines = (line.split("--")[0] for line in (SQL / name).read_text("utf-8").splitlines())
-    return [statement for part in "\n".join(lines).split(";") if (statement := part.strip())]
+    """The statements of one SQL file, without its comments. A statement ends with a semicolon at the end of a line."""
+    lines = (line.split("--")[0].rstrip() for line in (SQL / name).read_text("utf-8").splitlines())
+    return [statement for part in re.split(r";$", "\n".join(lines), flags=re.MULTILINE) if (statement := part.strip())]
 
 
 def migrate_sqlite(path: str) -> None:

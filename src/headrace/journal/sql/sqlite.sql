@@ -101,6 +101,9 @@ INSERT INTO outbox (type, happened_at, payload, instance_id, depth) VALUES (?, ?
 DELETE FROM outbox WHERE seq IN (
     SELECT seq FROM outbox WHERE seq <= ?1 OR happened_at < ?2 ORDER BY seq LIMIT 1000)
 
+-- name: audit
+INSERT INTO audit (at, principal, client_id, operation, target) VALUES (?, ?, ?, ?, ?)
+
 -- name: remember
 INSERT INTO caller_keys (key, fingerprint, status, body, created_at) VALUES (?, ?, ?, ?, ?)
 
@@ -143,6 +146,16 @@ FROM activities WHERE instance_id = ? AND stage = ? ORDER BY position
 
 -- name: remembered
 SELECT key, fingerprint, status, body, created_at FROM caller_keys WHERE key = ?
+
+-- name: audit_page
+SELECT seq, at, principal, client_id, operation, target FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?
+
+-- name: audit_of_principal_page
+SELECT seq, at, principal, client_id, operation, target FROM audit WHERE principal = ? AND seq < ? ORDER BY seq DESC LIMIT ?
+
+-- name: audit_of_target_page
+SELECT seq, at, principal, client_id, operation, target FROM audit
+WHERE target = ?1 AND (?2 = '' OR principal = ?2) AND seq < ?3 ORDER BY seq DESC LIMIT ?4
 
 -- name: due
 SELECT i.rowid, i.next_at,

@@ -1,0 +1,136 @@
+"""Where tokens come from: token endpoint, discovery, keys. The rules are those of `headrace.auth.oauth`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from headrace.api import codec
+from headrace.api.operations import Operation
+from headrace.api.replies import Headers, Reply, json_reply
+from headrace.api.requests import Request
+from headrace.api.services import Services
+from headrace.auth.oauth import KEYS_PATH, TOKEN_PATH, Asked, Refused, TooManyFailures
+from headrace.errors import NotFound
+
+TAG = "Server"
+GATEWAY = "/api/auth"
+FORM = "application/x-www-form-urlencoded"
+MAX_FORM_BYTES = 16_384
+MAX_FIELDS = 50
+
+
+class OAuthError(msgspec.Struct):
+    """What OAuth2 answers instead of a token."""
+
+    error: str
+    error_description: str
+
+
+_NO_STORE: Headers = ((b"cache-control", b"no-store"), (b"pragma", b"no-cache"))
+_SHORTLY: Headers = ((b"cache-control", b"public, max-age=300"),)
+_STATUSES = {"invalid_client": 401, "slow_down": 429}
+
+
+async def token(services: Services, request: Request) -> Reply:
+    form = await _form(request)
+    credentials = [value for name, value in request.all_headers if name == b"authorization"]
+    address = request.client[0] if request.client else ""
+    try:
+        granted = await services.door.authority.grant(Asked(form, credentials, address))
+    except Refused as error:
+        return _refusal(error)
+    answer: dict[str, Any] = {
+        "access_token": granted.token,
+        "token_type": "bearer",
+        "expires_in": granted.life_s,
+    }
+    if granted.scope is not None:
+        answer["scope"] = granted.scope
+    return json_reply(200, codec.encode(answer), _NO_STORE)
+
+
+async def _form(request: Request) -> dict[str, list[str]]:
+    """Nothing, where the body is no form: what is missing then is said by who needs it."""
+    body = await request.body(MAX_FORM_BYTES)
+    if body and request.media_type() != FORM:
+        return {}
+    try:
+        return parse_qs(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        return {}
+
+
+def _refusal(error: Refused) -> Reply:
+    """In OAuth2's own words, not in the API's."""
+    headers = _NO_STORE
+    if isinstance(error, TooManyFailures):
+        headers = (*headers, (b"retry-after", b"%d" % max(1, math.ceil(error.wait_s))))
+    if error.code == "invalid_client":
+        headers = (*headers, (b"www-authenticate", b'Basic realm="headrace"'))
+    body = codec.encode(OAuthError(error.code, str(error).encode(errors="replace").decode()))
+    return json_reply(_STATUSES.get(error.code, 400), body, headers)
+
+
+async def discovery(services: Services, request: Request) -> Reply:
+    found = services.door.authority.metadata()
+    if found is None:
+        raise NotFound("discovery document", "of a server that takes another issuer's tokens")
+    return json_reply(200, codec.encode(found), _SHORTLY)
+
+
+async def keys(services: Services, request: Request) -> Reply:
+    return json_reply(200, codec.encode(services.door.authority.jwks()), _SHORTLY)
+
+
+def _token(path: str, operation_id: str) -> Operation:
+    return Operation(
+        method="POST",
+        path=path,
+        operation_id=operation_id,
+        scope=None,
+        handler=token,
+        tag=TAG,
+        summary="Get a token",
+        description=(
+            "OAuth2 client credentials, in the form or by HTTP Basic. On a server without authentication any are good."
+        ),
+        reply=dict[str, str | int],
+        body=dict[str, str],
+        body_media_types=(FORM,),
+        is_body_required=False,
+        errors=(400, 401, 413, 415, 429),
+        refusal=OAuthError,
+    )
+
+
+OPERATIONS = (
+    _token(TOKEN_PATH, "getToken"),
+    _token(GATEWAY + TOKEN_PATH, "getGatewayToken"),
+    Operation(
+        method="GET",
+        path=f"{GATEWAY}/.well-known/openid-configuration",
+        operation_id="getOpenIdConfiguration",
+        scope=None,
+        handler=discovery,
+        tag=TAG,
+        summary="Discover where tokens come from",
+        reply=dict[str, str | list[str]],
+        errors=(404,),
+    ),
+    Operation(
+        method="GET",
+        path=GATEWAY + KEYS_PATH,
+        operation_id="getKeys",
+        scope=None,
+        handler=keys,
+        tag=TAG,
+        summary="Read the keys that tokens are signed with",
+        description="A JSON Web Key Set.",
+        reply=dict[str, list[dict[str, Any]]],
+        errors=(),
+    ),
+)

@@ -1,0 +1,171 @@
+"""Our own clients: a file of ids, scopes and hashed secrets. `headrace clients` writes it, the server reads it again.
+
+    {"clients": [{"id": "...", "name": "...", "scopes": ["orchestration:read"], "secret": "scrypt$...", ...}]}
+
+A client that leaves the file gets no more tokens, and those it has are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import structlog
+from msgspec import Meta
+
+from headrace.auth.files import MAX_BYTES, locked, write_private
+from headrace.auth.hashing import RandomBytes, hashed, is_hash
+from headrace.clock import Clock, date_time
+from headrace.errors import InvalidValue, NotFound
+
+FILE = "clients.json"
+READ = "orchestration:read"
+WRITE = "orchestration:write"
+MAX_CLIENTS = 10_000
+LOOK_EVERY_S = 1.0
+
+_ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+_SCOPE = re.compile(r"[a-z][a-z0-9_-]{0,63}:(read|write)")
+
+_log = structlog.stdlib.get_logger("headrace.auth")
+
+
+class Client(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """`secret` is its hash."""
+
+    id: str
+    scopes: tuple[str, ...]
+    secret: str
+    name: Annotated[str, Meta(max_length=200)] = ""
+    created_at: Annotated[str, Meta(max_length=40)] = ""
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    clients: Annotated[list[Client], Meta(max_length=MAX_CLIENTS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A client just made, and its secret: here and never again."""
+
+    client: Client
+    secret: str = field(repr=False)
+
+
+class ClientsFile:
+    """The file, for who changes it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> dict[str, Client]:
+        """No file: no clients. Raises InvalidValue naming what is wrong with it."""
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return {}
+        try:
+            if len(content) > MAX_BYTES:
+                raise ValueError(f"has more than {MAX_BYTES} bytes")
+            return _checked(msgspec.json.decode(content, type=_File).clients)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise InvalidValue(str(self.path), f"is no file of clients: {error}") from None
+
+    def create(self, name: str, scopes: Sequence[str], clock: Clock, random_bytes: RandomBytes) -> Created:
+        """A client with a fresh id and secret."""
+        secret = random_bytes(32).hex()
+        client = Client(
+            id=random_bytes(12).hex(),
+            name=name,
+            scopes=checked_scopes(scopes),
+            secret=hashed(secret, random_bytes),
+            created_at=date_time(clock.now_at()),
+        )
+        self.put(client)
+        return Created(client, secret)
+
+    def put(self, client: Client) -> None:
+        """Add it, or replace the one of its id."""
+        with locked(self.path):
+            clients = self.read() | {client.id: client}
+            if len(clients) > MAX_CLIENTS:
+                raise InvalidValue("", f"there are {MAX_CLIENTS} clients already: delete some")
+            self._write(clients)
+
+    def delete(self, client_id: str) -> None:
+        """Raises NotFound."""
+        with locked(self.path):
+            clients = self.read()
+            if clients.pop(client_id, None) is None:
+                raise NotFound("client", client_id)
+            self._write(clients)
+
+    def _write(self, clients: dict[str, Client]) -> None:
+        content = msgspec.json.encode(_File(list(clients.values())))
+        write_private(self.path, msgspec.json.format(content, indent=2) + b"\n")
+
+
+class Clients:
+    """The clients as a running server sees them: read again when the file has changed."""
+
+    def __init__(self, file: ClientsFile, monotonic_s: Callable[[], float]) -> None:
+        """Raises InvalidValue for a file that cannot be read: a server does not start with it."""
+        self._file = file
+        self._monotonic_s = monotonic_s
+        self._stamp = self._stamp_now()
+        self._clients = file.read()
+        self._looked_s = monotonic_s()
+
+    def get(self, client_id: str) -> Client | None:
+        if self._monotonic_s() >= self._looked_s + LOOK_EVERY_S:
+            self.look_again()
+        return self._clients.get(client_id)
+
+    def all(self) -> list[Client]:
+        return list(self._clients.values())
+
+    def look_again(self) -> None:
+        """A file that has become unreadable changes nothing: those who were let in still are, and the log says so."""
+        self._looked_s = self._monotonic_s()
+        stamp = self._stamp_now()
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._clients = self._file.read()
+        except (InvalidValue, OSError) as error:
+            _log.error("the file of clients cannot be read; the clients stay those from before", reason=str(error))
+        else:
+            _log.info("the file of clients was read again", clients=len(self._clients))
+
+    def _stamp_now(self) -> tuple[int, int, int] | None:
+        try:
+            found = self._file.path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def checked_scopes(scopes: Sequence[str]) -> tuple[str, ...]:
+    """Raises InvalidValue for one that is none."""
+    for scope in scopes:
+        if not _SCOPE.fullmatch(scope):
+            raise InvalidValue("scope", f"{scope[:80]!r} is none: {READ} or {WRITE} is wanted")
+    return tuple(dict.fromkeys(scopes))
+
+
+def _checked(clients: list[Client]) -> dict[str, Client]:
+    """By id. Raises ValueError."""
+    found: dict[str, Client] = {}
+    for client in clients:
+        if not _ID.fullmatch(client.id) or client.id in found:
+            raise ValueError(f"the id {client.id[:128]!r} is there twice, or is none")
+        if not is_hash(client.secret):
+            raise ValueError(f"the secret of {client.id!r} is no hash; `headrace clients create` makes them")
+        checked_scopes(client.scopes)
+        found[client.id] = client
+    return found

@@ -1,0 +1,39 @@
+"""Documents of an issuer over HTTP: no redirect followed, no cookie kept, not too long, not too late."""
+
+from __future__ import annotations
+
+import aiohttp
+
+from headrace.auth.keyring import FetchFailed
+
+TIMEOUT_S = 5.0
+MAX_BYTES = 1 << 20
+
+
+class Fetcher:
+    """Its session is made at the first call: most servers make none."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __call__(self, url: str) -> bytes:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), cookie_jar=aiohttp.DummyCookieJar()
+            )
+        try:
+            async with self._session.get(url, allow_redirects=False, headers={"Accept": "application/json"}) as reply:
+                if reply.status != 200:
+                    raise FetchFailed(f"{url} answered {reply.status}")
+                body = await reply.content.read(MAX_BYTES + 1)
+                while len(body) <= MAX_BYTES and (more := await reply.content.read(MAX_BYTES + 1 - len(body))):
+                    body += more
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise FetchFailed(f"{url}: {type(error).__name__} {error}".rstrip()) from None
+        if len(body) > MAX_BYTES:
+            raise FetchFailed(f"{url} has more than {MAX_BYTES} bytes")
+        return body
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()

@@ -1,0 +1,195 @@
+"""Our own token endpoint's rules: who asks, whether the secret is right, what is granted, the token itself."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from base64 import b64decode
+from dataclasses import dataclass
+from hashlib import sha256
+from urllib.parse import unquote_plus
+
+import msgspec
+from joserfc import jws
+
+from headrace.auth.clients import Client, Clients
+from headrace.auth.failures import Failures
+from headrace.auth.hashing import RandomBytes, hashed, matches
+from headrace.auth.oauth import GRANT, Asked, Form, Granted, Json, Refused, TooManyFailures, metadata
+from headrace.auth.signing import SigningKeys
+from headrace.clock import Clock, Ids
+
+MAX_PROVEN = 10_000
+GUESSES_AT_ONCE = 2
+MAX_GUESSES = 64
+"""Waiting and under way."""
+_IGNORED_SCOPES = ("openid", "profile", "email", "offline_access")
+"""OpenID Connect's own, which clients ask for out of habit; they mean nothing here."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenShape:
+    """What stands in each token of ours. `audience` None: the issuer itself."""
+
+    issuer: str
+    audience: str | None
+    life_s: int
+
+
+class LocalAuthority:
+    """Tokens for our own clients."""
+
+    def __init__(
+        self,
+        shape: TokenShape,
+        keys: SigningKeys,
+        clients: Clients,
+        clock: Clock,
+        ids: Ids,
+        random_bytes: RandomBytes,
+    ) -> None:
+        self._shape = shape
+        self._keys = keys
+        self._clients = clients
+        self._clock = clock
+        self._ids = ids
+        self._secrets = Secrets(Failures(clock.monotonic_s), random_bytes)
+
+    async def grant(self, asked: Asked) -> Granted:
+        grant_type = _only(asked.form, "grant_type")
+        if not grant_type:
+            raise Refused("invalid_request", "a form is wanted (application/x-www-form-urlencoded) with a grant_type")
+        if grant_type != GRANT:
+            raise Refused("unsupported_grant_type", f"only {GRANT} is known here")
+        client_id, secret = _credentials(asked)
+        client = self._clients.get(client_id)
+        await self._secrets.check(client_id, secret, client, asked.address)
+        if client is None:
+            raise _unknown_client()
+        scope = " ".join(_granted_scopes(client, _only(asked.form, "scope")))
+        return Granted(self._signed(client, scope), self._shape.life_s, scope)
+
+    def metadata(self) -> Json:
+        scopes = sorted({scope for client in self._clients.all() for scope in client.scopes})
+        return metadata(self._shape.issuer, scopes)
+
+    def jwks(self) -> Json:
+        return self._keys.jwks()
+
+    def _signed(self, client: Client, scope: str) -> str:
+        now_s = self._clock.now_at() // 1_000_000
+        key = self._keys.signing_key()
+        claims = {
+            "iss": self._shape.issuer,
+            "aud": self._shape.audience or self._shape.issuer,
+            "sub": client.id,
+            "client_id": client.id,
+            "scope": scope,
+            "iat": now_s,
+            "exp": now_s + self._shape.life_s,
+            "jti": self._ids.new(),
+        }
+        header = {"alg": key.algorithm, "kid": key.kid, "typ": "at+jwt"}
+        return jws.serialize_compact(header, msgspec.json.encode(claims), key.jwk, algorithms=[key.algorithm])
+
+
+class Secrets:
+    """Whether a secret is its client's: slow for a guess, quick for one that was right before.
+
+    An unknown client is answered as late, and with the same words, as a wrong secret.
+    """
+
+    def __init__(self, failures: Failures, random_bytes: RandomBytes) -> None:
+        self._failures = failures
+        self._pepper = random_bytes(32)
+        self._nobody = hashed(random_bytes(32).hex(), random_bytes)
+        self._proven: dict[str, bytes] = {}
+        self._slots = asyncio.Semaphore(GUESSES_AT_ONCE)
+        self._guesses = 0
+
+    async def check(self, client_id: str, secret: str, client: Client | None, address: str) -> None:
+        """Raises Refused. A client that is None matches nothing."""
+        stored = self._nobody if client is None else client.secret
+        attempt = self._fingerprint(stored, secret)
+        proven = self._proven.get(client_id, b"")
+        if hmac.compare_digest(proven, attempt) and client is not None:
+            return
+        self._must_not_wait(client_id, address)
+        if not await self._guess(secret, stored) or client is None:
+            self._failures.add(client_id, address)
+            raise _unknown_client()
+        if len(self._proven) >= MAX_PROVEN:
+            self._proven.clear()
+        self._proven[client_id] = attempt
+
+    async def _guess(self, secret: str, stored: str) -> bool:
+        """A few at a time: each takes memory and a processor."""
+        if self._guesses >= MAX_GUESSES:
+            raise TooManyFailures(1.0)
+        self._guesses += 1
+        try:
+            async with self._slots:
+                return await asyncio.to_thread(matches, secret, stored)
+        finally:
+            self._guesses -= 1
+
+    def _must_not_wait(self, client_id: str, address: str) -> None:
+        wait_s = self._failures.wait_s(client_id, address)
+        if wait_s > 0:
+            raise TooManyFailures(wait_s)
+
+    def _fingerprint(self, stored: str, secret: str) -> bytes:
+        """Of a secret and the hash it fits; worth nothing outside this process."""
+        content = f"{stored}\0{secret}".encode(errors="replace")
+        return hmac.new(self._pepper, content, sha256).digest()
+
+
+def _unknown_client() -> Refused:
+    return Refused("invalid_client", "the client is unknown, or its secret is wrong")
+
+
+def _only(form: Form, name: str) -> str:
+    values = form.get(name, ())
+    if len(values) > 1:
+        raise Refused("invalid_request", f"{name} is there more than once")
+    return values[0] if values else ""
+
+
+def _credentials(asked: Asked) -> tuple[str, str]:
+    """Of the body or of HTTP Basic, never of both."""
+    client_id, secret = _only(asked.form, "client_id"), _only(asked.form, "client_secret")
+    if asked.authorization:
+        if secret or len(asked.authorization) > 1:
+            raise Refused("invalid_request", "a client says once who it is: by Basic or in the body")
+        basic_id, secret = _basic(asked.authorization[0])
+        if client_id not in ("", basic_id):
+            raise Refused("invalid_request", "the body names another client than Authorization")
+        client_id = basic_id
+    if not client_id or not secret:
+        raise Refused("invalid_client", "client_id and client_secret are needed")
+    return client_id, secret
+
+
+def _basic(header: bytes) -> tuple[str, str]:
+    scheme, _, encoded = header.strip().partition(b" ")
+    try:
+        if scheme.lower() != b"basic":
+            raise ValueError
+        client_id, colon, secret = b64decode(encoded.strip(), validate=True).decode("utf-8").partition(":")
+        if not colon:
+            raise ValueError
+    except ValueError:
+        raise Refused("invalid_client", "Authorization: only Basic is read here") from None
+    return unquote_plus(client_id), unquote_plus(secret)
+
+
+def _granted_scopes(client: Client, wanted: str) -> list[str]:
+    """What is asked for, if the client has it all; everything it has, where nothing is asked for."""
+    asked = [scope for scope in wanted.split() if scope not in _IGNORED_SCOPES]
+    if not asked:
+        return list(client.scopes)
+    allowed = {*client.scopes, *(scope.replace(":write", ":read") for scope in client.scopes)}
+    missing = [scope for scope in asked if scope not in allowed]
+    if missing:
+        raise Refused("invalid_scope", f"the client may not have {missing[0][:100]!r}")
+    return list(dict.fromkeys(asked))

@@ -1,0 +1,107 @@
+"""What a token endpoint is asked and answers (RFC 6749, client credentials), without HTTP, and who may give tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from headrace.clock import Ids
+from headrace.errors import HeadraceError
+
+GRANT = "client_credentials"
+TOKEN_PATH = "/oauth/token"  # noqa: S105 (an address)
+KEYS_PATH = "/.well-known/jwks.json"
+OPEN_LIFE_S = 3_600
+
+Json = dict[str, Any]
+Form = Mapping[str, Sequence[str]]
+
+
+class Refused(HeadraceError):
+    """No token. `code` is OAuth2's own."""
+
+    def __init__(self, code: str, description: str) -> None:
+        super().__init__(description)
+        self.code = code
+
+
+class TooManyFailures(Refused):
+    def __init__(self, wait_s: float) -> None:
+        super().__init__("slow_down", "too many failures; try again later")
+        self.wait_s = wait_s
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for a token: its form, its Authorization headers, and the address it came from."""
+
+    form: Form
+    authorization: Sequence[bytes]
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    token: str = field(repr=False)
+    life_s: int
+    scope: str | None = None
+
+
+class Authority(Protocol):
+    """Gives tokens, and says what it is."""
+
+    async def grant(self, asked: Asked) -> Granted:
+        """Raises Refused."""
+        ...
+
+    def metadata(self) -> Json | None:
+        """OpenID Connect's discovery document; None where tokens come from elsewhere."""
+        ...
+
+    def jwks(self) -> Json: ...
+
+
+class OpenAuthority:
+    """Without authentication: a token for everyone, which nothing checks. Official clients insist on having one."""
+
+    def __init__(self, issuer: str, ids: Ids) -> None:
+        self._issuer = issuer
+        self._ids = ids
+
+    async def grant(self, asked: Asked) -> Granted:
+        return Granted(self._ids.new(), OPEN_LIFE_S)
+
+    def metadata(self) -> Json:
+        return metadata(self._issuer, ())
+
+    def jwks(self) -> Json:
+        return {"keys": []}
+
+
+class ElsewhereAuthority:
+    """Tokens come from a remote issuer."""
+
+    def __init__(self, issuer: str) -> None:
+        self._issuer = issuer
+
+    async def grant(self, asked: Asked) -> Granted:
+        raise Refused("invalid_request", f"no tokens are given here; this server takes those of {self._issuer}")
+
+    def metadata(self) -> None:
+        return None
+
+    def jwks(self) -> Json:
+        return {"keys": []}
+
+
+def metadata(issuer: str, scopes: Sequence[str]) -> Json:
+    return {
+        "issuer": issuer,
+        "token_endpoint": f"{issuer.rstrip('/')}{TOKEN_PATH}",
+        "jwks_uri": f"{issuer.rstrip('/')}{KEYS_PATH}",
+        "grant_types_supported": [GRANT],
+        "response_types_supported": [],
+        "scopes_supported": list(scopes),
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+    }

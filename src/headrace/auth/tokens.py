@@ -1,0 +1,94 @@
+"""The door for those who have a token."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Protocol
+
+from headrace.auth.keys import VerificationKey
+from headrace.auth.oauth import Authority
+from headrace.auth.principal import Principal
+from headrace.auth.verifier import Verifier, bearer_token
+from headrace.clock import Clock
+from headrace.errors import NotAuthenticated
+
+MAX_KNOWN = 4_096
+
+
+class Keyring(Protocol):
+    def edition(self) -> int:
+        """Another one after every change of the keys."""
+        ...
+
+    async def key_for(self, kid: str | None, algorithm: str) -> VerificationKey:
+        """Raises NotAuthenticated, Unavailable."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    principal: Principal
+    expires_at_s: float
+    edition: int
+
+
+class TokenDoor:
+    """Who has a good token gets in. `is_welcome` is asked each time: a client may have been deleted since.
+
+    A token that was good is known again by its hash until it expires or the keys change: a signature costs more than
+    all else of a small request.
+    """
+
+    def __init__(
+        self,
+        authority: Authority,
+        verifier: Verifier,
+        keyring: Keyring,
+        clock: Clock,
+        is_welcome: Callable[[Principal], bool],
+    ) -> None:
+        self.authority = authority
+        self._verifier = verifier
+        self._keyring = keyring
+        self._clock = clock
+        self._is_welcome = is_welcome
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+
+    async def admit(self, credentials: Sequence[bytes]) -> Principal:
+        token = bearer_token(credentials)
+        fingerprint = sha256(token).digest()
+        principal = self._recognized(fingerprint) or await self._proven(token, fingerprint)
+        if not self._is_welcome(principal):
+            raise NotAuthenticated("the token's client is gone")
+        return principal
+
+    async def close(self) -> None:
+        await self._keyring.close()
+
+    def _recognized(self, fingerprint: bytes) -> Principal | None:
+        known = self._known.get(fingerprint)
+        if known is None:
+            return None
+        if known.edition != self._keyring.edition() or self._now_s() >= known.expires_at_s:
+            del self._known[fingerprint]
+            return None
+        self._known.move_to_end(fingerprint)
+        return known.principal
+
+    async def _proven(self, token: bytes, fingerprint: bytes) -> Principal:
+        unproven = self._verifier.read(token, self._now_s())
+        key = await self._keyring.key_for(unproven.kid, unproven.algorithm)
+        edition = self._keyring.edition()
+        principal = self._verifier.prove(unproven, key)
+        self._known[fingerprint] = _Known(principal, unproven.expires_at_s, edition)
+        if len(self._known) > MAX_KNOWN:
+            self._known.popitem(last=False)
+        return principal
+
+    def _now_s(self) -> float:
+        return self._clock.now_at() / 1_000_000

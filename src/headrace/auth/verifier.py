@@ -1,0 +1,167 @@
+"""What makes a bearer token good: pure, given the keys and the time.
+
+A token is read in two steps. `read` looks at all that costs nothing and leads nowhere: its shape, the algorithm, the
+claims. Only what passes is worth looking for a key, and only the signature makes a principal of it. No address, key or
+certificate that a token brings along is ever used.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+from joserfc import jws
+from joserfc.errors import JoseError
+
+from headrace.auth.keys import MAX_KID_CHARACTERS, VerificationKey
+from headrace.auth.principal import Principal
+from headrace.errors import NotAuthenticated
+
+MAX_TOKEN_BYTES = 16_384
+LEEWAY_S = 30
+"""How far the issuer's clock may be from ours."""
+MAX_NAME_CHARACTERS = 255
+MAX_SCOPES = 1_000
+
+_SHAPE = re.compile(rb"[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]{2,}")
+_SCHEME = re.compile(rb"bearer[ ]+([!-~]+)[ ]*", re.IGNORECASE)
+_BROUGHT = ("jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc")
+_TYPES = ("jwt", "at+jwt", "application/jwt", "application/at+jwt")
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Expectations:
+    """What a token must say. `audience` None: any."""
+
+    issuer: str
+    audience: str | None
+    algorithms: Collection[str]
+
+
+@dataclass(frozen=True, slots=True)
+class UnprovenToken:
+    """A token whose words are as they should be; who it is from is not proven yet."""
+
+    text: str
+    kid: str | None
+    algorithm: str
+    principal: Principal
+    expires_at_s: float
+
+
+def bearer_token(credentials: Sequence[bytes]) -> bytes:
+    """The token of these Authorization headers. Raises NotAuthenticated unless there is exactly one, of one header."""
+    if not credentials:
+        raise NotAuthenticated("a token is needed: Authorization: Bearer ...", has_token=False)
+    if len(credentials) > 1:
+        raise NotAuthenticated("more than one Authorization header")
+    found = _SCHEME.fullmatch(credentials[0])
+    if found is None:
+        raise NotAuthenticated("Authorization: only Bearer and a token is read here", has_token=False)
+    if len(found[1]) > MAX_TOKEN_BYTES:
+        raise NotAuthenticated(f"the token has more than {MAX_TOKEN_BYTES} bytes")
+    return found[1]
+
+
+class Verifier:
+    def __init__(self, expectations: Expectations) -> None:
+        self._expected = expectations
+
+    def read(self, token: bytes, now_s: float) -> UnprovenToken:
+        """Raises NotAuthenticated for whatever no signature could make good."""
+        if not _SHAPE.fullmatch(token):
+            raise NotAuthenticated("the token is not a signed JWT")
+        header, claims = (_members(part) for part in token.split(b".")[:2])
+        kid, algorithm = self._check_header(header)
+        self._check_claims(claims, now_s)
+        return UnprovenToken(token.decode("ascii"), kid, algorithm, _principal(claims), claims["exp"] + LEEWAY_S)
+
+    def prove(self, token: UnprovenToken, key: VerificationKey) -> Principal:
+        """Raises NotAuthenticated unless it was signed with this key, by the algorithm it names."""
+        if token.algorithm not in key.algorithms or token.algorithm not in self._expected.algorithms:
+            raise NotAuthenticated("the token's algorithm is not that of its key")
+        registry = _Registry(algorithms=[token.algorithm], strict_check_header=False)
+        try:
+            jws.deserialize_compact(token.text, key.jwk, registry=registry)
+        except (JoseError, ValueError, TypeError, OverflowError):
+            raise NotAuthenticated("the token's signature is not good") from None
+        return token.principal
+
+    def _check_header(self, header: Json) -> tuple[str | None, str]:
+        algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
+        if not isinstance(algorithm, str) or algorithm not in self._expected.algorithms:
+            raise NotAuthenticated(f"the token's algorithm is not one of {', '.join(self._expected.algorithms)}")
+        if any(name in header for name in _BROUGHT):
+            raise NotAuthenticated("the token's header brings keys, addresses or demands of its own")
+        if not isinstance(kind, str) or kind.lower() not in _TYPES:
+            raise NotAuthenticated("the token is not an access token")
+        if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_CHARACTERS):
+            raise NotAuthenticated("the name of the token's key is not readable")
+        return kid, algorithm
+
+    def _check_claims(self, claims: Json, now_s: float) -> None:
+        if claims.get("iss") != self._expected.issuer:
+            raise NotAuthenticated("the token is of another issuer")
+        if self._expected.audience is not None and self._expected.audience not in _texts(claims.get("aud")):
+            raise NotAuthenticated("the token is for another audience")
+        if now_s >= _time(claims, "exp") + LEEWAY_S:
+            raise NotAuthenticated("the token has expired")
+        if "nbf" in claims and now_s < _time(claims, "nbf") - LEEWAY_S:
+            raise NotAuthenticated("the token is not valid yet")
+
+
+class _Registry(jws.JWSRegistry):
+    max_header_length = 4_096
+    max_payload_length = MAX_TOKEN_BYTES
+
+
+def _members(part: bytes) -> Json:
+    try:
+        found: Any = msgspec.json.decode(urlsafe_b64decode(part + b"=" * (-len(part) % 4)))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise NotAuthenticated("the token is not readable")
+    return cast("Json", found)
+
+
+def _time(claims: Json, name: str) -> float:
+    """Seconds since the epoch, which may have a fraction."""
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise NotAuthenticated(f"the token's {name} is not a time")
+    if not 0 <= value < 1e12:
+        raise NotAuthenticated(f"the token's {name} is not a time")
+    return value
+
+
+def _principal(claims: Json) -> Principal:
+    client_id = claims.get("client_id", claims.get("azp"))
+    name: Any = claims.get("sub", client_id)
+    if not _is_name(name):
+        raise NotAuthenticated("the token does not say who it is for: it has no readable sub")
+    scopes = [*_scopes(claims.get("scope")), *_scopes(claims.get("scp"))]
+    return Principal.of(name, client_id if _is_name(client_id) else None, scopes[:MAX_SCOPES])
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME_CHARACTERS and value.isprintable()
+
+
+def _scopes(value: Any) -> list[str]:
+    """Text with spaces, as OAuth2 has it, or a list, as some issuers do."""
+    return value.split(" ") if isinstance(value, str) else _texts(value)
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    items = cast("list[Any]", value) if isinstance(value, list) else []
+    return [item for item in items if isinstance(item, str)]
