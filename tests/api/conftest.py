@@ -18,6 +18,7 @@ import pytest_asyncio
 import uvicorn
 
 from headrace.api import create_api
+from headrace.auth.door import Door
 from headrace.clock import RandomIds, SystemClock
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
 from headrace.events.feed import Feed
@@ -92,7 +93,7 @@ def _migrated() -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def served(folder: Path, **settings: Any) -> AsyncIterator[Live]:
+async def served(folder: Path, *, door: Door | None = None, **settings: Any) -> AsyncIterator[Live]:
     clock, ids = SystemClock(), RandomIds()
     telemetry = Telemetry(clock)
     async with contextlib.AsyncExitStack() as stack:
@@ -128,8 +129,11 @@ async def served(folder: Path, **settings: Any) -> AsyncIterator[Live]:
             inbox=inbox,
             evaluator=evaluator,
             outbox=outbox,
+            door=door,
             extra_routes=sandbox_routes(sandbox),
         )
+        if door is not None:
+            stack.push_async_callback(door.close)
         port = await stack.enter_async_context(_listening(app))
         http = await stack.enter_async_context(httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30))
         yield Live(http, journal, engine, dispatcher, telemetry, app, port)
@@ -137,7 +141,7 @@ async def served(folder: Path, **settings: Any) -> AsyncIterator[Live]:
 
 @contextlib.asynccontextmanager
 async def _listening(app: Any) -> AsyncIterator[int]:
-    door = socket.socket()
+    door = socket.socket(proto=socket.IPPROTO_TCP)  # said, so that asyncio sends small answers at once
     door.bind(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", ws="none", http="httptools")
     server = _Server(config)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,34 @@ class Walker:
 def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with Server(tmp_path_factory.mktemp("conformance") / "data", settings=FAST) as server:
         yield server
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A server that asks for tokens, and its ready client."""
+
+    server: Server
+    client_id: str
+    client_secret: str
+
+    @property
+    def arguments(self) -> list[str]:
+        """For a programme of `programs.py`."""
+        return ["--client-id", self.client_id, "--client-secret", self.client_secret]
+
+    def headers(self) -> dict[str, str]:
+        """For a call past every SDK."""
+        form = {"grant_type": "client_credentials", "client_id": self.client_id, "client_secret": self.client_secret}
+        granted = httpx.post(f"{self.server.url}/api/auth/oauth/token", data=form)
+        return {"Authorization": f"Bearer {granted.json()['access_token']}"}
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    folder = tmp_path_factory.mktemp("guarded") / "data"
+    with Server(folder, settings=FAST, arguments=["--auth"]) as server:
+        printed = dict(re.findall(r"export HEADRACE_(CLIENT_\w+)=(\S+)", server.log()))
+        yield Guarded(server, printed["CLIENT_ID"], printed["CLIENT_SECRET"])
 
 
 @pytest.fixture

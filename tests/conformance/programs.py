@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,10 +54,16 @@ class Report:
         )
 
 
-def run(command: Sequence[str], server: Server, arguments: Sequence[str] = ()) -> Report:
+def run(
+    command: Sequence[str],
+    server: Server,
+    arguments: Sequence[str] = (),
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> Report:
     """Against a ledger of its own on `server`. Whether the report is good is for `problems` to say."""
     ledger = f"conformance-{uuid4().hex[:12]}"
-    assert server.post(f"/api/ledger/v2/{ledger}", {}).status == 204
+    assert server.post(f"/api/ledger/v2/{ledger}", {}, headers=headers).status == 204
     return run_at(command, server.url, ["--ledger", ledger, *arguments])
 
 

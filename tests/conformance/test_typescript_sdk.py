@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance import programs
+from tests.conformance.conftest import Guarded
 from tests.conformance.programs import CREDENTIALS
 from tests.support.server import Server
 
@@ -56,6 +57,12 @@ def test_every_operation(case: str, program: list[str], live_server: Server) -> 
     found = programs.problems(report, has_credentials=has_credentials)
     assert not found, "\n".join(found)
     assert report.bugs == KNOWN_BUGS
+
+
+def test_every_operation_where_tokens_are_checked(program: list[str], guarded: Guarded) -> None:
+    report = programs.run(program, guarded.server, guarded.arguments, headers=guarded.headers())
+    found = programs.problems(report, has_credentials=True)
+    assert not found, "\n".join(found)
 
 
 def test_a_wrong_reply_ends_the_program(program: list[str], live_server: Server) -> None:

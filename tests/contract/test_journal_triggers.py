@@ -185,7 +185,11 @@ async def test_an_event_that_the_second_release_accepted_is_still_there(tmp_path
     assert version_of(path) == HEAD
 
 
-CUTS = [("0001", "0002", done) for done in range(1, 12)] + [("0002", "0003", done) for done in range(1, 5)]
+CUTS = [
+    *(("0001", "0002", done) for done in range(1, 12)),
+    *(("0002", "0003", done) for done in range(1, 5)),
+    *(("0003", "0004", done) for done in range(1, 6)),
+]
 
 
 @pytest.mark.parametrize(("before", "after", "done"), CUTS)
@@ -198,7 +202,7 @@ async def test_a_migration_that_was_cut_off_is_carried_out_at_the_next_start(
     made = statements(f"sqlite_{after}.sql")
     if after == "0003":
         made.append("ALTER TABLE inbox ADD COLUMN depth INTEGER NOT NULL DEFAULT 0")
-    assert len(made) == {"0002": 11, "0003": 4}[after]
+    assert len(made) == {"0002": 11, "0003": 4, "0004": 5}[after]
     connection = sqlite3.connect(path, isolation_level=None)
     for statement in made[:done]:
         connection.execute(statement)

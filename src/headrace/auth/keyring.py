@@ -68,6 +68,8 @@ class RemoteKeyring:
         """Raises NotAuthenticated for a key the issuer does not publish, Unavailable if its keys cannot be had."""
         self._drop_if_too_old()
         found = choose(self._keys, kid, algorithm)
+        if found is None and kid is not None and any(key.kid == kid for key in self._keys):
+            raise NotAuthenticated("the token's algorithm is not that of its key")
         if found is None and self._may_ask():
             await self._refreshed()
             found = choose(self._keys, kid, algorithm)

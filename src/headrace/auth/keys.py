@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
 from joserfc.errors import JoseError
-from joserfc.jwk import JWKRegistry, Key, RSAKey
+from joserfc.jwk import JWKRegistry, Key
 
 MAX_KEYS = 100
 MAX_KID_CHARACTERS = 256
@@ -66,16 +67,20 @@ def _key(member: Any) -> VerificationKey | None:
     if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_CHARACTERS):
         return None
     try:
-        jwk = JWKRegistry.import_key({name: value for name, value in public.items() if name in _MATERIAL})
-        if isinstance(jwk, RSAKey) and not MIN_RSA_BITS <= jwk.public_key.key_size <= MAX_RSA_BITS:
+        if public["kty"] == "RSA" and not MIN_RSA_BITS <= _bits(public["n"]) <= MAX_RSA_BITS:
             return None
-    except (JoseError, ValueError, TypeError, OverflowError):
+        jwk = JWKRegistry.import_key({name: value for name, value in public.items() if name in _MATERIAL})
+    except (JoseError, KeyError, ValueError, TypeError, OverflowError):
         return None
     return VerificationKey(kid, algorithms, jwk)
 
 
 _MATERIAL = ("kty", "n", "e", "crv", "x", "y")
 """All that is read of a key but its name and use: no certificate, no address of one."""
+
+
+def _bits(modulus: str) -> int:
+    return int.from_bytes(urlsafe_b64decode(modulus + "=" * (-len(modulus) % 4))).bit_length()
 
 
 def _algorithms(public: dict[str, Any]) -> frozenset[str]:

@@ -40,8 +40,8 @@ class _Known:
 class TokenDoor:
     """Who has a good token gets in. `is_welcome` is asked each time: a client may have been deleted since.
 
-    A token that was good is known again by its hash until it expires or the keys change: a signature costs more than
-    all else of a small request.
+    Credentials that were good are known again by their hash until they expire or the keys change: a signature costs
+    more than all else of a small request.
     """
 
     def __init__(
@@ -60,9 +60,10 @@ class TokenDoor:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
     async def admit(self, credentials: Sequence[bytes]) -> Principal:
-        token = bearer_token(credentials)
-        fingerprint = sha256(token).digest()
-        principal = self._recognized(fingerprint) or await self._proven(token, fingerprint)
+        fingerprint = sha256(b"\0".join(credentials)).digest()
+        principal = self._recognized(fingerprint)
+        if principal is None:
+            principal = await self._proven(bearer_token(credentials), fingerprint)
         if not self._is_welcome(principal):
             raise NotAuthenticated("the token's client is gone")
         return principal

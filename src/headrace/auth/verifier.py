@@ -16,7 +16,8 @@ from typing import Any, cast
 
 import msgspec
 from joserfc import jws
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, UnsupportedAlgorithmError
+from joserfc.jwa import JWSAlgModel
 
 from headrace.auth.keys import MAX_KID_CHARACTERS, VerificationKey
 from headrace.auth.principal import Principal
@@ -120,6 +121,12 @@ class Verifier:
 class _Registry(jws.JWSRegistry):
     max_header_length = 4_096
     max_payload_length = MAX_TOKEN_BYTES
+
+    def get_alg(self, name: str) -> JWSAlgModel:
+        """An allowed one; without the library's warnings, for the operator has chosen it."""
+        if name not in (self.allowed or ()):
+            raise UnsupportedAlgorithmError(name)
+        return self.algorithms[name]
 
 
 def _members(part: bytes) -> Json:

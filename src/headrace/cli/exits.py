@@ -34,6 +34,11 @@ DESCRIPTION = """Exit codes: 0 done · 1 the server said no, or the instance end
 2 the command line or a file is wrong · 3 the server cannot be reached · 4 still running when the time was up ·
 70 a bug in this program · 130 interrupted"""
 
+CREDENTIALS = (
+    "Set HEADRACE_CLIENT_ID and HEADRACE_CLIENT_SECRET (headrace clients create), or HEADRACE_TOKEN, or use a profile. "
+    "`headrace profiles show` tells which are in use."
+)
+
 
 class Failure(HeadraceError):
     """Ends the command with this exit code; `hint` says what to do about it."""
@@ -97,9 +102,10 @@ def _judge_client(error: Exception) -> Verdict | None:
 
     if isinstance(error, Error):
         return Verdict(REFUSED, str(error.code), str(error.message), about_status(error.status))
+    if isinstance(error, SDKError) and error.status == 401:
+        return Verdict(REFUSED, "REFUSED", str(error), about_status(401))
     if isinstance(error, SDKError):
-        hint = about_status(error.status) or "Is there a Headrace server at this address?"
-        return Verdict(REFUSED, "UNEXPECTED_ANSWER", str(error), hint)
+        return Verdict(REFUSED, "UNEXPECTED_ANSWER", str(error), "Is there a Headrace server at this address?")
     if isinstance(error, ConnectionFailure):
         return Verdict(UNREACHABLE, "UNREACHABLE", str(error), _about_connection(error))
     if isinstance(error, InvalidRequest):
@@ -116,12 +122,7 @@ def _about_connection(error: ConnectionFailure) -> str:
 
 
 def about_status(status: int) -> str:
-    if status == 401:
-        return (
-            "Credentials come from HEADRACE_CLIENT_ID and HEADRACE_CLIENT_SECRET, HEADRACE_TOKEN, or a profile, whose "
-            "own go to its own server only. `headrace profiles show` tells which are used."
-        )
-    return "These credentials may not do this." if status == 403 else ""
+    return CREDENTIALS if status == 401 else ""
 
 
 def _kind(code: int) -> str:

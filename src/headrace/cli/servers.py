@@ -137,7 +137,7 @@ def _serve(
 
 def _known_auth(auth: str) -> str:
     if auth.lower() not in ("none", "local", "oidc"):
-        raise Failure(f"--auth {auth!r}: one of local, oidc and none is wanted", code=USAGE)
+        raise Failure(f"--auth (HEADRACE_AUTH) {auth!r}: one of local, oidc and none is wanted", code=USAGE)
     return auth.lower()
 
 

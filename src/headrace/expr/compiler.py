@@ -7,7 +7,7 @@ and `in_order` runs one after the other. What is left is bounded by the depth of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, NamedTuple, NoReturn
 
 from headrace.expr import closures, nodes
@@ -43,9 +43,11 @@ class Compiled(NamedTuple):
     slots: int
 
 
-def compile_tree(source: str, tree: nodes.Node, functions: Set[str], *, wraps: bool) -> Compiled:
-    """`functions` are those of the host; `wraps` see `arithmetic`."""
-    compiler = Compiler(source, functions, wraps=wraps)
+def compile_tree(
+    source: str, tree: nodes.Node, functions: Set[str], exact: Mapping[int, type], *, wraps: bool
+) -> Compiled:
+    """`functions` are those of the host; `exact` see `checker`, `wraps` see `arithmetic`."""
+    compiler = Compiler(source, functions, exact, wraps=wraps)
     return Compiled(walked(compiler.sealed(tree)).run, compiler.slots)
 
 
@@ -58,9 +60,10 @@ class _Scope(NamedTuple):
 
 
 class Compiler:
-    def __init__(self, source: str, functions: Set[str], *, wraps: bool) -> None:
+    def __init__(self, source: str, functions: Set[str], exact: Mapping[int, type], *, wraps: bool) -> None:
         self.source = source
         self.functions = functions
+        self.exact = exact
         self.wraps = wraps
         self.slots = closures.FIRST_SLOT
         self.variables: dict[str, int] = {}
@@ -196,6 +199,9 @@ class Compiler:
             return operators.either(left, right, spot)
         if node.operator == "??":
             return operators.coalesced(left, right)
+        if node.offset in self.exact:
+            run = operators.same(self.exact[node.offset], left, right, spot)
+            return run if node.operator == "==" else operators.inverted(run, spot)
         return operators.binary(node.operator, left, right, spot, wraps=self.wraps)
 
     def _with_constant(self, node: nodes.Binary, left: Run) -> Run | None:
@@ -204,7 +210,7 @@ class Compiler:
         if node.operator == "in":
             texts = _constant_texts(node.right)
             return operators.in_texts(left, texts) if texts is not None else None
-        if not isinstance(node.right, nodes.Literal):
+        if not isinstance(node.right, nodes.Literal) or node.offset in self.exact:
             return None
         value = node.right.value
         if node.operator == "matches" and isinstance(value, str):

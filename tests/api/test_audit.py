@@ -1,0 +1,131 @@
+"""Every write says who made it, through the API, in the commit of the write."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from headrace.api.app import TABLE
+from headrace.api.operations import WRITE
+from tests.api.conftest import WAITING, Live
+
+UNTOUCHED = {"testTrigger"}
+"""They need the write scope, and write nothing."""
+
+
+async def _entries(live: Live, **query: str) -> list[dict[str, Any]]:
+    reply = await live.call("GET", "/ext/audit", params=query)
+    assert reply.status_code == 200, reply.text
+    return reply.json()["data"]
+
+
+async def _everything(live: Live) -> dict[str, str]:
+    """Does every write of V1 and of events once; operation -> what it was done to."""
+    workflow_id = await live.created(WAITING)
+    instance_id = await live.started(workflow_id)
+    other_id = await live.started(workflow_id)
+    trigger = await live.call("POST", "/triggers", {"event": "E", "workflowID": workflow_id})
+    trigger_id = trigger.json()["data"]["id"]
+    envelope = {"type": "X", "id": "e1", "payload": {}}
+    for method, path, body in (
+        ("POST", f"/instances/{instance_id}/events", {"name": "go"}),
+        ("PUT", f"/instances/{other_id}/abort", None),
+        ("POST", "/ext/events", envelope),
+        ("POST", f"/v2/triggers/{trigger_id}/test", {}),
+        ("DELETE", f"/triggers/{trigger_id}", None),
+        ("DELETE", f"/workflows/{workflow_id}", None),
+    ):
+        reply = await live.call(method, path, body)
+        assert reply.is_success, reply.text
+    return {
+        "createWorkflow": workflow_id,
+        "runWorkflow": other_id,
+        "createTrigger": trigger_id,
+        "sendEvent": instance_id,
+        "cancelEvent": other_id,
+        "sendEvents": "id:e1",
+        "deleteTrigger": trigger_id,
+        "deleteWorkflow": workflow_id,
+    }
+
+
+async def test_every_write_is_in_the_trail(live: Live) -> None:
+    done = await _everything(live)
+    entries = await _entries(live)
+    assert {entry["operation"]: entry["target"] for entry in reversed(entries)} == done
+    assert len(entries) == len(done) + 1  # two instances
+    assert {entry["principal"] for entry in entries} == {"anonymous"}
+    assert all("clientId" not in entry for entry in entries)
+    assert [entry["number"] for entry in entries] == list(range(len(entries), 0, -1))
+    unversioned = {row.operation_id for row in TABLE if row.scope == WRITE and not row.path.startswith("/v2/")}
+    assert unversioned <= set(done), "an operation that writes is not in this test"
+
+
+async def test_a_refused_write_is_not_in_the_trail(live: Live) -> None:
+    workflow_id = await live.created(WAITING)
+    for method, path, body in (
+        ("POST", "/workflows", {"stages": []}),
+        ("DELETE", "/workflows/nobody", None),
+        ("POST", f"/workflows/{workflow_id}/instances", {"a": []}),
+        ("PUT", "/instances/nobody/abort", None),
+        ("POST", "/triggers", {"event": "E", "workflowID": "nobody"}),
+        ("DELETE", "/triggers/nobody", None),
+        ("POST", "/ext/events", {}),
+    ):
+        reply = await live.call(method, path, body)
+        assert reply.status_code in (400, 404), (path, reply.text)
+    assert [entry["operation"] for entry in await _entries(live)] == ["createWorkflow"]
+
+
+async def test_a_repeat_is_not_a_new_write(live: Live) -> None:
+    headers = {"Idempotency-Key": "once"}
+    replies = await asyncio.gather(*(live.call("POST", "/workflows", WAITING, headers=headers) for _ in range(5)))
+    assert len({reply.json()["data"]["id"] for reply in replies}) == 1
+    await live.call("POST", "/ext/events", {"type": "X", "payload": {}}, headers={"Idempotency-Key": "event"})
+    await live.call("POST", "/ext/events", {"type": "X", "payload": {}}, headers={"Idempotency-Key": "event"})
+    assert [entry["operation"] for entry in await _entries(live)] == ["sendEvents", "createWorkflow"]
+
+
+async def test_what_a_trigger_starts_is_nobodys_write(live: Live) -> None:
+    workflow_id = await live.created(WAITING)
+    trigger = await live.call("POST", "/triggers", {"event": "E", "workflowID": workflow_id})
+    await live.call("POST", "/ext/events", {"type": "E", "id": "e1", "payload": {}})
+    path = f"/triggers/{trigger.json()['data']['id']}/occurrences"
+    async with asyncio.timeout(10):
+        while not (await live.call("GET", path)).json()["data"]:
+            await asyncio.sleep(0.01)
+    operations = [entry["operation"] for entry in await _entries(live)]
+    assert operations == ["sendEvents", "createTrigger", "createWorkflow"]
+
+
+async def test_nothing_of_what_was_sent_is_in_it(live: Live) -> None:
+    workflow_id = await live.created({"name": "hush", "stages": WAITING["stages"]})
+    body = {"amount": "987654321", "token": "s3cret"}
+    await live.started(workflow_id, body, headers={"Idempotency-Key": "hush-key"})
+    text = (await live.call("GET", "/ext/audit")).text
+    assert not any(word in text for word in ("hush", "987654321", "s3cret", "amount"))
+
+
+async def test_filters_and_pages(live: Live) -> None:
+    first = await live.created(WAITING)
+    for _ in range(4):
+        await live.created(WAITING)
+    await live.call("DELETE", f"/workflows/{first}")
+    assert [entry["operation"] for entry in await _entries(live, target=first)] == ["deleteWorkflow", "createWorkflow"]
+    assert [entry["number"] for entry in await _entries(live, limit="2")] == [6, 5]
+    assert [entry["number"] for entry in await _entries(live, limit="2", before="5")] == [4, 3]
+    assert len(await _entries(live, principal="anonymous")) == 6
+    assert await _entries(live, principal="alice") == []
+    assert len(await _entries(live, principal="", target="", before="", limit="")) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("limit", "0"), ("limit", "1001"), ("limit", "x"), ("limit", "\u0665"), ("before", "0"), ("before", str(2**63))],
+)
+async def test_bad_pages_name_their_field(live: Live, name: str, value: str) -> None:
+    reply = await live.call("GET", "/ext/audit", params={name: value})
+    assert reply.status_code == 400
+    assert reply.json()["errorMessage"].startswith(f"{name}: ")
