@@ -16,20 +16,32 @@ from headrace.cli.session import Answers
 if TYPE_CHECKING:
     from headrace.auth.clients import Client, ClientsFile
 
-group = new_group("Create, list, delete: who may get tokens from `headrace serve --auth local`.")
+group = new_group(
+    "Create, list, delete: who gets tokens of this server.\n\n"
+    "For `headrace serve --auth local`, and `headrace dev --auth`."
+)
 
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", envvar="HEADRACE_DATA", help="The server's data folder.  [default: .headrace]"),
+    typer.Option(
+        "--data", metavar="FOLDER", envvar="HEADRACE_DATA", help="The server's data folder.  [default: .headrace]"
+    ),
 ]
 FileOption = Annotated[
     Path | None,
-    typer.Option("--file", envvar="HEADRACE_CLIENTS", help="The file.  [default: clients.json in the data folder]"),
+    typer.Option(
+        "--file",
+        metavar="FILE",
+        envvar="HEADRACE_CLIENTS",
+        help="The file.  [default: clients.json in the data folder]",
+    ),
 ]
 ScopeOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--scope", help="orchestration:read, or orchestration:write, which may read too. Repeatable.  [default: both]"
+        "--scope",
+        metavar="SCOPE",
+        help="orchestration:read, or orchestration:write, which may read too. Repeatable.  [default: both]",
     ),
 ]
 
@@ -37,7 +49,7 @@ ScopeOption = Annotated[
 @command(group, "create", "cr", "c")
 def create(
     answers: Answers,
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="What it is for, for people.", show_default=False)] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for, for people.", show_default=False)] = "",
     scope: ScopeOption = None,
     data: DataOption = None,
     file: FileOption = None,

@@ -41,9 +41,9 @@ Found = TypeVar("Found")
 
 
 def script(shell: Annotated[Shell, typer.Argument(help="Which shell it is for.", show_default=False)]) -> None:
-    """Print what makes a shell complete commands, options, ids and names.
+    """Print the script that makes a shell complete lines.
 
-    `headrace --install-completion` puts it where the shell in use finds it.
+    It completes commands, options, ids and names. `headrace --install-completion` puts it where the shell finds it.
     """
     from typer.completion import get_completion_script  # pyright: ignore[reportPrivateImportUsage]
 

@@ -9,7 +9,7 @@ import typer
 from headrace.cli.groups import command, new_group
 from headrace.cli.session import KeyOption, Session
 
-group = new_group("Send.")
+group = new_group("Send events to the triggers.")
 
 
 @command(group, "send", "s")
@@ -21,7 +21,10 @@ def send(
     ],
     idempotency_key: KeyOption = None,
 ) -> None:
-    """Send one event or several. One with an `id`, or with a key, is taken once, however often it is sent."""
+    """Send one event or several.
+
+    One with an `id`, or with a key, is taken once, however often it is sent.
+    """
     from headrace.cli.direct import json_argument, post
     from headrace.clock import RandomIds
 

@@ -30,9 +30,15 @@ UNFINISHED = 4
 BUG = 70
 INTERRUPTED = 130
 
-DESCRIPTION = """Exit codes: 0 done · 1 the server said no, or the instance ended with an error ·
-2 the command line or a file is wrong · 3 the server cannot be reached · 4 still running when the time was up ·
-70 a bug in this program · 130 interrupted"""
+DESCRIPTION = """\b
+Exit codes:
+    0  done
+    1  the server said no, or the instance ended with an error
+    2  the command line or a file is wrong
+    3  the server cannot be reached
+    4  still running when the time was up
+   70  a bug in this program
+  130  interrupted"""
 
 CREDENTIALS = (
     "Set HEADRACE_CLIENT_ID and HEADRACE_CLIENT_SECRET (headrace clients create), or HEADRACE_TOKEN, or use a profile. "

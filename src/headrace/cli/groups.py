@@ -15,8 +15,8 @@ import typer
 from headrace.cli.exits import reporting
 from headrace.cli.session import (
     Answers,
-    DebugOption,
-    InsecureOption,
+    DebugToo,
+    InsecureToo,
     OutputOption,
     ProfileOption,
     ServerOption,
@@ -30,14 +30,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 
-_OUTPUT = {"context": typer.Context, "output": OutputOption, "debug": DebugOption}
+_OUTPUT = {"context": typer.Context, "output": OutputOption, "debug": DebugToo}
 _SESSION = {
     "context": typer.Context,
     "server": ServerOption,
     "profile": ProfileOption,
     "output": OutputOption,
-    "insecure_tls": InsecureOption,
-    "debug": DebugOption,
+    "insecure_tls": InsecureToo,
+    "debug": DebugToo,
 }
 _DEFAULTS: dict[str, Any] = {"context": inspect.Parameter.empty, "insecure_tls": False, "debug": False}
 

@@ -27,7 +27,10 @@ WatchOption = Annotated[
 def list_instances(
     session: Session,
     workflow: Annotated[
-        str | None, typer.Option("--workflow", help="Only those of this workflow.", autocompletion=workflow_ids)
+        str | None,
+        typer.Option(
+            "--workflow", metavar="WORKFLOW", help="Only those of this workflow.", autocompletion=workflow_ids
+        ),
     ] = None,
     running: Annotated[bool, typer.Option("--running", help="Only those that have not ended.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on, and tell what changes, until Ctrl-C.")] = False,
@@ -54,7 +57,10 @@ def show(session: Session, instance_id: InstanceId, watch: WatchOption = False) 
 
 @command(group, "describe", "desc", "d")
 def describe(session: Session, instance_id: InstanceId, watch: WatchOption = False) -> None:
-    """Tell what an instance did: each stage, its activities, their attempts and failures."""
+    """Tell what an instance did.
+
+    Each stage, its activities, their attempts and failures.
+    """
     from headrace.cli.instance_views import DescribeLook
 
     _tell(session, DescribeLook(session, instance_id, is_watching=watch), is_watching=watch)
@@ -67,14 +73,20 @@ def send_event(
     event: Annotated[str, typer.Argument(metavar="EVENT", help="Name of the event.", autocompletion=awaited_events)],
     idempotency_key: KeyOption = None,
 ) -> None:
-    """Send an event to an instance; it is kept until the instance waits for it."""
+    """Send an event to an instance.
+
+    It is kept until the instance waits for it.
+    """
     session.v1.send_event(instance_id=instance_id, name=event, idempotency_key=idempotency_key)
     session.tell({"success": True, "instanceId": instance_id, "event": event}, f"Event '{event}' sent")
 
 
 @command(group, "stop", "abort", "cancel")
 def stop(session: Session, instance_id: RunningInstanceId, idempotency_key: KeyOption = None) -> None:
-    """Abort an instance for good: nothing new begins. What has been booked stays booked."""
+    """Abort an instance for good: nothing new begins.
+
+    What has been booked stays booked.
+    """
     session.v1.cancel_event(instance_id=instance_id, idempotency_key=idempotency_key)
     session.tell({"success": True, "instanceId": instance_id}, f"Workflow instance {instance_id} canceled.")
 

@@ -26,12 +26,15 @@ MASK = "********"
 """As long for every secret: its length tells something, too."""
 
 group = new_group(
-    "List, show, set, use, delete: servers and their credentials, under names.\n\n"
-    "They are kept in HEADRACE_CONFIG, or headrace/config.toml in the user's folder of configuration. "
-    "A command takes each setting from the first of these that has it: its options (also --profile NAME); "
-    "HEADRACE_SERVER, HEADRACE_CLIENT_ID and _SECRET, HEADRACE_TOKEN; the profile named by HEADRACE_PROFILE, or the "
-    "one chosen by `headrace profiles use`; http://127.0.0.1:8484 without credentials. "
-    "A profile's credentials are sent to the profile's own server only."
+    "List, show, set, use, delete: servers and credentials.\n\n"
+    "They are kept in the file HEADRACE_CONFIG, or headrace/config.toml in the user's folder of configuration. "
+    "A profile's credentials are sent to the profile's own server only.\n\n"
+    "A command takes each setting from the first of these that has it:\n\n"
+    "\b\n"
+    "1. its options: --server, or what --profile NAME has\n"
+    "2. HEADRACE_SERVER; HEADRACE_TOKEN, or HEADRACE_CLIENT_ID and HEADRACE_CLIENT_SECRET\n"
+    "3. the profile of HEADRACE_PROFILE, or else of `headrace profiles use`\n"
+    "4. http://127.0.0.1:8484, without credentials"
 )
 
 ProfileName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the profile.", autocompletion=profile_names)]
@@ -39,7 +42,7 @@ ProfileName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the pr
 
 @command(group, "list", "ls", "l")
 def list_profiles(answers: Answers) -> None:
-    """List the profiles. The one that commands use by themselves has a star."""
+    """List the profiles; the one in use by default has a star."""
     profiles = read_profiles(_path())
     found = [
         {"name": name, "current": name == profiles.current, **_document(each)} for name, each in profiles.named.items()
@@ -52,12 +55,13 @@ def show(
     session: Session,
     name: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[NAME]", help="[default: what commands use now, and why]", autocompletion=profile_names
-        ),
+        typer.Argument(metavar="NAME", help="[default: what commands use now, and why]", autocompletion=profile_names),
     ] = None,
 ) -> None:
-    """Show a profile; without NAME, the server and credentials that commands use now. Secrets are not shown."""
+    """Show a profile, or what is in use now and why.
+
+    Secrets are not shown.
+    """
     if name is None:
         used = _in_use(session.connection)
         session.tell({"connection": used}, lambda: display.fact_lines(_facts_in_use(session.connection)))
@@ -87,10 +91,10 @@ def set_profile(
         str | None, typer.Option("--token", metavar="TOKEN|-", help="Instead of a client's id and secret.")
     ] = None,
 ) -> None:
-    """Make a profile, or change what is named of one. An empty text takes a setting away.
+    """Make a profile, or change what is named of one.
 
-    A secret on the command line is seen by others on this machine and kept in the shell's history: give `-`. It may
-    also be left out, and be taken from HEADRACE_CLIENT_SECRET.
+    An empty text takes a setting away. A secret on the command line is seen by others on this machine and kept in the
+    shell's history: give `-`. It may also be left out, and be taken from HEADRACE_CLIENT_SECRET.
     """
     path = _path()
     profiles = read_profiles(path)
@@ -112,7 +116,7 @@ def use(
     ] = None,
     none: Annotated[bool, typer.Option("--none", help="Use none by default.")] = False,
 ) -> None:
-    """Make a profile the one that commands use where none is named."""
+    """Choose the profile of commands that name none."""
     if (name is None) is not none:
         raise Failure("give either the NAME of a profile, or --none", code=USAGE)
     path = _path()

@@ -66,10 +66,13 @@ OutputOption = Annotated[
         autocompletion=_complete_output,
     ),
 ]
-InsecureOption = Annotated[
-    bool, typer.Option("--insecure-tls", help="Believe any certificate: for a test machine with one of its own.")
-]
-DebugOption = Annotated[bool, typer.Option("--debug", help="Tell of every call, and show where a bug happened.")]
+_INSECURE_HELP = "Believe any certificate: for a test machine with one of its own."
+_DEBUG_HELP = "Tell of every call, and show where a bug happened."
+InsecureOption = Annotated[bool, typer.Option("--insecure-tls", help=_INSECURE_HELP)]
+DebugOption = Annotated[bool, typer.Option("--debug", help=_DEBUG_HELP)]
+InsecureToo = Annotated[bool, typer.Option("--insecure-tls", help=_INSECURE_HELP, hidden=True)]
+DebugToo = Annotated[bool, typer.Option("--debug", help=_DEBUG_HELP, hidden=True)]
+"""The same after the command: it works there, too, and would only lengthen every help text."""
 KeyOption = Annotated[
     str | None,
     typer.Option(

@@ -30,17 +30,22 @@ def create(
     workflow_id: Annotated[
         str, typer.Argument(metavar="WORKFLOW", help="Id of the workflow to start.", autocompletion=workflow_ids)
     ],
-    name: Annotated[str | None, typer.Option("--name", help="A name for people.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="A name for people.")] = None,
     filter_: Annotated[
         str | None, typer.Option("--filter", metavar="EXPRESSION", help="What must be true of the event.")
     ] = None,
     given: Annotated[
         list[str] | None, typer.Option("--vars", metavar="NAME=EXPRESSION", help="A variable; repeatable.")
     ] = None,
-    version: Annotated[str | None, typer.Option("--version", help="Only events of this version.")] = None,
+    version: Annotated[
+        str | None, typer.Option("--version", metavar="VERSION", help="Only events of this version.")
+    ] = None,
     idempotency_key: KeyOption = None,
 ) -> None:
-    """Start a workflow for every event of a type; prints the trigger's id."""
+    """Start a workflow for every event of a type.
+
+    Prints the trigger's id.
+    """
     from headrace.cli.wire import document
 
     trigger = session.v1.create_trigger(
@@ -60,7 +65,7 @@ def list_triggers(
     session: Session,
     name: Annotated[
         str | None,
-        typer.Option("--name", help="Only those whose name holds this.", autocompletion=trigger_names),
+        typer.Option("--name", metavar="TEXT", help="Only those whose name holds this.", autocompletion=trigger_names),
     ] = None,
 ) -> None:
     """List the triggers, newest first."""
@@ -92,7 +97,10 @@ def try_out(
     trigger_id: TriggerId,
     payload: Annotated[str, typer.Argument(metavar="JSON|@FILE|-", help="An event's payload.")],
 ) -> None:
-    """Evaluate a trigger's filter and variables over one event and show what was false; nothing is started."""
+    """Try a trigger out on one event; nothing is started.
+
+    Its filter and variables are evaluated, and it is shown what was false.
+    """
     from headrace.cli.direct import json_argument, post
     from headrace.cli.triggers_trial import explanation
     from headrace.cli.wire import document

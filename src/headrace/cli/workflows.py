@@ -24,7 +24,7 @@ DefinitionFile = Annotated[str, typer.Argument(metavar="FILE|-", help="YAML or J
 def create(
     session: Session,
     file: DefinitionFile,
-    name: Annotated[str | None, typer.Option("--name", help="Instead of the name in the file.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Instead of the name in the file.")] = None,
     confirm: Annotated[bool, typer.Option("--confirm", hidden=True, help="Accepted, never needed.")] = False,
     idempotency_key: KeyOption = None,
 ) -> None:
@@ -73,7 +73,10 @@ def run(
     timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long --wait waits.")] = 600,
     idempotency_key: KeyOption = None,
 ) -> None:
-    """Start an instance; with --wait, the exit code is 0 only if it succeeded."""
+    """Start an instance, and --wait for its end.
+
+    With --wait, the exit code is 0 only if it succeeded.
+    """
     from headrace.cli.variables import read_variables
 
     instance = session.v1.run_workflow(
@@ -85,14 +88,20 @@ def run(
 
 @command(group, "delete", "del", "d")
 def delete(session: Session, workflow_id: WorkflowId, idempotency_key: KeyOption = None) -> None:
-    """Delete a workflow: no new runs; instances go on and stay readable."""
+    """Delete a workflow: no new runs.
+
+    Its instances go on and stay readable.
+    """
     session.v1.delete_workflow(flow_id=workflow_id, idempotency_key=idempotency_key)
     session.tell({"workflowId": workflow_id, "success": True}, f"Workflow {workflow_id} deleted.")
 
 
 @command(group, "validate", "v")
 def validate(answers: Answers, file: DefinitionFile) -> None:
-    """Check a definition without a server: every problem with its line and column."""
+    """Check a definition without a server.
+
+    Every problem is told with its line and column.
+    """
     from headrace.cli.definitions import read_definition
 
     definition = read_definition(file)
