@@ -6,6 +6,7 @@ import io
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -14,6 +15,7 @@ from headrace.cli.main import main
 
 CLEARED = (
     *("HEADRACE_SERVER", "HEADRACE_STACK_URL", "HEADRACE_LEDGER_URL", "HEADRACE_AUTH", "HEADRACE_ISSUER"),
+    *("HEADRACE_PROFILE", "HEADRACE_DEBUG"),
     *("HEADRACE_CLIENT_ID", "HEADRACE_CLIENT_SECRET", "HEADRACE_TOKEN", "HEADRACE_TOKEN_URL", "HEADRACE_CLIENTS"),
 )
 
@@ -35,9 +37,10 @@ def _logging_as_before() -> Iterator[None]:  # pyright: ignore[reportUnusedFunct
 
 
 @pytest.fixture
-def headrace(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
+def headrace(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Ran]:
     for name in CLEARED:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HEADRACE_CONFIG", str(tmp_path / "profiles.toml"))
 
     def run(*arguments: str, stdin: str = "") -> Ran:
         monkeypatch.setattr(sys, "argv", ["headrace", *arguments])

@@ -50,7 +50,7 @@ def test_version(headrace: Headrace) -> None:
         (["dev", "--ephemeral", "--port", "0", "--fault", "ledger:nonsense:2"], "fault"),
         (["workflows", "run"], "WORKFLOW"),
         (["workflows", "list", "--server", "localhost:8484"], "http://"),
-        (["-o", "yaml", "workflows", "list"], "json"),
+        (["-o", "xml", "workflows", "list"], "json"),
         (["nonsense"], "nonsense"),
     ],
 )

@@ -9,80 +9,80 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headrace.cli import display
+from headrace.cli.display import Output
 from headrace.cli.groups import command, new_group
-from headrace.cli.session import Output, OutputOption, output_of
+from headrace.cli.session import Answers
 
 if TYPE_CHECKING:
     from headrace.auth.clients import Client, ClientsFile
 
-group = new_group("Create, list, delete: who may get tokens from `headrace serve --auth local`.")
+group = new_group(
+    "Create, list, delete: who gets tokens of this server.\n\n"
+    "For `headrace serve --auth local`, and `headrace dev --auth`."
+)
 
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", envvar="HEADRACE_DATA", help="The server's data folder.  [default: .headrace]"),
+    typer.Option(
+        "--data", metavar="FOLDER", envvar="HEADRACE_DATA", help="The server's data folder.  [default: .headrace]"
+    ),
 ]
 FileOption = Annotated[
     Path | None,
-    typer.Option("--file", envvar="HEADRACE_CLIENTS", help="The file.  [default: clients.json in the data folder]"),
+    typer.Option(
+        "--file",
+        metavar="FILE",
+        envvar="HEADRACE_CLIENTS",
+        help="The file.  [default: clients.json in the data folder]",
+    ),
 ]
 ScopeOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--scope", help="orchestration:read, or orchestration:write, which may read too. Repeatable.  [default: both]"
+        "--scope",
+        metavar="SCOPE",
+        help="orchestration:read, or orchestration:write, which may read too. Repeatable.  [default: both]",
     ),
 ]
 
 
 @command(group, "create", "cr", "c")
 def create(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(help="What it is for, for people.")] = "",
+    answers: Answers,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for, for people.", show_default=False)] = "",
     scope: ScopeOption = None,
     data: DataOption = None,
     file: FileOption = None,
-    output: OutputOption = None,
 ) -> None:
     """Make a client. Its secret is shown now and never again; a running server knows it within a second."""
     from headrace.auth.clients import READ, WRITE
     from headrace.clock import SystemClock
 
     created = _file(data, file).create(name, scope or [READ, WRITE], SystemClock(), os.urandom)
-    if output_of(context, output) is Output.JSON:
-        display.store({"client": _shown(created.client) | {"secret": created.secret}})
-        return
-    facts = [("Client ID", created.client.id), ("Secret", created.secret), ("Scopes", " ".join(created.client.scopes))]
-    display.facts(facts)
-    display.note("The secret is shown only now.")
+    client = created.client
+    facts = [("Client ID", client.id), ("Secret", created.secret), ("Scopes", " ".join(client.scopes))]
+    answers.tell({"client": _shown(client) | {"secret": created.secret}}, lambda: display.fact_lines(facts))
+    if answers.output is Output.TABLE:
+        display.note("The secret is shown only now.")
 
 
 @command(group, "list", "ls", "l")
-def list_clients(
-    context: typer.Context, data: DataOption = None, file: FileOption = None, output: OutputOption = None
-) -> None:
+def list_clients(answers: Answers, data: DataOption = None, file: FileOption = None) -> None:
     """List the clients. Nobody knows their secrets any more."""
     clients = sorted(_file(data, file).read().values(), key=lambda client: client.created_at)
-    if output_of(context, output) is Output.JSON:
-        display.store({"clients": [_shown(client) for client in clients]})
-    elif not clients:
-        display.line("No clients. Make one: headrace clients create NAME")
-    else:
-        display.table(["ID", "Name", "Scopes", "Created at"], [_row(client) for client in clients])
+    answers.tell({"clients": [_shown(client) for client in clients]}, lambda: _table(clients))
 
 
 @command(group, "delete", "del", "d")
 def delete(
-    context: typer.Context,
+    answers: Answers,
     client_id: Annotated[str, typer.Argument(metavar="CLIENT", help="Id of the client.")],
     data: DataOption = None,
     file: FileOption = None,
-    output: OutputOption = None,
 ) -> None:
     """Delete a client. The tokens it has are refused within a second."""
     _file(data, file).delete(client_id)
-    if output_of(context, output) is Output.JSON:
-        display.store({"success": True, "clientID": client_id})
-    else:
-        display.line(f"Client {client_id} deleted.")
+    answers.tell({"success": True, "clientID": client_id}, f"Client {client_id} deleted.")
 
 
 def _file(data: Path | None, file: Path | None) -> ClientsFile:
@@ -95,6 +95,12 @@ def _file(data: Path | None, file: Path | None) -> ClientsFile:
 
 def _shown(client: Client) -> dict[str, Any]:
     return {"id": client.id, "name": client.name, "scopes": list(client.scopes), "createdAt": client.created_at}
+
+
+def _table(clients: list[Client]) -> list[str]:
+    if not clients:
+        return ["No clients. Make one: headrace clients create NAME"]
+    return display.table_lines(["ID", "Name", "Scopes", "Created at"], [_row(client) for client in clients])
 
 
 def _row(client: Client) -> list[str]:

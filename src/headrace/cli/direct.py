@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
-from headrace.cli.exits import CREDENTIALS, REFUSED, UNREACHABLE, USAGE, Failure
+from headrace.cli.exits import REFUSED, UNREACHABLE, USAGE, Failure, about_status
 from headrace.cli.session import Session
 
 Json = dict[str, Any]
@@ -29,20 +29,20 @@ def get(session: Session, path: str) -> list[Json]:
 def _data(session: Session, method: str, path: str, content: bytes | None, headers: dict[str, str], hint: str) -> Any:
     import httpx2
 
-    with session.client() as client:
-        authorization = client.authorization("orchestration:read" if method == "GET" else "orchestration:write")
+    authorization = session.client.authorization("orchestration:read" if method == "GET" else "orchestration:write")
     if authorization is not None:
         headers = headers | {"Authorization": authorization}
     try:
-        url = f"{session.server}/api/orchestration{path}"
-        reply = httpx2.request(method, url, content=content, headers=headers, timeout=30.0)
+        reply = session.http.request(
+            method, f"{session.server}/api/orchestration{path}", content=content, headers=headers
+        )
     except httpx2.HTTPError as error:
         raise Failure(f"no answer from {session.server}: {error}", code=UNREACHABLE, hint=hint) from None
     answer = _object(reply.content)
     if reply.is_success and "data" in answer:
         return answer["data"]
     message = str(answer.get("errorMessage") or f"the server answered {reply.status_code}")
-    raise Failure(message, code=REFUSED, hint=CREDENTIALS if reply.status_code == 401 else "")
+    raise Failure(message, code=REFUSED, hint=about_status(reply.status_code))
 
 
 def _object(content: bytes) -> Json:

@@ -6,59 +6,97 @@ Names and errors come from elsewhere: control characters in them never reach a t
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, TextIO
+
+
+class Output(StrEnum):
+    """The form of an answer: a table or sentences for people, a document for programs."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+class Heading(str):
+    """A line that stands out on a terminal."""
+
+    __slots__ = ()
 
 
 def line(text: str = "", *, flush: bool = False) -> None:
-    sys.stdout.write(printable(text) + "\n")
+    _write(sys.stdout, text)
     if flush:
         sys.stdout.flush()
 
 
+def lines(texts: Iterable[str]) -> None:
+    for text in texts:
+        _write(sys.stdout, text)
+
+
+def heading(text: str) -> None:
+    _write(sys.stdout, Heading(text))
+
+
 def note(text: str) -> None:
-    sys.stderr.write(printable(text) + "\n")
+    _write(sys.stderr, text)
     sys.stderr.flush()
 
 
-def store(value: dict[str, Any]) -> None:
+def store(value: dict[str, Any], output: Output = Output.JSON) -> None:
     """The answer for a program: `{"data": value}`."""
-    sys.stdout.write(json.dumps({"data": value}, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(document_text({"data": value}, output) + "\n")
 
 
-def error(kind: str, message: str, hint: str, *, as_json: bool) -> None:
-    if as_json:
+def document_text(value: dict[str, Any], output: Output, *, in_one_line: bool = False) -> str:
+    if output is Output.YAML:
+        from headrace.cli.yaml_text import yaml_text
+
+        return yaml_text(value)
+    indent, separators = (None, (",", ":")) if in_one_line else (2, None)
+    return _escaped(json.dumps(value, indent=indent, separators=separators, ensure_ascii=False))
+
+
+def error(kind: str, message: str, hint: str, output: Output) -> None:
+    if output is not Output.TABLE:
         answer = {"errorCode": kind, "errorMessage": message} | ({"hint": hint} if hint else {})
-        sys.stderr.write(json.dumps(answer, ensure_ascii=False) + "\n")
+        sys.stderr.write(document_text(answer, output, in_one_line=True) + "\n")
         return
-    label = "\x1b[31merror:\x1b[0m" if sys.stderr.isatty() else "error:"
+    label = "\x1b[31merror:\x1b[0m" if has_style(sys.stderr) else "error:"
     sys.stderr.write(f"{label} {printable(message)}\n")
     if hint:
         sys.stderr.write(f"  {printable(hint)}\n")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns that are never cut or wrapped, so that an id can be copied and a pipe reads whole lines."""
+    lines(table_lines(columns, rows))
+
+
+def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns that are never cut or wrapped, so that an id can be copied and a pipe reads whole lines.
+
+    On a terminal that is too narrow for them, a line for each value instead.
+    """
     cells = [[printable(cell).replace("\n", " ") for cell in row] for row in rows]
-    widths = [max(len(row[index]) for row in [columns, *cells]) for index in range(len(columns))]
-    heading(_aligned(columns, widths))
-    for row in cells:
-        line(_aligned(row, widths))
+    widths = [max(_width(row[index]) for row in [columns, *cells]) for index in range(len(columns))]
+    laid_out = [Heading(_aligned(columns, widths)), *(_aligned(row, widths) for row in cells)]
+    room = terminal_width()
+    if room is None or all(_width(text) <= room for text in laid_out):
+        return laid_out
+    return _records(columns, cells)
 
 
-def facts(pairs: Sequence[tuple[str, str]]) -> None:
+def fact_lines(pairs: Sequence[tuple[str, str]]) -> list[str]:
     """A heading's facts, one a line."""
-    width = max(len(name) for name, _ in pairs)
-    for name, value in pairs:
-        line(f"{name.ljust(width)}  {value}")
-
-
-def heading(text: str) -> None:
-    """A line that stands out on a terminal."""
-    sys.stdout.write(f"\x1b[1m{printable(text)}\x1b[0m\n" if sys.stdout.isatty() else printable(text) + "\n")
+    width = max(_width(name) for name, _ in pairs)
+    return [f"{_padded(name, width)}  {value}".rstrip() for name, value in pairs]
 
 
 @contextmanager
@@ -87,5 +125,55 @@ def moment(value: str | datetime | None) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
 
 
+def has_style(stream: TextIO) -> bool:
+    """Whether bold and colour are wanted there (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def terminal_width() -> int | None:
+    """None where standard output is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _write(stream: TextIO, text: str) -> None:
+    is_bold = isinstance(text, Heading) and has_style(stream)
+    stream.write(f"\x1b[1m{printable(text)}\x1b[0m\n" if is_bold else printable(text) + "\n")
+
+
+def _escaped(text: str) -> str:
+    """JSON with escapes in place of what could move a cursor: the same document."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or character == "\n" else _escape(character) for character in text
+    )
+
+
+def _escape(character: str) -> str:
+    return json.dumps(character)[1:-1] if character != "\x7f" else "\\u007f"
+
+
+def _records(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    texts: list[str] = []
+    for row in rows:
+        if texts:
+            texts.append("")
+        texts += fact_lines([(name, cell) for name, cell in zip(columns, row, strict=True) if cell])
+    return texts
+
+
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+    return "  ".join(_padded(cell, width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal: a wide character takes two, an accent none."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)

@@ -6,33 +6,29 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import display
 from headrace.cli.groups import command, new_group
-from headrace.cli.session import KeyOption, OutputOption, ServerOption, session_of
+from headrace.cli.session import KeyOption, Session
 
-group = new_group("Send.")
+group = new_group("Send events to the triggers.")
 
 
 @command(group, "send", "s")
 def send(
-    context: typer.Context,
+    session: Session,
     envelope: Annotated[
         str,
         typer.Argument(metavar="JSON|@FILE|-", help='{"type", "app", "version", "date", "payload", "id"}, or a list.'),
     ],
     idempotency_key: KeyOption = None,
-    server: ServerOption = None,
-    output: OutputOption = None,
 ) -> None:
-    """Send one event or several. One with an `id`, or with a key, is taken once, however often it is sent."""
+    """Send one event or several.
+
+    One with an `id`, or with a key, is taken once, however often it is sent.
+    """
     from headrace.cli.direct import json_argument, post
     from headrace.clock import RandomIds
 
-    session = session_of(context, server, output)
     value = json_argument(envelope, "the event")
     key = idempotency_key or RandomIds().new()  # so that a call that was not answered can be repeated
     accepted = post(session, "/ext/events", value, idempotency_key=key)["accepted"]
-    if session.is_json:
-        display.store({"accepted": accepted})
-    else:
-        display.line(f"{accepted} event{'' if accepted == 1 else 's'} accepted")
+    session.tell({"accepted": accepted}, f"{accepted} event{'' if accepted == 1 else 's'} accepted")

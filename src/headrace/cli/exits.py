@@ -1,23 +1,23 @@
 """How a command ends: exit codes, and what is said about an error. Nobody is shown a traceback unless they ask.
 
-Set HEADRACE_DEBUG=1 to see the traceback of a bug.
+`--debug`, or HEADRACE_DEBUG=1, shows the traceback of a bug.
 """
 
 from __future__ import annotations
 
 import errno
-import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 import typer
 
 from headrace.cli import display
+from headrace.cli.display import Output
 from headrace.errors import HeadraceError, InvalidValue
 
 if TYPE_CHECKING:
@@ -30,14 +30,20 @@ UNFINISHED = 4
 BUG = 70
 INTERRUPTED = 130
 
-DESCRIPTION = """Exit codes: 0 done · 1 the server said no, or the instance ended with an error ·
-2 the command line or a file is wrong · 3 the server cannot be reached · 4 still running when the time was up ·
-70 a bug in this program · 130 interrupted"""
+DESCRIPTION = """\b
+Exit codes:
+    0  done
+    1  the server said no, or the instance ended with an error
+    2  the command line or a file is wrong
+    3  the server cannot be reached
+    4  still running when the time was up
+   70  a bug in this program
+  130  interrupted"""
 
-CREDENTIALS = "Set HEADRACE_CLIENT_ID and HEADRACE_CLIENT_SECRET (headrace clients create), or HEADRACE_TOKEN."
-
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
+CREDENTIALS = (
+    "Set HEADRACE_CLIENT_ID and HEADRACE_CLIENT_SECRET (headrace clients create), or HEADRACE_TOKEN, or use a profile. "
+    "`headrace profiles show` tells which are in use."
+)
 
 
 class Failure(HeadraceError):
@@ -59,19 +65,9 @@ class Verdict:
     hint: str = ""
 
 
-def reported(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Turns whatever `command` raises into a sentence on standard error and an exit code."""
-
-    @functools.wraps(command)
-    def wrapper(*arguments: Parameters.args, **options: Parameters.kwargs) -> Result:
-        with reporting(wants_json=_wants_json(options)):
-            return command(*arguments, **options)
-
-    return wrapper
-
-
 @contextmanager
-def reporting(*, wants_json: bool = False) -> Generator[None]:
+def reporting(output: Output = Output.TABLE, *, is_debugging: bool = False) -> Generator[None]:
+    """Turns whatever is raised into a sentence on standard error and an exit code."""
     try:
         yield
     except KeyboardInterrupt:
@@ -82,9 +78,9 @@ def reporting(*, wants_json: bool = False) -> Generator[None]:
         if _is_closed_pipe(error) or _is_usage_error(error):
             raise
         verdict = judge(error)
-        if verdict.code == BUG and os.environ.get("HEADRACE_DEBUG"):
+        if verdict.code == BUG and (is_debugging or os.environ.get("HEADRACE_DEBUG")):
             traceback.print_exc()
-        display.error(verdict.kind, verdict.message, verdict.hint, as_json=wants_json)
+        display.error(verdict.kind, verdict.message, verdict.hint, output)
         raise typer.Exit(verdict.code) from None
 
 
@@ -101,7 +97,7 @@ def judge(error: Exception) -> Verdict:
         BUG,
         "BUG",
         f"this is a bug in headrace: {type(error).__name__}: {error}",
-        "HEADRACE_DEBUG=1 shows where it happened; please report it.",
+        "--debug shows where it happened; please report it.",
     )
 
 
@@ -111,9 +107,9 @@ def _judge_client(error: Exception) -> Verdict | None:
     from headrace_client import ClientError, ConnectionFailure, Error, InvalidRequest, SDKError
 
     if isinstance(error, Error):
-        return Verdict(REFUSED, str(error.code), str(error.message), _about_status(error.status))
+        return Verdict(REFUSED, str(error.code), str(error.message), about_status(error.status))
     if isinstance(error, SDKError) and error.status == 401:
-        return Verdict(REFUSED, "REFUSED", str(error), CREDENTIALS)
+        return Verdict(REFUSED, "REFUSED", str(error), about_status(401))
     if isinstance(error, SDKError):
         return Verdict(REFUSED, "UNEXPECTED_ANSWER", str(error), "Is there a Headrace server at this address?")
     if isinstance(error, ConnectionFailure):
@@ -123,16 +119,16 @@ def _judge_client(error: Exception) -> Verdict | None:
     return Verdict(REFUSED, "REFUSED", str(error)) if isinstance(error, ClientError) else None
 
 
-def _about_status(status: int) -> str:
-    return CREDENTIALS if status == 401 else ""
-
-
 def _about_connection(error: ConnectionFailure) -> str:
     """Only a request that never left is harmless; any other write is repeated under its key."""
     if error.is_unsent or error.idempotency_key is None:
         return "Start a server with `headrace dev`, or name one with --server or HEADRACE_SERVER."
     key = error.idempotency_key
     return f"It may have been carried out. Repeat it with --idempotency-key {key}: then it is carried out once."
+
+
+def about_status(status: int) -> str:
+    return CREDENTIALS if status == 401 else ""
 
 
 def _kind(code: int) -> str:
@@ -150,9 +146,3 @@ def _is_closed_pipe(error: Exception) -> bool:
 def _is_usage_error(error: Exception) -> bool:
     """Typer's own errors: it prints these with the usage line."""
     return hasattr(error, "format_message") and hasattr(error, "show")
-
-
-def _wants_json(options: dict[str, Any]) -> bool:
-    from headrace.cli.session import output_of
-
-    return output_of(options.get("context"), options.get("output")) == "json"

@@ -1,24 +1,52 @@
-"""Registers commands under their names and shorter aliases; what they raise becomes a sentence and an exit code."""
+"""Registers commands under their names and shorter aliases; what they raise becomes a sentence and an exit code.
+
+A command that begins with a `Session` is given one, and with it the options that say which server and in which form;
+one that begins with `Answers` gets the option of the form only. These options are not in its own signature.
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import typer
 
-from headrace.cli.exits import reported
+from headrace.cli.exits import reporting
+from headrace.cli.session import (
+    Answers,
+    DebugToo,
+    InsecureToo,
+    OutputOption,
+    ProfileOption,
+    ServerOption,
+    Session,
+    defaults_of,
+    output_of,
+    session_of,
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-CONTEXT = {"help_option_names": ["-h", "--help"]}
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
+
+_OUTPUT = {"context": typer.Context, "output": OutputOption, "debug": DebugToo}
+_SESSION = {
+    "context": typer.Context,
+    "server": ServerOption,
+    "profile": ProfileOption,
+    "output": OutputOption,
+    "insecure_tls": InsecureToo,
+    "debug": DebugToo,
+}
+_DEFAULTS: dict[str, Any] = {"context": inspect.Parameter.empty, "insecure_tls": False, "debug": False}
 
 
-def new_group(about: str) -> typer.Typer:
+def new_group(about: str, *, has_completion: bool = False) -> typer.Typer:
     return typer.Typer(
         help=about,
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=has_completion,
         context_settings=CONTEXT,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
@@ -29,7 +57,7 @@ def command(group: typer.Typer, name: str, *aliases: str) -> Callable[[Command],
     """The decorated function is the command `name` of `group`; its aliases work too but are not listed."""
 
     def register(function: Command) -> Command:
-        guarded = reported(function)
+        guarded = _guarded(function)
         group.command(name)(guarded)
         for alias in aliases:
             group.command(alias, hidden=True)(guarded)
@@ -42,3 +70,42 @@ def add_group(parent: typer.Typer, group: typer.Typer, name: str, *aliases: str)
     parent.add_typer(group, name=name)
     for alias in aliases:
         parent.add_typer(group, name=alias, hidden=True)
+
+
+def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What is registered: the function behind the options it shares with others, and its errors told."""
+    own = list(inspect.signature(function, eval_str=True).parameters.values())
+    first = get_type_hints(function).get(own[0].name) if own else None
+    shared = _SESSION if first is Session else _OUTPUT if first is Answers else {}
+    own = own[1:] if shared else own
+
+    def guarded(**options: Any) -> None:
+        context = options.get("context")
+        is_debugging = options.get("debug", False) or defaults_of(context).debug
+        with reporting(output_of(context, options.get("output")), is_debugging=is_debugging):
+            _call(function, options, shared)
+
+    guarded.__name__, guarded.__doc__ = function.__name__, function.__doc__
+    parameters = [*own, *(_shared_parameter(name, shared[name]) for name in shared)]
+    guarded.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
+    guarded.__annotations__ = {each.name: each.annotation for each in parameters}
+    return guarded
+
+
+def _call(function: Callable[..., Any], options: dict[str, Any], shared: dict[str, Any]) -> None:
+    given = {name: options.pop(name) for name in shared}
+    if shared is _OUTPUT:
+        function(Answers(output_of(given["context"], given["output"])), **options)
+    elif shared is _SESSION:
+        session = session_of(**given)
+        try:
+            function(session, **options)
+        finally:
+            session.close()
+    else:
+        function(**options)
+
+
+def _shared_parameter(name: str, annotation: Any) -> inspect.Parameter:
+    default = _DEFAULTS.get(name)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -6,15 +6,29 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import audit, clients, demo_command, events, instances, servers, starter, triggers, workflows
+from headrace.cli import (
+    audit,
+    clients,
+    demo_command,
+    events,
+    instances,
+    profiles,
+    servers,
+    starter,
+    triggers,
+    workflows,
+)
+from headrace.cli.completion import script
 from headrace.cli.exits import DESCRIPTION, reporting
 from headrace.cli.groups import add_group, command, new_group
-from headrace.cli.session import Defaults, OutputOption, ServerOption
+from headrace.cli.session import DebugOption, Defaults, InsecureOption, OutputOption, ProfileOption, ServerOption
 
 app = new_group(
     "Money-movement workflows: run them on a laptop, prove them correct.\n\n"
-    "Compatible with the Formance Orchestration API.\n\n" + DESCRIPTION
+    "Compatible with the Formance Orchestration API.\n\n" + DESCRIPTION,
+    has_completion=True,
 )
+orchestration = new_group("The three groups under the name that the official command line has for them.")
 
 
 def _show_version(is_wanted: bool) -> None:
@@ -29,12 +43,15 @@ def _show_version(is_wanted: bool) -> None:
 def options(
     context: typer.Context,
     server: ServerOption = None,
+    profile: ProfileOption = None,
     output: OutputOption = None,
+    insecure_tls: InsecureOption = False,
+    debug: DebugOption = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    context.obj = Defaults(server=server, output=output)
+    context.obj = Defaults(server, profile, output, insecure_tls, debug)
 
 
 command(app, "dev")(servers.dev)
@@ -42,11 +59,16 @@ command(app, "serve")(servers.serve)
 command(app, "demo")(demo_command.demo)
 command(app, "audit")(audit.audit)
 command(app, "init")(starter.init)
-add_group(app, workflows.group, "workflows", "workflow", "work", "w")
-add_group(app, instances.group, "instances", "instance", "ins", "i")
-add_group(app, triggers.group, "triggers", "trigger", "trig", "t")
+command(app, "completion")(script)
+for parent in (app, orchestration):
+    add_group(parent, workflows.group, "workflows", "workflow", "work", "w")
+    add_group(parent, instances.group, "instances", "instance", "ins", "i")
+    add_group(parent, triggers.group, "triggers", "trigger", "trig", "t")
 add_group(app, events.group, "events", "event", "e")
 add_group(app, clients.group, "clients", "client", "c")
+add_group(app, profiles.group, "profiles", "profile", "prof", "p")
+for name in ("orchestration", "orch", "or"):
+    app.add_typer(orchestration, name=name, hidden=True)
 
 
 def main() -> None:

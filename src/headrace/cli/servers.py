@@ -18,15 +18,22 @@ if TYPE_CHECKING:
     from headrace.settings import Settings
 
 HostOption = Annotated[
-    str | None, typer.Option("--host", envvar="HEADRACE_HOST", help="Address to listen at.  [default: 127.0.0.1]")
+    str | None,
+    typer.Option(
+        "--host", metavar="ADDRESS", envvar="HEADRACE_HOST", help="Address to listen at.  [default: 127.0.0.1]"
+    ),
 ]
 PortOption = Annotated[
     int | None,
-    typer.Option("--port", envvar="HEADRACE_PORT", min=0, max=65_535, help="0: a free one.  [default: 8484]"),
+    typer.Option(
+        "--port", metavar="PORT", envvar="HEADRACE_PORT", min=0, max=65_535, help="0: a free one.  [default: 8484]"
+    ),
 ]
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", envvar="HEADRACE_DATA", help="Folder that keeps everything.  [default: .headrace]"),
+    typer.Option(
+        "--data", metavar="FOLDER", envvar="HEADRACE_DATA", help="Folder that keeps everything.  [default: .headrace]"
+    ),
 ]
 FaultOption = Annotated[
     list[str] | None,

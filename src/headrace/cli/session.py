@@ -1,39 +1,83 @@
-"""What every command that talks to a server shares: its address, the form of its answers, the client."""
+"""What the commands share: the form of their answers and, for those that talk to a server, the client."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
-from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace.errors import InvalidValue
+from headrace.cli import display
+from headrace.cli.connection import DEFAULT_SERVER, Connection, connection_of
+from headrace.cli.display import Output
 
 if TYPE_CHECKING:
-    from headrace_client import Client, Credentials
+    import httpx2
 
-DEFAULT_SERVER = "http://127.0.0.1:8484"
+    from headrace_client import Client
+    from headrace_client.v1 import V1
+
+TIMEOUT_S = 30.0
+_OUTPUTS = {each.value: each for each in Output} | {"text": Output.TABLE, "plain": Output.TABLE}
 
 
-class Output(StrEnum):
-    TEXT = "text"
-    JSON = "json"
+def _read_output(text: str) -> Output:
+    if text not in _OUTPUTS:
+        raise typer.BadParameter(f"{text!r} is not table, json or yaml")
+    return _OUTPUTS[text]
+
+
+def _complete_output(incomplete: str) -> list[str]:
+    return [each.value for each in Output if each.value.startswith(incomplete)]
+
+
+def _complete_profile(incomplete: str) -> list[str]:
+    from headrace.cli.completion import profile_names
+
+    return profile_names(incomplete)
 
 
 ServerOption = Annotated[
     str | None,
-    typer.Option("--server", envvar="HEADRACE_SERVER", help=f"The server's address.  [default: {DEFAULT_SERVER}]"),
+    typer.Option("--server", metavar="URL", help=f"The server.  [env: HEADRACE_SERVER; default: {DEFAULT_SERVER}]"),
+]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        help="Server and credentials of this profile.  [env: HEADRACE_PROFILE]",
+        autocompletion=_complete_profile,
+    ),
 ]
 OutputOption = Annotated[
-    Output | None, typer.Option("--output", "-o", help="Text for people, or JSON for programs.  [default: text]")
+    Output | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="table|json|yaml",
+        parser=_read_output,
+        help="For people, or for programs.  [default: table]",
+        autocompletion=_complete_output,
+    ),
 ]
+_INSECURE_HELP = "Believe any certificate: for a test machine with one of its own."
+_DEBUG_HELP = "Tell of every call, and show where a bug happened."
+InsecureOption = Annotated[bool, typer.Option("--insecure-tls", help=_INSECURE_HELP)]
+DebugOption = Annotated[bool, typer.Option("--debug", help=_DEBUG_HELP)]
+InsecureToo = Annotated[bool, typer.Option("--insecure-tls", help=_INSECURE_HELP, hidden=True)]
+DebugToo = Annotated[bool, typer.Option("--debug", help=_DEBUG_HELP, hidden=True)]
+"""The same after the command: it works there, too, and would only lengthen every help text."""
 KeyOption = Annotated[
     str | None,
-    typer.Option("--idempotency-key", help="Repeating a call with its key makes sure that it is carried out once."),
+    typer.Option(
+        "--idempotency-key", metavar="KEY", help="Repeating a call with its key makes sure that it is carried out once."
+    ),
 ]
 
 
@@ -42,53 +86,119 @@ class Defaults:
     """What was given before the command: `headrace -o json workflows list`."""
 
     server: str | None = None
+    profile: str | None = None
     output: Output | None = None
+    insecure_tls: bool = False
+    debug: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    server: str
-    output: Output
+class Answers:
+    """Tells a command's answer in the form that was asked for."""
+
+    def __init__(self, output: Output) -> None:
+        self.output = output
 
     @property
-    def is_json(self) -> bool:
-        return self.output is Output.JSON
+    def is_for_people(self) -> bool:
+        return self.output is Output.TABLE
 
-    @contextmanager
-    def client(self, *, timeout_s: float = 30.0) -> Generator[Client]:
+    def tell(self, value: dict[str, Any], text: str | Callable[[], Iterable[str]]) -> None:
+        """`{"data": value}` for a program, `text` for people: a line, or what makes several."""
+        if self.output is not Output.TABLE:
+            display.store(value, self.output)
+        else:
+            self.say(text)
+
+    def say(self, text: str | Callable[[], Iterable[str]]) -> None:
+        """Only to people."""
+        if self.output is Output.TABLE:
+            display.lines([text] if isinstance(text, str) else text())
+
+
+class Session(Answers):
+    """One command's talk with a server. The client is made when it is first needed."""
+
+    def __init__(
+        self, connection: Connection, output: Output, *, insecure_tls: bool = False, debug: bool = False
+    ) -> None:
+        super().__init__(output)
+        self.connection = connection
+        self._insecure_tls = insecure_tls
+        self._debug = debug
+        self._open = ExitStack()
+
+    @property
+    def server(self) -> str:
+        return self.connection.server
+
+    @property
+    def v1(self) -> V1:
+        return self.client.orchestration.v1
+
+    @cached_property
+    def client(self) -> Client:
         from headrace_client import Client
 
-        with Client(server_url=self.server, timeout_s=timeout_s, security=_credentials()) as client:
-            yield client
+        identity = self.connection.identity
+        security = None if identity is None else identity.credentials()
+        client = Client(server_url=self.server, security=security, timeout_s=TIMEOUT_S, http_client=self.http)
+        return self._open.enter_context(client)
+
+    @cached_property
+    def http(self) -> httpx2.Client:
+        import httpx2
+
+        # Verification is off only where the option says so.
+        client = httpx2.Client(verify=not self._insecure_tls, timeout=TIMEOUT_S)
+        if self._debug:
+            client.event_hooks = {"request": [_began], "response": [_told]}
+        return self._open.enter_context(client)
+
+    def close(self) -> None:
+        self._open.close()
 
 
-def _credentials() -> Credentials | None:
-    """HEADRACE_TOKEN, or HEADRACE_CLIENT_ID and HEADRACE_CLIENT_SECRET, whose tokens come from HEADRACE_TOKEN_URL."""
-    from headrace_client import ClientCredentials
-
-    token = os.environ.get("HEADRACE_TOKEN")
-    if token:
-        return lambda: token
-    client_id, client_secret = os.environ.get("HEADRACE_CLIENT_ID"), os.environ.get("HEADRACE_CLIENT_SECRET")
-    if not client_id and not client_secret:
-        return None
-    if not client_id or not client_secret:
-        missing = "HEADRACE_CLIENT_SECRET" if client_id else "HEADRACE_CLIENT_ID"
-        raise InvalidValue(missing, "is set together with the other of the two or not at all")
-    return ClientCredentials(client_id, client_secret, os.environ.get("HEADRACE_TOKEN_URL") or None)
+def _began(request: httpx2.Request) -> None:
+    request.extensions["headrace_began_s"] = time.monotonic()
 
 
-def session_of(context: typer.Context, server: str | None, output: Output | None) -> Session:
-    address = server or _defaults(context).server or DEFAULT_SERVER
-    if not address.startswith(("http://", "https://")):
-        raise typer.BadParameter(f"{address!r} is not an http:// or https:// address", param_hint="'--server'")
-    return Session(server=address.rstrip("/"), output=output_of(context, output))
+def _told(response: httpx2.Response) -> None:
+    """No header and no body: they may hold secrets and amounts."""
+    took_s = time.monotonic() - response.request.extensions["headrace_began_s"]
+    request = response.request
+    display.note(f"{request.method} {request.url.copy_with(query=None)} {response.status_code} {took_s * 1000:.0f} ms")
+
+
+def session_of(
+    context: typer.Context,
+    server: str | None,
+    profile: str | None,
+    output: Output | None,
+    *,
+    insecure_tls: bool = False,
+    debug: bool = False,
+) -> Session:
+    """Options of the command come before those that were given before it."""
+    from headrace.cli.profile_file import is_open_to_others, profile_path, read_profiles
+
+    defaults = defaults_of(context)
+    path = profile_path(os.environ)
+    profiles = read_profiles(path)
+    connection = connection_of(server or defaults.server, profile or defaults.profile, os.environ, profiles)
+    if any(each.has_secret for each in profiles.named.values()) and is_open_to_others(path):
+        display.note(f"{path} holds secrets and others may read it: chmod 600 {path}")
+    return Session(
+        connection,
+        output_of(context, output),
+        insecure_tls=insecure_tls or defaults.insecure_tls,
+        debug=debug or defaults.debug,
+    )
 
 
 def output_of(context: Any, output: Any) -> Output:
-    return output or _defaults(context).output or Output.TEXT
+    return output or defaults_of(context).output or Output.TABLE
 
 
-def _defaults(context: Any) -> Defaults:
+def defaults_of(context: Any) -> Defaults:
     found = getattr(context, "obj", None)
     return found if isinstance(found, Defaults) else Defaults()

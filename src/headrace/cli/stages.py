@@ -1,16 +1,17 @@
-"""The table of an instance's stages."""
+"""The table of an instance's stages, and how one that failed is told."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from headrace.cli.display import moment
+from headrace.cli.display import moment, table_lines
+from headrace.cli.exits import REFUSED, Failure
 
 Json = dict[str, Any]
 
 
-def stage_rows(instance: Json, workflow: Json) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows: a row for each stage that has started, named by its keyword in the definition."""
+def stage_lines(instance: Json, workflow: Json) -> list[str]:
+    """A row for each stage that has started, named by its keyword in the definition."""
     names = [next(iter(stage), "") for stage in workflow["config"]["stages"]]
     rows = [
         [
@@ -21,4 +22,9 @@ def stage_rows(instance: Json, workflow: Json) -> tuple[list[str], list[list[str
         ]
         for status in instance.get("status", [])
     ]
-    return ["Name", "Started at", "Terminated at", "Error"], rows
+    return table_lines(["Name", "Started at", "Terminated at", "Error"], rows)
+
+
+def failed(instance: Json) -> Failure:
+    hint = f"headrace instances describe {instance['id']}"
+    return Failure(f"the instance ended with an error: {instance['error']}", code=REFUSED, hint=hint)

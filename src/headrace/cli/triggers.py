@@ -7,161 +7,118 @@ from typing import Annotated, Any
 import typer
 
 from headrace.cli import display
+from headrace.cli.completion import event_types, trigger_ids, trigger_names, workflow_ids
 from headrace.cli.exits import USAGE, Failure
 from headrace.cli.groups import add_group, command, new_group
-from headrace.cli.session import KeyOption, OutputOption, ServerOption, session_of
+from headrace.cli.session import KeyOption, Session
 
 Json = dict[str, Any]
 
 group = new_group("Create, list, show, delete, test, occurrences list.")
 occurrences = new_group("What came of each event that a trigger matched.")
 
-TriggerId = Annotated[str, typer.Argument(metavar="TRIGGER", help="Id of the trigger.")]
+TriggerId = Annotated[str, typer.Argument(metavar="TRIGGER", help="Id of the trigger.", autocompletion=trigger_ids)]
 
 
 @command(group, "create", "cr", "c")
 def create(
-    context: typer.Context,
-    event: Annotated[str, typer.Argument(metavar="EVENT", help="Type of the events, such as SAVED_PAYMENT.")],
-    workflow_id: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Id of the workflow to start.")],
-    name: Annotated[str | None, typer.Option("--name", help="A name for people.")] = None,
-    filter_: Annotated[str | None, typer.Option("--filter", help="Expression that must be true.")] = None,
+    session: Session,
+    event: Annotated[
+        str,
+        typer.Argument(metavar="EVENT", help="Type of the events, such as SAVED_PAYMENT.", autocompletion=event_types),
+    ],
+    workflow_id: Annotated[
+        str, typer.Argument(metavar="WORKFLOW", help="Id of the workflow to start.", autocompletion=workflow_ids)
+    ],
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="A name for people.")] = None,
+    filter_: Annotated[
+        str | None, typer.Option("--filter", metavar="EXPRESSION", help="What must be true of the event.")
+    ] = None,
     given: Annotated[
         list[str] | None, typer.Option("--vars", metavar="NAME=EXPRESSION", help="A variable; repeatable.")
     ] = None,
-    version: Annotated[str | None, typer.Option("--version", help="Only events of this version.")] = None,
+    version: Annotated[
+        str | None, typer.Option("--version", metavar="VERSION", help="Only events of this version.")
+    ] = None,
     idempotency_key: KeyOption = None,
-    server: ServerOption = None,
-    output: OutputOption = None,
 ) -> None:
-    """Start a workflow for every event of a type; prints the trigger's id."""
+    """Start a workflow for every event of a type.
+
+    Prints the trigger's id.
+    """
     from headrace.cli.wire import document
 
-    session = session_of(context, server, output)
-    with session.client() as client:
-        answer = client.orchestration.v1.create_trigger(
-            event=event,
-            workflow_id=workflow_id,
-            name=name or "",
-            filter=filter_ or None,
-            vars=_variables(given or []),
-            version=version or None,
-            idempotency_key=idempotency_key,
-        )
-    if session.is_json:
-        display.store({"trigger": document(answer.data)})
-    else:
-        display.line(f"Trigger created with ID: {answer.data.id}")
+    trigger = session.v1.create_trigger(
+        event=event,
+        workflow_id=workflow_id,
+        name=name or "",
+        filter=filter_ or None,
+        vars=_variables(given or []),
+        version=version or None,
+        idempotency_key=idempotency_key,
+    ).data
+    session.tell({"trigger": document(trigger)}, f"Trigger created with ID: {trigger.id}")
 
 
 @command(group, "list", "ls", "l")
 def list_triggers(
-    context: typer.Context,
-    name: Annotated[str | None, typer.Option("--name", help="Only those whose name holds this.")] = None,
-    server: ServerOption = None,
-    output: OutputOption = None,
+    session: Session,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="TEXT", help="Only those whose name holds this.", autocompletion=trigger_names),
+    ] = None,
 ) -> None:
     """List the triggers, newest first."""
     from headrace.cli.wire import documents
 
-    session = session_of(context, server, output)
-    with session.client() as client:
-        found = documents(client.orchestration.v1.list_triggers(name=name or None).data)
-    if session.is_json:
-        display.store({"workflowTriggers": found})
-    elif not found:
-        display.line("No triggers. Make one: headrace triggers create EVENT WORKFLOW")
-    else:
-        display.table(["ID", "Name", "Workflow ID", "Created at", "Event", "Filter"], [_row(each) for each in found])
+    found = documents(session.v1.list_triggers(name=name or None).data)
+    session.tell({"workflowTriggers": found}, lambda: _table(found))
 
 
 @command(group, "show", "s")
-def show(
-    context: typer.Context, trigger_id: TriggerId, server: ServerOption = None, output: OutputOption = None
-) -> None:
+def show(session: Session, trigger_id: TriggerId) -> None:
     """Show one trigger."""
-    from headrace.cli.wire import document, inner
+    from headrace.cli.wire import document
 
-    session = session_of(context, server, output)
-    with session.client() as client:
-        trigger = document(client.orchestration.v1.read_trigger(trigger_id=trigger_id).data)
-    if session.is_json:
-        display.store({"trigger": trigger})
-        return
-    names = ("ID", "Name", "Workflow ID", "Created at", "Event", "Filter")
-    display.facts([*zip(names, _row(trigger), strict=True), ("Version", trigger.get("version", ""))])
-    variables = inner(trigger, "vars")
-    if variables:
-        display.line()
-        display.table(["Variable", "Expression"], [[name, str(source)] for name, source in variables.items()])
+    trigger = document(session.v1.read_trigger(trigger_id=trigger_id).data)
+    session.tell({"trigger": trigger}, lambda: _shown(trigger))
 
 
 @command(group, "delete", "del", "d")
-def delete(
-    context: typer.Context, trigger_id: TriggerId, server: ServerOption = None, output: OutputOption = None
-) -> None:
+def delete(session: Session, trigger_id: TriggerId, idempotency_key: KeyOption = None) -> None:
     """Delete a trigger; what it has started goes on."""
-    session = session_of(context, server, output)
-    with session.client() as client:
-        client.orchestration.v1.delete_trigger(trigger_id=trigger_id)
-    if session.is_json:
-        display.store({"success": True, "triggerID": trigger_id})
-    else:
-        display.line(f"Trigger {trigger_id} deleted.")
+    session.v1.delete_trigger(trigger_id=trigger_id, idempotency_key=idempotency_key)
+    session.tell({"success": True, "triggerID": trigger_id}, f"Trigger {trigger_id} deleted.")
 
 
 @command(group, "test", "t")
 def try_out(
-    context: typer.Context,
+    session: Session,
     trigger_id: TriggerId,
     payload: Annotated[str, typer.Argument(metavar="JSON|@FILE|-", help="An event's payload.")],
-    server: ServerOption = None,
-    output: OutputOption = None,
 ) -> None:
-    """Evaluate a trigger's filter and variables over one event and show what was false; nothing is started."""
+    """Try a trigger out on one event; nothing is started.
+
+    Its filter and variables are evaluated, and it is shown what was false.
+    """
     from headrace.cli.direct import json_argument, post
-    from headrace.cli.triggers_trial import explanation, lines
+    from headrace.cli.triggers_trial import explanation
     from headrace.cli.wire import document
 
-    session = session_of(context, server, output)
     event = json_argument(payload, "the payload")
     trial = post(session, f"/v2/triggers/{_path_part(trigger_id)}/test", event)
-    with session.client() as client:
-        trigger = document(client.orchestration.v1.read_trigger(trigger_id=trigger_id).data)
-    reasons = explanation(trigger, event)
-    if session.is_json:
-        display.store({"trigger": trial} | ({"explanation": reasons} if reasons else {}))
-        return
-    outcome = trial["filter"]
-    if "match" in outcome:
-        display.line(f"Filter match  {'Yes' if outcome['match'] else 'No'}")
-    if "error" in outcome:
-        display.line(f"Filter error  {outcome['error']}")
-    for each in lines(reasons) if reasons else ():
-        display.line(each)
-    rows = [[name, each.get("value", ""), each.get("error", "")] for name, each in trial["variables"].items()]
-    if rows:
-        display.line()
-        display.table(["Key", "Value", "Error"], rows)
+    reasons = explanation(document(session.v1.read_trigger(trigger_id=trigger_id).data), event)
+    told = {"trigger": trial} | ({"explanation": reasons} if reasons else {})
+    session.tell(told, lambda: _tried(trial, reasons))
 
 
 @command(occurrences, "list", "ls", "l")
-def list_occurrences(
-    context: typer.Context, trigger_id: TriggerId, server: ServerOption = None, output: OutputOption = None
-) -> None:
+def list_occurrences(session: Session, trigger_id: TriggerId) -> None:
     """List a trigger's occurrences, newest first."""
     from headrace.cli.wire import documents
 
-    session = session_of(context, server, output)
-    with session.client() as client:
-        found = documents(client.orchestration.v1.list_triggers_occurrences(trigger_id=trigger_id).data)
-    if session.is_json:
-        display.store({"occurrences": found})
-    elif not found:
-        display.line("No occurrences: no event has matched yet.")
-    else:
-        columns = ["Workflow instance ID", "Date", "Terminated", "Terminated at", "Error"]
-        display.table(columns, [_occurrence_row(each) for each in found])
+    found = documents(session.v1.list_triggers_occurrences(trigger_id=trigger_id).data)
+    session.tell({"occurrences": found}, lambda: _occurrences_table(found))
 
 
 add_group(group, occurrences, "occurrences", "occurrence", "oc", "o")
@@ -184,6 +141,42 @@ def _path_part(text: str) -> str:
     from urllib.parse import quote
 
     return quote(text, safe="")
+
+
+_COLUMNS = ["ID", "Name", "Workflow ID", "Created at", "Event", "Filter"]
+
+
+def _table(triggers: list[Json]) -> list[str]:
+    if not triggers:
+        return ["No triggers. Make one: headrace triggers create EVENT WORKFLOW"]
+    return display.table_lines(_COLUMNS, [_row(each) for each in triggers])
+
+
+def _shown(trigger: Json) -> list[str]:
+    from headrace.cli.wire import inner
+
+    facts = [*zip(_COLUMNS, _row(trigger), strict=True), ("Version", trigger.get("version", ""))]
+    rows = [[name, str(source)] for name, source in inner(trigger, "vars").items()]
+    table = ["", *display.table_lines(["Variable", "Expression"], rows)] if rows else []
+    return [*display.fact_lines([(name, value) for name, value in facts if value]), *table]
+
+
+def _tried(trial: Json, reasons: Json | None) -> list[str]:
+    from headrace.cli.triggers_trial import lines
+
+    outcome = trial["filter"]
+    texts = [f"Filter match  {'Yes' if outcome['match'] else 'No'}"] if "match" in outcome else []
+    texts += [f"Filter error  {outcome['error']}"] if "error" in outcome else []
+    texts += lines(reasons) if reasons else []
+    rows = [[name, each.get("value", ""), each.get("error", "")] for name, each in trial["variables"].items()]
+    return texts + (["", *display.table_lines(["Key", "Value", "Error"], rows)] if rows else [])
+
+
+def _occurrences_table(found: list[Json]) -> list[str]:
+    if not found:
+        return ["No occurrences: no event has matched yet."]
+    columns = ["Workflow instance ID", "Date", "Terminated", "Terminated at", "Error"]
+    return display.table_lines(columns, [_occurrence_row(each) for each in found])
 
 
 def _row(trigger: Json) -> list[str]:

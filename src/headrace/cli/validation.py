@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -11,24 +11,26 @@ import typer
 from headrace.cli import display
 from headrace.cli.definitions import Checked, check_definitions
 from headrace.cli.exits import REFUSED
-from headrace.cli.session import OutputOption, session_of
+from headrace.cli.session import Answers
 
 Json = dict[str, Any]
 
 DefinitionFiles = Annotated[list[str], typer.Argument(metavar="FILE|-...", help="YAML or JSON; - is standard input.")]
 
 
-def validate(context: typer.Context, files: DefinitionFiles, output: OutputOption = None) -> None:
+def validate(answers: Answers, files: DefinitionFiles) -> None:
     """Check definitions without a server.
 
     Every problem is told with its line, column and rule; a YAML file may hold several documents.
     The exit code is 1 if there is any, 2 if a file cannot be read.
     """
     checked, unread = _read(files)
-    if session_of(context, None, output).is_json:
-        display.store({"valid": _are_valid(checked), "definitions": [_for_a_program(each) for each in checked]})
-    else:
-        _say(checked)
+    definitions = [_for_a_program(each) for each in checked]
+    answers.tell({"valid": _are_valid(checked), "definitions": definitions}, lambda: _lines(checked))
+    problems = sum(len(each.findings) for each in checked)
+    if problems and answers.is_for_people:
+        wrong = sum(bool(each.findings) for each in checked)
+        display.note(f"{_counted(problems, 'problem')} in {wrong} of {_counted(len(checked), 'definition')}")
     if unread is not None:
         raise unread
     if not _are_valid(checked):
@@ -73,24 +75,20 @@ def _for_a_program(checked: Checked) -> Json:
     return found | {"problems": [asdict(finding) for finding in checked.findings]}
 
 
-def _say(checked: Sequence[Checked]) -> None:
+def _lines(checked: Sequence[Checked]) -> Iterator[str]:
     several = {each.file for each in checked if each.document > 1}
     for each in checked:
-        _say_one(each, f"{each.file}, document {each.document}" if each.file in several else each.file)
-    problems = sum(len(each.findings) for each in checked)
-    if problems:
-        wrong = sum(bool(each.findings) for each in checked)
-        display.note(f"{_counted(problems, 'problem')} in {wrong} of {_counted(len(checked), 'definition')}")
+        yield from _lines_of(each, f"{each.file}, document {each.document}" if each.file in several else each.file)
 
 
-def _say_one(checked: Checked, label: str) -> None:
+def _lines_of(checked: Checked, label: str) -> Iterator[str]:
     for found in checked.findings:
-        display.line(f"{checked.file}:{found.line}:{found.column}: {found} [{found.rule}]")
+        yield f"{checked.file}:{found.line}:{found.column}: {found} [{found.rule}]"
     if checked.definition is None:
         return
-    display.line(f"{label}: valid, {_counted(len(checked.definition.config.stages), 'stage')}")
+    yield f"{label}: valid, {_counted(len(checked.definition.config.stages), 'stage')}"
     if checked.definition.variables:
-        display.line(f"Needs --variable {', '.join(sorted(checked.definition.variables))}")
+        yield f"Needs --variable {', '.join(sorted(checked.definition.variables))}"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -1,0 +1,168 @@
+"""What the Tab key offers: ids and names from the server in use, with what they are as a description.
+
+Each is asked for within a second or so; whatever goes wrong offers nothing and says nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+LONGEST_S = 1.5
+MOST_OFFERED = 100
+EVENT_TYPES = {
+    "COMMITTED_TRANSACTIONS": "ledger: transactions were booked",
+    "SAVED_METADATA": "ledger: metadata was set",
+    "DELETED_METADATA": "ledger: metadata was removed",
+    "REVERTED_TRANSACTION": "ledger: a transaction was reverted",
+    "SAVED_PAYMENT": "payments: a payment was seen or has changed",
+    "SAVED_ACCOUNT": "payments: an account",
+    "SAVED_BALANCE": "payments: a balance",
+    "SAVED_BANK_ACCOUNT": "payments: a bank account",
+    "SAVED_TRANSFER_INITIATION": "payments: a transfer initiation",
+    "orchestration.succeeded_workflow": "a workflow's instance has succeeded",
+    "orchestration.failed_workflow": "a workflow's instance has failed",
+}
+
+
+class Shell(StrEnum):
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+    POWERSHELL = "powershell"
+
+
+Offer = list[tuple[str, str]]
+Found = TypeVar("Found")
+
+
+def script(shell: Annotated[Shell, typer.Argument(help="Which shell it is for.", show_default=False)]) -> None:
+    """Print the script that makes a shell complete lines.
+
+    It completes commands, options, ids and names. `headrace --install-completion` puts it where the shell finds it.
+    """
+    from typer.completion import get_completion_script  # pyright: ignore[reportPrivateImportUsage]
+
+    typer.echo(get_completion_script(prog_name="headrace", complete_var="_HEADRACE_COMPLETE", shell=shell.value))
+
+
+def workflow_ids(context: typer.Context, incomplete: str) -> Offer:
+    return _asked(
+        context, incomplete, lambda v1: [(each.id, each.config.name or "") for each in v1.list_workflows().data]
+    )
+
+
+def trigger_ids(context: typer.Context, incomplete: str) -> Offer:
+    return _asked(
+        context,
+        incomplete,
+        lambda v1: [(each.id, f"{each.name or ''} {each.event}".strip()) for each in v1.list_triggers().data],
+    )
+
+
+def trigger_names(context: typer.Context, incomplete: str) -> Offer:
+    return _asked(
+        context, incomplete, lambda v1: [(each.name, each.event) for each in v1.list_triggers().data if each.name]
+    )
+
+
+def instance_ids(context: typer.Context, incomplete: str) -> Offer:
+    return _asked(context, incomplete, lambda v1: _instances(v1.list_instances().data))
+
+
+def running_instance_ids(context: typer.Context, incomplete: str) -> Offer:
+    return _asked(context, incomplete, lambda v1: _instances(v1.list_instances(running=True).data))
+
+
+def awaited_events(context: typer.Context, incomplete: str) -> Offer:
+    """Those of the definition of the instance that was named before."""
+    instance_id = str(context.params.get("instance_id") or "")
+    return _asked(context, incomplete, lambda v1: _events(v1, instance_id)) if instance_id else []
+
+
+def variable_names(context: typer.Context, incomplete: str) -> Offer:
+    """`NAME=` of every variable of the workflow that was named before."""
+    workflow_id = str(context.params.get("workflow_id") or "")
+    return _asked(context, incomplete, lambda v1: _variables(v1, workflow_id)) if workflow_id else []
+
+
+def event_types(incomplete: str) -> Offer:
+    return [(name, about) for name, about in EVENT_TYPES.items() if name.lower().startswith(incomplete.lower())]
+
+
+def profile_names(incomplete: str) -> list[str]:
+    import os
+
+    from headrace.cli.profile_file import profile_path, read_profiles
+
+    try:
+        named = read_profiles(profile_path(os.environ)).named
+    except Exception:  # noqa: BLE001 - nothing may be said while somebody types
+        return []
+    return [name for name in named if name.startswith(incomplete)]
+
+
+def _asked(context: typer.Context, incomplete: str, find: Callable[[Any], Offer]) -> Offer:
+    found = _within(LONGEST_S, lambda: find(_session(context).v1)) or []
+    return [(text, about) for text, about in found if text.startswith(incomplete)][:MOST_OFFERED]
+
+
+def _session(context: typer.Context) -> Any:
+    """While a line is completed no command runs: its options are taken from what has been typed."""
+    from headrace.cli.session import session_of
+
+    typed: dict[str, Any] = {}
+    place: Any = context
+    while place is not None:
+        typed = {name: value for name, value in place.params.items() if value} | typed
+        place = place.parent
+    return session_of(
+        context, typed.get("server"), typed.get("profile"), None, insecure_tls=bool(typed.get("insecure_tls"))
+    )
+
+
+def _within(limit_s: float, work: Callable[[], Found]) -> Found | None:
+    """None if it fails or takes longer; then it ends with this process, which is a short one."""
+    found: list[Found] = []
+
+    def attempt() -> None:
+        try:
+            found.append(work())
+        except Exception:  # noqa: BLE001 - nothing may be said while somebody types
+            return
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(limit_s)
+    return found[0] if found else None
+
+
+def _instances(instances: list[Any]) -> Offer:
+    return [(each.id, f"{_state(each)}, of workflow {each.workflow_id}") for each in instances[:MOST_OFFERED]]
+
+
+def _state(instance: Any) -> str:
+    if not instance.terminated:
+        return "running"
+    return "failed" if instance.error else "succeeded"
+
+
+def _events(v1: Any, instance_id: str) -> Offer:
+    from headrace.cli.wire import document
+
+    instance = v1.get_instance(instance_id=instance_id).data
+    stages = document(v1.get_workflow(flow_id=instance.workflow_id).data)["config"]["stages"]
+    awaited = [stage["wait_event"]["event"] for stage in stages if "wait_event" in stage]
+    return [(name, "a stage waits for it") for name in dict.fromkeys(awaited)]
+
+
+def _variables(v1: Any, workflow_id: str) -> Offer:
+    from headrace.cli.wire import document
+    from headrace.workflows.variables import names_in
+
+    config = document(v1.get_workflow(flow_id=workflow_id).data)["config"]
+    return [(f"{name}=", "") for name in sorted(set(names_in(config["stages"])))]

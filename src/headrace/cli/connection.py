@@ -1,0 +1,124 @@
+"""Which server a command talks to, and as whom.
+
+What the command line says comes first, then the environment, then the profile in use, then the default. A profile that
+is named on the command line is said there: it comes before the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from headrace.cli.profile_file import Profile, Profiles
+from headrace.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from headrace_client import Credentials
+
+DEFAULT_SERVER = "http://127.0.0.1:8484"
+SERVER, PROFILE = "HEADRACE_SERVER", "HEADRACE_PROFILE"
+CLIENT_ID, CLIENT_SECRET, TOKEN_URL = "HEADRACE_CLIENT_ID", "HEADRACE_CLIENT_SECRET", "HEADRACE_TOKEN_URL"
+TOKEN = "HEADRACE_TOKEN"  # noqa: S105 - the name of a variable
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A token, or a client's id and secret; `origin` says where they were found."""
+
+    origin: str
+    token: str | None = field(default=None, repr=False)
+    client_id: str | None = None
+    client_secret: str | None = field(default=None, repr=False)
+    token_url: str | None = None
+
+    def credentials(self) -> Credentials:
+        from headrace_client import ClientCredentials
+
+        token = self.token
+        if token is not None:
+            return lambda: token
+        return ClientCredentials(self.client_id or "", self.client_secret or "", self.token_url)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """`profile` is the name of the one in use; the origins say who named the server and the identity."""
+
+    server: str
+    server_origin: str
+    profile: str | None = None
+    identity: Identity | None = None
+
+
+def connection_of(
+    server: str | None, profile: str | None, environ: Mapping[str, str], profiles: Profiles
+) -> Connection:
+    """`server` and `profile` are options of the command. An empty variable counts as not set.
+
+    Raises InvalidValue, and Failure for a profile that is not there.
+    """
+    name = profile or environ.get(PROFILE) or profiles.current
+    used = profiles.get(name) if name else Profile()
+    of_profile = [(used.server, f"profile {name}")]
+    of_environment = [(environ.get(SERVER), SERVER)]
+    between = of_profile + of_environment if profile else of_environment + of_profile
+    address, origin = next(
+        (checked_server(value, origin), origin)
+        for value, origin in [(server, "--server"), *between, (DEFAULT_SERVER, "default")]
+        if value
+    )
+    identities = _identities(name, used, address, environ, has_named_profile=profile is not None)
+    return Connection(address, origin, name, next(identities, None))
+
+
+def checked_server(address: str, origin: str) -> str:
+    """Raises InvalidValue."""
+    if not address.startswith(("http://", "https://")):
+        raise InvalidValue(origin, f"{address!r} is not an http:// or https:// address")
+    return address.rstrip("/")
+
+
+def _identities(
+    name: str | None, used: Profile, address: str, environ: Mapping[str, str], *, has_named_profile: bool
+) -> Iterator[Identity]:
+    """Those there are, the one to use first. A profile's secrets go to the profile's own server and no other."""
+    is_its_server = _origin(used.server or DEFAULT_SERVER) == _origin(address)
+    of_profile = _of_profile(f"profile {name}", used, environ) if is_its_server else None
+    if has_named_profile and of_profile is not None:
+        yield of_profile
+    of_environment = _of_environment(environ, may_lack_id=of_profile is not None)
+    if of_environment is not None:
+        yield of_environment
+    if of_profile is not None:
+        yield of_profile
+
+
+def _of_profile(origin: str, used: Profile, environ: Mapping[str, str]) -> Identity | None:
+    """Its secret may be left to the environment, so that no file holds it."""
+    if used.token:
+        return Identity(origin, token=used.token)
+    secret = used.client_secret
+    if used.client_id and not secret and not environ.get(CLIENT_ID):
+        secret = environ.get(CLIENT_SECRET)
+    if not used.client_id or not secret:
+        return None
+    return Identity(origin, client_id=used.client_id, client_secret=secret, token_url=used.token_url)
+
+
+def _of_environment(environ: Mapping[str, str], *, may_lack_id: bool) -> Identity | None:
+    if environ.get(TOKEN):
+        return Identity(TOKEN, token=environ[TOKEN])
+    client_id, secret = environ.get(CLIENT_ID), environ.get(CLIENT_SECRET)
+    if client_id and secret:
+        return Identity(CLIENT_ID, client_id=client_id, client_secret=secret, token_url=environ.get(TOKEN_URL) or None)
+    if client_id or (secret and not may_lack_id):
+        missing = CLIENT_SECRET if client_id else CLIENT_ID
+        raise InvalidValue(missing, "is set together with the other of the two or not at all")
+    return None
+
+
+def _origin(address: str) -> tuple[str, str]:
+    parts = urlsplit(address)
+    return parts.scheme, parts.netloc.lower()

@@ -1,0 +1,247 @@
+"""`headrace profiles`: servers and credentials under names, kept in a file that only its owner may read."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from headrace.cli import display
+from headrace.cli.completion import profile_names
+from headrace.cli.connection import Connection, checked_server
+from headrace.cli.exits import USAGE, Failure
+from headrace.cli.groups import command, new_group
+from headrace.cli.profile_file import Profile, Profiles, checked_name, profile_path, read_profiles, write_profiles
+from headrace.cli.session import Answers, Session
+from headrace.errors import InvalidValue
+
+Json = dict[str, Any]
+
+ASKED_FOR = "-"
+MASK = "********"
+"""As long for every secret: its length tells something, too."""
+
+group = new_group(
+    "List, show, set, use, delete: servers and credentials.\n\n"
+    "They are kept in the file HEADRACE_CONFIG, or headrace/config.toml in the user's folder of configuration. "
+    "A profile's credentials are sent to the profile's own server only.\n\n"
+    "A command takes each setting from the first of these that has it:\n\n"
+    "\b\n"
+    "1. its options: --server, or what --profile NAME has\n"
+    "2. HEADRACE_SERVER; HEADRACE_TOKEN, or HEADRACE_CLIENT_ID and HEADRACE_CLIENT_SECRET\n"
+    "3. the profile of HEADRACE_PROFILE, or else of `headrace profiles use`\n"
+    "4. http://127.0.0.1:8484, without credentials"
+)
+
+ProfileName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the profile.", autocompletion=profile_names)]
+
+
+@command(group, "list", "ls", "l")
+def list_profiles(answers: Answers) -> None:
+    """List the profiles; the one in use by default has a star."""
+    profiles = read_profiles(_path())
+    found = [
+        {"name": name, "current": name == profiles.current, **_document(each)} for name, each in profiles.named.items()
+    ]
+    answers.tell({"profiles": found}, lambda: _table(profiles))
+
+
+@command(group, "show", "s")
+def show(
+    session: Session,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="[default: what commands use now, and why]", autocompletion=profile_names),
+    ] = None,
+) -> None:
+    """Show a profile, or what is in use now and why.
+
+    Secrets are not shown.
+    """
+    if name is None:
+        used = _in_use(session.connection)
+        session.tell({"connection": used}, lambda: display.fact_lines(_facts_in_use(session.connection)))
+        return
+    profile = read_profiles(_path()).get(name)
+    session.tell(
+        {"profile": {"name": name, **_document(profile)}},
+        lambda: display.fact_lines([("Name", name), *_facts(profile)]),
+    )
+
+
+@command(group, "set")
+def set_profile(
+    answers: Answers,
+    name: ProfileName,
+    server: Annotated[str | None, typer.Option("--server", metavar="URL", help="The server.")] = None,
+    client_id: Annotated[str | None, typer.Option("--client-id", metavar="ID", help="Of its credentials.")] = None,
+    client_secret: Annotated[
+        str | None,
+        typer.Option("--client-secret", metavar="SECRET|-", help="-: asked for, or read from standard input."),
+    ] = None,
+    token_url: Annotated[
+        str | None,
+        typer.Option("--token-url", metavar="URL", help="Where its tokens are had.  [default: the server's own]"),
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option("--token", metavar="TOKEN|-", help="Instead of a client's id and secret.")
+    ] = None,
+) -> None:
+    """Make a profile, or change what is named of one.
+
+    An empty text takes a setting away. A secret on the command line is seen by others on this machine and kept in the
+    shell's history: give `-`. It may also be left out, and be taken from HEADRACE_CLIENT_SECRET.
+    """
+    path = _path()
+    profiles = read_profiles(path)
+    checked_name(name)
+    if (client_secret, token) == (ASKED_FOR, ASKED_FOR):
+        raise Failure("only one secret can be read from standard input", code=USAGE)
+    given = {"server": server, "client_id": client_id, "token_url": token_url}
+    given |= {"client_secret": _secret(client_secret, "client secret"), "token": _secret(token, "token")}
+    profile = _changed(profiles.named.get(name, Profile()), given)
+    write_profiles(path, replace(profiles, named={**profiles.named, name: profile}))
+    answers.tell({"profile": {"name": name, **_document(profile)}}, lambda: _told(name, profiles, path))
+
+
+@command(group, "use")
+def use(
+    answers: Answers,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Name of the profile.", autocompletion=profile_names)
+    ] = None,
+    none: Annotated[bool, typer.Option("--none", help="Use none by default.")] = False,
+) -> None:
+    """Choose the profile of commands that name none."""
+    if (name is None) is not none:
+        raise Failure("give either the NAME of a profile, or --none", code=USAGE)
+    path = _path()
+    profiles = read_profiles(path)
+    if name is not None:
+        profiles.get(name)
+    write_profiles(path, replace(profiles, current=name))
+    answers.tell({"current": name}, f"Commands use profile {name}." if name else "Commands use no profile.")
+
+
+@command(group, "delete", "del", "d")
+def delete(answers: Answers, name: ProfileName) -> None:
+    """Delete a profile."""
+    path = _path()
+    profiles = read_profiles(path)
+    profiles.get(name)
+    left = {each: profile for each, profile in profiles.named.items() if each != name}
+    write_profiles(path, Profiles(None if profiles.current == name else profiles.current, left))
+    answers.tell({"success": True, "profile": name}, f"Profile {name} deleted.")
+
+
+def _path() -> Path:
+    return profile_path(os.environ)
+
+
+def _secret(text: str | None, what: str) -> str | None:
+    if text != ASKED_FOR:
+        return text
+    if sys.stdin.isatty():
+        return typer.prompt(what.capitalize(), hide_input=True, err=True)
+    secret = sys.stdin.readline().strip()
+    if not secret:
+        raise Failure(f"standard input holds no {what}", code=USAGE)
+    return secret
+
+
+def _changed(profile: Profile, given: dict[str, str | None]) -> Profile:
+    """A token and a client's credentials exclude each other: the one that is given takes the other's place."""
+    changes = {name: _checked(name, value) for name, value in given.items() if value is not None}
+    if changes.get("token") and any(changes.get(name) for name in ("client_id", "client_secret")):
+        raise Failure("give either a token, or a client's id and secret", code=USAGE)
+    if changes.get("token"):
+        changes |= {"client_id": None, "client_secret": None, "token_url": None}
+    elif changes.get("client_id") or changes.get("client_secret"):
+        changes["token"] = None
+    if not changes:
+        raise Failure("nothing to set", code=USAGE, hint="headrace profiles set NAME --server URL")
+    return replace(profile, **changes)
+
+
+def _checked(name: str, value: str) -> str | None:
+    """None for an empty text. Raises InvalidValue."""
+    option = "--" + name.replace("_", "-")
+    if not value.isprintable() or value != value.strip():
+        raise InvalidValue(option, "holds blanks at its ends, or what is not printable")
+    if name == "server" and value:
+        return checked_server(value, option)
+    if name == "token_url" and value and not value.startswith(("http://", "https://", "/")):
+        raise InvalidValue(option, f"{value!r} is neither an http:// or https:// address nor a path")
+    return value or None
+
+
+def _told(name: str, before: Profiles, path: Path) -> list[str]:
+    done = "changed" if name in before.named else "made"
+    hint = [] if before.current == name else [f"Use it with --profile {name}, or always: headrace profiles use {name}"]
+    return [f"Profile {name} {done} in {path}", *hint]
+
+
+def _document(profile: Profile) -> Json:
+    values = {
+        "server": profile.server,
+        "clientId": profile.client_id,
+        "clientSecret": _masked(profile.client_secret),
+        "tokenUrl": profile.token_url,
+        "token": _masked(profile.token),
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def _masked(secret: str | None) -> str | None:
+    return MASK if secret else None
+
+
+def _facts(profile: Profile) -> list[tuple[str, str]]:
+    names = {
+        "server": "Server",
+        "clientId": "Client ID",
+        "clientSecret": "Client secret",
+        "tokenUrl": "Token URL",
+        "token": "Token",
+    }
+    return [(names[name], value) for name, value in _document(profile).items()]
+
+
+def _table(profiles: Profiles) -> list[str]:
+    if not profiles.named:
+        return ["No profiles. Make one: headrace profiles set NAME --server URL"]
+    rows = [
+        ["*" if name == profiles.current else "", name, each.server or "", _credentials(each)]
+        for name, each in profiles.named.items()
+    ]
+    return display.table_lines(["", "Name", "Server", "Credentials"], rows)
+
+
+def _credentials(profile: Profile) -> str:
+    if profile.token:
+        return "a token"
+    return f"client {profile.client_id}" if profile.client_id else "none"
+
+
+def _in_use(connection: Connection) -> Json:
+    identity = connection.identity
+    found: Json = {"server": connection.server, "serverFrom": connection.server_origin}
+    if connection.profile is not None:
+        found["profile"] = connection.profile
+    if identity is not None:
+        kept = Profile(None, identity.client_id, identity.client_secret, identity.token_url, identity.token)
+        found |= {**_document(kept), "credentialsFrom": identity.origin}
+    return found
+
+
+def _facts_in_use(connection: Connection) -> list[tuple[str, str]]:
+    identity = connection.identity
+    facts = [("Profile", connection.profile or "none"), ("Server", f"{connection.server} ({connection.server_origin})")]
+    if identity is None:
+        return [*facts, ("Credentials", "none")]
+    what = "a token" if identity.token else f"client {identity.client_id}"
+    return [*facts, ("Credentials", f"{what} ({identity.origin})")]
