@@ -15,6 +15,8 @@ them, and `make schema` writes it.
 
 from __future__ import annotations
 
+from typing import cast
+
 from headrace.workflows.commands import Json
 from headrace.workflows.config import MAX_NAME_BYTES, MAX_STAGES
 from headrace.workflows.stages import STAGES
@@ -36,7 +38,7 @@ again. Keys, stage keywords and the workflow's name are not expanded. In YAML, q
 
 def workflow_schema() -> Json:
     """Draft 2020-12. A new document on each call."""
-    return {
+    schema = {
         "$schema": DRAFT,
         "$id": SCHEMA_ID,
         "title": "Headrace workflow",
@@ -46,6 +48,7 @@ def workflow_schema() -> Json:
         "required": ["stages"],
         "additionalProperties": False,
     }
+    return _with_markdown(schema)
 
 
 def _name_schema() -> Json:
@@ -78,3 +81,13 @@ def _stage_schema() -> Json:
         "minProperties": 1,
         "maxProperties": 1,
     }
+
+
+def _with_markdown(schema: Json) -> Json:
+    """Editors escape a `description`; where it has code in it, they are given it as Markdown, too."""
+    described: Json = {}
+    for key, value in schema.items():
+        described[key] = _with_markdown(cast("Json", value)) if isinstance(value, dict) and key != "examples" else value
+        if key == "description" and isinstance(value, str) and "`" in value:
+            described["markdownDescription"] = value
+    return described
