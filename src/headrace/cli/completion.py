@@ -107,7 +107,11 @@ def profile_names(incomplete: str) -> list[str]:
 
 
 def _asked(context: typer.Context, incomplete: str, find: Callable[[Any], Offer]) -> Offer:
-    found = _within(LONGEST_S, lambda: find(_session(context).v1)) or []
+    try:
+        v1 = _session(context).v1  # outside the time that the server has
+    except Exception:  # noqa: BLE001 - nothing may be said while somebody types
+        return []
+    found = _within(LONGEST_S, lambda: find(v1)) or []
     return [(text, about) for text, about in found if text.startswith(incomplete)][:MOST_OFFERED]
 
 
