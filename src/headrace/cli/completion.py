@@ -80,13 +80,13 @@ def running_instance_ids(context: typer.Context, incomplete: str) -> Offer:
 
 def awaited_events(context: typer.Context, incomplete: str) -> Offer:
     """Those of the definition of the instance that was named before."""
-    instance_id = str(context.params.get("instance_id") or "")
+    instance_id = _named_before(context, "instance_id")
     return _asked(context, incomplete, lambda v1: _events(v1, instance_id)) if instance_id else []
 
 
 def variable_names(context: typer.Context, incomplete: str) -> Offer:
     """`NAME=` of every variable of the workflow that was named before."""
-    workflow_id = str(context.params.get("workflow_id") or "")
+    workflow_id = _named_before(context, "workflow_id")
     return _asked(context, incomplete, lambda v1: _variables(v1, workflow_id)) if workflow_id else []
 
 
@@ -107,8 +107,20 @@ def profile_names(incomplete: str) -> list[str]:
 
 
 def _asked(context: typer.Context, incomplete: str, find: Callable[[Any], Offer]) -> Offer:
-    found = _within(LONGEST_S, lambda: find(_session(context).v1)) or []
+    try:
+        v1 = _session(context).v1  # outside the time that the server has
+    except Exception:  # noqa: BLE001 - nothing may be said while somebody types
+        return []
+    found = _within(LONGEST_S, lambda: find(v1)) or []
     return [(text, about) for text, about in found if text.startswith(incomplete)][:MOST_OFFERED]
+
+
+def _named_before(context: typer.Context, parameter: str) -> str:
+    """Behind an option that still lacks its value nothing has been read: then the first word that is no option."""
+    if context.params.get(parameter):
+        return str(context.params[parameter])
+    words = [] if context.parent is None else context.parent.args
+    return next((word for word in words if not word.startswith("-")), "")
 
 
 def _session(context: typer.Context) -> Any:

@@ -50,6 +50,8 @@ class Connection:
     server_origin: str
     profile: str | None = None
     identity: Identity | None = None
+    withheld_for: str | None = None
+    """The server of the profile in use, if its credentials are not sent because this is another."""
 
 
 def connection_of(
@@ -70,7 +72,7 @@ def connection_of(
         if value
     )
     identities = _identities(name, used, address, environ, has_named_profile=profile is not None)
-    return Connection(address, origin, name, next(identities, None))
+    return Connection(address, origin, name, next(identities, None), _withheld(used, address))
 
 
 def checked_server(address: str, origin: str) -> str:
@@ -84,8 +86,7 @@ def _identities(
     name: str | None, used: Profile, address: str, environ: Mapping[str, str], *, has_named_profile: bool
 ) -> Iterator[Identity]:
     """Those there are, the one to use first. A profile's secrets go to the profile's own server and no other."""
-    is_its_server = _origin(used.server or DEFAULT_SERVER) == _origin(address)
-    of_profile = _of_profile(f"profile {name}", used, environ) if is_its_server else None
+    of_profile = _of_profile(f"profile {name}", used, environ) if _withheld(used, address) is None else None
     if has_named_profile and of_profile is not None:
         yield of_profile
     of_environment = _of_environment(environ, may_lack_id=of_profile is not None)
@@ -93,6 +94,11 @@ def _identities(
         yield of_environment
     if of_profile is not None:
         yield of_profile
+
+
+def _withheld(used: Profile, address: str) -> str | None:
+    own = used.server or DEFAULT_SERVER
+    return own if (used.client_id or used.has_secret) and _origin(own) != _origin(address) else None
 
 
 def _of_profile(origin: str, used: Profile, environ: Mapping[str, str]) -> Identity | None:

@@ -24,6 +24,11 @@ class Output(StrEnum):
     YAML = "yaml"
 
 
+LONGEST_TIME = 24
+LEAST_TEXT = 12
+"""Columns that a long text, one longer than any time, wants at least at the end of a table's line."""
+
+
 class Heading(str):
     """A line that stands out on a terminal."""
 
@@ -79,18 +84,19 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     lines(table_lines(columns, rows))
 
 
-def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]], *, spare: str = "") -> list[str]:
     """Columns that are never cut or wrapped, so that an id can be copied and a pipe reads whole lines.
 
-    On a terminal that is too narrow for them, a line for each value instead.
+    On a terminal that is too narrow for them the column `spare` is left out; if that does not do, there is a line for
+    each value. A long text in the last column is left to the terminal.
     """
     cells = [[printable(cell).replace("\n", " ") for cell in row] for row in rows]
-    widths = [max(_width(row[index]) for row in [columns, *cells]) for index in range(len(columns))]
-    laid_out = [Heading(_aligned(columns, widths)), *(_aligned(row, widths) for row in cells)]
     room = terminal_width()
-    if room is None or all(_width(text) <= room for text in laid_out):
-        return laid_out
-    return _records(columns, cells)
+    whole = _Table(columns, cells)
+    if room is None or whole.fits(room):
+        return whole.lines()
+    smaller = whole.without(spare)
+    return smaller.lines() if smaller.fits(room) else whole.records()
 
 
 def fact_lines(pairs: Sequence[tuple[str, str]]) -> list[str]:
@@ -153,17 +159,35 @@ def _escape(character: str) -> str:
     return json.dumps(character)[1:-1] if character != "\x7f" else "\\u007f"
 
 
-def _records(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    texts: list[str] = []
-    for row in rows:
-        if texts:
-            texts.append("")
-        texts += fact_lines([(name, cell) for name, cell in zip(columns, row, strict=True) if cell])
-    return texts
+class _Table:
+    """Columns and rows, their cells already printable and in one line."""
 
+    def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        self._columns = columns
+        self._rows = rows
+        self._widths = [max(_width(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
 
-def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(_padded(cell, width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+    def fits(self, room: int) -> bool:
+        *others, last = self._widths
+        needed = min(last, LEAST_TEXT) if last > LONGEST_TIME else last
+        return sum(others) + 2 * len(others) + needed <= room
+
+    def without(self, name: str) -> _Table:
+        kept = [index for index, column in enumerate(self._columns) if column != name]
+        return _Table([self._columns[index] for index in kept], [[row[index] for index in kept] for row in self._rows])
+
+    def lines(self) -> list[str]:
+        return [Heading(self._aligned(self._columns)), *(self._aligned(row) for row in self._rows)]
+
+    def records(self) -> list[str]:
+        texts: list[str] = []
+        for row in self._rows:
+            texts += [""] if texts else []
+            texts += fact_lines([(name, cell) for name, cell in zip(self._columns, row, strict=True) if cell])
+        return texts
+
+    def _aligned(self, cells: Sequence[str]) -> str:
+        return "  ".join(_padded(cell, width) for cell, width in zip(cells, self._widths, strict=True)).rstrip()
 
 
 def _padded(text: str, width: int) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_type_hints
 
 import typer
+from typer.core import TyperGroup
 
 from headrace.cli.exits import reporting
 from headrace.cli.session import (
@@ -42,8 +43,45 @@ _SESSION = {
 _DEFAULTS: dict[str, Any] = {"context": inspect.Parameter.empty, "insecure_tls": False, "debug": False}
 
 
+class _Group(TyperGroup):
+    """Knows its commands by shorter names, too; they are built once and listed once."""
+
+    aliases: ClassVar[dict[str, str]] = {}
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return super().get_command(ctx, self.aliases.get(cmd_name, cmd_name))
+
+
+class _Within(TyperGroup):
+    """Some of the groups beside it, under one more name."""
+
+    shown: ClassVar[tuple[str, ...]] = ()
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.shown)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        beside = ctx.parent.command
+        found = beside.get_command(ctx.parent, cmd_name)
+        return found if found is not None and found.name in self.shown else None
+
+
+def add_again(parent: typer.Typer, about: str, names: tuple[str, ...], name: str, *aliases: str) -> None:
+    """The groups `names` of `parent` also work below the group `name`, which is not listed."""
+    group = typer.Typer(
+        cls=type("Group", (_Within,), {"shown": names}),
+        help=about,
+        no_args_is_help=True,
+        context_settings=CONTEXT,
+        rich_markup_mode=None,
+    )
+    parent.add_typer(group, name=name, hidden=True)
+    add_aliases(parent, name, *aliases)
+
+
 def new_group(about: str, *, has_completion: bool = False) -> typer.Typer:
     return typer.Typer(
+        cls=type("Group", (_Group,), {"aliases": {}}),
         help=about,
         no_args_is_help=True,
         add_completion=has_completion,
@@ -57,10 +95,8 @@ def command(group: typer.Typer, name: str, *aliases: str) -> Callable[[Command],
     """The decorated function is the command `name` of `group`; its aliases work too but are not listed."""
 
     def register(function: Command) -> Command:
-        guarded = _guarded(function)
-        group.command(name)(guarded)
-        for alias in aliases:
-            group.command(alias, hidden=True)(guarded)
+        group.command(name)(_guarded(function))
+        add_aliases(group, name, *aliases)
         return function
 
     return register
@@ -68,8 +104,12 @@ def command(group: typer.Typer, name: str, *aliases: str) -> Callable[[Command],
 
 def add_group(parent: typer.Typer, group: typer.Typer, name: str, *aliases: str) -> None:
     parent.add_typer(group, name=name)
-    for alias in aliases:
-        parent.add_typer(group, name=alias, hidden=True)
+    add_aliases(parent, name, *aliases)
+
+
+def add_aliases(group: typer.Typer, name: str, *aliases: str) -> None:
+    kind: Any = group.info.cls
+    kind.aliases.update(dict.fromkeys(aliases, name))
 
 
 def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -131,7 +131,7 @@ def list_lines(instances: list[Json]) -> list[str]:
 
 
 def _rows(instances: list[Json]) -> list[str]:
-    return display.table_lines(_COLUMNS, [_row(instance) for instance in instances])
+    return display.table_lines(_COLUMNS, [_row(instance) for instance in instances], spare="Updated at")
 
 
 def _row(instance: Json) -> list[str]:

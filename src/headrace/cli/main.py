@@ -20,7 +20,7 @@ from headrace.cli import (
 )
 from headrace.cli.completion import script
 from headrace.cli.exits import DESCRIPTION, reporting
-from headrace.cli.groups import add_group, command, new_group
+from headrace.cli.groups import add_again, add_group, command, new_group
 from headrace.cli.session import DebugOption, Defaults, InsecureOption, OutputOption, ProfileOption, ServerOption
 
 app = new_group(
@@ -28,7 +28,6 @@ app = new_group(
     "Compatible with the Formance Orchestration API.\n\n" + DESCRIPTION,
     has_completion=True,
 )
-orchestration = new_group("The three groups under the name that the official command line has for them.")
 
 
 def _show_version(is_wanted: bool) -> None:
@@ -60,15 +59,14 @@ command(app, "demo")(demo_command.demo)
 command(app, "audit")(audit.audit)
 command(app, "init")(starter.init)
 command(app, "completion")(script)
-for parent in (app, orchestration):
-    add_group(parent, workflows.group, "workflows", "workflow", "work", "w")
-    add_group(parent, instances.group, "instances", "instance", "ins", "i")
-    add_group(parent, triggers.group, "triggers", "trigger", "trig", "t")
+add_group(app, workflows.group, "workflows", "workflow", "work", "w")
+add_group(app, instances.group, "instances", "instance", "ins", "i")
+add_group(app, triggers.group, "triggers", "trigger", "trig", "t")
 add_group(app, events.group, "events", "event", "e")
 add_group(app, clients.group, "clients", "client", "c")
 add_group(app, profiles.group, "profiles", "profile", "prof", "p")
-for name in ("orchestration", "orch", "or"):
-    app.add_typer(orchestration, name=name, hidden=True)
+AS_OFFICIAL = "Where the official command line has these groups: an alias for it is enough."
+add_again(app, AS_OFFICIAL, ("workflows", "instances", "triggers"), "orchestration", "orch", "or")
 
 
 def main() -> None:

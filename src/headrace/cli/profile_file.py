@@ -17,7 +17,7 @@ from headrace.errors import InvalidValue
 
 MAX_NAME_LENGTH = 64
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{MAX_NAME_LENGTH - 1}}}", re.ASCII)
-_HEADER = "# Profiles of Headrace's command line: see `headrace profiles --help`, which writes this file anew.\n"
+_HEADER = "# Written by `headrace profiles set`, which keeps no comments. See `headrace profiles --help`.\n"
 
 
 @dataclass(frozen=True, slots=True)

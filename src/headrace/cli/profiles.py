@@ -242,6 +242,7 @@ def _facts_in_use(connection: Connection) -> list[tuple[str, str]]:
     identity = connection.identity
     facts = [("Profile", connection.profile or "none"), ("Server", f"{connection.server} ({connection.server_origin})")]
     if identity is None:
-        return [*facts, ("Credentials", "none")]
+        kept_back = f"; those of profile {connection.profile} are for {connection.withheld_for} only"
+        return [*facts, ("Credentials", f"none{kept_back if connection.withheld_for else ''}")]
     what = "a token" if identity.token else f"client {identity.client_id}"
     return [*facts, ("Credentials", f"{what} ({identity.origin})")]

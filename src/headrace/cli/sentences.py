@@ -125,6 +125,10 @@ _ACTIVITIES: dict[str, Callable[[Json], str]] = {
     "CreditWallet": _credit,
     "DebitWallet": _debit,
     "CreateTransferInitiation": _initiation,
+    "StripeTransfer": lambda body: f"Send {_money(body)} to Stripe connected account: {body.get('destination', '')}",
+    "ConfirmHold": lambda body: f"Confirm debit hold {body.get('id', '')}",
+    "VoidHold": lambda body: f"Cancel debit hold {body.get('id', '')}",
+    "RevertTransaction": lambda body: f"Revert transaction {body.get('id', '')} of ledger {body.get('ledger', '')}",
     "GetAccount": lambda body: f"Read account {body.get('id', '')} of ledger {body.get('ledger', '')}",
     "GetPayment": lambda body: f"Read payment {body.get('id', '')}",
     "GetWallet": lambda body: f"Read wallet {body.get('id', '')}",
@@ -137,7 +141,8 @@ _ACTIVITIES: dict[str, Callable[[Json], str]] = {
 
 def _details(activity: Json, body: Json) -> list[str]:
     details: list[str] = []
-    transaction = inner(inner(inner(activity, "output"), "CreateTransaction"), "data")
+    made = inner(inner(activity, "output"), activity["name"])
+    transaction = inner(made, "data") if activity["name"] in ("CreateTransaction", "RevertTransaction") else {}
     if transaction:
         details.append(f"Created transaction: {transaction['id']}")
     data = body.get("data") or body

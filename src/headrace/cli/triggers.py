@@ -149,7 +149,7 @@ _COLUMNS = ["ID", "Name", "Workflow ID", "Created at", "Event", "Filter"]
 def _table(triggers: list[Json]) -> list[str]:
     if not triggers:
         return ["No triggers. Make one: headrace triggers create EVENT WORKFLOW"]
-    return display.table_lines(_COLUMNS, [_row(each) for each in triggers])
+    return display.table_lines(_COLUMNS, [_row(each) for each in triggers], spare="Created at")
 
 
 def _shown(trigger: Json) -> list[str]:

@@ -175,6 +175,8 @@ class TerminalScreen:
 
     def show(self, view: View) -> None:
         self._view = view
+        if view.is_over:
+            return
         self._draw([*_fitting(view), "", "Ctrl-C ends the watching, nothing else."])
 
     def tell(self, trouble: str) -> None:
@@ -182,12 +184,11 @@ class TerminalScreen:
             self._draw([*_fitting(self._view), "", trouble])
 
     def close(self, *, is_over: bool) -> None:
-        if self._live is None:
-            return
-        self._live.transient = is_over
-        if not is_over and self._view is not None:
-            self._draw(_fitting(self._view))
-        self._live.stop()
+        if self._live is not None:
+            if not is_over and self._view is not None:
+                self._draw(_fitting(self._view))
+            self._live.transient = is_over
+            self._live.stop()
         if is_over and self._view is not None:
             display.lines(self._view.picture)
 

@@ -137,7 +137,7 @@ def _table(workflows: list[Json]) -> list[str]:
     if not workflows:
         return ["No workflows yet. Create one: headrace workflows create FILE"]
     rows = [[w["id"], w["name"], display.moment(w["createdAt"]), display.moment(w["updatedAt"])] for w in workflows]
-    return display.table_lines(["ID", "Name", "Created at", "Updated at"], rows)
+    return display.table_lines(["ID", "Name", "Created at", "Updated at"], rows, spare="Updated at")
 
 
 def _listed(workflow: Json) -> Json:
