@@ -48,6 +48,7 @@ OPEN = {
     "getKeys",
     "getOpenApi",
     "getDocs",
+    "getWorkflowSchema",
 }
 """Operations for everybody: they hold no data of anybody's, or are how one gets a token."""
 
