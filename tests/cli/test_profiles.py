@@ -34,7 +34,13 @@ def test_made_shown_used_deleted(headrace: Headrace, path: Path) -> None:
     assert headrace("profiles", "set", "prod", "--client-secret", "-", stdin="hush\n").code == 0
     assert read_profiles(path).named["prod"] == Profile("https://pay.example", "me", "hush")
     assert headrace("profiles", "use", "prod").code == 0
-    assert headrace("profiles", "list").out.splitlines()[1].split() == ["*", "prod", "https://pay.example", "client", "me"]
+    assert headrace("profiles", "list").out.splitlines()[1].split() == [
+        "*",
+        "prod",
+        "https://pay.example",
+        "client",
+        "me",
+    ]
     assert "https://pay.example (profile prod)" in headrace("profiles", "show").out
     assert headrace("profiles", "use", "--none").code == 0
     assert "(default)" in headrace("profiles", "show").out
@@ -51,7 +57,9 @@ def test_secrets_are_never_shown(headrace: Headrace) -> None:
             ran = headrace("profiles", *arguments, "-o", form)
             assert ran.code == 0
             assert "hush" not in ran.out + ran.err
-    assert json.loads(headrace("profiles", "show", "a", "-o", "json").out)["data"]["profile"]["clientSecret"] == "********"
+    assert (
+        json.loads(headrace("profiles", "show", "a", "-o", "json").out)["data"]["profile"]["clientSecret"] == "********"
+    )
 
 
 def test_only_its_owner_may_read_the_file(headrace: Headrace, path: Path) -> None:

@@ -36,7 +36,25 @@ def test_nothing_in_it_moves_a_cursor(document: Any) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["no", "1e3", "0100", "0o10", "1:30", "2024-01-01", "null", "~", "", " a ", "a: b", "- a", "#", "y", ".inf", "=", "<<"],
+    [
+        "no",
+        "1e3",
+        "0100",
+        "0o10",
+        "1:30",
+        "2024-01-01",
+        "null",
+        "~",
+        "",
+        " a ",
+        "a: b",
+        "- a",
+        "#",
+        "y",
+        ".inf",
+        "=",
+        "<<",
+    ],
 )
 def test_text_stays_text(text: str) -> None:
     told = yaml_text({"a": text})
