@@ -116,6 +116,19 @@ def test_a_write_that_fails_leaves_the_old_file(
     assert sorted(path.name for path in file.path.parent.iterdir()) == ["clients.json", "clients.json.lock"]
 
 
+@pytest.mark.parametrize(("user_id", "is_handed_over"), [(0, True), (1_000, False)])
+def test_what_root_changes_stays_the_servers(
+    file: ClientsFile, clock: Hands, monkeypatch: pytest.MonkeyPatch, user_id: int, is_handed_over: bool
+) -> None:
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr("headrace.auth.files.os.geteuid", lambda: user_id)
+    monkeypatch.setattr("headrace.auth.files.os.fchown", lambda _, user, group: given.append((user, group)))
+    for _ in range(2):
+        file.create("x", [READ], clock, os.urandom)
+    owner = file.path.parent.stat()
+    assert given == ([(owner.st_uid, owner.st_gid)] * 2 if is_handed_over else [])
+
+
 _HASH = hashed("x", lambda size: b"\1" * size)
 
 

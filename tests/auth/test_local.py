@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
+import msgspec
 import pytest
 
 from headrace.auth import local
@@ -225,6 +226,16 @@ async def test_the_tokens_of_a_deleted_client_are_refused(house: House) -> None:
     with pytest.raises(NotAuthenticated, match="gone"):
         await house.admitted(granted)
     assert await refusal(house.token(house.writer)) == "invalid_client"
+
+
+async def test_a_client_that_may_less_is_not_helped_by_an_older_token(house: House) -> None:
+    writing, reading = await house.token(house.writer), await house.token(house.writer, scope=READ)
+    await house.admitted(writing)
+    house.file.put(msgspec.structs.replace(house.writer.client, scopes=(READ,)))
+    house.clock.pass_(1)
+    with pytest.raises(NotAuthenticated):
+        await house.admitted(writing)
+    assert (await house.admitted(reading)).may(READ)
 
 
 async def test_a_token_is_for_its_issuer_and_audience(house: House) -> None:

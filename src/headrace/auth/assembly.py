@@ -42,7 +42,7 @@ def _local_door(settings: Settings, issuer: str, data: Path, clock: Clock, ids: 
     shape = TokenShape(issuer, settings.audience, settings.token_life_s)
     authority = LocalAuthority(shape, keys, clients, clock, ids, os.urandom)
     verifier = Verifier(Expectations(issuer, settings.audience, ("ES256", "RS256")))
-    return TokenDoor(authority, verifier, keys, clock, lambda principal: clients.get(principal.name) is not None)
+    return TokenDoor(authority, verifier, keys, clock, clients.is_welcome)
 
 
 def _remote_door(settings: Settings, issuer: str, clock: Clock) -> Door:

@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from headrace.auth.files import MAX_BYTES, locked, write_private
 from headrace.auth.hashing import RandomBytes, hashed, is_hash
+from headrace.auth.principal import Principal
 from headrace.clock import Clock, date_time
 from headrace.errors import InvalidValue, NotFound
 
@@ -118,6 +119,7 @@ class Clients:
         self._monotonic_s = monotonic_s
         self._stamp = self._stamp_now()
         self._clients = file.read()
+        self._scopes: dict[str, frozenset[str]] = {}
         self._looked_s = monotonic_s()
 
     def get(self, client_id: str) -> Client | None:
@@ -125,8 +127,15 @@ class Clients:
             self.look_again()
         return self._clients.get(client_id)
 
-    def all(self) -> list[Client]:
-        return list(self._clients.values())
+    def is_welcome(self, principal: Principal) -> bool:
+        """Whether this client is there, and still has all that its token says."""
+        client = self.get(principal.name)
+        if client is None:
+            return False
+        scopes = self._scopes.get(client.id)
+        if scopes is None:
+            scopes = self._scopes[client.id] = Principal.of(client.id, client.id, client.scopes).scopes
+        return principal.scopes <= scopes
 
     def look_again(self) -> None:
         """A file that has become unreadable changes nothing: those who were let in still are, and the log says so."""
@@ -137,6 +146,7 @@ class Clients:
         self._stamp = stamp
         try:
             self._clients = self._file.read()
+            self._scopes = {}
         except (InvalidValue, OSError) as error:
             _log.error("the file of clients cannot be read; the clients stay those from before", reason=str(error))
         else:

@@ -18,6 +18,7 @@ def write_private(path: Path, content: bytes) -> None:
     try:
         with os.fdopen(file, "wb") as stream:
             os.fchmod(stream.fileno(), 0o600)
+            _hand_over(stream.fileno(), path)
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
@@ -39,6 +40,14 @@ def locked(path: Path) -> Generator[None]:
         yield
     finally:
         os.close(file)
+
+
+def _hand_over(file: int, path: Path) -> None:
+    """What an administrator changes for a server stays the server's: else it could not read it any more."""
+    if os.geteuid() != 0:
+        return
+    owner = (path if path.exists() else path.parent).stat()
+    os.fchown(file, owner.st_uid, owner.st_gid)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 import msgspec
 from joserfc import jws
 
-from headrace.auth.clients import Client, Clients
+from headrace.auth.clients import READ, WRITE, Client, Clients
 from headrace.auth.failures import Failures
 from headrace.auth.hashing import RandomBytes, hashed, matches
 from headrace.auth.oauth import GRANT, Asked, Form, Granted, Json, Refused, TooManyFailures, metadata
@@ -70,8 +70,7 @@ class LocalAuthority:
         return Granted(self._signed(client, scope), self._shape.life_s, scope)
 
     def metadata(self) -> Json:
-        scopes = sorted({scope for client in self._clients.all() for scope in client.scopes})
-        return metadata(self._shape.issuer, scopes)
+        return metadata(self._shape.issuer, (READ, WRITE))
 
     def jwks(self) -> Json:
         return self._keys.jwks()

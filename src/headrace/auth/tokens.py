@@ -65,7 +65,7 @@ class TokenDoor:
         if principal is None:
             principal = await self._proven(bearer_token(credentials), fingerprint)
         if not self._is_welcome(principal):
-            raise NotAuthenticated("the token's client is gone")
+            raise NotAuthenticated("the token's client is gone, or may less than it says")
         return principal
 
     async def close(self) -> None:

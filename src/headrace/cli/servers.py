@@ -215,7 +215,8 @@ def _who_gets_in(settings: Settings) -> str:
     if settings.auth == "none":
         return "Without authentication: whoever reaches this port may move money."
     if settings.auth == "oidc":
-        return f"Tokens     of {settings.issuer}"
+        audience = settings.audience or "anybody (HEADRACE_AUDIENCE is not set)"
+        return f"Tokens     of {settings.issuer} for {audience}"
     return "Clients    headrace clients create|list|delete"
 
 

@@ -23,6 +23,8 @@ _DEEP = 40
 """A first part of that many nested calls is moved into a slot."""
 _MAX_DEPTH = 740
 """Nested calls in the end; Python allows a thousand, some of which are the caller's."""
+_NODES_PER_STEP = 10
+"""Of a predicate."""
 _COLLECTION_DEPTH = 3
 """Nested calls from a builtin with a predicate to its list,"""
 _BODY_DEPTH = {"all": 1, "any": 1, "reduce": 1, "one": 3}
@@ -66,6 +68,8 @@ class Compiler:
         self.exact = exact
         self.wraps = wraps
         self.slots = closures.FIRST_SLOT
+        self.count = 0
+        """Nodes so far, those of complete predicates left out: an item pays for the nodes that it goes through."""
         self.variables: dict[str, int] = {}
         self.scopes: list[_Scope] = []
         self.patterns = Patterns()
@@ -94,6 +98,7 @@ class Compiler:
     # walking
 
     def code(self, node: nodes.Node) -> Deep[Code]:
+        self.count += 1
         leaf = self.leaves.get(type(node))
         if leaf is not None:
             return Code(leaf(node))
@@ -275,6 +280,7 @@ class Compiler:
             names.append((name, self._spot(base)))
             base = base.base
         if names:
+            self.count += len(names)
             start: Code = yield self._first(base)
             return _after(start, members.path(start.run, names[::-1]))
         start = yield self._first(node.base)
@@ -340,10 +346,13 @@ class Compiler:
         scope = _Scope(self._slot(), self._slot(), self._slot())
         predicate = node.arguments[1] if len(node.arguments) > 1 else None
         body: Code | None = None
+        count = self.count
         if isinstance(predicate, nodes.Predicate):
             self.scopes.append(scope)
             body = yield self.sealed(predicate.body)
             self.scopes.pop()
+        steps = 1 + (self.count - count) // _NODES_PER_STEP
+        self.count = count
         third: Code | None = (yield self.sealed(node.arguments[2])) if len(node.arguments) > 2 else None
         loop = Loop(
             name=node.name,
@@ -356,6 +365,7 @@ class Compiler:
             spot=self._spot(node),
             body_spot=self._spot(predicate or node),
             wraps=self.wraps,
+            steps=steps,
         )
         depth = max(
             collection.depth + _COLLECTION_DEPTH,
