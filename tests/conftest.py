@@ -13,6 +13,11 @@ from tests.support.server import Server
 IS_CI = os.environ.get("CI") == "true"
 NOT_ALLOWED = "skipped, which CI=true does not allow (install in .ci/run what is missing)"
 
+for name in ("HEADRACE_SERVER", "HEADRACE_PROFILE", "HEADRACE_TOKEN"):
+    os.environ.pop(name, None)
+os.environ["HEADRACE_CONFIG"] = os.devnull
+"""Whatever server a developer's command line talks to: the tests never do."""
+
 
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.cli import profile_file
@@ -149,6 +149,7 @@ def test_a_file_that_cannot_be_understood_is_said(tmp_path: Path, text: str, say
 VALUES = st.none() | st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.builds(Profile, VALUES, VALUES, VALUES, VALUES, VALUES))
 def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, profile: Profile) -> None:
     path = tmp_path_factory.mktemp("profiles") / "new" / "config.toml"
@@ -177,8 +178,8 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 
 
 def test_where_the_file_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/srv/me")
-    assert profile_path({}) == Path("/srv/me/.config/headrace/config.toml")
-    assert profile_path({"XDG_CONFIG_HOME": "/etc/me"}) == Path("/etc/me/headrace/config.toml")
-    assert profile_path({"XDG_CONFIG_HOME": "not/absolute"}) == Path("/srv/me/.config/headrace/config.toml")
-    assert profile_path({"HEADRACE_CONFIG": "~/x.toml"}) == Path("/srv/me/x.toml")
+    monkeypatch.setenv("HOME", "/me")
+    assert profile_path({}) == Path("/me/.config/headrace/config.toml")
+    assert profile_path({"XDG_CONFIG_HOME": "/mine"}) == Path("/mine/headrace/config.toml")
+    assert profile_path({"XDG_CONFIG_HOME": "not/absolute"}) == Path("/me/.config/headrace/config.toml")
+    assert profile_path({"HEADRACE_CONFIG": "~/x.toml"}) == Path("/me/x.toml")

@@ -114,6 +114,18 @@ def test_stages(entry: Json, sentence: str) -> None:
             ),
             ["- Debit wallet w (balance: main) of 5 JPY to @world", "Error: no funds"],
         ),
+        (
+            activity("StripeTransfer", {"amount": 10**30, "asset": "USD/2", "destination": "acct"}),
+            [f"- Send {10**30} USD/2 to Stripe connected account: acct"],
+        ),
+        (activity("ConfirmHold", {"id": "h"}), ["- Confirm debit hold h"]),
+        (activity("VoidHold", {"id": "h"}), ["- Cancel debit hold h"]),
+        (
+            activity(
+                "RevertTransaction", {"id": "1", "ledger": "l"}, output={"RevertTransaction": {"data": {"id": 2}}}
+            ),
+            ["- Revert transaction 1 of ledger l", "Created transaction: 2"],
+        ),
         (activity("GetAccount", {"id": "a", "ledger": "l"}), ["- Read account a of ledger l"]),
         (activity("ListWallets", {"name": "n"}), ["- List wallets named n"]),
         (activity("SomethingNew", {}), ["- SomethingNew"]),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.api.yaml import decode
@@ -18,17 +18,23 @@ DOCUMENTS = st.dictionaries(
     TEXTS, st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4))
 )
 
+BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A machine that is busy fails no test."""
 
+
+@BUSY
 @given(DOCUMENTS)
 def test_readers_of_yaml_1_1_have_it_back(document: Any) -> None:
     assert yaml.safe_load(yaml_text(document)) == document
 
 
+@BUSY
 @given(DOCUMENTS)
 def test_the_server_has_it_back(document: Any) -> None:
     assert decode(yaml_text(document).encode()).value == document
 
 
+@BUSY
 @given(DOCUMENTS)
 def test_nothing_in_it_moves_a_cursor(document: Any) -> None:
     assert all(line.isprintable() for line in yaml_text(document).split("\n"))

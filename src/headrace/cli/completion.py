@@ -108,10 +108,18 @@ def profile_names(incomplete: str) -> list[str]:
 
 def _asked(context: typer.Context, incomplete: str, find: Callable[[Any], Offer]) -> Offer:
     try:
-        v1 = _session(context).v1  # outside the time that the server has
+        session = _session(context)
+        v1 = session.v1  # making the client is outside the time that the server has
     except Exception:  # noqa: BLE001 - nothing may be said while somebody types
         return []
-    found = _within(LONGEST_S, lambda: find(v1)) or []
+
+    def ask() -> Offer:
+        try:
+            return find(v1)
+        finally:
+            session.close()
+
+    found = _within(LONGEST_S, ask) or []
     return [(text, about) for text, about in found if text.startswith(incomplete)][:MOST_OFFERED]
 
 

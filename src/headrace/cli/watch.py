@@ -66,8 +66,8 @@ class Watch:
         look: Look,
         screen: Screen,
         *,
-        sleep: Callable[[float], object] = time.sleep,
-        monotonic_s: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object],
+        monotonic_s: Callable[[], float],
     ) -> None:
         self._look = look
         self._screen = screen
@@ -122,7 +122,11 @@ class Watch:
 
 
 def watch(look: Look, output: Output) -> View:
-    return Watch(look, screen_of(output)).run()
+    return Watch(look, screen_of(output), sleep=pause, monotonic_s=time.monotonic).run()
+
+
+def pause(seconds: float) -> None:
+    time.sleep(seconds)
 
 
 def screen_of(output: Output) -> Screen:
