@@ -34,7 +34,6 @@ WORDS = {"workflowID": "WORKFLOW", "flowId": "WORKFLOW", "instanceID": "INSTANCE
 QUERIES: dict[str, dict[str, str]] = {
     "listInstances": {"workflowID": "WORKFLOW", "running": "true"},
     "listTriggers": {"name": "top-up"},
-    "listEvents": {"repeated": "true"},
 }
 PAY_IN: Json = {"id": "p1", "type": "PAY-IN", "status": "SUCCEEDED", "amount": 4199, "asset": "USD/2"}
 TRIGGER: Json = {
@@ -169,10 +168,12 @@ class World:
     def _own(self, value: Any) -> Any:
         """Lists of things: only this world's."""
         rows = value.get("data") if isinstance(value, dict) else None
-        listed = rows if isinstance(rows, list) else value.get("cursor", {}).get("data") if isinstance(value, dict) else None
-        if listed and all(isinstance(row, dict) and "id" in row for row in listed):
-            own = [row for row in listed if row["id"] in self.ids.values()]
-            listed[:] = own or listed[:1]
+        if rows is None and isinstance(value, dict):
+            rows = value.get("cursor", {}).get("data")
+        if isinstance(rows, list) and rows and "id" in rows[0]:
+            rows[:] = [row for row in rows if row["id"] in self.ids.values()]
+        elif isinstance(rows, list) and rows and "key" in rows[0]:
+            del rows[1:]
         return value
 
     def _created(self, path: str, body: Json) -> str:

@@ -41,7 +41,7 @@ def block(language: str, text: str) -> str:
 def sentence(text: str) -> str:
     """As a sentence: what help texts and docstrings say ends with a full stop."""
     text = " ".join(text.split())
-    return text if not text or text[-1] in ".!?:" else f"{text}."
+    return text if not text or text[-1] in ".!?:]" else f"{text}."
 
 
 def snake(name: str) -> str:

@@ -25,6 +25,14 @@ CLIENT = """from headrace_client import Client
 
 client = Client(server_url="http://127.0.0.1:8484")
 {version} = client.orchestration.{version}"""
+REFUSAL = "(a refusal)"
+WRONG = """stages:
+  - send:
+      source: {account: {id: "users:1", ledger: main}}
+      destination: {wallet: {id: "0190b5c2"}}
+      amount: {amount: 100.5, asset: USD/2}
+  - delay: {duration: soon}
+"""
 INTRODUCTION = """The {count} operations of {version}, in alphabetical order of their ids. Each example runs as it stands beside
 `headrace dev`; WORKFLOW, INSTANCE and TRIGGER stand for ids, all answers have one date. Paths answer under
 `/api/orchestration`, as here, and at the root, as behind a gateway that strips it.
@@ -57,7 +65,15 @@ def beside() -> list[Operation]:
 def record() -> dict[str, str]:
     """The answers of a server that is started for this, as Markdown, by operation id."""
     with tempfile.TemporaryDirectory() as folder, Server(Path(folder) / "data") as server:
-        return {row.operation_id: _recorded(server, row) for row in TABLE if _has_json_answer(row)}
+        answers = {row.operation_id: _recorded(server, row) for row in TABLE if _has_json_answer(row)}
+        return answers | {REFUSAL: _refused(server)}
+
+
+def _refused(server: Server) -> str:
+    """The answer to a definition that is wrong in two places."""
+    answer = server.request("POST", "/workflows", WRONG.encode(), headers={"Content-Type": "application/yaml"})
+    assert answer.status == 400, answer
+    return block("json", pretty(answer.json))
 
 
 def _has_json_answer(row: Operation) -> bool:

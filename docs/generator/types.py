@@ -41,7 +41,8 @@ def bounds(schema: Json) -> str:
     named = {"minLength": "at least {} characters", "maxLength": "at most {} characters"}
     named |= {"minItems": "at least {} items", "maxItems": "at most {} items"}
     named |= {"minimum": "at least {}", "maximum": "at most {}", "maxProperties": "at most {} members"}
-    return ", ".join(text.format(f"{schema[name]:,}") for name, text in named.items() if name in schema)
+    found = [text.format(f"{schema[name]:,}") for name, text in named.items() if name in schema]
+    return ", ".join("not empty" if text.endswith("least 1 characters") else text for text in found)
 
 
 def _about(schema: Json) -> str:
