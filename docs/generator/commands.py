@@ -8,7 +8,7 @@ from typing import Any
 
 import typer.main
 
-from docs.generator.markdown import block, code, page, sentence, table
+from docs.generator.markdown import code, page, sentence, table
 from headrace.cli.main import app
 
 INTRODUCTION = """`headrace COMMAND --help` tells the same. `--server` (or `HEADRACE_SERVER`) names the server, `-o json` prints
@@ -76,7 +76,7 @@ def _section(name: str, command: Any, aliases: list[str], common: dict[str, tupl
     parts = [
         f"## {name}",
         _about(command) + (f" Also {', '.join(map(code, aliases))}." if aliases else ""),
-        block("text", usage + (" [OPTIONS]" if options else "")),
+        code(usage + (" [OPTIONS]" if options else "")),
         *more,
         table(("", "Meaning"), rows),
         f"And {', '.join(map(code, taken))}." if taken else "",

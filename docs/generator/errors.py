@@ -28,7 +28,7 @@ A run that fails is no failed request: `runWorkflow` answers 201 all the same.
 `already booked:` at its end names what the stage had done before: it stays done.
 
 An activity that is tried again has `lastFailure`, `attempt` and `nextExecution` instead, and no `error`. One with
-`lastFailure` and no `nextExecution` needs a person: [needs attention](../attention.md)."""
+`lastFailure` and no `nextExecution` needs a person: [needs attention](../how-to/attention.md)."""
 CODES = {
     exits.REFUSED: "the server said no, or the instance ended with an error",
     exits.USAGE: "the command line or a file is wrong",

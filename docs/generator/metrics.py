@@ -10,7 +10,7 @@ from headrace.telemetry import Telemetry
 
 INTRODUCTION = """`GET /metrics` answers in Prometheus' text format, without authentication and without a token, secret or amount
 in it. Counters end in `_total`; histograms have `_bucket`, `_sum` and `_count`. What to do about them at night: [on
-call](../on-call.md)."""
+call](../how-to/on-call.md)."""
 LABELS: dict[str, str] = {
     "service": "`ledger`, `wallets` or `payments`",
     "headrace_instances_ended": "`succeeded`, `failed` or `aborted`",
@@ -23,7 +23,7 @@ LABELS: dict[str, str] = {
     "status": "the HTTP status; 499 where the caller went away",
 }
 WATCH = (
-    ("headrace_activities_needing_attention", "above 0", "a person must decide: [needs attention](../attention.md)"),
+    ("headrace_activities_needing_attention", "above 0", "a person must decide: [needs attention](../how-to/attention.md)"),
     ("headrace_effects_unknown_oldest_age_seconds", "growing", "a service does not answer, or not to the point"),
     ("headrace_events_waiting", "growing", "a broker or a webhook does not take our events"),
     ("headrace_deliveries_total", 'outcome `set_aside` rising', "somebody publishes what is no event"),
