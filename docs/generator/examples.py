@@ -72,7 +72,9 @@ class Example:
         method = "" if self.operation.method == "GET" else f"-X {self.operation.method} "
         url = f"{DEFAULT_SERVER}{self.path}"
         command = f"curl {method}{_quoted(url) if '?' in url else url}"
-        return command if self.body is None else f"{command} -d {_quoted(pretty(self.body, 96))}"
+        if self.body is None:
+            return command
+        return f"{command} \\\n    -H 'Content-Type: application/json' -d {_quoted(pretty(self.body, 96))}"
 
     def python(self) -> str | None:
         """The call of headrace-client, where it has one for this operation."""
