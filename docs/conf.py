@@ -5,6 +5,7 @@ The pages are plain Markdown, to be read where they stand as well: what only the
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 project = "Headrace"
@@ -16,8 +17,6 @@ nitpicky = True
 
 myst_heading_anchors = 3
 """Headings get the anchors that a code host gives them."""
-suppress_warnings = ["toc.empty_glob"]
-"""A pattern below may be there before its page."""
 highlight_language = "text"
 
 html_theme = "furo"
@@ -36,8 +35,8 @@ NAVIGATION: dict[str, dict[str, list[str]]] = {
     "index": {
         "Learn": ["tutorial"],
         "Do": [
-            *("how-to/real-stack", "authentication*", "how-to/authentication*", "brokers", "webhooks", "how-to/on-call"),
-            *("how-to/attention", "how-to/backup", "how-to/read-the-books", "how-to/moving", "how-to/*", "[a-hj-su-z]*"),
+            *("how-to/real-stack", "authentication", "how-to/authentication", "brokers", "webhooks", "how-to/on-call"),
+            *("how-to/attention", "how-to/backup", "how-to/read-the-books", "how-to/moving", "how-to/*", "*"),
         ],
         "Look up": [
             *("reference/stages", "reference/variables", "reference/expressions", "reference/orchestration-v1"),
@@ -46,15 +45,20 @@ NAVIGATION: dict[str, dict[str, list[str]]] = {
         ],
         "Understand": ["explanation/never-twice", "explanation/not-promised", "explanation/*", "decisions/README"],
     },
-    "decisions/README": {"": ["[0-9]*", "template"]},
+    "decisions/README": {"": ["decisions/[0-9]*", "decisions/template"]},
 }
-"""By page, the pages below it. A new page of a folder is there by itself, at the end."""
+"""By page, the pages below it. A page that is not named is there by itself, by the pattern of its folder."""
 
 
-def _navigated(_app: Any, name: str, source: list[str]) -> None:
-    for caption, entries in NAVIGATION.get(name, {}).items():
+def _navigated(app: Any, name: str, source: list[str]) -> None:
+    folder, taken = Path(app.srcdir), {name}
+    for caption, patterns in NAVIGATION.get(name, {}).items():
+        found = [path for pattern in patterns for path in sorted(folder.glob(f"{pattern}.md"))]
+        pages = [str(path.relative_to(folder).with_suffix("")) for path in found]
+        entries = [f"/{page}" for page in dict.fromkeys(pages) if page not in taken]
+        taken |= set(pages)
         title = f":caption: {caption}\n" if caption else ""
-        source[0] += "\n```{toctree}\n:hidden:\n:glob:\n" + title + "\n" + "\n".join(entries) + "\n```\n"
+        source[0] += "\n```{toctree}\n:hidden:\n" + title + "\n" + "\n".join(entries) + "\n```\n"
 
 
 def setup(app: Any) -> None:

@@ -30,7 +30,13 @@ DEFAULT_SERVER = "http://127.0.0.1:8484"
 PREFIX = "/api/orchestration"
 A_DATE = "2024-05-01T10:00:00.123456Z"
 PATIENCE_S = 20.0
-WORDS = {"workflowID": "WORKFLOW", "flowId": "WORKFLOW", "instanceID": "INSTANCE", "triggerID": "TRIGGER", "number": "0"}
+WORDS = {
+    "workflowID": "WORKFLOW",
+    "flowId": "WORKFLOW",
+    "instanceID": "INSTANCE",
+    "triggerID": "TRIGGER",
+    "number": "0",
+}
 QUERIES: dict[str, dict[str, str]] = {
     "listInstances": {"workflowID": "WORKFLOW", "running": "true"},
     "listTriggers": {"name": "top-up"},
@@ -44,6 +50,7 @@ TRIGGER: Json = {
     "vars": {"userID": "event.id", "amount": "event.amount"},
 }
 BODIES: dict[str, Any] = {"createTrigger": TRIGGER, "testTrigger": PAY_IN}
+_FLAGS: dict[str, bool] = {"true": True, "false": False}
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _DATE = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
@@ -84,14 +91,14 @@ class Example:
             return None
         given = [(snake(name), WORDS[name]) for name in re.findall(r"{(\w+)}", self.operation.path)]
         values: Json = {name: int(value) if value.isdigit() else value for name, value in given}
-        values |= {snake(name): value == "true" if value == "true" else value for name, value in self.query.items()}
+        values |= {snake(name): _FLAGS.get(value, value) for name, value in self.query.items()}
         values |= self._body_arguments(set(inspect.signature(method).parameters))
         return _call(f"{version}.{method.__name__}", values)
 
     def _body_arguments(self, known: set[str]) -> Json:
         if not isinstance(self.body, dict):
             return {}
-        spread: Json = {snake(name): value for name, value in self.body.items()}  # pyright: ignore
+        spread: Json = {snake(name): value for name, value in self.body.items()}
         return spread if spread.keys() <= known else {"request_body": self.body}
 
 
@@ -223,9 +230,9 @@ def _patiently(what: str) -> itertools.takewhile[int]:
 
 def _replaced(value: Any, word: Any, name: str = "") -> Any:
     if isinstance(value, dict):
-        return {key: _replaced(member, word, key) for key, member in value.items()}  # pyright: ignore
+        return {key: _replaced(member, word, key) for key, member in value.items()}
     if isinstance(value, list):
-        return [_replaced(item, word, name) for item in value]  # pyright: ignore
+        return [_replaced(item, word, name) for item in value]
     if isinstance(value, int) and not isinstance(value, bool) and name in ("id", "txid"):
         return 7
     if isinstance(value, str):

@@ -99,7 +99,9 @@ def _value(source: str) -> Any:
 
 def _result(source: str) -> str:
     value = _value(source)
-    return code("nil" if value is None else msgspec.json.encode(value).decode() if isinstance(value, str) else text_of(value))
+    return code(
+        "nil" if value is None else msgspec.json.encode(value).decode() if isinstance(value, str) else text_of(value)
+    )
 
 
 def _text(source: str) -> str:

@@ -65,7 +65,7 @@ def _pretty(value: Any, indent: str, width: int) -> str:
         return flat
     deeper = indent + "  "
     if isinstance(value, dict):
-        items = [f"{json.dumps(key)}: {_pretty(member, deeper, width)}" for key, member in value.items()]  # pyright: ignore
+        items = [f"{json.dumps(key)}: {_pretty(member, deeper, width)}" for key, member in value.items()]
         return "{\n" + ",\n".join(deeper + item for item in items) + f"\n{indent}}}"
-    items = [_pretty(item, deeper, width) for item in value]  # pyright: ignore
+    items = [_pretty(item, deeper, width) for item in value]
     return "[\n" + ",\n".join(deeper + item for item in items) + f"\n{indent}]"

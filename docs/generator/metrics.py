@@ -23,10 +23,14 @@ LABELS: dict[str, str] = {
     "status": "the HTTP status; 499 where the caller went away",
 }
 WATCH = (
-    ("headrace_activities_needing_attention", "above 0", "a person must decide: [needs attention](../how-to/attention.md)"),
+    (
+        "headrace_activities_needing_attention",
+        "above 0",
+        "a person must decide: [needs attention](../how-to/attention.md)",
+    ),
     ("headrace_effects_unknown_oldest_age_seconds", "growing", "a service does not answer, or not to the point"),
     ("headrace_events_waiting", "growing", "a broker or a webhook does not take our events"),
-    ("headrace_deliveries_total", 'outcome `set_aside` rising', "somebody publishes what is no event"),
+    ("headrace_deliveries_total", "outcome `set_aside` rising", "somebody publishes what is no event"),
     ("headrace_trigger_filter_failures_total", "rising", "a filter does not fit what events hold"),
     ("headrace_http_requests_total", "status `503` rising", "the journal cannot commit: disk full or slow"),
     ("headrace_commit_seconds", "above 0.1 s", "the disk is slow"),

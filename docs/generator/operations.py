@@ -125,18 +125,20 @@ def _overview(rows: Iterable[Operation]) -> str:
 
 
 def _names(version: str, rows: Iterable[Operation]) -> str:
-    heads = ("Operation", "Go", "TypeScript", "Python", "headrace-client")
-    cells = [
-        (
-            f"[{row.operation_id}](#{slug(row.operation_id)})",
-            code(go_name(version, row.operation_id)),
-            code(typescript_name(version, row.operation_id)),
-            code(python_name(version, row.operation_id)),
-            code((Example.of(row).python() or "").partition("(")[0].partition(".")[2]),
-        )
-        for row in rows
-    ]
-    return table(heads, cells)
+    heads = ("Operation", "Go", "TypeScript", "Python, and headrace-client")
+    return table(heads, (_names_of(version, row) for row in rows))
+
+
+def _names_of(version: str, row: Operation) -> tuple[str, ...]:
+    """headrace-client has the Python SDK's names, and a shorter one where that is long."""
+    ours = (Example.of(row).python() or "").partition("(")[0].partition(".")[2]
+    official = python_name(version, row.operation_id)
+    return (
+        f"[{row.operation_id}](#{slug(row.operation_id)})",
+        code(go_name(version, row.operation_id)),
+        code(typescript_name(version, row.operation_id)),
+        "<br>".join(code(name) for name in dict.fromkeys((official, ours)) if name),
+    )
 
 
 def _section(row: Operation, answers: Mapping[str, str]) -> str:

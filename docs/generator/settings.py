@@ -25,13 +25,14 @@ def _row(found: Field[Any]) -> tuple[str, ...]:
 
 
 def _default(found: Field[Any]) -> str:
-    default: Any = found.default if found.default is not MISSING else found.default_factory()  # pyright: ignore
+    default: Any = found.default
+    assert default is not MISSING, f"a setting without a default: {found.name}"
     if default is None or default == ():
         return ""
     if isinstance(default, bool):
         return code(str(default).lower())
     if isinstance(default, tuple):
-        return code(",".join(str(each) for each in default))  # pyright: ignore
+        return code(",".join(str(each) for each in default))
     return code(f"{default:g}" if isinstance(default, float) else default)
 
 

@@ -44,14 +44,14 @@ AFTER: dict[str, str] = {
 }
 EXAMPLES = {
     "send": (
-        "name: pay\nstages:\n  - send:\n      source: {account: {id: \"users:${user}\", ledger: main}}\n"
-        "      destination: {wallet: {id: \"${wallet}\", balance: main}}\n"
+        'name: pay\nstages:\n  - send:\n      source: {account: {id: "users:${user}", ledger: main}}\n'
+        '      destination: {wallet: {id: "${wallet}", balance: main}}\n'
         '      amount: {asset: USD/2, amount: "${amount}"}\n      metadata: {order: "${order}"}'
     ),
     "delay": 'name: hold\nstages:\n  - delay: {duration: 1h30m}\n  - delay: {until: "2030-01-01T00:00:00Z"}',
     "wait_event": "name: approve\nstages:\n  - wait_event: {event: approved}",
     "update": (
-        "name: settle\nstages:\n  - update:\n      account: {id: \"orders:${order}\", ledger: main, "
+        'name: settle\nstages:\n  - update:\n      account: {id: "orders:${order}", ledger: main, '
         "metadata: {state: settled}}"
     ),
 }

@@ -4,7 +4,8 @@ A comment just before a block says what a test cannot guess:
 
     <!-- not run: why -->     needs what a test machine has not; `test_docs.py` lists all of these
     <!-- file: NAME -->       the reader saves it under this name, in the folder where the commands are run
-    <!-- stop -->             here the reader has stopped the server (it stands alone)
+    <!-- stop -->             here the reader has stopped the server (it stands alone, as does the next)
+    <!-- beside: COMMAND -->  the page is read beside a server that this has started
 """
 
 from __future__ import annotations
@@ -32,7 +33,11 @@ from tests.support.server import Server
 
 OLD_SERVER = "https://old.example.com"
 ROOT = Path(__file__).parents[2]
-_PIECE = re.compile(r"(?:<!-- (?P<mark>[^\n]*?) -->\n\n?)?^```(?P<language>\w*)\n(?P<text>.*?)^```$|<!-- stop -->", re.M | re.S)
+_PIECE = re.compile(
+    r"(?:<!-- (?P<mark>(?:not run|file): [^\n]*?) -->\n\n?)?^```(?P<language>\w*)\n(?P<text>.*?)^```$"
+    r"|<!-- (?P<alone>stop|beside: [^\n]*) -->",
+    re.MULTILINE | re.DOTALL,
+)
 _ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _DATE = r"20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?Z| UTC)?"
 _FILES = frozenset(("cp", "mv", "mkdir", "rm", "ls", "cat"))
@@ -50,19 +55,27 @@ class Block:
         return self.mark.removeprefix("not run: ") if self.mark.startswith("not run: ") else None
 
     @property
+    def is_fenced(self) -> bool:
+        return self.mark not in ("stop", "beside")
+
+    @property
     def file(self) -> str | None:
         return self.mark.removeprefix("file: ") if self.mark.startswith("file: ") else None
-
-
-STOP = Block("", "", "stop")
 
 
 def blocks_of(path: Path) -> list[Block]:
     found: list[Block] = []
     for piece in _PIECE.finditer(path.read_text()):
         is_block = piece["language"] is not None
-        found.append(Block(piece["language"], piece["text"], piece["mark"] or "") if is_block else STOP)
+        found.append(
+            Block(piece["language"], piece["text"], piece["mark"] or "") if is_block else _alone(piece["alone"])
+        )
     return found
+
+
+def _alone(mark: str) -> Block:
+    """`beside` is a command that the reader does not see."""
+    return Block("", "", mark) if mark == "stop" else Block("sh", mark.removeprefix("beside: "), "beside")
 
 
 def comparable(text: str) -> list[str]:
@@ -91,7 +104,7 @@ class Reading:
                 self.run(block)
 
     def run(self, block: Block) -> None:
-        if block is STOP:
+        if block.mark == "stop":
             assert self.server is not None
             self.server.stop()
         elif block.file is not None:
@@ -155,7 +168,7 @@ class Reading:
         if name == "export":
             return self._export(" ".join(words[1:]))
         if name == "make":
-            assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.M), words
+            assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), words
             return ""
         if name == "headrace" and words[1] in ("dev", "serve"):
             return self._serve(words[1:], settings)
@@ -188,8 +201,8 @@ class Reading:
         environment |= {"HEADRACE_STACK_URL": "http://127.0.0.1:1", "HEADRACE_PORT": "0"}
         environment |= {"HEADRACE_DATA": str(self.folder / "serve"), **self.environment, **settings}
         arguments = [str(HEADRACE), *words]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        with subprocess.Popen(arguments, env=environment, cwd=self.folder, **pipes) as server:
+        pipe = subprocess.PIPE
+        with subprocess.Popen(arguments, env=environment, cwd=self.folder, stdout=pipe, stderr=pipe) as server:
             assert server.stdout is not None and server.stderr is not None
             said = server.stdout.readline().decode()
             server.terminate()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.examples.snippets import ROOT, STOP, Block, Reading, blocks_of
+from tests.examples.snippets import ROOT, Block, Reading, blocks_of
 from tests.support.server import Server
 
 DOCS = ROOT / "docs"
@@ -49,9 +49,11 @@ def test_no_block_goes_unseen() -> None:
     """A fence that the pattern does not find, or a comment that it does not know, would go untested."""
     for page in DOCS.rglob("*.md"):
         text = page.read_text()
-        assert len(re.findall(r"^ *```", text, re.M)) == 2 * sum(block is not STOP for block in blocks_of(page)), page
-        for mark in re.findall(r"<!-- (.*?) -->", text, re.S):
-            assert mark.startswith(("not run: ", "file: ", "stop", "Written by")), f"{page}: {mark}"
+        assert len(re.findall(r"^ *```", text, re.MULTILINE)) == 2 * sum(
+            block.is_fenced for block in blocks_of(page)
+        ), page
+        for mark in re.findall(r"<!-- (.*?) -->", text, re.DOTALL):
+            assert mark.startswith(("not run: ", "file: ", "stop", "beside: ", "Written by")), f"{page}: {mark}"
 
 
 BAD: list[tuple[Block, type[BaseException]]] = [

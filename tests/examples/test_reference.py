@@ -14,6 +14,7 @@ from docs.generator.names import go_name, python_name, typescript_name
 from docs.generator.operations import operations_of
 from docs.generator.pages import pages
 from headrace.api.app import TABLE
+from headrace_client.v1 import V1
 from tests.examples.snippets import ROOT, blocks_of
 from tests.examples.test_docs import OF_OPERATIONS
 from tests.examples.tour import Tour, commands
@@ -25,7 +26,7 @@ BY_ID = {row.operation_id: row for row in TABLE}
 
 def sections(page: Path) -> dict[str, str]:
     """The text below each heading of the second level."""
-    parts = re.split(r"^## (.+)$", page.read_text(), flags=re.M)
+    parts = re.split(r"^## (.+)$", page.read_text(), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
@@ -68,7 +69,7 @@ def test_v1_has_its_17_operations_in_alphabetical_order() -> None:
 
 @pytest.mark.parametrize(("page", "operation_id"), EXAMPLES)
 def test_the_example_runs_as_written(page: str, operation_id: str, world: World) -> None:
-    found = re.search(r"```sh\n(.*?)```", sections(DOCS / "reference" / page)[operation_id], re.S)
+    found = re.search(r"```sh\n(.*?)```", sections(DOCS / "reference" / page)[operation_id], re.DOTALL)
     assert found
     (words,) = commands(found[1])
     assert words[0] == "curl"
@@ -81,7 +82,7 @@ def test_the_example_runs_as_written(page: str, operation_id: str, world: World)
 @pytest.mark.parametrize(("page", "operation_id"), [pair for pair in EXAMPLES if pair[0] != OF_OPERATIONS[2]])
 def test_the_python_example_runs_as_written(page: str, operation_id: str, world: World) -> None:
     start = [block for block in blocks_of(DOCS / "reference" / page) if "import Client" in block.text]
-    found = re.search(r"```python\n(.*?)```", sections(DOCS / "reference" / page)[operation_id], re.S)
+    found = re.search(r"```python\n(.*?)```", sections(DOCS / "reference" / page)[operation_id], re.DOTALL)
     if found is None:
         assert Example.of(BY_ID[operation_id]).python() is None, "there is a call, but no example"
         return
@@ -89,6 +90,11 @@ def test_the_python_example_runs_as_written(page: str, operation_id: str, world:
     exec(start[0].text.replace(DEFAULT_SERVER, world.server.url), names)
     exec(world.filled(found[1]), names)
     names["client"].close()
+
+
+def test_headrace_client_has_the_names_of_the_python_sdk() -> None:
+    for row in operations_of("v1"):
+        assert callable(getattr(V1, python_name("v1", row.operation_id), None)), row.operation_id
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

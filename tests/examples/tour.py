@@ -63,9 +63,7 @@ class Tour:
         """What each command printed."""
         return [self.run_one(words) for words in commands(block)]
 
-    def run_one(
-        self, words: list[str], settings: Mapping[str, str] = _NOTHING, folder: Path | None = None
-    ) -> str:
+    def run_one(self, words: list[str], settings: Mapping[str, str] = _NOTHING, folder: Path | None = None) -> str:
         """`settings`: variables of a command; `folder`: where it is run, the root of the repository if not given."""
         filled = [self.filled(word) for word in words]
         if filled[0] == ".":  # `. .venv/bin/activate`: this is run in it
