@@ -164,7 +164,7 @@ class Settings:
     broker_ca: Path | None = field(default=None, metadata=_from(_path, "Certificates to trust there, a PEM file."))
     broker_group: str = field(default="headrace", metadata=_from(_text, "Name of our consumer (group) there."))
     broker_ack_wait_s: float = field(
-        default=30.0, metadata=_from(_seconds(1, 3_600), "Time after which NATS delivers again what was not taken.")
+        default=30.0, metadata=_from(_seconds(1, 3_600), "Time after which what was not taken is delivered again.")
     )
     kafka_sasl: str = field(
         default="PLAIN", metadata=_from(_sasl, "How Kafka wants the password: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512.")

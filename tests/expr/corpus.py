@@ -20,10 +20,13 @@ Case = dict[str, Any]
 
 
 def cases(name: str) -> dict[str, list[Case]]:
-    """By category."""
+    """By category. An environment may be given by its name."""
     found: dict[str, list[Case]] = defaultdict(list)
+    environments = json.loads((DATA / "environments.json").read_text())
     for line in (DATA / name).read_text().splitlines():
         case = json.loads(line)
+        if isinstance(case["env"], str):
+            case["env"] = environments[case["env"]]
         found[case["category"]].append(case)
     return dict(found)
 
@@ -95,7 +98,7 @@ def _is_same_keyed_map(pairs: list[Any], value: Any) -> bool:
 _SPECIAL = {
     "$float": lambda text, value: repr(value) == {"NaN": "nan", "+Inf": "inf", "-Inf": "-inf"}[text],
     "$duration": lambda nanoseconds, value: isinstance(value, Duration) and value.nanoseconds == nanoseconds,
-    "$time": lambda text, value: isinstance(value, Time) and value == read_date(text),
+    "$time": lambda text, value: isinstance(value, Time) and (value.to_rfc3339() == text or value == read_date(text)),
     "$bytes": lambda text, value: value == base64.b64decode(text),
     "$rawstring": lambda text, value: isinstance(value, str) and utf8(value) == base64.b64decode(text),
     "$map": _is_same_keyed_map,

@@ -243,6 +243,43 @@ def test_there_is_room_for_real_work(source: str) -> None:
     expr.evaluate(source, BIG)
 
 
+@pytest.mark.parametrize(
+    ("body", "nodes"),
+    [
+        ("+".join(["#"] * 1_000) + " > 0", 1_999),
+        ("-" * 300 + "# != 0", 300),
+        (" and ".join(["1 in [#, 2]"] * 100), 400),
+        ("event" + ".a" * 1_000 + " == nil", 1_000),
+        ("event" + "?.a" * 1_000 + " == nil", 1_000),
+        ("{" + "; ".join(f"let x{n} = #" for n in range(100)) + "; true}", 100),
+        ("1 < " * 500 + "#", 500),
+    ],
+)
+@pytest.mark.parametrize("name", ["all", "any", "count", "map", "sortBy", "groupBy", "reduce", "find"])
+def test_an_item_pays_for_the_predicate_that_it_goes_through(name: str, body: str, nodes: int) -> None:
+    """Ten steps of a predicate of a thousand nodes are not ten steps."""
+    event: dict[str, Any] = {}
+    event["a"] = event
+    items = "[1]" if name == "sortBy" else "[1, 2, 3]"  # booleans have no order
+    program = expr.compile(f"{name}({items}, {body})")
+    meter = expr.Meter(program.limits, lambda: 0, {}, None)
+    program.measured({"event": event}, meter)
+    assert program.limits.steps - meter.steps_left >= nodes // 10
+
+
+def test_the_predicate_within_a_predicate_is_paid_for_by_its_own_items() -> None:
+    def used(source: str) -> int:
+        program = expr.compile(source)
+        meter = expr.Meter(program.limits, lambda: 0, {}, None)
+        program.measured({}, meter)
+        return program.limits.steps - meter.steps_left
+
+    long = " and ".join(["# > 0"] * 100)
+    assert used(f"all(1..50, all([], {long}))") < 200
+    assert used(f"all(1..50, all([1], {long}))") > 50 * 30
+    assert used("all(1..50, # > 0)") == used("all(1..50, true)") == 53
+
+
 def test_a_deadline_is_looked_at_now_and_then() -> None:
     asked = 0
 

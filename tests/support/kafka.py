@@ -154,7 +154,7 @@ class KafkaBroker:
 
     def make_anew(self, topic: str, partitions: int = -1) -> None:
         """Deleted with all it holds, and there again."""
-        client = AdminClient({"bootstrap.servers": self.address})
+        client = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
         client.delete_topics([topic], operation_timeout=READY_S)[topic].result(READY_S)
         deadline = time.monotonic() + READY_S
         while True:

@@ -10,15 +10,13 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import structlog
 
 from headrace.clock import Clock
-from headrace.errors import InvalidValue
+from headrace.events.broker import BrokerOptions, chosen
 from headrace.events.bus import KEY_HEADER, REASON_HEADER, TOPIC_HEADER, BusUnavailable, Delivery, Publication
 from headrace.settings import Settings
 
@@ -27,28 +25,14 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("headrace.events")
 
+PORT = 9092
 BATCH = 256
 CLOSE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KafkaOptions:
-    servers: tuple[str, ...]
-    """`host:port` each: one cluster."""
-    topics: tuple[str, ...]
-    """Those that are read. What is missing is made, with the broker's own defaults."""
-    publish_topic: str
-    dead_letter_topic: str
-    group: str = "headrace"
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
+class KafkaOptions(BrokerOptions):
     sasl: str = "PLAIN"
-    is_tls: bool = False
-    ca: Path | None = None
-    ack_wait_s: float = 30.0
-    """After so long what was not acknowledged is delivered again."""
-    max_outstanding: int = 2_048
-    """Deliveries that may wait for their acknowledgement."""
     max_outstanding_bytes: int = 64 << 20
     check_s: float = 5.0
     """How often the ids of the topics are asked for while nothing comes."""
@@ -56,18 +40,7 @@ class KafkaOptions:
     @classmethod
     def of(cls, settings: Settings) -> KafkaOptions:
         """Raises InvalidValue where a topic has no name."""
-        return cls(
-            servers=hosts(settings.broker_url or ""),
-            topics=settings.event_topics or (_topic(settings, "ledger"), _topic(settings, "payments")),
-            publish_topic=settings.publish_topic or _topic(settings, "orchestration"),
-            dead_letter_topic=settings.dead_letter_topic or _topic(settings, "dead-letter"),
-            group=settings.broker_group,
-            username=settings.broker_username,
-            password=settings.broker_password,
-            sasl=settings.kafka_sasl,
-            is_tls=settings.broker_tls,
-            ca=settings.broker_ca,
-        )
+        return cls(**chosen(settings, PORT), sasl=settings.kafka_sasl)
 
     @property
     def where(self) -> str:
@@ -199,15 +172,3 @@ class KafkaBus:
     def _on_trouble(self, sentence: str) -> None:
         self._trouble = sentence
         self._changed.set()
-
-
-def _topic(settings: Settings, module: str) -> str:
-    if settings.stack_name is None:
-        raise InvalidValue("HEADRACE_STACK_NAME", "is needed with a broker, unless each of its topics is named")
-    return f"{settings.stack_name}-{module}"
-
-
-def hosts(url: str) -> tuple[str, ...]:
-    """`kafka://a:9092,b` as `("a:9092", "b:9092")`."""
-    named = url.partition("://")[2].split(",")
-    return tuple(host if urlsplit(f"//{host}").port else f"{host}:9092" for host in named)

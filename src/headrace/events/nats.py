@@ -117,7 +117,7 @@ class NatsBus:
         self._is_closed = True
         connection, self._connection = self._connection, None
         if connection is not None:
-            await connection.close(self._inflow.give_back())
+            await connection.close(gives_back=True)
 
     # the connection
 
@@ -142,7 +142,7 @@ class NatsBus:
         if self._connection is connection:
             self._connection = None
             self._say(f"the connection to NATS at {connection.where} is lost: {connection.last_error or reason}")
-        await connection.close([])
+        await connection.close()
 
     def _say(self, reason: str) -> None:
         """Once for each outage."""

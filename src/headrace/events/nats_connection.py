@@ -11,21 +11,20 @@ import re
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 
-from headrace.errors import InvalidValue
+from headrace.events.broker import BrokerOptions, chosen
 from headrace.events.bus import BusUnavailable, Delivery
 from headrace.settings import Settings
 
 log = structlog.get_logger("headrace.events")
 
+PORT = 4222
 BATCH = 256
 PREFETCH = 512
 """No more is asked for while so many deliveries wait here for `receive`."""
@@ -41,22 +40,9 @@ _TIME = re.compile(r"(.+?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NatsOptions:
-    servers: tuple[str, ...]
-    """`host:port` each: one cluster."""
-    topics: tuple[str, ...]
-    """Subjects that are read. The stream that holds one is looked up, and made where there is none."""
-    publish_topic: str
-    dead_letter_topic: str
-    group: str = "headrace"
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    is_tls: bool = False
-    ca: Path | None = None
-    ack_wait_s: float = 30.0
-    """After so long the server delivers again what was not acknowledged."""
-    max_outstanding: int = 2_048
-    """Deliveries of one topic that may wait for their acknowledgement, here and in processes beside this one."""
+class NatsOptions(BrokerOptions):
+    """A topic is a subject. The stream that holds it is looked up, and made where there is none."""
+
     answer_s: float = 5.0
     """A server that takes longer for an answer is not there."""
     pull_s: float = 10.0
@@ -65,18 +51,7 @@ class NatsOptions:
     @classmethod
     def of(cls, settings: Settings) -> NatsOptions:
         """Raises InvalidValue where a topic has no name."""
-        return cls(
-            servers=hosts(settings.broker_url or ""),
-            topics=settings.event_topics or (_topic(settings, "ledger"), _topic(settings, "payments")),
-            publish_topic=settings.publish_topic or _topic(settings, "orchestration"),
-            dead_letter_topic=settings.dead_letter_topic or _topic(settings, "dead-letter"),
-            group=settings.broker_group,
-            username=settings.broker_username,
-            password=settings.broker_password,
-            is_tls=settings.broker_tls,
-            ca=settings.broker_ca,
-            ack_wait_s=settings.broker_ack_wait_s,
-        )
+        return cls(**chosen(settings, PORT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,19 +272,25 @@ class Connection:
             for confirmation in confirmations:
                 confirmation.cancel()
 
-    async def close(self, unused: Sequence[str]) -> None:
+    async def close(self, *, gives_back: bool = False) -> None:
         """Bounded: a server that is frozen is left behind."""
         self._closed.set()
         try:
             async with asyncio.timeout(CLOSE_S):
-                if self.client.is_connected:
-                    for reply in unused:
-                        await self.client.publish(reply, b"-NAK")
+                if gives_back and self.client.is_connected:
+                    await self._give_back()
                 await self.client.close()
         except Exception as error:  # noqa: BLE001  # of a connection that nobody uses any more
             log.debug("a connection was not closed in order", server=self.where, reason=repr(error))
         finally:
             self._abort()
+
+    async def _give_back(self) -> None:
+        """What was not handed to anybody is delivered again at once; to us no more, or it would come straight back."""
+        for source in self.sources.values():
+            await source.drain()
+        for reply in self._inflow.give_back():
+            await self.client.publish(reply, b"-NAK")
 
     def _abort(self) -> None:
         writer = getattr(self.client._transport, "_io_writer", None)
@@ -354,6 +335,11 @@ class Source:
     async def stop(self) -> None:
         await self._subscription.unsubscribe()
 
+    async def drain(self) -> None:
+        """On return nothing is on its way any more."""
+        self.ending = "goodbye"
+        await self._subscription.drain()
+
     async def pull(self) -> None:
         self._pulls += 1
         self._remaining = BATCH
@@ -377,8 +363,6 @@ class Source:
             self.ending = "that the consumer is no more"
 
     async def _on_message(self, message: Any) -> None:
-        if self.ending:
-            return
         if message.reply.startswith(_ACKNOWLEDGE):
             self.was_of_use = True
             self._remaining -= 1
@@ -415,11 +399,11 @@ async def dial(options: NatsOptions, inflow: Inflow) -> Connection:
     except (Error, OSError, TimeoutError) as error:
         reason = _why_not_connected(options, connection, error)
     except asyncio.CancelledError:
-        await connection.close([])
+        await connection.close()
         raise
     else:
         return connection
-    await connection.close([])
+    await connection.close()
     raise BusUnavailable(reason)
 
 
@@ -431,12 +415,6 @@ def _why_not_connected(options: NatsOptions, connection: Connection, error: Exce
     return f"the NATS server at {connection.where} cannot be used: {said}"
 
 
-def _topic(settings: Settings, module: str) -> str:
-    if settings.stack_name is None:
-        raise InvalidValue("HEADRACE_STACK_NAME", "is needed with a broker, unless each of its topics is named")
-    return f"{settings.stack_name}-{module}"
-
-
 def nanoseconds(time: str) -> int:
     """Since 1970, exactly; `time` as RFC 3339 has it."""
     match = _TIME.fullmatch(time)
@@ -445,9 +423,3 @@ def nanoseconds(time: str) -> int:
     second, fraction, zone = match.groups()
     moment = datetime.fromisoformat(second + zone.replace("Z", "+00:00")).astimezone(UTC)
     return int(moment.timestamp()) * _NANOSECONDS + int((fraction or "").ljust(9, "0"))
-
-
-def hosts(url: str) -> tuple[str, ...]:
-    """`nats://a:4222,b` as `("a:4222", "b:4222")`."""
-    named = url.partition("://")[2].split(",")
-    return tuple(host if urlsplit(f"//{host}").port else f"{host}:4222" for host in named)

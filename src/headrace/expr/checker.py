@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from headrace.expr import nodes
 from headrace.expr.deep import Deep, walked
@@ -44,15 +44,24 @@ _LITERALS = {bool: BOOL, int: INT, float: FLOAT, str: STRING, bytes: BYTES}
 _BOOLEAN_PREDICATES = frozenset(
     ("all", "none", "any", "one", "filter", "count", "find", "findLast", "findIndex", "findLastIndex")
 )
+_EXACT: dict[str, type] = {INT.name: int, STRING.name: str}
 _INDEX = {"index": INT}
 _POINTERS: dict[str, dict[str, Type]] = {"map": _INDEX, "reduce": {**_INDEX, "acc": UNKNOWN}}
 
 
+class Checked(NamedTuple):
+    type: Type
+    exact: Mapping[int, type]
+    """Comparisons for equality, by their offset, whose two sides are both known to be texts, or integers. What turns
+    out to be nil all the same is an error there, as it is upstream."""
+
+
 def check(
     source: str, tree: nodes.Node, builtins: Set[str], functions: Set[str], env: Mapping[str, object] | None
-) -> Type:
-    """The type of an expression. With `env`, only its names exist and their values have the types of its values."""
-    return Checker(source, builtins, functions, env).check(tree)
+) -> Checked:
+    """What is known of an expression. With `env`, only its names exist, and its values have the types of theirs."""
+    checker = Checker(source, builtins, functions, env)
+    return Checked(checker.check(tree), checker.exact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,7 @@ class Checker:
         self.env = {name: type_of(value) for name, value in (env or {}).items()}
         self.variables: dict[str, Type] = {}
         self.scopes: list[_Scope] = []
+        self.exact: dict[int, type] = {}
         self.patterns = Patterns()
         self.visitors: dict[type, Callable[[Any], Deep[Type]]] = {
             nodes.Unary: self._unary,
@@ -177,6 +187,8 @@ class Checker:
         left: Type = yield self._visit(node.left)
         right: Type = yield self._visit(node.right)
         self._check_literals(node)
+        if node.operator in ("==", "!=") and left.name == right.name and left.name in _EXACT:
+            self.exact[node.offset] = _EXACT[left.name]
         return self._combined(node, node.operator, left, right)
 
     def _combined(self, node: nodes.Node, operator: str, left: Type, right: Type) -> Type:

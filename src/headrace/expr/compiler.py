@@ -7,7 +7,7 @@ and `in_order` runs one after the other. What is left is bounded by the depth of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, NamedTuple, NoReturn
 
 from headrace.expr import closures, nodes
@@ -23,6 +23,8 @@ _DEEP = 40
 """A first part of that many nested calls is moved into a slot."""
 _MAX_DEPTH = 740
 """Nested calls in the end; Python allows a thousand, some of which are the caller's."""
+_NODES_PER_STEP = 10
+"""Of a predicate."""
 _COLLECTION_DEPTH = 3
 """Nested calls from a builtin with a predicate to its list,"""
 _BODY_DEPTH = {"all": 1, "any": 1, "reduce": 1, "one": 3}
@@ -43,9 +45,11 @@ class Compiled(NamedTuple):
     slots: int
 
 
-def compile_tree(source: str, tree: nodes.Node, functions: Set[str], *, wraps: bool) -> Compiled:
-    """`functions` are those of the host; `wraps` see `arithmetic`."""
-    compiler = Compiler(source, functions, wraps=wraps)
+def compile_tree(
+    source: str, tree: nodes.Node, functions: Set[str], exact: Mapping[int, type], *, wraps: bool
+) -> Compiled:
+    """`functions` are those of the host; `exact` see `checker`, `wraps` see `arithmetic`."""
+    compiler = Compiler(source, functions, exact, wraps=wraps)
     return Compiled(walked(compiler.sealed(tree)).run, compiler.slots)
 
 
@@ -58,11 +62,14 @@ class _Scope(NamedTuple):
 
 
 class Compiler:
-    def __init__(self, source: str, functions: Set[str], *, wraps: bool) -> None:
+    def __init__(self, source: str, functions: Set[str], exact: Mapping[int, type], *, wraps: bool) -> None:
         self.source = source
         self.functions = functions
+        self.exact = exact
         self.wraps = wraps
         self.slots = closures.FIRST_SLOT
+        self.count = 0
+        """Nodes so far, those of complete predicates left out: an item pays for the nodes that it goes through."""
         self.variables: dict[str, int] = {}
         self.scopes: list[_Scope] = []
         self.patterns = Patterns()
@@ -91,6 +98,7 @@ class Compiler:
     # walking
 
     def code(self, node: nodes.Node) -> Deep[Code]:
+        self.count += 1
         leaf = self.leaves.get(type(node))
         if leaf is not None:
             return Code(leaf(node))
@@ -196,6 +204,9 @@ class Compiler:
             return operators.either(left, right, spot)
         if node.operator == "??":
             return operators.coalesced(left, right)
+        if node.offset in self.exact:
+            run = operators.same(self.exact[node.offset], left, right, spot)
+            return run if node.operator == "==" else operators.inverted(run, spot)
         return operators.binary(node.operator, left, right, spot, wraps=self.wraps)
 
     def _with_constant(self, node: nodes.Binary, left: Run) -> Run | None:
@@ -204,7 +215,7 @@ class Compiler:
         if node.operator == "in":
             texts = _constant_texts(node.right)
             return operators.in_texts(left, texts) if texts is not None else None
-        if not isinstance(node.right, nodes.Literal):
+        if not isinstance(node.right, nodes.Literal) or node.offset in self.exact:
             return None
         value = node.right.value
         if node.operator == "matches" and isinstance(value, str):
@@ -269,6 +280,7 @@ class Compiler:
             names.append((name, self._spot(base)))
             base = base.base
         if names:
+            self.count += len(names)
             start: Code = yield self._first(base)
             return _after(start, members.path(start.run, names[::-1]))
         start = yield self._first(node.base)
@@ -334,10 +346,13 @@ class Compiler:
         scope = _Scope(self._slot(), self._slot(), self._slot())
         predicate = node.arguments[1] if len(node.arguments) > 1 else None
         body: Code | None = None
+        count = self.count
         if isinstance(predicate, nodes.Predicate):
             self.scopes.append(scope)
             body = yield self.sealed(predicate.body)
             self.scopes.pop()
+        steps = 1 + (self.count - count) // _NODES_PER_STEP
+        self.count = count
         third: Code | None = (yield self.sealed(node.arguments[2])) if len(node.arguments) > 2 else None
         loop = Loop(
             name=node.name,
@@ -350,6 +365,7 @@ class Compiler:
             spot=self._spot(node),
             body_spot=self._spot(predicate or node),
             wraps=self.wraps,
+            steps=steps,
         )
         depth = max(
             collection.depth + _COLLECTION_DEPTH,

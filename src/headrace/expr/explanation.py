@@ -178,9 +178,14 @@ class _Seen:
 
 class _WatchingCompiler(Compiler):
     def __init__(
-        self, source: str, functions: Set[str], watched: Mapping[nodes.Node, Callable[[Run], Run]], *, wraps: bool
+        self,
+        program: Program,
+        functions: Set[str],
+        watched: Mapping[nodes.Node, Callable[[Run], Run]],
+        *,
+        wraps: bool,
     ) -> None:
-        super().__init__(source, functions, wraps=wraps)
+        super().__init__(program.source, functions, program.exact, wraps=wraps)
         self._watched = watched
 
     def code(self, node: nodes.Node) -> Deep[Code]:
@@ -196,7 +201,7 @@ class _Conditions:
     """The conditions of one program, and what is seen of them."""
 
     def __init__(self, program: Program, functions: Set[str]) -> None:
-        self.source = program.source
+        self._program = program
         self.slots = 0
         self._parser = SpanParser(program.source, program.limits, NAMES, functions)
         self._seen = _Seen()
@@ -205,7 +210,7 @@ class _Conditions:
         self._top = walked(self._shape(self._tree, instead=True))
 
     def compiled(self, functions: Set[str], *, wraps: bool) -> Run:
-        compiler = _WatchingCompiler(self.source, functions, self._watched, wraps=wraps)
+        compiler = _WatchingCompiler(self._program, functions, self._watched, wraps=wraps)
         code: Code = walked(compiler.sealed(self._tree))
         self.slots = compiler.slots - FIRST_SLOT
         return code.run

@@ -59,8 +59,7 @@ class Lexer:
     def read(self) -> list[Token]:
         while self.offset < len(self.source):
             self._word()
-        last = self.tokens[-1].offset + len(self.tokens[-1].text) - 1 if self.tokens else len(self.source) - 1
-        self.tokens.append(Token(Kind.END, "", max(0, last), len(self.source)))
+        self.tokens.append(Token(Kind.END, "", max(0, len(self.source) - 1), len(self.source)))
         return self.tokens
 
     def _word(self) -> None:

@@ -11,8 +11,8 @@ from headrace.expr.limits import MAX_DATA_DEPTH, MAX_RESULT_ITEMS, Limits, Meter
 from headrace.expr.values import Byte, KeyedMap, Method, NamedInt, NilList, Value, utf8
 
 if TYPE_CHECKING:
+    from headrace.expr.checker import Checked
     from headrace.expr.compiler import Compiled
-    from headrace.expr.types import Type
 
 DEFAULT_LIMITS = Limits()
 
@@ -30,11 +30,12 @@ def _wall_clock_ns() -> int:
 class Program:
     """A compiled expression. Runs may overlap: each has its own frame."""
 
-    __slots__ = ("_code", "limits", "source", "type")
+    __slots__ = ("_code", "exact", "limits", "source", "type")
 
-    def __init__(self, source: str, code: Compiled, kind: Type, limits: Limits) -> None:
+    def __init__(self, source: str, code: Compiled, checked: Checked, limits: Limits) -> None:
         self.source = source
-        self.type = kind
+        self.exact = checked.exact
+        self.type = checked.type
         """What the checker knows of the result."""
         self.limits = limits
         self._code = code
@@ -93,8 +94,9 @@ def compile(  # noqa: A001 # the language's own word, as re.compile
     try:
         overridden = frozenset(functions) | frozenset(env or ())
         tree = parse(text, limits, NAMES, overridden)
-        kind = check(text, tree, NAMES, functions, env)
-        return Program(text, compile_tree(text, tree, functions, wraps=wraps), kind, limits)
+        checked = check(text, tree, NAMES, functions, env)
+        code = compile_tree(text, tree, functions, checked.exact, wraps=wraps)
+        return Program(text, code, checked, limits)
     except RecursionError:
         raise InvalidExpression("expression is nested too deeply") from None
     except MemoryError:

@@ -117,7 +117,8 @@ def _now(arguments: Sequence[Type]) -> Type:
 def _date(arguments: Sequence[Type]) -> Type:
     if not arguments:
         raise Failure("invalid number of arguments (expected at least 1, got 0)")
-    rest = len(arguments) - arguments[0].is_assignable_to(LOCATION)
+    has_zone = arguments[0].is_assignable_to(LOCATION) and not arguments[0].is_nil
+    rest = len(arguments) - has_zone
     if rest > 3:
         raise Failure(f"invalid number of arguments (expected at most 3, got {rest})")
     return TIME

@@ -26,7 +26,9 @@ def absolute(meter: Meter, value: Value) -> Value:
         raise _refused("abs", value)
     if type(value) is Byte:
         return value
-    return wrapped(abs(given)) if type(given) is int else abs(given)
+    if type(given) is int:
+        return wrapped(abs(given))
+    return -given if given < 0 else given  # a zero keeps its sign
 
 
 def ceiling(meter: Meter, value: Value) -> float:

@@ -152,7 +152,7 @@ def replace(meter: Meter, value: Value, old: Value, new: Value, count: Value = -
     found = given.count(before)
     replaced = found if most < 0 else min(most, found)
     meter.build(max(0, len(given) + replaced * (len(after) - len(before))))
-    if is_whole(given) and is_whole(before):
+    if not before or (is_whole(given) and is_whole(before)):
         return joined_text(given.replace(before, after, most if most >= 0 else -1))
     return from_utf8(utf8(given).replace(utf8(before), utf8(after), most if most >= 0 else -1))
 

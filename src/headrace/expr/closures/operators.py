@@ -105,6 +105,20 @@ def _equal(left: Run, right: Run, spot: Spot) -> Run:
     return run
 
 
+def same(kind: type, left: Run, right: Run, spot: Spot) -> Run:
+    """Equality of two texts, or two integers, and nothing else."""
+    wanted = "string" if kind is str else "int"
+
+    def run(frame: Frame) -> bool:
+        first = left(frame)
+        second = right(frame)
+        if type(first) is not kind or type(second) is not kind:
+            raise spot.error(not_a(second if type(first) is kind else first, wanted))
+        return first == second
+
+    return run
+
+
 def equal_to_text(left: Run, text: str) -> Run:
     def run(frame: Frame) -> bool:
         value = left(frame)

@@ -1,7 +1,7 @@
 """Functions of the builtins that run a predicate over a list.
 
 Each is built from a `Loop`: the list, the body, and the slots where the body finds the item and its index. An item
-costs a step.
+costs a step, and more where the body is long.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class Loop(NamedTuple):
     """Of the call."""
     body_spot: Spot
     wraps: bool
+    steps: int
+    """What an item costs."""
 
 
 def items_of(loop: Loop, frame: Frame) -> list[Value]:
@@ -67,7 +69,7 @@ def _outcomes(loop: Loop, frame: Frame, order: Callable[[list[Value]], Iterator[
     meter: Meter = frame[METER]
     for position, value in order(items_of(loop, frame)):
         try:
-            meter.step()
+            meter.step(loop.steps)
         except Failure as failure:
             raise loop.spot.error(failure) from None
         frame[item] = value
@@ -95,7 +97,7 @@ def _all(loop: Loop) -> Run:
     def run(frame: Frame) -> bool:
         step = frame[METER].step
         for position, value in enumerate(items_of(loop, frame)):
-            _paid(loop, step, 1)
+            _paid(loop, step, loop.steps)
             frame[item] = value
             frame[index] = position
             outcome = body(frame)
@@ -115,7 +117,7 @@ def _any(loop: Loop) -> Run:
     def run(frame: Frame) -> bool:
         step = frame[METER].step
         for position, value in enumerate(items_of(loop, frame)):
-            _paid(loop, step, 1)
+            _paid(loop, step, loop.steps)
             frame[item] = value
             frame[index] = position
             outcome = body(frame)
@@ -181,7 +183,7 @@ def _results(loop: Loop, frame: Frame, *, is_kept: bool) -> Iterator[tuple[Value
     meter: Meter = frame[METER]
     for position, value in enumerate(items_of(loop, frame)):
         try:
-            meter.step()
+            meter.step(loop.steps)
             if is_kept:
                 meter.grow(1)
         except Failure as failure:
@@ -282,7 +284,7 @@ def _reduce(loop: Loop) -> Run:
             raise loop.spot.error(Failure("reduce of empty array with no initial value"))
         total = third(frame) if third is not None else _known(loop, items[0])
         for position in range(first, len(items)):
-            _paid(loop, frame[METER].step, 1)
+            _paid(loop, frame[METER].step, loop.steps)
             frame[item] = items[position]
             frame[index] = position
             frame[accumulator] = total

@@ -130,7 +130,7 @@ def _offset(offset_s: int, element: str) -> str:
 
 def _fraction(nanosecond: int, element: str) -> str:
     """`.000` keeps its digits, `.999` drops zeros at the end and the point with them."""
-    digits = f"{nanosecond:09d}".ljust(len(element) - 1, "0")[: len(element) - 1]
+    digits = f"{nanosecond:09d}"[: len(element) - 1]
     if element[1] == "9":
         digits = digits.rstrip("0")
     return element[0] + digits if digits else ""

@@ -41,7 +41,10 @@ _UP_TO_THREE = re.compile(r"[0-9]{1,3}", re.ASCII)
 _THREE = re.compile(r"[0-9]{3}", re.ASCII)
 _FOUR = re.compile(r"[0-9]{4}", re.ASCII)
 _FRACTION = re.compile(r"[.,]([0-9]+)", re.ASCII)
-_ZONE = re.compile(r"ChST|MeST|GMT(?:[+-][0-9]{1,2})?|[A-Z]{3,5}|[+-][0-9]{2}", re.ASCII)
+_ZONE = re.compile(
+    r"ChST|MeST|GMT(?:[+-]0*(?:1?[0-9]|2[0-3])(?![0-9]))?|[A-Z]{3,5}(?![A-Z])|[+-](?=..)0*(?:1?[0-9]|2[0-3])(?![0-9])"
+)
+"""An abbreviation, or hours from UTC with a sign."""
 
 
 class Mismatch(Exception):
@@ -318,12 +321,15 @@ def _with_offset(time: Time, reading: _Reading, location: Location) -> Time:
 
 
 def _with_zone_name(time: Time, name: str, location: Location) -> Time:
-    """An abbreviation means an offset only where `location` uses it; else it is kept as a name, like UTC."""
+    """An abbreviation means an offset only where `location` uses it; else it is kept as a name, like UTC.
+
+    Hours after GMT say where the time is told, not what it was read in: upstream has it so.
+    """
     offset = location.offset_named(name, time.unix_s)
     if offset is not None:
         return Time(time.nanoseconds - offset * SECOND, location)
     hours = int(name[3:]) if name.startswith("GMT") and len(name) > 3 else 0
-    return Time(time.nanoseconds - hours * 3_600 * SECOND, fixed(hours * 3_600, name))
+    return Time(time.nanoseconds, fixed(hours * 3_600, name))
 
 
 def _date(reading: _Reading) -> tuple[int, int, int]:
