@@ -25,6 +25,8 @@ CLIENT = """from headrace_client import Client
 
 client = Client(server_url="http://127.0.0.1:8484")
 {version} = client.orchestration.{version}"""
+MAX_LINES = 80
+LONG = "(a long document)"
 REFUSAL = "(a refusal)"
 WRONG = """stages:
   - send:
@@ -85,7 +87,8 @@ def _recorded(server: Server, row: Operation) -> str:
     try:
         answer = world.ask(Example.of(row))
         assert answer.status == row.status, f"{row.operation_id}: {answer}"
-        return block("json", pretty(world.shown(answer))) if answer.body else ""
+        shown = pretty(world.shown(answer)) if answer.body else ""
+        return block("json", shown) if shown and shown.count("\n") < MAX_LINES else LONG if shown else ""
     finally:
         world.close()
 
