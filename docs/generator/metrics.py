@@ -25,7 +25,7 @@ LABELS: dict[str, str] = {
 WATCH = (
     (
         "headrace_activities_needing_attention",
-        "above 0",
+        "rising",
         "a person must decide: [needs attention](../how-to/attention.md)",
     ),
     ("headrace_effects_unknown_oldest_age_seconds", "growing", "a service does not answer, or not to the point"),
