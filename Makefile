@@ -8,7 +8,7 @@ COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check bench soak dist schema locks clean
+.PHONY: help setup demo test check bench soak docs dist schema locks clean
 
 help: ## print this help
 	@echo "Headrace: money-movement workflows on one machine. Paying twice and losing a run never happen."
@@ -43,13 +43,18 @@ dist: .venv/stamp-run ## build both packages, install them into an empty environ
 schema: .venv/stamp-run ## write the workflows' JSON Schema anew, after a change of what a stage may hold
 	$(BIN)/python -m tests.support.schema_file
 
+docs: .venv/stamp-dev ## write the generated pages and build the site in docs/out; a dead link fails it
+	$(BIN)/python -m docs.generator
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/out
+	@echo "The documentation is in docs/out/index.html"
+
 locks: ## compile requirements/*.in into hashed locks (by hand only; needs uv)
 	@$(UV) --version >/dev/null 2>&1 || { echo "make locks needs uv: python3 -m pip install uv" >&2; exit 1; }
 	$(COMPILE) requirements/run.in -o requirements/run.txt
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt
 
 clean: ## remove .venv, caches and build output
-	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .mypy_cache
+	rm -rf .venv build dist docs/out .pytest_cache .ruff_cache .hypothesis .import_linter_cache .mypy_cache
 	find src packages tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Hashed locks first, then our two packages with nothing resolved and nothing fetched (docs/decisions/0004).

@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from headrace.cli.demo.stack import Stack
@@ -28,6 +29,7 @@ PRINTED_BY = {
 }
 """What a command or an address prints the id of."""
 PATIENCE_S = 20.0
+_NOTHING: Mapping[str, str] = {}
 
 
 def commands(block: str) -> list[list[str]]:
@@ -61,21 +63,22 @@ class Tour:
         """What each command printed."""
         return [self.run_one(words) for words in commands(block)]
 
-    def run_one(self, words: list[str]) -> str:
-        filled = [self._filled(word) for word in words]
+    def run_one(self, words: list[str], settings: Mapping[str, str] = _NOTHING, folder: Path | None = None) -> str:
+        """`settings`: variables of a command; `folder`: where it is run, the root of the repository if not given."""
+        filled = [self.filled(word) for word in words]
         if filled[0] == ".":  # `. .venv/bin/activate`: this is run in it
             return ""
-        printed = self._curl(filled[1:]) if filled[0] == "curl" else self.headrace(filled)
-        self._remember(" ".join(words), printed)
+        printed = self._curl(filled[1:]) if filled[0] == "curl" else self.headrace(filled, settings, folder)
+        self._remember(words, printed)
         return printed
 
-    def headrace(self, words: list[str]) -> str:
+    def headrace(self, words: list[str], settings: Mapping[str, str] = _NOTHING, folder: Path | None = None) -> str:
         assert Path(words[0]).name == "headrace", words
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
         ran = subprocess.run(
             [str(HEADRACE), *words[1:]],
-            env={**environment, "HEADRACE_SERVER": self._server.url},
-            cwd=self._root,
+            env={**environment, "HEADRACE_SERVER": self._server.url, **settings},
+            cwd=folder or self._root,
             capture_output=True,
             text=True,
             check=False,
@@ -84,33 +87,53 @@ class Tour:
         assert ran.returncode == 0, f"{words}: {ran.stderr}{ran.stdout}"
         return ran.stdout
 
-    def until(self, words: list[str], pattern: str) -> str:
-        """The output of a reader who looks again until it shows this."""
+    def until(self, words: list[str], wanted: str | Callable[[str], bool]) -> str:
+        """The output of a reader who looks again until it shows this: a pattern, or what a function says."""
+        is_there = wanted if callable(wanted) else re.compile(wanted).search
         deadline_s = time.monotonic() + PATIENCE_S
-        while not re.search(pattern, printed := self.run_one(words)):
+        while not is_there(printed := self.run_one(words)):
             assert time.monotonic() < deadline_s, f"{words}: {printed}"
         return printed
 
     def _curl(self, words: list[str]) -> str:
-        """`-X METHOD URL`, with a body `-d`. curl calls every body a form."""
-        method = words[words.index("-X") + 1]
-        body = words[words.index("-d") + 1] if "-d" in words else None
-        (url,) = [word for word in words if word.startswith(DEFAULT_SERVER)]
-        assert len(words) == 3 + 2 * ("-d" in words), f"more than `-X METHOD URL -d BODY`: {words}"
+        """`-X METHOD URL -H NAME:VALUE -d BODY`. curl calls every body a form."""
+        given, url = _curl_options(words)
+        body = given.get("-d")
+        method = given.get("-X", "GET" if body is None else "POST")
         headers = {"Content-Type": "application/x-www-form-urlencoded"} if body is not None else {}
+        if header := given.get("-H"):
+            name, _, value = header.partition(":")
+            headers[name.strip()] = value.strip()
         path = url.removeprefix(DEFAULT_SERVER)
         answer = self._server.request(method, path, body.encode() if body is not None else None, headers=headers)
         assert answer.status < 300, f"{method} {path}: {answer.status} {answer.body!r}"
         return answer.body.decode()
 
-    def _remember(self, command: str, printed: str) -> None:
+    def _remember(self, words: list[str], printed: str) -> None:
+        command = " ".join(words)
         for start, word in PRINTED_BY.items():
-            if start in command:
-                is_answer = start.startswith("/")
-                self.ids[word] = json.loads(printed)["data"]["id"] if is_answer else _first_id(printed)
+            is_path = start.startswith("/")
+            if any(each.endswith(start) for each in words) if is_path else start in command:
+                self.ids[word] = json.loads(printed)["data"]["id"] if is_path else _first_id(printed)
 
-    def _filled(self, word: str) -> str:
+    def filled(self, word: str) -> str:
         return re.sub(r"\b(WORKFLOW|INSTANCE|TRIGGER|WALLET|PAYMENT)\b", lambda found: self.ids[found[0]], word)
+
+
+def _curl_options(words: list[str]) -> tuple[dict[str, str], str]:
+    """The options by name, and the address."""
+    given: dict[str, str] = {}
+    urls: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word.startswith("-"):
+            assert word in ("-X", "-H", "-d") and word not in given, f"not done here: {words}"
+            given[word] = next(rest)
+        else:
+            urls.append(word)
+    (url,) = urls
+    assert url.startswith(DEFAULT_SERVER), words
+    return given, url
 
 
 def _first_id(printed: str) -> str:

@@ -1,0 +1,87 @@
+"""The page of errors: what the API refuses with, how commands end, what the client raises, and how stages end."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import headrace_client
+from docs.generator.markdown import code, page, sentence, table
+from headrace.api import errors as api_errors
+from headrace.api import openapi
+from headrace.cli import exits
+
+INTRODUCTION = "What goes wrong, and by what it is known."
+API = """Every refusal is [Error](models.md#error): a code, a message that names the field and the reason, and for a
+definition each problem with its place. There are three codes, for the official SDKs know no others; the status tells
+more. A workflow with a slip of the pen gets"""
+STAGES = """An instance that fails has `error`, and so has the stage it failed in ([getInstance](orchestration-v1.md#getinstance)).
+A run that fails is no failed request: `runWorkflow` answers 201 all the same.
+
+| `error` begins with | Means |
+| --- | --- |
+| `canceled` | it was aborted |
+| the name of an activity, such as `CreateTransaction: INSUFFICIENT_FUND` | a service refused it, for good |
+| a path, such as `source.account.ledger:` | a value of the definition or of a variable is not what it must be; nothing was sent for this stage |
+| anything else | the stage cannot go on, and the text says why |
+
+`already booked:` at its end names what the stage had done before: it stays done.
+
+An activity that is tried again has `lastFailure`, `attempt` and `nextExecution` instead, and no `error`. One with
+`lastFailure` and no `nextExecution` needs a person: [needs attention](../how-to/attention.md)."""
+CODES = {
+    exits.REFUSED: "the server said no, or the instance ended with an error",
+    exits.USAGE: "the command line or a file is wrong",
+    exits.UNREACHABLE: "the server cannot be reached",
+    exits.UNFINISHED: "still running when the time was up",
+    exits.BUG: "a bug in this program; `HEADRACE_DEBUG=1` shows where",
+    exits.INTERRUPTED: "interrupted",
+}
+
+
+def errors_page(refusal: str) -> str:
+    return page(
+        "Errors",
+        INTRODUCTION,
+        "## Of the API",
+        API,
+        refusal,
+        table(("Status", "`errorCode`", "When"), _statuses()),
+        "## Of instances",
+        STAGES,
+        "## Of commands",
+        "Exit codes of `headrace`. With `-o json` the error is an object on standard error.",
+        table(("Code", "Means"), [("0", "done"), *((str(code_), text) for code_, text in CODES.items())]),
+        "## Of headrace-client",
+        "All are `ClientError`. The official SDKs have classes of their own.",
+        table(("Class", "Means"), _client_errors()),
+    )
+
+
+def _statuses() -> list[tuple[str, str, str]]:
+    """Of each status once, in the words of the API's description, else of the class that leads to it."""
+    rows: dict[int, tuple[str, str, str]] = {}
+    for kind, status, error_code in api_errors._STATUSES:  # pyright: ignore[reportPrivateUsage]
+        about = openapi._REASONS.get(status) or _words(kind.__name__)  # pyright: ignore[reportPrivateUsage]
+        rows.setdefault(status, (str(status), code(error_code), sentence(about)))
+    rows[500] = ("500", "`INTERNAL`", "A bug here. The message holds an incident id; the log tells more under it.")
+    return [rows[status] for status in sorted(rows)]
+
+
+def _words(name: str) -> str:
+    import re
+
+    return " ".join(re.findall("[A-Z][a-z]+", name)).capitalize()
+
+
+def _client_errors() -> list[tuple[str, str]]:
+    found: list[Any] = [
+        value
+        for name in headrace_client.__all__
+        if isinstance(value := getattr(headrace_client, name), type) and issubclass(value, headrace_client.ClientError)
+    ]
+    return [(code(kind.__name__), sentence(_first_line(kind))) for kind in found]
+
+
+def _first_line(kind: type) -> str:
+    return (inspect.getdoc(kind) or "").split("\n\n")[0]

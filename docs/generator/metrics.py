@@ -1,0 +1,70 @@
+"""The page of metrics, from the registry of a server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from docs.generator.markdown import code, page, table
+from headrace.clock import SystemClock
+from headrace.telemetry import Telemetry
+
+INTRODUCTION = """`GET /metrics` answers in Prometheus' text format, without authentication and without a token, secret or amount
+in it. Counters end in `_total`; histograms have `_bucket`, `_sum` and `_count`. What to do about them at night: [on
+call](../how-to/on-call.md)."""
+LABELS: dict[str, str] = {
+    "service": "`ledger`, `wallets` or `payments`",
+    "headrace_instances_ended": "`succeeded`, `failed` or `aborted`",
+    "headrace_effects": "`done`, `refused` or `canceled`",
+    "headrace_trigger_occurrences": "`started` or `failed`",
+    "headrace_deliveries": "`taken` or `set_aside`",
+    "publisher": "`triggers` (ours), `nats:TOPIC`, `kafka:TOPIC` or a webhook's name",
+    "method": "the HTTP method",
+    "route": "the route's template, such as `/instances/{instanceID}`",
+    "status": "the HTTP status; 499 where the caller went away",
+}
+WATCH = (
+    (
+        "headrace_activities_needing_attention",
+        "rising",
+        "a person must decide: [needs attention](../how-to/attention.md)",
+    ),
+    ("headrace_effects_unknown_oldest_age_seconds", "growing", "a service does not answer, or not to the point"),
+    ("headrace_events_waiting", "growing", "a broker or a webhook does not take our events"),
+    ("headrace_deliveries_total", "outcome `set_aside` rising", "somebody publishes what is no event"),
+    ("headrace_trigger_filter_failures_total", "rising", "a filter does not fit what events hold"),
+    ("headrace_http_requests_total", "status `503` rising", "the journal cannot commit: disk full or slow"),
+    ("headrace_commit_seconds", "above 0.1 s", "the disk is slow"),
+    ("headrace_timer_lag_seconds", "above 1 s", "the machine is too busy"),
+)
+
+
+def metrics_page() -> str:
+    """Raises AssertionError where an alarm is on a metric that is no more."""
+    collectors: Any = Telemetry(SystemClock()).registry._collector_to_names  # pyright: ignore[reportPrivateUsage]
+    rows = [row for collector in collectors for row in _rows(collector)]
+    assert {code(name) for name, _, _ in WATCH} <= {row[0] for row in rows}
+    watch = [(code(name), when, why) for name, when, why in WATCH]
+    return page(
+        "Metrics",
+        INTRODUCTION,
+        "## All",
+        table(("Metric", "Type", "Labels", "Meaning"), sorted(rows)),
+        "## Worth an alarm",
+        table(("Metric", "When", "Means"), watch),
+    )
+
+
+def _rows(collector: Any) -> list[tuple[str, str, str, str]]:
+    labels: tuple[str, ...] = getattr(collector, "_labelnames", ())
+    return [
+        (code(_name(metric)), metric.type, _labels(metric.name, labels), metric.documentation)
+        for metric in collector.describe()
+    ]
+
+
+def _name(metric: Any) -> str:
+    return metric.name + ("_total" if metric.type == "counter" else "")
+
+
+def _labels(name: str, labels: tuple[str, ...]) -> str:
+    return "<br>".join(f"`{label}`: {LABELS[name if label == 'outcome' else label]}" for label in labels)
