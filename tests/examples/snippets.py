@@ -18,7 +18,6 @@ import re
 import shlex
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,6 +84,18 @@ def comparable(text: str) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 
 
+def shows(printed: str, wanted: str) -> bool:
+    """Whether each of these lines was printed, one as often as it stands there; `...` is anything."""
+    lines = comparable(printed)
+    for line in comparable(wanted):
+        pattern = re.compile(".*".join(re.escape(part) for part in line.split("...")))
+        found = next((each for each in lines if pattern.fullmatch(each)), None)
+        if found is None:
+            return False
+        lines.remove(found)
+    return True
+
+
 @dataclass
 class Reading:
     """One page, run in a folder of its own. `close` it."""
@@ -112,7 +123,7 @@ class Reading:
             if block.language == "yaml" and "stages:" in block.text:
                 valid_workflow(block.text)
         else:
-            runners = {"sh": self._sh, "python": self._python, "text": self._text, "json": self._json}
+            runners = {"sh": self._sh, "python": self._python, "text": self._text, "": self._text, "json": self._json}
             runners.get(block.language, self._other)(block)
 
     def close(self) -> None:
@@ -141,11 +152,10 @@ class Reading:
         """What the command before it printed; it is asked again where the server is not there yet."""
         assert self.latest is not None, "this text follows no command"
         words, printed = self.latest
-        wanted = Counter(comparable(block.text))
-        if wanted <= Counter(comparable(printed)):
+        if shows(printed, block.text):
             return
-        assert words[0] == "headrace" and self.tour is not None, printed
-        self.tour.until(words, lambda text: wanted <= Counter(comparable(text)))
+        assert words[0] == "headrace" and words[1] != "dev" and self.tour is not None, printed
+        self.tour.until(words, lambda text: shows(text, block.text))
 
     def _json(self, block: Block) -> None:
         """What `curl` answered, where it follows one."""
@@ -174,6 +184,8 @@ class Reading:
             return self._serve(words[1:], settings)
         if name in _FILES or name in ("python", "python3"):
             return self._real(words, settings)
+        if self.tour is None and name == "headrace":
+            return self._real([str(HEADRACE), *words[1:]], settings)
         assert self.tour is not None, f"no server was started before {words}"
         return self.tour.run_one(words, settings | self.environment, self.folder)
 
@@ -194,7 +206,10 @@ class Reading:
             self.tour = Tour(self.server, ROOT)
         else:
             self.server.start()
-        return ""
+        said = self.server.log().replace(self.server.url, DEFAULT_SERVER)
+        told = dict(re.findall(r"export (HEADRACE_\w+)=(\S+)", said))  # credentials, for the commands beside it
+        self.environment |= {name: value for name, value in told.items() if name != "HEADRACE_SERVER"}
+        return said
 
     def _started_once(self, words: list[str], settings: dict[str, str]) -> str:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
