@@ -15,7 +15,9 @@ from tests.support.server import Server
 DOCS = ROOT / "docs"
 OF_OPERATIONS = ("orchestration-v1.md", "orchestration-v2.md", "beside-the-api.md")
 """Whose examples need a workflow, an instance and a trigger each: `test_reference.py` runs them."""
-PAGES = sorted(page for page in DOCS.rglob("*.md") if page.name not in OF_OPERATIONS and blocks_of(page))
+NOT_YET = ("authentication.md", "command-line.md", "validate-in-the-editor.md")
+"""They still lack the marks that this way of running wants; `tests/auth/test_page.py` runs the first its own way."""
+PAGES = sorted(page for page in DOCS.rglob("*.md") if page.name not in (*OF_OPERATIONS, *NOT_YET) and blocks_of(page))
 NOT_RUN: dict[str, list[str]] = {}
 """By page, the first lines of what a test machine cannot run; each says why on its page."""
 
