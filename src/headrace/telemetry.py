@@ -243,6 +243,7 @@ def configure_logging(log_format: str = "console", level: str = "info") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # each first start would tell of every migration
 
 
 def _renderers(log_format: str) -> list[Any]:
