@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.auth.keys import VerificationKey, keys_of
@@ -265,6 +265,7 @@ _NAMES = st.sampled_from(["alg", "kid", "typ", "jku", "crit", "iss", "aud", "exp
 _MEMBERS = st.dictionaries(_NAMES, _JSON, max_size=8)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # drawing waits for a busy machine
 @given(_MEMBERS, _MEMBERS, st.binary(min_size=2, max_size=80))
 def test_token_soup(header: dict[str, Any], claims: dict[str, Any], signature: bytes) -> None:
     """Whatever stands in a token that nobody has signed, it is refused, and nothing else happens."""
