@@ -121,13 +121,15 @@ async def house(
             door=door,
             extra_routes=routes,
         )
+        stack.push_async_callback(buses.close)
+        publishers = (OwnTriggers(inbox), *buses.publishers)
+        relays = [Relay(publisher, journal, clock, telemetry) for publisher in publishers]
+        for relay in relays:
+            await relay.begin()
         await engine.start()
         stack.push_async_callback(engine.stop)
         await dispatcher.start()
         stack.push_async_callback(dispatcher.stop)
-        stack.push_async_callback(buses.close)
-        publishers = (OwnTriggers(inbox), *buses.publishers)
-        relays = [Relay(publisher, journal, clock, telemetry) for publisher in publishers]
         for relay in relays:
             stack.enter_context(_in_background(relay.run, clock))
         if source is not None:

@@ -244,6 +244,20 @@ async def test_a_new_publisher_is_told_of_what_comes_from_now_on_in_order(journa
     assert [each.id for each in bus.published] == [f"{origin}:{seq}" for seq in range(4, 504)]
 
 
+async def test_what_happens_between_its_beginning_and_its_first_look_is_told(journal: SqliteJournal) -> None:
+    """As at the first start on a journal with instances that go on: the engine may be faster than the relay's task."""
+    bus = ScriptedBus()
+    relay = Relay(bus, journal, FastClock(), Telemetry(FastClock()))
+    await relay.begin()
+    await published(journal, 2)
+    task = asyncio.ensure_future(relay.run())
+    while len(bus.published) < 2:
+        assert not task.done()
+        await asyncio.sleep(0.002)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_after_an_outage_and_a_restart_it_goes_on_where_it_stood(journal: SqliteJournal) -> None:
     bus = ScriptedBus()
     bus.outages = {"publish": 5}

@@ -17,6 +17,8 @@ from headrace.journal.records import OutboxEvent
 
 APP = "orchestration"
 VERSION = "v2.0.0"
+MAX_ERROR_CHARACTERS = 4_000
+"""An event that a broker finds too long would hold up all that come after it. The instance keeps the whole text."""
 
 STARTED_WORKFLOW = "STARTED_WORKFLOW"
 SUCCEEDED_WORKFLOW = "SUCCEEDED_WORKFLOW"
@@ -120,7 +122,7 @@ def _add(
 
 
 def _error(error: str | None) -> dict[str, str]:
-    return {} if error is None else {"error": error or "failed"}
+    return {} if error is None else {"error": error[:MAX_ERROR_CHARACTERS] or "failed"}
 
 
 def publication(origin: str, event: OutboxEvent) -> Publication:

@@ -45,7 +45,8 @@ class Relay:
     async def run(self) -> None:
         """For ever."""
         origin = await self._journal.identity()
-        await self._begin()
+        if self.position is None:
+            await self.begin()
         while True:
             assert self.position is not None
             page = await self._journal.outbox(self.position, self._publisher.page)
@@ -60,7 +61,8 @@ class Relay:
                 continue
             self._went_well(len(page), await self._journal.outbox_end() - self.position)
 
-    async def _begin(self) -> None:
+    async def begin(self) -> None:
+        """To be awaited before anything happens that is to be told: a new publisher's first event is the next one."""
         while True:
             try:
                 position = await self._journal.position(self.name)
