@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ PAY_IN: dict[str, Any] = {
     "status": "SUCCEEDED", "scheme": "visa", "asset": "USD/2", "sourceAccountID": "1",
 }  # fmt: skip
 
-Living = Callable[[Life], Awaitable[None]]
+Living = Callable[[Life], Coroutine[Any, Any, None]]
 
 
 async def _deliver(alive: Life) -> None:
@@ -53,17 +53,6 @@ async def _until_done(alive: Life) -> None:
         for row in page:
             if row.instance_id is not None:
                 await alive.ended(row.instance_id)
-
-
-async def _until_fate(alive: Life, live: Living) -> None:
-    living = asyncio.ensure_future(live(alive))
-    struck = asyncio.ensure_future(alive.fate.has_struck.wait())
-    await asyncio.wait((living, struck), return_when=asyncio.FIRST_COMPLETED)
-    if living.done():
-        living.result()
-    for task in (living, struck):
-        task.cancel()
-    await asyncio.gather(living, struck, return_exceptions=True)
 
 
 async def _check(alive: Life, sandbox: Sandbox, failed: int) -> None:
@@ -89,7 +78,7 @@ async def _play(journal_file: Path, fate: Fate, live: Living, failed: int, *, fe
     source = sandbox if feeds else None
     try:
         async with life(journal_file, sandbox, fate, source=source) as first:
-            await _until_fate(first, live)
+            await fate.over(live(first))
         async with life(journal_file, sandbox, source=source) as second:
             await live(second)
             await _check(second, sandbox, failed)

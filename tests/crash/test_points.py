@@ -6,7 +6,6 @@ Afterwards history and books must be those of a run that nothing happened to.
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -30,22 +29,13 @@ async def _live(alive: Life, example: Example, names: dict[str, str]) -> str:
     return instance_id
 
 
-async def _until_fate(alive: Life, example: Example, names: dict[str, str]) -> None:
-    living = asyncio.ensure_future(_live(alive, example, names))
-    struck = asyncio.ensure_future(alive.fate.has_struck.wait())
-    await asyncio.wait((living, struck), return_when=asyncio.FIRST_COMPLETED)
-    for task in (living, struck):
-        task.cancel()
-    await asyncio.gather(living, struck, return_exceptions=True)
-
-
 async def _play(example: Example, journal_file: Path, fate: Fate) -> Fate:
     sandbox = new_sandbox()
     stack = SandboxStack(sandbox)
     names = stack.seed(example, "r1")
     try:
         async with life(journal_file, sandbox, fate) as first:
-            await _until_fate(first, example, names)
+            await fate.over(_live(first, example, names))
         async with life(journal_file, sandbox) as second:
             instance_id = await _live(second, example, names)
             await _check(second, example, names, instance_id, stack)

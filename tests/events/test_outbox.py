@@ -174,12 +174,7 @@ async def test_a_crash_at_every_point_loses_no_event_and_tells_none_twice(tmp_pa
 
         try:
             async with life(path, made, fate, publishes=True) as first:
-                work = asyncio.ensure_future(living(first))
-                struck = asyncio.ensure_future(fate.has_struck.wait())
-                await asyncio.wait((work, struck), return_when=asyncio.FIRST_COMPLETED)
-                for task in (work, struck):
-                    task.cancel()
-                await asyncio.gather(work, struck, return_exceptions=True)
+                await fate.over(living(first))
             async with life(path, made, publishes=True) as second:
                 await living(second)
                 return fate, await told(second)

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,19 @@ class Fate:
         self.seen: list[str] = []
         self.has_struck = asyncio.Event()
         self.struck_at: int | None = None
+
+    async def over(self, living: Coroutine[Any, Any, Any]) -> None:
+        """Lives until it is done, or struck. What an interaction commits may be seen before it is over."""
+        work = asyncio.ensure_future(living)
+        struck = asyncio.ensure_future(self.has_struck.wait())
+        await asyncio.wait((work, struck), return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()
+        if self._at is not None and len(self.seen) > self._at:
+            await struck
+        for task in (work, struck):
+            task.cancel()
+        await asyncio.gather(work, struck, return_exceptions=True)
 
     async def before(self, what: str) -> int:
         number = len(self.seen)
