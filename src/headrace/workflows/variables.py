@@ -126,7 +126,7 @@ class _Expansion:
 
 
 class _Scope:
-    """Finds names. Each is looked for once, and each variable decoded once, however many of its members are asked for."""
+    """Finds names, each once. Each variable is decoded once, however many of its members are asked for."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables

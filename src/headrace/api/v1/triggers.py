@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 from headrace.api.operations import READ, WRITE, Operation, Parameter
 from headrace.api.repeats import caller_of, once, unkeyed_caller
 from headrace.api.replies import Reply, json_reply, list_reply, no_content
@@ -15,16 +18,25 @@ from headrace.triggers.definition import Definition, parse_definition
 
 TAG = "Triggers"
 
+_THREAD_FROM_BYTES = 1 << 10
+"""Expressions of this size are compiled beside the event loop."""
+
 
 async def create(services: Services, request: Request) -> Reply:
     body = await request.body(services.settings.max_body_bytes)
     caller = caller_of(request, body)
 
     async def write() -> Reply:
-        definition = parse_definition(json_value(request, body) if body else None)
+        definition = await _definition(json_value(request, body) if body else None, len(body))
         return await _store(services, definition, caller)
 
     return await once(services.journal, caller, write)
+
+
+async def _definition(value: Any, length: int) -> Definition:
+    if length < _THREAD_FROM_BYTES:
+        return parse_definition(value)
+    return await asyncio.to_thread(parse_definition, value)
 
 
 async def _store(services: Services, definition: Definition, caller: Caller) -> Reply:

@@ -18,7 +18,6 @@ from headrace.workflows.commands import Json
 from headrace.workflows.stages.kinds import METADATA_VALUE, Kind
 from headrace.workflows.variables import MAX_VALUE_BYTES, check_text, has_placeholder, shown
 
-
 _PLAIN_KEY = re.compile(r"(?!\.{1,2}\Z)[^\x00-\x1f\x7f\ud800-\udfff]{1,63}")
 _PLAIN_CHARACTERS = MAX_VALUE_BYTES // 4
 _UNSOUND = re.compile(r"[\x00\ud800-\udfff]")
@@ -177,7 +176,9 @@ class TextMap:
 
     def read(self, value: object, path: str) -> dict[str, str]:
         entries = self._entries(value, path)
-        return {key: text if self._is_plain(key, text) else self._entry(key, text, path) for key, text in entries.items()}
+        return {
+            key: text if self._is_plain(key, text) else self._entry(key, text, path) for key, text in entries.items()
+        }
 
     def problems(self, value: object, path: str) -> Iterator[Problem]:
         try:
