@@ -87,7 +87,7 @@ class Consumer:
         if len(delivery.body) > self._max_body_bytes:
             raise InvalidValue("body", f"is longer than {self._max_body_bytes} bytes")
         envelope = envelope_of(decode(delivery.body))  # as strictly as over HTTP
-        return Arrival(delivery.key, envelope, depth_of(delivery.header(DEPTH_HEADER)))
+        return Arrival.of(delivery.key, envelope, depth_of(delivery.header(DEPTH_HEADER)))
 
     async def _accept(self, arrivals: list[Arrival]) -> None:
         while True:

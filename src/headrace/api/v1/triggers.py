@@ -9,6 +9,7 @@ from headrace.api.operations import READ, WRITE, Operation, Parameter
 from headrace.api.repeats import caller_of, once, unkeyed_caller
 from headrace.api.replies import Reply, json_reply, list_reply, no_content
 from headrace.api.requests import Request, json_value
+from headrace.api.room import Room
 from headrace.api.services import Services
 from headrace.api.v1 import schemas, views
 from headrace.errors import InvalidValue, NotFound
@@ -27,16 +28,17 @@ async def create(services: Services, request: Request) -> Reply:
     caller = caller_of(request, body)
 
     async def write() -> Reply:
-        definition = await _definition(json_value(request, body) if body else None, len(body))
+        definition = await _definition(json_value(request, body) if body else None, len(body), services.room)
         return await _store(services, definition, caller)
 
     return await once(services.journal, caller, write)
 
 
-async def _definition(value: Any, length: int) -> Definition:
+async def _definition(value: Any, length: int, room: Room) -> Definition:
     if length < _THREAD_FROM_BYTES:
         return parse_definition(value)
-    return await asyncio.to_thread(parse_definition, value)
+    async with room.few:
+        return await asyncio.to_thread(parse_definition, value)
 
 
 async def _store(services: Services, definition: Definition, caller: Caller) -> Reply:

@@ -39,7 +39,7 @@ async def create(services: Services, request: Request) -> Reply:
     caller = caller_of(request, body)
 
     async def write() -> Reply:
-        config = _config(await document(request, body, services.settings))
+        config = _config(await document(request, body, services.settings, services.room))
         return await _store(services, _new_workflow(services, config), caller)
 
     return await once(services.journal, caller, write)
