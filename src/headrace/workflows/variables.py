@@ -57,10 +57,10 @@ def check_variables(variables: object) -> dict[str, str]:
     Raises InvalidValue naming the variable.
     """
     if not isinstance(variables, dict):
-        raise InvalidValue("", f"variables are an object of texts, not {_kind(variables)}")
+        raise InvalidValue("variables", f"must be an object of texts, not {_kind(variables)}")
     entries = cast("dict[object, object]", variables)
     if len(entries) > MAX_VARIABLES:
-        raise InvalidValue("", f"at most {MAX_VARIABLES} variables, not {len(entries)}")
+        raise InvalidValue("variables", f"at most {MAX_VARIABLES}, not {len(entries)}")
     return {_variable_name(name): _variable_text(value, shown(name)) for name, value in entries.items()}
 
 

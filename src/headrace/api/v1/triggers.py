@@ -83,6 +83,8 @@ async def live_trigger(services: Services, request: Request) -> Trigger:
 
 
 async def delete(services: Services, request: Request) -> Reply:
+    """A body means nothing here; one that is refused elsewhere is refused all the same."""
+    await request.body(services.settings.max_body_bytes)
     trigger_id = request.params["triggerID"]
     now_at = services.clock.now_at()
     unit = Unit()
@@ -165,7 +167,7 @@ OPERATIONS = (
         summary="Delete a trigger",
         description="It starts nothing any more; what it has started goes on, and its occurrences stay.",
         status=204,
-        errors=(404, 503),
+        errors=(404, 413, 415, 503),
     ),
     Operation(
         method="GET",
