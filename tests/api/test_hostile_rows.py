@@ -90,9 +90,9 @@ class Place:
         template = TEMPLATES[base(operation)].replace(b"WORKFLOW", self.ids["workflowID"].encode())
         return template.replace(b"HOLE", fragment)
 
-    async def trial(self, filter: str, payload: Any = None) -> dict[str, Any]:
+    async def trial(self, source: str, payload: Any = None) -> dict[str, Any]:
         """What the test route makes of a filter."""
-        body = {"event": "E", "workflowID": self.ids["workflowID"], "filter": filter}
+        body = {"event": "E", "workflowID": self.ids["workflowID"], "filter": source}
         created = await self.live.call("POST", "/triggers", body)
         assert created.status_code == 201, created.text
         reply = await self.live.call("POST", f"/v2/triggers/{created.json()['data']['id']}/test", payload or {})
@@ -256,7 +256,7 @@ async def test_row_too_many_variables_of_a_trigger(place: Place, operation: Oper
     assert_refused(await place.send(operation, json.dumps(body).encode()), 400, "vars: has more than 1000")
 
 
-# row: expressions
+# row: trigger expressions, at creation and at run time
 
 
 @pytest.mark.parametrize("operation", TRIGGERS, ids=by_id)
