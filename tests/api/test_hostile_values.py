@@ -1,4 +1,4 @@
-"""Row "value with newline, `)`, `send [...]`, `../`, ...": the stage ends with an error and nothing is asked of anybody.
+"""Row "value with newline, `)`, `send [...]`, `../`, ...": the stage ends with an error, and nobody is asked anything.
 
 A whole server with its real clients of ledger, wallets and payments, and a recorder in place of these. Each place of a
 definition whose value reaches an address, a script or a request's body; each way by which a value gets there.
@@ -99,7 +99,7 @@ FREE_PLACES: dict[str, Json] = {
 
 
 def hostile(place: str) -> dict[str, str]:
-    name = place.split(" ")[0]
+    name = place.partition(" ")[0]
     return VALUES | ({"257 bytes": "a" * 1_025} if name in LONGER else {"257 bytes": "a" * 257})
 
 
@@ -234,7 +234,7 @@ async def test_a_constant_is_refused_at_creation(place: Place, name: str, versio
 
 
 def _field(name: str) -> str:
-    return name.split(" ")[0]
+    return name.partition(" ")[0]
 
 
 @pytest.mark.parametrize("way", WAYS)
