@@ -50,7 +50,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._silent_bytes = 0
-        super().on_body(body)
+        if self._head_bytes <= MAX_HEAD_BYTES:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._head_bytes <= MAX_HEAD_BYTES:
+            super().on_message_complete()
 
     def _grow(self, length: int) -> None:
         self._silent_bytes = 0
