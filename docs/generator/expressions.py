@@ -121,6 +121,7 @@ def _limits() -> list[tuple[str, str]]:
         ("steps of an evaluation", f"{limits.steps:,}"),
         ("memory of an evaluation", f"{limits.memory_units:,} items or bytes"),
         ("time of an evaluation", f"{expressions.DEADLINE_S * 1000:g} ms"),
+        ("of all of a trigger over one event", f"{expressions.ALL_S * 1000:g} ms"),
         ("nesting of data", f"{MAX_DATA_DEPTH:,}"),
         ("links of one match", f"{expressions.MAX_LINKS}, each {link.TIMEOUT_S:g} s and {link.MAX_BYTES >> 20} MiB"),
     ]

@@ -18,6 +18,7 @@ import uvicorn
 from starlette.routing import Mount
 
 from headrace.api import create_api
+from headrace.api.protocol import BoundedProtocol
 from headrace.auth.assembly import open_door
 from headrace.clock import Clock, RandomIds, SystemClock
 from headrace.effects.port import Downstream
@@ -224,7 +225,7 @@ async def _serve(
             access_log=False,
             server_header=False,
             lifespan="off",
-            http="httptools",
+            http=BoundedProtocol,
             ws="none",
             timeout_graceful_shutdown=5,
             timeout_keep_alive=75,

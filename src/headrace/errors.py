@@ -42,7 +42,7 @@ class Problem:
     rule: str = ""
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return f"{self.path}: {self.reason}" if self.path else self.reason
 
 
 class InvalidDefinition(InvalidValue):

@@ -22,6 +22,8 @@ _ASSET = re.compile(r"[A-Z][A-Z0-9]{0,16}(/[0-9]{1,6})?", re.ASCII)
 _LEDGER = re.compile(r"[0-9a-zA-Z_-]{1,63}", re.ASCII)
 _AMOUNT = re.compile(r"0|[1-9][0-9]*", re.ASCII)
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
 Posting = dict[str, Any]
 """`{"source": address, "destination": address, "amount": int, "asset": asset}`"""
 
@@ -82,7 +84,7 @@ def opaque_id(value: object, field: str, *, max_bytes: int = 1_024) -> str:
         raise InvalidValue(field, "must not be empty")
     if len(text.encode("utf-8", "surrogatepass")) > max_bytes:
         raise InvalidValue(field, f"has at most {max_bytes} bytes")
-    if any(character < " " or character == "\x7f" for character in text):
+    if _CONTROL.search(text):
         raise InvalidValue(field, f"{_shown(text)} holds a control character")
     if text in (".", ".."):
         raise InvalidValue(field, f"{_shown(text)} is not an id")

@@ -18,6 +18,7 @@ import pytest_asyncio
 import uvicorn
 
 from headrace.api import create_api
+from headrace.api.protocol import BoundedProtocol
 from headrace.auth.door import Door
 from headrace.clock import RandomIds, SystemClock
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
@@ -143,7 +144,7 @@ async def served(folder: Path, *, door: Door | None = None, **settings: Any) -> 
 async def _listening(app: Any) -> AsyncIterator[int]:
     door = socket.socket(proto=socket.IPPROTO_TCP)  # said, so that asyncio sends small answers at once
     door.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", ws="none", http="httptools")
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", ws="none", http=BoundedProtocol)
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[door]))
     try:

@@ -6,6 +6,7 @@ The bus here is scripted; the contract suite of buses shows that real ones keep 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from headrace.events.relay import Relay, trim_outbox
 from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
 from headrace.telemetry import Telemetry
+from tests.support.hostile import FRAGMENTS
 from tests.support.rooms import FastClock
 
 
@@ -144,8 +146,10 @@ async def test_an_event_that_nobody_waits_for_is_acknowledged_and_leaves_nothing
     [
         b"", b"\xff\xfe", b"{", b"[]", b"null", b"[" * 100_000, b'{"type": "E"}', b'{"type": 1, "payload": {}}',
         b'{"payload": {}}', b'{"type": "E", "payload": []}', b'{"type":"E","payload":{},"app":7}', b"x" * (2 << 20),
+        gzip.compress(b'{"type":"E","payload":{}}'),
+        *(b'{"type":"E","payload":{"a":%s}}' % fragment for fragment, _ in FRAGMENTS.values()),
     ],
-    ids=range(12),
+    ids=[*range(12), "compressed", *FRAGMENTS],
 )  # fmt: skip
 async def test_what_is_no_event_is_set_aside_with_the_reason_and_holds_up_no_other(
     journal: SqliteJournal, body: bytes

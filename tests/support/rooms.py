@@ -175,7 +175,7 @@ class Life:
         self.dispatcher = dispatcher
 
     async def deliver(self, key: str, envelope: dict[str, Any]) -> None:
-        await self.inbox.accept([Arrival(key, envelope_of(envelope))])
+        await self.inbox.accept([Arrival.of(key, envelope_of(envelope))])
 
     async def trigger(self, trigger_id: str, event: str, workflow_id: str, **members: Any) -> None:
         """Stored once, whatever happened before."""

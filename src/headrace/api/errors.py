@@ -37,6 +37,16 @@ class BodyTooLarge(Rejected):
         super().__init__(f"body: has more than {max_bytes} bytes")
 
 
+class BodyTooSlow(Rejected):
+    def __init__(self, within_s: float) -> None:
+        super().__init__(f"body: has not come within {within_s:g} s")
+
+
+class TooManyBodies(Rejected):
+    def __init__(self) -> None:
+        super().__init__("body: too many large bodies are on their way to this server; send it again in a moment")
+
+
 class UnsupportedMedia(Rejected):
     """A content type or encoding that is not read here."""
 
@@ -61,7 +71,9 @@ class MethodNotAllowed(Rejected):
 
 
 _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
+    (BodyTooSlow, 408, "VALIDATION"),
     (BodyTooLarge, 413, "VALIDATION"),
+    (TooManyBodies, 429, "VALIDATION"),
     (UnsupportedMedia, 415, "VALIDATION"),
     (UnknownRoute, 404, "NOT_FOUND"),
     (MethodNotAllowed, 405, "VALIDATION"),
@@ -140,6 +152,8 @@ def _headers(error: Exception) -> Headers:
         return ((b"www-authenticate", b'Bearer error="invalid_token"' if error.has_token else b"Bearer"),)
     if isinstance(error, errors.NotAllowed):
         return ((b"www-authenticate", f'Bearer error="insufficient_scope", scope="{error.scope}"'.encode()),)
-    if isinstance(error, errors.Unavailable):
+    if isinstance(error, errors.Unavailable | TooManyBodies):
         return ((b"retry-after", b"1"),)
+    if isinstance(error, BodyTooSlow):
+        return ((b"connection", b"close"),)
     return ()

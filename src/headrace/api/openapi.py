@@ -29,9 +29,10 @@ _REASONS = {
     401: "There is no token, or it is not good.",
     403: "The token does not have the scope.",
     404: "There is no such thing.",
+    408: "The body did not come in time.",
     413: "The body is too long.",
     415: "The body's content type or encoding is not read here.",
-    429: "Too many failures; Retry-After says when to try again.",
+    429: "Too many failures, or too many large bodies at once; Retry-After says when to try again.",
     503: "The journal cannot commit at the moment. Nothing was accepted; try again.",
 }
 _PATH_PARAMETERS: dict[str, tuple[str, Json]] = {
@@ -140,7 +141,8 @@ def _responses(operation: Operation, shapes: _Shapes) -> Json:
     if operation.reply is not None:
         success["content"] = {operation.media_type: {"schema": shapes.of(operation.reply)}}
     responses: Json = {str(operation.status): success}
-    for status in sorted({*operation.errors, *((401, 403) if operation.scope else ())}):
+    of_bodies = (408, 429) if 413 in operation.errors else ()
+    for status in sorted({*operation.errors, *of_bodies, *((401, 403) if operation.scope else ())}):
         refusal = operation.refusal if status in (400, 401, 429) else None
         schema = _ERROR if refusal is None else shapes.of(refusal)
         responses[str(status)] = _error_response(_REASONS[status], schema)

@@ -9,7 +9,8 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope
 
 from headrace.api import codec, yaml
-from headrace.api.errors import BodyTooLarge, UnsupportedMedia
+from headrace.api.errors import BodyTooLarge, BodyTooSlow, UnsupportedMedia
+from headrace.api.room import SMALL_BYTES, Room
 from headrace.auth.principal import ANONYMOUS, Principal
 from headrace.errors import InvalidValue
 from headrace.settings import Settings
@@ -22,6 +23,10 @@ _THREAD_FROM_BYTES = 16 << 10
 _FLAGS = {"true": True, "1": True, "false": False, "0": False, "": False}
 
 
+BODY_S = 30.0
+"""A megabyte in this time is what the slowest of lines can do."""
+
+
 class ClientGone(Exception):
     """The caller went away before the whole request was here: there is nobody to answer."""
 
@@ -30,14 +35,22 @@ class Request:
     """One request: who makes it by which operation, its path's parameters, its query, its headers, its body."""
 
     __slots__ = (
-        *("_receive", "all_headers", "client", "headers", "method", "operation_id", "params", "path", "principal"),
-        "query_string",
+        *("_held_bytes", "_receive", "_room", "all_headers", "client", "headers", "method", "operation_id", "params"),
+        *("path", "principal", "query_string"),
     )
 
     def __init__(
-        self, scope: Scope, receive: Receive, path: str, operation_id: str = "", principal: Principal = ANONYMOUS
+        self,
+        scope: Scope,
+        receive: Receive,
+        path: str,
+        operation_id: str = "",
+        principal: Principal = ANONYMOUS,
+        room: Room | None = None,
     ) -> None:
         self._receive = receive
+        self._room = room or Room()
+        self._held_bytes = 0
         self.operation_id = operation_id
         self.principal = principal
         self.method: str = scope["method"]
@@ -67,13 +80,26 @@ class Request:
         return value
 
     async def body(self, max_bytes: int) -> bytes:
-        """The whole body. Raises UnsupportedMedia if it is compressed, BodyTooLarge as soon as it is too long."""
+        """The whole body.
+
+        Raises UnsupportedMedia if it is compressed, BodyTooLarge as soon as it is too long, BodyTooSlow, TooManyBodies.
+        """
         encoding = self.headers.get(b"content-encoding", b"identity")
         if encoding.strip().lower() not in (b"identity", b""):
             raise UnsupportedMedia(f"Content-Encoding: {encoding[:40].decode('latin-1')!r} is not read here")
         announced = self.headers.get(b"content-length", b"")
         if announced.isdigit() and int(announced) > max_bytes:
             raise BodyTooLarge(max_bytes)
+        try:
+            async with asyncio.timeout(BODY_S):
+                body = await self._whole(max_bytes)
+        except TimeoutError:
+            raise BodyTooSlow(BODY_S) from None
+        if self._held_bytes:
+            await self._room.turn()
+        return body
+
+    async def _whole(self, max_bytes: int) -> bytes:
         parts: list[bytes] = []
         length = 0
         while True:
@@ -84,8 +110,19 @@ class Request:
             length += len(parts[-1])
             if length > max_bytes:
                 raise BodyTooLarge(max_bytes)
+            self._hold(length)
             if not message.get("more_body", False):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _hold(self, length: int) -> None:
+        if length > SMALL_BYTES:
+            self._room.take(length - self._held_bytes)
+            self._held_bytes = length
+
+    def release(self) -> None:
+        """It has been answered: nobody needs its body any more."""
+        self._room.give_back(self._held_bytes)
+        self._held_bytes = 0
 
     def media_type(self) -> str:
         """Of the body, in lower case; JSON where nothing is said. Raises UnsupportedMedia for a charset but UTF-8."""
@@ -104,13 +141,13 @@ def json_value(request: Request, body: bytes) -> Any:
     return codec.decode(body)
 
 
-async def document(request: Request, body: bytes, settings: Settings) -> yaml.Document:
+async def document(request: Request, body: bytes, settings: Settings, room: Room) -> yaml.Document:
     """A definition, in JSON or YAML. An empty body is a document that holds nothing."""
     if not body:
         return yaml.Document(None)
     media_type = request.media_type()
     if media_type in YAML_TYPES:
-        return await _yaml_document(body, settings)
+        return await _yaml_document(body, settings, room)
     if not _is_json(media_type):
         raise UnsupportedMedia(
             f"Content-Type: {media_type[:80]!r} is not read here; send application/json or application/yaml"
@@ -118,12 +155,13 @@ async def document(request: Request, body: bytes, settings: Settings) -> yaml.Do
     return yaml.Document(codec.decode(body))
 
 
-async def _yaml_document(body: bytes, settings: Settings) -> yaml.Document:
+async def _yaml_document(body: bytes, settings: Settings, room: Room) -> yaml.Document:
     if len(body) > settings.max_yaml_bytes:
         raise BodyTooLarge(settings.max_yaml_bytes)
     if len(body) < _THREAD_FROM_BYTES:
         return yaml.decode(body)
-    return await asyncio.to_thread(yaml.decode, body)
+    async with room.few:
+        return await asyncio.to_thread(yaml.decode, body)
 
 
 def _is_json(media_type: str) -> bool:

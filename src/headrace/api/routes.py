@@ -53,17 +53,22 @@ class Endpoint:
 
     async def _reply(self, scope: AsgiScope, receive: Receive) -> Reply:
         services = self._services
+        request: Request | None = None
         try:
             operation = self._operations.get(scope["method"])
             if operation is None:
                 raise MethodNotAllowed(scope["method"], self._allowed)
             principal = await admitted(services.door, scope, operation.scope)
-            request = Request(scope, receive, _own_path(scope), operation.operation_id, principal)
+            path = _own_path(scope)
+            request = Request(scope, receive, path, operation.operation_id, principal, services.room)
             return await operation.handler(services, request)
         except (ClientGone, asyncio.CancelledError):
             raise
         except Exception as error:  # noqa: BLE001 (the last line before the server; it is logged)
             return error_reply(error, services.ids)
+        finally:
+            if request is not None:
+                request.release()
 
 
 def _own_path(scope: AsgiScope) -> str:

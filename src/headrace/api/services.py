@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from headrace.api.room import Room
 from headrace.auth.door import Door
 from headrace.clock import Clock, Ids
 from headrace.engine.port import Engine
@@ -27,3 +28,4 @@ class Services:
     evaluator: Evaluator
     outbox: Outbox
     door: Door
+    room: Room = field(default_factory=Room)

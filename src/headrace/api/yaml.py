@@ -22,6 +22,11 @@ from headrace.workflows.variables import shown
 Mark = tuple[int, int]
 """Line and column, from 1."""
 
+MAX_VALUES = 40_000
+"""In one document. The longest definition that is of any use has fewer; many more would take seconds to read."""
+MAX_PATH_CHARACTERS = 256
+"""What lies deeper is found at the nearest thing around it: no path of a definition is longer."""
+
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
@@ -73,6 +78,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self._events: Iterator[Any] = iter(yaml.parse(text, Loader=_LOADER))
         self._marks: dict[str, Mark] = {}
+        self._values = 0
 
     def only_document(self) -> Document:
         next(self._events)  # the stream's start
@@ -94,12 +100,17 @@ class _Reader:
         if start.tags:
             raise _refused("a %TAG directive", start)
         self._marks = {}
+        self._values = 0
         value = self._value(next(self._events), "", 1)
         next(self._events)  # the document's end
         return Document(value, self._marks)
 
     def _value(self, event: Any, path: str, depth: int) -> Any:
-        self._marks.setdefault(path, _place(event.start_mark))
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise _refused(None, event, f"holds more than {MAX_VALUES} values")
+        if path not in self._marks and len(path) <= MAX_PATH_CHARACTERS:
+            self._marks[path] = _place(event.start_mark)
         if isinstance(event, yaml.AliasEvent):
             raise _refused(f"an alias (*{event.anchor})", event)
         if event.anchor is not None:
@@ -117,7 +128,7 @@ class _Reader:
     def _sequence(self, path: str, depth: int) -> list[Any]:
         items: list[Any] = []
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            items.append(self._value(event, f"{path}[{len(items)}]", depth + 1))
+            items.append(self._value(event, _joined(path, f"[{len(items)}]"), depth + 1))
         return items
 
     def _mapping(self, path: str, depth: int) -> dict[str, Any]:
@@ -126,10 +137,15 @@ class _Reader:
             key = _key(event)
             if key in members:
                 raise _refused(None, event, f"has the key {key!r} twice in one mapping")
-            member_path = f"{path}.{shown(key)}" if path else shown(key)
-            self._marks[member_path] = _place(event.start_mark)
+            member_path = _joined(path, f".{shown(key)}" if path else shown(key))
+            if len(member_path) <= MAX_PATH_CHARACTERS:
+                self._marks[member_path] = _place(event.start_mark)
             members[key] = self._value(next(self._events), member_path, depth + 1)
         return members
+
+
+def _joined(path: str, step: str) -> str:
+    return path + step if len(path) <= MAX_PATH_CHARACTERS else path
 
 
 def _key(event: Any) -> str:

@@ -10,7 +10,7 @@ from headrace.errors import InvalidValue
 from headrace.journal.records import Workflow
 from headrace.workflows.commands import Json
 from headrace.workflows.config import check_delays, open_delays
-from headrace.workflows.variables import missing, names_in
+from headrace.workflows.variables import MAX_VARIABLES, missing, names_in, shown
 
 MAX_PLANS = 1_000
 
@@ -28,7 +28,7 @@ class Plan:
         if not self.names <= variables.keys():
             lacking = missing(self.stages, variables)
             if lacking:
-                raise InvalidValue("variables", f"no value for {', '.join(lacking)}")
+                raise InvalidValue("variables", f"no value for {_named(lacking)}")
         check_delays(self.stages, self.open_delays, variables)
 
 
@@ -46,3 +46,9 @@ class Plans:
             if len(self._plans) > MAX_PLANS:
                 self._plans.popitem(last=False)
         return plan
+
+
+def _named(names: list[str]) -> str:
+    """No more of them than a run could be given."""
+    listed = ", ".join(map(shown, names[:MAX_VARIABLES]))
+    return listed if len(names) <= MAX_VARIABLES else f"{listed} and {len(names) - MAX_VARIABLES} more"

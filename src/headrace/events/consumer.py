@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
-import msgspec
 import structlog
 
 from headrace.clock import Clock
@@ -19,6 +18,7 @@ from headrace.events.envelope import envelope_of
 from headrace.events.inbox import Arrival, Inbox
 from headrace.events.outbox import depth_of, is_own
 from headrace.journal.port import Journal
+from headrace.json_text import decode
 
 log = structlog.get_logger("headrace.events")
 
@@ -86,8 +86,8 @@ class Consumer:
     def _arrival(self, delivery: Delivery) -> Arrival:
         if len(delivery.body) > self._max_body_bytes:
             raise InvalidValue("body", f"is longer than {self._max_body_bytes} bytes")
-        envelope = envelope_of(msgspec.json.decode(delivery.body))
-        return Arrival(delivery.key, envelope, depth_of(delivery.header(DEPTH_HEADER)))
+        envelope = envelope_of(decode(delivery.body))  # as strictly as over HTTP
+        return Arrival.of(delivery.key, envelope, depth_of(delivery.header(DEPTH_HEADER)))
 
     async def _accept(self, arrivals: list[Arrival]) -> None:
         while True:

@@ -56,7 +56,7 @@ class Feed:
 
     async def _accept(self, name: str, page: list[tuple[int, str]]) -> None:
         envelopes = [(seq, _read(name, seq, text)) for seq, text in page]
-        arrivals = [Arrival(f"{name}:{seq}", envelope) for seq, envelope in envelopes if envelope is not None]
+        arrivals = [Arrival.of(f"{name}:{seq}", envelope) for seq, envelope in envelopes if envelope is not None]
         while True:
             try:
                 await self._inbox.accept_wanted(arrivals, position=(name, page[-1][0]))

@@ -23,7 +23,7 @@ class OwnTriggers:
     async def publish(self, publications: Sequence[Publication]) -> None:
         await self._inbox.accept_wanted(
             [
-                Arrival(f"own:{each.id}", envelope_of(msgspec.json.decode(each.body)), each.depth)
+                Arrival.of(f"own:{each.id}", envelope_of(msgspec.json.decode(each.body)), each.depth)
                 for each in publications
             ]
         )

@@ -163,11 +163,11 @@ class Journal(Protocol):
         ...
 
     async def waiting_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
-        """Those that are not processed, in order."""
+        """Those that are not processed, in order; fewer than `limit` where they are large."""
         ...
 
     def events(self, *, repeated: bool = False) -> AsyncIterator[list[InboxEvent]]:
-        """Newest first, in pages. `repeated`: only those that came more than once."""
+        """Newest first, in pages, without their envelopes. `repeated`: only those that came more than once."""
         ...
 
     async def position(self, source: str) -> int | None:

@@ -7,6 +7,7 @@ writer); lists are read in pages so that they never hold the loop for long.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -34,6 +35,9 @@ from headrace.journal.statements import named_statements
 from headrace.journal.writer import CommitMeter, GroupWriter, Rows, WriterLimits
 
 PAGE = 200
+PAGE_BYTES = 48 << 20
+"""What rows read at once may hold together; a page that would be larger is shorter."""
+WAITING_BYTES = 4 << 20
 
 ListT = TypeVar("ListT", bound=AnyList)
 RowT = TypeVar("RowT", bound=Workflow | Instance | Trigger | Occurrence)
@@ -88,11 +92,26 @@ class SqliteJournal:
         except sqlite3.OperationalError as error:
             raise Unavailable(f"the journal cannot be read: {error}") from error
 
+    def _rows_within(self, max_bytes: int, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """The first of them, one at least, that hold no more."""
+        found: list[tuple[Any, ...]] = []
+        length = 0
+        try:
+            with contextlib.closing(self._reader.execute(self._sql[name], parameters)) as cursor:
+                for row in cursor:
+                    length += sum(len(value) for value in row if isinstance(value, str | bytes))
+                    if found and length > max_bytes:
+                        break
+                    found.append(row)
+        except sqlite3.OperationalError as error:
+            raise Unavailable(f"the journal cannot be read: {error}") from error
+        return found
+
     # lists
 
     def _page(self, rows: AnyList, place: Place, limit: int) -> list[tuple[Any, ...]]:
         name, filters = _statement(rows)
-        return self._rows(f"{name}_page", *filters, *place, limit)
+        return self._rows_within(PAGE_BYTES, f"{name}_page", *filters, *place, limit)
 
     async def _pages(
         self, rows: ListT, read: Callable[[ListT, Place, int], Awaitable[list[RowT]]]
@@ -185,7 +204,7 @@ class SqliteJournal:
         return rows[0][0] if rows else 0
 
     async def waiting_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
-        return [InboxEvent(*row) for row in self._rows("waiting_events", after_seq, limit)]
+        return [InboxEvent(*row) for row in self._rows_within(WAITING_BYTES, "waiting_events", after_seq, limit)]
 
     async def events(self, *, repeated: bool = False) -> AsyncIterator[list[InboxEvent]]:
         name = "repeated_events_page" if repeated else "events_page"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, cast
 
 import msgspec
@@ -11,12 +12,15 @@ import msgspec
 from headrace.errors import InvalidDefinition, InvalidValue, Problem
 from headrace.events.envelope import MAX_NAME_CHARACTERS
 from headrace.triggers.expressions import InvalidSource, check_source
-from headrace.workflows.variables import check_text, check_variables
+from headrace.workflows.variables import check_text, check_variables, shown
 
 MAX_VARS = 1_000
 MAX_SOURCE_BYTES = 8 * 1024
-MAX_SOURCES_BYTES = 256 * 1024
-"""Of one trigger's expressions together."""
+MAX_SOURCES_BYTES = 32 * 1024
+"""Of one trigger's expressions together: compiling them takes some 10 ms for each KiB."""
+MAX_PROBLEMS = 100
+
+Json = dict[str, Any]
 
 _MEMBERS = ("event", "workflowID", "name", "filter", "vars", "version")
 
@@ -50,6 +54,9 @@ class _Reader:
         self._problems: list[Problem] = []
 
     def definition(self) -> Definition:
+        for name in islice((name for name in self._given if name not in _MEMBERS), MAX_PROBLEMS):
+            self._add(shown(name), f"is not known here; a trigger has {', '.join(_MEMBERS)}")
+        self._check_size()
         made = Definition(
             event=self._text("event", is_required=True),
             workflow_id=self._text("workflowID", is_required=True),
@@ -58,9 +65,6 @@ class _Reader:
             filter=self._filter(),
             vars=self._vars(),
         )
-        for name in self._given.keys() - set(_MEMBERS):
-            self._add(name, f"is not known here; a trigger has {', '.join(_MEMBERS)}")
-        self._check_size(made)
         if self._problems:
             raise InvalidDefinition(self._problems)
         return made
@@ -116,7 +120,7 @@ class _Reader:
         """An expression, compiled once to see whether it is one."""
         if not isinstance(value, str) or not value.strip():
             self._add(path, "must be an expression, as text; a constant text stands in quotes: \"'USD/2'\"")
-        elif len(value.encode(errors="replace")) > MAX_SOURCE_BYTES:
+        elif len(_bytes(value)) > MAX_SOURCE_BYTES:
             self._add(path, f"has more than {MAX_SOURCE_BYTES} bytes")
         elif self._checked(value, path):
             try:
@@ -125,7 +129,17 @@ class _Reader:
                 self._problems.append(Problem(path[:200], str(error)))
         return value if isinstance(value, str) else ""
 
-    def _check_size(self, made: Definition) -> None:
-        sources = [made.filter or "", *(made.vars or {}).values()]
-        if sum(len(source.encode(errors="replace")) for source in sources) > MAX_SOURCES_BYTES:
-            self._add("vars", f"filter and vars have more than {MAX_SOURCES_BYTES} bytes together")
+    def _check_size(self) -> None:
+        """Before any of them is compiled."""
+        variables = self._given.get("vars")
+        sources = [
+            self._given.get("filter"),
+            *(cast("Json", variables).values() if isinstance(variables, dict) else ()),
+        ]
+        if sum(len(_bytes(source)) for source in sources) > MAX_SOURCES_BYTES:
+            reason = f"filter and vars have more than {MAX_SOURCES_BYTES} bytes together"
+            raise InvalidDefinition([*self._problems, Problem("vars", reason)])
+
+
+def _bytes(source: object) -> bytes:
+    return source.encode(errors="replace") if isinstance(source, str) else b""

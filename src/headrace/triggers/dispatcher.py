@@ -31,6 +31,9 @@ log = structlog.get_logger("headrace.triggers")
 PAGE = 200
 RETRY_S = 1.0
 AGAIN_S = 60.0
+LARGE_CHARACTERS = 64 << 10
+"""Beyond this an event is read again when it is its turn; of such, only some are in memory at once."""
+LARGE_AT_ONCE = 4
 MAX_DEPTH = 8
 """Triggers one after the other, each set off by what the one before it started (decision T6)."""
 MAX_ERROR_CHARACTERS = 4_000
@@ -80,6 +83,7 @@ class Dispatcher:
         self._limits = limits or DispatcherLimits()
         self._outbox = outbox or Outbox()
         self._slots = asyncio.Semaphore(self._limits.events)
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._woken = asyncio.Event()
         self._taken_seq = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -124,7 +128,7 @@ class Dispatcher:
             for event in page:
                 await self._slots.acquire()
                 self._taken_seq = event.seq
-                self._launch(event)
+                self._launch(_light(event))
 
     def _launch(self, event: InboxEvent) -> None:
         task = asyncio.create_task(self._carry_through(event))
@@ -156,13 +160,22 @@ class Dispatcher:
     async def _is_processed(self, event: InboxEvent) -> bool:
         """False when the journal could not commit: then all of it is tried again, and what was recorded is left."""
         try:
-            await self._process(event)
+            if event.envelope is not None:
+                await self._process(event)
+            else:
+                await self._process_large(event)
         except Unavailable as error:
             log.warning("the journal cannot commit; an event waits", event_key=event.key, reason=str(error))
             return False
         return True
 
     # one event
+
+    async def _process_large(self, event: InboxEvent) -> None:
+        async with self._large:
+            for whole in await self._journal.waiting_events(event.seq - 1, 1):
+                if whole.seq == event.seq:
+                    await self._process(whole)
 
     async def _process(self, event: InboxEvent) -> None:
         envelope = stored_envelope(event.envelope or "")
@@ -268,6 +281,13 @@ class Dispatcher:
         row = (occurrence_id, match.trigger.id, match.event.key, match.payload, self._clock.now_at(), match.depth)
         unit.add("insert_occurrence", *row, instance_id, error, expects_row=AlreadyFired(match.event.key))
         return occurrence_id
+
+
+def _light(event: InboxEvent) -> InboxEvent:
+    """A large one without its envelope."""
+    if event.envelope is None or len(event.envelope) <= LARGE_CHARACTERS:
+        return event
+    return msgspec.structs.replace(event, envelope=None)
 
 
 def _json_text(value: Any) -> str:

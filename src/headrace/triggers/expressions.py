@@ -8,8 +8,9 @@ own: the event loop belongs to everybody.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
     from headrace.expr.explanation import Part
 
 DEADLINE_S = 0.1
+ALL_S = 0.5
+"""What all expressions of a trigger may take over one event."""
 MOMENT_STEPS = 4_000
-"""What is run on the event loop: a millisecond or two."""
+MOMENT_CHARACTERS = 512
+"""What is run, and what is compiled, on the event loop: a millisecond or two."""
+PAUSE_S = 0.005
 MAX_LINKS = 10
 """Fetched for one match."""
 MAX_CACHED_CHARACTERS = 4 << 20
@@ -96,16 +101,20 @@ class Programs:
         self._programs: OrderedDict[str, expr.Program] = OrderedDict()
         self._left = max_characters
 
-    def of(self, source: str) -> expr.Program:
+    def of(self, source: str) -> expr.Program | None:
+        """None for one that has to be compiled first."""
         program = self._programs.get(source)
         if program is not None:
             self._programs.move_to_end(source)
-            return program
-        program = self._programs[source] = _compile(source)
-        self._left -= len(source)
+        return program
+
+    def keep(self, program: expr.Program) -> None:
+        if program.source in self._programs:
+            return
+        self._programs[program.source] = program
+        self._left -= len(program.source)
         while self._left < 0 and len(self._programs) > 1:
             self._left += len(self._programs.popitem(last=False)[0])
-        return program
 
 
 class Evaluator:
@@ -145,14 +154,17 @@ class Evaluation:
         self._env: Json = {"event": payload}
         self._now_ns = clock.now_at() * 1_000
         self._links: dict[str, _Answer] = {}
+        self._spent_s = 0.0
+        self._paused_s = 0.0
 
     async def value(self, source: str) -> Any:
         """Raises EvaluationFailed."""
         try:
-            program = self._programs.of(source)
+            program = self._programs.of(source) or await self._compiled(source)
         except InvalidSource as error:
             raise EvaluationFailed(str(error)) from None
         while True:
+            await self._pause()
             try:
                 return await self._run(program)
             except _LinkNeeded as needed:
@@ -161,10 +173,30 @@ class Evaluation:
                 is_over_budget = isinstance(error, expr.BudgetExceeded)
                 raise EvaluationFailed(error.summary, is_over_budget=is_over_budget) from None
 
+    async def _compiled(self, source: str) -> expr.Program:
+        if len(source) <= MOMENT_CHARACTERS:
+            with self._timed():
+                program = _compile(source)
+        else:
+            program = await asyncio.get_running_loop().run_in_executor(self._threads, _compile, source)
+        self._programs.keep(program)
+        return program
+
+    async def _pause(self) -> None:
+        """A thousand variables of a moment each: others get their turn in between."""
+        if self._spent_s > ALL_S:
+            raise EvaluationFailed(
+                f"the expressions of the trigger take more than {ALL_S * 1_000:g} ms together", is_over_budget=True
+            )
+        if self._spent_s - self._paused_s > PAUSE_S:
+            self._paused_s = self._spent_s
+            await asyncio.sleep(0)
+
     async def _run(self, program: expr.Program) -> Any:
         meter = self._meter(_MOMENT, None)
         try:
-            return program.measured(self._env, meter)
+            with self._timed():
+                return program.measured(self._env, meter)
         except expr.BudgetExceeded:
             if meter.steps_left >= 0:
                 raise
@@ -173,7 +205,16 @@ class Evaluation:
     def _run_long(self, program: expr.Program) -> Any:
         """On a thread."""
         ends_s = self._clock.monotonic_s() + DEADLINE_S
-        return program.measured(self._env, self._meter(LIMITS, lambda: self._clock.monotonic_s() > ends_s))
+        with self._timed():
+            return program.measured(self._env, self._meter(LIMITS, lambda: self._clock.monotonic_s() > ends_s))
+
+    @contextlib.contextmanager
+    def _timed(self) -> Generator[None]:
+        begun_s = self._clock.monotonic_s()
+        try:
+            yield
+        finally:
+            self._spent_s += self._clock.monotonic_s() - begun_s
 
     def _meter(self, limits: Limits, is_expired: Callable[[], bool] | None) -> Meter:
         return Meter(limits, lambda: self._now_ns, {"link": self._link}, is_expired)

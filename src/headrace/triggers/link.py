@@ -8,7 +8,6 @@ followed, no proxy or cookie used; the stack's own token goes to the stack's own
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable
@@ -23,12 +22,12 @@ import yarl
 
 from headrace.effects.port import NoReply
 from headrace.errors import InvalidValue
+from headrace.json_text import decode
 from headrace.triggers.expressions import LinkRefused
 
 MAX_BYTES = 1 << 20
 TIMEOUT_S = 5.0
 MAX_URI_CHARACTERS = 4_096
-MAX_DIGITS = 1_000
 MAX_AT_ONCE = 32
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
@@ -241,24 +240,11 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body)
 
 
-def _integer(digits: str) -> int:
-    if len(digits) > MAX_DIGITS:
-        raise ValueError("an integer of too many digits")
-    return int(digits)
-
-
-def _constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-_decoder = json.JSONDecoder(parse_int=_integer, parse_constant=_constant)
-
-
 def _decoded(body: bytes) -> Any:
     try:
-        return _decoder.decode(body.decode())
-    except (ValueError, RecursionError):
-        raise LinkRefused("the answer is not JSON") from None
+        return decode(body)
+    except InvalidValue as error:
+        raise LinkRefused(f"the answer {error.reason}") from None
 
 
 def _unwrapped(value: Any) -> Any:

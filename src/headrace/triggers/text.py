@@ -10,6 +10,7 @@ import msgspec
 from headrace.errors import HeadraceError
 from headrace.expr.times import Duration, Time
 from headrace.expr.values import KeyedMap
+from headrace.workflows.variables import MAX_VALUE_BYTES
 
 MAX_DEPTH = 200
 _PLAIN_BELOW = 1e21
@@ -24,7 +25,7 @@ def text_of(value: Any) -> str:
     if value is None:
         raise NotText("gives nil, which is no value for a variable")
     if isinstance(value, list | dict | KeyedMap):
-        return msgspec.json.encode(_plain(cast("Any", value), MAX_DEPTH)).decode()
+        return msgspec.json.encode(_Copy().of(cast("Any", value), MAX_DEPTH)).decode()
     plain = _scalar(value)
     if isinstance(plain, bool):
         return "true" if plain else "false"
@@ -38,21 +39,39 @@ def _float_text(value: float) -> str:
     return repr(value)
 
 
-def _plain(value: Any, depth: int) -> Any:
-    """With what JSON knows only."""
-    if depth == 0:
-        raise NotText(f"gives a value nested more than {MAX_DEPTH} deep")
-    if value is None:
-        return None
-    if isinstance(value, list):
-        return [_plain(item, depth - 1) for item in cast("list[Any]", value)]
-    if isinstance(value, dict | KeyedMap):
-        pairs: Any = cast("Any", value).items()
-        return {_key(key): _plain(item, depth - 1) for key, item in pairs}
-    plain = _scalar(value)
-    if isinstance(plain, float) and plain.is_integer() and abs(plain) < _PLAIN_BELOW:
-        return int(plain)
-    return plain
+class _Copy:
+    """A value with what JSON knows only. It stops where its text would be too long for a variable.
+
+    A list may hold one text many times: what is a megabyte in memory may be gigabytes as text.
+    """
+
+    def __init__(self) -> None:
+        self._room = MAX_VALUE_BYTES
+
+    def of(self, value: Any, depth: int) -> Any:
+        if depth == 0:
+            raise NotText(f"gives a value nested more than {MAX_DEPTH} deep")
+        self._pay(1)
+        if value is None:
+            return None
+        if isinstance(value, list):
+            return [self.of(item, depth - 1) for item in cast("list[Any]", value)]
+        if isinstance(value, dict | KeyedMap):
+            pairs: Any = cast("Any", value).items()
+            return {self._paid(_key(key)): self.of(item, depth - 1) for key, item in pairs}
+        plain = _scalar(value)
+        if isinstance(plain, float) and plain.is_integer() and abs(plain) < _PLAIN_BELOW:
+            return int(plain)
+        return self._paid(plain) if isinstance(plain, str) else plain
+
+    def _paid(self, text: str) -> str:
+        self._pay(len(text))
+        return text
+
+    def _pay(self, characters: int) -> None:
+        self._room -= characters
+        if self._room < 0:
+            raise NotText(f"gives a value of more than {MAX_VALUE_BYTES} bytes as text")
 
 
 def _key(key: Any) -> str:

@@ -16,6 +16,10 @@ from headrace.errors import InvalidValue
 
 MAX_VARIABLES = 1_000
 MAX_NAME_BYTES = 1_024
+MAX_DOTS = 8
+"""How deep a placeholder may look into a variable: each dot is tried as the end of the variable's name."""
+MAX_MEMBERS = 5_000
+"""Of variables, asked for by one workflow."""
 MAX_VALUE_BYTES = 64 * 1_024
 MAX_EXPANDED_CHARACTERS = 1_024 * 1_024
 MAX_INTEGER = 10**1_000
@@ -53,10 +57,10 @@ def check_variables(variables: object) -> dict[str, str]:
     Raises InvalidValue naming the variable.
     """
     if not isinstance(variables, dict):
-        raise InvalidValue("", f"variables are an object of texts, not {_kind(variables)}")
+        raise InvalidValue("variables", f"must be an object of texts, not {_kind(variables)}")
     entries = cast("dict[object, object]", variables)
     if len(entries) > MAX_VARIABLES:
-        raise InvalidValue("", f"at most {MAX_VARIABLES} variables, not {len(entries)}")
+        raise InvalidValue("variables", f"at most {MAX_VARIABLES}, not {len(entries)}")
     return {_variable_name(name): _variable_text(value, shown(name)) for name, value in entries.items()}
 
 
@@ -122,21 +126,31 @@ class _Expansion:
 
 
 class _Scope:
-    """Finds names. Each variable is decoded once, however many of its members are asked for."""
+    """Finds names, each once. Each variable is decoded once, however many of its members are asked for."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
         self._objects: dict[str, dict[str, object] | None] = {}
+        self._found: dict[str, str | None] = {}
 
     def find(self, name: str) -> str | None:
         text = self._variables.get(name)
-        if text is not None or "." not in name:
+        if text is not None or not 0 < name.count(".") <= MAX_DOTS:
             return text
-        parts = name.split(".")
-        for length in range(len(parts) - 1, 0, -1):
-            text = _member(self._object(".".join(parts[:length])), parts[length:])
-            if text is not None:
+        if name not in self._found:
+            if len(self._found) >= MAX_MEMBERS:
+                raise InvalidValue("variables", f"the workflow asks for more than {MAX_MEMBERS} members of variables")
+            self._found[name] = self._member(name)
+        return self._found[name]
+
+    def _member(self, name: str) -> str | None:
+        """The longest name of a variable first."""
+        end = name.rfind(".")
+        while end >= 0:
+            found = self._object(name[:end])
+            if found is not None and (text := _member(found, name[end + 1 :].split("."))) is not None:
                 return text
+            end = name.rfind(".", 0, end)
         return None
 
     def _object(self, name: str) -> dict[str, object] | None:

@@ -106,3 +106,45 @@ def test_place_of_a_mistake() -> None:
     with pytest.raises(Malformed) as caught:
         codec.decode(b'{\n  "stages": [,]\n}')
     assert (caught.value.line, caught.value.column) == (2, 14)
+
+
+BACKSLASHES = st.lists(
+    st.sampled_from(
+        ["\\\\", "\\u0061", "\\u0000", "\\ud83d", "\\uDE00", "\\ude00", "u0000", "ud800", '\\"', "é", "[", "\\n"]
+    ),
+    max_size=12,
+)
+
+
+@given(BACKSLASHES, BACKSLASHES)
+def test_every_escape_is_judged_by_the_character_it_stands_for(name: list[str], text: list[str]) -> None:
+    body = f'{{"{"".join(name)}": ["{"".join(text)}"]}}'
+    given_texts = "".join(("".join(json.loads(body)), *next(iter(json.loads(body).values()))))
+    is_kept = "\0" not in given_texts and not any("\ud800" <= character <= "\udfff" for character in given_texts)
+    try:
+        decoded = codec.decode(body.encode())
+    except Malformed:
+        assert not is_kept
+    else:
+        assert is_kept and decoded == json.loads(body)
+
+
+@given(
+    st.recursive(
+        st.just("1") | st.sampled_from(['"["', '"\\\\"', '"]"']),
+        lambda inner: st.lists(inner, max_size=3).map(lambda items: f"[{','.join(items)}]"),
+    ),
+    st.integers(0, MAX_DEPTH + 3),
+)
+def test_depth_is_that_of_the_value(inner: str, around: int) -> None:
+    body = "[" * around + inner + "]" * around + " "
+
+    def depth(value: Any) -> int:
+        return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
+
+    is_deep = depth(json.loads(body)) > MAX_DEPTH
+    if is_deep:
+        with pytest.raises(Malformed, match="nested"):
+            codec.decode(body.encode())
+    else:
+        assert codec.decode(body.encode()) == json.loads(body)

@@ -129,6 +129,22 @@ def test_marks_find_every_path_and_what_is_around_it() -> None:
     assert yaml.Document({"stages": []}).locate("stages") is None
 
 
+def test_values_are_counted() -> None:
+    most = yaml.MAX_VALUES - 1
+    assert yaml.decode(b"[" + b"a," * most + b"]").value == ["a"] * most
+    for body in (b"[" + b"a," * (most + 1) + b"]", b"- \n" * (most + 1), b"{" + b"? [a, b, c]" * 20_000):
+        with pytest.raises(Malformed, match="line"):
+            yaml.decode(body)
+
+
+def test_marks_of_long_paths_fill_no_memory() -> None:
+    """Each value's path would be written out in full: half a gigabyte for a document of 256 KiB."""
+    nested = b"{" + b"k" * 64 + b": "
+    document = yaml.decode(nested * 60 + b"[" + b"a," * 39_000 + b"]" + b"}" * 60)
+    assert sum(map(len, document.marks)) < 1 << 20
+    assert document.locate(".".join(["k" * 64] * 60) + "[7]") == document.locate(".".join(["k" * 64] * 4))
+
+
 WORDS = st.text("abc01.-:${}#[]&*! \n\"'|>?%@`,", max_size=30)
 
 

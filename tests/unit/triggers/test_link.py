@@ -205,13 +205,16 @@ async def test_a_redirect_is_not_followed(canary: Canary) -> None:
         answering(b"[NaN]"),
         answering(b"[" * 100_000),
         answering(b'{"a":' + b"9" * 1_001 + b"}"),
+        answering(b'{"data":{"role":"user","role":"admin"}}'),
+        answering(b"[" * 65 + b"]" * 65),
+        answering(b'"\\ud800"'),
         answering(b"\xff"),
         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{",
         answering(b'"' + b"x" * (1 << 20) + b'"'),
         b"",
         b"nonsense\r\n\r\n",
     ],
-    ids=range(12),
+    ids=range(15),
 )
 async def test_an_answer_that_is_not_plain_json_is_refused(canary: Canary, answer: bytes) -> None:
     canary.answer = answer

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from headrace import expr
 from headrace.clock import SystemClock
 from headrace.errors import InvalidDefinition, InvalidValue
 from headrace.events.envelope import Envelope, envelope_of
 from headrace.expr import Duration, KeyedMap, Time
 from headrace.journal.records import Trigger
+from headrace.triggers import expressions
 from headrace.triggers.definition import parse_definition
 from headrace.triggers.expressions import EvaluationFailed, Evaluator, LinkRefused, Programs, no_links
 from headrace.triggers.matching import causes, is_on, is_same_version
@@ -65,6 +68,7 @@ def test_everything_that_is_wrong_is_named_with_its_place() -> None:
         {"vars": {"a\0": "1"}},
         {"vars": {f"v{n}": "1" for n in range(1_001)}},
         {"vars": {f"v{n}": "'" + "x" * 8_000 + "'" for n in range(40)}},
+        {"vars": {f"v{n}": "1" + "+1" * 4_000 for n in range(120)}},
         {"vars": ["1"]},
         {"filter": 1},
         {"name": "x" * 1_025},
@@ -250,13 +254,75 @@ async def test_an_endless_expression_is_stopped_and_holds_up_nobody(evaluator: E
     assert turns > 10
 
 
-def test_programs_are_compiled_once_and_the_oldest_leave() -> None:
+async def test_programs_are_compiled_once_and_the_oldest_leave(evaluator: Evaluator) -> None:
     programs = Programs(max_characters=30)
-    first = programs.of("event.a + 1")
+    first = expr.compile("event.a + 1")
+    programs.keep(first)
+    programs.keep(expr.compile("event.a + 1"))
     assert programs.of("event.a + 1") is first
     for number in range(5):
-        programs.of(f"event.b + {number}")
-    assert programs.of("event.a + 1") is not first
+        programs.keep(expr.compile(f"event.b + {number}"))
+    assert programs.of("event.a + 1") is None
+    assert await evaluator.over({"a": 1}).value("event.a + 1") == await evaluator.over({"a": 1}).value("event.a + 1")
+
+
+ENDLESS = "all(1..1000, all(1..1000, all(1..1000, true)))"
+
+
+async def test_all_expressions_of_a_trigger_have_one_budget(evaluator: Evaluator) -> None:
+    """A thousand of them, each within its own, would take minutes."""
+    many = trigger(vars={f"v{number}": f"{ENDLESS} or {number} == 1" for number in range(1_000)})
+    begun_s = SystemClock().monotonic_s()
+    trial = await Firing(evaluator, many, {}).trial()
+    assert SystemClock().monotonic_s() - begun_s < 10
+    assert len(trial.errors) == 1_000
+    assert "together" in trial.errors["v999"]
+
+
+async def test_many_short_expressions_let_others_have_their_turn(evaluator: Evaluator) -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    going = asyncio.ensure_future(others())
+    await evaluator.over({}).value("1")
+    before = turns
+    await Firing(evaluator, trigger(vars={f"v{n}": f"len(map(1..1500, # + {n}))" for n in range(200)}), {}).trial()
+    going.cancel()
+    assert turns - before >= 5
+
+
+async def test_a_long_expression_is_compiled_beside_the_event_loop(evaluator: Evaluator) -> None:
+    threads: set[int] = set()
+    compiling = expressions._compile  # pyright: ignore[reportPrivateUsage]
+
+    def seen(source: str) -> expr.Program:
+        threads.add(threading.get_ident())
+        return compiling(source)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(expressions, "_compile", seen)
+        assert await evaluator.over({}).value("1" + "+1" * 3_000) == 3_001
+    assert threads and threading.get_ident() not in threads
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "let s = repeat('x', 900000); map(1..30000, s)",
+        "1..400000",
+        "let s = repeat('x', 60000); {a: s, b: s}",
+        "map(1..100, 1..1000)",
+    ],
+)
+async def test_a_value_that_would_be_gigabytes_as_text_is_refused(evaluator: Evaluator, source: str) -> None:
+    value = await evaluator.over({}).value(source)
+    with pytest.raises(NotText, match="65536 bytes"):
+        text_of(value)
 
 
 # links

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from headrace.errors import InvalidValue
 from headrace.workflows.variables import (
+    MAX_DOTS,
     MAX_EXPANDED_CHARACTERS,
+    MAX_MEMBERS,
     PLACEHOLDER,
     check_variables,
     expand,
@@ -169,3 +171,21 @@ def test_names_of_variables_are_text(name: str) -> None:
         check_variables({name: ""})
     str(caught.value).encode()  # what is shown can be sent
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.timeout(20)
+def test_a_placeholder_of_very_many_dots_has_no_value_and_takes_no_time() -> None:
+    for dots in (MAX_DOTS + 1, 400_000):
+        assert missing([f"${{a{'.b' * dots}}}"], {"a": "{}"}) == [f"a{'.b' * dots}"]
+    deepest = f"a{'.b' * MAX_DOTS}"
+    assert missing([f"${{{deepest}}}"], {"a": '{"b":' * MAX_DOTS + "1" + "}" * MAX_DOTS}) == []
+    literal = f"a{'.b' * 100}"
+    assert expand(f"${{{literal}}}", {literal: "x"}) == "x"
+
+
+def test_members_asked_for_are_bounded() -> None:
+    variables = {"a": json.dumps({str(number): number for number in range(MAX_MEMBERS + 1)})}
+    asked = [f"${{a.{number}}}" for number in range(MAX_MEMBERS)]
+    assert missing([*asked, *asked], variables) == []
+    with pytest.raises(InvalidValue, match=f"more than {MAX_MEMBERS} members"):
+        missing([*asked, f"${{a.{MAX_MEMBERS}}}"], variables)

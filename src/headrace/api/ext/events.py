@@ -60,13 +60,13 @@ def _depth(request: Request) -> int:
 def _arrivals(services: Services, value: Any, caller: Caller, depth: int) -> list[Arrival]:
     if not isinstance(value, list):
         envelope = envelope_of(value)
-        return [Arrival(_key(services, envelope, caller, ""), envelope, depth)]
+        return [Arrival.of(_key(services, envelope, caller, ""), envelope, depth)]
     items = cast("list[Any]", value)
     if not 0 < len(items) <= MAX_EVENTS:
         raise InvalidValue("body", f"has 1 to {MAX_EVENTS} envelopes, not {len(items)}")
     envelopes = [envelope_of(item, f"body[{number}]") for number, item in enumerate(items)]
     return [
-        Arrival(_key(services, envelope, caller, f":{number}"), envelope, depth)
+        Arrival.of(_key(services, envelope, caller, f":{number}"), envelope, depth)
         for number, envelope in enumerate(envelopes)
     ]
 

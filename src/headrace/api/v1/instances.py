@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -18,7 +18,7 @@ from headrace.api.v1 import schemas, views
 from headrace.errors import InvalidValue, NotFound, Unavailable
 from headrace.journal.port import Caller
 from headrace.journal.records import ActivityRow, Instance, Workflow
-from headrace.workflows.variables import check_variables
+from headrace.workflows.variables import check_variables, shown
 
 TAG = "Instances"
 
@@ -142,6 +142,8 @@ async def send_event(services: Services, request: Request) -> Reply:
 def _event(value: Any) -> schemas.SendEventRequest:
     if not isinstance(value, dict):
         raise InvalidValue("body", 'an object is wanted: {"name": "the event\'s name"}')
+    for name in cast("dict[str, Any]", value).keys() - {"name"}:
+        raise InvalidValue(shown(name), "is not known here; an event has a `name`, and nothing else")
     try:
         return msgspec.convert(value, schemas.SendEventRequest)
     except msgspec.ValidationError as error:

@@ -107,7 +107,7 @@ Variables = Annotated[
 ]
 
 
-class SendEventRequest(_Shape, kw_only=True):
+class SendEventRequest(_Shape, kw_only=True, forbid_unknown_fields=True):
     """An event for one instance."""
 
     name: Annotated[

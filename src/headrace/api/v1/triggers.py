@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 from headrace.api.operations import READ, WRITE, Operation, Parameter
 from headrace.api.repeats import caller_of, once, unkeyed_caller
 from headrace.api.replies import Reply, json_reply, list_reply, no_content
 from headrace.api.requests import Request, json_value
+from headrace.api.room import Room
 from headrace.api.services import Services
 from headrace.api.v1 import schemas, views
 from headrace.errors import InvalidValue, NotFound
@@ -15,16 +19,26 @@ from headrace.triggers.definition import Definition, parse_definition
 
 TAG = "Triggers"
 
+_THREAD_FROM_BYTES = 1 << 10
+"""Expressions of this size are compiled beside the event loop."""
+
 
 async def create(services: Services, request: Request) -> Reply:
     body = await request.body(services.settings.max_body_bytes)
     caller = caller_of(request, body)
 
     async def write() -> Reply:
-        definition = parse_definition(json_value(request, body) if body else None)
+        definition = await _definition(json_value(request, body) if body else None, len(body), services.room)
         return await _store(services, definition, caller)
 
     return await once(services.journal, caller, write)
+
+
+async def _definition(value: Any, length: int, room: Room) -> Definition:
+    if length < _THREAD_FROM_BYTES:
+        return parse_definition(value)
+    async with room.few:
+        return await asyncio.to_thread(parse_definition, value)
 
 
 async def _store(services: Services, definition: Definition, caller: Caller) -> Reply:
@@ -69,6 +83,8 @@ async def live_trigger(services: Services, request: Request) -> Trigger:
 
 
 async def delete(services: Services, request: Request) -> Reply:
+    """A body means nothing here; one that is refused elsewhere is refused all the same."""
+    await request.body(services.settings.max_body_bytes)
     trigger_id = request.params["triggerID"]
     now_at = services.clock.now_at()
     unit = Unit()
@@ -151,7 +167,7 @@ OPERATIONS = (
         summary="Delete a trigger",
         description="It starts nothing any more; what it has started goes on, and its occurrences stay.",
         status=204,
-        errors=(404, 503),
+        errors=(404, 413, 415, 503),
     ),
     Operation(
         method="GET",

@@ -39,7 +39,7 @@ async def create(services: Services, request: Request) -> Reply:
     caller = caller_of(request, body)
 
     async def write() -> Reply:
-        config = _config(await document(request, body, services.settings))
+        config = _config(await document(request, body, services.settings, services.room))
         return await _store(services, _new_workflow(services, config), caller)
 
     return await once(services.journal, caller, write)
@@ -88,6 +88,8 @@ async def show(services: Services, request: Request) -> Reply:
 
 
 async def delete(services: Services, request: Request) -> Reply:
+    """A body means nothing here; one that is refused elsewhere is refused all the same."""
+    await request.body(services.settings.max_body_bytes)
     workflow_id = request.params["flowId"]
     now_at = services.clock.now_at()
     unit = Unit()
@@ -148,6 +150,6 @@ OPERATIONS = (
         summary="Delete a workflow",
         description="It leaves the list and starts no more instances; those that run go on, and it can still be read.",
         status=204,
-        errors=(404, 503),
+        errors=(404, 413, 415, 503),
     ),
 )

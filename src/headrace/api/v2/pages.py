@@ -24,7 +24,7 @@ from headrace.journal.port import Journal
 from headrace.journal.records import Instance, Occurrence, Trigger, Workflow
 
 DEFAULT_PAGE = 15
-PART = 50
+PART = 15
 """Rows read and written at a time: the event of one occurrence alone may have a megabyte."""
 
 _WHOLE = re.compile(r"-?[0-9]{1,6}", re.ASCII)

@@ -10,6 +10,7 @@ from headrace.api import codec
 from headrace.api.operations import WRITE, Operation
 from headrace.api.replies import Reply, json_reply
 from headrace.api.requests import Request, json_value
+from headrace.api.room import SMALL_BYTES
 from headrace.api.services import Services
 from headrace.api.v1.triggers import TAG, live_trigger
 from headrace.api.v2 import schemas
@@ -19,6 +20,13 @@ from headrace.triggers.rules import Firing, Trial
 
 async def test(services: Services, request: Request) -> Reply:
     body = await request.body(services.settings.max_body_bytes)
+    if len(body) <= SMALL_BYTES:
+        return await _tried(services, request, body)
+    async with services.room.few:  # as objects it may be thirty times as large
+        return await _tried(services, request, body)
+
+
+async def _tried(services: Services, request: Request, body: bytes) -> Reply:
     payload = json_value(request, body) if body else None
     if not isinstance(payload, dict):
         raise InvalidValue("body", "an event's payload is wanted, which is an object")

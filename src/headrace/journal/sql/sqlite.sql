@@ -197,11 +197,11 @@ SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat
 WHERE processed_at IS NULL AND seq > ? ORDER BY seq LIMIT ?
 
 -- name: events_page
-SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at, depth FROM inbox
+SELECT seq, key, type, NULL, received_at, processed_at, repeats, last_repeat_at, depth FROM inbox
 WHERE seq < ? ORDER BY seq DESC LIMIT ?
 
 -- name: repeated_events_page
-SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at, depth FROM inbox
+SELECT seq, key, type, NULL, received_at, processed_at, repeats, last_repeat_at, depth FROM inbox
 WHERE repeats > 0 AND seq < ? ORDER BY seq DESC LIMIT ?
 
 -- name: occurrences_page

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -15,7 +16,11 @@ from headrace.errors import InvalidValue, Problem
 from headrace.money import MAX_KEY_BYTES, opaque_id
 from headrace.workflows.commands import Json
 from headrace.workflows.stages.kinds import METADATA_VALUE, Kind
-from headrace.workflows.variables import check_text, has_placeholder, shown
+from headrace.workflows.variables import MAX_VALUE_BYTES, check_text, has_placeholder, shown
+
+_PLAIN_KEY = re.compile(r"(?!\.{1,2}\Z)[^\x00-\x1f\x7f\ud800-\udfff]{1,63}")
+_PLAIN_CHARACTERS = MAX_VALUE_BYTES // 4
+_UNSOUND = re.compile(r"[\x00\ud800-\udfff]")
 
 
 class Shape(Protocol):
@@ -172,7 +177,7 @@ class TextMap:
     def read(self, value: object, path: str) -> dict[str, str]:
         entries = self._entries(value, path)
         return {
-            self._key(key, path): METADATA_VALUE.check(text, _join(path, shown(key))) for key, text in entries.items()
+            key: text if self._is_plain(key, text) else self._entry(key, text, path) for key, text in entries.items()
         }
 
     def problems(self, value: object, path: str) -> Iterator[Problem]:
@@ -182,6 +187,8 @@ class TextMap:
             yield Problem(error.field, error.reason, "metadata")
             return
         for key, text in entries.items():
+            if self._is_plain(key, text):
+                continue
             try:
                 self._key(key, path)
             except InvalidValue as error:
@@ -203,6 +210,17 @@ class TextMap:
         if not isinstance(value, dict):
             raise InvalidValue(path, "must be an object of texts")
         return cast("dict[str, object]", value)
+
+    def _is_plain(self, key: object, text: object) -> bool:
+        """Fine at a glance: a megabyte may hold a hundred thousand of them."""
+        if not (isinstance(key, str) and isinstance(text, str) and _PLAIN_KEY.fullmatch(key)):
+            return False
+        is_reserved = bool(self.reserved_prefix) and key.startswith(self.reserved_prefix)
+        return not is_reserved and len(text) <= _PLAIN_CHARACTERS and not _UNSOUND.search(text)
+
+    def _entry(self, key: object, text: object, path: str) -> str:
+        self._key(key, path)
+        return METADATA_VALUE.check(text, _join(path, shown(key)))
 
     def _key(self, key: object, path: str) -> str:
         field = _join(path, shown(key))

@@ -1,0 +1,67 @@
+"""HTTP/1.1 as uvicorn speaks it, with a limit on what comes before and between the parts of a body.
+
+The parser keeps a header until it has all of it, however long that is, and says nothing meanwhile: without a limit a
+caller whom nobody has admitted yet could fill the memory, and hold everybody up while each piece is joined to the last.
+"""
+
+from __future__ import annotations
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD_BYTES = 64 << 10
+"""Of a request's first line and its headers together; also of trailers."""
+
+_REFUSAL = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
+)
+_ENVELOPE = b'{"errorCode":"VALIDATION","errorMessage":"headers: have more than %d bytes"}' % MAX_HEAD_BYTES
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """`_head_bytes`: of the head at hand. `_silent_bytes`: fed to the parser since it last gave anything back."""
+
+    _head_bytes = 0
+    _silent_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._silent_bytes += len(data)
+        if self._head_bytes <= MAX_HEAD_BYTES:
+            super().data_received(data)
+        if max(self._head_bytes, self._silent_bytes) > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_bytes = self._silent_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._grow(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._grow(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._silent_bytes = 0
+        if self._head_bytes <= MAX_HEAD_BYTES:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._silent_bytes = 0
+        if self._head_bytes <= MAX_HEAD_BYTES:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._head_bytes <= MAX_HEAD_BYTES:
+            super().on_message_complete()
+
+    def _grow(self, length: int) -> None:
+        self._silent_bytes = 0
+        self._head_bytes += length
+
+    def _refuse(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.write(_REFUSAL % (len(_ENVELOPE), _ENVELOPE))
+        self.transport.close()

@@ -1,0 +1,136 @@
+"""Strict JSON in, from whoever sends it: callers over HTTP and events from a bus alike.
+
+What comes in is money-bearing: a key given twice, a number that is not one, text that no database or
+service could keep are refused here, each with its reason, instead of being guessed at further inside.
+Texts of a megabyte are looked at as texts: walking what they decode to would hold everybody up for a second.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import accumulate
+from typing import Any, NoReturn
+
+from headrace.errors import InvalidValue
+from headrace.money import MAX_DIGITS
+
+MAX_DEPTH = 64
+"""Containers within one another, in JSON and YAML alike."""
+
+TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"
+
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
+_KEPT = re.compile(
+    r"(?:[^\\]++|\\[^u]|\\u(?!0000|[dD][89a-fA-F])....|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)*+",
+    re.DOTALL,
+)
+"""JSON as far as its escapes stand for characters that can be kept: no NUL, no half of a surrogate pair."""
+
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+
+
+class Malformed(InvalidValue):
+    """A text that cannot be read. `line` and `column` count from 1 where they are known."""
+
+    def __init__(self, reason: str, line: int | None = None, column: int | None = None) -> None:
+        place = "" if line is None else f" (line {line}, column {column})"
+        super().__init__("body", reason + place)
+        self.line = line
+        self.column = column
+
+
+def decode(body: bytes) -> Any:
+    """The value of a JSON text. Raises Malformed."""
+    text = utf8(body)
+    try:
+        value = _decoder.decode(text)
+    except json.JSONDecodeError as error:
+        raise Malformed(f"is not JSON: {error.msg}", error.lineno, error.colno) from None
+    except RecursionError:
+        raise Malformed(TOO_DEEP) from None
+    _check_depth(text)
+    _check_escapes(text)
+    return value
+
+
+def utf8(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise Malformed(f"is not UTF-8 (byte {error.start})") from None
+
+
+def integer(digits: str) -> int:
+    if len(digits.lstrip("-")) > MAX_DIGITS:
+        raise Malformed(f"holds an integer of more than {MAX_DIGITS} digits")
+    return int(digits)
+
+
+def fraction(literal: str) -> float:
+    """A JSON number with a point or an exponent. No amount is ever one: those who ask for amounts refuse it."""
+    value = float(literal)
+    if value in (float("inf"), float("-inf")):
+        raise Malformed(f"holds a number out of range: {literal[:40]}")
+    return value
+
+
+def check_text(text: str) -> None:
+    """Raises Malformed for what is valid in an escape but can be kept nowhere."""
+    if "\x00" in text:
+        raise _nul()
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise _half()
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise Malformed(f"has the key {_first_repeated([key for key, _ in pairs])[:100]!r} twice in one object")
+    return members
+
+
+def _first_repeated(keys: list[str]) -> str:
+    seen: set[str] = set()
+    for key in keys:
+        if key in seen:
+            return key
+        seen.add(key)
+    raise AssertionError(keys)
+
+
+def _no_number(literal: str) -> NoReturn:
+    raise Malformed(f"is not JSON: {literal} is no number")
+
+
+def _check_depth(text: str) -> None:
+    """Of a text that is JSON."""
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
+    brackets = _STRING.sub("", text).encode().translate(_STEPS, _NO_BRACKETS)
+    if max(accumulate(memoryview(brackets).cast("b")), default=0) > MAX_DEPTH:
+        raise Malformed(TOO_DEEP)
+
+
+def _check_escapes(text: str) -> None:
+    """Of a text that is JSON."""
+    if "\\u" not in text:
+        return
+    kept = _KEPT.match(text)
+    end = 0 if kept is None else kept.end()
+    if end < len(text):
+        raise _nul() if text.startswith("\\u0000", end) else _half()
+
+
+def _nul() -> Malformed:
+    return Malformed("holds a NUL character")
+
+
+def _half() -> Malformed:
+    return Malformed("holds a lone surrogate, which is no character")
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_int=integer, parse_float=fraction, parse_constant=_no_number
+)

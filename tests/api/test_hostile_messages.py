@@ -1,0 +1,156 @@
+"""A refusal names the field: an unknown one, a wrong type, a body too big, a bad cursor, for every write and list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from headrace.api.app import TABLE
+from headrace.api.operations import Operation
+from tests.api.conftest import PREFIX, WAITING, Live, served
+from tests.api.test_hostile_rows import JSON_WRITES, TEMPLATES, base, by_id
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+UNKNOWN: dict[str, list[tuple[Any, str]]] = {
+    "createWorkflow": [
+        ({**WAITING, "stage": 1}, "stage: "),
+        ({"stages": [{"wait_event": {"event": "a", "evnt": 1}}]}, "stages[0].wait_event.evnt: "),
+        ({"stages": [{"nap": {}}]}, "stages[0].nap: "),
+        ({"stages": [{"update": {"account": {"id": "a", "ledger": "b", "metadata": {}, "x": 1}}}]}, "stages[0].upd"),
+    ],
+    "sendEvent": [({"name": "go", "payload": {}}, "payload: "), ({"Name": "go"}, "Name: ")],
+    "createTrigger": [({"event": "E", "workflowID": "w", "filters": "true"}, "filters: ")],
+}
+"""Writes whose members are all known. Variables, payloads and envelopes have members of the sender's own."""
+
+OPEN = {"runWorkflow", "testTrigger", "sendEvents"}
+
+WRONG: dict[str, list[tuple[Any, str]]] = {
+    "createWorkflow": [
+        (7, "a workflow is an object"),
+        ({}, "stages: "),
+        ({"stages": "x"}, "stages: "),
+        ({"stages": [7]}, "stages[0]: "),
+        ({"stages": [{"wait_event": 7}]}, "stages[0].wait_event: "),
+        ({"stages": [{"wait_event": {"event": 7}}]}, "stages[0].wait_event.event: "),
+        ({"stages": [{"delay": {"duration": 7}}]}, "stages[0].delay.duration: "),
+        ({**WAITING, "name": 7}, "name: "),
+    ],
+    "runWorkflow": [
+        (7, "variables: "),
+        (["a"], "variables: "),
+        ({"order": None}, "order: "),
+        ({"order": {}}, "order: "),
+        ({"order": ["x"]}, "order: "),
+        ({"an order": []}, "'an order': "),
+    ],
+    "sendEvent": [(7, "body: "), ({}, "name: "), ({"name": 7}, "name: "), ({"name": ""}, "name: ")],
+    "createTrigger": [
+        (7, "body: "),
+        ({}, "event: is required; workflowID: is required"),
+        ({"event": 7, "workflowID": "w"}, "event: "),
+        ({"event": "E", "workflowID": 7}, "workflowID: "),
+        ({"event": "E", "workflowID": "w", "name": 7}, "name: "),
+        ({"event": "E", "workflowID": "w", "version": 7}, "version: "),
+        ({"event": "E", "workflowID": "w", "filter": 7}, "filter: "),
+        ({"event": "E", "workflowID": "w", "vars": 7}, "vars: "),
+        ({"event": "E", "workflowID": "w", "vars": {"a": 7}}, "vars.a: "),
+        ({"event": "E", "workflowID": "nobody"}, "workflowID: "),
+    ],
+    "testTrigger": [(7, "body: "), ([], "body: ")],
+    "sendEvents": [
+        (7, "body: "),
+        ([], "body: "),
+        ({}, "body.payload: "),
+        ({"payload": 7, "type": "E"}, "body.payload: "),
+        ({"payload": {}}, "body.type: "),
+        ({"payload": {}, "type": 7}, "body.type: "),
+        ({"payload": {}, "type": "E", "app": 7}, "body.app: "),
+        ({"payload": {}, "type": "E", "id": []}, "body.id: "),
+        ([{"payload": {}, "type": "E"}, {"type": "E"}], "body[1].payload: "),
+    ],
+}
+
+
+async def refusal(live: Live, operation: Operation, body: Any, ids: dict[str, str]) -> str:
+    reply = await live.http.request(operation.method, PREFIX + operation.path.format(**ids), json=body)
+    assert (reply.status_code, reply.json()["errorCode"]) == (400, "VALIDATION"), (body, reply.text)
+    return reply.json()["errorMessage"]
+
+
+async def furnished(live: Live) -> dict[str, str]:
+    workflow_id = await live.created(WAITING)
+    instance_id = await live.started(workflow_id)
+    trigger = (await live.call("POST", "/triggers", {"event": "E", "workflowID": workflow_id})).json()["data"]["id"]
+    return {"flowId": workflow_id, "workflowID": workflow_id, "instanceID": instance_id, "triggerID": trigger}
+
+
+async def test_every_write_is_here() -> None:
+    assert WRONG.keys() == TEMPLATES.keys()
+    assert UNKNOWN.keys() | OPEN == TEMPLATES.keys()
+
+
+@pytest.mark.parametrize("operation", JSON_WRITES, ids=by_id)
+async def test_an_unknown_field_and_a_wrong_type_are_named(shared: Live, operation: Operation) -> None:
+    ids = await furnished(shared)
+    for body, says in (*UNKNOWN.get(base(operation), ()), *WRONG[base(operation)]):
+        assert (await refusal(shared, operation, body, ids)).startswith(says), body
+
+
+@pytest.mark.parametrize("operation", JSON_WRITES, ids=by_id)
+async def test_a_key_that_is_none_is_named(shared: Live, operation: Operation) -> None:
+    if not operation.takes_key:
+        return
+    ids = await furnished(shared)
+    path = PREFIX + operation.path.format(**ids)
+    for key in ("", "a b", "x" * 256, "a\tb"):
+        reply = await shared.http.post(path, json={}, headers={"Idempotency-Key": key})
+        assert reply.status_code == 400
+        assert reply.json()["errorMessage"].startswith("Idempotency-Key: "), key
+
+
+QUERIES = {
+    "cursor": ["x", "AAAA", "%00", "A" * 5_000],
+    "pageSize": ["0", "1001", "-1", "x", "1.5", "9" * 40],
+    "running": ["perhaps", "2", "%00"],
+    "wait": ["perhaps", "10s"],
+    "repeated": ["perhaps"],
+    "before": ["0", "x", "9" * 40],
+    "limit": ["0", "1001", "x"],
+}
+ANY_TEXT = {"workflowID", "name", "target", "principal"}
+"""Parameters that are compared with what there is: any text is good."""
+
+
+async def test_every_query_parameter_is_here() -> None:
+    assert {parameter.name for row in TABLE for parameter in row.query} == {*QUERIES, *ANY_TEXT}
+
+
+@pytest.mark.parametrize("operation", [row for row in TABLE if row.query], ids=by_id)
+async def test_a_bad_query_parameter_is_named(shared: Live, operation: Operation) -> None:
+    path = PREFIX + operation.path.format(**await furnished(shared))
+    for parameter in operation.query:
+        for text in QUERIES.get(parameter.name, []):
+            reply = await shared.http.request(operation.method, f"{path}?{parameter.name}={text}")
+            assert (reply.status_code, reply.json()["errorCode"]) == (400, "VALIDATION"), reply.text
+            assert reply.json()["errorMessage"].startswith(f"{parameter.name}: ")
+
+
+async def test_a_bad_stage_number_is_named(shared: Live) -> None:
+    ids = await furnished(shared)
+    for version in ("", "/v2"):
+        for number in ("x", "1.5", "1e3", "%EF%BC%91", "0x1"):
+            reply = await shared.call("GET", f"{version}/instances/{ids['instanceID']}/stages/{number}/history")
+            assert (reply.status_code, reply.json()["errorMessage"].split(": ")[0]) == (400, "number"), reply.text
+
+
+async def test_every_missing_variable_is_named_as_it_may_be_shown(tmp_path: Any) -> None:
+    async with served(tmp_path) as live:
+        stage = {"wait_event": {"event": "${b} ${a.x} ${a\u202eb} " + "${" + "x" * 2_000 + "}"}}
+        workflow_id = await live.created({"stages": [stage]})
+        reply = await live.call("POST", f"/workflows/{workflow_id}/instances", {"a": "{}"})
+    message = reply.json()["errorMessage"]
+    assert reply.status_code == 400 and message.startswith("variables: no value for ")
+    assert "a.x, " in message and "b, " in message and "\\u202e" in message and len(message) < 300
