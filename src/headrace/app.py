@@ -243,6 +243,13 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._on_ready()
 
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """The library sends itself the signal again once the door is shut: it would end us with all else still open."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
