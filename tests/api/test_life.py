@@ -40,7 +40,7 @@ def test_an_attempt_under_way_at_the_stop_is_waited_for_and_recorded(tmp_path: P
         workflow_id = server.post(f"{API}/workflows", {"stages": PAYING}).json["data"]["id"]
         server.post(f"{API}/workflows/{workflow_id}/instances", {})
         deadline_s = time.monotonic() + LIMIT_S
-        while "headrace_attempts_total{service=\"ledger\"} 1.0" not in server.get("/metrics").body.decode():
+        while 'headrace_attempts_total{service="ledger"} 1.0' not in server.get("/metrics").body.decode():
             assert time.monotonic() < deadline_s
             time.sleep(0.02)
         assert server.stop() == 0
@@ -58,7 +58,7 @@ def receiver(bodies: list[Any]) -> Iterator[str]:
             self.send_response(204)
             self.end_headers()
 
-        def log_message(self, *_: Any) -> None: ...
+        def log_message(self, format: str, *args: Any) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
