@@ -31,7 +31,7 @@ from headrace.events.inbox import Inbox
 from headrace.events.outbox import Outbox
 from headrace.events.own import OwnTriggers
 from headrace.events.relay import Relay, trim_outbox
-from headrace.journal.port import Unit
+from headrace.journal.port import sweep
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writer import WriterLimits
 from headrace.runtime import tune_collector
@@ -195,13 +195,13 @@ async def _kept_up(work: Callable[[], Coroutine[None, None, None]], clock: Clock
 
 
 async def _forget(journal: SqliteJournal, clock: Clock, settings: Settings, relays: list[Relay]) -> None:
-    """Callers' keys, processed envelopes and events of ours are kept for their time, then dropped, some at a time."""
+    """Callers' keys, processed envelopes and events of ours are kept for their time, then dropped."""
     while True:
-        unit, now_at = Unit(), clock.now_at()
-        unit.add("forget_before", now_at - settings.remember_days * DAY)
-        unit.add("forget_envelopes", now_at - settings.keep_events_days * DAY)
+        now_at = clock.now_at()
         with contextlib.suppress(Unavailable):
-            await journal.commit(unit)
+            await sweep(journal, "forget_before", now_at - settings.remember_days * DAY)
+            await sweep(journal, "forget_envelopes", now_at - settings.keep_events_days * DAY)
+            await sweep(journal, "forget_set_aside", now_at - settings.keep_events_days * DAY)
             await trim_outbox(relays, journal, now_at - settings.keep_outbox_days * DAY)
         await clock.sleep(FORGET_EVERY_S)
 

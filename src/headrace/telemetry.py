@@ -82,6 +82,23 @@ class Telemetry:
             Gauge("headrace_events_waiting", "Events of ours not taken over yet.", ["publisher"], registry=registry)
         )
 
+        self._set_aside = _Children(
+            Counter(
+                "headrace_events_set_aside",
+                "Events of ours that were refused again and again where others were taken.",
+                ["publisher"],
+                registry=registry,
+            )
+        )
+        self._dropped = _Children(
+            Counter(
+                "headrace_events_dropped",
+                "Events of ours that grew too old before they were taken.",
+                ["publisher"],
+                registry=registry,
+            )
+        )
+
     def _instruments_of_the_house(self) -> None:
         registry = self.registry
         self._lag = Histogram(
@@ -164,6 +181,12 @@ class Telemetry:
 
     def publications_waiting(self, publisher: str, count: int) -> None:
         self._waiting_publications.of(publisher).set(count)
+
+    def publication_set_aside(self, publisher: str) -> None:
+        self._set_aside.of(publisher).inc()
+
+    def publications_dropped(self, publisher: str, count: int) -> None:
+        self._dropped.of(publisher).inc(count)
 
     # the house
 

@@ -58,7 +58,7 @@ def receiver(bodies: list[Any]) -> Iterator[str]:
             self.send_response(204)
             self.end_headers()
 
-        def log_message(self, format: str, *args: Any) -> None: ...
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)

@@ -51,6 +51,9 @@ class ScriptedBus:
         self._fail("set_aside")
         self.log.append(("set_aside", (delivery.key, reason)))
 
+    def wants(self, kind: str) -> bool:
+        return True
+
     async def publish(self, publications: Sequence[Publication]) -> None:
         self._fail("publish")
         self.published += publications

@@ -21,6 +21,7 @@ from headrace.journal.records import (
     Occurrence,
     OutboxEvent,
     Remembered,
+    SetAside,
     Stage,
     Trigger,
     Workflow,
@@ -192,6 +193,10 @@ class Journal(Protocol):
         """Returns after the next commit that has put something into the outbox."""
         ...
 
+    async def set_aside(self, limit: int) -> list[SetAside]:
+        """Events of ours that a publisher did not take, newest first."""
+        ...
+
     # what an engine asks
 
     async def due(self, after_at: int, after_row: int, until_at: int, limit: int) -> list[Due]:
@@ -212,3 +217,12 @@ class Journal(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+async def sweep(journal: Journal, statement: str, *parameters: Any) -> None:
+    """Repeat what removes some rows at a time, a commit each, until nothing is left to remove. Raises Unavailable."""
+    is_done = False
+    while not is_done:
+        unit = Unit()
+        unit.add(statement, *parameters)
+        is_done = await journal.commit(unit) == [None]

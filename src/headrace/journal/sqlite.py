@@ -26,6 +26,7 @@ from headrace.journal.records import (
     Occurrence,
     OutboxEvent,
     Remembered,
+    SetAside,
     Stage,
     Trigger,
     Workflow,
@@ -212,6 +213,9 @@ class SqliteJournal:
 
     async def outbox_news(self) -> None:
         await self._writer.publications()
+
+    async def set_aside(self, limit: int) -> list[SetAside]:
+        return [SetAside(*row) for row in self._rows("set_aside_page", limit)]
 
     # what an engine asks
 

@@ -85,6 +85,7 @@ UPDATE inbox SET processed_at = ?1 WHERE seq = ?2 AND processed_at IS NULL
 -- name: forget_envelopes
 UPDATE inbox SET envelope = NULL WHERE seq IN (
     SELECT seq FROM inbox WHERE processed_at < ? AND envelope IS NOT NULL ORDER BY processed_at LIMIT 1000)
+RETURNING seq
 
 -- name: insert_occurrence
 INSERT INTO occurrences (id, trigger_id, event_key, event, created_at, depth, instance_id, error)
@@ -99,7 +100,17 @@ INSERT INTO outbox (type, happened_at, payload, instance_id, depth) VALUES (?, ?
 
 -- name: trim_outbox
 DELETE FROM outbox WHERE seq IN (
-    SELECT seq FROM outbox WHERE seq <= ?1 OR happened_at < ?2 ORDER BY seq LIMIT 1000)
+    SELECT seq FROM (SELECT seq, happened_at FROM outbox ORDER BY seq LIMIT 1000) WHERE seq <= ?1 OR happened_at < ?2)
+RETURNING seq
+
+-- name: set_aside
+INSERT INTO set_aside (publisher, event_id, type, body, reason, at) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (publisher, event_id) DO NOTHING
+
+-- name: forget_set_aside
+DELETE FROM set_aside WHERE (publisher, event_id) IN (
+    SELECT publisher, event_id FROM set_aside WHERE at < ? ORDER BY at LIMIT 1000)
+RETURNING at
 
 -- name: audit
 INSERT INTO audit (at, principal, client_id, operation, target) VALUES (?, ?, ?, ?, ?)
@@ -109,6 +120,7 @@ INSERT INTO caller_keys (key, fingerprint, status, body, created_at) VALUES (?, 
 
 -- name: forget_before
 DELETE FROM caller_keys WHERE key IN (SELECT key FROM caller_keys WHERE created_at < ? ORDER BY created_at LIMIT 1000)
+RETURNING created_at
 
 -- name: workflow
 SELECT id, name, config, created_at, updated_at, deleted_at FROM workflows WHERE id = ?
@@ -225,6 +237,9 @@ SELECT id FROM identity
 SELECT seq, type, happened_at, payload,
     coalesce(depth, (SELECT depth FROM occurrences WHERE instance_id = outbox.instance_id), 0)
 FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?
+
+-- name: set_aside_page
+SELECT publisher, event_id, type, body, reason, at FROM set_aside ORDER BY at DESC LIMIT ?
 
 -- name: outbox_end
 SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'

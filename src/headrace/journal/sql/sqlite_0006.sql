@@ -1,0 +1,15 @@
+-- What a publisher did not take. May run again: a process can end in the middle of it.
+
+-- One row for each event of ours that one publisher refused again and again while it took others. body is the event as
+-- it was sent.
+CREATE TABLE IF NOT EXISTS set_aside (
+    publisher   TEXT    NOT NULL,
+    event_id    TEXT    NOT NULL,
+    type        TEXT    NOT NULL,
+    body        TEXT    NOT NULL,
+    reason      TEXT    NOT NULL,
+    at          INTEGER NOT NULL,
+    PRIMARY KEY (publisher, event_id)
+) WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS set_aside_newest ON set_aside (at);
