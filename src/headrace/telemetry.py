@@ -46,7 +46,9 @@ class Telemetry:
         effects = Counter("headrace_effects", "Effects closed.", ["service", "outcome"], registry=registry)
         attempts = Counter("headrace_attempts", "Attempts begun.", ["service"], registry=registry)
         self._attention = Gauge(
-            "headrace_activities_needing_attention", "Activities only a person can decide.", registry=registry
+            "headrace_activities_needing_attention",
+            "Activities of running instances that only a person can decide.",
+            registry=registry,
         )
         self._ended = _Children(ended)
         self._effects = _Children(effects)
@@ -141,7 +143,7 @@ class Telemetry:
     # effects
 
     def effect_done(self, service: str, outcome: str) -> None:
-        """An effect is closed. `outcome`: done, refused or canceled."""
+        """`outcome`: done, refused or canceled; undecided: aborted, and nothing can tell whether it happened."""
         self._effects.of(service, outcome).inc()
 
     def attempt(self, service: str) -> None:

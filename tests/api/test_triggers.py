@@ -327,7 +327,7 @@ async def test_events_of_ours_that_were_set_aside_are_listed(live: Live) -> None
                 "id": "j:7",
                 "publisher": "webhook:shop",
                 "reason": "answered 500",
-                "setAsideAt": "2024-05-01T10:00:00Z",
+                "setAsideAt": "2024-05-01T10:00:00.000000Z",
                 "event": json.loads(body),
             }
         ]

@@ -152,6 +152,7 @@ class Life:
         fate: Fate,
         inbox: Inbox,
         dispatcher: Dispatcher,
+        telemetry: Telemetry,
     ) -> None:
         self.journal = journal
         self.engine = engine
@@ -160,6 +161,7 @@ class Life:
         self.fate = fate
         self.inbox = inbox
         self.dispatcher = dispatcher
+        self.telemetry = telemetry
 
     async def deliver(self, key: str, envelope: dict[str, Any]) -> None:
         await self.inbox.accept([Arrival(key, envelope_of(envelope))])
@@ -228,11 +230,21 @@ async def life(
     if publishes:
         outbox.want_all()
     settings = EngineLimits(**{"settle_s": 5.0, "retry_base_s": 0.5, **limits})
+    meter = Telemetry(clock)
+    _, attention = await journal.counts()
+    meter.needs_attention(attention)
     engine = EmbeddedEngine(
-        mortal, MortalDownstream(downstream, fate), clock, RandomIds(), settings, jitter=lambda: 1.0, outbox=outbox
+        mortal,
+        MortalDownstream(downstream, fate),
+        clock,
+        RandomIds(),
+        settings,
+        meter=meter,
+        jitter=lambda: 1.0,
+        outbox=outbox,
     )
     await engine.start()
-    evaluator, meter = Evaluator(clock, no_links), Telemetry(clock)
+    evaluator = Evaluator(clock, no_links)
     dispatcher = Dispatcher(mortal, engine, evaluator, clock, RandomIds(), meter, outbox=outbox)
     inbox = Inbox(mortal, clock, meter, dispatcher.wake)
     await dispatcher.start()
@@ -240,7 +252,7 @@ async def life(
     if publishes:
         readers.append(asyncio.ensure_future(Relay(OwnTriggers(inbox), mortal, clock, meter).run()))
     try:
-        yield Life(mortal, engine, downstream, fate, inbox, dispatcher)
+        yield Life(mortal, engine, downstream, fate, inbox, dispatcher, meter)
     finally:
         fate.has_struck.set()
         for reader in readers:

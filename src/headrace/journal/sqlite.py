@@ -231,7 +231,7 @@ class SqliteJournal:
         return self._rows("next_deadline", after_at)[0][0]
 
     async def counts(self) -> tuple[int, int]:
-        """(instances that have not ended, activities that need attention)"""
+        """(instances that have not ended, their activities that need attention)"""
         row = self._rows("counts")[0]
         return row[0], row[1]
 

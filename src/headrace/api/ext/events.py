@@ -169,8 +169,8 @@ OPERATIONS = (
         tag=TAG,
         summary="List events that were set aside",
         description=(
-            "Events of ours that a broker or a webhook endpoint refused again and again, while it took others: the latest "
-            f"{MAX_SET_ASIDE}, newest first. They are not sent again."
+            "Events of ours that a broker or a webhook endpoint refused again and again while it took others: the "
+            f"latest {MAX_SET_ASIDE}, newest first. They are not sent again."
         ),
         reply=schemas.SetAsideListReply,
         errors=(503,),

@@ -184,7 +184,8 @@ SELECT min(next_at) FROM instances WHERE next_at > ?
 -- name: counts
 SELECT
     (SELECT count(*) FROM instances WHERE terminated_at IS NULL),
-    (SELECT count(*) FROM activities WHERE needs_attention = 1)
+    (SELECT count(*) FROM activities AS a JOIN instances AS i ON i.id = a.instance_id
+        WHERE a.needs_attention = 1 AND i.terminated_at IS NULL)
 
 -- name: trigger
 SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers WHERE id = ?
@@ -239,7 +240,7 @@ SELECT seq, type, happened_at, payload,
 FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?
 
 -- name: set_aside_page
-SELECT publisher, event_id, type, body, reason, at FROM set_aside ORDER BY at DESC LIMIT ?
+SELECT publisher, event_id, type, body, reason, at FROM set_aside WHERE at > 0 ORDER BY at DESC LIMIT ?
 
 -- name: outbox_end
 SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'
