@@ -69,12 +69,12 @@ async def test_it_rises_once_stays_over_a_restart_and_falls_with_the_abort(tmp_p
 
 
 async def test_an_abort_that_cannot_decide_either_is_another_figure(tmp_path: Path) -> None:
-    credits = 0
+    asked = 0
 
     def plan(request: Request, _: int) -> Any:
-        nonlocal credits
-        credits += request.path.endswith("/credit")
-        return ("lose" if credits == 1 else POOR) if request.path.endswith("/credit") else None
+        nonlocal asked
+        asked += request.path.endswith("/credit")
+        return ("lose" if asked == 1 else POOR) if request.path.endswith("/credit") else None
 
     services = Scripted(plan)
     async with life(tmp_path / "j.db", services) as alive:

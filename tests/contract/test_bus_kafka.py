@@ -274,6 +274,26 @@ async def test_topics_that_are_there_are_used_as_they_are(harness: KafkaHarness,
 
 
 @pytest.mark.timeout(300)
+async def test_a_topic_deleted_while_it_is_read_is_made_again_in_time(
+    harness: KafkaHarness, admin: Any, topic: str
+) -> None:
+    """Else whoever publishes there finds none until we are restarted."""
+    bus = _bus(harness, topic, f"{topic}-quiet", remake_s=2.0)
+    _make(admin, topic, 1)
+    _send(harness, topic, _bodies(0, 1))
+    await _collect(bus, 1)
+    receiving = asyncio.create_task(_collect(bus, 2))
+    admin.delete_topics([topic], operation_timeout=30)[topic].result(30)
+    async with asyncio.timeout(LIMIT_S):
+        while topic not in await asyncio.to_thread(lambda: admin.list_topics(timeout=30).topics):
+            await asyncio.sleep(0.1)
+    for number in (0, 1):
+        _send(harness, topic, _bodies(7 + number, 1), number)
+    assert sorted(_of(await receiving)) == sorted(_bodies(7, 2))
+    await bus.close()
+
+
+@pytest.mark.timeout(300)
 async def test_publishing_outlives_its_topic(harness: KafkaHarness, admin: Any, topic: str) -> None:
     bus = _bus(harness, publish_topic=topic)
     await bus.publish(_numbered(0, 3))

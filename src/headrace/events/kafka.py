@@ -45,6 +45,8 @@ class KafkaOptions(BrokerOptions):
     max_outstanding_bytes: int = 64 << 20
     check_s: float = 5.0
     """How often the ids of the topics are asked for while nothing comes."""
+    remake_s: float = 30.0
+    """A topic that is deleted while it is read is made again after so long: until then somebody else may."""
 
     @classmethod
     def of(cls, settings: Settings) -> KafkaOptions:
