@@ -448,10 +448,17 @@ def _delivery(message: Message, partition: Partition) -> Delivery:
     assert offset is not None
     body = message.value() or b""
     key = f"kafka:{partition.topic_id}:{partition.number}:{offset}"
-    headers = {name: _text(value) for name, value in message.headers() or []}
-    delivery = Delivery(key, partition.topic, body, headers, Receipt(partition, offset))
+    delivery = Delivery(key, partition.topic, body, _headers(message), Receipt(partition, offset))
     partition.take(offset, delivery)
     return delivery
+
+
+def _headers(message: Message) -> dict[str, str]:
+    """None of them where a name is not UTF-8: the library fails over it, and no event of ours has such a one."""
+    try:
+        return {name: _text(value) for name, value in message.headers() or []}
+    except (SystemError, UnicodeDecodeError):
+        return {}
 
 
 def receipt_of(delivery: Delivery) -> Receipt:
