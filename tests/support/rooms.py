@@ -35,8 +35,8 @@ from headrace.journal.records import Instance, Workflow
 from headrace.journal.sqlite import SqliteJournal
 from headrace.sandbox import Sandbox
 from headrace.telemetry import Telemetry
-from headrace.triggers.dispatcher import Dispatcher
-from headrace.triggers.expressions import Evaluator, no_links
+from headrace.triggers.dispatcher import Dispatcher, DispatcherLimits
+from headrace.triggers.expressions import Evaluator, Fetch, no_links
 
 SPEED = 200
 OURS = tuple(f"<coroutine object {owner}." for owner in ("EmbeddedEngine", "Dispatcher", "FastClock", "Event"))
@@ -215,11 +215,13 @@ async def life(
     *,
     source: EventSource | None = None,
     publishes: bool = False,
+    fetch: Fetch = no_links,
+    events: DispatcherLimits | None = None,
     **limits: Any,
 ) -> AsyncIterator[Life]:
     """A server process from its start to its end, which is sudden: no graceful stop.
 
-    `publishes`: all eight events go into the outbox, and from there to the triggers.
+    `publishes`: all eight events go into the outbox, and from there to the triggers. `fetch`: what follows links.
     """
     fate = fate or Fate()
     journal = await SqliteJournal.open(journal_file)
@@ -244,8 +246,8 @@ async def life(
         outbox=outbox,
     )
     await engine.start()
-    evaluator = Evaluator(clock, no_links)
-    dispatcher = Dispatcher(mortal, engine, evaluator, clock, RandomIds(), meter, outbox=outbox)
+    evaluator = Evaluator(clock, fetch)
+    dispatcher = Dispatcher(mortal, engine, evaluator, clock, RandomIds(), meter, events, outbox)
     inbox = Inbox(mortal, clock, meter, dispatcher.wake)
     await dispatcher.start()
     readers = [] if source is None else [asyncio.ensure_future(Feed(source, mortal, inbox, clock).run())]

@@ -33,6 +33,11 @@ class Trial(msgspec.Struct, frozen=True):
     errors: dict[str, str]
 
 
+def follows_links(trigger: Trigger) -> bool:
+    """Whether it may wait for others: all else that an expression does is bounded to a moment."""
+    return "link" in (trigger.filter or "") or "link" in (trigger.vars or "")
+
+
 class Firing:
     """One trigger and one event."""
 
