@@ -163,6 +163,10 @@ class Journal(Protocol):
         """How many triggers led to it, one after the other; 0 for an instance that a caller started."""
         ...
 
+    async def depth_of_metadata(self, path: str, body: bytes) -> int:
+        """The same of the last instance that wrote this metadata to this path; 0 where none did."""
+        ...
+
     async def waiting_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
         """Those that are not processed, in order."""
         ...

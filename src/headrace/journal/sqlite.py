@@ -185,6 +185,10 @@ class SqliteJournal:
         rows = self._rows("depth_of_instance", instance_id)
         return rows[0][0] if rows else 0
 
+    async def depth_of_metadata(self, path: str, body: bytes) -> int:
+        rows = self._rows("depth_of_metadata", path, body)
+        return rows[0][0] if rows else 0
+
     async def waiting_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
         return [InboxEvent(*row) for row in self._rows("waiting_events", after_seq, limit)]
 

@@ -22,7 +22,7 @@ from headrace.events.outbox import Outbox
 from headrace.journal.port import Journal, Unit
 from headrace.journal.records import InboxEvent, Instance, Trigger
 from headrace.triggers.expressions import EvaluationFailed, Evaluator
-from headrace.triggers.matching import causes, is_on
+from headrace.triggers.matching import causes, is_on, metadata_written
 from headrace.triggers.meter import TriggerMeter
 from headrace.triggers.rules import Firing, VariablesFailed, follows_links
 from headrace.triggers.shares import Shares
@@ -216,6 +216,8 @@ class Dispatcher:
 
     async def _fire_all(self, triggers: list[Trigger], event: InboxEvent, envelope: Envelope) -> None:
         depths = [await self._journal.depth_of_instance(cause) for cause in causes(envelope)]
+        if (request := metadata_written(envelope)) is not None:
+            depths.append(await self._journal.depth_of_metadata(request.path, request.body or b""))
         depth = 1 + max(event.depth, *depths, 0)
         payload = _json_text(envelope.payload)
         matches = [_Match(trigger, event, envelope, payload, depth) for trigger in triggers]

@@ -228,6 +228,10 @@ WHERE trigger_id = ? AND event_key = ?
 -- name: depth_of_instance
 SELECT depth FROM occurrences WHERE instance_id = ?
 
+-- name: depth_of_metadata
+SELECT coalesce((SELECT depth FROM occurrences WHERE instance_id = activities.instance_id), 0) FROM activities
+WHERE name = 'AddAccountMetadata' AND request_path = ? AND request_body = ? ORDER BY started_at DESC LIMIT 1
+
 -- name: position
 SELECT position FROM positions WHERE source = ?
 

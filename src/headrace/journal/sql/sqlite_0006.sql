@@ -1,4 +1,4 @@
--- What a publisher did not take. May run again: a process can end in the middle of it.
+-- What a publisher did not take, and who wrote metadata. May run again: a process can end in the middle of it.
 
 -- One row for each event of ours that one publisher refused again and again while it took others. body is the event as
 -- it was sent.
@@ -13,3 +13,7 @@ CREATE TABLE IF NOT EXISTS set_aside (
 ) WITHOUT ROWID;
 
 CREATE INDEX IF NOT EXISTS set_aside_newest ON set_aside (at);
+
+-- Which instance wrote this metadata: the ledger's event does not say.
+CREATE INDEX IF NOT EXISTS activities_on_metadata ON activities (request_path, request_body, started_at)
+    WHERE name = 'AddAccountMetadata';

@@ -1,4 +1,4 @@
-"""What a publisher did not take."""
+"""What a publisher did not take, and who wrote metadata."""
 
 from alembic import op
 
