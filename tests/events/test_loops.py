@@ -23,6 +23,13 @@ PAYING: dict[str, Any] = {
         "amount": {"amount": "7", "asset": "USD/2"},
     }
 }
+PAYING_OUT: dict[str, Any] = {
+    "send": {
+        "source": {"account": {"id": "merchants:7", "ledger": "shop"}},
+        "destination": {"payment": {"psp": "dummy-pay", "type": "PAYOUT"}},
+        "amount": {"amount": "7", "asset": "USD/2"},
+    }
+}
 
 
 @pytest.fixture
@@ -30,7 +37,10 @@ async def sandbox() -> AsyncIterator[Sandbox]:
     made = new_sandbox()
     stack = SandboxStack(made)
     stack.create_ledger("shop")
+    stack.move("shop", "world", "merchants:7", 1_000, "USD/2")
     stack.close()
+    path, body = "/v2/shop/accounts/merchants:7/metadata", b'{"formanceAccountID":"bank-7"}'
+    assert (await made.send(Request("ledger", "POST", path, body))).status == 204
     yield made
     await made.close()
 
@@ -41,14 +51,19 @@ async def occurrences(alive: Life) -> list[Occurrence]:
 
 @pytest.mark.parametrize(
     ("event", "stage"),
-    [("ledger.saved_metadata", TAGGING), ("COMMITTED_TRANSACTIONS", PAYING)],
-    ids=["metadata", "transactions"],
+    [
+        ("ledger.saved_metadata", TAGGING),
+        ("COMMITTED_TRANSACTIONS", PAYING),
+        ("payments.saved_transfer_initiation", PAYING_OUT),
+    ],
+    ids=["metadata", "transactions", "payouts"],
 )
-async def test_a_loop_by_way_of_the_ledger_stops_at_its_depth(
+async def test_a_loop_by_way_of_a_service_stops_at_its_depth(
     tmp_path: Path, sandbox: Sandbox, event: str, stage: dict[str, Any]
 ) -> None:
     async with life(tmp_path / "j.db", sandbox, source=sandbox) as alive:
         workflow = await alive.workflow("w", [stage])
+        await asyncio.sleep(0.1)  # what the fixture did is read and not waited for
         await alive.trigger("loop", event, "w")
         await alive.run_once(workflow, {})
         async with asyncio.timeout(LIMIT_S):

@@ -167,6 +167,10 @@ class Journal(Protocol):
         """The same of the last instance that wrote this metadata to this path; 0 where none did."""
         ...
 
+    async def depth_of_initiation(self, scheduled_at: str) -> int:
+        """The greatest of the instances that asked for a transfer initiation at this moment."""
+        ...
+
     async def waiting_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
         """Those that are not processed, in order."""
         ...

@@ -189,6 +189,9 @@ class SqliteJournal:
         rows = self._rows("depth_of_metadata", path, body)
         return rows[0][0] if rows else 0
 
+    async def depth_of_initiation(self, scheduled_at: str) -> int:
+        return self._rows("depth_of_initiation", scheduled_at)[0][0]
+
     async def waiting_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
         return [InboxEvent(*row) for row in self._rows("waiting_events", after_seq, limit)]
 

@@ -22,7 +22,7 @@ from headrace.events.outbox import Outbox
 from headrace.journal.port import Journal, Unit
 from headrace.journal.records import InboxEvent, Instance, Trigger
 from headrace.triggers.expressions import EvaluationFailed, Evaluator
-from headrace.triggers.matching import causes, is_on, metadata_written
+from headrace.triggers.matching import causes, initiation_scheduled, is_on, metadata_written
 from headrace.triggers.meter import TriggerMeter
 from headrace.triggers.rules import Firing, VariablesFailed, follows_links
 from headrace.triggers.shares import Shares
@@ -215,10 +215,7 @@ class Dispatcher:
         await self._journal.commit(unit)
 
     async def _fire_all(self, triggers: list[Trigger], event: InboxEvent, envelope: Envelope) -> None:
-        depths = [await self._journal.depth_of_instance(cause) for cause in causes(envelope)]
-        if (request := metadata_written(envelope)) is not None:
-            depths.append(await self._journal.depth_of_metadata(request.path, request.body or b""))
-        depth = 1 + max(event.depth, *depths, 0)
+        depth = 1 + max(event.depth, await self._depth_of_cause(envelope))
         payload = _json_text(envelope.payload)
         matches = [_Match(trigger, event, envelope, payload, depth) for trigger in triggers]
         if len(matches) == 1:
@@ -234,6 +231,15 @@ class Dispatcher:
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+
+    async def _depth_of_cause(self, envelope: Envelope) -> int:
+        """Of the instance of ours whose effect the event tells of."""
+        depths = [await self._journal.depth_of_instance(cause) for cause in causes(envelope)]
+        if (request := metadata_written(envelope)) is not None:
+            depths.append(await self._journal.depth_of_metadata(request.path, request.body or b""))
+        if (scheduled := initiation_scheduled(envelope)) is not None:
+            depths.append(await self._journal.depth_of_initiation(scheduled))
+        return max(depths, default=0)
 
     async def _fire(self, match: _Match) -> None:
         if await self._journal.occurrence(match.trigger.id, match.event.key) is not None:

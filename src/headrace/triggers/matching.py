@@ -11,6 +11,7 @@ from headrace.errors import InvalidValue
 from headrace.events.envelope import Envelope
 from headrace.journal.records import Trigger
 from headrace.workflows.commands import AddAccountMetadata
+from headrace.workflows.durations import moment_of
 
 _EFFECT = re.compile(r"headrace:([0-9A-Za-z-]{1,64}):[0-9]+:[0-9]+")
 MAX_CAUSES = 100
@@ -53,6 +54,16 @@ def metadata_written(envelope: Envelope) -> Request | None:
         return None
     try:
         return prepare(AddAccountMetadata(address, ledger, cast("dict[str, str]", metadata)), "any", 0)
+    except InvalidValue:
+        return None
+
+
+def initiation_scheduled(envelope: Envelope) -> str | None:
+    """The moment that an initiation was asked for, as we write it: version 2 of its event has no reference."""
+    if envelope.type != "SAVED_TRANSFER_INITIATION":
+        return None
+    try:
+        return moment_of(envelope.payload.get("scheduledAt"))
     except InvalidValue:
         return None
 

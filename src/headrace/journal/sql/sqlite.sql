@@ -232,6 +232,10 @@ SELECT depth FROM occurrences WHERE instance_id = ?
 SELECT coalesce((SELECT depth FROM occurrences WHERE instance_id = activities.instance_id), 0) FROM activities
 WHERE name = 'AddAccountMetadata' AND request_path = ? AND request_body = ? ORDER BY started_at DESC LIMIT 1
 
+-- name: depth_of_initiation
+SELECT coalesce(max((SELECT depth FROM occurrences WHERE instance_id = activities.instance_id)), 0) FROM activities
+WHERE name = 'CreateTransferInitiation' AND json_extract(CAST(request_body AS TEXT), '$.scheduledAt') = ?
+
 -- name: position
 SELECT position FROM positions WHERE source = ?
 

@@ -1,4 +1,4 @@
--- What a publisher did not take, and who wrote metadata. May run again: a process can end in the middle of it.
+-- What a publisher did not take, and whose effect an event tells of. May run again: a process can end in the middle of it.
 
 -- One row for each event of ours that one publisher refused again and again while it took others. body is the event as
 -- it was sent.
@@ -14,6 +14,9 @@ CREATE TABLE IF NOT EXISTS set_aside (
 
 CREATE INDEX IF NOT EXISTS set_aside_newest ON set_aside (at);
 
--- Which instance wrote this metadata: the ledger's event does not say.
+-- Which instance wrote this metadata, or asked for this payout: the services' events do not say.
 CREATE INDEX IF NOT EXISTS activities_on_metadata ON activities (request_path, request_body, started_at)
     WHERE name = 'AddAccountMetadata';
+
+CREATE INDEX IF NOT EXISTS activities_on_initiations ON activities (json_extract(CAST(request_body AS TEXT), '$.scheduledAt'))
+    WHERE name = 'CreateTransferInitiation';

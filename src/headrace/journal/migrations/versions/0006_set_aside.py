@@ -1,4 +1,4 @@
-"""What a publisher did not take, and who wrote metadata."""
+"""What a publisher did not take, and whose effect an event tells of."""
 
 from alembic import op
 
