@@ -149,7 +149,11 @@ async def test_one_that_goes_away_while_others_are_tried_is_waited_for(journal: 
     assert len(await journal.set_aside(9)) == 1
 
 
-async def test_what_is_not_wanted_is_no_proof_that_others_are_taken(journal: SqliteJournal) -> None:
+async def test_what_is_not_wanted_is_no_proof_that_others_are_taken(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.events.relay.LOOK_PAGE", 7)
+    monkeypatch.setattr("headrace.events.relay.LOOK_AT_ONCE", 20)
     publisher = Picky(1, wants=["FAILED_WORKFLOW"], page=5)
     async with relaying(publisher, journal) as (relay, telemetry):
         await told(journal, 1, "FAILED_WORKFLOW")

@@ -7,6 +7,7 @@ and no longer in the way of the others.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 import structlog
@@ -24,6 +25,9 @@ RETRY_S = 0.5
 RETRY_CAP_S = 30.0
 MAX_IN_A_ROW = 10
 """Events refused one after the other: with more of them it is the other side that is at fault, and events wait."""
+LOOK_PAGE = 500
+LOOK_AT_ONCE = 20_000
+"""Rows looked at for one that is wanted; the rest the next time."""
 
 
 class RelayMeter(Protocol):
@@ -50,6 +54,7 @@ class Relay:
         self._failures = 0
         self._refusals: tuple[str, int] = ("", 0)
         """Of which event, how many, one after the other."""
+        self._unwanted_to = 0
         self.position: int | None = None
         """The last event that it is done with; None until it begins. A new publisher is told of what comes from now."""
 
@@ -141,8 +146,8 @@ class Relay:
 
     async def _first_taken(self, origin: str, refused: list[tuple[Publication, str]]) -> int | None:
         """The number of the first event that is taken, one by one; None where none of the next few is."""
-        position = self.position or 0
-        while page := await self._journal.outbox(position, self._publisher.page):
+        position, left = self.position or 0, LOOK_AT_ONCE
+        while left > 0 and (page := await self._journal.outbox(position, LOOK_PAGE)):
             for seq, each in self._wanted(origin, page):
                 if len(refused) > MAX_IN_A_ROW:
                     return None
@@ -153,6 +158,10 @@ class Relay:
                 else:
                     return seq
             position = page[-1].seq
+            if len(refused) == 1:  # what is behind it up to here is not wanted: the next look begins there
+                position = self._unwanted_to = max(position, self._unwanted_to)
+            left -= len(page)
+            await asyncio.sleep(0)
         return None
 
     # how it goes

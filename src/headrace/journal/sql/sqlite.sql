@@ -84,7 +84,7 @@ UPDATE inbox SET processed_at = ?1 WHERE seq = ?2 AND processed_at IS NULL
 
 -- name: forget_envelopes
 UPDATE inbox SET envelope = NULL WHERE seq IN (
-    SELECT seq FROM inbox WHERE processed_at < ? AND envelope IS NOT NULL ORDER BY processed_at LIMIT 1000)
+    SELECT seq FROM inbox WHERE processed_at < ? AND envelope IS NOT NULL ORDER BY processed_at LIMIT 200)
 RETURNING seq
 
 -- name: insert_occurrence
@@ -100,7 +100,7 @@ INSERT INTO outbox (type, happened_at, payload, instance_id, depth) VALUES (?, ?
 
 -- name: trim_outbox
 DELETE FROM outbox WHERE seq IN (
-    SELECT seq FROM (SELECT seq, happened_at FROM outbox ORDER BY seq LIMIT 1000) WHERE seq <= ?1 OR happened_at < ?2)
+    SELECT seq FROM (SELECT seq, happened_at FROM outbox ORDER BY seq LIMIT 200) WHERE seq <= ?1 OR happened_at < ?2)
 RETURNING seq
 
 -- name: set_aside
@@ -109,7 +109,7 @@ ON CONFLICT (publisher, event_id) DO NOTHING
 
 -- name: forget_set_aside
 DELETE FROM set_aside WHERE (publisher, event_id) IN (
-    SELECT publisher, event_id FROM set_aside WHERE at < ? ORDER BY at LIMIT 1000)
+    SELECT publisher, event_id FROM set_aside WHERE at < ? ORDER BY at LIMIT 200)
 RETURNING at
 
 -- name: audit
@@ -119,7 +119,7 @@ INSERT INTO audit (at, principal, client_id, operation, target) VALUES (?, ?, ?,
 INSERT INTO caller_keys (key, fingerprint, status, body, created_at) VALUES (?, ?, ?, ?, ?)
 
 -- name: forget_before
-DELETE FROM caller_keys WHERE key IN (SELECT key FROM caller_keys WHERE created_at < ? ORDER BY created_at LIMIT 1000)
+DELETE FROM caller_keys WHERE key IN (SELECT key FROM caller_keys WHERE created_at < ? ORDER BY created_at LIMIT 200)
 RETURNING created_at
 
 -- name: workflow
