@@ -24,7 +24,7 @@ from headrace.journal.records import InboxEvent, Instance, Trigger
 from headrace.triggers.expressions import EvaluationFailed, Evaluator
 from headrace.triggers.matching import causes, initiation_scheduled, is_on, metadata_written
 from headrace.triggers.meter import TriggerMeter
-from headrace.triggers.rules import Firing, VariablesFailed, follows_links
+from headrace.triggers.rules import Firing, VariablesFailed, may_take_long
 from headrace.triggers.shares import Shares
 
 log = structlog.get_logger("headrace.triggers")
@@ -43,7 +43,7 @@ class AlreadyFired(HeadraceError):
 
 @dataclass(frozen=True, slots=True)
 class DispatcherLimits:
-    """`events`: under way at once, half of them for one trigger that follows links; `firings`: of one event at once.
+    """`events`: under way at once, half of them for one trigger that takes long; `firings`: of one event at once.
 
     `parked`: events that wait outside because a trigger of theirs has its half; with more of them, all wait.
     """
@@ -200,7 +200,7 @@ class Dispatcher:
             for trigger in await self._journal.triggers_on(envelope.names, event.seq)
             if is_on(trigger, envelope)
         ]
-        slow = [trigger.id for trigger in triggers if follows_links(trigger)]
+        slow = [trigger.id for trigger in triggers if may_take_long(trigger, self._evaluator)]
         if self._shares.is_parked(slow, event.seq):
             return
         try:

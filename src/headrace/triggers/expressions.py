@@ -95,6 +95,8 @@ class Programs:
     def __init__(self, max_characters: int = MAX_CACHED_CHARACTERS) -> None:
         self._programs: OrderedDict[str, expr.Program] = OrderedDict()
         self._left = max_characters
+        self.long: set[str] = set()
+        """Sources of those that took more than a moment once."""
 
     def of(self, source: str) -> expr.Program:
         program = self._programs.get(source)
@@ -104,7 +106,9 @@ class Programs:
         program = self._programs[source] = _compile(source)
         self._left -= len(source)
         while self._left < 0 and len(self._programs) > 1:
-            self._left += len(self._programs.popitem(last=False)[0])
+            forgotten, _ = self._programs.popitem(last=False)
+            self._left += len(forgotten)
+            self.long.discard(forgotten)
         return program
 
 
@@ -119,6 +123,10 @@ class Evaluator:
 
     def over(self, payload: Json) -> Evaluation:
         return Evaluation(self._clock, self._fetch, self._programs, self._threads, payload)
+
+    def may_take_long(self, source: str) -> bool:
+        """It follows links, or took more than a moment before."""
+        return "link" in source or source in self._programs.long
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -154,20 +162,21 @@ class Evaluation:
             raise EvaluationFailed(str(error)) from None
         while True:
             try:
-                return await self._run(program)
+                return await self._run(source, program)
             except _LinkNeeded as needed:
                 await self._follow(needed.uri)
             except expr.ExpressionError as error:
                 is_over_budget = isinstance(error, expr.BudgetExceeded)
                 raise EvaluationFailed(error.summary, is_over_budget=is_over_budget) from None
 
-    async def _run(self, program: expr.Program) -> Any:
+    async def _run(self, source: str, program: expr.Program) -> Any:
         meter = self._meter(_MOMENT, None)
         try:
             return program.measured(self._env, meter)
         except expr.BudgetExceeded:
             if meter.steps_left >= 0:
                 raise
+        self._programs.long.add(source)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run_long, program)
 
     def _run_long(self, program: expr.Program) -> Any:

@@ -33,9 +33,10 @@ class Trial(msgspec.Struct, frozen=True):
     errors: dict[str, str]
 
 
-def follows_links(trigger: Trigger) -> bool:
-    """Whether it may wait for others: all else that an expression does is bounded to a moment."""
-    return "link" in (trigger.filter or "") or "link" in (trigger.vars or "")
+def may_take_long(trigger: Trigger, evaluator: Evaluator) -> bool:
+    """Whether its expressions may take more than a moment, as far as that is known."""
+    sources = _decode_vars(trigger.vars).values() if trigger.vars else ()
+    return any(evaluator.may_take_long(source) for source in (trigger.filter or "", *sources))
 
 
 class Firing:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from headrace.journal.records import Trigger
 from headrace.sandbox import Sandbox
 from headrace.triggers.dispatcher import DispatcherLimits
+from headrace.triggers.expressions import EvaluationFailed, Evaluator, no_links
+from headrace.triggers.rules import may_take_long
 from headrace.triggers.shares import Shares
-from tests.support.rooms import Life, life, new_sandbox
+from tests.support.rooms import FastClock, Life, life, new_sandbox
 
 WAITING: list[dict[str, Any]] = [{"wait_event": {"event": "go"}}]
 LINK = 'link(event, "account").ok == true'
@@ -72,6 +76,33 @@ async def test_a_trigger_whose_links_hang_leaves_room_for_the_others(tmp_path: P
             await alive.dispatcher.idle()
         assert (await count(alive, "bad"), slow.most) == (50, 10)
         assert await alive.journal.waiting_events(0, 10) == []
+
+
+async def test_who_may_take_long() -> None:
+    """Who follows links, and who was seen to take more than a moment: from the moment that it is seen."""
+    evaluator = Evaluator(FastClock(), no_links)
+    busy = "all(1..300, all(1..300, true))"
+    triggers = {
+        name: Trigger("t", "", "E", "w", None, source, variables, 1)
+        for name, source, variables in (
+            ("plain", "event.n > 1", '{"n":"event.n"}'),
+            ("link", LINK, None),
+            ("link in vars", None, f'{{"n":{json.dumps(LINK)}}}'),
+            ("busy", busy, None),
+            ("busy in vars", None, f'{{"n":"{busy}"}}'),
+            ("bare", None, None),
+        )
+    }
+
+    def long() -> list[str]:
+        return [name for name, trigger in triggers.items() if may_take_long(trigger, evaluator)]
+
+    assert long() == ["link", "link in vars"]
+    with pytest.raises(EvaluationFailed):
+        await evaluator.over({}).value(busy)
+    await evaluator.over({"n": 2}).value("event.n > 1")
+    assert long() == ["link", "link in vars", "busy", "busy in vars"]
+    evaluator.close()
 
 
 async def test_events_of_several_such_triggers_are_all_taken_to_each(tmp_path: Path, sandbox: Sandbox) -> None:
