@@ -32,7 +32,7 @@ from headrace.events.inbox import Inbox
 from headrace.events.outbox import Outbox
 from headrace.events.own import OwnTriggers
 from headrace.events.relay import Relay, trim_outbox
-from headrace.journal.port import Unit
+from headrace.journal.port import sweep
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writer import WriterLimits
 from headrace.runtime import tune_collector
@@ -196,13 +196,13 @@ async def _kept_up(work: Callable[[], Coroutine[None, None, None]], clock: Clock
 
 
 async def _forget(journal: SqliteJournal, clock: Clock, settings: Settings, relays: list[Relay]) -> None:
-    """Callers' keys, processed envelopes and events of ours are kept for their time, then dropped, some at a time."""
+    """Callers' keys, processed envelopes and events of ours are kept for their time, then dropped."""
     while True:
-        unit, now_at = Unit(), clock.now_at()
-        unit.add("forget_before", now_at - settings.remember_days * DAY)
-        unit.add("forget_envelopes", now_at - settings.keep_events_days * DAY)
+        now_at = clock.now_at()
         with contextlib.suppress(Unavailable):
-            await journal.commit(unit)
+            await sweep(journal, "forget_before", now_at - settings.remember_days * DAY)
+            await sweep(journal, "forget_envelopes", now_at - settings.keep_events_days * DAY)
+            await sweep(journal, "forget_set_aside", now_at - settings.keep_events_days * DAY)
             await trim_outbox(relays, journal, now_at - settings.keep_outbox_days * DAY)
         await clock.sleep(FORGET_EVERY_S)
 
@@ -243,6 +243,13 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """The library sends itself the signal again once the door is shut: it would end us with all else still open."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -46,7 +46,9 @@ class Telemetry:
         effects = Counter("headrace_effects", "Effects closed.", ["service", "outcome"], registry=registry)
         attempts = Counter("headrace_attempts", "Attempts begun.", ["service"], registry=registry)
         self._attention = Gauge(
-            "headrace_activities_needing_attention", "Activities only a person can decide.", registry=registry
+            "headrace_activities_needing_attention",
+            "Activities of running instances that only a person can decide.",
+            registry=registry,
         )
         self._ended = _Children(ended)
         self._effects = _Children(effects)
@@ -80,6 +82,23 @@ class Telemetry:
         )
         self._waiting_publications = _Children(
             Gauge("headrace_events_waiting", "Events of ours not taken over yet.", ["publisher"], registry=registry)
+        )
+
+        self._set_aside = _Children(
+            Counter(
+                "headrace_events_set_aside",
+                "Events of ours that were refused again and again where others were taken.",
+                ["publisher"],
+                registry=registry,
+            )
+        )
+        self._dropped = _Children(
+            Counter(
+                "headrace_events_dropped",
+                "Events of ours that grew too old before they were taken.",
+                ["publisher"],
+                registry=registry,
+            )
         )
 
     def _instruments_of_the_house(self) -> None:
@@ -124,7 +143,7 @@ class Telemetry:
     # effects
 
     def effect_done(self, service: str, outcome: str) -> None:
-        """An effect is closed. `outcome`: done, refused or canceled."""
+        """`outcome`: done, refused or canceled; undecided: aborted, and nothing can tell whether it happened."""
         self._effects.of(service, outcome).inc()
 
     def attempt(self, service: str) -> None:
@@ -164,6 +183,12 @@ class Telemetry:
 
     def publications_waiting(self, publisher: str, count: int) -> None:
         self._waiting_publications.of(publisher).set(count)
+
+    def publication_set_aside(self, publisher: str) -> None:
+        self._set_aside.of(publisher).inc()
+
+    def publications_dropped(self, publisher: str, count: int) -> None:
+        self._dropped.of(publisher).inc(count)
 
     # the house
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 
+from headrace.journal.port import Unit
 from tests.api.conftest import SHORT, WAITING, Live, served
 
 ECHO: dict[str, Any] = {"stages": [{"update": {"account": {"id": "users:${user}", "ledger": "main", "metadata": {}}}}]}
@@ -312,3 +314,21 @@ async def test_a_pay_in_of_the_sandbox_credits_a_wallet_once(live: Live) -> None
     assert len(await occurrences(live, trigger_id)) == 1
     shown = (await live.http.get(f"/api/wallets/wallets/{wallet}")).json()["data"]
     assert shown["balances"]["main"]["assets"] == {"USD/2": 10**25}
+
+
+async def test_events_of_ours_that_were_set_aside_are_listed(live: Live) -> None:
+    unit = Unit()
+    body = '{"type":"STARTED_WORKFLOW","payload":{"id":"w","instanceID":"i"}}'
+    unit.add("set_aside", "webhook:shop", "j:7", "STARTED_WORKFLOW", body, "answered 500", 1_714_557_600_000_000)
+    await live.journal.commit(unit)
+    assert (await live.call("GET", "/ext/events/set-aside")).json() == {
+        "data": [
+            {
+                "id": "j:7",
+                "publisher": "webhook:shop",
+                "reason": "answered 500",
+                "setAsideAt": "2024-05-01T10:00:00.000000Z",
+                "event": json.loads(body),
+            }
+        ]
+    }

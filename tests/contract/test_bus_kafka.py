@@ -23,7 +23,7 @@ from headrace.clock import SystemClock
 from headrace.errors import InvalidValue
 from headrace.events import kafka_clients
 from headrace.events.broker import hosts
-from headrace.events.bus import KEY_HEADER, REASON_HEADER, BusUnavailable, Delivery, Publication
+from headrace.events.bus import KEY_HEADER, REASON_HEADER, BusUnavailable, Delivery, Publication, PublicationRefused
 from headrace.events.kafka import KafkaBus, KafkaOptions
 from headrace.settings import Settings
 from tests.support.kafka import PASSWORD, USER, KafkaHarness
@@ -274,6 +274,26 @@ async def test_topics_that_are_there_are_used_as_they_are(harness: KafkaHarness,
 
 
 @pytest.mark.timeout(300)
+async def test_a_topic_deleted_while_it_is_read_is_made_again_in_time(
+    harness: KafkaHarness, admin: Any, topic: str
+) -> None:
+    """Else whoever publishes there finds none until we are restarted."""
+    bus = _bus(harness, topic, f"{topic}-quiet", remake_s=2.0)
+    _make(admin, topic, 1)
+    _send(harness, topic, _bodies(0, 1))
+    await _collect(bus, 1)
+    receiving = asyncio.create_task(_collect(bus, 2))
+    admin.delete_topics([topic], operation_timeout=30)[topic].result(30)
+    async with asyncio.timeout(LIMIT_S):
+        while topic not in await asyncio.to_thread(lambda: admin.list_topics(timeout=30).topics):
+            await asyncio.sleep(0.1)
+    for number in (0, 1):
+        _send(harness, topic, _bodies(7 + number, 1), number)
+    assert sorted(_of(await receiving)) == sorted(_bodies(7, 2))
+    await bus.close()
+
+
+@pytest.mark.timeout(300)
 async def test_publishing_outlives_its_topic(harness: KafkaHarness, admin: Any, topic: str) -> None:
     bus = _bus(harness, publish_topic=topic)
     await bus.publish(_numbered(0, 3))
@@ -313,6 +333,34 @@ async def test_a_dead_letter_too_long_for_its_topic_is_kept_without_its_body(
     assert letter.body == b""
     assert letter.header(KEY_HEADER) == delivery.key
     assert letter.header(REASON_HEADER).startswith("no event") and "5000 bytes" in letter.header(REASON_HEADER)
+
+
+async def test_a_publication_too_long_for_its_topic_is_refused_alone(
+    harness: KafkaHarness, admin: Any, topic: str
+) -> None:
+    _make(admin, topic, 1, **{"max.message.bytes": "2000"})
+    first, second, third = _numbered(0, 3)
+    second = Publication(second.id, second.type, 0, b"x" * 5_000)
+    bus = _bus(harness, topic, publish_topic=topic)
+    with pytest.raises(PublicationRefused, match=r"event journal:1: .*(?i:too large)") as caught:
+        await bus.publish([first, second, third])
+    assert caught.value.publication_id == second.id
+    await bus.publish([third])
+    seen = await _collect(bus, 2)
+    await bus.close()
+    assert _of(seen) == [first.body, third.body]
+
+
+async def test_publications_that_are_too_long_together_go_one_by_one(
+    harness: KafkaHarness, admin: Any, topic: str
+) -> None:
+    """The limit of a topic is for a batch; each of them fits."""
+    _make(admin, topic, 1, **{"max.message.bytes": "2000"})
+    bus = _bus(harness, topic, publish_topic=topic)
+    await bus.publish(_numbered(0, 200))
+    seen = await _collect(bus, 200)
+    await bus.close()
+    assert _of(seen) == _bodies(0, 200)
 
 
 # several processes of one group

@@ -17,7 +17,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 
 from headrace.errors import InvalidValue
 from headrace.events.broker import hosts
-from headrace.events.bus import REASON_HEADER, BusUnavailable, Delivery, Publication
+from headrace.events.bus import REASON_HEADER, BusUnavailable, Delivery, Publication, PublicationRefused
 from headrace.events.nats import NatsBus, NatsOptions
 from headrace.events.nats_connection import nanoseconds
 from headrace.settings import Settings
@@ -203,12 +203,39 @@ async def test_a_delivery_is_set_aside_once_however_often_it_is_tried(harness: N
     assert (await client.jetstream().stream_info("twice-dead")).state.messages == 1
 
 
-async def test_a_publication_that_does_not_fit_is_not_sent(harness: NatsHarness) -> None:
-    bus = NatsBus(harness.options(publish_topic="full-out"))
-    with pytest.raises(BusUnavailable, match=r"event journal:1 has 1048577 bytes"):
-        await bus.publish([Publication("journal:1", "STARTED_WORKFLOW", 0, b"x" * (1 << 20) + b"y")])
-    await bus.publish(_numbered(1))
+@pytest.mark.parametrize("limit", ["max_payload", "max_msg_size"], ids=["the server's", "the stream's"])
+async def test_a_publication_that_does_not_fit_is_refused_alone(harness: NatsHarness, client: Any, limit: str) -> None:
+    topic, size = f"full-{limit}-out", 1 << 20
+    if limit == "max_msg_size":
+        size = 5_000
+        await client.jetstream().add_stream(name=topic, subjects=[topic], max_msg_size=size)
+    bus = NatsBus(harness.options(topic, publish_topic=topic))
+    first, second, third = _numbered(3)
+    second = Publication(second.id, second.type, 0, b"x" * (size + 1))
+    with pytest.raises(PublicationRefused, match=rf"event journal:1 has {size + 1} bytes.*{limit}") as caught:
+        await bus.publish([first, second, third])
+    assert caught.value.publication_id == second.id
+    await bus.publish([third])
+    seen = await _collect(bus, 2)
     await bus.close()
+    assert [each.body for each in seen.values()] == [first.body, third.body]
+
+
+@pytest.mark.parametrize("size", [60_000, 65_300], ids=["its headers fit", "not even they"])
+async def test_a_dead_letter_with_huge_headers_is_kept_by_its_key(harness: NatsHarness, client: Any, size: int) -> None:
+    """A stream takes 64 KiB of headers, and ours come on top of what the delivery had."""
+    topic, jetstream = f"headers-{size}-ledger", client.jetstream()
+    await jetstream.add_stream(name=topic, subjects=[topic])
+    await jetstream.publish(topic, b"no event", headers={"Odd": "x" * size})
+    bus = NatsBus(harness.options(topic, dead_letter_topic=f"{topic}-dead"))
+    [delivery] = (await _collect(bus, 1, acknowledges=False)).values()
+    await bus.set_aside(delivery, "r" * 900)
+    await bus.acknowledge([delivery])
+    await bus.close()
+    letter = await jetstream.get_msg(f"{topic}-dead", 1)
+    assert letter.headers["Headrace-Key"] == delivery.key
+    assert letter.headers[REASON_HEADER].startswith("r" * 900)
+    assert ("Odd" in letter.headers, letter.data) == ((True, b"no event") if size == 60_000 else (False, None))
 
 
 async def test_an_outage_is_logged_once_and_so_is_its_end(tmp_path: Path) -> None:

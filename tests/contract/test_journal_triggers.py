@@ -189,6 +189,7 @@ CUTS = [
     *(("0001", "0002", done) for done in range(1, 12)),
     *(("0002", "0003", done) for done in range(1, 5)),
     *(("0003", "0004", done) for done in range(1, 6)),
+    *(("0003", "0006", done) for done in range(1, 5)),
 ]
 
 
@@ -202,7 +203,7 @@ async def test_a_migration_that_was_cut_off_is_carried_out_at_the_next_start(
     made = statements(f"sqlite_{after}.sql")
     if after == "0003":
         made.append("ALTER TABLE inbox ADD COLUMN depth INTEGER NOT NULL DEFAULT 0")
-    assert len(made) == {"0002": 11, "0003": 4, "0004": 5}[after]
+    assert len(made) == {"0002": 11, "0003": 4, "0004": 5, "0006": 4}[after]
     connection = sqlite3.connect(path, isolation_level=None)
     for statement in made[:done]:
         connection.execute(statement)
@@ -257,3 +258,18 @@ async def test_news_of_the_outbox_come_with_a_commit_that_has_some(journal: Sqli
     assert not news.done()
     await published(journal, ("A", None, None))
     await asyncio.wait_for(news, LONG_S)
+
+
+async def test_what_was_set_aside_is_kept_once_for_each_publisher_and_forgotten_in_time(journal: Any) -> None:
+    rows = [("to-a", "j:1", 10), ("to-b", "j:1", 20), ("to-a", "j:2", 30), ("to-a", "j:1", 40)]
+    for publisher, event_id, at in rows:
+        await commit(journal, ("set_aside", publisher, event_id, "E", "{}", "refused", at))
+    kept = await journal.set_aside(10)
+    assert [(row.publisher, row.event_id, row.at) for row in kept] == [
+        ("to-a", "j:2", 30),
+        ("to-b", "j:1", 20),
+        ("to-a", "j:1", 10),
+    ]
+    assert [row.at for row in await journal.set_aside(1)] == [30]
+    await commit(journal, ("forget_set_aside", 21))
+    assert [row.at for row in await journal.set_aside(10)] == [30]

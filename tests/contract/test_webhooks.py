@@ -22,7 +22,7 @@ from aiohttp import web
 
 from headrace.api import yaml
 from headrace.clock import SystemClock
-from headrace.events.bus import BusUnavailable, Publication, Publisher
+from headrace.events.bus import BusUnavailable, Publication, PublicationRefused, Publisher
 from headrace.events.webhooks import MAX_ANSWER_BYTES, TYPES, Webhook, read_endpoints
 from tests.support.server import Server
 
@@ -172,11 +172,10 @@ def test_the_file_of_the_page_is_one(tmp_path: Path) -> None:
         assert f"`{kind}`" in PAGE
 
 
-async def test_an_event_the_endpoint_does_not_want_is_passed_over(tmp_path: Path, receiver: Receiver) -> None:
+async def test_an_endpoint_wants_what_it_names(tmp_path: Path, receiver: Receiver) -> None:
     hook = webhook(tmp_path, receiver.url, events=["orchestration.failed_trigger"])
-    wanted = Publication("j:2", "FAILED_TRIGGER", 0, b"{}")
-    await hook.publish([*publications(2), wanted, Publication("j:3", "FAILED_WORKFLOW_STAGE", 0, b"{}")])
-    assert receiver.ids == ["j:2"]
+    assert [kind for kind in TYPES if hook.wants(kind)] == ["FAILED_TRIGGER"]
+    assert all(webhook(tmp_path, receiver.url).wants(kind) for kind in TYPES)
     await hook.close()
 
 
@@ -197,6 +196,23 @@ async def test_any_other_status_does_not(hook: Webhook, receiver: Receiver, stat
     text = await failure(hook, publications(3))
     assert text.startswith(f"webhook shop (http://127.0.0.1:{receiver.port}): answered {status}")
     assert len(receiver.calls) == 1  # neither followed, nor repeated, nor overtaken
+
+
+@pytest.mark.parametrize(
+    ("status", "is_its_own"),
+    [(400, True), (409, True), (413, True), (422, True), (500, True)]
+    + [(status, False) for status in (302, 401, 403, 404, 405, 408, 410, 415, 421, 429, 501, 502, 503, 504)],
+)
+async def test_which_answers_may_be_about_one_event_alone(
+    hook: Webhook, receiver: Receiver, status: int, is_its_own: bool
+) -> None:
+    sent = publications(3)
+    receiver.answer = lambda call: web.Response(status=status if call.id == sent[1].id else 204)
+    with pytest.raises(BusUnavailable, match=f"answered {status}") as caught:
+        await hook.publish(sent)
+    assert isinstance(caught.value, PublicationRefused) is is_its_own
+    assert getattr(caught.value, "publication_id", sent[1].id) == sent[1].id
+    assert receiver.ids == [sent[0].id, sent[1].id]
 
 
 async def test_a_failed_batch_goes_on_where_it_stopped(hook: Webhook, receiver: Receiver) -> None:

@@ -53,6 +53,9 @@ class ScriptedBus:
         self._fail("set_aside")
         self.log.append(("set_aside", (delivery.key, reason)))
 
+    def wants(self, kind: str) -> bool:
+        return True
+
     async def publish(self, publications: Sequence[Publication]) -> None:
         self._fail("publish")
         self.published += publications
@@ -197,7 +200,9 @@ async def test_a_journal_that_cannot_commit_is_no_fault_of_the_delivery(journal:
 
 async def test_one_that_fails_for_its_own_reason_is_set_aside_after_a_few_times(journal: SqliteJournal) -> None:
     bus = ScriptedBus([delivery("k1"), delivery("bad"), delivery("k2")])
-    await consume(bus, journal, poison="bad")
+    metrics = (await consume(bus, journal, poison="bad")).render()
+    assert b'headrace_deliveries_total{outcome="taken"} 2.0' in metrics
+    assert b'headrace_deliveries_total{outcome="set_aside"} 1.0' in metrics
     assert sorted(await inbox_keys(journal)) == ["k1", "k2"]
     assert bus.log[0][0] == "set_aside" and "3 times" in bus.log[0][1][1]
     assert bus.log[1] == ("acknowledge", ["k1", "bad", "k2"])

@@ -102,6 +102,22 @@ async def test_a_reader_hears_of_new_events_and_keeps_its_place(sandbox: Sandbox
     assert [number for number, _ in await sandbox.events_after(seq, 2)] == [seq + 1, seq + 2]
 
 
+async def test_what_was_read_is_forgotten_but_for_the_last(
+    sandbox: Sandbox, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.sandbox.events.KEPT", 5)
+    for _ in range(30):
+        ledger.send("world", "a", 1)
+    place = 0
+    while page := await sandbox.events_after(place, 4):
+        assert [seq for seq, _ in page] == list(range(place + 1, place + 1 + len(page))), "nothing is skipped"
+        place = page[-1][0]
+    left = [seq for seq, _ in await sandbox.events_after(0, 100)]
+    assert place == 30 and 5 <= len(left) <= 10 and left[-1] == 30
+    ledger.send("world", "a", 1)
+    assert [seq for seq, _ in await sandbox.events_after(place, 4)] == [31], "numbers never come again"
+
+
 async def test_a_database_has_one_name_for_ever(make_sandbox: Callable[..., Sandbox], tmp_path: Path) -> None:
     first = make_sandbox(path=tmp_path / "a.db")
     name = await first.event_source()

@@ -35,8 +35,8 @@ from headrace.journal.records import Instance, Workflow
 from headrace.journal.sqlite import SqliteJournal
 from headrace.sandbox import Sandbox
 from headrace.telemetry import Telemetry
-from headrace.triggers.dispatcher import Dispatcher
-from headrace.triggers.expressions import Evaluator, no_links
+from headrace.triggers.dispatcher import Dispatcher, DispatcherLimits
+from headrace.triggers.expressions import Evaluator, Fetch, no_links
 
 SPEED = 200
 OURS = tuple(f"<coroutine object {owner}." for owner in ("EmbeddedEngine", "Dispatcher", "FastClock", "Event"))
@@ -165,6 +165,7 @@ class Life:
         fate: Fate,
         inbox: Inbox,
         dispatcher: Dispatcher,
+        telemetry: Telemetry,
     ) -> None:
         self.journal = journal
         self.engine = engine
@@ -173,6 +174,7 @@ class Life:
         self.fate = fate
         self.inbox = inbox
         self.dispatcher = dispatcher
+        self.telemetry = telemetry
 
     async def deliver(self, key: str, envelope: dict[str, Any]) -> None:
         await self.inbox.accept([Arrival.of(key, envelope_of(envelope))])
@@ -226,11 +228,13 @@ async def life(
     *,
     source: EventSource | None = None,
     publishes: bool = False,
+    fetch: Fetch = no_links,
+    events: DispatcherLimits | None = None,
     **limits: Any,
 ) -> AsyncIterator[Life]:
     """A server process from its start to its end, which is sudden: no graceful stop.
 
-    `publishes`: all eight events go into the outbox, and from there to the triggers.
+    `publishes`: all eight events go into the outbox, and from there to the triggers. `fetch`: what follows links.
     """
     fate = fate or Fate()
     journal = await SqliteJournal.open(journal_file)
@@ -241,19 +245,29 @@ async def life(
     if publishes:
         outbox.want_all()
     settings = EngineLimits(**{"settle_s": 5.0, "retry_base_s": 0.5, **limits})
+    meter = Telemetry(clock)
+    _, attention = await journal.counts()
+    meter.needs_attention(attention)
     engine = EmbeddedEngine(
-        mortal, MortalDownstream(downstream, fate), clock, RandomIds(), settings, jitter=lambda: 1.0, outbox=outbox
+        mortal,
+        MortalDownstream(downstream, fate),
+        clock,
+        RandomIds(),
+        settings,
+        meter=meter,
+        jitter=lambda: 1.0,
+        outbox=outbox,
     )
     await engine.start()
-    evaluator, meter = Evaluator(clock, no_links), Telemetry(clock)
-    dispatcher = Dispatcher(mortal, engine, evaluator, clock, RandomIds(), meter, outbox=outbox)
+    evaluator = Evaluator(clock, fetch)
+    dispatcher = Dispatcher(mortal, engine, evaluator, clock, RandomIds(), meter, events, outbox)
     inbox = Inbox(mortal, clock, meter, dispatcher.wake)
     await dispatcher.start()
     readers = [] if source is None else [asyncio.ensure_future(Feed(source, mortal, inbox, clock).run())]
     if publishes:
         readers.append(asyncio.ensure_future(Relay(OwnTriggers(inbox), mortal, clock, meter).run()))
     try:
-        yield Life(mortal, engine, downstream, fate, inbox, dispatcher)
+        yield Life(mortal, engine, downstream, fate, inbox, dispatcher, meter)
     finally:
         fate.has_struck.set()
         for reader in readers:

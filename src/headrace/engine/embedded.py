@@ -235,7 +235,7 @@ class EmbeddedEngine:
                 raise Unavailable("the journal cannot commit at the moment")
             if run.ended_at is not None:
                 raise AlreadyEnded(run.id)
-            unit = Unit()
+            unit, was_for_a_person = Unit(), run.needs_attention
             run.cancel(unit, AlreadyEnded(run.id))
             unit.sign(caller, self._clock.now_at(), run.id)
             try:
@@ -245,6 +245,8 @@ class EmbeddedEngine:
                 if run.task is not None:
                     run.task.cancel()
                 raise
+            if was_for_a_person:
+                self._meter.needs_attention(-1)  # who aborts it has decided
         finally:
             run.lock.release()
         self._ended(run)
@@ -555,7 +557,6 @@ class EmbeddedEngine:
 
     async def _ask_for_attention(self, run: Run, opened: OpenActivity, message: str) -> None:
         log.error("effect needs attention", instance_id=run.id, effect=opened.key, reason=message)
-        self._meter.needs_attention(1)
         async with run.lock:
             if run.open is not opened:
                 return
@@ -563,6 +564,10 @@ class EmbeddedEngine:
             run.failed_attempt(unit, f"needs attention: {message}", None, needs_attention=True)
             unit.add("settle_instance", None, run.id)
             await self._commit(run, unit)
+            if run.ended_at is None:
+                self._meter.needs_attention(1)
+            else:
+                self._meter.effect_done(opened.activity.service, "undecided")
 
 
 def _let_go(future: asyncio.Future[None]) -> None:

@@ -27,6 +27,14 @@ class BusUnavailable(HeadraceError):
     """The bus cannot be reached, or does not confirm. What was asked of it is asked again later."""
 
 
+class PublicationRefused(BusUnavailable):
+    """This one is not taken, and the fault may be its own: others might be. Those before it have been taken."""
+
+    def __init__(self, publication_id: str, reason: str) -> None:
+        super().__init__(reason)
+        self.publication_id = publication_id
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """An event as a bus hands it over. `key` is its identity on that bus, for ever (decision T5)."""
@@ -88,8 +96,15 @@ class Publisher(Protocol):
         """How many it is handed at once."""
         ...
 
+    def wants(self, kind: str) -> bool:
+        """Whether events of this type go there."""
+        ...
+
     async def publish(self, publications: Sequence[Publication]) -> None:
-        """All are durable at the other side on return, in order. Raises BusUnavailable: then some may have arrived."""
+        """All are durable at the other side on return, in order.
+
+        Raises BusUnavailable: then some may have arrived; PublicationRefused where it is one of them that fails.
+        """
         ...
 
     async def close(self) -> None: ...

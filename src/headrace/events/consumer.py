@@ -81,7 +81,8 @@ class Consumer:
             log.warning("deliveries cannot be taken together", reason=repr(error))
             for delivery, arrival in arrivals:
                 await self._take_alone(delivery, arrival)
-        self._meter.deliveries("taken", len(arrivals))
+        else:
+            self._meter.deliveries("taken", len(arrivals))
 
     def _arrival(self, delivery: Delivery) -> Arrival:
         if len(delivery.body) > self._max_body_bytes:
@@ -108,6 +109,7 @@ class Consumer:
                 failure = repr(error)
                 await self._clock.sleep(RETRY_S)
             else:
+                self._meter.deliveries("taken", 1)
                 return
         await self._set_aside(delivery, f"failed {self._max_failures} times: {failure}")
 

@@ -27,7 +27,7 @@ class EventSource(Protocol):
         ...
 
     async def events_after(self, seq: int, limit: int) -> list[tuple[int, str]]:
-        """The next events by their numbers, each an envelope's JSON."""
+        """The next events by their numbers, each an envelope's JSON. Those up to `seq` may be forgotten."""
         ...
 
     async def wait_for_events(self) -> None:

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,15 @@ import structlog
 
 from headrace.clock import Clock
 from headrace.events.broker import BrokerOptions, chosen
-from headrace.events.bus import KEY_HEADER, REASON_HEADER, TOPIC_HEADER, BusUnavailable, Delivery, Publication
+from headrace.events.bus import (
+    KEY_HEADER,
+    REASON_HEADER,
+    TOPIC_HEADER,
+    BusUnavailable,
+    Delivery,
+    Publication,
+    PublicationRefused,
+)
 from headrace.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,6 +45,8 @@ class KafkaOptions(BrokerOptions):
     max_outstanding_bytes: int = 64 << 20
     check_s: float = 5.0
     """How often the ids of the topics are asked for while nothing comes."""
+    remake_s: float = 30.0
+    """A topic that is deleted while it is read is made again after so long: until then somebody else may."""
 
     @classmethod
     def of(cls, settings: Settings) -> KafkaOptions:
@@ -59,6 +70,14 @@ class Record:
     key: str
     body: bytes
     headers: dict[str, str]
+
+
+class TooLong(BusUnavailable):
+    """This record is more than its topic takes."""
+
+    def __init__(self, record: Record, reason: str) -> None:
+        super().__init__(reason)
+        self.record = record
 
 
 class KafkaBus:
@@ -114,19 +133,27 @@ class KafkaBus:
     async def set_aside(self, delivery: Delivery, reason: str) -> None:
         added = {KEY_HEADER: delivery.key, TOPIC_HEADER: delivery.topic, REASON_HEADER: reason}
         record = Record(self._options.dead_letter_topic, delivery.key, delivery.body, {**delivery.headers, **added})
-        if await self._write([record], may_be_too_long=True):
+        with suppress(TooLong):
+            await self._write([record])
             return
         added[REASON_HEADER] = f"{reason} (its {len(delivery.body)} bytes are more than this topic takes)"
         await self._write([Record(record.topic, record.key, b"", added)])
 
     # publications
 
+    def wants(self, kind: str) -> bool:
+        return True
+
     async def publish(self, publications: Sequence[Publication]) -> None:
         """The key is the journal they come from: they share a partition, and their order holds."""
         topic = self._options.publish_topic
         records = [Record(topic, each.id.rpartition(":")[0], each.body, each.headers) for each in publications]
-        if records:
-            await self._write(records)
+        try:
+            if records:
+                await self._write(records)
+        except TooLong as error:
+            refused = publications[records.index(error.record)]
+            raise PublicationRefused(refused.id, f"event {refused.id}: {error}") from None
 
     async def close(self) -> None:
         """Bounded: threads that wait for a broker which does not answer are left behind."""
@@ -151,11 +178,11 @@ class KafkaBus:
                 await asyncio.to_thread(self._topics.ensure, self._options.all_topics)
                 self._is_open = True
 
-    async def _write(self, records: list[Record], *, may_be_too_long: bool = False) -> bool:
-        """One after the other, also when a caller gave up waiting. False: too long, where that is asked for."""
+    async def _write(self, records: list[Record]) -> None:
+        """One after the other, also when a caller gave up waiting."""
         await self._open()
         self._require_open()
-        return await asyncio.get_running_loop().run_in_executor(self._out, self._writer.write, records, may_be_too_long)
+        await asyncio.get_running_loop().run_in_executor(self._out, self._writer.write, records)
 
     def _make_reader(self) -> Reader:
         from headrace.events.kafka_reader import Reader

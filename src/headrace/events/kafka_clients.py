@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from headrace.events.bus import BusUnavailable
-from headrace.events.kafka import KafkaOptions, Record
+from headrace.events.kafka import KafkaOptions, Record, TooLong
 
 log = structlog.get_logger("headrace.events")
 T = TypeVar("T")
@@ -212,20 +212,23 @@ class Writer:
         self._doubtful: set[str] = set()
         """Topics that were there, and took nothing the last time: they may have been deleted."""
 
-    def write(self, records: Sequence[Record], may_be_too_long: bool) -> bool:
-        """All are durable on return, in order. False: one is too long, where that may be. Raises BusUnavailable."""
+    def write(self, records: Sequence[Record]) -> None:
+        """All are durable on return, in order. Raises BusUnavailable, or TooLong: then those before it are durable."""
         topics = {record.topic for record in records}
         if topics & self._doubtful:
             self._topics.ensure(sorted(topics))
             self._doubtful -= topics
         errors = self._deliver(records)
         if not errors:
-            return True
-        if may_be_too_long and errors[0].code() == CODES.MSG_SIZE_TOO_LARGE:
-            return False
-        self._doubtful |= topics
+            return
         error = self._causes.of(errors[0])
-        raise BusUnavailable(f"not published: {sentence(self._options, error)}")
+        if error.code() != CODES.MSG_SIZE_TOO_LARGE:
+            self._doubtful |= topics
+            raise BusUnavailable(f"not published: {sentence(self._options, error)}")
+        if len(records) == 1:
+            raise TooLong(records[0], f"not published: {sentence(self._options, error)}")
+        for record in records:  # it may be what they are together
+            self.write([record])
 
     def abandon(self) -> None:
         """Whoever waits for a confirmation is told that there will be none."""

@@ -169,6 +169,8 @@ class Reader:
         """Assigned to us, but not read yet: which topic it is has to be asked first."""
         self._read: list[tuple[Message, Partition]] = []
         self._waiting: list[asyncio.Future[None]] = []
+        self._missing: dict[str, float] = {}
+        """Topics that are read and not there, since when."""
         self._is_paused = False
         self._commit_at_s = self._adopt_at_s = self._check_at_s = self._remind_at_s = 0.0
 
@@ -369,7 +371,8 @@ class Reader:
     def _check(self, consumer: Consumer) -> None:
         """Hand over what was read, if its topics are still the ones they were before it was read."""
         try:
-            ids = self._topics.ids(partition.topic for partition in self._partitions.values())
+            ids = self._topics.ids(self._options.topics)
+            self._make_again(topic for topic in self._options.topics if topic not in ids)
         except BusUnavailable as error:  # what was read is kept
             self._report(str(error))
             self._stopping.wait(POLL_S)
@@ -384,6 +387,14 @@ class Reader:
         deliveries = [_delivery(message, partition) for message, partition in read if partition.is_ours]
         if deliveries:
             self._call(self._give, deliveries)
+
+    def _make_again(self, missing: Iterable[str]) -> None:
+        """What nobody else has made in time. Raises BusUnavailable."""
+        now_s = self._clock.monotonic_s()
+        self._missing = {topic: self._missing.get(topic, now_s) for topic in missing}
+        gone = [topic for topic, since_s in self._missing.items() if now_s - since_s >= self._options.remake_s]
+        if gone:
+            self._topics.ensure(gone)
 
     def _remind(self) -> None:
         """Hand over again what was not acknowledged for so long: whoever had it may have lost it."""
@@ -437,10 +448,17 @@ def _delivery(message: Message, partition: Partition) -> Delivery:
     assert offset is not None
     body = message.value() or b""
     key = f"kafka:{partition.topic_id}:{partition.number}:{offset}"
-    headers = {name: _text(value) for name, value in message.headers() or []}
-    delivery = Delivery(key, partition.topic, body, headers, Receipt(partition, offset))
+    delivery = Delivery(key, partition.topic, body, _headers(message), Receipt(partition, offset))
     partition.take(offset, delivery)
     return delivery
+
+
+def _headers(message: Message) -> dict[str, str]:
+    """None of them where a name is not UTF-8: the library fails over it, and no event of ours has such a one."""
+    try:
+        return {name: _text(value) for name, value in message.headers() or []}
+    except (SystemError, UnicodeDecodeError):
+        return {}
 
 
 def receipt_of(delivery: Delivery) -> Receipt:

@@ -18,6 +18,7 @@ from headrace.events.bus import (
     BusUnavailable,
     Delivery,
     Publication,
+    PublicationRefused,
 )
 from headrace.events.nats_connection import BATCH, Connection, Inflow, NatsOptions, Receipt, Source, dial
 
@@ -29,7 +30,13 @@ TICK_S = 1.0
 
 _T = TypeVar("_T")
 _MESSAGE_ID = "Nats-Msg-Id"
+_TOO_LONG = (10054, 10097)
+"""What a stream answers to a message, or headers, that are more than it takes."""
 _HEADER_NAME = re.compile(r"[!-9;-~]+")
+
+
+class _TooLong(BusUnavailable):
+    """One of the messages is more than its stream takes."""
 
 
 class NatsBus:
@@ -93,25 +100,50 @@ class NatsBus:
         headers = {name: value for name, value in delivery.headers.items() if _may_be_sent_on(name)} | added
         connection = await self._connected()
         body = delivery.body
-        if not connection.takes(body, headers):
-            headers[REASON_HEADER] = f"{reason} (its {len(body)} bytes do not fit beside these headers)"
-            body = b""
-        await self._send(connection, self._options.dead_letter_topic, [(body, headers)])
+        lacks_body = {REASON_HEADER: f"{reason} (its {len(body)} bytes do not fit beside these headers)"}
+        lacks_all = {REASON_HEADER: f"{reason} (it does not fit, and neither do its headers)"}
+        letters = [(body, headers), (b"", {**headers, **lacks_body}), (b"", {**added, **lacks_all})]
+        for letter in letters[:-1]:
+            if connection.takes(*letter):
+                with suppress(_TooLong):
+                    await self._send(connection, self._options.dead_letter_topic, [letter])
+                    return
+        await self._send(connection, self._options.dead_letter_topic, letters[-1:])
 
     # publications
+
+    def wants(self, kind: str) -> bool:
+        return True
 
     async def publish(self, publications: Sequence[Publication]) -> None:
         if not publications:
             return
         connection = await self._connected()
+        topic = self._options.publish_topic
         letters = [(each.body, {**each.headers, _MESSAGE_ID: each.id}) for each in publications]
-        for publication, letter in zip(publications, letters, strict=True):
-            if not connection.takes(*letter):
-                raise BusUnavailable(
-                    f"event {publication.id} has {len(publication.body)} bytes: more than the NATS server at "
-                    f"{connection.where} takes (its max_payload)"
-                )
-        await self._send(connection, self._options.publish_topic, letters)
+        with suppress(_TooLong):
+            if all(connection.takes(*letter) for letter in letters):
+                await self._send(connection, topic, letters)
+                return
+        for publication, letter in zip(publications, letters, strict=True):  # which of them is it?
+            await self._publish_alone(connection, publication, letter)
+
+    async def _publish_alone(
+        self, connection: Connection, publication: Publication, letter: tuple[bytes, dict[str, str]]
+    ) -> None:
+        limit = "its max_payload"
+        if connection.takes(*letter):
+            try:
+                await self._send(connection, self._options.publish_topic, [letter])
+            except _TooLong:
+                limit = "the stream's max_msg_size"
+            else:
+                return
+        raise PublicationRefused(
+            publication.id,
+            f"event {publication.id} has {len(publication.body)} bytes: more than the NATS server at "
+            f"{connection.where} takes ({limit})",
+        )
 
     async def close(self) -> None:
         self._is_closed = True
@@ -163,6 +195,8 @@ class NatsBus:
             reason = f"no stream at {connection.where} takes it"
             connection.forget_topics()
         except APIError as error:
+            if error.err_code in _TOO_LONG:
+                raise _TooLong(f"{what} failed: {error.description}") from None
             reason = f"NATS at {connection.where} refuses: {error.description or error.code}"
         except (Error, OSError, TimeoutError) as error:
             said = connection.last_error or str(error) or "no answer in time"

@@ -110,6 +110,7 @@ class Connection:
         self.jetstream = cast("Any", JetStreamContext(client, timeout=options.answer_s))
         self.where = ", ".join(options.servers)
         self.last_error = ""
+        self._refusal: asyncio.Future[None] | None = None
 
     @property
     def is_alive(self) -> bool:
@@ -165,6 +166,11 @@ class Connection:
             raise SecureConnWantedError
 
     async def _note(self, error: Exception) -> None:
+        """Also what a stream answers to one of many messages: the library tells nobody else of it."""
+        from nats.js.errors import APIError
+
+        if isinstance(error, APIError) and self._refusal is not None and not self._refusal.done():
+            self._refusal.set_exception(error)
         self.last_error = str(error).removeprefix("nats: ") or type(error).__name__
 
     async def _on_closed(self) -> None:
@@ -262,14 +268,21 @@ class Connection:
         return size <= self.client.max_payload
 
     async def send(self, topic: str, letters: list[tuple[bytes, dict[str, str]]]) -> None:
-        """In this order; each is confirmed by its stream."""
+        """In this order; each is confirmed by its stream. A refusal may be of any of them."""
+        if len(letters) == 1:
+            body, headers = letters[0]
+            await self.jetstream.publish(topic, body, headers=headers)
+            return
+        self._refusal = asyncio.get_running_loop().create_future()
         confirmations: list[asyncio.Future[Any]] = []
         try:
             for body, headers in letters:
                 confirmations.append(await self.jetstream.publish_async(topic, body, headers=headers))
-            await asyncio.gather(*confirmations)
+            together = asyncio.gather(*confirmations)
+            await asyncio.wait({self._refusal, together}, return_when=asyncio.FIRST_COMPLETED)
+            await (self._refusal if self._refusal.done() else together)
         finally:
-            for confirmation in confirmations:
+            for confirmation in (self._refusal, *confirmations):
                 confirmation.cancel()
 
     async def close(self, *, gives_back: bool = False) -> None:

@@ -20,6 +20,9 @@ class OwnTriggers:
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
 
+    def wants(self, kind: str) -> bool:
+        return True
+
     async def publish(self, publications: Sequence[Publication]) -> None:
         await self._inbox.accept_wanted(
             [

@@ -1,25 +1,33 @@
 """Takes the outbox to one publisher, in order, and remembers how far it got.
 
 Where that cannot be reached, events wait and nothing else does; after a crash the last ones are sent once more,
-under the same ids.
+under the same ids. One that is refused again and again, while the next are taken, is set aside: kept in the journal,
+and no longer in the way of the others.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 import structlog
 
 from headrace.clock import Clock
 from headrace.errors import Unavailable
-from headrace.events.bus import BusUnavailable, Publisher
+from headrace.events.bus import BusUnavailable, Publication, PublicationRefused, Publisher
 from headrace.events.outbox import publication
-from headrace.journal.port import Journal, Unit
+from headrace.journal.port import Journal, Unit, sweep
+from headrace.journal.records import OutboxEvent
 
 log = structlog.get_logger("headrace.events")
 
 RETRY_S = 0.5
 RETRY_CAP_S = 30.0
+MAX_IN_A_ROW = 10
+"""Events refused one after the other: with more of them it is the other side that is at fault, and events wait."""
+LOOK_PAGE = 500
+LOOK_AT_ONCE = 20_000
+"""Rows looked at for one that is wanted; the rest the next time."""
 
 
 class RelayMeter(Protocol):
@@ -27,16 +35,28 @@ class RelayMeter(Protocol):
 
     def publications_waiting(self, publisher: str, count: int) -> None: ...
 
+    def publication_set_aside(self, publisher: str) -> None: ...
+
+    def publications_dropped(self, publisher: str, count: int) -> None: ...
+
 
 class Relay:
-    def __init__(self, publisher: Publisher, journal: Journal, clock: Clock, meter: RelayMeter) -> None:
+    """`max_refusals`: how often one event may be refused before it is found out whether others are taken."""
+
+    def __init__(
+        self, publisher: Publisher, journal: Journal, clock: Clock, meter: RelayMeter, *, max_refusals: int = 10
+    ) -> None:
         self._publisher = publisher
         self._journal = journal
         self._clock = clock
         self._meter = meter
+        self._max_refusals = max_refusals
         self._failures = 0
+        self._refusals: tuple[str, int] = ("", 0)
+        """Of which event, how many, one after the other."""
+        self._unwanted_to = 0
         self.position: int | None = None
-        """The last event that it has taken; None until it begins. A new publisher is told of what comes from now on."""
+        """The last event that it is done with; None until it begins. A new publisher is told of what comes from now."""
 
     @property
     def name(self) -> str:
@@ -48,58 +68,128 @@ class Relay:
         if self.position is None:
             await self.begin()
         while True:
-            assert self.position is not None
-            page = await self._journal.outbox(self.position, self._publisher.page)
-            if not page:
-                await self._journal.outbox_news()
-                continue
             try:
-                await self._publisher.publish([publication(origin, event) for event in page])
-                await self._move(page[-1].seq)
+                page = await self._next_page()
+                if page:
+                    await self._hand_over(origin, page)
             except (BusUnavailable, Unavailable) as error:
-                await self._pause(error, await self._journal.outbox_end() - self.position)
-                continue
-            self._went_well(len(page), await self._journal.outbox_end() - self.position)
+                await self._pause(error)
+            else:
+                await self._went_well()
+                if not page:
+                    await self._journal.outbox_news()
 
     async def begin(self) -> None:
         """To be awaited before anything happens that is to be told: a new publisher's first event is the next one."""
-        while True:
+        while self.position is None:
             try:
                 position = await self._journal.position(self.name)
                 await self._move(position if position is not None else await self._journal.outbox_end())
             except Unavailable as error:
-                await self._pause(error, 0)
-            else:
-                return
+                await self._pause(error)
 
-    async def _move(self, position: int) -> None:
-        unit = Unit()
+    async def _next_page(self) -> list[OutboxEvent]:
+        assert self.position is not None
+        end = await self._journal.outbox_end()
+        page = await self._journal.outbox(self.position, self._publisher.page)
+        first = page[0].seq if page else end + 1
+        if (count := first - self.position - 1) > 0:
+            log.error("events of ours grew too old before they were taken", publisher=self._publisher.name, count=count)
+            self._meter.publications_dropped(self._publisher.name, count)
+            await self._move(first - 1)
+        return page
+
+    async def _hand_over(self, origin: str, page: list[OutboxEvent]) -> None:
+        wanted = self._wanted(origin, page)
+        try:
+            if wanted:
+                await self._publisher.publish([each for _, each in wanted])
+        except PublicationRefused as refusal:
+            seq = next(seq for seq, each in wanted if each.id == refusal.publication_id)
+            if seq > page[0].seq:
+                await self._move(seq - 1)  # those before it have been taken
+            await self._refused(origin, refusal)
+            return
+        await self._move(page[-1].seq)
+        self._meter.published(self._publisher.name, len(wanted))
+
+    def _wanted(self, origin: str, page: list[OutboxEvent]) -> list[tuple[int, Publication]]:
+        return [(event.seq, publication(origin, event)) for event in page if self._publisher.wants(event.type)]
+
+    async def _move(self, position: int, unit: Unit | None = None) -> None:
+        unit = unit or Unit()
         unit.add("move_position", self.name, position)
         await self._journal.commit(unit)
         self.position = position
 
-    async def _pause(self, error: Exception, waiting: int) -> None:
+    # what is refused
+
+    async def _refused(self, origin: str, refusal: PublicationRefused) -> None:
+        """Set it aside once it is certain that it alone is at fault: others are taken. Raises it until then."""
+        event_id, count = self._refusals
+        self._refusals = refusal.publication_id, count + 1 if event_id == refusal.publication_id else 1
+        if self._refusals[1] < self._max_refusals:
+            raise refusal
+        refused: list[tuple[Publication, str]] = []
+        taken = await self._first_taken(origin, refused)
+        if taken is None:
+            raise refusal
+        unit = Unit()
+        for each, reason in refused:
+            log.error("an event of ours is set aside", publisher=self._publisher.name, event_id=each.id, reason=reason)
+            row = (self._publisher.name, each.id, each.type, each.body.decode(), reason[:1_000], self._clock.now_at())
+            unit.add("set_aside", *row)
+        await self._move(taken, unit)
+        for _ in refused:
+            self._meter.publication_set_aside(self._publisher.name)
+        self._meter.published(self._publisher.name, 1)
+
+    async def _first_taken(self, origin: str, refused: list[tuple[Publication, str]]) -> int | None:
+        """The number of the first event that is taken, one by one; None where none of the next few is."""
+        position, left = self.position or 0, LOOK_AT_ONCE
+        while left > 0 and (page := await self._journal.outbox(position, LOOK_PAGE)):
+            for seq, each in self._wanted(origin, page):
+                if len(refused) > MAX_IN_A_ROW:
+                    return None
+                try:
+                    await self._publisher.publish([each])
+                except PublicationRefused as refusal:
+                    refused.append((each, str(refusal)))
+                else:
+                    return seq
+            position = page[-1].seq
+            if len(refused) == 1:  # what is behind it up to here is not wanted: the next look begins there
+                position = self._unwanted_to = max(position, self._unwanted_to)
+            left -= len(page)
+            await asyncio.sleep(0)
+        return None
+
+    # how it goes
+
+    async def _pause(self, error: Exception) -> None:
         """Said once for each outage, not at each attempt."""
         if self._failures == 0:
             log.warning("events of ours wait", publisher=self._publisher.name, reason=str(error))
-        self._meter.publications_waiting(self._publisher.name, waiting)
+        await self._count_waiting()
         pause_s = min(RETRY_CAP_S, RETRY_S * 2**self._failures)
         self._failures = min(self._failures + 1, 10)
         await self._clock.sleep(pause_s)
 
-    def _went_well(self, count: int, waiting: int) -> None:
+    async def _went_well(self) -> None:
         if self._failures:
             log.info("events of ours go out again", publisher=self._publisher.name)
         self._failures = 0
-        self._meter.published(self._publisher.name, count)
-        self._meter.publications_waiting(self._publisher.name, waiting)
+        await self._count_waiting()
+
+    async def _count_waiting(self) -> None:
+        if self.position is not None:
+            waiting = await self._journal.outbox_end() - self.position
+            self._meter.publications_waiting(self._publisher.name, waiting)
 
 
 async def trim_outbox(relays: list[Relay], journal: Journal, oldest_at: int) -> None:
-    """Forget what every publisher has taken, and what is older than this, a thousand events at most."""
+    """Forget what every publisher is done with, and what is older than this."""
     if any(relay.position is None for relay in relays):
         return
     taken = min((relay.position or 0 for relay in relays), default=0)
-    unit = Unit()
-    unit.add("trim_outbox", taken, oldest_at)
-    await journal.commit(unit)
+    await sweep(journal, "trim_outbox", taken, oldest_at)

@@ -24,7 +24,7 @@ from msgspec import UNSET, UnsetType
 
 from headrace.clock import Clock
 from headrace.errors import InvalidValue
-from headrace.events.bus import BusUnavailable, Publication
+from headrace.events.bus import BusUnavailable, Publication, PublicationRefused
 from headrace.events.outbox import APP, TYPES, type_named
 
 SETTING = "HEADRACE_WEBHOOKS"
@@ -267,10 +267,13 @@ class Webhook:
     def page(self) -> int:
         return PAGE
 
+    def wants(self, kind: str) -> bool:
+        return kind in self._endpoint.types
+
     async def publish(self, publications: Sequence[Publication]) -> None:
         self._taken &= {publication.id for publication in publications}
         for publication in publications:
-            if publication.type.upper() in self._endpoint.types and publication.id not in self._taken:
+            if publication.id not in self._taken:
                 await self._post(publication)
                 self._taken.add(publication.id)
         self._taken.clear()
@@ -292,6 +295,8 @@ class Webhook:
             raise self._failure(f"no answer within {self._timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise self._failure(_kind(error)) from None
+        if status in _ITS_OWN:
+            raise PublicationRefused(publication.id, f"webhook {self._endpoint.label}: answered {status}")
         if not 200 <= status < 300:
             raise self._failure(f"answered {status}{_REMARKS.get(status // 100, '')}")
 
@@ -311,6 +316,8 @@ class Webhook:
         return BusUnavailable(f"webhook {self._endpoint.label}: {reason}")
 
 
+_ITS_OWN = frozenset({400, 409, 413, 422, 500})
+"""Answers that may be about this event alone: whatever else fails is the endpoint's."""
 _REMARKS = {3: ", a redirect, which is not followed"}
 
 

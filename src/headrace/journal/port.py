@@ -21,6 +21,7 @@ from headrace.journal.records import (
     Occurrence,
     OutboxEvent,
     Remembered,
+    SetAside,
     Stage,
     Trigger,
     Workflow,
@@ -162,6 +163,14 @@ class Journal(Protocol):
         """How many triggers led to it, one after the other; 0 for an instance that a caller started."""
         ...
 
+    async def depth_of_metadata(self, path: str, body: bytes) -> int:
+        """The same of the last instance that wrote this metadata to this path; 0 where none did."""
+        ...
+
+    async def depth_of_initiation(self, scheduled_at: str) -> int:
+        """The greatest of the instances that asked for a transfer initiation at this moment."""
+        ...
+
     async def waiting_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
         """Those that are not processed, in order; fewer than `limit` where they are large."""
         ...
@@ -192,6 +201,10 @@ class Journal(Protocol):
         """Returns after the next commit that has put something into the outbox."""
         ...
 
+    async def set_aside(self, limit: int) -> list[SetAside]:
+        """Events of ours that a publisher did not take, newest first."""
+        ...
+
     # what an engine asks
 
     async def due(self, after_at: int, after_row: int, until_at: int, limit: int) -> list[Due]:
@@ -212,3 +225,12 @@ class Journal(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+async def sweep(journal: Journal, statement: str, *parameters: Any) -> None:
+    """Repeat what removes some rows at a time, a commit each, until nothing is left to remove. Raises Unavailable."""
+    is_done = False
+    while not is_done:
+        unit = Unit()
+        unit.add(statement, *parameters)
+        is_done = await journal.commit(unit) == [None]

@@ -127,6 +127,17 @@ class OutboxEvent(msgspec.Struct, frozen=True):
     depth: int
 
 
+class SetAside(msgspec.Struct, frozen=True):
+    """An event of ours that a publisher did not take. `body` is JSON text, as it was sent."""
+
+    publisher: str
+    event_id: str
+    type: str
+    body: str
+    reason: str
+    at: int
+
+
 class Occurrence(msgspec.Struct, frozen=True):
     """One match of a trigger and an event: the instance it started, or the error. `event` is the payload's JSON."""
 

@@ -27,6 +27,7 @@ from headrace.journal.records import (
     Occurrence,
     OutboxEvent,
     Remembered,
+    SetAside,
     Stage,
     Trigger,
     Workflow,
@@ -203,6 +204,13 @@ class SqliteJournal:
         rows = self._rows("depth_of_instance", instance_id)
         return rows[0][0] if rows else 0
 
+    async def depth_of_metadata(self, path: str, body: bytes) -> int:
+        rows = self._rows("depth_of_metadata", path, body)
+        return rows[0][0] if rows else 0
+
+    async def depth_of_initiation(self, scheduled_at: str) -> int:
+        return self._rows("depth_of_initiation", scheduled_at)[0][0]
+
     async def waiting_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
         return [InboxEvent(*row) for row in self._rows_within(WAITING_BYTES, "waiting_events", after_seq, limit)]
 
@@ -232,6 +240,9 @@ class SqliteJournal:
     async def outbox_news(self) -> None:
         await self._writer.publications()
 
+    async def set_aside(self, limit: int) -> list[SetAside]:
+        return [SetAside(*row) for row in self._rows("set_aside_page", limit)]
+
     # what an engine asks
 
     async def due(self, after_at: int, after_row: int, until_at: int, limit: int) -> list[Due]:
@@ -246,7 +257,7 @@ class SqliteJournal:
         return self._rows("next_deadline", after_at)[0][0]
 
     async def counts(self) -> tuple[int, int]:
-        """(instances that have not ended, activities that need attention)"""
+        """(instances that have not ended, their activities that need attention)"""
         row = self._rows("counts")[0]
         return row[0], row[1]
 

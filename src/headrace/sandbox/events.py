@@ -13,6 +13,10 @@ from headrace.sandbox.answers import Json, encoded
 
 VERSION = "v2.0.0"
 App = Literal["ledger", "payments"]
+KEPT = 1_000
+"""Events that stay after they were read, for people who look into the file."""
+MAX_FORGOTTEN = 10_000
+"""At once: nobody waits for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,9 @@ def source_of(connection: sqlite3.Connection, new_id: str) -> str:
 
 
 def events_after(connection: sqlite3.Connection, seq: int, limit: int) -> list[tuple[int, str]]:
-    """The next ones, by their numbers."""
+    """The next ones, by their numbers. Whoever asks has those up to there: all but the last of them are forgotten."""
+    first = connection.execute("SELECT min(seq) FROM outbox").fetchone()[0]
+    if first is not None and first <= seq - 2 * KEPT:
+        connection.execute("DELETE FROM outbox WHERE seq <= ?", (min(seq - KEPT, first + MAX_FORGOTTEN),))
     statement = "SELECT seq, envelope FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
     return [(row["seq"], row["envelope"]) for row in connection.execute(statement, (seq, limit))]

@@ -86,7 +86,7 @@ CREATE TABLE IF NOT EXISTS transfer_initiations (
     document TEXT NOT NULL
 ) STRICT;
 
--- What was published, in the commit of what it tells. Whoever reads it keeps its own place.
+-- What was published, in the commit of what it tells, until its reader has it. That keeps its own place.
 CREATE TABLE IF NOT EXISTS outbox (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     envelope TEXT NOT NULL

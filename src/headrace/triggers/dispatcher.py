@@ -22,9 +22,10 @@ from headrace.events.outbox import Outbox
 from headrace.journal.port import Journal, Unit
 from headrace.journal.records import InboxEvent, Instance, Trigger
 from headrace.triggers.expressions import EvaluationFailed, Evaluator
-from headrace.triggers.matching import causes, is_on
+from headrace.triggers.matching import causes, initiation_scheduled, is_on, metadata_written
 from headrace.triggers.meter import TriggerMeter
-from headrace.triggers.rules import Firing, VariablesFailed
+from headrace.triggers.rules import Firing, VariablesFailed, may_take_long
+from headrace.triggers.shares import Shares
 
 log = structlog.get_logger("headrace.triggers")
 
@@ -45,10 +46,14 @@ class AlreadyFired(HeadraceError):
 
 @dataclass(frozen=True, slots=True)
 class DispatcherLimits:
-    """`events`: under way at once; `firings`: of one event at once."""
+    """`events`: under way at once, half of them for one trigger that takes long; `firings`: of one event at once.
+
+    `parked`: events that wait outside because a trigger of theirs has its half; with more of them, all wait.
+    """
 
     events: int = 256
     firings: int = 32
+    parked: int = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,9 @@ class Dispatcher:
         self._slots = asyncio.Semaphore(self._limits.events)
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._woken = asyncio.Event()
+        self._shares = Shares(max(1, self._limits.events // 2), self._limits.parked)
         self._taken_seq = 0
+        self._is_stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._work: asyncio.Task[None] | None = None
 
@@ -96,6 +103,7 @@ class Dispatcher:
         self._work = asyncio.create_task(self._take_up(), name="headrace-dispatcher")
 
     async def stop(self) -> None:
+        self._is_stopping = True
         tasks = [*self._tasks, *([self._work] if self._work is not None else [])]
         for task in tasks:
             task.cancel()
@@ -107,7 +115,7 @@ class Dispatcher:
 
     async def idle(self) -> None:
         """Returns when every event that was accepted has been taken to its triggers."""
-        while self._tasks or await self._journal.waiting_events(self._taken_seq, 1):
+        while self._tasks or self._shares.parked or await self._journal.waiting_events(self._taken_seq, 1):
             await asyncio.wait(self._tasks, timeout=RETRY_S) if self._tasks else await asyncio.sleep(0)
 
     # taking events up
@@ -117,8 +125,8 @@ class Dispatcher:
             self._woken.clear()
             try:
                 await self._take_up_waiting()
-            except Unavailable as error:
-                log.warning("the journal cannot be read; events wait", reason=str(error))
+            except Exception as error:  # noqa: BLE001  # whatever it is, events must go on being taken up
+                log.warning("the journal cannot be read; events wait", reason=repr(error))
                 await self._clock.sleep(RETRY_S)
                 continue
             await self._woken.wait()
@@ -147,7 +155,7 @@ class Dispatcher:
             self._slots.release()
 
     def _again(self, event: InboxEvent) -> None:
-        if self._work is None or self._work.done():
+        if self._is_stopping:
             return
         task = asyncio.create_task(self._once_more(event))
         self._tasks.add(task)
@@ -156,6 +164,26 @@ class Dispatcher:
     async def _once_more(self, event: InboxEvent) -> None:
         await self._slots.acquire()
         await self._carry_through(event)
+
+    def _launch_parked(self, trigger_id: str) -> None:
+        seq = None if self._is_stopping else self._shares.next_parked(trigger_id)
+        if seq is not None:
+            task = asyncio.create_task(self._take_up_parked(trigger_id, seq))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _take_up_parked(self, trigger_id: str, seq: int) -> None:
+        """It may be parked again, for another trigger of its: then the next one can have its place."""
+        while True:
+            try:
+                page = await self._journal.waiting_events(seq - 1, 1)
+            except Unavailable:
+                await self._clock.sleep(RETRY_S)
+            else:
+                break
+        if page and page[0].seq == seq:
+            await self._once_more(page[0])
+        self._launch_parked(trigger_id)
 
     async def _is_processed(self, event: InboxEvent) -> bool:
         """False when the journal could not commit: then all of it is tried again, and what was recorded is left."""
@@ -178,21 +206,29 @@ class Dispatcher:
                     await self._process(whole)
 
     async def _process(self, event: InboxEvent) -> None:
+        """Done, or parked: then it is taken up again when a trigger of its has gone on."""
         envelope = stored_envelope(event.envelope or "")
         triggers = [
             trigger
             for trigger in await self._journal.triggers_on(envelope.names, event.seq)
             if is_on(trigger, envelope)
         ]
-        if triggers:
-            await self._fire_all(triggers, event, envelope)
+        slow = [trigger.id for trigger in triggers if may_take_long(trigger, self._evaluator)]
+        if self._shares.is_parked(slow, event.seq):
+            return
+        try:
+            if triggers:
+                await self._fire_all(triggers, event, envelope)
+        finally:
+            self._shares.give_back(slow)
+            for trigger_id in slow:
+                self._launch_parked(trigger_id)
         unit = Unit()
         unit.add("process_event", self._clock.now_at(), event.seq)
         await self._journal.commit(unit)
 
     async def _fire_all(self, triggers: list[Trigger], event: InboxEvent, envelope: Envelope) -> None:
-        depths = [await self._journal.depth_of_instance(cause) for cause in causes(envelope)]
-        depth = 1 + max(event.depth, *depths, 0)
+        depth = 1 + max(event.depth, await self._depth_of_cause(envelope))
         payload = _json_text(envelope.payload)
         matches = [_Match(trigger, event, envelope, payload, depth) for trigger in triggers]
         if len(matches) == 1:
@@ -208,6 +244,15 @@ class Dispatcher:
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+
+    async def _depth_of_cause(self, envelope: Envelope) -> int:
+        """Of the instance of ours whose effect the event tells of."""
+        depths = [await self._journal.depth_of_instance(cause) for cause in causes(envelope)]
+        if (request := metadata_written(envelope)) is not None:
+            depths.append(await self._journal.depth_of_metadata(request.path, request.body or b""))
+        if (scheduled := initiation_scheduled(envelope)) is not None:
+            depths.append(await self._journal.depth_of_initiation(scheduled))
+        return max(depths, default=0)
 
     async def _fire(self, match: _Match) -> None:
         if await self._journal.occurrence(match.trigger.id, match.event.key) is not None:

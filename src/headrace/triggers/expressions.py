@@ -100,6 +100,8 @@ class Programs:
     def __init__(self, max_characters: int = MAX_CACHED_CHARACTERS) -> None:
         self._programs: OrderedDict[str, expr.Program] = OrderedDict()
         self._left = max_characters
+        self.long: set[str] = set()
+        """Sources of those that took more than a moment once."""
 
     def of(self, source: str) -> expr.Program | None:
         """None for one that has to be compiled first."""
@@ -114,7 +116,9 @@ class Programs:
         self._programs[program.source] = program
         self._left -= len(program.source)
         while self._left < 0 and len(self._programs) > 1:
-            self._left += len(self._programs.popitem(last=False)[0])
+            forgotten, _ = self._programs.popitem(last=False)
+            self._left += len(forgotten)
+            self.long.discard(forgotten)
 
 
 class Evaluator:
@@ -128,6 +132,10 @@ class Evaluator:
 
     def over(self, payload: Json) -> Evaluation:
         return Evaluation(self._clock, self._fetch, self._programs, self._threads, payload)
+
+    def may_take_long(self, source: str) -> bool:
+        """It follows links, or took more than a moment before."""
+        return "link" in source or source in self._programs.long
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -200,6 +208,7 @@ class Evaluation:
         except expr.BudgetExceeded:
             if meter.steps_left >= 0:
                 raise
+        self._programs.long.add(program.source)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run_long, program)
 
     def _run_long(self, program: expr.Program) -> Any:

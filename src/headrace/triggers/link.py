@@ -29,6 +29,7 @@ MAX_BYTES = 1 << 20
 TIMEOUT_S = 5.0
 MAX_URI_CHARACTERS = 4_096
 MAX_AT_ONCE = 32
+"""Requests to one origin: one that hangs holds up no other."""
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 _PORTS = {"http": 80, "https": 443}
@@ -140,13 +141,13 @@ class Linker:
         self._may_be_private = may_be_private
         self._resolve = resolve
         self._timeout_s = timeout_s
-        self._slots = asyncio.Semaphore(MAX_AT_ONCE)
+        self._slots = {origin: asyncio.Semaphore(MAX_AT_ONCE) for origin in self._origins}
 
     async def fetch(self, uri: str) -> Any:
         """The resource's data, out of its `data` wrapper where it has one. Raises LinkRefused."""
         origin, url = self._admitted(uri)
         try:
-            async with asyncio.timeout(self._timeout_s), self._slots:
+            async with self._slots[origin], asyncio.timeout(self._timeout_s):
                 addresses = await self._checked(origin)
                 return _unwrapped(_decoded(await self._get(origin, url, addresses)))
         except TimeoutError:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from typing import cast
 
+from headrace.effects.port import Request
+from headrace.effects.requests import prepare
+from headrace.errors import InvalidValue
 from headrace.events.envelope import Envelope
 from headrace.journal.records import Trigger
+from headrace.workflows.commands import AddAccountMetadata
+from headrace.workflows.durations import moment_of
 
 _EFFECT = re.compile(r"headrace:([0-9A-Za-z-]{1,64}):[0-9]+:[0-9]+")
 MAX_CAUSES = 100
@@ -29,14 +34,38 @@ def _parts(version: str) -> list[str]:
 
 
 def causes(envelope: Envelope) -> set[str]:
-    """Ids of our own instances that this event tells of: of their transactions, or of themselves."""
+    """Ids of our own instances that this event tells of: of their transactions and initiations, or of themselves."""
     found: set[str] = set()
     if envelope.app == "orchestration":
         found |= {value for name in ("instanceID", "workflowInstanceID") if (value := _text(envelope.payload, name))}
-    for transaction in _items(envelope.payload.get("transactions")):
+    for transaction in [envelope.payload, *_items(envelope.payload.get("transactions"))]:  # payments have one reference
         texts = (_text(transaction, "reference"), _text(transaction.get("metadata"), "headrace_effect"))
         found |= {match[1] for text in texts if (match := _EFFECT.fullmatch(text))}
     return found
+
+
+def metadata_written(envelope: Envelope) -> Request | None:
+    """The request that an instance of ours would have made for this event to come: metadata names no cause."""
+    payload = envelope.payload
+    if envelope.type != "SAVED_METADATA" or str(payload.get("targetType")).upper() != "ACCOUNT":
+        return None
+    ledger, address, metadata = (payload.get(name) for name in ("ledger", "targetId", "metadata"))
+    if not (isinstance(ledger, str) and isinstance(address, str) and isinstance(metadata, dict)):
+        return None
+    try:
+        return prepare(AddAccountMetadata(address, ledger, cast("dict[str, str]", metadata)), "any", 0)
+    except InvalidValue:
+        return None
+
+
+def initiation_scheduled(envelope: Envelope) -> str | None:
+    """The moment that an initiation was asked for, as we write it: version 2 of its event has no reference."""
+    if envelope.type != "SAVED_TRANSFER_INITIATION":
+        return None
+    try:
+        return moment_of(envelope.payload.get("scheduledAt"))
+    except InvalidValue:
+        return None
 
 
 def _items(value: object) -> list[dict[str, object]]:

@@ -33,6 +33,12 @@ class Trial(msgspec.Struct, frozen=True):
     errors: dict[str, str]
 
 
+def may_take_long(trigger: Trigger, evaluator: Evaluator) -> bool:
+    """Whether its expressions may take more than a moment, as far as that is known."""
+    sources = _decode_vars(trigger.vars).values() if trigger.vars else ()
+    return any(evaluator.may_take_long(source) for source in (trigger.filter or "", *sources))
+
+
 class Firing:
     """One trigger and one event."""
 

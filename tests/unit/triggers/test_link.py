@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from headrace.errors import InvalidValue
 from headrace.triggers.expressions import LinkRefused
-from headrace.triggers.link import Linker, Origin, is_private, is_public, origins_of
+from headrace.triggers.link import MAX_AT_ONCE, Linker, Origin, is_private, is_public, origins_of
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 
@@ -232,3 +232,30 @@ async def test_a_slow_answer_is_not_awaited(canary: Canary) -> None:
 def test_a_bad_origin_is_named_by_its_setting(url: str) -> None:
     with pytest.raises(InvalidValue, match="HEADRACE_LINK_ORIGINS"):
         origins_of([url], "HEADRACE_LINK_ORIGINS")
+
+
+# many at once
+
+
+async def test_an_origin_that_hangs_holds_up_no_other(canary: Canary) -> None:
+    hung = Canary(delay_s=60.0)
+    server = await asyncio.start_server(hung.serve, "127.0.0.1", 0)
+    hung.port = server.sockets[0].getsockname()[1]
+    links = linker(hung.url, canary.url, timeout_s=5.0)
+    asked = [asyncio.ensure_future(links.fetch(f"{hung.url}/{number}")) for number in range(2 * MAX_AT_ONCE)]
+    async with asyncio.timeout(4.0):
+        while hung.connections < MAX_AT_ONCE:
+            await asyncio.sleep(0.01)
+        assert await links.fetch(f"{canary.url}/x") == {"role": "admin"}
+    for task in asked:
+        task.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    assert hung.connections == MAX_AT_ONCE
+    server.close()
+
+
+async def test_who_waits_for_a_place_loses_nothing_of_its_time(canary: Canary) -> None:
+    canary.delay_s = 0.6
+    links = linker(canary.url, timeout_s=1.5)
+    found = await asyncio.gather(*(links.fetch(f"{canary.url}/x") for _ in range(3 * MAX_AT_ONCE)))
+    assert found == [{"role": "admin"}] * 3 * MAX_AT_ONCE

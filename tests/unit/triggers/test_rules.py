@@ -146,6 +146,8 @@ def test_an_event_names_the_instances_of_ours_that_caused_it() -> None:
     assert causes(envelope(payload={"transactions": transactions})) == {"i-1", "i-2"}
     assert causes(envelope(app="orchestration", payload={"instanceID": "i-3"})) == {"i-3"}
     assert causes(envelope(payload={"instanceID": "i-3", "transactions": "x"})) == set()
+    assert causes(envelope(payload={"reference": "headrace:i-4:2:0", "amount": 5})) == {"i-4"}, "an initiation"
+    assert causes(envelope(payload={"reference": 7, "metadata": {"headrace_effect": "headrace:i-5:0:0"}})) == {"i-5"}
 
 
 # text

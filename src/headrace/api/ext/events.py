@@ -21,11 +21,12 @@ from headrace.events.envelope import Envelope, envelope_of
 from headrace.events.inbox import Arrival
 from headrace.events.outbox import depth_of, is_own
 from headrace.journal.port import Caller
-from headrace.journal.records import InboxEvent
+from headrace.journal.records import InboxEvent, SetAside
 
 TAG = "Events"
 MAX_EVENTS = 10_000
 MAX_LISTED = 1_000
+MAX_SET_ASIDE = 100
 
 
 async def receive(services: Services, request: Request) -> Reply:
@@ -104,6 +105,21 @@ def _received(row: InboxEvent) -> schemas.Received:
     )
 
 
+async def show_set_aside(services: Services, request: Request) -> Reply:
+    rows = await services.journal.set_aside(MAX_SET_ASIDE)
+    return json_reply(200, codec.encode(schemas.SetAsideListReply(data=[_set_aside(row) for row in rows])))
+
+
+def _set_aside(row: SetAside) -> schemas.SetAside:
+    return schemas.SetAside(
+        id=row.event_id,
+        publisher=row.publisher,
+        reason=row.reason,
+        set_aside_at=date_time(row.at),
+        event=codec.decode(row.body.encode()),
+    )
+
+
 OPERATIONS = (
     Operation(
         method="POST",
@@ -143,5 +159,20 @@ OPERATIONS = (
         reply=schemas.ReceivedListReply,
         query=(Parameter("repeated", "true: only those that came more than once.", {"type": "boolean"}),),
         errors=(400, 503),
+    ),
+    Operation(
+        method="GET",
+        path="/ext/events/set-aside",
+        operation_id="listEventsSetAside",
+        scope=READ,
+        handler=show_set_aside,
+        tag=TAG,
+        summary="List events that were set aside",
+        description=(
+            "Events of ours that a broker or a webhook endpoint refused again and again while it took others: the "
+            f"latest {MAX_SET_ASIDE}, newest first. They are not sent again."
+        ),
+        reply=schemas.SetAsideListReply,
+        errors=(503,),
     ),
 )

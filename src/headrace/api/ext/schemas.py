@@ -54,6 +54,20 @@ class ReceivedListReply(_Shape, kw_only=True):
     data: list[Received]
 
 
+class SetAside(_Shape, kw_only=True):
+    """An event of ours that one publisher refused again and again, while it took others."""
+
+    id: Annotated[str, Meta(description="The event's id, as its receiver would have seen it.")]
+    publisher: Annotated[str, Meta(description="Who refused it.", examples=["webhook:shop:0f8fad5bd9cb469f"])]
+    reason: str
+    set_aside_at: DateTime
+    event: Annotated[dict[str, Any], Meta(description="The whole event, as it was sent.")]
+
+
+class SetAsideListReply(_Shape, kw_only=True):
+    data: list[SetAside]
+
+
 class AuditEntry(_Shape, kw_only=True):
     """A write that somebody asked for."""
 

@@ -84,7 +84,8 @@ UPDATE inbox SET processed_at = ?1 WHERE seq = ?2 AND processed_at IS NULL
 
 -- name: forget_envelopes
 UPDATE inbox SET envelope = NULL WHERE seq IN (
-    SELECT seq FROM inbox WHERE processed_at < ? AND envelope IS NOT NULL ORDER BY processed_at LIMIT 1000)
+    SELECT seq FROM inbox WHERE processed_at < ? AND envelope IS NOT NULL ORDER BY processed_at LIMIT 200)
+RETURNING seq
 
 -- name: insert_occurrence
 INSERT INTO occurrences (id, trigger_id, event_key, event, created_at, depth, instance_id, error)
@@ -99,7 +100,17 @@ INSERT INTO outbox (type, happened_at, payload, instance_id, depth) VALUES (?, ?
 
 -- name: trim_outbox
 DELETE FROM outbox WHERE seq IN (
-    SELECT seq FROM outbox WHERE seq <= ?1 OR happened_at < ?2 ORDER BY seq LIMIT 1000)
+    SELECT seq FROM (SELECT seq, happened_at FROM outbox ORDER BY seq LIMIT 200) WHERE seq <= ?1 OR happened_at < ?2)
+RETURNING seq
+
+-- name: set_aside
+INSERT INTO set_aside (publisher, event_id, type, body, reason, at) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (publisher, event_id) DO NOTHING
+
+-- name: forget_set_aside
+DELETE FROM set_aside WHERE (publisher, event_id) IN (
+    SELECT publisher, event_id FROM set_aside WHERE at < ? ORDER BY at LIMIT 200)
+RETURNING at
 
 -- name: audit
 INSERT INTO audit (at, principal, client_id, operation, target) VALUES (?, ?, ?, ?, ?)
@@ -108,7 +119,8 @@ INSERT INTO audit (at, principal, client_id, operation, target) VALUES (?, ?, ?,
 INSERT INTO caller_keys (key, fingerprint, status, body, created_at) VALUES (?, ?, ?, ?, ?)
 
 -- name: forget_before
-DELETE FROM caller_keys WHERE key IN (SELECT key FROM caller_keys WHERE created_at < ? ORDER BY created_at LIMIT 1000)
+DELETE FROM caller_keys WHERE key IN (SELECT key FROM caller_keys WHERE created_at < ? ORDER BY created_at LIMIT 200)
+RETURNING created_at
 
 -- name: workflow
 SELECT id, name, config, created_at, updated_at, deleted_at FROM workflows WHERE id = ?
@@ -172,7 +184,8 @@ SELECT min(next_at) FROM instances WHERE next_at > ?
 -- name: counts
 SELECT
     (SELECT count(*) FROM instances WHERE terminated_at IS NULL),
-    (SELECT count(*) FROM activities WHERE needs_attention = 1)
+    (SELECT count(*) FROM activities AS a JOIN instances AS i ON i.id = a.instance_id
+        WHERE a.needs_attention = 1 AND i.terminated_at IS NULL)
 
 -- name: trigger
 SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers WHERE id = ?
@@ -215,6 +228,14 @@ WHERE trigger_id = ? AND event_key = ?
 -- name: depth_of_instance
 SELECT depth FROM occurrences WHERE instance_id = ?
 
+-- name: depth_of_metadata
+SELECT coalesce((SELECT depth FROM occurrences WHERE instance_id = activities.instance_id), 0) FROM activities
+WHERE name = 'AddAccountMetadata' AND request_path = ? AND request_body = ? ORDER BY started_at DESC LIMIT 1
+
+-- name: depth_of_initiation
+SELECT coalesce(max((SELECT depth FROM occurrences WHERE instance_id = activities.instance_id)), 0) FROM activities
+WHERE name = 'CreateTransferInitiation' AND json_extract(CAST(request_body AS TEXT), '$.scheduledAt') = ?
+
 -- name: position
 SELECT position FROM positions WHERE source = ?
 
@@ -225,6 +246,9 @@ SELECT id FROM identity
 SELECT seq, type, happened_at, payload,
     coalesce(depth, (SELECT depth FROM occurrences WHERE instance_id = outbox.instance_id), 0)
 FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?
+
+-- name: set_aside_page
+SELECT publisher, event_id, type, body, reason, at FROM set_aside WHERE at > 0 ORDER BY at DESC LIMIT ?
 
 -- name: outbox_end
 SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'

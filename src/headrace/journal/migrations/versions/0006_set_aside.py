@@ -1,0 +1,13 @@
+"""What a publisher did not take, and whose effect an event tells of."""
+
+from alembic import op
+
+from headrace.journal.migrations import statements
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    for statement in statements(f"{op.get_bind().dialect.name}_0006.sql"):
+        op.execute(statement)

@@ -1,0 +1,194 @@
+"""What happens to an event of ours that is not taken: it is never lost silently, and no other is lost with it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from headrace.events.bus import BusUnavailable, Publication, PublicationRefused
+from headrace.events.outbox import TYPES
+from headrace.events.relay import MAX_IN_A_ROW, Relay, trim_outbox
+from headrace.journal.port import Unit
+from headrace.journal.sqlite import SqliteJournal
+from headrace.telemetry import Telemetry
+from tests.support.rooms import FastClock
+
+LIMIT_S = 20.0
+
+
+class Picky:
+    """Refuses some; takes the others one after the other, as they come."""
+
+    name = "picky"
+
+    def __init__(self, *refuses: int, page: int = 20, wants: Sequence[str] = TYPES) -> None:
+        self.refuses = set(refuses)
+        self.is_away = False
+        self.page = page
+        self.attempts: list[int] = []
+        self._wants = wants
+        self.taken: list[int] = []
+
+    def wants(self, kind: str) -> bool:
+        return kind in self._wants
+
+    async def publish(self, publications: Sequence[Publication]) -> None:
+        assert publications
+        for each in publications:
+            if self.is_away:
+                raise BusUnavailable("away")
+            number = int(each.id.rpartition(":")[2])
+            self.attempts.append(number)
+            if number in self.refuses:
+                raise PublicationRefused(each.id, f"{number} is not to my taste")
+            if number not in self.taken:
+                self.taken.append(number)
+
+    async def close(self) -> None: ...
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
+    opened = await SqliteJournal.open(tmp_path / "journal.db")
+    yield opened
+    await opened.close()
+
+
+async def told(journal: SqliteJournal, count: int, kind: str = "STARTED_WORKFLOW", at: int = 50) -> None:
+    unit = Unit()
+    for number in range(count):
+        unit.add("publish", kind, at, json.dumps({"n": number}), None, None)
+    unit.has_publications = True
+    await journal.commit(unit)
+
+
+@asynccontextmanager
+async def relaying(publisher: Picky, journal: SqliteJournal) -> AsyncIterator[tuple[Relay, Telemetry]]:
+    clock = FastClock()
+    telemetry = Telemetry(clock)
+    relay = Relay(publisher, journal, clock, telemetry, max_refusals=3)
+    await relay.begin()
+    task = asyncio.ensure_future(relay.run())
+    try:
+        yield relay, telemetry
+        assert not task.done(), task.exception()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until_done(relay: Relay, journal: SqliteJournal) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while relay.position != await journal.outbox_end():
+            await asyncio.sleep(0.002)
+
+
+async def test_one_that_is_refused_again_and_again_is_set_aside_and_the_others_go_on(journal: SqliteJournal) -> None:
+    publisher = Picky(3, 4, 9)
+    async with relaying(publisher, journal) as (relay, telemetry):
+        await told(journal, 10)
+        await until_done(relay, journal)
+        assert publisher.taken == [1, 2, 5, 6, 7, 8, 10]
+        assert publisher.attempts.count(3) >= 3, "not at the first refusal"
+        metrics = telemetry.render()
+        assert b'headrace_events_set_aside_total{publisher="picky"} 3.0' in metrics
+        assert b'headrace_events_waiting{publisher="picky"} 0.0' in metrics
+    origin = await journal.identity()
+    kept = {row.event_id: row for row in await journal.set_aside(10)}
+    assert kept.keys() == {f"{origin}:{number}" for number in (3, 4, 9)}
+    row = kept[f"{origin}:3"]
+    assert (row.publisher, row.type, row.reason) == ("picky", "STARTED_WORKFLOW", "3 is not to my taste")
+    assert json.loads(row.body)["payload"] == {"n": 2}
+
+
+async def test_the_last_one_waits_while_nobody_is_behind_it(journal: SqliteJournal) -> None:
+    """It is in nobody's way, and there is nothing that would show whether it alone is at fault."""
+    publisher = Picky(2)
+    async with relaying(publisher, journal) as (relay, _):
+        await told(journal, 2)
+        while publisher.attempts.count(2) < 12:
+            await asyncio.sleep(0.002)
+        assert relay.position == 1 and await journal.set_aside(1) == []
+        await told(journal, 1)
+        await until_done(relay, journal)
+        assert publisher.taken == [1, 3]
+
+
+async def test_one_that_refuses_everything_gets_everything_later(journal: SqliteJournal) -> None:
+    """A wrong secret, say: all events wait until it is put right, in order."""
+    publisher = Picky(*range(1, 100))
+    async with relaying(publisher, journal) as (relay, _):
+        await told(journal, 30)
+        while publisher.attempts.count(1) < 12:
+            await asyncio.sleep(0.002)
+        assert max(publisher.attempts) <= MAX_IN_A_ROW + 2, "few are tried beside the first"
+        publisher.refuses.clear()
+        await until_done(relay, journal)
+        assert publisher.taken == list(range(1, 31))
+    assert await journal.set_aside(1) == []
+
+
+async def test_one_that_goes_away_while_others_are_tried_is_waited_for(journal: SqliteJournal) -> None:
+    publisher = Picky(1)
+    async with relaying(publisher, journal) as (relay, _):
+        await told(journal, 1)
+        while publisher.attempts.count(1) < 6:
+            await asyncio.sleep(0.002)
+        publisher.is_away = True
+        await told(journal, 1)
+        await asyncio.sleep(0.3)
+        assert (relay.position, publisher.taken, await journal.set_aside(1)) == (0, [], [])
+        publisher.is_away = False
+        await until_done(relay, journal)
+        assert publisher.taken == [2]
+    assert len(await journal.set_aside(9)) == 1
+
+
+async def test_what_is_not_wanted_is_no_proof_that_others_are_taken(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.events.relay.LOOK_PAGE", 7)
+    monkeypatch.setattr("headrace.events.relay.LOOK_AT_ONCE", 20)
+    publisher = Picky(1, wants=["FAILED_WORKFLOW"], page=5)
+    async with relaying(publisher, journal) as (relay, telemetry):
+        await told(journal, 1, "FAILED_WORKFLOW")
+        await told(journal, 60)
+        while publisher.attempts.count(1) < 12:
+            await asyncio.sleep(0.002)
+        assert relay.position == 0
+        await told(journal, 1, "FAILED_WORKFLOW")
+        await until_done(relay, journal)
+        assert publisher.taken == [62]
+        assert b'headrace_events_published_total{publisher="picky"} 1.0' in telemetry.render()
+    assert len(await journal.set_aside(9)) == 1
+
+
+async def test_what_grows_too_old_before_it_is_taken_is_told(journal: SqliteJournal) -> None:
+    publisher = Picky(*range(1, 6))
+    async with relaying(publisher, journal) as (relay, telemetry):
+        await told(journal, 5)
+        await trim_outbox([relay], journal, 51)
+        publisher.refuses.clear()
+        await until_done(relay, journal)
+        assert publisher.taken == []
+        metrics = telemetry.render()
+        assert b'headrace_events_dropped_total{publisher="picky"} 5.0' in metrics
+        assert b'headrace_events_waiting{publisher="picky"} 0.0' in metrics
+        await told(journal, 1)
+        await until_done(relay, journal)
+        assert publisher.taken == [6]
+
+
+async def test_trimming_keeps_up_with_any_number(journal: SqliteJournal) -> None:
+    relay = Relay(Picky(), journal, FastClock(), Telemetry(FastClock()))
+    await relay.begin()
+    for _ in range(3):
+        await told(journal, 900)
+    relay.position = 2_650
+    await trim_outbox([relay], journal, 0)
+    assert [event.seq for event in await journal.outbox(0, 100)] == list(range(2_651, 2_701))
