@@ -317,6 +317,16 @@ def test_a_network_of_ipv6_is_one_address() -> None:
     assert failures.wait_s("client", "2001:db8:0:2::1") == 0
 
 
+def test_ipv4_in_the_clothes_of_ipv6_is_ipv4() -> None:
+    clock = Hands()
+    failures = Failures(clock.monotonic_s)
+    for _ in range(PER_CLIENT.burst):
+        failures.add("client", "::ffff:10.0.0.1")
+    assert failures.wait_s("client", "::ffff:10.0.0.1") > 0
+    assert failures.wait_s("client", "10.0.0.1") > 0
+    assert failures.wait_s("client", "::ffff:10.0.0.2") == 0
+
+
 def test_failures_are_bounded_in_memory() -> None:
     failures = Failures(Hands().monotonic_s, max_kept=100)
     for number in range(1_000):

@@ -65,9 +65,11 @@ def _keys(client_id: str, address: str) -> tuple[_Key, _Key]:
 
 
 def _network(address: str) -> str:
-    """Of IPv6 addresses one caller has 2^64."""
+    """Of IPv6 addresses one caller has 2^64; all of IPv4 is within one such network, which is nobody's."""
     try:
         found = ip_address(address)
     except ValueError:
         return address
-    return str(ip_network((found, 64), strict=False)) if isinstance(found, IPv6Address) else address
+    if not isinstance(found, IPv6Address):
+        return address
+    return str(found.ipv4_mapped or ip_network((found, 64), strict=False))
