@@ -6,6 +6,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,34 @@ def test_a_file_that_breaks_while_a_server_runs_changes_nothing(file: ClientsFil
     clock.pass_(1)
     found = clients.get(first.id)
     assert found and found.name == "again"
+
+
+def test_what_is_put_back_with_its_old_dates_is_seen(file: ClientsFile, clock: Hands) -> None:
+    """As `cp -p` and `rsync -t` do; it has the old size too."""
+    first = file.create("first", [READ], clock, os.urandom).client
+    clients = Clients(file, clock.monotonic_s)
+    before = file.path.stat()
+    file.path.write_bytes(file.path.read_bytes().replace(first.id.encode(), b"x" * len(first.id)))
+    while file.path.stat().st_ctime_ns == before.st_ctime_ns or file.path.stat().st_mtime_ns != before.st_mtime_ns:
+        os.utime(file.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    clock.pass_(1)
+    assert clients.get(first.id) is None
+
+
+def test_a_file_that_cannot_be_opened_for_a_moment_is_read_later(file: ClientsFile, clock: Hands) -> None:
+    """Where a process has too many files open, a deleted client must not stay for good."""
+    first = file.create("first", [READ], clock, os.urandom).client
+    clients = Clients(file, clock.monotonic_s)
+    file.delete(first.id)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        clock.pass_(1)
+        assert clients.get(first.id)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    clock.pass_(1)
+    assert clients.get(first.id) is None
 
 
 def test_a_file_that_is_gone_has_no_clients(file: ClientsFile, clock: Hands) -> None:
