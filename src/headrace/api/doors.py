@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from headrace.api.errors import error_reply
+from headrace.api.errors import OtherSite, error_reply
 from headrace.auth.door import Door
 from headrace.auth.principal import ANONYMOUS, Principal
 from headrace.clock import Ids
@@ -15,13 +15,31 @@ _READING = ("GET", "HEAD")
 
 
 async def admitted(door: Door, scope: AsgiScope, wanted: str | None) -> Principal:
-    """Who makes this request, if it may. `wanted` None: everybody may. Raises NotAuthenticated, NotAllowed."""
+    """Who makes this request, if it may. `wanted` None: everybody may.
+
+    Raises NotAuthenticated, NotAllowed, OtherSite.
+    """
     if wanted is None:
         return ANONYMOUS
     principal = await door.admit([value for name, value in scope["headers"] if name == b"authorization"])
     if not principal.may(wanted):
         raise NotAllowed(wanted)
+    if principal is ANONYMOUS and scope["method"] not in _READING and _is_of_another_site(scope):
+        raise OtherSite
     return principal
+
+
+def _is_of_another_site(scope: AsgiScope) -> bool:
+    """Whether a browser says that another site's page asks: whoever opened that page did not mean to.
+
+    No token is in its way, and what a browser sends without asking first would be read here: a body of no type is JSON.
+    """
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    site = headers.get(b"sec-fetch-site")
+    if site is not None:
+        return site not in (b"same-origin", b"none")
+    origin = headers.get(b"origin")
+    return origin is not None and origin.partition(b"://")[2] != headers.get(b"host", b"")
 
 
 class Guarded:
