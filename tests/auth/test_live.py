@@ -36,6 +36,7 @@ class Issuer:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.answers: dict[str, tuple[int, bytes, dict[str, str]]] = {}
+        self.is_over = threading.Event()
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -47,6 +48,8 @@ class Issuer:
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
+                if len(body) < int(headers.get("Content-Length", 0)) and self.path.startswith("/slow"):
+                    issuer.is_over.wait(30)  # the rest never comes
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 """Be quiet."""
@@ -67,6 +70,7 @@ class Issuer:
         self.answers = {}
 
     def close(self) -> None:
+        self.is_over.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -146,6 +150,18 @@ async def test_documents_that_are_not_taken(issuer: Issuer, answer: Any, says: s
     finally:
         await fetch.close()
     assert issuer.asked == ["/document"], "no redirect is followed"
+
+
+async def test_an_answer_that_never_ends(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headrace.auth.fetching.TIMEOUT_S", 0.2)
+    issuer.answers["/slow"] = (200, b'{"keys": [', {"Content-Length": "50"})
+    fetch = Fetcher()
+    try:
+        async with asyncio.timeout(10):
+            with pytest.raises(FetchFailed, match="Timeout"):
+                await fetch(f"{issuer.url}/slow")
+    finally:
+        await fetch.close()
 
 
 async def test_nobody_there() -> None:

@@ -151,6 +151,19 @@ def test_a_client_made_while_the_server_runs_gets_in(
     headrace("clients", "delete", client["id"], "--data", str(guarded.data))
 
 
+def test_behind_a_proxy_each_caller_fails_for_himself(guarded: Server) -> None:
+    """A proxy on this machine is believed when it says whom it speaks for."""
+
+    def status(address: str) -> int:
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Forwarded-For": address}
+        form = b"grant_type=client_credentials&client_id=nobody&client_secret=no"
+        return guarded.request("POST", "/api/auth/oauth/token", form, headers=headers).status
+
+    assert [status("203.0.113.1") for _ in range(11)] == [401] * 10 + [429]
+    assert status("10.0.0.1, 203.0.113.1") == 429, "what the caller himself wrote there is nothing"
+    assert status("203.0.113.2") == 401
+
+
 # serve
 
 
