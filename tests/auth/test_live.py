@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import threading
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64decode
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from joserfc.jwk import ECKey
 
 from headrace.auth.assembly import open_door
 from headrace.auth.clients import READ, WRITE, ClientsFile
@@ -27,7 +28,7 @@ from headrace.settings import Settings
 from headrace_client import AsyncClient, ClientCredentials, Error, SDKError, Token
 from tests.api.conftest import Live, served
 from tests.auth.clocks import Hands
-from tests.support.tokens import claims_of, published, signed
+from tests.support.tokens import by_hand, claims_of, confused, key_named, part, published, signed
 
 
 class Issuer:
@@ -309,3 +310,37 @@ async def test_a_reader_may_not_write(guarded: Live, credentials: Any) -> None:
     refused = await guarded.call("POST", "/workflows", {"stages": []}, headers=headers)
     assert refused.status_code == 403
     assert refused.headers["www-authenticate"] == 'Bearer error="insufficient_scope", scope="orchestration:write"'
+
+
+async def test_nobody_makes_tokens_but_the_server(guarded: Live, credentials: Any) -> None:
+    """With all that everybody may read: its keys' names and public parts, and a token of a client's own."""
+    client_id, secret = credentials(WRITE)
+    real = (await _known(guarded, client_id, secret))["access_token"]
+    header, claims, signature = real.split(".")
+    (key,) = (await guarded.http.get("/api/auth/.well-known/jwks.json")).json()["keys"]
+    public = ECKey.import_key(key)
+    said = json.loads(urlsafe_b64decode(claims + "=="))
+    kid: str = key["kid"]
+    forged = [
+        by_hand({"alg": "none", "kid": kid}, said, b""),
+        by_hand({"alg": "none", "kid": kid}, said),
+        *(confused(said, kid, content) for content in (public.as_pem(private=False), json.dumps(key).encode(), b"")),
+        signed(said, kid=kid, key=key_named("stranger")),
+        *(signed(said, kid=name, key=key_named("stranger")) for name in ("../../dev/null", "' OR 1=1 --", "x\0", "0")),
+        signed(said, kid=None, key=key_named("stranger")),
+        signed(said, kid=kid, key=key_named("stranger"), jwk=published("stranger")),
+        f"{header}.{part({**said, 'sub': 'writer', 'client_id': 'writer'})}.{signature}",
+        f"{header}.{part({**said, 'exp': said['exp'] + 9_999})}.{signature}",
+        f"{header}.{claims}.{part(bytes(64))}",
+        f"{header}.{claims}.",
+        f"{header}.{claims}",
+        f"{real}.{signature}",
+    ]
+
+    async def status(token: str) -> int:
+        headers = {"authorization": f"Bearer {token}"}
+        return (await guarded.http.get("/api/orchestration/workflows", headers=headers)).status_code
+
+    assert await status(real) == 200
+    assert {token: await status(token) for token in forged} == dict.fromkeys(forged, 401)
+    assert await status(real) == 200
