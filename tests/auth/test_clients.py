@@ -84,6 +84,15 @@ def test_a_scope_that_is_none_makes_no_client(file: ClientsFile, clock: Hands, s
     assert file.read() == {}
 
 
+@pytest.mark.parametrize("name", ["x" * 201, "a\nb", "a\x1b[2J", "\udcff"])
+def test_a_name_that_the_file_cannot_hold_makes_no_client(file: ClientsFile, clock: Hands, name: str) -> None:
+    """Else nobody could read the file again: no command, and no server at its next start."""
+    first = file.create("é" * 200, [READ], clock, os.urandom).client
+    with pytest.raises(InvalidValue, match=r"^name: "):
+        file.create(name, [READ], clock, os.urandom)
+    assert list(file.read()) == [first.id]
+
+
 def _create(path: Path, count: int) -> None:
     for number in range(count):
         client = Client(f"{os.getpid()}-{number}", (READ,), hashed("x", os.urandom))

@@ -27,6 +27,7 @@ FILE = "clients.json"
 READ = "orchestration:read"
 WRITE = "orchestration:write"
 MAX_CLIENTS = 10_000
+MAX_NAME_CHARACTERS = 200
 LOOK_EVERY_S = 1.0
 
 _ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
@@ -43,7 +44,7 @@ class Client(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
     id: str
     scopes: tuple[str, ...]
     secret: str
-    name: Annotated[str, Meta(max_length=200)] = ""
+    name: Annotated[str, Meta(max_length=MAX_NAME_CHARACTERS)] = ""
     created_at: Annotated[str, Meta(max_length=40)] = ""
 
 
@@ -79,7 +80,9 @@ class ClientsFile:
             raise InvalidValue(str(self.path), f"is no file of clients: {error}") from None
 
     def create(self, name: str, scopes: Sequence[str], clock: Clock, random_bytes: RandomBytes) -> Created:
-        """A client with a fresh id and secret."""
+        """A client with a fresh id and secret. Raises InvalidValue for a name or scope that is none."""
+        if len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
+            raise InvalidValue("name", f"must be at most {MAX_NAME_CHARACTERS} characters that can be printed")
         secret = random_bytes(32).hex()
         client = Client(
             id=random_bytes(12).hex(),
