@@ -91,7 +91,9 @@ async def test_a_repeat_is_not_a_new_write(live: Live) -> None:
     assert len({reply.json()["data"]["id"] for reply in replies}) == 1
     await live.call("POST", "/ext/events", {"type": "X", "payload": {}}, headers={"Idempotency-Key": "event"})
     await live.call("POST", "/ext/events", {"type": "X", "payload": {}}, headers={"Idempotency-Key": "event"})
-    assert [entry["operation"] for entry in await _entries(live)] == ["sendEvents", "createWorkflow"]
+    sent, created = await _entries(live)
+    assert (sent["operation"], sent["target"]) == ("sendEvents", "key:event")
+    assert created["operation"] == "createWorkflow"
 
 
 async def test_what_a_trigger_starts_is_nobodys_write(live: Live) -> None:
