@@ -242,6 +242,27 @@ async def test_both_ways_in_are_guarded(place: Place, prefix: str) -> None:
         assert reply.status_code in (401, 404)
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_good_token_elsewhere_is_none(place: Place) -> None:
+    """In a query it would stand in the logs of every proxy; from a cookie a browser would send it unasked."""
+    token = good()
+    reader = f"Bearer {good(READ)}"
+    for headers in (
+        {"cookie": f"access_token={token}; Authorization=Bearer {token}"},
+        *({name: f"Bearer {token}"} for name in ("proxy-authorization", "x-authorization", "x-access-token")),
+        {"x-original-url": "/livez", "x-rewrite-url": "/livez", "x-forwarded-prefix": "/livez"},
+    ):
+        for query in ("", f"?access_token={token}", f"?authorization=Bearer%20{token}"):
+            reply = await place.live.http.get(f"{PREFIX}/workflows{query}", headers=headers)
+            assert reply.status_code == 401, headers
+    for name in ("x-http-method-override", "x-http-method", "x-method-override"):
+        path = f"{PREFIX}/workflows?_method=GET"
+        reply = await place.live.http.post(path, json=WAITING, headers={"authorization": reader, name: "GET"})
+        assert reply.status_code == 403, name
+        body = {"access_token": token, "_method": "GET"}
+        assert (await place.live.http.post(path, data=body, headers={name: "GET"})).status_code == 401
+
+
 @pytest.mark.parametrize("operation", GUARDED, ids=[operation.operation_id for operation in GUARDED])
 @pytest.mark.asyncio(loop_scope="module")
 async def test_good_credentials_get_in(welcoming: Place, operation: Operation) -> None:

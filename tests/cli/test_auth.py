@@ -191,6 +191,20 @@ def test_a_server_that_would_let_the_wrong_ones_in_does_not_start(
     assert says in ran.stderr
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["0.0.0.0", "::", "0", "10.0.0.1", "127.1", "localhost.example", "127.0.0.1.example", "[::]", "*"],
+)
+def test_without_authentication_only_loopback_addresses_are_served(
+    headrace: Headrace, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("HEADRACE_STACK_URL", "http://127.0.0.1:1")
+    for arguments in (["--host", host, "--auth", "none"], ["--auth", "NONE"]):
+        monkeypatch.setenv("HEADRACE_HOST", host)
+        ran = headrace("serve", *arguments)
+        assert (ran.code, "loopback" in ran.err) == (2, True), ran.err
+
+
 def test_a_file_of_clients_that_cannot_be_read_stops_the_start(tmp_path: Path, headrace: Headrace) -> None:
     (tmp_path / "clients.json").write_text("{")
     ran = headrace("dev", "--auth", "--port", "0", "--data", str(tmp_path))
