@@ -23,11 +23,20 @@ ELSEWHERE = [
     {"origin": "null"},
     {"origin": "http://127.0.0.1:1"},
     {"origin": "http://HOST.evil.example"},
+    # A name of theirs that leads to this machine, so that a browser takes our answers for theirs.
+    {"origin": "http://evil.example:8484", "host": "evil.example:8484"},
+    {"origin": "http://10.0.0.1", "host": "10.0.0.1"},
+    {"origin": "http://[", "host": "["},
 ]
 # A page of ours, a proxy's page whose name the proxy keeps to itself, an address typed in, the official TypeScript SDK.
 HERE = [
     {},
     {"origin": "http://HOST"},
+    {"origin": "http://localhost:8484", "host": "localhost:8484"},
+    {"origin": "http://headrace.localhost", "host": "headrace.localhost"},
+    {"origin": "http://[::1]:8484", "host": "[::1]:8484"},
+    {"host": "headrace"},
+    {"sec-fetch-site": "same-origin", "origin": "https://pay.example", "host": "pay.example"},
     {"sec-fetch-site": "same-origin", "origin": "https://pay.example"},
     {"sec-fetch-site": "none"},
     {"sec-fetch-mode": "cors", "cookie": ""},

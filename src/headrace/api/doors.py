@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
@@ -38,8 +41,29 @@ def _is_of_another_site(scope: AsgiScope) -> bool:
     site = headers.get(b"sec-fetch-site")
     if site is not None:
         return site not in (b"same-origin", b"none")
-    origin = headers.get(b"origin")
-    return origin is not None and origin.partition(b"://")[2] != headers.get(b"host", b"")
+    origin, host = headers.get(b"origin"), headers.get(b"host", b"")
+    if origin is None:
+        return False
+    return origin.partition(b"://")[2] != host or _is_rebound(scope, host)
+
+
+def _is_rebound(scope: AsgiScope, host: bytes) -> bool:
+    """Whether a name of somebody's leads to this machine's own loopback address (DNS rebinding)."""
+    return _is_loopback((scope.get("server") or ("",))[0]) and not _is_loopback(_name_in(host))
+
+
+def _name_in(host: bytes) -> str:
+    try:
+        return urlsplit(f"//{host.decode('latin-1')}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
 
 
 class Guarded:
