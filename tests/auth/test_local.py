@@ -360,6 +360,7 @@ def test_failures_are_bounded_in_memory() -> None:
     failures = Failures(Hands().monotonic_s, max_kept=100)
     for number in range(1_000):
         failures.add("x" * 100_000 + str(number), f"10.0.{number // 256}.{number % 256}")
+        failures.add("client", f"{number} " + "x" * 100_000)
     kept = failures._spent  # pyright: ignore[reportPrivateUsage]
     assert len(kept) == 100
     assert max(len(part) for key in kept for part in key) < 200

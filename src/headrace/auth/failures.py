@@ -12,6 +12,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 MAX_KEPT = 10_000
 _MAX_ID_CHARACTERS = 128
+_MAX_ADDRESS_CHARACTERS = 64
 
 _Key = tuple[str, str]
 
@@ -69,7 +70,7 @@ def _network(address: str) -> str:
     try:
         found = ip_address(address)
     except ValueError:
-        return address
+        return address[:_MAX_ADDRESS_CHARACTERS]  # a proxy's word for it may be anything
     if not isinstance(found, IPv6Address):
         return address
     return str(found.ipv4_mapped or ip_network((found, 64), strict=False))
