@@ -16,6 +16,7 @@ import httpx2
 import pytest
 from joserfc.jwk import ECKey
 
+from headrace.app import house
 from headrace.auth.assembly import open_door
 from headrace.auth.clients import READ, WRITE, ClientsFile
 from headrace.auth.fetching import MAX_BYTES, Fetcher
@@ -24,6 +25,8 @@ from headrace.auth.keys import choose, keys_of
 from headrace.auth.verifier import Expectations, Verifier
 from headrace.clock import RandomIds, SystemClock
 from headrace.errors import InvalidValue, NotAuthenticated, Unavailable
+from headrace.journal.lock import AlreadyOwned
+from headrace.journal.sqlite import SqliteJournal
 from headrace.settings import Settings
 from headrace_client import AsyncClient, ClientCredentials, Error, SDKError, Token
 from tests.api.conftest import Live, served
@@ -223,6 +226,20 @@ async def test_a_token_from_the_form_to_the_audit_trail(guarded: Live, credentia
     (entry,) = (await guarded.call("GET", "/ext/audit", headers=headers)).json()["data"]
     assert entry["principal"] == entry["clientId"] == client_id
     assert (entry["operation"], entry["target"]) == ("createWorkflow", created.json()["data"]["id"])
+
+
+async def test_a_second_server_on_a_folder_touches_no_key(tmp_path: Path) -> None:
+    """The owner of the journal is the one writer of the signing keys: two would retire each other's."""
+    owner = await SqliteJournal.open(tmp_path / "journal.db")
+    try:
+        with pytest.raises(AlreadyOwned):
+            async with house(Settings(auth="local"), data=tmp_path, sandbox=True):
+                raise AssertionError("it has started")
+    finally:
+        await owner.close()
+    assert not (tmp_path / "signing-keys.json").exists()
+    async with house(Settings(auth="local"), data=tmp_path, sandbox=True):
+        assert (tmp_path / "signing-keys.json").exists()
 
 
 _FORM = "application/x-www-form-urlencoded"
