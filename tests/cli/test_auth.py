@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -13,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from headrace.auth.clients import ClientsFile
+from headrace.auth.developer import developer_client
+from headrace.clock import SystemClock
 from tests.support.server import Server
 
 Headrace = Callable[..., Any]
@@ -165,6 +169,39 @@ def test_behind_a_proxy_each_caller_fails_for_himself(guarded: Server) -> None:
 
 
 # serve
+
+
+@contextlib.contextmanager
+def serving(data: Path) -> Iterator[str]:
+    """A `headrace serve --auth local`; what it says when it is ready."""
+    environment = {**os.environ, "HEADRACE_STACK_URL": "http://127.0.0.1:1"}
+    command = [sys.executable, "-m", "headrace.cli", "serve", "--auth", "local", "--port", "0", "--data", str(data)]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as ran:
+        try:
+            assert ran.stdout is not None
+            said = ""
+            while "Clients    " not in said:
+                line = ran.stdout.readline()
+                assert line, said
+                said += line
+            yield said
+        finally:
+            ran.terminate()
+
+
+def test_the_developers_client_is_told_of_where_others_are_served(headrace: Headrace, tmp_path: Path) -> None:
+    """The folder is the same by default, and the secret has been printed."""
+    file = ClientsFile(tmp_path / "clients.json")
+    developer_client(file, tmp_path, SystemClock(), os.urandom)
+    with serving(tmp_path) as said:
+        assert (
+            "Warning    the client dev of `headrace dev --auth` gets in here too: headrace clients delete dev" in said
+        )
+    assert headrace("clients", "delete", "dev", "--data", str(tmp_path)).code == 0
+    with serving(tmp_path) as said:
+        assert "Warning" not in said
 
 
 @pytest.mark.parametrize(
