@@ -280,5 +280,6 @@ def _read(variable: str, text: str, reader: Reader) -> Any:
     try:
         return reader(text)
     except ValueError as wanted:
-        shown = "what it holds" if "SECRET" in variable or "PASSWORD" in variable else repr(text)
+        is_secret = "SECRET" in variable or "PASSWORD" in variable or "@" in text
+        shown = "what it holds" if is_secret else repr(text)
         raise InvalidValue(variable, f"{shown} is not {wanted}") from None

@@ -91,7 +91,20 @@ async def test_a_repeat_is_not_a_new_write(live: Live) -> None:
     assert len({reply.json()["data"]["id"] for reply in replies}) == 1
     await live.call("POST", "/ext/events", {"type": "X", "payload": {}}, headers={"Idempotency-Key": "event"})
     await live.call("POST", "/ext/events", {"type": "X", "payload": {}}, headers={"Idempotency-Key": "event"})
-    assert [entry["operation"] for entry in await _entries(live)] == ["sendEvents", "createWorkflow"]
+    sent, created = await _entries(live)
+    assert (sent["operation"], sent["target"]) == ("sendEvents", "key:event")
+    assert created["operation"] == "createWorkflow"
+
+
+async def test_each_event_of_an_array_is_found_by_its_own_name(live: Live) -> None:
+    events = [{"type": "X", "id": f"e{number}", "payload": {}} for number in range(3)]
+    headers = {"Idempotency-Key": "batch"}
+    replies = [await live.call("POST", "/ext/events", events, headers=headers) for _ in range(2)]
+    assert [reply.status_code for reply in replies] == [202, 202]
+    assert replies[1].headers["idempotency-hit"] == "true"
+    assert [entry["target"] for entry in await _entries(live)] == ["id:e2", "id:e1", "id:e0"]
+    (found,) = await _entries(live, target="id:e1")
+    assert (found["principal"], found["operation"]) == ("anonymous", "sendEvents")
 
 
 async def test_what_a_trigger_starts_is_nobodys_write(live: Live) -> None:

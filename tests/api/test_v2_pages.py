@@ -252,7 +252,13 @@ def test_a_sealed_text_of_another_shape_is_refused() -> None:
     """As another version of the server may have made one."""
     sealed = urlsafe_b64decode(SEAL.write(Cursor(WorkflowList(), Place(1, "x"), 5)) + "==")
     assert msgspec.msgpack.decode(sealed[16:]) == [["workflows"], [1, "x"], 5, False]
-    for content in ([["nothing"], [1, "x"], 5, False], [["workflows"], [1, "x"], 1_001, False], [], {}, None):
+    places = ([2**63, "x"], [1, 5], ["1", "x"], [1], [])
+    for content in (
+        *([["workflows"], place, 5, False] for place in places),
+        [["nothing"], [1, "x"], 5, False],
+        [["workflows"], [1, "x"], 1_001, False],
+        *([], {}, None),
+    ):
         raw = msgspec.msgpack.encode(content)
         text = urlsafe_b64encode(SEAL._of(raw) + raw).decode().rstrip("=")  # pyright: ignore[reportPrivateUsage]
         with pytest.raises(InvalidValue, match=r"^cursor: "):

@@ -6,6 +6,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,15 @@ def test_a_scope_that_is_none_makes_no_client(file: ClientsFile, clock: Hands, s
     assert file.read() == {}
 
 
+@pytest.mark.parametrize("name", ["x" * 201, "a\nb", "a\x1b[2J", "\udcff"])
+def test_a_name_that_the_file_cannot_hold_makes_no_client(file: ClientsFile, clock: Hands, name: str) -> None:
+    """Else nobody could read the file again: no command, and no server at its next start."""
+    first = file.create("é" * 200, [READ], clock, os.urandom).client
+    with pytest.raises(InvalidValue, match=r"^name: "):
+        file.create(name, [READ], clock, os.urandom)
+    assert list(file.read()) == [first.id]
+
+
 def _create(path: Path, count: int) -> None:
     for number in range(count):
         client = Client(f"{os.getpid()}-{number}", (READ,), hashed("x", os.urandom))
@@ -126,7 +136,8 @@ def test_what_root_changes_stays_the_servers(
     for _ in range(2):
         file.create("x", [READ], clock, os.urandom)
     owner = file.path.parent.stat()
-    assert given == ([(owner.st_uid, owner.st_gid)] * 2 if is_handed_over else [])
+    lock_and_two_writes = [(owner.st_uid, owner.st_gid)] * 3
+    assert given == (lock_and_two_writes if is_handed_over else [])
 
 
 _HASH = hashed("x", lambda size: b"\1" * size)
@@ -184,6 +195,34 @@ def test_a_file_that_breaks_while_a_server_runs_changes_nothing(file: ClientsFil
     clock.pass_(1)
     found = clients.get(first.id)
     assert found and found.name == "again"
+
+
+def test_what_is_put_back_with_its_old_dates_is_seen(file: ClientsFile, clock: Hands) -> None:
+    """As `cp -p` and `rsync -t` do; it has the old size too."""
+    first = file.create("first", [READ], clock, os.urandom).client
+    clients = Clients(file, clock.monotonic_s)
+    before = file.path.stat()
+    file.path.write_bytes(file.path.read_bytes().replace(first.id.encode(), b"x" * len(first.id)))
+    while file.path.stat().st_ctime_ns == before.st_ctime_ns or file.path.stat().st_mtime_ns != before.st_mtime_ns:
+        os.utime(file.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    clock.pass_(1)
+    assert clients.get(first.id) is None
+
+
+def test_a_file_that_cannot_be_opened_for_a_moment_is_read_later(file: ClientsFile, clock: Hands) -> None:
+    """Where a process has too many files open, a deleted client must not stay for good."""
+    first = file.create("first", [READ], clock, os.urandom).client
+    clients = Clients(file, clock.monotonic_s)
+    file.delete(first.id)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        clock.pass_(1)
+        assert clients.get(first.id)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    clock.pass_(1)
+    assert clients.get(first.id) is None
 
 
 def test_a_file_that_is_gone_has_no_clients(file: ClientsFile, clock: Hands) -> None:

@@ -192,6 +192,7 @@ async def test_who_goes_away_does_not_take_the_question_along(documents: Documen
         {"issuer": ISSUER, "jwks_uri": "http://issuer.example/keys"},
         {"issuer": ISSUER, "jwks_uri": "file:///etc/passwd"},
         {"issuer": ISSUER, "jwks_uri": "https://user:secret@issuer.example/keys"},
+        {"issuer": ISSUER, "jwks_uri": "https://["},
         {"issuer": ISSUER, "jwks_uri": 5},
         [],
         None,
@@ -219,6 +220,7 @@ async def test_a_discovery_document_that_cannot_be_right(
         ("ftp://issuer.example", False, False),
         ("issuer.example", False, False),
         ("", False, False),
+        ("https://[", False, False),
     ],
 )
 def test_plain_http_is_for_this_machine(url: str, plain: bool, allowed: bool) -> None:

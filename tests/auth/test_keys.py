@@ -49,6 +49,7 @@ def test_keys_for_signatures(member: dict[str, Any], algorithms: set[str]) -> No
         published("k", alg="HS256"),
         published("k", alg="none"),
         published("k", alg=5),
+        *(published("o", "EdDSA", alg=value) for value in (5, [], {}, ["EdDSA"], "ES256")),
         published("k", key_ops=["sign"]),
         published("k", key_ops="verify"),
         published("k", crv="P-384"),

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import threading
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64decode
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +14,9 @@ from typing import Any
 
 import httpx2
 import pytest
+from joserfc.jwk import ECKey
 
+from headrace.app import house
 from headrace.auth.assembly import open_door
 from headrace.auth.clients import READ, WRITE, ClientsFile
 from headrace.auth.fetching import MAX_BYTES, Fetcher
@@ -23,11 +25,13 @@ from headrace.auth.keys import choose, keys_of
 from headrace.auth.verifier import Expectations, Verifier
 from headrace.clock import RandomIds, SystemClock
 from headrace.errors import InvalidValue, NotAuthenticated, Unavailable
+from headrace.journal.lock import AlreadyOwned
+from headrace.journal.sqlite import SqliteJournal
 from headrace.settings import Settings
 from headrace_client import AsyncClient, ClientCredentials, Error, SDKError, Token
 from tests.api.conftest import Live, served
 from tests.auth.clocks import Hands
-from tests.support.tokens import claims_of, published, signed
+from tests.support.tokens import by_hand, claims_of, confused, key_named, part, published, signed
 
 
 class Issuer:
@@ -36,6 +40,7 @@ class Issuer:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.answers: dict[str, tuple[int, bytes, dict[str, str]]] = {}
+        self.is_over = threading.Event()
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -47,6 +52,8 @@ class Issuer:
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
+                if len(body) < int(headers.get("Content-Length", 0)) and self.path.startswith("/slow"):
+                    issuer.is_over.wait(30)  # the rest never comes
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 """Be quiet."""
@@ -67,6 +74,7 @@ class Issuer:
         self.answers = {}
 
     def close(self) -> None:
+        self.is_over.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -148,6 +156,18 @@ async def test_documents_that_are_not_taken(issuer: Issuer, answer: Any, says: s
     assert issuer.asked == ["/document"], "no redirect is followed"
 
 
+async def test_an_answer_that_never_ends(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headrace.auth.fetching.TIMEOUT_S", 0.2)
+    issuer.answers["/slow"] = (200, b'{"keys": [', {"Content-Length": "50"})
+    fetch = Fetcher()
+    try:
+        async with asyncio.timeout(10):
+            with pytest.raises(FetchFailed, match="Timeout"):
+                await fetch(f"{issuer.url}/slow")
+    finally:
+        await fetch.close()
+
+
 async def test_nobody_there() -> None:
     fetch = Fetcher()
     try:
@@ -206,6 +226,20 @@ async def test_a_token_from_the_form_to_the_audit_trail(guarded: Live, credentia
     (entry,) = (await guarded.call("GET", "/ext/audit", headers=headers)).json()["data"]
     assert entry["principal"] == entry["clientId"] == client_id
     assert (entry["operation"], entry["target"]) == ("createWorkflow", created.json()["data"]["id"])
+
+
+async def test_a_second_server_on_a_folder_touches_no_key(tmp_path: Path) -> None:
+    """The owner of the journal is the one writer of the signing keys: two would retire each other's."""
+    owner = await SqliteJournal.open(tmp_path / "journal.db")
+    try:
+        with pytest.raises(AlreadyOwned):
+            async with house(Settings(auth="local"), data=tmp_path, sandbox=True):
+                raise AssertionError("it has started")
+    finally:
+        await owner.close()
+    assert not (tmp_path / "signing-keys.json").exists()
+    async with house(Settings(auth="local"), data=tmp_path, sandbox=True):
+        assert (tmp_path / "signing-keys.json").exists()
 
 
 _FORM = "application/x-www-form-urlencoded"
@@ -293,3 +327,37 @@ async def test_a_reader_may_not_write(guarded: Live, credentials: Any) -> None:
     refused = await guarded.call("POST", "/workflows", {"stages": []}, headers=headers)
     assert refused.status_code == 403
     assert refused.headers["www-authenticate"] == 'Bearer error="insufficient_scope", scope="orchestration:write"'
+
+
+async def test_nobody_makes_tokens_but_the_server(guarded: Live, credentials: Any) -> None:
+    """With all that everybody may read: its keys' names and public parts, and a token of a client's own."""
+    client_id, secret = credentials(WRITE)
+    real = (await _known(guarded, client_id, secret))["access_token"]
+    header, claims, signature = real.split(".")
+    (key,) = (await guarded.http.get("/api/auth/.well-known/jwks.json")).json()["keys"]
+    public = ECKey.import_key(key)
+    said = json.loads(urlsafe_b64decode(claims + "=="))
+    kid: str = key["kid"]
+    forged = [
+        by_hand({"alg": "none", "kid": kid}, said, b""),
+        by_hand({"alg": "none", "kid": kid}, said),
+        *(confused(said, kid, content) for content in (public.as_pem(private=False), json.dumps(key).encode(), b"")),
+        signed(said, kid=kid, key=key_named("stranger")),
+        *(signed(said, kid=name, key=key_named("stranger")) for name in ("../../dev/null", "' OR 1=1 --", "x\0", "0")),
+        signed(said, kid=None, key=key_named("stranger")),
+        signed(said, kid=kid, key=key_named("stranger"), jwk=published("stranger")),
+        f"{header}.{part({**said, 'sub': 'writer', 'client_id': 'writer'})}.{signature}",
+        f"{header}.{part({**said, 'exp': said['exp'] + 9_999})}.{signature}",
+        f"{header}.{claims}.{part(bytes(64))}",
+        f"{header}.{claims}.",
+        f"{header}.{claims}",
+        f"{real}.{signature}",
+    ]
+
+    async def status(token: str) -> int:
+        headers = {"authorization": f"Bearer {token}"}
+        return (await guarded.http.get("/api/orchestration/workflows", headers=headers)).status_code
+
+    assert await status(real) == 200
+    assert {token: await status(token) for token in forged} == dict.fromkeys(forged, 401)
+    assert await status(real) == 200

@@ -279,6 +279,35 @@ async def test_failures_are_limited_and_the_client_itself_is_not(house: House) -
     assert await refusal(house.ask(client_id=house.writer.client.id, client_secret="no")) == "invalid_client"
 
 
+async def _at_once(house: House, secret: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], int]:
+    """What forty requests of one client at the same moment get, and how many secrets were looked at."""
+    guesses: list[str] = []
+
+    def counted(secret: str, stored: str) -> bool:
+        guesses.append(secret)
+        return real(secret, stored)
+
+    real = local.matches
+    monkeypatch.setattr(local, "matches", counted)
+    asked = (house.token(Created(house.writer.client, secret)) for _ in range(40))
+    return await asyncio.gather(*asked, return_exceptions=True), len(guesses)
+
+
+async def test_guesses_at_the_same_moment_are_limited_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    results, guesses = await _at_once(house, "no", monkeypatch)
+    codes = [result.code for result in results]
+    assert guesses == codes.count("invalid_client") < PER_CLIENT.burst + local.GUESSES_AT_ONCE
+    assert codes.count("slow_down") == 40 - guesses
+
+
+async def test_a_client_that_comes_many_times_at_once_is_proven_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results, guesses = await _at_once(house, house.writer.secret, monkeypatch)
+    assert all(isinstance(result, Granted) for result in results)
+    assert guesses <= local.GUESSES_AT_ONCE
+
+
 async def test_a_right_secret_waits_too_while_it_is_not_known(house: House) -> None:
     for _ in range(PER_CLIENT.burst):
         await refusal(house.ask(client_id=house.writer.client.id, client_secret="no"))
@@ -317,10 +346,21 @@ def test_a_network_of_ipv6_is_one_address() -> None:
     assert failures.wait_s("client", "2001:db8:0:2::1") == 0
 
 
+def test_ipv4_in_the_clothes_of_ipv6_is_ipv4() -> None:
+    clock = Hands()
+    failures = Failures(clock.monotonic_s)
+    for _ in range(PER_CLIENT.burst):
+        failures.add("client", "::ffff:10.0.0.1")
+    assert failures.wait_s("client", "::ffff:10.0.0.1") > 0
+    assert failures.wait_s("client", "10.0.0.1") > 0
+    assert failures.wait_s("client", "::ffff:10.0.0.2") == 0
+
+
 def test_failures_are_bounded_in_memory() -> None:
     failures = Failures(Hands().monotonic_s, max_kept=100)
     for number in range(1_000):
         failures.add("x" * 100_000 + str(number), f"10.0.{number // 256}.{number % 256}")
+        failures.add("client", f"{number} " + "x" * 100_000)
     kept = failures._spent  # pyright: ignore[reportPrivateUsage]
     assert len(kept) == 100
     assert max(len(part) for key in kept for part in key) < 200

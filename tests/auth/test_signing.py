@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from joserfc import jws
 
 from headrace.auth.signing import AHEAD, Rotation, SigningKeys
@@ -132,6 +133,16 @@ def test_a_disk_that_is_full_stops_nobody(path: Path, clock: Hands, monkeypatch:
     assert len(tries) == 1, "not at every request"
     clock.pass_(61)
     assert len(published(keys)) == 2
+
+
+@pytest.mark.parametrize(("mode", "is_told"), [(0o600, False), (0o400, False), (0o640, True), (0o602, True)])
+def test_a_file_that_others_can_read_is_told_of(path: Path, clock: Hands, mode: int, is_told: bool) -> None:
+    """As after a restore from a backup."""
+    opened(path, clock)
+    path.chmod(mode)
+    with structlog.testing.capture_logs() as lines:
+        assert opened(path, clock).signing_key().kid == "key-1"
+    assert [line["log_level"] for line in lines] == (["warning"] if is_told else [])
 
 
 _NO_KEY = {"kid": "k", "algorithm": "ES256", "createdAt": 1, "signsFrom": 1, "jwk": {"kty": "EC", "d": "x"}}

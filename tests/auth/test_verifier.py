@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from joserfc import jws
 
 from headrace.auth.keys import VerificationKey, keys_of
 from headrace.auth.principal import Principal
@@ -93,6 +94,20 @@ def test_types(kind: Any, is_good: bool) -> None:
         assert VERIFIER.read(token.encode(), NOW_S).kid == "k1"
     else:
         refused(token, "access token")
+
+
+def test_a_name_that_is_there_twice_means_its_last() -> None:
+    """As RFC 7519 has it, for header and claims alike: no two readers of a token may differ."""
+    text = json.dumps(good(scope="orchestration:write"))
+    twice = '{"scope": "", "sub": "mallory", "exp": 1, '
+    said = f'{twice}{text[1:-1]}, "sub": "carol", "exp": {NOW_S + 5}}}'
+    token = jws.serialize_compact({"alg": "ES256", "kid": "k1"}, said, key_named("k1"), algorithms=["ES256"])
+    principal = verified(token)
+    assert (principal.name, principal.may("orchestration:write")) == ("carol", True)
+    refused(token, "expired", now_s=NOW_S + 5 + LEEWAY_S)
+    _, payload, signature = signed(good()).split(".")
+    for header in (b'{"alg":"ES256","kid":"k1","alg":"none"}', b'{"alg":"none","kid":"k1","alg":"ES256"}'):
+        refused(f"{part(header)}.{payload}.{signature}")
 
 
 # times

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -13,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from headrace.auth.clients import ClientsFile
+from headrace.auth.developer import developer_client
+from headrace.clock import SystemClock
 from tests.support.server import Server
 
 Headrace = Callable[..., Any]
@@ -151,7 +155,53 @@ def test_a_client_made_while_the_server_runs_gets_in(
     headrace("clients", "delete", client["id"], "--data", str(guarded.data))
 
 
+def test_behind_a_proxy_each_caller_fails_for_himself(guarded: Server) -> None:
+    """A proxy on this machine is believed when it says whom it speaks for."""
+
+    def status(address: str) -> int:
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Forwarded-For": address}
+        form = b"grant_type=client_credentials&client_id=nobody&client_secret=no"
+        return guarded.request("POST", "/api/auth/oauth/token", form, headers=headers).status
+
+    assert [status("203.0.113.1") for _ in range(11)] == [401] * 10 + [429]
+    assert status("10.0.0.1, 203.0.113.1") == 429, "what the caller himself wrote there is nothing"
+    assert status("203.0.113.2") == 401
+
+
 # serve
+
+
+@contextlib.contextmanager
+def serving(data: Path) -> Iterator[str]:
+    """A `headrace serve --auth local`; what it says when it is ready."""
+    environment = {**os.environ, "HEADRACE_STACK_URL": "http://127.0.0.1:1"}
+    command = [sys.executable, "-m", "headrace.cli", "serve", "--auth", "local", "--port", "0", "--data", str(data)]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as ran:
+        try:
+            assert ran.stdout is not None
+            said = ""
+            while "Clients    " not in said:
+                line = ran.stdout.readline()
+                assert line, said
+                said += line
+            yield said
+        finally:
+            ran.terminate()
+
+
+def test_the_developers_client_is_told_of_where_others_are_served(headrace: Headrace, tmp_path: Path) -> None:
+    """The folder is the same by default, and the secret has been printed."""
+    file = ClientsFile(tmp_path / "clients.json")
+    developer_client(file, tmp_path, SystemClock(), os.urandom)
+    with serving(tmp_path) as said:
+        assert (
+            "Warning    the client dev of `headrace dev --auth` gets in here too: headrace clients delete dev" in said
+        )
+    assert headrace("clients", "delete", "dev", "--data", str(tmp_path)).code == 0
+    with serving(tmp_path) as said:
+        assert "Warning" not in said
 
 
 @pytest.mark.parametrize(
@@ -176,6 +226,20 @@ def test_a_server_that_would_let_the_wrong_ones_in_does_not_start(
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 2, ran.stderr
     assert says in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["0.0.0.0", "::", "0", "10.0.0.1", "127.1", "localhost.example", "127.0.0.1.example", "[::]", "*"],
+)
+def test_without_authentication_only_loopback_addresses_are_served(
+    headrace: Headrace, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("HEADRACE_STACK_URL", "http://127.0.0.1:1")
+    for arguments in (["--host", host, "--auth", "none"], ["--auth", "NONE"]):
+        monkeypatch.setenv("HEADRACE_HOST", host)
+        ran = headrace("serve", *arguments)
+        assert (ran.code, "loopback" in ran.err) == (2, True), ran.err
 
 
 def test_a_file_of_clients_that_cannot_be_read_stops_the_start(tmp_path: Path, headrace: Headrace) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from headrace.effects.port import NoReply, Reply, Request
 from headrace.errors import AlreadyEnded, InvalidValue, NotFound
@@ -321,18 +322,21 @@ async def test_aborts_raced_with_sends_never_let_an_attempt_begin_afterwards(tmp
 async def test_what_only_a_person_can_decide_stays_open_and_blocks_nobody(tmp_path: Path) -> None:
     mismatch = Reply(
         400,
-        b'{"errorCode":"VALIDATION","errorMessage":"invalid idempotency hash"}',
+        b'{"errorCode":"VALIDATION","errorMessage":"invalid idempotency hash, of 987654321"}',
         {"content-type": "application/json"},
     )
     services = Scripted(lambda _, count: mismatch if count == 1 else None)
-    async with life(tmp_path / "j.db", services) as alive:
-        stuck = await _start(alive, [SEND])
-        async with asyncio.timeout(5):
-            while not (rows := await alive.journal.activities(stuck, 0)) or not rows[0].needs_attention:
-                await asyncio.sleep(0.002)
-        assert rows[0].last_failure is not None and "needs attention" in rows[0].last_failure
-        assert rows[0].next_execution_at is None and rows[0].terminated_at is None
-        assert (await alive.ended(await _start(alive, [SEND]))).error is None
+    with structlog.testing.capture_logs() as lines:
+        async with life(tmp_path / "j.db", services) as alive:
+            stuck = await _start(alive, [SEND])
+            async with asyncio.timeout(5):
+                while not (rows := await alive.journal.activities(stuck, 0)) or not rows[0].needs_attention:
+                    await asyncio.sleep(0.002)
+            assert rows[0].last_failure is not None and "needs attention" in rows[0].last_failure
+            assert rows[0].next_execution_at is None and rows[0].terminated_at is None
+            assert (await alive.ended(await _start(alive, [SEND]))).error is None
+    (line,) = (line for line in lines if "attention" in line["event"])
+    assert line["instance_id"] == stuck and "987654321" not in str(lines), "what a service says may hold an amount"
     async with life(tmp_path / "j.db", services) as again:
         await asyncio.sleep(0.05)
         assert len(services.writes) == 2, "a restart does not resend it"

@@ -30,9 +30,13 @@ JWKS = f"{ISSUER}/keys"
 Json = dict[str, Any]
 
 
-@cache
 def key_named(kid: str, algorithm: str = "ES256") -> RSAKey | ECKey | OKPKey:
     """The same one all through a run: RSA keys take long to make."""
+    return _key(kid, algorithm)
+
+
+@cache
+def _key(kid: str, algorithm: str) -> RSAKey | ECKey | OKPKey:
     if algorithm.startswith(("RS", "PS")):
         return RSAKey.generate_key(2048)
     if algorithm.startswith("Ed"):

@@ -73,3 +73,17 @@ def test_what_is_wrong_names_its_variable(variable: str, text: str, says: str) -
         Settings.from_env({variable: text})
     assert says in str(caught.value)
     assert caught.value.field.startswith("HEADRACE_")
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("HEADRACE_STACK_URL", "https://me:hunter2@stack.example"),
+        ("HEADRACE_ISSUER", "https://me:hunter2@issuer.example"),
+        ("HEADRACE_BROKER_URL", "nats://me:hunter2@broker.example:4222"),
+    ],
+)
+def test_a_password_in_an_address_is_not_repeated(variable: str, text: str) -> None:
+    with pytest.raises(InvalidValue, match=f"{variable}: what it holds is not a URL") as caught:
+        Settings.from_env({variable: text})
+    assert "hunter2" not in str(caught.value)

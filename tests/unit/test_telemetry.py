@@ -110,3 +110,22 @@ def test_lines_of_ours_and_of_libraries_are_json_and_hide_secrets(capsys: pytest
     ours, theirs = (json.loads(line) for line in capsys.readouterr().err.splitlines())
     assert (ours["event"], ours["access_token"], ours["amount"], ours["effects"]) == ("paid", "[hidden]", "[hidden]", 1)
     assert (theirs["event"], theirs["level"]) == ("odd thing", "warning")
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+@pytest.mark.usefixtures("_logging_as_it_was")
+def test_a_traceback_shows_no_variables(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
+    configure_logging(log_format, "info")
+
+    def fail(authorization: str) -> None:
+        raise RuntimeError(f"a defect at {len(authorization)}")
+
+    try:
+        fail("t0ps" + "3cret")
+    except RuntimeError as error:
+        structlog.stdlib.get_logger("headrace.test").error("request failed", exc_info=error)
+        logging.getLogger("library").error("task failed", exc_info=error)
+    shown = capsys.readouterr().err
+    assert "t0ps3cret" not in shown
+    assert shown.count("RuntimeError: a defect at 9") == 2
+    assert shown.count("in fail") == 2, "where it happened is told"

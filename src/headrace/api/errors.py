@@ -70,6 +70,13 @@ class MethodNotAllowed(Rejected):
         self.allowed = allowed
 
 
+class OtherSite(Rejected):
+    """A browser writes for a page that is not ours, where nobody is asked for a token."""
+
+    def __init__(self) -> None:
+        super().__init__("a page of another site may not write here: this server asks for no tokens")
+
+
 _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
     (BodyTooSlow, 408, "VALIDATION"),
     (BodyTooLarge, 413, "VALIDATION"),
@@ -80,6 +87,7 @@ _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
     (errors.InvalidValue, 400, "VALIDATION"),
     (errors.NotAuthenticated, 401, "VALIDATION"),
     (errors.NotAllowed, 403, "VALIDATION"),
+    (OtherSite, 403, "VALIDATION"),
     (errors.AlreadyEnded, 400, "VALIDATION"),
     (errors.RepeatedKey, 400, "VALIDATION"),
     (errors.NotFound, 404, "NOT_FOUND"),

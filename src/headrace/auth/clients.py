@@ -27,10 +27,13 @@ FILE = "clients.json"
 READ = "orchestration:read"
 WRITE = "orchestration:write"
 MAX_CLIENTS = 10_000
+MAX_NAME_CHARACTERS = 200
 LOOK_EVERY_S = 1.0
 
 _ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _SCOPE = re.compile(r"[a-z][a-z0-9_-]{0,63}:(read|write)")
+
+_Stamp = tuple[int, int, int, int]
 
 _log = structlog.stdlib.get_logger("headrace.auth")
 
@@ -41,7 +44,7 @@ class Client(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
     id: str
     scopes: tuple[str, ...]
     secret: str
-    name: Annotated[str, Meta(max_length=200)] = ""
+    name: Annotated[str, Meta(max_length=MAX_NAME_CHARACTERS)] = ""
     created_at: Annotated[str, Meta(max_length=40)] = ""
 
 
@@ -77,7 +80,9 @@ class ClientsFile:
             raise InvalidValue(str(self.path), f"is no file of clients: {error}") from None
 
     def create(self, name: str, scopes: Sequence[str], clock: Clock, random_bytes: RandomBytes) -> Created:
-        """A client with a fresh id and secret."""
+        """A client with a fresh id and secret. Raises InvalidValue for a name or scope that is none."""
+        if len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
+            raise InvalidValue("name", f"must be at most {MAX_NAME_CHARACTERS} characters that can be printed")
         secret = random_bytes(32).hex()
         client = Client(
             id=random_bytes(12).hex(),
@@ -118,6 +123,7 @@ class Clients:
         self._file = file
         self._monotonic_s = monotonic_s
         self._stamp = self._stamp_now()
+        self._complained_of: _Stamp | None = None
         self._clients = file.read()
         self._scopes: dict[str, frozenset[str]] = {}
         self._looked_s = monotonic_s()
@@ -138,26 +144,34 @@ class Clients:
         return principal.scopes <= scopes
 
     def look_again(self) -> None:
-        """A file that has become unreadable changes nothing: those who were let in still are, and the log says so."""
+        """A file that has become unreadable changes nothing: those who were let in still are, and the log says so.
+
+        One that cannot be read for another reason than what it holds is tried again at the next look.
+        """
         self._looked_s = self._monotonic_s()
         stamp = self._stamp_now()
         if stamp == self._stamp:
             return
-        self._stamp = stamp
         try:
             self._clients = self._file.read()
             self._scopes = {}
         except (InvalidValue, OSError) as error:
-            _log.error("the file of clients cannot be read; the clients stay those from before", reason=str(error))
+            if stamp != self._complained_of:
+                _log.error("the file of clients cannot be read; the clients stay those from before", reason=str(error))
+            self._complained_of = stamp
+            if isinstance(error, OSError):
+                return
         else:
             _log.info("the file of clients was read again", clients=len(self._clients))
+        self._stamp = stamp
 
-    def _stamp_now(self) -> tuple[int, int, int] | None:
+    def _stamp_now(self) -> _Stamp | None:
+        """Its change time too: new owners and modes, and what was put back with its old dates, are changes."""
         try:
             found = self._file.path.stat()
         except OSError:
             return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
 
 def checked_scopes(scopes: Sequence[str]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 MAX_KEPT = 10_000
 _MAX_ID_CHARACTERS = 128
+_MAX_ADDRESS_CHARACTERS = 64
 
 _Key = tuple[str, str]
 
@@ -65,9 +66,11 @@ def _keys(client_id: str, address: str) -> tuple[_Key, _Key]:
 
 
 def _network(address: str) -> str:
-    """Of IPv6 addresses one caller has 2^64."""
+    """Of IPv6 addresses one caller has 2^64; all of IPv4 is within one such network, which is nobody's."""
     try:
         found = ip_address(address)
     except ValueError:
+        return address[:_MAX_ADDRESS_CHARACTERS]  # a proxy's word for it may be anything
+    if not isinstance(found, IPv6Address):
         return address
-    return str(ip_network((found, 64), strict=False)) if isinstance(found, IPv6Address) else address
+    return str(found.ipv4_mapped or ip_network((found, 64), strict=False))

@@ -34,12 +34,22 @@ def write_private(path: Path, content: bytes) -> None:
 def locked(path: Path) -> Generator[None]:
     """One writer at a time, among processes: waits for the lock on a file beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    file = _opened_lock(path)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
     finally:
         os.close(file)
+
+
+def _opened_lock(path: Path) -> int:
+    lock, flags = path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        file = os.open(lock, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(lock, flags)
+    _hand_over(file, path)
+    return file
 
 
 def _hand_over(file: int, path: Path) -> None:

@@ -147,7 +147,10 @@ class RemoteKeyring:
 
 def is_trustworthy(url: str, *, allow_plain: bool) -> bool:
     """Whether what comes from there can be from nobody else: by TLS, or from this machine."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
     if not parts.hostname or parts.username or parts.password:
         return False
     is_here = parts.hostname in ("localhost", "127.0.0.1", "::1")

@@ -91,7 +91,7 @@ def _algorithms(public: dict[str, Any]) -> frozenset[str]:
     elif kind == "EC" and isinstance(curve, str):
         fitting = _CURVES.get(curve, _NONE)
     elif kind == "OKP" and curve == "Ed25519":
-        return _ED25519 if only is None or only in _ED25519 else _NONE
+        return _ED25519 if only is None or str(only) in _ED25519 else _NONE
     else:
         fitting = _NONE
     return fitting if only is None else fitting & {str(only)}

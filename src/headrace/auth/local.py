@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 from base64 import b64decode
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from hashlib import sha256
 from urllib.parse import unquote_plus
@@ -110,25 +112,34 @@ class Secrets:
         """Raises Refused. A client that is None matches nothing."""
         stored = self._nobody if client is None else client.secret
         attempt = self._fingerprint(stored, secret)
-        proven = self._proven.get(client_id, b"")
-        if hmac.compare_digest(proven, attempt) and client is not None:
+        if self._is_proven(client_id, attempt):
             return
         self._must_not_wait(client_id, address)
-        if not await self._guess(secret, stored) or client is None:
+        async with self._few_at_a_time():
+            if self._is_proven(client_id, attempt):
+                return
+            self._must_not_wait(client_id, address)  # others may have failed meanwhile
+            is_right = await asyncio.to_thread(matches, secret, stored)
+        if not is_right or client is None:
             self._failures.add(client_id, address)
             raise _unknown_client()
         if len(self._proven) >= MAX_PROVEN:
             self._proven.clear()
         self._proven[client_id] = attempt
 
-    async def _guess(self, secret: str, stored: str) -> bool:
-        """A few at a time: each takes memory and a processor."""
+    def _is_proven(self, client_id: str, attempt: bytes) -> bool:
+        """Never of an unknown client: nothing was proven with its stand-in."""
+        return hmac.compare_digest(self._proven.get(client_id, b""), attempt)
+
+    @contextlib.asynccontextmanager
+    async def _few_at_a_time(self) -> AsyncGenerator[None]:
+        """Each guess takes memory and a processor."""
         if self._guesses >= MAX_GUESSES:
             raise TooManyFailures(1.0)
         self._guesses += 1
         try:
             async with self._slots:
-                return await asyncio.to_thread(matches, secret, stored)
+                yield
         finally:
             self._guesses -= 1
 

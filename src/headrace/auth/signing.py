@@ -176,9 +176,11 @@ def _published(key: _Stored, jwk: Key) -> dict[str, Any]:
 
 def _read(path: Path) -> list[_Stored]:
     try:
-        content = path.read_bytes()
+        content, mode = path.read_bytes(), path.stat().st_mode
     except FileNotFoundError:
         return []
+    if mode & 0o077:
+        _log.warning("others on this machine can read or change the signing keys; chmod 600 ends it", file=str(path))
     try:
         return sorted(msgspec.json.decode(content, type=_File).keys, key=lambda key: key.signs_from)
     except (msgspec.MsgspecError, ValueError) as error:

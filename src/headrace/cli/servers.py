@@ -208,7 +208,21 @@ def _announce_client(url: str, developer: Developer) -> None:
 def _announce(url: str, data: Path | None, settings: Settings) -> None:
     display.line(f"Headrace is ready at {url}")
     _say_where(url, data)
+    if settings.auth == "local" and data is not None:
+        _warn_of_the_developer(settings, data)
     display.line(f"  {_who_gets_in(settings)}", flush=True)
+
+
+def _warn_of_the_developer(settings: Settings, data: Path) -> None:
+    """Its secret was printed, and lies readable beside the data."""
+    from headrace.auth.assembly import clients_file
+    from headrace.auth.developer import CLIENT_ID
+
+    if CLIENT_ID in clients_file(settings, data).read():
+        display.line(
+            f"  Warning    the client {CLIENT_ID} of `headrace dev --auth` gets in here too: "
+            f"headrace clients delete {CLIENT_ID}"
+        )
 
 
 def _who_gets_in(settings: Settings) -> str:

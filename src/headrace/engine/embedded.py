@@ -556,7 +556,7 @@ class EmbeddedEngine:
             _let_go(run.interrupt)
 
     async def _ask_for_attention(self, run: Run, opened: OpenActivity, message: str) -> None:
-        log.error("effect needs attention", instance_id=run.id, effect=opened.key, reason=message)
+        log.error("effect needs attention; its lastFailure tells why", instance_id=run.id, effect=opened.key)
         async with run.lock:
             if run.open is not opened:
                 return

@@ -6,7 +6,7 @@ So a delivery that comes again, however late, is counted on that row and does no
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from headrace.clock import Clock
@@ -65,7 +65,7 @@ class Inbox:
         unit = Unit()
         for arrival in arrivals:
             unit.add("accept_event", arrival.key, arrival.type, arrival.text, now_at, arrival.depth)
-        unit.sign(caller, now_at, _named(arrivals), 202, answer)
+        _sign(unit, caller, now_at, arrivals, answer)
         if position is not None:
             unit.add("move_position", *position)
         rows = await self._journal.commit(unit)
@@ -96,6 +96,10 @@ class Inbox:
             self._on_events()
 
 
-def _named(arrivals: Sequence[Arrival]) -> str:
-    first = arrivals[0].key if arrivals else ""
-    return first if len(arrivals) < 2 else f"{first} and {len(arrivals) - 1} more"
+def _sign(unit: Unit, caller: Caller | None, now_at: int, arrivals: Sequence[Arrival], answer: bytes) -> None:
+    """Each event by its own name: whoever looks for one must find who sent it. The answer is that of them all."""
+    if caller is None:
+        return
+    unkeyed = replace(caller, key=None)
+    for number, arrival in enumerate(arrivals):
+        unit.sign(unkeyed if number else caller, now_at, arrival.key, 202, answer)

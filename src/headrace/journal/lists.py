@@ -6,7 +6,7 @@ inserted, ended or deleted around it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -14,7 +14,7 @@ import msgspec
 class Place(NamedTuple):
     """Between two rows, or on one: what comes after it is older, what comes before it is newer."""
 
-    created_at: int
+    created_at: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
     id: str
 
     def before(self) -> Place:

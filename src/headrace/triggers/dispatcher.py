@@ -272,7 +272,8 @@ class Dispatcher:
             await self._record_failure(match, f"filter: {error}")
             return
         self._meter.filter_failed()
-        log.warning("a filter failed", trigger_id=match.trigger.id, event_key=match.event.key, reason=str(error))
+        # Not here why: the error may quote the event. Trying the trigger out tells it.
+        log.warning("a filter failed over an event", trigger_id=match.trigger.id, event_key=match.event.key)
 
     async def _start(self, match: _Match, firing: Firing) -> None:
         workflow = await self._journal.workflow(match.trigger.workflow_id)
@@ -311,7 +312,7 @@ class Dispatcher:
             return
         self._meter.occurrence("failed")
         log.warning(
-            "a trigger failed to fire", trigger_id=match.trigger.id, event_key=match.event.key, reason=error[:400]
+            "a trigger failed to fire; its occurrence tells why", trigger_id=match.trigger.id, event_key=match.event.key
         )
 
     def _add_start(self, unit: Unit, match: _Match, instance: Instance) -> None:
