@@ -11,7 +11,7 @@ ClientError
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from headrace_client.models import WorkflowInstance
@@ -25,6 +25,14 @@ class ClientError(Exception):
     """
 
     idempotency_key: str | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For copies, and for the way from a worker process: the constructors take more than the text."""
+        return _restored, (type(self), self.args), self.__dict__
+
+
+def _restored(kind: type[ClientError], texts: tuple[Any, ...]) -> ClientError:
+    return kind.__new__(kind, *texts)
 
 
 class Error(ClientError):

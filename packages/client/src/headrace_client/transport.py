@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 import httpx2
 
 from headrace_client.credentials import checked_given
-from headrace_client.errors import InvalidRequest
+from headrace_client.errors import ClientError, InvalidRequest
 from headrace_client.protocol import Protocol
 from headrace_client.wire import Answer, AskSource, NeedToken, Pause, Step, Steps, WireFailure, WireReply, WireRequest
 
@@ -44,12 +44,18 @@ class SyncDriver:
                 return self._send(step)
             case NeedToken():
                 with self._token_lock:
-                    return self.run(self.protocol.obtain_token(step))
+                    return self._token(step)
             case AskSource():
                 return checked_given(_at_once(step.source()))
             case Pause():
                 self.protocol.hooks.sleep(step.seconds)
                 return None
+
+    def _token(self, need: NeedToken) -> str | ClientError:
+        try:
+            return self.run(self.protocol.obtain_token(need))
+        except ClientError as error:
+            return error
 
     def _send(self, step: WireRequest) -> WireReply | WireFailure:
         try:
@@ -83,13 +89,19 @@ class AsyncDriver:
                 return await self._send(step)
             case NeedToken():
                 async with self._token_lock:
-                    return await self.run(self.protocol.obtain_token(step))
+                    return await self._token(step)
             case AskSource():
                 given = step.source()
                 return checked_given(await given if inspect.isawaitable(given) else given)
             case Pause():
                 await self.protocol.hooks.sleep_async(step.seconds)
                 return None
+
+    async def _token(self, need: NeedToken) -> str | ClientError:
+        try:
+            return await self.run(self.protocol.obtain_token(need))
+        except ClientError as error:
+            return error
 
     async def _send(self, step: WireRequest) -> WireReply | WireFailure:
         try:
