@@ -99,6 +99,13 @@ def test_nothing_is_said_about_trouble(complete: Complete, text: str) -> None:
     assert complete("--profile", "") == []
 
 
+def test_nothing_is_said_about_a_file_that_others_may_read(complete: Complete, headrace: Any) -> None:
+    headrace("profiles", "set", "here", "--server", "http://127.0.0.1:1", "--token", "t")
+    Path(os.environ["HEADRACE_CONFIG"]).chmod(0o644)
+    assert "chmod 600" in headrace("workflows", "list", "--profile", "here").err
+    assert complete("--profile", "here", "workflows", "show", "") == []
+
+
 def test_a_silent_server_is_not_waited_for() -> None:
     before_s = time.monotonic()
     assert completion._within(0.05, lambda: time.sleep(30)) is None  # pyright: ignore[reportPrivateUsage]

@@ -40,7 +40,9 @@ Offer = list[tuple[str, str]]
 Found = TypeVar("Found")
 
 
-def script(shell: Annotated[Shell, typer.Argument(help="Which shell it is for.", show_default=False)]) -> None:
+def script(
+    shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="Which shell it is for.", show_default=False)],
+) -> None:
     """Print the script that makes a shell complete lines.
 
     It completes commands, options, ids and names. `headrace --install-completion` puts it where the shell finds it.
@@ -141,7 +143,12 @@ def _session(context: typer.Context) -> Any:
         typed = {name: value for name, value in place.params.items() if value} | typed
         place = place.parent
     return session_of(
-        context, typed.get("server"), typed.get("profile"), None, insecure_tls=bool(typed.get("insecure_tls"))
+        context,
+        typed.get("server"),
+        typed.get("profile"),
+        None,
+        insecure_tls=bool(typed.get("insecure_tls")),
+        note=lambda _: None,
     )
 
 
