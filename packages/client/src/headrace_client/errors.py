@@ -49,10 +49,13 @@ class Error(ClientError):
 
 
 class SDKError(ClientError):
-    """Any other 4XX or 5XX, and an answer that does not fit the operation: `status`, `headers`, `body`."""
+    """Any other 4XX or 5XX, and an answer that does not fit the operation: `status`, `headers`, `body`.
 
-    def __init__(self, message: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        super().__init__(message)
+    `message` is the text without the advice on what to do.
+    """
+
+    def __init__(self, message: str, status: int, headers: Mapping[str, str], body: bytes, *, advice: str = "") -> None:
+        super().__init__(message + advice)
         self.message = message
         self.status = status
         self.status_code = status
@@ -61,10 +64,13 @@ class SDKError(ClientError):
 
 
 class ConnectionFailure(ClientError):
-    """No answer came. `is_timeout` says why, `is_unsent` that the request certainly never left."""
+    """No answer came. `is_timeout` says why, `is_unsent` that the request certainly never left.
 
-    def __init__(self, message: str, *, is_timeout: bool, is_unsent: bool) -> None:
-        super().__init__(message)
+    `message` is the text without the advice on what to do.
+    """
+
+    def __init__(self, message: str, *, advice: str = "", is_timeout: bool, is_unsent: bool) -> None:
+        super().__init__(message + advice)
         self.message = message
         self.is_timeout = is_timeout
         self.is_unsent = is_unsent

@@ -61,8 +61,8 @@ class SyncDriver:
         try:
             reply = self._http_client.send(_request(self._http_client, step), follow_redirects=False)
         except httpx2.RequestError as error:
-            return _failure(error)
-        return _reply(reply)
+            return wire_failure(error)
+        return wire_reply(reply)
 
 
 class AsyncDriver:
@@ -107,8 +107,8 @@ class AsyncDriver:
         try:
             reply = await self._http_client.send(_request(self._http_client, step), follow_redirects=False)
         except httpx2.RequestError as error:
-            return _failure(error)
-        return _reply(reply)
+            return wire_failure(error)
+        return wire_reply(reply)
 
 
 def _at_once(given: object) -> object:
@@ -134,10 +134,10 @@ def _timeout(http_client: httpx2.Client | httpx2.AsyncClient, step: WireRequest)
     return httpx2.Timeout(None if math.isinf(step.timeout_s) else step.timeout_s)
 
 
-def _reply(reply: httpx2.Response) -> WireReply:
+def wire_reply(reply: httpx2.Response) -> WireReply:
     return WireReply(reply.status_code, reply.headers, reply.content)
 
 
-def _failure(error: httpx2.RequestError) -> WireFailure:
+def wire_failure(error: httpx2.RequestError) -> WireFailure:
     reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
     return WireFailure(reason, isinstance(error, httpx2.TimeoutException), isinstance(error, _UNSENT))
