@@ -82,6 +82,17 @@ def test_what_is_certain_is_not_called_uncertain(headrace: Any, scripted: Any, a
         assert "carried out" not in ran.err
 
 
+def test_a_client_that_may_not_is_told_of_credentials(
+    headrace: Any, scripted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_CLIENT_ID", "reader")
+    monkeypatch.setenv("HEADRACE_CLIENT_SECRET", "s")
+    scripted(400, b'{"error": "invalid_scope", "error_description": "not for you"}')
+    for arguments in WRITES:
+        ran = headrace(*arguments)
+        assert (ran.code, "not for you" in ran.err, "headrace profiles show" in ran.err) == (1, True, True)
+
+
 @pytest.mark.parametrize("arguments", READS)
 def test_a_read_without_an_answer_may_be_tried_again(headrace: Any, scripted: Any, arguments: Any) -> None:
     scripted(0, b"")

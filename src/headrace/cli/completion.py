@@ -6,7 +6,7 @@ Each is asked for within a second or so; whatever goes wrong offers nothing and 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
@@ -50,6 +50,27 @@ def script(
     from typer.completion import get_completion_script  # pyright: ignore[reportPrivateImportUsage]
 
     typer.echo(get_completion_script(prog_name="headrace", complete_var="_HEADRACE_COMPLETE", shell=shell.value))
+
+
+def rejoin_words(environ: MutableMapping[str, str]) -> None:
+    """Bash parts its words at `:` and `=`, and with them an address and `--name=value`: here they are whole again."""
+    if environ.get("_HEADRACE_COMPLETE") != "complete_bash":
+        return
+    words = environ.get("COMP_WORDS", "").split("\n")
+    whole: list[str] = []
+    places: list[int] = []
+    for index, word in enumerate(words):
+        if whole and (_is_break(word) or _is_break(words[index - 1])):
+            whole[-1] += word
+        else:
+            whole.append(word)
+        places.append(len(whole) - 1)
+    typed = int(environ.get("COMP_CWORD", "0"))
+    environ.update(COMP_WORDS="\n".join(whole), COMP_CWORD=str(places[min(typed, len(places) - 1)]))
+
+
+def _is_break(word: str) -> bool:
+    return bool(word) and not word.strip(":=")
 
 
 def workflow_ids(context: typer.Context, incomplete: str) -> Offer:

@@ -70,9 +70,9 @@ def reporting(output: Output = Output.TABLE, *, is_debugging: bool = False) -> G
     """Turns whatever is raised into a sentence on standard error and an exit code."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):  # the latter at a prompt
         raise typer.Exit(INTERRUPTED) from None
-    except (typer.Exit, typer.Abort):
+    except typer.Exit:
         raise
     except Exception as error:
         if _is_closed_pipe(error) or _is_usage_error(error):
@@ -108,7 +108,7 @@ def _judge_client(error: Exception) -> Verdict | None:
 
     if isinstance(error, Error):
         return Verdict(REFUSED, str(error.code), str(error.message), _about_answer(error))
-    if isinstance(error, SDKError) and error.status == 401:
+    if isinstance(error, SDKError) and _is_about_credentials(error):
         return Verdict(REFUSED, "REFUSED", error.message, CREDENTIALS)
     if isinstance(error, SDKError):
         hint = f"Is there a Headrace server at this address? {_about_answer(error)}"
@@ -127,6 +127,11 @@ def _about_connection(error: ConnectionFailure) -> str:
     if error.idempotency_key is None:
         return "Try again, or name another server with --server or HEADRACE_SERVER."
     return _about_key(error.idempotency_key)
+
+
+def _is_about_credentials(error: SDKError) -> bool:
+    """No token, or one that is refused; or the token endpoint's own error (RFC 6749, 5.2)."""
+    return error.status == 401 or (error.status == 400 and b'"error"' in error.body)
 
 
 def _about_answer(error: Error | SDKError) -> str:
