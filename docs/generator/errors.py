@@ -30,8 +30,8 @@ A run that fails is no failed request: `runWorkflow` answers 201 all the same.
 An activity that is tried again has `lastFailure`, `attempt` and `nextExecution` instead, and no `error`. One with
 `lastFailure` and no `nextExecution` needs a person: [needs attention](../how-to/attention.md)."""
 CODES = {
-    exits.REFUSED: "the server said no, or the instance ended with an error",
-    exits.USAGE: "the command line or a file is wrong",
+    exits.REFUSED: "the server said no, a definition is not valid, or the instance ended with an error",
+    exits.USAGE: "the command line is wrong, or a file cannot be read",
     exits.UNREACHABLE: "the server cannot be reached",
     exits.UNFINISHED: "still running when the time was up",
     exits.BUG: "a bug in this program; `HEADRACE_DEBUG=1` shows where",

@@ -99,6 +99,13 @@ def test_nothing_is_said_about_trouble(complete: Complete, text: str) -> None:
     assert complete("--profile", "") == []
 
 
+def test_nothing_is_said_about_a_file_that_others_may_read(complete: Complete, headrace: Any) -> None:
+    headrace("profiles", "set", "here", "--server", "http://127.0.0.1:1", "--token", "t")
+    Path(os.environ["HEADRACE_CONFIG"]).chmod(0o644)
+    assert "chmod 600" in headrace("workflows", "list", "--profile", "here").err
+    assert complete("--profile", "here", "workflows", "show", "") == []
+
+
 def test_a_silent_server_is_not_waited_for() -> None:
     before_s = time.monotonic()
     assert completion._within(0.05, lambda: time.sleep(30)) is None  # pyright: ignore[reportPrivateUsage]
@@ -112,12 +119,31 @@ def test_a_script_for_each_shell(headrace: Any, shell: str) -> None:
     assert "_HEADRACE_COMPLETE" in ran.out and f"complete_{shell}" in ran.out
 
 
+@pytest.mark.parametrize(
+    ("words", "typed", "whole", "at"),
+    [
+        ("headrace workflows l", 2, "headrace workflows l", 2),
+        ("headrace --server http : //127.0.0.1 : 84 w show ", 8, "headrace --server http://127.0.0.1:84 w show ", 4),
+        ("headrace instances list --workflow = 01", 5, "headrace instances list --workflow=01", 3),
+        ("headrace instances list --workflow =", 4, "headrace instances list --workflow=", 3),
+        ("headrace w run W --variable a = b --w", 8, "headrace w run W --variable a=b --w", 6),
+        ("headrace", 0, "headrace", 0),
+        ("", 7, "", 0),
+    ],
+)
+def test_what_bash_parts_is_whole_again(words: str, typed: int, whole: str, at: int) -> None:
+    """It parts an address at its colons: nothing was offered behind `--server URL`."""
+    environ = {"_HEADRACE_COMPLETE": "complete_bash", "COMP_WORDS": words.replace(" ", "\n"), "COMP_CWORD": str(typed)}
+    completion.rejoin_words(environ)
+    assert (environ["COMP_WORDS"].replace("\n", " "), environ["COMP_CWORD"]) == (whole, str(at))
+
+
 def test_bash_completes_by_its_script(headrace: Any, tmp_path: Path) -> None:
     (tmp_path / "headrace").write_text(f'#!/bin/sh\nexec {sys.executable} -m headrace.cli "$@"\n')
     (tmp_path / "headrace").chmod(0o755)
     lines = (
         headrace("completion", "bash").out,
-        "COMP_WORDS=(headrace prof) COMP_CWORD=1",
+        "COMP_WORDS=(headrace --server http : //127.0.0.1 : 1 prof) COMP_CWORD=7",
         "_headrace_completion headrace",
         'echo "${COMPREPLY[@]}"',
     )

@@ -91,10 +91,18 @@ def test_what_is_wrong_is_named() -> None:
         connect(SERVER="localhost:8484")
     with pytest.raises(InvalidValue, match="--server"):
         connect("localhost:8484")
+    for address in ("http://", "http://[", "http://h:99999", "ftp://h", " http://h"):
+        with pytest.raises(InvalidValue, match=r"HEADRACE_SERVER: .* is not an http:// or https:// address"):
+            connect(SERVER=address)
+    with pytest.raises(InvalidValue, match="--server: must not hold credentials") as caught:
+        connect("http://me:hush@h")
+    assert "hush" not in str(caught.value)
+    with pytest.raises(InvalidValue, match="HEADRACE_TOKEN: a token is visible ASCII"):
+        connect(TOKEN="two words")
     with pytest.raises(Failure, match="nobody"):
         connect(PROFILE="nobody")
 
 
 def test_no_secret_is_in_a_text_about_it() -> None:
-    for found in (connect(current="prod"), connect(current="test", TOKEN="of prod")):
-        assert "of prod" not in repr(found)
+    for found in (connect(current="prod"), connect(current="test", TOKEN="of-prod")):
+        assert "of prod" not in repr(found) and "of-prod" not in repr(found)

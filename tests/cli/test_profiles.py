@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
+import threading
 import tomllib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +18,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace.cli import profile_file
 from headrace.cli.exits import Failure
-from headrace.cli.profile_file import Profile, Profiles, profile_path, read_profiles, write_profiles
+from headrace.cli.profile_file import (
+    Profile,
+    Profiles,
+    change_profiles,
+    profile_path,
+    read_profiles,
+    write_profiles,
+)
 from tests.support.server import Server
 
 Headrace = Callable[..., Any]
@@ -98,6 +108,9 @@ def test_a_token_and_a_clients_credentials_take_each_others_place(headrace: Head
         (["use", "nobody"], "no profile 'nobody'"),
         (["use"], "--none"),
         (["delete", "nobody"], "no profile 'nobody'"),
+        (["set", "a", "--server", "http://me:hush@a.example"], "--server: must not hold credentials"),
+        (["set", "a", "--server", "http://a.example?b"], "--server: 'http://a.example?b' must end with its path"),
+        (["set", "a", "--token", "two words"], "--token: a token is visible ASCII"),
     ],
 )
 def test_what_is_refused_changes_nothing(headrace: Headrace, path: Path, arguments: list[str], says: str) -> None:
@@ -136,6 +149,7 @@ def test_an_option_before_the_command_comes_before_the_environment(
         ("profiles = 1", "profiles must be a table"),
         ("[profiles.'a b']", "'a b'"),
         ("current = 'a'", "no profile 'a'"),
+        ("current = ['a']", "current must be text"),
         ("a = [\nb = 1", "line 2"),
     ],
 )
@@ -162,7 +176,7 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, profi
 def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "config.toml"
     write_profiles(path, Profiles("a", {"a": Profile("http://a.example")}))
-    monkeypatch.setattr(profile_file.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("the disk is full")))
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("the disk is full")))
     with pytest.raises(OSError, match="full"):
         write_profiles(path, Profiles())
     assert read_profiles(path).current == "a"
@@ -175,6 +189,62 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     write_profiles(link, Profiles(None, {"a": Profile("http://a.example")}))
     assert link.is_symlink()
     assert "a" in read_profiles(tmp_path / "elsewhere.toml").named
+
+
+def test_of_many_changes_at_once_none_is_lost(headrace: Headrace, path: Path) -> None:
+    names = [f"p{number}" for number in range(6)]
+    code = "import sys; from headrace.cli.main import main; sys.stdin.readline(); main()"
+    changes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, "profiles", "set", name, "--server", "http://a.example"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+        for name in names
+    ]
+    for change in changes:
+        assert change.stdin is not None
+        change.stdin.write(b"\n")
+        change.stdin.close()
+    assert [change.wait(timeout=60) for change in changes] == [0] * len(names)
+    assert sorted(read_profiles(path).named) == names
+
+
+def test_a_change_waits_for_the_one_before(tmp_path: Path) -> None:
+    path, order = tmp_path / "config.toml", list[str]()
+    inside, may_end = threading.Event(), threading.Event()
+
+    def first(profiles: Profiles) -> Profiles:
+        inside.set()
+        assert may_end.wait(timeout=60)
+        order.append("first")
+        return Profiles(None, {**profiles.named, "a": Profile("http://a.example")})
+
+    def second(profiles: Profiles) -> Profiles:
+        order.append("second")
+        return Profiles(None, {**profiles.named, "b": Profile("http://b.example")})
+
+    with ThreadPoolExecutor(2) as pool:
+        changes = [pool.submit(change_profiles, path, first)]
+        assert inside.wait(timeout=60)
+        changes.append(pool.submit(change_profiles, path, second))
+        may_end.set()
+        assert [sorted(change.result()[1].named) for change in changes] == [["a"], ["a", "b"]]
+    assert order == ["first", "second"]
+
+
+def test_without_a_home_there_are_no_profiles(headrace: Headrace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HEADRACE_CONFIG")
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", _homeless)
+    assert headrace("workflows", "list", "--server", "http://127.0.0.1:1").code == 3
+    ran = headrace("profiles", "set", "a", "--server", "http://a.example")
+    assert (ran.code, "HEADRACE_CONFIG" in ran.err) == (2, True)
+
+
+def _homeless(_: Path) -> Path:
+    """What happens to a user without HOME and without an entry in the system's list."""
+    raise RuntimeError("Could not determine home directory.")
 
 
 def test_where_the_file_is(monkeypatch: pytest.MonkeyPatch) -> None:

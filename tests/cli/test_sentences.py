@@ -133,3 +133,13 @@ def test_stages(entry: Json, sentence: str) -> None:
 )
 def test_activities(entry: Json, lines: list[str]) -> None:
     assert [line.strip() for line in activity_lines(entry)] == lines
+
+
+@pytest.mark.parametrize("name", ["CreateTransaction", "CreditWallet", "DebitWallet", "CreateTransferInitiation"])
+@pytest.mark.parametrize(
+    "body", [{}, {"data": {"metadata": {}}}, {"data": {"postings": []}}, {"id": "w", "amount": {"amount": 1}}]
+)
+def test_what_another_server_leaves_out_is_no_bug(name: str, body: Json) -> None:
+    """The API requires none of it: a transaction by script has no postings there."""
+    first, *_ = activity_lines(activity(name, body))
+    assert first.startswith("- ")

@@ -47,6 +47,12 @@ def test_a_folder_or_a_file(headrace: Headrace, arguments: list[str], file: str)
     assert headrace("workflows", "validate", file).code == 0
 
 
+def test_a_file_of_json_is_no_folder(headrace: Headrace, tmp_path: Path) -> None:
+    ran = headrace("init", str(tmp_path / "flow.json"))
+    assert (ran.code, "flow.yaml" in ran.err) == (2, True)
+    assert not (tmp_path / "flow.json").exists()
+
+
 def test_nothing_is_overwritten(headrace: Headrace) -> None:
     Path("workflow.yaml").write_text("mine")
     ran = headrace("init")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.api.codec import MAX_DEPTH
 from headrace.cli.json_places import places_of
 from headrace.workflows.rules import RULES
 from headrace.workflows.schema import workflow_schema
@@ -157,6 +158,11 @@ def test_a_place_is_where_the_value_or_its_key_stands(value: Any, indent: int | 
         key = path.rsplit(".", 1)[-1]
         is_item = not path or path.endswith("]")
         assert rest.startswith(json.dumps(expected[path], indent=indent).split("\n")[0] if is_item else f'"{key}":')
+
+
+def test_places_are_looked_for_no_deeper_than_values() -> None:
+    """A path for each of many levels would take room by their square: 200 KB of brackets took all memory."""
+    assert max(path.count("[") for path in places_of("[" * 1_000).marks) == MAX_DEPTH
 
 
 def test_rules_are_documented() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import socket
+from datetime import datetime
 from typing import Any
 
 import httpx2
 import pytest
 
 import headrace_client as api
+
+NOW = "2024-05-01T10:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -103,6 +108,37 @@ async def test_nulls_of_other_servers_are_absent_members(stub: Any, caller: Any,
     assert (found.status, found.error, found.terminated_at, found.current_stage) == ([], None, None, None)
     stub.data([{**instance, **nulls}])
     assert (await caller("list_instances")).data == [found]
+    trigger = {"id": "t", "createdAt": NOW, "event": "E", "workflowID": "w", "name": None, "filter": None, "vars": None}
+    stub.data(trigger)
+    shown = (await caller("read_trigger", trigger_id="t")).data
+    assert (shown.name, shown.filter, shown.vars) == ("", None, None)
+    for each in (caller, caller.v2):
+        page = {"pageSize": 1, "hasMore": False, "data": [trigger]}
+        stub.answer(200, {"data": [trigger], "cursor": page})
+        listed = (await each("list_triggers")).data
+        assert (listed if each is caller else listed.data) == [shown]
+    stub.data({"filter": {"match": True, "error": None}, "variables": None})
+    tried = (await caller.v2("test_trigger", trigger_id="t", request_body={})).data
+    assert (tried.filter.match, tried.variables) == (True, {})
+
+
+async def test_errors_travel_between_processes(stub: Any, caller: Any) -> None:
+    stub.drop()
+    stub.answer(400, {"errorCode": "VALIDATION", "errorMessage": "no"})
+    stub.answer(502, b"<html>", "text/html", **{"Retry-After": "3"})
+    for _ in range(3):
+        with pytest.raises(api.ClientError) as caught:
+            await caller("cancel_event", instance_id="i", idempotency_key="once")
+        for again in (pickle.loads(pickle.dumps(caught.value)), copy.deepcopy(caught.value)):
+            assert (type(again), str(again)) == (type(caught.value), str(caught.value))
+            assert again.__dict__ == caught.value.__dict__
+
+
+def test_a_wait_that_was_too_short_travels_too() -> None:
+    at = datetime.fromisoformat(NOW)
+    error = api.WaitTimeout(api.WorkflowInstance("i", "w", at, at, False), 3)
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.instance, again.timeout_s) == (str(error), error.instance, 3)
 
 
 async def test_redirects_are_shown_not_followed(stub: Any, caller: Any) -> None:

@@ -160,3 +160,42 @@ async def test_pages_are_tried_again_too(stub: Any, new_caller: Any) -> None:
     stub.answer(200, {"cursor": {"pageSize": 1, "hasMore": False, "data": []}})
     caller = new_caller(hooks=Time().hooks, retry_config=api.RetryConfig("backoff", QUICK))
     assert (await caller.v2("list_workflows")).data.data == []
+
+
+async def test_a_token_that_is_not_to_be_had_is_asked_for_again(stub: Any, new_caller: Any) -> None:
+    time = Time()
+    caller = new_caller(
+        hooks=time.hooks, security=api.Security("i", "s"), retry_config=api.RetryConfig("backoff", QUICK)
+    )
+    stub.drop()
+    stub.answer(503, b"no", "text/plain", **{"Retry-After": "2"})
+    stub.token("t")
+    stub.answer(502)
+    stub.answer(204)
+    await caller("cancel_event", instance_id="i")
+    assert time.slept == [0.1, 2.0, 0.4]
+    assert [seen.headers.get("authorization") for seen in stub.seen] == [None, None, None, "Bearer t", "Bearer t"]
+
+
+@pytest.mark.parametrize(("status", "is_asked"), [(401, True), (200, True), (503, False)])
+async def test_other_trouble_with_a_token_is_final(stub: Any, new_caller: Any, status: int, is_asked: bool) -> None:
+    time = Time()
+    config = api.RetryConfig("backoff" if is_asked else "none", QUICK)
+    stub.answer(status, {"error": "invalid_client"})
+    with pytest.raises(api.SDKError) as raised:
+        await new_caller(hooks=time.hooks, security=api.Security("i", "s"))(
+            "cancel_event", instance_id="i", retries=config
+        )
+    assert (raised.value.status, len(stub.seen), time.slept) == (status, 1, [])
+    assert raised.value.idempotency_key
+
+
+async def test_waiting_is_over_in_time_whatever_the_retries(new_caller: Any) -> None:
+    import httpx2
+
+    time = Time()
+    config = api.RetryConfig("backoff", api.BackoffStrategy(1_000, 1_000, 1, 3_600_000))
+    caller = new_caller(transport=lambda _: httpx2.Response(503), hooks=time.hooks, retry_config=config)
+    with pytest.raises(api.SDKError, match="503"):
+        await caller("wait_for", "i1", timeout_s=5)
+    assert time.slept == [1.0] * 5

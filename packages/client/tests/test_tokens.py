@@ -263,8 +263,10 @@ async def test_token_type_is_read_in_any_case_and_any_content_type(stub: Any, se
 
 async def test_a_lost_token_call_is_a_connection_failure(stub: Any, secured: Any) -> None:
     stub.drop()
-    with pytest.raises(api.ConnectionFailure, match=TOKEN):
-        await secured("cancel_event", instance_id="i")
+    with pytest.raises(api.ConnectionFailure, match=TOKEN) as caught:
+        await secured("cancel_event", instance_id="i", idempotency_key="once")
+    assert (caught.value.is_unsent, caught.value.idempotency_key) == (True, "once")
+    assert "carried it out" not in str(caught.value), "what the token is for has never left"
     stub.token("t")
     stub.answer(204)
     await secured("cancel_event", instance_id="i")

@@ -104,4 +104,4 @@ def _table(clients: list[Client]) -> list[str]:
 
 
 def _row(client: Client) -> list[str]:
-    return [client.id, client.name, " ".join(client.scopes), client.created_at]
+    return [client.id, client.name, " ".join(client.scopes), display.moment(client.created_at)]

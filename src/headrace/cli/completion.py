@@ -6,7 +6,7 @@ Each is asked for within a second or so; whatever goes wrong offers nothing and 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
@@ -40,7 +40,9 @@ Offer = list[tuple[str, str]]
 Found = TypeVar("Found")
 
 
-def script(shell: Annotated[Shell, typer.Argument(help="Which shell it is for.", show_default=False)]) -> None:
+def script(
+    shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="Which shell it is for.", show_default=False)],
+) -> None:
     """Print the script that makes a shell complete lines.
 
     It completes commands, options, ids and names. `headrace --install-completion` puts it where the shell finds it.
@@ -48,6 +50,27 @@ def script(shell: Annotated[Shell, typer.Argument(help="Which shell it is for.",
     from typer.completion import get_completion_script  # pyright: ignore[reportPrivateImportUsage]
 
     typer.echo(get_completion_script(prog_name="headrace", complete_var="_HEADRACE_COMPLETE", shell=shell.value))
+
+
+def rejoin_words(environ: MutableMapping[str, str]) -> None:
+    """Bash parts its words at `:` and `=`, and with them an address and `--name=value`: here they are whole again."""
+    if environ.get("_HEADRACE_COMPLETE") != "complete_bash":
+        return
+    words = environ.get("COMP_WORDS", "").split("\n")
+    whole: list[str] = []
+    places: list[int] = []
+    for index, word in enumerate(words):
+        if whole and (_is_break(word) or _is_break(words[index - 1])):
+            whole[-1] += word
+        else:
+            whole.append(word)
+        places.append(len(whole) - 1)
+    typed = int(environ.get("COMP_CWORD", "0"))
+    environ.update(COMP_WORDS="\n".join(whole), COMP_CWORD=str(places[min(typed, len(places) - 1)]))
+
+
+def _is_break(word: str) -> bool:
+    return bool(word) and not word.strip(":=")
 
 
 def workflow_ids(context: typer.Context, incomplete: str) -> Offer:
@@ -141,7 +164,12 @@ def _session(context: typer.Context) -> Any:
         typed = {name: value for name, value in place.params.items() if value} | typed
         place = place.parent
     return session_of(
-        context, typed.get("server"), typed.get("profile"), None, insecure_tls=bool(typed.get("insecure_tls"))
+        context,
+        typed.get("server"),
+        typed.get("profile"),
+        None,
+        insecure_tls=bool(typed.get("insecure_tls")),
+        note=lambda _: None,
     )
 
 

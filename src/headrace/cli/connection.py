@@ -77,9 +77,25 @@ def connection_of(
 
 def checked_server(address: str, origin: str) -> str:
     """Raises InvalidValue."""
-    if not address.startswith(("http://", "https://")):
+    try:
+        parts = urlsplit(address)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of brackets, or of the port
+        raise InvalidValue(origin, f"{address!r} is not an http:// or https:// address") from None
+    if not is_address or " " in address or not address.isprintable():
         raise InvalidValue(origin, f"{address!r} is not an http:// or https:// address")
+    if "@" in parts.netloc:
+        raise InvalidValue(origin, "must not hold credentials: give them to a profile, or in HEADRACE_TOKEN")
+    if "?" in address or "#" in address:
+        raise InvalidValue(origin, f"{address!r} must end with its path, without ? and #")
     return address.rstrip("/")
+
+
+def checked_token(token: str, origin: str) -> str:
+    """Raises InvalidValue."""
+    if not all("!" <= character <= "~" for character in token):
+        raise InvalidValue(origin, "a token is visible ASCII, without blanks")
+    return token
 
 
 def _identities(
@@ -104,7 +120,7 @@ def _withheld(used: Profile, address: str) -> str | None:
 def _of_profile(origin: str, used: Profile, environ: Mapping[str, str]) -> Identity | None:
     """Its secret may be left to the environment, so that no file holds it."""
     if used.token:
-        return Identity(origin, token=used.token)
+        return Identity(origin, token=checked_token(used.token, origin))
     secret = used.client_secret
     if used.client_id and not secret and not environ.get(CLIENT_ID):
         secret = environ.get(CLIENT_SECRET)
@@ -115,13 +131,13 @@ def _of_profile(origin: str, used: Profile, environ: Mapping[str, str]) -> Ident
 
 def _of_environment(environ: Mapping[str, str], *, may_lack_id: bool) -> Identity | None:
     if environ.get(TOKEN):
-        return Identity(TOKEN, token=environ[TOKEN])
+        return Identity(TOKEN, token=checked_token(environ[TOKEN], TOKEN))
     client_id, secret = environ.get(CLIENT_ID), environ.get(CLIENT_SECRET)
     if client_id and secret:
         return Identity(CLIENT_ID, client_id=client_id, client_secret=secret, token_url=environ.get(TOKEN_URL) or None)
     if client_id or (secret and not may_lack_id):
-        missing = CLIENT_SECRET if client_id else CLIENT_ID
-        raise InvalidValue(missing, "is set together with the other of the two or not at all")
+        missing, found = (CLIENT_SECRET, CLIENT_ID) if client_id else (CLIENT_ID, CLIENT_SECRET)
+        raise InvalidValue(missing, f"is not set, and {found} is: both are wanted, or neither")
     return None
 
 

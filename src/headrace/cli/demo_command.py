@@ -12,8 +12,10 @@ def demo(
     stop: Annotated[
         bool, typer.Option("--exit", help="Stop at the end instead of leaving the server running.")
     ] = False,
-    runs: Annotated[int, typer.Option("--runs", min=1, max=50, help="Instances of each example.")] = 3,
-    examples: Annotated[Path | None, typer.Option("--examples", help="Folder of the examples.")] = None,
+    runs: Annotated[int, typer.Option("--runs", metavar="N", min=1, max=50, help="Instances of each example.")] = 3,
+    examples: Annotated[
+        Path | None, typer.Option("--examples", metavar="FOLDER", help="Folder of the examples.")
+    ] = None,
     picture: Annotated[
         Path | None,
         typer.Option("--picture", metavar="FILE", help="Where to draw the run.  [default: beside its data]"),

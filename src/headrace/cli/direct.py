@@ -1,68 +1,94 @@
-"""Calls to paths that the client does not know: events, trying a trigger out, the audit trail."""
+"""Calls to paths that the client does not know: events and the audit trail. They fail as the client's calls do."""
 
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from headrace.cli.exits import REFUSED, UNREACHABLE, USAGE, Failure, about_status
-from headrace.cli.session import Session
+from headrace.cli.exits import USAGE, Failure
+from headrace.cli.session import TIMEOUT_S, Session
 
-Json = dict[str, Any]
+if TYPE_CHECKING:
+    from headrace_client.operations import Operation
+
+Found = TypeVar("Found")
 
 
-def post(session: Session, path: str, body: Any, *, idempotency_key: str | None = None) -> Json:
+def post(session: Session, path: str, body: Any, kind: type[Found], *, status: int, idempotency_key: str) -> Found:
     """The answer's `data`. A call that was not answered is repeated with its key."""
-    headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": idempotency_key} if idempotency_key else {})
-    hint = f"It may have been carried out. Repeat it with --idempotency-key {idempotency_key}."
-    content = json.dumps(body, ensure_ascii=False).encode()
-    data = _data(session, "POST", path, content, headers, hint if idempotency_key else "")
-    return cast("Json", data) if isinstance(data, dict) else {}
+    from headrace_client.operations import WRITE, Operation
+    from headrace_client.requests import EmptyRequest
+
+    operation = Operation(path, "POST", path, WRITE, status, EmptyRequest, _reader(kind))
+    return _data(session, operation, json.dumps(body, ensure_ascii=False).encode(), idempotency_key)
 
 
-def get(session: Session, path: str) -> list[Json]:
-    """The answer's `data`, a list."""
-    data = _data(session, "GET", path, None, {}, "")
-    return cast("list[Json]", data) if isinstance(data, list) else []
+def get(session: Session, path: str, kind: type[Found]) -> Found:
+    """The answer's `data`."""
+    from headrace_client.operations import READ, Operation
+    from headrace_client.requests import EmptyRequest
+
+    return _data(session, Operation(path, "GET", path, READ, 200, EmptyRequest, _reader(kind)), None, None)
 
 
-def _data(session: Session, method: str, path: str, content: bytes | None, headers: dict[str, str], hint: str) -> Any:
+def _reader(kind: type[Found]) -> Callable[[object], Found]:
+    """Gives the document as it is, whatever more it holds, once it fits `kind`."""
+    import msgspec
+
+    def read(value: object) -> Found:
+        msgspec.convert(value, kind)
+        return cast("Found", value)
+
+    return read
+
+
+def _data(session: Session, operation: Operation[Found], content: bytes | None, idempotency_key: str | None) -> Found:
+    """Raises ClientError."""
     import httpx2
 
-    authorization = session.client.authorization("orchestration:read" if method == "GET" else "orchestration:write")
-    if authorization is not None:
-        headers = headers | {"Authorization": authorization}
-    try:
-        reply = session.http.request(
-            method, f"{session.server}/api/orchestration{path}", content=content, headers=headers
-        )
-    except httpx2.HTTPError as error:
-        raise Failure(f"no answer from {session.server}: {error}", code=UNREACHABLE, hint=hint) from None
-    answer = _object(reply.content)
-    if reply.is_success and "data" in answer:
-        return answer["data"]
-    message = str(answer.get("errorMessage") or f"the server answered {reply.status_code}")
-    raise Failure(message, code=REFUSED, hint=about_status(reply.status_code))
+    from headrace_client import ClientError
+    from headrace_client.operations import PREFIX
+    from headrace_client.replies import failure_error, read_reply
+    from headrace_client.transport import wire_failure, wire_reply
+    from headrace_client.wire import WireRequest
 
-
-def _object(content: bytes) -> Json:
+    url = f"{session.server}{PREFIX}{operation.path}"
+    authorization = session.client.authorization(operation.scope)
+    given = {"Authorization": authorization, "Idempotency-Key": idempotency_key, "Content-Type": "application/json"}
+    headers = {name: value for name, value in given.items() if value is not None}
+    request = WireRequest(operation.method, url, headers, content, TIMEOUT_S)
     try:
-        answer = json.loads(content)
-    except ValueError:
-        return {}
-    return cast("Json", answer) if isinstance(answer, dict) else {}
+        reply = session.http.request(request.method, url, content=content, headers=headers)
+        return read_reply(operation, request, wire_reply(reply)).data
+    except httpx2.RequestError as error:
+        raise failure_error(request, wire_failure(error), idempotency_key) from None
+    except ClientError as error:
+        error.idempotency_key = idempotency_key
+        raise
 
 
 def json_argument(text: str, what: str) -> Any:
-    """JSON given on the command line, `@FILE`, or `-` for standard input."""
-    import sys
-    from pathlib import Path
+    """JSON given on the command line, `@FILE`, or `-` for standard input; read as strictly as the server reads it."""
+    from headrace.api import codec
 
     if text == "-":
-        text = sys.stdin.read()
+        body = sys.stdin.buffer.read()
     elif text.startswith("@"):
-        text = Path(text[1:]).read_text("utf-8")
+        body = Path(text[1:]).read_bytes()
+    else:
+        body = text.encode(errors="surrogateescape")
     try:
-        return json.loads(text)
-    except ValueError as error:
-        raise Failure(f"{what} is not JSON: {error}", code=USAGE) from None
+        return codec.decode(body)
+    except codec.Malformed as malformed:
+        raise Failure(f"{what} {malformed.reason}", code=USAGE) from None
+
+
+def json_object(text: str, what: str) -> dict[str, Any]:
+    """The same, where an object is wanted."""
+    value = json_argument(text, what)
+    if not isinstance(value, dict):
+        raise Failure(f"{what} must be a JSON object", code=USAGE)
+    return cast("dict[str, Any]", value)

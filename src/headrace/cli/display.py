@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, TextIO
 
 
@@ -33,6 +34,16 @@ class Heading(str):
     """A line that stands out on a terminal."""
 
     __slots__ = ()
+
+
+def prepare_streams() -> None:
+    """Nothing that is told may fail because a stream is closed, or has no bytes for a character."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for the life of the process
+    reconfigure: Callable[..., None] | None = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None and not _takes_any_text(sys.stdout):
+        reconfigure(errors="backslashreplace")
 
 
 def line(text: str = "", *, flush: bool = False) -> None:
@@ -61,12 +72,13 @@ def store(value: dict[str, Any], output: Output = Output.JSON) -> None:
 
 
 def document_text(value: dict[str, Any], output: Output, *, in_one_line: bool = False) -> str:
+    is_ascii = not _takes_any_text(sys.stdout)
     if output is Output.YAML:
         from headrace.cli.yaml_text import yaml_text
 
-        return yaml_text(value)
+        return yaml_text(value, is_ascii=is_ascii)
     indent, separators = (None, (",", ":")) if in_one_line else (2, None)
-    return _escaped(json.dumps(value, indent=indent, separators=separators, ensure_ascii=False))
+    return _escaped(json.dumps(value, indent=indent, separators=separators, ensure_ascii=is_ascii))
 
 
 def error(kind: str, message: str, hint: str, output: Output) -> None:
@@ -134,6 +146,10 @@ def moment(value: str | datetime | None) -> str:
 def has_style(stream: TextIO) -> bool:
     """Whether bold and colour are wanted there (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _takes_any_text(stream: TextIO) -> bool:
+    return (stream.encoding or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8")
 
 
 def terminal_width() -> int | None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import typer
 
 from headrace.cli.groups import command, new_group
 from headrace.cli.session import KeyOption, Session
+
+
+class Accepted(TypedDict):
+    accepted: int
+
 
 group = new_group("Send events to the triggers.")
 
@@ -30,5 +35,5 @@ def send(
 
     value = json_argument(envelope, "the event")
     key = idempotency_key or RandomIds().new()  # so that a call that was not answered can be repeated
-    accepted = post(session, "/ext/events", value, idempotency_key=key)["accepted"]
+    accepted = post(session, "/ext/events", value, Accepted, status=202, idempotency_key=key)["accepted"]
     session.tell({"accepted": accepted}, f"{accepted} event{'' if accepted == 1 else 's'} accepted")

@@ -21,7 +21,7 @@ from headrace.cli.display import Output
 from headrace.errors import HeadraceError, InvalidValue
 
 if TYPE_CHECKING:
-    from headrace_client import ConnectionFailure
+    from headrace_client import ConnectionFailure, Error, SDKError
 
 REFUSED = 1
 USAGE = 2
@@ -33,8 +33,8 @@ INTERRUPTED = 130
 DESCRIPTION = """\b
 Exit codes:
     0  done
-    1  the server said no, or the instance ended with an error
-    2  the command line or a file is wrong
+    1  the server said no, a definition is not valid, or the instance ended with an error
+    2  the command line is wrong, or a file cannot be read
     3  the server cannot be reached
     4  still running when the time was up
    70  a bug in this program
@@ -70,9 +70,9 @@ def reporting(output: Output = Output.TABLE, *, is_debugging: bool = False) -> G
     """Turns whatever is raised into a sentence on standard error and an exit code."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):  # the latter at a prompt
         raise typer.Exit(INTERRUPTED) from None
-    except (typer.Exit, typer.Abort):
+    except typer.Exit:
         raise
     except Exception as error:
         if _is_closed_pipe(error) or _is_usage_error(error):
@@ -107,13 +107,14 @@ def _judge_client(error: Exception) -> Verdict | None:
     from headrace_client import ClientError, ConnectionFailure, Error, InvalidRequest, SDKError
 
     if isinstance(error, Error):
-        return Verdict(REFUSED, str(error.code), str(error.message), about_status(error.status))
-    if isinstance(error, SDKError) and error.status == 401:
-        return Verdict(REFUSED, "REFUSED", str(error), about_status(401))
+        return Verdict(REFUSED, str(error.code), str(error.message), _about_answer(error))
+    if isinstance(error, SDKError) and _is_about_credentials(error):
+        return Verdict(REFUSED, "REFUSED", error.message, CREDENTIALS)
     if isinstance(error, SDKError):
-        return Verdict(REFUSED, "UNEXPECTED_ANSWER", str(error), "Is there a Headrace server at this address?")
+        hint = f"Is there a Headrace server at this address? {_about_answer(error)}"
+        return Verdict(REFUSED, "UNEXPECTED_ANSWER", str(error), hint.rstrip())
     if isinstance(error, ConnectionFailure):
-        return Verdict(UNREACHABLE, "UNREACHABLE", str(error), _about_connection(error))
+        return Verdict(UNREACHABLE, "UNREACHABLE", error.message, _about_connection(error))
     if isinstance(error, InvalidRequest):
         return Verdict(USAGE, "USAGE", str(error))
     return Verdict(REFUSED, "REFUSED", str(error)) if isinstance(error, ClientError) else None
@@ -121,14 +122,29 @@ def _judge_client(error: Exception) -> Verdict | None:
 
 def _about_connection(error: ConnectionFailure) -> str:
     """Only a request that never left is harmless; any other write is repeated under its key."""
-    if error.is_unsent or error.idempotency_key is None:
+    if error.is_unsent:
         return "Start a server with `headrace dev`, or name one with --server or HEADRACE_SERVER."
-    key = error.idempotency_key
+    if error.idempotency_key is None:
+        return "Try again, or name another server with --server or HEADRACE_SERVER."
+    return _about_key(error.idempotency_key)
+
+
+def _is_about_credentials(error: SDKError) -> bool:
+    """No token, or one that is refused; or the token endpoint's own error (RFC 6749, 5.2)."""
+    return error.status == 401 or (error.status == 400 and b'"error"' in error.body)
+
+
+def _about_answer(error: Error | SDKError) -> str:
+    """A refusal is certain; after any other answer to a write, from whatever stands between, it may have happened."""
+    if error.status == 401:
+        return CREDENTIALS
+    if error.idempotency_key is None or 300 <= error.status < 500:
+        return ""
+    return _about_key(error.idempotency_key)
+
+
+def _about_key(key: str) -> str:
     return f"It may have been carried out. Repeat it with --idempotency-key {key}: then it is carried out once."
-
-
-def about_status(status: int) -> str:
-    return CREDENTIALS if status == 401 else ""
 
 
 def _kind(code: int) -> str:

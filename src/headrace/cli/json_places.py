@@ -1,7 +1,7 @@
 """Where things stand in a JSON text: lines and columns by path, as the YAML reader keeps them for YAML.
 
 The text has been read by a strict reader before, which is the one to say whether it is JSON: this one only looks for
-places, and of a text that is no JSON it finds those before the mistake.
+places, and of a text that is no JSON it finds those before the mistake. It goes no deeper than that reader does.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from headrace.api.codec import MAX_DEPTH
 from headrace.workflows.variables import shown
 
 Mark = tuple[int, int]
@@ -57,6 +58,8 @@ def places_of(text: str) -> Places:
             path = inside.path_of_next() if inside else ""
             places.marks.setdefault(path, mark)
             if piece in "[{":
+                if len(around) == MAX_DEPTH:
+                    break
                 around.append(_Container(path, piece == "["))
     return places
 

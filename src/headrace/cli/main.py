@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -18,7 +19,8 @@ from headrace.cli import (
     triggers,
     workflows,
 )
-from headrace.cli.completion import script
+from headrace.cli.completion import rejoin_words, script
+from headrace.cli.display import prepare_streams
 from headrace.cli.exits import DESCRIPTION, reporting
 from headrace.cli.groups import add_again, add_group, command, new_group
 from headrace.cli.session import DebugOption, Defaults, InsecureOption, OutputOption, ProfileOption, ServerOption
@@ -70,6 +72,8 @@ add_again(app, AS_OFFICIAL, ("workflows", "instances", "triggers"), "orchestrati
 
 
 def main() -> None:
+    prepare_streams()
+    rejoin_words(os.environ)
     try:
         with reporting():
             app(prog_name="headrace")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import stat
-import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
@@ -51,12 +49,14 @@ class Profiles:
         return self.named[name]
 
 
-def profile_path(environ: Mapping[str, str]) -> Path:
-    """HEADRACE_CONFIG, or `headrace/config.toml` in the user's folder of configuration."""
-    if environ.get("HEADRACE_CONFIG"):
-        return Path(environ["HEADRACE_CONFIG"]).expanduser()
+def profile_path(environ: Mapping[str, str]) -> Path | None:
+    """HEADRACE_CONFIG, or `headrace/config.toml` in the user's folder of configuration; None for who has no home."""
     folder = Path(environ.get("XDG_CONFIG_HOME", ""))
-    return (folder if folder.is_absolute() else Path("~/.config").expanduser()) / "headrace" / "config.toml"
+    path = (folder if folder.is_absolute() else Path("~/.config")) / "headrace" / "config.toml"
+    try:
+        return Path(environ.get("HEADRACE_CONFIG") or path).expanduser()
+    except RuntimeError:
+        return None
 
 
 def checked_name(name: str) -> str:
@@ -66,8 +66,10 @@ def checked_name(name: str) -> str:
     return name
 
 
-def read_profiles(path: Path) -> Profiles:
+def read_profiles(path: Path | None) -> Profiles:
     """No profiles where there is no file. Raises Failure for one that cannot be understood, OSError."""
+    if path is None:
+        return Profiles()
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -82,26 +84,37 @@ def is_open_to_others(path: Path) -> bool:
     return bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
 
 
+def change_profiles(path: Path, change: Callable[[Profiles], Profiles]) -> tuple[Profiles, Profiles]:
+    """What was there, and what is there now. One change at a time: none is lost to another. Raises OSError."""
+    from headrace.auth.files import locked
+
+    with locked(_ready(path)):
+        before = read_profiles(path)
+        after = change(before)
+        write_profiles(path, after)
+    return before, after
+
+
 def write_profiles(path: Path, profiles: Profiles) -> None:
     """Whole or not at all, and readable by its owner only. Raises OSError."""
-    path = path.resolve()  # a link stays a link
+    from headrace.auth.files import write_private
+
+    write_private(_ready(path), (_HEADER + _toml(profiles)).encode())
+
+
+def _ready(path: Path) -> Path:
+    """Where the file itself is, so that a link stays a link; in a folder that is there."""
+    path = path.resolve()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made with mode 0600
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(_HEADER + _toml(profiles))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+    return path
 
 
 def _profiles(document: dict[str, Any]) -> Profiles:
     _refuse_unknown(document, {"current", "profiles"}, "")
     named = {name: _profile(name, body) for name, body in _table(document.get("profiles", {}), "profiles").items()}
     current = document.get("current")
+    if current is not None and not isinstance(current, str):
+        raise ValueError("current must be text")
     if current is not None and current not in named:
         raise ValueError(f"current: there is no profile {current!r}")
     return Profiles(current, named)

@@ -12,10 +12,10 @@ import typer
 
 from headrace.cli import display
 from headrace.cli.completion import profile_names
-from headrace.cli.connection import Connection, checked_server
+from headrace.cli.connection import Connection, checked_server, checked_token
 from headrace.cli.exits import USAGE, Failure
 from headrace.cli.groups import command, new_group
-from headrace.cli.profile_file import Profile, Profiles, checked_name, profile_path, read_profiles, write_profiles
+from headrace.cli.profile_file import Profile, Profiles, change_profiles, checked_name, profile_path, read_profiles
 from headrace.cli.session import Answers, Session
 from headrace.errors import InvalidValue
 
@@ -96,16 +96,18 @@ def set_profile(
     An empty text takes a setting away. A secret on the command line is seen by others on this machine and kept in the
     shell's history: give `-`. It may also be left out, and be taken from HEADRACE_CLIENT_SECRET.
     """
-    path = _path()
-    profiles = read_profiles(path)
     checked_name(name)
     if (client_secret, token) == (ASKED_FOR, ASKED_FOR):
         raise Failure("only one secret can be read from standard input", code=USAGE)
     given = {"server": server, "client_id": client_id, "token_url": token_url}
     given |= {"client_secret": _secret(client_secret, "client secret"), "token": _secret(token, "token")}
-    profile = _changed(profiles.named.get(name, Profile()), given)
-    write_profiles(path, replace(profiles, named={**profiles.named, name: profile}))
-    answers.tell({"profile": {"name": name, **_document(profile)}}, lambda: _told(name, profiles, path))
+
+    def change(profiles: Profiles) -> Profiles:
+        profile = _changed(profiles.named.get(name, Profile()), given)
+        return replace(profiles, named={**profiles.named, name: profile})
+
+    before, after = change_profiles(path := _path(), change)
+    answers.tell({"profile": {"name": name, **_document(after.named[name])}}, lambda: _told(name, before, path))
 
 
 @command(group, "use")
@@ -119,27 +121,34 @@ def use(
     """Choose the profile of commands that name none."""
     if (name is None) is not none:
         raise Failure("give either the NAME of a profile, or --none", code=USAGE)
-    path = _path()
-    profiles = read_profiles(path)
-    if name is not None:
-        profiles.get(name)
-    write_profiles(path, replace(profiles, current=name))
+
+    def change(profiles: Profiles) -> Profiles:
+        if name is not None:
+            profiles.get(name)
+        return replace(profiles, current=name)
+
+    change_profiles(_path(), change)
     answers.tell({"current": name}, f"Commands use profile {name}." if name else "Commands use no profile.")
 
 
 @command(group, "delete", "del", "d")
 def delete(answers: Answers, name: ProfileName) -> None:
     """Delete a profile."""
-    path = _path()
-    profiles = read_profiles(path)
-    profiles.get(name)
-    left = {each: profile for each, profile in profiles.named.items() if each != name}
-    write_profiles(path, Profiles(None if profiles.current == name else profiles.current, left))
+
+    def change(profiles: Profiles) -> Profiles:
+        profiles.get(name)
+        left = {each: profile for each, profile in profiles.named.items() if each != name}
+        return Profiles(None if profiles.current == name else profiles.current, left)
+
+    change_profiles(_path(), change)
     answers.tell({"success": True, "profile": name}, f"Profile {name} deleted.")
 
 
 def _path() -> Path:
-    return profile_path(os.environ)
+    path = profile_path(os.environ)
+    if path is None:
+        raise Failure("there is no home folder to keep profiles in", code=USAGE, hint="Set HEADRACE_CONFIG to a file.")
+    return path
 
 
 def _secret(text: str | None, what: str) -> str | None:
@@ -174,6 +183,8 @@ def _checked(name: str, value: str) -> str | None:
         raise InvalidValue(option, "holds blanks at its ends, or what is not printable")
     if name == "server" and value:
         return checked_server(value, option)
+    if name == "token":
+        return checked_token(value, option) or None
     if name == "token_url" and value and not value.startswith(("http://", "https://", "/")):
         raise InvalidValue(option, f"{value!r} is neither an http:// or https:// address nor a path")
     return value or None

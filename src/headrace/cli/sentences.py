@@ -27,7 +27,10 @@ def stage_lines(stage: Json, activities: list[Json]) -> list[str]:
 def activity_lines(activity: Json) -> list[str]:
     name = activity["name"]
     body = inner(activity["input"], name)
-    sentence = _ACTIVITIES.get(name, lambda _: name)(body)
+    try:
+        sentence = _ACTIVITIES.get(name, lambda _: name)(body)
+    except LookupError:  # other servers may leave out what the API does not require
+        sentence = name
     lines = [f"- {sentence}"]
     lines += [f"  {detail}" for detail in _details(activity, body)]
     return lines

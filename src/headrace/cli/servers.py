@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headrace.cli import display
+from headrace.cli.connection import DEFAULT_SERVER
 from headrace.cli.exits import USAGE, Failure
 
 if TYPE_CHECKING:
@@ -194,7 +195,8 @@ def _announce_dev(url: str, data: Path | None, faults: Sequence[str], developers
         display.line(f"  Fault      {fault}")
     for developer in developers:
         _announce_client(url, developer)
-    display.line("  Try        headrace workflows create FILE   (Ctrl-C stops the server)", flush=True)
+    elsewhere = "" if developers or url == DEFAULT_SERVER else f" --server {url}"
+    display.line(f"  Try        headrace workflows create FILE{elsewhere}   (Ctrl-C stops the server)", flush=True)
 
 
 def _announce_client(url: str, developer: Developer) -> None:

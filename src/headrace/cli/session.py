@@ -15,6 +15,7 @@ import typer
 from headrace.cli import display
 from headrace.cli.connection import DEFAULT_SERVER, Connection, connection_of
 from headrace.cli.display import Output
+from headrace.cli.exits import USAGE, Failure
 
 if TYPE_CHECKING:
     import httpx2
@@ -66,6 +67,8 @@ OutputOption = Annotated[
         autocompletion=_complete_output,
     ),
 ]
+_ABOUT_CERTIFICATES = "Look at SSL_CERT_FILE and SSL_CERT_DIR."
+_ABOUT_PROXIES = "Look at ALL_PROXY, HTTP_PROXY and HTTPS_PROXY: an http:// address is wanted, or none."
 _INSECURE_HELP = "Believe any certificate: for a test machine with one of its own."
 _DEBUG_HELP = "Tell of every call, and show where a bug happened."
 InsecureOption = Annotated[bool, typer.Option("--insecure-tls", help=_INSECURE_HELP)]
@@ -148,8 +151,13 @@ class Session(Answers):
     def http(self) -> httpx2.Client:
         import httpx2
 
-        # Verification is off only where the option says so.
-        client = httpx2.Client(verify=not self._insecure_tls, timeout=TIMEOUT_S)
+        try:
+            # Verification is off only where the option says so.
+            client = httpx2.Client(verify=not self._insecure_tls, timeout=TIMEOUT_S)
+        except OSError as error:
+            raise Failure(f"the certificates cannot be read: {error}", code=USAGE, hint=_ABOUT_CERTIFICATES) from None
+        except (ImportError, ValueError) as error:  # SOCKS wants one more package; an address that is none
+            raise Failure(f"the proxy cannot be used: {error}", code=USAGE, hint=_ABOUT_PROXIES) from None
         if self._debug:
             client.event_hooks = {"request": [_began], "response": [_told]}
         return self._open.enter_context(client)
@@ -177,6 +185,7 @@ def session_of(
     *,
     insecure_tls: bool = False,
     debug: bool = False,
+    note: Callable[[str], None] = display.note,
 ) -> Session:
     """Options of the command come before those that were given before it."""
     from headrace.cli.profile_file import is_open_to_others, profile_path, read_profiles
@@ -185,8 +194,8 @@ def session_of(
     path = profile_path(os.environ)
     profiles = read_profiles(path)
     connection = connection_of(server or defaults.server, profile or defaults.profile, os.environ, profiles)
-    if any(each.has_secret for each in profiles.named.values()) and is_open_to_others(path):
-        display.note(f"{path} holds secrets and others may read it: chmod 600 {path}")
+    if path is not None and any(each.has_secret for each in profiles.named.values()) and is_open_to_others(path):
+        note(f"{path} holds secrets and others may read it: chmod 600 {path}")
     return Session(
         connection,
         output_of(context, output),

@@ -29,6 +29,9 @@ def init(
     """
     from headrace.workflows.schema import FILE_NAME
 
+    if path.suffix == ".json":
+        hint = f"Name a folder, or a file: headrace init {shlex.quote(str(path.with_suffix('.yaml')))}"
+        raise Failure(f"{path} is no YAML, and what is written has comments", code=USAGE, hint=hint)
     file = path if path.suffix in _SUFFIXES else path / DEFAULT_NAME
     schema_file = file.parent / FILE_NAME
     _check_free(file, schema_file)

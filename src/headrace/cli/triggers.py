@@ -101,12 +101,20 @@ def try_out(
 
     Its filter and variables are evaluated, and it is shown what was false.
     """
-    from headrace.cli.direct import json_argument, post
+    from headrace.cli.direct import json_object
     from headrace.cli.triggers_trial import explanation
     from headrace.cli.wire import document
+    from headrace_client import ClientError
 
-    event = json_argument(payload, "the payload")
-    trial = post(session, f"/v2/triggers/{_path_part(trigger_id)}/test", event)
+    event = json_object(payload, "the payload")
+    v2 = session.client.orchestration.v2
+    try:
+        outcome = v2.test_trigger(trigger_id=trigger_id, request_body=event).data
+    except ClientError as error:
+        error.idempotency_key = None  # nothing is carried out that could be carried out twice
+        raise
+    trial = document(outcome)
+    trial.setdefault("variables", {})
     reasons = explanation(document(session.v1.read_trigger(trigger_id=trigger_id).data), event)
     told = {"trigger": trial} | ({"explanation": reasons} if reasons else {})
     session.tell(told, lambda: _tried(trial, reasons))
@@ -137,12 +145,6 @@ def _variables(given: list[str]) -> dict[str, str]:
     return variables
 
 
-def _path_part(text: str) -> str:
-    from urllib.parse import quote
-
-    return quote(text, safe="")
-
-
 _COLUMNS = ["ID", "Name", "Workflow ID", "Created at", "Event", "Filter"]
 
 
@@ -164,7 +166,7 @@ def _shown(trigger: Json) -> list[str]:
 def _tried(trial: Json, reasons: Json | None) -> list[str]:
     from headrace.cli.triggers_trial import lines
 
-    outcome = trial["filter"]
+    outcome = trial.get("filter", {})
     texts = [f"Filter match  {'Yes' if outcome['match'] else 'No'}"] if "match" in outcome else []
     texts += [f"Filter error  {outcome['error']}"] if "error" in outcome else []
     texts += lines(reasons) if reasons else []

@@ -15,7 +15,9 @@ from headrace.cli.session import Answers
 
 Json = dict[str, Any]
 
-DefinitionFiles = Annotated[list[str], typer.Argument(metavar="FILE|-...", help="YAML or JSON; - is standard input.")]
+DefinitionFiles = Annotated[
+    list[str], typer.Argument(metavar="FILE|-", help="One or several, YAML or JSON; - is standard input.")
+]
 
 
 def validate(answers: Answers, files: DefinitionFiles) -> None:

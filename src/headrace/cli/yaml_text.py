@@ -16,8 +16,8 @@ _SURELY_TEXT = re.compile(r"[^\W\d_][\w./:@-]*(?: [\w./:@()\[\]{}$'\"-]+)*")
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
-def yaml_text(value: Any) -> str:
-    text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31)
+def yaml_text(value: Any, *, is_ascii: bool = False) -> str:
+    text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=not is_ascii, width=2**31)
     return _NOT_PRINTABLE.sub(_escaped, text).rstrip("\n")
 
 

@@ -53,7 +53,7 @@ def _waiting(
     instance_id = instance if isinstance(instance, str) else instance.id
 
     def read(limit_s: float | None) -> Steps[Result[WorkflowInstance]]:
-        options = Options(server_url, protocol.at_most_s(limit_s), headers)
+        options = Options(server_url, protocol.at_most_s(limit_s), headers, retries=protocol.retries_within(limit_s))
         return protocol.call(operations.GET_INSTANCE.below(prefix), None, {"instance_id": instance_id}, options)
 
     return Waiting(read, protocol.hooks.monotonic_s, timeout_s, on_progress).steps()

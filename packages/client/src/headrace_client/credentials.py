@@ -31,8 +31,8 @@ class Security:
 
     def endpoint(self, server_root: str) -> str:
         if "://" in self.token_url:
-            return checked_root(self.token_url)
-        return checked_root(f"{host_root(server_root)}/{self.token_url.lstrip('/')}")
+            return checked_root(self.token_url, "token_url")
+        return checked_root(f"{host_root(server_root)}/{self.token_url.lstrip('/')}", "token_url")
 
 
 @dataclass(frozen=True, slots=True)

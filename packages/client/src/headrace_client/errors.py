@@ -11,7 +11,7 @@ ClientError
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from headrace_client.models import WorkflowInstance
@@ -25,6 +25,14 @@ class ClientError(Exception):
     """
 
     idempotency_key: str | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For copies, and for the way from a worker process: the constructors take more than the text."""
+        return _restored, (type(self), self.args), self.__dict__
+
+
+def _restored(kind: type[ClientError], texts: tuple[Any, ...]) -> ClientError:
+    return kind.__new__(kind, *texts)
 
 
 class Error(ClientError):
@@ -41,10 +49,13 @@ class Error(ClientError):
 
 
 class SDKError(ClientError):
-    """Any other 4XX or 5XX, and an answer that does not fit the operation: `status`, `headers`, `body`."""
+    """Any other 4XX or 5XX, and an answer that does not fit the operation: `status`, `headers`, `body`.
 
-    def __init__(self, message: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        super().__init__(message)
+    `message` is the text without the advice on what to do.
+    """
+
+    def __init__(self, message: str, status: int, headers: Mapping[str, str], body: bytes, *, advice: str = "") -> None:
+        super().__init__(message + advice)
         self.message = message
         self.status = status
         self.status_code = status
@@ -53,10 +64,13 @@ class SDKError(ClientError):
 
 
 class ConnectionFailure(ClientError):
-    """No answer came. `is_timeout` says why, `is_unsent` that the request certainly never left."""
+    """No answer came. `is_timeout` says why, `is_unsent` that the request certainly never left.
 
-    def __init__(self, message: str, *, is_timeout: bool, is_unsent: bool) -> None:
-        super().__init__(message)
+    `message` is the text without the advice on what to do.
+    """
+
+    def __init__(self, message: str, *, advice: str = "", is_timeout: bool, is_unsent: bool) -> None:
+        super().__init__(message + advice)
         self.message = message
         self.is_timeout = is_timeout
         self.is_unsent = is_unsent

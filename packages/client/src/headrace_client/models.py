@@ -125,9 +125,32 @@ class TriggerTest(Model):
     variables: dict[str, TriggerTestVariable] = msgspec.field(default_factory=dict[str, TriggerTestVariable])
 
 
+def reader(kind: type[T_co], may_be_null: str = "") -> Callable[[object], T_co]:
+    """Turns decoded JSON into `kind`. Its member `may_be_null` has its default where the server answers null."""
+    return lambda value: msgspec.convert(_without_null(value, may_be_null), kind)
+
+
+def rows_reader(kind: type[T_co], may_be_null: str) -> Callable[[object], T_co]:
+    """The same for a list of rows that have that member."""
+    return lambda value: msgspec.convert(
+        [_without_null(row, may_be_null) for row in msgspec.convert(value, list[Any])], kind
+    )
+
+
+read_instance = reader(WorkflowInstance, "status")
+read_instances = rows_reader(list[WorkflowInstance], "status")
+read_trigger = reader(Trigger, "name")
+read_triggers = rows_reader(list[Trigger], "name")
+read_trigger_test = reader(TriggerTest, "variables")
+
+
 def read_occurrences(value: object) -> list[TriggerOccurrence]:
     entries = [_with_sound_instance(entry) for entry in msgspec.convert(value, list[Any])]
     return msgspec.convert(entries, list[TriggerOccurrence])
+
+
+def nothing(_value: object) -> None:
+    """For operations whose success has no body."""
 
 
 def _with_sound_instance(value: object) -> object:
@@ -136,30 +159,12 @@ def _with_sound_instance(value: object) -> object:
     members = cast("dict[str, object]", value)
     if "workflowInstance" not in members:
         return members
-    return {**members, "workflowInstance": _with_status(members["workflowInstance"])}
+    return {**members, "workflowInstance": _without_null(members["workflowInstance"], "status")}
 
 
-def read_instances(value: object) -> list[WorkflowInstance]:
-    entries = msgspec.convert(value, list[Any])
-    return msgspec.convert([_with_status(entry) for entry in entries], list[WorkflowInstance])
-
-
-def read_instance(value: object) -> WorkflowInstance:
-    return msgspec.convert(_with_status(value), WorkflowInstance)
-
-
-def reader(kind: type[T_co]) -> Callable[[object], T_co]:
-    """Turns decoded JSON into `kind`."""
-    return lambda value: msgspec.convert(value, kind)
-
-
-def nothing(_value: object) -> None:
-    """For operations whose success has no body."""
-
-
-def _with_status(value: object) -> object:
-    """Servers with nil slices answer `"status": null` where they mean an empty list."""
+def _without_null(value: object, name: str) -> object:
+    """Servers with nil slices, maps and pointers answer null where they mean that there is nothing."""
     if not isinstance(value, dict):
         return value
     members = cast("dict[str, object]", value)
-    return {**members, "status": []} if members.get("status", ()) is None else members
+    return {key: member for key, member in members.items() if key != name or member is not None}

@@ -22,6 +22,8 @@ from headrace_client.models import (
     read_instance,
     read_instances,
     read_occurrences,
+    read_trigger,
+    read_triggers,
     reader,
 )
 from headrace_client.wire import Scope
@@ -140,14 +142,14 @@ LIST_TRIGGERS: Operation[list[Trigger]] = Operation(
     READ,
     200,
     requests.ListTriggersRequest,
-    reader(list[Trigger]),
+    read_triggers,
     query={"name": "name"},
 )
 CREATE_TRIGGER: Operation[Trigger] = Operation(
-    "create_trigger", "POST", "/triggers", WRITE, 201, requests.CreateTriggerRequest, reader(Trigger), body="*"
+    "create_trigger", "POST", "/triggers", WRITE, 201, requests.CreateTriggerRequest, read_trigger, body="*"
 )
 READ_TRIGGER: Operation[Trigger] = Operation(
-    "read_trigger", "GET", "/triggers/{trigger_id}", READ, 200, requests.ReadTriggerRequest, reader(Trigger)
+    "read_trigger", "GET", "/triggers/{trigger_id}", READ, 200, requests.ReadTriggerRequest, read_trigger
 )
 DELETE_TRIGGER: Operation[None] = Operation(
     "delete_trigger", "DELETE", "/triggers/{trigger_id}", WRITE, 204, requests.DeleteTriggerRequest, nothing

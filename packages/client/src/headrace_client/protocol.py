@@ -21,7 +21,7 @@ from headrace_client.operations import PREFIX, Operation
 from headrace_client.options import Options
 from headrace_client.replies import failure_error, read_reply
 from headrace_client.requests import Request, chosen_request
-from headrace_client.retries import RetryConfig, check_retries, with_retries
+from headrace_client.retries import Answered, RetryConfig, check_retries, with_retries
 from headrace_client.security import token_cache
 from headrace_client.servers import checked_root
 from headrace_client.wire import Access, NeedToken, Scope, Steps, WireFailure, WireReply, WireRequest, exchange, token
@@ -71,6 +71,11 @@ class Protocol:
         usual_s = self._settings.timeout_s or DEFAULT_TIMEOUT_S
         return limit_s if limit_s is not None and limit_s < usual_s else None
 
+    def retries_within(self, limit_s: float | None) -> RetryConfig | None:
+        """The retries of a call that may take `limit_s`, its attempts and the pauses between them together."""
+        usual = self._settings.retries
+        return usual if usual is None or limit_s is None else usual.within(limit_s)
+
     def call(
         self, operation: Operation[T], request: object, arguments: Mapping[str, object], options: Options
     ) -> Steps[Result[T]]:
@@ -101,14 +106,22 @@ class Protocol:
         key = wire.headers.get(KEY_HEADER)
         hooks = self.hooks
         try:
-            attempt = partial(self._authorized, wire, access)
+            attempt = partial(self._attempted, wire, access)
             reply = yield from with_retries(attempt, retries, hooks.monotonic_s, hooks.chance)
+            if isinstance(reply, ClientError):
+                raise reply
             if isinstance(reply, WireFailure):
                 raise failure_error(wire, reply, key)
             return read_reply(operation, wire, reply)
         except ClientError as error:
             error.idempotency_key = key
             raise
+
+    def _attempted(self, wire: WireRequest, access: Access | None) -> Steps[Answered]:
+        try:
+            return (yield from self._authorized(wire, access))
+        except ClientError as error:
+            return error
 
     def _authorized(self, wire: WireRequest, access: Access | None) -> Steps[WireReply | WireFailure]:
         if access is None or self._tokens is None:

@@ -35,12 +35,13 @@ def failure_error(request: WireRequest, failure: WireFailure, idempotency_key: s
     """What a caller is told when there was no reply; a write may have been carried out all the same."""
     limit = f" within {request.timeout_s:g} s" if failure.is_timeout and request.timeout_s is not None else ""
     text = f"{request.label}: {'no answer' if not failure.is_unsent else 'cannot connect'}{limit} ({failure.reason})"
+    advice = ""
     if idempotency_key is not None and not failure.is_unsent:
-        text += (
+        advice = (
             ". The server may have carried it out all the same: repeat the call with "
             f"idempotency_key={idempotency_key!r} and it happens once"
         )
-    error = ConnectionFailure(text, is_timeout=failure.is_timeout, is_unsent=failure.is_unsent)
+    error = ConnectionFailure(text, advice=advice, is_timeout=failure.is_timeout, is_unsent=failure.is_unsent)
     error.idempotency_key = idempotency_key
     return error
 
@@ -75,7 +76,7 @@ def _status_error(expected: int, request: WireRequest, reply: WireReply) -> Clie
     envelope = _envelope(reply)
     if envelope is not None:
         return Error(envelope.error_code, envelope.error_message, reply.status, reply.headers, reply.body)
-    return _sdk_error(request, reply, f"HTTP {reply.status}{_advice(reply)}")
+    return _sdk_error(request, reply, f"HTTP {reply.status}", _advice(reply))
 
 
 def _envelope(reply: WireReply) -> Envelope | None:
@@ -89,15 +90,15 @@ def _envelope(reply: WireReply) -> Envelope | None:
 
 def _advice(reply: WireReply) -> str:
     if 300 <= reply.status <= 399:
-        return f": redirects are not followed; is server_url right? It points to {reply.headers.get('location')}"
+        return f". Redirects are not followed; is server_url right? It points to {reply.headers.get('location')}"
     if reply.status == 401:
-        return ": no valid token; is security=Security(client_id, client_secret) right?"
+        return ". No valid token; is security=Security(client_id, client_secret) right?"
     if reply.status == 404:
-        return ": not an answer of this API; is server_url right? It is the root, without /api/orchestration"
+        return ". Not an answer of this API; is server_url right? It is the root, without /api/orchestration"
     return ""
 
 
-def _sdk_error(request: WireRequest, reply: WireReply, message: str) -> SDKError:
+def _sdk_error(request: WireRequest, reply: WireReply, message: str, advice: str = "") -> SDKError:
     preview = reply.body[:PREVIEW_CHARACTERS].decode("utf-8", "replace")
     text = f"{request.label}: {message}" + (f"; the body begins {preview!r}" if preview else "")
-    return SDKError(text, reply.status, reply.headers, reply.body)
+    return SDKError(text, reply.status, reply.headers, reply.body, advice=advice)

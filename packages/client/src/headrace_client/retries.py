@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
-from headrace_client.errors import InvalidRequest
+from headrace_client.errors import ClientError, ConnectionFailure, InvalidRequest, SDKError
 from headrace_client.wire import Steps, WireFailure, WireReply, pause
 
 RETRIED = (429, 500, 502, 503, 504)
 """Statuses of an answer that may be another the next time."""
 
-Answered = WireReply | WireFailure
+Answered = WireReply | WireFailure | ClientError
+"""What came of an attempt; an error where no token was to be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,11 @@ class RetryConfig:
         if self.strategy not in ("backoff", "none"):
             raise InvalidRequest(f'RetryConfig: strategy must be "backoff" or "none", not {self.strategy!r}')
 
+    def within(self, limit_s: float) -> RetryConfig:
+        """The same, with no attempt that begins later than `limit_s` after the first."""
+        limit_ms = min(self.backoff.max_elapsed_time_ms, int(limit_s * 1_000))
+        return replace(self, backoff=replace(self.backoff, max_elapsed_time_ms=limit_ms))
+
 
 def check_retries(name: str, given: object) -> None:
     if given is not None and not isinstance(given, RetryConfig):
@@ -93,14 +99,14 @@ def with_retries(
 
 
 def _may_change(answer: Answered, config: RetryConfig) -> bool:
-    if isinstance(answer, WireFailure):
+    if isinstance(answer, WireFailure | ConnectionFailure):
         return config.retry_connection_errors
-    return answer.status in RETRIED
+    return isinstance(answer, WireReply | SDKError) and answer.status in RETRIED
 
 
 def _wanted_s(answer: Answered) -> float:
     """What the server asks for by Retry-After: seconds, or a date, which is read against the server's own clock."""
-    if isinstance(answer, WireFailure):
+    if not isinstance(answer, WireReply | SDKError):
         return 0.0
     text = answer.headers.get("retry-after", "")
     if text.isascii() and text.isdigit():

@@ -73,7 +73,9 @@ class TokenCache:
         asked_s = self._monotonic_s()
         reply = yield from exchange(request)
         if isinstance(reply, WireFailure):
-            raise failure_error(request, reply, None)
+            error = failure_error(request, reply, None)
+            error.is_unsent = True  # what the token is for has not left
+            raise error
         answer = _read_token(request, reply)
         return self._keep(need.access, answer.access_token, asked_s, answer.expires_in)
 

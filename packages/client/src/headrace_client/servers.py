@@ -24,14 +24,14 @@ def server_root(server_url: str | None, server: int | None, organization: str | 
     return checked_root(server_url)
 
 
-def checked_root(server_url: str) -> str:
+def checked_root(server_url: str, name: str = "server_url") -> str:
     parts = _split(server_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidRequest(f"server_url must be like http://127.0.0.1:8484, not {server_url!r}")
+        raise InvalidRequest(f"{name} must be like http://127.0.0.1:8484, not {server_url!r}")
     if "@" in parts.netloc:
-        raise InvalidRequest("server_url must not hold credentials: pass security=Security(...)")
+        raise InvalidRequest(f"{name} must not hold credentials: pass security=Security(...)")
     if parts.query or parts.fragment:
-        raise InvalidRequest(f"server_url must end with its path, without ? or #: {server_url!r}")
+        raise InvalidRequest(f"{name} must end with its path, without ? or #: {server_url!r}")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 import httpx2
 
 from headrace_client.credentials import checked_given
-from headrace_client.errors import InvalidRequest
+from headrace_client.errors import ClientError, InvalidRequest
 from headrace_client.protocol import Protocol
 from headrace_client.wire import Answer, AskSource, NeedToken, Pause, Step, Steps, WireFailure, WireReply, WireRequest
 
@@ -44,19 +44,25 @@ class SyncDriver:
                 return self._send(step)
             case NeedToken():
                 with self._token_lock:
-                    return self.run(self.protocol.obtain_token(step))
+                    return self._token(step)
             case AskSource():
                 return checked_given(_at_once(step.source()))
             case Pause():
                 self.protocol.hooks.sleep(step.seconds)
                 return None
 
+    def _token(self, need: NeedToken) -> str | ClientError:
+        try:
+            return self.run(self.protocol.obtain_token(need))
+        except ClientError as error:
+            return error
+
     def _send(self, step: WireRequest) -> WireReply | WireFailure:
         try:
             reply = self._http_client.send(_request(self._http_client, step), follow_redirects=False)
         except httpx2.RequestError as error:
-            return _failure(error)
-        return _reply(reply)
+            return wire_failure(error)
+        return wire_reply(reply)
 
 
 class AsyncDriver:
@@ -83,7 +89,7 @@ class AsyncDriver:
                 return await self._send(step)
             case NeedToken():
                 async with self._token_lock:
-                    return await self.run(self.protocol.obtain_token(step))
+                    return await self._token(step)
             case AskSource():
                 given = step.source()
                 return checked_given(await given if inspect.isawaitable(given) else given)
@@ -91,12 +97,18 @@ class AsyncDriver:
                 await self.protocol.hooks.sleep_async(step.seconds)
                 return None
 
+    async def _token(self, need: NeedToken) -> str | ClientError:
+        try:
+            return await self.run(self.protocol.obtain_token(need))
+        except ClientError as error:
+            return error
+
     async def _send(self, step: WireRequest) -> WireReply | WireFailure:
         try:
             reply = await self._http_client.send(_request(self._http_client, step), follow_redirects=False)
         except httpx2.RequestError as error:
-            return _failure(error)
-        return _reply(reply)
+            return wire_failure(error)
+        return wire_reply(reply)
 
 
 def _at_once(given: object) -> object:
@@ -122,10 +134,10 @@ def _timeout(http_client: httpx2.Client | httpx2.AsyncClient, step: WireRequest)
     return httpx2.Timeout(None if math.isinf(step.timeout_s) else step.timeout_s)
 
 
-def _reply(reply: httpx2.Response) -> WireReply:
+def wire_reply(reply: httpx2.Response) -> WireReply:
     return WireReply(reply.status_code, reply.headers, reply.content)
 
 
-def _failure(error: httpx2.RequestError) -> WireFailure:
+def wire_failure(error: httpx2.RequestError) -> WireFailure:
     reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
     return WireFailure(reason, isinstance(error, httpx2.TimeoutException), isinstance(error, _UNSENT))

@@ -12,6 +12,8 @@ from headrace_client.models import (
     WorkflowInstance,
     read_instances,
     read_occurrences,
+    read_trigger_test,
+    read_triggers,
     reader,
 )
 from headrace_client.operations import READ, WRITE, Operation
@@ -49,7 +51,7 @@ LIST_TRIGGERS: Operation[Cursor[Trigger]] = Operation(
     READ,
     200,
     requests.V2ListTriggersRequest,
-    cursor_reader(reader(list[Trigger])),
+    cursor_reader(read_triggers),
     wrapper="cursor",
     query={**operations.LIST_TRIGGERS.query, **PAGING},
 )
@@ -80,6 +82,6 @@ TEST_TRIGGER: Operation[TriggerTest] = Operation(
     WRITE,
     200,
     requests.V2TestTriggerRequest,
-    reader(TriggerTest),
+    read_trigger_test,
     body="request_body",
 )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 from headrace_client.credentials import Security, Source, Token
+from headrace_client.errors import ClientError
 
 T = TypeVar("T")
 
@@ -83,7 +84,7 @@ class Pause:
 
 
 Step = WireRequest | NeedToken | AskSource | Pause
-Answer = WireReply | WireFailure | Token | Security | str | None
+Answer = WireReply | WireFailure | Token | Security | str | ClientError | None
 Steps = Generator[Step, Answer, T]
 
 
@@ -95,7 +96,10 @@ def exchange(request: WireRequest) -> Steps[WireReply | WireFailure]:
 
 
 def token(need: NeedToken) -> Steps[str]:
+    """Raises what kept the token from being had."""
     answer = yield need
+    if isinstance(answer, ClientError):
+        raise answer
     assert isinstance(answer, str)
     return answer
 
