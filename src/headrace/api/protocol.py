@@ -62,6 +62,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes += length
 
     def _refuse(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
+        if not self.cycle or self.cycle.response_complete:
             self.transport.write(_REFUSAL % (len(_ENVELOPE), _ENVELOPE))
         self.transport.close()

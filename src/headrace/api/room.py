@@ -12,7 +12,7 @@ from headrace.api.errors import TooManyBodies
 
 SMALL_BYTES = 64 << 10
 """Up to here a body is always taken."""
-MAX_HELD_BYTES = 64 << 20
+MAX_HELD_BYTES = 32 << 20
 LARGE_AT_ONCE = 2
 
 

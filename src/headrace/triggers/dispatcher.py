@@ -34,7 +34,9 @@ RETRY_S = 1.0
 AGAIN_S = 60.0
 LARGE_CHARACTERS = 64 << 10
 """Beyond this an event is read again when it is its turn; of such, only some are in memory at once."""
-LARGE_AT_ONCE = 4
+LARGE_AT_ONCE = 2
+LARGE_PAUSE_S = 0.05
+"""After each of them: reading it takes a tenth of a second in which nobody else gets on."""
 MAX_DEPTH = 8
 """Triggers one after the other, each set off by what the one before it started (decision T6)."""
 MAX_ERROR_CHARACTERS = 4_000
@@ -204,6 +206,7 @@ class Dispatcher:
             for whole in await self._journal.waiting_events(event.seq - 1, 1):
                 if whole.seq == event.seq:
                     await self._process(whole)
+            await self._clock.sleep(LARGE_PAUSE_S)
 
     async def _process(self, event: InboxEvent) -> None:
         """Done, or parked: then it is taken up again when a trigger of its has gone on."""

@@ -177,7 +177,8 @@ class TextMap:
     def read(self, value: object, path: str) -> dict[str, str]:
         entries = self._entries(value, path)
         return {
-            key: text if self._is_plain(key, text) else self._entry(key, text, path) for key, text in entries.items()
+            key: cast("str", text) if self._is_plain(key, text) else self._entry(key, text, path)
+            for key, text in entries.items()
         }
 
     def problems(self, value: object, path: str) -> Iterator[Problem]:
