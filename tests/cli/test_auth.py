@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from headrace.cli.display import moment
 from tests.support.server import Server
 
 Headrace = Callable[..., Any]
@@ -126,7 +127,8 @@ def test_clients_come_and_go(headrace: Headrace, tmp_path: Path) -> None:
         ["orchestration:read"],
         ["orchestration:read", "orchestration:write"],
     ]
-    assert client["id"] in headrace("clients", "list", *data).out
+    table = headrace("clients", "list", *data).out
+    assert client["id"] in table and moment(client["createdAt"]) in table
     assert secret not in listed.out and client["secret"] not in listed.out
     assert headrace("clients", "delete", client["id"], *data).code == 0
     missing = headrace("clients", "delete", client["id"], *data)
