@@ -16,6 +16,7 @@ import pytest
 
 from headrace.auth.clients import ClientsFile
 from headrace.auth.developer import developer_client
+from headrace.cli.display import moment
 from headrace.clock import SystemClock
 from tests.support.server import Server
 
@@ -130,7 +131,8 @@ def test_clients_come_and_go(headrace: Headrace, tmp_path: Path) -> None:
         ["orchestration:read"],
         ["orchestration:read", "orchestration:write"],
     ]
-    assert client["id"] in headrace("clients", "list", *data).out
+    table = headrace("clients", "list", *data).out
+    assert client["id"] in table and moment(client["createdAt"]) in table
     assert secret not in listed.out and client["secret"] not in listed.out
     assert headrace("clients", "delete", client["id"], *data).code == 0
     missing = headrace("clients", "delete", client["id"], *data)

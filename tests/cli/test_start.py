@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from headrace.cli import servers
+from headrace.cli.connection import DEFAULT_SERVER
+
 Headrace = Callable[..., Any]
 
 HEAVY = ["starlette", "uvicorn", "aiohttp", "alembic", "sqlalchemy", "httpx2", "headrace_client", "msgspec", "yaml"]
@@ -79,3 +82,15 @@ def test_no_server_says_how_to_start_one(headrace: Headrace) -> None:
     ran = headrace("workflows", "list", "--server", "http://127.0.0.1:1")
     assert ran.code == 3
     assert "headrace dev" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        (DEFAULT_SERVER, "headrace workflows create FILE   ("),
+        ("http://127.0.0.1:9", "headrace workflows create FILE --server http://127.0.0.1:9   ("),
+    ],
+)
+def test_what_dev_tells_to_try_reaches_it(capsys: pytest.CaptureFixture[str], url: str, line: str) -> None:
+    servers._announce_dev(url, None, (), ())  # pyright: ignore[reportPrivateUsage]
+    assert line in capsys.readouterr().out
