@@ -15,9 +15,8 @@ from tests.support.server import Server
 DOCS = ROOT / "docs"
 OF_OPERATIONS = ("orchestration-v1.md", "orchestration-v2.md", "beside-the-api.md")
 """Whose examples need a workflow, an instance and a trigger each: `test_reference.py` runs them."""
-NOT_YET = ("authentication.md", "command-line.md", "validate-in-the-editor.md")
-"""They still lack the marks that this way of running wants; `tests/auth/test_page.py` runs the first its own way."""
-PAGES = sorted(page for page in DOCS.rglob("*.md") if page.name not in (*OF_OPERATIONS, *NOT_YET) and blocks_of(page))
+PAGES = sorted(page for page in DOCS.rglob("*.md") if page.name not in OF_OPERATIONS and blocks_of(page))
+MARKS = ("not run: ", "file: ", "exit: ", "typed: ", "stop", "beside: ", "Written by")
 NOT_RUN: dict[str, list[str]] = {}
 """By page, the first lines of what a test machine cannot run; each says why on its page."""
 
@@ -55,7 +54,7 @@ def test_no_block_goes_unseen() -> None:
             block.is_fenced for block in blocks_of(page)
         ), page
         for mark in re.findall(r"<!-- (.*?) -->", text, re.DOTALL):
-            assert mark.startswith(("not run: ", "file: ", "stop", "beside: ", "Written by")), f"{page}: {mark}"
+            assert mark.startswith(MARKS), f"{page}: {mark}"
 
 
 BAD: list[tuple[Block, type[BaseException]]] = [
