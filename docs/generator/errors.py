@@ -10,6 +10,7 @@ from docs.generator.markdown import code, page, sentence, table
 from headrace.api import errors as api_errors
 from headrace.api import openapi
 from headrace.cli import exits
+from headrace.effects import replies
 
 INTRODUCTION = "What goes wrong, and by what it is known."
 API = """Every refusal is [Error](models.md#error): a code, a message that names the field and the reason, and for a
@@ -29,6 +30,9 @@ A run that fails is no failed request: `runWorkflow` answers 201 all the same.
 
 An activity that is tried again has `lastFailure`, `attempt` and `nextExecution` instead, and no `error`. One with
 `lastFailure` and no `nextExecution` needs a person: [needs attention](../how-to/attention.md)."""
+SERVICES = """A service's answer ends a stage only if it is 4xx, but not 401, 403, 408 or 429, and names one of these
+codes; of wallets also 404 to the question for a wallet. Everything else may have happened, and is [tried
+again](../explanation/never-twice.md#five-steps)."""
 CODES = {
     exits.REFUSED: "the server said no, or the instance ended with an error",
     exits.USAGE: "the command line or a file is wrong",
@@ -49,6 +53,9 @@ def errors_page(refusal: str) -> str:
         table(("Status", "`errorCode`", "When"), _statuses()),
         "## Of instances",
         STAGES,
+        "## Of services",
+        SERVICES,
+        table(("Service", "`errorCode` of a final refusal"), _refusals()),
         "## Of commands",
         "Exit codes of `headrace`. With `-o json` the error is an object on standard error.",
         table(("Code", "Means"), [("0", "done"), *((str(code_), text) for code_, text in CODES.items())]),
@@ -66,6 +73,10 @@ def _statuses() -> list[tuple[str, str, str]]:
         rows.setdefault(status, (str(status), code(error_code), sentence(about)))
     rows[500] = ("500", "`INTERNAL`", "A bug here. The message holds an incident id; the log tells more under it.")
     return [rows[status] for status in sorted(rows)]
+
+
+def _refusals() -> list[tuple[str, str]]:
+    return [(service, ", ".join(map(code, sorted(codes)))) for service, codes in replies.REFUSALS.items()]
 
 
 def _words(name: str) -> str:

@@ -65,18 +65,24 @@ def test_every_command_and_option_is_there(page: str) -> None:
 def check_command(text: str) -> None:
     """As far as it is written out: COMMAND and what follows `...` stand for something else."""
     command: Any = typer.main.get_command(app)
-    options = {"--help"} | options_of(command)
-    for word in shlex.split(re.split(r"\.\.\.|COMMAND", text)[0])[1:]:
-        if word.startswith("-"):
-            assert word in options | options_of(command), text
+    everywhere = {"--help": True} | options_of(command)
+    words = iter(shlex.split(re.split(r"\.\.\.|COMMAND", text)[0])[1:])
+    for word in words:
+        if word.startswith("-") and word != "-":
+            options = everywhere | options_of(command)
+            assert word in options, text
+            if not options[word]:
+                next(words, None)
         elif hasattr(command, "commands"):
             found = [command.get_command(None, name) for name in word.split("|")]
             assert None not in found, text
             command = found[0]
 
 
-def options_of(command: Any) -> set[str]:
-    return {option for parameter in command.params for option in parameter.opts}
+def options_of(command: Any) -> dict[str, bool]:
+    """By name, whether it stands alone."""
+    options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
+    return {name: option.is_flag for option in options for name in option.opts}
 
 
 @pytest.mark.parametrize("page", NAMES)

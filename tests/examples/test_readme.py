@@ -143,5 +143,5 @@ def test_the_official_sdk_runs_as_written(
     example = all_examples()[0]
     document = yaml.decode(example.definition_file.read_bytes()).value
     workflow = player.client.orchestration.v1.create_workflow(name=document["name"], stages=document["stages"]).data
-    exec(blocks("python")[0].replace(DEFAULT_SERVER, shared_server.url), {"workflow_id": workflow.id})
+    exec(blocks("python")[0].replace(DEFAULT_SERVER, shared_server.url).replace("WORKFLOW", workflow.id), {})
     assert capsys.readouterr().out == "True\n"

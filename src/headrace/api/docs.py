@@ -42,6 +42,7 @@ def operations(description: Json) -> tuple[Operation, ...]:
             handler=show,
             tag="Server",
             summary="Read this description as a page",
+            media_type="text/html",
         ),
     )
 
