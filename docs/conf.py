@@ -18,6 +18,8 @@ nitpicky = True
 myst_heading_anchors = 3
 """Headings get the anchors that a code host gives them."""
 highlight_language = "text"
+smartquotes = False
+"""`--wait` stays what a reader has to type, and quotes those of JSON."""
 
 html_theme = "furo"
 html_title = "Headrace"
