@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from headrace.api.app import TABLE
 from headrace.auth.verifier import LEEWAY_S
 from headrace.cli import connection, exits
 from headrace.cli.main import app
+from headrace.events.outbox import MAX_ERROR_CHARACTERS, Outbox
+from headrace.journal.port import Unit
 from headrace.settings import PREFIX, Settings
 from tests.examples.snippets import ROOT
 
@@ -94,6 +97,24 @@ def test_every_route_is_there(page: str) -> None:
             assert (found[1], found[2].removeprefix("/api/orchestration")) in routes, text
         elif re.fullmatch(OUR_ROUTES, text):
             assert text.removeprefix("/api/orchestration") in paths, text
+
+
+def test_the_payloads_are_those_that_are_published() -> None:
+    """As a table tells them: the types of a row, and the members of their payload."""
+    outbox, unit = Outbox(), Unit()
+    outbox.want_all()
+    outbox.workflow_started(unit, 0, "workflow", "instance")
+    outbox.stage_started(unit, 0, "workflow", "instance", 0)
+    outbox.trigger_succeeded(unit, 0, "occurrence", "trigger", "instance")
+    outbox.trigger_failed(unit, 0, "occurrence", "trigger", "an error", 0)
+    for error in (None, "an error"):
+        outbox.workflow_ended(unit, 0, "workflow", "instance", error)
+        outbox.stage_ended(unit, 0, "workflow", "instance", 0, error)
+    published = {kind: set(json.loads(payload)) for _, (kind, _, payload, *_), _ in unit.entries}
+    rows = re.findall(r"^\| (`[A-Z_]+`.*?) \| (`id`.*) \|$", text_of("docs/webhooks.md"), re.MULTILINE)
+    told = {kind: set(re.findall("`(\\w+)`", row[1])) for row in rows for kind in re.findall("`([A-Z_]+)`", row[0])}
+    assert told == published
+    assert f"{MAX_ERROR_CHARACTERS:,} characters" in text_of("docs/webhooks.md")
 
 
 def test_authentication_has_its_leeway_and_its_algorithms() -> None:
