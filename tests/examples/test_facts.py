@@ -99,6 +99,13 @@ def test_every_route_is_there(page: str) -> None:
             assert text.removeprefix("/api/orchestration") in paths, text
 
 
+@pytest.mark.parametrize("page", NAMES)
+def test_every_file_it_points_to_is_there(page: str) -> None:
+    """Of pages that are no part of the site, too."""
+    for target in re.findall(r"\]\(([^)#:\s]+)[)#]", text_of(page)):
+        assert ((ROOT / page).parent / target).exists(), target
+
+
 def test_the_payloads_are_those_that_are_published() -> None:
     """As a table tells them: the types of a row, and the members of their payload."""
     outbox, unit = Outbox(), Unit()

@@ -51,11 +51,6 @@ def test_the_workflow_is_valid_and_short() -> None:
     assert len(text.splitlines()) <= 10
 
 
-def test_every_file_it_points_to_is_there() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", TEXT):
-        assert (ROOT / target).exists(), target
-
-
 def test_every_command_it_names_is_there() -> None:
     import typer.main
 
