@@ -2,8 +2,10 @@
 #
 #   docker build -t headrace .
 #   docker run -p 8484:8484 -v headrace:/data -e HEADRACE_AUTH=local -e HEADRACE_STACK_URL=... headrace
+#   docker run --rm -v headrace:/data headrace clients create billing
 #
-# /data holds the journal: one container at a time, on a disk of its own that keeps locks and fsync (no network share).
+# /data holds the journal, clients and signing keys: one server at a time, on a disk that keeps locks and fsync (no
+# network share). HEADRACE_ISSUER=https://.../api/auth is the address that callers use (docs/authentication.md).
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /build

@@ -18,6 +18,8 @@ nitpicky = True
 myst_heading_anchors = 3
 """Headings get the anchors that a code host gives them."""
 highlight_language = "text"
+smartquotes = False
+"""`--wait` stays what a reader has to type, and quotes those of JSON."""
 
 html_theme = "furo"
 html_title = "Headrace"
@@ -35,7 +37,7 @@ NAVIGATION: dict[str, dict[str, list[str]]] = {
     "index": {
         "Learn": ["tutorial"],
         "Do": [
-            *("how-to/real-stack", "authentication", "how-to/authentication", "brokers", "webhooks", "how-to/on-call"),
+            *("how-to/real-stack", "authentication", "brokers", "webhooks", "how-to/on-call"),
             *("how-to/attention", "how-to/backup", "how-to/read-the-books", "how-to/moving", "how-to/*", "*"),
         ],
         "Look up": [

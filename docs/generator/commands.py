@@ -11,45 +11,55 @@ import typer.main
 from docs.generator.markdown import code, page, sentence, table
 from headrace.cli.main import app
 
-INTRODUCTION = """`headrace COMMAND --help` tells the same. `--server` (or `HEADRACE_SERVER`) names the server, `-o json` prints
-`{"data": ...}` for programs; both may stand before the command too. How commands end: [exit
-codes](errors.md#of-commands)."""
-COMMON = ("--server", "--output", "--idempotency-key")
+INTRODUCTION = """`headrace COMMAND --help` tells the same. What commands share (profiles, forms of an answer, watching, completion)
+is told in [the command line](../command-line.md), how they end in [exit codes](errors.md#of-commands). The shorter names
+of groups work before those of their commands: `headrace w ls`; `headrace orchestration ...` has `workflows`, `instances`
+and `triggers` once more."""
+COMMON = ("--server", "--profile", "--output", "--insecure-tls", "--debug", "--idempotency-key")
 COMMON_TITLE = "## Options that many commands take"
+COMMON_NOTE = "All but `--idempotency-key` may stand before the command, too: `headrace -o json workflows list`."
 _SKIPPED = ("--help", "--confirm")
 
 
 def commands_page() -> str:
     root: Any = typer.main.get_command(app)
     found = list(_commands(root, "headrace"))
-    common: dict[str, tuple[str, str]] = {}
+    common = {option: (_option(given), _help(given)) for given in root.params for option in given.opts}
     sections = [_section(name, command, aliases, common) for name, command, aliases in found]
     rows = [(f"[{name}](#{name.replace(' ', '-')})", _about(command)) for name, command, _ in found]
     return page(
         "Command line",
         INTRODUCTION,
         table(("Command", "Does"), rows),
+        "## Shorter names",
+        table(("Group", "Also"), _groups(root)),
         COMMON_TITLE,
+        COMMON_NOTE,
         table(("Option", "Meaning"), [common[name] for name in COMMON if name in common]),
         *sections,
     )
 
 
 def _commands(group: Any, path: str) -> Iterator[tuple[str, Any, list[str]]]:
-    """Each that is not hidden, with its aliases: hidden commands that do the same."""
+    """Each that is not hidden, with its aliases."""
     for name, command in group.commands.items():
         if command.hidden:
             continue
-        aliases = [other for other, same in group.commands.items() if same.hidden and _is_same(same, command)]
         if hasattr(command, "commands"):
             yield from _commands(command, f"{path} {name}")
         else:
-            yield f"{path} {name}", command, aliases
+            yield f"{path} {name}", command, _aliases(group, name)
 
 
-def _is_same(one: Any, other: Any) -> bool:
-    unwrapped = [getattr(command.callback, "__wrapped__", None) for command in (one, other)]
-    return unwrapped[0] is not None and unwrapped[0] is unwrapped[1]
+def _aliases(group: Any, name: str) -> list[str]:
+    return [alias for alias, command in group.aliases.items() if command == name]
+
+
+def _groups(group: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands") and not command.hidden:
+            yield code(f"{path}{name}"), ", ".join(map(code, _aliases(group, name)))
+            yield from _groups(command, f"{path}{name} ")
 
 
 def _about(command: Any) -> str:
@@ -63,16 +73,16 @@ def _section(name: str, command: Any, aliases: list[str], common: dict[str, tupl
         for given in command.params
         if given.param_type_name == "option" and not given.hidden and not set(given.opts) & set(_SKIPPED)
     ]
-    rows = [(code(given.metavar or given.name.upper()), _help(given)) for given in arguments]
+    rows = [(code(_argument(given)), _help(given)) for given in arguments]
     for given in options:
         row = (_option(given), _help(given))
-        if set(given.opts) & set(COMMON):
+        if given.opts[0] in COMMON and not _is_of_its_own(name, given):
             common.setdefault(given.opts[0], row)
         else:
             rows.append(row)
     more = [sentence(part) for part in (command.help or "").split("\n\n")[1:]]
-    taken = [name for given in options for name in given.opts if name in COMMON]
-    usage = " ".join([name, *(given.metavar or given.name.upper() for given in arguments)])
+    taken = [given.opts[0] for given in options if given.opts[0] in COMMON and not _is_of_its_own(name, given)]
+    usage = " ".join([name, *(_shown(given) for given in arguments)])
     parts = [
         f"## {name}",
         _about(command) + (f" Also {', '.join(map(code, aliases))}." if aliases else ""),
@@ -82,6 +92,20 @@ def _section(name: str, command: Any, aliases: list[str], common: dict[str, tupl
         f"And {', '.join(map(code, taken))}." if taken else "",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _is_of_its_own(name: str, given: Any) -> bool:
+    """`profiles set --server` does not say which server is talked to: it is what is set."""
+    return name == "headrace profiles set" and given.opts[0] == "--server"
+
+
+def _argument(given: Any) -> str:
+    kind = _kind(given)
+    return given.metavar or (kind if "|" in kind else given.name.upper())
+
+
+def _shown(given: Any) -> str:
+    return _argument(given) if given.required else f"[{_argument(given)}]"
 
 
 def _option(given: Any) -> str:
@@ -101,5 +125,7 @@ def _kind(given: Any) -> str:
 
 def _help(given: Any) -> str:
     told = sentence((given.help or "").replace("  [default:", " [default:"))
+    if isinstance(given.default, int | float) and not getattr(given, "is_flag", False) and "[default:" not in told:
+        told += f" [default: {given.default}]"
     variable = f" Or {code(given.envvar)}." if getattr(given, "envvar", None) else ""
     return told + variable

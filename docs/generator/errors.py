@@ -7,14 +7,19 @@ from typing import Any
 
 import headrace_client
 from docs.generator.markdown import code, page, sentence, table
+from headrace.api import codec, openapi
 from headrace.api import errors as api_errors
-from headrace.api import openapi
 from headrace.cli import exits
+from headrace.effects import replies
+from headrace.money import MAX_DIGITS
 
 INTRODUCTION = "What goes wrong, and by what it is known."
 API = """Every refusal is [Error](models.md#error): a code, a message that names the field and the reason, and for a
 definition each problem with its place. There are three codes, for the official SDKs know no others; the status tells
 more. A workflow with a slip of the pen gets"""
+BODIES = f"""A body is UTF-8 without `Content-Encoding`: JSON of at most `HEADRACE_MAX_BODY_BYTES`, or YAML, where a definition
+is taken, of at most `HEADRACE_MAX_YAML_BYTES`. It is nested at most {codec.MAX_DEPTH} deep, no object has a key twice, and an
+integer has at most {MAX_DIGITS:,} digits. YAML has the values of JSON and no others: no anchors, aliases or tags; a date is text."""
 STAGES = """An instance that fails has `error`, and so has the stage it failed in ([getInstance](orchestration-v1.md#getinstance)).
 A run that fails is no failed request: `runWorkflow` answers 201 all the same.
 
@@ -29,6 +34,9 @@ A run that fails is no failed request: `runWorkflow` answers 201 all the same.
 
 An activity that is tried again has `lastFailure`, `attempt` and `nextExecution` instead, and no `error`. One with
 `lastFailure` and no `nextExecution` needs a person: [needs attention](../how-to/attention.md)."""
+SERVICES = """A service's answer ends a stage only if it is 4xx, but not 401, 403, 408 or 429, and names one of these
+codes; of wallets also 404 to the question for a wallet. Everything else may have happened, and is [tried
+again](../explanation/never-twice.md#five-steps)."""
 CODES = {
     exits.REFUSED: "the server said no, a definition is not valid, or the instance ended with an error",
     exits.USAGE: "the command line is wrong, or a file cannot be read",
@@ -47,8 +55,12 @@ def errors_page(refusal: str) -> str:
         API,
         refusal,
         table(("Status", "`errorCode`", "When"), _statuses()),
+        BODIES,
         "## Of instances",
         STAGES,
+        "## Of services",
+        SERVICES,
+        table(("Service", "`errorCode` of a final refusal"), _refusals()),
         "## Of commands",
         "Exit codes of `headrace`. With `-o json` the error is an object on standard error.",
         table(("Code", "Means"), [("0", "done"), *((str(code_), text) for code_, text in CODES.items())]),
@@ -66,6 +78,10 @@ def _statuses() -> list[tuple[str, str, str]]:
         rows.setdefault(status, (str(status), code(error_code), sentence(about)))
     rows[500] = ("500", "`INTERNAL`", "A bug here. The message holds an incident id; the log tells more under it.")
     return [rows[status] for status in sorted(rows)]
+
+
+def _refusals() -> list[tuple[str, str]]:
+    return [(service, ", ".join(map(code, sorted(codes)))) for service, codes in replies.REFUSALS.items()]
 
 
 def _words(name: str) -> str:

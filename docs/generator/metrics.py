@@ -17,7 +17,7 @@ LABELS: dict[str, str] = {
     "headrace_effects": "`done`, `refused` or `canceled`",
     "headrace_trigger_occurrences": "`started` or `failed`",
     "headrace_deliveries": "`taken` or `set_aside`",
-    "publisher": "`triggers` (ours), `nats:TOPIC`, `kafka:TOPIC` or a webhook's name",
+    "publisher": "`own` (triggers of this server), `nats:TOPIC`, `kafka:TOPIC` or `webhook:NAME:HASH`",
     "method": "the HTTP method",
     "route": "the route's template, such as `/instances/{instanceID}`",
     "status": "the HTTP status; 499 where the caller went away",
@@ -48,7 +48,7 @@ def metrics_page() -> str:
         "Metrics",
         INTRODUCTION,
         "## All",
-        table(("Metric", "Type", "Labels", "Meaning"), sorted(rows)),
+        table(("Metric", "Type", "Labels", "Meaning"), sorted(rows, key=lambda row: row[0].strip("`"))),
         "## Worth an alarm",
         table(("Metric", "When", "Means"), watch),
     )

@@ -39,8 +39,12 @@ INTRODUCTION = """The {count} operations of {version}, in alphabetical order of 
 `headrace dev`; WORKFLOW, INSTANCE and TRIGGER stand for ids, all answers have one date. Paths answer under
 `/api/orchestration`, as here, and at the root, as behind a gateway that strips it.
 
-An operation that writes takes `Idempotency-Key`: the same key with the same request is answered with the stored answer
-and `Idempotency-Hit: true`, and is not carried out again. What every refusal looks like: [errors](errors.md)."""
+A POST or PUT that writes takes `Idempotency-Key`: the same key with the same request is answered with the stored answer
+and `Idempotency-Hit: true`, and is not carried out again. What every refusal looks like: [errors](errors.md).
+
+Beside the operations: [stages](stages.md) with [the send matrix](stages.md#the-send-matrix), [variables](variables.md),
+[expressions](expressions.md) of triggers, [models](models.md), [the command line](command-line.md),
+[settings](settings.md), [metrics](metrics.md)."""
 
 
 @functools.cache
@@ -113,7 +117,8 @@ def version_page(version: str, answers: Mapping[str, str]) -> str:
 def beside_page(answers: Mapping[str, str]) -> str:
     rows = beside()
     intro = (
-        "What Headrace answers beside the orchestration API: events, probes, metrics, its own description. "
+        "What Headrace answers beside the orchestration API: events, the audit trail, probes, metrics, tokens, "
+        "its own description. "
         "Paths answer at the root and under `/api/orchestration`."
     )
     return page("Beside the API", intro, _overview(rows), *(_section(row, answers) for row in rows))

@@ -11,7 +11,7 @@ from headrace.settings import PREFIX, Settings
 
 INTRODUCTION = """Headrace is configured by environment variables, read once at the start. An empty variable counts as not set. A
 value that cannot be read stops the start with the variable's name and what it may be. `--host`, `--port` and `--data` of
-`dev` and `serve` win over their variables. Lengths of time are seconds, sizes bytes."""
+`dev` and `serve`, and `--auth` of `serve`, win over their variables. Lengths of time are seconds, sizes bytes."""
 NEVER = "\ud7ff no value of any setting"
 
 

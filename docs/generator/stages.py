@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
+from docs.generator.activities import activities
 from docs.generator.markdown import block, code, page, table
 from docs.generator.operations import description
 from docs.generator.types import members
@@ -60,20 +61,24 @@ MATRIX = """What a `send` asks of the services, in order, as stage history shows
 only when everything that is needed is known. Here the sender is account `a` or wallet `W`, the receiver account `b` or
 wallet `V`; ledgers are `one` and `two`; `world` stands wherever no `throughAccount` is given. Each line that moves money
 is one transaction with one posting."""
-RULES = f"""* **Wallets.** A wallet given by `name` is looked up first (`ListWallets`). No wallet of that name, or several, end
-  the stage. Which account holds a wallet's money, the
-  wallets service decides.
+RULES = f"""* **Between ledgers.** A `throughAccount` takes the place of `world` on the ledger of its own side, where the money leaves
+  the source's ledger, or comes to the destination's; for a payment also where its holding account is filled from.
+  What a wallet pays to elsewhere goes to `world`, and what it is paid from elsewhere comes from there.
+* **Wallets.** A wallet given by `name` is looked up first (`ListWallets`). No wallet of that name, or several, end
+  the stage. Which account holds a wallet's money, the wallets service decides.
 * **Payments as a source** must be a `PAY-IN` with status `SUCCEEDED`, in the asset that is sent and of at least its
   amount. The whole payment is booked on its holding account, once for each ledger, however many sends take from it;
   then the sent amount leaves the holding account. The holding account is `payment:ID`; where the id does not fit an
-  address, `payment:hex:` and its bytes in hexadecimal digits.
+  address, `payment:hex:` and its bytes in hexadecimal digits, or `payment:sha256:` and its hash where that is too long.
 * **Payments as a destination.** The provider's account to pay to is read from the sender's metadata, under the key
   {code(DEFAULT_DESTINATION_KEY)} or the one that `metadata` names. Without it the stage ends before money moves. The
   stage succeeds when the payments service has accepted the transfer initiation; it does not wait for the provider.
 * **Overdraft.** `allowOverdraft` on an account lets it go below zero where the table shows it as the source of a ledger
   transaction. It has no effect where a wallet's credit takes the money.
-* **`world`** may be overdrawn without limit, so event data may not choose it: a source account that is `world` because
+* **`world`** may be overdrawn without limit, so event data may not choose it: an account that pays and is `world` because
   a variable says so is refused in a run that a trigger started (`HEADRACE_ALLOW_WORLD_FROM_TRIGGER` changes it).
+* **`metadata` and `timestamp`** are on every transaction, wallet credit and debit of the stage, the metadata also on a
+  transfer initiation. What books a whole payment on its holding account is shared, and has only the payment's id.
 * **Two legs.** Where a flow has two transactions, the second is retried until it is booked or refused. A refusal ends
   the stage with an error that names what is booked already; nothing is moved back silently."""
 
@@ -88,6 +93,7 @@ def stages_page() -> str:
         table(("From", "To", "Ledgers", "What happens"), _rows()),
         "## Rules of send",
         RULES,
+        *activities(),
     )
 
 

@@ -234,7 +234,9 @@ class _UnknownEffects:
         oldest_at = min(self._unknown.values(), default=None)
         age_s = 0.0 if oldest_at is None else max(0, self._clock.now_at() - oldest_at) / 1_000_000
         yield GaugeMetricFamily("headrace_effects_unknown", "Effects that may have happened.", len(self._unknown))
-        yield GaugeMetricFamily("headrace_effects_unknown_oldest_age_seconds", "Age of the oldest of them.", age_s)
+        yield GaugeMetricFamily(
+            "headrace_effects_unknown_oldest_age_seconds", "Age of the oldest of these effects.", age_s
+        )
 
     def describe(self) -> Iterator[Metric]:
         return self.collect()

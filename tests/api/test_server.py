@@ -213,6 +213,15 @@ async def test_the_page_is_complete_and_fetches_nothing(live: Live) -> None:
     assert "unsafe" not in policy
 
 
+async def test_the_page_has_v1_first_and_code_as_code(live: Live) -> None:
+    text = (await live.http.get("/docs")).text
+    workflows = text[text.index("<main>") :].partition("<h2>Instances</h2>")[0]
+    paths = re.findall(r"</span><code>(/[^<]*)</code>", workflows)
+    assert paths == sorted(paths, key=lambda path: path.startswith("/v2/")) and "/v2/workflows" in paths
+    assert "`" not in re.sub("<pre>.*?</pre>", "", text, flags=re.DOTALL)
+    assert "<code>next</code> or <code>previous</code> of a page" in text
+
+
 async def test_the_page_may_use_its_own_style_only(live: Live) -> None:
     from base64 import b64encode
     from hashlib import sha256

@@ -4,6 +4,8 @@ A comment just before a block says what a test cannot guess:
 
     <!-- not run: why -->     needs what a test machine has not; `test_docs.py` lists all of these
     <!-- file: NAME -->       the reader saves it under this name, in the folder where the commands are run
+    <!-- exit: CODE -->       its last command ends with this exit code, all others with 0
+    <!-- typed: TEXT -->      what its last command asks for, and the reader types
     <!-- stop -->             here the reader has stopped the server (it stands alone, as does the next)
     <!-- beside: COMMAND -->  the page is read beside a server that this has started
 """
@@ -22,24 +24,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from docs.generator.examples import World
 from headrace.api import yaml
 from headrace.workflows.config import parse_config
 from headrace_client import Client
-from tests.examples.tour import DEFAULT_SERVER, HEADRACE, Tour, commands
+from tests.examples.tour import ALL_WORDS, DEFAULT_SERVER, HEADRACE, Tour, commands
 from tests.support.server import Server
 
 OLD_SERVER = "https://old.example.com"
 ROOT = Path(__file__).parents[2]
 _PIECE = re.compile(
-    r"(?:<!-- (?P<mark>(?:not run|file): [^\n]*?) -->\n\n?)?^```(?P<language>\w*)\n(?P<text>.*?)^```$"
+    r"(?:<!-- (?P<mark>(?:not run|file|exit|typed): [^\n]*?) -->\n\n?)?^```(?P<language>\w*)\n(?P<text>.*?)^```$"
     r"|<!-- (?P<alone>stop|beside: [^\n]*) -->",
     re.MULTILINE | re.DOTALL,
 )
 _ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _DATE = r"20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?Z| UTC)?"
-_FILES = frozenset(("cp", "mv", "mkdir", "rm", "ls", "cat"))
+_FILES = frozenset(("cp", "mv", "mkdir", "rm", "ls", "cat", "head"))
 _SETTING = re.compile(r"[A-Z_]+=")
 
 
@@ -50,16 +53,27 @@ class Block:
     mark: str = ""
 
     @property
-    def reason_not_run(self) -> str | None:
-        return self.mark.removeprefix("not run: ") if self.mark.startswith("not run: ") else None
-
-    @property
     def is_fenced(self) -> bool:
         return self.mark not in ("stop", "beside")
 
     @property
+    def reason_not_run(self) -> str | None:
+        return self._marked("not run")
+
+    @property
     def file(self) -> str | None:
-        return self.mark.removeprefix("file: ") if self.mark.startswith("file: ") else None
+        return self._marked("file")
+
+    @property
+    def exit_code(self) -> int:
+        return int(self._marked("exit") or 0)
+
+    @property
+    def typed(self) -> str:
+        return f"{self._marked('typed') or ''}\n"
+
+    def _marked(self, name: str) -> str | None:
+        return self.mark.removeprefix(f"{name}: ") if self.mark.startswith(f"{name}: ") else None
 
 
 def blocks_of(path: Path) -> list[Block]:
@@ -79,7 +93,7 @@ def _alone(mark: str) -> Block:
 
 def comparable(text: str) -> list[str]:
     """Lines without what differs from run to run: ids, dates, widths of columns."""
-    text = re.sub(rf"{_ID}|\b(WORKFLOW|INSTANCE|TRIGGER|WALLET|PAYMENT)\b", "ID", text)
+    text = re.sub(rf"{_ID}|\b({ALL_WORDS})\b", "ID", text)
     text = re.sub(rf"{_DATE}|\bDATE\b", "DATE", text)
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 
@@ -109,6 +123,9 @@ class Reading:
     old_server: Server | None = None
     latest: tuple[list[str], str] | None = None
 
+    def __post_init__(self) -> None:
+        self.environment["HEADRACE_CONFIG"] = str(self.folder / "config.toml")
+
     def read(self, page: Path) -> None:
         for block in blocks_of(page):
             if block.reason_not_run is None:
@@ -120,8 +137,6 @@ class Reading:
             self.server.stop()
         elif block.file is not None:
             (self.folder / block.file).write_text(self._addressed(block.text))
-            if block.language == "yaml" and "stages:" in block.text:
-                valid_workflow(block.text)
         else:
             runners = {"sh": self._sh, "python": self._python, "text": self._text, "": self._text, "json": self._json}
             runners.get(block.language, self._other)(block)
@@ -138,13 +153,15 @@ class Reading:
 
     def _sh(self, block: Block) -> None:
         """A word of the venv's activation is nothing here: everything is run in it."""
-        for words in commands(block.text):
+        *first, last = commands(block.text)
+        for words in first:
             self.latest = (words, self._command(words))
+        self.latest = (last, self._command(last, block.exit_code, block.typed))
 
     def _python(self, block: Block) -> None:
         source = self._addressed(self._filled(block.text))
         printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
+        with contextlib.redirect_stdout(printed), mock.patch.dict(os.environ, self.environment):
             exec(compile(source, "a page of docs", "exec"), self.names)
         self.latest = (["python"], printed.getvalue())
 
@@ -158,9 +175,9 @@ class Reading:
         self.tour.until(words, lambda text: shows(text, block.text))
 
     def _json(self, block: Block) -> None:
-        """What `curl` answered, where it follows one."""
+        """What the command before it answered, where that is JSON."""
         shown = json.loads(block.text)
-        if self.latest is not None and self.latest[0][0] == "curl":
+        if self.latest is not None and (self.latest[0][0] == "curl" or "json" in self.latest[0]):
             assert comparable(json.dumps(shown)) == comparable(json.dumps(json.loads(self.latest[1])))
 
     def _other(self, block: Block) -> None:
@@ -169,7 +186,7 @@ class Reading:
 
     # commands
 
-    def _command(self, words: list[str]) -> str:
+    def _command(self, words: list[str], exit_code: int = 0, typed: str = "") -> str:
         settings = dict(word.split("=", 1) for word in words if _SETTING.match(word))
         words = words[len(settings) :] if _SETTING.match(words[0]) else words
         name = Path(words[0]).name
@@ -185,8 +202,9 @@ class Reading:
         if name in _FILES or name in ("python", "python3"):
             return self._real(words, settings)
         if self.tour is None and name == "headrace":
-            return self._real([str(HEADRACE), *words[1:]], settings)
+            return self._real([str(HEADRACE), *words[1:]], settings, exit_code, typed)
         assert self.tour is not None, f"no server was started before {words}"
+        assert not exit_code and not typed.strip(), f"not done beside a server: {words}"
         return self.tour.run_one(words, settings | self.environment, self.folder)
 
     def _export(self, text: str) -> str:
@@ -213,8 +231,8 @@ class Reading:
 
     def _started_once(self, words: list[str], settings: dict[str, str]) -> str:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
-        environment |= {"HEADRACE_STACK_URL": "http://127.0.0.1:1", "HEADRACE_PORT": "0"}
-        environment |= {"HEADRACE_DATA": str(self.folder / "serve"), **self.environment, **settings}
+        environment |= {"HEADRACE_PORT": "0", "HEADRACE_DATA": str(self.folder / "serve")}
+        environment |= self.environment | settings
         arguments = [str(HEADRACE), *words]
         pipe = subprocess.PIPE
         with subprocess.Popen(arguments, env=environment, cwd=self.folder, stdout=pipe, stderr=pipe) as server:
@@ -225,14 +243,16 @@ class Reading:
             assert said.startswith("Headrace is ready at http://127.0.0.1:"), server.stderr.read().decode()
         return said + rest
 
-    def _real(self, words: list[str], settings: dict[str, str]) -> str:
+    def _real(self, words: list[str], settings: dict[str, str], exit_code: int = 0, typed: str = "") -> str:
         if Path(words[0]).name.startswith("python"):
             words = [sys.executable, *words[1:]]
         filled = [self._filled(word) for word in words]
         environment = {**os.environ, **self.environment, **settings}
-        ran = subprocess.run(filled, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
-        assert ran.returncode == 0, f"{shlex.join(words)}: {ran.stderr}"
-        return ran.stdout
+        ran = subprocess.run(
+            filled, cwd=self.folder, env=environment, input=typed, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == exit_code, f"{shlex.join(words)}: {ran.stderr}"
+        return ran.stdout if ran.returncode == 0 else ran.stdout + ran.stderr
 
     # words
 

@@ -1,4 +1,7 @@
-"""Every snippet of every page of `docs` is run: each page from its top to its end, on a server of its own."""
+"""Every snippet of every page of `docs`, and of the client's README, is run: each page from its top to its end.
+
+Each has a server of its own.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ from tests.support.server import Server
 DOCS = ROOT / "docs"
 OF_OPERATIONS = ("orchestration-v1.md", "orchestration-v2.md", "beside-the-api.md")
 """Whose examples need a workflow, an instance and a trigger each: `test_reference.py` runs them."""
-NOT_YET = ("authentication.md", "command-line.md", "validate-in-the-editor.md")
-"""They still lack the marks that this way of running wants; `tests/auth/test_page.py` runs the first its own way."""
-PAGES = sorted(page for page in DOCS.rglob("*.md") if page.name not in (*OF_OPERATIONS, *NOT_YET) and blocks_of(page))
+ALL_PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "packages/client/README.md"]
+PAGES = [page for page in ALL_PAGES if page.name not in OF_OPERATIONS and blocks_of(page)]
+MARKS = ("not run: ", "file: ", "exit: ", "typed: ", "stop", "beside: ", "Written by")
 NOT_RUN: dict[str, list[str]] = {}
 """By page, the first lines of what a test machine cannot run; each says why on its page."""
 
@@ -31,7 +34,7 @@ def reading(start_server: Callable[..., Server], tmp_path: Path, monkeypatch: py
     reading.close()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_page_runs_as_written(page: Path, reading: Reading) -> None:
     reading.read(page)
@@ -39,23 +42,23 @@ def test_the_page_runs_as_written(page: Path, reading: Reading) -> None:
 
 def test_what_is_not_run_is_known_and_says_why() -> None:
     found: dict[str, list[str]] = {}
-    for page in sorted(DOCS.rglob("*.md")):
+    for page in ALL_PAGES:
         for block in blocks_of(page):
             if block.reason_not_run is not None:
                 assert len(block.reason_not_run) > 10, block
-                found.setdefault(str(page.relative_to(DOCS)), []).append(block.text.splitlines()[0])
+                found.setdefault(str(page.relative_to(ROOT)), []).append(block.text.splitlines()[0])
     assert found == NOT_RUN
 
 
 def test_no_block_goes_unseen() -> None:
     """A fence that the pattern does not find, or a comment that it does not know, would go untested."""
-    for page in DOCS.rglob("*.md"):
+    for page in ALL_PAGES:
         text = page.read_text()
         assert len(re.findall(r"^ *```", text, re.MULTILINE)) == 2 * sum(
             block.is_fenced for block in blocks_of(page)
         ), page
         for mark in re.findall(r"<!-- (.*?) -->", text, re.DOTALL):
-            assert mark.startswith(("not run: ", "file: ", "stop", "beside: ", "Written by")), f"{page}: {mark}"
+            assert mark.startswith(MARKS), f"{page}: {mark}"
 
 
 BAD: list[tuple[Block, type[BaseException]]] = [

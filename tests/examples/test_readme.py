@@ -51,11 +51,6 @@ def test_the_workflow_is_valid_and_short() -> None:
     assert len(text.splitlines()) <= 10
 
 
-def test_every_file_it_points_to_is_there() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", TEXT):
-        assert (ROOT / target).exists(), target
-
-
 def test_every_command_it_names_is_there() -> None:
     import typer.main
 
@@ -143,5 +138,5 @@ def test_the_official_sdk_runs_as_written(
     example = all_examples()[0]
     document = yaml.decode(example.definition_file.read_bytes()).value
     workflow = player.client.orchestration.v1.create_workflow(name=document["name"], stages=document["stages"]).data
-    exec(blocks("python")[0].replace(DEFAULT_SERVER, shared_server.url), {"workflow_id": workflow.id})
+    exec(blocks("python")[0].replace(DEFAULT_SERVER, shared_server.url).replace("WORKFLOW", workflow.id), {})
     assert capsys.readouterr().out == "True\n"

@@ -44,6 +44,12 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
         assert loads.search(file.read_text()) is None, file.name
 
 
+def test_what_is_typed_keeps_its_dashes_and_quotes(site: Path) -> None:
+    text = (site / "reference/command-line.html").read_text()
+    assert "Start an instance, and --wait for its end." in text
+    assert "{&quot;type&quot;, &quot;app&quot;" in text
+
+
 def test_every_page_is_there(site: Path) -> None:
     pages = [page.relative_to(ROOT / "docs").with_suffix(".html") for page in (ROOT / "docs").rglob("*.md")]
     assert len(pages) > 30

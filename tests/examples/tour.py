@@ -24,10 +24,12 @@ PRINTED_BY = {
     "headrace workflows create": "WORKFLOW",
     "headrace workflows run": "INSTANCE",
     "headrace triggers create": "TRIGGER",
+    "headrace clients create": "CLIENT",
     "/api/wallets/wallets": "WALLET",
     "/api/payments/payments": "PAYMENT",
 }
 """What a command or an address prints the id of."""
+ALL_WORDS = "|".join(PRINTED_BY.values())
 PATIENCE_S = 20.0
 _NOTHING: Mapping[str, str] = {}
 
@@ -77,7 +79,7 @@ class Tour:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
         ran = subprocess.run(
             [str(HEADRACE), *words[1:]],
-            env={**environment, "HEADRACE_SERVER": self._server.url, **settings},
+            env={**environment, "HEADRACE_CONFIG": os.devnull, "HEADRACE_SERVER": self._server.url, **settings},
             cwd=folder or self._root,
             capture_output=True,
             text=True,
@@ -117,7 +119,7 @@ class Tour:
                 self.ids[word] = json.loads(printed)["data"]["id"] if is_path else _first_id(printed)
 
     def filled(self, word: str) -> str:
-        return re.sub(r"\b(WORKFLOW|INSTANCE|TRIGGER|WALLET|PAYMENT)\b", lambda found: self.ids[found[0]], word)
+        return re.sub(rf"\b({ALL_WORDS})\b", lambda found: self.ids[found[0]], word)
 
 
 def _curl_options(words: list[str]) -> tuple[dict[str, str], str]:
@@ -137,6 +139,6 @@ def _curl_options(words: list[str]) -> tuple[dict[str, str], str]:
 
 
 def _first_id(printed: str) -> str:
-    found = re.search(r"\bID: (\S+)", printed)
+    found = re.search(r"\bID:? +(\S+)", printed)
     assert found, f"no id was printed: {printed}"
     return found[1]

@@ -6,6 +6,7 @@ told to allow nothing but this page's own style.
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Iterable
 from hashlib import sha256
@@ -66,6 +67,7 @@ def page(description: Json, style: str) -> str:
         for path, methods in description["paths"].items()
         for method, operation in methods.items()
     ]
+    found.sort(key=lambda row: row[1].startswith("/v2/"))  # what is of V1, or of none, comes first
     sections = [(tag["name"], [row for row in found if tag["name"] in row[2]["tags"]]) for tag in description["tags"]]
     shapes: Json = description["components"]["schemas"]
     return (
@@ -109,7 +111,7 @@ def _operation(method: str, path: str, operation: Json) -> str:
         f'<article id="operation-{anchor}"><h3>{escape(operation["summary"])}</h3>'
         f'<div class="route"><span class="method {method}">{method.upper()}</span><code>{escape(path)}</code>'
         f'<span class="scope">{scope}</span></div>'
-        f"<p>{escape(operation.get('description', ''))}</p>"
+        f"<p>{_prose(operation.get('description', ''))}</p>"
         f"{_parameters(operation['parameters'])}{_body(operation.get('requestBody'))}{answers}"
         f'<p class="scope">operationId <code>{anchor}</code></p></article>'
     )
@@ -117,7 +119,7 @@ def _operation(method: str, path: str, operation: Json) -> str:
 
 def _parameters(parameters: list[Json]) -> str:
     rows = [
-        (f"<code>{escape(row['name'])}</code>", escape(row["in"]), _type(row["schema"]), escape(row["description"]))
+        (f"<code>{escape(row['name'])}</code>", escape(row["in"]), _type(row["schema"]), _prose(row["description"]))
         for row in parameters
     ]
     return _titled("Parameters", ("Name", "In", "Type", "Meaning"), rows)
@@ -140,7 +142,7 @@ def _responses(responses: Json) -> str:
             continue  # the default: the same shape as every refusal above it
         content: dict[str, Json] = response.get("content", {})
         shown = " or ".join(_type(media["schema"]) for media in content.values())
-        rows.append((escape(status), shown, escape(response["description"])))
+        rows.append((escape(status), shown, _prose(response["description"])))
     return _titled("Answers", ("Status", "Body", "Meaning"), rows)
 
 
@@ -151,13 +153,18 @@ def _shape(name: str, shape: Json) -> str:
             f"<code>{escape(field)}</code>",
             "required" if field in required else "optional",
             _type(schema),
-            escape(schema.get("description", "")),
+            _prose(schema.get("description", "")),
         )
         for field, schema in shape.get("properties", {}).items()
     ]
-    about = f"<p>{escape(shape.get('description', ''))}</p>"
+    about = f"<p>{_prose(shape.get('description', ''))}</p>"
     table = _table(("Field", "", "Type", "Meaning"), rows)
     return f'<article id="schema-{escape(name)}"><h3>{escape(name)}</h3>{about}{table}</article>'
+
+
+def _prose(text: str) -> str:
+    """What stands in backquotes is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _type(schema: Json) -> str:

@@ -14,7 +14,7 @@ from headrace.cli.session import KeyOption, Session
 
 Json = dict[str, Any]
 
-group = new_group("Create, list, show, run, delete, validate.")
+group = new_group("Create, list, show, run, delete, validate, schema.")
 
 WorkflowId = Annotated[str, typer.Argument(metavar="WORKFLOW", help="Id of the workflow.", autocompletion=workflow_ids)]
 DefinitionFile = Annotated[str, typer.Argument(metavar="FILE|-", help="YAML or JSON; - is standard input.")]
