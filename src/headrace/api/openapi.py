@@ -9,9 +9,8 @@ from typing import Any
 
 import msgspec
 
-from headrace.api import codec
 from headrace.api.operations import READ, WRITE, Operation
-from headrace.api.replies import Reply, json_reply
+from headrace.api.replies import Reply
 from headrace.api.requests import Request
 from headrace.api.services import Services
 from headrace.api.v1 import schemas, stages
@@ -32,7 +31,7 @@ _REASONS = {
     413: "The body is too long.",
     415: "The body's content type or encoding is not read here.",
     429: "Too many failures; Retry-After says when to try again.",
-    503: "The journal cannot commit at the moment. Nothing was accepted; try again.",
+    503: "The journal, or who knows the tokens' keys, does not answer. Nothing was accepted; try again.",
 }
 _PATH_PARAMETERS: dict[str, tuple[str, Json]] = {
     "workflowID": ("The workflow's id.", {"type": "string"}),
@@ -162,21 +161,20 @@ def _security_scheme() -> Json:
     }
 
 
-def operations(description: Json) -> tuple[Operation, ...]:
-    """The route of the document itself."""
-    reply = json_reply(200, codec.encode(description))
+async def show(services: Services, request: Request) -> Reply:
+    return services.description
 
-    async def show(services: Services, request: Request) -> Reply:
-        return reply
 
-    return (
-        Operation(
-            method="GET",
-            path="/openapi.json",
-            operation_id="getOpenApi",
-            scope=None,
-            handler=show,
-            tag="Server",
-            summary="Read this description",
-        ),
-    )
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/openapi.json",
+        operation_id="getOpenApi",
+        scope=None,
+        handler=show,
+        tag="Server",
+        summary="Read this description",
+        reply=dict[str, Any],
+        errors=(),
+    ),
+)

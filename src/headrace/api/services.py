@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headrace.api.replies import Reply
 from headrace.auth.door import Door
 from headrace.clock import Clock, Ids
 from headrace.engine.port import Engine
@@ -27,3 +28,6 @@ class Services:
     evaluator: Evaluator
     outbox: Outbox
     door: Door
+    description: Reply
+    page: Reply
+    """The same for people."""
