@@ -88,6 +88,10 @@ class Living:
         if kind is not None:
             self._keep(kind, body["data"]["id"])
 
+    def status_of(self, path: str) -> int:
+        """Of reading it."""
+        return self._session.get(self.url + PREFIX + path).status_code
+
     # inside
 
     def _settle(self) -> None:
