@@ -58,6 +58,8 @@ class Living:
         self._ids: dict[str, list[str]] = defaultdict(list)
         self._cursors: dict[str, list[str]] = defaultdict(list)
         self._waiting_id = ""
+        self.fired_id = ""
+        """A trigger with occurrences; cursors of theirs are good for no other."""
         self._settle()
 
     def close(self) -> None:
@@ -97,6 +99,7 @@ class Living:
     def _settle(self) -> None:
         """Workflows of every kind with instances that ended and that did not, and a trigger that has fired."""
         self._post("/api/ledger/v2/main", {}, prefix="")
+        workflow_id = ""
         for definition in DEFINITIONS:
             workflow_id = self._made("/workflows", definition)
             self._keep("workflow", workflow_id)
@@ -114,7 +117,7 @@ class Living:
         self._cursors["/v2/triggers/{triggerID}/occurrences"] = self._cursors.pop(
             f"/v2/triggers/{trigger_id}/occurrences"
         )
-        self._fired_id = trigger_id
+        self.fired_id = trigger_id
 
     def _until_fired(self, trigger_id: str) -> None:
         deadline_s = time.monotonic() + PATIENCE_S

@@ -86,6 +86,8 @@ def _path(case: Any, name: str, living: Living, chance: random.Random) -> bool:
         if place in parameters:
             is_ended = ENDS_IT.get(name) == kind
             parameters[place] = living.fresh(kind) if is_ended else living.id_of(kind, chance)
+    if "triggerID" in parameters and case.query.get("cursor"):
+        parameters["triggerID"] = living.fired_id
     is_number_made = "number" in parameters
     if is_number_made and case.meta.generation.mode.is_positive and chance.random() < 0.7:
         parameters["number"], is_number_made = 0, False
