@@ -291,7 +291,9 @@ class Asker:
             self.count.undocumented += 1
         try:
             case.validate_response(
-                answer, checks=_checks(operation, case), transport_kwargs={"base_url": self.target.url}
+                answer,
+                checks=_checks(operation, case, answer.request.url),
+                transport_kwargs={"base_url": self.target.url},
             )
         except FailureGroup as group:
             wrong += [f"{type(failure).__name__}: {failure.title}" for failure in group.exceptions]
@@ -320,7 +322,7 @@ def _wrong_status(operation: Operation, answer: Any, scopes: frozenset[str], mus
         yield "404 for what is there"
 
 
-def _checks(operation: Operation, case: Any) -> list[Any]:
+def _checks(operation: Operation, case: Any, sent_url: str) -> list[Any]:
     """Those of schemathesis but
 
     not_a_server_error            is counted by itself
@@ -340,7 +342,7 @@ def _checks(operation: Operation, case: Any) -> list[Any]:
         checks.allow_header_conformance,
         checks.status_code_conformance,
     ]
-    if not is_tolerated(case, operation.id, operation.body):
+    if not is_tolerated(case, operation.id, operation.body, sent_url):
         found.append(checks.negative_data_rejection)
     if operation.made.method == "get" and "cursor" not in case.query:
         found.append(checks.positive_data_acceptance)
