@@ -3,9 +3,10 @@
     python -m tests.api.description --cases 20000 --seed 1
 
 Every operation has its share, 40 % of all for V1, 40 % for V2, 20 % for the rest. A quarter of a share are the values
-at the edges of the schemas, a quarter breaks the schemas at random, the rest keeps to them at random. About half of the
-ids in them exist (`living.py`). A third goes to a server with authentication, with tokens good and bad. After 2,000
-cases there are fresh servers. Nothing is shrunk: every finding is kept with the request to repeat it by.
+at the edges of the schemas, a quarter breaks the schemas at random (where there is anything to break), the rest keeps
+to them at random. More than half of the ids in them exist (`living.py`). A third goes to a server with authentication,
+with tokens good and bad. After 2,000 cases there are fresh servers. Nothing is shrunk: every finding is kept with the
+request to repeat it by.
 
 Exit 0: nothing found; 1: something was. It prints a JSON line with what it counted; `--record` appends that to
 `description.jsonl`.
