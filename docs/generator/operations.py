@@ -12,7 +12,6 @@ from docs.generator.examples import Example, World, client_class
 from docs.generator.markdown import block, code, page, pretty, sentence, slug, table
 from docs.generator.names import go_name, python_name, typescript_name
 from docs.generator.types import bounds, type_of
-from headrace.api import docs as docs_page
 from headrace.api import openapi
 from headrace.api.app import TABLE
 from headrace.api.operations import Operation
@@ -64,7 +63,6 @@ def operations_of(version: str) -> list[Operation]:
 def beside() -> list[Operation]:
     taken = {id(row) for version in ("v1", "v2") for row in operations_of(version)}
     rest = [row for row in TABLE if id(row) not in taken]
-    rest += [*openapi.operations(description()), *docs_page.operations(description())]
     return sorted(rest, key=lambda row: (row.tag, row.path, row.method))
 
 
@@ -153,13 +151,12 @@ def _section(row: Operation, answers: Mapping[str, str]) -> str:
     described = _described(row)
     parts = [f"## {row.operation_id}", sentence(row.summary) + (f" {row.description}" if row.description else "")]
     parts.append(f"{code(f'{row.method} {row.path}')}, {_access(row)}.")
-    parts += [*_example(row, answers), *_request(described), *_answers(row, described)]
+    parts += [*_example(row, answers), *_request(described), *_answers(described)]
     return "\n\n".join(part for part in parts if part)
 
 
 def _described(row: Operation) -> Json:
-    known = description()["paths"].get(row.path, {}).get(row.method.lower())
-    return known or {"parameters": [], "responses": {}}
+    return description()["paths"][row.path][row.method.lower()]
 
 
 def _access(row: Operation) -> str:
@@ -207,7 +204,7 @@ def _meaning(schema: Json) -> str:
     return str(schema.get("description", ""))
 
 
-def _answers(row: Operation, described: Json) -> list[str]:
+def _answers(described: Json) -> list[str]:
     rows: list[tuple[str, str, str]] = []
     for status, response in described["responses"].items():
         if "$ref" in response:
@@ -216,6 +213,4 @@ def _answers(row: Operation, described: Json) -> list[str]:
         content: dict[str, Json] = response.get("content", {})
         shown = " or ".join(type_of(media["schema"]) for media in content.values())
         rows.append((status, shown or "no body", sentence(response["description"])))
-    if not rows:
-        rows.append((str(row.status), code(row.media_type), "The document."))
     return ["**Answers**", table(("Status", "Body", "Meaning"), rows)]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.routing import Route
 
 from headrace.api.app import TABLE
 from tests.api.conftest import PREFIX, SHORT, WAITING, Live
@@ -161,6 +162,13 @@ async def test_the_description_has_every_operation_with_its_scope(live: Live) ->
             assert status in row["responses"], (operation_id, status)
     assert {"application/json", "application/yaml"} == set(found["createWorkflow"][2]["requestBody"]["content"])
     assert "WorkflowConfig" in described["components"]["schemas"]
+
+
+async def test_every_route_is_described(live: Live) -> None:
+    described = (await live.http.get("/openapi.json")).json()
+    routes = {route.path for route in live.app._app.routes if isinstance(route, Route)}
+    assert routes == set(described["paths"])
+    assert {"/docs", "/openapi.json"} < routes
 
 
 async def test_every_reference_leads_somewhere(live: Live) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headrace.api import docs, editor, ext, oauth, openapi, probes, v1, v2
+from headrace.api import codec, docs, editor, ext, oauth, openapi, probes, v1, v2
 from headrace.api.doors import Guarded
 from headrace.api.operations import Operation
+from headrace.api.replies import json_reply
 from headrace.api.routes import Nowhere, routes_of
 from headrace.api.services import Services
 from headrace.auth.door import Door, OpenDoor
@@ -37,6 +38,8 @@ TABLE: tuple[Operation, ...] = (
     *probes.OPERATIONS,
     *oauth.OPERATIONS,
     *editor.OPERATIONS,
+    *openapi.OPERATIONS,
+    *docs.OPERATIONS,
 )
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
@@ -60,11 +63,13 @@ def create_api(
     """`door` None: everybody gets in. `extra_routes` (services beside the API) are tried after ours, and guarded too;
     `lifespan` as Starlette has it."""
     door = door or OpenDoor(OpenAuthority(settings.issuer or "http://localhost/api/auth", ids))
-    services = Services(journal, engine, clock, ids, settings, telemetry, inbox, evaluator, outbox, door)
-    description = openapi.describe(TABLE)
-    table = (*TABLE, *openapi.operations(description), *docs.operations(description))
+    described = openapi.describe(TABLE)
+    description, page = json_reply(200, codec.encode(described)), docs.page_reply(described)
+    services = Services(
+        journal, engine, clock, ids, settings, telemetry, inbox, evaluator, outbox, door, description, page
+    )
     router = Router(
-        routes=[*routes_of(services, table), *(_guarded(route, door, ids) for route in extra_routes)],
+        routes=[*routes_of(services, TABLE), *(_guarded(route, door, ids) for route in extra_routes)],
         default=Nowhere(services),
         redirect_slashes=False,
         lifespan=lifespan,

@@ -26,25 +26,29 @@ Json = dict[str, Any]
 Row = tuple[str, ...]
 
 
-def operations(description: Json) -> tuple[Operation, ...]:
-    """The route of the page."""
+async def show(services: Services, request: Request) -> Reply:
+    return services.page
+
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/docs",
+        operation_id="getDocs",
+        scope=None,
+        handler=show,
+        tag="Server",
+        summary="Read this description as a page",
+        reply=str,
+        media_type="text/html",
+        errors=(),
+    ),
+)
+
+
+def page_reply(description: Json) -> Reply:
     style = files("headrace.api").joinpath("docs.css").read_text("utf-8")
-    reply = Reply(200, page(description, style).encode(), _headers(style))
-
-    async def show(services: Services, request: Request) -> Reply:
-        return reply
-
-    return (
-        Operation(
-            method="GET",
-            path="/docs",
-            operation_id="getDocs",
-            scope=None,
-            handler=show,
-            tag="Server",
-            summary="Read this description as a page",
-        ),
-    )
+    return Reply(200, page(description, style).encode(), _headers(style))
 
 
 def _headers(style: str) -> Headers:

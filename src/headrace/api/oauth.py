@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from headrace.api import codec
 from headrace.api.operations import Operation
@@ -21,6 +22,24 @@ GATEWAY = "/api/auth"
 FORM = "application/x-www-form-urlencoded"
 MAX_FORM_BYTES = 16_384
 MAX_FIELDS = 50
+
+
+class TokenRequest(msgspec.Struct, omit_defaults=True):
+    """OAuth2 client credentials. Id and secret may come by HTTP Basic instead."""
+
+    grant_type: Annotated[str, Meta(examples=["client_credentials"])] | UnsetType = UNSET
+    client_id: str | UnsetType = UNSET
+    client_secret: str | UnsetType = UNSET
+    scope: Annotated[str, Meta(description="All that the client may do, if not given.")] | UnsetType = UNSET
+
+
+class TokenReply(msgspec.Struct, omit_defaults=True):
+    """A token and what it is good for."""
+
+    access_token: str
+    token_type: Annotated[str, Meta(examples=["bearer"])]
+    expires_in: Annotated[int, Meta(ge=1, description="Seconds.")]
+    scope: str | UnsetType = UNSET
 
 
 class OAuthError(msgspec.Struct):
@@ -43,13 +62,8 @@ async def token(services: Services, request: Request) -> Reply:
         granted = await services.door.authority.grant(Asked(form, credentials, address))
     except Refused as error:
         return _refusal(error)
-    answer: dict[str, Any] = {
-        "access_token": granted.token,
-        "token_type": "bearer",
-        "expires_in": granted.life_s,
-    }
-    if granted.scope is not None:
-        answer["scope"] = granted.scope
+    scope = UNSET if granted.scope is None else granted.scope
+    answer = TokenReply(granted.token, "bearer", granted.life_s, scope)
     return json_reply(200, codec.encode(answer), _NO_STORE)
 
 
@@ -98,8 +112,8 @@ def _token(path: str, operation_id: str) -> Operation:
         description=(
             "OAuth2 client credentials, in the form or by HTTP Basic. On a server without authentication any are good."
         ),
-        reply=dict[str, str | int],
-        body=dict[str, str],
+        reply=TokenReply,
+        body=TokenRequest,
         body_media_types=(FORM,),
         is_body_required=False,
         errors=(400, 401, 413, 415, 429),

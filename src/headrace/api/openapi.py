@@ -9,9 +9,8 @@ from typing import Any
 
 import msgspec
 
-from headrace.api import codec
 from headrace.api.operations import READ, WRITE, Operation
-from headrace.api.replies import Reply, json_reply
+from headrace.api.replies import Reply
 from headrace.api.requests import Request
 from headrace.api.services import Services
 from headrace.api.v1 import schemas, stages
@@ -33,7 +32,7 @@ _REASONS = {
     413: "The body is too long.",
     415: "The body's content type or encoding is not read here.",
     429: "Too many failures, or too many large bodies at once; Retry-After says when to try again.",
-    503: "The journal cannot commit at the moment. Nothing was accepted; try again.",
+    503: "The journal, or the tokens' issuer, does not answer at the moment. Nothing was accepted; try again.",
 }
 _PATH_PARAMETERS: dict[str, tuple[str, Json]] = {
     "workflowID": ("The workflow's id.", {"type": "string"}),
@@ -53,6 +52,21 @@ _HIT_HEADER: Json = {
     "description": "`true` when this is the stored answer to an earlier request under this key.",
     "schema": {"type": "string", "enum": ["true"]},
 }
+_CHALLENGE: Json = {
+    "WWW-Authenticate": {
+        "description": "How to authenticate, and what was wrong.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^(Bearer|Basic)"},
+    }
+}
+_PAUSE: Json = {
+    "Retry-After": {
+        "description": "Seconds to wait before the next try.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+_ERROR_HEADERS: dict[int, Json] = {401: _CHALLENGE, 403: _CHALLENGE, 429: _PAUSE, 503: _PAUSE}
 
 
 def describe(table: Sequence[Operation]) -> Json:
@@ -145,13 +159,14 @@ def _responses(operation: Operation, shapes: _Shapes) -> Json:
     for status in sorted({*operation.errors, *of_bodies, *((401, 403) if operation.scope else ())}):
         refusal = operation.refusal if status in (400, 401, 429) else None
         schema = _ERROR if refusal is None else shapes.of(refusal)
-        responses[str(status)] = _error_response(_REASONS[status], schema)
+        responses[str(status)] = _error_response(_REASONS[status], schema, _ERROR_HEADERS.get(status))
     responses["default"] = {"$ref": "#/components/responses/Error"}
     return responses
 
 
-def _error_response(description: str, schema: Json) -> Json:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+def _error_response(description: str, schema: Json, headers: Json | None = None) -> Json:
+    response: Json = {"description": description, "content": {"application/json": {"schema": schema}}}
+    return {**response, "headers": headers} if headers else response
 
 
 def _security_scheme() -> Json:
@@ -164,21 +179,20 @@ def _security_scheme() -> Json:
     }
 
 
-def operations(description: Json) -> tuple[Operation, ...]:
-    """The route of the document itself."""
-    reply = json_reply(200, codec.encode(description))
+async def show(services: Services, request: Request) -> Reply:
+    return services.description
 
-    async def show(services: Services, request: Request) -> Reply:
-        return reply
 
-    return (
-        Operation(
-            method="GET",
-            path="/openapi.json",
-            operation_id="getOpenApi",
-            scope=None,
-            handler=show,
-            tag="Server",
-            summary="Read this description",
-        ),
-    )
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/openapi.json",
+        operation_id="getOpenApi",
+        scope=None,
+        handler=show,
+        tag="Server",
+        summary="Read this description",
+        reply=dict[str, Any],
+        errors=(),
+    ),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from headrace.api.replies import Reply
 from headrace.api.room import Room
 from headrace.auth.door import Door
 from headrace.clock import Clock, Ids
@@ -28,4 +29,7 @@ class Services:
     evaluator: Evaluator
     outbox: Outbox
     door: Door
+    description: Reply
+    page: Reply
+    """The same for people."""
     room: Room = field(default_factory=Room)

@@ -27,6 +27,5 @@ OPERATIONS = (
         tag="Server",
         summary="Read the server's version",
         reply=schemas.ServerInfo,
-        errors=(),
     ),
 )

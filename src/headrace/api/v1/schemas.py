@@ -24,7 +24,7 @@ class _Shape(msgspec.Struct, rename="camel", omit_defaults=True):
 # workflows
 
 
-class WorkflowConfig(_Shape, kw_only=True):
+class WorkflowConfig(_Shape, kw_only=True, forbid_unknown_fields=True):
     """A workflow's definition."""
 
     stages: Annotated[
@@ -34,10 +34,9 @@ class WorkflowConfig(_Shape, kw_only=True):
             max_length=1_000,
             description="Run in order.",
             examples=[[{"wait_event": {"event": "approved"}}]],
-            extra_json_schema={"items": {"$ref": "#/components/schemas/Stage"}},
         ),
     ]
-    name: Annotated[str, Meta(description="A name for people.")] | UnsetType = UNSET
+    name: Annotated[str, Meta(max_length=1_024, description="A name for people.")] | UnsetType = UNSET
 
 
 class StoredConfig(_Shape, kw_only=True):
@@ -175,7 +174,7 @@ Source = Annotated[
 ]
 
 
-class TriggerData(_Shape, kw_only=True):
+class TriggerData(_Shape, kw_only=True, forbid_unknown_fields=True):
     """An event rule."""
 
     event: Annotated[
@@ -193,7 +192,10 @@ class TriggerData(_Shape, kw_only=True):
     name: Annotated[str, Meta(max_length=1_024, description="A name for people.")] | UnsetType = UNSET
     filter: Annotated[Source, Meta(examples=['event.type == "PAY-IN"'])] | UnsetType = UNSET
     vars: (
-        Annotated[dict[str, Source], Meta(description="An expression for each of the workflow's variables.")]
+        Annotated[
+            dict[str, Source],
+            Meta(max_length=1_000, description="An expression for each of the workflow's variables."),
+        ]
         | UnsetType
     ) = UNSET
     version: (

@@ -141,7 +141,8 @@ class Stage(_Body, rename=None):
 
 
 def sharpen(components: dict[str, Any]) -> None:
-    """Say in the schemas what types cannot: how many members there are."""
+    """Say in the schemas what types cannot: that stages are stages, and how many members there are."""
+    components["WorkflowConfig"]["properties"]["stages"]["items"] = {"$ref": "#/components/schemas/Stage"}
     for name in HOLD_EXACTLY_ONE:
         components[name].update({"minProperties": 1, "maxProperties": 1})
     components["SendWallet"]["minProperties"] = 1

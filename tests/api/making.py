@@ -1,0 +1,165 @@
+"""Made-up requests are given something to work on: half of their ids exist, some of their bodies are ones to accept."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import jsonschema_rs
+from schemathesis.core.parameters import ParameterLocation
+
+from tests.api.living import DEFINITIONS, ENDS_IT, EVENT, FILTERS, PAY_IN, PLACES, SOURCES, VARIABLES, Living
+
+Json = dict[str, Any]
+
+KEYS = [f"again-{number}" for number in range(8)]
+"""Idempotency-Keys that come again."""
+
+
+def enliven(case: Any, operation_id: str, living: Living, chance: random.Random) -> bool:
+    """Changes the case in place. True: what its path names is there."""
+    is_kept = case.meta.generation.mode.is_positive
+    name = _base(operation_id)
+    if is_kept:
+        _query(case, living, chance)
+        _key(case, chance)
+        _body(case, name, living, chance)
+    elif isinstance(case.body, dict) and case.body.get("workflowID") and isinstance(case.body["workflowID"], str):
+        case.body = {**case.body, "workflowID": living.id_of("workflow", chance)}
+    return _path(case, name, living, chance)
+
+
+def _key(case: Any, chance: random.Random) -> None:
+    """Mostly one of its own: with one that was used before, nothing else about a request matters."""
+    key = case.headers.get("Idempotency-Key")
+    if key is not None and case.meta.phase.data.parameter != "Idempotency-Key":
+        fresh = f"{key[:200]}{chance.getrandbits(64):x}"
+        case.headers = {**case.headers, "Idempotency-Key": chance.choice(KEYS) if chance.random() < 0.1 else fresh}
+
+
+def is_tolerated(case: Any, operation_id: str, body: Any, sent_url: str) -> bool:
+    """What the description forbids and the server takes on purpose, because some clients send it.
+
+    An empty query parameter is as good as none, and one that is not known is not looked at; `null` is as good as
+    leaving a member out. Variables of a run may be numbers and booleans, an event's id a number: their texts are
+    taken. A server without authentication gives a token whatever is asked.
+    """
+    sent = parse_qs(urlsplit(sent_url).query, keep_blank_values=True)
+    about = case.meta.phase.data
+    if about.parameter_location == ParameterLocation.QUERY and "unexpected properties" in about.description:
+        return True
+    if any("" in sent.get(parameter.name, []) for parameter in case.operation.query):
+        return True
+    if _base(operation_id) in ("getToken", "getGatewayToken"):
+        return True
+    if body is None or not isinstance(case.body, dict | list) or case.meta.generation.mode.is_positive:
+        return False
+    try:
+        return jsonschema_rs.is_valid(body, _as_read(case.body, _base(operation_id)))
+    except ValueError:
+        return False
+
+
+def _as_read(body: Any, name: str) -> Any:
+    """As if the client had sent what is meant."""
+    if isinstance(body, list):
+        return [_as_read(item, name) for item in body]
+    if not isinstance(body, dict):
+        return body
+    given = {key: value for key, value in body.items() if value is not None}
+    if name == "runWorkflow":
+        return {key: str(value) if isinstance(value, int | float) else value for key, value in given.items()}
+    if name == "sendEvents" and isinstance(given.get("id"), int):
+        given["id"] = str(given["id"])
+    return given
+
+
+def _base(operation_id: str) -> str:
+    """V2 has V1's name behind a prefix."""
+    name = operation_id.removeprefix("v2")
+    return name[0].lower() + name[1:]
+
+
+def _path(case: Any, name: str, living: Living, chance: random.Random) -> bool:
+    parameters = dict(case.path_parameters or {})
+    if not parameters or chance.random() < 0.3:
+        return False
+    for place, kind in PLACES.items():
+        if place in parameters:
+            is_ended = ENDS_IT.get(name) == kind
+            parameters[place] = living.fresh(kind) if is_ended else living.id_of(kind, chance)
+    if "triggerID" in parameters and case.query.get("cursor"):
+        parameters["triggerID"] = living.fired_id
+    is_number_made = "number" in parameters
+    if is_number_made and case.meta.generation.mode.is_positive and chance.random() < 0.7:
+        parameters["number"], is_number_made = 0, False
+    case.path_parameters = parameters
+    return not is_number_made
+
+
+def _query(case: Any, living: Living, chance: random.Random) -> None:
+    known = {parameter.name for parameter in case.operation.query}
+    query = dict(case.query or {})
+    if "workflowID" in known and chance.random() < 0.4:
+        query["workflowID"] = living.id_of("workflow", chance)
+    if "target" in known and chance.random() < 0.4:
+        query["target"] = living.id_of(chance.choice(["workflow", "instance"]), chance)
+    if "name" in known and chance.random() < 0.3:
+        query["name"] = ""
+    if "cursor" in known and chance.random() < 0.7:
+        query.pop("cursor", None)
+        cursor = living.cursor_of(case.operation.path, chance)
+        if cursor and chance.random() < 0.5:
+            query = {"cursor": cursor}
+    if query != case.query:
+        case.query = query
+
+
+def _body(case: Any, name: str, living: Living, chance: random.Random) -> None:
+    make = _BODIES.get(name)
+    if make is not None and chance.random() < 0.6:
+        case.body = make(case.body if isinstance(case.body, dict) else {}, living, chance)
+
+
+def _workflow(body: Json, living: Living, chance: random.Random) -> Json:
+    return {**chance.choice(DEFINITIONS), **({"name": body["name"]} if "name" in body else {})}
+
+
+def _trigger(body: Json, living: Living, chance: random.Random) -> Json:
+    """Names and texts as they were made up; what must mean something is taken from here."""
+    made = {**body, "workflowID": living.id_of("workflow", chance)}
+    if "event" not in made or chance.random() < 0.3:
+        made["event"] = EVENT
+    if "filter" in made:
+        made["filter"] = chance.choice(FILTERS)
+    if "vars" in made:
+        made["vars"] = {key: chance.choice(SOURCES) for key in made["vars"]}
+    return made
+
+
+def _variables(body: Json, living: Living, chance: random.Random) -> Json:
+    return {**body, **VARIABLES}
+
+
+def _event(body: Json, living: Living, chance: random.Random) -> Json:
+    return {"name": "go"} if chance.random() < 0.5 else body or {"name": "go"}
+
+
+def _payload(body: Json, living: Living, chance: random.Random) -> Json:
+    return {**PAY_IN, **body}
+
+
+def _envelope(body: Json, living: Living, chance: random.Random) -> Any:
+    envelope = {**body, "type": EVENT, "payload": {**PAY_IN, **body.get("payload", {})}}
+    return envelope if chance.random() < 0.6 else [envelope, {**envelope, "id": chance.choice(KEYS)}]
+
+
+_BODIES = {
+    "createWorkflow": _workflow,
+    "createTrigger": _trigger,
+    "runWorkflow": _variables,
+    "sendEvent": _event,
+    "sendEvents": _envelope,
+    "testTrigger": _payload,
+}
