@@ -54,17 +54,18 @@ def _send(harness: KafkaHarness, topic: str, body: bytes, header: bytes) -> None
 async def test_a_header_whose_name_is_no_text_does_no_harm(harness: KafkaHarness) -> None:
     topic = f"poison-{uuid.uuid4().hex[:8]}"
     bus = KafkaBus(harness.options(topic, group=topic, publish_topic=topic), SystemClock())
-    await bus.publish([Publication("journal:0", "T", 0, b'{"n":0}')])
+    good = [Publication(f"journal:{number}", "T", 0, b'{"n":0,"number":%d}' % number) for number in range(200)]
+    await bus.publish(good)  # so many that the interpreter has taken its short cuts when the bad one comes
     await asyncio.to_thread(_send, harness, topic, b'{"n":1}', b"\xff\xfe")
     await asyncio.to_thread(_send, harness, topic, b'{"n":2}', b"name")
     seen: dict[bytes, Delivery] = {}
     async with asyncio.timeout(LIMIT_S):
-        while len(seen) < 3:
+        while len(seen) < len(good) + 2:
             deliveries = await bus.receive()
             seen.update((each.body, each) for each in deliveries)
             await bus.acknowledge(deliveries)
     await bus.close()
-    assert {body: dict(each.headers) for body, each in seen.items() if body != b'{"n":0}'} == {
+    assert {body: dict(each.headers) for body, each in seen.items() if b'"n":0' not in body} == {
         b'{"n":1}': {},
         b'{"n":2}': {"name": "v"},
     }

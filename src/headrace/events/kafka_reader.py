@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import methodcaller
 from queue import Empty, SimpleQueue
 
 import structlog
@@ -43,6 +44,8 @@ SESSION_MS = 6_000
 """After this the broker gives the partitions of a process that died to the next; its own default would be 45 s."""
 
 _Place = tuple[str, int]
+_Headers = list[tuple[str, str | bytes | None]]
+_headers_of: Callable[[Message], _Headers | None] = methodcaller("headers")
 _IDLE = (CODES._PARTITION_EOF, CODES._TRANSPORT, CODES._TIMED_OUT)
 _Order = tuple[list["Receipt"], "asyncio.Future[None]"]
 
@@ -454,9 +457,13 @@ def _delivery(message: Message, partition: Partition) -> Delivery:
 
 
 def _headers(message: Message) -> dict[str, str]:
-    """None of them where a name is not UTF-8: the library fails over it, and no event of ours has such a one."""
+    """None of them where a name is not UTF-8: the library fails over it, and no event of ours has such a one.
+
+    It then gives a broken result beside its error. Called as a method that result may be used, and the process ends:
+    the interpreter's short cut for such calls checks nothing. `methodcaller` always checks.
+    """
     try:
-        return {name: _text(value) for name, value in message.headers() or []}
+        return {name: _text(value) for name, value in _headers_of(message) or []}
     except (SystemError, UnicodeDecodeError):
         return {}
 
