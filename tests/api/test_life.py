@@ -48,7 +48,7 @@ def test_an_attempt_under_way_at_the_stop_is_waited_for_and_recorded(tmp_path: P
 
 
 def test_a_data_folder_that_is_made_is_its_owners_alone(tmp_path: Path) -> None:
-    data = tmp_path / "new" / "data"
+    data = tmp_path / "data"
     with Server(data):
         assert data.stat().st_mode & 0o777 == 0o700
 
