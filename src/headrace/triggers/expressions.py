@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DEADLINE_S = 0.1
 ALL_S = 0.5
-"""What all expressions of a trigger may take over one event."""
+"""What all expressions of a trigger may take over one event, once they are compiled."""
 MOMENT_STEPS = 4_000
 MOMENT_CHARACTERS = 512
 """What is run, and what is compiled, on the event loop: a millisecond or two."""
@@ -163,7 +163,7 @@ class Evaluation:
         self._now_ns = clock.now_at() * 1_000
         self._links: dict[str, _Answer] = {}
         self._spent_s = 0.0
-        self._paused_s = 0.0
+        self._unpaused_s = 0.0
 
     async def value(self, source: str) -> Any:
         """Raises EvaluationFailed."""
@@ -183,8 +183,9 @@ class Evaluation:
 
     async def _compiled(self, source: str) -> expr.Program:
         if len(source) <= MOMENT_CHARACTERS:
-            with self._timed():
-                program = _compile(source)
+            begun_s = self._clock.monotonic_s()
+            program = _compile(source)
+            self._unpaused_s += self._clock.monotonic_s() - begun_s
         else:
             program = await asyncio.get_running_loop().run_in_executor(self._threads, _compile, source)
         self._programs.keep(program)
@@ -196,8 +197,8 @@ class Evaluation:
             raise EvaluationFailed(
                 f"the expressions of the trigger take more than {ALL_S * 1_000:g} ms together", is_over_budget=True
             )
-        if self._spent_s - self._paused_s > PAUSE_S:
-            self._paused_s = self._spent_s
+        if self._unpaused_s > PAUSE_S:
+            self._unpaused_s = 0.0
             await asyncio.sleep(0)
 
     async def _run(self, program: expr.Program) -> Any:
@@ -223,7 +224,9 @@ class Evaluation:
         try:
             yield
         finally:
-            self._spent_s += self._clock.monotonic_s() - begun_s
+            took_s = self._clock.monotonic_s() - begun_s
+            self._spent_s += took_s
+            self._unpaused_s += took_s
 
     def _meter(self, limits: Limits, is_expired: Callable[[], bool] | None) -> Meter:
         return Meter(limits, lambda: self._now_ns, {"link": self._link}, is_expired)
