@@ -10,13 +10,12 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -291,40 +290,6 @@ async def test_a_topic_deleted_while_it_is_read_is_made_again_in_time(
     for number in (0, 1):
         _send(harness, topic, _bodies(7 + number, 1), number)
     assert sorted(_of(await receiving)) == sorted(_bodies(7, 2))
-    await bus.close()
-
-
-class Forbidding(AdminClient):
-    """What a broker answers to a user who may make no topics."""
-
-    def create_topics(self, new_topics: Sequence[NewTopic], **_: Any) -> dict[str, Future[None]]:
-        answers: dict[str, Future[None]] = {each.topic: Future() for each in new_topics}
-        for answer in answers.values():
-            answer.set_exception(KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)))
-        return answers
-
-
-@pytest.mark.timeout(300)
-async def test_a_topic_that_we_may_not_make_again_holds_up_no_other(
-    harness: KafkaHarness, admin: Any, topic: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other, gone, others = f"{topic}-other", f"{topic}-gone", {"publish_topic": topic, "dead_letter_topic": topic}
-    for name in (topic, other, gone):
-        _make(admin, name, 1)
-    monkeypatch.setattr(kafka_clients, "AdminClient", Forbidding)
-    bus = _bus(harness, other, gone, remake_s=1.0, **others)
-    _send(harness, other, _bodies(0, 1))
-    await _collect(bus, 1)
-    admin.delete_topics([gone], operation_timeout=30)[gone].result(30)
-    trouble = ""
-    async with asyncio.timeout(LIMIT_S):
-        while "cannot be made" not in trouble:
-            try:
-                await bus.receive()
-            except BusUnavailable as error:
-                trouble = str(error)
-    _send(harness, other, _bodies(1, 1))
-    assert _of(await _collect(bus, 1)) == _bodies(1, 1)
     await bus.close()
 
 
