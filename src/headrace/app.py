@@ -279,7 +279,7 @@ def _downstream(
         from headrace.sandbox import Sandbox, parse_fault, sandbox_routes
 
         parsed = [parse_fault(fault) for fault in faults]
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
         stand_in = Sandbox(data / SANDBOX_FILE, faults=parsed, clock=clock, ids=RandomIds())
         return stand_in, sandbox_routes(stand_in), stand_in
     from headrace.effects.transport import HttpDownstream, ServiceAddresses  # costs a quarter of the start

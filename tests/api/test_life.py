@@ -47,6 +47,12 @@ def test_an_attempt_under_way_at_the_stop_is_waited_for_and_recorded(tmp_path: P
     assert rows(data, "SELECT attempt, terminated_at IS NULL, error FROM activities") == [(1, 0, None)]
 
 
+def test_a_data_folder_that_is_made_is_its_owners_alone(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with Server(data):
+        assert data.stat().st_mode & 0o777 == 0o700
+
+
 @contextmanager
 def receiver(bodies: list[Any]) -> Iterator[str]:
     """Takes every webhook; gives its URL."""

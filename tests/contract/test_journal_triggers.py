@@ -89,7 +89,8 @@ async def test_an_event_is_taken_once_and_its_repeats_are_counted(journal: Sqlit
     assert [row[0] for row in first + second] == [0, 1, 0]
     await commit(journal, ("repeat_event", 70, "k1"))
     (repeated,) = [row async for page in journal.events(repeated=True) for row in page]
-    assert (repeated.key, repeated.envelope, repeated.repeats) == ("k1", '{"a":1}', 2)
+    assert (repeated.key, repeated.envelope, repeated.repeats) == ("k1", None, 2)
+    assert [row.envelope for row in await journal.waiting_events(0, 10)] == ['{"a":1}', "{}"]
     assert (repeated.received_at, repeated.last_repeat_at) == (50, 70)
     assert [row.key async for page in journal.events() for row in page] == ["k2", "k1"]
 
@@ -99,9 +100,8 @@ async def test_processed_events_are_not_taken_up_again_but_stay_known(journal: S
     first, second = await journal.waiting_events(0, 10)
     await commit(journal, ("process_event", 60, first.seq))
     assert await journal.waiting_events(0, 10) == [second]
-    await commit(journal, ("forget_envelopes", 61))
-    rows = {row.key: row async for page in journal.events() for row in page}
-    assert (rows["k1"].envelope, rows["k2"].envelope) == (None, "{}")
+    assert await commit(journal, ("forget_envelopes", 61)) == [(first.seq,)]
+    assert await journal.waiting_events(0, 10) == [second]
     assert (await commit(journal, ("accept_event", "k1", "E", "{}", 99, 0)))[0][0] == 1
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -238,6 +239,36 @@ async def test_what_grows_too_old_before_it_is_taken_is_told(journal: SqliteJour
         await told(journal, 1)
         await until_done(relay, journal)
         assert publisher.taken == [6]
+
+
+class Overtaken:
+    """A journal into which an event comes while a position is moved."""
+
+    def __init__(self, journal: SqliteJournal) -> None:
+        self._journal = journal
+        self.is_next = False
+
+    async def commit(self, unit: Unit) -> list[tuple[Any, ...] | None]:
+        if self.is_next:
+            self.is_next = False
+            await told(self._journal, 1)
+        return await self._journal.commit(unit)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+
+async def test_what_comes_while_the_old_are_passed_over_is_not_left_waiting(journal: SqliteJournal) -> None:
+    publisher, overtaken = Picky(), Overtaken(journal)
+    publisher.is_away = True
+    as_journal: Any = overtaken
+    async with relaying(publisher, as_journal) as (relay, _):
+        await told(journal, 5)
+        await trim_outbox([relay], journal, 100)
+        overtaken.is_next, publisher.is_away = True, False
+        async with asyncio.timeout(LIMIT_S):
+            while publisher.taken != [6]:
+                await asyncio.sleep(0.002)
 
 
 async def test_trimming_keeps_up_with_any_number(journal: SqliteJournal) -> None:

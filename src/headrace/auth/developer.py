@@ -32,7 +32,7 @@ class Developer:
 
 def developer_client(file: ClientsFile, folder: Path, clock: Clock, random_bytes: RandomBytes) -> Developer:
     """Its secret is kept readable beside the data, which a server for others never does."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     kept = _kept(folder / FILE, random_bytes)
     known = file.read().get(kept.client_id)
     if known is None or known.scopes != SCOPES or not matches(kept.client_secret, known.secret):

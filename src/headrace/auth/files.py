@@ -33,7 +33,7 @@ def write_private(path: Path, content: bytes) -> None:
 @contextlib.contextmanager
 def locked(path: Path) -> Generator[None]:
     """One writer at a time, among processes: waits for the lock on a file beside it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = _opened_lock(path)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -99,6 +99,7 @@ class Relay:
             log.error("events of ours grew too old before they were taken", publisher=self._publisher.name, count=count)
             self._meter.publications_dropped(self._publisher.name, count)
             await self._move(first - 1)
+            page = page or await self._journal.outbox(self.position, self._publisher.page)  # it may have come meanwhile
         return page
 
     async def _hand_over(self, origin: str, page: list[OutboxEvent]) -> None:

@@ -61,7 +61,7 @@ class SqliteJournal:
 
         Raises AlreadyOwned when another server has it.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = FileLock(path.with_name(path.name + ".lock"))
         try:
             migrate_sqlite(str(path))
