@@ -33,7 +33,7 @@ from headrace.sandbox import Sandbox, sandbox_routes
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry
 from headrace.triggers.dispatcher import Dispatcher
-from headrace.triggers.expressions import Evaluator, no_links
+from headrace.triggers.expressions import Evaluator, Fetch, no_links
 from tests.conformance.wire import check, operation_of
 
 PREFIX = "/api/orchestration"
@@ -94,7 +94,9 @@ def migrated() -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def served(folder: Path, *, door: Door | None = None, **settings: Any) -> AsyncIterator[Live]:
+async def served(
+    folder: Path, *, door: Door | None = None, fetch: Fetch = no_links, **settings: Any
+) -> AsyncIterator[Live]:
     clock, ids = SystemClock(), RandomIds()
     telemetry = Telemetry(clock)
     async with contextlib.AsyncExitStack() as stack:
@@ -110,7 +112,7 @@ async def served(folder: Path, *, door: Door | None = None, **settings: Any) -> 
         )
         await engine.start()
         stack.push_async_callback(engine.stop)
-        evaluator = Evaluator(clock, no_links)
+        evaluator = Evaluator(clock, fetch)
         stack.callback(evaluator.close)
         dispatcher = Dispatcher(journal, engine, evaluator, clock, ids, telemetry, outbox=outbox)
         await dispatcher.start()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from headrace.api.room import SMALL_BYTES
 from headrace.journal.port import Unit
 from tests.api.conftest import SHORT, WAITING, Live, served
 
@@ -332,3 +334,28 @@ async def test_events_of_ours_that_were_set_aside_are_listed(live: Live) -> None
             }
         ]
     }
+
+
+async def test_a_link_that_hangs_while_a_trigger_is_tried_out_holds_up_no_definitions(tmp_path: Path) -> None:
+    asked, opens = asyncio.Semaphore(0), asyncio.Event()
+
+    async def fetch(uri: str, /) -> Any:
+        asked.release()
+        await opens.wait()
+        return {"ok": True}
+
+    payload = {"links": [{"name": "a", "uri": "http://slow.example.com/"}], "padding": "x" * SMALL_BYTES}
+    async with served(tmp_path, fetch=fetch) as live, asyncio.timeout(20):
+        workflow_id = await live.created(WAITING)
+        trigger_id = await on(live, workflow_id, filter='link(event, "a").ok')
+        trials = [
+            asyncio.ensure_future(live.call("POST", f"/v2/triggers/{trigger_id}/test", payload)) for _ in range(2)
+        ]
+        await asked.acquire()
+        await asked.acquire()
+        try:
+            async with asyncio.timeout(5):
+                await on(live, workflow_id, vars={"text": json.dumps("x" * 2_000)})
+        finally:
+            opens.set()
+        assert [(await trial).json()["data"]["filter"] for trial in trials] == [{"match": True}] * 2

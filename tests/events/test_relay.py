@@ -107,6 +107,62 @@ async def test_one_that_is_refused_again_and_again_is_set_aside_and_the_others_g
     assert json.loads(row.body)["payload"] == {"n": 2}
 
 
+async def test_one_that_is_refused_at_a_bad_moment_only_is_not_set_aside(journal: SqliteJournal) -> None:
+    """Behind one that is refused for ever, and once."""
+
+    class Shaky(Picky):
+        async def publish(self, publications: Sequence[Publication]) -> None:
+            try:
+                await super().publish(publications)
+            finally:
+                if 2 in self.attempts:
+                    self.refuses.discard(2)
+
+    publisher = Shaky(1, 2)
+    async with relaying(publisher, journal) as (relay, telemetry):
+        await told(journal, 4)
+        await until_done(relay, journal)
+        assert publisher.taken == [3, 2, 4]
+        assert b'headrace_events_published_total{publisher="picky"} 3.0' in telemetry.render()
+    assert [row.event_id.rpartition(":")[2] for row in await journal.set_aside(9)] == ["1"]
+
+
+async def test_none_is_set_aside_by_one_that_comes_back_while_others_are_tried(journal: SqliteJournal) -> None:
+    """Behind a load balancer: it refuses everything for minutes, then a part of it takes what comes."""
+
+    class Returning(Picky):
+        async def publish(self, publications: Sequence[Publication]) -> None:
+            if len(publications) == 1 and publications[0].id.endswith(":2"):
+                self.refuses.discard(2)
+            await super().publish(publications)
+            self.refuses.clear()
+
+    publisher = Returning(*range(1, 9))
+    async with relaying(publisher, journal) as (relay, _):
+        await told(journal, 8)
+        await until_done(relay, journal)
+        assert publisher.taken == [2, 1, 3, 4, 5, 6, 7, 8]
+    assert await journal.set_aside(9) == []
+
+
+async def test_those_behind_one_that_is_refused_are_not_sent_again_with_each_attempt(journal: SqliteJournal) -> None:
+    """A bus may have taken those behind it, and tell of the one only."""
+
+    class Batching(Picky):
+        async def publish(self, publications: Sequence[Publication]) -> None:
+            refused = [each for each in publications if int(each.id.rpartition(":")[2]) in self.refuses]
+            self.attempts += [int(each.id.rpartition(":")[2]) for each in publications]
+            if refused:
+                raise PublicationRefused(refused[0].id, "too long")
+
+    publisher = Batching(1)
+    async with relaying(publisher, journal) as (relay, _):
+        await told(journal, 5)
+        await until_done(relay, journal)
+    assert publisher.attempts.count(1) >= 3
+    assert publisher.attempts.count(5) == 2, "beside it, and after it"
+
+
 async def test_the_last_one_waits_while_nobody_is_behind_it(journal: SqliteJournal) -> None:
     """It is in nobody's way, and there is nothing that would show whether it alone is at fault."""
     publisher = Picky(2)

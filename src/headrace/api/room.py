@@ -17,10 +17,11 @@ LARGE_AT_ONCE = 2
 
 
 class Room:
-    """`few`: for work of some tenths of a second, on a thread or over a large value."""
+    """`few`: for work of some tenths of a second, on a thread or over a large value. `trials`: where links may hang."""
 
     def __init__(self) -> None:
         self.few = asyncio.Semaphore(LARGE_AT_ONCE)
+        self.trials = asyncio.Semaphore(LARGE_AT_ONCE)
         self._held_bytes = 0
         self._turnstile = asyncio.Lock()
 

@@ -392,12 +392,16 @@ class Reader:
             self._call(self._give, deliveries)
 
     def _make_again(self, missing: Iterable[str]) -> None:
-        """What nobody else has made in time. Raises BusUnavailable."""
+        """What nobody else has made in time. Where we may not, the other topics are read all the same."""
         now_s = self._clock.monotonic_s()
         self._missing = {topic: self._missing.get(topic, now_s) for topic in missing}
         gone = [topic for topic, since_s in self._missing.items() if now_s - since_s >= self._options.remake_s]
         if gone:
-            self._topics.ensure(gone)
+            self._missing |= dict.fromkeys(gone, now_s)
+            try:
+                self._topics.ensure(gone)
+            except BusUnavailable as error:
+                self._report(str(error))
 
     def _remind(self) -> None:
         """Hand over again what was not acknowledged for so long: whoever had it may have lost it."""

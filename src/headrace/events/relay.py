@@ -25,6 +25,8 @@ RETRY_S = 0.5
 RETRY_CAP_S = 30.0
 MAX_IN_A_ROW = 10
 """Events refused one after the other: with more of them it is the other side that is at fault, and events wait."""
+CONFIRMATIONS = 6
+"""Attempts, over half a minute, at each that was refused, once another is taken: that side may just have come back."""
 LOOK_PAGE = 500
 LOOK_AT_ONCE = 20_000
 """Rows looked at for one that is wanted; the rest the next time."""
@@ -101,7 +103,9 @@ class Relay:
         return page
 
     async def _hand_over(self, origin: str, page: list[OutboxEvent]) -> None:
-        wanted = self._wanted(origin, page)
+        wanted, end = self._wanted(origin, page), page[-1].seq
+        if wanted and wanted[0][1].id == self._refusals[0]:
+            wanted, end = wanted[:1], wanted[0][0]  # alone: those behind it are not sent with every attempt at it
         try:
             if wanted:
                 await self._publisher.publish([each for _, each in wanted])
@@ -111,7 +115,7 @@ class Relay:
                 await self._move(seq - 1)  # those before it have been taken
             await self._refused(origin, refusal)
             return
-        await self._move(page[-1].seq)
+        await self._move(end)
         self._meter.published(self._publisher.name, len(wanted))
 
     def _wanted(self, origin: str, page: list[OutboxEvent]) -> list[tuple[int, Publication]]:
@@ -127,14 +131,16 @@ class Relay:
 
     async def _refused(self, origin: str, refusal: PublicationRefused) -> None:
         """Set it aside once it is certain that it alone is at fault: others are taken. Raises it until then."""
-        event_id, count = self._refusals
-        self._refusals = refusal.publication_id, count + 1 if event_id == refusal.publication_id else 1
+        event_id, times = self._refusals
+        self._refusals = refusal.publication_id, times + 1 if event_id == refusal.publication_id else 1
         if self._refusals[1] < self._max_refusals:
             raise refusal
         refused: list[tuple[Publication, str]] = []
         taken = await self._first_taken(origin, refused)
         if taken is None:
             raise refusal
+        count = len(refused) + 1
+        refused = await self._still_refused(refused)
         unit = Unit()
         for each, reason in refused:
             log.error("an event of ours is set aside", publisher=self._publisher.name, event_id=each.id, reason=reason)
@@ -143,7 +149,7 @@ class Relay:
         await self._move(taken, unit)
         for _ in refused:
             self._meter.publication_set_aside(self._publisher.name)
-        self._meter.published(self._publisher.name, 1)
+        self._meter.published(self._publisher.name, count - len(refused))
 
     async def _first_taken(self, origin: str, refused: list[tuple[Publication, str]]) -> int | None:
         """The number of the first event that is taken, one by one; None where none of the next few is."""
@@ -152,17 +158,29 @@ class Relay:
             for seq, each in self._wanted(origin, page):
                 if len(refused) > MAX_IN_A_ROW:
                     return None
-                try:
-                    await self._publisher.publish([each])
-                except PublicationRefused as refusal:
-                    refused.append((each, str(refusal)))
-                else:
+                if (reason := await self._refusal_of(each)) is None:
                     return seq
+                refused.append((each, reason))
             position = page[-1].seq
             if len(refused) == 1:  # what is behind it up to here is not wanted: the next look begins there
                 position = self._unwanted_to = max(position, self._unwanted_to)
             left -= len(page)
             await asyncio.sleep(0)
+        return None
+
+    async def _still_refused(self, refused: list[tuple[Publication, str]]) -> list[tuple[Publication, str]]:
+        """What is left of them after some more attempts: with a part of it back, it takes one and refuses another."""
+        for number in range(CONFIRMATIONS):
+            if refused:
+                await self._clock.sleep(RETRY_S * 2**number)
+            refused = [(each, reason) for each, _ in refused if (reason := await self._refusal_of(each)) is not None]
+        return refused
+
+    async def _refusal_of(self, each: Publication) -> str | None:
+        try:
+            await self._publisher.publish([each])
+        except PublicationRefused as refusal:
+            return str(refusal)
         return None
 
     # how it goes

@@ -8,6 +8,8 @@ one event is recorded there and holds up no other.
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +42,7 @@ LARGE_PAUSE_S = 0.05
 MAX_DEPTH = 8
 """Triggers one after the other, each set off by what the one before it started (decision T6)."""
 MAX_ERROR_CHARACTERS = 4_000
+_LARGE = "large"
 
 
 class AlreadyFired(HeadraceError):
@@ -90,9 +93,9 @@ class Dispatcher:
         self._limits = limits or DispatcherLimits()
         self._outbox = outbox or Outbox()
         self._slots = asyncio.Semaphore(self._limits.events)
-        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._woken = asyncio.Event()
         self._shares = Shares(max(1, self._limits.events // 2), self._limits.parked)
+        self._large = Shares(LARGE_AT_ONCE, sys.maxsize)
         self._taken_seq = 0
         self._is_stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -117,8 +120,12 @@ class Dispatcher:
 
     async def idle(self) -> None:
         """Returns when every event that was accepted has been taken to its triggers."""
-        while self._tasks or self._shares.parked or await self._journal.waiting_events(self._taken_seq, 1):
+        while self._tasks or self._parked or await self._journal.waiting_events(self._taken_seq, 1):
             await asyncio.wait(self._tasks, timeout=RETRY_S) if self._tasks else await asyncio.sleep(0)
+
+    @property
+    def _parked(self) -> int:
+        return self._shares.parked + self._large.parked
 
     # taking events up
 
@@ -138,10 +145,11 @@ class Dispatcher:
             for event in page:
                 await self._slots.acquire()
                 self._taken_seq = event.seq
-                self._launch(_light(event))
+                self._launch(self._carry_through(_light(event)))
+            await asyncio.sleep(0)
 
-    def _launch(self, event: InboxEvent) -> None:
-        task = asyncio.create_task(self._carry_through(event))
+    def _launch(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -157,35 +165,39 @@ class Dispatcher:
             self._slots.release()
 
     def _again(self, event: InboxEvent) -> None:
-        if self._is_stopping:
-            return
-        task = asyncio.create_task(self._once_more(event))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if not self._is_stopping:
+            self._launch(self._once_more(event))
 
     async def _once_more(self, event: InboxEvent) -> None:
         await self._slots.acquire()
         await self._carry_through(event)
 
-    def _launch_parked(self, trigger_id: str) -> None:
-        seq = None if self._is_stopping else self._shares.next_parked(trigger_id)
+    def _launch_parked(self, shares: Shares, key: str) -> None:
+        seq = None if self._is_stopping else shares.next_parked(key)
         if seq is not None:
-            task = asyncio.create_task(self._take_up_parked(trigger_id, seq))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._launch(self._take_up_parked(shares, key, seq))
 
-    async def _take_up_parked(self, trigger_id: str, seq: int) -> None:
-        """It may be parked again, for another trigger of its: then the next one can have its place."""
+    async def _take_up_parked(self, shares: Shares, key: str, seq: int) -> None:
+        """It may be parked again, for another reason: then the next one can have its place."""
+        await self._slots.acquire()
+        event = await self._read_surely(seq)
+        shares.arrive(key)
+        if event is None:
+            self._slots.release()
+        else:
+            await self._carry_through(_light(event))
+        self._launch_parked(shares, key)
+
+    async def _read_surely(self, seq: int) -> InboxEvent | None:
+        """None for one that is processed already."""
         while True:
             try:
                 page = await self._journal.waiting_events(seq - 1, 1)
-            except Unavailable:
+            except Exception as error:  # noqa: BLE001  # nobody else knows of it before the next start
+                log.warning("the journal cannot be read; an event waits", reason=repr(error))
                 await self._clock.sleep(RETRY_S)
             else:
-                break
-        if page and page[0].seq == seq:
-            await self._once_more(page[0])
-        self._launch_parked(trigger_id)
+                return page[0] if page and page[0].seq == seq else None
 
     async def _is_processed(self, event: InboxEvent) -> bool:
         """False when the journal could not commit: then all of it is tried again, and what was recorded is left."""
@@ -202,11 +214,17 @@ class Dispatcher:
     # one event
 
     async def _process_large(self, event: InboxEvent) -> None:
-        async with self._large:
+        """Done, or parked: while it waits for its turn, or others wait for a link, it has no slot."""
+        if self._large.is_parked([_LARGE], event.seq):
+            return
+        try:
             for whole in await self._journal.waiting_events(event.seq - 1, 1):
                 if whole.seq == event.seq:
                     await self._process(whole)
             await self._clock.sleep(LARGE_PAUSE_S)
+        finally:
+            self._large.give_back([_LARGE])
+            self._launch_parked(self._large, _LARGE)
 
     async def _process(self, event: InboxEvent) -> None:
         """Done, or parked: then it is taken up again when a trigger of its has gone on."""
@@ -225,7 +243,7 @@ class Dispatcher:
         finally:
             self._shares.give_back(slow)
             for trigger_id in slow:
-                self._launch_parked(trigger_id)
+                self._launch_parked(self._shares, trigger_id)
         unit = Unit()
         unit.add("process_event", self._clock.now_at(), event.seq)
         await self._journal.commit(unit)

@@ -281,6 +281,17 @@ async def test_all_expressions_of_a_trigger_have_one_budget(evaluator: Evaluator
     assert "together" in trial.errors["v999"]
 
 
+async def test_the_first_event_after_a_start_has_the_same_budget_as_the_next(
+    evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiling what a trigger may have takes longer than that, on a busy machine: no event fails over it."""
+    monkeypatch.setattr(expressions, "ALL_S", 0.1)
+    skipped = " || ".join(f"event.abc == {number}" for number in range(25))
+    sources = {f"v{number}": f"event.n == {number} || true || {skipped}" for number in range(60)}
+    firing = Firing(evaluator, trigger(vars=sources), {"n": 1})
+    assert len(await firing.variables()) == 60
+
+
 async def test_many_short_expressions_let_others_have_their_turn(evaluator: Evaluator) -> None:
     turns = 0
 

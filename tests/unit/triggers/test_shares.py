@@ -12,7 +12,7 @@ import pytest
 
 from headrace.journal.records import Trigger
 from headrace.sandbox import Sandbox
-from headrace.triggers.dispatcher import DispatcherLimits
+from headrace.triggers.dispatcher import LARGE_AT_ONCE, LARGE_CHARACTERS, DispatcherLimits
 from headrace.triggers.expressions import EvaluationFailed, Evaluator, no_links
 from headrace.triggers.rules import may_take_long
 from headrace.triggers.shares import Shares
@@ -21,6 +21,7 @@ from tests.support.rooms import FastClock, Life, life, new_sandbox
 WAITING: list[dict[str, Any]] = [{"wait_event": {"event": "go"}}]
 LINK = 'link(event, "account").ok == true'
 LINKS = [{"name": "account", "uri": "http://slow.example.com/"}]
+LARGE = {"links": [{"name": "account", "uri": "http://slow.example.com/large"}], "padding": "x" * LARGE_CHARACTERS}
 LIMIT_S = 30.0
 
 
@@ -136,6 +137,49 @@ async def test_what_is_parked_at_the_end_of_a_process_is_taken_up_by_the_next(tm
         assert await count(again, "bad") == 9
 
 
+async def test_large_ones_whose_links_hang_take_no_slots(tmp_path: Path, sandbox: Sandbox) -> None:
+    slow = Slow()
+    async with life(tmp_path / "j.db", sandbox, fetch=slow, events=DispatcherLimits(events=4)) as alive:
+        await alive.workflow("w", WAITING)
+        await alive.trigger("bad", "BAD", "w", filter=LINK)
+        await alive.trigger("good", "GOOD", "w")
+        for number in range(10):
+            await alive.deliver(f"bad-{number}", {"type": "BAD", "payload": LARGE})
+        await deliver(alive, "GOOD", 5)
+        async with asyncio.timeout(LIMIT_S):
+            while await count(alive, "good") < 5:
+                await asyncio.sleep(0.005)
+            assert await count(alive, "bad") == 0
+            slow.opens.set()
+            await alive.dispatcher.idle()
+        assert (await count(alive, "bad"), slow.most) == (10, LARGE_AT_ONCE)
+
+
+async def test_large_ones_that_were_parked_are_in_memory_few_at_once(tmp_path: Path, sandbox: Sandbox) -> None:
+    small, large = Slow(), Slow()
+
+    async def fetch(uri: str, /) -> Any:
+        return await (large if uri.endswith("large") else small)(uri)
+
+    async with life(tmp_path / "j.db", sandbox, fetch=fetch, events=DispatcherLimits(events=20)) as alive:
+        await alive.workflow("w", WAITING)
+        await alive.trigger("bad", "BAD", "w", filter=LINK)
+        await deliver(alive, "BAD", 10)
+        for number in range(20):
+            await alive.deliver(f"large-{number}", {"type": "BAD", "payload": LARGE})
+        async with asyncio.timeout(LIMIT_S):
+            while small.asked < 10 or large.asked:
+                await asyncio.sleep(0.005)
+            small.opens.set()
+            while await count(alive, "bad") < 10 or large.at_once < LARGE_AT_ONCE:
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(0.05)
+            assert large.at_once == LARGE_AT_ONCE
+            large.opens.set()
+            await alive.dispatcher.idle()
+        assert (await count(alive, "bad"), large.most) == (30, LARGE_AT_ONCE)
+
+
 def test_shares() -> None:
     shares = Shares(share=2, max_parked=2)
     assert [shares.is_parked(["a"], seq) for seq in (1, 2, 3, 4)] == [False, False, True, True]
@@ -145,5 +189,10 @@ def test_shares() -> None:
     shares.give_back(["a"])
     assert shares.next_parked("a") is None
     shares.give_back(["a"])
-    assert (shares.next_parked("a"), shares.next_parked("a"), shares.next_parked("a")) == (3, 4, None)
+    assert (shares.next_parked("a"), shares.next_parked("a")) == (3, None), "as many are called as there is room for"
+    assert shares.is_parked(["a"], 8), "the place is kept"
+    shares.arrive("a")
+    assert not shares.is_parked(["a"], 3)
+    shares.give_back(["a", "a"])
+    assert (shares.next_parked("a"), shares.next_parked("a"), shares.next_parked("a")) == (4, 8, None)
     assert shares.parked == 0

@@ -22,7 +22,7 @@ async def test(services: Services, request: Request) -> Reply:
     body = await request.body(services.settings.max_body_bytes)
     if len(body) <= SMALL_BYTES:
         return await _tried(services, request, body)
-    async with services.room.few:  # as objects it may be thirty times as large
+    async with services.room.trials:  # as objects it may be thirty times as large
         return await _tried(services, request, body)
 
 
