@@ -143,10 +143,6 @@ class EffectProtocol:
         self._action: Action = LOOK_UP if must_look else SEND
         self._after_pause: Action = SEND
 
-    @property
-    def may_have_been_booked(self) -> bool:
-        return self._is_unknown
-
     def next(self) -> Action:
         return self._action
 

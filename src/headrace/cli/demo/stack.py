@@ -150,9 +150,6 @@ class Stack:
     def transactions(self, ledger: str) -> list[Json]:
         return self._pages(f"/api/ledger/v2/{_part(ledger)}/transactions", {"pageSize": 100})
 
-    def wallet_transactions(self, wallet: str) -> list[Json]:
-        return self._pages("/api/wallets/transactions", {"walletID": wallet, "pageSize": 100})
-
     def initiations(self) -> list[Json]:
         return self._pages("/api/payments/transfer-initiations", {"pageSize": 100})
 
