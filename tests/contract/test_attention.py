@@ -91,7 +91,7 @@ async def test_an_abort_that_cannot_decide_either_is_another_figure(tmp_path: Pa
 
 async def test_what_only_an_abort_makes_undecided_never_waits_for_a_person(tmp_path: Path) -> None:
     services = Scripted(lambda request, _: "lose" if request.path.endswith("/credit") else None)
-    async with life(tmp_path / "j.db", services, retry_base_s=500.0, retry_cap_s=500.0) as alive:
+    async with life(tmp_path / "j.db", services, retry_base_s=4000.0, retry_cap_s=4000.0) as alive:
         instance_id = await start(alive, crediting(services))
         await until(lambda: any(request.path.endswith("/credit") for request in services.sent))
         await alive.engine.abort(instance_id)

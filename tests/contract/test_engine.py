@@ -117,7 +117,7 @@ async def test_every_attempt_sends_the_same_bytes_and_history_counts_them(tmp_pa
 
 async def test_while_it_retries_history_says_when_and_why(tmp_path: Path) -> None:
     services = Scripted(lambda _, count: "lose")
-    async with life(tmp_path / "j.db", services, retry_base_s=500.0, retry_cap_s=500.0) as alive:
+    async with life(tmp_path / "j.db", services, retry_base_s=4000.0, retry_cap_s=4000.0) as alive:
         instance_id = await _start(alive, [SEND])
         await _until(lambda: len(services.sent) == 1)
         async with asyncio.timeout(5):
@@ -269,7 +269,7 @@ async def test_an_unknown_attempt_of_an_aborted_instance_is_settled_by_look_up(
     fault: str, booked: bool, tmp_path: Path
 ) -> None:
     services = Scripted(lambda request, count: fault if count == 1 else None)
-    async with life(tmp_path / "j.db", services, retry_base_s=400.0, retry_cap_s=400.0) as alive:
+    async with life(tmp_path / "j.db", services, retry_base_s=4000.0, retry_cap_s=4000.0) as alive:
         instance_id = await _start(alive, [SEND])
         async with asyncio.timeout(5):
             while not (rows := await alive.journal.activities(instance_id, 0)) or rows[0].last_failure is None:
