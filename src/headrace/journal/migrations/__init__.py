@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 SQL = Path(__file__).parent.parent / "sql"
-HEAD = "0006"
+HEAD = "0010"
 
 
 def statements(name: str) -> list[str]:

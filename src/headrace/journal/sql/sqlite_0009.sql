@@ -1,0 +1,1 @@
+-- Time that passed while a server ran, for retention.

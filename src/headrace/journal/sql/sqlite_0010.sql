@@ -1,0 +1,1 @@
+-- Indexes for lists of instances by status, stage and error.
