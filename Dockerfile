@@ -16,7 +16,6 @@ RUN pip --python /opt/headrace install --require-hashes --only-binary :all: -r r
 COPY LICENSE README.md pyproject.toml ./
 COPY packages/client packages/client
 COPY src src
-COPY examples src/headrace/examples
 RUN pip --python /opt/headrace install --no-deps --no-build-isolation --no-index ./packages/client . \
   && pip --python /opt/headrace check
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import random
 import socket
@@ -312,14 +313,22 @@ def _buses(settings: Settings, clock: Clock) -> _Buses:
     if settings.broker_url is None:
         return _Buses(None, webhooks)
     if settings.broker_url.startswith("kafka:"):
+        _require("confluent_kafka", "kafka")
         from headrace.events.kafka import KafkaBus, KafkaOptions
 
         kafka = KafkaBus(KafkaOptions.of(settings), clock)
         return _Buses(kafka, (kafka, *webhooks))
+    _require("nats", "nats")
     from headrace.events.nats import NatsBus, NatsOptions
 
     nats = NatsBus(NatsOptions.of(settings))
     return _Buses(nats, (nats, *webhooks))
+
+
+def _require(module: str, extra: str) -> None:
+    """Check that a broker's client library is installed. Raises InvalidValue naming the extra that brings it."""
+    if importlib.util.find_spec(module) is None:
+        raise InvalidValue("HEADRACE_BROKER_URL", f"needs the {extra} extra: pip install 'headrace[{extra}]'")
 
 
 def _webhooks(settings: Settings, clock: Clock) -> tuple[Publisher, ...]:

@@ -14,9 +14,7 @@ from headrace.cli.demo.books import Ended, check_books
 from headrace.cli.demo.examples import Example, examples_folder, load_examples
 from tests.support.rooms import Fate, Life, SandboxStack, life, new_sandbox, stages_of
 
-FOLDER = examples_folder()
-assert FOLDER is not None
-EXAMPLES = load_examples(FOLDER)
+EXAMPLES = load_examples(examples_folder())
 
 
 async def _live(alive: Life, example: Example, names: dict[str, str]) -> str:

@@ -18,9 +18,7 @@ WORKERS = 8
 
 
 def all_examples() -> list[Example]:
-    folder = examples_folder()
-    assert folder is not None
-    return load_examples(folder)
+    return load_examples(examples_folder())
 
 
 @dataclass(slots=True)

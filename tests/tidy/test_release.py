@@ -36,6 +36,29 @@ def test_one_version_everywhere() -> None:
     assert newest is not None and newest[1] == version()
 
 
+def requirement(line: str) -> tuple[str, str]:
+    """Name and lower bound of `name>=1.2; marker`."""
+    found = re.fullmatch(r"([\w-]+)>=([\d.]+)(;.*)?", line)
+    assert found, f"{line}: a lower bound is needed"
+    return found[1], found[2]
+
+
+@pytest.mark.parametrize("folder", [".", "packages/client"])
+def test_lower_bounds_are_the_versions_that_are_tested(folder: str) -> None:
+    locked = dict(re.findall(r"^([\w-]+)==([\d.]+)", (ROOT / "requirements/run.txt").read_text(), re.MULTILINE))
+    project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text())["project"]
+    extras = [each for group in project.get("optional-dependencies", {}).values() for each in group]
+    wanted = [each for each in (*project["dependencies"], *extras) if each != f"headrace-client=={version()}"]
+    assert len(wanted) >= 2
+    for name, bound in map(requirement, wanted):
+        assert f"{locked[name]}.".startswith(f"{bound}."), f"{name}: {bound} is not what {locked[name]} is a patch of"
+
+
+def test_the_server_needs_its_own_version_of_the_client() -> None:
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert f"headrace-client=={version()}" in dependencies
+
+
 # the image (`make check` lints the Dockerfile; here is what a linter does not know)
 
 

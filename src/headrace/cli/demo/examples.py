@@ -181,10 +181,6 @@ def load_trigger_example(folder: Path) -> TriggerExample:
     return TriggerExample(folder, msgspec.json.decode((folder / "trigger.json").read_bytes(), type=TriggerRule))
 
 
-def examples_folder() -> Path | None:
-    """`examples/` of the checkout this package runs from, of the installed package, or of the working directory."""
-    package = Path(__file__).resolve().parents[2]
-    for parent in (package.parents[1], package, Path.cwd()):
-        if any((parent / "examples").glob("*/run.json")):
-            return parent / "examples"
-    return None
+def examples_folder() -> Path:
+    """The examples, which are part of the package."""
+    return Path(__file__).resolve().parents[2] / "examples"

@@ -95,16 +95,16 @@ def show(choices: Choices) -> None:
 
 def _examples(chosen: Path | None) -> list[Example]:
     folder = chosen or examples_folder()
-    found = load_examples(folder) if folder else []
+    found = load_examples(folder)
     if not found:
-        raise Failure("no examples found", code=USAGE, hint="Run it in a clone, or name their folder with --examples.")
+        raise Failure(f"{folder} holds no examples", code=USAGE, hint="Leave out --examples to play those of the package.")
     return found
 
 
 def _trigger(chosen: Path | None) -> TriggerExample:
-    folder = (chosen or examples_folder() or Path()) / TRIGGER_EXAMPLE
+    folder = (chosen or examples_folder()) / TRIGGER_EXAMPLE
     if not (folder / "trigger.json").exists():
-        raise Failure(f"{folder} with its trigger is missing", code=USAGE, hint="Run it in a clone.")
+        raise Failure(f"{folder} holds no trigger.json", code=USAGE)
     return load_trigger_example(folder)
 
 
