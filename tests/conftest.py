@@ -7,7 +7,9 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from tests.hermetic import DEFAULT_PORT, DefaultPortWatch
 from tests.support.server import Server
 
 IS_CI = os.environ.get("CI") == "true"
@@ -17,6 +19,18 @@ for name in ("HEADRACE_SERVER", "HEADRACE_PROFILE", "HEADRACE_TOKEN"):
     os.environ.pop(name, None)
 os.environ["HEADRACE_CONFIG"] = os.devnull
 """Whatever server a developer's command line talks to: the tests never do."""
+
+
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")  # how long an example takes says nothing on a machine that others use too
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _default_port_is_left_alone() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    watch = DefaultPortWatch()
+    yield
+    watch.close()
+    assert not watch.visitors, f"connected to port {DEFAULT_PORT}, which no test may talk to: {watch.visitors}"
 
 
 @pytest.fixture
