@@ -1,7 +1,7 @@
 """Make the links of a package's README absolute, or check that a built wheel has no relative ones.
 
-    absolute_links.py FOLDER            rewrite FOLDER/README.md by the Source URL of FOLDER/pyproject.toml
-    absolute_links.py --check WHEEL...  exit 1 and name each relative link of a wheel's description
+absolute_links.py FOLDER            rewrite FOLDER/README.md by the Source URL of FOLDER/pyproject.toml
+absolute_links.py --check WHEEL...  exit 1 and name each relative link of a wheel's description
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import InvalidDefinition, Problem
@@ -119,7 +119,7 @@ def examples() -> list[Path]:
 
 
 def loaded(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)  # as safe as safe_load, ten times as fast
 
 
 @cache
@@ -213,7 +213,7 @@ def changed(document: Any, path: tuple[Any, ...], change: str, key: str, value: 
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=3 * settings().max_examples)
 def test_one_or_two_changes_to_what_is_valid_are_judged_alike(data: st.DataObject) -> None:
     document = copy.deepcopy(data.draw(st.sampled_from(VALID)))
     for _ in range(data.draw(st.integers(1, 2))):
@@ -247,7 +247,6 @@ def test_a_kind_of_value_and_its_schema_agree(kind: Kind) -> None:
         assert_alike(validator.is_valid(word), list(Leaf(kind, "").problems(word, "x")), word)
 
     @given(TEXTS | VALUES)
-    @settings(max_examples=100, deadline=None)
     def judge(value: object) -> None:
         assert_alike(validator.is_valid(value), list(Leaf(kind, "").problems(value, "x")), value)
 

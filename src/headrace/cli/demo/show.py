@@ -97,7 +97,9 @@ def _examples(chosen: Path | None) -> list[Example]:
     folder = chosen or examples_folder()
     found = load_examples(folder)
     if not found:
-        raise Failure(f"{folder} holds no examples", code=USAGE, hint="Leave out --examples to play those of the package.")
+        raise Failure(
+            f"{folder} holds no examples", code=USAGE, hint="Leave out --examples to play those of the package."
+        )
     return found
 
 
