@@ -37,6 +37,7 @@ from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writer import WriterLimits
 from headrace.runtime import tune_collector
 from headrace.settings import Settings
+from headrace.startup import log_start
 from headrace.telemetry import Telemetry, configure_logging
 from headrace.triggers.dispatcher import Dispatcher, DispatcherLimits
 from headrace.triggers.expressions import Evaluator, Fetch, no_links
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 JOURNAL_FILE = "journal.db"
 SANDBOX_FILE = "sandbox.db"
 FORGET_EVERY_S = 60.0
+FLUSH_LOG_EVERY_S = 5.0
 AGAIN_S = 5.0
 DAY = 86_400_000_000
 
@@ -78,7 +80,7 @@ async def house(
     fault, address or file.
     """
     clock, ids = SystemClock(), RandomIds()
-    telemetry = Telemetry(clock)
+    telemetry = Telemetry(clock, instances_per_s=settings.log_instances_per_s)
     async with contextlib.AsyncExitStack() as stack:
         downstream, routes, source = _downstream(settings, data, sandbox=sandbox, faults=faults)
         stack.push_async_callback(downstream.close)
@@ -89,6 +91,7 @@ async def house(
         running, attention = await journal.counts()
         telemetry.instances_recovered(running)
         telemetry.needs_attention(attention)
+        log.info("recovered", instances_running=running, activities_needing_attention=attention)
         outbox = Outbox()
         engine = EmbeddedEngine(
             journal,
@@ -124,6 +127,8 @@ async def house(
         )
         stack.push_async_callback(buses.close)
         publishers = (OwnTriggers(inbox), *buses.publishers)
+        for publisher in publishers:
+            telemetry.expect_publisher(publisher.name)
         relays = [Relay(publisher, journal, clock, telemetry) for publisher in publishers]
         for relay in relays:
             await relay.begin()
@@ -147,6 +152,8 @@ async def house(
             )
             stack.enter_context(_in_background(consumer.run, clock))
         stack.enter_context(_in_background(lambda: _forget(journal, clock, settings, relays), clock))
+        stack.callback(telemetry.flush_log)
+        stack.enter_context(_in_background(lambda: _flush_log(telemetry, clock), clock))
         yield House(app, journal, engine, downstream)
 
 
@@ -207,6 +214,12 @@ async def _forget(journal: SqliteJournal, clock: Clock, settings: Settings, rela
         await clock.sleep(FORGET_EVERY_S)
 
 
+async def _flush_log(telemetry: Telemetry, clock: Clock) -> None:
+    while True:
+        await clock.sleep(FLUSH_LOG_EVERY_S)
+        telemetry.flush_log()
+
+
 async def _serve(
     settings: Settings,
     door: socket.socket,
@@ -217,6 +230,7 @@ async def _serve(
 ) -> None:
     address = door.getsockname()
     url = f"http://{_shown(address[0])}:{address[1]}"
+    log_start(settings, os.environ, data=data, url=url, sandbox=sandbox)
     async with house(settings, data=data, sandbox=sandbox, faults=faults, url=url) as rooms:
         config = uvicorn.Config(
             rooms.app,
@@ -231,6 +245,8 @@ async def _serve(
             timeout_keep_alive=75,
         )
         await _Server(config, lambda: on_ready(url)).serve(sockets=[door])
+        log.info("stopping", instances_active=rooms.engine.active_instances)
+    log.info("stopped")
 
 
 class _Server(uvicorn.Server):

@@ -6,6 +6,7 @@ never a URL, token or body.
 
 from __future__ import annotations
 
+import os
 import zlib
 from dataclasses import dataclass
 from typing import Self
@@ -223,9 +224,14 @@ def _kind(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return "no trusted TLS connection"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect ({error.os_error.strerror or type(error.os_error).__name__})"
+        return f"cannot connect ({_cause(error.os_error)})"
     if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError | aiohttp.ClientOSError):
         return "the connection was closed without an answer"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the answer broke off"
     return f"no usable answer ({type(error).__name__})"
+
+
+def _cause(error: OSError) -> str:
+    """The system's own words: asyncio's text repeats the address."""
+    return os.strerror(error.errno) if error.errno else error.strerror or type(error).__name__

@@ -30,6 +30,7 @@ from headrace.effects.protocol import (
 from headrace.effects.requests import create_ledger
 from headrace.engine.meter import Meter, NoMeter
 from headrace.engine.plans import Plans
+from headrace.engine.reports import report_attempt, report_call, report_end
 from headrace.engine.run import OpenActivity, Rules, Run, json_text
 from headrace.engine.services import Services
 from headrace.errors import AlreadyEnded, NotFound, Unavailable
@@ -37,7 +38,6 @@ from headrace.events.outbox import Outbox
 from headrace.journal.port import Caller, Journal, Unit
 from headrace.journal.records import Instance, Workflow
 from headrace.workflows.commands import INTERNAL_LEDGER, Activity, CreateTransaction
-from headrace.workflows.interpreter import CANCELED
 
 log = structlog.get_logger("headrace.engine")
 
@@ -160,7 +160,7 @@ class EmbeddedEngine:
             if isinstance(error, asyncio.CancelledError):  # the caller went away; the commit may still happen
                 asyncio.get_running_loop().call_later(STRAY_S, self._take_up_later, run.id)
             raise
-        self._meter.instance_started()
+        self._meter.instance_started(workflow.id)
         if run.ended_at is not None:
             self._ended(run)
             self._let_go_of(run)
@@ -450,7 +450,7 @@ class EmbeddedEngine:
             return bool(taken) and taken[-1] is not None
 
     def _ended(self, run: Run) -> None:
-        self._meter.instance_ended("aborted" if run.error == CANCELED else "failed" if run.error else "succeeded")
+        report_end(self._meter, run)
         for future in self._waiters.get(run.id, ()):
             _let_go(future)
 
@@ -489,6 +489,7 @@ class EmbeddedEngine:
                 case LookUpFirst():
                     found = await self._services.look_up(activity.name, opened.request)
                     protocol.looked_up(found, self._clock.monotonic_s())
+                    report_call(self._meter, run, opened, found, protocol, is_look_up=True)
                 case CreateLedger():
                     request = create_ledger(INTERNAL_LEDGER)
                     protocol.created(await self._services.send("CreateLedger", request))
@@ -498,18 +499,23 @@ class EmbeddedEngine:
                 case Done(output):
                     await self._record_done(run, activity, output)
                 case Refused(code, message):
-                    self._meter.effect_done(activity.service, "refused")
-                    text = f"{code}: {message}"
-                    await self._move(run, lambda unit, text=text: run.refused(unit, text))
+                    await self._record_refused(run, activity, f"{code}: {message}")
                 case NotBooked():
+                    self._meter.effect_done(activity.service, "canceled")
                     await self._move(run, run.cancel_open)
                 case NeedsAttention(message):
                     await self._ask_for_attention(run, opened, message)
                     return
 
     async def _record_done(self, run: Run, activity: Activity, output: Any) -> None:
-        self._meter.effect_done(activity.service, "done")
+        if activity.is_effect:
+            self._meter.effect_done(activity.service, "done")
         await self._move(run, lambda unit: run.done(unit, output))
+
+    async def _record_refused(self, run: Run, activity: Activity, text: str) -> None:
+        if activity.is_effect:
+            self._meter.effect_done(activity.service, "refused")
+        await self._move(run, lambda unit: run.refused(unit, text))
 
     async def _attempt(self, run: Run, opened: OpenActivity, protocol: EffectProtocol) -> None:
         """One attempt, begun only if no abort is set: that is read as the last thing before (decision E6)."""
@@ -521,10 +527,13 @@ class EmbeddedEngine:
                 return
             opened.was_sent = True
             opened.attempt += 1
-            protocol.begin(self._clock.monotonic_s())
+            begun_s = self._clock.monotonic_s()
+            protocol.begin(begun_s)
             self._meter.attempt(opened.activity.service)
             result = await self._services.send(opened.activity.name, opened.request)
-        protocol.sent(result, self._clock.monotonic_s())
+        ended_s = self._clock.monotonic_s()
+        protocol.sent(result, ended_s)
+        report_attempt(self._meter, run, opened, result, protocol, ended_s - begun_s)
 
     async def _pause(self, run: Run, opened: OpenActivity, seconds: float, failure: str) -> None:
         """Record the failed attempt, then wait; an abort or a stop ends the wait."""
