@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequ
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 import uvicorn
@@ -21,6 +21,8 @@ from headrace.api import create_api
 from headrace.api.protocol import BoundedProtocol
 from headrace.auth.assembly import open_door
 from headrace.clock import Clock, RandomIds, SystemClock
+from headrace.doctor import warn_of_services
+from headrace.downstream import downstream_of
 from headrace.effects.port import Downstream
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
 from headrace.engine.run import Rules
@@ -37,13 +39,10 @@ from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writer import WriterLimits
 from headrace.runtime import tune_collector
 from headrace.settings import Settings
-from headrace.startup import log_start
+from headrace.startup import log_start, webhook_endpoints
 from headrace.telemetry import Telemetry, configure_logging
 from headrace.triggers.dispatcher import Dispatcher, DispatcherLimits
 from headrace.triggers.expressions import Evaluator, Fetch, no_links
-
-if TYPE_CHECKING:
-    from headrace.effects.oauth import ClientCredentials
 
 JOURNAL_FILE = "journal.db"
 SANDBOX_FILE = "sandbox.db"
@@ -244,7 +243,10 @@ async def _serve(
             timeout_graceful_shutdown=5,
             timeout_keep_alive=75,
         )
+        looking = None if sandbox else asyncio.create_task(warn_of_services(rooms.downstream, settings, SystemClock()))
         await _Server(config, lambda: on_ready(url)).serve(sockets=[door])
+        if looking is not None:
+            looking.cancel()
         log.info("stopping", instances_active=rooms.engine.active_instances)
     log.info("stopped")
 
@@ -298,16 +300,7 @@ def _downstream(
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         stand_in = Sandbox(data / SANDBOX_FILE, faults=parsed, clock=clock, ids=RandomIds())
         return stand_in, sandbox_routes(stand_in), stand_in
-    from headrace.effects.transport import HttpDownstream, ServiceAddresses  # costs a quarter of the start
-
-    addresses = ServiceAddresses.of(
-        stack_url=settings.stack_url,
-        ledger_url=settings.ledger_url,
-        wallets_url=settings.wallets_url,
-        payments_url=settings.payments_url,
-    )
-    services = HttpDownstream(addresses, credentials=_credentials(settings), timeout_s=settings.timeout_s, clock=clock)
-    return services, [], None
+    return downstream_of(settings, clock), [], None
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,13 +334,9 @@ def _buses(settings: Settings, clock: Clock) -> _Buses:
 def _webhooks(settings: Settings, clock: Clock) -> tuple[Publisher, ...]:
     if settings.webhooks is None:
         return ()
-    from headrace.api import codec, yaml
-    from headrace.events.webhooks import Webhook, read_endpoints
+    from headrace.events.webhooks import Webhook
 
-    def decode(body: bytes) -> object:
-        return codec.decode(body) if body.lstrip().startswith(b"{") else yaml.decode(body).value
-
-    return tuple(Webhook(endpoint, clock) for endpoint in read_endpoints(settings.webhooks, os.environ, decode))
+    return tuple(Webhook(endpoint, clock) for endpoint in webhook_endpoints(settings.webhooks, os.environ))
 
 
 def _links(settings: Settings, downstream: Downstream) -> Fetch:
@@ -363,22 +352,6 @@ def _links(settings: Settings, downstream: Downstream) -> Fetch:
         authorize = downstream.authorization if isinstance(downstream, HttpDownstream) else None
     origins = origins_of(settings.link_origins, "HEADRACE_LINK_ORIGINS")
     return Linker(origins, stack=stack, authorize=authorize, may_be_private=settings.link_private).fetch
-
-
-def _credentials(settings: Settings) -> ClientCredentials | None:
-    from headrace.effects.oauth import ClientCredentials
-
-    if settings.stack_client_id is None or settings.stack_client_secret is None:
-        return None
-    token_url = settings.stack_token_url
-    if token_url is None:
-        if settings.stack_url is None:
-            raise InvalidValue(
-                "HEADRACE_STACK_TOKEN_URL",
-                "is needed with HEADRACE_STACK_CLIENT_ID when there is no HEADRACE_STACK_URL",
-            )
-        token_url = f"{settings.stack_url}/api/auth/oauth/token"
-    return ClientCredentials(settings.stack_client_id, settings.stack_client_secret, token_url)
 
 
 def _engine_limits(settings: Settings) -> EngineLimits:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from headrace.api.version import VERSION
 from headrace.settings import Settings, unknown_variables
+
+if TYPE_CHECKING:
+    from headrace.events.webhooks import Endpoint
 
 log = structlog.get_logger("headrace")
 
@@ -37,6 +41,17 @@ def targets(settings: Settings) -> dict[str, str]:
     own = {"ledger": settings.ledger_url, "wallets": settings.wallets_url, "payments": settings.payments_url}
     stack = settings.stack_url
     return {name: url or (f"{stack}/api/{name}" if stack else "none") for name, url in own.items()}
+
+
+def webhook_endpoints(file: Path, environ: Mapping[str, str]) -> tuple[Endpoint, ...]:
+    """Raises InvalidValue naming the file, the entry and the reason."""
+    from headrace.api import codec, yaml
+    from headrace.events.webhooks import read_endpoints
+
+    def decode(body: bytes) -> object:
+        return codec.decode(body) if body.lstrip().startswith(b"{") else yaml.decode(body).value
+
+    return read_endpoints(file, environ, decode)
 
 
 def about_unknown_variable(name: str, nearest: str | None) -> str:
