@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
@@ -416,11 +417,17 @@ class EmbeddedEngine:
             elif run.sleeps_until_at is not None and run.sleeps_until_at > self._clock.now_at():
                 self._sleep_until(run.sleeps_until_at)
                 return
-            await self._move(run, _nothing)
+            await self._move(run, None, _nothing)
 
-    async def _move(self, run: Run, record: Callable[[Unit], None]) -> None:
-        """Record what happened and go on to the next command, in one commit. An aborted instance only records."""
+    async def _move(self, run: Run, opened: OpenActivity | None, record: Callable[[Unit], None]) -> None:
+        """Record the outcome of `opened` and advance to the next command, in one commit.
+
+        An abort may commit while this waits for the lock. It has then closed an activity that was never sent, and the
+        stage with it, so nothing is left to record. The outcome of one that was sent is recorded, and closes the stage.
+        """
         async with run.lock:
+            if run.open is not opened or (opened is None and run.ended_at is not None):
+                return
             unit = Unit()
             record(unit)
             if run.ended_at is not None:
@@ -497,25 +504,31 @@ class EmbeddedEngine:
                     await self._pause(run, opened, seconds, failure)
                     protocol.paused()
                 case Done(output):
-                    await self._record_done(run, activity, output)
+                    await self._move(run, opened, partial(self._record_done, run, activity, output))
                 case Refused(code, message):
-                    await self._record_refused(run, activity, f"{code}: {message}")
+                    text = f"{code}: {message}"
+                    await self._move(run, opened, partial(self._record_refused, run, activity, text))
                 case NotBooked():
-                    self._meter.effect_done(activity.service, "canceled")
-                    await self._move(run, run.cancel_open)
+                    await self._move(run, opened, partial(self._record_not_booked, run, activity))
                 case NeedsAttention(message):
                     await self._ask_for_attention(run, opened, message)
                     return
 
-    async def _record_done(self, run: Run, activity: Activity, output: Any) -> None:
-        if activity.is_effect:
-            self._meter.effect_done(activity.service, "done")
-        await self._move(run, lambda unit: run.done(unit, output))
+    def _record_done(self, run: Run, activity: Activity, output: Any, unit: Unit) -> None:
+        self._closed(activity, "done")
+        run.done(unit, output)
 
-    async def _record_refused(self, run: Run, activity: Activity, text: str) -> None:
+    def _record_refused(self, run: Run, activity: Activity, text: str, unit: Unit) -> None:
+        self._closed(activity, "refused")
+        run.refused(unit, text)
+
+    def _record_not_booked(self, run: Run, activity: Activity, unit: Unit) -> None:
+        self._closed(activity, "canceled")
+        run.cancel_open(unit)
+
+    def _closed(self, activity: Activity, outcome: str) -> None:
         if activity.is_effect:
-            self._meter.effect_done(activity.service, "refused")
-        await self._move(run, lambda unit: run.refused(unit, text))
+            self._meter.effect_done(activity.service, outcome)
 
     async def _attempt(self, run: Run, opened: OpenActivity, protocol: EffectProtocol) -> None:
         """One attempt, begun only if no abort is set: that is read as the last thing before (decision E6)."""
