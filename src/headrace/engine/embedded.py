@@ -31,7 +31,7 @@ from headrace.effects.protocol import (
 from headrace.effects.requests import create_ledger
 from headrace.engine.meter import Meter, NoMeter
 from headrace.engine.plans import Plans
-from headrace.engine.reports import report_attempt, report_call, report_end
+from headrace.engine.reports import report_attempt, report_call, report_closed, report_end
 from headrace.engine.run import OpenActivity, Rules, Run, json_text
 from headrace.engine.services import Services
 from headrace.errors import AlreadyEnded, NotFound, Unavailable
@@ -515,20 +515,16 @@ class EmbeddedEngine:
                     return
 
     def _record_done(self, run: Run, activity: Activity, output: Any, unit: Unit) -> None:
-        self._closed(activity, "done")
+        report_closed(self._meter, activity, "done")
         run.done(unit, output)
 
     def _record_refused(self, run: Run, activity: Activity, text: str, unit: Unit) -> None:
-        self._closed(activity, "refused")
+        report_closed(self._meter, activity, "refused")
         run.refused(unit, text)
 
     def _record_not_booked(self, run: Run, activity: Activity, unit: Unit) -> None:
-        self._closed(activity, "canceled")
+        report_closed(self._meter, activity, "canceled")
         run.cancel_open(unit)
-
-    def _closed(self, activity: Activity, outcome: str) -> None:
-        if activity.is_effect:
-            self._meter.effect_done(activity.service, outcome)
 
     async def _attempt(self, run: Run, opened: OpenActivity, protocol: EffectProtocol) -> None:
         """One attempt, begun only if no abort is set: that is read as the last thing before (decision E6)."""

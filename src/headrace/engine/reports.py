@@ -6,6 +6,7 @@ from headrace.effects.port import Done, LookUp, Outcome, Refused, Unknown
 from headrace.effects.protocol import EffectProtocol, Pause
 from headrace.engine.meter import FailedCall, Meter
 from headrace.engine.run import OpenActivity, Run
+from headrace.workflows.commands import Activity
 from headrace.workflows.interpreter import CANCELED
 
 
@@ -13,6 +14,11 @@ def report_end(meter: Meter, run: Run) -> None:
     outcome = "aborted" if run.error == CANCELED else "failed" if run.error else "succeeded"
     seconds = ((run.ended_at or run.created_at) - run.created_at) / 1e6
     meter.instance_ended(run.id, run.workflow_id, outcome, seconds)
+
+
+def report_closed(meter: Meter, activity: Activity, outcome: str) -> None:
+    if activity.is_effect:
+        meter.effect_done(activity.service, outcome)
 
 
 def report_attempt(
