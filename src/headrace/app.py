@@ -41,6 +41,7 @@ from headrace.runtime import tune_collector
 from headrace.settings import Settings
 from headrace.startup import log_start, webhook_endpoints
 from headrace.telemetry import Telemetry, configure_logging
+from headrace.tracing import is_wanted, open_tracing, outgoing_headers
 from headrace.triggers.dispatcher import Dispatcher, DispatcherLimits
 from headrace.triggers.expressions import Evaluator, Fetch, no_links
 
@@ -81,6 +82,9 @@ async def house(
     clock, ids = SystemClock(), RandomIds()
     telemetry = Telemetry(clock, instances_per_s=settings.log_instances_per_s)
     async with contextlib.AsyncExitStack() as stack:
+        tracing = open_tracing(settings, os.environ)
+        if tracing is not None:
+            stack.push_async_callback(tracing.close)
         downstream, routes, source = _downstream(settings, data, sandbox=sandbox, faults=faults)
         stack.push_async_callback(downstream.close)
         journal = await SqliteJournal.open(data / JOURNAL_FILE, limits=_writer_limits(settings), meter=telemetry)
@@ -93,8 +97,8 @@ async def house(
         log.info("recovered", instances_running=running, activities_needing_attention=attention)
         outbox = Outbox()
         engine = EmbeddedEngine(
-            journal,
-            downstream,
+            journal if tracing is None else tracing.journal(journal),
+            downstream if tracing is None else tracing.downstream(downstream),
             clock,
             ids,
             _engine_limits(settings),
@@ -153,7 +157,7 @@ async def house(
         stack.enter_context(_in_background(lambda: _forget(journal, clock, settings, relays), clock))
         stack.callback(telemetry.flush_log)
         stack.enter_context(_in_background(lambda: _flush_log(telemetry, clock), clock))
-        yield House(app, journal, engine, downstream)
+        yield House(app if tracing is None else tracing.app(app), journal, engine, downstream)
 
 
 def serve(
@@ -300,7 +304,8 @@ def _downstream(
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         stand_in = Sandbox(data / SANDBOX_FILE, faults=parsed, clock=clock, ids=RandomIds())
         return stand_in, sandbox_routes(stand_in), stand_in
-    return downstream_of(settings, clock), [], None
+    headers = outgoing_headers if is_wanted(settings, os.environ) else None
+    return downstream_of(settings, clock, extra_headers=headers), [], None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from headrace.clock import Clock
@@ -13,7 +14,13 @@ if TYPE_CHECKING:
     from headrace.effects.transport import HttpDownstream
 
 
-def downstream_of(settings: Settings, clock: Clock, *, timeout_s: float | None = None) -> HttpDownstream:
+def downstream_of(
+    settings: Settings,
+    clock: Clock,
+    *,
+    timeout_s: float | None = None,
+    extra_headers: Callable[[], dict[str, str]] | None = None,
+) -> HttpDownstream:
     """Connects to nothing yet. Raises InvalidValue for an address or credentials that cannot be used."""
     from headrace.effects.transport import HttpDownstream, ServiceAddresses  # costs a quarter of the start
 
@@ -24,7 +31,11 @@ def downstream_of(settings: Settings, clock: Clock, *, timeout_s: float | None =
         payments_url=settings.payments_url,
     )
     return HttpDownstream(
-        addresses, credentials=_credentials(settings), timeout_s=timeout_s or settings.timeout_s, clock=clock
+        addresses,
+        credentials=_credentials(settings),
+        timeout_s=timeout_s or settings.timeout_s,
+        clock=clock,
+        extra_headers=extra_headers,
     )
 
 

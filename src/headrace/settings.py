@@ -249,6 +249,15 @@ class Settings:
     allow_world_from_caller: bool = field(
         default=True, metadata=_from(_flag, "Let a variable of a caller's run name `world` as a source (M9).")
     )
+    traces_url: str | None = field(
+        default=None,
+        metadata=_from(
+            _url, "OTLP/HTTP collector that traces are sent to; unset: OTEL_EXPORTER_OTLP_ENDPOINT, else no traces."
+        ),
+    )
+    trace_amounts: bool = field(
+        default=False, metadata=_from(_flag, "Put amounts, assets and the text of errors into traces.")
+    )
     log_format: str = field(default="console", metadata=_from(_one_of("console", "json"), "Shape of log lines."))
     log_level: str = field(
         default="info", metadata=_from(_one_of("debug", "info", "warning", "error"), "Least level of log lines.")

@@ -32,7 +32,7 @@ from headrace.effects.requests import create_ledger
 from headrace.engine.meter import Meter, NoMeter
 from headrace.engine.plans import Plans
 from headrace.engine.reports import report_attempt, report_call, report_closed, report_end
-from headrace.engine.run import OpenActivity, Rules, Run, json_text
+from headrace.engine.run import DRIVEN, OpenActivity, Rules, Run, json_text
 from headrace.engine.services import Services
 from headrace.errors import AlreadyEnded, NotFound, Unavailable
 from headrace.events.outbox import Outbox
@@ -384,6 +384,7 @@ class EmbeddedEngine:
     # driving one instance
 
     async def _drive(self, run: Run) -> None:
+        DRIVEN.set(run)
         try:
             await self._drive_until_waiting(run)
         except asyncio.CancelledError:
