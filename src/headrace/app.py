@@ -82,7 +82,7 @@ async def house(
     clock, ids = SystemClock(), RandomIds()
     telemetry = Telemetry(clock, instances_per_s=settings.log_instances_per_s)
     async with contextlib.AsyncExitStack() as stack:
-        tracing = open_tracing(settings, os.environ)
+        tracing = open_tracing(settings, os.environ, clock)
         if tracing is not None:
             stack.push_async_callback(tracing.close)
         downstream, routes, source = _downstream(settings, data, sandbox=sandbox, faults=faults)

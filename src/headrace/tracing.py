@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -18,18 +19,21 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 
 from headrace.api.version import VERSION
+from headrace.clock import Clock
 from headrace.effects.port import Downstream, NoReply, Reply, Request
 from headrace.engine.run import DRIVEN, OpenActivity, Run
 from headrace.errors import InvalidValue
 from headrace.journal.port import Journal, Unit
 from headrace.journal.records import Instance
 from headrace.journal.writer import Rows
+from headrace.outages import Outage
 from headrace.settings import Settings
 from headrace.workflows.commands import Activity, CreateTransaction
 from headrace.workflows.interpreter import CANCELED
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
     from opentelemetry.trace import Link, Span, SpanContext
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -38,7 +42,7 @@ log = structlog.get_logger("headrace")
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 MISSING = "traces need the extra: pip install 'headrace[otel]'"
 MAX_REMEMBERED = 20_000
-FLUSH_S = 5.0
+FLUSH_S = 3.0
 
 CALLER: ContextVar[tuple[str, str]] = ContextVar("headrace_caller")
 """`traceparent` and `tracestate` of the HTTP request that is answered."""
@@ -52,7 +56,7 @@ def is_wanted(settings: Settings, environ: Mapping[str, str]) -> bool:
     return settings.traces_url is not None or any(environ.get(name) for name in ENDPOINTS)
 
 
-def open_tracing(settings: Settings, environ: Mapping[str, str]) -> Tracing | None:
+def open_tracing(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Tracing | None:
     """None where traces are off. Raises InvalidValue where HEADRACE_TRACES_URL is set and the extra is missing.
 
     An OTEL_ variable that is set for a whole machine stops no server: without the extra it is a warning.
@@ -69,7 +73,9 @@ def open_tracing(settings: Settings, environ: Mapping[str, str]) -> Tracing | No
         return None
     url = settings.traces_url
     exporter = OTLPSpanExporter() if url is None else OTLPSpanExporter(endpoint=f"{url}/v1/traces")
-    return Tracing(BatchSpanProcessor(exporter), environ, has_amounts=settings.trace_amounts)
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # it logs each retry; `_Reporting` logs outages
+    reporting = cast("SpanExporter", _Reporting(exporter, clock))
+    return Tracing(BatchSpanProcessor(reporting), environ, has_amounts=settings.trace_amounts)
 
 
 def outgoing_headers() -> dict[str, str]:
@@ -299,6 +305,37 @@ class Tracing:
             return f"{request.service} {activity.name}", attributes
         kind = "look-up of" if request.method == "GET" else "ledger for"
         return f"{request.service} {kind} {activity.name}", attributes
+
+
+class _Reporting:
+    """An exporter whose failures are log lines as those of a service are: since when, and when it is over.
+
+    It is called in the thread that sends spans.
+    """
+
+    def __init__(self, exporter: SpanExporter, clock: Clock) -> None:
+        self._exporter = exporter
+        self._clock = clock
+        self._outage = Outage("trace collector")
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        from opentelemetry.sdk.trace.export import SpanExportResult
+
+        result = self._exporter.export(spans)
+        now_s, now_at = self._clock.monotonic_s(), self._clock.now_at()
+        if result is SpanExportResult.SUCCESS:
+            line = self._outage.answered(now_s)
+        else:
+            line = self._outage.failed(now_s, now_at, "it does not accept spans", {"lost_spans": len(spans)})
+        if line is not None:
+            log.warning(line.event, **line.fields)
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
 
 
 class _TracedJournal:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -295,6 +296,8 @@ def test_traces_are_off_unless_a_collector_is_named(
 def test_without_the_extra_a_setting_is_an_error_and_a_machines_variable_a_warning(monkeypatch: Any) -> None:
     monkeypatch.setitem(__import__("sys").modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     with pytest.raises(InvalidValue, match=r"HEADRACE_TRACES_URL.*headrace\[otel\]"):
-        open_tracing(Settings(traces_url="http://127.0.0.1:4318"), {})
-    assert open_tracing(Settings(), {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}) is None
-    assert open_tracing(Settings(), {}) is None
+        open_tracing(Settings(traces_url="http://127.0.0.1:4318"), {}, FastClock())
+    with structlog.testing.capture_logs() as lines:
+        assert open_tracing(Settings(), {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x"}, FastClock()) is None
+        assert open_tracing(Settings(), {}, FastClock()) is None
+    assert [(line["event"], line["log_level"]) for line in lines] == [("no traces are sent", "warning")]
