@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -24,6 +25,7 @@ from headrace.errors import HeadraceError, InvalidValue
 from headrace.journal.inspection import inspect_journal
 from headrace.settings import Settings, unknown_variables
 from headrace.startup import about_unknown_variable, targets, webhook_endpoints
+from headrace.tracing import MISSING, is_wanted
 from headrace.workflows.commands import Service
 
 log = structlog.get_logger("headrace")
@@ -56,7 +58,8 @@ class Finding:
 async def examine(settings: Settings, environ: Mapping[str, str], data: Path, clock: Clock) -> list[Finding]:
     findings = [*check_settings(environ), *await check_authentication(settings, data, clock), *check_journal(data)]
     findings += await _check_downstream(settings, clock)
-    return [*findings, *await check_broker(settings), *check_webhooks(settings, environ)]
+    findings += [*await check_broker(settings), *check_webhooks(settings, environ)]
+    return [*findings, *check_traces(settings, environ)]
 
 
 def check_settings(environ: Mapping[str, str]) -> list[Finding]:
@@ -283,6 +286,18 @@ def check_webhooks(settings: Settings, environ: Mapping[str, str]) -> list[Findi
     except (HeadraceError, OSError) as error:
         return [Finding("webhooks", "failed", str(error))]
     return [Finding("webhooks", "ok", f"{len(endpoints)} endpoints in {settings.webhooks}")]
+
+
+# traces
+
+
+def check_traces(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
+    if not is_wanted(settings, environ):
+        return []
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.exporter") is None:
+        status: Status = "failed" if settings.traces_url is not None else "warning"
+        return [Finding("traces", status, MISSING)]
+    return [Finding("traces", "ok", f"sent to {settings.traces_url or 'the collector that OTEL_ variables name'}")]
 
 
 # authentication

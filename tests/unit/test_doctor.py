@@ -15,7 +15,15 @@ import pytest
 import structlog
 
 from headrace import doctor
-from headrace.doctor import Finding, check_journal, check_limits, check_services, check_settings, warn_of_services
+from headrace.doctor import (
+    Finding,
+    check_journal,
+    check_limits,
+    check_services,
+    check_settings,
+    check_traces,
+    warn_of_services,
+)
 from headrace.effects.port import NoReply, Reply, Request
 from headrace.journal.inspection import inspect_journal
 from headrace.journal.migrations import HEAD
@@ -147,6 +155,18 @@ def test_unknown_variables_are_warnings() -> None:
     (finding,) = check_settings({"HEADRACE_CONCURENCY": "1"})
     assert finding.status == "warning" and "did you mean HEADRACE_CONCURRENCY?" in finding.text
     assert [each.status for each in check_settings({"HEADRACE_CONCURRENCY": "1"})] == ["ok"]
+
+
+def test_traces_need_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    url, ambient = (
+        Settings(traces_url="http://127.0.0.1:4318"),
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"},
+    )
+    assert check_traces(Settings(), {}) == []
+    assert [each.status for each in check_traces(url, {})] == ["ok"]
+    monkeypatch.setattr(doctor, "find_spec", lambda _: None)
+    assert [each.status for each in check_traces(url, {})] == ["failed"]
+    assert [each.status for each in check_traces(Settings(), ambient)] == ["warning"]
 
 
 # the journal
