@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequ
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 import uvicorn
@@ -22,6 +22,8 @@ from headrace.api import create_api
 from headrace.api.protocol import BoundedProtocol
 from headrace.auth.assembly import open_door
 from headrace.clock import Clock, RandomIds, SystemClock
+from headrace.doctor import warn_of_services
+from headrace.downstream import downstream_of
 from headrace.effects.port import Downstream
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
 from headrace.engine.run import Rules
@@ -38,16 +40,16 @@ from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writer import WriterLimits
 from headrace.runtime import tune_collector
 from headrace.settings import Settings
+from headrace.startup import log_start, webhook_endpoints
 from headrace.telemetry import Telemetry, configure_logging
+from headrace.tracing import is_wanted, open_tracing, outgoing_headers
 from headrace.triggers.dispatcher import Dispatcher, DispatcherLimits
 from headrace.triggers.expressions import Evaluator, Fetch, no_links
-
-if TYPE_CHECKING:
-    from headrace.effects.oauth import ClientCredentials
 
 JOURNAL_FILE = "journal.db"
 SANDBOX_FILE = "sandbox.db"
 FORGET_EVERY_S = 60.0
+FLUSH_LOG_EVERY_S = 5.0
 AGAIN_S = 5.0
 DAY = 86_400_000_000
 
@@ -79,8 +81,11 @@ async def house(
     fault, address or file.
     """
     clock, ids = SystemClock(), RandomIds()
-    telemetry = Telemetry(clock)
+    telemetry = Telemetry(clock, instances_per_s=settings.log_instances_per_s)
     async with contextlib.AsyncExitStack() as stack:
+        tracing = open_tracing(settings, os.environ, clock)
+        if tracing is not None:
+            stack.push_async_callback(tracing.close)
         downstream, routes, source = _downstream(settings, data, sandbox=sandbox, faults=faults)
         stack.push_async_callback(downstream.close)
         journal = await SqliteJournal.open(data / JOURNAL_FILE, limits=_writer_limits(settings), meter=telemetry)
@@ -90,10 +95,11 @@ async def house(
         running, attention = await journal.counts()
         telemetry.instances_recovered(running)
         telemetry.needs_attention(attention)
+        log.info("recovered", instances_running=running, activities_needing_attention=attention)
         outbox = Outbox()
         engine = EmbeddedEngine(
-            journal,
-            downstream,
+            journal if tracing is None else tracing.journal(journal),
+            downstream if tracing is None else tracing.downstream(downstream),
             clock,
             ids,
             _engine_limits(settings),
@@ -125,6 +131,8 @@ async def house(
         )
         stack.push_async_callback(buses.close)
         publishers = (OwnTriggers(inbox), *buses.publishers)
+        for publisher in publishers:
+            telemetry.expect_publisher(publisher.name)
         relays = [Relay(publisher, journal, clock, telemetry) for publisher in publishers]
         for relay in relays:
             await relay.begin()
@@ -148,7 +156,9 @@ async def house(
             )
             stack.enter_context(_in_background(consumer.run, clock))
         stack.enter_context(_in_background(lambda: _forget(journal, clock, settings, relays), clock))
-        yield House(app, journal, engine, downstream)
+        stack.callback(telemetry.flush_log)
+        stack.enter_context(_in_background(lambda: _flush_log(telemetry, clock), clock))
+        yield House(app if tracing is None else tracing.app(app), journal, engine, downstream)
 
 
 def serve(
@@ -208,6 +218,12 @@ async def _forget(journal: SqliteJournal, clock: Clock, settings: Settings, rela
         await clock.sleep(FORGET_EVERY_S)
 
 
+async def _flush_log(telemetry: Telemetry, clock: Clock) -> None:
+    while True:
+        await clock.sleep(FLUSH_LOG_EVERY_S)
+        telemetry.flush_log()
+
+
 async def _serve(
     settings: Settings,
     door: socket.socket,
@@ -218,6 +234,7 @@ async def _serve(
 ) -> None:
     address = door.getsockname()
     url = f"http://{_shown(address[0])}:{address[1]}"
+    log_start(settings, os.environ, data=data, url=url, sandbox=sandbox)
     async with house(settings, data=data, sandbox=sandbox, faults=faults, url=url) as rooms:
         config = uvicorn.Config(
             rooms.app,
@@ -231,7 +248,12 @@ async def _serve(
             timeout_graceful_shutdown=5,
             timeout_keep_alive=75,
         )
+        looking = None if sandbox else asyncio.create_task(warn_of_services(rooms.downstream, settings, SystemClock()))
         await _Server(config, lambda: on_ready(url)).serve(sockets=[door])
+        if looking is not None:
+            looking.cancel()
+        log.info("stopping", instances_active=rooms.engine.active_instances)
+    log.info("stopped")
 
 
 class _Server(uvicorn.Server):
@@ -283,16 +305,8 @@ def _downstream(
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         stand_in = Sandbox(data / SANDBOX_FILE, faults=parsed, clock=clock, ids=RandomIds())
         return stand_in, sandbox_routes(stand_in), stand_in
-    from headrace.effects.transport import HttpDownstream, ServiceAddresses  # costs a quarter of the start
-
-    addresses = ServiceAddresses.of(
-        stack_url=settings.stack_url,
-        ledger_url=settings.ledger_url,
-        wallets_url=settings.wallets_url,
-        payments_url=settings.payments_url,
-    )
-    services = HttpDownstream(addresses, credentials=_credentials(settings), timeout_s=settings.timeout_s, clock=clock)
-    return services, [], None
+    headers = outgoing_headers if is_wanted(settings, os.environ) else None
+    return downstream_of(settings, clock, extra_headers=headers), [], None
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,13 +348,9 @@ def _require(module: str, extra: str) -> None:
 def _webhooks(settings: Settings, clock: Clock) -> tuple[Publisher, ...]:
     if settings.webhooks is None:
         return ()
-    from headrace.api import codec, yaml
-    from headrace.events.webhooks import Webhook, read_endpoints
+    from headrace.events.webhooks import Webhook
 
-    def decode(body: bytes) -> object:
-        return codec.decode(body) if body.lstrip().startswith(b"{") else yaml.decode(body).value
-
-    return tuple(Webhook(endpoint, clock) for endpoint in read_endpoints(settings.webhooks, os.environ, decode))
+    return tuple(Webhook(endpoint, clock) for endpoint in webhook_endpoints(settings.webhooks, os.environ))
 
 
 def _links(settings: Settings, downstream: Downstream) -> Fetch:
@@ -356,22 +366,6 @@ def _links(settings: Settings, downstream: Downstream) -> Fetch:
         authorize = downstream.authorization if isinstance(downstream, HttpDownstream) else None
     origins = origins_of(settings.link_origins, "HEADRACE_LINK_ORIGINS")
     return Linker(origins, stack=stack, authorize=authorize, may_be_private=settings.link_private).fetch
-
-
-def _credentials(settings: Settings) -> ClientCredentials | None:
-    from headrace.effects.oauth import ClientCredentials
-
-    if settings.stack_client_id is None or settings.stack_client_secret is None:
-        return None
-    token_url = settings.stack_token_url
-    if token_url is None:
-        if settings.stack_url is None:
-            raise InvalidValue(
-                "HEADRACE_STACK_TOKEN_URL",
-                "is needed with HEADRACE_STACK_CLIENT_ID when there is no HEADRACE_STACK_URL",
-            )
-        token_url = f"{settings.stack_url}/api/auth/oauth/token"
-    return ClientCredentials(settings.stack_client_id, settings.stack_client_secret, token_url)
 
 
 def _engine_limits(settings: Settings) -> EngineLimits:

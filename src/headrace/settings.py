@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -247,9 +249,24 @@ class Settings:
     allow_world_from_caller: bool = field(
         default=True, metadata=_from(_flag, "Let a variable of a caller's run name `world` as a source (M9).")
     )
+    traces_url: str | None = field(
+        default=None,
+        metadata=_from(
+            _url, "OTLP/HTTP collector that traces are sent to; unset: OTEL_EXPORTER_OTLP_ENDPOINT, else no traces."
+        ),
+    )
+    trace_amounts: bool = field(
+        default=False, metadata=_from(_flag, "Put amounts, assets and the text of errors into traces.")
+    )
     log_format: str = field(default="console", metadata=_from(_one_of("console", "json"), "Shape of log lines."))
     log_level: str = field(
         default="info", metadata=_from(_one_of("debug", "info", "warning", "error"), "Least level of log lines.")
+    )
+    log_instances_per_s: int = field(
+        default=20,
+        metadata=_from(
+            _whole(0, 100_000), "Log lines of ended instances in a second; instances beyond are logged as a number."
+        ),
     )
 
     def __post_init__(self) -> None:
@@ -274,6 +291,34 @@ class Settings:
             if setting.name not in chosen and environ.get(variable):
                 values[setting.name] = _read(variable, environ[variable], setting.metadata["reader"])
         return cls(**values, **chosen)
+
+
+OTHER_VARIABLES = (
+    *("SERVER", "PROFILE", "TOKEN", "TOKEN_URL", "CLIENT_ID", "CLIENT_SECRET", "CONFIG", "DEBUG"),
+    *("FUZZ_EXAMPLES", "TEST_NATS_SERVER"),
+)
+"""Variables that are no settings of a server: the command line or the tests of this project read them."""
+
+
+_OF_A_SERVICE = re.compile(
+    r"HEADRACE(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_[0-9]+_(TCP|UDP|SCTP)(_[A-Z]+)?)"
+)
+
+
+def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
+    """Variables that begin with HEADRACE_ and that nothing reads, with the known name that is nearest, if one is near.
+
+    An empty variable counts as not set, and one that Kubernetes or Docker sets for a service named `headrace` is
+    left out.
+    """
+    known = [PREFIX + setting.name.upper() for setting in fields(Settings)]
+    known += [PREFIX + name for name in OTHER_VARIABLES]
+    unknown = sorted(
+        name
+        for name, value in environ.items()
+        if name.startswith(PREFIX) and value and name not in known and not _OF_A_SERVICE.fullmatch(name)
+    )
+    return {name: next(iter(get_close_matches(name, known, 1, 0.75)), None) for name in unknown}
 
 
 def _read(variable: str, text: str, reader: Reader) -> Any:

@@ -58,6 +58,8 @@ async def test_metrics(live: Live) -> None:
     assert found["headrace_http_requests_total", ("/workflows", "201", "POST")] == 1
     assert found["headrace_http_requests_total", ("(unknown)", "404", "GET")] == 1
     assert found["headrace_commit_units_count", ()] >= 2
+    assert found["headrace_http_requests_total", ("/workflows", "503", "POST")] == 0
+    assert ("headrace_http_requests_total", ("(unknown)", "503", "GET")) not in found
     assert "xxx" not in reply.text  # a path as it came is never a label
 
 

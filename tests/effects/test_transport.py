@@ -69,6 +69,19 @@ async def test_bytes_path_and_headers_arrive_as_they_are() -> None:
     assert get.headers["accept-encoding"] == "identity"
 
 
+async def test_headers_of_the_call_are_asked_for_each_time_and_leave_the_request_alone() -> None:
+    numbers = iter(range(10))
+    async with calling(always(answer(200, b"{}")), extra_headers=lambda: {"traceparent": f"00-{next(numbers)}"}) as (
+        stub,
+        client,
+    ):
+        await client.send(POST)
+        await client.send(POST)
+    assert [seen.headers["traceparent"] for seen in stub.seen] == ["00-0", "00-1"]
+    assert {seen.headers["idempotency-key"] for seen in stub.seen} == {POST.key}
+    assert {seen.body for seen in stub.seen} == {POST.body}
+
+
 async def test_payments_never_get_a_key() -> None:
     async with calling(always(answer(200, b"{}"))) as (stub, client):
         await client.send(Request("payments", "POST", "/transfer-initiations", b"{}", "k"))

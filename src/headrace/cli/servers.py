@@ -210,9 +210,19 @@ def _announce_client(url: str, developer: Developer) -> None:
 def _announce(url: str, data: Path | None, settings: Settings) -> None:
     display.line(f"Headrace is ready at {url}")
     _say_where(url, data)
+    _say_targets(settings)
     if settings.auth == "local" and data is not None:
         _warn_of_the_developer(settings, data)
     display.line(f"  {_who_gets_in(settings)}", flush=True)
+
+
+def _say_targets(settings: Settings) -> None:
+    from headrace.startup import targets
+
+    for service, root in targets(settings).items():
+        display.line(f"  {service.capitalize():10} {root}")
+    if settings.broker_url is not None:
+        display.line(f"  Broker     {settings.broker_url}")
 
 
 def _warn_of_the_developer(settings: Settings, data: Path) -> None:

@@ -69,6 +69,13 @@ class Unknown:
 
     message: str
     retry_after_s: float | None = None
+    status: int | None = field(default=None, compare=False)
+    """The answer's HTTP status, if there was an answer."""
+
+    @property
+    def reason(self) -> str:
+        """For a log line: `message` may quote the answer's body, this does not."""
+        return self.message if self.status is None else f"HTTP {self.status}"
 
 
 Outcome = Done | Refused | Unknown

@@ -6,7 +6,9 @@ never a URL, token or body.
 
 from __future__ import annotations
 
+import os
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
@@ -95,8 +97,11 @@ class HttpDownstream:
         timeout_s: float = 30.0,
         connections_per_service: int = 100,
         clock: Clock,
+        extra_headers: Callable[[], dict[str, str]] | None = None,
     ) -> None:
+        """`extra_headers` are asked for at each call: they belong to the call, never to the stored request."""
         self._addresses = addresses
+        self._extra_headers = extra_headers
         self._timeout_s = timeout_s
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s, CONNECT_TIMEOUT_S))
         self._connections = connections_per_service
@@ -105,7 +110,7 @@ class HttpDownstream:
 
     async def send(self, request: Request) -> Reply:
         url = yarl.URL(self._addresses.root(request.service) + request.path, encoded=True)
-        headers: dict[str, str] = {}
+        headers = {} if self._extra_headers is None else self._extra_headers()
         if request.body is not None:
             headers["Content-Type"] = _JSON
         if request.key and request.service != "payments":
@@ -223,9 +228,14 @@ def _kind(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return "no trusted TLS connection"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect ({error.os_error.strerror or type(error.os_error).__name__})"
+        return f"cannot connect ({_cause(error.os_error)})"
     if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError | aiohttp.ClientOSError):
         return "the connection was closed without an answer"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the answer broke off"
     return f"no usable answer ({type(error).__name__})"
+
+
+def _cause(error: OSError) -> str:
+    """The system's own words: asyncio's text repeats the address."""
+    return os.strerror(error.errno) if error.errno else error.strerror or type(error).__name__

@@ -293,7 +293,7 @@ def unknown(request: Request, reply: Reply, why: str = "") -> Unknown:
         text += ", a redirect, which is not followed"
     elif (error := service_error(reply)) is not None:
         text += f" {error.code}: {error.message}" if error.message else f" {error.code}"
-    return Unknown(text, retry_after_s(reply))
+    return Unknown(text, retry_after_s(reply), reply.status)
 
 
 def retry_after_s(reply: Reply) -> float | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
@@ -30,14 +31,14 @@ from headrace.effects.protocol import (
 from headrace.effects.requests import create_ledger
 from headrace.engine.meter import Meter, NoMeter
 from headrace.engine.plans import Plans
-from headrace.engine.run import OpenActivity, Rules, Run, json_text
+from headrace.engine.reports import report_attempt, report_call, report_closed, report_end
+from headrace.engine.run import DRIVEN, OpenActivity, Rules, Run, json_text
 from headrace.engine.services import Services
 from headrace.errors import AlreadyEnded, NotFound, Unavailable
 from headrace.events.outbox import Outbox
 from headrace.journal.port import Caller, Journal, Unit
 from headrace.journal.records import Instance, Workflow
 from headrace.workflows.commands import INTERNAL_LEDGER, Activity, CreateTransaction
-from headrace.workflows.interpreter import CANCELED
 
 log = structlog.get_logger("headrace.engine")
 
@@ -160,7 +161,7 @@ class EmbeddedEngine:
             if isinstance(error, asyncio.CancelledError):  # the caller went away; the commit may still happen
                 asyncio.get_running_loop().call_later(STRAY_S, self._take_up_later, run.id)
             raise
-        self._meter.instance_started()
+        self._meter.instance_started(workflow.id)
         if run.ended_at is not None:
             self._ended(run)
             self._let_go_of(run)
@@ -383,6 +384,7 @@ class EmbeddedEngine:
     # driving one instance
 
     async def _drive(self, run: Run) -> None:
+        DRIVEN.set(run)
         try:
             await self._drive_until_waiting(run)
         except asyncio.CancelledError:
@@ -416,11 +418,17 @@ class EmbeddedEngine:
             elif run.sleeps_until_at is not None and run.sleeps_until_at > self._clock.now_at():
                 self._sleep_until(run.sleeps_until_at)
                 return
-            await self._move(run, _nothing)
+            await self._move(run, None, _nothing)
 
-    async def _move(self, run: Run, record: Callable[[Unit], None]) -> None:
-        """Record what happened and go on to the next command, in one commit. An aborted instance only records."""
+    async def _move(self, run: Run, opened: OpenActivity | None, record: Callable[[Unit], None]) -> None:
+        """Record the outcome of `opened` and advance to the next command, in one commit.
+
+        An abort may commit while this waits for the lock. It has then closed an activity that was never sent, and the
+        stage with it, so nothing is left to record. The outcome of one that was sent is recorded, and closes the stage.
+        """
         async with run.lock:
+            if run.open is not opened or (opened is None and run.ended_at is not None):
+                return
             unit = Unit()
             record(unit)
             if run.ended_at is not None:
@@ -450,7 +458,7 @@ class EmbeddedEngine:
             return bool(taken) and taken[-1] is not None
 
     def _ended(self, run: Run) -> None:
-        self._meter.instance_ended("aborted" if run.error == CANCELED else "failed" if run.error else "succeeded")
+        report_end(self._meter, run)
         for future in self._waiters.get(run.id, ()):
             _let_go(future)
 
@@ -489,6 +497,7 @@ class EmbeddedEngine:
                 case LookUpFirst():
                     found = await self._services.look_up(activity.name, opened.request)
                     protocol.looked_up(found, self._clock.monotonic_s())
+                    report_call(self._meter, run, opened, found, protocol, is_look_up=True)
                 case CreateLedger():
                     request = create_ledger(INTERNAL_LEDGER)
                     protocol.created(await self._services.send("CreateLedger", request))
@@ -496,20 +505,27 @@ class EmbeddedEngine:
                     await self._pause(run, opened, seconds, failure)
                     protocol.paused()
                 case Done(output):
-                    await self._record_done(run, activity, output)
+                    await self._move(run, opened, partial(self._record_done, run, activity, output))
                 case Refused(code, message):
-                    self._meter.effect_done(activity.service, "refused")
                     text = f"{code}: {message}"
-                    await self._move(run, lambda unit, text=text: run.refused(unit, text))
+                    await self._move(run, opened, partial(self._record_refused, run, activity, text))
                 case NotBooked():
-                    await self._move(run, run.cancel_open)
+                    await self._move(run, opened, partial(self._record_not_booked, run, activity))
                 case NeedsAttention(message):
                     await self._ask_for_attention(run, opened, message)
                     return
 
-    async def _record_done(self, run: Run, activity: Activity, output: Any) -> None:
-        self._meter.effect_done(activity.service, "done")
-        await self._move(run, lambda unit: run.done(unit, output))
+    def _record_done(self, run: Run, activity: Activity, output: Any, unit: Unit) -> None:
+        report_closed(self._meter, activity, "done")
+        run.done(unit, output)
+
+    def _record_refused(self, run: Run, activity: Activity, text: str, unit: Unit) -> None:
+        report_closed(self._meter, activity, "refused")
+        run.refused(unit, text)
+
+    def _record_not_booked(self, run: Run, activity: Activity, unit: Unit) -> None:
+        report_closed(self._meter, activity, "canceled")
+        run.cancel_open(unit)
 
     async def _attempt(self, run: Run, opened: OpenActivity, protocol: EffectProtocol) -> None:
         """One attempt, begun only if no abort is set: that is read as the last thing before (decision E6)."""
@@ -521,10 +537,13 @@ class EmbeddedEngine:
                 return
             opened.was_sent = True
             opened.attempt += 1
-            protocol.begin(self._clock.monotonic_s())
+            begun_s = self._clock.monotonic_s()
+            protocol.begin(begun_s)
             self._meter.attempt(opened.activity.service)
             result = await self._services.send(opened.activity.name, opened.request)
-        protocol.sent(result, self._clock.monotonic_s())
+        ended_s = self._clock.monotonic_s()
+        protocol.sent(result, ended_s)
+        report_attempt(self._meter, run, opened, result, protocol, ended_s - begun_s)
 
     async def _pause(self, run: Run, opened: OpenActivity, seconds: float, failure: str) -> None:
         """Record the failed attempt, then wait; an abort or a stop ends the wait."""

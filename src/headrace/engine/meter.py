@@ -1,16 +1,39 @@
-"""What an engine reports of itself; `telemetry` counts it."""
+"""What an engine reports of its work: `telemetry` counts it and writes the log lines."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 
-class Meter(Protocol):
-    def instance_started(self) -> None: ...
+@dataclass(frozen=True, slots=True)
+class FailedCall:
+    """An attempt or a look-up that proved nothing. No member holds an amount, a token or a payload.
 
-    def instance_ended(self, outcome: str) -> None: ...
+    `reason`: the HTTP status, or why there was no answer. `next_s`: the pause before the next call, if there is one.
+    """
+
+    service: str
+    operation: str
+    reason: str
+    attempt: int
+    next_s: float | None
+    instance_id: str
+    is_look_up: bool = False
+
+
+class Meter(Protocol):
+    def instance_started(self, workflow_id: str) -> None: ...
+
+    def instance_ended(self, instance_id: str, workflow_id: str, outcome: str, seconds: float) -> None: ...
 
     def attempt(self, service: str) -> None: ...
+
+    def attempt_ended(self, service: str, outcome: str, seconds: float) -> None: ...
+
+    def call_failed(self, failed: FailedCall) -> None: ...
+
+    def call_answered(self, service: str) -> None: ...
 
     def effect_done(self, service: str, outcome: str) -> None: ...
 
@@ -26,11 +49,17 @@ class Meter(Protocol):
 class NoMeter:
     """Counts nothing."""
 
-    def instance_started(self) -> None: ...
+    def instance_started(self, workflow_id: str) -> None: ...
 
-    def instance_ended(self, outcome: str) -> None: ...
+    def instance_ended(self, instance_id: str, workflow_id: str, outcome: str, seconds: float) -> None: ...
 
     def attempt(self, service: str) -> None: ...
+
+    def attempt_ended(self, service: str, outcome: str, seconds: float) -> None: ...
+
+    def call_failed(self, failed: FailedCall) -> None: ...
+
+    def call_answered(self, service: str) -> None: ...
 
     def effect_done(self, service: str, outcome: str) -> None: ...
 

@@ -7,6 +7,7 @@ The same steps serve a fresh start, normal running and recovery.
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -430,3 +431,7 @@ class Run:
     def sleeps_until_at(self) -> int | None:
         command = self.runner.command
         return command.deadline_at if isinstance(command, SleepUntil) else None
+
+
+DRIVEN: ContextVar[Run] = ContextVar("headrace_driven")
+"""The run that the current task drives: whose call a call is."""
