@@ -42,6 +42,12 @@ def trigger(trigger_id: str, event: str = "E", workflow_id: str = "w1", at: int 
     return ("insert_trigger", trigger_id, "n", event, event.lower(), workflow_id, None, None, None, at)
 
 
+def accepted(
+    key: str, envelope: str, at: int, *, payload: bytes = b"", place: str | None = None, old_key: str | None = None
+) -> tuple[Any, ...]:
+    return ("accept_event", key, "E", envelope, at, 0, payload, place, f"conflict:{key}:{payload.decode()}", old_key)
+
+
 def occurrence(trigger_id: str, event_key: str, at: int = 30, instance_id: str | None = None) -> tuple[Any, ...]:
     row = (f"o-{trigger_id}-{event_key}", trigger_id, event_key, "{}", at, 1, instance_id)
     return ("insert_occurrence", *row, None if instance_id else "no")
@@ -71,23 +77,23 @@ async def test_triggers_are_listed_newest_first_and_leave_when_deleted(journal: 
 
 async def test_a_trigger_is_on_later_events_only_whatever_the_clock_says(journal: SqliteJournal) -> None:
     await commit(journal, trigger("before", at=99))
-    await commit(journal, ("accept_event", "k1", "E", "{}", 50, 0))
+    await commit(journal, accepted("k1", "{}", 50))
     await commit(journal, trigger("after", at=1))
     (event,) = await journal.waiting_events(0, 10)
     assert [row.id for row in await journal.triggers_on(("e", ""), event.seq)] == ["before"]
-    await commit(journal, ("accept_event", "k2", "E", "{}", 50, 0))
+    await commit(journal, accepted("k2", "{}", 50))
     _, second = await journal.waiting_events(0, 10)
     assert [row.id for row in await journal.triggers_on(("other", "e"), second.seq)] == ["after", "before"]
     assert await journal.triggers_on(("other", ""), second.seq) == []
 
 
 async def test_an_event_is_taken_once_and_its_repeats_are_counted(journal: SqliteJournal) -> None:
-    first = await commit(journal, ("accept_event", "k1", "E", '{"a":1}', 50, 0))
+    first = await commit(journal, accepted("k1", '{"a":1}', 50))
     second = await commit(
-        journal, ("accept_event", "k1", "E", '{"a":2}', 60, 0), ("accept_event", "k2", "E", "{}", 60, 0)
+        journal, accepted("k1", '{"a":2}', 60), accepted("k2", "{}", 60)
     )
-    assert [row[0] for row in first + second] == [0, 1, 0]
-    await commit(journal, ("repeat_event", 70, "k1"))
+    assert [row[1] for row in first + second] == [0, 1, 0]
+    await commit(journal, ("repeat_event", 70, "k1", None))
     (repeated,) = [row async for page in journal.events(repeated=True) for row in page]
     assert (repeated.key, repeated.envelope, repeated.repeats) == ("k1", None, 2)
     assert [row.envelope for row in await journal.waiting_events(0, 10)] == ['{"a":1}', "{}"]
@@ -96,13 +102,13 @@ async def test_an_event_is_taken_once_and_its_repeats_are_counted(journal: Sqlit
 
 
 async def test_processed_events_are_not_taken_up_again_but_stay_known(journal: SqliteJournal) -> None:
-    await commit(journal, ("accept_event", "k1", "E", "{}", 50, 0), ("accept_event", "k2", "E", "{}", 50, 0))
+    await commit(journal, accepted("k1", "{}", 50), accepted("k2", "{}", 50))
     first, second = await journal.waiting_events(0, 10)
     await commit(journal, ("process_event", 60, first.seq))
     assert await journal.waiting_events(0, 10) == [second]
     assert await commit(journal, ("forget_envelopes", 61)) == [(first.seq,)]
     assert await journal.waiting_events(0, 10) == [second]
-    assert (await commit(journal, ("accept_event", "k1", "E", "{}", 99, 0)))[0][0] == 1
+    assert (await commit(journal, accepted("k1", "{}", 99)))[0][1] == 1
 
 
 async def test_one_occurrence_for_a_trigger_and_an_event(journal: SqliteJournal) -> None:
@@ -161,7 +167,7 @@ async def test_a_journal_of_the_first_release_is_opened_and_goes_on(tmp_path: Pa
     try:
         waiting = await opened.instance(WAITING)
         assert waiting is not None and not waiting.is_terminal and len(waiting.stages) == 1
-        await commit(opened, trigger("t1", workflow_id="w-old"), ("accept_event", "k", "E", "{}", 1, 0))
+        await commit(opened, trigger("t1", workflow_id="w-old"), accepted("k", "{}", 1))
         assert len(await opened.waiting_events(0, 10)) == 1
     finally:
         await opened.close()
