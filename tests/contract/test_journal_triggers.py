@@ -89,9 +89,7 @@ async def test_a_trigger_is_on_later_events_only_whatever_the_clock_says(journal
 
 async def test_an_event_is_taken_once_and_its_repeats_are_counted(journal: SqliteJournal) -> None:
     first = await commit(journal, accepted("k1", '{"a":1}', 50))
-    second = await commit(
-        journal, accepted("k1", '{"a":2}', 60), accepted("k2", "{}", 60)
-    )
+    second = await commit(journal, accepted("k1", '{"a":2}', 60), accepted("k2", "{}", 60))
     assert [row[1] for row in first + second] == [0, 1, 0]
     await commit(journal, ("repeat_event", 70, "k1", None))
     (repeated,) = [row async for page in journal.events(repeated=True) for row in page]
@@ -99,6 +97,40 @@ async def test_an_event_is_taken_once_and_its_repeats_are_counted(journal: Sqlit
     assert [row.envelope for row in await journal.waiting_events(0, 10)] == ['{"a":1}', "{}"]
     assert (repeated.received_at, repeated.last_repeat_at) == (50, 70)
     assert [row.key async for page in journal.events() for row in page] == ["k2", "k1"]
+
+
+async def outcomes(journal: SqliteJournal, *arrivals: tuple[Any, ...]) -> list[tuple[int, int, int | None]]:
+    """(number, repeats, conflicts with) of each."""
+    return await commit(journal, *arrivals)
+
+
+async def test_a_known_identity_with_another_payload_is_a_conflict_each_counted_apart(journal: SqliteJournal) -> None:
+    first, other, again, third, back = await outcomes(
+        journal,
+        accepted("k", "{}", 50, payload=b"a"),
+        accepted("k", "{}", 51, payload=b"b"),
+        accepted("k", "{}", 52, payload=b"b"),
+        accepted("k", "{}", 53, payload=b"c"),
+        accepted("k", "{}", 54, payload=b"a"),
+    )
+    assert (first, back) == ((1, 0, None), (1, 1, None))
+    assert (other[1:], again, third[1:]) == ((0, 1), (other[0], 1, 1), (0, 1))
+    assert [row.seq async for page in journal.events(conflicting=True) for row in page] == [third[0], other[0]]
+    assert [row.conflicts_with for row in await journal.waiting_events(0, 10)] == [None, 1, 1]
+
+
+async def test_a_known_place_is_a_repeat_of_whatever_it_was(journal: SqliteJournal) -> None:
+    placed = accepted("own", "{}", 50, payload=b"a", place="bus:1")
+    await commit(journal, placed, ("place_event", "bus:1", 1), ("place_event", "bus:1", 99))
+    assert await outcomes(journal, accepted("own", "{}", 51, payload=b"b", place="bus:1")) == [(1, 1, None)]
+    conflict = accepted("own", "{}", 52, payload=b"b", place="bus:2")
+    ((number, *found),) = await outcomes(journal, conflict)
+    assert found == [0, 1]
+    await commit(journal, ("place_event", "bus:2", number))
+    assert await outcomes(journal, accepted("own", "{}", 53, payload=b"z", place="bus:2")) == [(number, 1, 1)]
+    unnamed = accepted("bus:3", "{}", 54, payload=b"a", place="bus:3")
+    one, again = await outcomes(journal, unnamed, unnamed)
+    assert (one[1:], again) == ((0, None), (one[0], 1, None))
 
 
 async def test_processed_events_are_not_taken_up_again_but_stay_known(journal: SqliteJournal) -> None:
@@ -196,6 +228,7 @@ CUTS = [
     *(("0002", "0003", done) for done in range(1, 5)),
     *(("0003", "0004", done) for done in range(1, 6)),
     *(("0003", "0006", done) for done in range(1, 5)),
+    *(("0006", "0007", done) for done in range(1, 6)),
 ]
 
 
@@ -209,7 +242,10 @@ async def test_a_migration_that_was_cut_off_is_carried_out_at_the_next_start(
     made = statements(f"sqlite_{after}.sql")
     if after == "0003":
         made.append("ALTER TABLE inbox ADD COLUMN depth INTEGER NOT NULL DEFAULT 0")
-    assert len(made) == {"0002": 11, "0003": 4, "0004": 5, "0006": 4}[after]
+    if after == "0007":
+        added = ("fingerprint BLOB", "conflicts_with INTEGER")
+        made = [*(f"ALTER TABLE inbox ADD COLUMN {column}" for column in added), *made]
+    assert len(made) == {"0002": 11, "0003": 4, "0004": 5, "0006": 4, "0007": 5}[after]
     connection = sqlite3.connect(path, isolation_level=None)
     for statement in made[:done]:
         connection.execute(statement)
