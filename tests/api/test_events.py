@@ -129,7 +129,7 @@ async def test_a_known_identity_with_another_payload_is_a_conflict_that_everyone
     assert await occurrences(live, not_on_it) == []
     assert await metric(live, "headrace_events_conflicting_total") == 1
     assert await metric(live, "headrace_events_repeated_total") == 2
-    warned = [line for line in lines if line["log_level"] == "warning" and line.get("key") == known]
+    warned = [line for line in lines if line["log_level"] == "warning" and line.get("first_key") == known]
     assert len(warned) == 1 and "another payload" in warned[0]["event"] and "amount" not in str(warned)
     (listed,) = (await live.call("GET", "/ext/events?conflicting=true")).json()["data"]
     assert (listed["conflictsWith"], listed["repeats"]) == (known, 1)

@@ -18,10 +18,9 @@ Found = TypeVar("Found")
 
 def post(session: Session, path: str, body: Any, kind: type[Found], *, status: int, idempotency_key: str) -> Found:
     """The answer's `data`. A call that was not answered is repeated with its key."""
+    from headrace.events import texts
     from headrace_client.operations import WRITE, Operation
     from headrace_client.requests import EmptyRequest
-
-    from headrace.events import texts
 
     operation = Operation(path, "POST", path, WRITE, status, EmptyRequest, _reader(kind))
     return _data(session, operation, texts.stored(body).encode(), idempotency_key)

@@ -163,17 +163,17 @@ class Inbox:
 
     def _count(self, arrivals: Sequence[Arrival], rows: Rows) -> None:
         """A conflict that came before is a repeat here: it is logged and counted once."""
-        new, repeated, conflicting = 0, 0, 0
-        for arrival, row in zip(arrivals, rows, strict=True):
-            if row is not None and row[1] > 0:
-                repeated += 1
-            elif _receipt(row) is Receipt.CONFLICTING:
-                conflicting += 1
-                log.warning("an event claims a known identity with another payload; it starts nothing", key=arrival.key)
-            else:
-                new += 1
-        self._meter.events_accepted(new, repeated, conflicting)
-        if new or conflicting:
+        first_time = [arrival for arrival, row in zip(arrivals, rows, strict=True) if row is not None and row[1] == 0]
+        receipts = [_receipt(row) for row in rows if row is not None and row[1] == 0]
+        conflicts = [each.key for each, receipt in zip(first_time, receipts, strict=True) if receipt is not Receipt.NEW]
+        self._meter.events_accepted(len(first_time) - len(conflicts), len(rows) - len(first_time), len(conflicts))
+        if conflicts:
+            log.warning(
+                "events claim a known identity with another payload; they start nothing",
+                count=len(conflicts),
+                first_key=conflicts[0],
+            )
+        if first_time:
             self._on_events()
 
 
