@@ -112,6 +112,8 @@ async def house(
         limits = DispatcherLimits(events=settings.events_at_once)
         dispatcher = Dispatcher(journal, engine, evaluator, clock, ids, telemetry, limits, outbox)
         inbox = Inbox(journal, clock, telemetry, dispatcher.wake)
+        with contextlib.suppress(Unavailable):  # then it is done when the first event arrives
+            await inbox.identify()
         buses = _buses(settings, clock)
         if buses.publishers:
             outbox.want_all()

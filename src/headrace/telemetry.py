@@ -117,6 +117,11 @@ class Telemetry:
         self._repeated = Counter(
             "headrace_events_repeated", "Deliveries of an event that was there already: suppressed.", registry=registry
         )
+        self._conflicting = Counter(
+            "headrace_events_conflicting",
+            "Events with a known identity and another payload: recorded, and nothing started.",
+            registry=registry,
+        )
         occurrences = Counter(
             "headrace_trigger_occurrences", "Matches of a trigger and an event.", ["outcome"], registry=registry
         )
@@ -255,9 +260,10 @@ class Telemetry:
 
     # triggers
 
-    def events_accepted(self, new: int, repeated: int) -> None:
+    def events_accepted(self, new: int, repeated: int, conflicting: int) -> None:
         self._accepted.inc(new)
         self._repeated.inc(repeated)
+        self._conflicting.inc(conflicting)
 
     def occurrence(self, outcome: str) -> None:
         """A trigger matched an event. `outcome`: started or failed."""

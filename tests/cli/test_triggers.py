@@ -70,10 +70,16 @@ def test_an_event_is_sent_and_its_occurrences_are_told(shell: Shell, tmp_path: P
     assert shell("events", "send", json.dumps(event)).out == "1 event accepted\n"
     file = tmp_path / "events.json"
     file.write_text(json.dumps([event, {**event, "id": "sent-2", "payload": {}}]))
-    assert shell.data("events", "send", f"@{file}") == {"accepted": 2}
-    assert shell("events", "send", "-", stdin=json.dumps(event)).code == 0
-    found = until_occurred(shell, trigger_id, 2)
-    assert len(found) == 2
+    assert shell.data("events", "send", f"@{file}") == {"accepted": 2, "repeated": 1, "conflicting": 0}
+    again = shell("events", "send", "-", stdin=json.dumps(event))
+    assert (again.code, again.out) == (0, "1 event accepted, 1 of them known before\n")
+    other = shell("events", "send", json.dumps({**event, "payload": {"user": "v"}}))
+    assert (other.code, other.out) == (1, "0 events accepted\n")
+    assert "1 event in conflict" in other.err and '["event","shell","SENT","","sent-1"]' in other.err
+    long = {**event, "id": "sent-3", "type": "LONG", "payload": {"volume": 0}}
+    assert shell("events", "send", json.dumps(long).replace(": 0", ": " + "9" * 5_000)).code == 0
+    found = until_occurred(shell, trigger_id, 3)
+    assert len(found) == 3
     told = shell("triggers", "occurrences", "list", trigger_id).out
     assert "user: gives nil" in told
     assert next(row["workflowInstanceID"] for row in found if "workflowInstanceID" in row) in told

@@ -135,10 +135,21 @@ class Request:
 
 def json_value(request: Request, body: bytes) -> Any:
     """The value of a JSON body that is not empty."""
+    _check_json(request)
+    return codec.decode(body)
+
+
+def event_value(request: Request, body: bytes) -> Any:
+    """The value of an event's JSON body that is not empty; integers may have any length (`LongInteger`)."""
+    _check_json(request)
+    return codec.decode_event(body)
+
+
+def _check_json(request: Request) -> None:
+    """Raises UnsupportedMedia where the body is not announced as JSON."""
     media_type = request.media_type()
     if not _is_json(media_type):
         raise UnsupportedMedia(f"Content-Type: {media_type[:80]!r} is not read here; send application/json")
-    return codec.decode(body)
 
 
 async def document(request: Request, body: bytes, settings: Settings, room: Room) -> yaml.Document:

@@ -7,7 +7,7 @@ of a moment share one durable commit, each within its own savepoint, so a bad on
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -46,6 +46,16 @@ class Caller:
     key: CallerKey | None = None
 
 
+Rows = list[tuple[Any, ...] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A parameter that is computed inside the commit, from the rows of the unit's earlier entries."""
+
+    of: Callable[[Rows], Any]
+
+
 class Unit:
     """Writes that are committed together. Build one, hand it to `Journal.commit`, and it is durable or never was.
 
@@ -53,9 +63,10 @@ class Unit:
     row, else the unit fails with the given error and leaves nothing behind.
     """
 
-    __slots__ = ("entries", "has_publications")
+    __slots__ = ("entries", "has_derived", "has_publications")
 
     def __init__(self) -> None:
+        self.has_derived = False  # some parameters are Derived
         self.has_publications = False  # events of ours, for the outbox
         self.entries: list[tuple[str, tuple[Any, ...], Exception | None]] = []
 
@@ -65,7 +76,9 @@ class Unit:
     def add(self, statement: str, *parameters: Any, expects_row: Exception | None = None) -> None:
         self.entries.append((statement, parameters, expects_row))
 
-    def sign(self, caller: Caller | None, at: int, target: str, status: int = 204, answer: bytes = b"") -> None:
+    def sign(
+        self, caller: Caller | None, at: int, target: str, status: int = 204, answer: bytes | Derived = b""
+    ) -> None:
         """Who made this write, to what, and what is answered to its key: kept with the write or not at all.
 
         Without a caller it is the server's own.
@@ -80,7 +93,7 @@ class Unit:
 class Journal(Protocol):
     # writes
 
-    async def commit(self, unit: Unit) -> list[tuple[Any, ...] | None]:
+    async def commit(self, unit: Unit) -> Rows:
         """Durable on return. Gives the row of each entry that returns one, else None.
 
         Raises the unit's own error, RepeatedKey, or Unavailable (then nothing was written and never will be).
@@ -175,8 +188,15 @@ class Journal(Protocol):
         """Those that are not processed, in order; fewer than `limit` where they are large."""
         ...
 
-    def events(self, *, repeated: bool = False) -> AsyncIterator[list[InboxEvent]]:
-        """Newest first, in pages, without their envelopes. `repeated`: only those that came more than once."""
+    async def unidentified_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
+        """Events of release 0.1.0 whose identity and fingerprint are not stored yet, in order."""
+        ...
+
+    def events(self, *, repeated: bool = False, conflicting: bool = False) -> AsyncIterator[list[InboxEvent]]:
+        """Newest first, in pages, without their envelopes.
+
+        `repeated`: only those that came more than once; `conflicting`: only those in conflict with an earlier one.
+        """
         ...
 
     async def position(self, source: str) -> int | None:

@@ -103,7 +103,8 @@ class Trigger(msgspec.Struct, frozen=True):
 class InboxEvent(msgspec.Struct, frozen=True):
     """An accepted event. `key` is its identity; `envelope` is JSON text, None once it is forgotten.
 
-    `depth`: how many triggers led to it, one after the other, as far as its sender says.
+    `depth`: how many triggers led to it, one after the other, as far as its sender says. `conflicts_with`: the event
+    that had its identity before, with another payload; then it starts nothing.
     """
 
     seq: int
@@ -115,6 +116,7 @@ class InboxEvent(msgspec.Struct, frozen=True):
     repeats: int = 0
     last_repeat_at: int | None = None
     depth: int = 0
+    conflicts_with: int | None = None
 
 
 class OutboxEvent(msgspec.Struct, frozen=True):

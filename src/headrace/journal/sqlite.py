@@ -17,7 +17,7 @@ from headrace.errors import Unavailable
 from headrace.journal.lists import NEWEST, AnyList, InstanceList, OccurrenceList, Place, TriggerList, WorkflowList
 from headrace.journal.lock import FileLock
 from headrace.journal.migrations import migrate_sqlite
-from headrace.journal.port import Unit
+from headrace.journal.port import Rows, Unit
 from headrace.journal.records import (
     ActivityRow,
     AuditEntry,
@@ -33,7 +33,7 @@ from headrace.journal.records import (
     Workflow,
 )
 from headrace.journal.statements import named_statements
-from headrace.journal.writer import CommitMeter, GroupWriter, Rows, WriterLimits
+from headrace.journal.writer import CommitMeter, GroupWriter, WriterLimits
 
 PAGE = 200
 PAGE_BYTES = 48 << 20
@@ -214,8 +214,11 @@ class SqliteJournal:
     async def waiting_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
         return [InboxEvent(*row) for row in self._rows_within(WAITING_BYTES, "waiting_events", after_seq, limit)]
 
-    async def events(self, *, repeated: bool = False) -> AsyncIterator[list[InboxEvent]]:
-        name = "repeated_events_page" if repeated else "events_page"
+    async def unidentified_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
+        return [InboxEvent(*row) for row in self._rows_within(WAITING_BYTES, "unidentified_events", after_seq, limit)]
+
+    async def events(self, *, repeated: bool = False, conflicting: bool = False) -> AsyncIterator[list[InboxEvent]]:
+        name = "conflicting_events_page" if conflicting else "repeated_events_page" if repeated else "events_page"
         position = 2**63 - 1
         while page := [InboxEvent(*row) for row in self._rows(name, position, PAGE)]:
             yield page

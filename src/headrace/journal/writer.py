@@ -19,9 +19,8 @@ from queue import SimpleQueue
 from typing import Any, Protocol
 
 from headrace.errors import RepeatedKey, Unavailable
-from headrace.journal.port import Unit
+from headrace.journal.port import Derived, Rows, Unit
 
-Rows = list[tuple[Any, ...] | None]
 BUSY_RETRY_S = 0.01
 
 _Pending = tuple[Unit, "asyncio.Future[Rows]", float]
@@ -210,7 +209,13 @@ class GroupWriter:
         return rows
 
     def _rows(self, unit: Unit) -> Rows:
-        return [self._execute(*entry) for entry in unit.entries]
+        if not unit.has_derived:
+            return [self._execute(*entry) for entry in unit.entries]
+        rows: Rows = []
+        for name, parameters, expects_row in unit.entries:
+            given = tuple(each.of(rows) if isinstance(each, Derived) else each for each in parameters)
+            rows.append(self._execute(name, given, expects_row))
+        return rows
 
     def _execute(self, name: str, parameters: tuple[Any, ...], expects_row: Exception | None) -> tuple[Any, ...] | None:
         try:

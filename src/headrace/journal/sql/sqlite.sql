@@ -72,12 +72,49 @@ WHERE EXISTS (SELECT 1 FROM workflows WHERE id = ?5 AND deleted_at IS NULL)
 -- name: delete_trigger
 UPDATE triggers SET deleted_at = ?1 WHERE id = ?2 AND deleted_at IS NULL
 
+-- ?1 key, ?2 type, ?3 envelope, ?4 now, ?5 depth, ?6 fingerprint of the payload, ?7 its place at a broker, ?8 the key
+-- that it gets if ?1 is known with another payload, ?9 the key that release 0.1.0 would have given it. A known place is
+-- the same message: a repeat of whatever it was. Rows of 0.1.0 without a fingerprint cannot be compared.
 -- name: accept_event
-INSERT INTO inbox (key, type, envelope, received_at, depth) VALUES (?1, ?2, ?3, ?4, ?5)
-ON CONFLICT (key) DO UPDATE SET repeats = repeats + 1, last_repeat_at = ?4 RETURNING repeats
+INSERT INTO inbox (key, type, envelope, received_at, depth, fingerprint, conflicts_with)
+SELECT
+    CASE
+        WHEN placed IS NOT NULL THEN (SELECT key FROM inbox WHERE seq = placed)
+        WHEN known IS NULL THEN ?1
+        WHEN is_equal THEN (SELECT key FROM inbox WHERE seq = known)
+        ELSE ?8
+    END,
+    ?2, ?3, ?4, ?5, ?6, CASE WHEN placed IS NULL AND NOT is_equal THEN known END
+FROM (
+    SELECT placed, known, (SELECT fingerprint IS NULL OR fingerprint = ?6 FROM inbox WHERE seq = known) AS is_equal
+    FROM (
+        SELECT
+            coalesce(
+                (SELECT seq FROM inbox WHERE key = ?7),
+                (SELECT seq FROM event_keys WHERE key = ?7)
+            ) AS placed,
+            coalesce(
+                (SELECT seq FROM inbox WHERE key = ?1),
+                (SELECT seq FROM event_keys WHERE key = ?1),
+                (
+                    SELECT seq FROM inbox WHERE key = ?9 AND type = ?2
+                    AND (fingerprint IS NULL OR (fingerprint = ?6 AND substr(key, 1, 4) = 'key:'))
+                )
+            ) AS known
+    )
+)
+WHERE true
+ON CONFLICT (key) DO UPDATE SET repeats = repeats + 1, last_repeat_at = ?4 RETURNING seq, repeats, conflicts_with
+
+-- name: place_event
+INSERT INTO event_keys (key, seq) VALUES (?, ?) ON CONFLICT (key) DO NOTHING
+
+-- name: identify_event
+UPDATE inbox SET fingerprint = ? WHERE seq = ?
 
 -- name: repeat_event
-UPDATE inbox SET repeats = repeats + 1, last_repeat_at = ?1 WHERE key = ?2
+UPDATE inbox SET repeats = repeats + 1, last_repeat_at = ?1 WHERE seq = coalesce(
+    (SELECT seq FROM inbox WHERE key = ?2), (SELECT seq FROM event_keys WHERE key = ?2), (SELECT seq FROM inbox WHERE key = ?3))
 
 -- name: process_event
 UPDATE inbox SET processed_at = ?1 WHERE seq = ?2 AND processed_at IS NULL
@@ -205,16 +242,24 @@ WHERE deleted_at IS NULL AND event_name IN (?1, ?2) AND after_seq < ?3 ORDER BY 
 -- name: trigger_count
 SELECT count(*) FROM triggers WHERE deleted_at IS NULL
 
+-- name: unidentified_events
+SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
+WHERE fingerprint IS NULL AND envelope IS NOT NULL AND seq > ? ORDER BY seq LIMIT ?
+
 -- name: waiting_events
-SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at, depth FROM inbox
+SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
 WHERE processed_at IS NULL AND seq > ? ORDER BY seq LIMIT ?
 
+-- name: conflicting_events_page
+SELECT seq, key, type, NULL, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
+WHERE conflicts_with IS NOT NULL AND seq < ? ORDER BY seq DESC LIMIT ?
+
 -- name: events_page
-SELECT seq, key, type, NULL, received_at, processed_at, repeats, last_repeat_at, depth FROM inbox
+SELECT seq, key, type, NULL, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
 WHERE seq < ? ORDER BY seq DESC LIMIT ?
 
 -- name: repeated_events_page
-SELECT seq, key, type, NULL, received_at, processed_at, repeats, last_repeat_at, depth FROM inbox
+SELECT seq, key, type, NULL, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
 WHERE repeats > 0 AND seq < ? ORDER BY seq DESC LIMIT ?
 
 -- name: occurrences_page
