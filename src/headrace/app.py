@@ -9,6 +9,7 @@ import random
 import socket
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from headrace.clock import Clock, RandomIds, SystemClock
 from headrace.effects.port import Downstream
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
 from headrace.engine.run import Rules
-from headrace.errors import InvalidValue, Unavailable
+from headrace.errors import InvalidValue
 from headrace.events.bus import Publisher, Subscriber
 from headrace.events.consumer import Consumer
 from headrace.events.feed import EventSource, Feed
@@ -32,7 +33,7 @@ from headrace.events.inbox import Inbox
 from headrace.events.outbox import Outbox
 from headrace.events.own import OwnTriggers
 from headrace.events.relay import Relay, trim_outbox
-from headrace.journal.port import sweep
+from headrace.journal.retention import Keep, Retention
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writer import WriterLimits
 from headrace.runtime import tune_collector
@@ -46,9 +47,8 @@ if TYPE_CHECKING:
 
 JOURNAL_FILE = "journal.db"
 SANDBOX_FILE = "sandbox.db"
-FORGET_EVERY_S = 60.0
 AGAIN_S = 5.0
-DAY = 86_400_000_000
+DAY_S = 86_400
 
 log = structlog.get_logger("headrace")
 
@@ -146,7 +146,9 @@ async def house(
                 max_body_bytes=settings.max_body_bytes,
             )
             stack.enter_context(_in_background(consumer.run, clock))
-        stack.enter_context(_in_background(lambda: _forget(journal, clock, settings, relays), clock))
+        retention = Retention(journal, clock, _keep(settings), partial(trim_outbox, relays, journal))
+        stack.push_async_callback(retention.stop)
+        stack.enter_context(_in_background(retention.run, clock))
         yield House(app, journal, engine, downstream)
 
 
@@ -195,16 +197,12 @@ async def _kept_up(work: Callable[[], Coroutine[None, None, None]], clock: Clock
         await clock.sleep(AGAIN_S)
 
 
-async def _forget(journal: SqliteJournal, clock: Clock, settings: Settings, relays: list[Relay]) -> None:
-    """Callers' keys, processed envelopes and events of ours are kept for their time, then dropped."""
-    while True:
-        now_at = clock.now_at()
-        with contextlib.suppress(Unavailable):
-            await sweep(journal, "forget_before", now_at - settings.remember_days * DAY)
-            await sweep(journal, "forget_envelopes", now_at - settings.keep_events_days * DAY)
-            await sweep(journal, "forget_set_aside", now_at - settings.keep_events_days * DAY)
-            await trim_outbox(relays, journal, now_at - settings.keep_outbox_days * DAY)
-        await clock.sleep(FORGET_EVERY_S)
+def _keep(settings: Settings) -> Keep:
+    return Keep(
+        keys_s=settings.remember_days * DAY_S,
+        events_s=settings.keep_events_days * DAY_S,
+        outbox_s=settings.keep_outbox_days * DAY_S,
+    )
 
 
 async def _serve(
