@@ -20,12 +20,13 @@ from starlette.routing import Mount
 
 from headrace.api import create_api
 from headrace.api.protocol import BoundedProtocol
+from headrace.api.startup import StartupGate
 from headrace.auth.assembly import open_door
 from headrace.clock import Clock, RandomIds, SystemClock
 from headrace.effects.port import Downstream
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
 from headrace.engine.run import Rules
-from headrace.errors import InvalidValue
+from headrace.errors import Damaged, InvalidValue, Unavailable
 from headrace.events.bus import Publisher, Subscriber
 from headrace.events.consumer import Consumer
 from headrace.events.feed import EventSource, Feed
@@ -33,6 +34,7 @@ from headrace.events.inbox import Inbox
 from headrace.events.outbox import Outbox
 from headrace.events.own import OwnTriggers
 from headrace.events.relay import Relay, trim_outbox
+from headrace.journal.faults import fault_of, opening
 from headrace.journal.retention import Keep, Retention
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writer import WriterLimits
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 JOURNAL_FILE = "journal.db"
 SANDBOX_FILE = "sandbox.db"
 AGAIN_S = 5.0
+START_AGAIN_S = 1.0
 DAY_S = 86_400
 
 log = structlog.get_logger("headrace")
@@ -74,16 +77,17 @@ async def house(
 ) -> AsyncGenerator[House]:
     """Open the journal in `data`, start the engine, and close everything in order at the end.
 
-    `url` is where the door will be. Raises AlreadyOwned when another server has the folder, InvalidValue for a bad
-    fault, address or file.
+    `url` is the server's address. Raises AlreadyOwned when another server has the folder, Unusable or Damaged when the
+    journal needs a person, Unavailable when another attempt may succeed, InvalidValue for a bad fault, address or file.
     """
     clock, ids = SystemClock(), RandomIds()
     telemetry = Telemetry(clock)
     async with contextlib.AsyncExitStack() as stack:
-        downstream, routes, source = _downstream(settings, data, sandbox=sandbox, faults=faults)
-        stack.push_async_callback(downstream.close)
         journal = await SqliteJournal.open(data / JOURNAL_FILE, limits=_writer_limits(settings), meter=telemetry)
         stack.push_async_callback(journal.close)
+        await journal.check()
+        downstream, routes, source = _downstream(settings, data, sandbox=sandbox, faults=faults)
+        stack.push_async_callback(downstream.close)
         door = open_door(settings, data, url, clock, ids)
         stack.push_async_callback(door.close)
         running, attention = await journal.counts()
@@ -213,34 +217,80 @@ async def _serve(
     faults: Sequence[str],
     on_ready: Callable[[str], None],
 ) -> None:
+    """Answer at once: `/livez`, and 503 with the reason for all else until the journal is open."""
     address = door.getsockname()
     url = f"http://{_shown(address[0])}:{address[1]}"
-    async with house(settings, data=data, sandbox=sandbox, faults=faults, url=url) as rooms:
-        config = uvicorn.Config(
-            rooms.app,
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            http=BoundedProtocol,
-            ws="none",
-            timeout_graceful_shutdown=5,
-            timeout_keep_alive=75,
-        )
-        await _Server(config, lambda: on_ready(url)).serve(sockets=[door])
+    gate = StartupGate(RandomIds())
+    config = uvicorn.Config(
+        gate,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        http=BoundedProtocol,
+        ws="none",
+        timeout_graceful_shutdown=5,
+        timeout_keep_alive=75,
+    )
+    server = _Server(config)
+
+    async def live() -> None:
+        make = partial(house, settings, data=data, sandbox=sandbox, faults=faults, url=url)
+        async with contextlib.AsyncExitStack() as stack:
+            rooms = await _opened(stack, make, gate, SystemClock())
+            gate.open(rooms.app)
+            await server.is_up.wait()
+            on_ready(url)
+            await server.is_done.wait()
+
+    living = asyncio.create_task(live())
+    living.add_done_callback(lambda _: server.end())
+    await server.serve(sockets=[door])
+    server.is_done.set()
+    if gate.is_closed:
+        living.cancel()  # it may wait for a disk
+    with contextlib.suppress(asyncio.CancelledError):
+        await living
+
+
+async def _opened(
+    stack: contextlib.AsyncExitStack,
+    make: Callable[[], contextlib.AbstractAsyncContextManager[House]],
+    gate: StartupGate,
+    clock: Clock,
+) -> House:
+    """Open the journal and all else, again and again while what is wrong may pass by itself: a full disk, say.
+
+    Raises what a person has to act on.
+    """
+    while True:
+        try:
+            return await stack.enter_async_context(make())
+        except Exception as error:
+            fault = fault_of(error)
+            if not isinstance(fault, Unavailable) or isinstance(fault, Damaged):
+                raise
+            if gate.reason != str(fault):
+                log.warning("the server cannot start; trying again", reason=str(fault))
+            gate.reason = str(fault)
+        await clock.sleep(START_AGAIN_S)
 
 
 class _Server(uvicorn.Server):
-    """Says when it answers."""
+    """`is_up`: it answers. `is_done`: it does not any more, and all else is to be closed."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self._on_ready = on_ready
+        self.is_up = asyncio.Event()
+        self.is_done = asyncio.Event()
+
+    def end(self) -> None:
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._on_ready()
+        self.is_up.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -278,7 +328,8 @@ def _downstream(
 
         parsed = [parse_fault(fault) for fault in faults]
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stand_in = Sandbox(data / SANDBOX_FILE, faults=parsed, clock=clock, ids=RandomIds())
+        with opening(data / SANDBOX_FILE):
+            stand_in = Sandbox(data / SANDBOX_FILE, faults=parsed, clock=clock, ids=RandomIds())
         return stand_in, sandbox_routes(stand_in), stand_in
     from headrace.effects.transport import HttpDownstream, ServiceAddresses  # costs a quarter of the start
 

@@ -2,7 +2,7 @@
 
 Their age is counted in *time served*: seconds by the monotonic clock in which a server ran, added up in the journal.
 The wall clock takes no part (decision C2): a clock that steps removes nothing, and a server that runs for a minute a
-day removes nothing a caller or broker may still repeat. Time that is not counted, as after `kill -9`, keeps rows longer.
+day removes nothing a caller or broker may still repeat. Time that is not counted (`kill -9`) keeps rows longer.
 """
 
 from __future__ import annotations
