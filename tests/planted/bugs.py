@@ -13,6 +13,7 @@ ENGINE = "src/headrace/engine/embedded.py"
 RUN = "src/headrace/engine/run.py"
 PROTOCOL = "src/headrace/effects/protocol.py"
 SQL = "src/headrace/journal/sql/sqlite.sql"
+RETENTION = "src/headrace/journal/retention.py"
 JOURNAL = "src/headrace/journal/sqlite.py"
 
 SEND = "await self._services.send(opened.activity.name, opened.request)"
@@ -128,7 +129,8 @@ BUGS: tuple[Bug, ...] = (
         "            reply = await self._downstream.send(request)\n        except NoReply as failure:\n"
         "            return Unknown(str(failure))\n",
         "            reply = await self._downstream.send(request)\n        except NoReply as failure:\n"
-        "            return __import__('headrace.effects.port', fromlist=['Refused']).Refused('TIMEOUT', str(failure))\n",
+        "            port = __import__('headrace.effects.port', fromlist=['Refused'])\n"
+        "            return port.Refused('TIMEOUT', str(failure))\n",
         *_CONTRACT,
         "tests/crash/test_timeouts.py",
     ),
@@ -152,7 +154,8 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "a run is answered before its commit",
         ENGINE,
-        "                await self._journal.commit(unit)\n        except BaseException as error:\n            del self._runs",
+        "                await self._journal.commit(unit)\n"
+        "        except BaseException as error:\n            del self._runs",
         "                self._in_background(self._journal.commit(unit))\n"
         "        except BaseException as error:\n            del self._runs",
         *_CONTRACT,
@@ -184,12 +187,12 @@ BUGS: tuple[Bug, ...] = (
         "callers' keys are kept by the wall clock",
         (
             Change(
-                "src/headrace/journal/retention.py",
+                RETENTION,
                 "int(self._clock.monotonic_s() -",
                 "int(self._clock.now_at() / 1e6 -",
             ),
-            Change("src/headrace/journal/retention.py", "= clock.monotonic_s()", "= clock.now_at() / 1e6"),
-            Change("src/headrace/journal/retention.py", "MAX_STEP_S = 120", "MAX_STEP_S = 10**9"),
+            Change(RETENTION, "= clock.monotonic_s()", "= clock.now_at() / 1e6"),
+            Change(RETENTION, "MAX_STEP_S = 120", "MAX_STEP_S = 10**9"),
         ),
         ("tests/contract/test_journal_retention.py", "tests/api/test_keys.py"),
     ),
@@ -198,7 +201,8 @@ BUGS: tuple[Bug, ...] = (
         "a broker's delivery is acknowledged before it is stored",
         "src/headrace/events/consumer.py",
         "            await self._take(origin, deliveries)\n",
-        "            await self._subscriber.acknowledge(deliveries)\n            await self._take(origin, deliveries)\n",
+        "            await self._subscriber.acknowledge(deliveries)\n"
+        "            await self._take(origin, deliveries)\n",
         "tests/events/test_consumer.py",
         "tests/crash/test_events.py",
     ),
@@ -248,8 +252,8 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "an attempt that waited for its turn begins after an abort",
         ENGINE,
-        "            if run.ended_at is not None or self._is_stopping:\n                return\n            opened.was_sent",
-        "            if self._is_stopping:\n                return\n            opened.was_sent",
+        "            if run.ended_at is not None or self._is_stopping:\n                return\n            opened.was",
+        "            if self._is_stopping:\n                return\n            opened.was",
         "tests/contract/test_engine_slots.py",
     ),
     _bug(
