@@ -365,6 +365,121 @@ def test_a_server_whose_journal_turns_out_damaged_answers_503_with_the_reason(se
     assert answers(server, "/readyz", 503, "damaged") and answers(server, "/livez", 200)
 
 
+# a damaged log: commits that were answered, and that SQLite passes over in silence
+
+
+def killed_with_commits(path: Path, count: int) -> None:
+    """A journal whose process was killed after so many commits: they stand in the log."""
+    program = (
+        "import asyncio, os, sys\n"
+        "from pathlib import Path\n"
+        "from headrace.journal.port import Unit\n"
+        "from headrace.journal.sqlite import SqliteJournal\n"
+        "async def main():\n"
+        "    await (await SqliteJournal.open(Path(sys.argv[1]))).close()\n"
+        "    journal = await SqliteJournal.open(Path(sys.argv[1]))\n"
+        "    for number in range(int(sys.argv[2])):\n"
+        "        unit = Unit()\n"
+        "        unit.add('insert_workflow', f'w{number}', 'n', '{}', number, number)\n"
+        "        await journal.commit(unit)\n"
+        "    os._exit(9)\n"
+        "asyncio.run(main())\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program, str(path), str(count)], check=False)
+    assert ran.returncode == 9
+
+
+FRAME = 24 + 4_096
+
+
+def commit_ends(log: bytes | bytearray) -> list[int]:
+    """Where the frame of each commit ends."""
+    ends = range(32 + FRAME, len(log) + 1, FRAME)
+    return [end for end in ends if int.from_bytes(log[end - FRAME + 4 : end - FRAME + 8], "big")]
+
+
+async def workflows_in(path: Path) -> int:
+    journal = await SqliteJournal.open(path)
+    try:
+        return sum([len(page) async for page in journal.workflows()])
+    finally:
+        await journal.close()
+
+
+async def test_after_a_kill_every_commit_is_read(tmp_path: Path) -> None:
+    killed_with_commits(tmp_path / "journal.db", 6)
+    assert len(commit_ends((tmp_path / "journal.db-wal").read_bytes())) == 6
+    assert await workflows_in(tmp_path / "journal.db") == 6
+
+
+@pytest.mark.parametrize("commit", [0, 1, 3])
+async def test_a_log_damaged_before_other_commits_is_not_passed_over(tmp_path: Path, commit: int) -> None:
+    path, log = tmp_path / "journal.db", tmp_path / "journal.db-wal"
+    killed_with_commits(path, 6)
+    content = bytearray(log.read_bytes())
+    end = commit_ends(content)[commit]
+    content[end - 100 : end - 90] = b"\xff" * 10
+    log.write_bytes(content)
+    before = path.read_bytes()
+    for _ in range(2):
+        with pytest.raises(Damaged, match=r"journal\.db-wal is damaged: \d commits cannot be read"):
+            await SqliteJournal.open(path)
+    assert (path.read_bytes(), log.read_bytes()) == (before, bytes(content)), "what is left is not touched"
+    with closing(sqlite3.connect(path)) as connection:  # the way out that the documentation names
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert await workflows_in(path) == commit
+
+
+@pytest.mark.parametrize("place", [0, 8, 17, 30])
+async def test_a_log_damaged_in_its_header_is_not_passed_over(tmp_path: Path, place: int) -> None:
+    path, log = tmp_path / "journal.db", tmp_path / "journal.db-wal"
+    killed_with_commits(path, 3)
+    content = bytearray(log.read_bytes())
+    content[place] ^= 0x55
+    log.write_bytes(content)
+    with pytest.raises(Damaged, match=r"journal\.db-wal is damaged in its header"):
+        await SqliteJournal.open(path)
+
+
+@pytest.mark.parametrize("missing", [1, 30, 2_000, FRAME, FRAME + 100])
+async def test_a_log_whose_last_commit_was_cut_off_is_no_damage(tmp_path: Path, missing: int) -> None:
+    """As a power cut leaves it: that commit was not answered."""
+    path, log = tmp_path / "journal.db", tmp_path / "journal.db-wal"
+    killed_with_commits(path, 6)
+    content = log.read_bytes()
+    log.write_bytes(content[:-missing])
+    frames_of_last = (commit_ends(content)[-1] - commit_ends(content)[-2]) // FRAME
+    if missing > FRAME * frames_of_last:
+        pytest.fail("this cuts more than the last commit")
+    assert await workflows_in(path) == 5
+
+
+async def test_frames_of_failed_commits_behind_the_last_one_are_no_damage(tmp_path: Path) -> None:
+    """Commits that failed at their fsync were rolled back; parts of them stay in the log, each with its end."""
+    path, log = tmp_path / "journal.db", tmp_path / "journal.db-wal"
+    killed_with_commits(path, 6)
+    content = log.read_bytes()
+    ends = commit_ends(content)
+    left_over = content[ends[3] : ends[4]] + content[ends[4] : ends[5]]
+    log.write_bytes(content[: ends[1]] + left_over[-FRAME:] + left_over[: ends[4] - ends[3]])
+    assert await workflows_in(path) == 2
+
+
+async def test_an_older_generation_behind_a_log_that_began_anew_is_no_damage(tmp_path: Path) -> None:
+    path, log = tmp_path / "journal.db", tmp_path / "journal.db-wal"
+    killed_with_commits(path, 6)
+    older = log.read_bytes()
+    assert await workflows_in(path) == 6  # and everything is in the file itself now
+    killed_with_commits(path, 0)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE time_served SET probes = probes + 1")
+        content = log.read_bytes()
+        (tmp_path / "copy.db-wal").write_bytes(content + older[len(content) :])
+        (tmp_path / "copy.db").write_bytes(path.read_bytes())
+    assert len(older) > len(content)
+    assert await workflows_in(tmp_path / "copy.db") == 6
+
+
 # one owner
 
 

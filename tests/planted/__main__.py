@@ -1,7 +1,9 @@
 """Plants each bug in a copy of this repository and runs the tests that should catch it.
 
-    python -m tests.planted            every bug; writes caught.md beside this file
-    python -m tests.planted --only abort    those whose names hold this text; writes nothing
+    python -m tests.planted                 every bug
+    python -m tests.planted --only abort    those whose names hold this text
+
+What was found is written to caught.md beside this file; rows of bugs that were not planted this time stay.
 
 Exits 0 when every bug was caught, 1 when one was not, 2 when a run decides nothing: a change that does not apply, a
 test that fails without a bug, a suite that cannot be collected.
@@ -60,8 +62,7 @@ def main() -> int:
         if clean.code:
             return UNDECIDED
         rows = [(bug, *_planted(bug, Path(folder))) for bug in chosen]
-    if not only:
-        TABLE.write_text(HEAD + "".join(_row(bug, run) for bug, _, run in rows), "utf-8")
+    _write({bug.name: _row(bug, run) for bug, _, run in rows})
     return max((verdict for _, verdict, _ in rows), default=UNDECIDED)
 
 
@@ -111,6 +112,13 @@ def _run(copy: Path, suites: list[str]) -> Run:
         return Run(-1, "", LIMIT_S, f"no end within {LIMIT_S:g} s")
     found = FAILED.search(ran.stdout)
     return Run(ran.returncode, found.group(1) if found else "", time.monotonic() - started_s, ran.stdout[-2_000:])
+
+
+def _write(found: dict[str, str]) -> None:
+    """In the order of the bugs, with the kept rows of those that were not planted."""
+    kept = TABLE.read_text("utf-8").splitlines(keepends=True) if TABLE.exists() else []
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in kept} | found
+    TABLE.write_text(HEAD + "".join(rows[bug.name] for bug in BUGS if bug.name in rows), "utf-8")
 
 
 def _row(bug: Bug, run: Run) -> str:

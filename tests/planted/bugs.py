@@ -183,6 +183,13 @@ BUGS: tuple[Bug, ...] = (
         "",
         "tests/contract/test_journal_trouble.py",
     ),
+    _bug(
+        "commits behind a damaged place of the log are passed over",
+        JOURNAL,
+        "            require_whole_log(path)\n",
+        "",
+        "tests/contract/test_journal_trouble.py",
+    ),
     Bug(
         "callers' keys are kept by the wall clock",
         (

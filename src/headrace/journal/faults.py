@@ -59,7 +59,7 @@ def opening(path: Path) -> Generator[None]:
         yield
     except Exception as error:
         fault = fault_of(error)
-        if fault is None or (fault is error and not isinstance(error, Unusable)):
+        if fault is None or (fault is error and not isinstance(error, Unusable | Damaged)):
             raise
         raise type(fault)(f"{path} cannot be opened: {fault}") from error
 

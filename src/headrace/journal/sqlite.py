@@ -34,6 +34,7 @@ from headrace.journal.records import (
     Workflow,
 )
 from headrace.journal.statements import named_statements
+from headrace.journal.wal import require_whole_log
 from headrace.journal.writer import CommitMeter, GroupWriter, Rows, WriterLimits
 
 PAGE = 200
@@ -74,6 +75,7 @@ class SqliteJournal:
             require_room(path.parent)
             lock = JournalLock(path)
             stack.callback(lock.release)
+            require_whole_log(path)
             await _in_thread(migrate_sqlite, str(path))
             sql = named_statements("sqlite.sql")
             reader, connection = (stack.enter_context(contextlib.closing(_connect(path))) for _ in range(2))
