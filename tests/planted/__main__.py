@@ -58,9 +58,14 @@ def main() -> int:
     chosen = [bug for bug in BUGS if only in bug.name]
     with TemporaryDirectory(prefix="planted-") as folder:
         clean = _copied(Path(folder) / "clean")
-        rows = [(bug, *_planted(bug, Path(folder), clean)) for bug in chosen]
-    _write({bug.name: _row(bug, run) for bug, verdict, run in rows if verdict != UNDECIDED})
-    return max((verdict for _, verdict, _ in rows), default=UNDECIDED)
+        return max((_planted_and_noted(bug, Path(folder), clean) for bug in chosen), default=UNDECIDED)
+
+
+def _planted_and_noted(bug: Bug, folder: Path, clean: Path) -> int:
+    verdict, run = _planted(bug, folder, clean)
+    if verdict != UNDECIDED:
+        _write({bug.name: _row(bug, run)})
+    return verdict
 
 
 def _planted(bug: Bug, folder: Path, clean: Path) -> tuple[int, Run]:
