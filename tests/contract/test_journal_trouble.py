@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sqlite3
@@ -483,6 +484,12 @@ async def test_an_older_generation_behind_a_log_that_began_anew_is_no_damage(tmp
 # one owner
 
 
+locks_the_journal = pytest.mark.skipif(
+    not hasattr(fcntl, "F_OFD_SETLK"), reason="this system has no locks that belong to an open file"
+)
+
+
+@locks_the_journal
 async def test_a_removed_lock_file_lets_no_second_owner_in(tmp_path: Path) -> None:
     first = await SqliteJournal.open(tmp_path / "journal.db")
     try:
@@ -498,6 +505,7 @@ async def test_a_removed_lock_file_lets_no_second_owner_in(tmp_path: Path) -> No
     await (await SqliteJournal.open(tmp_path / "journal.db")).close()
 
 
+@locks_the_journal
 def test_a_second_server_ends_with_its_exit_code_also_when_the_lock_file_is_gone(
     start_server: Callable[..., Server], tmp_path: Path
 ) -> None:
@@ -533,6 +541,7 @@ async def test_a_journal_that_was_replaced_under_a_server_is_not_ready(tmp_path:
         await journal.close()
 
 
+@locks_the_journal
 async def test_other_programs_may_read_and_back_up_while_a_server_runs(tmp_path: Path) -> None:
     """Opening and closing the file elsewhere, in this process too, frees no lock."""
     journal = await SqliteJournal.open(tmp_path / "journal.db")
