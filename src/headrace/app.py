@@ -10,6 +10,7 @@ import random
 import socket
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,6 +21,7 @@ from starlette.routing import Mount
 
 from headrace.api import create_api
 from headrace.api.protocol import BoundedProtocol
+from headrace.api.startup import StartupGate
 from headrace.auth.assembly import open_door
 from headrace.clock import Clock, RandomIds, SystemClock
 from headrace.doctor import warn_of_services
@@ -27,7 +29,7 @@ from headrace.downstream import downstream_of
 from headrace.effects.port import Downstream
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
 from headrace.engine.run import Rules
-from headrace.errors import InvalidValue, Unavailable
+from headrace.errors import Damaged, InvalidValue, Unavailable
 from headrace.events.bus import Publisher, Subscriber
 from headrace.events.consumer import Consumer
 from headrace.events.feed import EventSource, Feed
@@ -35,7 +37,8 @@ from headrace.events.inbox import Inbox
 from headrace.events.outbox import Outbox
 from headrace.events.own import OwnTriggers
 from headrace.events.relay import Relay, trim_outbox
-from headrace.journal.port import sweep
+from headrace.journal.faults import fault_of, opening
+from headrace.journal.retention import Keep, Retention
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writer import WriterLimits
 from headrace.runtime import tune_collector
@@ -48,10 +51,10 @@ from headrace.triggers.expressions import Evaluator, Fetch, no_links
 
 JOURNAL_FILE = "journal.db"
 SANDBOX_FILE = "sandbox.db"
-FORGET_EVERY_S = 60.0
 FLUSH_LOG_EVERY_S = 5.0
 AGAIN_S = 5.0
-DAY = 86_400_000_000
+START_AGAIN_S = 1.0
+DAY_S = 86_400
 
 log = structlog.get_logger("headrace")
 
@@ -77,8 +80,8 @@ async def house(
 ) -> AsyncGenerator[House]:
     """Open the journal in `data`, start the engine, and close everything in order at the end.
 
-    `url` is where the door will be. Raises AlreadyOwned when another server has the folder, InvalidValue for a bad
-    fault, address or file.
+    `url` is the server's address. Raises AlreadyOwned when another server has the folder, Unusable or Damaged when the
+    journal needs a person, Unavailable when another attempt may succeed, InvalidValue for a bad fault, address or file.
     """
     clock, ids = SystemClock(), RandomIds()
     telemetry = Telemetry(clock, instances_per_s=settings.log_instances_per_s)
@@ -86,10 +89,11 @@ async def house(
         tracing = open_tracing(settings, os.environ, clock)
         if tracing is not None:
             stack.push_async_callback(tracing.close)
-        downstream, routes, source = _downstream(settings, data, sandbox=sandbox, faults=faults)
-        stack.push_async_callback(downstream.close)
         journal = await SqliteJournal.open(data / JOURNAL_FILE, limits=_writer_limits(settings), meter=telemetry)
         stack.push_async_callback(journal.close)
+        await journal.check()
+        downstream, routes, source = _downstream(settings, data, sandbox=sandbox, faults=faults)
+        stack.push_async_callback(downstream.close)
         door = open_door(settings, data, url, clock, ids)
         stack.push_async_callback(door.close)
         running, attention = await journal.counts()
@@ -157,7 +161,9 @@ async def house(
                 max_body_bytes=settings.max_body_bytes,
             )
             stack.enter_context(_in_background(consumer.run, clock))
-        stack.enter_context(_in_background(lambda: _forget(journal, clock, settings, relays), clock))
+        retention = Retention(journal, clock, _keep(settings), partial(trim_outbox, relays, journal))
+        stack.push_async_callback(retention.stop)
+        stack.enter_context(_in_background(retention.run, clock))
         stack.callback(telemetry.flush_log)
         stack.enter_context(_in_background(lambda: _flush_log(telemetry, clock), clock))
         yield House(app if tracing is None else tracing.app(app), journal, engine, downstream)
@@ -208,16 +214,12 @@ async def _kept_up(work: Callable[[], Coroutine[None, None, None]], clock: Clock
         await clock.sleep(AGAIN_S)
 
 
-async def _forget(journal: SqliteJournal, clock: Clock, settings: Settings, relays: list[Relay]) -> None:
-    """Callers' keys, processed envelopes and events of ours are kept for their time, then dropped."""
-    while True:
-        now_at = clock.now_at()
-        with contextlib.suppress(Unavailable):
-            await sweep(journal, "forget_before", now_at - settings.remember_days * DAY)
-            await sweep(journal, "forget_envelopes", now_at - settings.keep_events_days * DAY)
-            await sweep(journal, "forget_set_aside", now_at - settings.keep_events_days * DAY)
-            await trim_outbox(relays, journal, now_at - settings.keep_outbox_days * DAY)
-        await clock.sleep(FORGET_EVERY_S)
+def _keep(settings: Settings) -> Keep:
+    return Keep(
+        keys_s=settings.remember_days * DAY_S,
+        events_s=settings.keep_events_days * DAY_S,
+        outbox_s=settings.keep_outbox_days * DAY_S,
+    )
 
 
 async def _flush_log(telemetry: Telemetry, clock: Clock) -> None:
@@ -234,40 +236,86 @@ async def _serve(
     faults: Sequence[str],
     on_ready: Callable[[str], None],
 ) -> None:
+    """Answer at once: `/livez`, and 503 with the reason for all else until the journal is open."""
     address = door.getsockname()
     url = f"http://{_shown(address[0])}:{address[1]}"
     log_start(settings, os.environ, data=data, url=url, sandbox=sandbox)
-    async with house(settings, data=data, sandbox=sandbox, faults=faults, url=url) as rooms:
-        config = uvicorn.Config(
-            rooms.app,
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            http=BoundedProtocol,
-            ws="none",
-            timeout_graceful_shutdown=5,
-            timeout_keep_alive=75,
-        )
-        looking = None if sandbox else asyncio.create_task(warn_of_services(rooms.downstream, settings, SystemClock()))
-        await _Server(config, lambda: on_ready(url)).serve(sockets=[door])
-        if looking is not None:
-            looking.cancel()
-        log.info("stopping", instances_active=rooms.engine.active_instances)
-    log.info("stopped")
+    gate = StartupGate(RandomIds())
+    config = uvicorn.Config(
+        gate,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        http=BoundedProtocol,
+        ws="none",
+        timeout_graceful_shutdown=5,
+        timeout_keep_alive=75,
+    )
+    server = _Server(config)
+
+    async def live() -> None:
+        make = partial(house, settings, data=data, sandbox=sandbox, faults=faults, url=url)
+        async with contextlib.AsyncExitStack() as stack:
+            rooms = await _opened(stack, make, gate, SystemClock())
+            gate.open(rooms.app)
+            await server.is_up.wait()
+            on_ready(url)
+            if not sandbox:
+                checking = asyncio.create_task(warn_of_services(rooms.downstream, settings, SystemClock()))
+                stack.callback(checking.cancel)
+            await server.is_done.wait()
+            log.info("stopping", instances_active=rooms.engine.active_instances)
+        log.info("stopped")
+
+    living = asyncio.create_task(live())
+    living.add_done_callback(lambda _: server.end())
+    await server.serve(sockets=[door])
+    server.is_done.set()
+    if gate.is_closed:
+        living.cancel()  # it may wait for a disk
+    with contextlib.suppress(asyncio.CancelledError):
+        await living
+
+
+async def _opened(
+    stack: contextlib.AsyncExitStack,
+    make: Callable[[], contextlib.AbstractAsyncContextManager[House]],
+    gate: StartupGate,
+    clock: Clock,
+) -> House:
+    """Open the journal and all else, again and again while what is wrong may pass by itself: a full disk, say.
+
+    Raises what a person has to act on.
+    """
+    while True:
+        try:
+            return await stack.enter_async_context(make())
+        except Exception as error:
+            fault = fault_of(error)
+            if not isinstance(fault, Unavailable) or isinstance(fault, Damaged):
+                raise
+            if gate.reason != str(fault):
+                log.warning("the server cannot start; trying again", reason=str(fault))
+            gate.reason = str(fault)
+        await clock.sleep(START_AGAIN_S)
 
 
 class _Server(uvicorn.Server):
-    """Says when it answers."""
+    """`is_up`: it answers. `is_done`: it does not any more, and all else is to be closed."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self._on_ready = on_ready
+        self.is_up = asyncio.Event()
+        self.is_done = asyncio.Event()
+
+    def end(self) -> None:
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._on_ready()
+        self.is_up.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -305,7 +353,8 @@ def _downstream(
 
         parsed = [parse_fault(fault) for fault in faults]
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stand_in = Sandbox(data / SANDBOX_FILE, faults=parsed, clock=clock, ids=RandomIds())
+        with opening(data / SANDBOX_FILE):
+            stand_in = Sandbox(data / SANDBOX_FILE, faults=parsed, clock=clock, ids=RandomIds())
         return stand_in, sandbox_routes(stand_in), stand_in
     headers = outgoing_headers if is_wanted(settings, os.environ) else None
     return downstream_of(settings, clock, extra_headers=headers), [], None

@@ -188,7 +188,9 @@ class Settings:
     wait_s: float = field(default=50.0, metadata=_from(_seconds(0, 600), "Longest that `wait=true` waits."))
     max_body_bytes: int = field(default=1 << 20, metadata=_from(_whole(1_024, 1 << 26), "Longest JSON body."))
     max_yaml_bytes: int = field(default=256 << 10, metadata=_from(_whole(1_024, 1 << 24), "Longest YAML body."))
-    remember_days: int = field(default=7, metadata=_from(_whole(7, 3_650), "Days a caller's Idempotency-Key is kept."))
+    remember_days: int = field(
+        default=7, metadata=_from(_whole(7, 3_650), "Days (of serving) a caller's Idempotency-Key is kept.")
+    )
 
     batch_units: int = field(default=256, metadata=_from(_whole(1, 10_000), "Units in one commit at most."))
     queue_units: int = field(default=20_000, metadata=_from(_whole(1, 1_000_000), "Units waiting at most."))
@@ -199,7 +201,7 @@ class Settings:
     events_at_once: int = field(default=256, metadata=_from(_whole(1, 10_000), "Events taken to triggers at once."))
     keep_events_days: int = field(
         default=30,
-        metadata=_from(_whole(1, 36_500), "Days an event's envelope is kept; its identity stays."),
+        metadata=_from(_whole(1, 36_500), "Days (of serving) an event's envelope is kept; its identity stays."),
     )
     link_origins: tuple[str, ...] = field(
         default=(), metadata=_from(_texts, "Origins beside the stack's that `link()` may ask, by commas.")
@@ -239,7 +241,9 @@ class Settings:
     )
     keep_outbox_days: int = field(
         default=7,
-        metadata=_from(_whole(1, 365), "Days an event of ours waits for a bus or endpoint that does not take it."),
+        metadata=_from(
+            _whole(1, 365), "Days (of serving) an event of ours waits for a bus or endpoint that refuses it."
+        ),
     )
     webhooks: Path | None = field(default=None, metadata=_from(_path, "File of the endpoints our events go to."))
 

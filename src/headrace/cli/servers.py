@@ -96,6 +96,9 @@ def serve(
 
     They are named by HEADRACE_STACK_URL, or each by its own: HEADRACE_LEDGER_URL, HEADRACE_WALLETS_URL and
     HEADRACE_PAYMENTS_URL. HEADRACE_STACK_CLIENT_ID, _CLIENT_SECRET and _TOKEN_URL are for calls to them.
+
+    While the disk is full or read-only it answers 503 with the reason, and starts once that has passed. Exit code 5:
+    another server has the data folder. Exit code 6: the journal is damaged, of a newer release, or may not be opened.
     """
     settings = _settings() if auth is None else _settings(auth=_known_auth(auth))
     _check_authentication(settings, host or settings.host)

@@ -240,8 +240,8 @@ class Journal(Protocol):
 
     # life
 
-    async def is_healthy(self) -> bool:
-        """Whether a commit would succeed now."""
+    async def check(self) -> None:
+        """Write something to the disk. Raises Unavailable with the reason where a commit does not succeed now."""
         ...
 
     async def close(self) -> None: ...

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.errors import Unavailable
+from headrace.journal.faults import damaged, is_damage, opening, require_room
 from headrace.journal.lists import NEWEST, AnyList, InstanceList, OccurrenceList, Place, TriggerList, WorkflowList
-from headrace.journal.lock import FileLock
+from headrace.journal.lock import JournalLock
 from headrace.journal.migrations import migrate_sqlite
 from headrace.journal.port import Rows, Unit
 from headrace.journal.records import (
@@ -33,12 +34,15 @@ from headrace.journal.records import (
     Workflow,
 )
 from headrace.journal.statements import named_statements
+from headrace.journal.wal import require_whole_log
 from headrace.journal.writer import CommitMeter, GroupWriter, WriterLimits
 
 PAGE = 200
 PAGE_BYTES = 48 << 20
 """What rows read at once may hold together; a page that would be larger is shorter."""
 WAITING_BYTES = 4 << 20
+FRESH_S = 1.0
+"""Age of a commit that still proves that commits succeed: callers of `/readyz` cannot keep the disk busy."""
 
 ListT = TypeVar("ListT", bound=AnyList)
 RowT = TypeVar("RowT", bound=Workflow | Instance | Trigger | Occurrence)
@@ -47,7 +51,10 @@ RowT = TypeVar("RowT", bound=Workflow | Instance | Trigger | Occurrence)
 class SqliteJournal:
     """See `journal.port.Journal`. Make one with `open`."""
 
-    def __init__(self, lock: FileLock, reader: sqlite3.Connection, writer: GroupWriter, sql: dict[str, str]) -> None:
+    def __init__(
+        self, path: Path, lock: JournalLock, reader: sqlite3.Connection, writer: GroupWriter, sql: dict[str, str]
+    ) -> None:
+        self._path = path
         self._lock = lock
         self._reader = reader
         self._writer = writer
@@ -59,18 +66,24 @@ class SqliteJournal:
     ) -> SqliteJournal:
         """Take ownership of the file, bring its schema up to date and start the writer.
 
-        Raises AlreadyOwned when another server has it.
+        Raises AlreadyOwned when another server has it, Unusable or Damaged when a person must act, and Unavailable
+        when another attempt may succeed.
         """
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(path.name + ".lock"))
-        try:
-            migrate_sqlite(str(path))
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(opening(path))
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            require_room(path.parent)
+            lock = JournalLock(path)
+            stack.callback(lock.release)
+            require_whole_log(path)
+            await _in_thread(migrate_sqlite, str(path))
             sql = named_statements("sqlite.sql")
-            writer = GroupWriter(_connect(path), sql, limits or WriterLimits(), meter)
-            return cls(lock, _connect(path), writer, sql)
-        except BaseException:
-            lock.release()
-            raise
+            reader, connection = (stack.enter_context(contextlib.closing(_connect(path))) for _ in range(2))
+            reader.execute(sql["counts"]).fetchone()
+            opened = cls(path, lock, reader, GroupWriter(connection, sql, limits or WriterLimits(), meter), sql)
+            stack.pop_all()
+            return opened
+        raise AssertionError("unreachable")
 
     @property
     def commits(self) -> int:
@@ -90,8 +103,8 @@ class SqliteJournal:
     def _rows(self, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
         try:
             return self._reader.execute(self._sql[name], parameters).fetchall()
-        except sqlite3.OperationalError as error:
-            raise Unavailable(f"the journal cannot be read: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise self._unreadable(error) from error
 
     def _rows_within(self, max_bytes: int, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """The first of them, one at least, that hold no more."""
@@ -104,9 +117,16 @@ class SqliteJournal:
                     if found and length > max_bytes:
                         break
                     found.append(row)
-        except sqlite3.OperationalError as error:
-            raise Unavailable(f"the journal cannot be read: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise self._unreadable(error) from error
         return found
+
+    def _unreadable(self, error: sqlite3.DatabaseError) -> Exception:
+        if is_damage(error):
+            return self._writer.refuse(damaged(error))
+        if isinstance(error, sqlite3.OperationalError):
+            return Unavailable(f"the journal cannot be read: {error}")
+        return error
 
     # lists
 
@@ -266,12 +286,17 @@ class SqliteJournal:
 
     # life
 
-    async def is_healthy(self) -> bool:
+    async def check(self) -> None:
         try:
-            await self._writer.commit(Unit())
-        except Unavailable:
-            return False
-        return True
+            self._lock.require_place()
+            require_room(self._path.parent)
+        except OSError as error:
+            raise Unavailable(f"the journal cannot be read: {error}") from error
+        if self._writer.has_committed_within(FRESH_S):
+            return
+        unit = Unit()
+        unit.add("probe")
+        await self._writer.commit(unit)
 
     async def close(self) -> None:
         await self._writer.close()
@@ -295,6 +320,16 @@ def _statement(rows: AnyList) -> tuple[str, tuple[Any, ...]]:
             return "named_triggers", (str(name).casefold(),)
         case OccurrenceList():
             return "occurrences", (rows.trigger_id,)
+
+
+async def _in_thread(work: Callable[[str], None], path: str) -> None:
+    """Wait for its end even when cancelled: the file is not given away while a thread still writes to it."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, path))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait((running,))
+        raise
 
 
 def _connect(path: Path) -> sqlite3.Connection:

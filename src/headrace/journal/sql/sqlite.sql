@@ -117,11 +117,11 @@ UPDATE inbox SET repeats = repeats + 1, last_repeat_at = ?1 WHERE seq = coalesce
     (SELECT seq FROM inbox WHERE key = ?2), (SELECT seq FROM event_keys WHERE key = ?2), (SELECT seq FROM inbox WHERE key = ?3))
 
 -- name: process_event
-UPDATE inbox SET processed_at = ?1 WHERE seq = ?2 AND processed_at IS NULL
+UPDATE inbox SET processed_at = ?1, served_s = (SELECT served_s FROM time_served) WHERE seq = ?2 AND processed_at IS NULL
 
 -- name: forget_envelopes
 UPDATE inbox SET envelope = NULL WHERE seq IN (
-    SELECT seq FROM inbox WHERE processed_at < ? AND envelope IS NOT NULL ORDER BY processed_at LIMIT 200)
+    SELECT seq FROM inbox WHERE served_s < ? AND processed_at IS NOT NULL AND envelope IS NOT NULL ORDER BY served_s LIMIT 200)
 RETURNING seq
 
 -- name: insert_occurrence
@@ -133,31 +133,40 @@ ON CONFLICT (trigger_id, event_key) DO NOTHING
 INSERT INTO positions (source, position) VALUES (?1, ?2) ON CONFLICT (source) DO UPDATE SET position = ?2
 
 -- name: publish
-INSERT INTO outbox (type, happened_at, payload, instance_id, depth) VALUES (?, ?, ?, ?, ?)
+INSERT INTO outbox (type, happened_at, payload, instance_id, depth, served_s)
+VALUES (?, ?, ?, ?, ?, (SELECT served_s FROM time_served))
 
 -- name: trim_outbox
 DELETE FROM outbox WHERE seq IN (
-    SELECT seq FROM (SELECT seq, happened_at FROM outbox ORDER BY seq LIMIT 200) WHERE seq <= ?1 OR happened_at < ?2)
+    SELECT seq FROM (SELECT seq, served_s FROM outbox ORDER BY seq LIMIT 200) WHERE seq <= ?1 OR served_s < ?2)
 RETURNING seq
 
 -- name: set_aside
-INSERT INTO set_aside (publisher, event_id, type, body, reason, at) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO set_aside (publisher, event_id, type, body, reason, at, served_s)
+VALUES (?, ?, ?, ?, ?, ?, (SELECT served_s FROM time_served))
 ON CONFLICT (publisher, event_id) DO NOTHING
 
 -- name: forget_set_aside
 DELETE FROM set_aside WHERE (publisher, event_id) IN (
-    SELECT publisher, event_id FROM set_aside WHERE at < ? ORDER BY at LIMIT 200)
+    SELECT publisher, event_id FROM set_aside WHERE served_s < ? ORDER BY served_s LIMIT 200)
 RETURNING at
 
 -- name: audit
 INSERT INTO audit (at, principal, client_id, operation, target) VALUES (?, ?, ?, ?, ?)
 
 -- name: remember
-INSERT INTO caller_keys (key, fingerprint, status, body, created_at) VALUES (?, ?, ?, ?, ?)
+INSERT INTO caller_keys (key, fingerprint, status, body, created_at, served_s)
+VALUES (?, ?, ?, ?, ?, (SELECT served_s FROM time_served))
 
 -- name: forget_before
-DELETE FROM caller_keys WHERE key IN (SELECT key FROM caller_keys WHERE created_at < ? ORDER BY created_at LIMIT 200)
-RETURNING created_at
+DELETE FROM caller_keys WHERE key IN (SELECT key FROM caller_keys WHERE served_s < ? ORDER BY served_s LIMIT 200)
+RETURNING served_s
+
+-- name: serve_time
+UPDATE time_served SET served_s = served_s + ? RETURNING served_s
+
+-- name: probe
+UPDATE time_served SET probes = probes + 1 RETURNING probes
 
 -- name: workflow
 SELECT id, name, config, created_at, updated_at, deleted_at FROM workflows WHERE id = ?
