@@ -30,7 +30,7 @@ from headrace.effects.wire import (
 )
 from headrace.money import Posting, account_address, amount_of, asset_name, ledger_name, posting
 from headrace.workflows.commands import AddAccountMetadata, CreateTransaction, GetAccount, Json
-from headrace.workflows.variables import check_text
+from headrace.workflows.durations import booking_moment_of
 
 REFUSALS = frozenset(
     {
@@ -76,7 +76,7 @@ def create_transaction(activity: CreateTransaction, key: str) -> Request:
         body["postings"] = [ours]
     body["reference"] = idempotency_key(activity.reference(key))
     if activity.timestamp is not None:
-        body["timestamp"] = check_text(activity.timestamp, "timestamp")
+        body["timestamp"] = booking_moment_of(activity.timestamp, "timestamp")
     return Request("ledger", "POST", path, canonical(body), idempotency_key(key))
 
 

@@ -34,6 +34,7 @@ from headrace.effects.wire import (
 from headrace.errors import InvalidValue
 from headrace.money import account_address, asset_name
 from headrace.workflows.commands import CreditWallet, DebitWallet, GetWallet, Json, ListWallets
+from headrace.workflows.durations import booking_moment_of
 from headrace.workflows.variables import check_text
 
 REFUSALS = frozenset({"HOLD_CLOSED", "INSUFFICIENT_FUND", "VALIDATION"})
@@ -62,7 +63,7 @@ def credit_wallet(activity: CreditWallet, key: str) -> Request:
         "balance": foreign_id(activity.balance, "balance"),
     }
     if activity.timestamp is not None:
-        body["timestamp"] = check_text(activity.timestamp, "timestamp")
+        body["timestamp"] = booking_moment_of(activity.timestamp, "timestamp")
     return Request("wallets", "POST", f"{_wallet_path(activity.id)}/credit", canonical(body), key)
 
 
@@ -76,7 +77,7 @@ def debit_wallet(activity: DebitWallet, key: str) -> Request:
     if activity.destination is not None:
         body["destination"] = _subject(activity.destination, "destination")
     if activity.timestamp is not None:
-        body["timestamp"] = check_text(activity.timestamp, "timestamp")
+        body["timestamp"] = booking_moment_of(activity.timestamp, "timestamp")
     return Request("wallets", "POST", f"{_wallet_path(activity.id)}/debit", canonical(body), key)
 
 
