@@ -171,7 +171,7 @@ def test_wallets(desk: Desk, wallet: str) -> None:
     nobody = desk.ask(ListWallets("ann&name=Ann"))[1]
     assert isinstance(nobody, Done)
     assert nobody.output["cursor"]["data"] == []
-    assert desk.ask(GetWallet("nobody"))[1] == Refused("NOT_FOUND", "the wallet does not exist")
+    assert desk.ask(GetWallet("nobody"))[1] == Refused("NOT_FOUND", "wallet nobody does not exist")
 
 
 def test_payments(desk: Desk) -> None:

@@ -11,6 +11,7 @@ from headrace.effects.wire import (
     Unreadable,
     canonical,
     exact_amount,
+    expect_status,
     idempotency_key,
     loose_text,
     matching,
@@ -127,7 +128,7 @@ def _compared(request: Request, item: Json) -> LookUp:
     transaction = transaction_of(item)
     if is_booked_as_asked(stored(request), transaction["postings"]):
         return Found({"data": transaction})
-    where = f"transaction {transaction['id']} of ledger {request.path.split('/')[2]}"
+    where = f"transaction {transaction['id']} of ledger {_ledger_in(request)}"
     return FoundOther(f"reference {transaction['reference']} belongs to {where}, which has other postings")
 
 
@@ -136,8 +137,10 @@ def metadata_found(request: Request, reply: Reply) -> LookUp:
         return Absent()
     if reply.status != 200:
         return unknown(request, reply)
-    metadata = account_of(object_of(members_of(reply).get("data"), "data"))["metadata"]
-    return Found() if stored(request).items() <= metadata.items() else Absent()
+    account = account_of(object_of(members_of(reply).get("data"), "data"))
+    if account["address"] != _address_in(request):
+        raise Unreadable("another account than the one that was asked for")
+    return Found() if stored(request).items() <= account["metadata"].items() else Absent()
 
 
 def _is_missing(reply: Reply, *codes: str) -> bool:
@@ -196,17 +199,24 @@ def transaction_of(data: Json) -> Json:
 
 
 def _read_account(request: Request, reply: Reply) -> Outcome:
-    _expect(reply, 200)
-    return Done({"data": account_of(object_of(members_of(reply).get("data"), "data"))})
+    expect_status(reply, 200)
+    account = account_of(object_of(members_of(reply).get("data"), "data"))
+    if account["address"] != _address_in(request):
+        raise Unreadable("another account than the one that was asked for")
+    return Done({"data": account})
 
 
 def unused_account(request: Request) -> Done:
     """The ledger knows no account before its first use: for us it is one without metadata."""
-    return Done({"data": {"address": unquote(request.path.rsplit("/", 1)[1]), "metadata": {}}})
+    return Done({"data": {"address": _address_in(request), "metadata": {}}})
+
+
+def _address_in(request: Request) -> str:
+    return unquote(request.path.split("?")[0].split("/")[4])
 
 
 def _read_transaction(request: Request, reply: Reply) -> Outcome:
-    _expect(reply, 200, 201)
+    expect_status(reply, 200)
     body, transaction = stored(request), transaction_of(object_of(members_of(reply).get("data"), "data"))
     is_ours = transaction.get("reference", "") == body.get("reference", "")
     if not is_ours or not is_booked_as_asked(body, transaction["postings"]):
@@ -214,9 +224,24 @@ def _read_transaction(request: Request, reply: Reply) -> Outcome:
     return Done({"data": transaction})
 
 
-def _expect(reply: Reply, *statuses: int) -> None:
-    if reply.status not in statuses:
-        raise Unreadable("not a status that the ledger documents here")
+def asked_for(request: Request, code: str) -> str:
+    """What a refusal is about: a real ledger does not repeat it. Empty where the request says nothing about it."""
+    ledger = _ledger_in(request)
+    match code:
+        case "LEDGER_NOT_FOUND":
+            return f"ledger {ledger} does not exist"
+        case "INSUFFICIENT_FUND" if request.path.split("?")[0].endswith("/transactions"):
+            lacking = [
+                f"account {sent['source']} of ledger {ledger} has not enough for {sent['amount']} {sent['asset']}"
+                for sent in wanted_postings(stored(request))
+            ]
+            return ", ".join(lacking)
+        case _:
+            return ""
+
+
+def _ledger_in(request: Request) -> str:
+    return request.path.split("?")[0].split("/")[2]
 
 
 READERS: dict[str, Reader] = {

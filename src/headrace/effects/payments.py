@@ -14,6 +14,7 @@ from headrace.effects.wire import (
     Unreadable,
     canonical,
     exact_amount,
+    expect_status,
     foreign_id,
     idempotency_key,
     is_integer,
@@ -271,23 +272,32 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _read_payment(request: Request, reply: Reply) -> Outcome:
-    if reply.status != 200:
-        raise Unreadable("not a status that payments documents here")
+    expect_status(reply, 200)
     data = object_of(members_of(reply).get("data"), "data")
     payment = payment_of(data, with_raw=len(reply.body) <= MAX_RAW_BYTES)
-    if payment["id"] != unquote(request.path.rsplit("/", 1)[1]):
+    if payment["id"] != _payment_in(request):
         # Two spellings of one id would be ingested twice (decision Q19).
         return Refused("VALIDATION", f"payments knows this payment as {payment['id']!r}: give exactly that id")
     return Done({"data": payment})
 
 
+def _payment_in(request: Request) -> str:
+    return unquote(request.path.rsplit("/", 1)[1])
+
+
 def _read_initiation(request: Request, reply: Reply) -> Outcome:
-    if reply.status not in (200, 201):
-        raise Unreadable("not a status that payments documents here")
+    expect_status(reply, 200)
     data = object_of(members_of(reply).get("data"), "data")
-    if data.get("reference") != stored(request)["reference"]:
+    text_of(data.get("id"), "id")
+    if data.get("reference") != stored(request)["reference"] or _differences(stored(request), data):
         raise Unreadable("another transfer initiation than the one that was asked for")
     return Done()
+
+
+def asked_for(request: Request, code: str) -> str:
+    """What a refusal is about. Empty where the request says nothing about it."""
+    is_read = request.method == "GET"
+    return f"payment {_payment_in(request)} does not exist" if code == "NOT_FOUND" and is_read else ""
 
 
 READERS: dict[str, Reader] = {

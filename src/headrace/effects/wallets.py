@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Refused, Reply, Request, Unknown
 from headrace.effects.wire import (
@@ -13,6 +13,7 @@ from headrace.effects.wire import (
     Unreadable,
     canonical,
     exact_amount,
+    expect_status,
     foreign_id,
     idempotency_key,
     integer_of,
@@ -38,6 +39,7 @@ from headrace.workflows.durations import booking_moment_of
 from headrace.workflows.variables import check_text
 
 REFUSALS = frozenset({"HOLD_CLOSED", "INSUFFICIENT_FUND", "VALIDATION"})
+MAIN_BALANCE = "main"
 WALLETS_PAGE = 1_000
 TRANSACTIONS_PAGE = 100
 
@@ -185,15 +187,20 @@ def _balance(name: str, value: object) -> Json:
 
 
 def _read_wallet(request: Request, reply: Reply) -> Outcome:
-    if reply.status != 200:
-        raise Unreadable("not a status that wallets documents here")
-    return Done({"data": wallet_with_balances(object_of(members_of(reply).get("data"), "data"))})
+    expect_status(reply, 200)
+    wallet = wallet_with_balances(object_of(members_of(reply).get("data"), "data"))
+    if wallet["id"].lower() != _wallet_in(request).lower():  # a UUID may be given in capitals
+        raise Unreadable("another wallet than the one that was asked for")
+    return Done({"data": wallet})
+
+
+def _wallet_in(request: Request) -> str:
+    return unquote(request.path.split("/")[2])
 
 
 def _read_wallets(request: Request, reply: Reply) -> Outcome:
     """Only those of exactly this name, however the service filters: the answer decides whom we pay."""
-    if reply.status != 200:
-        raise Unreadable("not a status that wallets documents here")
+    expect_status(reply, 200)
     name = parse_qs(urlsplit(request.path).query, keep_blank_values=True)["name"][0]
     page = page_of(reply)
     if page.has_more:
@@ -206,17 +213,30 @@ def _read_wallets(request: Request, reply: Reply) -> Outcome:
     return Done({"cursor": cursor})
 
 
-def _read_debit(request: Request, reply: Reply) -> Outcome:
-    if reply.status == 201:
-        raise Unreadable("a hold, which was not asked for")
-    return read_empty(request, reply)
+def asked_for(request: Request, code: str) -> str:
+    """What a refusal is about. Empty where the request says nothing about it."""
+    if code == "NOT_FOUND":
+        return f"wallet {_wallet_in(request)} does not exist"
+    if code != "INSUFFICIENT_FUND" or request.method != "POST":
+        return ""
+    body = stored(request)
+    amount = f"{body['amount']['amount']} {body['amount']['asset']}"
+    if "sources" in body:
+        return f"{', '.join(map(_named, body['sources']))} has not enough for {amount}"
+    return f"balance {', '.join(body['balances'])} of wallet {_wallet_in(request)} has not enough for {amount}"
+
+
+def _named(subject: Json) -> str:
+    if subject["type"] == "ACCOUNT":
+        return f"account {subject['identifier']}"
+    return f"balance {subject.get('balance', MAIN_BALANCE)} of wallet {subject['identifier']}"
 
 
 READERS: dict[str, Reader] = {
     "GetWallet": _read_wallet,
     "ListWallets": _read_wallets,
     "CreditWallet": read_empty,
-    "DebitWallet": _read_debit,
+    "DebitWallet": read_empty,  # no stage asks for a hold, so a 201 is no debit
 }
 
 LOOK_UPS: dict[str, LookUpReader] = {
