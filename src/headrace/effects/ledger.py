@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Reply, Request
+from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Reply, Request, Search
 from headrace.effects.wire import (
-    LookUpReader,
     Reader,
+    Searcher,
     Unreadable,
     canonical,
     exact_amount,
@@ -102,15 +102,9 @@ def _checked(wanted: Posting) -> Posting:
 # look-ups
 
 
-def look_up_transaction(request: Request) -> Request:
-    return Request("ledger", "GET", f"{request.path}?query={matching(stored(request)['reference'])}")
-
-
-def look_up_metadata(request: Request) -> Request:
-    return Request("ledger", "GET", request.path.removesuffix("/metadata"))
-
-
-def transaction_found(request: Request, reply: Reply) -> LookUp:
+def search_transaction(request: Request) -> Search:
+    path = request.path.split("?")[0]
+    reply = yield Request("ledger", "GET", f"{path}?query={matching(stored(request)['reference'])}")
     if _is_missing(reply, "LEDGER_NOT_FOUND"):
         return Absent(ledger_is_missing=True)
     if reply.status != 200:
@@ -132,7 +126,8 @@ def _compared(request: Request, item: Json) -> LookUp:
     return FoundOther(f"reference {transaction['reference']} belongs to {where}, which has other postings")
 
 
-def metadata_found(request: Request, reply: Reply) -> LookUp:
+def search_metadata(request: Request) -> Search:
+    reply = yield Request("ledger", "GET", request.path.split("?")[0].removesuffix("/metadata"))
     if _is_missing(reply, "LEDGER_NOT_FOUND", "NOT_FOUND"):
         return Absent()
     if reply.status != 200:
@@ -251,7 +246,7 @@ READERS: dict[str, Reader] = {
     "CreateLedger": read_empty,
 }
 
-LOOK_UPS: dict[str, LookUpReader] = {
-    "CreateTransaction": transaction_found,
-    "AddAccountMetadata": metadata_found,
+SEARCHES: dict[str, Searcher] = {
+    "CreateTransaction": search_transaction,
+    "AddAccountMetadata": search_metadata,
 }

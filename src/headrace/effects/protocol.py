@@ -12,7 +12,7 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Refused, Unknown
+from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Refused, Undecided, Unknown
 from headrace.effects.replies import is_idempotency_mismatch
 from headrace.workflows.commands import INTERNAL_LEDGER
 
@@ -222,6 +222,8 @@ class EffectProtocol:
                 self._action = Done(found.output)
             case FoundOther():
                 self._found_other(found)
+            case Undecided():
+                self._undecided(found, now_s)
             case Unknown():
                 self._retry(found, LOOK_UP)
             case Absent(ledger_is_missing=True) if self._refusal is None and self._may_create_ledger:
@@ -234,6 +236,16 @@ class EffectProtocol:
             self._action = Refused("CONFLICT", found.message)
         else:
             self._action = NeedsAttention(found.message)
+
+    def _undecided(self, found: Undecided, now_s: float) -> None:
+        """A person decides, once nothing of the effect can be on its way any more."""
+        may_be_under_way = self._is_aborted or (self._is_unknown and self._family is Family.INITIATION)
+        if may_be_under_way and not self._has_settled(now_s):
+            self._look_again_when_settled(now_s)
+        elif self._refusal is not None:
+            self._action = NeedsAttention(f"{self._refusal.message}; {found.message}")
+        else:
+            self._action = NeedsAttention(f"an attempt had no answer; {found.message}")
 
     def _absent(self, now_s: float) -> None:
         if self._is_aborted:

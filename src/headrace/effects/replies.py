@@ -1,4 +1,4 @@
-"""From an answer to what it proves: done, refused or unknown (decision M4); found, absent or something else.
+"""From an answer to what it proves: done, refused or unknown (decision M4).
 
 What is not provably done or documented as a refusal is unknown, and will be asked again.
 """
@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from headrace.effects import ledger, payments, wallets
-from headrace.effects.port import LookUp, Outcome, Refused, Reply, Request
-from headrace.effects.wire import LookUpReader, Reader, Unreadable, service_error, unknown, with_reason
+from headrace.effects.port import Outcome, Refused, Reply, Request
+from headrace.effects.wire import Reader, Unreadable, service_error, unknown, with_reason
 from headrace.workflows.commands import Service
 
 READERS: dict[str, Reader] = {**ledger.READERS, **wallets.READERS, **payments.READERS}
-LOOK_UPS: dict[str, LookUpReader] = {**ledger.LOOK_UPS, **wallets.LOOK_UPS, **payments.LOOK_UPS}
 REFUSALS: dict[Service, frozenset[str]] = {
     "ledger": ledger.REFUSALS,
     "wallets": wallets.REFUSALS,
@@ -51,14 +50,6 @@ def _failure(name: str, request: Request, reply: Reply) -> Outcome:
         return ledger.unused_account(request)
     asked = ASKED_FOR[request.service](request, error.code)
     return Refused(error.code, with_reason(asked, error.message) if asked else error.message)
-
-
-def look_up_outcome(name: str, request: Request, reply: Reply) -> LookUp:
-    """What a look-up's answer says of the effect with this stored request; values are compared, always."""
-    try:
-        return LOOK_UPS[name](request, reply)
-    except Unreadable as error:
-        return unknown(request, reply, str(error))
 
 
 def is_idempotency_mismatch(refused: Refused) -> bool:

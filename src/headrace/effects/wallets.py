@@ -5,11 +5,23 @@ from __future__ import annotations
 from typing import cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Refused, Reply, Request, Unknown
+from headrace.effects.port import (
+    Absent,
+    Done,
+    Found,
+    FoundOther,
+    LookUp,
+    Outcome,
+    Refused,
+    Reply,
+    Request,
+    Search,
+    Undecided,
+)
 from headrace.effects.wire import (
-    LookUpReader,
-    Page,
+    MAX_LOOK_UP_PAGES,
     Reader,
+    Searcher,
     Unreadable,
     canonical,
     exact_amount,
@@ -108,36 +120,31 @@ def _subject(value: Json, field: str) -> Json:
 # look-ups
 
 
-def look_up_transactions(request: Request) -> Request:
+def search_transactions(request: Request) -> Search:
+    """All transactions of the wallet, newest first as the service lists them, until ours is seen.
+
+    No time is compared: a transaction's own may be any that its author chose, and clocks differ.
+    """
     wallet_id = request.path.split("/")[2]  # encoded already
-    return Request("wallets", "GET", f"/transactions?walletID={wallet_id}&pageSize={TRANSACTIONS_PAGE}")
-
-
-def next_transactions(request: Request, reply: Reply) -> Request | None:
-    if reply.status != 200 or (page := _page_or_none(reply)) is None:
-        return None
-    if page.next is None or any(_is_ours(request, item) for item in page.items):
-        return None
-    return Request("wallets", "GET", f"/transactions?cursor={query_part(page.next)}")
-
-
-def _page_or_none(reply: Reply) -> Page | None:
-    try:
-        return page_of(reply)
-    except Unreadable:
-        return None
-
-
-def transaction_found(request: Request, reply: Reply) -> LookUp:
-    if reply.status != 200:
-        return unknown(request, reply)
-    page = page_of(reply)
-    for item in page.items:
-        if _is_ours(request, item):
-            return _compared(request, item)
-    if page.has_more:
-        return Unknown("wallets: not among the transactions seen so far, and there are more")
-    return Absent()
+    question = f"/transactions?walletID={wallet_id}&pageSize={TRANSACTIONS_PAGE}"
+    cursors: set[str] = set()
+    seen = 0
+    while len(cursors) < MAX_LOOK_UP_PAGES:
+        reply = yield Request("wallets", "GET", question)
+        if reply.status != 200:
+            return unknown(request, reply)
+        page = page_of(reply)
+        seen += len(page.items)
+        for item in page.items:
+            if _is_ours(request, item):
+                return _compared(request, item)
+        if not page.has_more:
+            return Absent()
+        if page.next is None or page.next in cursors:
+            break
+        cursors.add(page.next)
+        question = f"/transactions?cursor={query_part(page.next)}"
+    return Undecided(f"wallets: not among the {seen} transactions of the wallet that were listed first")
 
 
 def _is_ours(request: Request, item: Json) -> bool:
@@ -239,7 +246,7 @@ READERS: dict[str, Reader] = {
     "DebitWallet": read_empty,  # no stage asks for a hold, so a 201 is no debit
 }
 
-LOOK_UPS: dict[str, LookUpReader] = {
-    "CreditWallet": transaction_found,
-    "DebitWallet": transaction_found,
+SEARCHES: dict[str, Searcher] = {
+    "CreditWallet": search_transactions,
+    "DebitWallet": search_transactions,
 }

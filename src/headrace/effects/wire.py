@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from headrace.effects.port import Done, LookUp, Outcome, Reply, Request, Unknown
+from headrace.effects.port import Done, Outcome, Reply, Request, Search, Unknown
 from headrace.errors import InvalidValue
 from headrace.money import MAX_KEY_BYTES, amount_of, opaque_id
 from headrace.workflows.commands import Json
@@ -37,7 +37,10 @@ _LOOSE_MOMENT = re.compile(r"([0-9-]{10})[Tt ]([0-9:.]+)(Z|z|[+-][0-9]{2}:?[0-9]
 Reader = Callable[[Request, Reply], Outcome]
 """Reads a 2xx. Raises Unreadable where it is not what the service documents."""
 
-LookUpReader = Callable[[Request, Reply], LookUp]
+Searcher = Callable[[Request], Search]
+"""Looks up the effect of a stored request. Raises Unreadable where an answer is not what the service documents."""
+
+MAX_LOOK_UP_PAGES = 100
 
 
 class Unreadable(Exception):

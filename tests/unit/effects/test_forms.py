@@ -1,4 +1,4 @@
-"""Done means what the contract says: each reader against every other form of success, status by status, body by body."""
+"""Done means what the contract says: each reader against every other form of success."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.effects.look_ups import SEARCHES
 from headrace.effects.port import Absent, Done, Reply, Unknown
-from headrace.effects.replies import LOOK_UPS, READERS, outcome
+from headrace.effects.replies import READERS, outcome
 from headrace.money import posting
-from tests.unit.effects.test_replies import EFFECTS, INITIATION, JSON, KEY, REQUESTS, TIME
+from tests.unit.effects.test_replies import EFFECTS, INITIATION, JSON, KEY, REQUESTS, TIME, found
 
 WALLET = {"id": "w", "name": "Ann", "metadata": {}, "createdAt": TIME, "ledger": "wallets-002", "balances": {}}
 PAYMENT = {
@@ -113,24 +114,18 @@ NO_PAGES: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("name", sorted(LOOK_UPS))
+@pytest.mark.parametrize("name", sorted(SEARCHES))
 @pytest.mark.parametrize("body", NO_PAGES, ids=lambda body: repr(body)[:50])
 def test_what_is_no_page_proves_no_absence(name: str, body: Any) -> None:
     answer = Reply(200, msgspec.json.encode(body), JSON)
-    assert not isinstance(LOOK_UPS_OF(name, answer), Absent)
+    assert not isinstance(found(name, answer, answer), Absent)
 
 
-@pytest.mark.parametrize("name", sorted(LOOK_UPS))
+@pytest.mark.parametrize("name", sorted(SEARCHES))
 def test_a_look_up_is_answered_by_200_alone(name: str) -> None:
     empty: dict[str, Any] = {"cursor": {"pageSize": 15, "hasMore": False, "data": []}}
     account = {"data": {"address": "a", "metadata": {}}}
     body = msgspec.json.encode(account if name == "AddAccountMetadata" else empty)
     for status in STATUSES:
-        found = LOOK_UPS_OF(name, Reply(status, body, JSON))
-        assert isinstance(found, Absent) == (status == 200), status
-
-
-def LOOK_UPS_OF(name: str, answer: Reply) -> Any:
-    from headrace.effects.replies import look_up_outcome
-
-    return look_up_outcome(name, REQUESTS[name], answer)
+        answer = Reply(status, body, JSON)
+        assert isinstance(found(name, answer, answer), Absent) == (status == 200), status
