@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import unquote
 
 from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Reply, Request, Search
@@ -21,6 +22,7 @@ from headrace.effects.wire import (
     object_of,
     page_of,
     postings_of,
+    query_part,
     read_empty,
     service_error,
     sorted_map,
@@ -51,6 +53,7 @@ REFUSALS = frozenset(
         "VALIDATION",
     }
 )
+SETTING = "HEADRACE_LEDGER_SCHEMAS"
 CREATION_REFUSALS = frozenset({"LEDGER_ALREADY_EXISTS", "VALIDATION"})
 
 
@@ -61,14 +64,14 @@ def get_account(activity: GetAccount) -> Request:
     return Request("ledger", "GET", _account_path(activity.ledger, activity.id))
 
 
-def add_account_metadata(activity: AddAccountMetadata, key: str) -> Request:
-    path = f"{_account_path(activity.ledger, activity.id)}/metadata"
+def add_account_metadata(activity: AddAccountMetadata, key: str, schemas: Mapping[str, str]) -> Request:
+    path = f"{_account_path(activity.ledger, activity.id)}/metadata{_schema_version(activity.ledger, schemas)}"
     body = canonical(dict(sorted_map(activity.metadata, "metadata")))
     return Request("ledger", "POST", path, body, idempotency_key(key))
 
 
-def create_transaction(activity: CreateTransaction, key: str) -> Request:
-    path = f"/v2/{ledger_name(activity.ledger, 'ledger')}/transactions"
+def create_transaction(activity: CreateTransaction, key: str, schemas: Mapping[str, str]) -> Request:
+    path = f"/v2/{ledger_name(activity.ledger, 'ledger')}/transactions{_schema_version(activity.ledger, schemas)}"
     ours = _checked(activity.posting)
     body: Json = {"metadata": sorted_map(activity.metadata, "metadata")}
     if activity.allow_overdraft:  # the wire takes postings or a script, never both
@@ -83,6 +86,10 @@ def create_transaction(activity: CreateTransaction, key: str) -> Request:
 
 def create(ledger: str) -> Request:
     return Request("ledger", "POST", f"/v2/{ledger_name(ledger, 'ledger')}", b"{}")
+
+
+def _schema_version(ledger: str, schemas: Mapping[str, str]) -> str:
+    return f"?schemaVersion={query_part(schemas[ledger])}" if ledger in schemas else ""
 
 
 def _account_path(ledger: str, address: str) -> str:
@@ -231,6 +238,10 @@ def asked_for(request: Request, code: str) -> str:
                 for sent in wanted_postings(stored(request))
             ]
             return ", ".join(lacking)
+        case "SCHEMA_NOT_SPECIFIED":
+            return f"ledger {ledger} accepts only what names a version of its schema: set {SETTING}={ledger}=VERSION"
+        case "OUTDATED_SCHEMA":
+            return f"ledger {ledger} no longer accepts the version of its schema that {SETTING} names"
         case _:
             return ""
 

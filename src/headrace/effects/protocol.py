@@ -114,6 +114,7 @@ class EffectProtocol:
         "_refusal",
         "_sent_s",
         "_settle_s",
+        "_why_unknown",
     )
 
     def __init__(
@@ -133,6 +134,7 @@ class EffectProtocol:
         self._ledger = ledger
         self._is_unknown = was_sent
         self._is_aborted = is_aborted
+        self._why_unknown = "an attempt had no answer"
         self._failures = 0
         self._has_created = False
         self._refusal: Refused | None = None
@@ -171,6 +173,7 @@ class EffectProtocol:
                 self._first_refusal_s = None
                 self._refusal = None
                 self._is_unknown = self._family is not Family.READ
+                self._why_unknown = outcome.message
                 self._retry(outcome, LOOK_UP if self._family is Family.INITIATION else SEND)
             case Refused():
                 self._refused(outcome, now_s)
@@ -245,7 +248,7 @@ class EffectProtocol:
         elif self._refusal is not None:
             self._action = NeedsAttention(f"{self._refusal.message}; {found.message}")
         else:
-            self._action = NeedsAttention(f"an attempt had no answer; {found.message}")
+            self._action = NeedsAttention(f"{self._why_unknown}; {found.message}")
 
     def _absent(self, now_s: float) -> None:
         if self._is_aborted:
@@ -296,7 +299,7 @@ class EffectProtocol:
     def _look_again_when_settled(self, now_s: float) -> None:
         self._after_pause = LOOK_UP
         wait_s = self._last_attempt_s + self._settle_s - now_s
-        self._action = Pause(wait_s, "no answer, and not in the service's books yet")
+        self._action = Pause(wait_s, f"{self._why_unknown}; not in the service's books yet")
 
     # the internal ledger
 

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from headrace.effects import ledger, payments, wallets
 from headrace.effects.port import Request
 from headrace.workflows.commands import (
@@ -20,9 +23,14 @@ from headrace.workflows.commands import (
     ListWallets,
 )
 
+NO_SCHEMAS: Mapping[str, str] = MappingProxyType({})
 
-def prepare(activity: Activity, key: str, started_at: int) -> Request:
+
+def prepare(activity: Activity, key: str, started_at: int, schemas: Mapping[str, str] = NO_SCHEMAS) -> Request:
     """The full request of an activity. `key` is "" for a read; `started_at` is its stage's stored start.
+
+    `schemas`: the schema version of each ledger that has one. It becomes part of the request, so an effect that is
+    stored keeps the version that it was stored with.
 
     Raises InvalidValue, which names the field: then nothing may be stored or sent.
     """
@@ -30,9 +38,9 @@ def prepare(activity: Activity, key: str, started_at: int) -> Request:
         case GetAccount():
             return ledger.get_account(activity)
         case AddAccountMetadata():
-            return ledger.add_account_metadata(activity, key)
+            return ledger.add_account_metadata(activity, key, schemas)
         case CreateTransaction():
-            return ledger.create_transaction(activity, key)
+            return ledger.create_transaction(activity, key, schemas)
         case GetWallet():
             return wallets.get_wallet(activity)
         case ListWallets():
