@@ -17,11 +17,13 @@ TRANSCRIPT = Path(__file__).parents[1] / "data" / "ledger" / "transcript.jsonl"
 FREE = {"preCommitVolumes", "postCommitVolumes", "preCommitEffectiveVolumes", "postCommitEffectiveVolumes", "features"}
 MARKS = {"<time>", "<text>", "<cursor>"}
 LATER = {"reverts"}
+ONLY_NEWER = {"asset USD_E"}  # the sandbox accepts what a 2.4 ledger does
 
 
 def scenarios() -> dict[str, list[dict[str, Any]]]:
     exchanges = [json.loads(line) for line in TRANSCRIPT.read_text("utf-8").splitlines()]
     names = dict.fromkeys(exchange["scenario"] for exchange in exchanges)
+    exchanges = [exchange for exchange in exchanges if exchange["note"] not in ONLY_NEWER]
     return {name: [e for e in exchanges if e["scenario"] == name] for name in names}
 
 

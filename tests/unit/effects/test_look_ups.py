@@ -183,7 +183,7 @@ def test_a_filter_that_works_decides_beyond_the_bound_too(ours_at: int | None) -
     assert len(payments.asked) <= 4
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     count=st.integers(0, 450),
     place=st.none() | st.integers(0, 450),
