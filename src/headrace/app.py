@@ -427,7 +427,7 @@ def _engine_limits(settings: Settings) -> EngineLimits:
         retry_cap_s=settings.retry_cap_s,
         stop_s=settings.stop_s,
         abort_s=settings.commit_timeout_s,
-        rules=Rules(settings.allow_world_from_trigger, settings.allow_world_from_caller),
+        rules=Rules(settings.allow_world_from_trigger, settings.allow_world_from_caller, dict(settings.ledger_schemas)),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from headrace.errors import InvalidValue
+from headrace.money import ledger_name
 
 PREFIX = "HEADRACE_"
 
@@ -19,6 +20,8 @@ TOKEN_ALGORITHMS = (
     *("EdDSA", "Ed25519"),
 )
 """Signatures a token may have: asymmetric ones only."""
+
+_SCHEMA_VERSION = re.compile(r"[A-Za-z0-9._+-]{1,255}", re.ASCII)
 
 Reader = Callable[[str], Any]
 """Makes a setting's value from its text; raises ValueError with what the text should be."""
@@ -73,6 +76,22 @@ def _signing(text: str) -> str:
 
 def _texts(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _ledger_schemas(text: str) -> tuple[tuple[str, str], ...]:
+    """`ledger=version` by commas. A version is what the ledger calls it, such as v1.0.0."""
+    wanted = ValueError("ledger=version by commas, such as main=v1,fees=v2.0.0, each ledger once")
+    schemas: dict[str, str] = {}
+    for part in _texts(text):
+        ledger, _, version = part.partition("=")
+        try:
+            ledger_name(ledger, "ledger")
+        except InvalidValue:
+            raise wanted from None
+        if ledger in schemas or not _SCHEMA_VERSION.fullmatch(version):
+            raise wanted
+        schemas[ledger] = version
+    return tuple(schemas.items())
 
 
 def _algorithms(text: str) -> tuple[str, ...]:
@@ -144,6 +163,10 @@ class Settings:
     ledger_url: str | None = field(default=None, metadata=_optional_url)
     wallets_url: str | None = field(default=None, metadata=_optional_url)
     payments_url: str | None = field(default=None, metadata=_optional_url)
+    ledger_schemas: tuple[tuple[str, str], ...] = field(
+        default=(),
+        metadata=_from(_ledger_schemas, "Schema version sent with writes to a ledger: main=v1,fees=v2."),
+    )
     stack_client_id: str | None = field(default=None, metadata=_from(_text, "OAuth2 client of our calls downstream."))
     stack_client_secret: str | None = field(default=None, repr=False, metadata=_from(_text, "That client's secret."))
     stack_token_url: str | None = field(default=None, metadata=_from(_url, "Where that client gets its tokens."))

@@ -127,3 +127,31 @@ def test_every_variable_that_code_or_a_test_names_is_known() -> None:
     }
     assert len(named) > 30
     assert unknown_variables(dict.fromkeys(named, "1")) == {}
+
+
+def test_schema_versions_of_ledgers() -> None:
+    settings = Settings.from_env({"HEADRACE_LEDGER_SCHEMAS": "main=v1, fees=v2.0.0-rc.1,"})
+    assert settings.ledger_schemas == (("main", "v1"), ("fees", "v2.0.0-rc.1"))
+    assert Settings.from_env({}).ledger_schemas == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "main",
+        "main=",
+        "=v1",
+        "a b=v1",
+        "_=v1",
+        "main=v1,main=v2",
+        "main=v 1",
+        "main=v1&force=true",
+        "main=v1=2",
+        "m=\u0661",
+    ],
+)
+def test_what_is_no_schema_version(text: str) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        Settings.from_env({"HEADRACE_LEDGER_SCHEMAS": text})
+    assert refused.value.field == "HEADRACE_LEDGER_SCHEMAS"
+    assert "main=v1,fees=v2.0.0" in refused.value.reason

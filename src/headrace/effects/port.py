@@ -7,6 +7,7 @@ row works against one stack URL, one URL per service, and the in-process sandbox
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -105,4 +106,13 @@ class Absent:
     ledger_is_missing: bool = False
 
 
-LookUp = Found | FoundOther | Absent | Unknown
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """The service was asked for all that a look-up may ask for, and neither shows the effect nor excludes it."""
+
+    message: str
+
+
+LookUp = Found | FoundOther | Absent | Undecided | Unknown
+Search = Generator[Request, Reply, LookUp]
+"""The questions of one look-up, one after the other: each is answered with the service's reply."""

@@ -7,8 +7,9 @@ The same steps serve a fresh start, normal running and recovery.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -39,10 +40,11 @@ def stages_in(config: str) -> list[Json]:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Whose variables may name `world` as a source account (decision M9)."""
+    """Whose variables may name `world` as a source account (decision M9), and schema versions by ledger."""
 
     allow_world_from_trigger: bool = False
     allow_world_from_caller: bool = True
+    ledger_schemas: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class Now(Protocol):
@@ -260,7 +262,7 @@ class Run:
         key = f"headrace:{self.id}:{runner.number}:{runner.ordinal}" if activity.is_effect else ""
         now_at = self.now_at()
         try:
-            request = prepare(activity, key, self.stage_started_at)
+            request = prepare(activity, key, self.stage_started_at, self._rules.ledger_schemas)
         except InvalidValue as error:
             runner.refuse(str(error))
             return False

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from headrace.effects.look_ups import look_up
 from headrace.effects.port import Downstream, LookUp, NoReply, Outcome, Request, Unknown
-from headrace.effects.replies import look_up_outcome, outcome
-from headrace.effects.requests import look_up, next_look_up
-
-MAX_LOOK_UP_PAGES = 100
+from headrace.effects.replies import outcome
 
 
 class Services:
@@ -28,16 +26,15 @@ class Services:
 
     async def look_up(self, name: str, request: Request) -> LookUp:
         """Whether the effect with this stored request stands in the books."""
-        question: Request | None = look_up(name, request)
-        found: LookUp = Unknown("no look-up exists for this effect")
-        for _ in range(MAX_LOOK_UP_PAGES):
-            if question is None:
-                break
+        search = look_up(name, request)
+        question = next(search)
+        while True:
             async with self.slots[request.service]:
                 try:
                     reply = await self._downstream.send(question)
                 except NoReply as failure:
                     return Unknown(str(failure))
-            found = look_up_outcome(name, request, reply)
-            question = next_look_up(name, request, reply, question)
-        return found
+            try:
+                question = search.send(reply)
+            except StopIteration as ended:
+                return ended.value

@@ -10,7 +10,8 @@ import pytest
 
 from headrace.effects.ledger import wanted_postings
 from headrace.effects.port import Absent, Done, Found, FoundOther, Refused, Reply, Request, Unknown
-from headrace.effects.replies import look_up_outcome, outcome
+from headrace.effects.replies import outcome
+from tests.unit.effects.test_replies import searched
 
 TRANSCRIPT = Path(__file__).parents[2] / "data" / "ledger" / "transcript.jsonl"
 TIME = "2024-05-01T10:00:00.123456Z"
@@ -129,11 +130,11 @@ def test_recorded_look_ups_by_reference() -> None:
     ours = request_of(steps[2])
     other = Request(ours.service, "POST", ours.path, (ours.body or b"").replace(b'"amount":5', b'"amount":6'))
     listed, empty, unfiltered = reply_of(steps[4]), reply_of(steps[6]), reply_of(steps[5])
-    found = look_up_outcome("CreateTransaction", ours, listed)
+    found = searched("CreateTransaction", ours, listed)
     assert isinstance(found, Found)
     assert found.output["data"]["reference"] == "r1"
-    assert isinstance(look_up_outcome("CreateTransaction", other, listed), FoundOther)
-    assert look_up_outcome("CreateTransaction", ours, empty) == Absent()
+    assert isinstance(searched("CreateTransaction", other, listed), FoundOther)
+    assert searched("CreateTransaction", ours, empty) == Absent()
     stranger = Request("ledger", "POST", ours.path, (ours.body or b"").replace(b'"r1"', b'"nope"'))
     # A ledger that ignores the filter has proven nothing.
-    assert isinstance(look_up_outcome("CreateTransaction", stranger, unfiltered), Unknown)
+    assert isinstance(searched("CreateTransaction", stranger, unfiltered), Unknown)
