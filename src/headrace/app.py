@@ -40,6 +40,7 @@ from headrace.settings import Settings
 from headrace.telemetry import Telemetry, configure_logging
 from headrace.triggers.dispatcher import Dispatcher, DispatcherLimits
 from headrace.triggers.expressions import Evaluator, Fetch, no_links
+from headrace.triggers.own_links import OwnLinks
 
 if TYPE_CHECKING:
     from headrace.effects.oauth import ClientCredentials
@@ -80,7 +81,8 @@ async def house(
     clock, ids = SystemClock(), RandomIds()
     telemetry = Telemetry(clock)
     async with contextlib.AsyncExitStack() as stack:
-        downstream, routes, source = _downstream(settings, data, sandbox=sandbox, faults=faults)
+        own_url = url if sandbox else None
+        downstream, routes, source = _downstream(settings, data, sandbox_url=own_url, faults=faults)
         stack.push_async_callback(downstream.close)
         journal = await SqliteJournal.open(data / JOURNAL_FILE, limits=_writer_limits(settings), meter=telemetry)
         stack.push_async_callback(journal.close)
@@ -100,7 +102,7 @@ async def house(
             jitter=random.random,
             outbox=outbox,
         )
-        evaluator = Evaluator(clock, _links(settings, downstream))
+        evaluator = Evaluator(clock, _links(settings, downstream, own_url))
         stack.callback(evaluator.close)
         limits = DispatcherLimits(events=settings.events_at_once)
         dispatcher = Dispatcher(journal, engine, evaluator, clock, ids, telemetry, limits, outbox)
@@ -271,16 +273,20 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def _downstream(
-    settings: Settings, data: Path, *, sandbox: bool, faults: Sequence[str]
+    settings: Settings, data: Path, *, sandbox_url: str | None, faults: Sequence[str]
 ) -> tuple[Downstream, list[Mount], EventSource | None]:
-    """The services, the routes they add to the door, and where their events can be read."""
+    """The services, the routes they add to the server, and the source of their events.
+
+    `sandbox_url` is the address at which the sandbox is served; None: the services are real ones.
+    """
     clock = SystemClock()
-    if sandbox:
-        from headrace.sandbox import Sandbox, parse_fault, sandbox_routes
+    if sandbox_url is not None:
+        from headrace.sandbox import Releases, Sandbox, parse_fault, sandbox_routes
 
         parsed = [parse_fault(fault) for fault in faults]
+        releases = Releases.of(settings.sandbox_ledger, settings.sandbox_events, sandbox_url)
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stand_in = Sandbox(data / SANDBOX_FILE, faults=parsed, clock=clock, ids=RandomIds())
+        stand_in = Sandbox(data / SANDBOX_FILE, faults=parsed, clock=clock, ids=RandomIds(), releases=releases)
         return stand_in, sandbox_routes(stand_in), stand_in
     from headrace.effects.transport import HttpDownstream, ServiceAddresses  # costs a quarter of the start
 
@@ -334,8 +340,14 @@ def _webhooks(settings: Settings, clock: Clock) -> tuple[Publisher, ...]:
     return tuple(Webhook(endpoint, clock) for endpoint in read_endpoints(settings.webhooks, os.environ, decode))
 
 
-def _links(settings: Settings, downstream: Downstream) -> Fetch:
-    """What `link()` may ask: listed origins and the stack's own, which alone is shown our token."""
+def _links(settings: Settings, downstream: Downstream, sandbox_url: str | None) -> Fetch:
+    """Where `link()` may lead: to the sandbox, and outside."""
+    outside = _links_outside(settings, downstream)
+    return outside if sandbox_url is None else OwnLinks(sandbox_url, downstream, outside).fetch
+
+
+def _links_outside(settings: Settings, downstream: Downstream) -> Fetch:
+    """Listed origins and the stack's own, which alone gets our token."""
     if settings.stack_url is None and not settings.link_origins:
         return no_links
     from headrace.effects.transport import HttpDownstream

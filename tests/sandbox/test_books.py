@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from headrace.clock import RandomIds, SystemClock
 from headrace.effects.port import NoReply, Request
 from headrace.money import posting
-from headrace.sandbox import Sandbox, scripts
+from headrace.sandbox import Releases, Sandbox, scripts
 from headrace.sandbox.books import Draft, InsufficientFund, Volume, volumes_after
 from headrace.sandbox.store import Job
 from tests.sandbox.conftest import CountedIds, Ledger, ManualClock
@@ -173,7 +173,7 @@ class TestKeysAndReferences:
         assert ledger.balance("a") == 5
 
     async def test_the_hint_can_be_off_as_on_older_ledgers(self, make_sandbox: Callable[..., Sandbox]) -> None:
-        ledger = Ledger(make_sandbox(idempotency_hit=False), "ledger")
+        ledger = Ledger(make_sandbox(releases=Releases(ledger="2.2")), "ledger")
         ledger.post("/v2/main", {}, status=204)
         ledger.send("world", "a", 5, key="k")
         body = {"postings": [posting("world", "a", 5, "USD/2")], "metadata": {}}

@@ -20,7 +20,7 @@ MAX_DEPTH = 64
 MAX_DIGITS = 4_000
 
 _ADDRESS = re.compile(r"[a-zA-Z0-9_-]+(?::[a-zA-Z0-9_-]+)*")
-_ASSET = re.compile(r"[A-Z][A-Z0-9]{0,16}(?:/[0-9]{1,6})?")
+_ASSET = re.compile(r"[A-Z][A-Z0-9]{0,16}(?:_[A-Z]{1,16})?(?:/[0-9]{1,6})?")
 _LEDGER = re.compile(r"[0-9a-zA-Z_-]{1,63}")
 
 
