@@ -48,6 +48,7 @@ from headrace.telemetry import Telemetry, configure_logging
 from headrace.tracing import is_wanted, open_tracing, outgoing_headers
 from headrace.triggers.dispatcher import Dispatcher, DispatcherLimits
 from headrace.triggers.expressions import Evaluator, Fetch, no_links
+from headrace.triggers.own_links import OwnLinks
 
 JOURNAL_FILE = "journal.db"
 SANDBOX_FILE = "sandbox.db"
@@ -92,7 +93,8 @@ async def house(
         journal = await SqliteJournal.open(data / JOURNAL_FILE, limits=_writer_limits(settings), meter=telemetry)
         stack.push_async_callback(journal.close)
         await journal.check()
-        downstream, routes, source = _downstream(settings, data, sandbox=sandbox, faults=faults)
+        own_url = url if sandbox else None
+        downstream, routes, source = _downstream(settings, data, sandbox_url=own_url, faults=faults)
         stack.push_async_callback(downstream.close)
         door = open_door(settings, data, url, clock, ids)
         stack.push_async_callback(door.close)
@@ -111,7 +113,7 @@ async def house(
             jitter=random.random,
             outbox=outbox,
         )
-        evaluator = Evaluator(clock, _links(settings, downstream))
+        evaluator = Evaluator(clock, _links(settings, downstream, own_url))
         stack.callback(evaluator.close)
         limits = DispatcherLimits(events=settings.events_at_once)
         dispatcher = Dispatcher(journal, engine, evaluator, clock, ids, telemetry, limits, outbox)
@@ -344,17 +346,21 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def _downstream(
-    settings: Settings, data: Path, *, sandbox: bool, faults: Sequence[str]
+    settings: Settings, data: Path, *, sandbox_url: str | None, faults: Sequence[str]
 ) -> tuple[Downstream, list[Mount], EventSource | None]:
-    """The services, the routes they add to the door, and where their events can be read."""
+    """The services, the routes they add to the server, and the source of their events.
+
+    `sandbox_url` is the address at which the sandbox is served; None: the services are real ones.
+    """
     clock = SystemClock()
-    if sandbox:
-        from headrace.sandbox import Sandbox, parse_fault, sandbox_routes
+    if sandbox_url is not None:
+        from headrace.sandbox import Releases, Sandbox, parse_fault, sandbox_routes
 
         parsed = [parse_fault(fault) for fault in faults]
+        releases = Releases.of(settings.sandbox_ledger, settings.sandbox_events, sandbox_url)
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         with opening(data / SANDBOX_FILE):
-            stand_in = Sandbox(data / SANDBOX_FILE, faults=parsed, clock=clock, ids=RandomIds())
+            stand_in = Sandbox(data / SANDBOX_FILE, faults=parsed, clock=clock, ids=RandomIds(), releases=releases)
         return stand_in, sandbox_routes(stand_in), stand_in
     headers = outgoing_headers if is_wanted(settings, os.environ) else None
     return downstream_of(settings, clock, extra_headers=headers), [], None
@@ -404,8 +410,14 @@ def _webhooks(settings: Settings, clock: Clock) -> tuple[Publisher, ...]:
     return tuple(Webhook(endpoint, clock) for endpoint in webhook_endpoints(settings.webhooks, os.environ))
 
 
-def _links(settings: Settings, downstream: Downstream) -> Fetch:
-    """What `link()` may ask: listed origins and the stack's own, which alone is shown our token."""
+def _links(settings: Settings, downstream: Downstream, sandbox_url: str | None) -> Fetch:
+    """Where `link()` may lead: to the sandbox, and outside."""
+    outside = _links_outside(settings, downstream)
+    return outside if sandbox_url is None else OwnLinks(sandbox_url, downstream, outside).fetch
+
+
+def _links_outside(settings: Settings, downstream: Downstream) -> Fetch:
+    """Listed origins and the stack's own, which alone gets our token."""
     if settings.stack_url is None and not settings.link_origins:
         return no_links
     from headrace.effects.transport import HttpDownstream

@@ -233,6 +233,16 @@ class Settings:
         default=False, metadata=_from(_flag, "Let names of these origins lead to private addresses.")
     )
 
+    sandbox_ledger: str = field(
+        default="2.4", metadata=_from(_one_of("2.4", "2.2"), "Ledger release that the sandbox of `dev` imitates.")
+    )
+    sandbox_events: str = field(
+        default="v3",
+        metadata=_from(
+            _one_of("v3", "v2"), "Shape of the sandbox's payments events: v3 (amounts are text) or v2 (numbers)."
+        ),
+    )
+
     stack_name: str | None = field(
         default=None, metadata=_from(_text, "Name of the stack: its topics are {name}-ledger, {name}-payments.")
     )

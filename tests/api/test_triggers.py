@@ -306,7 +306,7 @@ async def test_a_pay_in_of_the_sandbox_credits_a_wallet_once(live: Live) -> None
         live,
         await live.created(top_up),
         event="SAVED_PAYMENT",
-        version="v2",
+        version="v3",
         filter='event.type == "PAY-IN" and event.status == "SUCCEEDED"',
         vars={"payment": "event.id", "amount": "event.amount", "asset": "event.asset"},
     )

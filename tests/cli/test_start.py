@@ -11,6 +11,7 @@ import pytest
 
 from headrace.cli import servers
 from headrace.cli.connection import DEFAULT_SERVER
+from headrace.settings import Settings
 
 Headrace = Callable[..., Any]
 
@@ -92,5 +93,5 @@ def test_no_server_says_how_to_start_one(headrace: Headrace) -> None:
     ],
 )
 def test_what_dev_tells_to_try_reaches_it(capsys: pytest.CaptureFixture[str], url: str, line: str) -> None:
-    servers._announce_dev(url, None, (), ())  # pyright: ignore[reportPrivateUsage]
+    servers._announce_dev(url, None, Settings(), (), ())  # pyright: ignore[reportPrivateUsage]
     assert line in capsys.readouterr().out

@@ -118,6 +118,21 @@ def test_it_is_shown_which_part_of_the_filter_was_false(shell: Shell) -> None:
     assert parts[1]["parts"][0]["values"] == {"event.amount": 50}
 
 
+def test_a_filter_that_takes_text_for_a_number_gets_a_hint(shell: Shell) -> None:
+    payload = json.dumps({"type": "PAY-IN", "amount": "8000", "asset": "USD/2"})
+    failing = create(shell, "TEXT", WAITING, "--filter", "event.amount > 1000")
+    advice = "event.amount is text in this event, as amounts are in events of payments v3: use int(event.amount)"
+    told = shell("triggers", "test", failing, payload).out
+    assert told.count(advice) == 1 and f"Filter error  invalid operation: string > int (1:14); {advice}" in told
+    assert shell.data("triggers", "test", failing, payload)["hints"] == [advice]
+    silent = create(shell, "SILENT", WAITING, "--filter", "event.amount == 8000")
+    told = shell("triggers", "test", silent, payload).out.splitlines()
+    assert told[:2] == ["Filter match  No", f"Hint          {advice}"]
+    right = create(shell, "RIGHT", WAITING, "--filter", "int(event.amount) > 1000")
+    told = shell("triggers", "test", right, payload).out
+    assert "Filter match  Yes" in told and "Hint" not in told
+
+
 def test_a_condition_that_needs_a_link_is_left_open(shell: Shell) -> None:
     source = 'link(event, "source_account").type == "INTERNAL" and event.amount > 100'
     trigger_id = create(shell, "LINKED", WAITING, "--filter", source)

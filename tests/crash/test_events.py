@@ -135,7 +135,7 @@ async def test_a_crash_at_every_point_of_the_sandboxs_feed(tmp_path: Path) -> No
     def paying(sandbox_paid: list[str]) -> Living:
         async def live(alive: Life) -> None:
             await alive.workflow("w", STAGES)
-            variables = {"user": "event.sourceAccountId", "amount": "event.amount"}
+            variables = {"user": "event.sourceAccountID", "amount": "event.amount"}
             await alive.trigger("good", "payments.saved_payment", "w", vars=variables)
             if not sandbox_paid:
                 sandbox_paid.append("paid")

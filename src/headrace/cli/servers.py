@@ -80,7 +80,7 @@ def dev(
         developers.append(_developer(settings, where))
 
     def announce(url: str) -> None:
-        _announce_dev(url, folder, fault or (), developers)
+        _announce_dev(url, folder, settings, fault or (), developers)
 
     is_ours = settings.auth == "local"
     _serve(settings, host, port, folder, faults=fault or (), on_ready=announce, prepare=prepare if is_ours else None)
@@ -190,10 +190,13 @@ def _check_downstream(settings: Settings) -> None:
         )
 
 
-def _announce_dev(url: str, data: Path | None, faults: Sequence[str], developers: Sequence[Developer]) -> None:
+def _announce_dev(
+    url: str, data: Path | None, settings: Settings, faults: Sequence[str], developers: Sequence[Developer]
+) -> None:
     display.line(f"Headrace is ready at {url}")
     _say_where(url, data)
     display.line(f"  Sandbox    {url}/api/ledger  {url}/api/wallets  {url}/api/payments  (a stand-in: no real money)")
+    display.line(f"             as ledger {settings.sandbox_ledger}, with payments events {settings.sandbox_events}")
     for fault in faults:
         display.line(f"  Fault      {fault}")
     for developer in developers:

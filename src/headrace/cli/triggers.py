@@ -102,7 +102,7 @@ def try_out(
     Its filter and variables are evaluated, and it is shown what was false.
     """
     from headrace.cli.direct import json_object
-    from headrace.cli.triggers_trial import explanation
+    from headrace.cli.triggers_trial import explanation, hints
     from headrace.cli.wire import document
     from headrace_client import ClientError
 
@@ -115,9 +115,10 @@ def try_out(
         raise
     trial = document(outcome)
     trial.setdefault("variables", {})
-    reasons = explanation(document(session.v1.read_trigger(trigger_id=trigger_id).data), event)
-    told = {"trigger": trial} | ({"explanation": reasons} if reasons else {})
-    session.tell(told, lambda: _tried(trial, reasons))
+    trigger = document(session.v1.read_trigger(trigger_id=trigger_id).data)
+    reasons, advice = explanation(trigger, event), hints(trigger, event)
+    told = {"trigger": trial} | ({"explanation": reasons} if reasons else {}) | ({"hints": advice} if advice else {})
+    session.tell(told, lambda: _tried(trial, reasons, advice))
 
 
 @command(occurrences, "list", "ls", "l")
@@ -163,12 +164,13 @@ def _shown(trigger: Json) -> list[str]:
     return [*display.fact_lines([(name, value) for name, value in facts if value]), *table]
 
 
-def _tried(trial: Json, reasons: Json | None) -> list[str]:
+def _tried(trial: Json, reasons: Json | None, advice: list[str]) -> list[str]:
     from headrace.cli.triggers_trial import lines
 
     outcome = trial.get("filter", {})
     texts = [f"Filter match  {'Yes' if outcome['match'] else 'No'}"] if "match" in outcome else []
     texts += [f"Filter error  {outcome['error']}"] if "error" in outcome else []
+    texts += [f"Hint          {hint}" for hint in advice if hint not in outcome.get("error", "")]
     texts += lines(reasons) if reasons else []
     rows = [[name, each.get("value", ""), each.get("error", "")] for name, each in trial["variables"].items()]
     return texts + (["", *display.table_lines(["Key", "Value", "Error"], rows)] if rows else [])

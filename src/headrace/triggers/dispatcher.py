@@ -294,8 +294,9 @@ class Dispatcher:
             await self._record_failure(match, f"filter: {error}")
             return
         self._meter.filter_failed()
-        # Not here why: the error may quote the event. Trying the trigger out tells it.
-        log.warning("a filter failed over an event", trigger_id=match.trigger.id, event_key=match.event.key)
+        # Without the error, which may quote the event. Trying the trigger out shows it.
+        hint = {"hint": "; ".join(error.hints)} if error.hints else {}
+        log.warning("a filter failed over an event", trigger_id=match.trigger.id, event_key=match.event.key, **hint)
 
     async def _start(self, match: _Match, firing: Firing) -> None:
         workflow = await self._journal.workflow(match.trigger.workflow_id)
