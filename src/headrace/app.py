@@ -22,7 +22,8 @@ from headrace.api.protocol import BoundedProtocol
 from headrace.auth.assembly import open_door
 from headrace.clock import Clock, RandomIds, SystemClock
 from headrace.effects.port import Downstream
-from headrace.engine.embedded import EmbeddedEngine, EngineLimits
+from headrace.engine.embedded import EmbeddedEngine
+from headrace.engine.limits import EngineLimits
 from headrace.engine.run import Rules
 from headrace.errors import InvalidValue, Unavailable
 from headrace.events.bus import Publisher, Subscriber
@@ -290,7 +291,13 @@ def _downstream(
         wallets_url=settings.wallets_url,
         payments_url=settings.payments_url,
     )
-    services = HttpDownstream(addresses, credentials=_credentials(settings), timeout_s=settings.timeout_s, clock=clock)
+    services = HttpDownstream(
+        addresses,
+        credentials=_credentials(settings),
+        timeout_s=settings.timeout_s,
+        connections_per_service=settings.concurrency,
+        clock=clock,
+    )
     return services, [], None
 
 

@@ -45,6 +45,17 @@ class Telemetry:
         ended = Counter("headrace_instances_ended", "Instances ended, by outcome.", ["outcome"], registry=registry)
         effects = Counter("headrace_effects", "Effects closed.", ["service", "outcome"], registry=registry)
         attempts = Counter("headrace_attempts", "Attempts begun.", ["service"], registry=registry)
+        self._limits = _Children(
+            Gauge(
+                "headrace_concurrency_limit",
+                "Requests to this service that may be under way at once, as adapted to its answers.",
+                ["service"],
+                registry=registry,
+            )
+        )
+        self._in_flight = _Children(
+            Gauge("headrace_attempts_in_flight", "Requests to this service under way.", ["service"], registry=registry)
+        )
         self._attention = Gauge(
             "headrace_activities_needing_attention",
             "Activities of running instances that only a person can decide.",
@@ -57,6 +68,7 @@ class Telemetry:
             self._ended.of(outcome)
         for service in SERVICES:
             self._attempts.of(service)
+            self._in_flight.of(service)
 
     def _instruments_of_triggers(self) -> None:
         registry = self.registry
@@ -148,6 +160,12 @@ class Telemetry:
 
     def attempt(self, service: str) -> None:
         self._attempts.of(service).inc()
+
+    def attempts_in_flight(self, service: str, count: int) -> None:
+        self._in_flight.of(service).set(count)
+
+    def concurrency_limit(self, service: str, limit: int) -> None:
+        self._limits.of(service).set(limit)
 
     def effect_unknown(self, key: str, since_at: int) -> None:
         """An attempt of this effect ended without proof; the first such moment counts."""
