@@ -79,16 +79,17 @@ async def test_a_stop_waits_for_attempts_under_way_and_not_for_those_that_wait_f
 
 async def test_look_ups_that_wait_for_a_slot_do_not_hold_up_a_stop(tmp_path: Path) -> None:
     services = Scripted(lambda request, count: "lose" if count <= 3 else "hold")
-    async with life(tmp_path / "j.db", services, retry_base_s=4000.0, retry_cap_s=4000.0, stop_s=3_600.0) as alive:
+    limits: dict[str, Any] = {"concurrency": 1, "stop_s": 3_600.0, "retry_base_s": 4000.0, "retry_cap_s": 4000.0}
+    async with life(tmp_path / "j.db", services, **limits) as alive:
         workflow = await alive.workflow("w", [SEND])
         instances = [await alive.engine.run(workflow, {}) for _ in range(3)]
         await _until(lambda: len(services.sent) == 3)
         await asyncio.gather(*(alive.engine.abort(instance.id) for instance in instances))
         await _until(lambda: len(services.sent) > 3)
         await asyncio.sleep(0.01)
+        under_way = len(services.sent)
         stopping = asyncio.ensure_future(alive.engine.stop())
         await asyncio.sleep(0.01)
-        under_way = len(services.sent)
         services.gate.set()
         async with asyncio.timeout(10):
             await stopping

@@ -156,11 +156,12 @@ def test_the_hold_doubles_up_to_an_hour() -> None:
         now_s += hold_s + 1
 
 
-def test_an_outage_teaches_nothing_about_levels() -> None:
+@pytest.mark.parametrize("cuts", [2, 3, 4, 5, 6, 7, 12])
+def test_an_outage_teaches_nothing_about_levels(cuts: int) -> None:
     """Halved again and again, and then well: the service was down, no level was to blame."""
     limit = AdaptiveLimit(64)
     rounds(limit, 60)
-    assert rounds(limit, 7, TIMED_OUT)[-1] == 1
+    assert rounds(limit, cuts, TIMED_OUT)[-1] == max(1, 64 >> cuts)
     assert highest(limit, 1.0) == 64
 
 
