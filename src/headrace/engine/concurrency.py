@@ -6,7 +6,7 @@ while it is in use, and stays between 1 and its ceiling.
 
 A time-out is costly to provoke: a ledger whose connection pool is exhausted answers nothing until requests give up. So
 the level at which a service stood still is remembered once a lower level has proved to work. The limit then stays a
-tenth below it, and tries the level again after five minutes, then ten, up to an hour.
+fifth below it, and tries the level again after five minutes, then ten, up to an hour.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class AdaptiveLimit:
         bound = self._ceiling
         if self._edge is not None:
             if now_s < self._hold[1]:
-                bound = min(bound, max(1, self._edge - max(1, self._edge // 10)))
+                bound = min(bound, max(1, self._edge - max(1, self._edge // 5)))
             elif self.value >= self._edge:
                 self._edge = None
         if self.value < bound:

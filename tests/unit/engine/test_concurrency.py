@@ -135,12 +135,12 @@ def test_the_level_of_a_standstill_is_kept_away_from_for_a_while() -> None:
     limit = AdaptiveLimit(64)
     stand_still(limit, 20)
     assert limit.value == 10
-    assert highest(limit, 1.0) == 18
-    assert highest(limit, FIRST_HOLD_S - 1) == 18
+    assert highest(limit, 1.0) == 16
+    assert highest(limit, FIRST_HOLD_S - 1) == 16
     assert highest(limit, FIRST_HOLD_S + 1) == 64, "the level works now: nothing is remembered"
 
 
-@pytest.mark.parametrize(("level", "kept_below"), [(2, 1), (3, 2), (5, 4), (9, 8), (20, 18), (64, 58)])
+@pytest.mark.parametrize(("level", "kept_below"), [(2, 1), (3, 2), (5, 4), (9, 8), (20, 16), (64, 52)])
 def test_how_far_below_a_standstill_it_stays(level: int, kept_below: int) -> None:
     limit = AdaptiveLimit(64, start=level // 2)
     stand_still(limit, level)
@@ -151,8 +151,8 @@ def test_the_hold_doubles_up_to_an_hour() -> None:
     limit, now_s = AdaptiveLimit(64), 0.0
     for hold_s in (FIRST_HOLD_S, 600.0, 1_200.0, 2_400.0, LONGEST_HOLD_S, LONGEST_HOLD_S):
         stand_still(limit, 20, now_s)
-        assert highest(limit, now_s) == 18
-        assert highest(limit, now_s + hold_s - 1) == 18
+        assert highest(limit, now_s) == 16
+        assert highest(limit, now_s + hold_s - 1) == 16
         now_s += hold_s + 1
 
 
