@@ -29,6 +29,11 @@ WATCH = (
         "a person must decide: [needs attention](../how-to/attention.md)",
     ),
     ("headrace_effects_unknown_oldest_age_seconds", "growing", "a service does not answer, or not to the point"),
+    (
+        "headrace_concurrency_limit",
+        "at 1 for minutes",
+        "[a service stands still](../how-to/on-call.md#a-service-stands-still) or is down",
+    ),
     ("headrace_events_waiting", "growing", "a broker or a webhook does not take our events"),
     ("headrace_deliveries_total", "outcome `set_aside` rising", "somebody publishes what is no event"),
     ("headrace_trigger_filter_failures_total", "rising", "a filter does not fit what events hold"),

@@ -222,7 +222,7 @@ def test_sustained_load_loses_little_to_time_outs() -> None:
     world = Simulation(AdaptiveLimit(64), work_s=1.0)
     took_s = world.run(100_000, until_s=3_600.0)
     answered, best = 100_000 - world.left, 20 / world.work_s * took_s
-    assert answered > 0.8 * best, f"{answered} of {best:.0f} in {took_s:.0f} s; {world.timeouts} time-outs"
+    assert answered > 0.7 * best, f"{answered} of {best:.0f} in {took_s:.0f} s; {world.timeouts} time-outs"
 
 
 @pytest.mark.parametrize("pool", [1, 2, 3, 5, 7, 8, 13, 40, 63])
