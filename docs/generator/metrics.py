@@ -42,6 +42,11 @@ WATCH = (
         "growing",
         "a service is unreachable or returns unusable responses",
     ),
+    (
+        "headrace_concurrency_limit",
+        "at 1 for minutes",
+        "[a service stands still](../how-to/on-call.md#a-service-stands-still) or is down",
+    ),
     ("headrace_events_waiting", "growing", "a broker or a webhook does not acknowledge events"),
     ("headrace_deliveries_total", "outcome `set_aside` rising", "deliveries that are no events are published"),
     ("headrace_trigger_filter_failures_total", "rising", "a filter does not fit what events hold"),

@@ -27,7 +27,8 @@ from headrace.clock import Clock, RandomIds, SystemClock
 from headrace.doctor import warn_of_services
 from headrace.downstream import downstream_of
 from headrace.effects.port import Downstream
-from headrace.engine.embedded import EmbeddedEngine, EngineLimits
+from headrace.engine.embedded import EmbeddedEngine
+from headrace.engine.limits import EngineLimits
 from headrace.engine.run import Rules
 from headrace.errors import Damaged, InvalidValue, Unavailable
 from headrace.events.bus import Publisher, Subscriber

@@ -204,7 +204,13 @@ class Settings:
         default=30.0, metadata=_from(_seconds(0, 3_600), "Time a refusal after an unknown attempt must stand (M2b).")
     )
     timeout_s: float = field(default=30.0, metadata=_from(_seconds(0.1, 600), "Time-out of one attempt downstream."))
-    concurrency: int = field(default=64, metadata=_from(_whole(1, 10_000), "Attempts at once, for each service."))
+    concurrency: int = field(
+        default=64,
+        metadata=_from(
+            _whole(1, 10_000),
+            "Ceiling of the requests under way at once, for each service. The limit starts at 8 and adapts below it.",
+        ),
+    )
     retry_base_s: float = field(default=1.0, metadata=_from(_seconds(0.001, 3_600), "Longest pause after attempt 1."))
     retry_cap_s: float = field(default=100.0, metadata=_from(_seconds(0.001, 86_400), "Longest pause ever."))
 

@@ -98,6 +98,17 @@ class Telemetry:
                 registry=registry,
             )
         )
+        self._limits = _Children(
+            Gauge(
+                "headrace_concurrency_limit",
+                "Requests to this service that may be under way at once, as adapted to its answers.",
+                ["service"],
+                registry=registry,
+            )
+        )
+        self._in_flight = _Children(
+            Gauge("headrace_attempts_in_flight", "Requests to this service under way.", ["service"], registry=registry)
+        )
         self._attention = Gauge(
             "headrace_activities_needing_attention",
             "Activities of running instances that only a person can decide.",
@@ -110,6 +121,8 @@ class Telemetry:
         self._attempts_begun.expect(SERVICES)
         self._attempts.expect(SERVICES, ("done", "refused", "unknown"))
         self._attempt_s.expect(SERVICES)
+        self._limits.expect(SERVICES)
+        self._in_flight.expect(SERVICES)
 
     def _instruments_of_triggers(self) -> None:
         registry = self.registry
@@ -247,6 +260,12 @@ class Telemetry:
 
     def call_answered(self, service: str) -> None:
         self._log.call_answered(service)
+
+    def attempts_in_flight(self, service: str, count: int) -> None:
+        self._in_flight.of(service).set(count)
+
+    def concurrency_limit(self, service: str, limit: int) -> None:
+        self._limits.of(service).set(limit)
 
     def effect_unknown(self, key: str, since_at: int) -> None:
         """An attempt of this effect ended without proof; the first such moment counts."""

@@ -261,14 +261,14 @@ BUGS: tuple[Bug, ...] = (
         ENGINE,
         "            if run.ended_at is not None or self._is_stopping:\n                return\n            opened.was",
         "            if self._is_stopping:\n                return\n            opened.was",
-        "tests/contract/test_engine_slots.py",
+        "tests/contract/test_abort_before_slot.py",
     ),
     _bug(
         "an attempt begins while an abort is being stored",
         ENGINE,
         "            if run.aborts:\n                async with run.lock:\n                    pass  # until",
         "            if False:\n                async with run.lock:\n                    pass  # until",
-        "tests/contract/test_engine_slots.py",
+        "tests/contract/test_abort_before_slot.py",
     ),
     _bug(
         "a delay's deadline is computed again after a restart",

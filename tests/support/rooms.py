@@ -22,7 +22,8 @@ from headrace.cli.demo.examples import Example
 from headrace.cli.demo.stack import Stack
 from headrace.clock import RandomIds
 from headrace.effects.port import Downstream, Reply, Request
-from headrace.engine.embedded import EmbeddedEngine, EngineLimits
+from headrace.engine.embedded import EmbeddedEngine
+from headrace.engine.limits import EngineLimits
 from headrace.errors import AlreadyEnded, RepeatedKey
 from headrace.events.envelope import envelope_of
 from headrace.events.feed import EventSource, Feed

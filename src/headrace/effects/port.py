@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from headrace.workflows.commands import Service
 
@@ -35,7 +35,20 @@ class Reply:
 
 
 class NoReply(Exception):
-    """The request may or may not have been carried out: no connection, a time-out, a broken answer."""
+    """The request may or may not have been carried out: no connection, a time-out, a broken answer.
+
+    `kind`: the connection failed, no response came in time, the response was unusable, or nothing was sent because an
+    address or access token is missing.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: Literal["connection", "time-out", "response", "unsent"] = "connection",
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class Downstream(Protocol):

@@ -85,7 +85,10 @@ Action = Send | LookUpFirst | CreateLedger | Pause | Done | Refused | NotBooked 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Exponential with full jitter. `jitter` gives a number from 0 to 1."""
+    """Exponential with full jitter. `jitter` gives a number from 0 to 1.
+
+    The jitter comes on top of a `Retry-After`, so that effects which got the same one do not return at one instant.
+    """
 
     base_s: float
     cap_s: float
@@ -93,7 +96,7 @@ class Backoff:
 
     def seconds(self, failures: int, retry_after_s: float | None) -> float:
         drawn = self.jitter() * min(self.cap_s, self.base_s * 2 ** min(failures - 1, 30))
-        return max(drawn, min(retry_after_s or 0.0, MAX_RETRY_AFTER_S))
+        return drawn + min(retry_after_s or 0.0, MAX_RETRY_AFTER_S)
 
 
 class EffectProtocol:

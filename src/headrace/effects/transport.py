@@ -64,7 +64,8 @@ class ServiceAddresses:
         """Raises NoReply naming the setting that is missing."""
         root: str | None = getattr(self, service)
         if root is None:
-            raise NoReply(f"{service}: no address; set {_setting(service)} or HEADRACE_STACK_URL")
+            message = f"{service}: no address; set {_setting(service)} or HEADRACE_STACK_URL"
+            raise NoReply(message, kind="unsent")
         return root
 
 
@@ -175,9 +176,9 @@ class HttpDownstream:
                 named = {header.lower(): value for header, value in response.headers.items()}
                 return Reply(response.status, _decoded(content, named), named)
         except _BadReply as error:
-            raise NoReply(f"{name}: {error}") from None
+            raise NoReply(f"{name}: {error}", kind="response") from None
         except TimeoutError:
-            raise NoReply(f"{name}: no answer within {self._timeout_s:g} s") from None
+            raise NoReply(f"{name}: no answer within {self._timeout_s:g} s", kind="time-out") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise NoReply(f"{name}: {_kind(error)}") from None
 

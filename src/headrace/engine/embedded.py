@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -29,10 +28,11 @@ from headrace.effects.protocol import (
     family_of,
 )
 from headrace.effects.requests import create_ledger
+from headrace.engine.limits import EngineLimits
 from headrace.engine.meter import Meter, NoMeter
 from headrace.engine.plans import Plans
 from headrace.engine.reports import report_attempt, report_call, report_closed, report_end
-from headrace.engine.run import DRIVEN, OpenActivity, Rules, Run, json_text
+from headrace.engine.run import DRIVEN, OpenActivity, Run, json_text
 from headrace.engine.services import Services
 from headrace.errors import AlreadyEnded, NotFound, Unavailable
 from headrace.events.outbox import Outbox
@@ -44,20 +44,6 @@ log = structlog.get_logger("headrace.engine")
 
 STRAY_S = 10.0
 TIMER_CHECK_S = 1.0  # how soon a step of the wall clock is noticed
-
-
-@dataclass(frozen=True, slots=True)
-class EngineLimits:
-    """Bounds and times. `concurrency`: attempts under way per service; `max_active`: instances taken up at once."""
-
-    concurrency: int = 64
-    max_active: int = 10_000
-    settle_s: float = 30.0
-    retry_base_s: float = 1.0
-    retry_cap_s: float = 100.0
-    stop_s: float = 10.0
-    abort_s: float = 4.0
-    rules: Rules = field(default_factory=Rules)
 
 
 class EmbeddedEngine:
@@ -82,7 +68,13 @@ class EmbeddedEngine:
         self._meter = meter or NoMeter()
         self._outbox = outbox or Outbox()
         self._backoff = Backoff(self._limits.retry_base_s, self._limits.retry_cap_s, jitter)
-        self._services = Services(downstream, self._limits.concurrency)
+        self._services = Services(
+            downstream,
+            clock,
+            self._meter,
+            ceiling=self._limits.concurrency,
+            start=self._limits.concurrency_start,
+        )
         self._runs: dict[str, Run] = {}
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._plans = Plans()
@@ -103,6 +95,7 @@ class EmbeddedEngine:
         self._is_stopping = True
         if self._timer is not None:
             self._timer.cancel()
+        self._services.close()
         for run in list(self._runs.values()):
             self._interrupt(run)
         tasks = [run.task for run in self._runs.values() if run.task is not None]
@@ -292,7 +285,9 @@ class EmbeddedEngine:
     # taking instances up
 
     def _is_full(self) -> bool:
-        return len(self._runs) - self._pausing >= self._limits.max_active
+        """Instances that wait for a failing service do not count: those of the other services go on."""
+        active = len(self._runs) - self._pausing
+        return active >= self._limits.max_active and active - self._services.held_back >= self._limits.max_active
 
     async def _take_up_surely(self, instance_id: str) -> None:
         """If it cannot be read now, it is found with all else that has something to do."""
@@ -499,8 +494,7 @@ class EmbeddedEngine:
                     protocol.looked_up(found, self._clock.monotonic_s())
                     report_call(self._meter, run, opened, found, protocol, is_look_up=True)
                 case CreateLedger():
-                    request = create_ledger(INTERNAL_LEDGER)
-                    protocol.created(await self._services.send("CreateLedger", request))
+                    await self._create_ledger(run, protocol)
                 case Pause(seconds, failure):
                     await self._pause(run, opened, seconds, failure)
                     protocol.paused()
@@ -529,11 +523,8 @@ class EmbeddedEngine:
 
     async def _attempt(self, run: Run, opened: OpenActivity, protocol: EffectProtocol) -> None:
         """One attempt, begun only if no abort is set: that is read as the last thing before (decision E6)."""
-        async with self._services.slots[opened.activity.service]:
-            if run.aborts:
-                async with run.lock:
-                    pass  # until the abort is committed, or has failed
-            if run.ended_at is not None or self._is_stopping:
+        async with self._services.gates[opened.activity.service]:
+            if not await self._may_begin(run):
                 return
             opened.was_sent = True
             opened.attempt += 1
@@ -544,6 +535,21 @@ class EmbeddedEngine:
         ended_s = self._clock.monotonic_s()
         protocol.sent(result, ended_s)
         report_attempt(self._meter, run, opened, result, protocol, ended_s - begun_s)
+
+    async def _may_begin(self, run: Run) -> bool:
+        """Whether no abort is set. One under way is waited for, until it is committed or has failed."""
+        if run.aborts:
+            async with run.lock:
+                pass
+        return run.ended_at is None and not self._is_stopping
+
+    async def _create_ledger(self, run: Run, protocol: EffectProtocol) -> None:
+        request = create_ledger(INTERNAL_LEDGER)
+        async with self._services.gates[request.service]:
+            if not await self._may_begin(run):
+                return
+            result = await self._services.send("CreateLedger", request)
+        protocol.created(result)
 
     async def _pause(self, run: Run, opened: OpenActivity, seconds: float, failure: str) -> None:
         """Record the failed attempt, then wait; an abort or a stop ends the wait."""

@@ -339,7 +339,7 @@ def test_whatever_the_services_answer(data: st.DataObject, family: Family, was_s
             assert not is_aborted
             desk.protocol.created(data.draw(st.sampled_from([Done(None), NO_ANSWER])))
         elif isinstance(action, Pause):
-            assert 0 <= action.seconds <= 3_600
+            assert 0 <= action.seconds <= 3_700
             desk.wait()
         else:
             assert isinstance(action, Done | Refused | NotBooked | NeedsAttention)
@@ -348,9 +348,15 @@ def test_whatever_the_services_answer(data: st.DataObject, family: Family, was_s
 
 def test_retry_after_is_obeyed_within_bounds() -> None:
     desk = Desk(Family.READ)
-    assert desk.send(Unknown("busy", retry_after_s=7.0)) == Pause(7.0, "busy")
+    assert desk.send(Unknown("busy", retry_after_s=7.0)) == Pause(7.0 + 1.0, "busy")
     desk.wait()
-    assert desk.send(Unknown("busy", retry_after_s=1e9)) == Pause(3_600.0, "busy")
+    assert desk.send(Unknown("busy", retry_after_s=1e9)) == Pause(3_600.0 + 2.0, "busy")
+
+
+def test_effects_with_the_same_retry_after_do_not_return_at_one_instant() -> None:
+    drawn = iter([0.0, 0.25, 1.0])
+    backoff = Backoff(1.0, 100.0, lambda: next(drawn))
+    assert [backoff.seconds(3, 60.0) for _ in range(3)] == [60.0, 61.0, 64.0]
 
 
 def test_backoff_doubles_to_its_cap_with_full_jitter() -> None:
