@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from headrace.clock import SystemClock
+from headrace.journal.port import Unit
 from tests.api.conftest import SHORT, Live, served
 from tests.api.test_triggers import event, occurrences, on, send
 from tests.support.tokens import Documents, claims_of, door_of, published, signed
@@ -94,6 +95,15 @@ async def test_a_callers_key_names_its_own_events_only(tmp_path: Path, one: Any,
             listed = await live.call("GET", "/ext/events", headers=token)
             keys = [row["key"] for row in listed.json()["data"]]
         assert len(set(keys)) == 2, keys
+
+
+@pytest.mark.parametrize(("body", "old_key"), [(event(), "key:K"), ([event(type="F"), event()], "key:K:1")])
+async def test_what_release_0_1_0_knew_by_a_callers_key_is_a_repeat(live: Live, body: Any, old_key: str) -> None:
+    unit = Unit()
+    unit.add("accept_event", old_key, "E", '{"type":"E","payload":{}}', 5, 0, None, None, "", None)
+    unit.add("process_event", 6, 1)
+    await live.journal.commit(unit)
+    assert counts(await send(live, body, headers={"Idempotency-Key": "K"}))[1:] == (1, 0)
 
 
 # conflicts

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace import expr
 from headrace.errors import InvalidValue
 from headrace.events import identity, texts
 from headrace.events.cloudevents import attributes_of, binary, event_of, structured
@@ -140,6 +141,20 @@ def test_an_integer_that_no_amount_can_be_is_kept_as_it_is(digits: str) -> None:
     assert envelope_of(texts.read(envelope.text)) == envelope
     assert json.loads(texts.shown(envelope.payload)) == {"amount": 7, "volumes": {"input": digits}}
     assert Arrival.of("bus:1", envelope).fingerprint == identity.fingerprint(envelope.payload)
+
+
+@pytest.mark.parametrize(
+    ("source", "is_true"),
+    [
+        ("event.a == event.b", True),
+        ("event.a != event.b", False),
+        ("event.a == event.c", False),
+        ("event.a == 1", False),
+    ],
+)
+def test_long_integers_are_equal_if_their_digits_are(source: str, is_true: bool) -> None:
+    event = {"a": LongInteger("9" * 1_001), "b": LongInteger("9" * 1_001), "c": LongInteger("8" * 1_001)}
+    assert expr.compile(source, env={"event": {}}, wraps=False).run({"event": event}) is is_true
 
 
 def test_texts_of_digits_are_read_in_linear_time() -> None:
