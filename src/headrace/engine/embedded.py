@@ -8,6 +8,7 @@ the journal holds as not ended and not waiting is due at once.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +37,7 @@ from headrace.errors import AlreadyEnded, NotFound, Unavailable
 from headrace.events.outbox import Outbox
 from headrace.journal.port import Caller, Journal, Unit
 from headrace.journal.records import Instance, Workflow
+from headrace.journal.searches import fingerprints
 from headrace.workflows.commands import INTERNAL_LEDGER, Activity, CreateTransaction
 from headrace.workflows.interpreter import CANCELED
 
@@ -145,6 +147,8 @@ class EmbeddedEngine:
         text = json_text(variables)
         row = (run.id, workflow.id, workflow.config, text, run.created_at, started_by_trigger)
         unit.add("insert_instance", *row, expects_row=NotFound("workflow", workflow.id))
+        if variables:
+            unit.add("insert_variables", run.created_at, run.id, json.dumps(fingerprints(variables)))
         run.begin(unit)
         instance = run.as_instance(workflow.config, text, unit)
         if caller is not None:

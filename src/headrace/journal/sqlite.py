@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.errors import Unavailable
-from headrace.journal.lists import NEWEST, AnyList, InstanceList, OccurrenceList, Place, TriggerList, WorkflowList
+from headrace.journal.lists import (
+    NEWEST,
+    STATUSES,
+    AnyList,
+    InstanceList,
+    InstanceSearch,
+    OccurrenceList,
+    Place,
+    TriggerList,
+    WorkflowList,
+)
 from headrace.journal.lock import FileLock
 from headrace.journal.migrations import migrate_sqlite
 from headrace.journal.port import Unit
@@ -24,6 +34,7 @@ from headrace.journal.records import (
     Due,
     InboxEvent,
     Instance,
+    InstanceSummary,
     Occurrence,
     OutboxEvent,
     Remembered,
@@ -32,6 +43,7 @@ from headrace.journal.records import (
     Trigger,
     Workflow,
 )
+from headrace.journal.searches import SEARCHES, no_earlier, search, since
 from headrace.journal.statements import named_statements
 from headrace.journal.writer import CommitMeter, GroupWriter, Rows, WriterLimits
 
@@ -41,7 +53,7 @@ PAGE_BYTES = 48 << 20
 WAITING_BYTES = 4 << 20
 
 ListT = TypeVar("ListT", bound=AnyList)
-RowT = TypeVar("RowT", bound=Workflow | Instance | Trigger | Occurrence)
+RowT = TypeVar("RowT", bound=Workflow | Instance | InstanceSummary | Trigger | Occurrence)
 
 
 class SqliteJournal:
@@ -65,7 +77,7 @@ class SqliteJournal:
         lock = FileLock(path.with_name(path.name + ".lock"))
         try:
             migrate_sqlite(str(path))
-            sql = named_statements("sqlite.sql")
+            sql = named_statements("sqlite.sql") | SEARCHES
             writer = GroupWriter(_connect(path), sql, limits or WriterLimits(), meter)
             return cls(lock, _connect(path), writer, sql)
         except BaseException:
@@ -112,6 +124,8 @@ class SqliteJournal:
 
     def _page(self, rows: AnyList, place: Place, limit: int) -> list[tuple[Any, ...]]:
         name, filters = _statement(rows)
+        if isinstance(rows, InstanceSearch):
+            filters = (*filters, since(rows))
         return self._rows_within(PAGE_BYTES, f"{name}_page", *filters, *place, limit)
 
     async def _pages(
@@ -125,6 +139,8 @@ class SqliteJournal:
 
     async def places_before(self, rows: AnyList, place: Place, limit: int) -> list[Place]:
         name, filters = _statement(rows)
+        if isinstance(rows, InstanceSearch):
+            place = no_earlier(rows, place)
         return [Place(*row) for row in self._rows(f"{name}_before", *filters, *place, limit)]
 
     # workflows and instances
@@ -150,6 +166,9 @@ class SqliteJournal:
 
     async def instances_after(self, rows: InstanceList, place: Place, limit: int) -> list[Instance]:
         return [_instance(row, self._stages(row[0])) for row in self._page(rows, place, limit)]
+
+    async def summaries_after(self, rows: InstanceSearch, place: Place, limit: int) -> list[InstanceSummary]:
+        return [_summary(row) for row in self._page(rows, place, limit)]
 
     async def stages(self, instance_id: str) -> list[Stage]:
         return list(self._stages(instance_id))
@@ -292,6 +311,8 @@ def _statement(rows: AnyList) -> tuple[str, tuple[Any, ...]]:
             return "named_triggers", (str(name).casefold(),)
         case OccurrenceList():
             return "occurrences", (rows.trigger_id,)
+        case InstanceSearch():
+            return search(rows)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -307,6 +328,11 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _instance(row: tuple[Any, ...], stages: tuple[Stage, ...]) -> Instance:
     return Instance(*row[:8], started_by_trigger=bool(row[8]), stages=stages)
+
+
+def _summary(row: tuple[Any, ...]) -> InstanceSummary:
+    instance_id, workflow_id, workflow_name, status, *others = row
+    return InstanceSummary(instance_id, workflow_id, workflow_name, STATUSES[status], *others)
 
 
 def _activity(row: tuple[Any, ...]) -> ActivityRow:
