@@ -160,7 +160,7 @@ def test_a_filter_of_three_hundred_levels_is_explained(shell: Shell) -> None:
 
 def test_what_is_wrong_is_said_with_its_exit_code(shell: Shell, headrace: Callable[..., Any]) -> None:
     refused = shell("triggers", "create", "E", "nowhere")
-    assert refused.code == 1 and "workflowID" in refused.err
+    assert refused.code == 1 and "workflow 'nowhere' does not exist" in refused.err
     workflow_id = shell.data("workflows", "create", "-", stdin=WAITING)["workflowId"]
     bad = shell("triggers", "create", "E", workflow_id, "--filter", "event.a +")
     assert bad.code == 1 and "(1:9)" in bad.err

@@ -51,12 +51,13 @@ CREDENTIALS = (
 
 
 class Failure(HeadraceError):
-    """Ends the command with this exit code; `hint` says what to do about it."""
+    """Ends the command with this exit code; `hint` says what to do about it, `kind` is for programs."""
 
-    def __init__(self, message: str, *, code: int = REFUSED, hint: str = "") -> None:
+    def __init__(self, message: str, *, code: int = REFUSED, hint: str = "", kind: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.hint = hint
+        self.kind = kind or _kind(code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def reporting(output: Output = Output.TABLE, *, is_debugging: bool = False) -> G
 
 def judge(error: Exception) -> Verdict:
     if isinstance(error, Failure):
-        return Verdict(error.code, _kind(error.code), str(error), error.hint)
+        return Verdict(error.code, error.kind, str(error), error.hint)
     if isinstance(error, InvalidValue):
         return Verdict(USAGE, "VALIDATION", str(error))
     if isinstance(error, AlreadyOwned):

@@ -8,6 +8,7 @@ the journal holds as not ended and not waiting is due at once.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -38,6 +39,7 @@ from headrace.errors import AlreadyEnded, NotFound, Unavailable
 from headrace.events.outbox import Outbox
 from headrace.journal.port import Caller, Journal, Unit
 from headrace.journal.records import Instance, Workflow
+from headrace.journal.searches import fingerprints
 from headrace.workflows.commands import INTERNAL_LEDGER, Activity, CreateTransaction
 
 log = structlog.get_logger("headrace.engine")
@@ -139,6 +141,8 @@ class EmbeddedEngine:
         text = json_text(variables)
         row = (run.id, workflow.id, workflow.config, text, run.created_at, started_by_trigger)
         unit.add("insert_instance", *row, expects_row=NotFound("workflow", workflow.id))
+        if variables:
+            unit.add("insert_variables", run.created_at, run.id, json.dumps(fingerprints(variables)))
         run.begin(unit)
         instance = run.as_instance(workflow.config, text, unit)
         if caller is not None:
@@ -499,27 +503,21 @@ class EmbeddedEngine:
                     await self._pause(run, opened, seconds, failure)
                     protocol.paused()
                 case Done(output):
-                    await self._move(run, opened, partial(self._record_done, run, activity, output))
+                    await self._close(run, opened, "done", partial(run.done, output=output))
                 case Refused(code, message):
-                    text = f"{code}: {message}"
-                    await self._move(run, opened, partial(self._record_refused, run, activity, text))
+                    await self._close(run, opened, "refused", partial(run.refused, message=f"{code}: {message}"))
                 case NotBooked():
-                    await self._move(run, opened, partial(self._record_not_booked, run, activity))
+                    await self._close(run, opened, "canceled", run.cancel_open)
                 case NeedsAttention(message):
                     await self._ask_for_attention(run, opened, message)
                     return
 
-    def _record_done(self, run: Run, activity: Activity, output: Any, unit: Unit) -> None:
-        report_closed(self._meter, activity, "done")
-        run.done(unit, output)
+    async def _close(self, run: Run, opened: OpenActivity, outcome: str, record: Callable[[Unit], None]) -> None:
+        def recorded(unit: Unit) -> None:
+            report_closed(self._meter, opened.activity, outcome)
+            record(unit)
 
-    def _record_refused(self, run: Run, activity: Activity, text: str, unit: Unit) -> None:
-        report_closed(self._meter, activity, "refused")
-        run.refused(unit, text)
-
-    def _record_not_booked(self, run: Run, activity: Activity, unit: Unit) -> None:
-        report_closed(self._meter, activity, "canceled")
-        run.cancel_open(unit)
+        await self._move(run, opened, recorded)
 
     async def _attempt(self, run: Run, opened: OpenActivity, protocol: EffectProtocol) -> None:
         """One attempt, begun only if no abort is set: that is read as the last thing before (decision E6)."""

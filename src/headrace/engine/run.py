@@ -19,6 +19,7 @@ from headrace.effects.port import Request
 from headrace.effects.requests import prepare
 from headrace.errors import InvalidValue
 from headrace.events.outbox import Outbox
+from headrace.journal.lists import STATUSES
 from headrace.journal.port import Unit
 from headrace.journal.records import ActivityRow, Instance, Stage
 from headrace.workflows.commands import ACTIVITIES, Activity, Amend, Json, SleepUntil, WaitEvent
@@ -26,6 +27,9 @@ from headrace.workflows.interpreter import CANCELED, JournalMismatch, StageRunne
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.decode
+
+RETRYING = STATUSES.index("retrying")
+NEEDS_ATTENTION = STATUSES.index("attention")
 
 
 def json_text(value: Any) -> str:
@@ -301,6 +305,7 @@ class Run:
         opened.needs_attention = needs_attention
         place = (self.id, self.runner.number, opened.position)
         unit.add("failed_attempt", max(opened.attempt, 1), failure, next_at, needs_attention, *place)
+        unit.add("mark_trouble", NEEDS_ATTENTION if needs_attention else RETRYING, self.id)
 
     def done(self, unit: Unit, output: Any) -> None:
         self._close_activity(unit, output, None)
@@ -314,6 +319,8 @@ class Run:
         opened = self.open
         assert opened is not None
         self.open = None
+        if opened.last_failure is not None:
+            unit.add("mark_trouble", None, self.id)
         now_at, attempt = self.now_at(), max(opened.attempt, 1)
         text = None if output is None else json_text(output)
         if opened.is_stored:

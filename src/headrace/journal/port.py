@@ -11,13 +11,22 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from headrace.journal.lists import AnyList, InstanceList, OccurrenceList, Place, TriggerList, WorkflowList
+from headrace.journal.lists import (
+    AnyList,
+    InstanceList,
+    InstanceSearch,
+    OccurrenceList,
+    Place,
+    TriggerList,
+    WorkflowList,
+)
 from headrace.journal.records import (
     ActivityRow,
     AuditEntry,
     Due,
     InboxEvent,
     Instance,
+    InstanceSummary,
     Occurrence,
     OutboxEvent,
     Remembered,
@@ -135,6 +144,8 @@ class Journal(Protocol):
     async def instances_after(self, rows: InstanceList, place: Place, limit: int) -> list[Instance]:
         """With their stages."""
         ...
+
+    async def summaries_after(self, rows: InstanceSearch, place: Place, limit: int) -> list[InstanceSummary]: ...
 
     async def triggers_after(self, rows: TriggerList, place: Place, limit: int) -> list[Trigger]: ...
 

@@ -51,6 +51,22 @@ class Instance(msgspec.Struct, frozen=True):
         return self.terminated_at is not None
 
 
+class InstanceSummary(msgspec.Struct, frozen=True):
+    """An instance as a search lists it. `stage_number` and `stage` are those of the last stage that has started."""
+
+    id: str
+    workflow_id: str
+    workflow_name: str | None
+    status: str
+    created_at: int
+    updated_at: int
+    terminated_at: int | None = None
+    error: str | None = None
+    error_code: str | None = None
+    stage_number: int | None = None
+    stage: str | None = None
+
+
 class Due(msgspec.Struct, frozen=True):
     """An instance the engine must look at, with its last stage only. `row` orders those of one `next_at`."""
 

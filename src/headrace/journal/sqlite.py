@@ -15,7 +15,17 @@ from typing import Any, TypeVar
 
 from headrace.errors import Unavailable
 from headrace.journal.faults import damaged, is_damage, opening, require_room
-from headrace.journal.lists import NEWEST, AnyList, InstanceList, OccurrenceList, Place, TriggerList, WorkflowList
+from headrace.journal.lists import (
+    NEWEST,
+    STATUSES,
+    AnyList,
+    InstanceList,
+    InstanceSearch,
+    OccurrenceList,
+    Place,
+    TriggerList,
+    WorkflowList,
+)
 from headrace.journal.lock import JournalLock
 from headrace.journal.migrations import migrate_sqlite
 from headrace.journal.port import Rows, Unit
@@ -25,6 +35,7 @@ from headrace.journal.records import (
     Due,
     InboxEvent,
     Instance,
+    InstanceSummary,
     Occurrence,
     OutboxEvent,
     Remembered,
@@ -33,6 +44,7 @@ from headrace.journal.records import (
     Trigger,
     Workflow,
 )
+from headrace.journal.searches import SEARCHES, no_earlier, search, since
 from headrace.journal.statements import named_statements
 from headrace.journal.wal import require_whole_log
 from headrace.journal.writer import CommitMeter, GroupWriter, WriterLimits
@@ -45,7 +57,7 @@ FRESH_S = 1.0
 """Age of a commit that still proves that commits succeed: callers of `/readyz` cannot keep the disk busy."""
 
 ListT = TypeVar("ListT", bound=AnyList)
-RowT = TypeVar("RowT", bound=Workflow | Instance | Trigger | Occurrence)
+RowT = TypeVar("RowT", bound=Workflow | Instance | InstanceSummary | Trigger | Occurrence)
 
 
 class SqliteJournal:
@@ -77,7 +89,7 @@ class SqliteJournal:
             stack.callback(lock.release)
             require_whole_log(path)
             await _in_thread(migrate_sqlite, str(path))
-            sql = named_statements("sqlite.sql")
+            sql = named_statements("sqlite.sql") | SEARCHES
             reader, connection = (stack.enter_context(contextlib.closing(_connect(path))) for _ in range(2))
             reader.execute(sql["counts"]).fetchone()
             opened = cls(path, lock, reader, GroupWriter(connection, sql, limits or WriterLimits(), meter), sql)
@@ -132,6 +144,8 @@ class SqliteJournal:
 
     def _page(self, rows: AnyList, place: Place, limit: int) -> list[tuple[Any, ...]]:
         name, filters = _statement(rows)
+        if isinstance(rows, InstanceSearch):
+            filters = (*filters, since(rows))
         return self._rows_within(PAGE_BYTES, f"{name}_page", *filters, *place, limit)
 
     async def _pages(
@@ -145,6 +159,8 @@ class SqliteJournal:
 
     async def places_before(self, rows: AnyList, place: Place, limit: int) -> list[Place]:
         name, filters = _statement(rows)
+        if isinstance(rows, InstanceSearch):
+            place = no_earlier(rows, place)
         return [Place(*row) for row in self._rows(f"{name}_before", *filters, *place, limit)]
 
     # workflows and instances
@@ -170,6 +186,9 @@ class SqliteJournal:
 
     async def instances_after(self, rows: InstanceList, place: Place, limit: int) -> list[Instance]:
         return [_instance(row, self._stages(row[0])) for row in self._page(rows, place, limit)]
+
+    async def summaries_after(self, rows: InstanceSearch, place: Place, limit: int) -> list[InstanceSummary]:
+        return [_summary(row) for row in self._page(rows, place, limit)]
 
     async def stages(self, instance_id: str) -> list[Stage]:
         return list(self._stages(instance_id))
@@ -320,6 +339,8 @@ def _statement(rows: AnyList) -> tuple[str, tuple[Any, ...]]:
             return "named_triggers", (str(name).casefold(),)
         case OccurrenceList():
             return "occurrences", (rows.trigger_id,)
+        case InstanceSearch():
+            return search(rows)
 
 
 async def _in_thread(work: Callable[[str], None], path: str) -> None:
@@ -345,6 +366,11 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _instance(row: tuple[Any, ...], stages: tuple[Stage, ...]) -> Instance:
     return Instance(*row[:8], started_by_trigger=bool(row[8]), stages=stages)
+
+
+def _summary(row: tuple[Any, ...]) -> InstanceSummary:
+    instance_id, workflow_id, workflow_name, status, *others = row
+    return InstanceSummary(instance_id, workflow_id, workflow_name, STATUSES[status], *others)
 
 
 def _activity(row: tuple[Any, ...]) -> ActivityRow:

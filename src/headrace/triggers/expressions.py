@@ -76,9 +76,9 @@ class _LinkNeeded(Exception):
         self.uri = uri
 
 
-def check_source(source: str) -> None:
+def check_source(source: str) -> expr.Program:
     """Raises InvalidSource. Only `event` and `link` are known; arithmetic beyond 64 bits fails (decision X2)."""
-    _compile(source)
+    return _compile(source)
 
 
 def explained(source: str, payload: Json, clock: Clock) -> Part:

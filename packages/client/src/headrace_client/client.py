@@ -8,6 +8,7 @@ from types import TracebackType
 import httpx2
 
 from headrace_client.credentials import Credentials
+from headrace_client.ext import AsyncExt, Ext
 from headrace_client.hooks import Hooks
 from headrace_client.operations import READ
 from headrace_client.protocol import DEFAULT_TIMEOUT_S, Protocol, Settings
@@ -23,12 +24,14 @@ class Orchestration:
     def __init__(self, driver: SyncDriver) -> None:
         self.v1 = V1(driver)
         self.v2 = V2(driver)
+        self.ext = Ext(driver)
 
 
 class AsyncOrchestration:
     def __init__(self, driver: AsyncDriver) -> None:
         self.v1 = AsyncV1(driver)
         self.v2 = AsyncV2(driver)
+        self.ext = AsyncExt(driver)
 
 
 class Client:

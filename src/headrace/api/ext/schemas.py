@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from headrace.api.v1.schemas import DateTime
+from headrace.api.v1.schemas import DateTime, InstanceId, WorkflowId
+from headrace.api.v2.schemas import Page
+
+InstanceStatus = Annotated[
+    Literal["running", "waiting", "retrying", "attention", "succeeded", "failed", "aborted"],
+    Meta(
+        description=(
+            "`waiting`: for the end of a delay or for an event; `retrying`: an activity failed and is tried again; "
+            "`attention`: the outcome of an effect is unknown, and a person has to decide."
+        )
+    ),
+]
 
 
 class _Shape(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -101,3 +112,36 @@ class AuditEntry(_Shape, kw_only=True):
 
 class AuditReply(_Shape, kw_only=True):
     data: list[AuditEntry]
+
+
+class LastStage(_Shape, kw_only=True):
+    """The last stage that has started."""
+
+    number: Annotated[int, Meta(ge=0, description="Counted from 0.")]
+    name: Annotated[str, Meta(description="Its keyword in the definition.", examples=["send"])]
+
+
+class InstanceSummary(_Shape, kw_only=True):
+    """An instance as an operator looks for it."""
+
+    id: InstanceId
+    workflow_id: WorkflowId = msgspec.field(name="workflowID")
+    workflow_name: str | UnsetType = UNSET
+    status: InstanceStatus
+    stage: LastStage | UnsetType = UNSET
+    created_at: DateTime
+    updated_at: DateTime
+    terminated_at: DateTime | UnsetType = UNSET
+    error: Annotated[str, Meta(description="Why it failed, or `canceled`.")] | UnsetType = UNSET
+    error_code: (
+        Annotated[str, Meta(description="The code in the error, where it holds one.", examples=["INSUFFICIENT_FUND"])]
+        | UnsetType
+    ) = UNSET
+
+
+class InstanceSummaryPage(Page, kw_only=True):
+    data: list[InstanceSummary]
+
+
+class InstanceSummaryPageReply(_Shape, kw_only=True):
+    cursor: InstanceSummaryPage

@@ -19,6 +19,12 @@ UPDATE instances SET terminated_at = ?1, updated_at = ?1, error = ?2, next_at = 
 -- name: settle_instance
 UPDATE instances SET next_at = ? WHERE id = ?
 
+-- name: mark_trouble
+UPDATE instances SET trouble = ? WHERE id = ? AND terminated_at IS NULL
+
+-- name: insert_variables
+INSERT OR IGNORE INTO instance_variables (fingerprint, created_at, instance_id) SELECT value, ?, ? FROM json_each(?)
+
 -- name: open_stage
 INSERT INTO stages (instance_id, number, keyword, input, started_at) VALUES (?, ?, ?, ?, ?)
 
