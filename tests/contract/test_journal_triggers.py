@@ -190,6 +190,7 @@ CUTS = [
     *(("0002", "0003", done) for done in range(1, 5)),
     *(("0003", "0004", done) for done in range(1, 6)),
     *(("0003", "0006", done) for done in range(1, 5)),
+    *(("0003", "0008", done) for done in range(1, 6)),
 ]
 
 
@@ -203,7 +204,7 @@ async def test_a_migration_that_was_cut_off_is_carried_out_at_the_next_start(
     made = statements(f"sqlite_{after}.sql")
     if after == "0003":
         made.append("ALTER TABLE inbox ADD COLUMN depth INTEGER NOT NULL DEFAULT 0")
-    assert len(made) == {"0002": 11, "0003": 4, "0004": 5, "0006": 4}[after]
+    assert len(made) == {"0002": 11, "0003": 4, "0004": 5, "0006": 4, "0008": 5}[after]
     connection = sqlite3.connect(path, isolation_level=None)
     for statement in made[:done]:
         connection.execute(statement)

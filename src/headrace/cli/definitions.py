@@ -93,7 +93,7 @@ def _read_json(body: bytes) -> Iterator[Document | Finding]:
     from headrace.api import codec, yaml
     from headrace.cli.json_places import places_of
 
-    places = places_of(body.decode(errors="replace"))
+    places = places_of(body.decode("utf-8-sig", errors="replace"))
     try:
         yield yaml.Document(codec.decode(body), places.marks)
     except codec.Malformed as malformed:

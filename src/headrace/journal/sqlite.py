@@ -160,8 +160,8 @@ class SqliteJournal:
     async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]:
         return [_activity(row) for row in self._rows("activities", instance_id, stage)]
 
-    async def remembered(self, key: str) -> Remembered | None:
-        rows = self._rows("remembered", key)
+    async def remembered(self, owner: str, key: str) -> Remembered | None:
+        rows = self._rows("remembered", owner, key)
         return Remembered(*rows[0]) if rows else None
 
     async def audit(self, before_seq: int, limit: int, *, target: str = "", principal: str = "") -> list[AuditEntry]:

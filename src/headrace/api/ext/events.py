@@ -32,10 +32,11 @@ MAX_SET_ASIDE = 100
 async def receive(services: Services, request: Request) -> Reply:
     """Answered after the commit. A repeat is accepted as well: it is counted, and starts nothing."""
     body = await request.body(services.settings.max_body_bytes)
-    caller = caller_of(request, body)
+    value = json_value(request, body) if body else None
+    caller = caller_of(request, body, value)
     if stored := await stored_answer(services.journal, caller):
-        return await _repeated(services, request, body, caller, stored)
-    arrivals = _arrivals(services, json_value(request, body) if body else None, caller, _depth(request))
+        return await _repeated(services, value, caller, stored)
+    arrivals = _arrivals(services, value, caller, _depth(request))
     answer = codec.encode(schemas.AcceptedReply(data=schemas.Accepted(accepted=len(arrivals))))
     if is_own(await services.journal.identity(), request.header(EVENT_HEADER)):
         return json_reply(202, answer)  # our own, back by a webhook: triggers have had it already
@@ -43,13 +44,13 @@ async def receive(services: Services, request: Request) -> Reply:
         await services.inbox.accept(arrivals, caller=caller, answer=answer)
     except RepeatedKey:
         if stored := await stored_answer(services.journal, caller):
-            return await _repeated(services, request, body, caller, stored)
+            return await _repeated(services, value, caller, stored)
         raise
     return json_reply(202, answer)
 
 
-async def _repeated(services: Services, request: Request, body: bytes, caller: Caller, stored: Reply) -> Reply:
-    arrivals = _arrivals(services, json_value(request, body) if body else None, caller, 0)
+async def _repeated(services: Services, value: Any, caller: Caller, stored: Reply) -> Reply:
+    arrivals = _arrivals(services, value, caller, 0)
     await services.inbox.repeat([arrival.key for arrival in arrivals])
     return stored
 
