@@ -49,6 +49,8 @@ OPEN = {
     "getKeys",
     "getOpenApi",
     "getDocs",
+    "getRoot",
+    "getVersions",
     "getWorkflowSchema",
 }
 """Operations for everybody: they hold no data of anybody's, or are how one gets a token."""

@@ -22,12 +22,16 @@ async def live(services: Services, request: Request) -> Reply:
     return _OK
 
 
-async def ready(services: Services, request: Request) -> Reply:
+async def is_ready(services: Services) -> bool:
+    """Whether the journal can commit."""
     try:
-        is_healthy = await asyncio.wait_for(services.journal.is_healthy(), HEALTH_TIMEOUT_S)
+        return await asyncio.wait_for(services.journal.is_healthy(), HEALTH_TIMEOUT_S)
     except TimeoutError:
-        is_healthy = False
-    if not is_healthy:
+        return False
+
+
+async def ready(services: Services, request: Request) -> Reply:
+    if not await is_ready(services):
         raise Unavailable("the journal cannot commit at the moment")
     return _OK
 

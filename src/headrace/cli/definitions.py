@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,7 +78,7 @@ def check_definitions(file: str, *, has_several: bool = True) -> Iterator[Checke
 
 
 def _is_json(body: bytes, file: str) -> bool:
-    return file.endswith(".json") or body.lstrip().startswith((b"{", b"["))
+    return file.endswith(".json") or body.removeprefix(BOM_UTF8).lstrip().startswith((b"{", b"["))
 
 
 def _read_yaml(body: bytes, *, has_several: bool) -> Iterator[Document | Finding]:
