@@ -209,7 +209,7 @@ async def test_one_key_at_the_same_moment_in_several_forms_is_one_run(live: Live
     assert await count(live) == 1
 
 
-# wait=true
+# repeats that wait
 
 
 async def test_a_repeat_with_wait_answers_as_the_first_did(live: Live) -> None:

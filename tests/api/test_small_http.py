@@ -1,4 +1,4 @@
-"""What HTTP itself asks for, and small kindnesses to clients: Host, byte order marks, ids in capitals, `/`, versions."""
+"""Requests at the edges of HTTP and JSON: Host, byte order marks, ids in capitals, `/`, `/versions`."""
 
 from __future__ import annotations
 

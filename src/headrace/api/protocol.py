@@ -56,7 +56,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._silent_bytes = 0
-        if self._hosts > 1 or (self._hosts == 0 and self.parser.get_http_version() == "1.1"):
+        if self._hosts > 1 or (
+            self._hosts == 0 and self.parser is not None and self.parser.get_http_version() == "1.1"
+        ):
             self._refuse_host()
         elif self._is_readable():
             super().on_headers_complete()

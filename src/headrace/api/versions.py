@@ -33,10 +33,8 @@ class Versions(msgspec.Struct):
 
 async def show(services: Services, request: Request) -> Reply:
     is_healthy = await probes.is_ready(services)
-    found = Versions(
-        "local", services.settings.stack_name or "headrace", [Version("orchestration", VERSION, is_healthy)]
-    )
-    return json_reply(200, codec.encode(found))
+    own = Version("orchestration", VERSION, is_healthy)
+    return json_reply(200, codec.encode(Versions("local", services.settings.stack_name or "headrace", [own])))
 
 
 OPERATIONS = (

@@ -94,9 +94,8 @@ def checked_server(address: str, origin: str) -> str:
 def checked_token(token: str, origin: str) -> str:
     """Raises InvalidValue."""
     if not all("!" <= character <= "~" for character in token):
-        raise InvalidValue(
-            origin, 'a token is visible ASCII, without blanks and line ends: strip it, as in "$(cat FILE)"'
-        )
+        reason = 'a token is visible ASCII, without blanks and line ends; strip a line end, as in "$(cat FILE)"'
+        raise InvalidValue(origin, reason)
     return token
 
 

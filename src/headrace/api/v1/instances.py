@@ -33,7 +33,7 @@ _stored_config = msgspec.json.Decoder(schemas.StoredConfig)
 async def run(services: Services, request: Request) -> Reply:
     body = await request.body(services.settings.max_body_bytes)
     waits = request.flag("wait")
-    value = json_value(request, body) if body else {}
+    value: Any = json_value(request, body) if body else {}
     caller = caller_of(request, body, value)
 
     async def write() -> Reply:
