@@ -79,6 +79,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def _is_readable(self) -> bool:
         return self._head_bytes <= MAX_HEAD_BYTES and not self._is_refused
 
+    def _is_http_1_1(self) -> bool:
+        return self.parser is not None and self.parser.get_http_version() == "1.1"
+
     def _refuse_host(self) -> None:
         """Requests before it on this connection are answered first, then it is closed without an answer to this one."""
         self._is_refused = True
