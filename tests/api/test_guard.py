@@ -301,7 +301,7 @@ def unguarded(routes: list[Any]) -> list[str]:
 
 
 async def test_no_route_is_without_a_guard(live: Live) -> None:
-    routes: list[Any] = live.app._app.routes
+    routes: list[Any] = live.app._app._app.routes  # below SameSite and _Prefixed
     assert unguarded(routes) == []
     named = {
         operation.operation_id
