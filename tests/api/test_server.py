@@ -77,7 +77,6 @@ async def test_tokens_for_everyone(live: Live, path: str, form: dict[str, str]) 
 
 async def test_unknown_routes_and_methods(live: Live) -> None:
     for path in (
-        "/",
         "/nothing",
         f"{PREFIX}",
         f"{PREFIX}/",
