@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from itertools import accumulate
 from typing import Any, NoReturn
 
@@ -91,8 +92,9 @@ def _decode(text: str, decoder: json.JSONDecoder) -> Any:
 
 
 def utf8(body: bytes) -> str:
+    """The text, without a byte order mark before it. Raises Malformed."""
     try:
-        return body.decode()
+        return body.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         raise Malformed(f"is not UTF-8 (byte {error.start})") from None
 

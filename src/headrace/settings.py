@@ -31,6 +31,8 @@ def _url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("a URL such as http://127.0.0.1:3068")
+    if not text.isprintable() or " " in text:
+        raise ValueError("a URL without blanks and line ends")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("a URL without credentials, query or fragment")
     return text.rstrip("/")
@@ -43,6 +45,12 @@ def _issuer(text: str) -> str:
 
 
 def _text(text: str) -> str:
+    """One line without blanks around it: a line end at the end of a secret would be part of the secret."""
+    if text != text.strip() or not text.isprintable():
+        raise ValueError(
+            "one line without blanks around it; a file and `kubectl create secret --from-file` may bring a line end: "
+            'strip it, as in "$(cat FILE)" or `printf %s`'
+        )
     return text
 
 
@@ -170,6 +178,15 @@ class Settings:
     stack_client_id: str | None = field(default=None, metadata=_from(_text, "OAuth2 client of our calls downstream."))
     stack_client_secret: str | None = field(default=None, repr=False, metadata=_from(_text, "That client's secret."))
     stack_token_url: str | None = field(default=None, metadata=_from(_url, "Where that client gets its tokens."))
+
+    allowed_hosts: tuple[str, ...] = field(
+        default=(),
+        metadata=_from(
+            _texts,
+            "Without authentication on a loopback address: host names that are accepted beside loopback ones, by "
+            "commas; for a reverse proxy on the same machine.",
+        ),
+    )
 
     auth: str | None = field(
         default=None,

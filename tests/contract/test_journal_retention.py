@@ -66,7 +66,7 @@ async def stored(journal: SqliteJournal, clock: StepClock, name: str) -> None:
     """One row of each kind that is kept for a time."""
     at = clock.now_at()
     rows: list[tuple[Any, ...]] = [
-        ("remember", name, b"hash", 201, b"{}", at),
+        ("remember", "", name, b"hash", 201, b"{}", "run", "i1", at),
         ("accept_event", name, "E", "{}", at, 0),
         ("publish", "E", at, "{}", None, None),
         ("set_aside", "p", name, "E", "{}", "refused", at),
@@ -121,7 +121,7 @@ async def test_a_wall_clock_that_steps_and_comes_back_removes_nothing(
     clock.wall_s -= days * DAY_S
     await serve(kept_in, clock, 3_600)
     assert kept(tmp_path / "journal.db") == dict.fromkeys(ONE_OF_EACH, 2)
-    assert await journal.remembered("before") and await journal.remembered("meanwhile")
+    assert await journal.remembered("", "before") and await journal.remembered("", "meanwhile")
 
 
 async def test_rows_are_removed_once_their_time_has_passed_and_never_before(
@@ -135,7 +135,7 @@ async def test_rows_are_removed_once_their_time_has_passed_and_never_before(
     await stored(journal, clock, "second")
     await sweep_served(journal, clock, MAX_STEP_S + 1)
     assert kept(tmp_path / "journal.db") == {"keys": 1, "envelopes": 2, "outbox": 1, "set_aside": 2}
-    assert await journal.remembered("second") and not await journal.remembered("first")
+    assert await journal.remembered("", "second") and not await journal.remembered("", "first")
     await sweep_served(journal, clock, 23 * DAY_S)
     assert kept(tmp_path / "journal.db") == {"keys": 0, "envelopes": 1, "outbox": 0, "set_aside": 1}
 
@@ -148,9 +148,9 @@ async def test_a_row_stored_between_two_counts_is_kept_for_all_of_its_time(journ
     await stored(journal, clock, "late")
     await server.count()
     await sweep_served(journal, clock, 7 * DAY_S - 1)
-    assert await journal.remembered("late")
+    assert await journal.remembered("", "late")
     await sweep_served(journal, clock, MAX_STEP_S)
-    assert not await journal.remembered("late")
+    assert not await journal.remembered("", "late")
 
 
 async def test_a_server_that_runs_for_a_minute_a_day_removes_nothing_for_its_days(
@@ -190,7 +190,7 @@ async def test_parts_of_a_second_are_not_lost(journal: SqliteJournal) -> None:
 async def test_any_number_of_rows_is_removed(journal: SqliteJournal, tmp_path: Path) -> None:
     unit = Unit()
     for number in range(1_234):
-        unit.add("remember", f"k{number}", b"", 201, b"", 1)
+        unit.add("remember", "", f"k{number}", b"", 201, b"", "run", "i1", 1)
     await journal.commit(unit)
     await sweep_served(journal, StepClock(), 8 * DAY_S)
     assert kept(tmp_path / "journal.db")["keys"] == 0

@@ -230,6 +230,7 @@ CUTS = [
     *(("0003", "0004", done) for done in range(1, 6)),
     *(("0003", "0006", done) for done in range(1, 5)),
     *(("0006", "0007", done) for done in range(1, 6)),
+    *(("0003", "0008", done) for done in range(1, 6)),
 ]
 
 
@@ -246,7 +247,7 @@ async def test_a_migration_that_was_cut_off_is_carried_out_at_the_next_start(
     if after == "0007":
         added = ("fingerprint BLOB", "conflicts_with INTEGER")
         made = [*(f"ALTER TABLE inbox ADD COLUMN {column}" for column in added), *made]
-    assert len(made) == {"0002": 11, "0003": 4, "0004": 5, "0006": 4, "0007": 5}[after]
+    assert len(made) == {"0002": 11, "0003": 4, "0004": 5, "0006": 4, "0007": 5, "0008": 5}[after]
     connection = sqlite3.connect(path, isolation_level=None)
     for statement in made[:done]:
         connection.execute(statement)

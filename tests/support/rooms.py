@@ -205,7 +205,7 @@ class Life:
         try:
             return (await self.engine.run(workflow, variables, caller=caller, answer=lambda i: i.id.encode())).id
         except RepeatedKey:
-            remembered = await self.journal.remembered(key)
+            remembered = await self.journal.remembered("", key)
             assert remembered is not None
             return remembered.body.decode()
 

@@ -63,7 +63,7 @@ class Endpoint:
                 raise MethodNotAllowed(scope["method"], self._allowed)
             principal = await admitted(services.door, scope, operation.scope)
             path = _own_path(scope)
-            request = Request(scope, receive, path, operation.operation_id, principal, services.room)
+            request = Request(scope, receive, path, operation.operation_id, principal, services.room, operation.same_as)
             return await operation.handler(services, request)
         except (ClientGone, asyncio.CancelledError):
             raise

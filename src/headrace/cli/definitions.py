@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +89,7 @@ def check_definitions(file: str) -> Iterator[Checked]:
 
 
 def _is_json(body: bytes, file: str) -> bool:
-    return file.endswith(".json") or body.lstrip().startswith((b"{", b"["))
+    return file.endswith(".json") or body.removeprefix(BOM_UTF8).lstrip().startswith((b"{", b"["))
 
 
 def _read_yaml(body: bytes) -> Iterator[Document | Finding]:
@@ -104,7 +105,7 @@ def _read_json(body: bytes) -> Iterator[Document | Finding]:
     from headrace.api import codec, yaml
     from headrace.cli.json_places import places_of
 
-    places = places_of(body.decode(errors="replace"))
+    places = places_of(body.decode("utf-8-sig", errors="replace"))
     try:
         yield yaml.Document(codec.decode(body), places.marks)
     except codec.Malformed as malformed:

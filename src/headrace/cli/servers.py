@@ -58,6 +58,11 @@ AuthOption = Annotated[
 ]
 
 
+_ABOUT_DEV = (
+    "Add --auth, use --host 127.0.0.1, or say --open-to-network: then whatever reaches the port may read and write."
+)
+
+
 def dev(
     host: HostOption = None,
     port: PortOption = None,
@@ -65,6 +70,13 @@ def dev(
     ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Keep nothing: forget all at the end.")] = False,
     fault: FaultOption = None,
     auth: Annotated[bool, typer.Option("--auth", help="Ask for tokens; a ready client is printed.")] = False,
+    open_to_network: Annotated[
+        bool,
+        typer.Option(
+            "--open-to-network",
+            help="Without --auth, listen at any address: whatever reaches the port may read and write.",
+        ),
+    ] = False,
 ) -> None:
     """Run everything here, on one port.
 
@@ -73,6 +85,8 @@ def dev(
     if ephemeral and data is not None:
         raise Failure("--ephemeral keeps nothing, --data keeps it there: choose one", code=USAGE)
     settings = _settings(auth="local") if auth else _settings()
+    if settings.auth in (None, "none") and not open_to_network:
+        _check_loopback(host or settings.host, "dev without --auth", _ABOUT_DEV)
     folder = None if ephemeral else (data or settings.data).expanduser().absolute()
     developers: list[Developer] = []
 
@@ -160,12 +174,13 @@ def _check_authentication(settings: Settings, host: str) -> None:
             hint="`--auth local`: clients of `headrace clients create`. `--auth oidc`: tokens of HEADRACE_ISSUER. "
             "`--auth none`: anybody, on a loopback address only.",
         )
-    if settings.auth == "none" and not _is_loopback(host):
-        raise Failure(
-            f"--auth none is for loopback addresses only, and {host!r} is none",
-            code=USAGE,
-            hint="Whoever reaches the port could move money. Use --host 127.0.0.1.",
-        )
+    if settings.auth == "none":
+        _check_loopback(host, "--auth none", "Whatever reaches the port could move money. Use --host 127.0.0.1.")
+
+
+def _check_loopback(host: str, what: str, hint: str) -> None:
+    if not _is_loopback(host):
+        raise Failure(f"{what} is for loopback addresses only, and {host!r} is none", code=USAGE, hint=hint)
 
 
 def _is_loopback(host: str) -> bool:

@@ -160,9 +160,11 @@ class Session(Answers):
     def http(self) -> httpx2.Client:
         import httpx2
 
+        from headrace_client.proxies import direct_mounts
+
         try:
             # Verification is off only where the option says so.
-            client = httpx2.Client(verify=not self._insecure_tls, timeout=TIMEOUT_S)
+            client = httpx2.Client(verify=not self._insecure_tls, timeout=TIMEOUT_S, mounts=direct_mounts(self.server))
         except OSError as error:
             raise Failure(f"the certificates cannot be read: {error}", code=USAGE, hint=_ABOUT_CERTIFICATES) from None
         except (ImportError, ValueError) as error:  # SOCKS wants one more package; an address that is none

@@ -40,7 +40,7 @@ from headrace.events.outbox import Outbox
 from headrace.journal.port import Caller, Journal, Unit
 from headrace.journal.records import Instance, Workflow
 from headrace.journal.searches import fingerprints
-from headrace.workflows.commands import INTERNAL_LEDGER, Activity, CreateTransaction
+from headrace.workflows.commands import INTERNAL_LEDGER, CreateTransaction
 
 log = structlog.get_logger("headrace.engine")
 
@@ -99,7 +99,7 @@ class EmbeddedEngine:
             self._timer.cancel()
         self._services.close()
         for run in list(self._runs.values()):
-            self._interrupt(run)
+            run.interrupt_pause()
         tasks = [run.task for run in self._runs.values() if run.task is not None]
         if tasks:
             _, pending = await asyncio.wait(tasks, timeout=self._limits.stop_s)
@@ -219,7 +219,7 @@ class EmbeddedEngine:
             await self._abort_run(run, caller)
         finally:
             run.aborts -= 1
-            self._interrupt(run)
+            run.interrupt_pause()
             if not run.aborts:
                 await self._go_on(run)
 
@@ -573,10 +573,6 @@ class EmbeddedEngine:
         if run.aborts:
             async with run.lock:
                 pass
-
-    def _interrupt(self, run: Run) -> None:
-        if run.interrupt is not None:
-            _let_go(run.interrupt)
 
     async def _ask_for_attention(self, run: Run, opened: OpenActivity, message: str) -> None:
         log.error("effect needs attention; its lastFailure tells why", instance_id=run.id, effect=opened.key)

@@ -427,6 +427,11 @@ class Run:
             needs_attention=row.needs_attention,
         )
 
+    def interrupt_pause(self) -> None:
+        """End the pause before the next attempt, if one is under way."""
+        if self.interrupt is not None and not self.interrupt.done():
+            self.interrupt.set_result(None)
+
     @property
     def needs_attention(self) -> bool:
         return self.open is not None and self.open.needs_attention

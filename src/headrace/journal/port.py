@@ -39,10 +39,16 @@ from headrace.journal.records import (
 
 @dataclass(frozen=True, slots=True)
 class CallerKey:
-    """A caller's Idempotency-Key with the hash of method, path and body it came with (decision W3)."""
+    """A caller's Idempotency-Key (decision W3).
+
+    `owner` is the caller it belongs to; empty: all callers, where there is no authentication. `fingerprint` is the hash
+    of what the request means, `bytes_fingerprint` the hash of its bytes, as release 0.1.0 stored it.
+    """
 
     key: str
     fingerprint: bytes
+    owner: str = ""
+    bytes_fingerprint: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,8 @@ class Unit:
             return
         self.add("audit", at, caller.principal, caller.client_id, caller.operation, target)
         if caller.key is not None:
-            self.add("remember", caller.key.key, caller.key.fingerprint, status, answer, at)
+            key = caller.key
+            self.add("remember", key.owner, key.key, key.fingerprint, status, answer, caller.operation, target, at)
 
 
 class Journal(Protocol):
@@ -131,7 +138,9 @@ class Journal(Protocol):
 
     async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]: ...
 
-    async def remembered(self, key: str) -> Remembered | None: ...
+    async def remembered(self, owner: str, key: str) -> Remembered | None:
+        """What this caller's key was answered; else the row of release 0.1.0 under this key, which names no caller."""
+        ...
 
     async def audit(self, before_seq: int, limit: int, *, target: str = "", principal: str = "") -> list[AuditEntry]:
         """Who wrote what, newest first, from before this number; of one target, of one principal."""

@@ -184,8 +184,16 @@ class AuditEntry(msgspec.Struct, frozen=True):
 class Remembered(msgspec.Struct, frozen=True):
     """What was answered to a caller's Idempotency-Key."""
 
+    owner: str
     key: str
     fingerprint: bytes
     status: int
     body: bytes
+    operation: str
+    target: str
     created_at: int
+
+    @property
+    def is_of_any_caller(self) -> bool:
+        """True for a row of release 0.1.0, which kept neither the caller nor the canonical form of the request."""
+        return self.owner == "~"

@@ -199,8 +199,8 @@ class SqliteJournal:
     async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]:
         return [_activity(row) for row in self._rows("activities", instance_id, stage)]
 
-    async def remembered(self, key: str) -> Remembered | None:
-        rows = self._rows("remembered", key)
+    async def remembered(self, owner: str, key: str) -> Remembered | None:
+        rows = self._rows("remembered", owner, key)
         return Remembered(*rows[0]) if rows else None
 
     async def audit(self, before_seq: int, limit: int, *, target: str = "", principal: str = "") -> list[AuditEntry]:
@@ -369,8 +369,9 @@ def _instance(row: tuple[Any, ...], stages: tuple[Stage, ...]) -> Instance:
 
 
 def _summary(row: tuple[Any, ...]) -> InstanceSummary:
-    instance_id, workflow_id, workflow_name, status, *others = row
-    return InstanceSummary(instance_id, workflow_id, workflow_name, STATUSES[status], *others)
+    values: list[Any] = list(row)
+    values[3] = STATUSES[values[3]]
+    return InstanceSummary(*values)
 
 
 def _activity(row: tuple[Any, ...]) -> ActivityRow:

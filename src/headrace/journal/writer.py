@@ -250,7 +250,7 @@ class GroupWriter:
             cursor = self._connection.execute(self._statements[name], parameters)
         except sqlite3.IntegrityError:
             if name == "remember":
-                raise RepeatedKey(str(parameters[0])) from None
+                raise RepeatedKey(str(parameters[1])) from None
             raise
         if expects_row is not None and cursor.rowcount == 0:
             raise expects_row

@@ -12,6 +12,7 @@ from headrace_client.ext import AsyncExt, Ext
 from headrace_client.hooks import Hooks
 from headrace_client.operations import READ
 from headrace_client.protocol import DEFAULT_TIMEOUT_S, Protocol, Settings
+from headrace_client.proxies import direct_mounts
 from headrace_client.retries import RetryConfig
 from headrace_client.servers import server_root
 from headrace_client.transport import AsyncDriver, SyncDriver
@@ -64,7 +65,7 @@ class Client:
         timeout_s = DEFAULT_TIMEOUT_S if timeout_s is None and http_client is None else timeout_s
         protocol = Protocol(Settings(root, security, timeout_s, headers or {}, hooks or Hooks(), retry_config))
         self._owns_http_client = http_client is None
-        self._driver = SyncDriver(protocol, http_client or httpx2.Client())
+        self._driver = SyncDriver(protocol, http_client or httpx2.Client(mounts=direct_mounts(root)))
         self.orchestration = Orchestration(self._driver)
 
     def authorization(self, scope: Scope = READ) -> str | None:
@@ -105,7 +106,7 @@ class AsyncClient:
         timeout_s = DEFAULT_TIMEOUT_S if timeout_s is None and http_client is None else timeout_s
         protocol = Protocol(Settings(root, security, timeout_s, headers or {}, hooks or Hooks(), retry_config))
         self._owns_http_client = http_client is None
-        self._driver = AsyncDriver(protocol, http_client or httpx2.AsyncClient())
+        self._driver = AsyncDriver(protocol, http_client or httpx2.AsyncClient(mounts=direct_mounts(root)))
         self.orchestration = AsyncOrchestration(self._driver)
 
     async def authorization(self, scope: Scope = READ) -> str | None:

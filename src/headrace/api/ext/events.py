@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from msgspec import UNSET
 
@@ -10,7 +11,7 @@ from headrace.api import codec
 from headrace.api.ext import schemas
 from headrace.api.ext.bodies import MAX_POINTER_CHARACTERS, events_of
 from headrace.api.operations import READ, WRITE, Operation, Parameter
-from headrace.api.repeats import caller_of, stored_answer
+from headrace.api.repeats import caller_of, key_of, stored_answer
 from headrace.api.replies import Reply, json_reply, list_reply
 from headrace.api.requests import Request
 from headrace.api.services import Services
@@ -31,13 +32,19 @@ MAX_LISTED = 1_000
 MAX_SET_ASIDE = 100
 
 
+Events = tuple[list[Envelope], bool]
+"""The events of a request, and whether they came as a batch."""
+
+
 async def receive(services: Services, request: Request) -> Reply:
     """Answered after the commit. A repeat or a conflict is answered alike: it is counted, and starts nothing."""
     body = await request.body(services.settings.max_body_bytes)
-    caller = caller_of(request, body)
+    has_key = key_of(request) is not None
+    events = events_of(request, body)
+    caller = caller_of(request, body, _meaning(events) if has_key else None)
     if stored := await stored_answer(services.journal, caller):
-        return await _repeated(services, request, body, caller, stored)
-    arrivals = _arrivals(services, request, body, caller, depth_of(request.header(DEPTH_HEADER)))
+        return await _repeated(services, events, caller, stored)
+    arrivals = _arrivals(services, events, caller, depth_of(request.header(DEPTH_HEADER)))
     if is_own(await services.journal.identity(), request.header(EVENT_HEADER)):
         # Published here, and back by a webhook: triggers have had it already.
         return json_reply(202, _answer(arrivals, [Receipt.REPEATED] * len(arrivals)))
@@ -49,13 +56,13 @@ async def receive(services: Services, request: Request) -> Reply:
         receipts = await services.inbox.accept(arrivals, caller=caller, answer=answer)
     except RepeatedKey:
         if stored := await stored_answer(services.journal, caller):
-            return await _repeated(services, request, body, caller, stored)
+            return await _repeated(services, events, caller, stored)
         raise
     return json_reply(202, answer(receipts))
 
 
-async def _repeated(services: Services, request: Request, body: bytes, caller: Caller, stored: Reply) -> Reply:
-    await services.inbox.repeat(_arrivals(services, request, body, caller, 0))
+async def _repeated(services: Services, events: Events, caller: Caller, stored: Reply) -> Reply:
+    await services.inbox.repeat(_arrivals(services, events, caller, 0))
     return stored
 
 
@@ -71,8 +78,14 @@ def _answer(arrivals: Sequence[Arrival], receipts: Sequence[Receipt]) -> bytes:
     return codec.encode(schemas.AcceptedReply(data=data))
 
 
-def _arrivals(services: Services, request: Request, body: bytes, caller: Caller, depth: int) -> list[Arrival]:
-    envelopes, is_batch = events_of(request, body)
+def _meaning(events: Events) -> Any:
+    """What a caller's key stands for: the events, however their JSON is spelt."""
+    envelopes, is_batch = events
+    return [is_batch, *(identity.fingerprint(envelope.given).hex() for envelope in envelopes)]
+
+
+def _arrivals(services: Services, events: Events, caller: Caller, depth: int) -> list[Arrival]:
+    envelopes, is_batch = events
     return [
         _arrival(services, envelope, caller, number if is_batch else None, depth)
         for number, envelope in enumerate(envelopes)

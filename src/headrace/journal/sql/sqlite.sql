@@ -161,11 +161,12 @@ RETURNING at
 INSERT INTO audit (at, principal, client_id, operation, target) VALUES (?, ?, ?, ?, ?)
 
 -- name: remember
-INSERT INTO caller_keys (key, fingerprint, status, body, created_at, served_s)
-VALUES (?, ?, ?, ?, ?, (SELECT served_s FROM time_served))
+INSERT INTO caller_keys (owner, key, fingerprint, status, body, operation, target, created_at, served_s)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, (SELECT served_s FROM time_served))
 
 -- name: forget_before
-DELETE FROM caller_keys WHERE key IN (SELECT key FROM caller_keys WHERE served_s < ? ORDER BY served_s LIMIT 200)
+DELETE FROM caller_keys WHERE (owner, key) IN (
+    SELECT owner, key FROM caller_keys WHERE served_s < ? ORDER BY served_s LIMIT 200)
 RETURNING served_s
 
 -- name: serve_time
@@ -209,7 +210,8 @@ SELECT instance_id, stage, position, name, input, started_at, attempt, key, requ
 FROM activities WHERE instance_id = ? AND stage = ? ORDER BY position
 
 -- name: remembered
-SELECT key, fingerprint, status, body, created_at FROM caller_keys WHERE key = ?
+SELECT owner, key, fingerprint, status, body, operation, target, created_at FROM caller_keys
+WHERE owner IN (?1, '~') AND key = ?2 ORDER BY owner LIMIT 1
 
 -- name: audit_page
 SELECT seq, at, principal, client_id, operation, target FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?
