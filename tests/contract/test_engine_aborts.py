@@ -173,3 +173,21 @@ async def test_aborts_at_every_moment_of_a_read_leave_no_error_and_nothing_in_me
                 continue
         await _until(lambda: not alive.engine.active_instances)
     await services.close()
+
+
+async def test_an_abort_that_is_set_is_ahead_of_every_attempt_that_has_not_begun(tmp_path: Path) -> None:
+    """What sees that an abort is set waits for the lock, and must get it after the abort."""
+    services = Scripted(lambda _, count: "lose" if count == 1 else None)
+    async with life(tmp_path / "j.db", services, retry_base_s=4000.0, retry_cap_s=4000.0) as alive:
+        instance_id = (await alive.engine.run(await alive.workflow("w", [SEND]), {})).id
+        await services.under_way.wait()
+        run = alive.engine._runs[instance_id]  # pyright: ignore[reportPrivateUsage]
+        async with run.lock:
+            aborting = asyncio.ensure_future(alive.engine.abort(instance_id))
+            while not run.aborts:
+                await asyncio.sleep(0)
+        async with run.lock:
+            assert run.ended_at is not None, "an attempt would have begun here"
+        await aborting
+        assert len(services.writes) == 1
+    await services.close()

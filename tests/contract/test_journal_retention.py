@@ -67,7 +67,7 @@ async def stored(journal: SqliteJournal, clock: StepClock, name: str) -> None:
     at = clock.now_at()
     rows: list[tuple[Any, ...]] = [
         ("remember", "", name, b"hash", 201, b"{}", "run", "i1", at),
-        ("accept_event", name, "E", "{}", at, 0),
+        ("accept_event", name, "E", "{}", at, 0, b"", None, f"conflict of {name}", None),
         ("publish", "E", at, "{}", None, None),
         ("set_aside", "p", name, "E", "{}", "refused", at),
     ]

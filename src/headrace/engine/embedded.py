@@ -225,7 +225,8 @@ class EmbeddedEngine:
 
     async def _abort_run(self, run: Run, caller: Caller | None) -> None:
         try:
-            await asyncio.wait_for(run.lock.acquire(), self._limits.abort_s)
+            async with asyncio.timeout(self._limits.abort_s):  # queues at once, ahead of what `run.aborts` stops
+                await run.lock.acquire()
         except TimeoutError:
             raise Unavailable("the journal cannot commit at the moment") from None
         try:
