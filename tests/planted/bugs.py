@@ -264,13 +264,6 @@ BUGS: tuple[Bug, ...] = (
         "tests/contract/test_abort_before_slot.py",
     ),
     _bug(
-        "an attempt begins while an abort is being stored",
-        ENGINE,
-        "            if run.aborts:\n                async with run.lock:\n                    pass  # until",
-        "            if False:\n                async with run.lock:\n                    pass  # until",
-        "tests/contract/test_abort_before_slot.py",
-    ),
-    _bug(
         "a delay's deadline is computed again after a restart",
         RUN,
         "        run._take_stage(stage.number, stage.started_at, may",
