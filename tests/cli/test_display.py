@@ -103,3 +103,10 @@ def test_errors_of_programs_are_documents(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err == "errorCode: VALIDATION\nerrorMessage: 'no: 1'\nhint: try\n"
     display.error("VALIDATION", "no", "", Output.JSON)
     assert capsys.readouterr().err == '{"errorCode":"VALIDATION","errorMessage":"no"}\n'
+
+
+def test_progress_in_a_pipe_is_a_line_for_each_change(capsys: pytest.CaptureFixture[str]) -> None:
+    with display.progress("waiting") as update:
+        for text in ("2 run", "2 run", "1 runs", "1 runs", "2 run"):
+            update(text)
+    assert capsys.readouterr().err == "2 run\n1 runs\n2 run\n"

@@ -154,13 +154,26 @@ def progress(text: str, *, is_told: bool = True) -> Generator[Callable[[str], No
         yield lambda _: None
         return
     if not sys.stderr.isatty():
-        yield note
+        yield _note_of_changes()
         return
     from rich.console import Console
     from rich.markup import escape
 
     with Console(stderr=True).status(escape(text)) as status:
         yield lambda now: status.update(escape(printable(now)))
+
+
+def _note_of_changes() -> Callable[[str], None]:
+    """`note`, but for a text that it was given last."""
+    last = ""
+
+    def note_change(text: str) -> None:
+        nonlocal last
+        if text != last:
+            note(text)
+        last = text
+
+    return note_change
 
 
 def printable(text: str) -> str:
