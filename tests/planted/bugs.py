@@ -118,7 +118,7 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "an HTTP time-out is taken as a refusal",
         "src/headrace/effects/transport.py",
-        '            raise NoReply(f"{name}: no answer within {self._timeout_s:g} s") from None\n',
+        '            raise NoReply(f"{name}: no answer within {self._timeout_s:g} s", kind="time-out") from None\n',
         '            return Reply(400, b\'{"errorCode":"VALIDATION","errorMessage":"time-out"}\','
         " {'content-type': 'application/json'})\n",
         "tests/crash/test_timeouts.py",
@@ -126,11 +126,10 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "a missing answer is taken as a refusal",
         "src/headrace/engine/services.py",
-        "            reply = await self._downstream.send(request)\n        except NoReply as failure:\n"
-        "            return Unknown(str(failure))\n",
-        "            reply = await self._downstream.send(request)\n        except NoReply as failure:\n"
+        "        except NoReply as failure:\n            return Unknown(str(failure))\n        return outcome(",
+        "        except NoReply as failure:\n"
         "            port = __import__('headrace.effects.port', fromlist=['Refused'])\n"
-        "            return port.Refused('TIMEOUT', str(failure))\n",
+        "            return port.Refused('TIMEOUT', str(failure))\n        return outcome(",
         *_CONTRACT,
         "tests/crash/test_timeouts.py",
     ),
@@ -149,6 +148,14 @@ BUGS: tuple[Bug, ...] = (
         "SEND)",
         "tests/unit/effects/test_protocol.py",
         "tests/crash/test_timeouts.py",
+    ),
+    _bug(
+        "a 2xx of another form is taken as done",
+        "src/headrace/effects/wire.py",
+        "    expect_status(reply, 204)\n    return Done()\n",
+        "    return Done()\n",
+        "tests/unit/effects/test_replies.py",
+        *_CONTRACT,
     ),
     # what is durable
     _bug(
@@ -203,6 +210,13 @@ BUGS: tuple[Bug, ...] = (
         ),
         ("tests/contract/test_journal_retention.py", "tests/api/test_keys.py"),
     ),
+    _bug(
+        "callers' keys are shared by all callers",
+        "src/headrace/api/repeats.py",
+        "        request.principal.key_owner,\n",
+        '        "",\n',
+        "tests/api/test_key_owners.py",
+    ),
     # events
     _bug(
         "a broker's delivery is acknowledged before it is stored",
@@ -218,16 +232,16 @@ BUGS: tuple[Bug, ...] = (
         (
             Change(
                 "src/headrace/events/inbox.py",
-                "        now_at = self._clock.now_at()\n        unit = Unit()\n        for arrival in arrivals:\n",
+                "        now_at = self._clock.now_at()\n        unit = Unit()\n        places = [",
                 "        now_at = self._clock.now_at()\n        unit = Unit()\n"
                 "        known = self.__dict__.setdefault('known', set())\n"
                 "        arrivals = [each for each in arrivals if not (each.key in known or known.add(each.key))]\n"
-                "        for arrival in arrivals:\n",
+                "        places = [",
             ),
             Change(
                 SQL,
-                "INSERT INTO inbox (key, type, envelope, received_at, depth) VALUES (?1,",
-                "INSERT INTO inbox (key, type, envelope, received_at, depth) VALUES (?1 || hex(randomblob(4)),",
+                "    CASE\n        WHEN placed IS NOT NULL THEN (",
+                "    CASE\n        WHEN true THEN ?1 || hex(randomblob(4))\n        WHEN placed IS NOT NULL THEN (",
             ),
         ),
         ("tests/contract/test_journal_triggers.py", "tests/crash/test_events.py"),
@@ -259,8 +273,8 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "an attempt that waited for its turn begins after an abort",
         ENGINE,
-        "            if run.ended_at is not None or self._is_stopping:\n                return\n            opened.was",
-        "            if self._is_stopping:\n                return\n            opened.was",
+        "        return run.ended_at is None and not self._is_stopping\n",
+        "        return not self._is_stopping\n",
         "tests/contract/test_abort_before_slot.py",
     ),
     _bug(
