@@ -211,11 +211,12 @@ def _check_journal_file(path: Path) -> Finding:
     state = inspect_journal(path)
     if not state.exists:
         return Finding("journal", "ok", f"{path} does not exist; the first start makes it")
-    if state.problem and state.owner is not None:
+    if state.problem and state.owner is not None and not state.is_damaged:
         return Finding("journal", "ok", f"{path}: in use by process {state.owner}")
     if state.problem:
         hint = "Do not delete it: it says what has been paid. Look at the disk, then at docs/how-to/backup.md."
-        return Finding("journal", "failed", f"{path} cannot be read: {state.problem}", hint)
+        what = "is damaged" if state.is_damaged else "cannot be read"
+        return Finding("journal", "failed", f"{path} {what}: {state.problem}", hint)
     if state.is_newer:
         return Finding(
             "journal",

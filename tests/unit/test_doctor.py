@@ -26,7 +26,7 @@ from headrace.doctor import (
 )
 from headrace.effects.port import NoReply, Reply, Request
 from headrace.journal.inspection import inspect_journal
-from headrace.journal.migrations import HEAD
+from headrace.journal.migrations import HEAD, migrate_sqlite
 from headrace.settings import Settings
 from tests.unit.test_telemetry import FixedClock
 
@@ -208,6 +208,23 @@ def test_a_journal_that_is_none_has_failed(tmp_path: Path) -> None:
     (tmp_path / "journal.db").write_text("this is no database, and it is long enough to be seen as none" * 20)
     finding = journal_finding(tmp_path)
     assert finding.status == "failed" and "Do not delete it" in finding.hint
+
+
+def test_a_damaged_journal_has_failed_whether_a_server_has_it_or_not(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    migrate_sqlite(str(path))
+    assert journal_finding(tmp_path).status == "ok"
+    with path.open("r+b") as file:
+        file.seek(3 * 4096)
+        file.write(b"\xaa" * 4096)
+    for holds in (False, True):
+        with path.with_name("journal.db.lock").open("w") as lock:
+            lock.write(f"{os.getpid()}\n")
+            lock.flush()
+            if holds:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            finding = journal_finding(tmp_path)
+        assert finding.status == "failed" and "is damaged: " in finding.text and "Do not delete it" in finding.hint
 
 
 def test_the_owner_is_a_process_that_lives_and_holds_the_lock(tmp_path: Path) -> None:
