@@ -187,7 +187,7 @@ def serve(
 
     `prepare` sees that folder before anything is opened in it.
     """
-    configure_logging(settings.log_format, settings.log_level)
+    configure_logging(SystemClock(), settings.log_format, settings.log_level)
     tune_collector()
     with contextlib.ExitStack() as stack:
         folder = data if data is not None else Path(stack.enter_context(TemporaryDirectory(prefix="headrace-")))

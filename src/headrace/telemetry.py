@@ -28,6 +28,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from headrace.clock import Clock
 from headrace.engine.meter import FailedCall
+from headrace.log_repeats import Repeats
 from headrace.operator_log import OperatorLog
 
 SERVICES = ("ledger", "wallets", "payments")
@@ -373,7 +374,7 @@ class _UnknownEffects:
 # log lines
 
 
-def configure_logging(log_format: str = "console", level: str = "info") -> None:
+def configure_logging(clock: Clock, log_format: str = "console", level: str = "info") -> None:
     """Log lines of ours and of the libraries alike, to standard error. `log_format`: console or json."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -383,7 +384,7 @@ def configure_logging(log_format: str = "console", level: str = "info") -> None:
         _without_secrets,
     ]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[Repeats(clock), *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )

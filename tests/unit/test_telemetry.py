@@ -11,6 +11,7 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
+from headrace.clock import SystemClock
 from headrace.telemetry import MAX_WORKFLOWS, Telemetry, configure_logging
 
 
@@ -151,7 +152,7 @@ def _logging_as_it_was() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_logging_as_it_was")
 def test_lines_of_ours_and_of_libraries_are_json_and_hide_secrets(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging("json", "info")
+    configure_logging(SystemClock(), "json", "info")
     structlog.stdlib.get_logger("headrace.test").info("paid", access_token="t0ps3cret", amount=42, effects=1)
     logging.getLogger("library").warning("odd %s", "thing")
     logging.getLogger("library").debug("unwanted")
@@ -160,10 +161,18 @@ def test_lines_of_ours_and_of_libraries_are_json_and_hide_secrets(capsys: pytest
     assert (theirs["event"], theirs["level"]) == ("odd thing", "warning")
 
 
+@pytest.mark.usefixtures("_logging_as_it_was")
+def test_a_fault_that_every_instance_meets_fills_no_log(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(SystemClock(), "json", "info")
+    for number in range(100):
+        structlog.stdlib.get_logger("headrace.test").warning("cannot commit", reason="disk full", instance_id=number)
+    assert len(capsys.readouterr().err.splitlines()) == 5
+
+
 @pytest.mark.parametrize("log_format", ["console", "json"])
 @pytest.mark.usefixtures("_logging_as_it_was")
 def test_a_traceback_shows_no_variables(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
-    configure_logging(log_format, "info")
+    configure_logging(SystemClock(), log_format, "info")
 
     def fail(authorization: str) -> None:
         raise RuntimeError(f"a defect at {len(authorization)}")
