@@ -245,6 +245,28 @@ async def test_a_binary_cloud_event_lacks_nothing(live: Live, lacking: str) -> N
     assert lacking.removeprefix("ce-") in reply.json()["errorMessage"]
 
 
+async def test_the_content_type_of_a_structured_event_wins_over_copied_attributes(live: Live) -> None:
+    """CloudEvents over HTTP, 3.2.2: a structured event may carry the headers of binary mode as well."""
+    headers = {"ce-specversion": "1.0", "ce-id": "c1", "ce-type": "paid", "ce-source": "/bank"}
+    structured = {"Content-Type": "application/cloudevents+json", **headers}
+    batch = {"Content-Type": "application/cloudevents-batch+json", **headers}
+    found = [
+        counts(await send(live, CLOUD, headers=structured)),
+        counts(await send(live, [CLOUD], headers=batch)),
+        counts(await send(live, CLOUD["data"], headers=headers)),
+    ]
+    assert found == [(1, 0, 0), (1, 1, 0), (1, 1, 0)]
+
+
+async def test_attributes_in_headers_are_text(live: Live) -> None:
+    headers: dict[str, Any] = {"ce-specversion": "1.0", "ce-id": "\u00e9".encode(), "ce-type": "t", "ce-source": "/s"}
+    assert counts(await send(live, {"a": 1}, headers=headers)) == (1, 0, 0)
+    assert counts(await send(live, {"a": 1}, headers={**headers, "ce-id": "%C3%A9"})) == (1, 1, 0)
+    for wrong in (b"\xe9", "%00", "%ff"):
+        reply = await send(live, {"a": 1}, 400, headers={**headers, "ce-id": wrong})
+        assert reply.json()["errorMessage"].startswith("ce-id: ")
+
+
 # a provider's body
 
 STRIPE: dict[str, Any] = {"id": "evt_1", "type": "charge.succeeded", "data": {"object": {"id": "ch_1", "amount": 7}}}
@@ -296,7 +318,10 @@ async def test_a_pointer_is_one_of_rfc_6901(live: Live, pointer: str, found: str
         ("app=stripe&id=/id", STRIPE, "type"), ("id=/id", STRIPE, "type"), ("type=/id/x&id=/id", STRIPE, "type"),
         ("type=/none&id=/id", STRIPE, "type"), ("app=" + "x" * 1_025 + "&type=T&id=/id", STRIPE, "app"),
         ("type=" + "x" * 1_025 + "&id=/id", STRIPE, "type"), ("type=T&id=/0", [STRIPE], "body"),
-        ("type=T&id=/id", "x", "body"),
+        ("type=T&id=/id", "x", "body"), ("type=T&id=", STRIPE, "id"), ("type=T&id=/id&id=/type", STRIPE, "id"),
+        ("type=T&type=U&id=/id", STRIPE, "type"), ("type=T&app=%00&id=/id", STRIPE, "app"),
+        ("type=%ff&id=/id", STRIPE, "type"), ("type=T&id=/a~2b", {"a~2b": "1"}, "id"),
+        ("type=T&id=/a~", {"a~": "1"}, "id"),
     ],
 )  # fmt: skip
 async def test_what_a_parameter_cannot_find_is_refused_by_its_name(

@@ -54,7 +54,13 @@ def binary(attributes: Mapping[str, str], data: object) -> Envelope:
 
 
 def attributes_of(headers: Iterable[tuple[str, str]], prefix: str = HTTP_PREFIX) -> dict[str, str]:
-    """Those of a CloudEvent in binary mode; empty where the headers have no `specversion`. Raises InvalidValue."""
+    """Those of a CloudEvent in binary mode; empty where the headers have no `specversion`. Raises InvalidValue.
+
+    Empty as well where the content type says that the body is the event: its sender may copy attributes into headers.
+    """
+    headers = list(headers)
+    if any(name.lower() == "content-type" and _is_structured(value) for name, value in headers):
+        return {}
     found: dict[str, str] = {}
     for name, value in headers:
         key = name.lower()
@@ -67,7 +73,13 @@ def attributes_of(headers: Iterable[tuple[str, str]], prefix: str = HTTP_PREFIX)
             found[attribute] = unquote(value, errors="strict") if prefix == HTTP_PREFIX else value
         except UnicodeDecodeError:
             raise InvalidValue(name, "is not percent-encoded UTF-8") from None
+        if "\0" in found[attribute]:
+            raise InvalidValue(name, "holds a NUL character")
     return found if MARK in found else {}
+
+
+def _is_structured(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() in (STRUCTURED, BATCH)
 
 
 def _envelope(given: Json, data: object, field: str) -> Envelope:

@@ -205,6 +205,13 @@ def test_attributes_in_headers_are_percent_encoded() -> None:
     with pytest.raises(InvalidValue, match="twice"):
         attributes_of([("ce-id", "1"), ("CE-ID", "1")])
     assert attributes_of([("ce-id", "1")]) == {}, "without specversion it is none"
+    for prefix in ("ce-", "ce_"):
+        structured_mode = [(f"{prefix}specversion", "1.0"), ("Content-Type", "Application/CloudEvents+JSON; x=y")]
+        assert attributes_of(structured_mode, prefix) == {}, "the body is the event"
+        with pytest.raises(InvalidValue, match="NUL"):
+            attributes_of(
+                [(f"{prefix}specversion", "1.0"), (f"{prefix}id", "a\0" if prefix == "ce_" else "a%00")], prefix
+            )
 
 
 @pytest.mark.parametrize(

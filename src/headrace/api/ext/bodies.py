@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
+from urllib.parse import parse_qsl
 
 from headrace.api.requests import Request, event_value
 from headrace.errors import InvalidValue
@@ -11,6 +13,7 @@ from headrace.events.envelope import MAX_ID_CHARACTERS, MAX_NAME_CHARACTERS, Env
 
 MAX_EVENTS = 10_000
 MAX_POINTER_CHARACTERS = 1_024
+_BAD_ESCAPE = re.compile("~(?![01])")
 RAW = ("app", "type", "version", "id")
 """Query parameters that describe a body which is no event by itself."""
 
@@ -18,7 +21,7 @@ RAW = ("app", "type", "version", "id")
 def events_of(request: Request, body: bytes) -> tuple[list[Envelope], bool]:
     """The events of a request, and whether they came as a batch. Raises InvalidValue, UnsupportedMedia."""
     value = event_value(request, body) if body else None
-    raw = {name: text for name in RAW if (text := request.query(name)) is not None}
+    raw = _parameters(request)
     attributes = cloudevents.attributes_of(_headers(request))
     media_type = request.media_type()
     if attributes:
@@ -53,10 +56,37 @@ def _refuse_parameters(raw: dict[str, str]) -> None:
 
 
 def _headers(request: Request) -> list[tuple[str, str]]:
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.all_headers]
+    """Attributes of a CloudEvent are percent-encoded, and some senders write UTF-8 as it is. Raises InvalidValue."""
+    found: list[tuple[str, str]] = []
+    for name, value in request.all_headers:
+        try:
+            found.append((name.decode("latin-1"), value.decode()))
+        except UnicodeDecodeError:
+            if name.lower().startswith(cloudevents.HTTP_PREFIX.encode()):
+                raise InvalidValue(name.decode("latin-1"), "is not UTF-8") from None
+    return found
 
 
 # a provider's body
+
+
+def _parameters(request: Request) -> dict[str, str]:
+    """Those of a raw body. Raises InvalidValue.
+
+    An `id` that is empty or given twice is refused: without the id that was meant, each delivery is a new event.
+    """
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(request.query_string.decode("latin-1"), keep_blank_values=True):
+        if name not in RAW:
+            continue
+        if name in found:
+            raise InvalidValue(name, "is given twice")
+        if "\0" in value or "\ufffd" in value:
+            raise InvalidValue(name, "holds a NUL character, or what is not percent-encoded UTF-8")
+        found[name] = value
+    if found.get("id") == "":
+        raise InvalidValue("id", "is empty; leave it out, or say where in the body the id is, such as /id")
+    return {name: value for name, value in found.items() if value}
 
 
 def _raw(given: dict[str, str], value: object) -> Envelope:
@@ -84,6 +114,8 @@ def _text_at(value: Any, pointer: str, field: str, max_characters: int) -> str:
     """The text or integer that a JSON pointer (RFC 6901) points at. Raises InvalidValue naming the parameter."""
     if len(pointer) > MAX_POINTER_CHARACTERS or not pointer.startswith("/"):
         raise InvalidValue(field, f"{pointer[:80]!r} is no JSON pointer, such as /id or /data/object/id")
+    if _BAD_ESCAPE.search(pointer):
+        raise InvalidValue(field, f"{pointer[:80]!r} has a ~ that neither 0 nor 1 follows")
     found = value
     for part in pointer[1:].split("/"):
         found = _member(found, part.replace("~1", "/").replace("~0", "~"))
