@@ -102,6 +102,20 @@ async def test_nothing_is_read_or_written_under_a_foreign_name(shared: Live, hea
                 assert "Host" in reply.json()["errorMessage"] and "HEADRACE_ALLOWED_HOSTS" in reply.text
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost.evil", "localhost..", "evil@127.0.0.1", "127.0.0.1@evil", "[::1].evil", "[::1]evil", "[::1%25lo]",
+        "[::1%lo]", "127.0.0.1/evil", "127.0.0.1?x", "127.0.0.1#x", "127.0.0.1:evil", "127.0.0.1:8:9", "127.0.0.1 evil",
+        "127.0.0.1,evil", "127.1", "2130706433", "0.0.0.0", "[::]", "", "::1", "[::1", "127.0.0.1%00",
+        "localhost..:8484",
+    ],
+)  # fmt: skip
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_is_no_host_is_not_a_loopback_one(shared: Live, host: str) -> None:
+    assert (await shared.http.get(f"{PREFIX}/workflows", headers={"host": host})).status_code == 403
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8:1", "localhost", "LocalHost.:80", "a.localhost", "[::1]:84"])
 @pytest.mark.asyncio(loop_scope="module")
 async def test_loopback_names_are_read_under(shared: Live, host: str) -> None:

@@ -38,6 +38,23 @@ async def test_a_request_has_one_host(live: Live, head: bytes) -> None:
     assert answer.count(b"HTTP/1.1 ") == 1, "nothing after it is answered"
 
 
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        (b"http://localhost/livez", b"localhost", b"200"),
+        (b"HTTP://LocalHost:84/livez", b"localhost:84", b"200"),
+        (b"http://evil.example/livez", b"localhost", b"400"),
+        (b"http://localhost@evil.example/livez", b"localhost", b"400"),
+        (b"http://localhost/livez", b"evil.example", b"400"),
+        (b"http://evil.example?/livez", b"localhost", b"400"),
+        (b"http://evil.example/livez", b"evil.example", b"403"),
+    ],
+)
+async def test_a_target_that_is_a_url_is_of_the_host(live: Live, target: bytes, host: bytes, status: bytes) -> None:
+    answer = await raw(live, b"GET " + target + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 " + status)
+
+
 async def test_http_1_0_needs_no_host(live: Live) -> None:
     assert (await raw(live, b"GET /livez HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
 

@@ -6,6 +6,8 @@ caller whom nobody has admitted yet could fill the memory, and hold everybody up
 
 from __future__ import annotations
 
+import re
+
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 << 10
@@ -19,19 +21,22 @@ _ENVELOPE = b'{"errorCode":"VALIDATION","errorMessage":"headers: have more than 
 
 
 _HOST_ENVELOPE = b'{"errorCode":"VALIDATION","errorMessage":"Host: a request has one such header (RFC 9112, 3.2)"}'
-_HOST_REFUSAL = (
+_TARGET_ENVELOPE = b'{"errorCode":"VALIDATION","errorMessage":"Host: is not the host that the request target names"}'
+_BAD_REQUEST = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
-) % (len(_HOST_ENVELOPE), _HOST_ENVELOPE)
+)
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """`_hosts`: Host headers of the head at hand. `_is_refused`: one of them was wrong, and nothing more is read.
-
-    `_head_bytes`: of the head at hand. `_silent_bytes`: fed to the parser since it last gave anything back."""
+    """`_hosts`: Host headers of the head at hand, `_host`: the latest of them. `_is_refused`: the head was wrong, and
+    nothing more is read. `_head_bytes`: of the head at hand. `_silent_bytes`: fed to the parser since it last gave
+    anything back.
+    """
 
     _head_bytes = 0
     _silent_bytes = 0
     _hosts = 0
+    _host = b""
     _is_refused = False
 
     def data_received(self, data: bytes) -> None:
@@ -44,6 +49,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head_bytes = self._silent_bytes = self._hosts = 0
+        self._host = b""
 
     def on_url(self, url: bytes) -> None:
         self._grow(len(url))
@@ -51,7 +57,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._grow(len(name) + len(value))
-        self._hosts += name.lower() == b"host"
+        if name.lower() == b"host":
+            self._hosts += 1
+            self._host = value
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -59,7 +67,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._hosts > 1 or (
             self._hosts == 0 and self.parser is not None and self.parser.get_http_version() == "1.1"
         ):
-            self._refuse_host()
+            self._refuse_head(_HOST_ENVELOPE)
+        elif self._is_readable() and self._names_another_host():
+            self._refuse_head(_TARGET_ENVELOPE)
         elif self._is_readable():
             super().on_headers_complete()
 
@@ -79,14 +89,18 @@ class BoundedProtocol(HttpToolsProtocol):
     def _is_readable(self) -> bool:
         return self._head_bytes <= MAX_HEAD_BYTES and not self._is_refused
 
-    def _is_http_1_1(self) -> bool:
-        return self.parser is not None and self.parser.get_http_version() == "1.1"
+    def _names_another_host(self) -> bool:
+        """Whether the target is a whole URL of another host, which counts in place of Host (RFC 9112, 3.2.2)."""
+        if self.url[:1] in (b"/", b"*"):
+            return False
+        authority = re.split(rb"[/?#]", self.url.partition(b"://")[2], maxsplit=1)[0]
+        return authority.lower() != self._host.strip().lower()
 
-    def _refuse_host(self) -> None:
+    def _refuse_head(self, envelope: bytes) -> None:
         """Requests before it on this connection are answered first, then it is closed without an answer to this one."""
         self._is_refused = True
         if not self.cycle or self.cycle.response_complete:
-            self.transport.write(_HOST_REFUSAL)
+            self.transport.write(_BAD_REQUEST % (len(envelope), envelope))
             self.transport.close()
         else:
             self.cycle.keep_alive = False

@@ -8,9 +8,9 @@ no token.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,6 +19,8 @@ from headrace.clock import Ids
 from headrace.errors import HeadraceError
 
 _READING = ("GET", "HEAD")
+_ADDRESS = re.compile(rb"(?:\[([0-9a-fA-F:.]+)\]|([0-9a-zA-Z._-]+))(?::[0-9]*)?")
+"""A host and a port, and nothing that other programs might read another way: user, zone, path."""
 
 
 class SameSite:
@@ -46,7 +48,7 @@ class SameSite:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         host = headers.get(b"host")
         if host is not None and _is_local(scope) and not self._is_ours(name := _name_in(host)):
-            raise ForeignHost(name)
+            raise ForeignHost(name or host.decode("latin-1"))
         if scope["method"] not in _READING and self._is_of_another_site(headers, host or b""):
             raise OtherSite
 
@@ -70,10 +72,9 @@ def _is_local(scope: Scope) -> bool:
 
 
 def _name_in(address: bytes) -> str:
-    try:
-        return (urlsplit(f"//{address.decode('latin-1')}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
+    """In lower case, without the dot that ends it. Empty where it is no address."""
+    found = _ADDRESS.fullmatch(address)
+    return "" if found is None else (found[1] or found[2]).decode().lower().removesuffix(".")
 
 
 def is_loopback(name: str) -> bool:
