@@ -55,6 +55,12 @@ class Front:
             assert reply.status == 200, f"{path}: {reply.status} {body[:500]!r}"
             return body
 
+    async def metric(self, name: str) -> float | None:
+        """The value of this series, with its labels as `/metrics` prints them; None where there is none."""
+        async with self._session.get(f"{self._url.removesuffix('/api/orchestration')}/metrics") as reply:
+            lines = (await reply.text()).splitlines()
+        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), None)
+
     def cpu_s(self) -> float:
         fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -66,14 +72,14 @@ class Front:
 
 
 @asynccontextmanager
-async def served(folder: Path, url: str) -> AsyncIterator[Front]:
+async def served(folder: Path, url: str, environment: dict[str, str] | None = None) -> AsyncIterator[Front]:
     port = _free_port()
     services = {f"HEADRACE_{service}_URL": url for service in ("LEDGER", "WALLETS", "PAYMENTS")}
     command = [str(Path(sys.executable).parent / "headrace"), "serve", "--auth", "none", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--data", str(folder)]
     log_path = folder / "server.log"
     with log_path.open("wb") as log:
-        process = subprocess.Popen(command, env={**os.environ, **services}, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env={**(environment or os.environ), **services}, stdout=log, stderr=log)
     try:
         connector = aiohttp.TCPConnector(limit=CONNECTIONS)
         async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:

@@ -23,6 +23,7 @@ TAIL = (
     b',"id":1,"timestamp":"2026-01-01T00:00:00Z","insertedAt":"2026-01-01T00:00:00Z",'
     b'"updatedAt":"2026-01-01T00:00:00Z","reverted":false}}'
 )
+LATENCY_S = float(os.environ.get("BENCH_LATENCY_MS", "0")) / 1e3
 HEAD_END = b"\r\n\r\n"
 LENGTH = b"content-length:"
 
@@ -41,7 +42,11 @@ class Ledger(asyncio.Protocol):
         self._buffer += data
         while (sizes := _sizes(self._buffer)) and len(self._buffer) >= sum(sizes):
             head, body = sizes
-            self._transport.write(_reply(self._buffer[head : head + body]))
+            reply = _reply(self._buffer[head : head + body])
+            if LATENCY_S:
+                asyncio.get_running_loop().call_later(LATENCY_S, self._transport.write, reply)
+            else:
+                self._transport.write(reply)
             self._buffer = self._buffer[head + body :]
 
 
@@ -65,10 +70,11 @@ def _sizes(buffer: bytes) -> tuple[int, int] | None:
 
 
 @contextmanager
-def running() -> Iterator[str]:
-    """The URL of such a process, ended at the exit."""
+def running(latency_ms: int = 0) -> Iterator[str]:
+    """The URL of such a process, which takes that long to answer; ended at the exit."""
     command = [sys.executable, "-m", "bench.downstream", "--with-parent"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    environment = {**os.environ, "BENCH_LATENCY_MS": str(latency_ms)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
         assert process.stdout is not None
         try:
             yield f"http://127.0.0.1:{int(process.stdout.readline())}"

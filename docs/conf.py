@@ -37,7 +37,7 @@ NAVIGATION: dict[str, dict[str, list[str]]] = {
     "index": {
         "Learn": ["tutorial"],
         "Do": [
-            *("how-to/real-stack", "authentication", "brokers", "webhooks", "how-to/on-call"),
+            *("how-to/real-stack", "authentication", "brokers", "webhooks", "how-to/monitoring", "how-to/on-call"),
             *("how-to/attention", "how-to/backup", "how-to/read-the-books", "how-to/moving", "how-to/*", "*"),
         ],
         "Look up": [

@@ -9,12 +9,16 @@ from headrace.clock import SystemClock
 from headrace.telemetry import Telemetry
 
 INTRODUCTION = """`GET /metrics` answers in Prometheus' text format, without authentication and without a token, secret or amount
-in it. Counters end in `_total`; histograms have `_bucket`, `_sum` and `_count`. What to do about them at night: [on
+in it. Counters end in `_total`; histograms have `_bucket`, `_sum` and `_count`. Every labelled counter exists from the
+start, at 0. Dashboard and alert rules: [monitoring](../how-to/monitoring.md). What to do about an alert: [on
 call](../how-to/on-call.md)."""
 LABELS: dict[str, str] = {
     "service": "`ledger`, `wallets` or `payments`",
     "headrace_instances_ended": "`succeeded`, `failed` or `aborted`",
-    "headrace_effects": "`done`, `refused` or `canceled`",
+    "headrace_effects": "`done`, `refused`, `canceled` (aborted, not booked) or `undecided` (aborted, without proof)",
+    "headrace_attempts": "`done`, `refused` or `unknown` (no usable answer: it is tried again)",
+    "headrace_workflow_instances_ended": "`succeeded`, `failed` or `aborted`",
+    "workflow": "the workflow's id; `other` for those beyond the first hundred since the start",
     "headrace_trigger_occurrences": "`started` or `failed`",
     "headrace_deliveries": "`taken` or `set_aside`",
     "publisher": "`own` (triggers of this server), `nats:TOPIC`, `kafka:TOPIC` or `webhook:NAME:HASH`",
@@ -28,9 +32,23 @@ WATCH = (
         "rising",
         "a person must decide: [needs attention](../how-to/attention.md)",
     ),
-    ("headrace_effects_unknown_oldest_age_seconds", "growing", "a service does not answer, or not to the point"),
-    ("headrace_events_waiting", "growing", "a broker or a webhook does not take our events"),
-    ("headrace_deliveries_total", "outcome `set_aside` rising", "somebody publishes what is no event"),
+    (
+        "headrace_attempts_total",
+        "outcome `unknown` rising and no other",
+        "a service is unreachable or returns unusable responses",
+    ),
+    (
+        "headrace_effects_unknown_oldest_age_seconds",
+        "growing",
+        "a service is unreachable or returns unusable responses",
+    ),
+    (
+        "headrace_concurrency_limit",
+        "at 1 for minutes",
+        "[a service stands still](../how-to/on-call.md#a-service-stands-still) or is down",
+    ),
+    ("headrace_events_waiting", "growing", "a broker or a webhook does not acknowledge events"),
+    ("headrace_deliveries_total", "outcome `set_aside` rising", "deliveries that are no events are published"),
     ("headrace_trigger_filter_failures_total", "rising", "a filter does not fit what events hold"),
     ("headrace_http_requests_total", "status `503` rising", "the journal cannot commit: disk full or slow"),
     ("headrace_commit_seconds", "above 0.1 s", "the disk is slow"),
@@ -58,12 +76,12 @@ def _rows(collector: Any) -> list[tuple[str, str, str, str]]:
     labels: tuple[str, ...] = getattr(collector, "_labelnames", ())
     return [
         (code(_name(metric)), metric.type, _labels(metric.name, labels), metric.documentation)
-        for metric in collector.describe()
+        for metric in (collector.describe() if hasattr(collector, "describe") else collector.collect())
     ]
 
 
 def _name(metric: Any) -> str:
-    return metric.name + ("_total" if metric.type == "counter" else "")
+    return metric.name + {"counter": "_total", "info": "_info"}.get(metric.type, "")
 
 
 def _labels(name: str, labels: tuple[str, ...]) -> str:

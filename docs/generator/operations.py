@@ -81,7 +81,7 @@ def _refused(server: Server) -> str:
 
 
 def _has_json_answer(row: Operation) -> bool:
-    return row.media_type == "application/json" and FORM not in row.body_media_types
+    return row.media_type == "application/json" and FORM not in row.body_media_types and row.status < 300
 
 
 def _recorded(server: Server, row: Operation) -> str:

@@ -10,9 +10,10 @@ import random
 import socket
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 import uvicorn
@@ -20,12 +21,16 @@ from starlette.routing import Mount
 
 from headrace.api import create_api
 from headrace.api.protocol import BoundedProtocol
+from headrace.api.startup import StartupGate
 from headrace.auth.assembly import open_door
 from headrace.clock import Clock, RandomIds, SystemClock
+from headrace.doctor import warn_of_services
+from headrace.downstream import downstream_of
 from headrace.effects.port import Downstream
-from headrace.engine.embedded import EmbeddedEngine, EngineLimits
+from headrace.engine.embedded import EmbeddedEngine
+from headrace.engine.limits import EngineLimits
 from headrace.engine.run import Rules
-from headrace.errors import InvalidValue, Unavailable
+from headrace.errors import Damaged, InvalidValue, Unavailable
 from headrace.events.bus import Publisher, Subscriber
 from headrace.events.consumer import Consumer
 from headrace.events.feed import EventSource, Feed
@@ -33,23 +38,25 @@ from headrace.events.inbox import Inbox
 from headrace.events.outbox import Outbox
 from headrace.events.own import OwnTriggers
 from headrace.events.relay import Relay, trim_outbox
-from headrace.journal.port import sweep
+from headrace.journal.faults import fault_of, opening
+from headrace.journal.retention import Keep, Retention
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writer import WriterLimits
 from headrace.runtime import tune_collector
 from headrace.settings import Settings
+from headrace.startup import log_start, webhook_endpoints
 from headrace.telemetry import Telemetry, configure_logging
+from headrace.tracing import is_wanted, open_tracing, outgoing_headers
 from headrace.triggers.dispatcher import Dispatcher, DispatcherLimits
 from headrace.triggers.expressions import Evaluator, Fetch, no_links
-
-if TYPE_CHECKING:
-    from headrace.effects.oauth import ClientCredentials
+from headrace.triggers.own_links import OwnLinks
 
 JOURNAL_FILE = "journal.db"
 SANDBOX_FILE = "sandbox.db"
-FORGET_EVERY_S = 60.0
+FLUSH_LOG_EVERY_S = 5.0
 AGAIN_S = 5.0
-DAY = 86_400_000_000
+START_AGAIN_S = 1.0
+DAY_S = 86_400
 
 log = structlog.get_logger("headrace")
 
@@ -75,25 +82,31 @@ async def house(
 ) -> AsyncGenerator[House]:
     """Open the journal in `data`, start the engine, and close everything in order at the end.
 
-    `url` is where the door will be. Raises AlreadyOwned when another server has the folder, InvalidValue for a bad
-    fault, address or file.
+    `url` is the server's address. Raises AlreadyOwned when another server has the folder, Unusable or Damaged when the
+    journal needs a person, Unavailable when another attempt may succeed, InvalidValue for a bad fault, address or file.
     """
     clock, ids = SystemClock(), RandomIds()
-    telemetry = Telemetry(clock)
+    telemetry = Telemetry(clock, instances_per_s=settings.log_instances_per_s)
     async with contextlib.AsyncExitStack() as stack:
-        downstream, routes, source = _downstream(settings, data, sandbox=sandbox, faults=faults)
-        stack.push_async_callback(downstream.close)
+        tracing = open_tracing(settings, os.environ, clock)
+        if tracing is not None:
+            stack.push_async_callback(tracing.close)
         journal = await SqliteJournal.open(data / JOURNAL_FILE, limits=_writer_limits(settings), meter=telemetry)
         stack.push_async_callback(journal.close)
+        await journal.check()
+        own_url = url if sandbox else None
+        downstream, routes, source = _downstream(settings, data, sandbox_url=own_url, faults=faults)
+        stack.push_async_callback(downstream.close)
         door = open_door(settings, data, url, clock, ids)
         stack.push_async_callback(door.close)
         running, attention = await journal.counts()
         telemetry.instances_recovered(running)
         telemetry.needs_attention(attention)
+        log.info("recovered", instances_running=running, activities_needing_attention=attention)
         outbox = Outbox()
         engine = EmbeddedEngine(
-            journal,
-            downstream,
+            journal if tracing is None else tracing.journal(journal),
+            downstream if tracing is None else tracing.downstream(downstream),
             clock,
             ids,
             _engine_limits(settings),
@@ -101,11 +114,13 @@ async def house(
             jitter=random.random,
             outbox=outbox,
         )
-        evaluator = Evaluator(clock, _links(settings, downstream))
+        evaluator = Evaluator(clock, _links(settings, downstream, own_url))
         stack.callback(evaluator.close)
         limits = DispatcherLimits(events=settings.events_at_once)
         dispatcher = Dispatcher(journal, engine, evaluator, clock, ids, telemetry, limits, outbox)
         inbox = Inbox(journal, clock, telemetry, dispatcher.wake)
+        with contextlib.suppress(Unavailable):  # then it is done when the first event arrives
+            await inbox.identify()
         buses = _buses(settings, clock)
         if buses.publishers:
             outbox.want_all()
@@ -125,6 +140,8 @@ async def house(
         )
         stack.push_async_callback(buses.close)
         publishers = (OwnTriggers(inbox), *buses.publishers)
+        for publisher in publishers:
+            telemetry.expect_publisher(publisher.name)
         relays = [Relay(publisher, journal, clock, telemetry) for publisher in publishers]
         for relay in relays:
             await relay.begin()
@@ -147,8 +164,12 @@ async def house(
                 max_body_bytes=settings.max_body_bytes,
             )
             stack.enter_context(_in_background(consumer.run, clock))
-        stack.enter_context(_in_background(lambda: _forget(journal, clock, settings, relays), clock))
-        yield House(app, journal, engine, downstream)
+        retention = Retention(journal, clock, _keep(settings), partial(trim_outbox, relays, journal))
+        stack.push_async_callback(retention.stop)
+        stack.enter_context(_in_background(retention.run, clock))
+        stack.callback(telemetry.flush_log)
+        stack.enter_context(_in_background(lambda: _flush_log(telemetry, clock), clock))
+        yield House(app if tracing is None else tracing.app(app), journal, engine, downstream)
 
 
 def serve(
@@ -196,16 +217,18 @@ async def _kept_up(work: Callable[[], Coroutine[None, None, None]], clock: Clock
         await clock.sleep(AGAIN_S)
 
 
-async def _forget(journal: SqliteJournal, clock: Clock, settings: Settings, relays: list[Relay]) -> None:
-    """Callers' keys, processed envelopes and events of ours are kept for their time, then dropped."""
+def _keep(settings: Settings) -> Keep:
+    return Keep(
+        keys_s=settings.remember_days * DAY_S,
+        events_s=settings.keep_events_days * DAY_S,
+        outbox_s=settings.keep_outbox_days * DAY_S,
+    )
+
+
+async def _flush_log(telemetry: Telemetry, clock: Clock) -> None:
     while True:
-        now_at = clock.now_at()
-        with contextlib.suppress(Unavailable):
-            await sweep(journal, "forget_before", now_at - settings.remember_days * DAY)
-            await sweep(journal, "forget_envelopes", now_at - settings.keep_events_days * DAY)
-            await sweep(journal, "forget_set_aside", now_at - settings.keep_events_days * DAY)
-            await trim_outbox(relays, journal, now_at - settings.keep_outbox_days * DAY)
-        await clock.sleep(FORGET_EVERY_S)
+        await clock.sleep(FLUSH_LOG_EVERY_S)
+        telemetry.flush_log()
 
 
 async def _serve(
@@ -216,34 +239,86 @@ async def _serve(
     faults: Sequence[str],
     on_ready: Callable[[str], None],
 ) -> None:
+    """Answer at once: `/livez`, and 503 with the reason for all else until the journal is open."""
     address = door.getsockname()
     url = f"http://{_shown(address[0])}:{address[1]}"
-    async with house(settings, data=data, sandbox=sandbox, faults=faults, url=url) as rooms:
-        config = uvicorn.Config(
-            rooms.app,
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            http=BoundedProtocol,
-            ws="none",
-            timeout_graceful_shutdown=5,
-            timeout_keep_alive=75,
-        )
-        await _Server(config, lambda: on_ready(url)).serve(sockets=[door])
+    log_start(settings, os.environ, data=data, url=url, sandbox=sandbox)
+    gate = StartupGate(RandomIds())
+    config = uvicorn.Config(
+        gate,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        http=BoundedProtocol,
+        ws="none",
+        timeout_graceful_shutdown=5,
+        timeout_keep_alive=75,
+    )
+    server = _Server(config)
+
+    async def live() -> None:
+        make = partial(house, settings, data=data, sandbox=sandbox, faults=faults, url=url)
+        async with contextlib.AsyncExitStack() as stack:
+            rooms = await _opened(stack, make, gate, SystemClock())
+            gate.open(rooms.app)
+            await server.is_up.wait()
+            on_ready(url)
+            if not sandbox:
+                checking = asyncio.create_task(warn_of_services(rooms.downstream, settings, SystemClock()))
+                stack.callback(checking.cancel)
+            await server.is_done.wait()
+            log.info("stopping", instances_active=rooms.engine.active_instances)
+        log.info("stopped")
+
+    living = asyncio.create_task(live())
+    living.add_done_callback(lambda _: server.end())
+    await server.serve(sockets=[door])
+    server.is_done.set()
+    if gate.is_closed:
+        living.cancel()  # it may wait for a disk
+    with contextlib.suppress(asyncio.CancelledError):
+        await living
+
+
+async def _opened(
+    stack: contextlib.AsyncExitStack,
+    make: Callable[[], contextlib.AbstractAsyncContextManager[House]],
+    gate: StartupGate,
+    clock: Clock,
+) -> House:
+    """Open the journal and all else, again and again while what is wrong may pass by itself: a full disk, say.
+
+    Raises what a person has to act on.
+    """
+    while True:
+        try:
+            return await stack.enter_async_context(make())
+        except Exception as error:
+            fault = fault_of(error)
+            if not isinstance(fault, Unavailable) or isinstance(fault, Damaged):
+                raise
+            if gate.reason != str(fault):
+                log.warning("the server cannot start; trying again", reason=str(fault))
+            gate.reason = str(fault)
+        await clock.sleep(START_AGAIN_S)
 
 
 class _Server(uvicorn.Server):
-    """Says when it answers."""
+    """`is_up`: it answers. `is_done`: it does not any more, and all else is to be closed."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self._on_ready = on_ready
+        self.is_up = asyncio.Event()
+        self.is_done = asyncio.Event()
+
+    def end(self) -> None:
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._on_ready()
+        self.is_up.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -272,27 +347,24 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def _downstream(
-    settings: Settings, data: Path, *, sandbox: bool, faults: Sequence[str]
+    settings: Settings, data: Path, *, sandbox_url: str | None, faults: Sequence[str]
 ) -> tuple[Downstream, list[Mount], EventSource | None]:
-    """The services, the routes they add to the door, and where their events can be read."""
+    """The services, the routes they add to the server, and the source of their events.
+
+    `sandbox_url` is the address at which the sandbox is served; None: the services are real ones.
+    """
     clock = SystemClock()
-    if sandbox:
-        from headrace.sandbox import Sandbox, parse_fault, sandbox_routes
+    if sandbox_url is not None:
+        from headrace.sandbox import Releases, Sandbox, parse_fault, sandbox_routes
 
         parsed = [parse_fault(fault) for fault in faults]
+        releases = Releases.of(settings.sandbox_ledger, settings.sandbox_events, sandbox_url)
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stand_in = Sandbox(data / SANDBOX_FILE, faults=parsed, clock=clock, ids=RandomIds())
+        with opening(data / SANDBOX_FILE):
+            stand_in = Sandbox(data / SANDBOX_FILE, faults=parsed, clock=clock, ids=RandomIds(), releases=releases)
         return stand_in, sandbox_routes(stand_in), stand_in
-    from headrace.effects.transport import HttpDownstream, ServiceAddresses  # costs a quarter of the start
-
-    addresses = ServiceAddresses.of(
-        stack_url=settings.stack_url,
-        ledger_url=settings.ledger_url,
-        wallets_url=settings.wallets_url,
-        payments_url=settings.payments_url,
-    )
-    services = HttpDownstream(addresses, credentials=_credentials(settings), timeout_s=settings.timeout_s, clock=clock)
-    return services, [], None
+    headers = outgoing_headers if is_wanted(settings, os.environ) else None
+    return downstream_of(settings, clock, extra_headers=headers), [], None
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,17 +406,19 @@ def _require(module: str, extra: str) -> None:
 def _webhooks(settings: Settings, clock: Clock) -> tuple[Publisher, ...]:
     if settings.webhooks is None:
         return ()
-    from headrace.api import codec, yaml
-    from headrace.events.webhooks import Webhook, read_endpoints
+    from headrace.events.webhooks import Webhook
 
-    def decode(body: bytes) -> object:
-        return codec.decode(body) if body.lstrip().startswith(b"{") else yaml.decode(body).value
-
-    return tuple(Webhook(endpoint, clock) for endpoint in read_endpoints(settings.webhooks, os.environ, decode))
+    return tuple(Webhook(endpoint, clock) for endpoint in webhook_endpoints(settings.webhooks, os.environ))
 
 
-def _links(settings: Settings, downstream: Downstream) -> Fetch:
-    """What `link()` may ask: listed origins and the stack's own, which alone is shown our token."""
+def _links(settings: Settings, downstream: Downstream, sandbox_url: str | None) -> Fetch:
+    """Where `link()` may lead: to the sandbox, and outside."""
+    outside = _links_outside(settings, downstream)
+    return outside if sandbox_url is None else OwnLinks(sandbox_url, downstream, outside).fetch
+
+
+def _links_outside(settings: Settings, downstream: Downstream) -> Fetch:
+    """Listed origins and the stack's own, which alone gets our token."""
     if settings.stack_url is None and not settings.link_origins:
         return no_links
     from headrace.effects.transport import HttpDownstream
@@ -358,22 +432,6 @@ def _links(settings: Settings, downstream: Downstream) -> Fetch:
     return Linker(origins, stack=stack, authorize=authorize, may_be_private=settings.link_private).fetch
 
 
-def _credentials(settings: Settings) -> ClientCredentials | None:
-    from headrace.effects.oauth import ClientCredentials
-
-    if settings.stack_client_id is None or settings.stack_client_secret is None:
-        return None
-    token_url = settings.stack_token_url
-    if token_url is None:
-        if settings.stack_url is None:
-            raise InvalidValue(
-                "HEADRACE_STACK_TOKEN_URL",
-                "is needed with HEADRACE_STACK_CLIENT_ID when there is no HEADRACE_STACK_URL",
-            )
-        token_url = f"{settings.stack_url}/api/auth/oauth/token"
-    return ClientCredentials(settings.stack_client_id, settings.stack_client_secret, token_url)
-
-
 def _engine_limits(settings: Settings) -> EngineLimits:
     return EngineLimits(
         concurrency=settings.concurrency,
@@ -382,7 +440,7 @@ def _engine_limits(settings: Settings) -> EngineLimits:
         retry_cap_s=settings.retry_cap_s,
         stop_s=settings.stop_s,
         abort_s=settings.commit_timeout_s,
-        rules=Rules(settings.allow_world_from_trigger, settings.allow_world_from_caller),
+        rules=Rules(settings.allow_world_from_trigger, settings.allow_world_from_caller, dict(settings.ledger_schemas)),
     )
 
 

@@ -9,6 +9,9 @@ HeadraceError
 |- AlreadyEnded        the instance has ended: no event, no abort
 |- RepeatedKey         this caller's Idempotency-Key is already stored
 |- Unavailable         the journal cannot commit now; nothing was accepted
+|  `- Damaged             the journal's file holds what was never written to it
+|- Unusable            the journal cannot be opened before a person has acted
+|- AlreadyOwned        another server has the journal
 `- StageError          ends a stage with this text
 """
 
@@ -89,6 +92,18 @@ class RepeatedKey(HeadraceError):
 
 class Unavailable(HeadraceError):
     """The journal cannot commit at the moment. Nothing was accepted."""
+
+
+class Damaged(Unavailable):
+    """The journal's file is damaged: what was stored may be lost."""
+
+
+class Unusable(HeadraceError):
+    """The journal cannot be opened, however often it is tried: no permission, a newer release, no journal at all."""
+
+
+class AlreadyOwned(HeadraceError):
+    """Another server owns this journal."""
 
 
 class StageError(HeadraceError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from itertools import accumulate
 from typing import Any, NoReturn
 
@@ -41,11 +42,46 @@ class Malformed(InvalidValue):
         self.column = column
 
 
+class LongInteger:
+    """An integer of more than MAX_DIGITS digits in an event, kept as its digits: no operation takes it."""
+
+    __slots__ = ("digits",)
+    expression_type = f"integer of more than {MAX_DIGITS} digits"
+
+    def __init__(self, digits: str) -> None:
+        self.digits = digits
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LongInteger) and self.digits == other.digits
+
+    def __hash__(self) -> int:
+        return hash(self.digits)
+
+    def __repr__(self) -> str:
+        return f"an {self.expression_type}"
+
+
 def decode(body: bytes) -> Any:
     """The value of a JSON text. Raises Malformed."""
-    text = utf8(body)
+    return _decode(utf8(body), _decoder)
+
+
+def decode_event(body: bytes) -> Any:
+    """The value of an event's JSON text: as `decode`, but an integer with too many digits becomes a LongInteger.
+
+    Events hold members that nothing asks for, such as a ledger's volumes; their size must not lose the event.
+    """
+    return _decode(utf8(body), _event_decoder)
+
+
+def decode_long(text: str) -> Any:
+    """The value of an event's JSON text that was checked before."""
+    return _event_decoder.decode(text)
+
+
+def _decode(text: str, decoder: json.JSONDecoder) -> Any:
     try:
-        value = _decoder.decode(text)
+        value = decoder.decode(text)
     except json.JSONDecodeError as error:
         raise Malformed(f"is not JSON: {error.msg}", error.lineno, error.colno) from None
     except RecursionError:
@@ -56,8 +92,9 @@ def decode(body: bytes) -> Any:
 
 
 def utf8(body: bytes) -> str:
+    """The text, without a byte order mark before it. Raises Malformed."""
     try:
-        return body.decode()
+        return body.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         raise Malformed(f"is not UTF-8 (byte {error.start})") from None
 
@@ -66,6 +103,10 @@ def integer(digits: str) -> int:
     if len(digits.lstrip("-")) > MAX_DIGITS:
         raise Malformed(f"holds an integer of more than {MAX_DIGITS} digits")
     return int(digits)
+
+
+def _event_integer(digits: str) -> int | LongInteger:
+    return LongInteger(digits) if len(digits.lstrip("-")) > MAX_DIGITS else int(digits)
 
 
 def fraction(literal: str) -> float:
@@ -133,4 +174,7 @@ def _half() -> Malformed:
 
 _decoder = json.JSONDecoder(
     object_pairs_hook=_unique, parse_int=integer, parse_float=fraction, parse_constant=_no_number
+)
+_event_decoder = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_int=_event_integer, parse_float=fraction, parse_constant=_no_number
 )

@@ -17,9 +17,15 @@ MAX_KEY_BYTES = 255
 WORLD = "world"
 _TOO_LARGE = 10**MAX_DIGITS
 
-_ADDRESS = re.compile(r"[a-zA-Z0-9_-]+(:[a-zA-Z0-9_-]+)*", re.ASCII)
-_ASSET = re.compile(r"[A-Z][A-Z0-9]{0,16}(/[0-9]{1,6})?", re.ASCII)
-_LEDGER = re.compile(r"[0-9a-zA-Z_-]{1,63}", re.ASCII)
+ADDRESS_PATTERN = "[a-zA-Z0-9_-]+(?::[a-zA-Z0-9_-]+)*"
+ASSET_PATTERN = "[A-Z][A-Z0-9]{0,16}(?:_[A-Z]{1,16})?(?:/[0-9]{1,6})?"
+LEDGER_PATTERN = "[0-9a-zA-Z_-]{1,63}"
+"""The rules of a ledger 2.4, for a full match. `_` alone is reserved by the ledger. Older ledgers accept no suffix
+(`_POLYGON`) and refuse it themselves."""
+
+_ADDRESS = re.compile(ADDRESS_PATTERN, re.ASCII)
+_ASSET = re.compile(ASSET_PATTERN, re.ASCII)
+_LEDGER = re.compile(LEDGER_PATTERN, re.ASCII)
 _AMOUNT = re.compile(r"0|[1-9][0-9]*", re.ASCII)
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -66,7 +72,7 @@ def account_address(value: object, field: str) -> str:
 def asset_name(value: object, field: str) -> str:
     text = _text(value, field)
     if not _ASSET.fullmatch(text):
-        raise InvalidValue(field, f"{_shown(text)} is not an asset such as USD/2 or JPY")
+        raise InvalidValue(field, f"{_shown(text)} is not an asset such as USD/2, JPY or USDC_POLYGON/6")
     return text
 
 

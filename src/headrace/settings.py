@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from headrace.errors import InvalidValue
+from headrace.money import ledger_name
 
 PREFIX = "HEADRACE_"
 
@@ -18,6 +21,8 @@ TOKEN_ALGORITHMS = (
 )
 """Signatures a token may have: asymmetric ones only."""
 
+_SCHEMA_VERSION = re.compile(r"[A-Za-z0-9._+-]{1,255}", re.ASCII)
+
 Reader = Callable[[str], Any]
 """Makes a setting's value from its text; raises ValueError with what the text should be."""
 
@@ -26,6 +31,8 @@ def _url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("a URL such as http://127.0.0.1:3068")
+    if not text.isprintable() or " " in text:
+        raise ValueError("a URL without blanks and line ends")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("a URL without credentials, query or fragment")
     return text.rstrip("/")
@@ -38,6 +45,12 @@ def _issuer(text: str) -> str:
 
 
 def _text(text: str) -> str:
+    """One line without blanks around it: a line end at the end of a secret would be part of the secret."""
+    if text != text.strip() or not text.isprintable():
+        raise ValueError(
+            "one line without blanks around it; a file and `kubectl create secret --from-file` may bring a line end: "
+            'strip it, as in "$(cat FILE)" or `printf %s`'
+        )
     return text
 
 
@@ -71,6 +84,22 @@ def _signing(text: str) -> str:
 
 def _texts(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _ledger_schemas(text: str) -> tuple[tuple[str, str], ...]:
+    """`ledger=version` by commas. A version is what the ledger calls it, such as v1.0.0."""
+    wanted = ValueError("ledger=version by commas, such as main=v1,fees=v2.0.0, each ledger once")
+    schemas: dict[str, str] = {}
+    for part in _texts(text):
+        ledger, _, version = part.partition("=")
+        try:
+            ledger_name(ledger, "ledger")
+        except InvalidValue:
+            raise wanted from None
+        if ledger in schemas or not _SCHEMA_VERSION.fullmatch(version):
+            raise wanted
+        schemas[ledger] = version
+    return tuple(schemas.items())
 
 
 def _algorithms(text: str) -> tuple[str, ...]:
@@ -142,9 +171,22 @@ class Settings:
     ledger_url: str | None = field(default=None, metadata=_optional_url)
     wallets_url: str | None = field(default=None, metadata=_optional_url)
     payments_url: str | None = field(default=None, metadata=_optional_url)
+    ledger_schemas: tuple[tuple[str, str], ...] = field(
+        default=(),
+        metadata=_from(_ledger_schemas, "Schema version sent with writes to a ledger: main=v1,fees=v2."),
+    )
     stack_client_id: str | None = field(default=None, metadata=_from(_text, "OAuth2 client of our calls downstream."))
     stack_client_secret: str | None = field(default=None, repr=False, metadata=_from(_text, "That client's secret."))
     stack_token_url: str | None = field(default=None, metadata=_from(_url, "Where that client gets its tokens."))
+
+    allowed_hosts: tuple[str, ...] = field(
+        default=(),
+        metadata=_from(
+            _texts,
+            "Without authentication on a loopback address: host names that are accepted beside loopback ones, by "
+            "commas; for a reverse proxy on the same machine.",
+        ),
+    )
 
     auth: str | None = field(
         default=None,
@@ -179,14 +221,22 @@ class Settings:
         default=30.0, metadata=_from(_seconds(0, 3_600), "Time a refusal after an unknown attempt must stand (M2b).")
     )
     timeout_s: float = field(default=30.0, metadata=_from(_seconds(0.1, 600), "Time-out of one attempt downstream."))
-    concurrency: int = field(default=64, metadata=_from(_whole(1, 10_000), "Attempts at once, for each service."))
+    concurrency: int = field(
+        default=64,
+        metadata=_from(
+            _whole(1, 10_000),
+            "Ceiling of the requests under way at once, for each service. The limit starts at 8 and adapts below it.",
+        ),
+    )
     retry_base_s: float = field(default=1.0, metadata=_from(_seconds(0.001, 3_600), "Longest pause after attempt 1."))
     retry_cap_s: float = field(default=100.0, metadata=_from(_seconds(0.001, 86_400), "Longest pause ever."))
 
     wait_s: float = field(default=50.0, metadata=_from(_seconds(0, 600), "Longest that `wait=true` waits."))
     max_body_bytes: int = field(default=1 << 20, metadata=_from(_whole(1_024, 1 << 26), "Longest JSON body."))
     max_yaml_bytes: int = field(default=256 << 10, metadata=_from(_whole(1_024, 1 << 24), "Longest YAML body."))
-    remember_days: int = field(default=7, metadata=_from(_whole(7, 3_650), "Days a caller's Idempotency-Key is kept."))
+    remember_days: int = field(
+        default=7, metadata=_from(_whole(7, 3_650), "Days (of serving) a caller's Idempotency-Key is kept.")
+    )
 
     batch_units: int = field(default=256, metadata=_from(_whole(1, 10_000), "Units in one commit at most."))
     queue_units: int = field(default=20_000, metadata=_from(_whole(1, 1_000_000), "Units waiting at most."))
@@ -197,13 +247,23 @@ class Settings:
     events_at_once: int = field(default=256, metadata=_from(_whole(1, 10_000), "Events taken to triggers at once."))
     keep_events_days: int = field(
         default=30,
-        metadata=_from(_whole(1, 36_500), "Days an event's envelope is kept; its identity stays."),
+        metadata=_from(_whole(1, 36_500), "Days (of serving) an event's envelope is kept; its identity stays."),
     )
     link_origins: tuple[str, ...] = field(
         default=(), metadata=_from(_texts, "Origins beside the stack's that `link()` may ask, by commas.")
     )
     link_private: bool = field(
         default=False, metadata=_from(_flag, "Let names of these origins lead to private addresses.")
+    )
+
+    sandbox_ledger: str = field(
+        default="2.4", metadata=_from(_one_of("2.4", "2.2"), "Ledger release that the sandbox of `dev` imitates.")
+    )
+    sandbox_events: str = field(
+        default="v3",
+        metadata=_from(
+            _one_of("v3", "v2"), "Shape of the sandbox's payments events: v3 (amounts are text) or v2 (numbers)."
+        ),
     )
 
     stack_name: str | None = field(
@@ -237,7 +297,9 @@ class Settings:
     )
     keep_outbox_days: int = field(
         default=7,
-        metadata=_from(_whole(1, 365), "Days an event of ours waits for a bus or endpoint that does not take it."),
+        metadata=_from(
+            _whole(1, 365), "Days (of serving) an event of ours waits for a bus or endpoint that refuses it."
+        ),
     )
     webhooks: Path | None = field(default=None, metadata=_from(_path, "File of the endpoints our events go to."))
 
@@ -247,9 +309,24 @@ class Settings:
     allow_world_from_caller: bool = field(
         default=True, metadata=_from(_flag, "Let a variable of a caller's run name `world` as a source (M9).")
     )
+    traces_url: str | None = field(
+        default=None,
+        metadata=_from(
+            _url, "OTLP/HTTP collector that traces are sent to; unset: OTEL_EXPORTER_OTLP_ENDPOINT, else no traces."
+        ),
+    )
+    trace_amounts: bool = field(
+        default=False, metadata=_from(_flag, "Put amounts, assets and the text of errors into traces.")
+    )
     log_format: str = field(default="console", metadata=_from(_one_of("console", "json"), "Shape of log lines."))
     log_level: str = field(
         default="info", metadata=_from(_one_of("debug", "info", "warning", "error"), "Least level of log lines.")
+    )
+    log_instances_per_s: int = field(
+        default=20,
+        metadata=_from(
+            _whole(0, 100_000), "Log lines of ended instances in a second; instances beyond are logged as a number."
+        ),
     )
 
     def __post_init__(self) -> None:
@@ -274,6 +351,34 @@ class Settings:
             if setting.name not in chosen and environ.get(variable):
                 values[setting.name] = _read(variable, environ[variable], setting.metadata["reader"])
         return cls(**values, **chosen)
+
+
+OTHER_VARIABLES = (
+    *("SERVER", "PROFILE", "TOKEN", "TOKEN_URL", "CLIENT_ID", "CLIENT_SECRET", "CONFIG", "DEBUG"),
+    *("FUZZ_EXAMPLES", "TEST_NATS_SERVER"),
+)
+"""Variables that are no settings of a server: the command line or the tests of this project read them."""
+
+
+_OF_A_SERVICE = re.compile(
+    r"HEADRACE(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_[0-9]+_(TCP|UDP|SCTP)(_[A-Z]+)?)"
+)
+
+
+def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
+    """Variables that begin with HEADRACE_ and that nothing reads, with the known name that is nearest, if one is near.
+
+    An empty variable counts as not set, and one that Kubernetes or Docker sets for a service named `headrace` is
+    left out.
+    """
+    known = [PREFIX + setting.name.upper() for setting in fields(Settings)]
+    known += [PREFIX + name for name in OTHER_VARIABLES]
+    unknown = sorted(
+        name
+        for name, value in environ.items()
+        if name.startswith(PREFIX) and value and name not in known and not _OF_A_SERVICE.fullmatch(name)
+    )
+    return {name: next(iter(get_close_matches(name, known, 1, 0.75)), None) for name in unknown}
 
 
 def _read(variable: str, text: str, reader: Reader) -> Any:

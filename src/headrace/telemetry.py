@@ -7,62 +7,133 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
+from importlib.metadata import version
+from itertools import product
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from headrace.clock import Clock
+from headrace.engine.meter import FailedCall
+from headrace.operator_log import OperatorLog
 
 SERVICES = ("ledger", "wallets", "payments")
+ENDS = ("succeeded", "failed", "aborted")
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 _BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+_DOWNSTREAM_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _SECRET_WORDS = ("token", "secret", "password", "authorization", "amount", "cookie")
 
 
-class Telemetry:
-    """The metrics of one server, in a registry of its own."""
+MAX_WORKFLOWS = 100
+"""Workflows with counters of their own; instances of later ones are counted under `OTHER`."""
+OTHER = "other"
 
-    def __init__(self, clock: Clock) -> None:
+disable_created_metrics()  # a second series for each counter, which no query of ours uses
+
+
+class Telemetry:
+    """The metrics and the log lines of one server; the metrics are in a registry of its own.
+
+    `instances_per_s`: log lines of ended instances in a second; what is above is logged as one number.
+    """
+
+    def __init__(self, clock: Clock, *, instances_per_s: int = 20) -> None:
         self._clock = clock
+        self._log = OperatorLog(clock, instances_per_s)
+        self._workflows: set[str] = set()
         self.registry = CollectorRegistry(auto_describe=True)
         self._unknown: dict[str, int] = {}
         self._instruments_of_runs()
         self._instruments_of_triggers()
         self._instruments_of_the_house()
+        self._instruments_of_the_process()
         self.registry.register(_UnknownEffects(self._unknown, clock))
 
     def _instruments_of_runs(self) -> None:
         registry = self.registry
         self._running = Gauge("headrace_instances_running", "Instances that have not ended.", registry=registry)
         self._started = Counter("headrace_instances_started", "Instances accepted.", registry=registry)
-        ended = Counter("headrace_instances_ended", "Instances ended, by outcome.", ["outcome"], registry=registry)
-        effects = Counter("headrace_effects", "Effects closed.", ["service", "outcome"], registry=registry)
-        attempts = Counter("headrace_attempts", "Attempts begun.", ["service"], registry=registry)
+        self._ended = _Children(
+            Counter("headrace_instances_ended", "Instances ended, by outcome.", ["outcome"], registry=registry)
+        )
+        self._workflow_started = _Children(
+            Counter("headrace_workflow_instances_started", "Instances accepted.", ["workflow"], registry=registry)
+        )
+        self._workflow_ended = _Children(
+            Counter("headrace_workflow_instances_ended", "Instances ended.", ["workflow", "outcome"], registry=registry)
+        )
+        self._effects = _Children(
+            Counter("headrace_effects", "Effects closed.", ["service", "outcome"], registry=registry)
+        )
+        self._attempts_begun = _Children(
+            Counter("headrace_attempts_begun", "Attempts begun.", ["service"], registry=registry)
+        )
+        self._attempts = _Children(
+            Counter("headrace_attempts", "Attempts ended, by outcome.", ["service", "outcome"], registry=registry)
+        )
+        self._attempt_s = _Children(
+            Histogram(
+                "headrace_attempt_seconds",
+                "Time from sending an attempt to its answer, or to giving it up.",
+                ["service"],
+                buckets=_DOWNSTREAM_BUCKETS,
+                registry=registry,
+            )
+        )
+        self._limits = _Children(
+            Gauge(
+                "headrace_concurrency_limit",
+                "Requests to this service that may be under way at once, as adapted to its answers.",
+                ["service"],
+                registry=registry,
+            )
+        )
+        self._in_flight = _Children(
+            Gauge("headrace_attempts_in_flight", "Requests to this service under way.", ["service"], registry=registry)
+        )
         self._attention = Gauge(
             "headrace_activities_needing_attention",
             "Activities of running instances that only a person can decide.",
             registry=registry,
         )
-        self._ended = _Children(ended)
-        self._effects = _Children(effects)
-        self._attempts = _Children(attempts)
-        for outcome in ("succeeded", "failed", "aborted"):
-            self._ended.of(outcome)
-        for service in SERVICES:
-            self._attempts.of(service)
+        self._ended.expect(ENDS)
+        self._workflow_started.expect([OTHER])
+        self._workflow_ended.expect([OTHER], ENDS)
+        self._effects.expect(SERVICES, ("done", "refused", "canceled", "undecided"))
+        self._attempts_begun.expect(SERVICES)
+        self._attempts.expect(SERVICES, ("done", "refused", "unknown"))
+        self._attempt_s.expect(SERVICES)
+        self._limits.expect(SERVICES)
+        self._in_flight.expect(SERVICES)
 
     def _instruments_of_triggers(self) -> None:
         registry = self.registry
         self._accepted = Counter("headrace_events_accepted", "Events taken into the inbox.", registry=registry)
         self._repeated = Counter(
             "headrace_events_repeated", "Deliveries of an event that was there already: suppressed.", registry=registry
+        )
+        self._conflicting = Counter(
+            "headrace_events_conflicting",
+            "Events with a known identity and another payload: recorded, and nothing started.",
+            registry=registry,
         )
         occurrences = Counter(
             "headrace_trigger_occurrences", "Matches of a trigger and an event.", ["outcome"], registry=registry
@@ -71,12 +142,12 @@ class Telemetry:
             "headrace_trigger_filter_failures", "Filters that failed over an event.", registry=registry
         )
         self._occurrences = _Children(occurrences)
-        for outcome in ("started", "failed"):
-            self._occurrences.of(outcome)
+        self._occurrences.expect(("started", "failed"))
 
         self._deliveries = _Children(
             Counter("headrace_deliveries", "Deliveries of a bus, by outcome.", ["outcome"], registry=registry)
         )
+        self._deliveries.expect(("taken", "set_aside"))
         self._published = _Children(
             Counter("headrace_events_published", "Events of ours taken over.", ["publisher"], registry=registry)
         )
@@ -125,16 +196,46 @@ class Telemetry:
         self._requests = _Children(requests)
         self._latency = _Children(latency)
 
+    def _instruments_of_the_process(self) -> None:
+        build = Info("headrace_build", "The release that is running.", registry=self.registry)
+        build.info({"version": version("headrace")})
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+
+    # what exists from the start
+
+    def expect_requests(self, method: str, route: str, statuses: Iterable[int]) -> None:
+        """Count from 0 the requests of this route: a rate over a series that begins at 1 misses the first."""
+        self._requests.expect([method], [route], [str(status) for status in statuses])
+
+    def expect_publisher(self, publisher: str) -> None:
+        for metric in (self._published, self._waiting_publications, self._set_aside, self._dropped):
+            metric.expect([publisher])
+
     # instances
 
-    def instance_started(self) -> None:
+    def instance_started(self, workflow_id: str) -> None:
         self._started.inc()
         self._running.inc()
+        self._workflow_started.of(self._workflow(workflow_id)).inc()
 
-    def instance_ended(self, outcome: str) -> None:
+    def instance_ended(self, instance_id: str, workflow_id: str, outcome: str, seconds: float) -> None:
         """`outcome`: succeeded, failed or aborted."""
         self._running.dec()
         self._ended.of(outcome).inc()
+        self._workflow_ended.of(self._workflow(workflow_id), outcome).inc()
+        self._log.instance_ended(instance_id, workflow_id, outcome, seconds)
+
+    def _workflow(self, workflow_id: str) -> str:
+        """The label of this workflow: its id, or `other` once the number of labels has reached its bound."""
+        if workflow_id in self._workflows:
+            return workflow_id
+        if len(self._workflows) == MAX_WORKFLOWS:
+            return OTHER
+        self._workflows.add(workflow_id)
+        self._workflow_started.expect([workflow_id])
+        self._workflow_ended.expect([workflow_id], ENDS)
+        return workflow_id
 
     def instances_recovered(self, running: int) -> None:
         """How many the journal holds that have not ended, at the start of the process."""
@@ -143,11 +244,28 @@ class Telemetry:
     # effects
 
     def effect_done(self, service: str, outcome: str) -> None:
-        """`outcome`: done, refused or canceled; undecided: aborted, and nothing can tell whether it happened."""
+        """`outcome`: done or refused; canceled: aborted and proven not booked; undecided: aborted, without proof."""
         self._effects.of(service, outcome).inc()
 
     def attempt(self, service: str) -> None:
-        self._attempts.of(service).inc()
+        self._attempts_begun.of(service).inc()
+
+    def attempt_ended(self, service: str, outcome: str, seconds: float) -> None:
+        """`outcome`: done, refused or unknown."""
+        self._attempts.of(service, outcome).inc()
+        self._attempt_s.of(service).observe(seconds)
+
+    def call_failed(self, failed: FailedCall) -> None:
+        self._log.call_failed(failed)
+
+    def call_answered(self, service: str) -> None:
+        self._log.call_answered(service)
+
+    def attempts_in_flight(self, service: str, count: int) -> None:
+        self._in_flight.of(service).set(count)
+
+    def concurrency_limit(self, service: str, limit: int) -> None:
+        self._limits.of(service).set(limit)
 
     def effect_unknown(self, key: str, since_at: int) -> None:
         """An attempt of this effect ended without proof; the first such moment counts."""
@@ -161,9 +279,10 @@ class Telemetry:
 
     # triggers
 
-    def events_accepted(self, new: int, repeated: int) -> None:
+    def events_accepted(self, new: int, repeated: int, conflicting: int) -> None:
         self._accepted.inc(new)
         self._repeated.inc(repeated)
+        self._conflicting.inc(conflicting)
 
     def occurrence(self, outcome: str) -> None:
         """A trigger matched an event. `outcome`: started or failed."""
@@ -204,6 +323,10 @@ class Telemetry:
         self._requests.of(method, route, str(status)).inc()
         self._latency.of(method, route).observe(seconds)
 
+    def flush_log(self) -> None:
+        """Log what was held back to bound the number of lines."""
+        self._log.flush()
+
     def render(self) -> bytes:
         """What `/metrics` answers, in the text format of `CONTENT_TYPE`."""
         return generate_latest(self.registry)
@@ -221,6 +344,11 @@ class _Children:
         if child is None:
             child = self._known[labels] = self._metric.labels(*labels)
         return child
+
+    def expect(self, *values: Iterable[str]) -> None:
+        """Make every combination of these label values, so that it is reported as 0 before it is counted."""
+        for labels in product(*values):
+            self.of(*labels)
 
 
 class _UnknownEffects:
@@ -251,7 +379,7 @@ def configure_logging(log_format: str = "console", level: str = "info") -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt="iso" if log_format == "json" else "%Y-%m-%d %H:%M:%SZ", utc=True),
         _without_secrets,
     ]
     structlog.configure(
@@ -277,9 +405,20 @@ def _renderers(log_format: str) -> list[Any]:
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(sort_keys=True)]
     # A traceback without its variables: among them are tokens, secrets and amounts.
     renderer = structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        colors=sys.stderr.isatty(),
+        exception_formatter=structlog.dev.plain_traceback,
+        pad_event_to=0,
+        pad_level=False,
+        sort_keys=False,
     )
-    return [renderer]
+    return [_without_logger_name, renderer]
+
+
+def _without_logger_name(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Lines of this package name no logger: what happened says enough, and a terminal is narrow."""
+    if str(event.get("logger", "")).partition(".")[0] == "headrace":
+        del event["logger"]
+    return event
 
 
 def _without_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -21,7 +21,8 @@ from headrace.api import create_api
 from headrace.api.protocol import BoundedProtocol
 from headrace.auth.door import Door
 from headrace.clock import RandomIds, SystemClock
-from headrace.engine.embedded import EmbeddedEngine, EngineLimits
+from headrace.engine.embedded import EmbeddedEngine
+from headrace.engine.limits import EngineLimits
 from headrace.events.feed import Feed
 from headrace.events.inbox import Inbox
 from headrace.events.outbox import Outbox

@@ -45,7 +45,7 @@ async def _everything(live: Live) -> dict[str, str]:
         "createTrigger": trigger_id,
         "sendEvent": instance_id,
         "cancelEvent": other_id,
-        "sendEvents": "id:e1",
+        "sendEvents": '["event","","X","","e1"]',
         "deleteTrigger": trigger_id,
         "deleteWorkflow": workflow_id,
     }
@@ -92,8 +92,12 @@ async def test_a_repeat_is_not_a_new_write(live: Live) -> None:
     await live.call("POST", "/ext/events", {"type": "X", "payload": {}}, headers={"Idempotency-Key": "event"})
     await live.call("POST", "/ext/events", {"type": "X", "payload": {}}, headers={"Idempotency-Key": "event"})
     sent, created = await _entries(live)
-    assert (sent["operation"], sent["target"]) == ("sendEvents", "key:event")
+    assert (sent["operation"], sent["target"]) == ("sendEvents", '["request","subject","anonymous","event"]')
     assert created["operation"] == "createWorkflow"
+
+
+def key_of(number: int) -> str:
+    return f'["event","","X","","e{number}"]'
 
 
 async def test_each_event_of_an_array_is_found_by_its_own_name(live: Live) -> None:
@@ -102,8 +106,8 @@ async def test_each_event_of_an_array_is_found_by_its_own_name(live: Live) -> No
     replies = [await live.call("POST", "/ext/events", events, headers=headers) for _ in range(2)]
     assert [reply.status_code for reply in replies] == [202, 202]
     assert replies[1].headers["idempotency-hit"] == "true"
-    assert [entry["target"] for entry in await _entries(live)] == ["id:e2", "id:e1", "id:e0"]
-    (found,) = await _entries(live, target="id:e1")
+    assert [entry["target"] for entry in await _entries(live)] == [key_of(2), key_of(1), key_of(0)]
+    (found,) = await _entries(live, target=key_of(1))
     assert (found["principal"], found["operation"]) == ("anonymous", "sendEvents")
 
 

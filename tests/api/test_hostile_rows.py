@@ -26,7 +26,7 @@ from headrace.api.app import TABLE
 from headrace.api.operations import Operation
 from headrace.clock import SystemClock
 from tests.api.conftest import PREFIX, WAITING, Live, served
-from tests.support.hostile import FRAGMENTS
+from tests.support.hostile import FRAGMENTS, LONG_INTEGERS
 from tests.support.tokens import BOTH, Documents, claims_of, door_of, published, signed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -167,7 +167,10 @@ async def test_row_yaml_over_256_kib(place: Place, operation: Operation) -> None
 @pytest.mark.parametrize("operation", JSON_WRITES, ids=by_id)
 async def test_row_what_json_must_not_hold(place: Place, operation: Operation) -> None:
     before = place.writes()
+    of_events = base(operation) in {"sendEvents", "testTrigger"}
     for name, (fragment, says) in FRAGMENTS.items():
+        if of_events and name in LONG_INTEGERS:
+            continue
         reply = await place.send(operation, place.filled(operation, fragment))
         assert_refused(reply, 400, says)
         assert reply.json()["errorMessage"].startswith("body: "), name

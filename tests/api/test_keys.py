@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from functools import partial
 from typing import Any
 
 import httpx2
 import pytest
 
+from headrace.clock import SystemClock
 from headrace.errors import Unavailable
+from headrace.events.relay import trim_outbox
+from headrace.journal.retention import Keep, Retention
 from tests.api.conftest import PREFIX, WAITING, Live, served
 
 
@@ -117,6 +122,25 @@ async def test_what_is_no_key(live: Live, bad: str) -> None:
 
 async def test_longest_key(live: Live) -> None:
     assert (await live.call("POST", "/workflows", WAITING, headers=key("~" * 255))).status_code == 201
+
+
+async def test_a_key_is_known_after_a_clock_that_stepped_and_came_back(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight days forward while the server sweeps what it keeps for seven."""
+    clock = SystemClock()
+    week = Keep(keys_s=7 * 86_400, events_s=7 * 86_400, outbox_s=7 * 86_400)
+    server = Retention(live.journal, clock, week, partial(trim_outbox, [], live.journal))
+    first = await live.call("POST", "/workflows", WAITING, headers=key("k"))
+    with monkeypatch.context() as patch:
+        stepped_ns = time.time_ns() + 8 * 86_400 * 10**9
+        patch.setattr("headrace.clock.time.time_ns", lambda: stepped_ns)
+        await server.sweep()
+        meanwhile = await live.call("POST", "/workflows", WAITING, headers=key("m"))
+    await server.sweep()
+    for made, name in ((first, "k"), (meanwhile, "m")):
+        again = await live.call("POST", "/workflows", WAITING, headers=key(name))
+        assert (again.content, again.headers["idempotency-hit"]) == (made.content, "true")
 
 
 async def test_a_refused_write_leaves_its_key_free(live: Live) -> None:

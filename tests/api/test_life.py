@@ -40,7 +40,7 @@ def test_an_attempt_under_way_at_the_stop_is_waited_for_and_recorded(tmp_path: P
         workflow_id = server.post(f"{API}/workflows", {"stages": PAYING}).json["data"]["id"]
         server.post(f"{API}/workflows/{workflow_id}/instances", {})
         deadline_s = time.monotonic() + LIMIT_S
-        while 'headrace_attempts_total{service="ledger"} 1.0' not in server.get("/metrics").body.decode():
+        while 'headrace_attempts_begun_total{service="ledger"} 1.0' not in server.get("/metrics").body.decode():
             assert time.monotonic() < deadline_s
             time.sleep(0.02)
         assert server.stop() == 0

@@ -23,21 +23,15 @@ ELSEWHERE = [
     {"origin": "null"},
     {"origin": "http://127.0.0.1:1"},
     {"origin": "http://HOST.evil.example"},
-    # A name of theirs that leads to this machine, so that a browser takes our answers for theirs.
-    {"origin": "http://evil.example:8484", "host": "evil.example:8484"},
-    {"origin": "http://10.0.0.1", "host": "10.0.0.1"},
-    {"origin": "http://[", "host": "["},
+    {"sec-fetch-site": "same-origin", "origin": "https://evil.example"},
 ]
-# A page of ours, a proxy's page whose name the proxy keeps to itself, an address typed in, the official TypeScript SDK.
+# A page of ours, an address typed in, the official TypeScript SDK.
 HERE = [
     {},
     {"origin": "http://HOST"},
     {"origin": "http://localhost:8484", "host": "localhost:8484"},
     {"origin": "http://headrace.localhost", "host": "headrace.localhost"},
     {"origin": "http://[::1]:8484", "host": "[::1]:8484"},
-    {"host": "headrace"},
-    {"sec-fetch-site": "same-origin", "origin": "https://pay.example", "host": "pay.example"},
-    {"sec-fetch-site": "same-origin", "origin": "https://pay.example"},
     {"sec-fetch-site": "none"},
     {"sec-fetch-mode": "cors", "cookie": ""},
 ]
@@ -74,3 +68,59 @@ async def test_whoever_has_a_token_says_where_it_may_be_used(tmp_path: Path) -> 
         assert (await live.call("POST", "/workflows", WAITING, headers=headers)).status_code == 201
         del headers["authorization"]
         assert (await live.call("POST", "/workflows", WAITING, headers=headers)).status_code == 401
+
+
+# names of other sites that lead to this machine (DNS rebinding)
+
+FOREIGN = [
+    {"host": "evil.example:8484"},
+    {"host": "10.0.0.1"},
+    {"host": "localhost.evil.example"},
+    {"host": "127.0.0.1.evil.example"},
+    {"host": "headrace"},
+    {"host": "["},
+    {"host": ""},
+    {"host": "evil.example:8484", "sec-fetch-site": "same-origin", "origin": "http://evil.example:8484"},
+    {"host": "evil.example:8484", "sec-fetch-site": "none"},
+]
+EVERYWHERE = [
+    *(PREFIX + operation.path.replace("{", "").replace("}", "") for operation in TABLE),
+    *(operation.path.replace("{", "").replace("}", "") for operation in TABLE),
+    *("/", "/nowhere", "/api/ledger/v2/shop/accounts", "/api/wallets/wallets", "/api/payments/payments"),
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_nothing_is_read_or_written_under_a_foreign_name(shared: Live, headers: dict[str, str]) -> None:
+    for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
+        for path in EVERYWHERE if method == "GET" else EVERYWHERE[::7]:
+            reply = await shared.http.request(method, path, headers=headers)
+            assert reply.status_code == 403, (method, path)
+            if method != "HEAD":
+                assert reply.json()["errorCode"] == "VALIDATION"
+                assert "Host" in reply.json()["errorMessage"] and "HEADRACE_ALLOWED_HOSTS" in reply.text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8:1", "localhost", "LocalHost.:80", "a.localhost", "[::1]:84"])
+@pytest.mark.asyncio(loop_scope="module")
+async def test_loopback_names_are_read_under(shared: Live, host: str) -> None:
+    assert (await shared.http.get(f"{PREFIX}/workflows", headers={"host": host})).status_code == 200
+
+
+async def test_a_proxy_on_this_machine_may_keep_its_name(tmp_path: Path) -> None:
+    async with served(tmp_path, allowed_hosts=("Pay.example",)) as live:
+        for headers in (
+            {"host": "pay.example"},
+            {"host": "pay.example:443", "sec-fetch-site": "same-origin", "origin": "https://pay.example"},
+            {"sec-fetch-site": "same-origin", "origin": "https://pay.example"},
+        ):
+            assert (await live.call("POST", "/workflows", WAITING, headers=headers)).status_code == 201
+        for headers in ({"host": "evil.example"}, {"host": "x.pay.example"}, {"origin": "https://evil.example"}):
+            assert (await live.call("POST", "/workflows", WAITING, headers=headers)).status_code == 403
+
+
+async def test_with_authentication_any_name_will_do(tmp_path: Path) -> None:
+    async with served(tmp_path, door=door_of(Documents(published("k1")), SystemClock())) as live:
+        headers = {"authorization": f"Bearer {good()}", "host": "api.example"}
+        assert (await live.http.get(f"{PREFIX}/workflows", headers=headers)).status_code == 200

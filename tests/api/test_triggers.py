@@ -54,7 +54,9 @@ async def test_an_event_starts_an_instance_with_its_variables(live: Live) -> Non
     await live.http.post("/api/ledger/v2/main", json={})
     workflow_id = await live.created(ECHO)
     trigger_id = await on(live, workflow_id, filter="event.ok", vars={"user": "event.user", "unused": "[1, 2.0]"})
-    assert (await send(live, event(payload={"ok": True, "user": 10**30}))).json() == {"data": {"accepted": 1}}
+    assert (await send(live, event(payload={"ok": True, "user": 10**30}))).json() == {
+        "data": {"accepted": 1, "repeated": 0, "conflicting": 0}
+    }
     await send(live, event(payload={"ok": False, "user": 2}))
     await send(live, event(type="OTHER", payload={"ok": True, "user": 3}))
     (found,) = await occurrences(live, trigger_id)
@@ -76,7 +78,11 @@ async def test_a_repeated_event_starts_nothing_and_is_counted(live: Live) -> Non
     assert keyed[0].content == keyed[1].content
     assert len(await occurrences(live, trigger_id)) == 3
     listed = (await live.call("GET", "/ext/events?repeated=true")).json()["data"]
-    assert {row["key"]: row["repeats"] for row in listed} == {"id:e1": 3, "id:e2": 1, "key:k": 1}
+    assert {row["key"]: row["repeats"] for row in listed} == {
+        '["event","a","E","v1","e1"]': 3,
+        '["event","a","E","v1","e2"]': 1,
+        '["request","subject","anonymous","k"]': 1,
+    }
     assert all("processedAt" in row and "lastRepeatAt" in row for row in listed)
     assert "headrace_events_repeated_total 5.0" in (await live.call("GET", "/metrics")).text
 
@@ -109,7 +115,7 @@ async def test_many_deliveries_at_once_start_one_instance_each(live: Live) -> No
 
 @pytest.mark.parametrize(
     "body",
-    [None, [], "x", {}, [event(), {"type": "E"}], event(payload=[1]), event(id=""), event(type="")],
+    [None, [], "x", {}, [event(), {"type": "E"}], event(payload=[1]), event(id=True), event(type="")],
 )
 async def test_what_is_no_event_is_refused_as_a_whole(live: Live, body: Any) -> None:
     trigger_id = await on(live, await live.created(SHORT))
@@ -300,7 +306,7 @@ async def test_a_pay_in_of_the_sandbox_credits_a_wallet_once(live: Live) -> None
         live,
         await live.created(top_up),
         event="SAVED_PAYMENT",
-        version="v2",
+        version="v3",
         filter='event.type == "PAY-IN" and event.status == "SUCCEEDED"',
         vars={"payment": "event.id", "amount": "event.amount", "asset": "event.asset"},
     )

@@ -18,8 +18,8 @@ SAME = (
 """Operations whose replies are equal in both versions."""
 
 
-async def page(live: Live, path: str) -> Any:
-    reply = await live.call("GET", f"/v2{path}")
+async def page(live: Live, path: str, *, prefix: str = "/v2") -> Any:
+    reply = await live.call("GET", f"{prefix}{path}")
     assert reply.status_code == 200, reply.text
     return reply.json()["cursor"]
 

@@ -13,7 +13,8 @@ import pytest
 
 ONCE = ("--idempotency-key", "once")
 REPEAT = "It may have been carried out. Repeat it with --idempotency-key once"
-WRITES = (("events", "send", "{}", *ONCE), ("workflows", "run", "w", *ONCE), ("instances", "stop", "i", *ONCE))
+WORKFLOW = "019f4c39-4b5c-7000-8000-000000000000"
+WRITES = (("events", "send", "{}", *ONCE), ("workflows", "run", WORKFLOW, *ONCE), ("instances", "stop", "i", *ONCE))
 READS = (("audit",), ("workflows", "list"), ("triggers", "test", "t", "{}"))
 
 

@@ -46,7 +46,10 @@ def test_a_wide_terminal_shows_all(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_narrower_one_does_without_what_can_be_spared(monkeypatch: pytest.MonkeyPatch) -> None:
     assert laid_out(80, monkeypatch, [ID, TIME, TIME, "bad"])[1] == f"{ID}  {TIME}  bad"
     long = "no funds: users:1 has less than is asked for, " * 3
-    assert laid_out(80, monkeypatch, [ID, TIME, TIME, long])[1] == f"{ID}  {TIME}  {long}".rstrip()
+    rows = laid_out(80, monkeypatch, [ID, TIME, TIME, long])[1:]
+    assert rows[0] == f"{ID}  {TIME}  no funds:"
+    assert all(len(each) <= 80 for each in rows)
+    assert " ".join(each[len(f"{ID}  {TIME}  ") :] for each in rows) == long.rstrip()
 
 
 def test_a_narrow_one_has_a_line_for_each_value(monkeypatch: pytest.MonkeyPatch) -> None:

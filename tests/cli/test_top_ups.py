@@ -12,6 +12,8 @@ from headrace.cli.demo.top_up_report import problems
 from headrace.cli.demo.top_ups import Outcome, TopUp, TopUps
 from headrace_client.models import TriggerOccurrence
 
+KEY = '["event","payments","SAVED_PAYMENT","v3.0.0","backfill-jane-1"]'
+
 
 def occurrence(payment_id: str, instance_id: str | None, error: str | None = None) -> TriggerOccurrence:
     at = datetime(2024, 5, 1, tzinfo=UTC)
@@ -39,7 +41,7 @@ def read() -> Outcome:
         occurrences=[occurrence("p2", "i2"), occurrence("p1", "i1")],
         instance_ids=["i1", "i2"],
         balances={("jane", "USD/2"): 2**53 + 6},
-        repeats={"id:backfill-jane-1": 5},
+        repeats={KEY: 5},
     )
 
 
@@ -80,7 +82,7 @@ def lost_a_cent_to_a_float(outcome: Outcome) -> None:
 
 
 def a_repeat_was_not_counted(outcome: Outcome) -> None:
-    outcome.repeats["id:backfill-jane-1"] -= 1
+    outcome.repeats[KEY] -= 1
 
 
 def no_repeat_was_counted(outcome: Outcome) -> None:

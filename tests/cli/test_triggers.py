@@ -70,10 +70,16 @@ def test_an_event_is_sent_and_its_occurrences_are_told(shell: Shell, tmp_path: P
     assert shell("events", "send", json.dumps(event)).out == "1 event accepted\n"
     file = tmp_path / "events.json"
     file.write_text(json.dumps([event, {**event, "id": "sent-2", "payload": {}}]))
-    assert shell.data("events", "send", f"@{file}") == {"accepted": 2}
-    assert shell("events", "send", "-", stdin=json.dumps(event)).code == 0
-    found = until_occurred(shell, trigger_id, 2)
-    assert len(found) == 2
+    assert shell.data("events", "send", f"@{file}") == {"accepted": 2, "repeated": 1, "conflicting": 0}
+    again = shell("events", "send", "-", stdin=json.dumps(event))
+    assert (again.code, again.out) == (0, "1 event accepted, 1 of them known before\n")
+    other = shell("events", "send", json.dumps({**event, "payload": {"user": "v"}}))
+    assert (other.code, other.out) == (1, "0 events accepted\n")
+    assert "1 event in conflict" in other.err and '["event","shell","SENT","","sent-1"]' in other.err
+    long = {**event, "id": "sent-3", "type": "LONG", "payload": {"volume": 0}}
+    assert shell("events", "send", json.dumps(long).replace(": 0", ": " + "9" * 5_000)).code == 0
+    found = until_occurred(shell, trigger_id, 3)
+    assert len(found) == 3
     told = shell("triggers", "occurrences", "list", trigger_id).out
     assert "user: gives nil" in told
     assert next(row["workflowInstanceID"] for row in found if "workflowInstanceID" in row) in told
@@ -112,6 +118,21 @@ def test_it_is_shown_which_part_of_the_filter_was_false(shell: Shell) -> None:
     assert parts[1]["parts"][0]["values"] == {"event.amount": 50}
 
 
+def test_a_filter_that_takes_text_for_a_number_gets_a_hint(shell: Shell) -> None:
+    payload = json.dumps({"type": "PAY-IN", "amount": "8000", "asset": "USD/2"})
+    failing = create(shell, "TEXT", WAITING, "--filter", "event.amount > 1000")
+    advice = "event.amount is text in this event, as amounts are in events of payments v3: use int(event.amount)"
+    told = shell("triggers", "test", failing, payload).out
+    assert told.count(advice) == 1 and f"Filter error  invalid operation: string > int (1:14); {advice}" in told
+    assert shell.data("triggers", "test", failing, payload)["hints"] == [advice]
+    silent = create(shell, "SILENT", WAITING, "--filter", "event.amount == 8000")
+    told = shell("triggers", "test", silent, payload).out.splitlines()
+    assert told[:2] == ["Filter match  No", f"Hint          {advice}"]
+    right = create(shell, "RIGHT", WAITING, "--filter", "int(event.amount) > 1000")
+    told = shell("triggers", "test", right, payload).out
+    assert "Filter match  Yes" in told and "Hint" not in told
+
+
 def test_a_condition_that_needs_a_link_is_left_open(shell: Shell) -> None:
     source = 'link(event, "source_account").type == "INTERNAL" and event.amount > 100'
     trigger_id = create(shell, "LINKED", WAITING, "--filter", source)
@@ -139,7 +160,7 @@ def test_a_filter_of_three_hundred_levels_is_explained(shell: Shell) -> None:
 
 def test_what_is_wrong_is_said_with_its_exit_code(shell: Shell, headrace: Callable[..., Any]) -> None:
     refused = shell("triggers", "create", "E", "nowhere")
-    assert refused.code == 1 and "workflowID" in refused.err
+    assert refused.code == 1 and "workflow 'nowhere' does not exist" in refused.err
     workflow_id = shell.data("workflows", "create", "-", stdin=WAITING)["workflowId"]
     bad = shell("triggers", "create", "E", workflow_id, "--filter", "event.a +")
     assert bad.code == 1 and "(1:9)" in bad.err

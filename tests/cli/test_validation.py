@@ -114,10 +114,16 @@ def test_every_example_is_valid(headrace: Headrace) -> None:
     assert headrace("workflows", "validate", *files).code == 0
 
 
-def test_a_definition_to_store_is_one_document(headrace: Headrace) -> None:
-    ran = headrace("workflows", "create", "-", "--server", "http://127.0.0.1:1", stdin=f"{VALID}---\n{VALID}")
-    assert ran.code == 1
-    assert "<stdin>:4:1: holds a second document" in ran.err
+def test_create_refuses_what_validate_refuses(headrace: Headrace) -> None:
+    """With several documents, too: nothing is sent while one of them is not valid."""
+    text = f"{VALID}---\nstages: []\n"
+    told = headrace("workflows", "validate", "-", stdin=text)
+    ran = headrace("workflows", "create", "-", "--server", "http://127.0.0.1:1", stdin=text)
+    assert (told.code, ran.code) == (1, 1)
+    assert told.out.count("<stdin>:5:") == ran.err.count("<stdin>:5:") == 1
+    for option in ("--name", "--idempotency-key"):
+        many = headrace("workflows", "create", "-", option, "x", stdin=f"{VALID}---\n{VALID}")
+        assert many.code == 2 and f"{option} is for one definition" in many.err
 
 
 def test_the_schema_is_printed_as_it_is(headrace: Headrace) -> None:

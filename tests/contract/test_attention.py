@@ -11,6 +11,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from headrace.effects.port import Reply, Request
+from headrace.journal.lists import NEWEST, InstanceSearch
 from tests.contract.test_engine import SEND, Scripted
 from tests.support.rooms import Life, life
 
@@ -50,8 +51,31 @@ def crediting(services: Scripted) -> dict[str, Any]:
     return {"send": {"source": source, "destination": {"wallet": {"id": wallet}}, "amount": amount}}
 
 
-async def start(alive: Life, stage: dict[str, Any]) -> str:
-    return (await alive.engine.run(await alive.workflow("w", [stage]), {})).id
+async def start(alive: Life, *stages: dict[str, Any]) -> str:
+    return (await alive.engine.run(await alive.workflow("w", list(stages)), {})).id
+
+
+async def statuses(alive: Life) -> list[str]:
+    return [each.status for each in await alive.journal.summaries_after(InstanceSearch(), NEWEST, 9)]
+
+
+async def test_an_instance_is_retrying_until_its_activity_is_done(tmp_path: Path) -> None:
+    is_back = False
+
+    def plan(_: Request, __: int) -> Any:
+        return None if is_back else Reply(503, b"", {})
+
+    services = Scripted(plan)
+    async with life(tmp_path / "j.db", services) as alive:
+        await start(alive, SEND, {"wait_event": {"event": "go"}})
+        async with asyncio.timeout(LIMIT_S):
+            while await statuses(alive) != ["retrying"]:
+                await asyncio.sleep(0.002)
+        is_back = True
+        async with asyncio.timeout(LIMIT_S):
+            while await statuses(alive) != ["waiting"]:
+                await asyncio.sleep(0.002)
+    await services.close()
 
 
 async def test_it_rises_once_stays_over_a_restart_and_falls_with_the_abort(tmp_path: Path) -> None:
@@ -59,10 +83,12 @@ async def test_it_rises_once_stays_over_a_restart_and_falls_with_the_abort(tmp_p
     async with life(tmp_path / "j.db", services) as alive:
         instance_id = await start(alive, SEND)
         await until(lambda: needing(alive) == 1 and not alive.engine.active_instances)
+        assert await statuses(alive) == ["attention"]
     async with life(tmp_path / "j.db", services) as again:
         await asyncio.sleep(0.05)
         assert needing(again) == 1
         await again.engine.abort(instance_id)
+        assert await statuses(again) == ["aborted"]
         await until(lambda: not again.engine.active_instances)
         assert (needing(again), undecided(again, "ledger")) == (0, 0), "it was found not to be in the books"
     await services.close()

@@ -60,11 +60,11 @@ async def test_a_caller_key_is_stored_once_with_its_write(journal: SqliteJournal
     first, second = Unit(), Unit()
     for unit, workflow_id in ((first, "w1"), (second, "w2")):
         _workflow(unit, workflow_id)
-        unit.add("remember", "key", b"hash", 201, b"{}", 5)
+        unit.add("remember", "", "key", b"hash", 201, b"{}", "run", "i1", 5)
     results = await asyncio.gather(journal.commit(first), journal.commit(second), return_exceptions=True)
     assert isinstance(results[1], RepeatedKey)
     assert await journal.workflow("w2") is None
-    remembered = await journal.remembered("key")
+    remembered = await journal.remembered("", "key")
     assert remembered is not None and (remembered.status, remembered.body) == (201, b"{}")
 
 

@@ -54,7 +54,7 @@ async def test_a_repeat_is_not_signed_again(journal: SqliteJournal) -> None:
     with pytest.raises(RepeatedKey):
         await journal.commit(created("w2", caller))
     assert [entry.target for entry in await journal.audit(LAST, 10)] == ["w1"]
-    remembered = await journal.remembered("key")
+    remembered = await journal.remembered("", "key")
     assert remembered is not None and (remembered.status, remembered.body) == (201, b"{}")
 
 

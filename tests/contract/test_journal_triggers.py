@@ -42,6 +42,12 @@ def trigger(trigger_id: str, event: str = "E", workflow_id: str = "w1", at: int 
     return ("insert_trigger", trigger_id, "n", event, event.lower(), workflow_id, None, None, None, at)
 
 
+def accepted(
+    key: str, envelope: str, at: int, *, payload: bytes = b"", place: str | None = None, old_key: str | None = None
+) -> tuple[Any, ...]:
+    return ("accept_event", key, "E", envelope, at, 0, payload, place, f"conflict:{key}:{payload.decode()}", old_key)
+
+
 def occurrence(trigger_id: str, event_key: str, at: int = 30, instance_id: str | None = None) -> tuple[Any, ...]:
     row = (f"o-{trigger_id}-{event_key}", trigger_id, event_key, "{}", at, 1, instance_id)
     return ("insert_occurrence", *row, None if instance_id else "no")
@@ -71,23 +77,21 @@ async def test_triggers_are_listed_newest_first_and_leave_when_deleted(journal: 
 
 async def test_a_trigger_is_on_later_events_only_whatever_the_clock_says(journal: SqliteJournal) -> None:
     await commit(journal, trigger("before", at=99))
-    await commit(journal, ("accept_event", "k1", "E", "{}", 50, 0))
+    await commit(journal, accepted("k1", "{}", 50))
     await commit(journal, trigger("after", at=1))
     (event,) = await journal.waiting_events(0, 10)
     assert [row.id for row in await journal.triggers_on(("e", ""), event.seq)] == ["before"]
-    await commit(journal, ("accept_event", "k2", "E", "{}", 50, 0))
+    await commit(journal, accepted("k2", "{}", 50))
     _, second = await journal.waiting_events(0, 10)
     assert [row.id for row in await journal.triggers_on(("other", "e"), second.seq)] == ["after", "before"]
     assert await journal.triggers_on(("other", ""), second.seq) == []
 
 
 async def test_an_event_is_taken_once_and_its_repeats_are_counted(journal: SqliteJournal) -> None:
-    first = await commit(journal, ("accept_event", "k1", "E", '{"a":1}', 50, 0))
-    second = await commit(
-        journal, ("accept_event", "k1", "E", '{"a":2}', 60, 0), ("accept_event", "k2", "E", "{}", 60, 0)
-    )
-    assert [row[0] for row in first + second] == [0, 1, 0]
-    await commit(journal, ("repeat_event", 70, "k1"))
+    first = await commit(journal, accepted("k1", '{"a":1}', 50))
+    second = await commit(journal, accepted("k1", '{"a":2}', 60), accepted("k2", "{}", 60))
+    assert [row[1] for row in first + second] == [0, 1, 0]
+    await commit(journal, ("repeat_event", 70, "k1", None))
     (repeated,) = [row async for page in journal.events(repeated=True) for row in page]
     assert (repeated.key, repeated.envelope, repeated.repeats) == ("k1", None, 2)
     assert [row.envelope for row in await journal.waiting_events(0, 10)] == ['{"a":1}', "{}"]
@@ -95,14 +99,49 @@ async def test_an_event_is_taken_once_and_its_repeats_are_counted(journal: Sqlit
     assert [row.key async for page in journal.events() for row in page] == ["k2", "k1"]
 
 
+async def outcomes(journal: SqliteJournal, *arrivals: tuple[Any, ...]) -> list[tuple[int, int, int | None]]:
+    """(number, repeats, conflicts with) of each."""
+    return await commit(journal, *arrivals)
+
+
+async def test_a_known_identity_with_another_payload_is_a_conflict_each_counted_apart(journal: SqliteJournal) -> None:
+    first, other, again, third, back = await outcomes(
+        journal,
+        accepted("k", "{}", 50, payload=b"a"),
+        accepted("k", "{}", 51, payload=b"b"),
+        accepted("k", "{}", 52, payload=b"b"),
+        accepted("k", "{}", 53, payload=b"c"),
+        accepted("k", "{}", 54, payload=b"a"),
+    )
+    assert (first, back) == ((1, 0, None), (1, 1, None))
+    assert (other[1:], again, third[1:]) == ((0, 1), (other[0], 1, 1), (0, 1))
+    assert [row.seq async for page in journal.events(conflicting=True) for row in page] == [third[0], other[0]]
+    assert [row.conflicts_with for row in await journal.waiting_events(0, 10)] == [None, 1, 1]
+
+
+async def test_a_known_place_is_a_repeat_of_whatever_it_was(journal: SqliteJournal) -> None:
+    placed = accepted("own", "{}", 50, payload=b"a", place="bus:1")
+    await commit(journal, placed, ("place_event", "bus:1", 1), ("place_event", "bus:1", 99))
+    assert await outcomes(journal, accepted("own", "{}", 51, payload=b"b", place="bus:1")) == [(1, 1, None)]
+    conflict = accepted("own", "{}", 52, payload=b"b", place="bus:2")
+    ((number, *found),) = await outcomes(journal, conflict)
+    assert found == [0, 1]
+    await commit(journal, ("place_event", "bus:2", number))
+    assert await outcomes(journal, accepted("own", "{}", 53, payload=b"z", place="bus:2")) == [(number, 1, 1)]
+    unnamed = accepted("bus:3", "{}", 54, payload=b"a", place="bus:3")
+    one, again = await outcomes(journal, unnamed, unnamed)
+    assert (one[1:], again) == ((0, None), (one[0], 1, None))
+
+
 async def test_processed_events_are_not_taken_up_again_but_stay_known(journal: SqliteJournal) -> None:
-    await commit(journal, ("accept_event", "k1", "E", "{}", 50, 0), ("accept_event", "k2", "E", "{}", 50, 0))
+    await commit(journal, accepted("k1", "{}", 50), accepted("k2", "{}", 50))
     first, second = await journal.waiting_events(0, 10)
     await commit(journal, ("process_event", 60, first.seq))
     assert await journal.waiting_events(0, 10) == [second]
-    assert await commit(journal, ("forget_envelopes", 61)) == [(first.seq,)]
+    assert await commit(journal, ("forget_envelopes", 0)) == [None]
+    assert await commit(journal, ("forget_envelopes", 1)) == [(first.seq,)]
     assert await journal.waiting_events(0, 10) == [second]
-    assert (await commit(journal, ("accept_event", "k1", "E", "{}", 99, 0)))[0][0] == 1
+    assert (await commit(journal, accepted("k1", "{}", 99)))[0][1] == 1
 
 
 async def test_one_occurrence_for_a_trigger_and_an_event(journal: SqliteJournal) -> None:
@@ -161,7 +200,7 @@ async def test_a_journal_of_the_first_release_is_opened_and_goes_on(tmp_path: Pa
     try:
         waiting = await opened.instance(WAITING)
         assert waiting is not None and not waiting.is_terminal and len(waiting.stages) == 1
-        await commit(opened, trigger("t1", workflow_id="w-old"), ("accept_event", "k", "E", "{}", 1, 0))
+        await commit(opened, trigger("t1", workflow_id="w-old"), accepted("k", "{}", 1))
         assert len(await opened.waiting_events(0, 10)) == 1
     finally:
         await opened.close()
@@ -190,6 +229,8 @@ CUTS = [
     *(("0002", "0003", done) for done in range(1, 5)),
     *(("0003", "0004", done) for done in range(1, 6)),
     *(("0003", "0006", done) for done in range(1, 5)),
+    *(("0006", "0007", done) for done in range(1, 6)),
+    *(("0003", "0008", done) for done in range(1, 6)),
 ]
 
 
@@ -203,7 +244,10 @@ async def test_a_migration_that_was_cut_off_is_carried_out_at_the_next_start(
     made = statements(f"sqlite_{after}.sql")
     if after == "0003":
         made.append("ALTER TABLE inbox ADD COLUMN depth INTEGER NOT NULL DEFAULT 0")
-    assert len(made) == {"0002": 11, "0003": 4, "0004": 5, "0006": 4}[after]
+    if after == "0007":
+        added = ("fingerprint BLOB", "conflicts_with INTEGER")
+        made = [*(f"ALTER TABLE inbox ADD COLUMN {column}" for column in added), *made]
+    assert len(made) == {"0002": 11, "0003": 4, "0004": 5, "0006": 4, "0007": 5, "0008": 5}[after]
     connection = sqlite3.connect(path, isolation_level=None)
     for statement in made[:done]:
         connection.execute(statement)
@@ -235,9 +279,9 @@ async def test_the_outbox_keeps_its_order_and_the_numbers_never_come_again(journ
 
 async def test_what_is_too_old_leaves_the_outbox_though_nobody_took_it(journal: SqliteJournal) -> None:
     await published(journal, ("A", None, None))
-    await commit(journal, ("trim_outbox", 0, 50))
+    await commit(journal, ("trim_outbox", 0, 0))
     assert len(await journal.outbox(0, 10)) == 1
-    await commit(journal, ("trim_outbox", 0, 51))
+    await commit(journal, ("trim_outbox", 0, 1))
     assert await journal.outbox(0, 10) == []
 
 
@@ -263,7 +307,7 @@ async def test_news_of_the_outbox_come_with_a_commit_that_has_some(journal: Sqli
 async def test_what_was_set_aside_is_kept_once_for_each_publisher_and_forgotten_in_time(journal: Any) -> None:
     rows = [("to-a", "j:1", 10), ("to-b", "j:1", 20), ("to-a", "j:2", 30), ("to-a", "j:1", 40)]
     for publisher, event_id, at in rows:
-        await commit(journal, ("set_aside", publisher, event_id, "E", "{}", "refused", at))
+        await commit(journal, ("set_aside", publisher, event_id, "E", "{}", "refused", at), ("serve_time", 10))
     kept = await journal.set_aside(10)
     assert [(row.publisher, row.event_id, row.at) for row in kept] == [
         ("to-a", "j:2", 30),
@@ -271,5 +315,5 @@ async def test_what_was_set_aside_is_kept_once_for_each_publisher_and_forgotten_
         ("to-a", "j:1", 10),
     ]
     assert [row.at for row in await journal.set_aside(1)] == [30]
-    await commit(journal, ("forget_set_aside", 21))
+    await commit(journal, ("forget_set_aside", 11))
     assert [row.at for row in await journal.set_aside(10)] == [30]

@@ -3,6 +3,7 @@
     python -m tests.crash.deliveries --bus nats --events 10000 --rounds 10
 
 Each round the server has another name at the broker, so everything that was ever published is delivered to it anew;
+half of the events have a key of their own, and some of those are published again;
 beside it a second reader takes deliveries from the same consumer and gives them back late, which mixes their order.
 In the end there must be one occurrence, one instance and one transaction for each event, of the right amount.
 
@@ -78,6 +79,7 @@ class Count:
     events: int
     rounds: int
     seed: int
+    published_again: int = 0
     deliveries: int = 0
     kills: int = 0
     kills_with_unacknowledged: int = 0
@@ -101,10 +103,18 @@ def amount_of(number: int) -> int:
 
 def _event(number: int) -> dict[str, Any]:
     payload = {"id": f"p{number}", "type": "PAY-IN", "amount": amount_of(number), "asset": "USD/2"}
+    named = {"idempotency_key": f"k{number}"} if number % 2 else {}
     return {
-        "date": "2024-05-01T10:00:00Z", "app": "payments", "version": "v2.0.0", "type": "SAVED_PAYMENT",
+        **named, "date": "2024-05-01T10:00:00Z", "app": "payments", "version": "v2.0.0", "type": "SAVED_PAYMENT",
         "payload": payload,
     }  # fmt: skip
+
+
+def published_again(events: list[bytes], chance: random.Random) -> list[bytes]:
+    """Some of those with a key of their own, each at a new place of the broker's and written in another way."""
+    named = [json.loads(event) for event in events if b"idempotency_key" in event]
+    chosen = chance.sample(named, max(1, len(named) // 10))
+    return [json.dumps(dict(reversed(event.items())), indent=1).encode() for event in chosen]
 
 
 async def deliver(folder: Path, broker: Broker, count: Count, kills_a_round: int) -> None:
@@ -121,7 +131,9 @@ async def deliver(folder: Path, broker: Broker, count: Count, kills_a_round: int
         fresh = [events[half:][number::kills_a_round] for number in range(kills_a_round)]
         await _round(server, broker, count, "round0", chance, fresh)
         for number in range(1, count.rounds):
-            await _round(server, broker, count, f"round{number}", chance, [[]] * kills_a_round)
+            again = [published_again(events, chance) for _ in range(kills_a_round)]
+            count.published_again += sum(len(bodies) for bodies in again)
+            await _round(server, broker, count, f"round{number}", chance, again)
         occurrences = await asyncio.to_thread(_settled, server, trigger_id, count.events)
         _check(server, occurrences, count)
     count.took_s = round(time.monotonic() - started, 1)

@@ -70,7 +70,12 @@ async def _check(alive: Life, sandbox: Sandbox, failed: int) -> None:
     assert [row["postings"][0]["amount"] for row in transactions] == [7]
 
 
-async def _play(journal_file: Path, fate: Fate, live: Living, failed: int, *, feeds: bool = False) -> Fate:
+Check = Callable[[Life, Sandbox], Coroutine[Any, Any, None]]
+
+
+async def _play(
+    journal_file: Path, fate: Fate, live: Living, failed: int = 0, *, feeds: bool = False, check: Check | None = None
+) -> Fate:
     sandbox = new_sandbox()
     stack = SandboxStack(sandbox)
     stack.create_ledger("shop")
@@ -81,7 +86,7 @@ async def _play(journal_file: Path, fate: Fate, live: Living, failed: int, *, fe
             await fate.over(live(first))
         async with life(journal_file, sandbox, source=source) as second:
             await live(second)
-            await _check(second, sandbox, failed)
+            await (check(second, sandbox) if check else _check(second, sandbox, failed))
     finally:
         await sandbox.close()
     return fate
@@ -99,13 +104,38 @@ async def test_a_crash_at_every_point_of_a_delivery(tmp_path: Path) -> None:
             assert fate.struck_at is not None, whole.seen
 
 
+async def test_a_crash_at_every_point_of_a_conflict(tmp_path: Path) -> None:
+    """Another payload under the same identity: one occurrence with an error, whatever the moment; one payment."""
+
+    async def deliver(alive: Life) -> None:
+        await alive.workflow("w", STAGES)
+        await alive.trigger("good", "PAID", "w", **RULE)
+        await alive.deliver("message-1", {**EVENT, "id": "1"})
+        await alive.deliver("message-2", {**EVENT, "id": "1", "payload": {"user": "1", "amount": 8}})
+        await alive.deliver("message-3", {**EVENT, "id": "1"})
+        await _until_done(alive)
+
+    async def check(alive: Life, sandbox: Sandbox) -> None:
+        rows = [row async for page in alive.journal.occurrences("good") for row in page]
+        assert sorted((row.error or "")[:9] for row in rows) == ["", "conflict:"]
+        stack = SandboxStack(sandbox)
+        assert [row["postings"][0]["amount"] for row in stack.transactions("shop")] == [7]
+        stack.close()
+
+    whole = await _play(tmp_path / "whole.db", Fate(), deliver, check=check)
+    assert any(seen == "commit accept_event+place_event" for seen in whole.seen), "one commit"
+    for number in range(len(whole.seen)):
+        for after in (False, True):
+            await _play(tmp_path / f"{number}{after}.db", Fate(number, after=after), deliver, check=check)
+
+
 async def test_a_crash_at_every_point_of_the_sandboxs_feed(tmp_path: Path) -> None:
     """The pay-in is made once; its event is read from where the last life stood."""
 
     def paying(sandbox_paid: list[str]) -> Living:
         async def live(alive: Life) -> None:
             await alive.workflow("w", STAGES)
-            variables = {"user": "event.sourceAccountId", "amount": "event.amount"}
+            variables = {"user": "event.sourceAccountID", "amount": "event.amount"}
             await alive.trigger("good", "payments.saved_payment", "w", vars=variables)
             if not sandbox_paid:
                 sandbox_paid.append("paid")

@@ -17,7 +17,7 @@ from tests.support.rooms import Fate, Life, SandboxStack, life, new_sandbox, sta
 EXAMPLES = load_examples(examples_folder())
 
 
-async def _live(alive: Life, example: Example, names: dict[str, str]) -> str:
+async def carry_through(alive: Life, example: Example, names: dict[str, str]) -> str:
     """What a careful caller does until the instance has ended; the same in every life."""
     workflow = await alive.workflow("w", stages_of(example))
     instance_id = await alive.run_once(workflow, example.variables(names))
@@ -33,17 +33,17 @@ async def _play(example: Example, journal_file: Path, fate: Fate) -> Fate:
     names = stack.seed(example, "r1")
     try:
         async with life(journal_file, sandbox, fate) as first:
-            await fate.over(_live(first, example, names))
+            await fate.over(carry_through(first, example, names))
         async with life(journal_file, sandbox) as second:
-            instance_id = await _live(second, example, names)
-            await _check(second, example, names, instance_id, stack)
+            instance_id = await carry_through(second, example, names)
+            await check(second, example, names, instance_id, stack)
     finally:
         stack.close()
         await sandbox.close()
     return fate
 
 
-async def _check(alive: Life, example: Example, names: dict[str, str], instance_id: str, stack: SandboxStack) -> None:
+async def check(alive: Life, example: Example, names: dict[str, str], instance_id: str, stack: SandboxStack) -> None:
     instance = await alive.ended(instance_id)
     assert instance.is_terminal and instance.error is None, instance
     activities = [await alive.journal.activities(instance_id, stage.number) for stage in instance.stages]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +10,21 @@ import msgspec
 import pytest
 
 from headrace.clock import RandomIds, SystemClock
-from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Refused, Reply, Request, Unknown
-from headrace.effects.replies import look_up_outcome, outcome
-from headrace.effects.requests import create_ledger, look_up, next_look_up, prepare
+from headrace.effects.look_ups import look_up
+from headrace.effects.port import (
+    Absent,
+    Done,
+    Found,
+    FoundOther,
+    LookUp,
+    Outcome,
+    Refused,
+    Reply,
+    Request,
+    Search,
+)
+from headrace.effects.replies import outcome
+from headrace.effects.requests import create_ledger, prepare
 from headrace.money import posting
 from headrace.sandbox import Sandbox
 from headrace.workflows.commands import (
@@ -32,6 +44,15 @@ KEY = "headrace:i:0:{}"
 BIG = 10**30
 
 
+def found_by(search: Search, answer: Callable[[Request], Reply]) -> LookUp:
+    question = next(search)
+    while True:
+        try:
+            question = search.send(answer(question))
+        except StopIteration as ended:
+            return ended.value
+
+
 class Desk:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
@@ -44,13 +65,7 @@ class Desk:
 
     def look(self, activity: Activity, request: Request) -> LookUp:
         """As an engine does it."""
-        question, found = look_up(activity.name, request), None
-        while question is not None:
-            reply = self.sandbox.handle(question)
-            found = look_up_outcome(activity.name, request, reply)
-            question = next_look_up(activity.name, request, reply, question)
-        assert found is not None
-        return found
+        return found_by(look_up(activity.name, request), self.sandbox.handle)
 
     def post(self, service: Any, path: str, body: dict[str, Any]) -> Any:
         reply = self.sandbox.handle(Request(service, "POST", path, msgspec.json.encode(body)))
@@ -171,7 +186,7 @@ def test_wallets(desk: Desk, wallet: str) -> None:
     nobody = desk.ask(ListWallets("ann&name=Ann"))[1]
     assert isinstance(nobody, Done)
     assert nobody.output["cursor"]["data"] == []
-    assert desk.ask(GetWallet("nobody"))[1] == Refused("NOT_FOUND", "the wallet does not exist")
+    assert desk.ask(GetWallet("nobody"))[1] == Refused("NOT_FOUND", "wallet nobody does not exist")
 
 
 def test_payments(desk: Desk) -> None:
@@ -207,13 +222,29 @@ def test_an_initiation_is_found_in_the_list_where_the_filter_is_refused(desk: De
     assert done == Done()
     for ordinal in range(1, 151):
         assert desk.ask(activity, ordinal)[1] == Done()
-    question, found, asked = look_up(activity.name, request), None, 0
-    while question is not None:
-        asked += 1
-        is_filtered = "query=" in question.path
+    asked: list[str] = []
+
+    def answer(question: Request) -> Reply:
+        asked.append(question.path)
         refused = Reply(400, b'{"errorCode":"VALIDATION","errorMessage":"unknown key"}')
-        reply = refused if is_filtered else desk.sandbox.handle(question)
-        found = look_up_outcome(activity.name, request, reply)
-        assert isinstance(found, Unknown if asked < 3 else Found), (asked, found)
-        question = next_look_up(activity.name, request, reply, question)
-    assert asked == 3
+        return refused if "query=" in question.path else desk.sandbox.handle(question)
+
+    assert found_by(look_up(activity.name, request), answer) == Found()
+    assert len(asked) == 3
+    unsent = prepare(activity, KEY.format(999), desk.clock.now_at())
+    assert found_by(look_up(activity.name, unsent), answer) == Absent()
+
+
+def test_an_initiation_that_is_not_booked_is_proven_so_by_the_filter(desk: Desk) -> None:
+    activity = CreateTransferInitiation("stripe", 5, "USD/2", "acct_1")
+    for ordinal in range(250):
+        assert desk.ask(activity, ordinal)[1] == Done()
+    asked: list[str] = []
+
+    def answer(question: Request) -> Reply:
+        asked.append(question.path)
+        return desk.sandbox.handle(question)
+
+    unsent = prepare(activity, KEY.format(999), desk.clock.now_at())
+    assert found_by(look_up(activity.name, unsent), answer) == Absent()
+    assert len(asked) == 4  # ours by the filter, two pages, one of the second page by the filter

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,17 @@ import pytest
 from headrace.errors import Unavailable
 from headrace.events.bus import BusUnavailable, Delivery, Publication
 from headrace.events.consumer import Consumer
-from headrace.events.inbox import Arrival, Inbox
+from headrace.events.envelope import envelope_of
+from headrace.events.inbox import Arrival, Inbox, Receipt
 from headrace.events.relay import Relay, trim_outbox
 from headrace.journal.port import Unit
+from headrace.journal.records import InboxEvent
 from headrace.journal.sqlite import SqliteJournal
 from headrace.telemetry import Telemetry
-from tests.support.hostile import FRAGMENTS
+from tests.support.hostile import FRAGMENTS, LONG_INTEGERS
 from tests.support.rooms import FastClock
+
+REFUSED = [name for name in FRAGMENTS if name not in LONG_INTEGERS]
 
 
 class ScriptedBus:
@@ -66,6 +71,26 @@ class ScriptedBus:
         if self.outages.get(what, 0) > 0:
             self.outages[what] -= 1
             raise BusUnavailable("the broker is away")
+
+
+class Ending:
+    """A journal that reads an event at a time and commits so often; then the process ends."""
+
+    def __init__(self, journal: SqliteJournal, commits: int) -> None:
+        self._journal = journal
+        self._left = commits
+
+    async def unidentified_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
+        return await self._journal.unidentified_events(after_seq, min(limit, 1))
+
+    async def commit(self, unit: Unit) -> Any:
+        if not self._left:
+            raise Unavailable("the process ends here")
+        self._left -= 1
+        return await self._journal.commit(unit)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
 
 
 class BrittleInbox(Inbox):
@@ -150,9 +175,10 @@ async def test_an_event_that_nobody_waits_for_is_acknowledged_and_leaves_nothing
         b"", b"\xff\xfe", b"{", b"[]", b"null", b"[" * 100_000, b'{"type": "E"}', b'{"type": 1, "payload": {}}',
         b'{"payload": {}}', b'{"type": "E", "payload": []}', b'{"type":"E","payload":{},"app":7}', b"x" * (2 << 20),
         gzip.compress(b'{"type":"E","payload":{}}', mtime=0),
-        *(b'{"type":"E","payload":{"a":%s}}' % fragment for fragment, _ in FRAGMENTS.values()),
+        *(b'{"type":"E","payload":{"a":%s}}' % FRAGMENTS[name][0] for name in REFUSED),
+        *(b'{"specversion":"1.0","type":"E","source":"s","id":"1",' + rest for rest in (b'"data":[]}', b'"data":1}')),
     ],
-    ids=[*range(12), "compressed", *FRAGMENTS],
+    ids=[*range(12), "compressed", *REFUSED, "a CloudEvent of a list", "a CloudEvent of a number"],
 )  # fmt: skip
 async def test_what_is_no_event_is_set_aside_with_the_reason_and_holds_up_no_other(
     journal: SqliteJournal, body: bytes
@@ -180,6 +206,145 @@ async def test_a_depth_comes_in_a_header_and_a_bad_one_is_no_event(journal: Sqli
     await consume(bus, journal)
     assert [(event.key, event.depth) for event in await journal.waiting_events(0, 10)] == [("k1", 5), ("k3", 0)]
     assert bus.log[0][1][0] == "k2" and "Headrace-Depth" in bus.log[0][1][1]
+
+
+async def test_an_event_is_one_event_wherever_it_stands_on_the_bus(journal: SqliteJournal) -> None:
+    """Published twice, it has two places; each of them may be delivered again."""
+    for name in ("id", "idempotency_key"):
+        body = {"type": "E", "app": "a", "payload": {"n": 1}, name: name}
+        await consume(ScriptedBus([delivery(f"{name}1", body), delivery(f"{name}2", body)]), journal)
+        await consume(ScriptedBus([delivery(f"{name}2", body)], [delivery(f"{name}1", body)]), journal)
+    found = await journal.waiting_events(0, 10)
+    assert [(event.key, event.repeats) for event in found] == [
+        ('["event","a","E","","id"]', 3),
+        ('["event","a","E","","idempotency_key"]', 3),
+    ]
+
+
+async def test_a_conflict_on_the_bus_is_one_conflict_and_loses_no_other(journal: SqliteJournal) -> None:
+    first, other = ({"type": "E", "id": "1", "payload": {"n": n}} for n in (1, 2))
+    new = {"type": "E", "id": "2", "payload": {}}
+    bus = ScriptedBus([delivery("p1", first), delivery("p2", other), delivery("p3", new)], [delivery("p2", other)])
+    telemetry = await consume(bus, journal)
+    known, conflict, last = await journal.waiting_events(0, 10)
+    assert (known.conflicts_with, conflict.conflicts_with, last.conflicts_with) == (None, known.seq, None)
+    assert (known.repeats, conflict.repeats) == (0, 1)
+    assert b"headrace_events_conflicting_total 1.0" in telemetry.render()
+    assert [what for what, _ in bus.log] == ["acknowledge", "acknowledge"]
+
+
+async def test_a_place_that_is_known_is_a_repeat_whatever_stands_there_now(journal: SqliteJournal) -> None:
+    """The same message read by a later release, which may see another identity or another payload in it."""
+    await consume(ScriptedBus([delivery("p1", {"type": "E", "id": "1", "payload": {"n": 1}})]), journal)
+    await consume(ScriptedBus([delivery("p1", {"type": "E", "id": "2", "payload": {"n": 2}})]), journal)
+    (event,) = await journal.waiting_events(0, 10)
+    assert (event.repeats, event.conflicts_with) == (1, None)
+
+
+async def test_an_event_that_came_over_http_and_over_the_bus_is_one(journal: SqliteJournal) -> None:
+    body = {"type": "E", "app": "a", "version": "v3", "payload": {"n": 1}, "idempotency_key": "k"}
+    inbox = Inbox(journal, FastClock(), Telemetry(FastClock()), lambda: None)
+    assert await inbox.accept([Arrival.sent(envelope_of(body), "post:1", None)]) == [Receipt.NEW]
+    await consume(ScriptedBus([delivery("p1", body)]), journal)
+    assert await inbox.accept([Arrival.of("sandbox:s:1", envelope_of(body))]) == [Receipt.REPEATED]
+    (event,) = await journal.waiting_events(0, 10)
+    assert event.repeats == 2
+
+
+CLOUD = {"specversion": "1.0", "type": "E", "source": "s", "id": "1", "data": {"n": 1}}
+
+
+@pytest.mark.parametrize("separator", ["-", "_"])
+async def test_a_cloud_event_on_the_bus_is_one_event_in_both_forms(journal: SqliteJournal, separator: str) -> None:
+    structured = Delivery("p1", "t", json.dumps(CLOUD).encode())
+    headers = {f"ce{separator}{name}": str(value) for name, value in CLOUD.items() if name != "data"}
+    bus = ScriptedBus([structured, Delivery("p2", "t", json.dumps(CLOUD["data"]).encode(), headers)])
+    await consume(bus, journal)
+    (event,) = await journal.waiting_events(0, 10)
+    assert (event.key, event.repeats) == ('["cloudevents","s","1"]', 1)
+
+
+@pytest.mark.parametrize("name", sorted(LONG_INTEGERS))
+async def test_an_event_is_read_past_its_long_integers(journal: SqliteJournal, name: str) -> None:
+    body = b'{"type":"E","payload":{"amount":7,"volumes":%s}}' % FRAGMENTS[name][0]
+    await consume(ScriptedBus([delivery("k1", body)]), journal)
+    (event,) = await journal.waiting_events(0, 10)
+    assert (event.envelope or "").encode() == body
+
+
+# events that release 0.1.0 accepted
+
+
+PAID = {"type": "SAVED_PAYMENT", "app": "payments", "version": "v3.0.0", "payload": {"amount": 10**30, "id": "p1"}}
+
+
+async def receipts_after_an_upgrade(tmp_path: Path, *arrivals: Arrival) -> list[Receipt]:
+    path = tmp_path / "journal.db"
+    if not path.exists():
+        connection = sqlite3.connect(path)
+        connection.executescript((Path(__file__).parents[1] / "data/journal/0006.sql").read_text())
+        connection.close()
+    opened = await SqliteJournal.open(path)
+    try:
+        inbox = Inbox(opened, FastClock(), Telemetry(FastClock()), lambda: None)
+        return await inbox.accept(arrivals)
+    finally:
+        await opened.close()
+
+
+def sent(key: str | None = None, old_key: str | None = None, **members: Any) -> Arrival:
+    return Arrival.sent(envelope_of({**PAID, **members}), key or "post:2", old_key)
+
+
+async def test_what_an_older_release_accepted_is_known_after_the_upgrade(tmp_path: Path) -> None:
+    new, repeated, conflicting = Receipt.NEW, Receipt.REPEATED, Receipt.CONFLICTING
+    bus = envelope_of({**PAID, "idempotency_key": "bus"})
+    known: list[tuple[Arrival, Receipt]] = [
+        (sent(id="kept"), repeated),
+        (sent(id="kept", payload={"amount": 1}), conflicting),
+        (sent(id="kept", app="other"), new),
+        (sent(id="kept", type="REFUND"), new),
+        (sent(id="forgotten"), repeated),
+        (sent(id="forgotten", type="REFUND"), new),
+        (Arrival.of("nats:S:1:1", bus), repeated),
+        (Arrival.of("nats:S:1:2", bus), repeated),
+        (Arrival.of("nats:S:1:3", envelope_of({**PAID, "id": "unread"})), repeated),
+        (Arrival.of("nats:S:1:9", bus), repeated),
+        (sent(idempotency_key="bus"), repeated),
+        (Arrival.of("sandbox:s:7", envelope_of(PAID)), repeated),
+        (sent('["request","subject","anonymous","K"]', "key:K"), repeated),
+        (sent('["request","subject","anonymous","K",0]', "key:K:0"), repeated),
+        (sent('["request","client","b","K"]', "key:K", payload={"amount": 2}), new),
+        (sent(), new),
+    ]
+    for number, (arrival, receipt) in enumerate(known):
+        assert await receipts_after_an_upgrade(tmp_path, arrival) == [receipt], number
+
+
+async def test_identifying_older_events_may_be_cut_off_and_goes_on(tmp_path: Path) -> None:
+    """Until it is done nothing is accepted: an event that is not identified yet would be taken for a new one."""
+    path = tmp_path / "journal.db"
+    connection = sqlite3.connect(path)
+    connection.executescript((Path(__file__).parents[1] / "data/journal/0006.sql").read_text())
+    connection.close()
+    opened = await SqliteJournal.open(path)
+    try:
+        left = await opened.unidentified_events(0, 100)
+        assert [event.seq for event in left] == [1, 3, 4, 5, 6, 8, 9]
+        kept = sent(id="kept")
+        for done in range(1, len(left)):
+            mortal: Any = Ending(opened, 1)
+            inbox = Inbox(mortal, FastClock(), Telemetry(FastClock()), lambda: None)
+            with pytest.raises(Unavailable):
+                await inbox.accept([kept])
+            assert [event.seq for event in await opened.unidentified_events(0, 100)] == [
+                event.seq for event in left[done:]
+            ]
+        inbox = Inbox(opened, FastClock(), Telemetry(FastClock()), lambda: None)
+        assert await inbox.accept([kept]) == [Receipt.REPEATED]
+        assert await opened.unidentified_events(0, 100) == []
+    finally:
+        await opened.close()
 
 
 async def test_our_own_events_come_back_and_start_nothing_twice(journal: SqliteJournal) -> None:

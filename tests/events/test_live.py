@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from headrace.events.bus import DEPTH_HEADER, EVENT_HEADER, BusUnavailable, Delivery
+from headrace.events.bus import DEPTH_HEADER, EVENT_HEADER, BusUnavailable, Delivery, Publication
 from tests.support.brokers import BusHarness, NatsHarness
 from tests.support.kafka import KafkaHarness
 from tests.support.server import Server
@@ -113,6 +113,37 @@ def test_two_servers_that_set_each_other_off_stop(harness: BusHarness, tmp_path:
             rows = [row for server, trigger_id in triggers for row in occurrences(server, trigger_id)]
         assert [len(occurrences(server, trigger_id)) for server, trigger_id in triggers] == [4, 5]
         assert ["error" in row for row in rows].count(True) == 1
+
+
+@pytest.mark.timeout(240)
+def test_an_event_is_one_event_over_the_broker_and_over_http(harness: BusHarness, tmp_path: Path) -> None:
+    """Published twice, sent once by HTTP: one run. With another payload: an occurrence that says so."""
+    paid = {"app": "payments", "type": "PAID", "version": "v3", "idempotency_key": "k", "payload": {"id": "p", "n": 1}}
+    cloud = {"specversion": "1.0", "type": "PAID", "source": "bank", "id": "c", "data": {"n": 1}}
+    endless = json.dumps({**paid, "idempotency_key": "l", "payload": {"n": 2}}).replace(
+        ": 2}", ": " + "9" * 5_000 + "}"
+    )
+    with Server(tmp_path / "data", settings=settings_of(harness, "once")) as server:
+        workflow_id = workflow(server, WAITING)
+        trigger_id = server.post(f"{API}/triggers", {"event": "PAID", "workflowID": workflow_id}).json["data"]["id"]
+        bodies = [paid, dict(reversed(paid.items())), {**paid, "payload": {"id": "p", "n": 2}}, cloud, cloud]
+        asyncio.run(
+            publish(harness, "once-payments", [*(json.dumps(body).encode() for body in bodies), endless.encode()])
+        )
+        deadline_s = time.monotonic() + LIMIT_S
+        while len(occurrences(server, trigger_id)) < 4 or len(server.get(f"{API}/ext/events").json["data"]) < 4:
+            assert time.monotonic() < deadline_s, server.log()
+            time.sleep(0.1)
+        assert server.post(f"{API}/ext/events", [paid, cloud]).json["data"]["repeated"] == 2
+        rows = occurrences(server, trigger_id)
+        assert sorted("conflict" in row.get("error", "") for row in rows) == [False, False, False, True]
+        assert len({row["workflowInstanceID"] for row in rows if "workflowInstanceID" in row}) == 3
+
+
+async def publish(harness: BusHarness, topic: str, bodies: list[bytes]) -> None:
+    publisher = await harness.publisher(topic)
+    await publisher.publish([Publication(f"another:{number}", "PAID", 0, body) for number, body in enumerate(bodies)])
+    await publisher.close()
 
 
 def on_success(server: Server, of: str, starts: str) -> str:

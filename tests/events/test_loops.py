@@ -11,7 +11,7 @@ import pytest
 
 from headrace.effects.port import Request
 from headrace.journal.records import Occurrence
-from headrace.sandbox import Sandbox
+from headrace.sandbox import Releases, Sandbox
 from tests.support.rooms import Life, SandboxStack, life, new_sandbox
 
 LIMIT_S = 30.0
@@ -33,8 +33,13 @@ PAYING_OUT: dict[str, Any] = {
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    made = new_sandbox()
+def releases() -> Releases:
+    return Releases()
+
+
+@pytest.fixture
+async def sandbox(releases: Releases) -> AsyncIterator[Sandbox]:
+    made = new_sandbox(releases=releases)
     stack = SandboxStack(made)
     stack.create_ledger("shop")
     stack.move("shop", "world", "merchants:7", 1_000, "USD/2")
@@ -50,13 +55,14 @@ async def occurrences(alive: Life) -> list[Occurrence]:
 
 
 @pytest.mark.parametrize(
-    ("event", "stage"),
+    ("event", "stage", "releases"),
     [
-        ("ledger.saved_metadata", TAGGING),
-        ("COMMITTED_TRANSACTIONS", PAYING),
-        ("payments.saved_transfer_initiation", PAYING_OUT),
+        ("ledger.saved_metadata", TAGGING, Releases()),
+        ("COMMITTED_TRANSACTIONS", PAYING, Releases()),
+        ("payments.saved_payment_initiation", PAYING_OUT, Releases()),
+        ("payments.saved_transfer_initiation", PAYING_OUT, Releases(events="v2")),
     ],
-    ids=["metadata", "transactions", "payouts"],
+    ids=["metadata", "transactions", "payouts", "payouts of payments v2"],
 )
 async def test_a_loop_by_way_of_a_service_stops_at_its_depth(
     tmp_path: Path, sandbox: Sandbox, event: str, stage: dict[str, Any]

@@ -232,7 +232,9 @@ async def test_a_depth_that_another_server_tells_counts_on(tmp_path: Path, sandb
         await alive.trigger("t", "E", "w")
         for key, depth in (("near", 7), ("far", 8)):
             unit = Unit()
-            unit.add("accept_event", key, "E", '{"type":"E","payload":{}}', 5, depth)
+            unit.add(
+                "accept_event", key, "E", '{"type":"E","payload":{}}', 5, depth, b"", None, f"conflict:{key}", None
+            )
             await alive.journal.commit(unit)
         alive.dispatcher.wake()
         await alive.dispatcher.idle()

@@ -229,7 +229,7 @@ async def test_what_grows_too_old_before_it_is_taken_is_told(journal: SqliteJour
     publisher = Picky(*range(1, 6))
     async with relaying(publisher, journal) as (relay, telemetry):
         await told(journal, 5)
-        await trim_outbox([relay], journal, 51)
+        await trim_outbox([relay], journal, 1)
         publisher.refuses.clear()
         await until_done(relay, journal)
         assert publisher.taken == []
@@ -264,7 +264,7 @@ async def test_what_comes_while_the_old_are_passed_over_is_not_left_waiting(jour
     as_journal: Any = overtaken
     async with relaying(publisher, as_journal) as (relay, _):
         await told(journal, 5)
-        await trim_outbox([relay], journal, 100)
+        await trim_outbox([relay], journal, 1)
         overtaken.is_next, publisher.is_away = True, False
         async with asyncio.timeout(LIMIT_S):
             while publisher.taken != [6]:

@@ -83,7 +83,9 @@ def test_the_tour_of_triggers_runs_as_written(tour: Tour) -> None:
     tour.until(look, r"(?s)( Yes .*){2}")
     assert tour.stack.wallet_balance(tour.ids["WALLET"], "USD/2") == 8_500
     assert len(tour.run_one(look).splitlines()) == 1 + 2
-    (repeated,) = [row for row in tour.stack.received_events() if row["key"] == "id:bank-7"]
+    (repeated,) = [
+        row for row in tour.stack.received_events() if row["key"] == '["event","","SAVED_PAYMENT","","bank-7"]'
+    ]
     assert repeated["repeats"] == 1
 
 

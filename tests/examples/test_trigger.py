@@ -62,7 +62,9 @@ def test_a_pay_in_credits_the_wallet_it_names_once(shared_server: Server) -> Non
         v1.wait_for(latest.workflow_instance_id, timeout_s=20)
         assert len(v1.list_triggers_occurrences(trigger_id=trigger.id).data) == 2
         repeated = shared_server.get(f"{EVENTS}?repeated=true").json["data"]
-        assert [(row["key"], row["repeats"]) for row in repeated] == [("id:again", 2)]
+        assert [(row["key"], row["repeats"]) for row in repeated] == [
+            ('["event","payments","SAVED_PAYMENT","v2.0.0","again"]', 2)
+        ]
     stack.close()
 
 

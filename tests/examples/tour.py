@@ -27,6 +27,7 @@ PRINTED_BY = {
     "headrace clients create": "CLIENT",
     "/api/wallets/wallets": "WALLET",
     "/api/payments/payments": "PAYMENT",
+    "/api/payments/accounts": "PAYEE",
 }
 """What a command or an address prints the id of."""
 ALL_WORDS = "|".join(PRINTED_BY.values())

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from headrace.clock import RandomIds, SystemClock
 from headrace.effects.port import NoReply, Request
 from headrace.money import posting
-from headrace.sandbox import Sandbox, scripts
+from headrace.sandbox import Releases, Sandbox, scripts
 from headrace.sandbox.books import Draft, InsufficientFund, Volume, volumes_after
+from headrace.sandbox.releases import LedgerRelease
 from headrace.sandbox.store import Job
 from tests.sandbox.conftest import CountedIds, Ledger, ManualClock
 
@@ -173,7 +174,7 @@ class TestKeysAndReferences:
         assert ledger.balance("a") == 5
 
     async def test_the_hint_can_be_off_as_on_older_ledgers(self, make_sandbox: Callable[..., Sandbox]) -> None:
-        ledger = Ledger(make_sandbox(idempotency_hit=False), "ledger")
+        ledger = Ledger(make_sandbox(releases=Releases(ledger="2.2")), "ledger")
         ledger.post("/v2/main", {}, status=204)
         ledger.send("world", "a", 5, key="k")
         body = {"postings": [posting("world", "a", 5, "USD/2")], "metadata": {}}
@@ -348,3 +349,69 @@ def test_a_caller_that_gives_up_before_its_turn_harms_nobody(ledger: Ledger) -> 
     assert job.reply.cancel()
     ledger.sandbox._store._jobs.put(job)
     assert ledger.get("/v2/other", status=404)["errorCode"] == "NOT_FOUND"
+
+
+class TestReverts:
+    def test_it_is_dated_as_the_original_only_if_asked(self, ledger: Ledger) -> None:
+        for _ in range(2):
+            ledger.send("world", "a", 5, timestamp="2020-01-02T03:04:05Z")
+        dated = ledger.post("/v2/main/transactions/1/revert?atEffectiveDate=true", status=201)["data"]
+        today = ledger.post("/v2/main/transactions/2/revert", status=201)["data"]
+        assert dated["timestamp"] == "2020-01-02T03:04:05Z"
+        assert today["timestamp"].startswith("2024-05-01T10:00:00")
+        assert ledger.balance("a") == 0
+
+    def test_a_key_stands_for_what_was_asked(self, ledger: Ledger) -> None:
+        ledger.send("world", "a", 5)
+        ledger.post("/v2/main/transactions/1/revert", key="k", status=201)
+        again = ledger.call("POST", "/v2/main/transactions/1/revert", None, "k")
+        assert (again.status, again.headers["idempotency-hit"]) == (201, "true")
+        for path in ("1/revert?force=true", "1/revert?atEffectiveDate=true", "9/revert"):
+            assert ledger.post(f"/v2/main/transactions/{path}", key="k", status=400)["errorCode"] == "VALIDATION"
+        assert ledger.balance("a") == 0
+
+    def test_it_goes_below_zero_only_if_forced(self, ledger: Ledger) -> None:
+        ledger.send("world", "a", 5)
+        ledger.send("a", "b", 3)
+        assert ledger.post("/v2/main/transactions/1/revert", status=400)["errorCode"] == "INSUFFICIENT_FUND"
+        assert ledger.get("/v2/main/transactions/1")["data"]["reverted"] is False
+        ledger.post("/v2/main/transactions/1/revert?force=true", status=201)
+        assert (ledger.balance("a"), ledger.balance("b"), ledger.balance("world")) == (-3, 3, 0)
+
+    @pytest.mark.parametrize("body", [b"[]", b'{"metadata": {"a": 1}}', b"{"])
+    def test_a_body_that_is_wrong_reverts_nothing(self, ledger: Ledger, body: bytes) -> None:
+        ledger.send("world", "a", 5)
+        assert ledger.call("POST", "/v2/main/transactions/1/revert", body).status == 400
+        assert ledger.balance("a") == 5
+
+
+@pytest.mark.parametrize(("release", "year"), [("2.4", "2024"), ("2.2", "0001")])
+def test_the_year_1_is_no_time_for_a_current_ledger(
+    make_sandbox: Callable[..., Sandbox], release: LedgerRelease, year: str
+) -> None:
+    ledger = Ledger(make_sandbox(releases=Releases(ledger=release)), "ledger")
+    ledger.post("/v2/main", {}, status=204)
+    booked = ledger.send("world", "a", 5, timestamp="0001-01-01T00:00:00Z")["data"]
+    assert booked["timestamp"].startswith(year)
+
+
+def test_an_account_knows_when_it_was_first_used_and_changed(ledger: Ledger) -> None:
+    ledger.send("world", "a", 5)
+    first = ledger.get("/v2/main/accounts/a")["data"]
+    ledger.send("world", "a", 5, timestamp="2020-01-02T03:04:05Z")
+    used = ledger.get("/v2/main/accounts/a")["data"]
+    assert used == {**first, "firstUsage": "2020-01-02T03:04:05Z"}
+    ledger.post("/v2/main/accounts/a/metadata", {"k": "v"}, status=204)
+    changed = ledger.get("/v2/main/accounts/a")["data"]
+    assert changed["updatedAt"] > used["updatedAt"] and changed["insertionDate"] == used["insertionDate"]
+    assert changed["firstUsage"] == used["firstUsage"]
+
+
+@pytest.mark.parametrize("body", [{}, None, {"$match": {"reference": "r1"}}])
+def test_a_list_takes_its_filter_in_the_body(ledger: Ledger, body: object) -> None:
+    ledger.send("world", "a", 5, reference="r1")
+    ledger.send("world", "a", 5, reference="r2")
+    found = json.loads(ledger.call("GET", "/v2/main/transactions", body).body)["cursor"]["data"]
+    assert [row["reference"] for row in found] == (["r1"] if body else ["r2", "r1"])
+    assert ledger.call("GET", "/v2/main/transactions", b"\xff").status == 400
+    assert ledger.call("GET", "/v2/main/transactions", b"[").status == 400

@@ -32,6 +32,15 @@ INITIATION: dict[str, Any] = {
     "validated": True,
     "provider": "STRIPE",
 }
+ACCOUNT: dict[str, Any] = {
+    "reference": "acc-1",
+    "connectorID": "stripe",
+    "createdAt": "2024-01-01T00:00:00Z",
+    "defaultAsset": "USD/2",
+    "accountName": "Jane",
+    "type": "EXTERNAL",
+    "metadata": {"user": "users:1"},
+}
 NAMES = "id reference createdAt scheduledAt description sourceAccountID destinationAccountID connectorID type amount"
 
 
@@ -88,6 +97,56 @@ class TestPayments:
 
     def test_unknown(self, payments: Service) -> None:
         assert payments.get("/payments/nope", status=404)["errorCode"] == "NOT_FOUND"
+
+    def test_version_3_shows_the_same_payment(self, payments: Service) -> None:
+        made = payments.post("/payments", {**PAY_IN, "destinationAccountID": "acc"}, status=200)["data"]
+        shown = payments.get(f"/v3/payments/{made['id']}")["data"]
+        assert (shown["amount"], shown["initialAmount"]) == (10**30, 10**30), "numbers: only its events have text"
+        assert (shown["provider"], shown["destinationAccountID"]) == ("dummypay", "acc")
+        assert shown["sourceAccountID"] is None
+        assert payments.get("/v3/payments")["cursor"]["data"] == [shown]
+        assert payments.get("/v3/payments/nope", status=404)["errorCode"] == "NOT_FOUND"
+        assert payments.call("GET", "/v3/nothing").status == 404
+
+
+class TestAccounts:
+    def test_both_versions_show_the_same_account(self, payments: Service) -> None:
+        made = payments.post("/accounts", ACCOUNT, status=200)["data"]
+        assert {name: made[name] for name in ACCOUNT} == ACCOUNT
+        assert (made["provider"], made["pools"], made["raw"]) == ("STRIPE", [], {})
+        assert payments.get(f"/accounts/{made['id']}")["data"] == made
+        shown = payments.get(f"/v3/accounts/{made['id']}")["data"]
+        assert (shown["name"], shown["provider"], shown["metadata"]) == ("Jane", "stripe", {"user": "users:1"})
+        assert shown["id"] == made["id"] and "accountName" not in shown
+        assert payments.get("/v3/accounts")["cursor"]["data"] == [shown]
+        second = payments.post("/v3/accounts", {**ACCOUNT, "reference": "acc-2"}, status=201)["data"]
+        assert second["name"] == "Jane"
+        assert [one["reference"] for one in payments.get("/accounts")["cursor"]["data"]] == ["acc-2", "acc-1"]
+        found = payments.get(by_reference("/v3/accounts", "acc-1"))["cursor"]["data"]
+        assert [one["id"] for one in found] == [made["id"]]
+
+    @pytest.mark.parametrize("name", ["reference", "connectorID", "createdAt", "type"])
+    def test_what_is_required(self, payments: Service, name: str) -> None:
+        answer = payments.post("/accounts", {key: ACCOUNT[key] for key in ACCOUNT if key != name}, status=400)
+        assert answer["errorCode"] == "VALIDATION" and name in answer["errorMessage"]
+
+    @pytest.mark.parametrize(
+        "change", [{"type": "MINE"}, {"defaultAsset": "usd"}, {"metadata": {"a": 1}}, {"createdAt": "today"}]
+    )
+    @pytest.mark.parametrize("path", ["/accounts", "/v3/accounts"])
+    def test_wrong_values(self, payments: Service, path: str, change: dict[str, Any]) -> None:
+        answer = payments.post(path, {**ACCOUNT, **change}, status=400)
+        assert answer["errorCode"] == "VALIDATION" and next(iter(change)) in answer["errorMessage"]
+        assert payments.get("/accounts")["cursor"]["data"] == []
+
+    def test_a_reference_is_used_once_per_connector(self, payments: Service) -> None:
+        payments.post("/accounts", ACCOUNT, status=200)
+        assert payments.post("/v3/accounts", ACCOUNT, status=400)["errorCode"] == "VALIDATION"
+        payments.post("/accounts", {**ACCOUNT, "connectorID": "WISE"}, status=200)
+
+    @pytest.mark.parametrize("path", ["/accounts/nope", "/v3/accounts/nope"])
+    def test_unknown(self, payments: Service, path: str) -> None:
+        assert payments.get(path, status=404)["errorCode"] == "NOT_FOUND"
 
 
 class TestTransferInitiations:

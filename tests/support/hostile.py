@@ -23,6 +23,9 @@ FRAGMENTS: dict[str, tuple[bytes, str]] = {
 }
 """By name: a value, and what its refusal says."""
 
+LONG_INTEGERS = frozenset({"an integer of 1,001 digits", "a negative one", "a very long one"})
+"""Those of FRAGMENTS that may stand in an event, where no expression asks for them."""
+
 VALUES: dict[str, str] = {
     "a newline": "a\n",
     "a newline within": "a\nb",

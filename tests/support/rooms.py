@@ -22,7 +22,8 @@ from headrace.cli.demo.examples import Example
 from headrace.cli.demo.stack import Stack
 from headrace.clock import RandomIds
 from headrace.effects.port import Downstream, Reply, Request
-from headrace.engine.embedded import EmbeddedEngine, EngineLimits
+from headrace.engine.embedded import EmbeddedEngine
+from headrace.engine.limits import EngineLimits
 from headrace.errors import AlreadyEnded, RepeatedKey
 from headrace.events.envelope import envelope_of
 from headrace.events.feed import EventSource, Feed
@@ -204,7 +205,7 @@ class Life:
         try:
             return (await self.engine.run(workflow, variables, caller=caller, answer=lambda i: i.id.encode())).id
         except RepeatedKey:
-            remembered = await self.journal.remembered(key)
+            remembered = await self.journal.remembered("", key)
             assert remembered is not None
             return remembered.body.decode()
 

@@ -102,6 +102,16 @@ class Server:
                 self.starts = 0
         raise AssertionError("unreachable")
 
+    def launch(self) -> Self:
+        """Start the child without waiting for anything."""
+        self._spawn()
+        return self
+
+    def ended(self) -> int:
+        """Wait until the child ends by itself. Returns the exit code."""
+        assert self._process is not None, "the server is not running"
+        return self._process.wait(READY_S)
+
     def kill(self) -> None:
         """SIGKILL: nothing is flushed, no handler runs."""
         self._end(signal.SIGKILL)

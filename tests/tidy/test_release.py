@@ -45,7 +45,7 @@ def requirement(line: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("folder", [".", "packages/client"])
 def test_lower_bounds_are_the_versions_that_are_tested(folder: str) -> None:
-    locked = dict(re.findall(r"^([\w-]+)==([\d.]+)", (ROOT / "requirements/run.txt").read_text(), re.MULTILINE))
+    locked = dict(re.findall(r"^([\w-]+)==([\d.]+)", (ROOT / "requirements/dev.txt").read_text(), re.MULTILINE))
     project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text())["project"]
     extras = [each for group in project.get("optional-dependencies", {}).values() for each in group]
     wanted = [each for each in (*project["dependencies"], *extras) if each != f"headrace-client=={version()}"]

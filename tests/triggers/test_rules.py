@@ -127,7 +127,8 @@ def test_older_ledger_messages_have_no_app_and_no_version() -> None:
     "value",
     [None, [], {"type": "E"}, {"payload": {}}, {"type": "", "payload": {}}, {"type": 1, "payload": {}},
      {"type": "E", "payload": None}, {"type": "E", "payload": []}, {"type": "E", "payload": {}, "app": 1},
-     {"type": "E", "payload": {}, "id": ""}, {"type": "E", "payload": {}, "id": True},
+     {"type": "E", "payload": {}, "id": "x" * 513}, {"type": "E", "payload": {}, "id": True},
+     {"type": "E", "payload": {}, "idempotency_key": 1.5},
      {"type": "E" * 1_025, "payload": {}}],
 )  # fmt: skip
 def test_what_is_no_envelope_is_refused(value: Any) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from headrace.errors import InvalidValue
-from headrace.settings import Settings
+from headrace.settings import Settings, unknown_variables
 
 
 def test_defaults_are_those_of_the_decisions() -> None:
@@ -87,3 +88,70 @@ def test_a_password_in_an_address_is_not_repeated(variable: str, text: str) -> N
     with pytest.raises(InvalidValue, match=f"{variable}: what it holds is not a URL") as caught:
         Settings.from_env({variable: text})
     assert "hunter2" not in str(caught.value)
+
+
+def test_an_unknown_variable_is_found_with_the_nearest_name() -> None:
+    environ = {
+        "HEADRACE_CONCURENCY": "5",
+        "HEADRACE_LEDGER": "http://127.0.0.1",
+        "HEADRACE_QUITE_ELSEWHERE": "1",
+        "HEADRACE_EMPTY": "",
+        "HEADRACE_PORT": "8484",
+        "HEADRACE_TOKEN": "of the command line",
+        "HEADRACE_SERVICE_HOST": "10.0.0.1",
+        "HEADRACE_SERVICE_PORT_HTTP": "8484",
+        "HEADRACE_PORT_8484_TCP_ADDR": "10.0.0.1",
+        "OTHER_CONCURENCY": "5",
+    }
+    assert unknown_variables(environ) == {
+        "HEADRACE_CONCURENCY": "HEADRACE_CONCURRENCY",
+        "HEADRACE_LEDGER": "HEADRACE_LEDGER_URL",
+        "HEADRACE_QUITE_ELSEWHERE": None,
+    }
+
+
+def test_every_variable_that_code_or_a_test_names_is_known() -> None:
+    """One that is read elsewhere than here must be listed, or its use would be called a mistake."""
+    root = Path(__file__).parents[2]
+    files = [
+        *root.glob("src/**/*.py"),
+        *root.glob("tests/support/*.py"),
+        *root.glob("tests/expr/*.py"),
+        root / "Dockerfile",
+    ]
+    named = {
+        name
+        for file in files
+        if file != Path(__file__)
+        for name in re.findall(r"(?<![A-Z_])HEADRACE_[A-Z0-9]+(?:_[A-Z0-9]+)*(?![A-Z0-9_{*}])", file.read_text())
+    }
+    assert len(named) > 30
+    assert unknown_variables(dict.fromkeys(named, "1")) == {}
+
+
+def test_schema_versions_of_ledgers() -> None:
+    settings = Settings.from_env({"HEADRACE_LEDGER_SCHEMAS": "main=v1, fees=v2.0.0-rc.1,"})
+    assert settings.ledger_schemas == (("main", "v1"), ("fees", "v2.0.0-rc.1"))
+    assert Settings.from_env({}).ledger_schemas == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "main",
+        "main=",
+        "=v1",
+        "a b=v1",
+        "_=v1",
+        "main=v1,main=v2",
+        "main=v 1",
+        "main=v1&force=true",
+        "main=v1=2",
+        "m=\u0661",
+    ],
+)
+def test_what_is_no_schema_version(text: str) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        Settings.from_env({"HEADRACE_LEDGER_SCHEMAS": text})
+    assert refused.value.field == "HEADRACE_LEDGER_SCHEMAS"
+    assert "main=v1,fees=v2.0.0" in refused.value.reason

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from importlib.metadata import version
 
 import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
-from headrace.telemetry import Telemetry, configure_logging
+from headrace.telemetry import MAX_WORKFLOWS, Telemetry, configure_logging
 
 
 class FixedClock:
@@ -38,9 +39,9 @@ def samples(telemetry: Telemetry) -> dict[tuple[str, tuple[tuple[str, str], ...]
 def test_instances_by_state_and_outcome() -> None:
     telemetry = Telemetry(FixedClock())
     telemetry.instances_recovered(5)
-    telemetry.instance_started()
-    telemetry.instance_ended("succeeded")
-    telemetry.instance_ended("failed")
+    telemetry.instance_started("w")
+    telemetry.instance_ended("i", "w", "succeeded", 0.1)
+    telemetry.instance_ended("j", "w", "failed", 0.1)
     found = samples(telemetry)
     assert found["headrace_instances_running", ()] == 4
     assert found["headrace_instances_started_total", ()] == 1
@@ -69,6 +70,8 @@ def test_effects_attempts_and_the_house() -> None:
     telemetry = Telemetry(FixedClock())
     telemetry.attempt("ledger")
     telemetry.attempt("ledger")
+    telemetry.attempt_ended("ledger", "unknown", 0.5)
+    telemetry.attempt_ended("ledger", "done", 0.25)
     telemetry.effect_done("ledger", "done")
     telemetry.needs_attention(+2)
     telemetry.needs_attention(-1)
@@ -76,7 +79,10 @@ def test_effects_attempts_and_the_house() -> None:
     telemetry.commit(0.003, 40)
     telemetry.request("POST", "/workflows", 201, 0.004)
     found = samples(telemetry)
-    assert found["headrace_attempts_total", (("service", "ledger"),)] == 2
+    assert found["headrace_attempts_begun_total", (("service", "ledger"),)] == 2
+    assert found["headrace_attempts_total", (("outcome", "unknown"), ("service", "ledger"))] == 1
+    assert found["headrace_attempts_total", (("outcome", "done"), ("service", "ledger"))] == 1
+    assert found["headrace_attempt_seconds_sum", (("service", "ledger"),)] == 0.75
     assert found["headrace_effects_total", (("outcome", "done"), ("service", "ledger"))] == 1
     assert found["headrace_activities_needing_attention", ()] == 1
     assert found["headrace_timer_lag_seconds_sum", ()] == 0.2
@@ -88,8 +94,50 @@ def test_effects_attempts_and_the_house() -> None:
 
 def test_two_servers_do_not_share_their_figures() -> None:
     one, other = Telemetry(FixedClock()), Telemetry(FixedClock())
-    one.instance_started()
+    one.instance_started("w")
     assert samples(other)["headrace_instances_started_total", ()] == 0
+
+
+def test_each_workflow_is_counted_until_there_are_too_many_labels() -> None:
+    telemetry = Telemetry(FixedClock())
+    for number in range(MAX_WORKFLOWS + 2):
+        telemetry.instance_started(f"w{number}")
+        telemetry.instance_ended(f"i{number}", f"w{number}", "failed", 0.1)
+    found = samples(telemetry)
+    workflows = {
+        dict(labels)["workflow"] for name, labels in found if name == "headrace_workflow_instances_ended_total"
+    }
+    assert len(workflows) == MAX_WORKFLOWS + 1
+    assert found["headrace_workflow_instances_started_total", (("workflow", "w0"),)] == 1
+    assert found["headrace_workflow_instances_ended_total", (("outcome", "failed"), ("workflow", "w0"))] == 1
+    assert found["headrace_workflow_instances_ended_total", (("outcome", "succeeded"), ("workflow", "w0"))] == 0
+    assert found["headrace_workflow_instances_started_total", (("workflow", "other"),)] == 2
+
+
+def test_labelled_counters_exist_from_the_start() -> None:
+    """A rate over a series that begins at 1 misses its first event."""
+    telemetry = Telemetry(FixedClock())
+    reported = {name for name, _ in samples(telemetry)}
+    counters = {
+        f"{metric.name}_total"
+        for collector in telemetry.registry._collector_to_names  # pyright: ignore[reportPrivateUsage]
+        for metric in collector.collect()
+        if metric.type == "counter" and metric.name.startswith("headrace_")
+    }
+    assert len(counters) > 10
+    assert counters - reported == {f"headrace_{name}_total" for name in OF_A_ROUTE_OR_PUBLISHER}
+
+
+OF_A_ROUTE_OR_PUBLISHER = ("http_requests", "events_published", "events_set_aside", "events_dropped")
+"""Their labels are known once routes and publishers are: a server's own test looks at these."""
+
+
+def test_build_process_and_no_series_of_creation_times() -> None:
+    found = samples(Telemetry(FixedClock()))
+    names = {name for name, _ in found}
+    assert {"process_cpu_seconds_total", "process_resident_memory_bytes", "python_info"} <= names
+    assert not [name for name in names if name.endswith("_created")]
+    assert found["headrace_build_info", (("version", version("headrace")),)] == 1
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 
 import headrace_client
 from headrace_client import protocol
+from headrace_client.ext import AsyncExt, Ext
 from headrace_client.v1 import V1, AsyncV1
 from headrace_client.v2 import V2, AsyncV2
 
@@ -25,7 +26,7 @@ def _public(kind: type) -> dict[str, inspect.Signature]:
     return {name: inspect.signature(method) for name, method in methods if not name.startswith("_")}
 
 
-@pytest.mark.parametrize(("first", "second"), [(V1, AsyncV1), (V2, AsyncV2)])
+@pytest.mark.parametrize(("first", "second"), [(V1, AsyncV1), (V2, AsyncV2), (Ext, AsyncExt)])
 def test_both_clients_have_the_same_methods(first: type, second: type) -> None:
     alike = {name: str(signature).replace("AsyncPages", "Pages") for name, signature in _public(second).items()}
     assert {name: str(signature) for name, signature in _public(first).items()} == alike
@@ -105,5 +106,5 @@ def test_the_version_sent_is_the_version_installed() -> None:
 
 def test_the_readme_shows_every_method() -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text()
-    assert [name for name in {**_public(V1), **_public(V2)} if f"{name}(" not in readme] == []
+    assert [name for name in {**_public(V1), **_public(V2), **_public(Ext)} if f"{name}(" not in readme] == []
     assert [name for name in ERRORS if f"`{name}`" not in readme] == []

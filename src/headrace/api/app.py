@@ -13,12 +13,13 @@ from typing import Any
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headrace.api import codec, docs, editor, ext, oauth, openapi, probes, v1, v2
+from headrace.api import codec, docs, editor, ext, oauth, openapi, probes, v1, v2, versions
 from headrace.api.doors import Guarded
 from headrace.api.operations import Operation
 from headrace.api.replies import json_reply
 from headrace.api.routes import Nowhere, routes_of
 from headrace.api.services import Services
+from headrace.api.sites import SameSite
 from headrace.auth.door import Door, OpenDoor
 from headrace.auth.oauth import OpenAuthority
 from headrace.clock import Clock, Ids
@@ -36,6 +37,7 @@ TABLE: tuple[Operation, ...] = (
     *v2.OPERATIONS,
     *ext.OPERATIONS,
     *probes.OPERATIONS,
+    *versions.OPERATIONS,
     *oauth.OPERATIONS,
     *editor.OPERATIONS,
     *openapi.OPERATIONS,
@@ -74,7 +76,8 @@ def create_api(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    return _Prefixed(router)
+    app = _Prefixed(router)
+    return SameSite(app, settings.allowed_hosts, ids) if isinstance(door, OpenDoor) else app
 
 
 def _guarded(mount: Mount, door: Door, ids: Ids) -> Mount:

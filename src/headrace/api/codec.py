@@ -4,9 +4,30 @@ from __future__ import annotations
 
 import msgspec
 
-from headrace.json_text import MAX_DEPTH, TOO_DEEP, Malformed, check_text, decode, fraction, integer, utf8
+from headrace.json_text import (
+    MAX_DEPTH,
+    TOO_DEEP,
+    Malformed,
+    check_text,
+    decode,
+    decode_event,
+    fraction,
+    integer,
+    utf8,
+)
 
-__all__ = ["MAX_DEPTH", "TOO_DEEP", "Malformed", "check_text", "decode", "encode", "fraction", "integer", "utf8"]
+__all__ = [
+    "MAX_DEPTH",
+    "TOO_DEEP",
+    "Malformed",
+    "check_text",
+    "decode",
+    "decode_event",
+    "encode",
+    "fraction",
+    "integer",
+    "utf8",
+]
 
 encode = msgspec.json.Encoder().encode
 """JSON bytes of a reply: compact, integers exact."""

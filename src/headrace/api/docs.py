@@ -30,7 +30,23 @@ async def show(services: Services, request: Request) -> Reply:
     return services.page
 
 
+async def lead(services: Services, request: Request) -> Reply:
+    """The address is relative: a gateway may serve this below a prefix."""
+    return Reply(307, b"", ((b"location", b"docs"),))
+
+
 OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/",
+        operation_id="getRoot",
+        scope=None,
+        handler=lead,
+        tag="Server",
+        summary="Go to this description as a page",
+        status=307,
+        errors=(),
+    ),
     Operation(
         method="GET",
         path="/docs",

@@ -77,6 +77,16 @@ class OtherSite(Rejected):
         super().__init__("a page of another site may not write here: this server asks for no tokens")
 
 
+class ForeignHost(Rejected):
+    """A server without authentication is asked under a name that is not a loopback one."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"Host: {name[:100]!r} is not a loopback name or address, and this server asks for no tokens; "
+            "HEADRACE_ALLOWED_HOSTS lists further names"
+        )
+
+
 _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
     (BodyTooSlow, 408, "VALIDATION"),
     (BodyTooLarge, 413, "VALIDATION"),
@@ -88,6 +98,7 @@ _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
     (errors.NotAuthenticated, 401, "VALIDATION"),
     (errors.NotAllowed, 403, "VALIDATION"),
     (OtherSite, 403, "VALIDATION"),
+    (ForeignHost, 403, "VALIDATION"),
     (errors.AlreadyEnded, 400, "VALIDATION"),
     (errors.RepeatedKey, 400, "VALIDATION"),
     (errors.NotFound, 404, "NOT_FOUND"),

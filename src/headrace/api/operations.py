@@ -30,6 +30,7 @@ class Parameter:
 class Operation:
     """`scope` None: open to everyone. `reply` and `body` are types the schemas are made of; `example` is a body.
 
+    `same_as` names the V1 operation that this one is the same as: a repeat of one may come by the other.
     `refusal` is what 400, 401 and 429 hold where that is not the API's envelope.
     """
 
@@ -52,3 +53,4 @@ class Operation:
     takes_key: bool = False
     errors: tuple[int, ...] = (503,)
     refusal: Any = None
+    same_as: str = ""

@@ -15,21 +15,19 @@ TAG = "Server"
 HEALTH_TIMEOUT_S = 5.0
 
 _NO_STORE: Headers = ((b"cache-control", b"no-store"),)
-_OK = json_reply(200, b'{"status":"ok"}', _NO_STORE)
+LIVE = json_reply(200, b'{"status":"ok"}', _NO_STORE)
 
 
 async def live(services: Services, request: Request) -> Reply:
-    return _OK
+    return LIVE
 
 
 async def ready(services: Services, request: Request) -> Reply:
     try:
-        is_healthy = await asyncio.wait_for(services.journal.is_healthy(), HEALTH_TIMEOUT_S)
+        await asyncio.wait_for(services.journal.check(), HEALTH_TIMEOUT_S)
     except TimeoutError:
-        is_healthy = False
-    if not is_healthy:
-        raise Unavailable("the journal cannot commit at the moment")
-    return _OK
+        raise Unavailable(f"the journal has not committed within {HEALTH_TIMEOUT_S:g} s") from None
+    return LIVE
 
 
 async def metrics(services: Services, request: Request) -> Reply:
@@ -53,7 +51,9 @@ def _probe(path: str, operation_id: str, summary: str, description: str, *, is_r
 
 OPERATIONS = (
     _probe("/livez", "getLiveness", "Is the process alive?", "Asks nothing else.", is_ready=False),
-    _probe("/readyz", "getReadiness", "Can it take work?", "Asks the journal for a commit.", is_ready=True),
+    _probe(
+        "/readyz", "getReadiness", "Can it take work?", "Writes to the journal; 503 says why that fails.", is_ready=True
+    ),
     _probe("/_healthcheck", "getHealth", "Is it healthy?", "As `/readyz`.", is_ready=True),
     Operation(
         method="GET",

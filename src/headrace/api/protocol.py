@@ -18,22 +18,32 @@ _REFUSAL = (
 _ENVELOPE = b'{"errorCode":"VALIDATION","errorMessage":"headers: have more than %d bytes"}' % MAX_HEAD_BYTES
 
 
+_HOST_ENVELOPE = b'{"errorCode":"VALIDATION","errorMessage":"Host: a request has one such header (RFC 9112, 3.2)"}'
+_HOST_REFUSAL = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
+) % (len(_HOST_ENVELOPE), _HOST_ENVELOPE)
+
+
 class BoundedProtocol(HttpToolsProtocol):
-    """`_head_bytes`: of the head at hand. `_silent_bytes`: fed to the parser since it last gave anything back."""
+    """`_hosts`: Host headers of the head at hand. `_is_refused`: one of them was wrong, and nothing more is read.
+
+    `_head_bytes`: of the head at hand. `_silent_bytes`: fed to the parser since it last gave anything back."""
 
     _head_bytes = 0
     _silent_bytes = 0
+    _hosts = 0
+    _is_refused = False
 
     def data_received(self, data: bytes) -> None:
         self._silent_bytes += len(data)
-        if self._head_bytes <= MAX_HEAD_BYTES:
+        if self._head_bytes <= MAX_HEAD_BYTES and not self._is_refused:
             super().data_received(data)
         if max(self._head_bytes, self._silent_bytes) > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head_bytes = self._silent_bytes = 0
+        self._head_bytes = self._silent_bytes = self._hosts = 0
 
     def on_url(self, url: bytes) -> None:
         self._grow(len(url))
@@ -41,25 +51,45 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._grow(len(name) + len(value))
+        self._hosts += name.lower() == b"host"
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._silent_bytes = 0
-        if self._head_bytes <= MAX_HEAD_BYTES:
+        if self._hosts > 1 or (
+            self._hosts == 0 and self.parser is not None and self.parser.get_http_version() == "1.1"
+        ):
+            self._refuse_host()
+        elif self._is_readable():
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._silent_bytes = 0
-        if self._head_bytes <= MAX_HEAD_BYTES:
+        if self._is_readable():
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if self._head_bytes <= MAX_HEAD_BYTES:
+        if self._is_readable():
             super().on_message_complete()
 
     def _grow(self, length: int) -> None:
         self._silent_bytes = 0
         self._head_bytes += length
+
+    def _is_readable(self) -> bool:
+        return self._head_bytes <= MAX_HEAD_BYTES and not self._is_refused
+
+    def _is_http_1_1(self) -> bool:
+        return self.parser is not None and self.parser.get_http_version() == "1.1"
+
+    def _refuse_host(self) -> None:
+        """Requests before it on this connection are answered first, then it is closed without an answer to this one."""
+        self._is_refused = True
+        if not self.cycle or self.cycle.response_complete:
+            self.transport.write(_HOST_REFUSAL)
+            self.transport.close()
+        else:
+            self.cycle.keep_alive = False
 
     def _refuse(self) -> None:
         if not self.cycle or self.cycle.response_complete:

@@ -1,19 +1,28 @@
-"""Callers may be safe too (decision W3): a write sent again under its Idempotency-Key is answered, not done, again.
+"""Idempotency-Key (decision W3): a repeated write returns the stored answer and has no further effect.
 
 The answer is stored in the commit of the write itself. So there is no moment at which the write has happened
 and its key is unknown, and none at which the key is known and the write may still fail.
+
+A key belongs to its caller and stands for the meaning of a request: the operation, the ids in its path and the
+canonical JSON of its body. V1 and V2 of an operation are one operation here: their writes do the same and answer the
+same, and a client that is upgraded between two tries must not run a workflow twice. `wait` is no part of the meaning.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
+from typing import Any
+
+import msgspec
 
 from headrace.api.replies import Headers, Reply, json_reply, no_content
 from headrace.api.requests import Request
 from headrace.errors import AlreadyEnded, InvalidValue, NotFound, RepeatedKey
 from headrace.journal.port import Caller, CallerKey, Journal
+from headrace.journal.records import Remembered
 
 HEADER = "Idempotency-Key"
 HIT: Headers = ((b"idempotency-hit", b"true"),)
@@ -21,48 +30,117 @@ HIT: Headers = ((b"idempotency-hit", b"true"),)
 _KEY = re.compile(rb"[\x21-\x7e]{1,255}")
 
 
-def caller_of(request: Request, body: bytes) -> Caller:
-    """Who asks for this write, with the key it came with. Raises InvalidValue for one that is no key."""
+def caller_of(request: Request, body: bytes, meaning: Any) -> Caller:
+    """The caller of this write, with its key. `meaning` is the JSON value that the body stands for.
+
+    Raises InvalidValue for a header that is no key.
+    """
     principal = request.principal
-    return Caller(principal.name, request.operation_id, principal.client_id, _caller_key(request, body))
+    return Caller(principal.name, request.operation_id, principal.client_id, _caller_key(request, body, meaning))
 
 
 def unkeyed_caller(request: Request) -> Caller:
-    """Of a write that is the same however often it is done."""
+    """The caller of a write that is the same however often it is done."""
     return Caller(request.principal.name, request.operation_id, request.principal.client_id)
 
 
-def _caller_key(request: Request, body: bytes) -> CallerKey | None:
+def key_of(request: Request) -> str | None:
+    """The request's Idempotency-Key. Raises InvalidValue for a header that is no key, or that is sent twice."""
+    keys = [value for name, value in request.all_headers if name == b"idempotency-key"]
+    if not keys:
+        return None
+    if len(keys) > 1:
+        raise InvalidValue(HEADER, f"is sent {len(keys)} times; a request has one")
+    if not _KEY.fullmatch(keys[0]):
+        raise InvalidValue(HEADER, "must be 1 to 255 visible ASCII characters")
+    return keys[0].decode("ascii")
+
+
+def _caller_key(request: Request, body: bytes, meaning: Any) -> CallerKey | None:
     """The key and what it stands for."""
-    key = request.headers.get(b"idempotency-key")
+    key = key_of(request)
     if key is None:
         return None
-    if not _KEY.fullmatch(key):
-        raise InvalidValue(HEADER, "must be 1 to 255 visible ASCII characters")
-    stands_for = b"\0".join((request.method.encode(), request.path.encode(errors="replace"), body))
-    return CallerKey(key.decode("ascii"), sha256(stands_for).digest())
+    by_bytes = b"\0".join((request.method.encode(), request.path.encode(errors="replace"), body))
+    return CallerKey(
+        key,
+        sha256(_canonical([request.method, request.repeats_as, request.params, meaning])).digest(),
+        request.principal.key_owner,
+        sha256(by_bytes).digest(),
+    )
 
 
-async def once(journal: Journal, caller: Caller, write: Callable[[], Awaitable[Reply]]) -> Reply:
-    """Do this write, or give the answer it got before."""
+def _canonical(value: Any) -> bytes:
+    """JSON without choices: members sorted, no blanks, escapes for all but ASCII, integers exact.
+
+    `1` and `1.0` differ, `1.0` and `1.00` do not.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def stored_reply(stored: Remembered) -> Reply:
+    return no_content(HIT) if stored.status == 204 else json_reply(stored.status, stored.body, HIT)
+
+
+async def _stored_reply(stored: Remembered) -> Reply:
+    return stored_reply(stored)
+
+
+Replay = Callable[[Remembered], Awaitable[Reply]]
+
+
+async def once(
+    journal: Journal, caller: Caller, write: Callable[[], Awaitable[Reply]], replay: Replay = _stored_reply
+) -> Reply:
+    """Do this write, or answer as it was answered before."""
     if caller.key is None:
         return await write()
-    if stored := await stored_answer(journal, caller):
-        return stored
+    if stored := await _remembered(journal, caller):
+        return await replay(stored)
     try:
         return await write()
     except (RepeatedKey, AlreadyEnded, NotFound):
         # Another request under this key was faster; what it did may be the very reason of this refusal.
-        if stored := await stored_answer(journal, caller):
-            return stored
+        if stored := await _remembered(journal, caller):
+            return await replay(stored)
         raise
 
 
 async def stored_answer(journal: Journal, caller: Caller) -> Reply | None:
     """None where the caller has no key, or one that is new."""
-    remembered = None if caller.key is None else await journal.remembered(caller.key.key)
-    if remembered is None or caller.key is None:
+    stored = await _remembered(journal, caller)
+    return None if stored is None else stored_reply(stored)
+
+
+async def _remembered(journal: Journal, caller: Caller) -> Remembered | None:
+    """Raises InvalidValue if the key stands for another request."""
+    key = caller.key
+    stored = None if key is None else await journal.remembered(key.owner, key.key)
+    if stored is None or key is None:
         return None
-    if remembered.fingerprint != caller.key.fingerprint:
-        raise InvalidValue(HEADER, "was used before, for another request; take a fresh one")
-    return no_content(HIT) if remembered.status == 204 else json_reply(remembered.status, remembered.body, HIT)
+    wanted = key.bytes_fingerprint if stored.is_of_any_caller else key.fingerprint
+    if stored.fingerprint != wanted:
+        raise InvalidValue(HEADER, f"was used before for another request: {_first(stored)}; nothing was done now")
+    return stored
+
+
+class _Made(msgspec.Struct):
+    id: str
+
+
+class _Answer(msgspec.Struct):
+    data: _Made
+
+
+def _first(stored: Remembered) -> str:
+    """What the first request under a key did, and to what."""
+    operation = stored.operation or "its operation is not known"
+    return f"{operation}, {target}" if (target := target_of(stored)) else operation
+
+
+def target_of(stored: Remembered) -> str:
+    """The id of what the first request made or changed; release 0.1.0 kept it in the answer only."""
+    try:
+        return stored.target or msgspec.json.decode(stored.body, type=_Answer).data.id
+    except msgspec.MsgspecError:
+        return ""

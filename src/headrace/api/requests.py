@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -27,6 +28,14 @@ BODY_S = 30.0
 """A megabyte in this time is what the slowest of lines can do."""
 
 
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+
+
+def canonical_id(text: str) -> str:
+    """A UUID in lower case, as ids are stored; some languages write it in capitals. Any other text as it is."""
+    return text.lower() if _UUID.fullmatch(text) else text
+
+
 class ClientGone(Exception):
     """The caller went away before the whole request was here: there is nobody to answer."""
 
@@ -36,7 +45,7 @@ class Request:
 
     __slots__ = (
         *("_held_bytes", "_receive", "_room", "all_headers", "client", "headers", "method", "operation_id", "params"),
-        *("path", "principal", "query_string"),
+        *("path", "principal", "query_string", "repeats_as"),
     )
 
     def __init__(
@@ -47,15 +56,17 @@ class Request:
         operation_id: str = "",
         principal: Principal = ANONYMOUS,
         room: Room | None = None,
+        same_as: str = "",
     ) -> None:
         self._receive = receive
         self._room = room or Room()
         self._held_bytes = 0
         self.operation_id = operation_id
+        self.repeats_as = same_as or operation_id
         self.principal = principal
         self.method: str = scope["method"]
         self.path = path
-        self.params: dict[str, str] = scope["path_params"]
+        self.params = {name: canonical_id(value) for name, value in scope["path_params"].items()}
         self.all_headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.headers: dict[bytes, bytes] = dict(self.all_headers)
         self.client: tuple[str, int] | None = scope.get("client")
@@ -135,10 +146,21 @@ class Request:
 
 def json_value(request: Request, body: bytes) -> Any:
     """The value of a JSON body that is not empty."""
+    _check_json(request)
+    return codec.decode(body)
+
+
+def event_value(request: Request, body: bytes) -> Any:
+    """The value of an event's JSON body that is not empty; integers may have any length (`LongInteger`)."""
+    _check_json(request)
+    return codec.decode_event(body)
+
+
+def _check_json(request: Request) -> None:
+    """Raises UnsupportedMedia where the body is not announced as JSON."""
     media_type = request.media_type()
     if not _is_json(media_type):
         raise UnsupportedMedia(f"Content-Type: {media_type[:80]!r} is not read here; send application/json")
-    return codec.decode(body)
 
 
 async def document(request: Request, body: bytes, settings: Settings, room: Room) -> yaml.Document:

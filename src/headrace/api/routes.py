@@ -36,6 +36,9 @@ class Endpoint:
         if "GET" in self._operations:
             self._operations["HEAD"] = self._operations["GET"]  # the server below leaves the body out
         self._allowed = tuple(self._operations)
+        for method, operation in self._operations.items():
+            if method != "HEAD":
+                services.telemetry.expect_requests(method, path, (operation.status, 500, 503))
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         services = self._services
@@ -60,7 +63,7 @@ class Endpoint:
                 raise MethodNotAllowed(scope["method"], self._allowed)
             principal = await admitted(services.door, scope, operation.scope)
             path = _own_path(scope)
-            request = Request(scope, receive, path, operation.operation_id, principal, services.room)
+            request = Request(scope, receive, path, operation.operation_id, principal, services.room, operation.same_as)
             return await operation.handler(services, request)
         except (ClientGone, asyncio.CancelledError):
             raise

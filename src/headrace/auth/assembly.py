@@ -41,7 +41,7 @@ def _local_door(settings: Settings, issuer: str, data: Path, clock: Clock, ids: 
     clients = Clients(clients_file(settings, data), clock.monotonic_s)
     shape = TokenShape(issuer, settings.audience, settings.token_life_s)
     authority = LocalAuthority(shape, keys, clients, clock, ids, os.urandom)
-    verifier = Verifier(Expectations(issuer, settings.audience, ("ES256", "RS256")))
+    verifier = Verifier(Expectations(issuer, settings.audience, ("ES256", "RS256"), realm="local"))
     return TokenDoor(authority, verifier, keys, clock, clients.is_welcome)
 
 

@@ -81,6 +81,10 @@ class RemoteKeyring:
             raise Unavailable("the keys of the tokens' issuer cannot be had at the moment")
         raise NotAuthenticated("the token's key is not one that its issuer publishes")
 
+    async def check(self) -> int:
+        """Fetch the keys and return their number. Raises FetchFailed or BadKeys, which say what is wrong."""
+        return len(keys_of(await self._fetch(await self._address())))
+
     async def close(self) -> None:
         if self._refresh is not None:
             self._refresh.cancel()

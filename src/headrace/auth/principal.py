@@ -8,15 +8,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """`name`: the token's subject. `client_id`: the program that got the token, None where that is not said."""
+    """`name`: the token's subject. `client_id`: the program that got the token, None where that is not said.
+
+    `key_owner`: the caller that an Idempotency-Key belongs to; empty where there is no authentication.
+    """
 
     name: str
     client_id: str | None
     scopes: frozenset[str]
+    key_owner: str = ""
 
     @classmethod
-    def of(cls, name: str, client_id: str | None, scopes: Iterable[str]) -> Principal:
-        return cls(name, client_id, frozenset(_with_reading(scopes)))
+    def of(cls, name: str, client_id: str | None, scopes: Iterable[str], key_owner: str = "") -> Principal:
+        return cls(name, client_id, frozenset(_with_reading(scopes)), key_owner)
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes

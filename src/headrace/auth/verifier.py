@@ -39,11 +39,16 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Expectations:
-    """What a token must say. `audience` None: any."""
+    """What a token must say. `audience` None: any.
+
+    `realm` names the issuer where callers are told apart; empty: by its URL. The server's own issuer needs a name that
+    stays: its URL may change with the port.
+    """
 
     issuer: str
     audience: str | None
     algorithms: Collection[str]
+    realm: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,8 @@ class Verifier:
         header, claims = (_members(part) for part in token.split(b".")[:2])
         kid, algorithm = self._check_header(header)
         self._check_claims(claims, now_s)
-        return UnprovenToken(token.decode("ascii"), kid, algorithm, _principal(claims), claims["exp"] + LEEWAY_S)
+        principal = _principal(claims, self._expected.realm or self._expected.issuer)
+        return UnprovenToken(token.decode("ascii"), kid, algorithm, principal, claims["exp"] + LEEWAY_S)
 
     def prove(self, token: UnprovenToken, key: VerificationKey) -> Principal:
         """Raises NotAuthenticated unless it was signed with this key, by the algorithm it names."""
@@ -149,13 +155,14 @@ def _time(claims: Json, name: str) -> float:
     return value
 
 
-def _principal(claims: Json) -> Principal:
+def _principal(claims: Json, realm: str) -> Principal:
     client_id = claims.get("client_id", claims.get("azp"))
     name: Any = claims.get("sub", client_id)
     if not _is_name(name):
         raise NotAuthenticated("the token does not say who it is for: it has no readable sub")
     scopes = [*_scopes(claims.get("scope")), *_scopes(claims.get("scp"))]
-    return Principal.of(name, client_id if _is_name(client_id) else None, scopes[:MAX_SCOPES])
+    owner = msgspec.json.encode([realm, "sub" if "sub" in claims else "client", name]).decode()
+    return Principal.of(name, client_id if _is_name(client_id) else None, scopes[:MAX_SCOPES], owner)
 
 
 def _is_name(value: Any) -> bool:

@@ -29,6 +29,18 @@ EVENT_TYPES = {
 }
 
 
+STATUSES = {
+    "running": "an activity is being carried out",
+    "waiting": "for the end of a delay, or for an event",
+    "retrying": "an activity failed and is tried again",
+    "attention": "a person has to decide about an effect",
+    "succeeded": "ended without an error",
+    "failed": "ended with an error",
+    "aborted": "ended by an abort",
+    "unfinished": "any of the first four",
+}
+
+
 class Shell(StrEnum):
     BASH = "bash"
     ZSH = "zsh"
@@ -111,6 +123,10 @@ def variable_names(context: typer.Context, incomplete: str) -> Offer:
     """`NAME=` of every variable of the workflow that was named before."""
     workflow_id = _named_before(context, "workflow_id")
     return _asked(context, incomplete, lambda v1: _variables(v1, workflow_id)) if workflow_id else []
+
+
+def statuses(incomplete: str) -> Offer:
+    return [(name, about) for name, about in STATUSES.items() if name.startswith(incomplete)]
 
 
 def event_types(incomplete: str) -> Offer:

@@ -94,8 +94,18 @@ def checked_server(address: str, origin: str) -> str:
 def checked_token(token: str, origin: str) -> str:
     """Raises InvalidValue."""
     if not all("!" <= character <= "~" for character in token):
-        raise InvalidValue(origin, "a token is visible ASCII, without blanks")
+        reason = 'a token is visible ASCII, without blanks and line ends; strip a line end, as in "$(cat FILE)"'
+        raise InvalidValue(origin, reason)
     return token
+
+
+def checked_secret(secret: str, origin: str) -> str:
+    """Raises InvalidValue, without the secret."""
+    if secret != secret.strip() or not secret.isprintable():
+        raise InvalidValue(
+            origin, 'one line without blanks around it is wanted; strip the line end, as in "$(cat FILE)"'
+        )
+    return secret
 
 
 def _identities(
@@ -126,6 +136,8 @@ def _of_profile(origin: str, used: Profile, environ: Mapping[str, str]) -> Ident
         secret = environ.get(CLIENT_SECRET)
     if not used.client_id or not secret:
         return None
+    secret = checked_secret(secret, origin)
+    checked_secret(used.client_id, origin)
     return Identity(origin, client_id=used.client_id, client_secret=secret, token_url=used.token_url)
 
 
@@ -134,6 +146,8 @@ def _of_environment(environ: Mapping[str, str], *, may_lack_id: bool) -> Identit
         return Identity(TOKEN, token=checked_token(environ[TOKEN], TOKEN))
     client_id, secret = environ.get(CLIENT_ID), environ.get(CLIENT_SECRET)
     if client_id and secret:
+        checked_secret(client_id, CLIENT_ID)
+        checked_secret(secret, CLIENT_SECRET)
         return Identity(CLIENT_ID, client_id=client_id, client_secret=secret, token_url=environ.get(TOKEN_URL) or None)
     if client_id or (secret and not may_lack_id):
         missing, found = (CLIENT_SECRET, CLIENT_ID) if client_id else (CLIENT_ID, CLIENT_SECRET)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,20 +54,31 @@ class Checked:
     findings: list[Finding] = field(default_factory=list[Finding])
 
 
+def read_definitions(file: str) -> list[Definition]:
+    """Every definition of a file, exactly those that `validate` finds valid.
+
+    Raises Failure with every problem of all of them, OSError for a file that cannot be opened.
+    """
+    checked = list(check_definitions(file))
+    lines = [f"{each.file}:{found.line}:{found.column}: {found}" for each in checked for found in each.findings]
+    if lines:
+        raise Failure("\n  ".join([f"{checked[0].file} is not a valid definition", *lines]), code=REFUSED)
+    return [each.definition for each in checked if each.definition is not None]
+
+
 def read_definition(file: str) -> Definition:
-    """The one definition of a file. Raises Failure with every problem, OSError for what cannot be opened."""
-    checked = next(iter(check_definitions(file, has_several=False)))
-    if checked.definition is not None:
-        return checked.definition
-    lines = [f"{checked.file}:{found.line}:{found.column}: {found}" for found in checked.findings]
-    raise Failure("\n  ".join([f"{checked.file} is not a valid definition", *lines]), code=REFUSED)
+    """The one definition of a file. Raises as `read_definitions`, and Failure where it holds several."""
+    definitions = read_definitions(file)
+    if len(definitions) != 1:
+        raise Failure(f"{file} holds {len(definitions)} definitions; one is wanted", code=REFUSED)
+    return definitions[0]
 
 
-def check_definitions(file: str, *, has_several: bool = True) -> Iterator[Checked]:
+def check_definitions(file: str) -> Iterator[Checked]:
     """Every document of a file; one of several that is empty is passed over. Raises OSError."""
     label = "<stdin>" if file == STANDARD_INPUT else file
     body = sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
-    read = _read_json(body) if _is_json(body, file) else _read_yaml(body, has_several=has_several)
+    read = _read_json(body) if _is_json(body, file) else _read_yaml(body)
     is_empty = True
     for number, document in enumerate(read, 1):
         if isinstance(document, Finding) or document.value is not None:
@@ -77,14 +89,14 @@ def check_definitions(file: str, *, has_several: bool = True) -> Iterator[Checke
 
 
 def _is_json(body: bytes, file: str) -> bool:
-    return file.endswith(".json") or body.lstrip().startswith((b"{", b"["))
+    return file.endswith(".json") or body.removeprefix(BOM_UTF8).lstrip().startswith((b"{", b"["))
 
 
-def _read_yaml(body: bytes, *, has_several: bool) -> Iterator[Document | Finding]:
+def _read_yaml(body: bytes) -> Iterator[Document | Finding]:
     from headrace.api import codec, yaml
 
     try:
-        yield from yaml.decode_all(body) if has_several else [yaml.decode(body)]
+        yield from yaml.decode_all(body)
     except codec.Malformed as malformed:
         yield _unreadable(malformed)
 
@@ -93,7 +105,7 @@ def _read_json(body: bytes) -> Iterator[Document | Finding]:
     from headrace.api import codec, yaml
     from headrace.cli.json_places import places_of
 
-    places = places_of(body.decode(errors="replace"))
+    places = places_of(body.decode("utf-8-sig", errors="replace"))
     try:
         yield yaml.Document(codec.decode(body), places.marks)
     except codec.Malformed as malformed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,11 +18,12 @@ Found = TypeVar("Found")
 
 def post(session: Session, path: str, body: Any, kind: type[Found], *, status: int, idempotency_key: str) -> Found:
     """The answer's `data`. A call that was not answered is repeated with its key."""
+    from headrace.events import texts
     from headrace_client.operations import WRITE, Operation
     from headrace_client.requests import EmptyRequest
 
     operation = Operation(path, "POST", path, WRITE, status, EmptyRequest, _reader(kind))
-    return _data(session, operation, json.dumps(body, ensure_ascii=False).encode(), idempotency_key)
+    return _data(session, operation, texts.stored(body).encode(), idempotency_key)
 
 
 def get(session: Session, path: str, kind: type[Found]) -> Found:
@@ -70,8 +70,11 @@ def _data(session: Session, operation: Operation[Found], content: bytes | None, 
         raise
 
 
-def json_argument(text: str, what: str) -> Any:
-    """JSON given on the command line, `@FILE`, or `-` for standard input; read as strictly as the server reads it."""
+def json_argument(text: str, what: str, *, is_event: bool = False) -> Any:
+    """JSON given on the command line, `@FILE`, or `-` for standard input; read as strictly as the server reads it.
+
+    `is_event`: its integers may have any length, as the server accepts them in events.
+    """
     from headrace.api import codec
 
     if text == "-":
@@ -81,7 +84,7 @@ def json_argument(text: str, what: str) -> Any:
     else:
         body = text.encode(errors="surrogateescape")
     try:
-        return codec.decode(body)
+        return codec.decode_event(body) if is_event else codec.decode(body)
     except codec.Malformed as malformed:
         raise Failure(f"{what} {malformed.reason}", code=USAGE) from None
 

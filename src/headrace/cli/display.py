@@ -100,28 +100,61 @@ def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]], *, spare:
     """Columns that are never cut or wrapped, so that an id can be copied and a pipe reads whole lines.
 
     On a terminal that is too narrow for them the column `spare` is left out; if that does not do, there is a line for
-    each value. A long text in the last column is left to the terminal.
+    each value. There a long text in the last column goes on below itself.
     """
     cells = [[printable(cell).replace("\n", " ") for cell in row] for row in rows]
     room = terminal_width()
     whole = _Table(columns, cells)
     if room is None or whole.fits(room):
-        return whole.lines()
+        return whole.lines(room)
     smaller = whole.without(spare)
-    return smaller.lines() if smaller.fits(room) else whole.records()
+    return smaller.lines(room) if smaller.fits(room) else whole.records()
 
 
 def fact_lines(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """A heading's facts, one a line."""
-    width = max(_width(name) for name, _ in pairs)
-    return [f"{_padded(name, width)}  {value}".rstrip() for name, value in pairs]
+    """A heading's facts, one a line; on a terminal a long value goes on below itself."""
+    widest = max(width(name) for name, _ in pairs)
+    found: list[str] = []
+    for name, value in pairs:
+        first, *others = wrapped(printable(value), terminal_width(), indent=" " * (widest + 2)) or [""]
+        found += [f"{padded(name, widest)}  {first.strip()}".rstrip(), *others]
+    return found
+
+
+def wrapped(text: str, room: int | None, *, indent: str = "") -> list[str]:
+    """Lines within `room` columns, parted at spaces; a word that is longer than a line stays whole, to be copied."""
+    if room is None:
+        return [indent + text]
+    found: list[str] = []
+    line = ""
+    for word in text.split():
+        if line and width(indent) + width(line) + 1 + width(word) > room:
+            found.append(indent + line)
+            line = ""
+        line = f"{line} {word}" if line else word
+    return [*found, indent + line] if line else found
+
+
+def cut(text: str, room: int) -> str:
+    """At most `room` columns; an ellipsis stands for the rest."""
+    if width(text) <= room:
+        return text
+    while text and width(text) > room - 1:
+        text = text[:-1]
+    return f"{text}…"
 
 
 @contextmanager
-def progress(text: str) -> Generator[Callable[[str], None]]:
-    """A moving line on standard error while something is awaited; nothing unless it is a terminal."""
-    if not sys.stderr.isatty():
+def progress(text: str, *, is_told: bool = True) -> Generator[Callable[[str], None]]:
+    """What is awaited, on standard error: a line that changes in its place on a terminal, else a line for each change.
+
+    Nothing where `is_told` is False.
+    """
+    if not is_told:
         yield lambda _: None
+        return
+    if not sys.stderr.isatty():
+        yield note
         return
     from rich.console import Console
     from rich.markup import escape
@@ -181,7 +214,7 @@ class _Table:
     def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         self._columns = columns
         self._rows = rows
-        self._widths = [max(_width(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
+        self._widths = [max(width(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
 
     def fits(self, room: int) -> bool:
         *others, last = self._widths
@@ -192,8 +225,19 @@ class _Table:
         kept = [index for index, column in enumerate(self._columns) if column != name]
         return _Table([self._columns[index] for index in kept], [[row[index] for index in kept] for row in self._rows])
 
-    def lines(self) -> list[str]:
-        return [Heading(self._aligned(self._columns)), *(self._aligned(row) for row in self._rows)]
+    def lines(self, room: int | None) -> list[str]:
+        return [
+            Heading(self._aligned(self._columns)),
+            *(line for row in self._rows for line in self._wrapped(row, room)),
+        ]
+
+    def _wrapped(self, row: Sequence[str], room: int | None) -> list[str]:
+        whole = self._aligned(row)
+        if room is None or width(whole) <= room:
+            return [whole]
+        indent = " " * (sum(self._widths[:-1]) + 2 * (len(row) - 1))
+        first, *others = wrapped(row[-1], room, indent=indent)
+        return [self._aligned([*row[:-1], first.strip()]), *others]
 
     def records(self) -> list[str]:
         texts: list[str] = []
@@ -203,14 +247,14 @@ class _Table:
         return texts
 
     def _aligned(self, cells: Sequence[str]) -> str:
-        return "  ".join(_padded(cell, width) for cell, width in zip(cells, self._widths, strict=True)).rstrip()
+        return "  ".join(padded(cell, wide) for cell, wide in zip(cells, self._widths, strict=True)).rstrip()
 
 
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - _width(text))
+def padded(text: str, room: int) -> str:
+    return text + " " * (room - width(text))
 
 
-def _width(text: str) -> int:
+def width(text: str) -> int:
     """Columns of a terminal: a wide character takes two, an accent none."""
     if text.isascii():
         return len(text)

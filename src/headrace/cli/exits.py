@@ -18,7 +18,7 @@ import typer
 
 from headrace.cli import display
 from headrace.cli.display import Output
-from headrace.errors import HeadraceError, InvalidValue
+from headrace.errors import AlreadyOwned, Damaged, HeadraceError, InvalidValue, Unusable
 
 if TYPE_CHECKING:
     from headrace_client import ConnectionFailure, Error, SDKError
@@ -27,6 +27,8 @@ REFUSED = 1
 USAGE = 2
 UNREACHABLE = 3
 UNFINISHED = 4
+OWNED = 5
+UNUSABLE = 6
 BUG = 70
 INTERRUPTED = 130
 
@@ -37,6 +39,8 @@ Exit codes:
     2  the command line is wrong, or a file cannot be read
     3  the server cannot be reached
     4  still running when the time was up
+    5  another server has this journal
+    6  the journal is damaged, of a newer release, or may not be opened
    70  a bug in this program
   130  interrupted"""
 
@@ -47,12 +51,13 @@ CREDENTIALS = (
 
 
 class Failure(HeadraceError):
-    """Ends the command with this exit code; `hint` says what to do about it."""
+    """Ends the command with this exit code; `hint` says what to do about it, `kind` is for programs."""
 
-    def __init__(self, message: str, *, code: int = REFUSED, hint: str = "") -> None:
+    def __init__(self, message: str, *, code: int = REFUSED, hint: str = "", kind: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.hint = hint
+        self.kind = kind or _kind(code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +91,13 @@ def reporting(output: Output = Output.TABLE, *, is_debugging: bool = False) -> G
 
 def judge(error: Exception) -> Verdict:
     if isinstance(error, Failure):
-        return Verdict(error.code, _kind(error.code), str(error), error.hint)
+        return Verdict(error.code, error.kind, str(error), error.hint)
     if isinstance(error, InvalidValue):
         return Verdict(USAGE, "VALIDATION", str(error))
+    if isinstance(error, AlreadyOwned):
+        return Verdict(OWNED, "OWNED", str(error))
+    if isinstance(error, Unusable | Damaged):
+        return Verdict(UNUSABLE, "UNUSABLE", str(error))
     if isinstance(error, HeadraceError):
         return Verdict(REFUSED, "REFUSED", str(error))
     if isinstance(error, OSError):

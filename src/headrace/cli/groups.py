@@ -13,13 +13,15 @@ from typing import Any, ClassVar, TypeVar, get_type_hints
 import typer
 from typer.core import TyperGroup
 
-from headrace.cli.exits import reporting
+from headrace.cli.display import Output
+from headrace.cli.exits import USAGE, Failure, reporting
 from headrace.cli.session import (
     Answers,
     DebugToo,
     InsecureToo,
     OutputOption,
     ProfileOption,
+    QuietOption,
     ServerOption,
     Session,
     defaults_of,
@@ -40,7 +42,12 @@ _SESSION = {
     "insecure_tls": InsecureToo,
     "debug": DebugToo,
 }
-_DEFAULTS: dict[str, Any] = {"context": inspect.Parameter.empty, "insecure_tls": False, "debug": False}
+_DEFAULTS: dict[str, Any] = {
+    "context": inspect.Parameter.empty,
+    "quiet": False,
+    "insecure_tls": False,
+    "debug": False,
+}
 
 
 class _Group(TyperGroup):
@@ -91,11 +98,14 @@ def new_group(about: str, *, has_completion: bool = False) -> typer.Typer:
     )
 
 
-def command(group: typer.Typer, name: str, *aliases: str) -> Callable[[Command], Command]:
-    """The decorated function is the command `name` of `group`; its aliases work too but are not listed."""
+def command(group: typer.Typer, name: str, *aliases: str, has_ids: bool = False) -> Callable[[Command], Command]:
+    """The decorated function is the command `name` of `group`; its aliases work too but are not listed.
+
+    With `has_ids` it takes --quiet.
+    """
 
     def register(function: Command) -> Command:
-        group.command(name)(_guarded(function))
+        group.command(name)(_guarded(function, has_ids=has_ids))
         add_aliases(group, name, *aliases)
         return function
 
@@ -112,12 +122,13 @@ def add_aliases(group: typer.Typer, name: str, *aliases: str) -> None:
     kind.aliases.update(dict.fromkeys(aliases, name))
 
 
-def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+def _guarded(function: Callable[..., Any], *, has_ids: bool = False) -> Callable[..., Any]:
     """What is registered: the function behind the options it shares with others, and its errors told."""
     own = list(inspect.signature(function, eval_str=True).parameters.values())
     first = get_type_hints(function).get(own[0].name) if own else None
     shared = _SESSION if first is Session else _OUTPUT if first is Answers else {}
     own = own[1:] if shared else own
+    shared = {**({"quiet": QuietOption} if has_ids else {}), **shared}
 
     def guarded(**options: Any) -> None:
         context = options.get("context")
@@ -134,10 +145,14 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _call(function: Callable[..., Any], options: dict[str, Any], shared: dict[str, Any]) -> None:
     given = {name: options.pop(name) for name in shared}
-    if shared is _OUTPUT:
+    is_quiet = given.pop("quiet", False)
+    if is_quiet and output_of(given["context"], given["output"]) is not Output.TABLE:
+        raise Failure("--quiet and --output are two forms of an answer: give one of them", code=USAGE)
+    if given.keys() == _OUTPUT.keys():
         function(Answers(output_of(given["context"], given["output"])), **options)
-    elif shared is _SESSION:
+    elif given.keys() == _SESSION.keys():
         session = session_of(**given)
+        session.is_quiet = is_quiet
         try:
             function(session, **options)
         finally:

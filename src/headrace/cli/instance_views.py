@@ -2,51 +2,107 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from headrace.cli import display
 from headrace.cli.display import Heading
+from headrace.cli.instance_table import table_lines
 from headrace.cli.sentences import stage_lines as history_lines
 from headrace.cli.session import Session
 from headrace.cli.stages import stage_lines
 from headrace.cli.watch import View
 from headrace.cli.wire import document, documents, members
+from headrace.clock import SystemClock
 
 Json = dict[str, Any]
 
-_COLUMNS = ["ID", "Workflow ID", "Created at", "Updated at", "Terminated at", "Error"]
+MAX_PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which instances to list; `limit` None: all of them."""
+
+    workflow_id: str | None = None
+    status: str | None = None
+    since: datetime | None = None
+    variable: str | None = None
+    error_code: str | None = None
+    limit: int | None = None
+
+
+class Found:
+    """The instances of a search, page by page. `has_more` is known once the pages have been read."""
+
+    def __init__(self, session: Session, search: Search) -> None:
+        self._session = session
+        self._search = search
+        self.has_more = False
+
+    def pages(self) -> Iterator[list[Json]]:
+        left = self._search.limit
+        for page in self._asked():
+            rows = [listed(each) for each in documents(page.data.data)]
+            yield rows if left is None else rows[:left]
+            if left is not None:
+                left -= len(rows)
+                self.has_more = page.data.has_more or left < 0
+                if left <= 0:
+                    return
+
+    def rows(self) -> list[Json]:
+        return [row for page in self.pages() for row in page]
+
+    def _asked(self) -> Iterator[Any]:
+        search = self._search
+        size = MAX_PAGE if search.limit is None else min(search.limit, MAX_PAGE)
+        found = self._session.client.orchestration.ext.iterate_instances(
+            workflow_id=search.workflow_id,
+            status=search.status,
+            since=search.since,
+            variable=search.variable,
+            error_code=search.error_code,
+            page_size=size,
+        )
+        yield from found.pages()
 
 
 class InstancesLook:
-    """The list. Looked at again, it tells of those that are new or have changed since."""
+    """The list. Looked at again, it gives those that are new or have changed since."""
 
-    def __init__(self, session: Session, workflow_id: str | None, *, is_running_only: bool) -> None:
+    def __init__(self, session: Session, search: Search) -> None:
         self._session = session
-        self._workflow_id = workflow_id
-        self._is_running_only = is_running_only
+        self._search = search
         self._seen: dict[str, Json] | None = None
 
-    def instances(self) -> list[Json]:
-        running = self._is_running_only or None
-        return documents(self._session.v1.list_instances(workflow_id=self._workflow_id, running=running).data)
-
     def __call__(self) -> View:
-        found = {instance["id"]: listed(instance) for instance in self.instances()}
+        found = {instance["instanceId"]: instance for instance in Found(self._session, self._search).rows()}
         before = self._seen or {}
         changed = [instance for instance_id, instance in found.items() if before.get(instance_id) != instance]
-        changed += [self._ended(instance_id) for instance_id in before if instance_id not in found]
+        changed += [self._left(instance) for instance_id, instance in before.items() if instance_id not in found]
         is_first, self._seen = self._seen is None, found
-        lines = _rows(changed)
+        lines = list_lines([changed])
         return View(
             value={"workflowInstances": changed},
-            picture=_rows(list(found.values())) if found else ["No instances."],
+            picture=list_lines([list(found.values())]) if found else ["No instances."],
             news=lines if is_first else lines[1:],
             has_changed=is_first or bool(changed),
         )
 
-    def _ended(self, instance_id: str) -> Json:
-        """One that has left the list of those that run."""
-        return listed(document(self._session.v1.get_instance(instance_id=instance_id).data))
+    def _left(self, before: Json) -> Json:
+        """An instance that no longer fits the search: most often because it has ended."""
+        instance = document(self._session.v1.get_instance(instance_id=before["instanceId"]).data)
+        now = members(instance, "updatedAt", "terminatedAt", "error")
+        return before | {"status": _status(instance, before["status"])} | now
+
+
+def _status(instance: Json, before: str) -> str:
+    if not instance["terminated"]:
+        return before if before in ("running", "waiting") else "running"
+    return "aborted" if instance.get("error") == "canceled" else "failed" if instance.get("error") else "succeeded"
 
 
 class ShowLook:
@@ -116,27 +172,17 @@ class DescribeLook:
         return found
 
 
-def listed(instance: Json) -> Json:
+def listed(summary: Json) -> Json:
     return {
-        "instanceId": instance["id"],
-        "workflowId": instance["workflowID"],
-        **members(instance, "createdAt", "updatedAt", "terminatedAt", "error"),
+        "instanceId": summary["id"],
+        "workflowId": summary["workflowID"],
+        **members(summary, "workflowName", "status", "stage", "createdAt", "updatedAt", "terminatedAt"),
+        **members(summary, "error", "errorCode"),
     }
 
 
-def list_lines(instances: list[Json]) -> list[str]:
-    if not instances:
-        return ["No instances. Start one: headrace workflows run WORKFLOW"]
-    return _rows([listed(instance) for instance in instances])
-
-
-def _rows(instances: list[Json]) -> list[str]:
-    return display.table_lines(_COLUMNS, [_row(instance) for instance in instances], spare="Updated at")
-
-
-def _row(instance: Json) -> list[str]:
-    times = [display.moment(instance.get(name)) for name in ("createdAt", "updatedAt", "terminatedAt")]
-    return [instance["instanceId"], instance["workflowId"], *times, instance.get("error", "")]
+def list_lines(pages: Iterable[list[Json]]) -> list[str]:
+    return list(table_lines(pages, SystemClock().now_at()))
 
 
 def _facts(instance: Json, workflow: Json) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""`headrace instances`: list, show, describe, send-event, stop."""
+"""`headrace instances`: list, show, describe, send-event, abort."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
-from headrace.cli.completion import awaited_events, instance_ids, running_instance_ids, workflow_ids
+from headrace.cli import display
+from headrace.cli.completion import STATUSES, awaited_events, instance_ids, running_instance_ids, statuses, workflow_ids
+from headrace.cli.exits import USAGE, Failure
 from headrace.cli.groups import command, new_group
 from headrace.cli.session import KeyOption, Session
 
 Json = dict[str, Any]
 
-group = new_group("List, show, describe, send-event, stop.")
+UNFINISHED = "unfinished"
+
+group = new_group("List, show, describe, send-event, abort.")
 
 InstanceId = Annotated[str, typer.Argument(metavar="INSTANCE", help="Id of the instance.", autocompletion=instance_ids)]
 RunningInstanceId = Annotated[
@@ -23,36 +27,93 @@ WatchOption = Annotated[
 ]
 
 
-@command(group, "list", "ls", "l")
+@command(group, "list", "ls", "l", has_ids=True)
 def list_instances(
     session: Session,
+    status: Annotated[
+        str | None,
+        typer.Option(
+            "--status",
+            metavar="STATUS",
+            help="Only those with it: " + ", ".join(STATUSES) + ".",
+            autocompletion=statuses,
+        ),
+    ] = None,
     workflow: Annotated[
         str | None,
         typer.Option(
-            "--workflow", metavar="WORKFLOW", help="Only those of this workflow.", autocompletion=workflow_ids
+            "--workflow",
+            metavar="WORKFLOW",
+            help="Only those of this workflow: its id, or its name.",
+            autocompletion=workflow_ids,
         ),
     ] = None,
-    running: Annotated[bool, typer.Option("--running", help="Only those that have not ended.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on, and tell what changes, until Ctrl-C.")] = False,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="AGE|TIME", help="Only those created since: 90m, 12h, 7d, or a date-time."),
+    ] = None,
+    variable: Annotated[
+        str | None,
+        typer.Option("--variable", metavar="NAME=VALUE", help="Only those that were started with this value."),
+    ] = None,
+    error: Annotated[
+        str | None,
+        typer.Option("--error", metavar="CODE", help="Only those that failed with it, such as INSUFFICIENT_FUND."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many.")] = 20,
+    all_: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    running: Annotated[
+        bool, typer.Option("--running", help="Only those that have not ended: --status unfinished.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on, and show what changes, until Ctrl-C.")] = False,
 ) -> None:
-    """List the instances, newest first."""
+    """List instances, newest first.
+
+    --variable goes with --since only, and --error not with --status: a search takes the same time at any size.
+    """
     from headrace.cli import watch as watching
-    from headrace.cli.instance_views import InstancesLook, list_lines, listed
+    from headrace.cli.instance_views import Found, InstancesLook, Search, list_lines
+    from headrace.cli.names import workflow_id_of
+    from headrace.cli.periods import moment_since
 
-    look = InstancesLook(session, workflow, is_running_only=running)
+    if running and status not in (None, UNFINISHED):
+        raise Failure(f"--running and --status {status} exclude each other", code=USAGE)
+    search = Search(
+        workflow_id=workflow_id_of(session, workflow) if workflow else None,
+        status=UNFINISHED if running else status,
+        since=moment_since(since) if since else None,
+        variable=variable,
+        error_code=error,
+        limit=None if all_ else limit,
+    )
     if watch:
-        watching.watch(look, session.output)
+        watching.watch(InstancesLook(session, search), session.output)
         return
-    found = look.instances()
-    session.tell({"workflowInstances": [listed(each) for each in found]}, lambda: list_lines(found))
+    found = Found(session, search)
+    rows = found.rows()
+    session.tell(
+        {"workflowInstances": rows},
+        lambda: list_lines([rows]) if rows else [_none(search)],
+        ids=(row["instanceId"] for row in rows),
+    )
+    if found.has_more:
+        display.note(f"These are the newest {limit}; --limit N or --all shows more.")
 
 
-@command(group, "show", "s")
+def _none(search: Any) -> str:
+    from headrace.cli.instance_views import Search
+
+    if search == Search(limit=search.limit):
+        return "No instances. Start one: headrace workflows run WORKFLOW"
+    return "No instances fit."
+
+
+@command(group, "show", "s", has_ids=True)
 def show(session: Session, instance_id: InstanceId, watch: WatchOption = False) -> None:
     """Show one instance and its stages."""
     from headrace.cli.instance_views import ShowLook
 
-    _tell(session, ShowLook(session, instance_id), is_watching=watch)
+    _tell(session, ShowLook(session, instance_id), instance_id, is_watching=watch)
 
 
 @command(group, "describe", "desc", "d")
@@ -63,7 +124,7 @@ def describe(session: Session, instance_id: InstanceId, watch: WatchOption = Fal
     """
     from headrace.cli.instance_views import DescribeLook
 
-    _tell(session, DescribeLook(session, instance_id, is_watching=watch), is_watching=watch)
+    _tell(session, DescribeLook(session, instance_id, is_watching=watch), instance_id, is_watching=watch)
 
 
 @command(group, "send-event", "se")
@@ -81,24 +142,24 @@ def send_event(
     session.tell({"success": True, "instanceId": instance_id, "event": event}, f"Event '{event}' sent")
 
 
-@command(group, "stop", "abort", "cancel")
-def stop(session: Session, instance_id: RunningInstanceId, idempotency_key: KeyOption = None) -> None:
+@command(group, "abort", "stop", "cancel")
+def abort(session: Session, instance_id: RunningInstanceId, idempotency_key: KeyOption = None) -> None:
     """Abort an instance for good: nothing new begins.
 
     What has been booked stays booked.
     """
     session.v1.cancel_event(instance_id=instance_id, idempotency_key=idempotency_key)
-    session.tell({"success": True, "instanceId": instance_id}, f"Workflow instance {instance_id} canceled.")
+    session.tell({"success": True, "instanceId": instance_id}, f"Instance {instance_id} aborted.")
 
 
-def _tell(session: Session, look: Any, *, is_watching: bool) -> None:
+def _tell(session: Session, look: Any, instance_id: str, *, is_watching: bool) -> None:
     """Once, or until the instance has ended; then its error is the command's."""
     from headrace.cli.stages import failed
     from headrace.cli.watch import watch
 
     if not is_watching:
         view = look()
-        session.tell(view.value, lambda: view.picture)
+        session.tell(view.value, lambda: view.picture, ids=[instance_id])
         return
     watch(look, session.output)
     if look.instance.get("error"):

@@ -11,6 +11,7 @@ from headrace.cli import (
     audit,
     clients,
     demo_command,
+    doctor,
     events,
     instances,
     profiles,
@@ -58,6 +59,7 @@ def options(
 command(app, "dev")(servers.dev)
 command(app, "serve")(servers.serve)
 command(app, "demo")(demo_command.demo)
+command(app, "doctor")(doctor.doctor)
 command(app, "audit")(audit.audit)
 command(app, "init")(starter.init)
 command(app, "completion")(script)

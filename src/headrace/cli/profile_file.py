@@ -75,7 +75,7 @@ def read_profiles(path: Path | None) -> Profiles:
     except FileNotFoundError:
         return Profiles()
     try:
-        return _profiles(tomllib.loads(content.decode()))
+        return _profiles(tomllib.loads(content.decode("utf-8-sig")))
     except (ValueError, InvalidValue) as error:  # of the decoder, of TOML, and our own
         raise Failure(f"{path}: {error}", code=USAGE) from None
 

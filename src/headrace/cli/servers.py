@@ -58,6 +58,11 @@ AuthOption = Annotated[
 ]
 
 
+_ABOUT_DEV = (
+    "Add --auth, use --host 127.0.0.1, or say --open-to-network: then whatever reaches the port may read and write."
+)
+
+
 def dev(
     host: HostOption = None,
     port: PortOption = None,
@@ -65,6 +70,13 @@ def dev(
     ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Keep nothing: forget all at the end.")] = False,
     fault: FaultOption = None,
     auth: Annotated[bool, typer.Option("--auth", help="Ask for tokens; a ready client is printed.")] = False,
+    open_to_network: Annotated[
+        bool,
+        typer.Option(
+            "--open-to-network",
+            help="Without --auth, listen at any address: whatever reaches the port may read and write.",
+        ),
+    ] = False,
 ) -> None:
     """Run everything here, on one port.
 
@@ -73,6 +85,8 @@ def dev(
     if ephemeral and data is not None:
         raise Failure("--ephemeral keeps nothing, --data keeps it there: choose one", code=USAGE)
     settings = _settings(auth="local") if auth else _settings()
+    if settings.auth in (None, "none") and not open_to_network:
+        _check_loopback(host or settings.host, "dev without --auth", _ABOUT_DEV)
     folder = None if ephemeral else (data or settings.data).expanduser().absolute()
     developers: list[Developer] = []
 
@@ -80,7 +94,7 @@ def dev(
         developers.append(_developer(settings, where))
 
     def announce(url: str) -> None:
-        _announce_dev(url, folder, fault or (), developers)
+        _announce_dev(url, folder, settings, fault or (), developers)
 
     is_ours = settings.auth == "local"
     _serve(settings, host, port, folder, faults=fault or (), on_ready=announce, prepare=prepare if is_ours else None)
@@ -96,6 +110,9 @@ def serve(
 
     They are named by HEADRACE_STACK_URL, or each by its own: HEADRACE_LEDGER_URL, HEADRACE_WALLETS_URL and
     HEADRACE_PAYMENTS_URL. HEADRACE_STACK_CLIENT_ID, _CLIENT_SECRET and _TOKEN_URL are for calls to them.
+
+    While the disk is full or read-only it answers 503 with the reason, and starts once that has passed. Exit code 5:
+    another server has the data folder. Exit code 6: the journal is damaged, of a newer release, or may not be opened.
     """
     settings = _settings() if auth is None else _settings(auth=_known_auth(auth))
     _check_authentication(settings, host or settings.host)
@@ -157,12 +174,13 @@ def _check_authentication(settings: Settings, host: str) -> None:
             hint="`--auth local`: clients of `headrace clients create`. `--auth oidc`: tokens of HEADRACE_ISSUER. "
             "`--auth none`: anybody, on a loopback address only.",
         )
-    if settings.auth == "none" and not _is_loopback(host):
-        raise Failure(
-            f"--auth none is for loopback addresses only, and {host!r} is none",
-            code=USAGE,
-            hint="Whoever reaches the port could move money. Use --host 127.0.0.1.",
-        )
+    if settings.auth == "none":
+        _check_loopback(host, "--auth none", "Whatever reaches the port could move money. Use --host 127.0.0.1.")
+
+
+def _check_loopback(host: str, what: str, hint: str) -> None:
+    if not _is_loopback(host):
+        raise Failure(f"{what} is for loopback addresses only, and {host!r} is none", code=USAGE, hint=hint)
 
 
 def _is_loopback(host: str) -> bool:
@@ -187,10 +205,13 @@ def _check_downstream(settings: Settings) -> None:
         )
 
 
-def _announce_dev(url: str, data: Path | None, faults: Sequence[str], developers: Sequence[Developer]) -> None:
+def _announce_dev(
+    url: str, data: Path | None, settings: Settings, faults: Sequence[str], developers: Sequence[Developer]
+) -> None:
     display.line(f"Headrace is ready at {url}")
     _say_where(url, data)
     display.line(f"  Sandbox    {url}/api/ledger  {url}/api/wallets  {url}/api/payments  (a stand-in: no real money)")
+    display.line(f"             as ledger {settings.sandbox_ledger}, with payments events {settings.sandbox_events}")
     for fault in faults:
         display.line(f"  Fault      {fault}")
     for developer in developers:
@@ -210,9 +231,19 @@ def _announce_client(url: str, developer: Developer) -> None:
 def _announce(url: str, data: Path | None, settings: Settings) -> None:
     display.line(f"Headrace is ready at {url}")
     _say_where(url, data)
+    _say_targets(settings)
     if settings.auth == "local" and data is not None:
         _warn_of_the_developer(settings, data)
     display.line(f"  {_who_gets_in(settings)}", flush=True)
+
+
+def _say_targets(settings: Settings) -> None:
+    from headrace.startup import targets
+
+    for service, root in targets(settings).items():
+        display.line(f"  {service.capitalize():10} {root}")
+    if settings.broker_url is not None:
+        display.line(f"  Broker     {settings.broker_url}")
 
 
 def _warn_of_the_developer(settings: Settings, data: Path) -> None:

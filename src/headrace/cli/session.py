@@ -76,6 +76,7 @@ DebugOption = Annotated[bool, typer.Option("--debug", help=_DEBUG_HELP)]
 InsecureToo = Annotated[bool, typer.Option("--insecure-tls", help=_INSECURE_HELP, hidden=True)]
 DebugToo = Annotated[bool, typer.Option("--debug", help=_DEBUG_HELP, hidden=True)]
 """The same after the command: it works there, too, and would only lengthen every help text."""
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print ids alone, one on a line.")]
 KeyOption = Annotated[
     str | None,
     typer.Option(
@@ -100,22 +101,30 @@ class Answers:
 
     def __init__(self, output: Output) -> None:
         self.output = output
+        self.is_quiet = False
 
     @property
     def is_for_people(self) -> bool:
-        return self.output is Output.TABLE
+        return self.output is Output.TABLE and not self.is_quiet
 
-    def tell(self, value: dict[str, Any], text: str | Callable[[], Iterable[str]]) -> None:
-        """`{"data": value}` for a program, `text` for people: a line, or what makes several."""
-        if self.output is not Output.TABLE:
+    def tell(self, value: dict[str, Any], text: str | Callable[[], Iterable[str]], *, ids: Iterable[str] = ()) -> None:
+        """`{"data": value}` for a program, `text` for people: a line, or what makes several; `ids` with --quiet."""
+        if self.is_quiet:
+            display.lines(ids)
+        elif self.output is not Output.TABLE:
             display.store(value, self.output)
         else:
             self.say(text)
 
     def say(self, text: str | Callable[[], Iterable[str]]) -> None:
         """Only to people."""
-        if self.output is Output.TABLE:
+        if self.is_for_people:
             display.lines([text] if isinstance(text, str) else text())
+
+    def warn(self, text: str) -> None:
+        """On standard error, where programs that read a document expect errors only."""
+        if self.output is Output.TABLE:
+            display.note(f"warning: {text}")
 
 
 class Session(Answers):
@@ -151,9 +160,11 @@ class Session(Answers):
     def http(self) -> httpx2.Client:
         import httpx2
 
+        from headrace_client.proxies import direct_mounts
+
         try:
             # Verification is off only where the option says so.
-            client = httpx2.Client(verify=not self._insecure_tls, timeout=TIMEOUT_S)
+            client = httpx2.Client(verify=not self._insecure_tls, timeout=TIMEOUT_S, mounts=direct_mounts(self.server))
         except OSError as error:
             raise Failure(f"the certificates cannot be read: {error}", code=USAGE, hint=_ABOUT_CERTIFICATES) from None
         except (ImportError, ValueError) as error:  # SOCKS wants one more package; an address that is none

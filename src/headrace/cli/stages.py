@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from headrace.cli.display import moment, table_lines
@@ -23,6 +24,17 @@ def stage_lines(instance: Json, workflow: Json) -> list[str]:
         for status in instance.get("status", [])
     ]
     return table_lines(["Name", "Started at", "Terminated at", "Error"], rows)
+
+
+def verdict(instance: Json) -> str:
+    """Of an instance that has ended without an error."""
+    return f"Succeeded after {_took(instance)}."
+
+
+def _took(instance: Json) -> str:
+    took = datetime.fromisoformat(instance["terminatedAt"]) - datetime.fromisoformat(instance["createdAt"])
+    seconds = took.total_seconds()
+    return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))
 
 
 def failed(instance: Json) -> Failure:

@@ -17,10 +17,12 @@ Json = dict[str, Any]
 group = new_group("Create, list, show, delete, test, occurrences list.")
 occurrences = new_group("What came of each event that a trigger matched.")
 
-TriggerId = Annotated[str, typer.Argument(metavar="TRIGGER", help="Id of the trigger.", autocompletion=trigger_ids)]
+TriggerId = Annotated[
+    str, typer.Argument(metavar="TRIGGER", help="Id of the trigger, or its name.", autocompletion=trigger_ids)
+]
 
 
-@command(group, "create", "cr", "c")
+@command(group, "create", "cr", "c", has_ids=True)
 def create(
     session: Session,
     event: Annotated[
@@ -28,7 +30,10 @@ def create(
         typer.Argument(metavar="EVENT", help="Type of the events, such as SAVED_PAYMENT.", autocompletion=event_types),
     ],
     workflow_id: Annotated[
-        str, typer.Argument(metavar="WORKFLOW", help="Id of the workflow to start.", autocompletion=workflow_ids)
+        str,
+        typer.Argument(
+            metavar="WORKFLOW", help="The workflow to start: its id, or its name.", autocompletion=workflow_ids
+        ),
     ],
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="A name for people.")] = None,
     filter_: Annotated[
@@ -46,21 +51,27 @@ def create(
 
     Prints the trigger's id.
     """
+    from headrace.cli.event_types import remark_on_type
+    from headrace.cli.names import workflow_id_of
     from headrace.cli.wire import document
+    from headrace.triggers.remarks import remark_on_filter
 
     trigger = session.v1.create_trigger(
         event=event,
-        workflow_id=workflow_id,
+        workflow_id=workflow_id_of(session, workflow_id),
         name=name or "",
         filter=filter_ or None,
         vars=_variables(given or []),
         version=version or None,
         idempotency_key=idempotency_key,
     ).data
-    session.tell({"trigger": document(trigger)}, f"Trigger created with ID: {trigger.id}")
+    session.tell({"trigger": document(trigger)}, f"Trigger created with ID: {trigger.id}", ids=[trigger.id])
+    for remark in (remark_on_type(session, event), remark_on_filter(filter_) if filter_ else None):
+        if remark:
+            session.warn(remark)
 
 
-@command(group, "list", "ls", "l")
+@command(group, "list", "ls", "l", has_ids=True)
 def list_triggers(
     session: Session,
     name: Annotated[
@@ -72,21 +83,25 @@ def list_triggers(
     from headrace.cli.wire import documents
 
     found = documents(session.v1.list_triggers(name=name or None).data)
-    session.tell({"workflowTriggers": found}, lambda: _table(found))
+    session.tell({"workflowTriggers": found}, lambda: _table(found), ids=(each["id"] for each in found))
 
 
-@command(group, "show", "s")
+@command(group, "show", "s", has_ids=True)
 def show(session: Session, trigger_id: TriggerId) -> None:
     """Show one trigger."""
+    from headrace.cli.names import trigger_id_of
     from headrace.cli.wire import document
 
-    trigger = document(session.v1.read_trigger(trigger_id=trigger_id).data)
-    session.tell({"trigger": trigger}, lambda: _shown(trigger))
+    trigger = document(session.v1.read_trigger(trigger_id=trigger_id_of(session, trigger_id)).data)
+    session.tell({"trigger": trigger}, lambda: _shown(trigger), ids=[trigger["id"]])
 
 
 @command(group, "delete", "del", "d")
 def delete(session: Session, trigger_id: TriggerId, idempotency_key: KeyOption = None) -> None:
     """Delete a trigger; what it has started goes on."""
+    from headrace.cli.names import trigger_id_of
+
+    trigger_id = trigger_id_of(session, trigger_id)
     session.v1.delete_trigger(trigger_id=trigger_id, idempotency_key=idempotency_key)
     session.tell({"success": True, "triggerID": trigger_id}, f"Trigger {trigger_id} deleted.")
 
@@ -102,11 +117,13 @@ def try_out(
     Its filter and variables are evaluated, and it is shown what was false.
     """
     from headrace.cli.direct import json_object
-    from headrace.cli.triggers_trial import explanation
+    from headrace.cli.names import trigger_id_of
+    from headrace.cli.triggers_trial import explanation, hints
     from headrace.cli.wire import document
     from headrace_client import ClientError
 
     event = json_object(payload, "the payload")
+    trigger_id = trigger_id_of(session, trigger_id)
     v2 = session.client.orchestration.v2
     try:
         outcome = v2.test_trigger(trigger_id=trigger_id, request_body=event).data
@@ -115,17 +132,19 @@ def try_out(
         raise
     trial = document(outcome)
     trial.setdefault("variables", {})
-    reasons = explanation(document(session.v1.read_trigger(trigger_id=trigger_id).data), event)
-    told = {"trigger": trial} | ({"explanation": reasons} if reasons else {})
-    session.tell(told, lambda: _tried(trial, reasons))
+    trigger = document(session.v1.read_trigger(trigger_id=trigger_id).data)
+    reasons, advice = explanation(trigger, event), hints(trigger, event)
+    told = {"trigger": trial} | ({"explanation": reasons} if reasons else {}) | ({"hints": advice} if advice else {})
+    session.tell(told, lambda: _tried(trial, reasons, advice))
 
 
 @command(occurrences, "list", "ls", "l")
 def list_occurrences(session: Session, trigger_id: TriggerId) -> None:
     """List a trigger's occurrences, newest first."""
+    from headrace.cli.names import trigger_id_of
     from headrace.cli.wire import documents
 
-    found = documents(session.v1.list_triggers_occurrences(trigger_id=trigger_id).data)
+    found = documents(session.v1.list_triggers_occurrences(trigger_id=trigger_id_of(session, trigger_id)).data)
     session.tell({"occurrences": found}, lambda: _occurrences_table(found))
 
 
@@ -163,12 +182,13 @@ def _shown(trigger: Json) -> list[str]:
     return [*display.fact_lines([(name, value) for name, value in facts if value]), *table]
 
 
-def _tried(trial: Json, reasons: Json | None) -> list[str]:
+def _tried(trial: Json, reasons: Json | None, advice: list[str]) -> list[str]:
     from headrace.cli.triggers_trial import lines
 
     outcome = trial.get("filter", {})
     texts = [f"Filter match  {'Yes' if outcome['match'] else 'No'}"] if "match" in outcome else []
     texts += [f"Filter error  {outcome['error']}"] if "error" in outcome else []
+    texts += [f"Hint          {hint}" for hint in advice if hint not in outcome.get("error", "")]
     texts += lines(reasons) if reasons else []
     rows = [[name, each.get("value", ""), each.get("error", "")] for name, each in trial["variables"].items()]
     return texts + (["", *display.table_lines(["Key", "Value", "Error"], rows)] if rows else [])

@@ -34,6 +34,14 @@ def explanation(trigger: Json, payload: Json) -> Json | None:
         return None
 
 
+def hints(trigger: Json, payload: Json) -> list[str]:
+    """About members of the event that hold a number as text, where the filter takes them for numbers."""
+    from headrace.triggers.hints import text_hints
+
+    source = trigger.get("filter")
+    return text_hints(source, payload) if source else []
+
+
 def _document(part: Part) -> Json:
     document: Json = {"kind": part.kind, "source": part.source, "outcome": part.outcome.value}
     if part.error is not None:

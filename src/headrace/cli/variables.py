@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 
 from headrace.cli.exits import USAGE, Failure
 
@@ -30,3 +32,17 @@ def _pairs(text: str) -> list[tuple[str, str]]:
             raise Failure(f"--variable {piece!r} is not name=value", code=USAGE)
         pairs.append((name.strip(), value))
     return pairs
+
+
+def remarks_on_variables(stages: list[dict[str, object]], variables: Mapping[str, str]) -> Iterator[str]:
+    """Variables that the definition does not use, each with the name that may have been meant."""
+    from headrace.workflows.variables import names_in
+
+    asked = names_in(stages)
+    used = {name for name in variables if any(each == name or each.startswith(f"{name}.") for each in asked)}
+    open_names = sorted(asked - variables.keys())
+    for name in variables:
+        if name not in used:
+            near = get_close_matches(name, open_names, n=1) or get_close_matches(name, sorted(asked), n=1)
+            advice = f"; did you mean {near[0]!r}?" if near else ""
+            yield f"the workflow does not use the variable {name!r}{advice}"

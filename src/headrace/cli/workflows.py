@@ -8,7 +8,7 @@ import typer
 
 from headrace.cli import display, validation
 from headrace.cli.completion import variable_names, workflow_ids
-from headrace.cli.exits import UNFINISHED, Failure
+from headrace.cli.exits import UNFINISHED, USAGE, Failure
 from headrace.cli.groups import command, new_group
 from headrace.cli.session import KeyOption, Session
 
@@ -16,11 +16,13 @@ Json = dict[str, Any]
 
 group = new_group("Create, list, show, run, delete, validate, schema.")
 
-WorkflowId = Annotated[str, typer.Argument(metavar="WORKFLOW", help="Id of the workflow.", autocompletion=workflow_ids)]
+WorkflowId = Annotated[
+    str, typer.Argument(metavar="WORKFLOW", help="Id of the workflow, or its name.", autocompletion=workflow_ids)
+]
 DefinitionFile = Annotated[str, typer.Argument(metavar="FILE|-", help="YAML or JSON; - is standard input.")]
 
 
-@command(group, "create", "cr", "c")
+@command(group, "create", "cr", "c", has_ids=True)
 def create(
     session: Session,
     file: DefinitionFile,
@@ -28,35 +30,48 @@ def create(
     confirm: Annotated[bool, typer.Option("--confirm", hidden=True, help="Accepted, never needed.")] = False,
     idempotency_key: KeyOption = None,
 ) -> None:
-    """Store a definition; prints the workflow's id."""
-    from headrace.cli.definitions import read_definition
+    """Store a definition; prints the workflow's id.
 
-    config = read_definition(file).config
-    workflow = session.v1.create_workflow(
-        name=name or config.name, stages=config.stages, idempotency_key=idempotency_key
-    ).data
-    session.tell({"workflowId": workflow.id}, f"Workflow created with ID: {workflow.id}")
+    A YAML file may hold several documents: nothing is stored unless all are valid, then each becomes a workflow.
+    """
+    from headrace.cli.definitions import read_definitions
+
+    definitions = read_definitions(file)
+    if len(definitions) > 1 and (name or idempotency_key):
+        option = "--name" if name else "--idempotency-key"
+        raise Failure(f"{option} is for one definition, and {file} holds {len(definitions)}", code=USAGE)
+    ids: list[str] = []
+    for definition in definitions:
+        config = definition.config
+        workflow = session.v1.create_workflow(
+            name=name or config.name, stages=config.stages, idempotency_key=idempotency_key
+        ).data
+        session.say(f"Workflow created with ID: {workflow.id}")
+        ids.append(workflow.id)
+    answer: Json = {"workflowId": ids[0]} if len(ids) == 1 else {"workflows": [{"workflowId": each} for each in ids]}
+    session.tell(answer, list, ids=ids)
 
 
-@command(group, "list", "ls", "l")
+@command(group, "list", "ls", "l", has_ids=True)
 def list_workflows(session: Session) -> None:
     """List the workflows, newest first."""
     from headrace.cli.wire import documents
 
     found = [_listed(each) for each in documents(session.v1.list_workflows().data)]
-    session.tell({"workflows": found}, lambda: _table(found))
+    session.tell({"workflows": found}, lambda: _table(found), ids=(each["id"] for each in found))
 
 
-@command(group, "show", "s")
+@command(group, "show", "s", has_ids=True)
 def show(session: Session, workflow_id: WorkflowId) -> None:
     """Show one workflow and its definition."""
+    from headrace.cli.names import workflow_id_of
     from headrace.cli.wire import document
 
-    workflow = document(session.v1.get_workflow(flow_id=workflow_id).data)
-    session.tell({"workflow": workflow}, lambda: _shown(workflow))
+    workflow = document(session.v1.get_workflow(flow_id=workflow_id_of(session, workflow_id)).data)
+    session.tell({"workflow": workflow}, lambda: _shown(workflow), ids=[workflow["id"]])
 
 
-@command(group, "run", "r")
+@command(group, "run", "r", has_ids=True)
 def run(
     session: Session,
     workflow_id: WorkflowId,
@@ -77,13 +92,21 @@ def run(
 
     With --wait, the exit code is 0 only if it succeeded.
     """
-    from headrace.cli.variables import read_variables
+    from headrace.cli.names import workflow_id_of
+    from headrace.cli.variables import read_variables, remarks_on_variables
 
+    variables = read_variables(variable or [])
+    workflow_id = workflow_id_of(session, workflow_id)
+    stages = _stages(session, workflow_id)
+    for remark in remarks_on_variables(stages, variables) if stages else ():
+        session.warn(remark)
     instance = session.v1.run_workflow(
-        workflow_id=workflow_id, request_body=read_variables(variable or []), idempotency_key=idempotency_key
+        workflow_id=workflow_id, request_body=variables, idempotency_key=idempotency_key
     ).data
     session.say(f"Workflow instance created with ID: {instance.id}")
-    _tell_started(session, _awaited(session, instance, timeout) if wait else instance, has_waited=wait)
+    if wait:
+        instance = _awaited(session, instance, stages, timeout)
+    _tell_started(session, instance, stages, has_waited=wait)
 
 
 @command(group, "delete", "del", "d")
@@ -92,6 +115,9 @@ def delete(session: Session, workflow_id: WorkflowId, idempotency_key: KeyOption
 
     Its instances go on and stay readable.
     """
+    from headrace.cli.names import workflow_id_of
+
+    workflow_id = workflow_id_of(session, workflow_id)
     session.v1.delete_workflow(flow_id=workflow_id, idempotency_key=idempotency_key)
     session.tell({"workflowId": workflow_id, "success": True}, f"Workflow {workflow_id} deleted.")
 
@@ -100,17 +126,29 @@ command(group, "validate", "v")(validation.validate)
 command(group, "schema")(validation.schema)
 
 
-def _awaited(session: Session, instance: Any, timeout_s: float) -> Any:
+def _stages(session: Session, workflow_id: str) -> list[Json]:
+    """Those of the definition. None where it cannot be read: then the answer to the write says why."""
+    from headrace.cli.wire import document
+    from headrace_client import ClientError
+
+    try:
+        return document(session.v1.get_workflow(flow_id=workflow_id).data)["config"]["stages"]
+    except ClientError:
+        return []
+
+
+def _awaited(session: Session, instance: Any, stages: list[Json], timeout_s: float) -> Any:
     from headrace_client import WaitTimeout
 
-    with display.progress(f"{instance.id} runs") as update:
+    with display.progress(f"{instance.id} runs", is_told=session.is_for_people) as update:
 
-        def tell(now: Any) -> None:
-            stage = now.current_stage
-            update(f"{now.id} runs" + ("" if stage is None else f", stage {stage}"))
+        def show(now: Any) -> None:
+            number: int | None = now.current_stage
+            if number is not None and number < len(stages):
+                update(f"Stage {number + 1} of {len(stages)}: {_stage_text(stages[number])}")
 
         try:
-            return session.v1.wait_for(instance, timeout_s=timeout_s, on_progress=tell)
+            return session.v1.wait_for(instance, timeout_s=timeout_s, on_progress=show)
         except WaitTimeout as error:
             hint = f"It goes on. Look at it: headrace instances describe {instance.id}"
             raise Failure(str(error), code=UNFINISHED, hint=hint) from None
@@ -119,16 +157,25 @@ def _awaited(session: Session, instance: Any, timeout_s: float) -> Any:
             raise
 
 
-def _tell_started(session: Session, instance: Any, *, has_waited: bool) -> None:
-    from headrace.cli.stages import failed, stage_lines
+def _stage_text(stage: dict[str, Json]) -> str:
+    """The keyword, and what it waits for where it does."""
+    keyword, body = next(iter(stage.items()))
+    awaited = {"wait_event": "event", "delay": "duration"}.get(keyword)
+    value: object = body.get(awaited) if awaited else None
+    return f"{keyword} {value}" if value else keyword
+
+
+def _tell_started(session: Session, instance: Any, stages: list[Json], *, has_waited: bool) -> None:
+    from headrace.cli.stages import failed, stage_lines, verdict
     from headrace.cli.wire import document
 
     found = document(instance)
 
-    def stages() -> list[str]:
-        return stage_lines(found, document(session.v1.get_workflow(flow_id=instance.workflow_id).data))
+    def lines() -> list[str]:
+        table = stage_lines(found, {"config": {"stages": stages}})
+        return table if found.get("error") else [*table, "", verdict(found)]
 
-    session.tell({"workflowInstance": found}, stages if has_waited else list)
+    session.tell({"workflowInstance": found}, lines if has_waited else list, ids=[instance.id])
     if found.get("error"):
         raise failed(found)
 

@@ -2,7 +2,8 @@
 
 port         what a request, a reply and an outcome are
 protocol     how one effect is brought to a certain end
-requests     activity -> request; where to look whether an effect stands in the books
+requests     activity -> request
+look_ups     whether an effect stands in the books: the questions, and what the answers prove
 replies      reply -> outcome, in the orchestration's own schemas
 services     `ledger`, `wallets`, `payments`: what each takes, answers and refuses
 wire         what they share: canonical JSON, path parts, strict reading

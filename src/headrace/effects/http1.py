@@ -42,7 +42,7 @@ class ConnectionClosed(HttpFailure):
     """The connection was closed before the response was complete. `is_begun`: part of a response had arrived."""
 
     def __init__(self, *, is_begun: bool) -> None:
-        super().__init__("the response broke off" if is_begun else "the connection was closed without a response")
+        super().__init__("the answer broke off" if is_begun else "the connection was closed without an answer")
         self.is_begun = is_begun
 
 
@@ -207,7 +207,7 @@ class _Connection(asyncio.Protocol):
         self._head_bytes = self._named_bytes = 0
         self._begin_message()
         self._parser = httptools.HttpResponseParser(self)
-        timer = self.loop.call_at(deadline_s, self._fail, TimedOut("no response in time"))
+        timer = self.loop.call_at(deadline_s, self._fail, TimedOut("no answer in time"))
         try:
             self._transport.write(request)
             return await waiter
@@ -233,7 +233,7 @@ class _Connection(asyncio.Protocol):
         self.close()
 
     def _fail_for_size(self) -> None:
-        self._fail(InvalidResponse(f"a response of more than {self.max_body_bytes} bytes"))
+        self._fail(InvalidResponse(f"an answer of more than {self.max_body_bytes} bytes"))
 
     def _succeed(self, status: int) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -255,10 +255,10 @@ class _Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._fail(InvalidResponse("not an HTTP/1.1 response"))
+            self._fail(InvalidResponse("an answer that is not HTTP/1.1"))
             return
         if not self._is_head_complete and self._head_bytes > MAX_HEAD_BYTES:
-            self._fail(InvalidResponse(f"response headers of more than {MAX_HEAD_BYTES} bytes"))
+            self._fail(InvalidResponse(f"answer headers of more than {MAX_HEAD_BYTES} bytes"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_closed = True
@@ -276,7 +276,7 @@ class _Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         self._named_bytes += len(name) + len(value)
         if self._named_bytes > MAX_HEAD_BYTES:
-            self._fail(InvalidResponse(f"response headers of more than {MAX_HEAD_BYTES} bytes"))
+            self._fail(InvalidResponse(f"answer headers of more than {MAX_HEAD_BYTES} bytes"))
             return
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
@@ -304,7 +304,7 @@ class _Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self._waiter is not None and self._waiter.done():  # a second response in the same packet
-            self._fail(InvalidResponse("more than one response"))
+            self._fail(InvalidResponse("more than one answer"))
 
 
 async def _within(awaitable: Awaitable[T], deadline_s: float) -> T:
@@ -313,7 +313,7 @@ async def _within(awaitable: Awaitable[T], deadline_s: float) -> T:
         async with asyncio.timeout_at(deadline_s):
             return await awaitable
     except TimeoutError:
-        raise TimedOut("no response in time") from None
+        raise TimedOut("no answer in time") from None
 
 
 def _lines(headers: dict[str, str]) -> str:

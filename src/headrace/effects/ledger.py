@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import unquote
 
-from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Reply, Request
+from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Reply, Request, Search
 from headrace.effects.wire import (
-    LookUpReader,
     Reader,
+    Searcher,
     Unreadable,
     canonical,
     exact_amount,
+    expect_status,
     idempotency_key,
     loose_text,
     matching,
@@ -20,6 +22,7 @@ from headrace.effects.wire import (
     object_of,
     page_of,
     postings_of,
+    query_part,
     read_empty,
     service_error,
     sorted_map,
@@ -30,7 +33,7 @@ from headrace.effects.wire import (
 )
 from headrace.money import Posting, account_address, amount_of, asset_name, ledger_name, posting
 from headrace.workflows.commands import AddAccountMetadata, CreateTransaction, GetAccount, Json
-from headrace.workflows.variables import check_text
+from headrace.workflows.durations import booking_moment_of
 
 REFUSALS = frozenset(
     {
@@ -50,6 +53,7 @@ REFUSALS = frozenset(
         "VALIDATION",
     }
 )
+SETTING = "HEADRACE_LEDGER_SCHEMAS"
 CREATION_REFUSALS = frozenset({"LEDGER_ALREADY_EXISTS", "VALIDATION"})
 
 
@@ -60,14 +64,14 @@ def get_account(activity: GetAccount) -> Request:
     return Request("ledger", "GET", _account_path(activity.ledger, activity.id))
 
 
-def add_account_metadata(activity: AddAccountMetadata, key: str) -> Request:
-    path = f"{_account_path(activity.ledger, activity.id)}/metadata"
+def add_account_metadata(activity: AddAccountMetadata, key: str, schemas: Mapping[str, str]) -> Request:
+    path = f"{_account_path(activity.ledger, activity.id)}/metadata{_schema_version(activity.ledger, schemas)}"
     body = canonical(dict(sorted_map(activity.metadata, "metadata")))
     return Request("ledger", "POST", path, body, idempotency_key(key))
 
 
-def create_transaction(activity: CreateTransaction, key: str) -> Request:
-    path = f"/v2/{ledger_name(activity.ledger, 'ledger')}/transactions"
+def create_transaction(activity: CreateTransaction, key: str, schemas: Mapping[str, str]) -> Request:
+    path = f"/v2/{ledger_name(activity.ledger, 'ledger')}/transactions{_schema_version(activity.ledger, schemas)}"
     ours = _checked(activity.posting)
     body: Json = {"metadata": sorted_map(activity.metadata, "metadata")}
     if activity.allow_overdraft:  # the wire takes postings or a script, never both
@@ -76,12 +80,16 @@ def create_transaction(activity: CreateTransaction, key: str) -> Request:
         body["postings"] = [ours]
     body["reference"] = idempotency_key(activity.reference(key))
     if activity.timestamp is not None:
-        body["timestamp"] = check_text(activity.timestamp, "timestamp")
+        body["timestamp"] = booking_moment_of(activity.timestamp, "timestamp")
     return Request("ledger", "POST", path, canonical(body), idempotency_key(key))
 
 
 def create(ledger: str) -> Request:
     return Request("ledger", "POST", f"/v2/{ledger_name(ledger, 'ledger')}", b"{}")
+
+
+def _schema_version(ledger: str, schemas: Mapping[str, str]) -> str:
+    return f"?schemaVersion={query_part(schemas[ledger])}" if ledger in schemas else ""
 
 
 def _account_path(ledger: str, address: str) -> str:
@@ -101,15 +109,9 @@ def _checked(wanted: Posting) -> Posting:
 # look-ups
 
 
-def look_up_transaction(request: Request) -> Request:
-    return Request("ledger", "GET", f"{request.path}?query={matching(stored(request)['reference'])}")
-
-
-def look_up_metadata(request: Request) -> Request:
-    return Request("ledger", "GET", request.path.removesuffix("/metadata"))
-
-
-def transaction_found(request: Request, reply: Reply) -> LookUp:
+def search_transaction(request: Request) -> Search:
+    path = request.path.split("?")[0]
+    reply = yield Request("ledger", "GET", f"{path}?query={matching(stored(request)['reference'])}")
     if _is_missing(reply, "LEDGER_NOT_FOUND"):
         return Absent(ledger_is_missing=True)
     if reply.status != 200:
@@ -127,17 +129,20 @@ def _compared(request: Request, item: Json) -> LookUp:
     transaction = transaction_of(item)
     if is_booked_as_asked(stored(request), transaction["postings"]):
         return Found({"data": transaction})
-    where = f"transaction {transaction['id']} of ledger {request.path.split('/')[2]}"
+    where = f"transaction {transaction['id']} of ledger {_ledger_in(request)}"
     return FoundOther(f"reference {transaction['reference']} belongs to {where}, which has other postings")
 
 
-def metadata_found(request: Request, reply: Reply) -> LookUp:
+def search_metadata(request: Request) -> Search:
+    reply = yield Request("ledger", "GET", request.path.split("?")[0].removesuffix("/metadata"))
     if _is_missing(reply, "LEDGER_NOT_FOUND", "NOT_FOUND"):
         return Absent()
     if reply.status != 200:
         return unknown(request, reply)
-    metadata = account_of(object_of(members_of(reply).get("data"), "data"))["metadata"]
-    return Found() if stored(request).items() <= metadata.items() else Absent()
+    account = account_of(object_of(members_of(reply).get("data"), "data"))
+    if account["address"] != _address_in(request):
+        raise Unreadable("another account than the one that was asked for")
+    return Found() if stored(request).items() <= account["metadata"].items() else Absent()
 
 
 def _is_missing(reply: Reply, *codes: str) -> bool:
@@ -196,17 +201,24 @@ def transaction_of(data: Json) -> Json:
 
 
 def _read_account(request: Request, reply: Reply) -> Outcome:
-    _expect(reply, 200)
-    return Done({"data": account_of(object_of(members_of(reply).get("data"), "data"))})
+    expect_status(reply, 200)
+    account = account_of(object_of(members_of(reply).get("data"), "data"))
+    if account["address"] != _address_in(request):
+        raise Unreadable("another account than the one that was asked for")
+    return Done({"data": account})
 
 
 def unused_account(request: Request) -> Done:
     """The ledger knows no account before its first use: for us it is one without metadata."""
-    return Done({"data": {"address": unquote(request.path.rsplit("/", 1)[1]), "metadata": {}}})
+    return Done({"data": {"address": _address_in(request), "metadata": {}}})
+
+
+def _address_in(request: Request) -> str:
+    return unquote(request.path.split("?")[0].split("/")[4])
 
 
 def _read_transaction(request: Request, reply: Reply) -> Outcome:
-    _expect(reply, 200, 201)
+    expect_status(reply, 200)
     body, transaction = stored(request), transaction_of(object_of(members_of(reply).get("data"), "data"))
     is_ours = transaction.get("reference", "") == body.get("reference", "")
     if not is_ours or not is_booked_as_asked(body, transaction["postings"]):
@@ -214,9 +226,28 @@ def _read_transaction(request: Request, reply: Reply) -> Outcome:
     return Done({"data": transaction})
 
 
-def _expect(reply: Reply, *statuses: int) -> None:
-    if reply.status not in statuses:
-        raise Unreadable("not a status that the ledger documents here")
+def asked_for(request: Request, code: str) -> str:
+    """What a refusal is about: a real ledger does not repeat it. Empty where the request says nothing about it."""
+    ledger = _ledger_in(request)
+    match code:
+        case "LEDGER_NOT_FOUND":
+            return f"ledger {ledger} does not exist"
+        case "INSUFFICIENT_FUND" if request.path.split("?")[0].endswith("/transactions"):
+            lacking = [
+                f"account {sent['source']} of ledger {ledger} has not enough for {sent['amount']} {sent['asset']}"
+                for sent in wanted_postings(stored(request))
+            ]
+            return ", ".join(lacking)
+        case "SCHEMA_NOT_SPECIFIED":
+            return f"ledger {ledger} accepts only what names a version of its schema: set {SETTING}={ledger}=VERSION"
+        case "OUTDATED_SCHEMA":
+            return f"ledger {ledger} no longer accepts the version of its schema that {SETTING} names"
+        case _:
+            return ""
+
+
+def _ledger_in(request: Request) -> str:
+    return request.path.split("?")[0].split("/")[2]
 
 
 READERS: dict[str, Reader] = {
@@ -226,7 +257,7 @@ READERS: dict[str, Reader] = {
     "CreateLedger": read_empty,
 }
 
-LOOK_UPS: dict[str, LookUpReader] = {
-    "CreateTransaction": transaction_found,
-    "AddAccountMetadata": metadata_found,
+SEARCHES: dict[str, Searcher] = {
+    "CreateTransaction": search_transaction,
+    "AddAccountMetadata": search_metadata,
 }

@@ -76,7 +76,7 @@ class TokenSource:
         await self._renew()
         token = self._token
         if token is None or self._clock.monotonic_s() >= token.expires_s:
-            raise NoReply(self._failure or "no access token")
+            raise NoReply(self._failure or "no access token", kind="unsent")
         return token.text  # while its renewal fails, a token is used until it expires
 
     async def renewed(self, refused: str) -> str:

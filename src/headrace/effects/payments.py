@@ -6,14 +6,28 @@ import re
 from typing import Any, cast
 from urllib.parse import unquote
 
-from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Refused, Reply, Request, Unknown
+from headrace.effects.port import (
+    Absent,
+    Done,
+    Found,
+    FoundOther,
+    LookUp,
+    Outcome,
+    Refused,
+    Reply,
+    Request,
+    Search,
+    Undecided,
+)
 from headrace.effects.wire import (
-    LookUpReader,
+    MAX_LOOK_UP_PAGES,
     Page,
     Reader,
+    Searcher,
     Unreadable,
     canonical,
     exact_amount,
+    expect_status,
     foreign_id,
     idempotency_key,
     is_integer,
@@ -37,14 +51,13 @@ from headrace.effects.wire import (
 from headrace.errors import InvalidValue
 from headrace.money import asset_name
 from headrace.workflows.commands import CreateTransferInitiation, GetPayment, Json
-from headrace.workflows.durations import moment_text, moment_us
+from headrace.workflows.durations import moment_text
 from headrace.workflows.variables import check_text
 
 REFUSALS = frozenset({"CONFLICT", "INVALID_ID", "MISSING_OR_INVALID_BODY", "NOT_FOUND", "VALIDATION"})
 DEFAULT_DESCRIPTION = "Transfer by Headrace"
 INITIATIONS_PAGE = 100
-CLOCK_MARGIN_US = 3_600 * 1_000_000
-"""How far the clock of payments may be behind ours without a look-up ending too early."""
+KEY_PREFIX = "headrace:"
 MAX_RAW_BYTES = 256 << 10
 
 # The orchestration schema's closed lists; payments knows more.
@@ -116,27 +129,54 @@ def _provider(name: str) -> str:
 # look-ups
 
 
-def look_up_initiation(request: Request) -> Request:
-    return Request("payments", "GET", f"{request.path}?query={matching(stored(request)['reference'])}")
+def search_initiation(request: Request) -> Search:
+    """Ours is found by its reference; it is absent only where the service itself shows that nothing was left out.
 
-
-def next_initiations(request: Request, reply: Reply, asked: Request | None = None) -> Request | None:
-    """The following page; where the filter was refused, the first page of all initiations, newest first.
-
-    `asked` is the look-up this answers, where the caller knows it: the list without filter is then asked for once.
+    That is so when the whole list has been read, or when the filter gave nothing for our reference and is seen to work:
+    it finds another initiation of Headrace that is not on the first page. No time is compared, since our clock and that
+    of payments may differ.
     """
-    if _is_filter_refused(reply):
-        is_first = asked is None or asked == look_up_initiation(request)
-        return Request("payments", "GET", f"{request.path}?pageSize={INITIATIONS_PAGE}") if is_first else None
-    if reply.status != 200:
-        return None
-    try:
+    reference = stored(request)["reference"]
+    reply = yield _filtered(request, reference)
+    gives_nothing = False
+    if not _is_filter_refused(reply):
+        if reply.status != 200:
+            return unknown(request, reply)
         page = page_of(reply)
-    except Unreadable:
-        return None
-    if page.next is None or _ours(request, page) is not None or _is_before_intent(request, page):
-        return None
-    return Request("payments", "GET", f"{request.path}?cursor={query_part(page.next)}")
+        if (item := _with_reference(page, reference)) is not None:
+            return _compared(request, item)
+        gives_nothing = not page.items and not page.has_more
+
+    question = f"{request.path}?pageSize={INITIATIONS_PAGE}"
+    cursors: set[str] = set()
+    seen = 0
+    while len(cursors) < MAX_LOOK_UP_PAGES:
+        reply = yield Request("payments", "GET", question)
+        if reply.status != 200:
+            return unknown(request, reply)
+        page = page_of(reply)
+        seen += len(page.items)
+        if (item := _with_reference(page, reference)) is not None:
+            return _compared(request, item)
+        if not page.has_more:
+            return Absent()
+        if gives_nothing and cursors and (known := _another_of_headrace(page)) is not None:
+            reply = yield _filtered(request, known)
+            if _shows_only(reply, known):
+                return Absent()
+            gives_nothing = False  # it gives nothing whatever it is asked for
+        if page.next is None or page.next in cursors:
+            break
+        cursors.add(page.next)
+        question = f"{request.path}?cursor={query_part(page.next)}"
+    return Undecided(
+        f"payments: not among the {seen} transfer initiations that were listed first, and the service does not filter "
+        "them by reference"
+    )
+
+
+def _filtered(request: Request, reference: str) -> Request:
+    return Request("payments", "GET", f"{request.path}?query={matching(reference)}")
 
 
 def _is_filter_refused(reply: Reply) -> bool:
@@ -144,33 +184,25 @@ def _is_filter_refused(reply: Reply) -> bool:
     return error is not None and error.code in REFUSALS
 
 
-def _ours(request: Request, page: Page) -> Json | None:
-    reference = stored(request)["reference"]
+def _with_reference(page: Page, reference: str) -> Json | None:
     return next((item for item in page.items if item.get("reference") == reference), None)
 
 
-def _is_before_intent(request: Request, page: Page) -> bool:
-    """Whether the list, seen to run from new to old, has gone back beyond the time of our intent."""
-    try:
-        made_at = [moment_us(moment_in(item.get("createdAt"), "createdAt")) for item in page.items]
-    except (Unreadable, InvalidValue):
-        return False
-    is_descending = len(made_at) > 1 and made_at == sorted(made_at, reverse=True)
-    return is_descending and made_at[-1] < moment_us(stored(request)["scheduledAt"]) - CLOCK_MARGIN_US
+def _another_of_headrace(page: Page) -> str | None:
+    """A reference of the same form as ours: a filter that cannot take the form finds none of them."""
+    references = (loose_text(item.get("reference")) for item in page.items)
+    return next((reference for reference in references if reference.startswith(KEY_PREFIX)), None)
 
 
-def initiation_found(request: Request, reply: Reply) -> LookUp:
-    if _is_filter_refused(reply):
-        return Unknown("payments: the look-up by reference was refused; the list has to be searched")
+def _shows_only(reply: Reply, reference: str) -> bool:
+    """Whether the filter picked what has this reference, and left all else out."""
     if reply.status != 200:
-        return unknown(request, reply)
-    page = page_of(reply)
-    item = _ours(request, page)
-    if item is not None:
-        return _compared(request, item)
-    if page.has_more and not _is_before_intent(request, page):
-        return Unknown("payments: not among the initiations seen so far, and there are more")
-    return Absent()
+        return False
+    try:
+        page = page_of(reply)
+    except Unreadable:
+        return False
+    return bool(page.items) and not page.has_more and all(item.get("reference") == reference for item in page.items)
 
 
 def _compared(request: Request, item: Json) -> LookUp:
@@ -271,23 +303,32 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _read_payment(request: Request, reply: Reply) -> Outcome:
-    if reply.status != 200:
-        raise Unreadable("not a status that payments documents here")
+    expect_status(reply, 200)
     data = object_of(members_of(reply).get("data"), "data")
     payment = payment_of(data, with_raw=len(reply.body) <= MAX_RAW_BYTES)
-    if payment["id"] != unquote(request.path.rsplit("/", 1)[1]):
+    if payment["id"] != _payment_in(request):
         # Two spellings of one id would be ingested twice (decision Q19).
         return Refused("VALIDATION", f"payments knows this payment as {payment['id']!r}: give exactly that id")
     return Done({"data": payment})
 
 
+def _payment_in(request: Request) -> str:
+    return unquote(request.path.rsplit("/", 1)[1])
+
+
 def _read_initiation(request: Request, reply: Reply) -> Outcome:
-    if reply.status not in (200, 201):
-        raise Unreadable("not a status that payments documents here")
+    expect_status(reply, 200)
     data = object_of(members_of(reply).get("data"), "data")
-    if data.get("reference") != stored(request)["reference"]:
+    text_of(data.get("id"), "id")
+    if data.get("reference") != stored(request)["reference"] or _differences(stored(request), data):
         raise Unreadable("another transfer initiation than the one that was asked for")
     return Done()
+
+
+def asked_for(request: Request, code: str) -> str:
+    """What a refusal is about. Empty where the request says nothing about it."""
+    is_read = request.method == "GET"
+    return f"payment {_payment_in(request)} does not exist" if code == "NOT_FOUND" and is_read else ""
 
 
 READERS: dict[str, Reader] = {
@@ -295,4 +336,4 @@ READERS: dict[str, Reader] = {
     "CreateTransferInitiation": _read_initiation,
 }
 
-LOOK_UPS: dict[str, LookUpReader] = {"CreateTransferInitiation": initiation_found}
+SEARCHES: dict[str, Searcher] = {"CreateTransferInitiation": search_initiation}

@@ -7,8 +7,9 @@ row works against one stack URL, one URL per service, and the in-process sandbox
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from headrace.workflows.commands import Service
 
@@ -34,7 +35,20 @@ class Reply:
 
 
 class NoReply(Exception):
-    """The request may or may not have been carried out: no connection, a time-out, a broken answer."""
+    """The request may or may not have been carried out: no connection, a time-out, a broken answer.
+
+    `kind`: the connection failed, no response came in time, the response was unusable, or nothing was sent because an
+    address or access token is missing.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: Literal["connection", "time-out", "response", "unsent"] = "connection",
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class Downstream(Protocol):
@@ -69,6 +83,13 @@ class Unknown:
 
     message: str
     retry_after_s: float | None = None
+    status: int | None = field(default=None, compare=False)
+    """The answer's HTTP status, if there was an answer."""
+
+    @property
+    def reason(self) -> str:
+        """For a log line: `message` may quote the answer's body, this does not."""
+        return self.message if self.status is None else f"HTTP {self.status}"
 
 
 Outcome = Done | Refused | Unknown
@@ -98,4 +119,13 @@ class Absent:
     ledger_is_missing: bool = False
 
 
-LookUp = Found | FoundOther | Absent | Unknown
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """The service was asked for all that a look-up may ask for, and neither shows the effect nor excludes it."""
+
+    message: str
+
+
+LookUp = Found | FoundOther | Absent | Undecided | Unknown
+Search = Generator[Request, Reply, LookUp]
+"""The questions of one look-up, one after the other: each is answered with the service's reply."""

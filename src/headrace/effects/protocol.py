@@ -12,7 +12,7 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Refused, Unknown
+from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Refused, Undecided, Unknown
 from headrace.effects.replies import is_idempotency_mismatch
 from headrace.workflows.commands import INTERNAL_LEDGER
 
@@ -85,7 +85,10 @@ Action = Send | LookUpFirst | CreateLedger | Pause | Done | Refused | NotBooked 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Exponential with full jitter. `jitter` gives a number from 0 to 1."""
+    """Exponential with full jitter. `jitter` gives a number from 0 to 1.
+
+    The jitter comes on top of a `Retry-After`, so that effects which got the same one do not return at one instant.
+    """
 
     base_s: float
     cap_s: float
@@ -93,7 +96,7 @@ class Backoff:
 
     def seconds(self, failures: int, retry_after_s: float | None) -> float:
         drawn = self.jitter() * min(self.cap_s, self.base_s * 2 ** min(failures - 1, 30))
-        return max(drawn, min(retry_after_s or 0.0, MAX_RETRY_AFTER_S))
+        return drawn + min(retry_after_s or 0.0, MAX_RETRY_AFTER_S)
 
 
 class EffectProtocol:
@@ -114,6 +117,7 @@ class EffectProtocol:
         "_refusal",
         "_sent_s",
         "_settle_s",
+        "_why_unknown",
     )
 
     def __init__(
@@ -133,6 +137,7 @@ class EffectProtocol:
         self._ledger = ledger
         self._is_unknown = was_sent
         self._is_aborted = is_aborted
+        self._why_unknown = "an attempt had no answer"
         self._failures = 0
         self._has_created = False
         self._refusal: Refused | None = None
@@ -171,6 +176,7 @@ class EffectProtocol:
                 self._first_refusal_s = None
                 self._refusal = None
                 self._is_unknown = self._family is not Family.READ
+                self._why_unknown = outcome.message
                 self._retry(outcome, LOOK_UP if self._family is Family.INITIATION else SEND)
             case Refused():
                 self._refused(outcome, now_s)
@@ -222,6 +228,8 @@ class EffectProtocol:
                 self._action = Done(found.output)
             case FoundOther():
                 self._found_other(found)
+            case Undecided():
+                self._undecided(found, now_s)
             case Unknown():
                 self._retry(found, LOOK_UP)
             case Absent(ledger_is_missing=True) if self._refusal is None and self._may_create_ledger:
@@ -234,6 +242,16 @@ class EffectProtocol:
             self._action = Refused("CONFLICT", found.message)
         else:
             self._action = NeedsAttention(found.message)
+
+    def _undecided(self, found: Undecided, now_s: float) -> None:
+        """A person decides, once nothing of the effect can be on its way any more."""
+        may_be_under_way = self._is_aborted or (self._is_unknown and self._family is Family.INITIATION)
+        if may_be_under_way and not self._has_settled(now_s):
+            self._look_again_when_settled(now_s)
+        elif self._refusal is not None:
+            self._action = NeedsAttention(f"{self._refusal.message}; {found.message}")
+        else:
+            self._action = NeedsAttention(f"{self._why_unknown}; {found.message}")
 
     def _absent(self, now_s: float) -> None:
         if self._is_aborted:
@@ -284,7 +302,7 @@ class EffectProtocol:
     def _look_again_when_settled(self, now_s: float) -> None:
         self._after_pause = LOOK_UP
         wait_s = self._last_attempt_s + self._settle_s - now_s
-        self._action = Pause(wait_s, "no answer, and not in the service's books yet")
+        self._action = Pause(wait_s, f"{self._why_unknown}; not in the service's books yet")
 
     # the internal ledger
 

@@ -1,21 +1,27 @@
-"""From an answer to what it proves: done, refused or unknown (decision M4); found, absent or something else.
+"""From an answer to what it proves: done, refused or unknown (decision M4).
 
 What is not provably done or documented as a refusal is unknown, and will be asked again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from headrace.effects import ledger, payments, wallets
-from headrace.effects.port import LookUp, Outcome, Refused, Reply, Request
-from headrace.effects.wire import LookUpReader, Reader, Unreadable, service_error, unknown
+from headrace.effects.port import Outcome, Refused, Reply, Request
+from headrace.effects.wire import Reader, Unreadable, service_error, unknown, with_reason
 from headrace.workflows.commands import Service
 
 READERS: dict[str, Reader] = {**ledger.READERS, **wallets.READERS, **payments.READERS}
-LOOK_UPS: dict[str, LookUpReader] = {**ledger.LOOK_UPS, **wallets.LOOK_UPS, **payments.LOOK_UPS}
 REFUSALS: dict[Service, frozenset[str]] = {
     "ledger": ledger.REFUSALS,
     "wallets": wallets.REFUSALS,
     "payments": payments.REFUSALS,
+}
+ASKED_FOR: dict[Service, Callable[[Request, str], str]] = {
+    "ledger": ledger.asked_for,
+    "wallets": wallets.asked_for,
+    "payments": payments.asked_for,
 }
 NEVER_REFUSALS = frozenset({401, 403, 408, 429})
 """Statuses about the caller or the moment, whatever their body says."""
@@ -35,22 +41,15 @@ def _failure(name: str, request: Request, reply: Reply) -> Outcome:
     if not 400 <= reply.status < 500 or reply.status in NEVER_REFUSALS:
         return unknown(request, reply)
     if name == "GetWallet" and reply.status == 404 and not reply.body:
-        return Refused("NOT_FOUND", "the wallet does not exist")
+        return Refused("NOT_FOUND", wallets.asked_for(request, "NOT_FOUND"))
     error = service_error(reply)
     refusals = ledger.CREATION_REFUSALS if name == "CreateLedger" else REFUSALS[request.service]
     if error is None or error.code not in refusals:
         return unknown(request, reply)
     if name == "GetAccount" and error.code == "NOT_FOUND" and reply.status == 404:
         return ledger.unused_account(request)
-    return Refused(error.code, error.message)
-
-
-def look_up_outcome(name: str, request: Request, reply: Reply) -> LookUp:
-    """What a look-up's answer says of the effect with this stored request; values are compared, always."""
-    try:
-        return LOOK_UPS[name](request, reply)
-    except Unreadable as error:
-        return unknown(request, reply, str(error))
+    asked = ASKED_FOR[request.service](request, error.code)
+    return Refused(error.code, with_reason(asked, error.message) if asked else error.message)
 
 
 def is_idempotency_mismatch(refused: Refused) -> bool:

@@ -1,13 +1,15 @@
-"""From an activity to the bytes that are stored and sent, and to where its effect would stand in the books.
+"""From an activity to the bytes that are stored and sent.
 
 `prepare` is the last guard (decision M8): what gets past it has only spellings that a service can take.
-`look_up` and `next_look_up` work from a *stored* request, which another release may have written.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from headrace.effects import ledger, payments, wallets
-from headrace.effects.port import Reply, Request
+from headrace.effects.port import Request
 from headrace.workflows.commands import (
     Activity,
     AddAccountMetadata,
@@ -21,9 +23,14 @@ from headrace.workflows.commands import (
     ListWallets,
 )
 
+NO_SCHEMAS: Mapping[str, str] = MappingProxyType({})
 
-def prepare(activity: Activity, key: str, started_at: int) -> Request:
+
+def prepare(activity: Activity, key: str, started_at: int, schemas: Mapping[str, str] = NO_SCHEMAS) -> Request:
     """The full request of an activity. `key` is "" for a read; `started_at` is its stage's stored start.
+
+    `schemas`: the schema version of each ledger that has one. It becomes part of the request, so an effect that is
+    stored keeps the version that it was stored with.
 
     Raises InvalidValue, which names the field: then nothing may be stored or sent.
     """
@@ -31,9 +38,9 @@ def prepare(activity: Activity, key: str, started_at: int) -> Request:
         case GetAccount():
             return ledger.get_account(activity)
         case AddAccountMetadata():
-            return ledger.add_account_metadata(activity, key)
+            return ledger.add_account_metadata(activity, key, schemas)
         case CreateTransaction():
-            return ledger.create_transaction(activity, key)
+            return ledger.create_transaction(activity, key, schemas)
         case GetWallet():
             return wallets.get_wallet(activity)
         case ListWallets():
@@ -53,33 +60,3 @@ def prepare(activity: Activity, key: str, started_at: int) -> Request:
 def create_ledger(name: str) -> Request:
     """Creates the internal ledger of payment ingestion (decision Q22). It needs no key: a second time is refused."""
     return ledger.create(name)
-
-
-def look_up(name: str, request: Request) -> Request | None:
-    """Where to ask whether this effect stands in the books; None for a read."""
-    match name:
-        case "CreateTransaction":
-            return ledger.look_up_transaction(request)
-        case "AddAccountMetadata":
-            return ledger.look_up_metadata(request)
-        case "CreditWallet" | "DebitWallet":
-            return wallets.look_up_transactions(request)
-        case "CreateTransferInitiation":
-            return payments.look_up_initiation(request)
-        case _:
-            return None
-
-
-def next_look_up(name: str, request: Request, reply: Reply, asked: Request | None = None) -> Request | None:
-    """What to ask next, given the stored request of the effect and the answer to its latest look-up.
-
-    None when the answer decides, or when nothing more can be asked. Bounded by the caller: a page that is not
-    the last reads as Unknown, never as Absent. `asked` is that latest look-up, where the caller has it.
-    """
-    match name:
-        case "CreditWallet" | "DebitWallet":
-            return wallets.next_transactions(request, reply)
-        case "CreateTransferInitiation":
-            return payments.next_initiations(request, reply, asked)
-        case _:
-            return None

@@ -6,15 +6,17 @@ never a URL, token or body.
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
 from headrace.clock import Clock
-from headrace.effects.http1 import CannotConnect, ConnectionClosed, HttpFailure, Origin, Pool, TimedOut
+from headrace.effects.http1 import CannotConnect, HttpFailure, InvalidResponse, Origin, Pool, TimedOut
 from headrace.effects.oauth import ClientCredentials, TokenSource
 from headrace.effects.port import NoReply, Reply, Request
 from headrace.errors import InvalidValue
@@ -62,7 +64,8 @@ class ServiceAddresses:
         """Raises NoReply naming the setting that is missing."""
         root: str | None = getattr(self, service)
         if root is None:
-            raise NoReply(f"{service}: no address; set {_setting(service)} or HEADRACE_STACK_URL")
+            message = f"{service}: no address; set {_setting(service)} or HEADRACE_STACK_URL"
+            raise NoReply(message, kind="unsent")
         return root
 
 
@@ -95,8 +98,11 @@ class HttpDownstream:
         timeout_s: float = 30.0,
         connections_per_service: int = 100,
         clock: Clock,
+        extra_headers: Callable[[], dict[str, str]] | None = None,
     ) -> None:
+        """`extra_headers` are asked for at each call: they belong to the call, never to the stored request."""
         self._addresses = addresses
+        self._extra_headers = extra_headers
         self._timeout_s = timeout_s
         self._connections = connections_per_service
         self._pools: dict[tuple[str, str], tuple[Pool, str]] = {}
@@ -104,7 +110,7 @@ class HttpDownstream:
 
     async def send(self, request: Request) -> Reply:
         root = self._addresses.root(request.service)
-        headers: dict[str, str] = {}
+        headers = {} if self._extra_headers is None else self._extra_headers()
         if request.body is not None:
             headers["Content-Type"] = _JSON
         if request.key and request.service != "payments":
@@ -173,9 +179,11 @@ class HttpDownstream:
                 return reply
             return Reply(reply.status, _decoded(reply.body, reply.headers), reply.headers)
         except _BadReply as error:
-            raise NoReply(f"{name}: {error}") from None
+            raise NoReply(f"{name}: {error}", kind="response") from None
         except TimedOut:
-            raise NoReply(f"{name}: no response within {self._timeout_s:g} s") from None
+            raise NoReply(f"{name}: no answer within {self._timeout_s:g} s", kind="time-out") from None
+        except InvalidResponse as error:
+            raise NoReply(f"{name}: {error}", kind="response") from None
         except (HttpFailure, ValueError) as error:
             raise NoReply(f"{name}: {_kind(error)}") from None
 
@@ -190,16 +198,16 @@ def _decoded(content: bytes, headers: dict[str, str]) -> bytes:
     if encoding == "identity" or not content:
         return content
     if encoding not in ("gzip", "x-gzip"):
-        raise _BadReply("a response in an encoding that was not asked for")
+        raise _BadReply("an answer in an encoding that was not asked for")
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
         plain = inflater.decompress(content, MAX_REPLY_BYTES + 1)
     except zlib.error:
-        raise _BadReply("a response whose gzip is broken") from None
+        raise _BadReply("an answer whose gzip is broken") from None
     if len(plain) > MAX_REPLY_BYTES:
-        raise _BadReply(f"a response of more than {MAX_REPLY_BYTES} bytes")
+        raise _BadReply(f"an answer of more than {MAX_REPLY_BYTES} bytes")
     if not inflater.eof:
-        raise _BadReply("a response whose gzip breaks off")
+        raise _BadReply("an answer whose gzip breaks off")
     return plain
 
 
@@ -211,8 +219,10 @@ def _kind(error: Exception) -> str:
     if isinstance(cause, ssl.SSLError):
         return "no trusted TLS connection"
     if isinstance(error, CannotConnect):
-        reason = cause.strerror or type(cause).__name__ if isinstance(cause, OSError) else str(error)
-        return f"cannot connect ({reason})"
-    if isinstance(error, ConnectionClosed):
-        return "the response broke off" if error.is_begun else "the connection was closed without a response"
-    return str(error) if isinstance(error, HttpFailure) else f"no usable response ({type(error).__name__})"
+        return f"cannot connect ({_cause(cause) if isinstance(cause, OSError) else error})"
+    return str(error) if isinstance(error, HttpFailure) else f"no usable answer ({type(error).__name__})"
+
+
+def _cause(error: OSError) -> str:
+    """The system's own words: asyncio's text repeats the address."""
+    return os.strerror(error.errno) if error.errno else error.strerror or type(error).__name__

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from typing import cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
-from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Refused, Reply, Request, Unknown
+from headrace.effects.port import (
+    Absent,
+    Done,
+    Found,
+    FoundOther,
+    LookUp,
+    Outcome,
+    Refused,
+    Reply,
+    Request,
+    Search,
+    Undecided,
+)
 from headrace.effects.wire import (
-    LookUpReader,
-    Page,
+    MAX_LOOK_UP_PAGES,
     Reader,
+    Searcher,
     Unreadable,
     canonical,
     exact_amount,
+    expect_status,
     foreign_id,
     idempotency_key,
     integer_of,
@@ -34,9 +47,11 @@ from headrace.effects.wire import (
 from headrace.errors import InvalidValue
 from headrace.money import account_address, asset_name
 from headrace.workflows.commands import CreditWallet, DebitWallet, GetWallet, Json, ListWallets
+from headrace.workflows.durations import booking_moment_of
 from headrace.workflows.variables import check_text
 
 REFUSALS = frozenset({"HOLD_CLOSED", "INSUFFICIENT_FUND", "VALIDATION"})
+MAIN_BALANCE = "main"
 WALLETS_PAGE = 1_000
 TRANSACTIONS_PAGE = 100
 
@@ -62,7 +77,7 @@ def credit_wallet(activity: CreditWallet, key: str) -> Request:
         "balance": foreign_id(activity.balance, "balance"),
     }
     if activity.timestamp is not None:
-        body["timestamp"] = check_text(activity.timestamp, "timestamp")
+        body["timestamp"] = booking_moment_of(activity.timestamp, "timestamp")
     return Request("wallets", "POST", f"{_wallet_path(activity.id)}/credit", canonical(body), key)
 
 
@@ -76,7 +91,7 @@ def debit_wallet(activity: DebitWallet, key: str) -> Request:
     if activity.destination is not None:
         body["destination"] = _subject(activity.destination, "destination")
     if activity.timestamp is not None:
-        body["timestamp"] = check_text(activity.timestamp, "timestamp")
+        body["timestamp"] = booking_moment_of(activity.timestamp, "timestamp")
     return Request("wallets", "POST", f"{_wallet_path(activity.id)}/debit", canonical(body), key)
 
 
@@ -105,36 +120,31 @@ def _subject(value: Json, field: str) -> Json:
 # look-ups
 
 
-def look_up_transactions(request: Request) -> Request:
+def search_transactions(request: Request) -> Search:
+    """All transactions of the wallet, newest first as the service lists them, until ours is seen.
+
+    No time is compared: a transaction's own may be any that its author chose, and clocks differ.
+    """
     wallet_id = request.path.split("/")[2]  # encoded already
-    return Request("wallets", "GET", f"/transactions?walletID={wallet_id}&pageSize={TRANSACTIONS_PAGE}")
-
-
-def next_transactions(request: Request, reply: Reply) -> Request | None:
-    if reply.status != 200 or (page := _page_or_none(reply)) is None:
-        return None
-    if page.next is None or any(_is_ours(request, item) for item in page.items):
-        return None
-    return Request("wallets", "GET", f"/transactions?cursor={query_part(page.next)}")
-
-
-def _page_or_none(reply: Reply) -> Page | None:
-    try:
-        return page_of(reply)
-    except Unreadable:
-        return None
-
-
-def transaction_found(request: Request, reply: Reply) -> LookUp:
-    if reply.status != 200:
-        return unknown(request, reply)
-    page = page_of(reply)
-    for item in page.items:
-        if _is_ours(request, item):
-            return _compared(request, item)
-    if page.has_more:
-        return Unknown("wallets: not among the transactions seen so far, and there are more")
-    return Absent()
+    question = f"/transactions?walletID={wallet_id}&pageSize={TRANSACTIONS_PAGE}"
+    cursors: set[str] = set()
+    seen = 0
+    while len(cursors) < MAX_LOOK_UP_PAGES:
+        reply = yield Request("wallets", "GET", question)
+        if reply.status != 200:
+            return unknown(request, reply)
+        page = page_of(reply)
+        seen += len(page.items)
+        for item in page.items:
+            if _is_ours(request, item):
+                return _compared(request, item)
+        if not page.has_more:
+            return Absent()
+        if page.next is None or page.next in cursors:
+            break
+        cursors.add(page.next)
+        question = f"/transactions?cursor={query_part(page.next)}"
+    return Undecided(f"wallets: not among the {seen} transactions of the wallet that were listed first")
 
 
 def _is_ours(request: Request, item: Json) -> bool:
@@ -184,15 +194,20 @@ def _balance(name: str, value: object) -> Json:
 
 
 def _read_wallet(request: Request, reply: Reply) -> Outcome:
-    if reply.status != 200:
-        raise Unreadable("not a status that wallets documents here")
-    return Done({"data": wallet_with_balances(object_of(members_of(reply).get("data"), "data"))})
+    expect_status(reply, 200)
+    wallet = wallet_with_balances(object_of(members_of(reply).get("data"), "data"))
+    if wallet["id"].lower() != _wallet_in(request).lower():  # a UUID may be given in capitals
+        raise Unreadable("another wallet than the one that was asked for")
+    return Done({"data": wallet})
+
+
+def _wallet_in(request: Request) -> str:
+    return unquote(request.path.split("/")[2])
 
 
 def _read_wallets(request: Request, reply: Reply) -> Outcome:
     """Only those of exactly this name, however the service filters: the answer decides whom we pay."""
-    if reply.status != 200:
-        raise Unreadable("not a status that wallets documents here")
+    expect_status(reply, 200)
     name = parse_qs(urlsplit(request.path).query, keep_blank_values=True)["name"][0]
     page = page_of(reply)
     if page.has_more:
@@ -205,20 +220,33 @@ def _read_wallets(request: Request, reply: Reply) -> Outcome:
     return Done({"cursor": cursor})
 
 
-def _read_debit(request: Request, reply: Reply) -> Outcome:
-    if reply.status == 201:
-        raise Unreadable("a hold, which was not asked for")
-    return read_empty(request, reply)
+def asked_for(request: Request, code: str) -> str:
+    """What a refusal is about. Empty where the request says nothing about it."""
+    if code == "NOT_FOUND":
+        return f"wallet {_wallet_in(request)} does not exist"
+    if code != "INSUFFICIENT_FUND" or request.method != "POST":
+        return ""
+    body = stored(request)
+    amount = f"{body['amount']['amount']} {body['amount']['asset']}"
+    if "sources" in body:
+        return f"{', '.join(map(_named, body['sources']))} has not enough for {amount}"
+    return f"balance {', '.join(body['balances'])} of wallet {_wallet_in(request)} has not enough for {amount}"
+
+
+def _named(subject: Json) -> str:
+    if subject["type"] == "ACCOUNT":
+        return f"account {subject['identifier']}"
+    return f"balance {subject.get('balance', MAIN_BALANCE)} of wallet {subject['identifier']}"
 
 
 READERS: dict[str, Reader] = {
     "GetWallet": _read_wallet,
     "ListWallets": _read_wallets,
     "CreditWallet": read_empty,
-    "DebitWallet": _read_debit,
+    "DebitWallet": read_empty,  # no stage asks for a hold, so a 201 is no debit
 }
 
-LOOK_UPS: dict[str, LookUpReader] = {
-    "CreditWallet": transaction_found,
-    "DebitWallet": transaction_found,
+SEARCHES: dict[str, Searcher] = {
+    "CreditWallet": search_transactions,
+    "DebitWallet": search_transactions,
 }

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from headrace.effects.port import Done, LookUp, Outcome, Reply, Request, Unknown
+from headrace.effects.port import Done, Outcome, Reply, Request, Search, Unknown
 from headrace.errors import InvalidValue
 from headrace.money import MAX_KEY_BYTES, amount_of, opaque_id
 from headrace.workflows.commands import Json
@@ -37,7 +37,10 @@ _LOOSE_MOMENT = re.compile(r"([0-9-]{10})[Tt ]([0-9:.]+)(Z|z|[+-][0-9]{2}:?[0-9]
 Reader = Callable[[Request, Reply], Outcome]
 """Reads a 2xx. Raises Unreadable where it is not what the service documents."""
 
-LookUpReader = Callable[[Request, Reply], LookUp]
+Searcher = Callable[[Request], Search]
+"""Looks up the effect of a stored request. Raises Unreadable where an answer is not what the service documents."""
+
+MAX_LOOK_UP_PAGES = 100
 
 
 class Unreadable(Exception):
@@ -229,10 +232,14 @@ class Page:
 
 def page_of(reply: Reply) -> Page:
     cursor = object_of(members_of(reply).get("cursor"), "cursor")
-    items = objects_of(cursor.get("data"), "data")
+    if "data" not in cursor:
+        raise Unreadable("a page without data")
+    items = objects_of(cursor["data"], "data")
     following = cursor.get("next")
     is_usable = isinstance(following, str) and 0 < len(following) <= MAX_CURSOR_CHARACTERS
-    has_more = cursor.get("hasMore", is_usable) is True
+    has_more = cursor.get("hasMore", bool(following))
+    if not isinstance(has_more, bool):
+        raise Unreadable("a page whose hasMore is not true or false")
     page_size = cursor.get("pageSize")
     return Page(
         items,
@@ -246,14 +253,15 @@ def page_of(reply: Reply) -> Page:
 
 
 def read_empty(request: Request, reply: Reply) -> Outcome:
-    """An answer whose status says everything: 204, or 200 and 201 with nothing or an object that is no error."""
-    if reply.status == 204:
-        return Done()
-    if reply.status not in (200, 201):
-        raise Unreadable("not a status that is documented here")
-    if reply.body.strip() and "errorCode" in members_of(reply):
-        raise Unreadable("an error under a status of success")
+    """204 alone: any other success may be a proxy's page, behind which nothing was booked."""
+    expect_status(reply, 204)
     return Done()
+
+
+def expect_status(reply: Reply, status: int) -> None:
+    """Raises Unreadable unless this is the one status that the service documents for a success."""
+    if reply.status != status:
+        raise Unreadable(f"where the service documents {status}")
 
 
 # failures
@@ -279,6 +287,11 @@ def service_error(reply: Reply) -> ServiceError | None:
     return ServiceError(clean(code), clean(loose_text(members.get("errorMessage"))))
 
 
+def with_reason(asked: str, message: str) -> str:
+    """What was asked for, and what the service says about it."""
+    return f"{asked} ({message})" if message else asked
+
+
 def clean(text: str) -> str:
     """What a service said, as a journal can hold it and a person read it."""
     return text[:MAX_MESSAGE_CHARACTERS].replace("\0", "\ufffd")
@@ -293,7 +306,7 @@ def unknown(request: Request, reply: Reply, why: str = "") -> Unknown:
         text += ", a redirect, which is not followed"
     elif (error := service_error(reply)) is not None:
         text += f" {error.code}: {error.message}" if error.message else f" {error.code}"
-    return Unknown(text, retry_after_s(reply))
+    return Unknown(text, retry_after_s(reply), reply.status)
 
 
 def retry_after_s(reply: Reply) -> float | None:

@@ -8,8 +8,9 @@ the journal holds as not ended and not waiting is due at once.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
@@ -28,35 +29,23 @@ from headrace.effects.protocol import (
     family_of,
 )
 from headrace.effects.requests import create_ledger
+from headrace.engine.limits import EngineLimits
 from headrace.engine.meter import Meter, NoMeter
 from headrace.engine.plans import Plans
-from headrace.engine.run import OpenActivity, Rules, Run, json_text
+from headrace.engine.reports import report_attempt, report_call, report_closed, report_end
+from headrace.engine.run import DRIVEN, OpenActivity, Run, json_text
 from headrace.engine.services import Services
 from headrace.errors import AlreadyEnded, NotFound, Unavailable
 from headrace.events.outbox import Outbox
 from headrace.journal.port import Caller, Journal, Unit
 from headrace.journal.records import Instance, Workflow
-from headrace.workflows.commands import INTERNAL_LEDGER, Activity, CreateTransaction
-from headrace.workflows.interpreter import CANCELED
+from headrace.journal.searches import fingerprints
+from headrace.workflows.commands import INTERNAL_LEDGER, CreateTransaction
 
 log = structlog.get_logger("headrace.engine")
 
 STRAY_S = 10.0
 TIMER_CHECK_S = 1.0  # how soon a step of the wall clock is noticed
-
-
-@dataclass(frozen=True, slots=True)
-class EngineLimits:
-    """Bounds and times. `concurrency`: attempts under way per service; `max_active`: instances taken up at once."""
-
-    concurrency: int = 64
-    max_active: int = 10_000
-    settle_s: float = 30.0
-    retry_base_s: float = 1.0
-    retry_cap_s: float = 100.0
-    stop_s: float = 10.0
-    abort_s: float = 4.0
-    rules: Rules = field(default_factory=Rules)
 
 
 class EmbeddedEngine:
@@ -81,7 +70,13 @@ class EmbeddedEngine:
         self._meter = meter or NoMeter()
         self._outbox = outbox or Outbox()
         self._backoff = Backoff(self._limits.retry_base_s, self._limits.retry_cap_s, jitter)
-        self._services = Services(downstream, self._limits.concurrency)
+        self._services = Services(
+            downstream,
+            clock,
+            self._meter,
+            ceiling=self._limits.concurrency,
+            start=self._limits.concurrency_start,
+        )
         self._runs: dict[str, Run] = {}
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._plans = Plans()
@@ -102,8 +97,9 @@ class EmbeddedEngine:
         self._is_stopping = True
         if self._timer is not None:
             self._timer.cancel()
+        self._services.close()
         for run in list(self._runs.values()):
-            self._interrupt(run)
+            run.interrupt_pause()
         tasks = [run.task for run in self._runs.values() if run.task is not None]
         if tasks:
             _, pending = await asyncio.wait(tasks, timeout=self._limits.stop_s)
@@ -145,6 +141,8 @@ class EmbeddedEngine:
         text = json_text(variables)
         row = (run.id, workflow.id, workflow.config, text, run.created_at, started_by_trigger)
         unit.add("insert_instance", *row, expects_row=NotFound("workflow", workflow.id))
+        if variables:
+            unit.add("insert_variables", run.created_at, run.id, json.dumps(fingerprints(variables)))
         run.begin(unit)
         instance = run.as_instance(workflow.config, text, unit)
         if caller is not None:
@@ -160,7 +158,7 @@ class EmbeddedEngine:
             if isinstance(error, asyncio.CancelledError):  # the caller went away; the commit may still happen
                 asyncio.get_running_loop().call_later(STRAY_S, self._take_up_later, run.id)
             raise
-        self._meter.instance_started()
+        self._meter.instance_started(workflow.id)
         if run.ended_at is not None:
             self._ended(run)
             self._let_go_of(run)
@@ -221,13 +219,14 @@ class EmbeddedEngine:
             await self._abort_run(run, caller)
         finally:
             run.aborts -= 1
-            self._interrupt(run)
+            run.interrupt_pause()
             if not run.aborts:
                 await self._go_on(run)
 
     async def _abort_run(self, run: Run, caller: Caller | None) -> None:
         try:
-            await asyncio.wait_for(run.lock.acquire(), self._limits.abort_s)
+            async with asyncio.timeout(self._limits.abort_s):  # queues at once, ahead of what `run.aborts` stops
+                await run.lock.acquire()
         except TimeoutError:
             raise Unavailable("the journal cannot commit at the moment") from None
         try:
@@ -291,7 +290,9 @@ class EmbeddedEngine:
     # taking instances up
 
     def _is_full(self) -> bool:
-        return len(self._runs) - self._pausing >= self._limits.max_active
+        """Instances that wait for a failing service do not count: those of the other services go on."""
+        active = len(self._runs) - self._pausing
+        return active >= self._limits.max_active and active - self._services.held_back >= self._limits.max_active
 
     async def _take_up_surely(self, instance_id: str) -> None:
         """If it cannot be read now, it is found with all else that has something to do."""
@@ -383,6 +384,7 @@ class EmbeddedEngine:
     # driving one instance
 
     async def _drive(self, run: Run) -> None:
+        DRIVEN.set(run)
         try:
             await self._drive_until_waiting(run)
         except asyncio.CancelledError:
@@ -416,11 +418,17 @@ class EmbeddedEngine:
             elif run.sleeps_until_at is not None and run.sleeps_until_at > self._clock.now_at():
                 self._sleep_until(run.sleeps_until_at)
                 return
-            await self._move(run, _nothing)
+            await self._move(run, None, _nothing)
 
-    async def _move(self, run: Run, record: Callable[[Unit], None]) -> None:
-        """Record what happened and go on to the next command, in one commit. An aborted instance only records."""
+    async def _move(self, run: Run, opened: OpenActivity | None, record: Callable[[Unit], None]) -> None:
+        """Record the outcome of `opened` and advance to the next command, in one commit.
+
+        An abort may commit while this waits for the lock. It has then closed an activity that was never sent, and the
+        stage with it, so nothing is left to record. The outcome of one that was sent is recorded, and closes the stage.
+        """
         async with run.lock:
+            if run.open is not opened or (opened is None and run.ended_at is not None):
+                return
             unit = Unit()
             record(unit)
             if run.ended_at is not None:
@@ -450,7 +458,7 @@ class EmbeddedEngine:
             return bool(taken) and taken[-1] is not None
 
     def _ended(self, run: Run) -> None:
-        self._meter.instance_ended("aborted" if run.error == CANCELED else "failed" if run.error else "succeeded")
+        report_end(self._meter, run)
         for future in self._waiters.get(run.id, ()):
             _let_go(future)
 
@@ -489,42 +497,58 @@ class EmbeddedEngine:
                 case LookUpFirst():
                     found = await self._services.look_up(activity.name, opened.request)
                     protocol.looked_up(found, self._clock.monotonic_s())
+                    report_call(self._meter, run, opened, found, protocol, is_look_up=True)
                 case CreateLedger():
-                    request = create_ledger(INTERNAL_LEDGER)
-                    protocol.created(await self._services.send("CreateLedger", request))
+                    await self._create_ledger(run, protocol)
                 case Pause(seconds, failure):
                     await self._pause(run, opened, seconds, failure)
                     protocol.paused()
                 case Done(output):
-                    await self._record_done(run, activity, output)
+                    await self._close(run, opened, "done", partial(run.done, output=output))
                 case Refused(code, message):
-                    self._meter.effect_done(activity.service, "refused")
-                    text = f"{code}: {message}"
-                    await self._move(run, lambda unit, text=text: run.refused(unit, text))
+                    await self._close(run, opened, "refused", partial(run.refused, message=f"{code}: {message}"))
                 case NotBooked():
-                    await self._move(run, run.cancel_open)
+                    await self._close(run, opened, "canceled", run.cancel_open)
                 case NeedsAttention(message):
                     await self._ask_for_attention(run, opened, message)
                     return
 
-    async def _record_done(self, run: Run, activity: Activity, output: Any) -> None:
-        self._meter.effect_done(activity.service, "done")
-        await self._move(run, lambda unit: run.done(unit, output))
+    async def _close(self, run: Run, opened: OpenActivity, outcome: str, record: Callable[[Unit], None]) -> None:
+        def recorded(unit: Unit) -> None:
+            report_closed(self._meter, opened.activity, outcome)
+            record(unit)
+
+        await self._move(run, opened, recorded)
 
     async def _attempt(self, run: Run, opened: OpenActivity, protocol: EffectProtocol) -> None:
         """One attempt, begun only if no abort is set: that is read as the last thing before (decision E6)."""
-        async with self._services.slots[opened.activity.service]:
-            if run.aborts:
-                async with run.lock:
-                    pass  # until the abort is committed, or has failed
-            if run.ended_at is not None or self._is_stopping:
+        async with self._services.gates[opened.activity.service]:
+            if not await self._may_begin(run):
                 return
             opened.was_sent = True
             opened.attempt += 1
-            protocol.begin(self._clock.monotonic_s())
+            begun_s = self._clock.monotonic_s()
+            protocol.begin(begun_s)
             self._meter.attempt(opened.activity.service)
             result = await self._services.send(opened.activity.name, opened.request)
-        protocol.sent(result, self._clock.monotonic_s())
+        ended_s = self._clock.monotonic_s()
+        protocol.sent(result, ended_s)
+        report_attempt(self._meter, run, opened, result, protocol, ended_s - begun_s)
+
+    async def _may_begin(self, run: Run) -> bool:
+        """Whether no abort is set. One under way is waited for, until it is committed or has failed."""
+        if run.aborts:
+            async with run.lock:
+                pass
+        return run.ended_at is None and not self._is_stopping
+
+    async def _create_ledger(self, run: Run, protocol: EffectProtocol) -> None:
+        request = create_ledger(INTERNAL_LEDGER)
+        async with self._services.gates[request.service]:
+            if not await self._may_begin(run):
+                return
+            result = await self._services.send("CreateLedger", request)
+        protocol.created(result)
 
     async def _pause(self, run: Run, opened: OpenActivity, seconds: float, failure: str) -> None:
         """Record the failed attempt, then wait; an abort or a stop ends the wait."""
@@ -550,10 +574,6 @@ class EmbeddedEngine:
         if run.aborts:
             async with run.lock:
                 pass
-
-    def _interrupt(self, run: Run) -> None:
-        if run.interrupt is not None:
-            _let_go(run.interrupt)
 
     async def _ask_for_attention(self, run: Run, opened: OpenActivity, message: str) -> None:
         log.error("effect needs attention; its lastFailure tells why", instance_id=run.id, effect=opened.key)

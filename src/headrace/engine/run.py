@@ -7,7 +7,9 @@ The same steps serve a fresh start, normal running and recovery.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -17,6 +19,7 @@ from headrace.effects.port import Request
 from headrace.effects.requests import prepare
 from headrace.errors import InvalidValue
 from headrace.events.outbox import Outbox
+from headrace.journal.lists import STATUSES
 from headrace.journal.port import Unit
 from headrace.journal.records import ActivityRow, Instance, Stage
 from headrace.workflows.commands import ACTIVITIES, Activity, Amend, Json, SleepUntil, WaitEvent
@@ -24,6 +27,9 @@ from headrace.workflows.interpreter import CANCELED, JournalMismatch, StageRunne
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.decode
+
+RETRYING = STATUSES.index("retrying")
+NEEDS_ATTENTION = STATUSES.index("attention")
 
 
 def json_text(value: Any) -> str:
@@ -38,10 +44,11 @@ def stages_in(config: str) -> list[Json]:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Whose variables may name `world` as a source account (decision M9)."""
+    """Whose variables may name `world` as a source account (decision M9), and schema versions by ledger."""
 
     allow_world_from_trigger: bool = False
     allow_world_from_caller: bool = True
+    ledger_schemas: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class Now(Protocol):
@@ -259,7 +266,7 @@ class Run:
         key = f"headrace:{self.id}:{runner.number}:{runner.ordinal}" if activity.is_effect else ""
         now_at = self.now_at()
         try:
-            request = prepare(activity, key, self.stage_started_at)
+            request = prepare(activity, key, self.stage_started_at, self._rules.ledger_schemas)
         except InvalidValue as error:
             runner.refuse(str(error))
             return False
@@ -298,6 +305,7 @@ class Run:
         opened.needs_attention = needs_attention
         place = (self.id, self.runner.number, opened.position)
         unit.add("failed_attempt", max(opened.attempt, 1), failure, next_at, needs_attention, *place)
+        unit.add("mark_trouble", NEEDS_ATTENTION if needs_attention else RETRYING, self.id)
 
     def done(self, unit: Unit, output: Any) -> None:
         self._close_activity(unit, output, None)
@@ -311,6 +319,8 @@ class Run:
         opened = self.open
         assert opened is not None
         self.open = None
+        if opened.last_failure is not None:
+            unit.add("mark_trouble", None, self.id)
         now_at, attempt = self.now_at(), max(opened.attempt, 1)
         text = None if output is None else json_text(output)
         if opened.is_stored:
@@ -417,6 +427,11 @@ class Run:
             needs_attention=row.needs_attention,
         )
 
+    def interrupt_pause(self) -> None:
+        """End the pause before the next attempt, if one is under way."""
+        if self.interrupt is not None and not self.interrupt.done():
+            self.interrupt.set_result(None)
+
     @property
     def needs_attention(self) -> bool:
         return self.open is not None and self.open.needs_attention
@@ -430,3 +445,7 @@ class Run:
     def sleeps_until_at(self) -> int | None:
         command = self.runner.command
         return command.deadline_at if isinstance(command, SleepUntil) else None
+
+
+DRIVEN: ContextVar[Run] = ContextVar("headrace_driven")
+"""The run that the current task drives: whose call a call is."""

@@ -14,11 +14,12 @@ import structlog
 from headrace.clock import Clock
 from headrace.errors import InvalidValue, Unavailable
 from headrace.events.bus import DEPTH_HEADER, EVENT_HEADER, BusUnavailable, Delivery, Subscriber
-from headrace.events.envelope import envelope_of
+from headrace.events.cloudevents import KAFKA_PREFIX, attributes_of, binary, event_of
+from headrace.events.envelope import Envelope
 from headrace.events.inbox import Arrival, Inbox
 from headrace.events.outbox import depth_of, is_own
 from headrace.journal.port import Journal
-from headrace.json_text import decode
+from headrace.json_text import decode_event
 
 log = structlog.get_logger("headrace.events")
 
@@ -87,8 +88,7 @@ class Consumer:
     def _arrival(self, delivery: Delivery) -> Arrival:
         if len(delivery.body) > self._max_body_bytes:
             raise InvalidValue("body", f"is longer than {self._max_body_bytes} bytes")
-        envelope = envelope_of(decode(delivery.body))  # as strictly as over HTTP
-        return Arrival.of(delivery.key, envelope, depth_of(delivery.header(DEPTH_HEADER)))
+        return Arrival.of(delivery.key, _event(delivery), depth_of(delivery.header(DEPTH_HEADER)))
 
     async def _accept(self, arrivals: list[Arrival]) -> None:
         while True:
@@ -129,3 +129,11 @@ class Consumer:
                     log.warning("the bus cannot be reached; trying again", reason=str(error))
                 is_said = True
                 await self._clock.sleep(RETRY_S)
+
+
+def _event(delivery: Delivery) -> Envelope:
+    """An envelope or a CloudEvent, read as strictly as over HTTP."""
+    value = decode_event(delivery.body)
+    headers = delivery.headers.items()
+    attributes = attributes_of(headers) or attributes_of(headers, KAFKA_PREFIX)
+    return binary(attributes, value) if attributes else event_of(value)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-import msgspec
-
 from headrace.errors import InvalidValue
+from headrace.events import identity, texts
 
 MAX_NAME_CHARACTERS = 1_024
 MAX_ID_CHARACTERS = 512
@@ -19,13 +19,17 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """An event as it was sent. `payload` is what expressions know as `event`; `given` is all of it."""
+    """An event as it was sent. `payload` is what expressions know as `event`; `given` is all of it.
+
+    `identity` is the event's own (decision T5), None where it has none; `id` is its member of that name.
+    """
 
     type: str
     app: str
     version: str
     payload: Json
     id: str | None
+    identity: str | None
     given: Json
 
     @property
@@ -40,13 +44,14 @@ class Envelope:
 
     @property
     def text(self) -> str:
-        return msgspec.json.encode(self.given).decode()
+        return texts.stored(self.given)
 
 
 def envelope_of(value: object, field: str = "body") -> Envelope:
     """Raises InvalidValue naming the member that is not as it should be.
 
     Older ledger messages have neither `app` nor `version`; members that are not known here are kept.
+    A member `idempotency_key` or `id` that is empty counts as absent.
     """
     if not isinstance(value, dict):
         raise InvalidValue(field, 'an envelope is wanted: {"type": ..., "app": ..., "version": ..., "payload": {...}}')
@@ -60,12 +65,15 @@ def envelope_of(value: object, field: str = "body") -> Envelope:
     if not kind:
         raise InvalidValue(f"{field}.type", "is required: the event's type, such as SAVED_PAYMENT")
     version = _text(given, "version", field)
-    return Envelope(kind, app, version, cast("Json", payload), _id(given, field), given)
+    key, own = (name_of_event(given, name, field) for name in ("idempotency_key", "id"))
+    named = key or own
+    known_by = identity.of_envelope(app, kind, version, named) if named else None
+    return Envelope(kind, app, version, cast("Json", payload), own or None, known_by, given)
 
 
 def stored_envelope(text: str) -> Envelope:
     """One that was checked when it came."""
-    return envelope_of(msgspec.json.decode(text))
+    return envelope_of(texts.read(text))
 
 
 def _text(given: Json, name: str, field: str) -> str:
@@ -77,12 +85,12 @@ def _text(given: Json, name: str, field: str) -> str:
     return value
 
 
-def _id(given: Json, field: str) -> str | None:
-    """The sender's own id of the event; a number counts as its digits."""
-    value = given.get("id")
+def name_of_event(given: Mapping[str, Any], name: str, field: str) -> str:
+    """What the sender calls the event in this member; a number counts as its digits, empty text is no name."""
+    value = given.get(name)
     if value is None:
-        return None
+        return ""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if not isinstance(text, str) or not 0 < len(text) <= MAX_ID_CHARACTERS:
-        raise InvalidValue(f"{field}.id", f"must be text of 1 to {MAX_ID_CHARACTERS} characters")
+    if not isinstance(text, str) or len(text) > MAX_ID_CHARACTERS:
+        raise InvalidValue(f"{field}.{name}", f"must be text of at most {MAX_ID_CHARACTERS} characters")
     return text

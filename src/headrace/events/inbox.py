@@ -1,28 +1,46 @@
-"""The inbox: every accepted event has a row, found by its identity, before anything happens because of it.
+"""The inbox: every accepted event has a row, found by its identities, before anything happens because of it.
 
-So a delivery that comes again, however late, is counted on that row and does nothing else.
+So a delivery that comes again, however late, is counted on that row and does nothing else. One that claims a known
+identity with another payload gets a row of its own: triggers record it as a conflict and start nothing.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Protocol
 
+import structlog
+
 from headrace.clock import Clock
-from headrace.events.envelope import Envelope
-from headrace.journal.port import Caller, Journal, Unit
+from headrace.errors import InvalidValue
+from headrace.events import identity
+from headrace.events.envelope import Envelope, stored_envelope
+from headrace.journal.port import Caller, Derived, Journal, Rows, Unit
+
+log = structlog.get_logger("headrace.events")
 
 _ANY_SEQ = 2**63 - 1
+_PAGE = 200
+
+
+class Receipt(Enum):
+    """What became of an event that arrived."""
+
+    NEW = "new"
+    REPEATED = "repeated"
+    CONFLICTING = "conflicting"
 
 
 class InboxMeter(Protocol):
-    def events_accepted(self, new: int, repeated: int) -> None: ...
+    def events_accepted(self, new: int, repeated: int, conflicting: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An event and its identity: what its source calls it, never a hash of what it holds.
+    """An event and what it is known by: `key`, and `place`, the broker's name of the message (decision T5).
 
     `text` is its envelope: as objects it may take thirty times as much memory while it waits for the commit.
     """
@@ -31,12 +49,28 @@ class Arrival:
     type: str
     names: tuple[str, str]
     text: str
+    fingerprint: bytes
+    place: str | None = None
+    old_key: str | None = None
+    """The key that release 0.1.0 would have stored it under."""
     depth: int = 0
     """How many triggers led to it, one after the other, as far as its sender says."""
 
     @classmethod
-    def of(cls, key: str, envelope: Envelope, depth: int = 0) -> Arrival:
-        return cls(key, envelope.type, envelope.names, envelope.text, depth)
+    def of(cls, place: str, envelope: Envelope, depth: int = 0) -> Arrival:
+        """From a source that names each message, the same at every delivery."""
+        return cls._of(envelope.identity or place, envelope, place, None, depth)
+
+    @classmethod
+    def sent(cls, envelope: Envelope, otherwise: str, old_key: str | None, depth: int = 0) -> Arrival:
+        """From a caller. `otherwise`: the key of an event without an identity of its own."""
+        return cls._of(envelope.identity or otherwise, envelope, None, old_key, depth)
+
+    @classmethod
+    def _of(cls, key: str, envelope: Envelope, place: str | None, old_key: str | None, depth: int) -> Arrival:
+        fingerprint = identity.fingerprint(envelope.payload)
+        old_key = old_key if envelope.id is None else f"id:{envelope.id}"
+        return cls(key, envelope.type, envelope.names, envelope.text, fingerprint, place, old_key, depth)
 
 
 class Inbox:
@@ -47,29 +81,65 @@ class Inbox:
         self._clock = clock
         self._meter = meter
         self._on_events = on_events
+        self._identifying = asyncio.Lock()
+        self._is_identified = False
+
+    async def identify(self) -> None:
+        """Store the identities of events that release 0.1.0 accepted; nothing is accepted before that is done.
+
+        Fast where there are none. Raises Unavailable.
+        """
+        async with self._identifying:
+            if not self._is_identified:
+                await self._identify()
+                self._is_identified = True
+
+    async def _identify(self) -> None:
+        after_seq = 0
+        while page := await self._journal.unidentified_events(after_seq, _PAGE):
+            unit = Unit()
+            for event in page:
+                after_seq = event.seq
+                try:
+                    envelope = stored_envelope(event.envelope or "")
+                except (InvalidValue, ValueError):
+                    log.warning("an accepted event cannot be read, so its identity stays unknown", seq=event.seq)
+                    continue
+                unit.add("identify_event", identity.fingerprint(envelope.payload), event.seq)
+                if envelope.identity is not None:
+                    unit.add("place_event", envelope.identity, event.seq)
+            await self._journal.commit(unit)
 
     async def accept(
         self,
         arrivals: Sequence[Arrival],
         *,
         caller: Caller | None = None,
-        answer: bytes = b"",
+        answer: Callable[[Sequence[Receipt]], bytes] | None = None,
         position: tuple[str, int] | None = None,
-    ) -> None:
+    ) -> list[Receipt]:
         """All of them are durable on return, or none is.
 
         In the same commit: that a caller sent them, and the answer to its key, or how far a source was read.
         Raises RepeatedKey, Unavailable.
         """
+        if not self._is_identified:
+            await self.identify()
         now_at = self._clock.now_at()
         unit = Unit()
-        for arrival in arrivals:
-            unit.add("accept_event", arrival.key, arrival.type, arrival.text, now_at, arrival.depth)
-        _sign(unit, caller, now_at, arrivals, answer)
+        places = [_add(unit, arrival, now_at) for arrival in arrivals]
+
+        def receipts(rows: Rows) -> list[Receipt]:
+            return [_receipt(rows[place]) for place in places]
+
+        if caller is not None:
+            unit.has_derived = True
+            _sign(unit, caller, now_at, arrivals, Derived(lambda rows: answer(receipts(rows)) if answer else b""))
         if position is not None:
             unit.add("move_position", *position)
         rows = await self._journal.commit(unit)
-        self._count([row[0] for row in rows[: len(arrivals)] if row is not None])
+        self._count(arrivals, [rows[place] for place in places])
+        return receipts(rows)
 
     async def accept_wanted(self, arrivals: Sequence[Arrival], *, position: tuple[str, int] | None = None) -> None:
         """Those that a trigger waits for.
@@ -80,26 +150,56 @@ class Inbox:
         if wanted or position is not None:
             await self.accept(wanted, position=position)
 
-    async def repeat(self, keys: Sequence[str]) -> None:
+    async def repeat(self, arrivals: Sequence[Arrival]) -> None:
         """These came again, and it was known before they were looked at."""
+        if not self._is_identified:
+            await self.identify()
         now_at = self._clock.now_at()
         unit = Unit()
-        for key in keys:
-            unit.add("repeat_event", now_at, key)
+        for arrival in arrivals:
+            unit.add("repeat_event", now_at, arrival.key, arrival.old_key)
         await self._journal.commit(unit)
-        self._meter.events_accepted(0, len(keys))
+        self._meter.events_accepted(0, len(arrivals), 0)
 
-    def _count(self, repeats: list[int]) -> None:
-        repeated = sum(count > 0 for count in repeats)
-        self._meter.events_accepted(len(repeats) - repeated, repeated)
-        if repeated < len(repeats):
+    def _count(self, arrivals: Sequence[Arrival], rows: Rows) -> None:
+        """A conflict that came before is a repeat here: it is logged and counted once."""
+        first_time = [arrival for arrival, row in zip(arrivals, rows, strict=True) if row is not None and row[1] == 0]
+        receipts = [_receipt(row) for row in rows if row is not None and row[1] == 0]
+        conflicts = [each.key for each, receipt in zip(first_time, receipts, strict=True) if receipt is not Receipt.NEW]
+        self._meter.events_accepted(len(first_time) - len(conflicts), len(rows) - len(first_time), len(conflicts))
+        if conflicts:
+            log.warning(
+                "events claim a known identity with another payload; they start nothing",
+                count=len(conflicts),
+                first_key=conflicts[0],
+            )
+        if first_time:
             self._on_events()
 
 
-def _sign(unit: Unit, caller: Caller | None, now_at: int, arrivals: Sequence[Arrival], answer: bytes) -> None:
-    """Each event by its own name: whoever looks for one must find who sent it. The answer is that of them all."""
-    if caller is None:
-        return
+def _add(unit: Unit, arrival: Arrival, now_at: int) -> int:
+    """Gives the number of the entry whose row says what became of it."""
+    number = len(unit.entries)
+    conflict = identity.of_conflict(arrival.key, arrival.fingerprint)
+    row = (arrival.key, arrival.type, arrival.text, now_at, arrival.depth, arrival.fingerprint)
+    unit.add("accept_event", *row, arrival.place, conflict, arrival.old_key)
+    if arrival.place is not None and arrival.place != arrival.key:
+        unit.has_derived = True
+        unit.add("place_event", arrival.place, Derived(lambda rows: (rows[number] or (None,))[0]))
+    return number
+
+
+def _receipt(row: tuple[object, ...] | None) -> Receipt:
+    """Of a row of `accept_event`."""
+    assert row is not None
+    _, repeats, conflicts_with = row
+    if conflicts_with is not None:
+        return Receipt.CONFLICTING
+    return Receipt.REPEATED if repeats else Receipt.NEW
+
+
+def _sign(unit: Unit, caller: Caller, now_at: int, arrivals: Sequence[Arrival], answer: Derived) -> None:
+    """An audit entry for each event, by its key; the answer is that of them all."""
     unkeyed = replace(caller, key=None)
     for number, arrival in enumerate(arrivals):
         unit.sign(unkeyed if number else caller, now_at, arrival.key, 202, answer)

@@ -206,9 +206,9 @@ class Relay:
             self._meter.publications_waiting(self._publisher.name, waiting)
 
 
-async def trim_outbox(relays: list[Relay], journal: Journal, oldest_at: int) -> None:
-    """Forget what every publisher is done with, and what is older than this."""
+async def trim_outbox(relays: list[Relay], journal: Journal, before_s: int) -> None:
+    """Remove events that every publisher is done with, and those stored before this moment of time served."""
     if any(relay.position is None for relay in relays):
         return
     taken = min((relay.position or 0 for relay in relays), default=0)
-    await sweep(journal, "trim_outbox", taken, oldest_at)
+    await sweep(journal, "trim_outbox", taken, before_s)

@@ -76,6 +76,8 @@ def _scalars_are_equal(left: Value, right: Value, *, is_exact: bool) -> bool:
         return is_nil(left) and is_nil(right)
     if isinstance(left, NamedInt) or isinstance(right, NamedInt):
         return type(left) is type(right) and int(left) == int(right)
+    if hasattr(left, "expression_type"):
+        return left == right
     first, second = number(left), number(right)
     if first is not None and second is not None:
         if type(first) is type(second):

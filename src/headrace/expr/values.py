@@ -7,7 +7,7 @@
 
 A text is a `str`. Where a byte of it is no part of a character (a slice through one), it stands as a lone surrogate,
 as in Python's `surrogateescape`; `utf8` gives the bytes. Nothing else of Python is a value: an object of any other
-type has the kind `unknown` and no operation.
+type has the kind `unknown` and no operation; messages name it by its class attribute `expression_type`, if any.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def type_name(value: Value) -> str:
     if type(value) is int and not MIN_INT <= value <= MAX_INT:
         return "float64"
     kind: type[Any] = value.__class__
-    return _TYPE_NAMES.get(kind, "unknown")
+    return _TYPE_NAMES.get(kind) or getattr(kind, "expression_type", "unknown")
 
 
 def kind_name(value: Value) -> str:

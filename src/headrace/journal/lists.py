@@ -26,6 +26,17 @@ class Place(NamedTuple):
         return Place(self.created_at, "")
 
 
+STATUSES = ("running", "waiting", "retrying", "attention", "succeeded", "failed", "aborted")
+"""What an instance is doing, or how it ended. The journal stores their positions: add new ones at the end only.
+
+running    an activity is being carried out, or begins at once
+waiting    for the end of a delay, or for an event
+retrying   an activity failed and is tried again
+attention  the outcome of an effect is unknown; a person has to decide
+"""
+UNFINISHED = "unfinished"
+"""Any of the first four."""
+
 NEWEST = Place(2**63 - 1, "\U0010ffff")
 """Before every row."""
 
@@ -55,4 +66,14 @@ class OccurrenceList(_List, frozen=True, tag="occurrences"):
     trigger_id: str
 
 
-AnyList = WorkflowList | InstanceList | TriggerList | OccurrenceList
+class InstanceSearch(_List, frozen=True, tag="search"):
+    """Instances by status (one of STATUSES, or UNFINISHED), by error code or by the fingerprint of a variable."""
+
+    workflow_id: str | None = None
+    status: str | None = None
+    error_code: str | None = None
+    fingerprint: int | None = None
+    since_at: int | None = None
+
+
+AnyList = WorkflowList | InstanceList | TriggerList | OccurrenceList | InstanceSearch

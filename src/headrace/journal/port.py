@@ -7,17 +7,26 @@ of a moment share one durable commit, each within its own savepoint, so a bad on
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from headrace.journal.lists import AnyList, InstanceList, OccurrenceList, Place, TriggerList, WorkflowList
+from headrace.journal.lists import (
+    AnyList,
+    InstanceList,
+    InstanceSearch,
+    OccurrenceList,
+    Place,
+    TriggerList,
+    WorkflowList,
+)
 from headrace.journal.records import (
     ActivityRow,
     AuditEntry,
     Due,
     InboxEvent,
     Instance,
+    InstanceSummary,
     Occurrence,
     OutboxEvent,
     Remembered,
@@ -30,10 +39,16 @@ from headrace.journal.records import (
 
 @dataclass(frozen=True, slots=True)
 class CallerKey:
-    """A caller's Idempotency-Key with the hash of method, path and body it came with (decision W3)."""
+    """A caller's Idempotency-Key (decision W3).
+
+    `owner` is the caller it belongs to; empty: all callers, where there is no authentication. `fingerprint` is the hash
+    of what the request means, `bytes_fingerprint` the hash of its bytes, as release 0.1.0 stored it.
+    """
 
     key: str
     fingerprint: bytes
+    owner: str = ""
+    bytes_fingerprint: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,16 @@ class Caller:
     key: CallerKey | None = None
 
 
+Rows = list[tuple[Any, ...] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A parameter that is computed inside the commit, from the rows of the unit's earlier entries."""
+
+    of: Callable[[Rows], Any]
+
+
 class Unit:
     """Writes that are committed together. Build one, hand it to `Journal.commit`, and it is durable or never was.
 
@@ -53,9 +78,10 @@ class Unit:
     row, else the unit fails with the given error and leaves nothing behind.
     """
 
-    __slots__ = ("entries", "has_publications")
+    __slots__ = ("entries", "has_derived", "has_publications")
 
     def __init__(self) -> None:
+        self.has_derived = False  # some parameters are Derived
         self.has_publications = False  # events of ours, for the outbox
         self.entries: list[tuple[str, tuple[Any, ...], Exception | None]] = []
 
@@ -65,7 +91,9 @@ class Unit:
     def add(self, statement: str, *parameters: Any, expects_row: Exception | None = None) -> None:
         self.entries.append((statement, parameters, expects_row))
 
-    def sign(self, caller: Caller | None, at: int, target: str, status: int = 204, answer: bytes = b"") -> None:
+    def sign(
+        self, caller: Caller | None, at: int, target: str, status: int = 204, answer: bytes | Derived = b""
+    ) -> None:
         """Who made this write, to what, and what is answered to its key: kept with the write or not at all.
 
         Without a caller it is the server's own.
@@ -74,13 +102,14 @@ class Unit:
             return
         self.add("audit", at, caller.principal, caller.client_id, caller.operation, target)
         if caller.key is not None:
-            self.add("remember", caller.key.key, caller.key.fingerprint, status, answer, at)
+            key = caller.key
+            self.add("remember", key.owner, key.key, key.fingerprint, status, answer, caller.operation, target, at)
 
 
 class Journal(Protocol):
     # writes
 
-    async def commit(self, unit: Unit) -> list[tuple[Any, ...] | None]:
+    async def commit(self, unit: Unit) -> Rows:
         """Durable on return. Gives the row of each entry that returns one, else None.
 
         Raises the unit's own error, RepeatedKey, or Unavailable (then nothing was written and never will be).
@@ -109,7 +138,9 @@ class Journal(Protocol):
 
     async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]: ...
 
-    async def remembered(self, key: str) -> Remembered | None: ...
+    async def remembered(self, owner: str, key: str) -> Remembered | None:
+        """What this caller's key was answered; else the row of release 0.1.0 under this key, which names no caller."""
+        ...
 
     async def audit(self, before_seq: int, limit: int, *, target: str = "", principal: str = "") -> list[AuditEntry]:
         """Who wrote what, newest first, from before this number; of one target, of one principal."""
@@ -122,6 +153,8 @@ class Journal(Protocol):
     async def instances_after(self, rows: InstanceList, place: Place, limit: int) -> list[Instance]:
         """With their stages."""
         ...
+
+    async def summaries_after(self, rows: InstanceSearch, place: Place, limit: int) -> list[InstanceSummary]: ...
 
     async def triggers_after(self, rows: TriggerList, place: Place, limit: int) -> list[Trigger]: ...
 
@@ -175,8 +208,15 @@ class Journal(Protocol):
         """Those that are not processed, in order; fewer than `limit` where they are large."""
         ...
 
-    def events(self, *, repeated: bool = False) -> AsyncIterator[list[InboxEvent]]:
-        """Newest first, in pages, without their envelopes. `repeated`: only those that came more than once."""
+    async def unidentified_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
+        """Events of release 0.1.0 whose identity and fingerprint are not stored yet, in order."""
+        ...
+
+    def events(self, *, repeated: bool = False, conflicting: bool = False) -> AsyncIterator[list[InboxEvent]]:
+        """Newest first, in pages, without their envelopes.
+
+        `repeated`: only those that came more than once; `conflicting`: only those in conflict with an earlier one.
+        """
         ...
 
     async def position(self, source: str) -> int | None:
@@ -220,8 +260,8 @@ class Journal(Protocol):
 
     # life
 
-    async def is_healthy(self) -> bool:
-        """Whether a commit would succeed now."""
+    async def check(self) -> None:
+        """Write something to the disk. Raises Unavailable with the reason where a commit does not succeed now."""
         ...
 
     async def close(self) -> None: ...

@@ -51,6 +51,22 @@ class Instance(msgspec.Struct, frozen=True):
         return self.terminated_at is not None
 
 
+class InstanceSummary(msgspec.Struct, frozen=True):
+    """An instance as a search lists it. `stage_number` and `stage` are those of the last stage that has started."""
+
+    id: str
+    workflow_id: str
+    workflow_name: str | None
+    status: str
+    created_at: int
+    updated_at: int
+    terminated_at: int | None = None
+    error: str | None = None
+    error_code: str | None = None
+    stage_number: int | None = None
+    stage: str | None = None
+
+
 class Due(msgspec.Struct, frozen=True):
     """An instance the engine must look at, with its last stage only. `row` orders those of one `next_at`."""
 
@@ -103,7 +119,8 @@ class Trigger(msgspec.Struct, frozen=True):
 class InboxEvent(msgspec.Struct, frozen=True):
     """An accepted event. `key` is its identity; `envelope` is JSON text, None once it is forgotten.
 
-    `depth`: how many triggers led to it, one after the other, as far as its sender says.
+    `depth`: how many triggers led to it, one after the other, as far as its sender says. `conflicts_with`: the event
+    that had its identity before, with another payload; then it starts nothing.
     """
 
     seq: int
@@ -115,6 +132,7 @@ class InboxEvent(msgspec.Struct, frozen=True):
     repeats: int = 0
     last_repeat_at: int | None = None
     depth: int = 0
+    conflicts_with: int | None = None
 
 
 class OutboxEvent(msgspec.Struct, frozen=True):
@@ -166,8 +184,16 @@ class AuditEntry(msgspec.Struct, frozen=True):
 class Remembered(msgspec.Struct, frozen=True):
     """What was answered to a caller's Idempotency-Key."""
 
+    owner: str
     key: str
     fingerprint: bytes
     status: int
     body: bytes
+    operation: str
+    target: str
     created_at: int
+
+    @property
+    def is_of_any_caller(self) -> bool:
+        """True for a row of release 0.1.0, which kept neither the caller nor the canonical form of the request."""
+        return self.owner == "~"

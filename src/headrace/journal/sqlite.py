@@ -14,16 +14,28 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.errors import Unavailable
-from headrace.journal.lists import NEWEST, AnyList, InstanceList, OccurrenceList, Place, TriggerList, WorkflowList
-from headrace.journal.lock import FileLock
+from headrace.journal.faults import damaged, is_damage, opening, require_room
+from headrace.journal.lists import (
+    NEWEST,
+    STATUSES,
+    AnyList,
+    InstanceList,
+    InstanceSearch,
+    OccurrenceList,
+    Place,
+    TriggerList,
+    WorkflowList,
+)
+from headrace.journal.lock import JournalLock
 from headrace.journal.migrations import migrate_sqlite
-from headrace.journal.port import Unit
+from headrace.journal.port import Rows, Unit
 from headrace.journal.records import (
     ActivityRow,
     AuditEntry,
     Due,
     InboxEvent,
     Instance,
+    InstanceSummary,
     Occurrence,
     OutboxEvent,
     Remembered,
@@ -32,22 +44,29 @@ from headrace.journal.records import (
     Trigger,
     Workflow,
 )
+from headrace.journal.searches import SEARCHES, no_earlier, search, since
 from headrace.journal.statements import named_statements
-from headrace.journal.writer import CommitMeter, GroupWriter, Rows, WriterLimits
+from headrace.journal.wal import require_whole_log
+from headrace.journal.writer import CommitMeter, GroupWriter, WriterLimits
 
 PAGE = 200
 PAGE_BYTES = 48 << 20
 """What rows read at once may hold together; a page that would be larger is shorter."""
 WAITING_BYTES = 4 << 20
+FRESH_S = 1.0
+"""Age of a commit that still proves that commits succeed: callers of `/readyz` cannot keep the disk busy."""
 
 ListT = TypeVar("ListT", bound=AnyList)
-RowT = TypeVar("RowT", bound=Workflow | Instance | Trigger | Occurrence)
+RowT = TypeVar("RowT", bound=Workflow | Instance | InstanceSummary | Trigger | Occurrence)
 
 
 class SqliteJournal:
     """See `journal.port.Journal`. Make one with `open`."""
 
-    def __init__(self, lock: FileLock, reader: sqlite3.Connection, writer: GroupWriter, sql: dict[str, str]) -> None:
+    def __init__(
+        self, path: Path, lock: JournalLock, reader: sqlite3.Connection, writer: GroupWriter, sql: dict[str, str]
+    ) -> None:
+        self._path = path
         self._lock = lock
         self._reader = reader
         self._writer = writer
@@ -59,18 +78,24 @@ class SqliteJournal:
     ) -> SqliteJournal:
         """Take ownership of the file, bring its schema up to date and start the writer.
 
-        Raises AlreadyOwned when another server has it.
+        Raises AlreadyOwned when another server has it, Unusable or Damaged when a person must act, and Unavailable
+        when another attempt may succeed.
         """
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(path.name + ".lock"))
-        try:
-            migrate_sqlite(str(path))
-            sql = named_statements("sqlite.sql")
-            writer = GroupWriter(_connect(path), sql, limits or WriterLimits(), meter)
-            return cls(lock, _connect(path), writer, sql)
-        except BaseException:
-            lock.release()
-            raise
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(opening(path))
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            require_room(path.parent)
+            lock = JournalLock(path)
+            stack.callback(lock.release)
+            require_whole_log(path)
+            await _in_thread(migrate_sqlite, str(path))
+            sql = named_statements("sqlite.sql") | SEARCHES
+            reader, connection = (stack.enter_context(contextlib.closing(_connect(path))) for _ in range(2))
+            reader.execute(sql["counts"]).fetchone()
+            opened = cls(path, lock, reader, GroupWriter(connection, sql, limits or WriterLimits(), meter), sql)
+            stack.pop_all()
+            return opened
+        raise AssertionError("unreachable")
 
     @property
     def commits(self) -> int:
@@ -90,8 +115,8 @@ class SqliteJournal:
     def _rows(self, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
         try:
             return self._reader.execute(self._sql[name], parameters).fetchall()
-        except sqlite3.OperationalError as error:
-            raise Unavailable(f"the journal cannot be read: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise self._unreadable(error) from error
 
     def _rows_within(self, max_bytes: int, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """The first of them, one at least, that hold no more."""
@@ -104,14 +129,23 @@ class SqliteJournal:
                     if found and length > max_bytes:
                         break
                     found.append(row)
-        except sqlite3.OperationalError as error:
-            raise Unavailable(f"the journal cannot be read: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise self._unreadable(error) from error
         return found
+
+    def _unreadable(self, error: sqlite3.DatabaseError) -> Exception:
+        if is_damage(error):
+            return self._writer.refuse(damaged(error))
+        if isinstance(error, sqlite3.OperationalError):
+            return Unavailable(f"the journal cannot be read: {error}")
+        return error
 
     # lists
 
     def _page(self, rows: AnyList, place: Place, limit: int) -> list[tuple[Any, ...]]:
         name, filters = _statement(rows)
+        if isinstance(rows, InstanceSearch):
+            filters = (*filters, since(rows))
         return self._rows_within(PAGE_BYTES, f"{name}_page", *filters, *place, limit)
 
     async def _pages(
@@ -125,6 +159,8 @@ class SqliteJournal:
 
     async def places_before(self, rows: AnyList, place: Place, limit: int) -> list[Place]:
         name, filters = _statement(rows)
+        if isinstance(rows, InstanceSearch):
+            place = no_earlier(rows, place)
         return [Place(*row) for row in self._rows(f"{name}_before", *filters, *place, limit)]
 
     # workflows and instances
@@ -151,6 +187,9 @@ class SqliteJournal:
     async def instances_after(self, rows: InstanceList, place: Place, limit: int) -> list[Instance]:
         return [_instance(row, self._stages(row[0])) for row in self._page(rows, place, limit)]
 
+    async def summaries_after(self, rows: InstanceSearch, place: Place, limit: int) -> list[InstanceSummary]:
+        return [_summary(row) for row in self._page(rows, place, limit)]
+
     async def stages(self, instance_id: str) -> list[Stage]:
         return list(self._stages(instance_id))
 
@@ -160,8 +199,8 @@ class SqliteJournal:
     async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]:
         return [_activity(row) for row in self._rows("activities", instance_id, stage)]
 
-    async def remembered(self, key: str) -> Remembered | None:
-        rows = self._rows("remembered", key)
+    async def remembered(self, owner: str, key: str) -> Remembered | None:
+        rows = self._rows("remembered", owner, key)
         return Remembered(*rows[0]) if rows else None
 
     async def audit(self, before_seq: int, limit: int, *, target: str = "", principal: str = "") -> list[AuditEntry]:
@@ -214,8 +253,11 @@ class SqliteJournal:
     async def waiting_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
         return [InboxEvent(*row) for row in self._rows_within(WAITING_BYTES, "waiting_events", after_seq, limit)]
 
-    async def events(self, *, repeated: bool = False) -> AsyncIterator[list[InboxEvent]]:
-        name = "repeated_events_page" if repeated else "events_page"
+    async def unidentified_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
+        return [InboxEvent(*row) for row in self._rows_within(WAITING_BYTES, "unidentified_events", after_seq, limit)]
+
+    async def events(self, *, repeated: bool = False, conflicting: bool = False) -> AsyncIterator[list[InboxEvent]]:
+        name = "conflicting_events_page" if conflicting else "repeated_events_page" if repeated else "events_page"
         position = 2**63 - 1
         while page := [InboxEvent(*row) for row in self._rows(name, position, PAGE)]:
             yield page
@@ -263,12 +305,17 @@ class SqliteJournal:
 
     # life
 
-    async def is_healthy(self) -> bool:
+    async def check(self) -> None:
         try:
-            await self._writer.commit(Unit())
-        except Unavailable:
-            return False
-        return True
+            self._lock.require_place()
+            require_room(self._path.parent)
+        except OSError as error:
+            raise Unavailable(f"the journal cannot be read: {error}") from error
+        if self._writer.has_committed_within(FRESH_S):
+            return
+        unit = Unit()
+        unit.add("probe")
+        await self._writer.commit(unit)
 
     async def close(self) -> None:
         await self._writer.close()
@@ -292,6 +339,18 @@ def _statement(rows: AnyList) -> tuple[str, tuple[Any, ...]]:
             return "named_triggers", (str(name).casefold(),)
         case OccurrenceList():
             return "occurrences", (rows.trigger_id,)
+        case InstanceSearch():
+            return search(rows)
+
+
+async def _in_thread(work: Callable[[str], None], path: str) -> None:
+    """Wait for its end even when cancelled: the file is not given away while a thread still writes to it."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, path))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait((running,))
+        raise
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -307,6 +366,12 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _instance(row: tuple[Any, ...], stages: tuple[Stage, ...]) -> Instance:
     return Instance(*row[:8], started_by_trigger=bool(row[8]), stages=stages)
+
+
+def _summary(row: tuple[Any, ...]) -> InstanceSummary:
+    values: list[Any] = list(row)
+    values[3] = STATUSES[values[3]]
+    return InstanceSummary(*values)
 
 
 def _activity(row: tuple[Any, ...]) -> ActivityRow:

@@ -18,11 +18,15 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-from headrace.errors import RepeatedKey, Unavailable
-from headrace.journal.port import Unit
+import structlog
 
-Rows = list[tuple[Any, ...] | None]
+from headrace.errors import Damaged, RepeatedKey, Unavailable
+from headrace.journal.faults import damaged, is_damage
+from headrace.journal.port import Derived, Rows, Unit
+
 BUSY_RETRY_S = 0.01
+
+log = structlog.get_logger("headrace.journal")
 
 _Pending = tuple[Unit, "asyncio.Future[Rows]", float]
 
@@ -61,13 +65,28 @@ class GroupWriter:
         self._is_busy = False
         self._is_scheduled = False
         self._is_closed = False
+        self._damage: Damaged | None = None
         self._last_size = 0
         self._sweeper: asyncio.TimerHandle | None = None
         self._rest: asyncio.Future[None] | None = None
         self._publications = asyncio.Event()
         self.commits = 0
+        self._committed_s: float | None = None
         self._thread = threading.Thread(target=self._work, name="headrace-journal", daemon=True)
         self._thread.start()
+
+    def has_committed_within(self, seconds: float) -> bool:
+        """False also where a later commit has failed, or the next will."""
+        if self._committed_s is None or self._damage is not None:
+            return False
+        return self._loop.time() - self._committed_s < seconds
+
+    def refuse(self, damage: Damaged) -> Damaged:
+        """Commit nothing more to a file that is damaged: nobody knows what a write would do there."""
+        if self._damage is None:
+            log.error("the journal is damaged; nothing is written to it any more", reason=str(damage))
+            self._damage = damage
+        return self._damage
 
     @property
     def queued_units(self) -> int:
@@ -76,6 +95,8 @@ class GroupWriter:
     async def commit(self, unit: Unit) -> Rows:
         if self._is_closed:
             raise Unavailable("the journal is closed")
+        if self._damage is not None:
+            raise Damaged(str(self._damage))
         if len(self._waiting) >= self._limits.max_waiting:
             raise Unavailable("the journal has too much to write at the moment")
         future: asyncio.Future[Rows] = self._loop.create_future()
@@ -127,7 +148,7 @@ class GroupWriter:
             results = self._carry_out(batch)
         except (sqlite3.Error, MemoryError) as error:
             self._roll_back()
-            self._finished(batch, _unavailable(batch, error), 0.0)
+            self._finished(batch, self._unavailable(batch, error), 0.0)
             return
         self._batches.put((batch, results))
 
@@ -138,7 +159,7 @@ class GroupWriter:
         self._loop.call_later(BUSY_RETRY_S, self._flush)
         if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
             waiting, self._waiting = list(self._waiting), deque()
-            self._finished(waiting, _unavailable(waiting, error), 0.0)
+            self._finished(waiting, self._unavailable(waiting, error), 0.0)
 
     def _roll_back(self) -> None:
         """Where that fails too, the transaction stays open and uncommitted, and nothing begins before it is gone."""
@@ -149,6 +170,8 @@ class GroupWriter:
     def _finished(self, batch: list[_Pending], results: list[Rows | Exception], seconds: float) -> None:
         self._is_busy = False
         self.commits += 1
+        is_failure = any(isinstance(result, Unavailable) for result in results)
+        self._committed_s = None if is_failure else self._loop.time()
         for (_, future, _), result in zip(batch, results, strict=True):
             if future.done():
                 continue  # the caller went away; what it asked for was done all the same
@@ -179,7 +202,7 @@ class GroupWriter:
                 self._connection.execute("COMMIT")
             except (sqlite3.Error, MemoryError) as error:
                 self._roll_back()
-                results = _unavailable(batch, error)
+                results = self._unavailable(batch, error)
             self._loop.call_soon_threadsafe(self._finished, batch, results, time.perf_counter() - started)
 
     # the units of a batch
@@ -190,7 +213,9 @@ class GroupWriter:
             return [self._rows(unit) for unit, _, _ in batch]
         except (sqlite3.OperationalError, MemoryError):
             raise
-        except Exception:  # noqa: BLE001  # whatever it is, the second go finds out whose it is
+        except Exception as error:  # whatever it is, the second go finds out whose it is
+            if is_damage(error):
+                raise
             self._roll_back()
             self._connection.execute("BEGIN IMMEDIATE")
             return [self._carry_out_alone(unit) for unit, _, _ in batch]
@@ -202,7 +227,9 @@ class GroupWriter:
             rows = self._rows(unit)
         except (sqlite3.OperationalError, MemoryError):
             raise
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is this unit's, and its caller hears of it
+        except Exception as error:  # whatever it is, it is this unit's, and its caller hears of it
+            if is_damage(error):
+                raise
             self._connection.execute("ROLLBACK TO unit")
             self._connection.execute("RELEASE unit")
             return error
@@ -210,14 +237,20 @@ class GroupWriter:
         return rows
 
     def _rows(self, unit: Unit) -> Rows:
-        return [self._execute(*entry) for entry in unit.entries]
+        if not unit.has_derived:
+            return [self._execute(*entry) for entry in unit.entries]
+        rows: Rows = []
+        for name, parameters, expects_row in unit.entries:
+            given = tuple(each.of(rows) if isinstance(each, Derived) else each for each in parameters)
+            rows.append(self._execute(name, given, expects_row))
+        return rows
 
     def _execute(self, name: str, parameters: tuple[Any, ...], expects_row: Exception | None) -> tuple[Any, ...] | None:
         try:
             cursor = self._connection.execute(self._statements[name], parameters)
         except sqlite3.IntegrityError:
             if name == "remember":
-                raise RepeatedKey(str(parameters[0])) from None
+                raise RepeatedKey(str(parameters[1])) from None
             raise
         if expects_row is not None and cursor.rowcount == 0:
             raise expects_row
@@ -233,7 +266,10 @@ class GroupWriter:
             self._sweeper.cancel()
         self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
+        self._connection.close()
 
-
-def _unavailable(batch: list[_Pending], error: Exception) -> list[Rows | Exception]:
-    return [Unavailable(f"the journal cannot write: {error}") for _ in batch]
+    def _unavailable(self, batch: list[_Pending], error: Exception) -> list[Rows | Exception]:
+        if is_damage(error):
+            reason = str(self.refuse(damaged(error)))
+            return [Damaged(reason) for _ in batch]
+        return [Unavailable(f"the journal cannot write: {error}") for _ in batch]

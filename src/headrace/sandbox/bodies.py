@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast
 
+from headrace.money import ADDRESS_PATTERN, ASSET_PATTERN, LEDGER_PATTERN
 from headrace.sandbox import timestamps
 from headrace.sandbox.answers import Json, invalid
 
@@ -19,9 +20,9 @@ MAX_DEPTH = 64
 # the rest is room for sums.
 MAX_DIGITS = 4_000
 
-_ADDRESS = re.compile(r"[a-zA-Z0-9_-]+(?::[a-zA-Z0-9_-]+)*")
-_ASSET = re.compile(r"[A-Z][A-Z0-9]{0,16}(?:/[0-9]{1,6})?")
-_LEDGER = re.compile(r"[0-9a-zA-Z_-]{1,63}")
+_ADDRESS = re.compile(ADDRESS_PATTERN, re.ASCII)
+_ASSET = re.compile(ASSET_PATTERN, re.ASCII)
+_LEDGER = re.compile(LEDGER_PATTERN, re.ASCII)
 
 
 def json_of(body: bytes | str | None) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,12 +18,15 @@ from headrace.clock import Clock
 from headrace.effects.port import Reply
 from headrace.money import WORLD, Posting
 from headrace.sandbox import timestamps
-from headrace.sandbox.answers import Json, encoded, error, invalid, is_done, refusal
+from headrace.sandbox.answers import Json, encoded, error, is_done, refusal
 from headrace.sandbox.bodies import stored
 from headrace.sandbox.calls import Call, Page
 from headrace.sandbox.events import Outbox
+from headrace.sandbox.releases import Releases
 
 MAX_KEY_BYTES = 255
+REVERTS = "com.formance.spec/state/reverts"
+"""Metadata of a reverting transaction: the id of the one that it reverts."""
 
 
 class InsufficientFund(Exception):
@@ -73,18 +76,29 @@ def volumes_after(before: Mapping[tuple[str, str], Volume], draft: Draft) -> Vol
         amount, asset = posting["amount"], posting["asset"]
         giver = after[source, asset]
         if amount > max(giver.balance, 0) and source != WORLD and source not in draft.unbounded:
-            raise InsufficientFund(f"{source} has {giver.balance} {asset}, less than {amount}")
+            raise InsufficientFund
         after[source, asset] = Volume(giver.input, giver.output + amount)
         taker = after[destination, asset]
         after[destination, asset] = Volume(taker.input + amount, taker.output)
     return after
 
 
+_ACCOUNTS = """
+    SELECT accounts.address, accounts.metadata,
+        coalesce(times.first_usage, ledgers.added_at) AS first_usage,
+        coalesce(times.inserted_at, ledgers.added_at) AS inserted_at,
+        coalesce(times.updated_at, ledgers.added_at) AS updated_at
+    FROM accounts JOIN ledgers ON ledgers.name = accounts.ledger
+    LEFT JOIN account_times AS times ON times.ledger = accounts.ledger AND times.address = accounts.address"""
+"""Accounts with their times; one from before those were kept has the times of its ledger."""
+
+
 class Books:
-    def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
+    def __init__(self, connection: sqlite3.Connection, clock: Clock, releases: Releases) -> None:
         self._connection = connection
         self._clock = clock
-        self._outbox = Outbox(connection, clock)
+        self._releases = releases
+        self._outbox = Outbox(connection, clock, releases)
 
     # Ledgers
 
@@ -117,7 +131,15 @@ class Books:
 
     # Idempotency keys
 
-    def once(self, ledger: str, call: Call, content: object, perform: Callable[[], Reply], *, hints: bool) -> Reply:
+    def once(
+        self,
+        ledger: str,
+        call: Call,
+        content: object,
+        perform: Callable[[], Reply],
+        *,
+        other_content: tuple[int, str] = (400, "VALIDATION"),
+    ) -> Reply:
         """Perform, unless the key was used on this ledger: then the first answer, or a refusal of other content."""
         if not call.key:
             return perform()
@@ -127,26 +149,48 @@ class Books:
         statement = "SELECT content_hash, status, body FROM keys WHERE ledger = ? AND key = ?"
         row = self._connection.execute(statement, (ledger, call.key)).fetchone()
         if row is not None:
-            return _replay(row, content_hash, hints=hints)
+            if row["content_hash"] != content_hash:
+                raise refusal(*other_content, "invalid idempotency hash: the key was used with other content")
+            return self._replay(row)
         reply = perform()
         assert is_done(reply), "a refusal is raised, so it uses up no key"
         values = (ledger, call.key, content_hash, reply.status, reply.body)
         self._connection.execute("INSERT INTO keys VALUES (?, ?, ?, ?, ?)", values)
         return reply
 
+    def _replay(self, row: Any) -> Reply:
+        hint = {"idempotency-hit": "true"} if self._releases.has_idempotency_hit else {}
+        return Reply(row["status"], row["body"], {"content-type": "application/json", **hint})
+
     # Transactions
 
     def book(self, draft: Draft) -> Json:
         """Write a transaction and its volumes. Raises InsufficientFund or ReferenceTaken, having written nothing."""
+        booked = self._book(draft)
+        self._outbox.committed_transaction(draft.ledger, booked)
+        return booked
+
+    def revert(self, original: Json, draft: Draft) -> Json:
+        """Book the transaction that reverts another one, and mark that as reverted. Raises InsufficientFund."""
+        booked = self._book(draft)
+        reverted = {**original, "revertedAt": booked["insertedAt"], "updatedAt": booked["insertedAt"], "reverted": True}
+        self._connection.execute(
+            "UPDATE transactions SET document = ? WHERE ledger = ? AND id = ?",
+            (encoded(reverted).decode(), draft.ledger, original["id"]),
+        )
+        self._outbox.reverted_transaction(draft.ledger, self._releases.transaction(reverted), booked)
+        return booked
+
+    def _book(self, draft: Draft) -> Json:
         touched = {(p[side], p["asset"]) for p in draft.postings for side in ("source", "destination")}
         before = {pair: self.volume(draft.ledger, *pair) for pair in sorted(touched)}
         after = volumes_after(before, draft)
         if draft.reference and self.by_reference(draft.ledger, draft.reference):
-            raise ReferenceTaken(f"there is a transaction of reference {draft.reference}")
+            raise ReferenceTaken
         document = self._document(draft)
         self._write(draft, document, after)
-        self._outbox.committed_transaction(draft.ledger, document)
-        return {**document, "preCommitVolumes": _tree(before), "postCommitVolumes": _tree(after)}
+        volumes = {"preCommitVolumes": _tree(before), "postCommitVolumes": _tree(after)}
+        return {**self._releases.transaction(document), **volumes}
 
     def _document(self, draft: Draft) -> Json:
         now_at = self._clock.now_at()
@@ -156,6 +200,7 @@ class Books:
             "timestamp": timestamps.shown(now_at if draft.timestamp_at is None else draft.timestamp_at),
             **({"reference": draft.reference} if draft.reference else {}),
             "insertedAt": timestamps.shown(now_at),
+            "updatedAt": timestamps.shown(now_at),
             "id": self.burn_id(draft.ledger),
             "reverted": False,
         }
@@ -175,12 +220,25 @@ class Books:
             "INSERT OR IGNORE INTO accounts (ledger, address, metadata) VALUES (?, ?, '{}')",
             [(ledger, account) for account in accounts],
         )
+        self._used(ledger, accounts, timestamps.microseconds(document["timestamp"]))
         self._connection.executemany(
             "INSERT INTO moves (ledger, account, transaction_id) VALUES (?, ?, ?)",
             [(ledger, account, number) for account in accounts],
         )
 
+    def _used(self, ledger: str, accounts: Sequence[str], used_at: int) -> None:
+        """Note that accounts were used; `used_at` is the time at which it counts."""
+        now_at = self._clock.now_at()
+        self._connection.executemany(
+            """
+            INSERT INTO account_times (ledger, address, first_usage, inserted_at, updated_at) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (ledger, address) DO UPDATE SET first_usage = excluded.first_usage
+            WHERE excluded.first_usage < first_usage""",
+            [(ledger, account, used_at, now_at, now_at) for account in accounts],
+        )
+
     def transaction(self, ledger: str, number: int) -> Json | None:
+        """As it is stored."""
         statement = "SELECT document FROM transactions WHERE ledger = ? AND id = ?"
         row = self._connection.execute(statement, (ledger, number)).fetchone()
         return stored(row["document"]) if row else None
@@ -220,17 +278,22 @@ class Books:
         return {row["asset"]: _volume(row) for row in rows}
 
     def account(self, ledger: str, address: str) -> sqlite3.Row | None:
-        statement = "SELECT address, metadata FROM accounts WHERE ledger = ? AND address = ?"
+        statement = f"{_ACCOUNTS} WHERE accounts.ledger = ? AND accounts.address = ?"
         return self._connection.execute(statement, (ledger, address)).fetchone()
 
     def accounts(self, ledger: str, page: Page) -> list[sqlite3.Row]:
         """By address."""
-        statement = "SELECT address, metadata FROM accounts WHERE ledger = ? AND address > ? ORDER BY address LIMIT ?"
+        conditions = "WHERE accounts.ledger = ? AND accounts.address > ? ORDER BY accounts.address LIMIT ?"
+        statement = f"{_ACCOUNTS} {conditions}"
         return self._connection.execute(statement, (ledger, page.beyond(), page.limit)).fetchall()
 
     def add_metadata(self, ledger: str, address: str, metadata: Mapping[str, str]) -> None:
         row = self.account(ledger, address)
         present: Json = stored(row["metadata"]) if row else {}
+        now_at = self._clock.now_at()
+        self._used(ledger, [address], now_at)
+        changed = "UPDATE account_times SET updated_at = ? WHERE ledger = ? AND address = ?"
+        self._connection.execute(changed, (now_at, ledger, address))
         statement = "INSERT OR REPLACE INTO accounts (ledger, address, metadata) VALUES (?, ?, ?)"
         self._connection.execute(statement, (ledger, address, encoded({**present, **metadata}).decode()))
         self._outbox.saved_metadata(ledger, address, metadata)
@@ -255,13 +318,6 @@ def ledger_shown(row: Any) -> Json:
     }
 
 
-def _replay(row: Any, content_hash: bytes, *, hints: bool) -> Reply:
-    if row["content_hash"] != content_hash:
-        raise invalid("invalid idempotency hash: the key was used with other content")
-    hint = {"idempotency-hit": "true"} if hints else {}
-    return Reply(row["status"], row["body"], {"content-type": "application/json", **hint})
-
-
 def _volume(row: Any) -> Volume:
     return Volume(int(row["input"]), int(row["output"]))
 
@@ -273,5 +329,6 @@ def _tree(volumes: Volumes) -> Json:
     return tree
 
 
-def insufficient_fund(problem: InsufficientFund) -> Exception:
-    return refusal(400, "INSUFFICIENT_FUND", str(problem))
+def insufficient_fund() -> Exception:
+    """As bare as a real ledger's: it names neither account nor amount."""
+    return refusal(400, "INSUFFICIENT_FUND", "insufficient funds")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
 from headrace.clock import Clock
-from headrace.sandbox import timestamps
+from headrace.sandbox import shapes, timestamps
 from headrace.sandbox.answers import Json, encoded
+from headrace.sandbox.releases import Releases
 
-VERSION = "v2.0.0"
+LEDGER_VERSION = "v2"
 App = Literal["ledger", "payments"]
 KEPT = 1_000
 """Events that stay after they were read, for people who look into the file."""
@@ -23,53 +25,63 @@ MAX_FORGOTTEN = 10_000
 class Outbox:
     connection: sqlite3.Connection
     clock: Clock
+    releases: Releases
 
-    def publish(self, app: App, kind: str, payload: Json) -> None:
-        date = timestamps.shown(self.clock.now_at())
-        envelope = {"date": date, "app": app, "version": VERSION, "type": kind, "payload": payload}
-        self.connection.execute("INSERT INTO outbox (envelope) VALUES (?)", (encoded(envelope).decode(),))
+    def ledger_event(self, kind: str, payload: Json) -> None:
+        self._publish("ledger", LEDGER_VERSION, kind, payload, key="")
 
-    def committed_transaction(self, ledger: str, document: Json) -> None:
-        names = ("id", "postings", "reference", "metadata", "timestamp", "reverted")
-        transaction = {name: document[name] for name in names if name in document}
-        self.publish("ledger", "COMMITTED_TRANSACTIONS", {"ledger": ledger, "transactions": [transaction]})
+    def committed_transaction(self, ledger: str, transaction: Json) -> None:
+        payload: Json = {"ledger": ledger, "transactions": [transaction], "accountMetadata": {}}
+        self.ledger_event("COMMITTED_TRANSACTIONS", payload)
+
+    def reverted_transaction(self, ledger: str, reverted: Json, revert: Json) -> None:
+        payload = {"ledger": ledger, "revertedTransaction": reverted, "revertTransaction": revert}
+        self.ledger_event("REVERTED_TRANSACTION", payload)
 
     def saved_metadata(self, ledger: str, address: str, metadata: Mapping[str, str]) -> None:
         payload = {"ledger": ledger, "targetType": "ACCOUNT", "targetId": address, "metadata": dict(metadata)}
-        self.publish("ledger", "SAVED_METADATA", payload)
+        self.ledger_event("SAVED_METADATA", payload)
+
+    def saved_account(self, account: Json) -> None:
+        payload = shapes.account_v3(account) if self._is_v3 else shapes.account_v2(account)
+        self._payments_event("SAVED_ACCOUNT", payload, account["id"])
 
     def saved_payment(self, payment: Json) -> None:
-        names = ("id", "reference", "createdAt", "provider", "type", "status", "scheme", "asset", "amount")
-        self.publish(
-            "payments",
-            "SAVED_PAYMENT",
-            {
-                **{name: payment[name] for name in names},
-                "connectorId": payment["connectorID"],
-                "initialAmount": payment["initialAmount"],
-                "sourceAccountId": payment["sourceAccountID"],
-                "destinationAccountId": payment["destinationAccountID"],
-                "links": [],
-                "rawData": payment.get("raw") or {},
-                "metadata": payment.get("metadata") or {},
-            },
-        )
+        url = self.releases.url
+        payload = shapes.payment_v3(payment, url) if self._is_v3 else shapes.payment_v2(payment, url)
+        self._payments_event("SAVED_PAYMENT", payload, payment["id"], payment["status"])
 
     def saved_transfer_initiation(self, initiation: Json) -> None:
-        names = ("id", "createdAt", "scheduledAt", "provider", "description", "type", "amount", "asset", "status")
-        self.publish(
-            "payments",
-            "SAVED_TRANSFER_INITIATION",
-            {
-                **{name: initiation[name] for name in names},
-                "connectorId": initiation["connectorID"],
-                "sourceAccountId": initiation["sourceAccountID"],
-                "destinationAccountId": initiation["destinationAccountID"],
-                "attempts": 1,
-                "error": initiation["error"],
-                "relatedPayments": [],
-            },
-        )
+        """Version 2 publishes the initiation with every status that it reaches, version 3 the statuses alone."""
+        adjustment = initiation["relatedAdjustments"][-1]
+        if not self._is_v3:
+            self._payments_event("SAVED_TRANSFER_INITIATION", shapes.initiation_v2(initiation))
+            return
+        if len(initiation["relatedAdjustments"]) == 1:
+            self._payments_event("SAVED_PAYMENT_INITIATION", shapes.initiation_v3(initiation), initiation["id"])
+        payload = shapes.adjustment_v3(initiation, adjustment)
+        self._payments_event("SAVED_PAYMENT_INITIATION_ADJUSTMENT", payload, adjustment["adjustmentID"])
+
+    @property
+    def _is_v3(self) -> bool:
+        return self.releases.events == "v3"
+
+    def _payments_event(self, kind: str, payload: Json, *identity: str) -> None:
+        """Version 3 has a key that is the same for what is the same, version 2 has none."""
+        key = sha256(encoded([kind, *identity])).hexdigest() if self._is_v3 else ""
+        self._publish("payments", self.releases.events, kind, payload, key)
+
+    def _publish(self, app: App, version: str, kind: str, payload: Json, key: str) -> None:
+        date = timestamps.shown(self.clock.now_at())
+        envelope = {
+            "idempotency_key": key,
+            "date": date,
+            "app": app,
+            "version": version,
+            "type": kind,
+            "payload": payload,
+        }
+        self.connection.execute("INSERT INTO outbox (envelope) VALUES (?)", (encoded(envelope).decode(),))
 
 
 def source_of(connection: sqlite3.Connection, new_id: str) -> str:

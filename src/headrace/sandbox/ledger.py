@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from headrace.effects.port import Reply
 from headrace.money import Posting, posting
-from headrace.sandbox import scripts
+from headrace.sandbox import scripts, timestamps
 from headrace.sandbox.answers import Json, Rollback, bare, data, error, invalid, no_content, not_found, refusal
 from headrace.sandbox.bodies import Fields, as_object, is_ledger_name, json_of, metadata_of, object_of, stored
-from headrace.sandbox.books import Books, Draft, InsufficientFund, ReferenceTaken, insufficient_fund, ledger_shown
+from headrace.sandbox.books import (
+    REVERTS,
+    Books,
+    Draft,
+    InsufficientFund,
+    ReferenceTaken,
+    insufficient_fund,
+    ledger_shown,
+)
 from headrace.sandbox.calls import Call, Page, match_of, number_of, page_of
+from headrace.sandbox.releases import Releases
 
 MAX_PAGE_SIZE = 100
+_ID = re.compile(r"[0-9]{1,19}")
+_YEAR_2 = timestamps.microseconds("0002-01-01T00:00:00Z")
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerService:
     books: Books
-    hints: bool
-    """Whether a replayed answer says `Idempotency-Hit: true`; older ledgers do not."""
+    releases: Releases
 
     def answer(self, call: Call) -> Reply:
         match call.method, call.segments:
@@ -38,6 +49,8 @@ class LedgerService:
                 return self._in(name, self._list_transactions, call)
             case "GET", ["v2", name, "transactions", number]:
                 return self._in(name, self._read_transaction, number)
+            case "POST", ["v2", name, "transactions", number, "revert"]:
+                return self._in(name, self._revert_transaction, call, number)
             case "GET", ["v2", name, "accounts"]:
                 return self._in(name, self._list_accounts, call)
             case "GET", ["v2", name, "accounts", address]:
@@ -47,11 +60,11 @@ class LedgerService:
             case "GET", ["v2", name, "aggregate", "balances"]:
                 return self._in(name, self._aggregate, call)
             case _:
-                return bare(404, "404 page not found")
+                return bare(404, "404 page not found\n")
 
     def _in(self, ledger: str, handler: Callable[..., Reply], *arguments: Any) -> Reply:
         if not self.books.has_ledger(ledger):
-            return error(404, "LEDGER_NOT_FOUND", f"ledger {ledger} does not exist: create it first")
+            return error(404, "LEDGER_NOT_FOUND", "ledger not found")
         return handler(ledger, *arguments)
 
     def _create_ledger(self, call: Call, name: str) -> Reply:
@@ -59,32 +72,56 @@ class LedgerService:
             raise invalid("a ledger name has 1 to 63 of a-z, A-Z, 0-9, _ and -")
         metadata = Fields(object_of(call.body)).metadata() if call.body else {}
         if not self.books.open_ledger(name, metadata):
-            return error(400, "LEDGER_ALREADY_EXISTS", f"ledger {name} exists")
+            return error(400, "LEDGER_ALREADY_EXISTS", "ledger already exists")
         return no_content()
 
     def _read_ledger(self, name: str) -> Reply:
         found = self.books.ledger(name)
         if found is None:
-            raise not_found(f"ledger {name} does not exist")
+            raise not_found("not found")
         return data(found)
 
     # Transactions
 
     def _create_transaction(self, ledger: str, call: Call) -> Reply:
         body = object_of(call.body)
-        draft = _draft(ledger, Fields(body))
-        return self.books.once(ledger, call, body, lambda: self._book(draft, _is_dry_run(call)), hints=self.hints)
+        draft = _draft(ledger, Fields(body), self.releases)
+        return self.books.once(ledger, call, body, lambda: self._book(draft, _is_dry_run(call)))
 
-    def _book(self, draft: Draft, is_dry_run: bool) -> Reply:
+    def _book(self, draft: Draft, is_dry_run: bool, *, reverts: Json | None = None) -> Reply:
+        """`reverts` is the transaction that the draft reverts."""
         try:
-            reply = data(self.books.book(draft))
-        except InsufficientFund as problem:
-            raise insufficient_fund(problem) from None
-        except ReferenceTaken as problem:
-            raise Rollback(error(409, "CONFLICT", str(problem)), burns=draft.ledger) from None
+            reply = data(self.books.revert(reverts, draft), 201) if reverts else data(self.books.book(draft))
+        except InsufficientFund:
+            raise insufficient_fund() from None
+        except ReferenceTaken:
+            raise Rollback(error(409, "CONFLICT", "the reference was used before"), burns=draft.ledger) from None
         if is_dry_run:
             raise Rollback(reply, burns=draft.ledger)
         return reply
+
+    def _revert_transaction(self, ledger: str, call: Call, number: str) -> Reply:
+        identity = _transaction_id(number)
+        body = object_of(call.body) if call.body else {}
+        metadata = Fields(body).metadata() if self.releases.is_current_ledger else {}
+        is_forced, is_dated = _is_set(call, "force"), _is_set(call, "atEffectiveDate")
+
+        def revert() -> Reply:
+            original = self._revertible(ledger, identity)
+            draft = _reverting(ledger, original, metadata, is_forced=is_forced, is_dated=is_dated)
+            return self._book(draft, _is_dry_run(call), reverts=original)
+
+        # The older ledger answers a key of another revert as if it had failed itself.
+        refused = (400, "VALIDATION") if self.releases.is_current_ledger else (500, "INTERNAL")
+        return self.books.once(ledger, call, [is_forced, is_dated, metadata], revert, other_content=refused)
+
+    def _revertible(self, ledger: str, identity: int) -> Json:
+        original = self.books.transaction(ledger, identity)
+        if original is None:
+            raise not_found("not found")
+        if original["reverted"]:
+            raise refusal(400, "ALREADY_REVERT", "the transaction was reverted before")
+        return original
 
     def _list_transactions(self, ledger: str, call: Call) -> Reply:
         page = page_of(call, max_size=MAX_PAGE_SIZE)
@@ -95,13 +132,14 @@ class LedgerService:
                 rows = self.books.transactions_of(ledger, account, page)
             case _:
                 rows = self.books.transactions(ledger, page)
-        return page.reply(rows, lambda row: row["id"], lambda row: stored(row["document"]))
+        show = self.releases.transaction
+        return page.reply(rows, lambda row: row["id"], lambda row: show(stored(row["document"])))
 
     def _read_transaction(self, ledger: str, number: str) -> Reply:
         found = self.books.transaction(ledger, number_of(number) or 0)
         if found is None:
-            raise not_found(f"transaction {number} does not exist")
-        return data(found)
+            raise not_found("not found")
+        return data(self.releases.transaction(found))
 
     # Accounts
 
@@ -113,11 +151,14 @@ class LedgerService:
     def _read_account(self, ledger: str, call: Call, address: str) -> Reply:
         row = self.books.account(ledger, address)
         if row is None:
-            raise not_found(f"account {address} was never used")
+            raise not_found("not found")
         return data(self._account(ledger, row, Page(1, None, call.query)))
 
     def _account(self, ledger: str, row: Any, page: Page) -> Json:
         shown: Json = {"address": row["address"], "metadata": stored(row["metadata"])}
+        if self.releases.is_current_ledger:
+            times = {"firstUsage": "first_usage", "insertionDate": "inserted_at", "updatedAt": "updated_at"}
+            shown |= {name: timestamps.shown(row[column]) for name, column in times.items()}
         if "volumes" in page.query.get("expand", []):
             volumes = self.books.volumes_of(ledger, row["address"])
             shown["volumes"] = {asset: volume.shown() for asset, volume in volumes.items()}
@@ -133,7 +174,7 @@ class LedgerService:
                 raise Rollback(no_content())
             return no_content()
 
-        return self.books.once(ledger, call, metadata, add, hints=self.hints)
+        return self.books.once(ledger, call, metadata, add)
 
     def _aggregate(self, ledger: str, call: Call) -> Reply:
         """A plain `?address=` is ignored, as a real ledger does; the filter travels in `query`."""
@@ -145,8 +186,34 @@ class LedgerService:
 
 
 def _is_dry_run(call: Call) -> bool:
+    return _is_set(call, "dryRun")
+
+
+def _is_set(call: Call, name: str) -> bool:
     """`yes` is not among them: a real ledger books for real then."""
-    return call.parameter("dryRun").lower() in ("true", "1")
+    return call.parameter(name).lower() in ("true", "1")
+
+
+def _transaction_id(text: str) -> int:
+    """The id of a transaction to be reverted; a real ledger refuses what is not a number of 64 bits."""
+    if not _ID.fullmatch(text) or int(text) >= 2**63:
+        raise invalid("the transaction's id must be a number")
+    return int(text)
+
+
+def _reverting(ledger: str, original: Json, metadata: dict[str, str], *, is_forced: bool, is_dated: bool) -> Draft:
+    """The postings backwards, from last to first. `is_forced`: every account may go below zero."""
+    postings = [
+        posting(each["destination"], each["source"], each["amount"], each["asset"])
+        for each in reversed(original["postings"])
+    ]
+    return Draft(
+        ledger,
+        postings,
+        {**metadata, REVERTS: str(original["id"])},
+        timestamp_at=timestamps.microseconds(original["timestamp"]) if is_dated else None,
+        unbounded=frozenset(each["source"] for each in postings) if is_forced else frozenset(),
+    )
 
 
 def _is_like(account: str, pattern: str) -> bool:
@@ -155,13 +222,14 @@ def _is_like(account: str, pattern: str) -> bool:
     return len(segments) == len(wanted) and all(w in ("", s) for s, w in zip(segments, wanted, strict=True))
 
 
-def _draft(ledger: str, fields: Fields) -> Draft:
-    postings = [_posting(Fields(item, f"postings[{index}]")) for index, item in enumerate(fields.items("postings"))]
+def _draft(ledger: str, fields: Fields, releases: Releases) -> Draft:
+    items = enumerate(fields.items("postings"))
+    postings = [_posting(Fields(item, f"postings[{index}]"), releases) for index, item in items]
     metadata = fields.metadata()
     reference = fields.optional_text("reference")
-    timestamp_at = fields.moment_at("timestamp")
+    timestamp_at = _timestamp(fields, releases)
     unbounded: frozenset[str] = frozenset()
-    script = _script(fields)
+    script = _script(fields, releases)
     if script is not None:
         if postings:
             raise invalid("either postings or a script, not both")
@@ -173,15 +241,26 @@ def _draft(ledger: str, fields: Fields) -> Draft:
     return Draft(ledger, postings, metadata, reference, timestamp_at, unbounded)
 
 
-def _script(fields: Fields) -> tuple[Posting, bool] | None:
+def _timestamp(fields: Fields, releases: Releases) -> int | None:
+    """None: now. For the current ledger null and the year 1 are no time either."""
+    if not releases.is_current_ledger:
+        return fields.moment_at("timestamp")
+    timestamp_at = fields.moment_at("timestamp") if "timestamp" in fields else None
+    return None if timestamp_at is not None and timestamp_at < _YEAR_2 else timestamp_at
+
+
+def _script(fields: Fields, releases: Releases) -> tuple[Posting, bool] | None:
     if "script" not in fields:
         return None
     script = Fields(fields.raw("script"), "script")
     plain = script.optional_text("plain")
-    return scripts.posting_of(plain, as_object(script.raw("vars") or {}, "script.vars")) if plain else None
+    if not plain:
+        return None
+    return scripts.posting_of(plain, as_object(script.raw("vars") or {}, "script.vars"), releases)
 
 
-def _posting(fields: Fields) -> Posting:
-    return posting(
-        fields.address("source"), fields.address("destination"), fields.amount("amount"), fields.asset("asset")
-    )
+def _posting(fields: Fields, releases: Releases) -> Posting:
+    source, destination, asset = fields.address("source"), fields.address("destination"), fields.asset("asset")
+    if not releases.takes_asset(asset):
+        raise fields.wrong("asset", "must be an asset such as USD/2")
+    return posting(source, destination, fields.amount("amount"), asset)

@@ -1,4 +1,4 @@
-"""Payments with a dummy connector: pay-ins made by a call, transfer initiations that end at once.
+"""Payments with a dummy connector: accounts and pay-ins made by a call, transfer initiations that end at once.
 
 No money moves here. There is no `Idempotency-Key` on these routes, as in the real service: a
 transfer initiation is known by its `reference`.
@@ -7,6 +7,7 @@ transfer initiation is known by its `reference`.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from headrace.sandbox.answers import Json, bare, data, encoded, invalid, no_cont
 from headrace.sandbox.bodies import Fields, object_of, stored
 from headrace.sandbox.calls import Call, match_of, page_of
 from headrace.sandbox.events import Outbox
+from headrace.sandbox.shapes import api_account_v3, api_payment_v3
 
 MAX_PAGE_SIZE = 1_000
 DUMMY = "DUMMY-PAY"
@@ -75,7 +77,12 @@ SCHEMES = (
 )
 WAITING = "WAITING_FOR_VALIDATION"
 OUTCOMES = {"VALIDATED": "PROCESSED", "REJECTED": "REJECTED"}
-_TABLES = {"payments": "payment", "transfer_initiations": "transfer initiation"}
+ACCOUNT_TYPES = ("INTERNAL", "EXTERNAL", "UNKNOWN")
+_TABLES = {
+    "payments": "payment",
+    "payments_accounts": "account",
+    "transfer_initiations": "transfer initiation",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,12 @@ class PaymentsService:
 
     def answer(self, call: Call) -> Reply:
         match call.method, call.segments:
+            case "POST", ["accounts"]:
+                return data(self._create_account(Fields(object_of(call.body))))
+            case "GET", ["accounts"]:
+                return self._list("payments_accounts", call)
+            case "GET", ["accounts", account_id]:
+                return data(self._read("payments_accounts", account_id))
             case "POST", ["payments"]:
                 return self._create_payment(Fields(object_of(call.body)))
             case "GET", ["payments"]:
@@ -101,8 +114,58 @@ class PaymentsService:
                 return data(self._read("transfer_initiations", initiation_id))
             case "POST", ["transfer-initiations", initiation_id, "status"]:
                 return self._decide(initiation_id, Fields(object_of(call.body)))
+            case _, ["v3", *segments]:
+                return self._answer_v3(call, segments)
             case _:
-                return bare(404, "404 page not found")
+                return bare(404, "404 page not found\n")
+
+    def _answer_v3(self, call: Call, segments: list[str]) -> Reply:
+        """Version 3, as far as links of events and readers of payments need it."""
+        match call.method, segments:
+            case "POST", ["accounts"]:
+                return data(api_account_v3(self._create_account(Fields(object_of(call.body)))), 201)
+            case "GET", ["accounts"]:
+                return self._list("payments_accounts", call, api_account_v3)
+            case "GET", ["accounts", account_id]:
+                return data(api_account_v3(self._read("payments_accounts", account_id)))
+            case "GET", ["payments"]:
+                return self._list("payments", call, api_payment_v3)
+            case "GET", ["payments", payment_id]:
+                return data(api_payment_v3(self._read("payments", payment_id)))
+            case _:
+                return bare(404, "404 page not found\n")
+
+    # Accounts
+
+    def _create_account(self, fields: Fields) -> Json:
+        account = self._account(fields)
+        cursor = self.connection.execute(
+            "INSERT INTO payments_accounts (id, connector_id, reference, document) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            (account["id"], account["connectorID"], account["reference"], encoded(account).decode()),
+        )
+        if cursor.rowcount != 1:
+            raise invalid(f"reference {account['reference']} was used on this connector")
+        self.outbox.saved_account(account)
+        return account
+
+    def _account(self, fields: Fields) -> Json:
+        connector_id = fields.text("connectorID")
+        asset = fields.asset("defaultAsset") if "defaultAsset" in fields else ""
+        return {
+            "id": self.ids.new(),
+            "reference": fields.text("reference"),
+            "createdAt": _moment(fields, "createdAt"),
+            "connectorID": connector_id,
+            "provider": _provider(connector_id),
+            "defaultCurrency": asset,
+            "defaultAsset": asset,
+            "accountName": fields.optional_text("accountName") or "",
+            "type": fields.choice("type", ACCOUNT_TYPES),
+            "pools": [],
+            "metadata": fields.metadata(),
+            "raw": {},
+        }
 
     # Payments
 
@@ -193,7 +256,7 @@ class PaymentsService:
         self.outbox.saved_transfer_initiation(initiation)
         return no_content()
 
-    # Both
+    # All of them
 
     def _read(self, table: str, identity: str) -> Json:
         row = self.connection.execute(f"SELECT document FROM {table} WHERE id = ?", (identity,)).fetchone()
@@ -201,7 +264,7 @@ class PaymentsService:
             raise not_found(f"{_TABLES[table]} {identity} does not exist")
         return stored(row["document"])
 
-    def _list(self, table: str, call: Call) -> Reply:
+    def _list(self, table: str, call: Call, shown: Callable[[Json], Json] = lambda document: document) -> Reply:
         """Newest first."""
         page = page_of(call, max_size=MAX_PAGE_SIZE)
         parameters: list[Any] = [page.before()]
@@ -211,7 +274,7 @@ class PaymentsService:
             parameters.append(match[1])
         statement = f"SELECT number, document FROM {table} WHERE {condition} ORDER BY number DESC LIMIT ?"
         rows = self.connection.execute(statement, (*parameters, page.limit)).fetchall()
-        return page.reply(rows, lambda row: row["number"], lambda row: stored(row["document"]))
+        return page.reply(rows, lambda row: row["number"], lambda row: shown(stored(row["document"])))
 
 
 def _provider(connector_id: str) -> str:

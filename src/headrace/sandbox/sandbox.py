@@ -16,6 +16,7 @@ from headrace.effects.port import NoReply, Reply, Request
 from headrace.sandbox.answers import error, is_done
 from headrace.sandbox.events import events_after, source_of
 from headrace.sandbox.faults import Fault, FaultPlan
+from headrace.sandbox.releases import Releases
 from headrace.sandbox.store import Store
 
 MAX_RACES = 10_000
@@ -32,9 +33,9 @@ class Sandbox:
         clock: Clock,
         ids: Ids,
         seed: int | None = None,
-        idempotency_hit: bool = True,
+        releases: Releases = Releases(),  # noqa: B008 # frozen
     ) -> None:
-        self._store = Store(path, clock, ids, hints=idempotency_hit, on_events=self._tell_of_events)
+        self._store = Store(path, clock, ids, releases, on_events=self._tell_of_events)
         self._ids = ids
         self._listener: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
         self._plan = FaultPlan(faults, ids.new() if seed is None else str(seed))
@@ -115,7 +116,7 @@ class Sandbox:
         if not is_done(reply):
             return reply
         if _moves_money(request):
-            return error(400, "INSUFFICIENT_FUND", "the money had moved before this attempt saw the balance (overlap)")
+            return error(400, "INSUFFICIENT_FUND", "insufficient funds")
         return await self._perform(request)
 
 

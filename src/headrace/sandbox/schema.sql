@@ -35,6 +35,16 @@ CREATE TABLE IF NOT EXISTS transactions (
 CREATE UNIQUE INDEX IF NOT EXISTS transactions_by_reference
     ON transactions (ledger, reference) WHERE reference IS NOT NULL;
 
+-- When an account was first used, made and changed. Accounts of databases older than this table have no row.
+CREATE TABLE IF NOT EXISTS account_times (
+    ledger TEXT NOT NULL,
+    address TEXT NOT NULL,
+    first_usage INTEGER NOT NULL,
+    inserted_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (ledger, address)
+) STRICT, WITHOUT ROWID;
+
 -- Which transactions touched an account: how a wallet's transactions are found.
 CREATE TABLE IF NOT EXISTS moves (
     ledger TEXT NOT NULL,
@@ -71,6 +81,15 @@ CREATE TABLE IF NOT EXISTS balances (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS payments (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    connector_id TEXT NOT NULL,
+    reference TEXT NOT NULL,
+    document TEXT NOT NULL,
+    UNIQUE (connector_id, reference)
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS payments_accounts (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     connector_id TEXT NOT NULL,

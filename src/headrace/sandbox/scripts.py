@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from headrace.money import Posting, posting
 from headrace.sandbox.answers import refusal
 from headrace.sandbox.bodies import MAX_DIGITS, is_address, is_asset
+from headrace.sandbox.releases import Releases
 
 _TEMPLATE = """vars {
   monetary $amount
@@ -28,7 +29,7 @@ _VARIABLES = {"amount", "src", "dst"}
 _AMOUNT = re.compile(r"\+?[0-9]+")
 
 
-def posting_of(plain: str, variables: Mapping[str, object]) -> tuple[Posting, bool]:
+def posting_of(plain: str, variables: Mapping[str, object], releases: Releases) -> tuple[Posting, bool]:
     """The posting the script makes, and whether its source may go below zero."""
     if plain not in (PLAIN, OVERDRAFT):
         raise _failed("the sandbox compiles one template only, `send $amount` from `$src` to `$dst`")
@@ -38,6 +39,8 @@ def posting_of(plain: str, variables: Mapping[str, object]) -> tuple[Posting, bo
     if not is_address(source) or not is_address(destination):
         raise _failed("src and dst must be account addresses")
     amount, asset = _monetary(variables["amount"])
+    if not releases.takes_asset(asset):
+        raise _failed("amount must be like `USD/2 100`")
     return posting(str(source), str(destination), amount, asset), plain == OVERDRAFT
 
 

@@ -14,6 +14,7 @@ from headrace.sandbox.calls import Call, call_of
 from headrace.sandbox.events import Outbox
 from headrace.sandbox.ledger import LedgerService
 from headrace.sandbox.payments import PaymentsService
+from headrace.sandbox.releases import Releases
 from headrace.sandbox.wallets import WalletsService
 from headrace.workflows.commands import Service
 
@@ -38,13 +39,13 @@ class Services:
         return {"ledger": self.ledger, "wallets": self.wallets, "payments": self.payments}[service]
 
 
-def services_on(connection: sqlite3.Connection, clock: Clock, ids: Ids, *, hints: bool) -> Services:
-    books = Books(connection, clock)
+def services_on(connection: sqlite3.Connection, clock: Clock, ids: Ids, releases: Releases) -> Services:
+    books = Books(connection, clock, releases)
     return Services(
         books,
-        LedgerService(books, hints),
-        WalletsService(connection, books, clock, ids, hints),
-        PaymentsService(connection, clock, ids, Outbox(connection, clock)),
+        LedgerService(books, releases),
+        WalletsService(connection, books, clock, ids),
+        PaymentsService(connection, clock, ids, Outbox(connection, clock, releases)),
     )
 
 

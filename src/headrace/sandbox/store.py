@@ -22,6 +22,7 @@ from headrace.clock import Clock, Ids
 from headrace.effects.port import NoReply, Reply, Request
 from headrace.errors import InvalidValue
 from headrace.sandbox.answers import Rollback
+from headrace.sandbox.releases import Releases
 from headrace.sandbox.services import internal_error, services_on
 
 SCHEMA_VERSION = 1
@@ -55,13 +56,13 @@ class Store:
         path: Path | None,
         clock: Clock,
         ids: Ids,
+        releases: Releases,
         *,
-        hints: bool,
         on_events: Callable[[], None] | None = None,
     ) -> None:
         self._on_events = on_events
         self._connection = connect(path)
-        self._services = services_on(self._connection, clock, ids, hints=hints)
+        self._services = services_on(self._connection, clock, ids, releases)
         self._last_seq = _last_seq(self._connection)
         self._jobs: queue.SimpleQueue[Job | Question | None] = queue.SimpleQueue()
         self._gate = threading.Lock()

@@ -60,7 +60,6 @@ class WalletsService:
     books: Books
     clock: Clock
     ids: Ids
-    hints: bool
 
     def answer(self, call: Call) -> Reply:
         match call.method, call.segments:
@@ -84,7 +83,7 @@ class WalletsService:
             case "GET", ["wallets", wallet_id, "balances", name]:
                 return self._read_balance(self._get(wallet_id), name)
             case _:
-                return bare(404, "404 page not found")
+                return bare(404, "404 page not found\n")
 
     # Wallets
 
@@ -100,7 +99,7 @@ class WalletsService:
             self.books.open_ledger(ledger, {})
             return data(self._insert(name, ledger, metadata).shown(), 201)
 
-        return self.books.once(ledger, call, body, create, hints=self.hints)
+        return self.books.once(ledger, call, body, create)
 
     def _insert(self, name: str, ledger: str, metadata: dict[str, str]) -> Wallet:
         values = (self.ids.new(), name, ledger, encoded(metadata).decode(), self.clock.now_at())
@@ -171,7 +170,7 @@ class WalletsService:
                 raise invalid(f"balance {name} exists")
             return data({"name": name}, 201)
 
-        return self.books.once(wallet.ledger, call, body, create, hints=self.hints)
+        return self.books.once(wallet.ledger, call, body, create)
 
     def _list_balances(self, call: Call, wallet: Wallet) -> Reply:
         page = page_of(call, max_size=MAX_PAGE_SIZE, clamps=False)
@@ -199,7 +198,7 @@ class WalletsService:
             postings = self._drained(wallet, sources, wallet.account(balance), amount, asset)
             return self._book(Draft(wallet.ledger, postings, metadata, reference, at))
 
-        return self.books.once(wallet.ledger, call, body, credit, hints=self.hints)
+        return self.books.once(wallet.ledger, call, body, credit)
 
     def _debit(self, call: Call, wallet: Wallet) -> Reply:
         body = object_of(call.body)
@@ -218,7 +217,7 @@ class WalletsService:
             postings = self._drained(wallet, sources, destination, amount, asset)
             return self._book(Draft(wallet.ledger, postings, metadata, None, at))
 
-        return self.books.once(wallet.ledger, call, body, debit, hints=self.hints)
+        return self.books.once(wallet.ledger, call, body, debit)
 
     def _debited(self, wallet: Wallet, fields: Fields) -> list[str]:
         names = fields.items("balances") or [MAIN]
@@ -251,17 +250,16 @@ class WalletsService:
                 postings.append(posting(source, destination, part, asset))
                 missing -= part
         if missing:
-            problem = InsufficientFund(f"{', '.join(sources)} lack {missing} {asset} of {amount}")
-            raise insufficient_fund(problem)
+            raise insufficient_fund()
         return postings or [posting(sources[0], destination, 0, asset)]
 
     def _book(self, draft: Draft) -> Reply:
         try:
             self.books.book(draft)
-        except InsufficientFund as problem:
-            raise insufficient_fund(problem) from None
-        except ReferenceTaken as problem:
-            raise Rollback(error(400, "VALIDATION", str(problem)), burns=draft.ledger) from None
+        except InsufficientFund:
+            raise insufficient_fund() from None
+        except ReferenceTaken:
+            raise Rollback(error(400, "VALIDATION", "the reference was used before"), burns=draft.ledger) from None
         return no_content()
 
     def _transactions(self, call: Call) -> Reply:

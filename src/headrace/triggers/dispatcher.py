@@ -19,6 +19,7 @@ import structlog
 from headrace.clock import Clock, Ids
 from headrace.engine.port import Engine
 from headrace.errors import HeadraceError, InvalidValue, NotFound, Unavailable
+from headrace.events import identity, texts
 from headrace.events.envelope import Envelope, stored_envelope
 from headrace.events.outbox import Outbox
 from headrace.journal.port import Journal, Unit
@@ -250,7 +251,7 @@ class Dispatcher:
 
     async def _fire_all(self, triggers: list[Trigger], event: InboxEvent, envelope: Envelope) -> None:
         depth = 1 + max(event.depth, await self._depth_of_cause(envelope))
-        payload = _json_text(envelope.payload)
+        payload = texts.shown(envelope.payload)
         matches = [_Match(trigger, event, envelope, payload, depth) for trigger in triggers]
         if len(matches) == 1:
             await self._fire(matches[0])
@@ -293,8 +294,9 @@ class Dispatcher:
             await self._record_failure(match, f"filter: {error}")
             return
         self._meter.filter_failed()
-        # Not here why: the error may quote the event. Trying the trigger out tells it.
-        log.warning("a filter failed over an event", trigger_id=match.trigger.id, event_key=match.event.key)
+        # Without the error, which may quote the event. Trying the trigger out shows it.
+        hint = {"hint": "; ".join(error.hints)} if error.hints else {}
+        log.warning("a filter failed over an event", trigger_id=match.trigger.id, event_key=match.event.key, **hint)
 
     async def _start(self, match: _Match, firing: Firing) -> None:
         workflow = await self._journal.workflow(match.trigger.workflow_id)
@@ -304,6 +306,11 @@ class Dispatcher:
         if match.depth > MAX_DEPTH:
             error = f"a loop: {MAX_DEPTH} triggers, one after the other, led to this event"
             await self._record_failure(match, error, is_told=False)  # else the loop would go on by that
+            return
+        if match.event.conflicts_with is not None:
+            known = identity.conflicting(match.event.key)
+            error = f"conflict: an event with the identity {known} was accepted before, with another payload"
+            await self._record_failure(match, error)
             return
         try:
             variables = await firing.variables()
@@ -355,7 +362,3 @@ def _light(event: InboxEvent) -> InboxEvent:
     if event.envelope is None or len(event.envelope) <= LARGE_CHARACTERS:
         return event
     return msgspec.structs.replace(event, envelope=None)
-
-
-def _json_text(value: Any) -> str:
-    return msgspec.json.encode(value).decode()

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
@@ -39,7 +39,7 @@ WORKERS = 2
 LIMITS = Limits(source_bytes=8 * 1024)
 _MOMENT = Limits(source_bytes=8 * 1024, steps=MOMENT_STEPS)
 _NAMES: Mapping[str, object] = {"event": {}}
-_FUNCTIONS = frozenset({"link"})
+FUNCTIONS = frozenset({"link"})
 
 Json = dict[str, Any]
 
@@ -49,11 +49,15 @@ class InvalidSource(HeadraceError):
 
 
 class EvaluationFailed(HeadraceError):
-    """It gives nothing over this event. `is_over_budget`: it was stopped at a limit."""
+    """It gives nothing over this event. `is_over_budget`: it was stopped at a limit.
 
-    def __init__(self, message: str, *, is_over_budget: bool = False) -> None:
-        super().__init__(message)
+    `hints` are part of the message; they quote the expression and nothing of the event.
+    """
+
+    def __init__(self, message: str, *, is_over_budget: bool = False, hints: Sequence[str] = ()) -> None:
+        super().__init__("; ".join([message, *hints]))
         self.is_over_budget = is_over_budget
+        self.hints = hints
 
 
 class LinkRefused(HeadraceError):
@@ -72,9 +76,9 @@ class _LinkNeeded(Exception):
         self.uri = uri
 
 
-def check_source(source: str) -> None:
+def check_source(source: str) -> expr.Program:
     """Raises InvalidSource. Only `event` and `link` are known; arithmetic beyond 64 bits fails (decision X2)."""
-    _compile(source)
+    return _compile(source)
 
 
 def explained(source: str, payload: Json, clock: Clock) -> Part:
@@ -90,7 +94,7 @@ def explained(source: str, payload: Json, clock: Clock) -> Part:
 
 def _compile(source: str) -> expr.Program:
     try:
-        return expr.compile(source, env=_NAMES, functions=_FUNCTIONS, limits=LIMITS, wraps=False)
+        return expr.compile(source, env=_NAMES, functions=FUNCTIONS, limits=LIMITS, wraps=False)
     except expr.InvalidExpression as error:
         raise InvalidSource(error.summary) from None
 
@@ -180,7 +184,16 @@ class Evaluation:
                 await self._follow(needed.uri)
             except expr.ExpressionError as error:
                 is_over_budget = isinstance(error, expr.BudgetExceeded)
-                raise EvaluationFailed(error.summary, is_over_budget=is_over_budget) from None
+                hints = self._hints(program, error)
+                raise EvaluationFailed(error.summary, is_over_budget=is_over_budget, hints=hints) from None
+
+    def _hints(self, program: expr.Program, error: expr.ExpressionError) -> list[str]:
+        """For an operation on text. They cost another parse, so a long expression gets none."""
+        if "string" not in error.message or len(program.source) > MOMENT_CHARACTERS:
+            return []
+        from headrace.triggers.hints import text_hints
+
+        return text_hints(program.source, self._env["event"])
 
     async def _compiled(self, source: str) -> expr.Program:
         """Once for many events: no part of what one of them may take."""

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -22,10 +22,9 @@ import yarl
 
 from headrace.effects.port import NoReply
 from headrace.errors import InvalidValue
-from headrace.json_text import decode
 from headrace.triggers.expressions import LinkRefused
+from headrace.triggers.link_data import MAX_BYTES, link_data
 
-MAX_BYTES = 1 << 20
 TIMEOUT_S = 5.0
 MAX_URI_CHARACTERS = 4_096
 MAX_AT_ONCE = 32
@@ -149,7 +148,7 @@ class Linker:
         try:
             async with self._slots[origin], asyncio.timeout(self._timeout_s):
                 addresses = await self._checked(origin)
-                return _unwrapped(_decoded(await self._get(origin, url, addresses)))
+                return link_data(await self._get(origin, url, addresses))
         except TimeoutError:
             raise LinkRefused(f"no answer within {self._timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -239,16 +238,3 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
         if len(body) > MAX_BYTES:
             raise LinkRefused(f"the answer has more than {MAX_BYTES} bytes")
     return bytes(body)
-
-
-def _decoded(body: bytes) -> Any:
-    try:
-        return decode(body)
-    except InvalidValue as error:
-        raise LinkRefused(f"the answer {error.reason}") from None
-
-
-def _unwrapped(value: Any) -> Any:
-    if isinstance(value, dict) and "data" in value:
-        return cast("dict[str, Any]", value)["data"]
-    return cast("Any", value)

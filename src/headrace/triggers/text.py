@@ -10,6 +10,7 @@ import msgspec
 from headrace.errors import HeadraceError
 from headrace.expr.times import Duration, Time
 from headrace.expr.values import KeyedMap
+from headrace.json_text import LongInteger
 from headrace.workflows.variables import MAX_VALUE_BYTES
 
 MAX_DEPTH = 200
@@ -96,6 +97,8 @@ def _scalar(value: Any) -> str | int | float | bool:
             return value.to_rfc3339()
         case Duration():
             return str(value)
+        case LongInteger():
+            raise NotText(f"gives an {value.expression_type}")
         case _:
             raise NotText("gives what is neither text, number, boolean, list, map, time nor duration")
 

@@ -36,6 +36,7 @@ _MOMENT = re.compile(
     re.ASCII,
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEAR_2_AT = (datetime(2, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
 def duration_us(value: object, field: str = "") -> int:
@@ -74,6 +75,19 @@ def moment_text(moment_at: int) -> str:
 def moment_of(value: object, field: str = "") -> str:
     """An RFC 3339 text as we write it."""
     return moment_text(moment_us(value, field))
+
+
+def booking_moment_of(value: object, field: str = "") -> str:
+    """The time at which a transaction takes effect. Raises InvalidValue, also for year 1 of UTC.
+
+    A ledger reads the first moment of year 1 as "no timestamp" and books at its own time instead.
+    """
+    moment_at = moment_us(value, field)
+    if moment_at < _YEAR_2_AT:
+        raise InvalidValue(
+            field, f"{shown(str(value))} is in year 1 (UTC), which a ledger reads as no timestamp at all"
+        )
+    return moment_text(moment_at)
 
 
 @lru_cache(maxsize=1_024)

@@ -6,6 +6,7 @@ refuses what JSON Schema cannot say:
 - lengths are counted in bytes there, in characters here, and some are not counted here at all;
 - `100.0` is an integer in JSON Schema; no amount is written like that;
 - days that are not in the calendar (`2030-02-30T00:00:00Z`), and durations of more than 100 years;
+- a `timestamp` that is in year 1 because of its offset (`0002-01-01T00:30:00+01:00`);
 - halves of surrogate pairs.
 
 It keeps to keywords that mean the same in every draft since the sixth, as editors read one or another of them.

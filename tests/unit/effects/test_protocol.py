@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.effects.port import Absent, Done, Found, FoundOther, Refused, Unknown
+from headrace.effects.port import Absent, Done, Found, FoundOther, Refused, Undecided, Unknown
 from headrace.effects.protocol import (
     CREATE_LEDGER,
     LOOK_UP,
@@ -18,6 +18,7 @@ from headrace.effects.protocol import (
     NeedsAttention,
     NotBooked,
     Pause,
+    Send,
 )
 
 SETTLE_S = 30.0
@@ -56,7 +57,7 @@ class Desk:
         self.protocol.sent(outcome, self.now_s)
         return self.action
 
-    def look(self, found: Found | FoundOther | Absent | Unknown) -> Action:
+    def look(self, found: Found | FoundOther | Absent | Undecided | Unknown) -> Action:
         assert self.action is LOOK_UP, self.action
         self.look_ups += 1
         self.protocol.looked_up(found, self.now_s)
@@ -310,7 +311,7 @@ def test_an_abort_during_an_attempt_records_what_it_answers(family: Family) -> N
 # whatever happens
 
 OUTCOMES = st.sampled_from([Done(None), NO_FUNDS, CONFLICT, NO_ANSWER, Refused("LEDGER_NOT_FOUND", "x")])
-FOUND = st.sampled_from([Found(None), FoundOther("x"), Absent(), NO_ANSWER])
+FOUND = st.sampled_from([Found(None), FoundOther("x"), Absent(), Undecided("?"), NO_ANSWER])
 
 
 @given(st.data(), st.sampled_from(list(Family)), st.booleans(), st.sampled_from(["main", "orchestration-000-internal"]))
@@ -338,7 +339,7 @@ def test_whatever_the_services_answer(data: st.DataObject, family: Family, was_s
             assert not is_aborted
             desk.protocol.created(data.draw(st.sampled_from([Done(None), NO_ANSWER])))
         elif isinstance(action, Pause):
-            assert 0 <= action.seconds <= 3_600
+            assert 0 <= action.seconds <= 3_700
             desk.wait()
         else:
             assert isinstance(action, Done | Refused | NotBooked | NeedsAttention)
@@ -347,12 +348,61 @@ def test_whatever_the_services_answer(data: st.DataObject, family: Family, was_s
 
 def test_retry_after_is_obeyed_within_bounds() -> None:
     desk = Desk(Family.READ)
-    assert desk.send(Unknown("busy", retry_after_s=7.0)) == Pause(7.0, "busy")
+    assert desk.send(Unknown("busy", retry_after_s=7.0)) == Pause(7.0 + 1.0, "busy")
     desk.wait()
-    assert desk.send(Unknown("busy", retry_after_s=1e9)) == Pause(3_600.0, "busy")
+    assert desk.send(Unknown("busy", retry_after_s=1e9)) == Pause(3_600.0 + 2.0, "busy")
+
+
+def test_effects_with_the_same_retry_after_do_not_return_at_one_instant() -> None:
+    drawn = iter([0.0, 0.25, 1.0])
+    backoff = Backoff(1.0, 100.0, lambda: next(drawn))
+    assert [backoff.seconds(3, 60.0) for _ in range(3)] == [60.0, 61.0, 64.0]
 
 
 def test_backoff_doubles_to_its_cap_with_full_jitter() -> None:
     backoff = Backoff(1.0, 100.0, lambda: 1.0)
     assert [backoff.seconds(n, None) for n in (1, 2, 3, 7, 8, 50)] == [1.0, 2.0, 4.0, 64.0, 100.0, 100.0]
     assert Backoff(1.0, 100.0, lambda: 0.0).seconds(9, None) == 0.0
+
+
+UNDECIDED = Undecided("not among those listed")
+
+
+@pytest.mark.parametrize("family", [Family.WALLET, Family.INITIATION])
+def test_a_look_up_that_cannot_decide_asks_a_person(family: Family) -> None:
+    desk = Desk(family, was_sent=True)
+    while not isinstance(desk.action, NeedsAttention):
+        match desk.action:
+            case Pause():
+                desk.wait()
+            case Send():
+                desk.send(NO_FUNDS)
+            case _:
+                desk.look(UNDECIDED)
+    assert desk.action.message.endswith("; not among those listed")
+    assert desk.sends == (2 if family is Family.WALLET else 0), "undecided is never sent again"
+    assert desk.now_s >= 1_000.0 + SETTLE_S
+
+
+def test_an_initiation_that_may_be_on_its_way_is_looked_up_once_more() -> None:
+    desk = Desk(Family.INITIATION)
+    desk.send(NO_ANSWER)
+    desk.wait()
+    assert isinstance(desk.look(UNDECIDED), Pause)
+    desk.wait()
+    assert desk.look(Found()) == Done()
+
+
+def test_a_first_refusal_that_no_look_up_decides_asks_a_person() -> None:
+    desk = Desk(Family.INITIATION)
+    desk.send(NO_FUNDS)
+    assert desk.look(UNDECIDED) == NeedsAttention("no funds; not among those listed")
+
+
+@pytest.mark.parametrize("family", [Family.WALLET, Family.INITIATION])
+def test_after_an_abort_too(family: Family) -> None:
+    desk = Desk(family, was_sent=True, is_aborted=True)
+    assert isinstance(desk.look(UNDECIDED), Pause)
+    desk.wait()
+    assert desk.look(UNDECIDED) == NeedsAttention("an attempt had no answer; not among those listed")
+    assert desk.sends == 0

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.effects.port import Reply, Request
-from headrace.effects.requests import create_ledger, look_up, next_look_up, prepare
+from headrace.effects.look_ups import look_up
+from headrace.effects.port import Refused, Reply, Request
+from headrace.effects.replies import outcome
+from headrace.effects.requests import create_ledger, prepare
 from headrace.errors import InvalidValue
 from headrace.money import posting
 from headrace.workflows.commands import (
@@ -279,20 +281,55 @@ def test_what_is_stored_is_exactly_what_was_asked(amount: int, metadata: dict[st
 # where to look
 
 
-def test_look_ups() -> None:
-    paths = {activity.name: look_up(activity.name, request) for activity, request in GOLDEN}
+def test_what_a_look_up_asks_first() -> None:
+    asked = {activity.name: next(look_up(activity.name, request)) for activity, request in GOLDEN if activity.is_effect}
     reference = (
         "%7B%22%24match%22%3A%7B%22reference%22%3A%22headrace%3A01890a5d-ac96-774b-bcce-b302099a8057%3A0%3A0%22%7D%7D"
     )
-    first = look_up("CreateTransaction", GOLDEN[0][1])
+    first = next(look_up("CreateTransaction", GOLDEN[0][1]))
     assert first == Request("ledger", "GET", f"/v2/main/transactions?query={reference}")
-    assert paths["AddAccountMetadata"] == Request("ledger", "GET", "/v2/main/accounts/users:1")
-    assert paths["CreditWallet"] == Request("wallets", "GET", "/transactions?walletID=w%201&pageSize=100")
-    assert paths["DebitWallet"] == Request("wallets", "GET", "/transactions?walletID=w%2F1&pageSize=100")
-    assert paths["CreateTransferInitiation"] == Request("payments", "GET", f"/transfer-initiations?query={reference}")
-    assert [paths[name] for name in ("GetAccount", "GetPayment", "GetWallet", "ListWallets")] == [None] * 4
+    assert asked["AddAccountMetadata"] == Request("ledger", "GET", "/v2/main/accounts/users:1")
+    assert asked["CreditWallet"] == Request("wallets", "GET", "/transactions?walletID=w%201&pageSize=100")
+    assert asked["DebitWallet"] == Request("wallets", "GET", "/transactions?walletID=w%2F1&pageSize=100")
+    assert asked["CreateTransferInitiation"] == Request("payments", "GET", f"/transfer-initiations?query={reference}")
 
 
 def test_a_look_up_of_a_ledger_is_one_page() -> None:
-    reply = Reply(200, b'{"cursor":{"pageSize":15,"hasMore":true,"next":"x","data":[]}}')
-    assert next_look_up("CreateTransaction", GOLDEN[0][1], reply) is None
+    search = look_up("CreateTransaction", GOLDEN[0][1])
+    next(search)
+    with pytest.raises(StopIteration):
+        search.send(Reply(200, b'{"cursor":{"pageSize":15,"hasMore":true,"next":"x","data":[]}}'))
+
+
+# schemas of ledgers
+
+SCHEMAS = {"main": "v1+rc", "fees": "v2"}
+
+
+def test_a_ledger_with_a_schema_is_written_to_under_its_version() -> None:
+    for activity, plain in GOLDEN:
+        versioned = prepare(activity, plain.key or KEY, STARTED_AT, SCHEMAS)
+        if activity.name in ("CreateTransaction", "AddAccountMetadata"):
+            assert versioned.path == f"{plain.path}?schemaVersion=v1%2Brc"
+        else:
+            assert "schemaVersion" not in versioned.path
+        assert prepare(activity, plain.key or KEY, STARTED_AT, {"other": "v9"}).path == plain.path
+
+
+@pytest.mark.parametrize("activity", [TRANSACTION, AddAccountMetadata("users:1", "main", {"a": "b"})])
+def test_its_look_up_and_its_refusals_are_those_of_the_same_ledger(activity: Activity) -> None:
+    plain, versioned = prepare(activity, KEY, STARTED_AT), prepare(activity, KEY, STARTED_AT, SCHEMAS)
+    assert next(look_up(activity.name, versioned)) == next(look_up(activity.name, plain))
+    for code in ("LEDGER_NOT_FOUND", "INSUFFICIENT_FUND", "SCHEMA_NOT_SPECIFIED", "OUTDATED_SCHEMA"):
+        reply = Reply(400, b'{"errorCode":"%s","errorMessage":"no"}' % code.encode())
+        refused = outcome(activity.name, versioned, reply)
+        assert refused == outcome(activity.name, plain, reply)
+        assert isinstance(refused, Refused)
+        assert code == "INSUFFICIENT_FUND" or "ledger main" in refused.message
+
+
+def test_a_missing_schema_version_names_the_setting() -> None:
+    reply = Reply(400, b'{"errorCode":"SCHEMA_NOT_SPECIFIED"}')
+    refused = outcome("CreateTransaction", prepare(TRANSACTION, KEY, STARTED_AT), reply)
+    assert isinstance(refused, Refused)
+    assert "HEADRACE_LEDGER_SCHEMAS=main=VERSION" in refused.message

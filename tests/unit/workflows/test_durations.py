@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import InvalidValue
-from headrace.workflows.durations import MAX_DURATION_US, duration_us, moment_text, moment_us
+from headrace.workflows.durations import (
+    MAX_DURATION_US,
+    booking_moment_of,
+    duration_us,
+    moment_of,
+    moment_text,
+    moment_us,
+)
 
 NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9}
 NANOSECONDS |= {"m": 60 * 10**9, "h": 3_600 * 10**9, "d": 86_400 * 10**9, "w": 604_800 * 10**9}
@@ -150,3 +157,26 @@ def test_moments_are_written_in_utc() -> None:
 def test_what_is_no_moment(text: str) -> None:
     with pytest.raises(InvalidValue):
         moment_us(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0001-01-01T00:00:00Z",
+        "0001-01-01T00:00:00.0000001Z",
+        "0001-06-01T00:00:00Z",
+        "0001-12-31T23:59:59.999999Z",
+        "0002-01-01T00:30:00+01:00",
+    ],
+)
+def test_a_ledger_reads_year_1_as_no_timestamp(text: str) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        booking_moment_of(text, "send.timestamp")
+    assert refused.value.field == "send.timestamp"
+    assert "year 1" in refused.value.reason
+    assert moment_of(text)  # a date all the same, for a delay
+
+
+@pytest.mark.parametrize("text", ["0001-12-31T23:59:59-01:00", "0002-01-01T00:00:00Z", "2020-01-02T03:04:05Z"])
+def test_other_times_may_be_booked_at(text: str) -> None:
+    assert booking_moment_of(text) == moment_of(text)

@@ -29,7 +29,7 @@ from headrace.workflows.stages.stage import StageContext
 from headrace.workflows.variables import expand
 
 ADDRESS = re.compile(r"[a-zA-Z0-9_-]+(:[a-zA-Z0-9_-]+)*\Z", re.ASCII)
-ASSET = re.compile(r"[A-Z][A-Z0-9]{0,16}(/[0-9]{1,6})?\Z", re.ASCII)
+ASSET = re.compile(r"[A-Z][A-Z0-9]{0,16}(_[A-Z]{1,16})?(/[0-9]{1,6})?\Z", re.ASCII)
 LEDGER = re.compile(r"[0-9a-zA-Z_-]{1,63}\Z", re.ASCII)
 PRINTABLE = re.compile(r"[!-~]+\Z", re.ASCII)
 

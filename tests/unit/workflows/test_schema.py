@@ -32,16 +32,17 @@ ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = workflow_schema()
 VALIDATOR = jsonschema_rs.Draft202012Validator(SCHEMA)
 
-DIFFERENCES = {
-    "amount": "not float",
-    "date": "is not a date: ",
-    "duration": "longer than 100 years",
-    "label": "at most 1024 bytes",
-    "metadata-key": "at most 255 bytes",
-    "metadata-value": "at most 65536 bytes",
-    "name": "at most 1024 bytes",
+DIFFERENCES: dict[str, tuple[str, ...]] = {
+    "amount": ("not float",),
+    "booking-date": ("is not a date: ", "is in year 1"),
+    "date": ("is not a date: ",),
+    "duration": ("longer than 100 years",),
+    "label": ("at most 1024 bytes",),
+    "metadata-key": ("at most 255 bytes",),
+    "metadata-value": ("at most 65536 bytes",),
+    "name": ("at most 1024 bytes",),
 }
-"""What only the parser finds, by rule: a part of what it says then."""
+"""What only the parser finds, by rule: parts of what it says then."""
 
 
 def fits(document: object) -> bool:
@@ -57,7 +58,7 @@ def problems(document: object) -> list[Problem]:
 
 
 def is_difference(problem: Problem) -> bool:
-    return problem.rule in DIFFERENCES and DIFFERENCES[problem.rule] in problem.reason
+    return any(part in problem.reason for part in DIFFERENCES.get(problem.rule, ()))
 
 
 def assert_alike(is_accepted: bool, found: list[Problem], value: object) -> None:
@@ -176,6 +177,7 @@ WORDS = [
     ),
     *("headrace_x", "2030-01-01T00:00:00Z", "2030-02-30T00:00:00Z", "2030-13-01T00:00:00Z", "2030-01-01"),
     *("2030-01-01T24:00:00Z", "2030-01-01T00:00:60Z", "2030-01-01T00:00:00.123456789+23:59", "0000-01-01T00:00:00Z"),
+    *("0001-01-01T00:00:00Z", "0001-12-31T23:59:59-01:00", "0002-01-01T00:30:00+01:00"),
     *("x" * 64, "x" * 255, "x" * 256, "x" * 257, "x" * 1_024, "x" * 1_025, "1" * 1_000, "1" * 1_001, "é" * 600),
 ]
 NAMES = sorted(
@@ -264,6 +266,8 @@ def test_every_difference_exists() -> None:
     documents = [
         sent(amount={"amount": 1.0, "asset": "USD"}),
         sent(timestamp="2030-02-30T00:00:00Z"),
+        sent(timestamp="0002-01-01T00:30:00+01:00"),
+        {"stages": [{"delay": {"until": "2030-02-30T00:00:00Z"}}]},
         sent(metadata={"é" * 200: "x"}),
         sent(metadata={"x": "x" * 70_000}),
         {"stages": [{"delay": {"duration": "99999w"}}]},

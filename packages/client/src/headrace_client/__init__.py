@@ -23,6 +23,8 @@ from headrace_client.history import (
 )
 from headrace_client.hooks import Hooks
 from headrace_client.models import (
+    InstanceSummary,
+    LastStage,
     Result,
     ServerInfo,
     StageStatus,
@@ -52,6 +54,7 @@ from headrace_client.requests import (
     ListTriggersRequest,
     ReadTriggerRequest,
     RunWorkflowRequest,
+    SearchInstancesRequest,
     SendEventRequest,
     SendEventRequestBody,
     V2ListInstancesRequest,
@@ -86,7 +89,9 @@ __all__ = [
     "GetInstanceStageHistoryRequest",
     "GetWorkflowRequest",
     "Hooks",
+    "InstanceSummary",
     "InvalidRequest",
+    "LastStage",
     "ListInstancesRequest",
     "ListTriggersOccurrencesRequest",
     "ListTriggersRequest",
@@ -96,6 +101,7 @@ __all__ = [
     "RetryConfig",
     "RunWorkflowRequest",
     "SDKError",
+    "SearchInstancesRequest",
     "Security",
     "SendEventRequest",
     "SendEventRequestBody",

@@ -8,9 +8,11 @@ from types import TracebackType
 import httpx2
 
 from headrace_client.credentials import Credentials
+from headrace_client.ext import AsyncExt, Ext
 from headrace_client.hooks import Hooks
 from headrace_client.operations import READ
 from headrace_client.protocol import DEFAULT_TIMEOUT_S, Protocol, Settings
+from headrace_client.proxies import direct_mounts
 from headrace_client.retries import RetryConfig
 from headrace_client.servers import server_root
 from headrace_client.transport import AsyncDriver, SyncDriver
@@ -23,12 +25,14 @@ class Orchestration:
     def __init__(self, driver: SyncDriver) -> None:
         self.v1 = V1(driver)
         self.v2 = V2(driver)
+        self.ext = Ext(driver)
 
 
 class AsyncOrchestration:
     def __init__(self, driver: AsyncDriver) -> None:
         self.v1 = AsyncV1(driver)
         self.v2 = AsyncV2(driver)
+        self.ext = AsyncExt(driver)
 
 
 class Client:
@@ -61,7 +65,7 @@ class Client:
         timeout_s = DEFAULT_TIMEOUT_S if timeout_s is None and http_client is None else timeout_s
         protocol = Protocol(Settings(root, security, timeout_s, headers or {}, hooks or Hooks(), retry_config))
         self._owns_http_client = http_client is None
-        self._driver = SyncDriver(protocol, http_client or httpx2.Client())
+        self._driver = SyncDriver(protocol, http_client or httpx2.Client(mounts=direct_mounts(root)))
         self.orchestration = Orchestration(self._driver)
 
     def authorization(self, scope: Scope = READ) -> str | None:
@@ -102,7 +106,7 @@ class AsyncClient:
         timeout_s = DEFAULT_TIMEOUT_S if timeout_s is None and http_client is None else timeout_s
         protocol = Protocol(Settings(root, security, timeout_s, headers or {}, hooks or Hooks(), retry_config))
         self._owns_http_client = http_client is None
-        self._driver = AsyncDriver(protocol, http_client or httpx2.AsyncClient())
+        self._driver = AsyncDriver(protocol, http_client or httpx2.AsyncClient(mounts=direct_mounts(root)))
         self.orchestration = AsyncOrchestration(self._driver)
 
     async def authorization(self, scope: Scope = READ) -> str | None:

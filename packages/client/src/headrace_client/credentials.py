@@ -29,6 +29,11 @@ class Security:
         """With one of the two missing, calls go out without a token, as official clients have it."""
         return bool(self.client_id and self.client_secret)
 
+    def __post_init__(self) -> None:
+        for name, value in (("client_id", self.client_id), ("client_secret", self.client_secret)):
+            if value and (value != value.strip() or not value.isprintable()):
+                raise InvalidRequest(f"security: {name} is one line without blanks around it; strip its line end")
+
     def endpoint(self, server_root: str) -> str:
         if "://" in self.token_url:
             return checked_root(self.token_url, "token_url")

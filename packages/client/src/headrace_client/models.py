@@ -84,6 +84,31 @@ class WorkflowInstance(Model):
         return self.status[-1].stage
 
 
+class LastStage(Model):
+    """The last stage that has started, counted from 0; `name` is its keyword in the definition."""
+
+    number: int
+    name: str
+
+
+class InstanceSummary(Model):
+    """An instance as a search lists it.
+
+    `status`: running, waiting, retrying, attention (a person has to decide), succeeded, failed or aborted.
+    """
+
+    id: str
+    workflow_id: str
+    status: str
+    created_at: Timestamp
+    updated_at: Timestamp
+    workflow_name: str | None = None
+    stage: LastStage | None = None
+    terminated_at: Timestamp | None = None
+    error: str | None = None
+    error_code: str | None = None
+
+
 class Trigger(Model):
     """An event rule. `vars` holds an expression for each variable."""
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from headrace_client.errors import InvalidRequest
+from headrace_client.models import Timestamp
 
 RequestT = TypeVar("RequestT", bound=msgspec.Struct)
 
@@ -120,6 +121,16 @@ class V2ListWorkflowsRequest(PageRequest):
 class V2ListInstancesRequest(PageRequest):
     workflow_id: str | None = None
     running: bool | None = None
+
+
+class SearchInstancesRequest(PageRequest):
+    """`variable` is `name=value`; `since` has a time zone."""
+
+    workflow_id: str | None = None
+    status: str | None = None
+    since: Timestamp | None = None
+    variable: str | None = None
+    error_code: str | None = None
 
 
 class V2ListTriggersRequest(PageRequest):

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from headrace.api.ext import audit, events
+from headrace.api.ext import audit, events, instances
 
-OPERATIONS = (*events.OPERATIONS, *audit.OPERATIONS)
+OPERATIONS = (*events.OPERATIONS, *audit.OPERATIONS, *instances.OPERATIONS)

@@ -8,7 +8,7 @@ from headrace.api import codec
 from headrace.api.ext import schemas
 from headrace.api.operations import READ, Operation, Parameter
 from headrace.api.replies import Reply, json_reply
-from headrace.api.requests import Request
+from headrace.api.requests import Request, canonical_id
 from headrace.api.services import Services
 from headrace.clock import date_time
 from headrace.errors import InvalidValue
@@ -23,7 +23,7 @@ MAX_NUMBER = 2**63 - 1
 async def show(services: Services, request: Request) -> Reply:
     before = _number(request, "before", MAX_NUMBER) or MAX_NUMBER
     limit = _number(request, "limit", MAX_ENTRIES) or DEFAULT_ENTRIES
-    target, principal = request.query("target") or "", request.query("principal") or ""
+    target, principal = canonical_id(request.query("target") or ""), request.query("principal") or ""
     entries = await services.journal.audit(before, limit, target=target, principal=principal)
     return json_reply(200, codec.encode(schemas.AuditReply(data=[_shown(entry) for entry in entries])))
 

@@ -2,87 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any, cast
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from msgspec import UNSET
 
 from headrace.api import codec
 from headrace.api.ext import schemas
+from headrace.api.ext.bodies import MAX_POINTER_CHARACTERS, events_of
 from headrace.api.operations import READ, WRITE, Operation, Parameter
-from headrace.api.repeats import caller_of, stored_answer
+from headrace.api.repeats import caller_of, key_of, stored_answer
 from headrace.api.replies import Reply, json_reply, list_reply
-from headrace.api.requests import Request, json_value
+from headrace.api.requests import Request
 from headrace.api.services import Services
 from headrace.clock import date_time
-from headrace.errors import InvalidValue, RepeatedKey
+from headrace.errors import RepeatedKey
+from headrace.events import cloudevents, identity
 from headrace.events.bus import DEPTH_HEADER, EVENT_HEADER
-from headrace.events.envelope import Envelope, envelope_of
-from headrace.events.inbox import Arrival
+from headrace.events.envelope import MAX_NAME_CHARACTERS, Envelope
+from headrace.events.inbox import Arrival, Receipt
 from headrace.events.outbox import depth_of, is_own
 from headrace.journal.port import Caller
 from headrace.journal.records import InboxEvent, SetAside
 
 TAG = "Events"
-MAX_EVENTS = 10_000
+MAX_NAMED = 20
+"""Conflicts that an answer names."""
 MAX_LISTED = 1_000
 MAX_SET_ASIDE = 100
 
 
+Events = tuple[list[Envelope], bool]
+"""The events of a request, and whether they came as a batch."""
+
+
 async def receive(services: Services, request: Request) -> Reply:
-    """Answered after the commit. A repeat is accepted as well: it is counted, and starts nothing."""
+    """Answered after the commit. A repeat or a conflict is answered alike: it is counted, and starts nothing."""
     body = await request.body(services.settings.max_body_bytes)
-    caller = caller_of(request, body)
+    has_key = key_of(request) is not None
+    events = events_of(request, body)
+    caller = caller_of(request, body, _meaning(events) if has_key else None)
     if stored := await stored_answer(services.journal, caller):
-        return await _repeated(services, request, body, caller, stored)
-    arrivals = _arrivals(services, json_value(request, body) if body else None, caller, _depth(request))
-    answer = codec.encode(schemas.AcceptedReply(data=schemas.Accepted(accepted=len(arrivals))))
+        return await _repeated(services, events, caller, stored)
+    arrivals = _arrivals(services, events, caller, depth_of(request.header(DEPTH_HEADER)))
     if is_own(await services.journal.identity(), request.header(EVENT_HEADER)):
-        return json_reply(202, answer)  # our own, back by a webhook: triggers have had it already
+        # Published here, and back by a webhook: triggers have had it already.
+        return json_reply(202, _answer(arrivals, [Receipt.REPEATED] * len(arrivals)))
+
+    def answer(receipts: Sequence[Receipt]) -> bytes:
+        return _answer(arrivals, receipts)
+
     try:
-        await services.inbox.accept(arrivals, caller=caller, answer=answer)
+        receipts = await services.inbox.accept(arrivals, caller=caller, answer=answer)
     except RepeatedKey:
         if stored := await stored_answer(services.journal, caller):
-            return await _repeated(services, request, body, caller, stored)
+            return await _repeated(services, events, caller, stored)
         raise
-    return json_reply(202, answer)
+    return json_reply(202, answer(receipts))
 
 
-async def _repeated(services: Services, request: Request, body: bytes, caller: Caller, stored: Reply) -> Reply:
-    arrivals = _arrivals(services, json_value(request, body) if body else None, caller, 0)
-    await services.inbox.repeat([arrival.key for arrival in arrivals])
+async def _repeated(services: Services, events: Events, caller: Caller, stored: Reply) -> Reply:
+    await services.inbox.repeat(_arrivals(services, events, caller, 0))
     return stored
 
 
-def _depth(request: Request) -> int:
-    return depth_of(request.header(DEPTH_HEADER))
+def _answer(arrivals: Sequence[Arrival], receipts: Sequence[Receipt]) -> bytes:
+    conflicts = [number for number, receipt in enumerate(receipts) if receipt is Receipt.CONFLICTING]
+    data = schemas.Accepted(
+        accepted=len(receipts) - len(conflicts),
+        repeated=sum(receipt is Receipt.REPEATED for receipt in receipts),
+        conflicting=len(conflicts),
+    )
+    if conflicts:
+        data.conflicts = [schemas.Conflict(entry=number, key=arrivals[number].key) for number in conflicts[:MAX_NAMED]]
+    return codec.encode(schemas.AcceptedReply(data=data))
 
 
-def _arrivals(services: Services, value: Any, caller: Caller, depth: int) -> list[Arrival]:
-    if not isinstance(value, list):
-        envelope = envelope_of(value)
-        return [Arrival.of(_key(services, envelope, caller, ""), envelope, depth)]
-    items = cast("list[Any]", value)
-    if not 0 < len(items) <= MAX_EVENTS:
-        raise InvalidValue("body", f"has 1 to {MAX_EVENTS} envelopes, not {len(items)}")
-    envelopes = [envelope_of(item, f"body[{number}]") for number, item in enumerate(items)]
+def _meaning(events: Events) -> Any:
+    """What a caller's key stands for: the events, however their JSON is spelt."""
+    envelopes, is_batch = events
+    return [is_batch, *(identity.fingerprint(envelope.given).hex() for envelope in envelopes)]
+
+
+def _arrivals(services: Services, events: Events, caller: Caller, depth: int) -> list[Arrival]:
+    envelopes, is_batch = events
     return [
-        Arrival.of(_key(services, envelope, caller, f":{number}"), envelope, depth)
+        _arrival(services, envelope, caller, number if is_batch else None, depth)
         for number, envelope in enumerate(envelopes)
     ]
 
 
-def _key(services: Services, envelope: Envelope, caller: Caller, position: str) -> str:
-    """The envelope's own id, else the caller's key, else every event is a new one."""
-    if envelope.id is not None:
-        return f"id:{envelope.id}"
-    if caller.key is not None:
-        return f"key:{caller.key.key}{position}"
-    return f"post:{services.ids.new()}"
+def _arrival(services: Services, envelope: Envelope, caller: Caller, entry: int | None, depth: int) -> Arrival:
+    """Known by its own identity, else by the caller's key, else it is new at every POST."""
+    if caller.key is None:
+        return Arrival.sent(envelope, f"post:{services.ids.new()}", None, depth)
+    key = caller.key.key
+    otherwise = identity.of_request(caller.client_id, caller.principal, key, entry)
+    return Arrival.sent(envelope, otherwise, f"key:{key}" if entry is None else f"key:{key}:{entry}", depth)
 
 
 async def show_all(services: Services, request: Request) -> Reply:
-    return await list_reply(_pages(services.journal.events(repeated=request.flag("repeated"))))
+    repeated, conflicting = request.flag("repeated"), request.flag("conflicting")
+    return await list_reply(_pages(services.journal.events(repeated=repeated, conflicting=conflicting)))
 
 
 async def _pages(pages: AsyncIterator[list[InboxEvent]]) -> AsyncIterator[bytes]:
@@ -102,6 +123,7 @@ def _received(row: InboxEvent) -> schemas.Received:
         processed_at=UNSET if row.processed_at is None else date_time(row.processed_at),
         repeats=row.repeats,
         last_repeat_at=UNSET if row.last_repeat_at is None else date_time(row.last_repeat_at),
+        conflicts_with=UNSET if row.conflicts_with is None else identity.conflicting(row.key),
     )
 
 
@@ -120,6 +142,8 @@ def _set_aside(row: SetAside) -> schemas.SetAside:
     )
 
 
+_NAME = {"type": "string", "maxLength": MAX_NAME_CHARACTERS}
+
 OPERATIONS = (
     Operation(
         method="POST",
@@ -130,12 +154,30 @@ OPERATIONS = (
         tag=TAG,
         summary="Send events",
         description=(
-            "One envelope or several. An event is known by its `id`, else by the Idempotency-Key (and its position); "
-            "one that is neither is new every time. They are on disk when this is answered."
+            "One envelope or several; or CloudEvents 1.0, structured, as a batch, or binary (`ce-*` headers). An event "
+            "is known by its app, type, version and `idempotency_key` or `id` (a CloudEvent: `source` and `id`), else "
+            "by the caller's Idempotency-Key and its place in the batch; one with neither is new every time. A known "
+            "identity with an equal payload is a repeat; with another payload it is a conflict, which is recorded for "
+            "the triggers that it matches and starts nothing. All are on disk when this is answered.\n\n"
+            "With the parameter `type` the body is no event but its payload, as a provider's webhook sends it."
         ),
         status=202,
         reply=schemas.AcceptedReply,
         body=schemas.Envelopes,
+        body_media_types=("application/json", cloudevents.STRUCTURED, cloudevents.BATCH),
+        query=(
+            Parameter("app", "Of a raw body: the event's app.", _NAME),
+            Parameter(
+                "type", "Of a raw body: the event's type, or a JSON pointer to it in the body, such as /type.", _NAME
+            ),
+            Parameter("version", "Of a raw body: the event's version.", _NAME),
+            Parameter(
+                "id",
+                "Of a raw body: a JSON pointer to the provider's id of the event, such as /id. Without it, send an "
+                "Idempotency-Key: a delivery with neither is a new event every time.",
+                {"type": "string", "maxLength": MAX_POINTER_CHARACTERS},
+            ),
+        ),
         example={
             "id": "pay-in-1",
             "date": "2024-05-01T10:00:00Z",
@@ -157,7 +199,10 @@ OPERATIONS = (
         summary="List received events",
         description=f"The latest {MAX_LISTED} that were taken into the inbox, newest first, with their repeats.",
         reply=schemas.ReceivedListReply,
-        query=(Parameter("repeated", "true: only those that came more than once.", {"type": "boolean"}),),
+        query=(
+            Parameter("repeated", "true: only those that came more than once.", {"type": "boolean"}),
+            Parameter("conflicting", "true: only those in conflict with an earlier one.", {"type": "boolean"}),
+        ),
         errors=(400, 503),
     ),
     Operation(

@@ -10,14 +10,14 @@ from typing import Any, cast
 import msgspec
 
 from headrace.api.operations import READ, WRITE, Operation, Parameter
-from headrace.api.repeats import caller_of, once
+from headrace.api.repeats import HIT, caller_of, once, stored_reply, target_of
 from headrace.api.replies import Reply, json_reply, list_reply, no_content
-from headrace.api.requests import Request, json_value
+from headrace.api.requests import Request, canonical_id, json_value
 from headrace.api.services import Services
 from headrace.api.v1 import schemas, views
 from headrace.errors import InvalidValue, NotFound, Unavailable
 from headrace.journal.port import Caller
-from headrace.journal.records import ActivityRow, Instance, Workflow
+from headrace.journal.records import ActivityRow, Instance, Remembered, Workflow
 from headrace.workflows.variables import check_variables, shown
 
 TAG = "Instances"
@@ -33,14 +33,26 @@ _stored_config = msgspec.json.Decoder(schemas.StoredConfig)
 async def run(services: Services, request: Request) -> Reply:
     body = await request.body(services.settings.max_body_bytes)
     waits = request.flag("wait")
-    caller = caller_of(request, body)
+    value: Any = json_value(request, body) if body else {}
+    caller = caller_of(request, body, value)
 
     async def write() -> Reply:
-        variables = check_variables(json_value(request, body)) if body else {}
+        variables = check_variables(value)
         workflow = await _live_workflow(services, request.params["workflowID"])
         return await _start(services, workflow, variables, caller, waits)
 
-    return await once(services.journal, caller, write)
+    async def replay(stored: Remembered) -> Reply:
+        return await _replayed(services, stored, waits)
+
+    return await once(services.journal, caller, write, replay)
+
+
+async def _replayed(services: Services, stored: Remembered, waits: bool) -> Reply:
+    """The stored answer; with `wait=true` the state after waiting, as the first request was answered."""
+    instance = await services.journal.instance(target_of(stored)) if waits else None
+    if instance is None:
+        return stored_reply(stored)
+    return json_reply(201, await _after_waiting(services, instance), HIT)
 
 
 async def _live_workflow(services: Services, workflow_id: str) -> Workflow:
@@ -57,13 +69,17 @@ async def _start(
     instance = await services.engine.run(workflow, variables, caller=caller, answer=answer)
     if not waits:
         return json_reply(201, answer.body or views.instance_reply(instance))
+    return json_reply(201, await _after_waiting(services, instance))
+
+
+async def _after_waiting(services: Services, instance: Instance) -> bytes:
     # The instance is on disk. Whatever ends the wait (a server that stops cancels who waits, the journal may be
     # unreadable for a moment), saying so is the only honest answer.
     with contextlib.suppress(asyncio.CancelledError, Unavailable):
         if not instance.is_terminal:
             await services.engine.wait(instance.id, services.settings.wait_s)
         instance = await services.journal.instance(instance.id) or instance
-    return json_reply(201, views.instance_reply(instance))
+    return views.instance_reply(instance)
 
 
 class _Answer:
@@ -82,7 +98,7 @@ class _Answer:
 
 async def show_all(services: Services, request: Request) -> Reply:
     """`running=false` does not filter: the official CLI always sends it."""
-    workflow_id, running = request.query("workflowID"), request.flag("running")
+    workflow_id, running = canonical_id(request.query("workflowID") or "") or None, request.flag("running")
     return await list_reply(views.instance_pages(services.journal.instances(workflow_id, running)))
 
 
@@ -129,10 +145,11 @@ def _stage_number(text: str) -> int:
 
 async def send_event(services: Services, request: Request) -> Reply:
     body = await request.body(services.settings.max_body_bytes)
-    caller = caller_of(request, body)
+    value = json_value(request, body) if body else None
+    caller = caller_of(request, body, value)
 
     async def write() -> Reply:
-        event = _event(json_value(request, body) if body else None)
+        event = _event(value)
         await services.engine.send_event(request.params["instanceID"], event.name, caller=caller)
         return no_content()
 
@@ -151,9 +168,9 @@ def _event(value: Any) -> schemas.SendEventRequest:
 
 
 async def abort(services: Services, request: Request) -> Reply:
-    """A body means nothing here; it is read only because it is part of what a key stands for."""
+    """A body means nothing here, so it is no part of what a key stands for."""
     body = await request.body(services.settings.max_body_bytes)
-    caller = caller_of(request, body)
+    caller = caller_of(request, body, None)
 
     async def write() -> Reply:
         await services.engine.abort(request.params["instanceID"], caller=caller)

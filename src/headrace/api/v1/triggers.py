@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from headrace.api.operations import READ, WRITE, Operation, Parameter
 from headrace.api.repeats import caller_of, once, unkeyed_caller
 from headrace.api.replies import Reply, json_reply, list_reply, no_content
-from headrace.api.requests import Request, json_value
+from headrace.api.requests import Request, canonical_id, json_value
 from headrace.api.room import Room
 from headrace.api.services import Services
 from headrace.api.v1 import schemas, views
@@ -25,13 +25,22 @@ _THREAD_FROM_BYTES = 1 << 10
 
 async def create(services: Services, request: Request) -> Reply:
     body = await request.body(services.settings.max_body_bytes)
-    caller = caller_of(request, body)
+    value = _with_canonical_id(json_value(request, body)) if body else None
+    caller = caller_of(request, body, value)
 
     async def write() -> Reply:
-        definition = await _definition(json_value(request, body) if body else None, len(body), services.room)
+        definition = await _definition(value, len(body), services.room)
         return await _store(services, definition, caller)
 
     return await once(services.journal, caller, write)
+
+
+def _with_canonical_id(value: Any) -> Any:
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value)
+        if isinstance(members.get("workflowID"), str):
+            return members | {"workflowID": canonical_id(members["workflowID"])}
+    return cast("Any", value)
 
 
 async def _definition(value: Any, length: int, room: Room) -> Definition:

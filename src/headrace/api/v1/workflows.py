@@ -36,10 +36,11 @@ EXAMPLE: dict[str, Any] = {
 
 async def create(services: Services, request: Request) -> Reply:
     body = await request.body(services.settings.max_body_bytes)
-    caller = caller_of(request, body)
+    given = await document(request, body, services.settings, services.room)
+    caller = caller_of(request, body, given.value)
 
     async def write() -> Reply:
-        config = _config(await document(request, body, services.settings, services.room))
+        config = _config(given)
         return await _store(services, _new_workflow(services, config), caller)
 
     return await once(services.journal, caller, write)

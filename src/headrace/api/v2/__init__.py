@@ -27,6 +27,7 @@ def _of_v1(row: Operation) -> Operation:
         path=PREFIX + row.path,
         operation_id=f"v2{name[0].upper()}{name[1:]}",
         summary=f"{row.summary} (V2)",
+        same_as=name,
         **_DIFFERENCES.get(name, {}),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headrace.api.replies import Reply
-from headrace.api.requests import Request
+from headrace.api.requests import Request, canonical_id
 from headrace.api.services import Services
 from headrace.api.v1 import views
 from headrace.api.v1.triggers import known_trigger
@@ -17,7 +17,7 @@ async def show_workflows(services: Services, request: Request) -> Reply:
 
 async def show_instances(services: Services, request: Request) -> Reply:
     """`running=false` does not filter."""
-    rows = InstanceList(request.query("workflowID"), request.flag("running"))
+    rows = InstanceList(canonical_id(request.query("workflowID") or "") or None, request.flag("running"))
     return await page_reply(services, request, rows, services.journal.instances_after, views.instance)
 
 

@@ -40,26 +40,26 @@ class TriggerTestReply(_Shape, kw_only=True):
 # pages
 
 
-class _Page(_Shape, kw_only=True):
+class Page(_Shape, kw_only=True):
     page_size: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="Rows on a page.", examples=[15])]
     has_more: Annotated[bool, Meta(description="Whether older rows follow.")]
     next: Annotated[str, Meta(description="Cursor of the older rows that follow.")] | UnsetType = UNSET
     previous: Annotated[str, Meta(description="Cursor of the newer rows before.")] | UnsetType = UNSET
 
 
-class WorkflowPage(_Page, kw_only=True):
+class WorkflowPage(Page, kw_only=True):
     data: list[v1.Workflow]
 
 
-class InstancePage(_Page, kw_only=True):
+class InstancePage(Page, kw_only=True):
     data: list[v1.Instance]
 
 
-class TriggerPage(_Page, kw_only=True):
+class TriggerPage(Page, kw_only=True):
     data: list[v1.Trigger]
 
 
-class OccurrencePage(_Page, kw_only=True):
+class OccurrencePage(Page, kw_only=True):
     data: list[v1.Occurrence]
 
 

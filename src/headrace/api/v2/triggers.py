@@ -9,7 +9,7 @@ from msgspec import UNSET
 from headrace.api import codec
 from headrace.api.operations import WRITE, Operation
 from headrace.api.replies import Reply, json_reply
-from headrace.api.requests import Request, json_value
+from headrace.api.requests import Request, event_value
 from headrace.api.room import SMALL_BYTES
 from headrace.api.services import Services
 from headrace.api.v1.triggers import TAG, live_trigger
@@ -27,7 +27,7 @@ async def test(services: Services, request: Request) -> Reply:
 
 
 async def _tried(services: Services, request: Request, body: bytes) -> Reply:
-    payload = json_value(request, body) if body else None
+    payload = event_value(request, body) if body else None
     if not isinstance(payload, dict):
         raise InvalidValue("body", "an event's payload is wanted, which is an object")
     trigger = await live_trigger(services, request)

@@ -65,7 +65,7 @@ def _balance_problems(top_ups: TopUps, outcome: Outcome) -> list[str]:
 
 
 def _repeat_problems(top_ups: TopUps, outcome: Outcome) -> list[str]:
-    wanted = {f"id:{each.event_id}": each.repeats for each in top_ups.all if each.repeats}
+    wanted = {each.event_key: each.repeats for each in top_ups.all if each.repeats}
     return [
         f"event {key} came again {wanted.get(key, 0)} times; suppressed {outcome.repeats.get(key, 0)}"
         for key in sorted(wanted.keys() | outcome.repeats.keys())
@@ -93,7 +93,7 @@ def tell_outcome(top_ups: TopUps, outcome: Outcome) -> None:
 
 def _row(top_up: TopUp, outcome: Outcome, started: list[str]) -> list[str]:
     source, delivered = ("POST ext/events", top_up.by_hand) if top_up.by_hand else ("the sandbox", 1)
-    suppressed = outcome.repeats.get(f"id:{top_up.event_id}", 0)
+    suppressed = outcome.repeats.get(top_up.event_key, 0)
     amount = f"{top_up.asset} {top_up.amount}"
     return [top_up.label, top_up.appeared, amount, source, f"{delivered}x", f"{suppressed}x", str(len(started))]
 

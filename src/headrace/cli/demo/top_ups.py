@@ -15,10 +15,12 @@ from headrace.cli.definitions import read_definition
 from headrace.cli.demo.examples import PayIn, TriggerExample
 from headrace.cli.demo.stack import Stack
 from headrace.clock import Clock
+from headrace.events import identity
 from headrace_client import Client
 
 Json = dict[str, Any]
 
+EVENT = {"app": "payments", "type": "SAVED_PAYMENT", "version": "v3.0.0"}
 OWNERS = ("jane", "omar")
 AMOUNTS = ((2**53 + 1, "USD/2"), (4_199, "EUR/2"), (25_000, "USD/2"), (10**18 + 1, "JPY"))
 """In turn. The first is the smallest integer that a float cannot hold."""
@@ -48,6 +50,11 @@ class TopUp:
     @property
     def event_id(self) -> str:
         return f"backfill-{self.label}"
+
+    @property
+    def event_key(self) -> str:
+        """Its identity in the inbox."""
+        return identity.of_envelope(EVENT["app"], EVENT["type"], EVENT["version"], self.event_id)
 
     @property
     def repeats(self) -> int:
@@ -145,14 +152,7 @@ class TopUps:
     def _envelope(self, top_up: TopUp) -> Json:
         payment = self._stack.payment(top_up.payment_id)
         payload: Json = {name: payment[name] for name in PUBLISHED_MEMBERS} | {"links": None}
-        return {
-            "id": top_up.event_id,
-            "app": "payments",
-            "version": "v3.0.0",
-            "date": payment["createdAt"],
-            "type": self.example.rule.event,
-            "payload": payload,
-        }
+        return {**EVENT, "id": top_up.event_id, "date": payment["createdAt"], "payload": payload}
 
     def _pass_earlier_events(self) -> None:
         """Until the sandbox's earlier events have been read, so that they cannot meet the trigger after all.

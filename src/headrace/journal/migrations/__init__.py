@@ -6,6 +6,8 @@ import re
 import sqlite3
 from pathlib import Path
 
+from headrace.errors import Unusable
+
 SQL = Path(__file__).parent.parent / "sql"
 HEAD = "0010"
 
@@ -17,7 +19,10 @@ def statements(name: str) -> list[str]:
 
 
 def migrate_sqlite(path: str) -> None:
-    """Bring the database file to HEAD. A database that is there already costs no import of Alembic."""
+    """Bring the database file to HEAD. A database that is there already costs no import of Alembic.
+
+    Raises Unusable for one of a newer release.
+    """
     if _is_current(path):
         return
     from alembic import command
@@ -41,6 +46,17 @@ def _is_current(path: str) -> bool:
     with closing(sqlite3.connect(path)) as connection:
         try:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:  # which says that there is no such table
+                raise
             return False
-        return row is not None and row[0] == HEAD
+    if row is not None and not _is_known(row[0]):
+        raise Unusable(
+            f"it was written by a newer release of Headrace (schema {row[0]}; this release knows up to {HEAD}). "
+            "Run that release."
+        )
+    return row is not None and row[0] == HEAD
+
+
+def _is_known(version: str) -> bool:
+    return version.isdigit() and int(version) <= int(HEAD)

@@ -19,6 +19,12 @@ UPDATE instances SET terminated_at = ?1, updated_at = ?1, error = ?2, next_at = 
 -- name: settle_instance
 UPDATE instances SET next_at = ? WHERE id = ?
 
+-- name: mark_trouble
+UPDATE instances SET trouble = ? WHERE id = ? AND terminated_at IS NULL
+
+-- name: insert_variables
+INSERT OR IGNORE INTO instance_variables (fingerprint, created_at, instance_id) SELECT value, ?, ? FROM json_each(?)
+
 -- name: open_stage
 INSERT INTO stages (instance_id, number, keyword, input, started_at) VALUES (?, ?, ?, ?, ?)
 
@@ -72,19 +78,56 @@ WHERE EXISTS (SELECT 1 FROM workflows WHERE id = ?5 AND deleted_at IS NULL)
 -- name: delete_trigger
 UPDATE triggers SET deleted_at = ?1 WHERE id = ?2 AND deleted_at IS NULL
 
+-- ?1 key, ?2 type, ?3 envelope, ?4 now, ?5 depth, ?6 fingerprint of the payload, ?7 its place at a broker, ?8 the key
+-- that it gets if ?1 is known with another payload, ?9 the key that release 0.1.0 would have given it. A known place is
+-- the same message: a repeat of whatever it was. Rows of 0.1.0 without a fingerprint cannot be compared.
 -- name: accept_event
-INSERT INTO inbox (key, type, envelope, received_at, depth) VALUES (?1, ?2, ?3, ?4, ?5)
-ON CONFLICT (key) DO UPDATE SET repeats = repeats + 1, last_repeat_at = ?4 RETURNING repeats
+INSERT INTO inbox (key, type, envelope, received_at, depth, fingerprint, conflicts_with)
+SELECT
+    CASE
+        WHEN placed IS NOT NULL THEN (SELECT key FROM inbox WHERE seq = placed)
+        WHEN known IS NULL THEN ?1
+        WHEN is_equal THEN (SELECT key FROM inbox WHERE seq = known)
+        ELSE ?8
+    END,
+    ?2, ?3, ?4, ?5, ?6, CASE WHEN placed IS NULL AND NOT is_equal THEN known END
+FROM (
+    SELECT placed, known, (SELECT fingerprint IS NULL OR fingerprint = ?6 FROM inbox WHERE seq = known) AS is_equal
+    FROM (
+        SELECT
+            coalesce(
+                (SELECT seq FROM inbox WHERE key = ?7),
+                (SELECT seq FROM event_keys WHERE key = ?7)
+            ) AS placed,
+            coalesce(
+                (SELECT seq FROM inbox WHERE key = ?1),
+                (SELECT seq FROM event_keys WHERE key = ?1),
+                (
+                    SELECT seq FROM inbox WHERE key = ?9 AND type = ?2
+                    AND (fingerprint IS NULL OR (fingerprint = ?6 AND substr(key, 1, 4) = 'key:'))
+                )
+            ) AS known
+    )
+)
+WHERE true
+ON CONFLICT (key) DO UPDATE SET repeats = repeats + 1, last_repeat_at = ?4 RETURNING seq, repeats, conflicts_with
+
+-- name: place_event
+INSERT INTO event_keys (key, seq) VALUES (?, ?) ON CONFLICT (key) DO NOTHING
+
+-- name: identify_event
+UPDATE inbox SET fingerprint = ? WHERE seq = ?
 
 -- name: repeat_event
-UPDATE inbox SET repeats = repeats + 1, last_repeat_at = ?1 WHERE key = ?2
+UPDATE inbox SET repeats = repeats + 1, last_repeat_at = ?1 WHERE seq = coalesce(
+    (SELECT seq FROM inbox WHERE key = ?2), (SELECT seq FROM event_keys WHERE key = ?2), (SELECT seq FROM inbox WHERE key = ?3))
 
 -- name: process_event
-UPDATE inbox SET processed_at = ?1 WHERE seq = ?2 AND processed_at IS NULL
+UPDATE inbox SET processed_at = ?1, served_s = (SELECT served_s FROM time_served) WHERE seq = ?2 AND processed_at IS NULL
 
 -- name: forget_envelopes
 UPDATE inbox SET envelope = NULL WHERE seq IN (
-    SELECT seq FROM inbox WHERE processed_at < ? AND envelope IS NOT NULL ORDER BY processed_at LIMIT 200)
+    SELECT seq FROM inbox WHERE served_s < ? AND processed_at IS NOT NULL AND envelope IS NOT NULL ORDER BY served_s LIMIT 200)
 RETURNING seq
 
 -- name: insert_occurrence
@@ -96,31 +139,41 @@ ON CONFLICT (trigger_id, event_key) DO NOTHING
 INSERT INTO positions (source, position) VALUES (?1, ?2) ON CONFLICT (source) DO UPDATE SET position = ?2
 
 -- name: publish
-INSERT INTO outbox (type, happened_at, payload, instance_id, depth) VALUES (?, ?, ?, ?, ?)
+INSERT INTO outbox (type, happened_at, payload, instance_id, depth, served_s)
+VALUES (?, ?, ?, ?, ?, (SELECT served_s FROM time_served))
 
 -- name: trim_outbox
 DELETE FROM outbox WHERE seq IN (
-    SELECT seq FROM (SELECT seq, happened_at FROM outbox ORDER BY seq LIMIT 200) WHERE seq <= ?1 OR happened_at < ?2)
+    SELECT seq FROM (SELECT seq, served_s FROM outbox ORDER BY seq LIMIT 200) WHERE seq <= ?1 OR served_s < ?2)
 RETURNING seq
 
 -- name: set_aside
-INSERT INTO set_aside (publisher, event_id, type, body, reason, at) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO set_aside (publisher, event_id, type, body, reason, at, served_s)
+VALUES (?, ?, ?, ?, ?, ?, (SELECT served_s FROM time_served))
 ON CONFLICT (publisher, event_id) DO NOTHING
 
 -- name: forget_set_aside
 DELETE FROM set_aside WHERE (publisher, event_id) IN (
-    SELECT publisher, event_id FROM set_aside WHERE at < ? ORDER BY at LIMIT 200)
+    SELECT publisher, event_id FROM set_aside WHERE served_s < ? ORDER BY served_s LIMIT 200)
 RETURNING at
 
 -- name: audit
 INSERT INTO audit (at, principal, client_id, operation, target) VALUES (?, ?, ?, ?, ?)
 
 -- name: remember
-INSERT INTO caller_keys (key, fingerprint, status, body, created_at) VALUES (?, ?, ?, ?, ?)
+INSERT INTO caller_keys (owner, key, fingerprint, status, body, operation, target, created_at, served_s)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, (SELECT served_s FROM time_served))
 
 -- name: forget_before
-DELETE FROM caller_keys WHERE key IN (SELECT key FROM caller_keys WHERE created_at < ? ORDER BY created_at LIMIT 200)
-RETURNING created_at
+DELETE FROM caller_keys WHERE (owner, key) IN (
+    SELECT owner, key FROM caller_keys WHERE served_s < ? ORDER BY served_s LIMIT 200)
+RETURNING served_s
+
+-- name: serve_time
+UPDATE time_served SET served_s = served_s + ? RETURNING served_s
+
+-- name: probe
+UPDATE time_served SET probes = probes + 1 RETURNING probes
 
 -- name: workflow
 SELECT id, name, config, created_at, updated_at, deleted_at FROM workflows WHERE id = ?
@@ -157,7 +210,8 @@ SELECT instance_id, stage, position, name, input, started_at, attempt, key, requ
 FROM activities WHERE instance_id = ? AND stage = ? ORDER BY position
 
 -- name: remembered
-SELECT key, fingerprint, status, body, created_at FROM caller_keys WHERE key = ?
+SELECT owner, key, fingerprint, status, body, operation, target, created_at FROM caller_keys
+WHERE owner IN (?1, '~') AND key = ?2 ORDER BY owner LIMIT 1
 
 -- name: audit_page
 SELECT seq, at, principal, client_id, operation, target FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?
@@ -205,16 +259,24 @@ WHERE deleted_at IS NULL AND event_name IN (?1, ?2) AND after_seq < ?3 ORDER BY 
 -- name: trigger_count
 SELECT count(*) FROM triggers WHERE deleted_at IS NULL
 
+-- name: unidentified_events
+SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
+WHERE fingerprint IS NULL AND envelope IS NOT NULL AND seq > ? ORDER BY seq LIMIT ?
+
 -- name: waiting_events
-SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at, depth FROM inbox
+SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
 WHERE processed_at IS NULL AND seq > ? ORDER BY seq LIMIT ?
 
+-- name: conflicting_events_page
+SELECT seq, key, type, NULL, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
+WHERE conflicts_with IS NOT NULL AND seq < ? ORDER BY seq DESC LIMIT ?
+
 -- name: events_page
-SELECT seq, key, type, NULL, received_at, processed_at, repeats, last_repeat_at, depth FROM inbox
+SELECT seq, key, type, NULL, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
 WHERE seq < ? ORDER BY seq DESC LIMIT ?
 
 -- name: repeated_events_page
-SELECT seq, key, type, NULL, received_at, processed_at, repeats, last_repeat_at, depth FROM inbox
+SELECT seq, key, type, NULL, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
 WHERE repeats > 0 AND seq < ? ORDER BY seq DESC LIMIT ?
 
 -- name: occurrences_page

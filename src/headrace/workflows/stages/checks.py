@@ -13,6 +13,7 @@ MAX_LABEL_BYTES = 1_024
 MAX_FOREIGN_ID_BYTES = 1_024
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}", re.ASCII)
+_BALANCE = re.compile(r"[a-zA-Z0-9_-]{1,255}", re.ASCII)
 _ID = re.compile(r"[a-zA-Z0-9_=+/.:|~@-]{1,1024}", re.ASCII)
 
 
@@ -29,10 +30,18 @@ def label(value: object, path: str) -> str:
 
 
 def plain_name(value: object, path: str) -> str:
-    """A name or id without punctuation, such as a UUID, a balance or a provider."""
+    """A name or id without punctuation, such as a UUID or a provider."""
     text = check_text(value, path)
     if not _NAME.fullmatch(text):
         raise InvalidValue(path, f"{shown(text)} is not a name of a-z, A-Z, 0-9, _ and -")
+    return text
+
+
+def balance_name(value: object, path: str) -> str:
+    """A balance of a wallet. It is a part of an account address, so it may begin with `_` or `-`."""
+    text = check_text(value, path)
+    if not _BALANCE.fullmatch(text):
+        raise InvalidValue(path, f"{shown(text)} is not a balance: 1 to 255 of a-z, A-Z, 0-9, _ and -")
     return text
 
 

@@ -12,6 +12,9 @@ from typing import Any
 
 from headrace.errors import InvalidValue
 from headrace.money import (
+    ADDRESS_PATTERN,
+    ASSET_PATTERN,
+    LEDGER_PATTERN,
     MAX_ADDRESS_BYTES,
     MAX_DIGITS,
     WORLD,
@@ -21,14 +24,13 @@ from headrace.money import (
     ledger_name,
 )
 from headrace.workflows.commands import Json
-from headrace.workflows.durations import MAX_DURATION_CHARACTERS, duration_us, moment_of
+from headrace.workflows.durations import MAX_DURATION_CHARACTERS, booking_moment_of, duration_us, moment_of
 from headrace.workflows.stages import checks
 from headrace.workflows.variables import PLACEHOLDER
 
 Check = Callable[[object, str], Any]
 """A value and its path; returns the typed value, raises InvalidValue."""
 
-_ADDRESS = "[a-zA-Z0-9_-]+(?::[a-zA-Z0-9_-]+)*"
 _NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 _DAY = r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 _TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
@@ -73,7 +75,9 @@ def choice(*choices: str) -> Kind:
 
 
 _ADDRESS_SCHEMA = text_schema(
-    _ADDRESS, "An account address: letters, digits, _ and -, in parts joined by ':'", max_characters=MAX_ADDRESS_BYTES
+    ADDRESS_PATTERN,
+    "An account address: letters, digits, _ and -, in parts joined by ':'",
+    max_characters=MAX_ADDRESS_BYTES,
 )
 _NAME_SCHEMA = text_schema("[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}", "A name of letters, digits, _ and -")
 
@@ -81,15 +85,17 @@ ACCOUNT_ADDRESS = Kind("account-address", account_address, _ADDRESS_SCHEMA)
 HOLDING_ACCOUNT = Kind(
     "holding-account",
     _holding_account,
-    text_schema(f"(?!world$){_ADDRESS}", "An account address, but not `world`", max_characters=MAX_ADDRESS_BYTES),
+    text_schema(
+        f"(?!world$){ADDRESS_PATTERN}", "An account address, but not `world`", max_characters=MAX_ADDRESS_BYTES
+    ),
 )
 LEDGER_NAME = Kind(
     "ledger-name",
     ledger_name,
-    text_schema("(?!_$)[0-9a-zA-Z_-]{1,63}", "A ledger's name: 1 to 63 letters, digits, _ and -"),
+    text_schema(f"(?!_$){LEDGER_PATTERN}", "A ledger's name: 1 to 63 letters, digits, _ and -"),
 )
 ASSET = Kind(
-    "asset", asset_name, text_schema("[A-Z][A-Z0-9]{0,16}(?:/[0-9]{1,6})?", "An asset and its decimals, such as USD/2")
+    "asset", asset_name, text_schema(ASSET_PATTERN, "An asset and its decimals, such as USD/2 or USDC_POLYGON/6")
 )
 AMOUNT = Kind(
     "amount",
@@ -102,6 +108,11 @@ AMOUNT = Kind(
 )
 BOOLEAN = Kind(
     "boolean", checks.truth, {**text_schema("true|false", "`true` or `false`"), "type": ["boolean", "string"]}
+)
+BALANCE_NAME = Kind(
+    "balance-name",
+    checks.balance_name,
+    text_schema("[a-zA-Z0-9_-]{1,255}", "A balance of a wallet: letters, digits, _ and -"),
 )
 PLAIN_NAME = Kind("plain-name", checks.plain_name, _NAME_SCHEMA)
 WALLET_ID = Kind("plain-name", _wallet_id, text_schema("(?:[a-zA-Z0-9][a-zA-Z0-9_-]{0,254})?", "A wallet's id"))
@@ -132,13 +143,11 @@ DURATION = Kind(
         max_characters=MAX_DURATION_CHARACTERS,
     ),
 )
-MOMENT = Kind(
-    "date",
-    moment_of,
-    text_schema(
-        rf"{_DAY}T{_TIME}:[0-5][0-9](?:\.[0-9]{{1,30}})?(?:Z|[+-]{_TIME})",
-        "A date and time with its offset, such as 2030-01-01T00:00:00Z",
-    ),
+_MOMENT = rf"{_DAY}T{_TIME}:[0-5][0-9](?:\.[0-9]{{1,30}})?(?:Z|[+-]{_TIME})"
+_MOMENT_SAYS = "A date and time with its offset, such as 2030-01-01T00:00:00Z"
+MOMENT = Kind("date", moment_of, text_schema(_MOMENT, _MOMENT_SAYS))
+BOOKING_MOMENT = Kind(
+    "booking-date", booking_moment_of, text_schema(rf"(?!0001-[^Z]*Z$){_MOMENT}", f"{_MOMENT_SAYS}, and not in year 1")
 )
 METADATA_VALUE = Kind(
     "metadata-value",

@@ -1,6 +1,7 @@
-"""An event's own identity beside the broker's."""
+"""An event's own identity beside the broker's; a fingerprint of its payload; which event it is in conflict with."""
 
 from alembic import op
+from sqlalchemy import Column, Integer, LargeBinary, inspect
 
 from headrace.journal.migrations import statements
 
@@ -9,5 +10,10 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    for statement in statements(f"{op.get_bind().dialect.name}_0007.sql"):
+    connection = op.get_bind()
+    there = {column["name"] for column in inspect(connection).get_columns("inbox")}
+    for column in (Column("fingerprint", LargeBinary), Column("conflicts_with", Integer)):
+        if column.name not in there:
+            op.add_column("inbox", column)
+    for statement in statements(f"{connection.dialect.name}_0007.sql"):
         op.execute(statement)

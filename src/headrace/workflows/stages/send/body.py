@@ -16,11 +16,12 @@ from headrace.workflows.stages.kinds import (
     ACCOUNT_ADDRESS,
     AMOUNT,
     ASSET,
+    BALANCE_NAME,
+    BOOKING_MOMENT,
     BOOLEAN,
     HOLDING_ACCOUNT,
     LABEL,
     LEDGER_NAME,
-    MOMENT,
     PAYMENTS_ID,
     PLAIN_NAME,
     WALLET_ID,
@@ -105,7 +106,7 @@ WALLET = Object(
             examples=("jane", "${customer}"),
         ),
         "balance": Leaf(
-            PLAIN_NAME, "One of the wallet's balances.", default=MAIN_BALANCE, examples=("coupons", "${balance}")
+            BALANCE_NAME, "One of the wallet's balances.", default=MAIN_BALANCE, examples=("coupons", "${balance}")
         ),
     },
     rules=(WALLET_REFERENCE,),
@@ -195,7 +196,7 @@ SEND = Object(
             examples=({"order": "${order}"},),
         ),
         "timestamp": Leaf(
-            MOMENT,
+            BOOKING_MOMENT,
             "The time at which the resulting transactions take effect. Default: when they are booked.",
             examples=("2030-01-01T00:00:00Z", "${date}"),
         ),

@@ -1,0 +1,158 @@
+"""Instances as an operator looks for them: by status, workflow, age, error code or the value of a variable."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET
+
+from headrace.api.cursors import FIELD
+from headrace.api.ext import schemas
+from headrace.api.operations import READ, Operation, Parameter
+from headrace.api.replies import Reply
+from headrace.api.requests import Request
+from headrace.api.services import Services
+from headrace.api.v1.instances import TAG
+from headrace.api.v2.pages import PARAMETERS, page_reply
+from headrace.clock import date_time
+from headrace.errors import InvalidValue, NotFound
+from headrace.journal.lists import STATUSES, UNFINISHED, InstanceSearch
+from headrace.journal.records import InstanceSummary
+from headrace.journal.searches import MAX_SEARCHED_CHARACTERS, MAX_SEARCHED_VARIABLES, fingerprint
+
+MAX_CODE_CHARACTERS = 256
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_moment = msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)])
+
+
+async def show_all(services: Services, request: Request) -> Reply:
+    rows = InstanceSearch(
+        workflow_id=request.query("workflowID"),
+        status=_status(request),
+        error_code=_code(request),
+        fingerprint=_fingerprint(request),
+        since_at=_since_at(request),
+    )
+    _check_alone(rows)
+    if request.query(FIELD) is None:
+        await _check_workflow(services, rows.workflow_id)
+    return await page_reply(services, request, rows, services.journal.summaries_after, _shown)
+
+
+def _status(request: Request) -> str | None:
+    text = request.query("status")
+    if text is not None and text not in (*STATUSES, UNFINISHED):
+        raise InvalidValue("status", f"{text[:40]!r} is none of {', '.join((*STATUSES, UNFINISHED))}")
+    return text
+
+
+def _code(request: Request) -> str | None:
+    text = request.query("errorCode")
+    if text is not None and len(text) > MAX_CODE_CHARACTERS:
+        raise InvalidValue("errorCode", f"an error code has at most {MAX_CODE_CHARACTERS} characters")
+    return text
+
+
+def _fingerprint(request: Request) -> int | None:
+    text = request.query("variable")
+    if text is None:
+        return None
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise InvalidValue("variable", f"{text[:40]!r} is not name=value")
+    if len(value) > MAX_SEARCHED_CHARACTERS:
+        raise InvalidValue("variable", f"only values of at most {MAX_SEARCHED_CHARACTERS} characters can be searched")
+    return fingerprint(name, value)
+
+
+def _since_at(request: Request) -> int | None:
+    text = request.query("since")
+    if text is None:
+        return None
+    try:
+        moment = _moment.decode(msgspec.json.encode(text))
+        return (moment - _EPOCH) // timedelta(microseconds=1)
+    except (msgspec.ValidationError, OverflowError):
+        raise InvalidValue("since", f"{text[:40]!r} is not a date-time such as 2024-05-01T10:00:00Z") from None
+
+
+def _check_alone(rows: InstanceSearch) -> None:
+    """Refuse filters that no index answers together: their pages would cost more the more instances there are."""
+    if rows.fingerprint is not None and (rows.workflow_id or rows.status or rows.error_code):
+        raise InvalidValue("variable", "cannot be combined with workflowID, status or errorCode, only with since")
+    if rows.error_code is not None and rows.status is not None:
+        raise InvalidValue("errorCode", "cannot be combined with status: only instances that failed have a code")
+
+
+async def _check_workflow(services: Services, workflow_id: str | None) -> None:
+    """Accept a deleted workflow: its instances can still be read."""
+    if workflow_id is not None and await services.journal.workflow(workflow_id) is None:
+        raise NotFound("workflow", workflow_id)
+
+
+def _shown(row: InstanceSummary) -> schemas.InstanceSummary:
+    shown = schemas.InstanceSummary(
+        id=row.id,
+        workflow_id=row.workflow_id,
+        status=row.status,  # pyright: ignore[reportArgumentType]  # one of STATUSES, which a test compares
+        created_at=date_time(row.created_at),
+        updated_at=date_time(row.updated_at),
+        workflow_name=row.workflow_name or UNSET,
+        error=UNSET if row.error is None else row.error,
+        error_code=UNSET if row.error_code is None else row.error_code,
+    )
+    if row.terminated_at is not None:
+        shown.terminated_at = date_time(row.terminated_at)
+    if row.stage_number is not None and row.stage is not None:
+        shown.stage = schemas.LastStage(number=row.stage_number, name=row.stage)
+    return shown
+
+
+_TEXT = {"type": "string"}
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/ext/instances",
+        operation_id="searchInstances",
+        scope=READ,
+        handler=show_all,
+        tag=TAG,
+        summary="Search instances",
+        description=(
+            "Newest first, a page at a time. A page costs the same however many instances there are: `variable` goes "
+            "with `since` only, and `errorCode` does not go with `status`."
+        ),
+        reply=schemas.InstanceSummaryPageReply,
+        query=(
+            Parameter("workflowID", "Only those of this workflow.", _TEXT),
+            Parameter(
+                "status",
+                "Only those with this status; `unfinished`: those that have not ended.",
+                {"type": "string", "enum": [*STATUSES, UNFINISHED]},
+            ),
+            Parameter(
+                "since",
+                "Only those created at this time or later.",
+                {"type": "string", "format": "date-time"},
+            ),
+            Parameter(
+                "variable",
+                "`name=value`: only those that were started with exactly this value. The first "
+                f"{MAX_SEARCHED_VARIABLES} variables of an instance are searched, in values of up to "
+                f"{MAX_SEARCHED_CHARACTERS} characters.",
+                _TEXT,
+            ),
+            Parameter(
+                "errorCode",
+                "Only those that failed with this code, such as INSUFFICIENT_FUND.",
+                {"type": "string", "maxLength": MAX_CODE_CHARACTERS},
+            ),
+            *PARAMETERS,
+        ),
+        errors=(400, 404, 503),
+    ),
+)

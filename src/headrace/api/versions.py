@@ -1,0 +1,57 @@
+"""`GET /versions`: what runs here, as a stack's gateway answers it. Official clients ask without a token."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from headrace.api import codec, probes
+from headrace.api.operations import Operation
+from headrace.api.replies import Reply, json_reply
+from headrace.api.requests import Request
+from headrace.api.services import Services
+from headrace.api.version import VERSION
+from headrace.errors import Unavailable
+
+
+class Version(msgspec.Struct):
+    """A service of the stack."""
+
+    name: Annotated[str, Meta(examples=["orchestration"])]
+    version: str
+    health: Annotated[bool, Meta(description="Whether it can take work: as `/readyz` says.")]
+
+
+class Versions(msgspec.Struct):
+    """The services that answer here, with the names of the region and environment of the stack."""
+
+    region: str
+    env: str
+    versions: list[Version]
+
+
+async def show(services: Services, request: Request) -> Reply:
+    try:
+        is_healthy = (await probes.ready(services, request)).status == 200
+    except Unavailable:
+        is_healthy = False
+    own = Version("orchestration", VERSION, is_healthy)
+    return json_reply(200, codec.encode(Versions("local", services.settings.stack_name or "headrace", [own])))
+
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/versions",
+        operation_id="getVersions",
+        scope=None,
+        handler=show,
+        tag="Server",
+        summary="Read the versions of what runs here",
+        description="In the form of a stack's gateway: this server alone, under the name `orchestration`.",
+        reply=Versions,
+        errors=(),
+    ),
+)

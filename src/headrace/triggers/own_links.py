@@ -1,0 +1,51 @@
+"""`link()` to services of this very process: the sandbox of `headrace dev` is asked directly, not over the network."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, get_args
+
+from headrace.effects.port import Downstream, NoReply, Reply, Request
+from headrace.triggers.expressions import Fetch, LinkRefused
+from headrace.triggers.link_data import link_data
+from headrace.workflows.commands import Service
+
+TIMEOUT_S = 5.0
+_SERVICES: tuple[Service, ...] = get_args(Service)
+
+
+class OwnLinks:
+    """Links that begin with `url` and `/api/`, a service, and a slash go to `downstream`; all others to `elsewhere`."""
+
+    def __init__(self, url: str, downstream: Downstream, elsewhere: Fetch) -> None:
+        self._prefixes: dict[str, Service] = {f"{url}/api/{service}": service for service in _SERVICES}
+        self._downstream = downstream
+        self._elsewhere = elsewhere
+
+    async def fetch(self, uri: str, /) -> Any:
+        """The resource's data, out of its `data` wrapper where it has one. Raises LinkRefused."""
+        request = self._request(uri)
+        if request is None:
+            return await self._elsewhere(uri)
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return _data(await self._downstream.send(request))
+        except TimeoutError:
+            raise LinkRefused(f"no answer within {TIMEOUT_S:g} s") from None
+        except NoReply:
+            raise LinkRefused("no usable answer (the connection was closed)") from None
+
+    def _request(self, uri: str) -> Request | None:
+        for prefix, service in self._prefixes.items():
+            path = uri.removeprefix(prefix)
+            if path != uri and path.startswith("/"):
+                return Request(service, "GET", path.partition("#")[0])
+        return None
+
+
+def _data(reply: Reply) -> Any:
+    if reply.status != 200:
+        raise LinkRefused(f"the answer has status {reply.status}")
+    if not reply.headers.get("content-type", "").startswith("application/json"):
+        raise LinkRefused("the answer is not JSON")
+    return link_data(reply.body)

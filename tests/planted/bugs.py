@@ -1,0 +1,306 @@
+"""The bugs of the specification's list, and some that were found since, each as a change of a few characters.
+
+A change names a short text that stands in its file once. Where the product moves on, the change moves with it:
+`tests/tidy/test_planted.py` fails while one does not apply.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ENGINE = "src/headrace/engine/embedded.py"
+RUN = "src/headrace/engine/run.py"
+PROTOCOL = "src/headrace/effects/protocol.py"
+SQL = "src/headrace/journal/sql/sqlite.sql"
+RETENTION = "src/headrace/journal/retention.py"
+JOURNAL = "src/headrace/journal/sqlite.py"
+
+SEND = "await self._services.send(opened.activity.name, opened.request)"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    file: str
+    find: str
+    put: str
+
+    def problem(self, root: Path) -> str:
+        """Why it does not apply; empty where it does."""
+        path = root / self.file
+        if not path.is_file():
+            return f"{self.file} does not exist"
+        count = path.read_text("utf-8").count(self.find)
+        return "" if count == 1 else f"{self.file} has {count} times {self.find!r}"
+
+    def apply(self, root: Path) -> None:
+        path = root / self.file
+        path.write_text(path.read_text("utf-8").replace(self.find, self.put), "utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """`suites`: those most likely to catch it, as pytest takes them."""
+
+    name: str
+    changes: tuple[Change, ...]
+    suites: tuple[str, ...]
+
+
+def _bug(name: str, file: str, find: str, put: str, *suites: str) -> Bug:
+    return Bug(name, (Change(file, find, put),), suites)
+
+
+_CONTRACT = ("tests/contract/test_engine.py", "tests/contract/test_engine_edges.py")
+_POINTS = "tests/crash/test_points.py"
+
+BUGS: tuple[Bug, ...] = (
+    # the key and the bytes of an effect
+    _bug(
+        "a random key for each attempt",
+        ENGINE,
+        SEND,
+        "await self._services.send(opened.activity.name, __import__('dataclasses').replace("
+        "opened.request, key=opened.request.key and self._ids.new()))",
+        *_CONTRACT,
+    ),
+    _bug(
+        "a key without the stage",
+        RUN,
+        'f"headrace:{self.id}:{runner.number}:{runner.ordinal}"',
+        'f"headrace:{self.id}:{runner.ordinal}"',
+        *_CONTRACT,
+        _POINTS,
+    ),
+    _bug(
+        "a key without the ordinal",
+        RUN,
+        'f"headrace:{self.id}:{runner.number}:{runner.ordinal}"',
+        'f"headrace:{self.id}:{runner.number}"',
+        *_CONTRACT,
+        _POINTS,
+    ),
+    _bug(
+        "the body is rebuilt on a retry",
+        ENGINE,
+        SEND,
+        "await self._services.send(opened.activity.name, __import__('dataclasses').replace("
+        "opened.request, body=opened.request.body and opened.request.body + b' ' * opened.attempt))",
+        *_CONTRACT,
+    ),
+    _bug(
+        "an effect is sent before its intent is stored",
+        RUN,
+        "            self._store_open(unit, attempt=1)\n",
+        "            pass\n",
+        *_CONTRACT,
+        _POINTS,
+    ),
+    _bug(
+        "the stage is recorded before the effect",
+        ENGINE,
+        "                    await self._attempt(run, opened, protocol)\n",
+        "                    await self._record_done(run, activity, None)\n"
+        "                    await self._services.send(activity.name, opened.request)\n",
+        *_CONTRACT,
+        _POINTS,
+    ),
+    # what an answer proves
+    _bug(
+        "500 is taken as success",
+        "src/headrace/effects/replies.py",
+        "    if not 400 <= reply.status < 500 or",
+        "    if reply.status >= 500:\n"
+        "        return __import__('headrace.effects.port', fromlist=['Done']).Done()\n"
+        "    if not 400 <= reply.status < 500 or",
+        "tests/unit/effects/test_replies.py",
+    ),
+    _bug(
+        "an HTTP time-out is taken as a refusal",
+        "src/headrace/effects/transport.py",
+        '            raise NoReply(f"{name}: no answer within {self._timeout_s:g} s") from None\n',
+        '            return Reply(400, b\'{"errorCode":"VALIDATION","errorMessage":"time-out"}\','
+        " {'content-type': 'application/json'})\n",
+        "tests/crash/test_timeouts.py",
+    ),
+    _bug(
+        "a missing answer is taken as a refusal",
+        "src/headrace/engine/services.py",
+        "            reply = await self._downstream.send(request)\n        except NoReply as failure:\n"
+        "            return Unknown(str(failure))\n",
+        "            reply = await self._downstream.send(request)\n        except NoReply as failure:\n"
+        "            port = __import__('headrace.effects.port', fromlist=['Refused'])\n"
+        "            return port.Refused('TIMEOUT', str(failure))\n",
+        *_CONTRACT,
+        "tests/crash/test_timeouts.py",
+    ),
+    _bug(
+        "a refusal that follows an unknown attempt is taken as final",
+        PROTOCOL,
+        "        if not self._is_unknown:\n            return True\n",
+        "        return True\n",
+        *_CONTRACT,
+        "tests/unit/effects/test_protocol.py",
+    ),
+    _bug(
+        "a payout is sent again without a look-up",
+        PROTOCOL,
+        "LOOK_UP if self._family is Family.INITIATION else SEND)",
+        "SEND)",
+        "tests/unit/effects/test_protocol.py",
+        "tests/crash/test_timeouts.py",
+    ),
+    # what is durable
+    _bug(
+        "a run is answered before its commit",
+        ENGINE,
+        "                await self._journal.commit(unit)\n"
+        "        except BaseException as error:\n            del self._runs",
+        "                self._in_background(self._journal.commit(unit))\n"
+        "        except BaseException as error:\n            del self._runs",
+        *_CONTRACT,
+        _POINTS,
+        "tests/api/test_keys.py",
+    ),
+    _bug(
+        "`synchronous` is below FULL",
+        JOURNAL,
+        "PRAGMA synchronous=FULL",
+        "PRAGMA synchronous=NORMAL",
+        "tests/contract/test_journal_trouble.py",
+    ),
+    _bug(
+        "readiness writes nothing",
+        JOURNAL,
+        '        unit.add("probe")\n',
+        "",
+        "tests/contract/test_journal_trouble.py",
+    ),
+    _bug(
+        "a removed lock file lets a second owner in",
+        "src/headrace/journal/lock.py",
+        "            self._lock_journal()\n",
+        "",
+        "tests/contract/test_journal_trouble.py",
+    ),
+    _bug(
+        "commits behind a damaged place of the log are passed over",
+        JOURNAL,
+        "            require_whole_log(path)\n",
+        "",
+        "tests/contract/test_journal_trouble.py",
+    ),
+    Bug(
+        "callers' keys are kept by the wall clock",
+        (
+            Change(
+                RETENTION,
+                "int(self._clock.monotonic_s() -",
+                "int(self._clock.now_at() / 1e6 -",
+            ),
+            Change(RETENTION, "= clock.monotonic_s()", "= clock.now_at() / 1e6"),
+            Change(RETENTION, "MAX_STEP_S = 120", "MAX_STEP_S = 10**9"),
+        ),
+        ("tests/contract/test_journal_retention.py", "tests/api/test_keys.py"),
+    ),
+    # events
+    _bug(
+        "a broker's delivery is acknowledged before it is stored",
+        "src/headrace/events/consumer.py",
+        "            await self._take(origin, deliveries)\n",
+        "            await self._subscriber.acknowledge(deliveries)\n"
+        "            await self._take(origin, deliveries)\n",
+        "tests/events/test_consumer.py",
+        "tests/crash/test_events.py",
+    ),
+    Bug(
+        "repeated events are known in memory only",
+        (
+            Change(
+                "src/headrace/events/inbox.py",
+                "        now_at = self._clock.now_at()\n        unit = Unit()\n        for arrival in arrivals:\n",
+                "        now_at = self._clock.now_at()\n        unit = Unit()\n"
+                "        known = self.__dict__.setdefault('known', set())\n"
+                "        arrivals = [each for each in arrivals if not (each.key in known or known.add(each.key))]\n"
+                "        for arrival in arrivals:\n",
+            ),
+            Change(
+                SQL,
+                "INSERT INTO inbox (key, type, envelope, received_at, depth) VALUES (?1,",
+                "INSERT INTO inbox (key, type, envelope, received_at, depth) VALUES (?1 || hex(randomblob(4)),",
+            ),
+        ),
+        ("tests/contract/test_journal_triggers.py", "tests/crash/test_events.py"),
+    ),
+    _bug(
+        "an early event is dropped",
+        SQL,
+        "AND (stage IS NULL OR stage = ?1) ORDER BY",
+        "AND (stage IS NULL OR stage = ?1)\n"
+        "        AND received_at >= (SELECT max(started_at) FROM stages WHERE instance_id = ?2) ORDER BY",
+        *_CONTRACT,
+    ),
+    _bug(
+        "an event is used twice",
+        SQL,
+        "(stage IS NULL OR stage = ?1) ORDER BY (stage IS NULL), seq",
+        "1 ORDER BY (stage IS NULL), seq",
+        *_CONTRACT,
+        "tests/contract/test_journal.py",
+    ),
+    # abort, time, recovery
+    _bug(
+        "an aborted run goes on",
+        ENGINE,
+        "            if run.ended_at is not None:\n                run.settle(unit)\n",
+        "            if run.ended_at is not None and not run.stages:\n                run.settle(unit)\n",
+        *_CONTRACT,
+    ),
+    _bug(
+        "an attempt that waited for its turn begins after an abort",
+        ENGINE,
+        "            if run.ended_at is not None or self._is_stopping:\n                return\n            opened.was",
+        "            if self._is_stopping:\n                return\n            opened.was",
+        "tests/contract/test_abort_before_slot.py",
+    ),
+    _bug(
+        "a delay's deadline is computed again after a restart",
+        RUN,
+        "        run._take_stage(stage.number, stage.started_at, may",
+        "        run._take_stage(stage.number, now(), may",
+        *_CONTRACT,
+    ),
+    _bug(
+        "recovery passes over runs that have something to do",
+        ENGINE,
+        "        self._has_backlog = True  # what",
+        "        self._has_backlog = False  # what",
+        *_CONTRACT,
+        _POINTS,
+    ),
+    _bug(
+        "recovery passes over delays that ended meanwhile",
+        ENGINE,
+        "        await self._take_up_due(0, now_at)\n",
+        "        await self._take_up_due(now_at - 1_000_000, now_at)\n",
+        *_CONTRACT,
+        _POINTS,
+    ),
+    # amounts
+    _bug(
+        "amounts are floats",
+        "src/headrace/money.py",
+        "            return int(value)\n",
+        "            return int(float(value))\n",
+        "tests/unit/workflows",
+    ),
+    _bug(
+        "an amount may be a float",
+        "src/headrace/money.py",
+        "    if isinstance(value, int) and not isinstance(value, bool):\n",
+        "    if isinstance(value, float):\n        value = int(value)\n"
+        "    if isinstance(value, int) and not isinstance(value, bool):\n",
+        "tests/unit/workflows",
+        "tests/api/test_hostile_values.py",
+    ),
+)

@@ -1,0 +1,93 @@
+"""`link()` to services of this process goes there directly; every other link goes elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from headrace.effects.port import NoReply, Reply, Request
+from headrace.triggers import own_links
+from headrace.triggers.expressions import LinkRefused
+from headrace.triggers.own_links import OwnLinks
+
+URL = "http://127.0.0.1:8484"
+
+
+class Services:
+    """Answers every request with `reply`."""
+
+    def __init__(self, reply: Reply | None = None) -> None:
+        self.reply = reply
+        self.requests: list[Request] = []
+        self.hangs = False
+
+    async def send(self, request: Request) -> Reply:
+        self.requests.append(request)
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.reply is None:
+            raise NoReply("closed")
+        return self.reply
+
+    async def close(self) -> None: ...
+
+
+def json_reply(body: bytes, status: int = 200) -> Reply:
+    return Reply(status, body, {"content-type": "application/json"})
+
+
+async def elsewhere(uri: str, /) -> Any:
+    return f"elsewhere: {uri}"
+
+
+async def test_a_link_to_a_service_is_a_read_of_it_without_its_wrapper() -> None:
+    services = Services(json_reply(b'{"data":{"name":"Jane"}}'))
+    links = OwnLinks(URL, services, elsewhere)
+    assert await links.fetch(f"{URL}/api/payments/v3/accounts/a%2Fb?x=1#part") == {"name": "Jane"}
+    assert services.requests == [Request("payments", "GET", "/v3/accounts/a%2Fb?x=1")]
+    services.reply = json_reply(b"[1]")
+    assert await links.fetch(f"{URL}/api/ledger/v2") == [1]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"{URL}/api/orchestration/v2/instances",
+        f"{URL}/api/paymentsx/accounts/a",
+        f"{URL}/api/payments",
+        f"{URL}/metrics",
+        f"{URL}0/api/payments/accounts/a",
+        "http://127.0.0.1:8484@evil.example/api/payments/accounts/a",
+        "https://127.0.0.1:8484/api/payments/accounts/a",
+        "",
+    ],
+)
+async def test_nothing_else_reaches_a_service(uri: str) -> None:
+    services = Services(json_reply(b"{}"))
+    assert await OwnLinks(URL, services, elsewhere).fetch(uri) == f"elsewhere: {uri}"
+    assert services.requests == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (json_reply(b"{}", 404), "status 404"),
+        (Reply(200, b"hello", {"content-type": "text/plain"}), "not JSON"),
+        (json_reply(b"{"), "the answer"),
+        (json_reply(b'"' + b"x" * (1 << 20) + b'"'), "more than"),
+        (None, "no usable answer"),
+    ],
+)
+async def test_an_answer_that_cannot_be_used(reply: Reply | None, reason: str) -> None:
+    with pytest.raises(LinkRefused, match=reason):
+        await OwnLinks(URL, Services(reply), elsewhere).fetch(f"{URL}/api/payments/accounts/a")
+
+
+async def test_a_service_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_links, "TIMEOUT_S", 0.01)
+    services = Services()
+    services.hangs = True
+    with pytest.raises(LinkRefused, match="no answer within"):
+        await OwnLinks(URL, services, elsewhere).fetch(f"{URL}/api/payments/accounts/a")
