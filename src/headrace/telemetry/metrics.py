@@ -28,7 +28,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from headrace.clock import Clock
 from headrace.engine.meter import FailedCall
-from headrace.operator_log import OperatorLog
+from headrace.telemetry.operator_log import OperatorLog
 
 SERVICES = ("ledger", "wallets", "payments")
 ENDS = ("succeeded", "failed", "aborted")

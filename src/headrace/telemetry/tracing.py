@@ -26,8 +26,8 @@ from headrace.errors import InvalidValue
 from headrace.journal.port import Journal, Unit
 from headrace.journal.records import Instance
 from headrace.journal.writer import Rows
-from headrace.outages import Outage
 from headrace.settings import Settings
+from headrace.telemetry.outages import Outage
 from headrace.workflows.commands import Activity, CreateTransaction
 from headrace.workflows.interpreter import CANCELED
 
