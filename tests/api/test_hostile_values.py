@@ -16,7 +16,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from headrace.app import House, house
+from headrace.composition import Composition, compose
 from headrace.settings import Settings
 from tests.effects.stub import Seen, Stub, answer
 from tests.support.hostile import VALUES
@@ -115,7 +115,7 @@ class Place:
     """A server, and what reaches its services."""
 
     http: httpx2.AsyncClient
-    rooms: House
+    rooms: Composition
     services: Stub
 
     async def call(self, method: str, path: str, body: Any = None) -> httpx2.Response:
@@ -153,7 +153,7 @@ def answered(seen: Seen) -> bytes:
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     async with Stub(answered) as services:
         settings = Settings(stack_url=services.url)
-        async with house(settings, data=tmp_path_factory.mktemp("house")) as rooms:
+        async with compose(settings, data=tmp_path_factory.mktemp("house")) as rooms:
             transport = httpx2.ASGITransport(app=rooms.app)
             async with httpx2.AsyncClient(transport=transport, base_url="http://x") as http:
                 yield Place(http, rooms, services)

@@ -16,14 +16,14 @@ import httpx2
 import pytest
 from joserfc.jwk import ECKey
 
-from headrace.app import house
-from headrace.auth.assembly import open_door
 from headrace.auth.clients import READ, WRITE, ClientsFile
 from headrace.auth.fetching import MAX_BYTES, Fetcher
 from headrace.auth.keyring import ASK_EVERY_S, KEEP_S, FetchFailed
 from headrace.auth.keys import choose, keys_of
 from headrace.auth.verifier import Expectations, Verifier
 from headrace.clock import RandomIds, SystemClock
+from headrace.composition import compose
+from headrace.composition.authentication import open_door
 from headrace.errors import InvalidValue, NotAuthenticated, Unavailable
 from headrace.journal.lock import AlreadyOwned
 from headrace.journal.sqlite import SqliteJournal
@@ -233,12 +233,12 @@ async def test_a_second_server_on_a_folder_touches_no_key(tmp_path: Path) -> Non
     owner = await SqliteJournal.open(tmp_path / "journal.db")
     try:
         with pytest.raises(AlreadyOwned):
-            async with house(Settings(auth="local"), data=tmp_path, sandbox=True):
+            async with compose(Settings(auth="local"), data=tmp_path, sandbox=True):
                 raise AssertionError("it has started")
     finally:
         await owner.close()
     assert not (tmp_path / "signing-keys.json").exists()
-    async with house(Settings(auth="local"), data=tmp_path, sandbox=True):
+    async with compose(Settings(auth="local"), data=tmp_path, sandbox=True):
         assert (tmp_path / "signing-keys.json").exists()
 
 

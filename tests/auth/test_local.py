@@ -13,12 +13,12 @@ import msgspec
 import pytest
 
 from headrace.auth import local
-from headrace.auth.assembly import open_door
 from headrace.auth.clients import READ, WRITE, ClientsFile, Created
 from headrace.auth.door import Door
 from headrace.auth.failures import PER_ADDRESS, PER_CLIENT, Failures
 from headrace.auth.oauth import Asked, Granted, Refused, TooManyFailures
 from headrace.clock import RandomIds
+from headrace.composition.authentication import open_door
 from headrace.errors import NotAuthenticated
 from headrace.settings import Settings
 from tests.auth.clocks import Hands

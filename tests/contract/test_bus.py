@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from headrace.events.bus import (
+from headrace.buses.port import (
     DEPTH_HEADER,
     EVENT_HEADER,
     KEY_HEADER,

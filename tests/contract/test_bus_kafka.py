@@ -19,12 +19,13 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from headrace.buses.kafka import clients as kafka_clients
+from headrace.buses.kafka.bus import KafkaBus
+from headrace.buses.kafka.options import KafkaOptions
+from headrace.buses.port import KEY_HEADER, REASON_HEADER, BusUnavailable, Delivery, Publication, PublicationRefused
 from headrace.clock import SystemClock
+from headrace.composition.brokers import hosts, kafka_options
 from headrace.errors import InvalidValue
-from headrace.events import kafka_clients
-from headrace.events.broker import hosts
-from headrace.events.bus import KEY_HEADER, REASON_HEADER, BusUnavailable, Delivery, Publication, PublicationRefused
-from headrace.events.kafka import KafkaBus, KafkaOptions
 from headrace.settings import Settings
 from tests.support.kafka import PASSWORD, USER, KafkaHarness
 from tests.support.server import free_port
@@ -392,7 +393,8 @@ async def test_two_processes_share_the_partitions_and_nothing_is_lost(
 CHILD = """
 import asyncio, sys
 from headrace.clock import SystemClock
-from headrace.events.kafka import KafkaBus, KafkaOptions
+from headrace.buses.kafka.bus import KafkaBus
+from headrace.buses.kafka.options import KafkaOptions
 
 async def main() -> None:
     server, topic = sys.argv[1:]
@@ -554,7 +556,7 @@ def test_options_of_settings() -> None:
         broker_tls=True,
         broker_group="g",
     )
-    options = KafkaOptions.of(settings)
+    options = kafka_options(settings)
     assert options.servers == ("one:9092", "two:9093")
     assert options.topics == ("formance-dev-ledger", "formance-dev-payments")
     assert options.publish_topic == "formance-dev-orchestration"
@@ -562,7 +564,7 @@ def test_options_of_settings() -> None:
     assert (options.username, options.sasl, options.is_tls, options.group) == ("u", "SCRAM-SHA-512", True, "g")
     assert "hidden" not in repr(options)
     with pytest.raises(InvalidValue, match="HEADRACE_STACK_NAME"):
-        KafkaOptions.of(Settings(broker_url="kafka://one"))
+        kafka_options(Settings(broker_url="kafka://one"))
 
 
 def test_hosts() -> None:
@@ -570,5 +572,5 @@ def test_hosts() -> None:
 
 
 def test_the_client_is_loaded_when_a_bus_is_made() -> None:
-    code = "import sys, headrace.events.kafka; sys.exit('confluent_kafka' in sys.modules)"
+    code = "import sys, headrace.buses.kafka.bus; sys.exit('confluent_kafka' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

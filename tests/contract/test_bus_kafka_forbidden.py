@@ -13,10 +13,10 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from headrace.buses.kafka import clients as kafka_clients
+from headrace.buses.kafka.bus import KafkaBus
+from headrace.buses.port import BusUnavailable, Publication
 from headrace.clock import SystemClock
-from headrace.events import kafka_clients
-from headrace.events.bus import BusUnavailable, Publication
-from headrace.events.kafka import KafkaBus
 from tests.support.kafka import KafkaHarness
 
 LIMIT_S = 60.0

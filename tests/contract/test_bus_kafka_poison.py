@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from headrace.buses.kafka.bus import KafkaBus
+from headrace.buses.port import Delivery, Publication
 from headrace.clock import SystemClock
-from headrace.events.bus import Delivery, Publication
-from headrace.events.kafka import KafkaBus
 from tests.support.kafka import KafkaHarness
 
 LIMIT_S = 60.0

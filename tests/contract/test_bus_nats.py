@@ -15,11 +15,12 @@ import pytest
 import structlog
 from nats.js.api import AckPolicy, ConsumerConfig
 
+from headrace.buses.nats.bus import NatsBus
+from headrace.buses.nats.connection import nanoseconds
+from headrace.buses.nats.options import NatsOptions
+from headrace.buses.port import REASON_HEADER, BusUnavailable, Delivery, Publication, PublicationRefused
+from headrace.composition.brokers import hosts, nats_options
 from headrace.errors import InvalidValue
-from headrace.events.broker import hosts
-from headrace.events.bus import REASON_HEADER, BusUnavailable, Delivery, Publication, PublicationRefused
-from headrace.events.nats import NatsBus, NatsOptions
-from headrace.events.nats_connection import nanoseconds
 from headrace.settings import Settings
 from tests.support.brokers import NatsHarness, NatsServer
 
@@ -364,13 +365,13 @@ def test_options_come_from_the_settings() -> None:
             "HEADRACE_DEAD_LETTER_TOPIC": "odd",
         }
     )
-    options = NatsOptions.of(settings)
+    options = nats_options(settings)
     assert options.servers == ("one:4222", "two:4333")
     assert options.topics == ("formance-dev-ledger", "formance-dev-payments")
     assert (options.publish_topic, options.dead_letter_topic) == ("formance-dev-orchestration", "odd")
     assert (options.username, options.password, options.group) == ("payer", PASSWORD, "headrace")
     with pytest.raises(InvalidValue, match="HEADRACE_STACK_NAME"):
-        NatsOptions.of(Settings.from_env({"HEADRACE_BROKER_URL": "nats://one"}))
+        nats_options(Settings.from_env({"HEADRACE_BROKER_URL": "nats://one"}))
 
 
 def test_hosts_with_and_without_port() -> None:

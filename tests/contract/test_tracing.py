@@ -25,7 +25,7 @@ from headrace.journal.port import Unit
 from headrace.journal.records import Workflow
 from headrace.journal.sqlite import SqliteJournal
 from headrace.settings import Settings
-from headrace.tracing import CALLER, Tracing, is_wanted, open_tracing, outgoing_headers
+from headrace.telemetry.tracing import CALLER, Tracing, is_wanted, open_tracing, outgoing_headers
 from tests.contract.test_engine import CROSS, SEND, WAIT, Scripted
 from tests.support.rooms import FastClock
 

@@ -21,9 +21,11 @@ import pytest
 from aiohttp import web
 
 from headrace.api import yaml
+from headrace.buses.port import BusUnavailable, Publication, PublicationRefused, Publisher
+from headrace.buses.published import TYPES
+from headrace.buses.webhooks.endpoints import read_endpoints
+from headrace.buses.webhooks.publisher import MAX_ANSWER_BYTES, Webhook
 from headrace.clock import SystemClock
-from headrace.events.bus import BusUnavailable, Publication, PublicationRefused, Publisher
-from headrace.events.webhooks import MAX_ANSWER_BYTES, TYPES, Webhook, read_endpoints
 from tests.support.server import Server
 
 PAGE = (Path(__file__).parents[2] / "docs/webhooks.md").read_text()

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from headrace.buses.port import BusUnavailable, Delivery, Publication
 from headrace.errors import Unavailable
-from headrace.events.bus import BusUnavailable, Delivery, Publication
 from headrace.events.consumer import Consumer
 from headrace.events.envelope import envelope_of
 from headrace.events.inbox import Arrival, Inbox, Receipt

@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from headrace.events.bus import DEPTH_HEADER, EVENT_HEADER, BusUnavailable, Delivery, Publication
+from headrace.buses.port import DEPTH_HEADER, EVENT_HEADER, BusUnavailable, Delivery, Publication
 from tests.support.brokers import BusHarness, NatsHarness
 from tests.support.kafka import KafkaHarness
 from tests.support.server import Server

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from headrace.events.bus import BusUnavailable, Publication, PublicationRefused
+from headrace.buses.port import BusUnavailable, Publication, PublicationRefused
 from headrace.events.outbox import TYPES
 from headrace.events.relay import MAX_IN_A_ROW, Relay, trim_outbox
 from headrace.journal.port import Unit

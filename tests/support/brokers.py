@@ -21,8 +21,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from headrace.events.bus import Publisher, Subscriber
-from headrace.events.nats import NatsBus, NatsOptions
+from headrace.buses.nats.bus import NatsBus
+from headrace.buses.nats.options import NatsOptions
+from headrace.buses.port import Publisher, Subscriber
 from tests.support.server import free_port
 
 READY_S = 20.0

@@ -30,8 +30,9 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from headrace.buses.kafka.bus import KafkaBus
+from headrace.buses.kafka.options import KafkaOptions
 from headrace.clock import SystemClock
-from headrace.events.kafka import KafkaBus, KafkaOptions
 from tests.support.server import LOG_TAIL, free_port
 
 POM = Path(__file__).with_name("kafka-pom.xml")

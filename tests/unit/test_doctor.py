@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import structlog
 
-from headrace import doctor
-from headrace.doctor import (
+from headrace.composition import doctor
+from headrace.composition.doctor import (
     Finding,
     check_journal,
     check_limits,

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from headrace.log_repeats import LINES, MAX_KEYS, WINDOW_S, Repeats
+from headrace.telemetry.log_repeats import LINES, MAX_KEYS, WINDOW_S, Repeats
 
 
 class Clock:

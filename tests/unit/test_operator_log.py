@@ -9,7 +9,7 @@ import structlog
 from headrace.effects.port import Reply, Request, Unknown
 from headrace.effects.replies import outcome
 from headrace.engine.meter import FailedCall
-from headrace.operator_log import OperatorLog
+from headrace.telemetry.operator_log import OperatorLog
 from tests.unit.test_telemetry import FixedClock
 
 

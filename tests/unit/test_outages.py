@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace.outages import LINES, OUTAGE_S, REMIND_S, WINDOW_S, Line, Outage
+from headrace.telemetry.outages import LINES, OUTAGE_S, REMIND_S, WINDOW_S, Line, Outage
 
 SECOND = 1_000_000
 START_AT = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z

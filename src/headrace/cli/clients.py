@@ -86,7 +86,7 @@ def delete(
 
 
 def _file(data: Path | None, file: Path | None) -> ClientsFile:
-    from headrace.auth.assembly import clients_file
+    from headrace.composition.authentication import clients_file
     from headrace.settings import Settings
 
     settings = Settings() if file is None else Settings(clients=file.expanduser())

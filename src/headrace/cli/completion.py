@@ -133,18 +133,6 @@ def event_types(incomplete: str) -> Offer:
     return [(name, about) for name, about in EVENT_TYPES.items() if name.lower().startswith(incomplete.lower())]
 
 
-def profile_names(incomplete: str) -> list[str]:
-    import os
-
-    from headrace.cli.profile_file import profile_path, read_profiles
-
-    try:
-        named = read_profiles(profile_path(os.environ)).named
-    except Exception:  # noqa: BLE001 - nothing may be said while somebody types
-        return []
-    return [name for name in named if name.startswith(incomplete)]
-
-
 def _asked(context: typer.Context, incomplete: str, find: Callable[[Any], Offer]) -> Offer:
     try:
         session = _session(context)

@@ -21,7 +21,7 @@ from headrace.cli.session import Answers
 from headrace.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from headrace.doctor import Finding
+    from headrace.composition.doctor import Finding
 
 _CHECK, _STATUS, _LEAST_TEXT = 16, 9, 40
 
@@ -47,7 +47,7 @@ def doctor(answers: Answers, data: DataOption = None, auth: AuthOption = None) -
 
 def _findings(data: Path | None, auth: str | None) -> list[Finding]:
     from headrace.clock import SystemClock
-    from headrace.doctor import Finding, check_settings, examine
+    from headrace.composition.doctor import Finding, check_settings, examine
     from headrace.settings import Settings
 
     chosen = {} if auth is None else {"auth": auth.lower()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import tomllib
@@ -156,3 +157,12 @@ def _toml(profiles: Profiles) -> str:
 def _quoted(text: str) -> str:
     safe = (f"\\u{ord(each):04X}" if ord(each) < 0x20 or ord(each) == 0x7F or each in '"\\' else each for each in text)
     return f'"{"".join(safe)}"'
+
+
+def profile_names(incomplete: str) -> list[str]:
+    """Completion of a profile's name; nothing where the file cannot be read."""
+    try:
+        named = read_profiles(profile_path(os.environ)).named
+    except Exception:  # noqa: BLE001 - nothing may be said while somebody types
+        return []
+    return [name for name in named if name.startswith(incomplete)]

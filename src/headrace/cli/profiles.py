@@ -11,11 +11,18 @@ from typing import Annotated, Any
 import typer
 
 from headrace.cli import display
-from headrace.cli.completion import profile_names
 from headrace.cli.connection import Connection, checked_server, checked_token
 from headrace.cli.exits import USAGE, Failure
 from headrace.cli.groups import command, new_group
-from headrace.cli.profile_file import Profile, Profiles, change_profiles, checked_name, profile_path, read_profiles
+from headrace.cli.profile_file import (
+    Profile,
+    Profiles,
+    change_profiles,
+    checked_name,
+    profile_names,
+    profile_path,
+    read_profiles,
+)
 from headrace.cli.session import Answers, Session
 from headrace.errors import InvalidValue
 

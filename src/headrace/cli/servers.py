@@ -128,9 +128,9 @@ def _settings(**chosen: Any) -> Settings:
 
 
 def _developer(settings: Settings, folder: Path) -> Developer:
-    from headrace.auth.assembly import clients_file
     from headrace.auth.developer import developer_client
     from headrace.clock import SystemClock
+    from headrace.composition.authentication import clients_file
 
     return developer_client(clients_file(settings, folder), folder, SystemClock(), os.urandom)
 
@@ -146,7 +146,7 @@ def _serve(
     prepare: Callable[[Path], None] | None = None,
 ) -> None:
     """`faults` is None where there is no sandbox."""
-    from headrace.app import serve as run_server
+    from headrace.server import serve as run_server
 
     run_server(
         settings,
@@ -238,7 +238,7 @@ def _announce(url: str, data: Path | None, settings: Settings) -> None:
 
 
 def _say_targets(settings: Settings) -> None:
-    from headrace.startup import targets
+    from headrace.composition.startup import targets
 
     for service, root in targets(settings).items():
         display.line(f"  {service.capitalize():10} {root}")
@@ -248,8 +248,8 @@ def _say_targets(settings: Settings) -> None:
 
 def _warn_of_the_developer(settings: Settings, data: Path) -> None:
     """Its secret was printed, and lies readable beside the data."""
-    from headrace.auth.assembly import clients_file
     from headrace.auth.developer import CLIENT_ID
+    from headrace.composition.authentication import clients_file
 
     if CLIENT_ID in clients_file(settings, data).read():
         display.line(

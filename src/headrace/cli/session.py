@@ -38,7 +38,7 @@ def _complete_output(incomplete: str) -> list[str]:
 
 
 def _complete_profile(incomplete: str) -> list[str]:
-    from headrace.cli.completion import profile_names
+    from headrace.cli.profile_file import profile_names
 
     return profile_names(incomplete)
 

@@ -11,9 +11,9 @@ from typing import Protocol, TypeVar
 
 import structlog
 
+from headrace.buses.port import DEPTH_HEADER, EVENT_HEADER, BusUnavailable, Delivery, Subscriber
 from headrace.clock import Clock
 from headrace.errors import InvalidValue, Unavailable
-from headrace.events.bus import DEPTH_HEADER, EVENT_HEADER, BusUnavailable, Delivery, Subscriber
 from headrace.events.cloudevents import KAFKA_PREFIX, attributes_of, binary, event_of
 from headrace.events.envelope import Envelope
 from headrace.events.inbox import Arrival, Inbox

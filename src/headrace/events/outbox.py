@@ -9,44 +9,28 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from headrace.buses.port import Publication
+from headrace.buses.published import (
+    APP,
+    FAILED_STAGE,
+    FAILED_TRIGGER,
+    FAILED_WORKFLOW,
+    STARTED_STAGE,
+    STARTED_WORKFLOW,
+    SUCCEEDED_STAGE,
+    SUCCEEDED_TRIGGER,
+    SUCCEEDED_WORKFLOW,
+    TYPES,
+    type_named,
+)
 from headrace.clock import date_time
 from headrace.errors import InvalidValue
-from headrace.events.bus import Publication
 from headrace.journal.port import Journal, Unit
 from headrace.journal.records import OutboxEvent
 
-APP = "orchestration"
 VERSION = "v2.0.0"
 MAX_ERROR_CHARACTERS = 4_000
 """An event that a broker finds too long would hold up all that come after it. The instance keeps the whole text."""
-
-STARTED_WORKFLOW = "STARTED_WORKFLOW"
-SUCCEEDED_WORKFLOW = "SUCCEEDED_WORKFLOW"
-FAILED_WORKFLOW = "FAILED_WORKFLOW"
-STARTED_STAGE = "STARTED_WORKFLOW_STAGE"
-SUCCEEDED_STAGE = "SUCCEEDED_WORKFLOW_STAGE"
-FAILED_STAGE = "FAILED_WORKFLOW_STAGE"
-SUCCEEDED_TRIGGER = "SUCCEEDED_TRIGGER"
-FAILED_TRIGGER = "FAILED_TRIGGER"
-
-TYPES = (
-    STARTED_WORKFLOW,
-    SUCCEEDED_WORKFLOW,
-    FAILED_WORKFLOW,
-    STARTED_STAGE,
-    SUCCEEDED_STAGE,
-    FAILED_STAGE,
-    SUCCEEDED_TRIGGER,
-    FAILED_TRIGGER,
-)
-
-_TYPE_OF = {name: kind for kind in TYPES for name in (kind.lower(), f"{APP}.{kind.lower()}")}
-
-
-def type_named(event: str) -> str | None:
-    """The type that is meant by `SUCCEEDED_WORKFLOW` or `orchestration.succeeded_workflow`, in any case."""
-    return _TYPE_OF.get(event.lower())
-
 
 _text_of = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 

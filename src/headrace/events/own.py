@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from headrace.events.bus import Publication
+from headrace.buses.port import Publication
 from headrace.events.envelope import envelope_of
 from headrace.events.inbox import Arrival, Inbox
 

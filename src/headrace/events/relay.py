@@ -12,9 +12,9 @@ from typing import Protocol
 
 import structlog
 
+from headrace.buses.port import BusUnavailable, Publication, PublicationRefused, Publisher
 from headrace.clock import Clock
 from headrace.errors import Unavailable
-from headrace.events.bus import BusUnavailable, Publication, PublicationRefused, Publisher
 from headrace.events.outbox import publication
 from headrace.journal.port import Journal, Unit, sweep
 from headrace.journal.records import OutboxEvent

@@ -20,6 +20,7 @@ from headrace import expr
 from headrace.clock import Clock
 from headrace.errors import HeadraceError
 from headrace.expr.limits import Limits, Meter
+from headrace.triggers.language import FUNCTIONS, LIMITS
 
 if TYPE_CHECKING:
     from headrace.expr.explanation import Part
@@ -36,10 +37,8 @@ MAX_LINKS = 10
 MAX_CACHED_CHARACTERS = 4 << 20
 WORKERS = 2
 
-LIMITS = Limits(source_bytes=8 * 1024)
 _MOMENT = Limits(source_bytes=8 * 1024, steps=MOMENT_STEPS)
 _NAMES: Mapping[str, object] = {"event": {}}
-FUNCTIONS = frozenset({"link"})
 
 Json = dict[str, Any]
 

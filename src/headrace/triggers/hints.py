@@ -10,7 +10,7 @@ from headrace import expr
 from headrace.expr import nodes
 from headrace.expr.builtins import NAMES
 from headrace.expr.spans import SpanParser, children
-from headrace.triggers.expressions import FUNCTIONS, LIMITS
+from headrace.triggers.language import FUNCTIONS, LIMITS
 
 MAX_HINTS = 3
 MAX_CHARACTERS = 60

@@ -11,20 +11,12 @@ from typing import Any
 import pytest
 
 from headrace.api import codec, yaml
+from headrace.buses.port import Publication
+from headrace.buses.published import TYPES
+from headrace.buses.webhooks.endpoints import MAX_ENDPOINTS, MAX_FILE_BYTES, Endpoint, key_of, read_endpoints
+from headrace.buses.webhooks.publisher import Webhook, headers_of, signature
 from headrace.clock import SystemClock
 from headrace.errors import InvalidValue
-from headrace.events.bus import Publication
-from headrace.events.webhooks import (
-    MAX_ENDPOINTS,
-    MAX_FILE_BYTES,
-    TYPES,
-    Endpoint,
-    Webhook,
-    headers_of,
-    key_of,
-    read_endpoints,
-    signature,
-)
 
 URL = "https://hooks.example.com/T0K3N-in-the-path?code=C0DE"
 SECRET = "correct horse battery staple"

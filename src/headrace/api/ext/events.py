@@ -15,10 +15,10 @@ from headrace.api.repeats import caller_of, key_of, stored_answer
 from headrace.api.replies import Reply, json_reply, list_reply
 from headrace.api.requests import Request
 from headrace.api.services import Services
+from headrace.buses.port import DEPTH_HEADER, EVENT_HEADER
 from headrace.clock import date_time
 from headrace.errors import RepeatedKey
 from headrace.events import cloudevents, identity
-from headrace.events.bus import DEPTH_HEADER, EVENT_HEADER
 from headrace.events.envelope import MAX_NAME_CHARACTERS, Envelope
 from headrace.events.inbox import Arrival, Receipt
 from headrace.events.outbox import depth_of, is_own

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from headrace.expr import access
+from headrace.expr import time_methods as methods
 from headrace.expr.closures import ENV, METER, Frame, Run, Spot
 from headrace.expr.errors import Failure
 from headrace.expr.limits import Meter
-from headrace.expr.times import methods
 from headrace.expr.values import Method, Value, is_nil, type_name
 
 MAP: type[Any] = dict

@@ -18,13 +18,11 @@ from typing import Any, TypeVar, cast
 import msgspec
 import structlog
 
-from headrace.events.broker import BrokerOptions, chosen
-from headrace.events.bus import BusUnavailable, Delivery
-from headrace.settings import Settings
+from headrace.buses.nats.options import NatsOptions
+from headrace.buses.port import BusUnavailable, Delivery
 
 log = structlog.get_logger("headrace.events")
 
-PORT = 4222
 BATCH = 256
 PREFETCH = 512
 """No more is asked for while so many deliveries wait here for `receive`."""
@@ -37,21 +35,6 @@ _NANOSECONDS = 1_000_000_000
 _ACKNOWLEDGE = "$JS.ACK."
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 _TIME = re.compile(r"(.+?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NatsOptions(BrokerOptions):
-    """A topic is a subject. The stream that holds it is looked up, and made where there is none."""
-
-    answer_s: float = 5.0
-    """A server that takes longer for an answer is not there."""
-    pull_s: float = 10.0
-    """A server ends each pull after so long; one that says nothing `answer_s` later has forgotten it."""
-
-    @classmethod
-    def of(cls, settings: Settings) -> NatsOptions:
-        """Raises InvalidValue where a topic has no name."""
-        return cls(**chosen(settings, PORT))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from headrace.events.bus import BusUnavailable
-from headrace.events.kafka import KafkaOptions, Record, TooLong
+from headrace.buses.kafka.options import KafkaOptions, Record, TooLong
+from headrace.buses.port import BusUnavailable
 
 log = structlog.get_logger("headrace.events")
 T = TypeVar("T")

@@ -20,12 +20,13 @@ import msgspec
 import structlog
 
 from headrace.clock import Clock
+from headrace.composition.brokers import kafka_options, nats_options
+from headrace.composition.startup import about_unknown_variable, targets, webhook_endpoints
 from headrace.effects.port import Downstream, NoReply, Reply, Request
 from headrace.errors import HeadraceError, InvalidValue
 from headrace.journal.inspection import inspect_journal
 from headrace.settings import Settings, unknown_variables
-from headrace.startup import about_unknown_variable, targets, webhook_endpoints
-from headrace.tracing import MISSING, is_wanted
+from headrace.telemetry.tracing import MISSING, is_wanted
 from headrace.workflows.commands import Service
 
 log = structlog.get_logger("headrace")
@@ -73,7 +74,7 @@ def check_settings(environ: Mapping[str, str]) -> list[Finding]:
 
 
 async def _check_downstream(settings: Settings, clock: Clock) -> list[Finding]:
-    from headrace.downstream import downstream_of
+    from headrace.composition.services import downstream_of
 
     try:
         downstream = downstream_of(settings, clock, timeout_s=min(settings.timeout_s, TIMEOUT_S))
@@ -250,7 +251,7 @@ def _check_folder(data: Path) -> list[Finding]:
 async def check_broker(settings: Settings) -> list[Finding]:
     if settings.broker_url is None:
         return []
-    from headrace.events.bus import BusUnavailable
+    from headrace.buses.port import BusUnavailable
 
     try:
         async with asyncio.timeout(2 * TIMEOUT_S):
@@ -263,18 +264,17 @@ async def check_broker(settings: Settings) -> list[Finding]:
 
 
 async def _ask_nats(settings: Settings) -> str:
-    from headrace.events.nats_connection import Inflow, NatsOptions, dial
+    from headrace.buses.nats.connection import Inflow, dial
 
-    connection = await dial(NatsOptions.of(settings), Inflow())
+    connection = await dial(nats_options(settings), Inflow())
     await connection.close()
     return f"{settings.broker_url} accepts the connection"
 
 
 async def _ask_kafka(settings: Settings) -> str:
-    from headrace.events.kafka import KafkaOptions
-    from headrace.events.kafka_clients import Topics
+    from headrace.buses.kafka.clients import Topics
 
-    options = KafkaOptions.of(settings)
+    options = kafka_options(settings)
     found = await asyncio.to_thread(Topics(options).ids, options.all_topics)
     return f"{settings.broker_url} answers; it has {len(found)} of {len(options.all_topics)} topics"
 
@@ -318,8 +318,8 @@ async def check_authentication(settings: Settings, data: Path, clock: Clock) -> 
 
 
 def _check_clients(settings: Settings, data: Path) -> list[Finding]:
-    from headrace.auth.assembly import clients_file
     from headrace.auth.developer import CLIENT_ID
+    from headrace.composition.authentication import clients_file
 
     try:
         clients = clients_file(settings, data).read()

@@ -11,7 +11,9 @@ from typing import TypeVar
 
 import structlog
 
-from headrace.events.bus import (
+from headrace.buses.nats.connection import BATCH, Connection, Inflow, Receipt, Source, dial
+from headrace.buses.nats.options import NatsOptions
+from headrace.buses.port import (
     KEY_HEADER,
     REASON_HEADER,
     TOPIC_HEADER,
@@ -20,7 +22,6 @@ from headrace.events.bus import (
     Publication,
     PublicationRefused,
 )
-from headrace.events.nats_connection import BATCH, Connection, Inflow, NatsOptions, Receipt, Source, dial
 
 __all__ = ["NatsBus", "NatsOptions"]
 
@@ -40,7 +41,7 @@ class _TooLong(BusUnavailable):
 
 
 class NatsBus:
-    """Subscriber and Publisher of `events.bus`, over one connection, which is made when it is first needed."""
+    """Subscriber and Publisher of `buses.port`, over one connection, which is made when it is first needed."""
 
     page = 200
 

@@ -14,20 +14,19 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
-from headrace.api.version import VERSION
 from headrace.clock import Clock
 from headrace.effects.port import Downstream, NoReply, Reply, Request
 from headrace.engine.run import DRIVEN, OpenActivity, Run
 from headrace.errors import InvalidValue
-from headrace.journal.port import Journal, Unit
+from headrace.journal.port import Journal, Rows, Unit
 from headrace.journal.records import Instance
-from headrace.journal.writer import Rows
-from headrace.outages import Outage
 from headrace.settings import Settings
+from headrace.telemetry.outages import Outage
 from headrace.workflows.commands import Activity, CreateTransaction
 from headrace.workflows.interpreter import CANCELED
 
@@ -101,11 +100,11 @@ class Tracing:
         from opentelemetry.sdk.trace import TracerProvider
 
         named = "OTEL_SERVICE_NAME" in environ or "service.name=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
-        attributes = {"service.version": VERSION} | ({} if named else {"service.name": "headrace"})
+        attributes = {"service.version": version("headrace")} | ({} if named else {"service.name": "headrace"})
         self._ids = _ids()
         self._provider = TracerProvider(resource=Resource.create(attributes), id_generator=self._ids)
         self._provider.add_span_processor(processor)
-        self._tracer = self._provider.get_tracer("headrace", VERSION)
+        self._tracer = self._provider.get_tracer("headrace", version("headrace"))
         self._has_amounts = has_amounts
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._reading: set[asyncio.Task[None]] = set()

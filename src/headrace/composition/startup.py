@@ -12,7 +12,7 @@ from headrace.api.version import VERSION
 from headrace.settings import Settings, unknown_variables
 
 if TYPE_CHECKING:
-    from headrace.events.webhooks import Endpoint
+    from headrace.buses.webhooks.endpoints import Endpoint
 
 log = structlog.get_logger("headrace")
 
@@ -46,7 +46,7 @@ def targets(settings: Settings) -> dict[str, str]:
 def webhook_endpoints(file: Path, environ: Mapping[str, str]) -> tuple[Endpoint, ...]:
     """Raises InvalidValue naming the file, the entry and the reason."""
     from headrace.api import codec, yaml
-    from headrace.events.webhooks import read_endpoints
+    from headrace.buses.webhooks.endpoints import read_endpoints
 
     def decode(body: bytes) -> object:
         return codec.decode(body) if body.lstrip().startswith(b"{") else yaml.decode(body).value

@@ -1,7 +1,7 @@
 """Kafka as a bus: one group of consumers over the topics read, an idempotent producer for what goes out.
 
-The client is the synchronous one, in two threads: one owns the consumer (`kafka_reader.py`), one the producer
-(`kafka_clients.py`). What they report comes back to the event loop here.
+The client is the synchronous one, in two threads: one owns the consumer (`reader.py`), one the producer
+(`clients.py`). What they report comes back to the event loop here.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
-from headrace.clock import Clock
-from headrace.events.broker import BrokerOptions, chosen
-from headrace.events.bus import (
+from headrace.buses.kafka.options import BATCH, KafkaOptions, Record, TooLong
+from headrace.buses.port import (
     KEY_HEADER,
     REASON_HEADER,
     TOPIC_HEADER,
@@ -27,66 +25,23 @@ from headrace.events.bus import (
     Publication,
     PublicationRefused,
 )
-from headrace.settings import Settings
+from headrace.clock import Clock
 
 if TYPE_CHECKING:
-    from headrace.events.kafka_reader import Reader
+    from headrace.buses.kafka.reader import Reader
 
 log = structlog.get_logger("headrace.events")
 
-PORT = 9092
-BATCH = 256
 CLOSE_S = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KafkaOptions(BrokerOptions):
-    sasl: str = "PLAIN"
-    max_outstanding_bytes: int = 64 << 20
-    check_s: float = 5.0
-    """How often the ids of the topics are asked for while nothing comes."""
-    remake_s: float = 30.0
-    """A topic that is deleted while it is read is made again after so long: until then somebody else may."""
-
-    @classmethod
-    def of(cls, settings: Settings) -> KafkaOptions:
-        """Raises InvalidValue where a topic has no name."""
-        return cls(**chosen(settings, PORT), sasl=settings.kafka_sasl)
-
-    @property
-    def where(self) -> str:
-        return f"Kafka at {', '.join(self.servers)}"
-
-    @property
-    def all_topics(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*self.topics, self.publish_topic, self.dead_letter_topic)))
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What is written to a topic. Records of one key keep their order."""
-
-    topic: str
-    key: str
-    body: bytes
-    headers: dict[str, str]
-
-
-class TooLong(BusUnavailable):
-    """This record is more than its topic takes."""
-
-    def __init__(self, record: Record, reason: str) -> None:
-        super().__init__(reason)
-        self.record = record
-
-
 class KafkaBus:
-    """Subscriber and Publisher of `events.bus`. The broker is first asked for something when something is wanted."""
+    """Subscriber and Publisher of `buses.port`. The broker is first asked for something when something is wanted."""
 
     page = 200
 
     def __init__(self, options: KafkaOptions, clock: Clock) -> None:
-        from headrace.events.kafka_clients import Topics, Writer
+        from headrace.buses.kafka.clients import Topics, Writer
 
         self._options = options
         self._clock = clock
@@ -185,7 +140,7 @@ class KafkaBus:
         await asyncio.get_running_loop().run_in_executor(self._out, self._writer.write, records)
 
     def _make_reader(self) -> Reader:
-        from headrace.events.kafka_reader import Reader
+        from headrace.buses.kafka.reader import Reader
 
         reader = Reader(self._options, self._topics, self._clock, self._on_deliveries, self._on_trouble)
         reader.start()

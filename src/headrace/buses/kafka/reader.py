@@ -20,10 +20,7 @@ from queue import Empty, SimpleQueue
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from headrace.clock import Clock
-from headrace.events.bus import BusUnavailable, Delivery
-from headrace.events.kafka import BATCH, KafkaOptions
-from headrace.events.kafka_clients import (
+from headrace.buses.kafka.clients import (
     CODES,
     NO_SUCH_TOPIC,
     REQUEST_S,
@@ -35,6 +32,9 @@ from headrace.events.kafka_clients import (
     made,
     sentence,
 )
+from headrace.buses.kafka.options import BATCH, KafkaOptions
+from headrace.buses.port import BusUnavailable, Delivery
+from headrace.clock import Clock
 
 log = structlog.get_logger("headrace.events")
 

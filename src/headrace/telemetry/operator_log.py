@@ -11,7 +11,7 @@ import structlog
 
 from headrace.clock import Clock
 from headrace.engine.meter import FailedCall
-from headrace.outages import Line, Outage
+from headrace.telemetry.outages import Line, Outage
 
 log = structlog.get_logger("headrace")
 

@@ -1,0 +1,1 @@
+"""Kafka as a bus. Importing `bus` needs the extra `headrace[kafka]`."""

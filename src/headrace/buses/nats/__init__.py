@@ -1,0 +1,1 @@
+"""NATS JetStream as a bus. Importing `bus` needs the extra `headrace[nats]`."""

@@ -1,0 +1,1 @@
+"""Webhooks as a bus: a publisher for each endpoint that the operator lists in a file."""

@@ -1,0 +1,5 @@
+"""Everything that knows concrete adapters and settings: the composition root, and the doctor that checks its parts."""
+
+from headrace.composition.assembly import Composition, compose
+
+__all__ = ["Composition", "compose"]

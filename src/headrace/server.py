@@ -1,0 +1,172 @@
+"""The listener: sockets, signals, and the HTTP server in front of the composition."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import structlog
+import uvicorn
+
+from headrace.api.protocol import BoundedProtocol
+from headrace.api.startup import StartupGate
+from headrace.clock import Clock, RandomIds, SystemClock
+from headrace.composition import Composition, compose
+from headrace.composition.doctor import warn_of_services
+from headrace.composition.startup import log_start
+from headrace.errors import Damaged, InvalidValue, Unavailable
+from headrace.journal.faults import fault_of
+from headrace.runtime import tune_collector
+from headrace.settings import Settings
+from headrace.telemetry import configure_logging
+
+START_AGAIN_S = 1.0
+
+log = structlog.get_logger("headrace")
+
+
+def serve(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    data: Path | None,
+    sandbox: bool,
+    faults: Sequence[str],
+    on_ready: Callable[[str], None],
+    prepare: Callable[[Path], None] | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM; `data` None: in a temporary folder that goes with the process.
+
+    `prepare` sees that folder before anything is opened in it.
+    """
+    configure_logging(SystemClock(), settings.log_format, settings.log_level)
+    tune_collector()
+    with contextlib.ExitStack() as stack:
+        folder = data if data is not None else Path(stack.enter_context(TemporaryDirectory(prefix="headrace-")))
+        listener = stack.enter_context(_listen(host, port))
+        if prepare is not None:
+            prepare(folder)
+        with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(settings, listener, folder, sandbox, faults, on_ready))
+
+
+async def _serve(
+    settings: Settings,
+    listener: socket.socket,
+    data: Path,
+    sandbox: bool,
+    faults: Sequence[str],
+    on_ready: Callable[[str], None],
+) -> None:
+    """Answer at once: `/livez`, and 503 with the reason for all else until the journal is open."""
+    address = listener.getsockname()
+    url = f"http://{_shown(address[0])}:{address[1]}"
+    log_start(settings, os.environ, data=data, url=url, sandbox=sandbox)
+    gate = StartupGate(RandomIds())
+    config = uvicorn.Config(
+        gate,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        http=BoundedProtocol,
+        ws="none",
+        timeout_graceful_shutdown=5,
+        timeout_keep_alive=75,
+    )
+    server = _Server(config)
+
+    async def live() -> None:
+        make = partial(compose, settings, data=data, sandbox=sandbox, faults=faults, url=url)
+        async with contextlib.AsyncExitStack() as stack:
+            composition = await _opened(stack, make, gate, SystemClock())
+            gate.open(composition.app)
+            await server.is_up.wait()
+            on_ready(url)
+            if not sandbox:
+                checking = asyncio.create_task(warn_of_services(composition.downstream, settings, SystemClock()))
+                stack.callback(checking.cancel)
+            await server.is_done.wait()
+            log.info("stopping", instances_active=composition.engine.active_instances)
+        log.info("stopped")
+
+    living = asyncio.create_task(live())
+    living.add_done_callback(lambda _: server.end())
+    await server.serve(sockets=[listener])
+    server.is_done.set()
+    if gate.is_closed:
+        living.cancel()  # it may wait for a disk
+    with contextlib.suppress(asyncio.CancelledError):
+        await living
+
+
+async def _opened(
+    stack: contextlib.AsyncExitStack,
+    make: Callable[[], contextlib.AbstractAsyncContextManager[Composition]],
+    gate: StartupGate,
+    clock: Clock,
+) -> Composition:
+    """Open the journal and all else, again and again while what is wrong may pass by itself: a full disk, say.
+
+    Raises what a person has to act on.
+    """
+    while True:
+        try:
+            return await stack.enter_async_context(make())
+        except Exception as error:
+            fault = fault_of(error)
+            if not isinstance(fault, Unavailable) or isinstance(fault, Damaged):
+                raise
+            if gate.reason != str(fault):
+                log.warning("the server cannot start; trying again", reason=str(fault))
+            gate.reason = str(fault)
+        await clock.sleep(START_AGAIN_S)
+
+
+class _Server(uvicorn.Server):
+    """`is_up`: it answers. `is_done`: it does not any more, and all else is to be closed."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_up = asyncio.Event()
+        self.is_done = asyncio.Event()
+
+    def end(self) -> None:
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """uvicorn raises the signal again after its shutdown, which would end the process with all else still open."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        raise InvalidValue("port", f"cannot listen at {host}:{port}: {error.strerror or error}") from error
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    import uvloop
+
+    return uvloop.new_event_loop

@@ -1,0 +1,74 @@
+"""The import contracts of pyproject.toml refuse what a newcomer would do wrong: each mistake is planted in a copy."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tidy.house import ROOT
+
+LINT = Path(sys.executable).parent / "lint-imports"
+
+PLANTED = [
+    ("engine/port.py", "import headrace.journal.sqlite", "Only the composition knows adapters"),
+    ("engine/meter.py", "import headrace.api.codec", "Direction"),
+    ("api/services.py", "import headrace.engine.embedded", "Only the composition knows adapters"),
+    ("api/services.py", "import headrace.journal.sqlite", "Only the composition knows adapters"),
+    ("triggers/matching.py", "import headrace.buses.nats.bus", "Only the composition knows adapters"),
+    ("events/inbox.py", "import headrace.settings", "read settings"),
+    ("engine/meter.py", "import headrace.telemetry", "read settings"),
+    ("journal/records.py", "import headrace.composition", "Direction"),
+    ("buses/kafka/options.py", "import headrace.buses.nats.options", "Adapters are independent"),
+    ("buses/webhooks/endpoints.py", "import headrace.buses.kafka.options", "Adapters are independent"),
+    ("journal/records.py", "import headrace.effects.port", "independent of each other"),
+    ("workflows/durations.py", "import headrace.workflows.schema", "circle"),
+    ("effects/port.py", "import headrace.effects.ledger", "circle"),
+    ("workflows/durations.py", "import asyncio", "Workflows are pure"),
+    ("workflows/variables.py", "import sqlite3", "Workflows are pure"),
+    ("expr/nodes.py", "import headrace.clock", "Expressions import"),
+    ("sandbox/store.py", "import headrace.engine.port", "The sandbox is as far away"),
+    ("novelty.py", "import headrace.errors", "Direction"),
+]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packages and their contracts in a folder of their own."""
+    folder = tmp_path_factory.mktemp("imports")
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    ignored = shutil.ignore_patterns("__pycache__", "examples", "tests")
+    shutil.copytree(ROOT / "src/headrace", folder / "src/headrace", ignore=ignored)
+    shutil.copytree(ROOT / "packages/client/src/headrace_client", folder / "src/headrace_client", ignore=ignored)
+    return folder
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {"PYTHONPATH": str(folder / "src"), "PATH": "/usr/bin:/bin", "COLUMNS": "200"}
+    command = [str(LINT), "--no-cache", "--config", "pyproject.toml"]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=100
+    )
+
+
+def test_what_is_there_is_kept(copy: Path) -> None:
+    linted = lint(copy)
+    assert linted.returncode == 0, linted.stdout
+    assert " 0 broken" in linted.stdout
+
+
+@pytest.mark.parametrize(("file", "mistake", "contract"), PLANTED)
+def test_a_planted_import_is_refused(copy: Path, file: str, mistake: str, contract: str) -> None:
+    path = copy / "src/headrace" / file
+    before = path.read_text() if path.exists() else None
+    path.write_text((before or "") + f"\n{mistake}\n")
+    try:
+        linted = lint(copy)
+    finally:
+        path.unlink() if before is None else path.write_text(before)
+    broken = linted.stdout.rpartition("Broken contracts")[2]
+    assert linted.returncode == 1, linted.stdout
+    assert contract in broken, broken
