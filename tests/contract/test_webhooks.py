@@ -26,6 +26,7 @@ from headrace.buses.published import TYPES
 from headrace.buses.webhooks.endpoints import read_endpoints
 from headrace.buses.webhooks.publisher import MAX_ANSWER_BYTES, Webhook
 from headrace.clock import SystemClock
+from headrace.events.identity import of_request
 from tests.support.server import Server
 
 PAGE = (Path(__file__).parents[2] / "docs/webhooks.md").read_text()
@@ -386,4 +387,4 @@ async def test_another_headrace_takes_each_event_once(tmp_path: Path, shared_ser
         await hook.close()
     received = shared_server.get("/api/orchestration/ext/events").json["data"]
     ours = {row["key"]: row["repeats"] for row in received if JOURNAL in row["key"]}
-    assert ours == {f"key:{one.id}": 1 for one in sent}
+    assert ours == {of_request(None, "anonymous", one.id, None): 1 for one in sent}

@@ -63,7 +63,7 @@ BANS = (
     Ban(
         "random.",
         "a run that cannot be repeated: take the randomness (jitter, ids) as a parameter",
-        ("src/headrace/app.py",),
+        ("src/headrace/composition/assembly.py",),
     ),
     Ban("secrets.", "a run that cannot be repeated: take headrace.clock.Ids"),
     Ban("print", "use structlog, or the CLI's rich console"),

@@ -1,5 +1,7 @@
 """Everything that knows concrete adapters and settings: the composition root, and the doctor that checks its parts."""
 
+from __future__ import annotations
+
 from headrace.composition.assembly import Composition, compose
 
 __all__ = ["Composition", "compose"]

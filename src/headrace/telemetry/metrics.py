@@ -28,12 +28,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from headrace.clock import Clock
 from headrace.engine.meter import FailedCall
-<<<<<<< HEAD:src/headrace/telemetry.py
 from headrace.telemetry.log_repeats import Repeats
-from headrace.operator_log import OperatorLog
-=======
 from headrace.telemetry.operator_log import OperatorLog
->>>>>>> buses:src/headrace/telemetry/metrics.py
 
 SERVICES = ("ledger", "wallets", "payments")
 ENDS = ("succeeded", "failed", "aborted")
