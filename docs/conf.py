@@ -47,7 +47,7 @@ NAVIGATION: dict[str, dict[str, list[str]]] = {
         ],
         "Understand": ["explanation/never-twice", "explanation/not-promised", "explanation/*", "decisions/README"],
     },
-    "decisions/README": {"": ["decisions/[0-9]*", "decisions/template"]},
+    "decisions/README": {"": ["decisions/glossary", "decisions/[0-9]*", "decisions/template"]},
 }
 """By page, the pages below it. A page that is not named is there by itself, by the pattern of its folder."""
 
