@@ -35,19 +35,22 @@ pygments_dark_style = "native"
 
 NAVIGATION: dict[str, dict[str, list[str]]] = {
     "index": {
-        "Learn": ["tutorial"],
+        "Learn": ["tutorial", "recipes/*", "faq"],
         "Do": [
             *("how-to/real-stack", "authentication", "brokers", "webhooks", "how-to/monitoring", "how-to/on-call"),
-            *("how-to/attention", "how-to/backup", "how-to/read-the-books", "how-to/moving", "how-to/*", "*"),
+            *("how-to/troubleshooting", "how-to/attention", "how-to/backup", "how-to/read-the-books", "how-to/moving", "how-to/*", "*"),
         ],
         "Look up": [
             *("reference/stages", "reference/variables", "reference/expressions", "reference/orchestration-v1"),
             *("reference/orchestration-v2", "reference/beside-the-api", "reference/models", "reference/errors"),
-            *("reference/command-line", "reference/settings", "reference/metrics", "reference/*"),
+            *("reference/command-line", "reference/settings", "reference/metrics", "reference/glossary", "reference/*"),
         ],
-        "Understand": ["explanation/never-twice", "explanation/not-promised", "explanation/*", "decisions/README"],
+        "Understand": [
+            *("explanation/never-twice", "explanation/not-promised", "explanation/comparison", "explanation/sizing"),
+            *("explanation/*", "decisions/README"),
+        ],
     },
-    "decisions/README": {"": ["decisions/[0-9]*", "decisions/template"]},
+    "decisions/README": {"": ["decisions/glossary", "decisions/[0-9]*", "decisions/template"]},
 }
 """By page, the pages below it. A page that is not named is there by itself, by the pattern of its folder."""
 

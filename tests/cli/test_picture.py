@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree
 
-from headrace.cli.demo.picture import draw
+from headrace.cli.demo.picture import MAX_LANES, STYLE, chosen_lanes, draw
 from headrace.cli.demo.timeline import Lane, Outage, Picture, lane_lines, lane_of
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -57,8 +58,30 @@ def test_the_drawing_is_well_formed_whatever_the_names_hold() -> None:
 
 def test_the_outage_lies_between_its_marks() -> None:
     root = ElementTree.fromstring(draw(Picture([lane()], Outage(1.0, 2.0))))
-    marks = [line for line in root.iter(f"{SVG}line") if line.get("stroke") == "#a8322a"]
-    band = next(rect for rect in root.iter(f"{SVG}rect") if rect.get("fill") == "#f7dcd9")
+    marks = [line for line in root.iter(f"{SVG}line") if line.get("class") == "rule"]
+    band = next(rect for rect in root.iter(f"{SVG}rect") if rect.get("class") == "outage")
     left, right = (float(line.get("x1", "0")) for line in marks)
     assert float(band.get("x", "0")) == left
     assert abs(left + float(band.get("width", "0")) - right) < 0.2
+
+
+def test_every_example_has_a_lane_before_any_has_two() -> None:
+    lanes = [lane(f"{number:02}-x", run) for number in range(1, 11) for run in "abc"]
+    chosen = chosen_lanes(Picture(lanes, Outage(9.0, 10.0)))
+    assert len(chosen) == MAX_LANES
+    assert {each.example for each in chosen} == {each.example for each in lanes}
+    assert chosen == [each for each in lanes if any(each is one for one in chosen)]
+
+
+def test_of_one_example_the_interrupted_instance_is_drawn() -> None:
+    calm = lane_of("01-x", "a", {"id": "i"}, [], [], zero=100.0)
+    lanes = [calm, lane("01-x", "b"), *(lane(f"{number:02}-x") for number in range(2, MAX_LANES + 1))]
+    assert [each.run for each in chosen_lanes(Picture(lanes, Outage(1.0, 2.0))) if each.example == "01-x"] == ["b"]
+
+
+def test_the_colors_are_those_of_the_style_sheet_in_light_and_in_dark() -> None:
+    drawn = draw(Picture([lane()], Outage(1.0, 2.0)))
+    assert not re.search(r'\b(fill|stroke)="', drawn)
+    light, dark = STYLE.split("@media (prefers-color-scheme: dark)")
+    for kind in set(re.findall(r'class="([\w-]+)"', drawn)) - {"title", "lane"}:
+        assert f".{kind}" in light and f".{kind}" in dark, kind

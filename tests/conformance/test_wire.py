@@ -1,4 +1,4 @@
-"""The wire checker lets good replies pass and names what is wrong with bad ones (contract 3.8, T1 to T26)."""
+"""The wire checker lets good replies pass and names what is wrong with bad ones (traps T1 to T26)."""
 
 from __future__ import annotations
 

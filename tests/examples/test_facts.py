@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 import pytest
@@ -134,6 +136,51 @@ def test_authentication_has_its_leeway_and_its_algorithms() -> None:
 def test_the_exit_codes_are_those_there_are(page: str) -> None:
     codes = {int(code) for code in re.findall(r"^\| (\d{1,2}|130) \| [a-z]", text_of(page), re.MULTILINE)}
     assert codes == {0} | {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
+
+
+@cache
+def texts_of_the_product() -> str:
+    """Every text in the product's code; what an f-string fills in is a NUL, and so is the end of a text."""
+    found: list[str] = []
+    for file in [*ROOT.glob("src/headrace/**/*.py"), *ROOT.glob("packages/client/src/**/*.py")]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+            elif isinstance(node, ast.JoinedStr):
+                found.append(
+                    "".join(str(part.value) if isinstance(part, ast.Constant) else "\0" for part in node.values)
+                )
+    return "\0".join(found)
+
+
+def missing_texts(page: str) -> list[str]:
+    """Of the first column of its tables: texts of which a part is in no file of the product."""
+    quoted = re.findall(r"^\| `([^|`]+)` \|", text_of(page), re.MULTILINE)
+    assert len(quoted) > 20
+    return [
+        text
+        for text in quoted
+        if not all(part.strip("(); ") in texts_of_the_product() for part in text.split("...") if part.strip("(); "))
+    ]
+
+
+def test_every_error_text_is_one_of_the_product() -> None:
+    assert missing_texts("docs/how-to/troubleshooting.md") == []
+
+
+def test_an_error_text_that_nothing_prints_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "tests.examples.test_facts.text_of", lambda page: "| `the moon is full: ... of it` | x |\n" * 21
+    )
+    assert len(missing_texts("any page")) == 21
+
+
+def test_the_architecture_lists_every_package() -> None:
+    table = text_of("docs/explanation/architecture.md").partition("## Packages")[2].partition("## Direction")[0]
+    packages = {path.parent.name for path in ROOT.glob("src/headrace/*/__init__.py")} | {"examples"}
+    named = set(re.findall(r"`([a-z]+)/`", table))
+    assert named == packages
+    assert all((ROOT / "src/headrace" / file).exists() for file in re.findall(r"`([a-z]+\.py)`", table))
 
 
 @pytest.mark.parametrize("text", ["headrace instances pause INSTANCE", "headrace workflows run --soon"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,14 @@ def player(shared_server: Server) -> Iterator[Player]:
 
 
 @pytest.fixture
+def order(tmp_path: Path) -> Path:
+    """The folder where a reader has saved the README's workflow."""
+    (text,) = blocks("yaml")
+    (tmp_path / "order.yaml").write_text(text)
+    return tmp_path
+
+
+@pytest.fixture
 def tour(start_server: Callable[..., Server]) -> Iterator[Tour]:
     tour = Tour(start_server(), ROOT)
     yield tour
@@ -61,10 +70,15 @@ def test_every_command_it_names_is_there() -> None:
         assert name in commands.commands, name
 
 
-def test_the_workflow_of_the_start_runs_as_written(tour: Tour) -> None:
+def test_the_workflow_runs_as_written(tour: Tour, order: Path) -> None:
     (block,) = [block for block in blocks("sh") if "workflows run" in block]
-    *_, described = tour.run(block)
-    assert "Stage 0 : send" in described and "Created transaction" in described and "Error" not in described
+    *first, describe = commands(block)
+    for words in first:
+        tour.run_one(words, folder=order)
+    described = tour.until(describe, r"(?s)Stage 3 : update.*last_order=1")
+    for text in ("Stage 0 : wait_event", "Stage 1 : send", "Created transaction: 1", "Stage 2 : delay"):
+        assert text in described
+    assert "Error" not in described
 
 
 def test_the_tour_of_triggers_runs_as_written(tour: Tour) -> None:
@@ -103,11 +117,30 @@ def test_each_server_starts_as_written(command: str, tmp_path: Path) -> None:
 
 
 def test_no_command_is_left_unrun() -> None:
-    """`make` does what other tests do: it installs, runs the demo, runs the tests."""
+    """Other tests install and run the demo, as `make` does. `make dist` installs the two wheels and runs it."""
     run_above = ("workflows run", "triggers", "events send", " dev", " serve")
     for block in blocks("sh"):
         if not any(text in block for text in run_above):
-            assert {words[0] for words in commands(block)} == {"make"}, block
+            assert {words[0] for words in commands(block)} in ({"make"}, {"pip", "headrace"}), block
+
+
+def test_the_wheels_are_those_that_make_dist_builds() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    ((_, *wheels), demo) = next(commands(block) for block in blocks("sh") if "pip install" in block)
+    assert wheels == [
+        "install",
+        *(f"dist/{name}-{version}-py3-none-any.whl" for name in ("headrace_client", "headrace")),
+    ]
+    assert demo == ["headrace", "demo"]
+
+
+def test_the_first_screen_says_what_it_is_and_under_which_terms() -> None:
+    """First one sentence, license and maturity; then commands, picture, YAML and the comparison."""
+    top, rest = TEXT.split("## Install and run")
+    assert "Apache-2.0" in top and "beta" in top and "docs/tutorial.md" in top
+    places = [rest.index(text) for text in ("make demo", "docs/images/demo.svg", "```yaml", "| **Headrace** |")]
+    assert places == sorted(places)
+    assert rest.index("## Promises") > places[-1]
 
 
 def test_the_operations_run_as_written(

@@ -13,9 +13,10 @@ from tests.examples.snippets import ROOT
 
 PAGES_OF = {
     "a payments engineer": "tutorial.html",
-    "somebody on call": "how-to/on-call.html",
-    "a finance colleague": "how-to/read-the-books.html",
-    "the next maintainer": "explanation/house.html",
+    "an engineer on call": "how-to/on-call.html",
+    "an accountant": "how-to/read-the-books.html",
+    "an evaluator": "explanation/comparison.html",
+    "a maintainer": "explanation/architecture.html",
 }
 
 

@@ -1,4 +1,8 @@
-"""Draws a run as SVG: a lane for each instance, the outage as a band across all of them."""
+"""Draws a run as SVG: one lane for each of twelve instances, the outage as a band across all of them.
+
+The picture is as wide as a README's column, so its text keeps its size there. It has colors for light and for dark
+pages, chosen by `prefers-color-scheme`.
+"""
 
 from __future__ import annotations
 
@@ -6,42 +10,69 @@ from html import escape
 
 from headrace.cli.demo.timeline import ActivitySpan, Lane, Outage, Picture, StageSpan
 
-WIDTH = 1180
-LEFT = 208
-RIGHT = 28
-TOP = 116
-LANE = 15
-GAP = 7
-FOOT = 84
+MAX_LANES = 12
+WIDTH = 860
+LEFT = 214
+RIGHT = 22
+TOP = 104
+LANE = 22
+BAR = 14
+FOOT = 92
 
-COLORS = {"send": "#3b6fb6", "wait_event": "#c58a1c", "delay": "#8a93a3", "update": "#3f8f63"}
-PALE = {"send": "#dbe6f5", "wait_event": "#f6e7c6", "delay": "#e4e7ec", "update": "#d6ecdf"}
-WORDS = {"send": "send", "wait_event": "wait for an event", "delay": "delay", "update": "update"}
+KEYWORDS = {"send": "send", "wait_event": "wait for an event", "delay": "delay", "update": "update"}
+"""Keywords of stages, and what the legend calls them. Each is also a class of the style sheet."""
 
 STYLE = """
 text { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #27313f; }
 .title { font-size: 19px; font-weight: 600; }
-.fact { font-size: 12.5px; fill: #556070; }
-.lane { font-size: 11px; fill: #3c4757; }
-.axis { font-size: 11px; fill: #6c7686; }
-.mark { font-size: 12px; font-weight: 600; fill: #a8322a; }
+.fact { font-size: 13px; fill: #4b5666; }
+.lane { font-size: 13px; }
+.axis { font-size: 12px; fill: #5b6675; }
+.mark { font-size: 13px; font-weight: 600; fill: #a8322a; }
+.page { fill: #ffffff; }
+.grid { stroke: #e6eaef; }
+.outage { fill: #f7dcd9; }
+.rule { stroke: #a8322a; stroke-width: 1.6; }
+.send { fill: #dbe6f5; stroke: #3b6fb6; }
+.wait_event { fill: #f6e7c6; stroke: #c58a1c; }
+.delay { fill: #e4e7ec; stroke: #8a93a3; }
+.update { fill: #d6ecdf; stroke: #3f8f63; }
+.other { fill: #e4e7ec; stroke: #8a93a3; }
+.effect { fill: #3b6fb6; }
+.in-flight, .failed { fill: #a8322a; }
+.ended { fill: #2f7d4f; }
+@media (prefers-color-scheme: dark) {
+text { fill: #e6edf3; }
+.fact { fill: #a9b4c0; }
+.axis { fill: #97a3b0; }
+.mark { fill: #ff8a80; }
+.page { fill: #0d1117; }
+.grid { stroke: #222b36; }
+.outage { fill: #4a1f1e; }
+.rule { stroke: #ff8a80; }
+.send { fill: #16304f; stroke: #6ea8fe; }
+.wait_event { fill: #45340f; stroke: #e3b341; }
+.delay { fill: #262d36; stroke: #8b949e; }
+.update { fill: #12382a; stroke: #56d39a; }
+.other { fill: #262d36; stroke: #8b949e; }
+.effect { fill: #6ea8fe; }
+.in-flight, .failed { fill: #ff8a80; }
+.ended { fill: #56d39a; }
+}
 """
 
 
 def draw(picture: Picture) -> str:
-    scale = _Scale(picture)
+    lanes = chosen_lanes(picture)
+    scale = _Scale(picture, lanes)
     parts = [
         _opening(picture, scale),
         f"<style>{STYLE}</style>",
-        f'<rect width="{WIDTH}" height="{scale.height}" fill="#ffffff"/>',
-        *_header(picture),
+        f'<rect class="page" width="{WIDTH}" height="{scale.height}"/>',
+        *_header(picture, len(lanes)),
         *_axis(scale),
         *_outage_band(picture.outage, scale),
-        *(
-            part
-            for index, lane in enumerate(picture.lanes)
-            for part in _lane(lane, scale.y(index), scale, picture.outage)
-        ),
+        *(part for index, lane in enumerate(lanes) for part in _lane(lane, scale.y(index), scale, picture.outage)),
         *_outage_band(picture.outage, scale, opacity=0.55),
         *_outage_marks(picture.outage, scale),
         *_legend(scale),
@@ -50,41 +81,60 @@ def draw(picture: Picture) -> str:
     return "\n".join(parts) + "\n"
 
 
+def chosen_lanes(picture: Picture) -> list[Lane]:
+    """At most twelve lanes, in the picture's order.
+
+    Each example gets its first lane before any example gets its second. Among lanes of the same rank, those that the
+    kill interrupted come first.
+    """
+    seen: dict[str, int] = {}
+    ranked: list[tuple[int, bool, int]] = []
+    interrupted_first = sorted(picture.lanes, key=lambda lane: not _is_interrupted(lane, picture.outage))
+    positions = {id(lane): index for index, lane in enumerate(picture.lanes)}
+    for lane in interrupted_first:
+        rank = seen.get(lane.example, 0)
+        seen[lane.example] = rank + 1
+        ranked.append((rank, not _is_interrupted(lane, picture.outage), positions[id(lane)]))
+    chosen = sorted(index for _, _, index in sorted(ranked)[:MAX_LANES])
+    return [picture.lanes[index] for index in chosen]
+
+
+def _is_interrupted(lane: Lane, outage: Outage) -> bool:
+    activities = [activity for stage in lane.stages for activity in stage.activities]
+    return any(activity.is_effect and activity.covers(outage.killed_s) for activity in activities)
+
+
 def _opening(picture: Picture, scale: _Scale) -> str:
     size = f'viewBox="0 0 {WIDTH} {scale.height}" width="{WIDTH}" height="{scale.height}"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{escape(_summary(picture))}">'
 
 
 class _Scale:
-    """Seconds to x, lanes to y. Lanes of one example stand together."""
+    """Maps seconds to x and the number of a lane to y."""
 
-    def __init__(self, picture: Picture) -> None:
-        self.length_s = max(picture.length_s, picture.outage.ready_s) * 1.02
-        self._tops: list[int] = []
-        top, previous = TOP, ""
-        for lane in picture.lanes:
-            top += GAP if previous and lane.example != previous else 0
-            self._tops.append(top)
-            top, previous = top + LANE, lane.example
-        self.bottom = top
-        self.height = top + FOOT
+    def __init__(self, picture: Picture, lanes: list[Lane]) -> None:
+        self.length_s = max(*(lane.ended_s for lane in lanes), picture.outage.ready_s, 1.0) * 1.02
+        self.bottom = TOP + LANE * len(lanes)
+        self.height = self.bottom + FOOT
 
     def x(self, at_s: float) -> float:
         return round(LEFT + max(at_s, 0.0) / self.length_s * (WIDTH - LEFT - RIGHT), 1)
 
     def y(self, index: int) -> int:
-        return self._tops[index]
+        return TOP + LANE * index
 
     @property
     def step_s(self) -> int:
         return next((step for step in (1, 2, 5, 10, 20, 60) if self.length_s / step <= 14), 120)
 
 
-def _header(picture: Picture) -> list[str]:
-    lines = ['<text class="title" x="24" y="34">A run that was killed and resumed</text>']
-    for row, facts in enumerate((picture.facts[:2], picture.facts[2:])):
-        text = " · ".join(facts)
-        lines.append(f'<text class="fact" x="24" y="{56 + 18 * row}">{escape(text)}</text>')
+def _header(picture: Picture, shown: int) -> list[str]:
+    title = "Killed with kill -9, started again, each effect booked once"
+    lines = [f'<text class="title" x="20" y="34">{title}</text>']
+    facts = list(picture.facts[:2])
+    if facts and shown < len(picture.lanes):
+        facts[0] += f" ({shown} are shown)"
+    lines += [f'<text class="fact" x="20" y="{54 + 17 * row}">{escape(fact)}</text>' for row, fact in enumerate(facts)]
     return lines
 
 
@@ -92,16 +142,16 @@ def _axis(scale: _Scale) -> list[str]:
     parts: list[str] = []
     for second in range(0, int(scale.length_s) + 1, scale.step_s):
         x = scale.x(second)
-        parts.append(f'<line x1="{x}" y1="{TOP - 8}" x2="{x}" y2="{scale.bottom + 4}" stroke="#eceff3"/>')
+        parts.append(f'<line class="grid" x1="{x}" y1="{TOP - 4}" x2="{x}" y2="{scale.bottom + 4}"/>')
         parts.append(f'<text class="axis" x="{x}" y="{scale.bottom + 20}" text-anchor="middle">{second} s</text>')
     return parts
 
 
 def _outage_band(outage: Outage, scale: _Scale, *, opacity: float = 1.0) -> list[str]:
-    """Drawn below the lanes, and once more, thinly, above: nothing happens there."""
+    """Drawn below the lanes, and once more above them, half transparent: nothing happens there."""
     x, width = scale.x(outage.killed_s), scale.x(outage.ready_s) - scale.x(outage.killed_s)
-    place = f'x="{x}" y="{TOP - 8}" width="{width:.1f}" height="{scale.bottom - TOP + 12}"'
-    return [f'<rect {place} fill="#f7dcd9" fill-opacity="{opacity}"/>']
+    place = f'x="{x}" y="{TOP - 4}" width="{width:.1f}" height="{scale.bottom - TOP + 8}"'
+    return [f'<rect class="outage" {place} fill-opacity="{opacity}"/>']
 
 
 def _outage_marks(outage: Outage, scale: _Scale) -> list[str]:
@@ -109,33 +159,33 @@ def _outage_marks(outage: Outage, scale: _Scale) -> list[str]:
     return [
         _rule(killed, scale, ""),
         _rule(ready, scale, ' stroke-dasharray="4 3"'),
-        f'<text class="mark" x="{killed - 4}" y="{TOP - 16}" text-anchor="end">kill -9</text>',
-        f'<text class="mark" x="{ready + 4}" y="{TOP - 16}">started again</text>',
+        f'<text class="mark" x="{killed - 4}" y="{TOP - 9}" text-anchor="end">kill -9</text>',
+        f'<text class="mark" x="{ready + 4}" y="{TOP - 9}">started again</text>',
     ]
 
 
 def _rule(x: float, scale: _Scale, dashes: str) -> str:
-    ends = f'x1="{x}" y1="{TOP - 12}" x2="{x}" y2="{scale.bottom + 4}"'
-    return f'<line {ends} stroke="#a8322a" stroke-width="1.6"{dashes}/>'
+    return f'<line class="rule" x1="{x}" y1="{TOP - 10}" x2="{x}" y2="{scale.bottom + 4}"{dashes}/>'
 
 
 def _lane(lane: Lane, y: int, scale: _Scale, outage: Outage) -> list[str]:
     label = f"{lane.example} {lane.run}"
-    parts = [f'<text class="lane" x="{LEFT - 10}" y="{y + 11}" text-anchor="end">{escape(label)}</text>']
+    middle = y + LANE / 2
+    parts = [f'<text class="lane" x="{LEFT - 10}" y="{middle + 4.5}" text-anchor="end">{escape(label)}</text>']
     for stage in lane.stages:
         parts += _stage(stage, y, scale, outage)
-    color = "#a8322a" if lane.error else "#2f7d4f"
-    parts.append(f'<circle cx="{scale.x(lane.ended_s) + 5}" cy="{y + 7.5}" r="2.6" fill="{color}"/>')
+    state = "failed" if lane.error else "ended"
+    parts.append(f'<circle class="{state}" cx="{scale.x(lane.ended_s) + 6}" cy="{middle}" r="3.2"/>')
     return parts
 
 
 def _stage(stage: StageSpan, y: int, scale: _Scale, outage: Outage) -> list[str]:
     ended_s = stage.ended_s if stage.ended_s is not None else scale.length_s
     x, width = scale.x(stage.started_s), max(scale.x(ended_s) - scale.x(stage.started_s), 2.5)
-    pale, color = PALE.get(stage.keyword, "#e4e7ec"), COLORS.get(stage.keyword, "#8a93a3")
+    kind = stage.keyword if stage.keyword in KEYWORDS else "other"
     bar = (
-        f'<rect x="{x}" y="{y + 2}" width="{width:.1f}" height="11" rx="2" fill="{pale}" stroke="{color}" '
-        f'stroke-width="0.7"><title>{escape(_stage_title(stage))}</title></rect>'
+        f'<rect class="{kind}" x="{x}" y="{y + (LANE - BAR) / 2}" width="{width:.1f}" height="{BAR}" rx="2" '
+        f'stroke-width="0.8"><title>{escape(_stage_title(stage))}</title></rect>'
     )
     return [bar, *(_activity(activity, y, scale, outage) for activity in stage.activities if activity.is_effect)]
 
@@ -143,11 +193,11 @@ def _stage(stage: StageSpan, y: int, scale: _Scale, outage: Outage) -> list[str]
 def _activity(activity: ActivitySpan, y: int, scale: _Scale, outage: Outage) -> str:
     ended_s = activity.ended_s if activity.ended_s is not None else scale.length_s
     x, width = scale.x(activity.started_s), max(scale.x(ended_s) - scale.x(activity.started_s) - 0.8, 2.0)
-    color = "#a8322a" if activity.covers(outage.killed_s) else COLORS["send"]
-    tries = f", {activity.attempt} attempts" if activity.attempt > 1 else ""
+    kind = "in-flight" if activity.covers(outage.killed_s) else "effect"
+    attempts = f", {activity.attempt} attempts" if activity.attempt > 1 else ""
     return (
-        f'<rect x="{x}" y="{y + 5}" width="{width:.1f}" height="5" rx="1" fill="{color}">'
-        f"<title>{escape(activity.name + tries)}</title></rect>"
+        f'<rect class="{kind}" x="{x}" y="{y + LANE / 2 - 3}" width="{width:.1f}" height="6" rx="1">'
+        f"<title>{escape(activity.name + attempts)}</title></rect>"
     )
 
 
@@ -157,16 +207,19 @@ def _stage_title(stage: StageSpan) -> str:
 
 
 def _legend(scale: _Scale) -> list[str]:
-    y, x = scale.bottom + 44, LEFT
+    """Two rows: the stages; the effects and the end of an instance."""
     parts: list[str] = []
-    entries = [(WORDS[keyword], PALE[keyword], COLORS[keyword]) for keyword in COLORS]
-    entries += [("effect", COLORS["send"], COLORS["send"]), ("effect in flight at the kill", "#a8322a", "#a8322a")]
-    for words, fill, stroke in entries:
-        parts.append(f'<rect x="{x}" y="{y}" width="18" height="11" rx="2" fill="{fill}" stroke="{stroke}"/>')
-        parts.append(f'<text class="fact" x="{x + 24}" y="{y + 10}">{words}</text>')
-        x += 44 + 7 * len(words)
-    parts.append(f'<circle cx="{x + 4}" cy="{y + 5.5}" r="2.6" fill="#2f7d4f"/>')
-    parts.append(f'<text class="fact" x="{x + 14}" y="{y + 10}">ended, books exact</text>')
+    effects = [("effect", "effect"), ("in-flight", "effect in flight at the kill")]
+    x = LEFT
+    for row, entries in enumerate(([*KEYWORDS.items()], effects)):
+        x, y = LEFT, scale.bottom + 38 + 22 * row
+        for kind, words in entries:
+            parts.append(f'<rect class="{kind}" x="{x}" y="{y}" width="18" height="11" rx="2"/>')
+            parts.append(f'<text class="fact" x="{x + 25}" y="{y + 10}">{words}</text>')
+            x += 48 + 7 * len(words)
+    y = scale.bottom + 38 + 22
+    parts.append(f'<circle class="ended" cx="{x + 6}" cy="{y + 5.5}" r="3.2"/>')
+    parts.append(f'<text class="fact" x="{x + 17}" y="{y + 10}">ended, books exact</text>')
     return parts
 
 

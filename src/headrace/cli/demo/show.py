@@ -327,7 +327,7 @@ class _Demo:
 def _facts(picture: Picture, report: Report) -> list[str]:
     down_s = picture.outage.ready_s - picture.outage.killed_s
     return [
-        f"{len(picture.lanes)} instances, all ended as they should, {down_s:.1f} s of them without a server",
+        f"{len(picture.lanes)} instances ended as expected; the server was down for {down_s:.1f} s",
         f"{report.effects} effects, each booked exactly once; {picture.effects_in_flight} were in flight at the kill",
         f"{report.repeated_attempts} attempts were repeats of one whose answer never came",
         f"{report.transactions} transactions in the books; all balances sum to zero",
