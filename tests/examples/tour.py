@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from headrace.cli.demo.stack import Stack
+from headrace.demo.stack import Stack
 from tests.support.server import Server
 
 DEFAULT_SERVER = "http://127.0.0.1:8484"

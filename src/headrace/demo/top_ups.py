@@ -11,10 +11,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.cli.definitions import read_definition
-from headrace.cli.demo.examples import PayIn, TriggerExample
-from headrace.cli.demo.stack import Stack
 from headrace.clock import Clock
+from headrace.demo.examples import PayIn, TriggerExample, read_definition
+from headrace.demo.stack import Stack
 from headrace.events import identity
 from headrace_client import Client
 
@@ -90,7 +89,7 @@ class TopUps:
         self._wallets = {owner: self._stack.create_wallet(owner) for owner in OWNERS}
         for _ in OWNERS:
             self.appear(OLDER)
-        config = read_definition(str(self.example.definition_file)).config
+        config = read_definition(self.example.definition_file)
         self.workflow_id = self._v1.create_workflow(name=config.name, stages=config.stages).data.id
         self._pass_earlier_events()
         rule = self.example.rule

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from headrace.cli.demo.timeline import ActivitySpan, Lane, Outage, Picture, StageSpan
+from headrace.demo.timeline import ActivitySpan, Lane, Outage, Picture, StageSpan
 
 WIDTH = 1180
 LEFT = 208

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from headrace.cli.demo.picture import draw
-from headrace.cli.demo.timeline import Lane, Outage, Picture, lane_lines, lane_of
+from headrace.demo.picture import draw
+from headrace.demo.timeline import Lane, Outage, Picture, lane_lines, lane_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 

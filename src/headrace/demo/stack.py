@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 import httpx2
 
-from headrace.cli.demo.examples import (
+from headrace.clock import Ids, RandomIds
+from headrace.demo.examples import (
     CreateLedger,
     CreateWallet,
     CreditWallet,
@@ -21,7 +22,6 @@ from headrace.cli.demo.examples import (
     PayIn,
     SeedStep,
 )
-from headrace.clock import Ids, RandomIds
 from headrace.errors import HeadraceError
 
 Json = dict[str, Any]
