@@ -7,6 +7,8 @@ with Client("http://127.0.0.1:8484") as client:
 
 from __future__ import annotations
 
+from headrace_client._async.paging import AsyncPages
+from headrace_client._sync.paging import Pages
 from headrace_client.activities import (
     V2WorkflowInstanceHistoryStageInput,
     V2WorkflowInstanceHistoryStageOutput,
@@ -37,7 +39,7 @@ from headrace_client.models import (
     WorkflowConfig,
     WorkflowInstance,
 )
-from headrace_client.paging import AsyncPages, Cursor, Pages
+from headrace_client.paging import Cursor
 from headrace_client.preparation import prepare_models
 from headrace_client.requests import (
     CancelEventRequest,

@@ -1,0 +1,83 @@
+"""What Headrace has beside the orchestration API, below `/ext`: the search for instances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Unpack
+
+from headrace_client import ext_operations as operations
+from headrace_client import requests
+from headrace_client._async.driver import AsyncDriver
+from headrace_client._async.paging import AsyncPages
+from headrace_client.calls import JsonObject
+from headrace_client.models import InstanceSummary, Result
+from headrace_client.options import CallOptions, complete
+from headrace_client.paging import Cursor
+
+
+class AsyncExt:
+    """`client.orchestration.ext` of `AsyncClient`."""
+
+    def __init__(self, driver: AsyncDriver) -> None:
+        self._driver = driver
+
+    async def search_instances(
+        self,
+        *,
+        workflow_id: str | None = None,
+        status: str | None = None,
+        since: datetime | None = None,
+        variable: str | None = None,
+        error_code: str | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        request: requests.SearchInstancesRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[Cursor[InstanceSummary]]:
+        """Instances by status, workflow, time, error code, or `variable` (`name=value`): one page, newest first."""
+        arguments = _arguments(workflow_id, status, since, variable, error_code, page_size)
+        return await self._call(request, {**arguments, "cursor": cursor}, options)
+
+    def iterate_instances(
+        self,
+        *,
+        workflow_id: str | None = None,
+        status: str | None = None,
+        since: datetime | None = None,
+        variable: str | None = None,
+        error_code: str | None = None,
+        page_size: int | None = None,
+        **options: Unpack[CallOptions],
+    ) -> AsyncPages[InstanceSummary]:
+        """The same: all of them, newest first, by pages of `page_size`."""
+        arguments = _arguments(workflow_id, status, since, variable, error_code, page_size)
+
+        async def ask(cursor: str | None) -> Result[Cursor[InstanceSummary]]:
+            return await self._call(None, arguments if cursor is None else {"cursor": cursor}, options)
+
+        return AsyncPages(ask)
+
+    async def _call(
+        self, request: object, arguments: Mapping[str, object], options: CallOptions
+    ) -> Result[Cursor[InstanceSummary]]:
+        protocol = self._driver.protocol
+        return await self._driver.run(protocol.call(operations.SEARCH_INSTANCES, request, arguments, complete(options)))
+
+
+def _arguments(
+    workflow_id: str | None,
+    status: str | None,
+    since: datetime | None,
+    variable: str | None,
+    error_code: str | None,
+    page_size: int | None,
+) -> dict[str, object]:
+    return {
+        "workflow_id": workflow_id,
+        "status": status,
+        "since": since,
+        "variable": variable,
+        "error_code": error_code,
+        "page_size": page_size,
+    }
