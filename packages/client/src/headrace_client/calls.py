@@ -1,4 +1,4 @@
-"""What the methods of both clients share: the JSON they take, and waiting."""
+"""What the methods of both clients share: the JSON they take, waiting, and pages of the audit trail."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 from headrace_client import operations
 from headrace_client.errors import InvalidRequest
-from headrace_client.models import Result, WorkflowInstance
+from headrace_client.models import AuditEntry, Result, WorkflowInstance
 from headrace_client.options import Options
+from headrace_client.paging import Cursor
 from headrace_client.protocol import Protocol
 from headrace_client.waiting import Progress, Waiting
 from headrace_client.wire import Steps
@@ -41,3 +42,11 @@ def wait_steps(
         return protocol.call(operations.GET_INSTANCE.below(prefix), None, {"instance_id": instance_id}, options)
 
     return Waiting(read, protocol.hooks.monotonic_s, timeout_s, on_progress).steps()
+
+
+def audit_page(entries: Result[list[AuditEntry]], limit: int) -> Result[Cursor[AuditEntry]]:
+    """The same entries as a page. The next one begins before the last number, and may be empty."""
+    found = entries.data
+    has_more = bool(found) and len(found) >= limit
+    page = Cursor(limit, has_more, found, str(found[-1].number) if has_more else None)
+    return Result(page, entries.status_code, entries.headers, entries.raw)

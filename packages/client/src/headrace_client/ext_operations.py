@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from headrace_client import requests
-from headrace_client.models import InstanceSummary, reader
-from headrace_client.operations import READ, Operation
+from headrace_client.models import AuditEntry, DeadLetter, InstanceSummary, ReceivedEvent, SentEvents, reader
+from headrace_client.operations import READ, WRITE, Operation
 from headrace_client.paging import Cursor, cursor_reader
 
 SEARCH_INSTANCES: Operation[Cursor[InstanceSummary]] = Operation(
@@ -25,4 +25,30 @@ SEARCH_INSTANCES: Operation[Cursor[InstanceSummary]] = Operation(
         "cursor": "cursor",
         "pageSize": "page_size",
     },
+)
+SEND_EVENTS: Operation[SentEvents] = Operation(
+    "send_events", "POST", "/ext/events", WRITE, 202, requests.SendEventsRequest, reader(SentEvents), body="events"
+)
+LIST_EVENTS: Operation[list[ReceivedEvent]] = Operation(
+    "list_events",
+    "GET",
+    "/ext/events",
+    READ,
+    200,
+    requests.ListEventsRequest,
+    reader(list[ReceivedEvent]),
+    query={"repeated": "repeated", "conflicting": "conflicting"},
+)
+LIST_DEAD_LETTERS: Operation[list[DeadLetter]] = Operation(
+    "list_dead_letters", "GET", "/ext/events/set-aside", READ, 200, requests.EmptyRequest, reader(list[DeadLetter])
+)
+LIST_AUDIT: Operation[list[AuditEntry]] = Operation(
+    "list_audit",
+    "GET",
+    "/ext/audit",
+    READ,
+    200,
+    requests.ListAuditRequest,
+    reader(list[AuditEntry]),
+    query={"target": "target", "principal": "principal", "before": "before", "limit": "limit"},
 )
