@@ -33,7 +33,7 @@ def sent() -> TopUps:
 
 
 class Unused:
-    orchestration = cast("Any", type("Orchestration", (), {"v1": None}))
+    orchestration = cast("Any", type("Orchestration", (), {"v1": None, "ext": None}))
 
 
 def read() -> Outcome:
