@@ -10,7 +10,7 @@ COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check bench soak docs dist schema locks clean
+.PHONY: help setup demo test check bench soak client docs dist schema locks clean
 
 help: ## print this help
 	@echo "Headrace: money-movement workflows on one machine. Paying twice and losing a run never happen."
@@ -41,6 +41,9 @@ soak: .venv/stamp-dev ## the crash tests at full size: 200 instances of each exa
 
 dist: .venv/stamp-run ## build both packages, install them into an empty environment and run the demo there
 	.ci/dist
+
+client: .venv/stamp-dev ## write the client's sync side anew from its async one, after a change of the latter
+	$(BIN)/python packages/client/tools/sync_side.py
 
 schema: .venv/stamp-run ## write the workflows' JSON Schema anew, after a change of what a stage may hold
 	$(BIN)/python -m tests.support.schema_file

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from headrace.cli.demo.stack import Stack
+from headrace.demo.stack import Stack
 from tests.support.server import Server
 
 TRANSFER = """\

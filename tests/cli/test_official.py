@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from headrace.cli.demo.stack import Stack
+from headrace.demo.stack import Stack
 from tests.support.server import Server
 
 AMOUNT = 10**40 + 1

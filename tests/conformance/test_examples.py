@@ -12,7 +12,7 @@ import pytest
 from formance_sdk_python import SDK
 from formance_sdk_python.models import orchestration
 
-from headrace.cli.demo.examples import Example
+from headrace.demo.examples import Example
 from tests.conformance.conftest import Walker
 from tests.crash import players
 from tests.crash.books import API

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from headrace.cli.demo.examples import Example, load_examples
-from headrace.cli.demo.stack import Stack
+from headrace.demo.examples import Example, load_examples
+from headrace.demo.stack import Stack
 from tests.crash.books import API
 from tests.support.server import NoAnswer, Server
 

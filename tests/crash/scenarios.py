@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.cli.demo.examples import Example
+from headrace.demo.examples import Example
 from tests.crash import books, players
 from tests.crash.books import Inconclusive, Verdict
 from tests.crash.players import FAST, Play

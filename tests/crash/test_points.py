@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.cli.demo.books import Ended, check_books
-from headrace.cli.demo.examples import Example, examples_folder, load_examples
+from headrace.demo.books import Ended, check_books
+from headrace.demo.examples import Example, examples_folder, load_examples
 from tests.support.rooms import Fate, Life, SandboxStack, life, new_sandbox, stages_of
 
 EXAMPLES = load_examples(examples_folder())

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import pytest
 
-from headrace.cli.demo.examples import Example
 from headrace.clock import SystemClock
+from headrace.demo.examples import Example
 from headrace.effects.port import Reply, Request
 from headrace.effects.transport import HttpDownstream, ServiceAddresses
 from headrace.sandbox import Sandbox

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.cli.definitions import read_definition
-from headrace.cli.demo.books import Ended, Report, check_books
-from headrace.cli.demo.examples import Example, examples_folder, load_examples
-from headrace.cli.demo.stack import Stack
-from headrace.cli.demo.timeline import EFFECTS
 from headrace.cli.wire import document, documents
+from headrace.demo.books import Ended, Report, check_books
+from headrace.demo.examples import Example, examples_folder, load_examples
+from headrace.demo.stack import Stack
+from headrace.demo.timeline import EFFECTS
 from headrace_client import Client
 
 WORKERS = 8

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from headrace.cli.demo.books import Ended
-from headrace.cli.demo.examples import Example
+from headrace.demo.books import Ended
+from headrace.demo.examples import Example
 from tests.examples.playing import Player, all_examples
 from tests.support.server import Server
 

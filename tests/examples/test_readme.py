@@ -97,10 +97,8 @@ def test_the_tour_of_triggers_runs_as_written(tour: Tour) -> None:
     tour.until(look, r"(?s)( Yes .*){2}")
     assert tour.stack.wallet_balance(tour.ids["WALLET"], "USD/2") == 8_500
     assert len(tour.run_one(look).splitlines()) == 1 + 2
-    (repeated,) = [
-        row for row in tour.stack.received_events() if row["key"] == '["event","","SAVED_PAYMENT","","bank-7"]'
-    ]
-    assert repeated["repeats"] == 1
+    (repeated,) = [each for each in tour.received() if each.key == '["event","","SAVED_PAYMENT","","bank-7"]']
+    assert repeated.repeats == 1
 
 
 @pytest.mark.parametrize("command", ["dev", "serve"])

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from headrace.cli.demo.stack import Stack
+from headrace.demo.stack import Stack
 from headrace_client import Client
 from tests.examples.tour import Tour, commands
 from tests.support.server import Server

@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from headrace.cli.demo.stack import Stack
+from headrace.demo.stack import Stack
+from headrace_client import Client, ReceivedEvent
 from tests.support.server import Server
 
 DEFAULT_SERVER = "http://127.0.0.1:8484"
@@ -61,6 +62,11 @@ class Tour:
         self._root = root
         self.ids: dict[str, str] = {}
         self.stack = Stack(server.url)
+
+    def received(self) -> list[ReceivedEvent]:
+        """The events in the server's inbox, newest first."""
+        with Client(self._server.url) as client:
+            return client.orchestration.ext.list_events().data
 
     def run(self, block: str) -> list[str]:
         """What each command printed."""

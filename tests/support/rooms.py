@@ -18,9 +18,9 @@ from typing import Any
 import httpx2
 import yaml
 
-from headrace.cli.demo.examples import Example
-from headrace.cli.demo.stack import Stack
 from headrace.clock import RandomIds
+from headrace.demo.examples import Example
+from headrace.demo.stack import Stack
 from headrace.effects.port import Downstream, Reply, Request
 from headrace.engine.embedded import EmbeddedEngine
 from headrace.engine.limits import EngineLimits

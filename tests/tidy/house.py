@@ -44,7 +44,7 @@ class Ban:
     allowed_in: tuple[str, ...] = ()
 
 
-CLIENTS = ("src/headrace/cli/", "packages/client/src/")
+CLIENTS = ("src/headrace/cli/", "src/headrace/demo/", "packages/client/src/")
 """Code of the caller's side of the wire: it may wait for real, and is not replayed."""
 
 BANS = (

@@ -1,4 +1,4 @@
-"""The search for instances: its query, its pages and its typed rows."""
+"""The operations below `/ext`: queries, pages, typed rows, and events sent exactly, under one key."""
 
 from __future__ import annotations
 
@@ -64,3 +64,146 @@ async def test_a_time_without_a_zone_is_refused(stub: Any, caller: Any) -> None:
     with pytest.raises(api.InvalidRequest, match="since"):
         await called(caller, since=datetime(2024, 5, 1))  # noqa: DTZ001 - that is what is refused
     assert stub.seen == []
+
+
+# events
+
+
+async def ext(caller: Any, method: str, **arguments: Any) -> Any:
+    bound = getattr(caller.client.orchestration.ext, method)
+    if inspect.iscoroutinefunction(bound):
+        return await bound(**arguments)
+    return await asyncio.to_thread(lambda: bound(**arguments))
+
+
+EVENT = {"type": "SAVED_PAYMENT", "app": "payments", "id": "e1", "payload": {"amount": 10**30}}
+
+
+@pytest.mark.parametrize(
+    ("events", "sent"),
+    [
+        (EVENT, EVENT),
+        ([EVENT, {"type": "B", "payload": {}}], [EVENT, {"type": "B", "payload": {}}]),
+        (api.Event(type="SAVED_PAYMENT", app="payments", id="e1", payload={"amount": 10**30}), EVENT),
+        (
+            [api.Event(type="B", payload={}, idempotency_key="k", date=SINCE)],
+            [{"type": "B", "payload": {}, "idempotency_key": "k", "date": "2024-05-01T10:00:00+02:00"}],
+        ),
+    ],
+    ids=["one", "several", "typed", "typed list"],
+)
+async def test_events_are_sent_exactly(stub: Any, caller: Any, events: Any, sent: Any) -> None:
+    conflicts = [{"entry": 3, "key": '["payments","SAVED_PAYMENT","","e1"]'}]
+    stub.data({"accepted": 2, "repeated": 1, "conflicting": 1, "conflicts": conflicts, "later": 1}, 202)
+    answer = (await ext(caller, "send_events", events=events)).data
+    assert answer == api.SentEvents(2, 1, 1, [api.EventConflict(3, '["payments","SAVED_PAYMENT","","e1"]')])
+    (seen,) = stub.seen
+    assert (seen.method, seen.target, seen.json) == ("POST", "/api/orchestration/ext/events", sent)
+    assert seen.headers["content-type"] == "application/json"
+    assert seen.headers["idempotency-key"]
+
+
+async def test_bytes_are_sent_as_they_are(stub: Any, caller: Any) -> None:
+    """An integer that json cannot write: more digits than Python turns into text."""
+    body = b'{"type": "A",  "payload": {"volume": ' + b"9" * 5_000 + b"}}"
+    stub.data({"accepted": 1}, 202)
+    answer = (await ext(caller, "send_events", events=body, idempotency_key="mine")).data
+    assert answer == api.SentEvents(1, 0, 0, [])  # release 0.1.0 answers no more than this
+    assert stub.seen[0].body == body
+    assert stub.seen[0].headers["content-type"] == "application/json"
+    assert stub.seen[0].headers["idempotency-key"] == "mine"
+
+
+@pytest.mark.parametrize("events", ["text", 1, [1], ["a"], None, True])
+async def test_what_is_no_event_is_refused_before_it_is_sent(stub: Any, caller: Any, events: Any) -> None:
+    with pytest.raises(api.InvalidRequest, match="SendEventsRequest"):
+        await ext(caller, "send_events", events=events)
+    assert stub.seen == []
+
+
+async def test_bytes_are_no_text_of_another_request(stub: Any, caller: Any) -> None:
+    with pytest.raises(api.InvalidRequest, match="bytes"):
+        await caller("get_workflow", flow_id=b"w1")
+    assert stub.seen == []
+
+
+async def test_events_sent_again_keep_their_key(stub: Any, new_caller: Any) -> None:
+    hooks = api.Hooks(sleep=lambda _: None, sleep_async=lambda _: asyncio.sleep(0))
+    caller = new_caller(hooks=hooks, retry_config=api.RetryConfig())
+    stub.answer(503, {"errorCode": "INTERNAL", "errorMessage": "later"})
+    stub.drop()
+    stub.data({"accepted": 1, "repeated": 1, "conflicting": 0}, 202)
+    assert (await ext(caller, "send_events", events=EVENT)).data.repeated == 1
+    assert len({request.headers["idempotency-key"] for request in stub.seen}) == 1
+    assert [request.body for request in stub.seen] == [stub.seen[0].body] * 3
+
+
+async def test_a_lost_answer_carries_the_key(stub: Any, caller: Any) -> None:
+    stub.drop()
+    with pytest.raises(api.ConnectionFailure) as lost:
+        await ext(caller, "send_events", events=EVENT)
+    assert lost.value.idempotency_key == stub.seen[0].headers["idempotency-key"]
+
+
+async def test_received_events(stub: Any, caller: Any) -> None:
+    full = {"key": "k", "type": "A", "receivedAt": NOW, "processedAt": NOW, "repeats": 2, "lastRepeatAt": NOW}
+    stub.data([{**full, "conflictsWith": "c"}, {"key": "l", "type": "B", "receivedAt": NOW, "repeats": 0}])
+    first, second = (await ext(caller, "list_events", repeated=True, conflicting=False)).data
+    at = datetime.fromisoformat(NOW)
+    assert first == api.ReceivedEvent(
+        key="k", type="A", received_at=at, processed_at=at, repeats=2, last_repeat_at=at, conflicts_with="c"
+    )
+    assert second == api.ReceivedEvent(key="l", type="B", received_at=at)
+    assert stub.targets == ["/api/orchestration/ext/events?repeated=true&conflicting=false"]
+
+
+async def test_dead_letters(stub: Any, caller: Any) -> None:
+    row = {"id": "e", "publisher": "webhook:shop", "reason": "410", "setAsideAt": NOW, "event": {"amount": 10**30}}
+    stub.data([row])
+    (letter,) = (await ext(caller, "list_dead_letters")).data
+    assert letter == api.DeadLetter("e", "webhook:shop", "410", datetime.fromisoformat(NOW), {"amount": 10**30})
+    assert stub.targets == ["/api/orchestration/ext/events/set-aside"]
+
+
+# the audit trail
+
+
+def entries(*numbers: int) -> list[dict[str, Any]]:
+    row = {"date": NOW, "principal": "p", "operation": "runWorkflow", "target": "i1"}
+    return [{"number": number, **row, "clientId": "c"} for number in numbers]
+
+
+async def test_audit_entries(stub: Any, caller: Any) -> None:
+    row = entries(2**62)[0]
+    stub.data([row, {name: value for name, value in row.items() if name != "clientId"}])
+    first, second = (await ext(caller, "list_audit", target="i 1", principal="p", before=9, limit=2)).data
+    assert (first.number, first.client_id, second.client_id) == (2**62, "c", None)
+    assert (first.operation, first.target, first.date.utcoffset()) == ("runWorkflow", "i1", timedelta(0))
+    assert query(stub.targets[0]) == {"target": "i 1", "principal": "p", "before": "9", "limit": "2"}
+
+
+async def walked(pages: Any) -> list[Any]:
+    return [each async for each in pages] if isinstance(pages, api.AsyncPages) else await asyncio.to_thread(list, pages)
+
+
+async def test_the_whole_audit_trail_a_page_at_a_time(stub: Any, caller: Any) -> None:
+    stub.data(entries(7, 6))
+    stub.data(entries(4, 2))
+    stub.data([])
+    found = await walked(caller.client.orchestration.ext.iterate_audit(principal="p", page_size=2))
+    assert [each.number for each in found] == [7, 6, 4, 2]
+    asked = [query(target) for target in stub.targets]
+    assert asked == [{"principal": "p", "limit": "2", **before} for before in ({}, {"before": "6"}, {"before": "2"})]
+
+
+async def test_a_short_page_of_the_audit_trail_is_the_last(stub: Any, caller: Any) -> None:
+    stub.data(entries(7, 6))
+    assert len(await walked(caller.client.orchestration.ext.iterate_audit())) == 2
+    assert [query(target) for target in stub.targets] == [{"limit": "100"}]
+
+
+async def test_a_server_that_repeats_its_page_is_found_out(stub: Any, caller: Any) -> None:
+    stub.data(entries(7, 6))
+    stub.data(entries(7, 6))
+    with pytest.raises(api.SDKError, match="no cursor leads to them"):
+        await walked(caller.client.orchestration.ext.iterate_audit(page_size=2))

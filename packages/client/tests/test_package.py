@@ -1,4 +1,4 @@
-"""The package as a whole: its names, its two faces, what it may import."""
+"""The package as a whole: its names, its sync and its async side, what it may import."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from headrace_client.v2 import V2, AsyncV2
 
 ERRORS = ("ClientError", "Error", "SDKError", "ConnectionFailure", "InvalidRequest", "WaitTimeout")
 ROOT = Path(headrace_client.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
 
 
 def _public(kind: type) -> dict[str, inspect.Signature]:
@@ -81,7 +82,7 @@ def test_types_are_shipped() -> None:
     assert files("headrace_client").joinpath("py.typed").is_file()
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_only_its_two_dependencies(path: Path) -> None:
     allowed = {"headrace_client", "httpx2", "msgspec", "__future__", *sys.stdlib_module_names}
     for node in ast.walk(ast.parse(path.read_text())):
@@ -92,9 +93,9 @@ def test_imports_only_its_two_dependencies(path: Path) -> None:
         assert not (isinstance(node, ast.ImportFrom) and node.level)
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("*.py")), ids=lambda path: path.name)
-def test_only_the_drivers_do_io(path: Path) -> None:
-    if path.name in ("transport.py", "hooks.py"):
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_drivers_wait_for_anything(path: Path) -> None:
+    if path.name in ("concurrency.py", "hooks.py"):
         return
     names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
     assert not names & {"socket", "asyncio", "threading", "open"}

@@ -1,24 +1,16 @@
-"""`headrace audit`: who wrote what."""
+"""`headrace audit`: the audit trail."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, NotRequired, TypedDict
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headrace.cli import display
 from headrace.cli.session import Session
 
-
-class Entry(TypedDict):
-    number: int
-    date: datetime
-    principal: str
-    operation: str
-    target: str
-    clientId: NotRequired[str]
+if TYPE_CHECKING:
+    from headrace_client import AuditEntry
 
 
 def audit(
@@ -31,21 +23,21 @@ def audit(
     ] = None,
 ) -> None:
     """Show who made which write, newest first."""
-    from headrace.cli.direct import get
+    from headrace.cli.wire import documents
 
-    query = {"target": target, "principal": principal, "limit": limit, "before": before}
-    given = urlencode({name: value for name, value in query.items() if value})
-    entries = get(session, f"/ext/audit?{given}", list[Entry])
-    session.tell({"audit": entries}, lambda: _table(entries))
+    entries = session.ext.list_audit(
+        target=target or None, principal=principal or None, before=before, limit=limit
+    ).data
+    session.tell({"audit": documents(entries)}, lambda: _table(entries))
 
 
-def _table(entries: list[Entry]) -> list[str]:
+def _table(entries: list[AuditEntry]) -> list[str]:
     if not entries:
-        return ["Nobody has written anything that fits."]
+        return ["No matching audit entries."]
     return display.table_lines(["No.", "Date", "Who", "Operation", "Target"], [_row(entry) for entry in entries])
 
 
-def _row(entry: Entry) -> list[str]:
-    client_id = entry.get("clientId", entry["principal"])
-    who = entry["principal"] if client_id == entry["principal"] else f"{entry['principal']} (by {client_id})"
-    return [str(entry["number"]), display.moment(entry["date"]), who, entry["operation"], entry["target"]]
+def _row(entry: AuditEntry) -> list[str]:
+    client_id = entry.client_id or entry.principal
+    who = entry.principal if client_id == entry.principal else f"{entry.principal} (by {client_id})"
+    return [str(entry.number), display.moment(entry.date), who, entry.operation, entry.target]

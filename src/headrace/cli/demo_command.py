@@ -1,4 +1,4 @@
-"""`headrace demo`: its options. What it does is in `headrace.cli.demo`."""
+"""`headrace demo`: its options, and exit codes for what can go wrong. The demo itself is in `headrace.demo`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from headrace.cli import display
+from headrace.cli.exits import UNFINISHED, USAGE, Failure
 
 
 def demo(
@@ -27,6 +30,13 @@ def demo(
     The server is killed with SIGKILL while effects are in flight and started again; every instance ends, every event
     has started its workflow once, and the books are compared with the histories.
     """
-    from headrace.cli.demo.show import Choices, show
+    from headrace.demo.errors import NoExamples, NotInTime
+    from headrace.demo.show import Choices, show
 
-    show(Choices(should_stop=stop, runs_of_each=runs, examples=examples, picture=picture))
+    try:
+        show(Choices(should_stop=stop, runs_of_each=runs, examples=examples, picture=picture), display)
+    except NoExamples as error:
+        hint = "Leave out --examples to play those of the package."
+        raise Failure(str(error), code=USAGE, hint=hint) from None
+    except NotInTime as error:
+        raise Failure(str(error), code=UNFINISHED) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Any
 
 from headrace.cli.session import Session
 
@@ -35,11 +34,9 @@ def remark_on_type(session: Session, event: str) -> str | None:
 
 
 def _seen(session: Session) -> set[str]:
-    from headrace.cli.direct import get
     from headrace_client import ClientError
 
     try:
-        received = get(session, "/ext/events", list[dict[str, Any]])
+        return {each.type for each in session.ext.list_events().data}
     except ClientError:
         return set()
-    return {str(each.get("type", "")) for each in received}

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headrace.cli.exits import Failure
 from headrace.cli.groups import command, new_group
 from headrace.cli.session import KeyOption, Session
+from headrace.cli.wire import Json, documents
 
-
-class Accepted(TypedDict):
-    """The answer of `POST /ext/events`; release 0.1.0 gave `accepted` only."""
-
-    accepted: int
-    repeated: NotRequired[int]
-    conflicting: NotRequired[int]
-    conflicts: NotRequired[list[dict[str, Any]]]
-
+if TYPE_CHECKING:
+    from headrace_client import SentEvents
 
 group = new_group("Send events to the triggers.")
 
@@ -37,29 +31,28 @@ def send(
     One with an `idempotency_key` or an `id`, or sent under the same key, starts a workflow once, however often it is
     sent. CloudEvents 1.0 are accepted too. Exit code 1: an event has a known identity and another payload.
     """
-    from headrace.cli.direct import json_argument, post
-    from headrace.clock import RandomIds
+    from headrace.cli.json_arguments import json_argument
+    from headrace.events import texts
 
     value = json_argument(envelope, "the event", is_event=True)
-    key = idempotency_key or RandomIds().new()  # so that a call that was not answered can be repeated
-    answer = post(session, "/ext/events", value, Accepted, status=202, idempotency_key=key)
-    session.tell(dict(answer), _summary(answer))
-    if conflicting := answer.get("conflicting", 0):
-        raise Failure(
-            f"{_events(conflicting)} in conflict: the identity is known, with another payload; nothing was started",
-            hint=_named(answer.get("conflicts", [])),
-        )
+    exact = texts.stored(value).encode()  # integers of any length, which the client's own encoder may refuse
+    sent = session.ext.send_events(events=exact, idempotency_key=idempotency_key).data
+    session.tell(_document(sent), _summary(sent))
+    if sent.conflicting:
+        what = "in conflict: the identity is known, with another payload; nothing was started"
+        named = "; ".join(f"entry {conflict.entry}: {conflict.key}" for conflict in sent.conflicts)
+        raise Failure(f"{_events(sent.conflicting)} {what}", hint=named)
 
 
-def _summary(answer: Accepted) -> str:
-    repeated = answer.get("repeated", 0)
-    known = f", {repeated} of them known before" if repeated else ""
-    return f"{_events(answer['accepted'])} accepted{known}"
+def _document(sent: SentEvents) -> Json:
+    counts: Json = {"accepted": sent.accepted, "repeated": sent.repeated, "conflicting": sent.conflicting}
+    return counts | ({"conflicts": documents(sent.conflicts)} if sent.conflicts else {})
+
+
+def _summary(sent: SentEvents) -> str:
+    known = f", {sent.repeated} of them known before" if sent.repeated else ""
+    return f"{_events(sent.accepted)} accepted{known}"
 
 
 def _events(count: int) -> str:
     return f"{count} event{'' if count == 1 else 's'}"
-
-
-def _named(conflicts: list[dict[str, Any]]) -> str:
-    return "; ".join(f"entry {conflict['entry']}: {conflict['key']}" for conflict in conflicts)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from headrace_client import Client
+    from headrace_client.ext import Ext
     from headrace_client.v1 import V1
 
 TIMEOUT_S = 30.0
@@ -147,17 +148,21 @@ class Session(Answers):
     def v1(self) -> V1:
         return self.client.orchestration.v1
 
+    @property
+    def ext(self) -> Ext:
+        return self.client.orchestration.ext
+
     @cached_property
     def client(self) -> Client:
         from headrace_client import Client
 
         identity = self.connection.identity
         security = None if identity is None else identity.credentials()
-        client = Client(server_url=self.server, security=security, timeout_s=TIMEOUT_S, http_client=self.http)
+        client = Client(server_url=self.server, security=security, timeout_s=TIMEOUT_S, http_client=self._http_client())
         return self._open.enter_context(client)
 
-    @cached_property
-    def http(self) -> httpx2.Client:
+    def _http_client(self) -> httpx2.Client:
+        """Certificates, proxies and --debug for the client, which sends every request."""
         import httpx2
 
         from headrace_client.proxies import direct_mounts

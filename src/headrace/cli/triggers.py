@@ -116,7 +116,7 @@ def try_out(
 
     Its filter and variables are evaluated, and it is shown what was false.
     """
-    from headrace.cli.direct import json_object
+    from headrace.cli.json_arguments import json_object
     from headrace.cli.names import trigger_id_of
     from headrace.cli.triggers_trial import explanation, hints
     from headrace.cli.wire import document

@@ -7,6 +7,8 @@ with Client("http://127.0.0.1:8484") as client:
 
 from __future__ import annotations
 
+from headrace_client._async.paging import AsyncPages
+from headrace_client._sync.paging import Pages
 from headrace_client.activities import (
     V2WorkflowInstanceHistoryStageInput,
     V2WorkflowInstanceHistoryStageOutput,
@@ -23,9 +25,15 @@ from headrace_client.history import (
 )
 from headrace_client.hooks import Hooks
 from headrace_client.models import (
+    AuditEntry,
+    DeadLetter,
+    Event,
+    EventConflict,
     InstanceSummary,
     LastStage,
+    ReceivedEvent,
     Result,
+    SentEvents,
     ServerInfo,
     StageStatus,
     Trigger,
@@ -37,7 +45,7 @@ from headrace_client.models import (
     WorkflowConfig,
     WorkflowInstance,
 )
-from headrace_client.paging import AsyncPages, Cursor, Pages
+from headrace_client.paging import Cursor
 from headrace_client.preparation import prepare_models
 from headrace_client.requests import (
     CancelEventRequest,
@@ -49,6 +57,8 @@ from headrace_client.requests import (
     GetInstanceRequest,
     GetInstanceStageHistoryRequest,
     GetWorkflowRequest,
+    ListAuditRequest,
+    ListEventsRequest,
     ListInstancesRequest,
     ListTriggersOccurrencesRequest,
     ListTriggersRequest,
@@ -57,6 +67,7 @@ from headrace_client.requests import (
     SearchInstancesRequest,
     SendEventRequest,
     SendEventRequestBody,
+    SendEventsRequest,
     V2ListInstancesRequest,
     V2ListTriggersOccurrencesRequest,
     V2ListTriggersRequest,
@@ -71,6 +82,7 @@ prepare_models(__name__)
 __all__ = [
     "AsyncClient",
     "AsyncPages",
+    "AuditEntry",
     "BackoffStrategy",
     "CancelEventRequest",
     "Client",
@@ -81,9 +93,12 @@ __all__ = [
     "CreateWorkflowRequest",
     "Credentials",
     "Cursor",
+    "DeadLetter",
     "DeleteTriggerRequest",
     "DeleteWorkflowRequest",
     "Error",
+    "Event",
+    "EventConflict",
     "GetInstanceHistoryRequest",
     "GetInstanceRequest",
     "GetInstanceStageHistoryRequest",
@@ -92,11 +107,14 @@ __all__ = [
     "InstanceSummary",
     "InvalidRequest",
     "LastStage",
+    "ListAuditRequest",
+    "ListEventsRequest",
     "ListInstancesRequest",
     "ListTriggersOccurrencesRequest",
     "ListTriggersRequest",
     "Pages",
     "ReadTriggerRequest",
+    "ReceivedEvent",
     "Result",
     "RetryConfig",
     "RunWorkflowRequest",
@@ -105,6 +123,8 @@ __all__ = [
     "Security",
     "SendEventRequest",
     "SendEventRequestBody",
+    "SendEventsRequest",
+    "SentEvents",
     "ServerInfo",
     "Stage",
     "StageDelay",

@@ -109,6 +109,78 @@ class InstanceSummary(Model):
     error_code: str | None = None
 
 
+class Event(Model, kw_only=True):
+    """An event to send: triggers see its `payload`. It is known by `idempotency_key` or `id`, and then starts once."""
+
+    type: str
+    payload: dict[str, Any]
+    app: str | None = None
+    version: str | None = None
+    date: Timestamp | None = None
+    idempotency_key: str | None = msgspec.field(default=None, name="idempotency_key")
+    id: str | None = None
+
+
+class EventConflict(Model):
+    """An event whose identity is known with another payload. `entry` is its place in the request, from 0."""
+
+    entry: int
+    key: str
+
+
+class SentEvents(Model):
+    """How many events of a request were accepted, and how many of those had been before (`repeated`).
+
+    `conflicting` were not accepted: their identity is known with another payload; they start nothing. `conflicts` names
+    the first 20 of them.
+    """
+
+    accepted: int
+    repeated: int = 0
+    conflicting: int = 0
+    conflicts: list[EventConflict] = msgspec.field(default_factory=list[EventConflict])
+
+
+class ReceivedEvent(Model, kw_only=True):
+    """An event in the inbox. `key` is its identity; `repeats` counts how often it came again.
+
+    `processed_at` is None until every trigger has seen it; `conflicts_with` is the identity it claims where an event
+    with another payload had that identity before.
+    """
+
+    key: str
+    type: str
+    received_at: Timestamp
+    processed_at: Timestamp | None = None
+    repeats: int = 0
+    last_repeat_at: Timestamp | None = None
+    conflicts_with: str | None = None
+
+
+class DeadLetter(Model):
+    """An event that Headrace published and one publisher rejected repeatedly: it is not published again."""
+
+    id: str
+    publisher: str
+    reason: str
+    dead_lettered_at: Timestamp = msgspec.field(name="setAsideAt")
+    event: dict[str, Any]
+
+
+class AuditEntry(Model, kw_only=True):
+    """One write: `principal` made it, through the program `client_id`, to the object with the id `target`.
+
+    `operation` is the name the API has for it, such as runWorkflow. `number` grows with every entry.
+    """
+
+    number: int
+    date: Timestamp
+    principal: str
+    client_id: str | None = msgspec.field(default=None, name="clientId")
+    operation: str
+    target: str
+
+
 class Trigger(Model):
     """An event rule. `vars` holds an expression for each variable."""
 

@@ -1,8 +1,8 @@
-"""Lists of V2: a page of rows, and all pages one after another."""
+"""A page of a list, and how to ask for the next one."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -23,6 +23,11 @@ class Cursor(msgspec.Struct, Generic[T]):
     previous: str | None = None
 
 
+Ask = Callable[[str | None], Result[Cursor[T]]]
+"""Asks for the page of a cursor; None is the first."""
+AsyncAsk = Callable[[str | None], Awaitable[Result[Cursor[T]]]]
+
+
 class _Page(Model):
     """The same as it comes."""
 
@@ -41,45 +46,6 @@ def cursor_reader(read_rows: Callable[[object], list[T]]) -> Callable[[object], 
         return Cursor(page.page_size, page.has_more, read_rows(page.data), page.next or None, page.previous or None)
 
     return read
-
-
-class Pages(Generic[T]):
-    """All rows of a list, to iterate over, or its `pages()`. A page is asked for when it is needed."""
-
-    def __init__(self, ask: Callable[[str | None], Result[Cursor[T]]]) -> None:
-        self._ask = ask
-
-    def __iter__(self) -> Iterator[T]:
-        for page in self.pages():
-            yield from page.data.data
-
-    def pages(self) -> Iterator[Result[Cursor[T]]]:
-        cursor: str | None = None
-        while True:
-            page = self._ask(cursor)
-            yield page
-            if (cursor := following(page, cursor)) is None:
-                return
-
-
-class AsyncPages(Generic[T]):
-    """The same, for `async for`."""
-
-    def __init__(self, ask: Callable[[str | None], Awaitable[Result[Cursor[T]]]]) -> None:
-        self._ask = ask
-
-    async def __aiter__(self) -> AsyncIterator[T]:
-        async for page in self.pages():
-            for row in page.data.data:
-                yield row
-
-    async def pages(self) -> AsyncIterator[Result[Cursor[T]]]:
-        cursor: str | None = None
-        while True:
-            page = await self._ask(cursor)
-            yield page
-            if (cursor := following(page, cursor)) is None:
-                return
 
 
 def following(page: Result[Cursor[Any]], cursor: str | None) -> str | None:

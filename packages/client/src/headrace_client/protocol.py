@@ -241,12 +241,15 @@ def _query_value(value: object) -> str:
 
 
 def _content(operation: Operation[Any], request: Request) -> bytes | None:
-    """The body as JSON, integers exact; None where the operation has none or the caller gave none."""
+    """The body as JSON, integers exact; None where the operation has none or the caller gave none.
+
+    Bytes are JSON already.
+    """
     if operation.body is None:
         return None
     value: object = request if operation.body == "*" else getattr(request, operation.body)
-    if value is None:
-        return None
+    if value is None or isinstance(value, bytes):
+        return value
     try:
         plain = cast("object", msgspec.to_builtins(value))
         if operation.body == "*":

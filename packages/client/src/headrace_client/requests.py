@@ -133,6 +133,26 @@ class SearchInstancesRequest(PageRequest):
     error_code: str | None = None
 
 
+class SendEventsRequest(Request):
+    """`events` is one event, a list of them, or their JSON as bytes, which are sent unchanged."""
+
+    events: dict[str, Any] | list[dict[str, Any]] | bytes
+
+
+class ListEventsRequest(Request):
+    repeated: bool | None = None
+    conflicting: bool | None = None
+
+
+class ListAuditRequest(Request):
+    """`before` is the number of an entry; `limit` is at most 1,000."""
+
+    target: str | None = None
+    principal: str | None = None
+    before: int | None = None
+    limit: int | None = None
+
+
 class V2ListTriggersRequest(PageRequest):
     name: str | None = None
 
@@ -160,8 +180,8 @@ def chosen_request(kind: type[RequestT], request: object, arguments: Mapping[str
 
 def _converted(kind: type[RequestT], value: object) -> RequestT:
     try:
-        plain = msgspec.to_builtins(value)
+        plain = msgspec.to_builtins(value, builtin_types=(bytes,))
         present = {name: member for name, member in plain.items() if member is not None}
-        return msgspec.convert(present, kind)
+        return msgspec.convert(present, kind, builtin_types=(bytes,))
     except (msgspec.ValidationError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidRequest(f"{kind.__name__}: {error}") from error

@@ -9,9 +9,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.cli.demo.examples import Expected
-from headrace.cli.demo.stack import Stack
-from headrace.cli.wire import inner
+from headrace.demo.examples import Expected
+from headrace.demo.stack import Stack
 
 Json = dict[str, Any]
 
@@ -59,8 +58,10 @@ def check_books(stack: Stack, ledgers: list[str], ended: list[Ended]) -> Report:
 
 def effect_key(activity: Json) -> str | None:
     """The key under which an effect's booking is found; None for reads and for what books nothing."""
-    data = inner(inner(activity["input"], activity["name"]), "data")
-    return data.get("reference") or inner(data, "metadata").get("headrace_effect")
+    values: Json = activity["input"].get(activity["name"]) or {}
+    data: Json = values.get("data") or {}
+    metadata: Json = data.get("metadata") or {}
+    return data.get("reference") or metadata.get("headrace_effect")
 
 
 def _read_bookings(stack: Stack, ledgers: list[str], report: Report) -> dict[str, list[Booking]]:

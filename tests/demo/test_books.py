@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from headrace.cli.demo.books import Ended, Report, check_books
-from headrace.cli.demo.examples import AccountBalance, Expected, Initiation
-from headrace.cli.demo.stack import Stack
+from headrace.demo.books import Ended, Report, check_books
+from headrace.demo.examples import AccountBalance, Expected, Initiation
+from headrace.demo.stack import Stack
 
 Json = dict[str, Any]
 

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from headrace.cli.demo.top_up_report import problems
-from headrace.cli.demo.top_ups import Outcome, TopUp, TopUps
+from headrace.demo.top_up_report import problems
+from headrace.demo.top_ups import Outcome, TopUp, TopUps
 from headrace_client.models import TriggerOccurrence
 
 KEY = '["event","payments","SAVED_PAYMENT","v3.0.0","backfill-jane-1"]'
@@ -33,7 +33,7 @@ def sent() -> TopUps:
 
 
 class Unused:
-    orchestration = cast("Any", type("Orchestration", (), {"v1": None}))
+    orchestration = cast("Any", type("Orchestration", (), {"v1": None, "ext": None}))
 
 
 def read() -> Outcome:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from headrace.cli.demo.picture import MAX_LANES, STYLE, chosen_lanes, draw
-from headrace.cli.demo.timeline import Lane, Outage, Picture, lane_lines, lane_of
+from headrace.demo.picture import MAX_LANES, STYLE, chosen_lanes, draw
+from headrace.demo.timeline import Lane, Outage, Picture, lane_lines, lane_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 

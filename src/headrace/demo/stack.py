@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 import httpx2
 
-from headrace.cli.demo.examples import (
+from headrace.clock import Ids, RandomIds
+from headrace.demo.examples import (
     CreateLedger,
     CreateWallet,
     CreditWallet,
@@ -21,7 +22,6 @@ from headrace.cli.demo.examples import (
     PayIn,
     SeedStep,
 )
-from headrace.clock import Ids, RandomIds
 from headrace.errors import HeadraceError
 
 Json = dict[str, Any]
@@ -108,15 +108,7 @@ class Stack:
         }
         return str(self._write("POST", "/api/payments/payments", body)["data"]["id"])
 
-    def send_event(self, envelope: Json) -> None:
-        """To the orchestration itself, as a sender without a broker does."""
-        self._write("POST", "/api/orchestration/ext/events", envelope)
-
     # Reading
-
-    def received_events(self) -> list[Json]:
-        """The inbox, newest first: each event's key, and how often it came again."""
-        return _decoded(self._http.get("/api/orchestration/ext/events"))["data"]
 
     def payment(self, payment_id: str) -> Json:
         return _decoded(self._http.get(f"/api/payments/payments/{_part(payment_id)}"))["data"]

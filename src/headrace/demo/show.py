@@ -13,27 +13,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from headrace.cli import display
-from headrace.cli.definitions import read_definition
-from headrace.cli.demo import top_up_report
-from headrace.cli.demo.balances import balance_rows, read_balances
-from headrace.cli.demo.books import Ended, Report, check_books
-from headrace.cli.demo.examples import (
+import msgspec
+
+from headrace.clock import Clock, SystemClock
+from headrace.demo import top_up_report
+from headrace.demo.balances import balance_rows, read_balances
+from headrace.demo.books import Ended, Report, check_books
+from headrace.demo.errors import DemoFailed, NoExamples, NotInTime
+from headrace.demo.examples import (
     Example,
     Expected,
     TriggerExample,
     examples_folder,
     load_examples,
     load_trigger_example,
+    read_definition,
 )
-from headrace.cli.demo.picture import draw
-from headrace.cli.demo.server import ChildServer
-from headrace.cli.demo.stack import Stack
-from headrace.cli.demo.timeline import EFFECTS, Lane, Outage, Picture, lane_lines, lane_of
-from headrace.cli.demo.top_ups import OWNERS, TIMES_BY_HAND, Outcome, TopUps
-from headrace.cli.exits import UNFINISHED, USAGE, Failure
-from headrace.cli.wire import document, documents
-from headrace.clock import Clock, SystemClock
+from headrace.demo.picture import draw
+from headrace.demo.screen import Screen
+from headrace.demo.server import ChildServer
+from headrace.demo.stack import Stack
+from headrace.demo.timeline import EFFECTS, Lane, Outage, Picture, lane_lines, lane_of
+from headrace.demo.top_ups import OWNERS, TIMES_BY_HAND, Outcome, TopUps
 from headrace_client import Client
 
 Json = dict[str, Any]
@@ -80,14 +81,14 @@ class Started:
     expected: Expected
 
 
-def show(choices: Choices) -> None:
-    """Raises Failure when the books differ from the histories, or a run does not end; the data is then kept."""
+def show(choices: Choices, screen: Screen) -> None:
+    """Raises DemoFailed when the books differ from the histories, or a run does not end; the data is then kept."""
     examples = _examples(choices.examples)
     trigger = _trigger(choices.examples)
     folder = Path(tempfile.mkdtemp(prefix="headrace-demo-"))
     server = ChildServer(folder / "data", settings=SETTINGS)
     try:
-        _Demo(server, examples, trigger, choices, folder, SystemClock()).play()
+        _Demo(server, examples, trigger, choices, folder, SystemClock(), screen).play()
     finally:
         server.stop()
     shutil.rmtree(server.data)
@@ -97,16 +98,14 @@ def _examples(chosen: Path | None) -> list[Example]:
     folder = chosen or examples_folder()
     found = load_examples(folder)
     if not found:
-        raise Failure(
-            f"{folder} holds no examples", code=USAGE, hint="Leave out --examples to play those of the package."
-        )
+        raise NoExamples(f"{folder} holds no examples")
     return found
 
 
 def _trigger(chosen: Path | None) -> TriggerExample:
     folder = (chosen or examples_folder()) / TRIGGER_EXAMPLE
     if not (folder / "trigger.json").exists():
-        raise Failure(f"{folder} holds no trigger.json", code=USAGE)
+        raise NoExamples(f"{folder} holds no trigger.json")
     return load_trigger_example(folder)
 
 
@@ -119,6 +118,7 @@ class _Demo:
         choices: Choices,
         folder: Path,
         clock: Clock,
+        screen: Screen,
     ) -> None:
         self._server = server
         self._examples = examples
@@ -126,13 +126,14 @@ class _Demo:
         self._choices = choices
         self._folder = folder
         self._clock = clock
+        self._screen = screen
         self._zero_s = 0.0
 
     def play(self) -> None:
-        display.heading("Headrace demo: money-movement workflows, killed in the middle")
+        self._screen.heading("Headrace demo: money-movement workflows, killed in the middle")
         took_s = self._server.start()
-        display.line(f"  Server     {self._server.url} (pid {self._server.pid}), ready in {took_s:.1f} s")
-        display.line(f"  Data       {self._server.data}", flush=True)
+        self._screen.line(f"  Server     {self._server.url} (pid {self._server.pid}), ready in {took_s:.1f} s")
+        self._screen.line(f"  Data       {self._server.data}", flush=True)
         with Client(server_url=self._server.url, timeout_s=30) as client, ThreadPoolExecutor(WORKERS) as pool:
             self._client, self._pool, self._stack = client, pool, Stack(self._server.url)
             self._top_ups = TopUps(self._stack, client, self._trigger, self._clock)
@@ -144,9 +145,9 @@ class _Demo:
         runs = self._seed()
         before = read_balances(self._stack, runs)
         self._top_ups.prepare()
-        top_up_report.tell_trigger(self._trigger)
+        top_up_report.tell_trigger(self._screen, self._trigger)
         self._server.restart(faults=FAULTS)
-        display.line(f"  Faults     {', '.join(FAULTS)}", flush=True)
+        self._screen.line(f"  Faults     {', '.join(FAULTS)}", flush=True)
         outage = self._run_and_kill(runs)
         self._finish(runs)
         self._server.restart(faults=())
@@ -154,10 +155,10 @@ class _Demo:
         ended, lanes = self._read_histories(_started(runs) + self._started_by_trigger(outcome))
         picture = Picture(lanes, outage)
         self._tell(picture)
-        top_up_report.tell_outcome(self._top_ups, outcome)
-        display.heading("\nBalances: before, after, and what the examples promise")
+        top_up_report.tell_outcome(self._screen, self._top_ups, outcome)
+        self._screen.heading("\nBalances: before, after, and what the examples promise")
         columns, rows = balance_rows(runs, before, read_balances(self._stack, runs))
-        display.table(columns, rows + top_up_report.balance_rows(self._top_ups, outcome))
+        self._screen.table(columns, rows + top_up_report.balance_rows(self._top_ups, outcome))
         report = check_books(self._stack, _ledgers(runs), ended)
         report.problems += top_up_report.problems(self._top_ups, outcome)
         self._draw(picture, report)
@@ -170,11 +171,11 @@ class _Demo:
             (example, _run_name(number)) for number in range(self._choices.runs_of_each) for example in self._examples
         ]
         names = self._each(pairs, lambda pair: self._stack.seed(pair[0], pair[1]))
-        display.line(f"  Seeded     ledgers, accounts, wallets and pay-ins for {len(pairs)} instances", flush=True)
+        self._screen.line(f"  Seeded     ledgers, accounts, wallets and pay-ins for {len(pairs)} instances", flush=True)
         return [Run(example, label, each) for (example, label), each in zip(pairs, names, strict=True)]
 
     def _run_and_kill(self, runs: list[Run]) -> Outage:
-        definitions = {example.name: read_definition(str(example.definition_file)).config for example in self._examples}
+        definitions = {example.name: read_definition(example.definition_file) for example in self._examples}
         v1 = self._client.orchestration.v1
         workflows = {
             name: v1.create_workflow(name=each.name, stages=each.stages).data.id for name, each in definitions.items()
@@ -188,7 +189,7 @@ class _Demo:
         for run in runs:
             start(run)
             time.sleep(START_EVERY_S)
-        display.line(f"  Started    {len(runs)} instances of {len(workflows)} workflows", flush=True)
+        self._screen.line(f"  Started    {len(runs)} instances of {len(workflows)} workflows", flush=True)
         self._send_events(runs[: len(runs) // 2])
         self._pay_in("before the kill", self._choices.runs_of_each)
         return self._kill()
@@ -199,7 +200,7 @@ class _Demo:
         self._top_ups.appear_unmatched()
         self._top_ups.send_older()
         by_hand = f"the events of {len(OWNERS)} older ones come {TIMES_BY_HAND} times each, under the same ids"
-        display.line(f"  Pay-ins    {count} {appeared}; {by_hand}", flush=True)
+        self._screen.line(f"  Pay-ins    {count} {appeared}; {by_hand}", flush=True)
 
     def _kill(self) -> Outage:
         in_flight = self._wait_for_effects_in_flight()
@@ -207,12 +208,14 @@ class _Demo:
         self._top_ups.appear("as it is killed")
         killed_s = self._now_s()
         self._server.kill()
-        display.heading(f"\n  KILLED     kill -9 {pid} at {killed_s:.2f} s, with {in_flight} effects seen in flight")
-        display.line("             and right after one more pay-in", flush=True)
+        self._screen.heading(
+            f"\n  KILLED     kill -9 {pid} at {killed_s:.2f} s, with {in_flight} effects seen in flight"
+        )
+        self._screen.line("             and right after one more pay-in", flush=True)
         time.sleep(DOWN_S)
         self._server.start()
         ready_s = self._now_s()
-        display.heading(f"  RESTARTED  pid {self._server.pid} on the same folder, ready at {ready_s:.2f} s")
+        self._screen.heading(f"  RESTARTED  pid {self._server.pid} on the same folder, ready at {ready_s:.2f} s")
         return Outage(killed_s, ready_s)
 
     def _wait_for_effects_in_flight(self) -> int:
@@ -222,7 +225,7 @@ class _Demo:
             running = self._client.orchestration.v1.list_instances(running=True).data
             if (found := sum(self._each(running, self._open_effects))) >= min(ENOUGH_IN_FLIGHT, len(running)):
                 return found
-        raise Failure("no effect came into flight, so a kill would prove nothing", code=UNFINISHED)
+        raise NotInTime("no effect came into flight, so a kill would prove nothing")
 
     def _open_effects(self, instance: Any) -> int:
         if instance.current_stage is None:
@@ -237,11 +240,11 @@ class _Demo:
         self._pay_in("after the restart", self._choices.runs_of_each)
         self._top_ups.wait()
         deadline_s = self._clock.monotonic_s() + END_WITHIN_S
-        with display.progress("waiting for the instances to end") as update:
+        with self._screen.progress("waiting for the instances to end") as update:
             while running := self._client.orchestration.v1.list_instances(running=True).data:
                 if self._clock.monotonic_s() > deadline_s:
                     ids = ", ".join(instance.id for instance in running)
-                    raise Failure(f"still running after {END_WITHIN_S:.0f} s: {ids}", code=UNFINISHED)
+                    raise NotInTime(f"still running after {END_WITHIN_S:.0f} s: {ids}")
                 update(f"{len(running)} instances still run")
                 time.sleep(POLL_S)
 
@@ -266,56 +269,56 @@ class _Demo:
 
     def _read_history(self, one: Started) -> tuple[Ended, Lane]:
         v1 = self._client.orchestration.v1
-        instance = document(v1.get_instance(instance_id=one.instance_id).data)
-        stages = documents(v1.get_instance_history(instance_id=one.instance_id).data)
+        instance = msgspec.to_builtins(v1.get_instance(instance_id=one.instance_id).data)
+        stages = msgspec.to_builtins(v1.get_instance_history(instance_id=one.instance_id).data)
         activities = [
-            documents(v1.get_instance_stage_history(instance_id=one.instance_id, number=number).data)
+            msgspec.to_builtins(v1.get_instance_stage_history(instance_id=one.instance_id, number=number).data)
             for number in range(len(stages))
         ]
         lane = lane_of(one.example, one.label, instance, stages, activities, self._zero_s)
         return Ended(f"{one.example} run {one.label}", instance, activities, one.expected), lane
 
     def _tell(self, picture: Picture) -> None:
-        display.heading("\nTimelines, in seconds since the first start")
+        self._screen.heading("\nTimelines, in seconds since the first start")
         for lane in picture.lanes:
             for text in lane_lines(lane, picture.outage):
-                display.line(text)
+                self._screen.line(text)
 
     def _draw(self, picture: Picture, report: Report) -> None:
         picture.facts.extend(_facts(picture, report))
         file = self._choices.picture or self._folder / "demo.svg"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(draw(picture), encoding="utf-8")
-        display.line(f"\nPicture of this run: {file}")
+        self._screen.line(f"\nPicture of this run: {file}")
 
     def _judge(self, picture: Picture, report: Report, trigger_facts: list[str]) -> None:
         if not picture.effects_in_flight:
             report.problems.append("no effect was in flight at the kill: this run proves nothing, run it again")
         if report.problems:
-            raise Failure("the books are not as they must be:\n  " + "\n  ".join(report.problems))
-        display.heading("\nThe books are exact.")
+            raise DemoFailed("the books are not as they must be:\n  " + "\n  ".join(report.problems))
+        self._screen.heading("\nThe books are exact.")
         for fact in picture.facts:
-            display.line(f"  {fact}")
-        display.heading("\nEach event started its workflow once.")
+            self._screen.line(f"  {fact}")
+        self._screen.heading("\nEach event started its workflow once.")
         for fact in trigger_facts:
-            display.line(f"  {fact}")
-        display.line("", flush=True)
+            self._screen.line(f"  {fact}")
+        self._screen.line("", flush=True)
 
     def _stay(self) -> None:
         """Until Ctrl-C, which the child hears as well."""
         url, program = self._server.url, sys.argv[0]
-        display.heading("The server is still running. Go on, in another terminal:")
-        display.line(f"  export HEADRACE_SERVER={url}")
-        display.line(f"  {program} workflows list")
-        display.line(f"  {program} instances list")
-        display.line(f"  {program} instances describe INSTANCE")
-        display.line(f"  {program} triggers occurrences list {self._top_ups.trigger_id}")
-        display.line(f"  curl {url}/api/ledger/v2/shop/aggregate/balances")
-        display.line("Ctrl-C stops it and removes its data.", flush=True)
+        self._screen.heading("The server is still running. Go on, in another terminal:")
+        self._screen.line(f"  export HEADRACE_SERVER={url}")
+        self._screen.line(f"  {program} workflows list")
+        self._screen.line(f"  {program} instances list")
+        self._screen.line(f"  {program} instances describe INSTANCE")
+        self._screen.line(f"  {program} triggers occurrences list {self._top_ups.trigger_id}")
+        self._screen.line(f"  curl {url}/api/ledger/v2/shop/aggregate/balances")
+        self._screen.line("Ctrl-C stops it and removes its data.", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             while self._server.is_running:
                 time.sleep(POLL_S)
-            raise Failure(f"the server ended; its log ends with:\n{self._server.log_tail()}")
+            raise DemoFailed(f"the server ended; its log ends with:\n{self._server.log_tail()}")
 
     def _each(self, items: Iterable[Item], work: Callable[[Item], Result]) -> list[Result]:
         return list(self._pool.map(work, items))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from html import escape
 
-from headrace.cli.demo.timeline import ActivitySpan, Lane, Outage, Picture, StageSpan
+from headrace.demo.timeline import ActivitySpan, Lane, Outage, Picture, StageSpan
 
 MAX_LANES = 12
 WIDTH = 860

@@ -8,6 +8,9 @@ from typing import Any
 
 import msgspec
 
+from headrace.api import yaml
+from headrace.workflows.config import Config, parse_config
+
 Json = dict[str, Any]
 
 
@@ -183,4 +186,9 @@ def load_trigger_example(folder: Path) -> TriggerExample:
 
 def examples_folder() -> Path:
     """The examples, which are part of the package."""
-    return Path(__file__).resolve().parents[2] / "examples"
+    return Path(__file__).resolve().parents[1] / "examples"
+
+
+def read_definition(file: Path) -> Config:
+    """The one definition in a YAML file. Raises InvalidValue for what is no YAML, InvalidDefinition for a wrong one."""
+    return parse_config(yaml.decode(file.read_bytes()).value)

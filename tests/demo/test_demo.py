@@ -10,6 +10,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from headrace.cli import display
+from headrace.cli.exits import REFUSED, UNFINISHED, USAGE
+from headrace.cli.main import main
+from headrace.demo import show
+from headrace.demo.errors import DemoFailed, NoExamples, NotInTime
 from tests.examples.playing import all_examples
 
 
@@ -51,3 +56,32 @@ def test_the_demos_trigger_fires_once_for_each_pay_in(told: str) -> None:
     in_wallets = re.findall(r"^14-trigger-pays-wallet +wallet .* 0 +(\d+) +\d+$", told, re.MULTILINE)
     assert sum(map(int, in_wallets)) == sum(int(amount) for _, _, amount, *_ in rows)
     assert str(2**53 + 1) in told
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "hint"),
+    [
+        (NoExamples("it holds no examples"), USAGE, "--examples"),
+        (NotInTime("still running"), UNFINISHED, ""),
+        (DemoFailed("the books are not as they must be"), REFUSED, ""),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_each_end_has_its_exit_code(
+    raised: DemoFailed, code: int, hint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(show, "show", fail)
+    monkeypatch.setattr(sys, "argv", ["headrace", "demo"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    told = capsys.readouterr().err
+    assert end.value.code == code
+    assert str(raised) in told and hint in told
+
+
+def test_a_folder_without_examples_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(NoExamples, match="no examples"):
+        show.show(show.Choices(should_stop=True, examples=tmp_path), display)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx2
 
-from headrace.cli.exits import Failure
 from headrace.clock import Clock, SystemClock
+from headrace.demo.errors import DemoFailed
 
 READY_S = 30.0
 STOP_S = 15.0
@@ -56,7 +56,7 @@ class ChildServer:
         while not self._is_ready():
             waited = self._clock.monotonic_s() - began
             if not self.is_running or waited > READY_S:
-                raise Failure(f"the server did not start; its log ends with:\n{self.log_tail()}")
+                raise DemoFailed(f"the server did not start; its log ends with:\n{self.log_tail()}")
             time.sleep(POLL_S)
         return self._clock.monotonic_s() - began
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from headrace.cli import display
-from headrace.cli.demo.examples import Expected, TriggerExample
-from headrace.cli.demo.top_ups import Outcome, TopUp, TopUps
+from headrace.demo.examples import Expected, TriggerExample
+from headrace.demo.screen import Screen
+from headrace.demo.top_ups import Outcome, TopUp, TopUps
 
 EXPECTED = Expected(stages=(("GetPayment", "GetWallet", "CreateTransaction", "CreateTransaction", "CreditWallet"),))
 """Of one instance. What the wallets hold is compared over all of them."""
@@ -76,19 +76,19 @@ def _repeat_problems(top_ups: TopUps, outcome: Outcome) -> list[str]:
 # Telling
 
 
-def tell_trigger(example: TriggerExample) -> None:
+def tell_trigger(screen: Screen, example: TriggerExample) -> None:
     rule = example.rule
     variables = ", ".join(f"{name} = {source}" for name, source in rule.vars.items())
-    display.line(f"  Trigger    {rule.name}: each {rule.event} starts the workflow of {example.folder.name}")
-    display.line(f"             if    {rule.filter}")
-    display.line(f"             with  {variables}", flush=True)
+    screen.line(f"  Trigger    {rule.name}: each {rule.event} starts the workflow of {example.folder.name}")
+    screen.line(f"             if    {rule.filter}")
+    screen.line(f"             with  {variables}", flush=True)
 
 
-def tell_outcome(top_ups: TopUps, outcome: Outcome) -> None:
-    display.heading(f"\nTrigger {top_ups.example.rule.name}: each pay-in, what came of it, and what it started")
+def tell_outcome(screen: Screen, top_ups: TopUps, outcome: Outcome) -> None:
+    screen.heading(f"\nTrigger {top_ups.example.rule.name}: each pay-in, what came of it, and what it started")
     columns = ["Pay-in", "Appeared", "Amount", "Its event came from", "Delivered", "Suppressed", "Instances"]
     started = instances_of(top_ups, outcome)
-    display.table(columns, [_row(each, outcome, started[each.label]) for each in top_ups.all])
+    screen.table(columns, [_row(each, outcome, started[each.label]) for each in top_ups.all])
 
 
 def _row(top_up: TopUp, outcome: Outcome, started: list[str]) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from headrace.cli.demo.examples import Example, Expected
-from headrace.cli.demo.stack import Stack
+from headrace.demo.examples import Example, Expected
+from headrace.demo.stack import Stack
 
 Label = tuple[str, str, str]
 """Example, whose balance, asset."""

@@ -11,10 +11,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.cli.definitions import read_definition
-from headrace.cli.demo.examples import PayIn, TriggerExample
-from headrace.cli.demo.stack import Stack
 from headrace.clock import Clock
+from headrace.demo.examples import PayIn, TriggerExample, read_definition
+from headrace.demo.stack import Stack
 from headrace.events import identity
 from headrace_client import Client
 
@@ -77,6 +76,7 @@ class TopUps:
     def __init__(self, stack: Stack, client: Client, example: TriggerExample, clock: Clock) -> None:
         self._stack = stack
         self._v1 = client.orchestration.v1
+        self._ext = client.orchestration.ext
         self._clock = clock
         self.example = example
         self.trigger_id = ""
@@ -90,7 +90,7 @@ class TopUps:
         self._wallets = {owner: self._stack.create_wallet(owner) for owner in OWNERS}
         for _ in OWNERS:
             self.appear(OLDER)
-        config = read_definition(str(self.example.definition_file)).config
+        config = read_definition(self.example.definition_file)
         self.workflow_id = self._v1.create_workflow(name=config.name, stages=config.stages).data.id
         self._pass_earlier_events()
         rule = self.example.rule
@@ -115,7 +115,7 @@ class TopUps:
         """The events of those older than the trigger, each several times."""
         older = [each for each in self.all if each.appeared == OLDER]
         for top_up in older * TIMES_BY_HAND:
-            self._stack.send_event(self._envelope(top_up))
+            self._ext.send_events(events=self._envelope(top_up))
             top_up.by_hand += 1
 
     def wait(self) -> None:
@@ -129,7 +129,7 @@ class TopUps:
             occurrences=self._occurrences(self.trigger_id),
             instance_ids=[each.id for each in self._v1.list_instances(workflow_id=self.workflow_id).data],
             balances={key: self._stack.wallet_balance(self._wallets[key[0]], key[1]) for key in self.promised()},
-            repeats={row["key"]: row["repeats"] for row in self._stack.received_events() if row["repeats"]},
+            repeats={each.key: each.repeats for each in self._ext.list_events(repeated=True).data},
         )
 
     def promised(self) -> dict[tuple[str, str], int]:
@@ -140,7 +140,7 @@ class TopUps:
         return dict(sums)
 
     def _have_occurred(self) -> bool:
-        is_processed = all("processedAt" in row for row in self._stack.received_events())
+        is_processed = all(each.processed_at is not None for each in self._ext.list_events().data)
         return is_processed and len(self._occurrences(self.trigger_id)) >= len(self.all)
 
     def _occurrences(self, trigger_id: str) -> list[Any]:

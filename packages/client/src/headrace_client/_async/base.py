@@ -1,0 +1,200 @@
+"""The operations that V1 and V2 have alike, as methods, under the names every client of this API uses.
+
+A method takes its arguments by keyword, or all of them as one `request` (an object of `requests` or a dict
+with the same names), and the options of every call. It returns a `Result` or raises a `ClientError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, Unpack
+
+from headrace_client import operations, requests
+from headrace_client._async.driver import AsyncDriver
+from headrace_client.calls import JsonObject, event_body, wait_steps
+from headrace_client.history import WorkflowInstanceHistory
+from headrace_client.models import (
+    Result,
+    ServerInfo,
+    Trigger,
+    Workflow,
+    WorkflowConfig,
+    WorkflowInstance,
+)
+from headrace_client.operations import Operation
+from headrace_client.options import CallOptions, WriteOptions, complete
+from headrace_client.waiting import Progress
+
+T = TypeVar("T")
+
+
+class AsyncBase:
+    """What both versions have."""
+
+    _prefix = ""
+
+    def __init__(self, driver: AsyncDriver) -> None:
+        self._driver = driver
+
+    async def get_server_info(self, **options: Unpack[CallOptions]) -> Result[ServerInfo]:
+        """The version of the server."""
+        return await self._call(operations.GET_SERVER_INFO, None, {}, options)
+
+    async def create_workflow(
+        self,
+        *,
+        stages: Sequence[JsonObject] | None = None,
+        name: str | None = None,
+        request: requests.CreateWorkflowRequest | WorkflowConfig | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[Workflow]:
+        """Store a definition: its stages, each an object with one key, and a name."""
+        arguments = {"stages": stages, "name": name}
+        return await self._call(operations.CREATE_WORKFLOW, request, arguments, options)
+
+    async def get_workflow(
+        self,
+        *,
+        flow_id: str | None = None,
+        request: requests.GetWorkflowRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[Workflow]:
+        """One workflow."""
+        arguments = {"flow_id": flow_id}
+        return await self._call(operations.GET_WORKFLOW, request, arguments, options)
+
+    async def delete_workflow(
+        self,
+        *,
+        flow_id: str | None = None,
+        request: requests.DeleteWorkflowRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[None]:
+        """Delete a workflow; instances that run go on."""
+        arguments = {"flow_id": flow_id}
+        return await self._call(operations.DELETE_WORKFLOW, request, arguments, options)
+
+    async def run_workflow(
+        self,
+        *,
+        workflow_id: str | None = None,
+        request_body: Mapping[str, str] | None = None,
+        wait: bool | None = None,
+        request: requests.RunWorkflowRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[WorkflowInstance]:
+        """Start an instance with variables; with `wait` the answer comes when it has ended."""
+        arguments = {"workflow_id": workflow_id, "request_body": request_body, "wait": wait}
+        return await self._call(operations.RUN_WORKFLOW, request, arguments, options)
+
+    async def get_instance(
+        self,
+        *,
+        instance_id: str | None = None,
+        request: requests.GetInstanceRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[WorkflowInstance]:
+        """One instance and the state of its stages."""
+        arguments = {"instance_id": instance_id}
+        return await self._call(operations.GET_INSTANCE, request, arguments, options)
+
+    async def send_event(
+        self,
+        *,
+        instance_id: str | None = None,
+        name: str | None = None,
+        request_body: requests.SendEventRequestBody | JsonObject | None = None,
+        request: requests.SendEventRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[None]:
+        """Send an instance the event it waits for, now or later."""
+        arguments = {"instance_id": instance_id, "request_body": event_body(name, request_body)}
+        return await self._call(operations.SEND_EVENT, request, arguments, options)
+
+    async def cancel_event(
+        self,
+        *,
+        instance_id: str | None = None,
+        request: requests.CancelEventRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[None]:
+        """Abort an instance. It is final."""
+        arguments = {"instance_id": instance_id}
+        return await self._call(operations.CANCEL_EVENT, request, arguments, options)
+
+    async def get_instance_history(
+        self,
+        *,
+        instance_id: str | None = None,
+        request: requests.GetInstanceHistoryRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[list[WorkflowInstanceHistory]]:
+        """What each stage was given, and how it ended."""
+        arguments = {"instance_id": instance_id}
+        return await self._call(operations.GET_INSTANCE_HISTORY, request, arguments, options)
+
+    async def create_trigger(
+        self,
+        *,
+        event: str | None = None,
+        workflow_id: str | None = None,
+        name: str | None = None,
+        filter: str | None = None,  # noqa: A002 - the API's own name
+        vars: Mapping[str, Any] | None = None,  # noqa: A002 - the API's own name
+        version: str | None = None,
+        request: requests.CreateTriggerRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[Trigger]:
+        """Start a workflow for every event of a type that the filter, an expression, is true for."""
+        arguments = {"event": event, "workflow_id": workflow_id, "name": name, "filter": filter, "vars": vars}
+        return await self._call(operations.CREATE_TRIGGER, request, {**arguments, "version": version}, options)
+
+    async def read_trigger(
+        self,
+        *,
+        trigger_id: str | None = None,
+        request: requests.ReadTriggerRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[Trigger]:
+        """One trigger."""
+        arguments = {"trigger_id": trigger_id}
+        return await self._call(operations.READ_TRIGGER, request, arguments, options)
+
+    async def delete_trigger(
+        self,
+        *,
+        trigger_id: str | None = None,
+        request: requests.DeleteTriggerRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[None]:
+        """Delete a trigger; what it has started goes on."""
+        arguments = {"trigger_id": trigger_id}
+        return await self._call(operations.DELETE_TRIGGER, request, arguments, options)
+
+    async def wait_for(
+        self,
+        instance: WorkflowInstance | str,
+        *,
+        timeout_s: float | None = None,
+        on_progress: Progress | None = None,
+        headers: Mapping[str, str] | None = None,
+        server_url: str | None = None,
+    ) -> WorkflowInstance:
+        """Wait until an instance has ended, polling ever more slowly while nothing moves.
+
+        `on_progress` is called with the instance at first and whenever its stage changes. After `timeout_s`
+        (None: never) `WaitTimeout` is raised; the instance goes on.
+        """
+        steps = wait_steps(self._driver.protocol, self._prefix, instance, timeout_s, on_progress, headers, server_url)
+        return await self._driver.run(steps)
+
+    async def _call(
+        self,
+        operation: Operation[T],
+        request: object,
+        arguments: Mapping[str, object],
+        options: CallOptions | WriteOptions,
+    ) -> Result[T]:
+        return await self._driver.run(
+            self._driver.protocol.call(operation.below(self._prefix), request, arguments, complete(options))
+        )

@@ -1,0 +1,167 @@
+# Generated from _async/ext.py by `make client`: change that file.
+"""What Headrace has beside the orchestration API, below `/ext`: events, the audit trail, the search for instances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar, Unpack
+
+from headrace_client import ext_operations as operations
+from headrace_client import requests
+from headrace_client._sync.driver import Driver
+from headrace_client._sync.paging import Pages
+from headrace_client.calls import JsonObject, audit_page
+from headrace_client.models import (
+    AuditEntry,
+    DeadLetter,
+    Event,
+    InstanceSummary,
+    ReceivedEvent,
+    Result,
+    SentEvents,
+)
+from headrace_client.operations import Operation
+from headrace_client.options import CallOptions, WriteOptions, complete
+from headrace_client.paging import Cursor
+
+T = TypeVar("T")
+
+AUDIT_PAGE = 100
+
+
+class Ext:
+    """`client.orchestration.ext` of `Client`."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def send_events(
+        self,
+        *,
+        events: Event | JsonObject | Sequence[Event | JsonObject] | bytes | None = None,
+        request: requests.SendEventsRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[SentEvents]:
+        """Send one event or several to the triggers; all are on disk when this returns.
+
+        An event with an `idempotency_key` or an `id`, or sent under the same `idempotency_key=`, starts a workflow
+        once, however often it is sent. Bytes are JSON that is sent unchanged.
+        """
+        return self._call(operations.SEND_EVENTS, request, {"events": events}, options)
+
+    def list_events(
+        self,
+        *,
+        repeated: bool | None = None,
+        conflicting: bool | None = None,
+        request: requests.ListEventsRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[list[ReceivedEvent]]:
+        """The latest 1,000 received events, newest first; only those that came again, or that are in conflict."""
+        arguments = {"repeated": repeated, "conflicting": conflicting}
+        return self._call(operations.LIST_EVENTS, request, arguments, options)
+
+    def list_dead_letters(self, **options: Unpack[CallOptions]) -> Result[list[DeadLetter]]:
+        """The latest 100 published events that a publisher rejected repeatedly, newest first."""
+        return self._call(operations.LIST_DEAD_LETTERS, None, {}, options)
+
+    def list_audit(
+        self,
+        *,
+        target: str | None = None,
+        principal: str | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+        request: requests.ListAuditRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[list[AuditEntry]]:
+        """The latest writes: to the object with the id `target`, by `principal`, or with a number below `before`.
+
+        `limit` is 100 if not given, and at most 1,000.
+        """
+        arguments = {"target": target, "principal": principal, "before": before, "limit": limit}
+        return self._call(operations.LIST_AUDIT, request, arguments, options)
+
+    def iterate_audit(
+        self,
+        *,
+        target: str | None = None,
+        principal: str | None = None,
+        page_size: int | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Pages[AuditEntry]:
+        """All writes, newest first, by pages of `page_size`, which is at most 1,000."""
+        limit = AUDIT_PAGE if page_size is None else page_size
+        arguments: dict[str, object] = {"target": target, "principal": principal, "limit": limit}
+
+        def ask(cursor: str | None) -> Result[Cursor[AuditEntry]]:
+            given = arguments if cursor is None else {**arguments, "before": int(cursor)}
+            return audit_page(self._call(operations.LIST_AUDIT, None, given, options), limit)
+
+        return Pages(ask)
+
+    def search_instances(
+        self,
+        *,
+        workflow_id: str | None = None,
+        status: str | None = None,
+        since: datetime | None = None,
+        variable: str | None = None,
+        error_code: str | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        request: requests.SearchInstancesRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[Cursor[InstanceSummary]]:
+        """Instances by status, workflow, time, error code, or `variable` (`name=value`): one page, newest first."""
+        arguments = _arguments(workflow_id, status, since, variable, error_code, page_size)
+        return self._call(operations.SEARCH_INSTANCES, request, {**arguments, "cursor": cursor}, options)
+
+    def iterate_instances(
+        self,
+        *,
+        workflow_id: str | None = None,
+        status: str | None = None,
+        since: datetime | None = None,
+        variable: str | None = None,
+        error_code: str | None = None,
+        page_size: int | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Pages[InstanceSummary]:
+        """The same: all of them, newest first, by pages of `page_size`."""
+        arguments = _arguments(workflow_id, status, since, variable, error_code, page_size)
+
+        def ask(cursor: str | None) -> Result[Cursor[InstanceSummary]]:
+            return self._call(
+                operations.SEARCH_INSTANCES, None, arguments if cursor is None else {"cursor": cursor}, options
+            )
+
+        return Pages(ask)
+
+    def _call(
+        self,
+        operation: Operation[T],
+        request: object,
+        arguments: Mapping[str, object],
+        options: CallOptions | WriteOptions,
+    ) -> Result[T]:
+        return self._driver.run(self._driver.protocol.call(operation, request, arguments, complete(options)))
+
+
+def _arguments(
+    workflow_id: str | None,
+    status: str | None,
+    since: datetime | None,
+    variable: str | None,
+    error_code: str | None,
+    page_size: int | None,
+) -> dict[str, object]:
+    return {
+        "workflow_id": workflow_id,
+        "status": status,
+        "since": since,
+        "variable": variable,
+        "error_code": error_code,
+        "page_size": page_size,
+    }

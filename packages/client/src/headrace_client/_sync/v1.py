@@ -1,0 +1,75 @@
+# Generated from _async/v1.py by `make client`: change that file.
+"""V1: the operations that all versions have, and its lists, which are always whole."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+from headrace_client import operations, requests
+from headrace_client._sync.base import Base
+from headrace_client.calls import JsonObject
+from headrace_client.history import WorkflowInstanceHistoryStage
+from headrace_client.models import Result, ServerInfo, Trigger, TriggerOccurrence, Workflow, WorkflowInstance
+from headrace_client.options import CallOptions
+
+
+class V1(Base):
+    """`client.orchestration.v1` of `Client`."""
+
+    def get_server_info_orchestration(self, **options: Unpack[CallOptions]) -> Result[ServerInfo]:
+        """The same as `get_server_info`, by the name of other clients."""
+        return self.get_server_info(**options)
+
+    def orchestrationget_server_info(self, **options: Unpack[CallOptions]) -> Result[ServerInfo]:
+        """The same as `get_server_info`, by the name of older clients."""
+        return self.get_server_info(**options)
+
+    def list_workflows(self, **options: Unpack[CallOptions]) -> Result[list[Workflow]]:
+        """All workflows, newest first."""
+        return self._call(operations.LIST_WORKFLOWS, None, {}, options)
+
+    def list_instances(
+        self,
+        *,
+        workflow_id: str | None = None,
+        running: bool | None = None,
+        request: requests.ListInstancesRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[list[WorkflowInstance]]:
+        """Instances, newest first; of one workflow, or only those that run."""
+        arguments = {"workflow_id": workflow_id, "running": running}
+        return self._call(operations.LIST_INSTANCES, request, arguments, options)
+
+    def get_instance_stage_history(
+        self,
+        *,
+        instance_id: str | None = None,
+        number: int | None = None,
+        request: requests.GetInstanceStageHistoryRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[list[WorkflowInstanceHistoryStage]]:
+        """The activities of stage `number`, counted from 0."""
+        arguments = {"instance_id": instance_id, "number": number}
+        return self._call(operations.GET_INSTANCE_STAGE_HISTORY, request, arguments, options)
+
+    def list_triggers(
+        self,
+        *,
+        name: str | None = None,
+        request: requests.ListTriggersRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[list[Trigger]]:
+        """Triggers, newest first; those whose name holds `name`."""
+        arguments = {"name": name}
+        return self._call(operations.LIST_TRIGGERS, request, arguments, options)
+
+    def list_triggers_occurrences(
+        self,
+        *,
+        trigger_id: str | None = None,
+        request: requests.ListTriggersOccurrencesRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[list[TriggerOccurrence]]:
+        """What came of each event that a trigger matched, newest first."""
+        arguments = {"trigger_id": trigger_id}
+        return self._call(operations.LIST_TRIGGERS_OCCURRENCES, request, arguments, options)

@@ -1,0 +1,54 @@
+"""The rows of the operations that Headrace has beside the orchestration API, below `/ext`."""
+
+from __future__ import annotations
+
+from headrace_client import requests
+from headrace_client.models import AuditEntry, DeadLetter, InstanceSummary, ReceivedEvent, SentEvents, reader
+from headrace_client.operations import READ, WRITE, Operation
+from headrace_client.paging import Cursor, cursor_reader
+
+SEARCH_INSTANCES: Operation[Cursor[InstanceSummary]] = Operation(
+    "search_instances",
+    "GET",
+    "/ext/instances",
+    READ,
+    200,
+    requests.SearchInstancesRequest,
+    cursor_reader(reader(list[InstanceSummary])),
+    wrapper="cursor",
+    query={
+        "workflowID": "workflow_id",
+        "status": "status",
+        "since": "since",
+        "variable": "variable",
+        "errorCode": "error_code",
+        "cursor": "cursor",
+        "pageSize": "page_size",
+    },
+)
+SEND_EVENTS: Operation[SentEvents] = Operation(
+    "send_events", "POST", "/ext/events", WRITE, 202, requests.SendEventsRequest, reader(SentEvents), body="events"
+)
+LIST_EVENTS: Operation[list[ReceivedEvent]] = Operation(
+    "list_events",
+    "GET",
+    "/ext/events",
+    READ,
+    200,
+    requests.ListEventsRequest,
+    reader(list[ReceivedEvent]),
+    query={"repeated": "repeated", "conflicting": "conflicting"},
+)
+LIST_DEAD_LETTERS: Operation[list[DeadLetter]] = Operation(
+    "list_dead_letters", "GET", "/ext/events/set-aside", READ, 200, requests.EmptyRequest, reader(list[DeadLetter])
+)
+LIST_AUDIT: Operation[list[AuditEntry]] = Operation(
+    "list_audit",
+    "GET",
+    "/ext/audit",
+    READ,
+    200,
+    requests.ListAuditRequest,
+    reader(list[AuditEntry]),
+    query={"target": "target", "principal": "principal", "before": "before", "limit": "limit"},
+)
