@@ -9,7 +9,7 @@ from docs.generator.activities import activities
 from docs.generator.markdown import block, code, page, table
 from docs.generator.operations import description
 from docs.generator.types import members
-from headrace.workflows.commands import (
+from headrace.workflows.activities import (
     Activity,
     CreateTransaction,
     CreateTransferInitiation,

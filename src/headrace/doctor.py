@@ -26,7 +26,7 @@ from headrace.journal.inspection import inspect_journal
 from headrace.settings import Settings, unknown_variables
 from headrace.startup import about_unknown_variable, targets, webhook_endpoints
 from headrace.tracing import MISSING, is_wanted
-from headrace.workflows.commands import Service
+from headrace.workflows.activities import Service
 
 log = structlog.get_logger("headrace")
 

@@ -28,7 +28,7 @@ from headrace.journal.records import Instance
 from headrace.journal.writer import Rows
 from headrace.outages import Outage
 from headrace.settings import Settings
-from headrace.workflows.commands import Activity, CreateTransaction
+from headrace.workflows.activities import Activity, CreateTransaction
 from headrace.workflows.interpreter import CANCELED
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headrace.errors import Problem
-from headrace.workflows.commands import Json, SleepUntil
+from headrace.workflows.activities import Json
+from headrace.workflows.commands import SleepUntil
 from headrace.workflows.durations import duration_us, moment_us
 from headrace.workflows.stages.kinds import DURATION, MOMENT
 from headrace.workflows.stages.shape import Leaf, Object, exactly_one

@@ -23,7 +23,7 @@ from headrace.money import (
     asset_name,
     ledger_name,
 )
-from headrace.workflows.commands import Json
+from headrace.workflows.activities import Json
 from headrace.workflows.durations import MAX_DURATION_CHARACTERS, booking_moment_of, duration_us, moment_of
 from headrace.workflows.stages import checks
 from headrace.workflows.variables import PLACEHOLDER

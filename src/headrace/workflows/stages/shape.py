@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 
 from headrace.errors import InvalidValue, Problem
 from headrace.money import MAX_KEY_BYTES, opaque_id
-from headrace.workflows.commands import Json
+from headrace.workflows.activities import Json
 from headrace.workflows.stages.kinds import METADATA_VALUE, Kind
 from headrace.workflows.variables import MAX_VALUE_BYTES, check_text, has_placeholder, shown
 

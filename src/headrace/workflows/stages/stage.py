@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from headrace.errors import Problem
-from headrace.workflows.commands import Command, Json
+from headrace.workflows.activities import Json
+from headrace.workflows.commands import Command
 from headrace.workflows.stages.shape import Shape
 
 StageRun = Generator[Command, Any, None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headrace.errors import Problem
-from headrace.workflows.commands import AddAccountMetadata, Json
+from headrace.workflows.activities import AddAccountMetadata, Json
 from headrace.workflows.stages.kinds import ACCOUNT_ADDRESS, LEDGER_NAME
 from headrace.workflows.stages.shape import Leaf, Object, TextMap
 from headrace.workflows.stages.stage import StageContext, StageRun

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headrace.errors import Problem
-from headrace.workflows.commands import Json, WaitEvent
+from headrace.workflows.activities import Json
+from headrace.workflows.commands import WaitEvent
 from headrace.workflows.stages.kinds import LABEL
 from headrace.workflows.stages.shape import Leaf, Object
 from headrace.workflows.stages.stage import StageContext, StageRun

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from headrace.errors import Problem, StageError
 from headrace.money import WORLD
-from headrace.workflows.commands import Json
+from headrace.workflows.activities import Json
 from headrace.workflows.stages.send import body as bodies
 from headrace.workflows.stages.send.from_account import account_to_account, account_to_payment, account_to_wallet
 from headrace.workflows.stages.send.from_payment import payment_to_account, payment_to_payment, payment_to_wallet

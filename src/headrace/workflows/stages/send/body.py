@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from headrace.errors import Problem
 from headrace.money import WORLD
-from headrace.workflows.commands import INTERNAL_LEDGER, Json
+from headrace.workflows.activities import INTERNAL_LEDGER, Json
 from headrace.workflows.stages.kinds import (
     ACCOUNT_ADDRESS,
     AMOUNT,
