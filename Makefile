@@ -42,8 +42,9 @@ soak: .venv/stamp-dev ## the crash tests at full size: 200 instances of each exa
 dist: .venv/stamp-run ## build both packages, install them into an empty environment and run the demo there
 	.ci/dist
 
-schema: .venv/stamp-run ## write the workflows' JSON Schema anew, after a change of what a stage may hold
+schema: .venv/stamp-run ## write the workflows' JSON Schema and the client's stages, after a change of a stage
 	$(BIN)/python -m tests.support.schema_file
+	$(BIN)/python -m tests.support.stage_types
 
 docs: .venv/stamp-dev ## write the generated pages and build the site in docs/out; a dead link fails it
 	$(BIN)/python -m docs.generator

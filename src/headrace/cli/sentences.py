@@ -7,7 +7,9 @@ from typing import Any
 
 from headrace.cli.display import moment
 from headrace.cli.wire import inner
-from headrace.workflows.activities import ACTIVITIES, money_text
+from headrace.workflows.activities import ACTIVITIES, metadata_lines, money_text
+from headrace.workflows.stages import STAGES
+from headrace.workflows.stages.stage import Display
 
 Json = dict[str, Any]
 
@@ -48,49 +50,11 @@ def stage_sentence(stage: Json) -> str:
 
 
 def _stage_sentences(stage: Json) -> list[str]:
-    body = stage["input"]
-    match stage["name"]:
-        case "send":
-            ends = f"from {_place(inner(body, 'source'))} to {_place(inner(body, 'destination'))}"
-            return [f"Send {money_text(body.get('amount'))} {ends}"]
-        case "delay":
-            return [_delay(body)]
-        case "wait_event":
-            has_come = stage["terminated"] and not stage.get("error")
-            return [
-                f"Waiting event '{body.get('event', '')}'",
-                "Event received!" if has_come else "Still waiting event...",
-            ]
-        case "update":
-            account = inner(body, "account")
-            where = f"Update account '{account.get('id', '')}' of ledger '{account.get('ledger', '')}'"
-            return [where, *_metadata(account.get("metadata"))]
-        case other:
-            return [other]
-
-
-def _delay(body: Json) -> str:
-    if body.get("until"):
-        return f"Pause workflow until {moment(body['until'])}"
-    return f"Pause workflow for a delay of {body.get('duration', '')}"
-
-
-def _place(end: Json) -> str:
-    if account := end.get("account"):
-        return f"account '{account['id']}' (ledger: {account.get('ledger', '')})"
-    if wallet := end.get("wallet"):
-        label = wallet.get("id") or wallet.get("name", "")
-        return f"wallet '{label}' (balance: {wallet.get('balance', 'main')})"
-    payment = inner(end, "payment")
-    if payment.get("psp"):
-        return f"{payment['psp']} ({payment.get('type', 'TRANSFER').lower()})"
-    return f"payment '{payment.get('id', '')}'"
-
-
-def _metadata(metadata: Json | None) -> list[str]:
-    if not metadata:
-        return []
-    return ["Added metadata: " + ", ".join(f"{name}={value}" for name, value in metadata.items())]
+    name = stage["name"]
+    if name not in STAGES:
+        return [name]
+    has_succeeded = stage["terminated"] and not stage.get("error")
+    return STAGES[name].describe(stage["input"], Display(has_succeeded, moment))
 
 
 _ELSEWHERE: dict[str, Callable[[Json], str]] = {
@@ -112,7 +76,7 @@ def _details(activity: Json, body: Json) -> list[str]:
     data = body.get("data") or body
     if data.get("reference"):
         details.append(f"Reference: {data['reference']}")
-    details += _metadata(data.get("metadata"))
+    details += metadata_lines(data.get("metadata"))
     return details + _trouble(activity)
 
 

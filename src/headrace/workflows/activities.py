@@ -105,6 +105,12 @@ def money_text(amount: Json | None) -> str:
     return f"{amount['amount']} {amount['asset']}" if amount else "nothing"
 
 
+def metadata_lines(metadata: Json | None) -> list[str]:
+    if not metadata:
+        return []
+    return ["Added metadata: " + ", ".join(f"{name}={value}" for name, value in metadata.items())]
+
+
 def _subject_text(subject: Json) -> str:
     if subject["type"] == "WALLET":
         return f"wallet {subject['identifier']} (balance: {subject.get('balance', 'main')})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from headrace.cli.demo.timeline import ActivitySpan, Lane, Outage, Picture, StageSpan
+from headrace.workflows.stages import STAGES
 
 WIDTH = 1180
 LEFT = 208
@@ -14,9 +15,7 @@ LANE = 15
 GAP = 7
 FOOT = 84
 
-COLORS = {"send": "#3b6fb6", "wait_event": "#c58a1c", "delay": "#8a93a3", "update": "#3f8f63"}
-PALE = {"send": "#dbe6f5", "wait_event": "#f6e7c6", "delay": "#e4e7ec", "update": "#d6ecdf"}
-WORDS = {"send": "send", "wait_event": "wait for an event", "delay": "delay", "update": "update"}
+EFFECT = "#3b6fb6"
 
 STYLE = """
 text { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #27313f; }
@@ -132,9 +131,9 @@ def _lane(lane: Lane, y: int, scale: _Scale, outage: Outage) -> list[str]:
 def _stage(stage: StageSpan, y: int, scale: _Scale, outage: Outage) -> list[str]:
     ended_s = stage.ended_s if stage.ended_s is not None else scale.length_s
     x, width = scale.x(stage.started_s), max(scale.x(ended_s) - scale.x(stage.started_s), 2.5)
-    pale, color = PALE.get(stage.keyword, "#e4e7ec"), COLORS.get(stage.keyword, "#8a93a3")
+    kind = STAGES[stage.keyword]
     bar = (
-        f'<rect x="{x}" y="{y + 2}" width="{width:.1f}" height="11" rx="2" fill="{pale}" stroke="{color}" '
+        f'<rect x="{x}" y="{y + 2}" width="{width:.1f}" height="11" rx="2" fill="{kind.pale}" stroke="{kind.color}" '
         f'stroke-width="0.7"><title>{escape(_stage_title(stage))}</title></rect>'
     )
     return [bar, *(_activity(activity, y, scale, outage) for activity in stage.activities if activity.is_effect)]
@@ -143,7 +142,7 @@ def _stage(stage: StageSpan, y: int, scale: _Scale, outage: Outage) -> list[str]
 def _activity(activity: ActivitySpan, y: int, scale: _Scale, outage: Outage) -> str:
     ended_s = activity.ended_s if activity.ended_s is not None else scale.length_s
     x, width = scale.x(activity.started_s), max(scale.x(ended_s) - scale.x(activity.started_s) - 0.8, 2.0)
-    color = "#a8322a" if activity.covers(outage.killed_s) else COLORS["send"]
+    color = "#a8322a" if activity.covers(outage.killed_s) else EFFECT
     tries = f", {activity.attempt} attempts" if activity.attempt > 1 else ""
     return (
         f'<rect x="{x}" y="{y + 5}" width="{width:.1f}" height="5" rx="1" fill="{color}">'
@@ -159,8 +158,8 @@ def _stage_title(stage: StageSpan) -> str:
 def _legend(scale: _Scale) -> list[str]:
     y, x = scale.bottom + 44, LEFT
     parts: list[str] = []
-    entries = [(WORDS[keyword], PALE[keyword], COLORS[keyword]) for keyword in COLORS]
-    entries += [("effect", COLORS["send"], COLORS["send"]), ("effect in flight at the kill", "#a8322a", "#a8322a")]
+    entries = [(stage.label, stage.pale, stage.color) for stage in STAGES.values()]
+    entries += [("effect", EFFECT, EFFECT), ("effect in flight at the kill", "#a8322a", "#a8322a")]
     for words, fill, stroke in entries:
         parts.append(f'<rect x="{x}" y="{y}" width="18" height="11" rx="2" fill="{fill}" stroke="{stroke}"/>')
         parts.append(f'<text class="fact" x="{x + 24}" y="{y + 10}">{words}</text>')
