@@ -42,9 +42,10 @@ soak: .venv/stamp-dev ## the crash tests at full size: 200 instances of each exa
 dist: .venv/stamp-run ## build both packages, install them into an empty environment and run the demo there
 	.ci/dist
 
-schema: .venv/stamp-run ## write the workflows' JSON Schema and the client's stages, after a change of a stage
+schema: .venv/stamp-run ## write the JSON Schema and the client's types, after a change of a stage or an activity
 	$(BIN)/python -m tests.support.schema_file
 	$(BIN)/python -m tests.support.stage_types
+	$(BIN)/python -m tests.support.activity_types
 
 docs: .venv/stamp-dev ## write the generated pages and build the site in docs/out; a dead link fails it
 	$(BIN)/python -m docs.generator

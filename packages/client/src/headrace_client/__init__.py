@@ -7,7 +7,7 @@ with Client("http://127.0.0.1:8484") as client:
 
 from __future__ import annotations
 
-from headrace_client.activities import (
+from headrace_client.activity_types import (
     V2WorkflowInstanceHistoryStageInput,
     V2WorkflowInstanceHistoryStageOutput,
     WorkflowInstanceHistoryStageInput,

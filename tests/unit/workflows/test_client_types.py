@@ -7,16 +7,20 @@ from typing import Any
 import msgspec
 import pytest
 
+from headrace.workflows.activities import ACTIVITIES
 from headrace.workflows.stages import STAGES
 from headrace.workflows.stages.shape import Object
 from headrace.workflows.stages.stage import StageType
 from headrace_client import stage_types
+from headrace_client.activity_types import V2WorkflowInstanceHistoryStageInput, WorkflowInstanceHistoryStageInput
 from headrace_client.stages import Stage
-from tests.support import stage_types as written
+from tests.support import activity_types as activity_file
+from tests.support import stage_types as stage_file
 
 
 def test_the_client_s_classes_are_current() -> None:
-    assert written.FILE.read_text("utf-8") == written.stage_types(), "make schema"
+    assert stage_file.FILE.read_text("utf-8") == stage_file.stage_types(), "make schema"
+    assert activity_file.FILE.read_text("utf-8") == activity_file.activity_types(), "make schema"
 
 
 @pytest.mark.parametrize("keyword", STAGES)
@@ -24,6 +28,16 @@ def test_the_client_has_a_class_for_each_stage(keyword: str) -> None:
     names = {field.encode_name for field in msgspec.structs.fields(stage_types.BY_KEYWORD[keyword])}
     assert names == set(STAGES[keyword].shape.members)
     assert stage_types.BY_KEYWORD[keyword] in Stage.__args__
+
+
+@pytest.mark.parametrize("name", ACTIVITIES)
+def test_the_client_reads_the_input_of_each_activity(name: str) -> None:
+    shown = {name: ACTIVITIES[name].example().input("key")}
+    for document in (WorkflowInstanceHistoryStageInput, V2WorkflowInstanceHistoryStageInput):
+        read = msgspec.convert(shown, document).activity
+        assert isinstance(read, msgspec.Struct)
+        fields = {field.encode_name for field in msgspec.structs.fields(type(read))}
+        assert shown[name].keys() <= fields
 
 
 def complete() -> dict[str, Any]:
