@@ -45,8 +45,10 @@ dist: .venv/stamp-run ## build both packages, install them into an empty environ
 client: .venv/stamp-dev ## write the client's sync side anew from its async one, after a change of the latter
 	$(BIN)/python packages/client/tools/sync_side.py
 
-schema: .venv/stamp-run ## write the workflows' JSON Schema anew, after a change of what a stage may hold
+schema: .venv/stamp-run ## write the JSON Schema and the client's types, after a change of a stage or an activity
 	$(BIN)/python -m tests.support.schema_file
+	$(BIN)/python -m tests.support.stage_types
+	$(BIN)/python -m tests.support.activity_types
 
 docs: .venv/stamp-dev ## write the generated pages and build the site in docs/out; a dead link fails it
 	$(BIN)/python -m docs.generator

@@ -7,7 +7,7 @@ from typing import Any
 from headrace.effects.port import Request
 from headrace.effects.requests import prepare
 from headrace.money import posting
-from headrace.workflows.commands import CreateTransaction
+from headrace.workflows.activities import CreateTransaction
 
 Stages = list[dict[str, Any]]
 

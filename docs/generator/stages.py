@@ -9,7 +9,7 @@ from docs.generator.activities import activities
 from docs.generator.markdown import block, code, page, table
 from docs.generator.operations import description
 from docs.generator.types import members
-from headrace.workflows.commands import (
+from headrace.workflows.activities import (
     Activity,
     CreateTransaction,
     CreateTransferInitiation,
@@ -29,34 +29,6 @@ keyword. Texts may hold placeholders: [variables](variables.md). What a definiti
 everything at once, with line and column where it is YAML; what only the values get wrong ends the stage, before
 anything is sent."""
 
-AFTER: dict[str, str] = {
-    "send": "Moves an amount. From each kind of source to each kind of destination: [the matrix](#the-send-matrix).",
-    "delay": (
-        "Goes on after a duration, or at a moment; at once where that has passed. The end is computed once, from the "
-        "stored start of the stage, and survives restarts. It is told by the server's wall clock: a step of that clock "
-        "moves it."
-    ),
-    "wait_event": (
-        "Goes on when the instance is sent an event of this name "
-        "([sendEvent](orchestration-v1.md#sendevent)). The event may come before the stage: it is kept from the "
-        "instance's creation on. One event releases one wait, the oldest first."
-    ),
-    "update": "Adds metadata to a ledger account. Keys that are there already get the new value, others stay.",
-}
-EXAMPLES = {
-    "send": (
-        'name: pay\nstages:\n  - send:\n      source: {account: {id: "users:${user}", ledger: main}}\n'
-        '      destination: {wallet: {id: "${wallet}", balance: main}}\n'
-        '      amount: {asset: USD/2, amount: "${amount}"}\n      metadata: {order: "${order}"}'
-    ),
-    "delay": 'name: hold\nstages:\n  - delay: {duration: 1h30m}\n  - delay: {until: "2030-01-01T00:00:00Z"}',
-    "wait_event": "name: approve\nstages:\n  - wait_event: {event: approved}",
-    "update": (
-        'name: settle\nstages:\n  - update:\n      account: {id: "orders:${order}", ledger: main, '
-        "metadata: {state: settled}}"
-    ),
-}
-SHAPES = {"send": "Send", "delay": "Delay", "wait_event": "WaitEvent", "update": "Update"}
 MATRIX = """What a `send` asks of the services, in order, as stage history shows it. Reads come first: money moves
 only when everything that is needed is known. Here the sender is account `a` or wallet `W`, the receiver account `b` or
 wallet `V`; ledgers are `one` and `two`; `world` stands wherever no `throughAccount` is given. Each line that moves money
@@ -99,9 +71,9 @@ def stages_page() -> str:
 
 def _stage(keyword: str) -> str:
     shapes: Json = description()["components"]["schemas"]
-    about = AFTER.get(keyword, "")
-    parts = [f"## {keyword}", about, block("yaml", EXAMPLES[keyword]) if keyword in EXAMPLES else ""]
-    for name in _shapes_below(SHAPES.get(keyword, ""), shapes):
+    stage = STAGES[keyword]
+    parts = [f"## {keyword}", stage.about, block("yaml", stage.example)]
+    for name in _shapes_below(stage.shape.name, shapes):
         shape: Json = shapes[name]
         parts.append(f"**{name}.** {shape.get('description', '')}")
         parts.append(members(shape))

@@ -47,6 +47,8 @@ def bounds(schema: Json) -> str:
 
 def _about(schema: Json) -> str:
     parts = [schema.get("description", ""), f"{limit[0].upper()}{limit[1:]}." if (limit := bounds(schema)) else ""]
+    if "default" in schema:
+        parts.append(f"Default: {code(_compact(schema['default']).strip(chr(34)))}.")
     if schema.get("examples"):
         example = schema["examples"][0]
         parts.append(f"Such as {code(example if isinstance(example, str) else _compact(example))}.")

@@ -18,7 +18,7 @@ from headrace.demo.examples import Example
 from headrace.effects.port import Reply, Request
 from headrace.effects.transport import HttpDownstream, ServiceAddresses
 from headrace.sandbox import Sandbox
-from headrace.workflows.commands import Service
+from headrace.workflows.activities import Service
 from tests.crash.test_points import EXAMPLES, carry_through, check
 from tests.effects.stub import Answer, Seen, Stub
 from tests.support.rooms import SandboxStack, life, new_sandbox

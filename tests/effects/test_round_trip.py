@@ -27,7 +27,7 @@ from headrace.effects.replies import outcome
 from headrace.effects.requests import create_ledger, prepare
 from headrace.money import posting
 from headrace.sandbox import Sandbox
-from headrace.workflows.commands import (
+from headrace.workflows.activities import (
     Activity,
     AddAccountMetadata,
     CreateTransaction,

@@ -20,7 +20,7 @@ from headrace.sandbox import Sandbox, timestamps
 from headrace.sandbox.books import Books
 from headrace.sandbox.scripts import OVERDRAFT
 from headrace.sandbox.store import Job, connect
-from headrace.workflows.commands import Service as Name
+from headrace.workflows.activities import Service as Name
 from tests.sandbox.conftest import CountedIds, Ledger, ManualClock, Service
 from tests.sandbox.test_payments import INITIATION, PAY_IN
 

@@ -12,7 +12,8 @@ from formance_sdk_python.models import orchestration
 from pydantic import TypeAdapter
 
 from headrace.errors import InvalidDefinition, InvalidValue, StageError
-from headrace.workflows.commands import Activity, Amend, GetAccount, GetPayment, GetWallet, Json, ListWallets
+from headrace.workflows.activities import Activity, GetAccount, GetPayment, GetWallet, Json, ListWallets
+from headrace.workflows.commands import Amend
 from headrace.workflows.config import parse_config
 from headrace.workflows.durations import moment_text, moment_us
 from headrace.workflows.stages import STAGES

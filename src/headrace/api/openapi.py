@@ -13,7 +13,8 @@ from headrace.api.operations import READ, WRITE, Operation
 from headrace.api.replies import Reply
 from headrace.api.requests import Request
 from headrace.api.services import Services
-from headrace.api.v1 import schemas, stages
+from headrace.api.v1 import schemas
+from headrace.api.v1.stages import add_stages
 from headrace.api.version import VERSION
 
 Json = dict[str, Any]
@@ -100,9 +101,9 @@ class _Shapes:
 
     def __init__(self, table: Iterable[Operation]) -> None:
         types = [shape for row in table for shape in (row.reply, row.body, row.refusal) if shape is not None]
-        types += [schemas.Error, schemas.WorkflowConfig, stages.Stage]
+        types += [schemas.Error, schemas.WorkflowConfig]
         found, self.components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
-        stages.sharpen(self.components)
+        add_stages(self.components)
         self._found = list(zip(types, found, strict=True))
 
     def of(self, shape: Any) -> Json:

@@ -205,10 +205,12 @@ def _state(instance: Any) -> str:
 
 def _events(v1: Any, instance_id: str) -> Offer:
     from headrace.cli.wire import document
+    from headrace.workflows.stages import STAGES
 
     instance = v1.get_instance(instance_id=instance_id).data
     stages = document(v1.get_workflow(flow_id=instance.workflow_id).data)["config"]["stages"]
-    awaited = [stage["wait_event"]["event"] for stage in stages if "wait_event" in stage]
+    bodies = [(STAGES[keyword], body) for stage in stages for keyword, body in stage.items() if keyword in STAGES]
+    awaited = [name for stage, body in bodies if (name := stage.awaited_event(body))]
     return [(name, "a stage waits for it") for name in dict.fromkeys(awaited)]
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from headrace.cli.display import moment
 from headrace.cli.wire import inner
+from headrace.workflows.activities import ACTIVITIES, metadata_lines, money_text
+from headrace.workflows.stages import STAGES
+from headrace.workflows.stages.stage import Display
 
 Json = dict[str, Any]
 
@@ -28,7 +31,7 @@ def activity_lines(activity: Json) -> list[str]:
     name = activity["name"]
     body = inner(activity["input"], name)
     try:
-        sentence = _ACTIVITIES.get(name, lambda _: name)(body)
+        sentence = _sentence(name, body)
     except LookupError:  # other servers may leave out what the API does not require
         sentence = name
     lines = [f"- {sentence}"]
@@ -36,122 +39,44 @@ def activity_lines(activity: Json) -> list[str]:
     return lines
 
 
+def _sentence(name: str, body: Json) -> str:
+    if name in ACTIVITIES:
+        return ACTIVITIES[name].summary(body)
+    return _ELSEWHERE[name](body) if name in _ELSEWHERE else name
+
+
 def stage_sentence(stage: Json) -> str:
     return _stage_sentences(stage)[0]
 
 
 def _stage_sentences(stage: Json) -> list[str]:
-    body = stage["input"]
-    match stage["name"]:
-        case "send":
-            ends = f"from {_place(inner(body, 'source'))} to {_place(inner(body, 'destination'))}"
-            return [f"Send {_money(body.get('amount'))} {ends}"]
-        case "delay":
-            return [_delay(body)]
-        case "wait_event":
-            has_come = stage["terminated"] and not stage.get("error")
-            return [
-                f"Waiting event '{body.get('event', '')}'",
-                "Event received!" if has_come else "Still waiting event...",
-            ]
-        case "update":
-            account = inner(body, "account")
-            where = f"Update account '{account.get('id', '')}' of ledger '{account.get('ledger', '')}'"
-            return [where, *_metadata(account.get("metadata"))]
-        case other:
-            return [other]
+    name = stage["name"]
+    if name not in STAGES:
+        return [name]
+    has_succeeded = stage["terminated"] and not stage.get("error")
+    return STAGES[name].describe(stage["input"], Display(has_succeeded, moment))
 
 
-def _delay(body: Json) -> str:
-    if body.get("until"):
-        return f"Pause workflow until {moment(body['until'])}"
-    return f"Pause workflow for a delay of {body.get('duration', '')}"
-
-
-def _place(end: Json) -> str:
-    if account := end.get("account"):
-        return f"account '{account['id']}' (ledger: {account.get('ledger', '')})"
-    if wallet := end.get("wallet"):
-        label = wallet.get("id") or wallet.get("name", "")
-        return f"wallet '{label}' (balance: {wallet.get('balance', 'main')})"
-    payment = inner(end, "payment")
-    if payment.get("psp"):
-        return f"{payment['psp']} ({payment.get('type', 'TRANSFER').lower()})"
-    return f"payment '{payment.get('id', '')}'"
-
-
-def _money(amount: Json | None) -> str:
-    return f"{amount['amount']} {amount['asset']}" if amount else "nothing"
-
-
-def _metadata(metadata: Json | None) -> list[str]:
-    if not metadata:
-        return []
-    return ["Added metadata: " + ", ".join(f"{name}={value}" for name, value in metadata.items())]
-
-
-def _create_transaction(body: Json) -> str:
-    posting = body["data"]["postings"][0]
-    moved = f"Send {_money(posting)} from account {posting['source']} to account {posting['destination']}"
-    allowed = ", overdraft allowed" if body["data"].get("script") else ""
-    return f"{moved} (ledger {body.get('ledger', '')}{allowed})"
-
-
-def _credit(body: Json) -> str:
-    data = body["data"]
-    sources = ", ".join(_subject(subject) for subject in data["sources"]) or "@world"
-    wallet = f"Credit wallet {body['id']} (balance: {data.get('balance', 'main')})"
-    return f"{wallet} of {_money(data['amount'])} from {sources}"
-
-
-def _debit(body: Json) -> str:
-    data = body["data"]
-    balance = (data.get("balances") or ["main"])[0]
-    to = _subject(data["destination"]) if data.get("destination") else "@world"
-    return f"Debit wallet {body['id']} (balance: {balance}) of {_money(data['amount'])} to {to}"
-
-
-def _subject(subject: Json) -> str:
-    if subject["type"] == "WALLET":
-        return f"wallet {subject['identifier']} (balance: {subject.get('balance', 'main')})"
-    return f"account {subject['identifier']}"
-
-
-def _initiation(body: Json) -> str:
-    kind = str(body.get("type", "TRANSFER")).lower()
-    held = ", to be validated by hand" if body.get("waitingValidation") else ""
-    return f"Ask {body.get('provider', '')} for a {kind} of {_money(body)} to {body.get('destination', '')}{held}"
-
-
-_ACTIVITIES: dict[str, Callable[[Json], str]] = {
-    "CreateTransaction": _create_transaction,
-    "CreditWallet": _credit,
-    "DebitWallet": _debit,
-    "CreateTransferInitiation": _initiation,
-    "StripeTransfer": lambda body: f"Send {_money(body)} to Stripe connected account: {body.get('destination', '')}",
+_ELSEWHERE: dict[str, Callable[[Json], str]] = {
+    "StripeTransfer": lambda body: (
+        f"Send {money_text(body)} to Stripe connected account: {body.get('destination', '')}"
+    ),
     "ConfirmHold": lambda body: f"Confirm debit hold {body.get('id', '')}",
     "VoidHold": lambda body: f"Cancel debit hold {body.get('id', '')}",
     "RevertTransaction": lambda body: f"Revert transaction {body.get('id', '')} of ledger {body.get('ledger', '')}",
-    "GetAccount": lambda body: f"Read account {body.get('id', '')} of ledger {body.get('ledger', '')}",
-    "GetPayment": lambda body: f"Read payment {body.get('id', '')}",
-    "GetWallet": lambda body: f"Read wallet {body.get('id', '')}",
-    "ListWallets": lambda body: f"List wallets named {body.get('name', '')}",
-    "AddAccountMetadata": lambda body: (
-        f"Add metadata to account {body.get('id', '')} of ledger {body.get('ledger', '')}"
-    ),
 }
+"""Activities of other servers that no stage of Headrace asks for."""
 
 
 def _details(activity: Json, body: Json) -> list[str]:
-    details: list[str] = []
-    made = inner(inner(activity, "output"), activity["name"])
-    transaction = inner(made, "data") if activity["name"] in ("CreateTransaction", "RevertTransaction") else {}
-    if transaction:
-        details.append(f"Created transaction: {transaction['id']}")
+    name = "CreateTransaction" if activity["name"] == "RevertTransaction" else activity["name"]
+    output = inner(inner(activity, "output"), activity["name"])
+    result = ACTIVITIES[name].result(output) if name in ACTIVITIES else ""
+    details = [result] if result else []
     data = body.get("data") or body
     if data.get("reference"):
         details.append(f"Reference: {data['reference']}")
-    details += _metadata(data.get("metadata"))
+    details += metadata_lines(data.get("metadata"))
     return details + _trouble(activity)
 
 

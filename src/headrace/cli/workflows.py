@@ -158,10 +158,11 @@ def _awaited(session: Session, instance: Any, stages: list[Json], timeout_s: flo
 
 
 def _stage_text(stage: dict[str, Json]) -> str:
-    """The keyword, and what it waits for where it does."""
+    """The keyword, and the value of the stage's headline where it has one."""
+    from headrace.workflows.stages import STAGES
+
     keyword, body = next(iter(stage.items()))
-    awaited = {"wait_event": "event", "delay": "duration"}.get(keyword)
-    value: object = body.get(awaited) if awaited else None
+    value: object = body.get(STAGES[keyword].headline) if keyword in STAGES else None
     return f"{keyword} {value}" if value else keyword
 
 

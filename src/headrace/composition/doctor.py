@@ -27,7 +27,7 @@ from headrace.errors import HeadraceError, InvalidValue
 from headrace.journal.inspection import inspect_journal
 from headrace.settings import Settings, unknown_variables
 from headrace.telemetry.tracing import MISSING, is_wanted
-from headrace.workflows.commands import Service
+from headrace.workflows.activities import Service
 
 log = structlog.get_logger("headrace")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from html import escape
 
 from headrace.demo.timeline import ActivitySpan, Lane, Outage, Picture, StageSpan
+from headrace.workflows.stages import STAGES
 
 MAX_LANES = 12
 WIDTH = 860
@@ -19,9 +20,13 @@ LANE = 22
 BAR = 14
 FOOT = 92
 
-KEYWORDS = {"send": "send", "wait_event": "wait for an event", "delay": "delay", "update": "update"}
+KEYWORDS = {keyword: stage.label for keyword, stage in STAGES.items()}
 """Keywords of stages, and what the legend calls them. Each is also a class of the style sheet."""
 
+_LIGHT = "".join(f".{each.keyword} {{ fill: {each.pale}; stroke: {each.color}; }}\n" for each in STAGES.values())
+_DARK = "".join(
+    f".{each.keyword} {{ fill: {each.dark_pale}; stroke: {each.dark_color}; }}\n" for each in STAGES.values()
+)
 STYLE = """
 text { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #27313f; }
 .title { font-size: 19px; font-weight: 600; }
@@ -33,11 +38,7 @@ text { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-se
 .grid { stroke: #e6eaef; }
 .outage { fill: #f7dcd9; }
 .rule { stroke: #a8322a; stroke-width: 1.6; }
-.send { fill: #dbe6f5; stroke: #3b6fb6; }
-.wait_event { fill: #f6e7c6; stroke: #c58a1c; }
-.delay { fill: #e4e7ec; stroke: #8a93a3; }
-.update { fill: #d6ecdf; stroke: #3f8f63; }
-.other { fill: #e4e7ec; stroke: #8a93a3; }
+LIGHT_STAGES.other { fill: #e4e7ec; stroke: #8a93a3; }
 .effect { fill: #3b6fb6; }
 .in-flight, .failed { fill: #a8322a; }
 .ended { fill: #2f7d4f; }
@@ -50,16 +51,12 @@ text { fill: #e6edf3; }
 .grid { stroke: #222b36; }
 .outage { fill: #4a1f1e; }
 .rule { stroke: #ff8a80; }
-.send { fill: #16304f; stroke: #6ea8fe; }
-.wait_event { fill: #45340f; stroke: #e3b341; }
-.delay { fill: #262d36; stroke: #8b949e; }
-.update { fill: #12382a; stroke: #56d39a; }
-.other { fill: #262d36; stroke: #8b949e; }
+DARK_STAGES.other { fill: #262d36; stroke: #8b949e; }
 .effect { fill: #6ea8fe; }
 .in-flight, .failed { fill: #ff8a80; }
 .ended { fill: #56d39a; }
 }
-"""
+""".replace("LIGHT_STAGES", _LIGHT).replace("DARK_STAGES", _DARK)
 
 
 def draw(picture: Picture) -> str:

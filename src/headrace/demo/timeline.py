@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from headrace.workflows.activities import ACTIVITIES
+
 Json = dict[str, Any]
 
-EFFECTS = frozenset(
-    {"CreateTransaction", "AddAccountMetadata", "CreditWallet", "DebitWallet", "CreateTransferInitiation"}
-)
+EFFECTS = frozenset(name for name, activity in ACTIVITIES.items() if activity.is_effect)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from urllib.parse import unquote
 
 from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Reply, Request, Search
 from headrace.effects.wire import (
+    Intent,
+    Preparer,
     Reader,
     Searcher,
     Unreadable,
@@ -32,7 +34,7 @@ from headrace.effects.wire import (
     unknown,
 )
 from headrace.money import Posting, account_address, amount_of, asset_name, ledger_name, posting
-from headrace.workflows.commands import AddAccountMetadata, CreateTransaction, GetAccount, Json
+from headrace.workflows.activities import AddAccountMetadata, CreateTransaction, GetAccount, Json
 from headrace.workflows.durations import booking_moment_of
 
 REFUSALS = frozenset(
@@ -60,18 +62,21 @@ CREATION_REFUSALS = frozenset({"LEDGER_ALREADY_EXISTS", "VALIDATION"})
 # requests
 
 
-def get_account(activity: GetAccount) -> Request:
+def get_account(activity: GetAccount, _intent: Intent) -> Request:
     return Request("ledger", "GET", _account_path(activity.ledger, activity.id))
 
 
-def add_account_metadata(activity: AddAccountMetadata, key: str, schemas: Mapping[str, str]) -> Request:
-    path = f"{_account_path(activity.ledger, activity.id)}/metadata{_schema_version(activity.ledger, schemas)}"
+def add_account_metadata(activity: AddAccountMetadata, intent: Intent) -> Request:
+    path = f"{_account_path(activity.ledger, activity.id)}/metadata{_schema_version(activity.ledger, intent.schemas)}"
     body = canonical(dict(sorted_map(activity.metadata, "metadata")))
-    return Request("ledger", "POST", path, body, idempotency_key(key))
+    return Request("ledger", "POST", path, body, idempotency_key(intent.key))
 
 
-def create_transaction(activity: CreateTransaction, key: str, schemas: Mapping[str, str]) -> Request:
-    path = f"/v2/{ledger_name(activity.ledger, 'ledger')}/transactions{_schema_version(activity.ledger, schemas)}"
+def create_transaction(activity: CreateTransaction, intent: Intent) -> Request:
+    key = intent.key
+    path = (
+        f"/v2/{ledger_name(activity.ledger, 'ledger')}/transactions{_schema_version(activity.ledger, intent.schemas)}"
+    )
     ours = _checked(activity.posting)
     body: Json = {"metadata": sorted_map(activity.metadata, "metadata")}
     if activity.allow_overdraft:  # the wire takes postings or a script, never both
@@ -249,6 +254,12 @@ def asked_for(request: Request, code: str) -> str:
 def _ledger_in(request: Request) -> str:
     return request.path.split("?")[0].split("/")[2]
 
+
+REQUESTS: dict[str, Preparer] = {
+    "GetAccount": get_account,
+    "CreateTransaction": create_transaction,
+    "AddAccountMetadata": add_account_metadata,
+}
 
 READERS: dict[str, Reader] = {
     "GetAccount": _read_account,

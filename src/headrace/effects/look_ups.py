@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from headrace.effects import ledger, payments, wallets
 from headrace.effects.port import Request, Search
-from headrace.effects.wire import Searcher, Unreadable, unknown
+from headrace.effects.wire import Searcher, Unreadable, check_complete, unknown
+from headrace.workflows.activities import ACTIVITIES
 
 SEARCHES: dict[str, Searcher] = {**ledger.SEARCHES, **wallets.SEARCHES, **payments.SEARCHES}
 """By the name of an activity. Reads have none."""
+check_complete(SEARCHES, [name for name, activity in ACTIVITIES.items() if activity.is_effect], "look-up")
 
 
 def look_up(name: str, request: Request) -> Search:

@@ -21,7 +21,9 @@ from headrace.effects.port import (
 )
 from headrace.effects.wire import (
     MAX_LOOK_UP_PAGES,
+    Intent,
     Page,
+    Preparer,
     Reader,
     Searcher,
     Unreadable,
@@ -50,7 +52,7 @@ from headrace.effects.wire import (
 )
 from headrace.errors import InvalidValue
 from headrace.money import asset_name
-from headrace.workflows.commands import CreateTransferInitiation, GetPayment, Json
+from headrace.workflows.activities import CreateTransferInitiation, GetPayment, Json
 from headrace.workflows.durations import moment_text
 from headrace.workflows.variables import check_text
 
@@ -94,16 +96,16 @@ _PROVIDER = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 # requests
 
 
-def get_payment(activity: GetPayment) -> Request:
+def get_payment(activity: GetPayment, _intent: Intent) -> Request:
     return Request("payments", "GET", f"/payments/{path_part(activity.id, 'id')}")
 
 
-def create_transfer_initiation(activity: CreateTransferInitiation, key: str, started_at: int) -> Request:
+def create_transfer_initiation(activity: CreateTransferInitiation, intent: Intent) -> Request:
     if activity.type not in ("TRANSFER", "PAYOUT"):
         raise InvalidValue("type", "must be TRANSFER or PAYOUT")
     body: Json = {
-        "reference": idempotency_key(key),
-        "scheduledAt": moment_text(started_at),
+        "reference": idempotency_key(intent.key),
+        "scheduledAt": moment_text(intent.started_at),
         "description": check_text(activity.description, "description") or DEFAULT_DESCRIPTION,
         "sourceAccountID": "" if activity.source is None else foreign_id(activity.source, "source"),
         "destinationAccountID": foreign_id(activity.destination, "destination"),
@@ -330,6 +332,11 @@ def asked_for(request: Request, code: str) -> str:
     is_read = request.method == "GET"
     return f"payment {_payment_in(request)} does not exist" if code == "NOT_FOUND" and is_read else ""
 
+
+REQUESTS: dict[str, Preparer] = {
+    "GetPayment": get_payment,
+    "CreateTransferInitiation": create_transfer_initiation,
+}
 
 READERS: dict[str, Reader] = {
     "GetPayment": _read_payment,

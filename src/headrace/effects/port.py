@@ -11,7 +11,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from headrace.workflows.commands import Service
+from headrace.workflows.activities import Service
 
 
 @dataclass(frozen=True, slots=True)

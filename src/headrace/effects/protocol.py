@@ -8,40 +8,14 @@ counts as an unknown attempt, and the settle time starts anew.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Refused, Undecided, Unknown
 from headrace.effects.replies import is_idempotency_mismatch
-from headrace.workflows.commands import INTERNAL_LEDGER
+from headrace.workflows.activities import INTERNAL_LEDGER, Family
 
 MAX_RETRY_AFTER_S = 3_600.0
-
-
-class Family(enum.Enum):
-    """How a service lets an effect be settled."""
-
-    READ = "read"
-    TRANSACTION = "transaction"
-    INGESTION = "ingestion"
-    METADATA = "metadata"
-    WALLET = "wallet"
-    INITIATION = "initiation"
-
-
-def family_of(name: str, *, is_ingestion: bool = False) -> Family:
-    match name:
-        case "CreateTransaction":
-            return Family.INGESTION if is_ingestion else Family.TRANSACTION
-        case "AddAccountMetadata":
-            return Family.METADATA
-        case "CreditWallet" | "DebitWallet":
-            return Family.WALLET
-        case "CreateTransferInitiation":
-            return Family.INITIATION
-        case _:
-            return Family.READ
 
 
 # What to do next.

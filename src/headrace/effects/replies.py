@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 from headrace.effects import ledger, payments, wallets
 from headrace.effects.port import Outcome, Refused, Reply, Request
-from headrace.effects.wire import Reader, Unreadable, service_error, unknown, with_reason
-from headrace.workflows.commands import Service
+from headrace.effects.wire import Reader, Unreadable, check_complete, service_error, unknown, with_reason
+from headrace.workflows.activities import ACTIVITIES, Service
 
 READERS: dict[str, Reader] = {**ledger.READERS, **wallets.READERS, **payments.READERS}
+check_complete(READERS, ACTIVITIES, "reader of its replies")
 REFUSALS: dict[Service, frozenset[str]] = {
     "ledger": ledger.REFUSALS,
     "wallets": wallets.REFUSALS,

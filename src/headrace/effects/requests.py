@@ -6,24 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from headrace.effects import ledger, payments, wallets
 from headrace.effects.port import Request
-from headrace.workflows.commands import (
-    Activity,
-    AddAccountMetadata,
-    CreateTransaction,
-    CreateTransferInitiation,
-    CreditWallet,
-    DebitWallet,
-    GetAccount,
-    GetPayment,
-    GetWallet,
-    ListWallets,
-)
+from headrace.effects.wire import NO_SCHEMAS, Intent, Preparer, check_complete
+from headrace.workflows.activities import ACTIVITIES, Activity
 
-NO_SCHEMAS: Mapping[str, str] = MappingProxyType({})
+REQUESTS: dict[str, Preparer] = {**ledger.REQUESTS, **wallets.REQUESTS, **payments.REQUESTS}
+check_complete(REQUESTS, ACTIVITIES, "request")
 
 
 def prepare(activity: Activity, key: str, started_at: int, schemas: Mapping[str, str] = NO_SCHEMAS) -> Request:
@@ -34,27 +24,7 @@ def prepare(activity: Activity, key: str, started_at: int, schemas: Mapping[str,
 
     Raises InvalidValue, which names the field: then nothing may be stored or sent.
     """
-    match activity:
-        case GetAccount():
-            return ledger.get_account(activity)
-        case AddAccountMetadata():
-            return ledger.add_account_metadata(activity, key, schemas)
-        case CreateTransaction():
-            return ledger.create_transaction(activity, key, schemas)
-        case GetWallet():
-            return wallets.get_wallet(activity)
-        case ListWallets():
-            return wallets.list_wallets(activity)
-        case CreditWallet():
-            return wallets.credit_wallet(activity, key)
-        case DebitWallet():
-            return wallets.debit_wallet(activity, key)
-        case GetPayment():
-            return payments.get_payment(activity)
-        case CreateTransferInitiation():
-            return payments.create_transfer_initiation(activity, key, started_at)
-        case _:
-            raise NotImplementedError(activity.name)
+    return REQUESTS[activity.name](activity, Intent(key, started_at, schemas))
 
 
 def create_ledger(name: str) -> Request:

@@ -20,7 +20,7 @@ from headrace.effects.http1 import CannotConnect, HttpFailure, InvalidResponse, 
 from headrace.effects.oauth import ClientCredentials, TokenSource
 from headrace.effects.port import NoReply, Reply, Request
 from headrace.errors import InvalidValue
-from headrace.workflows.commands import Service
+from headrace.workflows.activities import Service
 
 MAX_REPLY_BYTES = 8 << 20
 CONNECT_TIMEOUT_S = 10.0

@@ -20,6 +20,8 @@ from headrace.effects.port import (
 )
 from headrace.effects.wire import (
     MAX_LOOK_UP_PAGES,
+    Intent,
+    Preparer,
     Reader,
     Searcher,
     Unreadable,
@@ -46,7 +48,7 @@ from headrace.effects.wire import (
 )
 from headrace.errors import InvalidValue
 from headrace.money import account_address, asset_name
-from headrace.workflows.commands import CreditWallet, DebitWallet, GetWallet, Json, ListWallets
+from headrace.workflows.activities import CreditWallet, DebitWallet, GetWallet, Json, ListWallets
 from headrace.workflows.durations import booking_moment_of
 from headrace.workflows.variables import check_text
 
@@ -59,30 +61,30 @@ TRANSACTIONS_PAGE = 100
 # requests
 
 
-def get_wallet(activity: GetWallet) -> Request:
+def get_wallet(activity: GetWallet, _intent: Intent) -> Request:
     return Request("wallets", "GET", _wallet_path(activity.id))
 
 
-def list_wallets(activity: ListWallets) -> Request:
+def list_wallets(activity: ListWallets, _intent: Intent) -> Request:
     name = query_part(check_text(activity.wallet_name, "name"))
     return Request("wallets", "GET", f"/wallets?name={name}&pageSize={WALLETS_PAGE}")
 
 
-def credit_wallet(activity: CreditWallet, key: str) -> Request:
+def credit_wallet(activity: CreditWallet, intent: Intent) -> Request:
     body: Json = {
         "amount": _monetary(activity.asset, activity.amount),
         "metadata": sorted_map(activity.metadata, "metadata"),
-        "reference": idempotency_key(key),
+        "reference": idempotency_key(intent.key),
         "sources": [_subject(source, f"sources[{place}]") for place, source in enumerate(activity.sources)],
         "balance": foreign_id(activity.balance, "balance"),
     }
     if activity.timestamp is not None:
         body["timestamp"] = booking_moment_of(activity.timestamp, "timestamp")
-    return Request("wallets", "POST", f"{_wallet_path(activity.id)}/credit", canonical(body), key)
+    return Request("wallets", "POST", f"{_wallet_path(activity.id)}/credit", canonical(body), intent.key)
 
 
-def debit_wallet(activity: DebitWallet, key: str) -> Request:
-    marked = {**activity.metadata, "headrace_effect": idempotency_key(key)}  # a debit has no reference
+def debit_wallet(activity: DebitWallet, intent: Intent) -> Request:
+    marked = {**activity.metadata, "headrace_effect": idempotency_key(intent.key)}  # a debit has no reference
     body: Json = {
         "amount": _monetary(activity.asset, activity.amount),
         "metadata": sorted_map(marked, "metadata"),
@@ -92,7 +94,7 @@ def debit_wallet(activity: DebitWallet, key: str) -> Request:
         body["destination"] = _subject(activity.destination, "destination")
     if activity.timestamp is not None:
         body["timestamp"] = booking_moment_of(activity.timestamp, "timestamp")
-    return Request("wallets", "POST", f"{_wallet_path(activity.id)}/debit", canonical(body), key)
+    return Request("wallets", "POST", f"{_wallet_path(activity.id)}/debit", canonical(body), intent.key)
 
 
 def _wallet_path(wallet_id: str) -> str:
@@ -238,6 +240,13 @@ def _named(subject: Json) -> str:
         return f"account {subject['identifier']}"
     return f"balance {subject.get('balance', MAIN_BALANCE)} of wallet {subject['identifier']}"
 
+
+REQUESTS: dict[str, Preparer] = {
+    "GetWallet": get_wallet,
+    "ListWallets": list_wallets,
+    "CreditWallet": credit_wallet,
+    "DebitWallet": debit_wallet,
+}
 
 READERS: dict[str, Reader] = {
     "GetWallet": _read_wallet,

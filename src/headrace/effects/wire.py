@@ -7,11 +7,12 @@ a value of the declared kind or raises Unreadable. An unreadable success is an u
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import cast
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
 from urllib.parse import quote
 
 import msgspec
@@ -19,7 +20,7 @@ import msgspec
 from headrace.effects.port import Done, Outcome, Reply, Request, Search, Unknown
 from headrace.errors import InvalidValue
 from headrace.money import MAX_KEY_BYTES, amount_of, opaque_id
-from headrace.workflows.commands import Json
+from headrace.workflows.activities import Json
 from headrace.workflows.durations import moment_of
 from headrace.workflows.variables import check_text
 
@@ -34,6 +35,21 @@ _KEY = re.compile(r"[!-~]+", re.ASCII)
 _OUR_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{5}[1-9])?Z", re.ASCII)
 _LOOSE_MOMENT = re.compile(r"([0-9-]{10})[Tt ]([0-9:.]+)(Z|z|[+-][0-9]{2}:?[0-9]{2})?", re.ASCII)
 
+NO_SCHEMAS: Mapping[str, str] = MappingProxyType({})
+
+
+class Intent(NamedTuple):
+    """What a request has beyond its activity: the effect's key ("" for a read), its stage's stored start, and the
+    schema version of each ledger that has one."""
+
+    key: str
+    started_at: int
+    schemas: Mapping[str, str] = NO_SCHEMAS
+
+
+Preparer = Callable[[Any, Intent], Request]
+"""Makes the request of one activity. Raises InvalidValue, which names the field."""
+
 Reader = Callable[[Request, Reply], Outcome]
 """Reads a 2xx. Raises Unreadable where it is not what the service documents."""
 
@@ -41,6 +57,13 @@ Searcher = Callable[[Request], Search]
 """Looks up the effect of a stored request. Raises Unreadable where an answer is not what the service documents."""
 
 MAX_LOOK_UP_PAGES = 100
+
+
+def check_complete(table: Mapping[str, object], activities: Iterable[str], what: str) -> None:
+    """Raises TypeError when it is imported: an activity that one table forgets must never reach a run."""
+    missing = [name for name in activities if name not in table]
+    if missing:
+        raise TypeError(f"no {what} for {', '.join(missing)}: add it in the file of its service in headrace.effects")
 
 
 class Unreadable(Exception):

@@ -26,7 +26,6 @@ from headrace.effects.protocol import (
     NotBooked,
     Pause,
     Send,
-    family_of,
 )
 from headrace.effects.requests import create_ledger
 from headrace.engine.limits import EngineLimits
@@ -40,7 +39,7 @@ from headrace.events.outbox import Outbox
 from headrace.journal.port import Caller, Journal, Unit
 from headrace.journal.records import Instance, Workflow
 from headrace.journal.searches import fingerprints
-from headrace.workflows.commands import INTERNAL_LEDGER, CreateTransaction
+from headrace.workflows.activities import INTERNAL_LEDGER, CreateTransaction
 
 log = structlog.get_logger("headrace.engine")
 
@@ -467,9 +466,7 @@ class EmbeddedEngine:
     async def _perform(self, run: Run, opened: OpenActivity) -> None:
         activity, limits = opened.activity, self._limits
         protocol = EffectProtocol(
-            family_of(
-                activity.name, is_ingestion=isinstance(activity, CreateTransaction) and bool(activity.payment_id)
-            ),
+            activity.settlement,
             backoff=self._backoff,
             settle_s=limits.settle_s,
             now_s=self._clock.monotonic_s(),

@@ -11,7 +11,7 @@ from headrace.clock import Clock
 from headrace.effects.port import Downstream, NoReply, Reply, Request
 from headrace.engine.concurrency import AdaptiveLimit, Mark, Signal, signal_of
 from headrace.engine.meter import Meter
-from headrace.workflows.commands import Service
+from headrace.workflows.activities import Service
 
 _SIGNALS = {
     "connection": Signal.OVERLOADED,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from headrace.engine.run import stages_in
 from headrace.errors import InvalidValue
 from headrace.journal.records import Workflow
-from headrace.workflows.commands import Json
+from headrace.workflows.activities import Json
 from headrace.workflows.config import check_delays, open_delays
 from headrace.workflows.variables import MAX_VARIABLES, missing, names_in, shown
 

@@ -6,7 +6,7 @@ from headrace.effects.port import Done, LookUp, Outcome, Refused, Unknown
 from headrace.effects.protocol import EffectProtocol, Pause
 from headrace.engine.meter import FailedCall, Meter
 from headrace.engine.run import OpenActivity, Run
-from headrace.workflows.commands import Activity
+from headrace.workflows.activities import Activity
 from headrace.workflows.interpreter import CANCELED
 
 

@@ -22,7 +22,8 @@ from headrace.events.outbox import Outbox
 from headrace.journal.lists import STATUSES
 from headrace.journal.port import Unit
 from headrace.journal.records import ActivityRow, Instance, Stage
-from headrace.workflows.commands import ACTIVITIES, Activity, Amend, Json, SleepUntil, WaitEvent
+from headrace.workflows.activities import ACTIVITIES, Activity, Json
+from headrace.workflows.commands import Amend, SleepUntil, WaitEvent
 from headrace.workflows.interpreter import CANCELED, JournalMismatch, StageRunner
 
 _encode = msgspec.json.Encoder().encode

@@ -11,7 +11,7 @@ from headrace.effects.replies import outcome
 from headrace.engine.concurrency import AdaptiveLimit
 from headrace.engine.gate import Gate
 from headrace.engine.meter import Meter
-from headrace.workflows.commands import Service
+from headrace.workflows.activities import Service
 
 SERVICES: tuple[Service, ...] = get_args(Service)
 

@@ -25,7 +25,7 @@ from headrace.effects.port import Reply, Request
 from headrace.errors import InvalidValue
 from headrace.sandbox.answers import bare, error
 from headrace.sandbox.services import INTERNAL_CODES
-from headrace.workflows.commands import Service
+from headrace.workflows.activities import Service
 
 Kind = Literal["status", "drop", "delay", "overlap"]
 _FIELD = "fault"

@@ -17,7 +17,7 @@ from headrace.effects.port import NoReply, Reply, Request
 from headrace.sandbox.answers import error
 from headrace.sandbox.bodies import MAX_BODY_BYTES
 from headrace.sandbox.sandbox import Sandbox
-from headrace.workflows.commands import Service
+from headrace.workflows.activities import Service
 
 _SERVICES: tuple[Service, ...] = get_args(Service)
 

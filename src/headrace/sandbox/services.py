@@ -16,7 +16,7 @@ from headrace.sandbox.ledger import LedgerService
 from headrace.sandbox.payments import PaymentsService
 from headrace.sandbox.releases import Releases
 from headrace.sandbox.wallets import WalletsService
-from headrace.workflows.commands import Service
+from headrace.workflows.activities import Service
 
 INTERNAL_CODES: dict[Service, str] = {"ledger": "INTERNAL", "wallets": "INTERNAL_ERROR", "payments": "INTERNAL"}
 NAME = "headrace-sandbox"

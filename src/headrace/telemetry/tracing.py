@@ -27,7 +27,7 @@ from headrace.journal.port import Journal, Rows, Unit
 from headrace.journal.records import Instance
 from headrace.settings import Settings
 from headrace.telemetry.outages import Outage
-from headrace.workflows.commands import Activity, CreateTransaction
+from headrace.workflows.activities import Activity, CreateTransaction
 from headrace.workflows.interpreter import CANCELED
 
 if TYPE_CHECKING:

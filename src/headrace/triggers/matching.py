@@ -10,7 +10,7 @@ from headrace.effects.requests import prepare
 from headrace.errors import InvalidValue
 from headrace.events.envelope import Envelope
 from headrace.journal.records import Trigger
-from headrace.workflows.commands import AddAccountMetadata
+from headrace.workflows.activities import AddAccountMetadata
 from headrace.workflows.durations import moment_of
 
 _EFFECT = re.compile(r"headrace:([0-9A-Za-z-]{1,64}):[0-9]+:[0-9]+")

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from headrace.effects.port import Downstream, NoReply, Reply, Request
 from headrace.triggers.expressions import Fetch, LinkRefused
 from headrace.triggers.link_data import link_data
-from headrace.workflows.commands import Service
+from headrace.workflows.activities import Service
 
 TIMEOUT_S = 5.0
 _SERVICES: tuple[Service, ...] = get_args(Service)

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, cast
 
 from headrace.errors import InvalidDefinition, InvalidValue, Problem
-from headrace.workflows.commands import Json
+from headrace.workflows.activities import Json
 from headrace.workflows.stages import STAGES
 from headrace.workflows.variables import check_text, expand, names_in, shown
 

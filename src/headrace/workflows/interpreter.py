@@ -9,17 +9,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from headrace.errors import HeadraceError, InvalidValue, StageError
-from headrace.workflows.commands import (
-    Activity,
-    AddAccountMetadata,
-    Amend,
-    Command,
-    CreateTransaction,
-    CreateTransferInitiation,
-    CreditWallet,
-    DebitWallet,
-    Json,
-)
+from headrace.workflows.activities import Activity, Json
+from headrace.workflows.commands import Amend, Command
 from headrace.workflows.stages import STAGES
 from headrace.workflows.stages.stage import StageContext, StageRun
 from headrace.workflows.variables import expand
@@ -77,7 +68,7 @@ class StageRunner:
             self.position += 1
             if command.is_effect:
                 self.ordinal += 1
-                self.booked.append(_booked(command, output))
+                self.booked.append(command.booked(_result(output) or {}))
         elif isinstance(command, Amend):
             self.input = command.input
         try:
@@ -119,21 +110,3 @@ def _result(output: Any) -> Any:
         return output
     members = cast("Json", output)
     return members.get("data", members.get("cursor", members))
-
-
-def _booked(effect: Activity, output: Any) -> str:
-    match effect:
-        case CreateTransaction():
-            transaction = cast("Json", _result(output) or {})
-            what = f"{effect.posting['amount']} {effect.posting['asset']}"
-            return f"transaction {transaction.get('id', '?')} of {what} on ledger {effect.ledger}"
-        case CreditWallet():
-            return f"credit of {effect.amount} {effect.asset} to wallet {effect.id}"
-        case DebitWallet():
-            return f"debit of {effect.amount} {effect.asset} from wallet {effect.id}"
-        case CreateTransferInitiation():
-            return f"transfer initiation of {effect.amount} {effect.asset} to {effect.destination}"
-        case AddAccountMetadata():
-            return f"metadata of account {effect.id} on ledger {effect.ledger}"
-        case _:
-            return effect.name

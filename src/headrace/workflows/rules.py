@@ -6,6 +6,10 @@
 
 from __future__ import annotations
 
+from headrace.workflows.stages import STAGES
+
+_KEYWORDS = [f"`{keyword}`" for keyword in STAGES]
+
 SYNTAX = "syntax"
 """The one rule that is not checked here but where the text is read."""
 
@@ -14,7 +18,7 @@ RULES: dict[str, str] = {
     "workflow": "A workflow is an object with `stages` and perhaps a `name`.",
     "name": "A workflow's name is text of at most 1,024 bytes.",
     "stages": "`stages` is a list of 1 to 1,000 stages.",
-    "stage": "A stage is an object with exactly one keyword: `send`, `delay`, `wait_event` or `update`.",
+    "stage": f"A stage is an object with exactly one keyword: {', '.join(_KEYWORDS[:-1])} or {_KEYWORDS[-1]}.",
     "object": "This is an object.",
     "unknown-key": "Only the keys that are documented are known here.",
     "missing": "This must be given.",

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from headrace.workflows.commands import Json
+from headrace.workflows.activities import Json
 from headrace.workflows.config import MAX_NAME_BYTES, MAX_STAGES
 from headrace.workflows.stages import STAGES
 

@@ -12,13 +12,12 @@ import pytest
 from headrace.api import openapi, yaml
 from headrace.api.app import TABLE
 from headrace.workflows.config import parse_config
-from headrace.workflows.stages import STAGES, delay, update, wait_event
-from headrace.workflows.stages.send import body
+from headrace.workflows.stages import STAGES
 from headrace.workflows.stages.shape import Leaf, Object, TextMap
 
 ROOT = Path(__file__).resolve().parents[3]
 COMPONENTS: dict[str, Any] = openapi.describe(TABLE)["components"]["schemas"]
-CHECKED = {"Send": body.SEND, "Delay": delay.DELAY, "WaitEvent": wait_event.WAIT_EVENT, "Update": update.UPDATE}
+CHECKED = {stage.shape.name: stage.shape for stage in STAGES.values()}
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from headrace.effects.look_ups import look_up
 from headrace.effects.port import Absent, Found, FoundOther, LookUp, Reply, Request, Undecided, Unknown
 from headrace.effects.requests import prepare
 from headrace.money import posting
-from headrace.workflows.commands import CreateTransferInitiation, CreditWallet, DebitWallet
+from headrace.workflows.activities import CreateTransferInitiation, CreditWallet, DebitWallet
 from headrace.workflows.durations import moment_text
 
 KEY = "headrace:01890a5d-ac96-774b-bcce-b302099a8057:0:0"

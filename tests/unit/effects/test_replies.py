@@ -26,7 +26,7 @@ from headrace.effects.port import (
 from headrace.effects.replies import READERS, is_idempotency_mismatch, outcome
 from headrace.effects.requests import create_ledger, prepare
 from headrace.money import posting
-from headrace.workflows.commands import (
+from headrace.workflows.activities import (
     Activity,
     AddAccountMetadata,
     CreateTransaction,

@@ -17,7 +17,7 @@ from headrace.effects.replies import outcome
 from headrace.effects.requests import create_ledger, prepare
 from headrace.errors import InvalidValue
 from headrace.money import posting
-from headrace.workflows.commands import (
+from headrace.workflows.activities import (
     Activity,
     AddAccountMetadata,
     CreateTransaction,

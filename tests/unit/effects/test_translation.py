@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from headrace.effects.port import Done, Refused, Reply, Unknown
 from headrace.effects.replies import outcome
 from headrace.effects.requests import prepare
-from headrace.workflows.commands import Activity, CreateTransaction, GetAccount, GetPayment, GetWallet, ListWallets
+from headrace.workflows.activities import Activity, CreateTransaction, GetAccount, GetPayment, GetWallet, ListWallets
 
 JSON = {"content-type": "application/json"}
 TIME = "2024-05-01T10:00:00.123456789Z"

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import InvalidValue, StageError
-from headrace.workflows.commands import (
+from headrace.workflows.activities import (
     Activity,
     AddAccountMetadata,
     CreateTransaction,

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from headrace.errors import InvalidValue, StageError
 from headrace.money import account_address
-from headrace.workflows.commands import Amend, GetWallet, Json, ListWallets
+from headrace.workflows.activities import GetWallet, Json, ListWallets
+from headrace.workflows.commands import Amend
 from headrace.workflows.stages import STAGES
 from headrace.workflows.stages.send.parties import holding_account
 from headrace.workflows.stages.stage import StageContext

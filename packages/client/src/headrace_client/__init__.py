@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from headrace_client._async.paging import AsyncPages
 from headrace_client._sync.paging import Pages
-from headrace_client.activities import (
+from headrace_client.activity_types import (
     V2WorkflowInstanceHistoryStageInput,
     V2WorkflowInstanceHistoryStageOutput,
     WorkflowInstanceHistoryStageInput,

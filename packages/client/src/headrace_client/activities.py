@@ -1,5 +1,6 @@
 """Activities as the history of a stage shows them: what was asked of ledger, wallets and payments, and the answer.
 
+The documents of a history, which are keyed by these activities, are in `activity_types`.
 Closed lists of other services (providers, statuses, schemes) are plain text here: they grow without us.
 """
 
@@ -257,61 +258,11 @@ class WalletsOutput(Model):
     cursor: WalletsPage
 
 
-class _ByActivity(msgspec.Struct, omit_defaults=True, rename="pascal"):
+class ByActivity(msgspec.Struct, omit_defaults=True, rename="pascal"):
     """Base of the documents keyed by the activity's name: one member is set, the others are None."""
 
     @property
-    def activity(self) -> msgspec.Struct | None:
+    def activity(self) -> msgspec.Struct | dict[str, Any] | None:
         """The member that is set, None where the activity is one this client has no class for."""
         values = (getattr(self, name) for name in self.__struct_fields__)
         return next((value for value in values if value is not None), None)
-
-
-class WorkflowInstanceHistoryStageInput(_ByActivity):
-    get_account: ActivityGetAccount | None = None
-    add_account_metadata: ActivityAddAccountMetadata | None = None
-    create_transaction: ActivityCreateTransaction | None = None
-    revert_transaction: ActivityRevertTransaction | None = None
-    stripe_transfer: StripeTransferRequest | None = None
-    create_transfer_initiation: CreateTransferInitiationRequest | None = None
-    get_payment: ActivityGetPayment | None = None
-    confirm_hold: ActivityConfirmHold | None = None
-    credit_wallet: ActivityCreditWallet | None = None
-    debit_wallet: ActivityDebitWallet | None = None
-    get_wallet: ActivityGetWallet | None = None
-    void_hold: ActivityVoidHold | None = None
-    list_wallets: ActivityListWallets | None = None
-
-
-class WorkflowInstanceHistoryStageOutput(_ByActivity):
-    get_account: AccountOutput | None = None
-    create_transaction: TransactionOutput | None = None
-    revert_transaction: TransactionOutput | None = None
-    get_payment: PaymentOutput | None = None
-    debit_wallet: HoldOutput | None = None
-    get_wallet: WalletOutput | None = None
-    list_wallets: WalletsOutput | None = None
-
-
-class V2WorkflowInstanceHistoryStageInput(_ByActivity):
-    get_account: ActivityGetAccount | None = None
-    add_account_metadata: ActivityAddAccountMetadata | None = None
-    create_transaction: ActivityCreateTransaction | None = None
-    stripe_transfer: StripeTransferRequest | None = None
-    create_transfer_initiation: CreateTransferInitiationRequest | None = None
-    get_payment: ActivityGetPayment | None = None
-    confirm_hold: ActivityConfirmHold | None = None
-    credit_wallet: ActivityCreditWallet | None = None
-    debit_wallet: ActivityDebitWallet | None = None
-    get_wallet: ActivityGetWallet | None = None
-    void_hold: ActivityVoidHold | None = None
-    list_wallets: ActivityListWallets | None = None
-
-
-class V2WorkflowInstanceHistoryStageOutput(_ByActivity):
-    get_account: AccountOutput | None = None
-    create_transaction: V2TransactionOutput | None = None
-    get_payment: PaymentOutput | None = None
-    debit_wallet: HoldOutput | None = None
-    get_wallet: WalletOutput | None = None
-    list_wallets: WalletsOutput | None = None

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from headrace_client.activities import (
+from headrace_client.activity_types import (
     V2WorkflowInstanceHistoryStageInput,
     V2WorkflowInstanceHistoryStageOutput,
     WorkflowInstanceHistoryStageInput,

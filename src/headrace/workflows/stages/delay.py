@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from headrace.errors import Problem
-from headrace.workflows.commands import Json, SleepUntil
+from headrace.workflows.activities import Json
+from headrace.workflows.commands import SleepUntil
 from headrace.workflows.durations import duration_us, moment_us
 from headrace.workflows.stages.kinds import DURATION, MOMENT
 from headrace.workflows.stages.shape import Leaf, Object, exactly_one
-from headrace.workflows.stages.stage import StageContext, StageRun
+from headrace.workflows.stages.stage import Display, StageContext, StageRun, StageType
 
 DELAY = Object(
     "Go on after a `duration`, or at a moment (`until`): exactly one of them. It never ends early, and a restart does "
@@ -27,21 +25,31 @@ DELAY = Object(
         ),
     },
     rules=(exactly_one("duration", "until"),),
+    name="Delay",
 )
 
 
-class DelayStage:
+class DelayStage(StageType):
     keyword = "delay"
     shape = DELAY
-
-    def problems(self, body: object, path: str) -> Iterator[Problem]:
-        return DELAY.problems(body, path)
-
-    def normalise(self, body: Json, context: StageContext) -> Json:
-        return DELAY.read(body, "")
+    about = (
+        "Goes on after a duration, or at a moment; at once where that has passed. The end is computed once, from the "
+        "stored start of the stage, and survives restarts. It follows the server's wall clock: a step of that clock "
+        "moves it."
+    )
+    example = 'name: hold\nstages:\n  - delay: {duration: 1h30m}\n  - delay: {until: "2030-01-01T00:00:00Z"}'
+    label = "delay"
+    color, pale = "#8a93a3", "#e4e7ec"
+    dark_color, dark_pale = "#8b949e", "#262d36"
+    headline = "duration"
 
     def run(self, body: Json, context: StageContext) -> StageRun:
         if "until" in body:
             yield SleepUntil(moment_us(body["until"], "until"))
         else:
             yield SleepUntil(context.started_at + duration_us(body["duration"], "duration"))
+
+    def describe(self, body: Json, display: Display) -> list[str]:
+        if body.get("until"):
+            return [f"Pause workflow until {display.moment(body['until'])}"]
+        return [f"Pause workflow for a delay of {body.get('duration', '')}"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from headrace.errors import InvalidValue
 from headrace.money import (
@@ -23,7 +23,7 @@ from headrace.money import (
     asset_name,
     ledger_name,
 )
-from headrace.workflows.commands import Json
+from headrace.workflows.activities import Json
 from headrace.workflows.durations import MAX_DURATION_CHARACTERS, booking_moment_of, duration_us, moment_of
 from headrace.workflows.stages import checks
 from headrace.workflows.variables import PLACEHOLDER
@@ -38,9 +38,12 @@ _TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
+    """`form` is the type that `check` leaves, as clients see it in history."""
+
     rule: str
     check: Check
     schema: Json
+    form: Literal["text", "integer", "boolean", "moment"] = "text"
 
 
 def text_schema(pattern: str, says: str, *, max_characters: int | None = None) -> Json:
@@ -105,9 +108,13 @@ AMOUNT = Kind(
         "type": ["integer", "string"],
         "minimum": 0,
     },
+    "integer",
 )
 BOOLEAN = Kind(
-    "boolean", checks.truth, {**text_schema("true|false", "`true` or `false`"), "type": ["boolean", "string"]}
+    "boolean",
+    checks.truth,
+    {**text_schema("true|false", "`true` or `false`"), "type": ["boolean", "string"]},
+    "boolean",
 )
 BALANCE_NAME = Kind(
     "balance-name",
@@ -145,9 +152,12 @@ DURATION = Kind(
 )
 _MOMENT = rf"{_DAY}T{_TIME}:[0-5][0-9](?:\.[0-9]{{1,30}})?(?:Z|[+-]{_TIME})"
 _MOMENT_SAYS = "A date and time with its offset, such as 2030-01-01T00:00:00Z"
-MOMENT = Kind("date", moment_of, text_schema(_MOMENT, _MOMENT_SAYS))
+MOMENT = Kind("date", moment_of, text_schema(_MOMENT, _MOMENT_SAYS), "moment")
 BOOKING_MOMENT = Kind(
-    "booking-date", booking_moment_of, text_schema(rf"(?!0001-[^Z]*Z$){_MOMENT}", f"{_MOMENT_SAYS}, and not in year 1")
+    "booking-date",
+    booking_moment_of,
+    text_schema(rf"(?!0001-[^Z]*Z$){_MOMENT}", f"{_MOMENT_SAYS}, and not in year 1"),
+    "moment",
 )
 METADATA_VALUE = Kind(
     "metadata-value",

@@ -1,20 +1,21 @@
-"""Shapes: what a body may hold, said once and used three times.
+"""Shapes: what a body may hold, said once.
 
 `problems` looks at a definition: it reports everything and leaves alone what holds a placeholder.
 `read` looks at a body after expansion: it returns it typed, without nulls, or raises InvalidValue.
-`schema` tells an editor the same, as JSON Schema, with what `about` says of each member.
+`schema` gives an editor the same, as JSON Schema, with the `about` of each member.
+OpenAPI (`api/v1/stages.py`) and the client's classes (`tests/support/stage_types.py`) are made from it, too.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from headrace.errors import InvalidValue, Problem
 from headrace.money import MAX_KEY_BYTES, opaque_id
-from headrace.workflows.commands import Json
+from headrace.workflows.activities import Json
 from headrace.workflows.stages.kinds import METADATA_VALUE, Kind
 from headrace.workflows.variables import MAX_VALUE_BYTES, check_text, has_placeholder, shown
 
@@ -33,12 +34,16 @@ class Shape(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One value of some kind. `default` is what is meant where it is left out, if that can be said."""
+    """One value of some kind. `default` is what is meant where it is left out, if that can be said.
+
+    `is_blank`: a client reads an empty text, not None, where history leaves it out.
+    """
 
     kind: Kind
     about: str
     default: object = None
     examples: tuple[object, ...] = ()
+    is_blank: bool = False
 
     def read(self, value: object, path: str) -> Any:
         return self.kind.check(value, path)
@@ -65,13 +70,15 @@ Judge = Callable[[Json, bool], "str | None"]
 class Rule:
     """Members judged together. `schema` says the same of an object in JSON Schema's keywords.
 
-    `at` is the member that is named when the rule is broken; the object itself where there is none.
+    `at` is the member that is named when the rule is broken; the object itself where there is none. `count` says how
+    many members there may be, for OpenAPI, which is read by more programs than understand `schema`.
     """
 
     name: str
     judge: Judge
     schema: Json
     at: str = ""
+    count: Json = field(default_factory=dict[str, Any])
 
 
 def exactly_one(*names: str) -> Rule:
@@ -81,7 +88,8 @@ def exactly_one(*names: str) -> Rule:
         known = [name for name in names if name in given]
         return None if len(known) == 1 else f"must hold exactly one of {_listed(names)}, not {_listed(known) or 'none'}"
 
-    return Rule("exactly-one", judge, {"oneOf": [holding(name) for name in names]})
+    schema: Json = {"oneOf": [holding(name) for name in names]}
+    return Rule("exactly-one", judge, schema, count={"minProperties": 1, "maxProperties": 1})
 
 
 def holding(*names: str, **more: Json) -> Json:
@@ -92,12 +100,18 @@ def holding(*names: str, **more: Json) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """Members by name. A member that is null counts as left out."""
+    """Members by name. A member that is null counts as left out.
+
+    `name` is the object's own in OpenAPI. `client_name` is the name of its class in the client, where Formance's
+    description gives it another name than `Stage` and `name`.
+    """
 
     about: str
     members: Mapping[str, Shape]
     required: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+    name: str = field(kw_only=True)
+    client_name: str = field(default="", kw_only=True)
 
     def read(self, value: object, path: str) -> Json:
         if not isinstance(value, dict):
@@ -161,9 +175,9 @@ class Object:
         return f"unknown key; known are {_listed(self.members)}"
 
 
-def one_of(about: str, members: Mapping[str, Shape]) -> Object:
+def one_of(about: str, members: Mapping[str, Shape], *, name: str) -> Object:
     """An object that holds exactly one of these."""
-    return Object(about, members, rules=(exactly_one(*members),))
+    return Object(about, members, rules=(exactly_one(*members),), name=name)
 
 
 @dataclass(frozen=True, slots=True)

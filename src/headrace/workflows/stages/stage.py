@@ -1,14 +1,19 @@
-"""What a stage type offers. Everything here is pure: no clock, network, randomness or async."""
+"""The base of a stage type. Everything here is pure: no clock, network, randomness or async.
+
+A stage's module says everything about it: what its body may hold, how it runs, and how it is shown. JSON Schema,
+OpenAPI, the client's types, the command line, pictures and the reference are made from that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 from headrace.errors import Problem
-from headrace.workflows.commands import Command, Json
-from headrace.workflows.stages.shape import Shape
+from headrace.workflows.activities import Json
+from headrace.workflows.commands import Command
+from headrace.workflows.stages.shape import Object
 
 StageRun = Generator[Command, Any, None]
 """Yields commands, is sent their results: a read's object (contract 3.7), an effect's output or None."""
@@ -26,25 +31,63 @@ class StageContext:
     may_name_world: bool = True
 
 
-class StageType(Protocol):
-    keyword: str
+@dataclass(frozen=True, slots=True)
+class Display:
+    """How a stage of a history is to be described: whether it ended without an error, and how a moment is written."""
 
-    @property
-    def shape(self) -> Shape:
-        """What a body may hold: the source of its part of the JSON Schema."""
-        ...
+    has_succeeded: bool
+    moment: Callable[[str], str]
+
+
+class StageType:
+    """One type of stage. A subclass that leaves out a fact cannot be defined."""
+
+    keyword: ClassVar[str]
+    shape: ClassVar[Object]
+    """What a body may hold. Its `about` describes the stage in JSON Schema, OpenAPI and the client."""
+    about: ClassVar[str]
+    """A paragraph for the reference, in Markdown."""
+    example: ClassVar[str]
+    """A workflow for the reference, in YAML."""
+    label: ClassVar[str]
+    """A few words for the legend of a picture."""
+    color: ClassVar[str]
+    """Its strong colour in pictures on a light page."""
+    pale: ClassVar[str]
+    """Its weak colour there."""
+    dark_color: ClassVar[str]
+    """Its strong colour in pictures on a dark page."""
+    dark_pale: ClassVar[str]
+    """Its weak colour there."""
+    headline: ClassVar[str] = ""
+    """The member whose value follows the keyword where a run's progress is shown."""
+
+    def __init_subclass__(cls) -> None:
+        """Raises TypeError where a fact is missing."""
+        colors = ("color", "pale", "dark_color", "dark_pale")
+        for fact in ("keyword", "shape", "about", "example", "label", *colors, "run", "describe"):
+            if fact not in cls.__dict__:
+                raise TypeError(f"stage {cls.__name__} does not say its `{fact}`")
 
     def problems(self, body: object, path: str) -> Iterator[Problem]:
         """At creation: what is wrong with a body as far as it holds no placeholders."""
-        ...
+        return self.shape.problems(body, path)
 
     def normalise(self, body: Json, context: StageContext) -> Json:
         """After expansion: the body as history shows it (typed, exact integers, defaults not filled in).
 
         Raises InvalidValue or StageError: the stage ends with that text and nothing is sent.
         """
-        ...
+        return self.shape.read(body, "")
 
     def run(self, body: Json, context: StageContext) -> StageRun:
         """The commands, from the normalised body. Raises StageError to end the stage."""
-        ...
+        raise NotImplementedError
+
+    def describe(self, body: Json, display: Display) -> list[str]:
+        """Sentences about a stage of a history; the first stands alone. Other servers may leave out members."""
+        raise NotImplementedError
+
+    def awaited_event(self, body: Json) -> str | None:
+        """The name of the event that a stage with this body waits for, if it waits for one."""
+        return None

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from headrace.errors import Problem
-from headrace.workflows.commands import AddAccountMetadata, Json
+from headrace.workflows.activities import AddAccountMetadata, Json, metadata_lines
 from headrace.workflows.stages.kinds import ACCOUNT_ADDRESS, LEDGER_NAME
 from headrace.workflows.stages.shape import Leaf, Object, TextMap
-from headrace.workflows.stages.stage import StageContext, StageRun
+from headrace.workflows.stages.stage import Display, StageContext, StageRun, StageType
 
 UPDATE = Object(
     "Add metadata to a ledger account. It is merged into what the account has.",
@@ -24,22 +21,33 @@ UPDATE = Object(
                 ),
             },
             required=("id", "ledger", "metadata"),
+            name="UpdateAccount",
+            client_name="UpdateAccount",
         )
     },
     required=("account",),
+    name="Update",
+    client_name="Update",
 )
 
 
-class UpdateStage:
+class UpdateStage(StageType):
     keyword = "update"
     shape = UPDATE
-
-    def problems(self, body: object, path: str) -> Iterator[Problem]:
-        return UPDATE.problems(body, path)
-
-    def normalise(self, body: Json, context: StageContext) -> Json:
-        return UPDATE.read(body, "")
+    about = "Adds metadata to a ledger account. Keys that are there already get the new value, others stay."
+    example = (
+        'name: settle\nstages:\n  - update:\n      account: {id: "orders:${order}", ledger: main, '
+        "metadata: {state: settled}}"
+    )
+    label = "update"
+    color, pale = "#3f8f63", "#d6ecdf"
+    dark_color, dark_pale = "#56d39a", "#12382a"
 
     def run(self, body: Json, context: StageContext) -> StageRun:
         account = body["account"]
         yield AddAccountMetadata(account["id"], account["ledger"], account["metadata"])
+
+    def describe(self, body: Json, display: Display) -> list[str]:
+        account: Json = body.get("account") or {}
+        where = f"Update account '{account.get('id', '')}' of ledger '{account.get('ledger', '')}'"
+        return [where, *metadata_lines(account.get("metadata"))]

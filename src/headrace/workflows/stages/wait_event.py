@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from headrace.errors import Problem
-from headrace.workflows.commands import Json, WaitEvent
+from headrace.workflows.activities import Json
+from headrace.workflows.commands import WaitEvent
 from headrace.workflows.stages.kinds import LABEL
 from headrace.workflows.stages.shape import Leaf, Object
-from headrace.workflows.stages.stage import StageContext, StageRun
+from headrace.workflows.stages.stage import Display, StageContext, StageRun, StageType
 
 WAIT_EVENT = Object(
     "Go on when the instance is sent an event of this name. One that came before is kept and used; each is used once.",
@@ -20,18 +18,30 @@ WAIT_EVENT = Object(
         )
     },
     required=("event",),
+    name="WaitEvent",
 )
 
 
-class WaitEventStage:
+class WaitEventStage(StageType):
     keyword = "wait_event"
     shape = WAIT_EVENT
-
-    def problems(self, body: object, path: str) -> Iterator[Problem]:
-        return WAIT_EVENT.problems(body, path)
-
-    def normalise(self, body: Json, context: StageContext) -> Json:
-        return WAIT_EVENT.read(body, "")
+    about = (
+        "Goes on when the instance is sent an event of this name "
+        "([sendEvent](orchestration-v1.md#sendevent)). The event may come before the stage: it is kept from the "
+        "instance's creation on. One event releases one wait, the oldest first."
+    )
+    example = "name: approve\nstages:\n  - wait_event: {event: approved}"
+    label = "wait for an event"
+    color, pale = "#c58a1c", "#f6e7c6"
+    dark_color, dark_pale = "#e3b341", "#45340f"
+    headline = "event"
 
     def run(self, body: Json, context: StageContext) -> StageRun:
         yield WaitEvent(body["event"])
+
+    def describe(self, body: Json, display: Display) -> list[str]:
+        state = "Event received!" if display.has_succeeded else "Still waiting event..."
+        return [f"Waiting event '{body.get('event', '')}'", state]
+
+    def awaited_event(self, body: Json) -> str | None:
+        return body.get("event")

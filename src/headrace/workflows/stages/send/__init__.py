@@ -11,26 +11,30 @@ A flow reads first, and moves money only when everything it needs is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from headrace.errors import Problem, StageError
+from headrace.errors import StageError
 from headrace.money import WORLD
-from headrace.workflows.commands import Json
+from headrace.workflows.activities import Json, money_text
 from headrace.workflows.stages.send import body as bodies
 from headrace.workflows.stages.send.from_account import account_to_account, account_to_payment, account_to_wallet
 from headrace.workflows.stages.send.from_payment import payment_to_account, payment_to_payment, payment_to_wallet
 from headrace.workflows.stages.send.from_wallet import wallet_to_account, wallet_to_payment, wallet_to_wallet
 from headrace.workflows.stages.send.parties import Account, PaymentSource, Send, Wallet, send_of
-from headrace.workflows.stages.stage import StageContext, StageRun
+from headrace.workflows.stages.stage import Display, StageContext, StageRun, StageType
 from headrace.workflows.variables import has_placeholder
 
 
-class SendStage:
+class SendStage(StageType):
     keyword = "send"
     shape = bodies.SEND
-
-    def problems(self, body: object, path: str) -> Iterator[Problem]:
-        return bodies.problems(body, path)
+    about = "Moves an amount. From each kind of source to each kind of destination: [the matrix](#the-send-matrix)."
+    example = (
+        'name: pay\nstages:\n  - send:\n      source: {account: {id: "users:${user}", ledger: main}}\n'
+        '      destination: {wallet: {id: "${wallet}", balance: main}}\n'
+        '      amount: {asset: USD/2, amount: "${amount}"}\n      metadata: {order: "${order}"}'
+    )
+    label = "send"
+    color, pale = "#3b6fb6", "#dbe6f5"
+    dark_color, dark_pale = "#6ea8fe", "#16304f"
 
     def normalise(self, body: Json, context: StageContext) -> Json:
         return bodies.normalise(body)
@@ -38,6 +42,23 @@ class SendStage:
     def run(self, body: Json, context: StageContext) -> StageRun:
         _refuse_untrusted_world(body, context)
         yield from _flow(send_of(body))
+
+    def describe(self, body: Json, display: Display) -> list[str]:
+        ends = f"from {_end_text(body.get('source') or {})} to {_end_text(body.get('destination') or {})}"
+        return [f"Send {money_text(body.get('amount'))} {ends}"]
+
+
+def _end_text(end: Json) -> str:
+    """The source or the destination in a few words."""
+    if account := end.get("account"):
+        return f"account '{account['id']}' (ledger: {account.get('ledger', '')})"
+    if wallet := end.get("wallet"):
+        name = wallet.get("id") or wallet.get("name", "")
+        return f"wallet '{name}' (balance: {wallet.get('balance', bodies.MAIN_BALANCE)})"
+    payment: Json = end.get("payment") or {}
+    if payment.get("psp"):
+        return f"{payment['psp']} ({payment.get('type', 'TRANSFER').lower()})"
+    return f"payment '{payment.get('id', '')}'"
 
 
 def _flow(send: Send) -> StageRun:

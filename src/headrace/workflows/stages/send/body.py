@@ -6,12 +6,10 @@ a wallet given by name and the `ledger` of an account without one (both empty).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, cast
 
-from headrace.errors import Problem
 from headrace.money import WORLD
-from headrace.workflows.commands import INTERNAL_LEDGER, Json
+from headrace.workflows.activities import INTERNAL_LEDGER, Json
 from headrace.workflows.stages.kinds import (
     ACCOUNT_ADDRESS,
     AMOUNT,
@@ -54,6 +52,7 @@ WALLET_REFERENCE = Rule(
         "anyOf": [holding("id", id=_FILLED), holding("name", name=_FILLED)],
         "not": holding("id", "name", id=_FINAL, name=_FINAL),
     },
+    count={"minProperties": 1},
 )
 
 
@@ -95,11 +94,12 @@ ACCOUNT = Object(
         "allowOverdraft": OVERDRAFT,
     },
     required=("id",),
+    name="SendAccount",
 )
 WALLET = Object(
     "A wallet, by its `id` or by its `name`.",
     {
-        "id": Leaf(WALLET_ID, "The wallet's id.", examples=("${wallet}",)),
+        "id": Leaf(WALLET_ID, "The wallet's id.", examples=("${wallet}",), is_blank=True),
         "name": Leaf(
             LABEL,
             "The wallet's name, looked up when the stage runs; exactly one wallet must have it.",
@@ -110,6 +110,7 @@ WALLET = Object(
         ),
     },
     rules=(WALLET_REFERENCE,),
+    name="SendWallet",
 )
 PAYMENT_SOURCE = Object(
     "A payment that came in. It is booked whole, once per ledger, on its holding account; then the amount leaves it.",
@@ -127,6 +128,8 @@ PAYMENT_SOURCE = Object(
         "allowOverdraft": OVERDRAFT,
     },
     required=("id",),
+    name="SendPaymentSource",
+    client_name="StageSendSourcePayment",
 )
 PAYMENT_DESTINATION = Object(
     "A payment to make through a provider. The stage succeeds when the payments service has accepted it.",
@@ -158,6 +161,8 @@ PAYMENT_DESTINATION = Object(
         ),
     },
     required=("psp",),
+    name="SendPaymentDestination",
+    client_name="StageSendDestinationPayment",
 )
 MONETARY = Object(
     "How much of which asset.",
@@ -175,6 +180,8 @@ MONETARY = Object(
         ),
     },
     required=("amount", "asset"),
+    name="Monetary",
+    client_name="Monetary",
 )
 SEND = Object(
     "Move an amount from an account, wallet or payment to an account, wallet or payment, on one ledger or across "
@@ -183,10 +190,12 @@ SEND = Object(
         "source": one_of(
             "Where the money comes from: exactly one of `account`, `wallet`, `payment`.",
             {"account": ACCOUNT, "wallet": WALLET, "payment": PAYMENT_SOURCE},
+            name="SendSource",
         ),
         "destination": one_of(
             "Where the money goes: exactly one of `account`, `wallet`, `payment` (not from a payment to a payment).",
             {"account": ACCOUNT, "wallet": WALLET, "payment": PAYMENT_DESTINATION},
+            name="SendDestination",
         ),
         "amount": MONETARY,
         "metadata": TextMap(
@@ -203,11 +212,8 @@ SEND = Object(
     },
     required=("source", "destination", "amount"),
     rules=(NO_PAYMENT_TO_PAYMENT,),
+    name="Send",
 )
-
-
-def problems(body: object, path: str) -> Iterator[Problem]:
-    return SEND.problems(body, path)
 
 
 def normalise(body: Json) -> Json:

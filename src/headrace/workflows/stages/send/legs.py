@@ -7,13 +7,7 @@ by all who send from the payment, and says only which one it books. What leaves 
 from __future__ import annotations
 
 from headrace.money import WORLD, posting
-from headrace.workflows.commands import (
-    CreateTransaction,
-    CreateTransferInitiation,
-    CreditWallet,
-    DebitWallet,
-    Json,
-)
+from headrace.workflows.activities import CreateTransaction, CreateTransferInitiation, CreditWallet, DebitWallet, Json
 from headrace.workflows.stages.send.parties import PaymentDestination, PaymentSource, Send
 from headrace.workflows.stages.send.reads import OpenWallet
 

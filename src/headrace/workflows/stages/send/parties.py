@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from headrace.errors import StageError
 from headrace.money import MAX_ADDRESS_BYTES, WORLD
-from headrace.workflows.commands import INTERNAL_LEDGER, Json
+from headrace.workflows.activities import INTERNAL_LEDGER, Json
 from headrace.workflows.stages.send.body import DEFAULT_DESTINATION_KEY, MAIN_BALANCE
 
 _FITS_ADDRESS = pattern(r"[a-zA-Z0-9_-]{1,248}")

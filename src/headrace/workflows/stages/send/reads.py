@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from headrace.errors import InvalidValue, StageError
 from headrace.money import amount_of, asset_name, ledger_name
-from headrace.workflows.commands import Amend, Command, GetAccount, GetPayment, GetWallet, Json, ListWallets
+from headrace.workflows.activities import GetAccount, GetPayment, GetWallet, Json, ListWallets
+from headrace.workflows.commands import Amend, Command
 from headrace.workflows.stages.checks import foreign_id, plain_name
 from headrace.workflows.stages.send.parties import Account, PaymentDestination, PaymentSource, Send, Wallet
 

@@ -1,0 +1,444 @@
+"""Activities: the named reads and effects that a stage asks of ledger, wallets and payments.
+
+Each class holds everything about its activity that is not the service's own protocol: its name, which service it
+belongs to, how an unknown attempt of it is settled, what history shows, and the sentences that describe it. A class
+that leaves out one of these facts cannot be defined, so a new activity can never be mistaken for a read. How it becomes
+a request, and what the replies prove, is in the file of its service in `headrace.effects`.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from headrace.money import Posting, posting
+
+Json = dict[str, Any]
+Service = Literal["ledger", "wallets", "payments"]
+
+INTERNAL_LEDGER = "orchestration-000-internal"
+
+
+class Family(enum.Enum):
+    """How a service lets an unknown attempt be settled. A read needs no settling: it is asked again."""
+
+    READ = "read"
+    TRANSACTION = "transaction"
+    INGESTION = "ingestion"
+    METADATA = "metadata"
+    WALLET = "wallet"
+    INITIATION = "initiation"
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """A read or an effect on one service, with its arguments.
+
+    `name` is the key under which stage history shows it. `known_by` says, for an effect, by which member its key is
+    known to the service besides the header `Idempotency-Key`.
+    """
+
+    name: ClassVar[str]
+    service: ClassVar[Service]
+    family: ClassVar[Family]
+    known_by: ClassVar[str]
+    is_effect: ClassVar[bool]
+    """Whether it writes. It follows from the family."""
+
+    def __init_subclass__(cls) -> None:
+        """Register the activity. Raises TypeError where a fact is missing."""
+        for fact in ("name", "service", "family"):
+            if fact not in cls.__dict__:
+                raise TypeError(f"activity {cls.__name__} does not say its `{fact}`")
+        cls.is_effect = cls.family is not Family.READ
+        if cls.is_effect and "known_by" not in cls.__dict__:
+            raise TypeError(f"activity {cls.__name__} does not say its `known_by`")
+        for method in ("input", "summary", "example", *(("booked",) if cls.is_effect else ())):
+            if method not in cls.__dict__:
+                raise TypeError(f"activity {cls.__name__} has no `{method}`")
+        known = ACTIVITIES.get(cls.name)
+        if known is not None and known.__qualname__ != cls.__qualname__:
+            raise TypeError(f"two activities are named {cls.name}: {known.__name__} and {cls.__name__}")
+        ACTIVITIES[cls.name] = (
+            cls  # `slots=True` makes each class anew, so the second registration is the one that stays
+        )
+
+    @property
+    def settlement(self) -> Family:
+        """How an unknown attempt of this very activity is settled: the arguments may make it another family's."""
+        return self.family
+
+    def input(self, key: str) -> Json:
+        """The input that history shows under `name`, as the public description has it. `key` is "" for a read."""
+        raise NotImplementedError
+
+    @classmethod
+    def summary(cls, shown: Json) -> str:
+        """A sentence from the input that history shows.
+
+        Raises LookupError where a member is missing: other servers may leave out what the description does not require.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def result(cls, output: Json) -> str:
+        """A sentence from the output that history shows; empty where there is nothing to say."""
+        return ""
+
+    def booked(self, result: Json) -> str:
+        """What has been written, for the error of a stage that ends after it. `result` is the service's object."""
+        raise NotImplementedError
+
+    @classmethod
+    def example(cls) -> Activity:
+        """One of these, for the reference."""
+        raise NotImplementedError
+
+
+ACTIVITIES: dict[str, type[Activity]] = {}
+"""Every activity by its name, in the order of this file."""
+
+
+def money_text(amount: Json | None) -> str:
+    """`100 USD/2`. Raises LookupError where a member is missing."""
+    return f"{amount['amount']} {amount['asset']}" if amount else "nothing"
+
+
+def metadata_lines(metadata: Json | None) -> list[str]:
+    if not metadata:
+        return []
+    return ["Added metadata: " + ", ".join(f"{name}={value}" for name, value in metadata.items())]
+
+
+def _subject_text(subject: Json) -> str:
+    if subject["type"] == "WALLET":
+        return f"wallet {subject['identifier']} (balance: {subject.get('balance', 'main')})"
+    return f"account {subject['identifier']}"
+
+
+@dataclass(frozen=True, slots=True)
+class GetAccount(Activity):
+    """Result: `{"address": ..., "metadata": {...}}`; an account never used has no metadata."""
+
+    name: ClassVar[str] = "GetAccount"
+    service: ClassVar[Service] = "ledger"
+    family: ClassVar[Family] = Family.READ
+    id: str
+    ledger: str
+
+    def input(self, key: str) -> Json:
+        return {"id": self.id, "ledger": self.ledger}
+
+    @classmethod
+    def summary(cls, shown: Json) -> str:
+        return f"Read account {shown.get('id', '')} of ledger {shown.get('ledger', '')}"
+
+    @classmethod
+    def example(cls) -> GetAccount:
+        return cls("merchants:7", "shop")
+
+
+@dataclass(frozen=True, slots=True)
+class GetPayment(Activity):
+    """Result: the orchestration `Payment` (contract 3.7)."""
+
+    name: ClassVar[str] = "GetPayment"
+    service: ClassVar[Service] = "payments"
+    family: ClassVar[Family] = Family.READ
+    id: str
+
+    def input(self, key: str) -> Json:
+        return {"id": self.id}
+
+    @classmethod
+    def summary(cls, shown: Json) -> str:
+        return f"Read payment {shown.get('id', '')}"
+
+    @classmethod
+    def example(cls) -> GetPayment:
+        return cls("PAYMENT")
+
+
+@dataclass(frozen=True, slots=True)
+class GetWallet(Activity):
+    """Result: the orchestration `WalletWithBalances`; `ledger` names the wallet's ledger."""
+
+    name: ClassVar[str] = "GetWallet"
+    service: ClassVar[Service] = "wallets"
+    family: ClassVar[Family] = Family.READ
+    id: str
+
+    def input(self, key: str) -> Json:
+        return {"id": self.id}
+
+    @classmethod
+    def summary(cls, shown: Json) -> str:
+        return f"Read wallet {shown.get('id', '')}"
+
+    @classmethod
+    def example(cls) -> GetWallet:
+        return cls("WALLET")
+
+
+@dataclass(frozen=True, slots=True)
+class ListWallets(Activity):
+    """Result: `{"pageSize": n, "data": [Wallet], ...}`, filtered by this name."""
+
+    name: ClassVar[str] = "ListWallets"
+    service: ClassVar[Service] = "wallets"
+    family: ClassVar[Family] = Family.READ
+    wallet_name: str
+
+    def input(self, key: str) -> Json:
+        return {"name": self.wallet_name}
+
+    @classmethod
+    def summary(cls, shown: Json) -> str:
+        return f"List wallets named {shown.get('name', '')}"
+
+    @classmethod
+    def example(cls) -> ListWallets:
+        return cls("jane")
+
+
+# The only Numscript we ever send: values travel in `vars` (decision M7). Line breaks are significant.
+OVERDRAFT_SCRIPT = """vars {
+  monetary $amount
+  account $src
+  account $dst
+}
+send $amount (
+  source = $src allowing unbounded overdraft
+  destination = $dst
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTransaction(Activity):
+    """One posting on one ledger. Result: the orchestration `Transaction`.
+
+    `payment_id` makes it an ingestion: its reference is derived from the payment, not from the
+    effect, and it is looked up before it is sent (decision Q19).
+    """
+
+    name: ClassVar[str] = "CreateTransaction"
+    service: ClassVar[Service] = "ledger"
+    family: ClassVar[Family] = Family.TRANSACTION
+    known_by: ClassVar[str] = "`reference`"
+    ledger: str
+    posting: Posting
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+    timestamp: str | None = None
+    allow_overdraft: bool = False
+    payment_id: str | None = None
+
+    def input(self, key: str) -> Json:
+        data: Json = {"metadata": self.metadata, "postings": [self.posting], "reference": self.reference(key)}
+        if self.allow_overdraft:
+            data["script"] = {
+                "plain": OVERDRAFT_SCRIPT,
+                "vars": {
+                    "amount": f"{self.posting['asset']} {self.posting['amount']}",
+                    "src": self.posting["source"],
+                    "dst": self.posting["destination"],
+                },
+            }
+        if self.timestamp is not None:
+            data["timestamp"] = self.timestamp
+        return {"ledger": self.ledger, "data": data}
+
+    def reference(self, key: str) -> str:
+        if self.payment_id is None:
+            return key
+        from hashlib import sha256
+
+        return f"headrace:ingest:{sha256(self.payment_id.encode()).hexdigest()}"
+
+    @property
+    def settlement(self) -> Family:
+        return self.family if self.payment_id is None else Family.INGESTION
+
+    @classmethod
+    def summary(cls, shown: Json) -> str:
+        moved = shown["data"]["postings"][0]
+        ends = f"from account {moved['source']} to account {moved['destination']}"
+        allowed = ", overdraft allowed" if shown["data"].get("script") else ""
+        return f"Send {money_text(moved)} {ends} (ledger {shown.get('ledger', '')}{allowed})"
+
+    @classmethod
+    def result(cls, output: Json) -> str:
+        return f"Created transaction: {output['data']['id']}" if output.get("data") else ""
+
+    def booked(self, result: Json) -> str:
+        what = f"{self.posting['amount']} {self.posting['asset']}"
+        return f"transaction {result.get('id', '?')} of {what} on ledger {self.ledger}"
+
+    @classmethod
+    def example(cls) -> CreateTransaction:
+        return cls("shop", posting("users:1", "merchants:7", 2500, "USD/2"), {"order": "1"})
+
+
+@dataclass(frozen=True, slots=True)
+class AddAccountMetadata(Activity):
+    name: ClassVar[str] = "AddAccountMetadata"
+    service: ClassVar[Service] = "ledger"
+    family: ClassVar[Family] = Family.METADATA
+    known_by: ClassVar[str] = ""
+    id: str
+    ledger: str
+    metadata: dict[str, str]
+
+    def input(self, key: str) -> Json:
+        return {"id": self.id, "ledger": self.ledger, "metadata": self.metadata}
+
+    @classmethod
+    def summary(cls, shown: Json) -> str:
+        return f"Add metadata to account {shown.get('id', '')} of ledger {shown.get('ledger', '')}"
+
+    def booked(self, result: Json) -> str:
+        return f"metadata of account {self.id} on ledger {self.ledger}"
+
+    @classmethod
+    def example(cls) -> AddAccountMetadata:
+        return cls("orders:1", "shop", {"state": "settled"})
+
+
+@dataclass(frozen=True, slots=True)
+class CreditWallet(Activity):
+    """`sources`: subjects `{"type": "ACCOUNT"|"WALLET", "identifier": ..., "balance"?: ...}`."""
+
+    name: ClassVar[str] = "CreditWallet"
+    service: ClassVar[Service] = "wallets"
+    family: ClassVar[Family] = Family.WALLET
+    known_by: ClassVar[str] = "`reference`"
+    id: str
+    amount: int
+    asset: str
+    sources: list[Json]
+    balance: str
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+    timestamp: str | None = None
+
+    def input(self, key: str) -> Json:
+        data: Json = {
+            "amount": {"asset": self.asset, "amount": self.amount},
+            "sources": self.sources,
+            "metadata": self.metadata,
+            "balance": self.balance,
+            "reference": key,
+        }
+        if self.timestamp is not None:
+            data["timestamp"] = self.timestamp
+        return {"id": self.id, "data": data}
+
+    @classmethod
+    def summary(cls, shown: Json) -> str:
+        data = shown["data"]
+        sources = ", ".join(_subject_text(subject) for subject in data["sources"]) or "@world"
+        wallet = f"Credit wallet {shown['id']} (balance: {data.get('balance', 'main')})"
+        return f"{wallet} of {money_text(data['amount'])} from {sources}"
+
+    def booked(self, result: Json) -> str:
+        return f"credit of {self.amount} {self.asset} to wallet {self.id}"
+
+    @classmethod
+    def example(cls) -> CreditWallet:
+        return cls("WALLET", 2500, "USD/2", [{"type": "ACCOUNT", "identifier": "world"}], "main", {"order": "1"})
+
+
+@dataclass(frozen=True, slots=True)
+class DebitWallet(Activity):
+    """No `destination` means the ledger account `world`."""
+
+    name: ClassVar[str] = "DebitWallet"
+    service: ClassVar[Service] = "wallets"
+    family: ClassVar[Family] = Family.WALLET
+    known_by: ClassVar[str] = "metadata `headrace_effect`"
+    id: str
+    amount: int
+    asset: str
+    balances: list[str]
+    destination: Json | None = None
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+    timestamp: str | None = None
+
+    def input(self, key: str) -> Json:
+        data: Json = {
+            "amount": {"asset": self.asset, "amount": self.amount},
+            "metadata": {**self.metadata, "headrace_effect": key},
+            "balances": self.balances,
+        }
+        if self.destination is not None:
+            data["destination"] = self.destination
+        if self.timestamp is not None:
+            data["timestamp"] = self.timestamp
+        return {"id": self.id, "data": data}
+
+    @classmethod
+    def summary(cls, shown: Json) -> str:
+        data = shown["data"]
+        balance = (data.get("balances") or ["main"])[0]
+        to = _subject_text(data["destination"]) if data.get("destination") else "@world"
+        return f"Debit wallet {shown['id']} (balance: {balance}) of {money_text(data['amount'])} to {to}"
+
+    def booked(self, result: Json) -> str:
+        return f"debit of {self.amount} {self.asset} from wallet {self.id}"
+
+    @classmethod
+    def example(cls) -> DebitWallet:
+        return cls("WALLET", 2500, "USD/2", ["main"], None, {"order": "1"})
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTransferInitiation(Activity):
+    """Asks the payments service to move money at a provider. It succeeds when accepted (Q8)."""
+
+    name: ClassVar[str] = "CreateTransferInitiation"
+    service: ClassVar[Service] = "payments"
+    family: ClassVar[Family] = Family.INITIATION
+    known_by: ClassVar[str] = "`reference`, which history does not show"
+    provider: str
+    amount: int
+    asset: str
+    destination: str
+    source: str | None = None
+    type: Literal["TRANSFER", "PAYOUT"] = "TRANSFER"
+    connector_id: str | None = None
+    waiting_validation: bool = False
+    description: str = ""
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+
+    def input(self, key: str) -> Json:
+        data: Json = {
+            "provider": self.provider,
+            "amount": self.amount,
+            "asset": self.asset,
+            "destination": self.destination,
+            "type": self.type,
+            "waitingValidation": self.waiting_validation,
+        }
+        if self.source is not None:
+            data["source"] = self.source
+        if self.connector_id is not None:
+            data["connectorID"] = self.connector_id
+        if self.description:
+            data["description"] = self.description
+        if self.metadata:
+            data["metadata"] = self.metadata
+        return data
+
+    @classmethod
+    def summary(cls, shown: Json) -> str:
+        kind = str(shown.get("type", "TRANSFER")).lower()
+        held = ", to be validated by hand" if shown.get("waitingValidation") else ""
+        asked = f"Ask {shown.get('provider', '')} for a {kind} of {money_text(shown)}"
+        return f"{asked} to {shown.get('destination', '')}{held}"
+
+    def booked(self, result: Json) -> str:
+        return f"transfer initiation of {self.amount} {self.asset} to {self.destination}"
+
+    @classmethod
+    def example(cls) -> CreateTransferInitiation:
+        return cls("stripe", 2500, "USD/2", "acct_1", type="PAYOUT")

@@ -1,0 +1,292 @@
+"""What a new stage and a new activity touch: the table "Where a new thing goes" of CONTRIBUTING.md.
+
+A stage and an activity are added to a copy of the repository, in the files of the table only, and appear everywhere.
+The same files, and reasons for the others, are compared with those that name each stage and activity there is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace.workflows.activities import ACTIVITIES
+from tests.tidy import house
+
+STAGES_FOLDER = "src/headrace/workflows/stages/"
+GENERATED = {
+    "packages/client/src/headrace_client/activity_types.py",
+    "packages/client/src/headrace_client/stage_types.py",
+    "src/headrace/workflows/workflow.schema.json",
+}
+
+# Files that name a stage or an activity for a reason of their own, none of which a new one has.
+OF_STAGES = {
+    "docs/generator/activities.py": "the stages that ask for no activity",
+    "packages/client/src/headrace_client/__init__.py": "exports the classes of the first four at the top",
+    "src/headrace/api/v1/instances.py": "the operation that sends an event names the stage that waits for it",
+    "src/headrace/api/v1/schemas.py": "an example of a definition, and of an event's name",
+    "src/headrace/api/v1/workflows.py": "an example of a definition",
+    "src/headrace/cli/starter.yaml": "an example of a definition",
+    "src/headrace/workflows/config.py": "a delay whose length is a variable is checked when a run is asked for",
+    "src/headrace/workflows/commands.py": "the command WaitEvent",
+    "src/headrace/engine/run.py": "the command WaitEvent",
+    "src/headrace/journal/sql/sqlite.sql": "the statement of the command WaitEvent",
+}
+OF_ACTIVITIES = {
+    "docs/generator/errors.py": "the activities whose refusals are listed",
+    "docs/generator/stages.py": "the matrix of `send`",
+    "packages/client/src/headrace_client/activities.py": "classes that follow Formance's description",
+    "packages/client/src/headrace_client/history.py": "V2 has another output of CreateTransaction",
+    "src/headrace/api/v1/schemas.py": "an example of a name",
+    "src/headrace/api/v2/__init__.py": "V2 has another output of CreateTransaction",
+    "src/headrace/api/v2/views.py": "V2 has another output of CreateTransaction",
+    "src/headrace/cli/sentences.py": "RevertTransaction of other servers reads like it",
+    "src/headrace/effects/replies.py": "a 404 that is no refusal",
+    "src/headrace/engine/embedded.py": "the internal ledger is created for a transaction",
+    "src/headrace/journal/sql/sqlite.sql": "the link from an event to the effect that caused it",
+    "src/headrace/journal/sql/sqlite_0006.sql": "the link from an event to the effect that caused it",
+    "src/headrace/telemetry/tracing.py": "attributes of a transaction",
+    "src/headrace/triggers/matching.py": "the link from an event to the effect that caused it",
+}
+OWN_PLACES = ("src/headrace/demo/", "src/headrace/demo/", "src/headrace/examples/", "src/headrace/sandbox/")
+
+
+WAIT_EVENT = r"\bwait_event\b|\bWaitEventStage\b|\bStageWaitEvent\b|\bWAIT_EVENT\b|\bWaitEvent\b"
+
+
+def activity_pattern(name: str) -> str:
+    snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    return rf"\b(?:Activity)?{name}\b|\b{snake}\b"
+
+
+def product() -> Iterator[str]:
+    for path in house.committed_files():
+        if path.startswith(("src/", "packages/client/src/", "docs/generator/")) and path not in GENERATED:
+            yield path
+
+
+def naming(pattern: str) -> set[str]:
+    found = re.compile(pattern)
+    texts = {path: (house.ROOT / path).read_bytes().decode(errors="replace") for path in product()}
+    return {path for path, text in texts.items() if found.search(text) and not path.startswith(OWN_PLACES)}
+
+
+def test_a_stage_is_named_in_its_module_and_the_registry() -> None:
+    """By the stage with a name that is no common word."""
+    module, registry = f"{STAGES_FOLDER}wait_event.py", f"{STAGES_FOLDER}__init__.py"
+    found = naming(WAIT_EVENT)
+    assert {module, registry} <= found
+    assert found - {module, registry} - OF_STAGES.keys() == set()
+
+
+@pytest.mark.parametrize("name", ACTIVITIES)
+def test_an_activity_is_named_in_its_class_and_its_service(name: str) -> None:
+    allowed = {
+        "src/headrace/workflows/activities.py",
+        f"src/headrace/effects/{ACTIVITIES[name].service}.py",
+    }
+    found = naming(activity_pattern(name))
+    assert allowed <= found
+    others = {path for path in found - allowed if not path.startswith(STAGES_FOLDER)}
+    assert others - OF_ACTIVITIES.keys() == set()
+
+
+def test_every_reason_is_needed() -> None:
+    assert OF_STAGES.keys() <= naming(rf"{WAIT_EVENT}|[\"'`]delay[\"'`]")
+    assert OF_ACTIVITIES.keys() <= naming("|".join(map(activity_pattern, ACTIVITIES)))
+
+
+# a stage and an activity in a copy
+
+STAGE = '''"""`note`: write one text on an account."""
+
+from __future__ import annotations
+
+from headrace.workflows.activities import Json, NoteAccount
+from headrace.workflows.stages.kinds import ACCOUNT_ADDRESS, LABEL
+from headrace.workflows.stages.shape import Leaf, Object
+from headrace.workflows.stages.stage import Display, StageContext, StageRun, StageType
+
+NOTE = Object(
+    "Write a note on an account.",
+    {"account": Leaf(ACCOUNT_ADDRESS, "Whose note it is."), "text": Leaf(LABEL, "The words of the note.")},
+    required=("account",),
+    name="Note",
+)
+
+
+class NoteStage(StageType):
+    keyword = "note"
+    shape = NOTE
+    about = "Writes a note, for the test of additions."
+    example = "name: remember\\nstages:\\n  - note: {account: jane}"
+    label = "note"
+    color, pale = "#123456", "#fedcba"
+    dark_color, dark_pale = "#8b949e", "#262d36"
+
+    def run(self, body: Json, context: StageContext) -> StageRun:
+        yield NoteAccount(body["account"], body.get("text", ""))
+
+    def describe(self, body: Json, display: Display) -> list[str]:
+        return [f"Note about {body['account']}"]
+'''
+ACTIVITY = """
+
+@dataclass(frozen=True, slots=True)
+class NoteAccount(Activity):
+    name: ClassVar[str] = "NoteAccount"
+    service: ClassVar[Service] = "ledger"
+    family: ClassVar[Family] = Family.METADATA
+    known_by: ClassVar[str] = ""
+    id: str
+    text: str
+
+    def input(self, key: str) -> Json:
+        return {"id": self.id, "text": self.text}
+
+    @classmethod
+    def summary(cls, shown: Json) -> str:
+        return f"Note {shown['text']} about {shown['id']}"
+
+    def booked(self, result: Json) -> str:
+        return f"note about {self.id}"
+
+    @classmethod
+    def example(cls) -> NoteAccount:
+        return cls("jane", "hello")
+"""
+IMPORTS = (
+    "headrace.effects.requests, headrace.effects.replies, headrace.effects.look_ups, headrace.workflows.interpreter"
+)
+FAMILY = "    family: ClassVar[Family] = Family.METADATA\n"
+REQUESTS = """
+
+def note_account(activity: NoteAccount, intent: Intent) -> Request:
+    body = canonical({"note": activity.text})
+    return Request("ledger", "POST", f"{_account_path('main', activity.id)}/metadata", body, intent.key)
+
+
+REQUESTS["NoteAccount"] = note_account
+READERS["NoteAccount"] = read_empty
+SEARCHES["NoteAccount"] = search_metadata
+"""
+APPEARS = """
+from docs.generator.stages import stages_page
+from headrace.api import openapi
+from headrace.api.app import TABLE
+from headrace.cli.sentences import activity_lines, stage_sentence
+from headrace.demo.picture import STAGES as PICTURED
+from headrace.demo.timeline import EFFECTS
+from headrace.effects.requests import prepare
+from headrace.workflows.activities import ACTIVITIES
+from headrace.workflows.config import parse_config
+from headrace.workflows.interpreter import StageRunner
+from headrace.workflows.rules import RULES
+from headrace.workflows.schema import workflow_schema
+from headrace_client.activity_types import WorkflowInstanceHistoryStageInput
+from headrace_client.stages import read_stage
+import msgspec
+
+stages = [{"note": {"account": "jane", "text": "${said}"}}]
+parse_config({"stages": stages})
+runner = StageRunner(stages, 0, {"said": "hi"}, 0)
+assert prepare(runner.command, "headrace:i:0:0", 0).body == b'{"note":"hi"}'
+assert runner.command.settlement.value == "metadata" and runner.command.is_effect and "NoteAccount" in EFFECTS
+shown = {"name": "note", "input": runner.input, "startedAt": "", "terminated": False}
+assert stage_sentence(shown) == "Note about jane"
+entry = {"name": "NoteAccount", "input": {"NoteAccount": runner.command.input("")}, "attempt": 1, "terminated": True}
+assert activity_lines(entry)[0] == "- Note hi about jane"
+schema = workflow_schema()["properties"]["stages"]["items"]
+assert schema["properties"]["note"]["properties"]["text"]["description"] == "The words of the note."
+assert "`note`" in RULES["stage"]
+components = openapi.describe(TABLE)["components"]["schemas"]
+assert components["Stage"]["properties"]["note"] == {"$ref": "#/components/schemas/Note"}
+assert components["Note"]["required"] == ["account"]
+assert PICTURED["note"].color == "#123456"
+page = stages_page()
+assert "## note" in page and "for the test of additions" in page and "The words of the note." in page
+assert "`NoteAccount`" in page
+stage = read_stage("note", {"account": "jane", "text": "hi"})
+assert (type(stage).__name__, stage.account, stage.text) == ("StageNote", "jane", "hi")
+read = msgspec.convert(entry["input"], WorkflowInstanceHistoryStageInput).activity
+assert (type(read).__name__, read.id, read.text) == ("ActivityNoteAccount", "jane", "hi")
+print("appears")
+"""
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The repository with the new stage and the new activity, in the files of the table."""
+    for folder in ("src", "packages/client/src", "docs/generator", "tests/support"):
+        shutil.copytree(house.ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / STAGES_FOLDER / "note.py").write_text(STAGE)
+    registry = tmp_path / STAGES_FOLDER / "__init__.py"
+    text = registry.read_text()
+    assert text.count("UpdateStage()") == 1
+    line = "from headrace.workflows.stages.note import NoteStage\n"
+    registry.write_text(
+        text.replace("UpdateStage()", "UpdateStage(), NoteStage()").replace("from headrace", f"{line}from headrace", 1)
+    )
+    append(tmp_path / "src/headrace/workflows/activities.py", ACTIVITY)
+    service = tmp_path / "src/headrace/effects/ledger.py"
+    service.write_text(
+        service.read_text().replace("import AddAccountMetadata,", "import AddAccountMetadata, NoteAccount,")
+    )
+    append(service, REQUESTS)
+    return tmp_path
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
+def python(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join(map(str, (copy / "src", copy / "packages/client/src", copy)))
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=copy,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def test_a_new_stage_and_activity_appear_everywhere(copy: Path) -> None:
+    for module in ("stage_types", "activity_types"):  # as `make schema` does
+        made = python(copy, "-m", f"tests.support.{module}")
+        assert made.returncode == 0, made.stderr
+    shown = python(copy, "-c", APPEARS)
+    assert (shown.stdout, shown.returncode) == ("appears\n", 0), shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "left_out", "says"),
+    [
+        ("src/headrace/workflows/activities.py", FAMILY, "activity NoteAccount does not say its `family`"),
+        ("src/headrace/effects/ledger.py", 'REQUESTS["NoteAccount"] = note_account\n', "no request for NoteAccount"),
+        (
+            "src/headrace/effects/ledger.py",
+            'READERS["NoteAccount"] = read_empty\n',
+            "no reader of its replies for NoteA",
+        ),
+        ("src/headrace/effects/ledger.py", 'SEARCHES["NoteAccount"] = search_metadata\n', "no look-up for NoteAccount"),
+        (f"{STAGES_FOLDER}note.py", '    label = "note"\n', "stage NoteStage does not say its `label`"),
+    ],
+)
+def test_what_is_forgotten_is_an_error_at_import(copy: Path, path: str, left_out: str, says: str) -> None:
+    before, _, after = (copy / path).read_text().rpartition(left_out)
+    assert before
+    (copy / path).write_text(before + after)
+    shown = python(copy, "-c", f"import {IMPORTS}")
+    assert shown.returncode == 1
+    assert says in shown.stderr.splitlines()[-1]
