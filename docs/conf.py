@@ -38,15 +38,8 @@ NAVIGATION: dict[str, dict[str, list[str]]] = {
         "Learn": ["tutorial", "recipes/*", "faq"],
         "Do": [
             *("how-to/real-stack", "authentication", "brokers", "webhooks", "how-to/monitoring", "how-to/on-call"),
-            *(
-                "how-to/troubleshooting",
-                "how-to/attention",
-                "how-to/backup",
-                "how-to/read-the-books",
-                "how-to/moving",
-                "how-to/*",
-                "*",
-            ),
+            *("how-to/troubleshooting", "how-to/attention", "how-to/backup", "how-to/read-the-books"),
+            *("how-to/moving", "how-to/*", "*"),
         ],
         "Look up": [
             *("reference/stages", "reference/variables", "reference/expressions", "reference/orchestration-v1"),

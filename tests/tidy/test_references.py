@@ -11,7 +11,7 @@ from tests.tidy import house
 
 GLOSSARY = house.ROOT / "docs/decisions/glossary.md"
 SUFFIXES = (".py", ".md", ".mjs", ".ts", ".go", ".sql", ".sh", ".toml", ".yml", ".yaml")
-ROOTS = ("src/", "packages/", "tests/", "docs/", "bench/", "examples/", "ops/", "README.md", "CONTRIBUTING.md")
+ROOTS = ("src/", "packages/", "tests/", "docs/", "examples/", "ops/", "README.md", "CONTRIBUTING.md")
 
 _ID = r"(?:INV-\d{1,2}|[CEMQTWX]\d{1,2}[a-z]?)"
 _LIST = rf"{_ID}(?:(?:,? and|,| to) {_ID}|, \d{{4}}| and \d{{4}})*"
@@ -23,8 +23,6 @@ CITATIONS = (
 )
 """How an id is cited: after the word, or alone in parentheses. `W1` in prose is a workload of the bench."""
 PAGES = re.compile(r"\b[Dd]ecisions? (?:[A-Z]\d+\w? and )?(\d{4})\b")
-WORKLOADS = re.compile(r"\(W[1-3]\)")
-"""Names of the bench's workloads, which look like ids."""
 
 
 def ids_of(text: str) -> Iterator[str]:
@@ -45,8 +43,9 @@ def explained() -> set[str]:
 
 
 def cited_files() -> list[str]:
+    """Without `bench/`, whose workloads W1 to W3 look like ids."""
     paths = [path for path in house.committed_files() if path.startswith(ROOTS) and path.endswith(SUFFIXES)]
-    return [path for path in paths if path != "tests/tidy/test_references.py" and not path.startswith("bench/")]
+    return [path for path in paths if path != "tests/tidy/test_references.py"]
 
 
 def test_every_cited_decision_is_explained() -> None:
