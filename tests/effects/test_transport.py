@@ -157,7 +157,7 @@ async def test_a_large_answer_within_the_bound() -> None:
 async def test_a_closed_connection_is_no_reply_and_is_not_retried() -> None:
     for request in (POST, GET):
         async with calling(always(None)) as (stub, client):
-            with pytest.raises(NoReply, match="closed without an answer"):
+            with pytest.raises(NoReply, match="closed without a response"):
                 await client.send(request)
         assert len(stub.seen) == 1
 
@@ -177,7 +177,7 @@ async def test_a_timeout() -> None:
         await asyncio.Event().wait()
         return None
 
-    assert await failure(never, timeout_s=0.1) == "ledger: no answer within 0.1 s"
+    assert await failure(never, timeout_s=0.1) == "ledger: no response within 0.1 s"
 
 
 async def test_nobody_listens() -> None:
@@ -191,9 +191,9 @@ async def test_nobody_listens() -> None:
 
 async def test_a_body_that_breaks_off() -> None:
     text = await failure(always(answer(200, b'{"data":', content_length="100")), closes_after=True)
-    assert text == "ledger: the answer broke off"
+    assert text == "ledger: the response broke off"
     chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n100\r\nabc"
-    assert await failure(always(chunked), closes_after=True) == "ledger: the answer broke off"
+    assert await failure(always(chunked), closes_after=True) == "ledger: the response broke off"
 
 
 async def test_a_head_that_breaks_off_or_is_none() -> None:
@@ -203,7 +203,7 @@ async def test_a_head_that_breaks_off_or_is_none() -> None:
 
 
 async def test_a_huge_answer_declared_or_not() -> None:
-    text = f"ledger: an answer of more than {MAX_REPLY_BYTES} bytes"
+    text = f"ledger: a response of more than {MAX_REPLY_BYTES} bytes"
     assert await failure(always(answer(200, b"x", content_length=str(MAX_REPLY_BYTES + 1)))) == text
     endless = (
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + (b"100000\r\n" + b"x" * (1 << 20) + b"\r\n") * 9

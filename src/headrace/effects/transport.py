@@ -7,16 +7,16 @@ never a URL, token or body.
 from __future__ import annotations
 
 import os
+import socket
+import ssl
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
-import aiohttp
-import yarl
-
 from headrace.clock import Clock
+from headrace.effects.http1 import CannotConnect, ConnectionClosed, HttpFailure, Origin, Pool, TimedOut
 from headrace.effects.oauth import ClientCredentials, TokenSource
 from headrace.effects.port import NoReply, Reply, Request
 from headrace.errors import InvalidValue
@@ -104,32 +104,31 @@ class HttpDownstream:
         self._addresses = addresses
         self._extra_headers = extra_headers
         self._timeout_s = timeout_s
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s, CONNECT_TIMEOUT_S))
         self._connections = connections_per_service
-        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._pools: dict[tuple[str, str], tuple[Pool, str]] = {}
         self._tokens = None if credentials is None else TokenSource(credentials, self._fetch_token, clock)
 
     async def send(self, request: Request) -> Reply:
-        url = yarl.URL(self._addresses.root(request.service) + request.path, encoded=True)
+        root = self._addresses.root(request.service)
         headers = {} if self._extra_headers is None else self._extra_headers()
         if request.body is not None:
             headers["Content-Type"] = _JSON
         if request.key and request.service != "payments":
             headers["Idempotency-Key"] = request.key
         if self._tokens is None:
-            return await self._exchange(request.service, request.method, url, request.body, headers)
-        return await self._send_with_token(request, url, headers, self._tokens)
+            return await self._exchange(request.service, root, request.path, request.method, request.body, headers)
+        return await self._send_with_token(request, root, headers, self._tokens)
 
     async def authorization(self) -> str:
         """The `Authorization` header of our calls; empty where there are no credentials. Raises NoReply."""
         return "" if self._tokens is None else await self._tokens.header()
 
     async def _send_with_token(
-        self, request: Request, url: yarl.URL, headers: dict[str, str], tokens: TokenSource
+        self, request: Request, root: str, headers: dict[str, str], tokens: TokenSource
     ) -> Reply:
         """A 401 was not carried out: the same bytes go once more, if there is another token to send with them."""
         token = headers["Authorization"] = await tokens.header()
-        reply = await self._exchange(request.service, request.method, url, request.body, headers)
+        reply = await self._exchange(request.service, root, request.path, request.method, request.body, headers)
         if reply.status == 403:
             tokens.distrust(token)
         if reply.status != 401:
@@ -137,70 +136,58 @@ class HttpDownstream:
         headers["Authorization"] = await tokens.renewed(token)
         if headers["Authorization"] == token:
             return reply
-        return await self._exchange(request.service, request.method, url, request.body, headers)
+        return await self._exchange(request.service, root, request.path, request.method, request.body, headers)
 
     async def _fetch_token(self, url: str, form: bytes) -> Reply:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return await self._exchange("token endpoint", "POST", yarl.URL(url), form, headers)
+        return await self._exchange("token endpoint", url, "", "POST", form, headers)
 
     async def close(self) -> None:
         if self._tokens is not None:
             await self._tokens.close()
-        for session in self._sessions.values():
-            await session.close()
-        self._sessions.clear()
+        for pool, _ in self._pools.values():
+            await pool.close()
+        self._pools.clear()
 
-    def _session(self, name: str) -> aiohttp.ClientSession:
-        session = self._sessions.get(name)
-        if session is None:
-            session = self._sessions[name] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE_S),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=self._timeout,
-                headers=_FIXED_HEADERS,
-                auto_decompress=False,
-                trust_env=False,
+    def _pool(self, name: str, root: str) -> tuple[Pool, str]:
+        """The connections of a service, and the path that its root adds to each request's."""
+        found = self._pools.get((name, root))
+        if found is None:
+            parts = urlsplit(root)
+            is_tls = parts.scheme == "https"
+            origin = Origin(parts.hostname or "", parts.port or (443 if is_tls else 80), is_tls)
+            pool = Pool(
+                origin,
+                fixed_headers=_FIXED_HEADERS,
+                timeout_s=self._timeout_s,
+                connect_timeout_s=CONNECT_TIMEOUT_S,
+                keep_alive_s=KEEP_ALIVE_S,
+                max_connections=self._connections,
+                max_body_bytes=MAX_REPLY_BYTES,
             )
-            # The library would send a GET again by itself when its connection breaks: attempts are the engine's.
-            session._retry_connection = False  # pyright: ignore[reportPrivateUsage]
-        return session
+            target = parts.path + (f"?{parts.query}" if parts.query else "")
+            found = self._pools[name, root] = pool, target
+        return found
 
     async def _exchange(
-        self, name: str, method: str, url: yarl.URL, body: bytes | None, headers: dict[str, str]
+        self, name: str, root: str, path: str, method: str, body: bytes | None, headers: dict[str, str]
     ) -> Reply:
+        pool, prefix = self._pool(name, root)
         try:
-            async with self._session(name).request(
-                method, url, data=body, headers=headers, allow_redirects=False
-            ) as response:
-                content = await _read(response)
-                named = {header.lower(): value for header, value in response.headers.items()}
-                return Reply(response.status, _decoded(content, named), named)
+            reply = await pool.exchange(method, prefix + path or "/", headers, body)
+            if "content-encoding" not in reply.headers:
+                return reply
+            return Reply(reply.status, _decoded(reply.body, reply.headers), reply.headers)
         except _BadReply as error:
             raise NoReply(f"{name}: {error}", kind="response") from None
-        except TimeoutError:
-            raise NoReply(f"{name}: no answer within {self._timeout_s:g} s", kind="time-out") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except TimedOut:
+            raise NoReply(f"{name}: no response within {self._timeout_s:g} s", kind="time-out") from None
+        except (HttpFailure, ValueError) as error:
             raise NoReply(f"{name}: {_kind(error)}") from None
 
 
 class _BadReply(Exception):
     """An answer that cannot be taken."""
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    if (response.content_length or 0) > MAX_REPLY_BYTES:
-        raise _BadReply(f"an answer of more than {MAX_REPLY_BYTES} bytes")
-    stream = response.content
-    content = await stream.readany()
-    if stream.at_eof():
-        return content
-    parts, size = [content], len(content)
-    while part := await stream.readany():
-        size += len(part)
-        if size > MAX_REPLY_BYTES:
-            raise _BadReply(f"an answer of more than {MAX_REPLY_BYTES} bytes")
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _decoded(content: bytes, headers: dict[str, str]) -> bytes:
@@ -209,32 +196,32 @@ def _decoded(content: bytes, headers: dict[str, str]) -> bytes:
     if encoding == "identity" or not content:
         return content
     if encoding not in ("gzip", "x-gzip"):
-        raise _BadReply("an answer in an encoding that was not asked for")
+        raise _BadReply("a response in an encoding that was not asked for")
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
         plain = inflater.decompress(content, MAX_REPLY_BYTES + 1)
     except zlib.error:
-        raise _BadReply("an answer whose gzip is broken") from None
+        raise _BadReply("a response whose gzip is broken") from None
     if len(plain) > MAX_REPLY_BYTES:
-        raise _BadReply(f"an answer of more than {MAX_REPLY_BYTES} bytes")
+        raise _BadReply(f"a response of more than {MAX_REPLY_BYTES} bytes")
     if not inflater.eof:
-        raise _BadReply("an answer whose gzip breaks off")
+        raise _BadReply("a response whose gzip breaks off")
     return plain
 
 
 def _kind(error: Exception) -> str:
     """What happened, without what it happened to."""
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
+    cause = error.__cause__
+    if isinstance(cause, socket.gaierror):
         return "its host name cannot be resolved"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+    if isinstance(cause, ssl.SSLError):
         return "no trusted TLS connection"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect ({_cause(error.os_error)})"
-    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError | aiohttp.ClientOSError):
-        return "the connection was closed without an answer"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "the answer broke off"
-    return f"no usable answer ({type(error).__name__})"
+    if isinstance(error, CannotConnect):
+        reason = _cause(cause) if isinstance(cause, OSError) else str(error)
+        return f"cannot connect ({reason})"
+    if isinstance(error, ConnectionClosed):
+        return "the response broke off" if error.is_begun else "the connection was closed without a response"
+    return str(error) if isinstance(error, HttpFailure) else f"no usable response ({type(error).__name__})"
 
 
 def _cause(error: OSError) -> str:
