@@ -41,7 +41,8 @@ from bench import api_level, engine_level, floors
 from bench.workloads import W1, W2
 from headrace.runtime import tune_collector
 tune_collector()
-level, stages = {"engine": engine_level, "api": api_level, "floor": None}[sys.argv[1]], {"W1": W1, "W2": W2}[sys.argv[2]]
+level = {"engine": engine_level, "api": api_level, "floor": None}[sys.argv[1]]
+stages = {"W1": W1, "W2": W2}[sys.argv[2]]
 folder, url, count = pathlib.Path(sys.argv[3]), sys.argv[4], int(sys.argv[5])
 work = level.throughput(folder, url, stages, count) if level else floors.posts(url, count)
 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -176,7 +177,7 @@ def _folder() -> Iterator[Path]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m bench.peers", description="Headrace and its peers in turn.")
     parser.add_argument("--setup", action="store_true", help="install the peers below bench/out, and end")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--against", type=Path, help="a checkout of an older version of Headrace")

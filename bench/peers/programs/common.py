@@ -189,7 +189,7 @@ def postgres(folder: Path) -> Iterator[str]:
 
 
 async def _postgres_answers(port: int) -> None:
-    import psycopg  # noqa: PLC0415 (not every program needs it)
+    import psycopg  # not every program needs it
 
     async with await psycopg.AsyncConnection.connect(host="127.0.0.1", port=port, user="bench", dbname="postgres"):
         return
