@@ -34,6 +34,8 @@ def _ratios() -> Iterator[Ratio]:
     wanted = {"headrace/engine/W1": 12, "headrace/engine/W2": 9, "headrace/api/W1": 7, "headrace/api/W2": 6}
     for ours, at_least in wanted.items():
         yield f"{ours} per s / best peer", f">= {at_least}", lambda f, ours=ours: _of_best(f, ours)
+    for ours in wanted:
+        yield f"least CPU of a peer / {ours}", "", lambda f, ours=ours: _of_thriftiest(f, ours)
     for level, at_least in (("engine", 0.40), ("api", 0.28)):
         ours = f"headrace/{level}/W1"
         yield f"{ours} per s / raw POSTs", f">= {at_least}", lambda f, ours=ours: _of(f, ours, "floor/posts/W1")
@@ -64,9 +66,18 @@ def _of(figures: Figures, one: str, other: str, what: str = "per_s") -> float | 
 
 
 def _of_best(figures: Figures, ours: str) -> float | None:
-    workload = ours.rpartition("/")[2]
-    rates = [figures[f"{peer}/{workload}"]["per_s"] for peer in PEERS if f"{peer}/{workload}" in figures]
+    rates = _of_peers(figures, ours, "per_s")
     return figures[ours]["per_s"] / max(rates) if rates and ours in figures else None
+
+
+def _of_thriftiest(figures: Figures, ours: str) -> float | None:
+    costs = _of_peers(figures, ours, "cpu_ms_each")
+    return min(costs) / figures[ours]["cpu_ms_each"] if costs and ours in figures else None
+
+
+def _of_peers(figures: Figures, ours: str, what: str) -> list[float]:
+    workload = ours.rpartition("/")[2]
+    return [figures[f"{peer}/{workload}"][what] for peer in PEERS if f"{peer}/{workload}" in figures]
 
 
 def _rounded(value: float) -> float:
