@@ -2,9 +2,9 @@
 
     python -m bench.lists [--count 110000]
 
-The journal is `bench.pages`' own, every tenth instance of it running. `at once`: the caller reads as fast as it can.
-`late`: it reads one piece, rests for two seconds, then reads on; a server that does not wait for its caller holds
-the whole list in the meantime.
+The journal is that of `bench.pages`; every tenth instance is running. `at once`: the caller reads without a pause.
+`late`: the caller pauses for two seconds after the first bytes; a server without flow control would hold the whole
+list meanwhile.
 """
 
 from __future__ import annotations

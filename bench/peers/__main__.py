@@ -1,4 +1,4 @@
-"""`python -m bench.peers`: Headrace and its peers in turn, round after round; what counts are the ratios of a round.
+"""`python -m bench.peers`: measure Headrace and other engines in turn, and compare figures of the same round.
 
     python -m bench.peers --setup                 once: installs the peers below bench/out
     python -m bench.peers                         about 2 minutes a round, 5 rounds
@@ -52,7 +52,7 @@ with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
 
 @dataclass(frozen=True)
 class Cell:
-    """One thing that is measured once in each round. `program` is a peer's; without it, it is Headrace in `tree`."""
+    """One measurement of each round: a peer's `program`, or Headrace of the checkout `tree` at this `level`."""
 
     name: str
     workload: str
@@ -108,11 +108,11 @@ class Bench:
             self.report.write(record)
 
     def _measured(self, cell: Cell, url: str, number: int) -> dict[str, float] | None:
-        """None where the process failed, which is written down: one peer's trouble must not end a long run."""
+        """The figures; None if the process failed. A failure is recorded and does not end the run."""
         about: dict[str, Any] = {"round": number, "name": cell.name, "workload": cell.workload, "count": cell.count}
         with _folder() as folder:
             try:
-                figures = _ours(cell, folder, url) if cell.level else _theirs(cell, folder, url)
+                figures = _headrace(cell, folder, url) if cell.level else _peer(cell, folder, url)
             except (subprocess.SubprocessError, ValueError) as error:
                 self.report.write({"record": "failed", **about, "error": f"{error}{_last_words(error)}"})
                 return None
@@ -122,14 +122,14 @@ class Bench:
         return figures
 
 
-def _ours(cell: Cell, folder: Path, url: str) -> dict[str, float]:
+def _headrace(cell: Cell, folder: Path, url: str) -> dict[str, float]:
     command = [sys.executable, "-c", MEASURE, cell.level, cell.workload, str(folder), url, str(cell.count)]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
     paths = (cell.tree / "src", cell.tree / "packages" / "client" / "src", cell.tree)
     return _output(command, {**inherited, "PYTHONPATH": os.pathsep.join(map(str, paths))}, cell.tree)
 
 
-def _theirs(cell: Cell, folder: Path, url: str) -> dict[str, float]:
+def _peer(cell: Cell, folder: Path, url: str) -> dict[str, float]:
     request = post_request()
     assert request.body is not None
     task = {
@@ -147,7 +147,7 @@ def _theirs(cell: Cell, folder: Path, url: str) -> dict[str, float]:
 
 
 def _output(command: list[str], environment: dict[str, str], folder: Path) -> dict[str, float]:
-    """The JSON object that the process prints last. After the limit it is asked to end, and ends what it started."""
+    """The JSON object on the last line of output. A process over the limit is interrupted and ends its children."""
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=folder) as process:
         try:
@@ -168,7 +168,7 @@ def _last_words(error: Exception) -> str:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """On the checkout's disk, and open to PostgreSQL's user."""
+    """A temporary folder on the checkout's disk, readable by PostgreSQL's user."""
     OUT.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=OUT, prefix="data-", ignore_cleanup_errors=True) as name:
         path = Path(name)

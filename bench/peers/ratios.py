@@ -1,4 +1,4 @@
-"""Ratios within each round, and their medians: a machine's mood divides out, absolute figures drift with it."""
+"""Ratios of figures of the same round, and their medians. Absolute figures of a shared machine drift."""
 
 from __future__ import annotations
 
