@@ -10,12 +10,12 @@ COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check bench soak client docs dist schema locks clean
+.PHONY: help setup demo test check bench bench-peers soak client docs dist schema locks clean
 
 help: ## print this help
 	@echo "Headrace: money-movement workflows on one machine. Paying twice and losing a run never happen."
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/stamp-run ## make .venv with what Headrace needs to run; then .venv/bin/headrace works
 	@echo ".venv is ready: .venv/bin/headrace --help"
@@ -35,6 +35,10 @@ check: .venv/stamp-dev ## lint, format, types, the direction of imports, the Doc
 
 bench: .venv/stamp-run ## measure throughput against its floors (QUICK=1: under a minute)
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS)
+
+bench-peers: .venv/stamp-run ## measure it beside DBOS, procrastinate, Restate and Temporal (needs npm and PostgreSQL)
+	$(BIN)/python -m bench.peers --setup
+	$(BIN)/python -m bench.peers $(ARGS)
 
 soak: .venv/stamp-dev ## the crash tests at full size: 200 instances of each example under each fault
 	$(BIN)/python -m tests.crash.soak $(ARGS)

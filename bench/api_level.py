@@ -28,8 +28,8 @@ class Front:
 
     def __init__(self, session: aiohttp.ClientSession, url: str, pid: int) -> None:
         self._session = session
-        self._url = f"{url}/api/orchestration"
-        self._pid = pid
+        self.url = f"{url}/api/orchestration"
+        self.pid = pid
 
     async def create(self, stages: Stages) -> str:
         return (await self._post("/workflows", {"name": "bench", "stages": stages}))["data"]["id"]
@@ -42,31 +42,31 @@ class Front:
         await self._post(f"/instances/{instance_id}/events", {"name": EVENT})
 
     async def running(self, workflow_id: str) -> int:
-        async with self._session.get(f"{self._url}/instances?running=true&workflowID={workflow_id}") as reply:
+        async with self._session.get(f"{self.url}/instances?running=true&workflowID={workflow_id}") as reply:
             return len((await reply.json())["data"])
 
     async def failed(self, workflow_id: str) -> int:
-        async with self._session.get(f"{self._url}/instances?workflowID={workflow_id}") as reply:
+        async with self._session.get(f"{self.url}/instances?workflowID={workflow_id}") as reply:
             return sum(1 for instance in (await reply.json())["data"] if instance.get("error"))
 
     async def get(self, path: str) -> bytes:
-        async with self._session.get(self._url + path) as reply:
+        async with self._session.get(self.url + path) as reply:
             body = await reply.read()
             assert reply.status == 200, f"{path}: {reply.status} {body[:500]!r}"
             return body
 
     async def metric(self, name: str) -> float | None:
         """The value of this series, with its labels as `/metrics` prints them; None where there is none."""
-        async with self._session.get(f"{self._url.removesuffix('/api/orchestration')}/metrics") as reply:
+        async with self._session.get(f"{self.url.removesuffix('/api/orchestration')}/metrics") as reply:
             lines = (await reply.text()).splitlines()
         return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), None)
 
     def cpu_s(self) -> float:
-        fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     async def _post(self, path: str, body: Any) -> Any:
-        async with self._session.post(self._url + path, json=body) as reply:
+        async with self._session.post(self.url + path, json=body) as reply:
             assert reply.status in (201, 204), f"{path}: {reply.status} {await reply.text()}"
             return await reply.json() if reply.status == 201 else None
 

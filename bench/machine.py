@@ -20,7 +20,7 @@ def description(folder: Path) -> dict[str, Any]:
         "record": "run",
         "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "command": " ".join(["python -m bench", *sys.argv[1:]]),
-        "commit": _commit(),
+        "commit": commit(Path(__file__).parent),
         "machine": {
             "system": f"{platform.system()} {platform.release()} {platform.machine()}",
             "cpu": _cpu(),
@@ -37,9 +37,10 @@ def description(folder: Path) -> dict[str, Any]:
     }
 
 
-def _commit() -> str:
+def commit(folder: Path) -> str:
+    """What git calls the checkout that this folder is in."""
     command = ["git", "describe", "--always", "--dirty"]
-    told = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent, check=False)
+    told = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
     return told.stdout.strip() or "unknown"
 
 

@@ -93,6 +93,18 @@ def test_effects_attempts_and_the_house() -> None:
     assert found["headrace_http_requests_total", labels] == 1
 
 
+def test_requests_under_way_are_counted_when_the_metrics_are_read() -> None:
+    telemetry = Telemetry(FixedClock())
+    under_way = [3]
+    label = (("service", "ledger"),)
+    assert samples(telemetry)["headrace_attempts_in_flight", label] == 0
+    telemetry.watch_attempts("ledger", lambda: under_way[0])
+    assert samples(telemetry)["headrace_attempts_in_flight", label] == 3
+    under_way[0] = 7
+    assert samples(telemetry)["headrace_attempts_in_flight", label] == 7
+    assert samples(telemetry)["headrace_attempts_in_flight", (("service", "wallets"),)] == 0
+
+
 def test_two_servers_do_not_share_their_figures() -> None:
     one, other = Telemetry(FixedClock()), Telemetry(FixedClock())
     one.instance_started("w")

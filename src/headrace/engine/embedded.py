@@ -8,7 +8,6 @@ the journal holds as not ended and not waiting is due at once.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -141,7 +140,7 @@ class EmbeddedEngine:
         row = (run.id, workflow.id, workflow.config, text, run.created_at, started_by_trigger)
         unit.add("insert_instance", *row, expects_row=NotFound("workflow", workflow.id))
         if variables:
-            unit.add("insert_variables", run.created_at, run.id, json.dumps(fingerprints(variables)))
+            unit.add("insert_variables", run.created_at, run.id, str(fingerprints(variables)))
         run.begin(unit)
         instance = run.as_instance(workflow.config, text, unit)
         if caller is not None:

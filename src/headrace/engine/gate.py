@@ -38,19 +38,18 @@ class Gate:
         self._slots = CapacityLimiter(limit.value)
         self.is_closed = False
         meter.concurrency_limit(service, limit.value)
+        meter.watch_attempts(service, lambda: self._slots.borrowed_tokens)
 
     async def __aenter__(self) -> None:
         try:
             self._slots.acquire_nowait()
         except WouldBlock:
             await self._slots.acquire()
-        self._meter.attempts_in_flight(self._service, self._slots.borrowed_tokens)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._slots.release()
-        self._meter.attempts_in_flight(self._service, self._slots.borrowed_tokens)
 
     async def send(self, request: Request) -> Reply:
         """Raises NoReply. The caller holds a slot."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from importlib.metadata import version
 from itertools import product
 from typing import Any
@@ -262,8 +262,9 @@ class Telemetry:
     def call_answered(self, service: str) -> None:
         self._log.call_answered(service)
 
-    def attempts_in_flight(self, service: str, count: int) -> None:
-        self._in_flight.of(service).set(count)
+    def watch_attempts(self, service: str, in_flight: Callable[[], int]) -> None:
+        """Read `in_flight` whenever the metrics are read: setting a gauge at each attempt cost 2 % of a run's CPU."""
+        self._in_flight.of(service).set_function(in_flight)
 
     def concurrency_limit(self, service: str, limit: int) -> None:
         self._limits.of(service).set(limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -48,13 +49,13 @@ class Answers:
 class Seen(NoMeter):
     def __init__(self) -> None:
         self.limits: list[int] = []
-        self.in_flight: list[int] = []
+        self.in_flight: Callable[[], int] = lambda: -1
 
     def concurrency_limit(self, service: str, limit: int) -> None:
         self.limits.append(limit)
 
-    def attempts_in_flight(self, service: str, count: int) -> None:
-        self.in_flight.append(count)
+    def watch_attempts(self, service: str, in_flight: Callable[[], int]) -> None:
+        self.in_flight = in_flight
 
 
 class Visitors:
@@ -177,13 +178,14 @@ async def test_how_a_request_ends_moves_the_limit(end: Any, limit: int) -> None:
     gate = gate_of(4, *[end] * 4, meter=meter)
     visitors = Visitors(gate)
     await visitors.come(1, 2, 3)  # with them, each request meets a gate that is full
+    assert meter.in_flight() == 3
     for _ in range(4):
         await send(gate)
         if meter.limits[-1] != 4:
             break
     assert meter.limits[-1] == limit
     await visitors.go(1, 2, 3)
-    assert max(meter.in_flight) == 4 and meter.in_flight[-1] == 0
+    assert meter.in_flight() == 0
 
 
 async def test_a_slot_that_is_released_without_a_request_teaches_nothing() -> None:

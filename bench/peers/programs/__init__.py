@@ -1,0 +1,1 @@
+"""What runs in the peers' own environment: one program for each peer. None imports headrace or a package it needs."""
