@@ -49,11 +49,17 @@ class DefaultPortWatch:
             self._listener.close()
 
 
+def _root_of_this_run() -> psutil.Process:
+    """This process, or the one that started the workers of a parallel run: one worker holds the port for all."""
+    this = psutil.Process()
+    return this if "PYTEST_XDIST_WORKER" not in os.environ else this.parent() or this
+
+
 def _processes_of_this_run(port: int) -> list[str]:
-    """Command lines of this process and its children that have a connection from that local port."""
-    this = psutil.Process(os.getpid())
+    """Command lines of the run's processes that have a connection from that local port."""
+    root = _root_of_this_run()
     found: list[str] = []
-    for process in (this, *this.children(recursive=True)):
+    for process in (root, *root.children(recursive=True)):
         with contextlib.suppress(psutil.Error):
             if any(each.laddr and each.laddr.port == port for each in process.net_connections("tcp")):
                 found.append(" ".join(process.cmdline()))

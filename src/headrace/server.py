@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 from collections.abc import Callable, Generator, Sequence
@@ -159,7 +160,11 @@ def _listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family)
     except OSError as error:
-        raise InvalidValue("port", f"cannot listen at {host}:{port}: {error.strerror or error}") from error
+        if error.errno == errno.EADDRINUSE:
+            reason = f"another program listens at {host}:{port}; stop it, or choose another port (0: a free one)"
+        else:
+            reason = f"cannot listen at {host}:{port}: {error.strerror or error}"
+        raise InvalidValue("port", reason) from error
 
 
 def _shown(host: str) -> str:

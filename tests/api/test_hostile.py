@@ -139,7 +139,7 @@ async def test_a_body_without_a_length_is_cut_off_at_the_limit(shared: Live) -> 
 
 async def test_a_body_that_is_announced_too_long_is_not_waited_for(shared: Live) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", shared.port)
-    head = f"POST {PREFIX}/workflows HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n"
+    head = f"POST {PREFIX}/workflows HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 99999999\r\n\r\n"
     writer.write(head.encode())
     answer = await reader.readuntil(b"\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 413")
@@ -149,7 +149,7 @@ async def test_a_body_that_is_announced_too_long_is_not_waited_for(shared: Live)
 
 async def test_a_caller_who_goes_away_in_the_middle_of_a_body(shared: Live) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", shared.port)
-    writer.write(f"POST {PREFIX}/workflows HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{{".encode())
+    writer.write(f"POST {PREFIX}/workflows HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 1000\r\n\r\n{{".encode())
     await writer.drain()
     writer.write_eof()
     writer.close()
@@ -246,30 +246,27 @@ async def _serve_one(client: httpx2.AsyncClient, request: dict[str, Any], ids: d
     [
         b"\x00\x01\x02\r\n\r\n",
         b"GET\r\n\r\n",
-        b"GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"GET /%ff%fe HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"GET /workflows/%ed%a0%80 HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"GET //workflows HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"GET * HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"GET http://other.example/workflows HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"GET /workflows?%zz&=&a=%ff HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"GET /instances?running=%00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"TRACE /workflows HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"POST /workflows HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
-        b"POST /workflows HTTP/1.1\r\nHost: localhost\r\nContent-Length: abc\r\n\r\n",
-        b"POST /workflows HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
-        b"POST /workflows HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"POST /workflows HTTP/1.1\r\nHost: localhost\r\nContent-Type: \xff\xfe\r\nContent-Length: 2\r\n\r\n{}",
-        b"GET /workflows HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
-        b"GET /" + b"a" * 60_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"GET /livez HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-        (
-            b"POST /workflows HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n"
-            b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
-        ),
-        b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n" * 500,
+        b"GET /%zz HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+        b"GET /%ff%fe HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+        b"GET /workflows/%ed%a0%80 HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+        b"GET /../../etc/passwd HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+        b"GET //workflows HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+        b"GET * HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+        b"GET http://other.example/workflows HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+        b"GET /workflows?%zz&=&a=%ff HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+        b"GET /instances?running=%00 HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+        b"TRACE /workflows HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+        b"POST /workflows HTTP/1.1\r\nHost: [::1]\r\nContent-Length: -1\r\n\r\n",
+        b"POST /workflows HTTP/1.1\r\nHost: [::1]\r\nContent-Length: abc\r\n\r\n",
+        b"POST /workflows HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        b"POST /workflows HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /workflows HTTP/1.1\r\nHost: [::1]\r\nContent-Type: \xff\xfe\r\nContent-Length: 2\r\n\r\n{}",
+        b"GET /workflows HTTP/1.1\r\nHost: [::1]\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+        b"GET /" + b"a" * 60_000 + b" HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"POST /workflows HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: [::1]\r\n\r\n" * 500,
     ],
 )
 async def test_raw_bytes(shared: Live, raw: bytes) -> None:
@@ -286,15 +283,15 @@ async def test_raw_bytes(shared: Live, raw: bytes) -> None:
 ENDLESS = {
     "an address": (b"GET /", b"a" * 65_536),
     "a query": (b"GET /livez?", b"a=1&" * 16_384),
-    "one header": (b"GET /livez HTTP/1.1\r\nHost: localhost\r\nx: ", b"y" * 65_536),
-    "one header's name": (b"GET /livez HTTP/1.1\r\nHost: localhost\r\n", b"y" * 65_536),
-    "many headers": (b"GET /livez HTTP/1.1\r\nHost: localhost\r\n", b"x: y\r\n" * 8_192),
+    "one header": (b"GET /livez HTTP/1.1\r\nHost: [::1]\r\nx: ", b"y" * 65_536),
+    "one header's name": (b"GET /livez HTTP/1.1\r\nHost: [::1]\r\n", b"y" * 65_536),
+    "many headers": (b"GET /livez HTTP/1.1\r\nHost: [::1]\r\n", b"x: y\r\n" * 8_192),
     "an extension of a chunk": (
-        b"POST /api/orchestration/workflows HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1;x=",
+        b"POST /api/orchestration/workflows HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\n\r\n1;x=",
         b"y" * 65_536,
     ),
     "a trailer": (
-        b"POST /workflows HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nx: ",
+        b"POST /workflows HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nx: ",
         b"y" * 65_536,
     ),
 }
@@ -321,7 +318,7 @@ async def test_what_comes_before_and_between_the_parts_of_a_body_ends(shared: Li
 
 async def test_a_head_that_is_too_long_is_told_so(shared: Live) -> None:
     for head in (
-        b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % (b"a" * 70_000),
+        b"GET /%s HTTP/1.1\r\nHost: [::1]\r\n\r\n" % (b"a" * 70_000),
         b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 40_000,
     ):
         reader, writer = await asyncio.open_connection("127.0.0.1", shared.port)
@@ -336,7 +333,7 @@ async def test_a_head_that_is_too_long_is_told_so(shared: Live) -> None:
 async def test_a_slow_body_ends_and_holds_up_nobody(shared: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headrace.api.requests.BODY_S", 0.3)
     reader, writer = await asyncio.open_connection("127.0.0.1", shared.port)
-    writer.write(f"POST {PREFIX}/workflows HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{{".encode())
+    writer.write(f"POST {PREFIX}/workflows HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 1000\r\n\r\n{{".encode())
     assert (await shared.call("POST", "/workflows", WAITING)).status_code == 201
     answer = await asyncio.wait_for(reader.read(), HANG_S)
     assert answer.startswith(b"HTTP/1.1 408 ") and b"body: has not come within 0.3 s" in answer
@@ -347,7 +344,7 @@ async def test_large_bodies_share_room_and_small_ones_always_have_some(
     shared: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("headrace.api.room.MAX_HELD_BYTES", 2_000_000)
-    head = f"POST {PREFIX}/workflows HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n".encode()
+    head = f"POST {PREFIX}/workflows HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 1000000\r\n\r\n".encode()
     writers: list[asyncio.StreamWriter] = []
     for _ in range(2):
         _, writer = await asyncio.open_connection("127.0.0.1", shared.port)

@@ -139,9 +139,7 @@ class Attacked:
 
 
 def head(path: str, length: int) -> bytes:
-    lines = (
-        f"POST {API}{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}"
-    )
+    lines = f"POST {API}{path} HTTP/1.1\r\nHost: [::1]\r\nContent-Type: application/json\r\nContent-Length: {length}"
     return f"{lines}\r\n\r\n".encode()
 
 

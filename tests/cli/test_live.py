@@ -181,4 +181,4 @@ def test_a_port_in_use_is_said(shared_server: Server, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "headrace.cli", "dev", "--port", str(shared_server.port), "--data", str(tmp_path)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert ran.returncode == 2
-    assert "in use" in ran.stderr
+    assert f"another program listens at 127.0.0.1:{shared_server.port}" in ran.stderr

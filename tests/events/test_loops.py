@@ -61,8 +61,9 @@ async def occurrences(alive: Life) -> list[Occurrence]:
         ("COMMITTED_TRANSACTIONS", PAYING, Releases()),
         ("payments.saved_payment_initiation", PAYING_OUT, Releases()),
         ("payments.saved_transfer_initiation", PAYING_OUT, Releases(events="v2")),
+        ("payments.saved_payment_initiation_adjustment", PAYING_OUT, Releases()),
     ],
-    ids=["metadata", "transactions", "payouts", "payouts of payments v2"],
+    ids=["metadata", "transactions", "payouts", "payouts of payments v2", "statuses of payouts"],
 )
 async def test_a_loop_by_way_of_a_service_stops_at_its_depth(
     tmp_path: Path, sandbox: Sandbox, event: str, stage: dict[str, Any]

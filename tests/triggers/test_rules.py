@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -121,6 +122,38 @@ def test_older_ledger_messages_have_no_app_and_no_version() -> None:
     old = envelope(type="COMMITTED_TRANSACTIONS", ledger="main", date="2020-01-01T00:00:00Z")
     assert is_on(trigger(event="ledger.committed_transactions"), old)
     assert is_on(trigger(event="COMMITTED_TRANSACTIONS"), old)
+
+
+def encoded_id(reference: str) -> str:
+    return urlsafe_b64encode(f'{{"ConnectorID":{{"Provider":"wise"}},"Reference":"{reference}"}}'.encode()).decode()
+
+
+@pytest.mark.parametrize("name", ["paymentInitiationID", "transferInitiationID", "id"])
+@pytest.mark.parametrize("padding", ["", "=", "=="])
+def test_the_id_of_an_initiation_names_its_cause(name: str, padding: str) -> None:
+    identity = encoded_id("headrace:01a2-b:0:1").rstrip("=") + padding
+    told = envelope(app="payments", type="E", payload={name: identity})
+    assert causes(told) == {"01a2-b"}
+    assert causes(envelope(app="ledger", type="E", payload={name: identity})) == set()
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        "",
+        "x",
+        "=" * 20,
+        "A" * 17,
+        "A" * 5_000,
+        encoded_id("order:1"),
+        encoded_id("headrace::0:1"),
+        "\u00e9" * 20,
+        7,
+        None,
+    ],
+)
+def test_an_id_that_is_none_of_ours_names_no_cause(identity: Any) -> None:
+    assert causes(envelope(app="payments", type="E", payload={"paymentInitiationID": identity})) == set()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ transfer initiation is known by its `reference`.
 from __future__ import annotations
 
 import sqlite3
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -219,9 +220,10 @@ class PaymentsService:
         amount, metadata = fields.amount("amount"), fields.metadata()
         status = "PROCESSED" if fields.flag("validated") else WAITING
         now = timestamps.shown(self.clock.now_at())
+        reference = fields.text("reference")
         return {
-            "id": self.ids.new(),
-            "reference": fields.text("reference"),
+            "id": _initiation_id(connector_id, reference),
+            "reference": reference,
             "createdAt": now,
             "scheduledAt": _moment(fields, "scheduledAt"),
             "description": fields.text("description", may_be_empty=True),
@@ -280,6 +282,12 @@ class PaymentsService:
 def _provider(connector_id: str) -> str:
     """Any connector id goes; one that is the name of a provider is of that provider, the others are dummies."""
     return connector_id.upper() if connector_id.upper() in PROVIDERS else DUMMY
+
+
+def _initiation_id(connector_id: str, reference: str) -> str:
+    """As the payments service makes it, which gives the same id for the same reference."""
+    names = encoded({"ConnectorID": connector_id, "Reference": reference})
+    return urlsafe_b64encode(names).decode().rstrip("=")
 
 
 def _connector(fields: Fields) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import urlsafe_b64decode
 from typing import cast
 
 from headrace.effects.port import Request
@@ -14,6 +15,9 @@ from headrace.workflows.activities import AddAccountMetadata
 from headrace.workflows.durations import moment_of
 
 _EFFECT = re.compile(r"headrace:([0-9A-Za-z-]{1,64}):[0-9]+:[0-9]+")
+_EFFECT_WITHIN = re.compile(_EFFECT.pattern.encode())
+_ENCODED = re.compile(r"[0-9A-Za-z_-]{16,4096}={0,2}")
+_INITIATION_IDS = ("paymentInitiationID", "paymentInitiationId", "transferInitiationID", "id")
 MAX_CAUSES = 100
 
 
@@ -41,7 +45,25 @@ def causes(envelope: Envelope) -> set[str]:
     for transaction in [envelope.payload, *_items(envelope.payload.get("transactions"))]:  # payments have one reference
         texts = (_text(transaction, "reference"), _text(transaction.get("metadata"), "headrace_effect"))
         found |= {match[1] for text in texts if (match := _EFFECT.fullmatch(text))}
+    if envelope.app in ("payments", ""):
+        ids = (_text(envelope.payload, name) for name in _INITIATION_IDS)
+        found |= {cause for text in ids if (cause := _cause_within(text))}
     return found
+
+
+def _cause_within(identity: str) -> str:
+    """The instance of an initiation that payments names by its reference: its id is base64url of a JSON text with it.
+
+    Events about an initiation's status have no other member that says whose it is. Empty where it is none of ours.
+    """
+    if not _ENCODED.fullmatch(identity):
+        return ""
+    try:
+        inner = urlsafe_b64decode(identity.rstrip("=") + "=" * (-len(identity.rstrip("=")) % 4))
+    except ValueError:
+        return ""
+    match = _EFFECT_WITHIN.search(inner)
+    return match[1].decode() if match else ""
 
 
 def metadata_written(envelope: Envelope) -> Request | None:

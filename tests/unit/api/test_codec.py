@@ -64,7 +64,7 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
         (b'"\x01"', "is not JSON: Invalid control character"),
         (b"\xff", "is not UTF-8 (byte 0)"),
         (b'"\xed\xa0\x80"', "is not UTF-8"),
-        (b"\xef\xbb\xbf{}", "is not JSON"),
+        (b"\xef\xbb\xbf\xef\xbb\xbf{}", "is not JSON"),
         (b"[" * 100_000, "nested more than 64 levels"),
         (b'{"a":' * 100_000, "nested more than 64 levels"),
     ],
