@@ -12,6 +12,7 @@ from pathlib import Path
 ENGINE = "src/headrace/engine/embedded.py"
 RUN = "src/headrace/engine/run.py"
 PROTOCOL = "src/headrace/effects/protocol.py"
+ACTIVITIES = "src/headrace/workflows/activities.py"
 SQL = "src/headrace/journal/sql/sqlite.sql"
 RETENTION = "src/headrace/journal/retention.py"
 JOURNAL = "src/headrace/journal/sqlite.py"
@@ -156,6 +157,21 @@ BUGS: tuple[Bug, ...] = (
         "    return Done()\n",
         "tests/unit/effects/test_replies.py",
         *_CONTRACT,
+    ),
+    Bug(
+        "an activity that says no family is a read",
+        (
+            Change(ACTIVITIES, "    family: ClassVar[Family]\n", "    family: ClassVar[Family] = Family.READ\n"),
+            Change(ACTIVITIES, '"name", "service", "family"', '"name", "service"'),
+        ),
+        ("tests/unit/workflows/test_activities.py",),
+    ),
+    _bug(
+        "an ingestion is settled as any transaction",
+        ACTIVITIES,
+        "return self.family if self.payment_id is None else Family.INGESTION",
+        "return self.family",
+        "tests/unit/workflows/test_activities.py",
     ),
     # what is durable
     _bug(

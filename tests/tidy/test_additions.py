@@ -48,7 +48,6 @@ OF_ACTIVITIES = {
     "src/headrace/api/v2/__init__.py": "V2 has another output of CreateTransaction",
     "src/headrace/api/v2/views.py": "V2 has another output of CreateTransaction",
     "src/headrace/cli/sentences.py": "RevertTransaction of other servers reads like it",
-    "src/headrace/effects/replies.py": "a 404 that is no refusal",
     "src/headrace/engine/embedded.py": "the internal ledger is created for a transaction",
     "src/headrace/journal/sql/sqlite.sql": "the link from an event to the effect that caused it",
     "src/headrace/journal/sql/sqlite_0006.sql": "the link from an event to the effect that caused it",

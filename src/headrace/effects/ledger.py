@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Reply, Request, Search
 from headrace.effects.wire import (
+    ExceptionReader,
     Intent,
     Preparer,
     Reader,
@@ -213,8 +214,10 @@ def _read_account(request: Request, reply: Reply) -> Outcome:
     return Done({"data": account})
 
 
-def unused_account(request: Request) -> Done:
-    """The ledger knows no account before its first use: for us it is one without metadata."""
+def _read_unused_account(request: Request, reply: Reply) -> Done | None:
+    """The ledger knows no account before its first use; to a workflow it is an account without metadata."""
+    if not _is_missing(reply, "NOT_FOUND"):
+        return None
     return Done({"data": {"address": _address_in(request), "metadata": {}}})
 
 
@@ -267,6 +270,8 @@ READERS: dict[str, Reader] = {
     "AddAccountMetadata": read_empty,
     "CreateLedger": read_empty,
 }
+
+EXCEPTIONS: dict[str, ExceptionReader] = {"GetAccount": _read_unused_account}
 
 SEARCHES: dict[str, Searcher] = {
     "CreateTransaction": search_transaction,

@@ -9,11 +9,20 @@ from collections.abc import Callable
 
 from headrace.effects import ledger, payments, wallets
 from headrace.effects.port import Outcome, Refused, Reply, Request
-from headrace.effects.wire import Reader, Unreadable, check_complete, service_error, unknown, with_reason
+from headrace.effects.wire import (
+    ExceptionReader,
+    Reader,
+    Unreadable,
+    check_complete,
+    service_error,
+    unknown,
+    with_reason,
+)
 from headrace.workflows.activities import ACTIVITIES, Service
 
 READERS: dict[str, Reader] = {**ledger.READERS, **wallets.READERS, **payments.READERS}
 check_complete(READERS, ACTIVITIES, "reader of its replies")
+EXCEPTIONS: dict[str, ExceptionReader] = {**ledger.EXCEPTIONS, **wallets.EXCEPTIONS}
 REFUSALS: dict[Service, frozenset[str]] = {
     "ledger": ledger.REFUSALS,
     "wallets": wallets.REFUSALS,
@@ -41,14 +50,12 @@ def outcome(name: str, request: Request, reply: Reply) -> Outcome:
 def _failure(name: str, request: Request, reply: Reply) -> Outcome:
     if not 400 <= reply.status < 500 or reply.status in NEVER_REFUSALS:
         return unknown(request, reply)
-    if name == "GetWallet" and reply.status == 404 and not reply.body:
-        return Refused("NOT_FOUND", wallets.asked_for(request, "NOT_FOUND"))
+    if name in EXCEPTIONS and (found := EXCEPTIONS[name](request, reply)) is not None:
+        return found
     error = service_error(reply)
     refusals = ledger.CREATION_REFUSALS if name == "CreateLedger" else REFUSALS[request.service]
     if error is None or error.code not in refusals:
         return unknown(request, reply)
-    if name == "GetAccount" and error.code == "NOT_FOUND" and reply.status == 404:
-        return ledger.unused_account(request)
     asked = ASKED_FOR[request.service](request, error.code)
     return Refused(error.code, with_reason(asked, error.message) if asked else error.message)
 

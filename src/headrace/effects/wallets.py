@@ -20,6 +20,7 @@ from headrace.effects.port import (
 )
 from headrace.effects.wire import (
     MAX_LOOK_UP_PAGES,
+    ExceptionReader,
     Intent,
     Preparer,
     Reader,
@@ -203,6 +204,13 @@ def _read_wallet(request: Request, reply: Reply) -> Outcome:
     return Done({"data": wallet})
 
 
+def _read_missing_wallet(request: Request, reply: Reply) -> Refused | None:
+    """The service answers 404 without a body for a wallet that it does not have."""
+    if reply.status != 404 or reply.body:
+        return None
+    return Refused("NOT_FOUND", asked_for(request, "NOT_FOUND"))
+
+
 def _wallet_in(request: Request) -> str:
     return unquote(request.path.split("/")[2])
 
@@ -254,6 +262,8 @@ READERS: dict[str, Reader] = {
     "CreditWallet": read_empty,
     "DebitWallet": read_empty,  # no stage asks for a hold, so a 201 is no debit
 }
+
+EXCEPTIONS: dict[str, ExceptionReader] = {"GetWallet": _read_missing_wallet}
 
 SEARCHES: dict[str, Searcher] = {
     "CreditWallet": search_transactions,

@@ -53,6 +53,9 @@ Preparer = Callable[[Any, Intent], Request]
 Reader = Callable[[Request, Reply], Outcome]
 """Reads a 2xx. Raises Unreadable where it is not what the service documents."""
 
+ExceptionReader = Callable[[Request, Reply], Outcome | None]
+"""What a 4xx proves that means something else for one activity; None where it means the same as for all others."""
+
 Searcher = Callable[[Request], Search]
 """Looks up the effect of a stored request. Raises Unreadable where an answer is not what the service documents."""
 

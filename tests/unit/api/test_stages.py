@@ -54,6 +54,31 @@ def differences(shape: Any, schema: dict[str, Any], path: str) -> Iterator[str]:
             yield f"{path}: {shape!r}"
 
 
+def test_the_names_that_clients_generate_classes_from_stay() -> None:
+    counts = {
+        name: (COMPONENTS[name].get("minProperties"), COMPONENTS[name].get("maxProperties"))
+        for name in list(COMPONENTS)[list(COMPONENTS).index("Stage") :]
+    }
+    assert counts == {
+        "Stage": (1, 1),
+        "Send": (None, None),
+        "SendSource": (1, 1),
+        "SendAccount": (None, None),
+        "SendWallet": (1, None),
+        "SendPaymentSource": (None, None),
+        "SendDestination": (1, 1),
+        "SendPaymentDestination": (None, None),
+        "Monetary": (None, None),
+        "Delay": (1, 1),
+        "WaitEvent": (None, None),
+        "Update": (None, None),
+        "UpdateAccount": (None, None),
+    }
+    amount = COMPONENTS["Monetary"]["properties"]["amount"]
+    assert amount["anyOf"] == [{"type": "integer"}, {"type": "string"}]
+    assert COMPONENTS["SendAccount"]["properties"]["throughAccount"]["default"] == "world"
+
+
 def test_the_keywords_agree() -> None:
     assert set(COMPONENTS["Stage"]["properties"]) == set(STAGES)
 
