@@ -86,7 +86,7 @@ async def _has_ended(alive: Life, instance_id: str) -> bool:
 
 async def test_an_event_that_comes_while_an_abort_commits_does_not_revive_the_instance(tmp_path: Path) -> None:
     services = Scripted()
-    gate = Gate("end_instance")
+    gate = Gate("EndInstance")
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [WAIT, SEND, SEND, SEND])
         await _until(lambda: not alive.engine.active_instances)
@@ -107,7 +107,7 @@ async def test_an_event_that_comes_while_an_abort_commits_does_not_revive_the_in
 
 async def test_a_delay_that_ends_while_an_abort_commits_does_not_revive_the_instance(tmp_path: Path) -> None:
     services = Scripted()
-    gate = Gate("end_instance")
+    gate = Gate("EndInstance")
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [{"delay": {"duration": "10s"}}, SEND, SEND])
         await _until(lambda: not alive.engine.active_instances)
@@ -123,7 +123,7 @@ async def test_a_delay_that_ends_while_an_abort_commits_does_not_revive_the_inst
 
 async def test_an_event_that_comes_while_an_abort_fails_is_not_lost(tmp_path: Path) -> None:
     services = Scripted()
-    gate = Gate("end_instance", refuses=1)
+    gate = Gate("EndInstance", refuses=1)
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [WAIT])
         await _until(lambda: not alive.engine.active_instances)
@@ -154,7 +154,7 @@ async def test_instances_that_end_as_they_start_leave_no_trace_in_memory(tmp_pat
 
 async def test_an_event_whose_sender_went_away_still_wakes_the_instance(tmp_path: Path) -> None:
     services = Scripted()
-    gate = HeldAfter("insert_event")
+    gate = HeldAfter("AddEvent")
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [WAIT])
         await _until(lambda: not alive.engine.active_instances)
@@ -170,7 +170,7 @@ async def test_an_event_whose_sender_went_away_still_wakes_the_instance(tmp_path
 
 async def test_an_abort_whose_caller_went_away_is_an_abort_all_the_same(tmp_path: Path) -> None:
     services = Scripted(lambda _, count: "hold" if count == 1 else None)
-    gate = Gate("end_instance")
+    gate = Gate("EndInstance")
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [SEND, SEND, SEND])
         await services.under_way.wait()
@@ -213,7 +213,7 @@ class SlowToGo(Scripted):
 
 async def test_an_abort_that_fails_leaves_an_instance_that_goes_on(tmp_path: Path) -> None:
     services = SlowToGo(lambda _, count: "hold" if count == 1 else None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
-    async with life(tmp_path / "j.db", services, Gate("end_instance", refuses=1)) as alive:
+    async with life(tmp_path / "j.db", services, Gate("EndInstance", refuses=1)) as alive:
         instance_id = await _start(alive, [SEND, WAIT])
         await services.under_way.wait()
         with pytest.raises(Unavailable):
@@ -229,7 +229,7 @@ async def test_an_abort_that_fails_leaves_an_instance_that_goes_on(tmp_path: Pat
 
 async def test_an_abort_that_waited_for_one_that_failed_does_not_call_the_instance_ended(tmp_path: Path) -> None:
     services = Scripted()
-    async with life(tmp_path / "j.db", services, Gate("end_instance", refuses=1)) as alive:
+    async with life(tmp_path / "j.db", services, Gate("EndInstance", refuses=1)) as alive:
         instance_id = await _start(alive, [WAIT])
         alive.fate.opens.set()  # pyright: ignore[reportAttributeAccessIssue]
         aborts = [alive.engine.abort(instance_id) for _ in range(2)]
@@ -254,7 +254,7 @@ async def test_an_abort_of_what_needs_attention_is_settled_at_once(tmp_path: Pat
 
 async def test_an_abort_ends_a_wait_that_was_about_to_begin(tmp_path: Path) -> None:
     services = Scripted(lambda _, count: "hold and drop" if count == 1 else None)
-    gate = Gate("end_instance")
+    gate = Gate("EndInstance")
     async with life(tmp_path / "j.db", services, gate, retry_base_s=4000.0, retry_cap_s=4000.0) as alive:
         instance_id = await _start(alive, [SEND])
         await services.under_way.wait()
@@ -282,7 +282,7 @@ async def test_an_aborted_effect_is_not_looked_up_without_pause(answer: Reply | 
 
 async def test_an_abort_that_meets_a_call_for_attention_is_settled_all_the_same(tmp_path: Path) -> None:
     services = Scripted(lambda request, count: MISMATCH if count == 1 else None)
-    gate = Gate("failed_attempt")
+    gate = Gate("FailAttempt")
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [SEND])
         await gate.is_reached.wait()
@@ -296,7 +296,7 @@ async def test_an_abort_that_meets_a_call_for_attention_is_settled_all_the_same(
 
 async def test_a_call_for_attention_that_meets_an_abort_is_settled_all_the_same(tmp_path: Path) -> None:
     services = Scripted(lambda request, count: None if request.method == "GET" else "hold")
-    gate = Gate("end_instance")
+    gate = Gate("EndInstance")
     services.sandbox.handle = lambda request: (  # pyright: ignore[reportAttributeAccessIssue]
         MISMATCH if request.method == "POST" else Reply(404, b'{"errorCode":"LEDGER_NOT_FOUND","errorMessage":""}')
     )
@@ -349,7 +349,7 @@ async def test_an_accepted_event_is_accepted_even_if_the_instance_cannot_be_read
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services = Scripted()
-    gate = HeldAfter("insert_event")
+    gate = HeldAfter("AddEvent")
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [WAIT])
         await _until(lambda: not alive.engine.active_instances)

@@ -15,6 +15,22 @@ from headrace.journal.migrations import statements
 from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writer import WriterLimits
+from headrace.journal.writes import (
+    AddEvent,
+    AddInstance,
+    AddWorkflow,
+    AmendStage,
+    CloseStage,
+    DeleteWorkflow,
+    EndInstance,
+    MoveInstance,
+    OpenActivity,
+    OpenStage,
+    RememberKey,
+    TakeEvent,
+    WaitForEvent,
+    WakeInstance,
+)
 
 JOURNALS = ["sqlite"]
 
@@ -27,19 +43,26 @@ async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 
 def _workflow(unit: Unit, workflow_id: str = "w1", at: int = 10) -> None:
-    unit.add("insert_workflow", workflow_id, "name", '{"stages":[]}', at, at)
+    unit.add(AddWorkflow(workflow_id=workflow_id, name="name", config='{"stages":[]}', created_at=at, updated_at=at))
 
 
 def _instance(unit: Unit, instance_id: str, workflow_id: str = "w1", at: int = 20) -> None:
-    row = (instance_id, workflow_id, '{"stages":[]}', "{}", at, False)
-    unit.add("insert_instance", *row, expects_row=NotFound("workflow", workflow_id))
+    write = AddInstance(
+        instance_id=instance_id,
+        workflow_id=workflow_id,
+        config='{"stages":[]}',
+        variables="{}",
+        created_at=at,
+        by_trigger=False,
+    )
+    unit.add(write, or_raise=NotFound("workflow", workflow_id))
 
 
 async def _with_instance(journal: SqliteJournal, instance_id: str = "i1") -> None:
     unit = Unit()
     _workflow(unit)
     _instance(unit, instance_id)
-    unit.add("open_stage", instance_id, 0, "wait_event", '{"event":"go"}', 20)
+    unit.add(OpenStage(instance_id=instance_id, number=0, keyword="wait_event", input='{"event":"go"}', started_at=20))
     await journal.commit(unit)
 
 
@@ -60,7 +83,11 @@ async def test_a_caller_key_is_stored_once_with_its_write(journal: SqliteJournal
     first, second = Unit(), Unit()
     for unit, workflow_id in ((first, "w1"), (second, "w2")):
         _workflow(unit, workflow_id)
-        unit.add("remember", "", "key", b"hash", 201, b"{}", "run", "i1", 5)
+        unit.add(
+            RememberKey(
+                owner="", key="key", fingerprint=b"hash", status=201, body=b"{}", operation="run", target="i1", at=5
+            )
+        )
     results = await asyncio.gather(journal.commit(first), journal.commit(second), return_exceptions=True)
     assert isinstance(results[1], RepeatedKey)
     assert await journal.workflow("w2") is None
@@ -71,7 +98,7 @@ async def test_a_caller_key_is_stored_once_with_its_write(journal: SqliteJournal
 async def test_no_instance_of_a_deleted_workflow(journal: SqliteJournal) -> None:
     unit = Unit()
     _workflow(unit)
-    unit.add("delete_workflow", 30, "w1", expects_row=NotFound("workflow", "w1"))
+    unit.add(DeleteWorkflow(at=30, workflow_id="w1"), or_raise=NotFound("workflow", "w1"))
     await journal.commit(unit)
     late = Unit()
     _instance(late, "i1")
@@ -99,14 +126,14 @@ async def test_an_event_is_taken_once_oldest_first_and_again_by_the_same_wait(jo
 
     async def put(name: str) -> None:
         unit = Unit()
-        unit.add("insert_event", "i1", name, 1, expects_row=AlreadyEnded("i1"))
+        unit.add(AddEvent(instance_id="i1", name=name, received_at=1), or_raise=AlreadyEnded("i1"))
         await journal.commit(unit)
 
     async def take(stage: int, name: str) -> object:
         unit = Unit()
-        unit.add("take_event", stage, "i1", name)
-        unit.add("wait_event", 30, "i1", stage)
-        return (await journal.commit(unit))[0]
+        unit.add(TakeEvent(stage=stage, instance_id="i1", name=name))
+        unit.add(WaitForEvent(at=30, instance_id="i1", stage=stage))
+        return next(iter(await journal.commit(unit)), None)
 
     assert await take(0, "go") is None
     await put("go")
@@ -125,18 +152,18 @@ async def test_what_is_due(journal: SqliteJournal) -> None:
     _workflow(unit)
     for name in ("ready", "soon", "later", "waiting", "ended"):
         _instance(unit, name)
-        unit.add("open_stage", name, 0, "delay", '{"duration":"1s"}', 20)
-    unit.add("touch_instance", 21, 100, "soon")
-    unit.add("touch_instance", 21, 200, "later")
-    unit.add("wait_event", 21, "waiting", 0)
-    unit.add("end_instance", 22, None, "ended")
+        unit.add(OpenStage(instance_id=name, number=0, keyword="delay", input='{"duration":"1s"}', started_at=20))
+    unit.add(MoveInstance(at=21, next_at=100, instance_id="soon"))
+    unit.add(MoveInstance(at=21, next_at=200, instance_id="later"))
+    unit.add(WaitForEvent(at=21, instance_id="waiting", stage=0))
+    unit.add(EndInstance(at=22, error=None, instance_id="ended"))
     await journal.commit(unit)
     assert [due.instance.id for due in await journal.due(-1, 0, 0, 10)] == ["ready"]
     assert [(due.instance.id, due.next_at) for due in await journal.due(0, 2**62, 150, 10)] == [("soon", 100)]
     assert await journal.next_deadline(100) == 200
     woken = Unit()
-    woken.add("insert_event", "waiting", "go", 1, expects_row=AlreadyEnded("waiting"))
-    woken.add("wake_for_event", "waiting")
+    woken.add(AddEvent(instance_id="waiting", name="go", received_at=1), or_raise=AlreadyEnded("waiting"))
+    woken.add(WakeInstance(instance_id="waiting"))
     await journal.commit(woken)
     assert [due.instance.id for due in await journal.due(-1, 0, 0, 10)] == ["ready", "waiting"]
 
@@ -144,18 +171,18 @@ async def test_what_is_due(journal: SqliteJournal) -> None:
 async def test_closed_rows_never_change(journal: SqliteJournal) -> None:
     await _with_instance(journal)
     unit = Unit()
-    unit.add("close_stage", 30, None, "i1", 0)
-    unit.add("close_stage", 40, "late", "i1", 0)
-    unit.add("amend_stage", '{"event":"late"}', "i1", 0)
-    unit.add("end_instance", 31, None, "i1")
-    unit.add("touch_instance", 99, 0, "i1")
+    unit.add(CloseStage(terminated_at=30, error=None, instance_id="i1", number=0))
+    unit.add(CloseStage(terminated_at=40, error="late", instance_id="i1", number=0))
+    unit.add(AmendStage(input='{"event":"late"}', instance_id="i1", number=0))
+    unit.add(EndInstance(at=31, error=None, instance_id="i1"))
+    unit.add(MoveInstance(at=99, next_at=0, instance_id="i1"))
     await journal.commit(unit)
     instance = await journal.instance("i1")
     assert instance is not None and instance.updated_at == 31
     assert (instance.stages[0].terminated_at, instance.stages[0].error) == (30, None)
     assert instance.stages[0].input == '{"event":"go"}'
     again = Unit()
-    again.add("end_instance", 50, "late", "i1", expects_row=AlreadyEnded("i1"))
+    again.add(EndInstance(at=50, error="late", instance_id="i1"), or_raise=AlreadyEnded("i1"))
     with pytest.raises(AlreadyEnded):
         await journal.commit(again)
 
@@ -164,8 +191,20 @@ async def test_huge_integers_survive_as_text(journal: SqliteJournal) -> None:
     await _with_instance(journal)
     amount = 10**999
     unit = Unit()
-    row = ("i1", 0, 0, "CreateTransaction", f'{{"amount":{amount}}}', 1, 1, "k", "POST", "/v2/l/transactions", b"{}")
-    unit.add("open_activity", *row)
+    write = OpenActivity(
+        instance_id="i1",
+        stage=0,
+        position=0,
+        name="CreateTransaction",
+        input=f'{{"amount":{amount}}}',
+        started_at=1,
+        attempt=1,
+        key="k",
+        request_method="POST",
+        request_path="/v2/l/transactions",
+        request_body=b"{}",
+    )
+    unit.add(write)
     await journal.commit(unit)
     (activity,) = await journal.activities("i1", 0)
     assert activity.input == f'{{"amount":{amount}}}'

@@ -19,6 +19,15 @@ from headrace.journal.searches import (
     fingerprints,
 )
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.writes import (
+    AddInstance,
+    AddVariables,
+    AddWorkflow,
+    EndInstance,
+    MarkTrouble,
+    MoveInstance,
+    OpenStage,
+)
 from tests.contract.test_journal import journal
 from tests.contract.test_journal_triggers import release, version_of
 
@@ -45,19 +54,34 @@ ORDERS = {"a": "42", "c": "42", "f": "42", "b": "43"}
 async def _fill(journal: SqliteJournal) -> None:
     unit = Unit()
     for workflow_id in "xy":
-        unit.add("insert_workflow", workflow_id, f"name {workflow_id}", "{}", 1, 1)
+        unit.add(
+            AddWorkflow(workflow_id=workflow_id, name=f"name {workflow_id}", config="{}", created_at=1, updated_at=1)
+        )
     for number, each in enumerate(WANTED):
-        unit.add("insert_instance", each, "x" if each in "aceg" else "y", "{}", "{}", number // 2, False)
-        unit.add("open_stage", each, 0, "send", "{}", 1)
+        unit.add(
+            AddInstance(
+                instance_id=each,
+                workflow_id="x" if each in "aceg" else "y",
+                config="{}",
+                variables="{}",
+                created_at=number // 2,
+                by_trigger=False,
+            )
+        )
+        unit.add(OpenStage(instance_id=each, number=0, keyword="send", input="{}", started_at=1))
         if each in ORDERS:
-            unit.add("insert_variables", number // 2, each, str(fingerprints({"order": ORDERS[each]})))
+            unit.add(
+                AddVariables(
+                    created_at=number // 2, instance_id=each, fingerprints=str(fingerprints({"order": ORDERS[each]}))
+                )
+            )
         if each in TROUBLE:
-            unit.add("mark_trouble", TROUBLE[each], each)
+            unit.add(MarkTrouble(trouble=TROUBLE[each], instance_id=each))
         if each in NEXT_AT:
-            unit.add("touch_instance", 9, NEXT_AT[each], each)
+            unit.add(MoveInstance(at=9, next_at=NEXT_AT[each], instance_id=each))
         if each in ENDED:
-            unit.add("end_instance", 99, ENDED[each], each)
-    unit.add("open_stage", "b", 1, "delay", "{}", 2)
+            unit.add(EndInstance(at=99, error=ENDED[each], instance_id=each))
+    unit.add(OpenStage(instance_id="b", number=1, keyword="delay", input="{}", started_at=2))
     await journal.commit(unit)
 
 
@@ -129,9 +153,9 @@ async def test_the_code_of_an_error_is_what_stands_after_the_activity(
     journal: SqliteJournal, error: str, code: str | None
 ) -> None:
     unit = Unit()
-    unit.add("insert_workflow", "x", None, "{}", 1, 1)
-    unit.add("insert_instance", "a", "x", "{}", "{}", 1, False)
-    unit.add("end_instance", 2, error, "a")
+    unit.add(AddWorkflow(workflow_id="x", name=None, config="{}", created_at=1, updated_at=1))
+    unit.add(AddInstance(instance_id="a", workflow_id="x", config="{}", variables="{}", created_at=1, by_trigger=False))
+    unit.add(EndInstance(at=2, error=error, instance_id="a"))
     await journal.commit(unit)
     (found,) = await journal.summaries_after(InstanceSearch(status="failed"), NEWEST, 9)
     assert (found.error_code, found.workflow_name, found.stage) == (code, None, None)

@@ -172,7 +172,7 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "readiness writes nothing",
         JOURNAL,
-        '        unit.add("probe")\n',
+        "        unit.add(Probe())\n",
         "",
         "tests/contract/test_journal_trouble.py",
     ),
@@ -235,15 +235,15 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "an early event is dropped",
         SQL,
-        "AND (stage IS NULL OR stage = ?1) ORDER BY",
-        "AND (stage IS NULL OR stage = ?1)\n"
-        "        AND received_at >= (SELECT max(started_at) FROM stages WHERE instance_id = ?2) ORDER BY",
+        "AND (stage IS NULL OR stage = :stage) ORDER BY",
+        "AND (stage IS NULL OR stage = :stage)\n"
+        "        AND received_at >= (SELECT max(started_at) FROM stages WHERE instance_id = :instance_id) ORDER BY",
         *_CONTRACT,
     ),
     _bug(
         "an event is used twice",
         SQL,
-        "(stage IS NULL OR stage = ?1) ORDER BY (stage IS NULL), seq",
+        "(stage IS NULL OR stage = :stage) ORDER BY (stage IS NULL), seq",
         "1 ORDER BY (stage IS NULL), seq",
         *_CONTRACT,
         "tests/contract/test_journal.py",

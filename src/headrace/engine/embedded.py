@@ -37,6 +37,7 @@ from headrace.engine.run import DRIVEN, OpenActivity, Run, json_text
 from headrace.engine.services import Services
 from headrace.errors import AlreadyEnded, NotFound, Unavailable
 from headrace.events.outbox import Outbox
+from headrace.journal import writes
 from headrace.journal.port import Caller, Journal, Unit
 from headrace.journal.records import Instance, Workflow
 from headrace.journal.searches import fingerprints
@@ -139,12 +140,20 @@ class EmbeddedEngine:
         )
         unit = Unit()
         text = json_text(variables)
-        row = (run.id, workflow.id, workflow.config, text, run.created_at, started_by_trigger)
-        unit.add("insert_instance", *row, expects_row=NotFound("workflow", workflow.id))
+        instance_row = writes.AddInstance(
+            instance_id=run.id,
+            workflow_id=workflow.id,
+            config=workflow.config,
+            variables=text,
+            created_at=run.created_at,
+            by_trigger=started_by_trigger,
+        )
+        unit.add(instance_row, or_raise=NotFound("workflow", workflow.id))
         if variables:
-            unit.add("insert_variables", run.created_at, run.id, json.dumps(fingerprints(variables)))
+            hashes = json.dumps(fingerprints(variables))
+            unit.add(writes.AddVariables(created_at=run.created_at, instance_id=run.id, fingerprints=hashes))
         run.begin(unit)
-        instance = run.as_instance(workflow.config, text, unit)
+        instance = run.as_instance(workflow.config, text)
         if caller is not None:
             unit.sign(caller, run.created_at, run.id, 201, b"" if answer is None else answer(instance))
         if also is not None:
@@ -193,8 +202,9 @@ class EmbeddedEngine:
     async def _send_event(self, instance_id: str, name: str, caller: Caller | None) -> None:
         await self._must_run(instance_id)
         unit = Unit()
-        unit.add("insert_event", instance_id, name, self._clock.now_at(), expects_row=AlreadyEnded(instance_id))
-        unit.add("wake_for_event", instance_id)
+        event = writes.AddEvent(instance_id=instance_id, name=name, received_at=self._clock.now_at())
+        unit.add(event, or_raise=AlreadyEnded(instance_id))
+        unit.add(writes.WakeInstance(instance_id=instance_id))
         unit.sign(caller, self._clock.now_at(), instance_id)
         await self._journal.commit(unit)
         run = self._runs.get(instance_id)
@@ -449,13 +459,12 @@ class EmbeddedEngine:
             if run.is_stale:
                 raise asyncio.CancelledError
             try:
-                rows = await self._journal.commit(unit)
+                results = await self._journal.commit(unit)
             except Unavailable as error:
                 log.warning("the journal cannot commit; trying again", instance_id=run.id, reason=str(error))
                 await self._clock.sleep(1.0)
                 continue
-            taken = [row for entry, row in zip(unit.entries, rows, strict=True) if entry[0] == "take_event"]
-            return bool(taken) and taken[-1] is not None
+            return any(isinstance(each, writes.EventTaken) for each in results)
 
     def _ended(self, run: Run) -> None:
         report_end(self._meter, run)
@@ -582,7 +591,7 @@ class EmbeddedEngine:
                 return
             unit = Unit()
             run.failed_attempt(unit, f"needs attention: {message}", None, needs_attention=True)
-            unit.add("settle_instance", None, run.id)
+            unit.add(writes.ScheduleInstance(next_at=None, instance_id=run.id))
             await self._commit(run, unit)
             if run.ended_at is None:
                 self._meter.needs_attention(1)

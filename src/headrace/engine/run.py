@@ -14,11 +14,13 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import structs
 
 from headrace.effects.port import Request
 from headrace.effects.requests import prepare
 from headrace.errors import InvalidValue
 from headrace.events.outbox import Outbox
+from headrace.journal import writes
 from headrace.journal.lists import STATUSES
 from headrace.journal.port import Unit
 from headrace.journal.records import ActivityRow, Instance, Stage
@@ -91,10 +93,12 @@ class Run:
         "lock",
         "open",
         "runner",
+        "shown",
         "stage_is_stored",
         "stage_started_at",
         "stages",
         "task",
+        "updated_at",
         "variables",
         "workflow_id",
     )
@@ -119,6 +123,8 @@ class Run:
         self.created_at = created_at
         self.by_trigger = by_trigger
         self.last_at = created_at
+        self.updated_at = created_at
+        self.shown: list[Stage] = []  # stages begun since the start, where this process saw it
         self.ended_at: int | None = None
         self.error: str | None = None
         self.runner: StageRunner
@@ -147,40 +153,19 @@ class Run:
         self._open_stage(0, self.created_at, unit)
         self.advance(unit)
 
-    def as_instance(self, config: str, variables: str, unit: Unit) -> Instance:
-        """What the instance looks like once the unit of its start is committed."""
-        stages: list[Stage] = []
-        ends: dict[int, tuple[int, str | None]] = {}
-        updated_at = self.created_at
-        for name, row, _ in unit.entries:
-            if name == "open_stage" or name == "insert_closed_stage":
-                stages.append(Stage(*row))
-            elif name == "close_stage":
-                ends[row[3]] = (row[0], row[1])
-            elif name in ("touch_instance", "wait_event", "end_instance"):
-                updated_at = row[0]
-        shown = tuple(
-            Stage(
-                s.instance_id,
-                s.number,
-                s.keyword,
-                s.input,
-                s.started_at,
-                *ends.get(s.number, (s.terminated_at, s.error)),
-            )
-            for s in stages
-        )
+    def as_instance(self, config: str, variables: str) -> Instance:
+        """The instance as the journal holds it once the unit of its start is committed."""
         return Instance(
             self.id,
             self.workflow_id,
             config,
             variables,
             self.created_at,
-            updated_at,
+            self.updated_at,
             self.ended_at,
             self.error,
             self.by_trigger,
-            shown,
+            tuple(self.shown),
         )
 
     def _open_stage(self, number: int, started_at: int, unit: Unit) -> None:
@@ -189,7 +174,13 @@ class Run:
         self._outbox.stage_started(unit, started_at, self.workflow_id, self.id, number)
         if not self.stage_is_stored:
             return  # it is stored together with its end
-        unit.add("open_stage", self.id, number, self.runner.keyword, json_text(self.runner.input), started_at)
+        text = json_text(self.runner.input)
+        unit.add(
+            writes.OpenStage(
+                instance_id=self.id, number=number, keyword=self.runner.keyword, input=text, started_at=started_at
+            )
+        )
+        self.shown.append(Stage(self.id, number, self.runner.keyword, text, started_at))
 
     def _take_stage(self, number: int, started_at: int, *, may_name_world: bool) -> None:
         self.stage_started_at = started_at
@@ -216,15 +207,17 @@ class Run:
                     return
             elif isinstance(command, Amend):
                 self.runner.resume()
-                unit.add("amend_stage", json_text(self.runner.input), self.id, self.runner.number)
+                text = json_text(self.runner.input)
+                unit.add(writes.AmendStage(input=text, instance_id=self.id, number=self.runner.number))
             elif isinstance(command, SleepUntil):
                 if command.deadline_at > self.now_at():
-                    unit.add("touch_instance", self.last_at, command.deadline_at, self.id)
+                    self._move(unit, self.last_at, command.deadline_at)
                     return
                 self.runner.resume()
             elif isinstance(command, WaitEvent):
-                unit.add("take_event", self.runner.number, self.id, command.event)
-                unit.add("wait_event", self.now_at(), self.id, self.runner.number)
+                number, self.updated_at = self.runner.number, self.now_at()
+                unit.add(writes.TakeEvent(stage=number, instance_id=self.id, name=command.event))
+                unit.add(writes.WaitForEvent(at=self.updated_at, instance_id=self.id, stage=number))
                 return
             elif self._prepare(command, unit):
                 return
@@ -235,24 +228,44 @@ class Run:
         self._close_stage(unit, now_at)
         if runner.error is None and runner.number + 1 < len(self.stages):
             self._open_stage(runner.number + 1, now_at, unit)
-            unit.add("touch_instance", now_at, 0, self.id)
+            self._move(unit, now_at, 0)
             return True
         self._end(unit, now_at, runner.error)
         return False
+
+    def _move(self, unit: Unit, at: int, next_at: int) -> None:
+        self.updated_at = at
+        unit.add(writes.MoveInstance(at=at, next_at=next_at, instance_id=self.id))
 
     def _close_stage(self, unit: Unit, now_at: int) -> None:
         runner = self.runner
         self._outbox.stage_ended(unit, now_at, self.workflow_id, self.id, runner.number, runner.error)
         if self.stage_is_stored:
-            unit.add("close_stage", now_at, runner.error, self.id, runner.number)
+            unit.add(
+                writes.CloseStage(terminated_at=now_at, error=runner.error, instance_id=self.id, number=runner.number)
+            )
+            if self.shown:
+                self.shown[-1] = structs.replace(self.shown[-1], terminated_at=now_at, error=runner.error)
             return
-        text, started_at = json_text(runner.input), self.stage_started_at
-        row = (self.id, runner.number, runner.keyword, text, started_at, now_at, runner.error)
-        unit.add("insert_closed_stage", *row)
+        text = json_text(runner.input)
+        unit.add(
+            writes.AddClosedStage(
+                instance_id=self.id,
+                number=runner.number,
+                keyword=runner.keyword,
+                input=text,
+                started_at=self.stage_started_at,
+                terminated_at=now_at,
+                error=runner.error,
+            )
+        )
+        self.shown.append(
+            Stage(self.id, runner.number, runner.keyword, text, self.stage_started_at, now_at, runner.error)
+        )
 
-    def _end(self, unit: Unit, now_at: int, error: str | None, expects_row: Exception | None = None) -> None:
-        self.ended_at, self.error = now_at, error
-        unit.add("end_instance", self.ended_at, error, self.id, expects_row=expects_row)
+    def _end(self, unit: Unit, now_at: int, error: str | None, or_raise: Exception | None = None) -> None:
+        self.ended_at, self.error, self.updated_at = now_at, error, now_at
+        unit.add(writes.EndInstance(at=now_at, error=error, instance_id=self.id), or_raise=or_raise)
         self._outbox.workflow_ended(unit, now_at, self.workflow_id, self.id, error)
 
     def _prepare(self, activity: Activity, unit: Unit) -> bool:
@@ -280,18 +293,19 @@ class Run:
         assert opened is not None
         opened.is_stored = True
         unit.add(
-            "open_activity",
-            self.id,
-            self.runner.number,
-            opened.position,
-            opened.activity.name,
-            json_text(opened.activity.input(opened.key)),
-            opened.started_at,
-            attempt,
-            opened.key,
-            opened.request.method,
-            opened.request.path,
-            opened.request.body,
+            writes.OpenActivity(
+                instance_id=self.id,
+                stage=self.runner.number,
+                position=opened.position,
+                name=opened.activity.name,
+                input=json_text(opened.activity.input(opened.key)),
+                started_at=opened.started_at,
+                attempt=attempt,
+                key=opened.key,
+                request_method=opened.request.method,
+                request_path=opened.request.path,
+                request_body=opened.request.body,
+            )
         )
 
     # activities
@@ -303,9 +317,18 @@ class Run:
             self._store_open(unit, opened.attempt)
         opened.last_failure = failure
         opened.needs_attention = needs_attention
-        place = (self.id, self.runner.number, opened.position)
-        unit.add("failed_attempt", max(opened.attempt, 1), failure, next_at, needs_attention, *place)
-        unit.add("mark_trouble", NEEDS_ATTENTION if needs_attention else RETRYING, self.id)
+        unit.add(
+            writes.FailAttempt(
+                attempt=max(opened.attempt, 1),
+                failure=failure,
+                next_execution_at=next_at,
+                needs_attention=needs_attention,
+                instance_id=self.id,
+                stage=self.runner.number,
+                position=opened.position,
+            )
+        )
+        unit.add(writes.MarkTrouble(trouble=NEEDS_ATTENTION if needs_attention else RETRYING, instance_id=self.id))
 
     def done(self, unit: Unit, output: Any) -> None:
         self._close_activity(unit, output, None)
@@ -320,39 +343,49 @@ class Run:
         assert opened is not None
         self.open = None
         if opened.last_failure is not None:
-            unit.add("mark_trouble", None, self.id)
+            unit.add(writes.MarkTrouble(trouble=None, instance_id=self.id))
         now_at, attempt = self.now_at(), max(opened.attempt, 1)
         text = None if output is None else json_text(output)
         if opened.is_stored:
-            place = (self.id, self.runner.number, opened.position)
-            unit.add("close_activity", attempt, text, error, now_at, *place)
+            unit.add(
+                writes.CloseActivity(
+                    attempt=attempt,
+                    output=text,
+                    error=error,
+                    terminated_at=now_at,
+                    instance_id=self.id,
+                    stage=self.runner.number,
+                    position=opened.position,
+                )
+            )
             return
         unit.add(
-            "insert_closed_activity",
-            self.id,
-            self.runner.number,
-            opened.position,
-            opened.activity.name,
-            json_text(opened.activity.input(opened.key)),
-            opened.started_at,
-            attempt,
-            opened.key,
-            opened.request.method,
-            opened.request.path,
-            opened.request.body,
-            text,
-            error,
-            opened.last_failure,
-            now_at,
+            writes.AddClosedActivity(
+                instance_id=self.id,
+                stage=self.runner.number,
+                position=opened.position,
+                name=opened.activity.name,
+                input=json_text(opened.activity.input(opened.key)),
+                started_at=opened.started_at,
+                attempt=attempt,
+                key=opened.key,
+                request_method=opened.request.method,
+                request_path=opened.request.path,
+                request_body=opened.request.body,
+                output=text,
+                error=error,
+                last_failure=opened.last_failure,
+                terminated_at=now_at,
+            )
         )
 
     # abort
 
-    def cancel(self, unit: Unit, expects_row: Exception) -> None:
+    def cancel(self, unit: Unit, or_raise: Exception) -> None:
         """End the instance now (decision E6). An effect that may have been sent keeps its activity and stage open."""
-        self._end(unit, self.now_at(), CANCELED, expects_row)
+        self._end(unit, self.now_at(), CANCELED, or_raise)
         if self.open is not None and self.open.activity.is_effect and self.open.was_sent:
-            unit.add("settle_instance", 0, self.id)
+            unit.add(writes.ScheduleInstance(next_at=0, instance_id=self.id))
             return
         self.cancel_open(unit)
         self.runner.cancel()
@@ -368,7 +401,7 @@ class Run:
         """Close the stage of an aborted instance, now that nothing of it is out there any more."""
         self.runner.cancel()
         self._close_stage(unit, self.now_at())
-        unit.add("settle_instance", None, self.id)
+        unit.add(writes.ScheduleInstance(next_at=None, instance_id=self.id))
 
     # recovery
 

@@ -28,7 +28,7 @@ from headrace.journal.lists import (
 )
 from headrace.journal.lock import JournalLock
 from headrace.journal.migrations import migrate_sqlite
-from headrace.journal.port import Rows, Unit
+from headrace.journal.port import Results, Unit
 from headrace.journal.records import (
     ActivityRow,
     AuditEntry,
@@ -45,10 +45,12 @@ from headrace.journal.records import (
     Workflow,
 )
 from headrace.journal.searches import SEARCHES, no_earlier, search, since
-from headrace.journal.statements import named_statements
+from headrace.journal.statements import named_statements, write_queries
 from headrace.journal.wal import require_whole_log
 from headrace.journal.writer import CommitMeter, GroupWriter, WriterLimits
+from headrace.journal.writes import Probe
 
+QUERIES = "sqlite.sql"
 PAGE = 200
 PAGE_BYTES = 48 << 20
 """What rows read at once may hold together; a page that would be larger is shorter."""
@@ -89,10 +91,10 @@ class SqliteJournal:
             stack.callback(lock.release)
             require_whole_log(path)
             await _in_thread(migrate_sqlite, str(path))
-            sql = named_statements("sqlite.sql") | SEARCHES
+            sql, writes = named_statements(QUERIES) | SEARCHES, write_queries(QUERIES)
             reader, connection = (stack.enter_context(contextlib.closing(_connect(path))) for _ in range(2))
             reader.execute(sql["counts"]).fetchone()
-            opened = cls(path, lock, reader, GroupWriter(connection, sql, limits or WriterLimits(), meter), sql)
+            opened = cls(path, lock, reader, GroupWriter(connection, writes, limits or WriterLimits(), meter), sql)
             stack.pop_all()
             return opened
         raise AssertionError("unreachable")
@@ -107,7 +109,7 @@ class SqliteJournal:
         """Units that no commit has taken up yet."""
         return self._writer.queued_units
 
-    async def commit(self, unit: Unit) -> Rows:
+    async def commit(self, unit: Unit) -> Results:
         return await self._writer.commit(unit)
 
     # reads
@@ -314,7 +316,7 @@ class SqliteJournal:
         if self._writer.has_committed_within(FRESH_S):
             return
         unit = Unit()
-        unit.add("probe")
+        unit.add(Probe())
         await self._writer.commit(unit)
 
     async def close(self) -> None:
