@@ -329,7 +329,7 @@ def _unreadable_once(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(SqliteJournal, name, read)
 
 
-@pytest.mark.parametrize("read", ["due", "next_deadline", "activities"])
+@pytest.mark.parametrize("read", ["due", "next_deadline", "standing"])
 async def test_the_scheduler_outlives_a_journal_that_cannot_be_read(
     read: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -355,7 +355,7 @@ async def test_an_accepted_event_is_accepted_even_if_the_instance_cannot_be_read
         await _until(lambda: not alive.engine.active_instances)
         sending = asyncio.ensure_future(alive.engine.send_event(instance_id, "go"))
         await gate.is_reached.wait()
-        _unreadable_once(monkeypatch, "instance")
+        _unreadable_once(monkeypatch, "standing")
         gate.opens.set()
         await sending
         await _until(lambda: _has_ended(alive, instance_id))
@@ -373,10 +373,10 @@ async def test_an_instance_that_cannot_be_restored_does_not_hold_up_its_neighbou
         good = await _start(alive, [{"delay": {"duration": "20s"}}])
     actual = Run.restore
 
-    def restore(instance: Any, *arguments: Any) -> Run:
-        if instance.id == bad:
+    def restore(standing: Any, *arguments: Any) -> Run:
+        if standing.instance.id == bad:
             raise KeyError("nonsense")
-        return actual(instance, *arguments)
+        return actual(standing, *arguments)
 
     monkeypatch.setattr(Run, "restore", restore)
     async with life(tmp_path / "j.db", services) as alive:

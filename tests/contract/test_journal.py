@@ -156,16 +156,16 @@ async def test_what_is_due(journal: SqliteJournal) -> None:
     unit.add(MoveInstance(at=21, next_at=100, instance_id="soon"))
     unit.add(MoveInstance(at=21, next_at=200, instance_id="later"))
     unit.add(WaitForEvent(at=21, instance_id="waiting", stage=0))
-    unit.add(EndInstance(at=22, error=None, instance_id="ended"))
+    unit.add(EndInstance(at=22, error=None, instance_id="ended", version=0))
     await journal.commit(unit)
-    assert [due.instance.id for due in await journal.due(-1, 0, 0, 10)] == ["ready"]
-    assert [(due.instance.id, due.next_at) for due in await journal.due(0, 2**62, 150, 10)] == [("soon", 100)]
+    assert [due.instance_id for due in await journal.due(-1, 0, 0, 10)] == ["ready"]
+    assert [(due.instance_id, due.next_at) for due in await journal.due(0, 2**62, 150, 10)] == [("soon", 100)]
     assert await journal.next_deadline(100) == 200
     woken = Unit()
     woken.add(AddEvent(instance_id="waiting", name="go", received_at=1), or_raise=AlreadyEnded("waiting"))
     woken.add(WakeInstance(instance_id="waiting"))
     await journal.commit(woken)
-    assert [due.instance.id for due in await journal.due(-1, 0, 0, 10)] == ["ready", "waiting"]
+    assert [due.instance_id for due in await journal.due(-1, 0, 0, 10)] == ["ready", "waiting"]
 
 
 async def test_closed_rows_never_change(journal: SqliteJournal) -> None:
@@ -174,7 +174,7 @@ async def test_closed_rows_never_change(journal: SqliteJournal) -> None:
     unit.add(CloseStage(terminated_at=30, error=None, instance_id="i1", number=0))
     unit.add(CloseStage(terminated_at=40, error="late", instance_id="i1", number=0))
     unit.add(AmendStage(input='{"event":"late"}', instance_id="i1", number=0))
-    unit.add(EndInstance(at=31, error=None, instance_id="i1"))
+    unit.add(EndInstance(at=31, error=None, instance_id="i1", version=0))
     unit.add(MoveInstance(at=99, next_at=0, instance_id="i1"))
     await journal.commit(unit)
     instance = await journal.instance("i1")
@@ -182,7 +182,7 @@ async def test_closed_rows_never_change(journal: SqliteJournal) -> None:
     assert (instance.stages[0].terminated_at, instance.stages[0].error) == (30, None)
     assert instance.stages[0].input == '{"event":"go"}'
     again = Unit()
-    again.add(EndInstance(at=50, error="late", instance_id="i1"), or_raise=AlreadyEnded("i1"))
+    again.add(EndInstance(at=50, error="late", instance_id="i1", version=1), or_raise=AlreadyEnded("i1"))
     with pytest.raises(AlreadyEnded):
         await journal.commit(again)
 

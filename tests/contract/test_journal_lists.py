@@ -84,7 +84,7 @@ async def _fill(journal: SqliteJournal) -> None:
             )
         )
     for each in "ab":
-        unit.add(EndInstance(at=99, error=None, instance_id=each))
+        unit.add(EndInstance(at=99, error=None, instance_id=each, version=0))
     await journal.commit(unit)
 
 

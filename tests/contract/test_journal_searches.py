@@ -80,7 +80,7 @@ async def _fill(journal: SqliteJournal) -> None:
         if each in NEXT_AT:
             unit.add(MoveInstance(at=9, next_at=NEXT_AT[each], instance_id=each))
         if each in ENDED:
-            unit.add(EndInstance(at=99, error=ENDED[each], instance_id=each))
+            unit.add(EndInstance(at=99, error=ENDED[each], instance_id=each, version=0))
     unit.add(OpenStage(instance_id="b", number=1, keyword="delay", input="{}", started_at=2))
     await journal.commit(unit)
 
@@ -155,7 +155,7 @@ async def test_the_code_of_an_error_is_what_stands_after_the_activity(
     unit = Unit()
     unit.add(AddWorkflow(workflow_id="x", name=None, config="{}", created_at=1, updated_at=1))
     unit.add(AddInstance(instance_id="a", workflow_id="x", config="{}", variables="{}", created_at=1, by_trigger=False))
-    unit.add(EndInstance(at=2, error=error, instance_id="a"))
+    unit.add(EndInstance(at=2, error=error, instance_id="a", version=0))
     await journal.commit(unit)
     (found,) = await journal.summaries_after(InstanceSearch(status="failed"), NEWEST, 9)
     assert (found.error_code, found.workflow_name, found.stage) == (code, None, None)

@@ -123,7 +123,7 @@ async def test_a_crash_at_every_point_of_a_conflict(tmp_path: Path) -> None:
         stack.close()
 
     whole = await _play(tmp_path / "whole.db", Fate(), deliver, check=check)
-    assert any(seen == "commit accept_event+place_event" for seen in whole.seen), "one commit"
+    assert any(seen == "commit AcceptEvent+Later" for seen in whole.seen), "one commit"
     for number in range(len(whole.seen)):
         for after in (False, True):
             await _play(tmp_path / f"{number}{after}.db", Fate(number, after=after), deliver, check=check)

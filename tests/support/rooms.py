@@ -110,7 +110,7 @@ class MortalJournal:
         self._fate = fate
 
     async def commit(self, unit: Unit) -> Results:
-        number = await self._fate.before("commit " + "+".join(type(write).__name__ for write in unit.writes))
+        number = await self._fate.before("commit " + "+".join(type(write).__name__ for write, _ in unit.entries))
         results = await self._journal.commit(unit)
         await self._fate.after(number)
         return results

@@ -18,12 +18,12 @@ from msgspec import structs
 
 from headrace.effects.port import Request
 from headrace.effects.requests import prepare
-from headrace.errors import InvalidValue
+from headrace.errors import Conflict, InvalidValue
 from headrace.events.outbox import Outbox
 from headrace.journal import writes
 from headrace.journal.lists import STATUSES
 from headrace.journal.port import Unit
-from headrace.journal.records import ActivityRow, Instance, Stage
+from headrace.journal.records import ActivityRow, Instance, Stage, Standing
 from headrace.workflows.commands import ACTIVITIES, Activity, Amend, Json, SleepUntil, WaitEvent
 from headrace.workflows.interpreter import CANCELED, JournalMismatch, StageRunner
 
@@ -59,7 +59,7 @@ class Now(Protocol):
 
 @dataclass(slots=True)
 class OpenActivity:
-    """The activity under way. `is_stored`: the journal has a row for it."""
+    """The activity under way. `is_stored`: the journal has a row for it; `has_begun`: and an attempt may be sent."""
 
     activity: Activity
     position: int
@@ -68,6 +68,7 @@ class OpenActivity:
     started_at: int
     attempt: int = 0
     is_stored: bool = False
+    has_begun: bool = False
     was_sent: bool = False
     last_failure: str | None = None
     needs_attention: bool = False
@@ -77,6 +78,7 @@ class Run:
     """An instance that is being worked on."""
 
     __slots__ = (
+        "_has_claimed",
         "_now",
         "_outbox",
         "_rules",
@@ -100,6 +102,7 @@ class Run:
         "task",
         "updated_at",
         "variables",
+        "version",
         "workflow_id",
     )
 
@@ -137,6 +140,8 @@ class Run:
         self.interrupt: asyncio.Future[None] | None = None
         self.lock = asyncio.Lock()
         self.task: asyncio.Task[None] | None = None
+        self.version = 0
+        self._has_claimed = False
         self._now = now
         self._rules = rules
         self._outbox = outbox
@@ -148,10 +153,18 @@ class Run:
 
     # start
 
-    def begin(self, unit: Unit) -> None:
+    def begin(self, unit: Unit, *, sends: bool = True) -> None:
+        """`sends`: this process sends what it has stored at once, so the intent counts as an attempt begun."""
         self._outbox.workflow_started(unit, self.created_at, self.workflow_id, self.id)
         self._open_stage(0, self.created_at, unit)
-        self.advance(unit)
+        self.advance(unit, sends=sends)
+        self.version, self._has_claimed = int(self._has_claimed), False
+
+    def seal(self, unit: Unit) -> None:
+        """Make the unit a compare-and-set: it fails with Conflict where the instance has moved on since it was read."""
+        if not self._has_claimed:
+            unit.add(writes.ClaimVersion(instance_id=self.id, version=self.version), or_raise=Conflict(self.id))
+        self.version, self._has_claimed = self.version + 1, False
 
     def as_instance(self, config: str, variables: str) -> Instance:
         """The instance as the journal holds it once the unit of its start is committed."""
@@ -198,7 +211,7 @@ class Run:
 
     # moving on
 
-    def advance(self, unit: Unit) -> None:
+    def advance(self, unit: Unit, *, sends: bool = True) -> None:
         """From where the runner stands to the next command that has to be waited for, or to the end."""
         while True:
             command = self.runner.command
@@ -219,7 +232,7 @@ class Run:
                 unit.add(writes.TakeEvent(stage=number, instance_id=self.id, name=command.event))
                 unit.add(writes.WaitForEvent(at=self.updated_at, instance_id=self.id, stage=number))
                 return
-            elif self._prepare(command, unit):
+            elif self._prepare(command, unit, sends=sends):
                 return
 
     def _next_stage(self, unit: Unit) -> bool:
@@ -263,12 +276,14 @@ class Run:
             Stage(self.id, runner.number, runner.keyword, text, self.stage_started_at, now_at, runner.error)
         )
 
-    def _end(self, unit: Unit, now_at: int, error: str | None, or_raise: Exception | None = None) -> None:
+    def _end(self, unit: Unit, now_at: int, error: str | None) -> None:
         self.ended_at, self.error, self.updated_at = now_at, error, now_at
-        unit.add(writes.EndInstance(at=now_at, error=error, instance_id=self.id), or_raise=or_raise)
+        end = writes.EndInstance(at=now_at, error=error, instance_id=self.id, version=self.version)
+        unit.add(end, or_raise=Conflict(self.id))
+        self._has_claimed = True
         self._outbox.workflow_ended(unit, now_at, self.workflow_id, self.id, error)
 
-    def _prepare(self, activity: Activity, unit: Unit) -> bool:
+    def _prepare(self, activity: Activity, unit: Unit, *, sends: bool) -> bool:
         """Make the request of a new activity; an effect's intent is stored before anything is sent.
 
         False when its values are refused here: the stage has ended.
@@ -285,7 +300,8 @@ class Run:
             return False
         self.open = OpenActivity(activity, runner.position, key, request, now_at)
         if activity.is_effect:
-            self._store_open(unit, attempt=1)
+            self._store_open(unit, attempt=int(sends))
+            self.open.has_begun = sends
         return True
 
     def _store_open(self, unit: Unit, attempt: int) -> None:
@@ -310,6 +326,16 @@ class Run:
 
     # activities
 
+    def begin_attempt(self, unit: Unit) -> None:
+        """The first attempt of an effect whose intent was stored by a process that did not send it."""
+        opened = self.open
+        assert opened is not None
+        opened.has_begun = True
+        unit.add(
+            writes.BeginAttempt(attempt=1, instance_id=self.id, stage=self.runner.number, position=opened.position),
+            or_raise=Conflict(self.id),
+        )
+
     def failed_attempt(self, unit: Unit, failure: str, next_at: int | None, *, needs_attention: bool = False) -> None:
         opened = self.open
         assert opened is not None
@@ -319,7 +345,7 @@ class Run:
         opened.needs_attention = needs_attention
         unit.add(
             writes.FailAttempt(
-                attempt=max(opened.attempt, 1),
+                attempt=max(opened.attempt, int(opened.has_begun)),
                 failure=failure,
                 next_execution_at=next_at,
                 needs_attention=needs_attention,
@@ -381,9 +407,9 @@ class Run:
 
     # abort
 
-    def cancel(self, unit: Unit, or_raise: Exception) -> None:
+    def cancel(self, unit: Unit) -> None:
         """End the instance now (decision E6). An effect that may have been sent keeps its activity and stage open."""
-        self._end(unit, self.now_at(), CANCELED, or_raise)
+        self._end(unit, self.now_at(), CANCELED)
         if self.open is not None and self.open.activity.is_effect and self.open.was_sent:
             unit.add(writes.ScheduleInstance(next_at=0, instance_id=self.id))
             return
@@ -406,8 +432,9 @@ class Run:
     # recovery
 
     @classmethod
-    def restore(cls, instance: Instance, activities: list[ActivityRow], now: Now, rules: Rules, outbox: Outbox) -> Run:
+    def restore(cls, standing: Standing, now: Now, rules: Rules, outbox: Outbox) -> Run:
         """Where the journal says it stands: the last stage, replayed up to its open activity."""
+        instance, activities = standing.instance, standing.activities
         run = cls(
             instance.id,
             instance.workflow_id,
@@ -419,7 +446,7 @@ class Run:
             outbox,
             by_trigger=instance.started_by_trigger,
         )
-        run.ended_at, run.error = instance.terminated_at, instance.error
+        run.ended_at, run.error, run.version = instance.terminated_at, instance.error, standing.version
         stage: Stage = instance.stages[-1]
         run.last_at = max(
             instance.updated_at, stage.started_at, *(row.terminated_at or row.started_at for row in activities), 0
@@ -455,7 +482,8 @@ class Run:
             row.started_at,
             attempt=row.attempt,
             is_stored=True,
-            was_sent=command.is_effect,
+            has_begun=row.attempt > 0,
+            was_sent=command.is_effect and row.attempt > 0,
             last_failure=row.last_failure,
             needs_attention=row.needs_attention,
         )

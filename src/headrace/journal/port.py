@@ -32,6 +32,7 @@ from headrace.journal.records import (
     Remembered,
     SetAside,
     Stage,
+    Standing,
     Trigger,
     Workflow,
 )
@@ -164,6 +165,10 @@ class Journal(Protocol):
 
     def instances(self, workflow_id: str | None = None, running: bool = False) -> AsyncIterator[list[Instance]]:
         """Newest first, in pages, with their stages. `running`: only those that have not ended."""
+        ...
+
+    async def standing(self, instance_id: str) -> Standing | None:
+        """Where an instance stands, read in one snapshot."""
         ...
 
     async def stages(self, instance_id: str) -> list[Stage]: ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +41,7 @@ from headrace.journal.records import (
     Remembered,
     SetAside,
     Stage,
+    Standing,
     Trigger,
     Workflow,
 )
@@ -192,6 +193,25 @@ class SqliteJournal:
     async def summaries_after(self, rows: InstanceSearch, place: Place, limit: int) -> list[InstanceSummary]:
         return [_summary(row) for row in self._page(rows, place, limit)]
 
+    async def standing(self, instance_id: str) -> Standing | None:
+        with self._snapshot():
+            rows = self._rows("instance", instance_id)
+            if not rows:
+                return None
+            stages = self._stages(instance_id)
+            activities = tuple(_activity(row) for row in self._rows("activities", instance_id, stages[-1].number))
+            version = self._rows("version", instance_id)[0][0]
+        return Standing(_instance(rows[0], stages), activities, version)
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Generator[None]:
+        """Reads within see the journal as it is at the first of them, whatever the writer's thread commits."""
+        self._reader.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._reader.execute("ROLLBACK")
+
     async def stages(self, instance_id: str) -> list[Stage]:
         return list(self._stages(instance_id))
 
@@ -294,8 +314,7 @@ class SqliteJournal:
 
         next_at is 0 where there is something to do at once, else the end of a delay.
         """
-        rows = self._rows("due", after_at, after_row, until_at, limit)
-        return [Due(row[0], row[1], _instance(row[2:11], (Stage(*row[11:18]),)), bool(row[18])) for row in rows]
+        return [Due(*row) for row in self._rows("due", after_at, after_row, until_at, limit)]
 
     async def next_deadline(self, after_at: int) -> int | None:
         return self._rows("next_deadline", after_at)[0][0]

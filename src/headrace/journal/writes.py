@@ -112,10 +112,20 @@ class ScheduleInstance(Write, frozen=True, kw_only=True):
     instance_id: str
 
 
+class ClaimVersion(Write, frozen=True, kw_only=True):
+    """Raise an instance's version. Changes nothing where it is not `version`: somebody has moved the instance on."""
+
+    instance_id: str
+    version: int
+
+
 class EndInstance(Write, frozen=True, kw_only=True):
+    """End a running instance and raise its version. Changes nothing where that is not `version`."""
+
     at: int
     error: str | None
     instance_id: str
+    version: int
 
 
 class MarkTrouble(Write, frozen=True, kw_only=True):
@@ -200,6 +210,15 @@ class AddClosedActivity(Write, frozen=True, kw_only=True):
     error: str | None
     last_failure: str | None
     terminated_at: int
+
+
+class BeginAttempt(Write, frozen=True, kw_only=True):
+    """An attempt may begin. Changes nothing where other attempts have begun, or the activity is closed."""
+
+    attempt: int
+    instance_id: str
+    stage: int
+    position: int
 
 
 class FailAttempt(Write, frozen=True, kw_only=True):

@@ -22,7 +22,12 @@ UPDATE instances SET updated_at = :at, next_at = :next_at WHERE id = :instance_i
 
 -- End a running instance.
 -- name: EndInstance
-UPDATE instances SET terminated_at = :at, updated_at = :at, error = :error, next_at = NULL WHERE id = :instance_id AND terminated_at IS NULL
+UPDATE instances SET terminated_at = :at, updated_at = :at, error = :error, next_at = NULL, version = :version + 1
+WHERE id = :instance_id AND version = :version AND terminated_at IS NULL
+
+-- Raise the version of an instance that is where its reader left it.
+-- name: ClaimVersion
+UPDATE instances SET version = :version + 1 WHERE id = :instance_id AND version = :version
 
 -- Set when the engine looks at an instance, running or not.
 -- name: ScheduleInstance
@@ -62,6 +67,11 @@ VALUES (:instance_id, :stage, :position, :name, :input, :started_at, :attempt, :
 INSERT INTO activities (instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body,
     output, error, last_failure, terminated_at)
 VALUES (:instance_id, :stage, :position, :name, :input, :started_at, :attempt, :key, :request_method, :request_path, :request_body, :output, :error, :last_failure, :terminated_at)
+
+-- Count an attempt before it is sent.
+-- name: BeginAttempt
+UPDATE activities SET attempt = :attempt
+WHERE instance_id = :instance_id AND stage = :stage AND position = :position AND attempt = :attempt - 1 AND terminated_at IS NULL
 
 -- Record a failed attempt of an open activity.
 -- name: FailAttempt
@@ -278,15 +288,14 @@ SELECT seq, at, principal, client_id, operation, target FROM audit WHERE princip
 SELECT seq, at, principal, client_id, operation, target FROM audit
 WHERE target = :target AND (:principal = '' OR principal = :principal) AND seq < :before_seq ORDER BY seq DESC LIMIT :limit
 
--- Instances that the engine must look at, each with its last stage.
+-- Instances that the engine must look at.
 -- name: due
-SELECT i.rowid, i.next_at,
-    i.id, i.workflow_id, i.config, i.variables, i.created_at, i.updated_at, i.terminated_at, i.error, i.by_trigger,
-    s.instance_id, s.number, s.keyword, s.input, s.started_at, s.terminated_at, s.error,
-    EXISTS (SELECT 1 FROM activities WHERE instance_id = i.id AND stage = s.number)
-FROM instances AS i JOIN stages AS s
-    ON s.instance_id = i.id AND s.number = (SELECT max(number) FROM stages WHERE instance_id = i.id)
-WHERE (i.next_at, i.rowid) > (:after_at, :after_row) AND i.next_at <= :until_at ORDER BY i.next_at, i.rowid LIMIT :limit
+SELECT rowid, next_at, id FROM instances
+WHERE (next_at, rowid) > (:after_at, :after_row) AND next_at <= :until_at ORDER BY next_at, rowid LIMIT :limit
+
+-- Which unit of an instance comes next.
+-- name: version
+SELECT version FROM instances WHERE id = :id
 
 -- When the next delay ends.
 -- name: next_deadline
