@@ -15,7 +15,10 @@ from headrace.effects.port import NoReply, Reply, Request
 from headrace.errors import AlreadyEnded
 from tests.contract.test_engine import SEND, WAIT, Scripted
 from tests.contract.test_engine_edges import HeldAfter
+from tests.support.engines import every_journal
 from tests.support.rooms import Life, life
+
+__all__ = ["every_journal"]  # a fixture
 
 REFUSED = Reply(400, b'{"errorCode":"VALIDATION","errorMessage":"no"}', {"content-type": "application/json"})
 

@@ -15,7 +15,10 @@ from headrace.engine.run import Rules
 from headrace.errors import AlreadyEnded, Unavailable
 from headrace.journal.sqlite import SqliteJournal
 from tests.contract.test_engine import SEND, WAIT, Scripted
+from tests.support.engines import every_journal
 from tests.support.rooms import Fate, Life, life
+
+__all__ = ["every_journal"]  # a fixture
 
 PAST: dict[str, Any] = {"delay": {"until": "2020-01-01T00:00:00Z"}}
 MISMATCH = Reply(

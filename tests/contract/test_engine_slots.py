@@ -10,7 +10,10 @@ from typing import Any
 
 from headrace.effects.port import Reply, Request
 from tests.contract.test_engine import SEND, Scripted
+from tests.support.engines import every_journal
 from tests.support.rooms import life
+
+__all__ = ["every_journal"]  # a fixture
 
 REFUSED = Reply(400, b'{"errorCode":"VALIDATION","errorMessage":"no"}', {"content-type": "application/json"})
 TO_A_WALLET: dict[str, Any] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,17 +15,16 @@ from headrace.journal.port import Caller, CallerKey, Unit
 from headrace.journal.records import AuditEntry
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writes import AddWorkflow, DeleteWorkflow
+from tests.support.journals import JOURNALS, adapter
 
-JOURNALS = ["sqlite"]
 LAST = 2**63 - 1
 ALICE = Caller("alice", "createWorkflow", "app")
 
 
 @pytest.fixture(params=JOURNALS)
-async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteJournal]:
-    opened = await SqliteJournal.open(tmp_path / "journal.db")
-    yield opened
-    await opened.close()
+async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
+    async with adapter(request.param).open(tmp_path / "journal.db") as opened:
+        yield opened
 
 
 def created(workflow_id: str, caller: Caller | None = ALICE, at: int = 10) -> Unit:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from headrace.errors import Conflict
 from headrace.journal.lists import NEWEST, STATUSES, InstanceSearch, Place
-from headrace.journal.migrations import migrate_sqlite
+from headrace.journal.migrations import HEAD, migrate_sqlite
 from headrace.journal.port import Unit
 from headrace.journal.searches import (
     MAX_SEARCHED_CHARACTERS,
@@ -23,6 +24,7 @@ from headrace.journal.writes import (
     AddInstance,
     AddVariables,
     AddWorkflow,
+    ClaimVersion,
     EndInstance,
     MarkTrouble,
     MoveInstance,
@@ -251,4 +253,35 @@ async def test_an_earlier_journal_is_searched_after_a_migration_that_was_cut_off
             assert [each.id for each in await opened.summaries_after(rows, NEWEST, 9)] == wanted
     finally:
         await opened.close()
-    assert version_of(path) == "0010"
+    assert version_of(path) == HEAD
+
+
+@pytest.mark.parametrize("is_cut_off", [False, True])
+@pytest.mark.parametrize("name", ["0001", "0003", "0006"])
+async def test_an_instance_of_an_earlier_journal_goes_on_at_version_0(
+    name: str, is_cut_off: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.db"
+    release(path, name)
+    connection = sqlite3.connect(path, isolation_level=None)
+    columns = "id, workflow_id, config, variables, created_at, updated_at"
+    connection.execute(f"INSERT INTO instances ({columns}) VALUES ('i', 'w', '{{}}', '{{}}', 1, 1)")
+    connection.execute(
+        "INSERT INTO stages (instance_id, number, keyword, input, started_at) VALUES ('i', 0, '', '', 1)"
+    )
+    if is_cut_off:  # a process that ended after the column was added, and before that was noted
+        await (await SqliteJournal.open(path)).close()
+        connection.execute("UPDATE alembic_version SET version_num = '0010'")
+    connection.close()
+    opened = await SqliteJournal.open(path)
+    try:
+        standing = await opened.standing("i")
+        assert standing is not None and standing.version == 0
+        unit = Unit()
+        unit.add(ClaimVersion(instance_id="i", version=0), or_raise=Conflict("i"))
+        await opened.commit(unit)
+        with pytest.raises(Conflict):
+            await opened.commit(unit)
+    finally:
+        await opened.close()
+    assert version_of(path) == HEAD

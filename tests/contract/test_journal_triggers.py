@@ -35,21 +35,20 @@ from headrace.journal.writes import (
     TrimOutbox,
     Write,
 )
+from tests.support.journals import JOURNALS, adapter
 
-JOURNALS = ["sqlite"]
 RELEASES = Path(__file__).parents[1] / "data/journal"
 LONG_S = 20.0
 WAITING = "00000000-0000-7000-8000-000000000001"
 
 
 @pytest.fixture(params=JOURNALS)
-async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteJournal]:
-    opened = await SqliteJournal.open(tmp_path / "journal.db")
-    unit = Unit()
-    unit.add(AddWorkflow(workflow_id="w1", name="name", config='{"stages":[]}', created_at=10, updated_at=10))
-    await opened.commit(unit)
-    yield opened
-    await opened.close()
+async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
+    async with adapter(request.param).open(tmp_path / "journal.db") as opened:
+        unit = Unit()
+        unit.add(AddWorkflow(workflow_id="w1", name="name", config='{"stages":[]}', created_at=10, updated_at=10))
+        await opened.commit(unit)
+        yield opened
 
 
 async def commit(journal: SqliteJournal, *writes: Write, expects: Exception | None = None) -> Any:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,11 @@ from headrace.sandbox import Sandbox
 from headrace.telemetry import Telemetry
 from headrace.triggers.dispatcher import Dispatcher, DispatcherLimits
 from headrace.triggers.expressions import Evaluator, Fetch, no_links
+from tests.support.journals import adapter
 
 SPEED = 200
+journal_name = "sqlite"
+"""The adapter of the journals that are opened here; `tests/support/journals.py` lists them all."""
 OURS = tuple(f"<coroutine object {owner}." for owner in ("EmbeddedEngine", "Dispatcher", "FastClock", "Event"))
 
 
@@ -258,7 +261,8 @@ async def life(
     `publishes`: all eight events go into the outbox, and from there to the triggers. `fetch`: what follows links.
     """
     fate = fate or Fate()
-    journal = await SqliteJournal.open(journal_file)
+    opened = AsyncExitStack()
+    journal = await opened.enter_async_context(adapter(journal_name).open(journal_file))
     mortal: Any = MortalJournal(journal, fate)
     clock = FastClock()
     outbox = Outbox()
@@ -296,7 +300,7 @@ async def life(
         await asyncio.gather(*readers, return_exceptions=True)
         await _end_tasks()
         evaluator.close()
-        await journal.close()
+        await opened.aclose()
 
 
 async def _end_tasks() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 MAX_S = 0.004
 AT_ONCE = {"commit", "close", "check", "outbox_news", "commits", "queued_units"}
 """What is no read."""
+PAGES = {"workflows", "instances", "triggers", "occurrences", "events"}
 
 
 class SlowReads:
@@ -26,12 +27,10 @@ class SlowReads:
         await asyncio.sleep(self._random.uniform(0.0, MAX_S / 2))
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._journal, name)
-        if name in AT_ONCE or not callable(found):
+        found: Any = getattr(self._journal, name)
+        if name in AT_ONCE:
             return found
-        if name in {"workflows", "instances", "triggers", "occurrences", "events"}:
-            return self._pages(found)
-        return self._read(found)
+        return self._pages(found) if name in PAGES else self._read(found)
 
     def _read(self, read: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def slow(*arguments: Any, **named: Any) -> Any:
