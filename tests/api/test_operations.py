@@ -169,7 +169,9 @@ async def test_a_server_that_stops_answers_who_waits(live: Live) -> None:
 async def test_a_caller_who_goes_away_aborts_nothing(live: Live) -> None:
     workflow_id = await live.created(WAITING)
     reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
-    writer.write(f"POST {PREFIX}/workflows/{workflow_id}/instances?wait=true HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    writer.write(
+        f"POST {PREFIX}/workflows/{workflow_id}/instances?wait=true HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    )
     await writer.drain()
     while not (rows := (await live.call("GET", "/instances")).json()["data"]):
         await asyncio.sleep(0)

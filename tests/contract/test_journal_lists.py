@@ -116,6 +116,8 @@ async def _after(journal: SqliteJournal, rows: AnyList, place: Place, limit: int
         case OccurrenceList():
             found = await journal.occurrences_after(rows, place, limit)
             assert all(row.instance is not None and row.instance.id == row.id for row in found)
+        case _:
+            raise AssertionError(rows)
     return [Place(row.created_at, row.id) for row in found]
 
 
