@@ -20,6 +20,7 @@ from headrace.engine.embedded import EmbeddedEngine
 from headrace.journal.port import Unit
 from headrace.journal.records import Workflow
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.writes import AddWorkflow
 from headrace.workflows.durations import moment_text
 
 IN_FLIGHT = 64
@@ -38,7 +39,11 @@ class Rooms:
         config = msgspec.json.encode({"name": "bench", "stages": stages}).decode()
         workflow = Workflow(RandomIds().new(), "bench", config, now_at, now_at)
         unit = Unit()
-        unit.add("insert_workflow", workflow.id, workflow.name, config, now_at, now_at)
+        unit.add(
+            AddWorkflow(
+                workflow_id=workflow.id, name=workflow.name, config=config, created_at=now_at, updated_at=now_at
+            )
+        )
         await self.journal.commit(unit)
         return workflow
 

@@ -27,6 +27,7 @@ from headrace.clock import RandomIds, SystemClock
 from headrace.events.envelope import stored_envelope
 from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.writes import AddTrigger, AddWorkflow
 from headrace.triggers.expressions import Evaluator, no_links
 from headrace.triggers.matching import is_on
 from headrace.triggers.rules import Firing
@@ -68,12 +69,23 @@ async def _create(journal: SqliteJournal) -> None:
     """Every other trigger on the type fires. The rest is on types of their own, a hundred to a type."""
     now_at = SystemClock().now_at()
     unit = Unit()
-    unit.add("insert_workflow", "w", "bench", '{"stages": []}', now_at, now_at)
+    unit.add(AddWorkflow(workflow_id="w", name="bench", config='{"stages": []}', created_at=now_at, updated_at=now_at))
     for number in range(TRIGGERS):
         event = TYPE if number < ON_TYPE else f"OTHER_{number // 100}"
         source = f'event.status == "SUCCEEDED" and event.amount >= {25_000 - 4 + number % 2 * 10 - number // 2}'
-        row = (RandomIds().new(), "", event, event.lower(), "w", None, source, None, now_at)
-        unit.add("insert_trigger", *row)
+        unit.add(
+            AddTrigger(
+                trigger_id=RandomIds().new(),
+                name="",
+                event=event,
+                event_name=event.lower(),
+                workflow_id="w",
+                version=None,
+                filter=source,
+                vars=None,
+                created_at=now_at,
+            )
+        )
     await journal.commit(unit)
 
 

@@ -7,6 +7,7 @@ HeadraceError
 |- NotAuthenticated    no token, or one that is not good
 |- NotAllowed          a good token without the scope
 |- AlreadyEnded        the instance has ended: no event, no abort
+|- Conflict            the instance has moved on since it was read; nothing was written
 |- RepeatedKey         this caller's Idempotency-Key is already stored
 |- Unavailable         the journal cannot commit now; nothing was accepted
 |  `- Damaged             the journal's file holds what was never written to it
@@ -84,6 +85,13 @@ class AlreadyEnded(HeadraceError):
 
     def __init__(self, instance_id: str) -> None:
         super().__init__(f"instance {instance_id!r} has already ended")
+
+
+class Conflict(HeadraceError):
+    """The instance has moved on since it was read: reload it. Nothing was written."""
+
+    def __init__(self, instance_id: str) -> None:
+        super().__init__(f"instance {instance_id!r} has moved on meanwhile")
 
 
 class RepeatedKey(HeadraceError):

@@ -14,6 +14,7 @@ import structlog
 
 from headrace.clock import SystemClock
 from headrace.journal.port import Unit
+from headrace.journal.writes import AcceptEvent, ProcessEvent
 from tests.api.conftest import SHORT, Live, served
 from tests.api.test_triggers import event, occurrences, on, send
 from tests.support.tokens import Documents, claims_of, door_of, published, signed
@@ -100,8 +101,20 @@ async def test_a_callers_key_names_its_own_events_only(tmp_path: Path, one: Any,
 @pytest.mark.parametrize(("body", "old_key"), [(event(), "key:K"), ([event(type="F"), event()], "key:K:1")])
 async def test_what_release_0_1_0_knew_by_a_callers_key_is_a_repeat(live: Live, body: Any, old_key: str) -> None:
     unit = Unit()
-    unit.add("accept_event", old_key, "E", '{"type":"E","payload":{}}', 5, 0, None, None, "", None)
-    unit.add("process_event", 6, 1)
+    unit.add(
+        AcceptEvent(
+            key=old_key,
+            type="E",
+            envelope='{"type":"E","payload":{}}',
+            received_at=5,
+            depth=0,
+            fingerprint=None,
+            place=None,
+            conflict_key="",
+            old_key=None,
+        )
+    )
+    unit.add(ProcessEvent(at=6, seq=1))
     await live.journal.commit(unit)
     assert counts(await send(live, body, headers={"Idempotency-Key": "K"}))[1:] == (1, 0)
 

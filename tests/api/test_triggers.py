@@ -11,6 +11,7 @@ import pytest
 
 from headrace.api.room import SMALL_BYTES
 from headrace.journal.port import Unit
+from headrace.journal.writes import AddDeadLetter
 from tests.api.conftest import SHORT, WAITING, Live, served
 
 ECHO: dict[str, Any] = {"stages": [{"update": {"account": {"id": "users:${user}", "ledger": "main", "metadata": {}}}}]}
@@ -327,7 +328,16 @@ async def test_a_pay_in_of_the_sandbox_credits_a_wallet_once(live: Live) -> None
 async def test_events_of_ours_that_were_set_aside_are_listed(live: Live) -> None:
     unit = Unit()
     body = '{"type":"STARTED_WORKFLOW","payload":{"id":"w","instanceID":"i"}}'
-    unit.add("set_aside", "webhook:shop", "j:7", "STARTED_WORKFLOW", body, "answered 500", 1_714_557_600_000_000)
+    unit.add(
+        AddDeadLetter(
+            publisher="webhook:shop",
+            event_id="j:7",
+            type="STARTED_WORKFLOW",
+            body=body,
+            reason="answered 500",
+            at=1_714_557_600_000_000,
+        )
+    )
     await live.journal.commit(unit)
     assert (await live.call("GET", "/ext/events/set-aside")).json() == {
         "data": [

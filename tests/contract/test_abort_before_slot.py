@@ -16,7 +16,10 @@ import pytest
 from headrace.effects.port import Request
 from tests.contract.test_engine import SEND, Scripted, _settled, _until  # pyright: ignore[reportPrivateUsage]
 from tests.contract.test_engine_edges import Gate
+from tests.support.engines import every_journal
 from tests.support.rooms import Fate, Life, life
+
+__all__ = ["every_journal"]  # a fixture
 
 PAYOUT: dict[str, Any] = {
     "send": {
@@ -67,7 +70,7 @@ async def test_an_attempt_that_waited_for_its_turn_begins_not_after_an_abort(tmp
 
 
 async def test_an_attempt_whose_turn_comes_while_an_abort_commits_waits_for_that(tmp_path: Path) -> None:
-    gate = Gate("end_instance")
+    gate = Gate("EndInstance")
     gate.opens.set()
     async with crowded(tmp_path / "j.db", gate) as (alive, services, instance_id):
         gate.opens.clear()
@@ -93,7 +96,7 @@ async def test_without_an_abort_its_turn_comes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("refuses", [1])
 async def test_an_abort_that_fails_lets_it_begin(refuses: int, tmp_path: Path) -> None:
-    gate = Gate("end_instance")
+    gate = Gate("EndInstance")
     gate.opens.set()
     async with crowded(tmp_path / "j.db", gate) as (alive, services, instance_id):
         gate.refuses = refuses

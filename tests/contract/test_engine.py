@@ -13,7 +13,10 @@ import structlog
 from headrace.effects.port import NoReply, Reply, Request
 from headrace.errors import AlreadyEnded, InvalidValue, NotFound
 from headrace.sandbox import Sandbox
+from tests.support.engines import every_journal
 from tests.support.rooms import Life, life, new_sandbox
+
+__all__ = ["every_journal"]  # a fixture
 
 SEND: dict[str, Any] = {
     "send": {

@@ -15,7 +15,10 @@ from headrace.effects.port import NoReply, Reply, Request
 from headrace.errors import AlreadyEnded
 from tests.contract.test_engine import SEND, WAIT, Scripted
 from tests.contract.test_engine_edges import HeldAfter
+from tests.support.engines import every_journal
 from tests.support.rooms import Life, life
+
+__all__ = ["every_journal"]  # a fixture
 
 REFUSED = Reply(400, b'{"errorCode":"VALIDATION","errorMessage":"no"}', {"content-type": "application/json"})
 
@@ -136,7 +139,7 @@ async def test_an_abort_that_commits_while_the_creation_of_a_ledger_is_refused(t
 
 @pytest.mark.usefixtures("errors")
 async def test_an_event_that_wakes_an_instance_during_its_abort_ends_no_stage_twice(tmp_path: Path) -> None:
-    services, gate = Scripted(), HeldAfter("wait_event")
+    services, gate = Scripted(), HeldAfter("WaitForEvent")
     async with life(tmp_path / "j.db", services, gate, publishes=True) as alive:
         instance_id = (await alive.engine.run(await alive.workflow("w", [SEND, WAIT]), {})).id
         await gate.is_reached.wait()
@@ -146,7 +149,7 @@ async def test_an_event_that_wakes_an_instance_during_its_abort_ends_no_stage_tw
         gate.opens.set()
         await aborting
         await _until(lambda: not alive.engine.active_instances)
-    ended = [what for what in gate.seen if what.startswith("commit") and "close_stage" in what]
+    ended = [what for what in gate.seen if what.startswith("commit") and "CloseStage" in what]
     assert len(ended) == 2, ended
     await services.close()
 

@@ -15,7 +15,10 @@ from headrace.engine.run import Rules
 from headrace.errors import AlreadyEnded, Unavailable
 from headrace.journal.sqlite import SqliteJournal
 from tests.contract.test_engine import SEND, WAIT, Scripted
+from tests.support.engines import every_journal
 from tests.support.rooms import Fate, Life, life
+
+__all__ = ["every_journal"]  # a fixture
 
 PAST: dict[str, Any] = {"delay": {"until": "2020-01-01T00:00:00Z"}}
 MISMATCH = Reply(
@@ -86,7 +89,7 @@ async def _has_ended(alive: Life, instance_id: str) -> bool:
 
 async def test_an_event_that_comes_while_an_abort_commits_does_not_revive_the_instance(tmp_path: Path) -> None:
     services = Scripted()
-    gate = Gate("end_instance")
+    gate = Gate("EndInstance")
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [WAIT, SEND, SEND, SEND])
         await _until(lambda: not alive.engine.active_instances)
@@ -107,7 +110,7 @@ async def test_an_event_that_comes_while_an_abort_commits_does_not_revive_the_in
 
 async def test_a_delay_that_ends_while_an_abort_commits_does_not_revive_the_instance(tmp_path: Path) -> None:
     services = Scripted()
-    gate = Gate("end_instance")
+    gate = Gate("EndInstance")
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [{"delay": {"duration": "10s"}}, SEND, SEND])
         await _until(lambda: not alive.engine.active_instances)
@@ -123,7 +126,7 @@ async def test_a_delay_that_ends_while_an_abort_commits_does_not_revive_the_inst
 
 async def test_an_event_that_comes_while_an_abort_fails_is_not_lost(tmp_path: Path) -> None:
     services = Scripted()
-    gate = Gate("end_instance", refuses=1)
+    gate = Gate("EndInstance", refuses=1)
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [WAIT])
         await _until(lambda: not alive.engine.active_instances)
@@ -154,7 +157,7 @@ async def test_instances_that_end_as_they_start_leave_no_trace_in_memory(tmp_pat
 
 async def test_an_event_whose_sender_went_away_still_wakes_the_instance(tmp_path: Path) -> None:
     services = Scripted()
-    gate = HeldAfter("insert_event")
+    gate = HeldAfter("AddEvent")
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [WAIT])
         await _until(lambda: not alive.engine.active_instances)
@@ -170,7 +173,7 @@ async def test_an_event_whose_sender_went_away_still_wakes_the_instance(tmp_path
 
 async def test_an_abort_whose_caller_went_away_is_an_abort_all_the_same(tmp_path: Path) -> None:
     services = Scripted(lambda _, count: "hold" if count == 1 else None)
-    gate = Gate("end_instance")
+    gate = Gate("EndInstance")
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [SEND, SEND, SEND])
         await services.under_way.wait()
@@ -213,7 +216,7 @@ class SlowToGo(Scripted):
 
 async def test_an_abort_that_fails_leaves_an_instance_that_goes_on(tmp_path: Path) -> None:
     services = SlowToGo(lambda _, count: "hold" if count == 1 else None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
-    async with life(tmp_path / "j.db", services, Gate("end_instance", refuses=1)) as alive:
+    async with life(tmp_path / "j.db", services, Gate("EndInstance", refuses=1)) as alive:
         instance_id = await _start(alive, [SEND, WAIT])
         await services.under_way.wait()
         with pytest.raises(Unavailable):
@@ -229,7 +232,7 @@ async def test_an_abort_that_fails_leaves_an_instance_that_goes_on(tmp_path: Pat
 
 async def test_an_abort_that_waited_for_one_that_failed_does_not_call_the_instance_ended(tmp_path: Path) -> None:
     services = Scripted()
-    async with life(tmp_path / "j.db", services, Gate("end_instance", refuses=1)) as alive:
+    async with life(tmp_path / "j.db", services, Gate("EndInstance", refuses=1)) as alive:
         instance_id = await _start(alive, [WAIT])
         alive.fate.opens.set()  # pyright: ignore[reportAttributeAccessIssue]
         aborts = [alive.engine.abort(instance_id) for _ in range(2)]
@@ -254,7 +257,7 @@ async def test_an_abort_of_what_needs_attention_is_settled_at_once(tmp_path: Pat
 
 async def test_an_abort_ends_a_wait_that_was_about_to_begin(tmp_path: Path) -> None:
     services = Scripted(lambda _, count: "hold and drop" if count == 1 else None)
-    gate = Gate("end_instance")
+    gate = Gate("EndInstance")
     async with life(tmp_path / "j.db", services, gate, retry_base_s=4000.0, retry_cap_s=4000.0) as alive:
         instance_id = await _start(alive, [SEND])
         await services.under_way.wait()
@@ -282,7 +285,7 @@ async def test_an_aborted_effect_is_not_looked_up_without_pause(answer: Reply | 
 
 async def test_an_abort_that_meets_a_call_for_attention_is_settled_all_the_same(tmp_path: Path) -> None:
     services = Scripted(lambda request, count: MISMATCH if count == 1 else None)
-    gate = Gate("failed_attempt")
+    gate = Gate("FailAttempt")
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [SEND])
         await gate.is_reached.wait()
@@ -296,7 +299,7 @@ async def test_an_abort_that_meets_a_call_for_attention_is_settled_all_the_same(
 
 async def test_a_call_for_attention_that_meets_an_abort_is_settled_all_the_same(tmp_path: Path) -> None:
     services = Scripted(lambda request, count: None if request.method == "GET" else "hold")
-    gate = Gate("end_instance")
+    gate = Gate("EndInstance")
     services.sandbox.handle = lambda request: (  # pyright: ignore[reportAttributeAccessIssue]
         MISMATCH if request.method == "POST" else Reply(404, b'{"errorCode":"LEDGER_NOT_FOUND","errorMessage":""}')
     )
@@ -329,7 +332,7 @@ def _unreadable_once(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(SqliteJournal, name, read)
 
 
-@pytest.mark.parametrize("read", ["due", "next_deadline", "activities"])
+@pytest.mark.parametrize("read", ["due", "next_deadline", "standing"])
 async def test_the_scheduler_outlives_a_journal_that_cannot_be_read(
     read: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -349,13 +352,13 @@ async def test_an_accepted_event_is_accepted_even_if_the_instance_cannot_be_read
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services = Scripted()
-    gate = HeldAfter("insert_event")
+    gate = HeldAfter("AddEvent")
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [WAIT])
         await _until(lambda: not alive.engine.active_instances)
         sending = asyncio.ensure_future(alive.engine.send_event(instance_id, "go"))
         await gate.is_reached.wait()
-        _unreadable_once(monkeypatch, "instance")
+        _unreadable_once(monkeypatch, "standing")
         gate.opens.set()
         await sending
         await _until(lambda: _has_ended(alive, instance_id))
@@ -373,10 +376,10 @@ async def test_an_instance_that_cannot_be_restored_does_not_hold_up_its_neighbou
         good = await _start(alive, [{"delay": {"duration": "20s"}}])
     actual = Run.restore
 
-    def restore(instance: Any, *arguments: Any) -> Run:
-        if instance.id == bad:
+    def restore(standing: Any, *arguments: Any) -> Run:
+        if standing.instance.id == bad:
             raise KeyError("nonsense")
-        return actual(instance, *arguments)
+        return actual(standing, *arguments)
 
     monkeypatch.setattr(Run, "restore", restore)
     async with life(tmp_path / "j.db", services) as alive:

@@ -10,7 +10,10 @@ from typing import Any
 
 from headrace.effects.port import Reply, Request
 from tests.contract.test_engine import SEND, Scripted
-from tests.support.rooms import life
+from tests.support.engines import every_journal
+from tests.support.rooms import Fate, life
+
+__all__ = ["every_journal"]  # a fixture
 
 REFUSED = Reply(400, b'{"errorCode":"VALIDATION","errorMessage":"no"}', {"content-type": "application/json"})
 TO_A_WALLET: dict[str, Any] = {
@@ -165,4 +168,28 @@ async def test_reads_look_ups_effects_and_the_creation_of_a_ledger_share_one_lim
             assert (await alive.ended(instance.id)).error is None
     assert services.created, "a ledger was created"
     assert services.most_open == 1
+    await services.close()
+
+
+async def test_an_intent_that_is_left_to_later_has_begun_no_attempt(tmp_path: Path) -> None:
+    """It is stored by a server at its limit. So its first refusal is final, as that of any first attempt."""
+    refusal = Reply(400, b'{"errorCode":"VALIDATION","errorMessage":"no"}', {"content-type": "application/json"})
+    services = Scripted(lambda _, count: {1: "hold", 2: refusal}.get(count))
+    fate = Fate()
+    async with life(tmp_path / "j.db", services, fate, max_active=1) as alive:
+        workflow = await alive.workflow("w", [SEND])
+        await alive.engine.run(workflow, {})
+        await services.under_way.wait()
+        later = await alive.engine.run(workflow, {})
+        (stored,) = await alive.journal.activities(later.id, 0)
+        assert stored.attempt == 0
+        services.gate.set()
+        ended = await alive.ended(later.id)
+        assert ended.error is not None and "VALIDATION" in ended.error
+        (closed,) = await alive.journal.activities(later.id, 0)
+        assert closed.attempt == 1
+    assert len(services.sent) == 2, "it was not sent again to make sure"
+    begun = [number for number, what in enumerate(fate.seen) if "BeginAttempt" in what]
+    sends = [number for number, what in enumerate(fate.seen) if what.startswith("POST")]
+    assert len(begun) == 1 and begun[0] < sends[1]
     await services.close()

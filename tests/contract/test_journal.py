@@ -1,184 +1,82 @@
-"""What every journal must do. An adapter joins by a line in `JOURNALS`."""
+"""Every journal passes the suite of `headrace.journal.testing`; `tests/support/journals.py` lists the adapters."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from headrace.errors import AlreadyEnded, NotFound, RepeatedKey, Unavailable
+from headrace.errors import Unavailable
 from headrace.journal.lock import AlreadyOwned
 from headrace.journal.migrations import statements
 from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.testing import Check, checks
 from headrace.journal.writer import WriterLimits
+from headrace.journal.writes import AddWorkflow, Probe
+from tests.support.journals import JOURNALS, adapter
 
-JOURNALS = ["sqlite"]
+SUITE = [(name, check) for name in JOURNALS for check in checks(adapter(name).capabilities)]
 
 
 @pytest.fixture(params=JOURNALS)
-async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteJournal]:
-    opened = await SqliteJournal.open(tmp_path / "journal.db")
-    yield opened
-    await opened.close()
+async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
+    async with adapter(request.param).open(tmp_path / "journal.db") as opened:
+        yield opened
 
 
-def _workflow(unit: Unit, workflow_id: str = "w1", at: int = 10) -> None:
-    unit.add("insert_workflow", workflow_id, "name", '{"stages":[]}', at, at)
+@pytest.mark.parametrize(("name", "check"), SUITE, ids=lambda each: each if isinstance(each, str) else each.__name__)
+async def test_the_suite(name: str, check: Check, tmp_path: Path) -> None:
+    await check(lambda: adapter(name).open(tmp_path / "journal.db"))
 
 
-def _instance(unit: Unit, instance_id: str, workflow_id: str = "w1", at: int = 20) -> None:
-    row = (instance_id, workflow_id, '{"stages":[]}', "{}", at, False)
-    unit.add("insert_instance", *row, expects_row=NotFound("workflow", workflow_id))
+@pytest.mark.parametrize("name", ["postgres", "no-such-database", ""])
+def test_an_adapter_that_does_not_exist_fails(name: str) -> None:
+    with pytest.raises(LookupError, match="no journal adapter"):
+        adapter(name)
 
 
-async def _with_instance(journal: SqliteJournal, instance_id: str = "i1") -> None:
-    unit = Unit()
-    _workflow(unit)
-    _instance(unit, instance_id)
-    unit.add("open_stage", instance_id, 0, "wait_event", '{"event":"go"}', 20)
-    await journal.commit(unit)
+@pytest.mark.parametrize("check", checks(adapter("sqlite").capabilities), ids=lambda check: check.__name__)
+async def test_the_suite_fails_for_a_journal_that_writes_nothing(check: Check, tmp_path: Path) -> None:
+    """One that confirms each commit and keeps none of it."""
+
+    class Forgetful:
+        def __init__(self, journal: SqliteJournal) -> None:
+            self._journal = journal
+
+        async def commit(self, unit: Unit) -> list[Any]:
+            return []
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._journal, name)
+
+    @asynccontextmanager
+    async def forgetful() -> AsyncIterator[Any]:
+        async with adapter("sqlite").open(tmp_path / "journal.db") as opened:
+            yield Forgetful(opened)
+
+    with pytest.raises((AssertionError, ValueError, TimeoutError)):
+        async with asyncio.timeout(1):
+            await check(forgetful)
 
 
-async def test_a_unit_that_fails_leaves_nothing_and_its_neighbours_stand(journal: SqliteJournal) -> None:
-    good, bad, other = Unit(), Unit(), Unit()
-    _workflow(good, "good")
-    _workflow(bad, "bad")
-    _instance(bad, "lost", workflow_id="nowhere")
-    _workflow(other, "other")
-    results = await asyncio.gather(*(journal.commit(unit) for unit in (good, bad, other)), return_exceptions=True)
-    assert isinstance(results[1], NotFound)
-    assert journal.commits == 1, "the three shared one commit"
-    assert await journal.workflow("good") and await journal.workflow("other")
-    assert await journal.workflow("bad") is None
+async def test_units_of_a_moment_share_a_commit(tmp_path: Path) -> None:
+    journal = await SqliteJournal.open(tmp_path / "journal.db")
+    units = [Unit() for _ in range(3)]
+    for unit in units:
+        unit.add(Probe())
+    await asyncio.gather(*(journal.commit(unit) for unit in units))
+    assert journal.commits == 1
+    await journal.close()
 
 
-async def test_a_caller_key_is_stored_once_with_its_write(journal: SqliteJournal) -> None:
-    first, second = Unit(), Unit()
-    for unit, workflow_id in ((first, "w1"), (second, "w2")):
-        _workflow(unit, workflow_id)
-        unit.add("remember", "", "key", b"hash", 201, b"{}", "run", "i1", 5)
-    results = await asyncio.gather(journal.commit(first), journal.commit(second), return_exceptions=True)
-    assert isinstance(results[1], RepeatedKey)
-    assert await journal.workflow("w2") is None
-    remembered = await journal.remembered("", "key")
-    assert remembered is not None and (remembered.status, remembered.body) == (201, b"{}")
-
-
-async def test_no_instance_of_a_deleted_workflow(journal: SqliteJournal) -> None:
-    unit = Unit()
-    _workflow(unit)
-    unit.add("delete_workflow", 30, "w1", expects_row=NotFound("workflow", "w1"))
-    await journal.commit(unit)
-    late = Unit()
-    _instance(late, "i1")
-    with pytest.raises(NotFound):
-        await journal.commit(late)
-    deleted = await journal.workflow("w1")
-    assert deleted is not None and deleted.deleted_at == 30
-    assert [page async for page in journal.workflows()] == []
-
-
-async def test_lists_are_newest_first_across_pages(journal: SqliteJournal) -> None:
-    unit = Unit()
-    _workflow(unit)
-    for number in range(450):
-        _instance(unit, f"i{number:03}", at=1000 + number // 3)  # three share each moment: the id decides
-    await journal.commit(unit)
-    listed = [instance.id async for page in journal.instances() for instance in page]
-    assert listed == sorted(listed, key=lambda name: (1000 + int(name[1:]) // 3, name), reverse=True)
-    assert len(listed) == 450
-    assert [i.id async for page in journal.instances("other") for i in page] == []
-
-
-async def test_an_event_is_taken_once_oldest_first_and_again_by_the_same_wait(journal: SqliteJournal) -> None:
-    await _with_instance(journal)
-
-    async def put(name: str) -> None:
-        unit = Unit()
-        unit.add("insert_event", "i1", name, 1, expects_row=AlreadyEnded("i1"))
-        await journal.commit(unit)
-
-    async def take(stage: int, name: str) -> object:
-        unit = Unit()
-        unit.add("take_event", stage, "i1", name)
-        unit.add("wait_event", 30, "i1", stage)
-        return (await journal.commit(unit))[0]
-
-    assert await take(0, "go") is None
-    await put("go")
-    await put("go")
-    await put("other")
-    first = await take(0, "go")
-    assert first is not None
-    assert await take(0, "go") == first, "a replay takes what it had taken"
-    second = await take(1, "go")
-    assert second is not None and second != first
-    assert await take(2, "go") is None
-
-
-async def test_what_is_due(journal: SqliteJournal) -> None:
-    unit = Unit()
-    _workflow(unit)
-    for name in ("ready", "soon", "later", "waiting", "ended"):
-        _instance(unit, name)
-        unit.add("open_stage", name, 0, "delay", '{"duration":"1s"}', 20)
-    unit.add("touch_instance", 21, 100, "soon")
-    unit.add("touch_instance", 21, 200, "later")
-    unit.add("wait_event", 21, "waiting", 0)
-    unit.add("end_instance", 22, None, "ended")
-    await journal.commit(unit)
-    assert [due.instance.id for due in await journal.due(-1, 0, 0, 10)] == ["ready"]
-    assert [(due.instance.id, due.next_at) for due in await journal.due(0, 2**62, 150, 10)] == [("soon", 100)]
-    assert await journal.next_deadline(100) == 200
-    woken = Unit()
-    woken.add("insert_event", "waiting", "go", 1, expects_row=AlreadyEnded("waiting"))
-    woken.add("wake_for_event", "waiting")
-    await journal.commit(woken)
-    assert [due.instance.id for due in await journal.due(-1, 0, 0, 10)] == ["ready", "waiting"]
-
-
-async def test_closed_rows_never_change(journal: SqliteJournal) -> None:
-    await _with_instance(journal)
-    unit = Unit()
-    unit.add("close_stage", 30, None, "i1", 0)
-    unit.add("close_stage", 40, "late", "i1", 0)
-    unit.add("amend_stage", '{"event":"late"}', "i1", 0)
-    unit.add("end_instance", 31, None, "i1")
-    unit.add("touch_instance", 99, 0, "i1")
-    await journal.commit(unit)
-    instance = await journal.instance("i1")
-    assert instance is not None and instance.updated_at == 31
-    assert (instance.stages[0].terminated_at, instance.stages[0].error) == (30, None)
-    assert instance.stages[0].input == '{"event":"go"}'
-    again = Unit()
-    again.add("end_instance", 50, "late", "i1", expects_row=AlreadyEnded("i1"))
-    with pytest.raises(AlreadyEnded):
-        await journal.commit(again)
-
-
-async def test_huge_integers_survive_as_text(journal: SqliteJournal) -> None:
-    await _with_instance(journal)
-    amount = 10**999
-    unit = Unit()
-    row = ("i1", 0, 0, "CreateTransaction", f'{{"amount":{amount}}}', 1, 1, "k", "POST", "/v2/l/transactions", b"{}")
-    unit.add("open_activity", *row)
-    await journal.commit(unit)
-    (activity,) = await journal.activities("i1", 0)
-    assert activity.input == f'{{"amount":{amount}}}'
-
-
-async def test_everything_survives_a_reopening(tmp_path: Path) -> None:
-    first = await SqliteJournal.open(tmp_path / "journal.db")
-    await _with_instance(first)
-    await first.close()
-    second = await SqliteJournal.open(tmp_path / "journal.db")
-    instance = await second.instance("i1")
-    assert instance is not None and instance.stages[0].keyword == "wait_event"
-    await second.close()
+def _workflow(unit: Unit, workflow_id: str = "w1") -> None:
+    unit.add(AddWorkflow(workflow_id=workflow_id, name="name", config='{"stages":[]}', created_at=10, updated_at=10))
 
 
 async def test_a_second_owner_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
@@ -212,5 +110,8 @@ async def test_a_process_that_ends_while_it_makes_the_schema_is_no_harm(tmp_path
         half.execute(statement)
     half.close()
     journal = await SqliteJournal.open(tmp_path / "journal.db")
-    await _with_instance(journal)
+    unit = Unit()
+    _workflow(unit)
+    await journal.commit(unit)
+    assert await journal.workflow("w1") is not None
     await journal.close()

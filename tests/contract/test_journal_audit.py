@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,22 +14,22 @@ from headrace.journal.migrations import HEAD
 from headrace.journal.port import Caller, CallerKey, Unit
 from headrace.journal.records import AuditEntry
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.writes import AddWorkflow, DeleteWorkflow
+from tests.support.journals import JOURNALS, adapter
 
-JOURNALS = ["sqlite"]
 LAST = 2**63 - 1
 ALICE = Caller("alice", "createWorkflow", "app")
 
 
 @pytest.fixture(params=JOURNALS)
-async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteJournal]:
-    opened = await SqliteJournal.open(tmp_path / "journal.db")
-    yield opened
-    await opened.close()
+async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
+    async with adapter(request.param).open(tmp_path / "journal.db") as opened:
+        yield opened
 
 
 def created(workflow_id: str, caller: Caller | None = ALICE, at: int = 10) -> Unit:
     unit = Unit()
-    unit.add("insert_workflow", workflow_id, "name", "{}", at, at)
+    unit.add(AddWorkflow(workflow_id=workflow_id, name="name", config="{}", created_at=at, updated_at=at))
     unit.sign(caller, at, workflow_id, 201, b"{}")
     return unit
 
@@ -41,7 +42,7 @@ async def test_a_write_is_signed(journal: SqliteJournal) -> None:
 
 async def test_a_write_that_fails_is_not_signed(journal: SqliteJournal) -> None:
     unit = Unit()
-    unit.add("delete_workflow", 10, "nowhere", expects_row=NotFound("workflow", "nowhere"))
+    unit.add(DeleteWorkflow(at=10, workflow_id="nowhere"), or_raise=NotFound("workflow", "nowhere"))
     unit.sign(ALICE, 10, "nowhere")
     with pytest.raises(NotFound):
         await journal.commit(unit)

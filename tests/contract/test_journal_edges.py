@@ -14,8 +14,9 @@ import pytest
 from headrace.errors import Unavailable
 from headrace.journal.migrations import migrate_sqlite
 from headrace.journal.port import Unit
-from headrace.journal.statements import named_statements
+from headrace.journal.statements import write_queries
 from headrace.journal.writer import GroupWriter, WriterLimits
+from headrace.journal.writes import AddWorkflow
 
 
 class Failing(sqlite3.Connection):
@@ -34,7 +35,7 @@ async def _writer(path: Path, **failures: list[Exception]) -> AsyncIterator[Grou
     migrate_sqlite(str(path))
     connection = sqlite3.connect(path, 0.0, isolation_level=None, check_same_thread=False, factory=Failing)
     connection.failures = {name.replace("_", " "): errors for name, errors in failures.items()}
-    writer = GroupWriter(connection, named_statements("sqlite.sql"), WriterLimits(give_up_s=0.3), None)
+    writer = GroupWriter(connection, write_queries("sqlite.sql"), WriterLimits(give_up_s=0.3), None)
     yield writer
     async with asyncio.timeout(3):
         await writer.close()
@@ -43,7 +44,7 @@ async def _writer(path: Path, **failures: list[Exception]) -> AsyncIterator[Grou
 
 def _workflow(workflow_id: str) -> Unit:
     unit = Unit()
-    unit.add("insert_workflow", workflow_id, "name", "{}", 1, 1)
+    unit.add(AddWorkflow(workflow_id=workflow_id, name="name", config="{}", created_at=1, updated_at=1))
     return unit
 
 

@@ -21,6 +21,16 @@ from headrace.journal.migrations import HEAD, migrate_sqlite, statements
 from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.statements import named_statements
+from headrace.journal.writes import (
+    AddInstance,
+    AddOccurrence,
+    AddTrigger,
+    AddWorkflow,
+    DeleteTrigger,
+    DeleteWorkflow,
+    EndInstance,
+    OpenStage,
+)
 from tests.contract.test_journal import journal
 
 __all__ = ["journal"]  # a fixture
@@ -33,14 +43,48 @@ PLACES = sorted((Place(AT[each], each) for each in IDS), reverse=True)
 async def _fill(journal: SqliteJournal) -> None:
     unit = Unit()
     for each in IDS:
-        unit.add("insert_workflow", each, None, "{}", AT[each], AT[each])
+        unit.add(AddWorkflow(workflow_id=each, name=None, config="{}", created_at=AT[each], updated_at=AT[each]))
     for each in IDS:
-        unit.add("insert_instance", each, "a" if each in "ace" else "b", "{}", "{}", AT[each], False)
-        unit.add("open_stage", each, 0, "wait_event", '{"event":"go"}', AT[each])
-        unit.add("insert_trigger", each, f"Name {each * 2}", "E", "e", "a", None, None, None, AT[each])
-        unit.add("insert_occurrence", each, "a", f"k{each}", "{}", AT[each], 1, each, None)
+        unit.add(
+            AddInstance(
+                instance_id=each,
+                workflow_id="a" if each in "ace" else "b",
+                config="{}",
+                variables="{}",
+                created_at=AT[each],
+                by_trigger=False,
+            )
+        )
+        unit.add(
+            OpenStage(instance_id=each, number=0, keyword="wait_event", input='{"event":"go"}', started_at=AT[each])
+        )
+        unit.add(
+            AddTrigger(
+                trigger_id=each,
+                name=f"Name {each * 2}",
+                event="E",
+                event_name="e",
+                workflow_id="a",
+                version=None,
+                filter=None,
+                vars=None,
+                created_at=AT[each],
+            )
+        )
+        unit.add(
+            AddOccurrence(
+                occurrence_id=each,
+                trigger_id="a",
+                event_key=f"k{each}",
+                event="{}",
+                created_at=AT[each],
+                depth=1,
+                instance_id=each,
+                error=None,
+            )
+        )
     for each in "ab":
-        unit.add("end_instance", 99, None, each)
+        unit.add(EndInstance(at=99, error=None, instance_id=each, version=0))
     await journal.commit(unit)
 
 
@@ -72,6 +116,8 @@ async def _after(journal: SqliteJournal, rows: AnyList, place: Place, limit: int
         case OccurrenceList():
             found = await journal.occurrences_after(rows, place, limit)
             assert all(row.instance is not None and row.instance.id == row.id for row in found)
+        case _:
+            raise AssertionError(rows)
     return [Place(row.created_at, row.id) for row in found]
 
 
@@ -99,8 +145,8 @@ def test_right_before_a_row_there_is_nothing_but_what_is_newer() -> None:
 async def test_deleted_ones_leave(journal: SqliteJournal) -> None:
     await _fill(journal)
     unit = Unit()
-    unit.add("delete_workflow", 50, "c")
-    unit.add("delete_trigger", 50, "c")
+    unit.add(DeleteWorkflow(at=50, workflow_id="c"))
+    unit.add(DeleteTrigger(at=50, trigger_id="c"))
     await journal.commit(unit)
     for rows in (WorkflowList(), TriggerList(), TriggerList("name")):
         assert Place(20, "c") not in await _after(journal, rows, NEWEST, 99)

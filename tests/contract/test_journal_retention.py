@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from alembic import command
@@ -17,6 +16,16 @@ from headrace.journal.migrations import HEAD, statements
 from headrace.journal.port import Unit
 from headrace.journal.retention import MAX_STEP_S, Keep, Retention
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.writes import (
+    AcceptEvent,
+    AddDeadLetter,
+    ProcessEvent,
+    Publish,
+    RememberKey,
+    ServeTime,
+    TrimOutbox,
+    Write,
+)
 from tests.contract.test_journal_triggers import RELEASES, commit, version_of
 
 DAY_S = 86_400
@@ -57,7 +66,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
 
 def retention(journal: SqliteJournal, clock: StepClock) -> Retention:
     async def trim(before_s: int) -> None:
-        await commit(journal, ("trim_outbox", 0, before_s))
+        await commit(journal, TrimOutbox(up_to_seq=0, before_s=before_s))
 
     return Retention(journal, clock, KEEP, trim)
 
@@ -65,15 +74,27 @@ def retention(journal: SqliteJournal, clock: StepClock) -> Retention:
 async def stored(journal: SqliteJournal, clock: StepClock, name: str) -> None:
     """One row of each kind that is kept for a time."""
     at = clock.now_at()
-    rows: list[tuple[Any, ...]] = [
-        ("remember", "", name, b"hash", 201, b"{}", "run", "i1", at),
-        ("accept_event", name, "E", "{}", at, 0, b"", None, f"conflict of {name}", None),
-        ("publish", "E", at, "{}", None, None),
-        ("set_aside", "p", name, "E", "{}", "refused", at),
+    rows: list[Write] = [
+        RememberKey(
+            owner="", key=name, fingerprint=b"hash", status=201, body=b"{}", operation="run", target="i1", at=at
+        ),
+        AcceptEvent(
+            key=name,
+            type="E",
+            envelope="{}",
+            received_at=at,
+            depth=0,
+            fingerprint=b"",
+            place=None,
+            conflict_key=f"conflict of {name}",
+            old_key=None,
+        ),
+        Publish(type="E", happened_at=at, payload="{}", instance_id=None, depth=None),
+        AddDeadLetter(publisher="p", event_id=name, type="E", body="{}", reason="refused", at=at),
     ]
     await commit(journal, *rows)
     event = (await journal.waiting_events(0, 10))[-1]
-    await commit(journal, ("process_event", at, event.seq))
+    await commit(journal, ProcessEvent(at=at, seq=event.seq))
 
 
 def kept(path: Path) -> dict[str, int]:
@@ -104,7 +125,7 @@ async def serve(retention: Retention, clock: StepClock, seconds: float) -> None:
 
 async def sweep_served(journal: SqliteJournal, clock: StepClock, served_s: int) -> None:
     """As if a server had run for so long since."""
-    await commit(journal, ("serve_time", served_s))
+    await commit(journal, ServeTime(seconds=served_s))
     await retention(journal, clock).sweep()
 
 
@@ -190,7 +211,11 @@ async def test_parts_of_a_second_are_not_lost(journal: SqliteJournal) -> None:
 async def test_any_number_of_rows_is_removed(journal: SqliteJournal, tmp_path: Path) -> None:
     unit = Unit()
     for number in range(1_234):
-        unit.add("remember", "", f"k{number}", b"", 201, b"", "run", "i1", 1)
+        unit.add(
+            RememberKey(
+                owner="", key=f"k{number}", fingerprint=b"", status=201, body=b"", operation="run", target="i1", at=1
+            )
+        )
     await journal.commit(unit)
     await sweep_served(journal, StepClock(), 8 * DAY_S)
     assert kept(tmp_path / "journal.db")["keys"] == 0

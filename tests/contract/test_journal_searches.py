@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from headrace.errors import Conflict
 from headrace.journal.lists import NEWEST, STATUSES, InstanceSearch, Place
-from headrace.journal.migrations import migrate_sqlite
+from headrace.journal.migrations import HEAD, migrate_sqlite
 from headrace.journal.port import Unit
 from headrace.journal.searches import (
     MAX_SEARCHED_CHARACTERS,
@@ -19,6 +20,16 @@ from headrace.journal.searches import (
     fingerprints,
 )
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.writes import (
+    AddInstance,
+    AddVariables,
+    AddWorkflow,
+    ClaimVersion,
+    EndInstance,
+    MarkTrouble,
+    MoveInstance,
+    OpenStage,
+)
 from tests.contract.test_journal import journal
 from tests.contract.test_journal_triggers import release, version_of
 
@@ -45,19 +56,34 @@ ORDERS = {"a": "42", "c": "42", "f": "42", "b": "43"}
 async def _fill(journal: SqliteJournal) -> None:
     unit = Unit()
     for workflow_id in "xy":
-        unit.add("insert_workflow", workflow_id, f"name {workflow_id}", "{}", 1, 1)
+        unit.add(
+            AddWorkflow(workflow_id=workflow_id, name=f"name {workflow_id}", config="{}", created_at=1, updated_at=1)
+        )
     for number, each in enumerate(WANTED):
-        unit.add("insert_instance", each, "x" if each in "aceg" else "y", "{}", "{}", number // 2, False)
-        unit.add("open_stage", each, 0, "send", "{}", 1)
+        unit.add(
+            AddInstance(
+                instance_id=each,
+                workflow_id="x" if each in "aceg" else "y",
+                config="{}",
+                variables="{}",
+                created_at=number // 2,
+                by_trigger=False,
+            )
+        )
+        unit.add(OpenStage(instance_id=each, number=0, keyword="send", input="{}", started_at=1))
         if each in ORDERS:
-            unit.add("insert_variables", number // 2, each, str(fingerprints({"order": ORDERS[each]})))
+            unit.add(
+                AddVariables(
+                    created_at=number // 2, instance_id=each, fingerprints=str(fingerprints({"order": ORDERS[each]}))
+                )
+            )
         if each in TROUBLE:
-            unit.add("mark_trouble", TROUBLE[each], each)
+            unit.add(MarkTrouble(trouble=TROUBLE[each], instance_id=each))
         if each in NEXT_AT:
-            unit.add("touch_instance", 9, NEXT_AT[each], each)
+            unit.add(MoveInstance(at=9, next_at=NEXT_AT[each], instance_id=each))
         if each in ENDED:
-            unit.add("end_instance", 99, ENDED[each], each)
-    unit.add("open_stage", "b", 1, "delay", "{}", 2)
+            unit.add(EndInstance(at=99, error=ENDED[each], instance_id=each, version=0))
+    unit.add(OpenStage(instance_id="b", number=1, keyword="delay", input="{}", started_at=2))
     await journal.commit(unit)
 
 
@@ -129,9 +155,9 @@ async def test_the_code_of_an_error_is_what_stands_after_the_activity(
     journal: SqliteJournal, error: str, code: str | None
 ) -> None:
     unit = Unit()
-    unit.add("insert_workflow", "x", None, "{}", 1, 1)
-    unit.add("insert_instance", "a", "x", "{}", "{}", 1, False)
-    unit.add("end_instance", 2, error, "a")
+    unit.add(AddWorkflow(workflow_id="x", name=None, config="{}", created_at=1, updated_at=1))
+    unit.add(AddInstance(instance_id="a", workflow_id="x", config="{}", variables="{}", created_at=1, by_trigger=False))
+    unit.add(EndInstance(at=2, error=error, instance_id="a", version=0))
     await journal.commit(unit)
     (found,) = await journal.summaries_after(InstanceSearch(status="failed"), NEWEST, 9)
     assert (found.error_code, found.workflow_name, found.stage) == (code, None, None)
@@ -227,4 +253,35 @@ async def test_an_earlier_journal_is_searched_after_a_migration_that_was_cut_off
             assert [each.id for each in await opened.summaries_after(rows, NEWEST, 9)] == wanted
     finally:
         await opened.close()
-    assert version_of(path) == "0010"
+    assert version_of(path) == HEAD
+
+
+@pytest.mark.parametrize("is_cut_off", [False, True])
+@pytest.mark.parametrize("name", ["0001", "0003", "0006"])
+async def test_an_instance_of_an_earlier_journal_goes_on_at_version_0(
+    name: str, is_cut_off: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.db"
+    release(path, name)
+    connection = sqlite3.connect(path, isolation_level=None)
+    columns = "id, workflow_id, config, variables, created_at, updated_at"
+    connection.execute(f"INSERT INTO instances ({columns}) VALUES ('i', 'w', '{{}}', '{{}}', 1, 1)")
+    connection.execute(
+        "INSERT INTO stages (instance_id, number, keyword, input, started_at) VALUES ('i', 0, '', '', 1)"
+    )
+    if is_cut_off:  # a process that ended after the column was added, and before that was noted
+        await (await SqliteJournal.open(path)).close()
+        connection.execute("UPDATE alembic_version SET version_num = '0010'")
+    connection.close()
+    opened = await SqliteJournal.open(path)
+    try:
+        standing = await opened.standing("i")
+        assert standing is not None and standing.version == 0
+        unit = Unit()
+        unit.add(ClaimVersion(instance_id="i", version=0), or_raise=Conflict("i"))
+        await opened.commit(unit)
+        with pytest.raises(Conflict):
+            await opened.commit(unit)
+    finally:
+        await opened.close()
+    assert version_of(path) == HEAD

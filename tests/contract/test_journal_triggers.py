@@ -14,50 +14,98 @@ from headrace.errors import InvalidValue
 from headrace.journal.migrations import HEAD, statements
 from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.writes import (
+    AcceptEvent,
+    AddDeadLetter,
+    AddInstance,
+    AddOccurrence,
+    AddTrigger,
+    AddWorkflow,
+    DeleteTrigger,
+    DeleteWorkflow,
+    ForgetDeadLetters,
+    ForgetEnvelopes,
+    MovePosition,
+    PlaceEvent,
+    ProcessEvent,
+    Publish,
+    Removed,
+    RepeatEvent,
+    ServeTime,
+    TrimOutbox,
+    Write,
+)
+from tests.support.journals import JOURNALS, adapter
 
-JOURNALS = ["sqlite"]
 RELEASES = Path(__file__).parents[1] / "data/journal"
 LONG_S = 20.0
 WAITING = "00000000-0000-7000-8000-000000000001"
 
 
 @pytest.fixture(params=JOURNALS)
-async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteJournal]:
-    opened = await SqliteJournal.open(tmp_path / "journal.db")
-    unit = Unit()
-    unit.add("insert_workflow", "w1", "name", '{"stages":[]}', 10, 10)
-    await opened.commit(unit)
-    yield opened
-    await opened.close()
+async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
+    async with adapter(request.param).open(tmp_path / "journal.db") as opened:
+        unit = Unit()
+        unit.add(AddWorkflow(workflow_id="w1", name="name", config='{"stages":[]}', created_at=10, updated_at=10))
+        await opened.commit(unit)
+        yield opened
 
 
-async def commit(journal: SqliteJournal, *entries: tuple[Any, ...], expects: Exception | None = None) -> Any:
+async def commit(journal: SqliteJournal, *writes: Write, expects: Exception | None = None) -> Any:
     unit = Unit()
-    for entry in entries:
-        unit.add(*entry, expects_row=expects)
+    for write in writes:
+        unit.add(write, or_raise=expects)
     return await journal.commit(unit)
 
 
-def trigger(trigger_id: str, event: str = "E", workflow_id: str = "w1", at: int = 20) -> tuple[Any, ...]:
-    return ("insert_trigger", trigger_id, "n", event, event.lower(), workflow_id, None, None, None, at)
+def trigger(trigger_id: str, event: str = "E", workflow_id: str = "w1", at: int = 20) -> Write:
+    return AddTrigger(
+        trigger_id=trigger_id,
+        name="n",
+        event=event,
+        event_name=event.lower(),
+        workflow_id=workflow_id,
+        version=None,
+        filter=None,
+        vars=None,
+        created_at=at,
+    )
 
 
 def accepted(
     key: str, envelope: str, at: int, *, payload: bytes = b"", place: str | None = None, old_key: str | None = None
-) -> tuple[Any, ...]:
-    return ("accept_event", key, "E", envelope, at, 0, payload, place, f"conflict:{key}:{payload.decode()}", old_key)
+) -> Write:
+    return AcceptEvent(
+        key=key,
+        type="E",
+        envelope=envelope,
+        received_at=at,
+        depth=0,
+        fingerprint=payload,
+        place=place,
+        conflict_key=f"conflict:{key}:{payload.decode()}",
+        old_key=old_key,
+    )
 
 
-def occurrence(trigger_id: str, event_key: str, at: int = 30, instance_id: str | None = None) -> tuple[Any, ...]:
-    row = (f"o-{trigger_id}-{event_key}", trigger_id, event_key, "{}", at, 1, instance_id)
-    return ("insert_occurrence", *row, None if instance_id else "no")
+def occurrence(trigger_id: str, event_key: str, at: int = 30, instance_id: str | None = None) -> Write:
+    return AddOccurrence(
+        occurrence_id=f"o-{trigger_id}-{event_key}",
+        trigger_id=trigger_id,
+        event_key=event_key,
+        event="{}",
+        created_at=at,
+        depth=1,
+        instance_id=instance_id,
+        error=None if instance_id else "no",
+    )
 
 
 async def test_a_trigger_needs_a_workflow_that_is_there(journal: SqliteJournal) -> None:
     unknown = InvalidValue("workflowID", "unknown")
     with pytest.raises(InvalidValue):
         await commit(journal, trigger("t1", workflow_id="nowhere"), expects=unknown)
-    await commit(journal, ("delete_workflow", 15, "w1"))
+    await commit(journal, DeleteWorkflow(at=15, workflow_id="w1"))
     with pytest.raises(InvalidValue):
         await commit(journal, trigger("t1"), expects=unknown)
     assert await journal.trigger("t1") is None
@@ -68,7 +116,7 @@ async def test_triggers_are_listed_newest_first_and_leave_when_deleted(journal: 
         await commit(journal, trigger(f"t{number:03}", at=1000 + number // 3))
     listed = [row.id async for page in journal.triggers() for row in page]
     assert listed == sorted(listed, key=lambda name: (int(name[1:]) // 3, name), reverse=True)
-    await commit(journal, ("delete_trigger", 9, "t007"))
+    await commit(journal, DeleteTrigger(at=9, trigger_id="t007"))
     assert await journal.trigger_count() == 249
     assert "t007" not in [row.id async for page in journal.triggers() for row in page]
     deleted = await journal.trigger("t007")
@@ -90,8 +138,8 @@ async def test_a_trigger_is_on_later_events_only_whatever_the_clock_says(journal
 async def test_an_event_is_taken_once_and_its_repeats_are_counted(journal: SqliteJournal) -> None:
     first = await commit(journal, accepted("k1", '{"a":1}', 50))
     second = await commit(journal, accepted("k1", '{"a":2}', 60), accepted("k2", "{}", 60))
-    assert [row[1] for row in first + second] == [0, 1, 0]
-    await commit(journal, ("repeat_event", 70, "k1", None))
+    assert [row.repeats for row in first + second] == [0, 1, 0]
+    await commit(journal, RepeatEvent(at=70, key="k1", old_key=None))
     (repeated,) = [row async for page in journal.events(repeated=True) for row in page]
     assert (repeated.key, repeated.envelope, repeated.repeats) == ("k1", None, 2)
     assert [row.envelope for row in await journal.waiting_events(0, 10)] == ['{"a":1}', "{}"]
@@ -99,9 +147,9 @@ async def test_an_event_is_taken_once_and_its_repeats_are_counted(journal: Sqlit
     assert [row.key async for page in journal.events() for row in page] == ["k2", "k1"]
 
 
-async def outcomes(journal: SqliteJournal, *arrivals: tuple[Any, ...]) -> list[tuple[int, int, int | None]]:
+async def outcomes(journal: SqliteJournal, *arrivals: Write) -> list[tuple[int, int, int | None]]:
     """(number, repeats, conflicts with) of each."""
-    return await commit(journal, *arrivals)
+    return [(each.seq, each.repeats, each.conflicts_with) for each in await commit(journal, *arrivals)]
 
 
 async def test_a_known_identity_with_another_payload_is_a_conflict_each_counted_apart(journal: SqliteJournal) -> None:
@@ -121,12 +169,12 @@ async def test_a_known_identity_with_another_payload_is_a_conflict_each_counted_
 
 async def test_a_known_place_is_a_repeat_of_whatever_it_was(journal: SqliteJournal) -> None:
     placed = accepted("own", "{}", 50, payload=b"a", place="bus:1")
-    await commit(journal, placed, ("place_event", "bus:1", 1), ("place_event", "bus:1", 99))
+    await commit(journal, placed, PlaceEvent(key="bus:1", seq=1), PlaceEvent(key="bus:1", seq=99))
     assert await outcomes(journal, accepted("own", "{}", 51, payload=b"b", place="bus:1")) == [(1, 1, None)]
     conflict = accepted("own", "{}", 52, payload=b"b", place="bus:2")
     ((number, *found),) = await outcomes(journal, conflict)
     assert found == [0, 1]
-    await commit(journal, ("place_event", "bus:2", number))
+    await commit(journal, PlaceEvent(key="bus:2", seq=number))
     assert await outcomes(journal, accepted("own", "{}", 53, payload=b"z", place="bus:2")) == [(number, 1, 1)]
     unnamed = accepted("bus:3", "{}", 54, payload=b"a", place="bus:3")
     one, again = await outcomes(journal, unnamed, unnamed)
@@ -136,12 +184,12 @@ async def test_a_known_place_is_a_repeat_of_whatever_it_was(journal: SqliteJourn
 async def test_processed_events_are_not_taken_up_again_but_stay_known(journal: SqliteJournal) -> None:
     await commit(journal, accepted("k1", "{}", 50), accepted("k2", "{}", 50))
     first, second = await journal.waiting_events(0, 10)
-    await commit(journal, ("process_event", 60, first.seq))
+    await commit(journal, ProcessEvent(at=60, seq=first.seq))
     assert await journal.waiting_events(0, 10) == [second]
-    assert await commit(journal, ("forget_envelopes", 0)) == [None]
-    assert await commit(journal, ("forget_envelopes", 1)) == [(first.seq,)]
+    assert await commit(journal, ForgetEnvelopes(before_s=0)) == []
+    assert await commit(journal, ForgetEnvelopes(before_s=1)) == [Removed(first.seq)]
     assert await journal.waiting_events(0, 10) == [second]
-    assert (await commit(journal, accepted("k1", "{}", 99)))[0][1] == 1
+    assert (await commit(journal, accepted("k1", "{}", 99)))[0].repeats == 1
 
 
 async def test_one_occurrence_for_a_trigger_and_an_event(journal: SqliteJournal) -> None:
@@ -153,7 +201,7 @@ async def test_one_occurrence_for_a_trigger_and_an_event(journal: SqliteJournal)
             await commit(journal, again, expects=fired)
     await commit(journal, occurrence("t2", "k1"), occurrence("t1", "k2", at=31), expects=fired)
     assert [row.event_key async for page in journal.occurrences("t1") for row in page] == ["k2", "k1"]
-    await commit(journal, ("delete_trigger", 40, "t1"))
+    await commit(journal, DeleteTrigger(at=40, trigger_id="t1"))
     with pytest.raises(InvalidValue):
         await commit(journal, occurrence("t1", "k3"), expects=fired)
 
@@ -162,7 +210,9 @@ async def test_an_occurrence_shows_its_instance_and_its_depth(journal: SqliteJou
     await commit(
         journal,
         trigger("t1"),
-        ("insert_instance", "i1", "w1", '{"stages":[]}', "{}", 20, True),
+        AddInstance(
+            instance_id="i1", workflow_id="w1", config='{"stages":[]}', variables="{}", created_at=20, by_trigger=True
+        ),
         occurrence("t1", "k1", instance_id="i1"),
     )
     ((found,),) = [page async for page in journal.occurrences("t1")]
@@ -172,7 +222,12 @@ async def test_an_occurrence_shows_its_instance_and_its_depth(journal: SqliteJou
 
 async def test_a_position_moves(journal: SqliteJournal) -> None:
     assert await journal.position("s") is None
-    await commit(journal, ("move_position", "s", 7), ("move_position", "s", 9), ("move_position", "other", 1))
+    await commit(
+        journal,
+        MovePosition(source="s", position=7),
+        MovePosition(source="s", position=9),
+        MovePosition(source="other", position=1),
+    )
     assert await journal.position("s") == 9
 
 
@@ -262,8 +317,7 @@ async def test_a_migration_that_was_cut_off_is_carried_out_at_the_next_start(
 async def published(journal: SqliteJournal, *events: tuple[str, str | None, int | None]) -> None:
     unit = Unit()
     for kind, instance_id, depth in events:
-        unit.add("publish", kind, 50, "{}", instance_id, depth)
-    unit.has_publications = True
+        unit.add(Publish(type=kind, happened_at=50, payload="{}", instance_id=instance_id, depth=depth))
     await journal.commit(unit)
 
 
@@ -271,7 +325,7 @@ async def test_the_outbox_keeps_its_order_and_the_numbers_never_come_again(journ
     await published(journal, ("A", None, 3), ("B", None, None))
     assert [(each.seq, each.type, each.depth) for each in await journal.outbox(0, 10)] == [(1, "A", 3), (2, "B", 0)]
     assert [each.seq for each in await journal.outbox(1, 10)] == [2]
-    await commit(journal, ("trim_outbox", 2, 0))
+    await commit(journal, TrimOutbox(up_to_seq=2, before_s=0))
     assert (await journal.outbox(0, 10), await journal.outbox_end()) == ([], 2)
     await published(journal, ("C", None, None))
     assert [each.seq for each in await journal.outbox(0, 10)] == [3]
@@ -279,9 +333,9 @@ async def test_the_outbox_keeps_its_order_and_the_numbers_never_come_again(journ
 
 async def test_what_is_too_old_leaves_the_outbox_though_nobody_took_it(journal: SqliteJournal) -> None:
     await published(journal, ("A", None, None))
-    await commit(journal, ("trim_outbox", 0, 0))
+    await commit(journal, TrimOutbox(up_to_seq=0, before_s=0))
     assert len(await journal.outbox(0, 10)) == 1
-    await commit(journal, ("trim_outbox", 0, 1))
+    await commit(journal, TrimOutbox(up_to_seq=0, before_s=1))
     assert await journal.outbox(0, 10) == []
 
 
@@ -289,7 +343,9 @@ async def test_events_of_an_instance_are_as_deep_as_its_occurrence(journal: Sqli
     await commit(
         journal,
         trigger("t1"),
-        ("insert_instance", "i1", "w1", '{"stages":[]}', "{}", 20, True),
+        AddInstance(
+            instance_id="i1", workflow_id="w1", config='{"stages":[]}', variables="{}", created_at=20, by_trigger=True
+        ),
         occurrence("t1", "k1", instance_id="i1"),
     )
     await published(journal, ("A", "i1", None), ("B", "i2", None))
@@ -298,7 +354,7 @@ async def test_events_of_an_instance_are_as_deep_as_its_occurrence(journal: Sqli
 
 async def test_news_of_the_outbox_come_with_a_commit_that_has_some(journal: SqliteJournal) -> None:
     news = asyncio.ensure_future(journal.outbox_news())
-    await commit(journal, ("move_position", "s", 7))
+    await commit(journal, MovePosition(source="s", position=7))
     assert not news.done()
     await published(journal, ("A", None, None))
     await asyncio.wait_for(news, LONG_S)
@@ -307,7 +363,11 @@ async def test_news_of_the_outbox_come_with_a_commit_that_has_some(journal: Sqli
 async def test_what_was_set_aside_is_kept_once_for_each_publisher_and_forgotten_in_time(journal: Any) -> None:
     rows = [("to-a", "j:1", 10), ("to-b", "j:1", 20), ("to-a", "j:2", 30), ("to-a", "j:1", 40)]
     for publisher, event_id, at in rows:
-        await commit(journal, ("set_aside", publisher, event_id, "E", "{}", "refused", at), ("serve_time", 10))
+        await commit(
+            journal,
+            AddDeadLetter(publisher=publisher, event_id=event_id, type="E", body="{}", reason="refused", at=at),
+            ServeTime(seconds=10),
+        )
     kept = await journal.set_aside(10)
     assert [(row.publisher, row.event_id, row.at) for row in kept] == [
         ("to-a", "j:2", 30),
@@ -315,5 +375,5 @@ async def test_what_was_set_aside_is_kept_once_for_each_publisher_and_forgotten_
         ("to-a", "j:1", 10),
     ]
     assert [row.at for row in await journal.set_aside(1)] == [30]
-    await commit(journal, ("forget_set_aside", 11))
+    await commit(journal, ForgetDeadLetters(before_s=11))
     assert [row.at for row in await journal.set_aside(10)] == [30]

@@ -21,6 +21,7 @@ from headrace.journal import faults
 from headrace.journal.migrations import HEAD, migrate_sqlite
 from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.writes import AddWorkflow, MovePosition
 from tests.support.disks import Disk, small_disk
 from tests.support.server import NoAnswer, Server
 
@@ -179,7 +180,7 @@ async def test_a_commit_that_does_not_fit_is_unavailable_and_so_is_the_check(tmp
         await journal.check()
         connection.execute(f"PRAGMA max_page_count={pages}")
         unit = Unit()
-        unit.add("insert_workflow", "w1", "n" * 100_000, "{}", 1, 1)
+        unit.add(AddWorkflow(workflow_id="w1", name="n" * 100_000, config="{}", created_at=1, updated_at=1))
         with pytest.raises(Unavailable, match="full"):
             await journal.commit(unit)
         connection.execute("PRAGMA max_page_count=1000000")
@@ -318,7 +319,7 @@ async def test_a_damaged_page_found_while_serving_is_said_and_nothing_is_written
     path = tmp_path / "journal.db"
     journal = await SqliteJournal.open(path)
     unit = Unit()
-    unit.add("insert_workflow", "w1", "n", "{}", 1, 1)
+    unit.add(AddWorkflow(workflow_id="w1", name="n", config="{}", created_at=1, updated_at=1))
     await journal.commit(unit)
     await journal.close()
     damage_rows(path, "workflows")
@@ -328,7 +329,7 @@ async def test_a_damaged_page_found_while_serving_is_said_and_nothing_is_written
         with pytest.raises(Damaged, match="damaged"):
             await journal.workflow("w1")
         unit = Unit()
-        unit.add("move_position", "s", 1)
+        unit.add(MovePosition(source="s", position=1))
         for attempt in (journal.check(), journal.commit(unit)):
             with pytest.raises(Damaged, match="the journal is damaged"):
                 await attempt
@@ -343,7 +344,7 @@ async def test_a_damaged_page_found_by_a_write_is_said_to_all_of_its_batch(tmp_p
     journal = await SqliteJournal.open(path)
     try:
         unit = Unit()
-        unit.add("move_position", "s", 1)
+        unit.add(MovePosition(source="s", position=1))
         with pytest.raises(Damaged):
             await journal.commit(unit)
         with pytest.raises(Damaged):
@@ -376,12 +377,14 @@ def killed_with_commits(path: Path, count: int) -> None:
         "from pathlib import Path\n"
         "from headrace.journal.port import Unit\n"
         "from headrace.journal.sqlite import SqliteJournal\n"
+        "from headrace.journal.writes import AddWorkflow\n"
         "async def main():\n"
         "    await (await SqliteJournal.open(Path(sys.argv[1]))).close()\n"
         "    journal = await SqliteJournal.open(Path(sys.argv[1]))\n"
         "    for number in range(int(sys.argv[2])):\n"
         "        unit = Unit()\n"
-        "        unit.add('insert_workflow', f'w{number}', 'n', '{}', number, number)\n"
+        "        at = {'created_at': number, 'updated_at': number}\n"
+        "        unit.add(AddWorkflow(workflow_id=f'w{number}', name='n', config='{}', **at))\n"
         "        await journal.commit(unit)\n"
         "    os._exit(9)\n"
         "asyncio.run(main())\n"
@@ -498,7 +501,7 @@ async def test_a_removed_lock_file_lets_no_second_owner_in(tmp_path: Path) -> No
             with pytest.raises(AlreadyOwned, match="in use by another Headrace server"):
                 await SqliteJournal.open(tmp_path / "journal.db")
         unit = Unit()
-        unit.add("move_position", "s", 1)
+        unit.add(MovePosition(source="s", position=1))
         await first.commit(unit)
     finally:
         await first.close()

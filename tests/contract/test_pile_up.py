@@ -20,6 +20,7 @@ from headrace.engine.meter import NoMeter
 from headrace.journal.port import Unit
 from headrace.journal.records import Workflow
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.writes import AddWorkflow
 from tests.support.pooled_ledger import PooledLedger
 
 SEND: dict[str, Any] = {
@@ -60,7 +61,7 @@ async def running(folder: Path, ledger: PooledLedger, meter: LimitsSeen, timeout
     engine = EmbeddedEngine(journal, downstream, clock, RandomIds(), limits, meter=meter, jitter=lambda: 0.5)
     config = msgspec.json.encode({"stages": [SEND]}).decode()
     unit = Unit()
-    unit.add("insert_workflow", "w", "w", config, 1, 1)
+    unit.add(AddWorkflow(workflow_id="w", name="w", config=config, created_at=1, updated_at=1))
     await journal.commit(unit)
     await engine.start()
     try:

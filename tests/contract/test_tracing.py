@@ -24,6 +24,7 @@ from headrace.errors import InvalidValue
 from headrace.journal.port import Unit
 from headrace.journal.records import Workflow
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.writes import AddWorkflow
 from headrace.settings import Settings
 from headrace.telemetry.tracing import CALLER, Tracing, is_wanted, open_tracing, outgoing_headers
 from tests.contract.test_engine import CROSS, SEND, WAIT, Scripted
@@ -56,7 +57,7 @@ class Traced:
         config = msgspec.json.encode({"name": "w", "stages": stages}).decode()
         workflow = Workflow(RandomIds().new(), "w", config, 1, 1)
         unit = Unit()
-        unit.add("insert_workflow", workflow.id, workflow.name, config, 1, 1)
+        unit.add(AddWorkflow(workflow_id=workflow.id, name=workflow.name, config=config, created_at=1, updated_at=1))
         await self.journal.commit(unit)
         return (await self.engine.run(workflow, {})).id
 

@@ -96,7 +96,7 @@ async def test_a_crash_at_every_point_of_a_delivery(tmp_path: Path) -> None:
     whole = await _play(tmp_path / "whole.db", Fate(), _deliver, failed=1)
     moments = len(whole.seen)
     assert moments >= 7, whole.seen
-    assert any("insert_instance" in seen and "insert_occurrence" in seen for seen in whole.seen), "one commit"
+    assert any("AddInstance" in seen and "AddOccurrence" in seen for seen in whole.seen), "one commit"
     for number in range(moments):
         for after in (False, True):
             fate = Fate(number, after=after)
@@ -123,7 +123,7 @@ async def test_a_crash_at_every_point_of_a_conflict(tmp_path: Path) -> None:
         stack.close()
 
     whole = await _play(tmp_path / "whole.db", Fate(), deliver, check=check)
-    assert any(seen == "commit accept_event+place_event" for seen in whole.seen), "one commit"
+    assert any(seen == "commit AcceptEvent+Later" for seen in whole.seen), "one commit"
     for number in range(len(whole.seen)):
         for after in (False, True):
             await _play(tmp_path / f"{number}{after}.db", Fate(number, after=after), deliver, check=check)
@@ -147,7 +147,7 @@ async def test_a_crash_at_every_point_of_the_sandboxs_feed(tmp_path: Path) -> No
         return live
 
     whole = await _play(tmp_path / "whole.db", Fate(), paying([]), failed=0, feeds=True)
-    assert any("accept_event" in seen and "move_position" in seen for seen in whole.seen), "one commit"
+    assert any("AcceptEvent" in seen and "MovePosition" in seen for seen in whole.seen), "one commit"
     for number in range(len(whole.seen)):
         for after in (False, True):
             await _play(tmp_path / f"{number}{after}.db", Fate(number, after=after), paying([]), failed=0, feeds=True)

@@ -24,6 +24,7 @@ from headrace.events.relay import Relay, trim_outbox
 from headrace.journal.port import Unit
 from headrace.journal.records import InboxEvent
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.writes import AddTrigger, AddWorkflow, Publish
 from headrace.telemetry import Telemetry
 from tests.support.hostile import FRAGMENTS, LONG_INTEGERS
 from tests.support.rooms import FastClock
@@ -112,8 +113,20 @@ class BrittleInbox(Inbox):
 async def journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
     opened = await SqliteJournal.open(tmp_path / "journal.db")
     unit = Unit()
-    unit.add("insert_workflow", "w", "w", '{"stages":[]}', 10, 10)
-    unit.add("insert_trigger", "t", "n", "E", "e", "w", None, None, None, 20)
+    unit.add(AddWorkflow(workflow_id="w", name="w", config='{"stages":[]}', created_at=10, updated_at=10))
+    unit.add(
+        AddTrigger(
+            trigger_id="t",
+            name="n",
+            event="E",
+            event_name="e",
+            workflow_id="w",
+            version=None,
+            filter=None,
+            vars=None,
+            created_at=20,
+        )
+    )
     await opened.commit(unit)
     yield opened
     await opened.close()
@@ -389,8 +402,8 @@ async def test_a_bus_that_is_away_is_asked_again_and_bad_ones_are_not_acknowledg
 async def published(journal: SqliteJournal, count: int, kind: str = "STARTED_WORKFLOW") -> None:
     unit = Unit()
     for number in range(count):
-        unit.add("publish", kind, 50, json.dumps({"n": number}), None, None)
-    unit.has_publications = True
+        payload = json.dumps({"n": number})
+        unit.add(Publish(type=kind, happened_at=50, payload=payload, instance_id=None, depth=None))
     await journal.commit(unit)
 
 

@@ -15,6 +15,7 @@ import pytest
 from headrace.events.outbox import TYPES, publication
 from headrace.journal.port import Unit
 from headrace.journal.records import Occurrence, OutboxEvent
+from headrace.journal.writes import AcceptEvent
 from headrace.sandbox import Sandbox
 from tests.support.rooms import Fate, Life, SandboxStack, life, new_sandbox
 
@@ -233,7 +234,17 @@ async def test_a_depth_that_another_server_tells_counts_on(tmp_path: Path, sandb
         for key, depth in (("near", 7), ("far", 8)):
             unit = Unit()
             unit.add(
-                "accept_event", key, "E", '{"type":"E","payload":{}}', 5, depth, b"", None, f"conflict:{key}", None
+                AcceptEvent(
+                    key=key,
+                    type="E",
+                    envelope='{"type":"E","payload":{}}',
+                    received_at=5,
+                    depth=depth,
+                    fingerprint=b"",
+                    place=None,
+                    conflict_key=f"conflict:{key}",
+                    old_key=None,
+                )
             )
             await alive.journal.commit(unit)
         alive.dispatcher.wake()

@@ -14,8 +14,9 @@ import pytest
 from headrace.buses.port import BusUnavailable, Publication, PublicationRefused
 from headrace.events.outbox import TYPES
 from headrace.events.relay import MAX_IN_A_ROW, Relay, trim_outbox
-from headrace.journal.port import Unit
+from headrace.journal.port import Results, Unit
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.writes import Publish
 from headrace.telemetry import Telemetry
 from tests.support.rooms import FastClock
 
@@ -63,8 +64,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
 async def told(journal: SqliteJournal, count: int, kind: str = "STARTED_WORKFLOW", at: int = 50) -> None:
     unit = Unit()
     for number in range(count):
-        unit.add("publish", kind, at, json.dumps({"n": number}), None, None)
-    unit.has_publications = True
+        unit.add(Publish(type=kind, happened_at=at, payload=json.dumps({"n": number}), instance_id=None, depth=None))
     await journal.commit(unit)
 
 
@@ -248,7 +248,7 @@ class Overtaken:
         self._journal = journal
         self.is_next = False
 
-    async def commit(self, unit: Unit) -> list[tuple[Any, ...] | None]:
+    async def commit(self, unit: Unit) -> Results:
         if self.is_next:
             self.is_next = False
             await told(self._journal, 1)

@@ -20,6 +20,7 @@ from headrace.cli import connection, exits
 from headrace.cli.main import app
 from headrace.events.outbox import MAX_ERROR_CHARACTERS, Outbox
 from headrace.journal.port import Unit
+from headrace.journal.writes import Publish
 from headrace.settings import PREFIX, Settings
 from tests.examples.snippets import ROOT
 
@@ -119,7 +120,7 @@ def test_the_payloads_are_those_that_are_published() -> None:
     for error in (None, "an error"):
         outbox.workflow_ended(unit, 0, "workflow", "instance", error)
         outbox.stage_ended(unit, 0, "workflow", "instance", 0, error)
-    published = {kind: set(json.loads(payload)) for _, (kind, _, payload, *_), _ in unit.entries}
+    published = {each.type: set(json.loads(each.payload)) for each in unit.writes if isinstance(each, Publish)}
     rows = re.findall(r"^\| (`[A-Z_]+`.*?) \| (`id`.*) \|$", text_of("docs/webhooks.md"), re.MULTILINE)
     told = {kind: set(re.findall("`(\\w+)`", row[1])) for row in rows for kind in re.findall("`([A-Z_]+)`", row[0])}
     assert told == published

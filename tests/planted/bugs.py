@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ENGINE = "src/headrace/engine/embedded.py"
+DRIVER = "src/headrace/engine/driver.py"
 RUN = "src/headrace/engine/run.py"
 PROTOCOL = "src/headrace/effects/protocol.py"
 ACTIVITIES = "src/headrace/workflows/activities.py"
@@ -59,7 +60,7 @@ BUGS: tuple[Bug, ...] = (
     # the key and the bytes of an effect
     _bug(
         "a random key for each attempt",
-        ENGINE,
+        DRIVER,
         SEND,
         "await self._services.send(opened.activity.name, __import__('dataclasses').replace("
         "opened.request, key=opened.request.key and self._ids.new()))",
@@ -83,7 +84,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     _bug(
         "the body is rebuilt on a retry",
-        ENGINE,
+        DRIVER,
         SEND,
         "await self._services.send(opened.activity.name, __import__('dataclasses').replace("
         "opened.request, body=opened.request.body and opened.request.body + b' ' * opened.attempt))",
@@ -92,14 +93,14 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "an effect is sent before its intent is stored",
         RUN,
-        "            self._store_open(unit, attempt=1)\n",
+        "            self._store_open(unit, attempt=int(sends))\n",
         "            pass\n",
         *_CONTRACT,
         _POINTS,
     ),
     _bug(
         "the stage is recorded before the effect",
-        ENGINE,
+        DRIVER,
         "                    await self._attempt(run, opened, protocol)\n",
         "                    await self._record_done(run, activity, None)\n"
         "                    await self._services.send(activity.name, opened.request)\n",
@@ -127,8 +128,9 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "a missing answer is taken as a refusal",
         "src/headrace/engine/services.py",
-        "        except NoReply as failure:\n            return Unknown(str(failure))\n        return outcome(",
-        "        except NoReply as failure:\n"
+        "            reply = await self.gates[request.service].send(request)\n        except NoReply as failure:\n"
+        "            return Unknown(str(failure))\n",
+        "            reply = await self.gates[request.service].send(request)\n        except NoReply as failure:\n"
         "            port = __import__('headrace.effects.port', fromlist=['Refused'])\n"
         "            return port.Refused('TIMEOUT', str(failure))\n        return outcome(",
         *_CONTRACT,
@@ -195,7 +197,7 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "readiness writes nothing",
         JOURNAL,
-        '        unit.add("probe")\n',
+        "        unit.add(Probe())\n",
         "",
         "tests/contract/test_journal_trouble.py",
     ),
@@ -248,32 +250,30 @@ BUGS: tuple[Bug, ...] = (
         (
             Change(
                 "src/headrace/events/inbox.py",
-                "        now_at = self._clock.now_at()\n        unit = Unit()\n        places = [",
+                "        now_at = self._clock.now_at()\n        unit = Unit()\n"
+                "        for arrival in arrivals:\n            _add",
                 "        now_at = self._clock.now_at()\n        unit = Unit()\n"
                 "        known = self.__dict__.setdefault('known', set())\n"
                 "        arrivals = [each for each in arrivals if not (each.key in known or known.add(each.key))]\n"
-                "        places = [",
+                "        for arrival in arrivals:\n            _add",
             ),
-            Change(
-                SQL,
-                "    CASE\n        WHEN placed IS NOT NULL THEN (",
-                "    CASE\n        WHEN true THEN ?1 || hex(randomblob(4))\n        WHEN placed IS NOT NULL THEN (",
-            ),
+            Change(SQL, "WHEN known IS NULL THEN :key\n", "WHEN known IS NULL THEN :key || hex(randomblob(4))\n"),
+            Change(SQL, "    SELECT placed, known, (SELECT", "    SELECT NULL AS placed, NULL AS known, (SELECT"),
         ),
         ("tests/contract/test_journal_triggers.py", "tests/crash/test_events.py"),
     ),
     _bug(
         "an early event is dropped",
         SQL,
-        "AND (stage IS NULL OR stage = ?1) ORDER BY",
-        "AND (stage IS NULL OR stage = ?1)\n"
-        "        AND received_at >= (SELECT max(started_at) FROM stages WHERE instance_id = ?2) ORDER BY",
+        "AND (stage IS NULL OR stage = :stage) ORDER BY",
+        "AND (stage IS NULL OR stage = :stage)\n"
+        "        AND received_at >= (SELECT max(started_at) FROM stages WHERE instance_id = :instance_id) ORDER BY",
         *_CONTRACT,
     ),
     _bug(
         "an event is used twice",
         SQL,
-        "(stage IS NULL OR stage = ?1) ORDER BY (stage IS NULL), seq",
+        "(stage IS NULL OR stage = :stage) ORDER BY (stage IS NULL), seq",
         "1 ORDER BY (stage IS NULL), seq",
         *_CONTRACT,
         "tests/contract/test_journal.py",
@@ -281,17 +281,34 @@ BUGS: tuple[Bug, ...] = (
     # abort, time, recovery
     _bug(
         "an aborted run goes on",
-        ENGINE,
+        DRIVER,
         "            if run.ended_at is not None:\n                run.settle(unit)\n",
         "            if run.ended_at is not None and not run.stages:\n                run.settle(unit)\n",
         *_CONTRACT,
     ),
     _bug(
         "an attempt that waited for its turn begins after an abort",
-        ENGINE,
-        "        return run.ended_at is None and not self._is_stopping\n",
-        "        return not self._is_stopping\n",
+        DRIVER,
+        "            if not await self._may_begin(run) or run.open is not opened:\n"
+        "                return\n            opened.was",
+        "            if self.is_stopping:\n                return\n            opened.was",
         "tests/contract/test_abort_before_slot.py",
+    ),
+    _bug(
+        "a unit of an instance is no compare-and-set",
+        SQL,
+        "version = :version + 1 WHERE id = :instance_id AND version = :version\n",
+        "version = :version + 1 WHERE id = :instance_id\n",
+        "tests/contract/test_journal.py",
+    ),
+    _bug(
+        "an instance is read before its place is taken",
+        ENGINE,
+        "            standing = await self._journal.standing(instance_id)\n",
+        "            self._loading.pop(instance_id)\n"
+        "            standing = await self._journal.standing(instance_id)\n"
+        "            self._loading[instance_id] = loading\n",
+        "tests/crash/test_slow_reads.py",
     ),
     _bug(
         "a delay's deadline is computed again after a restart",

@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,19 @@ from headrace.events.inbox import Arrival, Inbox
 from headrace.events.outbox import Outbox
 from headrace.events.own import OwnTriggers
 from headrace.events.relay import Relay
-from headrace.journal.port import Caller, CallerKey, Unit
+from headrace.journal.port import Caller, CallerKey, Results, Unit
 from headrace.journal.records import Instance, Workflow
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.writes import AddTrigger, AddWorkflow
 from headrace.sandbox import Sandbox
 from headrace.telemetry import Telemetry
 from headrace.triggers.dispatcher import Dispatcher, DispatcherLimits
 from headrace.triggers.expressions import Evaluator, Fetch, no_links
+from tests.support.journals import adapter
 
 SPEED = 200
+journal_name = "sqlite"
+"""The adapter of the journals that are opened here; `tests/support/journals.py` lists them all."""
 OURS = tuple(f"<coroutine object {owner}." for owner in ("EmbeddedEngine", "Dispatcher", "FastClock", "Event"))
 
 
@@ -108,11 +112,11 @@ class MortalJournal:
         self._journal = journal
         self._fate = fate
 
-    async def commit(self, unit: Unit) -> list[tuple[Any, ...] | None]:
-        number = await self._fate.before("commit " + "+".join(entry[0] for entry in unit.entries))
-        rows = await self._journal.commit(unit)
+    async def commit(self, unit: Unit) -> Results:
+        number = await self._fate.before("commit " + "+".join(type(write).__name__ for write, _ in unit.entries))
+        results = await self._journal.commit(unit)
         await self._fate.after(number)
-        return rows
+        return results
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
@@ -186,14 +190,33 @@ class Life:
             return
         variables = json.dumps(members["vars"]) if "vars" in members else None
         unit = Unit()
-        row = (trigger_id, "", event, event.lower(), workflow_id, None, members.get("filter"), variables, 1)
-        unit.add("insert_trigger", *row)
+        unit.add(
+            AddTrigger(
+                trigger_id=trigger_id,
+                name="",
+                event=event,
+                event_name=event.lower(),
+                workflow_id=workflow_id,
+                version=None,
+                filter=members.get("filter"),
+                vars=variables,
+                created_at=1,
+            )
+        )
         await self.journal.commit(unit)
 
     async def workflow(self, workflow_id: str, stages: list[dict[str, Any]]) -> Workflow:
         if await self.journal.workflow(workflow_id) is None:
             unit = Unit()
-            unit.add("insert_workflow", workflow_id, workflow_id, json.dumps({"stages": stages}), 1, 1)
+            unit.add(
+                AddWorkflow(
+                    workflow_id=workflow_id,
+                    name=workflow_id,
+                    config=json.dumps({"stages": stages}),
+                    created_at=1,
+                    updated_at=1,
+                )
+            )
             await self.journal.commit(unit)
         stored = await self.journal.workflow(workflow_id)
         assert stored is not None
@@ -238,7 +261,8 @@ async def life(
     `publishes`: all eight events go into the outbox, and from there to the triggers. `fetch`: what follows links.
     """
     fate = fate or Fate()
-    journal = await SqliteJournal.open(journal_file)
+    opened = AsyncExitStack()
+    journal = await opened.enter_async_context(adapter(journal_name).open(journal_file))
     mortal: Any = MortalJournal(journal, fate)
     clock = FastClock()
     outbox = Outbox()
@@ -276,7 +300,7 @@ async def life(
         await asyncio.gather(*readers, return_exceptions=True)
         await _end_tasks()
         evaluator.close()
-        await journal.close()
+        await opened.aclose()
 
 
 async def _end_tasks() -> None:

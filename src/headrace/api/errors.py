@@ -102,6 +102,7 @@ _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
     (errors.AlreadyEnded, 400, "VALIDATION"),
     (errors.RepeatedKey, 400, "VALIDATION"),
     (errors.NotFound, 404, "NOT_FOUND"),
+    (errors.Conflict, 503, "INTERNAL"),
     (errors.Unavailable, 503, "INTERNAL"),
 )
 
@@ -171,7 +172,7 @@ def _headers(error: Exception) -> Headers:
         return ((b"www-authenticate", b'Bearer error="invalid_token"' if error.has_token else b"Bearer"),)
     if isinstance(error, errors.NotAllowed):
         return ((b"www-authenticate", f'Bearer error="insufficient_scope", scope="{error.scope}"'.encode()),)
-    if isinstance(error, errors.Unavailable | TooManyBodies):
+    if isinstance(error, errors.Unavailable | errors.Conflict | TooManyBodies):
         return ((b"retry-after", b"1"),)
     if isinstance(error, BodyTooSlow):
         return ((b"connection", b"close"),)

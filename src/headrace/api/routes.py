@@ -36,9 +36,6 @@ class Endpoint:
         if "GET" in self._operations:
             self._operations["HEAD"] = self._operations["GET"]  # the server below leaves the body out
         self._allowed = tuple(self._operations)
-        for method, operation in self._operations.items():
-            if method != "HEAD":
-                services.telemetry.expect_requests(method, path, (operation.status, 500, 503))
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         services = self._services
@@ -100,4 +97,5 @@ def routes_of(services: Services, table: Iterable[Operation]) -> list[Route]:
     by_path: dict[str, list[Operation]] = {}
     for operation in table:
         by_path.setdefault(operation.path, []).append(operation)
+        services.telemetry.expect_requests(operation.method, operation.path, (operation.status, 500, 503))
     return [Route(path, Endpoint(services, path, operations)) for path, operations in by_path.items()]

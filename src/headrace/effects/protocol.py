@@ -35,10 +35,15 @@ class CreateLedger:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Wait, then ask again what to do. `failure` is shown in history as `lastFailure`."""
+    """Wait, then ask again what to do. `failure` is shown in history as `lastFailure`.
+
+    `is_settling`: the wait proves something, as its time counts from an attempt or an answer; another process that went
+    on waiting would count anew. Else it is a back-off, which any process may end.
+    """
 
     seconds: float
     failure: str
+    is_settling: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +197,7 @@ class EffectProtocol:
         self._after_pause = SEND
         if self._family is Family.INITIATION:  # never resent without a look-up just before (decision M5)
             self._after_pause, self._refusal = LOOK_UP, None
-        self._action = Pause(wait_s, f"{refusal.message} (asked again, since an earlier attempt had no answer)")
+        self._action = Pause(wait_s, f"{refusal.message} (asked again, since an earlier attempt had no answer)", True)
 
     # what a look-up answered
 
@@ -276,7 +281,7 @@ class EffectProtocol:
     def _look_again_when_settled(self, now_s: float) -> None:
         self._after_pause = LOOK_UP
         wait_s = self._last_attempt_s + self._settle_s - now_s
-        self._action = Pause(wait_s, f"{self._why_unknown}; not in the service's books yet")
+        self._action = Pause(wait_s, f"{self._why_unknown}; not in the service's books yet", True)
 
     # the internal ledger
 

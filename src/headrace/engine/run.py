@@ -14,14 +14,16 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import structs
 
 from headrace.effects.port import Request
 from headrace.effects.requests import prepare
-from headrace.errors import InvalidValue
+from headrace.errors import Conflict, InvalidValue
 from headrace.events.outbox import Outbox
+from headrace.journal import writes
 from headrace.journal.lists import STATUSES
 from headrace.journal.port import Unit
-from headrace.journal.records import ActivityRow, Instance, Stage
+from headrace.journal.records import ActivityRow, Instance, Stage, Standing
 from headrace.workflows.activities import ACTIVITIES, Activity, Json
 from headrace.workflows.commands import Amend, SleepUntil, WaitEvent
 from headrace.workflows.interpreter import CANCELED, JournalMismatch, StageRunner
@@ -58,7 +60,7 @@ class Now(Protocol):
 
 @dataclass(slots=True)
 class OpenActivity:
-    """The activity under way. `is_stored`: the journal has a row for it."""
+    """The activity under way. `is_stored`: the journal has a row for it; `has_begun`: and an attempt may be sent."""
 
     activity: Activity
     position: int
@@ -67,6 +69,7 @@ class OpenActivity:
     started_at: int
     attempt: int = 0
     is_stored: bool = False
+    has_begun: bool = False
     was_sent: bool = False
     last_failure: str | None = None
     needs_attention: bool = False
@@ -76,6 +79,7 @@ class Run:
     """An instance that is being worked on."""
 
     __slots__ = (
+        "_has_claimed",
         "_now",
         "_outbox",
         "_rules",
@@ -92,11 +96,14 @@ class Run:
         "lock",
         "open",
         "runner",
+        "shown",
         "stage_is_stored",
         "stage_started_at",
         "stages",
         "task",
+        "updated_at",
         "variables",
+        "version",
         "workflow_id",
     )
 
@@ -120,6 +127,8 @@ class Run:
         self.created_at = created_at
         self.by_trigger = by_trigger
         self.last_at = created_at
+        self.updated_at = created_at
+        self.shown: list[Stage] = []  # stages begun since the start, where this process saw it
         self.ended_at: int | None = None
         self.error: str | None = None
         self.runner: StageRunner
@@ -132,6 +141,8 @@ class Run:
         self.interrupt: asyncio.Future[None] | None = None
         self.lock = asyncio.Lock()
         self.task: asyncio.Task[None] | None = None
+        self.version = 0
+        self._has_claimed = False
         self._now = now
         self._rules = rules
         self._outbox = outbox
@@ -143,45 +154,32 @@ class Run:
 
     # start
 
-    def begin(self, unit: Unit) -> None:
+    def begin(self, unit: Unit, *, sends: bool = True) -> None:
+        """`sends`: this process sends what it has stored at once, so the intent counts as an attempt begun."""
         self._outbox.workflow_started(unit, self.created_at, self.workflow_id, self.id)
         self._open_stage(0, self.created_at, unit)
-        self.advance(unit)
+        self.advance(unit, sends=sends)
+        self.version, self._has_claimed = int(self._has_claimed), False
 
-    def as_instance(self, config: str, variables: str, unit: Unit) -> Instance:
-        """What the instance looks like once the unit of its start is committed."""
-        stages: list[Stage] = []
-        ends: dict[int, tuple[int, str | None]] = {}
-        updated_at = self.created_at
-        for name, row, _ in unit.entries:
-            if name == "open_stage" or name == "insert_closed_stage":
-                stages.append(Stage(*row))
-            elif name == "close_stage":
-                ends[row[3]] = (row[0], row[1])
-            elif name in ("touch_instance", "wait_event", "end_instance"):
-                updated_at = row[0]
-        shown = tuple(
-            Stage(
-                s.instance_id,
-                s.number,
-                s.keyword,
-                s.input,
-                s.started_at,
-                *ends.get(s.number, (s.terminated_at, s.error)),
-            )
-            for s in stages
-        )
+    def seal(self, unit: Unit) -> None:
+        """Make the unit a compare-and-set: it fails with Conflict where the instance has moved on since it was read."""
+        if not self._has_claimed:
+            unit.add(writes.ClaimVersion(instance_id=self.id, version=self.version), or_raise=Conflict(self.id))
+        self.version, self._has_claimed = self.version + 1, False
+
+    def as_instance(self, config: str, variables: str) -> Instance:
+        """The instance as the journal holds it once the unit of its start is committed."""
         return Instance(
             self.id,
             self.workflow_id,
             config,
             variables,
             self.created_at,
-            updated_at,
+            self.updated_at,
             self.ended_at,
             self.error,
             self.by_trigger,
-            shown,
+            tuple(self.shown),
         )
 
     def _open_stage(self, number: int, started_at: int, unit: Unit) -> None:
@@ -190,7 +188,13 @@ class Run:
         self._outbox.stage_started(unit, started_at, self.workflow_id, self.id, number)
         if not self.stage_is_stored:
             return  # it is stored together with its end
-        unit.add("open_stage", self.id, number, self.runner.keyword, json_text(self.runner.input), started_at)
+        text = json_text(self.runner.input)
+        unit.add(
+            writes.OpenStage(
+                instance_id=self.id, number=number, keyword=self.runner.keyword, input=text, started_at=started_at
+            )
+        )
+        self.shown.append(Stage(self.id, number, self.runner.keyword, text, started_at))
 
     def _take_stage(self, number: int, started_at: int, *, may_name_world: bool) -> None:
         self.stage_started_at = started_at
@@ -208,7 +212,7 @@ class Run:
 
     # moving on
 
-    def advance(self, unit: Unit) -> None:
+    def advance(self, unit: Unit, *, sends: bool = True) -> None:
         """From where the runner stands to the next command that has to be waited for, or to the end."""
         while True:
             command = self.runner.command
@@ -217,17 +221,19 @@ class Run:
                     return
             elif isinstance(command, Amend):
                 self.runner.resume()
-                unit.add("amend_stage", json_text(self.runner.input), self.id, self.runner.number)
+                text = json_text(self.runner.input)
+                unit.add(writes.AmendStage(input=text, instance_id=self.id, number=self.runner.number))
             elif isinstance(command, SleepUntil):
                 if command.deadline_at > self.now_at():
-                    unit.add("touch_instance", self.last_at, command.deadline_at, self.id)
+                    self._move(unit, self.last_at, command.deadline_at)
                     return
                 self.runner.resume()
             elif isinstance(command, WaitEvent):
-                unit.add("take_event", self.runner.number, self.id, command.event)
-                unit.add("wait_event", self.now_at(), self.id, self.runner.number)
+                number, self.updated_at = self.runner.number, self.now_at()
+                unit.add(writes.TakeEvent(stage=number, instance_id=self.id, name=command.event))
+                unit.add(writes.WaitForEvent(at=self.updated_at, instance_id=self.id, stage=number))
                 return
-            elif self._prepare(command, unit):
+            elif self._prepare(command, unit, sends=sends):
                 return
 
     def _next_stage(self, unit: Unit) -> bool:
@@ -236,27 +242,49 @@ class Run:
         self._close_stage(unit, now_at)
         if runner.error is None and runner.number + 1 < len(self.stages):
             self._open_stage(runner.number + 1, now_at, unit)
-            unit.add("touch_instance", now_at, 0, self.id)
+            self._move(unit, now_at, 0)
             return True
         self._end(unit, now_at, runner.error)
         return False
+
+    def _move(self, unit: Unit, at: int, next_at: int) -> None:
+        self.updated_at = at
+        unit.add(writes.MoveInstance(at=at, next_at=next_at, instance_id=self.id))
 
     def _close_stage(self, unit: Unit, now_at: int) -> None:
         runner = self.runner
         self._outbox.stage_ended(unit, now_at, self.workflow_id, self.id, runner.number, runner.error)
         if self.stage_is_stored:
-            unit.add("close_stage", now_at, runner.error, self.id, runner.number)
+            unit.add(
+                writes.CloseStage(terminated_at=now_at, error=runner.error, instance_id=self.id, number=runner.number)
+            )
+            if self.shown:
+                self.shown[-1] = structs.replace(self.shown[-1], terminated_at=now_at, error=runner.error)
             return
-        text, started_at = json_text(runner.input), self.stage_started_at
-        row = (self.id, runner.number, runner.keyword, text, started_at, now_at, runner.error)
-        unit.add("insert_closed_stage", *row)
+        text = json_text(runner.input)
+        unit.add(
+            writes.AddClosedStage(
+                instance_id=self.id,
+                number=runner.number,
+                keyword=runner.keyword,
+                input=text,
+                started_at=self.stage_started_at,
+                terminated_at=now_at,
+                error=runner.error,
+            )
+        )
+        self.shown.append(
+            Stage(self.id, runner.number, runner.keyword, text, self.stage_started_at, now_at, runner.error)
+        )
 
-    def _end(self, unit: Unit, now_at: int, error: str | None, expects_row: Exception | None = None) -> None:
-        self.ended_at, self.error = now_at, error
-        unit.add("end_instance", self.ended_at, error, self.id, expects_row=expects_row)
+    def _end(self, unit: Unit, now_at: int, error: str | None) -> None:
+        self.ended_at, self.error, self.updated_at = now_at, error, now_at
+        end = writes.EndInstance(at=now_at, error=error, instance_id=self.id, version=self.version)
+        unit.add(end, or_raise=Conflict(self.id))
+        self._has_claimed = True
         self._outbox.workflow_ended(unit, now_at, self.workflow_id, self.id, error)
 
-    def _prepare(self, activity: Activity, unit: Unit) -> bool:
+    def _prepare(self, activity: Activity, unit: Unit, *, sends: bool) -> bool:
         """Make the request of a new activity; an effect's intent is stored before anything is sent.
 
         False when its values are refused here: the stage has ended.
@@ -273,7 +301,8 @@ class Run:
             return False
         self.open = OpenActivity(activity, runner.position, key, request, now_at)
         if activity.is_effect:
-            self._store_open(unit, attempt=1)
+            self._store_open(unit, attempt=int(sends))
+            self.open.has_begun = sends
         return True
 
     def _store_open(self, unit: Unit, attempt: int) -> None:
@@ -281,21 +310,32 @@ class Run:
         assert opened is not None
         opened.is_stored = True
         unit.add(
-            "open_activity",
-            self.id,
-            self.runner.number,
-            opened.position,
-            opened.activity.name,
-            json_text(opened.activity.input(opened.key)),
-            opened.started_at,
-            attempt,
-            opened.key,
-            opened.request.method,
-            opened.request.path,
-            opened.request.body,
+            writes.OpenActivity(
+                instance_id=self.id,
+                stage=self.runner.number,
+                position=opened.position,
+                name=opened.activity.name,
+                input=json_text(opened.activity.input(opened.key)),
+                started_at=opened.started_at,
+                attempt=attempt,
+                key=opened.key,
+                request_method=opened.request.method,
+                request_path=opened.request.path,
+                request_body=opened.request.body,
+            )
         )
 
     # activities
+
+    def begin_attempt(self, unit: Unit) -> None:
+        """The first attempt of an effect whose intent was stored by a process that did not send it."""
+        opened = self.open
+        assert opened is not None
+        opened.has_begun = True
+        unit.add(
+            writes.BeginAttempt(attempt=1, instance_id=self.id, stage=self.runner.number, position=opened.position),
+            or_raise=Conflict(self.id),
+        )
 
     def failed_attempt(self, unit: Unit, failure: str, next_at: int | None, *, needs_attention: bool = False) -> None:
         opened = self.open
@@ -304,9 +344,18 @@ class Run:
             self._store_open(unit, opened.attempt)
         opened.last_failure = failure
         opened.needs_attention = needs_attention
-        place = (self.id, self.runner.number, opened.position)
-        unit.add("failed_attempt", max(opened.attempt, 1), failure, next_at, needs_attention, *place)
-        unit.add("mark_trouble", NEEDS_ATTENTION if needs_attention else RETRYING, self.id)
+        unit.add(
+            writes.FailAttempt(
+                attempt=max(opened.attempt, int(opened.has_begun)),
+                failure=failure,
+                next_execution_at=next_at,
+                needs_attention=needs_attention,
+                instance_id=self.id,
+                stage=self.runner.number,
+                position=opened.position,
+            )
+        )
+        unit.add(writes.MarkTrouble(trouble=NEEDS_ATTENTION if needs_attention else RETRYING, instance_id=self.id))
 
     def done(self, unit: Unit, output: Any) -> None:
         self._close_activity(unit, output, None)
@@ -321,39 +370,49 @@ class Run:
         assert opened is not None
         self.open = None
         if opened.last_failure is not None:
-            unit.add("mark_trouble", None, self.id)
+            unit.add(writes.MarkTrouble(trouble=None, instance_id=self.id))
         now_at, attempt = self.now_at(), max(opened.attempt, 1)
         text = None if output is None else json_text(output)
         if opened.is_stored:
-            place = (self.id, self.runner.number, opened.position)
-            unit.add("close_activity", attempt, text, error, now_at, *place)
+            unit.add(
+                writes.CloseActivity(
+                    attempt=attempt,
+                    output=text,
+                    error=error,
+                    terminated_at=now_at,
+                    instance_id=self.id,
+                    stage=self.runner.number,
+                    position=opened.position,
+                )
+            )
             return
         unit.add(
-            "insert_closed_activity",
-            self.id,
-            self.runner.number,
-            opened.position,
-            opened.activity.name,
-            json_text(opened.activity.input(opened.key)),
-            opened.started_at,
-            attempt,
-            opened.key,
-            opened.request.method,
-            opened.request.path,
-            opened.request.body,
-            text,
-            error,
-            opened.last_failure,
-            now_at,
+            writes.AddClosedActivity(
+                instance_id=self.id,
+                stage=self.runner.number,
+                position=opened.position,
+                name=opened.activity.name,
+                input=json_text(opened.activity.input(opened.key)),
+                started_at=opened.started_at,
+                attempt=attempt,
+                key=opened.key,
+                request_method=opened.request.method,
+                request_path=opened.request.path,
+                request_body=opened.request.body,
+                output=text,
+                error=error,
+                last_failure=opened.last_failure,
+                terminated_at=now_at,
+            )
         )
 
     # abort
 
-    def cancel(self, unit: Unit, expects_row: Exception) -> None:
+    def cancel(self, unit: Unit) -> None:
         """End the instance now (decision E6). An effect that may have been sent keeps its activity and stage open."""
-        self._end(unit, self.now_at(), CANCELED, expects_row)
+        self._end(unit, self.now_at(), CANCELED)
         if self.open is not None and self.open.activity.is_effect and self.open.was_sent:
-            unit.add("settle_instance", 0, self.id)
+            unit.add(writes.ScheduleInstance(next_at=0, instance_id=self.id))
             return
         self.cancel_open(unit)
         self.runner.cancel()
@@ -369,13 +428,14 @@ class Run:
         """Close the stage of an aborted instance, now that nothing of it is out there any more."""
         self.runner.cancel()
         self._close_stage(unit, self.now_at())
-        unit.add("settle_instance", None, self.id)
+        unit.add(writes.ScheduleInstance(next_at=None, instance_id=self.id))
 
     # recovery
 
     @classmethod
-    def restore(cls, instance: Instance, activities: list[ActivityRow], now: Now, rules: Rules, outbox: Outbox) -> Run:
+    def restore(cls, standing: Standing, now: Now, rules: Rules, outbox: Outbox) -> Run:
         """Where the journal says it stands: the last stage, replayed up to its open activity."""
+        instance, activities = standing.instance, standing.activities
         run = cls(
             instance.id,
             instance.workflow_id,
@@ -387,7 +447,7 @@ class Run:
             outbox,
             by_trigger=instance.started_by_trigger,
         )
-        run.ended_at, run.error = instance.terminated_at, instance.error
+        run.ended_at, run.error, run.version = instance.terminated_at, instance.error, standing.version
         stage: Stage = instance.stages[-1]
         run.last_at = max(
             instance.updated_at, stage.started_at, *(row.terminated_at or row.started_at for row in activities), 0
@@ -423,7 +483,8 @@ class Run:
             row.started_at,
             attempt=row.attempt,
             is_stored=True,
-            was_sent=command.is_effect,
+            has_begun=row.attempt > 0,
+            was_sent=command.is_effect and row.attempt > 0,
             last_failure=row.last_failure,
             needs_attention=row.needs_attention,
         )

@@ -18,7 +18,8 @@ from headrace.clock import Clock
 from headrace.errors import InvalidValue
 from headrace.events import identity
 from headrace.events.envelope import Envelope, stored_envelope
-from headrace.journal.port import Caller, Derived, Journal, Rows, Unit
+from headrace.journal.port import Caller, Journal, Results, Unit
+from headrace.journal.writes import AcceptEvent, EventAccepted, IdentifyEvent, MovePosition, PlaceEvent, RepeatEvent
 
 log = structlog.get_logger("headrace.events")
 
@@ -105,9 +106,9 @@ class Inbox:
                 except (InvalidValue, ValueError):
                     log.warning("an accepted event cannot be read, so its identity stays unknown", seq=event.seq)
                     continue
-                unit.add("identify_event", identity.fingerprint(envelope.payload), event.seq)
+                unit.add(IdentifyEvent(fingerprint=identity.fingerprint(envelope.payload), seq=event.seq))
                 if envelope.identity is not None:
-                    unit.add("place_event", envelope.identity, event.seq)
+                    unit.add(PlaceEvent(key=envelope.identity, seq=event.seq))
             await self._journal.commit(unit)
 
     async def accept(
@@ -127,19 +128,15 @@ class Inbox:
             await self.identify()
         now_at = self._clock.now_at()
         unit = Unit()
-        places = [_add(unit, arrival, now_at) for arrival in arrivals]
-
-        def receipts(rows: Rows) -> list[Receipt]:
-            return [_receipt(rows[place]) for place in places]
-
+        for arrival in arrivals:
+            _add(unit, arrival, now_at)
         if caller is not None:
-            unit.has_derived = True
-            _sign(unit, caller, now_at, arrivals, Derived(lambda rows: answer(receipts(rows)) if answer else b""))
+            _sign(unit, caller, now_at, arrivals, lambda results: answer(_receipts(results)) if answer else b"")
         if position is not None:
-            unit.add("move_position", *position)
-        rows = await self._journal.commit(unit)
-        self._count(arrivals, [rows[place] for place in places])
-        return receipts(rows)
+            unit.add(MovePosition(source=position[0], position=position[1]))
+        results = await self._journal.commit(unit)
+        self._count(arrivals, _accepted(results))
+        return _receipts(results)
 
     async def accept_wanted(self, arrivals: Sequence[Arrival], *, position: tuple[str, int] | None = None) -> None:
         """Those that a trigger waits for.
@@ -157,14 +154,14 @@ class Inbox:
         now_at = self._clock.now_at()
         unit = Unit()
         for arrival in arrivals:
-            unit.add("repeat_event", now_at, arrival.key, arrival.old_key)
+            unit.add(RepeatEvent(at=now_at, key=arrival.key, old_key=arrival.old_key))
         await self._journal.commit(unit)
         self._meter.events_accepted(0, len(arrivals), 0)
 
-    def _count(self, arrivals: Sequence[Arrival], rows: Rows) -> None:
+    def _count(self, arrivals: Sequence[Arrival], rows: Sequence[EventAccepted]) -> None:
         """A conflict that came before is a repeat here: it is logged and counted once."""
-        first_time = [arrival for arrival, row in zip(arrivals, rows, strict=True) if row is not None and row[1] == 0]
-        receipts = [_receipt(row) for row in rows if row is not None and row[1] == 0]
+        first_time = [arrival for arrival, row in zip(arrivals, rows, strict=True) if row.repeats == 0]
+        receipts = [_receipt(row) for row in rows if row.repeats == 0]
         conflicts = [each.key for each, receipt in zip(first_time, receipts, strict=True) if receipt is not Receipt.NEW]
         self._meter.events_accepted(len(first_time) - len(conflicts), len(rows) - len(first_time), len(conflicts))
         if conflicts:
@@ -177,28 +174,42 @@ class Inbox:
             self._on_events()
 
 
-def _add(unit: Unit, arrival: Arrival, now_at: int) -> int:
-    """Gives the number of the entry whose row says what became of it."""
-    number = len(unit.entries)
-    conflict = identity.of_conflict(arrival.key, arrival.fingerprint)
-    row = (arrival.key, arrival.type, arrival.text, now_at, arrival.depth, arrival.fingerprint)
-    unit.add("accept_event", *row, arrival.place, conflict, arrival.old_key)
-    if arrival.place is not None and arrival.place != arrival.key:
-        unit.has_derived = True
-        unit.add("place_event", arrival.place, Derived(lambda rows: (rows[number] or (None,))[0]))
-    return number
+def _add(unit: Unit, arrival: Arrival, now_at: int) -> None:
+    unit.add(
+        AcceptEvent(
+            key=arrival.key,
+            type=arrival.type,
+            envelope=arrival.text,
+            received_at=now_at,
+            depth=arrival.depth,
+            fingerprint=arrival.fingerprint,
+            place=arrival.place,
+            conflict_key=identity.of_conflict(arrival.key, arrival.fingerprint),
+            old_key=arrival.old_key,
+        )
+    )
+    if (place := arrival.place) is not None and place != arrival.key:
+        unit.add_later(lambda results: PlaceEvent(key=place, seq=_accepted(results)[-1].seq))
 
 
-def _receipt(row: tuple[object, ...] | None) -> Receipt:
-    """Of a row of `accept_event`."""
-    assert row is not None
-    _, repeats, conflicts_with = row
-    if conflicts_with is not None:
+def _accepted(results: Results) -> list[EventAccepted]:
+    """One for each event, in the order of their arrivals."""
+    return [each for each in results if isinstance(each, EventAccepted)]
+
+
+def _receipts(results: Results) -> list[Receipt]:
+    return [_receipt(row) for row in _accepted(results)]
+
+
+def _receipt(row: EventAccepted) -> Receipt:
+    if row.conflicts_with is not None:
         return Receipt.CONFLICTING
-    return Receipt.REPEATED if repeats else Receipt.NEW
+    return Receipt.REPEATED if row.repeats else Receipt.NEW
 
 
-def _sign(unit: Unit, caller: Caller, now_at: int, arrivals: Sequence[Arrival], answer: Derived) -> None:
+def _sign(
+    unit: Unit, caller: Caller, now_at: int, arrivals: Sequence[Arrival], answer: Callable[[Results], bytes]
+) -> None:
     """An audit entry for each event, by its key; the answer is that of them all."""
     unkeyed = replace(caller, key=None)
     for number, arrival in enumerate(arrivals):

@@ -27,6 +27,7 @@ from headrace.clock import date_time
 from headrace.errors import InvalidValue
 from headrace.journal.port import Journal, Unit
 from headrace.journal.records import OutboxEvent
+from headrace.journal.writes import Publish
 
 VERSION = "v2.0.0"
 MAX_ERROR_CHARACTERS = 4_000
@@ -101,8 +102,7 @@ _ANY_SEQ = 2**63 - 1
 def _add(
     unit: Unit, kind: str, at: int, payload: dict[str, Any], instance_id: str | None, depth: int | None = None
 ) -> None:
-    unit.add("publish", kind, at, _text_of(payload), instance_id, depth)
-    unit.has_publications = True
+    unit.add(Publish(type=kind, happened_at=at, payload=_text_of(payload), instance_id=instance_id, depth=depth))
 
 
 def _error(error: str | None) -> dict[str, str]:

@@ -18,6 +18,7 @@ from headrace.errors import Unavailable
 from headrace.events.outbox import publication
 from headrace.journal.port import Journal, Unit, sweep
 from headrace.journal.records import OutboxEvent
+from headrace.journal.writes import AddDeadLetter, MovePosition, TrimOutbox
 
 log = structlog.get_logger("headrace.events")
 
@@ -123,7 +124,7 @@ class Relay:
 
     async def _move(self, position: int, unit: Unit | None = None) -> None:
         unit = unit or Unit()
-        unit.add("move_position", self.name, position)
+        unit.add(MovePosition(source=self.name, position=position))
         await self._journal.commit(unit)
         self.position = position
 
@@ -144,8 +145,16 @@ class Relay:
         unit = Unit()
         for each, reason in refused:
             log.error("an event of ours is set aside", publisher=self._publisher.name, event_id=each.id, reason=reason)
-            row = (self._publisher.name, each.id, each.type, each.body.decode(), reason[:1_000], self._clock.now_at())
-            unit.add("set_aside", *row)
+            unit.add(
+                AddDeadLetter(
+                    publisher=self._publisher.name,
+                    event_id=each.id,
+                    type=each.type,
+                    body=each.body.decode(),
+                    reason=reason[:1_000],
+                    at=self._clock.now_at(),
+                )
+            )
         await self._move(taken, unit)
         for _ in refused:
             self._meter.publication_set_aside(self._publisher.name)
@@ -211,4 +220,4 @@ async def trim_outbox(relays: list[Relay], journal: Journal, before_s: int) -> N
     if any(relay.position is None for relay in relays):
         return
     taken = min((relay.position or 0 for relay in relays), default=0)
-    await sweep(journal, "trim_outbox", taken, before_s)
+    await sweep(journal, TrimOutbox(up_to_seq=taken, before_s=before_s))

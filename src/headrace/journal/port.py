@@ -7,9 +7,9 @@ of a moment share one durable commit, each within its own savepoint, so a bad on
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from headrace.journal.lists import (
     AnyList,
@@ -32,9 +32,11 @@ from headrace.journal.records import (
     Remembered,
     SetAside,
     Stage,
+    Standing,
     Trigger,
     Workflow,
 )
+from headrace.journal.writes import AddAuditEntry, RememberKey, Result, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,38 +63,48 @@ class Caller:
     key: CallerKey | None = None
 
 
-Rows = list[tuple[Any, ...] | None]
+Results = Sequence[Result]
+"""What the writes of a unit have returned, in their order; a write without a result contributes none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Derived:
-    """A parameter that is computed inside the commit, from the rows of the unit's earlier entries."""
+class Later:
+    """A write that is made inside the commit, from the results of the unit's earlier writes."""
 
-    of: Callable[[Rows], Any]
+    make: Callable[[Results], Write]
 
 
 class Unit:
-    """Writes that are committed together. Build one, hand it to `Journal.commit`, and it is durable or never was.
+    """Writes that are committed together: all of them are durable when `Journal.commit` returns, or none ever is."""
 
-    Each entry is (name of a statement, its parameters). `expects_row` marks those that must return a
-    row, else the unit fails with the given error and leaves nothing behind.
-    """
-
-    __slots__ = ("entries", "has_derived", "has_publications")
+    __slots__ = ("entries",)
 
     def __init__(self) -> None:
-        self.has_derived = False  # some parameters are Derived
-        self.has_publications = False  # events of ours, for the outbox
-        self.entries: list[tuple[str, tuple[Any, ...], Exception | None]] = []
+        self.entries: list[tuple[Write | Later, Exception | None]] = []
 
     def __bool__(self) -> bool:
         return bool(self.entries)
 
-    def add(self, statement: str, *parameters: Any, expects_row: Exception | None = None) -> None:
-        self.entries.append((statement, parameters, expects_row))
+    @property
+    def writes(self) -> list[Write]:
+        """Those that are known before the commit."""
+        return [write for write, _ in self.entries if not isinstance(write, Later)]
+
+    def add(self, write: Write, *, or_raise: Exception | None = None) -> None:
+        """A write. One that changes nothing fails the whole unit with `or_raise`, if that is given."""
+        self.entries.append((write, or_raise))
+
+    def add_later(self, make: Callable[[Results], Write]) -> None:
+        """A write that depends on the results of those before it."""
+        self.entries.append((Later(make), None))
 
     def sign(
-        self, caller: Caller | None, at: int, target: str, status: int = 204, answer: bytes | Derived = b""
+        self,
+        caller: Caller | None,
+        at: int,
+        target: str,
+        status: int = 204,
+        answer: bytes | Callable[[Results], bytes] = b"",
     ) -> None:
         """Who made this write, to what, and what is answered to its key: kept with the write or not at all.
 
@@ -100,17 +112,38 @@ class Unit:
         """
         if caller is None:
             return
-        self.add("audit", at, caller.principal, caller.client_id, caller.operation, target)
-        if caller.key is not None:
-            key = caller.key
-            self.add("remember", key.owner, key.key, key.fingerprint, status, answer, caller.operation, target, at)
+        operation, key = caller.operation, caller.key
+        self.add(
+            AddAuditEntry(
+                at=at, principal=caller.principal, client_id=caller.client_id, operation=operation, target=target
+            )
+        )
+        if key is None:
+            return
+
+        def remember(body: bytes) -> Write:
+            return RememberKey(
+                owner=key.owner,
+                key=key.key,
+                fingerprint=key.fingerprint,
+                status=status,
+                body=body,
+                operation=operation,
+                target=target,
+                at=at,
+            )
+
+        if isinstance(answer, bytes):
+            self.add(remember(answer))
+        else:
+            self.add_later(lambda results: remember(answer(results)))
 
 
 class Journal(Protocol):
     # writes
 
-    async def commit(self, unit: Unit) -> Rows:
-        """Durable on return. Gives the row of each entry that returns one, else None.
+    async def commit(self, unit: Unit) -> Results:
+        """Durable on return.
 
         Raises the unit's own error, RepeatedKey, or Unavailable (then nothing was written and never will be).
         """
@@ -132,6 +165,10 @@ class Journal(Protocol):
 
     def instances(self, workflow_id: str | None = None, running: bool = False) -> AsyncIterator[list[Instance]]:
         """Newest first, in pages, with their stages. `running`: only those that have not ended."""
+        ...
+
+    async def standing(self, instance_id: str) -> Standing | None:
+        """Where an instance stands, read in one snapshot."""
         ...
 
     async def stages(self, instance_id: str) -> list[Stage]: ...
@@ -267,10 +304,9 @@ class Journal(Protocol):
     async def close(self) -> None: ...
 
 
-async def sweep(journal: Journal, statement: str, *parameters: Any) -> None:
-    """Repeat what removes some rows at a time, a commit each, until nothing is left to remove. Raises Unavailable."""
-    is_done = False
-    while not is_done:
-        unit = Unit()
-        unit.add(statement, *parameters)
-        is_done = await journal.commit(unit) == [None]
+async def sweep(journal: Journal, write: Write) -> None:
+    """Repeat a write that removes some rows at a time, a commit each, until nothing is left. Raises Unavailable."""
+    unit = Unit()
+    unit.add(write)
+    while await journal.commit(unit):
+        pass

@@ -68,18 +68,17 @@ class InstanceSummary(msgspec.Struct, frozen=True):
 
 
 class Due(msgspec.Struct, frozen=True):
-    """An instance the engine must look at, with its last stage only. `row` orders those of one `next_at`."""
+    """An instance the engine must look at. `row` orders those of one `next_at`."""
 
     row: int
     next_at: int
-    instance: Instance
-    has_activities: bool
+    instance_id: str
 
 
 class ActivityRow(msgspec.Struct, frozen=True):
     """One activity of a stage. `position` counts all of them from 0; an effect also has a `key`.
 
-    `request_*` is what is sent, byte for byte. `attempt` counts the attempts begun.
+    `request_*` is what is sent, byte for byte. `attempt` counts the attempts begun: 0 means that none was sent.
     """
 
     instance_id: str
@@ -99,6 +98,14 @@ class ActivityRow(msgspec.Struct, frozen=True):
     next_execution_at: int | None = None
     needs_attention: bool = False
     terminated_at: int | None = None
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Where an instance stands, all of it of one moment. `activities` are those of its last stage."""
+
+    instance: Instance
+    activities: tuple[ActivityRow, ...]
+    version: int
 
 
 class Trigger(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from headrace.clock import Clock
 from headrace.errors import Unavailable
 from headrace.journal.port import Journal, Unit, sweep
+from headrace.journal.writes import ForgetDeadLetters, ForgetEnvelopes, ForgetKeys, ServeTime, TimeServed
 
 COUNT_EVERY_S = 60.0
 MAX_STEP_S = 120
@@ -54,20 +55,20 @@ class Retention:
         A row carries the count that was last committed, which the next one exceeds by MAX_STEP_S at most.
         """
         served_s = await self.count() - MAX_STEP_S
-        await sweep(self._journal, "forget_before", served_s - self._keep.keys_s)
-        await sweep(self._journal, "forget_envelopes", served_s - self._keep.events_s)
-        await sweep(self._journal, "forget_set_aside", served_s - self._keep.events_s)
+        await sweep(self._journal, ForgetKeys(before_s=served_s - self._keep.keys_s))
+        await sweep(self._journal, ForgetEnvelopes(before_s=served_s - self._keep.events_s))
+        await sweep(self._journal, ForgetDeadLetters(before_s=served_s - self._keep.events_s))
         await self._trim_outbox(served_s - self._keep.outbox_s)
 
     async def count(self) -> int:
         """Add the whole seconds since the last count; returns the sum over all servers. Raises Unavailable."""
         passed_s = int(self._clock.monotonic_s() - self._counted_s)
         unit = Unit()
-        unit.add("serve_time", min(max(passed_s, 0), MAX_STEP_S))
-        (row,) = await self._journal.commit(unit)
+        unit.add(ServeTime(seconds=min(max(passed_s, 0), MAX_STEP_S)))
+        (served,) = await self._journal.commit(unit)
         self._counted_s += passed_s
-        assert row is not None
-        return row[0]
+        assert isinstance(served, TimeServed)
+        return served.seconds
 
     async def stop(self) -> None:
         """Count the last seconds, if the journal can."""

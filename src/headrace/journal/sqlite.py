@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +28,7 @@ from headrace.journal.lists import (
 )
 from headrace.journal.lock import JournalLock
 from headrace.journal.migrations import migrate_sqlite
-from headrace.journal.port import Rows, Unit
+from headrace.journal.port import Results, Unit
 from headrace.journal.records import (
     ActivityRow,
     AuditEntry,
@@ -41,14 +41,17 @@ from headrace.journal.records import (
     Remembered,
     SetAside,
     Stage,
+    Standing,
     Trigger,
     Workflow,
 )
 from headrace.journal.searches import SEARCHES, no_earlier, search, since
-from headrace.journal.statements import named_statements
+from headrace.journal.statements import named_statements, write_queries
 from headrace.journal.wal import require_whole_log
 from headrace.journal.writer import CommitMeter, GroupWriter, WriterLimits
+from headrace.journal.writes import Probe
 
+QUERIES = "sqlite.sql"
 PAGE = 200
 PAGE_BYTES = 48 << 20
 """What rows read at once may hold together; a page that would be larger is shorter."""
@@ -89,10 +92,10 @@ class SqliteJournal:
             stack.callback(lock.release)
             require_whole_log(path)
             await _in_thread(migrate_sqlite, str(path))
-            sql = named_statements("sqlite.sql") | SEARCHES
+            sql, writes = named_statements(QUERIES) | SEARCHES, write_queries(QUERIES)
             reader, connection = (stack.enter_context(contextlib.closing(_connect(path))) for _ in range(2))
             reader.execute(sql["counts"]).fetchone()
-            opened = cls(path, lock, reader, GroupWriter(connection, sql, limits or WriterLimits(), meter), sql)
+            opened = cls(path, lock, reader, GroupWriter(connection, writes, limits or WriterLimits(), meter), sql)
             stack.pop_all()
             return opened
         raise AssertionError("unreachable")
@@ -107,7 +110,7 @@ class SqliteJournal:
         """Units that no commit has taken up yet."""
         return self._writer.queued_units
 
-    async def commit(self, unit: Unit) -> Rows:
+    async def commit(self, unit: Unit) -> Results:
         return await self._writer.commit(unit)
 
     # reads
@@ -189,6 +192,25 @@ class SqliteJournal:
 
     async def summaries_after(self, rows: InstanceSearch, place: Place, limit: int) -> list[InstanceSummary]:
         return [_summary(row) for row in self._page(rows, place, limit)]
+
+    async def standing(self, instance_id: str) -> Standing | None:
+        with self._snapshot():
+            rows = self._rows("instance", instance_id)
+            if not rows:
+                return None
+            stages = self._stages(instance_id)
+            activities = tuple(_activity(row) for row in self._rows("activities", instance_id, stages[-1].number))
+            version = self._rows("version", instance_id)[0][0]
+        return Standing(_instance(rows[0], stages), activities, version)
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Generator[None]:
+        """Reads within see the journal as it is at the first of them, whatever the writer's thread commits."""
+        self._reader.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._reader.execute("ROLLBACK")
 
     async def stages(self, instance_id: str) -> list[Stage]:
         return list(self._stages(instance_id))
@@ -292,8 +314,7 @@ class SqliteJournal:
 
         next_at is 0 where there is something to do at once, else the end of a delay.
         """
-        rows = self._rows("due", after_at, after_row, until_at, limit)
-        return [Due(row[0], row[1], _instance(row[2:11], (Stage(*row[11:18]),)), bool(row[18])) for row in rows]
+        return [Due(*row) for row in self._rows("due", after_at, after_row, until_at, limit)]
 
     async def next_deadline(self, after_at: int) -> int | None:
         return self._rows("next_deadline", after_at)[0][0]
@@ -314,7 +335,7 @@ class SqliteJournal:
         if self._writer.has_committed_within(FRESH_S):
             return
         unit = Unit()
-        unit.add("probe")
+        unit.add(Probe())
         await self._writer.commit(unit)
 
     async def close(self) -> None:

@@ -1,13 +1,49 @@
-"""Named blocks of SQL: `-- name: X` starts one."""
+"""The queries of an adapter: a file of SQL, in which `-- name: X` begins a query with named parameters.
+
+SQLite binds numbers faster than names, so each query is numbered once, when the file is read.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+from headrace.journal.writes import Result, Write, record_types
 
 SQL = Path(__file__).parent / "sql"
 
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class WriteQuery:
+    """`sql` takes the fields of its record, in their order."""
+
+    sql: str
+    result: type[Result] | None
+
 
 def named_statements(file_name: str) -> dict[str, str]:
+    """The reads of a file, by name; their parameters are numbered in the order of their first use."""
+    writes = {each.__name__ for each in record_types()}
+    return {name: _numbered(sql, _parameters(sql)) for name, sql in _blocks(file_name).items() if name not in writes}
+
+
+def write_queries(file_name: str) -> dict[type[Write], WriteQuery]:
+    """The query of every record. Raises ValueError where one is missing, or leaves out a field of its record."""
+    blocks = _blocks(file_name)
+    found: dict[type[Write], WriteQuery] = {}
+    for record in record_types():
+        fields, sql = record.__struct_fields__, blocks.get(record.__name__, "")
+        if not sql or set(_parameters(sql)) != set(fields):
+            raise ValueError(f"{file_name}: the query {record.__name__} must use exactly {', '.join(fields)}")
+        found[record] = WriteQuery(_numbered(sql, fields), record.result)
+    return found
+
+
+def _blocks(file_name: str) -> dict[str, str]:
     blocks: dict[str, list[str]] = {}
     block: list[str] = []
     for line in (SQL / file_name).read_text("utf-8").splitlines():
@@ -16,3 +52,11 @@ def named_statements(file_name: str) -> dict[str, str]:
         elif not line.startswith("--"):
             block.append(line)
     return {name: "\n".join(lines).strip() for name, lines in blocks.items()}
+
+
+def _parameters(sql: str) -> list[str]:
+    return list(dict.fromkeys(_PARAMETER.findall(sql)))
+
+
+def _numbered(sql: str, parameters: Sequence[str]) -> str:
+    return _PARAMETER.sub(lambda match: f"?{parameters.index(match[1]) + 1}", sql)

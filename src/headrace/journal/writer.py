@@ -16,19 +16,22 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
+from msgspec.structs import astuple
 
 from headrace.errors import Damaged, RepeatedKey, Unavailable
 from headrace.journal.faults import damaged, is_damage
-from headrace.journal.port import Derived, Rows, Unit
+from headrace.journal.port import Later, Results, Unit
+from headrace.journal.statements import WriteQuery
+from headrace.journal.writes import Published, RememberKey, Result, Write
 
 BUSY_RETRY_S = 0.01
 
 log = structlog.get_logger("headrace.journal")
 
-_Pending = tuple[Unit, "asyncio.Future[Rows]", float]
+_Pending = tuple[Unit, "asyncio.Future[Results]", float]
 
 
 class CommitMeter(Protocol):
@@ -51,17 +54,17 @@ class GroupWriter:
     def __init__(
         self,
         connection: sqlite3.Connection,
-        statements: dict[str, str],
+        queries: dict[type[Write], WriteQuery],
         limits: WriterLimits,
         meter: CommitMeter | None,
     ) -> None:
         self._connection = connection
-        self._statements = statements
+        self._queries = queries
         self._limits = limits
         self._meter = meter
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Pending] = deque()
-        self._batches: SimpleQueue[tuple[list[_Pending], list[Rows | Exception]] | None] = SimpleQueue()
+        self._batches: SimpleQueue[tuple[list[_Pending], list[Results | Exception]] | None] = SimpleQueue()
         self._is_busy = False
         self._is_scheduled = False
         self._is_closed = False
@@ -92,14 +95,14 @@ class GroupWriter:
     def queued_units(self) -> int:
         return len(self._waiting)
 
-    async def commit(self, unit: Unit) -> Rows:
+    async def commit(self, unit: Unit) -> Results:
         if self._is_closed:
             raise Unavailable("the journal is closed")
         if self._damage is not None:
             raise Damaged(str(self._damage))
         if len(self._waiting) >= self._limits.max_waiting:
             raise Unavailable("the journal has too much to write at the moment")
-        future: asyncio.Future[Rows] = self._loop.create_future()
+        future: asyncio.Future[Results] = self._loop.create_future()
         self._waiting.append((unit, future, self._loop.time()))
         if not self._is_busy and not self._is_scheduled:
             self._schedule()
@@ -108,7 +111,7 @@ class GroupWriter:
         return await future
 
     async def publications(self) -> None:
-        """Returns after the next commit of a unit that has some."""
+        """Returns after the next commit that has put an event into the outbox."""
         await self._publications.wait()
 
     def _sweep(self) -> None:
@@ -167,19 +170,22 @@ class GroupWriter:
             with contextlib.suppress(sqlite3.Error, MemoryError):
                 self._connection.execute("ROLLBACK")
 
-    def _finished(self, batch: list[_Pending], results: list[Rows | Exception], seconds: float) -> None:
+    def _finished(self, batch: list[_Pending], results: list[Results | Exception], seconds: float) -> None:
         self._is_busy = False
         self.commits += 1
         is_failure = any(isinstance(result, Unavailable) for result in results)
         self._committed_s = None if is_failure else self._loop.time()
+        has_published = False
         for (_, future, _), result in zip(batch, results, strict=True):
+            if result and not isinstance(result, Exception):
+                has_published = has_published or any(isinstance(each, Published) for each in result)
             if future.done():
                 continue  # the caller went away; what it asked for was done all the same
             if isinstance(result, Exception):
                 future.set_exception(result)
             else:
                 future.set_result(result)
-        if any(unit.has_publications for unit, _, _ in batch):
+        if has_published:
             self._publications.set()
             self._publications = asyncio.Event()
         if self._meter is not None:
@@ -207,10 +213,10 @@ class GroupWriter:
 
     # the units of a batch
 
-    def _carry_out(self, batch: list[_Pending]) -> list[Rows | Exception]:
+    def _carry_out(self, batch: list[_Pending]) -> list[Results | Exception]:
         """All in one go, as nearly always nothing is amiss; else again, each unit in a savepoint of its own."""
         try:
-            return [self._rows(unit) for unit, _, _ in batch]
+            return [self._write(unit) for unit, _, _ in batch]
         except (sqlite3.OperationalError, MemoryError):
             raise
         except Exception as error:  # whatever it is, the second go finds out whose it is
@@ -220,11 +226,11 @@ class GroupWriter:
             self._connection.execute("BEGIN IMMEDIATE")
             return [self._carry_out_alone(unit) for unit, _, _ in batch]
 
-    def _carry_out_alone(self, unit: Unit) -> Rows | Exception:
+    def _carry_out_alone(self, unit: Unit) -> Results | Exception:
         """If it fails, its neighbours do not (decision E2)."""
         self._connection.execute("SAVEPOINT unit")
         try:
-            rows = self._rows(unit)
+            results = self._write(unit)
         except (sqlite3.OperationalError, MemoryError):
             raise
         except Exception as error:  # whatever it is, it is this unit's, and its caller hears of it
@@ -234,27 +240,26 @@ class GroupWriter:
             self._connection.execute("RELEASE unit")
             return error
         self._connection.execute("RELEASE unit")
-        return rows
+        return results
 
-    def _rows(self, unit: Unit) -> Rows:
-        if not unit.has_derived:
-            return [self._execute(*entry) for entry in unit.entries]
-        rows: Rows = []
-        for name, parameters, expects_row in unit.entries:
-            given = tuple(each.of(rows) if isinstance(each, Derived) else each for each in parameters)
-            rows.append(self._execute(name, given, expects_row))
-        return rows
-
-    def _execute(self, name: str, parameters: tuple[Any, ...], expects_row: Exception | None) -> tuple[Any, ...] | None:
-        try:
-            cursor = self._connection.execute(self._statements[name], parameters)
-        except sqlite3.IntegrityError:
-            if name == "remember":
-                raise RepeatedKey(str(parameters[1])) from None
-            raise
-        if expects_row is not None and cursor.rowcount == 0:
-            raise expects_row
-        return cursor.fetchone() if cursor.description is not None else None
+    def _write(self, unit: Unit) -> Results:
+        results: list[Result] = []
+        execute, queries = self._connection.execute, self._queries
+        for entry, or_raise in unit.entries:
+            write = entry.make(results) if type(entry) is Later else entry
+            assert isinstance(write, Write)
+            query = queries[type(write)]
+            try:
+                cursor = execute(query.sql, astuple(write))
+            except sqlite3.IntegrityError:
+                if isinstance(write, RememberKey):
+                    raise RepeatedKey(write.key) from None
+                raise
+            if or_raise is not None and cursor.rowcount == 0:
+                raise or_raise
+            if query.result is not None and (row := cursor.fetchone()) is not None:
+                results.append(query.result(*row))
+        return results
 
     async def close(self) -> None:
         """Commit what is waiting, then end the thread."""
@@ -268,7 +273,7 @@ class GroupWriter:
         await asyncio.to_thread(self._thread.join)
         self._connection.close()
 
-    def _unavailable(self, batch: list[_Pending], error: Exception) -> list[Rows | Exception]:
+    def _unavailable(self, batch: list[_Pending], error: Exception) -> list[Results | Exception]:
         if is_damage(error):
             reason = str(self.refuse(damaged(error)))
             return [Damaged(reason) for _ in batch]

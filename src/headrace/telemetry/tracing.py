@@ -23,8 +23,9 @@ from headrace.clock import Clock
 from headrace.effects.port import Downstream, NoReply, Reply, Request
 from headrace.engine.run import DRIVEN, OpenActivity, Run
 from headrace.errors import InvalidValue
-from headrace.journal.port import Journal, Rows, Unit
+from headrace.journal.port import Journal, Results, Unit
 from headrace.journal.records import Instance
+from headrace.journal.writes import AddClosedStage, AddInstance, CloseStage, EndInstance, OpenStage
 from headrace.settings import Settings
 from headrace.telemetry.outages import Outage
 from headrace.workflows.activities import Activity, CreateTransaction
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 log = structlog.get_logger("headrace")
+
+_End = CloseStage | AddClosedStage | EndInstance
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 MISSING = "traces need the extra: pip install 'headrace[otel]'"
@@ -140,26 +143,27 @@ class Tracing:
             self._reading.add(task)
             task.add_done_callback(self._reading.discard)
 
-    def _record(self, unit: Unit) -> list[tuple[str, tuple[Any, ...]]]:
-        """Report what this unit has ended; gives back entries of instances that are not remembered."""
-        unread: list[tuple[str, tuple[Any, ...]]] = []
-        for name, row, _ in unit.entries:
-            if name == "insert_instance":
-                self._began(row[0], row[1], row[4])
-            elif name == "open_stage" and (known := self._known.get(row[0])) is not None:
-                known.stages[row[1]] = (row[2], row[4])
-            elif name in ("close_stage", "insert_closed_stage", "end_instance") and not self._ended(name, row):
-                unread.append((name, row))
+    def _record(self, unit: Unit) -> list[_End]:
+        """Report what this unit has ended; gives back the ends of instances that are not remembered."""
+        unread: list[_End] = []
+        for write in unit.writes:
+            if isinstance(write, AddInstance):
+                self._began(write.instance_id, write.workflow_id, write.created_at)
+            elif isinstance(write, OpenStage):
+                if (known := self._known.get(write.instance_id)) is not None:
+                    known.stages[write.number] = (write.keyword, write.started_at)
+            elif isinstance(write, CloseStage | AddClosedStage | EndInstance) and not self._ended(write):
+                unread.append(write)
         return unread
 
-    async def _record_read(self, journal: Journal, entries: list[tuple[str, tuple[Any, ...]]]) -> None:
-        """The entries of an instance that an earlier process began."""
+    async def _record_read(self, journal: Journal, ends: list[_End]) -> None:
+        """The ends of an instance that an earlier process began."""
         try:
-            for name, row in entries:
-                instance = await journal.instance(_instance_id(name, row))
+            for end in ends:
+                instance = await journal.instance(end.instance_id)
                 if instance is not None:
                     self._remember(instance)
-                    self._ended(name, row)
+                    self._ended(end)
         except Exception:
             log.exception("a trace is incomplete")
 
@@ -179,22 +183,20 @@ class Tracing:
         attributes = {"headrace.instance.id": instance_id, "headrace.workflow.id": workflow_id}
         self._span("start", instance_id, None, created_at, created_at, attributes, links=[caller] if caller else [])
 
-    def _ended(self, name: str, row: tuple[Any, ...]) -> bool:
+    def _ended(self, end: _End) -> bool:
         """False where the instance, or its stage, is not remembered."""
-        instance_id = _instance_id(name, row)
-        known = self._known.get(instance_id)
-        if name == "insert_closed_stage":
-            _, number, keyword, _, started_at, ended_at, error = row
-            self._stage_ended(instance_id, number, keyword, started_at, ended_at, error)
+        known = self._known.get(end.instance_id)
+        if isinstance(end, AddClosedStage):
+            self._stage_ended(end.instance_id, end.number, end.keyword, end.started_at, end.terminated_at, end.error)
         elif known is None:
             return False
-        elif name == "close_stage":
-            ended_at, error, _, number = row
-            if number not in known.stages:
+        elif isinstance(end, CloseStage):
+            if end.number not in known.stages:
                 return False
-            self._stage_ended(instance_id, number, *known.stages.pop(number), ended_at, error)
+            stage = known.stages.pop(end.number)
+            self._stage_ended(end.instance_id, end.number, *stage, end.terminated_at, end.error)
         else:
-            self._instance_ended(instance_id, known, row[0], row[1])
+            self._instance_ended(end.instance_id, known, end.at, end.error)
         return True
 
     def _stage_ended(
@@ -344,10 +346,10 @@ class _TracedJournal:
         self._journal = journal
         self._tracing = tracing
 
-    async def commit(self, unit: Unit) -> Rows:
-        rows = await self._journal.commit(unit)
+    async def commit(self, unit: Unit) -> Results:
+        results = await self._journal.commit(unit)
         self._tracing.committed(unit, self._journal)
-        return rows
+        return results
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
@@ -429,10 +431,6 @@ def _trace_id(instance_id: str) -> int:
 def _span_id(instance_id: str, stage: int | None = None) -> int:
     name = instance_id if stage is None else f"{instance_id}/{stage}"
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) or 1
-
-
-def _instance_id(name: str, row: tuple[Any, ...]) -> str:
-    return row[0] if name == "insert_closed_stage" else row[2]
 
 
 def _link(traceparent: str, tracestate: str) -> Link | None:

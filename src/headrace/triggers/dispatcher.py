@@ -24,6 +24,7 @@ from headrace.events.envelope import Envelope, stored_envelope
 from headrace.events.outbox import Outbox
 from headrace.journal.port import Journal, Unit
 from headrace.journal.records import InboxEvent, Instance, Trigger
+from headrace.journal.writes import AddOccurrence, ProcessEvent
 from headrace.triggers.expressions import EvaluationFailed, Evaluator
 from headrace.triggers.matching import causes, initiation_scheduled, is_on, metadata_written
 from headrace.triggers.meter import TriggerMeter
@@ -246,7 +247,7 @@ class Dispatcher:
             for trigger_id in slow:
                 self._launch_parked(self._shares, trigger_id)
         unit = Unit()
-        unit.add("process_event", self._clock.now_at(), event.seq)
+        unit.add(ProcessEvent(at=self._clock.now_at(), seq=event.seq))
         await self._journal.commit(unit)
 
     async def _fire_all(self, triggers: list[Trigger], event: InboxEvent, envelope: Envelope) -> None:
@@ -352,8 +353,17 @@ class Dispatcher:
     ) -> str:
         """Gives its id."""
         occurrence_id = self._ids.new()
-        row = (occurrence_id, match.trigger.id, match.event.key, match.payload, self._clock.now_at(), match.depth)
-        unit.add("insert_occurrence", *row, instance_id, error, expects_row=AlreadyFired(match.event.key))
+        occurrence = AddOccurrence(
+            occurrence_id=occurrence_id,
+            trigger_id=match.trigger.id,
+            event_key=match.event.key,
+            event=match.payload,
+            created_at=self._clock.now_at(),
+            depth=match.depth,
+            instance_id=instance_id,
+            error=error,
+        )
+        unit.add(occurrence, or_raise=AlreadyFired(match.event.key))
         return occurrence_id
 
 

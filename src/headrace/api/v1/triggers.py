@@ -15,6 +15,7 @@ from headrace.api.v1 import schemas, views
 from headrace.errors import InvalidValue, NotFound
 from headrace.journal.port import Caller, Unit
 from headrace.journal.records import Trigger
+from headrace.journal.writes import AddTrigger, DeleteTrigger
 from headrace.triggers.definition import Definition, parse_definition
 
 TAG = "Triggers"
@@ -65,9 +66,18 @@ async def _store(services: Services, definition: Definition, caller: Caller) -> 
     )
     answer = views.trigger_reply(row)
     unit = Unit()
-    values = (row.id, row.name, row.event, row.event.lower(), row.workflow_id, row.version, row.filter, row.vars)
-    unknown = InvalidValue("workflowID", f"there is no workflow {row.workflow_id[:100]!r}")
-    unit.add("insert_trigger", *values, row.created_at, expects_row=unknown)
+    write = AddTrigger(
+        trigger_id=row.id,
+        name=row.name,
+        event=row.event,
+        event_name=row.event.lower(),
+        workflow_id=row.workflow_id,
+        version=row.version,
+        filter=row.filter,
+        vars=row.vars,
+        created_at=row.created_at,
+    )
+    unit.add(write, or_raise=InvalidValue("workflowID", f"there is no workflow {row.workflow_id[:100]!r}"))
     unit.sign(caller, row.created_at, row.id, 201, answer)
     services.outbox.want(row.event)  # before an instance can start that it would tell of
     await services.journal.commit(unit)
@@ -97,7 +107,7 @@ async def delete(services: Services, request: Request) -> Reply:
     trigger_id = request.params["triggerID"]
     now_at = services.clock.now_at()
     unit = Unit()
-    unit.add("delete_trigger", now_at, trigger_id, expects_row=NotFound("trigger", trigger_id))
+    unit.add(DeleteTrigger(at=now_at, trigger_id=trigger_id), or_raise=NotFound("trigger", trigger_id))
     unit.sign(unkeyed_caller(request), now_at, trigger_id)
     await services.journal.commit(unit)
     return no_content()

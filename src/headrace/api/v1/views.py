@@ -112,7 +112,7 @@ def activity(row: ActivityRow) -> schemas.ActivityHistory:
         started_at=date_time(row.started_at),
         terminated_at=_maybe(row.terminated_at),
         last_failure=_text(row.last_failure) if is_open else UNSET,
-        attempt=row.attempt,
+        attempt=max(row.attempt, 1),
         next_execution=_maybe(row.next_execution_at) if is_open else UNSET,
     )
 

@@ -16,6 +16,7 @@ from headrace.api.yaml import Document
 from headrace.errors import InvalidDefinition, InvalidValue, NotFound
 from headrace.journal.port import Caller, Unit
 from headrace.journal.records import Workflow
+from headrace.journal.writes import AddWorkflow, DeleteWorkflow
 from headrace.workflows.config import Config, parse_config
 
 TAG = "Workflows"
@@ -69,7 +70,15 @@ def _new_workflow(services: Services, config: Config) -> Workflow:
 async def _store(services: Services, row: Workflow, caller: Caller) -> Reply:
     unit = Unit()
     answer = views.workflow_reply(row)
-    unit.add("insert_workflow", row.id, row.name, row.config, row.created_at, row.updated_at)
+    unit.add(
+        AddWorkflow(
+            workflow_id=row.id,
+            name=row.name,
+            config=row.config,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+    )
     unit.sign(caller, row.created_at, row.id, 201, answer)
     await services.journal.commit(unit)
     return json_reply(201, answer)
@@ -94,7 +103,7 @@ async def delete(services: Services, request: Request) -> Reply:
     workflow_id = request.params["flowId"]
     now_at = services.clock.now_at()
     unit = Unit()
-    unit.add("delete_workflow", now_at, workflow_id, expects_row=NotFound("workflow", workflow_id))
+    unit.add(DeleteWorkflow(at=now_at, workflow_id=workflow_id), or_raise=NotFound("workflow", workflow_id))
     unit.sign(unkeyed_caller(request), now_at, workflow_id)
     await services.journal.commit(unit)
     return no_content()

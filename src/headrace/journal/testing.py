@@ -1,0 +1,369 @@
+"""The suite that every journal passes. It needs no test framework: a check raises AssertionError where one fails.
+
+    for check in checks(capabilities):
+        await check(make_journal)
+
+`make_journal` opens the journal of one store, as an asynchronous context manager; opened again, it is the same store.
+Each check wants a new store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from headrace.errors import AlreadyEnded, Conflict, HeadraceError, NotFound, RepeatedKey
+from headrace.journal.port import Journal, Results, Unit
+from headrace.journal.writes import (
+    AddEvent,
+    AddInstance,
+    AddWorkflow,
+    AmendStage,
+    BeginAttempt,
+    ClaimVersion,
+    CloseActivity,
+    CloseStage,
+    DeleteWorkflow,
+    EndInstance,
+    EventTaken,
+    MoveInstance,
+    OpenActivity,
+    OpenStage,
+    Probe,
+    Publish,
+    RememberKey,
+    TakeEvent,
+    WaitForEvent,
+    WakeInstance,
+    Write,
+)
+
+MakeJournal = Callable[[], AbstractAsyncContextManager[Journal]]
+Check = Callable[[MakeJournal], Awaitable[None]]
+
+NEWS_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an adapter promises beyond the port. `is_durable`: what was committed is there when it is opened again."""
+
+    is_durable: bool = True
+
+
+def checks(capabilities: Capabilities) -> list[Check]:
+    """Those that apply to such an adapter."""
+    return [*_ALWAYS, *(_DURABLE if capabilities.is_durable else ())]
+
+
+def _workflow(workflow_id: str = "w1", at: int = 10) -> Write:
+    return AddWorkflow(workflow_id=workflow_id, name="name", config='{"stages":[]}', created_at=at, updated_at=at)
+
+
+def _instance(instance_id: str, workflow_id: str = "w1", at: int = 20) -> Write:
+    return AddInstance(
+        instance_id=instance_id,
+        workflow_id=workflow_id,
+        config='{"stages":[]}',
+        variables="{}",
+        created_at=at,
+        by_trigger=False,
+    )
+
+
+def _stage(instance_id: str, number: int = 0) -> Write:
+    text = '{"event":"go"}'
+    return OpenStage(instance_id=instance_id, number=number, keyword="wait_event", input=text, started_at=20)
+
+
+def _activity(instance_id: str, attempt: int, text: str = "{}") -> Write:
+    return OpenActivity(
+        instance_id=instance_id,
+        stage=0,
+        position=0,
+        name="CreateTransaction",
+        input=text,
+        started_at=1,
+        attempt=attempt,
+        key="k",
+        request_method="POST",
+        request_path="/v2/l/transactions",
+        request_body=b"{}",
+    )
+
+
+def _outcome(attempt: int, output: str, at: int) -> Write:
+    return CloseActivity(
+        attempt=attempt, output=output, error=None, terminated_at=at, instance_id="i1", stage=0, position=0
+    )
+
+
+async def _commit(journal: Journal, *writes: Write, or_raise: HeadraceError | None = None) -> Results:
+    unit = Unit()
+    for write in writes:
+        unit.add(write, or_raise=or_raise)
+    return await journal.commit(unit)
+
+
+async def _is_refused(journal: Journal, kind: type[HeadraceError], *writes: Write) -> bool:
+    """Whether the last of the writes, which must change something, fails the unit with this kind of error."""
+    *others, last = writes
+    unit = Unit()
+    for write in others:
+        unit.add(write)
+    unit.add(last, or_raise=kind("i1") if kind is not NotFound else NotFound("workflow", "w1"))
+    try:
+        await journal.commit(unit)
+    except kind:
+        return True
+    return False
+
+
+async def a_unit_that_fails_leaves_nothing_and_its_neighbours_stand(make_journal: MakeJournal) -> None:
+    async with make_journal() as journal:
+        good, bad, other = Unit(), Unit(), Unit()
+        good.add(_workflow("good"))
+        bad.add(_workflow("bad"))
+        bad.add(_instance("lost", workflow_id="nowhere"), or_raise=NotFound("workflow", "nowhere"))
+        other.add(_workflow("other"))
+        results = await asyncio.gather(*(journal.commit(unit) for unit in (good, bad, other)), return_exceptions=True)
+        assert isinstance(results[1], NotFound), results
+        assert await journal.workflow("good") and await journal.workflow("other")
+        assert await journal.workflow("bad") is None
+
+
+async def a_key_is_stored_once_with_its_write(make_journal: MakeJournal) -> None:
+    async with make_journal() as journal:
+        units = Unit(), Unit()
+        for unit, workflow_id in zip(units, ("w1", "w2"), strict=True):
+            unit.add(_workflow(workflow_id))
+            unit.add(
+                RememberKey(
+                    owner="", key="key", fingerprint=b"hash", status=201, body=b"{}", operation="run", target="i1", at=5
+                )
+            )
+        results = await asyncio.gather(*(journal.commit(unit) for unit in units), return_exceptions=True)
+        assert [isinstance(result, RepeatedKey) for result in results] == [False, True], results
+        assert await journal.workflow("w2") is None
+        remembered = await journal.remembered("", "key")
+        assert remembered is not None and (remembered.status, remembered.body) == (201, b"{}")
+
+
+async def results_come_in_the_order_of_their_writes(make_journal: MakeJournal) -> None:
+    """A write without a result contributes none, and one that comes later sees those before it."""
+    async with make_journal() as journal:
+        unit = Unit()
+        seen: list[int] = []
+
+        def later(results: Results) -> Write:
+            seen.append(len(results))
+            return _workflow("later")
+
+        for write in (_workflow(), Probe(), _instance("i1"), Probe()):
+            unit.add(write)
+        unit.add_later(later)
+        results = await journal.commit(unit)
+        assert [type(result) for result in results] == [Probe.result, Probe.result]
+        assert results[0] != results[1]
+        assert seen and seen[-1] == 2
+        assert await journal.workflow("later") is not None
+
+
+async def no_instance_of_a_deleted_workflow(make_journal: MakeJournal) -> None:
+    async with make_journal() as journal:
+        await _commit(journal, _workflow(), DeleteWorkflow(at=30, workflow_id="w1"))
+        assert await _is_refused(journal, NotFound, _instance("i1"))
+        deleted = await journal.workflow("w1")
+        assert deleted is not None and deleted.deleted_at == 30
+        assert [page async for page in journal.workflows()] == []
+
+
+async def lists_are_newest_first_across_pages(make_journal: MakeJournal) -> None:
+    async with make_journal() as journal:
+        instances = [_instance(f"i{number:03}", at=1000 + number // 3) for number in range(450)]
+        await _commit(journal, _workflow(), *instances)
+        listed = [instance.id async for page in journal.instances() for instance in page]
+        assert listed == sorted(listed, key=lambda name: (1000 + int(name[1:]) // 3, name), reverse=True)
+        assert len(listed) == 450
+        assert [i.id async for page in journal.instances("other") for i in page] == []
+
+
+async def an_event_is_taken_once_oldest_first_and_again_by_the_same_wait(make_journal: MakeJournal) -> None:
+    async with make_journal() as journal:
+        await _commit(journal, _workflow(), _instance("i1"), _stage("i1"))
+
+        async def put(name: str) -> None:
+            await _commit(journal, AddEvent(instance_id="i1", name=name, received_at=1), or_raise=AlreadyEnded("i1"))
+
+        async def take(stage: int, name: str) -> EventTaken | None:
+            taking = TakeEvent(stage=stage, instance_id="i1", name=name)
+            results = await _commit(journal, taking, WaitForEvent(at=30, instance_id="i1", stage=stage))
+            return next((each for each in results if isinstance(each, EventTaken)), None)
+
+        assert await take(0, "go") is None
+        for name in ("go", "go", "other"):
+            await put(name)
+        first = await take(0, "go")
+        assert first is not None
+        assert await take(0, "go") == first, "a replay takes what it had taken"
+        second = await take(1, "go")
+        assert second is not None and second != first
+        assert await take(2, "go") is None
+
+
+async def what_is_due_is_found_by_its_time(make_journal: MakeJournal) -> None:
+    async with make_journal() as journal:
+        names = ("ready", "soon", "later", "waiting", "ended")
+        await _commit(journal, _workflow(), *(write for name in names for write in (_instance(name), _stage(name))))
+        await _commit(
+            journal,
+            MoveInstance(at=21, next_at=100, instance_id="soon"),
+            MoveInstance(at=21, next_at=200, instance_id="later"),
+            WaitForEvent(at=21, instance_id="waiting", stage=0),
+            EndInstance(at=22, error=None, instance_id="ended", version=0),
+        )
+        assert [due.instance_id for due in await journal.due(-1, 0, 0, 10)] == ["ready"]
+        found = await journal.due(0, 2**62, 150, 10)
+        assert [(due.instance_id, due.next_at) for due in found] == [("soon", 100)]
+        assert await journal.next_deadline(100) == 200
+        event = AddEvent(instance_id="waiting", name="go", received_at=1)
+        await _commit(journal, event, WakeInstance(instance_id="waiting"))
+        assert [due.instance_id for due in await journal.due(-1, 0, 0, 10)] == ["ready", "waiting"]
+
+
+async def closed_rows_never_change(make_journal: MakeJournal) -> None:
+    async with make_journal() as journal:
+        await _commit(journal, _workflow(), _instance("i1"), _stage("i1"), _activity("i1", attempt=1))
+        await _commit(
+            journal,
+            _outcome(attempt=1, output="1", at=25),
+            _outcome(attempt=2, output="2", at=26),
+            CloseStage(terminated_at=30, error=None, instance_id="i1", number=0),
+            CloseStage(terminated_at=40, error="late", instance_id="i1", number=0),
+            AmendStage(input='{"event":"late"}', instance_id="i1", number=0),
+            EndInstance(at=31, error=None, instance_id="i1", version=0),
+            MoveInstance(at=99, next_at=0, instance_id="i1"),
+        )
+        instance = await journal.instance("i1")
+        assert instance is not None and instance.updated_at == 31
+        assert (instance.stages[0].terminated_at, instance.stages[0].error) == (30, None)
+        assert instance.stages[0].input == '{"event":"go"}'
+        (activity,) = await journal.activities("i1", 0)
+        assert (activity.output, activity.attempt, activity.terminated_at) == ("1", 1, 25)
+        again = EndInstance(at=50, error="late", instance_id="i1", version=1)
+        assert await _is_refused(journal, AlreadyEnded, again)
+
+
+async def a_unit_of_an_instance_is_a_compare_and_set(make_journal: MakeJournal) -> None:
+    """Of several that read the same version one is committed; the others leave nothing."""
+    async with make_journal() as journal:
+        await _commit(journal, _workflow(), _instance("i1"), _stage("i1"))
+        units = [Unit() for _ in range(5)]
+        for number, unit in enumerate(units):
+            unit.add(_workflow(f"of {number}"))
+            unit.add(ClaimVersion(instance_id="i1", version=0), or_raise=Conflict("i1"))
+        results = await asyncio.gather(*(journal.commit(unit) for unit in units), return_exceptions=True)
+        assert sum(isinstance(result, Conflict) for result in results) == 4, results
+        stored = [await journal.workflow(f"of {number}") for number in range(5)]
+        assert sum(each is not None for each in stored) == 1
+        standing = await journal.standing("i1")
+        assert standing is not None and standing.version == 1
+        ended = EndInstance(at=30, error=None, instance_id="i1", version=0)
+        assert await _is_refused(journal, Conflict, ended), "it was read before the unit that was committed"
+        await _commit(journal, EndInstance(at=31, error=None, instance_id="i1", version=1), or_raise=Conflict("i1"))
+        standing = await journal.standing("i1")
+        assert standing is not None and (standing.version, standing.instance.terminated_at) == (2, 31)
+
+
+async def where_an_instance_stands_is_of_one_moment(make_journal: MakeJournal) -> None:
+    """While units move it on, each of which changes the instance, its stage and its activity together."""
+    async with make_journal() as journal:
+        assert await journal.standing("i1") is None
+        await _commit(journal, _workflow(), _instance("i1"))
+
+        async def look() -> None:
+            for _ in range(60):
+                standing = await journal.standing("i1")
+                if standing is not None and standing.version:
+                    instance = standing.instance
+                    assert instance.updated_at + 1 == standing.version == len(instance.stages)
+                await asyncio.sleep(0)
+
+        await _commit(journal, ClaimVersion(instance_id="i1", version=0), _stage("i1", 0))
+        await _commit(journal, MoveInstance(at=0, next_at=0, instance_id="i1"))
+
+        async def move_on() -> None:
+            for number in range(1, 40):
+                await _commit(
+                    journal,
+                    ClaimVersion(instance_id="i1", version=number),
+                    MoveInstance(at=number, next_at=0, instance_id="i1"),
+                    _stage("i1", number),
+                    or_raise=Conflict("i1"),
+                )
+
+        await asyncio.gather(move_on(), look(), look())
+        standing = await journal.standing("i1")
+        assert standing is not None and standing.version == len(standing.instance.stages) == 40
+
+
+async def attempts_that_have_begun_are_counted_once(make_journal: MakeJournal) -> None:
+    async with make_journal() as journal:
+        await _commit(journal, _workflow(), _instance("i1"), _stage("i1"), _activity("i1", attempt=0))
+        begin = BeginAttempt(attempt=1, instance_id="i1", stage=0, position=0)
+        await _commit(journal, begin, or_raise=Conflict("i1"))
+        assert await _is_refused(journal, Conflict, begin)
+        (activity,) = await journal.activities("i1", 0)
+        assert activity.attempt == 1
+
+
+async def huge_integers_survive_as_text(make_journal: MakeJournal) -> None:
+    async with make_journal() as journal:
+        text = f'{{"amount":{10**999}}}'
+        await _commit(journal, _workflow(), _instance("i1"), _stage("i1"), _activity("i1", 1, text))
+        (activity,) = await journal.activities("i1", 0)
+        assert activity.input == text
+
+
+async def the_outbox_keeps_its_order_and_tells_of_its_news(make_journal: MakeJournal) -> None:
+    async with make_journal() as journal:
+        news = asyncio.ensure_future(journal.outbox_news())
+        await asyncio.sleep(0)
+        for number in range(5):
+            published = Publish(type="E", happened_at=number, payload="{}", instance_id=None, depth=0)
+            await _commit(journal, published)
+        async with asyncio.timeout(NEWS_S):
+            await news
+        rows = await journal.outbox(0, 10)
+        assert [row.happened_at for row in rows] == [0, 1, 2, 3, 4]
+        assert sorted({row.seq for row in rows}) == [row.seq for row in rows]
+        assert await journal.outbox_end() == rows[-1].seq
+
+
+async def everything_survives_a_reopening(make_journal: MakeJournal) -> None:
+    async with make_journal() as journal:
+        await _commit(journal, _workflow(), _instance("i1"), _stage("i1"))
+        await _commit(journal, ClaimVersion(instance_id="i1", version=0))
+        before = await journal.standing("i1")
+    async with make_journal() as journal:
+        assert before is not None and await journal.standing("i1") == before
+
+
+_ALWAYS: tuple[Check, ...] = (
+    a_unit_that_fails_leaves_nothing_and_its_neighbours_stand,
+    a_key_is_stored_once_with_its_write,
+    results_come_in_the_order_of_their_writes,
+    no_instance_of_a_deleted_workflow,
+    lists_are_newest_first_across_pages,
+    an_event_is_taken_once_oldest_first_and_again_by_the_same_wait,
+    what_is_due_is_found_by_its_time,
+    closed_rows_never_change,
+    a_unit_of_an_instance_is_a_compare_and_set,
+    where_an_instance_stands_is_of_one_moment,
+    attempts_that_have_begun_are_counted_once,
+    huge_integers_survive_as_text,
+    the_outbox_keeps_its_order_and_tells_of_its_news,
+)
+_DURABLE: tuple[Check, ...] = (everything_survives_a_reopening,)

@@ -1,0 +1,464 @@
+"""Every write that a unit may hold: one record for each, and what the write returns.
+
+An adapter has one query for each record. Where the rows named by a record do not exist, or are closed already, the
+write changes nothing; a unit that must not pass over that names the error to raise (`Unit.add(..., or_raise=...)`).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What a write returns. A write that found nothing to do returns none."""
+
+
+class EventTaken(Result, frozen=True):
+    """The instance's event that a wait has consumed."""
+
+    seq: int
+
+
+class EventAccepted(Result, frozen=True):
+    """The inbox's row of an event. `conflicts_with`: the earlier event with its identity and another payload."""
+
+    seq: int
+    repeats: int
+    conflicts_with: int | None
+
+
+class Published(Result, frozen=True):
+    """The outbox's row of an event."""
+
+    seq: int
+
+
+class TimeServed(Result, frozen=True):
+    """The seconds that servers have run on this journal."""
+
+    seconds: int
+
+
+class Removed(Result, frozen=True):
+    """Some rows were removed or emptied; there may be more. `first`: a value of one of them."""
+
+    first: int
+
+
+class Probed(Result, frozen=True):
+    """How often a commit was tried out."""
+
+    count: int
+
+
+class Write(msgspec.Struct, frozen=True, kw_only=True):
+    """One change to the journal. Times are microseconds since the epoch; JSON is text."""
+
+    result: ClassVar[type[Result] | None] = None
+
+
+# workflows
+
+
+class AddWorkflow(Write, frozen=True, kw_only=True):
+    workflow_id: str
+    name: str | None
+    config: str
+    created_at: int
+    updated_at: int
+
+
+class DeleteWorkflow(Write, frozen=True, kw_only=True):
+    at: int
+    workflow_id: str
+
+
+# instances
+
+
+class AddInstance(Write, frozen=True, kw_only=True):
+    """Changes nothing where the workflow does not exist or is deleted."""
+
+    instance_id: str
+    workflow_id: str
+    config: str
+    variables: str
+    created_at: int
+    by_trigger: bool
+
+
+class AddVariables(Write, frozen=True, kw_only=True):
+    """`fingerprints`: JSON list of hashes by which instances are found by a variable."""
+
+    created_at: int
+    instance_id: str
+    fingerprints: str
+
+
+class MoveInstance(Write, frozen=True, kw_only=True):
+    """A running instance goes on. `next_at`: when the engine must look at it: 0 at once, a time, or None."""
+
+    at: int
+    next_at: int | None
+    instance_id: str
+
+
+class ScheduleInstance(Write, frozen=True, kw_only=True):
+    """When the engine must look at an instance, which may have ended."""
+
+    next_at: int | None
+    instance_id: str
+
+
+class ClaimVersion(Write, frozen=True, kw_only=True):
+    """Raise an instance's version. Changes nothing where it is not `version`: somebody has moved the instance on."""
+
+    instance_id: str
+    version: int
+
+
+class EndInstance(Write, frozen=True, kw_only=True):
+    """End a running instance and raise its version. Changes nothing where that is not `version`."""
+
+    at: int
+    error: str | None
+    instance_id: str
+    version: int
+
+
+class MarkTrouble(Write, frozen=True, kw_only=True):
+    """`trouble`: a position in `lists.STATUSES` while an activity is tried again or needs attention, else None."""
+
+    trouble: int | None
+    instance_id: str
+
+
+# stages
+
+
+class OpenStage(Write, frozen=True, kw_only=True):
+    instance_id: str
+    number: int
+    keyword: str
+    input: str
+    started_at: int
+
+
+class AddClosedStage(Write, frozen=True, kw_only=True):
+    """A stage that ended as it began."""
+
+    instance_id: str
+    number: int
+    keyword: str
+    input: str
+    started_at: int
+    terminated_at: int
+    error: str | None
+
+
+class AmendStage(Write, frozen=True, kw_only=True):
+    """Replace the input of an open stage."""
+
+    input: str
+    instance_id: str
+    number: int
+
+
+class CloseStage(Write, frozen=True, kw_only=True):
+    terminated_at: int
+    error: str | None
+    instance_id: str
+    number: int
+
+
+# activities
+
+
+class OpenActivity(Write, frozen=True, kw_only=True):
+    """The intent of an activity: its request, byte for byte, before it is sent. `attempt` counts attempts begun."""
+
+    instance_id: str
+    stage: int
+    position: int
+    name: str
+    input: str
+    started_at: int
+    attempt: int
+    key: str
+    request_method: str
+    request_path: str
+    request_body: bytes | None
+
+
+class AddClosedActivity(Write, frozen=True, kw_only=True):
+    """A read that has ended: nothing was stored while it was open."""
+
+    instance_id: str
+    stage: int
+    position: int
+    name: str
+    input: str
+    started_at: int
+    attempt: int
+    key: str
+    request_method: str
+    request_path: str
+    request_body: bytes | None
+    output: str | None
+    error: str | None
+    last_failure: str | None
+    terminated_at: int
+
+
+class BeginAttempt(Write, frozen=True, kw_only=True):
+    """An attempt may begin. Changes nothing where other attempts have begun, or the activity is closed."""
+
+    attempt: int
+    instance_id: str
+    stage: int
+    position: int
+
+
+class FailAttempt(Write, frozen=True, kw_only=True):
+    attempt: int
+    failure: str
+    next_execution_at: int | None
+    needs_attention: bool
+    instance_id: str
+    stage: int
+    position: int
+
+
+class CloseActivity(Write, frozen=True, kw_only=True):
+    attempt: int
+    output: str | None
+    error: str | None
+    terminated_at: int
+    instance_id: str
+    stage: int
+    position: int
+
+
+# an instance's mailbox
+
+
+class AddEvent(Write, frozen=True, kw_only=True):
+    """Changes nothing where the instance has ended."""
+
+    instance_id: str
+    name: str
+    received_at: int
+
+
+class WakeInstance(Write, frozen=True, kw_only=True):
+    """The engine must look at the instance at once, if it waits for an event."""
+
+    instance_id: str
+
+
+class TakeEvent(Write, frozen=True, kw_only=True):
+    """Consume the oldest event of this name; a stage that has consumed one takes the same again."""
+
+    result: ClassVar[type[Result] | None] = EventTaken
+
+    stage: int
+    instance_id: str
+    name: str
+
+
+class WaitForEvent(Write, frozen=True, kw_only=True):
+    """The instance waits, or goes on at once where this stage has consumed an event."""
+
+    at: int
+    instance_id: str
+    stage: int
+
+
+# triggers
+
+
+class AddTrigger(Write, frozen=True, kw_only=True):
+    """It fires for events that the inbox accepts from now on. `event_name` is `event` in lower case."""
+
+    trigger_id: str
+    name: str
+    event: str
+    event_name: str
+    workflow_id: str
+    version: str | None
+    filter: str | None
+    vars: str | None
+    created_at: int
+
+
+class DeleteTrigger(Write, frozen=True, kw_only=True):
+    at: int
+    trigger_id: str
+
+
+class AddOccurrence(Write, frozen=True, kw_only=True):
+    """Changes nothing where the trigger is deleted, or has fired for this event already."""
+
+    occurrence_id: str
+    trigger_id: str
+    event_key: str
+    event: str
+    created_at: int
+    depth: int
+    instance_id: str | None
+    error: str | None
+
+
+# the inbox
+
+
+class AcceptEvent(Write, frozen=True, kw_only=True):
+    """Store an event, or count a repeat on its row.
+
+    `place` is the broker's name of the message: a known place is the same message, a repeat of whatever it was.
+    `conflict_key` becomes its key where `key` is known with another payload; `old_key` is the key that release 0.1.0
+    would have stored it under. Rows of 0.1.0 without a fingerprint cannot be compared.
+    """
+
+    result: ClassVar[type[Result] | None] = EventAccepted
+
+    key: str
+    type: str
+    envelope: str | None
+    received_at: int
+    depth: int
+    fingerprint: bytes | None
+    place: str | None
+    conflict_key: str
+    old_key: str | None
+
+
+class PlaceEvent(Write, frozen=True, kw_only=True):
+    """A further identity of an event of the inbox."""
+
+    key: str
+    seq: int
+
+
+class IdentifyEvent(Write, frozen=True, kw_only=True):
+    fingerprint: bytes
+    seq: int
+
+
+class RepeatEvent(Write, frozen=True, kw_only=True):
+    at: int
+    key: str
+    old_key: str | None
+
+
+class ProcessEvent(Write, frozen=True, kw_only=True):
+    at: int
+    seq: int
+
+
+class MovePosition(Write, frozen=True, kw_only=True):
+    """How far a source was read, or how far a publisher has got."""
+
+    source: str
+    position: int
+
+
+# the outbox
+
+
+class Publish(Write, frozen=True, kw_only=True):
+    """An event on its way out. `depth` counts the triggers that led to it; None: as many as led to the instance."""
+
+    result: ClassVar[type[Result] | None] = Published
+
+    type: str
+    happened_at: int
+    payload: str
+    instance_id: str | None
+    depth: int | None
+
+
+class AddDeadLetter(Write, frozen=True, kw_only=True):
+    """An event that a publisher refused again and again."""
+
+    publisher: str
+    event_id: str
+    type: str
+    body: str
+    reason: str
+    at: int
+
+
+# callers
+
+
+class AddAuditEntry(Write, frozen=True, kw_only=True):
+    at: int
+    principal: str
+    client_id: str | None
+    operation: str
+    target: str
+
+
+class RememberKey(Write, frozen=True, kw_only=True):
+    """The response to a caller's Idempotency-Key. A key that is stored already raises RepeatedKey."""
+
+    owner: str
+    key: str
+    fingerprint: bytes
+    status: int
+    body: bytes
+    operation: str
+    target: str
+    at: int
+
+
+# retention: each removes some rows at a time
+
+
+class ForgetKeys(Write, frozen=True, kw_only=True):
+    result: ClassVar[type[Result] | None] = Removed
+
+    before_s: int
+
+
+class ForgetEnvelopes(Write, frozen=True, kw_only=True):
+    result: ClassVar[type[Result] | None] = Removed
+
+    before_s: int
+
+
+class ForgetDeadLetters(Write, frozen=True, kw_only=True):
+    result: ClassVar[type[Result] | None] = Removed
+
+    before_s: int
+
+
+class TrimOutbox(Write, frozen=True, kw_only=True):
+    """Remove events up to a number, and those stored before a moment of time served."""
+
+    result: ClassVar[type[Result] | None] = Removed
+
+    up_to_seq: int
+    before_s: int
+
+
+class ServeTime(Write, frozen=True, kw_only=True):
+    """Add the seconds that a server has run."""
+
+    result: ClassVar[type[Result] | None] = TimeServed
+
+    seconds: int
+
+
+class Probe(Write, frozen=True, kw_only=True):
+    """A write that changes nothing of interest: it shows that a commit succeeds."""
+
+    result: ClassVar[type[Result] | None] = Probed
+
+
+def record_types() -> tuple[type[Write], ...]:
+    """Every write, in the order of this file."""
+    return tuple(Write.__subclasses__())
