@@ -42,6 +42,8 @@ CODES = {
     exits.USAGE: "the command line is wrong, or a file cannot be read",
     exits.UNREACHABLE: "the server cannot be reached",
     exits.UNFINISHED: "still running when the time was up",
+    exits.OWNED: "another server owns the journal",
+    exits.UNUSABLE: "the journal needs a person: it is damaged, newer than this release, or not accessible",
     exits.BUG: "a bug in this program; `HEADRACE_DEBUG=1` shows where",
     exits.INTERRUPTED: "interrupted",
 }
