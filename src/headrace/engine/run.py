@@ -168,7 +168,8 @@ class Run:
         self.version, self._has_claimed = self.version + 1, False
 
     def as_instance(self, config: str, variables: str) -> Instance:
-        """The instance as the journal holds it once the unit of its start is committed."""
+        """The instance as the journal holds it once the unit of its start is committed. Asked for once."""
+        shown, self.shown = tuple(self.shown), []
         return Instance(
             self.id,
             self.workflow_id,
@@ -179,7 +180,7 @@ class Run:
             self.ended_at,
             self.error,
             self.by_trigger,
-            tuple(self.shown),
+            shown,
         )
 
     def _open_stage(self, number: int, started_at: int, unit: Unit) -> None:
