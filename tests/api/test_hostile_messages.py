@@ -117,11 +117,17 @@ QUERIES = {
     "running": ["perhaps", "2", "%00"],
     "wait": ["perhaps", "10s"],
     "repeated": ["perhaps"],
+    "conflicting": ["perhaps"],
+    "status": ["paused", "%00", "running,failed"],
+    "since": ["yesterday", "-1h", "9" * 40],
+    "variable": ["orderID", "=1", "a=" + "x" * 300],
+    "errorCode": ["A" * 5_000],
     "before": ["0", "x", "9" * 40],
     "limit": ["0", "1001", "x"],
 }
-ANY_TEXT = {"workflowID", "name", "target", "principal"}
-"""Parameters that are compared with what there is: any text is good."""
+ANY_TEXT = {"workflowID", "name", "target", "principal", "app", "type", "version", "id"}
+"""Parameters that are compared with what there is: any text is good. The last four describe a raw event, whose mistakes
+are in `tests/api/test_events.py`."""
 
 
 async def test_every_query_parameter_is_here() -> None:
@@ -134,7 +140,8 @@ async def test_a_bad_query_parameter_is_named(shared: Live, operation: Operation
     for parameter in operation.query:
         for text in QUERIES.get(parameter.name, []):
             reply = await shared.http.request(operation.method, f"{path}?{parameter.name}={text}")
-            assert (reply.status_code, reply.json()["errorCode"]) == (400, "VALIDATION"), reply.text
+            assert reply.status_code == 400, (parameter.name, text[:40], reply.text)
+            assert reply.json()["errorCode"] == "VALIDATION"
             assert reply.json()["errorMessage"].startswith(f"{parameter.name}: ")
 
 
