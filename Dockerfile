@@ -22,7 +22,7 @@ RUN pip --python /opt/headrace install --no-deps --no-build-isolation --no-index
 FROM python:3.11-slim-bookworm
 LABEL org.opencontainers.image.title="Headrace" \
       org.opencontainers.image.description="Money-movement workflows, compatible with the Formance Orchestration API" \
-      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.version="0.2.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin headrace \
   && install -d -o headrace -g headrace -m 0700 /data

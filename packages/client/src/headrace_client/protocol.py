@@ -29,7 +29,7 @@ from headrace_client.wire import Access, NeedToken, Scope, Steps, WireFailure, W
 
 T = TypeVar("T")
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 USER_AGENT = f"headrace-client/{VERSION}"
 # A server answers `wait=true` after at most 50 s.
 DEFAULT_TIMEOUT_S = 60.0
