@@ -144,7 +144,7 @@ OPERATIONS = (
                 "`name=value`: only those that were started with exactly this value. The first "
                 f"{MAX_SEARCHED_VARIABLES} variables of an instance are searched, in values of up to "
                 f"{MAX_SEARCHED_CHARACTERS} characters.",
-                _TEXT,
+                {"type": "string", "pattern": rf"^[^=]+=[\s\S]{{0,{MAX_SEARCHED_CHARACTERS}}}$"},
             ),
             Parameter(
                 "errorCode",
