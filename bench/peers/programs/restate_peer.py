@@ -1,4 +1,4 @@
-"""Restate: a server (its log and its store are synced to disk by default), services of ours, callers over HTTP."""
+"""Restate: a server (its log and its store are synced to disk by default), one Python service, callers over HTTP."""
 
 from __future__ import annotations
 
