@@ -230,7 +230,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     _bug(
         "callers' keys are shared by all callers",
-        "src/headrace/api/repeats.py",
+        "src/headrace/api/idempotency.py",
         "        request.principal.key_owner,\n",
         '        "",\n',
         "tests/api/test_key_owners.py",

@@ -8,13 +8,13 @@ from typing import Any
 from msgspec import UNSET
 
 from headrace.api import codec
+from headrace.api.context import Context
 from headrace.api.ext import schemas
 from headrace.api.ext.bodies import MAX_POINTER_CHARACTERS, events_of
+from headrace.api.idempotency import caller_of, key_of, stored_answer
 from headrace.api.operations import READ, WRITE, Operation, Parameter
-from headrace.api.repeats import caller_of, key_of, stored_answer
-from headrace.api.replies import Reply, json_reply, list_reply
 from headrace.api.requests import Request
-from headrace.api.services import Services
+from headrace.api.responses import Response, json_response, list_response
 from headrace.buses.port import DEPTH_HEADER, EVENT_HEADER
 from headrace.clock import date_time
 from headrace.errors import RepeatedKey
@@ -36,33 +36,33 @@ Events = tuple[list[Envelope], bool]
 """The events of a request, and whether they came as a batch."""
 
 
-async def receive(services: Services, request: Request) -> Reply:
+async def receive(context: Context, request: Request) -> Response:
     """Answered after the commit. A repeat or a conflict is answered alike: it is counted, and starts nothing."""
-    body = await request.body(services.settings.max_body_bytes)
+    body = await request.body(context.settings.max_body_bytes)
     has_key = key_of(request) is not None
     events = events_of(request, body)
     caller = caller_of(request, body, _meaning(events) if has_key else None)
-    if stored := await stored_answer(services.journal, caller):
-        return await _repeated(services, events, caller, stored)
-    arrivals = _arrivals(services, events, caller, depth_of(request.header(DEPTH_HEADER)))
-    if is_own(await services.journal.identity(), request.header(EVENT_HEADER)):
+    if stored := await stored_answer(context.ports.journal, caller):
+        return await _repeated(context, events, caller, stored)
+    arrivals = _arrivals(context, events, caller, depth_of(request.header(DEPTH_HEADER)))
+    if is_own(await context.ports.journal.identity(), request.header(EVENT_HEADER)):
         # Published here, and back by a webhook: triggers have had it already.
-        return json_reply(202, _answer(arrivals, [Receipt.REPEATED] * len(arrivals)))
+        return json_response(202, _answer(arrivals, [Receipt.REPEATED] * len(arrivals)))
 
     def answer(receipts: Sequence[Receipt]) -> bytes:
         return _answer(arrivals, receipts)
 
     try:
-        receipts = await services.inbox.accept(arrivals, caller=caller, answer=answer)
+        receipts = await context.ports.inbox.accept(arrivals, caller=caller, answer=answer)
     except RepeatedKey:
-        if stored := await stored_answer(services.journal, caller):
-            return await _repeated(services, events, caller, stored)
+        if stored := await stored_answer(context.ports.journal, caller):
+            return await _repeated(context, events, caller, stored)
         raise
-    return json_reply(202, answer(receipts))
+    return json_response(202, answer(receipts))
 
 
-async def _repeated(services: Services, events: Events, caller: Caller, stored: Reply) -> Reply:
-    await services.inbox.repeat(_arrivals(services, events, caller, 0))
+async def _repeated(context: Context, events: Events, caller: Caller, stored: Response) -> Response:
+    await context.ports.inbox.repeat(_arrivals(context, events, caller, 0))
     return stored
 
 
@@ -75,7 +75,7 @@ def _answer(arrivals: Sequence[Arrival], receipts: Sequence[Receipt]) -> bytes:
     )
     if conflicts:
         data.conflicts = [schemas.Conflict(entry=number, key=arrivals[number].key) for number in conflicts[:MAX_NAMED]]
-    return codec.encode(schemas.AcceptedReply(data=data))
+    return codec.encode(schemas.AcceptedResponse(data=data))
 
 
 def _meaning(events: Events) -> Any:
@@ -84,26 +84,26 @@ def _meaning(events: Events) -> Any:
     return [is_batch, *(identity.fingerprint(envelope.given).hex() for envelope in envelopes)]
 
 
-def _arrivals(services: Services, events: Events, caller: Caller, depth: int) -> list[Arrival]:
+def _arrivals(context: Context, events: Events, caller: Caller, depth: int) -> list[Arrival]:
     envelopes, is_batch = events
     return [
-        _arrival(services, envelope, caller, number if is_batch else None, depth)
+        _arrival(context, envelope, caller, number if is_batch else None, depth)
         for number, envelope in enumerate(envelopes)
     ]
 
 
-def _arrival(services: Services, envelope: Envelope, caller: Caller, entry: int | None, depth: int) -> Arrival:
+def _arrival(context: Context, envelope: Envelope, caller: Caller, entry: int | None, depth: int) -> Arrival:
     """Known by its own identity, else by the caller's key, else it is new at every POST."""
     if caller.key is None:
-        return Arrival.sent(envelope, f"post:{services.ids.new()}", None, depth)
+        return Arrival.sent(envelope, f"post:{context.ports.ids.new()}", None, depth)
     key = caller.key.key
     otherwise = identity.of_request(caller.client_id, caller.principal, key, entry)
     return Arrival.sent(envelope, otherwise, f"key:{key}" if entry is None else f"key:{key}:{entry}", depth)
 
 
-async def show_all(services: Services, request: Request) -> Reply:
+async def show_all(context: Context, request: Request) -> Response:
     repeated, conflicting = request.flag("repeated"), request.flag("conflicting")
-    return await list_reply(_pages(services.journal.events(repeated=repeated, conflicting=conflicting)))
+    return await list_response(_pages(context.ports.journal.events(repeated=repeated, conflicting=conflicting)))
 
 
 async def _pages(pages: AsyncIterator[list[InboxEvent]]) -> AsyncIterator[bytes]:
@@ -127,9 +127,9 @@ def _received(row: InboxEvent) -> schemas.Received:
     )
 
 
-async def show_set_aside(services: Services, request: Request) -> Reply:
-    rows = await services.journal.set_aside(MAX_SET_ASIDE)
-    return json_reply(200, codec.encode(schemas.SetAsideListReply(data=[_set_aside(row) for row in rows])))
+async def show_set_aside(context: Context, request: Request) -> Response:
+    rows = await context.ports.journal.set_aside(MAX_SET_ASIDE)
+    return json_response(200, codec.encode(schemas.SetAsideListResponse(data=[_set_aside(row) for row in rows])))
 
 
 def _set_aside(row: SetAside) -> schemas.SetAside:
@@ -162,7 +162,7 @@ OPERATIONS = (
             "With the parameter `type` the body is no event but its payload, as a provider's webhook sends it."
         ),
         status=202,
-        reply=schemas.AcceptedReply,
+        response=schemas.AcceptedResponse,
         body=schemas.Envelopes,
         body_media_types=("application/json", cloudevents.STRUCTURED, cloudevents.BATCH),
         query=(
@@ -198,7 +198,7 @@ OPERATIONS = (
         tag=TAG,
         summary="List received events",
         description=f"The latest {MAX_LISTED} that were taken into the inbox, newest first, with their repeats.",
-        reply=schemas.ReceivedListReply,
+        response=schemas.ReceivedListResponse,
         query=(
             Parameter("repeated", "true: only those that came more than once.", {"type": "boolean"}),
             Parameter("conflicting", "true: only those in conflict with an earlier one.", {"type": "boolean"}),
@@ -217,7 +217,7 @@ OPERATIONS = (
             "Events of ours that a broker or a webhook endpoint refused again and again while it took others: the "
             f"latest {MAX_SET_ASIDE}, newest first. They are not sent again."
         ),
-        reply=schemas.SetAsideListReply,
+        response=schemas.SetAsideListResponse,
         errors=(503,),
     ),
 )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.api import codec
+from headrace.api.context import Context
 from headrace.api.errors import LocatedDefinition
+from headrace.api.idempotency import caller_of, once, unkeyed_caller
 from headrace.api.operations import READ, WRITE, Operation
-from headrace.api.repeats import caller_of, once, unkeyed_caller
-from headrace.api.replies import Reply, json_reply, list_reply, no_content
 from headrace.api.requests import Request, document
-from headrace.api.services import Services
+from headrace.api.responses import Response, json_response, list_response, no_content
 from headrace.api.v1 import schemas, views
 from headrace.api.yaml import Document
 from headrace.errors import InvalidDefinition, InvalidValue, NotFound
@@ -35,16 +35,16 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-async def create(services: Services, request: Request) -> Reply:
-    body = await request.body(services.settings.max_body_bytes)
-    given = await document(request, body, services.settings, services.room)
+async def create(context: Context, request: Request) -> Response:
+    body = await request.body(context.settings.max_body_bytes)
+    given = await document(request, body, context.settings, context.bodies)
     caller = caller_of(request, body, given.value)
 
-    async def write() -> Reply:
+    async def write() -> Response:
         config = _config(given)
-        return await _store(services, _new_workflow(services, config), caller)
+        return await _store(context, _new_workflow(context, config), caller)
 
-    return await once(services.journal, caller, write)
+    return await once(context.ports.journal, caller, write)
 
 
 def _config(given: Document) -> Config:
@@ -58,18 +58,18 @@ def _config(given: Document) -> Config:
         raise LocatedDefinition(error.problems, marks) from None
 
 
-def _new_workflow(services: Services, config: Config) -> Workflow:
-    now_at = services.clock.now_at()
+def _new_workflow(context: Context, config: Config) -> Workflow:
+    now_at = context.ports.clock.now_at()
     stored = schemas.WorkflowConfig(stages=config.stages)
     if config.name is not None:
         stored.name = config.name
     text = codec.encode(stored).decode()
-    return Workflow(id=services.ids.new(), name=config.name, config=text, created_at=now_at, updated_at=now_at)
+    return Workflow(id=context.ports.ids.new(), name=config.name, config=text, created_at=now_at, updated_at=now_at)
 
 
-async def _store(services: Services, row: Workflow, caller: Caller) -> Reply:
+async def _store(context: Context, row: Workflow, caller: Caller) -> Response:
     unit = Unit()
-    answer = views.workflow_reply(row)
+    answer = views.workflow_response(row)
     unit.add(
         AddWorkflow(
             workflow_id=row.id,
@@ -80,32 +80,32 @@ async def _store(services: Services, row: Workflow, caller: Caller) -> Reply:
         )
     )
     unit.sign(caller, row.created_at, row.id, 201, answer)
-    await services.journal.commit(unit)
-    return json_reply(201, answer)
+    await context.ports.journal.commit(unit)
+    return json_response(201, answer)
 
 
-async def show_all(services: Services, request: Request) -> Reply:
-    return await list_reply(views.workflow_pages(services.journal.workflows()))
+async def show_all(context: Context, request: Request) -> Response:
+    return await list_response(views.workflow_pages(context.ports.journal.workflows()))
 
 
-async def show(services: Services, request: Request) -> Reply:
+async def show(context: Context, request: Request) -> Response:
     """Also a deleted one: its instances stay readable."""
     workflow_id = request.params["flowId"]
-    row = await services.journal.workflow(workflow_id)
+    row = await context.ports.journal.workflow(workflow_id)
     if row is None:
         raise NotFound("workflow", workflow_id)
-    return json_reply(200, views.workflow_reply(row))
+    return json_response(200, views.workflow_response(row))
 
 
-async def delete(services: Services, request: Request) -> Reply:
+async def delete(context: Context, request: Request) -> Response:
     """A body means nothing here; one that is refused elsewhere is refused all the same."""
-    await request.body(services.settings.max_body_bytes)
+    await request.body(context.settings.max_body_bytes)
     workflow_id = request.params["flowId"]
-    now_at = services.clock.now_at()
+    now_at = context.ports.clock.now_at()
     unit = Unit()
     unit.add(DeleteWorkflow(at=now_at, workflow_id=workflow_id), or_raise=NotFound("workflow", workflow_id))
     unit.sign(unkeyed_caller(request), now_at, workflow_id)
-    await services.journal.commit(unit)
+    await context.ports.journal.commit(unit)
     return no_content()
 
 
@@ -119,7 +119,7 @@ OPERATIONS = (
         tag=TAG,
         summary="List workflows",
         description="All that are not deleted, newest first.",
-        reply=schemas.WorkflowListReply,
+        response=schemas.WorkflowListResponse,
     ),
     Operation(
         method="POST",
@@ -131,7 +131,7 @@ OPERATIONS = (
         summary="Create a workflow",
         description="The definition is checked as far as it holds no placeholders; every problem is named.",
         status=201,
-        reply=schemas.WorkflowReply,
+        response=schemas.WorkflowResponse,
         body=schemas.WorkflowConfig,
         example=EXAMPLE,
         body_media_types=("application/json", "application/yaml"),
@@ -147,7 +147,7 @@ OPERATIONS = (
         tag=TAG,
         summary="Read a workflow",
         description="Also one that was deleted.",
-        reply=schemas.WorkflowReply,
+        response=schemas.WorkflowResponse,
         errors=(404, 503),
     ),
     Operation(
