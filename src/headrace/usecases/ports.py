@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from headrace.clock import Clock, Ids
 from headrace.engine.port import Engine
@@ -11,10 +12,15 @@ from headrace.events.outbox import Outbox
 from headrace.journal.port import Journal
 from headrace.triggers.expressions import Evaluator
 
+COMPILATIONS = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """`max_triggers`: triggers that may exist at once, deleted ones not counted."""
+    """`max_triggers`: triggers that may exist at once, deleted ones not counted.
+
+    `compilations` bounds how many definitions of triggers are compiled at once, each on a thread.
+    """
 
     journal: Journal
     engine: Engine
@@ -24,3 +30,4 @@ class Ports:
     outbox: Outbox
     evaluator: Evaluator
     max_triggers: int
+    compilations: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COMPILATIONS))

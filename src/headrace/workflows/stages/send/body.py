@@ -217,9 +217,12 @@ SEND = Object(
 
 
 def normalise(body: Json) -> Json:
-    send = SEND.read(body, "")
-    for side in ("source", "destination"):
-        party = send[side]
+    return completed(SEND.read(body, ""))
+
+
+def completed(send: Json) -> Json:
+    """The same body, with the defaults that history shows."""
+    for party in (send["source"], send["destination"]):
         if "account" in party:
             party["account"].setdefault("ledger", "")
         if "wallet" in party:
