@@ -36,8 +36,8 @@ class SendStage(StageType):
     color, pale = "#3b6fb6", "#dbe6f5"
     dark_color, dark_pale = "#6ea8fe", "#16304f"
 
-    def normalise(self, body: Json, context: StageContext) -> Json:
-        return bodies.normalise(body)
+    def completed(self, body: Json) -> Json:
+        return bodies.completed(body)
 
     def run(self, body: Json, context: StageContext) -> StageRun:
         _refuse_untrusted_world(body, context)
