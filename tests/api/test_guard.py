@@ -312,7 +312,7 @@ async def test_only_a_server_without_authentication_admits_everyone(live: Live, 
     assert live.app._is_open
     folder = tmp_path / "guarded"
     folder.mkdir()
-    async with served(folder, door=door_of(Documents(), SystemClock())) as guarded:
+    async with served(folder, authenticator=authenticator_of(Documents(), SystemClock())) as guarded:
         assert not guarded.app._is_open
 
 

@@ -14,13 +14,8 @@ from headrace.api.context import Context
 from headrace.api.cross_site import CrossSiteGuard
 from headrace.api.operations import Operation
 from headrace.api.responses import json_response
-<<<<<<< HEAD
 from headrace.api.routes import Api, Routes, UnknownPaths
-from headrace.auth.door import Door, OpenDoor
-=======
-from headrace.api.routes import Nowhere, routes_of
 from headrace.auth.authenticator import AnonymousAuthenticator, Authenticator
->>>>>>> words
 from headrace.auth.oauth import OpenAuthority
 from headrace.clock import Ids
 from headrace.settings import Settings
@@ -56,14 +51,10 @@ def create_api(
     `authenticator` None: no authentication. `lifespan` as Starlette has it.
     """
     ids = ports.ids
-<<<<<<< HEAD
-    authenticator = authenticator or OpenDoor(OpenAuthority(settings.issuer or "http://localhost/api/auth", ids))
-    is_open = isinstance(authenticator, OpenDoor)
-=======
     authenticator = authenticator or AnonymousAuthenticator(
         OpenAuthority(settings.issuer or "http://localhost/api/auth", ids)
     )
->>>>>>> words
+    is_open = isinstance(authenticator, AnonymousAuthenticator)
     described = openapi.describe(TABLE)
     description, page = json_response(200, codec.encode(described)), docs.page_response(described)
     context = Context(ports, settings, telemetry, authenticator, description, page)
@@ -75,13 +66,8 @@ def create_api(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-<<<<<<< HEAD
     guard = CrossSiteGuard(settings.allowed_hosts) if is_open else None
     return Api(context, Routes(TABLE), others, cross_site=guard, is_open=is_open)
-=======
-    app = _Prefixed(router)
-    return SameSite(app, settings.allowed_hosts, ids) if isinstance(authenticator, AnonymousAuthenticator) else app
->>>>>>> words
 
 
 def _guarded(mount: Mount, authenticator: Authenticator, ids: Ids) -> Mount:

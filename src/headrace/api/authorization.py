@@ -5,39 +5,20 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.api.errors import error_response
-<<<<<<< HEAD
-from headrace.auth.door import Door
-from headrace.auth.principal import Principal
-=======
 from headrace.auth.authenticator import Authenticator
-from headrace.auth.principal import ANONYMOUS, Principal
->>>>>>> words
+from headrace.auth.principal import Principal
 from headrace.clock import Ids
 from headrace.errors import HeadraceError, NotAllowed
 
 _READS = ("GET", "HEAD")
 
 
-<<<<<<< HEAD
-async def authorized(authenticator: Door, scope: Scope, required: str) -> Principal:
+async def authorized(authenticator: Authenticator, scope: Scope, required: str) -> Principal:
     """The principal of this request, which has the required OAuth2 scope. Raises NotAuthenticated, NotAllowed."""
-    principal = await authenticator.admit([value for name, value in scope["headers"] if name == b"authorization"])
+    credentials = [value for name, value in scope["headers"] if name == b"authorization"]
+    principal = await authenticator.authenticate(credentials)
     if not principal.may(required):
         raise NotAllowed(required)
-=======
-async def admitted(authenticator: Authenticator, scope: AsgiScope, wanted: str | None) -> Principal:
-    """Who makes this request, if it may. `wanted` None: everybody may.
-
-    Raises NotAuthenticated, NotAllowed.
-    """
-    if wanted is None:
-        return ANONYMOUS
-    principal = await authenticator.authenticate(
-        [value for name, value in scope["headers"] if name == b"authorization"]
-    )
-    if not principal.may(wanted):
-        raise NotAllowed(wanted)
->>>>>>> words
     return principal
 
 
