@@ -28,10 +28,10 @@ from tests.conformance.wire import OPERATIONS, V2_OPERATIONS
 from tests.support.tokens import (
     BOTH,
     Documents,
+    authenticator_of,
     by_hand,
     claims_of,
     confused,
-    door_of,
     key_named,
     part,
     published,
@@ -199,7 +199,7 @@ def _documents() -> Documents:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     folder, documents = tmp_path_factory.mktemp("guard"), _documents()
-    async with served(folder, door=door_of(documents, _StandingClock())) as live:
+    async with served(folder, authenticator=authenticator_of(documents, _StandingClock())) as live:
         yield await _furnished(live, documents, folder / "journal.db")
 
 
@@ -207,7 +207,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
 async def welcoming(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     """Another one, whose state may change."""
     folder, documents = tmp_path_factory.mktemp("welcoming"), _documents()
-    async with served(folder, door=door_of(documents, _StandingClock())) as live:
+    async with served(folder, authenticator=authenticator_of(documents, _StandingClock())) as live:
         yield Place(live, documents, folder / "journal.db")
 
 

@@ -20,7 +20,7 @@ from headrace.api.cross_site import SameSite
 from headrace.api.operations import Operation
 from headrace.api.responses import json_response
 from headrace.api.routes import Nowhere, routes_of
-from headrace.auth.door import Door, OpenDoor
+from headrace.auth.authenticator import AnonymousAuthenticator, Authenticator
 from headrace.auth.oauth import OpenAuthority
 from headrace.clock import Ids
 from headrace.settings import Settings
@@ -48,7 +48,7 @@ def create_api(
     ports: Ports,
     settings: Settings,
     telemetry: Telemetry,
-    authenticator: Door | None = None,
+    authenticator: Authenticator | None = None,
     extra_routes: Sequence[Mount] = (),
     lifespan: Lifespan | None = None,
 ) -> ASGIApp:
@@ -57,7 +57,9 @@ def create_api(
     `authenticator` None: no authentication. `lifespan` as Starlette has it.
     """
     ids = ports.ids
-    authenticator = authenticator or OpenDoor(OpenAuthority(settings.issuer or "http://localhost/api/auth", ids))
+    authenticator = authenticator or AnonymousAuthenticator(
+        OpenAuthority(settings.issuer or "http://localhost/api/auth", ids)
+    )
     described = openapi.describe(TABLE)
     description, page = json_response(200, codec.encode(described)), docs.page_response(described)
     context = Context(ports, settings, telemetry, authenticator, description, page)
@@ -68,10 +70,10 @@ def create_api(
         lifespan=lifespan,
     )
     app = _Prefixed(router)
-    return SameSite(app, settings.allowed_hosts, ids) if isinstance(authenticator, OpenDoor) else app
+    return SameSite(app, settings.allowed_hosts, ids) if isinstance(authenticator, AnonymousAuthenticator) else app
 
 
-def _guarded(mount: Mount, authenticator: Door, ids: Ids) -> Mount:
+def _guarded(mount: Mount, authenticator: Authenticator, ids: Ids) -> Mount:
     """A service at `/api/{service}`."""
     return Mount(mount.path, app=Guarded(mount.app, mount.path.rpartition("/")[2], authenticator, ids))
 

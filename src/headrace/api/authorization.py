@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from headrace.api.errors import error_response
-from headrace.auth.door import Door
+from headrace.auth.authenticator import Authenticator
 from headrace.auth.principal import ANONYMOUS, Principal
 from headrace.clock import Ids
 from headrace.errors import HeadraceError, NotAllowed
@@ -14,14 +14,16 @@ from headrace.errors import HeadraceError, NotAllowed
 _READING = ("GET", "HEAD")
 
 
-async def admitted(authenticator: Door, scope: AsgiScope, wanted: str | None) -> Principal:
+async def admitted(authenticator: Authenticator, scope: AsgiScope, wanted: str | None) -> Principal:
     """Who makes this request, if it may. `wanted` None: everybody may.
 
     Raises NotAuthenticated, NotAllowed.
     """
     if wanted is None:
         return ANONYMOUS
-    principal = await authenticator.admit([value for name, value in scope["headers"] if name == b"authorization"])
+    principal = await authenticator.authenticate(
+        [value for name, value in scope["headers"] if name == b"authorization"]
+    )
     if not principal.may(wanted):
         raise NotAllowed(wanted)
     return principal
@@ -30,7 +32,7 @@ async def admitted(authenticator: Door, scope: AsgiScope, wanted: str | None) ->
 class Guarded:
     """A service beside the API (the sandbox's): reading and writing it need its own scopes, `ledger:read` and so on."""
 
-    def __init__(self, app: ASGIApp, service: str, authenticator: Door, ids: Ids) -> None:
+    def __init__(self, app: ASGIApp, service: str, authenticator: Authenticator, ids: Ids) -> None:
         self.app = app
         self.service = service
         self._authenticator = authenticator
