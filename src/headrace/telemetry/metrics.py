@@ -389,31 +389,28 @@ def configure_logging(clock: Clock, log_format: str = "console", level: str = "i
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+    renderers: list[Any] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(sort_keys=True)]
+    if log_format != "json":
+        # A traceback without its variables: among them are tokens, secrets and amounts.
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            exception_formatter=structlog.dev.plain_traceback,
+            pad_event_to=0,
+            pad_level=False,
+            sort_keys=False,
+        )
+        renderers = [_without_logger_name, renderer]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(log_format)],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("alembic").setLevel(logging.WARNING)  # each first start would tell of every migration
-
-
-def _renderers(log_format: str) -> list[Any]:
-    if log_format == "json":
-        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(sort_keys=True)]
-    # A traceback without its variables: among them are tokens, secrets and amounts.
-    renderer = structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(),
-        exception_formatter=structlog.dev.plain_traceback,
-        pad_event_to=0,
-        pad_level=False,
-        sort_keys=False,
-    )
-    return [_without_logger_name, renderer]
 
 
 def _without_logger_name(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
