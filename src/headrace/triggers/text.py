@@ -92,7 +92,7 @@ def _scalar(value: Any) -> str | int | float | bool:
         case float() if math.isfinite(value):
             return value
         case float():
-            raise NotText(f"gives {value}, which is no number")
+            raise NotText(f"gives {value}, which is not a number")
         case Time():
             return value.to_rfc3339()
         case Duration():
