@@ -30,10 +30,10 @@ from tests.conformance.wire import OPERATIONS, V2_OPERATIONS
 from tests.support.tokens import (
     BOTH,
     Documents,
+    authenticator_of,
     by_hand,
     claims_of,
     confused,
-    door_of,
     key_named,
     part,
     published,
@@ -201,7 +201,7 @@ def _documents() -> Documents:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     folder, documents = tmp_path_factory.mktemp("guard"), _documents()
-    async with served(folder, door=door_of(documents, _StandingClock())) as live:
+    async with served(folder, authenticator=authenticator_of(documents, _StandingClock())) as live:
         yield await _furnished(live, documents, folder / "journal.db")
 
 
@@ -209,7 +209,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
 async def welcoming(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     """Another one, whose state may change."""
     folder, documents = tmp_path_factory.mktemp("welcoming"), _documents()
-    async with served(folder, door=door_of(documents, _StandingClock())) as live:
+    async with served(folder, authenticator=authenticator_of(documents, _StandingClock())) as live:
         yield Place(live, documents, folder / "journal.db")
 
 
@@ -312,7 +312,7 @@ async def test_only_a_server_without_authentication_admits_everyone(live: Live, 
     assert live.app._is_open
     folder = tmp_path / "guarded"
     folder.mkdir()
-    async with served(folder, door=door_of(Documents(), SystemClock())) as guarded:
+    async with served(folder, authenticator=authenticator_of(Documents(), SystemClock())) as guarded:
         assert not guarded.app._is_open
 
 

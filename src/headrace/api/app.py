@@ -16,7 +16,7 @@ from headrace.api.cross_site import CrossSiteGuard
 from headrace.api.operations import Operation
 from headrace.api.responses import json_response
 from headrace.api.routes import Api, Routes, UnknownPaths
-from headrace.auth.door import Door, OpenDoor
+from headrace.auth.authenticator import AnonymousAuthenticator, Authenticator
 from headrace.auth.oauth import OpenAuthority
 from headrace.clock import Ids
 from headrace.settings import Settings
@@ -43,7 +43,7 @@ def create_api(
     ports: Ports,
     settings: Settings,
     telemetry: Telemetry,
-    authenticator: Door | None = None,
+    authenticator: Authenticator | None = None,
     extra_routes: Sequence[Mount] = (),
     lifespan: Lifespan | None = None,
 ) -> Api:
@@ -52,8 +52,10 @@ def create_api(
     `authenticator` None: no authentication. `lifespan` as Starlette has it.
     """
     ids = ports.ids
-    authenticator = authenticator or OpenDoor(OpenAuthority(settings.issuer or "http://localhost/api/auth", ids))
-    is_open = isinstance(authenticator, OpenDoor)
+    authenticator = authenticator or AnonymousAuthenticator(
+        OpenAuthority(settings.issuer or "http://localhost/api/auth", ids)
+    )
+    is_open = isinstance(authenticator, AnonymousAuthenticator)
     described = openapi.describe(TABLE)
     description, page = json_response(200, json_text.encode(described)), docs.page_response(described)
     context = Context(ports, settings, telemetry, authenticator, description, page)
@@ -69,6 +71,6 @@ def create_api(
     return Api(context, Routes(TABLE), others, cross_site=guard, is_open=is_open)
 
 
-def _guarded(mount: Mount, authenticator: Door, ids: Ids) -> Mount:
+def _guarded(mount: Mount, authenticator: Authenticator, ids: Ids) -> Mount:
     """A service at `/api/{service}`."""
     return Mount(mount.path, app=GuardedService(mount.app, mount.path.rpartition("/")[2], authenticator, ids))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.api.errors import error_response
-from headrace.auth.door import Door
+from headrace.auth.authenticator import Authenticator
 from headrace.auth.principal import Principal
 from headrace.clock import Ids
 from headrace.errors import HeadraceError, NotAllowed
@@ -13,9 +13,10 @@ from headrace.errors import HeadraceError, NotAllowed
 _READS = ("GET", "HEAD")
 
 
-async def authorized(authenticator: Door, scope: Scope, required: str) -> Principal:
+async def authorized(authenticator: Authenticator, scope: Scope, required: str) -> Principal:
     """The principal of this request, which has the required OAuth2 scope. Raises NotAuthenticated, NotAllowed."""
-    principal = await authenticator.admit([value for name, value in scope["headers"] if name == b"authorization"])
+    credentials = [value for name, value in scope["headers"] if name == b"authorization"]
+    principal = await authenticator.authenticate(credentials)
     if not principal.may(required):
         raise NotAllowed(required)
     return principal
@@ -24,7 +25,7 @@ async def authorized(authenticator: Door, scope: Scope, required: str) -> Princi
 class GuardedService:
     """A service beside the API (the sandbox's): reads and writes require its own scopes, `ledger:read` and so on."""
 
-    def __init__(self, app: ASGIApp, service: str, authenticator: Door, ids: Ids) -> None:
+    def __init__(self, app: ASGIApp, service: str, authenticator: Authenticator, ids: Ids) -> None:
         self.app = app
         self.service = service
         self._authenticator = authenticator

@@ -1,8 +1,8 @@
 """YAML documents with the values of JSON only (decision W5).
 
 Plain `null`, `true`, `false` and JSON numbers mean the same as in JSON; every other scalar is text: `0100`, `1:30`,
-`no` and dates included. Anchors, aliases, tags and second documents are refused. The place of each value is kept, so that
-problems of a definition are reported with line and column.
+`no` and dates included. Anchors, aliases, tags and second documents are refused. The place of each value is kept, so
+that problems of a definition are reported with line and column.
 """
 
 from __future__ import annotations

@@ -78,7 +78,8 @@ def check_definitions(file: str) -> Iterator[Checked]:
     """Check every document of a file. Of several documents, empty ones are skipped. Raises OSError."""
     label = "<stdin>" if file == STANDARD_INPUT else file
     body = sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
-    read = _read_json(body) if _is_json(body, file) else _read_yaml(body)
+    is_json = file.endswith(".json") or body.removeprefix(BOM_UTF8).lstrip().startswith((b"{", b"["))
+    read = _read_json(body) if is_json else _read_yaml(body)
     is_empty = True
     for number, document in enumerate(read, 1):
         if isinstance(document, Finding) or document.value is not None:
@@ -86,10 +87,6 @@ def check_definitions(file: str) -> Iterator[Checked]:
             yield _checked(label, number, document)
     if is_empty:
         yield _checked(label, 1, None)
-
-
-def _is_json(body: bytes, file: str) -> bool:
-    return file.endswith(".json") or body.removeprefix(BOM_UTF8).lstrip().startswith((b"{", b"["))
 
 
 def _read_yaml(body: bytes) -> Iterator[Document | Finding]:
