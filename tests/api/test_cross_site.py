@@ -50,7 +50,7 @@ async def test_a_page_of_another_site_writes_nothing(live: Live, headers: dict[s
             path = PREFIX + operation.path.replace("{", "").replace("}", "")
             reply = await live.http.request(operation.method, path, content=body, headers=_at(live, headers))
             assert (reply.status_code, reply.json()["errorCode"]) == (403, "VALIDATION"), operation.operation_id
-            assert "another site" in reply.json()["errorMessage"]
+            assert "cross-site request" in reply.json()["errorMessage"]
     reply = await live.http.post("/api/ledger/v2/main", headers=_at(live, headers))
     assert reply.status_code == 403, "the sandbox is beside the API"
     assert (await live.call("GET", "/ext/audit")).json() == {"data": []}
