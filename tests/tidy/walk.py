@@ -52,7 +52,8 @@ class Step:
 
     @property
     def package(self) -> str:
-        return self.file.rpartition("/")[0] or self.file
+        """The package or module directly below `headrace`, which is what the layers name."""
+        return _top(self.file)
 
 
 @dataclass

@@ -46,26 +46,26 @@ async def workflow_pages(pages: AsyncIterator[list[Workflow]]) -> AsyncIterator[
 
 
 def instance(row: Instance) -> schemas.Instance:
-    return schemas.Instance(
+    shown = schemas.Instance(
         id=row.id,
         workflow_id=row.workflow_id,
         created_at=date_time(row.created_at),
         updated_at=date_time(row.updated_at),
-        terminated=row.is_terminal,
-        terminated_at=_maybe(row.terminated_at),
-        error=_text(row.error),
-        status=[_status(stage) for stage in row.stages],
+        terminated=row.terminated_at is not None,
+        terminated_at=UNSET if row.terminated_at is None else date_time(row.terminated_at),
+        error=UNSET if row.error is None else row.error,
+        status=[],
     )
-
-
-def _status(row: Stage) -> schemas.StageStatus:
-    return schemas.StageStatus(
-        stage=row.number,
-        instance_id=row.instance_id,
-        started_at=date_time(row.started_at),
-        terminated_at=_maybe(row.terminated_at),
-        error=_text(row.error),
-    )
+    for stage in row.stages:
+        status = schemas.StageStatus(
+            stage=stage.number,
+            instance_id=stage.instance_id,
+            started_at=date_time(stage.started_at),
+            terminated_at=UNSET if stage.terminated_at is None else date_time(stage.terminated_at),
+            error=UNSET if stage.error is None else stage.error,
+        )
+        shown.status.append(status)
+    return shown
 
 
 def instance_response(row: Instance) -> bytes:
@@ -82,18 +82,18 @@ async def instance_pages(pages: AsyncIterator[list[Instance]]) -> AsyncIterator[
 
 
 def history_response(stages: Sequence[Stage]) -> bytes:
-    return encode(schemas.HistoryResponse(data=[_stage(stage) for stage in stages]))
-
-
-def _stage(row: Stage) -> schemas.StageHistory:
-    return schemas.StageHistory(
-        name=row.keyword,
-        input=Raw(row.input),
-        terminated=row.terminated_at is not None,
-        started_at=date_time(row.started_at),
-        terminated_at=_maybe(row.terminated_at),
-        error=_text(row.error),
-    )
+    history = [
+        schemas.StageHistory(
+            name=row.keyword,
+            input=Raw(row.input),
+            terminated=row.terminated_at is not None,
+            started_at=date_time(row.started_at),
+            terminated_at=_maybe(row.terminated_at),
+            error=_text(row.error),
+        )
+        for row in stages
+    ]
+    return encode(schemas.HistoryResponse(data=history))
 
 
 def activity_history_response(activities: Sequence[ActivityRow]) -> bytes:
