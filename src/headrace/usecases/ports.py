@@ -9,18 +9,24 @@ from headrace.engine.port import Engine
 from headrace.events.inbox import Inbox
 from headrace.events.outbox import Outbox
 from headrace.journal.port import Journal
+from headrace.runner.runners import Runners
 from headrace.triggers.expressions import Evaluator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """`max_triggers`: triggers that may exist at once, deleted ones not counted."""
+    """`max_triggers`: triggers that may exist at once, deleted ones not counted.
+
+    `patience_s`: for how long an abort is tried again while other processes move its instance on.
+    """
 
     journal: Journal
     engine: Engine
+    runners: Runners
     clock: Clock
     ids: Ids
     inbox: Inbox
     outbox: Outbox
     evaluator: Evaluator
     max_triggers: int
+    patience_s: float
