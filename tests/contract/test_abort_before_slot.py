@@ -64,6 +64,7 @@ async def test_an_attempt_that_waited_for_its_turn_begins_not_after_an_abort(tmp
         instance = await _settled(alive, instance_id)
         await asyncio.sleep(0.1)
         assert services.payouts == [], f"{len(services.payouts)} effects after the abort was answered"
+        assert len(services.sent) == 1, "what was not sent needs no look-up"
         assert instance.error == "canceled"
         (activity,) = await alive.journal.activities(instance_id, 0)
         assert (activity.error, activity.output) == ("canceled", None)
