@@ -55,7 +55,7 @@ def deep(depth: int) -> bytes:
         (b'{"stages":[{"nap":{}}]}', JSON, 400, "stages[0].nap"),
         (b'{"stages":[{"wait_event":{"event":"a"},"delay":{"duration":"1s"}}]}', JSON, 400, "exactly one"),
         (b'{"stages":[{"wait_event":{"event":"a","event":"b"}}]}', JSON, 400, "'event' twice"),
-        (b'{"stages":[{"delay":{"duration":NaN}}]}', JSON, 400, "NaN is no number"),
+        (b'{"stages":[{"delay":{"duration":NaN}}]}', JSON, 400, "NaN is not a number"),
         (b'{"stages":[{"delay":{"duration":1e999}}]}', JSON, 400, "out of range"),
         (b'{"stages":[{"wait_event":{"event":"\\ud800"}}]}', JSON, 400, "lone surrogate"),
         (b'{"stages":[{"wait_event":{"event":"\\u0000"}}]}', JSON, 400, "NUL"),

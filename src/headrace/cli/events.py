@@ -1,18 +1,15 @@
-"""`headrace events send`: put an event where the triggers see it."""
+"""`headrace events send`: send events to the triggers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from headrace.cli.exits import Failure
-from headrace.cli.groups import command, new_group
+from headrace.cli.documents import Json, documents
+from headrace.cli.errors import Failure
+from headrace.cli.registration import command, new_group
 from headrace.cli.session import KeyOption, Session
-from headrace.cli.wire import Json, documents
-
-if TYPE_CHECKING:
-    from headrace_client import SentEvents
 
 group = new_group("Send events to the triggers.")
 
@@ -35,23 +32,17 @@ def send(
     from headrace.events import texts
 
     value = json_argument(envelope, "the event", is_event=True)
-    exact = texts.stored(value).encode()  # integers of any length, which the client's own encoder may refuse
+    exact = texts.stored(value).encode()  # integers of any length, the client's own encoder may refuse them
     sent = session.ext.send_events(events=exact, idempotency_key=idempotency_key).data
-    session.tell(_document(sent), _summary(sent))
+    counted: Json = {"accepted": sent.accepted, "repeated": sent.repeated, "conflicting": sent.conflicting}
+    known = f", {sent.repeated} of them known before" if sent.repeated else ""
+    if sent.conflicts:
+        counted["conflicts"] = documents(sent.conflicts)
+    session.show(counted, f"{_events(sent.accepted)} accepted{known}")
     if sent.conflicting:
         what = "in conflict: the identity is known, with another payload; nothing was started"
         named = "; ".join(f"entry {conflict.entry}: {conflict.key}" for conflict in sent.conflicts)
         raise Failure(f"{_events(sent.conflicting)} {what}", hint=named)
-
-
-def _document(sent: SentEvents) -> Json:
-    counts: Json = {"accepted": sent.accepted, "repeated": sent.repeated, "conflicting": sent.conflicting}
-    return counts | ({"conflicts": documents(sent.conflicts)} if sent.conflicts else {})
-
-
-def _summary(sent: SentEvents) -> str:
-    known = f", {sent.repeated} of them known before" if sent.repeated else ""
-    return f"{_events(sent.accepted)} accepted{known}"
 
 
 def _events(count: int) -> str:

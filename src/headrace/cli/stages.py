@@ -1,4 +1,4 @@
-"""The table of an instance's stages, and how one that failed is told."""
+"""The table of an instance's stages, and the message of a failed instance."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from headrace.cli.display import moment, table_lines
-from headrace.cli.exits import REFUSED, Failure
+from headrace.cli.errors import REFUSED, Failure
 
 Json = dict[str, Any]
 
@@ -26,15 +26,11 @@ def stage_lines(instance: Json, workflow: Json) -> list[str]:
     return table_lines(["Name", "Started at", "Terminated at", "Error"], rows)
 
 
-def verdict(instance: Json) -> str:
-    """Of an instance that has ended without an error."""
-    return f"Succeeded after {_took(instance)}."
-
-
-def _took(instance: Json) -> str:
+def success_text(instance: Json) -> str:
+    """Sentence about an instance that has succeeded, with its duration."""
     took = datetime.fromisoformat(instance["terminatedAt"]) - datetime.fromisoformat(instance["createdAt"])
     seconds = took.total_seconds()
-    return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))
+    return f"Succeeded after {f'{seconds:.1f} s' if seconds < 60 else timedelta(seconds=round(seconds))}."
 
 
 def failed(instance: Json) -> Failure:

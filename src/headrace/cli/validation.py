@@ -1,4 +1,4 @@
-"""`headrace workflows validate` and `headrace workflows schema`: what is wrong with definitions, and the rules."""
+"""`headrace workflows validate` and `headrace workflows schema`: problems of definitions, and their JSON Schema."""
 
 from __future__ import annotations
 
@@ -10,27 +10,34 @@ import typer
 
 from headrace.cli import display
 from headrace.cli.definitions import Checked, check_definitions
-from headrace.cli.exits import REFUSED
-from headrace.cli.session import Answers
+from headrace.cli.errors import REFUSED
+from headrace.cli.session import Printer
 
 Json = dict[str, Any]
 
 DefinitionFiles = Annotated[
-    list[str], typer.Argument(metavar="FILE|-", help="One or several, YAML or JSON; - is standard input.")
+    list[str], typer.Argument(metavar="FILE|-", help="YAML or JSON files; - is standard input.")
 ]
 
 
-def validate(answers: Answers, files: DefinitionFiles) -> None:
+def validate(printer: Printer, files: DefinitionFiles) -> None:
     """Check definitions without a server.
 
-    Every problem is told with its line, column and rule; a YAML file may hold several documents.
-    The exit code is 1 if there is any, 2 if a file cannot be read.
+    Reports every problem with its line, column and rule; a YAML file may hold several documents.
+    The exit code is 1 if there is a problem, 2 if a file cannot be read.
     """
-    checked, unread = _read(files)
+    # Every file is checked; the error of the first one that cannot be read is raised at the end.
+    checked: list[Checked] = []
+    unread: OSError | None = None
+    for file in files:
+        try:
+            checked.extend(check_definitions(file))
+        except OSError as error:
+            unread = unread or error
     definitions = [_for_a_program(each) for each in checked]
-    answers.tell({"valid": _are_valid(checked), "definitions": definitions}, lambda: _lines(checked))
+    printer.show({"valid": _are_valid(checked), "definitions": definitions}, lambda: _lines(checked))
     problems = sum(len(each.findings) for each in checked)
-    if problems and answers.is_for_people:
+    if problems and printer.is_for_people:
         wrong = sum(bool(each.findings) for each in checked)
         display.note(f"{_counted(problems, 'problem')} in {wrong} of {_counted(len(checked), 'definition')}")
     if unread is not None:
@@ -52,18 +59,6 @@ def schema_text() -> str:
     return files("headrace.workflows").joinpath(FILE_NAME).read_text("utf-8")
 
 
-def _read(files: Sequence[str]) -> tuple[list[Checked], OSError | None]:
-    """What could be read; the first file that could not keeps nobody from hearing of the others."""
-    checked: list[Checked] = []
-    unread: OSError | None = None
-    for file in files:
-        try:
-            checked.extend(check_definitions(file))
-        except OSError as error:
-            unread = unread or error
-    return checked, unread
-
-
 def _are_valid(checked: Sequence[Checked]) -> bool:
     return all(each.definition is not None for each in checked)
 
@@ -80,17 +75,13 @@ def _for_a_program(checked: Checked) -> Json:
 def _lines(checked: Sequence[Checked]) -> Iterator[str]:
     several = {each.file for each in checked if each.document > 1}
     for each in checked:
-        yield from _lines_of(each, f"{each.file}, document {each.document}" if each.file in several else each.file)
-
-
-def _lines_of(checked: Checked, label: str) -> Iterator[str]:
-    for found in checked.findings:
-        yield f"{checked.file}:{found.line}:{found.column}: {found} [{found.rule}]"
-    if checked.definition is None:
-        return
-    yield f"{label}: valid, {_counted(len(checked.definition.config.stages), 'stage')}"
-    if checked.definition.variables:
-        yield f"Needs --variable {', '.join(sorted(checked.definition.variables))}"
+        label = f"{each.file}, document {each.document}" if each.file in several else each.file
+        for found in each.findings:
+            yield f"{each.file}:{found.line}:{found.column}: {found} [{found.rule}]"
+        if each.definition is not None:
+            yield f"{label}: valid, {_counted(len(each.definition.config.stages), 'stage')}"
+            if each.definition.variables:
+                yield f"Needs --variable {', '.join(sorted(each.definition.variables))}"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -65,7 +65,13 @@ class Driver:
 
         Raises Conflict where it has moved on since it was read, and nothing of this drive waits to be recorded.
         """
-        DRIVEN.set(control)
+        token = DRIVEN.set(control)
+        try:
+            return await self._drive(control)
+        finally:
+            DRIVEN.reset(token)  # the task's context would keep the instance, and that its task, for the collector
+
+    async def _drive(self, control: Control) -> Halted:
         while not control.is_stopping:
             runner = control.runner
             if runner.open is not None:

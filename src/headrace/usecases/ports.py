@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from headrace.clock import Clock, Ids
 from headrace.engine.port import Engine
@@ -12,12 +13,15 @@ from headrace.journal.port import Journal
 from headrace.runner.runners import Runners
 from headrace.triggers.expressions import Evaluator
 
+COMPILATIONS = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """`max_triggers`: triggers that may exist at once, deleted ones not counted.
 
     `patience_s`: for how long an abort is tried again while other processes move its instance on.
+    `compilations` bounds how many definitions of triggers are compiled at once, each on a thread.
     """
 
     journal: Journal
@@ -30,3 +34,4 @@ class Ports:
     evaluator: Evaluator
     max_triggers: int
     patience_s: float
+    compilations: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COMPILATIONS))

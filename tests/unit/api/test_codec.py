@@ -46,9 +46,9 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     [
         (b'{"amount":1,"amount":2}', "has the key 'amount' twice in one object"),
         (b'{"a":{"b":1,"c":2,"b":3}}', "has the key 'b' twice"),
-        (b"NaN", "NaN is no number"),
-        (b"[Infinity]", "Infinity is no number"),
-        (b"[-Infinity]", "-Infinity is no number"),
+        (b"NaN", "NaN is not a number"),
+        (b"[Infinity]", "Infinity is not a number"),
+        (b"[-Infinity]", "-Infinity is not a number"),
         (b"1e999", "out of range: 1e999"),
         (b"-1e999", "out of range: -1e999"),
         (b'"\\u0000"', "NUL"),

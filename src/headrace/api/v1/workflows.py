@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace.api import codec
 from headrace.api.context import Context
 from headrace.api.errors import LocatedDefinition
-from headrace.api.idempotency import caller_of, once, unkeyed_caller
+from headrace.api.idempotency import answer_response, caller_of, unkeyed_caller
 from headrace.api.operations import READ, WRITE, Operation
 from headrace.api.requests import Request, document
 from headrace.api.responses import Response, json_response, list_response, no_content
 from headrace.api.v1 import schemas, views
-from headrace.api.yaml import Document
-from headrace.errors import InvalidDefinition, InvalidValue, NotFound
-from headrace.journal.port import Caller, Unit
-from headrace.journal.records import Workflow
-from headrace.journal.writes import AddWorkflow, DeleteWorkflow
-from headrace.workflows.config import Config, parse_config
+from headrace.errors import InvalidDefinition, NotFound
+from headrace.usecases.workflows import create_workflow, delete_workflow
 
 TAG = "Workflows"
 EXAMPLE: dict[str, Any] = {
@@ -39,49 +34,13 @@ async def create(context: Context, request: Request) -> Response:
     body = await request.body(context.settings.max_body_bytes)
     given = await document(request, body, context.settings, context.bodies)
     caller = caller_of(request, body, given.value)
-
-    async def write() -> Response:
-        config = _config(given)
-        return await _store(context, _new_workflow(context, config), caller)
-
-    return await once(context.ports.journal, caller, write)
-
-
-def _config(given: Document) -> Config:
-    if given.value is None:
-        raise InvalidValue("body", "a workflow is wanted: an object with `stages` and, if you like, a `name`")
     try:
-        return parse_config(given.value)
+        answer = await create_workflow(context.ports, caller, given.value)
     except InvalidDefinition as error:
         places = {problem.path: given.locate(problem.path) for problem in error.problems}
         marks = {path: place for path, place in places.items() if place is not None}
         raise LocatedDefinition(error.problems, marks) from None
-
-
-def _new_workflow(context: Context, config: Config) -> Workflow:
-    now_at = context.ports.clock.now_at()
-    stored = schemas.WorkflowConfig(stages=config.stages)
-    if config.name is not None:
-        stored.name = config.name
-    text = codec.encode(stored).decode()
-    return Workflow(id=context.ports.ids.new(), name=config.name, config=text, created_at=now_at, updated_at=now_at)
-
-
-async def _store(context: Context, row: Workflow, caller: Caller) -> Response:
-    unit = Unit()
-    answer = views.workflow_response(row)
-    unit.add(
-        AddWorkflow(
-            workflow_id=row.id,
-            name=row.name,
-            config=row.config,
-            created_at=row.created_at,
-            updated_at=row.updated_at,
-        )
-    )
-    unit.sign(caller, row.created_at, row.id, 201, answer)
-    await context.ports.journal.commit(unit)
-    return json_response(201, answer)
+    return answer_response(answer, 201, views.workflow_response)
 
 
 async def show_all(context: Context, request: Request) -> Response:
@@ -98,14 +57,9 @@ async def show(context: Context, request: Request) -> Response:
 
 
 async def delete(context: Context, request: Request) -> Response:
-    """A body means nothing here; one that is refused elsewhere is refused all the same."""
+    """A body has no meaning, but the limits of bodies hold."""
     await request.body(context.settings.max_body_bytes)
-    workflow_id = request.params["flowId"]
-    now_at = context.ports.clock.now_at()
-    unit = Unit()
-    unit.add(DeleteWorkflow(at=now_at, workflow_id=workflow_id), or_raise=NotFound("workflow", workflow_id))
-    unit.sign(unkeyed_caller(request), now_at, workflow_id)
-    await context.ports.journal.commit(unit)
+    await delete_workflow(context.ports, unkeyed_caller(request), request.params["flowId"])
     return no_content()
 
 

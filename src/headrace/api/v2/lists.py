@@ -6,9 +6,9 @@ from headrace.api.context import Context
 from headrace.api.requests import Request, canonical_id
 from headrace.api.responses import Response
 from headrace.api.v1 import views
-from headrace.api.v1.triggers import known_trigger
 from headrace.api.v2.pages import page_response
 from headrace.journal.lists import InstanceList, OccurrenceList, TriggerList, WorkflowList
+from headrace.usecases.triggers import read_trigger
 
 
 async def show_workflows(context: Context, request: Request) -> Response:
@@ -27,6 +27,7 @@ async def show_triggers(context: Context, request: Request) -> Response:
 
 
 async def show_occurrences(context: Context, request: Request) -> Response:
-    """Also those of a deleted trigger."""
-    rows = OccurrenceList(await known_trigger(context, request))
+    """Those of a deleted trigger can still be read."""
+    trigger = await read_trigger(context.ports, request.params["triggerID"], even_deleted=True)
+    rows = OccurrenceList(trigger.id)
     return await page_response(context, request, rows, context.ports.journal.occurrences_after, views.occurrence)

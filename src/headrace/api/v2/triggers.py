@@ -12,26 +12,26 @@ from headrace.api.context import Context
 from headrace.api.operations import WRITE, Operation
 from headrace.api.requests import Request, event_value
 from headrace.api.responses import Response, json_response
-from headrace.api.v1.triggers import TAG, live_trigger
+from headrace.api.v1.triggers import TAG
 from headrace.api.v2 import schemas
 from headrace.errors import InvalidValue
-from headrace.triggers.rules import Firing, Trial
+from headrace.triggers.rules import Trial
+from headrace.usecases.triggers import test_trigger
 
 
 async def test(context: Context, request: Request) -> Response:
     body = await request.body(context.settings.max_body_bytes)
     if len(body) <= SMALL_BYTES:
-        return await _tried(context, request, body)
+        return await _tested(context, request, body)
     async with context.bodies.trials:  # as objects it may be thirty times as large
-        return await _tried(context, request, body)
+        return await _tested(context, request, body)
 
 
-async def _tried(context: Context, request: Request, body: bytes) -> Response:
+async def _tested(context: Context, request: Request, body: bytes) -> Response:
     payload = event_value(request, body) if body else None
     if not isinstance(payload, dict):
         raise InvalidValue("body", "an event's payload is wanted, which is an object")
-    trigger = await live_trigger(context, request)
-    trial = await Firing(context.ports.evaluator, trigger, cast("dict[str, Any]", payload)).trial()
+    trial = await test_trigger(context.ports, request.params["triggerID"], cast("dict[str, Any]", payload))
     return json_response(200, codec.encode(schemas.TriggerTestResponse(data=_shown(trial))))
 
 

@@ -1,4 +1,4 @@
-"""What a stage and its activities did, in sentences. Works on the documents of the history operations."""
+"""History of a stage and its activities as text, from the documents of the history operations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from headrace.cli.display import moment
-from headrace.cli.wire import inner
+from headrace.cli.documents import inner
 from headrace.workflows.activities import ACTIVITIES, metadata_lines, money_text
 from headrace.workflows.stages import STAGES
 from headrace.workflows.stages.stage import Display
@@ -31,18 +31,17 @@ def activity_lines(activity: Json) -> list[str]:
     name = activity["name"]
     body = inner(activity["input"], name)
     try:
-        sentence = _sentence(name, body)
-    except LookupError:  # other servers may leave out what the API does not require
+        if name in ACTIVITIES:
+            sentence = ACTIVITIES[name].summary(body)
+        elif name in _ELSEWHERE:
+            sentence = _ELSEWHERE[name](body)
+        else:
+            sentence = name
+    except LookupError:  # other servers may omit members that the API does not require
         sentence = name
     lines = [f"- {sentence}"]
     lines += [f"  {detail}" for detail in _details(activity, body)]
     return lines
-
-
-def _sentence(name: str, body: Json) -> str:
-    if name in ACTIVITIES:
-        return ACTIVITIES[name].summary(body)
-    return _ELSEWHERE[name](body) if name in _ELSEWHERE else name
 
 
 def stage_sentence(stage: Json) -> str:
@@ -65,7 +64,7 @@ _ELSEWHERE: dict[str, Callable[[Json], str]] = {
     "VoidHold": lambda body: f"Cancel debit hold {body.get('id', '')}",
     "RevertTransaction": lambda body: f"Revert transaction {body.get('id', '')} of ledger {body.get('ledger', '')}",
 }
-"""Activities of other servers that no stage of Headrace asks for."""
+"""Activities of other servers that no stage of Headrace uses."""
 
 
 def _details(activity: Json, body: Json) -> list[str]:
@@ -77,18 +76,14 @@ def _details(activity: Json, body: Json) -> list[str]:
     if data.get("reference"):
         details.append(f"Reference: {data['reference']}")
     details += metadata_lines(data.get("metadata"))
-    return details + _trouble(activity)
 
-
-def _trouble(activity: Json) -> list[str]:
-    """Attempts, once there was more than one, and what went wrong."""
-    lines: list[str] = []
+    # Retries and failures.
     if activity.get("lastFailure"):
-        lines.append(f"Last failure: {activity['lastFailure']}")
+        details.append(f"Last failure: {activity['lastFailure']}")
     if activity.get("nextExecution"):
-        lines.append(f"Next try: {moment(activity['nextExecution'])}")
+        details.append(f"Next try: {moment(activity['nextExecution'])}")
     if activity["attempt"] > 1 or not activity["terminated"]:
-        lines.append(f"Attempt: {activity['attempt']}")
+        details.append(f"Attempt: {activity['attempt']}")
     if activity.get("error"):
-        lines.append(f"Error: {activity['error']}")
-    return lines
+        details.append(f"Error: {activity['error']}")
+    return details

@@ -1,7 +1,7 @@
-"""Registers commands under their names and shorter aliases; what they raise becomes a sentence and an exit code.
+"""Register commands under their names and aliases; an error becomes a message and an exit code.
 
-A command that begins with a `Session` is given one, and with it the options that say which server and in which form;
-one that begins with `Answers` gets the option of the form only. These options are not in its own signature.
+A command whose first parameter is a `Session` also gets the options of server, credentials and output form; one whose
+first parameter is `Printer` gets the output form only. These options are not in its own signature.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import typer
 from typer.core import TyperGroup
 
 from headrace.cli.display import Output
-from headrace.cli.exits import USAGE, Failure, reporting
+from headrace.cli.errors import USAGE, Failure, reporting
 from headrace.cli.session import (
-    Answers,
     DebugToo,
     InsecureToo,
     OutputOption,
+    Printer,
     ProfileOption,
     QuietOption,
     ServerOption,
@@ -51,7 +51,7 @@ _DEFAULTS: dict[str, Any] = {
 
 
 class _Group(TyperGroup):
-    """Knows its commands by shorter names, too; they are built once and listed once."""
+    """A group whose commands also have aliases: built once, listed once."""
 
     aliases: ClassVar[dict[str, str]] = {}
 
@@ -60,7 +60,7 @@ class _Group(TyperGroup):
 
 
 class _Within(TyperGroup):
-    """Some of the groups beside it, under one more name."""
+    """An unlisted group that shows some of its parent's groups under another name."""
 
     shown: ClassVar[tuple[str, ...]] = ()
 
@@ -74,7 +74,7 @@ class _Within(TyperGroup):
 
 
 def add_again(parent: typer.Typer, about: str, names: tuple[str, ...], name: str, *aliases: str) -> None:
-    """The groups `names` of `parent` also work below the group `name`, which is not listed."""
+    """Make the groups `names` of `parent` available below the unlisted group `name` too."""
     group = typer.Typer(
         cls=type("Group", (_Within,), {"shown": names}),
         help=about,
@@ -99,13 +99,44 @@ def new_group(about: str, *, has_completion: bool = False) -> typer.Typer:
 
 
 def command(group: typer.Typer, name: str, *aliases: str, has_ids: bool = False) -> Callable[[Command], Command]:
-    """The decorated function is the command `name` of `group`; its aliases work too but are not listed.
+    """Register the decorated function as command `name` of `group`; its aliases work but are not listed.
 
     With `has_ids` it takes --quiet.
     """
 
     def register(function: Command) -> Command:
-        group.command(name)(_guarded(function, has_ids=has_ids))
+        # The command has the shared options too, and its errors become messages and exit codes.
+        own = list(inspect.signature(function, eval_str=True).parameters.values())
+        first = get_type_hints(function).get(own[0].name) if own else None
+        shared = _SESSION if first is Session else _OUTPUT if first is Printer else {}
+        own = own[1:] if shared else own
+        shared = {**({"quiet": QuietOption} if has_ids else {}), **shared}
+
+        def guarded(**options: Any) -> None:
+            context = options.get("context")
+            is_debugging = options.get("debug", False) or defaults_of(context).debug
+            with reporting(output_of(context, options.get("output")), is_debugging=is_debugging):
+                given = {name: options.pop(name) for name in shared}
+                is_quiet = given.pop("quiet", False)
+                if is_quiet and output_of(given["context"], given["output"]) is not Output.TABLE:
+                    raise Failure("--quiet and --output exclude each other: give one", code=USAGE)
+                if given.keys() == _OUTPUT.keys():
+                    function(Printer(output_of(given["context"], given["output"])), **options)
+                elif given.keys() == _SESSION.keys():
+                    session = session_of(**given)
+                    session.is_quiet = is_quiet
+                    try:
+                        function(session, **options)
+                    finally:
+                        session.close()
+                else:
+                    function(**options)
+
+        guarded.__name__, guarded.__doc__ = function.__name__, function.__doc__
+        parameters = [*own, *(_shared_parameter(name, shared[name]) for name in shared)]
+        guarded.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
+        guarded.__annotations__ = {each.name: each.annotation for each in parameters}
+        group.command(name)(guarded)
         add_aliases(group, name, *aliases)
         return function
 
@@ -120,45 +151,6 @@ def add_group(parent: typer.Typer, group: typer.Typer, name: str, *aliases: str)
 def add_aliases(group: typer.Typer, name: str, *aliases: str) -> None:
     kind: Any = group.info.cls
     kind.aliases.update(dict.fromkeys(aliases, name))
-
-
-def _guarded(function: Callable[..., Any], *, has_ids: bool = False) -> Callable[..., Any]:
-    """What is registered: the function behind the options it shares with others, and its errors told."""
-    own = list(inspect.signature(function, eval_str=True).parameters.values())
-    first = get_type_hints(function).get(own[0].name) if own else None
-    shared = _SESSION if first is Session else _OUTPUT if first is Answers else {}
-    own = own[1:] if shared else own
-    shared = {**({"quiet": QuietOption} if has_ids else {}), **shared}
-
-    def guarded(**options: Any) -> None:
-        context = options.get("context")
-        is_debugging = options.get("debug", False) or defaults_of(context).debug
-        with reporting(output_of(context, options.get("output")), is_debugging=is_debugging):
-            _call(function, options, shared)
-
-    guarded.__name__, guarded.__doc__ = function.__name__, function.__doc__
-    parameters = [*own, *(_shared_parameter(name, shared[name]) for name in shared)]
-    guarded.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
-    guarded.__annotations__ = {each.name: each.annotation for each in parameters}
-    return guarded
-
-
-def _call(function: Callable[..., Any], options: dict[str, Any], shared: dict[str, Any]) -> None:
-    given = {name: options.pop(name) for name in shared}
-    is_quiet = given.pop("quiet", False)
-    if is_quiet and output_of(given["context"], given["output"]) is not Output.TABLE:
-        raise Failure("--quiet and --output are two forms of an answer: give one of them", code=USAGE)
-    if given.keys() == _OUTPUT.keys():
-        function(Answers(output_of(given["context"], given["output"])), **options)
-    elif given.keys() == _SESSION.keys():
-        session = session_of(**given)
-        session.is_quiet = is_quiet
-        try:
-            function(session, **options)
-        finally:
-            session.close()
-    else:
-        function(**options)
 
 
 def _shared_parameter(name: str, annotation: Any) -> inspect.Parameter:
