@@ -106,3 +106,4 @@ async def test_an_abort_that_fails_lets_it_begin(refuses: int, tmp_path: Path) -
         services.gate.set()
         assert (await alive.ended(instance_id)).error is None
         assert len(services.payouts) == 4
+        assert len(services.sent) == 1 + 4, "nothing was looked up as after an abort"

@@ -317,7 +317,7 @@ BUGS: tuple[Bug, ...] = (
         ENGINE,
         "        try:\n            runner = self._runners.restore(standing)\n",
         "        try:\n            runner = active.runner if active.is_loaded else self._runners.restore(standing)\n",
-        "tests/contract/test_engine_edges.py",
+        "tests/contract/test_abort_before_slot.py",
     ),
     _bug(
         "an abort takes for sent what waits for its turn",
