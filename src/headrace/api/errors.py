@@ -70,8 +70,8 @@ class MethodNotAllowed(Rejected):
         self.allowed = allowed
 
 
-class OtherSite(Rejected):
-    """A browser writes for a page that is not ours, where nobody is asked for a token."""
+class CrossSiteRequest(Rejected):
+    """A browser writes for a page of another site, to a server without authentication."""
 
     def __init__(self) -> None:
         super().__init__("a page of another site may not write here: this server asks for no tokens")
@@ -97,7 +97,7 @@ _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
     (errors.InvalidValue, 400, "VALIDATION"),
     (errors.NotAuthenticated, 401, "VALIDATION"),
     (errors.NotAllowed, 403, "VALIDATION"),
-    (OtherSite, 403, "VALIDATION"),
+    (CrossSiteRequest, 403, "VALIDATION"),
     (ForeignHost, 403, "VALIDATION"),
     (errors.AlreadyEnded, 400, "VALIDATION"),
     (errors.RepeatedKey, 400, "VALIDATION"),

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope
 from headrace.api import codec, yaml
 from headrace.api.body_budget import SMALL_BYTES, BodyBudget
 from headrace.api.errors import BodyTooLarge, BodyTooSlow, UnsupportedMedia
-from headrace.auth.principal import ANONYMOUS, Principal
+from headrace.auth.principal import ANONYMOUS
 from headrace.errors import InvalidValue
 from headrace.settings import Settings
 
@@ -41,11 +41,14 @@ class ClientGone(Exception):
 
 
 class Request:
-    """One request: who makes it by which operation, its path's parameters, its query, its headers, its body."""
+    """A request: its principal and operation, the parameters of its path, its query, headers and body.
+
+    `idempotent_as` names the operation that a key stands for: V1 and V2 of one operation are the same there.
+    """
 
     __slots__ = (
-        *("_held_bytes", "_receive", "_bodies", "all_headers", "client", "headers", "method", "operation_id", "params"),
-        *("path", "principal", "query_string", "repeats_as"),
+        *("_bodies", "_held_bytes", "_receive", "all_headers", "client", "headers", "idempotent_as", "method"),
+        *("operation_id", "params", "path", "principal", "query_string"),
     )
 
     def __init__(
@@ -53,22 +56,23 @@ class Request:
         scope: Scope,
         receive: Receive,
         path: str,
-        operation_id: str = "",
-        principal: Principal = ANONYMOUS,
+        params: dict[str, str] | None = None,
+        headers: dict[bytes, bytes] | None = None,
         bodies: BodyBudget | None = None,
-        same_as: str = "",
     ) -> None:
         self._receive = receive
         self._bodies = bodies or BodyBudget()
         self._held_bytes = 0
-        self.operation_id = operation_id
-        self.repeats_as = same_as or operation_id
-        self.principal = principal
+        self.operation_id = self.idempotent_as = ""
+        self.principal = ANONYMOUS
         self.method: str = scope["method"]
         self.path = path
-        self.params = {name: canonical_id(value) for name, value in scope["path_params"].items()}
+        self.params = params or {}
+        for name, value in self.params.items():
+            if _UUID.fullmatch(value):
+                self.params[name] = value.lower()
         self.all_headers: list[tuple[bytes, bytes]] = scope["headers"]
-        self.headers: dict[bytes, bytes] = dict(self.all_headers)
+        self.headers: dict[bytes, bytes] = dict(self.all_headers) if headers is None else headers
         self.client: tuple[str, int] | None = scope.get("client")
         self.query_string: bytes = scope["query_string"]
 
@@ -101,39 +105,34 @@ class Request:
         announced = self.headers.get(b"content-length", b"")
         if announced.isdigit() and int(announced) > max_bytes:
             raise BodyTooLarge(max_bytes)
+        parts: list[bytes] = []
+        length = 0
         try:
             async with asyncio.timeout(BODY_S):
-                body = await self._whole(max_bytes)
+                has_more = True
+                while has_more:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientGone
+                    parts.append(message.get("body", b""))
+                    length += len(parts[-1])
+                    if length > max_bytes:
+                        raise BodyTooLarge(max_bytes)
+                    if length > SMALL_BYTES:
+                        self._bodies.take(length - self._held_bytes)
+                        self._held_bytes = length
+                    has_more = message.get("more_body", False)
         except TimeoutError:
             raise BodyTooSlow(BODY_S) from None
         if self._held_bytes:
             await self._bodies.turn()
-        return body
-
-    async def _whole(self, max_bytes: int) -> bytes:
-        parts: list[bytes] = []
-        length = 0
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            parts.append(message.get("body", b""))
-            length += len(parts[-1])
-            if length > max_bytes:
-                raise BodyTooLarge(max_bytes)
-            self._hold(length)
-            if not message.get("more_body", False):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _hold(self, length: int) -> None:
-        if length > SMALL_BYTES:
-            self._bodies.take(length - self._held_bytes)
-            self._held_bytes = length
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def release(self) -> None:
-        """It has been answered: nobody needs its body any more."""
-        self._bodies.give_back(self._held_bytes)
-        self._held_bytes = 0
+        """The response is complete: the memory of the body can be used for another one."""
+        if self._held_bytes:
+            self._bodies.give_back(self._held_bytes)
+            self._held_bytes = 0
 
     def media_type(self) -> str:
         """Of the body, in lower case; JSON where nothing is said. Raises UnsupportedMedia for a charset but UTF-8."""
@@ -158,6 +157,8 @@ def event_value(request: Request, body: bytes) -> Any:
 
 def _check_json(request: Request) -> None:
     """Raises UnsupportedMedia where the body is not announced as JSON."""
+    if request.headers.get(b"content-type") == b"application/json":  # nearly all requests
+        return
     media_type = request.media_type()
     if not _is_json(media_type):
         raise UnsupportedMedia(f"Content-Type: {media_type[:80]!r} is not read here; send application/json")

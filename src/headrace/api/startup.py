@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headrace.api.app import PREFIX
 from headrace.api.errors import error_response
 from headrace.api.probes import LIVE
+from headrace.api.routes import PREFIX
 from headrace.clock import Ids
 from headrace.errors import Unavailable
 

@@ -17,7 +17,7 @@ from headrace.api.context import Context
 from headrace.api.cursors import FIELD, MAX_PAGE, Cursor, Seal
 from headrace.api.operations import Parameter
 from headrace.api.requests import Request
-from headrace.api.responses import Response, Stream, json_response
+from headrace.api.responses import JSON, Response, StreamedResponse, json_response
 from headrace.errors import InvalidValue
 from headrace.journal.lists import NEWEST, AnyList, OccurrenceList, Place
 from headrace.journal.port import Journal
@@ -56,7 +56,7 @@ async def page_response(
     parts = _Page(context.ports.journal, seal, cursor, read, show, is_first=cursor.place == NEWEST).parts()
     if cursor.page_size <= PART:
         return json_response(200, b"".join([part async for part in parts]))
-    return Stream(200, _resumed(await anext(parts), parts))
+    return StreamedResponse(200, headers=JSON, parts=_resumed(await anext(parts), parts))
 
 
 def _cursor(request: Request, seal: Seal, rows: AnyList) -> Cursor:
