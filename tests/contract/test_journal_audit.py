@@ -11,10 +11,11 @@ import pytest
 
 from headrace.errors import NotFound, RepeatedKey
 from headrace.journal.migrations import HEAD
-from headrace.journal.port import Caller, CallerKey, Unit
+from headrace.journal.port import Unit
 from headrace.journal.records import AuditEntry
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writes import AddWorkflow, DeleteWorkflow
+from headrace.usecases.idempotency import RESULT, Answer, Caller, CallerKey, record
 from tests.support.journals import JOURNALS, adapter
 
 LAST = 2**63 - 1
@@ -30,7 +31,7 @@ async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 def created(workflow_id: str, caller: Caller | None = ALICE, at: int = 10) -> Unit:
     unit = Unit()
     unit.add(AddWorkflow(workflow_id=workflow_id, name="name", config="{}", created_at=at, updated_at=at))
-    unit.sign(caller, at, workflow_id, 201, b"{}")
+    record(unit, caller, at, Answer(workflow_id, {"made": workflow_id}))
     return unit
 
 
@@ -43,7 +44,7 @@ async def test_a_write_is_signed(journal: SqliteJournal) -> None:
 async def test_a_write_that_fails_is_not_signed(journal: SqliteJournal) -> None:
     unit = Unit()
     unit.add(DeleteWorkflow(at=10, workflow_id="nowhere"), or_raise=NotFound("workflow", "nowhere"))
-    unit.sign(ALICE, 10, "nowhere")
+    record(unit, ALICE, 10, Answer("nowhere"))
     with pytest.raises(NotFound):
         await journal.commit(unit)
     assert await journal.audit(LAST, 10) == []
@@ -56,14 +57,14 @@ async def test_a_repeat_is_not_signed_again(journal: SqliteJournal) -> None:
         await journal.commit(created("w2", caller))
     assert [entry.target for entry in await journal.audit(LAST, 10)] == ["w1"]
     remembered = await journal.remembered("", "key")
-    assert remembered is not None and (remembered.status, remembered.body) == (201, b"{}")
+    assert remembered is not None and (remembered.status, remembered.body) == (RESULT, b'{"made":"w1"}')
 
 
 async def test_it_is_read_newest_first_from_any_place_and_by_target_and_principal(journal: SqliteJournal) -> None:
     for number in range(10):
         await journal.commit(created(f"w{number}", Caller("alice" if number % 2 else "bob", "createWorkflow")))
     unit = Unit()
-    unit.sign(Caller("bob", "deleteWorkflow"), 20, "w3")
+    record(unit, Caller("bob", "deleteWorkflow"), 20, Answer("w3"))
     await journal.commit(unit)
     assert [entry.seq for entry in await journal.audit(LAST, 3)] == [11, 10, 9]
     assert [entry.seq for entry in await journal.audit(9, 3)] == [8, 7, 6]

@@ -31,7 +31,7 @@ from headrace.events.inbox import Arrival, Inbox
 from headrace.events.outbox import Outbox
 from headrace.events.own import OwnTriggers
 from headrace.events.relay import Relay
-from headrace.journal.port import Caller, CallerKey, Results, Unit
+from headrace.journal.port import Results, Unit
 from headrace.journal.records import Instance, Workflow
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writes import AddTrigger, AddWorkflow
@@ -41,6 +41,7 @@ from headrace.sandbox import Sandbox
 from headrace.telemetry import Telemetry
 from headrace.triggers.dispatcher import Dispatcher, DispatcherLimits
 from headrace.triggers.expressions import Evaluator, Fetch, no_links
+from headrace.usecases.idempotency import Caller, CallerKey
 from headrace.usecases.instances import abort_instance, send_event, start_instance
 from headrace.usecases.ports import Ports
 from tests.support.journals import adapter

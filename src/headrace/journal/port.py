@@ -36,32 +36,7 @@ from headrace.journal.records import (
     Trigger,
     Workflow,
 )
-from headrace.journal.writes import AddAuditEntry, RememberKey, Result, Write
-
-
-@dataclass(frozen=True, slots=True)
-class CallerKey:
-    """A caller's Idempotency-Key (decision W3).
-
-    `owner` is the caller it belongs to; empty: all callers, where there is no authentication. `fingerprint` is the hash
-    of what the request means, `bytes_fingerprint` the hash of its bytes, as release 0.1.0 stored it.
-    """
-
-    key: str
-    fingerprint: bytes
-    owner: str = ""
-    bytes_fingerprint: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks for a write, through which program and by which operation; `key`: what a repeat is known by."""
-
-    principal: str
-    operation: str
-    client_id: str | None = None
-    key: CallerKey | None = None
-
+from headrace.journal.writes import Result, Write
 
 Results = Sequence[Result]
 """What the writes of a unit have returned, in their order; a write without a result contributes none."""
@@ -97,46 +72,6 @@ class Unit:
     def add_later(self, make: Callable[[Results], Write]) -> None:
         """A write that depends on the results of those before it."""
         self.entries.append((Later(make), None))
-
-    def sign(
-        self,
-        caller: Caller | None,
-        at: int,
-        target: str,
-        status: int = 204,
-        answer: bytes | Callable[[Results], bytes] = b"",
-    ) -> None:
-        """Who made this write, to what, and what is answered to its key: kept with the write or not at all.
-
-        Without a caller it is the server's own.
-        """
-        if caller is None:
-            return
-        operation, key = caller.operation, caller.key
-        self.add(
-            AddAuditEntry(
-                at=at, principal=caller.principal, client_id=caller.client_id, operation=operation, target=target
-            )
-        )
-        if key is None:
-            return
-
-        def remember(body: bytes) -> Write:
-            return RememberKey(
-                owner=key.owner,
-                key=key.key,
-                fingerprint=key.fingerprint,
-                status=status,
-                body=body,
-                operation=operation,
-                target=target,
-                at=at,
-            )
-
-        if isinstance(answer, bytes):
-            self.add(remember(answer))
-        else:
-            self.add_later(lambda results: remember(answer(results)))
 
 
 class Journal(Protocol):

@@ -35,12 +35,10 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 import msgspec
 
 from headrace.errors import AlreadyEnded, InvalidValue, NotFound, RepeatedKey
-from headrace.journal.port import Caller, CallerKey, Journal, Results, Unit
+from headrace.journal.port import Journal, Results, Unit
 from headrace.journal.records import Remembered
 from headrace.journal.writes import AddAuditEntry, RememberKey
 from headrace.usecases.ports import Ports
-
-__all__ = ["Answer", "Caller", "CallerKey", "idempotent", "record", "record_later", "stored_answer"]
 
 HEADER = "Idempotency-Key"
 RESULT = 0
@@ -50,6 +48,30 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class CallerKey:
+    """The Idempotency-Key of a request (decision W3).
+
+    `owner` is the caller that the key belongs to; empty: all callers, on a server without authentication. `fingerprint`
+    is the hash of the meaning of the request, `bytes_fingerprint` the hash of its bytes, as release 0.1.0 stored it.
+    """
+
+    key: str
+    fingerprint: bytes
+    owner: str = ""
+    bytes_fingerprint: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The principal that requests a write, the operation, the OAuth2 client, and the key of the request, if any."""
+
+    principal: str
+    operation: str
+    client_id: str | None = None
+    key: CallerKey | None = None
 
 
 @dataclass(frozen=True, slots=True)

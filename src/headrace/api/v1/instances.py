@@ -1,4 +1,4 @@
-"""Operations on instances: run, list, read, send an event, abort, and the two histories."""
+"""Operations on instances: run, list, read, send an event, abort, and read the two histories."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def show_stage_history(context: Context, request: Request) -> Response:
 
 
 async def stage_activities(context: Context, request: Request) -> list[ActivityRow]:
-    """Of the stage that the path names."""
+    """The activities of the stage in the path."""
     number = _stage_number(request.params["number"])
     instance = await _instance(context, request)
     if not 0 <= number < len(_stored_config.decode(instance.config).stages):
@@ -99,7 +99,7 @@ async def post_event(context: Context, request: Request) -> Response:
 
 
 async def abort(context: Context, request: Request) -> Response:
-    """A body means nothing here, so it is no part of what a key stands for."""
+    """A body has no meaning, so it is no part of the fingerprint of the request."""
     body = await request.body(context.settings.max_body_bytes)
     caller = caller_of(request, body, None)
     return empty_response(await abort_instance(context.ports, caller, request.params["instanceID"]))
@@ -114,7 +114,7 @@ OPERATIONS = (
         handler=run,
         tag=TAG,
         summary="Run a workflow",
-        description="The instance is on disk when this is answered. How it ends is told by `error`, not by the status.",
+        description="The instance is on disk before the response. Its end is reported by `error`, not by the status.",
         status=201,
         response=schemas.InstanceResponse,
         body=schemas.Variables,
@@ -123,7 +123,7 @@ OPERATIONS = (
         query=(
             Parameter(
                 "wait",
-                "Answer when the instance has ended, or after 50 s (a setting) with the instance still running.",
+                "Respond when the instance has ended, or after 50 s (a setting) while it still runs.",
                 {"type": "boolean"},
             ),
         ),
@@ -152,8 +152,8 @@ OPERATIONS = (
         description="Newest first.",
         response=schemas.InstanceListResponse,
         query=(
-            Parameter("workflowID", "Only those of this workflow.", {"type": "string"}),
-            Parameter("running", "true: only those that have not ended.", {"type": "boolean"}),
+            Parameter("workflowID", "Only instances of this workflow.", {"type": "string"}),
+            Parameter("running", "true: only instances that have not ended.", {"type": "boolean"}),
         ),
         errors=(400, 503),
     ),
@@ -180,7 +180,7 @@ OPERATIONS = (
         handler=abort,
         tag=TAG,
         summary="Abort an instance",
-        description="Final: no attempt to move money begins after the answer.",
+        description="Final: no attempt to move money begins after the response.",
         status=204,
         takes_key=True,
         errors=(400, 404, 413, 415, 503),

@@ -1,4 +1,4 @@
-"""The history of a stage, which V2 shows otherwise."""
+"""The history of a stage, which V2 shows in another form."""
 
 from __future__ import annotations
 

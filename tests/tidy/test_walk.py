@@ -1,0 +1,49 @@
+"""One request visits few files, changes package seldom and is never called upwards (`python -m tests.tidy.walk`)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tidy import walk
+from tests.tidy.walk import Step, Walk
+
+MAX_FILES, GOAL_FILES = 54, 25
+MAX_PACKAGE_CHANGES, GOAL_PACKAGE_CHANGES = 135, 60
+"""The product's own figures, with a little room for the interpreter's version; they only fall, down to the goals."""
+KNOWN_CLIMBS = {"events/outbox.py"}
+"""The runner adds published events to its unit through `runner.announcements`, which the outbox implements."""
+
+
+@pytest.fixture(scope="module")
+def walked() -> Walk:
+    return walk.measure()
+
+
+def test_the_walk_is_that_of_the_whole_program(walked: Walk) -> None:
+    packages = {step.package for step in walked.steps}
+    assert packages > {"api", "usecases", "engine", "runner", "workflows", "effects", "journal", "telemetry"}
+    names = [step.function for step in walked.steps]
+    assert names.index("start_instance") < names.index("InstanceRunner.start") < names.index("HttpDownstream.send")
+
+
+def test_the_walk_is_short(walked: Walk) -> None:
+    assert GOAL_FILES <= len(walked.files) <= MAX_FILES, walked.files
+    assert GOAL_PACKAGE_CHANGES <= walked.package_changes <= MAX_PACKAGE_CHANGES
+
+
+def test_nothing_below_calls_what_is_above_it(walked: Walk) -> None:
+    climbs = [f"{step.caller} -> {step.file} {step.function}" for step in walked.climbs()]
+    assert [climb for climb in climbs if climb.split(" -> ")[1].split()[0] not in KNOWN_CLIMBS] == []
+
+
+def test_a_climb_and_changes_are_counted() -> None:
+    steps = [
+        Step("api/routes.py", "call", 1, None),
+        Step("api/v1/instances.py", "run", 1, "api/routes.py"),
+        Step("engine/driver.py", "drive", 1, "api/v1/instances.py"),
+        Step("api/v1/views.py", "show", 1, "engine/driver.py"),
+        Step("telemetry/metrics.py", "count", 1, "engine/driver.py"),
+    ]
+    found = Walk(steps)
+    assert [step.function for step in found.climbs()] == ["show"]
+    assert (len(found.files), found.file_changes, found.package_changes) == (5, 4, 3)
