@@ -18,7 +18,6 @@ from headrace.api.responses import json_response
 from headrace.api.routes import Api, Routes, UnknownPaths
 from headrace.auth.authenticator import AnonymousAuthenticator, Authenticator
 from headrace.auth.oauth import OpenAuthority
-from headrace.clock import Ids
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry
 from headrace.usecases.ports import Ports
@@ -47,7 +46,7 @@ def create_api(
     extra_routes: Sequence[Mount] = (),
     lifespan: Lifespan | None = None,
 ) -> Api:
-    """The API, and after its own routes `extra_routes`: services beside it, which need scopes of their own.
+    """The API, and after its own routes `extra_routes`: services at `/api/{service}`, with scopes of their own.
 
     `authenticator` None: no authentication. `lifespan` as Starlette has it.
     """
@@ -62,15 +61,13 @@ def create_api(
     for operation in TABLE:
         telemetry.expect_requests(operation.method, operation.path, (operation.status, 500, 503))
     others = Router(
-        routes=[_guarded(route, authenticator, ids) for route in extra_routes],
+        routes=[
+            Mount(mount.path, app=GuardedService(mount.app, mount.path.rpartition("/")[2], authenticator, ids))
+            for mount in extra_routes
+        ],
         default=UnknownPaths(context),
         redirect_slashes=False,
         lifespan=lifespan,
     )
     guard = CrossSiteGuard(settings.allowed_hosts) if is_open else None
     return Api(context, Routes(TABLE), others, cross_site=guard, is_open=is_open)
-
-
-def _guarded(mount: Mount, authenticator: Authenticator, ids: Ids) -> Mount:
-    """A service at `/api/{service}`."""
-    return Mount(mount.path, app=GuardedService(mount.app, mount.path.rpartition("/")[2], authenticator, ids))

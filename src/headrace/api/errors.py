@@ -111,8 +111,7 @@ def error_response(error: Exception, ids: Ids) -> Response:
     for kind, status, code in _STATUSES:
         if isinstance(error, kind):
             if isinstance(error, errors.InvalidDefinition):
-                marks: Marks = error.marks if isinstance(error, LocatedDefinition) else {}
-                return _envelope(status, code, _summary(error.problems, marks), _details(error.problems, marks))
+                return _invalid_definition(error, status, code)
             return _envelope(status, code, str(error), headers=_headers(error))
     incident_id = ids.new()
     _log.error("request failed", incident_id=incident_id, exc_info=error)
@@ -137,27 +136,24 @@ def _writable(message: str) -> str:
     return message.encode(errors="replace").decode()
 
 
-def _details(problems: list[errors.Problem], marks: Marks) -> list[dict[str, Any]]:
-    return [_located(problem, marks.get(problem.path)) for problem in problems[:MAX_PROBLEMS]]
-
-
-def _located(problem: errors.Problem, mark: Mark | None) -> dict[str, Any]:
-    detail: dict[str, Any] = {"path": _writable(problem.path), "reason": _writable(problem.reason)}
-    if problem.rule:
-        detail["rule"] = problem.rule
-    if mark is not None:
-        detail["line"], detail["column"] = mark
-    return detail
-
-
-def _summary(problems: list[errors.Problem], marks: Marks) -> str:
-    shown = [_placed(problem, marks.get(problem.path)) for problem in problems[:MAX_PROBLEMS]]
-    more = len(problems) - len(shown)
-    return "; ".join(shown) + (f"; and {more} more" if more else "")
-
-
-def _placed(problem: errors.Problem, mark: Mark | None) -> str:
-    return str(problem) if mark is None else f"{problem} (line {mark[0]}, column {mark[1]})"
+def _invalid_definition(error: errors.InvalidDefinition, status: int, code: ErrorCode) -> Response:
+    """The response that names every problem, with line and column where they are known."""
+    marks: Marks = error.marks if isinstance(error, LocatedDefinition) else {}
+    summaries: list[str] = []
+    details: list[dict[str, Any]] = []
+    for problem in error.problems[:MAX_PROBLEMS]:
+        mark = marks.get(problem.path)
+        detail: dict[str, Any] = {"path": _writable(problem.path), "reason": _writable(problem.reason)}
+        if problem.rule:
+            detail["rule"] = problem.rule
+        if mark is None:
+            summaries.append(str(problem))
+        else:
+            summaries.append(f"{problem} (line {mark[0]}, column {mark[1]})")
+            detail["line"], detail["column"] = mark
+        details.append(detail)
+    more = len(error.problems) - len(details)
+    return _envelope(status, code, "; ".join(summaries) + (f"; and {more} more" if more else ""), details)
 
 
 def _headers(error: Exception) -> Headers:

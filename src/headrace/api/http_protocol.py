@@ -59,7 +59,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
         elif hosts > 1 or (hosts == 0 and self.parser is not None and self.parser.get_http_version() == "1.1"):
             self._refuse(_BAD_REQUEST, _NOT_ONE_HOST)
-        elif self.url[:1] not in (b"/", b"*") and _authority(self.url) != host.strip().lower():
+        elif self.url[:1] not in (b"/", b"*") and (
+            # The host of a target in absolute form counts in place of Host (RFC 9112, 3.2.2).
+            re.split(rb"[/?#]", self.url.partition(b"://")[2], maxsplit=1)[0].lower() != host.strip().lower()
+        ):
             self._refuse(_BAD_REQUEST, _ANOTHER_HOST)
         else:
             super().on_headers_complete()
@@ -81,8 +84,3 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self.transport.write(_RESPONSE % (status, len(envelope), envelope))
             self.transport.close()
-
-
-def _authority(target: bytes) -> bytes:
-    """The host and port of a request target in absolute form, which counts in place of Host (RFC 9112, 3.2.2)."""
-    return re.split(rb"[/?#]", target.partition(b"://")[2], maxsplit=1)[0].lower()

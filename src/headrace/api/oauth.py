@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Annotated, Any
 from urllib.parse import parse_qs
@@ -55,38 +56,30 @@ _STATUSES = {"invalid_client": 401, "slow_down": 429}
 
 
 async def token(context: Context, request: Request) -> Response:
-    form = await _form(request)
+    """A body that is no form has no fields, so that the authority names what is missing.
+
+    An error has the form of OAuth2, not that of the API.
+    """
+    body = await request.body(MAX_FORM_BYTES)
+    form: dict[str, list[str]] = {}
+    if not body or request.media_type() == FORM:
+        with contextlib.suppress(ValueError):
+            form = parse_qs(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     credentials = [value for name, value in request.all_headers if name == b"authorization"]
     address = request.client[0] if request.client else ""
     try:
         granted = await context.authenticator.authority.grant(Asked(form, credentials, address))
     except Refused as error:
-        return _refusal(error)
+        headers = _NO_STORE
+        if isinstance(error, TooManyFailures):
+            headers = (*headers, (b"retry-after", b"%d" % max(1, math.ceil(error.wait_s))))
+        if error.code == "invalid_client":
+            headers = (*headers, (b"www-authenticate", b'Basic realm="headrace"'))
+        refusal = OAuthError(error.code, str(error).encode(errors="replace").decode())
+        return json_response(_STATUSES.get(error.code, 400), json_text.encode(refusal), headers)
     scope = UNSET if granted.scope is None else granted.scope
     answer = TokenResponse(granted.token, "bearer", granted.life_s, scope)
     return json_response(200, json_text.encode(answer), _NO_STORE)
-
-
-async def _form(request: Request) -> dict[str, list[str]]:
-    """The fields of the form; none where the body is no form, so that the authority names what is missing."""
-    body = await request.body(MAX_FORM_BYTES)
-    if body and request.media_type() != FORM:
-        return {}
-    try:
-        return parse_qs(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
-    except ValueError:
-        return {}
-
-
-def _refusal(error: Refused) -> Response:
-    """The error in the form of OAuth2, not in that of the API."""
-    headers = _NO_STORE
-    if isinstance(error, TooManyFailures):
-        headers = (*headers, (b"retry-after", b"%d" % max(1, math.ceil(error.wait_s))))
-    if error.code == "invalid_client":
-        headers = (*headers, (b"www-authenticate", b'Basic realm="headrace"'))
-    body = json_text.encode(OAuthError(error.code, str(error).encode(errors="replace").decode()))
-    return json_response(_STATUSES.get(error.code, 400), body, headers)
 
 
 async def discovery(context: Context, request: Request) -> Response:

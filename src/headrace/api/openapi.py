@@ -70,6 +70,18 @@ _PAUSE: Json = {
 _ERROR_HEADERS: dict[int, Json] = {401: _CHALLENGE, 403: _CHALLENGE, 429: _PAUSE, 503: _PAUSE}
 
 
+_SECURITY_SCHEME: Json = {
+    "type": "oauth2",
+    "description": "A bearer token; not checked where the server runs without authentication.",
+    "flows": {
+        "clientCredentials": {
+            "tokenUrl": "/api/auth/oauth/token",
+            "scopes": {READ: "Read everything.", WRITE: "Create, run, delete, send events and abort; includes read."},
+        }
+    },
+}
+
+
 def describe(table: Sequence[Operation]) -> Json:
     """The OpenAPI 3.1 document of these operations."""
     shapes = _Shapes(table)
@@ -91,7 +103,7 @@ def describe(table: Sequence[Operation]) -> Json:
         "components": {
             "schemas": shapes.components,
             "responses": {"Error": _error_response("The request was refused, or failed.", _ERROR)},
-            "securitySchemes": {"Authorization": _security_scheme()},
+            "securitySchemes": {"Authorization": _SECURITY_SCHEME},
         },
     }
 
@@ -124,7 +136,11 @@ def _operation(operation: Operation, shapes: _Shapes) -> Json:
     if operation.scope:
         described["x-required-scopes"] = [operation.scope]
     if operation.body is not None:
-        described["requestBody"] = _request_body(operation, shapes)
+        media: Json = {"schema": shapes.of(operation.body)}
+        if operation.example is not None:
+            media["example"] = operation.example
+        content = dict.fromkeys(operation.body_media_types, media)
+        described["requestBody"] = {"required": operation.is_body_required, "content": content}
     return described
 
 
@@ -139,14 +155,6 @@ def _parameters(operation: Operation) -> list[Json]:
     if operation.takes_key:
         found.append(_KEY_PARAMETER)
     return found
-
-
-def _request_body(operation: Operation, shapes: _Shapes) -> Json:
-    described: Json = {"schema": shapes.of(operation.body)}
-    if operation.example is not None:
-        described["example"] = operation.example
-    content = dict.fromkeys(operation.body_media_types, described)
-    return {"required": operation.is_body_required, "content": content}
 
 
 def _responses(operation: Operation, shapes: _Shapes) -> Json:
@@ -168,16 +176,6 @@ def _responses(operation: Operation, shapes: _Shapes) -> Json:
 def _error_response(description: str, schema: Json, headers: Json | None = None) -> Json:
     response: Json = {"description": description, "content": {"application/json": {"schema": schema}}}
     return {**response, "headers": headers} if headers else response
-
-
-def _security_scheme() -> Json:
-    scopes = {READ: "Read everything.", WRITE: "Create, run, delete, send events and abort; includes read."}
-    flow = {"tokenUrl": "/api/auth/oauth/token", "scopes": scopes}
-    return {
-        "type": "oauth2",
-        "description": "A bearer token; not checked where the server runs without authentication.",
-        "flows": {"clientCredentials": flow},
-    }
 
 
 async def show(context: Context, request: Request) -> Response:

@@ -171,21 +171,17 @@ async def document(request: Request, body: bytes, settings: Settings, bodies: Bo
         return yaml.Document(None)
     media_type = request.media_type()
     if media_type in YAML_TYPES:
-        return await _yaml_document(body, settings, bodies)
+        if len(body) > settings.max_yaml_bytes:
+            raise BodyTooLarge(settings.max_yaml_bytes)
+        if len(body) < _THREAD_FROM_BYTES:
+            return yaml.decode(body)
+        async with bodies.parses:
+            return await asyncio.to_thread(yaml.decode, body)
     if not _is_json(media_type):
         raise UnsupportedMedia(
             f"Content-Type: {media_type[:80]!r} is not supported; send application/json or application/yaml"
         )
     return yaml.Document(json_text.decode(body))
-
-
-async def _yaml_document(body: bytes, settings: Settings, bodies: BodyBudget) -> yaml.Document:
-    if len(body) > settings.max_yaml_bytes:
-        raise BodyTooLarge(settings.max_yaml_bytes)
-    if len(body) < _THREAD_FROM_BYTES:
-        return yaml.decode(body)
-    async with bodies.parses:
-        return await asyncio.to_thread(yaml.decode, body)
 
 
 def _is_json(media_type: str) -> bool:

@@ -53,19 +53,17 @@ class Routes:
             route = self.by_path.get(operation.path)
             if route is None:
                 route = self.by_path[operation.path] = Route(operation.path)
-                self._insert(route)
+                node: dict[Any, Any] = self._root
+                names: list[str] = []
+                for segment in operation.path.split("/"):
+                    is_parameter = segment.startswith("{")
+                    if is_parameter:
+                        names.append(segment[1:-1])
+                    parent, node = node, node.setdefault("{}" if is_parameter else segment, {})
+                    is_ambiguous = "{}" in parent and len(parent.keys() - {None}) > 1
+                    assert not is_ambiguous, f"{operation.path}: a literal beside a parameter"
+                node[None] = (route, tuple(names))
             route.add(operation)
-
-    def _insert(self, route: Route) -> None:
-        node: dict[Any, Any] = self._root
-        names: list[str] = []
-        for segment in route.path.split("/"):
-            is_parameter = segment.startswith("{")
-            if is_parameter:
-                names.append(segment[1:-1])
-            parent, node = node, node.setdefault("{}" if is_parameter else segment, {})
-            assert "{}" not in parent or len(parent.keys() - {None}) == 1, f"{route.path}: a literal beside a parameter"
-        node[None] = (route, tuple(names))
 
     def find(self, path: str) -> tuple[Route | None, dict[str, str]]:
         """The route, and the parameters in its path; None for a path that no template fits."""

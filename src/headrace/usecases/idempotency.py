@@ -134,7 +134,9 @@ async def stored_answer(journal: Journal, caller: Caller | None, kind: type[T]) 
         return None
     wanted = key.bytes_fingerprint if stored.is_of_any_caller else key.fingerprint
     if stored.fingerprint != wanted:
-        raise InvalidValue(HEADER, f"was used before for another request: {_described(stored)}; nothing was done now")
+        target = _target(stored)
+        first = (stored.operation or "its operation is not known") + (f", {target}" if target else "")
+        raise InvalidValue(HEADER, f"was used before for another request: {first}; nothing was done now")
     if stored.status != RESULT:
         response = StoredResponse(stored.status, stored.body)
         return Answer(_target(stored), is_repeated=True, response=response)
@@ -198,9 +200,3 @@ def _target(stored: Remembered) -> str:
         return stored.target or msgspec.json.decode(stored.body, type=_Response).data.id
     except msgspec.MsgspecError:
         return ""
-
-
-def _described(stored: Remembered) -> str:
-    """The operation and the target of the first request under a key."""
-    operation = stored.operation or "its operation is not known"
-    return f"{operation}, {target}" if (target := _target(stored)) else operation

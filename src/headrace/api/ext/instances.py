@@ -28,35 +28,37 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _moment = msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)])
 
 
-async def show_all(context: Context, request: Request) -> Response:
+async def search(context: Context, request: Request) -> Response:
+    """Filters without a common index are refused together: their pages would cost more with every instance.
+
+    A deleted workflow is accepted, because its instances can still be read.
+    """
+    workflow_id = request.query("workflowID")
+    status = request.query("status")
+    if status is not None and status not in (*STATUSES, UNFINISHED):
+        raise InvalidValue("status", f"{status[:40]!r} is not one of {', '.join((*STATUSES, UNFINISHED))}")
+    code = request.query("errorCode")
+    if code is not None and len(code) > MAX_CODE_CHARACTERS:
+        raise InvalidValue("errorCode", f"an error code has at most {MAX_CODE_CHARACTERS} characters")
     rows = InstanceSearch(
-        workflow_id=request.query("workflowID"),
-        status=_status(request),
-        error_code=_code(request),
+        workflow_id=workflow_id,
+        status=status,
+        error_code=code,
         fingerprint=_fingerprint(request),
         since_at=_since_at(request),
     )
-    _check_alone(rows)
-    if request.query(FIELD) is None:
-        await _check_workflow(context, rows.workflow_id)
+    if rows.fingerprint is not None and (workflow_id or status or code):
+        raise InvalidValue("variable", "cannot be combined with workflowID, status or errorCode, only with since")
+    if code is not None and status is not None:
+        raise InvalidValue("errorCode", "cannot be combined with status: only failed instances have a code")
+    is_first = request.query(FIELD) is None
+    if workflow_id is not None and is_first and await context.ports.journal.workflow(workflow_id) is None:
+        raise NotFound("workflow", workflow_id)
     return await page_response(context, request, rows, context.ports.journal.summaries_after, _shown)
 
 
-def _status(request: Request) -> str | None:
-    text = request.query("status")
-    if text is not None and text not in (*STATUSES, UNFINISHED):
-        raise InvalidValue("status", f"{text[:40]!r} is not one of {', '.join((*STATUSES, UNFINISHED))}")
-    return text
-
-
-def _code(request: Request) -> str | None:
-    text = request.query("errorCode")
-    if text is not None and len(text) > MAX_CODE_CHARACTERS:
-        raise InvalidValue("errorCode", f"an error code has at most {MAX_CODE_CHARACTERS} characters")
-    return text
-
-
 def _fingerprint(request: Request) -> int | None:
+    """The fingerprint of `variable`, which is `name=value`. Raises InvalidValue."""
     text = request.query("variable")
     if text is None:
         return None
@@ -69,6 +71,7 @@ def _fingerprint(request: Request) -> int | None:
 
 
 def _since_at(request: Request) -> int | None:
+    """Raises InvalidValue."""
     text = request.query("since")
     if text is None:
         return None
@@ -77,20 +80,6 @@ def _since_at(request: Request) -> int | None:
         return (moment - _EPOCH) // timedelta(microseconds=1)
     except (msgspec.ValidationError, OverflowError):
         raise InvalidValue("since", f"{text[:40]!r} is not a date-time such as 2024-05-01T10:00:00Z") from None
-
-
-def _check_alone(rows: InstanceSearch) -> None:
-    """Raise InvalidValue for filters without a common index: their pages would cost more with every instance."""
-    if rows.fingerprint is not None and (rows.workflow_id or rows.status or rows.error_code):
-        raise InvalidValue("variable", "cannot be combined with workflowID, status or errorCode, only with since")
-    if rows.error_code is not None and rows.status is not None:
-        raise InvalidValue("errorCode", "cannot be combined with status: only failed instances have a code")
-
-
-async def _check_workflow(context: Context, workflow_id: str | None) -> None:
-    """Raise NotFound; a deleted workflow is accepted, because its instances can still be read."""
-    if workflow_id is not None and await context.ports.journal.workflow(workflow_id) is None:
-        raise NotFound("workflow", workflow_id)
 
 
 def _shown(row: InstanceSummary) -> schemas.InstanceSummary:
@@ -119,7 +108,7 @@ OPERATIONS = (
         path="/ext/instances",
         operation_id="searchInstances",
         scope=READ,
-        handler=show_all,
+        handler=search,
         tag=TAG,
         summary="Search instances",
         description=(

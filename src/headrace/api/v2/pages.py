@@ -60,31 +60,23 @@ async def page_response(
 
 
 def _cursor(request: Request, seal: Seal, rows: AnyList) -> Cursor:
+    """The page of a query. Beside a cursor, empty parameters and `running=false` do not count as parameters."""
     text = request.query(FIELD)
-    if text is None:
-        return Cursor(rows, NEWEST, _page_size(request))
-    cursor = seal.read(text)
-    _check_alone(request, rows)
-    if type(cursor.rows) is not type(rows) or (isinstance(rows, OccurrenceList) and cursor.rows != rows):
-        raise InvalidValue(FIELD, "belongs to another list")
-    return cursor
-
-
-def _check_alone(request: Request, rows: AnyList) -> None:
-    """Raise InvalidValue for parameters beside the cursor; empty ones and `running=false` do not count."""
-    if request.query("pageSize") is not None:
-        raise InvalidValue(FIELD, "contains the whole query: leave pageSize out")
-    if not isinstance(rows, OccurrenceList) and rows != type(rows)():
-        raise InvalidValue(FIELD, "contains the whole query: leave the filters out")
-
-
-def _page_size(request: Request) -> int:
-    text = request.query("pageSize")
-    if text is None:
-        return DEFAULT_PAGE
-    if not _WHOLE.fullmatch(text) or not 1 <= int(text) <= MAX_PAGE:
-        raise InvalidValue("pageSize", f"must be a whole number from 1 to {MAX_PAGE}, not {text[:40]!r}")
-    return int(text)
+    size = request.query("pageSize")
+    if text is not None:
+        cursor = seal.read(text)
+        if size is not None:
+            raise InvalidValue(FIELD, "contains the whole query: leave pageSize out")
+        if not isinstance(rows, OccurrenceList) and rows != type(rows)():
+            raise InvalidValue(FIELD, "contains the whole query: leave the filters out")
+        if type(cursor.rows) is not type(rows) or (isinstance(rows, OccurrenceList) and cursor.rows != rows):
+            raise InvalidValue(FIELD, "belongs to another list")
+        return cursor
+    if size is None:
+        return Cursor(rows, NEWEST, DEFAULT_PAGE)
+    if not _WHOLE.fullmatch(size) or not 1 <= int(size) <= MAX_PAGE:
+        raise InvalidValue("pageSize", f"must be a whole number from 1 to {MAX_PAGE}, not {size[:40]!r}")
+    return Cursor(rows, NEWEST, int(size))
 
 
 async def _resumed(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -15,7 +15,6 @@ from headrace.api.responses import Response, json_response
 from headrace.api.v1.triggers import TAG
 from headrace.api.v2 import schemas
 from headrace.errors import InvalidValue
-from headrace.triggers.rules import Trial
 from headrace.usecases.triggers import test_trigger
 
 
@@ -32,15 +31,12 @@ async def _tested(context: Context, request: Request, body: bytes) -> Response:
     if not isinstance(payload, dict):
         raise InvalidValue("body", "must be the payload of an event: an object")
     trial = await test_trigger(context.ports, request.params["triggerID"], cast("dict[str, Any]", payload))
-    return json_response(200, json_text.encode(schemas.TriggerTestResponse(data=_shown(trial))))
-
-
-def _shown(trial: Trial) -> schemas.TriggerTest:
     variables = {name: schemas.VariableTrial(value=value) for name, value in trial.values.items()}
     variables |= {name: schemas.VariableTrial(error=_writable(error)) for name, error in trial.errors.items()}
     match = UNSET if trial.matches is None else trial.matches
     error = UNSET if trial.filter_error is None else _writable(trial.filter_error)
-    return schemas.TriggerTest(filter=schemas.FilterTrial(match=match, error=error), variables=variables)
+    tested = schemas.TriggerTest(filter=schemas.FilterTrial(match=match, error=error), variables=variables)
+    return json_response(200, json_text.encode(schemas.TriggerTestResponse(data=tested)))
 
 
 def _writable(text: str) -> str:

@@ -41,16 +41,13 @@ def activity(row: ActivityRow) -> v1.ActivityHistory:
     """As in V1, except for the output of CreateTransaction: a list, with `txid` and without `reverted`."""
     shown = views.activity(row)
     if row.name == TRANSACTION and row.output is not None:
-        shown.output = {TRANSACTION: Raw(encode(_output(_stored_output.decode(row.output).data)))}
+        stored = _stored_output.decode(row.output).data
+        transaction = schemas.Transaction(
+            txid=stored.id,
+            postings=stored.postings,
+            timestamp=stored.timestamp,
+            metadata=stored.metadata,
+            reference=stored.reference,
+        )
+        shown.output = {TRANSACTION: Raw(encode(schemas.TransactionOutput(data=[transaction])))}
     return shown
-
-
-def _output(stored: _StoredTransaction) -> schemas.TransactionOutput:
-    transaction = schemas.Transaction(
-        txid=stored.id,
-        postings=stored.postings,
-        timestamp=stored.timestamp,
-        metadata=stored.metadata,
-        reference=stored.reference,
-    )
-    return schemas.TransactionOutput(data=[transaction])
