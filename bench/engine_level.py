@@ -47,6 +47,16 @@ class Rooms:
             await self.journal.commit(unit)
         return runner.id
 
+    async def send_event(self, instance_id: str, name: str) -> None:
+        """As the use case does."""
+        instance = await self.journal.instance(instance_id)
+        assert instance is not None and not instance.is_terminal
+        unit = Unit()
+        unit.add(AddEvent(instance_id=instance_id, name=name, received_at=SystemClock().now_at()))
+        unit.add(WakeInstance(instance_id=instance_id))
+        await self.journal.commit(unit)
+        self.engine.wake(instance_id)
+
     async def create(self, stages: Stages) -> Workflow:
         now_at = SystemClock().now_at()
         config = msgspec.json.encode({"name": "bench", "stages": stages}).decode()
@@ -63,12 +73,7 @@ class Rooms:
     async def run_to_end(self, workflow: Workflow, event: str | None = None) -> str:
         instance_id = await self.start(workflow, VARIABLES)
         if event is not None:
-            unit = Unit()
-            now_at = SystemClock().now_at()
-            unit.add(AddEvent(instance_id=instance_id, name=event, received_at=now_at))
-            unit.add(WakeInstance(instance_id=instance_id))
-            await self.journal.commit(unit)
-            self.engine.wake(instance_id)
+            await self.send_event(instance_id, event)
         await self.engine.ended(instance_id, PATIENCE_S)
         return instance_id
 

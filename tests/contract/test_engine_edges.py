@@ -13,6 +13,7 @@ import pytest
 from headrace.api.v1.views import instance_response
 from headrace.effects.port import Reply, Request
 from headrace.errors import AlreadyEnded, Unavailable
+from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
 from headrace.runner.policy import Policy
 from headrace.runner.records import started_instance
@@ -229,6 +230,27 @@ async def test_an_abort_that_fails_leaves_an_instance_that_goes_on(tmp_path: Pat
                 await asyncio.sleep(0.002)
         assert services.booked() == 1
         assert services.most_open == 1, "attempts of one effect overlapped"
+        assert len(services.writes) == 1, "what was answered was sent again"
+    await services.close()
+
+
+async def test_an_answer_that_meets_an_abort_of_another_process_is_recorded(tmp_path: Path) -> None:
+    services = Scripted(lambda _, count: "hold" if count == 1 else None)
+    async with life(tmp_path / "j.db", services) as alive:
+        instance_id = await _start(alive, [SEND, SEND])
+        await services.under_way.wait()
+        standing = await alive.journal.standing(instance_id)
+        assert standing is not None
+        runner, unit = alive.ports.runners.restore(standing), Unit()
+        runner.abort(unit)
+        runner.seal(unit)
+        await alive.journal.commit(unit)
+        services.gate.set()
+        await _until(lambda: not alive.engine.active_instances)
+        (activity,) = await alive.journal.activities(instance_id, 0)
+        assert activity.output is not None and len(services.sent) == 1
+        (stage,) = (await alive.ended(instance_id)).stages
+        assert stage.error == "canceled; already booked: transaction 2 of 100 USD/2 on ledger main"
     await services.close()
 
 

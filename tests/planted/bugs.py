@@ -308,8 +308,9 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "an attempt begins while an abort commits",
         ENGINE,
-        "        if self.aborts:\n            async with self.lock:\n                pass\n        return not",
-        "        return not",
+        "        if self.aborts:\n            async with self.lock:\n                pass\n"
+        "        return True\n\n    async def pause",
+        "        return True\n\n    async def pause",
         "tests/contract/test_abort_before_slot.py",
     ),
     _bug(
@@ -344,15 +345,15 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "a commit permits an attempt for ever",
         DRIVER,
-        "        return self._clock.monotonic_s() > opened.permitted_s + control.permit_s\n",
-        "        return False\n",
+        "                if self._clock.monotonic_s() <= until_s:\n",
+        "                if True:\n",
         "tests/contract/test_driver.py",
     ),
     _bug(
         "an intent that another process stored is sent without a commit",
         DRIVER,
-        "            while opened.activity.is_effect and self._needs_permit(control, opened):\n",
-        "            while False:\n",
+        "            if opened.activity.is_effect:\n                await self._permit(control, opened)\n",
+        "",
         "tests/contract/test_driver.py",
     ),
     _bug(

@@ -46,7 +46,7 @@ class Control(Protocol):
         ...
 
     async def may_begin(self) -> bool:
-        """Whether an attempt may begin: asked as the last thing before it. It waits for an abort under way."""
+        """Whether this process may send: asked as the last thing before it. It waits for an abort under way."""
         ...
 
     async def pause(self, seconds: float, *, is_settling: bool) -> bool:

@@ -67,31 +67,28 @@ class Driver:
         """
         token = DRIVEN.set(control)
         try:
-            return await self._drive(control)
+            while not control.is_stopping:
+                runner = control.runner
+                if runner.open is not None:
+                    if not runner.needs_attention or runner.ended_at is not None:
+                        halted = await self._perform(control, runner.open)
+                        if halted is not None:
+                            return halted
+                    if control.runner.needs_attention:
+                        return Halted(Halt.ATTENTION)
+                    continue
+                if runner.ended_at is not None:
+                    return Halted(Halt.ENDED)
+                if runner.waits_for_event is not None:
+                    if not control.is_woken:
+                        return Halted(Halt.EVENT)
+                    control.is_woken = False
+                elif runner.sleeps_until_at is not None and runner.sleeps_until_at > self._clock.now_at():
+                    return Halted(Halt.DELAY, runner.sleeps_until_at)
+                await self._advance(control)
+            return Halted(Halt.STOPPED)
         finally:
             DRIVEN.reset(token)  # the task's context would keep the instance, and that its task, for the collector
-
-    async def _drive(self, control: Control) -> Halted:
-        while not control.is_stopping:
-            runner = control.runner
-            if runner.open is not None:
-                if not runner.needs_attention or runner.ended_at is not None:
-                    halted = await self._perform(control, runner.open)
-                    if halted is not None:
-                        return halted
-                if control.runner.needs_attention:
-                    return Halted(Halt.ATTENTION)
-                continue
-            if runner.ended_at is not None:
-                return Halted(Halt.ENDED)
-            if runner.waits_for_event is not None:
-                if not control.is_woken:
-                    return Halted(Halt.EVENT)
-                control.is_woken = False
-            elif runner.sleeps_until_at is not None and runner.sleeps_until_at > self._clock.now_at():
-                return Halted(Halt.DELAY, runner.sleeps_until_at)
-            await self._advance(control)
-        return Halted(Halt.STOPPED)
 
     async def _advance(self, control: Control) -> None:
         """Go on after a wait, unless an abort was faster."""
@@ -154,11 +151,20 @@ class Driver:
 
     async def _perform(self, control: Control, opened: CurrentActivity) -> Halted | None:
         """Bring an activity to its end. None where the drive goes on, or the engine stops."""
-        protocol = self._protocol(opened, is_aborted=control.runner.ended_at is not None)
+        activity = opened.activity
+        protocol = EffectProtocol(
+            activity.settlement,
+            backoff=self._backoff,
+            settle_s=self._limits.settle_s,
+            now_s=self._clock.monotonic_s(),
+            was_sent=opened.was_sent,
+            is_aborted=control.runner.ended_at is not None,
+            ledger=activity.ledger if isinstance(activity, CreateTransaction) else "",
+        )
         try:
             return await self._carry_through(control, opened, protocol)
         finally:
-            if opened.activity.is_effect:
+            if activity.is_effect:
                 self._meter.effect_settled(opened.key)
 
     async def _carry_through(
@@ -192,18 +198,6 @@ class Driver:
                         return None
         return None
 
-    def _protocol(self, opened: CurrentActivity, *, is_aborted: bool) -> EffectProtocol:
-        activity = opened.activity
-        return EffectProtocol(
-            activity.settlement,
-            backoff=self._backoff,
-            settle_s=self._limits.settle_s,
-            now_s=self._clock.monotonic_s(),
-            was_sent=opened.was_sent,
-            is_aborted=is_aborted,
-            ledger=activity.ledger if isinstance(activity, CreateTransaction) else "",
-        )
-
     async def _close(self, control: Control, opened: CurrentActivity, outcome: Done | Refused | NotBooked) -> None:
         """Record the outcome and advance to the next command, in one commit.
 
@@ -226,9 +220,8 @@ class Driver:
 
     async def _attempt(self, control: Control, opened: CurrentActivity, protocol: EffectProtocol) -> None:
         async with self._services.gates[opened.activity.service]:
-            while opened.activity.is_effect and self._needs_permit(control, opened):
-                if not await self._permit(control, opened):
-                    return
+            if opened.activity.is_effect:
+                await self._permit(control, opened)
             if not await self._may_begin(control, opened):
                 return
             opened.was_sent = True
@@ -241,29 +234,31 @@ class Driver:
         protocol.sent(result, ended_s)
         report_attempt(self._meter, control.runner, opened, result, protocol, ended_s - begun_s)
 
-    def _needs_permit(self, control: Control, opened: CurrentActivity) -> bool:
-        """True unless a commit has counted this attempt as begun, and is not too old to go by."""
-        if control.permit_s is None:
-            return opened.begun == 0
-        if opened.begun <= opened.attempt or opened.permitted_s is None:
-            return True
-        return self._clock.monotonic_s() > opened.permitted_s + control.permit_s
+    async def _permit(self, control: Control, opened: CurrentActivity) -> None:
+        """Count the attempt as begun by a commit, unless one has that is not too old to go by.
 
-    async def _permit(self, control: Control, opened: CurrentActivity) -> bool:
-        """Count an attempt as begun. False where an abort or a stop was faster; Conflict where that is another's."""
-        async with control.exclusive():
-            runner = control.runner
-            if control.is_stopping or runner.open is not opened or runner.ended_at is not None:
-                return False
-            unit = Unit()
-            runner.begin_attempt(unit)
-            await self._commit(runner, unit)
-            return True
+        Raises Conflict where another process was faster. Nothing is counted after an abort or while the engine stops.
+        """
+        while not control.is_stopping:
+            if control.permit_s is None and opened.begun > 0:
+                return
+            if control.permit_s is not None and opened.begun > opened.attempt and opened.permitted_s is not None:
+                until_s = opened.permitted_s + control.permit_s
+                if self._clock.monotonic_s() <= until_s:
+                    return
+            async with control.exclusive():
+                runner = control.runner
+                if runner.open is not opened or runner.ended_at is not None:
+                    return
+                unit = Unit()
+                runner.begin_attempt(unit)
+                await self._commit(runner, unit)
 
     async def _may_begin(self, control: Control, opened: CurrentActivity) -> bool:
         """Whether a request may be sent. No abort is set: that is read as the last thing before (decision E6)."""
         may_begin = await control.may_begin()
-        return may_begin and control.runner.open is opened and control.runner.ended_at is None
+        is_wanted = control.runner.open is opened and control.runner.ended_at is None
+        return may_begin and is_wanted and not control.is_stopping
 
     async def _create_ledger(self, control: Control, opened: CurrentActivity, protocol: EffectProtocol) -> None:
         request = create_ledger(INTERNAL_LEDGER)

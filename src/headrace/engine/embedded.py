@@ -87,11 +87,11 @@ class ActiveInstance:
         return self.lock
 
     async def may_begin(self) -> bool:
-        """An abort under way is waited for, until it is committed or has failed."""
+        """Wait for an abort under way, until it is committed or has failed: then the runner says it."""
         if self.aborts:
             async with self.lock:
                 pass
-        return not self._engine.is_stopping
+        return True
 
     async def pause(self, seconds: float, *, is_settling: bool) -> bool:
         """All pauses are waited for here: nothing else resumes the instance."""
@@ -264,8 +264,11 @@ class EmbeddedEngine:
                 try:
                     yield runner
                 except BaseException as error:
-                    if not isinstance(error, HeadraceError):
-                        self._reload_later(active)
+                    if not isinstance(error, HeadraceError):  # the commit's outcome is not known: begin nothing
+                        active.unload()
+                        if active.task is not None:
+                            active.task.cancel()
+                        asyncio.get_running_loop().call_later(STRAY_S, self.wake, instance_id)
                     raise
                 active.runner = runner
                 if needed_attention:
@@ -295,13 +298,6 @@ class EmbeddedEngine:
         if active.is_loaded and (known := active.runner.open) is not None:
             runner.keep(known, known.begun)
         return runner
-
-    def _reload_later(self, active: ActiveInstance) -> None:
-        """The outcome of an abort's commit is not known, as its task was cancelled: nothing is begun before it is."""
-        active.unload()
-        if active.task is not None:
-            active.task.cancel()
-        asyncio.get_running_loop().call_later(STRAY_S, self.wake, active.id)
 
     async def ended(self, instance_id: str, timeout_s: float) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
