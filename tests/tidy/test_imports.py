@@ -16,8 +16,8 @@ LINT = Path(sys.executable).parent / "lint-imports"
 PLANTED = [
     ("engine/port.py", "import headrace.journal.sqlite", "Only the composition knows adapters"),
     ("engine/meter.py", "import headrace.api.context", "Direction"),
-    ("api/services.py", "import headrace.engine.embedded", "Only the composition knows adapters"),
-    ("api/services.py", "import headrace.journal.sqlite", "Only the composition knows adapters"),
+    ("api/context.py", "import headrace.engine.embedded", "Only the composition knows adapters"),
+    ("api/context.py", "import headrace.journal.sqlite", "Only the composition knows adapters"),
     ("usecases/ports.py", "import headrace.journal.sqlite", "Only the composition knows adapters"),
     ("usecases/ports.py", "import headrace.api.context", "Direction"),
     ("usecases/idempotency.py", "import starlette.requests", "Use cases know no HTTP"),
