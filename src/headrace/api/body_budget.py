@@ -29,7 +29,7 @@ class BodyBudget:
         self._turnstile = asyncio.Lock()
 
     def reserve(self, length: int) -> None:
-        """Raises TooManyBodies."""
+        """Count a body of this length as held. Raises TooManyBodies when the budget is used up."""
         if self._held_bytes + length > MAX_HELD_BYTES:
             raise TooManyBodies
         self._held_bytes += length

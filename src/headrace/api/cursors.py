@@ -51,7 +51,7 @@ class Seal:
         return urlsafe_b64encode(self._seal(content) + content).decode().rstrip("=")
 
     def read(self, text: str) -> Cursor:
-        """Raises InvalidValue for a text that `write` has not made.
+        """The cursor of a text. Raises InvalidValue for a text that `write` has not made.
 
         A cursor has one spelling only: neither padding nor stray bits at the end are accepted.
         """

@@ -63,6 +63,7 @@ OPERATIONS = (
 
 
 def page_response(description: Json) -> Response:
+    """The page of an OpenAPI document, with the headers that allow its style only."""
     style = files("headrace.api").joinpath("docs.css").read_text("utf-8")
     digest = b64encode(sha256(style.encode()).digest()).decode()
     policy = (
@@ -78,6 +79,7 @@ def page_response(description: Json) -> Response:
 
 
 def page(description: Json, style: str) -> str:
+    """The HTML of an OpenAPI document."""
     about = description["info"]
     found = [
         (method, path, operation)

@@ -11,7 +11,7 @@ import re
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 << 10
-"""Of a request's target and its headers together; also of trailers."""
+"""The limit of a request's target and headers together, and of trailers."""
 
 _RESPONSE = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
 _TOO_LARGE = b"431 Request Header Fields Too Large"
@@ -22,7 +22,7 @@ _ANOTHER_HOST = b'{"errorCode":"VALIDATION","errorMessage":"Host: is not the hos
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection.
+    """A connection of a client.
 
     `_pending_bytes`: received since the parser last reported the end of a head or a part of a body, so at most the
     length of an incomplete head or trailer and of one read of the socket. `_is_refused`: a request was refused, and
@@ -45,6 +45,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._pending_bytes = 0
 
     def on_headers_complete(self) -> None:
+        """Refuse a head that is too long, or whose Host header is missing, repeated or not that of the target."""
         self._pending_bytes = 0
         length, hosts, host = len(self.url), 0, b""
         for name, value in self.headers:

@@ -157,7 +157,7 @@ def event_value(request: Request, body: bytes) -> Any:
 
 
 def _check_json(request: Request) -> None:
-    """Raises UnsupportedMedia where the body is not announced as JSON."""
+    """Raise UnsupportedMedia for a body that is not announced as JSON."""
     if request.headers.get(b"content-type") == b"application/json":  # nearly all requests
         return
     media_type = request.media_type()

@@ -67,7 +67,7 @@ async def delete_trigger(ports: Ports, caller: Caller | None, trigger_id: str) -
 
 
 async def read_trigger(ports: Ports, trigger_id: str, *, even_deleted: bool = False) -> Trigger:
-    """Raises NotFound, for a deleted trigger too unless `even_deleted`."""
+    """The trigger of this id. Raises NotFound, for a deleted trigger too unless `even_deleted`."""
     row = await ports.journal.trigger(trigger_id)
     if row is None or (row.deleted_at is not None and not even_deleted):
         raise NotFound("trigger", trigger_id)

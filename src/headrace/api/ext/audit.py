@@ -20,6 +20,7 @@ MAX_NUMBER = 2**63 - 1
 
 
 async def show(context: Context, request: Request) -> Response:
+    """List entries of the audit trail, newest first."""
     before = _number(request, "before", MAX_NUMBER) or MAX_NUMBER
     limit = _number(request, "limit", MAX_ENTRIES) or DEFAULT_ENTRIES
     target, principal = canonical_id(request.query("target") or ""), request.query("principal") or ""

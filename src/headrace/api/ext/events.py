@@ -82,6 +82,7 @@ async def _latest(pages: AsyncIterator[list[InboxEvent]]) -> AsyncIterator[bytes
 
 
 async def show_dead_letters(context: Context, request: Request) -> Response:
+    """List the latest dead-lettered events, newest first."""
     letters = [
         schemas.DeadLetter(
             id=row.event_id,

@@ -71,7 +71,7 @@ def _fingerprint(request: Request) -> int | None:
 
 
 def _since_at(request: Request) -> int | None:
-    """Raises InvalidValue."""
+    """The time of `since` in microseconds since the epoch. Raises InvalidValue."""
     text = request.query("since")
     if text is None:
         return None

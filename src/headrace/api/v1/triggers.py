@@ -47,7 +47,7 @@ async def delete(context: Context, request: Request) -> Response:
 
 
 async def show_occurrences(context: Context, request: Request) -> Response:
-    """Those of a deleted trigger can still be read."""
+    """List the occurrences of a trigger; those of a deleted one can still be read."""
     trigger = await read_trigger(context.ports, request.params["triggerID"], even_deleted=True)
     return await list_response(views.occurrence_pages(context.ports.journal.occurrences(trigger.id)))
 

@@ -46,6 +46,7 @@ async def workflow_pages(pages: AsyncIterator[list[Workflow]]) -> AsyncIterator[
 
 
 def instance(row: Instance) -> schemas.Instance:
+    """An instance with the status of its started stages."""
     shown = schemas.Instance(
         id=row.id,
         workflow_id=row.workflow_id,
@@ -82,6 +83,7 @@ async def instance_pages(pages: AsyncIterator[list[Instance]]) -> AsyncIterator[
 
 
 def history_response(stages: Sequence[Stage]) -> bytes:
+    """The started stages of an instance, with their inputs."""
     history = [
         schemas.StageHistory(
             name=row.keyword,

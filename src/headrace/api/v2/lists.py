@@ -27,7 +27,7 @@ async def show_triggers(context: Context, request: Request) -> Response:
 
 
 async def show_occurrences(context: Context, request: Request) -> Response:
-    """Those of a deleted trigger can still be read."""
+    """List the occurrences of a trigger; those of a deleted one can still be read."""
     trigger = await read_trigger(context.ports, request.params["triggerID"], even_deleted=True)
     rows = OccurrenceList(trigger.id)
     return await page_response(context, request, rows, context.ports.journal.occurrences_after, views.occurrence)
