@@ -18,7 +18,8 @@ A use case whose repetition would have a second effect is written so:
 
 `idempotent` looks the key up before the function runs, and again where the function fails because a concurrent request
 under the same key was faster. The result type is one that msgspec can encode; `Answer(target)` is for verbs without a
-result. A result must not hold more than the response shows: it is stored as long as the key.
+result. A result must not hold more than the response shows: it is stored as long as the key. It may be read by a later
+release: fields of a result type are added with a default, never renamed or removed.
 
 A use case that may be repeated without harm (deletion) needs no decorator: it calls `record` with a caller that has no
 key. HTTP makes the `Caller` from the request (`api.idempotency.caller_of`) and renders the `Answer`
