@@ -282,7 +282,9 @@ class EmbeddedEngine:
         finally:
             active.aborts -= 1
             active.interrupt_pause()
-            if not active.aborts and not active.is_driven:
+            if self.is_stopping:
+                self.let_go_of(active)
+            elif not active.aborts and not active.is_driven:
                 self._launch(active)
 
     async def _standing_runner(self, active: ActiveInstance) -> InstanceRunner:
