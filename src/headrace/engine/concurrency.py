@@ -28,7 +28,7 @@ LONGEST_HOLD_S = 3_600.0
 
 
 class Signal(enum.Enum):
-    """What the end of one request says about the load of its service."""
+    """The load of a service, as the end of one request shows it."""
 
     ANSWERED = enum.auto()
     OVERLOADED = enum.auto()

@@ -1,4 +1,4 @@
-"""What an engine decides while the driver drives one instance: the seam between scheduling and doing.
+"""The decisions of an engine while the driver drives one instance: the seam between scheduling and doing.
 
 The driver holds no lock and knows no task. An engine within one process keeps other drives and aborts away by a lock,
 and forbids attempts by what it has in memory. An engine of several processes has neither: its units fail with Conflict
@@ -21,7 +21,7 @@ class Control(Protocol):
 
     @property
     def runner(self) -> InstanceRunner:
-        """Where the instance stands. Replaced by what the journal holds: by an abort, and after a Conflict."""
+        """The instance where it stands. An abort, and a Conflict, replace it by what the journal holds."""
         ...
 
     @runner.setter
@@ -35,9 +35,9 @@ class Control(Protocol):
 
     @property
     def permit_s(self) -> float | None:
-        """For how long the commit that counts an attempt as begun permits it; then another commit is needed.
+        """The time for which the commit that counts an attempt as begun permits it; then another commit is needed.
 
-        None: for ever, as an abort is in this process's memory before it is answered.
+        None: without a limit, as an abort is in this process's memory before it is answered.
         """
         ...
 

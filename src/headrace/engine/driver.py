@@ -42,6 +42,8 @@ JOURNAL_RETRY_S = 1.0
 
 
 class Driver:
+    """Performs the commands of instances; `Control` says what may happen meanwhile."""
+
     def __init__(
         self,
         journal: Journal,

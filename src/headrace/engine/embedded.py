@@ -94,7 +94,7 @@ class ActiveInstance:
         return True
 
     async def pause(self, seconds: float, *, is_settling: bool) -> bool:
-        """All pauses are waited for here: nothing else resumes the instance."""
+        """Wait here for every pause: nothing else resumes the instance."""
         engine = self._engine
         engine.pausing += 1
         self._interrupt = asyncio.get_running_loop().create_future()
@@ -186,6 +186,7 @@ class EmbeddedEngine:
         self._timer = asyncio.create_task(self._schedule(), name="headrace-scheduler")
 
     async def stop(self) -> None:
+        """Begin nothing new; wait for attempts under way, for a bounded time, and for their commits."""
         self.is_stopping = True
         if self._timer is not None:
             self._timer.cancel()
@@ -224,7 +225,7 @@ class EmbeddedEngine:
         self._active[active.id] = active
 
     def begun(self, active: ActiveInstance, *, sends: bool) -> None:
-        """A start is committed. `sends` False: there was no room for it, and the backlog has it."""
+        """A start is committed. `sends` False: too many instances were active, and the backlog has it."""
         self._meter.instance_started(active.runner.workflow_id)
         if active.runner.ended_at is not None:
             report_end(self._meter, active.runner)
@@ -247,6 +248,7 @@ class EmbeddedEngine:
 
     @contextlib.asynccontextmanager
     async def abort(self, instance_id: str) -> AsyncGenerator[InstanceRunner]:
+        """See `engine.port.Engine.abort`. Only a committed abort replaces the runner that is driven."""
         active = self._active.get(instance_id)
         if active is None:
             active = ActiveInstance(self, instance_id)
@@ -280,7 +282,9 @@ class EmbeddedEngine:
         finally:
             active.aborts -= 1
             active.interrupt_pause()
-            if not active.aborts and not active.is_driven:
+            if self.is_stopping:
+                self.let_go_of(active)
+            elif not active.aborts and not active.is_driven:
                 self._launch(active)
 
     async def _standing_runner(self, active: ActiveInstance) -> InstanceRunner:
@@ -300,6 +304,7 @@ class EmbeddedEngine:
         return runner
 
     async def ended(self, instance_id: str, timeout_s: float) -> None:
+        """Return when the instance has ended, or after the time-out."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiters = self._waiters.setdefault(instance_id, [])
         waiters.append(future)
@@ -344,7 +349,7 @@ class EmbeddedEngine:
                 kick.cancel()
 
     async def _resume_what_is_due(self) -> float:
-        """Gives the seconds to wait before looking again."""
+        """Return the seconds to wait before looking again."""
         if self._has_backlog and not self._is_full:
             self._has_backlog = False
             await self._resume_due(-1, 0)

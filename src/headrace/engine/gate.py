@@ -49,7 +49,7 @@ class Gate:
         self._slots.release()
 
     async def send(self, request: Request) -> Reply:
-        """Raises NoReply. The caller holds a slot."""
+        """Make one request. The caller holds a slot. Raises NoReply."""
         mark, began_s = self._limit.begin(), self._clock.monotonic_s()
         try:
             reply = await self._downstream.send(request)

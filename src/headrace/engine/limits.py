@@ -9,7 +9,7 @@ from headrace.engine.concurrency import START
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
-    """Bounds and times. `max_active`: instances taken up at once.
+    """Bounds and times. `max_active`: instances in memory at once.
 
     `concurrency`: the most requests to one service under way at once; `concurrency_start`: the limit to begin with,
     which then adapts to how the service answers.

@@ -1,4 +1,4 @@
-"""What an engine reports of its work: `telemetry` counts it and writes the log lines."""
+"""Reports of an engine about its work: `telemetry` counts them and writes the log lines."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class FailedCall:
 
 
 class Meter(Protocol):
+    """Receives the reports. It never raises and never waits."""
+
     def instance_started(self, workflow_id: str) -> None: ...
 
     def instance_ended(self, instance_id: str, workflow_id: str, outcome: str, seconds: float) -> None: ...
@@ -52,7 +54,7 @@ class Meter(Protocol):
 
 
 class NoMeter:
-    """Counts nothing."""
+    """A meter that counts nothing."""
 
     def instance_started(self, workflow_id: str) -> None: ...
 

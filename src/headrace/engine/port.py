@@ -1,5 +1,5 @@
-"""What an engine offers. It only schedules: what is decided about money is decided in `runner` and `effects`, whichever
-engine runs, and what is true stands in the journal.
+"""The port of an engine. It only schedules: `runner` and `effects` decide about money, whichever engine runs, and the
+journal holds what is true.
 
 A use case composes a unit, commits it, and then the engine goes on with the instance. An engine adds nothing to that
 unit, calls nothing back, and knows neither callers nor responses. `begin` and `abort` are entered before the commit and
@@ -15,6 +15,8 @@ from headrace.runner.instance import InstanceRunner
 
 
 class Engine(Protocol):
+    """Drives the instances of a journal, each by one process or task at a time."""
+
     async def start(self) -> None:
         """Resume every instance of the journal that has something to do."""
         ...

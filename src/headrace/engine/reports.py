@@ -1,4 +1,4 @@
-"""What an engine reports to its meter when an instance, an attempt or a look-up has ended."""
+"""Reports to the meter: an instance, an attempt or a look-up has ended."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ def report_call(
     *,
     is_look_up: bool = False,
 ) -> None:
+    """Report an attempt or a look-up: a service that answers, or a failed call and when the next one is planned."""
     service, action = opened.activity.service, protocol.next()
     if not isinstance(result, Unknown):
         meter.call_answered(service)

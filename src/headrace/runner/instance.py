@@ -35,7 +35,7 @@ NEEDS_ATTENTION = STATUSES.index("attention")
 
 @dataclass(frozen=True, slots=True)
 class RunnerContext:
-    """What runners share. `now` reads the wall clock, in microseconds since the epoch."""
+    """The parts that runners share. `now` reads the wall clock, in microseconds since the epoch."""
 
     now: Callable[[], int]
     policy: Policy

@@ -1,4 +1,4 @@
-"""What a start needs to know of its workflow. A stored definition never changes, so it is decoded once."""
+"""Plans of workflows: what a start needs to know of a definition, which never changes and so is decoded once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Plan:
     open_delays: tuple[int, ...]
 
     def check(self, variables: dict[str, str]) -> None:
-        """Raises InvalidValue, which names every missing variable."""
+        """Check the variables of a start. Raises InvalidValue, which names every missing variable."""
         if not self.names <= variables.keys():
             lacking = missing(self.stages, variables)
             if lacking:
@@ -33,7 +33,7 @@ class Plan:
 
 
 class Plans:
-    """By workflow; the oldest is forgotten."""
+    """The plans of up to 1,000 workflows; the oldest is forgotten."""
 
     def __init__(self) -> None:
         self._plans: OrderedDict[str, Plan] = OrderedDict()
@@ -49,6 +49,6 @@ class Plans:
 
 
 def _named(names: list[str]) -> str:
-    """No more of them than a run could be given."""
+    """The names as text: no more of them than a start may have variables."""
     listed = ", ".join(map(shown, names[:MAX_VARIABLES]))
     return listed if len(names) <= MAX_VARIABLES else f"{listed} and {len(names) - MAX_VARIABLES} more"

@@ -1,4 +1,4 @@
-"""What the operator's settings permit an instance to do."""
+"""The policy of instances: rules about money that an operator sets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Whose variables may name `world` as a source account (decision M9), and schema versions by ledger."""
+    """`allow_world_*`: variables of a trigger or a caller may name `world` as a source account (decision M9).
+
+    `ledger_schemas`: the schema version of each ledger that has one.
+    """
 
     allow_world_from_trigger: bool = False
     allow_world_from_caller: bool = True

@@ -1,8 +1,8 @@
-"""Takes accepted events to the triggers that wait for them, in order of arrival, many at a time.
+"""Brings accepted events to the triggers that wait for them, in order of arrival, many at a time.
 
 The start of an instance and the record of why it was started are one commit, unique for trigger and event: after a
-crash, at whatever moment, an event is taken up again and starts nothing twice. What goes wrong with one trigger or
-one event is recorded there and holds up no other.
+crash, at whatever moment, an event is processed again and starts nothing twice. An error of one trigger or of one event
+is recorded there and delays no other.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ PAGE = 200
 RETRY_S = 1.0
 AGAIN_S = 60.0
 LARGE_CHARACTERS = 64 << 10
-"""Beyond this an event is read again when it is its turn; of such, only some are in memory at once."""
+"""A larger event is read again when its turn comes; few of them are in memory at once."""
 LARGE_AT_ONCE = 2
 LARGE_PAUSE_S = 0.05
-"""After each of them: reading it takes a tenth of a second in which nobody else gets on."""
+"""A pause after each large event: reading it takes a tenth of a second in which the process does nothing else."""
 MAX_DEPTH = 8
-"""Triggers one after the other, each set off by what the one before it started (decision T6)."""
+"""The longest chain of triggers, each fired by what the one before it started (decision T6)."""
 MAX_ERROR_CHARACTERS = 4_000
 _LARGE = "large"
 
@@ -54,9 +54,10 @@ class AlreadyFired(HeadraceError):
 
 @dataclass(frozen=True, slots=True)
 class DispatcherLimits:
-    """`events`: under way at once, half of them for one trigger that takes long; `firings`: of one event at once.
+    """`events`: events processed at once, at most half of them for one trigger that takes long.
 
-    `parked`: events that wait outside because a trigger of theirs has its half; with more of them, all wait.
+    `firings`: triggers of one event that fire at once. `parked`: events that wait without a slot because one of their
+    triggers has its half; with more of them, all events wait.
     """
 
     events: int = 256
@@ -66,7 +67,7 @@ class DispatcherLimits:
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """A trigger that is on the type of an event. `depth` is that of what it would start."""
+    """A trigger that waits for the type of an event. `depth` is that of the instance it would start."""
 
     trigger: Trigger
     event: InboxEvent
@@ -76,6 +77,8 @@ class _Match:
 
 
 class Dispatcher:
+    """Processes the events of the inbox: each is taken to its triggers once, whatever process has begun it."""
+
     def __init__(
         self,
         journal: Journal,
@@ -106,11 +109,11 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._work: asyncio.Task[None] | None = None
 
-    # life
+    # start and stop
 
     async def start(self) -> None:
-        """Takes up what an earlier process left, then what comes."""
-        self._work = asyncio.create_task(self._take_up(), name="headrace-dispatcher")
+        """Process the events that an earlier process left, then those that come."""
+        self._work = asyncio.create_task(self._work_off(), name="headrace-dispatcher")
 
     async def stop(self) -> None:
         self._is_stopping = True
@@ -120,11 +123,11 @@ class Dispatcher:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def wake(self) -> None:
-        """There are events that were not there before."""
+        """Look for new events of the inbox."""
         self._woken.set()
 
     async def idle(self) -> None:
-        """Returns when every event that was accepted has been taken to its triggers."""
+        """Return when every accepted event is processed."""
         while self._tasks or self._parked or await self._journal.waiting_events(self._taken_seq, 1):
             await asyncio.wait(self._tasks, timeout=RETRY_S) if self._tasks else await asyncio.sleep(0)
 
@@ -132,26 +135,24 @@ class Dispatcher:
     def _parked(self) -> int:
         return self._shares.parked + self._large.parked
 
-    # taking events up
+    # waiting events
 
-    async def _take_up(self) -> None:
+    async def _work_off(self) -> None:
+        """Launch the events that wait, in order, and those that come; run until cancelled."""
         while True:
             self._woken.clear()
             try:
-                await self._take_up_waiting()
-            except Exception as error:  # noqa: BLE001  # whatever it is, events must go on being taken up
+                while page := await self._journal.waiting_events(self._taken_seq, PAGE):
+                    for event in page:
+                        await self._slots.acquire()
+                        self._taken_seq = event.seq
+                        self._launch(self._carry_through(_light(event)))
+                    await asyncio.sleep(0)
+            except Exception as error:  # noqa: BLE001  # whatever it is, later events must be processed
                 log.warning("the journal cannot be read; events wait", reason=repr(error))
                 await self._clock.sleep(RETRY_S)
                 continue
             await self._woken.wait()
-
-    async def _take_up_waiting(self) -> None:
-        while page := await self._journal.waiting_events(self._taken_seq, PAGE):
-            for event in page:
-                await self._slots.acquire()
-                self._taken_seq = event.seq
-                self._launch(self._carry_through(_light(event)))
-            await asyncio.sleep(0)
 
     def _launch(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -159,12 +160,20 @@ class Dispatcher:
         task.add_done_callback(self._tasks.discard)
 
     async def _carry_through(self, event: InboxEvent) -> None:
-        """Holds a slot. An error of ours costs this event a minute, and the others nothing."""
+        """Process an event, which holds a slot. While the journal cannot commit, all of it is tried again.
+
+        What was recorded is left. An unexpected error costs this event a minute, and the others nothing.
+        """
         try:
-            while not await self._is_processed(event):
-                await self._clock.sleep(RETRY_S)
+            while True:
+                try:
+                    await (self._process_large(event) if event.envelope is None else self._process(event))
+                    return
+                except Unavailable as error:
+                    log.warning("the journal cannot commit; an event waits", event_key=event.key, reason=str(error))
+                    await self._clock.sleep(RETRY_S)
         except Exception:
-            log.exception("an event could not be taken to its triggers; it is tried again later", event_key=event.key)
+            log.exception("an event could not be processed; it is tried again later", event_key=event.key)
             asyncio.get_running_loop().call_later(AGAIN_S, self._again, event)
         finally:
             self._slots.release()
@@ -180,12 +189,12 @@ class Dispatcher:
     def _launch_parked(self, shares: Shares, key: str) -> None:
         seq = None if self._is_stopping else shares.next_parked(key)
         if seq is not None:
-            self._launch(self._take_up_parked(shares, key, seq))
+            self._launch(self._resume_parked(shares, key, seq))
 
-    async def _take_up_parked(self, shares: Shares, key: str, seq: int) -> None:
-        """It may be parked again, for another reason: then the next one can have its place."""
+    async def _resume_parked(self, shares: Shares, key: str, seq: int) -> None:
+        """Process a parked event. Where it is parked again, for another reason, the next one gets its place."""
         await self._slots.acquire()
-        event = await self._read_surely(seq)
+        event = await self._unprocessed(seq)
         shares.arrive(key)
         if event is None:
             self._slots.release()
@@ -193,33 +202,21 @@ class Dispatcher:
             await self._carry_through(_light(event))
         self._launch_parked(shares, key)
 
-    async def _read_surely(self, seq: int) -> InboxEvent | None:
-        """None for one that is processed already."""
+    async def _unprocessed(self, seq: int) -> InboxEvent | None:
+        """The event of this number, unless it is processed already; read however long the journal takes."""
         while True:
             try:
                 page = await self._journal.waiting_events(seq - 1, 1)
-            except Exception as error:  # noqa: BLE001  # nobody else knows of it before the next start
+            except Exception as error:  # noqa: BLE001  # nothing else launches it before the next start
                 log.warning("the journal cannot be read; an event waits", reason=repr(error))
                 await self._clock.sleep(RETRY_S)
             else:
                 return page[0] if page and page[0].seq == seq else None
 
-    async def _is_processed(self, event: InboxEvent) -> bool:
-        """False when the journal could not commit: then all of it is tried again, and what was recorded is left."""
-        try:
-            if event.envelope is not None:
-                await self._process(event)
-            else:
-                await self._process_large(event)
-        except Unavailable as error:
-            log.warning("the journal cannot commit; an event waits", event_key=event.key, reason=str(error))
-            return False
-        return True
-
     # one event
 
     async def _process_large(self, event: InboxEvent) -> None:
-        """Done, or parked: while it waits for its turn, or others wait for a link, it has no slot."""
+        """Process an event that is read for its turn, or park it: while others have theirs, it has no slot."""
         if self._large.is_parked([_LARGE], event.seq):
             return
         try:
@@ -232,7 +229,7 @@ class Dispatcher:
             self._launch_parked(self._large, _LARGE)
 
     async def _process(self, event: InboxEvent) -> None:
-        """Done, or parked: then it is taken up again when a trigger of its has gone on."""
+        """Process an event, or park it until one of its triggers has capacity."""
         envelope = stored_envelope(event.envelope or "")
         triggers = [
             trigger
@@ -254,9 +251,14 @@ class Dispatcher:
         await self._journal.commit(unit)
 
     async def _fire_all(self, triggers: list[Trigger], event: InboxEvent, envelope: Envelope) -> None:
-        depth = 1 + max(event.depth, await self._depth_of_cause(envelope))
+        """Fire the triggers of an event at once. Its depth is that of the instance whose effect caused it, if any."""
+        depths = [event.depth, *[await self._journal.depth_of_instance(cause) for cause in causes(envelope)]]
+        if (request := metadata_written(envelope)) is not None:
+            depths.append(await self._journal.depth_of_metadata(request.path, request.body or b""))
+        if (scheduled := initiation_scheduled(envelope)) is not None:
+            depths.append(await self._journal.depth_of_initiation(scheduled))
         payload = texts.shown(envelope.payload)
-        matches = [_Match(trigger, event, envelope, payload, depth) for trigger in triggers]
+        matches = [_Match(trigger, event, envelope, payload, 1 + max(depths)) for trigger in triggers]
         if len(matches) == 1:
             await self._fire(matches[0])
             return
@@ -271,36 +273,27 @@ class Dispatcher:
             if isinstance(result, BaseException):
                 raise result
 
-    async def _depth_of_cause(self, envelope: Envelope) -> int:
-        """Of the instance of ours whose effect the event tells of."""
-        depths = [await self._journal.depth_of_instance(cause) for cause in causes(envelope)]
-        if (request := metadata_written(envelope)) is not None:
-            depths.append(await self._journal.depth_of_metadata(request.path, request.body or b""))
-        if (scheduled := initiation_scheduled(envelope)) is not None:
-            depths.append(await self._journal.depth_of_initiation(scheduled))
-        return max(depths, default=0)
-
     async def _fire(self, match: _Match) -> None:
+        """Fire one trigger, unless it has fired on this event before a crash or its filter does not match.
+
+        A filter that fails is about another kind of event; one that is over its budget is a failed occurrence.
+        """
         if await self._journal.occurrence(match.trigger.id, match.event.key) is not None:
-            return  # before a crash
+            return
         firing = Firing(self._evaluator, match.trigger, match.envelope.payload)
         try:
-            if not await firing.matches():
-                return
+            is_match = await firing.matches()
         except EvaluationFailed as error:
-            await self._filter_failed(match, error)
+            if error.is_over_budget:
+                await self._record_failure(match, f"filter: {error}")
+                return
+            self._meter.filter_failed()
+            # Without the error, which may quote the event. A test of the trigger shows it.
+            hint = {"hint": "; ".join(error.hints)} if error.hints else {}
+            log.warning("a filter failed over an event", trigger_id=match.trigger.id, event_key=match.event.key, **hint)
             return
-        await self._start(match, firing)
-
-    async def _filter_failed(self, match: _Match, error: EvaluationFailed) -> None:
-        """Over its budget it is a failed occurrence; else this event is not of the kind that the filter is about."""
-        if error.is_over_budget:
-            await self._record_failure(match, f"filter: {error}")
-            return
-        self._meter.filter_failed()
-        # Without the error, which may quote the event. Trying the trigger out shows it.
-        hint = {"hint": "; ".join(error.hints)} if error.hints else {}
-        log.warning("a filter failed over an event", trigger_id=match.trigger.id, event_key=match.event.key, **hint)
+        if is_match:
+            await self._start(match, firing)
 
     async def _start(self, match: _Match, firing: Firing) -> None:
         workflow = await self._journal.workflow(match.trigger.workflow_id)
@@ -309,7 +302,7 @@ class Dispatcher:
             return
         if match.depth > MAX_DEPTH:
             error = f"a loop: {MAX_DEPTH} triggers, one after the other, led to this event"
-            await self._record_failure(match, error, is_told=False)  # else the loop would go on by that
+            await self._record_failure(match, error, is_published=False)  # else the loop would go on by that
             return
         if match.event.conflicts_with is not None:
             known = identity.conflicting(match.event.key)
@@ -330,11 +323,11 @@ class Dispatcher:
             return
         self._meter.occurrence("started")
 
-    async def _record_failure(self, match: _Match, error: str, *, is_told: bool = True) -> None:
+    async def _record_failure(self, match: _Match, error: str, *, is_published: bool = True) -> None:
         unit = Unit()
         error = error[:MAX_ERROR_CHARACTERS].encode(errors="replace").decode()
         occurrence_id = self._add_occurrence(unit, match, error=error)
-        if is_told:
+        if is_published:
             now_at = self._clock.now_at()
             self._outbox.trigger_failed(unit, now_at, occurrence_id, match.trigger.id, error, match.depth)
         try:
@@ -349,7 +342,7 @@ class Dispatcher:
     def _add_occurrence(
         self, unit: Unit, match: _Match, *, instance_id: str | None = None, error: str | None = None
     ) -> str:
-        """Gives its id."""
+        """Add the occurrence of a match to a unit, and return its id."""
         occurrence_id = self._ids.new()
         occurrence = AddOccurrence(
             occurrence_id=occurrence_id,
@@ -366,7 +359,7 @@ class Dispatcher:
 
 
 def _light(event: InboxEvent) -> InboxEvent:
-    """A large one without its envelope."""
+    """The event; a large one without its envelope."""
     if event.envelope is None or len(event.envelope) <= LARGE_CHARACTERS:
         return event
     return msgspec.structs.replace(event, envelope=None)
