@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -154,7 +153,7 @@ class EmbeddedEngine:
         )
         unit.add(instance_row, or_raise=NotFound("workflow", workflow.id))
         if variables:
-            hashes = json.dumps(fingerprints(variables))
+            hashes = json_text(fingerprints(variables))
             unit.add(writes.AddVariables(created_at=run.created_at, instance_id=run.id, fingerprints=hashes))
         sends = not self._is_full()
         run.begin(unit, sends=sends)
