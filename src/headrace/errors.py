@@ -65,7 +65,7 @@ class NotFound(HeadraceError):
         super().__init__(what, identity)
 
     def __str__(self) -> str:
-        """Written when it is read: every unit of an instance carries such an error, and hardly one is raised."""
+        """Formatted on demand: every unit of an instance holds such an error, and hardly one is raised."""
         what, identity = self.args
         return f"{what} {identity!r} does not exist"
 

@@ -68,7 +68,7 @@ class Driver:
         try:
             return await self._until_it_waits(run)
         finally:
-            DRIVEN.reset(token)  # the task's context would keep the run, and the run its task, for the collector
+            DRIVEN.reset(token)  # else task, context and run form a reference cycle
 
     async def _until_it_waits(self, run: Run) -> int | None:
         while not self.is_stopping:
