@@ -17,10 +17,14 @@ from bench.workloads import EVENT, VARIABLES, W3, WAIT, Stages
 from headrace.clock import RandomIds, SystemClock
 from headrace.effects.transport import HttpDownstream, ServiceAddresses
 from headrace.engine.embedded import EmbeddedEngine
+from headrace.events.outbox import Outbox
 from headrace.journal.port import Unit
 from headrace.journal.records import Workflow
 from headrace.journal.sqlite import SqliteJournal
-from headrace.journal.writes import AddWorkflow
+from headrace.journal.writes import AddEvent, AddWorkflow, WakeInstance
+from headrace.runner.policy import Policy
+from headrace.runner.records import started_instance
+from headrace.runner.runners import Runners
 from headrace.workflows.durations import moment_text
 
 IN_FLIGHT = 64
@@ -33,6 +37,25 @@ class Rooms:
 
     journal: SqliteJournal
     engine: EmbeddedEngine
+    runners: Runners
+
+    async def start(self, workflow: Workflow, variables: dict[str, str]) -> str:
+        """As the use case does, without the API's checks. Gives the instance's id."""
+        runner, unit = self.runners.start(workflow, variables, sends=self.engine.sends_at_once)
+        started_instance(unit.writes)
+        async with self.engine.begin(runner):
+            await self.journal.commit(unit)
+        return runner.id
+
+    async def send_event(self, instance_id: str, name: str) -> None:
+        """As the use case does."""
+        instance = await self.journal.instance(instance_id)
+        assert instance is not None and not instance.is_terminal
+        unit = Unit()
+        unit.add(AddEvent(instance_id=instance_id, name=name, received_at=SystemClock().now_at()))
+        unit.add(WakeInstance(instance_id=instance_id))
+        await self.journal.commit(unit)
+        self.engine.wake(instance_id)
 
     async def create(self, stages: Stages) -> Workflow:
         now_at = SystemClock().now_at()
@@ -48,11 +71,11 @@ class Rooms:
         return workflow
 
     async def run_to_end(self, workflow: Workflow, event: str | None = None) -> str:
-        instance = await self.engine.run(workflow, VARIABLES)
+        instance_id = await self.start(workflow, VARIABLES)
         if event is not None:
-            await self.engine.send_event(instance.id, event)
-        await self.engine.wait(instance.id, PATIENCE_S)
-        return instance.id
+            await self.send_event(instance_id, event)
+        await self.engine.ended(instance_id, PATIENCE_S)
+        return instance_id
 
 
 @asynccontextmanager
@@ -60,10 +83,11 @@ async def opened(folder: Path, url: str) -> AsyncIterator[Rooms]:
     clock = SystemClock()
     journal = await SqliteJournal.open(folder / "journal.db")
     downstream = HttpDownstream(ServiceAddresses.of(ledger_url=url), credentials=None, clock=clock)
-    engine = EmbeddedEngine(journal, downstream, clock, RandomIds(), jitter=lambda: 1.0)
+    runners = Runners(clock.now_at, RandomIds().new, Outbox(), Policy())
+    engine = EmbeddedEngine(journal, downstream, clock, runners, jitter=lambda: 1.0)
     try:
         await engine.start()
-        yield Rooms(journal, engine)
+        yield Rooms(journal, engine, runners)
     finally:
         await engine.stop()
         await downstream.close()
@@ -107,13 +131,13 @@ async def wake_up(folder: Path, url: str, count: int, lead_s: float, spread_s: f
 
         async def one(due_at: int) -> tuple[str, int]:
             async with limit:
-                return (await rooms.engine.run(workflow, {"until": moment_text(due_at)})).id, due_at
+                return await rooms.start(workflow, {"until": moment_text(due_at)}), due_at
 
         due = [first_at + int(number * spread_s * 1e6 / count) for number in range(count)]
         started = await asyncio.gather(*(one(due_at) for due_at in due))
         assert SystemClock().now_at() < first_at, "starting took longer than the delay: raise lead_s"
         for instance_id, _ in started:
-            await rooms.engine.wait(instance_id, PATIENCE_S)
+            await rooms.engine.ended(instance_id, PATIENCE_S)
         late_s = sorted([(await _ended_at(rooms, instance_id) - due_at) / 1e6 for instance_id, due_at in started])
     assert late_s[0] >= 0, f"a delay ended {-late_s[0]} s early"
     return {"last_late_s": late_s[-1], "median_late_s": statistics.median(late_s)}

@@ -62,7 +62,7 @@ async def _start(rooms: Rooms, workflow: Workflow, count: int) -> None:
 
     async def caller() -> None:
         for _ in remaining:
-            await rooms.engine.run(workflow, {})
+            await rooms.start(workflow, {})
 
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
     await asyncio.sleep(0.5)

@@ -30,6 +30,8 @@ from headrace.events.own import OwnTriggers
 from headrace.events.relay import Relay
 from headrace.journal.migrations import migrate_sqlite
 from headrace.journal.sqlite import SqliteJournal
+from headrace.runner.policy import Policy
+from headrace.runner.runners import Runners
 from headrace.sandbox import Sandbox, sandbox_routes
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry
@@ -80,7 +82,7 @@ class Live:
         return reply.json()["data"]["id"]
 
     async def ended(self, instance_id: str) -> Any:
-        await self.engine.wait(instance_id, 10)
+        await self.engine.ended(instance_id, 10)
         reply = await self.call("GET", f"/instances/{instance_id}")
         assert reply.json()["data"]["terminated"], reply.text
         return reply.json()["data"]
@@ -109,14 +111,13 @@ async def served(
         journal = await SqliteJournal.open(folder / "journal.db", meter=telemetry)
         stack.push_async_callback(journal.close)
         outbox = Outbox()
-        engine = EmbeddedEngine(
-            journal, sandbox, clock, ids, EngineLimits(), meter=telemetry, jitter=lambda: 1.0, outbox=outbox
-        )
+        runners = Runners(clock.now_at, ids.new, outbox, Policy())
+        engine = EmbeddedEngine(journal, sandbox, clock, runners, EngineLimits(), meter=telemetry, jitter=lambda: 1.0)
         await engine.start()
         stack.push_async_callback(engine.stop)
         evaluator = Evaluator(clock, fetch)
         stack.callback(evaluator.close)
-        dispatcher = Dispatcher(journal, engine, evaluator, clock, ids, telemetry, outbox=outbox)
+        dispatcher = Dispatcher(journal, engine, runners, evaluator, clock, ids, telemetry, outbox=outbox)
         await dispatcher.start()
         stack.push_async_callback(dispatcher.stop)
         inbox = Inbox(journal, clock, telemetry, dispatcher.wake)
@@ -128,12 +129,14 @@ async def served(
         ports = Ports(
             journal=journal,
             engine=engine,
+            runners=runners,
             clock=clock,
             ids=ids,
             inbox=inbox,
             outbox=outbox,
             evaluator=evaluator,
             max_triggers=chosen.max_triggers,
+            patience_s=chosen.commit_timeout_s,
         )
         app = create_api(
             ports=ports,

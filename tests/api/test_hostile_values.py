@@ -127,7 +127,7 @@ class Place:
         return reply.json()["data"]["id"]
 
     async def ended(self, instance_id: str) -> Json:
-        await self.rooms.engine.wait(instance_id, 10)
+        await self.rooms.engine.ended(instance_id, 10)
         reply = await self.call("GET", f"/instances/{instance_id}")
         assert reply.json()["data"]["terminated"], reply.text
         return reply.json()["data"]
@@ -305,7 +305,7 @@ async def test_what_a_service_answers_leads_nowhere(place: Place, text: str) -> 
         place.services.handler = lambda seen, body=body: answer(200, body.encode())
         try:
             instance = (await place.call("POST", f"/workflows/{await place.created(stage)}/instances")).json()["data"]
-            await place.rooms.engine.wait(instance["id"], 0.5)
+            await place.rooms.engine.ended(instance["id"], 0.5)
         finally:
             place.services.handler = answered
         assert [seen.method for seen in place.services.seen].count("POST") == 0

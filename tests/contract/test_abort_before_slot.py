@@ -47,9 +47,9 @@ async def crowded(path: Path, fate: Fate | None = None) -> AsyncIterator[tuple[L
     """The only turn is taken, and an instance of four effects waits for it."""
     services = Crowded()
     async with life(path, services, fate, concurrency=1) as alive:
-        first = await alive.engine.run(await alive.workflow("first", [SEND]), {})
+        first = await alive.start(await alive.workflow("first", [SEND]), {})
         await _until(lambda: len(services.sent) == 1)
-        second = await alive.engine.run(await alive.workflow("second", STAGES), {})
+        second = await alive.start(await alive.workflow("second", STAGES), {})
         await asyncio.sleep(0.02)
         assert services.payouts == [], "it does not wait for its turn"
         yield alive, services, second.id
@@ -59,11 +59,12 @@ async def crowded(path: Path, fate: Fate | None = None) -> AsyncIterator[tuple[L
 
 async def test_an_attempt_that_waited_for_its_turn_begins_not_after_an_abort(tmp_path: Path) -> None:
     async with crowded(tmp_path / "j.db") as (alive, services, instance_id):
-        await alive.engine.abort(instance_id)
+        await alive.abort(instance_id)
         services.gate.set()
         instance = await _settled(alive, instance_id)
         await asyncio.sleep(0.1)
         assert services.payouts == [], f"{len(services.payouts)} effects after the abort was answered"
+        assert len(services.sent) == 1, "what was not sent needs no look-up"
         assert instance.error == "canceled"
         (activity,) = await alive.journal.activities(instance_id, 0)
         assert (activity.error, activity.output) == ("canceled", None)
@@ -75,7 +76,7 @@ async def test_an_attempt_whose_turn_comes_while_an_abort_commits_waits_for_that
     async with crowded(tmp_path / "j.db", gate) as (alive, services, instance_id):
         gate.opens.clear()
         gate.is_reached.clear()
-        aborting = asyncio.ensure_future(alive.engine.abort(instance_id))
+        aborting = asyncio.ensure_future(alive.abort(instance_id))
         await gate.is_reached.wait()
         services.gate.set()  # the other's commit is held too; its attempt is over, and the turn is free
         await asyncio.sleep(0.1)
@@ -101,7 +102,8 @@ async def test_an_abort_that_fails_lets_it_begin(refuses: int, tmp_path: Path) -
     async with crowded(tmp_path / "j.db", gate) as (alive, services, instance_id):
         gate.refuses = refuses
         with pytest.raises(Exception, match="refused by the test"):
-            await alive.engine.abort(instance_id)
+            await alive.abort(instance_id)
         services.gate.set()
         assert (await alive.ended(instance_id)).error is None
         assert len(services.payouts) == 4
+        assert len(services.sent) == 1 + 4, "nothing was looked up as after an abort"

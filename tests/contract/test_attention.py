@@ -55,7 +55,7 @@ def crediting(services: Scripted) -> dict[str, Any]:
 
 
 async def start(alive: Life, *stages: dict[str, Any]) -> str:
-    return (await alive.engine.run(await alive.workflow("w", list(stages)), {})).id
+    return (await alive.start(await alive.workflow("w", list(stages)), {})).id
 
 
 async def statuses(alive: Life) -> list[str]:
@@ -90,7 +90,7 @@ async def test_it_rises_once_stays_over_a_restart_and_falls_with_the_abort(tmp_p
     async with life(tmp_path / "j.db", services) as again:
         await asyncio.sleep(0.05)
         assert needing(again) == 1
-        await again.engine.abort(instance_id)
+        await again.abort(instance_id)
         assert await statuses(again) == ["aborted"]
         await until(lambda: not again.engine.active_instances)
         assert (needing(again), undecided(again, "ledger")) == (0, 0), "it was found not to be in the books"
@@ -109,7 +109,7 @@ async def test_an_abort_that_cannot_decide_either_is_another_figure(tmp_path: Pa
     async with life(tmp_path / "j.db", services) as alive:
         instance_id = await start(alive, crediting(services))
         await until(lambda: needing(alive) == 1 and not alive.engine.active_instances)
-        await alive.engine.abort(instance_id)
+        await alive.abort(instance_id)
         await until(lambda: undecided(alive) == 1 and not alive.engine.active_instances)
         assert needing(alive) == 0
     async with life(tmp_path / "j.db", services) as again:
@@ -123,7 +123,7 @@ async def test_what_only_an_abort_makes_undecided_never_waits_for_a_person(tmp_p
     async with life(tmp_path / "j.db", services, retry_base_s=4000.0, retry_cap_s=4000.0) as alive:
         instance_id = await start(alive, crediting(services))
         await until(lambda: any(request.path.endswith("/credit") for request in services.sent))
-        await alive.engine.abort(instance_id)
+        await alive.abort(instance_id)
         await until(lambda: undecided(alive) == 1 and not alive.engine.active_instances)
         assert needing(alive) == 0
     await services.close()

@@ -83,7 +83,7 @@ class Scripted:
 
 
 async def _start(alive: Life, stages: list[dict[str, Any]], variables: dict[str, str] | None = None) -> str:
-    return (await alive.engine.run(await alive.workflow("w", stages), variables or {})).id
+    return (await alive.start(await alive.workflow("w", stages), variables or {})).id
 
 
 async def _until(condition: Callable[[], bool]) -> None:
@@ -168,10 +168,10 @@ async def test_what_is_refused_before_it_is_sent_reaches_nobody(tmp_path: Path) 
     async with life(tmp_path / "j.db", services) as alive:
         instance = await alive.ended(await _start(alive, [stage], {"to": "bob\n) send [USD/2 *]"}))
         with pytest.raises(InvalidValue, match="no value for to"):
-            await alive.engine.run(await alive.workflow("w", [stage]), {})
+            await alive.start(await alive.workflow("w", [stage]), {})
         pause = await alive.workflow("pause", [WAIT, {"delay": {"duration": "${pause}"}}])
         with pytest.raises(InvalidValue, match=r"stages\[1\].delay.duration: -5s is negative"):
-            await alive.engine.run(pause, {"pause": "-5s"})
+            await alive.start(pause, {"pause": "-5s"})
     assert instance.error is not None and "destination.account.id" in instance.error
     assert services.sent == []
     await services.close()
@@ -189,18 +189,18 @@ async def test_one_event_releases_one_wait_early_or_late(early: bool, tmp_path: 
             async with asyncio.timeout(5):
                 while len((await alive.journal.instance(instance_id)).stages) < 2:  # pyright: ignore[reportOptionalMemberAccess]
                     await asyncio.sleep(0.002)
-        await alive.engine.send_event(instance_id, "go")
-        await alive.engine.send_event(instance_id, "unheard")
+        await alive.send_event(instance_id, "go")
+        await alive.send_event(instance_id, "unheard")
         services.gate.set()
         async with asyncio.timeout(5):
             while len((await alive.journal.instance(instance_id)).stages) < 4:  # pyright: ignore[reportOptionalMemberAccess]
                 await asyncio.sleep(0.002)
-        await alive.engine.wait(instance_id, 0.05)
+        await alive.engine.ended(instance_id, 0.05)
         assert not (await alive.ended(instance_id, 0.01)).is_terminal, "one event released two waits"
-        await alive.engine.send_event(instance_id, "go")
+        await alive.send_event(instance_id, "go")
         assert (await alive.ended(instance_id)).error is None
         with pytest.raises(AlreadyEnded):
-            await alive.engine.send_event(instance_id, "go")
+            await alive.send_event(instance_id, "go")
     await services.close()
 
 
@@ -208,9 +208,9 @@ async def test_unknown_instances(tmp_path: Path) -> None:
     services = Scripted()
     async with life(tmp_path / "j.db", services) as alive:
         with pytest.raises(NotFound):
-            await alive.engine.send_event("nope", "go")
+            await alive.send_event("nope", "go")
         with pytest.raises(NotFound):
-            await alive.engine.abort("nope")
+            await alive.abort("nope")
     await services.close()
 
 
@@ -220,7 +220,7 @@ async def test_an_instance_that_waits_is_not_in_memory(tmp_path: Path) -> None:
         ids = [await _start(alive, [stage]) for stage in (WAIT, {"delay": {"duration": "1h"}})]
         await _until(lambda: not alive.engine.active_instances)
         for instance_id in ids:
-            await alive.engine.abort(instance_id)
+            await alive.abort(instance_id)
     await services.close()
 
 
@@ -234,11 +234,11 @@ async def test_abort_of_what_waits_is_final(tmp_path: Path) -> None:
         async with asyncio.timeout(5):
             while len((await alive.journal.instance(instance_id)).stages) < 2:  # pyright: ignore[reportOptionalMemberAccess]
                 await asyncio.sleep(0.002)
-        await alive.engine.abort(instance_id)
+        await alive.abort(instance_id)
         instance = await alive.ended(instance_id)
         assert (instance.error, instance.stages[-1].error) == ("canceled", "canceled")
         assert instance.terminated_at == instance.stages[-1].terminated_at
-        for late in (alive.engine.abort(instance_id), alive.engine.send_event(instance_id, "go")):
+        for late in (alive.abort(instance_id), alive.send_event(instance_id, "go")):
             with pytest.raises(AlreadyEnded):
                 await late
     async with life(tmp_path / "j.db", services) as again:
@@ -253,7 +253,7 @@ async def test_abort_during_an_attempt_records_what_it_answers(tmp_path: Path) -
     async with life(tmp_path / "j.db", services) as alive:
         instance_id = await _start(alive, [CROSS, SEND])
         await services.under_way.wait()
-        await alive.engine.abort(instance_id)
+        await alive.abort(instance_id)
         instance = await alive.ended(instance_id)
         assert instance.error == "canceled" and instance.stages[0].terminated_at is None
         (activity,) = await alive.journal.activities(instance_id, 0)
@@ -277,7 +277,7 @@ async def test_an_unknown_attempt_of_an_aborted_instance_is_settled_by_look_up(
         async with asyncio.timeout(5):
             while not (rows := await alive.journal.activities(instance_id, 0)) or rows[0].last_failure is None:
                 await asyncio.sleep(0.002)
-        await alive.engine.abort(instance_id)
+        await alive.abort(instance_id)
         instance = await _settled(alive, instance_id)
         (activity,) = await alive.journal.activities(instance_id, 0)
     assert len(services.writes) == 1, "never a resend after an abort"
@@ -292,7 +292,7 @@ async def test_an_aborted_instance_is_settled_after_a_restart_too(tmp_path: Path
     async with life(tmp_path / "j.db", services) as alive:
         instance_id = await _start(alive, [SEND])
         await services.under_way.wait()
-        await alive.engine.abort(instance_id)
+        await alive.abort(instance_id)
     async with life(tmp_path / "j.db", services) as again:
         instance = await _settled(again, instance_id)
     assert instance.error == "canceled" and "already booked" in (instance.stages[0].error or "")
@@ -305,11 +305,11 @@ async def test_aborts_raced_with_sends_never_let_an_attempt_begin_afterwards(tmp
     async with life(tmp_path / "j.db", services) as alive:
         workflow = await alive.workflow("w", [SEND, SEND, SEND])
         for round_number in range(60):
-            instance = await alive.engine.run(workflow, {})
+            instance = await alive.start(workflow, {})
             for _ in range(round_number % 12):
                 await asyncio.sleep(0)
             try:
-                await alive.engine.abort(instance.id)
+                await alive.abort(instance.id)
             except AlreadyEnded:
                 continue
             sent = sum(instance.id.encode() in (r.body or b"") for r in services.writes)
@@ -343,7 +343,7 @@ async def test_what_only_a_person_can_decide_stays_open_and_blocks_nobody(tmp_pa
     async with life(tmp_path / "j.db", services) as again:
         await asyncio.sleep(0.05)
         assert len(services.writes) == 2, "a restart does not resend it"
-        await again.engine.abort(stuck)
+        await again.abort(stuck)
         assert (await again.ended(stuck)).error == "canceled"
     await services.close()
 

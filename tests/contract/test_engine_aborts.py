@@ -41,7 +41,7 @@ async def _to_a_wallet(services: Scripted, alive: Life) -> str:
         "destination": {"wallet": {"id": json.loads(wallet.body)["data"]["id"]}},
         "amount": {"asset": "USD/2", "amount": 1},
     }
-    return (await alive.engine.run(await alive.workflow("to a wallet", [{"send": send}, WAIT]), {})).id
+    return (await alive.start(await alive.workflow("to a wallet", [{"send": send}, WAIT]), {})).id
 
 
 async def _until(condition: Callable[[], bool]) -> None:
@@ -52,9 +52,10 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 async def _abort_just_before_the_answer(alive: Life, instance_id: str, services: Scripted) -> None:
     """The abort waits for the instance's lock, and the outcome of the activity waits behind the abort."""
-    async with alive.engine._runs[instance_id].lock:  # pyright: ignore[reportPrivateUsage]
-        aborting = asyncio.ensure_future(alive.engine.abort(instance_id))
-        await _until(lambda: bool(alive.engine._runs[instance_id].aborts))  # pyright: ignore[reportPrivateUsage]
+    active = alive.engine._active[instance_id]  # pyright: ignore[reportPrivateUsage]
+    async with active.lock:
+        aborting = asyncio.ensure_future(alive.abort(instance_id))
+        await _until(lambda: bool(active.aborts))
         await asyncio.sleep(0.01)
         services.gate.set()
         await asyncio.sleep(0.01)
@@ -125,7 +126,7 @@ async def test_an_abort_that_commits_while_the_creation_of_a_ledger_is_refused(t
         "amount": {"asset": "USD/2", "amount": 100},
     }
     async with life(tmp_path / "j.db", services) as alive:
-        instance_id = (await alive.engine.run(await alive.workflow("ingest", [{"send": send}]), {})).id
+        instance_id = (await alive.start(await alive.workflow("ingest", [{"send": send}]), {})).id
         async with asyncio.timeout(10):
             await services.under_way.wait()
         assert asked[-1].startswith("POST /v2/"), asked
@@ -141,10 +142,10 @@ async def test_an_abort_that_commits_while_the_creation_of_a_ledger_is_refused(t
 async def test_an_event_that_wakes_an_instance_during_its_abort_ends_no_stage_twice(tmp_path: Path) -> None:
     services, gate = Scripted(), HeldAfter("WaitForEvent")
     async with life(tmp_path / "j.db", services, gate, publishes=True) as alive:
-        instance_id = (await alive.engine.run(await alive.workflow("w", [SEND, WAIT]), {})).id
+        instance_id = (await alive.start(await alive.workflow("w", [SEND, WAIT]), {})).id
         await gate.is_reached.wait()
-        await alive.engine.send_event(instance_id, "go")
-        aborting = asyncio.ensure_future(alive.engine.abort(instance_id))
+        await alive.send_event(instance_id, "go")
+        aborting = asyncio.ensure_future(alive.abort(instance_id))
         await asyncio.sleep(0.01)
         gate.opens.set()
         await aborting
@@ -171,7 +172,7 @@ async def test_aborts_at_every_moment_of_a_read_leave_no_error_and_nothing_in_me
             for _ in range(number % 13):
                 await asyncio.sleep(0)
             try:
-                await alive.engine.abort(instance_id)
+                await alive.abort(instance_id)
             except AlreadyEnded:
                 continue
         await _until(lambda: not alive.engine.active_instances)
@@ -182,15 +183,15 @@ async def test_an_abort_that_is_set_is_ahead_of_every_attempt_that_has_not_begun
     """What sees that an abort is set waits for the lock, and must get it after the abort."""
     services = Scripted(lambda _, count: "lose" if count == 1 else None)
     async with life(tmp_path / "j.db", services, retry_base_s=4000.0, retry_cap_s=4000.0) as alive:
-        instance_id = (await alive.engine.run(await alive.workflow("w", [SEND]), {})).id
+        instance_id = (await alive.start(await alive.workflow("w", [SEND]), {})).id
         await services.under_way.wait()
-        run = alive.engine._runs[instance_id]  # pyright: ignore[reportPrivateUsage]
-        async with run.lock:
-            aborting = asyncio.ensure_future(alive.engine.abort(instance_id))
-            while not run.aborts:
+        active = alive.engine._active[instance_id]  # pyright: ignore[reportPrivateUsage]
+        async with active.lock:
+            aborting = asyncio.ensure_future(alive.abort(instance_id))
+            while not active.aborts:
                 await asyncio.sleep(0)
-        async with run.lock:
-            assert run.ended_at is not None, "an attempt would have begun here"
+        async with active.lock:
+            assert active.runner.ended_at is not None, "an attempt would have begun here"
         await aborting
         assert len(services.writes) == 1
     await services.close()

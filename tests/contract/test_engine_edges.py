@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from headrace.api.v1.views import instance_response
 from headrace.effects.port import Reply, Request
-from headrace.engine.run import Rules
 from headrace.errors import AlreadyEnded, Unavailable
+from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
+from headrace.runner.policy import Policy
+from headrace.runner.records import started_instance
 from tests.contract.test_engine import SEND, WAIT, Scripted
 from tests.support.engines import every_journal
 from tests.support.rooms import Fate, Life, life
@@ -60,7 +63,7 @@ class HeldAfter(Gate):
 
 
 async def _start(alive: Life, stages: list[dict[str, Any]]) -> str:
-    return (await alive.engine.run(await alive.workflow(str(stages), stages), {})).id
+    return (await alive.start(await alive.workflow(str(stages), stages), {})).id
 
 
 async def _until(condition: Callable[[], Any]) -> None:
@@ -93,9 +96,9 @@ async def test_an_event_that_comes_while_an_abort_commits_does_not_revive_the_in
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [WAIT, SEND, SEND, SEND])
         await _until(lambda: not alive.engine.active_instances)
-        aborting = asyncio.ensure_future(alive.engine.abort(instance_id))
+        aborting = asyncio.ensure_future(alive.abort(instance_id))
         await gate.is_reached.wait()
-        await alive.engine.send_event(instance_id, "go")
+        await alive.send_event(instance_id, "go")
         await asyncio.sleep(0)
         gate.opens.set()
         await aborting
@@ -114,7 +117,7 @@ async def test_a_delay_that_ends_while_an_abort_commits_does_not_revive_the_inst
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [{"delay": {"duration": "10s"}}, SEND, SEND])
         await _until(lambda: not alive.engine.active_instances)
-        aborting = asyncio.ensure_future(alive.engine.abort(instance_id))
+        aborting = asyncio.ensure_future(alive.abort(instance_id))
         await gate.is_reached.wait()
         await asyncio.sleep(0.15)  # 30 s of the fast clock
         gate.opens.set()
@@ -130,8 +133,8 @@ async def test_an_event_that_comes_while_an_abort_fails_is_not_lost(tmp_path: Pa
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [WAIT])
         await _until(lambda: not alive.engine.active_instances)
-        aborting = asyncio.ensure_future(alive.engine.abort(instance_id))
-        sending = asyncio.ensure_future(alive.engine.send_event(instance_id, "go"))
+        aborting = asyncio.ensure_future(alive.abort(instance_id))
+        sending = asyncio.ensure_future(alive.send_event(instance_id, "go"))
         with pytest.raises(Unavailable):
             await aborting
         gate.opens.set()
@@ -145,7 +148,7 @@ async def test_instances_that_end_as_they_start_leave_no_trace_in_memory(tmp_pat
     async with life(tmp_path / "j.db", services, max_active=3) as alive:
         past = await alive.workflow("past", [PAST])
         for _ in range(5):
-            assert (await alive.engine.run(past, {})).is_terminal
+            assert (await alive.start(past, {})).is_terminal
         assert alive.engine.active_instances == 0
         instance = await alive.ended(await _start(alive, [SEND]), 400)
         assert instance.is_terminal
@@ -161,7 +164,7 @@ async def test_an_event_whose_sender_went_away_still_wakes_the_instance(tmp_path
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [WAIT])
         await _until(lambda: not alive.engine.active_instances)
-        sending = asyncio.ensure_future(alive.engine.send_event(instance_id, "go"))
+        sending = asyncio.ensure_future(alive.send_event(instance_id, "go"))
         await gate.is_reached.wait()
         sending.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -177,7 +180,7 @@ async def test_an_abort_whose_caller_went_away_is_an_abort_all_the_same(tmp_path
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [SEND, SEND, SEND])
         await services.under_way.wait()
-        aborting = asyncio.ensure_future(alive.engine.abort(instance_id))
+        aborting = asyncio.ensure_future(alive.abort(instance_id))
         await gate.is_reached.wait()
         aborting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -220,13 +223,34 @@ async def test_an_abort_that_fails_leaves_an_instance_that_goes_on(tmp_path: Pat
         instance_id = await _start(alive, [SEND, WAIT])
         await services.under_way.wait()
         with pytest.raises(Unavailable):
-            await alive.engine.abort(instance_id)
+            await alive.abort(instance_id)
         services.gate.set()
         async with asyncio.timeout(5):
             while len((await alive.journal.instance(instance_id)).stages) < 2:  # pyright: ignore[reportOptionalMemberAccess]
                 await asyncio.sleep(0.002)
         assert services.booked() == 1
         assert services.most_open == 1, "attempts of one effect overlapped"
+        assert len(services.writes) == 1, "what was answered was sent again"
+    await services.close()
+
+
+async def test_an_answer_that_meets_an_abort_of_another_process_is_recorded(tmp_path: Path) -> None:
+    services = Scripted(lambda _, count: "hold" if count == 1 else None)
+    async with life(tmp_path / "j.db", services) as alive:
+        instance_id = await _start(alive, [SEND, SEND])
+        await services.under_way.wait()
+        standing = await alive.journal.standing(instance_id)
+        assert standing is not None
+        runner, unit = alive.ports.runners.restore(standing), Unit()
+        runner.abort(unit)
+        runner.seal(unit)
+        await alive.journal.commit(unit)
+        services.gate.set()
+        await _until(lambda: not alive.engine.active_instances)
+        (activity,) = await alive.journal.activities(instance_id, 0)
+        assert activity.output is not None and len(services.sent) == 1
+        (stage,) = (await alive.ended(instance_id)).stages
+        assert stage.error == "canceled; already booked: transaction 2 of 100 USD/2 on ledger main"
     await services.close()
 
 
@@ -235,7 +259,7 @@ async def test_an_abort_that_waited_for_one_that_failed_does_not_call_the_instan
     async with life(tmp_path / "j.db", services, Gate("EndInstance", refuses=1)) as alive:
         instance_id = await _start(alive, [WAIT])
         alive.fate.opens.set()  # pyright: ignore[reportAttributeAccessIssue]
-        aborts = [alive.engine.abort(instance_id) for _ in range(2)]
+        aborts = [alive.abort(instance_id) for _ in range(2)]
         first, second = await asyncio.gather(*aborts, return_exceptions=True)
         assert isinstance(first, Unavailable)
         ended = await _has_ended(alive, instance_id)
@@ -248,7 +272,7 @@ async def test_an_abort_of_what_needs_attention_is_settled_at_once(tmp_path: Pat
     async with life(tmp_path / "j.db", services) as alive:
         instance_id = await _start(alive, [SEND])
         await _until(lambda: not alive.engine.active_instances)
-        await alive.engine.abort(instance_id)
+        await alive.abort(instance_id)
         await _until(lambda: _is_settled(alive, instance_id))
         assert len(services.writes) == 1
         await _until(lambda: not alive.engine.active_instances)
@@ -261,7 +285,7 @@ async def test_an_abort_ends_a_wait_that_was_about_to_begin(tmp_path: Path) -> N
     async with life(tmp_path / "j.db", services, gate, retry_base_s=4000.0, retry_cap_s=4000.0) as alive:
         instance_id = await _start(alive, [SEND])
         await services.under_way.wait()
-        aborting = asyncio.ensure_future(alive.engine.abort(instance_id))
+        aborting = asyncio.ensure_future(alive.abort(instance_id))
         await gate.is_reached.wait()
         services.gate.set()
         await asyncio.sleep(0.01)
@@ -277,7 +301,7 @@ async def test_an_aborted_effect_is_not_looked_up_without_pause(answer: Reply | 
     async with life(tmp_path / "j.db", services, settle_s=40.0, retry_base_s=400.0, retry_cap_s=400.0) as alive:
         instance_id = await _start(alive, [SEND])
         await _until(lambda: len(services.sent) == 1)
-        await alive.engine.abort(instance_id)
+        await alive.abort(instance_id)
         await asyncio.sleep(0.15)
         assert len(services.sent) <= 4, f"{len(services.sent)} requests"
     await services.close()
@@ -289,7 +313,7 @@ async def test_an_abort_that_meets_a_call_for_attention_is_settled_all_the_same(
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [SEND])
         await gate.is_reached.wait()
-        aborting = asyncio.ensure_future(alive.engine.abort(instance_id))
+        aborting = asyncio.ensure_future(alive.abort(instance_id))
         await asyncio.sleep(0.01)
         gate.opens.set()
         await aborting
@@ -306,7 +330,7 @@ async def test_a_call_for_attention_that_meets_an_abort_is_settled_all_the_same(
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [SEND])
         await services.under_way.wait()
-        aborting = asyncio.ensure_future(alive.engine.abort(instance_id))
+        aborting = asyncio.ensure_future(alive.abort(instance_id))
         await gate.is_reached.wait()
         services.gate.set()
         await asyncio.sleep(0.01)
@@ -356,7 +380,7 @@ async def test_an_accepted_event_is_accepted_even_if_the_instance_cannot_be_read
     async with life(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [WAIT])
         await _until(lambda: not alive.engine.active_instances)
-        sending = asyncio.ensure_future(alive.engine.send_event(instance_id, "go"))
+        sending = asyncio.ensure_future(alive.send_event(instance_id, "go"))
         await gate.is_reached.wait()
         _unreadable_once(monkeypatch, "standing")
         gate.opens.set()
@@ -368,20 +392,20 @@ async def test_an_accepted_event_is_accepted_even_if_the_instance_cannot_be_read
 async def test_an_instance_that_cannot_be_restored_does_not_hold_up_its_neighbours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from headrace.engine.run import Run
+    from headrace.runner.instance import InstanceRunner
 
     services = Scripted()
     async with life(tmp_path / "j.db", services) as alive:
         bad = await _start(alive, [{"delay": {"duration": "20s"}}])
         good = await _start(alive, [{"delay": {"duration": "20s"}}])
-    actual = Run.restore
+    actual = InstanceRunner.restore
 
-    def restore(standing: Any, *arguments: Any) -> Run:
+    def restore(standing: Any, *arguments: Any) -> InstanceRunner:
         if standing.instance.id == bad:
             raise KeyError("nonsense")
         return actual(standing, *arguments)
 
-    monkeypatch.setattr(Run, "restore", restore)
+    monkeypatch.setattr(InstanceRunner, "restore", restore)
     async with life(tmp_path / "j.db", services) as alive:
         await _until(lambda: _has_ended(alive, good))
         late = await _start(alive, [{"delay": {"duration": "5s"}}])
@@ -396,8 +420,14 @@ async def test_an_instance_that_cannot_be_restored_does_not_hold_up_its_neighbou
 async def test_a_run_is_answered_as_it_is_stored(stages: list[dict[str, Any]], tmp_path: Path) -> None:
     services = Scripted(lambda _, __: "hold")
     async with life(tmp_path / "j.db", services) as alive:
-        answered = await alive.engine.run(await alive.workflow("w", stages), {})
-        assert await alive.journal.instance(answered.id) == answered
+        workflow = await alive.workflow("w", stages)
+        runner, unit = alive.ports.runners.start(workflow, {}, sends=alive.engine.sends_at_once)
+        async with alive.engine.begin(runner):
+            await alive.journal.commit(unit)
+            assert await alive.journal.instance(runner.id) == started_instance(unit.writes)
+        answered = await alive.start(workflow, {})
+        stored = await alive.journal.instance(answered.id)
+        assert stored is not None and instance_response(stored) == instance_response(answered)
     await services.close()
 
 
@@ -406,12 +436,12 @@ async def test_a_rule_that_changes_does_not_strand_what_began_under_the_old_one(
     stage = {"send": {**SEND["send"], "source": {"account": {"id": "${from}", "ledger": "main"}}}}
     async with life(tmp_path / "j.db", services) as alive:
         workflow = await alive.workflow("w", [stage])
-        instance_id = (await alive.engine.run(workflow, {"from": "world"})).id
+        instance_id = (await alive.start(workflow, {"from": "world"})).id
         await services.under_way.wait()
-    async with life(tmp_path / "j.db", services, rules=Rules(allow_world_from_caller=False)) as alive:
+    async with life(tmp_path / "j.db", services, policy=Policy(allow_world_from_caller=False)) as alive:
         await _until(lambda: _has_ended(alive, instance_id))
         assert (await alive.ended(instance_id)).error is None
-        refused = await alive.engine.run(workflow, {"from": "world"})
+        refused = await alive.start(workflow, {"from": "world"})
         assert refused.error is not None
     assert services.booked() == 1
     await services.close()
@@ -421,7 +451,7 @@ async def test_what_has_ended_is_told_so_to_every_late_caller(tmp_path: Path) ->
     services = Scripted()
     async with life(tmp_path / "j.db", services) as alive:
         instance_id = await _start(alive, [WAIT])
-        outcomes = await asyncio.gather(*(alive.engine.abort(instance_id) for _ in range(5)), return_exceptions=True)
+        outcomes = await asyncio.gather(*(alive.abort(instance_id) for _ in range(5)), return_exceptions=True)
         assert outcomes.count(None) == 1
         assert sum(isinstance(outcome, AlreadyEnded) for outcome in outcomes) == 4
     await services.close()

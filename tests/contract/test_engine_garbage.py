@@ -40,8 +40,8 @@ async def test_instances_that_are_over_are_freed_without_the_collector(tmp_path:
         workflow = await alive.workflow("w", [SEND, WAIT, SEND])
 
         async def one() -> None:
-            instance = await alive.engine.run(workflow, {})
-            await alive.engine.send_event(instance.id, "go")
+            instance = await alive.start(workflow, {})
+            await alive.send_event(instance.id, "go")
             assert (await alive.ended(instance.id)).error is None
 
         await one()

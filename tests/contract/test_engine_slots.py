@@ -46,11 +46,11 @@ async def test_an_instance_that_is_aborted_while_it_waits_for_a_slot_sends_nothi
     services = Scripted(lambda _, count: "hold" if count == 1 else None)
     async with life(tmp_path / "j.db", services, concurrency=1) as alive:
         workflow = await alive.workflow("w", [SEND])
-        first = await alive.engine.run(workflow, {})
+        first = await alive.start(workflow, {})
         await services.under_way.wait()
-        waiting = [await alive.engine.run(workflow, {}) for _ in range(3)]
+        waiting = [await alive.start(workflow, {}) for _ in range(3)]
         await asyncio.sleep(0.01)
-        await alive.engine.abort(waiting[1].id)
+        await alive.abort(waiting[1].id)
         services.gate.set()
         for instance in (first, waiting[0], waiting[2]):
             assert (await alive.ended(instance.id)).error is None
@@ -65,7 +65,7 @@ async def test_a_stop_waits_for_attempts_under_way_and_not_for_those_that_wait_f
     services = Scripted(lambda _, count: "hold" if count == 1 else None)
     async with life(tmp_path / "j.db", services, concurrency=1, stop_s=3_600.0) as alive:
         workflow = await alive.workflow("w", [SEND])
-        instances = [await alive.engine.run(workflow, {}) for _ in range(5)]
+        instances = [await alive.start(workflow, {}) for _ in range(5)]
         await services.under_way.wait()
         stopping = asyncio.ensure_future(alive.engine.stop())
         await _until(lambda: alive.engine.active_instances == 1)
@@ -85,9 +85,9 @@ async def test_look_ups_that_wait_for_a_slot_do_not_hold_up_a_stop(tmp_path: Pat
     limits: dict[str, Any] = {"concurrency": 1, "stop_s": 3_600.0, "retry_base_s": 4000.0, "retry_cap_s": 4000.0}
     async with life(tmp_path / "j.db", services, **limits) as alive:
         workflow = await alive.workflow("w", [SEND])
-        instances = [await alive.engine.run(workflow, {}) for _ in range(3)]
+        instances = [await alive.start(workflow, {}) for _ in range(3)]
         await _until(lambda: len(services.sent) == 3)
-        await asyncio.gather(*(alive.engine.abort(instance.id) for instance in instances))
+        await asyncio.gather(*(alive.abort(instance.id) for instance in instances))
         await _until(lambda: len(services.sent) > 3)
         await asyncio.sleep(0.01)
         under_way = len(services.sent)
@@ -114,12 +114,12 @@ async def test_instances_that_wait_for_a_failing_service_hold_up_no_other_servic
         ledger_only = await alive.workflow("ledger", [SEND])
         wallets_only = await alive.workflow("wallets", [TO_A_WALLET])
         while limit.value > 1:
-            await alive.engine.run(ledger_only, {})
+            await alive.start(ledger_only, {})
             await asyncio.sleep(0.005)
         for _ in range(10):
-            await alive.engine.run(ledger_only, {})
+            await alive.start(ledger_only, {})
         await asyncio.sleep(0.01)
-        instance = await alive.engine.run(wallets_only, {})
+        instance = await alive.start(wallets_only, {})
         assert (await alive.ended(instance.id)).is_terminal
         services.gate.set()
     await services.close()
@@ -163,7 +163,7 @@ async def test_reads_look_ups_effects_and_the_creation_of_a_ledger_share_one_lim
         payments.append(json.loads(reply.body)["data"]["id"])
     async with life(tmp_path / "j.db", services, concurrency=1) as alive:
         workflow = await alive.workflow("ingest", [INGEST])
-        instances = await asyncio.gather(*(alive.engine.run(workflow, {"payment": payment}) for payment in payments))
+        instances = await asyncio.gather(*(alive.start(workflow, {"payment": payment}) for payment in payments))
         for instance in instances:
             assert (await alive.ended(instance.id)).error is None
     assert services.created, "a ledger was created"
@@ -178,9 +178,9 @@ async def test_an_intent_that_is_left_to_later_has_begun_no_attempt(tmp_path: Pa
     fate = Fate()
     async with life(tmp_path / "j.db", services, fate, max_active=1) as alive:
         workflow = await alive.workflow("w", [SEND])
-        await alive.engine.run(workflow, {})
+        await alive.start(workflow, {})
         await services.under_way.wait()
-        later = await alive.engine.run(workflow, {})
+        later = await alive.start(workflow, {})
         (stored,) = await alive.journal.activities(later.id, 0)
         assert stored.attempt == 0
         services.gate.set()

@@ -19,8 +19,8 @@ import pytest
 from headrace.clock import SystemClock
 from headrace.effects.port import Reply, Request
 from headrace.effects.transport import HttpDownstream, ServiceAddresses
-from headrace.engine.run import Rules
 from headrace.journal.records import ActivityRow, Instance
+from headrace.runner.policy import Policy
 from headrace.sandbox import Sandbox
 from headrace.workflows.durations import moment_text, moment_us
 from tests.effects.stub import Answer, Seen, Stub, answer
@@ -115,13 +115,13 @@ PAYOUT = send(account("alice"), {"payment": {"psp": "stripe", "type": "PAYOUT"}}
 
 
 async def run(alive: Life, stage: Json) -> Instance:
-    started = await alive.engine.run(await alive.workflow("w", [stage]), {})
+    started = await alive.start(await alive.workflow("w", [stage]), {})
     return await alive.ended(started.id, LIMIT_S)
 
 
 async def attention(alive: Life, stage: Json) -> tuple[str, ActivityRow]:
     """Of a run that ends in an effect that needs a person."""
-    instance_id = (await alive.engine.run(await alive.workflow("w", [stage]), {})).id
+    instance_id = (await alive.start(await alive.workflow("w", [stage]), {})).id
     async with asyncio.timeout(LIMIT_S):
         while True:
             rows = await alive.journal.activities(instance_id, 0)
@@ -225,7 +225,7 @@ async def test_the_version_of_a_ledgers_schema_goes_with_its_writes(tmp_path: Pa
         refused = await run(alive, stage)
         assert refused.error is not None and "set HEADRACE_LEDGER_SCHEMAS=shop=VERSION" in refused.error
         assert services.balance("shop", "dave") == 0
-    async with stack(tmp_path / "k.db", strict, rules=Rules(ledger_schemas={"shop": "v1"})) as (services, alive, _):
+    async with stack(tmp_path / "k.db", strict, policy=Policy(ledger_schemas={"shop": "v1"})) as (services, alive, _):
         assert (await run(alive, stage)).error is None
         assert services.balance("shop", "dave") == 100
 
@@ -241,15 +241,15 @@ async def test_a_stored_effect_keeps_its_bytes_when_the_setting_changes(tmp_path
     services.post("ledger", "/v2/shop/transactions", {"metadata": {}, "postings": funds})
     async with Stub(services) as stub:
         downstream = HttpDownstream(ServiceAddresses.of(stack_url=stub.url), credentials=None, clock=SystemClock())
-        before, after = Rules(ledger_schemas={"shop": "v1"}), Rules(ledger_schemas={"shop": "v2"})
+        before, after = Policy(ledger_schemas={"shop": "v1"}), Policy(ledger_schemas={"shop": "v2"})
         async with life(
-            tmp_path / "j.db", downstream, rules=before, retry_base_s=4_000.0, retry_cap_s=4_000.0
+            tmp_path / "j.db", downstream, policy=before, retry_base_s=4_000.0, retry_cap_s=4_000.0
         ) as alive:
-            instance_id = (await alive.engine.run(await alive.workflow("w", [stage]), {})).id
+            instance_id = (await alive.start(await alive.workflow("w", [stage]), {})).id
             async with asyncio.timeout(LIMIT_S):
                 while not services.writes("/transactions"):
                     await asyncio.sleep(0.005)
-        async with life(tmp_path / "j.db", downstream, rules=after) as again:
+        async with life(tmp_path / "j.db", downstream, policy=after) as again:
             assert (await again.ended(instance_id, LIMIT_S)).error is None
         await downstream.close()
     written = services.writes("/transactions")
@@ -384,6 +384,6 @@ async def test_a_wallet_whose_transactions_have_no_end_is_a_persons_to_decide(tm
         assert row.last_failure is not None and "wallets: not among the 100 transactions" in row.last_failure
         looked_up = [each for each in services.seen if each.path.startswith("/transactions")]
         assert len(looked_up) == 100
-        await alive.engine.abort(instance_id)  # a person has decided
+        await alive.abort(instance_id)  # a person has decided
         instance = await alive.ended(instance_id, LIMIT_S)
         assert instance.error == "canceled"

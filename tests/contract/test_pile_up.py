@@ -17,11 +17,15 @@ from headrace.effects.transport import HttpDownstream, ServiceAddresses
 from headrace.engine.embedded import EmbeddedEngine
 from headrace.engine.limits import EngineLimits
 from headrace.engine.meter import NoMeter
+from headrace.events.outbox import Outbox
 from headrace.journal.port import Unit
 from headrace.journal.records import Workflow
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writes import AddWorkflow
+from headrace.runner.policy import Policy
+from headrace.runner.runners import Runners
 from tests.support.pooled_ledger import PooledLedger
+from tests.support.ports import instance_ports, start
 
 SEND: dict[str, Any] = {
     "send": {
@@ -58,14 +62,16 @@ async def running(folder: Path, ledger: PooledLedger, meter: LimitsSeen, timeout
         ServiceAddresses.of(ledger_url=ledger.url), credentials=None, timeout_s=timeout_s, clock=clock
     )
     limits = EngineLimits(retry_base_s=0.05, retry_cap_s=0.5)
-    engine = EmbeddedEngine(journal, downstream, clock, RandomIds(), limits, meter=meter, jitter=lambda: 0.5)
+    ids = RandomIds()
+    runners = Runners(clock.now_at, ids.new, Outbox(), Policy())
+    engine = EmbeddedEngine(journal, downstream, clock, runners, limits, meter=meter, jitter=lambda: 0.5)
     config = msgspec.json.encode({"stages": [SEND]}).decode()
     unit = Unit()
     unit.add(AddWorkflow(workflow_id="w", name="w", config=config, created_at=1, updated_at=1))
     await journal.commit(unit)
     await engine.start()
     try:
-        yield engine, journal, Workflow("w", "w", config, 1, 1)
+        yield instance_ports(journal, engine, runners, clock, ids), journal, Workflow("w", "w", config, 1, 1)
     finally:
         await engine.stop()
         await downstream.close()
@@ -98,9 +104,9 @@ async def test_runs_on_a_ledger_that_stands_still_at_twenty_open_writes_all_end(
     meter = LimitsSeen()
     timeout_s = 2.0 if own_timeout_s is None else 30.0
     async with PooledLedger(own_timeout_s=own_timeout_s) as ledger:
-        async with running(tmp_path, ledger, meter, timeout_s) as (engine, journal, workflow):
-            started = await asyncio.gather(*(engine.run(workflow, {}) for _ in range(RUNS)))
-            await asyncio.gather(*(engine.wait(instance.id, 60) for instance in started))
+        async with running(tmp_path, ledger, meter, timeout_s) as (ports, journal, workflow):
+            started = await asyncio.gather(*(start(ports, workflow, {}) for _ in range(RUNS)))
+            await asyncio.gather(*(ports.engine.ended(instance.id, 60) for instance in started))
             ended = [await journal.instance(instance.id) for instance in started]
         assert all(instance.is_terminal and instance.error is None for instance in ended)
         assert len(ledger.booked) == RUNS, "each paid once"

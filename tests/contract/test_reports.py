@@ -38,7 +38,7 @@ async def test_failed_attempts_are_logged_and_counted_and_so_is_the_end(tmp_path
     with structlog.testing.capture_logs() as lines:
         async with life(tmp_path / "j.db", services) as alive:
             workflow = await alive.workflow("w", [FUND])
-            instance = await alive.ended((await alive.engine.run(workflow, {})).id)
+            instance = await alive.ended((await alive.start(workflow, {})).id)
             attempts = figures(alive, "headrace_attempts_total")
             durations = figures(alive, "headrace_attempt_seconds_count")
             of_workflow = figures(alive, "headrace_workflow_instances_ended_total")
@@ -62,7 +62,7 @@ async def test_a_refusal_is_an_answer_and_no_warning(tmp_path: Path) -> None:
     poor = {"send": {**SEND["send"], "amount": {"asset": "USD/2", "amount": 5000}}}
     with structlog.testing.capture_logs() as lines:
         async with life(tmp_path / "j.db", services) as alive:
-            instance = await alive.ended((await alive.engine.run(await alive.workflow("w", [poor]), {})).id)
+            instance = await alive.ended((await alive.start(await alive.workflow("w", [poor]), {})).id)
             attempts = figures(alive, "headrace_attempts_total")
             effects = figures(alive, "headrace_effects_total")
     assert instance.error is not None
@@ -76,7 +76,7 @@ async def test_reads_are_attempts_but_no_effects(tmp_path: Path) -> None:
     services = Scripted()
     wallet = {"send": {**SEND["send"], "source": {"wallet": {"id": "nobody"}}}}
     async with life(tmp_path / "j.db", services) as alive:
-        await alive.ended((await alive.engine.run(await alive.workflow("w", [wallet]), {})).id)
+        await alive.ended((await alive.start(await alive.workflow("w", [wallet]), {})).id)
         assert figures(alive, "headrace_attempts_total") == {("refused", "wallets"): 1}
         assert figures(alive, "headrace_effects_total") == {}
     await services.close()
@@ -86,8 +86,8 @@ async def test_an_aborted_instance_is_logged_as_aborted(tmp_path: Path) -> None:
     services = Scripted()
     with structlog.testing.capture_logs() as lines:
         async with life(tmp_path / "j.db", services) as alive:
-            instance_id = (await alive.engine.run(await alive.workflow("w", [WAIT]), {})).id
-            await alive.engine.abort(instance_id)
+            instance_id = (await alive.start(await alive.workflow("w", [WAIT]), {})).id
+            await alive.abort(instance_id)
     assert [line["outcome"] for line in lines if line["event"] == "instance ended"] == ["aborted"]
     await services.close()
 
@@ -95,9 +95,9 @@ async def test_an_aborted_instance_is_logged_as_aborted(tmp_path: Path) -> None:
 async def test_an_effect_that_was_aborted_and_never_booked_is_counted_as_canceled(tmp_path: Path) -> None:
     services = Scripted(lambda request, _: "lose" if request.method == "POST" else None)
     async with life(tmp_path / "j.db", services, retry_base_s=4000.0, retry_cap_s=4000.0) as alive:
-        instance_id = (await alive.engine.run(await alive.workflow("w", [SEND]), {})).id
+        instance_id = (await alive.start(await alive.workflow("w", [SEND]), {})).id
         await services.under_way.wait()
-        await alive.engine.abort(instance_id)
+        await alive.abort(instance_id)
         await _settled(alive, instance_id)
         assert figures(alive, "headrace_effects_total") == {("canceled", "ledger"): 1}
     await services.close()

@@ -21,13 +21,19 @@ from headrace.clock import RandomIds
 from headrace.effects.port import NoReply, Reply, Request
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
 from headrace.errors import InvalidValue
+from headrace.events.outbox import Outbox
 from headrace.journal.port import Unit
 from headrace.journal.records import Workflow
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writes import AddWorkflow
+from headrace.runner.policy import Policy
+from headrace.runner.runners import Runners
 from headrace.settings import Settings
 from headrace.telemetry.tracing import CALLER, Tracing, is_wanted, open_tracing, outgoing_headers
+from headrace.usecases import instances as usecases
+from headrace.usecases.ports import Ports
 from tests.contract.test_engine import CROSS, SEND, WAIT, Scripted
+from tests.support.ports import instance_ports, start
 from tests.support.rooms import FastClock
 
 CALLER_TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -49,8 +55,9 @@ class Carrying(Scripted):
 class Traced:
     """A server's engine, journal and traces."""
 
-    def __init__(self, engine: EmbeddedEngine, journal: SqliteJournal) -> None:
-        self.engine = engine
+    def __init__(self, ports: Ports, journal: SqliteJournal) -> None:
+        self.ports = ports
+        self.engine = ports.engine
         self.journal = journal
 
     async def start(self, *stages: dict[str, Any]) -> str:
@@ -59,10 +66,10 @@ class Traced:
         unit = Unit()
         unit.add(AddWorkflow(workflow_id=workflow.id, name=workflow.name, config=config, created_at=1, updated_at=1))
         await self.journal.commit(unit)
-        return (await self.engine.run(workflow, {})).id
+        return (await start(self.ports, workflow, {})).id
 
     async def ended(self, instance_id: str) -> None:
-        await self.engine.wait(instance_id, 20)
+        await self.engine.ended(instance_id, 20)
         instance = await self.journal.instance(instance_id)
         assert instance is not None and instance.is_terminal
 
@@ -79,17 +86,12 @@ async def process(
     tracing = Tracing(SimpleSpanProcessor(exporter), environ or {}, **options)
     journal = await SqliteJournal.open(path)
     limits = EngineLimits(retry_base_s=0.5, stop_s=0.01)
-    engine = EmbeddedEngine(
-        tracing.journal(journal),
-        tracing.downstream(services),
-        FastClock(),
-        RandomIds(),
-        limits,
-        jitter=lambda: 1.0,
-    )
+    clock, ids, traced = FastClock(), RandomIds(), tracing.journal(journal)
+    runners = Runners(clock.now_at, ids.new, Outbox(), Policy())
+    engine = EmbeddedEngine(traced, tracing.downstream(services), clock, runners, limits, jitter=lambda: 1.0)
     await engine.start()
     try:
-        yield Traced(engine, journal)
+        yield Traced(instance_ports(traced, engine, runners, clock, ids), journal)
     finally:
         await engine.stop()
         await tracing.close()
@@ -165,12 +167,12 @@ async def test_a_restart_continues_the_trace(tmp_path: Path) -> None:
     services, first = Carrying(lambda _, count: "hold" if count == 1 else None), InMemorySpanExporter()
     async with process(tmp_path / "j.db", services, first) as server:
         instance_id = await server.start(WAIT, SEND, WAIT)
-        await server.engine.send_event(instance_id, "go")
+        await usecases.send_event(server.ports, None, instance_id, {"name": "go"})
         await services.under_way.wait()
     assert set(by_name(first)) == {"start", "stage wait_event", "ledger CreateTransaction"}
     second = InMemorySpanExporter()
     async with process(tmp_path / "j.db", services, second) as server:
-        await server.engine.send_event(instance_id, "go")
+        await usecases.send_event(server.ports, None, instance_id, {"name": "go"})
         await server.ended(instance_id)
         instance = await server.journal.instance(instance_id)
     spans = by_name(second)
@@ -226,7 +228,7 @@ async def test_an_aborted_instance_whose_effect_is_unknown_ends_and_its_stage_la
     async with process(tmp_path / "j.db", services, exporter) as server:
         instance_id = await server.start(SEND)
         await services.under_way.wait()
-        await server.engine.abort(instance_id)
+        await usecases.abort_instance(server.ports, None, instance_id)
         async with asyncio.timeout(20):
             while "stage send" not in by_name(exporter):
                 await asyncio.sleep(0.002)

@@ -24,10 +24,16 @@ from headrace.effects.port import Reply, Request
 from headrace.engine.embedded import EmbeddedEngine
 from headrace.engine.limits import EngineLimits
 from headrace.errors import AlreadyEnded, HeadraceError
+from headrace.events.outbox import Outbox
 from headrace.journal.port import Unit
 from headrace.journal.records import Instance, Workflow
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writes import AddWorkflow
+from headrace.runner.policy import Policy
+from headrace.runner.runners import Runners
+from headrace.usecases import instances as usecases
+from headrace.usecases.ports import Ports
+from tests.support.ports import instance_ports, start
 from tests.support.rooms import FastClock
 from tests.support.slow_reads import SlowReads
 
@@ -97,29 +103,31 @@ class Watched(EmbeddedEngine):
     driving: Counter[str]
     findings: Findings
 
-    async def _drive(self, run: Any, *rest: Any) -> None:
-        self.driving[run.id] += 1
-        if self.driving[run.id] > 1:
-            self.findings.second_runs.append(f"{run.id} is driven by {self.driving[run.id]} tasks")
+    async def _drive(self, active: Any, *rest: Any) -> None:
+        self.driving[active.id] += 1
+        if self.driving[active.id] > 1:
+            self.findings.second_runs.append(f"{active.id} is driven by {self.driving[active.id]} tasks")
         try:
-            await super()._drive(run, *rest)
+            await super()._drive(active, *rest)
         finally:
-            self.driving[run.id] -= 1
+            self.driving[active.id] -= 1
 
 
-async def _play(engine: Watched, journal: SqliteJournal, workflows: list[Workflow], seed: int, ledger: Ledger) -> None:
+async def _play(
+    ports: Ports, engine: Watched, journal: SqliteJournal, workflows: list[Workflow], seed: int, ledger: Ledger
+) -> None:
     chance, findings = random.Random(seed), engine.findings
     number = chance.randrange(len(SHAPES))
     waits = SHAPES[number].count(WAIT)
     aborts = chance.choice((0, 0, 1, 2))
-    instance_id = (await engine.run(workflows[number], {})).id
+    instance_id = (await start(ports, workflows[number], {})).id
     aborted_at: list[float] = []
     refused: list[str] = []
 
     async def send_event(name: str) -> None:
         await asyncio.sleep(chance.uniform(0.0, 0.02))
         try:
-            await engine.send_event(instance_id, name)
+            await usecases.send_event(ports, None, instance_id, {"name": name})
         except AlreadyEnded:
             if name == "go":
                 refused.append("event")
@@ -129,7 +137,7 @@ async def _play(engine: Watched, journal: SqliteJournal, workflows: list[Workflo
     async def abort() -> None:
         await asyncio.sleep(chance.uniform(0.0, 0.02))
         try:
-            await engine.abort(instance_id)
+            await usecases.abort_instance(ports, None, instance_id)
             aborted_at.append(asyncio.get_running_loop().time())
         except AlreadyEnded:
             refused.append("abort")
@@ -139,7 +147,7 @@ async def _play(engine: Watched, journal: SqliteJournal, workflows: list[Workflo
     noise = chance.randrange(5)  # each is a reason to read the instance
     names = ["go"] * waits + ["noise"] * noise
     await asyncio.gather(*(send_event(name) for name in names), *(abort() for _ in range(aborts)))
-    await engine.wait(instance_id, 20)
+    await engine.ended(instance_id, 20)
     instance = await journal.instance(instance_id)
     assert instance is not None
     _judge(findings, ledger, seed, instance, aborts, aborted_at, refused)
@@ -178,7 +186,10 @@ async def examine(folder: Path, seeds: range) -> Findings:
     findings, ledger, clock = Findings(), Ledger(seeds.start), FastClock()
     journal = await SqliteJournal.open(folder / "journal.db")
     slow: Any = SlowReads(journal, seeds.start)
-    engine = Watched(slow, ledger, clock, RandomIds(), EngineLimits(settle_s=5.0), jitter=lambda: 1.0)
+    ids = RandomIds()
+    runners = Runners(clock.now_at, ids.new, Outbox(), Policy())
+    engine = Watched(slow, ledger, clock, runners, EngineLimits(settle_s=5.0), jitter=lambda: 1.0)
+    ports = instance_ports(slow, engine, runners, clock, ids)
     engine.driving, engine.findings = Counter(), findings
     workflows: list[Workflow] = []
     for number, stages in enumerate(SHAPES):
@@ -194,7 +205,7 @@ async def examine(folder: Path, seeds: range) -> Findings:
 
     async def one(seed: int) -> None:
         async with slots:
-            await _play(engine, journal, workflows, seed, ledger)
+            await _play(ports, engine, journal, workflows, seed, ledger)
 
     await asyncio.gather(*(one(seed) for seed in seeds))
     await engine.stop()

@@ -112,7 +112,7 @@ async def test_a_run_that_fails_tells_why(tmp_path: Path, sandbox: Sandbox) -> N
 async def test_a_run_that_is_aborted(tmp_path: Path, sandbox: Sandbox) -> None:
     async with life(tmp_path / "journal.db", sandbox, publishes=True) as alive:
         instance_id = await run(alive, WAITING)
-        await alive.engine.abort(instance_id)
+        await alive.abort(instance_id)
         assert Counter(await told(alive)) == Counter(
             [
                 ("STARTED_WORKFLOW",),

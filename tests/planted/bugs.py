@@ -11,7 +11,8 @@ from pathlib import Path
 
 ENGINE = "src/headrace/engine/embedded.py"
 DRIVER = "src/headrace/engine/driver.py"
-RUN = "src/headrace/engine/run.py"
+RUNNER = "src/headrace/runner/instance.py"
+USE_CASES = "src/headrace/usecases/instances.py"
 PROTOCOL = "src/headrace/effects/protocol.py"
 ACTIVITIES = "src/headrace/workflows/activities.py"
 SQL = "src/headrace/journal/sql/sqlite.sql"
@@ -63,22 +64,22 @@ BUGS: tuple[Bug, ...] = (
         DRIVER,
         SEND,
         "await self._services.send(opened.activity.name, __import__('dataclasses').replace("
-        "opened.request, key=opened.request.key and self._ids.new()))",
+        "opened.request, key=opened.request.key and __import__('uuid').uuid4().hex))",
         *_CONTRACT,
     ),
     _bug(
         "a key without the stage",
-        RUN,
-        'f"headrace:{self.id}:{runner.number}:{runner.ordinal}"',
-        'f"headrace:{self.id}:{runner.ordinal}"',
+        RUNNER,
+        'f"headrace:{self.id}:{stage.number}:{stage.ordinal}"',
+        'f"headrace:{self.id}:{stage.ordinal}"',
         *_CONTRACT,
         _POINTS,
     ),
     _bug(
         "a key without the ordinal",
-        RUN,
-        'f"headrace:{self.id}:{runner.number}:{runner.ordinal}"',
-        'f"headrace:{self.id}:{runner.number}"',
+        RUNNER,
+        'f"headrace:{self.id}:{stage.number}:{stage.ordinal}"',
+        'f"headrace:{self.id}:{stage.number}"',
         *_CONTRACT,
         _POINTS,
     ),
@@ -92,8 +93,8 @@ BUGS: tuple[Bug, ...] = (
     ),
     _bug(
         "an effect is sent before its intent is stored",
-        RUN,
-        "            self._store_open(unit, attempt=int(sends))\n",
+        RUNNER,
+        "            self._store_activity(unit, self.open, attempt=int(sends))\n",
         "            pass\n",
         *_CONTRACT,
         _POINTS,
@@ -101,9 +102,9 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "the stage is recorded before the effect",
         DRIVER,
-        "                    await self._attempt(run, opened, protocol)\n",
-        "                    await self._record_done(run, activity, None)\n"
-        "                    await self._services.send(activity.name, opened.request)\n",
+        "                    await self._attempt(control, opened, protocol)\n",
+        "                    await self._close(control, opened, Done({'data': {'id': 1}}))\n"
+        "                    await self._services.send(opened.activity.name, opened.request)\n",
         *_CONTRACT,
         _POINTS,
     ),
@@ -178,11 +179,9 @@ BUGS: tuple[Bug, ...] = (
     # what is durable
     _bug(
         "a run is answered before its commit",
-        ENGINE,
-        "                await self._journal.commit(unit)\n"
-        "        except BaseException as error:\n            del self._runs",
-        "                self._in_background(self._journal.commit(unit))\n"
-        "        except BaseException as error:\n            del self._runs",
+        USE_CASES,
+        "    async with ports.engine.begin(runner):\n        await ports.journal.commit(unit)\n",
+        "    async with ports.engine.begin(runner):\n        asyncio.ensure_future(ports.journal.commit(unit))\n",
         *_CONTRACT,
         _POINTS,
         "tests/api/test_keys.py",
@@ -293,18 +292,69 @@ BUGS: tuple[Bug, ...] = (
     # abort, time, recovery
     _bug(
         "an aborted run goes on",
-        DRIVER,
-        "            if run.ended_at is not None:\n                run.settle(unit)\n",
-        "            if run.ended_at is not None and not run.stages:\n                run.settle(unit)\n",
+        RUNNER,
+        "        if self.ended_at is None:\n            self._advance(unit, sends=True)\n            return\n",
+        "        if self.ended_at is None or self.stages:\n            self._advance(unit, sends=True)\n"
+        "            return\n",
         *_CONTRACT,
     ),
     _bug(
         "an attempt that waited for its turn begins after an abort",
         DRIVER,
-        "            if not await self._may_begin(run) or run.open is not opened:\n"
-        "                return\n            opened.was",
-        "            if self.is_stopping:\n                return\n            opened.was",
+        "            if not await self._may_begin(control, opened):\n                return\n            opened.was",
+        "            if control.is_stopping:\n                return\n            opened.was",
         "tests/contract/test_abort_before_slot.py",
+    ),
+    _bug(
+        "an attempt begins while an abort commits",
+        ENGINE,
+        "        if self.aborts:\n            async with self.lock:\n                pass\n"
+        "        return True\n\n    async def pause",
+        "        return True\n\n    async def pause",
+        "tests/contract/test_abort_before_slot.py",
+    ),
+    _bug(
+        "an abort decides by what is driven, before it is committed",
+        ENGINE,
+        "        try:\n            runner = self._runners.restore(standing)\n",
+        "        try:\n            runner = active.runner if active.is_loaded else self._runners.restore(standing)\n",
+        "tests/contract/test_abort_before_slot.py",
+    ),
+    _bug(
+        "an abort takes for sent what waits for its turn",
+        ENGINE,
+        "            runner.keep(known, known.begun)\n",
+        "            pass\n",
+        "tests/contract/test_abort_before_slot.py",
+    ),
+    _bug(
+        "an instance is not woken by its event",
+        USE_CASES,
+        "        ports.engine.wake(instance_id)\n",
+        "",
+        *_CONTRACT,
+    ),
+    _bug(
+        "an answer that meets a Conflict is forgotten",
+        DRIVER,
+        "                except Conflict:\n                    await self._read_again(control, opened, begun)\n"
+        "            report",
+        "                except Conflict:\n                    raise\n            report",
+        "tests/contract/test_driver.py",
+    ),
+    _bug(
+        "a commit permits an attempt for ever",
+        DRIVER,
+        "                if self._clock.monotonic_s() <= until_s:\n",
+        "                if True:\n",
+        "tests/contract/test_driver.py",
+    ),
+    _bug(
+        "an intent that another process stored is sent without a commit",
+        DRIVER,
+        "            if opened.activity.is_effect:\n                await self._permit(control, opened)\n",
+        "",
+        "tests/contract/test_driver.py",
     ),
     _bug(
         "a unit of an instance is no compare-and-set",
@@ -314,19 +364,26 @@ BUGS: tuple[Bug, ...] = (
         "tests/contract/test_journal.py",
     ),
     _bug(
+        "the version of an instance is compared after its other writes",
+        RUNNER,
+        "            unit.entries.insert(0, (claim, Conflict(self.id)))\n",
+        "            unit.entries.append((claim, Conflict(self.id)))\n",
+        "tests/contract/test_driver.py",
+    ),
+    _bug(
         "an instance is read before its place is taken",
         ENGINE,
-        "            standing = await self._journal.standing(instance_id)\n",
-        "            self._loading.pop(instance_id)\n"
-        "            standing = await self._journal.standing(instance_id)\n"
-        "            self._loading[instance_id] = loading\n",
+        "                standing = await self._journal.standing(active.id)\n",
+        "                self._active.pop(active.id, None)\n"
+        "                standing = await self._journal.standing(active.id)\n"
+        "                self._active[active.id] = active\n",
         "tests/crash/test_slow_reads.py",
     ),
     _bug(
         "a delay's deadline is computed again after a restart",
-        RUN,
-        "        run._take_stage(stage.number, stage.started_at, may",
-        "        run._take_stage(stage.number, now(), may",
+        RUNNER,
+        "        runner._run_stage(stage.number, stage.started_at, may",
+        "        runner._run_stage(stage.number, context.now(), may",
         *_CONTRACT,
     ),
     _bug(
@@ -340,8 +397,8 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "recovery passes over delays that ended meanwhile",
         ENGINE,
-        "        await self._take_up_due(0, now_at)\n",
-        "        await self._take_up_due(now_at - 1_000_000, now_at)\n",
+        "        await self._resume_due(0, now_at)\n",
+        "        await self._resume_due(now_at - 1_000_000, now_at)\n",
         *_CONTRACT,
         _POINTS,
     ),

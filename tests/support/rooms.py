@@ -24,7 +24,7 @@ from headrace.demo.stack import Stack
 from headrace.effects.port import Downstream, Reply, Request
 from headrace.engine.embedded import EmbeddedEngine
 from headrace.engine.limits import EngineLimits
-from headrace.errors import AlreadyEnded, RepeatedKey
+from headrace.errors import AlreadyEnded
 from headrace.events.envelope import envelope_of
 from headrace.events.feed import EventSource, Feed
 from headrace.events.inbox import Arrival, Inbox
@@ -35,16 +35,24 @@ from headrace.journal.port import Caller, CallerKey, Results, Unit
 from headrace.journal.records import Instance, Workflow
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writes import AddTrigger, AddWorkflow
+from headrace.runner.policy import Policy
+from headrace.runner.runners import Runners
 from headrace.sandbox import Sandbox
 from headrace.telemetry import Telemetry
 from headrace.triggers.dispatcher import Dispatcher, DispatcherLimits
 from headrace.triggers.expressions import Evaluator, Fetch, no_links
+from headrace.usecases.instances import abort_instance, send_event, start_instance
+from headrace.usecases.ports import Ports
 from tests.support.journals import adapter
+from tests.support.ports import start
 
 SPEED = 200
 journal_name = "sqlite"
 """The adapter of the journals that are opened here; `tests/support/journals.py` lists them all."""
-OURS = tuple(f"<coroutine object {owner}." for owner in ("EmbeddedEngine", "Dispatcher", "FastClock", "Event"))
+OURS = tuple(
+    f"<coroutine object {owner}."
+    for owner in ("EmbeddedEngine", "Dispatcher", "FastClock", "Event", "abort_instance", "send_event")
+)
 
 
 class FastClock:
@@ -171,6 +179,7 @@ class Life:
         inbox: Inbox,
         dispatcher: Dispatcher,
         telemetry: Telemetry,
+        ports: Ports,
     ) -> None:
         self.journal = journal
         self.engine = engine
@@ -180,6 +189,7 @@ class Life:
         self.inbox = inbox
         self.dispatcher = dispatcher
         self.telemetry = telemetry
+        self.ports = ports
 
     async def deliver(self, key: str, envelope: dict[str, Any]) -> None:
         await self.inbox.accept([Arrival.of(key, envelope_of(envelope))])
@@ -225,20 +235,24 @@ class Life:
     async def run_once(self, workflow: Workflow, variables: dict[str, str], key: str = "run") -> str:
         """As a careful caller: with a key, and again until answered. Gives the instance's id."""
         caller = Caller("test", "runWorkflow", key=CallerKey(key, hashlib.sha256(key.encode()).digest()))
-        try:
-            return (await self.engine.run(workflow, variables, caller=caller, answer=lambda i: i.id.encode())).id
-        except RepeatedKey:
-            remembered = await self.journal.remembered("", key)
-            assert remembered is not None
-            return remembered.body.decode()
+        return (await start_instance(self.ports, caller, workflow.id, variables)).target
 
     async def send_event_once(self, instance_id: str, name: str, key: str) -> None:
-        with suppress(RepeatedKey, AlreadyEnded):
+        with suppress(AlreadyEnded):
             caller = Caller("test", "sendEvent", key=CallerKey(key, b""))
-            await self.engine.send_event(instance_id, name, caller=caller)
+            await send_event(self.ports, caller, instance_id, {"name": name})
+
+    async def start(self, workflow: Workflow, variables: dict[str, str]) -> Instance:
+        return await start(self.ports, workflow, variables)
+
+    async def send_event(self, instance_id: str, name: str) -> None:
+        await send_event(self.ports, None, instance_id, {"name": name})
+
+    async def abort(self, instance_id: str) -> None:
+        await abort_instance(self.ports, None, instance_id)
 
     async def ended(self, instance_id: str, timeout_s: float = 20.0) -> Instance:
-        await self.engine.wait(instance_id, timeout_s)
+        await self.engine.ended(instance_id, timeout_s)
         instance = await self.journal.instance(instance_id)
         assert instance is not None
         return instance
@@ -254,6 +268,7 @@ async def life(
     publishes: bool = False,
     fetch: Fetch = no_links,
     events: DispatcherLimits | None = None,
+    policy: Policy | None = None,
     **limits: Any,
 ) -> AsyncIterator[Life]:
     """A server process from its start to its end, which is sudden: no graceful stop.
@@ -273,26 +288,39 @@ async def life(
     meter = Telemetry(clock)
     _, attention = await journal.counts()
     meter.needs_attention(attention)
+    ids = RandomIds()
+    runners = Runners(clock.now_at, ids.new, outbox, policy or Policy())
     engine = EmbeddedEngine(
         mortal,
         MortalDownstream(downstream, fate),
         clock,
-        RandomIds(),
+        runners,
         settings,
         meter=meter,
         jitter=lambda: 1.0,
-        outbox=outbox,
     )
     await engine.start()
     evaluator = Evaluator(clock, fetch)
-    dispatcher = Dispatcher(mortal, engine, evaluator, clock, RandomIds(), meter, events, outbox)
+    dispatcher = Dispatcher(mortal, engine, runners, evaluator, clock, ids, meter, events, outbox)
     inbox = Inbox(mortal, clock, meter, dispatcher.wake)
     await dispatcher.start()
     readers = [] if source is None else [asyncio.ensure_future(Feed(source, mortal, inbox, clock).run())]
     if publishes:
         readers.append(asyncio.ensure_future(Relay(OwnTriggers(inbox), mortal, clock, meter).run()))
+    ports = Ports(
+        journal=mortal,
+        engine=engine,
+        runners=runners,
+        clock=clock,
+        ids=ids,
+        inbox=inbox,
+        outbox=outbox,
+        evaluator=evaluator,
+        max_triggers=1_000,
+        patience_s=settings.abort_s,
+    )
     try:
-        yield Life(mortal, engine, downstream, fate, inbox, dispatcher, meter)
+        yield Life(mortal, engine, downstream, fate, inbox, dispatcher, meter, ports)
     finally:
         fate.has_struck.set()
         for reader in readers:

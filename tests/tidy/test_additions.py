@@ -36,7 +36,7 @@ OF_STAGES = {
     "src/headrace/cli/starter.yaml": "an example of a definition",
     "src/headrace/workflows/config.py": "a delay whose length is a variable is checked when a run is asked for",
     "src/headrace/workflows/commands.py": "the command WaitEvent",
-    "src/headrace/engine/run.py": "the command WaitEvent",
+    "src/headrace/runner/instance.py": "the command WaitEvent",
     "src/headrace/journal/testing.py": "an instance that waits, in the suite of every journal",
 }
 OF_ACTIVITIES = {

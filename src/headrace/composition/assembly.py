@@ -23,7 +23,6 @@ from headrace.composition.services import downstream_of
 from headrace.effects.port import Downstream
 from headrace.engine.embedded import EmbeddedEngine
 from headrace.engine.limits import EngineLimits
-from headrace.engine.run import Rules
 from headrace.errors import Unavailable
 from headrace.events.consumer import Consumer
 from headrace.events.feed import EventSource, Feed
@@ -35,6 +34,8 @@ from headrace.journal.faults import opening
 from headrace.journal.retention import Keep, Retention
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writer import WriterLimits
+from headrace.runner.policy import Policy
+from headrace.runner.runners import Runners
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry
 from headrace.telemetry.tracing import is_wanted, open_tracing, outgoing_headers
@@ -94,20 +95,21 @@ async def compose(
         telemetry.needs_attention(attention)
         log.info("recovered", instances_running=running, activities_needing_attention=attention)
         outbox = Outbox()
+        runners = Runners(clock.now_at, ids.new, outbox, _policy(settings))
+        traced = journal if tracing is None else tracing.journal(journal)
         engine = EmbeddedEngine(
-            journal if tracing is None else tracing.journal(journal),
+            traced,
             downstream if tracing is None else tracing.downstream(downstream),
             clock,
-            ids,
+            runners,
             _engine_limits(settings),
             meter=telemetry,
             jitter=random.random,
-            outbox=outbox,
         )
         evaluator = Evaluator(clock, _links(settings, downstream, own_url))
         stack.callback(evaluator.close)
         limits = DispatcherLimits(events=settings.events_at_once)
-        dispatcher = Dispatcher(journal, engine, evaluator, clock, ids, telemetry, limits, outbox)
+        dispatcher = Dispatcher(traced, engine, runners, evaluator, clock, ids, telemetry, limits, outbox)
         inbox = Inbox(journal, clock, telemetry, dispatcher.wake)
         with contextlib.suppress(Unavailable):  # then it is done when the first event arrives
             await inbox.identify()
@@ -116,14 +118,16 @@ async def compose(
             outbox.want_all()
         await outbox.want_what_triggers_want(journal)
         ports = Ports(
-            journal=journal,
+            journal=traced,
             engine=engine,
+            runners=runners,
             clock=clock,
             ids=ids,
             inbox=inbox,
             outbox=outbox,
             evaluator=evaluator,
             max_triggers=settings.max_triggers,
+            patience_s=settings.commit_timeout_s,
         )
         app = create_api(
             ports=ports,
@@ -230,8 +234,11 @@ def _engine_limits(settings: Settings) -> EngineLimits:
         retry_cap_s=settings.retry_cap_s,
         stop_s=settings.stop_s,
         abort_s=settings.commit_timeout_s,
-        rules=Rules(settings.allow_world_from_trigger, settings.allow_world_from_caller, dict(settings.ledger_schemas)),
     )
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(settings.allow_world_from_trigger, settings.allow_world_from_caller, dict(settings.ledger_schemas))
 
 
 def _writer_limits(settings: Settings) -> WriterLimits:

@@ -1,14 +1,10 @@
 """Drives one instance until it must wait: shared by all engines.
 
-An engine schedules: it says when an instance is driven, and keeps that no two tasks drive the same one. All that is
+An engine schedules: it says when an instance is driven, and through `Control` what may happen meanwhile. All that is
 done to the instance, its activities and their attempts is done here.
 """
 
 from __future__ import annotations
-
-import asyncio
-from collections.abc import Callable
-from functools import partial
 
 import structlog
 
@@ -25,27 +21,33 @@ from headrace.effects.protocol import (
     Send,
 )
 from headrace.effects.requests import create_ledger
+from headrace.engine.control import DRIVEN, Control, Halt, Halted
 from headrace.engine.limits import EngineLimits
 from headrace.engine.meter import Meter
 from headrace.engine.reports import report_attempt, report_call, report_closed, report_end
-from headrace.engine.run import DRIVEN, OpenActivity, Run
 from headrace.engine.services import Services
 from headrace.errors import Conflict, Unavailable
-from headrace.journal import writes
 from headrace.journal.port import Journal, Unit
+from headrace.journal.records import Standing
+from headrace.journal.writes import EventTaken
+from headrace.runner.activities import CurrentActivity
+from headrace.runner.instance import InstanceRunner
+from headrace.runner.runners import Runners
 from headrace.workflows.activities import INTERNAL_LEDGER, CreateTransaction
+from headrace.workflows.interpreter import CANCELED
 
 log = structlog.get_logger("headrace.engine")
 
+JOURNAL_RETRY_S = 1.0
+
 
 class Driver:
-    """`is_stopping`: begin nothing new. `pausing`: how many instances wait for their next attempt."""
-
     def __init__(
         self,
         journal: Journal,
         services: Services,
         clock: Clock,
+        runners: Runners,
         limits: EngineLimits,
         meter: Meter,
         backoff: Backoff,
@@ -53,220 +55,260 @@ class Driver:
         self._journal = journal
         self._services = services
         self._clock = clock
+        self._runners = runners
         self._limits = limits
         self._meter = meter
         self._backoff = backoff
-        self.is_stopping = False
-        self.pausing = 0
 
-    async def drive(self, run: Run) -> int | None:
-        """Until it must wait, or has ended. Gives the end of the delay that it waits for, if it waits for one.
+    async def drive(self, control: Control) -> Halted:
+        """Drive the instance until it must wait or has ended.
 
-        Raises Conflict where the instance has moved on since it was read.
+        Raises Conflict where it has moved on since it was read, and nothing of this drive waits to be recorded.
         """
-        token = DRIVEN.set(run)
+        token = DRIVEN.set(control)
         try:
-            return await self._until_it_waits(run)
+            while not control.is_stopping:
+                runner = control.runner
+                if runner.open is not None:
+                    if not runner.needs_attention or runner.ended_at is not None:
+                        halted = await self._perform(control, runner.open)
+                        if halted is not None:
+                            return halted
+                    if control.runner.needs_attention:
+                        return Halted(Halt.ATTENTION)
+                    continue
+                if runner.ended_at is not None:
+                    return Halted(Halt.ENDED)
+                if runner.waits_for_event is not None:
+                    if not control.is_woken:
+                        return Halted(Halt.EVENT)
+                    control.is_woken = False
+                elif runner.sleeps_until_at is not None and runner.sleeps_until_at > self._clock.now_at():
+                    return Halted(Halt.DELAY, runner.sleeps_until_at)
+                await self._advance(control)
+            return Halted(Halt.STOPPED)
         finally:
-            DRIVEN.reset(token)  # else task, context and run form a reference cycle
+            DRIVEN.reset(token)  # else task, context and control form a reference cycle
 
-    async def _until_it_waits(self, run: Run) -> int | None:
-        while not self.is_stopping:
-            if run.open is not None:
-                if not run.needs_attention or run.ended_at is not None:
-                    await self._perform(run, run.open)
-                if run.needs_attention:
-                    return None
-                continue
-            if run.ended_at is not None:
-                return None
-            if run.waits_for_event is not None:
-                if not run.is_woken:
-                    return None
-                run.is_woken = False
-            elif run.sleeps_until_at is not None and run.sleeps_until_at > self._clock.now_at():
-                return run.sleeps_until_at
-            await self._move(run, None, _nothing)
-        return None
-
-    async def _move(self, run: Run, opened: OpenActivity | None, record: Callable[[Unit], None]) -> None:
-        """Record the outcome of `opened` and advance to the next command, in one commit.
-
-        An abort may commit while this waits for the lock. It has then closed an activity that was never sent, and the
-        stage with it, so nothing is left to record. The outcome of one that was sent is recorded, and closes the stage.
-        """
-        async with run.lock:
-            if run.open is not opened or (opened is None and run.ended_at is not None):
+    async def _advance(self, control: Control) -> None:
+        """Go on after a wait, unless an abort was faster."""
+        async with control.exclusive():
+            runner = control.runner
+            if runner.open is not None or runner.ended_at is not None:
                 return
             unit = Unit()
-            record(unit)
-            if run.ended_at is not None:
-                run.settle(unit)
-                await self._commit(run, unit)
-                return
-            run.advance(unit)
-            while unit and await self._commit(run, unit):
-                unit = Unit()
-                run.runner.resume()
-                run.advance(unit)
-            if run.ended_at is not None:
-                report_end(self._meter, run)
+            runner.advance(unit)
+            is_taken = bool(unit) and await self._commit(runner, unit)
+            await self._use_events(runner, is_taken)
 
-    async def _commit(self, run: Run, unit: Unit) -> bool:
+    async def _use_events(self, runner: InstanceRunner, is_taken: bool) -> None:
+        """Go on while the event of the next wait is in the mailbox already. The caller is exclusive."""
+        while is_taken:
+            unit = Unit()
+            runner.take_event(unit)
+            is_taken = bool(unit) and await self._commit(runner, unit)
+        if runner.ended_at is not None and runner.error != CANCELED:
+            report_end(self._meter, runner)
+
+    async def _commit(self, runner: InstanceRunner, unit: Unit) -> bool:
         """Commit, however long the journal takes to recover. True when an awaited event was there.
 
         Raises Conflict where the instance has moved on since it was read.
         """
-        run.seal(unit)
+        runner.seal(unit)
         while True:
-            if run.is_stale:
-                raise asyncio.CancelledError
+            asked_s = self._clock.monotonic_s()
             try:
                 results = await self._journal.commit(unit)
-            except Conflict:
-                run.is_stale = True
-                raise
             except Unavailable as error:
-                log.warning("the journal cannot commit; trying again", instance_id=run.id, reason=str(error))
-                await self._clock.sleep(1.0)
+                log.warning("the journal cannot commit; trying again", instance_id=runner.id, reason=str(error))
+                await self._clock.sleep(JOURNAL_RETRY_S)
                 continue
-            return any(isinstance(each, writes.EventTaken) for each in results)
+            if runner.open is not None and runner.has_begun_attempt:
+                runner.open.permitted_s = asked_s
+            return any(isinstance(each, EventTaken) for each in results)
+
+    async def _read_again(self, control: Control, opened: CurrentActivity, begun: int) -> None:
+        """Replace the runner by what the journal holds, after a Conflict with the answer to an attempt in hand.
+
+        An attempt that was answered must not be sent again because another process has moved the instance on, as by an
+        abort. Raises Conflict where the journal does not hold the activity open, with `begun` attempts, any more.
+        """
+        standing: Standing | None = None
+        while True:
+            try:
+                standing = await self._journal.standing(control.runner.id)
+                break
+            except Unavailable as error:
+                log.warning("cannot read an instance; trying again", instance_id=control.runner.id, reason=str(error))
+                await self._clock.sleep(JOURNAL_RETRY_S)
+        runner = None if standing is None else self._runners.restore(standing)
+        if runner is None or not runner.keep(opened, begun):
+            raise Conflict(control.runner.id)
+        control.runner = runner
 
     # performing one activity
 
-    async def _perform(self, run: Run, opened: OpenActivity) -> None:
-        activity, limits = opened.activity, self._limits
+    async def _perform(self, control: Control, opened: CurrentActivity) -> Halted | None:
+        """Bring an activity to its end. None where the drive goes on, or the engine stops."""
+        activity = opened.activity
         protocol = EffectProtocol(
             activity.settlement,
             backoff=self._backoff,
-            settle_s=limits.settle_s,
+            settle_s=self._limits.settle_s,
             now_s=self._clock.monotonic_s(),
             was_sent=opened.was_sent,
-            is_aborted=run.ended_at is not None,
+            is_aborted=control.runner.ended_at is not None,
             ledger=activity.ledger if isinstance(activity, CreateTransaction) else "",
         )
         try:
-            await self._carry_through(run, opened, protocol)
+            return await self._carry_through(control, opened, protocol)
         finally:
             if activity.is_effect:
                 self._meter.effect_settled(opened.key)
 
-    async def _carry_through(self, run: Run, opened: OpenActivity, protocol: EffectProtocol) -> None:
-        activity = opened.activity
-        while run.open is opened:
-            if run.ended_at is not None:
+    async def _carry_through(
+        self, control: Control, opened: CurrentActivity, protocol: EffectProtocol
+    ) -> Halted | None:
+        while control.runner.open is opened:
+            is_aborted = control.runner.ended_at is not None
+            if is_aborted:
                 protocol.abort()
             action = protocol.next()
-            if self.is_stopping and isinstance(action, Send | LookUpFirst | CreateLedger | Pause):
-                return
+            if control.is_stopping and isinstance(action, Send | LookUpFirst | CreateLedger | Pause):
+                return None
             match action:
                 case Send():
-                    await self._attempt(run, opened, protocol)
+                    await self._attempt(control, opened, protocol)
                 case LookUpFirst():
-                    found = await self._services.look_up(activity.name, opened.request)
+                    found = await self._services.look_up(opened.activity.name, opened.request)
                     protocol.looked_up(found, self._clock.monotonic_s())
-                    report_call(self._meter, run, opened, found, protocol, is_look_up=True)
+                    report_call(self._meter, control.runner, opened, found, protocol, is_look_up=True)
                 case CreateLedger():
-                    await self._create_ledger(run, protocol)
+                    await self._create_ledger(control, opened, protocol)
                 case Pause():
-                    await self._pause(run, opened, action.seconds, action.failure)
+                    halted = await self._pause(control, opened, action, is_aborted=is_aborted)
+                    if halted is not None:
+                        return halted
                     protocol.paused()
-                case Done(output):
-                    await self._close(run, opened, "done", partial(run.done, output=output))
-                case Refused(code, message):
-                    await self._close(run, opened, "refused", partial(run.refused, message=f"{code}: {message}"))
-                case NotBooked():
-                    await self._close(run, opened, "canceled", run.cancel_open)
+                case Done() | Refused() | NotBooked():
+                    await self._close(control, opened, action)
                 case NeedsAttention(message):
-                    await self._ask_for_attention(run, opened, message)
-                    return
+                    if await self._is_left_to_a_person(control, opened, message, is_aborted=is_aborted):
+                        return None
+        return None
 
-    async def _close(self, run: Run, opened: OpenActivity, outcome: str, record: Callable[[Unit], None]) -> None:
-        def recorded(unit: Unit) -> None:
+    async def _close(self, control: Control, opened: CurrentActivity, outcome: Done | Refused | NotBooked) -> None:
+        """Record the outcome and advance to the next command, in one commit.
+
+        An abort may commit while this waits. It has then closed an activity that was never sent, and the stage with it,
+        so nothing is left to record. The outcome of one that was sent is recorded, and closes the stage.
+        """
+        async with control.exclusive():
+            if control.runner.open is not opened:
+                return
+            while True:
+                unit, begun = Unit(), opened.begun
+                control.runner.record(unit, outcome)
+                try:
+                    is_taken = await self._commit(control.runner, unit)
+                    break
+                except Conflict:
+                    await self._read_again(control, opened, begun)
             report_closed(self._meter, opened.activity, outcome)
-            record(unit)
+            await self._use_events(control.runner, is_taken)
 
-        await self._move(run, opened, recorded)
-
-    async def _attempt(self, run: Run, opened: OpenActivity, protocol: EffectProtocol) -> None:
-        """One attempt, begun only if no abort is set: that is read as the last thing before (decision E6)."""
+    async def _attempt(self, control: Control, opened: CurrentActivity, protocol: EffectProtocol) -> None:
         async with self._services.gates[opened.activity.service]:
-            if opened.activity.is_effect and not opened.has_begun:
-                await self._permit(run, opened)
-            if not await self._may_begin(run) or run.open is not opened:
+            if opened.activity.is_effect:
+                await self._permit(control, opened)
+            if not await self._may_begin(control, opened):
                 return
             opened.was_sent = True
-            opened.attempt += 1
+            opened.attempt = max(opened.attempt + 1, opened.begun)
             begun_s = self._clock.monotonic_s()
             protocol.begin(begun_s)
             self._meter.attempt(opened.activity.service)
             result = await self._services.send(opened.activity.name, opened.request)
         ended_s = self._clock.monotonic_s()
         protocol.sent(result, ended_s)
-        report_attempt(self._meter, run, opened, result, protocol, ended_s - begun_s)
+        report_attempt(self._meter, control.runner, opened, result, protocol, ended_s - begun_s)
 
-    async def _permit(self, run: Run, opened: OpenActivity) -> None:
-        """Count the first attempt of an intent that was stored by a process which did not send it."""
-        async with run.lock:
-            if run.open is opened and run.ended_at is None:
+    async def _permit(self, control: Control, opened: CurrentActivity) -> None:
+        """Count the attempt as begun by a commit, unless one has that is not too old to go by.
+
+        Raises Conflict where another process was faster. Nothing is counted after an abort or while the engine stops.
+        """
+        while not control.is_stopping:
+            if control.permit_s is None and opened.begun > 0:
+                return
+            if control.permit_s is not None and opened.begun > opened.attempt and opened.permitted_s is not None:
+                until_s = opened.permitted_s + control.permit_s
+                if self._clock.monotonic_s() <= until_s:
+                    return
+            async with control.exclusive():
+                runner = control.runner
+                if runner.open is not opened or runner.ended_at is not None:
+                    return
                 unit = Unit()
-                run.begin_attempt(unit)
-                await self._commit(run, unit)
+                runner.begin_attempt(unit)
+                await self._commit(runner, unit)
 
-    async def _may_begin(self, run: Run) -> bool:
-        """Whether no abort is set. One under way is waited for, until it is committed or has failed."""
-        if run.aborts:
-            async with run.lock:
-                pass
-        return run.ended_at is None and not self.is_stopping
+    async def _may_begin(self, control: Control, opened: CurrentActivity) -> bool:
+        """Whether a request may be sent. No abort is set: that is read as the last thing before (decision E6)."""
+        may_begin = await control.may_begin()
+        is_wanted = control.runner.open is opened and control.runner.ended_at is None
+        return may_begin and is_wanted and not control.is_stopping
 
-    async def _create_ledger(self, run: Run, protocol: EffectProtocol) -> None:
+    async def _create_ledger(self, control: Control, opened: CurrentActivity, protocol: EffectProtocol) -> None:
         request = create_ledger(INTERNAL_LEDGER)
         async with self._services.gates[request.service]:
-            if not await self._may_begin(run):
+            if not await self._may_begin(control, opened):
                 return
             result = await self._services.send("CreateLedger", request)
         protocol.created(result)
 
-    async def _pause(self, run: Run, opened: OpenActivity, seconds: float, failure: str) -> None:
-        """Record the failed attempt, then wait; an abort or a stop ends the wait."""
-        next_at = self._clock.now_at() + int(seconds * 1e6)
-        async with run.lock:
-            if run.open is not opened:
-                return
+    async def _pause(
+        self, control: Control, opened: CurrentActivity, pause: Pause, *, is_aborted: bool
+    ) -> Halted | None:
+        """Record the failed attempt, then wait, unless an abort was faster.
+
+        Gives the end of the drive where the engine waits by itself.
+        """
+        next_at = self._clock.now_at() + int(pause.seconds * 1e6)
+        async with control.exclusive():
+            runner = control.runner
+            if runner.open is not opened or (runner.ended_at is not None and not is_aborted):
+                return None
             unit = Unit()
-            run.failed_attempt(unit, failure, next_at if run.ended_at is None else None)
-            await self._commit(run, unit)
+            runner.fail_attempt(unit, pause.failure, None if is_aborted else next_at)
+            await self._commit(runner, unit)
         if opened.activity.is_effect:
             self._meter.effect_unknown(opened.key, self._clock.now_at())
-        self.pausing += 1
-        run.interrupt = asyncio.get_running_loop().create_future()
-        sleep = asyncio.ensure_future(self._clock.sleep(seconds))
-        try:
-            if not run.aborts and not self.is_stopping:
-                await asyncio.wait((sleep, run.interrupt), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleep.cancel()
-            run.interrupt = None
-            self.pausing -= 1
-        if run.aborts:
-            async with run.lock:
-                pass
+        is_over = await control.pause(pause.seconds, is_settling=pause.is_settling)
+        return None if is_over else Halted(Halt.BACKOFF, next_at)
 
-    async def _ask_for_attention(self, run: Run, opened: OpenActivity, message: str) -> None:
-        log.error("effect needs attention; its lastFailure tells why", instance_id=run.id, effect=opened.key)
-        async with run.lock:
-            if run.open is not opened:
-                return
-            unit = Unit()
-            run.failed_attempt(unit, f"needs attention: {message}", None, needs_attention=True)
-            unit.add(writes.ScheduleInstance(next_at=None, instance_id=run.id))
-            await self._commit(run, unit)
-            if run.ended_at is None:
-                self._meter.needs_attention(1)
-            else:
-                self._meter.effect_done(opened.activity.service, "undecided")
-
-
-def _nothing(unit: Unit) -> None:
-    """There is nothing to record."""
+    async def _is_left_to_a_person(
+        self, control: Control, opened: CurrentActivity, message: str, *, is_aborted: bool
+    ) -> bool:
+        """Record that the effect needs attention. False where an abort was faster: it leaves less to decide."""
+        async with control.exclusive():
+            while control.runner.open is opened and (is_aborted or control.runner.ended_at is None):
+                unit, begun = Unit(), opened.begun
+                control.runner.fail_attempt(unit, f"needs attention: {message}", None, needs_attention=True)
+                try:
+                    await self._commit(control.runner, unit)
+                except Conflict:
+                    await self._read_again(control, opened, begun)
+                    continue
+                log.error(
+                    "effect needs attention; its lastFailure tells why",
+                    instance_id=control.runner.id,
+                    effect=opened.key,
+                )
+                if control.runner.ended_at is None:
+                    self._meter.needs_attention(1)
+                else:
+                    self._meter.effect_done(opened.activity.service, "undecided")
+                return True
+        return False

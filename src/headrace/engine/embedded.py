@@ -9,68 +9,161 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import AsyncGenerator, Callable
+from types import TracebackType
 
 import structlog
 
-from headrace.clock import Clock, Ids
+from headrace.clock import Clock
 from headrace.effects.port import Downstream
 from headrace.effects.protocol import Backoff
+from headrace.engine.control import Halt
 from headrace.engine.driver import Driver
 from headrace.engine.limits import EngineLimits
 from headrace.engine.meter import Meter, NoMeter
-from headrace.engine.plans import Plans
 from headrace.engine.reports import report_end
-from headrace.engine.run import Run, json_text
 from headrace.engine.services import Services
-from headrace.errors import AlreadyEnded, Conflict, NotFound, Unavailable
-from headrace.events.outbox import Outbox
-from headrace.journal import writes
-from headrace.journal.port import Caller, Journal, Unit
-from headrace.journal.records import Instance, Standing, Workflow
-from headrace.journal.searches import fingerprints
+from headrace.errors import AlreadyEnded, Conflict, HeadraceError, NotFound, Unavailable
+from headrace.journal.port import Journal
+from headrace.runner.instance import InstanceRunner
+from headrace.runner.runners import Runners
 
 log = structlog.get_logger("headrace.engine")
 
 STRAY_S = 10.0
+UNEXPECTED_S = 60.0
 TIMER_CHECK_S = 1.0  # how soon a step of the wall clock is noticed
 
 
-class _Loading:
-    """The place of an instance that is being read from the journal: nobody else reads or starts it meanwhile.
+class ActiveInstance:
+    """An instance in memory, and the `Control` of its drive. At most one for each id, registered before it is read.
 
-    `aborts`: callers that are aborting it, whom the Run must wait for as soon as it is there.
+    `lock` is held from a decision to the end of its commit. `aborts` counts the aborts under way, during which the
+    instance stays in memory and begins no attempt.
     """
 
-    __slots__ = ("aborts", "run")
+    __slots__ = ("_engine", "_interrupt", "_runner", "aborts", "id", "is_woken", "lock", "task")
 
-    def __init__(self) -> None:
+    permit_s = None
+
+    def __init__(self, engine: EmbeddedEngine, instance_id: str, runner: InstanceRunner | None = None) -> None:
+        self._engine = engine
+        self._runner = runner
+        self._interrupt: asyncio.Future[None] | None = None
+        self.id = instance_id
         self.aborts = 0
-        self.run: asyncio.Future[Run | None] = asyncio.get_running_loop().create_future()
+        self.is_woken = runner is None
+        self.lock = asyncio.Lock()
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def runner(self) -> InstanceRunner:
+        assert self._runner is not None, "the instance has not been read"
+        return self._runner
+
+    @runner.setter
+    def runner(self, runner: InstanceRunner) -> None:
+        self._runner = runner
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._runner is not None
+
+    def unload(self) -> None:
+        """Forget where the instance stands: it must be read again."""
+        self._runner = None
+
+    @property
+    def is_driven(self) -> bool:
+        return self.task is not None and not self.task.done()
+
+    # as a Control
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._engine.is_stopping
+
+    def exclusive(self) -> asyncio.Lock:
+        return self.lock
+
+    async def may_begin(self) -> bool:
+        """Wait for an abort under way, until it is committed or has failed: then the runner says it."""
+        if self.aborts:
+            async with self.lock:
+                pass
+        return True
+
+    async def pause(self, seconds: float, *, is_settling: bool) -> bool:
+        """All pauses are waited for here: nothing else resumes the instance."""
+        engine = self._engine
+        engine.pausing += 1
+        self._interrupt = asyncio.get_running_loop().create_future()
+        sleep = asyncio.ensure_future(engine.clock.sleep(seconds))
+        try:
+            if not self.aborts and not engine.is_stopping:
+                await asyncio.wait((sleep, self._interrupt), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleep.cancel()
+            self._interrupt = None
+            engine.pausing -= 1
+        if self.aborts:
+            async with self.lock:
+                pass
+        return True
+
+    def interrupt_pause(self) -> None:
+        if self._interrupt is not None and not self._interrupt.done():
+            self._interrupt.set_result(None)
+
+
+class _Begin:
+    """The place of a new instance while its start is committed: an abort that finds it in the journal already waits."""
+
+    __slots__ = ("_active", "_engine", "_sends")
+
+    def __init__(self, engine: EmbeddedEngine, runner: InstanceRunner) -> None:
+        self._engine = engine
+        self._sends = engine.sends_at_once
+        self._active = ActiveInstance(engine, runner.id, runner)
+
+    async def __aenter__(self) -> None:
+        self._engine.register(self._active)
+        await self._active.lock.acquire()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._active.lock.release()
+        if error is None:
+            self._engine.begun(self._active, sends=self._sends)
+            return
+        self._active.unload()
+        self._engine.let_go_of(self._active)
+        if isinstance(error, asyncio.CancelledError):  # the caller went away; the commit may still happen
+            asyncio.get_running_loop().call_later(STRAY_S, self._engine.wake, self._active.id)
 
 
 class EmbeddedEngine:
-    """See `engine.port.Engine`."""
+    """See `engine.port.Engine`. `pausing`: how many instances wait for their next attempt."""
 
     def __init__(
         self,
         journal: Journal,
         downstream: Downstream,
         clock: Clock,
-        ids: Ids,
+        runners: Runners,
         limits: EngineLimits | None = None,
         *,
         meter: Meter | None = None,
         jitter: Callable[[], float],
-        outbox: Outbox | None = None,
     ) -> None:
+        self.clock = clock
+        self.is_stopping = False
+        self.pausing = 0
         self._journal = journal
-        self._clock = clock
-        self._ids = ids
+        self._runners = runners
         self._limits = limits or EngineLimits()
         self._meter = meter or NoMeter()
-        self._outbox = outbox or Outbox()
         self._services = Services(
             downstream,
             clock,
@@ -79,32 +172,27 @@ class EmbeddedEngine:
             start=self._limits.concurrency_start,
         )
         backoff = Backoff(self._limits.retry_base_s, self._limits.retry_cap_s, jitter)
-        self._driver = Driver(journal, self._services, clock, self._limits, self._meter, backoff)
-        self._runs: dict[str, Run] = {}
-        self._loading: dict[str, _Loading] = {}
+        self._driver = Driver(journal, self._services, clock, runners, self._limits, self._meter, backoff)
+        self._active: dict[str, ActiveInstance] = {}
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
-        self._plans = Plans()
         self._has_backlog = True  # what an earlier process left
         self._next_deadline_at: int | None = None
         self._kick = asyncio.Event()
-        self._background: set[asyncio.Task[None]] = set()
         self._timer: asyncio.Task[None] | None = None
 
-    # life
+    # start and stop
 
     async def start(self) -> None:
         self._timer = asyncio.create_task(self._schedule(), name="headrace-scheduler")
 
     async def stop(self) -> None:
-        self._driver.is_stopping = True
+        self.is_stopping = True
         if self._timer is not None:
             self._timer.cancel()
         self._services.close()
-        for run in list(self._runs.values()):
-            run.interrupt_pause()
-        tasks = [run.task for run in self._runs.values() if run.task is not None]
-        for loading in list(self._loading.values()):
-            self._abandon(loading, None)
+        for active in list(self._active.values()):
+            active.interrupt_pause()
+        tasks = [active.task for active in self._active.values() if active.task is not None]
         if tasks:
             _, pending = await asyncio.wait(tasks, timeout=self._limits.stop_s)
             for task in pending:
@@ -114,81 +202,110 @@ class EmbeddedEngine:
     @property
     def active_instances(self) -> int:
         """Instances in memory: those with something to do."""
-        return len(self._runs)
+        return len(self._active)
 
-    # what callers ask
+    @property
+    def _is_full(self) -> bool:
+        """Instances that wait for a failing service do not count: those of the other services go on."""
+        active = len(self._active) - self.pausing
+        return active >= self._limits.max_active and active - self._services.held_back >= self._limits.max_active
 
-    async def run(
-        self,
-        workflow: Workflow,
-        variables: dict[str, str],
-        *,
-        started_by_trigger: bool = False,
-        caller: Caller | None = None,
-        answer: Callable[[Instance], bytes] | None = None,
-        also: Callable[[Instance, Unit], None] | None = None,
-    ) -> Instance:
-        plan = self._plans.of(workflow)
-        plan.check(variables)
-        run = Run(
-            self._ids.new(),
-            workflow.id,
-            plan.stages,
-            variables,
-            self._clock.now_at(),
-            self._clock.now_at,
-            self._limits.rules,
-            self._outbox,
-            by_trigger=started_by_trigger,
-        )
-        unit = Unit()
-        text = json_text(variables)
-        instance_row = writes.AddInstance(
-            instance_id=run.id,
-            workflow_id=workflow.id,
-            config=workflow.config,
-            variables=text,
-            created_at=run.created_at,
-            by_trigger=started_by_trigger,
-        )
-        unit.add(instance_row, or_raise=NotFound("workflow", workflow.id))
-        if variables:
-            hashes = json_text(fingerprints(variables))
-            unit.add(writes.AddVariables(created_at=run.created_at, instance_id=run.id, fingerprints=hashes))
-        sends = not self._is_full()
-        run.begin(unit, sends=sends)
-        instance = run.as_instance(workflow.config, text)
-        if caller is not None:
-            unit.sign(caller, run.created_at, run.id, 201, b"" if answer is None else answer(instance))
-        if also is not None:
-            also(instance, unit)
-        self._runs[run.id] = run
-        try:
-            async with run.lock:  # who finds it in the journal already and aborts it waits for this
-                await self._journal.commit(unit)
-        except BaseException as error:
-            del self._runs[run.id]
-            if isinstance(error, asyncio.CancelledError):  # the caller went away; the commit may still happen
-                asyncio.get_running_loop().call_later(STRAY_S, self._take_up_later, run.id)
-            raise
-        self._meter.instance_started(workflow.id)
-        if run.ended_at is not None:
-            self._ended(run)
-            self._let_go_of(run)
-        elif not sends and not run.aborts:
-            del self._runs[run.id]
-            self._has_backlog = True
+    # what use cases ask
+
+    @property
+    def sends_at_once(self) -> bool:
+        return not self._is_full
+
+    def begin(self, runner: InstanceRunner) -> _Begin:
+        return _Begin(self, runner)
+
+    def register(self, active: ActiveInstance) -> None:
+        assert active.id not in self._active
+        self._active[active.id] = active
+
+    def begun(self, active: ActiveInstance, *, sends: bool) -> None:
+        """A start is committed. `sends` False: there was no room for it, and the backlog has it."""
+        self._meter.instance_started(active.runner.workflow_id)
+        if active.runner.ended_at is not None:
+            report_end(self._meter, active.runner)
+            self._release_waiters(active.id)
+            self.let_go_of(active)
+        elif sends or active.aborts or active.runner.has_begun_attempt:
+            self._launch(active)
         else:
-            self._launch(run)
-        return instance
+            self.let_go_of(active)
+            self._has_backlog = True
 
-    async def wait(self, instance_id: str, timeout_s: float) -> None:
+    def wake(self, instance_id: str) -> None:
+        active = self._active.get(instance_id)
+        if active is not None:
+            active.is_woken = True
+        elif self._is_full:
+            self._has_backlog = True
+        elif not self.is_stopping:
+            self._resume(instance_id)
+
+    @contextlib.asynccontextmanager
+    async def abort(self, instance_id: str) -> AsyncGenerator[InstanceRunner]:
+        active = self._active.get(instance_id)
+        if active is None:
+            active = ActiveInstance(self, instance_id)
+            self.register(active)
+        active.aborts += 1  # read as the last thing before an attempt begins; and it stays in memory
+        try:
+            try:
+                async with asyncio.timeout(self._limits.abort_s):  # queues at once, ahead of what `aborts` stops
+                    await active.lock.acquire()
+            except TimeoutError:
+                raise Unavailable("the journal cannot commit at the moment") from None
+            try:
+                runner = await self._standing_runner(active)
+                needed_attention = runner.needs_attention
+                try:
+                    yield runner
+                except BaseException as error:
+                    if not isinstance(error, HeadraceError):  # the commit's outcome is not known: begin nothing
+                        active.unload()
+                        if active.task is not None:
+                            active.task.cancel()
+                        asyncio.get_running_loop().call_later(STRAY_S, self.wake, instance_id)
+                    raise
+                active.runner = runner
+                if needed_attention:
+                    self._meter.needs_attention(-1)  # the person who aborts it has decided
+                report_end(self._meter, runner)
+                self._release_waiters(instance_id)
+            finally:
+                active.lock.release()
+        finally:
+            active.aborts -= 1
+            active.interrupt_pause()
+            if not active.aborts and not active.is_driven:
+                self._launch(active)
+
+    async def _standing_runner(self, active: ActiveInstance) -> InstanceRunner:
+        """A runner where the journal stands, apart from the one that is driven: an abort that fails changes nothing."""
+        standing = await self._journal.standing(active.id)
+        if standing is None:
+            raise NotFound("instance", active.id)
+        if standing.instance.is_terminal:
+            raise AlreadyEnded(active.id)
+        try:
+            runner = self._runners.restore(standing)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the log says it and the caller gets an answer
+            log.error("instance cannot go on", instance_id=active.id, reason=repr(error))
+            raise Unavailable("the instance cannot be restored; the log says why") from None
+        if active.is_loaded and (known := active.runner.open) is not None:
+            runner.keep(known, known.begun)
+        return runner
+
+    async def ended(self, instance_id: str, timeout_s: float) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiters = self._waiters.setdefault(instance_id, [])
         waiters.append(future)
         try:
-            run = self._runs.get(instance_id)
-            if run is None or run.ended_at is not None:
+            active = self._active.get(instance_id)
+            if active is None or not active.is_loaded or active.runner.ended_at is not None:
                 instance = await self._journal.instance(instance_id)
                 if instance is None or instance.is_terminal:
                     return
@@ -200,199 +317,25 @@ class EmbeddedEngine:
             if not waiters:
                 self._waiters.pop(instance_id, None)
 
-    async def send_event(self, instance_id: str, name: str, *, caller: Caller | None = None) -> None:
-        await self._to_the_end(self._send_event(instance_id, name, caller))
+    def _release_waiters(self, instance_id: str) -> None:
+        for future in self._waiters.get(instance_id, ()):
+            _let_go(future)
 
-    async def _send_event(self, instance_id: str, name: str, caller: Caller | None) -> None:
-        await self._must_run(instance_id)
-        unit = Unit()
-        event = writes.AddEvent(instance_id=instance_id, name=name, received_at=self._clock.now_at())
-        unit.add(event, or_raise=AlreadyEnded(instance_id))
-        unit.add(writes.WakeInstance(instance_id=instance_id))
-        unit.sign(caller, self._clock.now_at(), instance_id)
-        await self._journal.commit(unit)
-        run = self._runs.get(instance_id)
-        if run is not None:
-            run.is_woken = True
-        elif self._is_full():
-            self._has_backlog = True
-        else:
-            await self._resume_surely(instance_id)
-
-    async def abort(self, instance_id: str, *, caller: Caller | None = None) -> None:
-        await self._to_the_end(self._abort(instance_id, caller))
-
-    async def _abort(self, instance_id: str, caller: Caller | None) -> None:
-        await self._must_run(instance_id)
-        give_up_s = self._clock.monotonic_s() + self._limits.abort_s
-        while True:
-            run = self._runs.get(instance_id)
-            if run is not None:
-                run.aborts += 1  # read as the last thing before an attempt begins; and it stays in memory
-            else:
-                loading = self._loading.get(instance_id) or self._load(instance_id)
-                loading.aborts += 1
-                run = await asyncio.shield(loading.run)
-            if run is None:
-                await self._must_run(instance_id)
-                raise Unavailable("the instance cannot be restored; the log says why")
-            try:
-                await self._abort_run(run, caller)
-                return
-            except Conflict as conflict:
-                if self._clock.monotonic_s() >= give_up_s:
-                    raise Unavailable(str(conflict)) from None
-            finally:
-                run.aborts -= 1
-                run.interrupt_pause()
-                if not run.aborts:
-                    await self._go_on(run)
-
-    async def _abort_run(self, run: Run, caller: Caller | None) -> None:
-        """Raises Conflict where the instance has moved on since it was read."""
-        try:
-            async with asyncio.timeout(self._limits.abort_s):  # queues at once, ahead of what `run.aborts` stops
-                await run.lock.acquire()
-        except TimeoutError:
-            raise Unavailable("the journal cannot commit at the moment") from None
-        try:
-            if run.is_stale:
-                raise Unavailable("the journal cannot commit at the moment")
-            if run.ended_at is not None:
-                raise AlreadyEnded(run.id)
-            unit, was_for_a_person = Unit(), run.needs_attention
-            run.cancel(unit)
-            run.seal(unit)
-            unit.sign(caller, self._clock.now_at(), run.id)
-            try:
-                await self._journal.commit(unit)
-            except BaseException:
-                run.is_stale = True
-                if run.task is not None:
-                    run.task.cancel()
-                raise
-            if was_for_a_person:
-                self._meter.needs_attention(-1)  # who aborts it has decided
-        finally:
-            run.lock.release()
-        self._ended(run)
-
-    async def _go_on(self, run: Run) -> None:
-        """After an abort: what it kept in memory is driven again; after one that failed, from what the journal has."""
-        if run.is_stale:
-            if run.task is not None:
-                await asyncio.wait((run.task,))  # attempts of one effect never overlap
-            self._let_go_of(run)
-            await self._resume_surely(run.id)
-        elif run.task is not None and run.task.done():
-            self._launch(run)
-
-    def _let_go_of(self, run: Run) -> None:
-        """Only one may stand for an instance: one that is being aborted stays."""
-        if not run.aborts and self._runs.get(run.id) is run:
-            del self._runs[run.id]
-
-    async def _to_the_end(self, work: Coroutine[Any, Any, None]) -> None:
-        """A caller that goes away leaves nothing half done."""
-        await asyncio.shield(self._in_background(work))
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._is_over)
-        return task
-
-    def _is_over(self, task: asyncio.Task[None]) -> None:
-        self._background.discard(task)
-        if not task.cancelled():
-            task.exception()  # told to the caller, if there still is one
-
-    async def _must_run(self, instance_id: str) -> None:
-        instance = await self._journal.instance(instance_id)
-        if instance is None:
-            raise NotFound("instance", instance_id)
-        if instance.is_terminal:
-            raise AlreadyEnded(instance_id)
-
-    # taking instances up
-
-    def _is_full(self) -> bool:
-        """Instances that wait for a failing service do not count: those of the other services go on."""
-        active = len(self._runs) + len(self._loading) - self._driver.pausing
-        return active >= self._limits.max_active and active - self._services.held_back >= self._limits.max_active
-
-    async def _resume_surely(self, instance_id: str) -> None:
-        """If it cannot be read now, it is found with all else that has something to do."""
-        if self._driver.is_stopping or instance_id in self._runs:
-            return
-        loading = self._loading.get(instance_id) or self._load(instance_id)
-        with contextlib.suppress(Exception):  # it is logged, and the backlog has it
-            await asyncio.shield(loading.run)
-
-    def _load(self, instance_id: str) -> _Loading:
-        """Read an instance and drive it, in a task of its own. Its place is taken before anything is awaited."""
-        assert instance_id not in self._runs and instance_id not in self._loading
-        loading = self._loading[instance_id] = _Loading()
-        self._in_background(self._restore(instance_id, loading))
-        return loading
-
-    async def _restore(self, instance_id: str, loading: _Loading) -> None:
-        """While this has the instance's place no unit of it is under way, so one snapshot is where it stands."""
-        try:
-            standing = await self._journal.standing(instance_id)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the instance must not be forgotten
-            log.warning("cannot read an instance; trying again", instance_id=instance_id, reason=str(error))
-            self._has_backlog = True
-            self._abandon(loading, error)
-            return
-        finally:
-            del self._loading[instance_id]
-        if loading.run.done():  # the server is stopping
-            return
-        loading.run.set_result(self._restored(standing, loading.aborts))
-
-    def _restored(self, standing: Standing | None, aborts: int) -> Run | None:
-        """Registered and driven; None where there is nothing to drive."""
-        if standing is None:
-            return None
-        instance = standing.instance
-        if instance.is_terminal and instance.stages[-1].terminated_at is not None:
-            return None
-        try:
-            run = Run.restore(standing, self._clock.now_at, self._limits.rules, self._outbox)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is this instance's and holds up no other
-            log.error("instance cannot go on", instance_id=instance.id, reason=repr(error))
-            return None
-        run.aborts = aborts
-        self._runs[run.id] = run
-        self._launch(run)
-        return run
-
-    def _abandon(self, loading: _Loading, error: Exception | None) -> None:
-        if loading.run.done():
-            return
-        if error is None:
-            loading.run.set_result(None)
-        else:
-            loading.run.set_exception(error)
-            loading.run.exception()  # nobody need be waiting for it
-
-    def _launch(self, run: Run) -> None:
-        run.task = asyncio.create_task(self._drive(run))
+    # resuming instances
 
     async def _schedule(self) -> None:
-        """Take up what is due: at the start everything with something to do, then delays as they end.
+        """Resume what is due: at the start everything with something to do, then delays as they end.
 
         The wall clock decides (decision E4); it is looked at every second at least, as it may step.
         """
         while True:
             self._kick.clear()
             try:
-                wait_s = await self._take_up_what_is_due()
+                wait_s = await self._resume_what_is_due()
             except Exception as error:  # noqa: BLE001  # delays must go on ending, whatever this was
-                log.warning("what is due cannot be taken up; trying again", reason=str(error))
+                log.warning("cannot resume what is due; trying again", reason=str(error))
                 self._has_backlog, wait_s = True, TIMER_CHECK_S
-            sleep = asyncio.ensure_future(self._clock.sleep(wait_s))
+            sleep = asyncio.ensure_future(self.clock.sleep(wait_s))
             kick = asyncio.ensure_future(self._kick.wait())
             try:
                 await asyncio.wait((sleep, kick), return_when=asyncio.FIRST_COMPLETED)
@@ -400,71 +343,94 @@ class EmbeddedEngine:
                 sleep.cancel()
                 kick.cancel()
 
-    async def _take_up_what_is_due(self) -> float:
+    async def _resume_what_is_due(self) -> float:
         """Gives the seconds to wait before looking again."""
-        if self._has_backlog and not self._is_full():
+        if self._has_backlog and not self._is_full:
             self._has_backlog = False
-            await self._take_up_due(-1, 0)
-        now_at = self._clock.now_at()
-        await self._take_up_due(0, now_at)
+            await self._resume_due(-1, 0)
+        now_at = self.clock.now_at()
+        await self._resume_due(0, now_at)
         self._next_deadline_at = await self._journal.next_deadline(now_at)
         if self._next_deadline_at is None:
             return TIMER_CHECK_S
-        return min(TIMER_CHECK_S, max(0.0, (self._next_deadline_at - self._clock.now_at()) / 1e6))
+        return min(TIMER_CHECK_S, max(0.0, (self._next_deadline_at - self.clock.now_at()) / 1e6))
 
-    async def _take_up_due(self, after_at: int, until_at: int) -> None:
+    async def _resume_due(self, after_at: int, until_at: int) -> None:
         position = (after_at, 2**63 - 1)
         while page := await self._journal.due(*position, until_at, 500):
             for due in page:
-                if due.instance_id in self._runs or due.instance_id in self._loading:
+                if due.instance_id in self._active:
                     continue
-                if self._is_full():
+                if self._is_full:
                     self._has_backlog = True
                     return
                 if due.next_at:
-                    self._meter.timer_lag((self._clock.now_at() - due.next_at) / 1e6)
-                self._load(due.instance_id)
+                    self._meter.timer_lag((self.clock.now_at() - due.next_at) / 1e6)
+                self._resume(due.instance_id)
             position = (page[-1].next_at, page[-1].row)
             await asyncio.sleep(0)
 
-    def _sleep_until(self, deadline_at: int) -> None:
-        if self._next_deadline_at is None or deadline_at < self._next_deadline_at:
-            self._kick.set()
+    def _resume(self, instance_id: str) -> None:
+        """Read the instance and drive it, in a task of its own. Its place is taken before anything is awaited."""
+        active = ActiveInstance(self, instance_id)
+        self.register(active)
+        self._launch(active)
 
-    # driving one instance
+    def _launch(self, active: ActiveInstance) -> None:
+        active.task = asyncio.create_task(self._drive(active))
 
-    async def _drive(self, run: Run) -> None:
+    async def _drive(self, active: ActiveInstance) -> None:
         try:
-            deadline_at = await self._driver.drive(run)
-            if deadline_at is not None:
-                self._sleep_until(deadline_at)
+            if not active.is_loaded and not await self._is_read(active):
+                return
+            halted = await self._driver.drive(active)
+            if halted.why is Halt.DELAY and (
+                self._next_deadline_at is None or halted.until_at < self._next_deadline_at
+            ):
+                self._kick.set()
         except asyncio.CancelledError:
             raise
         except Conflict as conflict:
-            log.warning("the instance is read again", instance_id=run.id, reason=str(conflict))
-            if not self._driver.is_stopping:
-                asyncio.get_running_loop().call_soon(self._take_up_later, run.id)
+            log.warning("the instance is read again", instance_id=active.id, reason=str(conflict))
+            active.unload()
+            asyncio.get_running_loop().call_soon(self.wake, active.id)
         except Exception:
-            log.exception("instance stopped by an error of ours; it is taken up again later", instance_id=run.id)
-            if not self._driver.is_stopping:
-                asyncio.get_running_loop().call_later(60.0, self._take_up_later, run.id)
+            log.exception("unexpected error; the instance resumes later", instance_id=active.id, seconds=UNEXPECTED_S)
+            active.unload()
+            asyncio.get_running_loop().call_later(UNEXPECTED_S, self.wake, active.id)
         finally:
-            if run.ended_at is not None and not run.is_stale:
-                self._release_waiters(run.id)
-            self._let_go_of(run)
-            if self._has_backlog and not self._is_full():
+            if active.is_loaded and active.runner.ended_at is not None:
+                self._release_waiters(active.id)
+            self.let_go_of(active)
+            if self._has_backlog and not self._is_full:
                 self._kick.set()
 
-    def _take_up_later(self, instance_id: str) -> None:
-        self._in_background(self._resume_surely(instance_id))
+    async def _is_read(self, active: ActiveInstance) -> bool:
+        """Read where the instance stands, in one snapshot. False where there is nothing to drive now."""
+        async with active.lock:
+            if active.is_loaded:  # by an abort
+                return True
+            try:
+                standing = await self._journal.standing(active.id)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the instance must not be forgotten
+                log.warning("cannot read an instance; trying again", instance_id=active.id, reason=str(error))
+                self._has_backlog = True
+                return False
+            if standing is None:
+                return False
+            if standing.instance.is_terminal and standing.instance.stages[-1].terminated_at is not None:
+                return False
+            try:
+                active.runner = self._runners.restore(standing)
+            except Exception as error:  # noqa: BLE001  # whatever it is, it is this instance's and holds up no other
+                log.error("instance cannot go on", instance_id=active.id, reason=repr(error))
+                return False
+            return True
 
-    def _ended(self, run: Run) -> None:
-        report_end(self._meter, run)
-        self._release_waiters(run.id)
-
-    def _release_waiters(self, instance_id: str) -> None:
-        for future in self._waiters.get(instance_id, ()):
-            _let_go(future)
+    def let_go_of(self, active: ActiveInstance) -> None:
+        """Forget an instance that has nothing to do; one that is being aborted stays."""
+        if not active.aborts and self._active.get(active.id) is active:
+            del self._active[active.id]
 
 
 def _let_go(future: asyncio.Future[None]) -> None:

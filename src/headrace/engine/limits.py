@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from headrace.engine.concurrency import START
-from headrace.engine.run import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,4 +23,3 @@ class EngineLimits:
     retry_cap_s: float = 100.0
     stop_s: float = 10.0
     abort_s: float = 4.0
-    rules: Rules = field(default_factory=Rules)

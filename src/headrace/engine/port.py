@@ -1,51 +1,57 @@
-"""What an engine offers: it only schedules. What is decided about money is decided in `workflows`, `effects`
-and by the journal, whichever engine runs."""
+"""What an engine offers. It only schedules: what is decided about money is decided in `runner` and `effects`, whichever
+engine runs, and what is true stands in the journal.
+
+A use case composes a unit, commits it, and then the engine goes on with the instance. An engine adds nothing to that
+unit, calls nothing back, and knows neither callers nor responses. `begin` and `abort` are entered before the commit and
+left after it, so that the engine can keep its own work on the instance away meanwhile.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from headrace.journal.port import Caller, Unit
-from headrace.journal.records import Instance, Workflow
+from headrace.runner.instance import InstanceRunner
 
 
 class Engine(Protocol):
     async def start(self) -> None:
-        """Take up every instance the journal holds that has not ended."""
+        """Resume every instance of the journal that has something to do."""
         ...
 
     async def stop(self) -> None:
         """Begin nothing new, let attempts under way finish (bounded), record their outcomes."""
         ...
 
-    async def run(
-        self,
-        workflow: Workflow,
-        variables: dict[str, str],
-        *,
-        started_by_trigger: bool = False,
-        caller: Caller | None = None,
-        answer: Callable[[Instance], bytes] | None = None,
-        also: Callable[[Instance, Unit], None] | None = None,
-    ) -> Instance:
-        """Start an instance; durable on return.
+    @property
+    def sends_at_once(self) -> bool:
+        """True where a start counts its first attempt as begun, as this process sends it right after the commit."""
+        ...
 
-        In the same commit: that the caller asked for it, and the body that `answer` makes for its key. `also` adds
-        what else must happen with the start or not at all. What its entries raise is raised here, and nothing was
-        started.
-        Raises InvalidValue (naming every missing variable), RepeatedKey, Unavailable.
+    def begin(self, runner: InstanceRunner) -> AbstractAsyncContextManager[None]:
+        """Drive a new instance once its start is committed, which happens within this context.
+
+        The runner is the one that made the unit of the start, so that nothing is read back. Where the context is left
+        with an error, the instance is not driven; after a cancellation the engine looks whether it was stored.
         """
         ...
 
-    async def wait(self, instance_id: str, timeout_s: float) -> None:
+    def wake(self, instance_id: str) -> None:
+        """Look at the instance soon: a commit has put an event into its mailbox."""
+        ...
+
+    def abort(self, instance_id: str) -> AbstractAsyncContextManager[InstanceRunner]:
+        """Keep an instance still while it is aborted: commit the unit of the given runner within this context.
+
+        From entering it until the unit is committed or has failed, no attempt of the instance begins and no unit of it
+        is committed. The runner stands where the journal does, and knows which attempt of this process was sent. Where
+        the context is left without an error no attempt begins any more, and what was sent is settled. Where it is left
+        with one, the instance goes on as before.
+
+        Entering raises NotFound, AlreadyEnded, or Unavailable when the instance cannot be read or is busy for too long.
+        """
+        ...
+
+    async def ended(self, instance_id: str, timeout_s: float) -> None:
         """Return when the instance has ended, or after the time-out."""
-        ...
-
-    async def send_event(self, instance_id: str, name: str, *, caller: Caller | None = None) -> None:
-        """Durable on return. Raises NotFound, AlreadyEnded, RepeatedKey, Unavailable."""
-        ...
-
-    async def abort(self, instance_id: str, *, caller: Caller | None = None) -> None:
-        """Final on return: no attempt begins after it. Raises NotFound, AlreadyEnded, RepeatedKey, Unavailable."""
         ...

@@ -21,11 +21,13 @@ import structlog
 
 from headrace.clock import Clock
 from headrace.effects.port import Downstream, NoReply, Reply, Request
-from headrace.engine.run import DRIVEN, OpenActivity, Run
+from headrace.engine.control import DRIVEN
 from headrace.errors import InvalidValue
 from headrace.journal.port import Journal, Results, Unit
 from headrace.journal.records import Instance
 from headrace.journal.writes import AddClosedStage, AddInstance, CloseStage, EndInstance, OpenStage
+from headrace.runner.activities import CurrentActivity
+from headrace.runner.instance import InstanceRunner
 from headrace.settings import Settings
 from headrace.telemetry.outages import Outage
 from headrace.workflows.activities import Activity, CreateTransaction
@@ -146,7 +148,7 @@ class Tracing:
     def _record(self, unit: Unit) -> list[_End]:
         """Report what this unit has ended; gives back the ends of instances that are not remembered."""
         unread: list[_End] = []
-        for write in unit.writes:
+        for write in sorted(unit.writes, key=lambda write: isinstance(write, EndInstance)):
             if isinstance(write, AddInstance):
                 self._began(write.instance_id, write.workflow_id, write.created_at)
             elif isinstance(write, OpenStage):
@@ -257,8 +259,8 @@ class Tracing:
 
     # what is called
 
-    async def called(self, downstream: Downstream, request: Request, run: Run) -> Reply:
-        span = self._begin_call(request, run)
+    async def called(self, downstream: Downstream, request: Request, runner: InstanceRunner) -> Reply:
+        span = self._begin_call(request, runner)
         if span is None:
             return await downstream.send(request)
         made = span.get_span_context()
@@ -275,24 +277,26 @@ class Tracing:
             OUTGOING.set(None)
             _end_call(span, status, failure)
 
-    def _begin_call(self, request: Request, run: Run) -> Span | None:
+    def _begin_call(self, request: Request, runner: InstanceRunner) -> Span | None:
         from opentelemetry.context import Context
         from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, set_span_in_context
 
         try:
-            root = self._root(run.id)
-            stage = SpanContext(root.trace_id, _span_id(run.id, run.runner.number), False, root.trace_flags)
+            root = self._root(runner.id)
+            stage = SpanContext(root.trace_id, _span_id(runner.id, runner.stage.number), False, root.trace_flags)
             context = set_span_in_context(NonRecordingSpan(stage), Context())
-            name, attributes = self._about_call(request, run, run.open)
+            name, attributes = self._about_call(request, runner, runner.open)
             return self._tracer.start_span(name, context, SpanKind.CLIENT, attributes)
         except Exception:
             log.exception("a trace is incomplete")
             return None
 
-    def _about_call(self, request: Request, run: Run, opened: OpenActivity | None) -> tuple[str, dict[str, Any]]:
+    def _about_call(
+        self, request: Request, runner: InstanceRunner, opened: CurrentActivity | None
+    ) -> tuple[str, dict[str, Any]]:
         attributes: dict[str, Any] = {
-            "headrace.instance.id": run.id,
-            "headrace.stage": run.runner.number,
+            "headrace.instance.id": runner.id,
+            "headrace.stage": runner.stage.number,
             "headrace.service": request.service,
             "http.request.method": request.method,
         }
@@ -363,10 +367,10 @@ class _TracedDownstream:
         self._tracing = tracing
 
     async def send(self, request: Request) -> Reply:
-        run = DRIVEN.get(None)
-        if run is None:
+        driven = DRIVEN.get(None)
+        if driven is None:
             return await self._downstream.send(request)
-        return await self._tracing.called(self._downstream, request, run)
+        return await self._tracing.called(self._downstream, request, driven.runner)
 
     async def close(self) -> None:
         await self._downstream.close()

@@ -23,8 +23,9 @@ from headrace.events import identity, texts
 from headrace.events.envelope import Envelope, stored_envelope
 from headrace.events.outbox import Outbox
 from headrace.journal.port import Journal, Unit
-from headrace.journal.records import InboxEvent, Instance, Trigger
+from headrace.journal.records import InboxEvent, Trigger
 from headrace.journal.writes import AddOccurrence, ProcessEvent
+from headrace.runner.runners import Runners
 from headrace.triggers.expressions import EvaluationFailed, Evaluator
 from headrace.triggers.matching import causes, initiation_scheduled, is_on, metadata_written
 from headrace.triggers.meter import TriggerMeter
@@ -79,6 +80,7 @@ class Dispatcher:
         self,
         journal: Journal,
         engine: Engine,
+        runners: Runners,
         evaluator: Evaluator,
         clock: Clock,
         ids: Ids,
@@ -88,6 +90,7 @@ class Dispatcher:
     ) -> None:
         self._journal = journal
         self._engine = engine
+        self._runners = runners
         self._evaluator = evaluator
         self._clock = clock
         self._ids = ids
@@ -315,12 +318,11 @@ class Dispatcher:
             return
         try:
             variables = await firing.variables()
-            await self._engine.run(
-                workflow,
-                variables,
-                started_by_trigger=True,
-                also=lambda instance, unit: self._add_start(unit, match, instance),
-            )
+            runner, unit = self._runners.start(workflow, variables, sends=self._engine.sends_at_once, by_trigger=True)
+            occurrence_id = self._add_occurrence(unit, match, instance_id=runner.id)
+            self._outbox.trigger_succeeded(unit, runner.created_at, occurrence_id, match.trigger.id, runner.id)
+            async with self._engine.begin(runner):
+                await self._journal.commit(unit)
         except AlreadyFired:
             return
         except (InvalidValue, NotFound, VariablesFailed) as error:
@@ -343,10 +345,6 @@ class Dispatcher:
         log.warning(
             "a trigger failed to fire; its occurrence tells why", trigger_id=match.trigger.id, event_key=match.event.key
         )
-
-    def _add_start(self, unit: Unit, match: _Match, instance: Instance) -> None:
-        occurrence_id = self._add_occurrence(unit, match, instance_id=instance.id)
-        self._outbox.trigger_succeeded(unit, instance.created_at, occurrence_id, match.trigger.id, instance.id)
 
     def _add_occurrence(
         self, unit: Unit, match: _Match, *, instance_id: str | None = None, error: str | None = None

@@ -10,6 +10,7 @@ from headrace.engine.port import Engine
 from headrace.events.inbox import Inbox
 from headrace.events.outbox import Outbox
 from headrace.journal.port import Journal
+from headrace.runner.runners import Runners
 from headrace.triggers.expressions import Evaluator
 
 COMPILATIONS = 2
@@ -19,15 +20,18 @@ COMPILATIONS = 2
 class Ports:
     """`max_triggers`: triggers that may exist at once, deleted ones not counted.
 
+    `patience_s`: for how long an abort is tried again while other processes move its instance on.
     `compilations` bounds how many definitions of triggers are compiled at once, each on a thread.
     """
 
     journal: Journal
     engine: Engine
+    runners: Runners
     clock: Clock
     ids: Ids
     inbox: Inbox
     outbox: Outbox
     evaluator: Evaluator
     max_triggers: int
+    patience_s: float
     compilations: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COMPILATIONS))

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import re
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from headrace.api.context import Context
-from headrace.api.idempotency import HIT, caller_of, once, stored_response, target_of
+from headrace.api.idempotency import HIT, answer_response, caller_of, empty_response
 from headrace.api.operations import READ, WRITE, Operation, Parameter
 from headrace.api.requests import Request, canonical_id, json_value
-from headrace.api.responses import Response, json_response, list_response, no_content
+from headrace.api.responses import Response, json_response, list_response
 from headrace.api.v1 import schemas, views
-from headrace.errors import InvalidValue, NotFound, Unavailable
-from headrace.journal.port import Caller
-from headrace.journal.records import ActivityRow, Instance, Remembered, Workflow
-from headrace.workflows.variables import check_variables, shown
+from headrace.errors import InvalidValue, NotFound
+from headrace.journal.records import ActivityRow, Instance
+from headrace.usecases.instances import abort_instance, instance_after_waiting, send_event, start_instance
 
 TAG = "Instances"
 
@@ -31,66 +28,17 @@ _stored_config = msgspec.json.Decoder(schemas.StoredConfig)
 
 
 async def run(context: Context, request: Request) -> Response:
+    """With `wait=true` the response shows the instance after waiting, also to a repeated request."""
     body = await request.body(context.settings.max_body_bytes)
     waits = request.flag("wait")
-    value: Any = json_value(request, body) if body else {}
-    caller = caller_of(request, body, value)
-
-    async def write() -> Response:
-        variables = check_variables(value)
-        workflow = await _live_workflow(context, request.params["workflowID"])
-        return await _start(context, workflow, variables, caller, waits)
-
-    async def replay(stored: Remembered) -> Response:
-        return await _replayed(context, stored, waits)
-
-    return await once(context.ports.journal, caller, write, replay)
-
-
-async def _replayed(context: Context, stored: Remembered, waits: bool) -> Response:
-    """The stored answer; with `wait=true` the state after waiting, as the first request was answered."""
-    instance = await context.ports.journal.instance(target_of(stored)) if waits else None
-    if instance is None:
-        return stored_response(stored)
-    return json_response(201, await _after_waiting(context, instance), HIT)
-
-
-async def _live_workflow(context: Context, workflow_id: str) -> Workflow:
-    row = await context.ports.journal.workflow(workflow_id)
-    if row is None or row.deleted_at is not None:
-        raise NotFound("workflow", workflow_id)
-    return row
-
-
-async def _start(
-    context: Context, workflow: Workflow, variables: dict[str, str], caller: Caller, waits: bool
-) -> Response:
-    answer = _Answer()
-    instance = await context.ports.engine.run(workflow, variables, caller=caller, answer=answer)
-    if not waits:
-        return json_response(201, answer.body or views.instance_response(instance))
-    return json_response(201, await _after_waiting(context, instance))
-
-
-async def _after_waiting(context: Context, instance: Instance) -> bytes:
-    # The instance is on disk. Whatever ends the wait (a server that stops cancels who waits, the journal may be
-    # unreadable for a moment), saying so is the only honest answer.
-    with contextlib.suppress(asyncio.CancelledError, Unavailable):
-        if not instance.is_terminal:
-            await context.ports.engine.wait(instance.id, context.settings.wait_s)
-        instance = await context.ports.journal.instance(instance.id) or instance
-    return views.instance_response(instance)
-
-
-class _Answer:
-    """Makes the body the engine stores under the caller's key, and keeps it: the first answer is the repeated one."""
-
-    def __init__(self) -> None:
-        self.body = b""
-
-    def __call__(self, instance: Instance) -> bytes:
-        self.body = views.instance_response(instance)
-        return self.body
+    variables: Any = json_value(request, body) if body else {}
+    caller = caller_of(request, body, variables)
+    answer = await start_instance(context.ports, caller, request.params["workflowID"], variables)
+    if waits:
+        instance = await instance_after_waiting(context.ports, answer.target, context.settings.wait_s)
+        if instance is not None:
+            return json_response(201, views.instance_response(instance), HIT if answer.is_repeated else ())
+    return answer_response(answer, 201, views.instance_response)
 
 
 # read
@@ -143,40 +91,18 @@ def _stage_number(text: str) -> int:
 # act
 
 
-async def send_event(context: Context, request: Request) -> Response:
+async def post_event(context: Context, request: Request) -> Response:
     body = await request.body(context.settings.max_body_bytes)
-    value = json_value(request, body) if body else None
-    caller = caller_of(request, body, value)
-
-    async def write() -> Response:
-        event = _event(value)
-        await context.ports.engine.send_event(request.params["instanceID"], event.name, caller=caller)
-        return no_content()
-
-    return await once(context.ports.journal, caller, write)
-
-
-def _event(value: Any) -> schemas.SendEventRequest:
-    if not isinstance(value, dict):
-        raise InvalidValue("body", 'an object is wanted: {"name": "the event\'s name"}')
-    for name in cast("dict[str, Any]", value).keys() - {"name"}:
-        raise InvalidValue(shown(name), "is not known here; an event has a `name`, and nothing else")
-    try:
-        return msgspec.convert(value, schemas.SendEventRequest)
-    except msgspec.ValidationError as error:
-        raise InvalidValue("name", f"must be text of 1 to 1024 characters ({error})") from None
+    event = json_value(request, body) if body else None
+    caller = caller_of(request, body, event)
+    return empty_response(await send_event(context.ports, caller, request.params["instanceID"], event))
 
 
 async def abort(context: Context, request: Request) -> Response:
     """A body means nothing here, so it is no part of what a key stands for."""
     body = await request.body(context.settings.max_body_bytes)
     caller = caller_of(request, body, None)
-
-    async def write() -> Response:
-        await context.ports.engine.abort(request.params["instanceID"], caller=caller)
-        return no_content()
-
-    return await once(context.ports.journal, caller, write)
+    return empty_response(await abort_instance(context.ports, caller, request.params["instanceID"]))
 
 
 OPERATIONS = (
@@ -236,7 +162,7 @@ OPERATIONS = (
         path="/instances/{instanceID}/events",
         operation_id="sendEvent",
         scope=WRITE,
-        handler=send_event,
+        handler=post_event,
         tag=TAG,
         summary="Send an event to an instance",
         description="It releases one wait_event stage of this name, now or when that stage is reached.",

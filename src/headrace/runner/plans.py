@@ -1,13 +1,13 @@
-"""What a run needs to know of its workflow. A stored definition never changes, so it is read once."""
+"""What a start needs to know of its workflow. A stored definition never changes, so it is decoded once."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from headrace.engine.run import stages_in
 from headrace.errors import InvalidValue
 from headrace.journal.records import Workflow
+from headrace.runner.stored import stages_in
 from headrace.workflows.activities import Json
 from headrace.workflows.config import check_delays, open_delays
 from headrace.workflows.variables import MAX_VARIABLES, missing, names_in, shown

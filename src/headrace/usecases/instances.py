@@ -1,0 +1,121 @@
+"""Start an instance, send it an event, abort it: each commits one unit, then the engine goes on with the instance."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any, cast
+
+from msgspec import structs
+
+from headrace.errors import AlreadyEnded, Conflict, InvalidValue, NotFound, Unavailable
+from headrace.journal import writes
+from headrace.journal.port import Unit
+from headrace.journal.records import Instance
+from headrace.runner.records import started_instance
+from headrace.usecases.completion import completed
+from headrace.usecases.idempotency import Answer, Caller, idempotent, record
+from headrace.usecases.ports import Ports
+from headrace.workflows.variables import check_variables, shown
+
+MAX_EVENT_CHARACTERS = 1_024
+
+
+@idempotent(Instance)
+async def start_instance(ports: Ports, caller: Caller | None, workflow_id: str, variables: object) -> Answer[Instance]:
+    """Start an instance of a workflow; it is stored on return. The answer is the instance as it was stored.
+
+    The answer has neither definition, variables nor inputs of stages, which may be long. Raises NotFound, InvalidValue
+    (naming every missing variable), Unavailable.
+    """
+    texts = check_variables(variables)
+    workflow = await ports.journal.workflow(workflow_id)
+    if workflow is None or workflow.deleted_at is not None:
+        raise NotFound("workflow", workflow_id)
+    runner, unit = ports.runners.start(workflow, texts, sends=ports.engine.sends_at_once)
+    instance = started_instance(unit.writes)
+    stages = tuple(structs.replace(stage, input="") for stage in instance.stages)
+    answer = Answer(instance.id, structs.replace(instance, config="", variables="", stages=stages))
+    record(unit, caller, instance.created_at, answer)
+    async with ports.engine.begin(runner):
+        await ports.journal.commit(unit)
+    return answer
+
+
+async def instance_after_waiting(ports: Ports, instance_id: str, timeout_s: float) -> Instance | None:
+    """The instance when it has ended, or after the time-out; None where it cannot be read now.
+
+    It also returns when the server stops or the caller goes away: the instance is stored, whatever ends the wait.
+    """
+    with contextlib.suppress(asyncio.CancelledError, Unavailable):
+        await ports.engine.ended(instance_id, timeout_s)
+        return await ports.journal.instance(instance_id)
+    return None
+
+
+@idempotent(type(None))
+async def send_event(ports: Ports, caller: Caller | None, instance_id: str, event: object) -> Answer[None]:
+    """Put an event, `{"name": ...}`, into the mailbox of an instance; it is stored on return.
+
+    It releases one stage that waits for this name, now or when that stage is reached. Raises InvalidValue, NotFound,
+    AlreadyEnded, Unavailable.
+    """
+    name = _event_name(event)
+    instance = await ports.journal.instance(instance_id)
+    if instance is None:
+        raise NotFound("instance", instance_id)
+    if instance.is_terminal:
+        raise AlreadyEnded(instance_id)
+    now_at = ports.clock.now_at()
+    answer: Answer[None] = Answer(instance_id)
+    unit = Unit()
+    added = writes.AddEvent(instance_id=instance_id, name=name, received_at=now_at)
+    unit.add(added, or_raise=AlreadyEnded(instance_id))
+    unit.add(writes.WakeInstance(instance_id=instance_id))
+    record(unit, caller, now_at, answer)
+
+    async def commit_and_wake() -> None:
+        await ports.journal.commit(unit)
+        ports.engine.wake(instance_id)
+
+    await completed(commit_and_wake())
+    return answer
+
+
+@idempotent(type(None))
+async def abort_instance(ports: Ports, caller: Caller | None, instance_id: str) -> Answer[None]:
+    """Abort an instance. Final on return: no attempt begins after it.
+
+    Raises NotFound, AlreadyEnded, Unavailable.
+    """
+    give_up_s = ports.clock.monotonic_s() + ports.patience_s
+    answer: Answer[None] = Answer(instance_id)
+
+    async def commit() -> None:
+        async with ports.engine.abort(instance_id) as runner:
+            unit = Unit()
+            runner.abort(unit)
+            runner.seal(unit)
+            record(unit, caller, ports.clock.now_at(), answer)
+            await ports.journal.commit(unit)
+
+    while True:
+        try:
+            await completed(commit())
+        except Conflict as conflict:  # another process has moved the instance on: what it decided is read again
+            if ports.clock.monotonic_s() >= give_up_s:
+                raise Unavailable(str(conflict)) from None
+        else:
+            return answer
+
+
+def _event_name(event: object) -> str:
+    if not isinstance(event, dict):
+        raise InvalidValue("body", 'an object is wanted: {"name": "the event\'s name"}')
+    members = cast("dict[str, Any]", event)
+    for name in members.keys() - {"name"}:
+        raise InvalidValue(shown(name), "is not known here; an event has a `name`, and nothing else")
+    name = members.get("name")
+    if not isinstance(name, str) or not 1 <= len(name) <= MAX_EVENT_CHARACTERS:
+        raise InvalidValue("name", f"must be text of 1 to {MAX_EVENT_CHARACTERS} characters")
+    return name
