@@ -38,8 +38,8 @@ TIMER_CHECK_S = 1.0  # how soon a step of the wall clock is noticed
 class ActiveInstance:
     """An instance in memory, and the `Control` of its drive. At most one for each id, registered before it is read.
 
-    `runner` is set while the instance is loaded. `lock` is held from a decision to the end of its commit. `aborts` counts
-    the aborts under way, during which the instance stays in memory and begins no attempt.
+    `runner` is set while the instance is loaded. `lock` is held from a decision to the end of its commit. `aborts`
+    counts the aborts under way, during which the instance stays in memory and begins no attempt.
     """
 
     __slots__ = ("_engine", "_interrupt", "aborts", "id", "is_woken", "lock", "runner", "task")
