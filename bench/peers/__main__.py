@@ -3,6 +3,7 @@
     python -m bench.peers --setup                 once: installs the peers below bench/out
     python -m bench.peers                         about 2 minutes a round, 5 rounds
     python -m bench.peers --against CHECKOUT      with an older checkout of Headrace too
+    python -m bench.peers --own --against CHECKOUT      without the peers: nothing to install
 
 Every measurement is a process of its own on an empty folder, and all call the same downstream.
 """
@@ -84,6 +85,8 @@ def cells(against: Path | None) -> list[Cell]:
         all_cells[3:3] = [
             Cell("older/engine", "W1", 6_000, level="engine", tree=older),
             Cell("older/api", "W1", 4_000, level="api", tree=older),
+            Cell("older/engine", "W2", 2_000, level="engine", tree=older),
+            Cell("older/api", "W2", 1_500, level="api", tree=older),
         ]
     return all_cells
 
@@ -181,6 +184,7 @@ def main() -> None:
     parser.add_argument("--setup", action="store_true", help="install the peers below bench/out, and end")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--against", type=Path, help="a checkout of an older version of Headrace")
+    parser.add_argument("--own", action="store_true", help="only Headrace, and raw POSTs")
     parser.add_argument("--only", default="", metavar="TEXT", help="only cells whose name holds this: restate/W1")
     parser.add_argument("--out", type=Path, help="file of JSON lines  [default: bench/out/peers-TIME.jsonl]")
     chosen = parser.parse_args()
@@ -188,6 +192,8 @@ def main() -> None:
         install.install()
         return
     rows = [cell for cell in cells(chosen.against) if chosen.only in f"{cell.name}/{cell.workload}"]
+    if chosen.own:
+        rows = [cell for cell in rows if not cell.program]
     if any(cell.program for cell in rows) and not install.is_installed():
         sys.exit("The peers are not installed: python -m bench.peers --setup")
     OUT.mkdir(exist_ok=True)

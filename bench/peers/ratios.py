@@ -39,11 +39,16 @@ def _ratios() -> Iterator[Ratio]:
     for level, at_least in (("engine", 0.40), ("api", 0.28)):
         ours = f"headrace/{level}/W1"
         yield f"{ours} per s / raw POSTs", f">= {at_least}", lambda f, ours=ours: _of(f, ours, "floor/posts/W1")
-    for level in ("engine", "api"):
-        ours, older = f"headrace/{level}/W1", f"older/{level}/W1"
+    for ours, at_most in (
+        ("headrace/engine/W1", "<= 0.67"),
+        ("headrace/api/W1", "<= 0.67"),
+        ("headrace/engine/W2", ""),
+        ("headrace/api/W2", ""),
+    ):
+        older = ours.replace("headrace", "older")
         yield (
             f"{ours} CPU / older version",
-            "<= 0.67",
+            at_most,
             lambda f, ours=ours, older=older: _of(f, ours, older, "cpu_ms_each"),
         )
         yield f"{ours} per s / older version", "", lambda f, ours=ours, older=older: _of(f, ours, older)

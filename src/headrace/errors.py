@@ -62,7 +62,12 @@ class NotFound(HeadraceError):
     """An object with this id does not exist."""
 
     def __init__(self, what: str, identity: str) -> None:
-        super().__init__(f"{what} {identity!r} does not exist")
+        super().__init__(what, identity)
+
+    def __str__(self) -> str:
+        """Formatted on demand: every unit of an instance holds such an error, and hardly one is raised."""
+        what, identity = self.args
+        return f"{what} {identity!r} does not exist"
 
 
 class NotAuthenticated(HeadraceError):
@@ -92,7 +97,10 @@ class Conflict(HeadraceError):
     """The instance changed since it was read: reload it. Nothing was written."""
 
     def __init__(self, instance_id: str) -> None:
-        super().__init__(f"instance {instance_id!r} has changed meanwhile")
+        super().__init__(instance_id)
+
+    def __str__(self) -> str:
+        return f"instance {self.args[0]!r} has changed meanwhile"
 
 
 class RepeatedKey(HeadraceError):

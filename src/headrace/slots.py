@@ -1,4 +1,4 @@
-"""Slots that tasks hold while they do something of which only so much may be under way."""
+"""A limit on how many tasks do the same thing at once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Slots:
         try:
             await turn
         except BaseException:
-            if turn.done() and not turn.cancelled():  # the slot was given to this task just before
+            if turn.done() and not turn.cancelled():  # the task was cancelled after it was given a slot
                 self.release()
             elif turn in self._waiting:
                 self._waiting.remove(turn)

@@ -90,7 +90,7 @@ class Driver:
                 await self._advance(control)
             return Halted(Halt.STOPPED)
         finally:
-            DRIVEN.reset(token)  # the task's context would keep the instance, and that its task, for the collector
+            DRIVEN.reset(token)  # else task, context and control form a reference cycle
 
     async def _advance(self, control: Control) -> None:
         """Go on after a wait, unless an abort was faster."""

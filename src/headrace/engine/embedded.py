@@ -38,17 +38,19 @@ TIMER_CHECK_S = 1.0  # how soon a step of the wall clock is noticed
 class ActiveInstance:
     """An instance in memory, and the `Control` of its drive. At most one for each id, registered before it is read.
 
-    `lock` is held from a decision to the end of its commit. `aborts` counts the aborts under way, during which the
-    instance stays in memory and begins no attempt.
+    `runner` is set while the instance is loaded. `lock` is held from a decision to the end of its commit. `aborts`
+    counts the aborts under way, during which the instance stays in memory and begins no attempt.
     """
 
-    __slots__ = ("_engine", "_interrupt", "_runner", "aborts", "id", "is_woken", "lock", "task")
+    __slots__ = ("_engine", "_interrupt", "aborts", "id", "is_woken", "lock", "runner", "task")
 
     permit_s = None
 
     def __init__(self, engine: EmbeddedEngine, instance_id: str, runner: InstanceRunner | None = None) -> None:
         self._engine = engine
-        self._runner = runner
+        self.runner: InstanceRunner
+        if runner is not None:
+            self.runner = runner
         self._interrupt: asyncio.Future[None] | None = None
         self.id = instance_id
         self.aborts = 0
@@ -57,21 +59,13 @@ class ActiveInstance:
         self.task: asyncio.Task[None] | None = None
 
     @property
-    def runner(self) -> InstanceRunner:
-        assert self._runner is not None, "the instance has not been read"
-        return self._runner
-
-    @runner.setter
-    def runner(self, runner: InstanceRunner) -> None:
-        self._runner = runner
-
-    @property
     def is_loaded(self) -> bool:
-        return self._runner is not None
+        return hasattr(self, "runner")
 
     def unload(self) -> None:
         """Forget where the instance stands: it must be read again."""
-        self._runner = None
+        if self.is_loaded:
+            del self.runner
 
     @property
     def is_driven(self) -> bool:

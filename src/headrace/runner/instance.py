@@ -7,7 +7,6 @@ the journal. A start, a normal step, an abort and a recovery go through the same
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -129,7 +128,7 @@ class InstanceRunner:
         )
         unit.add(row, or_raise=NotFound("workflow", workflow.id))
         if variables:
-            hashes = json.dumps(fingerprints(variables))
+            hashes = json_text(fingerprints(variables))
             unit.add(writes.AddVariables(created_at=created_at, instance_id=instance_id, fingerprints=hashes))
         context.announcements.workflow_started(unit, created_at, workflow.id, instance_id)
         runner._open_stage(0, created_at, unit)

@@ -17,8 +17,9 @@ MAX_PLANS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A workflow's stages, and the names they ask for."""
+    """A workflow, its stages, and the names they ask for."""
 
+    workflow: Workflow
     stages: list[Json]
     names: frozenset[str]
     open_delays: tuple[int, ...]
@@ -42,10 +43,17 @@ class Plans:
         plan = self._plans.get(workflow.id)
         if plan is None:
             stages = stages_in(workflow.config)
-            plan = self._plans[workflow.id] = Plan(stages, frozenset(names_in(stages)), open_delays(stages))
+            plan = self._plans[workflow.id] = Plan(workflow, stages, frozenset(names_in(stages)), open_delays(stages))
             if len(self._plans) > MAX_PLANS:
                 self._plans.popitem(last=False)
         return plan
+
+    def workflow(self, workflow_id: str) -> Workflow | None:
+        plan = self._plans.get(workflow_id)
+        return None if plan is None else plan.workflow
+
+    def forget(self, workflow_id: str) -> None:
+        self._plans.pop(workflow_id, None)
 
 
 def _named(names: list[str]) -> str:

@@ -359,9 +359,9 @@ class _Children:
 
 
 class _Counts(_Children):
-    """A counter of the hot path: what is counted is handed to the metric when the metrics are read.
+    """A counter that is incremented often. The metric gets the counts when the metrics are read.
 
-    Six Python calls and a lock for each event become one call.
+    `Counter.inc` takes six Python calls and a lock for each event, `add` one call.
     """
 
     def __init__(self, metric: Counter) -> None:

@@ -29,7 +29,7 @@ async def start_instance(ports: Ports, caller: Caller | None, workflow_id: str, 
     (naming every missing variable), Unavailable.
     """
     texts = check_variables(variables)
-    workflow = await ports.journal.workflow(workflow_id)
+    workflow = ports.runners.workflow(workflow_id) or await ports.journal.workflow(workflow_id)
     if workflow is None or workflow.deleted_at is not None:
         raise NotFound("workflow", workflow_id)
     runner, unit = ports.runners.start(workflow, texts, sends=ports.engine.sends_at_once)
@@ -37,8 +37,12 @@ async def start_instance(ports: Ports, caller: Caller | None, workflow_id: str, 
     stages = tuple(structs.replace(stage, input="") for stage in instance.stages)
     answer = Answer(instance.id, structs.replace(instance, config="", variables="", stages=stages))
     record(unit, caller, instance.created_at, answer)
-    async with ports.engine.begin(runner):
-        await ports.journal.commit(unit)
+    try:
+        async with ports.engine.begin(runner):
+            await ports.journal.commit(unit)
+    except NotFound:
+        ports.runners.forget_workflow(workflow_id)
+        raise
     return answer
 
 

@@ -1,7 +1,7 @@
-"""Stage bodies made ready once for each definition, for all runs of it.
+"""Stage bodies compiled once for each definition, for all its instances.
 
-A run fills in its variables and checks only what they have brought in. Where that is refused there is no answer, and
-the plain way (`expand`, then `normalise`) says why: a template decides nothing that the plain way decides otherwise.
+An instance fills in its variables and checks only the values that hold one. A template never reports an error: where a
+value is invalid it returns None, and `expand` and `normalise` raise the error.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from headrace.workflows.variables import Expansion
 MAX_TEMPLATES = 5_000
 
 _templates: dict[tuple[int, str], tuple[Json, Filler | None]] = {}
-"""By the identity of the stored body, which is kept here so that no other object can take over its identity."""
+"""By the `id()` of the body. The entry holds the body, so no other object can get the same `id()`."""
 
 
 def filled_in(stage: StageType, raw: Json, variables: Mapping[str, str]) -> Json | None:
-    """The body of a stage as history shows it; None where something is to be refused.
+    """The body of a stage as history shows it; None where a value is invalid.
 
-    `raw` is the body in the stored definition, which never changes.
+    `raw` is the body in the stored definition, which must not be changed afterwards.
     """
     key = (id(raw), stage.keyword)
     _, filler = _templates.get(key) or _made(key, stage, raw)
@@ -37,7 +37,7 @@ def filled_in(stage: StageType, raw: Json, variables: Mapping[str, str]) -> Json
 
 
 def _made(key: tuple[int, str], stage: StageType, raw: Json) -> tuple[Json, Filler | None]:
-    """The oldest template is forgotten."""
+    """Compile the body. The oldest template is evicted."""
     if len(_templates) >= MAX_TEMPLATES:
         del _templates[next(iter(_templates))]
     try:

@@ -52,7 +52,7 @@ def expand(value: Any, variables: Mapping[str, str]) -> Any:
 
 
 def compiled(text: str) -> Callable[[Expansion], str]:
-    """What fills in the placeholders of this text, found once. It raises InvalidValue as `expand` does."""
+    """A function that fills in the placeholders of this text. It raises InvalidValue as `expand` does."""
     whole = PLACEHOLDER.fullmatch(text)
     if whole is not None:
         name = whole[1]
@@ -77,7 +77,7 @@ def check_variables(variables: object) -> dict[str, str]:
 
 
 def _is_plain(name: object, value: object) -> bool:
-    """Fine at a glance, as nearly all variables are."""
+    """Valid by a quick check, as nearly all variables are."""
     return (
         type(name) is str
         and type(value) is str

@@ -2,7 +2,7 @@
 
 `problems` looks at a definition: it reports everything and leaves alone what holds a placeholder.
 `read` looks at a body after expansion: it returns it typed, without nulls, or raises InvalidValue.
-`compiled` does once for a definition what `read` would do again in each of its runs: it returns the rest to do.
+`compiled` does the part of `read` that is the same for all instances of a definition, and returns the rest.
 `schema` gives an editor the same, as JSON Schema, with the `about` of each member.
 OpenAPI (`api/v1/stage_schemas.py`) and the client's classes (`tests/support/stage_types.py`) are made from it, too.
 """
@@ -33,7 +33,7 @@ _UNSOUND = re.compile(r"[\x00\ud800-\udfff]")
 
 
 class Fixed:
-    """A value that no variable can change, as `read` returns it."""
+    """A value without placeholders, as `read` returns it."""
 
     __slots__ = ("value",)
 
@@ -42,14 +42,14 @@ class Fixed:
 
 
 Filler = Callable[[Expansion], Any]
-"""Fills in placeholders and gives what `read` would. Raises InvalidValue, where `expand` or `read` would raise one."""
+"""Fills in the placeholders and returns what `read` would. Raises InvalidValue where `expand` or `read` would."""
 
 
 class Shape(Protocol):
     def read(self, value: object, path: str) -> Any: ...
 
     def compiled(self, value: object, path: str) -> Fixed | Filler:
-        """Raises InvalidValue where no variables can make the value acceptable."""
+        """Raises InvalidValue for a value that no variables can make valid."""
         ...
 
     def problems(self, value: object, path: str) -> Iterator[Problem]: ...
@@ -162,7 +162,7 @@ class Object:
         return read
 
     def compiled(self, value: object, path: str) -> Fixed | Filler:
-        """Its filler makes a new object each time, which may be changed."""
+        """The filler returns a new object each time, which may be changed."""
         if not isinstance(value, dict):
             raise InvalidValue(path, self._what())
         template: Json = {}
