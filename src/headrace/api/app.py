@@ -8,7 +8,8 @@ from typing import Any
 
 from starlette.routing import Mount, Router
 
-from headrace.api import codec, docs, editor, ext, oauth, openapi, probes, v1, v2, versions
+from headrace import json_text
+from headrace.api import docs, editor_schema, ext, oauth, openapi, probes, v1, v2, versions
 from headrace.api.authorization import GuardedService
 from headrace.api.context import Context
 from headrace.api.cross_site import CrossSiteGuard
@@ -29,7 +30,7 @@ TABLE: tuple[Operation, ...] = (
     *probes.OPERATIONS,
     *versions.OPERATIONS,
     *oauth.OPERATIONS,
-    *editor.OPERATIONS,
+    *editor_schema.OPERATIONS,
     *openapi.OPERATIONS,
     *docs.OPERATIONS,
 )
@@ -56,7 +57,7 @@ def create_api(
     )
     is_open = isinstance(authenticator, AnonymousAuthenticator)
     described = openapi.describe(TABLE)
-    description, page = json_response(200, codec.encode(described)), docs.page_response(described)
+    description, page = json_response(200, json_text.encode(described)), docs.page_response(described)
     context = Context(ports, settings, telemetry, authenticator, description, page)
     for operation in TABLE:
         telemetry.expect_requests(operation.method, operation.path, (operation.status, 500, 503))

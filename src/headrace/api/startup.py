@@ -1,4 +1,4 @@
-"""What a server answers before its journal is open: liveness, and 503 with the reason for all else."""
+"""Responses before the journal is open: liveness, and 503 with the reason to every other request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIVENESS = ("/livez", f"{PREFIX}/livez")
 
 
 class StartupGate:
-    """An ASGI application that hands every request on once it is open."""
+    """An ASGI application that passes every request to another one, once that is there."""
 
     def __init__(self, ids: Ids) -> None:
         self._ids = ids

@@ -13,8 +13,8 @@ from headrace.cli.errors import REFUSED, Failure
 from headrace.errors import InvalidDefinition, Problem
 
 if TYPE_CHECKING:
-    from headrace.api.codec import Malformed
     from headrace.api.yaml import Document
+    from headrace.json_text import Malformed
     from headrace.workflows.config import Config
 
 STANDARD_INPUT = "-"
@@ -90,22 +90,24 @@ def check_definitions(file: str) -> Iterator[Checked]:
 
 
 def _read_yaml(body: bytes) -> Iterator[Document | Finding]:
-    from headrace.api import codec, yaml
+    from headrace import json_text
+    from headrace.api import yaml
 
     try:
         yield from yaml.decode_all(body)
-    except codec.Malformed as malformed:
+    except json_text.Malformed as malformed:
         yield _unreadable(malformed)
 
 
 def _read_json(body: bytes) -> Iterator[Document | Finding]:
-    from headrace.api import codec, yaml
+    from headrace import json_text
+    from headrace.api import yaml
     from headrace.cli.json_places import places_of
 
     places = places_of(body.decode("utf-8-sig", errors="replace"))
     try:
-        yield yaml.Document(codec.decode(body), places.marks)
-    except codec.Malformed as malformed:
+        yield yaml.Document(json_text.decode(body), places.marks)
+    except json_text.Malformed as malformed:
         yield _unreadable(malformed, places.repeated or FIRST_PLACE)
 
 
