@@ -7,8 +7,6 @@ import os
 import textwrap
 from collections import Counter
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
@@ -19,9 +17,6 @@ from headrace.cli.servers import AuthOption, DataOption
 from headrace.cli.session import Printer
 from headrace.errors import InvalidValue
 
-if TYPE_CHECKING:
-    from headrace.composition.doctor import Finding
-
 _CHECK, _STATUS, _LEAST_TEXT = 16, 9, 40
 
 
@@ -31,7 +26,19 @@ def doctor(printer: Printer, data: DataOption = None, auth: AuthOption = None) -
     Reads the same settings as `serve`, sends each service one harmless read with the same credentials, and
     changes nothing. Exit code 1 where a check failed; warnings alone give 0.
     """
-    findings = _findings(data, auth)
+    from headrace.clock import SystemClock
+    from headrace.composition.doctor import Finding, check_settings, examine
+    from headrace.settings import Settings
+
+    try:
+        settings = Settings.from_env(os.environ, **({} if auth is None else {"auth": auth.lower()}))
+    except InvalidValue as error:
+        unread = Finding("settings", "failed", str(error), "Nothing else is checked until the settings can be read.")
+        findings = [unread, *(each for each in check_settings(os.environ) if each.status != "ok")]
+    else:
+        folder = (data or settings.data).expanduser().absolute()
+        findings = asyncio.run(examine(settings, os.environ, folder, SystemClock()))
+
     counts = Counter(finding.status for finding in findings)
     if printer.output is Output.TABLE:
         # A line per finding with its hint below, wrapped to the terminal. A pipe gets whole lines.
@@ -51,21 +58,6 @@ def doctor(printer: Printer, data: DataOption = None, auth: AuthOption = None) -
         display.store({"checks": rows, "failed": counts["failed"], "warnings": counts["warning"]}, printer.output)
     if counts["failed"]:
         raise typer.Exit(REFUSED)
-
-
-def _findings(data: Path | None, auth: str | None) -> list[Finding]:
-    from headrace.clock import SystemClock
-    from headrace.composition.doctor import Finding, check_settings, examine
-    from headrace.settings import Settings
-
-    chosen = {} if auth is None else {"auth": auth.lower()}
-    try:
-        settings = Settings.from_env(os.environ, **chosen)
-    except InvalidValue as error:
-        unread = Finding("settings", "failed", str(error), "Nothing else is checked until the settings can be read.")
-        return [unread, *(each for each in check_settings(os.environ) if each.status != "ok")]
-    folder = (data or settings.data).expanduser().absolute()
-    return asyncio.run(examine(settings, os.environ, folder, SystemClock()))
 
 
 def _wrapped(text: str, width: int) -> list[str]:

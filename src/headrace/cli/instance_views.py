@@ -43,8 +43,16 @@ class Found:
         self.has_more = False
 
     def pages(self) -> Iterator[list[Json]]:
-        left = self._search.limit
-        for page in self._asked():
+        search, left = self._search, self._search.limit
+        found = self._session.client.orchestration.ext.iterate_instances(
+            workflow_id=search.workflow_id,
+            status=search.status,
+            since=search.since,
+            variable=search.variable,
+            error_code=search.error_code,
+            page_size=MAX_PAGE if left is None else min(left, MAX_PAGE),
+        )
+        for page in found.pages():
             rows = [listed(each) for each in documents(page.data.data)]
             yield rows if left is None else rows[:left]
             if left is not None:
@@ -55,19 +63,6 @@ class Found:
 
     def rows(self) -> list[Json]:
         return [row for page in self.pages() for row in page]
-
-    def _asked(self) -> Iterator[Any]:
-        search = self._search
-        size = MAX_PAGE if search.limit is None else min(search.limit, MAX_PAGE)
-        found = self._session.client.orchestration.ext.iterate_instances(
-            workflow_id=search.workflow_id,
-            status=search.status,
-            since=search.since,
-            variable=search.variable,
-            error_code=search.error_code,
-            page_size=size,
-        )
-        yield from found.pages()
 
 
 class InstancesLook:
@@ -96,13 +91,13 @@ class InstancesLook:
         """Read an instance that no longer matches the search, usually because it has ended."""
         instance = document(self._session.v1.get_instance(instance_id=before["instanceId"]).data)
         now = members(instance, "updatedAt", "terminatedAt", "error")
-        return before | {"status": _status(instance, before["status"])} | now
-
-
-def _status(instance: Json, before: str) -> str:
-    if not instance["terminated"]:
-        return before if before in ("running", "waiting") else "running"
-    return "aborted" if instance.get("error") == "canceled" else "failed" if instance.get("error") else "succeeded"
+        if not instance["terminated"]:
+            status = before["status"] if before["status"] in ("running", "waiting") else "running"
+        elif not instance.get("error"):
+            status = "succeeded"
+        else:
+            status = "aborted" if instance["error"] == "canceled" else "failed"
+        return before | {"status": status} | now
 
 
 class ShowLook:

@@ -54,7 +54,12 @@ def places_of(text: str) -> Places:
         elif piece == ":":
             continue
         elif inside and not inside.is_list and inside.key is None:
-            _take_key(places, inside, piece, mark)
+            # A member is recorded at the place of its key.
+            inside.key = shown(_text(piece))
+            path = inside.path_of_next()
+            if path in places.marks and places.repeated is None:
+                places.repeated = mark
+            places.marks[path] = mark
         else:
             path = inside.path_of_next() if inside else ""
             places.marks.setdefault(path, mark)
@@ -63,15 +68,6 @@ def places_of(text: str) -> Places:
                     break
                 around.append(_Container(path, piece == "["))
     return places
-
-
-def _take_key(places: Places, inside: _Container, piece: str, mark: Mark) -> None:
-    """Record a member at the place of its key."""
-    inside.key = shown(_text(piece))
-    path = inside.path_of_next()
-    if path in places.marks and places.repeated is None:
-        places.repeated = mark
-    places.marks[path] = mark
 
 
 def _text(piece: str) -> str:

@@ -15,23 +15,16 @@ def read_variables(given: list[str]) -> dict[str, str]:
     """Parse the variables. A comma separates several if each part is a `name=value`; else it belongs to the value."""
     variables: dict[str, str] = {}
     for text in given:
-        for name, value in _pairs(text):
+        parts = text.split(",")
+        for part in parts if all(_PAIR.match(part) for part in parts) else [text]:
+            name, equals, value = part.partition("=")
+            name = name.strip()
+            if not equals or not name:
+                raise Failure(f"--variable {part!r} is not name=value", code=USAGE)
             if name in variables:
                 raise Failure(f"--variable {name} is given twice", code=USAGE)
             variables[name] = value
     return variables
-
-
-def _pairs(text: str) -> list[tuple[str, str]]:
-    parts = text.split(",")
-    pieces = parts if all(_PAIR.match(part) for part in parts) else [text]
-    pairs: list[tuple[str, str]] = []
-    for piece in pieces:
-        name, equals, value = piece.partition("=")
-        if not equals or not name.strip():
-            raise Failure(f"--variable {piece!r} is not name=value", code=USAGE)
-        pairs.append((name.strip(), value))
-    return pairs
 
 
 def remarks_on_variables(stages: list[dict[str, object]], variables: Mapping[str, str]) -> Iterator[str]:

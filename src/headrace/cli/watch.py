@@ -95,8 +95,14 @@ class Watch:
         began_s = self._monotonic_s()
         try:
             view = self._look()
-        except Exception as error:  # noqa: BLE001 - raised again unless it may pass
-            self._tolerate(error)
+        except Exception as error:
+            # A temporary error is reported, unless the first look failed or the server has been away too long.
+            answered_s = self._answered_s
+            if not _may_pass(error) or answered_s is None or self._monotonic_s() - answered_s > PATIENCE_S:
+                raise
+            if not self._is_away:
+                self._screen.report(f"{error}; trying again")
+            self._is_away = True
             return None
         self._answered_s = self._monotonic_s()
         if view.has_changed or self._is_away:
@@ -105,16 +111,6 @@ class Watch:
         self._is_away = False
         self._pause_s = max(self._pause_s, SHARE_OF_TIME * (self._answered_s - began_s))
         return view
-
-    def _tolerate(self, error: Exception) -> None:
-        """Report a temporary error. Raises it if the first look failed, or the server has been away too long."""
-        if not _may_pass(error) or self._answered_s is None:
-            raise error
-        if self._monotonic_s() - self._answered_s > PATIENCE_S:
-            raise error
-        if not self._is_away:
-            self._screen.report(f"{error}; trying again")
-        self._is_away = True
 
 
 def watch(look: Look, output: Output) -> View:

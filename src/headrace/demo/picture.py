@@ -107,7 +107,9 @@ def _is_interrupted(lane: Lane, outage: Outage) -> bool:
 
 def _opening(picture: Picture, scale: _Scale) -> str:
     size = f'viewBox="0 0 {WIDTH} {scale.height}" width="{WIDTH}" height="{scale.height}"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{escape(_summary(picture))}">'
+    killed_s = picture.outage.killed_s
+    label = f"Timeline of {len(picture.lanes)} workflow instances, killed at {killed_s:.1f} s and resumed"
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{escape(label)}">'
 
 
 class _Scale:
@@ -205,7 +207,3 @@ def _legend(scale: _Scale) -> list[str]:
     parts.append(f'<circle class="ended" cx="{x + 6}" cy="{y + 5.5}" r="3.2"/>')
     parts.append(f'<text class="fact" x="{x + 17}" y="{y + 10}">ended, books exact</text>')
     return parts
-
-
-def _summary(picture: Picture) -> str:
-    return f"Timeline of {len(picture.lanes)} workflow instances, killed at {picture.outage.killed_s:.1f} s and resumed"

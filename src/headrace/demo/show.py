@@ -165,8 +165,7 @@ class _Demo:
         ledgers = sorted({ledger for run in runs for ledger in run.example.ledgers(run.names)})
         report = check_books(self._stack, ledgers, ended)
         report.problems += top_up_report.problems(self._top_ups, outcome)
-        self._draw(picture, report)
-        self._judge(picture, report, top_up_report.fact_lines(self._top_ups, outcome))
+        self._conclude(picture, report, top_up_report.fact_lines(self._top_ups, outcome))
 
     # What happens
 
@@ -268,7 +267,8 @@ class _Demo:
         lane = lane_of(one.example, one.label, instance, stages, activities, self._zero_s)
         return Ended(f"{one.example} run {one.label}", instance, activities, one.expected), lane
 
-    def _draw(self, picture: Picture, report: Report) -> None:
+    def _conclude(self, picture: Picture, report: Report, trigger_facts: list[str]) -> None:
+        """Draw the picture of this run. Raises DemoFailed unless the books are exact."""
         down_s = picture.outage.ready_s - picture.outage.killed_s
         in_flight = picture.effects_in_flight
         facts = [
@@ -283,7 +283,6 @@ class _Demo:
         file.write_text(draw(picture), encoding="utf-8")
         self._screen.line(f"\nPicture of this run: {file}")
 
-    def _judge(self, picture: Picture, report: Report, trigger_facts: list[str]) -> None:
         if not picture.effects_in_flight:
             report.problems.append("no effect was in flight at the kill: this run proves nothing, run it again")
         if report.problems:

@@ -222,17 +222,13 @@ def moment_in(value: object, field: str) -> str:
         if _OUR_MOMENT.fullmatch(text):
             datetime.fromisoformat(text)
             return text
-        return moment_of(_with_offset(text), field)
+        if (match := _LOOSE_MOMENT.fullmatch(text)) is not None:
+            offset = (match[3] or "Z").upper()
+            offset = f"{offset[:3]}:{offset[3:]}" if len(offset) == 5 else offset
+            text = f"{match[1]}T{match[2]}{offset}"
+        return moment_of(text, field)
     except (InvalidValue, ValueError):
         raise Unreadable(f"an answer whose {field} is not a date") from None
-
-
-def _with_offset(text: str) -> str:
-    match = _LOOSE_MOMENT.fullmatch(text)
-    if match is None:
-        return text
-    day, time, offset = match[1], match[2], (match[3] or "Z").upper()
-    return f"{day}T{time}{offset[:3]}:{offset[3:]}" if len(offset) == 5 else f"{day}T{time}{offset}"
 
 
 def postings_of(value: object) -> list[Json]:

@@ -85,26 +85,22 @@ def _scalars_are_equal(left: Value, right: Value, *, is_exact: bool) -> bool:
 
 def compared(operator: str, left: Value, right: Value) -> bool:
     """`<`, `<=`, `>`, `>=` of numbers, texts, moments, durations. Raises Failure elsewhere."""
-    pair = _pair(left, right)
-    if pair is None:
+    # Two Python values of one type whose order is the language's.
+    first: Any
+    second: Any
+    if type(left) is str and type(right) is str:
+        first, second = (left, right) if left.isascii() and right.isascii() else (utf8(left), utf8(right))
+    elif (first := number(left)) is not None and (second := number(right)) is not None:
+        first, second = (first, second) if type(first) is type(second) else (float(first), float(second))
+    elif (isinstance(left, Time) and isinstance(right, Time)) or (
+        isinstance(left, Duration) and isinstance(right, Duration)
+    ):
+        first, second = left.nanoseconds, right.nanoseconds
+    else:
         raise Failure(f"invalid operation: {type_name(left)} {operator} {type_name(right)}")
-    first, second = pair
+
     if operator == "<":
         return first < second
     if operator == "<=":
         return first <= second
     return first > second if operator == ">" else first >= second
-
-
-def _pair(left: Value, right: Value) -> tuple[Any, Any] | None:
-    """Two Python values of one type whose order is the language's; None where there is no order."""
-    if type(left) is str and type(right) is str:
-        return (left, right) if left.isascii() and right.isascii() else (utf8(left), utf8(right))
-    first, second = number(left), number(right)
-    if first is not None and second is not None:
-        return (first, second) if type(first) is type(second) else (float(first), float(second))
-    if isinstance(left, Time) and isinstance(right, Time):
-        return left.nanoseconds, right.nanoseconds
-    if isinstance(left, Duration) and isinstance(right, Duration):
-        return left.nanoseconds, right.nanoseconds
-    return None

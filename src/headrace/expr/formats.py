@@ -132,9 +132,20 @@ def _write_json(meter: Meter, value: Value, parts: list[str], depth: int) -> Dee
     meter.step()
     kind: type[Any] = value.__class__
     if kind is list:
-        yield from _write_json_list(meter, value, parts, _below(depth))
+        inner = _below(depth)
+        indent = "\n" + "  " * inner
+        for index, item in enumerate(value):
+            parts.append(("," if index else "[") + indent)
+            yield _write_json(meter, item, parts, inner)
+        parts.append(f"{indent[:-2]}]" if value else "[]")
     elif kind is dict:
-        yield from _write_json_map(meter, value, parts, _below(depth))
+        inner = _below(depth)
+        indent = "\n" + "  " * inner
+        for index, (key, item) in enumerate(_sorted_pairs(value)):
+            parts.append(("," if index else "{") + indent + _json_string(key) + ": ")
+            meter.build(len(key))
+            yield _write_json(meter, item, parts, inner)
+        parts.append(f"{indent[:-2]}}}" if value else "{}")
     else:
         parts.append(_json_scalar(meter, value))
     meter.build(len(parts[-1]) + 2 * depth)
@@ -187,26 +198,3 @@ def _json_escape(letter: str) -> str:
     if "\ud800" <= letter <= "\udfff":
         return "\\ufffd"
     return _JSON_ESCAPES.get(letter) or f"\\u{ord(letter):04x}"
-
-
-def _write_json_list(meter: Meter, value: list[Value], parts: list[str], depth: int) -> Deep[None]:
-    if not value:
-        parts.append("[]")
-        return
-    indent = "\n" + "  " * depth
-    for index, item in enumerate(value):
-        parts.append(("," if index else "[") + indent)
-        yield _write_json(meter, item, parts, depth)
-    parts.append(f"{indent[:-2]}]")
-
-
-def _write_json_map(meter: Meter, value: dict[str, Value], parts: list[str], depth: int) -> Deep[None]:
-    if not value:
-        parts.append("{}")
-        return
-    indent = "\n" + "  " * depth
-    for index, (key, item) in enumerate(_sorted_pairs(value)):
-        parts.append(("," if index else "{") + indent + _json_string(key) + ": ")
-        meter.build(len(key))
-        yield _write_json(meter, item, parts, depth)
-    parts.append(f"{indent[:-2]}}}")

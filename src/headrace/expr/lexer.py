@@ -70,13 +70,20 @@ class Lexer:
         elif kind in ("space", "line"):
             self.offset = match.end()
         elif kind == "block":
-            self._comment()
+            end = self.source.find("*/", self.offset + 2)
+            if end < 0:
+                self._fail("unclosed comment", len(self.source))
+            self.offset = end + 2
         elif kind == "number":
             self._number()
         elif kind == "quote":
             self._quoted(match.group())
         elif match.group() == "#":
-            self._pointer()
+            # A name that follows at once belongs to it: here a word of the language is a name too, and so are digits.
+            self._emit(Kind.OPERATOR, self.offset + 1)
+            end = self._name_end()
+            if end > self.offset:
+                self._emit(Kind.IDENTIFIER, end)
         else:
             self._emit(Kind.OPERATOR if kind == "operator" else Kind.BRACKET, match.end())
 
@@ -87,25 +94,14 @@ class Lexer:
     def _fail(self, message: str, offset: int) -> NoReturn:
         raise InvalidExpression(message, Place.of(self.source, offset))
 
-    def _comment(self) -> None:
-        end = self.source.find("*/", self.offset + 2)
-        if end < 0:
-            self._fail("unclosed comment", len(self.source))
-        self.offset = end + 2
-
     def _name(self) -> None:
         source, end = self.source, self._name_end()
         if end == self.offset:
-            self._fail(f"unrecognized character: {_described(source[end])}", end)
+            letter = source[end]
+            shown = f" '{letter}'" if letter.isprintable() else ""
+            self._fail(f"unrecognized character: U+{ord(letter):04X}{shown}", end)
         word = source[self.offset : end]
         self._emit(Kind.OPERATOR if word in OPERATOR_WORDS else Kind.IDENTIFIER, end)
-
-    def _pointer(self) -> None:
-        """`#` and the name that follows it at once: here a word of the language is a name too, and so are digits."""
-        self._emit(Kind.OPERATOR, self.offset + 1)
-        end = self._name_end()
-        if end > self.offset:
-            self._emit(Kind.IDENTIFIER, end)
 
     def _name_end(self) -> int:
         source, end = self.source, self.offset
@@ -214,8 +210,3 @@ class Lexer:
 
 def _newlines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
-
-
-def _described(character: str) -> str:
-    shown = f" '{character}'" if character.isprintable() else ""
-    return f"U+{ord(character):04X}{shown}"

@@ -164,8 +164,12 @@ def float_text(value: float, point_from: int = -4, point_below: int = 6) -> str:
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("+Inf" if value > 0 else "-Inf")
     sign, digits, exponent = _shortest(value)
+    if point_from <= exponent < 0:
+        return f"{sign}0.{'0' * (-exponent - 1)}{digits}"
     if point_from <= exponent < point_below:
-        return sign + _plain(digits, exponent)
+        whole = digits[: exponent + 1].ljust(exponent + 1, "0")
+        fraction = digits[exponent + 1 :]
+        return f"{sign}{whole}.{fraction}" if fraction else sign + whole
     fraction = f".{digits[1:]}" if len(digits) > 1 else ""
     return f"{sign}{digits[0]}{fraction}e{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
 
@@ -187,11 +191,3 @@ def _shortest(value: float) -> tuple[str, str, int]:
         return sign, "0", 0
     shift = len(whole) - 1 - (len(whole + fraction) - len(digits))
     return sign, digits.rstrip("0") or "0", shift + int(exponent or "0")
-
-
-def _plain(digits: str, exponent: int) -> str:
-    if exponent < 0:
-        return "0." + "0" * (-exponent - 1) + digits
-    whole = digits[: exponent + 1].ljust(exponent + 1, "0")
-    fraction = digits[exponent + 1 :]
-    return f"{whole}.{fraction}" if fraction else whole

@@ -49,20 +49,18 @@ def call_of(request: Request) -> Call:
     values: Query = {}
     for name, value in pairs:
         values.setdefault(name, []).append(value)
-    if request.method == "GET" and (filter_text := _filter(request.body)) and "query" not in values:
-        values["query"] = [filter_text]
+
+    # A list takes its filter in the body as well.
+    if request.method == "GET" and request.body:
+        try:
+            text = request.body.decode().strip()
+        except UnicodeDecodeError:
+            raise invalid("the body is not JSON: it is not UTF-8") from None
+        if _is_unfit(text):
+            raise invalid("the body must not hold NUL or half a surrogate pair")
+        if text not in ("", "{}"):
+            values.setdefault("query", [text])
     return Call(request.method, segments, values, request.body, request.key)
-
-
-def _filter(body: bytes | None) -> str:
-    """A list takes its filter in the body as well: empty text where there is none."""
-    try:
-        text = (body or b"").decode().strip()
-    except UnicodeDecodeError:
-        raise invalid("the body is not JSON: it is not UTF-8") from None
-    if _is_unfit(text):
-        raise invalid("the body must not hold NUL or half a surrogate pair")
-    return "" if text == "{}" else text
 
 
 def _is_unfit(text: str) -> bool:

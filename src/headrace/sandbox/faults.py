@@ -83,18 +83,16 @@ def parse_fault(text: str) -> Fault:
         raise InvalidValue(_FIELD, f"{kind!r} is not a kind: a status from 300 to 599, drop, delay or overlap")
     if parsed == "overlap" and service == "payments":
         raise InvalidValue(_FIELD, "payments takes no idempotency key, so it knows no overlap")
-    length_us = _length_us(parts[3], parsed) if len(parts) == 4 else None
+    length_us = None
+    if len(parts) == 4:
+        if parsed in ("drop", "overlap"):
+            raise InvalidValue(_FIELD, f"{parsed} takes no seconds")
+        if not _NUMBER.fullmatch(parts[3]):
+            raise InvalidValue(_FIELD, f"{parts[3]!r} is not a number of seconds")
+        length_us = int(Fraction(parts[3]) * 1_000_000)
     if not _NUMBER.fullmatch(rate) or Fraction(rate) > 1:
         raise InvalidValue(_FIELD, f"{rate!r} is not a rate: a number from 0 to 1")
     return Fault(service, parsed, Fraction(rate), status, length_us)
-
-
-def _length_us(text: str, kind: Kind) -> int:
-    if kind in ("drop", "overlap"):
-        raise InvalidValue(_FIELD, f"{kind} takes no seconds")
-    if not _NUMBER.fullmatch(text):
-        raise InvalidValue(_FIELD, f"{text!r} is not a number of seconds")
-    return int(Fraction(text) * 1_000_000)
 
 
 class FaultPlan:

@@ -10,7 +10,7 @@ from headrace.effects.port import Reply, Request
 from headrace.sandbox.answers import answer, error
 from headrace.sandbox.bodies import MAX_BODY_BYTES
 from headrace.sandbox.books import Books
-from headrace.sandbox.calls import Call, call_of
+from headrace.sandbox.calls import call_of
 from headrace.sandbox.events import Outbox
 from headrace.sandbox.ledger import LedgerService
 from headrace.sandbox.payments import PaymentsService
@@ -33,10 +33,14 @@ class Services:
         if len(request.body or b"") > MAX_BODY_BYTES:
             return error(413, "VALIDATION", f"a body has at most {MAX_BODY_BYTES} bytes")
         call = call_of(request)
-        return _about(request.service, call) or self._service(request.service).answer(call)
-
-    def _service(self, service: Service) -> LedgerService | WalletsService | PaymentsService:
-        return {"ledger": self.ledger, "wallets": self.wallets, "payments": self.payments}[service]
+        match call.method, call.segments:
+            case "GET", ["_healthcheck"]:
+                return answer(200, {"status": "ok"})  # green even while writes fail, as a real ledger's is
+            case "GET", ["_info"] | ["v2", "_info"]:
+                return answer(200, {"server": NAME, "service": request.service, "version": "sandbox"})
+            case _:
+                services = {"ledger": self.ledger, "wallets": self.wallets, "payments": self.payments}
+                return services[request.service].answer(call)
 
 
 def services_on(connection: sqlite3.Connection, clock: Clock, ids: Ids, releases: Releases) -> Services:
@@ -51,14 +55,3 @@ def services_on(connection: sqlite3.Connection, clock: Clock, ids: Ids, releases
 
 def internal_error(service: Service, message: str) -> Reply:
     return error(500, INTERNAL_CODES[service], message)
-
-
-def _about(service: Service, call: Call) -> Reply | None:
-    """Health stays green even while writes fail, as a real ledger's does."""
-    match call.method, call.segments:
-        case "GET", ["_healthcheck"]:
-            return answer(200, {"status": "ok"})
-        case "GET", ["_info"] | ["v2", "_info"]:
-            return answer(200, {"server": NAME, "service": service, "version": "sandbox"})
-        case _:
-            return None

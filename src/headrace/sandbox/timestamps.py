@@ -19,7 +19,8 @@ def microseconds(text: str) -> int:
         raise ValueError("not a time such as 2024-05-01T10:00:00Z")
     clock, fraction, sign, hours, minutes = form.groups()
     whole = (datetime.fromisoformat(clock + "Z") - _EPOCH) // _MICROSECOND
-    moment_at = whole + _rounded(fraction) - _offset_s(sign, hours, minutes) * 1_000_000
+    part = (int((fraction or "")[:7].ljust(7, "0")) + 5) // 10  # from its seventh digit on rounded half up
+    moment_at = whole + part - _offset_s(sign, hours, minutes) * 1_000_000
     shown(moment_at)  # an offset may lead out of the years that can be written
     return moment_at
 
@@ -31,11 +32,6 @@ def shown(moment_at: int) -> str:
     except OverflowError:
         raise ValueError("a year outside 1 to 9999") from None
     return (text.rstrip("0") if "." in text else text) + "Z"
-
-
-def _rounded(fraction: str | None) -> int:
-    """A fraction of a second as microseconds, from its seventh digit on rounded half up."""
-    return (int((fraction or "")[:7].ljust(7, "0")) + 5) // 10
 
 
 def _offset_s(sign: str | None, hours: str | None, minutes: str | None) -> int:

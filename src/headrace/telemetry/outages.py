@@ -62,7 +62,18 @@ class Outage:
         if self._failures >= OUTAGE_FAILURES and now_s - self._first_s >= OUTAGE_S:
             self._is_failing, self._said_s, self._unsaid = True, now_s, 0
             return self._about_outage(f"{self._service} is failing", reason)
-        return self._single(now_s, {"service": self._service, "reason": reason, **fields})
+
+        # A single failure has a line of its own, as long as there are few.
+        if now_s - self._window_s >= WINDOW_S:
+            self._window_s, self._lines = now_s, 0
+        if self._lines == LINES:
+            self._unsaid += 1
+            return None
+        self._lines += 1
+        line = Line("attempt failed", {"service": self._service, "reason": reason, **fields})
+        if self._unsaid:
+            line.fields["more_since_last_line"], self._unsaid = self._unsaid, 0
+        return line
 
     def answered(self, now_s: float) -> Line | None:
         """The service answered to the point, be it with a refusal."""
@@ -75,14 +86,3 @@ class Outage:
 
     def _about_outage(self, event: str, reason: str) -> Line:
         return Line(event, {"since": date_time(self._first_at), "failed_calls": self._failures, "reason": reason})
-
-    def _single(self, now_s: float, fields: dict[str, Any]) -> Line | None:
-        if now_s - self._window_s >= WINDOW_S:
-            self._window_s, self._lines = now_s, 0
-        if self._lines == LINES:
-            self._unsaid += 1
-            return None
-        self._lines += 1
-        if self._unsaid:
-            fields["more_since_last_line"], self._unsaid = self._unsaid, 0
-        return Line("attempt failed", fields)

@@ -24,7 +24,6 @@ from headrace.effects.port import Downstream, NoReply, Reply, Request
 from headrace.engine.control import DRIVEN
 from headrace.errors import InvalidValue
 from headrace.journal.port import Journal, Results, Unit
-from headrace.journal.records import Instance
 from headrace.journal.writes import AddClosedStage, AddInstance, CloseStage, EndInstance, OpenStage
 from headrace.runner.activities import CurrentActivity
 from headrace.runner.instance import InstanceRunner
@@ -164,14 +163,11 @@ class Tracing:
             for end in ends:
                 instance = await journal.instance(end.instance_id)
                 if instance is not None:
-                    self._remember(instance)
+                    stages = {stage.number: (stage.keyword, stage.started_at) for stage in instance.stages}
+                    self._put(instance.id, _Known(instance.workflow_id, instance.created_at, stages))
                     self._ended(end)
         except Exception:
             log.exception("a trace is incomplete")
-
-    def _remember(self, instance: Instance) -> None:
-        stages = {stage.number: (stage.keyword, stage.started_at) for stage in instance.stages}
-        self._put(instance.id, _Known(instance.workflow_id, instance.created_at, stages))
 
     def _put(self, instance_id: str, known: _Known) -> None:
         self._known[instance_id] = known
@@ -198,7 +194,15 @@ class Tracing:
             stage = known.stages.pop(end.number)
             self._stage_ended(end.instance_id, end.number, *stage, end.terminated_at, end.error)
         else:
-            self._instance_ended(end.instance_id, known, end.at, end.error)
+            outcome = "aborted" if end.error == CANCELED else "failed" if end.error else "succeeded"
+            if outcome != "aborted":  # the stage of an aborted instance may end later
+                self._known.pop(end.instance_id, None)
+            attributes = {
+                "headrace.instance.id": end.instance_id,
+                "headrace.workflow.id": known.workflow_id,
+                "headrace.outcome": outcome,
+            }
+            self._span("instance", end.instance_id, _ROOT, known.created_at, end.at, attributes, error=end.error)
         return True
 
     def _stage_ended(
@@ -207,17 +211,6 @@ class Tracing:
         attributes = {"headrace.instance.id": instance_id, "headrace.stage": number}
         span_id = _span_id(instance_id, number)
         self._span(f"stage {keyword}", instance_id, span_id, started_at, ended_at, attributes, error=error)
-
-    def _instance_ended(self, instance_id: str, known: _Known, ended_at: int, error: str | None) -> None:
-        outcome = "aborted" if error == CANCELED else "failed" if error else "succeeded"
-        if outcome != "aborted":  # the stage of an aborted instance may end later
-            self._known.pop(instance_id, None)
-        attributes = {
-            "headrace.instance.id": instance_id,
-            "headrace.workflow.id": known.workflow_id,
-            "headrace.outcome": outcome,
-        }
-        self._span("instance", instance_id, _ROOT, known.created_at, ended_at, attributes, error=error)
 
     def _span(
         self,
@@ -252,7 +245,11 @@ class Tracing:
         from opentelemetry.context import Context
         from opentelemetry.trace import SpanContext, TraceFlags
 
-        trace_id = _trace_id(instance_id)
+        digits = instance_id.replace("-", "")
+        if len(digits) == 32 and all(digit in "0123456789abcdef" for digit in digits) and digits.strip("0"):
+            trace_id = int(digits, 16)
+        else:
+            trace_id = int.from_bytes(hashlib.blake2b(instance_id.encode(), digest_size=16).digest())
         decision = self._provider.sampler.should_sample(Context(), trace_id, "instance").decision
         flags = TraceFlags(TraceFlags.SAMPLED if decision.is_sampled() else TraceFlags.DEFAULT)
         return SpanContext(trace_id, _span_id(instance_id), is_remote=False, trace_flags=flags)
@@ -423,13 +420,6 @@ def _ids() -> Any:
             return trace_id or super().generate_trace_id()
 
     return Ids()
-
-
-def _trace_id(instance_id: str) -> int:
-    digits = instance_id.replace("-", "")
-    if len(digits) == 32 and all(digit in "0123456789abcdef" for digit in digits) and digits.strip("0"):
-        return int(digits, 16)
-    return int.from_bytes(hashlib.blake2b(instance_id.encode(), digest_size=16).digest())
 
 
 def _span_id(instance_id: str, stage: int | None = None) -> int:

@@ -114,21 +114,18 @@ def _microseconds(text: str) -> int | None:
     match = _MOMENT.fullmatch(text)
     if match is None:
         return None
+    zone = UTC
+    if match[8] is not None:
+        hours, minutes = int(match[9]), int(match[10])
+        if hours > 23 or minutes > 59:
+            raise ValueError("an offset is at most 23:59")
+        offset = timedelta(hours=hours, minutes=minutes)
+        zone = timezone(-offset if match[8] == "-" else offset)
     year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
-    moment = datetime(year, month, day, hour, minute, second, tzinfo=_offset(match))
+    moment = datetime(year, month, day, hour, minute, second, tzinfo=zone)
     digits = match[7] or "0"
     scale = 10 ** len(digits)
     fraction = (2 * int(digits) * 1_000_000 + scale) // (2 * scale)  # in microseconds, halves rounded up
     result = (moment - _EPOCH) // timedelta(microseconds=1) + fraction
     moment_text(result)  # refuses what lies outside the years 1 to 9999 once offset and rounding are applied
     return result
-
-
-def _offset(match: re.Match[str]) -> timezone:
-    if match[8] is None:
-        return UTC
-    hours, minutes = int(match[9]), int(match[10])
-    if hours > 23 or minutes > 59:
-        raise ValueError("an offset is at most 23:59")
-    offset = timedelta(hours=hours, minutes=minutes)
-    return timezone(-offset if match[8] == "-" else offset)

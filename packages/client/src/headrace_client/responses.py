@@ -28,7 +28,21 @@ def read_response(operation: Operation[T], request: HttpRequest, response: HttpR
     """Return the result of `operation`. Raises Error or SDKError."""
     if response.status != operation.status:
         raise _status_error(operation.status, request, response)
-    return Result(_read_data(operation, request, response), response.status, response.headers, response.body)
+    if operation.status == NO_CONTENT:
+        return Result(operation.read(None), response.status, response.headers, response.body)
+    if not _is_json(response):
+        found = response.headers.get("content-type") or "none"
+        raise _sdk_error(request, response, f"expected application/json, the content type is {found}")
+    try:
+        value: object = msgspec.json.decode(response.body)
+        if operation.wrapper is not None:
+            if not isinstance(value, dict) or operation.wrapper not in value:
+                raise msgspec.ValidationError(f"expected an object with the member {operation.wrapper!r}")
+            value = cast("dict[str, object]", value)[operation.wrapper]
+        data = operation.read(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _sdk_error(request, response, f"the body does not fit {operation.name}: {error}") from error
+    return Result(data, response.status, response.headers, response.body)
 
 
 def failure_error(request: HttpRequest, failure: HttpFailure, idempotency_key: str | None) -> ConnectionFailure:
@@ -44,26 +58,6 @@ def failure_error(request: HttpRequest, failure: HttpFailure, idempotency_key: s
     error = ConnectionFailure(text, advice=advice, is_timeout=failure.is_timeout, is_unsent=failure.is_unsent)
     error.idempotency_key = idempotency_key
     return error
-
-
-def _read_data(operation: Operation[T], request: HttpRequest, response: HttpResponse) -> T:
-    if operation.status == NO_CONTENT:
-        return operation.read(None)
-    if not _is_json(response):
-        found = response.headers.get("content-type") or "none"
-        raise _sdk_error(request, response, f"expected application/json, the content type is {found}")
-    try:
-        return operation.read(_unwrapped(operation.wrapper, msgspec.json.decode(response.body)))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _sdk_error(request, response, f"the body does not fit {operation.name}: {error}") from error
-
-
-def _unwrapped(wrapper: str | None, value: object) -> object:
-    if wrapper is None:
-        return value
-    if not isinstance(value, dict) or wrapper not in value:
-        raise msgspec.ValidationError(f"expected an object with the member {wrapper!r}")
-    return cast("dict[str, object]", value)[wrapper]
 
 
 def _is_json(response: HttpResponse) -> bool:

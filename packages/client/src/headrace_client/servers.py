@@ -25,10 +25,12 @@ def server_root(server_url: str | None, server: int | None, organization: str | 
             if organization is not None or environment is not None:
                 raise InvalidRequest("organization and environment belong to server=1")
             return SERVERS[0]
-        return SERVERS[index].format(
-            organization=_checked_organization(organization or DEFAULT_ORGANIZATION),
-            environment=_checked_environment(environment or DEFAULT_ENVIRONMENT),
-        )
+        organization, environment = organization or DEFAULT_ORGANIZATION, environment or DEFAULT_ENVIRONMENT
+        if not _HOST_LABEL.fullmatch(organization):
+            raise InvalidRequest(f"organization must fit a host name (letters, digits, hyphens): {organization!r}")
+        if environment not in ENVIRONMENTS:
+            raise InvalidRequest(f"environment must be one of {', '.join(ENVIRONMENTS)}, not {environment!r}")
+        return SERVERS[index].format(organization=organization, environment=environment)
     if server is not None or organization is not None or environment is not None:
         raise InvalidRequest("give either server_url, or server with organization and environment, not both")
     return checked_root(server_url)
@@ -56,15 +58,3 @@ def host_root(server_url: str) -> str:
     """Scheme, host and port alone: a relative token URL starts here, without the prefix of the API."""
     parts = urlsplit(server_url)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _checked_organization(organization: str) -> str:
-    if not _HOST_LABEL.fullmatch(organization):
-        raise InvalidRequest(f"organization must fit a host name (letters, digits, hyphens): {organization!r}")
-    return organization
-
-
-def _checked_environment(environment: str) -> str:
-    if environment not in ENVIRONMENTS:
-        raise InvalidRequest(f"environment must be one of {', '.join(ENVIRONMENTS)}, not {environment!r}")
-    return environment

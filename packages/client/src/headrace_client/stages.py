@@ -22,10 +22,7 @@ Stage = KnownStage | UnknownStage
 
 def read_stage(name: str, body: dict[str, Any]) -> Stage:
     """Decode a stage by its name, or by its members if the name is unknown."""
-    known = BY_KEYWORD.get(name) or _class_by_members(body)
-    return UnknownStage(body) if known is None else msgspec.convert(body, known)
-
-
-def _class_by_members(body: dict[str, Any]) -> type[KnownStage] | None:
     keywords = {BY_MEMBER[member] for member in body if member in BY_MEMBER}
-    return BY_KEYWORD[keywords.pop()] if len(keywords) == 1 else None
+    by_members = BY_KEYWORD[keywords.pop()] if len(keywords) == 1 else None
+    known = BY_KEYWORD.get(name) or by_members
+    return UnknownStage(body) if known is None else msgspec.convert(body, known)

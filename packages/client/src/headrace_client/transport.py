@@ -13,18 +13,15 @@ _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx
 
 
 def http_request(http_client: httpx2.Client | httpx2.AsyncClient, step: HttpRequest) -> httpx2.Request:
+    timeout = http_client.timeout
+    if step.timeout_s is not None:
+        timeout = httpx2.Timeout(None if math.isinf(step.timeout_s) else step.timeout_s)
     try:
         return http_client.build_request(
-            step.method, step.url, headers=step.headers, content=step.content, timeout=_timeout(http_client, step)
+            step.method, step.url, headers=step.headers, content=step.content, timeout=timeout
         )
     except httpx2.InvalidURL as error:
         raise InvalidRequest(f"{step.url!r} is not a URL: {error}") from error
-
-
-def _timeout(http_client: httpx2.Client | httpx2.AsyncClient, step: HttpRequest) -> httpx2.Timeout:
-    if step.timeout_s is None:
-        return http_client.timeout
-    return httpx2.Timeout(None if math.isinf(step.timeout_s) else step.timeout_s)
 
 
 def http_response(response: httpx2.Response) -> HttpResponse:

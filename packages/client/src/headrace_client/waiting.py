@@ -52,17 +52,15 @@ class Waiting:
                     self._on_progress(instance)
             if instance.terminated:
                 return instance
-            yield from pause(self._next_pause_s(instance, started_s))
+
+            pause_s = self._pause_s
+            self._pause_s = min(pause_s * GROWTH, LONGEST_PAUSE_S)
+            left_s = self._left_s(started_s)
+            if left_s is not None and self._timeout_s is not None:
+                if left_s <= 0:
+                    raise WaitTimeout(instance, self._timeout_s)
+                pause_s = min(pause_s, left_s)
+            yield from pause(pause_s)
 
     def _left_s(self, started_s: float) -> float | None:
         return None if self._timeout_s is None else started_s + self._timeout_s - self._monotonic_s()
-
-    def _next_pause_s(self, instance: WorkflowInstance, started_s: float) -> float:
-        pause_s = self._pause_s
-        self._pause_s = min(pause_s * GROWTH, LONGEST_PAUSE_S)
-        left_s = self._left_s(started_s)
-        if left_s is None or self._timeout_s is None:
-            return pause_s
-        if left_s <= 0:
-            raise WaitTimeout(instance, self._timeout_s)
-        return min(pause_s, left_s)
