@@ -52,6 +52,7 @@ OF_ACTIVITIES = {
     "src/headrace/journal/testing.py": "an activity in the suite of every journal",
     "src/headrace/journal/sql/sqlite.sql": "the link from an event to the effect that caused it",
     "src/headrace/journal/sql/sqlite_0006.sql": "the link from an event to the effect that caused it",
+    "src/headrace/journal/sql/sqlite_0012.sql": "the link from an event to the effect that caused it",
     "src/headrace/telemetry/tracing.py": "attributes of a transaction",
     "src/headrace/triggers/matching.py": "the link from an event to the effect that caused it",
 }

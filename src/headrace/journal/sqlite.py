@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +29,7 @@ from headrace.journal.lists import (
 )
 from headrace.journal.lock import JournalLock
 from headrace.journal.migrations import migrate_sqlite
+from headrace.journal.packing import packed, unpacked
 from headrace.journal.port import Results, Unit
 from headrace.journal.records import (
     ActivityRow,
@@ -199,7 +201,7 @@ class SqliteJournal:
             if not rows:
                 return None
             stages = self._stages(instance_id)
-            activities = tuple(_activity(row) for row in self._rows("activities", instance_id, stages[-1].number))
+            activities = self._activities(instance_id, stages[-1].number)
             version = self._rows("version", instance_id)[0][0]
         return Standing(_instance(rows[0], stages), activities, version)
 
@@ -216,10 +218,28 @@ class SqliteJournal:
         return list(self._stages(instance_id))
 
     def _stages(self, instance_id: str) -> tuple[Stage, ...]:
-        return tuple(Stage(*row) for row in self._rows("stages", instance_id))
+        rows = self._rows("stages", instance_id)
+        return tuple(
+            Stage(instance_id, number, keyword, self._unpacked(text, base), *rest)
+            for instance_id, number, keyword, text, *rest, base in rows
+        )
 
     async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]:
-        return [_activity(row) for row in self._rows("activities", instance_id, stage)]
+        return list(self._activities(instance_id, stage))
+
+    def _activities(self, instance_id: str, stage: int) -> tuple[ActivityRow, ...]:
+        return tuple(self._activity(row) for row in self._rows("activities", instance_id, stage))
+
+    def _activity(self, row: tuple[Any, ...]) -> ActivityRow:
+        values = list(row)
+        values[4], values[11] = self._unpacked(row[4], row[10]), self._unpacked(row[11], row[10])
+        return ActivityRow(*values[:15], needs_attention=bool(row[15]), terminated_at=row[16])
+
+    def _unpacked(self, stored: Any, base: Any) -> Any:
+        try:
+            return unpacked(stored, base)
+        except zlib.error as error:
+            raise self._writer.refuse(damaged(error)) from error
 
     async def remembered(self, owner: str, key: str) -> Remembered | None:
         rows = self._rows("remembered", owner, key)
@@ -382,6 +402,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA cache_size=-65536")
     connection.execute("PRAGMA wal_autocheckpoint=4000")
     connection.create_function("casefold", 1, str.casefold, deterministic=True)
+    connection.create_function("packed", 2, packed, deterministic=True)
     return connection
 
 
@@ -393,7 +414,3 @@ def _summary(row: tuple[Any, ...]) -> InstanceSummary:
     values: list[Any] = list(row)
     values[3] = STATUSES[values[3]]
     return InstanceSummary(*values)
-
-
-def _activity(row: tuple[Any, ...]) -> ActivityRow:
-    return ActivityRow(*row[:15], needs_attention=bool(row[15]), terminated_at=row[16])

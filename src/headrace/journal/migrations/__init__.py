@@ -9,7 +9,7 @@ from pathlib import Path
 from headrace.errors import Unusable
 
 SQL = Path(__file__).parent.parent / "sql"
-HEAD = "0011"
+HEAD = "0012"
 
 
 def statements(name: str) -> list[str]:

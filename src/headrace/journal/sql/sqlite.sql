@@ -1,5 +1,6 @@
 -- The queries of the SQLite journal. `name: X` begins one, after a sentence that says what it does. Parameters are named:
 -- those of a write by the fields of its record in `journal/writes.py`, those of a read in the order of their first use.
+-- `packed` is a function of `journal/packing.py`; texts under 256 characters are not worth its time.
 
 -- Writes
 
@@ -11,10 +12,11 @@ INSERT INTO workflows (id, name, config, created_at, updated_at) VALUES (:workfl
 -- name: DeleteWorkflow
 UPDATE workflows SET deleted_at = :at, updated_at = max(updated_at, :at) WHERE id = :workflow_id AND deleted_at IS NULL
 
--- Store a new instance, unless its workflow is gone.
+-- Store a new instance, unless its workflow is gone. A definition that is its workflow's own is not stored again.
 -- name: AddInstance
 INSERT INTO instances (id, workflow_id, config, variables, created_at, updated_at, by_trigger, next_at)
-SELECT :instance_id, :workflow_id, :config, :variables, :created_at, :created_at, :by_trigger, 0 WHERE EXISTS (SELECT 1 FROM workflows WHERE id = :workflow_id AND deleted_at IS NULL)
+SELECT :instance_id, :workflow_id, CASE config WHEN :config THEN '' ELSE :config END, :variables, :created_at, :created_at, :by_trigger, 0
+FROM workflows WHERE id = :workflow_id AND deleted_at IS NULL
 
 -- Move a running instance on.
 -- name: MoveInstance
@@ -43,15 +45,20 @@ INSERT OR IGNORE INTO instance_variables (fingerprint, created_at, instance_id) 
 
 -- Store a stage that has begun.
 -- name: OpenStage
-INSERT INTO stages (instance_id, number, keyword, input, started_at) VALUES (:instance_id, :number, :keyword, :input, :started_at)
+INSERT INTO stages (instance_id, number, keyword, input, started_at)
+VALUES (:instance_id, :number, :keyword,
+    CASE WHEN length(:input) < 256 THEN :input ELSE packed(:input, (SELECT text FROM instance_texts WHERE instance_id = :instance_id)) END, :started_at)
 
 -- Store a stage that ended as it began.
 -- name: AddClosedStage
-INSERT INTO stages (instance_id, number, keyword, input, started_at, terminated_at, error) VALUES (:instance_id, :number, :keyword, :input, :started_at, :terminated_at, :error)
+INSERT INTO stages (instance_id, number, keyword, input, started_at, terminated_at, error)
+VALUES (:instance_id, :number, :keyword,
+    CASE WHEN length(:input) < 256 THEN :input ELSE packed(:input, (SELECT text FROM instance_texts WHERE instance_id = :instance_id)) END, :started_at, :terminated_at, :error)
 
 -- Replace the input of an open stage.
 -- name: AmendStage
-UPDATE stages SET input = :input WHERE instance_id = :instance_id AND number = :number AND terminated_at IS NULL
+UPDATE stages SET input = CASE WHEN length(:input) < 256 THEN :input ELSE packed(:input, (SELECT text FROM instance_texts WHERE instance_id = :instance_id)) END
+WHERE instance_id = :instance_id AND number = :number AND terminated_at IS NULL
 
 -- Close an open stage.
 -- name: CloseStage
@@ -60,13 +67,16 @@ UPDATE stages SET terminated_at = :terminated_at, error = :error WHERE instance_
 -- Store the intent of an activity.
 -- name: OpenActivity
 INSERT INTO activities (instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body)
-VALUES (:instance_id, :stage, :position, :name, :input, :started_at, :attempt, :key, :request_method, :request_path, :request_body)
+VALUES (:instance_id, :stage, :position, :name, CASE WHEN length(:input) < 256 THEN :input ELSE packed(:input, :request_body) END,
+    :started_at, :attempt, :key, :request_method, :request_path, :request_body)
 
 -- Store an activity that has ended.
 -- name: AddClosedActivity
 INSERT INTO activities (instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body,
     output, error, last_failure, terminated_at)
-VALUES (:instance_id, :stage, :position, :name, :input, :started_at, :attempt, :key, :request_method, :request_path, :request_body, :output, :error, :last_failure, :terminated_at)
+VALUES (:instance_id, :stage, :position, :name, CASE WHEN length(:input) < 256 THEN :input ELSE packed(:input, :request_body) END,
+    :started_at, :attempt, :key, :request_method, :request_path, :request_body,
+    CASE WHEN length(:output) >= 256 THEN packed(:output, :request_body) ELSE :output END, :error, :last_failure, :terminated_at)
 
 -- Count an attempt before it is sent.
 -- name: BeginAttempt
@@ -80,7 +90,8 @@ WHERE instance_id = :instance_id AND stage = :stage AND position = :position AND
 
 -- Record the outcome of an open activity.
 -- name: CloseActivity
-UPDATE activities SET attempt = :attempt, output = :output, error = :error, next_execution_at = NULL, needs_attention = 0, terminated_at = :terminated_at
+UPDATE activities SET attempt = :attempt, output = CASE WHEN length(:output) >= 256 THEN packed(:output, request_body) ELSE :output END,
+    error = :error, next_execution_at = NULL, needs_attention = 0, terminated_at = :terminated_at
 WHERE instance_id = :instance_id AND stage = :stage AND position = :position AND terminated_at IS NULL
 
 -- Put an event into the mailbox of a running instance.
@@ -238,31 +249,38 @@ WHERE deleted_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY crea
 
 -- An instance without its stages.
 -- name: instance
-SELECT id, workflow_id, config, variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances WHERE id = :id
+SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END,
+    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances WHERE id = :id
 
 -- All instances, the newest first.
 -- name: instances_page
-SELECT id, workflow_id, config, variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END,
+    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
 WHERE (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
 
 -- Instances that have not ended, the newest first.
 -- name: running_instances_page
-SELECT id, workflow_id, config, variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END,
+    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
 WHERE terminated_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
 
 -- All instances of a workflow, the newest first.
 -- name: instances_of_workflow_page
-SELECT id, workflow_id, config, variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END,
+    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
 WHERE workflow_id = :workflow_id AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
 
 -- Instances of a workflow that have not ended, the newest first.
 -- name: running_instances_of_workflow_page
-SELECT id, workflow_id, config, variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END,
+    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
 WHERE workflow_id = :workflow_id AND terminated_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
 
--- The started stages of an instance, in order.
+-- The started stages of an instance, in order, each with the base of a packed input.
 -- name: stages
-SELECT instance_id, number, keyword, input, started_at, terminated_at, error FROM stages WHERE instance_id = :instance_id ORDER BY number
+SELECT instance_id, number, keyword, input, started_at, terminated_at, error,
+    CASE typeof(input) WHEN 'blob' THEN (SELECT text FROM instance_texts AS t WHERE t.instance_id = stages.instance_id) END
+FROM stages WHERE instance_id = :instance_id ORDER BY number
 
 -- The activities of a stage, in order.
 -- name: activities
@@ -373,7 +391,8 @@ SELECT depth FROM occurrences WHERE instance_id = :instance_id
 -- How many triggers led to the last instance that wrote this metadata.
 -- name: depth_of_metadata
 SELECT coalesce((SELECT depth FROM occurrences WHERE instance_id = activities.instance_id), 0) FROM activities
-WHERE name = 'AddAccountMetadata' AND request_path = :path AND request_body = :body ORDER BY started_at DESC LIMIT 1
+WHERE name = 'AddAccountMetadata' AND request_path = :path AND substr(request_body, 1, 64) = substr(:body, 1, 64) AND request_body = :body
+ORDER BY started_at DESC LIMIT 1
 
 -- How many triggers led to an instance that asked for a transfer at this moment.
 -- name: depth_of_initiation
