@@ -9,7 +9,7 @@ import headrace_client
 from docs.generator.markdown import code, page, sentence, table
 from headrace.api import codec, openapi
 from headrace.api import errors as api_errors
-from headrace.cli import exits
+from headrace.cli import errors as cli_errors
 from headrace.effects import replies
 from headrace.money import MAX_DIGITS
 
@@ -38,14 +38,14 @@ SERVICES = """A service's answer ends a stage only if it is 4xx, but not 401, 40
 codes; of wallets also 404 to the question for a wallet. Everything else may have happened, and is [tried
 again](../explanation/never-twice.md#five-steps)."""
 CODES = {
-    exits.REFUSED: "the server said no, a definition is not valid, or the instance ended with an error",
-    exits.USAGE: "the command line is wrong, or a file cannot be read",
-    exits.UNREACHABLE: "the server cannot be reached",
-    exits.UNFINISHED: "still running when the time was up",
-    exits.OWNED: "another server owns the journal",
-    exits.UNUSABLE: "the journal needs a person: it is damaged, newer than this release, or not accessible",
-    exits.BUG: "a bug in this program; `HEADRACE_DEBUG=1` shows where",
-    exits.INTERRUPTED: "interrupted",
+    cli_errors.REFUSED: "the server refused, a definition is invalid, or the instance ended with an error",
+    cli_errors.USAGE: "the command line is wrong, or a file cannot be read",
+    cli_errors.UNREACHABLE: "the server cannot be reached",
+    cli_errors.UNFINISHED: "still running after the time-out",
+    cli_errors.OWNED: "another server owns the journal",
+    cli_errors.UNUSABLE: "the journal needs a person: it is damaged, newer than this release, or not accessible",
+    cli_errors.BUG: "a bug in this program; `HEADRACE_DEBUG=1` shows where",
+    cli_errors.INTERRUPTED: "interrupted",
 }
 
 

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import structlog
 import uvicorn
 
-from headrace.api.protocol import BoundedProtocol
+from headrace.api.http_protocol import BoundedProtocol
 from headrace.api.startup import StartupGate
 from headrace.clock import Clock, RandomIds, SystemClock
 from headrace.composition import Composition, compose

@@ -18,7 +18,7 @@ import pytest_asyncio
 import uvicorn
 
 from headrace.api import create_api
-from headrace.api.protocol import BoundedProtocol
+from headrace.api.http_protocol import BoundedProtocol
 from headrace.auth.door import Door
 from headrace.clock import RandomIds, SystemClock
 from headrace.engine.embedded import EmbeddedEngine
@@ -35,6 +35,7 @@ from headrace.settings import Settings
 from headrace.telemetry import Telemetry
 from headrace.triggers.dispatcher import Dispatcher
 from headrace.triggers.expressions import Evaluator, Fetch, no_links
+from headrace.usecases.ports import Ports
 from tests.conformance.wire import check, operation_of
 
 PREFIX = "/api/orchestration"
@@ -123,17 +124,22 @@ async def served(
         stack.callback(feed.cancel)
         relay = asyncio.create_task(Relay(OwnTriggers(inbox), journal, clock, telemetry).run())
         stack.callback(relay.cancel)
-        app = create_api(
+        chosen = Settings(**settings)
+        ports = Ports(
             journal=journal,
             engine=engine,
             clock=clock,
             ids=ids,
-            settings=Settings(**settings),
-            telemetry=telemetry,
             inbox=inbox,
-            evaluator=evaluator,
             outbox=outbox,
-            door=door,
+            evaluator=evaluator,
+            max_triggers=chosen.max_triggers,
+        )
+        app = create_api(
+            ports=ports,
+            settings=chosen,
+            telemetry=telemetry,
+            authenticator=door,
             extra_routes=sandbox_routes(sandbox),
         )
         if door is not None:

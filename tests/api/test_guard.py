@@ -19,7 +19,7 @@ import pytest_asyncio
 from starlette.routing import Mount, Route
 
 from headrace.api.app import TABLE
-from headrace.api.doors import Guarded
+from headrace.api.authorization import Guarded
 from headrace.api.operations import READ, WRITE, Operation
 from headrace.api.routes import Endpoint
 from headrace.clock import SystemClock
@@ -320,11 +320,11 @@ async def test_a_route_without_a_guard_is_found() -> None:
         members: dict[str, Any] = {"method": "GET", "path": "/x", "operation_id": "leak", "scope": None}
         return Operation(**{**members, **changes}, handler=handler, tag="", summary="")
 
-    services: Any = None
+    context: Any = None
     for planted, name in (
-        (Route("/x", Endpoint(services, "/x", [row()])), "leak"),
-        (Route("/x", Endpoint(services, "/x", [row(scope="headrace:none")])), "leak"),
-        (Route("/x", Endpoint(services, "/x", [row(method="POST", scope=READ)])), "leak"),
+        (Route("/x", Endpoint(context, "/x", [row()])), "leak"),
+        (Route("/x", Endpoint(context, "/x", [row(scope="headrace:none")])), "leak"),
+        (Route("/x", Endpoint(context, "/x", [row(method="POST", scope=READ)])), "leak"),
         (Route("/x", handler), "not made from the table"),
         (Mount("/api/ledger", app=handler), "not made from the table"),
     ):

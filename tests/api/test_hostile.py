@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.api.app import TABLE
-from headrace.api.protocol import MAX_HEAD_BYTES
+from headrace.api.http_protocol import MAX_HEAD_BYTES
 from tests.api.conftest import PREFIX, WAITING, Live
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -343,7 +343,7 @@ async def test_a_slow_body_ends_and_holds_up_nobody(shared: Live, monkeypatch: p
 async def test_large_bodies_share_room_and_small_ones_always_have_some(
     shared: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.api.room.MAX_HELD_BYTES", 2_000_000)
+    monkeypatch.setattr("headrace.api.body_budget.MAX_HELD_BYTES", 2_000_000)
     head = f"POST {PREFIX}/workflows HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 1000000\r\n\r\n".encode()
     writers: list[asyncio.StreamWriter] = []
     for _ in range(2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from functools import partial
 from typing import Any
@@ -162,3 +163,56 @@ async def test_a_write_that_could_not_be_committed_leaves_its_key_free(
         assert reply.json() == {"errorCode": "INTERNAL", "errorMessage": "the disk is full"}
     reply = await live.call("POST", "/workflows", WAITING, headers=key("k"))
     assert (reply.status_code, reply.headers.get("idempotency-hit")) == (201, None)
+
+
+async def test_a_stored_result_does_not_change_with_what_it_made(live: Live) -> None:
+    first = await live.call("POST", "/workflows", WAITING, headers=key("w"))
+    workflow_id = first.json()["data"]["id"]
+    trigger = {"event": "A", "workflowID": workflow_id}
+    made = await live.call("POST", "/triggers", trigger, headers=key("t"))
+    await live.call("DELETE", f"/workflows/{workflow_id}")
+    await live.call("DELETE", f"/triggers/{made.json()['data']['id']}")
+    again = await live.call("POST", "/workflows", WAITING, headers=key("w"))
+    assert (again.status_code, again.content, again.headers["idempotency-hit"]) == (201, first.content, "true")
+    again = await live.call("POST", "/triggers", trigger, headers=key("t"))
+    assert (again.status_code, again.content, again.headers["idempotency-hit"]) == (201, made.content, "true")
+
+
+async def test_a_retry_that_spans_the_upgrade_from_stored_responses(tmp_path: Any) -> None:
+    """Releases up to 0.2.0 stored the response: it is sent again byte for byte, whatever its form."""
+    old = b'{"data": {"id": "as-it-was"}}'
+    async with served(tmp_path) as live:
+        trigger = {"event": "A", "workflowID": await live.created(WAITING)}
+        requests = [
+            ("/workflows", WAITING, 201),
+            ("/triggers", trigger, 201),
+            ("/ext/events", [{"type": "A", "payload": {}}], 202),
+        ]
+        for path, body, status in requests:
+            assert (await live.call("POST", path, body, headers=key(path))).status_code == status
+    with sqlite3.connect(tmp_path / "journal.db") as connection:
+        for path, _, status in requests:
+            changed = connection.execute("UPDATE caller_keys SET status=?, body=? WHERE key=?", (status, old, path))
+            assert changed.rowcount == 1
+    connection.close()
+    async with served(tmp_path) as live:
+        for path, body, status in requests:
+            again = await live.http.post(PREFIX + path, json=body, headers=key(path))
+            assert (again.status_code, again.content, again.headers["idempotency-hit"]) == (status, old, "true")
+        assert len((await live.call("GET", "/triggers")).json()["data"]) == 1
+
+
+async def test_a_repeated_batch_is_counted_and_answered_as_before(live: Live) -> None:
+    event = {"id": "e", "type": "A", "payload": {"n": 1}}
+    batch = [event, event | {"payload": {"n": 2}}, event]
+    first = await live.call("POST", "/ext/events", batch, headers=key("b"))
+    assert first.json()["data"] == {
+        "accepted": 2,
+        "repeated": 1,
+        "conflicting": 1,
+        "conflicts": [{"entry": 1, "key": first.json()["data"]["conflicts"][0]["key"]}],
+    }
+    again = await live.call("POST", "/ext/events", batch, headers=key("b"))
+    assert (again.status_code, again.content, again.headers["idempotency-hit"]) == (202, first.content, "true")
+    rows = (await live.call("GET", "/ext/events?repeated=true")).json()["data"]
+    assert [row["repeats"] for row in rows if "conflictsWith" not in row] == [4]

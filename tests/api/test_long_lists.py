@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from starlette.types import Message
 
-from headrace.api.replies import list_reply
+from headrace.api.responses import list_response
 
 PAGES = 1_000
 
@@ -27,7 +27,7 @@ async def test_a_slow_caller_of_a_long_list_holds_three_pages_at_most() -> None:
         await may_send.acquire()
         sent.append(message.get("body", b""))
 
-    sending = asyncio.create_task((await list_reply(pages())).send(send))
+    sending = asyncio.create_task((await list_response(pages())).send(send))
     for taken in range(1, 50):
         may_send.release()
         await _settled()

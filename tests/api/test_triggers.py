@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from headrace.api.room import SMALL_BYTES
+from headrace.api.body_budget import SMALL_BYTES
 from headrace.journal.port import Unit
 from headrace.journal.writes import AddDeadLetter
 from tests.api.conftest import SHORT, WAITING, Live, served

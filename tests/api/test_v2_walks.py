@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from headrace.api.requests import Request
 from headrace.api.v2 import pages
-from headrace.api.v2.pages import page_reply
+from headrace.api.v2.pages import page_response
 from headrace.journal.lists import InstanceList, Place
 from headrace.journal.records import Instance
 from headrace.journal.sqlite import SqliteJournal
@@ -108,8 +108,8 @@ class Room:
         scope: Any = {"method": "GET", "path_params": {}, "headers": [], "query_string": query.encode()}
         request = Request(scope, self._nothing, "/v2/instances")
         rows = InstanceList(request.query("workflowID"), request.flag("running"))
-        services: Any = SimpleNamespace(journal=self.journal)
-        reply = await page_reply(services, request, rows, self._read, _shown)
+        context: Any = SimpleNamespace(ports=SimpleNamespace(journal=self.journal))
+        reply = await page_response(context, request, rows, self._read, _shown)
         sent: list[Any] = []
 
         async def send(message: Any) -> None:

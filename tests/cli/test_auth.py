@@ -201,7 +201,8 @@ def test_the_developers_client_is_told_of_where_others_are_served(headrace: Head
     developer_client(file, tmp_path, SystemClock(), os.urandom)
     with serving(tmp_path) as said:
         assert (
-            "Warning    the client dev of `headrace dev --auth` gets in here too: headrace clients delete dev" in said
+            "Warning    the client dev of `headrace dev --auth` is accepted here too: headrace clients delete dev"
+            in said
         )
     assert headrace("clients", "delete", "dev", "--data", str(tmp_path)).code == 0
     with serving(tmp_path) as said:

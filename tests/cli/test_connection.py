@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headrace.cli.connection import Connection, connection_of
-from headrace.cli.exits import Failure
+from headrace.cli.errors import Failure
 from headrace.cli.profile_file import Profile, Profiles
 from headrace.errors import InvalidValue
 

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace.cli.exits import Failure
+from headrace.cli.errors import Failure
 from headrace.cli.profile_file import (
     Profile,
     Profiles,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from headrace.cli.sentences import activity_lines, stage_lines
+from headrace.cli.history_text import activity_lines, stage_lines
 
 Json = dict[str, Any]
 

@@ -57,7 +57,7 @@ def test_nothing_is_overwritten(headrace: Headrace) -> None:
     Path("workflow.yaml").write_text("mine")
     ran = headrace("init")
     assert ran.code == 2
-    assert "workflow.yaml is there already" in ran.err
+    assert "workflow.yaml already exists" in ran.err
     assert Path("workflow.yaml").read_text() == "mine"
     assert not Path(FILE_NAME).exists()
 

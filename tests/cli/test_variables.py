@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.cli.exits import USAGE, Failure
+from headrace.cli.errors import USAGE, Failure
 from headrace.cli.variables import read_variables
 
 

@@ -30,7 +30,7 @@ SEND: dict[str, Any] = {
         "amount": {"asset": "USD/2", "amount": 100},
     }
 }
-RUNS = 300
+RUNS = 600
 
 
 class LimitsSeen(NoMeter):

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from headrace.cli import display
-from headrace.cli.exits import REFUSED, UNFINISHED, USAGE
+from headrace.cli.errors import REFUSED, UNFINISHED, USAGE
 from headrace.cli.main import main
 from headrace.demo import show
 from headrace.demo.errors import DemoFailed, NoExamples, NotInTime

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.cli.definitions import read_definition
-from headrace.cli.wire import document, documents
+from headrace.cli.documents import document, documents
 from headrace.demo.books import Ended, Report, check_books
 from headrace.demo.examples import Example, examples_folder, load_examples
 from headrace.demo.stack import Stack

@@ -16,7 +16,8 @@ import typer.main
 
 from headrace.api.app import TABLE
 from headrace.auth.verifier import LEEWAY_S
-from headrace.cli import connection, exits
+from headrace.cli import connection
+from headrace.cli import errors as cli_errors
 from headrace.cli.main import app
 from headrace.events.outbox import MAX_ERROR_CHARACTERS, Outbox
 from headrace.journal.port import Unit
@@ -136,7 +137,9 @@ def test_authentication_has_its_leeway_and_its_algorithms() -> None:
 @pytest.mark.parametrize("page", ["docs/command-line.md", "docs/reference/errors.md"])
 def test_the_exit_codes_are_those_there_are(page: str) -> None:
     codes = {int(code) for code in re.findall(r"^\| (\d{1,2}|130) \| [a-z]", text_of(page), re.MULTILINE)}
-    assert codes == {0} | {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
+    assert codes == {0} | {
+        value for name, value in vars(cli_errors).items() if name.isupper() and isinstance(value, int)
+    }
 
 
 @cache

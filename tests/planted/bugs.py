@@ -230,7 +230,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     _bug(
         "callers' keys are shared by all callers",
-        "src/headrace/api/repeats.py",
+        "src/headrace/api/idempotency.py",
         "        request.principal.key_owner,\n",
         '        "",\n',
         "tests/api/test_key_owners.py",
@@ -250,12 +250,10 @@ BUGS: tuple[Bug, ...] = (
         (
             Change(
                 "src/headrace/events/inbox.py",
-                "        now_at = self._clock.now_at()\n        unit = Unit()\n"
-                "        for arrival in arrivals:\n            _add",
-                "        now_at = self._clock.now_at()\n        unit = Unit()\n"
+                "        unit = Unit()\n        await self.add(unit, arrivals)\n",
                 "        known = self.__dict__.setdefault('known', set())\n"
                 "        arrivals = [each for each in arrivals if not (each.key in known or known.add(each.key))]\n"
-                "        for arrival in arrivals:\n            _add",
+                "        unit = Unit()\n        await self.add(unit, arrivals)\n",
             ),
             Change(SQL, "WHEN known IS NULL THEN :key\n", "WHEN known IS NULL THEN :key || hex(randomblob(4))\n"),
             Change(SQL, "    SELECT placed, known, (SELECT", "    SELECT NULL AS placed, NULL AS known, (SELECT"),

@@ -47,7 +47,7 @@ OF_ACTIVITIES = {
     "src/headrace/api/v1/schemas.py": "an example of a name",
     "src/headrace/api/v2/__init__.py": "V2 has another output of CreateTransaction",
     "src/headrace/api/v2/views.py": "V2 has another output of CreateTransaction",
-    "src/headrace/cli/sentences.py": "RevertTransaction of other servers reads like it",
+    "src/headrace/cli/history_text.py": "RevertTransaction of other servers reads like it",
     "src/headrace/engine/driver.py": "the internal ledger is created for a transaction",
     "src/headrace/journal/testing.py": "an activity in the suite of every journal",
     "src/headrace/journal/sql/sqlite.sql": "the link from an event to the effect that caused it",
@@ -182,7 +182,7 @@ APPEARS = """
 from docs.generator.stages import stages_page
 from headrace.api import openapi
 from headrace.api.app import TABLE
-from headrace.cli.sentences import activity_lines, stage_sentence
+from headrace.cli.history_text import activity_lines, stage_sentence
 from headrace.demo.picture import STAGES as PICTURED
 from headrace.demo.timeline import EFFECTS
 from headrace.effects.requests import prepare

@@ -24,7 +24,7 @@ NAMES = {
 """Names that differ by more than their prefix `Async`, which is dropped everywhere."""
 PHRASES = {
     "the tasks of an event loop": "threads",
-    "The async client, of which `make client` makes the sync one in `_sync`": "The sync client",
+    "The async client; `make client` generates the sync one in `_sync` from it": "The sync client",
 }
 """Text of docstrings that is true of one side only. Each must occur."""
 LINTS = "I,UP028"

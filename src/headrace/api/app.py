@@ -14,22 +14,18 @@ from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.api import codec, docs, editor, ext, oauth, openapi, probes, v1, v2, versions
-from headrace.api.doors import Guarded
+from headrace.api.authorization import Guarded
+from headrace.api.context import Context
+from headrace.api.cross_site import SameSite
 from headrace.api.operations import Operation
-from headrace.api.replies import json_reply
+from headrace.api.responses import json_response
 from headrace.api.routes import Nowhere, routes_of
-from headrace.api.services import Services
-from headrace.api.sites import SameSite
 from headrace.auth.door import Door, OpenDoor
 from headrace.auth.oauth import OpenAuthority
-from headrace.clock import Clock, Ids
-from headrace.engine.port import Engine
-from headrace.events.inbox import Inbox
-from headrace.events.outbox import Outbox
-from headrace.journal.port import Journal
+from headrace.clock import Ids
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry
-from headrace.triggers.expressions import Evaluator
+from headrace.usecases.ports import Ports
 
 PREFIX = "/api/orchestration"
 TABLE: tuple[Operation, ...] = (
@@ -49,40 +45,35 @@ Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 def create_api(
     *,
-    journal: Journal,
-    engine: Engine,
-    clock: Clock,
-    ids: Ids,
+    ports: Ports,
     settings: Settings,
     telemetry: Telemetry,
-    inbox: Inbox,
-    evaluator: Evaluator,
-    outbox: Outbox,
-    door: Door | None = None,
+    authenticator: Door | None = None,
     extra_routes: Sequence[Mount] = (),
     lifespan: Lifespan | None = None,
 ) -> ASGIApp:
-    """`door` None: everybody gets in. `extra_routes` (services beside the API) are tried after ours, and guarded too;
-    `lifespan` as Starlette has it."""
-    door = door or OpenDoor(OpenAuthority(settings.issuer or "http://localhost/api/auth", ids))
+    """The API, and after its own routes `extra_routes`: services beside it, which need scopes of their own.
+
+    `authenticator` None: no authentication. `lifespan` as Starlette has it.
+    """
+    ids = ports.ids
+    authenticator = authenticator or OpenDoor(OpenAuthority(settings.issuer or "http://localhost/api/auth", ids))
     described = openapi.describe(TABLE)
-    description, page = json_reply(200, codec.encode(described)), docs.page_reply(described)
-    services = Services(
-        journal, engine, clock, ids, settings, telemetry, inbox, evaluator, outbox, door, description, page
-    )
+    description, page = json_response(200, codec.encode(described)), docs.page_response(described)
+    context = Context(ports, settings, telemetry, authenticator, description, page)
     router = Router(
-        routes=[*routes_of(services, TABLE), *(_guarded(route, door, ids) for route in extra_routes)],
-        default=Nowhere(services),
+        routes=[*routes_of(context, TABLE), *(_guarded(route, authenticator, ids) for route in extra_routes)],
+        default=Nowhere(context),
         redirect_slashes=False,
         lifespan=lifespan,
     )
     app = _Prefixed(router)
-    return SameSite(app, settings.allowed_hosts, ids) if isinstance(door, OpenDoor) else app
+    return SameSite(app, settings.allowed_hosts, ids) if isinstance(authenticator, OpenDoor) else app
 
 
-def _guarded(mount: Mount, door: Door, ids: Ids) -> Mount:
+def _guarded(mount: Mount, authenticator: Door, ids: Ids) -> Mount:
     """A service at `/api/{service}`."""
-    return Mount(mount.path, app=Guarded(mount.app, mount.path.rpartition("/")[2], door, ids))
+    return Mount(mount.path, app=Guarded(mount.app, mount.path.rpartition("/")[2], authenticator, ids))
 
 
 class _Prefixed:

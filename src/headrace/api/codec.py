@@ -30,4 +30,4 @@ __all__ = [
 ]
 
 encode = msgspec.json.Encoder().encode
-"""JSON bytes of a reply: compact, integers exact."""
+"""JSON bytes of a response: compact, integers exact."""

@@ -17,22 +17,22 @@ from typing import Any
 import msgspec
 
 from headrace.api import codec
+from headrace.api.context import Context
 from headrace.api.operations import Operation
-from headrace.api.replies import Headers, Reply
 from headrace.api.requests import Request
-from headrace.api.services import Services
+from headrace.api.responses import Headers, Response
 
 Json = dict[str, Any]
 Row = tuple[str, ...]
 
 
-async def show(services: Services, request: Request) -> Reply:
-    return services.page
+async def show(context: Context, request: Request) -> Response:
+    return context.docs_page
 
 
-async def lead(services: Services, request: Request) -> Reply:
+async def lead(context: Context, request: Request) -> Response:
     """The address is relative: a gateway may serve this below a prefix."""
-    return Reply(307, b"", ((b"location", b"docs"),))
+    return Response(307, b"", ((b"location", b"docs"),))
 
 
 OPERATIONS = (
@@ -55,16 +55,16 @@ OPERATIONS = (
         handler=show,
         tag="Server",
         summary="Read this description as a page",
-        reply=str,
+        response=str,
         media_type="text/html",
         errors=(),
     ),
 )
 
 
-def page_reply(description: Json) -> Reply:
+def page_response(description: Json) -> Response:
     style = files("headrace.api").joinpath("docs.css").read_text("utf-8")
-    return Reply(200, page(description, style).encode(), _headers(style))
+    return Response(200, page(description, style).encode(), _headers(style))
 
 
 def _headers(style: str) -> Headers:

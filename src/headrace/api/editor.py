@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.api import codec
+from headrace.api.context import Context
 from headrace.api.operations import Operation
-from headrace.api.replies import Headers, Reply
 from headrace.api.requests import Request
-from headrace.api.services import Services
+from headrace.api.responses import Headers, Response
 from headrace.workflows.schema import workflow_schema
 
 PATH = "/schemas/workflow.json"
@@ -23,11 +23,11 @@ _HEADERS: Headers = (
     (b"cache-control", b"public, max-age=300"),
     (b"access-control-allow-origin", b"*"),  # editors in a browser
 )
-_REPLY = Reply(200, codec.encode(workflow_schema()), _HEADERS)
+_RESPONSE = Response(200, codec.encode(workflow_schema()), _HEADERS)
 
 
-async def show(services: Services, request: Request) -> Reply:
-    return _REPLY
+async def show(context: Context, request: Request) -> Response:
+    return _RESPONSE
 
 
 OPERATIONS = (
@@ -40,7 +40,7 @@ OPERATIONS = (
         tag="Server",
         summary="Read the JSON Schema of workflow definitions",
         description="For editors: `# yaml-language-server: $schema=` and this address, as a workflow's first line.",
-        reply=dict[str, Any],
+        response=dict[str, Any],
         media_type=MEDIA_TYPE,
         errors=(),
     ),

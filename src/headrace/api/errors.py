@@ -14,7 +14,7 @@ import structlog
 
 from headrace import errors
 from headrace.api import codec
-from headrace.api.replies import Headers, Reply, json_reply
+from headrace.api.responses import Headers, Response, json_response
 from headrace.api.yaml import Mark
 from headrace.clock import Ids
 
@@ -107,7 +107,7 @@ _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
 )
 
 
-def error_reply(error: Exception, ids: Ids) -> Reply:
+def error_response(error: Exception, ids: Ids) -> Response:
     """What this error is answered with."""
     for kind, status, code in _STATUSES:
         if isinstance(error, kind):
@@ -117,7 +117,7 @@ def error_reply(error: Exception, ids: Ids) -> Reply:
     return _envelope(500, "INTERNAL", f"something went wrong here; the log tells more under incident {incident_id}")
 
 
-def _refusal(status: int, code: ErrorCode, error: errors.HeadraceError) -> Reply:
+def _refusal(status: int, code: ErrorCode, error: errors.HeadraceError) -> Response:
     if isinstance(error, errors.InvalidDefinition):
         marks: Marks = error.marks if isinstance(error, LocatedDefinition) else {}
         return _envelope(status, code, _summary(error.problems, marks), _details(error.problems, marks))
@@ -130,11 +130,11 @@ def _envelope(
     message: str,
     details: list[dict[str, Any]] | None = None,
     headers: Headers = (),
-) -> Reply:
+) -> Response:
     envelope: dict[str, Any] = {"errorCode": code, "errorMessage": _writable(message)}
     if details:
         envelope["details"] = details
-    return json_reply(status, codec.encode(envelope), headers)
+    return json_response(status, codec.encode(envelope), headers)
 
 
 def _writable(message: str) -> str:

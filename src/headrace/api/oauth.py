@@ -10,10 +10,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from headrace.api import codec
+from headrace.api.context import Context
 from headrace.api.operations import Operation
-from headrace.api.replies import Headers, Reply, json_reply
 from headrace.api.requests import Request
-from headrace.api.services import Services
+from headrace.api.responses import Headers, Response, json_response
 from headrace.auth.oauth import KEYS_PATH, TOKEN_PATH, Asked, Refused, TooManyFailures
 from headrace.errors import NotFound
 
@@ -33,7 +33,7 @@ class TokenRequest(msgspec.Struct, omit_defaults=True):
     scope: Annotated[str, Meta(description="All that the client may do, if not given.")] | UnsetType = UNSET
 
 
-class TokenReply(msgspec.Struct, omit_defaults=True):
+class TokenResponse(msgspec.Struct, omit_defaults=True):
     """A token and what it is good for."""
 
     access_token: str
@@ -54,17 +54,17 @@ _SHORTLY: Headers = ((b"cache-control", b"public, max-age=300"),)
 _STATUSES = {"invalid_client": 401, "slow_down": 429}
 
 
-async def token(services: Services, request: Request) -> Reply:
+async def token(context: Context, request: Request) -> Response:
     form = await _form(request)
     credentials = [value for name, value in request.all_headers if name == b"authorization"]
     address = request.client[0] if request.client else ""
     try:
-        granted = await services.door.authority.grant(Asked(form, credentials, address))
+        granted = await context.authenticator.authority.grant(Asked(form, credentials, address))
     except Refused as error:
         return _refusal(error)
     scope = UNSET if granted.scope is None else granted.scope
-    answer = TokenReply(granted.token, "bearer", granted.life_s, scope)
-    return json_reply(200, codec.encode(answer), _NO_STORE)
+    answer = TokenResponse(granted.token, "bearer", granted.life_s, scope)
+    return json_response(200, codec.encode(answer), _NO_STORE)
 
 
 async def _form(request: Request) -> dict[str, list[str]]:
@@ -78,7 +78,7 @@ async def _form(request: Request) -> dict[str, list[str]]:
         return {}
 
 
-def _refusal(error: Refused) -> Reply:
+def _refusal(error: Refused) -> Response:
     """In OAuth2's own words, not in the API's."""
     headers = _NO_STORE
     if isinstance(error, TooManyFailures):
@@ -86,18 +86,18 @@ def _refusal(error: Refused) -> Reply:
     if error.code == "invalid_client":
         headers = (*headers, (b"www-authenticate", b'Basic realm="headrace"'))
     body = codec.encode(OAuthError(error.code, str(error).encode(errors="replace").decode()))
-    return json_reply(_STATUSES.get(error.code, 400), body, headers)
+    return json_response(_STATUSES.get(error.code, 400), body, headers)
 
 
-async def discovery(services: Services, request: Request) -> Reply:
-    found = services.door.authority.metadata()
+async def discovery(context: Context, request: Request) -> Response:
+    found = context.authenticator.authority.metadata()
     if found is None:
         raise NotFound("discovery document", "of a server that takes another issuer's tokens")
-    return json_reply(200, codec.encode(found), _SHORTLY)
+    return json_response(200, codec.encode(found), _SHORTLY)
 
 
-async def keys(services: Services, request: Request) -> Reply:
-    return json_reply(200, codec.encode(services.door.authority.jwks()), _SHORTLY)
+async def keys(context: Context, request: Request) -> Response:
+    return json_response(200, codec.encode(context.authenticator.authority.jwks()), _SHORTLY)
 
 
 def _token(path: str, operation_id: str) -> Operation:
@@ -112,7 +112,7 @@ def _token(path: str, operation_id: str) -> Operation:
         description=(
             "OAuth2 client credentials, in the form or by HTTP Basic. On a server without authentication any are good."
         ),
-        reply=TokenReply,
+        response=TokenResponse,
         body=TokenRequest,
         body_media_types=(FORM,),
         is_body_required=False,
@@ -132,7 +132,7 @@ OPERATIONS = (
         handler=discovery,
         tag=TAG,
         summary="Discover where tokens come from",
-        reply=dict[str, str | list[str]],
+        response=dict[str, str | list[str]],
         errors=(404,),
     ),
     Operation(
@@ -144,7 +144,7 @@ OPERATIONS = (
         tag=TAG,
         summary="Read the keys that tokens are signed with",
         description="A JSON Web Key Set.",
-        reply=dict[str, list[dict[str, Any]]],
+        response=dict[str, list[dict[str, Any]]],
         errors=(),
     ),
 )

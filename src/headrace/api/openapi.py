@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
+from headrace.api.context import Context
 from headrace.api.operations import READ, WRITE, Operation
-from headrace.api.replies import Reply
 from headrace.api.requests import Request
-from headrace.api.services import Services
+from headrace.api.responses import Response
 from headrace.api.v1 import schemas
 from headrace.api.v1.stages import add_stages
 from headrace.api.version import VERSION
@@ -100,7 +100,7 @@ class _Shapes:
     """The JSON Schemas of every type the table names."""
 
     def __init__(self, table: Iterable[Operation]) -> None:
-        types = [shape for row in table for shape in (row.reply, row.body, row.refusal) if shape is not None]
+        types = [shape for row in table for shape in (row.response, row.body, row.refusal) if shape is not None]
         types += [schemas.Error, schemas.WorkflowConfig]
         found, self.components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
         add_stages(self.components)
@@ -153,8 +153,8 @@ def _responses(operation: Operation, shapes: _Shapes) -> Json:
     success: Json = {"description": HTTPStatus(operation.status).phrase}
     if operation.takes_key:
         success["headers"] = {"Idempotency-Hit": _HIT_HEADER}
-    if operation.reply is not None:
-        success["content"] = {operation.media_type: {"schema": shapes.of(operation.reply)}}
+    if operation.response is not None:
+        success["content"] = {operation.media_type: {"schema": shapes.of(operation.response)}}
     responses: Json = {str(operation.status): success}
     of_bodies = (408, 429) if 413 in operation.errors else ()
     for status in sorted({*operation.errors, *of_bodies, *((401, 403) if operation.scope else ())}):
@@ -180,8 +180,8 @@ def _security_scheme() -> Json:
     }
 
 
-async def show(services: Services, request: Request) -> Reply:
-    return services.description
+async def show(context: Context, request: Request) -> Response:
+    return context.openapi
 
 
 OPERATIONS = (
@@ -193,7 +193,7 @@ OPERATIONS = (
         handler=show,
         tag="Server",
         summary="Read this description",
-        reply=dict[str, Any],
+        response=dict[str, Any],
         errors=(),
     ),
 )

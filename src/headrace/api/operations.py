@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from headrace.api.replies import Reply
+from headrace.api.context import Context
 from headrace.api.requests import Request
-from headrace.api.services import Services
+from headrace.api.responses import Response
 
-Handler = Callable[[Services, Request], Awaitable[Reply]]
+Handler = Callable[[Context, Request], Awaitable[Response]]
 Scope = Literal["orchestration:read", "orchestration:write"]
 
 READ: Scope = "orchestration:read"
@@ -28,7 +28,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """`scope` None: open to everyone. `reply` and `body` are types the schemas are made of; `example` is a body.
+    """`scope` None: open to everyone. `response` and `body` are types the schemas are made of; `example` is a body.
 
     `same_as` names the V1 operation that this one is the same as: a repeat of one may come by the other.
     `refusal` is what 400, 401 and 429 hold where that is not the API's envelope.
@@ -43,7 +43,7 @@ class Operation:
     summary: str
     description: str = ""
     status: int = 200
-    reply: Any = None
+    response: Any = None
     media_type: str = "application/json"
     body: Any = None
     example: Any = None

@@ -5,33 +5,33 @@ from __future__ import annotations
 import asyncio
 
 from headrace import telemetry
+from headrace.api.context import Context
 from headrace.api.operations import Operation
-from headrace.api.replies import Headers, Reply, json_reply
 from headrace.api.requests import Request
-from headrace.api.services import Services
+from headrace.api.responses import Headers, Response, json_response
 from headrace.errors import Unavailable
 
 TAG = "Server"
 HEALTH_TIMEOUT_S = 5.0
 
 _NO_STORE: Headers = ((b"cache-control", b"no-store"),)
-LIVE = json_reply(200, b'{"status":"ok"}', _NO_STORE)
+LIVE = json_response(200, b'{"status":"ok"}', _NO_STORE)
 
 
-async def live(services: Services, request: Request) -> Reply:
+async def live(context: Context, request: Request) -> Response:
     return LIVE
 
 
-async def ready(services: Services, request: Request) -> Reply:
+async def ready(context: Context, request: Request) -> Response:
     try:
-        await asyncio.wait_for(services.journal.check(), HEALTH_TIMEOUT_S)
+        await asyncio.wait_for(context.ports.journal.check(), HEALTH_TIMEOUT_S)
     except TimeoutError:
         raise Unavailable(f"the journal has not committed within {HEALTH_TIMEOUT_S:g} s") from None
     return LIVE
 
 
-async def metrics(services: Services, request: Request) -> Reply:
-    return Reply(200, services.telemetry.render(), ((b"content-type", telemetry.CONTENT_TYPE),))
+async def metrics(context: Context, request: Request) -> Response:
+    return Response(200, context.telemetry.render(), ((b"content-type", telemetry.CONTENT_TYPE),))
 
 
 def _probe(path: str, operation_id: str, summary: str, description: str, *, is_ready: bool) -> Operation:
@@ -44,7 +44,7 @@ def _probe(path: str, operation_id: str, summary: str, description: str, *, is_r
         tag=TAG,
         summary=summary,
         description=description,
-        reply=dict[str, str],
+        response=dict[str, str],
         errors=(503,) if is_ready else (),
     )
 
@@ -64,7 +64,7 @@ OPERATIONS = (
         tag=TAG,
         summary="Read the metrics",
         description="In Prometheus' text format.",
-        reply=str,
+        response=str,
         media_type="text/plain",
         errors=(),
     ),

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope
 
 from headrace.api import codec, yaml
+from headrace.api.body_budget import SMALL_BYTES, BodyBudget
 from headrace.api.errors import BodyTooLarge, BodyTooSlow, UnsupportedMedia
-from headrace.api.room import SMALL_BYTES, Room
 from headrace.auth.principal import ANONYMOUS, Principal
 from headrace.errors import InvalidValue
 from headrace.settings import Settings
@@ -44,7 +44,7 @@ class Request:
     """One request: who makes it by which operation, its path's parameters, its query, its headers, its body."""
 
     __slots__ = (
-        *("_held_bytes", "_receive", "_room", "all_headers", "client", "headers", "method", "operation_id", "params"),
+        *("_held_bytes", "_receive", "_bodies", "all_headers", "client", "headers", "method", "operation_id", "params"),
         *("path", "principal", "query_string", "repeats_as"),
     )
 
@@ -55,11 +55,11 @@ class Request:
         path: str,
         operation_id: str = "",
         principal: Principal = ANONYMOUS,
-        room: Room | None = None,
+        bodies: BodyBudget | None = None,
         same_as: str = "",
     ) -> None:
         self._receive = receive
-        self._room = room or Room()
+        self._bodies = bodies or BodyBudget()
         self._held_bytes = 0
         self.operation_id = operation_id
         self.repeats_as = same_as or operation_id
@@ -107,7 +107,7 @@ class Request:
         except TimeoutError:
             raise BodyTooSlow(BODY_S) from None
         if self._held_bytes:
-            await self._room.turn()
+            await self._bodies.turn()
         return body
 
     async def _whole(self, max_bytes: int) -> bytes:
@@ -127,12 +127,12 @@ class Request:
 
     def _hold(self, length: int) -> None:
         if length > SMALL_BYTES:
-            self._room.take(length - self._held_bytes)
+            self._bodies.take(length - self._held_bytes)
             self._held_bytes = length
 
     def release(self) -> None:
         """It has been answered: nobody needs its body any more."""
-        self._room.give_back(self._held_bytes)
+        self._bodies.give_back(self._held_bytes)
         self._held_bytes = 0
 
     def media_type(self) -> str:
@@ -163,13 +163,13 @@ def _check_json(request: Request) -> None:
         raise UnsupportedMedia(f"Content-Type: {media_type[:80]!r} is not read here; send application/json")
 
 
-async def document(request: Request, body: bytes, settings: Settings, room: Room) -> yaml.Document:
+async def document(request: Request, body: bytes, settings: Settings, bodies: BodyBudget) -> yaml.Document:
     """A definition, in JSON or YAML. An empty body is a document that holds nothing."""
     if not body:
         return yaml.Document(None)
     media_type = request.media_type()
     if media_type in YAML_TYPES:
-        return await _yaml_document(body, settings, room)
+        return await _yaml_document(body, settings, bodies)
     if not _is_json(media_type):
         raise UnsupportedMedia(
             f"Content-Type: {media_type[:80]!r} is not read here; send application/json or application/yaml"
@@ -177,12 +177,12 @@ async def document(request: Request, body: bytes, settings: Settings, room: Room
     return yaml.Document(codec.decode(body))
 
 
-async def _yaml_document(body: bytes, settings: Settings, room: Room) -> yaml.Document:
+async def _yaml_document(body: bytes, settings: Settings, bodies: BodyBudget) -> yaml.Document:
     if len(body) > settings.max_yaml_bytes:
         raise BodyTooLarge(settings.max_yaml_bytes)
     if len(body) < _THREAD_FROM_BYTES:
         return yaml.decode(body)
-    async with room.few:
+    async with bodies.few:
         return await asyncio.to_thread(yaml.decode, body)
 
 

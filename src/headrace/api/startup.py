@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.api.app import PREFIX
-from headrace.api.errors import error_reply
+from headrace.api.errors import error_response
 from headrace.api.probes import LIVE
 from headrace.clock import Ids
 from headrace.errors import Unavailable
@@ -35,5 +35,5 @@ class StartupGate:
             await send({"type": "websocket.close", "code": 1013})
         else:
             is_liveness = scope["path"] in LIVENESS and scope["method"] in ("GET", "HEAD")
-            reply = LIVE if is_liveness else error_reply(Unavailable(self.reason), self._ids)
-            await reply.send(send)
+            response = LIVE if is_liveness else error_response(Unavailable(self.reason), self._ids)
+            await response.send(send)

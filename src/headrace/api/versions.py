@@ -8,10 +8,10 @@ import msgspec
 from msgspec import Meta
 
 from headrace.api import codec, probes
+from headrace.api.context import Context
 from headrace.api.operations import Operation
-from headrace.api.replies import Reply, json_reply
 from headrace.api.requests import Request
-from headrace.api.services import Services
+from headrace.api.responses import Response, json_response
 from headrace.api.version import VERSION
 from headrace.errors import Unavailable
 
@@ -32,13 +32,13 @@ class Versions(msgspec.Struct):
     versions: list[Version]
 
 
-async def show(services: Services, request: Request) -> Reply:
+async def show(context: Context, request: Request) -> Response:
     try:
-        is_healthy = (await probes.ready(services, request)).status == 200
+        is_healthy = (await probes.ready(context, request)).status == 200
     except Unavailable:
         is_healthy = False
     own = Version("orchestration", VERSION, is_healthy)
-    return json_reply(200, codec.encode(Versions("local", services.settings.stack_name or "headrace", [own])))
+    return json_response(200, codec.encode(Versions("local", context.settings.stack_name or "headrace", [own])))
 
 
 OPERATIONS = (
@@ -51,7 +51,7 @@ OPERATIONS = (
         tag="Server",
         summary="Read the versions of what runs here",
         description="In the form of a stack's gateway: this server alone, under the name `orchestration`.",
-        reply=Versions,
+        response=Versions,
         errors=(),
     ),
 )

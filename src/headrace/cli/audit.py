@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 def audit(
     session: Session,
-    target: Annotated[str, typer.Option("--target", metavar="ID", help="Only what was done to this id.")] = "",
-    principal: Annotated[str, typer.Option("--principal", metavar="ID", help="Only what was done by this one.")] = "",
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1_000, help="How many.")] = 100,
+    target: Annotated[str, typer.Option("--target", metavar="ID", help="Only writes to this id.")] = "",
+    principal: Annotated[str, typer.Option("--principal", metavar="ID", help="Only writes of this principal.")] = "",
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1_000, help="Show at most N entries.")] = 100,
     before: Annotated[
         int | None, typer.Option("--before", metavar="N", min=1, help="Only entries before this number.")
     ] = None,
 ) -> None:
     """Show who made which write, newest first."""
-    from headrace.cli.wire import documents
+    from headrace.cli.documents import documents
 
     entries = session.ext.list_audit(
         target=target or None, principal=principal or None, before=before, limit=limit
     ).data
-    session.tell({"audit": documents(entries)}, lambda: _table(entries))
+    session.show({"audit": documents(entries)}, lambda: _table(entries))
 
 
 def _table(entries: list[AuditEntry]) -> list[str]:
@@ -39,5 +39,5 @@ def _table(entries: list[AuditEntry]) -> list[str]:
 
 def _row(entry: AuditEntry) -> list[str]:
     client_id = entry.client_id or entry.principal
-    who = entry.principal if client_id == entry.principal else f"{entry.principal} (by {client_id})"
-    return [str(entry.number), display.moment(entry.date), who, entry.operation, entry.target]
+    by_whom = entry.principal if client_id == entry.principal else f"{entry.principal} (by {client_id})"
+    return [str(entry.number), display.moment(entry.date), by_whom, entry.operation, entry.target]

@@ -1,4 +1,4 @@
-"""`headrace clients`: who may get tokens from this server. Works on the file, whether a server runs or not."""
+"""`headrace clients`: manage the clients that may get tokens. Edits the file, with or without a running server."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import typer
 
 from headrace.cli import display
 from headrace.cli.display import Output
-from headrace.cli.groups import command, new_group
-from headrace.cli.session import Answers
+from headrace.cli.registration import command, new_group
+from headrace.cli.session import Printer
 
 if TYPE_CHECKING:
     from headrace.auth.clients import Client, ClientsFile
 
 group = new_group(
-    "Create, list, delete: who gets tokens of this server.\n\n"
+    "Create, list and delete the clients that may get tokens from this server.\n\n"
     "For `headrace serve --auth local`, and `headrace dev --auth`."
 )
 
@@ -33,7 +33,7 @@ FileOption = Annotated[
         "--file",
         metavar="FILE",
         envvar="HEADRACE_CLIENTS",
-        help="The file.  [default: clients.json in the data folder]",
+        help="File of clients.  [default: clients.json in the data folder]",
     ),
 ]
 ScopeOption = Annotated[
@@ -41,48 +41,50 @@ ScopeOption = Annotated[
     typer.Option(
         "--scope",
         metavar="SCOPE",
-        help="orchestration:read, or orchestration:write, which may read too. Repeatable.  [default: both]",
+        help="orchestration:read, or orchestration:write, which includes read. Repeatable.  [default: both]",
     ),
 ]
 
 
 @command(group, "create", "cr", "c")
 def create(
-    answers: Answers,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for, for people.", show_default=False)] = "",
+    printer: Printer,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the client, for people.", show_default=False)
+    ] = "",
     scope: ScopeOption = None,
     data: DataOption = None,
     file: FileOption = None,
 ) -> None:
-    """Make a client. Its secret is shown now and never again; a running server knows it within a second."""
+    """Create a client. Its secret is shown only once; a running server accepts it within a second."""
     from headrace.auth.clients import READ, WRITE
     from headrace.clock import SystemClock
 
     created = _file(data, file).create(name, scope or [READ, WRITE], SystemClock(), os.urandom)
     client = created.client
     facts = [("Client ID", client.id), ("Secret", created.secret), ("Scopes", " ".join(client.scopes))]
-    answers.tell({"client": _shown(client) | {"secret": created.secret}}, lambda: display.fact_lines(facts))
-    if answers.output is Output.TABLE:
-        display.note("The secret is shown only now.")
+    printer.show({"client": _shown(client) | {"secret": created.secret}}, lambda: display.fact_lines(facts))
+    if printer.output is Output.TABLE:
+        display.note("The secret cannot be shown again.")
 
 
 @command(group, "list", "ls", "l")
-def list_clients(answers: Answers, data: DataOption = None, file: FileOption = None) -> None:
-    """List the clients. Nobody knows their secrets any more."""
+def list_clients(printer: Printer, data: DataOption = None, file: FileOption = None) -> None:
+    """List the clients, without their secrets."""
     clients = sorted(_file(data, file).read().values(), key=lambda client: client.created_at)
-    answers.tell({"clients": [_shown(client) for client in clients]}, lambda: _table(clients))
+    printer.show({"clients": [_shown(client) for client in clients]}, lambda: _table(clients))
 
 
 @command(group, "delete", "del", "d")
 def delete(
-    answers: Answers,
+    printer: Printer,
     client_id: Annotated[str, typer.Argument(metavar="CLIENT", help="Id of the client.")],
     data: DataOption = None,
     file: FileOption = None,
 ) -> None:
-    """Delete a client. The tokens it has are refused within a second."""
+    """Delete a client. Its tokens are refused within a second."""
     _file(data, file).delete(client_id)
-    answers.tell({"success": True, "clientID": client_id}, f"Client {client_id} deleted.")
+    printer.show({"success": True, "clientID": client_id}, f"Client {client_id} deleted.")
 
 
 def _file(data: Path | None, file: Path | None) -> ClientsFile:
@@ -99,7 +101,7 @@ def _shown(client: Client) -> dict[str, Any]:
 
 def _table(clients: list[Client]) -> list[str]:
     if not clients:
-        return ["No clients. Make one: headrace clients create NAME"]
+        return ["No clients. Create one: headrace clients create NAME"]
     return display.table_lines(["ID", "Name", "Scopes", "Created at"], [_row(client) for client in clients])
 
 

@@ -1,6 +1,6 @@
-"""What the Tab key offers: ids and names from the server in use, with what they are as a description.
+"""Shell completion: ids and names from the current server, each with a description.
 
-Each is asked for within a second or so; whatever goes wrong offers nothing and says nothing.
+A request may take about a second. An error yields no completions and prints nothing.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ EVENT_TYPES = {
 
 
 STATUSES = {
-    "running": "an activity is being carried out",
-    "waiting": "for the end of a delay, or for an event",
-    "retrying": "an activity failed and is tried again",
-    "attention": "a person has to decide about an effect",
+    "running": "an activity runs",
+    "waiting": "waits for a delay to end, or for an event",
+    "retrying": "an activity failed and will be retried",
+    "attention": "a person must decide about an effect",
     "succeeded": "ended without an error",
     "failed": "ended with an error",
     "aborted": "ended by an abort",
@@ -53,11 +53,11 @@ Found = TypeVar("Found")
 
 
 def script(
-    shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="Which shell it is for.", show_default=False)],
+    shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="The shell to print it for.", show_default=False)],
 ) -> None:
-    """Print the script that makes a shell complete lines.
+    """Print the completion script of a shell.
 
-    It completes commands, options, ids and names. `headrace --install-completion` puts it where the shell finds it.
+    It completes commands, options, ids and names. `headrace --install-completion` installs it.
     """
     from typer.completion import get_completion_script  # pyright: ignore[reportPrivateImportUsage]
 
@@ -65,7 +65,7 @@ def script(
 
 
 def rejoin_words(environ: MutableMapping[str, str]) -> None:
-    """Bash parts its words at `:` and `=`, and with them an address and `--name=value`: here they are whole again."""
+    """Rejoin what Bash splits at `:` and `=`: an address such as `http://host:80`, or `--name=value`."""
     if environ.get("_HEADRACE_COMPLETE") != "complete_bash":
         return
     words = environ.get("COMP_WORDS", "").split("\n")
@@ -114,13 +114,13 @@ def running_instance_ids(context: typer.Context, incomplete: str) -> Offer:
 
 
 def awaited_events(context: typer.Context, incomplete: str) -> Offer:
-    """Those of the definition of the instance that was named before."""
+    """Events that the named instance's definition waits for."""
     instance_id = _named_before(context, "instance_id")
     return _asked(context, incomplete, lambda v1: _events(v1, instance_id)) if instance_id else []
 
 
 def variable_names(context: typer.Context, incomplete: str) -> Offer:
-    """`NAME=` of every variable of the workflow that was named before."""
+    """`NAME=` for each variable of the named workflow."""
     workflow_id = _named_before(context, "workflow_id")
     return _asked(context, incomplete, lambda v1: _variables(v1, workflow_id)) if workflow_id else []
 
@@ -136,8 +136,8 @@ def event_types(incomplete: str) -> Offer:
 def _asked(context: typer.Context, incomplete: str, find: Callable[[Any], Offer]) -> Offer:
     try:
         session = _session(context)
-        v1 = session.v1  # making the client is outside the time that the server has
-    except Exception:  # noqa: BLE001 - nothing may be said while somebody types
+        v1 = session.v1  # creating the client does not count towards the server's time
+    except Exception:  # noqa: BLE001 - completion prints no errors
         return []
 
     def ask() -> Offer:
@@ -151,7 +151,7 @@ def _asked(context: typer.Context, incomplete: str, find: Callable[[Any], Offer]
 
 
 def _named_before(context: typer.Context, parameter: str) -> str:
-    """Behind an option that still lacks its value nothing has been read: then the first word that is no option."""
+    """The parsed value of the parameter. After an option without its value, the first word that is not an option."""
     if context.params.get(parameter):
         return str(context.params[parameter])
     words = [] if context.parent is None else context.parent.args
@@ -159,7 +159,7 @@ def _named_before(context: typer.Context, parameter: str) -> str:
 
 
 def _session(context: typer.Context) -> Any:
-    """While a line is completed no command runs: its options are taken from what has been typed."""
+    """Create a session from the options typed so far: no command runs during completion."""
     from headrace.cli.session import session_of
 
     typed: dict[str, Any] = {}
@@ -178,13 +178,13 @@ def _session(context: typer.Context) -> Any:
 
 
 def _within(limit_s: float, work: Callable[[], Found]) -> Found | None:
-    """None if it fails or takes longer; then it ends with this process, which is a short one."""
+    """Return None if `work` fails or exceeds the limit. Its daemon thread then ends with this short-lived process."""
     found: list[Found] = []
 
     def attempt() -> None:
         try:
             found.append(work())
-        except Exception:  # noqa: BLE001 - nothing may be said while somebody types
+        except Exception:  # noqa: BLE001 - completion prints no errors
             return
 
     thread = threading.Thread(target=attempt, daemon=True)
@@ -204,7 +204,7 @@ def _state(instance: Any) -> str:
 
 
 def _events(v1: Any, instance_id: str) -> Offer:
-    from headrace.cli.wire import document
+    from headrace.cli.documents import document
     from headrace.workflows.stages import STAGES
 
     instance = v1.get_instance(instance_id=instance_id).data
@@ -215,7 +215,7 @@ def _events(v1: Any, instance_id: str) -> Offer:
 
 
 def _variables(v1: Any, workflow_id: str) -> Offer:
-    from headrace.cli.wire import document
+    from headrace.cli.documents import document
     from headrace.workflows.variables import names_in
 
     config = document(v1.get_workflow(flow_id=workflow_id).data)["config"]

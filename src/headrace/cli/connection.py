@@ -1,7 +1,7 @@
-"""Which server a command talks to, and as whom.
+"""Choose the server and the credentials of a command.
 
-What the command line says comes first, then the environment, then the profile in use, then the default. A profile that
-is named on the command line is said there: it comes before the environment.
+Precedence: the command line, the environment, the profile in use, the default. A profile named on the command line
+counts as the command line.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TOKEN = "HEADRACE_TOKEN"  # noqa: S105 - the name of a variable
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A token, or a client's id and secret; `origin` says where they were found."""
+    """A token, or a client's id and secret. `origin` names their source."""
 
     origin: str
     token: str | None = field(default=None, repr=False)
@@ -44,22 +44,22 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """`profile` is the name of the one in use; the origins say who named the server and the identity."""
+    """`profile` is the name of the profile in use; the origins name the sources of server and identity."""
 
     server: str
     server_origin: str
     profile: str | None = None
     identity: Identity | None = None
     withheld_for: str | None = None
-    """The server of the profile in use, if its credentials are not sent because this is another."""
+    """The server of the profile in use, if its credentials are withheld because another server was named."""
 
 
 def connection_of(
     server: str | None, profile: str | None, environ: Mapping[str, str], profiles: Profiles
 ) -> Connection:
-    """`server` and `profile` are options of the command. An empty variable counts as not set.
+    """Resolve the options `server` and `profile` of a command. An empty variable counts as not set.
 
-    Raises InvalidValue, and Failure for a profile that is not there.
+    Raises InvalidValue, and Failure for an unknown profile.
     """
     name = profile or environ.get(PROFILE) or profiles.current
     used = profiles.get(name) if name else Profile()
@@ -76,7 +76,7 @@ def connection_of(
 
 
 def checked_server(address: str, origin: str) -> str:
-    """Raises InvalidValue."""
+    """Return the address without a trailing slash. Raises InvalidValue unless it is an http or https root."""
     try:
         parts = urlsplit(address)
         is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -92,7 +92,7 @@ def checked_server(address: str, origin: str) -> str:
 
 
 def checked_token(token: str, origin: str) -> str:
-    """Raises InvalidValue."""
+    """Return the token. Raises InvalidValue unless it is visible ASCII."""
     if not all("!" <= character <= "~" for character in token):
         reason = 'a token is visible ASCII, without blanks and line ends; strip a line end, as in "$(cat FILE)"'
         raise InvalidValue(origin, reason)
@@ -100,10 +100,10 @@ def checked_token(token: str, origin: str) -> str:
 
 
 def checked_secret(secret: str, origin: str) -> str:
-    """Raises InvalidValue, without the secret."""
+    """Return the secret. Raises InvalidValue, which does not contain the secret."""
     if secret != secret.strip() or not secret.isprintable():
         raise InvalidValue(
-            origin, 'one line without blanks around it is wanted; strip the line end, as in "$(cat FILE)"'
+            origin, 'must be one line without surrounding blanks; strip the line end, as in "$(cat FILE)"'
         )
     return secret
 
@@ -111,7 +111,7 @@ def checked_secret(secret: str, origin: str) -> str:
 def _identities(
     name: str | None, used: Profile, address: str, environ: Mapping[str, str], *, has_named_profile: bool
 ) -> Iterator[Identity]:
-    """Those there are, the one to use first. A profile's secrets go to the profile's own server and no other."""
+    """Identities found, by precedence. A profile's secrets are sent to the profile's own server only."""
     of_profile = _of_profile(f"profile {name}", used, environ) if _withheld(used, address) is None else None
     if has_named_profile and of_profile is not None:
         yield of_profile
@@ -128,7 +128,7 @@ def _withheld(used: Profile, address: str) -> str | None:
 
 
 def _of_profile(origin: str, used: Profile, environ: Mapping[str, str]) -> Identity | None:
-    """Its secret may be left to the environment, so that no file holds it."""
+    """Credentials of a profile. The environment may supply the secret, so that no file needs to hold it."""
     if used.token:
         return Identity(origin, token=checked_token(used.token, origin))
     secret = used.client_secret
@@ -151,7 +151,7 @@ def _of_environment(environ: Mapping[str, str], *, may_lack_id: bool) -> Identit
         return Identity(CLIENT_ID, client_id=client_id, client_secret=secret, token_url=environ.get(TOKEN_URL) or None)
     if client_id or (secret and not may_lack_id):
         missing, found = (CLIENT_SECRET, CLIENT_ID) if client_id else (CLIENT_ID, CLIENT_SECRET)
-        raise InvalidValue(missing, f"is not set, and {found} is: both are wanted, or neither")
+        raise InvalidValue(missing, f"is not set, and {found} is: set both or neither")
     return None
 
 

@@ -1,4 +1,4 @@
-"""Reads workflow definitions from files, by the server's own strict readers, and says what is wrong where."""
+"""Read workflow definitions from files with the server's strict readers, and report each problem with its place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.cli.exits import REFUSED, Failure
+from headrace.cli.errors import REFUSED, Failure
 from headrace.errors import InvalidDefinition, Problem
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT = "-"
 FIRST_PLACE = (1, 1)
-"""Where a file as a whole stands."""
+"""Line and column of a problem with the whole file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """`variables` are the names its placeholders use."""
+    """A valid definition. `variables` are the names that its placeholders use."""
 
     config: Config
     variables: set[str]
@@ -32,7 +32,7 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing wrong, and where it stands: line and column from 1."""
+    """One problem and its place: line and column from 1."""
 
     line: int
     column: int
@@ -46,7 +46,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One document of a file, counted from 1. It has a definition exactly if nothing is wrong with it."""
+    """One document of a file, counted from 1. It has a definition if and only if it has no findings."""
 
     file: str
     document: int
@@ -55,9 +55,9 @@ class Checked:
 
 
 def read_definitions(file: str) -> list[Definition]:
-    """Every definition of a file, exactly those that `validate` finds valid.
+    """Read every definition of a file that `validate` accepts.
 
-    Raises Failure with every problem of all of them, OSError for a file that cannot be opened.
+    Raises Failure with every problem of every document, OSError if the file cannot be opened.
     """
     checked = list(check_definitions(file))
     lines = [f"{each.file}:{found.line}:{found.column}: {found}" for each in checked for found in each.findings]
@@ -67,15 +67,15 @@ def read_definitions(file: str) -> list[Definition]:
 
 
 def read_definition(file: str) -> Definition:
-    """The one definition of a file. Raises as `read_definitions`, and Failure where it holds several."""
+    """Read the only definition of a file. Raises as `read_definitions`, and Failure if it holds several."""
     definitions = read_definitions(file)
     if len(definitions) != 1:
-        raise Failure(f"{file} holds {len(definitions)} definitions; one is wanted", code=REFUSED)
+        raise Failure(f"{file} holds {len(definitions)} definitions; name a file that holds one", code=REFUSED)
     return definitions[0]
 
 
 def check_definitions(file: str) -> Iterator[Checked]:
-    """Every document of a file; one of several that is empty is passed over. Raises OSError."""
+    """Check every document of a file. Of several documents, empty ones are skipped. Raises OSError."""
     label = "<stdin>" if file == STANDARD_INPUT else file
     body = sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
     read = _read_json(body) if _is_json(body, file) else _read_yaml(body)

@@ -1,6 +1,6 @@
-"""What people and programs see. Answers go to standard output; notes, errors and progress to standard error.
+"""Output of commands. Results go to standard output; notes, errors and progress go to standard error.
 
-Names and errors come from elsewhere: control characters in them never reach a terminal, nor does markup.
+Control characters and markup in names and errors from elsewhere never reach the terminal.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 
 class Output(StrEnum):
-    """The form of an answer: a table or sentences for people, a document for programs."""
+    """The form of a result: a table or sentences for people, a document for programs."""
 
     TABLE = "table"
     JSON = "json"
@@ -27,20 +27,20 @@ class Output(StrEnum):
 
 LONGEST_TIME = 24
 LEAST_TEXT = 12
-"""Columns that a long text, one longer than any time, wants at least at the end of a table's line."""
+"""Minimum columns for a long text in the last column of a table."""
 
 
 class Heading(str):
-    """A line that stands out on a terminal."""
+    """A line that a terminal shows in bold."""
 
     __slots__ = ()
 
 
 def prepare_streams() -> None:
-    """Nothing that is told may fail because a stream is closed, or has no bytes for a character."""
+    """Keep output from failing where a stream is closed or cannot encode a character."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for the life of the process
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open until the process ends
     reconfigure: Callable[..., None] | None = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None and not _takes_any_text(sys.stdout):
         reconfigure(errors="backslashreplace")
@@ -67,7 +67,7 @@ def note(text: str) -> None:
 
 
 def store(value: dict[str, Any], output: Output = Output.JSON) -> None:
-    """The answer for a program: `{"data": value}`."""
+    """Write `{"data": value}` for a program."""
     sys.stdout.write(document_text({"data": value}, output) + "\n")
 
 
@@ -97,22 +97,22 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]], *, spare: str = "") -> list[str]:
-    """Columns that are never cut or wrapped, so that an id can be copied and a pipe reads whole lines.
+    """Lay out columns that are never cut or wrapped, so that an id can be copied and a pipe reads whole lines.
 
-    On a terminal that is too narrow for them the column `spare` is left out; if that does not do, there is a line for
-    each value. There a long text in the last column goes on below itself.
+    On a narrow terminal the column `spare` is left out first; if that does not suffice, each value gets its own line.
+    A long text in the last column wraps below itself.
     """
     cells = [[printable(cell).replace("\n", " ") for cell in row] for row in rows]
-    room = terminal_width()
+    limit = terminal_width()
     whole = _Table(columns, cells)
-    if room is None or whole.fits(room):
-        return whole.lines(room)
+    if limit is None or whole.fits(limit):
+        return whole.lines(limit)
     smaller = whole.without(spare)
-    return smaller.lines(room) if smaller.fits(room) else whole.records()
+    return smaller.lines(limit) if smaller.fits(limit) else whole.records()
 
 
 def fact_lines(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """A heading's facts, one a line; on a terminal a long value goes on below itself."""
+    """One line per fact; on a terminal, a long value wraps below itself."""
     widest = max(width(name) for name, _ in pairs)
     found: list[str] = []
     for name, value in pairs:
@@ -121,36 +121,36 @@ def fact_lines(pairs: Sequence[tuple[str, str]]) -> list[str]:
     return found
 
 
-def wrapped(text: str, room: int | None, *, indent: str = "") -> list[str]:
-    """Lines within `room` columns, parted at spaces; a word that is longer than a line stays whole, to be copied."""
-    if room is None:
+def wrapped(text: str, limit: int | None, *, indent: str = "") -> list[str]:
+    """Wrap at spaces to at most `limit` columns; a longer word stays whole, so that it can be copied."""
+    if limit is None:
         return [indent + text]
     found: list[str] = []
     line = ""
     for word in text.split():
-        if line and width(indent) + width(line) + 1 + width(word) > room:
+        if line and width(indent) + width(line) + 1 + width(word) > limit:
             found.append(indent + line)
             line = ""
         line = f"{line} {word}" if line else word
     return [*found, indent + line] if line else found
 
 
-def cut(text: str, room: int) -> str:
-    """At most `room` columns; an ellipsis stands for the rest."""
-    if width(text) <= room:
+def cut(text: str, limit: int) -> str:
+    """Cut to at most `limit` columns, with an ellipsis for the rest."""
+    if width(text) <= limit:
         return text
-    while text and width(text) > room - 1:
+    while text and width(text) > limit - 1:
         text = text[:-1]
     return f"{text}…"
 
 
 @contextmanager
-def progress(text: str, *, is_told: bool = True) -> Generator[Callable[[str], None]]:
-    """What is awaited, on standard error: a line that changes in its place on a terminal, else a line for each change.
+def progress(text: str, *, is_shown: bool = True) -> Generator[Callable[[str], None]]:
+    """Show progress on standard error: one updated line on a terminal, else one line per change.
 
-    Nothing where `is_told` is False.
+    Shows nothing if `is_shown` is False.
     """
-    if not is_told:
+    if not is_shown:
         yield lambda _: None
         return
     if not sys.stderr.isatty():
@@ -164,7 +164,7 @@ def progress(text: str, *, is_told: bool = True) -> Generator[Callable[[str], No
 
 
 def _note_of_changes() -> Callable[[str], None]:
-    """`note`, but for a text that it was given last."""
+    """Return `note` that skips a text equal to the last one."""
     last = ""
 
     def note_change(text: str) -> None:
@@ -177,12 +177,12 @@ def _note_of_changes() -> Callable[[str], None]:
 
 
 def printable(text: str) -> str:
-    """`text` without what could move a cursor or hide what follows."""
+    """`text` without characters that could move the cursor or hide other text."""
     return "".join(character if character.isprintable() or character in "\n\t" else "�" for character in text)
 
 
 def moment(value: str | datetime | None) -> str:
-    """A time for people: UTC, to the millisecond."""
+    """Format a time for people: UTC, to the millisecond."""
     if value is None:
         return ""
     at = datetime.fromisoformat(value) if isinstance(value, str) else value
@@ -190,7 +190,7 @@ def moment(value: str | datetime | None) -> str:
 
 
 def has_style(stream: TextIO) -> bool:
-    """Whether bold and colour are wanted there (https://no-color.org)."""
+    """True if the stream takes bold and colour (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -199,7 +199,7 @@ def _takes_any_text(stream: TextIO) -> bool:
 
 
 def terminal_width() -> int | None:
-    """None where standard output is no terminal."""
+    """Columns of the terminal, or None if standard output is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
@@ -209,7 +209,7 @@ def _write(stream: TextIO, text: str) -> None:
 
 
 def _escaped(text: str) -> str:
-    """JSON with escapes in place of what could move a cursor: the same document."""
+    """Escape control characters of a JSON text; the document stays the same."""
     if text.isprintable():
         return text
     return "".join(
@@ -222,34 +222,34 @@ def _escape(character: str) -> str:
 
 
 class _Table:
-    """Columns and rows, their cells already printable and in one line."""
+    """Columns and rows of printable cells without line breaks."""
 
     def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         self._columns = columns
         self._rows = rows
         self._widths = [max(width(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
 
-    def fits(self, room: int) -> bool:
+    def fits(self, limit: int) -> bool:
         *others, last = self._widths
         needed = min(last, LEAST_TEXT) if last > LONGEST_TIME else last
-        return sum(others) + 2 * len(others) + needed <= room
+        return sum(others) + 2 * len(others) + needed <= limit
 
     def without(self, name: str) -> _Table:
         kept = [index for index, column in enumerate(self._columns) if column != name]
         return _Table([self._columns[index] for index in kept], [[row[index] for index in kept] for row in self._rows])
 
-    def lines(self, room: int | None) -> list[str]:
+    def lines(self, limit: int | None) -> list[str]:
         return [
             Heading(self._aligned(self._columns)),
-            *(line for row in self._rows for line in self._wrapped(row, room)),
+            *(line for row in self._rows for line in self._wrapped(row, limit)),
         ]
 
-    def _wrapped(self, row: Sequence[str], room: int | None) -> list[str]:
+    def _wrapped(self, row: Sequence[str], limit: int | None) -> list[str]:
         whole = self._aligned(row)
-        if room is None or width(whole) <= room:
+        if limit is None or width(whole) <= limit:
             return [whole]
         indent = " " * (sum(self._widths[:-1]) + 2 * (len(row) - 1))
-        first, *others = wrapped(row[-1], room, indent=indent)
+        first, *others = wrapped(row[-1], limit, indent=indent)
         return [self._aligned([*row[:-1], first.strip()]), *others]
 
     def records(self) -> list[str]:
@@ -263,12 +263,12 @@ class _Table:
         return "  ".join(padded(cell, wide) for cell, wide in zip(cells, self._widths, strict=True)).rstrip()
 
 
-def padded(text: str, room: int) -> str:
-    return text + " " * (room - width(text))
+def padded(text: str, columns: int) -> str:
+    return text + " " * (columns - width(text))
 
 
 def width(text: str) -> int:
-    """Columns of a terminal: a wide character takes two, an accent none."""
+    """Terminal columns of a text: a wide character takes two, a combining accent none."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len

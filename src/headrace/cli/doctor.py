@@ -1,4 +1,4 @@
-"""`headrace doctor`: what a server with these settings would find around it, before or while one runs."""
+"""`headrace doctor`: check the environment of a server with these settings, whether or not it runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import typer
 
 from headrace.cli import display
 from headrace.cli.display import Output
-from headrace.cli.exits import REFUSED
+from headrace.cli.errors import REFUSED
 from headrace.cli.servers import AuthOption, DataOption
-from headrace.cli.session import Answers
+from headrace.cli.session import Printer
 from headrace.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 _CHECK, _STATUS, _LEAST_TEXT = 16, 9, 40
 
 
-def doctor(answers: Answers, data: DataOption = None, auth: AuthOption = None) -> None:
+def doctor(printer: Printer, data: DataOption = None, auth: AuthOption = None) -> None:
     """Check the services, the journal, the broker, the clock and the settings.
 
-    It reads the settings that `serve` reads, asks each service for one harmless read with the same credentials, and
+    Reads the same settings as `serve`, sends each service one harmless read with the same credentials, and
     changes nothing. Exit code 1 where a check failed; warnings alone give 0.
     """
     findings = _findings(data, auth)
     counts = Counter(finding.status for finding in findings)
-    if answers.output is Output.TABLE:
+    if printer.output is Output.TABLE:
         display.lines(_lines(findings))
         display.line()
         display.line(f"{counts['failed']} failed, {counts['warning']} warnings, {counts['ok']} ok")
     else:
         rows = [asdict(finding) for finding in findings]
-        display.store({"checks": rows, "failed": counts["failed"], "warnings": counts["warning"]}, answers.output)
+        display.store({"checks": rows, "failed": counts["failed"], "warnings": counts["warning"]}, printer.output)
     if counts["failed"]:
         raise typer.Exit(REFUSED)
 
@@ -61,7 +61,7 @@ def _findings(data: Path | None, auth: str | None) -> list[Finding]:
 
 
 def _lines(findings: Sequence[Finding]) -> list[str]:
-    """Each finding with its hint below it, wrapped at the terminal's width. A pipe gets whole lines."""
+    """One line per finding with its hint below, wrapped to the terminal. A pipe gets whole lines."""
     width = display.terminal_width()
     shown: list[str] = []
     for finding in findings:

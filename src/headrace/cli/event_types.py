@@ -1,4 +1,4 @@
-"""Event types that are known without having been seen, and the warning about one that is neither."""
+"""Known event types, and a warning about a type that is neither known nor received."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KNOWN = {
 
 
 def remark_on_type(session: Session, event: str) -> str | None:
-    """None for a type that is known, or was among the latest events; also where the server does not list those."""
+    """Warn about an unknown type. None if it is known or was received lately, or the server does not list events."""
     spelt = {each.lower(): each for app, types in KNOWN.items() for kind in types for each in (kind, f"{app}.{kind}")}
     if event.lower() in spelt:
         return None

@@ -1,4 +1,4 @@
-"""`headrace events send`: put an event where the triggers see it."""
+"""`headrace events send`: send events to the triggers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headrace.cli.exits import Failure
-from headrace.cli.groups import command, new_group
+from headrace.cli.documents import Json, documents
+from headrace.cli.errors import Failure
+from headrace.cli.registration import command, new_group
 from headrace.cli.session import KeyOption, Session
-from headrace.cli.wire import Json, documents
 
 if TYPE_CHECKING:
     from headrace_client import SentEvents
@@ -35,9 +35,9 @@ def send(
     from headrace.events import texts
 
     value = json_argument(envelope, "the event", is_event=True)
-    exact = texts.stored(value).encode()  # integers of any length, which the client's own encoder may refuse
+    exact = texts.stored(value).encode()  # integers of any length, the client's own encoder may refuse them
     sent = session.ext.send_events(events=exact, idempotency_key=idempotency_key).data
-    session.tell(_document(sent), _summary(sent))
+    session.show(_document(sent), _summary(sent))
     if sent.conflicting:
         what = "in conflict: the identity is known, with another payload; nothing was started"
         named = "; ".join(f"entry {conflict.entry}: {conflict.key}" for conflict in sent.conflicts)

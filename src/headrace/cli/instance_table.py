@@ -1,7 +1,7 @@
 """The list of instances: STATUS WORKFLOW STAGE AGE ID ERROR, within the width of a terminal.
 
-An id is never cut, so that it can be copied. On a terminal a long workflow name is, and an error that does not fit
-follows on lines of its own. Elsewhere every instance has one line and nothing is cut.
+An id is never cut, so that it can be copied. On a terminal a long workflow name is cut, and an error that does not fit
+wraps below its line. Elsewhere every instance has one line and nothing is cut.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Json = dict[str, Any]
 
 COLUMNS = ("STATUS", "WORKFLOW", "STAGE", "AGE", "ID", "ERROR")
 LEAST_WORKFLOW = 8
-"""Columns that a workflow's name keeps on the narrowest terminal."""
+"""Minimum columns of a workflow's name on a narrow terminal."""
 
 _WORKFLOW = COLUMNS.index("WORKFLOW")
 _AGES = ((86_400, "d"), (3_600, "h"), (60, "m"))
 
 
 def table_lines(pages: Iterable[Sequence[Json]], now_at: int) -> Iterator[str]:
-    """Lines as the pages come. The first page decides how wide the columns are."""
+    """Yield the lines of each page. The first page sets the widths of the columns."""
     layout: _Layout | None = None
     for page in pages:
         rows = [_row(instance, now_at) for instance in page]
@@ -36,7 +36,7 @@ def table_lines(pages: Iterable[Sequence[Json]], now_at: int) -> Iterator[str]:
 
 
 def age(created_at: str, now_at: int) -> str:
-    """How long ago, in the largest unit that gives at least 2: `90s`, `3m`, `47h`, `12d`."""
+    """Age in the largest unit of which there are at least 2: `90s`, `3m`, `47h`, `12d`."""
     seconds = max(0, now_at // 1_000_000 - int(datetime.fromisoformat(created_at).timestamp()))
     for length, unit in _AGES:
         if seconds >= 2 * length:
@@ -57,27 +57,27 @@ def _row(instance: Json, now_at: int) -> list[str]:
 
 
 class _Layout:
-    def __init__(self, rows: Sequence[Sequence[str]], room: int | None) -> None:
+    def __init__(self, rows: Sequence[Sequence[str]], limit: int | None) -> None:
         columns = range(len(COLUMNS) - 1)
-        self._room = room
+        self._limit = limit
         self._widths = [max(display.width(row[index]) for row in [COLUMNS, *rows]) for index in columns]
-        if room is not None:
+        if limit is not None:
             others = sum(self._widths) + 2 * (len(self._widths) - 1) - self._widths[_WORKFLOW]
-            self._widths[_WORKFLOW] = min(self._widths[_WORKFLOW], max(LEAST_WORKFLOW, room - others))
+            self._widths[_WORKFLOW] = min(self._widths[_WORKFLOW], max(LEAST_WORKFLOW, limit - others))
 
     def heading(self) -> str:
         return self._fitting(COLUMNS) or self._aligned(COLUMNS)
 
     def lines(self, row: Sequence[str]) -> list[str]:
-        """One line, and the error below it where both do not fit."""
+        """One line; the error goes below if both do not fit."""
         whole = self._fitting(row)
         if whole is not None:
             return [whole]
-        return [self._aligned(row), *display.wrapped(row[-1], self._room, indent="  ")]
+        return [self._aligned(row), *display.wrapped(row[-1], self._limit, indent="  ")]
 
     def _fitting(self, row: Sequence[str]) -> str | None:
         text = f"{self._aligned(row, is_filled=True)}  {row[-1]}".rstrip()
-        return text if self._room is None or display.width(text) <= self._room else None
+        return text if self._limit is None or display.width(text) <= self._limit else None
 
     def _aligned(self, row: Sequence[str], *, is_filled: bool = False) -> str:
         cells = [self._cell(index, row[index]) for index in range(len(self._widths))]
@@ -86,5 +86,5 @@ class _Layout:
 
     def _cell(self, index: int, text: str) -> str:
         width = self._widths[index]
-        is_cut = index == _WORKFLOW and self._room is not None
+        is_cut = index == _WORKFLOW and self._limit is not None
         return display.padded(display.cut(text, width) if is_cut else text, width)

@@ -1,4 +1,4 @@
-"""What is to be seen of instances, at one look or at many: a list, one with its stages, one with all it did."""
+"""Views of instances, read once or repeatedly: the list, one with its stages, one with its history."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from headrace.cli import display
 from headrace.cli.display import Heading
+from headrace.cli.documents import document, documents, members
+from headrace.cli.history_text import stage_lines as history_lines
 from headrace.cli.instance_table import table_lines
-from headrace.cli.sentences import stage_lines as history_lines
 from headrace.cli.session import Session
 from headrace.cli.stages import stage_lines
 from headrace.cli.watch import View
-from headrace.cli.wire import document, documents, members
 from headrace.clock import SystemClock
 
 Json = dict[str, Any]
@@ -24,7 +24,7 @@ MAX_PAGE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Which instances to list; `limit` None: all of them."""
+    """Filters of a list of instances; `limit` None means all."""
 
     workflow_id: str | None = None
     status: str | None = None
@@ -35,7 +35,7 @@ class Search:
 
 
 class Found:
-    """The instances of a search, page by page. `has_more` is known once the pages have been read."""
+    """Instances of a search, page by page. `has_more` is known after the pages are read."""
 
     def __init__(self, session: Session, search: Search) -> None:
         self._session = session
@@ -71,7 +71,7 @@ class Found:
 
 
 class InstancesLook:
-    """The list. Looked at again, it gives those that are new or have changed since."""
+    """The list of instances. A repeated look returns those that are new or have changed."""
 
     def __init__(self, session: Session, search: Search) -> None:
         self._session = session
@@ -93,7 +93,7 @@ class InstancesLook:
         )
 
     def _left(self, before: Json) -> Json:
-        """An instance that no longer fits the search: most often because it has ended."""
+        """Read an instance that no longer matches the search, usually because it has ended."""
         instance = document(self._session.v1.get_instance(instance_id=before["instanceId"]).data)
         now = members(instance, "updatedAt", "terminatedAt", "error")
         return before | {"status": _status(instance, before["status"])} | now
@@ -106,7 +106,7 @@ def _status(instance: Json, before: str) -> str:
 
 
 class ShowLook:
-    """One instance and its stages. The definition never changes: it is read once."""
+    """One instance and its stages. The definition never changes, so it is read once."""
 
     def __init__(self, session: Session, instance_id: str) -> None:
         self._session = session
@@ -134,30 +134,30 @@ class ShowLook:
 
 
 class DescribeLook:
-    """One instance's history. A stage that is closed in all its parts stays so: it is read once."""
+    """The history of one instance. A stage whose activities have all ended does not change, so it is read once."""
 
     def __init__(self, session: Session, instance_id: str, *, is_watching: bool) -> None:
         self._session = session
         self._instance_id = instance_id
         self._is_watching = is_watching
         self._closed: dict[int, list[Json]] = {}
-        self._told: Json = {}
+        self._shown: Json = {}
         self.instance: Json = {}
 
     def __call__(self) -> View:
         v1 = self._session.v1
-        if self._is_watching:  # before the history: that of one that has ended is whole
+        if self._is_watching:  # first, so that the history of an ended instance is complete
             self.instance = document(v1.get_instance(instance_id=self._instance_id).data)
         stages = documents(v1.get_instance_history(instance_id=self._instance_id).data)
         activities = [self._activities(number, stage) for number, stage in enumerate(stages)]
-        before = self._told
-        self._told = {"workflowInstanceHistory": stages, "workflowInstanceStageHistories": activities}
+        before = self._shown
+        self._shown = {"workflowInstanceHistory": stages, "workflowInstanceStageHistories": activities}
         texts = _history(stages, activities)
         return View(
-            value=self._told,
+            value=self._shown,
             picture=texts,
             news=[*([""] if before else []), *texts],
-            has_changed=before != self._told,
+            has_changed=before != self._shown,
             is_over=bool(self.instance.get("terminated")),
             is_newest_last=True,
         )

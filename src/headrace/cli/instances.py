@@ -8,8 +8,8 @@ import typer
 
 from headrace.cli import display
 from headrace.cli.completion import STATUSES, awaited_events, instance_ids, running_instance_ids, statuses, workflow_ids
-from headrace.cli.exits import USAGE, Failure
-from headrace.cli.groups import command, new_group
+from headrace.cli.errors import USAGE, Failure
+from headrace.cli.registration import command, new_group
 from headrace.cli.session import KeyOption, Session
 
 Json = dict[str, Any]
@@ -23,7 +23,7 @@ RunningInstanceId = Annotated[
     str, typer.Argument(metavar="INSTANCE", help="Id of the instance.", autocompletion=running_instance_ids)
 ]
 WatchOption = Annotated[
-    bool, typer.Option("--watch", help="Go on until it has ended; the exit code is 0 only if it succeeded.")
+    bool, typer.Option("--watch", help="Repeat until it has ended; the exit code is 0 only if it succeeded.")
 ]
 
 
@@ -35,7 +35,7 @@ def list_instances(
         typer.Option(
             "--status",
             metavar="STATUS",
-            help="Only those with it: " + ", ".join(STATUSES) + ".",
+            help="Only instances in this status: " + ", ".join(STATUSES) + ".",
             autocompletion=statuses,
         ),
     ] = None,
@@ -44,32 +44,32 @@ def list_instances(
         typer.Option(
             "--workflow",
             metavar="WORKFLOW",
-            help="Only those of this workflow: its id, or its name.",
+            help="Only instances of this workflow: its id or its name.",
             autocompletion=workflow_ids,
         ),
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="AGE|TIME", help="Only those created since: 90m, 12h, 7d, or a date-time."),
+        typer.Option("--since", metavar="AGE|TIME", help="Only instances created since: 90m, 12h, 7d, or a date-time."),
     ] = None,
     variable: Annotated[
         str | None,
-        typer.Option("--variable", metavar="NAME=VALUE", help="Only those that were started with this value."),
+        typer.Option("--variable", metavar="NAME=VALUE", help="Only instances that were started with this value."),
     ] = None,
     error: Annotated[
         str | None,
-        typer.Option("--error", metavar="CODE", help="Only those that failed with it, such as INSUFFICIENT_FUND."),
+        typer.Option("--error", metavar="CODE", help="Only instances with this error, such as INSUFFICIENT_FUND."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many.")] = 20,
-    all_: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Show at most N instances.")] = 20,
+    all_: Annotated[bool, typer.Option("--all", help="Show all instances.")] = False,
     running: Annotated[
-        bool, typer.Option("--running", help="Only those that have not ended: --status unfinished.")
+        bool, typer.Option("--running", help="Only instances that have not ended; same as --status unfinished.")
     ] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on, and show what changes, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat, and show changes, until Ctrl-C.")] = False,
 ) -> None:
     """List instances, newest first.
 
-    --variable goes with --since only, and --error not with --status: a search takes the same time at any size.
+    --variable requires --since, and --error excludes --status: a search takes the same time at any size.
     """
     from headrace.cli import watch as watching
     from headrace.cli.instance_views import Found, InstancesLook, Search, list_lines
@@ -91,7 +91,7 @@ def list_instances(
         return
     found = Found(session, search)
     rows = found.rows()
-    session.tell(
+    session.show(
         {"workflowInstances": rows},
         lambda: list_lines([rows]) if rows else [_none(search)],
         ids=(row["instanceId"] for row in rows),
@@ -105,7 +105,7 @@ def _none(search: Any) -> str:
 
     if search == Search(limit=search.limit):
         return "No instances. Start one: headrace workflows run WORKFLOW"
-    return "No instances fit."
+    return "No matching instances."
 
 
 @command(group, "show", "s", has_ids=True)
@@ -113,18 +113,18 @@ def show(session: Session, instance_id: InstanceId, watch: WatchOption = False) 
     """Show one instance and its stages."""
     from headrace.cli.instance_views import ShowLook
 
-    _tell(session, ShowLook(session, instance_id), instance_id, is_watching=watch)
+    _show(session, ShowLook(session, instance_id), instance_id, is_watching=watch)
 
 
 @command(group, "describe", "desc", "d")
 def describe(session: Session, instance_id: InstanceId, watch: WatchOption = False) -> None:
-    """Tell what an instance did.
+    """Show the history of an instance.
 
-    Each stage, its activities, their attempts and failures.
+    Shows each stage, its activities, their attempts and failures.
     """
     from headrace.cli.instance_views import DescribeLook
 
-    _tell(session, DescribeLook(session, instance_id, is_watching=watch), instance_id, is_watching=watch)
+    _show(session, DescribeLook(session, instance_id, is_watching=watch), instance_id, is_watching=watch)
 
 
 @command(group, "send-event", "se")
@@ -136,30 +136,30 @@ def send_event(
 ) -> None:
     """Send an event to an instance.
 
-    It is kept until the instance waits for it.
+    The event is kept until the instance waits for it.
     """
     session.v1.send_event(instance_id=instance_id, name=event, idempotency_key=idempotency_key)
-    session.tell({"success": True, "instanceId": instance_id, "event": event}, f"Event '{event}' sent")
+    session.show({"success": True, "instanceId": instance_id, "event": event}, f"Event '{event}' sent")
 
 
 @command(group, "abort", "stop", "cancel")
 def abort(session: Session, instance_id: RunningInstanceId, idempotency_key: KeyOption = None) -> None:
-    """Abort an instance for good: nothing new begins.
+    """Abort an instance: nothing new begins. An abort is final.
 
     What has been booked stays booked.
     """
     session.v1.cancel_event(instance_id=instance_id, idempotency_key=idempotency_key)
-    session.tell({"success": True, "instanceId": instance_id}, f"Instance {instance_id} aborted.")
+    session.show({"success": True, "instanceId": instance_id}, f"Instance {instance_id} aborted.")
 
 
-def _tell(session: Session, look: Any, instance_id: str, *, is_watching: bool) -> None:
-    """Once, or until the instance has ended; then its error is the command's."""
+def _show(session: Session, look: Any, instance_id: str, *, is_watching: bool) -> None:
+    """Show the instance once, or until it has ended; its error then becomes the command's."""
     from headrace.cli.stages import failed
     from headrace.cli.watch import watch
 
     if not is_watching:
         view = look()
-        session.tell(view.value, lambda: view.picture, ids=[instance_id])
+        session.show(view.value, lambda: view.picture, ids=[instance_id])
         return
     watch(look, session.output)
     if look.instance.get("error"):

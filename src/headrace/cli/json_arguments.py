@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
-from headrace.cli.exits import USAGE, Failure
+from headrace.cli.errors import USAGE, Failure
 
 
 def json_argument(text: str, what: str, *, is_event: bool = False) -> Any:
-    """The value, read as strictly as the server reads it. Raises Failure naming `what` for anything else.
+    """Parse the value as strictly as the server does. Raises Failure, naming `what`, for anything else.
 
-    `is_event`: its integers may have any length, as the server accepts them in events.
+    With `is_event`, integers may have any length, as in events that the server accepts.
     """
     from headrace.api import codec
 
@@ -29,7 +29,7 @@ def json_argument(text: str, what: str, *, is_event: bool = False) -> Any:
 
 
 def json_object(text: str, what: str) -> dict[str, Any]:
-    """The value, which must be an object. Raises Failure naming `what` for anything else."""
+    """Parse a value that must be an object. Raises Failure, naming `what`, for anything else."""
     value = json_argument(text, what)
     if not isinstance(value, dict):
         raise Failure(f"{what} must be a JSON object", code=USAGE)

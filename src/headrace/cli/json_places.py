@@ -1,7 +1,7 @@
-"""Where things stand in a JSON text: lines and columns by path, as the YAML reader keeps them for YAML.
+"""Lines and columns of the values of a JSON text, by path, like those that the YAML reader keeps.
 
-The text has been read by a strict reader before, which is the one to say whether it is JSON: this one only looks for
-places, and of a text that is no JSON it finds those before the mistake. It goes no deeper than that reader does.
+A strict reader has checked the text before; this module only finds places. In a text that is not JSON it finds those
+before the mistake. Its depth limit is that reader's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _Container:
     is_list: bool
     count: int = 0
     key: str | None = None
-    """The member whose value comes next."""
+    """Path segment of the member whose value comes next."""
 
     def path_of_next(self) -> str:
         if self.is_list:
@@ -36,13 +36,14 @@ class _Container:
 
 @dataclass(slots=True)
 class Places:
-    """`marks` by path; `repeated` is the first key that its object has already."""
+    """`marks` by path; `repeated` is the first key that occurs twice in its object."""
 
     marks: dict[str, Mark] = field(default_factory=dict[str, Mark])
     repeated: Mark | None = None
 
 
 def places_of(text: str) -> Places:
+    """Find the places of a JSON text, down to the depth that the strict reader allows."""
     places, around = Places(), list[_Container]()
     for piece, mark in _pieces(text):
         inside = around[-1] if around else None
@@ -65,7 +66,7 @@ def places_of(text: str) -> Places:
 
 
 def _take_key(places: Places, inside: _Container, piece: str, mark: Mark) -> None:
-    """A member stands where its key stands."""
+    """Record a member at the place of its key."""
     inside.key = shown(_text(piece))
     path = inside.path_of_next()
     if path in places.marks and places.repeated is None:

@@ -1,4 +1,4 @@
-"""The command `headrace`: its groups, the options before a command, and the last guard against tracebacks."""
+"""The command `headrace`: its groups, its global options, and the final guard against tracebacks."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from headrace.cli import (
 )
 from headrace.cli.completion import rejoin_words, script
 from headrace.cli.display import prepare_streams
-from headrace.cli.exits import DESCRIPTION, reporting
-from headrace.cli.groups import add_again, add_group, command, new_group
+from headrace.cli.errors import DESCRIPTION, reporting
+from headrace.cli.registration import add_again, add_group, command, new_group
 from headrace.cli.session import DebugOption, Defaults, InsecureOption, OutputOption, ProfileOption, ServerOption
 
 app = new_group(
@@ -53,6 +53,7 @@ def options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
+    """Keep the global options for the command. Its help text is that of `app`."""
     context.obj = Defaults(server, profile, output, insecure_tls, debug)
 
 
@@ -69,7 +70,7 @@ add_group(app, triggers.group, "triggers", "trigger", "trig", "t")
 add_group(app, events.group, "events", "event", "e")
 add_group(app, clients.group, "clients", "client", "c")
 add_group(app, profiles.group, "profiles", "profile", "prof", "p")
-AS_OFFICIAL = "Where the official command line has these groups: an alias for it is enough."
+AS_OFFICIAL = "The same groups as in the official command line, so that an alias suffices."
 add_again(app, AS_OFFICIAL, ("workflows", "instances", "triggers"), "orchestration", "orch", "or")
 
 

@@ -1,4 +1,4 @@
-"""Workflows and triggers by name: an id is used as it is, a name where exactly one of them has it."""
+"""Resolve workflows and triggers by id, or by a name that exactly one of them has."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from headrace.cli import display
-from headrace.cli.exits import Failure
+from headrace.cli.errors import Failure
 from headrace.cli.session import Session
 
 MOST_SHOWN = 5
@@ -19,7 +19,7 @@ Candidate = tuple[str, str, str]
 
 
 def workflow_id_of(session: Session, text: str) -> str:
-    """Raises Failure where no workflow, or more than one, has this name."""
+    """Return the id of a workflow given by id or name. Raises Failure unless exactly one has the name."""
     if _ID.fullmatch(text):
         return text
     found = session.v1.list_workflows().data
@@ -27,7 +27,7 @@ def workflow_id_of(session: Session, text: str) -> str:
 
 
 def trigger_id_of(session: Session, text: str) -> str:
-    """Raises Failure where no trigger, or more than one, has this name."""
+    """Return the id of a trigger given by id or name. Raises Failure unless exactly one has the name."""
     if _ID.fullmatch(text):
         return text
     found = session.v1.list_triggers().data
@@ -54,4 +54,4 @@ def _chosen(noun: str, text: str, candidates: Sequence[Candidate]) -> str:
 
 def _nearest(noun: str, text: str, names: Sequence[str]) -> str:
     near = get_close_matches(text, set(names) - {""}, n=3)
-    return f"Did you mean {' or '.join(near)}?" if near else f"headrace {noun}s list shows what there is."
+    return f"Did you mean {' or '.join(near)}?" if near else f"headrace {noun}s list shows them all."

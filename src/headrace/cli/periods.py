@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from headrace.cli.exits import USAGE, Failure
+from headrace.cli.errors import USAGE, Failure
 from headrace.clock import SystemClock
 
 _AGE = re.compile(r"([0-9]{1,6})([smhdw])", re.ASCII)
@@ -13,7 +13,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 def moment_since(text: str, now_at: int | None = None) -> datetime:
-    """In UTC where the text names no zone. Raises Failure for anything else."""
+    """Parse a point in time, in UTC if the text names no zone. Raises Failure for anything else."""
     if (match := _AGE.fullmatch(text)) is not None:
         now = datetime.fromtimestamp((SystemClock().now_at() if now_at is None else now_at) / 1_000_000, UTC)
         try:

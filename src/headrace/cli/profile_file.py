@@ -1,4 +1,4 @@
-"""The file of profiles: servers and credentials under names. It holds secrets, so only its owner may read it."""
+"""The file of profiles: named servers and credentials. It holds secrets, so only its owner may read it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
-from headrace.cli.exits import USAGE, Failure
+from headrace.cli.errors import USAGE, Failure
 from headrace.errors import InvalidValue
 
 MAX_NAME_LENGTH = 64
@@ -21,7 +21,7 @@ _HEADER = "# Written by `headrace profiles set`, which keeps no comments. See `h
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A server, and either a client's id and secret or a token. The secret may be left to the environment."""
+    """A server, and either a client's id and secret or a token. The environment may supply the secret."""
 
     server: str | None = None
     client_id: str | None = None
@@ -36,22 +36,22 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """`current` is the name of the one that is used where none is named."""
+    """All profiles. `current` is the name of the default one."""
 
     current: str | None = None
     named: dict[str, Profile] = field(default_factory=dict[str, Profile])
 
     def get(self, name: str) -> Profile:
-        """Raises Failure for a name that is not there."""
+        """Return the profile of this name. Raises Failure for an unknown name."""
         if name not in self.named:
-            known = f"There are: {', '.join(sorted(self.named))}." if self.named else "There is none yet."
-            hint = f"{known} Make one: headrace profiles set NAME --server URL"
+            known = f"Known profiles: {', '.join(sorted(self.named))}." if self.named else "No profile exists yet."
+            hint = f"{known} Create one: headrace profiles set NAME --server URL"
             raise Failure(f"there is no profile {name!r}", code=USAGE, hint=hint)
         return self.named[name]
 
 
 def profile_path(environ: Mapping[str, str]) -> Path | None:
-    """HEADRACE_CONFIG, or `headrace/config.toml` in the user's folder of configuration; None for who has no home."""
+    """HEADRACE_CONFIG, or `headrace/config.toml` in the user's configuration folder; None without a home folder."""
     folder = Path(environ.get("XDG_CONFIG_HOME", ""))
     path = (folder if folder.is_absolute() else Path("~/.config")) / "headrace" / "config.toml"
     try:
@@ -61,14 +61,17 @@ def profile_path(environ: Mapping[str, str]) -> Path | None:
 
 
 def checked_name(name: str) -> str:
-    """Raises InvalidValue."""
+    """Return the name. Raises InvalidValue for one with other characters or too many."""
     if not _NAME.fullmatch(name):
         raise InvalidValue("profile", f"{name!r} is not 1 to {MAX_NAME_LENGTH} letters, digits, '.', '_' and '-'")
     return name
 
 
 def read_profiles(path: Path | None) -> Profiles:
-    """No profiles where there is no file. Raises Failure for one that cannot be understood, OSError."""
+    """Read the file; a missing one holds no profiles.
+
+    Raises Failure if it is malformed, OSError if it is unreadable.
+    """
     if path is None:
         return Profiles()
     try:
@@ -77,7 +80,7 @@ def read_profiles(path: Path | None) -> Profiles:
         return Profiles()
     try:
         return _profiles(tomllib.loads(content.decode("utf-8-sig")))
-    except (ValueError, InvalidValue) as error:  # of the decoder, of TOML, and our own
+    except (ValueError, InvalidValue) as error:  # from the decoder, TOML and the checks below
         raise Failure(f"{path}: {error}", code=USAGE) from None
 
 
@@ -86,7 +89,10 @@ def is_open_to_others(path: Path) -> bool:
 
 
 def change_profiles(path: Path, change: Callable[[Profiles], Profiles]) -> tuple[Profiles, Profiles]:
-    """What was there, and what is there now. One change at a time: none is lost to another. Raises OSError."""
+    """Change the file under a lock, so that no change is lost.
+
+    Returns the profiles before and after. Raises OSError.
+    """
     from headrace.auth.files import locked
 
     with locked(_ready(path)):
@@ -97,14 +103,14 @@ def change_profiles(path: Path, change: Callable[[Profiles], Profiles]) -> tuple
 
 
 def write_profiles(path: Path, profiles: Profiles) -> None:
-    """Whole or not at all, and readable by its owner only. Raises OSError."""
+    """Write the file atomically, readable by its owner only. Raises OSError."""
     from headrace.auth.files import write_private
 
     write_private(_ready(path), (_HEADER + _toml(profiles)).encode())
 
 
 def _ready(path: Path) -> Path:
-    """Where the file itself is, so that a link stays a link; in a folder that is there."""
+    """Resolve links, so that a link stays one, and create the folder."""
     path = path.resolve()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
@@ -138,14 +144,14 @@ def _table(value: Any, path: str) -> dict[str, Any]:
 
 
 def _refuse_unknown(table: dict[str, Any], known: set[str], path: str) -> None:
-    """A misspelt `server` would send the call, and the credentials, elsewhere."""
+    """Refuse unknown settings: a misspelt `server` would send the request and credentials elsewhere."""
     for name in table:
         if name not in known:
-            raise ValueError(f"{path}{name} is unknown here; there are {', '.join(sorted(known))}")
+            raise ValueError(f"{path}{name} is unknown; known are {', '.join(sorted(known))}")
 
 
 def _toml(profiles: Profiles) -> str:
-    """Only tables of text are ever written."""
+    """Write TOML. The document contains only tables of text."""
     texts = [f"current = {_quoted(profiles.current)}"] if profiles.current else []
     for name, profile in profiles.named.items():
         texts += ["", f"[profiles.{_quoted(name)}]"]
@@ -160,9 +166,9 @@ def _quoted(text: str) -> str:
 
 
 def profile_names(incomplete: str) -> list[str]:
-    """Completion of a profile's name; nothing where the file cannot be read."""
+    """Complete a profile's name. An unreadable file yields no names."""
     try:
         named = read_profiles(profile_path(os.environ)).named
-    except Exception:  # noqa: BLE001 - nothing may be said while somebody types
+    except Exception:  # noqa: BLE001 - completion prints no errors
         return []
     return [name for name in named if name.startswith(incomplete)]

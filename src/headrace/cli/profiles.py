@@ -1,4 +1,4 @@
-"""`headrace profiles`: servers and credentials under names, kept in a file that only its owner may read."""
+"""`headrace profiles`: named servers and credentials, in a file that only its owner may read."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import typer
 
 from headrace.cli import display
 from headrace.cli.connection import Connection, checked_server, checked_token
-from headrace.cli.exits import USAGE, Failure
-from headrace.cli.groups import command, new_group
+from headrace.cli.errors import USAGE, Failure
 from headrace.cli.profile_file import (
     Profile,
     Profiles,
@@ -23,22 +22,23 @@ from headrace.cli.profile_file import (
     profile_path,
     read_profiles,
 )
-from headrace.cli.session import Answers, Session
+from headrace.cli.registration import command, new_group
+from headrace.cli.session import Printer, Session
 from headrace.errors import InvalidValue
 
 Json = dict[str, Any]
 
 ASKED_FOR = "-"
 MASK = "********"
-"""As long for every secret: its length tells something, too."""
+"""The same mask for every secret, because a length is information too."""
 
 group = new_group(
-    "List, show, set, use, delete: servers and credentials.\n\n"
+    "List, show, set, use and delete named servers with credentials.\n\n"
     "They are kept in the file HEADRACE_CONFIG, or headrace/config.toml in the user's folder of configuration. "
     "A profile's credentials are sent to the profile's own server only.\n\n"
     "A command takes each setting from the first of these that has it:\n\n"
     "\b\n"
-    "1. its options: --server, or what --profile NAME has\n"
+    "1. its options: --server, or the profile of --profile NAME\n"
     "2. HEADRACE_SERVER; HEADRACE_TOKEN, or HEADRACE_CLIENT_ID and HEADRACE_CLIENT_SECRET\n"
     "3. the profile of HEADRACE_PROFILE, or else of `headrace profiles use`\n"
     "4. http://127.0.0.1:8484, without credentials"
@@ -48,13 +48,13 @@ ProfileName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the pr
 
 
 @command(group, "list", "ls", "l")
-def list_profiles(answers: Answers) -> None:
+def list_profiles(printer: Printer) -> None:
     """List the profiles; the one in use by default has a star."""
     profiles = read_profiles(_path())
     found = [
         {"name": name, "current": name == profiles.current, **_document(each)} for name, each in profiles.named.items()
     ]
-    answers.tell({"profiles": found}, lambda: _table(profiles))
+    printer.show({"profiles": found}, lambda: _table(profiles))
 
 
 @command(group, "show", "s")
@@ -62,19 +62,19 @@ def show(
     session: Session,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="[default: what commands use now, and why]", autocompletion=profile_names),
+        typer.Argument(metavar="NAME", help="[default: the settings in use]", autocompletion=profile_names),
     ] = None,
 ) -> None:
-    """Show a profile, or what is in use now and why.
+    """Show a profile, or the settings in use with their sources.
 
     Secrets are not shown.
     """
     if name is None:
         used = _in_use(session.connection)
-        session.tell({"connection": used}, lambda: display.fact_lines(_facts_in_use(session.connection)))
+        session.show({"connection": used}, lambda: display.fact_lines(_facts_in_use(session.connection)))
         return
     profile = read_profiles(_path()).get(name)
-    session.tell(
+    session.show(
         {"profile": {"name": name, **_document(profile)}},
         lambda: display.fact_lines([("Name", name), *_facts(profile)]),
     )
@@ -82,26 +82,26 @@ def show(
 
 @command(group, "set")
 def set_profile(
-    answers: Answers,
+    printer: Printer,
     name: ProfileName,
-    server: Annotated[str | None, typer.Option("--server", metavar="URL", help="The server.")] = None,
-    client_id: Annotated[str | None, typer.Option("--client-id", metavar="ID", help="Of its credentials.")] = None,
+    server: Annotated[str | None, typer.Option("--server", metavar="URL", help="URL of the server.")] = None,
+    client_id: Annotated[str | None, typer.Option("--client-id", metavar="ID", help="Client id of OAuth2.")] = None,
     client_secret: Annotated[
         str | None,
-        typer.Option("--client-secret", metavar="SECRET|-", help="-: asked for, or read from standard input."),
+        typer.Option("--client-secret", metavar="SECRET|-", help="Client secret; - prompts, or reads standard input."),
     ] = None,
     token_url: Annotated[
         str | None,
-        typer.Option("--token-url", metavar="URL", help="Where its tokens are had.  [default: the server's own]"),
+        typer.Option("--token-url", metavar="URL", help="Token endpoint URL.  [default: the server's own]"),
     ] = None,
     token: Annotated[
-        str | None, typer.Option("--token", metavar="TOKEN|-", help="Instead of a client's id and secret.")
+        str | None, typer.Option("--token", metavar="TOKEN|-", help="Token, instead of a client's id and secret.")
     ] = None,
 ) -> None:
-    """Make a profile, or change what is named of one.
+    """Create a profile, or change the given settings of one.
 
-    An empty text takes a setting away. A secret on the command line is seen by others on this machine and kept in the
-    shell's history: give `-`. It may also be left out, and be taken from HEADRACE_CLIENT_SECRET.
+    An empty value removes a setting. Other users of this machine can see a secret on the command line, and the shell's
+    history keeps it: give `-`. The secret may also come from HEADRACE_CLIENT_SECRET.
     """
     checked_name(name)
     if (client_secret, token) == (ASKED_FOR, ASKED_FOR):
@@ -114,18 +114,18 @@ def set_profile(
         return replace(profiles, named={**profiles.named, name: profile})
 
     before, after = change_profiles(path := _path(), change)
-    answers.tell({"profile": {"name": name, **_document(after.named[name])}}, lambda: _told(name, before, path))
+    printer.show({"profile": {"name": name, **_document(after.named[name])}}, lambda: _summary(name, before, path))
 
 
 @command(group, "use")
 def use(
-    answers: Answers,
+    printer: Printer,
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="Name of the profile.", autocompletion=profile_names)
     ] = None,
-    none: Annotated[bool, typer.Option("--none", help="Use none by default.")] = False,
+    none: Annotated[bool, typer.Option("--none", help="Use no profile by default.")] = False,
 ) -> None:
-    """Choose the profile of commands that name none."""
+    """Choose the default profile."""
     if (name is None) is not none:
         raise Failure("give either the NAME of a profile, or --none", code=USAGE)
 
@@ -135,11 +135,11 @@ def use(
         return replace(profiles, current=name)
 
     change_profiles(_path(), change)
-    answers.tell({"current": name}, f"Commands use profile {name}." if name else "Commands use no profile.")
+    printer.show({"current": name}, f"Commands use profile {name}." if name else "Commands use no profile.")
 
 
 @command(group, "delete", "del", "d")
-def delete(answers: Answers, name: ProfileName) -> None:
+def delete(printer: Printer, name: ProfileName) -> None:
     """Delete a profile."""
 
     def change(profiles: Profiles) -> Profiles:
@@ -148,7 +148,7 @@ def delete(answers: Answers, name: ProfileName) -> None:
         return Profiles(None if profiles.current == name else profiles.current, left)
 
     change_profiles(_path(), change)
-    answers.tell({"success": True, "profile": name}, f"Profile {name} deleted.")
+    printer.show({"success": True, "profile": name}, f"Profile {name} deleted.")
 
 
 def _path() -> Path:
@@ -170,7 +170,7 @@ def _secret(text: str | None, what: str) -> str | None:
 
 
 def _changed(profile: Profile, given: dict[str, str | None]) -> Profile:
-    """A token and a client's credentials exclude each other: the one that is given takes the other's place."""
+    """Apply the given settings. A token replaces a client's credentials, and the reverse."""
     changes = {name: _checked(name, value) for name, value in given.items() if value is not None}
     if changes.get("token") and any(changes.get(name) for name in ("client_id", "client_secret")):
         raise Failure("give either a token, or a client's id and secret", code=USAGE)
@@ -184,10 +184,10 @@ def _changed(profile: Profile, given: dict[str, str | None]) -> Profile:
 
 
 def _checked(name: str, value: str) -> str | None:
-    """None for an empty text. Raises InvalidValue."""
+    """Check one setting; an empty text becomes None. Raises InvalidValue."""
     option = "--" + name.replace("_", "-")
     if not value.isprintable() or value != value.strip():
-        raise InvalidValue(option, "holds blanks at its ends, or what is not printable")
+        raise InvalidValue(option, "has blanks at its ends or unprintable characters")
     if name == "server" and value:
         return checked_server(value, option)
     if name == "token":
@@ -197,7 +197,7 @@ def _checked(name: str, value: str) -> str | None:
     return value or None
 
 
-def _told(name: str, before: Profiles, path: Path) -> list[str]:
+def _summary(name: str, before: Profiles, path: Path) -> list[str]:
     done = "changed" if name in before.named else "made"
     hint = [] if before.current == name else [f"Use it with --profile {name}, or always: headrace profiles use {name}"]
     return [f"Profile {name} {done} in {path}", *hint]
@@ -231,7 +231,7 @@ def _facts(profile: Profile) -> list[tuple[str, str]]:
 
 def _table(profiles: Profiles) -> list[str]:
     if not profiles.named:
-        return ["No profiles. Make one: headrace profiles set NAME --server URL"]
+        return ["No profiles. Create one: headrace profiles set NAME --server URL"]
     rows = [
         ["*" if name == profiles.current else "", name, each.server or "", _credentials(each)]
         for name, each in profiles.named.items()

@@ -12,7 +12,7 @@ import typer
 
 from headrace.cli import display
 from headrace.cli.connection import DEFAULT_SERVER
-from headrace.cli.exits import USAGE, Failure
+from headrace.cli.errors import USAGE, Failure
 
 if TYPE_CHECKING:
     from headrace.auth.developer import Developer
@@ -32,16 +32,14 @@ PortOption = Annotated[
 ]
 DataOption = Annotated[
     Path | None,
-    typer.Option(
-        "--data", metavar="FOLDER", envvar="HEADRACE_DATA", help="Folder that keeps everything.  [default: .headrace]"
-    ),
+    typer.Option("--data", metavar="FOLDER", envvar="HEADRACE_DATA", help="Folder of all data.  [default: .headrace]"),
 ]
 FaultOption = Annotated[
     list[str] | None,
     typer.Option(
         "--fault",
         metavar="SERVICE:KIND:RATE[:SECONDS]",
-        help="Make the sandbox misbehave: ledger:drop:0.2. KIND: an HTTP status, drop, delay, overlap. Repeatable.",
+        help="Make the sandbox fail: ledger:drop:0.2. KIND: an HTTP status, drop, delay, overlap. Repeatable.",
     ),
 ]
 
@@ -52,14 +50,14 @@ AuthOption = Annotated[
         "--auth",
         envvar="HEADRACE_AUTH",
         metavar="local|oidc|none",
-        help="Who gets in: local, clients of `headrace clients create`; oidc, who has a token of HEADRACE_ISSUER; "
-        "none, anybody who reaches the port, on a loopback address only.",
+        help="Authentication: local, clients of `headrace clients create`; oidc, tokens of HEADRACE_ISSUER; "
+        "none, on a loopback address only.",
     ),
 ]
 
 
 _ABOUT_DEV = (
-    "Add --auth, use --host 127.0.0.1, or say --open-to-network: then whatever reaches the port may read and write."
+    "Add --auth, use --host 127.0.0.1, or --open-to-network: anything that reaches the port may read and write."
 )
 
 
@@ -67,23 +65,23 @@ def dev(
     host: HostOption = None,
     port: PortOption = None,
     data: DataOption = None,
-    ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Keep nothing: forget all at the end.")] = False,
+    ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Delete all data at the end.")] = False,
     fault: FaultOption = None,
-    auth: Annotated[bool, typer.Option("--auth", help="Ask for tokens; a ready client is printed.")] = False,
+    auth: Annotated[bool, typer.Option("--auth", help="Require tokens; prints a ready client.")] = False,
     open_to_network: Annotated[
         bool,
         typer.Option(
             "--open-to-network",
-            help="Without --auth, listen at any address: whatever reaches the port may read and write.",
+            help="Without --auth, listen at any address: anything that reaches the port may read and write.",
         ),
     ] = False,
 ) -> None:
-    """Run everything here, on one port.
+    """Run API, engine and sandbox on one port.
 
-    API, engine, and a sandbox that stands in for ledger, wallets and payments.
+    The sandbox imitates ledger, wallets and payments; no real money moves.
     """
     if ephemeral and data is not None:
-        raise Failure("--ephemeral keeps nothing, --data keeps it there: choose one", code=USAGE)
+        raise Failure("--ephemeral and --data exclude each other: give one", code=USAGE)
     settings = _settings(auth="local") if auth else _settings()
     if settings.auth in (None, "none") and not open_to_network:
         _check_loopback(host or settings.host, "dev without --auth", _ABOUT_DEV)
@@ -108,11 +106,12 @@ def serve(
 ) -> None:
     """Run API and engine against real services.
 
-    They are named by HEADRACE_STACK_URL, or each by its own: HEADRACE_LEDGER_URL, HEADRACE_WALLETS_URL and
-    HEADRACE_PAYMENTS_URL. HEADRACE_STACK_CLIENT_ID, _CLIENT_SECRET and _TOKEN_URL are for calls to them.
+    HEADRACE_STACK_URL names all services, or HEADRACE_LEDGER_URL, HEADRACE_WALLETS_URL and HEADRACE_PAYMENTS_URL
+    name one each. HEADRACE_STACK_CLIENT_ID, _CLIENT_SECRET and _TOKEN_URL are the credentials for them.
 
-    While the disk is full or read-only it answers 503 with the reason, and starts once that has passed. Exit code 5:
-    another server has the data folder. Exit code 6: the journal is damaged, of a newer release, or may not be opened.
+    While the disk is full or read-only the server answers 503 with the reason, and starts after it recovers. Exit code
+    5: another server owns the data folder. Exit code 6: the journal is damaged, of a newer release, or cannot be
+    opened.
     """
     settings = _settings() if auth is None else _settings(auth=_known_auth(auth))
     _check_authentication(settings, host or settings.host)
@@ -145,7 +144,7 @@ def _serve(
     on_ready: Callable[[str], None],
     prepare: Callable[[Path], None] | None = None,
 ) -> None:
-    """`faults` is None where there is no sandbox."""
+    """Run the server; `faults` is None without a sandbox."""
     from headrace.server import serve as run_server
 
     run_server(
@@ -162,7 +161,7 @@ def _serve(
 
 def _known_auth(auth: str) -> str:
     if auth.lower() not in ("none", "local", "oidc"):
-        raise Failure(f"--auth (HEADRACE_AUTH) {auth!r}: one of local, oidc and none is wanted", code=USAGE)
+        raise Failure(f"--auth (HEADRACE_AUTH) {auth!r}: must be local, oidc or none", code=USAGE)
     return auth.lower()
 
 
@@ -172,15 +171,15 @@ def _check_authentication(settings: Settings, host: str) -> None:
             "serve does not start without authentication",
             code=USAGE,
             hint="`--auth local`: clients of `headrace clients create`. `--auth oidc`: tokens of HEADRACE_ISSUER. "
-            "`--auth none`: anybody, on a loopback address only.",
+            "`--auth none`: on a loopback address only.",
         )
     if settings.auth == "none":
-        _check_loopback(host, "--auth none", "Whatever reaches the port could move money. Use --host 127.0.0.1.")
+        _check_loopback(host, "--auth none", "Anything that reaches the port could move money. Use --host 127.0.0.1.")
 
 
 def _check_loopback(host: str, what: str, hint: str) -> None:
     if not _is_loopback(host):
-        raise Failure(f"{what} is for loopback addresses only, and {host!r} is none", code=USAGE, hint=hint)
+        raise Failure(f"{what} requires a loopback address, and {host!r} is not one", code=USAGE, hint=hint)
 
 
 def _is_loopback(host: str) -> bool:
@@ -201,7 +200,7 @@ def _check_downstream(settings: Settings) -> None:
         raise Failure(
             f"not set: {', '.join(missing)}",
             code=USAGE,
-            hint="Set these, or HEADRACE_STACK_URL for a whole stack (then /api/ledger and so on follow it).",
+            hint="Set these, or HEADRACE_STACK_URL for a whole stack (its paths are /api/ledger and so on).",
         )
 
 
@@ -209,8 +208,8 @@ def _announce_dev(
     url: str, data: Path | None, settings: Settings, faults: Sequence[str], developers: Sequence[Developer]
 ) -> None:
     display.line(f"Headrace is ready at {url}")
-    _say_where(url, data)
-    display.line(f"  Sandbox    {url}/api/ledger  {url}/api/wallets  {url}/api/payments  (a stand-in: no real money)")
+    _show_addresses(url, data)
+    display.line(f"  Sandbox    {url}/api/ledger  {url}/api/wallets  {url}/api/payments  (imitated: no real money)")
     display.line(f"             as ledger {settings.sandbox_ledger}, with payments events {settings.sandbox_events}")
     for fault in faults:
         display.line(f"  Fault      {fault}")
@@ -221,7 +220,7 @@ def _announce_dev(
 
 
 def _announce_client(url: str, developer: Developer) -> None:
-    """Ready to paste; SDKs take the same values."""
+    """Print the client's credentials as shell commands; SDKs take the same values."""
     display.line("  Client     for the command line, and for any SDK:")
     display.line(f"    export HEADRACE_SERVER={url}")
     display.line(f"    export HEADRACE_CLIENT_ID={developer.client_id}")
@@ -230,14 +229,14 @@ def _announce_client(url: str, developer: Developer) -> None:
 
 def _announce(url: str, data: Path | None, settings: Settings) -> None:
     display.line(f"Headrace is ready at {url}")
-    _say_where(url, data)
-    _say_targets(settings)
+    _show_addresses(url, data)
+    _show_services(settings)
     if settings.auth == "local" and data is not None:
-        _warn_of_the_developer(settings, data)
-    display.line(f"  {_who_gets_in(settings)}", flush=True)
+        _warn_about_developer(settings, data)
+    display.line(f"  {_authentication(settings)}", flush=True)
 
 
-def _say_targets(settings: Settings) -> None:
+def _show_services(settings: Settings) -> None:
     from headrace.composition.startup import targets
 
     for service, root in targets(settings).items():
@@ -246,27 +245,27 @@ def _say_targets(settings: Settings) -> None:
         display.line(f"  Broker     {settings.broker_url}")
 
 
-def _warn_of_the_developer(settings: Settings, data: Path) -> None:
-    """Its secret was printed, and lies readable beside the data."""
+def _warn_about_developer(settings: Settings, data: Path) -> None:
+    """Warn that the development client still exists: its secret was printed, and is readable in the data folder."""
     from headrace.auth.developer import CLIENT_ID
     from headrace.composition.authentication import clients_file
 
     if CLIENT_ID in clients_file(settings, data).read():
         display.line(
-            f"  Warning    the client {CLIENT_ID} of `headrace dev --auth` gets in here too: "
+            f"  Warning    the client {CLIENT_ID} of `headrace dev --auth` is accepted here too: "
             f"headrace clients delete {CLIENT_ID}"
         )
 
 
-def _who_gets_in(settings: Settings) -> str:
+def _authentication(settings: Settings) -> str:
     if settings.auth == "none":
-        return "Without authentication: whoever reaches this port may move money."
+        return "Without authentication: anything that reaches this port may move money."
     if settings.auth == "oidc":
-        audience = settings.audience or "anybody (HEADRACE_AUDIENCE is not set)"
+        audience = settings.audience or "any audience (HEADRACE_AUDIENCE is not set)"
         return f"Tokens     of {settings.issuer} for {audience}"
     return "Clients    headrace clients create|list|delete"
 
 
-def _say_where(url: str, data: Path | None) -> None:
-    display.line(f"  API        {url}/api/orchestration   (readable at {url}/docs)")
-    display.line(f"  Data       {data if data is not None else 'a temporary folder, gone at the end (--ephemeral)'}")
+def _show_addresses(url: str, data: Path | None) -> None:
+    display.line(f"  API        {url}/api/orchestration   (documentation: {url}/docs)")
+    display.line(f"  Data       {data if data is not None else 'a temporary folder, deleted at the end (--ephemeral)'}")

@@ -1,4 +1,4 @@
-"""What the commands share: the form of their answers and, for those that talk to a server, the client."""
+"""Common parts of commands: the output form and, for those that use a server, the client."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import typer
 from headrace.cli import display
 from headrace.cli.connection import DEFAULT_SERVER, Connection, connection_of
 from headrace.cli.display import Output
-from headrace.cli.exits import USAGE, Failure
+from headrace.cli.errors import USAGE, Failure
 
 if TYPE_CHECKING:
     import httpx2
@@ -46,14 +46,16 @@ def _complete_profile(incomplete: str) -> list[str]:
 
 ServerOption = Annotated[
     str | None,
-    typer.Option("--server", metavar="URL", help=f"The server.  [env: HEADRACE_SERVER; default: {DEFAULT_SERVER}]"),
+    typer.Option(
+        "--server", metavar="URL", help=f"The server's URL.  [env: HEADRACE_SERVER; default: {DEFAULT_SERVER}]"
+    ),
 ]
 ProfileOption = Annotated[
     str | None,
     typer.Option(
         "--profile",
         metavar="NAME",
-        help="Server and credentials of this profile.  [env: HEADRACE_PROFILE]",
+        help="Use the server and credentials of this profile.  [env: HEADRACE_PROFILE]",
         autocompletion=_complete_profile,
     ),
 ]
@@ -64,31 +66,29 @@ OutputOption = Annotated[
         "-o",
         metavar="table|json|yaml",
         parser=_read_output,
-        help="For people, or for programs.  [default: table]",
+        help="Output form, for people or for programs.  [default: table]",
         autocompletion=_complete_output,
     ),
 ]
-_ABOUT_CERTIFICATES = "Look at SSL_CERT_FILE and SSL_CERT_DIR."
-_ABOUT_PROXIES = "Look at ALL_PROXY, HTTP_PROXY and HTTPS_PROXY: an http:// address is wanted, or none."
-_INSECURE_HELP = "Believe any certificate: for a test machine with one of its own."
-_DEBUG_HELP = "Tell of every call, and show where a bug happened."
+_ABOUT_CERTIFICATES = "Check SSL_CERT_FILE and SSL_CERT_DIR."
+_ABOUT_PROXIES = "Check ALL_PROXY, HTTP_PROXY and HTTPS_PROXY: each must be an http:// address or unset."
+_INSECURE_HELP = "Skip certificate verification, for test machines."
+_DEBUG_HELP = "Log each request, and show the traceback of a bug."
 InsecureOption = Annotated[bool, typer.Option("--insecure-tls", help=_INSECURE_HELP)]
 DebugOption = Annotated[bool, typer.Option("--debug", help=_DEBUG_HELP)]
 InsecureToo = Annotated[bool, typer.Option("--insecure-tls", help=_INSECURE_HELP, hidden=True)]
 DebugToo = Annotated[bool, typer.Option("--debug", help=_DEBUG_HELP, hidden=True)]
-"""The same after the command: it works there, too, and would only lengthen every help text."""
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print ids alone, one on a line.")]
+"""The same option after the command, hidden to keep help texts short."""
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print ids only, one per line.")]
 KeyOption = Annotated[
     str | None,
-    typer.Option(
-        "--idempotency-key", metavar="KEY", help="Repeating a call with its key makes sure that it is carried out once."
-    ),
+    typer.Option("--idempotency-key", metavar="KEY", help="A repeated request with the same key takes effect once."),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What was given before the command: `headrace -o json workflows list`."""
+    """Options given before the command: `headrace -o json workflows list`."""
 
     server: str | None = None
     profile: str | None = None
@@ -97,8 +97,8 @@ class Defaults:
     debug: bool = False
 
 
-class Answers:
-    """Tells a command's answer in the form that was asked for."""
+class Printer:
+    """Print a command's result in the chosen form."""
 
     def __init__(self, output: Output) -> None:
         self.output = output
@@ -108,28 +108,30 @@ class Answers:
     def is_for_people(self) -> bool:
         return self.output is Output.TABLE and not self.is_quiet
 
-    def tell(self, value: dict[str, Any], text: str | Callable[[], Iterable[str]], *, ids: Iterable[str] = ()) -> None:
-        """`{"data": value}` for a program, `text` for people: a line, or what makes several; `ids` with --quiet."""
+    def show(self, value: dict[str, Any], text: str | Callable[[], Iterable[str]], *, ids: Iterable[str] = ()) -> None:
+        """Print `{"data": value}` for a program, `text` (one line, or a function of lines) for people, `ids` for
+        --quiet.
+        """
         if self.is_quiet:
             display.lines(ids)
         elif self.output is not Output.TABLE:
             display.store(value, self.output)
         else:
-            self.say(text)
+            self.show_text(text)
 
-    def say(self, text: str | Callable[[], Iterable[str]]) -> None:
-        """Only to people."""
+    def show_text(self, text: str | Callable[[], Iterable[str]]) -> None:
+        """Print text for people only."""
         if self.is_for_people:
             display.lines([text] if isinstance(text, str) else text())
 
     def warn(self, text: str) -> None:
-        """On standard error, where programs that read a document expect errors only."""
+        """Print a warning on standard error, where programs that read a document expect errors only."""
         if self.output is Output.TABLE:
             display.note(f"warning: {text}")
 
 
-class Session(Answers):
-    """One command's talk with a server. The client is made when it is first needed."""
+class Session(Printer):
+    """Access of one command to the server. The client is created on first use."""
 
     def __init__(
         self, connection: Connection, output: Output, *, insecure_tls: bool = False, debug: bool = False
@@ -162,7 +164,7 @@ class Session(Answers):
         return self._open.enter_context(client)
 
     def _http_client(self) -> httpx2.Client:
-        """Certificates, proxies and --debug for the client, which sends every request."""
+        """HTTP client with certificates, proxies and --debug; the API client sends every request with it."""
         import httpx2
 
         from headrace_client.proxies import direct_mounts
@@ -172,23 +174,23 @@ class Session(Answers):
             client = httpx2.Client(verify=not self._insecure_tls, timeout=TIMEOUT_S, mounts=direct_mounts(self.server))
         except OSError as error:
             raise Failure(f"the certificates cannot be read: {error}", code=USAGE, hint=_ABOUT_CERTIFICATES) from None
-        except (ImportError, ValueError) as error:  # SOCKS wants one more package; an address that is none
+        except (ImportError, ValueError) as error:  # SOCKS needs another package; an invalid address
             raise Failure(f"the proxy cannot be used: {error}", code=USAGE, hint=_ABOUT_PROXIES) from None
         if self._debug:
-            client.event_hooks = {"request": [_began], "response": [_told]}
+            client.event_hooks = {"request": [_note_start], "response": [_log_response]}
         return self._open.enter_context(client)
 
     def close(self) -> None:
         self._open.close()
 
 
-def _began(request: httpx2.Request) -> None:
-    request.extensions["headrace_began_s"] = time.monotonic()
+def _note_start(request: httpx2.Request) -> None:
+    request.extensions["headrace_note_start_s"] = time.monotonic()
 
 
-def _told(response: httpx2.Response) -> None:
-    """No header and no body: they may hold secrets and amounts."""
-    took_s = time.monotonic() - response.request.extensions["headrace_began_s"]
+def _log_response(response: httpx2.Response) -> None:
+    """Log the response without header and body, which may hold secrets and amounts."""
+    took_s = time.monotonic() - response.request.extensions["headrace_note_start_s"]
     request = response.request
     display.note(f"{request.method} {request.url.copy_with(query=None)} {response.status_code} {took_s * 1000:.0f} ms")
 
@@ -203,7 +205,7 @@ def session_of(
     debug: bool = False,
     note: Callable[[str], None] = display.note,
 ) -> Session:
-    """Options of the command come before those that were given before it."""
+    """Create a session. Options of the command override those given before it."""
     from headrace.cli.profile_file import is_open_to_others, profile_path, read_profiles
 
     defaults = defaults_of(context)

@@ -1,4 +1,4 @@
-"""The table of an instance's stages, and how one that failed is told."""
+"""The table of an instance's stages, and the message of a failed instance."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from headrace.cli.display import moment, table_lines
-from headrace.cli.exits import REFUSED, Failure
+from headrace.cli.errors import REFUSED, Failure
 
 Json = dict[str, Any]
 
@@ -26,8 +26,8 @@ def stage_lines(instance: Json, workflow: Json) -> list[str]:
     return table_lines(["Name", "Started at", "Terminated at", "Error"], rows)
 
 
-def verdict(instance: Json) -> str:
-    """Of an instance that has ended without an error."""
+def success_text(instance: Json) -> str:
+    """Sentence about an instance that has succeeded, with its duration."""
     return f"Succeeded after {_took(instance)}."
 
 

@@ -1,4 +1,4 @@
-"""`headrace init`: a workflow to begin with, and the schema that explains it to an editor, without a server."""
+"""`headrace init`: write a first workflow and its JSON Schema for editors, without a server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated, cast
 import typer
 
 from headrace.cli import display
-from headrace.cli.exits import USAGE, Failure
+from headrace.cli.errors import USAGE, Failure
 
 DEFAULT_NAME = "workflow.yaml"
 _SUFFIXES = (".yaml", ".yml")
@@ -22,16 +22,16 @@ def init(
         Path, typer.Argument(metavar="FOLDER|FILE", help=f"A folder gets a {DEFAULT_NAME}.", show_default=False)
     ] = Path(),
 ) -> None:
-    """Write a workflow to begin with.
+    """Write a first workflow.
 
-    It is commented, runs with `headrace dev`, and names its JSON Schema, which is written beside it. Nothing that is
-    there already is overwritten, but a schema that an earlier version wrote.
+    It is commented, runs with `headrace dev`, and names its JSON Schema, which is written beside it. Existing files are
+    not overwritten, except a schema written by another version.
     """
     from headrace.workflows.schema import FILE_NAME
 
     if path.suffix == ".json":
         hint = f"Name a folder, or a file: headrace init {shlex.quote(str(path.with_suffix('.yaml')))}"
-        raise Failure(f"{path} is no YAML, and what is written has comments", code=USAGE, hint=hint)
+        raise Failure(f"{path} is not a YAML file, and only YAML can hold the comments", code=USAGE, hint=hint)
     file = path if path.suffix in _SUFFIXES else path / DEFAULT_NAME
     schema_file = file.parent / FILE_NAME
     _check_free(file, schema_file)
@@ -40,7 +40,7 @@ def init(
         new.write(_starter(file, FILE_NAME))
     _write_schema(schema_file)
     display.line(f"Written: {file} and {schema_file}")
-    display.line("How to run it is said at its top.")
+    display.line("Its first lines explain how to run it.")
 
 
 def _starter(file: Path, schema_name: str) -> str:
@@ -51,12 +51,12 @@ def _starter(file: Path, schema_name: str) -> str:
 def _check_free(file: Path, schema_file: Path) -> None:
     if file.exists():
         hint = f"Name another: headrace init OTHER.yaml. Its schema alone: headrace workflows schema > {schema_file}"
-        raise Failure(f"{file} is there already, and is not overwritten", code=USAGE, hint=hint)
-    if schema_file.exists() and not _is_ours(schema_file):
-        raise Failure(f"{schema_file} is there already, and is not a schema of Headrace", code=USAGE)
+        raise Failure(f"{file} already exists and is not overwritten", code=USAGE, hint=hint)
+    if schema_file.exists() and not _is_headrace_schema(schema_file):
+        raise Failure(f"{schema_file} already exists and is not a schema of Headrace", code=USAGE)
 
 
-def _is_ours(schema_file: Path) -> bool:
+def _is_headrace_schema(schema_file: Path) -> bool:
     from headrace.workflows.schema import SCHEMA_ID
 
     try:
@@ -67,7 +67,7 @@ def _is_ours(schema_file: Path) -> bool:
 
 
 def _write_schema(schema_file: Path) -> None:
-    """Whole or not at all: an editor may be reading it."""
+    """Write atomically, because an editor may be reading the file."""
     from headrace.cli.validation import schema_text
 
     partial = schema_file.with_name(schema_file.name + ".part")

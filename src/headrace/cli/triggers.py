@@ -8,14 +8,14 @@ import typer
 
 from headrace.cli import display
 from headrace.cli.completion import event_types, trigger_ids, trigger_names, workflow_ids
-from headrace.cli.exits import USAGE, Failure
-from headrace.cli.groups import add_group, command, new_group
+from headrace.cli.errors import USAGE, Failure
+from headrace.cli.registration import add_group, command, new_group
 from headrace.cli.session import KeyOption, Session
 
 Json = dict[str, Any]
 
 group = new_group("Create, list, show, delete, test, occurrences list.")
-occurrences = new_group("What came of each event that a trigger matched.")
+occurrences = new_group("Show the result of each event that a trigger matched.")
 
 TriggerId = Annotated[
     str, typer.Argument(metavar="TRIGGER", help="Id of the trigger, or its name.", autocompletion=trigger_ids)
@@ -35,12 +35,13 @@ def create(
             metavar="WORKFLOW", help="The workflow to start: its id, or its name.", autocompletion=workflow_ids
         ),
     ],
-    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="A name for people.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name of the trigger, for people.")] = None,
     filter_: Annotated[
-        str | None, typer.Option("--filter", metavar="EXPRESSION", help="What must be true of the event.")
+        str | None, typer.Option("--filter", metavar="EXPRESSION", help="Condition on the event.")
     ] = None,
     given: Annotated[
-        list[str] | None, typer.Option("--vars", metavar="NAME=EXPRESSION", help="A variable; repeatable.")
+        list[str] | None,
+        typer.Option("--vars", metavar="NAME=EXPRESSION", help="Variable; repeatable."),
     ] = None,
     version: Annotated[
         str | None, typer.Option("--version", metavar="VERSION", help="Only events of this version.")
@@ -51,9 +52,9 @@ def create(
 
     Prints the trigger's id.
     """
+    from headrace.cli.documents import document
     from headrace.cli.event_types import remark_on_type
     from headrace.cli.names import workflow_id_of
-    from headrace.cli.wire import document
     from headrace.triggers.remarks import remark_on_filter
 
     trigger = session.v1.create_trigger(
@@ -65,7 +66,7 @@ def create(
         version=version or None,
         idempotency_key=idempotency_key,
     ).data
-    session.tell({"trigger": document(trigger)}, f"Trigger created with ID: {trigger.id}", ids=[trigger.id])
+    session.show({"trigger": document(trigger)}, f"Trigger created with ID: {trigger.id}", ids=[trigger.id])
     for remark in (remark_on_type(session, event), remark_on_filter(filter_) if filter_ else None):
         if remark:
             session.warn(remark)
@@ -76,50 +77,50 @@ def list_triggers(
     session: Session,
     name: Annotated[
         str | None,
-        typer.Option("--name", metavar="TEXT", help="Only those whose name holds this.", autocompletion=trigger_names),
+        typer.Option("--name", metavar="TEXT", help="Only names that contain TEXT.", autocompletion=trigger_names),
     ] = None,
 ) -> None:
     """List the triggers, newest first."""
-    from headrace.cli.wire import documents
+    from headrace.cli.documents import documents
 
     found = documents(session.v1.list_triggers(name=name or None).data)
-    session.tell({"workflowTriggers": found}, lambda: _table(found), ids=(each["id"] for each in found))
+    session.show({"workflowTriggers": found}, lambda: _table(found), ids=(each["id"] for each in found))
 
 
 @command(group, "show", "s", has_ids=True)
 def show(session: Session, trigger_id: TriggerId) -> None:
     """Show one trigger."""
+    from headrace.cli.documents import document
     from headrace.cli.names import trigger_id_of
-    from headrace.cli.wire import document
 
     trigger = document(session.v1.read_trigger(trigger_id=trigger_id_of(session, trigger_id)).data)
-    session.tell({"trigger": trigger}, lambda: _shown(trigger), ids=[trigger["id"]])
+    session.show({"trigger": trigger}, lambda: _shown(trigger), ids=[trigger["id"]])
 
 
 @command(group, "delete", "del", "d")
 def delete(session: Session, trigger_id: TriggerId, idempotency_key: KeyOption = None) -> None:
-    """Delete a trigger; what it has started goes on."""
+    """Delete a trigger. Instances that it started continue."""
     from headrace.cli.names import trigger_id_of
 
     trigger_id = trigger_id_of(session, trigger_id)
     session.v1.delete_trigger(trigger_id=trigger_id, idempotency_key=idempotency_key)
-    session.tell({"success": True, "triggerID": trigger_id}, f"Trigger {trigger_id} deleted.")
+    session.show({"success": True, "triggerID": trigger_id}, f"Trigger {trigger_id} deleted.")
 
 
 @command(group, "test", "t")
 def try_out(
     session: Session,
     trigger_id: TriggerId,
-    payload: Annotated[str, typer.Argument(metavar="JSON|@FILE|-", help="An event's payload.")],
+    payload: Annotated[str, typer.Argument(metavar="JSON|@FILE|-", help="Payload of an event.")],
 ) -> None:
-    """Try a trigger out on one event; nothing is started.
+    """Test a trigger with an event; nothing is started.
 
-    Its filter and variables are evaluated, and it is shown what was false.
+    Evaluates its filter and variables, and shows which condition was false.
     """
+    from headrace.cli.documents import document
     from headrace.cli.json_arguments import json_object
     from headrace.cli.names import trigger_id_of
     from headrace.cli.triggers_trial import explanation, hints
-    from headrace.cli.wire import document
     from headrace_client import ClientError
 
     event = json_object(payload, "the payload")
@@ -128,31 +129,31 @@ def try_out(
     try:
         outcome = v2.test_trigger(trigger_id=trigger_id, request_body=event).data
     except ClientError as error:
-        error.idempotency_key = None  # nothing is carried out that could be carried out twice
+        error.idempotency_key = None  # a test has no effect, so a repeat needs no key
         raise
     trial = document(outcome)
     trial.setdefault("variables", {})
     trigger = document(session.v1.read_trigger(trigger_id=trigger_id).data)
     reasons, advice = explanation(trigger, event), hints(trigger, event)
     told = {"trigger": trial} | ({"explanation": reasons} if reasons else {}) | ({"hints": advice} if advice else {})
-    session.tell(told, lambda: _tried(trial, reasons, advice))
+    session.show(told, lambda: _tried(trial, reasons, advice))
 
 
 @command(occurrences, "list", "ls", "l")
 def list_occurrences(session: Session, trigger_id: TriggerId) -> None:
     """List a trigger's occurrences, newest first."""
+    from headrace.cli.documents import documents
     from headrace.cli.names import trigger_id_of
-    from headrace.cli.wire import documents
 
     found = documents(session.v1.list_triggers_occurrences(trigger_id=trigger_id_of(session, trigger_id)).data)
-    session.tell({"occurrences": found}, lambda: _occurrences_table(found))
+    session.show({"occurrences": found}, lambda: _occurrences_table(found))
 
 
 add_group(group, occurrences, "occurrences", "occurrence", "oc", "o")
 
 
 def _variables(given: list[str]) -> dict[str, str]:
-    """A comma belongs to the expression here, unlike in `--variable`."""
+    """Parse NAME=EXPRESSION. Unlike in `--variable`, a comma belongs to the expression."""
     variables: dict[str, str] = {}
     for text in given:
         name, equals, source = text.partition("=")
@@ -169,12 +170,12 @@ _COLUMNS = ["ID", "Name", "Workflow ID", "Created at", "Event", "Filter"]
 
 def _table(triggers: list[Json]) -> list[str]:
     if not triggers:
-        return ["No triggers. Make one: headrace triggers create EVENT WORKFLOW"]
+        return ["No triggers. Create one: headrace triggers create EVENT WORKFLOW"]
     return display.table_lines(_COLUMNS, [_row(each) for each in triggers], spare="Created at")
 
 
 def _shown(trigger: Json) -> list[str]:
-    from headrace.cli.wire import inner
+    from headrace.cli.documents import inner
 
     facts = [*zip(_COLUMNS, _row(trigger), strict=True), ("Version", trigger.get("version", ""))]
     rows = [[name, str(source)] for name, source in inner(trigger, "vars").items()]
@@ -208,7 +209,7 @@ def _row(trigger: Json) -> list[str]:
 
 
 def _occurrence_row(occurrence: Json) -> list[str]:
-    from headrace.cli.wire import inner
+    from headrace.cli.documents import inner
 
     instance = inner(occurrence, "workflowInstance")
     ended = display.moment(instance.get("terminatedAt"))

@@ -1,7 +1,7 @@
-"""Which part of a trigger's filter was false: worked out here, with the expressions that the server has.
+"""Explain which part of a trigger's filter was false, computed here with the server's expression language.
 
-The server answers whether the filter matches; the contract has no room for why. A link is followed by the server only,
-so a condition that asks for one stays open here.
+The server returns only whether the filter matches. Only the server can follow a link, so a condition that uses one
+stays undecided here.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 MAX_SHOWN = 80
-"""Characters of a value: a longer one is cut."""
+"""Maximum characters of a value; a longer one is cut."""
 _GROUPS = {"all": "all of", "any": "any of", "not": "not", "choice": "the branch taken of"}
 
 
 def explanation(trigger: Json, payload: Json) -> Json | None:
-    """A document; None where there is no filter, or one that this program cannot read."""
+    """Explain a filter as a document. None if there is no filter, or this program cannot parse it."""
     from headrace.clock import SystemClock
     from headrace.triggers.expressions import InvalidSource, explained
 
@@ -35,7 +35,7 @@ def explanation(trigger: Json, payload: Json) -> Json | None:
 
 
 def hints(trigger: Json, payload: Json) -> list[str]:
-    """About members of the event that hold a number as text, where the filter takes them for numbers."""
+    """Hint at members of the event that hold a number as text while the filter compares them as numbers."""
     from headrace.triggers.hints import text_hints
 
     source = trigger.get("filter")
@@ -54,7 +54,7 @@ def _document(part: Part) -> Json:
 
 
 def _data(value: Any) -> Any:
-    """As JSON where it is simple, else as text."""
+    """Convert to JSON if the value is simple, else to text."""
     from headrace.triggers.text import NotText, text_of
 
     if value is None or type(value) is bool or type(value) is int:
@@ -71,19 +71,19 @@ def _data(value: Any) -> Any:
 
 
 def lines(document: Json) -> list[str]:
-    """A line for each condition and group, indented: outcome, source, and what it looked at."""
+    """Format each condition and group as an indented line: outcome, source, and the values it read."""
     rows = list(_rows(document, 0))
     width = max(len(outcome) for outcome, _, _ in rows)
     return [f"  {outcome.ljust(width)}  {'  ' * depth}{text}" for outcome, depth, text in rows]
 
 
 def _rows(part: Json, depth: int) -> Iterator[tuple[str, int, str]]:
-    yield part["outcome"], depth, _told(part)
+    yield part["outcome"], depth, _line(part)
     for each in part.get("parts", ()):
         yield from _rows(each, depth + 1)
 
 
-def _told(part: Json) -> str:
+def _line(part: Json) -> str:
     text = _GROUPS.get(part["kind"]) or " ".join(part["source"].split())
     looked_at = [f"{source} is {_shown(value)}" for source, value in part.get("values", {}).items()]
     notes = [*looked_at, *([part["error"]] if "error" in part else [])]

@@ -1,4 +1,4 @@
-"""`headrace workflows validate` and `headrace workflows schema`: what is wrong with definitions, and the rules."""
+"""`headrace workflows validate` and `headrace workflows schema`: problems of definitions, and their JSON Schema."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import typer
 
 from headrace.cli import display
 from headrace.cli.definitions import Checked, check_definitions
-from headrace.cli.exits import REFUSED
-from headrace.cli.session import Answers
+from headrace.cli.errors import REFUSED
+from headrace.cli.session import Printer
 
 Json = dict[str, Any]
 
 DefinitionFiles = Annotated[
-    list[str], typer.Argument(metavar="FILE|-", help="One or several, YAML or JSON; - is standard input.")
+    list[str], typer.Argument(metavar="FILE|-", help="YAML or JSON files; - is standard input.")
 ]
 
 
-def validate(answers: Answers, files: DefinitionFiles) -> None:
+def validate(printer: Printer, files: DefinitionFiles) -> None:
     """Check definitions without a server.
 
-    Every problem is told with its line, column and rule; a YAML file may hold several documents.
-    The exit code is 1 if there is any, 2 if a file cannot be read.
+    Reports every problem with its line, column and rule; a YAML file may hold several documents.
+    The exit code is 1 if there is a problem, 2 if a file cannot be read.
     """
     checked, unread = _read(files)
     definitions = [_for_a_program(each) for each in checked]
-    answers.tell({"valid": _are_valid(checked), "definitions": definitions}, lambda: _lines(checked))
+    printer.show({"valid": _are_valid(checked), "definitions": definitions}, lambda: _lines(checked))
     problems = sum(len(each.findings) for each in checked)
-    if problems and answers.is_for_people:
+    if problems and printer.is_for_people:
         wrong = sum(bool(each.findings) for each in checked)
         display.note(f"{_counted(problems, 'problem')} in {wrong} of {_counted(len(checked), 'definition')}")
     if unread is not None:
@@ -53,7 +53,7 @@ def schema_text() -> str:
 
 
 def _read(files: Sequence[str]) -> tuple[list[Checked], OSError | None]:
-    """What could be read; the first file that could not keeps nobody from hearing of the others."""
+    """Check every file. Returns the results, and the error of the first file that could not be read."""
     checked: list[Checked] = []
     unread: OSError | None = None
     for file in files:

@@ -1,4 +1,4 @@
-"""`--variable name=value`, as often as wanted."""
+"""`--variable name=value`, repeatable."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
-from headrace.cli.exits import USAGE, Failure
+from headrace.cli.errors import USAGE, Failure
 
 _PAIR = re.compile(r"\s*[A-Za-z_][A-Za-z0-9_.-]*=")
 
 
 def read_variables(given: list[str]) -> dict[str, str]:
-    """A comma separates several where each part is a `name=value`; else it belongs to the value."""
+    """Parse the variables. A comma separates several if each part is a `name=value`; else it belongs to the value."""
     variables: dict[str, str] = {}
     for text in given:
         for name, value in _pairs(text):
@@ -35,7 +35,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 
 
 def remarks_on_variables(stages: list[dict[str, object]], variables: Mapping[str, str]) -> Iterator[str]:
-    """Variables that the definition does not use, each with the name that may have been meant."""
+    """Remark on variables that the definition does not use, with the most similar name that it does."""
     from headrace.workflows.variables import names_in
 
     asked = names_in(stages)

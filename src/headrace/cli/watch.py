@@ -1,6 +1,6 @@
-"""`--watch`: looks again and again, and tells what has changed, until it is over or somebody presses Ctrl-C.
+"""`--watch`: look repeatedly and show changes, until the subject has ended or Ctrl-C.
 
-On a terminal one picture is kept up to date in its place. Elsewhere each change is told once: as lines, as a line of
+On a terminal one picture is updated in place. Elsewhere each change is printed once: as lines, as a line of
 JSON, or as a document of a YAML stream.
 """
 
@@ -25,20 +25,20 @@ FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 2.0
 GROWTH = 1.5
 SHARE_OF_TIME = 4
-"""A look that takes long is followed by a pause that many times as long, so that watching burdens no server."""
+"""The pause after a look is at least this many times its duration, to spare the server."""
 PATIENCE_S = 60.0
-"""How long a server may be away, to come back after a crash, before watching gives up."""
+"""Seconds that a server may be unreachable, as during a restart, before watching ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is seen at one look.
+    """The result of one look.
 
-    value     for a program, once anything has changed
-    picture   the whole, for a terminal
-    news      what is told elsewhere
-    is_over   nothing will change any more
-    is_newest_last  the end of the picture is shown where a terminal is too low for all of it
+    value     for a program, when anything has changed
+    picture   everything, for a terminal
+    news      the changes, for a pipe or file
+    is_over   there will be no more changes
+    is_newest_last  a low terminal shows the end of the picture
     """
 
     value: Json
@@ -54,12 +54,12 @@ Look = Callable[[], View]
 
 class Screen(Protocol):
     def show(self, view: View) -> None: ...
-    def tell(self, trouble: str) -> None: ...
+    def report(self, trouble: str) -> None: ...
     def close(self, *, is_over: bool) -> None: ...
 
 
 class Watch:
-    """One watching of what `look` sees; a server that is away for a while is looked at again."""
+    """Repeated looks; a look that fails for a while is repeated."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Watch:
         self._is_away = False
 
     def run(self) -> View:
-        """The last view, once it is over."""
+        """Watch until there are no more changes. Returns the last view."""
         view: View | None = None
         try:
             while view is None or not view.is_over:
@@ -90,12 +90,12 @@ class Watch:
             self._screen.close(is_over=view is not None and view.is_over)
 
     def _seen(self) -> View | None:
-        """None when there was no answer, and one may still come."""
+        """One look, or None if it failed and may be repeated."""
         began_s = self._monotonic_s()
         try:
             view = self._look()
         except Exception as error:  # noqa: BLE001 - raised again unless it may pass
-            self._bear(error)
+            self._tolerate(error)
             return None
         self._answered_s = self._monotonic_s()
         if view.has_changed or self._is_away:
@@ -105,14 +105,14 @@ class Watch:
         self._pause_s = max(self._pause_s, SHARE_OF_TIME * (self._answered_s - began_s))
         return view
 
-    def _bear(self, error: Exception) -> None:
-        """Raises it unless the server was there before, and has not been away for long."""
+    def _tolerate(self, error: Exception) -> None:
+        """Report a temporary error. Raises it if the first look failed, or the server has been away too long."""
         if not _may_pass(error) or self._answered_s is None:
             raise error
         if self._monotonic_s() - self._answered_s > PATIENCE_S:
             raise error
         if not self._is_away:
-            self._screen.tell(f"{error}; trying again")
+            self._screen.report(f"{error}; trying again")
         self._is_away = True
 
     def _next_pause_s(self) -> float:
@@ -136,7 +136,7 @@ def screen_of(output: Output) -> Screen:
 
 
 class Documents:
-    """For a program: one line of JSON, or one YAML document, for each change."""
+    """Output for a program: one line of JSON, or one YAML document, per change."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -148,7 +148,7 @@ class Documents:
         sys.stdout.write(start + display.document_text({"data": view.value}, self._output, in_one_line=True) + "\n")
         sys.stdout.flush()
 
-    def tell(self, trouble: str) -> None:
+    def report(self, trouble: str) -> None:
         display.note(trouble)
 
     def close(self, *, is_over: bool) -> None:
@@ -156,14 +156,14 @@ class Documents:
 
 
 class Lines:
-    """For a pipe or a file: what is new."""
+    """Output for a pipe or a file: new lines only."""
 
     def show(self, view: View) -> None:
         if view.has_changed:
             display.lines(view.news)
             sys.stdout.flush()
 
-    def tell(self, trouble: str) -> None:
+    def report(self, trouble: str) -> None:
         display.note(trouble)
 
     def close(self, *, is_over: bool) -> None:
@@ -171,7 +171,7 @@ class Lines:
 
 
 class TerminalScreen:
-    """One picture, drawn anew in its place when something has changed, cut to the terminal; whole at the end."""
+    """One picture, updated in place and cut to the terminal; printed whole at the end."""
 
     def __init__(self) -> None:
         self._live: Live | None = None
@@ -181,9 +181,9 @@ class TerminalScreen:
         self._view = view
         if view.is_over:
             return
-        self._draw([*_fitting(view), "", "Ctrl-C ends the watching, nothing else."])
+        self._draw([*_fitting(view), "", "Ctrl-C stops watching; the instances continue."])
 
-    def tell(self, trouble: str) -> None:
+    def report(self, trouble: str) -> None:
         if self._view is not None:
             self._draw([*_fitting(self._view), "", trouble])
 
@@ -212,17 +212,17 @@ def _new_live() -> Live:
 
 
 def _fitting(view: View) -> list[str]:
-    """As much as there is room for, beside two lines below and the one of the cursor."""
+    """As many lines as the terminal shows above the two below and the cursor's."""
     import shutil
 
     texts = [part for text in view.picture for part in _split(text)]
-    room = max(shutil.get_terminal_size().lines - 4, 1)
-    hidden = len(texts) - room
+    limit = max(shutil.get_terminal_size().lines - 4, 1)
+    hidden = len(texts) - limit
     if hidden <= 0:
         return texts
     if view.is_newest_last:
-        return [f"... {hidden} lines above", *texts[-room:]]
-    return [*texts[:room], f"... {hidden} lines below"]
+        return [f"... {hidden} lines above", *texts[-limit:]]
+    return [*texts[:limit], f"... {hidden} lines below"]
 
 
 def _split(text: str) -> list[str]:
@@ -242,7 +242,7 @@ def _rich_text(texts: Iterable[str]) -> Text:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Trouble that ends by itself: no answer, or one that says the server is not well."""
+    """True for a temporary error: no response, or one that reports an unhealthy server."""
     from headrace_client import ConnectionFailure, Error, SDKError
 
     return isinstance(error, ConnectionFailure) or (isinstance(error, Error | SDKError) and error.status >= 500)

@@ -8,8 +8,8 @@ import typer
 
 from headrace.cli import display, validation
 from headrace.cli.completion import variable_names, workflow_ids
-from headrace.cli.exits import UNFINISHED, USAGE, Failure
-from headrace.cli.groups import command, new_group
+from headrace.cli.errors import UNFINISHED, USAGE, Failure
+from headrace.cli.registration import command, new_group
 from headrace.cli.session import KeyOption, Session
 
 Json = dict[str, Any]
@@ -30,9 +30,9 @@ def create(
     confirm: Annotated[bool, typer.Option("--confirm", hidden=True, help="Accepted, never needed.")] = False,
     idempotency_key: KeyOption = None,
 ) -> None:
-    """Store a definition; prints the workflow's id.
+    """Store a definition and print the workflow's id.
 
-    A YAML file may hold several documents: nothing is stored unless all are valid, then each becomes a workflow.
+    A YAML file may hold several documents: unless all are valid, none is stored. Each becomes a workflow.
     """
     from headrace.cli.definitions import read_definitions
 
@@ -46,29 +46,29 @@ def create(
         workflow = session.v1.create_workflow(
             name=name or config.name, stages=config.stages, idempotency_key=idempotency_key
         ).data
-        session.say(f"Workflow created with ID: {workflow.id}")
+        session.show_text(f"Workflow created with ID: {workflow.id}")
         ids.append(workflow.id)
     answer: Json = {"workflowId": ids[0]} if len(ids) == 1 else {"workflows": [{"workflowId": each} for each in ids]}
-    session.tell(answer, list, ids=ids)
+    session.show(answer, list, ids=ids)
 
 
 @command(group, "list", "ls", "l", has_ids=True)
 def list_workflows(session: Session) -> None:
     """List the workflows, newest first."""
-    from headrace.cli.wire import documents
+    from headrace.cli.documents import documents
 
     found = [_listed(each) for each in documents(session.v1.list_workflows().data)]
-    session.tell({"workflows": found}, lambda: _table(found), ids=(each["id"] for each in found))
+    session.show({"workflows": found}, lambda: _table(found), ids=(each["id"] for each in found))
 
 
 @command(group, "show", "s", has_ids=True)
 def show(session: Session, workflow_id: WorkflowId) -> None:
     """Show one workflow and its definition."""
+    from headrace.cli.documents import document
     from headrace.cli.names import workflow_id_of
-    from headrace.cli.wire import document
 
     workflow = document(session.v1.get_workflow(flow_id=workflow_id_of(session, workflow_id)).data)
-    session.tell({"workflow": workflow}, lambda: _shown(workflow), ids=[workflow["id"]])
+    session.show({"workflow": workflow}, lambda: _shown(workflow), ids=[workflow["id"]])
 
 
 @command(group, "run", "r", has_ids=True)
@@ -85,12 +85,12 @@ def run(
         ),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until the instance has ended.")] = False,
-    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0, help="How long --wait waits.")] = 600,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Time limit of --wait.")] = 600,
     idempotency_key: KeyOption = None,
 ) -> None:
-    """Start an instance, and --wait for its end.
+    """Start an instance; with --wait, wait for its end.
 
-    With --wait, the exit code is 0 only if it succeeded.
+    With --wait, the exit code is 0 only if the instance succeeded.
     """
     from headrace.cli.names import workflow_id_of
     from headrace.cli.variables import read_variables, remarks_on_variables
@@ -103,23 +103,23 @@ def run(
     instance = session.v1.run_workflow(
         workflow_id=workflow_id, request_body=variables, idempotency_key=idempotency_key
     ).data
-    session.say(f"Workflow instance created with ID: {instance.id}")
+    session.show_text(f"Workflow instance created with ID: {instance.id}")
     if wait:
         instance = _awaited(session, instance, stages, timeout)
-    _tell_started(session, instance, stages, has_waited=wait)
+    _show_started(session, instance, stages, has_waited=wait)
 
 
 @command(group, "delete", "del", "d")
 def delete(session: Session, workflow_id: WorkflowId, idempotency_key: KeyOption = None) -> None:
-    """Delete a workflow: no new runs.
+    """Delete a workflow: no new instances can start.
 
-    Its instances go on and stay readable.
+    Its instances continue and stay readable.
     """
     from headrace.cli.names import workflow_id_of
 
     workflow_id = workflow_id_of(session, workflow_id)
     session.v1.delete_workflow(flow_id=workflow_id, idempotency_key=idempotency_key)
-    session.tell({"workflowId": workflow_id, "success": True}, f"Workflow {workflow_id} deleted.")
+    session.show({"workflowId": workflow_id, "success": True}, f"Workflow {workflow_id} deleted.")
 
 
 command(group, "validate", "v")(validation.validate)
@@ -127,8 +127,8 @@ command(group, "schema")(validation.schema)
 
 
 def _stages(session: Session, workflow_id: str) -> list[Json]:
-    """Those of the definition. None where it cannot be read: then the answer to the write says why."""
-    from headrace.cli.wire import document
+    """Stages of the definition. None if it cannot be read; the response to the write then explains why."""
+    from headrace.cli.documents import document
     from headrace_client import ClientError
 
     try:
@@ -140,7 +140,7 @@ def _stages(session: Session, workflow_id: str) -> list[Json]:
 def _awaited(session: Session, instance: Any, stages: list[Json], timeout_s: float) -> Any:
     from headrace_client import WaitTimeout
 
-    with display.progress(f"{instance.id} runs", is_told=session.is_for_people) as update:
+    with display.progress(f"{instance.id} runs", is_shown=session.is_for_people) as update:
 
         def show(now: Any) -> None:
             number: int | None = now.current_stage
@@ -150,15 +150,15 @@ def _awaited(session: Session, instance: Any, stages: list[Json], timeout_s: flo
         try:
             return session.v1.wait_for(instance, timeout_s=timeout_s, on_progress=show)
         except WaitTimeout as error:
-            hint = f"It goes on. Look at it: headrace instances describe {instance.id}"
+            hint = f"The instance continues: headrace instances describe {instance.id}"
             raise Failure(str(error), code=UNFINISHED, hint=hint) from None
         except KeyboardInterrupt:
-            display.note(f"Not waiting any longer; the instance goes on: headrace instances describe {instance.id}")
+            display.note(f"The instance continues: headrace instances describe {instance.id}")
             raise
 
 
 def _stage_text(stage: dict[str, Json]) -> str:
-    """The keyword, and the value of the stage's headline where it has one."""
+    """Keyword of a stage, and the value of its headline if it has one."""
     from headrace.workflows.stages import STAGES
 
     keyword, body = next(iter(stage.items()))
@@ -166,17 +166,17 @@ def _stage_text(stage: dict[str, Json]) -> str:
     return f"{keyword} {value}" if value else keyword
 
 
-def _tell_started(session: Session, instance: Any, stages: list[Json], *, has_waited: bool) -> None:
-    from headrace.cli.stages import failed, stage_lines, verdict
-    from headrace.cli.wire import document
+def _show_started(session: Session, instance: Any, stages: list[Json], *, has_waited: bool) -> None:
+    from headrace.cli.documents import document
+    from headrace.cli.stages import failed, stage_lines, success_text
 
     found = document(instance)
 
     def lines() -> list[str]:
         table = stage_lines(found, {"config": {"stages": stages}})
-        return table if found.get("error") else [*table, "", verdict(found)]
+        return table if found.get("error") else [*table, "", success_text(found)]
 
-    session.tell({"workflowInstance": found}, lines if has_waited else list, ids=[instance.id])
+    session.show({"workflowInstance": found}, lines if has_waited else list, ids=[instance.id])
     if found.get("error"):
         raise failed(found)
 
@@ -189,7 +189,7 @@ def _table(workflows: list[Json]) -> list[str]:
 
 
 def _listed(workflow: Json) -> Json:
-    from headrace.cli.wire import members
+    from headrace.cli.documents import members
 
     name = workflow["config"].get("name") or ""
     return {**members(workflow, "id"), "name": name, **members(workflow, "createdAt", "updatedAt")}

@@ -1,7 +1,7 @@
-"""Documents as YAML that every reader reads alike: those of YAML 1.1, of YAML 1.2, and the server's own.
+"""Write documents as YAML that readers of YAML 1.1 and 1.2, and the server's own, read alike.
 
-Whatever a reader might take for a number, a date or a truth value is quoted where it is text. Integers are written out
-whole, so amounts stay exact. Nothing is folded, shared or cut.
+Text that a reader might take for a number, a date or a truth value is quoted. Integers are written in full, so amounts
+stay exact. Nothing is folded, shared or cut.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 _SURELY_TEXT = re.compile(r"[^\W\d_][\w./:@-]*(?: [\w./:@()\[\]{}$'\"-]+)*")
-"""Begins with a letter and holds nothing that a reader could give a meaning: what else there is, is quoted."""
+"""Text that begins with a letter and has no character special to YAML. Anything else is quoted."""
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
@@ -29,7 +29,7 @@ class _Dumper(yaml.SafeDumper):
         return yaml.ScalarNode("tag:yaml.org,2002:str", data, style=None if _is_plain(data) else '"')
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        """Lists stand under their key, indented."""
+        """Indent lists under their key."""
         super().increase_indent(flow, False)
 
 
@@ -37,12 +37,12 @@ _Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def _is_plain(text: str) -> bool:
-    """`y` and `n` are truth values to some readers, without being so to the writer."""
+    """True if no quotes are needed. Some readers take `y` and `n` for truth values, though the writer does not."""
     return text.isprintable() and text not in ("y", "Y", "n", "N") and _SURELY_TEXT.fullmatch(text) is not None
 
 
 def _escaped(match: re.Match[str]) -> str:
-    """What is not printable stands between double quotes, where YAML has escapes for it."""
+    """Escape unprintable characters, in double quotes."""
     character = match.group()
     if character.isprintable() or character == "\n":
         return character

@@ -41,6 +41,7 @@ from headrace.telemetry.tracing import is_wanted, open_tracing, outgoing_headers
 from headrace.triggers.dispatcher import Dispatcher, DispatcherLimits
 from headrace.triggers.expressions import Evaluator, Fetch, no_links
 from headrace.triggers.own_links import OwnLinks
+from headrace.usecases.ports import Ports
 
 JOURNAL_FILE = "journal.db"
 SANDBOX_FILE = "sandbox.db"
@@ -114,17 +115,21 @@ async def compose(
         if buses.publishers:
             outbox.want_all()
         await outbox.want_what_triggers_want(journal)
-        app = create_api(
+        ports = Ports(
             journal=journal,
             engine=engine,
             clock=clock,
             ids=ids,
+            inbox=inbox,
+            outbox=outbox,
+            evaluator=evaluator,
+            max_triggers=settings.max_triggers,
+        )
+        app = create_api(
+            ports=ports,
             settings=settings,
             telemetry=telemetry,
-            inbox=inbox,
-            evaluator=evaluator,
-            outbox=outbox,
-            door=door,
+            authenticator=door,
             extra_routes=routes,
         )
         stack.push_async_callback(buses.close)

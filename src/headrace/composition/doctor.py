@@ -119,7 +119,9 @@ async def _ask(downstream: Downstream, service: Service, settings: Settings, clo
     except NoReply as failure:
         reason = str(failure).removeprefix(f"{service}: ")
         variable = f"HEADRACE_{service.upper()}_URL"
-        hint = "" if root == "none" else f"Is it running, and is {variable} or HEADRACE_STACK_URL right?"
+        hint = f"Is it running, and is {variable} or HEADRACE_STACK_URL right?"
+        if root == "none":
+            hint = "This is about `headrace serve`; `headrace dev` brings a sandbox of all three services."
         return _Asked(Finding(service, "failed", reason if root == "none" else f"{root}: {reason}", hint))
     took_ms = round((clock.monotonic_s() - started_s) * 1e3)
     return _Asked(_judge(service, root, reply, took_ms), _skew_s(reply, clock.now_at()))

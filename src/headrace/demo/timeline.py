@@ -118,7 +118,10 @@ def lane_lines(lane: Lane, outage: Outage) -> list[str]:
 
 def _activities(stage: StageSpan, outage: Outage) -> str:
     if not stage.activities:
-        return "  (outlived the kill)" if _spans(stage, outage) else ""
+        is_open_at_kill = stage.started_s < outage.killed_s and (
+            stage.ended_s is None or stage.ended_s > outage.killed_s
+        )
+        return "  (outlived the kill)" if is_open_at_kill else ""
     return ", ".join(_activity(activity, outage) for activity in stage.activities)
 
 
@@ -129,7 +132,3 @@ def _activity(activity: ActivitySpan, outage: Outage) -> str:
     if activity.is_effect and activity.covers(outage.killed_s):
         marks.append("in flight at the kill")
     return activity.name + (f" ({', '.join(marks)})" if marks else "")
-
-
-def _spans(stage: StageSpan, outage: Outage) -> bool:
-    return stage.started_s < outage.killed_s and (stage.ended_s is None or stage.ended_s > outage.killed_s)

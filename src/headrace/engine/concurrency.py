@@ -1,12 +1,16 @@
 """How many requests to one service may be under way: an adaptive limit, pure arithmetic over what the service answers.
 
-Additive increase, multiplicative decrease, as in TCP: the limit grows by one for each full round of answers, and is
-halved when the service shows overload, at most once for all requests that were under way at that moment. It grows only
-while it is in use, and stays between 1 and its ceiling.
+Additive increase, multiplicative decrease, as in TCP, in proportion to what fails, as in DCTCP (RFC 8257). A round is
+as many requests as the limit. A round of answers raises the limit by one while it is in use; each request that the
+service turns away (a failed connection, 429, 502, 503) lowers it by a half. So a service that turns all requests away
+is called half as often after each round, one that turns away what exceeds its capacity is called just above that
+capacity, and one that drops every tenth request, whatever the load, keeps eighteen under way. The limit stays between 1
+and its ceiling.
 
-A time-out is costly to provoke: a ledger whose connection pool is exhausted answers nothing until requests give up. So
-the level at which a service stood still is remembered once a lower level has proved to work. The limit then stays a
-fifth below it, and tries the level again after five minutes, then ten, up to an hour.
+A time-out halves the limit at once, and only once for all requests that were under way at that moment. It is costly to
+provoke: a ledger whose connection pool is exhausted answers nothing until requests give up. So the level at which a
+service stood still is remembered once a lower level has proved to work. The limit then stays a fifth below it, and
+tries the level again after five minutes, then ten, up to an hour.
 """
 
 from __future__ import annotations
@@ -63,6 +67,7 @@ class AdaptiveLimit:
         "_credit",
         "_cuts",
         "_edge",
+        "_failures_in_a_row",
         "_hold",
         "_suspect",
         "value",
@@ -71,7 +76,8 @@ class AdaptiveLimit:
     def __init__(self, ceiling: int, *, start: int = START) -> None:
         self._ceiling = ceiling
         self.value = min(start, ceiling)
-        self._credit = 0  # answers of this round, while the limit was in use
+        self._credit = 0  # + 2 for an answer while the limit is in use, - value for a failure; a slot is 2 * value
+        self._failures_in_a_row = 0
         self._cuts = 0
         self._answers = 0
         self._answers_since_cut = 0
@@ -81,8 +87,8 @@ class AdaptiveLimit:
 
     @property
     def is_failing(self) -> bool:
-        """True while nothing has been answered since the last decrease."""
-        return self._cuts > 0 and self._answers_since_cut == 0
+        """True while a full round of requests, the latest ones, has brought no answer."""
+        return self._failures_in_a_row >= self.value
 
     def begin(self) -> Mark:
         return Mark(self._cuts, self._answers)
@@ -92,22 +98,28 @@ class AdaptiveLimit:
         if signal is Signal.ANSWERED:
             self._answers += 1
         if signal is Signal.NEUTRAL or mark.cuts != self._cuts:
-            return  # a request from before the last decrease belongs to the overload that caused it
+            return  # a request from before the last halving belongs to the overload that caused it
         if signal is Signal.ANSWERED:
+            self._failures_in_a_row = 0
             self._answers_since_cut += 1
             self._confirm(now_s)
             if in_flight >= self.value:
+                self._credit += 2
                 self._grow(now_s)
-            return
-        others = self._answers - mark.answers
-        if signal is Signal.TIMED_OUT and others > OUTLIER_ROUNDS * self.value:
-            return
-        stood_still = signal is Signal.TIMED_OUT and others <= self.value and in_flight >= self.value
-        self._cut(is_suspect=stood_still and self._answers_since_cut >= self.value // 2)
+        elif signal is Signal.OVERLOADED:
+            self._failures_in_a_row += 1
+            self._credit -= self.value
+            if self._credit <= -2 * self.value:
+                self.value = max(1, self.value - 1)
+                self._credit = 0
+        else:
+            others = self._answers - mark.answers
+            if others <= OUTLIER_ROUNDS * self.value:
+                stood_still = others <= self.value and in_flight >= self.value
+                self._halve(is_suspect=stood_still and self._answers_since_cut >= self.value // 2)
 
     def _grow(self, now_s: float) -> None:
-        self._credit += 1
-        if self._credit < self.value:
+        if self._credit < 2 * self.value:
             return
         self._credit = 0
         bound = self._ceiling
@@ -119,13 +131,14 @@ class AdaptiveLimit:
         if self.value < bound:
             self.value += 1
 
-    def _cut(self, *, is_suspect: bool) -> None:
+    def _halve(self, *, is_suspect: bool) -> None:
         """A service that fails at every level is down, which teaches nothing about levels: then nothing is suspect."""
         self._suspect = self.value if is_suspect and self.value > 1 else None
         self.value = max(1, self.value // 2)
         self._cuts += 1
         self._credit = 0
         self._answers_since_cut = 0
+        self._failures_in_a_row = self.value
 
     def _confirm(self, now_s: float) -> None:
         """A full round of answers at the lower level shows that the suspect level was the cause."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from headrace.clock import Clock
 from headrace.errors import InvalidValue
 from headrace.events import identity
 from headrace.events.envelope import Envelope, stored_envelope
-from headrace.journal.port import Caller, Journal, Results, Unit
+from headrace.journal.port import Journal, Results, Unit
 from headrace.journal.writes import AcceptEvent, EventAccepted, IdentifyEvent, MovePosition, PlaceEvent, RepeatEvent
 
 log = structlog.get_logger("headrace.events")
@@ -111,32 +111,45 @@ class Inbox:
                     unit.add(PlaceEvent(key=envelope.identity, seq=event.seq))
             await self._journal.commit(unit)
 
-    async def accept(
-        self,
-        arrivals: Sequence[Arrival],
-        *,
-        caller: Caller | None = None,
-        answer: Callable[[Sequence[Receipt]], bytes] | None = None,
-        position: tuple[str, int] | None = None,
-    ) -> list[Receipt]:
-        """All of them are durable on return, or none is.
+    async def accept(self, arrivals: Sequence[Arrival], *, position: tuple[str, int] | None = None) -> list[Receipt]:
+        """Accept events, and store in the same commit how far a source was read.
 
-        In the same commit: that a caller sent them, and the answer to its key, or how far a source was read.
-        Raises RepeatedKey, Unavailable.
+        All of them are durable on return, or none is. Raises Unavailable.
         """
-        if not self._is_identified:
-            await self.identify()
-        now_at = self._clock.now_at()
         unit = Unit()
-        for arrival in arrivals:
-            _add(unit, arrival, now_at)
-        if caller is not None:
-            _sign(unit, caller, now_at, arrivals, lambda results: answer(_receipts(results)) if answer else b"")
+        await self.add(unit, arrivals)
         if position is not None:
             unit.add(MovePosition(source=position[0], position=position[1]))
         results = await self._journal.commit(unit)
-        self._count(arrivals, _accepted(results))
-        return _receipts(results)
+        self.accepted(arrivals, results)
+        return receipts_of(results)
+
+    async def add(self, unit: Unit, arrivals: Sequence[Arrival]) -> None:
+        """Add the writes that accept events to a unit; call `accepted` once it is committed. Raises Unavailable."""
+        if not self._is_identified:
+            await self.identify()
+        now_at = self._clock.now_at()
+        for arrival in arrivals:
+            _add(unit, arrival, now_at)
+
+    def accepted(self, arrivals: Sequence[Arrival], results: Results) -> None:
+        """Count events whose unit is committed, log the conflicts among them, and wake the triggers.
+
+        A conflict that came before counts as a repeat here: it is logged and counted once.
+        """
+        rows = _accepted(results)
+        first_time = [arrival for arrival, row in zip(arrivals, rows, strict=True) if row.repeats == 0]
+        receipts = [_receipt(row) for row in rows if row.repeats == 0]
+        conflicts = [each.key for each, receipt in zip(first_time, receipts, strict=True) if receipt is not Receipt.NEW]
+        self._meter.events_accepted(len(first_time) - len(conflicts), len(rows) - len(first_time), len(conflicts))
+        if conflicts:
+            log.warning(
+                "events claim a known identity with another payload; they start nothing",
+                count=len(conflicts),
+                first_key=conflicts[0],
+            )
+        if first_time:
+            self._on_events()
 
     async def accept_wanted(self, arrivals: Sequence[Arrival], *, position: tuple[str, int] | None = None) -> None:
         """Those that a trigger waits for.
@@ -157,21 +170,6 @@ class Inbox:
             unit.add(RepeatEvent(at=now_at, key=arrival.key, old_key=arrival.old_key))
         await self._journal.commit(unit)
         self._meter.events_accepted(0, len(arrivals), 0)
-
-    def _count(self, arrivals: Sequence[Arrival], rows: Sequence[EventAccepted]) -> None:
-        """A conflict that came before is a repeat here: it is logged and counted once."""
-        first_time = [arrival for arrival, row in zip(arrivals, rows, strict=True) if row.repeats == 0]
-        receipts = [_receipt(row) for row in rows if row.repeats == 0]
-        conflicts = [each.key for each, receipt in zip(first_time, receipts, strict=True) if receipt is not Receipt.NEW]
-        self._meter.events_accepted(len(first_time) - len(conflicts), len(rows) - len(first_time), len(conflicts))
-        if conflicts:
-            log.warning(
-                "events claim a known identity with another payload; they start nothing",
-                count=len(conflicts),
-                first_key=conflicts[0],
-            )
-        if first_time:
-            self._on_events()
 
 
 def _add(unit: Unit, arrival: Arrival, now_at: int) -> None:
@@ -197,7 +195,8 @@ def _accepted(results: Results) -> list[EventAccepted]:
     return [each for each in results if isinstance(each, EventAccepted)]
 
 
-def _receipts(results: Results) -> list[Receipt]:
+def receipts_of(results: Results) -> list[Receipt]:
+    """What became of each event of a unit, in the order of their arrivals."""
     return [_receipt(row) for row in _accepted(results)]
 
 
@@ -205,12 +204,3 @@ def _receipt(row: EventAccepted) -> Receipt:
     if row.conflicts_with is not None:
         return Receipt.CONFLICTING
     return Receipt.REPEATED if row.repeats else Receipt.NEW
-
-
-def _sign(
-    unit: Unit, caller: Caller, now_at: int, arrivals: Sequence[Arrival], answer: Callable[[Results], bytes]
-) -> None:
-    """An audit entry for each event, by its key; the answer is that of them all."""
-    unkeyed = replace(caller, key=None)
-    for number, arrival in enumerate(arrivals):
-        unit.sign(unkeyed if number else caller, now_at, arrival.key, 202, answer)

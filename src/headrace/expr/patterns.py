@@ -91,16 +91,12 @@ def matches(meter: Meter, value: Value, source: Value) -> bool:
         return False
     if type(source) is not str:
         raise not_a(source, "string")
-    return found(meter, value, _of_run(meter, source))
-
-
-def _of_run(meter: Meter, source: str) -> Any:
     compiled = meter.patterns.get(source)
     if compiled is None:
         meter.step(_STEPS_PER_CHARACTER * (1 + len(source)))
         meter.patterns[source] = compiled = pattern(source)
         meter.step(compiled.programsize // _INSTRUCTIONS_PER_COMPILE_STEP)
-    return compiled
+    return found(meter, value, compiled)
 
 
 def found(meter: Meter, value: Value, compiled: Any) -> bool:

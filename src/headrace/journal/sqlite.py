@@ -401,6 +401,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA busy_timeout=0")  # the loop never waits for a lock; the writer tries again
     connection.execute("PRAGMA cache_size=-65536")
     connection.execute("PRAGMA wal_autocheckpoint=4000")
+    connection.execute("PRAGMA temp_store=MEMORY")  # else pages of a commit may pass through a file in /var/tmp
     connection.create_function("casefold", 1, str.casefold, deterministic=True)
     connection.create_function("packed", 2, packed, deterministic=True)
     return connection

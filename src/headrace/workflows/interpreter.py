@@ -13,6 +13,7 @@ from headrace.workflows.activities import Activity, Json
 from headrace.workflows.commands import Amend, Command
 from headrace.workflows.stages import STAGES
 from headrace.workflows.stages.stage import StageContext, StageRun
+from headrace.workflows.templates import filled_in
 from headrace.workflows.variables import expand
 
 CANCELED = "canceled"
@@ -51,8 +52,11 @@ class StageRunner:
         stage = STAGES[self.keyword]
         context = StageContext(started_at, raw, may_name_world)
         try:
-            self.input = expand(raw, variables)
-            self.input = stage.normalise(self.input, context)
+            body = filled_in(stage, raw, variables)
+            if body is None:
+                self.input = expand(raw, variables)
+                body = stage.normalise(self.input, context)
+            self.input = body
             self._generator = stage.run(self.input, context)
             self.command = next(self._generator)
         except StopIteration:

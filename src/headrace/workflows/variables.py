@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from headrace.errors import InvalidValue
@@ -48,7 +48,16 @@ def expand(value: Any, variables: Mapping[str, str]) -> Any:
     Raises InvalidValue for a name without a value, and beyond 1,048,576 characters: many placeholders of a
     large variable would fill the memory.
     """
-    return _Expansion(variables).of(value)
+    return Expansion(variables).of(value)
+
+
+def compiled(text: str) -> Callable[[Expansion], str]:
+    """What fills in the placeholders of this text, found once. It raises InvalidValue as `expand` does."""
+    whole = PLACEHOLDER.fullmatch(text)
+    if whole is not None:
+        name = whole[1]
+        return lambda expansion: expansion.named(name)
+    return lambda expansion: expansion.of(text)
 
 
 def check_variables(variables: object) -> dict[str, str]:
@@ -100,9 +109,14 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(item)
 
 
-class _Expansion:
+class Expansion:
+    """One expansion of one stage: its variables, and how many characters they may still bring in."""
+
+    __slots__ = ("_room", "_scope", "_variables")
+
     def __init__(self, variables: Mapping[str, str]) -> None:
-        self._scope = _Scope(variables)
+        self._variables = variables
+        self._scope: _Scope | None = None
         self._room = MAX_EXPANDED_CHARACTERS
 
     def of(self, value: Any) -> Any:
@@ -114,15 +128,22 @@ class _Expansion:
             return [self.of(item) for item in cast("list[Any]", value)]
         return value
 
-    def _fill(self, match: re.Match[str]) -> str:
-        name = match[1]
-        text = self._scope.find(name)
+    def named(self, name: str) -> str:
+        """The text that stands for this name."""
+        text = self._variables.get(name)
+        if text is None:
+            if self._scope is None:
+                self._scope = _Scope(self._variables)
+            text = self._scope.find(name)
         if text is None:
             raise InvalidValue(shown(name), "there is no such variable")
         self._room -= len(text)
         if self._room < 0:
             raise InvalidValue(shown(name), f"the expanded stage has more than {MAX_EXPANDED_CHARACTERS} characters")
         return text
+
+    def _fill(self, match: re.Match[str]) -> str:
+        return self.named(match[1])
 
 
 class _Scope:

@@ -15,7 +15,7 @@ from headrace.api.errors import (
     MethodNotAllowed,
     UnknownRoute,
     UnsupportedMedia,
-    error_reply,
+    error_response,
 )
 
 
@@ -39,20 +39,20 @@ class OneId:
     ],
 )
 def test_statuses_and_codes(error: Exception, status: int, code: str, message: str) -> None:
-    reply = error_reply(error, OneId())
+    reply = error_response(error, OneId())
     assert reply.status == status
     assert (b"content-type", b"application/json") in reply.headers
     assert json.loads(reply.body) == {"errorCode": code, "errorMessage": message}
 
 
 def test_allowed_methods_and_time_to_retry_are_told() -> None:
-    assert (b"allow", b"GET, HEAD") in error_reply(MethodNotAllowed("PUT", ("GET", "HEAD")), OneId()).headers
-    assert (b"retry-after", b"1") in error_reply(errors.Unavailable("later"), OneId()).headers
+    assert (b"allow", b"GET, HEAD") in error_response(MethodNotAllowed("PUT", ("GET", "HEAD")), OneId()).headers
+    assert (b"retry-after", b"1") in error_response(errors.Unavailable("later"), OneId()).headers
 
 
 def test_the_unexpected_shows_an_incident_and_logs_the_rest() -> None:
     with structlog.testing.capture_logs() as lines:
-        reply = error_reply(RuntimeError("password hunter2"), OneId())
+        reply = error_response(RuntimeError("password hunter2"), OneId())
     assert reply.status == 500
     assert json.loads(reply.body)["errorCode"] == "INTERNAL"
     assert b"hunter2" not in reply.body
@@ -61,29 +61,29 @@ def test_the_unexpected_shows_an_incident_and_logs_the_rest() -> None:
 
 
 def test_a_stage_error_that_leaks_is_a_mistake_of_ours() -> None:
-    assert error_reply(errors.StageError("no funds"), OneId()).status == 500
+    assert error_response(errors.StageError("no funds"), OneId()).status == 500
 
 
 def test_problems_are_listed_with_their_places() -> None:
     problems = [errors.Problem("stages[0].send", "unknown"), errors.Problem("name", "must be text")]
-    reply = json.loads(error_reply(LocatedDefinition(problems, {"name": (3, 7)}), OneId()).body)
+    reply = json.loads(error_response(LocatedDefinition(problems, {"name": (3, 7)}), OneId()).body)
     assert reply["errorMessage"] == "stages[0].send: unknown; name: must be text (line 3, column 7)"
     assert reply["details"] == [
         {"path": "stages[0].send", "reason": "unknown"},
         {"path": "name", "reason": "must be text", "line": 3, "column": 7},
     ]
-    plain = json.loads(error_reply(errors.InvalidDefinition(problems), OneId()).body)
+    plain = json.loads(error_response(errors.InvalidDefinition(problems), OneId()).body)
     assert plain["details"][1] == {"path": "name", "reason": "must be text"}
 
 
 def test_a_thousand_problems_are_not_all_told() -> None:
     problems = [errors.Problem(f"stages[{index}]", "bad") for index in range(1_000)]
-    reply = json.loads(error_reply(errors.InvalidDefinition(problems), OneId()).body)
+    reply = json.loads(error_response(errors.InvalidDefinition(problems), OneId()).body)
     assert len(reply["details"]) == MAX_PROBLEMS
     assert reply["errorMessage"].endswith("; and 900 more")
 
 
 def test_what_utf8_cannot_carry_does_not_turn_a_refusal_into_a_failure() -> None:
-    assert error_reply(errors.InvalidValue("x", "\ud800"), OneId()).status == 400
+    assert error_response(errors.InvalidValue("x", "\ud800"), OneId()).status == 400
     problem = errors.Problem("\ud800", "\udfff")
-    assert error_reply(errors.InvalidDefinition([problem]), OneId()).status == 400
+    assert error_response(errors.InvalidDefinition([problem]), OneId()).status == 400

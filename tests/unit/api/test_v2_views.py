@@ -16,7 +16,7 @@ def row(output: str | None, name: str = "CreateTransaction") -> ActivityRow:
 
 
 def test_a_transaction_stands_in_a_list_with_its_txid() -> None:
-    (entry,) = check("v2GetInstanceStageHistory", 200, JSON, views.activity_history_reply([row(OUTPUT)]))["data"]
+    (entry,) = check("v2GetInstanceStageHistory", 200, JSON, views.activity_history_response([row(OUTPUT)]))["data"]
     (transaction,) = entry["output"]["CreateTransaction"]["data"]
     stored = json.loads(OUTPUT)["data"]
     assert transaction == {
@@ -28,7 +28,7 @@ def test_a_transaction_stands_in_a_list_with_its_txid() -> None:
 
 def test_a_huge_id_and_no_reference() -> None:
     output = OUTPUT.replace('"id":1', f'"id":{2**200}').replace('"reference":"k",', "")
-    body = views.activity_history_reply([row(output)])
+    body = views.activity_history_response([row(output)])
     (transaction,) = json.loads(body)["data"][0]["output"]["CreateTransaction"]["data"]
     assert transaction["txid"] == 2**200
     assert "reference" not in transaction
@@ -36,4 +36,4 @@ def test_a_huge_id_and_no_reference() -> None:
 
 def test_all_else_is_as_in_v1() -> None:
     rows = [row(None), row('{"data":{"address":"a","metadata":{}}}', "GetAccount")]
-    assert views.activity_history_reply(rows) == v1.activity_history_reply(rows)
+    assert views.activity_history_response(rows) == v1.activity_history_response(rows)

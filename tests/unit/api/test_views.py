@@ -37,7 +37,7 @@ def test_times_are_exact(at: int) -> None:
 
 def test_workflow_config_goes_out_as_it_was_stored() -> None:
     config = '{"stages":[{"wait_event":{"event":"x"}}],"name":"n"}'
-    body = views.workflow_reply(Workflow("w", "n", config, AT, AT + 1))
+    body = views.workflow_response(Workflow("w", "n", config, AT, AT + 1))
     assert config.encode() in body
     assert shown("getWorkflow", body) == {
         "id": "w",
@@ -48,7 +48,7 @@ def test_workflow_config_goes_out_as_it_was_stored() -> None:
 
 
 def test_a_fresh_instance_has_an_empty_status_and_nothing_null() -> None:
-    assert shown("runWorkflow", views.instance_reply(Instance("i", "w", "{}", "{}", AT, AT))) == {
+    assert shown("runWorkflow", views.instance_response(Instance("i", "w", "{}", "{}", AT, AT))) == {
         "id": "i",
         "workflowID": "w",
         "createdAt": "2024-05-01T10:00:00.123456Z",
@@ -64,11 +64,11 @@ def test_a_failed_instance() -> None:
         Stage("i", 1, "send", "{}", AT + 1, AT + 2, "no funds"),
     )
     row = Instance("i", "w", "{}", "{}", AT, AT + 2, AT + 2, "no funds", stages=stages)
-    data = shown("getInstance", views.instance_reply(row))
+    data = shown("getInstance", views.instance_response(row))
     assert (data["terminated"], data["error"]) == (True, "no funds")
     assert data["terminatedAt"] == "2024-05-01T10:00:00.123458Z"
     assert [stage.get("error") for stage in data["status"]] == [None, "no funds"]
-    history = shown("getInstanceHistory", views.history_reply(stages))
+    history = shown("getInstanceHistory", views.history_response(stages))
     assert [stage["name"] for stage in history] == ["delay", "send"]
     assert history[0]["input"] == {"duration": "1s"}
 
@@ -85,7 +85,7 @@ def test_a_retried_activity_tells_why_and_when_while_it_is_open() -> None:
     row = ActivityRow(
         "i", 0, 0, "CreateTransaction", INPUT, AT, attempt=3, last_failure="ledger: 503", next_execution_at=AT + 9
     )
-    (entry,) = shown("getInstanceStageHistory", views.activity_history_reply([row]))
+    (entry,) = shown("getInstanceStageHistory", views.activity_history_response([row]))
     assert (entry["attempt"], entry["lastFailure"]) == (3, "ledger: 503")
     assert entry["nextExecution"] == "2024-05-01T10:00:00.123465Z"
     assert entry["input"]["CreateTransaction"]["data"]["postings"][0]["amount"] == 10**30
@@ -106,12 +106,12 @@ def test_an_activity_that_ended_tells_neither() -> None:
         next_execution_at=AT + 9,
         terminated_at=AT + 10,
     )
-    (entry,) = shown("getInstanceStageHistory", views.activity_history_reply([row]))
+    (entry,) = shown("getInstanceStageHistory", views.activity_history_response([row]))
     assert entry["output"]["CreateTransaction"]["data"]["id"] == 1
     assert entry["terminated"] is True
     assert not {"lastFailure", "nextExecution", "error"} & set(entry)
 
 
 def test_no_stages_and_no_activities_are_empty_lists() -> None:
-    assert views.history_reply([]) == b'{"data":[]}'
-    assert views.activity_history_reply([]) == b'{"data":[]}'
+    assert views.history_response([]) == b'{"data":[]}'
+    assert views.activity_history_response([]) == b'{"data":[]}'

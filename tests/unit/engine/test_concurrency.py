@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,15 +72,40 @@ def test_it_does_not_grow_while_it_is_not_in_use() -> None:
 
 
 @pytest.mark.parametrize("signal", [OVERLOADED, TIMED_OUT])
-def test_all_requests_under_way_at_an_overload_cut_it_once(signal: Signal) -> None:
+def test_a_round_that_fails_halves_it(signal: Signal) -> None:
     limit = AdaptiveLimit(64, start=64)
     assert rounds(limit, 8, signal) == [32, 16, 8, 4, 2, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.05, 30, 48), (0.1, 14, 22), (0.2, 6, 11), (0.5, 1, 4)])
+def test_a_service_that_fails_now_and_then_keeps_many_under_way(share: float, least: int, most: int) -> None:
+    """Failures that do not depend on the load: 2 * (1 - share) / share requests are under way on average."""
+    limit, seeded = AdaptiveLimit(64), Random(1)
+    values: list[int] = []
+    for _ in range(20_000):
+        signal = OVERLOADED if seeded.random() < share else ANSWERED
+        limit.end(limit.begin(), signal, limit.value, 0.0)
+        values.append(limit.value)
+    assert least <= sum(values[1_000:]) / len(values[1_000:]) <= most
+
+
+@pytest.mark.parametrize("capacity", [1, 2, 5, 12, 40])
+def test_a_service_that_turns_away_what_exceeds_its_capacity_is_called_just_above_it(capacity: int) -> None:
+    limit = AdaptiveLimit(64)
+    values: list[int] = []
+    for _ in range(400):
+        marks = [limit.begin() for _ in range(limit.value)]
+        full = len(marks)
+        for number, mark in enumerate(marks):
+            limit.end(mark, ANSWERED if number < capacity else OVERLOADED, full, 0.0)
+        values.append(limit.value)
+    assert capacity - 1 <= min(values[100:]) <= max(values[100:]) <= capacity + 3
 
 
 def test_answers_from_before_a_cut_do_not_undo_it() -> None:
     limit = AdaptiveLimit(64, start=16)
     marks = [limit.begin() for _ in range(16)]
-    limit.end(marks[0], OVERLOADED, 16, 0.0)
+    limit.end(marks[0], TIMED_OUT, 16, 0.0)
     for mark in marks[1:]:
         limit.end(mark, ANSWERED, 16, 0.0)
     assert limit.value == 8

@@ -134,7 +134,7 @@ async def test_a_waiting_task_may_be_cancelled_before_and_after_it_was_given_a_s
 
 
 async def test_a_limit_that_falls_admits_no_task_until_enough_have_left() -> None:
-    gate = gate_of(4, Reply(503))
+    gate = gate_of(4, Reply(504))
     visitors = Visitors(gate)
     await visitors.come(1, 2, 3)
     await send(gate)
@@ -163,10 +163,10 @@ async def test_a_limit_that_rises_admits_the_next_in_line_at_once() -> None:
         (Reply(200), 5),
         (Reply(400, b"{}"), 5),
         (Reply(500), 4),
-        (Reply(429), 2),
-        (Reply(503), 2),
+        (Reply(429), 3),
+        (Reply(503), 3),
         (Reply(504), 2),
-        (NoReply("cannot connect"), 2),
+        (NoReply("cannot connect"), 3),
         (NoReply("no answer within 30 s", kind="time-out"), 2),
         (NoReply("an answer that broke off", kind="response"), 4),
         (NoReply("no access token", kind="unsent"), 4),

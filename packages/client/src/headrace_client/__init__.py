@@ -1,4 +1,4 @@
-"""Typed client, sync and async, for Headrace and other servers that speak the Formance Orchestration API.
+"""Typed client, sync and async, for Headrace and other implementations of the Formance Orchestration API.
 
 with Client("http://127.0.0.1:8484") as client:
     run = client.orchestration.v1.run_workflow(workflow_id=..., request_body={"amount": "100"})

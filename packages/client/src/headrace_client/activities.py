@@ -1,7 +1,7 @@
-"""Activities as the history of a stage shows them: what was asked of ledger, wallets and payments, and the answer.
+"""Activities in the history of a stage: requests to ledger, wallets and payments, and their responses.
 
-The documents of a history, which are keyed by these activities, are in `activity_types`.
-Closed lists of other services (providers, statuses, schemes) are plain text here: they grow without us.
+`activity_types` has the documents of a history, which are keyed by these activities.
+Values that other services define (providers, statuses, schemes) are plain text, because those lists grow.
 """
 
 from __future__ import annotations
@@ -169,6 +169,8 @@ class PaymentAdjustment(Model):
 
 
 class Payment(Model):
+    """A payment as the payments service records it. Amounts are in the asset's smallest unit."""
+
     id: str
     reference: str
     type: str
@@ -263,6 +265,6 @@ class ByActivity(msgspec.Struct, omit_defaults=True, rename="pascal"):
 
     @property
     def activity(self) -> msgspec.Struct | dict[str, Any] | None:
-        """The member that is set, None where the activity is one this client has no class for."""
+        """The activity's own document; None for an activity that this client has no class for."""
         values = (getattr(self, name) for name in self.__struct_fields__)
         return next((value for value in values if value is not None), None)

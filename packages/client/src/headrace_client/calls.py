@@ -1,4 +1,4 @@
-"""What the methods of both clients share: the JSON they take, waiting, and pages of the audit trail."""
+"""Steps that the methods of both clients share: bodies of events, waiting, and pages of the audit trail."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from headrace_client.models import AuditEntry, Result, WorkflowInstance
 from headrace_client.options import Options
 from headrace_client.paging import Cursor
 from headrace_client.protocol import Protocol
+from headrace_client.steps import Steps
 from headrace_client.waiting import Progress, Waiting
-from headrace_client.wire import Steps
 
 JsonObject = Mapping[str, Any]
 
 
 def event_body(name: str | None, request_body: object) -> object:
-    """The body of an event, from its short form or its long one."""
+    """Build the body of an event from `name` or `request_body`. Raises InvalidRequest if both are given."""
     if name is None:
         return request_body
     if request_body is not None:
@@ -35,6 +35,7 @@ def wait_steps(
     headers: Mapping[str, str] | None,
     server_url: str | None,
 ) -> Steps[WorkflowInstance]:
+    """Poll an instance until it has ended. Raises WaitTimeout after `timeout_s` seconds."""
     instance_id = instance if isinstance(instance, str) else instance.id
 
     def read(limit_s: float | None) -> Steps[Result[WorkflowInstance]]:
@@ -45,7 +46,7 @@ def wait_steps(
 
 
 def audit_page(entries: Result[list[AuditEntry]], limit: int) -> Result[Cursor[AuditEntry]]:
-    """The same entries as a page. The next one begins before the last number, and may be empty."""
+    """Convert entries to a page. The next page begins before the last number, and may be empty."""
     found = entries.data
     has_more = bool(found) and len(found) >= limit
     page = Cursor(limit, has_more, found, str(found[-1].number) if has_more else None)

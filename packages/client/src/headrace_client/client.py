@@ -1,4 +1,4 @@
-"""The two clients: `Client` blocks, `AsyncClient` awaits. All else they share."""
+"""The two clients: `Client` blocks, `AsyncClient` awaits. They share everything else."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What threads and tasks do differently: locks, and calls of the caller's own function.
+"""The difference between threads and tasks: locks, and calls of the caller's own function.
 
-The async side uses `AsyncLock` and `ask_async`; `make client` puts `Lock` and `ask` in their place.
+The async side uses `AsyncLock` and `ask_async`; `make client` replaces them by `Lock` and `ask`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ Lock = threading.Lock
 
 
 async def ask_async(source: Source) -> Token | Security:
-    """What the function gives, awaited where it is async."""
+    """Call the function, and await its result if it is async."""
     given = source()
     return checked_given(await given if inspect.isawaitable(given) else given)
 
 
 def ask(source: Source) -> Token | Security:
-    """What the function gives. Raises InvalidRequest for one that is async."""
+    """Call the function. Raises InvalidRequest for an async one."""
     given: object = source()
     if inspect.isawaitable(given):
         if inspect.iscoroutine(given):

@@ -1,7 +1,7 @@
-"""What a caller may give a client as its credentials, and what may be given instead: a function that has them.
+"""Credentials that a client accepts: a client id and secret, or a function that returns them or a token.
 
-A function is asked when a token is needed. It gives a token that it has, as text or as a `Token` with its life, or the
-client's credentials of the moment. One that is async needs `AsyncClient`.
+The function is called when a token is needed. It returns a token, as text or as a `Token` with its lifetime, or the
+current client id and secret. An async function requires `AsyncClient`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TOKEN_PATH = "/api/auth/oauth/token"  # noqa: S105 - an address
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """Client id and secret. A relative `token_url` starts at the server's host, whatever prefix its API has."""
+    """Client id and secret. A relative `token_url` starts at the server's host, without the prefix of its API."""
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -26,13 +26,13 @@ class Security:
 
     @property
     def is_complete(self) -> bool:
-        """With one of the two missing, calls go out without a token, as official clients have it."""
+        """False if one of the two is missing: requests then carry no token, as in official clients."""
         return bool(self.client_id and self.client_secret)
 
     def __post_init__(self) -> None:
         for name, value in (("client_id", self.client_id), ("client_secret", self.client_secret)):
             if value and (value != value.strip() or not value.isprintable()):
-                raise InvalidRequest(f"security: {name} is one line without blanks around it; strip its line end")
+                raise InvalidRequest(f"security: {name} must be one line without blanks around it; strip its line end")
 
     def endpoint(self, server_root: str) -> str:
         if "://" in self.token_url:
@@ -42,7 +42,7 @@ class Security:
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentials:
-    """The same, named as OAuth2 names it; without `token_url` the server's own token endpoint is asked."""
+    """Client id and secret under OAuth2's names. Without `token_url` the server's own token endpoint is used."""
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -54,7 +54,7 @@ class ClientCredentials:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token that somebody has. Without `expires_in_s` its source is asked again before the next call."""
+    """A token. Without `expires_in_s` its source is asked again before the next request."""
 
     value: str = field(repr=False)
     expires_in_s: float | None = None
@@ -66,18 +66,18 @@ Credentials: TypeAlias = Security | ClientCredentials | Source
 
 
 def checked_given(given: object) -> Token | Security:
-    """What a source gave, in one of two shapes. Raises InvalidRequest for anything else."""
+    """Validate the result of a source. Raises InvalidRequest unless it has one of the two shapes."""
     if isinstance(given, ClientCredentials):
         given = given.as_security()
     if isinstance(given, str):
         given = Token(given)
     if isinstance(given, Token):
         if not is_token(given.value):
-            raise InvalidRequest("security: the function gave a token that is empty, or that no header may carry")
+            raise InvalidRequest("security: the function returned a token that is empty or not valid in a header")
         return given
     if isinstance(given, Security) and given.is_complete:
         return given
-    raise InvalidRequest("security: the function must give a token, a Token, or a client id and secret")
+    raise InvalidRequest("security: the function must return a token, a Token, or a client id and secret")
 
 
 def is_token(value: object) -> bool:

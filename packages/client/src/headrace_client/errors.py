@@ -1,11 +1,11 @@
-"""The error tree: one base, one class per thing a caller would do differently.
+"""The error tree: one base, and one class per way that a caller would react.
 
 ClientError
-|- Error              the server said no and why: code, message, status
-|- SDKError           an answer that is not what the operation promises: status, body
-|- ConnectionFailure  no answer: network trouble or a time-out
-|- InvalidRequest     the arguments make no request; nothing was sent
-`- WaitTimeout        the instance was still running when the patience of `wait_for` ended
+|- Error              the server refused the request: code, message, status
+|- SDKError           a response that the operation does not define: status, body
+|- ConnectionFailure  no response: network trouble or a time-out
+|- InvalidRequest     the arguments are invalid; nothing was sent
+`- WaitTimeout        the instance was still running when the time-out of `wait_for` passed
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 class ClientError(Exception):
     """Base of every error of this package.
 
-    `idempotency_key` is the key the failed write carried (None for reads). Repeating the call with it
-    makes sure that the server carries it out once, whatever became of the first try.
+    `idempotency_key` is the key that the failed write carried (None for reads). A repeat with the same key takes
+    effect once, whether or not the first attempt succeeded.
     """
 
     idempotency_key: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For copies, and for the way from a worker process: the constructors take more than the text."""
+        """Support copies and pickling, because the constructors take more than the message."""
         return _restored, (type(self), self.args), self.__dict__
 
 
@@ -36,7 +36,7 @@ def _restored(kind: type[ClientError], texts: tuple[Any, ...]) -> ClientError:
 
 
 class Error(ClientError):
-    """The server's own error: `code` (VALIDATION, NOT_FOUND, INTERNAL), `message`, HTTP `status`."""
+    """A refusal by the server: `code` (VALIDATION, NOT_FOUND, INTERNAL), `message`, HTTP `status`."""
 
     def __init__(self, code: str, message: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
         super().__init__(f"{code}: {message} (HTTP {status})")
@@ -49,9 +49,9 @@ class Error(ClientError):
 
 
 class SDKError(ClientError):
-    """Any other 4XX or 5XX, and an answer that does not fit the operation: `status`, `headers`, `body`.
+    """Another 4XX or 5XX, or a response that the operation does not define: `status`, `headers`, `body`.
 
-    `message` is the text without the advice on what to do.
+    `message` is the text without the suggested remedy.
     """
 
     def __init__(self, message: str, status: int, headers: Mapping[str, str], body: bytes, *, advice: str = "") -> None:
@@ -64,9 +64,9 @@ class SDKError(ClientError):
 
 
 class ConnectionFailure(ClientError):
-    """No answer came. `is_timeout` says why, `is_unsent` that the request certainly never left.
+    """No response. `is_timeout` tells a time-out from other trouble, `is_unsent` if the request certainly never left.
 
-    `message` is the text without the advice on what to do.
+    `message` is the text without the suggested remedy.
     """
 
     def __init__(self, message: str, *, advice: str = "", is_timeout: bool, is_unsent: bool) -> None:
@@ -77,11 +77,11 @@ class ConnectionFailure(ClientError):
 
 
 class InvalidRequest(ClientError, ValueError):
-    """The arguments make no request. Nothing was sent."""
+    """The arguments do not form a valid request. Nothing was sent."""
 
 
 class WaitTimeout(ClientError):
-    """`wait_for` lost patience. `instance` is what it saw last; the server goes on with it."""
+    """The time-out of `wait_for` passed. `instance` is its last state; the instance continues."""
 
     def __init__(self, instance: WorkflowInstance, timeout_s: float) -> None:
         stage = instance.current_stage

@@ -1,4 +1,4 @@
-"""The rows of the operations that Headrace has beside the orchestration API, below `/ext`."""
+"""The table of Headrace's own operations, below `/ext`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an instance did: one entry per stage that has started, and within a stage one per activity."""
+"""History of an instance: one entry per stage that has started, and one per activity of a stage."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class WorkflowInstanceHistory(Model):
 
 
 class _StageEntry(Model):
-    """The same as it comes: a union without a discriminator cannot be decoded in one go."""
+    """A stage entry before its input is decoded: msgspec cannot decode a union without a discriminator."""
 
     name: str
     input: dict[str, Any]
@@ -39,7 +39,10 @@ class _StageEntry(Model):
 
 
 class WorkflowInstanceHistoryStage(Model):
-    """An activity of a stage. While it is retried, `last_failure` and `next_execution` say why and when."""
+    """An activity of a stage.
+
+    During retries, `last_failure` is the reason and `next_execution` the time of the next.
+    """
 
     name: str
     input: WorkflowInstanceHistoryStageInput
@@ -54,7 +57,7 @@ class WorkflowInstanceHistoryStage(Model):
 
 
 class V2WorkflowInstanceHistoryStage(Model):
-    """The same as V2 has it: `output.create_transaction.data` is a list, of transactions with `txid`."""
+    """An activity in V2's form: `output.create_transaction.data` is a list of transactions with `txid`."""
 
     name: str
     input: V2WorkflowInstanceHistoryStageInput

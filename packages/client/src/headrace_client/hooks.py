@@ -1,4 +1,4 @@
-"""What the outside world gives a client: fresh keys, chance, a clock, sleep. Injected, so that tests own them."""
+"""Sources of keys, randomness, time and pauses for a client. They are injected, so that tests control them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 
 def random_key() -> str:
-    """A fresh Idempotency-Key: a random UUID (version 4)."""
+    """Return a fresh Idempotency-Key: a random UUID (version 4)."""
     return str(uuid.UUID(bytes=os.urandom(16), version=4))
 
 
 def random_fraction() -> float:
-    """A fresh number from 0 to 1, for pauses that are not those of the next client."""
+    """Return a fresh number from 0 to 1, so that pauses of different clients differ."""
     return int.from_bytes(os.urandom(4), "big") / 2**32
 
 

@@ -1,4 +1,4 @@
-"""What the server answers with, typed. Attributes are snake_case, the wire keeps its own names.
+"""Typed responses of the server. Attributes are snake_case; the API's own names are used on the network.
 
 Unknown members are ignored, integers are exact at any size, dates carry their time zone.
 """
@@ -18,7 +18,7 @@ Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 def wire_name(attribute: str) -> str:
-    """`terminated_at` is `terminatedAt` on the wire, `workflow_id` is `workflowID`."""
+    """Convert an attribute to the API's name: `terminated_at` to `terminatedAt`, `workflow_id` to `workflowID`."""
     first, *others = attribute.split("_")
     return first + "".join("ID" if part == "id" else part.capitalize() for part in others)
 
@@ -29,7 +29,7 @@ class Model(msgspec.Struct, omit_defaults=True, rename=wire_name):
 
 @dataclass(frozen=True, slots=True)
 class Result(Generic[T_co]):
-    """What a call returns. `raw` is the body as it came, `headers` ignore case."""
+    """The result of an operation. `raw` is the body as received; `headers` ignore case."""
 
     data: T_co
     status_code: int
@@ -78,7 +78,7 @@ class WorkflowInstance(Model):
 
     @property
     def current_stage(self) -> int | None:
-        """The stage it is in, counted from 0; None before the first, between two and after the last."""
+        """Number of the running stage, counted from 0; None before the first, between two and after the last."""
         if self.terminated or not self.status or self.status[-1].terminated_at is not None:
             return None
         return self.status[-1].stage
@@ -92,9 +92,9 @@ class LastStage(Model):
 
 
 class InstanceSummary(Model):
-    """An instance as a search lists it.
+    """An instance in the result of a search.
 
-    `status`: running, waiting, retrying, attention (a person has to decide), succeeded, failed or aborted.
+    `status`: running, waiting, retrying, attention (a person must decide), succeeded, failed or aborted.
     """
 
     id: str
@@ -110,7 +110,7 @@ class InstanceSummary(Model):
 
 
 class Event(Model, kw_only=True):
-    """An event to send: triggers see its `payload`. It is known by `idempotency_key` or `id`, and then starts once."""
+    """An event to send. Triggers evaluate its `payload`; a repeat of its `idempotency_key` or `id` starts nothing."""
 
     type: str
     payload: dict[str, Any]
@@ -122,17 +122,17 @@ class Event(Model, kw_only=True):
 
 
 class EventConflict(Model):
-    """An event whose identity is known with another payload. `entry` is its place in the request, from 0."""
+    """An event whose identity is known with another payload. `entry` is its index in the request, from 0."""
 
     entry: int
     key: str
 
 
 class SentEvents(Model):
-    """How many events of a request were accepted, and how many of those had been before (`repeated`).
+    """Number of accepted events of a request, and of those that were already known (`repeated`).
 
-    `conflicting` were not accepted: their identity is known with another payload; they start nothing. `conflicts` names
-    the first 20 of them.
+    `conflicting` events were refused: their identity is known with another payload, and they start nothing.
+    `conflicts` has the first 20 of them.
     """
 
     accepted: int
@@ -142,10 +142,10 @@ class SentEvents(Model):
 
 
 class ReceivedEvent(Model, kw_only=True):
-    """An event in the inbox. `key` is its identity; `repeats` counts how often it came again.
+    """An event in the inbox. `key` is its identity; `repeats` counts its repeated deliveries.
 
-    `processed_at` is None until every trigger has seen it; `conflicts_with` is the identity it claims where an event
-    with another payload had that identity before.
+    `processed_at` is None until every trigger has processed it. `conflicts_with` is the claimed identity of an event
+    that arrived with another payload than the first one of that identity.
     """
 
     key: str
@@ -158,7 +158,7 @@ class ReceivedEvent(Model, kw_only=True):
 
 
 class DeadLetter(Model):
-    """An event that Headrace published and one publisher rejected repeatedly: it is not published again."""
+    """An event that Headrace stopped publishing after one publisher rejected it repeatedly."""
 
     id: str
     publisher: str
@@ -168,9 +168,9 @@ class DeadLetter(Model):
 
 
 class AuditEntry(Model, kw_only=True):
-    """One write: `principal` made it, through the program `client_id`, to the object with the id `target`.
+    """One write: `principal` sent it, through the client `client_id`, to the object with the id `target`.
 
-    `operation` is the name the API has for it, such as runWorkflow. `number` grows with every entry.
+    `operation` is the API's name of the operation, such as runWorkflow. `number` grows with every entry.
     """
 
     number: int
@@ -182,7 +182,7 @@ class AuditEntry(Model, kw_only=True):
 
 
 class Trigger(Model):
-    """An event rule. `vars` holds an expression for each variable."""
+    """A rule that starts a workflow for each matching event. `vars` holds an expression for each variable."""
 
     id: str
     created_at: Timestamp
@@ -216,19 +216,19 @@ class TriggerTestVariable(Model):
 
 
 class TriggerTest(Model):
-    """What a trigger makes of an event's payload. Nothing was started."""
+    """Result of evaluating a trigger for the payload of an event. Nothing was started."""
 
     filter: TriggerTestFilter | None = None
     variables: dict[str, TriggerTestVariable] = msgspec.field(default_factory=dict[str, TriggerTestVariable])
 
 
 def reader(kind: type[T_co], may_be_null: str = "") -> Callable[[object], T_co]:
-    """Turns decoded JSON into `kind`. Its member `may_be_null` has its default where the server answers null."""
+    """Return a decoder to `kind`. The member `may_be_null` gets its default if the server sends null."""
     return lambda value: msgspec.convert(_without_null(value, may_be_null), kind)
 
 
 def rows_reader(kind: type[T_co], may_be_null: str) -> Callable[[object], T_co]:
-    """The same for a list of rows that have that member."""
+    """Return a decoder to a list of `kind`, each row treated as by `reader`."""
     return lambda value: msgspec.convert(
         [_without_null(row, may_be_null) for row in msgspec.convert(value, list[Any])], kind
     )
@@ -247,7 +247,7 @@ def read_occurrences(value: object) -> list[TriggerOccurrence]:
 
 
 def nothing(_value: object) -> None:
-    """For operations whose success has no body."""
+    """Decode the missing body of an operation that returns nothing."""
 
 
 def _with_sound_instance(value: object) -> object:
@@ -260,7 +260,7 @@ def _with_sound_instance(value: object) -> object:
 
 
 def _without_null(value: object, name: str) -> object:
-    """Servers with nil slices, maps and pointers answer null where they mean that there is nothing."""
+    """Remove a null member: servers with nil slices, maps and pointers send null for an absent value."""
     if not isinstance(value, dict):
         return value
     members = cast("dict[str, object]", value)

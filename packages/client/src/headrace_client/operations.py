@@ -1,7 +1,7 @@
-"""The operations, one row each: the builder and the reader know nothing but these rows.
+"""The table of operations. Builder and reader of requests and responses depend on nothing but its rows.
 
-A new operation is a row here, its request object, and a method in `base.py`, `v1.py` or `v2.py`. Rows that V1 and V2
-have alike stand here once, and `below` makes them V2's; the others are in `v2_operations.py`.
+A new operation is a row here, its request object, and a method in `base.py`, `v1.py` or `v2.py`. Rows common to V1
+and V2 stand here once, and `below` derives V2's; the others are in `v2_operations.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from headrace_client.models import (
     read_triggers,
     reader,
 )
-from headrace_client.wire import Scope
+from headrace_client.steps import Scope
 
 T = TypeVar("T")
 
@@ -37,12 +37,12 @@ WRITE: Scope = "orchestration:write"
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[T]):
-    """How one call looks on the wire.
+    """The HTTP form of one operation.
 
-    `path` holds attributes of the request in braces, `query` maps names on the wire to attributes.
-    `body` is the attribute sent as JSON, `"*"` the whole request, None nothing. `wrapper` is the member
-    of the answer that holds the data, None the whole answer. `read` makes the typed data of it; an
-    operation with status 204 has no body, and its `read` is given None.
+    `path` holds attributes of the request in braces, `query` maps the API's names to attributes.
+    `body` is the attribute sent as JSON, `"*"` the whole request, None no body. `wrapper` is the member
+    of the response that holds the data, None the whole response. `read` decodes the data; for an operation
+    with status 204, which has no body, it receives None.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Operation(Generic[T]):
     body: str | None = None
 
     def below(self, prefix: str) -> Operation[T]:
-        """The same operation of another version."""
+        """The same operation under the path of another version."""
         return replace(self, path=prefix + self.path) if prefix else self
 
     @property

@@ -1,4 +1,4 @@
-"""What every call accepts besides its own arguments."""
+"""Options that every operation accepts besides its own arguments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from headrace_client.retries import RetryConfig, check_retries
 
 
 class CallOptions(TypedDict, total=False):
-    """For one call: another server, another longest silence in seconds, more headers, other retries."""
+    """For one request: another server, another longest silence in seconds, more headers, other retries."""
 
     server_url: str | None
     timeout_s: float | None
@@ -19,14 +19,14 @@ class CallOptions(TypedDict, total=False):
 
 
 class WriteOptions(CallOptions, total=False):
-    """Writes also accept the Idempotency-Key to send; without one a fresh UUID is sent."""
+    """Options of a write: also the Idempotency-Key to send; the default is a fresh UUID."""
 
     idempotency_key: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The same, complete. Made of the caller's `**options`, it refuses a misspelt one."""
+    """All options with their defaults. Built from the caller's `**options`, it refuses a misspelt one."""
 
     server_url: str | None = None
     timeout_s: float | None = None
@@ -36,7 +36,7 @@ class Options:
 
 
 def complete(options: CallOptions) -> Options:
-    """Raises TypeError on an option that is none."""
+    """Fill in the defaults. Raises TypeError for an unknown option."""
     complete_options = Options(**cast("dict[str, Any]", options))
     check_retries("retries", complete_options.retries)
     return complete_options

@@ -1,4 +1,4 @@
-"""A page of a list, and how to ask for the next one."""
+"""A page of a list, and the cursor of the next one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Cursor(msgspec.Struct, Generic[T]):
-    """A page of a list, newest rows first. `next` and `previous` are cursors of the pages around it, None at an end."""
+    """A page of a list, newest rows first. `next` and `previous` are cursors of the adjacent pages, None at an end."""
 
     page_size: int
     has_more: bool
@@ -24,12 +24,12 @@ class Cursor(msgspec.Struct, Generic[T]):
 
 
 Ask = Callable[[str | None], Result[Cursor[T]]]
-"""Asks for the page of a cursor; None is the first."""
+"""Requests the page of a cursor; None is the first."""
 AsyncAsk = Callable[[str | None], Awaitable[Result[Cursor[T]]]]
 
 
 class _Page(Model):
-    """The same as it comes."""
+    """A page before its rows are decoded."""
 
     page_size: int
     has_more: bool
@@ -39,7 +39,7 @@ class _Page(Model):
 
 
 def cursor_reader(read_rows: Callable[[object], list[T]]) -> Callable[[object], Cursor[T]]:
-    """Turns decoded JSON into a page of what `read_rows` makes of its rows. An empty cursor is none."""
+    """Return a decoder to a page whose rows `read_rows` decodes. An empty cursor becomes None."""
 
     def read(value: object) -> Cursor[T]:
         page = msgspec.convert(value, _Page)
@@ -49,7 +49,7 @@ def cursor_reader(read_rows: Callable[[object], list[T]]) -> Callable[[object], 
 
 
 def following(page: Result[Cursor[Any]], cursor: str | None) -> str | None:
-    """Cursor of the next page, None after the last. Raises SDKError where the list would never end, or not go on."""
+    """Return the cursor of the next page, None after the last. Raises SDKError if the list would not advance."""
     if not page.data.has_more:
         return None
     if page.data.next is None or page.data.next == cursor:

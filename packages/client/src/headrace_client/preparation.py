@@ -1,7 +1,7 @@
-"""Makes msgspec's tables for every model while the package is imported, in one thread.
+"""Build msgspec's tables for every model during the import of the package, in one thread.
 
-It makes them at first use otherwise, and two threads that share a client and decode the same kind of reply for the
-first time at the same moment can meet a half-made table: the process dies (seen with msgspec 0.22.0).
+msgspec otherwise builds them at first use. Two threads that share a client and decode the same kind of response for
+the first time at the same moment can meet a half-built table: the process crashes (seen with msgspec 0.22.0).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 
 
 def prepare_models(package: str) -> int:
-    """How many models of `package` are ready now. One that holds a union of models is never decoded as a whole."""
+    """Prepare the models of `package`. Returns how many are ready; a model with a union of models is not decodable."""
     models = [model for model in _below(msgspec.Struct) if model.__module__.startswith(package)]
     return sum(_is_prepared(model) for model in models)
 

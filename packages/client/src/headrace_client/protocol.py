@@ -1,4 +1,4 @@
-"""The one request builder, and the course of a call: token, exchange, answer. No I/O happens here."""
+"""Build requests, and define the steps of an operation: token, exchange, response. Performs no I/O."""
 
 from __future__ import annotations
 
@@ -20,12 +20,22 @@ from headrace_client.hooks import Hooks
 from headrace_client.models import Result, wire_name
 from headrace_client.operations import PREFIX, Operation
 from headrace_client.options import Options
-from headrace_client.replies import failure_error, read_reply
 from headrace_client.requests import Request, chosen_request
-from headrace_client.retries import Answered, RetryConfig, check_retries, with_retries
+from headrace_client.responses import failure_error, read_response
+from headrace_client.retries import AttemptResult, RetryConfig, check_retries, with_retries
 from headrace_client.security import token_cache
 from headrace_client.servers import checked_root
-from headrace_client.wire import Access, NeedToken, Scope, Steps, WireFailure, WireReply, WireRequest, exchange, token
+from headrace_client.steps import (
+    Access,
+    HttpFailure,
+    HttpRequest,
+    HttpResponse,
+    NeedToken,
+    Scope,
+    Steps,
+    exchange,
+    token,
+)
 
 T = TypeVar("T")
 
@@ -41,7 +51,7 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one client holds for all its calls."""
+    """Settings of one client for all its requests."""
 
     root: str
     security: Credentials | None
@@ -52,7 +62,7 @@ class Settings:
 
 
 class Protocol:
-    """Builds requests and reads replies for one client."""
+    """Builds requests and reads responses for one client."""
 
     def __init__(self, settings: Settings) -> None:
         check_timeout(settings.timeout_s)
@@ -60,7 +70,7 @@ class Protocol:
         self._settings = settings
         self._headers = checked_headers(settings.headers)
         if KEY_HEADER in self._headers:
-            raise InvalidRequest(f"{KEY_HEADER} belongs to one call: pass idempotency_key= to it")
+            raise InvalidRequest(f"{KEY_HEADER} belongs to one request: pass idempotency_key= to the method")
         self._tokens = token_cache(settings.security, USER_AGENT, settings.hooks.monotonic_s)
 
     @property
@@ -68,32 +78,33 @@ class Protocol:
         return self._settings.hooks
 
     def at_most_s(self, limit_s: float | None) -> float | None:
-        """The time-out for a call that may take `limit_s`: never longer than that of any call; None is the usual."""
+        """The time-out of a request that may take `limit_s`: at most the client's own. None means the client's own."""
         usual_s = self._settings.timeout_s or DEFAULT_TIMEOUT_S
         return limit_s if limit_s is not None and limit_s < usual_s else None
 
     def retries_within(self, limit_s: float | None) -> RetryConfig | None:
-        """The retries of a call that may take `limit_s`, its attempts and the pauses between them together."""
+        """The retries of an operation that may take `limit_s` in total, attempts and pauses included."""
         usual = self._settings.retries
         return usual if usual is None or limit_s is None else usual.within(limit_s)
 
     def call(
         self, operation: Operation[T], request: object, arguments: Mapping[str, object], options: Options
     ) -> Steps[Result[T]]:
-        """One operation from arguments to result."""
+        """Perform one operation, from its arguments to its result."""
         if options.idempotency_key is not None and not operation.is_write:
-            raise InvalidRequest(f"{operation.name} reads: only writes take an idempotency_key")
+            raise InvalidRequest(f"{operation.name} is a read: only writes take an idempotency_key")
         chosen = chosen_request(operation.request, request, arguments)
-        wire = self._build(operation, chosen, options)
+        http_request = self._build(operation, chosen, options)
         retries = self._settings.retries if options.retries is None else options.retries
-        return (yield from self._carried_out(operation, wire, self._access(operation, wire, options), retries))
+        access = self._access(operation, http_request, options)
+        return (yield from self._carried_out(operation, http_request, access, retries))
 
     def obtain_token(self, need: NeedToken) -> Steps[str]:
         assert self._tokens is not None, "a token is asked for only where there is security"
         return (yield from self._tokens.obtain(need))
 
     def authorization(self, scope: Scope) -> Steps[str | None]:
-        """The header that a call with this scope carries; None without credentials."""
+        """The Authorization header of requests with this scope; None without credentials."""
         if self._tokens is None:
             return None
         access = Access(self._settings.root, scope)
@@ -101,48 +112,48 @@ class Protocol:
         return f"Bearer {value}"
 
     def _carried_out(
-        self, operation: Operation[T], wire: WireRequest, access: Access | None, retries: RetryConfig | None
+        self, operation: Operation[T], http_request: HttpRequest, access: Access | None, retries: RetryConfig | None
     ) -> Steps[Result[T]]:
-        """With retries around the exchange alone: the request, and with it the key, is built once."""
-        key = wire.headers.get(KEY_HEADER)
+        """Retry the exchange alone: the request, with its key, is built once."""
+        key = http_request.headers.get(KEY_HEADER)
         hooks = self.hooks
         try:
-            attempt = partial(self._attempted, wire, access)
-            reply = yield from with_retries(attempt, retries, hooks.monotonic_s, hooks.chance)
-            if isinstance(reply, ClientError):
-                raise reply
-            if isinstance(reply, WireFailure):
-                raise failure_error(wire, reply, key)
-            return read_reply(operation, wire, reply)
+            attempt = partial(self._attempted, http_request, access)
+            response = yield from with_retries(attempt, retries, hooks.monotonic_s, hooks.chance)
+            if isinstance(response, ClientError):
+                raise response
+            if isinstance(response, HttpFailure):
+                raise failure_error(http_request, response, key)
+            return read_response(operation, http_request, response)
         except ClientError as error:
             error.idempotency_key = key
             raise
 
-    def _attempted(self, wire: WireRequest, access: Access | None) -> Steps[Answered]:
+    def _attempted(self, http_request: HttpRequest, access: Access | None) -> Steps[AttemptResult]:
         try:
-            return (yield from self._authorized(wire, access))
+            return (yield from self._authorized(http_request, access))
         except ClientError as error:
             return error
 
-    def _authorized(self, wire: WireRequest, access: Access | None) -> Steps[WireReply | WireFailure]:
+    def _authorized(self, http_request: HttpRequest, access: Access | None) -> Steps[HttpResponse | HttpFailure]:
         if access is None or self._tokens is None:
-            return (yield from exchange(wire))
-        value = self._tokens.kept(access) or (yield from token(NeedToken(access, wire.timeout_s)))
-        reply = yield from exchange(_with_token(wire, value))
-        if not _is_unauthorized(reply):
-            return reply
-        fresh = yield from token(NeedToken(access, wire.timeout_s, rejected=value))
+            return (yield from exchange(http_request))
+        value = self._tokens.kept(access) or (yield from token(NeedToken(access, http_request.timeout_s)))
+        response = yield from exchange(_with_token(http_request, value))
+        if not _is_unauthorized(response):
+            return response
+        fresh = yield from token(NeedToken(access, http_request.timeout_s, rejected=value))
         if fresh == value:
             self._tokens.drop(access, fresh)
-            return reply
-        reply = yield from exchange(_with_token(wire, fresh))
-        if _is_unauthorized(reply):
+            return response
+        response = yield from exchange(_with_token(http_request, fresh))
+        if _is_unauthorized(response):
             self._tokens.drop(access, fresh)
-        return reply
+        return response
 
-    def _access(self, operation: Operation[Any], wire: WireRequest, options: Options) -> Access | None:
-        """Which token the call needs: none without security, or when the caller authorizes it by a header."""
-        if self._tokens is None or "Authorization" in wire.headers:
+    def _access(self, operation: Operation[Any], http_request: HttpRequest, options: Options) -> Access | None:
+        """The access to get a token for; None without security, or if the caller sets the header."""
+        if self._tokens is None or "Authorization" in http_request.headers:
             return None
         return Access(self._root(options), operation.scope)
 
@@ -150,12 +161,12 @@ class Protocol:
         server_url = options.server_url
         return self._settings.root if server_url is None else checked_root(server_url)
 
-    def _build(self, operation: Operation[Any], request: Request, options: Options) -> WireRequest:
+    def _build(self, operation: Operation[Any], request: Request, options: Options) -> HttpRequest:
         content = _content(operation, request)
         url = f"{self._root(options)}{PREFIX}{_path(operation, request)}{_query(operation, request)}"
         timeout_s = options.timeout_s
         check_timeout(timeout_s)
-        return WireRequest(
+        return HttpRequest(
             method=operation.method,
             url=url,
             headers=self._call_headers(operation, options, has_content=content is not None),
@@ -183,7 +194,7 @@ def checked_key(key: str) -> str:
 
 
 def checked_headers(headers: Mapping[str, str]) -> httpx2.Headers:
-    """Headers that can be sent: what would break out of its line is refused before anything is sent."""
+    """Validate headers before anything is sent, so that no value can add another header."""
     for name, value in headers.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             raise InvalidRequest(f"{name!r} is not the name of a header")
@@ -193,17 +204,17 @@ def checked_headers(headers: Mapping[str, str]) -> httpx2.Headers:
 
 
 def check_timeout(timeout_s: float | None) -> None:
-    """Seconds above zero; infinity waits for ever."""
+    """Check a time-out: seconds above zero; infinity means no limit."""
     if timeout_s is not None and not timeout_s > 0:
         raise InvalidRequest(f"timeout_s must be above 0, not {timeout_s}")
 
 
-def _is_unauthorized(reply: WireReply | WireFailure) -> bool:
-    return isinstance(reply, WireReply) and reply.status == 401
+def _is_unauthorized(response: HttpResponse | HttpFailure) -> bool:
+    return isinstance(response, HttpResponse) and response.status == 401
 
 
-def _with_token(wire: WireRequest, value: str) -> WireRequest:
-    return wire.with_header("Authorization", f"Bearer {value}")
+def _with_token(http_request: HttpRequest, value: str) -> HttpRequest:
+    return http_request.with_header("Authorization", f"Bearer {value}")
 
 
 def _path(operation: Operation[Any], request: Request) -> str:
@@ -211,7 +222,7 @@ def _path(operation: Operation[Any], request: Request) -> str:
 
 
 def _path_part(name: str, value: object) -> str:
-    """One part of a path: nothing in it can reach beyond its slashes, not even as `..`."""
+    """Encode one segment of a path: its value cannot reach another path, not even as `..`."""
     text = str(value)
     if not text:
         raise InvalidRequest(f"{name} must not be empty")
@@ -241,9 +252,9 @@ def _query_value(value: object) -> str:
 
 
 def _content(operation: Operation[Any], request: Request) -> bytes | None:
-    """The body as JSON, integers exact; None where the operation has none or the caller gave none.
+    """Encode the body as JSON with exact integers; None if the operation or the caller has none.
 
-    Bytes are JSON already.
+    Bytes are sent unchanged.
     """
     if operation.body is None:
         return None

@@ -1,4 +1,4 @@
-"""What each operation takes, as typed objects. A dict with the same names, or keyword arguments, do as well."""
+"""Typed arguments of each operation. A dict with the same names, or keyword arguments, work too."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Request(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class EmptyRequest(Request):
-    """For operations that take nothing."""
+    """Arguments of an operation without arguments."""
 
 
 class CreateWorkflowRequest(Request, omit_defaults=True):
@@ -37,7 +37,7 @@ class DeleteWorkflowRequest(Request):
 
 
 class RunWorkflowRequest(Request):
-    """`request_body` holds the variables. With `wait` the answer comes when the instance has ended."""
+    """`request_body` holds the variables. With `wait` the response comes when the instance has ended."""
 
     workflow_id: str
     request_body: dict[str, str] | None = None
@@ -82,7 +82,7 @@ class ListTriggersRequest(Request):
 
 
 class CreateTriggerRequest(Request, omit_defaults=True):
-    """An event rule: `filter` and the values of `vars` are expressions over `event`, the payload."""
+    """A trigger: `filter` and the values of `vars` are expressions over `event`, the payload."""
 
     event: str
     workflow_id: str
@@ -104,11 +104,11 @@ class ListTriggersOccurrencesRequest(Request):
     trigger_id: str
 
 
-# V2 where it takes more
+# V2, where it takes more
 
 
 class PageRequest(Request):
-    """`cursor` is `next` or `previous` of a page; nothing else goes with it."""
+    """`cursor` is `next` or `previous` of a page, and excludes other arguments."""
 
     cursor: str | None = None
     page_size: int | None = None
@@ -162,14 +162,14 @@ class V2ListTriggersOccurrencesRequest(PageRequest, kw_only=True):
 
 
 class V2TestTriggerRequest(Request):
-    """`request_body` is an event's payload."""
+    """`request_body` is the payload of an event."""
 
     trigger_id: str
     request_body: dict[str, Any]
 
 
 def chosen_request(kind: type[RequestT], request: object, arguments: Mapping[str, object]) -> RequestT:
-    """The one request meant by a `request` object or dict, or by keyword arguments (None means absent)."""
+    """Return the request given as object, as dict, or as keyword arguments (None means absent)."""
     given = {name: value for name, value in arguments.items() if value is not None}
     if request is None:
         return _converted(kind, given)

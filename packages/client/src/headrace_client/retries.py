@@ -1,7 +1,7 @@
-"""Trying again, for those who ask for it: when, how long apart, and when no more.
+"""Opt-in retries: which failures, with which pauses, and until when.
 
-The request is built once, so every attempt carries the same Idempotency-Key: a server that keeps keys carries a write
-out once, however many attempts reach it.
+The request is built once, so every attempt carries the same Idempotency-Key: a server that stores keys carries a
+write out once, however many attempts reach it.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from email.utils import parsedate_to_datetime
 from typing import Literal
 
 from headrace_client.errors import ClientError, ConnectionFailure, InvalidRequest, SDKError
-from headrace_client.wire import Steps, WireFailure, WireReply, pause
+from headrace_client.steps import HttpFailure, HttpResponse, Steps, pause
 
 RETRIED = (429, 500, 502, 503, 504)
-"""Statuses of an answer that may be another the next time."""
+"""HTTP statuses after which a retry may succeed."""
 
-Answered = WireReply | WireFailure | ClientError
-"""What came of an attempt; an error where no token was to be had."""
+AttemptResult = HttpResponse | HttpFailure | ClientError
+"""The result of an attempt; an error if no token could be obtained."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackoffStrategy:
-    """Milliseconds: the first pause, the longest one, and how long after the first attempt another may begin.
+    """Pauses in milliseconds: the first, the longest, and how long after the first attempt another may begin.
 
-    Each pause is `exponent` times as long as the one before. Half of it is left to chance, so that clients do not come
-    back all at once.
+    Each pause is `exponent` times the one before. Half of it is random, so that clients do not return at the same
+    moment.
     """
 
     initial_interval_ms: int = 500
@@ -42,7 +42,7 @@ class BackoffStrategy:
             raise InvalidRequest(f"BackoffStrategy: exponent must be at least 1, not {self.exponent}")
 
     def pause_s(self, retries: int, chance: float) -> float:
-        """The pause after this many retries. `chance` is from 0 to 1."""
+        """The pause after this many retries, in seconds. `chance` is from 0 to 1."""
         try:
             longest_ms = self.initial_interval_ms * self.exponent**retries
         except OverflowError:
@@ -52,9 +52,9 @@ class BackoffStrategy:
 
 @dataclass(frozen=True, slots=True)
 class RetryConfig:
-    """For a client or for one call. `strategy` "none" is that there are no retries.
+    """Retries for a client or for one request. `strategy` "none" disables them.
 
-    Answers with one of `RETRIED` are tried again; a lost connection or a time-out only with `retry_connection_errors`.
+    Statuses in `RETRIED` are retried; a lost connection or a time-out only with `retry_connection_errors`.
     """
 
     strategy: Literal["backoff", "none"] = "backoff"
@@ -66,7 +66,7 @@ class RetryConfig:
             raise InvalidRequest(f'RetryConfig: strategy must be "backoff" or "none", not {self.strategy!r}')
 
     def within(self, limit_s: float) -> RetryConfig:
-        """The same, with no attempt that begins later than `limit_s` after the first."""
+        """Limit the retries: no attempt begins later than `limit_s` seconds after the first."""
         limit_ms = min(self.backoff.max_elapsed_time_ms, int(limit_s * 1_000))
         return replace(self, backoff=replace(self.backoff, max_elapsed_time_ms=limit_ms))
 
@@ -77,42 +77,42 @@ def check_retries(name: str, given: object) -> None:
 
 
 def with_retries(
-    attempt: Callable[[], Steps[Answered]],
+    attempt: Callable[[], Steps[AttemptResult]],
     config: RetryConfig | None,
     monotonic_s: Callable[[], float],
     chance: Callable[[], float],
-) -> Steps[Answered]:
-    """The answer to the last attempt."""
+) -> Steps[AttemptResult]:
+    """Repeat the attempt as configured. Returns the last result."""
     if config is None or config.strategy == "none":
         return (yield from attempt())
     last_s = monotonic_s() + config.backoff.max_elapsed_time_ms / 1_000
     retries = 0
     while True:
-        answer = yield from attempt()
-        if not _may_change(answer, config):
-            return answer
-        pause_s = max(config.backoff.pause_s(retries, chance()), _wanted_s(answer))
+        result = yield from attempt()
+        if not _may_change(result, config):
+            return result
+        pause_s = max(config.backoff.pause_s(retries, chance()), _wanted_s(result))
         if monotonic_s() + pause_s > last_s:
-            return answer
+            return result
         yield from pause(pause_s)
         retries += 1
 
 
-def _may_change(answer: Answered, config: RetryConfig) -> bool:
-    if isinstance(answer, WireFailure | ConnectionFailure):
+def _may_change(result: AttemptResult, config: RetryConfig) -> bool:
+    if isinstance(result, HttpFailure | ConnectionFailure):
         return config.retry_connection_errors
-    return isinstance(answer, WireReply | SDKError) and answer.status in RETRIED
+    return isinstance(result, HttpResponse | SDKError) and result.status in RETRIED
 
 
-def _wanted_s(answer: Answered) -> float:
-    """What the server asks for by Retry-After: seconds, or a date, which is read against the server's own clock."""
-    if not isinstance(answer, WireReply | SDKError):
+def _wanted_s(result: AttemptResult) -> float:
+    """Seconds that the server asks for by Retry-After; a date is read against the server's own clock."""
+    if not isinstance(result, HttpResponse | SDKError):
         return 0.0
-    text = answer.headers.get("retry-after", "")
+    text = result.headers.get("retry-after", "")
     if text.isascii() and text.isdigit():
         return float(text)
     try:
-        until, now = parsedate_to_datetime(text), parsedate_to_datetime(answer.headers.get("date", ""))
+        until, now = parsedate_to_datetime(text), parsedate_to_datetime(result.headers.get("date", ""))
         return max((until - now).total_seconds(), 0.0)
     except (TypeError, ValueError):
         return 0.0

@@ -1,4 +1,4 @@
-"""The tokens a client holds, one per server and scope, and how it gets them: client credentials, or a function."""
+"""Tokens of a client, one per server and scope, and their sources: client credentials, or a function."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ import msgspec
 
 from headrace_client.credentials import ClientCredentials, Credentials, Security, Source, is_token
 from headrace_client.errors import InvalidRequest, SDKError
-from headrace_client.replies import failure_error
-from headrace_client.wire import Access, NeedToken, Steps, WireFailure, WireReply, WireRequest, credentials, exchange
+from headrace_client.responses import failure_error
+from headrace_client.steps import (
+    Access,
+    HttpFailure,
+    HttpRequest,
+    HttpResponse,
+    NeedToken,
+    Steps,
+    credentials,
+    exchange,
+)
 
 EXPIRY_MARGIN_S = 60.0
 
 
-class TokenReply(msgspec.Struct):
-    """What a token endpoint answers. Without `expires_in` a token lasts until it is refused."""
+class TokenResponse(msgspec.Struct):
+    """Response of a token endpoint. Without `expires_in` a token is used until it is refused."""
 
     access_token: str
     token_type: str
@@ -31,7 +40,7 @@ class _Token:
 
 
 class TokenCache:
-    """The tokens of one client. Drivers let one caller at a time through `obtain`."""
+    """The tokens of one client. Drivers call `obtain` one caller at a time."""
 
     def __init__(self, given: Security | Source, user_agent: str, monotonic_s: Callable[[], float]) -> None:
         self._given = given
@@ -46,13 +55,13 @@ class TokenCache:
         return token.value
 
     def drop(self, access: Access, rejected: str) -> None:
-        """Forget a token the server refused, unless somebody has replaced it already."""
+        """Forget a token that the server refused, unless it was replaced meanwhile."""
         token = self._tokens.get(access)
         if token is not None and token.value == rejected:
             self._tokens.pop(access, None)
 
     def obtain(self, need: NeedToken) -> Steps[str]:
-        """The token for `need.access`: the kept one, or a fresh one."""
+        """Return the token for `need.access`: the stored one, or a fresh one."""
         if need.rejected is not None:
             self.drop(need.access, need.rejected)
         kept = self.kept(need.access)
@@ -71,15 +80,15 @@ class TokenCache:
     def _fetch(self, need: NeedToken, security: Security) -> Steps[str]:
         request = self._request(need, security)
         asked_s = self._monotonic_s()
-        reply = yield from exchange(request)
-        if isinstance(reply, WireFailure):
-            error = failure_error(request, reply, None)
-            error.is_unsent = True  # what the token is for has not left
+        response = yield from exchange(request)
+        if isinstance(response, HttpFailure):
+            error = failure_error(request, response, None)
+            error.is_unsent = True  # the request that needs the token has not left
             raise error
-        answer = _read_token(request, reply)
+        answer = _read_token(request, response)
         return self._keep(need.access, answer.access_token, asked_s, answer.expires_in)
 
-    def _request(self, need: NeedToken, security: Security) -> WireRequest:
+    def _request(self, need: NeedToken, security: Security) -> HttpRequest:
         form = {
             "grant_type": "client_credentials",
             "client_id": security.client_id,
@@ -91,11 +100,11 @@ class TokenCache:
             "Content-Type": "application/x-www-form-urlencoded",
             "User-Agent": self._user_agent,
         }
-        return WireRequest("POST", security.endpoint(need.access.root), headers, _encoded(form), need.timeout_s)
+        return HttpRequest("POST", security.endpoint(need.access.root), headers, _encoded(form), need.timeout_s)
 
 
 def token_cache(given: Credentials | None, user_agent: str, monotonic_s: Callable[[], float]) -> TokenCache | None:
-    """None where calls go out without a token."""
+    """Create the cache; None if requests go out without a token."""
     if isinstance(given, ClientCredentials):
         given = given.as_security()
     if given is None or (isinstance(given, Security) and not given.is_complete):
@@ -110,17 +119,17 @@ def _encoded(form: dict[str, str]) -> bytes:
         raise InvalidRequest("client_id and client_secret must be text that can be encoded") from error
 
 
-def _read_token(request: WireRequest, reply: WireReply) -> TokenReply:
-    if not 200 <= reply.status <= 299:
-        raise _token_error(request, reply, f"no token: HTTP {reply.status}{_oauth_reason(reply.body)}")
+def _read_token(request: HttpRequest, response: HttpResponse) -> TokenResponse:
+    if not 200 <= response.status <= 299:
+        raise _token_error(request, response, f"no token: HTTP {response.status}{_oauth_reason(response.body)}")
     try:
-        answer = msgspec.json.decode(reply.body, type=TokenReply)
+        answer = msgspec.json.decode(response.body, type=TokenResponse)
     except msgspec.DecodeError as error:
-        raise _token_error(request, reply, f"the token endpoint's answer cannot be read: {error}") from error
+        raise _token_error(request, response, f"the token endpoint's response cannot be read: {error}") from error
     if answer.token_type.lower() != "bearer":
-        raise _token_error(request, reply, f"token_type must be bearer, not {answer.token_type!r}")
+        raise _token_error(request, response, f"token_type must be bearer, not {answer.token_type!r}")
     if not is_token(answer.access_token):
-        raise _token_error(request, reply, "access_token is empty or holds characters no header may carry")
+        raise _token_error(request, response, "access_token is empty or not valid in a header")
     return answer
 
 
@@ -137,7 +146,7 @@ def _oauth_reason(body: bytes) -> str:
     return f" {answer.error} {answer.error_description}".rstrip()
 
 
-def _token_error(request: WireRequest, reply: WireReply, message: str) -> SDKError:
-    # A good-looking answer may hold a token: its body stays out of the error.
-    body = b"" if 200 <= reply.status <= 299 else reply.body
-    return SDKError(f"{request.label}: {message}", reply.status, reply.headers, body)
+def _token_error(request: HttpRequest, response: HttpResponse, message: str) -> SDKError:
+    # A response that looks right may hold a token, so its body stays out of the error.
+    body = b"" if 200 <= response.status <= 299 else response.body
+    return SDKError(f"{request.label}: {message}", response.status, response.headers, body)

@@ -1,4 +1,4 @@
-"""Which server: an address, or an index into the list every client of this API knows, with its variables."""
+"""Address of the server: a URL, or an index into the list that every client of this API has, with its variables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HOST_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
 def server_root(server_url: str | None, server: int | None, organization: str | None, environment: str | None) -> str:
-    """The root to which operations add their paths: no slash at its end, a path prefix kept."""
+    """The root below which operations have their paths: without a trailing slash, with a path prefix."""
     if server_url is None:
         return _listed(0 if server is None else server, organization, environment)
     if server is not None or organization is not None or environment is not None:
@@ -25,6 +25,7 @@ def server_root(server_url: str | None, server: int | None, organization: str | 
 
 
 def checked_root(server_url: str, name: str = "server_url") -> str:
+    """Return the URL without a trailing slash. Raises InvalidRequest unless it is a plain http or https root."""
     parts = _split(server_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidRequest(f"{name} must be like http://127.0.0.1:8484, not {server_url!r}")
@@ -36,7 +37,7 @@ def checked_root(server_url: str, name: str = "server_url") -> str:
 
 
 def host_root(server_url: str) -> str:
-    """Scheme, host and port alone: a relative token URL starts here, whatever prefix the API has."""
+    """Scheme, host and port alone: a relative token URL starts here, without the prefix of the API."""
     parts = urlsplit(server_url)
     return f"{parts.scheme}://{parts.netloc}"
 

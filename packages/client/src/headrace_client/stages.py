@@ -1,4 +1,4 @@
-"""Stages as the history shows them: the body without its keyword, variables expanded."""
+"""Stages in the history: the body without its keyword, with variables replaced."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 
 from headrace_client.models import Model
-from headrace_client.stage_types import *  # noqa: F403 - every stage's class, also under this name
+from headrace_client.stage_types import *  # noqa: F403 - re-exports the class of every stage
 from headrace_client.stage_types import BY_KEYWORD, BY_MEMBER, KnownStage
 
 
 class UnknownStage(Model):
-    """A stage this client has no class for: its members as they came."""
+    """A stage that this client has no class for: its members as received."""
 
     members: dict[str, Any]
 
@@ -21,7 +21,7 @@ Stage = KnownStage | UnknownStage
 
 
 def read_stage(name: str, body: dict[str, Any]) -> Stage:
-    """The typed stage: its name decides, and its members where the name says nothing."""
+    """Decode a stage by its name, or by its members if the name is unknown."""
     known = BY_KEYWORD.get(name) or _class_by_members(body)
     return UnknownStage(body) if known is None else msgspec.convert(body, known)
 

@@ -1,4 +1,4 @@
-"""The steps of the protocol as httpx2 has them: requests to send, and what came back."""
+"""Convert between the protocol's steps and the requests and responses of httpx2."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import math
 import httpx2
 
 from headrace_client.errors import InvalidRequest
-from headrace_client.wire import WireFailure, WireReply, WireRequest
+from headrace_client.steps import HttpFailure, HttpRequest, HttpResponse
 
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 
 
-def http_request(http_client: httpx2.Client | httpx2.AsyncClient, step: WireRequest) -> httpx2.Request:
+def http_request(http_client: httpx2.Client | httpx2.AsyncClient, step: HttpRequest) -> httpx2.Request:
     try:
         return http_client.build_request(
             step.method, step.url, headers=step.headers, content=step.content, timeout=_timeout(http_client, step)
@@ -21,16 +21,16 @@ def http_request(http_client: httpx2.Client | httpx2.AsyncClient, step: WireRequ
         raise InvalidRequest(f"{step.url!r} is not a URL: {error}") from error
 
 
-def _timeout(http_client: httpx2.Client | httpx2.AsyncClient, step: WireRequest) -> httpx2.Timeout:
+def _timeout(http_client: httpx2.Client | httpx2.AsyncClient, step: HttpRequest) -> httpx2.Timeout:
     if step.timeout_s is None:
         return http_client.timeout
     return httpx2.Timeout(None if math.isinf(step.timeout_s) else step.timeout_s)
 
 
-def wire_reply(reply: httpx2.Response) -> WireReply:
-    return WireReply(reply.status_code, reply.headers, reply.content)
+def http_response(response: httpx2.Response) -> HttpResponse:
+    return HttpResponse(response.status_code, response.headers, response.content)
 
 
-def wire_failure(error: httpx2.RequestError) -> WireFailure:
+def http_failure(error: httpx2.RequestError) -> HttpFailure:
     reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
-    return WireFailure(reason, isinstance(error, httpx2.TimeoutException), isinstance(error, _UNSENT))
+    return HttpFailure(reason, isinstance(error, httpx2.TimeoutException), isinstance(error, _UNSENT))

@@ -1,4 +1,4 @@
-"""The rows of operations that V2 has otherwise than V1, or alone. Their paths are those below `/v2`."""
+"""The table of operations that only V2 has or that differ from V1. Their paths are below `/v2`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for an instance to end: polling that slows down while nothing moves."""
+"""Wait for an instance to end: polling that slows down while nothing changes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from headrace_client.errors import WaitTimeout
 from headrace_client.models import Result, WorkflowInstance
-from headrace_client.wire import Steps, pause
+from headrace_client.steps import Steps, pause
 
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 2.0
@@ -18,10 +18,10 @@ Read = Callable[[float | None], Steps[Result[WorkflowInstance]]]
 
 
 class Waiting:
-    """One wait. `on_progress` is told of the first look and of every change of stage.
+    """One wait. `on_progress` is called with the first state and after every change of stage.
 
-    `read` looks at the instance; it is told how long the answer may take, so that a silent server does not
-    stretch the wait.
+    `read` reads the instance; its argument limits the time of the response, so that a silent server does not
+    extend the wait.
     """
 
     def __init__(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from headrace.api import codec
+from headrace.api.context import Context
 from headrace.api.ext import schemas
 from headrace.api.operations import READ, Operation, Parameter
-from headrace.api.replies import Reply, json_reply
 from headrace.api.requests import Request, canonical_id
-from headrace.api.services import Services
+from headrace.api.responses import Response, json_response
 from headrace.clock import date_time
 from headrace.errors import InvalidValue
 from headrace.journal.records import AuditEntry
@@ -20,12 +20,12 @@ MAX_ENTRIES = 1_000
 MAX_NUMBER = 2**63 - 1
 
 
-async def show(services: Services, request: Request) -> Reply:
+async def show(context: Context, request: Request) -> Response:
     before = _number(request, "before", MAX_NUMBER) or MAX_NUMBER
     limit = _number(request, "limit", MAX_ENTRIES) or DEFAULT_ENTRIES
     target, principal = canonical_id(request.query("target") or ""), request.query("principal") or ""
-    entries = await services.journal.audit(before, limit, target=target, principal=principal)
-    return json_reply(200, codec.encode(schemas.AuditReply(data=[_shown(entry) for entry in entries])))
+    entries = await context.ports.journal.audit(before, limit, target=target, principal=principal)
+    return json_response(200, codec.encode(schemas.AuditResponse(data=[_shown(entry) for entry in entries])))
 
 
 def _number(request: Request, name: str, maximum: int) -> int | None:
@@ -61,7 +61,7 @@ OPERATIONS = (
             "Who made each write, newest first. An entry is kept in the commit of its write and never changes. A "
             "request answered from a stored answer (Idempotency-Key) has none, nor has what a trigger started."
         ),
-        reply=schemas.AuditReply,
+        response=schemas.AuditResponse,
         query=(
             Parameter("target", "Only what was done to this id.", {"type": "string"}),
             Parameter("principal", "Only what was done by this one.", {"type": "string"}),

@@ -2,108 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator
 
 from msgspec import UNSET
 
 from headrace.api import codec
+from headrace.api.context import Context
 from headrace.api.ext import schemas
 from headrace.api.ext.bodies import MAX_POINTER_CHARACTERS, events_of
+from headrace.api.idempotency import answer_response, caller_of, key_of
 from headrace.api.operations import READ, WRITE, Operation, Parameter
-from headrace.api.repeats import caller_of, key_of, stored_answer
-from headrace.api.replies import Reply, json_reply, list_reply
 from headrace.api.requests import Request
-from headrace.api.services import Services
+from headrace.api.responses import Response, json_response, list_response
 from headrace.buses.port import DEPTH_HEADER, EVENT_HEADER
 from headrace.clock import date_time
-from headrace.errors import RepeatedKey
 from headrace.events import cloudevents, identity
-from headrace.events.envelope import MAX_NAME_CHARACTERS, Envelope
-from headrace.events.inbox import Arrival, Receipt
-from headrace.events.outbox import depth_of, is_own
-from headrace.journal.port import Caller
+from headrace.events.envelope import MAX_NAME_CHARACTERS
+from headrace.events.outbox import depth_of
 from headrace.journal.records import InboxEvent, SetAside
+from headrace.usecases.events import Acceptance, receive_events
 
 TAG = "Events"
-MAX_NAMED = 20
-"""Conflicts that an answer names."""
 MAX_LISTED = 1_000
 MAX_SET_ASIDE = 100
 
 
-Events = tuple[list[Envelope], bool]
-"""The events of a request, and whether they came as a batch."""
-
-
-async def receive(services: Services, request: Request) -> Reply:
-    """Answered after the commit. A repeat or a conflict is answered alike: it is counted, and starts nothing."""
-    body = await request.body(services.settings.max_body_bytes)
+async def receive(context: Context, request: Request) -> Response:
+    """Responds after the commit. A repeat and a conflict get the same status: each is counted, and starts nothing."""
+    body = await request.body(context.settings.max_body_bytes)
     has_key = key_of(request) is not None
-    events = events_of(request, body)
-    caller = caller_of(request, body, _meaning(events) if has_key else None)
-    if stored := await stored_answer(services.journal, caller):
-        return await _repeated(services, events, caller, stored)
-    arrivals = _arrivals(services, events, caller, depth_of(request.header(DEPTH_HEADER)))
-    if is_own(await services.journal.identity(), request.header(EVENT_HEADER)):
-        # Published here, and back by a webhook: triggers have had it already.
-        return json_reply(202, _answer(arrivals, [Receipt.REPEATED] * len(arrivals)))
-
-    def answer(receipts: Sequence[Receipt]) -> bytes:
-        return _answer(arrivals, receipts)
-
-    try:
-        receipts = await services.inbox.accept(arrivals, caller=caller, answer=answer)
-    except RepeatedKey:
-        if stored := await stored_answer(services.journal, caller):
-            return await _repeated(services, events, caller, stored)
-        raise
-    return json_reply(202, answer(receipts))
-
-
-async def _repeated(services: Services, events: Events, caller: Caller, stored: Reply) -> Reply:
-    await services.inbox.repeat(_arrivals(services, events, caller, 0))
-    return stored
-
-
-def _answer(arrivals: Sequence[Arrival], receipts: Sequence[Receipt]) -> bytes:
-    conflicts = [number for number, receipt in enumerate(receipts) if receipt is Receipt.CONFLICTING]
-    data = schemas.Accepted(
-        accepted=len(receipts) - len(conflicts),
-        repeated=sum(receipt is Receipt.REPEATED for receipt in receipts),
-        conflicting=len(conflicts),
+    envelopes, is_batch = events_of(request, body)
+    # A key stands for the events, however their JSON is spelt.
+    meaning = [is_batch, *(identity.fingerprint(each.given).hex() for each in envelopes)] if has_key else None
+    answer = await receive_events(
+        context.ports,
+        caller_of(request, body, meaning),
+        envelopes,
+        is_batch=is_batch,
+        depth=depth_of(request.header(DEPTH_HEADER)),
+        publication_id=request.header(EVENT_HEADER),
     )
-    if conflicts:
-        data.conflicts = [schemas.Conflict(entry=number, key=arrivals[number].key) for number in conflicts[:MAX_NAMED]]
-    return codec.encode(schemas.AcceptedReply(data=data))
+    return answer_response(answer, 202, _accepted)
 
 
-def _meaning(events: Events) -> Any:
-    """What a caller's key stands for: the events, however their JSON is spelt."""
-    envelopes, is_batch = events
-    return [is_batch, *(identity.fingerprint(envelope.given).hex() for envelope in envelopes)]
+def _accepted(acceptance: Acceptance) -> bytes:
+    data = schemas.Accepted(
+        accepted=acceptance.accepted, repeated=acceptance.repeated, conflicting=acceptance.conflicting
+    )
+    if acceptance.conflicts:
+        data.conflicts = [schemas.Conflict(entry=each.entry, key=each.key) for each in acceptance.conflicts]
+    return codec.encode(schemas.AcceptedResponse(data=data))
 
 
-def _arrivals(services: Services, events: Events, caller: Caller, depth: int) -> list[Arrival]:
-    envelopes, is_batch = events
-    return [
-        _arrival(services, envelope, caller, number if is_batch else None, depth)
-        for number, envelope in enumerate(envelopes)
-    ]
-
-
-def _arrival(services: Services, envelope: Envelope, caller: Caller, entry: int | None, depth: int) -> Arrival:
-    """Known by its own identity, else by the caller's key, else it is new at every POST."""
-    if caller.key is None:
-        return Arrival.sent(envelope, f"post:{services.ids.new()}", None, depth)
-    key = caller.key.key
-    otherwise = identity.of_request(caller.client_id, caller.principal, key, entry)
-    return Arrival.sent(envelope, otherwise, f"key:{key}" if entry is None else f"key:{key}:{entry}", depth)
-
-
-async def show_all(services: Services, request: Request) -> Reply:
+async def show_all(context: Context, request: Request) -> Response:
     repeated, conflicting = request.flag("repeated"), request.flag("conflicting")
-    return await list_reply(_pages(services.journal.events(repeated=repeated, conflicting=conflicting)))
+    return await list_response(_pages(context.ports.journal.events(repeated=repeated, conflicting=conflicting)))
 
 
 async def _pages(pages: AsyncIterator[list[InboxEvent]]) -> AsyncIterator[bytes]:
@@ -127,9 +80,9 @@ def _received(row: InboxEvent) -> schemas.Received:
     )
 
 
-async def show_set_aside(services: Services, request: Request) -> Reply:
-    rows = await services.journal.set_aside(MAX_SET_ASIDE)
-    return json_reply(200, codec.encode(schemas.SetAsideListReply(data=[_set_aside(row) for row in rows])))
+async def show_set_aside(context: Context, request: Request) -> Response:
+    rows = await context.ports.journal.set_aside(MAX_SET_ASIDE)
+    return json_response(200, codec.encode(schemas.SetAsideListResponse(data=[_set_aside(row) for row in rows])))
 
 
 def _set_aside(row: SetAside) -> schemas.SetAside:
@@ -162,7 +115,7 @@ OPERATIONS = (
             "With the parameter `type` the body is no event but its payload, as a provider's webhook sends it."
         ),
         status=202,
-        reply=schemas.AcceptedReply,
+        response=schemas.AcceptedResponse,
         body=schemas.Envelopes,
         body_media_types=("application/json", cloudevents.STRUCTURED, cloudevents.BATCH),
         query=(
@@ -198,7 +151,7 @@ OPERATIONS = (
         tag=TAG,
         summary="List received events",
         description=f"The latest {MAX_LISTED} that were taken into the inbox, newest first, with their repeats.",
-        reply=schemas.ReceivedListReply,
+        response=schemas.ReceivedListResponse,
         query=(
             Parameter("repeated", "true: only those that came more than once.", {"type": "boolean"}),
             Parameter("conflicting", "true: only those in conflict with an earlier one.", {"type": "boolean"}),
@@ -217,7 +170,7 @@ OPERATIONS = (
             "Events of ours that a broker or a webhook endpoint refused again and again while it took others: the "
             f"latest {MAX_SET_ASIDE}, newest first. They are not sent again."
         ),
-        reply=schemas.SetAsideListReply,
+        response=schemas.SetAsideListResponse,
         errors=(503,),
     ),
 )

@@ -8,14 +8,14 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET
 
+from headrace.api.context import Context
 from headrace.api.cursors import FIELD
 from headrace.api.ext import schemas
 from headrace.api.operations import READ, Operation, Parameter
-from headrace.api.replies import Reply
 from headrace.api.requests import Request
-from headrace.api.services import Services
+from headrace.api.responses import Response
 from headrace.api.v1.instances import TAG
-from headrace.api.v2.pages import PARAMETERS, page_reply
+from headrace.api.v2.pages import PARAMETERS, page_response
 from headrace.clock import date_time
 from headrace.errors import InvalidValue, NotFound
 from headrace.journal.lists import STATUSES, UNFINISHED, InstanceSearch
@@ -28,7 +28,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _moment = msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)])
 
 
-async def show_all(services: Services, request: Request) -> Reply:
+async def show_all(context: Context, request: Request) -> Response:
     rows = InstanceSearch(
         workflow_id=request.query("workflowID"),
         status=_status(request),
@@ -38,8 +38,8 @@ async def show_all(services: Services, request: Request) -> Reply:
     )
     _check_alone(rows)
     if request.query(FIELD) is None:
-        await _check_workflow(services, rows.workflow_id)
-    return await page_reply(services, request, rows, services.journal.summaries_after, _shown)
+        await _check_workflow(context, rows.workflow_id)
+    return await page_response(context, request, rows, context.ports.journal.summaries_after, _shown)
 
 
 def _status(request: Request) -> str | None:
@@ -87,9 +87,9 @@ def _check_alone(rows: InstanceSearch) -> None:
         raise InvalidValue("errorCode", "cannot be combined with status: only instances that failed have a code")
 
 
-async def _check_workflow(services: Services, workflow_id: str | None) -> None:
+async def _check_workflow(context: Context, workflow_id: str | None) -> None:
     """Accept a deleted workflow: its instances can still be read."""
-    if workflow_id is not None and await services.journal.workflow(workflow_id) is None:
+    if workflow_id is not None and await context.ports.journal.workflow(workflow_id) is None:
         raise NotFound("workflow", workflow_id)
 
 
@@ -126,7 +126,7 @@ OPERATIONS = (
             "Newest first, a page at a time. A page costs the same however many instances there are: `variable` goes "
             "with `since` only, and `errorCode` does not go with `status`."
         ),
-        reply=schemas.InstanceSummaryPageReply,
+        response=schemas.InstanceSummaryPageResponse,
         query=(
             Parameter("workflowID", "Only those of this workflow.", _TEXT),
             Parameter(

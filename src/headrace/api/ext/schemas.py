@@ -62,7 +62,7 @@ class Accepted(_Shape, kw_only=True):
     conflicts: Annotated[list[Conflict], Meta(description="The first 20 of them.")] | UnsetType = UNSET
 
 
-class AcceptedReply(_Shape, kw_only=True):
+class AcceptedResponse(_Shape, kw_only=True):
     data: Accepted
 
 
@@ -81,7 +81,7 @@ class Received(_Shape, kw_only=True):
     ) = UNSET
 
 
-class ReceivedListReply(_Shape, kw_only=True):
+class ReceivedListResponse(_Shape, kw_only=True):
     data: list[Received]
 
 
@@ -95,7 +95,7 @@ class SetAside(_Shape, kw_only=True):
     event: Annotated[dict[str, Any], Meta(description="The whole event, as it was sent.")]
 
 
-class SetAsideListReply(_Shape, kw_only=True):
+class SetAsideListResponse(_Shape, kw_only=True):
     data: list[SetAside]
 
 
@@ -110,7 +110,7 @@ class AuditEntry(_Shape, kw_only=True):
     target: Annotated[str, Meta(description="The id of what was written.")]
 
 
-class AuditReply(_Shape, kw_only=True):
+class AuditResponse(_Shape, kw_only=True):
     data: list[AuditEntry]
 
 
@@ -143,5 +143,5 @@ class InstanceSummaryPage(Page, kw_only=True):
     data: list[InstanceSummary]
 
 
-class InstanceSummaryPageReply(_Shape, kw_only=True):
+class InstanceSummaryPageResponse(_Shape, kw_only=True):
     cursor: InstanceSummaryPage

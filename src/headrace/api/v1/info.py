@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from headrace.api import codec
+from headrace.api.context import Context
 from headrace.api.operations import READ, Operation
-from headrace.api.replies import Reply, json_reply
 from headrace.api.requests import Request
-from headrace.api.services import Services
+from headrace.api.responses import Response, json_response
 from headrace.api.v1 import schemas
 from headrace.api.version import VERSION
 
-_INFO = json_reply(200, codec.encode(schemas.ServerInfo(version=VERSION)))
+_INFO = json_response(200, codec.encode(schemas.ServerInfo(version=VERSION)))
 
 
-async def show(services: Services, request: Request) -> Reply:
+async def show(context: Context, request: Request) -> Response:
     return _INFO
 
 
@@ -26,6 +26,6 @@ OPERATIONS = (
         handler=show,
         tag="Server",
         summary="Read the server's version",
-        reply=schemas.ServerInfo,
+        response=schemas.ServerInfo,
     ),
 )

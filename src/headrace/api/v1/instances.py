@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import msgspec
 
+from headrace.api.context import Context
+from headrace.api.idempotency import HIT, caller_of, once, stored_response, target_of
 from headrace.api.operations import READ, WRITE, Operation, Parameter
-from headrace.api.repeats import HIT, caller_of, once, stored_reply, target_of
-from headrace.api.replies import Reply, json_reply, list_reply, no_content
 from headrace.api.requests import Request, canonical_id, json_value
-from headrace.api.services import Services
+from headrace.api.responses import Response, json_response, list_response, no_content
 from headrace.api.v1 import schemas, views
 from headrace.errors import InvalidValue, NotFound, Unavailable
 from headrace.journal.port import Caller
@@ -30,56 +30,56 @@ _stored_config = msgspec.json.Decoder(schemas.StoredConfig)
 # run
 
 
-async def run(services: Services, request: Request) -> Reply:
-    body = await request.body(services.settings.max_body_bytes)
+async def run(context: Context, request: Request) -> Response:
+    body = await request.body(context.settings.max_body_bytes)
     waits = request.flag("wait")
     value: Any = json_value(request, body) if body else {}
     caller = caller_of(request, body, value)
 
-    async def write() -> Reply:
+    async def write() -> Response:
         variables = check_variables(value)
-        workflow = await _live_workflow(services, request.params["workflowID"])
-        return await _start(services, workflow, variables, caller, waits)
+        workflow = await _live_workflow(context, request.params["workflowID"])
+        return await _start(context, workflow, variables, caller, waits)
 
-    async def replay(stored: Remembered) -> Reply:
-        return await _replayed(services, stored, waits)
+    async def replay(stored: Remembered) -> Response:
+        return await _replayed(context, stored, waits)
 
-    return await once(services.journal, caller, write, replay)
+    return await once(context.ports.journal, caller, write, replay)
 
 
-async def _replayed(services: Services, stored: Remembered, waits: bool) -> Reply:
+async def _replayed(context: Context, stored: Remembered, waits: bool) -> Response:
     """The stored answer; with `wait=true` the state after waiting, as the first request was answered."""
-    instance = await services.journal.instance(target_of(stored)) if waits else None
+    instance = await context.ports.journal.instance(target_of(stored)) if waits else None
     if instance is None:
-        return stored_reply(stored)
-    return json_reply(201, await _after_waiting(services, instance), HIT)
+        return stored_response(stored)
+    return json_response(201, await _after_waiting(context, instance), HIT)
 
 
-async def _live_workflow(services: Services, workflow_id: str) -> Workflow:
-    row = await services.journal.workflow(workflow_id)
+async def _live_workflow(context: Context, workflow_id: str) -> Workflow:
+    row = await context.ports.journal.workflow(workflow_id)
     if row is None or row.deleted_at is not None:
         raise NotFound("workflow", workflow_id)
     return row
 
 
 async def _start(
-    services: Services, workflow: Workflow, variables: dict[str, str], caller: Caller, waits: bool
-) -> Reply:
+    context: Context, workflow: Workflow, variables: dict[str, str], caller: Caller, waits: bool
+) -> Response:
     answer = _Answer()
-    instance = await services.engine.run(workflow, variables, caller=caller, answer=answer)
+    instance = await context.ports.engine.run(workflow, variables, caller=caller, answer=answer)
     if not waits:
-        return json_reply(201, answer.body or views.instance_reply(instance))
-    return json_reply(201, await _after_waiting(services, instance))
+        return json_response(201, answer.body or views.instance_response(instance))
+    return json_response(201, await _after_waiting(context, instance))
 
 
-async def _after_waiting(services: Services, instance: Instance) -> bytes:
+async def _after_waiting(context: Context, instance: Instance) -> bytes:
     # The instance is on disk. Whatever ends the wait (a server that stops cancels who waits, the journal may be
     # unreadable for a moment), saying so is the only honest answer.
     with contextlib.suppress(asyncio.CancelledError, Unavailable):
         if not instance.is_terminal:
-            await services.engine.wait(instance.id, services.settings.wait_s)
-        instance = await services.journal.instance(instance.id) or instance
-    return views.instance_reply(instance)
+            await context.ports.engine.wait(instance.id, context.settings.wait_s)
+        instance = await context.ports.journal.instance(instance.id) or instance
+    return views.instance_response(instance)
 
 
 class _Answer:
@@ -89,44 +89,44 @@ class _Answer:
         self.body = b""
 
     def __call__(self, instance: Instance) -> bytes:
-        self.body = views.instance_reply(instance)
+        self.body = views.instance_response(instance)
         return self.body
 
 
 # read
 
 
-async def show_all(services: Services, request: Request) -> Reply:
+async def show_all(context: Context, request: Request) -> Response:
     """`running=false` does not filter: the official CLI always sends it."""
     workflow_id, running = canonical_id(request.query("workflowID") or "") or None, request.flag("running")
-    return await list_reply(views.instance_pages(services.journal.instances(workflow_id, running)))
+    return await list_response(views.instance_pages(context.ports.journal.instances(workflow_id, running)))
 
 
-async def show(services: Services, request: Request) -> Reply:
-    return json_reply(200, views.instance_reply(await _instance(services, request)))
+async def show(context: Context, request: Request) -> Response:
+    return json_response(200, views.instance_response(await _instance(context, request)))
 
 
-async def show_history(services: Services, request: Request) -> Reply:
-    instance = await _instance(services, request)
-    return json_reply(200, views.history_reply(instance.stages))
+async def show_history(context: Context, request: Request) -> Response:
+    instance = await _instance(context, request)
+    return json_response(200, views.history_response(instance.stages))
 
 
-async def show_stage_history(services: Services, request: Request) -> Reply:
-    return json_reply(200, views.activity_history_reply(await stage_activities(services, request)))
+async def show_stage_history(context: Context, request: Request) -> Response:
+    return json_response(200, views.activity_history_response(await stage_activities(context, request)))
 
 
-async def stage_activities(services: Services, request: Request) -> list[ActivityRow]:
+async def stage_activities(context: Context, request: Request) -> list[ActivityRow]:
     """Of the stage that the path names."""
     number = _stage_number(request.params["number"])
-    instance = await _instance(services, request)
+    instance = await _instance(context, request)
     if not 0 <= number < len(_stored_config.decode(instance.config).stages):
         raise NotFound("stage", request.params["number"])
-    return await services.journal.activities(instance.id, number)
+    return await context.ports.journal.activities(instance.id, number)
 
 
-async def _instance(services: Services, request: Request) -> Instance:
+async def _instance(context: Context, request: Request) -> Instance:
     instance_id = request.params["instanceID"]
-    row = await services.journal.instance(instance_id)
+    row = await context.ports.journal.instance(instance_id)
     if row is None:
         raise NotFound("instance", instance_id)
     return row
@@ -143,17 +143,17 @@ def _stage_number(text: str) -> int:
 # act
 
 
-async def send_event(services: Services, request: Request) -> Reply:
-    body = await request.body(services.settings.max_body_bytes)
+async def send_event(context: Context, request: Request) -> Response:
+    body = await request.body(context.settings.max_body_bytes)
     value = json_value(request, body) if body else None
     caller = caller_of(request, body, value)
 
-    async def write() -> Reply:
+    async def write() -> Response:
         event = _event(value)
-        await services.engine.send_event(request.params["instanceID"], event.name, caller=caller)
+        await context.ports.engine.send_event(request.params["instanceID"], event.name, caller=caller)
         return no_content()
 
-    return await once(services.journal, caller, write)
+    return await once(context.ports.journal, caller, write)
 
 
 def _event(value: Any) -> schemas.SendEventRequest:
@@ -167,16 +167,16 @@ def _event(value: Any) -> schemas.SendEventRequest:
         raise InvalidValue("name", f"must be text of 1 to 1024 characters ({error})") from None
 
 
-async def abort(services: Services, request: Request) -> Reply:
+async def abort(context: Context, request: Request) -> Response:
     """A body means nothing here, so it is no part of what a key stands for."""
-    body = await request.body(services.settings.max_body_bytes)
+    body = await request.body(context.settings.max_body_bytes)
     caller = caller_of(request, body, None)
 
-    async def write() -> Reply:
-        await services.engine.abort(request.params["instanceID"], caller=caller)
+    async def write() -> Response:
+        await context.ports.engine.abort(request.params["instanceID"], caller=caller)
         return no_content()
 
-    return await once(services.journal, caller, write)
+    return await once(context.ports.journal, caller, write)
 
 
 OPERATIONS = (
@@ -190,7 +190,7 @@ OPERATIONS = (
         summary="Run a workflow",
         description="The instance is on disk when this is answered. How it ends is told by `error`, not by the status.",
         status=201,
-        reply=schemas.InstanceReply,
+        response=schemas.InstanceResponse,
         body=schemas.Variables,
         example={"userID": "42", "amount": "2500"},
         is_body_required=False,
@@ -212,7 +212,7 @@ OPERATIONS = (
         handler=show,
         tag=TAG,
         summary="Read an instance",
-        reply=schemas.InstanceReply,
+        response=schemas.InstanceResponse,
         errors=(404, 503),
     ),
     Operation(
@@ -224,7 +224,7 @@ OPERATIONS = (
         tag=TAG,
         summary="List instances",
         description="Newest first.",
-        reply=schemas.InstanceListReply,
+        response=schemas.InstanceListResponse,
         query=(
             Parameter("workflowID", "Only those of this workflow.", {"type": "string"}),
             Parameter("running", "true: only those that have not ended.", {"type": "boolean"}),
@@ -268,7 +268,7 @@ OPERATIONS = (
         tag=TAG,
         summary="Read an instance's history",
         description="Its started stages, with their bodies as they were run.",
-        reply=schemas.HistoryReply,
+        response=schemas.HistoryResponse,
         errors=(404, 503),
     ),
     Operation(
@@ -280,7 +280,7 @@ OPERATIONS = (
         tag=TAG,
         summary="Read a stage's history",
         description="Its activities, with their attempts. Empty for a stage that has not started.",
-        reply=schemas.ActivityHistoryReply,
+        response=schemas.ActivityHistoryResponse,
         errors=(400, 404, 503),
     ),
 )

@@ -40,7 +40,7 @@ class WorkflowConfig(_Shape, kw_only=True, forbid_unknown_fields=True):
 
 
 class StoredConfig(_Shape, kw_only=True):
-    """A stored definition as far as a reply needs it: the stages are passed on as they are."""
+    """A stored definition as far as a response needs it: the stages are passed on as they are."""
 
     stages: list[msgspec.Raw]
 
@@ -54,11 +54,11 @@ class Workflow(_Shape, kw_only=True):
     updated_at: Annotated[DateTime, Meta(description="As `createdAt`, or the time of its deletion.")]
 
 
-class WorkflowReply(_Shape, kw_only=True):
+class WorkflowResponse(_Shape, kw_only=True):
     data: Workflow
 
 
-class WorkflowListReply(_Shape, kw_only=True):
+class WorkflowListResponse(_Shape, kw_only=True):
     data: list[Workflow]
 
 
@@ -88,11 +88,11 @@ class Instance(_Shape, kw_only=True):
     status: Annotated[list[StageStatus], Meta(description="One entry for each stage that was started, in order.")]
 
 
-class InstanceReply(_Shape, kw_only=True):
+class InstanceResponse(_Shape, kw_only=True):
     data: Instance
 
 
-class InstanceListReply(_Shape, kw_only=True):
+class InstanceListResponse(_Shape, kw_only=True):
     data: list[Instance]
 
 
@@ -134,7 +134,7 @@ class StageHistory(_Shape, kw_only=True):
     error: Failure | UnsetType = UNSET
 
 
-class HistoryReply(_Shape, kw_only=True):
+class HistoryResponse(_Shape, kw_only=True):
     data: Annotated[list[StageHistory], Meta(description="One entry for each stage that was started, in order.")]
 
 
@@ -161,7 +161,7 @@ class ActivityHistory(_Shape, kw_only=True):
     ) = UNSET
 
 
-class ActivityHistoryReply(_Shape, kw_only=True):
+class ActivityHistoryResponse(_Shape, kw_only=True):
     data: Annotated[list[ActivityHistory], Meta(description="One entry for each activity, in order.")]
 
 
@@ -219,11 +219,11 @@ class Trigger(_Shape, kw_only=True):
     version: str | UnsetType = UNSET
 
 
-class TriggerReply(_Shape, kw_only=True):
+class TriggerResponse(_Shape, kw_only=True):
     data: Trigger
 
 
-class TriggerListReply(_Shape, kw_only=True):
+class TriggerListResponse(_Shape, kw_only=True):
     data: list[Trigger]
 
 
@@ -238,7 +238,7 @@ class Occurrence(_Shape, kw_only=True):
     error: Annotated[str, Meta(description="Why it started no instance.")] | UnsetType = UNSET
 
 
-class OccurrenceListReply(_Shape, kw_only=True):
+class OccurrenceListResponse(_Shape, kw_only=True):
     data: list[Occurrence]
 
 

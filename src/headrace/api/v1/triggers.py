@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, cast
 
+from headrace.api.context import Context
+from headrace.api.idempotency import answer_response, caller_of, unkeyed_caller
 from headrace.api.operations import READ, WRITE, Operation, Parameter
-from headrace.api.repeats import caller_of, once, unkeyed_caller
-from headrace.api.replies import Reply, json_reply, list_reply, no_content
 from headrace.api.requests import Request, canonical_id, json_value
-from headrace.api.room import Room
-from headrace.api.services import Services
+from headrace.api.responses import Response, json_response, list_response, no_content
 from headrace.api.v1 import schemas, views
-from headrace.errors import InvalidValue, NotFound
-from headrace.journal.port import Caller, Unit
-from headrace.journal.records import Trigger
-from headrace.journal.writes import AddTrigger, DeleteTrigger
-from headrace.triggers.definition import Definition, parse_definition
+from headrace.usecases.triggers import create_trigger, delete_trigger, read_trigger
 
 TAG = "Triggers"
 
-_THREAD_FROM_BYTES = 1 << 10
-"""Expressions of this size are compiled beside the event loop."""
 
-
-async def create(services: Services, request: Request) -> Reply:
-    body = await request.body(services.settings.max_body_bytes)
+async def create(context: Context, request: Request) -> Response:
+    body = await request.body(context.settings.max_body_bytes)
     value = _with_canonical_id(json_value(request, body)) if body else None
-    caller = caller_of(request, body, value)
-
-    async def write() -> Reply:
-        definition = await _definition(value, len(body), services.room)
-        return await _store(services, definition, caller)
-
-    return await once(services.journal, caller, write)
+    answer = await create_trigger(context.ports, caller_of(request, body, value), value)
+    return answer_response(answer, 201, views.trigger_response)
 
 
 def _with_canonical_id(value: Any) -> Any:
@@ -44,87 +30,26 @@ def _with_canonical_id(value: Any) -> Any:
     return cast("Any", value)
 
 
-async def _definition(value: Any, length: int, room: Room) -> Definition:
-    if length < _THREAD_FROM_BYTES:
-        return parse_definition(value)
-    async with room.few:
-        return await asyncio.to_thread(parse_definition, value)
+async def show_all(context: Context, request: Request) -> Response:
+    return await list_response(views.trigger_pages(context.ports.journal.triggers(request.query("name"))))
 
 
-async def _store(services: Services, definition: Definition, caller: Caller) -> Reply:
-    if await services.journal.trigger_count() >= services.settings.max_triggers:
-        raise InvalidValue("", f"there are {services.settings.max_triggers} triggers already: delete some")
-    row = Trigger(
-        id=services.ids.new(),
-        name=definition.name,
-        event=definition.event,
-        workflow_id=definition.workflow_id,
-        version=definition.version,
-        filter=definition.filter,
-        vars=definition.vars_text,
-        created_at=services.clock.now_at(),
-    )
-    answer = views.trigger_reply(row)
-    unit = Unit()
-    write = AddTrigger(
-        trigger_id=row.id,
-        name=row.name,
-        event=row.event,
-        event_name=row.event.lower(),
-        workflow_id=row.workflow_id,
-        version=row.version,
-        filter=row.filter,
-        vars=row.vars,
-        created_at=row.created_at,
-    )
-    unit.add(write, or_raise=InvalidValue("workflowID", f"there is no workflow {row.workflow_id[:100]!r}"))
-    unit.sign(caller, row.created_at, row.id, 201, answer)
-    services.outbox.want(row.event)  # before an instance can start that it would tell of
-    await services.journal.commit(unit)
-    return json_reply(201, answer)
+async def show(context: Context, request: Request) -> Response:
+    row = await read_trigger(context.ports, request.params["triggerID"])
+    return json_response(200, views.trigger_response(row))
 
 
-async def show_all(services: Services, request: Request) -> Reply:
-    return await list_reply(views.trigger_pages(services.journal.triggers(request.query("name"))))
-
-
-async def show(services: Services, request: Request) -> Reply:
-    row = await live_trigger(services, request)
-    return json_reply(200, views.trigger_reply(row))
-
-
-async def live_trigger(services: Services, request: Request) -> Trigger:
-    trigger_id = request.params["triggerID"]
-    row = await services.journal.trigger(trigger_id)
-    if row is None or row.deleted_at is not None:
-        raise NotFound("trigger", trigger_id)
-    return row
-
-
-async def delete(services: Services, request: Request) -> Reply:
-    """A body means nothing here; one that is refused elsewhere is refused all the same."""
-    await request.body(services.settings.max_body_bytes)
-    trigger_id = request.params["triggerID"]
-    now_at = services.clock.now_at()
-    unit = Unit()
-    unit.add(DeleteTrigger(at=now_at, trigger_id=trigger_id), or_raise=NotFound("trigger", trigger_id))
-    unit.sign(unkeyed_caller(request), now_at, trigger_id)
-    await services.journal.commit(unit)
+async def delete(context: Context, request: Request) -> Response:
+    """A body has no meaning, but the limits of bodies hold."""
+    await request.body(context.settings.max_body_bytes)
+    await delete_trigger(context.ports, unkeyed_caller(request), request.params["triggerID"])
     return no_content()
 
 
-async def show_occurrences(services: Services, request: Request) -> Reply:
-    """Also those of a deleted trigger."""
-    trigger_id = await known_trigger(services, request)
-    return await list_reply(views.occurrence_pages(services.journal.occurrences(trigger_id)))
-
-
-async def known_trigger(services: Services, request: Request) -> str:
-    """The id in the path, which may be that of a deleted one."""
-    trigger_id = request.params["triggerID"]
-    if await services.journal.trigger(trigger_id) is None:
-        raise NotFound("trigger", trigger_id)
-    return trigger_id
+async def show_occurrences(context: Context, request: Request) -> Response:
+    """Those of a deleted trigger can still be read."""
+    trigger = await read_trigger(context.ports, request.params["triggerID"], even_deleted=True)
+    return await list_response(views.occurrence_pages(context.ports.journal.occurrences(trigger.id)))
 
 
 OPERATIONS = (
@@ -137,7 +62,7 @@ OPERATIONS = (
         tag=TAG,
         summary="List triggers",
         description="All that are not deleted, newest first.",
-        reply=schemas.TriggerListReply,
+        response=schemas.TriggerListResponse,
         query=(Parameter("name", "Only those whose name holds this text, in any case.", {"type": "string"}),),
     ),
     Operation(
@@ -153,7 +78,7 @@ OPERATIONS = (
             "variables are expressions; one that cannot be right is refused with its place and the reason."
         ),
         status=201,
-        reply=schemas.TriggerReply,
+        response=schemas.TriggerResponse,
         body=schemas.TriggerData,
         example={
             "event": "SAVED_PAYMENT",
@@ -173,7 +98,7 @@ OPERATIONS = (
         handler=show,
         tag=TAG,
         summary="Read a trigger",
-        reply=schemas.TriggerReply,
+        response=schemas.TriggerResponse,
         errors=(404, 503),
     ),
     Operation(
@@ -197,7 +122,7 @@ OPERATIONS = (
         tag=TAG,
         summary="List a trigger's occurrences",
         description="One for each event that it matched, newest first: the instance it started, or why it did not.",
-        reply=schemas.OccurrenceListReply,
+        response=schemas.OccurrenceListResponse,
         errors=(404, 503),
     ),
 )

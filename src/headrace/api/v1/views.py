@@ -32,8 +32,8 @@ def workflow(row: Workflow) -> schemas.Workflow:
     )
 
 
-def workflow_reply(row: Workflow) -> bytes:
-    return encode(schemas.WorkflowReply(data=workflow(row)))
+def workflow_response(row: Workflow) -> bytes:
+    return encode(schemas.WorkflowResponse(data=workflow(row)))
 
 
 async def workflow_pages(pages: AsyncIterator[list[Workflow]]) -> AsyncIterator[bytes]:
@@ -68,8 +68,8 @@ def _status(row: Stage) -> schemas.StageStatus:
     )
 
 
-def instance_reply(row: Instance) -> bytes:
-    return encode(schemas.InstanceReply(data=instance(row)))
+def instance_response(row: Instance) -> bytes:
+    return encode(schemas.InstanceResponse(data=instance(row)))
 
 
 async def instance_pages(pages: AsyncIterator[list[Instance]]) -> AsyncIterator[bytes]:
@@ -81,8 +81,8 @@ async def instance_pages(pages: AsyncIterator[list[Instance]]) -> AsyncIterator[
 # histories
 
 
-def history_reply(stages: Sequence[Stage]) -> bytes:
-    return encode(schemas.HistoryReply(data=[_stage(stage) for stage in stages]))
+def history_response(stages: Sequence[Stage]) -> bytes:
+    return encode(schemas.HistoryResponse(data=[_stage(stage) for stage in stages]))
 
 
 def _stage(row: Stage) -> schemas.StageHistory:
@@ -96,8 +96,8 @@ def _stage(row: Stage) -> schemas.StageHistory:
     )
 
 
-def activity_history_reply(activities: Sequence[ActivityRow]) -> bytes:
-    return encode(schemas.ActivityHistoryReply(data=[activity(row) for row in activities]))
+def activity_history_response(activities: Sequence[ActivityRow]) -> bytes:
+    return encode(schemas.ActivityHistoryResponse(data=[activity(row) for row in activities]))
 
 
 def activity(row: ActivityRow) -> schemas.ActivityHistory:
@@ -134,8 +134,8 @@ def trigger(row: Trigger) -> schemas.Trigger:
     )
 
 
-def trigger_reply(row: Trigger) -> bytes:
-    return encode(schemas.TriggerReply(data=trigger(row)))
+def trigger_response(row: Trigger) -> bytes:
+    return encode(schemas.TriggerResponse(data=trigger(row)))
 
 
 async def trigger_pages(pages: AsyncIterator[list[Trigger]]) -> AsyncIterator[bytes]:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace.api import codec
+from headrace.api.context import Context
 from headrace.api.errors import LocatedDefinition
+from headrace.api.idempotency import answer_response, caller_of, unkeyed_caller
 from headrace.api.operations import READ, WRITE, Operation
-from headrace.api.repeats import caller_of, once, unkeyed_caller
-from headrace.api.replies import Reply, json_reply, list_reply, no_content
 from headrace.api.requests import Request, document
-from headrace.api.services import Services
+from headrace.api.responses import Response, json_response, list_response, no_content
 from headrace.api.v1 import schemas, views
-from headrace.api.yaml import Document
-from headrace.errors import InvalidDefinition, InvalidValue, NotFound
-from headrace.journal.port import Caller, Unit
-from headrace.journal.records import Workflow
-from headrace.journal.writes import AddWorkflow, DeleteWorkflow
-from headrace.workflows.config import Config, parse_config
+from headrace.errors import InvalidDefinition, NotFound
+from headrace.usecases.workflows import create_workflow, delete_workflow
 
 TAG = "Workflows"
 EXAMPLE: dict[str, Any] = {
@@ -35,77 +30,36 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-async def create(services: Services, request: Request) -> Reply:
-    body = await request.body(services.settings.max_body_bytes)
-    given = await document(request, body, services.settings, services.room)
+async def create(context: Context, request: Request) -> Response:
+    body = await request.body(context.settings.max_body_bytes)
+    given = await document(request, body, context.settings, context.bodies)
     caller = caller_of(request, body, given.value)
-
-    async def write() -> Reply:
-        config = _config(given)
-        return await _store(services, _new_workflow(services, config), caller)
-
-    return await once(services.journal, caller, write)
-
-
-def _config(given: Document) -> Config:
-    if given.value is None:
-        raise InvalidValue("body", "a workflow is wanted: an object with `stages` and, if you like, a `name`")
     try:
-        return parse_config(given.value)
+        answer = await create_workflow(context.ports, caller, given.value)
     except InvalidDefinition as error:
         places = {problem.path: given.locate(problem.path) for problem in error.problems}
         marks = {path: place for path, place in places.items() if place is not None}
         raise LocatedDefinition(error.problems, marks) from None
+    return answer_response(answer, 201, views.workflow_response)
 
 
-def _new_workflow(services: Services, config: Config) -> Workflow:
-    now_at = services.clock.now_at()
-    stored = schemas.WorkflowConfig(stages=config.stages)
-    if config.name is not None:
-        stored.name = config.name
-    text = codec.encode(stored).decode()
-    return Workflow(id=services.ids.new(), name=config.name, config=text, created_at=now_at, updated_at=now_at)
+async def show_all(context: Context, request: Request) -> Response:
+    return await list_response(views.workflow_pages(context.ports.journal.workflows()))
 
 
-async def _store(services: Services, row: Workflow, caller: Caller) -> Reply:
-    unit = Unit()
-    answer = views.workflow_reply(row)
-    unit.add(
-        AddWorkflow(
-            workflow_id=row.id,
-            name=row.name,
-            config=row.config,
-            created_at=row.created_at,
-            updated_at=row.updated_at,
-        )
-    )
-    unit.sign(caller, row.created_at, row.id, 201, answer)
-    await services.journal.commit(unit)
-    return json_reply(201, answer)
-
-
-async def show_all(services: Services, request: Request) -> Reply:
-    return await list_reply(views.workflow_pages(services.journal.workflows()))
-
-
-async def show(services: Services, request: Request) -> Reply:
+async def show(context: Context, request: Request) -> Response:
     """Also a deleted one: its instances stay readable."""
     workflow_id = request.params["flowId"]
-    row = await services.journal.workflow(workflow_id)
+    row = await context.ports.journal.workflow(workflow_id)
     if row is None:
         raise NotFound("workflow", workflow_id)
-    return json_reply(200, views.workflow_reply(row))
+    return json_response(200, views.workflow_response(row))
 
 
-async def delete(services: Services, request: Request) -> Reply:
-    """A body means nothing here; one that is refused elsewhere is refused all the same."""
-    await request.body(services.settings.max_body_bytes)
-    workflow_id = request.params["flowId"]
-    now_at = services.clock.now_at()
-    unit = Unit()
-    unit.add(DeleteWorkflow(at=now_at, workflow_id=workflow_id), or_raise=NotFound("workflow", workflow_id))
-    unit.sign(unkeyed_caller(request), now_at, workflow_id)
-    await services.journal.commit(unit)
+async def delete(context: Context, request: Request) -> Response:
+    """A body has no meaning, but the limits of bodies hold."""
+    await request.body(context.settings.max_body_bytes)
+    await delete_workflow(context.ports, unkeyed_caller(request), request.params["flowId"])
     return no_content()
 
 
@@ -119,7 +73,7 @@ OPERATIONS = (
         tag=TAG,
         summary="List workflows",
         description="All that are not deleted, newest first.",
-        reply=schemas.WorkflowListReply,
+        response=schemas.WorkflowListResponse,
     ),
     Operation(
         method="POST",
@@ -131,7 +85,7 @@ OPERATIONS = (
         summary="Create a workflow",
         description="The definition is checked as far as it holds no placeholders; every problem is named.",
         status=201,
-        reply=schemas.WorkflowReply,
+        response=schemas.WorkflowResponse,
         body=schemas.WorkflowConfig,
         example=EXAMPLE,
         body_media_types=("application/json", "application/yaml"),
@@ -147,7 +101,7 @@ OPERATIONS = (
         tag=TAG,
         summary="Read a workflow",
         description="Also one that was deleted.",
-        reply=schemas.WorkflowReply,
+        response=schemas.WorkflowResponse,
         errors=(404, 503),
     ),
     Operation(

@@ -37,24 +37,24 @@ _QUERIES = {row.operation_id: row.query for row in v1.OPERATIONS}
 _DIFFERENCES: dict[str, dict[str, Any]] = {
     "listWorkflows": {
         "handler": lists.show_workflows,
-        "reply": schemas.WorkflowPageReply,
+        "response": schemas.WorkflowPageResponse,
         "query": PARAMETERS,
         "errors": (400, 503),
     },
     "listInstances": {
         "handler": lists.show_instances,
-        "reply": schemas.InstancePageReply,
+        "response": schemas.InstancePageResponse,
         "query": (*_QUERIES["listInstances"], *PARAMETERS),
     },
     "listTriggers": {
         "handler": lists.show_triggers,
-        "reply": schemas.TriggerPageReply,
+        "response": schemas.TriggerPageResponse,
         "query": (*_QUERIES["listTriggers"], *PARAMETERS),
         "errors": (400, 503),
     },
     "listTriggersOccurrences": {
         "handler": lists.show_occurrences,
-        "reply": schemas.OccurrencePageReply,
+        "response": schemas.OccurrencePageResponse,
         "query": PARAMETERS,
         "errors": (400, 404, 503),
     },

@@ -13,11 +13,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from headrace.api.codec import encode
+from headrace.api.context import Context
 from headrace.api.cursors import FIELD, MAX_PAGE, Cursor, Seal
 from headrace.api.operations import Parameter
-from headrace.api.replies import Reply, Stream, json_reply
 from headrace.api.requests import Request
-from headrace.api.services import Services
+from headrace.api.responses import Response, Stream, json_response
 from headrace.errors import InvalidValue
 from headrace.journal.lists import NEWEST, AnyList, OccurrenceList, Place
 from headrace.journal.port import Journal
@@ -47,15 +47,15 @@ PARAMETERS = (
 )
 
 
-async def page_reply(
-    services: Services, request: Request, rows: ListT, read: Read[ListT, RowT], show: Callable[[RowT], Any]
-) -> Reply:
+async def page_response(
+    context: Context, request: Request, rows: ListT, read: Read[ListT, RowT], show: Callable[[RowT], Any]
+) -> Response:
     """The page that the query asks for. `rows` is the list, filtered as the query says beside its cursor."""
-    seal = Seal(await services.journal.identity())
+    seal = Seal(await context.ports.journal.identity())
     cursor = _cursor(request, seal, rows)
-    parts = _Page(services.journal, seal, cursor, read, show, is_first=cursor.place == NEWEST).parts()
+    parts = _Page(context.ports.journal, seal, cursor, read, show, is_first=cursor.place == NEWEST).parts()
     if cursor.page_size <= PART:
-        return json_reply(200, b"".join([part async for part in parts]))
+        return json_response(200, b"".join([part async for part in parts]))
     return Stream(200, _resumed(await anext(parts), parts))
 
 
@@ -117,7 +117,7 @@ class _Page(Generic[ListT, RowT]):
         self._has_more = False
 
     async def parts(self) -> AsyncIterator[bytes]:
-        """The reply's JSON: its members are in any order, so what is known last stands last."""
+        """The response's JSON: its members are in any order, so what is known last stands last."""
         yield b'{"cursor":{"pageSize":%d,"data":[' % self._cursor.page_size
         is_begun = False
         async for shown in self._backwards() if self._cursor.is_backward else self._forwards():

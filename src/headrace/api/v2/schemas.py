@@ -33,7 +33,7 @@ class TriggerTest(_Shape, kw_only=True):
     variables: dict[str, VariableTrial]
 
 
-class TriggerTestReply(_Shape, kw_only=True):
+class TriggerTestResponse(_Shape, kw_only=True):
     data: TriggerTest
 
 
@@ -63,19 +63,19 @@ class OccurrencePage(Page, kw_only=True):
     data: list[v1.Occurrence]
 
 
-class WorkflowPageReply(_Shape, kw_only=True):
+class WorkflowPageResponse(_Shape, kw_only=True):
     cursor: WorkflowPage
 
 
-class InstancePageReply(_Shape, kw_only=True):
+class InstancePageResponse(_Shape, kw_only=True):
     cursor: InstancePage
 
 
-class TriggerPageReply(_Shape, kw_only=True):
+class TriggerPageResponse(_Shape, kw_only=True):
     cursor: TriggerPage
 
 
-class OccurrencePageReply(_Shape, kw_only=True):
+class OccurrencePageResponse(_Shape, kw_only=True):
     cursor: OccurrencePage
 
 

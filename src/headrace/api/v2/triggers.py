@@ -7,32 +7,32 @@ from typing import Any, cast
 from msgspec import UNSET
 
 from headrace.api import codec
+from headrace.api.body_budget import SMALL_BYTES
+from headrace.api.context import Context
 from headrace.api.operations import WRITE, Operation
-from headrace.api.replies import Reply, json_reply
 from headrace.api.requests import Request, event_value
-from headrace.api.room import SMALL_BYTES
-from headrace.api.services import Services
-from headrace.api.v1.triggers import TAG, live_trigger
+from headrace.api.responses import Response, json_response
+from headrace.api.v1.triggers import TAG
 from headrace.api.v2 import schemas
 from headrace.errors import InvalidValue
-from headrace.triggers.rules import Firing, Trial
+from headrace.triggers.rules import Trial
+from headrace.usecases.triggers import test_trigger
 
 
-async def test(services: Services, request: Request) -> Reply:
-    body = await request.body(services.settings.max_body_bytes)
+async def test(context: Context, request: Request) -> Response:
+    body = await request.body(context.settings.max_body_bytes)
     if len(body) <= SMALL_BYTES:
-        return await _tried(services, request, body)
-    async with services.room.trials:  # as objects it may be thirty times as large
-        return await _tried(services, request, body)
+        return await _tested(context, request, body)
+    async with context.bodies.trials:  # as objects it may be thirty times as large
+        return await _tested(context, request, body)
 
 
-async def _tried(services: Services, request: Request, body: bytes) -> Reply:
+async def _tested(context: Context, request: Request, body: bytes) -> Response:
     payload = event_value(request, body) if body else None
     if not isinstance(payload, dict):
         raise InvalidValue("body", "an event's payload is wanted, which is an object")
-    trigger = await live_trigger(services, request)
-    trial = await Firing(services.evaluator, trigger, cast("dict[str, Any]", payload)).trial()
-    return json_reply(200, codec.encode(schemas.TriggerTestReply(data=_shown(trial))))
+    trial = await test_trigger(context.ports, request.params["triggerID"], cast("dict[str, Any]", payload))
+    return json_response(200, codec.encode(schemas.TriggerTestResponse(data=_shown(trial))))
 
 
 def _shown(trial: Trial) -> schemas.TriggerTest:
@@ -57,7 +57,7 @@ OPERATIONS = (
         tag=TAG,
         summary="Try a trigger out",
         description="Evaluates its filter and variables over a payload. Nothing is started or stored.",
-        reply=schemas.TriggerTestReply,
+        response=schemas.TriggerTestResponse,
         body=schemas.EventPayload,
         example={"id": "p1", "type": "PAY-IN", "amount": 4199},
         errors=(400, 404, 413, 415, 503),

@@ -33,8 +33,8 @@ class _StoredOutput(msgspec.Struct):
 _stored_output = msgspec.json.Decoder(_StoredOutput)
 
 
-def activity_history_reply(activities: Sequence[ActivityRow]) -> bytes:
-    return encode(v1.ActivityHistoryReply(data=[activity(row) for row in activities]))
+def activity_history_response(activities: Sequence[ActivityRow]) -> bytes:
+    return encode(v1.ActivityHistoryResponse(data=[activity(row) for row in activities]))
 
 
 def activity(row: ActivityRow) -> v1.ActivityHistory:

@@ -255,13 +255,11 @@ class Writer:
             producer.purge()
             producer.flush(REQUEST_S)
             errors.append(KafkaError(CODES._MSG_TIMED_OUT))
-        self._replace_after(errors)
-        return errors
 
-    def _replace_after(self, errors: list[KafkaError]) -> None:
-        """Some errors end an idempotent producer: it could not keep order any more. The next one starts afresh."""
+        # Some errors end an idempotent producer: it could not keep order any more. The next one starts afresh.
         if any(error.fatal() or error.code() == CODES._FATAL for error in errors):
             self._producer = None
+        return errors
 
     def _opened(self) -> Producer:
         if self._producer is None:

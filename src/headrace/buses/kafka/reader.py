@@ -365,7 +365,12 @@ class Reader:
             partition = self._partitions.get((message.topic() or "", message.partition() or 0))
             error = message.error()
             if error is not None:
-                self._hear(error)
+                if error.fatal():
+                    raise KafkaException(error)
+                if error.code() in NO_SUCH_TOPIC:
+                    self._check_at_s = 0.0
+                if error.code() not in _IDLE:
+                    self._report(sentence(self._options, error))
             elif partition is not None:
                 read.append((message, partition))
                 room -= len(message)
@@ -424,14 +429,6 @@ class Reader:
         self._causes.hear(error)
         if error.code() == CODES._ALL_BROKERS_DOWN:
             self._report(sentence(self._options, self._causes.of(error)))
-
-    def _hear(self, error: KafkaError) -> None:
-        if error.fatal():
-            raise KafkaException(error)
-        if error.code() in NO_SUCH_TOPIC:
-            self._check_at_s = 0.0
-        if error.code() not in _IDLE:
-            self._report(sentence(self._options, error))
 
     def _report(self, trouble: str) -> None:
         self._call(self._complain, trouble)

@@ -202,46 +202,40 @@ class Connection:
                 name=name, subjects=[topic], storage=StorageType.FILE, duplicate_window=DUPLICATES_S
             )
             log.info("a stream was made", stream=name, subject=topic)
-        return Stream(name, await self._created_ns(name))
 
-    async def _created_ns(self, stream: str) -> int:
-        """Asked by hand: the library rounds the time to microseconds."""
+        # The time of creation is requested by hand: the library rounds it to microseconds.
         from nats.js.errors import APIError
 
-        answer = await self.client.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=self.options.answer_s)
+        answer = await self.client.request(f"$JS.API.STREAM.INFO.{name}", b"", timeout=self.options.answer_s)
         info: dict[str, Any] = msgspec.json.decode(answer.data)
         if "error" in info:
             raise APIError.from_error(info["error"])
-        return nanoseconds(info["created"])
+        return Stream(name, nanoseconds(info["created"]))
 
     async def open_source(self, topic: str) -> Source:
         """The stream is looked at before and after: between the two it may have been made anew."""
+        from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
         while True:
             stream = await self._look_up(topic)
-            consumer = await self._make_consumer(stream.name, topic)
+            # A consumer that exists is brought up to date.
+            consumer = _NOT_IN_NAMES.sub("_", f"{self.options.group}-{topic}")
+            config = ConsumerConfig(
+                name=consumer,
+                durable_name=consumer,
+                deliver_policy=DeliverPolicy.ALL,
+                ack_policy=AckPolicy.EXPLICIT,
+                ack_wait=self.options.ack_wait_s,
+                max_deliver=-1,
+                max_ack_pending=self.options.max_outstanding,
+                filter_subject=topic,
+            )
+            await self.jetstream.add_consumer(stream.name, config)
             if await self._look_up(topic) == stream:
                 break
         source = Source(self, self._inflow, topic, stream, consumer)
         await source.start()
         return source
-
-    async def _make_consumer(self, stream: str, topic: str) -> str:
-        """One that is there already is brought up to date."""
-        from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-
-        name = _NOT_IN_NAMES.sub("_", f"{self.options.group}-{topic}")
-        config = ConsumerConfig(
-            name=name,
-            durable_name=name,
-            deliver_policy=DeliverPolicy.ALL,
-            ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=self.options.ack_wait_s,
-            max_deliver=-1,
-            max_ack_pending=self.options.max_outstanding,
-            filter_subject=topic,
-        )
-        await self.jetstream.add_consumer(stream, config)
-        return name
 
     # publications
 
@@ -274,24 +268,18 @@ class Connection:
         try:
             async with asyncio.timeout(CLOSE_S):
                 if gives_back and self.client.is_connected:
-                    await self._give_back()
+                    # What was not handed to anybody is delivered again at once; not here, or it would come back.
+                    for source in self.sources.values():
+                        await source.drain()
+                    for reply in self._inflow.give_back():
+                        await self.client.publish(reply, b"-NAK")
                 await self.client.close()
         except Exception as error:  # noqa: BLE001  # of a connection that nobody uses any more
             log.debug("a connection was not closed in order", server=self.where, reason=repr(error))
         finally:
-            self._abort()
-
-    async def _give_back(self) -> None:
-        """What was not handed to anybody is delivered again at once; to us no more, or it would come straight back."""
-        for source in self.sources.values():
-            await source.drain()
-        for reply in self._inflow.give_back():
-            await self.client.publish(reply, b"-NAK")
-
-    def _abort(self) -> None:
-        writer = getattr(self.client._transport, "_io_writer", None)
-        if writer is not None:
-            writer.transport.abort()
+            writer = getattr(self.client._transport, "_io_writer", None)
+            if writer is not None:
+                writer.transport.abort()
 
 
 class Source:
@@ -362,26 +350,23 @@ class Source:
         if message.reply.startswith(_ACKNOWLEDGE):
             self.was_of_use = True
             self._remaining -= 1
-            self._inflow.put(self._delivery(message))
+            sequence = message.metadata.sequence.stream
+            key = f"nats:{self.stream.name}:{self.stream.created_ns}:{sequence}"
+            receipt = Receipt(self.stream, message.reply)
+            self._inflow.put(Delivery(key, self._topic, message.data, dict(message.headers or {}), receipt))
         elif message.subject == f"{self._inbox}.{self._pulls}":
-            self._on_status(message.headers or {})
+            # 408 is the planned end of a pull; whatever else ends it may have ended the consumer too.
+            headers: Mapping[str, str] = message.headers or {}
+            self._remaining = 0
+            if headers.get("Status") == "408":
+                self.was_of_use = True
+            else:
+                self.ending = (
+                    f"{headers.get('Status', '')} {headers.get('Description', '')}".strip() or "an empty status"
+                )
+                self._inflow.arrived.set()
         if not self.ending and self._remaining <= 0 and self._inflow.has_room:
             await self.pull()
-
-    def _on_status(self, headers: Mapping[str, str]) -> None:
-        """408 is the planned end of a pull; whatever else ends it may have ended the consumer too."""
-        self._remaining = 0
-        if headers.get("Status") == "408":
-            self.was_of_use = True
-        else:
-            self.ending = f"{headers.get('Status', '')} {headers.get('Description', '')}".strip() or "an empty status"
-            self._inflow.arrived.set()
-
-    def _delivery(self, message: Any) -> Delivery:
-        sequence = message.metadata.sequence.stream
-        key = f"nats:{self.stream.name}:{self.stream.created_ns}:{sequence}"
-        receipt = Receipt(self.stream, message.reply)
-        return Delivery(key, self._topic, message.data, dict(message.headers or {}), receipt)
 
 
 async def dial(options: NatsOptions, inflow: Inflow) -> Connection:
@@ -393,7 +378,14 @@ async def dial(options: NatsOptions, inflow: Inflow) -> Connection:
     except SecureConnWantedError:
         reason = f"the NATS server at {connection.where} does not speak TLS, which HEADRACE_BROKER_TLS asks for"
     except (Error, OSError, TimeoutError) as error:
-        reason = _why_not_connected(options, connection, error)
+        said = connection.last_error or str(error).removeprefix("nats: ") or "no answer in time"
+        if "authorization" in said.lower() or "authentication" in said.lower():
+            who = f"user {options.username!r}" if options.username else "a client without a user"
+            reason = (
+                f"the NATS server at {connection.where} refuses {who}: check HEADRACE_BROKER_USERNAME and _PASSWORD"
+            )
+        else:
+            reason = f"the NATS server at {connection.where} cannot be used: {said}"
     except asyncio.CancelledError:
         await connection.close()
         raise
@@ -401,14 +393,6 @@ async def dial(options: NatsOptions, inflow: Inflow) -> Connection:
         return connection
     await connection.close()
     raise BusUnavailable(reason)
-
-
-def _why_not_connected(options: NatsOptions, connection: Connection, error: Exception) -> str:
-    said = connection.last_error or str(error).removeprefix("nats: ") or "no answer in time"
-    if "authorization" in said.lower() or "authentication" in said.lower():
-        who = f"user {options.username!r}" if options.username else "a client without a user"
-        return f"the NATS server at {connection.where} refuses {who}: check HEADRACE_BROKER_USERNAME and _PASSWORD"
-    return f"the NATS server at {connection.where} cannot be used: {said}"
 
 
 def nanoseconds(time: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -70,7 +70,12 @@ def read_endpoints(file: Path, environ: Mapping[str, str], decode: Decode) -> tu
     try:
         entries = _entries(_decoded(_content(file), decode))
         endpoints = tuple(_endpoint(entry, f"endpoints[{number}]", environ) for number, entry in enumerate(entries))
-        _refuse_repeats(endpoints)
+        numbers: dict[str, int] = {}
+        for number, endpoint in enumerate(endpoints):
+            first = numbers.setdefault(endpoint.publisher, number)
+            if first != number:
+                reason = f"has the URL and name of endpoints[{first}]: give one of them another name"
+                raise InvalidValue(f"endpoints[{number}]", reason)
     except InvalidValue as error:
         raise InvalidValue(SETTING, f"{file}: {error}") from None
     return endpoints
@@ -193,12 +198,3 @@ def _text_key(secret: str, field: str) -> bytes:
     if not secret.isprintable() or secret != secret.strip():
         raise InvalidValue(field, "must not hold control characters, nor white space at either end")
     return secret.encode()
-
-
-def _refuse_repeats(endpoints: Sequence[Endpoint]) -> None:
-    numbers: dict[str, int] = {}
-    for number, endpoint in enumerate(endpoints):
-        first = numbers.setdefault(endpoint.publisher, number)
-        if first != number:
-            reason = f"has the URL and name of endpoints[{first}]: give one of them another name"
-            raise InvalidValue(f"endpoints[{number}]", reason)

@@ -2,6 +2,7 @@
 
 `problems` looks at a definition: it reports everything and leaves alone what holds a placeholder.
 `read` looks at a body after expansion: it returns it typed, without nulls, or raises InvalidValue.
+`compiled` does once for a definition what `read` would do again in each of its runs: it returns the rest to do.
 `schema` gives an editor the same, as JSON Schema, with the `about` of each member.
 OpenAPI (`api/v1/stages.py`) and the client's classes (`tests/support/stage_types.py`) are made from it, too.
 """
@@ -17,15 +18,39 @@ from headrace.errors import InvalidValue, Problem
 from headrace.money import MAX_KEY_BYTES, opaque_id
 from headrace.workflows.activities import Json
 from headrace.workflows.stages.kinds import METADATA_VALUE, Kind
-from headrace.workflows.variables import MAX_VALUE_BYTES, check_text, has_placeholder, shown
+from headrace.workflows.variables import (
+    MAX_VALUE_BYTES,
+    Expansion,
+    check_text,
+    compiled,
+    has_placeholder,
+    shown,
+)
 
 _PLAIN_KEY = re.compile(r"(?!\.{1,2}\Z)[^\x00-\x1f\x7f\ud800-\udfff]{1,63}")
 _PLAIN_CHARACTERS = MAX_VALUE_BYTES // 4
 _UNSOUND = re.compile(r"[\x00\ud800-\udfff]")
 
 
+class Fixed:
+    """A value that no variable can change, as `read` returns it."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+Filler = Callable[[Expansion], Any]
+"""Fills in placeholders and gives what `read` would. Raises InvalidValue, where `expand` or `read` would raise one."""
+
+
 class Shape(Protocol):
     def read(self, value: object, path: str) -> Any: ...
+
+    def compiled(self, value: object, path: str) -> Fixed | Filler:
+        """Raises InvalidValue where no variables can make the value acceptable."""
+        ...
 
     def problems(self, value: object, path: str) -> Iterator[Problem]: ...
 
@@ -47,6 +72,13 @@ class Leaf:
 
     def read(self, value: object, path: str) -> Any:
         return self.kind.check(value, path)
+
+    def compiled(self, value: object, path: str) -> Fixed | Filler:
+        check = self.kind.check
+        if not isinstance(value, str) or not has_placeholder(value):
+            return Fixed(check(value, path))
+        text = compiled(value)
+        return lambda expansion: check(text(expansion), path)
 
     def problems(self, value: object, path: str) -> Iterator[Problem]:
         if isinstance(value, str) and has_placeholder(value):
@@ -71,7 +103,8 @@ class Rule:
     """Members judged together. `schema` says the same of an object in JSON Schema's keywords.
 
     `at` is the member that is named when the rule is broken; the object itself where there is none. `count` says how
-    many members there may be, for OpenAPI, which is read by more programs than understand `schema`.
+    many members there may be, for OpenAPI, which is read by more programs than understand `schema`. `is_of_names`: the
+    judge looks at the members' names alone, so one look at a definition is enough.
     """
 
     name: str
@@ -79,6 +112,7 @@ class Rule:
     schema: Json
     at: str = ""
     count: Json = field(default_factory=dict[str, Any])
+    is_of_names: bool = False
 
 
 def exactly_one(*names: str) -> Rule:
@@ -89,7 +123,7 @@ def exactly_one(*names: str) -> Rule:
         return None if len(known) == 1 else f"must hold exactly one of {_listed(names)}, not {_listed(known) or 'none'}"
 
     schema: Json = {"oneOf": [holding(name) for name in names]}
-    return Rule("exactly-one", judge, schema, count={"minProperties": 1, "maxProperties": 1})
+    return Rule("exactly-one", judge, schema, count={"minProperties": 1, "maxProperties": 1}, is_of_names=True)
 
 
 def holding(*names: str, **more: Json) -> Json:
@@ -126,6 +160,39 @@ class Object:
         for problem in self._gaps(read, path, is_expanded=True):
             raise InvalidValue(problem.path, problem.reason)
         return read
+
+    def compiled(self, value: object, path: str) -> Fixed | Filler:
+        """Its filler makes a new object each time, which may be changed."""
+        if not isinstance(value, dict):
+            raise InvalidValue(path, self._what())
+        template: Json = {}
+        open_members: list[tuple[str, Filler]] = []
+        for name, member in cast("Json", value).items():
+            shape = self.members.get(name)
+            if shape is None:
+                raise InvalidValue(_join(path, shown(name)), self._unknown())
+            if member is None:
+                continue
+            part = shape.compiled(member, _join(path, name))
+            template[name] = part.value if isinstance(part, Fixed) else None
+            if not isinstance(part, Fixed):
+                open_members.append((name, part))
+        judges = [rule.judge for rule in self.rules if not rule.is_of_names]
+        if not template.keys() >= set(self.required) or any(
+            rule.is_of_names and rule.judge(template, True) for rule in self.rules
+        ):
+            raise InvalidValue(path, self._what())
+
+        def fill(expansion: Expansion) -> Json:
+            filled = template.copy()
+            for name, part in open_members:
+                filled[name] = part(expansion)
+            for judge in judges:
+                if (reason := judge(filled, True)) is not None:
+                    raise InvalidValue(path, reason)
+            return filled
+
+        return fill
 
     def problems(self, value: object, path: str) -> Iterator[Problem]:
         if not isinstance(value, dict):
@@ -194,6 +261,21 @@ class TextMap:
             key: cast("str", text) if self._is_plain(key, text) else self._entry(key, text, path)
             for key, text in entries.items()
         }
+
+    def compiled(self, value: object, path: str) -> Fixed | Filler:
+        entries = self._entries(value, path)
+        is_open = {key: isinstance(text, str) and has_placeholder(text) for key, text in entries.items()}
+        fixed = self.read({key: text for key, text in entries.items() if not is_open[key]}, path)
+        template = {key: fixed.get(key, "") for key in entries}
+        texts = [(key, compiled(cast("str", text))) for key, text in entries.items() if is_open[key]]
+
+        def fill(expansion: Expansion) -> dict[str, str]:
+            filled = template.copy()
+            if texts:
+                filled.update(self.read({key: text(expansion) for key, text in texts}, path))
+            return filled
+
+        return fill
 
     def problems(self, value: object, path: str) -> Iterator[Problem]:
         try:

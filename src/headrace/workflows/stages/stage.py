@@ -78,7 +78,11 @@ class StageType:
 
         Raises InvalidValue or StageError: the stage ends with that text and nothing is sent.
         """
-        return self.shape.read(body, "")
+        return self.completed(self.shape.read(body, ""))
+
+    def completed(self, body: Json) -> Json:
+        """The body as its shape has read it, with what history shows besides. It may be changed in place."""
+        return body
 
     def run(self, body: Json, context: StageContext) -> StageRun:
         """The commands, from the normalised body. Raises StageError to end the stage."""

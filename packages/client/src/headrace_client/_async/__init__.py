@@ -1,1 +1,1 @@
-"""The async client, of which `make client` makes the sync one in `_sync`."""
+"""The async client; `make client` generates the sync one in `_sync` from it."""

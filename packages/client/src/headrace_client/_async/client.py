@@ -1,4 +1,4 @@
-"""The client: a root, credentials and the groups of operations."""
+"""The client: a root URL, credentials and the groups of operations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from headrace_client.protocol import DEFAULT_TIMEOUT_S, Protocol, Settings
 from headrace_client.proxies import direct_mounts
 from headrace_client.retries import RetryConfig
 from headrace_client.servers import server_root
-from headrace_client.wire import Scope
+from headrace_client.steps import Scope
 
 
 class AsyncOrchestration:
@@ -33,11 +33,11 @@ class AsyncClient:
 
     server_url      root of the server, without /api/orchestration; a path prefix is kept
     server          instead of server_url: index into `servers.SERVERS`, with `organization` and `environment`
-    security        client id and secret, or a function that has them or a token; asked when needed, and kept
-    timeout_s       longest silence of the server during a call (60 s; with `http_client`, what that one has)
-    headers         sent with every call
-    http_client     an httpx2.AsyncClient of your own; closing it stays with you
-    retry_config    what is tried again, unless a call says otherwise by `retries`; nothing if not given
+    security        client id and secret, or a function that returns them or a token; used when a token is needed
+    timeout_s       longest silence of the server during a request (60 s; with `http_client`, its own time-out)
+    headers         sent with every request
+    http_client     an httpx2.AsyncClient of your own, which you close yourself
+    retry_config    which failures are retried, unless a method's `retries` replaces it; none by default
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class AsyncClient:
         self.orchestration = AsyncOrchestration(self._driver)
 
     async def authorization(self, scope: Scope = READ) -> str | None:
-        """The Authorization header of a call with this scope, for calls of your own; None without credentials."""
+        """Return the Authorization header for requests of your own with this scope; None without credentials."""
         return await self._driver.run(self._driver.protocol.authorization(scope))
 
     async def close(self) -> None:

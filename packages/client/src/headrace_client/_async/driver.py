@@ -1,4 +1,4 @@
-"""The driver: it sends what the protocol asks for, and waits as it says."""
+"""The driver performs the steps of the protocol: it sends requests, waits, and asks for tokens."""
 
 from __future__ import annotations
 
@@ -9,33 +9,45 @@ import httpx2
 from headrace_client.concurrency import AsyncLock, ask_async
 from headrace_client.errors import ClientError
 from headrace_client.protocol import Protocol
-from headrace_client.transport import http_request, wire_failure, wire_reply
-from headrace_client.wire import Answer, AskSource, NeedToken, Pause, Step, Steps, WireFailure, WireReply, WireRequest
+from headrace_client.steps import (
+    AskSource,
+    HttpFailure,
+    HttpRequest,
+    HttpResponse,
+    NeedToken,
+    Pause,
+    Step,
+    StepResult,
+    Steps,
+)
+from headrace_client.transport import http_failure, http_request, http_response
 
 T = TypeVar("T")
 
 
 class AsyncDriver:
+    """Runs the steps of one client with its HTTP client."""
+
     def __init__(self, protocol: Protocol, http_client: httpx2.AsyncClient) -> None:
         self.protocol = protocol
         self._http_client = http_client
         self._token_lock = AsyncLock()
 
     async def run(self, steps: Steps[T]) -> T:
-        answer: Answer = None
+        result: StepResult = None
         while True:
             try:
-                step = steps.send(answer)
+                step = steps.send(result)
             except StopIteration as stop:
                 return cast("T", stop.value)
-            answer = await self._take(step)
+            result = await self._take(step)
 
     async def close(self) -> None:
         await self._http_client.aclose()
 
-    async def _take(self, step: Step) -> Answer:
+    async def _take(self, step: Step) -> StepResult:
         match step:
-            case WireRequest():
+            case HttpRequest():
                 return await self._send(step)
             case NeedToken():
                 async with self._token_lock:
@@ -52,9 +64,9 @@ class AsyncDriver:
         except ClientError as error:
             return error
 
-    async def _send(self, step: WireRequest) -> WireReply | WireFailure:
+    async def _send(self, step: HttpRequest) -> HttpResponse | HttpFailure:
         try:
-            reply = await self._http_client.send(http_request(self._http_client, step), follow_redirects=False)
+            response = await self._http_client.send(http_request(self._http_client, step), follow_redirects=False)
         except httpx2.RequestError as error:
-            return wire_failure(error)
-        return wire_reply(reply)
+            return http_failure(error)
+        return http_response(response)

@@ -1,4 +1,4 @@
-"""All pages of a list, one after another."""
+"""Iteration over all pages of a list."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class AsyncPages(Generic[T]):
-    """All rows of a list, to iterate over, or its `pages()`. A page is asked for when it is needed."""
+    """All rows of a list by iteration, or its `pages()`. Each page is requested when it is needed."""
 
     def __init__(self, ask: AsyncAsk[T]) -> None:
         self._ask = ask

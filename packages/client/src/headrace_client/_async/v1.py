@@ -1,4 +1,4 @@
-"""V1: the operations that all versions have, and its lists, which are always whole."""
+"""V1: the operations common to both versions, and V1's lists, which are always complete."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class AsyncV1(AsyncBase):
     """`client.orchestration.v1` of `AsyncClient`."""
 
     async def get_server_info_orchestration(self, **options: Unpack[CallOptions]) -> Result[ServerInfo]:
-        """The same as `get_server_info`, by the name of other clients."""
+        """Return the same as `get_server_info`, under the name in other clients."""
         return await self.get_server_info(**options)
 
     async def orchestrationget_server_info(self, **options: Unpack[CallOptions]) -> Result[ServerInfo]:
-        """The same as `get_server_info`, by the name of older clients."""
+        """Return the same as `get_server_info`, under the name in older clients."""
         return await self.get_server_info(**options)
 
     async def list_workflows(self, **options: Unpack[CallOptions]) -> Result[list[Workflow]]:
-        """All workflows, newest first."""
+        """List all workflows, newest first."""
         return await self._call(operations.LIST_WORKFLOWS, None, {}, options)
 
     async def list_instances(
@@ -35,7 +35,7 @@ class AsyncV1(AsyncBase):
         request: requests.ListInstancesRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[list[WorkflowInstance]]:
-        """Instances, newest first; of one workflow, or only those that run."""
+        """List instances, newest first; optionally of one workflow, or only running ones."""
         arguments = {"workflow_id": workflow_id, "running": running}
         return await self._call(operations.LIST_INSTANCES, request, arguments, options)
 
@@ -47,7 +47,7 @@ class AsyncV1(AsyncBase):
         request: requests.GetInstanceStageHistoryRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[list[WorkflowInstanceHistoryStage]]:
-        """The activities of stage `number`, counted from 0."""
+        """List the activities of stage `number`, counted from 0."""
         arguments = {"instance_id": instance_id, "number": number}
         return await self._call(operations.GET_INSTANCE_STAGE_HISTORY, request, arguments, options)
 
@@ -58,7 +58,7 @@ class AsyncV1(AsyncBase):
         request: requests.ListTriggersRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[list[Trigger]]:
-        """Triggers, newest first; those whose name holds `name`."""
+        """List triggers, newest first; optionally those whose name contains `name`."""
         arguments = {"name": name}
         return await self._call(operations.LIST_TRIGGERS, request, arguments, options)
 
@@ -69,6 +69,6 @@ class AsyncV1(AsyncBase):
         request: requests.ListTriggersOccurrencesRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[list[TriggerOccurrence]]:
-        """What came of each event that a trigger matched, newest first."""
+        """List the occurrences of a trigger, newest first: each is an instance that it started, or an error."""
         arguments = {"trigger_id": trigger_id}
         return await self._call(operations.LIST_TRIGGERS_OCCURRENCES, request, arguments, options)

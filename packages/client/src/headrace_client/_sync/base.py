@@ -1,8 +1,8 @@
 # Generated from _async/base.py by `make client`: change that file.
-"""The operations that V1 and V2 have alike, as methods, under the names every client of this API uses.
+"""The operations common to V1 and V2, as methods with the names that every client of this API uses.
 
-A method takes its arguments by keyword, or all of them as one `request` (an object of `requests` or a dict
-with the same names), and the options of every call. It returns a `Result` or raises a `ClientError`.
+A method takes its arguments by keyword, or together as one `request` (an object of `requests` or a dict
+with the same names), and the options of every operation. It returns a `Result` or raises a `ClientError`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class Base:
-    """What both versions have."""
+    """Operations common to V1 and V2."""
 
     _prefix = ""
 
@@ -38,7 +38,7 @@ class Base:
         self._driver = driver
 
     def get_server_info(self, **options: Unpack[CallOptions]) -> Result[ServerInfo]:
-        """The version of the server."""
+        """Return the version of the server."""
         return self._call(operations.GET_SERVER_INFO, None, {}, options)
 
     def create_workflow(
@@ -49,7 +49,7 @@ class Base:
         request: requests.CreateWorkflowRequest | WorkflowConfig | JsonObject | None = None,
         **options: Unpack[WriteOptions],
     ) -> Result[Workflow]:
-        """Store a definition: its stages, each an object with one key, and a name."""
+        """Store a definition: a name, and a list of stages, each an object with one key."""
         arguments = {"stages": stages, "name": name}
         return self._call(operations.CREATE_WORKFLOW, request, arguments, options)
 
@@ -60,7 +60,7 @@ class Base:
         request: requests.GetWorkflowRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[Workflow]:
-        """One workflow."""
+        """Return one workflow."""
         arguments = {"flow_id": flow_id}
         return self._call(operations.GET_WORKFLOW, request, arguments, options)
 
@@ -71,7 +71,7 @@ class Base:
         request: requests.DeleteWorkflowRequest | JsonObject | None = None,
         **options: Unpack[WriteOptions],
     ) -> Result[None]:
-        """Delete a workflow; instances that run go on."""
+        """Delete a workflow; its running instances continue."""
         arguments = {"flow_id": flow_id}
         return self._call(operations.DELETE_WORKFLOW, request, arguments, options)
 
@@ -84,7 +84,7 @@ class Base:
         request: requests.RunWorkflowRequest | JsonObject | None = None,
         **options: Unpack[WriteOptions],
     ) -> Result[WorkflowInstance]:
-        """Start an instance with variables; with `wait` the answer comes when it has ended."""
+        """Start an instance with variables; with `wait` the response comes when the instance has ended."""
         arguments = {"workflow_id": workflow_id, "request_body": request_body, "wait": wait}
         return self._call(operations.RUN_WORKFLOW, request, arguments, options)
 
@@ -95,7 +95,7 @@ class Base:
         request: requests.GetInstanceRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[WorkflowInstance]:
-        """One instance and the state of its stages."""
+        """Return one instance and the state of its stages."""
         arguments = {"instance_id": instance_id}
         return self._call(operations.GET_INSTANCE, request, arguments, options)
 
@@ -108,7 +108,7 @@ class Base:
         request: requests.SendEventRequest | JsonObject | None = None,
         **options: Unpack[WriteOptions],
     ) -> Result[None]:
-        """Send an instance the event it waits for, now or later."""
+        """Send an event to an instance, which uses it now or when it waits for it."""
         arguments = {"instance_id": instance_id, "request_body": event_body(name, request_body)}
         return self._call(operations.SEND_EVENT, request, arguments, options)
 
@@ -119,7 +119,7 @@ class Base:
         request: requests.CancelEventRequest | JsonObject | None = None,
         **options: Unpack[WriteOptions],
     ) -> Result[None]:
-        """Abort an instance. It is final."""
+        """Abort an instance. An abort is final."""
         arguments = {"instance_id": instance_id}
         return self._call(operations.CANCEL_EVENT, request, arguments, options)
 
@@ -130,7 +130,7 @@ class Base:
         request: requests.GetInstanceHistoryRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[list[WorkflowInstanceHistory]]:
-        """What each stage was given, and how it ended."""
+        """Return the input and the outcome of each stage."""
         arguments = {"instance_id": instance_id}
         return self._call(operations.GET_INSTANCE_HISTORY, request, arguments, options)
 
@@ -146,7 +146,7 @@ class Base:
         request: requests.CreateTriggerRequest | JsonObject | None = None,
         **options: Unpack[WriteOptions],
     ) -> Result[Trigger]:
-        """Start a workflow for every event of a type that the filter, an expression, is true for."""
+        """Create a trigger: it starts the workflow for each event of a type that matches the filter, an expression."""
         arguments = {"event": event, "workflow_id": workflow_id, "name": name, "filter": filter, "vars": vars}
         return self._call(operations.CREATE_TRIGGER, request, {**arguments, "version": version}, options)
 
@@ -157,7 +157,7 @@ class Base:
         request: requests.ReadTriggerRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[Trigger]:
-        """One trigger."""
+        """Return one trigger."""
         arguments = {"trigger_id": trigger_id}
         return self._call(operations.READ_TRIGGER, request, arguments, options)
 
@@ -168,7 +168,7 @@ class Base:
         request: requests.DeleteTriggerRequest | JsonObject | None = None,
         **options: Unpack[WriteOptions],
     ) -> Result[None]:
-        """Delete a trigger; what it has started goes on."""
+        """Delete a trigger; instances that it started continue."""
         arguments = {"trigger_id": trigger_id}
         return self._call(operations.DELETE_TRIGGER, request, arguments, options)
 
@@ -181,10 +181,10 @@ class Base:
         headers: Mapping[str, str] | None = None,
         server_url: str | None = None,
     ) -> WorkflowInstance:
-        """Wait until an instance has ended, polling ever more slowly while nothing moves.
+        """Wait until an instance has ended, by polling that slows down while nothing changes.
 
-        `on_progress` is called with the instance at first and whenever its stage changes. After `timeout_s`
-        (None: never) `WaitTimeout` is raised; the instance goes on.
+        `on_progress` is called with the instance at first and after each change of stage. After `timeout_s`
+        (None: no limit) the method raises `WaitTimeout`; the instance continues.
         """
         steps = wait_steps(self._driver.protocol, self._prefix, instance, timeout_s, on_progress, headers, server_url)
         return self._driver.run(steps)

@@ -1,5 +1,5 @@
 # Generated from _async/client.py by `make client`: change that file.
-"""The client: a root, credentials and the groups of operations."""
+"""The client: a root URL, credentials and the groups of operations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from headrace_client.protocol import DEFAULT_TIMEOUT_S, Protocol, Settings
 from headrace_client.proxies import direct_mounts
 from headrace_client.retries import RetryConfig
 from headrace_client.servers import server_root
-from headrace_client.wire import Scope
+from headrace_client.steps import Scope
 
 
 class Orchestration:
@@ -34,11 +34,11 @@ class Client:
 
     server_url      root of the server, without /api/orchestration; a path prefix is kept
     server          instead of server_url: index into `servers.SERVERS`, with `organization` and `environment`
-    security        client id and secret, or a function that has them or a token; asked when needed, and kept
-    timeout_s       longest silence of the server during a call (60 s; with `http_client`, what that one has)
-    headers         sent with every call
-    http_client     an httpx2.Client of your own; closing it stays with you
-    retry_config    what is tried again, unless a call says otherwise by `retries`; nothing if not given
+    security        client id and secret, or a function that returns them or a token; used when a token is needed
+    timeout_s       longest silence of the server during a request (60 s; with `http_client`, its own time-out)
+    headers         sent with every request
+    http_client     an httpx2.Client of your own, which you close yourself
+    retry_config    which failures are retried, unless a method's `retries` replaces it; none by default
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Client:
         self.orchestration = Orchestration(self._driver)
 
     def authorization(self, scope: Scope = READ) -> str | None:
-        """The Authorization header of a call with this scope, for calls of your own; None without credentials."""
+        """Return the Authorization header for requests of your own with this scope; None without credentials."""
         return self._driver.run(self._driver.protocol.authorization(scope))
 
     def close(self) -> None:

@@ -1,5 +1,5 @@
 # Generated from _async/ext.py by `make client`: change that file.
-"""What Headrace has beside the orchestration API, below `/ext`: events, the audit trail, the search for instances."""
+"""Headrace's own operations below `/ext`: events, the audit trail, the search for instances."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class Ext:
         request: requests.SendEventsRequest | JsonObject | None = None,
         **options: Unpack[WriteOptions],
     ) -> Result[SentEvents]:
-        """Send one event or several to the triggers; all are on disk when this returns.
+        """Send one event or several to the triggers; all are on disk when the method returns.
 
         An event with an `idempotency_key` or an `id`, or sent under the same `idempotency_key=`, starts a workflow
-        once, however often it is sent. Bytes are JSON that is sent unchanged.
+        once, however often it is sent. Bytes must be JSON, and are sent unchanged.
         """
         return self._call(operations.SEND_EVENTS, request, {"events": events}, options)
 
@@ -58,12 +58,12 @@ class Ext:
         request: requests.ListEventsRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[list[ReceivedEvent]]:
-        """The latest 1,000 received events, newest first; only those that came again, or that are in conflict."""
+        """List the latest 1,000 received events, newest first; optionally only repeated or conflicting ones."""
         arguments = {"repeated": repeated, "conflicting": conflicting}
         return self._call(operations.LIST_EVENTS, request, arguments, options)
 
     def list_dead_letters(self, **options: Unpack[CallOptions]) -> Result[list[DeadLetter]]:
-        """The latest 100 published events that a publisher rejected repeatedly, newest first."""
+        """List the latest 100 dead letters, newest first: published events that a publisher rejected repeatedly."""
         return self._call(operations.LIST_DEAD_LETTERS, None, {}, options)
 
     def list_audit(
@@ -76,9 +76,9 @@ class Ext:
         request: requests.ListAuditRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[list[AuditEntry]]:
-        """The latest writes: to the object with the id `target`, by `principal`, or with a number below `before`.
+        """List the latest writes: to the object with the id `target`, by `principal`, or with a number below `before`.
 
-        `limit` is 100 if not given, and at most 1,000.
+        `limit` is 100 by default, and at most 1,000.
         """
         arguments = {"target": target, "principal": principal, "before": before, "limit": limit}
         return self._call(operations.LIST_AUDIT, request, arguments, options)
@@ -91,7 +91,7 @@ class Ext:
         page_size: int | None = None,
         **options: Unpack[CallOptions],
     ) -> Pages[AuditEntry]:
-        """All writes, newest first, by pages of `page_size`, which is at most 1,000."""
+        """Iterate over all writes, newest first, in pages of `page_size`, at most 1,000."""
         limit = AUDIT_PAGE if page_size is None else page_size
         arguments: dict[str, object] = {"target": target, "principal": principal, "limit": limit}
 
@@ -114,7 +114,7 @@ class Ext:
         request: requests.SearchInstancesRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[Cursor[InstanceSummary]]:
-        """Instances by status, workflow, time, error code, or `variable` (`name=value`): one page, newest first."""
+        """Search by status, workflow, time, error code or `variable` (`name=value`). Returns one page, newest first."""
         arguments = _arguments(workflow_id, status, since, variable, error_code, page_size)
         return self._call(operations.SEARCH_INSTANCES, request, {**arguments, "cursor": cursor}, options)
 
@@ -129,7 +129,7 @@ class Ext:
         page_size: int | None = None,
         **options: Unpack[CallOptions],
     ) -> Pages[InstanceSummary]:
-        """The same: all of them, newest first, by pages of `page_size`."""
+        """Search as `search_instances` does; iterate over all, newest first, in pages of `page_size`."""
         arguments = _arguments(workflow_id, status, since, variable, error_code, page_size)
 
         def ask(cursor: str | None) -> Result[Cursor[InstanceSummary]]:

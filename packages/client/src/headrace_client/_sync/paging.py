@@ -1,5 +1,5 @@
 # Generated from _async/paging.py by `make client`: change that file.
-"""All pages of a list, one after another."""
+"""Iteration over all pages of a list."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Pages(Generic[T]):
-    """All rows of a list, to iterate over, or its `pages()`. A page is asked for when it is needed."""
+    """All rows of a list by iteration, or its `pages()`. Each page is requested when it is needed."""
 
     def __init__(self, ask: Ask[T]) -> None:
         self._ask = ask

@@ -1,5 +1,5 @@
 # Generated from _async/v1.py by `make client`: change that file.
-"""V1: the operations that all versions have, and its lists, which are always whole."""
+"""V1: the operations common to both versions, and V1's lists, which are always complete."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class V1(Base):
     """`client.orchestration.v1` of `Client`."""
 
     def get_server_info_orchestration(self, **options: Unpack[CallOptions]) -> Result[ServerInfo]:
-        """The same as `get_server_info`, by the name of other clients."""
+        """Return the same as `get_server_info`, under the name in other clients."""
         return self.get_server_info(**options)
 
     def orchestrationget_server_info(self, **options: Unpack[CallOptions]) -> Result[ServerInfo]:
-        """The same as `get_server_info`, by the name of older clients."""
+        """Return the same as `get_server_info`, under the name in older clients."""
         return self.get_server_info(**options)
 
     def list_workflows(self, **options: Unpack[CallOptions]) -> Result[list[Workflow]]:
-        """All workflows, newest first."""
+        """List all workflows, newest first."""
         return self._call(operations.LIST_WORKFLOWS, None, {}, options)
 
     def list_instances(
@@ -36,7 +36,7 @@ class V1(Base):
         request: requests.ListInstancesRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[list[WorkflowInstance]]:
-        """Instances, newest first; of one workflow, or only those that run."""
+        """List instances, newest first; optionally of one workflow, or only running ones."""
         arguments = {"workflow_id": workflow_id, "running": running}
         return self._call(operations.LIST_INSTANCES, request, arguments, options)
 
@@ -48,7 +48,7 @@ class V1(Base):
         request: requests.GetInstanceStageHistoryRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[list[WorkflowInstanceHistoryStage]]:
-        """The activities of stage `number`, counted from 0."""
+        """List the activities of stage `number`, counted from 0."""
         arguments = {"instance_id": instance_id, "number": number}
         return self._call(operations.GET_INSTANCE_STAGE_HISTORY, request, arguments, options)
 
@@ -59,7 +59,7 @@ class V1(Base):
         request: requests.ListTriggersRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[list[Trigger]]:
-        """Triggers, newest first; those whose name holds `name`."""
+        """List triggers, newest first; optionally those whose name contains `name`."""
         arguments = {"name": name}
         return self._call(operations.LIST_TRIGGERS, request, arguments, options)
 
@@ -70,6 +70,6 @@ class V1(Base):
         request: requests.ListTriggersOccurrencesRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[list[TriggerOccurrence]]:
-        """What came of each event that a trigger matched, newest first."""
+        """List the occurrences of a trigger, newest first: each is an instance that it started, or an error."""
         arguments = {"trigger_id": trigger_id}
         return self._call(operations.LIST_TRIGGERS_OCCURRENCES, request, arguments, options)

@@ -1,8 +1,8 @@
 # Generated from _async/v2.py by `make client`: change that file.
-"""V2: the operations that all versions have, lists a page at a time, and trying a trigger out.
+"""V2: the operations common to both versions, paged lists, and the test of a trigger.
 
-`list_...` asks for one page; with a `cursor`, which is `next` or `previous` of another page, nothing else is given.
-`iterate_...` gives all rows, and asks for a page when its first row is wanted.
+`list_...` requests one page; a `cursor`, the `next` or `previous` of another page, excludes other arguments.
+`iterate_...` yields all rows, and requests each page when it needs its first row.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class V2(Base):
         request: requests.V2ListWorkflowsRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[Cursor[Workflow]]:
-        """Workflows that are not deleted: one page, newest first."""
+        """List workflows that are not deleted: one page, newest first."""
         arguments = {"page_size": page_size, "cursor": cursor}
         return self._call(operations.LIST_WORKFLOWS, request, arguments, options)
 
@@ -47,7 +47,7 @@ class V2(Base):
         page_size: int | None = None,
         **options: Unpack[CallOptions],
     ) -> Pages[Workflow]:
-        """Workflows that are not deleted: all, newest first, by pages of `page_size`."""
+        """Iterate over workflows that are not deleted, newest first, in pages of `page_size`."""
         arguments: dict[str, object] = {"page_size": page_size}
         return self._iterate(operations.LIST_WORKFLOWS, arguments, {}, options)
 
@@ -61,7 +61,7 @@ class V2(Base):
         request: requests.V2ListInstancesRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[Cursor[WorkflowInstance]]:
-        """Instances; of one workflow, or only those that run: one page, newest first."""
+        """List instances: one page, newest first; optionally of one workflow, or only running ones."""
         arguments = {"workflow_id": workflow_id, "running": running, "page_size": page_size, "cursor": cursor}
         return self._call(operations.LIST_INSTANCES, request, arguments, options)
 
@@ -73,7 +73,7 @@ class V2(Base):
         page_size: int | None = None,
         **options: Unpack[CallOptions],
     ) -> Pages[WorkflowInstance]:
-        """Instances; of one workflow, or only those that run: all, newest first, by pages of `page_size`."""
+        """Iterate over instances, newest first, in pages of `page_size`; filters as in `list_instances`."""
         arguments: dict[str, object] = {"workflow_id": workflow_id, "running": running, "page_size": page_size}
         return self._iterate(operations.LIST_INSTANCES, arguments, {}, options)
 
@@ -86,7 +86,7 @@ class V2(Base):
         request: requests.V2ListTriggersRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[Cursor[Trigger]]:
-        """Triggers; those whose name holds `name`: one page, newest first."""
+        """List triggers: one page, newest first; optionally those whose name contains `name`."""
         arguments = {"name": name, "page_size": page_size, "cursor": cursor}
         return self._call(operations.LIST_TRIGGERS, request, arguments, options)
 
@@ -97,7 +97,7 @@ class V2(Base):
         page_size: int | None = None,
         **options: Unpack[CallOptions],
     ) -> Pages[Trigger]:
-        """Triggers; those whose name holds `name`: all, newest first, by pages of `page_size`."""
+        """Iterate over triggers, newest first, in pages of `page_size`; filter as in `list_triggers`."""
         arguments: dict[str, object] = {"name": name, "page_size": page_size}
         return self._iterate(operations.LIST_TRIGGERS, arguments, {}, options)
 
@@ -110,7 +110,7 @@ class V2(Base):
         request: requests.V2ListTriggersOccurrencesRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[Cursor[TriggerOccurrence]]:
-        """What came of each event that a trigger matched: one page, newest first."""
+        """List the occurrences of a trigger: one page, newest first."""
         arguments = {"trigger_id": trigger_id, "page_size": page_size, "cursor": cursor}
         return self._call(operations.LIST_TRIGGERS_OCCURRENCES, request, arguments, options)
 
@@ -121,7 +121,7 @@ class V2(Base):
         page_size: int | None = None,
         **options: Unpack[CallOptions],
     ) -> Pages[TriggerOccurrence]:
-        """What came of each event that a trigger matched: all, newest first, by pages of `page_size`."""
+        """Iterate over the occurrences of a trigger, newest first, in pages of `page_size`."""
         arguments: dict[str, object] = {"trigger_id": trigger_id, "page_size": page_size}
         return self._iterate(operations.LIST_TRIGGERS_OCCURRENCES, arguments, {"trigger_id": trigger_id}, options)
 
@@ -133,7 +133,7 @@ class V2(Base):
         request: requests.GetInstanceStageHistoryRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[list[V2WorkflowInstanceHistoryStage]]:
-        """The activities of stage `number`, counted from 0."""
+        """List the activities of stage `number`, counted from 0."""
         arguments = {"instance_id": instance_id, "number": number}
         return self._call(operations.GET_INSTANCE_STAGE_HISTORY, request, arguments, options)
 
@@ -145,7 +145,7 @@ class V2(Base):
         request: requests.V2TestTriggerRequest | JsonObject | None = None,
         **options: Unpack[WriteOptions],
     ) -> Result[TriggerTest]:
-        """What a trigger makes of an event's payload. Nothing is started, nothing stored."""
+        """Evaluate a trigger's filter and variables for the payload of an event. Starts and stores nothing."""
         arguments = {"trigger_id": trigger_id, "request_body": request_body}
         return self._call(operations.TEST_TRIGGER, request, arguments, options)
 
@@ -156,7 +156,7 @@ class V2(Base):
         kept: Mapping[str, object],
         options: CallOptions,
     ) -> Pages[T]:
-        """`kept` is what goes with a cursor as well, for the path."""
+        """Iterate over an operation's pages. `kept` are the path arguments, which accompany a cursor too."""
 
         def ask(cursor: str | None) -> Result[Cursor[T]]:
             given = arguments if cursor is None else {**kept, "cursor": cursor}

@@ -217,18 +217,18 @@ SEND = Object(
 
 
 def normalise(body: Json) -> Json:
-    send = SEND.read(body, "")
-    for side in ("source", "destination"):
-        _fill_in_what_history_needs(send[side])
+    return completed(SEND.read(body, ""))
+
+
+def completed(send: Json) -> Json:
+    """The same body, with the defaults that history shows."""
+    for party in (send["source"], send["destination"]):
+        if "account" in party:
+            party["account"].setdefault("ledger", "")
+        if "wallet" in party:
+            party["wallet"].setdefault("id", "")
+            party["wallet"].setdefault("balance", MAIN_BALANCE)
     return send
-
-
-def _fill_in_what_history_needs(party: Json) -> None:
-    if "account" in party:
-        party["account"].setdefault("ledger", "")
-    if "wallet" in party:
-        party["wallet"].setdefault("id", "")
-        party["wallet"].setdefault("balance", MAIN_BALANCE)
 
 
 def _holds_payment(given: Json, side: str) -> bool:

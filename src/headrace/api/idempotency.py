@@ -14,15 +14,18 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from headrace.api.replies import Headers, Reply, json_reply, no_content
 from headrace.api.requests import Request
+from headrace.api.responses import Headers, Response, json_response, no_content
 from headrace.errors import AlreadyEnded, InvalidValue, NotFound, RepeatedKey
 from headrace.journal.port import Caller, CallerKey, Journal
 from headrace.journal.records import Remembered
+from headrace.usecases.idempotency import Answer
+
+T = TypeVar("T")
 
 HEADER = "Idempotency-Key"
 HIT: Headers = ((b"idempotency-hit", b"true"),)
@@ -78,20 +81,36 @@ def _canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
-def stored_reply(stored: Remembered) -> Reply:
-    return no_content(HIT) if stored.status == 204 else json_reply(stored.status, stored.body, HIT)
+def stored_response(stored: Remembered) -> Response:
+    return no_content(HIT) if stored.status == 204 else json_response(stored.status, stored.body, HIT)
 
 
-async def _stored_reply(stored: Remembered) -> Reply:
-    return stored_reply(stored)
+async def _stored_response(stored: Remembered) -> Response:
+    return stored_response(stored)
 
 
-Replay = Callable[[Remembered], Awaitable[Reply]]
+def answer_response(answer: Answer[T], status: int, render: Callable[[T], bytes]) -> Response:
+    """The response to a use case's answer: its value as `render` shows it, marked where it repeats an earlier one.
+
+    A request that release 0.2.0 or an earlier one answered gets that response again, byte for byte.
+    """
+    if answer.response is not None:
+        return json_response(answer.response.status, answer.response.body, HIT)
+    assert answer.value is not None, "a use case with a result gives it"
+    return json_response(status, render(answer.value), HIT if answer.is_repeated else ())
+
+
+def empty_response(answer: Answer[None]) -> Response:
+    """The response 204 to a use case without a result."""
+    return no_content(HIT if answer.is_repeated else ())
+
+
+Replay = Callable[[Remembered], Awaitable[Response]]
 
 
 async def once(
-    journal: Journal, caller: Caller, write: Callable[[], Awaitable[Reply]], replay: Replay = _stored_reply
-) -> Reply:
+    journal: Journal, caller: Caller, write: Callable[[], Awaitable[Response]], replay: Replay = _stored_response
+) -> Response:
     """Do this write, or answer as it was answered before."""
     if caller.key is None:
         return await write()
@@ -106,10 +125,10 @@ async def once(
         raise
 
 
-async def stored_answer(journal: Journal, caller: Caller) -> Reply | None:
+async def stored_answer(journal: Journal, caller: Caller) -> Response | None:
     """None where the caller has no key, or one that is new."""
     stored = await _remembered(journal, caller)
-    return None if stored is None else stored_reply(stored)
+    return None if stored is None else stored_response(stored)
 
 
 async def _remembered(journal: Journal, caller: Caller) -> Remembered | None:

@@ -1,4 +1,4 @@
-"""What a stage and its activities did, in sentences. Works on the documents of the history operations."""
+"""History of a stage and its activities as text, from the documents of the history operations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from headrace.cli.display import moment
-from headrace.cli.wire import inner
+from headrace.cli.documents import inner
 from headrace.workflows.activities import ACTIVITIES, metadata_lines, money_text
 from headrace.workflows.stages import STAGES
 from headrace.workflows.stages.stage import Display
@@ -32,7 +32,7 @@ def activity_lines(activity: Json) -> list[str]:
     body = inner(activity["input"], name)
     try:
         sentence = _sentence(name, body)
-    except LookupError:  # other servers may leave out what the API does not require
+    except LookupError:  # other servers may omit members that the API does not require
         sentence = name
     lines = [f"- {sentence}"]
     lines += [f"  {detail}" for detail in _details(activity, body)]
@@ -65,7 +65,7 @@ _ELSEWHERE: dict[str, Callable[[Json], str]] = {
     "VoidHold": lambda body: f"Cancel debit hold {body.get('id', '')}",
     "RevertTransaction": lambda body: f"Revert transaction {body.get('id', '')} of ledger {body.get('ledger', '')}",
 }
-"""Activities of other servers that no stage of Headrace asks for."""
+"""Activities of other servers that no stage of Headrace uses."""
 
 
 def _details(activity: Json, body: Json) -> list[str]:
@@ -81,7 +81,7 @@ def _details(activity: Json, body: Json) -> list[str]:
 
 
 def _trouble(activity: Json) -> list[str]:
-    """Attempts, once there was more than one, and what went wrong."""
+    """Lines about retries and failures."""
     lines: list[str] = []
     if activity.get("lastFailure"):
         lines.append(f"Last failure: {activity['lastFailure']}")

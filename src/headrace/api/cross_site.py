@@ -15,7 +15,7 @@ from ipaddress import ip_address
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headrace.api.errors import ForeignHost, OtherSite, error_reply
+from headrace.api.errors import ForeignHost, OtherSite, error_response
 from headrace.clock import Ids
 from headrace.errors import HeadraceError
 
@@ -42,7 +42,7 @@ class SameSite:
             try:
                 self._check(scope)
             except HeadraceError as error:
-                await error_reply(error, self._ids).send(send)
+                await error_response(error, self._ids).send(send)
                 return
         await self._app(scope, receive, send)
 

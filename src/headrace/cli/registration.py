@@ -1,7 +1,7 @@
-"""Registers commands under their names and shorter aliases; what they raise becomes a sentence and an exit code.
+"""Register commands under their names and aliases; an error becomes a message and an exit code.
 
-A command that begins with a `Session` is given one, and with it the options that say which server and in which form;
-one that begins with `Answers` gets the option of the form only. These options are not in its own signature.
+A command whose first parameter is a `Session` also gets the options of server, credentials and output form; one whose
+first parameter is `Printer` gets the output form only. These options are not in its own signature.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import typer
 from typer.core import TyperGroup
 
 from headrace.cli.display import Output
-from headrace.cli.exits import USAGE, Failure, reporting
+from headrace.cli.errors import USAGE, Failure, reporting
 from headrace.cli.session import (
-    Answers,
     DebugToo,
     InsecureToo,
     OutputOption,
+    Printer,
     ProfileOption,
     QuietOption,
     ServerOption,
@@ -51,7 +51,7 @@ _DEFAULTS: dict[str, Any] = {
 
 
 class _Group(TyperGroup):
-    """Knows its commands by shorter names, too; they are built once and listed once."""
+    """A group whose commands also have aliases: built once, listed once."""
 
     aliases: ClassVar[dict[str, str]] = {}
 
@@ -60,7 +60,7 @@ class _Group(TyperGroup):
 
 
 class _Within(TyperGroup):
-    """Some of the groups beside it, under one more name."""
+    """An unlisted group that shows some of its parent's groups under another name."""
 
     shown: ClassVar[tuple[str, ...]] = ()
 
@@ -74,7 +74,7 @@ class _Within(TyperGroup):
 
 
 def add_again(parent: typer.Typer, about: str, names: tuple[str, ...], name: str, *aliases: str) -> None:
-    """The groups `names` of `parent` also work below the group `name`, which is not listed."""
+    """Make the groups `names` of `parent` available below the unlisted group `name` too."""
     group = typer.Typer(
         cls=type("Group", (_Within,), {"shown": names}),
         help=about,
@@ -99,7 +99,7 @@ def new_group(about: str, *, has_completion: bool = False) -> typer.Typer:
 
 
 def command(group: typer.Typer, name: str, *aliases: str, has_ids: bool = False) -> Callable[[Command], Command]:
-    """The decorated function is the command `name` of `group`; its aliases work too but are not listed.
+    """Register the decorated function as command `name` of `group`; its aliases work but are not listed.
 
     With `has_ids` it takes --quiet.
     """
@@ -123,10 +123,10 @@ def add_aliases(group: typer.Typer, name: str, *aliases: str) -> None:
 
 
 def _guarded(function: Callable[..., Any], *, has_ids: bool = False) -> Callable[..., Any]:
-    """What is registered: the function behind the options it shares with others, and its errors told."""
+    """Add the shared options to a function, and turn its errors into messages and exit codes."""
     own = list(inspect.signature(function, eval_str=True).parameters.values())
     first = get_type_hints(function).get(own[0].name) if own else None
-    shared = _SESSION if first is Session else _OUTPUT if first is Answers else {}
+    shared = _SESSION if first is Session else _OUTPUT if first is Printer else {}
     own = own[1:] if shared else own
     shared = {**({"quiet": QuietOption} if has_ids else {}), **shared}
 
@@ -147,9 +147,9 @@ def _call(function: Callable[..., Any], options: dict[str, Any], shared: dict[st
     given = {name: options.pop(name) for name in shared}
     is_quiet = given.pop("quiet", False)
     if is_quiet and output_of(given["context"], given["output"]) is not Output.TABLE:
-        raise Failure("--quiet and --output are two forms of an answer: give one of them", code=USAGE)
+        raise Failure("--quiet and --output exclude each other: give one", code=USAGE)
     if given.keys() == _OUTPUT.keys():
-        function(Answers(output_of(given["context"], given["output"])), **options)
+        function(Printer(output_of(given["context"], given["output"])), **options)
     elif given.keys() == _SESSION.keys():
         session = session_of(**given)
         session.is_quiet = is_quiet

@@ -1,4 +1,4 @@
-"""How a command ends: exit codes, and what is said about an error. Nobody is shown a traceback unless they ask.
+"""Exit codes and error messages of commands. A traceback is shown only on request.
 
 `--debug`, or HEADRACE_DEBUG=1, shows the traceback of a bug.
 """
@@ -35,23 +35,23 @@ INTERRUPTED = 130
 DESCRIPTION = """\b
 Exit codes:
     0  done
-    1  the server said no, a definition is not valid, or the instance ended with an error
+    1  the server refused, a definition is invalid, or the instance ended with an error
     2  the command line is wrong, or a file cannot be read
     3  the server cannot be reached
-    4  still running when the time was up
-    5  another server has this journal
+    4  still running after the time-out
+    5  another server owns this journal
     6  the journal is damaged, of a newer release, or may not be opened
    70  a bug in this program
   130  interrupted"""
 
 CREDENTIALS = (
     "Set HEADRACE_CLIENT_ID and HEADRACE_CLIENT_SECRET (headrace clients create), or HEADRACE_TOKEN, or use a profile. "
-    "`headrace profiles show` tells which are in use."
+    "`headrace profiles show` shows which are in use."
 )
 
 
 class Failure(HeadraceError):
-    """Ends the command with this exit code; `hint` says what to do about it, `kind` is for programs."""
+    """End the command with this exit code. `hint` suggests a remedy, `kind` is for programs."""
 
     def __init__(self, message: str, *, code: int = REFUSED, hint: str = "", kind: str = "") -> None:
         super().__init__(message)
@@ -61,8 +61,8 @@ class Failure(HeadraceError):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is said about an error, and the exit code it becomes."""
+class Report:
+    """Exit code, kind, message and hint of an error."""
 
     code: int
     kind: str
@@ -72,7 +72,7 @@ class Verdict:
 
 @contextmanager
 def reporting(output: Output = Output.TABLE, *, is_debugging: bool = False) -> Generator[None]:
-    """Turns whatever is raised into a sentence on standard error and an exit code."""
+    """Turn an exception into a message on standard error and an exit code."""
     try:
         yield
     except (KeyboardInterrupt, typer.Abort):  # the latter at a prompt
@@ -82,55 +82,56 @@ def reporting(output: Output = Output.TABLE, *, is_debugging: bool = False) -> G
     except Exception as error:
         if _is_closed_pipe(error) or _is_usage_error(error):
             raise
-        verdict = judge(error)
-        if verdict.code == BUG and (is_debugging or os.environ.get("HEADRACE_DEBUG")):
+        report = report_of(error)
+        if report.code == BUG and (is_debugging or os.environ.get("HEADRACE_DEBUG")):
             traceback.print_exc()
-        display.error(verdict.kind, verdict.message, verdict.hint, output)
-        raise typer.Exit(verdict.code) from None
+        display.error(report.kind, report.message, report.hint, output)
+        raise typer.Exit(report.code) from None
 
 
-def judge(error: Exception) -> Verdict:
+def report_of(error: Exception) -> Report:
+    """Choose message, hint and exit code of an error. An unknown one is a bug of this program."""
     if isinstance(error, Failure):
-        return Verdict(error.code, error.kind, str(error), error.hint)
+        return Report(error.code, error.kind, str(error), error.hint)
     if isinstance(error, InvalidValue):
-        return Verdict(USAGE, "VALIDATION", str(error))
+        return Report(USAGE, "VALIDATION", str(error))
     if isinstance(error, AlreadyOwned):
-        return Verdict(OWNED, "OWNED", str(error))
+        return Report(OWNED, "OWNED", str(error))
     if isinstance(error, Unusable | Damaged):
-        return Verdict(UNUSABLE, "UNUSABLE", str(error))
+        return Report(UNUSABLE, "UNUSABLE", str(error))
     if isinstance(error, HeadraceError):
-        return Verdict(REFUSED, "REFUSED", str(error))
+        return Report(REFUSED, "REFUSED", str(error))
     if isinstance(error, OSError):
-        return Verdict(USAGE, "FILE", _about_file(error))
-    return _judge_client(error) or Verdict(
+        return Report(USAGE, "FILE", _about_file(error))
+    return _client_report(error) or Report(
         BUG,
         "BUG",
         f"this is a bug in headrace: {type(error).__name__}: {error}",
-        "--debug shows where it happened; please report it.",
+        "Run with --debug for the traceback, and please report it.",
     )
 
 
-def _judge_client(error: Exception) -> Verdict | None:
+def _client_report(error: Exception) -> Report | None:
     if "headrace_client" not in sys.modules:
         return None
     from headrace_client import ClientError, ConnectionFailure, Error, InvalidRequest, SDKError
 
     if isinstance(error, Error):
-        return Verdict(REFUSED, str(error.code), str(error.message), _about_answer(error))
+        return Report(REFUSED, str(error.code), str(error.message), _about_response(error))
     if isinstance(error, SDKError) and _is_about_credentials(error):
-        return Verdict(REFUSED, "REFUSED", error.message, CREDENTIALS)
+        return Report(REFUSED, "REFUSED", error.message, CREDENTIALS)
     if isinstance(error, SDKError):
-        hint = f"Is there a Headrace server at this address? {_about_answer(error)}"
-        return Verdict(REFUSED, "UNEXPECTED_ANSWER", str(error), hint.rstrip())
+        hint = f"Is there a Headrace server at this address? {_about_response(error)}"
+        return Report(REFUSED, "UNEXPECTED_ANSWER", str(error), hint.rstrip())
     if isinstance(error, ConnectionFailure):
-        return Verdict(UNREACHABLE, "UNREACHABLE", error.message, _about_connection(error))
+        return Report(UNREACHABLE, "UNREACHABLE", error.message, _about_connection(error))
     if isinstance(error, InvalidRequest):
-        return Verdict(USAGE, "USAGE", str(error))
-    return Verdict(REFUSED, "REFUSED", str(error)) if isinstance(error, ClientError) else None
+        return Report(USAGE, "USAGE", str(error))
+    return Report(REFUSED, "REFUSED", str(error)) if isinstance(error, ClientError) else None
 
 
 def _about_connection(error: ConnectionFailure) -> str:
-    """Only a request that never left is harmless; any other write is repeated under its key."""
+    """Suggest a remedy. A read, or a request that never left, may be repeated; another write needs its key."""
     if error.is_unsent:
         return "Start a server with `headrace dev`, or name one with --server or HEADRACE_SERVER."
     if error.idempotency_key is None:
@@ -139,12 +140,12 @@ def _about_connection(error: ConnectionFailure) -> str:
 
 
 def _is_about_credentials(error: SDKError) -> bool:
-    """No token, or one that is refused; or the token endpoint's own error (RFC 6749, 5.2)."""
+    """True for a missing or refused token, and for an error of the token endpoint (RFC 6749, 5.2)."""
     return error.status == 401 or (error.status == 400 and b'"error"' in error.body)
 
 
-def _about_answer(error: Error | SDKError) -> str:
-    """A refusal is certain; after any other answer to a write, from whatever stands between, it may have happened."""
+def _about_response(error: Error | SDKError) -> str:
+    """A refusal is certain. After any other response, such as a proxy's, a write may have been carried out."""
     if error.status == 401:
         return CREDENTIALS
     if error.idempotency_key is None or 300 <= error.status < 500:
@@ -153,7 +154,7 @@ def _about_answer(error: Error | SDKError) -> str:
 
 
 def _about_key(key: str) -> str:
-    return f"It may have been carried out. Repeat it with --idempotency-key {key}: then it is carried out once."
+    return f"It may have been carried out. Repeat it with --idempotency-key {key}, so that it takes effect once."
 
 
 def _kind(code: int) -> str:
@@ -169,5 +170,5 @@ def _is_closed_pipe(error: Exception) -> bool:
 
 
 def _is_usage_error(error: Exception) -> bool:
-    """Typer's own errors: it prints these with the usage line."""
+    """True for typer's own errors, which it prints with the usage line."""
     return hasattr(error, "format_message") and hasattr(error, "show")

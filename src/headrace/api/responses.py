@@ -11,7 +11,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 _JSON: Headers = ((b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff"))
 
 
-class Reply:
+class Response:
     """A complete answer. `headers` are all but the length."""
 
     __slots__ = ("body", "headers", "status")
@@ -29,7 +29,7 @@ class Reply:
         await send({"type": "http.response.body", "body": self.body})
 
 
-class Stream(Reply):
+class Stream(Response):
     """An answer too long to hold: its parts are sent as they come.
 
     What fails once it has begun cannot change the status any more: the connection is broken off, so that
@@ -49,21 +49,21 @@ class Stream(Reply):
         await send({"type": "http.response.body", "body": b""})
 
 
-def json_reply(status: int, body: bytes, headers: Headers = ()) -> Reply:
+def json_response(status: int, body: bytes, headers: Headers = ()) -> Response:
     """`body` is JSON already."""
-    return Reply(status, body, _JSON + headers if headers else _JSON)
+    return Response(status, body, _JSON + headers if headers else _JSON)
 
 
-def no_content(headers: Headers = ()) -> Reply:
-    return Reply(204, b"", headers)
+def no_content(headers: Headers = ()) -> Response:
+    return Response(204, b"", headers)
 
 
-async def list_reply(pages: AsyncIterator[bytes]) -> Reply:
+async def list_response(pages: AsyncIterator[bytes]) -> Response:
     """`{"data": [...]}` of pages, each a JSON array. One page goes out whole, more are streamed."""
     first = await anext(pages, b"[]")
     second = await anext(pages, None)
     if second is None:
-        return json_reply(200, b'{"data":' + first + b"}")
+        return json_response(200, b'{"data":' + first + b"}")
     return Stream(200, _joined(first, second, pages))
 
 

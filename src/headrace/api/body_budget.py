@@ -16,7 +16,7 @@ MAX_HELD_BYTES = 32 << 20
 LARGE_AT_ONCE = 2
 
 
-class Room:
+class BodyBudget:
     """`few`: for work of some tenths of a second, on a thread or over a large value. `trials`: where links may hang."""
 
     def __init__(self) -> None:

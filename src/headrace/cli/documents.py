@@ -1,4 +1,4 @@
-"""The client's typed answers as plain documents under the names of the wire."""
+"""Convert the client's typed responses to plain documents with the API's member names."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def documents(values: Any) -> list[Json]:
 
 
 def members(source: Json, *names: str) -> Json:
-    """Those of these members that are there."""
+    """Return the named members that the document has."""
     return {name: source[name] for name in names if name in source}
 
 
 def inner(source: Json, name: str) -> Json:
-    """The object under this name; an empty one where there is none."""
+    """Return the object under this name, or an empty one."""
     return source.get(name) or {}

@@ -1,0 +1,33 @@
+"""The parts that use cases work with, built once by the composition."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from headrace.clock import Clock, Ids
+from headrace.engine.port import Engine
+from headrace.events.inbox import Inbox
+from headrace.events.outbox import Outbox
+from headrace.journal.port import Journal
+from headrace.triggers.expressions import Evaluator
+
+COMPILATIONS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """`max_triggers`: triggers that may exist at once, deleted ones not counted.
+
+    `compilations` bounds how many definitions of triggers are compiled at once, each on a thread.
+    """
+
+    journal: Journal
+    engine: Engine
+    clock: Clock
+    ids: Ids
+    inbox: Inbox
+    outbox: Outbox
+    evaluator: Evaluator
+    max_triggers: int
+    compilations: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COMPILATIONS))
