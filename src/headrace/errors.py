@@ -8,6 +8,7 @@ HeadraceError
 |- NotAllowed          a good token without the scope
 |- AlreadyEnded        the instance has ended: no event, no abort
 |- Conflict            the instance has moved on since it was read; nothing was written
+|- Deposed             another process reads or publishes in this one's place; nothing was written
 |- RepeatedKey         this caller's Idempotency-Key is already stored
 |- Unavailable         the journal cannot commit now; nothing was accepted
 |  `- Damaged             the journal's file holds what was never written to it
@@ -92,6 +93,13 @@ class Conflict(HeadraceError):
 
     def __init__(self, instance_id: str) -> None:
         super().__init__(f"instance {instance_id!r} has moved on meanwhile")
+
+
+class Deposed(HeadraceError):
+    """Another process has moved this position on: it reads or publishes in this one's place. Nothing was written."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(f"another process has moved the position of {source!r}")
 
 
 class RepeatedKey(HeadraceError):

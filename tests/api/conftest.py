@@ -122,7 +122,7 @@ async def served(
         inbox = Inbox(journal, clock, telemetry, dispatcher.wake)
         feed = asyncio.create_task(Feed(sandbox, journal, inbox, clock).run())
         stack.callback(feed.cancel)
-        relay = asyncio.create_task(Relay(OwnTriggers(inbox), journal, clock, telemetry).run())
+        relay = asyncio.create_task(Relay(OwnTriggers(inbox), journal, clock, telemetry, announces=False).run())
         stack.callback(relay.cancel)
         chosen = Settings(**settings)
         ports = Ports(

@@ -24,6 +24,7 @@ from headrace.journal.writes import (
     RememberKey,
     ServeTime,
     TrimOutbox,
+    WantType,
     Write,
 )
 from tests.contract.test_journal_triggers import RELEASES, commit, version_of
@@ -66,7 +67,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
 
 def retention(journal: SqliteJournal, clock: StepClock) -> Retention:
     async def trim(before_s: int) -> None:
-        await commit(journal, TrimOutbox(up_to_seq=0, before_s=before_s))
+        await commit(journal, TrimOutbox(before_s=before_s))
 
     return Retention(journal, clock, KEEP, trim)
 
@@ -89,6 +90,7 @@ async def stored(journal: SqliteJournal, clock: StepClock, name: str) -> None:
             conflict_key=f"conflict of {name}",
             old_key=None,
         ),
+        WantType(type="E"),
         Publish(type="E", happened_at=at, payload="{}", instance_id=None, depth=None),
         AddDeadLetter(publisher="p", event_id=name, type="E", body="{}", reason="refused", at=at),
     ]

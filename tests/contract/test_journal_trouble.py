@@ -329,7 +329,7 @@ async def test_a_damaged_page_found_while_serving_is_said_and_nothing_is_written
         with pytest.raises(Damaged, match="damaged"):
             await journal.workflow("w1")
         unit = Unit()
-        unit.add(MovePosition(source="s", position=1))
+        unit.add(MovePosition(source="s", position=1, expected=None))
         for attempt in (journal.check(), journal.commit(unit)):
             with pytest.raises(Damaged, match="the journal is damaged"):
                 await attempt
@@ -344,7 +344,7 @@ async def test_a_damaged_page_found_by_a_write_is_said_to_all_of_its_batch(tmp_p
     journal = await SqliteJournal.open(path)
     try:
         unit = Unit()
-        unit.add(MovePosition(source="s", position=1))
+        unit.add(MovePosition(source="s", position=1, expected=None))
         with pytest.raises(Damaged):
             await journal.commit(unit)
         with pytest.raises(Damaged):
@@ -501,7 +501,7 @@ async def test_a_removed_lock_file_lets_no_second_owner_in(tmp_path: Path) -> No
             with pytest.raises(AlreadyOwned, match="in use by another Headrace server"):
                 await SqliteJournal.open(tmp_path / "journal.db")
         unit = Unit()
-        unit.add(MovePosition(source="s", position=1))
+        unit.add(MovePosition(source="s", position=1, expected=None))
         await first.commit(unit)
     finally:
         await first.close()

@@ -112,9 +112,6 @@ async def compose(
         with contextlib.suppress(Unavailable):  # then it is done when the first event arrives
             await inbox.identify()
         buses = buses_of(settings, clock)
-        if buses.publishers:
-            outbox.want_all()
-        await outbox.want_what_triggers_want(journal)
         ports = Ports(
             journal=journal,
             engine=engine,
@@ -133,10 +130,11 @@ async def compose(
             extra_routes=routes,
         )
         stack.push_async_callback(buses.close)
-        publishers = (OwnTriggers(inbox), *buses.publishers)
-        for publisher in publishers:
+        own = OwnTriggers(inbox)
+        for publisher in (own, *buses.publishers):
             telemetry.expect_publisher(publisher.name)
-        relays = [Relay(publisher, journal, clock, telemetry) for publisher in publishers]
+        relays = [Relay(each, journal, clock, telemetry) for each in buses.publishers]
+        relays.append(Relay(own, journal, clock, telemetry, announces=False))
         for relay in relays:
             await relay.begin()
         await engine.start()

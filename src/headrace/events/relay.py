@@ -1,24 +1,28 @@
-"""Takes the outbox to one publisher, in order, and remembers how far it got.
+"""Publishes the outbox to one publisher, in order, and stores how far it got.
 
-Where that cannot be reached, events wait and nothing else does; after a crash the last ones are sent once more,
-under the same ids. One that is refused again and again, while the next are taken, is set aside: kept in the journal,
-and no longer in the way of the others.
+While the publisher is unreachable, its events wait and nothing else does; after a crash the last ones are sent once
+more, under the same ids. An event that is refused again and again, while later ones are acknowledged, is
+dead-lettered: kept in the journal, so that it no longer delays the others. The position moves by compare-and-set: of
+two processes that publish to one publisher, the one that was overtaken stops, and leaves nothing behind but events
+that are sent twice.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Protocol
 
 import structlog
 
 from headrace.buses.port import BusUnavailable, Publication, PublicationRefused, Publisher
+from headrace.buses.published import TYPES
 from headrace.clock import Clock
-from headrace.errors import Unavailable
+from headrace.errors import Deposed, Unavailable
 from headrace.events.outbox import publication
 from headrace.journal.port import Journal, Unit, sweep
 from headrace.journal.records import OutboxEvent
-from headrace.journal.writes import AddDeadLetter, MovePosition, TrimOutbox
+from headrace.journal.writes import AddDeadLetter, ConfirmPosition, MovePosition, TrimOutbox, WantType
 
 log = structlog.get_logger("headrace.events")
 
@@ -44,29 +48,57 @@ class RelayMeter(Protocol):
 
 
 class Relay:
-    """`max_refusals`: how often one event may be refused before it is found out whether others are taken."""
+    """Publishes the outbox to one publisher.
+
+    `announces`: at its beginning the types that the publisher takes become wanted; false for the server's own triggers,
+    each of which wants its type from its creation. `max_refusals`: how often one event may be refused before the relay
+    finds out whether others are acknowledged.
+    """
 
     def __init__(
-        self, publisher: Publisher, journal: Journal, clock: Clock, meter: RelayMeter, *, max_refusals: int = 10
+        self,
+        publisher: Publisher,
+        journal: Journal,
+        clock: Clock,
+        meter: RelayMeter,
+        *,
+        announces: bool = True,
+        max_refusals: int = 10,
     ) -> None:
         self._publisher = publisher
         self._journal = journal
         self._clock = clock
         self._meter = meter
+        self._announces = announces
         self._max_refusals = max_refusals
+        self._is_deposed = False
         self._failures = 0
         self._refusals: tuple[str, int] = ("", 0)
         """Of which event, how many, one after the other."""
         self._unwanted_to = 0
         self.position: int | None = None
-        """The last event that it is done with; None until it begins. A new publisher is told of what comes from now."""
+        """The last event that was acknowledged, as far as this process knows; None until it begins."""
 
     @property
     def name(self) -> str:
         return f"to:{self._publisher.name}"
 
     async def run(self) -> None:
-        """For ever."""
+        """Run until cancelled, or until another process publishes in place of this one."""
+        if self._is_deposed:
+            return
+        try:
+            await self._run()
+        except Deposed:
+            self._is_deposed = True
+            log.error(
+                "another process publishes to this publisher; this one stops",
+                publisher=self._publisher.name,
+                position=self.position,
+                stored_position=await self._journal.position(self.name),
+            )
+
+    async def _run(self) -> None:
         origin = await self._journal.identity()
         if self.position is None:
             await self.begin()
@@ -83,13 +115,30 @@ class Relay:
                     await self._journal.outbox_news()
 
     async def begin(self) -> None:
-        """To be awaited before anything happens that is to be told: a new publisher's first event is the next one."""
+        """Want the publisher's types, and read its position; that of a new publisher is the end of the outbox.
+
+        To be awaited before instances start: their events are published from then on.
+        """
         while self.position is None:
             try:
-                position = await self._journal.position(self.name)
-                await self._move(position if position is not None else await self._journal.outbox_end())
+                await self._begin()
             except Unavailable as error:
                 await self._pause(error)
+            except Deposed:  # another process has begun at the same moment: its position is read
+                continue
+
+    async def _begin(self) -> None:
+        unit = Unit()
+        if self._announces:
+            for kind in filter(self._publisher.wants, TYPES):
+                unit.add(WantType(type=kind))
+        stored = await self._journal.position(self.name)
+        if stored is None:
+            await self._move(await self._journal.outbox_end(), unit)
+            return
+        if unit:
+            await self._journal.commit(unit)
+        self.position = stored
 
     async def _next_page(self) -> list[OutboxEvent]:
         assert self.position is not None
@@ -124,7 +173,8 @@ class Relay:
 
     async def _move(self, position: int, unit: Unit | None = None) -> None:
         unit = unit or Unit()
-        unit.add(MovePosition(source=self.name, position=position))
+        move = MovePosition(source=self.name, position=position, expected=self.position)
+        unit.add(move, or_raise=Deposed(self.name))
         await self._journal.commit(unit)
         self.position = position
 
@@ -144,7 +194,6 @@ class Relay:
         refused = await self._still_refused(refused)
         unit = Unit()
         for each, reason in refused:
-            log.error("an event of ours is set aside", publisher=self._publisher.name, event_id=each.id, reason=reason)
             unit.add(
                 AddDeadLetter(
                     publisher=self._publisher.name,
@@ -156,7 +205,8 @@ class Relay:
                 )
             )
         await self._move(taken, unit)
-        for _ in refused:
+        for each, reason in refused:
+            log.error("an event of ours is set aside", publisher=self._publisher.name, event_id=each.id, reason=reason)
             self._meter.publication_set_aside(self._publisher.name)
         self._meter.published(self._publisher.name, count - len(refused))
 
@@ -215,9 +265,15 @@ class Relay:
             self._meter.publications_waiting(self._publisher.name, waiting)
 
 
-async def trim_outbox(relays: list[Relay], journal: Journal, before_s: int) -> None:
-    """Remove events that every publisher is done with, and those stored before this moment of time served."""
-    if any(relay.position is None for relay in relays):
-        return
-    taken = min((relay.position or 0 for relay in relays), default=0)
-    await sweep(journal, TrimOutbox(up_to_seq=taken, before_s=before_s))
+async def trim_outbox(relays: Sequence[Relay], journal: Journal, before_s: int) -> None:
+    """Remove events that every publisher has acknowledged, and those stored before this moment of time served.
+
+    The positions are those that the journal holds. These relays confirm that their publishers are in use; one that no
+    process has confirmed since that moment no longer keeps events.
+    """
+    unit = Unit()
+    for relay in relays:
+        unit.add(ConfirmPosition(source=relay.name))
+    if unit:
+        await journal.commit(unit)
+    await sweep(journal, TrimOutbox(before_s=before_s))

@@ -36,7 +36,7 @@ from headrace.journal.records import (
     Trigger,
     Workflow,
 )
-from headrace.journal.writes import AddAuditEntry, RememberKey, Result, Write
+from headrace.journal.writes import AddAuditEntry, Publish, RememberKey, Result, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,21 @@ class Later:
     make: Callable[[Results], Write]
 
 
+@dataclass(frozen=True, slots=True)
+class WhenWanted:
+    """An event that is published inside the commit, if its type is wanted then; else `make` need not be called."""
+
+    type: str
+    make: Callable[[], Publish]
+
+
 class Unit:
     """Writes that are committed together: all of them are durable when `Journal.commit` returns, or none ever is."""
 
     __slots__ = ("entries",)
 
     def __init__(self) -> None:
-        self.entries: list[tuple[Write | Later, Exception | None]] = []
+        self.entries: list[tuple[Write | Later | WhenWanted, Exception | None]] = []
 
     def __bool__(self) -> bool:
         return bool(self.entries)
@@ -88,7 +96,7 @@ class Unit:
     @property
     def writes(self) -> list[Write]:
         """Those that are known before the commit."""
-        return [write for write, _ in self.entries if not isinstance(write, Later)]
+        return [write for write, _ in self.entries if isinstance(write, Write)]
 
     def add(self, write: Write, *, or_raise: Exception | None = None) -> None:
         """A write. One that changes nothing fails the whole unit with `or_raise`, if that is given."""
@@ -97,6 +105,10 @@ class Unit:
     def add_later(self, make: Callable[[Results], Write]) -> None:
         """A write that depends on the results of those before it."""
         self.entries.append((Later(make), None))
+
+    def publish(self, type_: str, make: Callable[[], Publish]) -> None:
+        """Publish an event of a type where that is wanted when the unit is committed."""
+        self.entries.append((WhenWanted(type_, make), None))
 
     def sign(
         self,

@@ -97,7 +97,7 @@ class SqliteJournal:
             sql, writes = named_statements(QUERIES) | SEARCHES, write_queries(QUERIES)
             reader, connection = (stack.enter_context(contextlib.closing(_connect(path))) for _ in range(2))
             reader.execute(sql["counts"]).fetchone()
-            opened = cls(path, lock, reader, GroupWriter(connection, writes, limits or WriterLimits(), meter), sql)
+            opened = cls(path, lock, reader, GroupWriter(connection, writes, sql, limits or WriterLimits(), meter), sql)
             stack.pop_all()
             return opened
         raise AssertionError("unreachable")

@@ -25,7 +25,7 @@ from headrace.errors import Damaged, RepeatedKey, Unavailable
 from headrace.journal.faults import damaged, is_damage
 from headrace.journal.port import Later, Results, Unit
 from headrace.journal.statements import WriteQuery
-from headrace.journal.writes import Published, RememberKey, Result, Write
+from headrace.journal.writes import Published, RememberKey, Result, WantType, Write
 
 BUSY_RETRY_S = 0.01
 
@@ -55,11 +55,15 @@ class GroupWriter:
         self,
         connection: sqlite3.Connection,
         queries: dict[type[Write], WriteQuery],
+        statements: dict[str, str],
         limits: WriterLimits,
         meter: CommitMeter | None,
     ) -> None:
         self._connection = connection
         self._queries = queries
+        self._read_wanted, self._move_outbox_end = statements["wanted"], statements["move_outbox_end"]
+        self._wanted: set[str] | None = None
+        """Types of events that are wanted, as this transaction sees them; None: not read yet."""
         self._limits = limits
         self._meter = meter
         self._loop = asyncio.get_running_loop()
@@ -149,6 +153,7 @@ class GroupWriter:
         self._last_size = len(batch)
         try:
             results = self._carry_out(batch)
+            self._end_in_order(results)
         except (sqlite3.Error, MemoryError) as error:
             self._roll_back()
             self._finished(batch, self._unavailable(batch, error), 0.0)
@@ -213,8 +218,21 @@ class GroupWriter:
 
     # the units of a batch
 
+    def _end_in_order(self, results: list[Results | Exception]) -> None:
+        """The ordered section of a commit: what must be written in the order in which commits become visible."""
+        published = [
+            each.seq
+            for unit in results
+            if unit and not isinstance(unit, Exception)
+            for each in unit
+            if isinstance(each, Published)
+        ]
+        if published:
+            self._connection.execute(self._move_outbox_end, (max(published),))
+
     def _carry_out(self, batch: list[_Pending]) -> list[Results | Exception]:
         """All in one go, as nearly always nothing is amiss; else again, each unit in a savepoint of its own."""
+        self._wanted = None
         try:
             return [self._write(unit) for unit, _, _ in batch]
         except (sqlite3.OperationalError, MemoryError):
@@ -224,6 +242,7 @@ class GroupWriter:
                 raise
             self._roll_back()
             self._connection.execute("BEGIN IMMEDIATE")
+            self._wanted = None
             return [self._carry_out_alone(unit) for unit, _, _ in batch]
 
     def _carry_out_alone(self, unit: Unit) -> Results | Exception:
@@ -236,6 +255,7 @@ class GroupWriter:
         except Exception as error:  # whatever it is, it is this unit's, and its caller hears of it
             if is_damage(error):
                 raise
+            self._wanted = None
             self._connection.execute("ROLLBACK TO unit")
             self._connection.execute("RELEASE unit")
             return error
@@ -246,8 +266,14 @@ class GroupWriter:
         results: list[Result] = []
         execute, queries = self._connection.execute, self._queries
         for entry, or_raise in unit.entries:
-            write = entry.make(results) if type(entry) is Later else entry
-            assert isinstance(write, Write)
+            if isinstance(entry, Write):
+                write = entry
+            elif isinstance(entry, Later):
+                write = entry.make(results)
+            elif entry.type in self._wanted_types():
+                write = entry.make()
+            else:
+                continue
             query = queries[type(write)]
             try:
                 cursor = execute(query.sql, astuple(write))
@@ -257,9 +283,17 @@ class GroupWriter:
                 raise
             if or_raise is not None and cursor.rowcount == 0:
                 raise or_raise
+            if isinstance(write, WantType):
+                self._wanted = None
             if query.result is not None and (row := cursor.fetchone()) is not None:
                 results.append(query.result(*row))
         return results
+
+    def _wanted_types(self) -> set[str]:
+        """Read in this transaction, so that a type counts from the commit in which any process wanted it."""
+        if self._wanted is None:
+            self._wanted = {row[0] for row in self._connection.execute(self._read_wanted)}
+        return self._wanted
 
     async def close(self) -> None:
         """Commit what is waiting, then end the thread."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from headrace.errors import Unusable
 
 SQL = Path(__file__).parent.parent / "sql"
-HEAD = "0012"
+HEAD = "0013"
 
 
 def statements(name: str) -> list[str]:

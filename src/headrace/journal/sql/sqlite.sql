@@ -186,20 +186,39 @@ INSERT INTO occurrences (id, trigger_id, event_key, event, created_at, depth, in
 SELECT :occurrence_id, :trigger_id, :event_key, :event, :created_at, :depth, :instance_id, :error WHERE EXISTS (SELECT 1 FROM triggers WHERE id = :trigger_id AND deleted_at IS NULL)
 ON CONFLICT (trigger_id, event_key) DO NOTHING
 
--- Store how far a source was read.
+-- Store how far a source was read, if its position is still the expected one.
 -- name: MovePosition
-INSERT INTO positions (source, position) VALUES (:source, :position) ON CONFLICT (source) DO UPDATE SET position = :position
+INSERT INTO positions (source, position, served_s) SELECT :source, :position, served_s FROM time_served
+WHERE :expected IS NULL OR EXISTS (SELECT 1 FROM positions WHERE source = :source AND position = :expected)
+ON CONFLICT (source) DO UPDATE SET position = excluded.position, served_s = excluded.served_s WHERE position = :expected
 
--- Put an event into the outbox.
+-- Store when a publisher was last in use.
+-- name: ConfirmPosition
+UPDATE positions SET served_s = (SELECT served_s FROM time_served) WHERE source = :source
+
+-- Let events of a type go into the outbox.
+-- name: WantType
+INSERT INTO wanted (type) VALUES (:type) ON CONFLICT (type) DO NOTHING
+
+-- The types that are wanted; the writer reads them once in each commit that publishes.
+-- name: wanted
+SELECT type FROM wanted
+
+-- Put an event into the outbox, unless nothing wants its type: type is then NULL, which OR IGNORE passes over.
 -- name: Publish
-INSERT INTO outbox (type, happened_at, payload, instance_id, depth, served_s)
-VALUES (:type, :happened_at, :payload, :instance_id, :depth, (SELECT served_s FROM time_served))
+INSERT OR IGNORE INTO outbox (type, happened_at, payload, instance_id, depth, served_s)
+VALUES ((SELECT type FROM wanted WHERE type = :type), :happened_at, :payload, :instance_id, :depth, (SELECT served_s FROM time_served))
 RETURNING seq
 
--- Remove events that are published, and old ones.
+-- Note the number of the last event, at the end of a commit that has published.
+-- name: move_outbox_end
+UPDATE journal_state SET outbox_end = :seq
+
+-- Remove events that every publisher in use has acknowledged, and old ones.
 -- name: TrimOutbox
 DELETE FROM outbox WHERE seq IN (
-    SELECT seq FROM (SELECT seq, served_s FROM outbox ORDER BY seq LIMIT 200) WHERE seq <= :up_to_seq OR served_s < :before_s)
+    SELECT seq FROM (SELECT seq, served_s FROM outbox ORDER BY seq LIMIT 200)
+    WHERE seq <= (SELECT min(position) FROM positions WHERE source GLOB 'to:*' AND served_s >= :before_s) OR served_s < :before_s)
 RETURNING seq
 
 -- Store an event that a publisher refused.
@@ -420,7 +439,7 @@ SELECT publisher, event_id, type, body, reason, at FROM set_aside WHERE at > 0 O
 
 -- The number of the last event that was ever in the outbox.
 -- name: outbox_end
-SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'
+SELECT outbox_end FROM journal_state
 
 -- Places of workflows before a place, the nearest first.
 -- name: workflows_before
