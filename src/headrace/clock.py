@@ -1,4 +1,4 @@
-"""Time and ids, injected everywhere so that tests own them.
+"""Time and ids, injected everywhere so that tests control them.
 
 Times are integers: microseconds since 1970-01-01 UTC (`*_at`). Lengths are seconds (`*_s`).
 """
@@ -35,15 +35,14 @@ class SystemClock:
     def now_at(self) -> int:
         return time.time_ns() // 1_000
 
-    def monotonic_s(self) -> float:
-        return time.monotonic()
+    monotonic_s = staticmethod(time.monotonic)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
 class RandomIds:
-    """UUIDv7: 48 bits of time so that a journal appends, 74 random bits so that nobody guesses."""
+    """UUIDv7: 48 bits of time, so that a journal appends; 74 random bits, so that ids cannot be guessed."""
 
     def __init__(self) -> None:
         self._random = b""
@@ -58,12 +57,12 @@ class RandomIds:
 
 
 def date_time(at: int) -> str:
-    """Microseconds since the epoch as RFC 3339: `2024-05-01T10:00:00.123456Z`."""
+    """Format microseconds since the epoch as RFC 3339: `2024-05-01T10:00:00.123456Z`."""
     second, microsecond = divmod(at, 1_000_000)
     return f"{_second(second)}.{microsecond:06d}Z"
 
 
 @lru_cache(maxsize=256)
 def _second(second: int) -> str:
-    """The times of one reply, and of all replies of a moment, share their seconds."""
+    """Format a second. The cache serves the times of one response, and of responses of the same moment."""
     return (_EPOCH + timedelta(seconds=second)).isoformat()

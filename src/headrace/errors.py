@@ -1,19 +1,19 @@
 """The error tree. HTTP statuses are chosen in `api/errors.py` only.
 
 HeadraceError
-|- InvalidValue        a field holds what it must not; names the field and the reason
-|  `- InvalidDefinition  several of them, found in one workflow definition
+|- InvalidValue        a field has an unacceptable value; names the field and the reason
+|  `- InvalidDefinition  the problems of one workflow definition
 |- NotFound            no such workflow, instance, stage, trigger
-|- NotAuthenticated    no token, or one that is not good
-|- NotAllowed          a good token without the scope
+|- NotAuthenticated    the token is missing or invalid
+|- NotAllowed          a valid token without the scope
 |- AlreadyEnded        the instance has ended: no event, no abort
-|- Conflict            the instance has moved on since it was read; nothing was written
+|- Conflict            the instance changed since it was read; nothing was written
 |- Deposed             another process reads or publishes in this one's place; nothing was written
 |- RepeatedKey         this caller's Idempotency-Key is already stored
 |- Unavailable         the journal cannot commit now; nothing was accepted
-|  `- Damaged             the journal's file holds what was never written to it
+|  `- Damaged             the journal's file is corrupt
 |- Unusable            the journal cannot be opened before a person has acted
-|- AlreadyOwned        another server has the journal
+|- AlreadyOwned        another server owns the journal
 `- StageError          ends a stage with this text
 """
 
@@ -23,11 +23,11 @@ from dataclasses import dataclass
 
 
 class HeadraceError(Exception):
-    """Base of every error that is ours."""
+    """Base of every error that Headrace defines."""
 
 
 class InvalidValue(HeadraceError):
-    """A field holds what it must not."""
+    """A field has an unacceptable value."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}" if field else reason)
@@ -37,9 +37,9 @@ class InvalidValue(HeadraceError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a definition. `path` is like `stages[0].send.amount.asset`.
+    """One problem of a definition. `path` is like `stages[0].send.amount.asset`.
 
-    `rule` is the name of the rule that was broken, of those in `headrace.workflows.rules`; empty where rules have none.
+    `rule` is the name of the broken rule in `headrace.workflows.rules`, or empty.
     """
 
     path: str
@@ -59,14 +59,14 @@ class InvalidDefinition(InvalidValue):
 
 
 class NotFound(HeadraceError):
-    """There is no such thing."""
+    """An object with this id does not exist."""
 
     def __init__(self, what: str, identity: str) -> None:
         super().__init__(f"{what} {identity!r} does not exist")
 
 
 class NotAuthenticated(HeadraceError):
-    """Who asks is not known: there is no token, or it is not good. The reason never quotes the token."""
+    """The caller is not authenticated: the token is missing or invalid. The reason never quotes the token."""
 
     def __init__(self, reason: str, *, has_token: bool = True) -> None:
         super().__init__(reason)
@@ -74,7 +74,7 @@ class NotAuthenticated(HeadraceError):
 
 
 class NotAllowed(HeadraceError):
-    """Who asks is known, and may not do this."""
+    """The caller is authenticated, but lacks the scope of this operation."""
 
     def __init__(self, scope: str) -> None:
         super().__init__(f"this needs the scope {scope}, which the token does not have")
@@ -89,14 +89,14 @@ class AlreadyEnded(HeadraceError):
 
 
 class Conflict(HeadraceError):
-    """The instance has moved on since it was read: reload it. Nothing was written."""
+    """The instance changed since it was read: reload it. Nothing was written."""
 
     def __init__(self, instance_id: str) -> None:
-        super().__init__(f"instance {instance_id!r} has moved on meanwhile")
+        super().__init__(f"instance {instance_id!r} has changed meanwhile")
 
 
 class Deposed(HeadraceError):
-    """Another process has moved this position on: it reads or publishes in this one's place. Nothing was written."""
+    """Another process has moved this position: it reads or publishes in this one's place. Nothing was written."""
 
     def __init__(self, source: str) -> None:
         super().__init__(f"another process has moved the position of {source!r}")
@@ -107,15 +107,15 @@ class RepeatedKey(HeadraceError):
 
 
 class Unavailable(HeadraceError):
-    """The journal cannot commit at the moment. Nothing was accepted."""
+    """The journal cannot commit now. Nothing was accepted."""
 
 
 class Damaged(Unavailable):
-    """The journal's file is damaged: what was stored may be lost."""
+    """The journal's file is damaged: stored data may be lost."""
 
 
 class Unusable(HeadraceError):
-    """The journal cannot be opened, however often it is tried: no permission, a newer release, no journal at all."""
+    """The journal cannot be opened, and a retry does not help: no permission, a newer release, no journal at all."""
 
 
 class AlreadyOwned(HeadraceError):
@@ -123,4 +123,4 @@ class AlreadyOwned(HeadraceError):
 
 
 class StageError(HeadraceError):
-    """Ends the stage, and with it the instance, with this text."""
+    """Ends the stage, and with it the instance, with this text as error."""

@@ -1,8 +1,8 @@
-"""Strict JSON in, from whoever sends it: callers over HTTP and events from a bus alike.
+"""Strict decoding of JSON, for callers over HTTP and events from a bus.
 
-What comes in is money-bearing: a key given twice, a number that is not one, text that no database or
-service could keep are refused here, each with its reason, instead of being guessed at further inside.
-Texts of a megabyte are looked at as texts: walking what they decode to would hold everybody up for a second.
+The documents carry money. A repeated key, a malformed number, or text that no database or service can store is refused
+here with its reason, instead of being guessed at further inside. A text of a megabyte is checked as text: walking the
+decoded value would block every request for a second.
 """
 
 from __future__ import annotations
@@ -13,27 +13,32 @@ from codecs import BOM_UTF8
 from itertools import accumulate
 from typing import Any, NoReturn
 
+import msgspec
+
 from headrace.errors import InvalidValue
 from headrace.money import MAX_DIGITS
 
 MAX_DEPTH = 64
-"""Containers within one another, in JSON and YAML alike."""
+"""Maximum nesting, in JSON and YAML alike."""
 
 TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"
+
+encode = msgspec.json.Encoder().encode
+"""JSON bytes of a value: compact, integers exact."""
 
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
 _KEPT = re.compile(
     r"(?:[^\\]++|\\[^u]|\\u(?!0000|[dD][89a-fA-F])....|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)*+",
     re.DOTALL,
 )
-"""JSON as far as its escapes stand for characters that can be kept: no NUL, no half of a surrogate pair."""
+"""JSON whose escapes stand for storable characters: no NUL, no half of a surrogate pair."""
 
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 class Malformed(InvalidValue):
-    """A text that cannot be read. `line` and `column` count from 1 where they are known."""
+    """An undecodable text. `line` and `column` count from 1 if they are known."""
 
     def __init__(self, reason: str, line: int | None = None, column: int | None = None) -> None:
         place = "" if line is None else f" (line {line}, column {column})"
@@ -43,7 +48,7 @@ class Malformed(InvalidValue):
 
 
 class LongInteger:
-    """An integer of more than MAX_DIGITS digits in an event, kept as its digits: no operation takes it."""
+    """An integer of more than MAX_DIGITS digits in an event. It is kept as digits, and no operator accepts it."""
 
     __slots__ = ("digits",)
     expression_type = f"integer of more than {MAX_DIGITS} digits"
@@ -62,20 +67,20 @@ class LongInteger:
 
 
 def decode(body: bytes) -> Any:
-    """The value of a JSON text. Raises Malformed."""
+    """Decode a JSON text. Raises Malformed."""
     return _decode(utf8(body), _decoder)
 
 
 def decode_event(body: bytes) -> Any:
-    """The value of an event's JSON text: as `decode`, but an integer with too many digits becomes a LongInteger.
+    """Decode an event's JSON text: like `decode`, but an integer with too many digits becomes a LongInteger.
 
-    Events hold members that nothing asks for, such as a ledger's volumes; their size must not lose the event.
+    Events have members that nothing reads, such as a ledger's volumes; a large one must not lose the event.
     """
     return _decode(utf8(body), _event_decoder)
 
 
 def decode_long(text: str) -> Any:
-    """The value of an event's JSON text that was checked before."""
+    """Decode an event's JSON text that was checked before."""
     return _event_decoder.decode(text)
 
 
@@ -92,7 +97,7 @@ def _decode(text: str, decoder: json.JSONDecoder) -> Any:
 
 
 def utf8(body: bytes) -> str:
-    """The text, without a byte order mark before it. Raises Malformed."""
+    """Decode UTF-8, without a leading byte order mark. Raises Malformed."""
     try:
         return body.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
@@ -110,7 +115,7 @@ def _event_integer(digits: str) -> int | LongInteger:
 
 
 def fraction(literal: str) -> float:
-    """A JSON number with a point or an exponent. No amount is ever one: those who ask for amounts refuse it."""
+    """Decode a JSON number with a point or an exponent. It is never an amount: readers of amounts refuse it."""
     value = float(literal)
     if value in (float("inf"), float("-inf")):
         raise Malformed(f"holds a number out of range: {literal[:40]}")
@@ -118,7 +123,7 @@ def fraction(literal: str) -> float:
 
 
 def check_text(text: str) -> None:
-    """Raises Malformed for what is valid in an escape but can be kept nowhere."""
+    """Check a text. Raises Malformed for an escape that is valid JSON but cannot be stored."""
     if "\x00" in text:
         raise _nul()
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
@@ -142,11 +147,11 @@ def _first_repeated(keys: list[str]) -> str:
 
 
 def _no_number(literal: str) -> NoReturn:
-    raise Malformed(f"is not JSON: {literal} is no number")
+    raise Malformed(f"is not JSON: {literal} is not a number")
 
 
 def _check_depth(text: str) -> None:
-    """Of a text that is JSON."""
+    """Check the nesting of a text that is JSON."""
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     brackets = _STRING.sub("", text).encode().translate(_STEPS, _NO_BRACKETS)
@@ -155,7 +160,7 @@ def _check_depth(text: str) -> None:
 
 
 def _check_escapes(text: str) -> None:
-    """Of a text that is JSON."""
+    """Check the escapes of a text that is JSON."""
     if "\\u" not in text:
         return
     kept = _KEPT.match(text)
@@ -169,7 +174,7 @@ def _nul() -> Malformed:
 
 
 def _half() -> Malformed:
-    return Malformed("holds a lone surrogate, which is no character")
+    return Malformed("holds a lone surrogate, which is not a character")
 
 
 _decoder = json.JSONDecoder(

@@ -1,7 +1,7 @@
-"""Money as exact integers, and the only spellings of accounts, assets and ledgers that may leave this process.
+"""Money as exact integers, and the only valid spellings of accounts, assets and ledgers in requests to services.
 
-Every check is a full match on ASCII: what a ledger would refuse, or answer with a permanent 500,
-is refused here first (a real ledger checks no address on its metadata routes, so this is the only guard).
+Every check is a full match on ASCII. A name that a ledger would refuse, or answer with a permanent 500, is refused
+here first (a real ledger does not check addresses on its metadata routes, so this is the only guard).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _AMOUNT = re.compile(r"0|[1-9][0-9]*", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 Posting = dict[str, Any]
-"""`{"source": address, "destination": address, "amount": int, "asset": asset}`"""
+"""`{"source": address, "destination": address, "amount": int, "asset": asset}`."""
 
 
 def posting(source: str, destination: str, amount: int, asset: str) -> Posting:
@@ -84,7 +84,7 @@ def ledger_name(value: object, field: str) -> str:
 
 
 def opaque_id(value: object, field: str, *, max_bytes: int = 1_024) -> str:
-    """An id another service gave out. It is percent-encoded in paths; control characters are refused."""
+    """Validate an id of another service, which is percent-encoded in paths. Control characters are refused."""
     text = _text(value, field)
     if not text:
         raise InvalidValue(field, "must not be empty")

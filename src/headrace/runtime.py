@@ -1,4 +1,4 @@
-"""How the interpreter runs a server. Measured with `make bench`: a tenth to a sixth less CPU for each instance."""
+"""Tuning of the Python runtime of a server. Measured with `make bench`: 10 to 17 % less CPU per instance."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import gc
 
 
 def tune_collector() -> None:
-    """Leave what exists at the start out of every collection, and collect more rarely.
+    """Exempt the objects of the start from garbage collection, and collect less often.
 
-    A request leaves many objects and few cycles; the default looks for cycles after every 700 of them.
+    A request creates many objects and few cycles; by default Python looks for cycles after every 700 of them.
     """
     gc.collect()
     gc.freeze()

@@ -43,10 +43,12 @@ def serve(
     on_ready: Callable[[str], None],
     prepare: Callable[[Path], None] | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; `data` None: in a temporary folder that goes with the process.
+    """Serve until SIGINT or SIGTERM. With `data` None, a temporary folder is deleted when the process ends.
 
-    `prepare` sees that folder before anything is opened in it.
+    `prepare` receives the folder before anything is opened in it.
     """
+    import uvloop
+
     configure_logging(SystemClock(), settings.log_format, settings.log_level)
     tune_collector()
     with contextlib.ExitStack() as stack:
@@ -54,7 +56,7 @@ def serve(
         listener = stack.enter_context(_listen(host, port))
         if prepare is not None:
             prepare(folder)
-        with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, listener, folder, sandbox, faults, on_ready))
 
 
@@ -66,9 +68,9 @@ async def _serve(
     faults: Sequence[str],
     on_ready: Callable[[str], None],
 ) -> None:
-    """Answer at once: `/livez`, and 503 with the reason for all else until the journal is open."""
-    address = listener.getsockname()
-    url = f"http://{_shown(address[0])}:{address[1]}"
+    """Listen at once: `/livez` answers 200, and all else 503 with the reason, until the journal is open."""
+    host, port, *_ = listener.getsockname()
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     log_start(settings, os.environ, data=data, url=url, sandbox=sandbox)
     gate = StartupGate(RandomIds())
     config = uvicorn.Config(
@@ -104,7 +106,7 @@ async def _serve(
     await server.serve(sockets=[listener])
     server.is_done.set()
     if gate.is_closed:
-        living.cancel()  # it may wait for a disk
+        living.cancel()  # it may be waiting for a disk
     with contextlib.suppress(asyncio.CancelledError):
         await living
 
@@ -115,9 +117,9 @@ async def _opened(
     gate: StartupGate,
     clock: Clock,
 ) -> Composition:
-    """Open the journal and all else, again and again while what is wrong may pass by itself: a full disk, say.
+    """Open the journal and compose the server; repeat while the fault may be temporary, such as a full disk.
 
-    Raises what a person has to act on.
+    Raises errors that a person must act on.
     """
     while True:
         try:
@@ -127,13 +129,13 @@ async def _opened(
             if not isinstance(fault, Unavailable) or isinstance(fault, Damaged):
                 raise
             if gate.reason != str(fault):
-                log.warning("the server cannot start; trying again", reason=str(fault))
+                log.warning("cannot start; retrying", reason=str(fault))
             gate.reason = str(fault)
         await clock.sleep(START_AGAIN_S)
 
 
 class _Server(uvicorn.Server):
-    """`is_up`: it answers. `is_done`: it does not any more, and all else is to be closed."""
+    """HTTP server. `is_up` is set when it listens, `is_done` when it no longer does and the rest may close."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -149,7 +151,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
-        """uvicorn raises the signal again after its shutdown, which would end the process with all else still open."""
+        """Keep uvicorn from raising the signal again, which would end the process while the rest is still open."""
         with super().capture_signals():
             yield
             self._captured_signals.clear()
@@ -161,17 +163,7 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server(address[:2], family=family)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            reason = f"another program listens at {host}:{port}; stop it, or choose another port (0: a free one)"
+            reason = f"another program listens at {host}:{port}; stop it, or choose another port (0 for a free one)"
         else:
             reason = f"cannot listen at {host}:{port}: {error.strerror or error}"
         raise InvalidValue("port", reason) from error
-
-
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    import uvloop
-
-    return uvloop.new_event_loop

@@ -1,4 +1,4 @@
-"""What an operator may choose, read once from the environment. A bad value names its variable and what it may be."""
+"""Settings of a server, read once from the environment. A bad value names its variable and the valid ones."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TOKEN_ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"),
     *("EdDSA", "Ed25519"),
 )
-"""Signatures a token may have: asymmetric ones only."""
+"""Signature algorithms of tokens: asymmetric only."""
 
 _SCHEMA_VERSION = re.compile(r"[A-Za-z0-9._+-]{1,255}", re.ASCII)
 
 Reader = Callable[[str], Any]
-"""Makes a setting's value from its text; raises ValueError with what the text should be."""
+"""Parses the text of a setting. Raises ValueError, whose text completes "is not ..."."""
 
 
 def _url(text: str) -> str:
@@ -39,23 +39,23 @@ def _url(text: str) -> str:
 
 
 def _issuer(text: str) -> str:
-    """As it is: an issuer's name is compared character by character, its last slash too."""
+    """Keep the text as it is: an issuer's name is compared exactly, with its last slash."""
     _url(text)
     return text
 
 
 def _text(text: str) -> str:
-    """One line without blanks around it: a line end at the end of a secret would be part of the secret."""
+    """One line without surrounding blanks: a line end after a secret would become part of the secret."""
     if text != text.strip() or not text.isprintable():
         raise ValueError(
-            "one line without blanks around it; a file and `kubectl create secret --from-file` may bring a line end: "
+            "one line without blanks around it; a file and `kubectl create secret --from-file` may add a line end: "
             'strip it, as in "$(cat FILE)" or `printf %s`'
         )
     return text
 
 
 def _broker(text: str) -> str:
-    """`nats://host:port` or `kafka://host:port`, several hosts by commas."""
+    """`nats://host:port` or `kafka://host:port`; several hosts are separated by commas."""
     scheme, _, hosts = text.rstrip("/").partition("://")
     if scheme not in ("nats", "kafka") or not hosts or any(not _is_host(host) for host in hosts.split(",")):
         raise ValueError("a URL such as nats://127.0.0.1:4222 or kafka://127.0.0.1:9092, without credentials")
@@ -87,7 +87,7 @@ def _texts(text: str) -> tuple[str, ...]:
 
 
 def _ledger_schemas(text: str) -> tuple[tuple[str, str], ...]:
-    """`ledger=version` by commas. A version is what the ledger calls it, such as v1.0.0."""
+    """`ledger=version`, separated by commas. A version is the ledger's own name for it, such as v1.0.0."""
     wanted = ValueError("ledger=version by commas, such as main=v1,fees=v2.0.0, each ledger once")
     schemas: dict[str, str] = {}
     for part in _texts(text):
@@ -163,8 +163,8 @@ _optional_url = _from(_url, "Root of this service, instead of the one at the sta
 class Settings:
     """Each field is read from `HEADRACE_` and its name in capitals. Lengths are seconds, sizes bytes."""
 
-    host: str = field(default="127.0.0.1", metadata=_from(_text, "Address the server listens at."))
-    port: int = field(default=8484, metadata=_from(_whole(0, 65_535), "Port it listens at; 0: a free one."))
+    host: str = field(default="127.0.0.1", metadata=_from(_text, "Address to listen at."))
+    port: int = field(default=8484, metadata=_from(_whole(0, 65_535), "Port to listen at; 0 chooses a free one."))
     data: Path = field(default=Path(".headrace"), metadata=_from(_path, "Folder of the journal."))
 
     stack_url: str | None = field(default=None, metadata=_from(_url, "Root of the stack: /api/ledger and so on."))
@@ -175,9 +175,9 @@ class Settings:
         default=(),
         metadata=_from(_ledger_schemas, "Schema version sent with writes to a ledger: main=v1,fees=v2."),
     )
-    stack_client_id: str | None = field(default=None, metadata=_from(_text, "OAuth2 client of our calls downstream."))
-    stack_client_secret: str | None = field(default=None, repr=False, metadata=_from(_text, "That client's secret."))
-    stack_token_url: str | None = field(default=None, metadata=_from(_url, "Where that client gets its tokens."))
+    stack_client_id: str | None = field(default=None, metadata=_from(_text, "OAuth2 client id at the services."))
+    stack_client_secret: str | None = field(default=None, repr=False, metadata=_from(_text, "Secret of that client."))
+    stack_token_url: str | None = field(default=None, metadata=_from(_url, "Token endpoint for that client."))
 
     allowed_hosts: tuple[str, ...] = field(
         default=(),
@@ -190,70 +190,71 @@ class Settings:
 
     auth: str | None = field(
         default=None,
-        metadata=_from(_one_of("none", "local", "oidc"), "Who gets in: anybody, clients of ours, or an issuer's."),
+        metadata=_from(_one_of("none", "local", "oidc"), "Authentication: none, local clients, or an OIDC issuer."),
     )
     issuer: str | None = field(
         default=None,
-        metadata=_from(_issuer, "Issuer of the tokens; with `local` our own name, default the address served at."),
+        metadata=_from(_issuer, "Issuer of the tokens; with `local` the server's name, default its address."),
     )
     allow_plain_issuer: bool = field(
-        default=False, metadata=_from(_flag, "Take keys from an http:// issuer that is not on this machine.")
+        default=False, metadata=_from(_flag, "Accept keys from an http:// issuer that is not on this machine.")
     )
     audience: str | None = field(
-        default=None, metadata=_from(_text, "What a token's `aud` must hold; unset: anything.")
+        default=None, metadata=_from(_text, "Required audience (`aud`) of a token; unset accepts any.")
     )
     token_algorithms: tuple[str, ...] = field(
-        default=("RS256", "ES256"), metadata=_from(_algorithms, "Signatures a token may have, by commas.")
+        default=("RS256", "ES256"), metadata=_from(_algorithms, "Accepted signature algorithms of tokens, by commas.")
     )
     clients: Path | None = field(
         default=None, metadata=_from(_path, "File of the clients; default clients.json in the data folder.")
     )
     signing_algorithm: str = field(
-        default="ES256", metadata=_from(_signing, "How our own tokens are signed: ES256 or RS256.")
+        default="ES256", metadata=_from(_signing, "Signature algorithm of local tokens: ES256 or RS256.")
     )
-    token_life_s: int = field(default=3_600, metadata=_from(_whole(120, 86_400), "Life of our own tokens."))
-    key_days: int = field(default=30, metadata=_from(_whole(1, 3_650), "Days a signing key of ours is used."))
+    token_life_s: int = field(default=3_600, metadata=_from(_whole(120, 86_400), "Lifetime of local tokens."))
+    key_days: int = field(default=30, metadata=_from(_whole(1, 3_650), "Days that a local key signs."))
     key_overlap_days: int = field(
-        default=7, metadata=_from(_whole(2, 3_650), "Days a key that is used no more is still published.")
+        default=7, metadata=_from(_whole(2, 3_650), "Days that a retired key is still published.")
     )
 
     settle_s: float = field(
-        default=30.0, metadata=_from(_seconds(0, 3_600), "Time a refusal after an unknown attempt must stand (M2b).")
+        default=30.0,
+        metadata=_from(_seconds(0, 3_600), "Time a refusal after an unknown attempt must persist (M2b)."),
     )
-    timeout_s: float = field(default=30.0, metadata=_from(_seconds(0.1, 600), "Time-out of one attempt downstream."))
+    timeout_s: float = field(default=30.0, metadata=_from(_seconds(0.1, 600), "Time-out of one attempt on a service."))
     concurrency: int = field(
         default=64,
         metadata=_from(
             _whole(1, 10_000),
-            "Ceiling of the requests under way at once, for each service. The limit starts at 8 and adapts below it.",
+            "Maximum concurrent requests for each service. The limit starts at 8 and adapts below it.",
         ),
     )
     retry_base_s: float = field(default=1.0, metadata=_from(_seconds(0.001, 3_600), "Longest pause after attempt 1."))
-    retry_cap_s: float = field(default=100.0, metadata=_from(_seconds(0.001, 86_400), "Longest pause ever."))
+    retry_cap_s: float = field(default=100.0, metadata=_from(_seconds(0.001, 86_400), "Longest pause of all."))
 
     wait_s: float = field(default=50.0, metadata=_from(_seconds(0, 600), "Longest that `wait=true` waits."))
     max_body_bytes: int = field(default=1 << 20, metadata=_from(_whole(1_024, 1 << 26), "Longest JSON body."))
     max_yaml_bytes: int = field(default=256 << 10, metadata=_from(_whole(1_024, 1 << 24), "Longest YAML body."))
     remember_days: int = field(
-        default=7, metadata=_from(_whole(7, 3_650), "Days (of serving) a caller's Idempotency-Key is kept.")
+        default=7, metadata=_from(_whole(7, 3_650), "Days of uptime for which a caller's Idempotency-Key is kept.")
     )
 
-    batch_units: int = field(default=256, metadata=_from(_whole(1, 10_000), "Units in one commit at most."))
-    queue_units: int = field(default=20_000, metadata=_from(_whole(1, 1_000_000), "Units waiting at most."))
+    batch_units: int = field(default=256, metadata=_from(_whole(1, 10_000), "Maximum units per commit."))
+    queue_units: int = field(default=20_000, metadata=_from(_whole(1, 1_000_000), "Maximum units waiting."))
     commit_timeout_s: float = field(default=4.0, metadata=_from(_seconds(0.1, 60), "Longest wait for the database."))
-    stop_s: float = field(default=10.0, metadata=_from(_seconds(0, 600), "Time attempts under way get at a stop."))
+    stop_s: float = field(default=10.0, metadata=_from(_seconds(0, 600), "Time for running attempts to end at a stop."))
 
-    max_triggers: int = field(default=10_000, metadata=_from(_whole(1, 1_000_000), "Triggers there may be at once."))
-    events_at_once: int = field(default=256, metadata=_from(_whole(1, 10_000), "Events taken to triggers at once."))
+    max_triggers: int = field(default=10_000, metadata=_from(_whole(1, 1_000_000), "Maximum number of triggers."))
+    events_at_once: int = field(default=256, metadata=_from(_whole(1, 10_000), "Events that triggers process at once."))
     keep_events_days: int = field(
         default=30,
-        metadata=_from(_whole(1, 36_500), "Days (of serving) an event's envelope is kept; its identity stays."),
+        metadata=_from(_whole(1, 36_500), "Days of uptime for which an event's envelope is kept; its identity stays."),
     )
     link_origins: tuple[str, ...] = field(
-        default=(), metadata=_from(_texts, "Origins beside the stack's that `link()` may ask, by commas.")
+        default=(), metadata=_from(_texts, "Origins besides the stack's that `link()` may read, by commas.")
     )
     link_private: bool = field(
-        default=False, metadata=_from(_flag, "Let names of these origins lead to private addresses.")
+        default=False, metadata=_from(_flag, "Allow host names of these origins to resolve to private addresses.")
     )
 
     sandbox_ledger: str = field(
@@ -270,63 +271,59 @@ class Settings:
         default=None, metadata=_from(_text, "Name of the stack: its topics are {name}-ledger, {name}-payments.")
     )
     broker_url: str | None = field(
-        default=None, metadata=_from(_broker, "Where events come and go: nats://host:4222 or kafka://host:9092.")
+        default=None, metadata=_from(_broker, "Broker of events: nats://host:4222 or kafka://host:9092.")
     )
-    broker_username: str | None = field(default=None, metadata=_from(_text, "User at the broker."))
-    broker_password: str | None = field(default=None, repr=False, metadata=_from(_text, "That user's password."))
-    broker_tls: bool = field(default=False, metadata=_from(_flag, "Speak TLS with the broker."))
-    broker_ca: Path | None = field(default=None, metadata=_from(_path, "Certificates to trust there, a PEM file."))
-    broker_group: str = field(default="headrace", metadata=_from(_text, "Name of our consumer (group) there."))
+    broker_username: str | None = field(default=None, metadata=_from(_text, "User name at the broker."))
+    broker_password: str | None = field(default=None, repr=False, metadata=_from(_text, "Password of that user."))
+    broker_tls: bool = field(default=False, metadata=_from(_flag, "Use TLS with the broker."))
+    broker_ca: Path | None = field(default=None, metadata=_from(_path, "PEM file of trusted certificates."))
+    broker_group: str = field(default="headrace", metadata=_from(_text, "Name of the consumer (group) at the broker."))
     broker_ack_wait_s: float = field(
-        default=30.0, metadata=_from(_seconds(1, 3_600), "Time after which what was not taken is delivered again.")
+        default=30.0, metadata=_from(_seconds(1, 3_600), "Time after which an unacknowledged event is delivered again.")
     )
     kafka_sasl: str = field(
-        default="PLAIN", metadata=_from(_sasl, "How Kafka wants the password: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512.")
+        default="PLAIN", metadata=_from(_sasl, "SASL mechanism of Kafka: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512.")
     )
     event_topics: tuple[str, ...] = field(
-        default=(), metadata=_from(_texts, "Topics read, by commas; default {stack}-ledger and {stack}-payments.")
+        default=(), metadata=_from(_texts, "Topics to consume, by commas; default {stack}-ledger and {stack}-payments.")
     )
     publish_topic: str | None = field(
-        default=None, metadata=_from(_text, "Topic of our own events; default {stack}-orchestration.")
+        default=None, metadata=_from(_text, "Topic of Headrace's own events; default {stack}-orchestration.")
     )
     dead_letter_topic: str | None = field(
-        default=None, metadata=_from(_text, "Topic of deliveries that are no events; default {stack}-dead-letter.")
+        default=None, metadata=_from(_text, "Topic of malformed deliveries; default {stack}-dead-letter.")
     )
     max_deliveries: int = field(
-        default=5, metadata=_from(_whole(1, 1_000), "Failures after which a delivery is set aside.")
+        default=5, metadata=_from(_whole(1, 1_000), "Failures after which a delivery is dead-lettered.")
     )
     keep_outbox_days: int = field(
         default=7,
         metadata=_from(
-            _whole(1, 365), "Days (of serving) an event of ours waits for a bus or endpoint that refuses it."
+            _whole(1, 365), "Days of uptime for which an event waits for a bus or endpoint that rejects it."
         ),
     )
-    webhooks: Path | None = field(default=None, metadata=_from(_path, "File of the endpoints our events go to."))
+    webhooks: Path | None = field(default=None, metadata=_from(_path, "File of the webhook endpoints."))
 
     allow_world_from_trigger: bool = field(
-        default=False, metadata=_from(_flag, "Let a variable of a triggered run name `world` as a source (M9).")
+        default=False, metadata=_from(_flag, "Allow a triggered run's variable to name `world` as a source (M9).")
     )
     allow_world_from_caller: bool = field(
-        default=True, metadata=_from(_flag, "Let a variable of a caller's run name `world` as a source (M9).")
+        default=True, metadata=_from(_flag, "Allow a caller's variable to name `world` as a source (M9).")
     )
     traces_url: str | None = field(
         default=None,
-        metadata=_from(
-            _url, "OTLP/HTTP collector that traces are sent to; unset: OTEL_EXPORTER_OTLP_ENDPOINT, else no traces."
-        ),
+        metadata=_from(_url, "OTLP/HTTP collector of traces; unset: OTEL_EXPORTER_OTLP_ENDPOINT, else no traces."),
     )
     trace_amounts: bool = field(
-        default=False, metadata=_from(_flag, "Put amounts, assets and the text of errors into traces.")
+        default=False, metadata=_from(_flag, "Include amounts, assets and the text of errors in traces.")
     )
-    log_format: str = field(default="console", metadata=_from(_one_of("console", "json"), "Shape of log lines."))
+    log_format: str = field(default="console", metadata=_from(_one_of("console", "json"), "Format of log lines."))
     log_level: str = field(
-        default="info", metadata=_from(_one_of("debug", "info", "warning", "error"), "Least level of log lines.")
+        default="info", metadata=_from(_one_of("debug", "info", "warning", "error"), "Lowest level of log lines.")
     )
     log_instances_per_s: int = field(
         default=20,
-        metadata=_from(
-            _whole(0, 100_000), "Log lines of ended instances in a second; instances beyond are logged as a number."
-        ),
+        metadata=_from(_whole(0, 100_000), "Log lines of ended instances per second; further ones are counted."),
     )
 
     def __post_init__(self) -> None:
@@ -334,14 +331,14 @@ class Settings:
             raise InvalidValue(PREFIX + "RETRY_CAP_S", "must not be shorter than HEADRACE_RETRY_BASE_S")
         if (self.stack_client_id is None) != (self.stack_client_secret is None):
             missing = "CLIENT_SECRET" if self.stack_client_secret is None else "CLIENT_ID"
-            raise InvalidValue(f"{PREFIX}STACK_{missing}", "client id and secret are set together or not at all")
+            raise InvalidValue(f"{PREFIX}STACK_{missing}", "set both client id and secret, or neither")
 
         if self.auth == "oidc" and self.issuer is None:
-            raise InvalidValue(PREFIX + "ISSUER", "is needed with HEADRACE_AUTH=oidc: the issuer's URL")
+            raise InvalidValue(PREFIX + "ISSUER", "is required with HEADRACE_AUTH=oidc: the issuer's URL")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **chosen: Any) -> Settings:
-        """The settings of this environment; `chosen` (a command's options) wins. Raises InvalidValue.
+        """Read the settings of this environment; `chosen` (options of a command) takes precedence. Raises InvalidValue.
 
         An empty variable counts as not set.
         """
@@ -357,7 +354,7 @@ OTHER_VARIABLES = (
     *("SERVER", "PROFILE", "TOKEN", "TOKEN_URL", "CLIENT_ID", "CLIENT_SECRET", "CONFIG", "DEBUG"),
     *("FUZZ_EXAMPLES", "TEST_NATS_SERVER"),
 )
-"""Variables that are no settings of a server: the command line or the tests of this project read them."""
+"""Variables that are not settings of a server: the command line or this project's tests read them."""
 
 
 _OF_A_SERVICE = re.compile(
@@ -366,10 +363,10 @@ _OF_A_SERVICE = re.compile(
 
 
 def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
-    """Variables that begin with HEADRACE_ and that nothing reads, with the known name that is nearest, if one is near.
+    """Find variables that begin with HEADRACE_ and have no effect, each with the most similar known name, if any.
 
-    An empty variable counts as not set, and one that Kubernetes or Docker sets for a service named `headrace` is
-    left out.
+    An empty variable counts as not set. Variables that Kubernetes or Docker set for a service named `headrace` are
+    skipped.
     """
     known = [PREFIX + setting.name.upper() for setting in fields(Settings)]
     known += [PREFIX + name for name in OTHER_VARIABLES]
@@ -386,5 +383,5 @@ def _read(variable: str, text: str, reader: Reader) -> Any:
         return reader(text)
     except ValueError as wanted:
         is_secret = "SECRET" in variable or "PASSWORD" in variable or "@" in text
-        shown = "what it holds" if is_secret else repr(text)
+        shown = "the value" if is_secret else repr(text)
         raise InvalidValue(variable, f"{shown} is not {wanted}") from None

@@ -19,7 +19,7 @@ import uvicorn
 
 from headrace.api import create_api
 from headrace.api.http_protocol import BoundedProtocol
-from headrace.auth.door import Door
+from headrace.auth.authenticator import Authenticator
 from headrace.clock import RandomIds, SystemClock
 from headrace.engine.embedded import EmbeddedEngine
 from headrace.engine.limits import EngineLimits
@@ -97,7 +97,7 @@ def migrated() -> bytes:
 
 @contextlib.asynccontextmanager
 async def served(
-    folder: Path, *, door: Door | None = None, fetch: Fetch = no_links, **settings: Any
+    folder: Path, *, authenticator: Authenticator | None = None, fetch: Fetch = no_links, **settings: Any
 ) -> AsyncIterator[Live]:
     clock, ids = SystemClock(), RandomIds()
     telemetry = Telemetry(clock)
@@ -139,11 +139,11 @@ async def served(
             ports=ports,
             settings=chosen,
             telemetry=telemetry,
-            authenticator=door,
+            authenticator=authenticator,
             extra_routes=sandbox_routes(sandbox),
         )
-        if door is not None:
-            stack.push_async_callback(door.close)
+        if authenticator is not None:
+            stack.push_async_callback(authenticator.close)
         port = await stack.enter_async_context(_listening(app))
         http = await stack.enter_async_context(httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30))
         yield Live(http, journal, engine, dispatcher, telemetry, app, port)
@@ -151,18 +151,18 @@ async def served(
 
 @contextlib.asynccontextmanager
 async def _listening(app: Any) -> AsyncIterator[int]:
-    door = socket.socket(proto=socket.IPPROTO_TCP)  # said, so that asyncio sends small answers at once
-    door.bind(("127.0.0.1", 0))
+    listener = socket.socket(proto=socket.IPPROTO_TCP)  # said, so that asyncio sends small answers at once
+    listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", ws="none", http=BoundedProtocol)
     server = _Server(config)
-    task = asyncio.create_task(server.serve(sockets=[door]))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await server.is_up.wait()
-        yield door.getsockname()[1]
+        yield listener.getsockname()[1]
     finally:
         server.should_exit = True
         await task
-        door.close()
+        listener.close()
 
 
 class _Server(uvicorn.Server):

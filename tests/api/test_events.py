@@ -17,7 +17,7 @@ from headrace.journal.port import Unit
 from headrace.journal.writes import AcceptEvent, ProcessEvent
 from tests.api.conftest import SHORT, Live, served
 from tests.api.test_triggers import event, occurrences, on, send
-from tests.support.tokens import Documents, claims_of, door_of, published, signed
+from tests.support.tokens import Documents, authenticator_of, claims_of, published, signed
 
 
 def counts(reply: Any) -> tuple[int, int, int]:
@@ -85,7 +85,7 @@ async def test_an_entry_of_a_batch_is_no_event_that_was_sent_alone(live: Live) -
     ],
 )
 async def test_a_callers_key_names_its_own_events_only(tmp_path: Path, one: Any, other: Any) -> None:
-    async with served(tmp_path, door=door_of(Documents(published("k1")), SystemClock())) as live:
+    async with served(tmp_path, authenticator=authenticator_of(Documents(published("k1")), SystemClock())) as live:
         keys: list[str] = []
         for claims in (one, other):
             token = {"Authorization": f"Bearer {signed(claims_of(**claims))}"}

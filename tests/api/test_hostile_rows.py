@@ -27,7 +27,7 @@ from headrace.api.operations import Operation
 from headrace.clock import SystemClock
 from tests.api.conftest import PREFIX, WAITING, Live, served
 from tests.support.hostile import FRAGMENTS, LONG_INTEGERS
-from tests.support.tokens import BOTH, Documents, claims_of, door_of, published, signed
+from tests.support.tokens import BOTH, Documents, authenticator_of, claims_of, published, signed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -110,9 +110,9 @@ class Place:
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["open", "guarded"])
 async def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     folder = tmp_path_factory.mktemp(request.param)
-    door = None if request.param == "open" else door_of(Documents(published("k1")), SystemClock())
-    async with served(folder, door=door) as live:
-        if door is not None:
+    authenticator = None if request.param == "open" else authenticator_of(Documents(published("k1")), SystemClock())
+    async with served(folder, authenticator=authenticator) as live:
+        if authenticator is not None:
             assert (await live.call("GET", "/workflows")).status_code == 401
             live.http.headers["authorization"] = f"Bearer {signed(claims_of(scope=BOTH))}"
         workflow_id = await live.created(WAITING)
@@ -151,7 +151,7 @@ async def test_row_a_body_over_a_megabyte(place: Place, operation: Operation) ->
 @pytest.mark.parametrize("operation", JSON_WRITES, ids=by_id)
 async def test_row_a_body_of_a_megabyte_is_read(place: Place, operation: Operation) -> None:
     body = place.filled(operation, b"NaN")
-    assert_refused(await place.send(operation, body + b" " * (MEGABYTE - len(body))), 400, "NaN is no number")
+    assert_refused(await place.send(operation, body + b" " * (MEGABYTE - len(body))), 400, "NaN is not a number")
 
 
 @pytest.mark.parametrize("operation", DEFINITIONS, ids=by_id)

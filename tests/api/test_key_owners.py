@@ -14,23 +14,23 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from headrace.auth.door import Door
+from headrace.auth.authenticator import Authenticator
 from headrace.clock import SystemClock
 from headrace.journal.migrations import migrate_sqlite
 from tests.api.conftest import PREFIX, WAITING, Live, served
-from tests.support.tokens import Documents, claims_of, door_of, published, signed
+from tests.support.tokens import Documents, authenticator_of, claims_of, published, signed
 
 RELEASES = Path(__file__).parents[1] / "data" / "journal"
 KEY = {"idempotency-key": "k"}
 
 
-def _door() -> Door:
-    return door_of(Documents(published("k1")), SystemClock())
+def _authenticator() -> Authenticator:
+    return authenticator_of(Documents(published("k1")), SystemClock())
 
 
 @pytest_asyncio.fixture
 async def guarded(tmp_path: Path) -> AsyncIterator[Live]:
-    async with served(tmp_path, door=_door()) as live:
+    async with served(tmp_path, authenticator=_authenticator()) as live:
         yield live
 
 
@@ -88,16 +88,16 @@ async def test_a_subject_is_not_the_client_of_the_same_name(guarded: Live) -> No
 
 async def test_a_subject_of_another_issuer_is_another_caller(tmp_path: Path) -> None:
     """The issuer of a server may change between two starts, and local clients may get names of former subjects."""
-    async with served(tmp_path, door=_door()) as live:
+    async with served(tmp_path, authenticator=_authenticator()) as live:
         path = f"/workflows/{await workflow_of(live, by(sub='alice'))}/instances"
         first = id_of(await run(live, path, {}, by(sub="alice")))
     other = "https://other.example/realm"
-    door: Any = _door()
-    expected = door._verifier._expected
+    authenticator: Any = _authenticator()
+    expected = authenticator._verifier._expected
     object.__setattr__(expected, "issuer", other)
-    async with served(tmp_path, door=door) as live:
+    async with served(tmp_path, authenticator=authenticator) as live:
         assert id_of(await run(live, path, {}, by(sub="alice", iss=other))) != first
-    async with served(tmp_path, door=_door()) as live:
+    async with served(tmp_path, authenticator=_authenticator()) as live:
         assert id_of(await run(live, path, {}, by(sub="alice"))) == first
 
 

@@ -12,7 +12,7 @@ from headrace.api.operations import WRITE
 from headrace.clock import SystemClock
 from tests.api.conftest import PREFIX, WAITING, Live, served
 from tests.api.test_guard import good
-from tests.support.tokens import Documents, door_of, published
+from tests.support.tokens import Documents, authenticator_of, published
 
 # What browsers tell of a page elsewhere: by the newer header, by the older one, and for a page that hides its origin.
 ELSEWHERE = [
@@ -63,7 +63,7 @@ async def test_programs_and_pages_of_ours_write(live: Live, headers: dict[str, s
 
 
 async def test_whoever_has_a_token_says_where_it_may_be_used(tmp_path: Path) -> None:
-    async with served(tmp_path, door=door_of(Documents(published("k1")), SystemClock())) as live:
+    async with served(tmp_path, authenticator=authenticator_of(Documents(published("k1")), SystemClock())) as live:
         headers = {"authorization": f"Bearer {good()}", "origin": "https://console.example"}
         assert (await live.call("POST", "/workflows", WAITING, headers=headers)).status_code == 201
         del headers["authorization"]
@@ -135,6 +135,6 @@ async def test_a_proxy_on_this_machine_may_keep_its_name(tmp_path: Path) -> None
 
 
 async def test_with_authentication_any_name_will_do(tmp_path: Path) -> None:
-    async with served(tmp_path, door=door_of(Documents(published("k1")), SystemClock())) as live:
+    async with served(tmp_path, authenticator=authenticator_of(Documents(published("k1")), SystemClock())) as live:
         headers = {"authorization": f"Bearer {good()}", "host": "api.example"}
         assert (await live.http.get(f"{PREFIX}/workflows", headers=headers)).status_code == 200

@@ -1,4 +1,4 @@
-"""Triggers from the definition to the occurrence, through the front door."""
+"""Triggers from the definition to the occurrence, over HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real issuer over HTTP, and a real server with clients of its own: through the front door, as SDKs come."""
+"""A real issuer over HTTP, and a real server with clients of its own: over HTTP, as SDKs come."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from headrace.auth.keys import choose, keys_of
 from headrace.auth.verifier import Expectations, Verifier
 from headrace.clock import RandomIds, SystemClock
 from headrace.composition import compose
-from headrace.composition.authentication import open_door
+from headrace.composition.authentication import build_authenticator
 from headrace.errors import InvalidValue, NotAuthenticated, Unavailable
 from headrace.journal.lock import AlreadyOwned
 from headrace.journal.sqlite import SqliteJournal
@@ -98,11 +98,11 @@ async def _settled(issuer: Issuer, path: str, count: int) -> None:
 async def test_an_issuer_its_outage_and_its_new_key(issuer: Issuer, tmp_path: Path) -> None:
     clock = Hands()
     settings = Settings(auth="oidc", issuer=issuer.url, audience="headrace")
-    door = open_door(settings, tmp_path, "", clock, RandomIds())
+    authenticator = build_authenticator(settings, tmp_path, "", clock, RandomIds())
 
     async def admit(kid: str) -> str:
         token = signed(claims_of(clock.wall_s, iss=issuer.url), kid=kid)
-        return (await door.admit([f"Bearer {token}".encode()])).name
+        return (await authenticator.authenticate([f"Bearer {token}".encode()])).name
 
     try:
         assert await admit("k1") == "alice"
@@ -125,14 +125,14 @@ async def test_an_issuer_its_outage_and_its_new_key(issuer: Issuer, tmp_path: Pa
         with pytest.raises(NotAuthenticated):
             await admit("k1")
     finally:
-        await door.close()
+        await authenticator.close()
     assert set(issuer.asked) == {"/.well-known/openid-configuration", "/keys"}
 
 
 def test_a_plain_issuer_elsewhere_is_not_trusted(tmp_path: Path) -> None:
     settings = Settings(auth="oidc", issuer="http://issuer.example")
     with pytest.raises(InvalidValue, match="HEADRACE_ALLOW_PLAIN_ISSUER"):
-        open_door(settings, tmp_path, "", SystemClock(), RandomIds())
+        build_authenticator(settings, tmp_path, "", SystemClock(), RandomIds())
 
 
 @pytest.mark.parametrize(
@@ -186,8 +186,8 @@ async def guarded(tmp_path: Path) -> AsyncIterator[Live]:
     file = ClientsFile(tmp_path / "clients.json")
     clock = SystemClock()
     file.put(file.create("writer", [WRITE], clock, os.urandom).client)
-    door = open_door(Settings(auth="local"), tmp_path, "http://127.0.0.1:8484", clock, RandomIds())
-    async with served(tmp_path, door=door) as live:
+    authenticator = build_authenticator(Settings(auth="local"), tmp_path, "http://127.0.0.1:8484", clock, RandomIds())
+    async with served(tmp_path, authenticator=authenticator) as live:
         yield live
 
 

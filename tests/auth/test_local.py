@@ -13,12 +13,12 @@ import msgspec
 import pytest
 
 from headrace.auth import local
+from headrace.auth.authenticator import Authenticator
 from headrace.auth.clients import READ, WRITE, ClientsFile, Created
-from headrace.auth.door import Door
 from headrace.auth.failures import PER_ADDRESS, PER_CLIENT, Failures
 from headrace.auth.oauth import Asked, Granted, Refused, TooManyFailures
 from headrace.clock import RandomIds
-from headrace.composition.authentication import open_door
+from headrace.composition.authentication import build_authenticator
 from headrace.errors import NotAuthenticated
 from headrace.settings import Settings
 from tests.auth.clocks import Hands
@@ -26,8 +26,8 @@ from tests.auth.clocks import Hands
 URL = "http://127.0.0.1:8484"
 
 
-class House:
-    """A door with two clients, and the clock that it goes by."""
+class Fixture:
+    """An authenticator with two clients, and the clock that it goes by."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,26 +35,26 @@ class House:
         self.file = ClientsFile(folder / "clients.json")
         self.writer = self.file.create("writer", [READ, WRITE], self.clock, os.urandom)
         self.reader = self.file.create("reader", [READ], self.clock, os.urandom)
-        self.door = self.open()
+        self.authenticator = self.open()
 
-    def open(self, **settings: Any) -> Door:
-        return open_door(Settings(auth="local", **settings), self.folder, URL, self.clock, RandomIds())
+    def open(self, **settings: Any) -> Authenticator:
+        return build_authenticator(Settings(auth="local", **settings), self.folder, URL, self.clock, RandomIds())
 
     async def ask(self, *, address: str = "10.0.0.1", authorization: bytes | None = None, **form: str) -> Granted:
         fields = {name: [value] for name, value in {"grant_type": "client_credentials", **form}.items()}
         asked = Asked(fields, [] if authorization is None else [authorization], address)
-        return await self.door.authority.grant(asked)
+        return await self.authenticator.authority.grant(asked)
 
     async def token(self, created: Created, **options: Any) -> Granted:
         return await self.ask(client_id=created.client.id, client_secret=created.secret, **options)
 
     async def admitted(self, granted: Granted) -> Any:
-        return await self.door.admit([f"Bearer {granted.token}".encode()])
+        return await self.authenticator.authenticate([f"Bearer {granted.token}".encode()])
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+def fixture(tmp_path: Path) -> Fixture:
+    return Fixture(tmp_path)
 
 
 async def refusal(work: Any) -> str:
@@ -66,21 +66,21 @@ async def refusal(work: Any) -> str:
 # who asks
 
 
-async def test_a_client_gets_a_token_that_opens_the_door(house: House) -> None:
-    granted = await house.token(house.writer)
-    principal = await house.admitted(granted)
-    assert (principal.name, principal.client_id) == (house.writer.client.id, house.writer.client.id)
+async def test_a_client_gets_a_token_that_is_accepted(fixture: Fixture) -> None:
+    granted = await fixture.token(fixture.writer)
+    principal = await fixture.admitted(granted)
+    assert (principal.name, principal.client_id) == (fixture.writer.client.id, fixture.writer.client.id)
     assert principal.may(READ) and principal.may(WRITE)
     assert (granted.life_s, granted.scope) == (3_600, f"{READ} {WRITE}")
     assert granted.token not in repr(granted)
 
 
-async def test_basic_is_read_too(house: House) -> None:
-    client_id, secret = house.writer.client.id, house.writer.secret
+async def test_basic_is_read_too(fixture: Fixture) -> None:
+    client_id, secret = fixture.writer.client.id, fixture.writer.secret
     for scheme in (b"Basic ", b"basic ", b"BASIC  "):
         header = scheme + b64encode(f"{quote_plus(client_id)}:{quote_plus(secret)}".encode())
-        assert (await house.ask(authorization=header)).token
-        assert (await house.ask(authorization=header, client_id=client_id)).token
+        assert (await fixture.ask(authorization=header)).token
+        assert (await fixture.ask(authorization=header, client_id=client_id)).token
 
 
 @pytest.mark.parametrize(
@@ -107,26 +107,26 @@ async def test_basic_is_read_too(house: House) -> None:
         ({"grant_type": "authorization_code"}, None, "unsupported_grant_type"),
     ],
 )
-async def test_who_gets_none(house: House, form: dict[str, str], header: bytes | None, code: str) -> None:
-    known = {"ID": house.writer.client.id, "SECRET": house.writer.secret}
+async def test_who_gets_none(fixture: Fixture, form: dict[str, str], header: bytes | None, code: str) -> None:
+    known = {"ID": fixture.writer.client.id, "SECRET": fixture.writer.secret}
     form = {name: known.get(value, value) for name, value in form.items()}
-    assert await refusal(house.ask(authorization=header, **form)) == code
+    assert await refusal(fixture.ask(authorization=header, **form)) == code
 
 
-async def test_a_field_is_there_once(house: House) -> None:
+async def test_a_field_is_there_once(fixture: Fixture) -> None:
     for name in ("grant_type", "client_id", "client_secret", "scope"):
-        form = {"grant_type": ["client_credentials"], "client_id": [house.writer.client.id]}
-        form |= {"client_secret": [house.writer.secret], name: ["a", "a"]}
-        assert await refusal(house.door.authority.grant(Asked(form, [], ""))) == "invalid_request"
+        form = {"grant_type": ["client_credentials"], "client_id": [fixture.writer.client.id]}
+        form |= {"client_secret": [fixture.writer.secret], name: ["a", "a"]}
+        assert await refusal(fixture.authenticator.authority.grant(Asked(form, [], ""))) == "invalid_request"
 
 
-async def test_two_authorization_headers_are_too_many(house: House) -> None:
-    header = b"Basic " + b64encode(f"{house.writer.client.id}:{house.writer.secret}".encode())
+async def test_two_authorization_headers_are_too_many(fixture: Fixture) -> None:
+    header = b"Basic " + b64encode(f"{fixture.writer.client.id}:{fixture.writer.secret}".encode())
     asked = Asked({"grant_type": ["client_credentials"]}, [header, header], "")
-    assert await refusal(house.door.authority.grant(asked)) == "invalid_request"
+    assert await refusal(fixture.authenticator.authority.grant(asked)) == "invalid_request"
 
 
-async def test_unknown_and_wrong_are_told_apart_by_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unknown_and_wrong_are_told_apart_by_nothing(fixture: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Same words, same work: one slow hash each."""
     guesses: list[str] = []
 
@@ -137,32 +137,34 @@ async def test_unknown_and_wrong_are_told_apart_by_nothing(house: House, monkeyp
     real = local.matches
     monkeypatch.setattr(local, "matches", counted)
     told: list[str] = []
-    for client_id in (house.writer.client.id, "nobody"):
+    for client_id in (fixture.writer.client.id, "nobody"):
         with pytest.raises(Refused) as caught:
-            await house.ask(client_id=client_id, client_secret="wrong")
+            await fixture.ask(client_id=client_id, client_secret="wrong")
         told.append(f"{caught.value.code}: {caught.value}")
     assert told[0] == told[1]
     assert len(guesses) == 2
     assert guesses[0].rsplit("$", 2)[0] == guesses[1].rsplit("$", 2)[0], "the same cost"
 
 
-async def test_no_secret_is_that_of_nobody(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_secret_is_that_of_nobody(fixture: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even a secret that fits the stand-in hash makes no client of an unknown one."""
     monkeypatch.setattr(local, "matches", lambda secret, stored: True)
-    assert await refusal(house.ask(client_id="nobody", client_secret="x")) == "invalid_client"
+    assert await refusal(fixture.ask(client_id="nobody", client_secret="x")) == "invalid_client"
 
 
-async def test_a_secret_that_was_right_is_quick_the_next_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    await house.token(house.writer)
+async def test_a_secret_that_was_right_is_quick_the_next_time(
+    fixture: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fixture.token(fixture.writer)
 
     def fail(secret: str, stored: str) -> bool:
         raise AssertionError("hashed again")
 
     monkeypatch.setattr(local, "matches", fail)
-    assert (await house.token(house.writer)).token
-    for created in (house.reader, Created(house.writer.client, house.reader.secret)):
+    assert (await fixture.token(fixture.writer)).token
+    for created in (fixture.reader, Created(fixture.writer.client, fixture.reader.secret)):
         with pytest.raises(AssertionError, match="hashed again"):
-            await house.token(created)
+            await fixture.token(created)
 
 
 # for what
@@ -179,86 +181,86 @@ async def test_a_secret_that_was_right_is_quick_the_next_time(house: House, monk
         ("openid", f"{READ} {WRITE}"),
     ],
 )
-async def test_scopes_that_are_granted(house: House, scope: str, granted: str) -> None:
-    given = await house.token(house.writer, scope=scope)
+async def test_scopes_that_are_granted(fixture: Fixture, scope: str, granted: str) -> None:
+    given = await fixture.token(fixture.writer, scope=scope)
     assert given.scope == granted
-    principal = await house.admitted(given)
+    principal = await fixture.admitted(given)
     assert principal.may(WRITE) == (WRITE in granted)
 
 
 @pytest.mark.parametrize("scope", [WRITE, f"{READ} {WRITE}", "ledger:read", "orchestration:*", "x" * 5_000])
-async def test_scopes_that_a_reader_does_not_get(house: House, scope: str) -> None:
-    assert await refusal(house.token(house.reader, scope=scope)) == "invalid_scope"
+async def test_scopes_that_a_reader_does_not_get(fixture: Fixture, scope: str) -> None:
+    assert await refusal(fixture.token(fixture.reader, scope=scope)) == "invalid_scope"
 
 
 # for how long
 
 
-async def test_a_token_outlives_a_restart_and_an_exchange_of_keys(house: House) -> None:
-    house.clock.pass_(30 * 86_400 - 3_600)
-    assert len(house.door.authority.jwks()["keys"]) == 2, "the next key is published"
-    house.clock.pass_(3_590)
-    granted = await house.token(house.writer)
-    house.clock.pass_(60)
-    house.door = house.open()
-    assert (await house.admitted(granted)).name == house.writer.client.id
-    after = await house.token(house.writer)
+async def test_a_token_outlives_a_restart_and_an_exchange_of_keys(fixture: Fixture) -> None:
+    fixture.clock.pass_(30 * 86_400 - 3_600)
+    assert len(fixture.authenticator.authority.jwks()["keys"]) == 2, "the next key is published"
+    fixture.clock.pass_(3_590)
+    granted = await fixture.token(fixture.writer)
+    fixture.clock.pass_(60)
+    fixture.authenticator = fixture.open()
+    assert (await fixture.admitted(granted)).name == fixture.writer.client.id
+    after = await fixture.token(fixture.writer)
     assert after.token.split(".")[0] != granted.token.split(".")[0], "signed by another key"
-    assert (await house.admitted(after)).name == house.writer.client.id
-    assert (await house.admitted(granted)).name == house.writer.client.id
+    assert (await fixture.admitted(after)).name == fixture.writer.client.id
+    assert (await fixture.admitted(granted)).name == fixture.writer.client.id
 
 
-async def test_a_token_ends(house: House) -> None:
-    house.door = house.open(token_life_s=120)
-    granted = await house.token(house.writer)
-    house.clock.pass_(149)
-    await house.admitted(granted)
-    house.clock.pass_(1)
+async def test_a_token_ends(fixture: Fixture) -> None:
+    fixture.authenticator = fixture.open(token_life_s=120)
+    granted = await fixture.token(fixture.writer)
+    fixture.clock.pass_(149)
+    await fixture.admitted(granted)
+    fixture.clock.pass_(1)
     with pytest.raises(NotAuthenticated, match="expired"):
-        await house.admitted(granted)
+        await fixture.admitted(granted)
 
 
-async def test_the_tokens_of_a_deleted_client_are_refused(house: House) -> None:
-    granted = await house.token(house.writer)
-    await house.admitted(granted)
-    house.file.delete(house.writer.client.id)
-    house.clock.pass_(1)
+async def test_the_tokens_of_a_deleted_client_are_refused(fixture: Fixture) -> None:
+    granted = await fixture.token(fixture.writer)
+    await fixture.admitted(granted)
+    fixture.file.delete(fixture.writer.client.id)
+    fixture.clock.pass_(1)
     with pytest.raises(NotAuthenticated, match="gone"):
-        await house.admitted(granted)
-    assert await refusal(house.token(house.writer)) == "invalid_client"
+        await fixture.admitted(granted)
+    assert await refusal(fixture.token(fixture.writer)) == "invalid_client"
 
 
-async def test_a_client_that_may_less_is_not_helped_by_an_older_token(house: House) -> None:
-    writing, reading = await house.token(house.writer), await house.token(house.writer, scope=READ)
-    await house.admitted(writing)
-    house.file.put(msgspec.structs.replace(house.writer.client, scopes=(READ,)))
-    house.clock.pass_(1)
+async def test_a_client_that_may_less_is_not_helped_by_an_older_token(fixture: Fixture) -> None:
+    writing, reading = await fixture.token(fixture.writer), await fixture.token(fixture.writer, scope=READ)
+    await fixture.admitted(writing)
+    fixture.file.put(msgspec.structs.replace(fixture.writer.client, scopes=(READ,)))
+    fixture.clock.pass_(1)
     with pytest.raises(NotAuthenticated):
-        await house.admitted(writing)
-    assert (await house.admitted(reading)).may(READ)
+        await fixture.admitted(writing)
+    assert (await fixture.admitted(reading)).may(READ)
 
 
-async def test_a_token_is_for_its_issuer_and_audience(house: House) -> None:
-    granted = await house.token(house.writer)
+async def test_a_token_is_for_its_issuer_and_audience(fixture: Fixture) -> None:
+    granted = await fixture.token(fixture.writer)
     for settings in ({"issuer": "https://other.example"}, {"audience": "billing"}):
-        house.door = house.open(**settings)
+        fixture.authenticator = fixture.open(**settings)
         with pytest.raises(NotAuthenticated):
-            await house.admitted(granted)
-        assert (await house.admitted(await house.token(house.writer))).may(WRITE)
+            await fixture.admitted(granted)
+        assert (await fixture.admitted(await fixture.token(fixture.writer))).may(WRITE)
 
 
-async def test_no_two_tokens_are_equal(house: House) -> None:
-    tokens = {(await house.token(house.writer)).token for _ in range(5)}
+async def test_no_two_tokens_are_equal(fixture: Fixture) -> None:
+    tokens = {(await fixture.token(fixture.writer)).token for _ in range(5)}
     assert len(tokens) == 5
 
 
-def test_what_it_says_of_itself(house: House) -> None:
-    found = house.door.authority.metadata()
+def test_what_it_says_of_itself(fixture: Fixture) -> None:
+    found = fixture.authenticator.authority.metadata()
     assert found is not None
     assert found["issuer"] == f"{URL}/api/auth"
     assert found["token_endpoint"] == f"{URL}/api/auth/oauth/token"
     assert found["jwks_uri"] == f"{URL}/api/auth/.well-known/jwks.json"
-    other = house.open(issuer="https://pay.example/api/auth/").authority.metadata()
+    other = fixture.open(issuer="https://pay.example/api/auth/").authority.metadata()
     assert other is not None
     assert (other["issuer"], other["token_endpoint"]) == (
         "https://pay.example/api/auth/",
@@ -269,17 +271,19 @@ def test_what_it_says_of_itself(house: House) -> None:
 # failures
 
 
-async def test_failures_are_limited_and_the_client_itself_is_not(house: House) -> None:
-    await house.token(house.writer)
-    codes = [await refusal(house.ask(client_id=house.writer.client.id, client_secret="no")) for _ in range(12)]
+async def test_failures_are_limited_and_the_client_itself_is_not(fixture: Fixture) -> None:
+    await fixture.token(fixture.writer)
+    codes = [await refusal(fixture.ask(client_id=fixture.writer.client.id, client_secret="no")) for _ in range(12)]
     assert codes == ["invalid_client"] * PER_CLIENT.burst + ["slow_down"] * 2
-    assert (await house.token(house.writer)).token, "who was proven before is not locked out"
-    assert await refusal(house.token(Created(house.writer.client, "right?"), address="10.0.0.2")) == "invalid_client"
-    house.clock.pass_(PER_CLIENT.every_s)
-    assert await refusal(house.ask(client_id=house.writer.client.id, client_secret="no")) == "invalid_client"
+    assert (await fixture.token(fixture.writer)).token, "who was proven before is not locked out"
+    assert (
+        await refusal(fixture.token(Created(fixture.writer.client, "right?"), address="10.0.0.2")) == "invalid_client"
+    )
+    fixture.clock.pass_(PER_CLIENT.every_s)
+    assert await refusal(fixture.ask(client_id=fixture.writer.client.id, client_secret="no")) == "invalid_client"
 
 
-async def _at_once(house: House, secret: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], int]:
+async def _at_once(fixture: Fixture, secret: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], int]:
     """What forty requests of one client at the same moment get, and how many secrets were looked at."""
     guesses: list[str] = []
 
@@ -289,37 +293,37 @@ async def _at_once(house: House, secret: str, monkeypatch: pytest.MonkeyPatch) -
 
     real = local.matches
     monkeypatch.setattr(local, "matches", counted)
-    asked = (house.token(Created(house.writer.client, secret)) for _ in range(40))
+    asked = (fixture.token(Created(fixture.writer.client, secret)) for _ in range(40))
     return await asyncio.gather(*asked, return_exceptions=True), len(guesses)
 
 
-async def test_guesses_at_the_same_moment_are_limited_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    results, guesses = await _at_once(house, "no", monkeypatch)
+async def test_guesses_at_the_same_moment_are_limited_too(fixture: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    results, guesses = await _at_once(fixture, "no", monkeypatch)
     codes = [result.code for result in results]
     assert guesses == codes.count("invalid_client") < PER_CLIENT.burst + local.GUESSES_AT_ONCE
     assert codes.count("slow_down") == 40 - guesses
 
 
 async def test_a_client_that_comes_many_times_at_once_is_proven_once(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    fixture: Fixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results, guesses = await _at_once(house, house.writer.secret, monkeypatch)
+    results, guesses = await _at_once(fixture, fixture.writer.secret, monkeypatch)
     assert all(isinstance(result, Granted) for result in results)
     assert guesses <= local.GUESSES_AT_ONCE
 
 
-async def test_a_right_secret_waits_too_while_it_is_not_known(house: House) -> None:
+async def test_a_right_secret_waits_too_while_it_is_not_known(fixture: Fixture) -> None:
     for _ in range(PER_CLIENT.burst):
-        await refusal(house.ask(client_id=house.writer.client.id, client_secret="no"))
+        await refusal(fixture.ask(client_id=fixture.writer.client.id, client_secret="no"))
     with pytest.raises(TooManyFailures) as caught:
-        await house.token(house.writer)
+        await fixture.token(fixture.writer)
     assert 0 < caught.value.wait_s <= PER_CLIENT.every_s
-    assert (await house.token(house.writer, address="10.9.9.9")).token, "nobody is locked out from elsewhere"
+    assert (await fixture.token(fixture.writer, address="10.9.9.9")).token, "nobody is locked out from elsewhere"
 
 
-async def test_guesses_do_not_pile_up(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_guesses_do_not_pile_up(fixture: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "MAX_GUESSES", 3)
-    asked = (house.ask(client_id=str(number), client_secret="x", address=str(number)) for number in range(6))
+    asked = (fixture.ask(client_id=str(number), client_secret="x", address=str(number)) for number in range(6))
     results = await asyncio.gather(*asked, return_exceptions=True)
     codes = [result.code for result in results if isinstance(result, Refused)]
     assert sorted(codes) == ["invalid_client"] * 3 + ["slow_down"] * 3

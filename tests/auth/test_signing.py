@@ -157,6 +157,6 @@ _NO_KEY = {"kid": "k", "algorithm": "ES256", "createdAt": 1, "signsFrom": 1, "jw
 )
 def test_a_file_that_is_none_of_ours_is_not_overwritten(path: Path, clock: Hands, content: str) -> None:
     path.write_text(content)
-    with pytest.raises(InvalidValue, match="is no file of signing keys"):
+    with pytest.raises(InvalidValue, match="is not a file of signing keys"):
         opened(path, clock)
     assert path.read_text() == content

@@ -78,7 +78,7 @@ def test_a_public_key_is_no_secret() -> None:
 @pytest.mark.parametrize("name", ["jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc"])
 @pytest.mark.parametrize("value", ["https://evil.example", [], {}, None, False])
 def test_what_a_header_brings_along_is_not_looked_at(name: str, value: Any) -> None:
-    refused(by_hand({"alg": "ES256", "kid": "k1", name: value}, good()), "of its own")
+    refused(by_hand({"alg": "ES256", "kid": "k1", name: value}, good()), "not accepted")
 
 
 @pytest.mark.parametrize(
@@ -181,11 +181,11 @@ def test_who_it_is(claims: dict[str, Any], name: str, client_id: str | None) -> 
 
 @pytest.mark.parametrize("name", ["", "x" * 256, "a\nb", "a\x1b[2J", "\u202egnp", 5, [], {}])
 def test_a_name_that_nobody_can_read_in_a_log(name: Any) -> None:
-    refused(signed(good(sub=name)), "no readable sub")
+    refused(signed(good(sub=name)), "no valid subject")
 
 
 def test_a_token_of_nobody() -> None:
-    refused(signed(good(sub=None, client_id=None)), "no readable sub")
+    refused(signed(good(sub=None, client_id=None)), "no valid subject")
 
 
 @pytest.mark.parametrize(
@@ -307,5 +307,5 @@ def test_no_byte_of_a_token_can_be_changed(data: st.DataObject) -> None:
 
 def test_deep_nesting_is_refused() -> None:
     deep = b"[" * 9_000
-    refused(f"{part(deep)}.{part(good())}.{part(b'xx')}", "readable")
-    refused(f"{part({'alg': 'ES256'})}.{part(deep)}.{part(b'xx')}", "readable")
+    refused(f"{part(deep)}.{part(good())}.{part(b'xx')}", "malformed")
+    refused(f"{part({'alg': 'ES256'})}.{part(deep)}.{part(b'xx')}", "malformed")

@@ -1,4 +1,4 @@
-"""What the Tab key offers, through the scripts' own door, and that it never says or breaks anything."""
+"""What the Tab key offers, through the scripts' own entry point, and that it never says or breaks anything."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ def _until(is_done: Any) -> None:
 
 
 def _fill(url: str) -> None:
-    api = url + PREFIX
+    api, workflow = url + PREFIX, ""
     for name, stages in DEFINITIONS.items():
         workflow = json.loads(fetch(f"{api}/workflows", {"name": name, "stages": stages}))["data"]["id"]
         headers = {"Idempotency-Key": f"key-{name}"}

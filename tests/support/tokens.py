@@ -17,7 +17,7 @@ from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
 from headrace.auth.keyring import FetchFailed, RemoteKeyring
 from headrace.auth.oauth import ElsewhereAuthority
-from headrace.auth.tokens import TokenDoor
+from headrace.auth.tokens import TokenAuthenticator
 from headrace.auth.verifier import Expectations, Verifier
 from headrace.clock import Clock
 
@@ -108,7 +108,7 @@ class Documents:
         return json.dumps({DISCOVERY: self.discovery, JWKS: {"keys": self.keys}}[url]).encode()
 
 
-def door_of(documents: Documents, clock: Clock, *, audience: str | None = AUDIENCE) -> TokenDoor:
+def authenticator_of(documents: Documents, clock: Clock, *, audience: str | None = AUDIENCE) -> TokenAuthenticator:
     verifier = Verifier(Expectations(ISSUER, audience, ("RS256", "ES256")))
     keyring = RemoteKeyring(ISSUER, documents, clock)
-    return TokenDoor(ElsewhereAuthority(ISSUER), verifier, keyring, clock, lambda principal: True)
+    return TokenAuthenticator(ElsewhereAuthority(ISSUER), verifier, keyring, clock, lambda principal: True)

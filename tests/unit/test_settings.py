@@ -65,7 +65,7 @@ def test_a_choice_of_the_command_line_wins() -> None:
         ("HEADRACE_ALLOW_WORLD_FROM_CALLER", "maybe", "true or false"),
         ("HEADRACE_LOG_FORMAT", "xml", "one of console, json"),
         ("HEADRACE_REMEMBER_DAYS", "6", "from 7"),
-        ("HEADRACE_STACK_CLIENT_ID", "id", "together"),
+        ("HEADRACE_STACK_CLIENT_ID", "id", "set both"),
         ("HEADRACE_RETRY_CAP_S", "0.5", "must not be shorter"),
     ],
 )
@@ -85,7 +85,7 @@ def test_what_is_wrong_names_its_variable(variable: str, text: str, says: str) -
     ],
 )
 def test_a_password_in_an_address_is_not_repeated(variable: str, text: str) -> None:
-    with pytest.raises(InvalidValue, match=f"{variable}: what it holds is not a URL") as caught:
+    with pytest.raises(InvalidValue, match=f"{variable}: the value is not a URL") as caught:
         Settings.from_env({variable: text})
     assert "hunter2" not in str(caught.value)
 

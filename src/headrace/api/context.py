@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from headrace.api.body_budget import BodyBudget
 from headrace.api.responses import Response
-from headrace.auth.door import Door
+from headrace.auth.authenticator import Authenticator
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry
 from headrace.usecases.ports import Ports
@@ -19,7 +19,7 @@ class Context:
     ports: Ports
     settings: Settings
     telemetry: Telemetry
-    authenticator: Door
+    authenticator: Authenticator
     openapi: Response
     docs_page: Response
     bodies: BodyBudget = field(default_factory=BodyBudget)

@@ -1,4 +1,4 @@
-"""Who gets in: principals, the tokens that prove them, our own clients and signing keys, keys of a remote issuer.
+"""Authentication: principals, bearer tokens, local clients and signing keys, and the keys of a remote issuer.
 
-No HTTP status is chosen here, and nothing here logs a token or a secret.
+This package chooses no HTTP status and logs no token or secret.
 """

@@ -1,8 +1,8 @@
-"""Our own clients: a file of ids, scopes and hashed secrets. `headrace clients` writes it, the server reads it again.
+"""Local clients: a file of ids, scopes and hashed secrets. `headrace clients` writes it, the server reloads it.
 
     {"clients": [{"id": "...", "name": "...", "scopes": ["orchestration:read"], "secret": "scrypt$...", ...}]}
 
-A client that leaves the file gets no more tokens, and those it has are refused.
+A client removed from the file gets no more tokens, and its existing tokens are refused.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _log = structlog.stdlib.get_logger("headrace.auth")
 
 
 class Client(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """`secret` is its hash."""
+    """One client of the file. `secret` is its hash."""
 
     id: str
     scopes: tuple[str, ...]
@@ -54,20 +54,20 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A client just made, and its secret: here and never again."""
+    """A new client and its secret in plain text, which is shown only once."""
 
     client: Client
     secret: str = field(repr=False)
 
 
 class ClientsFile:
-    """The file, for who changes it."""
+    """The file of clients, for programs that change it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> dict[str, Client]:
-        """No file: no clients. Raises InvalidValue naming what is wrong with it."""
+        """Read the clients; a missing file has none. Raises InvalidValue with the reason if it is malformed."""
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -75,14 +75,23 @@ class ClientsFile:
         try:
             if len(content) > MAX_BYTES:
                 raise ValueError(f"has more than {MAX_BYTES} bytes")
-            return _checked(msgspec.json.decode(content, type=_File).clients)
+            clients = msgspec.json.decode(content, type=_File).clients
+            found: dict[str, Client] = {}
+            for client in clients:
+                if not _ID.fullmatch(client.id) or client.id in found:
+                    raise ValueError(f"the id {client.id[:128]!r} is repeated or malformed")
+                if not is_hash(client.secret):
+                    raise ValueError(f"the secret of {client.id!r} is not a hash; `headrace clients create` writes one")
+                checked_scopes(client.scopes)
+                found[client.id] = client
+            return found
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise InvalidValue(str(self.path), f"is no file of clients: {error}") from None
+            raise InvalidValue(str(self.path), f"is not a file of clients: {error}") from None
 
     def create(self, name: str, scopes: Sequence[str], clock: Clock, random_bytes: RandomBytes) -> Created:
-        """A client with a fresh id and secret. Raises InvalidValue for a name or scope that is none."""
+        """Create a client with a fresh id and secret. Raises InvalidValue for an unusable name or unknown scope."""
         if len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
-            raise InvalidValue("name", f"must be at most {MAX_NAME_CHARACTERS} characters that can be printed")
+            raise InvalidValue("name", f"must be at most {MAX_NAME_CHARACTERS} printable characters")
         secret = random_bytes(32).hex()
         client = Client(
             id=random_bytes(12).hex(),
@@ -95,15 +104,15 @@ class ClientsFile:
         return Created(client, secret)
 
     def put(self, client: Client) -> None:
-        """Add it, or replace the one of its id."""
+        """Add a client, or replace the one with its id."""
         with locked(self.path):
             clients = self.read() | {client.id: client}
             if len(clients) > MAX_CLIENTS:
-                raise InvalidValue("", f"there are {MAX_CLIENTS} clients already: delete some")
+                raise InvalidValue("", f"there are already {MAX_CLIENTS} clients: delete some")
             self._write(clients)
 
     def delete(self, client_id: str) -> None:
-        """Raises NotFound."""
+        """Delete a client. Raises NotFound."""
         with locked(self.path):
             clients = self.read()
             if clients.pop(client_id, None) is None:
@@ -116,10 +125,10 @@ class ClientsFile:
 
 
 class Clients:
-    """The clients as a running server sees them: read again when the file has changed."""
+    """The clients of a running server, reloaded when the file has changed."""
 
     def __init__(self, file: ClientsFile, monotonic_s: Callable[[], float]) -> None:
-        """Raises InvalidValue for a file that cannot be read: a server does not start with it."""
+        """Load the file. Raises InvalidValue if it is malformed, so that the server does not start."""
         self._file = file
         self._monotonic_s = monotonic_s
         self._stamp = self._stamp_now()
@@ -130,11 +139,11 @@ class Clients:
 
     def get(self, client_id: str) -> Client | None:
         if self._monotonic_s() >= self._looked_s + LOOK_EVERY_S:
-            self.look_again()
+            self.reload()
         return self._clients.get(client_id)
 
-    def is_welcome(self, principal: Principal) -> bool:
-        """Whether this client is there, and still has all that its token says."""
+    def is_valid(self, principal: Principal) -> bool:
+        """True if the client exists and still has every scope of its token."""
         client = self.get(principal.name)
         if client is None:
             return False
@@ -143,10 +152,10 @@ class Clients:
             scopes = self._scopes[client.id] = Principal.of(client.id, client.id, client.scopes).scopes
         return principal.scopes <= scopes
 
-    def look_again(self) -> None:
-        """A file that has become unreadable changes nothing: those who were let in still are, and the log says so.
+    def reload(self) -> None:
+        """Reload a changed file. An unreadable file is logged and keeps the current clients.
 
-        One that cannot be read for another reason than what it holds is tried again at the next look.
+        A read that failed for another reason than its content is repeated at the next call.
         """
         self._looked_s = self._monotonic_s()
         stamp = self._stamp_now()
@@ -157,16 +166,19 @@ class Clients:
             self._scopes = {}
         except (InvalidValue, OSError) as error:
             if stamp != self._complained_of:
-                _log.error("the file of clients cannot be read; the clients stay those from before", reason=str(error))
+                _log.error("cannot read the file of clients; keeping the current clients", reason=str(error))
             self._complained_of = stamp
             if isinstance(error, OSError):
                 return
         else:
-            _log.info("the file of clients was read again", clients=len(self._clients))
+            _log.info("reloaded the file of clients", clients=len(self._clients))
         self._stamp = stamp
 
     def _stamp_now(self) -> _Stamp | None:
-        """Its change time too: new owners and modes, and what was put back with its old dates, are changes."""
+        """Identify the file's version.
+
+        Includes the change time, for new owners and modes and for restored old dates.
+        """
         try:
             found = self._file.path.stat()
         except OSError:
@@ -175,21 +187,8 @@ class Clients:
 
 
 def checked_scopes(scopes: Sequence[str]) -> tuple[str, ...]:
-    """Raises InvalidValue for one that is none."""
+    """Validate scopes. Raises InvalidValue for an unknown one."""
     for scope in scopes:
         if not _SCOPE.fullmatch(scope):
-            raise InvalidValue("scope", f"{scope[:80]!r} is none: {READ} or {WRITE} is wanted")
+            raise InvalidValue("scope", f"{scope[:80]!r} is not a scope: use {READ} or {WRITE}")
     return tuple(dict.fromkeys(scopes))
-
-
-def _checked(clients: list[Client]) -> dict[str, Client]:
-    """By id. Raises ValueError."""
-    found: dict[str, Client] = {}
-    for client in clients:
-        if not _ID.fullmatch(client.id) or client.id in found:
-            raise ValueError(f"the id {client.id[:128]!r} is there twice, or is none")
-        if not is_hash(client.secret):
-            raise ValueError(f"the secret of {client.id!r} is no hash; `headrace clients create` makes them")
-        checked_scopes(client.scopes)
-        found[client.id] = client
-    return found

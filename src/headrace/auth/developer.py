@@ -1,4 +1,4 @@
-"""The ready client of `headrace dev --auth`: the same at every start on a folder."""
+"""The client of `headrace dev --auth`: the same at every start with a folder."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Developer:
 
 
 def developer_client(file: ClientsFile, folder: Path, clock: Clock, random_bytes: RandomBytes) -> Developer:
-    """Its secret is kept readable beside the data, which a server for others never does."""
+    """Create or read the client. Its secret is stored in plain text in the data folder, which `serve` never does."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     kept = _kept(folder / FILE, random_bytes)
     known = file.read().get(kept.client_id)
@@ -50,4 +50,4 @@ def _kept(path: Path, random_bytes: RandomBytes) -> _Kept:
         write_private(path, msgspec.json.encode(kept) + b"\n")
         return kept
     except (msgspec.MsgspecError, ValueError) as error:
-        raise InvalidValue(str(path), f"cannot be read: {error}; delete it, and another is made") from None
+        raise InvalidValue(str(path), f"cannot be read: {error}; delete it to create another") from None

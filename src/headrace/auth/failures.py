@@ -1,6 +1,6 @@
-"""How often a client, or an address, may fail to say who it is. Bounded in memory, whatever comes.
+"""Limits on failed authentications per client and address, within bounded memory.
 
-A client's failures count together with the address they come from: nobody locks a client out from elsewhere.
+A client's failures count together with their address, so that a caller elsewhere cannot lock a client out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """So many at once, and one more after each `every_s`."""
+    """A budget of failures: so many at once, and one more after each `every_s` seconds."""
 
     burst: int
     every_s: float
@@ -30,21 +30,23 @@ PER_ADDRESS = Allowance(60, 1.0)
 
 
 class Failures:
+    """Failed authentications of the recent past: at most `max_kept` of them."""
+
     def __init__(self, monotonic_s: Callable[[], float], *, max_kept: int = MAX_KEPT) -> None:
         self._monotonic_s = monotonic_s
         self._max_kept = max_kept
         self._spent: OrderedDict[_Key, tuple[float, float]] = OrderedDict()
-        """Failures not forgiven yet, and when that was reckoned."""
+        """Failures that still count, and when they were computed."""
 
     def wait_s(self, client_id: str, address: str) -> float:
-        """How long until another try may be made; 0: now."""
-        client, everybody = _keys(client_id, address)
-        return max(self._wait_s(client, PER_CLIENT), self._wait_s(everybody, PER_ADDRESS))
+        """Seconds until another attempt is allowed; 0 means now."""
+        client, per_address = _keys(client_id, address)
+        return max(self._wait_s(client, PER_CLIENT), self._wait_s(per_address, PER_ADDRESS))
 
     def add(self, client_id: str, address: str) -> None:
-        client, everybody = _keys(client_id, address)
+        client, per_address = _keys(client_id, address)
         self._add(client, PER_CLIENT)
-        self._add(everybody, PER_ADDRESS)
+        self._add(per_address, PER_ADDRESS)
 
     def _wait_s(self, key: _Key, allowance: Allowance) -> float:
         return max(0.0, (self._left(key, allowance) - allowance.burst + 1) * allowance.every_s)
@@ -66,11 +68,11 @@ def _keys(client_id: str, address: str) -> tuple[_Key, _Key]:
 
 
 def _network(address: str) -> str:
-    """Of IPv6 addresses one caller has 2^64; all of IPv4 is within one such network, which is nobody's."""
+    """The network of an address. One caller has 2^64 IPv6 addresses; an IPv4 address stays whole."""
     try:
         found = ip_address(address)
     except ValueError:
-        return address[:_MAX_ADDRESS_CHARACTERS]  # a proxy's word for it may be anything
+        return address[:_MAX_ADDRESS_CHARACTERS]  # a proxy may report anything
     if not isinstance(found, IPv6Address):
         return address
     return str(found.ipv4_mapped or ip_network((found, 64), strict=False))

@@ -1,4 +1,4 @@
-"""Documents of an issuer over HTTP: no redirect followed, no cookie kept, not too long, not too late."""
+"""Fetch an issuer's documents over HTTP: no redirects or cookies, with limits on size and time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_BYTES = 1 << 20
 
 
 class Fetcher:
-    """Its session is made at the first call: most servers make none."""
+    """Fetches documents. Its session is created on first use, because most servers need none."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None

@@ -1,4 +1,4 @@
-"""Small files that hold secrets: readable by their owner only, changed as a whole or not at all."""
+"""Small files with secrets: readable by their owner only, changed atomically."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_BYTES = 1 << 24
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """On disk under its name when this returns; whoever reads meanwhile reads the old content."""
+    """Replace a file durably and atomically: a concurrent reader sees the old content or the new."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -32,7 +32,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Generator[None]:
-    """One writer at a time, among processes: waits for the lock on a file beside it."""
+    """Hold a lock on a file beside `path`, so that one process writes at a time."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = _opened_lock(path)
     try:
@@ -53,7 +53,7 @@ def _opened_lock(path: Path) -> int:
 
 
 def _hand_over(file: int, path: Path) -> None:
-    """What an administrator changes for a server stays the server's: else it could not read it any more."""
+    """Keep the owner of a file that an administrator changes, so that the server can still read it."""
     if os.geteuid() != 0:
         return
     owner = (path if path.exists() else path.parent).stat()

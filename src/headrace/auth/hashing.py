@@ -11,7 +11,7 @@ from collections.abc import Callable
 COST = 1 << 14
 BLOCK = 8
 LANES = 1
-"""16 MiB and some 40 ms for each guess."""
+"""Cost of scrypt: 16 MiB and about 40 ms per guess."""
 MAX_MEMORY_BYTES = 1 << 27
 
 _STORED = re.compile(
@@ -37,7 +37,7 @@ def is_hash(stored: str) -> bool:
 
 
 def matches(secret: str, stored: str) -> bool:
-    """Takes as long for a wrong secret as for the right one. `stored` is one that `is_hash` approves of."""
+    """Compare in a time independent of the secret. `stored` must pass `is_hash`."""
     _, cost, block, lanes, salt, digest = stored.split("$")
     wanted = _bytes(digest)
     given = _digest(secret, _bytes(salt), int(cost), int(block), int(lanes), len(wanted))

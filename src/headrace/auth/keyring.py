@@ -1,6 +1,6 @@
-"""The keys of a remote issuer: found by discovery, kept over an outage, asked for again at a measured pace.
+"""Keys of a remote issuer: found by discovery, kept during an outage, refreshed at a limited rate.
 
-Its addresses come from the operator's setting and the issuer's own documents, never from a token.
+Addresses come from the operator's setting and the issuer's own documents, never from a token.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from headrace.clock import Clock
 from headrace.errors import NotAuthenticated, Unavailable
 
 FRESH_S = 300.0
-"""Older keys are fetched anew beside the work, so that one the issuer has withdrawn is not trusted for long."""
+"""Seconds after which keys are refreshed in the background, so that a withdrawn key is not trusted for long."""
 KEEP_S = 3_600.0
-"""How long an outage of the issuer is survived."""
+"""Seconds for which keys stay in use during an outage of the issuer."""
 ASK_EVERY_S = 30.0
-"""At most, whatever tokens come."""
+"""Minimum seconds between requests, however many tokens arrive."""
 
 Fetch = Callable[[str], Awaitable[bytes]]
-"""The body of a document; raises FetchFailed."""
+"""Fetches the body of a document. Raises FetchFailed."""
 
 _log = structlog.stdlib.get_logger("headrace.auth")
 
 
 class FetchFailed(Exception):
-    """A document of the issuer cannot be had. The text says why."""
+    """A document of the issuer cannot be fetched. The text is the reason."""
 
 
 class RemoteKeyring:
-    """`fetch` has the documents; `on_close` is awaited at the end."""
+    """The keys of an issuer. `fetch` gets its documents; `on_close` is awaited at the end."""
 
     def __init__(
         self,
@@ -59,30 +59,31 @@ class RemoteKeyring:
         self._edition = 0
 
     def edition(self) -> int:
-        """Changes with the keys. Asking is what keeps them fresh while all tokens are known ones."""
+        """Number that changes with the keys. Reading it also refreshes old keys while all tokens are cached."""
         self._drop_if_too_old()
         self._refresh_beside_the_work()
         return self._edition
 
     async def key_for(self, kid: str | None, algorithm: str) -> VerificationKey:
-        """Raises NotAuthenticated for a key the issuer does not publish, Unavailable if its keys cannot be had."""
+        """Return the key of this id. Raises NotAuthenticated for an unpublished key, Unavailable without keys."""
         self._drop_if_too_old()
         found = choose(self._keys, kid, algorithm)
         if found is None and kid is not None and any(key.kid == kid for key in self._keys):
-            raise NotAuthenticated("the token's algorithm is not that of its key")
+            raise NotAuthenticated("the token's algorithm does not match its key")
         if found is None and self._may_ask():
-            await self._refreshed()
+            # A caller that disconnects must not cancel the request that others wait for.
+            await asyncio.shield(self._refresh or self._begin_refresh())
             found = choose(self._keys, kid, algorithm)
         elif found is not None:
             self._refresh_beside_the_work()
         if found is not None:
             return found
         if self._fetched_s is None:
-            raise Unavailable("the keys of the tokens' issuer cannot be had at the moment")
-        raise NotAuthenticated("the token's key is not one that its issuer publishes")
+            raise Unavailable("the keys of the token issuer are temporarily unavailable")
+        raise NotAuthenticated("the token's key is not published by its issuer")
 
     async def check(self) -> int:
-        """Fetch the keys and return their number. Raises FetchFailed or BadKeys, which say what is wrong."""
+        """Fetch the keys and return their number. Raises FetchFailed or BadKeys with the reason."""
         return len(keys_of(await self._fetch(await self._address())))
 
     async def close(self) -> None:
@@ -103,14 +104,10 @@ class RemoteKeyring:
             self._begin_refresh()
 
     def _may_ask(self) -> bool:
-        """A call under way may be waited for by everybody."""
+        """True if a request may begin, or one is under way that callers can wait for."""
         if self._refresh is not None or self._asked_s is None:
             return True
         return self._clock.monotonic_s() >= self._asked_s + ASK_EVERY_S
-
-    async def _refreshed(self) -> None:
-        # A caller that goes away must not take the call of the others with it.
-        await asyncio.shield(self._refresh or self._begin_refresh())
 
     def _begin_refresh(self) -> asyncio.Task[None]:
         self._asked_s = self._clock.monotonic_s()
@@ -121,20 +118,17 @@ class RemoteKeyring:
         try:
             document = await self._fetch(await self._address())
             if document != self._document:
-                self._take(document)
+                self._keys, self._document = keys_of(document), document
+                self._edition += 1
+                _log.info("keys of the issuer", issuer=self._issuer, names=[key.kid for key in self._keys])
             self._fetched_s = self._clock.monotonic_s()
         except (FetchFailed, BadKeys) as error:
-            _log.warning("the keys of the issuer cannot be had", issuer=self._issuer, reason=str(error))
+            _log.warning("cannot fetch the keys of the issuer", issuer=self._issuer, reason=str(error))
         finally:
             self._refresh = None
 
-    def _take(self, document: bytes) -> None:
-        self._keys, self._document = keys_of(document), document
-        self._edition += 1
-        _log.info("keys of the issuer", issuer=self._issuer, names=[key.kid for key in self._keys])
-
     async def _address(self) -> str:
-        """Of the JWKS, by the issuer's discovery document."""
+        """Return the address of the JWKS from the issuer's discovery document."""
         url = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
         try:
             found: Any = msgspec.json.decode(await self._fetch(url))
@@ -142,15 +136,15 @@ class RemoteKeyring:
             raise FetchFailed(f"{url} is not JSON") from None
         members = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
         if members.get("issuer") != self._issuer:
-            raise FetchFailed(f"{url} is of another issuer than HEADRACE_ISSUER, to the last character")
+            raise FetchFailed(f"{url} names another issuer than HEADRACE_ISSUER (compared exactly)")
         address = members.get("jwks_uri")
         if not isinstance(address, str) or not is_trustworthy(address, allow_plain=self._allow_plain):
-            raise FetchFailed(f"{url} names no jwks_uri that may be used")
+            raise FetchFailed(f"{url} has no usable jwks_uri")
         return address
 
 
 def is_trustworthy(url: str, *, allow_plain: bool) -> bool:
-    """Whether what comes from there can be from nobody else: by TLS, or from this machine."""
+    """True if the origin of a response is certain: by TLS, or on this machine."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Public keys of an issuer, read from its JWKS: those that verify signatures, each with its algorithms."""
+"""Public keys of an issuer, from its JWKS: those that verify signatures, each with its algorithms."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_KEYS = 100
 MAX_KID_CHARACTERS = 256
 MIN_RSA_BITS = 2_048
 MAX_RSA_BITS = 8_192
-"""A longer one costs the verifier more time than an issuer has reason to ask for."""
+"""Maximum bits of a key: a longer one only costs the verifier time."""
 
 _RSA = frozenset(f"{family}{bits}" for family in ("RS", "PS") for bits in (256, 384, 512))
 _CURVES = {"P-256": frozenset({"ES256"}), "P-384": frozenset({"ES384"}), "P-521": frozenset({"ES512"})}
@@ -25,7 +25,7 @@ _PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 
 
 class BadKeys(Exception):
-    """A document that is no JWKS."""
+    """A document that is not a JWKS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class VerificationKey:
 
 
 def keys_of(document: bytes) -> tuple[VerificationKey, ...]:
-    """The usable keys of a JWKS; what is for something else, or of an unknown kind, is left out. Raises BadKeys."""
+    """Return the usable keys of a JWKS; keys of other uses or unknown kinds are skipped. Raises BadKeys."""
     try:
         found: Any = msgspec.json.decode(document)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -49,7 +49,7 @@ def keys_of(document: bytes) -> tuple[VerificationKey, ...]:
 
 
 def choose(keys: Iterable[VerificationKey], kid: str | None, algorithm: str) -> VerificationKey | None:
-    """The key of this name; for a token that names none, the only one that fits."""
+    """Return the key of this id; for a token without a key id, the only key that fits."""
     fitting = [key for key in keys if algorithm in key.algorithms and (kid is None or key.kid == kid)]
     if kid is None and len(fitting) != 1:
         return None
@@ -76,7 +76,7 @@ def _key(member: Any) -> VerificationKey | None:
 
 
 _MATERIAL = ("kty", "n", "e", "crv", "x", "y")
-"""All that is read of a key but its name and use: no certificate, no address of one."""
+"""Members of a key that are read: no certificate, no address of one."""
 
 
 def _bits(modulus: str) -> int:
@@ -84,7 +84,7 @@ def _bits(modulus: str) -> int:
 
 
 def _algorithms(public: dict[str, Any]) -> frozenset[str]:
-    """Those that go with the key's kind, and no other than the one it is for, where it says so."""
+    """Algorithms of the key's kind, reduced to the one that the key names."""
     kind, curve, only = public.get("kty"), public.get("crv"), public.get("alg")
     if kind == "RSA":
         fitting = _RSA

@@ -1,4 +1,4 @@
-"""Our own token endpoint's rules: who asks, whether the secret is right, what is granted, the token itself."""
+"""Rules of the local token endpoint: client authentication, granted scopes, and the token itself."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from headrace.clock import Clock, Ids
 MAX_PROVEN = 10_000
 GUESSES_AT_ONCE = 2
 MAX_GUESSES = 64
-"""Waiting and under way."""
+"""Maximum requests that wait or run."""
 _IGNORED_SCOPES = ("openid", "profile", "email", "offline_access")
-"""OpenID Connect's own, which clients ask for out of habit; they mean nothing here."""
+"""Scopes of OpenID Connect that clients request by habit; they have no effect here."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenShape:
-    """What stands in each token of ours. `audience` None: the issuer itself."""
+    """Claims of every local token. `audience` None means the issuer itself."""
 
     issuer: str
     audience: str | None
@@ -39,7 +39,7 @@ class TokenShape:
 
 
 class LocalAuthority:
-    """Tokens for our own clients."""
+    """Issues tokens to local clients."""
 
     def __init__(
         self,
@@ -58,26 +58,31 @@ class LocalAuthority:
         self._secrets = Secrets(Failures(clock.monotonic_s), random_bytes)
 
     async def grant(self, asked: Asked) -> Granted:
+        """Issue a token for client credentials. Raises Refused."""
         grant_type = _only(asked.form, "grant_type")
         if not grant_type:
-            raise Refused("invalid_request", "a form is wanted (application/x-www-form-urlencoded) with a grant_type")
+            raise Refused("invalid_request", "send a form (application/x-www-form-urlencoded) with a grant_type")
         if grant_type != GRANT:
-            raise Refused("unsupported_grant_type", f"only {GRANT} is known here")
-        client_id, secret = _credentials(asked)
+            raise Refused("unsupported_grant_type", f"only {GRANT} is supported")
+
+        # The credentials are in the body or in HTTP Basic, not in both.
+        client_id, secret = _only(asked.form, "client_id"), _only(asked.form, "client_secret")
+        if asked.authorization:
+            if secret or len(asked.authorization) > 1:
+                raise Refused("invalid_request", "give client credentials once: by Basic or in the body")
+            basic_id, secret = _basic(asked.authorization[0])
+            if client_id not in ("", basic_id):
+                raise Refused("invalid_request", "the client_id in the body differs from the one in Authorization")
+            client_id = basic_id
+        if not client_id or not secret:
+            raise Refused("invalid_client", "client_id and client_secret are required")
+
         client = self._clients.get(client_id)
         await self._secrets.check(client_id, secret, client, asked.address)
         if client is None:
             raise _unknown_client()
         scope = " ".join(_granted_scopes(client, _only(asked.form, "scope")))
-        return Granted(self._signed(client, scope), self._shape.life_s, scope)
 
-    def metadata(self) -> Json:
-        return metadata(self._shape.issuer, (READ, WRITE))
-
-    def jwks(self) -> Json:
-        return self._keys.jwks()
-
-    def _signed(self, client: Client, scope: str) -> str:
         now_s = self._clock.now_at() // 1_000_000
         key = self._keys.signing_key()
         claims = {
@@ -91,13 +96,20 @@ class LocalAuthority:
             "jti": self._ids.new(),
         }
         header = {"alg": key.algorithm, "kid": key.kid, "typ": "at+jwt"}
-        return jws.serialize_compact(header, msgspec.json.encode(claims), key.jwk, algorithms=[key.algorithm])
+        token = jws.serialize_compact(header, msgspec.json.encode(claims), key.jwk, algorithms=[key.algorithm])
+        return Granted(token, self._shape.life_s, scope)
+
+    def metadata(self) -> Json:
+        return metadata(self._shape.issuer, (READ, WRITE))
+
+    def jwks(self) -> Json:
+        return self._keys.jwks()
 
 
 class Secrets:
-    """Whether a secret is its client's: slow for a guess, quick for one that was right before.
+    """Verifies client secrets: slow for a guess, fast for a secret that was verified before.
 
-    An unknown client is answered as late, and with the same words, as a wrong secret.
+    An unknown client gets the same message after the same time as a wrong secret.
     """
 
     def __init__(self, failures: Failures, random_bytes: RandomBytes) -> None:
@@ -109,16 +121,18 @@ class Secrets:
         self._guesses = 0
 
     async def check(self, client_id: str, secret: str, client: Client | None, address: str) -> None:
-        """Raises Refused. A client that is None matches nothing."""
+        """Verify a secret. Raises Refused. No secret matches a `client` of None."""
         stored = self._nobody if client is None else client.secret
-        attempt = self._fingerprint(stored, secret)
+        # The fingerprint of a secret and its hash is useless outside this process.
+        content = f"{stored}\0{secret}".encode(errors="replace")
+        attempt = hmac.new(self._pepper, content, sha256).digest()
         if self._is_proven(client_id, attempt):
             return
         self._must_not_wait(client_id, address)
         async with self._few_at_a_time():
             if self._is_proven(client_id, attempt):
                 return
-            self._must_not_wait(client_id, address)  # others may have failed meanwhile
+            self._must_not_wait(client_id, address)  # other requests may have failed meanwhile
             is_right = await asyncio.to_thread(matches, secret, stored)
         if not is_right or client is None:
             self._failures.add(client_id, address)
@@ -128,12 +142,12 @@ class Secrets:
         self._proven[client_id] = attempt
 
     def _is_proven(self, client_id: str, attempt: bytes) -> bool:
-        """Never of an unknown client: nothing was proven with its stand-in."""
+        """True if this secret was verified before. An unknown client's never was: its hash is a substitute."""
         return hmac.compare_digest(self._proven.get(client_id, b""), attempt)
 
     @contextlib.asynccontextmanager
     async def _few_at_a_time(self) -> AsyncGenerator[None]:
-        """Each guess takes memory and a processor."""
+        """Limit concurrent hashing, because each one takes memory and a processor."""
         if self._guesses >= MAX_GUESSES:
             raise TooManyFailures(1.0)
         self._guesses += 1
@@ -148,11 +162,6 @@ class Secrets:
         if wait_s > 0:
             raise TooManyFailures(wait_s)
 
-    def _fingerprint(self, stored: str, secret: str) -> bytes:
-        """Of a secret and the hash it fits; worth nothing outside this process."""
-        content = f"{stored}\0{secret}".encode(errors="replace")
-        return hmac.new(self._pepper, content, sha256).digest()
-
 
 def _unknown_client() -> Refused:
     return Refused("invalid_client", "the client is unknown, or its secret is wrong")
@@ -161,23 +170,8 @@ def _unknown_client() -> Refused:
 def _only(form: Form, name: str) -> str:
     values = form.get(name, ())
     if len(values) > 1:
-        raise Refused("invalid_request", f"{name} is there more than once")
+        raise Refused("invalid_request", f"{name} is given more than once")
     return values[0] if values else ""
-
-
-def _credentials(asked: Asked) -> tuple[str, str]:
-    """Of the body or of HTTP Basic, never of both."""
-    client_id, secret = _only(asked.form, "client_id"), _only(asked.form, "client_secret")
-    if asked.authorization:
-        if secret or len(asked.authorization) > 1:
-            raise Refused("invalid_request", "a client says once who it is: by Basic or in the body")
-        basic_id, secret = _basic(asked.authorization[0])
-        if client_id not in ("", basic_id):
-            raise Refused("invalid_request", "the body names another client than Authorization")
-        client_id = basic_id
-    if not client_id or not secret:
-        raise Refused("invalid_client", "client_id and client_secret are needed")
-    return client_id, secret
 
 
 def _basic(header: bytes) -> tuple[str, str]:
@@ -189,12 +183,12 @@ def _basic(header: bytes) -> tuple[str, str]:
         if not colon:
             raise ValueError
     except ValueError:
-        raise Refused("invalid_client", "Authorization: only Basic is read here") from None
+        raise Refused("invalid_client", "Authorization must be Basic") from None
     return unquote_plus(client_id), unquote_plus(secret)
 
 
 def _granted_scopes(client: Client, wanted: str) -> list[str]:
-    """What is asked for, if the client has it all; everything it has, where nothing is asked for."""
+    """Return the requested scopes if the client has them all; without a request, every scope of the client."""
     asked = [scope for scope in wanted.split() if scope not in _IGNORED_SCOPES]
     if not asked:
         return list(client.scopes)

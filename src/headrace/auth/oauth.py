@@ -1,4 +1,4 @@
-"""What a token endpoint is asked and answers (RFC 6749, client credentials), without HTTP, and who may give tokens."""
+"""Token requests and responses (RFC 6749, client credentials), without HTTP, and the token authorities."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Form = Mapping[str, Sequence[str]]
 
 
 class Refused(HeadraceError):
-    """No token. `code` is OAuth2's own."""
+    """A refused token request. `code` is OAuth2's error code."""
 
     def __init__(self, code: str, description: str) -> None:
         super().__init__(description)
@@ -34,7 +34,7 @@ class TooManyFailures(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request for a token: its form, its Authorization headers, and the address it came from."""
+    """A token request: its form, its Authorization headers, and the caller's address."""
 
     form: Form
     authorization: Sequence[bytes]
@@ -49,21 +49,21 @@ class Granted:
 
 
 class Authority(Protocol):
-    """Gives tokens, and says what it is."""
+    """Issues tokens, and describes itself."""
 
     async def grant(self, asked: Asked) -> Granted:
-        """Raises Refused."""
+        """Issue a token. Raises Refused."""
         ...
 
     def metadata(self) -> Json | None:
-        """OpenID Connect's discovery document; None where tokens come from elsewhere."""
+        """OpenID Connect's discovery document; None if a remote issuer has it."""
         ...
 
     def jwks(self) -> Json: ...
 
 
 class OpenAuthority:
-    """Without authentication: a token for everyone, which nothing checks. Official clients insist on having one."""
+    """Without authentication: any request gets a token, which nothing checks. Official clients require one."""
 
     def __init__(self, issuer: str, ids: Ids) -> None:
         self._issuer = issuer
@@ -80,13 +80,13 @@ class OpenAuthority:
 
 
 class ElsewhereAuthority:
-    """Tokens come from a remote issuer."""
+    """Refuses token requests, because a remote issuer issues the tokens."""
 
     def __init__(self, issuer: str) -> None:
         self._issuer = issuer
 
     async def grant(self, asked: Asked) -> Granted:
-        raise Refused("invalid_request", f"no tokens are given here; this server takes those of {self._issuer}")
+        raise Refused("invalid_request", f"this server issues no tokens; it accepts tokens from {self._issuer}")
 
     def metadata(self) -> None:
         return None

@@ -1,4 +1,4 @@
-"""Who asks, and what they may do."""
+"""The authenticated caller and its scopes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """`name`: the token's subject. `client_id`: the program that got the token, None where that is not said.
+    """The authenticated caller.
 
-    `key_owner`: the caller that an Idempotency-Key belongs to; empty where there is no authentication.
+    name       subject of the token
+    client_id  the program that got the token; None if the token does not name it
+    key_owner  the caller that an Idempotency-Key belongs to; empty without authentication
     """
 
     name: str
@@ -32,11 +34,11 @@ class _Everything(frozenset[str]):
 
 
 ANONYMOUS = Principal("anonymous", None, _Everything())
-"""Everybody, where there is no authentication."""
+"""The caller of a server without authentication."""
 
 
 def _with_reading(scopes: Iterable[str]) -> Iterable[str]:
-    """Who may write may read."""
+    """Add the read scope to the write scope, which includes it."""
     for scope in scopes:
         yield scope
         service, _, access = scope.rpartition(":")

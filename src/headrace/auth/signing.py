@@ -1,9 +1,9 @@
-"""Our own signing keys: kept in a file of the data folder, exchanged by age, published longer than they are used.
+"""Local signing keys: stored in the data folder, rotated by age, published longer than they sign.
 
     {"keys": [{"kid": "...", "algorithm": "ES256", "createdAt": ..., "signsFrom": ..., "retiredAt": ..., "jwk": {...}}]}
 
-Times are microseconds since the epoch. A new key is published before it signs, for verifiers that keep our JWKS a
-while; one that signs no more stays published, so that a token outlives the exchange.
+Times are microseconds since the epoch. A new key is published before it signs, for verifiers that cache the JWKS.
+A retired key stays published, so that tokens outlive the rotation.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from headrace.errors import InvalidValue, NotAuthenticated
 
 FILE = "signing-keys.json"
 AHEAD = 3_600_000_000
-"""How long a key is published before it signs: an hour."""
+"""Microseconds for which a key is published before it signs: one hour."""
 RETRY = 60_000_000
-"""A minute after a file could not be written."""
+"""Microseconds before a failed write of the file is repeated: one minute."""
 DAY = 86_400_000_000
 RSA_BITS = 2_048
 
@@ -34,7 +34,7 @@ _log = structlog.stdlib.get_logger("headrace.auth")
 
 
 class _Stored(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """`retired_at`: when another took its place."""
+    """One key of the file. `retired_at` is when another key replaced it."""
 
     kid: str
     algorithm: str
@@ -50,7 +50,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """`days` a key signs, and `overlap_days` more it is published."""
+    """A key signs for `days` and is published for `overlap_days` more."""
 
     algorithm: str = "ES256"
     days: int = 30
@@ -65,10 +65,10 @@ class SigningKey:
 
 
 class SigningKeys:
-    """Also a keyring: what these keys have signed can be verified with them."""
+    """The signing keys, and a keyring that verifies tokens with them."""
 
     def __init__(self, path: Path, rotation: Rotation, now_at: Callable[[], int], new_kid: Callable[[], str]) -> None:
-        """Makes the first key where there is none. Raises InvalidValue for a file that is none of ours."""
+        """Load the keys; without a file, create the first. Raises InvalidValue for a malformed file."""
         self._path = path
         self._rotation = rotation
         self._now_at = now_at
@@ -85,21 +85,21 @@ class SigningKeys:
         return self._edition
 
     async def key_for(self, kid: str | None, algorithm: str) -> VerificationKey:
-        """Raises NotAuthenticated for a key that is not ours, or not any more."""
+        """Return the key of this id. Raises NotAuthenticated for an unknown or expired key."""
         self._turn()
         found = choose(self._public, kid, algorithm)
         if found is None:
-            raise NotAuthenticated("the token's key is not one of ours, or not any more")
+            raise NotAuthenticated("the token's key is unknown or has expired")
         return found
 
     async def close(self) -> None:
-        """There is nothing to close; a remote keyring has."""
+        """Nothing needs closing, unlike in a remote keyring."""
 
     def signing_key(self) -> SigningKey:
         self._turn()
         now_at = self._now_at()
         ready = [key for key in self._stored if key.signs_from <= now_at and key.retired_at is None]
-        chosen = ready[-1] if ready else self._stored[-1]  # a clock that went back finds none ready
+        chosen = ready[-1] if ready else self._stored[-1]  # after the clock was set back, none may be ready
         return SigningKey(chosen.kid, chosen.algorithm, self._private[chosen.kid])
 
     def jwks(self) -> dict[str, Any]:
@@ -107,41 +107,32 @@ class SigningKeys:
         return {"keys": [_published(key, self._private[key.kid]) for key in self._stored]}
 
     def _turn(self) -> None:
-        """Make the next key when it is time, retire the one it replaces, drop what has been retired long enough."""
+        """Create the next key when it is due, retire the one that it replaces, and drop expired ones."""
         now_at = self._now_at()
         changed = _turned(self._stored, now_at, self._rotation)
         if changed is None or now_at < self._retry_at:
             return
         if all(_is_due(key, now_at, self._rotation) for key in changed):
-            changed.append(self._new_key(now_at, is_first=not changed))
+            kid, algorithm = self._new_kid(), self._rotation.algorithm
+            jwk = ECKey.generate_key("P-256") if algorithm == "ES256" else RSAKey.generate_key(RSA_BITS)
+            _log.info("created a signing key", kid=kid, algorithm=algorithm)
+            signs_from = now_at + AHEAD if changed else now_at
+            changed.append(_Stored(kid, algorithm, now_at, signs_from, jwk=dict(jwk.as_dict(private=True))))
         try:
             write_private(self._path, msgspec.json.encode(_File(changed)))
         except OSError as error:
             if not self._stored:
                 raise
             self._retry_at = now_at + RETRY
-            _log.error("the signing keys cannot be written; the old ones are used on", reason=str(error))
+            _log.error("cannot write the signing keys; keeping the current ones", reason=str(error))
         else:
             self._take(changed)
-
-    def _new_key(self, now_at: int, *, is_first: bool) -> _Stored:
-        kid = self._new_kid()
-        algorithm = self._rotation.algorithm
-        jwk = ECKey.generate_key("P-256") if algorithm == "ES256" else RSAKey.generate_key(RSA_BITS)
-        _log.info("a new signing key", kid=kid, algorithm=algorithm)
-        return _Stored(
-            kid=kid,
-            algorithm=algorithm,
-            created_at=now_at,
-            signs_from=now_at if is_first else now_at + AHEAD,
-            jwk=dict(jwk.as_dict(private=True)),
-        )
 
     def _take(self, keys: list[_Stored]) -> None:
         try:
             private = {key.kid: self._private.get(key.kid) or JWKRegistry.import_key(key.jwk) for key in keys}
         except (JoseError, ValueError, TypeError) as error:
-            raise InvalidValue(str(self._path), f"is no file of signing keys: {type(error).__name__}") from None
+            raise InvalidValue(str(self._path), f"is not a file of signing keys: {type(error).__name__}") from None
         self._stored, self._private = keys, private
         self._public = tuple(
             VerificationKey(key.kid, frozenset({key.algorithm}), private[key.kid]) for key in self._stored
@@ -150,24 +141,21 @@ class SigningKeys:
 
 
 def _is_due(key: _Stored, now_at: int, rotation: Rotation) -> bool:
-    """Whether it is time to publish the next one: a little before this one has signed long enough."""
+    """True if it is time to publish the next key, a little before this one has signed long enough."""
     if key.retired_at is not None or key.algorithm != rotation.algorithm:
         return True
     return now_at >= key.signs_from + rotation.days * DAY - AHEAD
 
 
 def _turned(keys: list[_Stored], now_at: int, rotation: Rotation) -> list[_Stored] | None:
-    """The keys as they should be now, but for one that is still to be made; None where nothing changes."""
-    left = [key for key in keys if not _is_over(key, now_at, rotation)]
+    """Return the keys after retirement and expiry, or None if nothing changes."""
+    overlap = rotation.overlap_days * DAY
+    left = [key for key in keys if key.retired_at is None or now_at < key.retired_at + overlap]
     ready = [key.kid for key in left if key.signs_from <= now_at and key.retired_at is None]
     is_same = len(left) == len(keys) and len(ready) <= 1
     if is_same and any(not _is_due(key, now_at, rotation) for key in left):
         return None
     return [msgspec.structs.replace(key, retired_at=now_at) if key.kid in ready[:-1] else key for key in left]
-
-
-def _is_over(key: _Stored, now_at: int, rotation: Rotation) -> bool:
-    return key.retired_at is not None and now_at >= key.retired_at + rotation.overlap_days * DAY
 
 
 def _published(key: _Stored, jwk: Key) -> dict[str, Any]:
@@ -180,8 +168,8 @@ def _read(path: Path) -> list[_Stored]:
     except FileNotFoundError:
         return []
     if mode & 0o077:
-        _log.warning("others on this machine can read or change the signing keys; chmod 600 ends it", file=str(path))
+        _log.warning("other users of this machine can access the signing keys; run chmod 600", file=str(path))
     try:
         return sorted(msgspec.json.decode(content, type=_File).keys, key=lambda key: key.signs_from)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise InvalidValue(str(path), f"is no file of signing keys: {error}") from None
+        raise InvalidValue(str(path), f"is not a file of signing keys: {error}") from None

@@ -1,4 +1,4 @@
-"""The door for those who have a token."""
+"""Authenticator for bearer tokens."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ MAX_KNOWN = 4_096
 
 class Keyring(Protocol):
     def edition(self) -> int:
-        """Another one after every change of the keys."""
+        """Number that changes with the keys."""
         ...
 
     async def key_for(self, kid: str | None, algorithm: str) -> VerificationKey:
-        """Raises NotAuthenticated, Unavailable."""
+        """Return the key of this id. Raises NotAuthenticated, Unavailable."""
         ...
 
     async def close(self) -> None: ...
@@ -37,11 +37,11 @@ class _Known:
     edition: int
 
 
-class TokenDoor:
-    """Who has a good token gets in. `is_welcome` is asked each time: a client may have been deleted since.
+class TokenAuthenticator:
+    """Accepts valid bearer tokens. `is_valid` is called each time, because a client may have been deleted.
 
-    Credentials that were good are known again by their hash until they expire or the keys change: a signature costs
-    more than all else of a small request.
+    Verified tokens are remembered by their hash until they expire or the keys change: a signature costs
+    more than the rest of a small request.
     """
 
     def __init__(
@@ -50,46 +50,36 @@ class TokenDoor:
         verifier: Verifier,
         keyring: Keyring,
         clock: Clock,
-        is_welcome: Callable[[Principal], bool],
+        is_valid: Callable[[Principal], bool],
     ) -> None:
         self.authority = authority
         self._verifier = verifier
         self._keyring = keyring
         self._clock = clock
-        self._is_welcome = is_welcome
+        self._is_valid = is_valid
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
-    async def admit(self, credentials: Sequence[bytes]) -> Principal:
+    async def authenticate(self, credentials: Sequence[bytes]) -> Principal:
         fingerprint = sha256(b"\0".join(credentials)).digest()
-        principal = self._recognized(fingerprint)
-        if principal is None:
-            principal = await self._proven(bearer_token(credentials), fingerprint)
-        if not self._is_welcome(principal):
-            raise NotAuthenticated("the token's client is gone, or may less than it says")
+        known = self._known.get(fingerprint)
+        if known is not None and known.edition == self._keyring.edition() and self._now_s() < known.expires_at_s:
+            self._known.move_to_end(fingerprint)
+            principal = known.principal
+        else:
+            self._known.pop(fingerprint, None)
+            unproven = self._verifier.read(bearer_token(credentials), self._now_s())
+            key = await self._keyring.key_for(unproven.kid, unproven.algorithm)
+            edition = self._keyring.edition()
+            principal = self._verifier.prove(unproven, key)
+            self._known[fingerprint] = _Known(principal, unproven.expires_at_s, edition)
+            if len(self._known) > MAX_KNOWN:
+                self._known.popitem(last=False)
+        if not self._is_valid(principal):
+            raise NotAuthenticated("the token's client was deleted or lost a scope of the token")
         return principal
 
     async def close(self) -> None:
         await self._keyring.close()
-
-    def _recognized(self, fingerprint: bytes) -> Principal | None:
-        known = self._known.get(fingerprint)
-        if known is None:
-            return None
-        if known.edition != self._keyring.edition() or self._now_s() >= known.expires_at_s:
-            del self._known[fingerprint]
-            return None
-        self._known.move_to_end(fingerprint)
-        return known.principal
-
-    async def _proven(self, token: bytes, fingerprint: bytes) -> Principal:
-        unproven = self._verifier.read(token, self._now_s())
-        key = await self._keyring.key_for(unproven.kid, unproven.algorithm)
-        edition = self._keyring.edition()
-        principal = self._verifier.prove(unproven, key)
-        self._known[fingerprint] = _Known(principal, unproven.expires_at_s, edition)
-        if len(self._known) > MAX_KNOWN:
-            self._known.popitem(last=False)
-        return principal
 
     def _now_s(self) -> float:
         return self._clock.now_at() / 1_000_000

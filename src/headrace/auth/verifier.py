@@ -1,8 +1,7 @@
-"""What makes a bearer token good: pure, given the keys and the time.
+"""Validation of a bearer token. Pure: keys and time are parameters.
 
-A token is read in two steps. `read` looks at all that costs nothing and leads nowhere: its shape, the algorithm, the
-claims. Only what passes is worth looking for a key, and only the signature makes a principal of it. No address, key or
-certificate that a token brings along is ever used.
+`read` checks what is cheap: the shape, the algorithm and the claims. Only a token that passes is worth the search for
+its key, and only its signature makes a principal of it. Addresses, keys and certificates in a token are never used.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from headrace.errors import NotAuthenticated
 
 MAX_TOKEN_BYTES = 16_384
 LEEWAY_S = 30
-"""How far the issuer's clock may be from ours."""
+"""Seconds that the issuer's clock may differ from the server's."""
 MAX_NAME_CHARACTERS = 255
 MAX_SCOPES = 1_000
 
@@ -39,10 +38,10 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Expectations:
-    """What a token must say. `audience` None: any.
+    """Required claims. `audience` None accepts any.
 
-    `realm` names the issuer where callers are told apart; empty: by its URL. The server's own issuer needs a name that
-    stays: its URL may change with the port.
+    `realm` identifies the issuer in the owner of an Idempotency-Key; empty means its URL. The local issuer needs a
+    fixed name, because its URL may change with the port.
     """
 
     issuer: str
@@ -53,7 +52,7 @@ class Expectations:
 
 @dataclass(frozen=True, slots=True)
 class UnprovenToken:
-    """A token whose words are as they should be; who it is from is not proven yet."""
+    """A token whose claims are valid and whose signature is not verified yet."""
 
     text: str
     kid: str | None
@@ -63,59 +62,45 @@ class UnprovenToken:
 
 
 def bearer_token(credentials: Sequence[bytes]) -> bytes:
-    """The token of these Authorization headers. Raises NotAuthenticated unless there is exactly one, of one header."""
+    """Extract the token. Raises NotAuthenticated unless there is exactly one Authorization header with one token."""
     if not credentials:
-        raise NotAuthenticated("a token is needed: Authorization: Bearer ...", has_token=False)
+        raise NotAuthenticated("a token is required: Authorization: Bearer ...", has_token=False)
     if len(credentials) > 1:
         raise NotAuthenticated("more than one Authorization header")
     found = _SCHEME.fullmatch(credentials[0])
     if found is None:
-        raise NotAuthenticated("Authorization: only Bearer and a token is read here", has_token=False)
+        raise NotAuthenticated("Authorization must be Bearer and a token", has_token=False)
     if len(found[1]) > MAX_TOKEN_BYTES:
         raise NotAuthenticated(f"the token has more than {MAX_TOKEN_BYTES} bytes")
     return found[1]
 
 
 class Verifier:
+    """Validates tokens in two steps: `read` without a key, then `prove` with it."""
+
     def __init__(self, expectations: Expectations) -> None:
         self._expected = expectations
 
     def read(self, token: bytes, now_s: float) -> UnprovenToken:
-        """Raises NotAuthenticated for whatever no signature could make good."""
+        """Check a token before its signature. Raises NotAuthenticated if no signature could make it valid."""
         if not _SHAPE.fullmatch(token):
             raise NotAuthenticated("the token is not a signed JWT")
         header, claims = (_members(part) for part in token.split(b".")[:2])
-        kid, algorithm = self._check_header(header)
-        self._check_claims(claims, now_s)
-        principal = _principal(claims, self._expected.realm or self._expected.issuer)
-        return UnprovenToken(token.decode("ascii"), kid, algorithm, principal, claims["exp"] + LEEWAY_S)
 
-    def prove(self, token: UnprovenToken, key: VerificationKey) -> Principal:
-        """Raises NotAuthenticated unless it was signed with this key, by the algorithm it names."""
-        if token.algorithm not in key.algorithms or token.algorithm not in self._expected.algorithms:
-            raise NotAuthenticated("the token's algorithm is not that of its key")
-        registry = _Registry(algorithms=[token.algorithm], strict_check_header=False)
-        try:
-            jws.deserialize_compact(token.text, key.jwk, registry=registry)
-        except (JoseError, ValueError, TypeError, OverflowError):
-            raise NotAuthenticated("the token's signature is not good") from None
-        return token.principal
-
-    def _check_header(self, header: Json) -> tuple[str | None, str]:
         algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
         if not isinstance(algorithm, str) or algorithm not in self._expected.algorithms:
             raise NotAuthenticated(f"the token's algorithm is not one of {', '.join(self._expected.algorithms)}")
         if any(name in header for name in _BROUGHT):
-            raise NotAuthenticated("the token's header brings keys, addresses or demands of its own")
+            raise NotAuthenticated(
+                "the token's header has members that are not accepted, such as jwk, jku, x5u or crit"
+            )
         if not isinstance(kind, str) or kind.lower() not in _TYPES:
             raise NotAuthenticated("the token is not an access token")
         if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_CHARACTERS):
-            raise NotAuthenticated("the name of the token's key is not readable")
-        return kid, algorithm
+            raise NotAuthenticated("the token's key id is malformed")
 
-    def _check_claims(self, claims: Json, now_s: float) -> None:
         if claims.get("iss") != self._expected.issuer:
-            raise NotAuthenticated("the token is of another issuer")
+            raise NotAuthenticated("the token is from another issuer")
         if self._expected.audience is not None and self._expected.audience not in _texts(claims.get("aud")):
             raise NotAuthenticated("the token is for another audience")
         if now_s >= _time(claims, "exp") + LEEWAY_S:
@@ -123,13 +108,34 @@ class Verifier:
         if "nbf" in claims and now_s < _time(claims, "nbf") - LEEWAY_S:
             raise NotAuthenticated("the token is not valid yet")
 
+        realm = self._expected.realm or self._expected.issuer
+        client_id = claims.get("client_id", claims.get("azp"))
+        name: Any = claims.get("sub", client_id)
+        if not _is_name(name):
+            raise NotAuthenticated("the token has no valid subject (sub)")
+        scopes = [*_scopes(claims.get("scope")), *_scopes(claims.get("scp"))]
+        owner = msgspec.json.encode([realm, "sub" if "sub" in claims else "client", name]).decode()
+        principal = Principal.of(name, client_id if _is_name(client_id) else None, scopes[:MAX_SCOPES], owner)
+        return UnprovenToken(token.decode("ascii"), kid, algorithm, principal, claims["exp"] + LEEWAY_S)
+
+    def prove(self, token: UnprovenToken, key: VerificationKey) -> Principal:
+        """Verify the signature. Raises NotAuthenticated unless this key made it, with the algorithm of the token."""
+        if token.algorithm not in key.algorithms or token.algorithm not in self._expected.algorithms:
+            raise NotAuthenticated("the token's algorithm does not match its key")
+        registry = _Registry(algorithms=[token.algorithm], strict_check_header=False)
+        try:
+            jws.deserialize_compact(token.text, key.jwk, registry=registry)
+        except (JoseError, ValueError, TypeError, OverflowError):
+            raise NotAuthenticated("the token's signature is invalid") from None
+        return token.principal
+
 
 class _Registry(jws.JWSRegistry):
     max_header_length = 4_096
     max_payload_length = MAX_TOKEN_BYTES
 
     def get_alg(self, name: str) -> JWSAlgModel:
-        """An allowed one; without the library's warnings, for the operator has chosen it."""
+        """Return an allowed algorithm without the library's warnings, because the operator has chosen it."""
         if name not in (self.allowed or ()):
             raise UnsupportedAlgorithmError(name)
         return self.algorithms[name]
@@ -141,12 +147,12 @@ def _members(part: bytes) -> Json:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise NotAuthenticated("the token is not readable")
+        raise NotAuthenticated("the token is malformed")
     return cast("Json", found)
 
 
 def _time(claims: Json, name: str) -> float:
-    """Seconds since the epoch, which may have a fraction."""
+    """Read a time claim: seconds since the epoch, with a fraction."""
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise NotAuthenticated(f"the token's {name} is not a time")
@@ -155,22 +161,12 @@ def _time(claims: Json, name: str) -> float:
     return value
 
 
-def _principal(claims: Json, realm: str) -> Principal:
-    client_id = claims.get("client_id", claims.get("azp"))
-    name: Any = claims.get("sub", client_id)
-    if not _is_name(name):
-        raise NotAuthenticated("the token does not say who it is for: it has no readable sub")
-    scopes = [*_scopes(claims.get("scope")), *_scopes(claims.get("scp"))]
-    owner = msgspec.json.encode([realm, "sub" if "sub" in claims else "client", name]).decode()
-    return Principal.of(name, client_id if _is_name(client_id) else None, scopes[:MAX_SCOPES], owner)
-
-
 def _is_name(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= MAX_NAME_CHARACTERS and value.isprintable()
 
 
 def _scopes(value: Any) -> list[str]:
-    """Text with spaces, as OAuth2 has it, or a list, as some issuers do."""
+    """Split scopes: text with spaces, as OAuth2 defines, or a list, as some issuers send."""
     return value.split(" ") if isinstance(value, str) else _texts(value)
 
 

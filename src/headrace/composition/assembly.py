@@ -17,7 +17,7 @@ from starlette.routing import Mount
 from headrace.api import create_api
 from headrace.background import in_background
 from headrace.clock import Clock, RandomIds, SystemClock
-from headrace.composition.authentication import open_door
+from headrace.composition.authentication import build_authenticator
 from headrace.composition.brokers import buses_of
 from headrace.composition.services import downstream_of
 from headrace.effects.port import Downstream
@@ -87,8 +87,8 @@ async def compose(
         own_url = url if sandbox else None
         downstream, routes, source = _downstream(settings, data, sandbox_url=own_url, faults=faults)
         stack.push_async_callback(downstream.close)
-        door = open_door(settings, data, url, clock, ids)
-        stack.push_async_callback(door.close)
+        authenticator = build_authenticator(settings, data, url, clock, ids)
+        stack.push_async_callback(authenticator.close)
         running, attention = await journal.counts()
         telemetry.instances_recovered(running)
         telemetry.needs_attention(attention)
@@ -126,7 +126,7 @@ async def compose(
             ports=ports,
             settings=settings,
             telemetry=telemetry,
-            authenticator=door,
+            authenticator=authenticator,
             extra_routes=routes,
         )
         stack.push_async_callback(buses.close)

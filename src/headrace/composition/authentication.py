@@ -1,13 +1,13 @@
-"""The door that the settings ask for, put together. What checks signatures is imported only where it is needed."""
+"""Build the authenticator that the settings choose. Signature libraries are imported only when they are needed."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from headrace.auth.authenticator import AnonymousAuthenticator, Authenticator
 from headrace.auth.clients import FILE as CLIENTS_FILE
 from headrace.auth.clients import Clients, ClientsFile
-from headrace.auth.door import Door, OpenDoor
 from headrace.auth.oauth import ElsewhereAuthority, OpenAuthority
 from headrace.clock import Clock, Ids
 from headrace.errors import InvalidValue
@@ -16,24 +16,24 @@ from headrace.settings import Settings
 LOCAL_PATH = "/api/auth"
 
 
-def open_door(settings: Settings, data: Path, url: str, clock: Clock, ids: Ids) -> Door:
+def build_authenticator(settings: Settings, data: Path, url: str, clock: Clock, ids: Ids) -> Authenticator:
     """`url`: where the server can be reached. Raises InvalidValue for files or settings that cannot be used."""
     issuer = settings.issuer or f"{url}{LOCAL_PATH}"
     if settings.auth == "local":
-        return _local_door(settings, issuer, data, clock, ids)
+        return _local_authenticator(settings, issuer, data, clock, ids)
     if settings.auth == "oidc":
-        return _remote_door(settings, issuer, clock)
-    return OpenDoor(OpenAuthority(issuer, ids))
+        return _remote_authenticator(settings, issuer, clock)
+    return AnonymousAuthenticator(OpenAuthority(issuer, ids))
 
 
 def clients_file(settings: Settings, data: Path) -> ClientsFile:
     return ClientsFile(settings.clients or data / CLIENTS_FILE)
 
 
-def _local_door(settings: Settings, issuer: str, data: Path, clock: Clock, ids: Ids) -> Door:
+def _local_authenticator(settings: Settings, issuer: str, data: Path, clock: Clock, ids: Ids) -> Authenticator:
     from headrace.auth.local import LocalAuthority, TokenShape
     from headrace.auth.signing import FILE, Rotation, SigningKeys
-    from headrace.auth.tokens import TokenDoor
+    from headrace.auth.tokens import TokenAuthenticator
     from headrace.auth.verifier import Expectations, Verifier
 
     rotation = Rotation(settings.signing_algorithm, settings.key_days, settings.key_overlap_days)
@@ -42,13 +42,13 @@ def _local_door(settings: Settings, issuer: str, data: Path, clock: Clock, ids: 
     shape = TokenShape(issuer, settings.audience, settings.token_life_s)
     authority = LocalAuthority(shape, keys, clients, clock, ids, os.urandom)
     verifier = Verifier(Expectations(issuer, settings.audience, ("ES256", "RS256"), realm="local"))
-    return TokenDoor(authority, verifier, keys, clock, clients.is_welcome)
+    return TokenAuthenticator(authority, verifier, keys, clock, clients.is_valid)
 
 
-def _remote_door(settings: Settings, issuer: str, clock: Clock) -> Door:
+def _remote_authenticator(settings: Settings, issuer: str, clock: Clock) -> Authenticator:
     from headrace.auth.fetching import Fetcher
     from headrace.auth.keyring import RemoteKeyring, is_trustworthy
-    from headrace.auth.tokens import TokenDoor
+    from headrace.auth.tokens import TokenAuthenticator
     from headrace.auth.verifier import Expectations, Verifier
 
     fetcher, allow_plain = Fetcher(), settings.allow_plain_issuer
@@ -60,4 +60,4 @@ def _remote_door(settings: Settings, issuer: str, clock: Clock) -> Door:
         )
     keyring = RemoteKeyring(issuer, fetcher, clock, allow_plain=allow_plain, on_close=fetcher.close)
     verifier = Verifier(Expectations(issuer, settings.audience, settings.token_algorithms))
-    return TokenDoor(ElsewhereAuthority(issuer), verifier, keyring, clock, lambda principal: True)
+    return TokenAuthenticator(ElsewhereAuthority(issuer), verifier, keyring, clock, lambda principal: True)

@@ -139,7 +139,10 @@ class TopUps:
     def wait(self) -> None:
         """Until each has an occurrence and every event has met the triggers; what still lacks is told at the end."""
         deadline_s = self._clock.monotonic_s() + OCCURRED_WITHIN_S
-        while self._clock.monotonic_s() < deadline_s and not self._have_occurred():
+        while self._clock.monotonic_s() < deadline_s:
+            is_processed = all(each.processed_at is not None for each in self._ext.list_events().data)
+            if is_processed and len(self._occurrences(self.trigger_id)) >= len(self.all):
+                return
             time.sleep(POLL_S)
 
     def read(self) -> Outcome:
@@ -156,10 +159,6 @@ class TopUps:
         for top_up in self.all:
             sums[top_up.owner, top_up.asset] += top_up.amount
         return dict(sums)
-
-    def _have_occurred(self) -> bool:
-        is_processed = all(each.processed_at is not None for each in self._ext.list_events().data)
-        return is_processed and len(self._occurrences(self.trigger_id)) >= len(self.all)
 
     def _occurrences(self, trigger_id: str) -> list[Any]:
         return self._v1.list_triggers_occurrences(trigger_id=trigger_id).data

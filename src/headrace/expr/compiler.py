@@ -194,20 +194,19 @@ class Compiler:
         if quick is not None:
             return _after(left, quick)
         right: Code = yield self.sealed(node.right)
-        return _after(left, self._operator(node, left.run, right.run), right)
-
-    def _operator(self, node: nodes.Binary, left: Run, right: Run) -> Run:
         spot = self._spot(node)
         if node.operator in ("and", "&&"):
-            return operators.both(left, right, spot)
-        if node.operator in ("or", "||"):
-            return operators.either(left, right, spot)
-        if node.operator == "??":
-            return operators.coalesced(left, right)
-        if node.offset in self.exact:
-            run = operators.same(self.exact[node.offset], left, right, spot)
-            return run if node.operator == "==" else operators.inverted(run, spot)
-        return operators.binary(node.operator, left, right, spot, wraps=self.wraps)
+            run = operators.both(left.run, right.run, spot)
+        elif node.operator in ("or", "||"):
+            run = operators.either(left.run, right.run, spot)
+        elif node.operator == "??":
+            run = operators.coalesced(left.run, right.run)
+        elif node.offset in self.exact:
+            run = operators.same(self.exact[node.offset], left.run, right.run, spot)
+            run = run if node.operator == "==" else operators.inverted(run, spot)
+        else:
+            run = operators.binary(node.operator, left.run, right.run, spot, wraps=self.wraps)
+        return _after(left, run, right)
 
     def _with_constant(self, node: nodes.Binary, left: Run) -> Run | None:
         """A function of its own for a constant on the right."""

@@ -56,14 +56,11 @@ def pattern(source: str) -> Any:
     try:
         return re2.compile(utf8(source), options)
     except re2.error as error:
-        raise Failure(f"error parsing regexp: {_reason(error)}") from None
-
-
-def _reason(error: Exception) -> str:
-    given: Any = error.args[0] if error.args else ""
-    text = given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)
-    what, separator, where = text.partition(": ")
-    return f"{_WORDS.get(what, what)}{separator}{f'`{where}`' if where else ''}"
+        given: Any = error.args[0] if error.args else ""
+        text = given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)
+        what, separator, where = text.partition(": ")
+        reason = f"{_WORDS.get(what, what)}{separator}{f'`{where}`' if where else ''}"
+        raise Failure(f"error parsing regexp: {reason}") from None
 
 
 class Patterns:

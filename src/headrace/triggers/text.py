@@ -30,14 +30,9 @@ def text_of(value: Any) -> str:
     plain = _scalar(value)
     if isinstance(plain, bool):
         return "true" if plain else "false"
-    return _float_text(plain) if isinstance(plain, float) else str(plain)
-
-
-def _float_text(value: float) -> str:
-    """No exponent and no point while the digits say it all."""
-    if value.is_integer() and abs(value) < _PLAIN_BELOW:
-        return str(int(value))
-    return repr(value)
+    if isinstance(plain, float) and plain.is_integer() and abs(plain) < _PLAIN_BELOW:
+        return str(int(plain))  # no exponent and no point while the digits say it all
+    return repr(plain) if isinstance(plain, float) else str(plain)
 
 
 class _Copy:
@@ -92,7 +87,7 @@ def _scalar(value: Any) -> str | int | float | bool:
         case float() if math.isfinite(value):
             return value
         case float():
-            raise NotText(f"gives {value}, which is no number")
+            raise NotText(f"gives {value}, which is not a number")
         case Time():
             return value.to_rfc3339()
         case Duration():

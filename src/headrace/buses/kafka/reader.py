@@ -191,7 +191,20 @@ class Reader:
             except Exception as error:  # noqa: BLE001  # whatever it is, a new consumer begins where this one was
                 log.error("reading Kafka failed; it begins again", reason=repr(error))
                 self._report(f"reading {self._options.where} failed: {error!r}")
-            self._end()
+
+            # The end of this consumer: whatever it had is read again by the next.
+            consumer, self._consumer = self._consumer, None
+            try:
+                if consumer is not None:
+                    self._settle(consumer)
+                    consumer.close()
+            except (KafkaException, RuntimeError) as error:
+                log.warning("the consumer was not closed in order", broker=self._options.where, reason=repr(error))
+            self._forget(list(self._partitions))
+            self._take_orders()
+            self._confirm(f"reading {self._options.where} has ended")
+            if not self._stopping.is_set():
+                self._stopping.wait(RETRY_S)
 
     def _subscribed(self) -> Consumer:
         settings = {
@@ -213,30 +226,42 @@ class Reader:
 
     def _step(self, consumer: Consumer) -> None:
         self._settle(consumer)
-        self._bound(consumer)
+
+        # Reading rests while too much is outstanding. Polling does not: the group would take us for dead.
+        partitions = list(self._partitions.values())
+        count = sum(len(partition.outstanding) for partition in partitions)
+        fullness = max(
+            count / self._options.max_outstanding,
+            sum(partition.size for partition in partitions) / self._options.max_outstanding_bytes,
+        )
+        places = [TopicPartition(partition.topic, partition.number) for partition in partitions]
+        if not self._is_paused and fullness >= 1:
+            self._is_paused = True
+            consumer.pause(places)
+        elif self._is_paused and fullness <= 0.5:
+            self._is_paused = False
+            consumer.resume(places)
+
         if not self._is_paused:
             self._adopt(consumer)
         if not self._read:
             self._read = self._poll(consumer)
         if self._read or self._clock.monotonic_s() >= self._check_at_s:
             self._check(consumer)
-        if self._clock.monotonic_s() >= self._remind_at_s:
-            self._remind()
 
-    def _end(self) -> None:
-        """Whatever it had is read again by the next."""
-        consumer, self._consumer = self._consumer, None
-        try:
-            if consumer is not None:
-                self._settle(consumer)
-                consumer.close()
-        except (KafkaException, RuntimeError) as error:
-            log.warning("the consumer was not closed in order", broker=self._options.where, reason=repr(error))
-        self._forget(list(self._partitions))
-        self._take_orders()
-        self._confirm(f"reading {self._options.where} has ended")
-        if not self._stopping.is_set():
-            self._stopping.wait(RETRY_S)
+        # What was not acknowledged for long is handed over again: the recipient may have lost it.
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._remind_at_s:
+            self._remind_at_s = now_s + RETRY_S
+            forgotten: list[Delivery] = []
+            for partition in self._partitions.values():
+                for delivery in partition.outstanding.values():
+                    receipt = receipt_of(delivery)
+                    if receipt.taken_at_s is not None and now_s - receipt.taken_at_s >= self._options.ack_wait_s:
+                        receipt.taken_at_s = None
+                        forgotten.append(delivery)
+            if forgotten:
+                self._call(self._give, forgotten)
 
     # acknowledgements
 
@@ -339,22 +364,6 @@ class Reader:
 
     # deliveries
 
-    def _bound(self, consumer: Consumer) -> None:
-        """Reading rests while too much is outstanding. Polling does not: the group would take us for dead."""
-        partitions = list(self._partitions.values())
-        count = sum(len(partition.outstanding) for partition in partitions)
-        fullness = max(
-            count / self._options.max_outstanding,
-            sum(partition.size for partition in partitions) / self._options.max_outstanding_bytes,
-        )
-        places = [TopicPartition(partition.topic, partition.number) for partition in partitions]
-        if not self._is_paused and fullness >= 1:
-            self._is_paused = True
-            consumer.pause(places)
-        elif self._is_paused and fullness <= 0.5:
-            self._is_paused = False
-            consumer.resume(places)
-
     def _poll(self, consumer: Consumer) -> list[tuple[Message, Partition]]:
         """All there is, at most a batch; if there is nothing, the next within a moment."""
         read: list[tuple[Message, Partition]] = []
@@ -408,20 +417,6 @@ class Reader:
             except BusUnavailable as error:
                 self._report(str(error))
 
-    def _remind(self) -> None:
-        """Hand over again what was not acknowledged for so long: whoever had it may have lost it."""
-        now_s = self._clock.monotonic_s()
-        self._remind_at_s = now_s + RETRY_S
-        forgotten: list[Delivery] = []
-        for partition in self._partitions.values():
-            for delivery in partition.outstanding.values():
-                receipt = receipt_of(delivery)
-                if receipt.taken_at_s is not None and now_s - receipt.taken_at_s >= self._options.ack_wait_s:
-                    receipt.taken_at_s = None
-                    forgotten.append(delivery)
-        if forgotten:
-            self._call(self._give, forgotten)
-
     # trouble
 
     def _on_error(self, error: KafkaError) -> None:
@@ -464,7 +459,10 @@ def _headers(message: Message) -> dict[str, str]:
     the interpreter's short cut for such calls checks nothing. `methodcaller` always checks.
     """
     try:
-        return {name: _text(value) for name, value in _headers_of(message) or []}
+        return {
+            name: (value.decode(errors="replace") if isinstance(value, bytes) else value or "")
+            for name, value in _headers_of(message) or []
+        }
     except (SystemError, UnicodeDecodeError):
         return {}
 
@@ -472,7 +470,3 @@ def _headers(message: Message) -> dict[str, str]:
 def receipt_of(delivery: Delivery) -> Receipt:
     assert isinstance(delivery.receipt, Receipt), "a delivery of another bus"
     return delivery.receipt
-
-
-def _text(value: str | bytes | None) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value or ""

@@ -115,19 +115,16 @@ class Connection:
             **self._credentials(),
         }
         if self.options.is_tls:
-            choices["tls"] = self._tls()
+            try:
+                choices["tls"] = ssl.create_default_context(cafile=self.options.ca)
+            except OSError as error:
+                reason = f"HEADRACE_BROKER_CA names a file that holds no certificates, or cannot be read: {error}"
+                raise BusUnavailable(reason) from error
         async with asyncio.timeout(self.options.answer_s):
             await self.client.connect(**choices)
         self._require_tls()
         url = self.client.connected_url
         self.where = url.netloc.rpartition("@")[2] if url else self.where
-
-    def _tls(self) -> ssl.SSLContext:
-        try:
-            return ssl.create_default_context(cafile=self.options.ca)
-        except OSError as error:
-            reason = f"HEADRACE_BROKER_CA names a file that holds no certificates, or cannot be read: {error}"
-            raise BusUnavailable(reason) from error
 
     def _credentials(self) -> dict[str, Any]:
         """Functions, which the library calls after the greeting: nothing secret leaves before TLS is there."""
