@@ -28,8 +28,8 @@ from headrace.events.inbox import Inbox
 from headrace.events.outbox import Outbox
 from headrace.events.own import OwnTriggers
 from headrace.events.relay import Relay
-from headrace.journal.migrations import migrate_sqlite
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.sqlite.migrations import migrate_sqlite
 from headrace.sandbox import Sandbox, sandbox_routes
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from headrace.journal.migrations import HEAD, migrate_sqlite
+from headrace.journal.sqlite.migrations import HEAD, migrate_sqlite
 from tests.support.released import PREFIX, Stack, fetch, restore, serving
 
 ROOT = Path(__file__).parents[2]

@@ -11,11 +11,10 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine
 
-from headrace.journal import migrations
-from headrace.journal.migrations import HEAD, statements
 from headrace.journal.port import Unit
 from headrace.journal.retention import MAX_STEP_S, Keep, Retention
-from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.sqlite import SqliteJournal, migrations
+from headrace.journal.sqlite.migrations import HEAD, statements
 from headrace.journal.writes import (
     AcceptEvent,
     AddDeadLetter,
@@ -259,7 +258,7 @@ async def test_keys_of_an_earlier_release_are_kept_for_their_time_from_the_upgra
 @pytest.mark.parametrize("done", range(1, 12))
 async def test_the_migration_may_be_cut_off_after_any_statement(tmp_path: Path, done: int) -> None:
     path = tmp_path / "journal.db"
-    made = [*COLUMNS, *statements("sqlite_0009.sql")]
+    made = [*COLUMNS, *statements("0009.sql")]
     assert len(made) == 11
     connection = released(path, "0008")
     for statement in made[:done]:

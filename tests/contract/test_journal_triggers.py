@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from headrace.errors import InvalidValue
-from headrace.journal.migrations import HEAD, statements
 from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.sqlite.migrations import HEAD, statements
 from headrace.journal.writes import (
     AcceptEvent,
     AddDeadLetter,
@@ -297,7 +297,7 @@ async def test_a_migration_that_was_cut_off_is_carried_out_at_the_next_start(
     """Its statements are not one transaction: a kill may come after any of them."""
     path = tmp_path / "journal.db"
     release(path, before)
-    made = statements(f"sqlite_{after}.sql")
+    made = statements(f"{after}.sql")
     if after == "0003":
         made.append("ALTER TABLE inbox ADD COLUMN depth INTEGER NOT NULL DEFAULT 0")
     if after == "0007":

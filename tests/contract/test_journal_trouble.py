@@ -17,10 +17,9 @@ from typing import Any
 import pytest
 
 from headrace.errors import AlreadyOwned, Damaged, Unavailable, Unusable
-from headrace.journal import faults
-from headrace.journal.migrations import HEAD, migrate_sqlite
 from headrace.journal.port import Unit
-from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.sqlite import SqliteJournal, faults
+from headrace.journal.sqlite.migrations import HEAD, migrate_sqlite
 from headrace.journal.writes import AddWorkflow, MovePosition
 from tests.support.disks import Disk, small_disk
 from tests.support.server import NoAnswer, Server
@@ -95,7 +94,7 @@ def test_on_a_full_disk_a_server_says_so_and_starts_once_there_is_room(server: S
     disk.empty()
     until(lambda: answers(server, "/readyz", 200))
     assert create(server).status == 201
-    assert server.log().count("the server cannot start") == 1, "said once, not at every attempt"
+    assert server.log().count("cannot start; retrying") == 1, "said once, not at every attempt"
     assert server.stop() == 0
 
 
@@ -149,7 +148,7 @@ def test_a_disk_that_is_nearly_full_is_not_ready_though_small_commits_fit(server
 
 
 async def test_a_check_writes_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headrace.journal.sqlite.FRESH_S", 0.0)
+    monkeypatch.setattr("headrace.journal.sqlite.adapter.FRESH_S", 0.0)
     journal = await SqliteJournal.open(tmp_path / "journal.db")
     try:
         wal = tmp_path / "journal.db-wal"

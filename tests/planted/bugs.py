@@ -14,9 +14,9 @@ DRIVER = "src/headrace/engine/driver.py"
 RUN = "src/headrace/engine/run.py"
 PROTOCOL = "src/headrace/effects/protocol.py"
 ACTIVITIES = "src/headrace/workflows/activities.py"
-SQL = "src/headrace/journal/sql/sqlite.sql"
+SQL = "src/headrace/journal/sqlite/queries.sql"
 RETENTION = "src/headrace/journal/retention.py"
-JOURNAL = "src/headrace/journal/sqlite.py"
+JOURNAL = "src/headrace/journal/sqlite/adapter.py"
 
 SEND = "await self._services.send(opened.activity.name, opened.request)"
 
@@ -203,7 +203,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     _bug(
         "a removed lock file lets a second owner in",
-        "src/headrace/journal/lock.py",
+        "src/headrace/journal/sqlite/lock.py",
         "            self._lock_journal()\n",
         "",
         "tests/contract/test_journal_trouble.py",

@@ -24,17 +24,17 @@ from headrace.effects.port import Downstream
 from headrace.engine.embedded import EmbeddedEngine
 from headrace.engine.limits import EngineLimits
 from headrace.engine.run import Rules
-from headrace.errors import Unavailable
+from headrace.errors import Damaged, Unavailable
 from headrace.events.consumer import Consumer
 from headrace.events.feed import EventSource, Feed
 from headrace.events.inbox import Inbox
 from headrace.events.outbox import Outbox
 from headrace.events.own import OwnTriggers
 from headrace.events.relay import Relay, trim_outbox
-from headrace.journal.faults import opening
 from headrace.journal.retention import Keep, Retention
 from headrace.journal.sqlite import SqliteJournal
-from headrace.journal.writer import WriterLimits
+from headrace.journal.sqlite.faults import fault_of, opening
+from headrace.journal.sqlite.writer import WriterLimits
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry
 from headrace.telemetry.tracing import is_wanted, open_tracing, outgoing_headers
@@ -162,6 +162,12 @@ async def compose(
         stack.callback(telemetry.flush_log)
         stack.enter_context(in_background(lambda: _flush_log(telemetry, clock), clock))
         yield Composition(app if tracing is None else tracing.app(app), journal, engine, downstream)
+
+
+def temporary_fault(error: Exception) -> Unavailable | None:
+    """The fault behind an error of `compose` that may pass by itself, such as a full disk; None for any other."""
+    fault = fault_of(error)
+    return fault if isinstance(fault, Unavailable) and not isinstance(fault, Damaged) else None
 
 
 def _keep(settings: Settings) -> Keep:

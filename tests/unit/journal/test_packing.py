@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.journal.packing import MAX_CHARACTERS, packed, unpacked
+from headrace.journal.sqlite.packing import MAX_CHARACTERS, packed, unpacked
 
 BODY = b'{"metadata":{"a":"' + b"0123456789" * 30 + b'"},"reference":"headrace:i:0:0"}'
 INPUT = '{"ledger":"main","data":' + BODY.decode() + "}"

@@ -2,7 +2,7 @@
 -- In a table WITHOUT ROWID a row of more than about 1,000 bytes takes a page of its own besides. The first statements
 -- create the new tables; versions/0012_rowids.py fills each, drops the old one and renames the new one.
 
--- Here and in activities a text is a BLOB where it is packed (journal/packing.py).
+-- Here and in activities a text is a BLOB where it is packed (journal/sqlite/packing.py).
 CREATE TABLE IF NOT EXISTS stages_0012 (
     instance_id   TEXT    NOT NULL,
     number        INTEGER NOT NULL,

@@ -2,12 +2,12 @@
 
 from alembic import op
 
-from headrace.journal.migrations import statements
+from headrace.journal.sqlite.migrations import statements
 
 revision = "0002"
 down_revision = "0001"
 
 
 def upgrade() -> None:
-    for statement in statements(f"{op.get_bind().dialect.name}_0002.sql"):
+    for statement in statements("0002.sql"):
         op.execute(statement)

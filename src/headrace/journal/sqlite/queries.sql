@@ -1,6 +1,6 @@
 -- The queries of the SQLite journal. `name: X` begins one, after a sentence that says what it does. Parameters are named:
 -- those of a write by the fields of its record in `journal/writes.py`, those of a read in the order of their first use.
--- `packed` is a function of `journal/packing.py`; texts under 256 characters are not worth its time.
+-- `packed` is a function of `journal/sqlite/packing.py`; texts under 256 characters are not worth its time.
 
 -- Writes
 

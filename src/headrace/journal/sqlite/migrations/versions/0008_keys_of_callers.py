@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import inspect
 
-from headrace.journal.migrations import statements
+from headrace.journal.sqlite.migrations import statements
 
 revision = "0008"
 down_revision = "0007"
@@ -13,8 +13,7 @@ COPIED, RENAMED = 3, 4
 
 
 def upgrade() -> None:
-    connection = op.get_bind()
-    for statement in statements(f"{connection.dialect.name}_0008.sql")[_done() :]:
+    for statement in statements("0008.sql")[_done() :]:
         op.execute(statement)
 
 

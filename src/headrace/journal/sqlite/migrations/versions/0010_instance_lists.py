@@ -5,8 +5,8 @@ from typing import Any
 
 from alembic import op
 
-from headrace.journal.migrations import statements
 from headrace.journal.searches import fingerprints
+from headrace.journal.sqlite.migrations import statements
 
 revision = "0010"
 down_revision = "0009"
@@ -45,7 +45,7 @@ def upgrade() -> None:
         if name not in there:
             connection.exec_driver_sql(f"ALTER TABLE instances ADD COLUMN {name} {kind}")
     connection.exec_driver_sql(TROUBLE)
-    for statement in statements(f"{connection.dialect.name}_0010.sql"):
+    for statement in statements("0010.sql"):
         op.execute(statement)
     driver: Any = connection.connection.driver_connection
     driver.create_function("fingerprints", 1, _fingerprints)

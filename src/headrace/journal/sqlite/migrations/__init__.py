@@ -8,7 +8,7 @@ from pathlib import Path
 
 from headrace.errors import Unusable
 
-SQL = Path(__file__).parent.parent / "sql"
+SQL = Path(__file__).parent / "sql"
 HEAD = "0013"
 
 

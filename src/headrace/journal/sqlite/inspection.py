@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from headrace.journal.faults import is_damage
-from headrace.journal.migrations import HEAD
+from headrace.journal.sqlite.faults import is_damage
+from headrace.journal.sqlite.migrations import HEAD
 
 CHECK_STEPS, CHECK_ROUNDS = 1_000_000, 100
 """Instructions of SQLite between two looks at how long a check goes on, and how many of these it gets: seconds."""

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.errors import Unavailable
-from headrace.journal.faults import damaged, is_damage, opening, require_room
 from headrace.journal.lists import (
     NEWEST,
     STATUSES,
@@ -27,9 +26,6 @@ from headrace.journal.lists import (
     TriggerList,
     WorkflowList,
 )
-from headrace.journal.lock import JournalLock
-from headrace.journal.migrations import migrate_sqlite
-from headrace.journal.packing import packed, unpacked
 from headrace.journal.port import Results, Unit
 from headrace.journal.records import (
     ActivityRow,
@@ -47,13 +43,16 @@ from headrace.journal.records import (
     Trigger,
     Workflow,
 )
-from headrace.journal.searches import SEARCHES, no_earlier, search, since
-from headrace.journal.statements import named_statements, write_queries
-from headrace.journal.wal import require_whole_log
-from headrace.journal.writer import CommitMeter, GroupWriter, WriterLimits
+from headrace.journal.sqlite.faults import damaged, is_damage, opening, require_room
+from headrace.journal.sqlite.lock import JournalLock
+from headrace.journal.sqlite.migrations import migrate_sqlite
+from headrace.journal.sqlite.packing import packed, unpacked
+from headrace.journal.sqlite.searches import SEARCHES, no_earlier, search, since
+from headrace.journal.sqlite.statements import named_statements, write_queries
+from headrace.journal.sqlite.wal import require_whole_log
+from headrace.journal.sqlite.writer import CommitMeter, GroupWriter, WriterLimits
 from headrace.journal.writes import Probe
 
-QUERIES = "sqlite.sql"
 PAGE = 200
 PAGE_BYTES = 48 << 20
 """What rows read at once may hold together; a page that would be larger is shorter."""
@@ -94,7 +93,7 @@ class SqliteJournal:
             stack.callback(lock.release)
             require_whole_log(path)
             await _in_thread(migrate_sqlite, str(path))
-            sql, writes = named_statements(QUERIES) | SEARCHES, write_queries(QUERIES)
+            sql, writes = named_statements() | SEARCHES, write_queries()
             reader, connection = (stack.enter_context(contextlib.closing(_connect(path))) for _ in range(2))
             reader.execute(sql["counts"]).fetchone()
             opened = cls(path, lock, reader, GroupWriter(connection, writes, sql, limits or WriterLimits(), meter), sql)

@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import Column, Integer, inspect
 
-from headrace.journal.migrations import statements
+from headrace.journal.sqlite.migrations import statements
 
 revision = "0009"
 down_revision = "0008"
@@ -16,5 +16,5 @@ def upgrade() -> None:
     for table in STAMPED:  # rows of earlier releases get 0: they are kept for their time from now on
         if "served_s" not in {column["name"] for column in inspect(connection).get_columns(table)}:
             op.add_column(table, Column("served_s", Integer, nullable=False, server_default="0"))
-    for statement in statements(f"{connection.dialect.name}_0009.sql"):
+    for statement in statements("0009.sql"):
         op.execute(statement)

@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import Column, Integer, LargeBinary, inspect
 
-from headrace.journal.migrations import statements
+from headrace.journal.sqlite.migrations import statements
 
 revision = "0007"
 down_revision = "0006"
@@ -15,5 +15,5 @@ def upgrade() -> None:
     for column in (Column("fingerprint", LargeBinary), Column("conflicts_with", Integer)):
         if column.name not in there:
             op.add_column("inbox", column)
-    for statement in statements(f"{connection.dialect.name}_0007.sql"):
+    for statement in statements("0007.sql"):
         op.execute(statement)

@@ -2,12 +2,12 @@
 
 from alembic import op
 
-from headrace.journal.migrations import statements
+from headrace.journal.sqlite.migrations import statements
 
 revision = "0005"
 down_revision = "0004"
 
 
 def upgrade() -> None:
-    for statement in statements(f"{op.get_bind().dialect.name}_0005.sql"):
+    for statement in statements("0005.sql"):
         op.execute(statement)

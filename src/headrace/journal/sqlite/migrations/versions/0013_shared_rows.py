@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import Column, Integer, inspect
 
-from headrace.journal.migrations import statements
+from headrace.journal.sqlite.migrations import statements
 
 revision = "0013"
 down_revision = "0012"
@@ -23,7 +23,7 @@ TYPES = (
 
 def upgrade() -> None:
     connection = op.get_bind()
-    for statement in statements(f"{connection.dialect.name}_0013.sql"):
+    for statement in statements("0013.sql"):
         op.execute(statement)
     for kind in TYPES:
         connection.exec_driver_sql(

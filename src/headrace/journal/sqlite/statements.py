@@ -1,4 +1,4 @@
-"""The queries of an adapter: a file of SQL, in which `-- name: X` begins a query with named parameters.
+"""The queries of this adapter: `queries.sql`, in which `-- name: X` begins a query with named parameters.
 
 SQLite binds numbers faster than names, so each query is numbered once, when the file is read.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from headrace.journal.writes import Result, Write, record_types
 
-SQL = Path(__file__).parent / "sql"
+QUERIES = Path(__file__).parent / "queries.sql"
 
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
 
@@ -25,28 +25,28 @@ class WriteQuery:
     result: type[Result] | None
 
 
-def named_statements(file_name: str) -> dict[str, str]:
-    """The reads of a file, by name; their parameters are numbered in the order of their first use."""
+def named_statements() -> dict[str, str]:
+    """The queries that belong to no record, by name; parameters are numbered in the order of their first use."""
     writes = {each.__name__ for each in record_types()}
-    return {name: _numbered(sql, _parameters(sql)) for name, sql in _blocks(file_name).items() if name not in writes}
+    return {name: _numbered(sql, _parameters(sql)) for name, sql in _blocks().items() if name not in writes}
 
 
-def write_queries(file_name: str) -> dict[type[Write], WriteQuery]:
+def write_queries() -> dict[type[Write], WriteQuery]:
     """The query of every record. Raises ValueError where one is missing, or leaves out a field of its record."""
-    blocks = _blocks(file_name)
+    blocks = _blocks()
     found: dict[type[Write], WriteQuery] = {}
     for record in record_types():
         fields, sql = record.__struct_fields__, blocks.get(record.__name__, "")
         if not sql or set(_parameters(sql)) != set(fields):
-            raise ValueError(f"{file_name}: the query {record.__name__} must use exactly {', '.join(fields)}")
+            raise ValueError(f"{QUERIES.name}: the query {record.__name__} must use exactly {', '.join(fields)}")
         found[record] = WriteQuery(_numbered(sql, fields), record.result)
     return found
 
 
-def _blocks(file_name: str) -> dict[str, str]:
+def _blocks() -> dict[str, str]:
     blocks: dict[str, list[str]] = {}
     block: list[str] = []
-    for line in (SQL / file_name).read_text("utf-8").splitlines():
+    for line in QUERIES.read_text("utf-8").splitlines():
         if line.startswith("-- name: "):
             block = blocks.setdefault(line.removeprefix("-- name: ").strip(), [])
         elif not line.startswith("--"):

@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import Column, Integer, inspect
 
-from headrace.journal.migrations import statements
+from headrace.journal.sqlite.migrations import statements
 
 revision = "0003"
 down_revision = "0002"
@@ -11,7 +11,7 @@ down_revision = "0002"
 
 def upgrade() -> None:
     connection = op.get_bind()
-    for statement in statements(f"{connection.dialect.name}_0003.sql"):
+    for statement in statements("0003.sql"):
         op.execute(statement)
     if "depth" not in {column["name"] for column in inspect(connection).get_columns("inbox")}:
         op.add_column("inbox", Column("depth", Integer, nullable=False, server_default="0"))

@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import Connection
 
-from headrace.journal.migrations import statements
+from headrace.journal.sqlite.migrations import statements
 
 revision = "0012"
 down_revision = "0011"
@@ -27,7 +27,7 @@ BEGIN SELECT RAISE(ABORT, 'a text that other rows refer to never changes'); END
 def upgrade() -> None:
     connection = op.get_bind()
     connection.exec_driver_sql("PRAGMA secure_delete=OFF")  # else each page of a dropped table is written once more
-    made = statements(f"{connection.dialect.name}_0012.sql")
+    made = statements("0012.sql")
     for table, create in zip(TABLES, made, strict=False):
         _rebuild(connection, table, create)
     for statement in made[len(TABLES) :]:

@@ -22,9 +22,9 @@ import structlog
 from msgspec.structs import astuple
 
 from headrace.errors import Damaged, RepeatedKey, Unavailable
-from headrace.journal.faults import damaged, is_damage
 from headrace.journal.port import Later, Results, Unit
-from headrace.journal.statements import WriteQuery
+from headrace.journal.sqlite.faults import damaged, is_damage
+from headrace.journal.sqlite.statements import WriteQuery
 from headrace.journal.writes import Published, RememberKey, Result, WantType, Write
 
 BUSY_RETRY_S = 0.01
