@@ -142,7 +142,7 @@ def test_a_disk_that_fills_up_refuses_writes_and_loses_none(server: Server, disk
 
 def test_a_disk_that_is_nearly_full_is_not_ready_though_small_commits_fit(server: Server, disk: Disk) -> None:
     server.start()
-    disk.fill(left=faults.MIN_ROOM_BYTES // 2)
+    disk.fill(left=faults.MIN_FREE_BYTES // 2)
     assert answers(server, "/readyz", 503, IS_FULL)
     assert create(server).status == 201
 

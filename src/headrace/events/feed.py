@@ -24,6 +24,8 @@ RETRY_S = 1.0
 
 
 class EventSource(Protocol):
+    """A source that keeps its events in order, such as the sandbox."""
+
     async def event_source(self) -> str:
         """The name of the source, which never changes and which no other source has."""
         ...

@@ -1,4 +1,4 @@
-"""What Headrace publishes: the eight events of orchestration, each stored in the commit of the change that it reports.
+"""The eight events that Headrace publishes, each stored in the commit of the change that it reports.
 
 Only events of a wanted type are stored. A type is wanted from the commit of the first trigger that waits for it, or
 from the first start of a publisher that takes it (`headrace.journal.writes.WantType`).
@@ -109,7 +109,7 @@ def is_own(origin: str, event_id: str) -> bool:
 
 
 def depth_of(header: str) -> int:
-    """What a depth header says; 0 where there is none. Raises InvalidValue."""
+    """The number in a depth header; 0 where there is none. Raises InvalidValue."""
     if not header:
         return 0
     if not (header.isascii() and header.isdigit() and len(header) <= 6):

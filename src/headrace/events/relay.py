@@ -29,12 +29,12 @@ log = structlog.get_logger("headrace.events")
 RETRY_S = 0.5
 RETRY_CAP_S = 30.0
 MAX_IN_A_ROW = 10
-"""Events refused one after the other: with more of them it is the other side that is at fault, and events wait."""
+"""With more events refused one after the other the publisher is at fault, and events wait."""
 CONFIRMATIONS = 6
-"""Attempts, over half a minute, at each that was refused, once another is taken: that side may just have come back."""
+"""Attempts, over half a minute, at each refused event once another is acknowledged: the publisher may be recovering."""
 LOOK_PAGE = 500
 LOOK_AT_ONCE = 20_000
-"""Rows looked at for one that is wanted; the rest the next time."""
+"""Rows of one search for an event that the publisher takes."""
 
 
 class RelayMeter(Protocol):
@@ -74,7 +74,7 @@ class Relay:
         self._is_deposed = False
         self._failures = 0
         self._refusals: tuple[str, int] = ("", 0)
-        """Of which event, how many, one after the other."""
+        """The id of the event that was refused last, and the number of its refusals in a row."""
         self._unwanted_to = 0
         self.position: int | None = None
         """The last event that was acknowledged, as far as this process knows; None until it begins."""
@@ -146,7 +146,7 @@ class Relay:
         page = await self._journal.outbox(self.position, self._publisher.page)
         first = page[0].seq if page else end + 1
         if (count := first - self.position - 1) > 0:
-            log.error("events of ours grew too old before they were taken", publisher=self._publisher.name, count=count)
+            log.error("published events expired unacknowledged", publisher=self._publisher.name, count=count)
             self._meter.publications_dropped(self._publisher.name, count)
             await self._move(first - 1)
             page = page or await self._journal.outbox(self.position, self._publisher.page)  # it may have come meanwhile
@@ -162,7 +162,7 @@ class Relay:
         except PublicationRefused as refusal:
             seq = next(seq for seq, each in wanted if each.id == refusal.publication_id)
             if seq > page[0].seq:
-                await self._move(seq - 1)  # those before it have been taken
+                await self._move(seq - 1)  # the events before it were acknowledged
             await self._refused(origin, refusal)
             return
         await self._move(end)
@@ -178,10 +178,10 @@ class Relay:
         await self._journal.commit(unit)
         self.position = position
 
-    # what is refused
+    # refusals
 
     async def _refused(self, origin: str, refusal: PublicationRefused) -> None:
-        """Set it aside once it is certain that it alone is at fault: others are taken. Raises it until then."""
+        """Dead-letter the event once others are acknowledged, which proves it at fault; till then raise it."""
         event_id, times = self._refusals
         self._refusals = refusal.publication_id, times + 1 if event_id == refusal.publication_id else 1
         if self._refusals[1] < self._max_refusals:
@@ -206,12 +206,12 @@ class Relay:
             )
         await self._move(taken, unit)
         for each, reason in refused:
-            log.error("an event of ours is set aside", publisher=self._publisher.name, event_id=each.id, reason=reason)
+            log.error("event dead-lettered", publisher=self._publisher.name, event_id=each.id, reason=reason)
             self._meter.publication_set_aside(self._publisher.name)
         self._meter.published(self._publisher.name, count - len(refused))
 
     async def _first_taken(self, origin: str, refused: list[tuple[Publication, str]]) -> int | None:
-        """The number of the first event that is taken, one by one; None where none of the next few is."""
+        """The number of the first event that is acknowledged when sent alone; None if the next few are all refused."""
         position, left = self.position or 0, LOOK_AT_ONCE
         while left > 0 and (page := await self._journal.outbox(position, LOOK_PAGE)):
             for seq, each in self._wanted(origin, page):
@@ -228,7 +228,7 @@ class Relay:
         return None
 
     async def _still_refused(self, refused: list[tuple[Publication, str]]) -> list[tuple[Publication, str]]:
-        """What is left of them after some more attempts: with a part of it back, it takes one and refuses another."""
+        """The events that are refused in some more attempts too: a publisher that recovers may refuse one of two."""
         for number in range(CONFIRMATIONS):
             if refused:
                 await self._clock.sleep(RETRY_S * 2**number)
@@ -242,12 +242,12 @@ class Relay:
             return str(refusal)
         return None
 
-    # how it goes
+    # outages
 
     async def _pause(self, error: Exception) -> None:
-        """Said once for each outage, not at each attempt."""
+        """Wait for the next attempt; the first one of an outage is logged."""
         if self._failures == 0:
-            log.warning("events of ours wait", publisher=self._publisher.name, reason=str(error))
+            log.warning("publisher unavailable; its events wait", publisher=self._publisher.name, reason=str(error))
         await self._count_waiting()
         pause_s = min(RETRY_CAP_S, RETRY_S * 2**self._failures)
         self._failures = min(self._failures + 1, 10)
@@ -255,7 +255,7 @@ class Relay:
 
     async def _went_well(self) -> None:
         if self._failures:
-            log.info("events of ours go out again", publisher=self._publisher.name)
+            log.info("publisher available again", publisher=self._publisher.name)
         self._failures = 0
         await self._count_waiting()
 

@@ -64,7 +64,7 @@ class Caller:
 
 
 Results = Sequence[Result]
-"""What the writes of a unit have returned, in their order; a write without a result contributes none."""
+"""The results of the writes of a unit, in their order; a write without a result contributes none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Unit:
 
     @property
     def writes(self) -> list[Write]:
-        """Those that are known before the commit."""
+        """The writes that are known before the commit."""
         return [write for write, _ in self.entries if isinstance(write, Write)]
 
     def add(self, write: Write, *, or_raise: Exception | None = None) -> None:
@@ -152,6 +152,13 @@ class Unit:
 
 
 class Journal(Protocol):
+    """The port of a database: units in, rows out. Every adapter passes the suite of `headrace.journal.testing`.
+
+    Commits are ordered: an event of the inbox or outbox has a greater number than those of earlier commits, so a reader
+    that follows the numbers passes over none. Numbers may have gaps and never come again. A read sees the commits that
+    were confirmed before it began.
+    """
+
     # writes
 
     async def commit(self, unit: Unit) -> Results:
@@ -180,7 +187,7 @@ class Journal(Protocol):
         ...
 
     async def standing(self, instance_id: str) -> Standing | None:
-        """Where an instance stands, read in one snapshot."""
+        """The state of an instance, read in one snapshot."""
         ...
 
     async def stages(self, instance_id: str) -> list[Stage]: ...
@@ -188,11 +195,11 @@ class Journal(Protocol):
     async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]: ...
 
     async def remembered(self, owner: str, key: str) -> Remembered | None:
-        """What this caller's key was answered; else the row of release 0.1.0 under this key, which names no caller."""
+        """The response to this caller's key; else the row of release 0.1.0 under this key, which names no caller."""
         ...
 
     async def audit(self, before_seq: int, limit: int, *, target: str = "", principal: str = "") -> list[AuditEntry]:
-        """Who wrote what, newest first, from before this number; of one target, of one principal."""
+        """Audit entries before this number, newest first; of one target, of one principal, or of all."""
         ...
 
     # pages of lists: up to `limit` rows after a place, the newest first
@@ -226,11 +233,11 @@ class Journal(Protocol):
         ...
 
     async def triggers_on(self, names: tuple[str, str], seq: int) -> list[Trigger]:
-        """Those that wait for one of these events (in lower case) and were made before event `seq` came, in order."""
+        """Triggers on one of these events (in lower case) that were created before event `seq` came, in order."""
         ...
 
     async def trigger_count(self) -> int:
-        """Of those that are not deleted."""
+        """The number of triggers that are not deleted."""
         ...
 
     def occurrences(self, trigger_id: str) -> AsyncIterator[list[Occurrence]]:
@@ -254,7 +261,7 @@ class Journal(Protocol):
         ...
 
     async def waiting_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
-        """Those that are not processed, in order; fewer than `limit` where they are large."""
+        """The events that are not processed, in order; fewer than `limit` where they are large."""
         ...
 
     async def unidentified_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
@@ -275,11 +282,11 @@ class Journal(Protocol):
     # what is published
 
     async def identity(self) -> str:
-        """The journal's own name, for ever."""
+        """The name of the journal, which never changes."""
         ...
 
     async def outbox(self, after_seq: int, limit: int) -> list[OutboxEvent]:
-        """Events of ours on their way out, in order."""
+        """Events of the outbox, in order."""
         ...
 
     async def outbox_end(self) -> int:
@@ -291,13 +298,13 @@ class Journal(Protocol):
         ...
 
     async def set_aside(self, limit: int) -> list[SetAside]:
-        """Events of ours that a publisher did not take, newest first."""
+        """Dead letters of all publishers, newest first."""
         ...
 
     # what an engine asks
 
     async def due(self, after_at: int, after_row: int, until_at: int, limit: int) -> list[Due]:
-        """What the engine must look at until then, by next_at and row, after such a position.
+        """Instances that the engine must look at until then, by next_at and row, after such a position.
 
         next_at is 0 where there is something to do at once, else the end of a delay.
         """

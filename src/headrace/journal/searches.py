@@ -7,13 +7,13 @@ from hashlib import blake2b
 from itertools import islice
 
 MAX_SEARCHED_VARIABLES = 50
-"""Of an instance, the first ones as they were given."""
+"""The first variables of an instance, in the order given, are searched."""
 MAX_SEARCHED_CHARACTERS = 256
 """A longer value is not found."""
 
 
 def fingerprints(variables: Mapping[str, str]) -> list[int]:
-    """Those of the variables that a search finds."""
+    """The fingerprints of the variables by which a search finds the instance."""
     searched = islice(variables.items(), MAX_SEARCHED_VARIABLES)
     return [fingerprint(name, value) for name, value in searched if len(value) <= MAX_SEARCHED_CHARACTERS]
 

@@ -53,13 +53,13 @@ NEWS_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an adapter promises beyond the port. `is_durable`: what was committed is there when it is opened again."""
+    """The promises of an adapter beyond the port. `is_durable`: what was committed is there when it is opened again."""
 
     is_durable: bool = True
 
 
 def checks(capabilities: Capabilities) -> list[Check]:
-    """Those that apply to such an adapter."""
+    """The checks that apply to such an adapter."""
     return [*_ALWAYS, *(_DURABLE if capabilities.is_durable else ())]
 
 
@@ -143,6 +143,7 @@ async def a_unit_that_fails_leaves_nothing_and_its_neighbours_stand(make_journal
 
 
 async def a_key_is_stored_once_with_its_write(make_journal: MakeJournal) -> None:
+    """The unit that comes second fails with RepeatedKey."""
     async with make_journal() as journal:
         units = Unit(), Unit()
         for unit, workflow_id in zip(units, ("w1", "w2"), strict=True):
@@ -199,6 +200,7 @@ async def lists_are_newest_first_across_pages(make_journal: MakeJournal) -> None
 
 
 async def an_event_is_taken_once_oldest_first_and_again_by_the_same_wait(make_journal: MakeJournal) -> None:
+    """An instance that is resumed at the same wait consumes no second event."""
     async with make_journal() as journal:
         await _commit(journal, _workflow(), _instance("i1"), _stage("i1"))
 
@@ -222,6 +224,7 @@ async def an_event_is_taken_once_oldest_first_and_again_by_the_same_wait(make_jo
 
 
 async def what_is_due_is_found_by_its_time(make_journal: MakeJournal) -> None:
+    """An instance is due at once, at the end of its delay, or when its event arrives."""
     async with make_journal() as journal:
         names = ("ready", "soon", "later", "waiting", "ended")
         await _commit(journal, _workflow(), *(write for name in names for write in (_instance(name), _stage(name))))
@@ -242,6 +245,7 @@ async def what_is_due_is_found_by_its_time(make_journal: MakeJournal) -> None:
 
 
 async def closed_rows_never_change(make_journal: MakeJournal) -> None:
+    """Activities, stages and instances keep the outcome that was stored first."""
     async with make_journal() as journal:
         await _commit(journal, _workflow(), _instance("i1"), _stage("i1"), _activity("i1", attempt=1))
         await _commit(
@@ -265,7 +269,7 @@ async def closed_rows_never_change(make_journal: MakeJournal) -> None:
 
 
 async def a_unit_of_an_instance_is_a_compare_and_set(make_journal: MakeJournal) -> None:
-    """Of several that read the same version one is committed; the others leave nothing."""
+    """One of several units that read the same version is committed; the others leave nothing."""
     async with make_journal() as journal:
         await _commit(journal, _workflow(), _instance("i1"), _stage("i1"))
         units = [Unit() for _ in range(5)]
@@ -336,6 +340,7 @@ async def huge_integers_survive_as_text(make_journal: MakeJournal) -> None:
 
 
 async def the_outbox_keeps_its_order_and_tells_of_its_news(make_journal: MakeJournal) -> None:
+    """A reader that waits for news returns after the commit that publishes."""
     async with make_journal() as journal:
         news = asyncio.ensure_future(journal.outbox_news())
         await asyncio.sleep(0)
@@ -372,7 +377,7 @@ async def only_events_of_a_wanted_type_are_published(make_journal: MakeJournal) 
 
 
 async def a_position_moves_by_compare_and_set(make_journal: MakeJournal) -> None:
-    """Of several that read the same position one moves it; the others leave nothing."""
+    """One of several units that read the same position moves it; the others leave nothing."""
     async with make_journal() as journal:
         for expected in (None, 7):
             units = [Unit() for _ in range(3)]
@@ -397,6 +402,7 @@ async def a_position_moves_by_compare_and_set(make_journal: MakeJournal) -> None
 
 
 async def the_outbox_keeps_what_a_publisher_in_use_has_not_acknowledged(make_journal: MakeJournal) -> None:
+    """A publisher is in use while a process confirms its position."""
     async with make_journal() as journal:
 
         async def trimmed(before_s: int) -> list[int]:

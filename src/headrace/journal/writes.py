@@ -12,7 +12,7 @@ import msgspec
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What a write returns. A write that found nothing to do returns none."""
+    """The result of a write. A write that found nothing to do returns none."""
 
 
 class EventTaken(Result, frozen=True):
@@ -113,7 +113,7 @@ class ScheduleInstance(Write, frozen=True, kw_only=True):
 
 
 class ClaimVersion(Write, frozen=True, kw_only=True):
-    """Raise an instance's version. Changes nothing where it is not `version`: somebody has moved the instance on."""
+    """Raise an instance's version. Changes nothing where it is not `version`: another unit came first."""
 
     instance_id: str
     version: int
@@ -280,7 +280,7 @@ class WaitForEvent(Write, frozen=True, kw_only=True):
 
 
 class AddTrigger(Write, frozen=True, kw_only=True):
-    """It fires for events that the inbox accepts from now on. `event_name` is `event` in lower case."""
+    """Store a trigger, which fires for events accepted from now on. `event_name` is `event` in lower case."""
 
     trigger_id: str
     name: str

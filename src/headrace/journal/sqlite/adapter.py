@@ -43,7 +43,7 @@ from headrace.journal.records import (
     Trigger,
     Workflow,
 )
-from headrace.journal.sqlite.faults import damaged, is_damage, opening, require_room
+from headrace.journal.sqlite.faults import damaged, is_damage, opening, require_space
 from headrace.journal.sqlite.lock import JournalLock
 from headrace.journal.sqlite.migrations import migrate_sqlite
 from headrace.journal.sqlite.packing import packed, unpacked
@@ -55,7 +55,7 @@ from headrace.journal.writes import Probe
 
 PAGE = 200
 PAGE_BYTES = 48 << 20
-"""What rows read at once may hold together; a page that would be larger is shorter."""
+"""Limit of the bytes of a page; a page that would be larger holds fewer rows."""
 WAITING_BYTES = 4 << 20
 FRESH_S = 1.0
 """Age of a commit that still proves that commits succeed: callers of `/readyz` cannot keep the disk busy."""
@@ -88,7 +88,7 @@ class SqliteJournal:
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(opening(path))
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            require_room(path.parent)
+            require_space(path.parent)
             lock = JournalLock(path)
             stack.callback(lock.release)
             require_whole_log(path)
@@ -108,7 +108,7 @@ class SqliteJournal:
 
     @property
     def queued_units(self) -> int:
-        """Units that no commit has taken up yet."""
+        """Units that wait for a commit."""
         return self._writer.queued_units
 
     async def commit(self, unit: Unit) -> Results:
@@ -329,17 +329,13 @@ class SqliteJournal:
     # what an engine asks
 
     async def due(self, after_at: int, after_row: int, until_at: int, limit: int) -> list[Due]:
-        """What the engine must look at until then, by next_at and row, after such a position.
-
-        next_at is 0 where there is something to do at once, else the end of a delay.
-        """
         return [Due(*row) for row in self._rows("due", after_at, after_row, until_at, limit)]
 
     async def next_deadline(self, after_at: int) -> int | None:
         return self._rows("next_deadline", after_at)[0][0]
 
     async def counts(self) -> tuple[int, int]:
-        """(instances that have not ended, their activities that need attention)"""
+        """The number of instances that have not ended, and of their activities that need attention."""
         row = self._rows("counts")[0]
         return row[0], row[1]
 
@@ -348,7 +344,7 @@ class SqliteJournal:
     async def check(self) -> None:
         try:
             self._lock.require_place()
-            require_room(self._path.parent)
+            require_space(self._path.parent)
         except OSError as error:
             raise Unavailable(f"the journal cannot be read: {error}") from error
         if self._writer.has_committed_within(FRESH_S):

@@ -1,4 +1,4 @@
-"""What an error of SQLite or the disk means: it passes by itself, or a person must act.
+"""Errors of SQLite and the disk: some pass by themselves, for others a person must act.
 
 A full, read-only or failing disk and a locked file are `Unavailable`: the next attempt may succeed. A damaged file, one
 that may not be opened and one of a newer release are `Unusable` at the start, and `Damaged` while a server runs.
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from headrace.errors import Damaged, HeadraceError, Unavailable, Unusable
 
-MIN_ROOM_BYTES = 1 << 20
+MIN_FREE_BYTES = 1 << 20
 """Less than this on the disk counts as full: a commit that fits now is followed by one that does not."""
 
 _PASSING = frozenset(
@@ -64,10 +64,10 @@ def opening(path: Path) -> Generator[None]:
         raise type(fault)(f"{path} cannot be opened: {fault}") from error
 
 
-def require_room(folder: Path) -> None:
-    """Raises Unavailable where the disk is full."""
+def require_space(folder: Path) -> None:
+    """Require some free space on the disk. Raises Unavailable."""
     disk = os.statvfs(folder)
     blocks = disk.f_bfree if os.geteuid() == 0 else disk.f_bavail
     left = blocks * disk.f_frsize
-    if disk.f_blocks and left < MIN_ROOM_BYTES:
+    if disk.f_blocks and left < MIN_FREE_BYTES:
         raise Unavailable(f"the disk of {folder} is full: {left} bytes are left")

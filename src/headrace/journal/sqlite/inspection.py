@@ -40,6 +40,7 @@ class JournalState:
 
 
 def inspect_journal(path: Path) -> JournalState:
+    """Look at a journal without changing it, whether or not a server has it open."""
     if not path.exists():
         return JournalState(exists=False)
     owner = _owner(path.with_name(path.name + ".lock"))

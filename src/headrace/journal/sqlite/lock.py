@@ -61,7 +61,7 @@ class JournalLock:
         )
 
     def require_place(self) -> None:
-        """Raises Unavailable where the file under the journal's name is another one by now."""
+        """Require that the journal's path still leads to the locked file. Raises Unavailable."""
         mine = os.fstat(self._journal)
         try:
             there = self._path.stat()

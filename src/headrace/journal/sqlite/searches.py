@@ -78,5 +78,5 @@ def since(rows: InstanceSearch) -> int:
 
 
 def no_earlier(rows: InstanceSearch, place: Place) -> Place:
-    """Where the direction `before` begins: SQLite would scan from the beginning for two lower bounds."""
+    """The start of the direction `before`: SQLite would scan from the beginning for two lower bounds."""
     return place if rows.since_at is None else max(place, Place(rows.since_at, ""))

@@ -1,6 +1,6 @@
 """Lost commits: SQLite reads its write-ahead log up to the first frame that is broken, and passes over the rest.
 
-That is right for a commit that a power cut interrupted, which nobody was answered. It is wrong for a log that is
+That is right for a commit that a power cut interrupted, which no caller was answered. It is wrong for a log that is
 damaged in its middle: what follows was committed and answered. Two commits of one unbroken chain behind the place where
 SQLite stopped prove that, since the second began after the first was on the disk. Format: sqlite.org/walformat.html.
 """
@@ -20,7 +20,7 @@ HEADER_BYTES, FRAME_BYTES = 32, 24
 _MAGIC = (0x377F0682, 0x377F0683)
 _WORD = 0xFFFFFFFF
 _INDEX_FRAMES_AT = 16
-"""Where the index of the log (`-shm`) holds the number of frames that SQLite reads."""
+"""The offset at which the index of the log (`-shm`) holds the number of frames that SQLite reads."""
 
 
 class _Frame(NamedTuple):
@@ -32,7 +32,7 @@ class _Frame(NamedTuple):
 
 
 def require_whole_log(path: Path) -> None:
-    """Raises Damaged where commits of this database cannot be read. Changes nothing."""
+    """Require that every commit in the log can be read. Changes nothing; raises Damaged."""
     log = path.with_name(path.name + "-wal")
     if not log.exists() or log.stat().st_size <= HEADER_BYTES:
         return
@@ -56,7 +56,7 @@ def _frames_read(path: Path) -> int:
 
 
 def _frames(log: Path, page_bytes: int, after: int) -> Iterator[_Frame]:
-    """Those behind the last one that is read."""
+    """The frames behind the last one that SQLite reads."""
     with log.open("rb") as file:
         file.seek(HEADER_BYTES + after * (FRAME_BYTES + page_bytes))
         while len(content := file.read(FRAME_BYTES + page_bytes)) == FRAME_BYTES + page_bytes:

@@ -89,7 +89,7 @@ class GroupWriter:
         return self._loop.time() - self._committed_s < seconds
 
     def refuse(self, damage: Damaged) -> Damaged:
-        """Commit nothing more to a file that is damaged: nobody knows what a write would do there."""
+        """Commit nothing more to a file that is damaged: a write could destroy what is left."""
         if self._damage is None:
             log.error("the journal is damaged; nothing is written to it any more", reason=str(damage))
             self._damage = damage
@@ -161,7 +161,7 @@ class GroupWriter:
         self._batches.put((batch, results))
 
     def _cannot_begin(self, error: Exception) -> None:
-        """Where somebody else writes to the file, units stay in the queue and may grow too old there (`_sweep`)."""
+        """While another program writes to the file, units stay in the queue and may grow too old there (`_sweep`)."""
         self._is_busy = False
         self._is_scheduled = True
         self._loop.call_later(BUSY_RETRY_S, self._flush)
@@ -170,7 +170,7 @@ class GroupWriter:
             self._finished(waiting, self._unavailable(waiting, error), 0.0)
 
     def _roll_back(self) -> None:
-        """Where that fails too, the transaction stays open and uncommitted, and nothing begins before it is gone."""
+        """End the transaction. If that fails too, it stays open and uncommitted, and no other begins."""
         if self._connection.in_transaction:
             with contextlib.suppress(sqlite3.Error, MemoryError):
                 self._connection.execute("ROLLBACK")

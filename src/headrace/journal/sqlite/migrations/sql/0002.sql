@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS triggers (
 CREATE INDEX IF NOT EXISTS triggers_newest ON triggers (created_at, id) WHERE deleted_at IS NULL;
 CREATE INDEX IF NOT EXISTS triggers_on_event ON triggers (event_name) WHERE deleted_at IS NULL;
 
--- One row for each event that was accepted, for ever: its key is what makes a repeat a repeat. The envelope may be
+-- One row for each event that was accepted, which is never removed: its key is what makes a repeat a repeat. The envelope may be
 -- forgotten once it is processed (NULL).
 CREATE TABLE IF NOT EXISTS inbox (
     seq            INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,6 +1,6 @@
 -- What a publisher did not take, and whose effect an event tells of. May run again: a process can end in the middle of it.
 
--- One row for each event of ours that one publisher refused again and again while it took others. body is the event as
+-- One row for each event of Headrace that one publisher refused again and again while it took others. body is the event as
 -- it was sent.
 CREATE TABLE IF NOT EXISTS set_aside (
     publisher   TEXT    NOT NULL,

@@ -1,6 +1,6 @@
 -- Time that passed while a server ran, for retention. May run again: a process can end in the middle of it.
 
--- One row: the seconds, and how often somebody has asked whether a commit succeeds. Each row of caller_keys, inbox, outbox
+-- One row: the seconds, and how often a commit was tried. Each row of caller_keys, inbox, outbox
 -- and set_aside has a column served_s: the value of this one when the row was stored (of the inbox, when it was processed).
 CREATE TABLE IF NOT EXISTS time_served (
     id       INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),

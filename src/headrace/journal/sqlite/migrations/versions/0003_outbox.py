@@ -1,4 +1,4 @@
-"""What we publish; how many triggers led to an event that came in."""
+"""The outbox; how many triggers led to an event that came in."""
 
 from alembic import op
 from sqlalchemy import Column, Integer, inspect

@@ -1,4 +1,4 @@
-"""Who made each write."""
+"""The audit trail: the principal of each write."""
 
 from alembic import op
 

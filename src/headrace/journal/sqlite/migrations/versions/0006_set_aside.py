@@ -1,4 +1,4 @@
-"""What a publisher did not take, and whose effect an event tells of."""
+"""Dead letters of publishers, and the instance whose effect an event reports."""
 
 from alembic import op
 

@@ -39,6 +39,7 @@ WHERE terminated_at IS NULL
 
 
 def upgrade() -> None:
+    """Add the columns that are missing, fill them, and fingerprint the variables of all instances."""
     connection = op.get_bind()
     there = {row[1] for row in connection.exec_driver_sql("PRAGMA table_xinfo(instances)")}
     for name, kind in COLUMNS.items():

@@ -18,10 +18,11 @@ TYPES = (
     "SUCCEEDED_TRIGGER",
     "FAILED_TRIGGER",
 )
-"""Those of this revision: a later release may publish others, which its own revision adds."""
+"""The types at this revision: a later release that publishes others adds them in a revision of its own."""
 
 
 def upgrade() -> None:
+    """Create the tables; want what live triggers wait for; let positions count from now on."""
     connection = op.get_bind()
     for statement in statements("0013.sql"):
         op.execute(statement)
