@@ -33,7 +33,7 @@ from bench.api_level import Front
 from bench.report import Report
 from headrace.api.cursors import Cursor, Seal
 from headrace.journal.lists import InstanceList, OccurrenceList, Place
-from headrace.journal.migrations import migrate_sqlite
+from headrace.journal.sqlite.migrations import migrate_sqlite
 
 OUT = Path(__file__).parent / "out"
 JOURNAL_FILE = "journal.db"

@@ -1,7 +1,6 @@
 """The error tree. HTTP statuses are chosen in `api/errors.py` only.
 
 HeadraceError
-|- InvalidValue        a field holds what it must not; names the field and the reason
 |- InvalidValue        a field has an unacceptable value; names the field and the reason
 |  `- InvalidDefinition  the problems of one workflow definition
 |- NotFound            no such workflow, instance, stage, trigger
@@ -9,6 +8,7 @@ HeadraceError
 |- NotAllowed          a valid token without the scope
 |- AlreadyEnded        the instance has ended: no event, no abort
 |- Conflict            the instance changed since it was read; nothing was written
+|- Deposed             another process reads or publishes in this one's place; nothing was written
 |- RepeatedKey         this caller's Idempotency-Key is already stored
 |- Unavailable         the journal cannot commit now; nothing was accepted
 |  `- Damaged             the journal's file is corrupt
@@ -101,6 +101,13 @@ class Conflict(HeadraceError):
 
     def __str__(self) -> str:
         return f"instance {self.args[0]!r} has changed meanwhile"
+
+
+class Deposed(HeadraceError):
+    """Another process has moved this position: it reads or publishes in this one's place. Nothing was written."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(f"another process has moved the position of {source!r}")
 
 
 class RepeatedKey(HeadraceError):

@@ -18,11 +18,10 @@ import uvicorn
 from headrace.api.http_protocol import BoundedProtocol
 from headrace.api.startup import StartupGate
 from headrace.clock import Clock, RandomIds, SystemClock
-from headrace.composition import Composition, compose
+from headrace.composition import Composition, compose, temporary_fault
 from headrace.composition.doctor import warn_of_services
 from headrace.composition.startup import log_start
-from headrace.errors import Damaged, InvalidValue, Unavailable
-from headrace.journal.faults import fault_of
+from headrace.errors import InvalidValue
 from headrace.runtime import tune_collector
 from headrace.settings import Settings
 from headrace.telemetry import configure_logging
@@ -125,8 +124,7 @@ async def _opened(
         try:
             return await stack.enter_async_context(make())
         except Exception as error:
-            fault = fault_of(error)
-            if not isinstance(fault, Unavailable) or isinstance(fault, Damaged):
+            if (fault := temporary_fault(error)) is None:
                 raise
             if gate.reason != str(fault):
                 log.warning("cannot start; retrying", reason=str(fault))

@@ -28,8 +28,8 @@ from headrace.events.inbox import Inbox
 from headrace.events.outbox import Outbox
 from headrace.events.own import OwnTriggers
 from headrace.events.relay import Relay
-from headrace.journal.migrations import migrate_sqlite
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.sqlite.migrations import migrate_sqlite
 from headrace.runner.policy import Policy
 from headrace.runner.runners import Runners
 from headrace.sandbox import Sandbox, sandbox_routes
@@ -123,7 +123,7 @@ async def served(
         inbox = Inbox(journal, clock, telemetry, dispatcher.wake)
         feed = asyncio.create_task(Feed(sandbox, journal, inbox, clock).run())
         stack.callback(feed.cancel)
-        relay = asyncio.create_task(Relay(OwnTriggers(inbox), journal, clock, telemetry).run())
+        relay = asyncio.create_task(Relay(OwnTriggers(inbox), journal, clock, telemetry, announces=False).run())
         stack.callback(relay.cancel)
         chosen = Settings(**settings)
         ports = Ports(

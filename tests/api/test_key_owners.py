@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from headrace.auth.authenticator import Authenticator
 from headrace.clock import SystemClock
-from headrace.journal.migrations import migrate_sqlite
+from headrace.journal.sqlite.migrations import migrate_sqlite
 from tests.api.conftest import PREFIX, WAITING, Live, served
 from tests.support.tokens import Documents, authenticator_of, claims_of, published, signed
 

@@ -227,6 +227,19 @@ async def test_a_loop_of_triggers_ends(live: Live) -> None:
     assert "a loop" in found[0]["error"]
 
 
+@pytest.mark.parametrize("name", ["SUCCEEDED_WORKFLOW", "orchestration.succeeded_workflow"])
+async def test_a_trigger_on_an_event_of_headrace_wants_it_from_its_own_commit(live: Live, name: str) -> None:
+    ended = await live.created(SHORT)
+    await live.ended(await live.started(ended))
+    assert await live.journal.outbox_end() == 0
+    trigger_id = await on(live, await live.created(WAITING), event=name)
+    await live.ended(await live.started(ended))
+    assert await live.journal.outbox_end() == 1
+    async with asyncio.timeout(10):
+        while not await occurrences(live, trigger_id):
+            await asyncio.sleep(0.01)
+
+
 async def test_a_repeated_creation_makes_one_trigger(live: Live) -> None:
     body = {"event": "E", "workflowID": await live.created(SHORT), "vars": {"a": "'1'"}}
     first, second = [await live.call("POST", "/triggers", body, headers={"Idempotency-Key": "once"}) for _ in range(2)]

@@ -16,7 +16,7 @@ from headrace.api.cursors import Cursor, Seal
 from headrace.api.v2.pages import PART
 from headrace.errors import InvalidValue
 from headrace.journal.lists import InstanceList, OccurrenceList, Place, TriggerList, WorkflowList
-from headrace.journal.migrations import migrate_sqlite
+from headrace.journal.sqlite.migrations import migrate_sqlite
 from tests.api.conftest import PREFIX, SHORT, WAITING, Live, served
 from tests.api.test_v2 import page, rows
 

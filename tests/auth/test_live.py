@@ -25,8 +25,8 @@ from headrace.clock import RandomIds, SystemClock
 from headrace.composition import compose
 from headrace.composition.authentication import build_authenticator
 from headrace.errors import InvalidValue, NotAuthenticated, Unavailable
-from headrace.journal.lock import AlreadyOwned
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.sqlite.lock import AlreadyOwned
 from headrace.settings import Settings
 from headrace_client import AsyncClient, ClientCredentials, Error, SDKError, Token
 from tests.api.conftest import Live, served

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from headrace.errors import Unavailable
-from headrace.journal.lock import AlreadyOwned
-from headrace.journal.migrations import statements
 from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.sqlite.lock import AlreadyOwned
+from headrace.journal.sqlite.migrations import statements
+from headrace.journal.sqlite.writer import WriterLimits
 from headrace.journal.testing import Check, checks
-from headrace.journal.writer import WriterLimits
 from headrace.journal.writes import AddWorkflow, Probe
 from tests.support.journals import JOURNALS, adapter
 
@@ -106,7 +106,7 @@ async def test_a_blocked_database_refuses_and_the_write_never_happens_later(tmp_
 
 async def test_a_process_that_ends_while_it_makes_the_schema_is_no_harm(tmp_path: Path) -> None:
     half = sqlite3.connect(tmp_path / "journal.db")
-    for statement in statements("sqlite_0001.sql")[:4]:
+    for statement in statements("0001.sql")[:4]:
         half.execute(statement)
     half.close()
     journal = await SqliteJournal.open(tmp_path / "journal.db")

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from headrace.errors import NotFound, RepeatedKey
-from headrace.journal.migrations import HEAD
 from headrace.journal.port import Unit
 from headrace.journal.records import AuditEntry
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.sqlite.migrations import HEAD
 from headrace.journal.writes import AddWorkflow, DeleteWorkflow
 from headrace.usecases.idempotency import RESULT, Answer, Caller, CallerKey, record
 from tests.support.journals import JOURNALS, adapter

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from headrace.errors import Unavailable
-from headrace.journal.migrations import migrate_sqlite
 from headrace.journal.port import Unit
-from headrace.journal.statements import write_queries
-from headrace.journal.writer import GroupWriter, WriterLimits
+from headrace.journal.sqlite.migrations import migrate_sqlite
+from headrace.journal.sqlite.statements import named_statements, write_queries
+from headrace.journal.sqlite.writer import GroupWriter, WriterLimits
 from headrace.journal.writes import AddWorkflow
 
 
@@ -35,7 +35,8 @@ async def _writer(path: Path, **failures: list[Exception]) -> AsyncIterator[Grou
     migrate_sqlite(str(path))
     connection = sqlite3.connect(path, 0.0, isolation_level=None, check_same_thread=False, factory=Failing)
     connection.failures = {name.replace("_", " "): errors for name, errors in failures.items()}
-    writer = GroupWriter(connection, write_queries("sqlite.sql"), WriterLimits(give_up_s=0.3), None)
+    writes, statements = write_queries(), named_statements()
+    writer = GroupWriter(connection, writes, statements, WriterLimits(give_up_s=0.3), None)
     yield writer
     async with asyncio.timeout(3):
         await writer.close()

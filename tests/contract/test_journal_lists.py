@@ -17,10 +17,10 @@ from headrace.journal.lists import (
     TriggerList,
     WorkflowList,
 )
-from headrace.journal.migrations import HEAD, migrate_sqlite, statements
 from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
-from headrace.journal.statements import named_statements
+from headrace.journal.sqlite.migrations import HEAD, migrate_sqlite, statements
+from headrace.journal.sqlite.statements import named_statements
 from headrace.journal.writes import (
     AddInstance,
     AddOccurrence,
@@ -165,11 +165,11 @@ def test_an_index_answers_every_page_and_every_single_read(tmp_path: Path) -> No
     connection.create_function("casefold", 1, str.casefold, deterministic=True)
     wanted = [
         (name, text)
-        for name, text in named_statements("sqlite.sql").items()
+        for name, text in named_statements().items()
         if text.startswith("SELECT") and name.endswith(("_page", "_before"))
     ]
     single = ["workflow", "instance", "stages", "activities", "trigger", "occurrence", "remembered"]
-    wanted += [(name, named_statements("sqlite.sql")[name]) for name in single]
+    wanted += [(name, named_statements()[name]) for name in single]
     assert len(wanted) > 20
     for name, text in wanted:
         parameters = len(set(re.findall(r"\?[0-9]+", text))) or text.count("?")
@@ -186,7 +186,7 @@ async def test_indexes_that_a_kill_left_out_are_made_at_the_next_start(tmp_path:
     path = tmp_path / "journal.db"
     migrate_sqlite(str(path))
     connection = sqlite3.connect(path, isolation_level=None)
-    made = statements("sqlite_0005.sql")
+    made = statements("0005.sql")
     assert len(made) == 3
     names = [statement.split()[5] for statement in made]
     for name in names[done:]:

@@ -11,11 +11,10 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine
 
-from headrace.journal import migrations
-from headrace.journal.migrations import HEAD, statements
 from headrace.journal.port import Unit
 from headrace.journal.retention import MAX_STEP_S, Keep, Retention
-from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.sqlite import SqliteJournal, migrations
+from headrace.journal.sqlite.migrations import HEAD, statements
 from headrace.journal.writes import (
     AcceptEvent,
     AddDeadLetter,
@@ -24,6 +23,7 @@ from headrace.journal.writes import (
     RememberKey,
     ServeTime,
     TrimOutbox,
+    WantType,
     Write,
 )
 from tests.contract.test_journal_triggers import RELEASES, commit, version_of
@@ -66,7 +66,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
 
 def retention(journal: SqliteJournal, clock: StepClock) -> Retention:
     async def trim(before_s: int) -> None:
-        await commit(journal, TrimOutbox(up_to_seq=0, before_s=before_s))
+        await commit(journal, TrimOutbox(before_s=before_s))
 
     return Retention(journal, clock, KEEP, trim)
 
@@ -89,6 +89,7 @@ async def stored(journal: SqliteJournal, clock: StepClock, name: str) -> None:
             conflict_key=f"conflict of {name}",
             old_key=None,
         ),
+        WantType(type="E"),
         Publish(type="E", happened_at=at, payload="{}", instance_id=None, depth=None),
         AddDeadLetter(publisher="p", event_id=name, type="E", body="{}", reason="refused", at=at),
     ]
@@ -257,7 +258,7 @@ async def test_keys_of_an_earlier_release_are_kept_for_their_time_from_the_upgra
 @pytest.mark.parametrize("done", range(1, 12))
 async def test_the_migration_may_be_cut_off_after_any_statement(tmp_path: Path, done: int) -> None:
     path = tmp_path / "journal.db"
-    made = [*COLUMNS, *statements("sqlite_0009.sql")]
+    made = [*COLUMNS, *statements("0009.sql")]
     assert len(made) == 11
     connection = released(path, "0008")
     for statement in made[:done]:

@@ -10,16 +10,16 @@ import pytest
 
 from headrace.errors import Conflict
 from headrace.journal.lists import NEWEST, STATUSES, InstanceSearch, Place
-from headrace.journal.migrations import HEAD, migrate_sqlite
 from headrace.journal.port import Unit
 from headrace.journal.searches import (
     MAX_SEARCHED_CHARACTERS,
     MAX_SEARCHED_VARIABLES,
-    SEARCHES,
     fingerprint,
     fingerprints,
 )
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.sqlite.migrations import HEAD, migrate_sqlite
+from headrace.journal.sqlite.searches import SEARCHES
 from headrace.journal.writes import (
     AddInstance,
     AddVariables,

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from headrace.errors import InvalidValue
-from headrace.journal.migrations import HEAD, statements
 from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.sqlite.migrations import HEAD, statements
 from headrace.journal.writes import (
     AcceptEvent,
     AddDeadLetter,
@@ -33,6 +33,7 @@ from headrace.journal.writes import (
     RepeatEvent,
     ServeTime,
     TrimOutbox,
+    WantType,
     Write,
 )
 from tests.support.journals import JOURNALS, adapter
@@ -224,9 +225,9 @@ async def test_a_position_moves(journal: SqliteJournal) -> None:
     assert await journal.position("s") is None
     await commit(
         journal,
-        MovePosition(source="s", position=7),
-        MovePosition(source="s", position=9),
-        MovePosition(source="other", position=1),
+        MovePosition(source="s", position=7, expected=None),
+        MovePosition(source="s", position=9, expected=7),
+        MovePosition(source="other", position=1, expected=None),
     )
     assert await journal.position("s") == 9
 
@@ -296,7 +297,7 @@ async def test_a_migration_that_was_cut_off_is_carried_out_at_the_next_start(
     """Its statements are not one transaction: a kill may come after any of them."""
     path = tmp_path / "journal.db"
     release(path, before)
-    made = statements(f"sqlite_{after}.sql")
+    made = statements(f"{after}.sql")
     if after == "0003":
         made.append("ALTER TABLE inbox ADD COLUMN depth INTEGER NOT NULL DEFAULT 0")
     if after == "0007":
@@ -317,6 +318,7 @@ async def test_a_migration_that_was_cut_off_is_carried_out_at_the_next_start(
 async def published(journal: SqliteJournal, *events: tuple[str, str | None, int | None]) -> None:
     unit = Unit()
     for kind, instance_id, depth in events:
+        unit.add(WantType(type=kind))
         unit.add(Publish(type=kind, happened_at=50, payload="{}", instance_id=instance_id, depth=depth))
     await journal.commit(unit)
 
@@ -325,7 +327,7 @@ async def test_the_outbox_keeps_its_order_and_the_numbers_never_come_again(journ
     await published(journal, ("A", None, 3), ("B", None, None))
     assert [(each.seq, each.type, each.depth) for each in await journal.outbox(0, 10)] == [(1, "A", 3), (2, "B", 0)]
     assert [each.seq for each in await journal.outbox(1, 10)] == [2]
-    await commit(journal, TrimOutbox(up_to_seq=2, before_s=0))
+    await commit(journal, MovePosition(source="to:x", position=2, expected=None), TrimOutbox(before_s=0))
     assert (await journal.outbox(0, 10), await journal.outbox_end()) == ([], 2)
     await published(journal, ("C", None, None))
     assert [each.seq for each in await journal.outbox(0, 10)] == [3]
@@ -333,9 +335,9 @@ async def test_the_outbox_keeps_its_order_and_the_numbers_never_come_again(journ
 
 async def test_what_is_too_old_leaves_the_outbox_though_nobody_took_it(journal: SqliteJournal) -> None:
     await published(journal, ("A", None, None))
-    await commit(journal, TrimOutbox(up_to_seq=0, before_s=0))
+    await commit(journal, TrimOutbox(before_s=0))
     assert len(await journal.outbox(0, 10)) == 1
-    await commit(journal, TrimOutbox(up_to_seq=0, before_s=1))
+    await commit(journal, TrimOutbox(before_s=1))
     assert await journal.outbox(0, 10) == []
 
 
@@ -354,7 +356,7 @@ async def test_events_of_an_instance_are_as_deep_as_its_occurrence(journal: Sqli
 
 async def test_news_of_the_outbox_come_with_a_commit_that_has_some(journal: SqliteJournal) -> None:
     news = asyncio.ensure_future(journal.outbox_news())
-    await commit(journal, MovePosition(source="s", position=7))
+    await commit(journal, MovePosition(source="s", position=7, expected=None))
     assert not news.done()
     await published(journal, ("A", None, None))
     await asyncio.wait_for(news, LONG_S)

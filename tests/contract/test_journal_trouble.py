@@ -17,10 +17,9 @@ from typing import Any
 import pytest
 
 from headrace.errors import AlreadyOwned, Damaged, Unavailable, Unusable
-from headrace.journal import faults
-from headrace.journal.migrations import HEAD, migrate_sqlite
 from headrace.journal.port import Unit
-from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.sqlite import SqliteJournal, faults
+from headrace.journal.sqlite.migrations import HEAD, migrate_sqlite
 from headrace.journal.writes import AddWorkflow, MovePosition
 from tests.support.disks import Disk, small_disk
 from tests.support.server import NoAnswer, Server
@@ -143,13 +142,13 @@ def test_a_disk_that_fills_up_refuses_writes_and_loses_none(server: Server, disk
 
 def test_a_disk_that_is_nearly_full_is_not_ready_though_small_commits_fit(server: Server, disk: Disk) -> None:
     server.start()
-    disk.fill(left=faults.MIN_ROOM_BYTES // 2)
+    disk.fill(left=faults.MIN_FREE_BYTES // 2)
     assert answers(server, "/readyz", 503, IS_FULL)
     assert create(server).status == 201
 
 
 async def test_a_check_writes_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headrace.journal.sqlite.FRESH_S", 0.0)
+    monkeypatch.setattr("headrace.journal.sqlite.adapter.FRESH_S", 0.0)
     journal = await SqliteJournal.open(tmp_path / "journal.db")
     try:
         wal = tmp_path / "journal.db-wal"
@@ -329,7 +328,7 @@ async def test_a_damaged_page_found_while_serving_is_said_and_nothing_is_written
         with pytest.raises(Damaged, match="damaged"):
             await journal.workflow("w1")
         unit = Unit()
-        unit.add(MovePosition(source="s", position=1))
+        unit.add(MovePosition(source="s", position=1, expected=None))
         for attempt in (journal.check(), journal.commit(unit)):
             with pytest.raises(Damaged, match="the journal is damaged"):
                 await attempt
@@ -344,7 +343,7 @@ async def test_a_damaged_page_found_by_a_write_is_said_to_all_of_its_batch(tmp_p
     journal = await SqliteJournal.open(path)
     try:
         unit = Unit()
-        unit.add(MovePosition(source="s", position=1))
+        unit.add(MovePosition(source="s", position=1, expected=None))
         with pytest.raises(Damaged):
             await journal.commit(unit)
         with pytest.raises(Damaged):
@@ -501,7 +500,7 @@ async def test_a_removed_lock_file_lets_no_second_owner_in(tmp_path: Path) -> No
             with pytest.raises(AlreadyOwned, match="in use by another Headrace server"):
                 await SqliteJournal.open(tmp_path / "journal.db")
         unit = Unit()
-        unit.add(MovePosition(source="s", position=1))
+        unit.add(MovePosition(source="s", position=1, expected=None))
         await first.commit(unit)
     finally:
         await first.close()

@@ -12,7 +12,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from headrace.events.outbox import TYPES, publication
+from headrace.buses.published import TYPES
+from headrace.events.outbox import publication
 from headrace.journal.port import Unit
 from headrace.journal.records import Occurrence, OutboxEvent
 from headrace.journal.writes import AcceptEvent

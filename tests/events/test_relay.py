@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from headrace.buses.port import BusUnavailable, Publication, PublicationRefused
-from headrace.events.outbox import TYPES
+from headrace.buses.published import TYPES
+from headrace.errors import Deposed
+from headrace.events.feed import Feed
+from headrace.events.inbox import Inbox
+from headrace.events.outbox import Outbox
 from headrace.events.relay import MAX_IN_A_ROW, Relay, trim_outbox
 from headrace.journal.port import Results, Unit
 from headrace.journal.sqlite import SqliteJournal
-from headrace.journal.writes import Publish
+from headrace.journal.writes import MovePosition, Publish, WantType
 from headrace.telemetry import Telemetry
 from tests.support.rooms import FastClock
 
@@ -63,6 +69,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
 
 async def told(journal: SqliteJournal, count: int, kind: str = "STARTED_WORKFLOW", at: int = 50) -> None:
     unit = Unit()
+    unit.add(WantType(type=kind))
     for number in range(count):
         unit.add(Publish(type=kind, happened_at=at, payload=json.dumps({"n": number}), instance_id=None, depth=None))
     await journal.commit(unit)
@@ -277,6 +284,110 @@ async def test_trimming_keeps_up_with_any_number(journal: SqliteJournal) -> None
     await relay.begin()
     for _ in range(3):
         await told(journal, 900)
-    relay.position = 2_650
+    unit = Unit()
+    unit.add(MovePosition(source=relay.name, position=2_650, expected=0))
+    await journal.commit(unit)
     await trim_outbox([relay], journal, 0)
     assert [event.seq for event in await journal.outbox(0, 100)] == list(range(2_651, 2_701))
+
+
+# several processes
+
+
+async def test_a_type_that_another_process_wants_is_published_from_its_commit_on(
+    journal: SqliteJournal, tmp_path: Path
+) -> None:
+    """As where the trigger was created at another server: nothing but the table says so."""
+    outbox = Outbox()
+
+    async def happened(at: int) -> None:
+        unit = Unit()
+        outbox.workflow_started(unit, at, "w1", "i1")
+        outbox.workflow_ended(unit, at, "w1", "i1", None)
+        await journal.commit(unit)
+
+    await happened(1)
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as other:
+        other.execute("INSERT INTO wanted (type) VALUES ('STARTED_WORKFLOW')")
+        other.commit()
+    await happened(2)
+    assert [(event.type, event.happened_at) for event in await journal.outbox(0, 9)] == [("STARTED_WORKFLOW", 2)]
+
+
+async def test_the_types_that_a_publisher_takes_are_wanted_once_it_has_begun(journal: SqliteJournal) -> None:
+    outbox = Outbox()
+    relay = Relay(Picky(wants=["STARTED_WORKFLOW"]), journal, FastClock(), Telemetry(FastClock()))
+    await relay.begin()
+    own = Relay(Picky(), journal, FastClock(), Telemetry(FastClock()), announces=False)
+    await own.begin()
+    unit = Unit()
+    outbox.workflow_started(unit, 1, "w1", "i1")
+    outbox.workflow_ended(unit, 1, "w1", "i1", None)
+    await journal.commit(unit)
+    assert [event.type for event in await journal.outbox(0, 9)] == ["STARTED_WORKFLOW"]
+
+
+async def moved(journal: SqliteJournal, position: int, expected: int | None) -> None:
+    unit = Unit()
+    unit.add(MovePosition(source="to:picky", position=position, expected=expected), or_raise=Deposed("to:picky"))
+    await journal.commit(unit)
+
+
+async def test_a_relay_that_was_overtaken_stops_and_stores_nothing(
+    journal: SqliteJournal,
+) -> None:
+    publisher = Picky(1)
+    relay = Relay(publisher, journal, FastClock(), Telemetry(FastClock()), max_refusals=1)
+    await relay.begin()
+    await told(journal, 3)
+    await moved(journal, 3, 0)  # another process has published all of them
+    with capture_logs() as logs:
+        async with asyncio.timeout(LIMIT_S):
+            await relay.run()
+            await relay.run()  # the supervisor starts it once more
+    (line,) = [line for line in logs if line["log_level"] == "error"]
+    assert line["event"] == "another process publishes to this publisher; this one stops"
+    assert (line["publisher"], line["position"], line["stored_position"]) == ("picky", 0, 3)
+    assert await journal.position("to:picky") == 3
+    assert await journal.set_aside(9) == [], "the other process decides about an event that is refused"
+    assert publisher.attempts.count(2) == 1
+
+
+async def test_two_relays_that_begin_at_once_begin_at_one_position(journal: SqliteJournal) -> None:
+    await told(journal, 2)
+    relays = [Relay(Picky(), journal, FastClock(), Telemetry(FastClock())) for _ in range(3)]
+    async with asyncio.timeout(LIMIT_S):
+        await asyncio.gather(*(relay.begin() for relay in relays))
+    assert [relay.position for relay in relays] == [2, 2, 2]
+
+
+class Numbered:
+    """A source of events that does not end."""
+
+    async def event_source(self) -> str:
+        return "numbered"
+
+    async def events_after(self, seq: int, limit: int) -> list[tuple[int, str]]:
+        await asyncio.sleep(0)
+        event = {"date": "2024-05-01T10:00:00Z", "app": "a", "version": "v1", "type": "E", "payload": {"n": seq}}
+        return [(seq + 1, json.dumps(event))]
+
+    async def wait_for_events(self) -> None: ...
+
+
+async def test_a_feed_that_was_overtaken_stops(journal: SqliteJournal) -> None:
+    clock = FastClock()
+    inbox = Inbox(journal, clock, Telemetry(clock), lambda: None)
+    feeds = [asyncio.ensure_future(Feed(Numbered(), journal, inbox, clock).run()) for _ in range(2)]
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            await asyncio.wait(feeds, return_when=asyncio.FIRST_COMPLETED)
+            stopped = sum(feed.done() for feed in feeds)
+            position = await journal.position("numbered")
+            while await journal.position("numbered") == position:
+                await asyncio.sleep(0)
+    finally:
+        for feed in feeds:
+            feed.cancel()
+        await asyncio.gather(*feeds, return_exceptions=True)
+    assert stopped == 1

@@ -15,9 +15,9 @@ RUNNER = "src/headrace/runner/instance.py"
 USE_CASES = "src/headrace/usecases/instances.py"
 PROTOCOL = "src/headrace/effects/protocol.py"
 ACTIVITIES = "src/headrace/workflows/activities.py"
-SQL = "src/headrace/journal/sql/sqlite.sql"
+SQL = "src/headrace/journal/sqlite/queries.sql"
 RETENTION = "src/headrace/journal/retention.py"
-JOURNAL = "src/headrace/journal/sqlite.py"
+JOURNAL = "src/headrace/journal/sqlite/adapter.py"
 
 SEND = "await self._services.send(opened.activity.name, opened.request)"
 
@@ -202,7 +202,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     _bug(
         "a removed lock file lets a second owner in",
-        "src/headrace/journal/lock.py",
+        "src/headrace/journal/sqlite/lock.py",
         "            self._lock_journal()\n",
         "",
         "tests/contract/test_journal_trouble.py",
@@ -288,6 +288,79 @@ BUGS: tuple[Bug, ...] = (
         "1 ORDER BY (stage IS NULL), seq",
         *_CONTRACT,
         "tests/contract/test_journal.py",
+    ),
+    _bug(
+        "an event that nothing wants is published",
+        SQL,
+        "VALUES ((SELECT type FROM wanted WHERE type = :type), :happened_at",
+        "VALUES (:type, :happened_at",
+        "tests/contract/test_journal.py",
+    ),
+    _bug(
+        "a trigger does not say which event it wants",
+        "src/headrace/usecases/triggers.py",
+        "    ports.outbox.want(unit, row.event)\n",
+        "",
+        "tests/api/test_triggers.py",
+    ),
+    _bug(
+        "wanted types are read from the journal once",
+        "src/headrace/journal/sqlite/writer.py",
+        "        self._wanted = None\n        try:\n",
+        "        try:\n",
+        "tests/events/test_relay.py",
+    ),
+    _bug(
+        "a position is overwritten",
+        SQL,
+        "served_s = excluded.served_s WHERE position = :expected\n",
+        "served_s = excluded.served_s\n",
+        "tests/contract/test_journal.py",
+    ),
+    _bug(
+        "a relay that was overtaken goes on",
+        "src/headrace/events/relay.py",
+        "        unit.add(move, or_raise=Deposed(self.name))\n",
+        "        unit.add(move)\n",
+        "tests/events/test_relay.py",
+    ),
+    _bug(
+        "the outbox is trimmed by the fastest publisher",
+        SQL,
+        "(SELECT min(position) FROM positions",
+        "(SELECT max(position) FROM positions",
+        "tests/contract/test_journal.py",
+    ),
+    # what is stored once
+    _bug(
+        "an instance always has its workflow's definition",
+        SQL,
+        "workflow_id AND config = :config), :config), :variables",
+        "workflow_id), :config), :variables",
+        "tests/contract/test_journal_disk.py",
+    ),
+    _bug(
+        "long rows are in a table without a rowid",
+        "src/headrace/journal/sqlite/migrations/sql/0012.sql",
+        "    PRIMARY KEY (instance_id, stage, position)\n);",
+        "    PRIMARY KEY (instance_id, stage, position)\n) WITHOUT ROWID;",
+        "tests/contract/test_journal_disk.py",
+    ),
+    _bug(
+        "a packed text is read without its end",
+        "src/headrace/journal/sqlite/packing.py",
+        "compressor.compress(encoded) + compressor.flush()",
+        "compressor.compress(encoded[:-1]) + compressor.flush()",
+        "tests/contract/test_journal_disk.py",
+    ),
+    _bug(
+        "a migration that was cut off copies nothing more",
+        "src/headrace/journal/sqlite/migrations/versions/0012_rowids.py",
+        "    if old is not None:\n        connection.exec_driver_sql(create)",
+        "    if old is not None and not connection.exec_driver_sql(\n"
+        "        f\"SELECT 1 FROM sqlite_schema WHERE name = '{table}_0012'\"\n"
+        "    ).scalar():\n        connection.exec_driver_sql(create)",
+        "tests/contract/test_journal_releases.py",
     ),
     # abort, time, recovery
     _bug(

@@ -18,6 +18,7 @@ from typing import Any
 import httpx2
 import yaml
 
+from headrace.buses.published import TYPES
 from headrace.clock import RandomIds
 from headrace.demo.examples import Example
 from headrace.demo.stack import Stack
@@ -34,7 +35,7 @@ from headrace.events.relay import Relay
 from headrace.journal.port import Results, Unit
 from headrace.journal.records import Instance, Workflow
 from headrace.journal.sqlite import SqliteJournal
-from headrace.journal.writes import AddTrigger, AddWorkflow
+from headrace.journal.writes import AddTrigger, AddWorkflow, WantType
 from headrace.runner.policy import Policy
 from headrace.runner.runners import Runners
 from headrace.sandbox import Sandbox
@@ -214,6 +215,7 @@ class Life:
                 created_at=1,
             )
         )
+        Outbox().want(unit, event)
         await self.journal.commit(unit)
 
     async def workflow(self, workflow_id: str, stages: list[dict[str, Any]]) -> Workflow:
@@ -282,9 +284,11 @@ async def life(
     mortal: Any = MortalJournal(journal, fate)
     clock = FastClock()
     outbox = Outbox()
-    await outbox.want_what_triggers_want(mortal)
     if publishes:
-        outbox.want_all()
+        unit = Unit()
+        for kind in TYPES:
+            unit.add(WantType(type=kind))
+        await journal.commit(unit)
     settings = EngineLimits(**{"settle_s": 5.0, "retry_base_s": 0.5, **limits})
     meter = Telemetry(clock)
     _, attention = await journal.counts()
@@ -307,7 +311,7 @@ async def life(
     await dispatcher.start()
     readers = [] if source is None else [asyncio.ensure_future(Feed(source, mortal, inbox, clock).run())]
     if publishes:
-        readers.append(asyncio.ensure_future(Relay(OwnTriggers(inbox), mortal, clock, meter).run()))
+        readers.append(asyncio.ensure_future(Relay(OwnTriggers(inbox), mortal, clock, meter, announces=False).run()))
     ports = Ports(
         journal=mortal,
         engine=engine,

@@ -50,8 +50,9 @@ OF_ACTIVITIES = {
     "src/headrace/cli/history_text.py": "RevertTransaction of other servers reads like it",
     "src/headrace/engine/driver.py": "the internal ledger is created for a transaction",
     "src/headrace/journal/testing.py": "an activity in the suite of every journal",
-    "src/headrace/journal/sql/sqlite.sql": "the link from an event to the effect that caused it",
-    "src/headrace/journal/sql/sqlite_0006.sql": "the link from an event to the effect that caused it",
+    "src/headrace/journal/sqlite/queries.sql": "the link from an event to the effect that caused it",
+    "src/headrace/journal/sqlite/migrations/sql/0006.sql": "the link from an event to the effect that caused it",
+    "src/headrace/journal/sqlite/migrations/sql/0012.sql": "the link from an event to the effect that caused it",
     "src/headrace/telemetry/tracing.py": "attributes of a transaction",
     "src/headrace/triggers/matching.py": "the link from an event to the effect that caused it",
 }

@@ -15,6 +15,11 @@ LINT = Path(sys.executable).parent / "lint-imports"
 
 PLANTED = [
     ("engine/port.py", "import headrace.journal.sqlite", "Only the composition knows adapters"),
+    ("engine/meter.py", "import headrace.journal.sqlite", "known to the composition only"),
+    ("server.py", "import headrace.journal.sqlite.lock", "known to the composition only"),
+    ("journal/port.py", "import headrace.journal.sqlite.writer", "known to the composition only"),
+    ("journal/postgres.py", "import headrace.journal.sqlite.writer", "independent of each other"),
+    ("journal/novelty.py", "import headrace.errors", "The journal: adapters"),
     ("engine/meter.py", "import headrace.api.context", "Direction"),
     ("api/context.py", "import headrace.engine.embedded", "Only the composition knows adapters"),
     ("api/context.py", "import headrace.journal.sqlite", "Only the composition knows adapters"),

@@ -25,8 +25,8 @@ from headrace.composition.doctor import (
     warn_of_services,
 )
 from headrace.effects.port import NoReply, Reply, Request
-from headrace.journal.inspection import inspect_journal
-from headrace.journal.migrations import HEAD, migrate_sqlite
+from headrace.journal.sqlite.inspection import inspect_journal
+from headrace.journal.sqlite.migrations import HEAD, migrate_sqlite
 from headrace.settings import Settings
 from tests.unit.test_telemetry import FixedClock
 

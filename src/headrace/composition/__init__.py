@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from headrace.composition.assembly import Composition, compose
+from headrace.composition.assembly import Composition, compose, temporary_fault
 
-__all__ = ["Composition", "compose"]
+__all__ = ["Composition", "compose", "temporary_fault"]

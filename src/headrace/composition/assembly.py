@@ -23,17 +23,17 @@ from headrace.composition.services import downstream_of
 from headrace.effects.port import Downstream
 from headrace.engine.embedded import EmbeddedEngine
 from headrace.engine.limits import EngineLimits
-from headrace.errors import Unavailable
+from headrace.errors import Damaged, Unavailable
 from headrace.events.consumer import Consumer
 from headrace.events.feed import EventSource, Feed
 from headrace.events.inbox import Inbox
 from headrace.events.outbox import Outbox
 from headrace.events.own import OwnTriggers
 from headrace.events.relay import Relay, trim_outbox
-from headrace.journal.faults import opening
 from headrace.journal.retention import Keep, Retention
 from headrace.journal.sqlite import SqliteJournal
-from headrace.journal.writer import WriterLimits
+from headrace.journal.sqlite.faults import fault_of, opening
+from headrace.journal.sqlite.writer import WriterLimits
 from headrace.runner.policy import Policy
 from headrace.runner.runners import Runners
 from headrace.settings import Settings
@@ -114,9 +114,6 @@ async def compose(
         with contextlib.suppress(Unavailable):  # then it is done when the first event arrives
             await inbox.identify()
         buses = buses_of(settings, clock)
-        if buses.publishers:
-            outbox.want_all()
-        await outbox.want_what_triggers_want(journal)
         ports = Ports(
             journal=traced,
             engine=engine,
@@ -137,10 +134,11 @@ async def compose(
             extra_routes=routes,
         )
         stack.push_async_callback(buses.close)
-        publishers = (OwnTriggers(inbox), *buses.publishers)
-        for publisher in publishers:
+        own = OwnTriggers(inbox)
+        for publisher in (own, *buses.publishers):
             telemetry.expect_publisher(publisher.name)
-        relays = [Relay(publisher, journal, clock, telemetry) for publisher in publishers]
+        relays = [Relay(each, journal, clock, telemetry) for each in buses.publishers]
+        relays.append(Relay(own, journal, clock, telemetry, announces=False))
         for relay in relays:
             await relay.begin()
         await engine.start()
@@ -168,6 +166,12 @@ async def compose(
         stack.callback(telemetry.flush_log)
         stack.enter_context(in_background(lambda: _flush_log(telemetry, clock), clock))
         yield Composition(app if tracing is None else tracing.app(app), journal, engine, downstream)
+
+
+def temporary_fault(error: Exception) -> Unavailable | None:
+    """The fault behind an error of `compose` that may pass by itself, such as a full disk; None for any other."""
+    fault = fault_of(error)
+    return fault if isinstance(fault, Unavailable) and not isinstance(fault, Damaged) else None
 
 
 def _keep(settings: Settings) -> Keep:

@@ -24,7 +24,7 @@ from headrace.composition.brokers import kafka_options, nats_options
 from headrace.composition.startup import about_unknown_variable, targets, webhook_endpoints
 from headrace.effects.port import Downstream, NoReply, Reply, Request
 from headrace.errors import HeadraceError, InvalidValue
-from headrace.journal.inspection import inspect_journal
+from headrace.journal.sqlite.inspection import inspect_journal
 from headrace.settings import Settings, unknown_variables
 from headrace.telemetry.tracing import MISSING, is_wanted
 from headrace.workflows.activities import Service

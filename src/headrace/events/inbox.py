@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 
 from headrace.clock import Clock
-from headrace.errors import InvalidValue
+from headrace.errors import Deposed, InvalidValue
 from headrace.events import identity
 from headrace.events.envelope import Envelope, stored_envelope
 from headrace.journal.port import Journal, Results, Unit
@@ -110,15 +110,15 @@ class Inbox:
                     await self._journal.commit(unit)
                 self._is_identified = True
 
-    async def accept(self, arrivals: Sequence[Arrival], *, position: tuple[str, int] | None = None) -> list[Receipt]:
+    async def accept(self, arrivals: Sequence[Arrival], *, position: MovePosition | None = None) -> list[Receipt]:
         """Accept events, and store in the same commit how far a source was read.
 
-        All of them are durable on return, or none is. Raises Unavailable.
+        All of them are durable on return, or none is. Raises Unavailable, or Deposed where another process reads it.
         """
         unit = Unit()
         await self.add(unit, arrivals)
         if position is not None:
-            unit.add(MovePosition(source=position[0], position=position[1]))
+            unit.add(position, or_raise=Deposed(position.source))
         results = await self._journal.commit(unit)
         self.accepted(arrivals, results)
         return receipts_of(results)
@@ -150,10 +150,10 @@ class Inbox:
         if first_time:
             self._on_events()
 
-    async def accept_wanted(self, arrivals: Sequence[Arrival], *, position: tuple[str, int] | None = None) -> None:
+    async def accept_wanted(self, arrivals: Sequence[Arrival], *, position: MovePosition | None = None) -> None:
         """Those that a trigger waits for.
 
-        An event that no trigger waits for today starts nothing tomorrow either. Raises Unavailable.
+        An event that no trigger waits for today starts nothing tomorrow either. Raises Unavailable, Deposed.
         """
         wanted = [each for each in arrivals if await self._journal.triggers_on(each.names, _ANY_SEQ)]
         if wanted or position is not None:

@@ -1,12 +1,13 @@
-"""What Headrace publishes: the eight events of orchestration, each written in the commit of what it tells.
+"""The eight events that Headrace publishes, each stored in the commit of the change that it reports.
 
-Nothing is written that nobody would read: a type goes into the outbox once something outside asks for all of them,
-or a trigger of ours waits for it.
+Only events of a wanted type are stored. A type is wanted from the commit of the first trigger that waits for it, or
+from the first start of a publisher that takes it (`headrace.journal.writes.WantType`).
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from headrace.buses.port import Publication
@@ -20,14 +21,13 @@ from headrace.buses.published import (
     SUCCEEDED_STAGE,
     SUCCEEDED_TRIGGER,
     SUCCEEDED_WORKFLOW,
-    TYPES,
     type_named,
 )
 from headrace.clock import date_time
 from headrace.errors import InvalidValue
-from headrace.journal.port import Journal, Unit
+from headrace.journal.port import Unit
 from headrace.journal.records import OutboxEvent
-from headrace.journal.writes import Publish
+from headrace.journal.writes import Publish, WantType
 
 VERSION = "v2.0.0"
 MAX_ERROR_CHARACTERS = 4_000
@@ -37,72 +37,57 @@ _text_of = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Outbox:
-    """Adds events to the units of those who make them happen."""
+    """Adds events to the units of the changes that they report."""
 
-    def __init__(self) -> None:
-        self._wanted: set[str] = set()
-
-    # what is wanted
-
-    def want_all(self) -> None:
-        """Something outside is told of everything."""
-        self._wanted.update(TYPES)
-
-    def want(self, event: str) -> None:
-        """A trigger waits for this event: one of ours perhaps."""
+    def want(self, unit: Unit, event: str) -> None:
+        """A trigger waits for this event, which may be one that Headrace publishes."""
         if (kind := type_named(event)) is not None:
-            self._wanted.add(kind)
-
-    async def want_what_triggers_want(self, journal: Journal) -> None:
-        """Those that are there at the start."""
-        for kind in TYPES:
-            if await journal.triggers_on((kind.lower(), f"{APP}.{kind.lower()}"), _ANY_SEQ):
-                self._wanted.add(kind)
+            unit.add(WantType(type=kind))
 
     # instances
 
     def workflow_started(self, unit: Unit, at: int, workflow_id: str, instance_id: str) -> None:
-        if STARTED_WORKFLOW in self._wanted:
-            _add(unit, STARTED_WORKFLOW, at, {"id": workflow_id, "instanceID": instance_id}, instance_id)
+        _add(unit, STARTED_WORKFLOW, at, instance_id, lambda: {"id": workflow_id, "instanceID": instance_id})
 
     def workflow_ended(self, unit: Unit, at: int, workflow_id: str, instance_id: str, error: str | None) -> None:
         kind = SUCCEEDED_WORKFLOW if error is None else FAILED_WORKFLOW
-        if kind in self._wanted:
-            _add(unit, kind, at, {"id": workflow_id, "instanceID": instance_id, **_error(error)}, instance_id)
+        _add(unit, kind, at, instance_id, lambda: {"id": workflow_id, "instanceID": instance_id, **_error(error)})
 
     def stage_started(self, unit: Unit, at: int, workflow_id: str, instance_id: str, number: int) -> None:
-        if STARTED_STAGE in self._wanted:
-            payload = {"id": workflow_id, "instanceID": instance_id, "number": number}
-            _add(unit, STARTED_STAGE, at, payload, instance_id)
+        payload = {"id": workflow_id, "instanceID": instance_id, "number": number}
+        _add(unit, STARTED_STAGE, at, instance_id, lambda: payload)
 
     def stage_ended(
         self, unit: Unit, at: int, workflow_id: str, instance_id: str, number: int, error: str | None
     ) -> None:
         kind = SUCCEEDED_STAGE if error is None else FAILED_STAGE
-        if kind in self._wanted:
-            payload = {"id": workflow_id, "instanceID": instance_id, "number": number, **_error(error)}
-            _add(unit, kind, at, payload, instance_id)
+        payload = {"id": workflow_id, "instanceID": instance_id, "number": number}
+        _add(unit, kind, at, instance_id, lambda: {**payload, **_error(error)})
 
     # triggers
 
     def trigger_succeeded(self, unit: Unit, at: int, occurrence_id: str, trigger_id: str, instance_id: str) -> None:
-        if SUCCEEDED_TRIGGER in self._wanted:
-            payload = {"id": occurrence_id, "triggerID": trigger_id, "workflowInstanceID": instance_id}
-            _add(unit, SUCCEEDED_TRIGGER, at, payload, instance_id)
+        payload = {"id": occurrence_id, "triggerID": trigger_id, "workflowInstanceID": instance_id}
+        _add(unit, SUCCEEDED_TRIGGER, at, instance_id, lambda: payload)
 
     def trigger_failed(self, unit: Unit, at: int, occurrence_id: str, trigger_id: str, error: str, depth: int) -> None:
-        if FAILED_TRIGGER in self._wanted:
-            payload = {"id": occurrence_id, "triggerID": trigger_id, **_error(error)}
-            _add(unit, FAILED_TRIGGER, at, payload, None, depth)
-
-
-_ANY_SEQ = 2**63 - 1
+        payload = {"id": occurrence_id, "triggerID": trigger_id}
+        _add(unit, FAILED_TRIGGER, at, None, lambda: {**payload, **_error(error)}, depth)
 
 
 def _add(
-    unit: Unit, kind: str, at: int, payload: dict[str, Any], instance_id: str | None, depth: int | None = None
+    unit: Unit,
+    kind: str,
+    at: int,
+    instance_id: str | None,
+    payload: Callable[[], dict[str, Any]],
+    depth: int | None = None,
 ) -> None:
-    unit.add(Publish(type=kind, happened_at=at, payload=_text_of(payload), instance_id=instance_id, depth=depth))
+    """Most runs publish nothing, so the payload is made inside the commit, for a wanted type only."""
+    unit.publish(
+        kind,
+        lambda: Publish(type=kind, happened_at=at, payload=_text_of(payload()), instance_id=instance_id, depth=depth),
+    )
 
 
 def _error(error: str | None) -> dict[str, str]:
@@ -124,7 +109,7 @@ def is_own(origin: str, event_id: str) -> bool:
 
 
 def depth_of(header: str) -> int:
-    """What a depth header says; 0 where there is none. Raises InvalidValue."""
+    """The number in a depth header; 0 where there is none. Raises InvalidValue."""
     if not header:
         return 0
     if not (header.isascii() and header.isdigit() and len(header) <= 6):

@@ -1,36 +1,40 @@
-"""Takes the outbox to one publisher, in order, and remembers how far it got.
+"""Publishes the outbox to one publisher, in order, and stores how far it got.
 
-Where that cannot be reached, events wait and nothing else does; after a crash the last ones are sent once more,
-under the same ids. One that is refused again and again, while the next are taken, is set aside: kept in the journal,
-and no longer in the way of the others.
+While the publisher is unreachable, its events wait and nothing else does; after a crash the last ones are sent once
+more, under the same ids. An event that is refused again and again, while later ones are acknowledged, is
+dead-lettered: kept in the journal, so that it no longer delays the others. The position moves by compare-and-set: of
+two processes that publish to one publisher, the one that was overtaken stops, and leaves nothing behind but events
+that are sent twice.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Protocol
 
 import structlog
 
 from headrace.buses.port import BusUnavailable, Publication, PublicationRefused, Publisher
+from headrace.buses.published import TYPES
 from headrace.clock import Clock
-from headrace.errors import Unavailable
+from headrace.errors import Deposed, Unavailable
 from headrace.events.outbox import publication
 from headrace.journal.port import Journal, Unit, sweep
 from headrace.journal.records import OutboxEvent
-from headrace.journal.writes import AddDeadLetter, MovePosition, TrimOutbox
+from headrace.journal.writes import AddDeadLetter, ConfirmPosition, MovePosition, TrimOutbox, WantType
 
 log = structlog.get_logger("headrace.events")
 
 RETRY_S = 0.5
 RETRY_CAP_S = 30.0
 MAX_IN_A_ROW = 10
-"""Events refused one after the other: with more of them it is the other side that is at fault, and events wait."""
+"""With more events refused one after the other the publisher is at fault, and events wait."""
 CONFIRMATIONS = 6
-"""Attempts, over half a minute, at each that was refused, once another is taken: that side may just have come back."""
+"""Attempts, over half a minute, at each refused event once another is acknowledged: the publisher may be recovering."""
 LOOK_PAGE = 500
 LOOK_AT_ONCE = 20_000
-"""Rows looked at for one that is wanted; the rest the next time."""
+"""Rows of one search for an event that the publisher takes."""
 
 
 class RelayMeter(Protocol):
@@ -44,29 +48,57 @@ class RelayMeter(Protocol):
 
 
 class Relay:
-    """`max_refusals`: how often one event may be refused before it is found out whether others are taken."""
+    """Publishes the outbox to one publisher.
+
+    `announces`: at its beginning the types that the publisher takes become wanted; false for the server's own triggers,
+    each of which wants its type from its creation. `max_refusals`: how often one event may be refused before the relay
+    finds out whether others are acknowledged.
+    """
 
     def __init__(
-        self, publisher: Publisher, journal: Journal, clock: Clock, meter: RelayMeter, *, max_refusals: int = 10
+        self,
+        publisher: Publisher,
+        journal: Journal,
+        clock: Clock,
+        meter: RelayMeter,
+        *,
+        announces: bool = True,
+        max_refusals: int = 10,
     ) -> None:
         self._publisher = publisher
         self._journal = journal
         self._clock = clock
         self._meter = meter
+        self._announces = announces
         self._max_refusals = max_refusals
+        self._is_deposed = False
         self._failures = 0
         self._refusals: tuple[str, int] = ("", 0)
-        """Of which event, how many, one after the other."""
+        """The id of the event that was refused last, and the number of its refusals in a row."""
         self._unwanted_to = 0
         self.position: int | None = None
-        """The last event that it is done with; None until it begins. A new publisher is told of what comes from now."""
+        """The last event that was acknowledged, as far as this process knows; None until it begins."""
 
     @property
     def name(self) -> str:
         return f"to:{self._publisher.name}"
 
     async def run(self) -> None:
-        """For ever."""
+        """Run until cancelled, or until another process publishes in place of this one."""
+        if self._is_deposed:
+            return
+        try:
+            await self._run()
+        except Deposed:
+            self._is_deposed = True
+            log.error(
+                "another process publishes to this publisher; this one stops",
+                publisher=self._publisher.name,
+                position=self.position,
+                stored_position=await self._journal.position(self.name),
+            )
+
+    async def _run(self) -> None:
         origin = await self._journal.identity()
         if self.position is None:
             await self.begin()
@@ -83,13 +115,30 @@ class Relay:
                     await self._journal.outbox_news()
 
     async def begin(self) -> None:
-        """To be awaited before anything happens that is to be told: a new publisher's first event is the next one."""
+        """Want the publisher's types, and read its position; that of a new publisher is the end of the outbox.
+
+        To be awaited before instances start: their events are published from then on.
+        """
         while self.position is None:
             try:
-                position = await self._journal.position(self.name)
-                await self._move(position if position is not None else await self._journal.outbox_end())
+                await self._begin()
             except Unavailable as error:
                 await self._pause(error)
+            except Deposed:  # another process has begun at the same moment: its position is read
+                continue
+
+    async def _begin(self) -> None:
+        unit = Unit()
+        if self._announces:
+            for kind in filter(self._publisher.wants, TYPES):
+                unit.add(WantType(type=kind))
+        stored = await self._journal.position(self.name)
+        if stored is None:
+            await self._move(await self._journal.outbox_end(), unit)
+            return
+        if unit:
+            await self._journal.commit(unit)
+        self.position = stored
 
     async def _next_page(self) -> list[OutboxEvent]:
         assert self.position is not None
@@ -97,7 +146,7 @@ class Relay:
         page = await self._journal.outbox(self.position, self._publisher.page)
         first = page[0].seq if page else end + 1
         if (count := first - self.position - 1) > 0:
-            log.error("events of ours grew too old before they were taken", publisher=self._publisher.name, count=count)
+            log.error("published events expired unacknowledged", publisher=self._publisher.name, count=count)
             self._meter.publications_dropped(self._publisher.name, count)
             await self._move(first - 1)
             page = page or await self._journal.outbox(self.position, self._publisher.page)  # it may have come meanwhile
@@ -113,7 +162,7 @@ class Relay:
         except PublicationRefused as refusal:
             seq = next(seq for seq, each in wanted if each.id == refusal.publication_id)
             if seq > page[0].seq:
-                await self._move(seq - 1)  # those before it have been taken
+                await self._move(seq - 1)  # the events before it were acknowledged
             await self._refused(origin, refusal)
             return
         await self._move(end)
@@ -124,14 +173,15 @@ class Relay:
 
     async def _move(self, position: int, unit: Unit | None = None) -> None:
         unit = unit or Unit()
-        unit.add(MovePosition(source=self.name, position=position))
+        move = MovePosition(source=self.name, position=position, expected=self.position)
+        unit.add(move, or_raise=Deposed(self.name))
         await self._journal.commit(unit)
         self.position = position
 
-    # what is refused
+    # refusals
 
     async def _refused(self, origin: str, refusal: PublicationRefused) -> None:
-        """Set it aside once it is certain that it alone is at fault: others are taken. Raises it until then."""
+        """Dead-letter the event once others are acknowledged, which proves it at fault; till then raise it."""
         event_id, times = self._refusals
         self._refusals = refusal.publication_id, times + 1 if event_id == refusal.publication_id else 1
         if self._refusals[1] < self._max_refusals:
@@ -144,7 +194,6 @@ class Relay:
         refused = await self._still_refused(refused)
         unit = Unit()
         for each, reason in refused:
-            log.error("an event of ours is set aside", publisher=self._publisher.name, event_id=each.id, reason=reason)
             unit.add(
                 AddDeadLetter(
                     publisher=self._publisher.name,
@@ -156,12 +205,13 @@ class Relay:
                 )
             )
         await self._move(taken, unit)
-        for _ in refused:
+        for each, reason in refused:
+            log.error("event dead-lettered", publisher=self._publisher.name, event_id=each.id, reason=reason)
             self._meter.publication_set_aside(self._publisher.name)
         self._meter.published(self._publisher.name, count - len(refused))
 
     async def _first_taken(self, origin: str, refused: list[tuple[Publication, str]]) -> int | None:
-        """The number of the first event that is taken, one by one; None where none of the next few is."""
+        """The number of the first event that is acknowledged when sent alone; None if the next few are all refused."""
         position, left = self.position or 0, LOOK_AT_ONCE
         while left > 0 and (page := await self._journal.outbox(position, LOOK_PAGE)):
             for seq, each in self._wanted(origin, page):
@@ -178,7 +228,7 @@ class Relay:
         return None
 
     async def _still_refused(self, refused: list[tuple[Publication, str]]) -> list[tuple[Publication, str]]:
-        """What is left of them after some more attempts: with a part of it back, it takes one and refuses another."""
+        """The events that are refused in some more attempts too: a publisher that recovers may refuse one of two."""
         for number in range(CONFIRMATIONS):
             if refused:
                 await self._clock.sleep(RETRY_S * 2**number)
@@ -192,12 +242,12 @@ class Relay:
             return str(refusal)
         return None
 
-    # how it goes
+    # outages
 
     async def _pause(self, error: Exception) -> None:
-        """Said once for each outage, not at each attempt."""
+        """Wait for the next attempt; the first one of an outage is logged."""
         if self._failures == 0:
-            log.warning("events of ours wait", publisher=self._publisher.name, reason=str(error))
+            log.warning("publisher unavailable; its events wait", publisher=self._publisher.name, reason=str(error))
         await self._count_waiting()
         pause_s = min(RETRY_CAP_S, RETRY_S * 2**self._failures)
         self._failures = min(self._failures + 1, 10)
@@ -205,7 +255,7 @@ class Relay:
 
     async def _went_well(self) -> None:
         if self._failures:
-            log.info("events of ours go out again", publisher=self._publisher.name)
+            log.info("publisher available again", publisher=self._publisher.name)
         self._failures = 0
         await self._count_waiting()
 
@@ -215,9 +265,15 @@ class Relay:
             self._meter.publications_waiting(self._publisher.name, waiting)
 
 
-async def trim_outbox(relays: list[Relay], journal: Journal, before_s: int) -> None:
-    """Remove events that every publisher is done with, and those stored before this moment of time served."""
-    if any(relay.position is None for relay in relays):
-        return
-    taken = min((relay.position or 0 for relay in relays), default=0)
-    await sweep(journal, TrimOutbox(up_to_seq=taken, before_s=before_s))
+async def trim_outbox(relays: Sequence[Relay], journal: Journal, before_s: int) -> None:
+    """Remove events that every publisher has acknowledged, and those stored before this moment of time served.
+
+    The positions are those that the journal holds. These relays confirm that their publishers are in use; one that no
+    process has confirmed since that moment no longer keeps events.
+    """
+    unit = Unit()
+    for relay in relays:
+        unit.add(ConfirmPosition(source=relay.name))
+    if unit:
+        await journal.commit(unit)
+    await sweep(journal, TrimOutbox(before_s=before_s))

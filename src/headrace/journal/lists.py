@@ -27,7 +27,7 @@ class Place(NamedTuple):
 
 
 STATUSES = ("running", "waiting", "retrying", "attention", "succeeded", "failed", "aborted")
-"""What an instance is doing, or how it ended. The journal stores their positions: add new ones at the end only.
+"""The statuses of an instance. The journal stores their positions: add new ones at the end only.
 
 running    an activity is being carried out, or begins at once
 waiting    for the end of a delay, or for an event

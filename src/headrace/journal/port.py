@@ -36,10 +36,10 @@ from headrace.journal.records import (
     Trigger,
     Workflow,
 )
-from headrace.journal.writes import Result, Write
+from headrace.journal.writes import Publish, Result, Write
 
 Results = Sequence[Result]
-"""What the writes of a unit have returned, in their order; a write without a result contributes none."""
+"""The results of the writes of a unit, in their order; a write without a result contributes none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +49,29 @@ class Later:
     make: Callable[[Results], Write]
 
 
+@dataclass(frozen=True, slots=True)
+class WhenWanted:
+    """An event that is published inside the commit, if its type is wanted then; else `make` need not be called."""
+
+    type: str
+    make: Callable[[], Publish]
+
+
 class Unit:
     """Writes that are committed together: all of them are durable when `Journal.commit` returns, or none ever is."""
 
     __slots__ = ("entries",)
 
     def __init__(self) -> None:
-        self.entries: list[tuple[Write | Later, Exception | None]] = []
+        self.entries: list[tuple[Write | Later | WhenWanted, Exception | None]] = []
 
     def __bool__(self) -> bool:
         return bool(self.entries)
 
     @property
     def writes(self) -> list[Write]:
-        """Those that are known before the commit."""
-        return [write for write, _ in self.entries if not isinstance(write, Later)]
+        """The writes that are known before the commit."""
+        return [write for write, _ in self.entries if isinstance(write, Write)]
 
     def add(self, write: Write, *, or_raise: Exception | None = None) -> None:
         """A write. One that changes nothing fails the whole unit with `or_raise`, if that is given."""
@@ -73,8 +81,19 @@ class Unit:
         """A write that depends on the results of those before it."""
         self.entries.append((Later(make), None))
 
+    def publish(self, type_: str, make: Callable[[], Publish]) -> None:
+        """Publish an event of a type where that is wanted when the unit is committed."""
+        self.entries.append((WhenWanted(type_, make), None))
+
 
 class Journal(Protocol):
+    """The port of a database: units in, rows out. Every adapter passes the suite of `headrace.journal.testing`.
+
+    Commits are ordered: an event of the inbox or outbox has a greater number than those of earlier commits, so a reader
+    that follows the numbers passes over none. Numbers may have gaps and never come again. A read sees the commits that
+    were confirmed before it began.
+    """
+
     # writes
 
     async def commit(self, unit: Unit) -> Results:
@@ -103,7 +122,7 @@ class Journal(Protocol):
         ...
 
     async def standing(self, instance_id: str) -> Standing | None:
-        """Where an instance stands, read in one snapshot."""
+        """The state of an instance, read in one snapshot."""
         ...
 
     async def stages(self, instance_id: str) -> list[Stage]: ...
@@ -111,11 +130,11 @@ class Journal(Protocol):
     async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]: ...
 
     async def remembered(self, owner: str, key: str) -> Remembered | None:
-        """What this caller's key was answered; else the row of release 0.1.0 under this key, which names no caller."""
+        """The response to this caller's key; else the row of release 0.1.0 under this key, which names no caller."""
         ...
 
     async def audit(self, before_seq: int, limit: int, *, target: str = "", principal: str = "") -> list[AuditEntry]:
-        """Who wrote what, newest first, from before this number; of one target, of one principal."""
+        """Audit entries before this number, newest first; of one target, of one principal, or of all."""
         ...
 
     # pages of lists: up to `limit` rows after a place, the newest first
@@ -149,11 +168,11 @@ class Journal(Protocol):
         ...
 
     async def triggers_on(self, names: tuple[str, str], seq: int) -> list[Trigger]:
-        """Those that wait for one of these events (in lower case) and were made before event `seq` came, in order."""
+        """Triggers on one of these events (in lower case) that were created before event `seq` came, in order."""
         ...
 
     async def trigger_count(self) -> int:
-        """Of those that are not deleted."""
+        """The number of triggers that are not deleted."""
         ...
 
     def occurrences(self, trigger_id: str) -> AsyncIterator[list[Occurrence]]:
@@ -177,7 +196,7 @@ class Journal(Protocol):
         ...
 
     async def waiting_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
-        """Those that are not processed, in order; fewer than `limit` where they are large."""
+        """The events that are not processed, in order; fewer than `limit` where they are large."""
         ...
 
     async def unidentified_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
@@ -198,11 +217,11 @@ class Journal(Protocol):
     # what is published
 
     async def identity(self) -> str:
-        """The journal's own name, for ever."""
+        """The name of the journal, which never changes."""
         ...
 
     async def outbox(self, after_seq: int, limit: int) -> list[OutboxEvent]:
-        """Events of ours on their way out, in order."""
+        """Events of the outbox, in order."""
         ...
 
     async def outbox_end(self) -> int:
@@ -214,13 +233,13 @@ class Journal(Protocol):
         ...
 
     async def set_aside(self, limit: int) -> list[SetAside]:
-        """Events of ours that a publisher did not take, newest first."""
+        """Dead letters of all publishers, newest first."""
         ...
 
     # what an engine asks
 
     async def due(self, after_at: int, after_row: int, until_at: int, limit: int) -> list[Due]:
-        """What the engine must look at until then, by next_at and row, after such a position.
+        """Instances that the engine must look at until then, by next_at and row, after such a position.
 
         next_at is 0 where there is something to do at once, else the end of a delay.
         """

@@ -101,7 +101,7 @@ class ActivityRow(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """Where an instance stands, all of it of one moment. `activities` are those of its last stage."""
+    """The state of an instance at one moment. `activities` are those of its last stage."""
 
     instance: Instance
     activities: tuple[ActivityRow, ...]
@@ -143,7 +143,7 @@ class InboxEvent(msgspec.Struct, frozen=True):
 
 
 class OutboxEvent(msgspec.Struct, frozen=True):
-    """An event of ours on its way out. `payload` is JSON text; `depth` counts the triggers that led to it."""
+    """An event of Headrace in the outbox. `payload` is JSON text; `depth` counts the triggers that led to it."""
 
     seq: int
     type: str
@@ -153,7 +153,7 @@ class OutboxEvent(msgspec.Struct, frozen=True):
 
 
 class SetAside(msgspec.Struct, frozen=True):
-    """An event of ours that a publisher did not take. `body` is JSON text, as it was sent."""
+    """A dead letter: an event that a publisher refused again and again. `body` is JSON text, as it was sent."""
 
     publisher: str
     event_id: str
@@ -178,7 +178,7 @@ class Occurrence(msgspec.Struct, frozen=True):
 
 
 class AuditEntry(msgspec.Struct, frozen=True):
-    """One write that somebody asked for, and what it was done to."""
+    """A write that a caller requested: its principal, its operation and its target."""
 
     seq: int
     at: int
@@ -189,7 +189,7 @@ class AuditEntry(msgspec.Struct, frozen=True):
 
 
 class Remembered(msgspec.Struct, frozen=True):
-    """What was answered to a caller's Idempotency-Key."""
+    """The response to a request with an Idempotency-Key."""
 
     owner: str
     key: str

@@ -1,96 +1,19 @@
-"""Searches of instances: the SQL of each kind of filter, and the fingerprints that find a variable's value.
-
-Every search is answered by one index whose order is that of the list, so that a page costs the same however many
-instances there are. Filters that no single index answers together are refused by the API.
-"""
+"""Searches of instances: the fingerprints by which an instance is found by the value of a variable."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import blake2b
 from itertools import islice
-from typing import Any
-
-from headrace.journal.lists import STATUSES, UNFINISHED, InstanceSearch, Place
 
 MAX_SEARCHED_VARIABLES = 50
-"""Of an instance, the first ones as they were given."""
+"""The first variables of an instance, in the order given, are searched."""
 MAX_SEARCHED_CHARACTERS = 256
 """A longer value is not found."""
-EARLIEST_AT = -(2**63)
-
-_BY_INSTANCE = """\
-SELECT {columns} FROM instances AS i {joined}
-WHERE {condition}{since} AND (i.created_at, i.id) {side} (?, ?)
-ORDER BY i.created_at {order}, i.id {order} LIMIT ?"""
-_BY_VARIABLE = """\
-SELECT {columns} FROM instance_variables AS v CROSS JOIN instances AS i ON i.id = v.instance_id {joined}
-WHERE {condition}{since} AND (v.created_at, v.instance_id) {side} (?, ?)
-ORDER BY v.created_at {order}, v.instance_id {order} LIMIT ?"""
-
-_SUMMARY = """\
-i.id, i.workflow_id, (SELECT name FROM workflows WHERE id = i.workflow_id), i.status, i.created_at, i.updated_at,
-    i.terminated_at, i.error, i.error_code, s.number, s.keyword"""
-_LAST_STAGE = """\
-LEFT JOIN stages AS s
-    ON s.instance_id = i.id AND s.number = (SELECT max(number) FROM stages WHERE instance_id = i.id)"""
-
-_CONDITIONS = {
-    "search": "1",
-    "search_workflow": "i.workflow_id = ?",
-    "search_unfinished": "i.terminated_at IS NULL",
-    "search_workflow_unfinished": "i.workflow_id = ? AND i.terminated_at IS NULL",
-    "search_status": "i.status = ?",
-    "search_workflow_status": "i.workflow_id = ? AND i.status = ?",
-    "search_error": "i.error_code = ?",
-    "search_workflow_error": "i.workflow_id = ? AND i.error_code = ?",
-    "search_variable": "v.fingerprint = ?",
-}
-
-
-def _texts() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, condition in _CONDITIONS.items():
-        text = _BY_VARIABLE if name == "search_variable" else _BY_INSTANCE
-        since = f" AND {'v' if name == 'search_variable' else 'i'}.created_at >= ?"
-        older = {"condition": condition, "since": since, "side": "<", "order": "DESC"}
-        newer = {"condition": condition, "since": "", "side": ">", "order": "ASC"}
-        found[f"{name}_page"] = text.format(columns=_SUMMARY, joined=_LAST_STAGE, **older)
-        found[f"{name}_before"] = text.format(columns="i.created_at, i.id", joined="", **newer)
-    return found
-
-
-SEARCHES = _texts()
-"""By name: the filters in use, and the direction."""
-
-
-def search(rows: InstanceSearch) -> tuple[str, tuple[Any, ...]]:
-    """Name of the statements of this search, without `_page` or `_before`, and the values of its filters."""
-    filters: list[tuple[str, Any]] = []
-    if rows.workflow_id is not None:
-        filters.append(("workflow", rows.workflow_id))
-    if rows.status is not None and rows.status != UNFINISHED:
-        filters.append(("status", STATUSES.index(rows.status)))
-    if rows.error_code is not None:
-        filters.append(("error", rows.error_code))
-    if rows.fingerprint is not None:
-        filters.append(("variable", rows.fingerprint))
-    names = [name for name, _ in filters] + (["unfinished"] if rows.status == UNFINISHED else [])
-    return "_".join(["search", *names]), tuple(value for _, value in filters)
-
-
-def since(rows: InstanceSearch) -> int:
-    """The one parameter that stands between the filters and the place, in the direction `page` only."""
-    return EARLIEST_AT if rows.since_at is None else rows.since_at
-
-
-def no_earlier(rows: InstanceSearch, place: Place) -> Place:
-    """Where the direction `before` begins: SQLite would scan from the beginning for two lower bounds."""
-    return place if rows.since_at is None else max(place, Place(rows.since_at, ""))
 
 
 def fingerprints(variables: Mapping[str, str]) -> list[int]:
-    """Those of the variables that a search finds."""
+    """The fingerprints of the variables by which a search finds the instance."""
     searched = islice(variables.items(), MAX_SEARCHED_VARIABLES)
     return [fingerprint(name, value) for name, value in searched if len(value) <= MAX_SEARCHED_CHARACTERS]
 

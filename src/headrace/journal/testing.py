@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-from headrace.errors import AlreadyEnded, Conflict, HeadraceError, NotFound, RepeatedKey
+from headrace.errors import AlreadyEnded, Conflict, Deposed, HeadraceError, NotFound, RepeatedKey
 from headrace.journal.port import Journal, Results, Unit
 from headrace.journal.writes import (
     AddEvent,
@@ -25,18 +25,23 @@ from headrace.journal.writes import (
     ClaimVersion,
     CloseActivity,
     CloseStage,
+    ConfirmPosition,
     DeleteWorkflow,
     EndInstance,
     EventTaken,
     MoveInstance,
+    MovePosition,
     OpenActivity,
     OpenStage,
     Probe,
     Publish,
     RememberKey,
+    ServeTime,
     TakeEvent,
+    TrimOutbox,
     WaitForEvent,
     WakeInstance,
+    WantType,
     Write,
 )
 
@@ -48,13 +53,13 @@ NEWS_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an adapter promises beyond the port. `is_durable`: what was committed is there when it is opened again."""
+    """The promises of an adapter beyond the port. `is_durable`: what was committed is there when it is opened again."""
 
     is_durable: bool = True
 
 
 def checks(capabilities: Capabilities) -> list[Check]:
-    """Those that apply to such an adapter."""
+    """The checks that apply to such an adapter."""
     return [*_ALWAYS, *(_DURABLE if capabilities.is_durable else ())]
 
 
@@ -73,12 +78,11 @@ def _instance(instance_id: str, workflow_id: str = "w1", at: int = 20) -> Write:
     )
 
 
-def _stage(instance_id: str, number: int = 0) -> Write:
-    text = '{"event":"go"}'
+def _stage(instance_id: str, number: int = 0, text: str = '{"event":"go"}') -> Write:
     return OpenStage(instance_id=instance_id, number=number, keyword="wait_event", input=text, started_at=20)
 
 
-def _activity(instance_id: str, attempt: int, text: str = "{}") -> Write:
+def _activity(instance_id: str, attempt: int, text: str = "{}", body: str = "{}") -> Write:
     return OpenActivity(
         instance_id=instance_id,
         stage=0,
@@ -90,8 +94,12 @@ def _activity(instance_id: str, attempt: int, text: str = "{}") -> Write:
         key="k",
         request_method="POST",
         request_path="/v2/l/transactions",
-        request_body=b"{}",
+        request_body=body.encode(),
     )
+
+
+def _event(at: int, kind: str = "E") -> Publish:
+    return Publish(type=kind, happened_at=at, payload="{}", instance_id=None, depth=0)
 
 
 def _outcome(attempt: int, output: str, at: int) -> Write:
@@ -135,6 +143,7 @@ async def a_unit_that_fails_leaves_nothing_and_its_neighbours_stand(make_journal
 
 
 async def a_key_is_stored_once_with_its_write(make_journal: MakeJournal) -> None:
+    """The unit that comes second fails with RepeatedKey."""
     async with make_journal() as journal:
         units = Unit(), Unit()
         for unit, workflow_id in zip(units, ("w1", "w2"), strict=True):
@@ -191,6 +200,7 @@ async def lists_are_newest_first_across_pages(make_journal: MakeJournal) -> None
 
 
 async def an_event_is_taken_once_oldest_first_and_again_by_the_same_wait(make_journal: MakeJournal) -> None:
+    """An instance that is resumed at the same wait consumes no second event."""
     async with make_journal() as journal:
         await _commit(journal, _workflow(), _instance("i1"), _stage("i1"))
 
@@ -214,6 +224,7 @@ async def an_event_is_taken_once_oldest_first_and_again_by_the_same_wait(make_jo
 
 
 async def what_is_due_is_found_by_its_time(make_journal: MakeJournal) -> None:
+    """An instance is due at once, at the end of its delay, or when its event arrives."""
     async with make_journal() as journal:
         names = ("ready", "soon", "later", "waiting", "ended")
         await _commit(journal, _workflow(), *(write for name in names for write in (_instance(name), _stage(name))))
@@ -234,6 +245,7 @@ async def what_is_due_is_found_by_its_time(make_journal: MakeJournal) -> None:
 
 
 async def closed_rows_never_change(make_journal: MakeJournal) -> None:
+    """Activities, stages and instances keep the outcome that was stored first."""
     async with make_journal() as journal:
         await _commit(journal, _workflow(), _instance("i1"), _stage("i1"), _activity("i1", attempt=1))
         await _commit(
@@ -257,7 +269,7 @@ async def closed_rows_never_change(make_journal: MakeJournal) -> None:
 
 
 async def a_unit_of_an_instance_is_a_compare_and_set(make_journal: MakeJournal) -> None:
-    """Of several that read the same version one is committed; the others leave nothing."""
+    """One of several units that read the same version is committed; the others leave nothing."""
     async with make_journal() as journal:
         await _commit(journal, _workflow(), _instance("i1"), _stage("i1"))
         units = [Unit() for _ in range(5)]
@@ -328,18 +340,116 @@ async def huge_integers_survive_as_text(make_journal: MakeJournal) -> None:
 
 
 async def the_outbox_keeps_its_order_and_tells_of_its_news(make_journal: MakeJournal) -> None:
+    """A reader that waits for news returns after the commit that publishes."""
     async with make_journal() as journal:
         news = asyncio.ensure_future(journal.outbox_news())
         await asyncio.sleep(0)
+        await _commit(journal, WantType(type="E"))
         for number in range(5):
-            published = Publish(type="E", happened_at=number, payload="{}", instance_id=None, depth=0)
-            await _commit(journal, published)
+            await _commit(journal, _event(number))
         async with asyncio.timeout(NEWS_S):
             await news
         rows = await journal.outbox(0, 10)
         assert [row.happened_at for row in rows] == [0, 1, 2, 3, 4]
         assert sorted({row.seq for row in rows}) == [row.seq for row in rows]
         assert await journal.outbox_end() == rows[-1].seq
+
+
+async def only_events_of_a_wanted_type_are_published(make_journal: MakeJournal) -> None:
+    """From the commit in which the type became wanted, in the order of the units of one moment too."""
+    async with make_journal() as journal:
+        assert await _commit(journal, _event(1)) == []
+        failing, early, wanting, late = (Unit() for _ in range(4))
+        failing.add(WantType(type="E"))
+        failing.add(_instance("lost", workflow_id="nowhere"), or_raise=NotFound("workflow", "nowhere"))
+        early.publish("E", lambda: _event(2))
+        wanting.add(WantType(type="E"))
+        wanting.publish("E", lambda: _event(3))
+        late.publish("other", lambda: _event(4, "other"))
+        late.publish("E", lambda: _event(5))
+        units = (failing, early, wanting, late)
+        results = await asyncio.gather(*(journal.commit(unit) for unit in units), return_exceptions=True)
+        assert isinstance(results[0], NotFound), results
+        assert [len(each) for each in results if not isinstance(each, BaseException)] == [0, 1, 1]
+        rows = await journal.outbox(0, 10)
+        assert [row.happened_at for row in rows] == [3, 5]
+        assert await journal.outbox_end() == rows[-1].seq
+
+
+async def a_position_moves_by_compare_and_set(make_journal: MakeJournal) -> None:
+    """One of several units that read the same position moves it; the others leave nothing."""
+    async with make_journal() as journal:
+        for expected in (None, 7):
+            units = [Unit() for _ in range(3)]
+            for number, unit in enumerate(units):
+                unit.add(_workflow(f"{expected} {number}"))
+                move = MovePosition(source="s", position=(expected or 6) + 1, expected=expected)
+                unit.add(move, or_raise=Deposed("s"))
+            results = await asyncio.gather(*(journal.commit(unit) for unit in units), return_exceptions=True)
+            assert sum(isinstance(result, Deposed) for result in results) == 2, results
+            stored = [await journal.workflow(f"{expected} {number}") for number in range(3)]
+            assert sum(each is not None for each in stored) == 1
+        assert await journal.position("s") == 8
+        assert await journal.position("other") is None
+        late = Unit()
+        late.add(MovePosition(source="other", position=5, expected=4), or_raise=Deposed("other"))
+        try:
+            await journal.commit(late)
+        except Deposed:
+            assert await journal.position("other") is None
+        else:
+            raise AssertionError("a position that is not stored is not 4")
+
+
+async def the_outbox_keeps_what_a_publisher_in_use_has_not_acknowledged(make_journal: MakeJournal) -> None:
+    """A publisher is in use while a process confirms its position."""
+    async with make_journal() as journal:
+
+        async def trimmed(before_s: int) -> list[int]:
+            while await _commit(journal, TrimOutbox(before_s=before_s)):
+                pass
+            return [row.happened_at for row in await journal.outbox(0, 10)]
+
+        await _commit(journal, WantType(type="E"), *(_event(number) for number in range(4)))
+        stored = await journal.outbox(0, 10)
+        assert [row.happened_at for row in stored] == [0, 1, 2, 3]
+        first = stored[0].seq
+        assert await trimmed(0) == [0, 1, 2, 3], "nothing has acknowledged anything"
+        for source, position in (("to:a", first + 2), ("to:b", first), ("from:c", first + 3)):
+            await _commit(journal, MovePosition(source=source, position=position, expected=None))
+        assert await trimmed(0) == [1, 2, 3]
+        await _commit(journal, ServeTime(seconds=100))
+        await _commit(journal, ConfirmPosition(source="to:a"), _event(4))
+        assert await trimmed(0) == [1, 2, 3, 4], "b was in use since then"
+        assert await trimmed(50) == [4], "the others are too old, and b was not confirmed"
+        await _commit(journal, MovePosition(source="to:a", position=first + 4, expected=first + 2))
+        assert await trimmed(50) == []
+        assert await journal.outbox_end() == first + 4
+        await _commit(journal, _event(5))
+        assert (await journal.outbox(0, 10))[0].seq > first + 4, "numbers do not come again"
+
+
+async def long_texts_come_back_as_they_were_written(make_journal: MakeJournal) -> None:
+    """However an adapter stores what input, request and output of an activity have in common."""
+    async with make_journal() as journal:
+        metadata = ",".join(f'"name {number}":"value {number} é \\u0022"' for number in range(200))
+        text = f'{{"ledger":"main","data":{{"metadata":{{{metadata}}},"amount":{10**40}}}}}'
+        await _commit(journal, _workflow(), _instance("i1"), _stage("i1", text=text), _activity("i1", 1, text, text))
+        await _commit(journal, _outcome(attempt=1, output=text + " ", at=25))
+        (activity,) = await journal.activities("i1", 0)
+        assert (activity.input, activity.output) == (text, text + " ")
+        assert activity.request_body == text.encode()
+        assert [stage.input for stage in await journal.stages("i1")] == [text]
+
+
+async def the_end_of_the_outbox_survives_its_last_event(make_journal: MakeJournal) -> None:
+    async with make_journal() as journal:
+        await _commit(journal, WantType(type="E"), _event(1))
+        end = await journal.outbox_end()
+        await _commit(journal, ServeTime(seconds=1))
+        await _commit(journal, TrimOutbox(before_s=1))
+    async with make_journal() as journal:
+        assert await journal.outbox(0, 10) == [] and await journal.outbox_end() == end > 0
 
 
 async def everything_survives_a_reopening(make_journal: MakeJournal) -> None:
@@ -364,6 +474,10 @@ _ALWAYS: tuple[Check, ...] = (
     where_an_instance_stands_is_of_one_moment,
     attempts_that_have_begun_are_counted_once,
     huge_integers_survive_as_text,
+    long_texts_come_back_as_they_were_written,
     the_outbox_keeps_its_order_and_tells_of_its_news,
+    only_events_of_a_wanted_type_are_published,
+    a_position_moves_by_compare_and_set,
+    the_outbox_keeps_what_a_publisher_in_use_has_not_acknowledged,
 )
-_DURABLE: tuple[Check, ...] = (everything_survives_a_reopening,)
+_DURABLE: tuple[Check, ...] = (the_end_of_the_outbox_survives_its_last_event, everything_survives_a_reopening)

@@ -12,7 +12,7 @@ import msgspec
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What a write returns. A write that found nothing to do returns none."""
+    """The result of a write. A write that found nothing to do returns none."""
 
 
 class EventTaken(Result, frozen=True):
@@ -113,7 +113,7 @@ class ScheduleInstance(Write, frozen=True, kw_only=True):
 
 
 class ClaimVersion(Write, frozen=True, kw_only=True):
-    """Raise an instance's version. Changes nothing where it is not `version`: somebody has moved the instance on."""
+    """Raise an instance's version. Changes nothing where it is not `version`: another unit came first."""
 
     instance_id: str
     version: int
@@ -280,7 +280,7 @@ class WaitForEvent(Write, frozen=True, kw_only=True):
 
 
 class AddTrigger(Write, frozen=True, kw_only=True):
-    """It fires for events that the inbox accepts from now on. `event_name` is `event` in lower case."""
+    """Store a trigger, which fires for events accepted from now on. `event_name` is `event` in lower case."""
 
     trigger_id: str
     name: str
@@ -359,17 +359,36 @@ class ProcessEvent(Write, frozen=True, kw_only=True):
 
 
 class MovePosition(Write, frozen=True, kw_only=True):
-    """How far a source was read, or how far a publisher has got."""
+    """Store how far a source was read, or how far a publisher has got.
+
+    Changes nothing where the stored position is not `expected` (None: there is none yet): another process moved it.
+    """
 
     source: str
     position: int
+    expected: int | None
+
+
+class ConfirmPosition(Write, frozen=True, kw_only=True):
+    """Store that a publisher is still in use: `TrimOutbox` keeps what it has not acknowledged."""
+
+    source: str
 
 
 # the outbox
 
 
+class WantType(Write, frozen=True, kw_only=True):
+    """From this commit on, events of this type go into the outbox, whichever process publishes them."""
+
+    type: str
+
+
 class Publish(Write, frozen=True, kw_only=True):
-    """An event on its way out. `depth` counts the triggers that led to it; None: as many as led to the instance."""
+    """Put an event into the outbox. Changes nothing where its type is not wanted (`WantType`).
+
+    `depth` counts the triggers that led to it; None: as many as led to the instance.
+    """
 
     result: ClassVar[type[Result] | None] = Published
 
@@ -437,11 +456,13 @@ class ForgetDeadLetters(Write, frozen=True, kw_only=True):
 
 
 class TrimOutbox(Write, frozen=True, kw_only=True):
-    """Remove events up to a number, and those stored before a moment of time served."""
+    """Remove events that every publisher has acknowledged, and those stored before a moment of time served.
+
+    Publishers are the positions named `to:...` that were moved or confirmed since that moment.
+    """
 
     result: ClassVar[type[Result] | None] = Removed
 
-    up_to_seq: int
     before_s: int
 
 

@@ -51,8 +51,8 @@ async def create_trigger(ports: Ports, caller: Caller | None, definition: object
         ),
         or_raise=InvalidValue("workflowID", f"there is no workflow {row.workflow_id[:100]!r}"),
     )
+    ports.outbox.want(unit, row.event)
     record(unit, caller, row.created_at, answer)
-    ports.outbox.want(row.event)  # before the start of any instance whose events this trigger waits for
     await ports.journal.commit(unit)
     return answer
 

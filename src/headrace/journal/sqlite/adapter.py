@@ -1,0 +1,412 @@
+"""The journal on SQLite: WAL, `synchronous=FULL`, one writer thread, group commit.
+
+Point reads run on the event loop (some 10 microseconds from the page cache, WAL readers never wait for the
+writer); lists are read in pages so that they never hold the loop for long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from headrace.errors import Unavailable
+from headrace.journal.lists import (
+    NEWEST,
+    STATUSES,
+    AnyList,
+    InstanceList,
+    InstanceSearch,
+    OccurrenceList,
+    Place,
+    TriggerList,
+    WorkflowList,
+)
+from headrace.journal.port import Results, Unit
+from headrace.journal.records import (
+    ActivityRow,
+    AuditEntry,
+    Due,
+    InboxEvent,
+    Instance,
+    InstanceSummary,
+    Occurrence,
+    OutboxEvent,
+    Remembered,
+    SetAside,
+    Stage,
+    Standing,
+    Trigger,
+    Workflow,
+)
+from headrace.journal.sqlite.faults import damaged, is_damage, opening, require_space
+from headrace.journal.sqlite.lock import JournalLock
+from headrace.journal.sqlite.migrations import migrate_sqlite
+from headrace.journal.sqlite.packing import packed, unpacked
+from headrace.journal.sqlite.searches import SEARCHES, no_earlier, search, since
+from headrace.journal.sqlite.statements import named_statements, write_queries
+from headrace.journal.sqlite.wal import require_whole_log
+from headrace.journal.sqlite.writer import CommitMeter, GroupWriter, WriterLimits
+from headrace.journal.writes import Probe
+
+PAGE = 200
+PAGE_BYTES = 48 << 20
+"""Limit of the bytes of a page; a page that would be larger holds fewer rows."""
+WAITING_BYTES = 4 << 20
+FRESH_S = 1.0
+"""Age of a commit that still proves that commits succeed: callers of `/readyz` cannot keep the disk busy."""
+
+ListT = TypeVar("ListT", bound=AnyList)
+RowT = TypeVar("RowT", bound=Workflow | Instance | InstanceSummary | Trigger | Occurrence)
+
+
+class SqliteJournal:
+    """See `journal.port.Journal`. Make one with `open`."""
+
+    def __init__(
+        self, path: Path, lock: JournalLock, reader: sqlite3.Connection, writer: GroupWriter, sql: dict[str, str]
+    ) -> None:
+        self._path = path
+        self._lock = lock
+        self._reader = reader
+        self._writer = writer
+        self._sql = sql
+
+    @classmethod
+    async def open(
+        cls, path: Path, *, limits: WriterLimits | None = None, meter: CommitMeter | None = None
+    ) -> SqliteJournal:
+        """Take ownership of the file, bring its schema up to date and start the writer.
+
+        Raises AlreadyOwned when another server has it, Unusable or Damaged when a person must act, and Unavailable
+        when another attempt may succeed.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(opening(path))
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            require_space(path.parent)
+            lock = JournalLock(path)
+            stack.callback(lock.release)
+            require_whole_log(path)
+            await _in_thread(migrate_sqlite, str(path))
+            sql, writes = named_statements() | SEARCHES, write_queries()
+            reader, connection = (stack.enter_context(contextlib.closing(_connect(path))) for _ in range(2))
+            reader.execute(sql["counts"]).fetchone()
+            opened = cls(path, lock, reader, GroupWriter(connection, writes, sql, limits or WriterLimits(), meter), sql)
+            stack.pop_all()
+            return opened
+        raise AssertionError("unreachable")
+
+    @property
+    def commits(self) -> int:
+        """Durable commits since the start."""
+        return self._writer.commits
+
+    @property
+    def queued_units(self) -> int:
+        """Units that wait for a commit."""
+        return self._writer.queued_units
+
+    async def commit(self, unit: Unit) -> Results:
+        return await self._writer.commit(unit)
+
+    # reads
+
+    def _rows(self, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        try:
+            return self._reader.execute(self._sql[name], parameters).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise self._unreadable(error) from error
+
+    def _rows_within(self, max_bytes: int, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """The first of them, one at least, that hold no more."""
+        found: list[tuple[Any, ...]] = []
+        length = 0
+        try:
+            with contextlib.closing(self._reader.execute(self._sql[name], parameters)) as cursor:
+                for row in cursor:
+                    length += sum(len(value) for value in row if isinstance(value, str | bytes))
+                    if found and length > max_bytes:
+                        break
+                    found.append(row)
+        except sqlite3.DatabaseError as error:
+            raise self._unreadable(error) from error
+        return found
+
+    def _unreadable(self, error: sqlite3.DatabaseError) -> Exception:
+        if is_damage(error):
+            return self._writer.refuse(damaged(error))
+        if isinstance(error, sqlite3.OperationalError):
+            return Unavailable(f"the journal cannot be read: {error}")
+        return error
+
+    # lists
+
+    def _page(self, rows: AnyList, place: Place, limit: int) -> list[tuple[Any, ...]]:
+        name, filters = _statement(rows)
+        if isinstance(rows, InstanceSearch):
+            filters = (*filters, since(rows))
+        return self._rows_within(PAGE_BYTES, f"{name}_page", *filters, *place, limit)
+
+    async def _pages(
+        self, rows: ListT, read: Callable[[ListT, Place, int], Awaitable[list[RowT]]]
+    ) -> AsyncIterator[list[RowT]]:
+        place = NEWEST
+        while page := await read(rows, place, PAGE):
+            yield page
+            place = Place(page[-1].created_at, page[-1].id)
+            await asyncio.sleep(0)
+
+    async def places_before(self, rows: AnyList, place: Place, limit: int) -> list[Place]:
+        name, filters = _statement(rows)
+        if isinstance(rows, InstanceSearch):
+            place = no_earlier(rows, place)
+        return [Place(*row) for row in self._rows(f"{name}_before", *filters, *place, limit)]
+
+    # workflows and instances
+
+    async def workflow(self, workflow_id: str) -> Workflow | None:
+        rows = self._rows("workflow", workflow_id)
+        return Workflow(*rows[0]) if rows else None
+
+    async def workflows(self) -> AsyncIterator[list[Workflow]]:
+        async for page in self._pages(WorkflowList(), self.workflows_after):
+            yield page
+
+    async def workflows_after(self, rows: WorkflowList, place: Place, limit: int) -> list[Workflow]:
+        return [Workflow(*row) for row in self._page(rows, place, limit)]
+
+    async def instance(self, instance_id: str) -> Instance | None:
+        rows = self._rows("instance", instance_id)
+        return _instance(rows[0], self._stages(instance_id)) if rows else None
+
+    async def instances(self, workflow_id: str | None = None, running: bool = False) -> AsyncIterator[list[Instance]]:
+        async for page in self._pages(InstanceList(workflow_id, running), self.instances_after):
+            yield page
+
+    async def instances_after(self, rows: InstanceList, place: Place, limit: int) -> list[Instance]:
+        return [_instance(row, self._stages(row[0])) for row in self._page(rows, place, limit)]
+
+    async def summaries_after(self, rows: InstanceSearch, place: Place, limit: int) -> list[InstanceSummary]:
+        return [_summary(row) for row in self._page(rows, place, limit)]
+
+    async def standing(self, instance_id: str) -> Standing | None:
+        with self._snapshot():
+            rows = self._rows("instance", instance_id)
+            if not rows:
+                return None
+            stages = self._stages(instance_id)
+            activities = self._activities(instance_id, stages[-1].number)
+            version = self._rows("version", instance_id)[0][0]
+        return Standing(_instance(rows[0], stages), activities, version)
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Generator[None]:
+        """Reads within see the journal as it is at the first of them, whatever the writer's thread commits."""
+        self._reader.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._reader.execute("ROLLBACK")
+
+    async def stages(self, instance_id: str) -> list[Stage]:
+        return list(self._stages(instance_id))
+
+    def _stages(self, instance_id: str) -> tuple[Stage, ...]:
+        rows = self._rows("stages", instance_id)
+        return tuple(
+            Stage(instance_id, number, keyword, self._unpacked(text, base), *rest)
+            for instance_id, number, keyword, text, *rest, base in rows
+        )
+
+    async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]:
+        return list(self._activities(instance_id, stage))
+
+    def _activities(self, instance_id: str, stage: int) -> tuple[ActivityRow, ...]:
+        return tuple(self._activity(row) for row in self._rows("activities", instance_id, stage))
+
+    def _activity(self, row: tuple[Any, ...]) -> ActivityRow:
+        values = list(row)
+        values[4], values[11] = self._unpacked(row[4], row[10]), self._unpacked(row[11], row[10])
+        return ActivityRow(*values[:15], needs_attention=bool(row[15]), terminated_at=row[16])
+
+    def _unpacked(self, stored: Any, base: Any) -> Any:
+        try:
+            return unpacked(stored, base)
+        except zlib.error as error:
+            raise self._writer.refuse(damaged(error)) from error
+
+    async def remembered(self, owner: str, key: str) -> Remembered | None:
+        rows = self._rows("remembered", owner, key)
+        return Remembered(*rows[0]) if rows else None
+
+    async def audit(self, before_seq: int, limit: int, *, target: str = "", principal: str = "") -> list[AuditEntry]:
+        name = "audit_of_target_page" if target else "audit_of_principal_page" if principal else "audit_page"
+        filters = {"audit_of_target_page": (target, principal), "audit_of_principal_page": (principal,)}.get(name, ())
+        return [AuditEntry(*row) for row in self._rows(name, *filters, before_seq, limit)]
+
+    # triggers and events
+
+    async def trigger(self, trigger_id: str) -> Trigger | None:
+        rows = self._rows("trigger", trigger_id)
+        return Trigger(*rows[0]) if rows else None
+
+    async def triggers(self, name: str | None = None) -> AsyncIterator[list[Trigger]]:
+        async for page in self._pages(TriggerList(name), self.triggers_after):
+            yield page
+
+    async def triggers_after(self, rows: TriggerList, place: Place, limit: int) -> list[Trigger]:
+        return [Trigger(*row) for row in self._page(rows, place, limit)]
+
+    async def triggers_on(self, names: tuple[str, str], seq: int) -> list[Trigger]:
+        return [Trigger(*row) for row in self._rows("triggers_on", *names, seq)]
+
+    async def trigger_count(self) -> int:
+        return self._rows("trigger_count")[0][0]
+
+    async def occurrences(self, trigger_id: str) -> AsyncIterator[list[Occurrence]]:
+        async for page in self._pages(OccurrenceList(trigger_id), self.occurrences_after):
+            yield page
+
+    async def occurrences_after(self, rows: OccurrenceList, place: Place, limit: int) -> list[Occurrence]:
+        found = self._page(rows, place, limit)
+        return [Occurrence(*row, instance=await self.instance(row[6]) if row[6] else None) for row in found]
+
+    async def occurrence(self, trigger_id: str, event_key: str) -> Occurrence | None:
+        rows = self._rows("occurrence", trigger_id, event_key)
+        return Occurrence(*rows[0]) if rows else None
+
+    async def depth_of_instance(self, instance_id: str) -> int:
+        rows = self._rows("depth_of_instance", instance_id)
+        return rows[0][0] if rows else 0
+
+    async def depth_of_metadata(self, path: str, body: bytes) -> int:
+        rows = self._rows("depth_of_metadata", path, body)
+        return rows[0][0] if rows else 0
+
+    async def depth_of_initiation(self, scheduled_at: str) -> int:
+        return self._rows("depth_of_initiation", scheduled_at)[0][0]
+
+    async def waiting_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
+        return [InboxEvent(*row) for row in self._rows_within(WAITING_BYTES, "waiting_events", after_seq, limit)]
+
+    async def unidentified_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
+        return [InboxEvent(*row) for row in self._rows_within(WAITING_BYTES, "unidentified_events", after_seq, limit)]
+
+    async def events(self, *, repeated: bool = False, conflicting: bool = False) -> AsyncIterator[list[InboxEvent]]:
+        name = "conflicting_events_page" if conflicting else "repeated_events_page" if repeated else "events_page"
+        position = 2**63 - 1
+        while page := [InboxEvent(*row) for row in self._rows(name, position, PAGE)]:
+            yield page
+            position = page[-1].seq
+            await asyncio.sleep(0)
+
+    async def position(self, source: str) -> int | None:
+        rows = self._rows("position", source)
+        return rows[0][0] if rows else None
+
+    # what is published
+
+    async def identity(self) -> str:
+        return self._rows("identity")[0][0]
+
+    async def outbox(self, after_seq: int, limit: int) -> list[OutboxEvent]:
+        return [OutboxEvent(*row) for row in self._rows("outbox_page", after_seq, limit)]
+
+    async def outbox_end(self) -> int:
+        return self._rows("outbox_end")[0][0]
+
+    async def outbox_news(self) -> None:
+        await self._writer.publications()
+
+    async def set_aside(self, limit: int) -> list[SetAside]:
+        return [SetAside(*row) for row in self._rows("set_aside_page", limit)]
+
+    # what an engine asks
+
+    async def due(self, after_at: int, after_row: int, until_at: int, limit: int) -> list[Due]:
+        return [Due(*row) for row in self._rows("due", after_at, after_row, until_at, limit)]
+
+    async def next_deadline(self, after_at: int) -> int | None:
+        return self._rows("next_deadline", after_at)[0][0]
+
+    async def counts(self) -> tuple[int, int]:
+        """The number of instances that have not ended, and of their activities that need attention."""
+        row = self._rows("counts")[0]
+        return row[0], row[1]
+
+    # life
+
+    async def check(self) -> None:
+        try:
+            self._lock.require_place()
+            require_space(self._path.parent)
+        except OSError as error:
+            raise Unavailable(f"the journal cannot be read: {error}") from error
+        if self._writer.has_committed_within(FRESH_S):
+            return
+        unit = Unit()
+        unit.add(Probe())
+        await self._writer.commit(unit)
+
+    async def close(self) -> None:
+        await self._writer.close()
+        self._reader.close()
+        self._lock.release()
+
+
+def _statement(rows: AnyList) -> tuple[str, tuple[Any, ...]]:
+    """Name of the statements that read this list, without their endings, and the values of its filters."""
+    match rows:
+        case WorkflowList():
+            return "workflows", ()
+        case InstanceList(workflow_id=None):
+            return ("running_instances" if rows.running else "instances"), ()
+        case InstanceList():
+            name = "running_instances_of_workflow" if rows.running else "instances_of_workflow"
+            return name, (rows.workflow_id,)
+        case TriggerList(name=None):
+            return "triggers", ()
+        case TriggerList(name=name):
+            return "named_triggers", (str(name).casefold(),)
+        case OccurrenceList():
+            return "occurrences", (rows.trigger_id,)
+        case InstanceSearch():
+            return search(rows)
+
+
+async def _in_thread(work: Callable[[str], None], path: str) -> None:
+    """Wait for its end even when cancelled: the file is not given away while a thread still writes to it."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, path))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait((running,))
+        raise
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA busy_timeout=0")  # the loop never waits for a lock; the writer tries again
+    connection.execute("PRAGMA cache_size=-65536")
+    connection.execute("PRAGMA wal_autocheckpoint=4000")
+    connection.execute("PRAGMA temp_store=MEMORY")  # else pages of a commit may pass through a file in /var/tmp
+    connection.create_function("casefold", 1, str.casefold, deterministic=True)
+    connection.create_function("packed", 2, packed, deterministic=True)
+    return connection
+
+
+def _instance(row: tuple[Any, ...], stages: tuple[Stage, ...]) -> Instance:
+    return Instance(*row[:8], started_by_trigger=bool(row[8]), stages=stages)
+
+
+def _summary(row: tuple[Any, ...]) -> InstanceSummary:
+    values: list[Any] = list(row)
+    values[3] = STATUSES[values[3]]
+    return InstanceSummary(*values)
