@@ -28,8 +28,8 @@ from headrace.errors import Unavailable
 from headrace.events.consumer import Consumer
 from headrace.events.feed import EventSource, Feed
 from headrace.events.inbox import Inbox
+from headrace.events.loopback import LoopbackPublisher
 from headrace.events.outbox import Outbox
-from headrace.events.own import OwnTriggers
 from headrace.events.relay import Relay, trim_outbox
 from headrace.journal.faults import opening
 from headrace.journal.retention import Keep, Retention
@@ -40,7 +40,7 @@ from headrace.telemetry import Telemetry
 from headrace.telemetry.tracing import is_wanted, open_tracing, outgoing_headers
 from headrace.triggers.dispatcher import Dispatcher, DispatcherLimits
 from headrace.triggers.expressions import Evaluator, Fetch, no_links
-from headrace.triggers.own_links import OwnLinks
+from headrace.triggers.loopback_links import LoopbackLinks
 from headrace.usecases.ports import Ports
 
 JOURNAL_FILE = "journal.db"
@@ -133,7 +133,7 @@ async def compose(
             extra_routes=routes,
         )
         stack.push_async_callback(buses.close)
-        publishers = (OwnTriggers(inbox), *buses.publishers)
+        publishers = (LoopbackPublisher(inbox), *buses.publishers)
         for publisher in publishers:
             telemetry.expect_publisher(publisher.name)
         relays = [Relay(publisher, journal, clock, telemetry) for publisher in publishers]
@@ -204,7 +204,7 @@ def _downstream(
 def _links(settings: Settings, downstream: Downstream, sandbox_url: str | None) -> Fetch:
     """Where `link()` may lead: to the sandbox, and outside."""
     outside = _links_outside(settings, downstream)
-    return outside if sandbox_url is None else OwnLinks(sandbox_url, downstream, outside).fetch
+    return outside if sandbox_url is None else LoopbackLinks(sandbox_url, downstream, outside).fetch
 
 
 def _links_outside(settings: Settings, downstream: Downstream) -> Fetch:

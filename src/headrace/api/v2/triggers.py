@@ -15,7 +15,7 @@ from headrace.api.responses import Response, json_response
 from headrace.api.v1.triggers import TAG
 from headrace.api.v2 import schemas
 from headrace.errors import InvalidValue
-from headrace.triggers.rules import Trial
+from headrace.triggers.firing import Trial
 from headrace.usecases.triggers import test_trigger
 
 
