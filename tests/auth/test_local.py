@@ -225,7 +225,7 @@ async def test_the_tokens_of_a_deleted_client_are_refused(fixture: Fixture) -> N
     await fixture.admitted(granted)
     fixture.file.delete(fixture.writer.client.id)
     fixture.clock.pass_(1)
-    with pytest.raises(NotAuthenticated, match="gone"):
+    with pytest.raises(NotAuthenticated, match="deleted"):
         await fixture.admitted(granted)
     assert await refusal(fixture.token(fixture.writer)) == "invalid_client"
 

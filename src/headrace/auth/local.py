@@ -104,14 +104,14 @@ class Secrets:
     def __init__(self, failures: Failures, random_bytes: RandomBytes) -> None:
         self._failures = failures
         self._pepper = random_bytes(32)
-        self._nobody = hashed(random_bytes(32).hex(), random_bytes)
+        self._unmatchable = hashed(random_bytes(32).hex(), random_bytes)
         self._proven: dict[str, bytes] = {}
         self._slots = asyncio.Semaphore(GUESSES_AT_ONCE)
         self._guesses = 0
 
     async def check(self, client_id: str, secret: str, client: Client | None, address: str) -> None:
         """Verify a secret. Raises Refused. No secret matches a `client` of None."""
-        stored = self._nobody if client is None else client.secret
+        stored = self._unmatchable if client is None else client.secret
         attempt = self._fingerprint(stored, secret)
         if self._is_proven(client_id, attempt):
             return

@@ -50,7 +50,7 @@ class _Copy:
     """
 
     def __init__(self) -> None:
-        self._room = MAX_VALUE_BYTES
+        self._left = MAX_VALUE_BYTES
 
     def of(self, value: Any, depth: int) -> Any:
         if depth == 0:
@@ -73,8 +73,8 @@ class _Copy:
         return text
 
     def _pay(self, characters: int) -> None:
-        self._room -= characters
-        if self._room < 0:
+        self._left -= characters
+        if self._left < 0:
             raise NotText(f"gives a value of more than {MAX_VALUE_BYTES} bytes as text")
 
 

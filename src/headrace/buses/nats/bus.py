@@ -214,7 +214,7 @@ class NatsBus:
         for topic in self._options.topics:
             try:
                 source = await self._source(connection, topic)
-                if self._inflow.has_room and not source.is_pulling:
+                if self._inflow.has_capacity and not source.is_pulling:
                     await self._ask(connection, f"reading {topic}", source.pull())
             except BusUnavailable as error:  # the other topics are still read
                 failures.append(error)

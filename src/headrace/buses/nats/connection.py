@@ -59,7 +59,7 @@ class Inflow:
         self.waiting: deque[Delivery] = deque()
 
     @property
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         return len(self.waiting) < PREFETCH
 
     def put(self, delivery: Delivery) -> None:
@@ -368,7 +368,7 @@ class Source:
             self._inflow.put(self._delivery(message))
         elif message.subject == f"{self._inbox}.{self._pulls}":
             self._on_status(message.headers or {})
-        if not self.ending and self._remaining <= 0 and self._inflow.has_room:
+        if not self.ending and self._remaining <= 0 and self._inflow.has_capacity:
             await self.pull()
 
     def _on_status(self, headers: Mapping[str, str]) -> None:
