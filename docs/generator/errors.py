@@ -7,8 +7,9 @@ from typing import Any
 
 import headrace_client
 from docs.generator.markdown import code, page, sentence, table
-from headrace.api import codec, openapi
+from headrace import json_text
 from headrace.api import errors as api_errors
+from headrace.api import openapi
 from headrace.cli import errors as cli_errors
 from headrace.effects import replies
 from headrace.money import MAX_DIGITS
@@ -18,7 +19,7 @@ API = """Every refusal is [Error](models.md#error): a code, a message that names
 definition each problem with its place. There are three codes, for the official SDKs know no others; the status tells
 more. A workflow with a slip of the pen gets"""
 BODIES = f"""A body is UTF-8 without `Content-Encoding`: JSON of at most `HEADRACE_MAX_BODY_BYTES`, or YAML, where a definition
-is taken, of at most `HEADRACE_MAX_YAML_BYTES`. It is nested at most {codec.MAX_DEPTH} deep, no object has a key twice, and an
+is taken, of at most `HEADRACE_MAX_YAML_BYTES`. It is nested at most {json_text.MAX_DEPTH} deep, no object has a key twice, and an
 integer has at most {MAX_DIGITS:,} digits. YAML has the values of JSON and no others: no anchors, aliases or tags; a date is text."""
 STAGES = """An instance that fails has `error`, and so has the stage it failed in ([getInstance](orchestration-v1.md#getinstance)).
 A run that fails is no failed request: `runWorkflow` answers 201 all the same.

@@ -35,8 +35,7 @@ class SystemClock:
     def now_at(self) -> int:
         return time.time_ns() // 1_000
 
-    def monotonic_s(self) -> float:
-        return time.monotonic()
+    monotonic_s = staticmethod(time.monotonic)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -13,6 +13,8 @@ from codecs import BOM_UTF8
 from itertools import accumulate
 from typing import Any, NoReturn
 
+import msgspec
+
 from headrace.errors import InvalidValue
 from headrace.money import MAX_DIGITS
 
@@ -20,6 +22,9 @@ MAX_DEPTH = 64
 """Maximum nesting, in JSON and YAML alike."""
 
 TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"
+
+encode = msgspec.json.Encoder().encode
+"""JSON bytes of a value: compact, integers exact."""
 
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
 _KEPT = re.compile(

@@ -47,6 +47,8 @@ def serve(
 
     `prepare` receives the folder before anything is opened in it.
     """
+    import uvloop
+
     configure_logging(SystemClock(), settings.log_format, settings.log_level)
     tune_collector()
     with contextlib.ExitStack() as stack:
@@ -54,7 +56,7 @@ def serve(
         listener = stack.enter_context(_listen(host, port))
         if prepare is not None:
             prepare(folder)
-        with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, listener, folder, sandbox, faults, on_ready))
 
 
@@ -67,8 +69,8 @@ async def _serve(
     on_ready: Callable[[str], None],
 ) -> None:
     """Listen at once: `/livez` answers 200, and all else 503 with the reason, until the journal is open."""
-    address = listener.getsockname()
-    url = f"http://{_shown(address[0])}:{address[1]}"
+    host, port, *_ = listener.getsockname()
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     log_start(settings, os.environ, data=data, url=url, sandbox=sandbox)
     gate = StartupGate(RandomIds())
     config = uvicorn.Config(
@@ -165,13 +167,3 @@ def _listen(host: str, port: int) -> socket.socket:
         else:
             reason = f"cannot listen at {host}:{port}: {error.strerror or error}"
         raise InvalidValue("port", reason) from error
-
-
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    import uvloop
-
-    return uvloop.new_event_loop

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jsonschema_rs
 import pytest
 
-from headrace.api.editor import PATH
+from headrace.api.editor_schema import PATH
 from headrace.workflows.schema import workflow_schema
 from tests.api.conftest import PREFIX, Live
 

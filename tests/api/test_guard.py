@@ -11,17 +11,19 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
 import pytest
 import pytest_asyncio
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
+from starlette.routing import Route as StarletteRoute
 
 from headrace.api.app import TABLE
-from headrace.api.authorization import Guarded
+from headrace.api.authorization import GuardedService
 from headrace.api.operations import READ, WRITE, Operation
-from headrace.api.routes import Endpoint
+from headrace.api.routes import Routes
 from headrace.clock import SystemClock
 from tests.api.conftest import PREFIX, WAITING, Live, served
 from tests.conformance.wire import OPERATIONS, V2_OPERATIONS
@@ -282,17 +284,14 @@ async def test_good_credentials_get_in(welcoming: Place, operation: Operation) -
 # the router
 
 
-def unguarded(routes: list[Any]) -> list[str]:
-    """Every way in that asks for no scope and is not on the list, or that this test does not know how to judge."""
+def unguarded(app: Any) -> list[str]:
+    """Every way in that requires no scope and is not on the list, or that this test does not know how to judge."""
     found: list[str] = []
-    for route in routes:
-        if isinstance(route, Mount) and isinstance(route.app, Guarded):
-            continue
-        if not isinstance(route, Route) or not isinstance(route.endpoint, Endpoint):
+    for route in app.others.routes:
+        if not isinstance(route, Mount) or not isinstance(route.app, GuardedService):
             found.append(f"{route!r} is not made from the table")
-            continue
-        operations: dict[str, Operation] = route.endpoint._operations  # pyright: ignore[reportPrivateUsage]
-        for operation in operations.values():
+    for route in app.routes.by_path.values():
+        for operation in route.operations.values():
             is_known = operation.scope in (READ, WRITE) or operation.operation_id in OPEN
             writes_by_reading = operation.scope == READ and operation.method not in ("GET", "HEAD")
             if not is_known or writes_by_reading:
@@ -301,16 +300,20 @@ def unguarded(routes: list[Any]) -> list[str]:
 
 
 async def test_no_route_is_without_a_guard(live: Live) -> None:
-    routes: list[Any] = live.app._app._app.routes  # below SameSite and _Prefixed
-    assert unguarded(routes) == []
+    assert unguarded(live.app) == []
     named = {
-        operation.operation_id
-        for route in routes
-        if isinstance(route, Route)
-        for operation in route.endpoint._operations.values()  # pyright: ignore[reportFunctionMemberAccess]
+        operation.operation_id for route in live.app.routes.by_path.values() for operation in route.operations.values()
     }
     assert named >= OPEN | {operation.operation_id for operation in GUARDED}
-    assert sum(isinstance(route, Mount) for route in routes) == 3
+    assert sum(isinstance(route, Mount) for route in live.app.others.routes) == 3
+
+
+async def test_only_a_server_without_authentication_admits_everyone(live: Live, tmp_path: Path) -> None:
+    assert live.app._is_open
+    folder = tmp_path / "guarded"
+    folder.mkdir()
+    async with served(folder, authenticator=authenticator_of(Documents(), SystemClock())) as guarded:
+        assert not guarded.app._is_open
 
 
 async def test_a_route_without_a_guard_is_found() -> None:
@@ -320,15 +323,15 @@ async def test_a_route_without_a_guard_is_found() -> None:
         members: dict[str, Any] = {"method": "GET", "path": "/x", "operation_id": "leak", "scope": None}
         return Operation(**{**members, **changes}, handler=handler, tag="", summary="")
 
-    context: Any = None
-    for planted, name in (
-        (Route("/x", Endpoint(context, "/x", [row()])), "leak"),
-        (Route("/x", Endpoint(context, "/x", [row(scope="headrace:none")])), "leak"),
-        (Route("/x", Endpoint(context, "/x", [row(method="POST", scope=READ)])), "leak"),
-        (Route("/x", handler), "not made from the table"),
-        (Mount("/api/ledger", app=handler), "not made from the table"),
+    for table, others, name in (
+        ([row()], [], "leak"),
+        ([row(scope="headrace:none")], [], "leak"),
+        ([row(method="POST", scope=READ)], [], "leak"),
+        ([], [StarletteRoute("/x", handler)], "not made from the table"),
+        ([], [Mount("/api/ledger", app=handler)], "not made from the table"),
     ):
-        assert any(name in complaint for complaint in unguarded([planted])), planted
+        planted = SimpleNamespace(routes=Routes(table), others=SimpleNamespace(routes=others))
+        assert any(name in complaint for complaint in unguarded(planted)), name
 
 
 @pytest.mark.parametrize("service", ["ledger", "wallets", "payments"])

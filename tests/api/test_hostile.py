@@ -39,8 +39,8 @@ def deep(depth: int) -> bytes:
 @pytest.mark.parametrize(
     ("body", "headers", "status", "says"),
     [
-        (b"", {}, 400, "a workflow is wanted"),
-        (b"null", JSON, 400, "a workflow is wanted"),
+        (b"", {}, 400, "must be a workflow"),
+        (b"null", JSON, 400, "must be a workflow"),
         (b"[]", JSON, 400, "a workflow is an object"),
         (b'"x"', JSON, 400, "a workflow is an object"),
         (b"{", JSON, 400, "is not JSON"),
@@ -336,7 +336,7 @@ async def test_a_slow_body_ends_and_holds_up_nobody(shared: Live, monkeypatch: p
     writer.write(f"POST {PREFIX}/workflows HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 1000\r\n\r\n{{".encode())
     assert (await shared.call("POST", "/workflows", WAITING)).status_code == 201
     answer = await asyncio.wait_for(reader.read(), HANG_S)
-    assert answer.startswith(b"HTTP/1.1 408 ") and b"body: has not come within 0.3 s" in answer
+    assert answer.startswith(b"HTTP/1.1 408 ") and b"body: was not complete within 0.3 s" in answer
     writer.close()
 
 

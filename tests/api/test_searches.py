@@ -88,7 +88,7 @@ async def test_those_of_a_deleted_workflow_are_still_found(live: Live) -> None:
 @pytest.mark.parametrize(
     ("query", "status", "message"),
     [
-        ({"status": "done"}, 400, "status: 'done' is none of running, waiting, "),
+        ({"status": "done"}, 400, "status: 'done' is not one of running, waiting, "),
         ({"since": "yesterday"}, 400, "since: 'yesterday' is not a date-time"),
         ({"since": "2024-05-01T10:00:00"}, 400, "since: "),
         ({"since": '"2024'}, 400, "since: "),

@@ -168,7 +168,7 @@ async def test_a_cursor_of_another_list_or_journal(live: Live, workflows: list[s
         ("/workflows", others),
     ):
         reply = await live.call("GET", f"/v2{path}?cursor={text}")
-        assert (reply.status_code, reply.json()["errorMessage"]) == (400, "cursor: is that of another list")
+        assert (reply.status_code, reply.json()["errorMessage"]) == (400, "cursor: belongs to another list")
     (tmp_path / "other").mkdir()
     migrate_sqlite(str(tmp_path / "other/journal.db"))  # with a name of its own
     async with served(tmp_path / "other") as elsewhere:
@@ -260,6 +260,6 @@ def test_a_sealed_text_of_another_shape_is_refused() -> None:
         *([], {}, None),
     ):
         raw = msgspec.msgpack.encode(content)
-        text = urlsafe_b64encode(SEAL._of(raw) + raw).decode().rstrip("=")  # pyright: ignore[reportPrivateUsage]
+        text = urlsafe_b64encode(SEAL._seal(raw) + raw).decode().rstrip("=")  # pyright: ignore[reportPrivateUsage]
         with pytest.raises(InvalidValue, match=r"^cursor: "):
             SEAL.read(text)

@@ -135,7 +135,7 @@ def test_twenty_rows_unless_more_are_wanted(shell: Callable[..., Any]) -> None:
     assert everything.out.split() == ids[::-1] and everything.err == ""
     assert shell("instances", "list", "--variable", "order=n7", "-q").out == f"{ids[7]}\n"
     for wrong, code, message in (
-        (("--status", "done"), 1, "status: 'done' is none of"),
+        (("--status", "done"), 1, "status: 'done' is not one of"),
         (("--workflow", "nobody"), 1, "workflow 'nobody' does not exist"),
         (("--workflow", ID), 1, "does not exist"),
         (("--since", "soon"), 2, "--since 'soon' is neither an age"),

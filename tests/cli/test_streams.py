@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -69,10 +69,14 @@ def test_ctrl_c_at_a_prompt_is_an_interruption(tmp_path: Path) -> None:
         seen = b""
         while b"Client secret" not in seen:
             seen += os.read(ours, 1_000)
-        while ran.poll() is None:
-            os.write(ours, b"\x03")  # again, as a person would: one may come right before the line is read
-            time.sleep(0.2)
-        assert ran.returncode == 130
+        presses = 0
+        while ran.poll() is None:  # again, as a person would: one may come right before the line is read
+            os.write(ours, b"\x03")
+            presses += 1
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                ran.wait(timeout=5.0)
+        # A second one that meets the process as it ends kills it, which a shell reports as 130 too.
+        assert ran.returncode == 130 or (presses > 1 and ran.returncode == -signal.SIGINT)
     os.close(ours)
     assert not (tmp_path / "profiles.toml").exists()
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.api.codec import MAX_DEPTH
 from headrace.cli.json_places import places_of
+from headrace.json_text import MAX_DEPTH
 from headrace.workflows.rules import RULES
 from headrace.workflows.schema import workflow_schema
 

@@ -235,6 +235,20 @@ BUGS: tuple[Bug, ...] = (
         '        "",\n',
         "tests/api/test_key_owners.py",
     ),
+    _bug(
+        "a request's result is not stored under its key",
+        "src/headrace/usecases/idempotency.py",
+        "    if caller.key is not None:\n        unit.add(",
+        "    if caller.key is not None and caller.operation != 'createTrigger':\n        unit.add(",
+        "tests/api/test_keys.py",
+    ),
+    _bug(
+        "two concurrent requests under one key both run",
+        "src/headrace/usecases/idempotency.py",
+        "        owner=key.owner,\n        key=key.key,\n",
+        "        owner=key.owner,\n        key=key.key + str(at),\n",
+        "tests/api/test_keys.py",
+    ),
     # events
     _bug(
         "a broker's delivery is acknowledged before it is stored",

@@ -72,7 +72,7 @@ BANS = (
     Ban("breakpoint", "left over from debugging"),
     Ban(
         "json.loads",
-        "reads 1e400 as inf and keeps the last of two equal keys: use msgspec.json or api/codec.py",
+        "reads 1e400 as inf and keeps the last of two equal keys: use msgspec.json or headrace.json_text",
         (*CLIENTS, "src/headrace/workflows/"),
     ),
 )

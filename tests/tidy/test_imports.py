@@ -15,11 +15,11 @@ LINT = Path(sys.executable).parent / "lint-imports"
 
 PLANTED = [
     ("engine/port.py", "import headrace.journal.sqlite", "Only the composition knows adapters"),
-    ("engine/meter.py", "import headrace.api.codec", "Direction"),
+    ("engine/meter.py", "import headrace.api.context", "Direction"),
     ("api/services.py", "import headrace.engine.embedded", "Only the composition knows adapters"),
     ("api/services.py", "import headrace.journal.sqlite", "Only the composition knows adapters"),
     ("usecases/ports.py", "import headrace.journal.sqlite", "Only the composition knows adapters"),
-    ("usecases/ports.py", "import headrace.api.codec", "Direction"),
+    ("usecases/ports.py", "import headrace.api.context", "Direction"),
     ("usecases/idempotency.py", "import starlette.requests", "Use cases know no HTTP"),
     ("triggers/matching.py", "import headrace.buses.nats.bus", "Only the composition knows adapters"),
     ("events/inbox.py", "import headrace.settings", "read settings"),

@@ -1,4 +1,4 @@
-"""The way of one request through the program: `python -m tests.tidy.walk [--list]` prints its figures.
+"""The way of one request through the program: `python -m tests.tidy.walk [--list] [--no-wait]` prints its figures.
 
 One `POST /workflows/{id}/instances?wait=true` of a workflow with one transfer is served over HTTP by the whole
 composition, with a real journal and a ledger that answers at once, after a first request that warms all caches. Every
@@ -36,6 +36,7 @@ from headrace.settings import Settings
 from tests.tidy.house import ROOT
 
 PACKAGE = str(ROOT / "src/headrace") + "/"
+LIBRARIES = ("uvicorn", "starlette")
 PORTS = ("telemetry",)
 """Packages that implement ports of lower layers; calls into them are calls of a port."""
 
@@ -59,6 +60,8 @@ class Walk:
     """The calls of one request, in order."""
 
     steps: list[Step] = field(default_factory=list[Step])
+    libraries: Counter[str] = field(default_factory=Counter[str])
+    """Calls of Python functions of the HTTP server's libraries."""
 
     @property
     def files(self) -> list[str]:
@@ -111,7 +114,12 @@ class Recorder:
             threading.setprofile(None)
 
     def _profile(self, frame: FrameType, event: str, _: Any) -> None:
-        if event != "call" or self.walk is None or not (file := _own_file(frame)):
+        if event != "call" or self.walk is None:
+            return
+        if not (file := _own_file(frame)):
+            library = next((name for name in LIBRARIES if f"/{name}/" in frame.f_code.co_filename), None)
+            if library is not None:
+                self.walk.libraries[library] += 1
             return
         caller = frame.f_back
         while caller is not None and not _own_file(caller):
@@ -126,7 +134,7 @@ def _own_file(frame: FrameType) -> str:
     return name.removeprefix(PACKAGE) if name.startswith(PACKAGE) else ""
 
 
-async def walked(folder: Path, recorder: Recorder) -> Walk:
+async def walked(folder: Path, recorder: Recorder, *, waits: bool = True) -> Walk:
     """Serve two requests, and record the second."""
     loop = asyncio.get_running_loop()
     ledger = await loop.create_server(Ledger, "127.0.0.1", 0)
@@ -145,25 +153,25 @@ async def walked(folder: Path, recorder: Recorder) -> Walk:
         address = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
         async with listener, httpx2.AsyncClient(base_url=address, timeout=30) as http:
             created = await http.post("/workflows", json={"stages": W1})
-            path = f"/workflows/{created.json()['data']['id']}/instances?wait=true"
+            path = f"/workflows/{created.json()['data']['id']}/instances{'?wait=true' if waits else ''}"
             for is_recorded in (False, True):
                 walk = Walk()
                 recorder.walk = walk if is_recorded else None
                 answer = await http.post(path, json=VARIABLES)
                 recorder.walk = None
                 ended = answer.json()["data"]
-                assert answer.status_code == 201 and ended["terminated"] and "error" not in ended, ended
+                assert answer.status_code == 201 and "error" not in ended and ended["terminated"] is waits, ended
     return walk
 
 
-def measure() -> Walk:
+def measure(*, waits: bool = True) -> Walk:
     recorder = Recorder()
     with TemporaryDirectory() as folder, recorder.installed():
-        return asyncio.run(walked(Path(folder), recorder))
+        return asyncio.run(walked(Path(folder), recorder, waits=waits))
 
 
 def main(arguments: Sequence[str]) -> None:
-    walk = measure()
+    walk = measure(waits="--no-wait" not in arguments)
     if "--list" in arguments:
         for step in walk.steps:
             print(f"{step.file}:{step.line} {step.function}")
@@ -174,6 +182,8 @@ def main(arguments: Sequence[str]) -> None:
     climbs = Counter(f"{step.caller} -> {step.file} {step.function}" for step in walk.climbs())
     for climb, count in climbs.items():
         print(f"climb: {climb} ({count})")
+    packages = Counter(step.package for step in walk.steps)
+    print(f"calls by package: {dict(packages.most_common())}; of libraries: {dict(walk.libraries)}")
     print(
         f"{len(walk.steps)} calls, {len(walk.files)} files, {walk.file_changes} changes of file, "
         f"{walk.package_changes} changes of package, {climbs.total()} climbs"

@@ -127,6 +127,18 @@ def test_each_workflow_is_counted_until_there_are_too_many_labels() -> None:
     assert found["headrace_workflow_instances_started_total", (("workflow", "other"),)] == 2
 
 
+def test_what_is_counted_is_reported_once_however_often_it_is_read() -> None:
+    telemetry = Telemetry(FixedClock())
+    for read in range(1, 4):
+        telemetry.instance_started("w")
+        telemetry.request("GET", "/info", 200, 0.1)
+        found = samples(telemetry)
+        assert found["headrace_instances_started_total", ()] == read
+        assert found["headrace_instances_running", ()] == read
+        labels = (("method", "GET"), ("route", "/info"), ("status", "200"))
+        assert found["headrace_http_requests_total", labels] == read
+
+
 def test_labelled_counters_exist_from_the_start() -> None:
     """A rate over a series that begins at 1 misses its first event."""
     telemetry = Telemetry(FixedClock())

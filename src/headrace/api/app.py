@@ -1,8 +1,4 @@
-"""The whole API as one ASGI application.
-
-Every route answers at the root and at `/api/orchestration`, as behind a gateway that strips the prefix and
-as without one.
-"""
+"""The API put together: the table of operations, and the ASGI application that serves it."""
 
 from __future__ import annotations
 
@@ -11,15 +7,15 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from starlette.routing import Mount, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headrace.api import codec, docs, editor, ext, oauth, openapi, probes, v1, v2, versions
-from headrace.api.authorization import Guarded
+from headrace import json_text
+from headrace.api import docs, editor_schema, ext, oauth, openapi, probes, v1, v2, versions
+from headrace.api.authorization import GuardedService
 from headrace.api.context import Context
-from headrace.api.cross_site import SameSite
+from headrace.api.cross_site import CrossSiteGuard
 from headrace.api.operations import Operation
 from headrace.api.responses import json_response
-from headrace.api.routes import Nowhere, routes_of
+from headrace.api.routes import Api, Routes, UnknownPaths
 from headrace.auth.authenticator import AnonymousAuthenticator, Authenticator
 from headrace.auth.oauth import OpenAuthority
 from headrace.clock import Ids
@@ -27,7 +23,6 @@ from headrace.settings import Settings
 from headrace.telemetry import Telemetry
 from headrace.usecases.ports import Ports
 
-PREFIX = "/api/orchestration"
 TABLE: tuple[Operation, ...] = (
     *v1.OPERATIONS,
     *v2.OPERATIONS,
@@ -35,7 +30,7 @@ TABLE: tuple[Operation, ...] = (
     *probes.OPERATIONS,
     *versions.OPERATIONS,
     *oauth.OPERATIONS,
-    *editor.OPERATIONS,
+    *editor_schema.OPERATIONS,
     *openapi.OPERATIONS,
     *docs.OPERATIONS,
 )
@@ -51,7 +46,7 @@ def create_api(
     authenticator: Authenticator | None = None,
     extra_routes: Sequence[Mount] = (),
     lifespan: Lifespan | None = None,
-) -> ASGIApp:
+) -> Api:
     """The API, and after its own routes `extra_routes`: services beside it, which need scopes of their own.
 
     `authenticator` None: no authentication. `lifespan` as Starlette has it.
@@ -60,45 +55,22 @@ def create_api(
     authenticator = authenticator or AnonymousAuthenticator(
         OpenAuthority(settings.issuer or "http://localhost/api/auth", ids)
     )
+    is_open = isinstance(authenticator, AnonymousAuthenticator)
     described = openapi.describe(TABLE)
-    description, page = json_response(200, codec.encode(described)), docs.page_response(described)
+    description, page = json_response(200, json_text.encode(described)), docs.page_response(described)
     context = Context(ports, settings, telemetry, authenticator, description, page)
-    router = Router(
-        routes=[*routes_of(context, TABLE), *(_guarded(route, authenticator, ids) for route in extra_routes)],
-        default=Nowhere(context),
+    for operation in TABLE:
+        telemetry.expect_requests(operation.method, operation.path, (operation.status, 500, 503))
+    others = Router(
+        routes=[_guarded(route, authenticator, ids) for route in extra_routes],
+        default=UnknownPaths(context),
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app = _Prefixed(router)
-    return SameSite(app, settings.allowed_hosts, ids) if isinstance(authenticator, AnonymousAuthenticator) else app
+    guard = CrossSiteGuard(settings.allowed_hosts) if is_open else None
+    return Api(context, Routes(TABLE), others, cross_site=guard, is_open=is_open)
 
 
 def _guarded(mount: Mount, authenticator: Authenticator, ids: Ids) -> Mount:
     """A service at `/api/{service}`."""
-    return Mount(mount.path, app=Guarded(mount.app, mount.path.rpartition("/")[2], authenticator, ids))
-
-
-class _Prefixed:
-    """Takes `/api/orchestration` off a path, and the slash from its end."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            scope = _stripped(scope)
-        await self._app(scope, receive, send)
-
-
-def _stripped(scope: Scope) -> Scope:
-    path: str = scope["path"]
-    is_prefixed = path.startswith(PREFIX) and path[len(PREFIX) : len(PREFIX) + 1] == "/"
-    is_ours = is_prefixed or not path.startswith("/api/")
-    if not is_prefixed and not (is_ours and path.endswith("/")):
-        return scope
-    changed = dict(scope)
-    if is_prefixed:
-        changed["root_path"] = scope.get("root_path", "") + PREFIX
-    if path.endswith("/") and len(path) > 1:
-        changed["path"] = path[:-1]
-    return changed
+    return Mount(mount.path, app=GuardedService(mount.app, mount.path.rpartition("/")[2], authenticator, ids))

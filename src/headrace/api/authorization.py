@@ -1,36 +1,29 @@
-"""Nobody gets past here without what an operation asks for: one guard for every route, whoever serves it."""
+"""Authorization: every request passes this check of the caller's scopes, those to services beside the API too."""
 
 from __future__ import annotations
 
-from starlette.types import ASGIApp, Receive, Send
-from starlette.types import Scope as AsgiScope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.api.errors import error_response
 from headrace.auth.authenticator import Authenticator
-from headrace.auth.principal import ANONYMOUS, Principal
+from headrace.auth.principal import Principal
 from headrace.clock import Ids
 from headrace.errors import HeadraceError, NotAllowed
 
-_READING = ("GET", "HEAD")
+_READS = ("GET", "HEAD")
 
 
-async def admitted(authenticator: Authenticator, scope: AsgiScope, wanted: str | None) -> Principal:
-    """Who makes this request, if it may. `wanted` None: everybody may.
-
-    Raises NotAuthenticated, NotAllowed.
-    """
-    if wanted is None:
-        return ANONYMOUS
-    principal = await authenticator.authenticate(
-        [value for name, value in scope["headers"] if name == b"authorization"]
-    )
-    if not principal.may(wanted):
-        raise NotAllowed(wanted)
+async def authorized(authenticator: Authenticator, scope: Scope, required: str) -> Principal:
+    """The principal of this request, which has the required OAuth2 scope. Raises NotAuthenticated, NotAllowed."""
+    credentials = [value for name, value in scope["headers"] if name == b"authorization"]
+    principal = await authenticator.authenticate(credentials)
+    if not principal.may(required):
+        raise NotAllowed(required)
     return principal
 
 
-class Guarded:
-    """A service beside the API (the sandbox's): reading and writing it need its own scopes, `ledger:read` and so on."""
+class GuardedService:
+    """A service beside the API (the sandbox's): reads and writes require its own scopes, `ledger:read` and so on."""
 
     def __init__(self, app: ASGIApp, service: str, authenticator: Authenticator, ids: Ids) -> None:
         self.app = app
@@ -38,10 +31,10 @@ class Guarded:
         self._authenticator = authenticator
         self._ids = ids
 
-    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        access = "read" if scope["method"] in _READING else "write"
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        access = "read" if scope["method"] in _READS else "write"
         try:
-            await admitted(self._authenticator, scope, f"{self.service}:{access}")
+            await authorized(self._authenticator, scope, f"{self.service}:{access}")
         except HeadraceError as error:
             await error_response(error, self._ids).send(send)
             return

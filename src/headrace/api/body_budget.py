@@ -1,7 +1,7 @@
-"""Room for large bodies: how much of them is held in memory, and how many are worked on at once.
+"""The body budget: how much memory large bodies may take, and how many are processed at once.
 
-A megabyte of JSON takes a tenth of a second to read and thirty megabytes as objects. One is nothing; a hundred at
-once must neither fill the memory nor hold up those who ask for something small.
+A megabyte of JSON takes a tenth of a second to parse, and thirty megabytes as objects. One does no harm; a hundred at
+once must neither fill the memory nor delay small requests.
 """
 
 from __future__ import annotations
@@ -11,30 +11,33 @@ import asyncio
 from headrace.api.errors import TooManyBodies
 
 SMALL_BYTES = 64 << 10
-"""Up to here a body is always taken."""
+"""A body of up to this size is always accepted."""
 MAX_HELD_BYTES = 32 << 20
 LARGE_AT_ONCE = 2
 
 
 class BodyBudget:
-    """`few`: for work of some tenths of a second, on a thread or over a large value. `trials`: where links may hang."""
+    """Shared by all requests of a server.
+
+    `parses` bounds parsing of tenths of a second, `trials` the tests of triggers, whose links may be slow.
+    """
 
     def __init__(self) -> None:
-        self.few = asyncio.Semaphore(LARGE_AT_ONCE)
+        self.parses = asyncio.Semaphore(LARGE_AT_ONCE)
         self.trials = asyncio.Semaphore(LARGE_AT_ONCE)
         self._held_bytes = 0
         self._turnstile = asyncio.Lock()
 
-    def take(self, length: int) -> None:
+    def reserve(self, length: int) -> None:
         """Raises TooManyBodies."""
         if self._held_bytes + length > MAX_HELD_BYTES:
             raise TooManyBodies
         self._held_bytes += length
 
-    def give_back(self, length: int) -> None:
+    def release(self, length: int) -> None:
         self._held_bytes -= length
 
-    async def turn(self) -> None:
-        """One large body after the other: in between everybody else gets on."""
+    async def wait_turn(self) -> None:
+        """Let large bodies pass one at a time, with other requests in between."""
         async with self._turnstile:
             await asyncio.sleep(0)

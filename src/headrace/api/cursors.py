@@ -1,8 +1,8 @@
-"""Cursors of lists: a place in a list, with all that the query said, in a text that tells a caller nothing.
+"""Cursors of lists: a place in a list and the whole query, as an opaque text.
 
-A cursor is sealed with the journal's own name. It is good for as long as the journal is, on whatever server reads it;
-one that was changed, or is another journal's, is refused. The seal keeps nothing secret and nobody out: what a cursor
-holds, its caller could ask for as well.
+A cursor is sealed with the identity of the journal. It is valid as long as the journal exists, on whichever server
+reads it; a changed cursor, or one of another journal, is refused. The seal hides nothing and protects no data: a caller
+could ask for everything that a cursor contains.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from headrace.journal.lists import AnyList, Place
 FIELD = "cursor"
 MAX_PAGE = 1_000
 MAX_CHARACTERS = 32_768
-"""No cursor of ours is longer: what a list can be filtered by is shorter."""
+"""More than the longest cursor: what a list can be filtered by is shorter."""
 
 _SEAL_BYTES = 16
 _PURPOSE = b"headrace cursor 1\0"
@@ -48,35 +48,32 @@ class Seal:
 
     def write(self, cursor: Cursor) -> str:
         content = _encode(cursor)
-        return urlsafe_b64encode(self._of(content) + content).decode().rstrip("=")
+        return urlsafe_b64encode(self._seal(content) + content).decode().rstrip("=")
 
     def read(self, text: str) -> Cursor:
-        """Raises InvalidValue for one that `write` has not made."""
-        sealed = _bytes(text)
+        """Raises InvalidValue for a text that `write` has not made.
+
+        A cursor has one spelling only: neither padding nor stray bits at the end are accepted.
+        """
+        if len(text) > MAX_CHARACTERS:
+            raise _invalid()
+        try:
+            sealed = b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, UnicodeEncodeError):
+            raise _invalid() from None
+        if urlsafe_b64encode(sealed).decode().rstrip("=") != text:
+            raise _invalid()
         content = sealed[_SEAL_BYTES:]
-        if not hmac.compare_digest(sealed[:_SEAL_BYTES], self._of(content)):
-            raise _refused()
+        if not hmac.compare_digest(sealed[:_SEAL_BYTES], self._seal(content)):
+            raise _invalid()
         try:
             return _decoder.decode(content)
         except msgspec.DecodeError:
-            raise _refused() from None  # made by another version of this server
+            raise _invalid() from None  # written by another version of this server
 
-    def _of(self, content: bytes) -> bytes:
+    def _seal(self, content: bytes) -> bytes:
         return hmac.digest(self._key, _PURPOSE + content, "sha256")[:_SEAL_BYTES]
 
 
-def _bytes(text: str) -> bytes:
-    """Exactly one text stands for some bytes: neither padding nor stray bits at its end are taken."""
-    if len(text) > MAX_CHARACTERS:
-        raise _refused()
-    try:
-        found = b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, UnicodeEncodeError):
-        raise _refused() from None
-    if urlsafe_b64encode(found).decode().rstrip("=") != text:
-        raise _refused()
-    return found
-
-
-def _refused() -> InvalidValue:
-    return InvalidValue(FIELD, "is none that this server has given out, or was changed; begin again without it")
+def _invalid() -> InvalidValue:
+    return InvalidValue(FIELD, "was not issued by this server, or was changed; start again without it")

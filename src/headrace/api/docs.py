@@ -1,7 +1,7 @@
-"""`/docs`: the OpenAPI document as one page for people.
+"""`/docs`: the OpenAPI document as one HTML page.
 
-It is made here, once, and is complete without scripts: nothing is fetched from anywhere, and the browser is
-told to allow nothing but this page's own style.
+The page is rendered once, when the server starts. It needs no script and fetches nothing: its content security policy
+allows only its own style.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from headrace.api import codec
+from headrace import json_text
 from headrace.api.context import Context
 from headrace.api.operations import Operation
 from headrace.api.requests import Request
@@ -30,8 +30,8 @@ async def show(context: Context, request: Request) -> Response:
     return context.docs_page
 
 
-async def lead(context: Context, request: Request) -> Response:
-    """The address is relative: a gateway may serve this below a prefix."""
+async def redirect(context: Context, request: Request) -> Response:
+    """The location is relative: a gateway may serve the API below a prefix."""
     return Response(307, b"", ((b"location", b"docs"),))
 
 
@@ -41,9 +41,9 @@ OPERATIONS = (
         path="/",
         operation_id="getRoot",
         scope=None,
-        handler=lead,
+        handler=redirect,
         tag="Server",
-        summary="Go to this description as a page",
+        summary="Redirect to the description of the API",
         status=307,
         errors=(),
     ),
@@ -54,7 +54,7 @@ OPERATIONS = (
         scope=None,
         handler=show,
         tag="Server",
-        summary="Read this description as a page",
+        summary="Read the description of the API as a page",
         response=str,
         media_type="text/html",
         errors=(),
@@ -64,20 +64,17 @@ OPERATIONS = (
 
 def page_response(description: Json) -> Response:
     style = files("headrace.api").joinpath("docs.css").read_text("utf-8")
-    return Response(200, page(description, style).encode(), _headers(style))
-
-
-def _headers(style: str) -> Headers:
     digest = b64encode(sha256(style.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-    return (
+    headers: Headers = (
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-security-policy", policy.encode()),
         (b"x-content-type-options", b"nosniff"),
         (b"referrer-policy", b"no-referrer"),
     )
+    return Response(200, page(description, style).encode(), headers)
 
 
 def page(description: Json, style: str) -> str:
@@ -87,7 +84,7 @@ def page(description: Json, style: str) -> str:
         for path, methods in description["paths"].items()
         for method, operation in methods.items()
     ]
-    found.sort(key=lambda row: row[1].startswith("/v2/"))  # what is of V1, or of none, comes first
+    found.sort(key=lambda row: row[1].startswith("/v2/"))  # operations of V2 come last
     sections = [(tag["name"], [row for row in found if tag["name"] in row[2]["tags"]]) for tag in description["tags"]]
     shapes: Json = description["components"]["schemas"]
     return (
@@ -98,7 +95,7 @@ def page(description: Json, style: str) -> str:
         f"<h1>{escape(about['title'])} API <small>{escape(about['version'])}</small></h1>"
         f"<p>{escape(about['summary'])} {escape(about['description'])}</p>"
         "<p>Every path answers at the root and under <code>/api/orchestration</code>. "
-        'The same as data: <a href="openapi.json">openapi.json</a>.</p>'
+        'As JSON: <a href="openapi.json">openapi.json</a>.</p>'
         + "".join(_section(tag, rows) for tag, rows in sections)
         + '<h2 id="schemas">Schemas</h2>'
         + "".join(_shape(name, shape) for name, shape in sorted(shapes.items()))
@@ -126,13 +123,13 @@ def _section(tag: str, rows: list[tuple[str, str, Json]]) -> str:
 def _operation(method: str, path: str, operation: Json) -> str:
     scope = "scope " + escape(operation["x-required-scopes"][0]) if "x-required-scopes" in operation else "open"
     anchor = escape(operation["operationId"])
-    answers = _responses(operation["responses"])
+    responses = _responses(operation["responses"])
     return (
         f'<article id="operation-{anchor}"><h3>{escape(operation["summary"])}</h3>'
         f'<div class="route"><span class="method {method}">{method.upper()}</span><code>{escape(path)}</code>'
         f'<span class="scope">{scope}</span></div>'
         f"<p>{_prose(operation.get('description', ''))}</p>"
-        f"{_parameters(operation['parameters'])}{_body(operation.get('requestBody'))}{answers}"
+        f"{_parameters(operation['parameters'])}{_body(operation.get('requestBody'))}{responses}"
         f'<p class="scope">operationId <code>{anchor}</code></p></article>'
     )
 
@@ -159,11 +156,11 @@ def _responses(responses: Json) -> str:
     rows: list[Row] = []
     for status, response in responses.items():
         if "$ref" in response:
-            continue  # the default: the same shape as every refusal above it
+            continue  # the default response has the same schema as the errors above it
         content: dict[str, Json] = response.get("content", {})
         shown = " or ".join(_type(media["schema"]) for media in content.values())
         rows.append((escape(status), shown, _prose(response["description"])))
-    return _titled("Answers", ("Status", "Body", "Meaning"), rows)
+    return _titled("Responses", ("Status", "Body", "Meaning"), rows)
 
 
 def _shape(name: str, shape: Json) -> str:
@@ -183,12 +180,12 @@ def _shape(name: str, shape: Json) -> str:
 
 
 def _prose(text: str) -> str:
-    """What stands in backquotes is code."""
+    """HTML of a text; parts in backquotes become code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _type(schema: Json) -> str:
-    """A schema in a few words, with links to those that have a name."""
+    """A schema in a few words, with links to named schemas."""
     if "$ref" in schema:
         name = schema["$ref"].rsplit("/", 1)[-1]
         return f'<a href="#schema-{escape(name)}">{escape(name)}</a>'
@@ -207,7 +204,7 @@ def _type(schema: Json) -> str:
 def _example(content: Json) -> str:
     if "example" not in content:
         return ""
-    text = msgspec.json.format(codec.encode(content["example"]), indent=2).decode()
+    text = msgspec.json.format(json_text.encode(content["example"]), indent=2).decode()
     return f"<pre><code>{escape(text)}</code></pre>"
 
 

@@ -1,9 +1,9 @@
-"""The one place that gives errors their HTTP statuses and their envelope.
+"""HTTP statuses and bodies of errors: no other module chooses them.
 
     {"errorCode": "VALIDATION" | "NOT_FOUND" | "INTERNAL", "errorMessage": text, "details"?: [problem]}
 
-The three codes are all that the official clients can read. What is not ours is answered 500 with an incident
-id and nothing of the inside; the log line under that id has the rest.
+Official clients know these three codes only. An unexpected error becomes a 500 with an incident id and no details; the
+log has them under that id.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import Any, Literal
 
 import structlog
 
-from headrace import errors
-from headrace.api import codec
+from headrace import errors, json_text
 from headrace.api.responses import Headers, Response, json_response
 from headrace.api.yaml import Mark
 from headrace.clock import Ids
@@ -23,13 +22,13 @@ ErrorCode = Literal["VALIDATION", "NOT_FOUND", "INTERNAL"]
 Marks = dict[str, Mark]
 
 MAX_PROBLEMS = 100
-"""Named in one answer; a hostile definition has as many as it has bytes."""
+"""In one response; a hostile definition has as many problems as bytes."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
 class Rejected(errors.HeadraceError):
-    """The request is refused for what only HTTP knows of."""
+    """The request is refused by a rule of HTTP, before any use case."""
 
 
 class BodyTooLarge(Rejected):
@@ -39,20 +38,20 @@ class BodyTooLarge(Rejected):
 
 class BodyTooSlow(Rejected):
     def __init__(self, within_s: float) -> None:
-        super().__init__(f"body: has not come within {within_s:g} s")
+        super().__init__(f"body: was not complete within {within_s:g} s")
 
 
 class TooManyBodies(Rejected):
     def __init__(self) -> None:
-        super().__init__("body: too many large bodies are on their way to this server; send it again in a moment")
+        super().__init__("body: too many large bodies are being received; send it again in a moment")
 
 
 class UnsupportedMedia(Rejected):
-    """A content type or encoding that is not read here."""
+    """The content type or encoding of the body is not supported."""
 
 
 class LocatedDefinition(errors.InvalidDefinition):
-    """An InvalidDefinition whose problems are known by line and column."""
+    """An invalid definition, with the lines and columns of its problems."""
 
     def __init__(self, problems: list[errors.Problem], marks: Marks) -> None:
         super().__init__(problems)
@@ -61,28 +60,28 @@ class LocatedDefinition(errors.InvalidDefinition):
 
 class UnknownRoute(Rejected):
     def __init__(self, path: str) -> None:
-        super().__init__(f"there is no {path[:200]!r} here; /openapi.json lists what there is")
+        super().__init__(f"{path[:200]!r} does not exist; /openapi.json lists all paths")
 
 
 class MethodNotAllowed(Rejected):
     def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
-        super().__init__(f"{method[:40]} is not allowed here; allowed: {', '.join(allowed)}")
+        super().__init__(f"{method[:40]} is not allowed; allowed: {', '.join(allowed)}")
         self.allowed = allowed
 
 
-class OtherSite(Rejected):
-    """A browser writes for a page that is not ours, where nobody is asked for a token."""
+class CrossSiteRequest(Rejected):
+    """A browser writes for a page of another site, to a server without authentication."""
 
     def __init__(self) -> None:
-        super().__init__("a page of another site may not write here: this server asks for no tokens")
+        super().__init__("cross-site request: a server without authentication accepts writes of its own pages only")
 
 
 class ForeignHost(Rejected):
-    """A server without authentication is asked under a name that is not a loopback one."""
+    """A server without authentication was addressed by a name that is not a loopback name (DNS rebinding)."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"Host: {name[:100]!r} is not a loopback name or address, and this server asks for no tokens; "
+            f"Host: {name[:100]!r} is not a loopback name or address, and this server runs without authentication; "
             "HEADRACE_ALLOWED_HOSTS lists further names"
         )
 
@@ -97,7 +96,7 @@ _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
     (errors.InvalidValue, 400, "VALIDATION"),
     (errors.NotAuthenticated, 401, "VALIDATION"),
     (errors.NotAllowed, 403, "VALIDATION"),
-    (OtherSite, 403, "VALIDATION"),
+    (CrossSiteRequest, 403, "VALIDATION"),
     (ForeignHost, 403, "VALIDATION"),
     (errors.AlreadyEnded, 400, "VALIDATION"),
     (errors.RepeatedKey, 400, "VALIDATION"),
@@ -108,20 +107,16 @@ _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
 
 
 def error_response(error: Exception, ids: Ids) -> Response:
-    """What this error is answered with."""
+    """The response to a request that failed with this error."""
     for kind, status, code in _STATUSES:
         if isinstance(error, kind):
-            return _refusal(status, code, error)
+            if isinstance(error, errors.InvalidDefinition):
+                marks: Marks = error.marks if isinstance(error, LocatedDefinition) else {}
+                return _envelope(status, code, _summary(error.problems, marks), _details(error.problems, marks))
+            return _envelope(status, code, str(error), headers=_headers(error))
     incident_id = ids.new()
     _log.error("request failed", incident_id=incident_id, exc_info=error)
-    return _envelope(500, "INTERNAL", f"something went wrong here; the log tells more under incident {incident_id}")
-
-
-def _refusal(status: int, code: ErrorCode, error: errors.HeadraceError) -> Response:
-    if isinstance(error, errors.InvalidDefinition):
-        marks: Marks = error.marks if isinstance(error, LocatedDefinition) else {}
-        return _envelope(status, code, _summary(error.problems, marks), _details(error.problems, marks))
-    return _envelope(status, code, str(error), headers=_headers(error))
+    return _envelope(500, "INTERNAL", f"unexpected error; the log has the details under incident {incident_id}")
 
 
 def _envelope(
@@ -134,11 +129,11 @@ def _envelope(
     envelope: dict[str, Any] = {"errorCode": code, "errorMessage": _writable(message)}
     if details:
         envelope["details"] = details
-    return json_response(status, codec.encode(envelope), headers)
+    return json_response(status, json_text.encode(envelope), headers)
 
 
 def _writable(message: str) -> str:
-    """A message may quote what a caller sent; what UTF-8 cannot carry must not turn a refusal into a failure."""
+    """A text that UTF-8 can carry: a message may quote a lone surrogate, which must not turn a 400 into a 500."""
     return message.encode(errors="replace").decode()
 
 

@@ -38,13 +38,29 @@ def caller_of(request: Request, body: bytes, meaning: Any) -> Caller:
 
     Raises InvalidValue for a header that is no key.
     """
+    if b"idempotency-key" not in request.headers:
+        return unkeyed_caller(request)
+    key = key_of(request)
+    assert key is not None, "the header is there"
     principal = request.principal
-    return Caller(principal.name, request.operation_id, principal.client_id, _caller_key(request, body, meaning))
+    by_bytes = b"\0".join((request.method.encode(), request.path.encode(errors="replace"), body))
+    # Without choices: members sorted, no blanks, all but ASCII escaped, integers exact. `1` and `1.0` differ.
+    canonical = json.dumps(
+        [request.method, request.idempotent_as, request.params, meaning], sort_keys=True, separators=(",", ":")
+    )
+    caller_key = CallerKey(
+        key,
+        sha256(canonical.encode()).digest(),
+        request.principal.key_owner,
+        sha256(by_bytes).digest(),
+    )
+    return Caller(principal.name, request.operation_id, principal.client_id, caller_key)
 
 
 def unkeyed_caller(request: Request) -> Caller:
-    """The caller of a write that is the same however often it is done."""
-    return Caller(request.principal.name, request.operation_id, request.principal.client_id)
+    """The caller of a write without a key, or of one that may be repeated without harm."""
+    principal = request.principal
+    return Caller(principal.name, request.operation_id, principal.client_id)
 
 
 def key_of(request: Request) -> str | None:
@@ -57,28 +73,6 @@ def key_of(request: Request) -> str | None:
     if not _KEY.fullmatch(keys[0]):
         raise InvalidValue(HEADER, "must be 1 to 255 visible ASCII characters")
     return keys[0].decode("ascii")
-
-
-def _caller_key(request: Request, body: bytes, meaning: Any) -> CallerKey | None:
-    """The key and what it stands for."""
-    key = key_of(request)
-    if key is None:
-        return None
-    by_bytes = b"\0".join((request.method.encode(), request.path.encode(errors="replace"), body))
-    return CallerKey(
-        key,
-        sha256(_canonical([request.method, request.repeats_as, request.params, meaning])).digest(),
-        request.principal.key_owner,
-        sha256(by_bytes).digest(),
-    )
-
-
-def _canonical(value: Any) -> bytes:
-    """JSON without choices: members sorted, no blanks, escapes for all but ASCII, integers exact.
-
-    `1` and `1.0` differ, `1.0` and `1.00` do not.
-    """
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
 def stored_response(stored: Remembered) -> Response:

@@ -1,4 +1,4 @@
-"""Where tokens come from: token endpoint, discovery, keys. The rules are those of `headrace.auth.oauth`."""
+"""The token endpoint, discovery and signing keys over HTTP; `headrace.auth.oauth` has the rules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from headrace.api import codec
+from headrace import json_text
 from headrace.api.context import Context
 from headrace.api.operations import Operation
 from headrace.api.requests import Request
@@ -25,16 +25,16 @@ MAX_FIELDS = 50
 
 
 class TokenRequest(msgspec.Struct, omit_defaults=True):
-    """OAuth2 client credentials. Id and secret may come by HTTP Basic instead."""
+    """OAuth2 client credentials. Id and secret may be sent by HTTP Basic instead."""
 
     grant_type: Annotated[str, Meta(examples=["client_credentials"])] | UnsetType = UNSET
     client_id: str | UnsetType = UNSET
     client_secret: str | UnsetType = UNSET
-    scope: Annotated[str, Meta(description="All that the client may do, if not given.")] | UnsetType = UNSET
+    scope: Annotated[str, Meta(description="All scopes of the client, if left out.")] | UnsetType = UNSET
 
 
 class TokenResponse(msgspec.Struct, omit_defaults=True):
-    """A token and what it is good for."""
+    """A token, its lifetime and its scopes."""
 
     access_token: str
     token_type: Annotated[str, Meta(examples=["bearer"])]
@@ -43,7 +43,7 @@ class TokenResponse(msgspec.Struct, omit_defaults=True):
 
 
 class OAuthError(msgspec.Struct):
-    """What OAuth2 answers instead of a token."""
+    """The error of OAuth2, in place of a token."""
 
     error: str
     error_description: str
@@ -64,11 +64,11 @@ async def token(context: Context, request: Request) -> Response:
         return _refusal(error)
     scope = UNSET if granted.scope is None else granted.scope
     answer = TokenResponse(granted.token, "bearer", granted.life_s, scope)
-    return json_response(200, codec.encode(answer), _NO_STORE)
+    return json_response(200, json_text.encode(answer), _NO_STORE)
 
 
 async def _form(request: Request) -> dict[str, list[str]]:
-    """Nothing, where the body is no form: what is missing then is said by who needs it."""
+    """The fields of the form; none where the body is no form, so that the authority names what is missing."""
     body = await request.body(MAX_FORM_BYTES)
     if body and request.media_type() != FORM:
         return {}
@@ -79,25 +79,25 @@ async def _form(request: Request) -> dict[str, list[str]]:
 
 
 def _refusal(error: Refused) -> Response:
-    """In OAuth2's own words, not in the API's."""
+    """The error in the form of OAuth2, not in that of the API."""
     headers = _NO_STORE
     if isinstance(error, TooManyFailures):
         headers = (*headers, (b"retry-after", b"%d" % max(1, math.ceil(error.wait_s))))
     if error.code == "invalid_client":
         headers = (*headers, (b"www-authenticate", b'Basic realm="headrace"'))
-    body = codec.encode(OAuthError(error.code, str(error).encode(errors="replace").decode()))
+    body = json_text.encode(OAuthError(error.code, str(error).encode(errors="replace").decode()))
     return json_response(_STATUSES.get(error.code, 400), body, headers)
 
 
 async def discovery(context: Context, request: Request) -> Response:
     found = context.authenticator.authority.metadata()
     if found is None:
-        raise NotFound("discovery document", "of a server that takes another issuer's tokens")
-    return json_response(200, codec.encode(found), _SHORTLY)
+        raise NotFound("discovery document", "of a server that accepts the tokens of another issuer")
+    return json_response(200, json_text.encode(found), _SHORTLY)
 
 
 async def keys(context: Context, request: Request) -> Response:
-    return json_response(200, codec.encode(context.authenticator.authority.jwks()), _SHORTLY)
+    return json_response(200, json_text.encode(context.authenticator.authority.jwks()), _SHORTLY)
 
 
 def _token(path: str, operation_id: str) -> Operation:
@@ -110,7 +110,7 @@ def _token(path: str, operation_id: str) -> Operation:
         tag=TAG,
         summary="Get a token",
         description=(
-            "OAuth2 client credentials, in the form or by HTTP Basic. On a server without authentication any are good."
+            "OAuth2 client credentials, in the form or by HTTP Basic. A server without authentication accepts any."
         ),
         response=TokenResponse,
         body=TokenRequest,
@@ -131,7 +131,7 @@ OPERATIONS = (
         scope=None,
         handler=discovery,
         tag=TAG,
-        summary="Discover where tokens come from",
+        summary="Discover the token endpoint",
         response=dict[str, str | list[str]],
         errors=(404,),
     ),
@@ -142,7 +142,7 @@ OPERATIONS = (
         scope=None,
         handler=keys,
         tag=TAG,
-        summary="Read the keys that tokens are signed with",
+        summary="Read the keys that sign tokens",
         description="A JSON Web Key Set.",
         response=dict[str, list[dict[str, Any]]],
         errors=(),

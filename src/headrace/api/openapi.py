@@ -1,4 +1,4 @@
-"""`/openapi.json`, made from the table of operations and from the types that decode requests and make replies."""
+"""`/openapi.json`, made from the table of operations and from the types of requests and responses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from headrace.api.operations import READ, WRITE, Operation
 from headrace.api.requests import Request
 from headrace.api.responses import Response
 from headrace.api.v1 import schemas
-from headrace.api.v1.stages import add_stages
+from headrace.api.v1.stage_schemas import add_stages
 from headrace.api.version import VERSION
 
 Json = dict[str, Any]
@@ -25,15 +25,15 @@ _PARAMETER = re.compile(r"{(\w+)}")
 _REFERENCE = "#/components/schemas/{name}"
 _ERROR = {"$ref": _REFERENCE.format(name="Error")}
 _REASONS = {
-    400: "The request, or what it asks for, is not valid; the message names the field and the reason.",
-    401: "There is no token, or it is not good.",
-    403: "The token does not have the scope.",
-    404: "There is no such thing.",
-    408: "The body did not come in time.",
+    400: "The request is not valid; the message names the field and the reason.",
+    401: "The token is missing or invalid.",
+    403: "The token does not have the required scope.",
+    404: "The workflow, instance, stage or trigger does not exist.",
+    408: "The body was not complete in time.",
     413: "The body is too long.",
-    415: "The body's content type or encoding is not read here.",
+    415: "The body's content type or encoding is not supported.",
     429: "Too many failures, or too many large bodies at once; Retry-After says when to try again.",
-    503: "The journal, or the tokens' issuer, does not answer at the moment. Nothing was accepted; try again.",
+    503: "The journal or the issuer of tokens is unavailable. Nothing was accepted; try again.",
 }
 _PATH_PARAMETERS: dict[str, tuple[str, Json]] = {
     "workflowID": ("The workflow's id.", {"type": "string"}),
@@ -46,11 +46,11 @@ _KEY_PARAMETER: Json = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "Send the request again under the same key, and it is answered, not done, again.",
+    "description": "A repeated request with the same key returns the stored response and has no further effect.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
 }
 _HIT_HEADER: Json = {
-    "description": "`true` when this is the stored answer to an earlier request under this key.",
+    "description": "`true` when this is the stored response to an earlier request with this key.",
     "schema": {"type": "string", "enum": ["true"]},
 }
 _CHALLENGE: Json = {
@@ -62,7 +62,7 @@ _CHALLENGE: Json = {
 }
 _PAUSE: Json = {
     "Retry-After": {
-        "description": "Seconds to wait before the next try.",
+        "description": "Seconds to wait before the next attempt.",
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
     }
@@ -85,12 +85,12 @@ def describe(table: Sequence[Operation]) -> Json:
             "description": "Compatible with the Formance Orchestration API.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}, {"url": "/api/orchestration", "description": "As behind a stack's gateway."}],
+        "servers": [{"url": "/"}, {"url": "/api/orchestration", "description": "As behind the gateway of a stack."}],
         "tags": [{"name": tag} for tag in TAGS],
         "paths": paths,
         "components": {
             "schemas": shapes.components,
-            "responses": {"Error": _error_response("Refused, or something went wrong.", _ERROR)},
+            "responses": {"Error": _error_response("The request was refused, or failed.", _ERROR)},
             "securitySchemes": {"Authorization": _security_scheme()},
         },
     }
@@ -171,11 +171,11 @@ def _error_response(description: str, schema: Json, headers: Json | None = None)
 
 
 def _security_scheme() -> Json:
-    scopes = {READ: "Read everything.", WRITE: "Create, run, delete, send events and abort; and read."}
+    scopes = {READ: "Read everything.", WRITE: "Create, run, delete, send events and abort; includes read."}
     flow = {"tokenUrl": "/api/auth/oauth/token", "scopes": scopes}
     return {
         "type": "oauth2",
-        "description": "A token, checked unless the server runs without authentication.",
+        "description": "A bearer token; not checked where the server runs without authentication.",
         "flows": {"clientCredentials": flow},
     }
 

@@ -1,4 +1,4 @@
-"""What an operation is: one row of the table from which the routes and `/openapi.json` are both built."""
+"""An operation of the API: a row of the table from which the routes and `/openapi.json` are built."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """`scope` None: open to everyone. `response` and `body` are types the schemas are made of; `example` is a body.
+    """A row of the table.
 
-    `same_as` names the V1 operation that this one is the same as: a repeat of one may come by the other.
-    `refusal` is what 400, 401 and 429 hold where that is not the API's envelope.
+    `scope`: the OAuth2 scope that a caller needs, None if the operation is open. `response` and `body` are the types of
+    which the schemas are made; `example` is a body. `same_as` names the V1 operation with the same effect: a request to
+    one may be repeated through the other. `refusal` is the type of 400, 401 and 429 where it is not the API's own.
     """
 
     method: str

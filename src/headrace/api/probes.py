@@ -1,4 +1,4 @@
-"""What machines ask: is it alive, is it ready, how is it doing."""
+"""Probes of liveness and readiness, and the metrics."""
 
 from __future__ import annotations
 
@@ -50,11 +50,15 @@ def _probe(path: str, operation_id: str, summary: str, description: str, *, is_r
 
 
 OPERATIONS = (
-    _probe("/livez", "getLiveness", "Is the process alive?", "Asks nothing else.", is_ready=False),
+    _probe("/livez", "getLiveness", "Is the process alive?", "Does not read the journal.", is_ready=False),
     _probe(
-        "/readyz", "getReadiness", "Can it take work?", "Writes to the journal; 503 says why that fails.", is_ready=True
+        "/readyz",
+        "getReadiness",
+        "Is the server ready?",
+        "Writes to the journal; a 503 gives the reason of a failure.",
+        is_ready=True,
     ),
-    _probe("/_healthcheck", "getHealth", "Is it healthy?", "As `/readyz`.", is_ready=True),
+    _probe("/_healthcheck", "getHealth", "Is the server healthy?", "As `/readyz`.", is_ready=True),
     Operation(
         method="GET",
         path="/metrics",
@@ -63,7 +67,7 @@ OPERATIONS = (
         handler=metrics,
         tag=TAG,
         summary="Read the metrics",
-        description="In Prometheus' text format.",
+        description="In the text format of Prometheus.",
         response=str,
         media_type="text/plain",
         errors=(),

@@ -1,25 +1,23 @@
-"""What a handler hands back, and how it goes out: one message for the head, one for the body."""
+"""Responses: what a handler returns, and how it is sent, one message for the head and one for the body."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import msgspec
 from starlette.types import Send
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
-_JSON: Headers = ((b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff"))
+JSON: Headers = ((b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff"))
 
 
-class Response:
-    """A complete answer. `headers` are all but the length."""
+class Response(msgspec.Struct, frozen=True):
+    """A complete response. `headers` are all but the length."""
 
-    __slots__ = ("body", "headers", "status")
-
-    def __init__(self, status: int, body: bytes = b"", headers: Headers = ()) -> None:
-        self.status = status
-        self.body = body
-        self.headers = headers
+    status: int
+    body: bytes = b""
+    headers: Headers = ()
 
     async def send(self, send: Send) -> None:
         headers = list(self.headers)
@@ -29,18 +27,14 @@ class Response:
         await send({"type": "http.response.body", "body": self.body})
 
 
-class Stream(Response):
-    """An answer too long to hold: its parts are sent as they come.
+class StreamedResponse(Response, frozen=True, kw_only=True):
+    """A response too long to hold in memory: its parts are sent as they are made.
 
-    What fails once it has begun cannot change the status any more: the connection is broken off, so that
-    nobody takes half a list for a whole one.
+    An error after the first part cannot change the status any more: the connection is closed, so that no client takes
+    half a list for a whole one.
     """
 
-    __slots__ = ("parts",)
-
-    def __init__(self, status: int, parts: AsyncIterator[bytes], headers: Headers = _JSON) -> None:
-        super().__init__(status, b"", headers)
-        self.parts = parts
+    parts: AsyncIterator[bytes]
 
     async def send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status, "headers": list(self.headers)})
@@ -51,7 +45,7 @@ class Stream(Response):
 
 def json_response(status: int, body: bytes, headers: Headers = ()) -> Response:
     """`body` is JSON already."""
-    return Response(status, body, _JSON + headers if headers else _JSON)
+    return Response(status, body, JSON + headers if headers else JSON)
 
 
 def no_content(headers: Headers = ()) -> Response:
@@ -64,7 +58,7 @@ async def list_response(pages: AsyncIterator[bytes]) -> Response:
     second = await anext(pages, None)
     if second is None:
         return json_response(200, b'{"data":' + first + b"}")
-    return Stream(200, _joined(first, second, pages))
+    return StreamedResponse(200, headers=JSON, parts=_joined(first, second, pages))
 
 
 async def _joined(first: bytes, second: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

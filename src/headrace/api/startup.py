@@ -1,12 +1,12 @@
-"""What a server answers before its journal is open: liveness, and 503 with the reason for all else."""
+"""Responses before the journal is open: liveness, and 503 with the reason to every other request."""
 
 from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headrace.api.app import PREFIX
 from headrace.api.errors import error_response
 from headrace.api.probes import LIVE
+from headrace.api.routes import PREFIX
 from headrace.clock import Ids
 from headrace.errors import Unavailable
 
@@ -14,7 +14,7 @@ LIVENESS = ("/livez", f"{PREFIX}/livez")
 
 
 class StartupGate:
-    """An ASGI application that hands every request on once it is open."""
+    """An ASGI application that passes every request to another one, once that is there."""
 
     def __init__(self, ids: Ids) -> None:
         self._ids = ids

@@ -1,4 +1,4 @@
-"""`GET /versions`: what runs here, as a stack's gateway answers it. Official clients ask without a token."""
+"""`GET /versions`: the versions of the services of a stack. Official clients call it without a token."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from headrace.api import codec, probes
+from headrace import json_text
+from headrace.api import probes
 from headrace.api.context import Context
 from headrace.api.operations import Operation
 from headrace.api.requests import Request
@@ -21,11 +22,11 @@ class Version(msgspec.Struct):
 
     name: Annotated[str, Meta(examples=["orchestration"])]
     version: str
-    health: Annotated[bool, Meta(description="Whether it can take work: as `/readyz` says.")]
+    health: Annotated[bool, Meta(description="Whether it is ready, as `/readyz` reports.")]
 
 
 class Versions(msgspec.Struct):
-    """The services that answer here, with the names of the region and environment of the stack."""
+    """The services at this address, with the region and the environment of the stack."""
 
     region: str
     env: str
@@ -38,7 +39,7 @@ async def show(context: Context, request: Request) -> Response:
     except Unavailable:
         is_healthy = False
     own = Version("orchestration", VERSION, is_healthy)
-    return json_response(200, codec.encode(Versions("local", context.settings.stack_name or "headrace", [own])))
+    return json_response(200, json_text.encode(Versions("local", context.settings.stack_name or "headrace", [own])))
 
 
 OPERATIONS = (
@@ -49,8 +50,8 @@ OPERATIONS = (
         scope=None,
         handler=show,
         tag="Server",
-        summary="Read the versions of what runs here",
-        description="In the form of a stack's gateway: this server alone, under the name `orchestration`.",
+        summary="Read the versions of the services",
+        description="In the form of a stack's gateway, with one service: this server, under the name `orchestration`.",
         response=Versions,
         errors=(),
     ),

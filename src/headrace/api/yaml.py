@@ -1,8 +1,8 @@
-"""YAML in, as far as it says what JSON can say (decision W5).
+"""YAML documents with the values of JSON only (decision W5).
 
-Plain `null`, `true`, `false` and JSON numbers are what they are in JSON; every other scalar is text: `0100`,
-`1:30`, `no` and dates included. Anchors, aliases, tags and second documents are refused. Where each value
-stood is kept, so that what is wrong with a definition is found at a line and a column.
+Plain `null`, `true`, `false` and JSON numbers mean the same as in JSON; every other scalar is text: `0100`, `1:30`,
+`no` and dates included. Anchors, aliases, tags and second documents are refused. The place of each value is kept, so
+that problems of a definition are reported with line and column.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Any
 
 import yaml
 
-from headrace.api import codec
-from headrace.api.codec import MAX_DEPTH, TOO_DEEP, Malformed
+from headrace import json_text
+from headrace.json_text import MAX_DEPTH, TOO_DEEP, Malformed
 from headrace.workflows.variables import shown
 
 Mark = tuple[int, int]
 """Line and column, from 1."""
 
 MAX_VALUES = 40_000
-"""In one document. The longest definition that is of any use has fewer; many more would take seconds to read."""
+"""In one document. The longest useful definition has fewer; many more would take seconds to parse."""
 MAX_PATH_CHARACTERS = 256
-"""What lies deeper is found at the nearest thing around it: no path of a definition is longer."""
+"""A value with a longer path has the place of the nearest one around it; no path of a definition is longer."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
@@ -42,7 +42,7 @@ class Document:
     marks: dict[str, Mark] = field(default_factory=dict[str, Mark])
 
     def locate(self, path: str) -> Mark | None:
-        """Where this path stands, or the nearest thing around it. None for a document without marks."""
+        """The place of this path, or of the nearest value around it. None for a document without marks."""
         while path and path not in self.marks:
             shorter = _LAST_STEP.sub("", path)
             path = shorter if shorter != path else ""
@@ -50,15 +50,15 @@ class Document:
 
 
 def decode(body: bytes) -> Document:
-    """The one document there is. Raises Malformed, with line and column."""
+    """The only document of a body. Raises Malformed, with line and column."""
     with _refusing():
-        return _Reader(codec.utf8(body)).only_document()
+        return _Reader(json_text.utf8(body)).only_document()
 
 
 def decode_all(body: bytes) -> Iterator[Document]:
-    """Each document as it is read. Raises Malformed at the first that cannot be; those before it have been given."""
+    """Yield each document of a body. Raises Malformed at the first malformed one, after those before it."""
     with _refusing():
-        yield from _Reader(codec.utf8(body)).documents()
+        yield from _Reader(json_text.utf8(body)).documents()
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def _refusing() -> Generator[None]:
 
 
 class _Reader:
-    """Builds values from the parser's events; depth is bounded before anything recurses further."""
+    """Builds values from the events of the parser; depth is checked before each recursion."""
 
     def __init__(self, text: str) -> None:
         self._events: Iterator[Any] = iter(yaml.parse(text, Loader=_LOADER))
@@ -164,15 +164,15 @@ def _scalar(event: Any) -> Any:
         return _WORDS[text]
     try:
         if _INTEGER.fullmatch(text):
-            return codec.integer(text)
-        return codec.fraction(text) if _NUMBER.fullmatch(text) else text
+            return json_text.integer(text)
+        return json_text.fraction(text) if _NUMBER.fullmatch(text) else text
     except Malformed as error:
         raise _refused(None, event, error.reason) from None
 
 
 def _checked(event: Any) -> str:
     try:
-        codec.check_text(event.value)
+        json_text.check_text(event.value)
     except Malformed as error:
         raise _refused(None, event, error.reason) from None
     return event.value
@@ -180,7 +180,7 @@ def _checked(event: Any) -> str:
 
 def _refused(what: str | None, event: Any, reason: str = "") -> Malformed:
     line, column = _place(event.start_mark)
-    return Malformed(reason or f"holds {what}; only what JSON can say is read", line, column)
+    return Malformed(reason or f"holds {what}; only values of JSON are supported", line, column)
 
 
 def _place(mark: Any) -> Mark:

@@ -75,7 +75,16 @@ class ClientsFile:
         try:
             if len(content) > MAX_BYTES:
                 raise ValueError(f"has more than {MAX_BYTES} bytes")
-            return _checked(msgspec.json.decode(content, type=_File).clients)
+            clients = msgspec.json.decode(content, type=_File).clients
+            found: dict[str, Client] = {}
+            for client in clients:
+                if not _ID.fullmatch(client.id) or client.id in found:
+                    raise ValueError(f"the id {client.id[:128]!r} is repeated or malformed")
+                if not is_hash(client.secret):
+                    raise ValueError(f"the secret of {client.id!r} is not a hash; `headrace clients create` writes one")
+                checked_scopes(client.scopes)
+                found[client.id] = client
+            return found
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise InvalidValue(str(self.path), f"is not a file of clients: {error}") from None
 
@@ -183,16 +192,3 @@ def checked_scopes(scopes: Sequence[str]) -> tuple[str, ...]:
         if not _SCOPE.fullmatch(scope):
             raise InvalidValue("scope", f"{scope[:80]!r} is not a scope: use {READ} or {WRITE}")
     return tuple(dict.fromkeys(scopes))
-
-
-def _checked(clients: list[Client]) -> dict[str, Client]:
-    """Index the clients by id. Raises ValueError for a repeated or malformed one."""
-    found: dict[str, Client] = {}
-    for client in clients:
-        if not _ID.fullmatch(client.id) or client.id in found:
-            raise ValueError(f"the id {client.id[:128]!r} is repeated or malformed")
-        if not is_hash(client.secret):
-            raise ValueError(f"the secret of {client.id!r} is not a hash; `headrace clients create` writes one")
-        checked_scopes(client.scopes)
-        found[client.id] = client
-    return found

@@ -71,7 +71,8 @@ class RemoteKeyring:
         if found is None and kid is not None and any(key.kid == kid for key in self._keys):
             raise NotAuthenticated("the token's algorithm does not match its key")
         if found is None and self._may_ask():
-            await self._refreshed()
+            # A caller that disconnects must not cancel the request that others wait for.
+            await asyncio.shield(self._refresh or self._begin_refresh())
             found = choose(self._keys, kid, algorithm)
         elif found is not None:
             self._refresh_beside_the_work()
@@ -108,10 +109,6 @@ class RemoteKeyring:
             return True
         return self._clock.monotonic_s() >= self._asked_s + ASK_EVERY_S
 
-    async def _refreshed(self) -> None:
-        # A caller that disconnects must not cancel the request that others wait for.
-        await asyncio.shield(self._refresh or self._begin_refresh())
-
     def _begin_refresh(self) -> asyncio.Task[None]:
         self._asked_s = self._clock.monotonic_s()
         self._refresh = asyncio.create_task(self._ask())
@@ -121,17 +118,14 @@ class RemoteKeyring:
         try:
             document = await self._fetch(await self._address())
             if document != self._document:
-                self._take(document)
+                self._keys, self._document = keys_of(document), document
+                self._edition += 1
+                _log.info("keys of the issuer", issuer=self._issuer, names=[key.kid for key in self._keys])
             self._fetched_s = self._clock.monotonic_s()
         except (FetchFailed, BadKeys) as error:
             _log.warning("cannot fetch the keys of the issuer", issuer=self._issuer, reason=str(error))
         finally:
             self._refresh = None
-
-    def _take(self, document: bytes) -> None:
-        self._keys, self._document = keys_of(document), document
-        self._edition += 1
-        _log.info("keys of the issuer", issuer=self._issuer, names=[key.kid for key in self._keys])
 
     async def _address(self) -> str:
         """Return the address of the JWKS from the issuer's discovery document."""

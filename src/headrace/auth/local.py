@@ -64,21 +64,25 @@ class LocalAuthority:
             raise Refused("invalid_request", "send a form (application/x-www-form-urlencoded) with a grant_type")
         if grant_type != GRANT:
             raise Refused("unsupported_grant_type", f"only {GRANT} is supported")
-        client_id, secret = _credentials(asked)
+
+        # The credentials are in the body or in HTTP Basic, not in both.
+        client_id, secret = _only(asked.form, "client_id"), _only(asked.form, "client_secret")
+        if asked.authorization:
+            if secret or len(asked.authorization) > 1:
+                raise Refused("invalid_request", "give client credentials once: by Basic or in the body")
+            basic_id, secret = _basic(asked.authorization[0])
+            if client_id not in ("", basic_id):
+                raise Refused("invalid_request", "the client_id in the body differs from the one in Authorization")
+            client_id = basic_id
+        if not client_id or not secret:
+            raise Refused("invalid_client", "client_id and client_secret are required")
+
         client = self._clients.get(client_id)
         await self._secrets.check(client_id, secret, client, asked.address)
         if client is None:
             raise _unknown_client()
         scope = " ".join(_granted_scopes(client, _only(asked.form, "scope")))
-        return Granted(self._signed(client, scope), self._shape.life_s, scope)
 
-    def metadata(self) -> Json:
-        return metadata(self._shape.issuer, (READ, WRITE))
-
-    def jwks(self) -> Json:
-        return self._keys.jwks()
-
-    def _signed(self, client: Client, scope: str) -> str:
         now_s = self._clock.now_at() // 1_000_000
         key = self._keys.signing_key()
         claims = {
@@ -92,7 +96,14 @@ class LocalAuthority:
             "jti": self._ids.new(),
         }
         header = {"alg": key.algorithm, "kid": key.kid, "typ": "at+jwt"}
-        return jws.serialize_compact(header, msgspec.json.encode(claims), key.jwk, algorithms=[key.algorithm])
+        token = jws.serialize_compact(header, msgspec.json.encode(claims), key.jwk, algorithms=[key.algorithm])
+        return Granted(token, self._shape.life_s, scope)
+
+    def metadata(self) -> Json:
+        return metadata(self._shape.issuer, (READ, WRITE))
+
+    def jwks(self) -> Json:
+        return self._keys.jwks()
 
 
 class Secrets:
@@ -112,7 +123,9 @@ class Secrets:
     async def check(self, client_id: str, secret: str, client: Client | None, address: str) -> None:
         """Verify a secret. Raises Refused. No secret matches a `client` of None."""
         stored = self._unmatchable if client is None else client.secret
-        attempt = self._fingerprint(stored, secret)
+        # The fingerprint of a secret and its hash is useless outside this process.
+        content = f"{stored}\0{secret}".encode(errors="replace")
+        attempt = hmac.new(self._pepper, content, sha256).digest()
         if self._is_proven(client_id, attempt):
             return
         self._must_not_wait(client_id, address)
@@ -149,11 +162,6 @@ class Secrets:
         if wait_s > 0:
             raise TooManyFailures(wait_s)
 
-    def _fingerprint(self, stored: str, secret: str) -> bytes:
-        """Fingerprint of a verified secret and its hash; useless outside this process."""
-        content = f"{stored}\0{secret}".encode(errors="replace")
-        return hmac.new(self._pepper, content, sha256).digest()
-
 
 def _unknown_client() -> Refused:
     return Refused("invalid_client", "the client is unknown, or its secret is wrong")
@@ -164,21 +172,6 @@ def _only(form: Form, name: str) -> str:
     if len(values) > 1:
         raise Refused("invalid_request", f"{name} is given more than once")
     return values[0] if values else ""
-
-
-def _credentials(asked: Asked) -> tuple[str, str]:
-    """Read the credentials from the body or from HTTP Basic. Raises Refused if both are used."""
-    client_id, secret = _only(asked.form, "client_id"), _only(asked.form, "client_secret")
-    if asked.authorization:
-        if secret or len(asked.authorization) > 1:
-            raise Refused("invalid_request", "give client credentials once: by Basic or in the body")
-        basic_id, secret = _basic(asked.authorization[0])
-        if client_id not in ("", basic_id):
-            raise Refused("invalid_request", "the client_id in the body differs from the one in Authorization")
-        client_id = basic_id
-    if not client_id or not secret:
-        raise Refused("invalid_client", "client_id and client_secret are required")
-    return client_id, secret
 
 
 def _basic(header: bytes) -> tuple[str, str]:

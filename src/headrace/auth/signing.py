@@ -113,7 +113,11 @@ class SigningKeys:
         if changed is None or now_at < self._retry_at:
             return
         if all(_is_due(key, now_at, self._rotation) for key in changed):
-            changed.append(self._new_key(now_at, is_first=not changed))
+            kid, algorithm = self._new_kid(), self._rotation.algorithm
+            jwk = ECKey.generate_key("P-256") if algorithm == "ES256" else RSAKey.generate_key(RSA_BITS)
+            _log.info("created a signing key", kid=kid, algorithm=algorithm)
+            signs_from = now_at + AHEAD if changed else now_at
+            changed.append(_Stored(kid, algorithm, now_at, signs_from, jwk=dict(jwk.as_dict(private=True))))
         try:
             write_private(self._path, msgspec.json.encode(_File(changed)))
         except OSError as error:
@@ -123,19 +127,6 @@ class SigningKeys:
             _log.error("cannot write the signing keys; keeping the current ones", reason=str(error))
         else:
             self._take(changed)
-
-    def _new_key(self, now_at: int, *, is_first: bool) -> _Stored:
-        kid = self._new_kid()
-        algorithm = self._rotation.algorithm
-        jwk = ECKey.generate_key("P-256") if algorithm == "ES256" else RSAKey.generate_key(RSA_BITS)
-        _log.info("created a signing key", kid=kid, algorithm=algorithm)
-        return _Stored(
-            kid=kid,
-            algorithm=algorithm,
-            created_at=now_at,
-            signs_from=now_at if is_first else now_at + AHEAD,
-            jwk=dict(jwk.as_dict(private=True)),
-        )
 
     def _take(self, keys: list[_Stored]) -> None:
         try:
@@ -158,16 +149,13 @@ def _is_due(key: _Stored, now_at: int, rotation: Rotation) -> bool:
 
 def _turned(keys: list[_Stored], now_at: int, rotation: Rotation) -> list[_Stored] | None:
     """Return the keys after retirement and expiry, or None if nothing changes."""
-    left = [key for key in keys if not _is_over(key, now_at, rotation)]
+    overlap = rotation.overlap_days * DAY
+    left = [key for key in keys if key.retired_at is None or now_at < key.retired_at + overlap]
     ready = [key.kid for key in left if key.signs_from <= now_at and key.retired_at is None]
     is_same = len(left) == len(keys) and len(ready) <= 1
     if is_same and any(not _is_due(key, now_at, rotation) for key in left):
         return None
     return [msgspec.structs.replace(key, retired_at=now_at) if key.kid in ready[:-1] else key for key in left]
-
-
-def _is_over(key: _Stored, now_at: int, rotation: Rotation) -> bool:
-    return key.retired_at is not None and now_at >= key.retired_at + rotation.overlap_days * DAY
 
 
 def _published(key: _Stored, jwk: Key) -> dict[str, Any]:

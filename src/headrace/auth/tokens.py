@@ -60,36 +60,27 @@ class TokenAuthenticator:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
     async def authenticate(self, credentials: Sequence[bytes]) -> Principal:
+        """Verify the token. Raises NotAuthenticated; Unavailable without the keys."""
         fingerprint = sha256(b"\0".join(credentials)).digest()
-        principal = self._recognized(fingerprint)
-        if principal is None:
-            principal = await self._proven(bearer_token(credentials), fingerprint)
+        known = self._known.get(fingerprint)
+        if known is not None and known.edition == self._keyring.edition() and self._now_s() < known.expires_at_s:
+            self._known.move_to_end(fingerprint)
+            principal = known.principal
+        else:
+            self._known.pop(fingerprint, None)
+            unproven = self._verifier.read(bearer_token(credentials), self._now_s())
+            key = await self._keyring.key_for(unproven.kid, unproven.algorithm)
+            edition = self._keyring.edition()
+            principal = self._verifier.prove(unproven, key)
+            self._known[fingerprint] = _Known(principal, unproven.expires_at_s, edition)
+            if len(self._known) > MAX_KNOWN:
+                self._known.popitem(last=False)
         if not self._is_valid(principal):
             raise NotAuthenticated("the token's client was deleted or lost a scope of the token")
         return principal
 
     async def close(self) -> None:
         await self._keyring.close()
-
-    def _recognized(self, fingerprint: bytes) -> Principal | None:
-        known = self._known.get(fingerprint)
-        if known is None:
-            return None
-        if known.edition != self._keyring.edition() or self._now_s() >= known.expires_at_s:
-            del self._known[fingerprint]
-            return None
-        self._known.move_to_end(fingerprint)
-        return known.principal
-
-    async def _proven(self, token: bytes, fingerprint: bytes) -> Principal:
-        unproven = self._verifier.read(token, self._now_s())
-        key = await self._keyring.key_for(unproven.kid, unproven.algorithm)
-        edition = self._keyring.edition()
-        principal = self._verifier.prove(unproven, key)
-        self._known[fingerprint] = _Known(principal, unproven.expires_at_s, edition)
-        if len(self._known) > MAX_KNOWN:
-            self._known.popitem(last=False)
-        return principal
 
     def _now_s(self) -> float:
         return self._clock.now_at() / 1_000_000

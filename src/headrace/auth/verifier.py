@@ -86,9 +86,36 @@ class Verifier:
         if not _SHAPE.fullmatch(token):
             raise NotAuthenticated("the token is not a signed JWT")
         header, claims = (_members(part) for part in token.split(b".")[:2])
-        kid, algorithm = self._check_header(header)
-        self._check_claims(claims, now_s)
-        principal = _principal(claims, self._expected.realm or self._expected.issuer)
+
+        algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
+        if not isinstance(algorithm, str) or algorithm not in self._expected.algorithms:
+            raise NotAuthenticated(f"the token's algorithm is not one of {', '.join(self._expected.algorithms)}")
+        if any(name in header for name in _BROUGHT):
+            raise NotAuthenticated(
+                "the token's header has members that are not accepted, such as jwk, jku, x5u or crit"
+            )
+        if not isinstance(kind, str) or kind.lower() not in _TYPES:
+            raise NotAuthenticated("the token is not an access token")
+        if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_CHARACTERS):
+            raise NotAuthenticated("the token's key id is malformed")
+
+        if claims.get("iss") != self._expected.issuer:
+            raise NotAuthenticated("the token is from another issuer")
+        if self._expected.audience is not None and self._expected.audience not in _texts(claims.get("aud")):
+            raise NotAuthenticated("the token is for another audience")
+        if now_s >= _time(claims, "exp") + LEEWAY_S:
+            raise NotAuthenticated("the token has expired")
+        if "nbf" in claims and now_s < _time(claims, "nbf") - LEEWAY_S:
+            raise NotAuthenticated("the token is not valid yet")
+
+        realm = self._expected.realm or self._expected.issuer
+        client_id = claims.get("client_id", claims.get("azp"))
+        name: Any = claims.get("sub", client_id)
+        if not _is_name(name):
+            raise NotAuthenticated("the token has no valid subject (sub)")
+        scopes = [*_scopes(claims.get("scope")), *_scopes(claims.get("scp"))]
+        owner = msgspec.json.encode([realm, "sub" if "sub" in claims else "client", name]).decode()
+        principal = Principal.of(name, client_id if _is_name(client_id) else None, scopes[:MAX_SCOPES], owner)
         return UnprovenToken(token.decode("ascii"), kid, algorithm, principal, claims["exp"] + LEEWAY_S)
 
     def prove(self, token: UnprovenToken, key: VerificationKey) -> Principal:
@@ -101,30 +128,6 @@ class Verifier:
         except (JoseError, ValueError, TypeError, OverflowError):
             raise NotAuthenticated("the token's signature is invalid") from None
         return token.principal
-
-    def _check_header(self, header: Json) -> tuple[str | None, str]:
-        algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
-        if not isinstance(algorithm, str) or algorithm not in self._expected.algorithms:
-            raise NotAuthenticated(f"the token's algorithm is not one of {', '.join(self._expected.algorithms)}")
-        if any(name in header for name in _BROUGHT):
-            raise NotAuthenticated(
-                "the token's header has members that are not accepted, such as jwk, jku, x5u or crit"
-            )
-        if not isinstance(kind, str) or kind.lower() not in _TYPES:
-            raise NotAuthenticated("the token is not an access token")
-        if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_CHARACTERS):
-            raise NotAuthenticated("the token's key id is malformed")
-        return kid, algorithm
-
-    def _check_claims(self, claims: Json, now_s: float) -> None:
-        if claims.get("iss") != self._expected.issuer:
-            raise NotAuthenticated("the token is from another issuer")
-        if self._expected.audience is not None and self._expected.audience not in _texts(claims.get("aud")):
-            raise NotAuthenticated("the token is for another audience")
-        if now_s >= _time(claims, "exp") + LEEWAY_S:
-            raise NotAuthenticated("the token has expired")
-        if "nbf" in claims and now_s < _time(claims, "nbf") - LEEWAY_S:
-            raise NotAuthenticated("the token is not valid yet")
 
 
 class _Registry(jws.JWSRegistry):
@@ -156,16 +159,6 @@ def _time(claims: Json, name: str) -> float:
     if not 0 <= value < 1e12:
         raise NotAuthenticated(f"the token's {name} is not a time")
     return value
-
-
-def _principal(claims: Json, realm: str) -> Principal:
-    client_id = claims.get("client_id", claims.get("azp"))
-    name: Any = claims.get("sub", client_id)
-    if not _is_name(name):
-        raise NotAuthenticated("the token has no valid subject (sub)")
-    scopes = [*_scopes(claims.get("scope")), *_scopes(claims.get("scp"))]
-    owner = msgspec.json.encode([realm, "sub" if "sub" in claims else "client", name]).decode()
-    return Principal.of(name, client_id if _is_name(client_id) else None, scopes[:MAX_SCOPES], owner)
 
 
 def _is_name(value: Any) -> bool:

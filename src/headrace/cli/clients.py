@@ -102,8 +102,5 @@ def _shown(client: Client) -> dict[str, Any]:
 def _table(clients: list[Client]) -> list[str]:
     if not clients:
         return ["No clients. Create one: headrace clients create NAME"]
-    return display.table_lines(["ID", "Name", "Scopes", "Created at"], [_row(client) for client in clients])
-
-
-def _row(client: Client) -> list[str]:
-    return [client.id, client.name, " ".join(client.scopes), display.moment(client.created_at)]
+    rows = [[each.id, each.name, " ".join(each.scopes), display.moment(each.created_at)] for each in clients]
+    return display.table_lines(["ID", "Name", "Scopes", "Created at"], rows)

@@ -135,7 +135,22 @@ def event_types(incomplete: str) -> Offer:
 
 def _asked(context: typer.Context, incomplete: str, find: Callable[[Any], Offer]) -> Offer:
     try:
-        session = _session(context)
+        # The session has the options typed so far: no command runs during completion.
+        from headrace.cli.session import session_of
+
+        typed: dict[str, Any] = {}
+        place: Any = context
+        while place is not None:
+            typed = {name: value for name, value in place.params.items() if value} | typed
+            place = place.parent
+        session = session_of(
+            context,
+            typed.get("server"),
+            typed.get("profile"),
+            None,
+            insecure_tls=bool(typed.get("insecure_tls")),
+            note=lambda _: None,
+        )
         v1 = session.v1  # creating the client does not count towards the server's time
     except Exception:  # noqa: BLE001 - completion prints no errors
         return []
@@ -156,25 +171,6 @@ def _named_before(context: typer.Context, parameter: str) -> str:
         return str(context.params[parameter])
     words = [] if context.parent is None else context.parent.args
     return next((word for word in words if not word.startswith("-")), "")
-
-
-def _session(context: typer.Context) -> Any:
-    """Create a session from the options typed so far: no command runs during completion."""
-    from headrace.cli.session import session_of
-
-    typed: dict[str, Any] = {}
-    place: Any = context
-    while place is not None:
-        typed = {name: value for name, value in place.params.items() if value} | typed
-        place = place.parent
-    return session_of(
-        context,
-        typed.get("server"),
-        typed.get("profile"),
-        None,
-        insecure_tls=bool(typed.get("insecure_tls")),
-        note=lambda _: None,
-    )
 
 
 def _within(limit_s: float, work: Callable[[], Found]) -> Found | None:

@@ -115,9 +115,17 @@ def _identities(
     of_profile = _of_profile(f"profile {name}", used, environ) if _withheld(used, address) is None else None
     if has_named_profile and of_profile is not None:
         yield of_profile
-    of_environment = _of_environment(environ, may_lack_id=of_profile is not None)
-    if of_environment is not None:
-        yield of_environment
+    client_id, secret = environ.get(CLIENT_ID), environ.get(CLIENT_SECRET)
+    if environ.get(TOKEN):
+        yield Identity(TOKEN, token=checked_token(environ[TOKEN], TOKEN))
+    elif client_id and secret:
+        checked_secret(client_id, CLIENT_ID)
+        checked_secret(secret, CLIENT_SECRET)
+        token_url = environ.get(TOKEN_URL) or None
+        yield Identity(CLIENT_ID, client_id=client_id, client_secret=secret, token_url=token_url)
+    elif client_id or (secret and of_profile is None):
+        missing, found = (CLIENT_SECRET, CLIENT_ID) if client_id else (CLIENT_ID, CLIENT_SECRET)
+        raise InvalidValue(missing, f"is not set, and {found} is: set both or neither")
     if of_profile is not None:
         yield of_profile
 
@@ -139,20 +147,6 @@ def _of_profile(origin: str, used: Profile, environ: Mapping[str, str]) -> Ident
     secret = checked_secret(secret, origin)
     checked_secret(used.client_id, origin)
     return Identity(origin, client_id=used.client_id, client_secret=secret, token_url=used.token_url)
-
-
-def _of_environment(environ: Mapping[str, str], *, may_lack_id: bool) -> Identity | None:
-    if environ.get(TOKEN):
-        return Identity(TOKEN, token=checked_token(environ[TOKEN], TOKEN))
-    client_id, secret = environ.get(CLIENT_ID), environ.get(CLIENT_SECRET)
-    if client_id and secret:
-        checked_secret(client_id, CLIENT_ID)
-        checked_secret(secret, CLIENT_SECRET)
-        return Identity(CLIENT_ID, client_id=client_id, client_secret=secret, token_url=environ.get(TOKEN_URL) or None)
-    if client_id or (secret and not may_lack_id):
-        missing, found = (CLIENT_SECRET, CLIENT_ID) if client_id else (CLIENT_ID, CLIENT_SECRET)
-        raise InvalidValue(missing, f"is not set, and {found} is: set both or neither")
-    return None
 
 
 def _origin(address: str) -> tuple[str, str]:

@@ -13,8 +13,8 @@ from headrace.cli.errors import REFUSED, Failure
 from headrace.errors import InvalidDefinition, Problem
 
 if TYPE_CHECKING:
-    from headrace.api.codec import Malformed
     from headrace.api.yaml import Document
+    from headrace.json_text import Malformed
     from headrace.workflows.config import Config
 
 STANDARD_INPUT = "-"
@@ -78,7 +78,8 @@ def check_definitions(file: str) -> Iterator[Checked]:
     """Check every document of a file. Of several documents, empty ones are skipped. Raises OSError."""
     label = "<stdin>" if file == STANDARD_INPUT else file
     body = sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
-    read = _read_json(body) if _is_json(body, file) else _read_yaml(body)
+    is_json = file.endswith(".json") or body.removeprefix(BOM_UTF8).lstrip().startswith((b"{", b"["))
+    read = _read_json(body) if is_json else _read_yaml(body)
     is_empty = True
     for number, document in enumerate(read, 1):
         if isinstance(document, Finding) or document.value is not None:
@@ -88,27 +89,25 @@ def check_definitions(file: str) -> Iterator[Checked]:
         yield _checked(label, 1, None)
 
 
-def _is_json(body: bytes, file: str) -> bool:
-    return file.endswith(".json") or body.removeprefix(BOM_UTF8).lstrip().startswith((b"{", b"["))
-
-
 def _read_yaml(body: bytes) -> Iterator[Document | Finding]:
-    from headrace.api import codec, yaml
+    from headrace import json_text
+    from headrace.api import yaml
 
     try:
         yield from yaml.decode_all(body)
-    except codec.Malformed as malformed:
+    except json_text.Malformed as malformed:
         yield _unreadable(malformed)
 
 
 def _read_json(body: bytes) -> Iterator[Document | Finding]:
-    from headrace.api import codec, yaml
+    from headrace import json_text
+    from headrace.api import yaml
     from headrace.cli.json_places import places_of
 
     places = places_of(body.decode("utf-8-sig", errors="replace"))
     try:
-        yield yaml.Document(codec.decode(body), places.marks)
-    except codec.Malformed as malformed:
+        yield yaml.Document(json_text.decode(body), places.marks)
+    except json_text.Malformed as malformed:
         yield _unreadable(malformed, places.repeated or FIRST_PLACE)
 
 

@@ -72,13 +72,20 @@ def store(value: dict[str, Any], output: Output = Output.JSON) -> None:
 
 
 def document_text(value: dict[str, Any], output: Output, *, in_one_line: bool = False) -> str:
+    """Encode a document as JSON or YAML that cannot move the cursor."""
     is_ascii = not _takes_any_text(sys.stdout)
     if output is Output.YAML:
         from headrace.cli.yaml_text import yaml_text
 
         return yaml_text(value, is_ascii=is_ascii)
     indent, separators = (None, (",", ":")) if in_one_line else (2, None)
-    return _escaped(json.dumps(value, indent=indent, separators=separators, ensure_ascii=is_ascii))
+    text = json.dumps(value, indent=indent, separators=separators, ensure_ascii=is_ascii)
+    if text.isprintable():
+        return text
+
+    # Control characters are escaped: the document stays the same.
+    escaped = {"\n": "\n", "\x7f": "\\u007f"}
+    return "".join(each if each.isprintable() else escaped.get(each) or json.dumps(each)[1:-1] for each in text)
 
 
 def error(kind: str, message: str, hint: str, output: Output) -> None:
@@ -154,26 +161,22 @@ def progress(text: str, *, is_shown: bool = True) -> Generator[Callable[[str], N
         yield lambda _: None
         return
     if not sys.stderr.isatty():
-        yield _note_of_changes()
+        last = ""
+
+        def note_change(text: str) -> None:
+            """Skip a text equal to the last one."""
+            nonlocal last
+            if text != last:
+                note(text)
+            last = text
+
+        yield note_change
         return
     from rich.console import Console
     from rich.markup import escape
 
     with Console(stderr=True).status(escape(text)) as status:
         yield lambda now: status.update(escape(printable(now)))
-
-
-def _note_of_changes() -> Callable[[str], None]:
-    """Return `note` that skips a text equal to the last one."""
-    last = ""
-
-    def note_change(text: str) -> None:
-        nonlocal last
-        if text != last:
-            note(text)
-        last = text
-
-    return note_change
 
 
 def printable(text: str) -> str:
@@ -206,19 +209,6 @@ def terminal_width() -> int | None:
 def _write(stream: TextIO, text: str) -> None:
     is_bold = isinstance(text, Heading) and has_style(stream)
     stream.write(f"\x1b[1m{printable(text)}\x1b[0m\n" if is_bold else printable(text) + "\n")
-
-
-def _escaped(text: str) -> str:
-    """Escape control characters of a JSON text; the document stays the same."""
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() or character == "\n" else _escape(character) for character in text
-    )
-
-
-def _escape(character: str) -> str:
-    return json.dumps(character)[1:-1] if character != "\x7f" else "\\u007f"
 
 
 class _Table:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +34,16 @@ def doctor(printer: Printer, data: DataOption = None, auth: AuthOption = None) -
     findings = _findings(data, auth)
     counts = Counter(finding.status for finding in findings)
     if printer.output is Output.TABLE:
-        display.lines(_lines(findings))
+        # A line per finding with its hint below, wrapped to the terminal. A pipe gets whole lines.
+        width = display.terminal_width()
+        shown: list[str] = []
+        for finding in findings:
+            status = "FAILED" if finding.status == "failed" else finding.status
+            head = f"{status:{_STATUS}}{finding.check:{_CHECK}}"
+            texts = [finding.text, *([finding.hint] if finding.hint else [])]
+            wrapped = [part for text in texts for part in (_wrapped(text, width) if width else [text])]
+            shown += [(head if not number else " " * len(head)) + part for number, part in enumerate(wrapped)]
+        display.lines(shown)
         display.line()
         display.line(f"{counts['failed']} failed, {counts['warning']} warnings, {counts['ok']} ok")
     else:
@@ -58,19 +66,6 @@ def _findings(data: Path | None, auth: str | None) -> list[Finding]:
         return [unread, *(each for each in check_settings(os.environ) if each.status != "ok")]
     folder = (data or settings.data).expanduser().absolute()
     return asyncio.run(examine(settings, os.environ, folder, SystemClock()))
-
-
-def _lines(findings: Sequence[Finding]) -> list[str]:
-    """One line per finding with its hint below, wrapped to the terminal. A pipe gets whole lines."""
-    width = display.terminal_width()
-    shown: list[str] = []
-    for finding in findings:
-        status = "FAILED" if finding.status == "failed" else finding.status
-        head = f"{status:{_STATUS}}{finding.check:{_CHECK}}"
-        texts = [finding.text, *([finding.hint] if finding.hint else [])]
-        wrapped = [part for text in texts for part in (_wrapped(text, width) if width else [text])]
-        shown += [(head if not number else " " * len(head)) + part for number, part in enumerate(wrapped)]
-    return shown
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -57,7 +57,7 @@ class Failure(HeadraceError):
         super().__init__(message)
         self.code = code
         self.hint = hint
-        self.kind = kind or _kind(code)
+        self.kind = kind or {USAGE: "USAGE", UNREACHABLE: "UNREACHABLE", UNFINISHED: "UNFINISHED"}.get(code, "REFUSED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,9 @@ def reporting(output: Output = Output.TABLE, *, is_debugging: bool = False) -> G
     except typer.Exit:
         raise
     except Exception as error:
-        if _is_closed_pipe(error) or _is_usage_error(error):
+        is_closed_pipe = isinstance(error, OSError) and error.errno == errno.EPIPE
+        is_usage_error = hasattr(error, "format_message") and hasattr(error, "show")  # typer prints them itself
+        if is_closed_pipe or is_usage_error:
             raise
         report = report_of(error)
         if report.code == BUG and (is_debugging or os.environ.get("HEADRACE_DEBUG")):
@@ -102,7 +104,8 @@ def report_of(error: Exception) -> Report:
     if isinstance(error, HeadraceError):
         return Report(REFUSED, "REFUSED", str(error))
     if isinstance(error, OSError):
-        return Report(USAGE, "FILE", _about_file(error))
+        text = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+        return Report(USAGE, "FILE", text)
     return _client_report(error) or Report(
         BUG,
         "BUG",
@@ -118,9 +121,10 @@ def _client_report(error: Exception) -> Report | None:
 
     if isinstance(error, Error):
         return Report(REFUSED, str(error.code), str(error.message), _about_response(error))
-    if isinstance(error, SDKError) and _is_about_credentials(error):
-        return Report(REFUSED, "REFUSED", error.message, CREDENTIALS)
     if isinstance(error, SDKError):
+        # A missing or refused token, or an error of the token endpoint (RFC 6749, 5.2).
+        if error.status == 401 or (error.status == 400 and b'"error"' in error.body):
+            return Report(REFUSED, "REFUSED", error.message, CREDENTIALS)
         hint = f"Is there a Headrace server at this address? {_about_response(error)}"
         return Report(REFUSED, "UNEXPECTED_ANSWER", str(error), hint.rstrip())
     if isinstance(error, ConnectionFailure):
@@ -139,11 +143,6 @@ def _about_connection(error: ConnectionFailure) -> str:
     return _about_key(error.idempotency_key)
 
 
-def _is_about_credentials(error: SDKError) -> bool:
-    """True for a missing or refused token, and for an error of the token endpoint (RFC 6749, 5.2)."""
-    return error.status == 401 or (error.status == 400 and b'"error"' in error.body)
-
-
 def _about_response(error: Error | SDKError) -> str:
     """A refusal is certain. After any other response, such as a proxy's, a write may have been carried out."""
     if error.status == 401:
@@ -155,20 +154,3 @@ def _about_response(error: Error | SDKError) -> str:
 
 def _about_key(key: str) -> str:
     return f"It may have been carried out. Repeat it with --idempotency-key {key}, so that it takes effect once."
-
-
-def _kind(code: int) -> str:
-    return {USAGE: "USAGE", UNREACHABLE: "UNREACHABLE", UNFINISHED: "UNFINISHED"}.get(code, "REFUSED")
-
-
-def _about_file(error: OSError) -> str:
-    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
-
-
-def _is_closed_pipe(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno == errno.EPIPE
-
-
-def _is_usage_error(error: Exception) -> bool:
-    """True for typer's own errors, which it prints with the usage line."""
-    return hasattr(error, "format_message") and hasattr(error, "show")

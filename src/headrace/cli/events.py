@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -10,9 +10,6 @@ from headrace.cli.documents import Json, documents
 from headrace.cli.errors import Failure
 from headrace.cli.registration import command, new_group
 from headrace.cli.session import KeyOption, Session
-
-if TYPE_CHECKING:
-    from headrace_client import SentEvents
 
 group = new_group("Send events to the triggers.")
 
@@ -37,21 +34,15 @@ def send(
     value = json_argument(envelope, "the event", is_event=True)
     exact = texts.stored(value).encode()  # integers of any length, the client's own encoder may refuse them
     sent = session.ext.send_events(events=exact, idempotency_key=idempotency_key).data
-    session.show(_document(sent), _summary(sent))
+    counted: Json = {"accepted": sent.accepted, "repeated": sent.repeated, "conflicting": sent.conflicting}
+    known = f", {sent.repeated} of them known before" if sent.repeated else ""
+    if sent.conflicts:
+        counted["conflicts"] = documents(sent.conflicts)
+    session.show(counted, f"{_events(sent.accepted)} accepted{known}")
     if sent.conflicting:
         what = "in conflict: the identity is known, with another payload; nothing was started"
         named = "; ".join(f"entry {conflict.entry}: {conflict.key}" for conflict in sent.conflicts)
         raise Failure(f"{_events(sent.conflicting)} {what}", hint=named)
-
-
-def _document(sent: SentEvents) -> Json:
-    counts: Json = {"accepted": sent.accepted, "repeated": sent.repeated, "conflicting": sent.conflicting}
-    return counts | ({"conflicts": documents(sent.conflicts)} if sent.conflicts else {})
-
-
-def _summary(sent: SentEvents) -> str:
-    known = f", {sent.repeated} of them known before" if sent.repeated else ""
-    return f"{_events(sent.accepted)} accepted{known}"
 
 
 def _events(count: int) -> str:

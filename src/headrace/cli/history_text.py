@@ -28,21 +28,21 @@ def stage_lines(stage: Json, activities: list[Json]) -> list[str]:
 
 
 def activity_lines(activity: Json) -> list[str]:
+    """A sentence about an activity, and its details below."""
     name = activity["name"]
     body = inner(activity["input"], name)
     try:
-        sentence = _sentence(name, body)
+        if name in ACTIVITIES:
+            sentence = ACTIVITIES[name].summary(body)
+        elif name in _ELSEWHERE:
+            sentence = _ELSEWHERE[name](body)
+        else:
+            sentence = name
     except LookupError:  # other servers may omit members that the API does not require
         sentence = name
     lines = [f"- {sentence}"]
     lines += [f"  {detail}" for detail in _details(activity, body)]
     return lines
-
-
-def _sentence(name: str, body: Json) -> str:
-    if name in ACTIVITIES:
-        return ACTIVITIES[name].summary(body)
-    return _ELSEWHERE[name](body) if name in _ELSEWHERE else name
 
 
 def stage_sentence(stage: Json) -> str:
@@ -77,18 +77,14 @@ def _details(activity: Json, body: Json) -> list[str]:
     if data.get("reference"):
         details.append(f"Reference: {data['reference']}")
     details += metadata_lines(data.get("metadata"))
-    return details + _trouble(activity)
 
-
-def _trouble(activity: Json) -> list[str]:
-    """Lines about retries and failures."""
-    lines: list[str] = []
+    # Retries and failures.
     if activity.get("lastFailure"):
-        lines.append(f"Last failure: {activity['lastFailure']}")
+        details.append(f"Last failure: {activity['lastFailure']}")
     if activity.get("nextExecution"):
-        lines.append(f"Next try: {moment(activity['nextExecution'])}")
+        details.append(f"Next try: {moment(activity['nextExecution'])}")
     if activity["attempt"] > 1 or not activity["terminated"]:
-        lines.append(f"Attempt: {activity['attempt']}")
+        details.append(f"Attempt: {activity['attempt']}")
     if activity.get("error"):
-        lines.append(f"Error: {activity['error']}")
-    return lines
+        details.append(f"Error: {activity['error']}")
+    return details

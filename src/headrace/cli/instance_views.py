@@ -119,8 +119,18 @@ class ShowLook:
         self.instance = document(self._session.v1.get_instance(instance_id=self._instance_id).data)
         if self._workflow is None:
             self._workflow = document(self._session.v1.get_workflow(flow_id=self.instance["workflowID"]).data)
+        facts = [
+            ("ID", self.instance["id"]),
+            ("Workflow", f"{self._workflow['config'].get('name') or ''} {self._workflow['id']}".strip()),
+        ]
+        facts.append(("Created at", display.moment(self.instance["createdAt"])))
+        facts.append(("Updated at", display.moment(self.instance["updatedAt"])))
+        if self.instance["terminated"]:
+            facts.append(("Terminated at", display.moment(self.instance.get("terminatedAt"))))
+        if self.instance.get("error"):
+            facts.append(("Error", self.instance["error"]))
         texts = [
-            *display.fact_lines(_facts(self.instance, self._workflow)),
+            *display.fact_lines(facts),
             "",
             *stage_lines(self.instance, self._workflow),
         ]
@@ -152,7 +162,10 @@ class DescribeLook:
         activities = [self._activities(number, stage) for number, stage in enumerate(stages)]
         before = self._shown
         self._shown = {"workflowInstanceHistory": stages, "workflowInstanceStageHistories": activities}
-        texts = _history(stages, activities)
+        texts: list[str] = [] if stages else ["No stage has started yet."]
+        for number, stage in enumerate(stages):
+            texts += [""] if number else []
+            texts += [Heading(f"Stage {number} : {stage['name']}"), *history_lines(stage, activities[number])]
         return View(
             value=self._shown,
             picture=texts,
@@ -183,22 +196,3 @@ def listed(summary: Json) -> Json:
 
 def list_lines(pages: Iterable[list[Json]]) -> list[str]:
     return list(table_lines(pages, SystemClock().now_at()))
-
-
-def _facts(instance: Json, workflow: Json) -> list[tuple[str, str]]:
-    facts = [("ID", instance["id"]), ("Workflow", f"{workflow['config'].get('name') or ''} {workflow['id']}".strip())]
-    facts.append(("Created at", display.moment(instance["createdAt"])))
-    facts.append(("Updated at", display.moment(instance["updatedAt"])))
-    if instance["terminated"]:
-        facts.append(("Terminated at", display.moment(instance.get("terminatedAt"))))
-    if instance.get("error"):
-        facts.append(("Error", instance["error"]))
-    return facts
-
-
-def _history(stages: list[Json], activities: list[list[Json]]) -> list[str]:
-    texts: list[str] = [] if stages else ["No stage has started yet."]
-    for number, stage in enumerate(stages):
-        texts += [""] if number else []
-        texts += [Heading(f"Stage {number} : {stage['name']}"), *history_lines(stage, activities[number])]
-    return texts

@@ -14,7 +14,7 @@ def json_argument(text: str, what: str, *, is_event: bool = False) -> Any:
 
     With `is_event`, integers may have any length, as in events that the server accepts.
     """
-    from headrace.api import codec
+    from headrace import json_text
 
     if text == "-":
         body = sys.stdin.buffer.read()
@@ -23,8 +23,8 @@ def json_argument(text: str, what: str, *, is_event: bool = False) -> Any:
     else:
         body = text.encode(errors="surrogateescape")
     try:
-        return codec.decode_event(body) if is_event else codec.decode(body)
-    except codec.Malformed as malformed:
+        return json_text.decode_event(body) if is_event else json_text.decode(body)
+    except json_text.Malformed as malformed:
         raise Failure(f"{what} {malformed.reason}", code=USAGE) from None
 
 

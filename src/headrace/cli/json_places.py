@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from headrace.api.codec import MAX_DEPTH
+from headrace.json_text import MAX_DEPTH
 from headrace.workflows.variables import shown
 
 Mark = tuple[int, int]

@@ -45,13 +45,9 @@ def _chosen(noun: str, text: str, candidates: Sequence[Candidate]) -> str:
     if len(named) == 1:
         return named[0][0]
     if not named:
-        hint = _nearest(noun, text, [name for _, name, _ in candidates])
+        near = get_close_matches(text, {name for _, name, _ in candidates} - {""}, n=3)
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"headrace {noun}s list shows them all."
         raise Failure(f"{noun} {text!r} does not exist: it is neither an id nor a name", hint=hint, kind="NOT_FOUND")
     shown = [f"{candidate_id}  created {created}" for candidate_id, _, created in named[:MOST_SHOWN]]
     more = [f"and {len(named) - MOST_SHOWN} older ones"] if len(named) > MOST_SHOWN else []
     raise Failure("\n  ".join([f"{len(named)} {noun}s are named {text!r}; give the id of one", *shown, *more]))
-
-
-def _nearest(noun: str, text: str, names: Sequence[str]) -> str:
-    near = get_close_matches(text, set(names) - {""}, n=3)
-    return f"Did you mean {' or '.join(near)}?" if near else f"headrace {noun}s list shows them all."

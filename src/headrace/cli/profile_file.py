@@ -79,7 +79,15 @@ def read_profiles(path: Path | None) -> Profiles:
     except FileNotFoundError:
         return Profiles()
     try:
-        return _profiles(tomllib.loads(content.decode("utf-8-sig")))
+        document = tomllib.loads(content.decode("utf-8-sig"))
+        _refuse_unknown(document, {"current", "profiles"}, "")
+        named = {name: _profile(name, body) for name, body in _table(document.get("profiles", {}), "profiles").items()}
+        current = document.get("current")
+        if current is not None and not isinstance(current, str):
+            raise ValueError("current must be text")
+        if current is not None and current not in named:
+            raise ValueError(f"current: there is no profile {current!r}")
+        return Profiles(current, named)
     except (ValueError, InvalidValue) as error:  # from the decoder, TOML and the checks below
         raise Failure(f"{path}: {error}", code=USAGE) from None
 
@@ -106,7 +114,13 @@ def write_profiles(path: Path, profiles: Profiles) -> None:
     """Write the file atomically, readable by its owner only. Raises OSError."""
     from headrace.auth.files import write_private
 
-    write_private(_ready(path), (_HEADER + _toml(profiles)).encode())
+    # The document contains only tables of text: TOML is written by hand.
+    texts = [f"current = {_quoted(profiles.current)}"] if profiles.current else []
+    for name, profile in profiles.named.items():
+        texts += ["", f"[profiles.{_quoted(name)}]"]
+        values = {each.name: getattr(profile, each.name) for each in fields(profile)}
+        texts += [f"{setting} = {_quoted(value)}" for setting, value in values.items() if value]
+    write_private(_ready(path), (_HEADER + "\n".join(texts) + "\n").encode())
 
 
 def _ready(path: Path) -> Path:
@@ -114,17 +128,6 @@ def _ready(path: Path) -> Path:
     path = path.resolve()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
-
-
-def _profiles(document: dict[str, Any]) -> Profiles:
-    _refuse_unknown(document, {"current", "profiles"}, "")
-    named = {name: _profile(name, body) for name, body in _table(document.get("profiles", {}), "profiles").items()}
-    current = document.get("current")
-    if current is not None and not isinstance(current, str):
-        raise ValueError("current must be text")
-    if current is not None and current not in named:
-        raise ValueError(f"current: there is no profile {current!r}")
-    return Profiles(current, named)
 
 
 def _profile(name: str, body: Any) -> Profile:
@@ -148,16 +151,6 @@ def _refuse_unknown(table: dict[str, Any], known: set[str], path: str) -> None:
     for name in table:
         if name not in known:
             raise ValueError(f"{path}{name} is unknown; known are {', '.join(sorted(known))}")
-
-
-def _toml(profiles: Profiles) -> str:
-    """Write TOML. The document contains only tables of text."""
-    texts = [f"current = {_quoted(profiles.current)}"] if profiles.current else []
-    for name, profile in profiles.named.items():
-        texts += ["", f"[profiles.{_quoted(name)}]"]
-        values = {each.name: getattr(profile, each.name) for each in fields(profile)}
-        texts += [f"{setting} = {_quoted(value)}" for setting, value in values.items() if value]
-    return "\n".join(texts) + "\n"
 
 
 def _quoted(text: str) -> str:

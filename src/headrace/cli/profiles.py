@@ -70,7 +70,13 @@ def show(
     Secrets are not shown.
     """
     if name is None:
-        used = _in_use(session.connection)
+        identity = session.connection.identity
+        used: Json = {"server": session.connection.server, "serverFrom": session.connection.server_origin}
+        if session.connection.profile is not None:
+            used["profile"] = session.connection.profile
+        if identity is not None:
+            kept = Profile(None, identity.client_id, identity.client_secret, identity.token_url, identity.token)
+            used |= {**_document(kept), "credentialsFrom": identity.origin}
         session.show({"connection": used}, lambda: display.fact_lines(_facts_in_use(session.connection)))
         return
     profile = read_profiles(_path()).get(name)
@@ -110,7 +116,17 @@ def set_profile(
     given |= {"client_secret": _secret(client_secret, "client secret"), "token": _secret(token, "token")}
 
     def change(profiles: Profiles) -> Profiles:
-        profile = _changed(profiles.named.get(name, Profile()), given)
+        # A token replaces a client's credentials, and the reverse.
+        changes = {each: _checked(each, value) for each, value in given.items() if value is not None}
+        if changes.get("token") and any(changes.get(each) for each in ("client_id", "client_secret")):
+            raise Failure("give either a token, or a client's id and secret", code=USAGE)
+        if changes.get("token"):
+            changes |= {"client_id": None, "client_secret": None, "token_url": None}
+        elif changes.get("client_id") or changes.get("client_secret"):
+            changes["token"] = None
+        if not changes:
+            raise Failure("nothing to set", code=USAGE, hint="headrace profiles set NAME --server URL")
+        profile = replace(profiles.named.get(name, Profile()), **changes)
         return replace(profiles, named={**profiles.named, name: profile})
 
     before, after = change_profiles(path := _path(), change)
@@ -167,20 +183,6 @@ def _secret(text: str | None, what: str) -> str | None:
     if not secret:
         raise Failure(f"standard input holds no {what}", code=USAGE)
     return secret
-
-
-def _changed(profile: Profile, given: dict[str, str | None]) -> Profile:
-    """Apply the given settings. A token replaces a client's credentials, and the reverse."""
-    changes = {name: _checked(name, value) for name, value in given.items() if value is not None}
-    if changes.get("token") and any(changes.get(name) for name in ("client_id", "client_secret")):
-        raise Failure("give either a token, or a client's id and secret", code=USAGE)
-    if changes.get("token"):
-        changes |= {"client_id": None, "client_secret": None, "token_url": None}
-    elif changes.get("client_id") or changes.get("client_secret"):
-        changes["token"] = None
-    if not changes:
-        raise Failure("nothing to set", code=USAGE, hint="headrace profiles set NAME --server URL")
-    return replace(profile, **changes)
 
 
 def _checked(name: str, value: str) -> str | None:
@@ -243,17 +245,6 @@ def _credentials(profile: Profile) -> str:
     if profile.token:
         return "a token"
     return f"client {profile.client_id}" if profile.client_id else "none"
-
-
-def _in_use(connection: Connection) -> Json:
-    identity = connection.identity
-    found: Json = {"server": connection.server, "serverFrom": connection.server_origin}
-    if connection.profile is not None:
-        found["profile"] = connection.profile
-    if identity is not None:
-        kept = Profile(None, identity.client_id, identity.client_secret, identity.token_url, identity.token)
-        found |= {**_document(kept), "credentialsFrom": identity.origin}
-    return found
 
 
 def _facts_in_use(connection: Connection) -> list[tuple[str, str]]:

@@ -105,7 +105,38 @@ def command(group: typer.Typer, name: str, *aliases: str, has_ids: bool = False)
     """
 
     def register(function: Command) -> Command:
-        group.command(name)(_guarded(function, has_ids=has_ids))
+        # The command has the shared options too, and its errors become messages and exit codes.
+        own = list(inspect.signature(function, eval_str=True).parameters.values())
+        first = get_type_hints(function).get(own[0].name) if own else None
+        shared = _SESSION if first is Session else _OUTPUT if first is Printer else {}
+        own = own[1:] if shared else own
+        shared = {**({"quiet": QuietOption} if has_ids else {}), **shared}
+
+        def guarded(**options: Any) -> None:
+            context = options.get("context")
+            is_debugging = options.get("debug", False) or defaults_of(context).debug
+            with reporting(output_of(context, options.get("output")), is_debugging=is_debugging):
+                given = {name: options.pop(name) for name in shared}
+                is_quiet = given.pop("quiet", False)
+                if is_quiet and output_of(given["context"], given["output"]) is not Output.TABLE:
+                    raise Failure("--quiet and --output exclude each other: give one", code=USAGE)
+                if given.keys() == _OUTPUT.keys():
+                    function(Printer(output_of(given["context"], given["output"])), **options)
+                elif given.keys() == _SESSION.keys():
+                    session = session_of(**given)
+                    session.is_quiet = is_quiet
+                    try:
+                        function(session, **options)
+                    finally:
+                        session.close()
+                else:
+                    function(**options)
+
+        guarded.__name__, guarded.__doc__ = function.__name__, function.__doc__
+        parameters = [*own, *(_shared_parameter(name, shared[name]) for name in shared)]
+        guarded.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
+        guarded.__annotations__ = {each.name: each.annotation for each in parameters}
+        group.command(name)(guarded)
         add_aliases(group, name, *aliases)
         return function
 
@@ -120,45 +151,6 @@ def add_group(parent: typer.Typer, group: typer.Typer, name: str, *aliases: str)
 def add_aliases(group: typer.Typer, name: str, *aliases: str) -> None:
     kind: Any = group.info.cls
     kind.aliases.update(dict.fromkeys(aliases, name))
-
-
-def _guarded(function: Callable[..., Any], *, has_ids: bool = False) -> Callable[..., Any]:
-    """Add the shared options to a function, and turn its errors into messages and exit codes."""
-    own = list(inspect.signature(function, eval_str=True).parameters.values())
-    first = get_type_hints(function).get(own[0].name) if own else None
-    shared = _SESSION if first is Session else _OUTPUT if first is Printer else {}
-    own = own[1:] if shared else own
-    shared = {**({"quiet": QuietOption} if has_ids else {}), **shared}
-
-    def guarded(**options: Any) -> None:
-        context = options.get("context")
-        is_debugging = options.get("debug", False) or defaults_of(context).debug
-        with reporting(output_of(context, options.get("output")), is_debugging=is_debugging):
-            _call(function, options, shared)
-
-    guarded.__name__, guarded.__doc__ = function.__name__, function.__doc__
-    parameters = [*own, *(_shared_parameter(name, shared[name]) for name in shared)]
-    guarded.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
-    guarded.__annotations__ = {each.name: each.annotation for each in parameters}
-    return guarded
-
-
-def _call(function: Callable[..., Any], options: dict[str, Any], shared: dict[str, Any]) -> None:
-    given = {name: options.pop(name) for name in shared}
-    is_quiet = given.pop("quiet", False)
-    if is_quiet and output_of(given["context"], given["output"]) is not Output.TABLE:
-        raise Failure("--quiet and --output exclude each other: give one", code=USAGE)
-    if given.keys() == _OUTPUT.keys():
-        function(Printer(output_of(given["context"], given["output"])), **options)
-    elif given.keys() == _SESSION.keys():
-        session = session_of(**given)
-        session.is_quiet = is_quiet
-        try:
-            function(session, **options)
-        finally:
-            session.close()
-    else:
-        function(**options)
 
 
 def _shared_parameter(name: str, annotation: Any) -> inspect.Parameter:

@@ -89,7 +89,11 @@ def dev(
     developers: list[Developer] = []
 
     def prepare(where: Path) -> None:
-        developers.append(_developer(settings, where))
+        from headrace.auth.developer import developer_client
+        from headrace.clock import SystemClock
+        from headrace.composition.authentication import clients_file
+
+        developers.append(developer_client(clients_file(settings, where), where, SystemClock(), os.urandom))
 
     def announce(url: str) -> None:
         _announce_dev(url, folder, settings, fault or (), developers)
@@ -115,7 +119,15 @@ def serve(
     """
     settings = _settings() if auth is None else _settings(auth=_known_auth(auth))
     _check_authentication(settings, host or settings.host)
-    _check_downstream(settings)
+    if settings.stack_url is None:
+        urls = {"LEDGER": settings.ledger_url, "WALLETS": settings.wallets_url, "PAYMENTS": settings.payments_url}
+        missing = [f"HEADRACE_{service}_URL" for service, url in urls.items() if url is None]
+        if missing:
+            raise Failure(
+                f"not set: {', '.join(missing)}",
+                code=USAGE,
+                hint="Set these, or HEADRACE_STACK_URL for a whole stack (its paths are /api/ledger and so on).",
+            )
     folder = (data or settings.data).expanduser().absolute()
     _serve(settings, host, port, folder, faults=None, on_ready=lambda url: _announce(url, folder, settings))
 
@@ -124,14 +136,6 @@ def _settings(**chosen: Any) -> Settings:
     from headrace.settings import Settings
 
     return Settings.from_env(os.environ, **chosen)
-
-
-def _developer(settings: Settings, folder: Path) -> Developer:
-    from headrace.auth.developer import developer_client
-    from headrace.clock import SystemClock
-    from headrace.composition.authentication import clients_file
-
-    return developer_client(clients_file(settings, folder), folder, SystemClock(), os.urandom)
 
 
 def _serve(
@@ -191,19 +195,6 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _check_downstream(settings: Settings) -> None:
-    if settings.stack_url is not None:
-        return
-    urls = {"LEDGER": settings.ledger_url, "WALLETS": settings.wallets_url, "PAYMENTS": settings.payments_url}
-    missing = [f"HEADRACE_{service}_URL" for service, url in urls.items() if url is None]
-    if missing:
-        raise Failure(
-            f"not set: {', '.join(missing)}",
-            code=USAGE,
-            hint="Set these, or HEADRACE_STACK_URL for a whole stack (its paths are /api/ledger and so on).",
-        )
-
-
 def _announce_dev(
     url: str, data: Path | None, settings: Settings, faults: Sequence[str], developers: Sequence[Developer]
 ) -> None:
@@ -214,47 +205,32 @@ def _announce_dev(
     for fault in faults:
         display.line(f"  Fault      {fault}")
     for developer in developers:
-        _announce_client(url, developer)
+        display.line("  Client     for the command line, and for any SDK:")
+        display.line(f"    export HEADRACE_SERVER={url}")
+        display.line(f"    export HEADRACE_CLIENT_ID={developer.client_id}")
+        display.line(f"    export HEADRACE_CLIENT_SECRET={developer.client_secret}")
     elsewhere = "" if developers or url == DEFAULT_SERVER else f" --server {url}"
     display.line(f"  Try        headrace workflows create FILE{elsewhere}   (Ctrl-C stops the server)", flush=True)
 
 
-def _announce_client(url: str, developer: Developer) -> None:
-    """Print the client's credentials as shell commands; SDKs take the same values."""
-    display.line("  Client     for the command line, and for any SDK:")
-    display.line(f"    export HEADRACE_SERVER={url}")
-    display.line(f"    export HEADRACE_CLIENT_ID={developer.client_id}")
-    display.line(f"    export HEADRACE_CLIENT_SECRET={developer.client_secret}")
-
-
 def _announce(url: str, data: Path | None, settings: Settings) -> None:
-    display.line(f"Headrace is ready at {url}")
-    _show_addresses(url, data)
-    _show_services(settings)
-    if settings.auth == "local" and data is not None:
-        _warn_about_developer(settings, data)
-    display.line(f"  {_authentication(settings)}", flush=True)
-
-
-def _show_services(settings: Settings) -> None:
+    from headrace.auth.developer import CLIENT_ID
+    from headrace.composition.authentication import clients_file
     from headrace.composition.startup import targets
 
+    display.line(f"Headrace is ready at {url}")
+    _show_addresses(url, data)
     for service, root in targets(settings).items():
         display.line(f"  {service.capitalize():10} {root}")
     if settings.broker_url is not None:
         display.line(f"  Broker     {settings.broker_url}")
-
-
-def _warn_about_developer(settings: Settings, data: Path) -> None:
-    """Warn that the development client still exists: its secret was printed, and is readable in the data folder."""
-    from headrace.auth.developer import CLIENT_ID
-    from headrace.composition.authentication import clients_file
-
-    if CLIENT_ID in clients_file(settings, data).read():
+    # The secret of the development client was printed, and is readable in the data folder.
+    if settings.auth == "local" and data is not None and CLIENT_ID in clients_file(settings, data).read():
         display.line(
             f"  Warning    the client {CLIENT_ID} of `headrace dev --auth` is accepted here too: "
             f"headrace clients delete {CLIENT_ID}"
         )
+    display.line(f"  {_authentication(settings)}", flush=True)
 
 
 def _authentication(settings: Settings) -> str:

@@ -28,13 +28,9 @@ def stage_lines(instance: Json, workflow: Json) -> list[str]:
 
 def success_text(instance: Json) -> str:
     """Sentence about an instance that has succeeded, with its duration."""
-    return f"Succeeded after {_took(instance)}."
-
-
-def _took(instance: Json) -> str:
     took = datetime.fromisoformat(instance["terminatedAt"]) - datetime.fromisoformat(instance["createdAt"])
     seconds = took.total_seconds()
-    return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))
+    return f"Succeeded after {f'{seconds:.1f} s' if seconds < 60 else timedelta(seconds=round(seconds))}."
 
 
 def failed(instance: Json) -> Failure:

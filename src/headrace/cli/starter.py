@@ -27,6 +27,7 @@ def init(
     It is commented, runs with `headrace dev`, and names its JSON Schema, which is written beside it. Existing files are
     not overwritten, except a schema written by another version.
     """
+    from headrace.cli.validation import schema_text
     from headrace.workflows.schema import FILE_NAME
 
     if path.suffix == ".json":
@@ -34,26 +35,23 @@ def init(
         raise Failure(f"{path} is not a YAML file, and only YAML can hold the comments", code=USAGE, hint=hint)
     file = path if path.suffix in _SUFFIXES else path / DEFAULT_NAME
     schema_file = file.parent / FILE_NAME
-    _check_free(file, schema_file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("x", encoding="utf-8") as new:
-        new.write(_starter(file, FILE_NAME))
-    _write_schema(schema_file)
-    display.line(f"Written: {file} and {schema_file}")
-    display.line("Its first lines explain how to run it.")
-
-
-def _starter(file: Path, schema_name: str) -> str:
-    text = files("headrace.cli").joinpath("starter.yaml").read_text("utf-8")
-    return text.replace("SCHEMA_FILE", schema_name).replace("WORKFLOW_FILE", shlex.quote(str(file)))
-
-
-def _check_free(file: Path, schema_file: Path) -> None:
     if file.exists():
         hint = f"Name another: headrace init OTHER.yaml. Its schema alone: headrace workflows schema > {schema_file}"
         raise Failure(f"{file} already exists and is not overwritten", code=USAGE, hint=hint)
     if schema_file.exists() and not _is_headrace_schema(schema_file):
         raise Failure(f"{schema_file} already exists and is not a schema of Headrace", code=USAGE)
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("x", encoding="utf-8") as new:
+        text = files("headrace.cli").joinpath("starter.yaml").read_text("utf-8")
+        new.write(text.replace("SCHEMA_FILE", FILE_NAME).replace("WORKFLOW_FILE", shlex.quote(str(file))))
+
+    # The schema is written atomically, because an editor may be reading the file.
+    partial = schema_file.with_name(schema_file.name + ".part")
+    partial.write_text(schema_text(), encoding="utf-8")
+    partial.replace(schema_file)
+    display.line(f"Written: {file} and {schema_file}")
+    display.line("Its first lines explain how to run it.")
 
 
 def _is_headrace_schema(schema_file: Path) -> bool:
@@ -64,12 +62,3 @@ def _is_headrace_schema(schema_file: Path) -> bool:
     except ValueError:
         return False
     return isinstance(found, dict) and cast("dict[str, object]", found).get("$id") == SCHEMA_ID
-
-
-def _write_schema(schema_file: Path) -> None:
-    """Write atomically, because an editor may be reading the file."""
-    from headrace.cli.validation import schema_text
-
-    partial = schema_file.with_name(schema_file.name + ".part")
-    partial.write_text(schema_text(), encoding="utf-8")
-    partial.replace(schema_file)

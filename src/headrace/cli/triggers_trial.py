@@ -78,16 +78,12 @@ def lines(document: Json) -> list[str]:
 
 
 def _rows(part: Json, depth: int) -> Iterator[tuple[str, int, str]]:
-    yield part["outcome"], depth, _line(part)
-    for each in part.get("parts", ()):
-        yield from _rows(each, depth + 1)
-
-
-def _line(part: Json) -> str:
     text = _GROUPS.get(part["kind"]) or " ".join(part["source"].split())
     looked_at = [f"{source} is {_shown(value)}" for source, value in part.get("values", {}).items()]
     notes = [*looked_at, *([part["error"]] if "error" in part else [])]
-    return f"{text}    ({'; '.join(notes)})" if notes else text
+    yield part["outcome"], depth, f"{text}    ({'; '.join(notes)})" if notes else text
+    for each in part.get("parts", ()):
+        yield from _rows(each, depth + 1)
 
 
 def _shown(value: Any) -> str:

@@ -26,7 +26,14 @@ def validate(printer: Printer, files: DefinitionFiles) -> None:
     Reports every problem with its line, column and rule; a YAML file may hold several documents.
     The exit code is 1 if there is a problem, 2 if a file cannot be read.
     """
-    checked, unread = _read(files)
+    # Every file is checked; the error of the first one that cannot be read is raised at the end.
+    checked: list[Checked] = []
+    unread: OSError | None = None
+    for file in files:
+        try:
+            checked.extend(check_definitions(file))
+        except OSError as error:
+            unread = unread or error
     definitions = [_for_a_program(each) for each in checked]
     printer.show({"valid": _are_valid(checked), "definitions": definitions}, lambda: _lines(checked))
     problems = sum(len(each.findings) for each in checked)
@@ -52,18 +59,6 @@ def schema_text() -> str:
     return files("headrace.workflows").joinpath(FILE_NAME).read_text("utf-8")
 
 
-def _read(files: Sequence[str]) -> tuple[list[Checked], OSError | None]:
-    """Check every file. Returns the results, and the error of the first file that could not be read."""
-    checked: list[Checked] = []
-    unread: OSError | None = None
-    for file in files:
-        try:
-            checked.extend(check_definitions(file))
-        except OSError as error:
-            unread = unread or error
-    return checked, unread
-
-
 def _are_valid(checked: Sequence[Checked]) -> bool:
     return all(each.definition is not None for each in checked)
 
@@ -80,17 +75,13 @@ def _for_a_program(checked: Checked) -> Json:
 def _lines(checked: Sequence[Checked]) -> Iterator[str]:
     several = {each.file for each in checked if each.document > 1}
     for each in checked:
-        yield from _lines_of(each, f"{each.file}, document {each.document}" if each.file in several else each.file)
-
-
-def _lines_of(checked: Checked, label: str) -> Iterator[str]:
-    for found in checked.findings:
-        yield f"{checked.file}:{found.line}:{found.column}: {found} [{found.rule}]"
-    if checked.definition is None:
-        return
-    yield f"{label}: valid, {_counted(len(checked.definition.config.stages), 'stage')}"
-    if checked.definition.variables:
-        yield f"Needs --variable {', '.join(sorted(checked.definition.variables))}"
+        label = f"{each.file}, document {each.document}" if each.file in several else each.file
+        for found in each.findings:
+            yield f"{each.file}:{found.line}:{found.column}: {found} [{found.rule}]"
+        if each.definition is not None:
+            yield f"{label}: valid, {_counted(len(each.definition.config.stages), 'stage')}"
+            if each.definition.variables:
+                yield f"Needs --variable {', '.join(sorted(each.definition.variables))}"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -17,7 +17,6 @@ from headrace.cli.display import Heading, Output
 
 if TYPE_CHECKING:
     from rich.live import Live
-    from rich.text import Text
 
 Json = dict[str, Any]
 
@@ -83,7 +82,9 @@ class Watch:
         try:
             while view is None or not view.is_over:
                 if view is not None or self._is_away:
-                    self._sleep(self._next_pause_s())
+                    pause_s = self._pause_s
+                    self._pause_s = max(pause_s, min(pause_s * GROWTH, LONGEST_PAUSE_S))
+                    self._sleep(pause_s)
                 view = self._seen() or view
             return view
         finally:
@@ -114,11 +115,6 @@ class Watch:
         if not self._is_away:
             self._screen.report(f"{error}; trying again")
         self._is_away = True
-
-    def _next_pause_s(self) -> float:
-        pause_s = self._pause_s
-        self._pause_s = max(pause_s, min(pause_s * GROWTH, LONGEST_PAUSE_S))
-        return pause_s
 
 
 def watch(look: Look, output: Output) -> View:
@@ -197,18 +193,21 @@ class TerminalScreen:
             display.lines(self._view.picture)
 
     def _draw(self, texts: Iterable[str]) -> None:
-        picture = _rich_text(texts)
+        from rich.text import Text
+
+        picture = Text(no_wrap=True, overflow="ellipsis")
+        for number, text in enumerate(texts):
+            style = "bold" if isinstance(text, Heading) and display.has_style(sys.stdout) else ""
+            picture.append(("\n" if number else "") + display.printable(text), style)
         if self._live is None:
-            self._live = _new_live()
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(
+                console=Console(highlight=False), auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+            )
             self._live.start()
         self._live.update(picture, refresh=True)
-
-
-def _new_live() -> Live:
-    from rich.console import Console
-    from rich.live import Live
-
-    return Live(console=Console(highlight=False), auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
 
 
 def _fitting(view: View) -> list[str]:
@@ -229,16 +228,6 @@ def _split(text: str) -> list[str]:
     if isinstance(text, Heading):
         return [Heading(part) for part in text.split("\n")]
     return text.split("\n")
-
-
-def _rich_text(texts: Iterable[str]) -> Text:
-    from rich.text import Text
-
-    picture = Text(no_wrap=True, overflow="ellipsis")
-    for number, text in enumerate(texts):
-        style = "bold" if isinstance(text, Heading) and display.has_style(sys.stdout) else ""
-        picture.append(("\n" if number else "") + display.printable(text), style)
-    return picture
 
 
 def _may_pass(error: Exception) -> bool:

@@ -33,7 +33,12 @@ class Buses:
 
 def buses_of(settings: Settings, clock: Clock) -> Buses:
     """Connects to nothing: a broker that is down delays no start. Raises InvalidValue for settings it cannot use."""
-    webhooks = _webhooks(settings, clock)
+    if settings.webhooks is None:
+        webhooks = ()
+    else:
+        from headrace.buses.webhooks.publisher import Webhook
+
+        webhooks = tuple(Webhook(endpoint, clock) for endpoint in webhook_endpoints(settings.webhooks, os.environ))
     if settings.broker_url is None:
         return Buses(None, webhooks)
     if settings.broker_url.startswith("kafka:"):
@@ -95,11 +100,3 @@ def _require(module: str, extra: str) -> None:
     """Check that a broker's client library is installed. Raises InvalidValue naming the extra that brings it."""
     if importlib.util.find_spec(module) is None:
         raise InvalidValue("HEADRACE_BROKER_URL", f"needs the {extra} extra: pip install 'headrace[{extra}]'")
-
-
-def _webhooks(settings: Settings, clock: Clock) -> tuple[Publisher, ...]:
-    if settings.webhooks is None:
-        return ()
-    from headrace.buses.webhooks.publisher import Webhook
-
-    return tuple(Webhook(endpoint, clock) for endpoint in webhook_endpoints(settings.webhooks, os.environ))

@@ -57,8 +57,18 @@ class Finding:
 
 
 async def examine(settings: Settings, environ: Mapping[str, str], data: Path, clock: Clock) -> list[Finding]:
+    from headrace.composition.services import downstream_of
+
     findings = [*check_settings(environ), *await check_authentication(settings, data, clock), *check_journal(data)]
-    findings += await _check_downstream(settings, clock)
+    try:
+        downstream = downstream_of(settings, clock, timeout_s=min(settings.timeout_s, TIMEOUT_S))
+    except InvalidValue as error:
+        findings.append(Finding("services", "failed", str(error)))
+    else:
+        try:
+            findings += await check_services(downstream, settings, clock)
+        finally:
+            await downstream.close()
     findings += [*await check_broker(settings), *check_webhooks(settings, environ)]
     return [*findings, *check_traces(settings, environ)]
 
@@ -71,19 +81,6 @@ def check_settings(environ: Mapping[str, str]) -> list[Finding]:
 
 
 # services
-
-
-async def _check_downstream(settings: Settings, clock: Clock) -> list[Finding]:
-    from headrace.composition.services import downstream_of
-
-    try:
-        downstream = downstream_of(settings, clock, timeout_s=min(settings.timeout_s, TIMEOUT_S))
-    except InvalidValue as error:
-        return [Finding("services", "failed", str(error))]
-    try:
-        return await check_services(downstream, settings, clock)
-    finally:
-        await downstream.close()
 
 
 async def warn_of_services(downstream: Downstream, settings: Settings, clock: Clock) -> None:
@@ -99,7 +96,16 @@ async def check_services(downstream: Downstream, settings: Settings, clock: Cloc
     services: tuple[Service, ...] = get_args(Service)
     asked = await asyncio.gather(*(_ask(downstream, service, settings, clock) for service in services))
     findings = [each.finding for each in asked]
-    findings += _check_clock([each.skew_s for each in asked if each.skew_s is not None])
+
+    skew_s = max((each.skew_s for each in asked if each.skew_s is not None), key=abs, default=None)
+    if skew_s is not None and abs(skew_s) <= SKEW_S:
+        findings.append(Finding("clock", "ok", f"within {SKEW_S:g} s of the services' clocks"))
+    elif skew_s is not None:
+        direction = "ahead of" if skew_s > 0 else "behind"
+        text = f"this machine's clock is {abs(skew_s):.0f} s {direction} a service's"
+        status: Status = "failed" if abs(skew_s) > FAR_SKEW_S else "warning"
+        findings.append(Finding("clock", status, text, "Synchronize both (NTP)."))
+
     if findings[services.index("ledger")].status == "ok":
         findings.append(check_limits(await _version(downstream), settings))
     return findings
@@ -175,17 +181,6 @@ def check_limits(version: str, settings: Settings) -> Finding:
     return Finding("limits", "ok", f"HEADRACE_CONCURRENCY={settings.concurrency} suits a ledger {version}")
 
 
-def _check_clock(skews_s: list[float]) -> list[Finding]:
-    if not skews_s:
-        return []
-    skew_s = max(skews_s, key=abs)
-    if abs(skew_s) <= SKEW_S:
-        return [Finding("clock", "ok", f"within {SKEW_S:g} s of the services' clocks")]
-    direction = "ahead of" if skew_s > 0 else "behind"
-    text = f"this machine's clock is {abs(skew_s):.0f} s {direction} a service's"
-    return [Finding("clock", "failed" if abs(skew_s) > FAR_SKEW_S else "warning", text, "Synchronize both (NTP).")]
-
-
 def _skew_s(reply: Reply, now_at: int) -> float | None:
     """How far this clock is ahead. A `Date` has whole seconds, so half a second is added to it."""
     try:
@@ -207,7 +202,18 @@ def _member(reply: Reply, name: str) -> object:
 
 
 def check_journal(data: Path) -> list[Finding]:
-    return [_check_journal_file(data / "journal.db"), *_check_folder(data)]
+    folder = next(each for each in (data.absolute(), *data.absolute().parents) if each.exists())
+    free = shutil.disk_usage(folder).free
+    size = f"{free / (1 << 30):.1f} GiB" if free >= 1 << 30 else f"{free >> 20} MiB"
+    if free >= LOW_DISK_BYTES:
+        findings = [Finding("disk", "ok", f"{size} free at {folder}")]
+    else:
+        status: Status = "failed" if free < FULL_DISK_BYTES else "warning"
+        findings = [Finding("disk", status, f"only {size} free at {folder}", "Make room: a full disk stops all runs.")]
+    if data.exists() and data.stat().st_mode & 0o077:
+        text = f"other users of this machine may enter {data}, which holds accounts and amounts"
+        findings.append(Finding("disk", "warning", text, f"chmod 700 {data}"))
+    return [_check_journal_file(data / "journal.db"), *findings]
 
 
 def _check_journal_file(path: Path) -> Finding:
@@ -230,21 +236,6 @@ def _check_journal_file(path: Path) -> Finding:
     schema = f"schema {state.revision}" if state.is_current else f"schema {state.revision}, migrated at the next start"
     use = f"in use by process {state.owner}" if state.owner else "not in use"
     return Finding("journal", "ok", f"{path}: {schema}, {use}")
-
-
-def _check_folder(data: Path) -> list[Finding]:
-    folder = next(each for each in (data.absolute(), *data.absolute().parents) if each.exists())
-    free = shutil.disk_usage(folder).free
-    size = f"{free / (1 << 30):.1f} GiB" if free >= 1 << 30 else f"{free >> 20} MiB"
-    if free >= LOW_DISK_BYTES:
-        findings = [Finding("disk", "ok", f"{size} free at {folder}")]
-    else:
-        status: Status = "failed" if free < FULL_DISK_BYTES else "warning"
-        findings = [Finding("disk", status, f"only {size} free at {folder}", "Make room: a full disk stops all runs.")]
-    if data.exists() and data.stat().st_mode & 0o077:
-        text = f"other users of this machine may enter {data}, which holds accounts and amounts"
-        findings.append(Finding("disk", "warning", text, f"chmod 700 {data}"))
-    return findings
 
 
 # the broker and webhooks

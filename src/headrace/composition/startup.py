@@ -45,11 +45,12 @@ def targets(settings: Settings) -> dict[str, str]:
 
 def webhook_endpoints(file: Path, environ: Mapping[str, str]) -> tuple[Endpoint, ...]:
     """Raises InvalidValue naming the file, the entry and the reason."""
-    from headrace.api import codec, yaml
+    from headrace import json_text
+    from headrace.api import yaml
     from headrace.buses.webhooks.endpoints import read_endpoints
 
     def decode(body: bytes) -> object:
-        return codec.decode(body) if body.lstrip().startswith(b"{") else yaml.decode(body).value
+        return json_text.decode(body) if body.lstrip().startswith(b"{") else yaml.decode(body).value
 
     return read_endpoints(file, environ, decode)
 

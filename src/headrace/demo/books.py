@@ -49,10 +49,15 @@ def check_books(stack: Stack, ledgers: list[str], ended: list[Ended]) -> Report:
     _check_effects(bookings, ended, report)
     _check_initiations(stack.initiations(), ended, report)
     for run in ended:
-        _check_stages(run, report)
+        if not run.instance["terminated"] or run.instance.get("error"):
+            report.problems.append(f"{run.label} did not succeed: {run.instance.get('error', 'it has not ended')}")
+        names = tuple(tuple(activity["name"] for activity in stage) for stage in run.activities)
+        if names != run.expected.stages:
+            report.problems.append(f"{run.label} did {names}, not {run.expected.stages}")
         _check_balances(stack, run, report)
     for ledger in stack.ledgers([*ledgers, *ALWAYS_LEDGERS]):
-        _check_sum(stack, ledger, report)
+        for asset, total in stack.aggregated(ledger).items():
+            _expect(report, f"sum of all {asset} balances on {ledger}", total, 0)
     return report
 
 
@@ -92,17 +97,14 @@ def _check_effects(bookings: dict[str, list[Booking]], ended: list[Ended], repor
             )
             explained.add(unique)
             report.effects += 1
-            _check_effect(run, activity, bookings.get(unique, []), report)
+            booked = bookings.get(unique, [])
+            what = f"{run.label}: {activity['name']} {effect_key(activity)}"
+            wanted = 0 if activity.get("error") else 1
+            if len(booked) != wanted:
+                report.problems.append(f"{what} is booked {len(booked)} times, not {wanted}")
+            elif booked and not _matches(activity, booked[0]):
+                report.problems.append(f"{what} is booked as {booked[0].transaction['postings']}")
     report.problems += [f"{key} is booked, but no history has it" for key in bookings.keys() - explained]
-
-
-def _check_effect(run: Ended, activity: Json, booked: list[Booking], report: Report) -> None:
-    what = f"{run.label}: {activity['name']} {effect_key(activity)}"
-    wanted = 0 if activity.get("error") else 1
-    if len(booked) != wanted:
-        report.problems.append(f"{what} is booked {len(booked)} times, not {wanted}")
-    elif booked and not _matches(activity, booked[0]):
-        report.problems.append(f"{what} is booked as {booked[0].transaction['postings']}")
 
 
 def _matches(activity: Json, booking: Booking) -> bool:
@@ -135,14 +137,6 @@ def _check_initiations(initiations: list[Json], ended: list[Ended], report: Repo
     ]
 
 
-def _check_stages(run: Ended, report: Report) -> None:
-    if not run.instance["terminated"] or run.instance.get("error"):
-        report.problems.append(f"{run.label} did not succeed: {run.instance.get('error', 'it has not ended')}")
-    names = tuple(tuple(activity["name"] for activity in stage) for stage in run.activities)
-    if names != run.expected.stages:
-        report.problems.append(f"{run.label} did {names}, not {run.expected.stages}")
-
-
 def _check_balances(stack: Stack, run: Ended, report: Report) -> None:
     for account in run.expected.accounts:
         has = stack.balance(account.ledger, account.account, account.asset)
@@ -158,11 +152,6 @@ def _check_balances(stack: Stack, run: Ended, report: Report) -> None:
         has_values = [(each["type"], each["amount"], each["asset"], each["status"]) for each in same]
         wanted = [(initiation.type, initiation.amount, initiation.asset, initiation.status)]
         _expect(report, f"{run.label}: initiations to {initiation.destination}", has_values, wanted)
-
-
-def _check_sum(stack: Stack, ledger: str, report: Report) -> None:
-    for asset, total in stack.aggregated(ledger).items():
-        _expect(report, f"sum of all {asset} balances on {ledger}", total, 0)
 
 
 def _expect(report: Report, what: str, has: Any, wanted: Any) -> None:

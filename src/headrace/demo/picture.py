@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from html import escape
 
-from headrace.demo.timeline import ActivitySpan, Lane, Outage, Picture, StageSpan
+from headrace.demo.timeline import ActivitySpan, Lane, Outage, Picture
 from headrace.workflows.stages import STAGES
 
 MAX_LANES = 12
@@ -62,11 +62,15 @@ DARK_STAGES.other { fill: #262d36; stroke: #8b949e; }
 def draw(picture: Picture) -> str:
     lanes = chosen_lanes(picture)
     scale = _Scale(picture, lanes)
+    facts = list(picture.facts[:2])
+    if facts and len(lanes) < len(picture.lanes):
+        facts[0] += f" ({len(lanes)} are shown)"
     parts = [
         _opening(picture, scale),
         f"<style>{STYLE}</style>",
         f'<rect class="page" width="{WIDTH}" height="{scale.height}"/>',
-        *_header(picture, len(lanes)),
+        '<text class="title" x="20" y="34">Killed with kill -9, started again, each effect booked once</text>',
+        *(f'<text class="fact" x="20" y="{54 + 17 * row}">{escape(fact)}</text>' for row, fact in enumerate(facts)),
         *_axis(scale),
         *_outage_band(picture.outage, scale),
         *(part for index, lane in enumerate(lanes) for part in _lane(lane, scale.y(index), scale, picture.outage)),
@@ -125,16 +129,6 @@ class _Scale:
         return next((step for step in (1, 2, 5, 10, 20, 60) if self.length_s / step <= 14), 120)
 
 
-def _header(picture: Picture, shown: int) -> list[str]:
-    title = "Killed with kill -9, started again, each effect booked once"
-    lines = [f'<text class="title" x="20" y="34">{title}</text>']
-    facts = list(picture.facts[:2])
-    if facts and shown < len(picture.lanes):
-        facts[0] += f" ({shown} are shown)"
-    lines += [f'<text class="fact" x="20" y="{54 + 17 * row}">{escape(fact)}</text>' for row, fact in enumerate(facts)]
-    return lines
-
-
 def _axis(scale: _Scale) -> list[str]:
     parts: list[str] = []
     for second in range(0, int(scale.length_s) + 1, scale.step_s):
@@ -170,21 +164,19 @@ def _lane(lane: Lane, y: int, scale: _Scale, outage: Outage) -> list[str]:
     middle = y + LANE / 2
     parts = [f'<text class="lane" x="{LEFT - 10}" y="{middle + 4.5}" text-anchor="end">{escape(label)}</text>']
     for stage in lane.stages:
-        parts += _stage(stage, y, scale, outage)
+        ended_s = stage.ended_s if stage.ended_s is not None else scale.length_s
+        x, width = scale.x(stage.started_s), max(scale.x(ended_s) - scale.x(stage.started_s), 2.5)
+        kind = stage.keyword if stage.keyword in KEYWORDS else "other"
+        ended = "still running" if stage.ended_s is None else f"{stage.ended_s:.2f} s"
+        title = escape(f"{stage.keyword}: {stage.started_s:.2f} s to {ended}")
+        bar = (
+            f'<rect class="{kind}" x="{x}" y="{y + (LANE - BAR) / 2}" width="{width:.1f}" height="{BAR}" rx="2" '
+            f'stroke-width="0.8"><title>{title}</title></rect>'
+        )
+        parts += [bar, *(_activity(activity, y, scale, outage) for activity in stage.activities if activity.is_effect)]
     state = "failed" if lane.error else "ended"
     parts.append(f'<circle class="{state}" cx="{scale.x(lane.ended_s) + 6}" cy="{middle}" r="3.2"/>')
     return parts
-
-
-def _stage(stage: StageSpan, y: int, scale: _Scale, outage: Outage) -> list[str]:
-    ended_s = stage.ended_s if stage.ended_s is not None else scale.length_s
-    x, width = scale.x(stage.started_s), max(scale.x(ended_s) - scale.x(stage.started_s), 2.5)
-    kind = stage.keyword if stage.keyword in KEYWORDS else "other"
-    bar = (
-        f'<rect class="{kind}" x="{x}" y="{y + (LANE - BAR) / 2}" width="{width:.1f}" height="{BAR}" rx="2" '
-        f'stroke-width="0.8"><title>{escape(_stage_title(stage))}</title></rect>'
-    )
-    return [bar, *(_activity(activity, y, scale, outage) for activity in stage.activities if activity.is_effect)]
 
 
 def _activity(activity: ActivitySpan, y: int, scale: _Scale, outage: Outage) -> str:
@@ -196,11 +188,6 @@ def _activity(activity: ActivitySpan, y: int, scale: _Scale, outage: Outage) -> 
         f'<rect class="{kind}" x="{x}" y="{y + LANE / 2 - 3}" width="{width:.1f}" height="6" rx="1">'
         f"<title>{escape(activity.name + attempts)}</title></rect>"
     )
-
-
-def _stage_title(stage: StageSpan) -> str:
-    ended = "still running" if stage.ended_s is None else f"{stage.ended_s:.2f} s"
-    return f"{stage.keyword}: {stage.started_s:.2f} s to {ended}"
 
 
 def _legend(scale: _Scale) -> list[str]:

@@ -30,7 +30,9 @@ class ChildServer:
         self.faults: Sequence[str] = ()
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
         self._environment |= settings
-        self._port = _free_port()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = int(probe.getsockname()[1])
         self._clock = clock or SystemClock()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -50,8 +52,11 @@ class ChildServer:
         """Returns the seconds until `/readyz` said yes."""
         began = self._clock.monotonic_s()
         with self.log_file.open("ab") as log:
+            command = [sys.executable, "-m", "headrace.cli", "dev", "--host", "127.0.0.1", "--port", str(self._port)]
+            command += ["--data", str(self.data)]
+            command += [part for fault in self.faults for part in ("--fault", fault)]
             self._process = subprocess.Popen(
-                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment
             )
         while not self._is_ready():
             waited = self._clock.monotonic_s() - began
@@ -76,11 +81,6 @@ class ChildServer:
     def log_tail(self) -> str:
         return self.log_file.read_text(errors="replace")[-2_000:] if self.log_file.exists() else ""
 
-    def _command(self) -> list[str]:
-        command = [sys.executable, "-m", "headrace.cli", "dev", "--host", "127.0.0.1", "--port", str(self._port)]
-        command += ["--data", str(self.data)]
-        return command + [part for fault in self.faults for part in ("--fault", fault)]
-
     def _is_ready(self) -> bool:
         try:
             return httpx2.get(f"{self.url}/readyz", timeout=2.0, trust_env=False).status_code == 200
@@ -98,9 +98,3 @@ class ChildServer:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

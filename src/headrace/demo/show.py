@@ -34,7 +34,7 @@ from headrace.demo.screen import Screen
 from headrace.demo.server import ChildServer
 from headrace.demo.stack import Stack
 from headrace.demo.timeline import EFFECTS, Lane, Outage, Picture, lane_lines, lane_of
-from headrace.demo.top_ups import OWNERS, TIMES_BY_HAND, Outcome, TopUps
+from headrace.demo.top_ups import OWNERS, TIMES_BY_HAND, TopUps
 from headrace_client import Client
 
 Json = dict[str, Any]
@@ -83,8 +83,14 @@ class Started:
 
 def show(choices: Choices, screen: Screen) -> None:
     """Raises DemoFailed when the books differ from the histories, or a run does not end; the data is then kept."""
-    examples = _examples(choices.examples)
-    trigger = _trigger(choices.examples)
+    chosen = choices.examples or examples_folder()
+    examples = load_examples(chosen)
+    if not examples:
+        raise NoExamples(f"{chosen} holds no examples")
+    if not (chosen / TRIGGER_EXAMPLE / "trigger.json").exists():
+        raise NoExamples(f"{chosen / TRIGGER_EXAMPLE} holds no trigger.json")
+    trigger = load_trigger_example(chosen / TRIGGER_EXAMPLE)
+
     folder = Path(tempfile.mkdtemp(prefix="headrace-demo-"))
     server = ChildServer(folder / "data", settings=SETTINGS)
     try:
@@ -92,21 +98,6 @@ def show(choices: Choices, screen: Screen) -> None:
     finally:
         server.stop()
     shutil.rmtree(server.data)
-
-
-def _examples(chosen: Path | None) -> list[Example]:
-    folder = chosen or examples_folder()
-    found = load_examples(folder)
-    if not found:
-        raise NoExamples(f"{folder} holds no examples")
-    return found
-
-
-def _trigger(chosen: Path | None) -> TriggerExample:
-    folder = (chosen or examples_folder()) / TRIGGER_EXAMPLE
-    if not (folder / "trigger.json").exists():
-        raise NoExamples(f"{folder} holds no trigger.json")
-    return load_trigger_example(folder)
 
 
 class _Demo:
@@ -152,14 +143,27 @@ class _Demo:
         self._finish(runs)
         self._server.restart(faults=())
         outcome = self._top_ups.read()
-        ended, lanes = self._read_histories(_started(runs) + self._started_by_trigger(outcome))
+        started = [
+            Started(run.example.name, run.label, run.instance_id, run.example.expected(run.names)) for run in runs
+        ]
+        started += [
+            Started(self._trigger.folder.name, label, instance_id, top_up_report.EXPECTED)
+            for label, instance_ids in top_up_report.instances_of(self._top_ups, outcome).items()
+            for instance_id in instance_ids
+        ]
+        pairs = self._each(sorted(started, key=lambda one: (one.example, one.label)), self._read_history)
+        ended, lanes = [ended for ended, _ in pairs], [lane for _, lane in pairs]
         picture = Picture(lanes, outage)
-        self._tell(picture)
+        self._screen.heading("\nTimelines, in seconds since the first start")
+        for lane in picture.lanes:
+            for text in lane_lines(lane, picture.outage):
+                self._screen.line(text)
         top_up_report.tell_outcome(self._screen, self._top_ups, outcome)
         self._screen.heading("\nBalances: before, after, and what the examples promise")
         columns, rows = balance_rows(runs, before, read_balances(self._stack, runs))
         self._screen.table(columns, rows + top_up_report.balance_rows(self._top_ups, outcome))
-        report = check_books(self._stack, _ledgers(runs), ended)
+        ledgers = sorted({ledger for run in runs for ledger in run.example.ledgers(run.names)})
+        report = check_books(self._stack, ledgers, ended)
         report.problems += top_up_report.problems(self._top_ups, outcome)
         self._draw(picture, report)
         self._judge(picture, report, top_up_report.fact_lines(self._top_ups, outcome))
@@ -167,9 +171,10 @@ class _Demo:
     # What happens
 
     def _seed(self) -> list[Run]:
-        pairs = [
-            (example, _run_name(number)) for number in range(self._choices.runs_of_each) for example in self._examples
+        labels = [
+            chr(ord("a") + number) if number < 26 else f"r{number}" for number in range(self._choices.runs_of_each)
         ]
+        pairs = [(example, label) for label in labels for example in self._examples]
         names = self._each(pairs, lambda pair: self._stack.seed(pair[0], pair[1]))
         self._screen.line(f"  Seeded     ledgers, accounts, wallets and pay-ins for {len(pairs)} instances", flush=True)
         return [Run(example, label, each) for (example, label), each in zip(pairs, names, strict=True)]
@@ -192,17 +197,6 @@ class _Demo:
         self._screen.line(f"  Started    {len(runs)} instances of {len(workflows)} workflows", flush=True)
         self._send_events(runs[: len(runs) // 2])
         self._pay_in("before the kill", self._choices.runs_of_each)
-        return self._kill()
-
-    def _pay_in(self, appeared: str, count: int) -> None:
-        for _ in range(count):
-            self._top_ups.appear(appeared)
-        self._top_ups.appear_unmatched()
-        self._top_ups.send_older()
-        by_hand = f"the events of {len(OWNERS)} older ones come {TIMES_BY_HAND} times each, under the same ids"
-        self._screen.line(f"  Pay-ins    {count} {appeared}; {by_hand}", flush=True)
-
-    def _kill(self) -> Outage:
         in_flight = self._wait_for_effects_in_flight()
         pid = self._server.pid
         self._top_ups.appear("as it is killed")
@@ -217,6 +211,14 @@ class _Demo:
         ready_s = self._now_s()
         self._screen.heading(f"  RESTARTED  pid {self._server.pid} on the same folder, ready at {ready_s:.2f} s")
         return Outage(killed_s, ready_s)
+
+    def _pay_in(self, appeared: str, count: int) -> None:
+        for _ in range(count):
+            self._top_ups.appear(appeared)
+        self._top_ups.appear_unmatched()
+        self._top_ups.send_older()
+        by_hand = f"the events of {len(OWNERS)} older ones come {TIMES_BY_HAND} times each, under the same ids"
+        self._screen.line(f"  Pay-ins    {count} {appeared}; {by_hand}", flush=True)
 
     def _wait_for_effects_in_flight(self) -> int:
         """The kill is worth something only while answers are outstanding."""
@@ -255,18 +257,6 @@ class _Demo:
 
     # What is told
 
-    def _started_by_trigger(self, outcome: Outcome) -> list[Started]:
-        found = top_up_report.instances_of(self._top_ups, outcome)
-        return [
-            Started(self._trigger.folder.name, label, instance_id, top_up_report.EXPECTED)
-            for label, instance_ids in found.items()
-            for instance_id in instance_ids
-        ]
-
-    def _read_histories(self, started: list[Started]) -> tuple[list[Ended], list[Lane]]:
-        pairs = self._each(sorted(started, key=lambda one: (one.example, one.label)), self._read_history)
-        return [ended for ended, _ in pairs], [lane for _, lane in pairs]
-
     def _read_history(self, one: Started) -> tuple[Ended, Lane]:
         v1 = self._client.orchestration.v1
         instance = msgspec.to_builtins(v1.get_instance(instance_id=one.instance_id).data)
@@ -278,14 +268,16 @@ class _Demo:
         lane = lane_of(one.example, one.label, instance, stages, activities, self._zero_s)
         return Ended(f"{one.example} run {one.label}", instance, activities, one.expected), lane
 
-    def _tell(self, picture: Picture) -> None:
-        self._screen.heading("\nTimelines, in seconds since the first start")
-        for lane in picture.lanes:
-            for text in lane_lines(lane, picture.outage):
-                self._screen.line(text)
-
     def _draw(self, picture: Picture, report: Report) -> None:
-        picture.facts.extend(_facts(picture, report))
+        down_s = picture.outage.ready_s - picture.outage.killed_s
+        in_flight = picture.effects_in_flight
+        facts = [
+            f"{len(picture.lanes)} instances ended as expected; the server was down for {down_s:.1f} s",
+            f"{report.effects} effects, each booked exactly once; {in_flight} were in flight at the kill",
+            f"{report.repeated_attempts} attempts were repeats of one whose answer never came",
+            f"{report.transactions} transactions in the books; all balances sum to zero",
+        ]
+        picture.facts.extend(facts)
         file = self._choices.picture or self._folder / "demo.svg"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(draw(picture), encoding="utf-8")
@@ -325,25 +317,3 @@ class _Demo:
 
     def _now_s(self) -> float:
         return self._clock.now_at() / 1e6 - self._zero_s
-
-
-def _facts(picture: Picture, report: Report) -> list[str]:
-    down_s = picture.outage.ready_s - picture.outage.killed_s
-    return [
-        f"{len(picture.lanes)} instances ended as expected; the server was down for {down_s:.1f} s",
-        f"{report.effects} effects, each booked exactly once; {picture.effects_in_flight} were in flight at the kill",
-        f"{report.repeated_attempts} attempts were repeats of one whose answer never came",
-        f"{report.transactions} transactions in the books; all balances sum to zero",
-    ]
-
-
-def _started(runs: list[Run]) -> list[Started]:
-    return [Started(run.example.name, run.label, run.instance_id, run.example.expected(run.names)) for run in runs]
-
-
-def _ledgers(runs: list[Run]) -> list[str]:
-    return sorted({ledger for run in runs for ledger in run.example.ledgers(run.names)})
-
-
-def _run_name(number: int) -> str:
-    return chr(ord("a") + number) if number < 26 else f"r{number}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -112,14 +113,12 @@ def lane_lines(lane: Lane, outage: Outage) -> list[str]:
     lines = [f"{lane.example}  run {lane.run}  {lane.instance_id}  {state} after {lane.ended_s - lane.started_s:.2f} s"]
     for number, stage in enumerate(lane.stages):
         ended = "...   " if stage.ended_s is None else f"{stage.ended_s:6.2f}"
-        lines.append(f"  {stage.started_s:6.2f} -> {ended} s  {number} {stage.keyword:<11}{_activities(stage, outage)}")
+        activities = ", ".join(_activity(activity, outage) for activity in stage.activities)
+        is_open_at_kill = stage.started_s < outage.killed_s < (math.inf if stage.ended_s is None else stage.ended_s)
+        if not stage.activities and is_open_at_kill:
+            activities = "  (outlived the kill)"
+        lines.append(f"  {stage.started_s:6.2f} -> {ended} s  {number} {stage.keyword:<11}{activities}")
     return lines
-
-
-def _activities(stage: StageSpan, outage: Outage) -> str:
-    if not stage.activities:
-        return "  (outlived the kill)" if _spans(stage, outage) else ""
-    return ", ".join(_activity(activity, outage) for activity in stage.activities)
 
 
 def _activity(activity: ActivitySpan, outage: Outage) -> str:
@@ -129,7 +128,3 @@ def _activity(activity: ActivitySpan, outage: Outage) -> str:
     if activity.is_effect and activity.covers(outage.killed_s):
         marks.append("in flight at the kill")
     return activity.name + (f" ({', '.join(marks)})" if marks else "")
-
-
-def _spans(stage: StageSpan, outage: Outage) -> bool:
-    return stage.started_s < outage.killed_s and (stage.ended_s is None or stage.ended_s > outage.killed_s)

@@ -15,12 +15,36 @@ EXPECTED = Expected(stages=(("GetPayment", "GetWallet", "CreateTransaction", "Cr
 
 def problems(top_ups: TopUps, outcome: Outcome) -> list[str]:
     """What is not as it must be, in sentences."""
-    return [
-        *_occurrence_problems(top_ups, outcome),
-        *_instance_problems(outcome),
-        *_balance_problems(top_ups, outcome),
-        *_repeat_problems(top_ups, outcome),
+    # One occurrence for each pay-in, and none for another payment.
+    found, wrong = _by_payment(outcome), list[str]()
+    for top_up in top_ups.all:
+        of_this = found.pop(top_up.payment_id, [])
+        if len(of_this) != 1:
+            wrong.append(f"pay-in {top_up.label} has {len(of_this)} occurrences, not 1")
+        wrong += [f"pay-in {top_up.label} started nothing: {each.error}" for each in of_this if each.error]
+    wrong += [f"payment {payment_id} should not have matched the trigger" for payment_id in found]
+
+    # One instance for each occurrence.
+    named = sorted(each.workflow_instance_id for each in outcome.occurrences if each.workflow_instance_id)
+    if sorted(outcome.instance_ids) != named:
+        instances = len(outcome.instance_ids)
+        wrong.append(f"the workflow has {instances} instances, its trigger's occurrences name {len(named)}")
+
+    # What was paid in is in the wallets.
+    wrong += [
+        f"wallet {owner} holds {outcome.balances[owner, asset]} {asset}; its pay-ins come to {promised}"
+        for (owner, asset), promised in top_ups.promised().items()
+        if outcome.balances[owner, asset] != promised
     ]
+
+    # Each repeated event was suppressed.
+    wanted = {each.event_key: each.repeats for each in top_ups.all if each.repeats}
+    wrong += [
+        f"event {key} came again {wanted.get(key, 0)} times; suppressed {outcome.repeats.get(key, 0)}"
+        for key in sorted(wanted.keys() | outcome.repeats.keys())
+        if wanted.get(key, 0) != outcome.repeats.get(key, 0)
+    ]
+    return wrong
 
 
 def instances_of(top_ups: TopUps, outcome: Outcome) -> dict[str, list[str]]:
@@ -37,40 +61,6 @@ def _by_payment(outcome: Outcome) -> dict[str, list[Any]]:
     for occurrence in outcome.occurrences:
         found[occurrence.event["id"]].append(occurrence)
     return dict(found)
-
-
-def _occurrence_problems(top_ups: TopUps, outcome: Outcome) -> list[str]:
-    found, wrong = _by_payment(outcome), list[str]()
-    for top_up in top_ups.all:
-        of_this = found.pop(top_up.payment_id, [])
-        if len(of_this) != 1:
-            wrong.append(f"pay-in {top_up.label} has {len(of_this)} occurrences, not 1")
-        wrong += [f"pay-in {top_up.label} started nothing: {each.error}" for each in of_this if each.error]
-    return wrong + [f"payment {payment_id} should not have matched the trigger" for payment_id in found]
-
-
-def _instance_problems(outcome: Outcome) -> list[str]:
-    named = sorted(each.workflow_instance_id for each in outcome.occurrences if each.workflow_instance_id)
-    if sorted(outcome.instance_ids) == named:
-        return []
-    return [f"the workflow has {len(outcome.instance_ids)} instances, its trigger's occurrences name {len(named)}"]
-
-
-def _balance_problems(top_ups: TopUps, outcome: Outcome) -> list[str]:
-    return [
-        f"wallet {owner} holds {outcome.balances[owner, asset]} {asset}; its pay-ins come to {wanted}"
-        for (owner, asset), wanted in top_ups.promised().items()
-        if outcome.balances[owner, asset] != wanted
-    ]
-
-
-def _repeat_problems(top_ups: TopUps, outcome: Outcome) -> list[str]:
-    wanted = {each.event_key: each.repeats for each in top_ups.all if each.repeats}
-    return [
-        f"event {key} came again {wanted.get(key, 0)} times; suppressed {outcome.repeats.get(key, 0)}"
-        for key in sorted(wanted.keys() | outcome.repeats.keys())
-        if wanted.get(key, 0) != outcome.repeats.get(key, 0)
-    ]
 
 
 # Telling

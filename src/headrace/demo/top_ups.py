@@ -92,7 +92,22 @@ class TopUps:
             self.appear(OLDER)
         config = read_definition(self.example.definition_file)
         self.workflow_id = self._v1.create_workflow(name=config.name, stages=config.stages).data.id
-        self._pass_earlier_events()
+
+        # Wait until the sandbox's earlier events have been read, so that they cannot match the trigger after all. They
+        # are read in order: once the last of them has matched this trigger, the others are through. It starts nothing:
+        # nil is no value.
+        mark = self._v1.create_trigger(
+            workflow_id=self.workflow_id,
+            event=self.example.rule.event,
+            filter='event.reference == "mark"',
+            vars={"nothing": "nil"},
+        ).data
+        self._pay_in("mark", 1, "USD/2")
+        deadline_s = self._clock.monotonic_s() + OCCURRED_WITHIN_S
+        while not self._occurrences(mark.id) and self._clock.monotonic_s() < deadline_s:
+            time.sleep(POLL_S)
+        self._v1.delete_trigger(trigger_id=mark.id)
+
         rule = self.example.rule
         self.trigger_id = self._v1.create_trigger(
             workflow_id=self.workflow_id, name=rule.name, event=rule.event, filter=rule.filter, vars=rule.vars
@@ -115,13 +130,19 @@ class TopUps:
         """The events of those older than the trigger, each several times."""
         older = [each for each in self.all if each.appeared == OLDER]
         for top_up in older * TIMES_BY_HAND:
-            self._ext.send_events(events=self._envelope(top_up))
+            payment = self._stack.payment(top_up.payment_id)
+            payload: Json = {name: payment[name] for name in PUBLISHED_MEMBERS} | {"links": None}
+            event = {**EVENT, "id": top_up.event_id, "date": payment["createdAt"], "payload": payload}
+            self._ext.send_events(events=event)
             top_up.by_hand += 1
 
     def wait(self) -> None:
         """Until each has an occurrence and every event has met the triggers; what still lacks is told at the end."""
         deadline_s = self._clock.monotonic_s() + OCCURRED_WITHIN_S
-        while self._clock.monotonic_s() < deadline_s and not self._have_occurred():
+        while self._clock.monotonic_s() < deadline_s:
+            is_processed = all(each.processed_at is not None for each in self._ext.list_events().data)
+            if is_processed and len(self._occurrences(self.trigger_id)) >= len(self.all):
+                return
             time.sleep(POLL_S)
 
     def read(self) -> Outcome:
@@ -139,34 +160,8 @@ class TopUps:
             sums[top_up.owner, top_up.asset] += top_up.amount
         return dict(sums)
 
-    def _have_occurred(self) -> bool:
-        is_processed = all(each.processed_at is not None for each in self._ext.list_events().data)
-        return is_processed and len(self._occurrences(self.trigger_id)) >= len(self.all)
-
     def _occurrences(self, trigger_id: str) -> list[Any]:
         return self._v1.list_triggers_occurrences(trigger_id=trigger_id).data
 
     def _pay_in(self, reference: str, amount: int, asset: str) -> str:
         return self._stack.pay_in(PayIn(reference=reference, amount=amount, asset=asset, save_as=""))
-
-    def _envelope(self, top_up: TopUp) -> Json:
-        payment = self._stack.payment(top_up.payment_id)
-        payload: Json = {name: payment[name] for name in PUBLISHED_MEMBERS} | {"links": None}
-        return {**EVENT, "id": top_up.event_id, "date": payment["createdAt"], "payload": payload}
-
-    def _pass_earlier_events(self) -> None:
-        """Until the sandbox's earlier events have been read, so that they cannot meet the trigger after all.
-
-        They are read in order: when the last of them has come up, the others have. It starts nothing: nil is no value.
-        """
-        mark = self._v1.create_trigger(
-            workflow_id=self.workflow_id,
-            event=self.example.rule.event,
-            filter='event.reference == "mark"',
-            vars={"nothing": "nil"},
-        ).data
-        self._pay_in("mark", 1, "USD/2")
-        deadline_s = self._clock.monotonic_s() + OCCURRED_WITHIN_S
-        while not self._occurrences(mark.id) and self._clock.monotonic_s() < deadline_s:
-            time.sleep(POLL_S)
-        self._v1.delete_trigger(trigger_id=mark.id)

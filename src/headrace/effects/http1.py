@@ -20,6 +20,7 @@ from typing import TypeVar, cast
 import httptools
 
 from headrace.effects.port import Reply
+from headrace.slots import Slots
 
 MAX_HEAD_BYTES = 64 << 10
 _FORBIDDEN = frozenset("\r\n\0")
@@ -87,7 +88,7 @@ class Pool:
         self._keep_alive_s = keep_alive_s
         self._max_body_bytes = max_body_bytes
         self._tls = (tls or ssl.create_default_context()) if origin.is_tls else None
-        self._slots = asyncio.Semaphore(max_connections)
+        self._slots = Slots(max_connections)
         self._idle: deque[_Connection] = deque()
         self._busy: set[_Connection] = set()
         self._sweep: asyncio.TimerHandle | None = None
@@ -103,10 +104,8 @@ class Pool:
         head = self._head(method, target, headers, body)
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + self._timeout_s
-        if self._slots.locked():
-            await _within(self._slots.acquire(), deadline_s)
-        else:
-            await self._slots.acquire()
+        if not self._slots.take_free():
+            await _within(self._slots.take(), deadline_s)
         connection: _Connection | None = None
         try:
             connection = self._take(loop.time()) or await self._connect(deadline_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Reply, Request, Search
+from headrace.effects.port import Absent, Done, Found, FoundOther, Outcome, Reply, Request, Search
 from headrace.effects.wire import (
     ExceptionReader,
     Intent,
@@ -78,7 +78,12 @@ def create_transaction(activity: CreateTransaction, intent: Intent) -> Request:
     path = (
         f"/v2/{ledger_name(activity.ledger, 'ledger')}/transactions{_schema_version(activity.ledger, intent.schemas)}"
     )
-    ours = _checked(activity.posting)
+    ours = posting(
+        account_address(activity.posting["source"], "source"),
+        account_address(activity.posting["destination"], "destination"),
+        exact_amount(activity.posting["amount"]),
+        asset_name(activity.posting["asset"], "asset"),
+    )
     body: Json = {"metadata": sorted_map(activity.metadata, "metadata")}
     if activity.allow_overdraft:  # the wire takes postings or a script, never both
         body["script"] = activity.input(key)["data"]["script"]
@@ -103,15 +108,6 @@ def _account_path(ledger: str, address: str) -> str:
     return f"/v2/{ledger_name(ledger, 'ledger')}/accounts/{account_address(address, 'id')}"
 
 
-def _checked(wanted: Posting) -> Posting:
-    return posting(
-        account_address(wanted["source"], "source"),
-        account_address(wanted["destination"], "destination"),
-        exact_amount(wanted["amount"]),
-        asset_name(wanted["asset"], "asset"),
-    )
-
-
 # look-ups
 
 
@@ -125,18 +121,14 @@ def search_transaction(request: Request) -> Search:
     reference, page = stored(request)["reference"], page_of(reply)
     for item in page.items:
         if item.get("reference") == reference:
-            return _compared(request, item)
+            transaction = transaction_of(item)
+            if is_booked_as_asked(stored(request), transaction["postings"]):
+                return Found({"data": transaction})
+            where = f"transaction {transaction['id']} of ledger {_ledger_in(request)}"
+            return FoundOther(f"reference {transaction['reference']} belongs to {where}, which has other postings")
     if page.items or page.has_more:
         raise Unreadable("transactions that were not asked for")
     return Absent()
-
-
-def _compared(request: Request, item: Json) -> LookUp:
-    transaction = transaction_of(item)
-    if is_booked_as_asked(stored(request), transaction["postings"]):
-        return Found({"data": transaction})
-    where = f"transaction {transaction['id']} of ledger {_ledger_in(request)}"
-    return FoundOther(f"reference {transaction['reference']} belongs to {where}, which has other postings")
 
 
 def search_metadata(request: Request) -> Search:

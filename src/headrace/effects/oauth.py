@@ -102,24 +102,24 @@ class TokenSource:
     async def _ask(self) -> None:
         self._asked_s = self._clock.monotonic_s()
         try:
-            self._take(await self._fetch(self._credentials.token_url, self._form))
+            reply = await self._fetch(self._credentials.token_url, self._form)
+            if reply.status not in (200, 201):
+                raise NoReply(f"the token endpoint answered {reply.status}")
+            try:
+                members: Any = msgspec.json.decode(reply.body)
+            except (msgspec.MsgspecError, ValueError, RecursionError):
+                members = None
+            text = cast("dict[str, Any]", members).get("access_token") if isinstance(members, dict) else None
+            if not isinstance(text, str) or not text.isascii() or not text.isprintable() or " " in text:
+                text = ""
+            if not 0 < len(text) <= MAX_TOKEN_CHARACTERS:
+                raise NoReply("the token endpoint gave no usable access_token")
+            self._token = self._timed(f"Bearer {text}", cast("dict[str, Any]", members).get("expires_in"))
+            self._failure = ""
         except NoReply as error:
             self._failure = f"no access token: {error}"
         finally:
             self._renewal = None
-
-    def _take(self, reply: Reply) -> None:
-        if reply.status not in (200, 201):
-            raise NoReply(f"the token endpoint answered {reply.status}")
-        try:
-            members: Any = msgspec.json.decode(reply.body)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            members = None
-        text = cast("dict[str, Any]", members).get("access_token") if isinstance(members, dict) else None
-        if not isinstance(text, str) or not _is_header_safe(text):
-            raise NoReply("the token endpoint gave no usable access_token")
-        self._token = self._timed(f"Bearer {text}", cast("dict[str, Any]", members).get("expires_in"))
-        self._failure = ""
 
     def _timed(self, text: str, lifetime: object) -> _Token:
         """Without `expires_in` a token is used until it is refused."""
@@ -132,7 +132,3 @@ class TokenSource:
         if self._renewal is not None:
             self._renewal.cancel()
             await asyncio.gather(self._renewal, return_exceptions=True)
-
-
-def _is_header_safe(text: str) -> bool:
-    return 0 < len(text) <= MAX_TOKEN_CHARACTERS and text.isascii() and text.isprintable() and " " not in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any, cast
 from urllib.parse import unquote
@@ -103,6 +104,8 @@ def get_payment(activity: GetPayment, _intent: Intent) -> Request:
 def create_transfer_initiation(activity: CreateTransferInitiation, intent: Intent) -> Request:
     if activity.type not in ("TRANSFER", "PAYOUT"):
         raise InvalidValue("type", "must be TRANSFER or PAYOUT")
+    if not _PROVIDER.fullmatch(activity.provider):
+        raise InvalidValue("provider", "must be the name of a payment provider, such as STRIPE")
     body: Json = {
         "reference": idempotency_key(intent.key),
         "scheduledAt": moment_text(intent.started_at),
@@ -113,19 +116,13 @@ def create_transfer_initiation(activity: CreateTransferInitiation, intent: Inten
         "amount": exact_amount(activity.amount),
         "asset": asset_name(activity.asset, "asset"),
         "validated": not activity.waiting_validation,
-        "provider": _provider(activity.provider),
+        "provider": activity.provider.upper(),
     }
     if activity.connector_id is not None:
         body["connectorID"] = foreign_id(activity.connector_id, "connectorID")
     if activity.metadata:
         body["metadata"] = sorted_map(activity.metadata, "metadata")
     return Request("payments", "POST", "/transfer-initiations", canonical(body))
-
-
-def _provider(name: str) -> str:
-    if not _PROVIDER.fullmatch(name):
-        raise InvalidValue("provider", "must be the name of a payment provider, such as STRIPE")
-    return name.upper()
 
 
 # look-ups
@@ -141,7 +138,9 @@ def search_initiation(request: Request) -> Search:
     reference = stored(request)["reference"]
     reply = yield _filtered(request, reference)
     gives_nothing = False
-    if not _is_filter_refused(reply):
+    error = service_error(reply) if reply.status == 400 else None
+    is_filter_refused = error is not None and error.code in REFUSALS
+    if not is_filter_refused:
         if reply.status != 200:
             return unknown(request, reply)
         page = page_of(reply)
@@ -179,11 +178,6 @@ def search_initiation(request: Request) -> Search:
 
 def _filtered(request: Request, reference: str) -> Request:
     return Request("payments", "GET", f"{request.path}?query={matching(reference)}")
-
-
-def _is_filter_refused(reply: Reply) -> bool:
-    error = service_error(reply) if reply.status == 400 else None
-    return error is not None and error.code in REFUSALS
 
 
 def _with_reference(page: Page, reference: str) -> Json | None:
@@ -234,6 +228,21 @@ def _differences(body: Json, item: Json) -> list[str]:
 
 def payment_of(data: Json, *, with_raw: bool = True) -> Json:
     """The payments service's payment as the orchestration schema has it: closed lists, no null, no surprises."""
+    # Adjustments only inform: one that cannot be read is left out.
+    adjustments: list[Json] = []
+    for item in objects_of(data.get("adjustments"), "adjustments"):
+        if not is_integer(item.get("amount")):
+            continue
+        with contextlib.suppress(Unreadable):
+            adjustment: Json = {
+                "status": _status(item.get("status")),
+                "amount": item["amount"],
+                "date": moment_in(item.get("createdAt", item.get("date")), "createdAt"),
+                "raw": _raw(item.get("raw")) if with_raw else {},
+                "absolute": item.get("absolute") is True,
+            }
+            adjustments.append(adjustment)
+
     payment: Json = {
         "id": text_of(data.get("id"), "id"),
         "reference": loose_text(data.get("reference")),
@@ -247,7 +256,7 @@ def payment_of(data: Json, *, with_raw: bool = True) -> Json:
         "scheme": _one_of(SCHEMES, data.get("scheme"), "other"),
         "createdAt": moment_in(data.get("createdAt"), "createdAt"),
         "raw": _raw(data.get("raw")) if with_raw else {},
-        "adjustments": _adjustments(data.get("adjustments"), with_raw),
+        "adjustments": adjustments,
         "metadata": string_map(data.get("metadata")),
     }
     if is_integer(data.get("amount")):
@@ -265,29 +274,6 @@ def _one_of(known: frozenset[str], value: object, otherwise: str) -> str:
 def _status(value: object) -> str:
     """Only what is SUCCEEDED there is SUCCEEDED here: a refund or a dispute is not."""
     return "CANCELLED" if value == "EXPIRED" else _one_of(STATUSES, value, "TERMINATED")
-
-
-def _adjustments(value: object, with_raw: bool) -> list[Json]:
-    """They only inform: one that cannot be read is left out."""
-    readable: list[Json] = []
-    for item in objects_of(value, "adjustments"):
-        try:
-            readable.append(_adjustment(item, with_raw))
-        except Unreadable:
-            continue
-    return readable
-
-
-def _adjustment(item: Json, with_raw: bool) -> Json:
-    if not is_integer(item.get("amount")):
-        raise Unreadable("an adjustment without an amount")
-    return {
-        "status": _status(item.get("status")),
-        "amount": item["amount"],
-        "date": moment_in(item.get("createdAt", item.get("date")), "createdAt"),
-        "raw": _raw(item.get("raw")) if with_raw else {},
-        "absolute": item.get("absolute") is True,
-    }
 
 
 def _raw(value: object) -> Json:

@@ -158,24 +158,23 @@ class EffectProtocol:
                 self._why_unknown = outcome.message
                 self._retry(outcome, LOOK_UP if self._family is Family.INITIATION else SEND)
             case Refused():
-                self._refused(outcome, now_s)
-
-    def _refused(self, refusal: Refused, now_s: float) -> None:
-        self._refusal = refusal
-        if self._family is Family.READ:
-            self._action = refusal
-        elif is_idempotency_mismatch(refusal):
-            self._action = NeedsAttention(f"{refusal.message}: the stored request and the service's record differ")
-        elif refusal.code == "LEDGER_NOT_FOUND" and self._may_create_ledger:
-            self._action = CREATE_LEDGER
-        elif self._family in (Family.INGESTION, Family.INITIATION) or (self._is_aborted and self._is_unknown):
-            self._action = LOOK_UP
-        elif not self._is_confirmed(now_s):
-            self._resend_when_settled(refusal)
-        elif (self._family is Family.WALLET and self._is_unknown) or refusal.code == "CONFLICT":
-            self._action = LOOK_UP
-        else:
-            self._action = refusal
+                self._refusal = outcome
+                if self._family is Family.READ:
+                    self._action = outcome
+                elif is_idempotency_mismatch(outcome):
+                    self._action = NeedsAttention(
+                        f"{outcome.message}: the stored request and the service's record differ"
+                    )
+                elif outcome.code == "LEDGER_NOT_FOUND" and self._may_create_ledger:
+                    self._action = CREATE_LEDGER
+                elif self._family in (Family.INGESTION, Family.INITIATION) or (self._is_aborted and self._is_unknown):
+                    self._action = LOOK_UP
+                elif not self._is_confirmed(now_s):
+                    self._resend_when_settled(outcome)
+                elif (self._family is Family.WALLET and self._is_unknown) or outcome.code == "CONFLICT":
+                    self._action = LOOK_UP
+                else:
+                    self._action = outcome
 
     @property
     def _may_create_ledger(self) -> bool:
@@ -206,9 +205,19 @@ class EffectProtocol:
             case Found():
                 self._action = Done(found.output)
             case FoundOther():
-                self._found_other(found)
+                if self._family in (Family.TRANSACTION, Family.INGESTION):
+                    self._action = Refused("CONFLICT", found.message)
+                else:
+                    self._action = NeedsAttention(found.message)
             case Undecided():
-                self._undecided(found, now_s)
+                # A person decides, once nothing of the effect can be on its way any more.
+                may_be_under_way = self._is_aborted or (self._is_unknown and self._family is Family.INITIATION)
+                if may_be_under_way and not self._has_settled(now_s):
+                    self._look_again_when_settled(now_s)
+                elif self._refusal is not None:
+                    self._action = NeedsAttention(f"{self._refusal.message}; {found.message}")
+                else:
+                    self._action = NeedsAttention(f"{self._why_unknown}; {found.message}")
             case Unknown():
                 self._retry(found, LOOK_UP)
             case Absent(ledger_is_missing=True) if self._refusal is None and self._may_create_ledger:
@@ -216,64 +225,38 @@ class EffectProtocol:
             case Absent():
                 self._absent(now_s)
 
-    def _found_other(self, found: FoundOther) -> None:
-        if self._family in (Family.TRANSACTION, Family.INGESTION):
-            self._action = Refused("CONFLICT", found.message)
-        else:
-            self._action = NeedsAttention(found.message)
-
-    def _undecided(self, found: Undecided, now_s: float) -> None:
-        """A person decides, once nothing of the effect can be on its way any more."""
-        may_be_under_way = self._is_aborted or (self._is_unknown and self._family is Family.INITIATION)
-        if may_be_under_way and not self._has_settled(now_s):
-            self._look_again_when_settled(now_s)
-        elif self._refusal is not None:
-            self._action = NeedsAttention(f"{self._refusal.message}; {found.message}")
-        else:
-            self._action = NeedsAttention(f"{self._why_unknown}; {found.message}")
-
     def _absent(self, now_s: float) -> None:
         if self._is_aborted:
-            self._absent_after_abort(now_s)
-        elif self._refusal is not None:
-            self._absent_after_refusal(self._refusal, now_s)
-        elif self._is_unknown and self._family is Family.INITIATION:
-            self._send_when_settled(now_s)
-        else:
-            self._action = SEND
-
-    def _absent_after_abort(self, now_s: float) -> None:
-        if not self._has_settled(now_s):
-            self._look_again_when_settled(now_s)
-        elif self._family is Family.WALLET:
-            self._action = NeedsAttention(
-                "aborted; an attempt had no answer and is not among the wallet's transactions"
-            )
-        else:
-            self._action = NotBooked()
-
-    def _absent_after_refusal(self, refusal: Refused, now_s: float) -> None:
-        if self._family is Family.WALLET:
-            self._action = NeedsAttention(
-                f"{refusal.message}; an earlier attempt had no answer and is not among the wallet's transactions"
-            )
-        elif self._family is Family.TRANSACTION:  # CONFLICT, yet the reference is not there: ask once more
-            if self._is_unknown:
-                self._action = refusal
+            if not self._has_settled(now_s):
+                self._look_again_when_settled(now_s)
+            elif self._family is Family.WALLET:
+                self._action = NeedsAttention(
+                    "aborted; an attempt had no answer and is not among the wallet's transactions"
+                )
             else:
-                self._is_unknown = True
-                self._first_refusal_s = self._last_attempt_s
-                self._resend_when_settled(refusal)
-        elif self._is_confirmed(now_s):
-            self._action = refusal
+                self._action = NotBooked()
+        elif self._refusal is not None:
+            if self._family is Family.WALLET:
+                why = "an earlier attempt had no answer and is not among the wallet's transactions"
+                self._action = NeedsAttention(f"{self._refusal.message}; {why}")
+            elif self._family is Family.TRANSACTION:  # CONFLICT, yet the reference is not there: ask once more
+                if self._is_unknown:
+                    self._action = self._refusal
+                else:
+                    self._is_unknown = True
+                    self._first_refusal_s = self._last_attempt_s
+                    self._resend_when_settled(self._refusal)
+            elif self._is_confirmed(now_s):
+                self._action = self._refusal
+            else:
+                self._resend_when_settled(self._refusal)
+        elif self._is_unknown and self._family is Family.INITIATION:
+            if self._has_settled(now_s):
+                self._action = SEND
+            else:
+                self._look_again_when_settled(now_s)
         else:
-            self._resend_when_settled(refusal)
-
-    def _send_when_settled(self, now_s: float) -> None:
-        if self._has_settled(now_s):
             self._action = SEND
-        else:
-            self._look_again_when_settled(now_s)
 
     def _has_settled(self, now_s: float) -> bool:
         return now_s >= self._last_attempt_s + self._settle_s
@@ -294,16 +277,13 @@ class EffectProtocol:
                 self._action = outcome
             case _:
                 self._refusal = None
-                self._exists_now()
-
-    def _exists_now(self) -> None:
-        """A ledger that was created already and is still not found gets time, not one request after the other."""
-        if self._is_aborted:
-            self._action = LOOK_UP
-        elif self._has_created:
-            self._retry(Unknown("the internal ledger exists, and is not found"), SEND)
-        else:
-            self._has_created, self._action = True, SEND
+                # A ledger that was created already and is still not found gets time, not one request after the other.
+                if self._is_aborted:
+                    self._action = LOOK_UP
+                elif self._has_created:
+                    self._retry(Unknown("the internal ledger exists, and is not found"), SEND)
+                else:
+                    self._has_created, self._action = True, SEND
 
     def _retry(self, unknown: Unknown, then: Action) -> None:
         self._failures += 1

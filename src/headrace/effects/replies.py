@@ -40,24 +40,20 @@ NEVER_REFUSALS = frozenset({401, 403, 408, 429})
 def outcome(name: str, request: Request, reply: Reply) -> Outcome:
     """What one attempt of this activity proved. Done.output is what history shows, in the orchestration's schemas."""
     if not 200 <= reply.status < 300:
-        return _failure(name, request, reply)
+        if not 400 <= reply.status < 500 or reply.status in NEVER_REFUSALS:
+            return unknown(request, reply)
+        if name in EXCEPTIONS and (found := EXCEPTIONS[name](request, reply)) is not None:
+            return found
+        error = service_error(reply)
+        refusals = ledger.CREATION_REFUSALS if name == "CreateLedger" else REFUSALS[request.service]
+        if error is None or error.code not in refusals:
+            return unknown(request, reply)
+        asked = ASKED_FOR[request.service](request, error.code)
+        return Refused(error.code, with_reason(asked, error.message) if asked else error.message)
     try:
         return READERS[name](request, reply)
     except Unreadable as error:
         return unknown(request, reply, str(error))
-
-
-def _failure(name: str, request: Request, reply: Reply) -> Outcome:
-    if not 400 <= reply.status < 500 or reply.status in NEVER_REFUSALS:
-        return unknown(request, reply)
-    if name in EXCEPTIONS and (found := EXCEPTIONS[name](request, reply)) is not None:
-        return found
-    error = service_error(reply)
-    refusals = ledger.CREATION_REFUSALS if name == "CreateLedger" else REFUSALS[request.service]
-    if error is None or error.code not in refusals:
-        return unknown(request, reply)
-    asked = ASKED_FOR[request.service](request, error.code)
-    return Refused(error.code, with_reason(asked, error.message) if asked else error.message)
 
 
 def is_idempotency_mismatch(refused: Refused) -> bool:

@@ -10,7 +10,6 @@ from headrace.effects.port import (
     Done,
     Found,
     FoundOther,
-    LookUp,
     Outcome,
     Refused,
     Reply,
@@ -140,7 +139,15 @@ def search_transactions(request: Request) -> Search:
         seen += len(page.items)
         for item in page.items:
             if _is_ours(request, item):
-                return _compared(request, item)
+                # The wallets service chooses the postings (several balances, several sources): they must move what we
+                # asked for.
+                wanted, postings = stored(request)["amount"], postings_of(item.get("postings"))
+                is_same_asset = all(posting["asset"] == wanted["asset"] for posting in postings)
+                if is_same_asset and sum(posting["amount"] for posting in postings) == wanted["amount"]:
+                    return Found()
+                return FoundOther(
+                    f"the wallet's transaction {item.get('id')} carries our key, with another amount or asset"
+                )
         if not page.has_more:
             return Absent()
         if page.next is None or page.next in cursors:
@@ -157,15 +164,6 @@ def _is_ours(request: Request, item: Json) -> bool:
     metadata = item.get("metadata")
     key = body["metadata"]["headrace_effect"]
     return isinstance(metadata, dict) and cast("Json", metadata).get("headrace_effect") == key
-
-
-def _compared(request: Request, item: Json) -> LookUp:
-    """The wallets service chooses the postings (several balances, several sources): what they move must be ours."""
-    wanted, postings = stored(request)["amount"], postings_of(item.get("postings"))
-    is_same_asset = all(posting["asset"] == wanted["asset"] for posting in postings)
-    if is_same_asset and sum(posting["amount"] for posting in postings) == wanted["amount"]:
-        return Found()
-    return FoundOther(f"the wallet's transaction {item.get('id')} carries our key, with another amount or asset")
 
 
 # answers

@@ -208,11 +208,11 @@ def string_map(value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         return {}
     members = cast("dict[str, object]", value)
-    return {name: _as_text(item) for name, item in members.items() if item is not None}
-
-
-def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else _encode(value).decode()
+    return {
+        name: (item if isinstance(item, str) else _encode(item).decode())
+        for name, item in members.items()
+        if item is not None
+    }
 
 
 def moment_in(value: object, field: str) -> str:

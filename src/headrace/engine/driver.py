@@ -64,7 +64,13 @@ class Driver:
 
         Raises Conflict where the instance has moved on since it was read.
         """
-        DRIVEN.set(run)
+        token = DRIVEN.set(run)
+        try:
+            return await self._until_it_waits(run)
+        finally:
+            DRIVEN.reset(token)  # the task's context would keep the run, and the run its task, for the collector
+
+    async def _until_it_waits(self, run: Run) -> int | None:
         while not self.is_stopping:
             if run.open is not None:
                 if not run.needs_attention or run.ended_at is not None:

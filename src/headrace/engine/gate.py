@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from types import TracebackType
 
-from anyio import CapacityLimiter, WouldBlock
-
 from headrace.clock import Clock
 from headrace.effects.port import Downstream, NoReply, Reply, Request
 from headrace.engine.concurrency import AdaptiveLimit, Mark, Signal, signal_of
 from headrace.engine.meter import Meter
+from headrace.slots import Slots
 from headrace.workflows.activities import Service
 
 _SIGNALS = {
@@ -35,16 +34,14 @@ class Gate:
         self._downstream = downstream
         self._clock = clock
         self._meter = meter
-        self._slots = CapacityLimiter(limit.value)
+        self._slots = Slots(limit.value)
         self.is_closed = False
         meter.concurrency_limit(service, limit.value)
-        meter.watch_attempts(service, lambda: self._slots.borrowed_tokens)
+        meter.watch_attempts(service, lambda: self._slots.held)
 
     async def __aenter__(self) -> None:
-        try:
-            self._slots.acquire_nowait()
-        except WouldBlock:
-            await self._slots.acquire()
+        if not self._slots.take_free():
+            await self._slots.take()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -65,16 +62,18 @@ class Gate:
     @property
     def held_back(self) -> int:
         """Tasks that wait because the service is failing."""
-        return self._slots.statistics().tasks_waiting if self._limit.is_failing else 0
+        return self._slots.waiting if self._limit.is_failing else 0
 
     def close(self) -> None:
         """Release all waiting tasks, which must then begin nothing."""
         self.is_closed = True
-        self._slots.total_tokens = math.inf
+        self._slots.limit = math.inf
+        self._slots.admit()
 
     def _learn(self, mark: Mark, signal: Signal) -> None:
         before = self._limit.value
-        self._limit.end(mark, signal, self._slots.borrowed_tokens, self._clock.monotonic_s())
+        self._limit.end(mark, signal, self._slots.held, self._clock.monotonic_s())
         if self._limit.value != before and not self.is_closed:
-            self._slots.total_tokens = self._limit.value
+            self._slots.limit = self._limit.value
+            self._slots.admit()
             self._meter.concurrency_limit(self._service, self._limit.value)

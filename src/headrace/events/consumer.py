@@ -15,7 +15,6 @@ from headrace.buses.port import DEPTH_HEADER, EVENT_HEADER, BusUnavailable, Deli
 from headrace.clock import Clock
 from headrace.errors import InvalidValue, Unavailable
 from headrace.events.cloudevents import KAFKA_PREFIX, attributes_of, binary, event_of
-from headrace.events.envelope import Envelope
 from headrace.events.inbox import Arrival, Inbox
 from headrace.events.outbox import depth_of, is_own
 from headrace.journal.port import Journal
@@ -73,7 +72,15 @@ class Consumer:
             if is_own(origin, delivery.header(EVENT_HEADER)):
                 continue
             try:
-                arrivals.append((delivery, self._arrival(delivery)))
+                if len(delivery.body) > self._max_body_bytes:
+                    raise InvalidValue("body", f"is longer than {self._max_body_bytes} bytes")
+                # An envelope or a CloudEvent, read as strictly as over HTTP.
+                value = decode_event(delivery.body)
+                headers = delivery.headers.items()
+                attributes = attributes_of(headers) or attributes_of(headers, KAFKA_PREFIX)
+                envelope = binary(attributes, value) if attributes else event_of(value)
+                arrival = Arrival.of(delivery.key, envelope, depth_of(delivery.header(DEPTH_HEADER)))
+                arrivals.append((delivery, arrival))
             except (InvalidValue, ValueError, RecursionError) as error:
                 await self._dead_letter(delivery, str(error))
         try:
@@ -84,11 +91,6 @@ class Consumer:
                 await self._take_alone(delivery, arrival)
         else:
             self._meter.deliveries("taken", len(arrivals))
-
-    def _arrival(self, delivery: Delivery) -> Arrival:
-        if len(delivery.body) > self._max_body_bytes:
-            raise InvalidValue("body", f"is longer than {self._max_body_bytes} bytes")
-        return Arrival.of(delivery.key, _event(delivery), depth_of(delivery.header(DEPTH_HEADER)))
 
     async def _accept(self, arrivals: list[Arrival]) -> None:
         while True:
@@ -129,11 +131,3 @@ class Consumer:
                     log.warning("the bus is unreachable; retrying", reason=str(error))
                 is_said = True
                 await self._clock.sleep(RETRY_S)
-
-
-def _event(delivery: Delivery) -> Envelope:
-    """Parse an envelope or a CloudEvent as strictly as over HTTP."""
-    value = decode_event(delivery.body)
-    headers = delivery.headers.items()
-    attributes = attributes_of(headers) or attributes_of(headers, KAFKA_PREFIX)
-    return binary(attributes, value) if attributes else event_of(value)

@@ -92,24 +92,23 @@ class Inbox:
         """
         async with self._identifying:
             if not self._is_identified:
-                await self._identify()
+                after_seq = 0
+                while page := await self._journal.unidentified_events(after_seq, _PAGE):
+                    unit = Unit()
+                    for event in page:
+                        after_seq = event.seq
+                        try:
+                            envelope = stored_envelope(event.envelope or "")
+                        except (InvalidValue, ValueError):
+                            log.warning(
+                                "an accepted event cannot be read, so its identity stays unknown", seq=event.seq
+                            )
+                            continue
+                        unit.add(IdentifyEvent(fingerprint=identity.fingerprint(envelope.payload), seq=event.seq))
+                        if envelope.identity is not None:
+                            unit.add(PlaceEvent(key=envelope.identity, seq=event.seq))
+                    await self._journal.commit(unit)
                 self._is_identified = True
-
-    async def _identify(self) -> None:
-        after_seq = 0
-        while page := await self._journal.unidentified_events(after_seq, _PAGE):
-            unit = Unit()
-            for event in page:
-                after_seq = event.seq
-                try:
-                    envelope = stored_envelope(event.envelope or "")
-                except (InvalidValue, ValueError):
-                    log.warning("an accepted event cannot be read, so its identity stays unknown", seq=event.seq)
-                    continue
-                unit.add(IdentifyEvent(fingerprint=identity.fingerprint(envelope.payload), seq=event.seq))
-                if envelope.identity is not None:
-                    unit.add(PlaceEvent(key=envelope.identity, seq=event.seq))
-            await self._journal.commit(unit)
 
     async def accept(self, arrivals: Sequence[Arrival], *, position: tuple[str, int] | None = None) -> list[Receipt]:
         """Accept events, and store the position of their source in the same commit.

@@ -47,7 +47,11 @@ def fetch(meter: Meter, base: Value, key: Value) -> Value:
     if kind is KeyedMap:
         return base.get(key, NilList() if base.is_grouped else None)
     if kind is str:
-        return _byte(meter, base, key)
+        if base.isascii():
+            return Byte(ord(base[_position(key, len(base))]))
+        meter.read(len(base))
+        data = utf8(base)
+        return Byte(data[_position(key, len(data))])
     if kind is bytes:
         return Byte(base[_position(key, len(base))])
     if type(key) is str and key in METHODS.get(_OWNERS.get(kind, ""), {}):
@@ -70,14 +74,6 @@ def _position(key: Value, length: int) -> int:
     if not 0 <= position < length:
         raise Failure(f"index out of range: {position} (array length is {length})")
     return position
-
-
-def _byte(meter: Meter, text: str, key: Value) -> Byte:
-    if text.isascii():
-        return Byte(ord(text[_position(key, len(text))]))
-    meter.read(len(text))
-    data = utf8(text)
-    return Byte(data[_position(key, len(data))])
 
 
 def part(meter: Meter, base: Value, start: Value, end: Value, *, has_start: bool, has_end: bool) -> Value:
@@ -106,21 +102,17 @@ def _bounds(start: Value, end: Value, length: int, *, has_start: bool, has_end: 
     return slice(min(first, last), last)
 
 
-def _is_item(meter: Meter, needle: Value, within: list[Value] | bytes) -> bool:
-    if type(needle) is str:
-        meter.read(len(within))
-        return isinstance(within, list) and needle in within
-    meter.step(len(within) // 4)
-    return any(equal(meter, item, needle) for item in within)
-
-
 def contains(meter: Meter, needle: Value, within: Value) -> bool:
     """`needle in within`."""
     kind: type[Any] = within.__class__
     if is_nil(within):
         return False
     if kind is list or kind is bytes:
-        return _is_item(meter, needle, within)
+        if type(needle) is str:
+            meter.read(len(within))
+            return isinstance(within, list) and needle in within
+        meter.step(len(within) // 4)
+        return any(equal(meter, item, needle) for item in within)
     if kind is dict:
         return text_key(needle) in within
     if kind is KeyedMap:

@@ -133,7 +133,13 @@ class Checker:
         if with_functions and name in self.functions:
             return UNKNOWN
         if with_functions and name in self.builtins:
-            return _function_type(name)
+            # A builtin that is named and not called.
+            if name in OVERLOADS:
+                first = OVERLOADS[name][0]
+                return function(first.parameters, first.result)
+            if name in ("map", "filter", "sortBy"):
+                return function((ARRAY, function((ANY,), ANY if name == "map" else BOOL)), ARRAY)
+            return function((ANY,), ANY)
         if self.is_strict and is_needed:
             self._fail(node, f"unknown name {name}")
         return UNKNOWN
@@ -152,7 +158,14 @@ class Checker:
         names: list[str] = []
         body: nodes.Node = node
         while isinstance(body, nodes.Let):
-            self._check_new(body)
+            if body.name in self.env:
+                self._fail(body, f"cannot redeclare {body.name}")
+            if body.name in self.functions:
+                self._fail(body, f"cannot redeclare function {body.name}")
+            if body.name in self.builtins:
+                self._fail(body, f"cannot redeclare builtin {body.name}")
+            if body.name in self.variables:
+                self._fail(body, f"cannot redeclare variable {body.name}")
             kind: Type = yield self._visit(body.value)
             self.variables[body.name] = kind
             names.append(body.name)
@@ -161,16 +174,6 @@ class Checker:
         for name in names:
             del self.variables[name]
         return result
-
-    def _check_new(self, node: nodes.Let) -> None:
-        if node.name in self.env:
-            self._fail(node, f"cannot redeclare {node.name}")
-        if node.name in self.functions:
-            self._fail(node, f"cannot redeclare function {node.name}")
-        if node.name in self.builtins:
-            self._fail(node, f"cannot redeclare builtin {node.name}")
-        if node.name in self.variables:
-            self._fail(node, f"cannot redeclare variable {node.name}")
 
     # operators
 
@@ -186,7 +189,16 @@ class Checker:
     def _binary(self, node: nodes.Binary) -> Deep[Type]:
         left: Type = yield self._visit(node.left)
         right: Type = yield self._visit(node.right)
-        self._check_literals(node)
+        if isinstance(node.right, nodes.Literal):
+            if node.operator == "matches" and isinstance(node.right.value, str):
+                try:
+                    self.patterns.compiled(node.right.value)
+                except Failure as failure:
+                    self._fail(node, str(failure))
+            is_zero = type(node.right.value) is int and node.right.value == 0
+            is_of_integer = isinstance(node.left, nodes.Literal) and type(node.left.value) is int
+            if node.operator == "%" and is_zero and is_of_integer:
+                self._fail(node, "integer divide by zero")
         if node.operator in ("==", "!=") and left.name == right.name and left.name in _EXACT:
             self.exact[node.offset] = _EXACT[left.name]
         return self._combined(node, node.operator, left, right)
@@ -199,19 +211,6 @@ class Checker:
         if result is None:
             self._fail(node, f"invalid operation: {operator} (mismatched types {left} and {right})")
         return result
-
-    def _check_literals(self, node: nodes.Binary) -> None:
-        if not isinstance(node.right, nodes.Literal):
-            return
-        if node.operator == "matches" and isinstance(node.right.value, str):
-            try:
-                self.patterns.compiled(node.right.value)
-            except Failure as failure:
-                self._fail(node, str(failure))
-        is_zero = type(node.right.value) is int and node.right.value == 0
-        is_of_integer = isinstance(node.left, nodes.Literal) and type(node.left.value) is int
-        if node.operator == "%" and is_zero and is_of_integer:
-            self._fail(node, "integer divide by zero")
 
     def _comparisons(self, node: nodes.Comparisons) -> Deep[Type]:
         left: Type = yield self._visit(node.first)
@@ -227,7 +226,19 @@ class Checker:
             self._fail(node.condition, f"non-bool expression (type {condition}) used as condition")
         then: Type = (yield self._visit(node.then)) if node.then else condition
         otherwise: Type = yield self._visit(node.otherwise)
-        return _common(then, otherwise)
+
+        # The common type of the two branches.
+        if then.is_nil:
+            return otherwise
+        if otherwise.is_nil:
+            return then
+        if not then.is_assignable_to(otherwise):
+            return UNKNOWN
+        if then.is_array and otherwise.is_array:
+            first, second = then.item, otherwise.item
+            if not first.is_assignable_to(second) or not second.is_assignable_to(first):
+                return ARRAY
+        return then
 
     def _sequence(self, node: nodes.Sequence) -> Deep[Type]:
         kind = UNKNOWN
@@ -268,9 +279,6 @@ class Checker:
             method = METHODS.get(base.name, {}).get(name)
             if method is not None:
                 return method
-        return self._element(node, base, key, name)
-
-    def _element(self, node: nodes.Member, base: Type, key: Type, name: str | None) -> Type:
         if base.kind == "map":
             if not key.is_unknown and not key.is_assignable_to(base.key or ANY):
                 self._fail(node.key, f"cannot use {key} to get an element from {base}")
@@ -305,7 +313,12 @@ class Checker:
             self._fail(node, f"{MAP if self.is_strict else UNKNOWN} is not callable")
         if callee.is_unknown:
             return UNKNOWN
-        name = _callee_name(node.callee)
+        if isinstance(node.callee, nodes.Name):
+            name = node.callee.name
+        elif isinstance(node.callee, nodes.Member) and isinstance(node.callee.key, nodes.Literal):
+            name = str(node.callee.key.value)
+        else:
+            name = "function"
         if callee.is_nil:
             self._fail(node, f"{name} is nil; cannot call nil as function")
         if callee.signature is None:
@@ -391,52 +404,25 @@ class Checker:
             self._fail(predicate, _ONE_OUTPUT)
         if node.name in _BOOLEAN_PREDICATES and not result.is_bool and not result.is_unknown:
             self._fail(predicate, f"predicate should return boolean (got {result})")
-        return _predicate_result(node.name, collection, result)
+        item = UNKNOWN if collection.is_unknown else collection.item
+        if node.name in ("all", "none", "any", "one"):
+            return BOOL
+        if node.name in ("count", "findIndex", "findLastIndex"):
+            return INT
+        if node.name in ("find", "findLast"):
+            return item
+        if node.name == "filter":
+            return ARRAY if collection.is_unknown else array_of(item)
+        if node.name == "map":
+            return array_of(result)
+        if node.name == "groupBy":
+            return GROUPS
+        if node.name == "sortBy":
+            return collection
+        return declared(result) if node.name == "sum" else result
 
     def _predicate(self, node: nodes.Predicate) -> Deep[Type]:
         return (yield self._visit(node.body))
-
-
-def _predicate_result(name: str, collection: Type, result: Type) -> Type:
-    item = UNKNOWN if collection.is_unknown else collection.item
-    if name in ("all", "none", "any", "one"):
-        return BOOL
-    if name in ("count", "findIndex", "findLastIndex"):
-        return INT
-    if name in ("find", "findLast"):
-        return item
-    if name == "filter":
-        return ARRAY if collection.is_unknown else array_of(item)
-    if name == "map":
-        return array_of(result)
-    if name == "groupBy":
-        return GROUPS
-    if name == "sortBy":
-        return collection
-    return declared(result) if name == "sum" else result
-
-
-def _common(then: Type, otherwise: Type) -> Type:
-    """Of the two branches of a condition."""
-    if then.is_nil:
-        return otherwise
-    if otherwise.is_nil:
-        return then
-    if not then.is_assignable_to(otherwise):
-        return UNKNOWN
-    if then.is_array and otherwise.is_array:
-        first, second = then.item, otherwise.item
-        if not first.is_assignable_to(second) or not second.is_assignable_to(first):
-            return ARRAY
-    return then
-
-
-def _callee_name(callee: nodes.Node) -> str:
-    if isinstance(callee, nodes.Name):
-        return callee.name
-    if isinstance(callee, nodes.Member) and isinstance(callee.key, nodes.Literal):
-        return str(callee.key.value)
-    return "function"
 
 
 def _mismatch(name: str, signature: Signature, kinds: Sequence[Type]) -> tuple[int | None, str] | None:
@@ -454,13 +440,3 @@ def _mismatch(name: str, signature: Signature, kinds: Sequence[Type]) -> tuple[i
         elif not kind.is_unknown and not kind.is_assignable_to(parameter):
             return position, f"cannot use {kind} as argument (type {parameter}) to call {name} "
     return None
-
-
-def _function_type(name: str) -> Type:
-    """Of a builtin that is named and not called."""
-    if name in OVERLOADS:
-        first = OVERLOADS[name][0]
-        return function(first.parameters, first.result)
-    if name in ("map", "filter", "sortBy"):
-        return function((ARRAY, function((ANY,), ANY if name == "map" else BOOL)), ARRAY)
-    return function((ANY,), ANY)

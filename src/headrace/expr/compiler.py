@@ -194,27 +194,27 @@ class Compiler:
         if quick is not None:
             return _after(left, quick)
         right: Code = yield self.sealed(node.right)
-        return _after(left, self._operator(node, left.run, right.run), right)
-
-    def _operator(self, node: nodes.Binary, left: Run, right: Run) -> Run:
         spot = self._spot(node)
         if node.operator in ("and", "&&"):
-            return operators.both(left, right, spot)
-        if node.operator in ("or", "||"):
-            return operators.either(left, right, spot)
-        if node.operator == "??":
-            return operators.coalesced(left, right)
-        if node.offset in self.exact:
-            run = operators.same(self.exact[node.offset], left, right, spot)
-            return run if node.operator == "==" else operators.inverted(run, spot)
-        return operators.binary(node.operator, left, right, spot, wraps=self.wraps)
+            run = operators.both(left.run, right.run, spot)
+        elif node.operator in ("or", "||"):
+            run = operators.either(left.run, right.run, spot)
+        elif node.operator == "??":
+            run = operators.coalesced(left.run, right.run)
+        elif node.offset in self.exact:
+            run = operators.same(self.exact[node.offset], left.run, right.run, spot)
+            run = run if node.operator == "==" else operators.inverted(run, spot)
+        else:
+            run = operators.binary(node.operator, left.run, right.run, spot, wraps=self.wraps)
+        return _after(left, run, right)
 
     def _with_constant(self, node: nodes.Binary, left: Run) -> Run | None:
         """A function of its own for a constant on the right."""
         spot = self._spot(node)
         if node.operator == "in":
-            texts = _constant_texts(node.right)
-            return operators.in_texts(left, texts) if texts is not None else None
+            items = node.right.items if isinstance(node.right, nodes.Array) else ()
+            texts = [item.value for item in items if isinstance(item, nodes.Literal) and isinstance(item.value, str)]
+            return operators.in_texts(left, frozenset(texts)) if texts and len(texts) == len(items) else None
         if not isinstance(node.right, nodes.Literal) or node.offset in self.exact:
             return None
         value = node.right.value
@@ -224,7 +224,13 @@ class Compiler:
             except Failure as failure:
                 self._fail(node, str(failure))
         if node.operator in ("==", "!="):
-            return _equal_to(node.operator, left, value, spot)
+            if isinstance(value, str):
+                run = operators.equal_to_text(left, value)
+            elif type(value) is int and operators.is_exact(value):
+                run = operators.equal_to_integer(left, value, spot)
+            else:
+                return None
+            return run if node.operator == "==" else operators.inverted(run, spot)
         if node.operator in ("<", "<=", ">", ">=") and type(value) is int and operators.is_exact(value):
             return operators.compared_with_integer(node.operator, left, value, spot)
         return None
@@ -333,46 +339,43 @@ class Compiler:
 
     def _builtin(self, node: nodes.Builtin) -> Deep[Code]:
         if node.name in PREDICATES:
-            return (yield self._predicate(node))
+            collection: Code = yield self._first(node.arguments[0])
+            scope = _Scope(self._slot(), self._slot(), self._slot())
+            predicate = node.arguments[1] if len(node.arguments) > 1 else None
+            body: Code | None = None
+            count = self.count
+            if isinstance(predicate, nodes.Predicate):
+                self.scopes.append(scope)
+                body = yield self.sealed(predicate.body)
+                self.scopes.pop()
+            steps = 1 + (self.count - count) // _NODES_PER_STEP
+            self.count = count
+            third: Code | None = (yield self.sealed(node.arguments[2])) if len(node.arguments) > 2 else None
+            loop = Loop(
+                name=node.name,
+                collection=collection.run,
+                body=body.run if body else None,
+                item_slot=scope.item_slot,
+                index_slot=scope.index_slot,
+                accumulator_slot=scope.accumulator_slot,
+                third=third.run if third else None,
+                spot=self._spot(node),
+                body_spot=self._spot(predicate or node),
+                wraps=self.wraps,
+                steps=steps,
+            )
+            depth = max(
+                collection.depth + _COLLECTION_DEPTH,
+                body.depth + _BODY_DEPTH.get(node.name, 2) if body else 0,
+                third.depth + 1 if third else 0,
+            )
+            return Code(PREDICATES[node.name](loop), depth, collection.before, collection.before_depth)
         if not node.arguments:
             return Code(builtin(node.name, [], self._spot(node)))
         first: Code = yield self._first(node.arguments[0])
         rest: list[Code] = yield self._all(node.arguments[1:])
         run = builtin(node.name, [first.run, *(code.run for code in rest)], self._spot(node))
         return _after(first, run, *rest)
-
-    def _predicate(self, node: nodes.Builtin) -> Deep[Code]:
-        collection: Code = yield self._first(node.arguments[0])
-        scope = _Scope(self._slot(), self._slot(), self._slot())
-        predicate = node.arguments[1] if len(node.arguments) > 1 else None
-        body: Code | None = None
-        count = self.count
-        if isinstance(predicate, nodes.Predicate):
-            self.scopes.append(scope)
-            body = yield self.sealed(predicate.body)
-            self.scopes.pop()
-        steps = 1 + (self.count - count) // _NODES_PER_STEP
-        self.count = count
-        third: Code | None = (yield self.sealed(node.arguments[2])) if len(node.arguments) > 2 else None
-        loop = Loop(
-            name=node.name,
-            collection=collection.run,
-            body=body.run if body else None,
-            item_slot=scope.item_slot,
-            index_slot=scope.index_slot,
-            accumulator_slot=scope.accumulator_slot,
-            third=third.run if third else None,
-            spot=self._spot(node),
-            body_spot=self._spot(predicate or node),
-            wraps=self.wraps,
-            steps=steps,
-        )
-        depth = max(
-            collection.depth + _COLLECTION_DEPTH,
-            body.depth + _BODY_DEPTH.get(node.name, 2) if body else 0,
-            third.depth + 1 if third else 0,
-        )
-        return Code(PREDICATES[node.name](loop), depth, collection.before, collection.before_depth)
 
 
 def alone(code: Code) -> Code:
@@ -397,21 +400,3 @@ def _constant_name(node: nodes.Member) -> str | None:
     if node.is_optional or not isinstance(node.key, nodes.Literal):
         return None
     return node.key.value if isinstance(node.key.value, str) else None
-
-
-def _constant_texts(node: nodes.Node) -> frozenset[str] | None:
-    """A list of constant texts."""
-    if not isinstance(node, nodes.Array) or not node.items:
-        return None
-    texts = [item.value for item in node.items if isinstance(item, nodes.Literal) and isinstance(item.value, str)]
-    return frozenset(texts) if len(texts) == len(node.items) else None
-
-
-def _equal_to(operator: str, left: Run, value: object, spot: Spot) -> Run | None:
-    if isinstance(value, str):
-        run = operators.equal_to_text(left, value)
-    elif type(value) is int and operators.is_exact(value):
-        run = operators.equal_to_integer(left, value, spot)
-    else:
-        return None
-    return run if operator == "==" else operators.inverted(run, spot)

@@ -16,12 +16,9 @@ def equal(meter: Meter, left: Value, right: Value) -> bool:
     """Numbers by value, lists item by item, maps with equal keys and values of the same kinds, moments by instant."""
     if type(left) is str and type(right) is str:
         return left == right
-    return _all_equal(meter, left, right, is_exact=False)
 
-
-def _all_equal(meter: Meter, left: Value, right: Value, *, is_exact: bool) -> bool:
-    """Keeps what is still to be compared on a list: data nests deeper than a stack."""
-    pending: list[tuple[Value, Value, bool]] = [(left, right, is_exact)]
+    # What is still to be compared is kept in a list: data nests deeper than a stack.
+    pending: list[tuple[Value, Value, bool]] = [(left, right, False)]
     while pending:
         left, right, is_exact = pending.pop()
         kinds = (type(left) in _LISTS, type(right) in _LISTS)

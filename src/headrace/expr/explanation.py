@@ -88,11 +88,9 @@ def explain(
         error = failure.summary
     except RecursionError:
         error = "evaluation is nested too deeply"
-    return _completed(conditions.told(), error, is_open=is_open)
 
-
-def _completed(top: Part, error: str | None, *, is_open: bool) -> Part:
-    """With what stopped the evaluation, where it was none of the conditions."""
+    # Add the error that stopped the evaluation, where it was none of the conditions.
+    top = conditions.told()
     if is_open:
         return replace(top, outcome=Outcome.ELSEWHERE)
     if error is None or any(part.error == error for part in _all(top)):
@@ -226,15 +224,33 @@ class _Conditions:
                 return (yield self._several("all", node, _AND, instead if instead is None else True))
             case nodes.Binary() if node.operator in _OR:
                 return (yield self._several("any", node, _OR, instead if instead is None else False))
-            case nodes.Unary() if node.operator in _NOT and not _is_negated_operator(node):
+            case nodes.Unary() if node.operator in _NOT and not (
+                # `x not in y` reads as one condition
+                isinstance(node.operand, nodes.Binary) and node.operand.offset == node.offset
+            ):
                 inner: _Condition = yield self._shape(node.operand, instead=instead if instead is None else not instead)
                 return _Condition("not", node, [inner], [])
             case nodes.Let():
-                return (yield self._with_variables(node, instead))
+                variables: list[tuple[str, nodes.Node]] = []
+                body: nodes.Node = node
+                while isinstance(body, nodes.Let):
+                    if not isinstance(body.value, nodes.Literal):
+                        variables.append((body.name, body.value))
+                    body = body.body
+                condition: _Condition = yield self._shape(body, instead=instead)
+                self._show(condition, variables)
+                return condition
             case nodes.Conditional():
-                return (yield self._choice(node, instead))
+                parts: list[_Condition] = [(yield self._shape(node.condition, instead=None))]
+                for branch in (node.then, node.otherwise):
+                    if branch is not None:
+                        parts.append((yield self._shape(branch, instead=instead)))  # noqa: PERF401 # a walk
+                return _Condition("choice", node, parts, [])
             case _:
-                return self._single(node, instead)
+                condition = _Condition("condition", node, [], [])
+                self._watched[node] = self._seen.condition(node, instead)
+                self._show(condition, [(self._parser.text(each), each) for each in _looked_at(node)])
+                return condition
 
     def _several(
         self, kind: Literal["all", "any"], node: nodes.Node, operators: tuple[str, ...], instead: bool | None
@@ -249,30 +265,6 @@ class _Conditions:
             else:
                 parts.append((yield self._shape(part, instead=instead)))
         return _Condition(kind, node, parts, [])
-
-    def _with_variables(self, node: nodes.Let, instead: bool | None) -> Deep[_Condition]:
-        variables: list[tuple[str, nodes.Node]] = []
-        body: nodes.Node = node
-        while isinstance(body, nodes.Let):
-            if not isinstance(body.value, nodes.Literal):
-                variables.append((body.name, body.value))
-            body = body.body
-        condition: _Condition = yield self._shape(body, instead=instead)
-        self._show(condition, variables)
-        return condition
-
-    def _choice(self, node: nodes.Conditional, instead: bool | None) -> Deep[_Condition]:
-        parts: list[_Condition] = [(yield self._shape(node.condition, instead=None))]
-        for branch in (node.then, node.otherwise):
-            if branch is not None:
-                parts.append((yield self._shape(branch, instead=instead)))  # noqa: PERF401 # a walk
-        return _Condition("choice", node, parts, [])
-
-    def _single(self, node: nodes.Node, instead: bool | None) -> _Condition:
-        condition = _Condition("condition", node, [], [])
-        self._watched[node] = self._seen.condition(node, instead)
-        self._show(condition, [(self._parser.text(each), each) for each in _looked_at(node)])
-        return condition
 
     def _show(self, condition: _Condition, found: list[tuple[str, nodes.Node]]) -> None:
         for name, node in found:
@@ -300,7 +292,13 @@ def _outcome(kind: Kind, parts: list[Part]) -> Outcome:
             outcomes[0], outcomes[0]
         )
     if kind == "choice":
-        return _of_choice(outcomes)
+        # The branch that was taken; `c ?: b` has one only, and a true condition is its answer.
+        condition, *branches = outcomes
+        if condition not in (Outcome.TRUE, Outcome.FALSE):
+            return Outcome.FAILED if condition is Outcome.OTHER else condition
+        if len(branches) == 1:
+            return condition if condition is Outcome.TRUE else branches[0]
+        return branches[0] if condition is Outcome.TRUE else branches[1]
     decides, otherwise = (Outcome.FALSE, Outcome.TRUE) if kind == "all" else (Outcome.TRUE, Outcome.FALSE)
     if Outcome.OTHER in outcomes[:-1]:
         return Outcome.FAILED
@@ -308,21 +306,6 @@ def _outcome(kind: Kind, parts: list[Part]) -> Outcome:
         if outcome in outcomes:
             return outcome
     return otherwise
-
-
-def _of_choice(outcomes: list[Outcome]) -> Outcome:
-    """The branch that was taken; where there is one only, `c ?: b`, a true condition is the answer."""
-    condition, *branches = outcomes
-    if condition not in (Outcome.TRUE, Outcome.FALSE):
-        return Outcome.FAILED if condition is Outcome.OTHER else condition
-    if len(branches) == 1:
-        return condition if condition is Outcome.TRUE else branches[0]
-    return branches[0] if condition is Outcome.TRUE else branches[1]
-
-
-def _is_negated_operator(node: nodes.Unary) -> bool:
-    """`x not in y`, which reads as one condition."""
-    return isinstance(node.operand, nodes.Binary) and node.operand.offset == node.offset
 
 
 # what a condition looks at
@@ -335,11 +318,8 @@ def _looked_at(node: nodes.Node) -> Iterator[nodes.Node]:
     if isinstance(node, nodes.Binary | nodes.Comparisons):
         sides = [side.operand if isinstance(side, nodes.Link) else side for side in children(node)]
         yield from (side for side in sides if not _is_constant(side))
-    yield from _accesses(node)
 
-
-def _accesses(node: nodes.Node) -> Iterator[nodes.Node]:
-    """Accesses outside of predicates, which are evaluated many times."""
+    # Accesses outside of predicates, which are evaluated many times.
     pending = [node]
     while pending:
         part = pending.pop()

@@ -76,33 +76,27 @@ def _write_text(meter: Meter, value: Value, parts: list[str], depth: int) -> Dee
     if plain is not None:
         parts.append(plain)
     elif type(value) in (list, NilList):
-        yield from _write_items(meter, value, parts, _below(depth))
+        depth = _below(depth)
+        parts.append("[")
+        for index, item in enumerate(value):
+            if index:
+                parts.append(" ")
+            yield _write_text(meter, item, parts, depth)
+        parts.append("]")
     elif type(value) is bytes:
         parts.append(f"[{' '.join(map(str, value))}]")
     elif type(value) in (dict, KeyedMap):
-        yield from _write_pairs(meter, value, parts, _below(depth))
+        depth = _below(depth)
+        parts.append("map[")
+        for index, (key, item) in enumerate(_sorted_pairs(value)):
+            if index:
+                parts.append(" ")
+            parts.append(f"{text(meter, key)}:")
+            yield _write_text(meter, item, parts, depth)
+        parts.append("]")
     else:
         raise Failure(f"cannot make a string of {type_name(value)}")
     meter.build(len(parts[-1]) + 1)
-
-
-def _write_items(meter: Meter, value: list[Value], parts: list[str], depth: int) -> Deep[None]:
-    parts.append("[")
-    for index, item in enumerate(value):
-        if index:
-            parts.append(" ")
-        yield _write_text(meter, item, parts, depth)
-    parts.append("]")
-
-
-def _write_pairs(meter: Meter, value: dict[str, Value] | KeyedMap, parts: list[str], depth: int) -> Deep[None]:
-    parts.append("map[")
-    for index, (key, item) in enumerate(_sorted_pairs(value)):
-        if index:
-            parts.append(" ")
-        parts.append(f"{text(meter, key)}:")
-        yield _write_text(meter, item, parts, depth)
-    parts.append("]")
 
 
 def _sorted_pairs(value: dict[str, Value] | KeyedMap) -> Iterable[tuple[Value, Value]]:
@@ -158,16 +152,12 @@ def _json_scalar(meter: Meter, value: Value) -> str:
         return str(int(value))
     given = number(value)
     if given is not None:
-        return _json_number(given)
+        if type(given) is int:
+            return str(given)
+        if not math.isfinite(given):
+            raise Failure(f"json: unsupported value: {float_text(given)}")
+        return json_float_text(given)
     return _json_other(value)
-
-
-def _json_number(given: float) -> str:
-    if type(given) is int:
-        return str(given)
-    if not math.isfinite(given):
-        raise Failure(f"json: unsupported value: {float_text(given)}")
-    return json_float_text(given)
 
 
 def _json_other(value: Value) -> str:

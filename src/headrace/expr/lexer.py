@@ -151,7 +151,8 @@ class Lexer:
         self.offset += 1
         parts = [_newlines(self._plain(quote))]
         while self.source[self.offset] != quote:
-            parts.append(_character(self._escape(quote)))
+            code_point = self._escape(quote)  # a surrogate is no character
+            parts.append("\ufffd" if 0xD800 <= code_point <= 0xDFFF else chr(code_point))
             parts.append(_newlines(self._plain(quote)))
         self.offset += 1
         self.tokens.append(Token(Kind.STRING, "".join(parts), start, self.offset))
@@ -213,11 +214,6 @@ class Lexer:
 
 def _newlines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
-
-
-def _character(code_point: int) -> str:
-    """Surrogates are no characters."""
-    return "\ufffd" if 0xD800 <= code_point <= 0xDFFF else chr(code_point)
 
 
 def _described(character: str) -> str:

@@ -17,7 +17,13 @@ def number(text: str, fail: Callable[[str], NoReturn]) -> int | float:
     prefix = digits[:2].lower()
     is_float = prefix != "0x" and any(mark in digits for mark in ".eE")
     if is_float:
-        return _float(digits, fail)
+        try:
+            value = float(digits)
+        except ValueError:
+            fail(f'invalid float literal: parsing "{digits}": invalid syntax')
+        if math.isinf(value):
+            fail(f'invalid float literal: parsing "{digits}": value out of range')
+        return value
     base, name = _BASES.get(prefix, (10, "integer"))
     body = digits[2:] if prefix in _BASES else digits
     if len(body) > 64:
@@ -28,14 +34,4 @@ def number(text: str, fail: Callable[[str], NoReturn]) -> int | float:
         fail(f'invalid {name} literal: parsing "{digits}": invalid syntax')
     if value > MAX_INT:
         fail(f'invalid {name} literal: parsing "{digits}": value out of range')
-    return value
-
-
-def _float(digits: str, fail: Callable[[str], NoReturn]) -> float:
-    try:
-        value = float(digits)
-    except ValueError:
-        fail(f'invalid float literal: parsing "{digits}": invalid syntax')
-    if math.isinf(value):
-        fail(f'invalid float literal: parsing "{digits}": value out of range')
     return value

@@ -66,7 +66,15 @@ def power(base: float, exponent: float) -> float:
     fraction, whole = math.modf(abs(exponent))
     is_special = not base or base == 1 or not exponent or not math.isfinite(base) or not math.isfinite(exponent)
     if is_special or whole >= _SPAN >> 1 or (fraction and base < 0):
-        return _special_power(base, exponent)
+        # One of the two is no ordinary number: here all libraries agree.
+        try:
+            return math.pow(base, exponent)
+        except OverflowError:
+            return math.copysign(math.inf, base) if _is_odd(exponent) else math.inf
+        except ValueError:
+            if base:
+                return math.nan
+            return math.copysign(math.inf, base) if _is_odd(exponent) else math.inf
     if fraction == 0.5 and not whole:
         return math.sqrt(base) if exponent > 0 else 1 / math.sqrt(base)
     result = 1.0
@@ -74,11 +82,9 @@ def power(base: float, exponent: float) -> float:
         is_nearer_above = fraction > 0.5
         whole += is_nearer_above
         result = math.exp((fraction - is_nearer_above) * math.log(base))
-    return _squared(base, int(whole), result, is_inverse=exponent < 0)
 
-
-def _squared(base: float, count: int, result: float, *, is_inverse: bool) -> float:
-    """`result` times `base` to the power of `count`; powers of two are counted apart."""
+    # `result` times `base` to the power of `count`; powers of two are counted apart.
+    count = int(whole)
     mantissa, twos = math.frexp(base)
     shift = 0
     while count:
@@ -91,23 +97,12 @@ def _squared(base: float, count: int, result: float, *, is_inverse: bool) -> flo
         mantissa, more = math.frexp(mantissa * mantissa)
         twos = 2 * twos + more
         count >>= 1
-    result, shift = (1 / result, -shift) if is_inverse else (result, shift)
+    if exponent < 0:
+        result, shift = 1 / result, -shift
     try:
         return math.ldexp(result, shift)
     except OverflowError:
         return math.copysign(math.inf, result)
-
-
-def _special_power(base: float, exponent: float) -> float:
-    """Of and to what is no ordinary number, where all libraries agree."""
-    try:
-        return math.pow(base, exponent)
-    except OverflowError:
-        return math.copysign(math.inf, base) if _is_odd(exponent) else math.inf
-    except ValueError:
-        if base:
-            return math.nan
-        return math.copysign(math.inf, base) if _is_odd(exponent) else math.inf
 
 
 def _is_odd(value: float) -> bool:

@@ -166,7 +166,9 @@ class Parser:
             elif token.text in COMPARISONS:
                 left = yield self._comparisons(left, token)
             else:
-                left = yield self._binary(left, token)
+                is_right = token.text in RIGHT_ASSOCIATIVE
+                right: Node = yield self._expression(BINARY[token.text] + (not is_right), nests=is_right)
+                left = self._made(Binary(token.offset, token.text, left, right))
             if is_negated:
                 left = self._made(Unary(token.offset, "not", left))
             previous = token.text
@@ -189,11 +191,6 @@ class Parser:
             self._next()
         self._next()
         return token, is_negated
-
-    def _binary(self, left: Node, token: Token) -> Deep[Node]:
-        is_right = token.text in RIGHT_ASSOCIATIVE
-        right: Node = yield self._expression(BINARY[token.text] + (not is_right), nests=is_right)
-        return self._made(Binary(token.offset, token.text, left, right))
 
     def _comparisons(self, left: Node, token: Token) -> Deep[Node]:
         first: Node = yield self._expression(BINARY[token.text] + 1, nests=False)
@@ -265,7 +262,9 @@ class Parser:
             self._expect_bracket(")")
             return (yield self._postfix(inner))
         if token.kind is Kind.NUMBER:
-            return self._number(self._next())
+            token = self._next()
+            value = literals.number(token.text, lambda message: self._fail(message, token))
+            return self._made(Literal(token.offset, value))
         if token.kind is Kind.IDENTIFIER:
             self._next()
             if token.text in _CONSTANTS:
@@ -305,10 +304,6 @@ class Parser:
                 name = self._next().text if self.current.kind is Kind.IDENTIFIER else ""
             return (yield self._postfix(self._made(Pointer(token.offset, name))))
         self._unexpected()
-
-    def _number(self, token: Token) -> Node:
-        value = literals.number(token.text, lambda message: self._fail(message, token))
-        return self._made(Literal(token.offset, value))
 
     def _items(self, closing: str) -> Deep[list[Node]]:
         """What stands between two brackets, with commas; one may follow the last item."""

@@ -56,14 +56,11 @@ def pattern(source: str) -> Any:
     try:
         return re2.compile(utf8(source), options)
     except re2.error as error:
-        raise Failure(f"error parsing regexp: {_reason(error)}") from None
-
-
-def _reason(error: Exception) -> str:
-    given: Any = error.args[0] if error.args else ""
-    text = given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)
-    what, separator, where = text.partition(": ")
-    return f"{_WORDS.get(what, what)}{separator}{f'`{where}`' if where else ''}"
+        given: Any = error.args[0] if error.args else ""
+        text = given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)
+        what, separator, where = text.partition(": ")
+        reason = f"{_WORDS.get(what, what)}{separator}{f'`{where}`' if where else ''}"
+        raise Failure(f"error parsing regexp: {reason}") from None
 
 
 class Patterns:
@@ -91,16 +88,12 @@ def matches(meter: Meter, value: Value, source: Value) -> bool:
         return False
     if type(source) is not str:
         raise not_a(source, "string")
-    return found(meter, value, _of_run(meter, source))
-
-
-def _of_run(meter: Meter, source: str) -> Any:
     compiled = meter.patterns.get(source)
     if compiled is None:
         meter.step(_STEPS_PER_CHARACTER * (1 + len(source)))
         meter.patterns[source] = compiled = pattern(source)
         meter.step(compiled.programsize // _INSTRUCTIONS_PER_COMPILE_STEP)
-    return compiled
+    return found(meter, value, compiled)
 
 
 def found(meter: Meter, value: Value, compiled: Any) -> bool:

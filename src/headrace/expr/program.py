@@ -90,7 +90,14 @@ def compile(  # noqa: A001 # the language's own word, as re.compile
     from headrace.expr.compiler import compile_tree
     from headrace.expr.parser import parse
 
-    text = _checked_source(source, limits)
+    if type(source) is not str:
+        raise InvalidExpression("an expression is a text")
+    if len(source) > limits.source_bytes or len(utf8(source)) > limits.source_bytes:
+        raise InvalidExpression(f"expression is longer than {limits.source_bytes} bytes")
+    text = source
+    if not source.isascii():  # half a surrogate pair is no character
+        text = "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in source)
+
     try:
         overridden = frozenset(functions) | frozenset(env or ())
         tree = parse(text, limits, NAMES, overridden)
@@ -106,19 +113,6 @@ def compile(  # noqa: A001 # the language's own word, as re.compile
 def evaluate(source: str, env: Mapping[str, Any], **options: Any) -> Value:
     """Compiles and runs in one go. `options` are those of `compile`, but `env`."""
     return compile(source, **options).run(env)
-
-
-def _checked_source(source: str, limits: Limits) -> str:
-    """Text with characters only, of a bounded size."""
-    if type(source) is not str:
-        raise InvalidExpression("an expression is a text")
-    if len(source) > limits.source_bytes or len(utf8(source)) > limits.source_bytes:
-        raise InvalidExpression(f"expression is longer than {limits.source_bytes} bytes")
-    return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in source) if _has_surrogates(source) else source
-
-
-def _has_surrogates(source: str) -> bool:
-    return not source.isascii() and any("\ud800" <= letter <= "\udfff" for letter in source)
 
 
 def _finished(result: Value, meter: Meter) -> Value:
@@ -148,13 +142,10 @@ def _plain_items(container: Value) -> Iterable[Value]:
     pairs: Any = enumerate(container) if is_list else container.items()
     for place, item in list(pairs):
         if type(item) not in _PLAIN:
-            container[place] = _plain(item)
+            if isinstance(item, Byte | NamedInt):
+                container[place] = int(item)
+            elif type(item) is Method:
+                raise Failure("the result is a function")
+            else:
+                container[place] = list(item) if type(item) is NilList else item
     return container if is_list else [item for _, item in container.items()]
-
-
-def _plain(item: Value) -> Value:
-    if isinstance(item, Byte | NamedInt):
-        return int(item)
-    if type(item) is Method:
-        raise Failure("the result is a function")
-    return list(item) if type(item) is NilList else item

@@ -151,16 +151,13 @@ class Books:
         if row is not None:
             if row["content_hash"] != content_hash:
                 raise refusal(*other_content, "invalid idempotency hash: the key was used with other content")
-            return self._replay(row)
+            hint = {"idempotency-hit": "true"} if self._releases.has_idempotency_hit else {}
+            return Reply(row["status"], row["body"], {"content-type": "application/json", **hint})
         reply = perform()
         assert is_done(reply), "a refusal is raised, so it uses up no key"
         values = (ledger, call.key, content_hash, reply.status, reply.body)
         self._connection.execute("INSERT INTO keys VALUES (?, ?, ?, ?, ?)", values)
         return reply
-
-    def _replay(self, row: Any) -> Reply:
-        hint = {"idempotency-hit": "true"} if self._releases.has_idempotency_hit else {}
-        return Reply(row["status"], row["body"], {"content-type": "application/json", **hint})
 
     # Transactions
 
@@ -187,14 +184,8 @@ class Books:
         after = volumes_after(before, draft)
         if draft.reference and self.by_reference(draft.ledger, draft.reference):
             raise ReferenceTaken
-        document = self._document(draft)
-        self._write(draft, document, after)
-        volumes = {"preCommitVolumes": _tree(before), "postCommitVolumes": _tree(after)}
-        return {**self._releases.transaction(document), **volumes}
-
-    def _document(self, draft: Draft) -> Json:
         now_at = self._clock.now_at()
-        return {
+        document: Json = {
             "postings": draft.postings,
             "metadata": draft.metadata,
             "timestamp": timestamps.shown(now_at if draft.timestamp_at is None else draft.timestamp_at),
@@ -204,6 +195,10 @@ class Books:
             "id": self.burn_id(draft.ledger),
             "reverted": False,
         }
+
+        self._write(draft, document, after)
+        volumes = {"preCommitVolumes": _tree(before), "postCommitVolumes": _tree(after)}
+        return {**self._releases.transaction(document), **volumes}
 
     def _write(self, draft: Draft, document: Json, after: Volumes) -> None:
         ledger, number = draft.ledger, document["id"]

@@ -112,13 +112,10 @@ class Page:
     def reply(self, rows: Sequence[Any], key: Callable[[Any], int | str], shown: Callable[[Any], Json]) -> Reply:
         cursor: Json = {"pageSize": self.size, "hasMore": len(rows) > self.size}
         if cursor["hasMore"]:
-            cursor["next"] = self._token(key(rows[self.size - 1]))
+            state = _CursorState(self.size, key(rows[self.size - 1]), self.query)
+            cursor["next"] = base64.urlsafe_b64encode(msgspec.json.encode(state)).decode().rstrip("=")
         cursor["data"] = [shown(row) for row in rows[: self.size]]
         return answer(200, {"cursor": cursor})
-
-    def _token(self, after: int | str) -> str:
-        state = _CursorState(self.size, after, self.query)
-        return base64.urlsafe_b64encode(msgspec.json.encode(state)).decode().rstrip("=")
 
 
 class _CursorState(msgspec.Struct, array_like=True):
@@ -131,21 +128,17 @@ def page_of(call: Call, *, max_size: int, clamps: bool = True) -> Page:
     """From `pageSize`, or from a `cursor`, which carries the whole question with it."""
     token = call.parameter("cursor")
     if token:
-        return _page_from(token, max_size)
+        try:
+            text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
+            state = msgspec.json.decode(text, type=_CursorState)
+        except (ValueError, msgspec.DecodeError):
+            raise invalid("cursor: not one of ours") from None
+        values = (text for values in state.query.values() for text in values)
+        if state.size > max_size or any(_is_unfit(text) for text in values) or not all(state.query.values()):
+            raise invalid("cursor: not one of ours")
+        return Page(state.size, state.after, state.query)
     text = call.parameter("pageSize")
     size = number_of(text) if text else DEFAULT_PAGE_SIZE
     if not size or (size > max_size and not clamps):
         raise invalid(f"pageSize must be a number from 1 to {max_size}")
     return Page(min(size, max_size), None, {name: v for name, v in call.query.items() if name != "pageSize"})
-
-
-def _page_from(token: str, max_size: int) -> Page:
-    try:
-        text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
-        state = msgspec.json.decode(text, type=_CursorState)
-    except (ValueError, msgspec.DecodeError):
-        raise invalid("cursor: not one of ours") from None
-    values = (text for values in state.query.values() for text in values)
-    if state.size > max_size or any(_is_unfit(text) for text in values) or not all(state.query.values()):
-        raise invalid("cursor: not one of ours")
-    return Page(state.size, state.after, state.query)

@@ -75,25 +75,18 @@ def parse_fault(text: str) -> Fault:
     service, kind, rate = parts[:3]
     if service not in _SERVICES:
         raise InvalidValue(_FIELD, f"{service!r} is not a service: one of {', '.join(_SERVICES)}")
-    parsed, status = _kind(kind)
+    if kind in ("drop", "delay", "overlap"):
+        parsed, status = kind, 0
+    elif _STATUS.fullmatch(kind) and int(kind) in set(HTTPStatus):
+        parsed, status = "status", int(kind)
+    else:
+        raise InvalidValue(_FIELD, f"{kind!r} is not a kind: a status from 300 to 599, drop, delay or overlap")
     if parsed == "overlap" and service == "payments":
         raise InvalidValue(_FIELD, "payments takes no idempotency key, so it knows no overlap")
     length_us = _length_us(parts[3], parsed) if len(parts) == 4 else None
-    return Fault(service, parsed, _rate(rate), status, length_us)
-
-
-def _kind(text: str) -> tuple[Kind, int]:
-    if text in ("drop", "delay", "overlap"):
-        return text, 0
-    if _STATUS.fullmatch(text) and int(text) in set(HTTPStatus):
-        return "status", int(text)
-    raise InvalidValue(_FIELD, f"{text!r} is not a kind: a status from 300 to 599, drop, delay or overlap")
-
-
-def _rate(text: str) -> Fraction:
-    if not _NUMBER.fullmatch(text) or Fraction(text) > 1:
-        raise InvalidValue(_FIELD, f"{text!r} is not a rate: a number from 0 to 1")
-    return Fraction(text)
+    if not _NUMBER.fullmatch(rate) or Fraction(rate) > 1:
+        raise InvalidValue(_FIELD, f"{rate!r} is not a rate: a number from 0 to 1")
+    return Fault(service, parsed, Fraction(rate), status, length_us)
 
 
 def _length_us(text: str, kind: Kind) -> int:

@@ -85,7 +85,31 @@ class LedgerService:
 
     def _create_transaction(self, ledger: str, call: Call) -> Reply:
         body = object_of(call.body)
-        draft = _draft(ledger, Fields(body), self.releases)
+        fields = Fields(body)
+        items = enumerate(fields.items("postings"))
+        postings = [_posting(Fields(item, f"postings[{index}]"), self.releases) for index, item in items]
+        metadata = fields.metadata()
+        reference = fields.optional_text("reference")
+
+        # None: now. For the current ledger null and the year 1 are no time either.
+        if not self.releases.is_current_ledger:
+            timestamp_at = fields.moment_at("timestamp")
+        else:
+            timestamp_at = fields.moment_at("timestamp") if "timestamp" in fields else None
+            timestamp_at = None if timestamp_at is not None and timestamp_at < _YEAR_2 else timestamp_at
+
+        unbounded: frozenset[str] = frozenset()
+        script = Fields(fields.raw("script"), "script") if "script" in fields else None
+        if script is not None and (plain := script.optional_text("plain")):
+            variables = as_object(script.raw("vars") or {}, "script.vars")
+            made, is_unbounded = scripts.posting_of(plain, variables, self.releases)
+            if postings:
+                raise invalid("either postings or a script, not both")
+            postings = [made]
+            unbounded = frozenset({made["source"]} if is_unbounded else ())
+        if not postings:
+            raise refusal(400, "NO_POSTINGS", "a transaction needs postings or a script")
+        draft = Draft(ledger, postings, metadata, reference, timestamp_at, unbounded)
         return self.books.once(ledger, call, body, lambda: self._book(draft, _is_dry_run(call)))
 
     def _book(self, draft: Draft, is_dry_run: bool, *, reverts: Json | None = None) -> Reply:
@@ -101,27 +125,37 @@ class LedgerService:
         return reply
 
     def _revert_transaction(self, ledger: str, call: Call, number: str) -> Reply:
-        identity = _transaction_id(number)
+        # A real ledger refuses an id that is not a number of 64 bits.
+        if not _ID.fullmatch(number) or int(number) >= 2**63:
+            raise invalid("the transaction's id must be a number")
+        identity = int(number)
         body = object_of(call.body) if call.body else {}
         metadata = Fields(body).metadata() if self.releases.is_current_ledger else {}
         is_forced, is_dated = _is_set(call, "force"), _is_set(call, "atEffectiveDate")
 
         def revert() -> Reply:
-            original = self._revertible(ledger, identity)
-            draft = _reverting(ledger, original, metadata, is_forced=is_forced, is_dated=is_dated)
+            original = self.books.transaction(ledger, identity)
+            if original is None:
+                raise not_found("not found")
+            if original["reverted"]:
+                raise refusal(400, "ALREADY_REVERT", "the transaction was reverted before")
+            # The postings backwards, from last to first. `is_forced`: every account may go below zero.
+            postings = [
+                posting(each["destination"], each["source"], each["amount"], each["asset"])
+                for each in reversed(original["postings"])
+            ]
+            draft = Draft(
+                ledger,
+                postings,
+                {**metadata, REVERTS: str(original["id"])},
+                timestamp_at=timestamps.microseconds(original["timestamp"]) if is_dated else None,
+                unbounded=frozenset(each["source"] for each in postings) if is_forced else frozenset(),
+            )
             return self._book(draft, _is_dry_run(call), reverts=original)
 
         # The older ledger answers a key of another revert as if it had failed itself.
         refused = (400, "VALIDATION") if self.releases.is_current_ledger else (500, "INTERNAL")
         return self.books.once(ledger, call, [is_forced, is_dated, metadata], revert, other_content=refused)
-
-    def _revertible(self, ledger: str, identity: int) -> Json:
-        original = self.books.transaction(ledger, identity)
-        if original is None:
-            raise not_found("not found")
-        if original["reverted"]:
-            raise refusal(400, "ALREADY_REVERT", "the transaction was reverted before")
-        return original
 
     def _list_transactions(self, ledger: str, call: Call) -> Reply:
         page = page_of(call, max_size=MAX_PAGE_SIZE)
@@ -194,69 +228,10 @@ def _is_set(call: Call, name: str) -> bool:
     return call.parameter(name).lower() in ("true", "1")
 
 
-def _transaction_id(text: str) -> int:
-    """The id of a transaction to be reverted; a real ledger refuses what is not a number of 64 bits."""
-    if not _ID.fullmatch(text) or int(text) >= 2**63:
-        raise invalid("the transaction's id must be a number")
-    return int(text)
-
-
-def _reverting(ledger: str, original: Json, metadata: dict[str, str], *, is_forced: bool, is_dated: bool) -> Draft:
-    """The postings backwards, from last to first. `is_forced`: every account may go below zero."""
-    postings = [
-        posting(each["destination"], each["source"], each["amount"], each["asset"])
-        for each in reversed(original["postings"])
-    ]
-    return Draft(
-        ledger,
-        postings,
-        {**metadata, REVERTS: str(original["id"])},
-        timestamp_at=timestamps.microseconds(original["timestamp"]) if is_dated else None,
-        unbounded=frozenset(each["source"] for each in postings) if is_forced else frozenset(),
-    )
-
-
 def _is_like(account: str, pattern: str) -> bool:
     """An empty segment of the pattern stands for any segment: `users:` is like `users:1`."""
     segments, wanted = account.split(":"), pattern.split(":")
     return len(segments) == len(wanted) and all(w in ("", s) for s, w in zip(segments, wanted, strict=True))
-
-
-def _draft(ledger: str, fields: Fields, releases: Releases) -> Draft:
-    items = enumerate(fields.items("postings"))
-    postings = [_posting(Fields(item, f"postings[{index}]"), releases) for index, item in items]
-    metadata = fields.metadata()
-    reference = fields.optional_text("reference")
-    timestamp_at = _timestamp(fields, releases)
-    unbounded: frozenset[str] = frozenset()
-    script = _script(fields, releases)
-    if script is not None:
-        if postings:
-            raise invalid("either postings or a script, not both")
-        made, is_unbounded = script
-        postings = [made]
-        unbounded = frozenset({made["source"]} if is_unbounded else ())
-    if not postings:
-        raise refusal(400, "NO_POSTINGS", "a transaction needs postings or a script")
-    return Draft(ledger, postings, metadata, reference, timestamp_at, unbounded)
-
-
-def _timestamp(fields: Fields, releases: Releases) -> int | None:
-    """None: now. For the current ledger null and the year 1 are no time either."""
-    if not releases.is_current_ledger:
-        return fields.moment_at("timestamp")
-    timestamp_at = fields.moment_at("timestamp") if "timestamp" in fields else None
-    return None if timestamp_at is not None and timestamp_at < _YEAR_2 else timestamp_at
-
-
-def _script(fields: Fields, releases: Releases) -> tuple[Posting, bool] | None:
-    if "script" not in fields:
-        return None
-    script = Fields(fields.raw("script"), "script")
-    plain = script.optional_text("plain")
-    if not plain:
-        return None
-    return scripts.posting_of(plain, as_object(script.raw("vars") or {}, "script.vars"), releases)
 
 
 def _posting(fields: Fields, releases: Releases) -> Posting:

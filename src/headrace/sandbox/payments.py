@@ -139,21 +139,9 @@ class PaymentsService:
     # Accounts
 
     def _create_account(self, fields: Fields) -> Json:
-        account = self._account(fields)
-        cursor = self.connection.execute(
-            "INSERT INTO payments_accounts (id, connector_id, reference, document) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO NOTHING",
-            (account["id"], account["connectorID"], account["reference"], encoded(account).decode()),
-        )
-        if cursor.rowcount != 1:
-            raise invalid(f"reference {account['reference']} was used on this connector")
-        self.outbox.saved_account(account)
-        return account
-
-    def _account(self, fields: Fields) -> Json:
         connector_id = fields.text("connectorID")
         asset = fields.asset("defaultAsset") if "defaultAsset" in fields else ""
-        return {
+        account: Json = {
             "id": self.ids.new(),
             "reference": fields.text("reference"),
             "createdAt": _moment(fields, "createdAt"),
@@ -168,22 +156,21 @@ class PaymentsService:
             "raw": {},
         }
 
+        cursor = self.connection.execute(
+            "INSERT INTO payments_accounts (id, connector_id, reference, document) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            (account["id"], account["connectorID"], account["reference"], encoded(account).decode()),
+        )
+        if cursor.rowcount != 1:
+            raise invalid(f"reference {account['reference']} was used on this connector")
+        self.outbox.saved_account(account)
+        return account
+
     # Payments
 
     def _create_payment(self, fields: Fields) -> Reply:
-        payment = self._payment(fields)
-        cursor = self.connection.execute(
-            "INSERT INTO payments (id, connector_id, reference, document) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (payment["id"], payment["connectorID"], payment["reference"], encoded(payment).decode()),
-        )
-        if cursor.rowcount != 1:
-            raise invalid(f"reference {payment['reference']} was used on this connector")
-        self.outbox.saved_payment(payment)
-        return data(payment)
-
-    def _payment(self, fields: Fields) -> Json:
         connector_id, amount = fields.text("connectorID"), fields.amount("amount")
-        return {
+        payment: Json = {
             "id": self.ids.new(),
             "reference": fields.text("reference"),
             "sourceAccountID": fields.optional_text("sourceAccountID") or "",
@@ -202,27 +189,34 @@ class PaymentsService:
             "metadata": {},
         }
 
+        cursor = self.connection.execute(
+            "INSERT INTO payments (id, connector_id, reference, document) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (payment["id"], payment["connectorID"], payment["reference"], encoded(payment).decode()),
+        )
+        if cursor.rowcount != 1:
+            raise invalid(f"reference {payment['reference']} was used on this connector")
+        self.outbox.saved_payment(payment)
+        return data(payment)
+
     # Transfer initiations
 
     def _initiate(self, fields: Fields) -> Reply:
-        initiation = self._initiation(fields)
-        cursor = self.connection.execute(
-            "INSERT INTO transfer_initiations (id, reference, document) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            (initiation["id"], initiation["reference"], encoded(initiation).decode()),
-        )
-        if cursor.rowcount != 1:
-            raise invalid(f"there is a transfer initiation of reference {initiation['reference']}")
-        self.outbox.saved_transfer_initiation(initiation)
-        return data(initiation)
-
-    def _initiation(self, fields: Fields) -> Json:
-        connector_id, provider = _connector(fields)
+        named = fields.optional_text("provider")
+        connector_id = fields.optional_text("connectorID") or ""
+        if named and named.upper() not in PROVIDERS:
+            raise fields.wrong("provider", f"must be one of {', '.join(PROVIDERS)}")
+        if not (named or connector_id):
+            raise fields.wrong("connectorID", "or provider is required")
+        provider = named.upper() if named else _provider(connector_id)
+        connector_id = connector_id or provider
         amount, metadata = fields.amount("amount"), fields.metadata()
         status = "PROCESSED" if fields.flag("validated") else WAITING
         now = timestamps.shown(self.clock.now_at())
         reference = fields.text("reference")
-        return {
-            "id": _initiation_id(connector_id, reference),
+        # The payments service gives the same id for the same reference.
+        names = encoded({"ConnectorID": connector_id, "Reference": reference})
+        initiation: Json = {
+            "id": urlsafe_b64encode(names).decode().rstrip("="),
             "reference": reference,
             "createdAt": now,
             "scheduledAt": _moment(fields, "scheduledAt"),
@@ -241,6 +235,15 @@ class PaymentsService:
             "relatedPayments": [],
             "relatedAdjustments": [self._adjustment(status, now)],
         }
+
+        cursor = self.connection.execute(
+            "INSERT INTO transfer_initiations (id, reference, document) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (initiation["id"], initiation["reference"], encoded(initiation).decode()),
+        )
+        if cursor.rowcount != 1:
+            raise invalid(f"there is a transfer initiation of reference {initiation['reference']}")
+        self.outbox.saved_transfer_initiation(initiation)
+        return data(initiation)
 
     def _adjustment(self, status: str, now: str) -> Json:
         return {"adjustmentID": self.ids.new(), "createdAt": now, "status": status, "error": "", "metadata": {}}
@@ -282,23 +285,6 @@ class PaymentsService:
 def _provider(connector_id: str) -> str:
     """Any connector id goes; one that is the name of a provider is of that provider, the others are dummies."""
     return connector_id.upper() if connector_id.upper() in PROVIDERS else DUMMY
-
-
-def _initiation_id(connector_id: str, reference: str) -> str:
-    """As the payments service makes it, which gives the same id for the same reference."""
-    names = encoded({"ConnectorID": connector_id, "Reference": reference})
-    return urlsafe_b64encode(names).decode().rstrip("=")
-
-
-def _connector(fields: Fields) -> tuple[str, str]:
-    named = fields.optional_text("provider")
-    connector_id = fields.optional_text("connectorID") or ""
-    if named and named.upper() not in PROVIDERS:
-        raise fields.wrong("provider", f"must be one of {', '.join(PROVIDERS)}")
-    if not (named or connector_id):
-        raise fields.wrong("connectorID", "or provider is required")
-    provider = named.upper() if named else _provider(connector_id)
-    return connector_id or provider, provider
 
 
 def _moment(fields: Fields, name: str) -> str:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from headrace.effects.port import NoReply, Reply, Request
+from headrace.effects.port import NoReply, Request
 from headrace.sandbox.answers import error
 from headrace.sandbox.bodies import MAX_BODY_BYTES
 from headrace.sandbox.sandbox import Sandbox
@@ -35,21 +35,24 @@ class ServiceApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            reply = await self._reply(HttpRequest(scope, receive))
+            http = HttpRequest(scope, receive)
+            body = await _body(http.stream())
+            if body is None:
+                reply = error(413, "VALIDATION", f"a body has at most {MAX_BODY_BYTES} bytes")
+            else:
+                # The path as it came, still percent-encoded: an address may hold an encoded slash.
+                raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+                _, _, path = raw.decode("latin-1").partition("?")[0].partition(f"/api/{self.service}")
+                query: bytes = scope["query_string"]
+                path = f"{path or '/'}?{query.decode('latin-1')}" if query else path or "/"
+                key = http.headers.get("idempotency-key", "")
+                reply = await self.sandbox.send(Request(self.service, http.method, path, body or None, key))
         except ClientDisconnect:
             return
         except NoReply:
             await _hang_up(receive)
             return
         await Response(reply.body, reply.status, reply.headers)(scope, receive, send)
-
-    async def _reply(self, http: HttpRequest) -> Reply:
-        body = await _body(http.stream())
-        if body is None:
-            return error(413, "VALIDATION", f"a body has at most {MAX_BODY_BYTES} bytes")
-        key = http.headers.get("idempotency-key", "")
-        path = _own_path(http.scope, f"/api/{self.service}")
-        return await self.sandbox.send(Request(self.service, http.method, path, body or None, key))
 
 
 async def _body(chunks: AsyncIterator[bytes]) -> bytes | None:
@@ -60,14 +63,6 @@ async def _body(chunks: AsyncIterator[bytes]) -> bytes | None:
         if len(body) > MAX_BODY_BYTES:
             return None
     return bytes(body)
-
-
-def _own_path(scope: Scope, prefix: str) -> str:
-    """The path as it came, still percent-encoded: an address may hold an encoded slash."""
-    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
-    _, _, path = raw.decode("latin-1").partition("?")[0].partition(prefix)
-    query: bytes = scope["query_string"]
-    return f"{path or '/'}?{query.decode('latin-1')}" if query else path or "/"
 
 
 async def _hang_up(receive: Receive) -> None:

@@ -38,19 +38,15 @@ def posting_of(plain: str, variables: Mapping[str, object], releases: Releases) 
     source, destination = variables["src"], variables["dst"]
     if not is_address(source) or not is_address(destination):
         raise _failed("src and dst must be account addresses")
-    amount, asset = _monetary(variables["amount"])
-    if not releases.takes_asset(asset):
-        raise _failed("amount must be like `USD/2 100`")
-    return posting(str(source), str(destination), amount, asset), plain == OVERDRAFT
-
-
-def _monetary(value: object) -> tuple[int, str]:
+    value = variables["amount"]
     asset, _, digits = str(value).partition(" ")
     if not isinstance(value, str) or not is_asset(asset) or not _AMOUNT.fullmatch(digits):
         raise _failed("amount must be like `USD/2 100`")
     if len(digits) > MAX_DIGITS:
         raise _failed(f"amount has more than {MAX_DIGITS} digits")
-    return int(digits), asset
+    if not releases.takes_asset(asset):
+        raise _failed("amount must be like `USD/2 100`")
+    return posting(str(source), str(destination), int(digits), asset), plain == OVERDRAFT
 
 
 def _failed(reason: str) -> Exception:

@@ -114,36 +114,26 @@ class Store:
 
     def _perform(self, batch: list[Job | Question]) -> None:
         try:
-            replies = self._committed(batch)
+            self._connection.execute("BEGIN")
+            replies = [self._answer(job) if isinstance(job, Job) else job.ask(self._connection) for job in batch]
+            self._connection.execute("COMMIT")
         except Exception as problem:  # noqa: BLE001  # callers wait: whatever it is, they get an answer
             _log.exception("sandbox: nothing of %d requests was carried out", len(batch))
-            self._abandon()
+            try:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+            except sqlite3.Error:
+                _log.exception("sandbox: roll-back failed")
             replies = [_failed(job, problem) for job in batch]
         for job, reply in zip(batch, replies, strict=True):
             if isinstance(reply, Exception):
                 job.reply.set_exception(reply)
             else:
                 job.reply.set_result(reply)
-        self._tell_of_events()
-
-    def _committed(self, batch: list[Job | Question]) -> list[Any]:
-        self._connection.execute("BEGIN")
-        replies = [self._answer(job) if isinstance(job, Job) else job.ask(self._connection) for job in batch]
-        self._connection.execute("COMMIT")
-        return replies
-
-    def _tell_of_events(self) -> None:
         last_seq = _last_seq(self._connection)
         if self._on_events is not None and last_seq > self._last_seq:
             self._on_events()
         self._last_seq = last_seq
-
-    def _abandon(self) -> None:
-        try:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-        except sqlite3.Error:
-            _log.exception("sandbox: roll-back failed")
 
     def _answer(self, job: Job) -> Reply:
         """One request in its savepoint. Where the whole transaction is gone (a full disk), so is the savepoint: then

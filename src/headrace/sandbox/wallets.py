@@ -97,18 +97,15 @@ class WalletsService:
 
         def create() -> Reply:
             self.books.open_ledger(ledger, {})
-            return data(self._insert(name, ledger, metadata).shown(), 201)
+            values = (self.ids.new(), name, ledger, encoded(metadata).decode(), self.clock.now_at())
+            cursor = self.connection.execute(
+                "INSERT INTO wallets (id, name, ledger, metadata, created_at) VALUES (?, ?, ?, ?, ?)", values
+            )
+            wallet = Wallet(cursor.lastrowid or 0, *values)
+            self._ensure_balance(wallet, MAIN)
+            return data(wallet.shown(), 201)
 
         return self.books.once(ledger, call, body, create)
-
-    def _insert(self, name: str, ledger: str, metadata: dict[str, str]) -> Wallet:
-        values = (self.ids.new(), name, ledger, encoded(metadata).decode(), self.clock.now_at())
-        cursor = self.connection.execute(
-            "INSERT INTO wallets (id, name, ledger, metadata, created_at) VALUES (?, ?, ?, ?, ?)", values
-        )
-        wallet = Wallet(cursor.lastrowid or 0, *values)
-        self._ensure_balance(wallet, MAIN)
-        return wallet
 
     def _find(self, wallet_id: str) -> Wallet | None:
         row = self.connection.execute("SELECT * FROM wallets WHERE id = ?", (wallet_id,)).fetchone()

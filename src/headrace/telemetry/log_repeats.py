@@ -30,7 +30,12 @@ class Repeats:
         reason = line.get("reason")
         if reason is None or "service" in line or method not in ("warning", "error"):
             return line
-        seen = self._of((str(line.get("event")), str(reason)))
+        key = (str(line.get("event")), str(reason))
+        seen = self._seen.get(key)
+        if seen is None:
+            if len(self._seen) >= MAX_KEYS:
+                del self._seen[next(iter(self._seen))]
+            seen = self._seen[key] = _Seen()
         now_s = self._clock.monotonic_s()
         dropped = 0
         if now_s - seen.since_s >= WINDOW_S:
@@ -42,14 +47,6 @@ class Repeats:
         if dropped:
             line["same_dropped"] = dropped
         return line
-
-    def _of(self, key: tuple[str, str]) -> _Seen:
-        seen = self._seen.get(key)
-        if seen is None:
-            if len(self._seen) >= MAX_KEYS:
-                del self._seen[next(iter(self._seen))]
-            seen = self._seen[key] = _Seen()
-        return seen
 
 
 class _Seen:

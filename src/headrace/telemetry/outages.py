@@ -55,7 +55,10 @@ class Outage:
             self._first_s, self._first_at = now_s, now_at
         self._failures += 1
         if self._is_failing:
-            return self._reminder(now_s, reason)
+            if now_s - self._said_s < REMIND_S:
+                return None
+            self._said_s = now_s
+            return self._about_outage(f"{self._service} is still failing", reason)
         if self._failures >= OUTAGE_FAILURES and now_s - self._first_s >= OUTAGE_S:
             self._is_failing, self._said_s, self._unsaid = True, now_s, 0
             return self._about_outage(f"{self._service} is failing", reason)
@@ -69,12 +72,6 @@ class Outage:
             return None
         fields = {"since": date_time(self._first_at), "seconds": round(now_s - self._first_s), "failed_calls": failures}
         return Line(f"{self._service} is back", fields)
-
-    def _reminder(self, now_s: float, reason: str) -> Line | None:
-        if now_s - self._said_s < REMIND_S:
-            return None
-        self._said_s = now_s
-        return self._about_outage(f"{self._service} is still failing", reason)
 
     def _about_outage(self, event: str, reason: str) -> Line:
         return Line(event, {"since": date_time(self._first_at), "failed_calls": self._failures, "reason": reason})

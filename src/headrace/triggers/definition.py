@@ -56,7 +56,17 @@ class _Reader:
     def definition(self) -> Definition:
         for name in islice((name for name in self._given if name not in _MEMBERS), MAX_PROBLEMS):
             self._add(shown(name), f"is unknown; a trigger has {', '.join(_MEMBERS)}")
-        self._check_size()
+
+        # The size is checked before any of them is compiled.
+        variables = self._given.get("vars")
+        sources = [
+            self._given.get("filter"),
+            *(cast("Json", variables).values() if isinstance(variables, dict) else ()),
+        ]
+        if sum(len(_bytes(source)) for source in sources) > MAX_SOURCES_BYTES:
+            reason = f"filter and vars have more than {MAX_SOURCES_BYTES} bytes together"
+            raise InvalidDefinition([*self._problems, Problem("vars", reason)])
+
         made = Definition(
             event=self._text("event", is_required=True),
             workflow_id=self._text("workflowID", is_required=True),
@@ -107,14 +117,11 @@ class _Reader:
         if len(named) > MAX_VARS:
             self._add("vars", f"has more than {MAX_VARS} members")
             return None
-        self._check_names(named)
-        return {name: self._source(source, f"vars.{name}") for name, source in named.items()}
-
-    def _check_names(self, named: dict[str, Any]) -> None:
         try:
             check_variables(dict.fromkeys(named, ""))
         except InvalidValue as error:
             self._add(f"vars.{error.field}", error.reason)
+        return {name: self._source(source, f"vars.{name}") for name, source in named.items()}
 
     def _source(self, value: object, path: str) -> str:
         """Check an expression by compiling it once."""
@@ -128,17 +135,6 @@ class _Reader:
             except InvalidSource as error:
                 self._problems.append(Problem(path[:200], str(error)))
         return value if isinstance(value, str) else ""
-
-    def _check_size(self) -> None:
-        """Check the total size before any expression is compiled."""
-        variables = self._given.get("vars")
-        sources = [
-            self._given.get("filter"),
-            *(cast("Json", variables).values() if isinstance(variables, dict) else ()),
-        ]
-        if sum(len(_bytes(source)) for source in sources) > MAX_SOURCES_BYTES:
-            reason = f"filter and vars have more than {MAX_SOURCES_BYTES} bytes together"
-            raise InvalidDefinition([*self._problems, Problem("vars", reason)])
 
 
 def _bytes(source: object) -> bytes:

@@ -174,48 +174,45 @@ class Evaluation:
 
     async def value(self, source: str) -> Any:
         """Evaluate one expression. Raises EvaluationFailed."""
-        try:
-            program = self._programs.of(source) or await self._compiled(source)
-        except InvalidSource as error:
-            raise EvaluationFailed(str(error)) from None
+        program = self._programs.of(source)
+        if program is None:
+            # Compiled once for many events: no part of the time that one of them may take.
+            try:
+                if len(source) <= MOMENT_CHARACTERS:
+                    program = _compile(source)
+                    await asyncio.sleep(0)
+                else:
+                    loop = asyncio.get_running_loop()
+                    program = await loop.run_in_executor(self._threads, _compile, source)
+            except InvalidSource as error:
+                raise EvaluationFailed(str(error)) from None
+            self._programs.keep(program)
+
         while True:
-            await self._pause()
+            # A thousand variables of a moment each: others get their turn in between.
+            if self._spent_s > ALL_S:
+                raise EvaluationFailed(
+                    f"the expressions of the trigger take more than {ALL_S * 1_000:g} ms together", is_over_budget=True
+                )
+            if self._spent_s - self._paused_s > PAUSE_S:
+                self._paused_s = self._spent_s
+                await asyncio.sleep(0)
             try:
                 return await self._run(program)
             except _LinkNeeded as needed:
-                await self._follow(needed.uri)
+                try:
+                    self._links[needed.uri] = _Answer(data=await self._fetch(needed.uri))
+                except LinkRefused as refusal:
+                    self._links[needed.uri] = _Answer(refusal=str(refusal))
             except expr.ExpressionError as error:
                 is_over_budget = isinstance(error, expr.BudgetExceeded)
-                hints = self._hints(program, error)
+                # Hints on an operation on text cost another parse, so a long expression gets none.
+                hints: list[str] = []
+                if "string" in error.message and len(program.source) <= MOMENT_CHARACTERS:
+                    from headrace.triggers.hints import text_hints
+
+                    hints = text_hints(program.source, self._env["event"])
                 raise EvaluationFailed(error.summary, is_over_budget=is_over_budget, hints=hints) from None
-
-    def _hints(self, program: expr.Program, error: expr.ExpressionError) -> list[str]:
-        """Hints for an operation on text. They cost another parse, so a long expression gets none."""
-        if "string" not in error.message or len(program.source) > MOMENT_CHARACTERS:
-            return []
-        from headrace.triggers.hints import text_hints
-
-        return text_hints(program.source, self._env["event"])
-
-    async def _compiled(self, source: str) -> expr.Program:
-        """Compile once for many events; the time does not count towards one event's limit."""
-        if len(source) <= MOMENT_CHARACTERS:
-            program = _compile(source)
-            await asyncio.sleep(0)
-        else:
-            program = await asyncio.get_running_loop().run_in_executor(self._threads, _compile, source)
-        self._programs.keep(program)
-        return program
-
-    async def _pause(self) -> None:
-        """Yield to other tasks between variables: there may be a thousand, with a millisecond each."""
-        if self._spent_s > ALL_S:
-            raise EvaluationFailed(
-                f"the expressions of the trigger take more than {ALL_S * 1_000:g} ms together", is_over_budget=True
-            )
-        if self._spent_s - self._paused_s > PAUSE_S:
-            self._paused_s = self._spent_s
-            await asyncio.sleep(0)
 
     async def _run(self, program: expr.Program) -> Any:
         meter = self._meter(_MOMENT, None)
@@ -256,12 +253,6 @@ class Evaluation:
         if answer.refusal is not None:
             raise expr.Failure(f"link: {answer.refusal}")
         return answer.data
-
-    async def _follow(self, uri: str) -> None:
-        try:
-            self._links[uri] = _Answer(data=await self._fetch(uri))
-        except LinkRefused as refusal:
-            self._links[uri] = _Answer(refusal=str(refusal))
 
 
 def _uri_of(arguments: tuple[Any, ...]) -> str:

@@ -36,11 +36,11 @@ def text_hints(source: str, payload: Json) -> list[str]:
     except expr.InvalidExpression:
         return []
     members = dict.fromkeys(parser.text(node).strip("() ") for node in _misused(tree, payload))
-    return [_hint(member) for member in members if len(member) <= MAX_CHARACTERS][:MAX_HINTS]
-
-
-def _hint(member: str) -> str:
-    return f"{member} is text in this event, as amounts are in events of payments v3: use int({member})"
+    return [
+        f"{member} is text in this event, as amounts are in events of payments v3: use int({member})"
+        for member in members
+        if len(member) <= MAX_CHARACTERS
+    ][:MAX_HINTS]
 
 
 def _misused(tree: nodes.Node, payload: Json) -> Iterator[nodes.Node]:

@@ -51,7 +51,8 @@ class Origin:
         if not url.isascii() or not url.isprintable() or set(url) & set(' \\"<>^`{|}'):
             raise ValueError("an address has plain ASCII characters only")
         parts = urlsplit(url)
-        host = _written_host(parts.netloc.lower())
+        netloc = parts.netloc.lower()
+        host = netloc.partition("]")[0] + "]" if netloc.startswith("[") else netloc.partition(":")[0]
         if parts.scheme not in _PORTS or "@" in parts.netloc or not _HOST.fullmatch(host):
             raise ValueError("not an http or https address without credentials")
         port = parts.port if parts.port is not None else _PORTS[parts.scheme]
@@ -67,12 +68,6 @@ class Origin:
         except ValueError:
             return self.host == "localhost"
         return True
-
-
-def _written_host(netloc: str) -> str:
-    if netloc.startswith("["):
-        return netloc.partition("]")[0] + "]"
-    return netloc.partition(":")[0]
 
 
 def origins_of(urls: Iterable[str], setting: str) -> frozenset[Origin]:
@@ -144,17 +139,6 @@ class Linker:
 
     async def fetch(self, uri: str) -> Any:
         """Fetch a resource, without its `data` wrapper if it has one. Raises LinkRefused."""
-        origin, url = self._allowed(uri)
-        try:
-            async with self._slots[origin], asyncio.timeout(self._timeout_s):
-                addresses = await self._checked(origin)
-                return link_data(await self._get(origin, url, addresses))
-        except TimeoutError:
-            raise LinkRefused(f"no answer within {self._timeout_s:g} s") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise LinkRefused(f"no usable answer ({type(error).__name__})") from None
-
-    def _allowed(self, uri: str) -> tuple[Origin, yarl.URL]:
         if len(uri) > MAX_URI_CHARACTERS:
             raise LinkRefused(f"its address has more than {MAX_URI_CHARACTERS} characters")
         try:
@@ -166,14 +150,17 @@ class Linker:
             raise LinkRefused("its origin is not on the list (HEADRACE_LINK_ORIGINS)")
         if (url.scheme, url.host, url.port) != (origin.scheme, origin.host, origin.port):
             raise LinkRefused("its address is ambiguous")
-        return origin, url
-
-    async def _checked(self, origin: Origin) -> list[str]:
-        """Resolve the addresses. Raises LinkRefused unless all of them are allowed."""
-        addresses = await self._resolve(origin.host, origin.port)
-        if not addresses or not all(self._is_fit(origin, address) for address in addresses):
-            raise LinkRefused("its host name resolves to a forbidden address")
-        return addresses
+        try:
+            async with self._slots[origin], asyncio.timeout(self._timeout_s):
+                # All addresses that a connection may go to are fit, or none is used.
+                addresses = await self._resolve(origin.host, origin.port)
+                if not addresses or not all(self._is_fit(origin, address) for address in addresses):
+                    raise LinkRefused("its host name resolves to a forbidden address")
+                return link_data(await self._get(origin, url, addresses))
+        except TimeoutError:
+            raise LinkRefused(f"no answer within {self._timeout_s:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise LinkRefused(f"no usable answer ({type(error).__name__})") from None
 
     def _is_fit(self, origin: Origin, address: str) -> bool:
         if is_public(address) or origin.is_chosen_address:
@@ -183,7 +170,10 @@ class Linker:
     async def _get(self, origin: Origin, url: yarl.URL, addresses: list[str]) -> bytes:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "headrace"}
         if self._authorize is not None and origin == self._stack:
-            token = await self._token(self._authorize)
+            try:
+                token = await self._authorize()
+            except NoReply:
+                raise LinkRefused("there is no access token for the stack") from None
             headers |= {"Authorization": token} if token else {}
         connector = aiohttp.TCPConnector(resolver=_Pinned(addresses), use_dns_cache=False, force_close=True)
         async with (
@@ -192,13 +182,18 @@ class Linker:
             ) as session,
             session.get(url, headers=headers, allow_redirects=False) as response,
         ):
-            return await _body(response)
-
-    async def _token(self, authorize: Authorize) -> str:
-        try:
-            return await authorize()
-        except NoReply:
-            raise LinkRefused("there is no access token for the stack") from None
+            if response.status != 200:
+                raise LinkRefused(f"the response has status {response.status}")
+            if response.content_type != "application/json" and not response.content_type.endswith("+json"):
+                raise LinkRefused("the response is not JSON")
+            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise LinkRefused("the response has an encoding that was not requested")
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > MAX_BYTES:
+                    raise LinkRefused(f"the response has more than {MAX_BYTES} bytes")
+            return bytes(body)
 
 
 class _Pinned(aiohttp.abc.AbstractResolver):
@@ -223,18 +218,3 @@ class _Pinned(aiohttp.abc.AbstractResolver):
         ]
 
     async def close(self) -> None: ...
-
-
-async def _body(response: aiohttp.ClientResponse) -> bytes:
-    if response.status != 200:
-        raise LinkRefused(f"the response has status {response.status}")
-    if response.content_type != "application/json" and not response.content_type.endswith("+json"):
-        raise LinkRefused("the response is not JSON")
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise LinkRefused("the response has an encoding that was not requested")
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > MAX_BYTES:
-            raise LinkRefused(f"the response has more than {MAX_BYTES} bytes")
-    return bytes(body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, get_args
 
-from headrace.effects.port import Downstream, NoReply, Reply, Request
+from headrace.effects.port import Downstream, NoReply, Request
 from headrace.triggers.expressions import Fetch, LinkRefused
 from headrace.triggers.link_data import link_data
 from headrace.workflows.activities import Service
@@ -24,28 +24,23 @@ class LoopbackLinks:
 
     async def fetch(self, uri: str, /) -> Any:
         """Fetch a resource, without its `data` wrapper if it has one. Raises LinkRefused."""
-        request = self._request(uri)
-        if request is None:
+        for prefix, service in self._prefixes.items():
+            path = uri.removeprefix(prefix)
+            if path != uri and path.startswith("/"):
+                request = Request(service, "GET", path.partition("#")[0])
+                break
+        else:
             return await self._elsewhere(uri)
+
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                return _data(await self._downstream.send(request))
+                reply = await self._downstream.send(request)
+                if reply.status != 200:
+                    raise LinkRefused(f"the response has status {reply.status}")
+                if not reply.headers.get("content-type", "").startswith("application/json"):
+                    raise LinkRefused("the response is not JSON")
+                return link_data(reply.body)
         except TimeoutError:
             raise LinkRefused(f"no answer within {TIMEOUT_S:g} s") from None
         except NoReply:
             raise LinkRefused("no usable answer (the connection was closed)") from None
-
-    def _request(self, uri: str) -> Request | None:
-        for prefix, service in self._prefixes.items():
-            path = uri.removeprefix(prefix)
-            if path != uri and path.startswith("/"):
-                return Request(service, "GET", path.partition("#")[0])
-        return None
-
-
-def _data(reply: Reply) -> Any:
-    if reply.status != 200:
-        raise LinkRefused(f"the response has status {reply.status}")
-    if not reply.headers.get("content-type", "").startswith("application/json"):
-        raise LinkRefused("the response is not JSON")
-    return link_data(reply.body)

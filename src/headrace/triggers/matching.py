@@ -42,7 +42,10 @@ def causes(envelope: Envelope) -> set[str]:
     found: set[str] = set()
     if envelope.app == "orchestration":
         found |= {value for name in ("instanceID", "workflowInstanceID") if (value := _text(envelope.payload, name))}
-    for transaction in [envelope.payload, *_items(envelope.payload.get("transactions"))]:  # payments have one reference
+    listed = envelope.payload.get("transactions")
+    items = cast("list[object]", listed)[:MAX_CAUSES] if isinstance(listed, list) else []
+    transactions = [cast("dict[str, object]", item) for item in items if isinstance(item, dict)]
+    for transaction in [envelope.payload, *transactions]:  # payments have one reference
         texts = (_text(transaction, "reference"), _text(transaction.get("metadata"), "headrace_effect"))
         found |= {match[1] for text in texts if (match := _EFFECT.fullmatch(text))}
     if envelope.app in ("payments", ""):
@@ -88,11 +91,6 @@ def initiation_scheduled(envelope: Envelope) -> str | None:
         return moment_of(envelope.payload.get("scheduledAt"))
     except InvalidValue:
         return None
-
-
-def _items(value: object) -> list[dict[str, object]]:
-    items = cast("list[object]", value)[:MAX_CAUSES] if isinstance(value, list) else []
-    return [cast("dict[str, object]", item) for item in items if isinstance(item, dict)]
 
 
 def _text(value: object, name: str) -> str:

@@ -33,14 +33,9 @@ def text_of(value: Any) -> str:
     plain = _scalar(value)
     if isinstance(plain, bool):
         return "true" if plain else "false"
-    return _float_text(plain) if isinstance(plain, float) else str(plain)
-
-
-def _float_text(value: float) -> str:
-    """Format without an exponent or point while the digits alone are exact."""
-    if value.is_integer() and abs(value) < _PLAIN_BELOW:
-        return str(int(value))
-    return repr(value)
+    if isinstance(plain, float) and plain.is_integer() and abs(plain) < _PLAIN_BELOW:
+        return str(int(plain))  # no exponent or point while the digits alone are exact
+    return repr(plain) if isinstance(plain, float) else str(plain)
 
 
 class _Copy:

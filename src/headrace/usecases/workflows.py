@@ -20,7 +20,7 @@ async def create_workflow(ports: Ports, caller: Caller | None, definition: objec
     Raises InvalidDefinition naming all problems, and InvalidValue where nothing is defined.
     """
     if definition is None:
-        raise InvalidValue("body", "a workflow is wanted: an object with `stages` and, if you like, a `name`")
+        raise InvalidValue("body", "must be a workflow: an object with `stages` and an optional `name`")
     config = parse_config(definition)
     stored = {"stages": config.stages, **({} if config.name is None else {"name": config.name})}
     now_at = ports.clock.now_at()

@@ -51,7 +51,19 @@ def _problems(document: object) -> Iterator[Problem]:
         if key not in ("name", "stages"):
             yield Problem(shown(key), "unknown key; a workflow has `name` and `stages`", "unknown-key")
     yield from _name_problems(config.get("name"))
-    yield from _stages_problems(config.get("stages"))
+
+    stages = config.get("stages")
+    if not isinstance(stages, list):
+        yield Problem("stages", "is missing" if stages is None else "must be a list", "stages")
+        return
+    items = cast("list[object]", stages)
+    if not items:
+        yield Problem("stages", "must not be empty", "stages")
+    if len(items) > MAX_STAGES:
+        yield Problem("stages", f"at most {MAX_STAGES} stages, not {len(items)}", "stages")
+        return
+    for index, stage in enumerate(items):
+        yield from _stage_problems(stage, f"stages[{index}]")
 
 
 def _name_problems(name: object) -> Iterator[Problem]:
@@ -76,20 +88,6 @@ def check_delays(stages: list[Json], delays: Iterable[int], variables: Mapping[s
     for index in delays:
         for problem in STAGES["delay"].problems(expand(stages[index]["delay"], variables), f"stages[{index}].delay"):
             raise InvalidValue(problem.path, problem.reason)
-
-
-def _stages_problems(stages: object) -> Iterator[Problem]:
-    if not isinstance(stages, list):
-        yield Problem("stages", "is missing" if stages is None else "must be a list", "stages")
-        return
-    items = cast("list[object]", stages)
-    if not items:
-        yield Problem("stages", "must not be empty", "stages")
-    if len(items) > MAX_STAGES:
-        yield Problem("stages", f"at most {MAX_STAGES} stages, not {len(items)}", "stages")
-        return
-    for index, stage in enumerate(items):
-        yield from _stage_problems(stage, f"stages[{index}]")
 
 
 def _stage_problems(stage: object, path: str) -> Iterator[Problem]:

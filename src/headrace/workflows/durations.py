@@ -116,7 +116,10 @@ def _microseconds(text: str) -> int | None:
         return None
     year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
     moment = datetime(year, month, day, hour, minute, second, tzinfo=_offset(match))
-    result = (moment - _EPOCH) // timedelta(microseconds=1) + _fraction(match[7] or "0")
+    digits = match[7] or "0"
+    scale = 10 ** len(digits)
+    fraction = (2 * int(digits) * 1_000_000 + scale) // (2 * scale)  # in microseconds, halves rounded up
+    result = (moment - _EPOCH) // timedelta(microseconds=1) + fraction
     moment_text(result)  # refuses what lies outside the years 1 to 9999 once offset and rounding are applied
     return result
 
@@ -129,9 +132,3 @@ def _offset(match: re.Match[str]) -> timezone:
         raise ValueError("an offset is at most 23:59")
     offset = timedelta(hours=hours, minutes=minutes)
     return timezone(-offset if match[8] == "-" else offset)
-
-
-def _fraction(digits: str) -> int:
-    """Microseconds of the digits after the point, halves rounded up."""
-    scale = 10 ** len(digits)
-    return (2 * int(digits) * 1_000_000 + scale) // (2 * scale)

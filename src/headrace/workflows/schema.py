@@ -39,49 +39,40 @@ again. Keys, stage keywords and the workflow's name are not expanded. In YAML, q
 
 def workflow_schema() -> Json:
     """Draft 2020-12. A new document on each call."""
+    keywords = ", ".join(f"`{keyword}`" for keyword in STAGES)
     schema = {
         "$schema": DRAFT,
         "$id": SCHEMA_ID,
         "title": "Headrace workflow",
         "description": "A workflow moves money stage by stage, in order. " + _VARIABLES,
         "type": "object",
-        "properties": {"name": _name_schema(), "stages": _stages_schema()},
+        "properties": {
+            "name": {
+                "description": "What people call the workflow. It need not be unique, and holds no variables.",
+                "type": ["string", "null"],
+                "maxLength": MAX_NAME_BYTES,
+                "pattern": r"^[^\x00]*$",
+                "examples": ["order"],
+            },
+            "stages": {
+                "description": f"The stages, 1 to {MAX_STAGES:,}, carried out strictly in order. " + _VARIABLES,
+                "type": "array",
+                "minItems": 1,
+                "maxItems": MAX_STAGES,
+                "items": {
+                    "description": f"A stage is exactly one of {keywords}.",
+                    "type": "object",
+                    "properties": {keyword: stage.shape.schema() for keyword, stage in STAGES.items()},
+                    "additionalProperties": False,
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                },
+            },
+        },
         "required": ["stages"],
         "additionalProperties": False,
     }
     return _with_markdown(schema)
-
-
-def _name_schema() -> Json:
-    return {
-        "description": "What people call the workflow. It need not be unique, and holds no variables.",
-        "type": ["string", "null"],
-        "maxLength": MAX_NAME_BYTES,
-        "pattern": r"^[^\x00]*$",
-        "examples": ["order"],
-    }
-
-
-def _stages_schema() -> Json:
-    return {
-        "description": f"The stages, 1 to {MAX_STAGES:,}, carried out strictly in order. " + _VARIABLES,
-        "type": "array",
-        "minItems": 1,
-        "maxItems": MAX_STAGES,
-        "items": _stage_schema(),
-    }
-
-
-def _stage_schema() -> Json:
-    keywords = ", ".join(f"`{keyword}`" for keyword in STAGES)
-    return {
-        "description": f"A stage is exactly one of {keywords}.",
-        "type": "object",
-        "properties": {keyword: stage.shape.schema() for keyword, stage in STAGES.items()},
-        "additionalProperties": False,
-        "minProperties": 1,
-        "maxProperties": 1,
-    }
 
 
 def _with_markdown(schema: Json) -> Json:

@@ -67,10 +67,25 @@ def check_variables(variables: object) -> dict[str, str]:
     """
     if not isinstance(variables, dict):
         raise InvalidValue("variables", f"must be an object of texts, not {_kind(variables)}")
-    entries = cast("dict[object, object]", variables)
+    entries = cast("dict[Any, Any]", variables)
     if len(entries) > MAX_VARIABLES:
         raise InvalidValue("variables", f"at most {MAX_VARIABLES}, not {len(entries)}")
-    return {_variable_name(name): _variable_text(value, shown(name)) for name, value in entries.items()}
+    return {
+        name: value if _is_plain(name, value) else _variable_text(value, shown(_variable_name(name)))
+        for name, value in entries.items()
+    }
+
+
+def _is_plain(name: object, value: object) -> bool:
+    """Fine at a glance, as nearly all variables are."""
+    return (
+        type(name) is str
+        and type(value) is str
+        and _PLAIN.fullmatch(name) is not None
+        and len(value) <= MAX_VALUE_BYTES
+        and value.isascii()
+        and "\0" not in value
+    )
 
 
 def check_text(value: object, field: str) -> str:

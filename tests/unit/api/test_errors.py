@@ -34,8 +34,8 @@ class OneId:
         (errors.Unavailable("disk full"), 503, "INTERNAL", "disk full"),
         (BodyTooLarge(1_024), 413, "VALIDATION", "body: has more than 1024 bytes"),
         (UnsupportedMedia("no"), 415, "VALIDATION", "no"),
-        (UnknownRoute("/x"), 404, "NOT_FOUND", "there is no '/x' here; /openapi.json lists what there is"),
-        (MethodNotAllowed("PATCH", ("GET",)), 405, "VALIDATION", "PATCH is not allowed here; allowed: GET"),
+        (UnknownRoute("/x"), 404, "NOT_FOUND", "'/x' does not exist; /openapi.json lists all paths"),
+        (MethodNotAllowed("PATCH", ("GET",)), 405, "VALIDATION", "PATCH is not allowed; allowed: GET"),
     ],
 )
 def test_statuses_and_codes(error: Exception, status: int, code: str, message: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.api import yaml
-from headrace.api.codec import Malformed
+from headrace.json_text import Malformed
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from headrace.api import codec, yaml
+from headrace import json_text
+from headrace.api import yaml
 from headrace.buses.port import Publication
 from headrace.buses.published import TYPES
 from headrace.buses.webhooks.endpoints import MAX_ENDPOINTS, MAX_FILE_BYTES, Endpoint, key_of, read_endpoints
@@ -24,7 +25,7 @@ ENVIRON = {"HOOK_SECRET": SECRET, "SHORT": "hush-hush", "EMPTY": "", "RAGGED": f
 
 
 def decoded(body: bytes) -> object:
-    return codec.decode(body) if body.startswith(b"{") else yaml.decode(body).value
+    return json_text.decode(body) if body.startswith(b"{") else yaml.decode(body).value
 
 
 def read(path: Path, content: str | bytes) -> tuple[Endpoint, ...]:

@@ -94,27 +94,25 @@ class Protocol:
         if options.idempotency_key is not None and not operation.is_write:
             raise InvalidRequest(f"{operation.name} is a read: only writes take an idempotency_key")
         chosen = chosen_request(operation.request, request, arguments)
-        http_request = self._build(operation, chosen, options)
+        content = _content(operation, chosen)
+        url = f"{self._root(options)}{PREFIX}{_path(operation, chosen)}{_query(operation, chosen)}"
+        timeout_s = options.timeout_s
+        check_timeout(timeout_s)
+        http_request = HttpRequest(
+            method=operation.method,
+            url=url,
+            headers=self._call_headers(operation, options, has_content=content is not None),
+            content=content,
+            timeout_s=self._settings.timeout_s if timeout_s is None else timeout_s,
+        )
         retries = self._settings.retries if options.retries is None else options.retries
-        access = self._access(operation, http_request, options)
-        return (yield from self._carried_out(operation, http_request, access, retries))
+        # No token is needed without security, or if the caller sets the header.
+        if self._tokens is None or "Authorization" in http_request.headers:
+            access = None
+        else:
+            access = Access(self._root(options), operation.scope)
 
-    def obtain_token(self, need: NeedToken) -> Steps[str]:
-        assert self._tokens is not None, "a token is asked for only where there is security"
-        return (yield from self._tokens.obtain(need))
-
-    def authorization(self, scope: Scope) -> Steps[str | None]:
-        """The Authorization header of requests with this scope; None without credentials."""
-        if self._tokens is None:
-            return None
-        access = Access(self._settings.root, scope)
-        value = self._tokens.kept(access) or (yield from token(NeedToken(access, self._settings.timeout_s)))
-        return f"Bearer {value}"
-
-    def _carried_out(
-        self, operation: Operation[T], http_request: HttpRequest, access: Access | None, retries: RetryConfig | None
-    ) -> Steps[Result[T]]:
-        """Retry the exchange alone: the request, with its key, is built once."""
+        # The exchange alone is repeated: the request, with its key, is built once.
         key = http_request.headers.get(KEY_HEADER)
         hooks = self.hooks
         try:
@@ -129,50 +127,40 @@ class Protocol:
             error.idempotency_key = key
             raise
 
+    def obtain_token(self, need: NeedToken) -> Steps[str]:
+        assert self._tokens is not None, "a token is asked for only where there is security"
+        return (yield from self._tokens.obtain(need))
+
+    def authorization(self, scope: Scope) -> Steps[str | None]:
+        """The Authorization header of requests with this scope; None without credentials."""
+        if self._tokens is None:
+            return None
+        access = Access(self._settings.root, scope)
+        value = self._tokens.kept(access) or (yield from token(NeedToken(access, self._settings.timeout_s)))
+        return f"Bearer {value}"
+
     def _attempted(self, http_request: HttpRequest, access: Access | None) -> Steps[AttemptResult]:
         try:
-            return (yield from self._authorized(http_request, access))
+            if access is None or self._tokens is None:
+                return (yield from exchange(http_request))
+            value = self._tokens.kept(access) or (yield from token(NeedToken(access, http_request.timeout_s)))
+            response = yield from exchange(_with_token(http_request, value))
+            if not _is_unauthorized(response):
+                return response
+            fresh = yield from token(NeedToken(access, http_request.timeout_s, rejected=value))
+            if fresh == value:
+                self._tokens.drop(access, fresh)
+                return response
+            response = yield from exchange(_with_token(http_request, fresh))
+            if _is_unauthorized(response):
+                self._tokens.drop(access, fresh)
+            return response
         except ClientError as error:
             return error
-
-    def _authorized(self, http_request: HttpRequest, access: Access | None) -> Steps[HttpResponse | HttpFailure]:
-        if access is None or self._tokens is None:
-            return (yield from exchange(http_request))
-        value = self._tokens.kept(access) or (yield from token(NeedToken(access, http_request.timeout_s)))
-        response = yield from exchange(_with_token(http_request, value))
-        if not _is_unauthorized(response):
-            return response
-        fresh = yield from token(NeedToken(access, http_request.timeout_s, rejected=value))
-        if fresh == value:
-            self._tokens.drop(access, fresh)
-            return response
-        response = yield from exchange(_with_token(http_request, fresh))
-        if _is_unauthorized(response):
-            self._tokens.drop(access, fresh)
-        return response
-
-    def _access(self, operation: Operation[Any], http_request: HttpRequest, options: Options) -> Access | None:
-        """The access to get a token for; None without security, or if the caller sets the header."""
-        if self._tokens is None or "Authorization" in http_request.headers:
-            return None
-        return Access(self._root(options), operation.scope)
 
     def _root(self, options: Options) -> str:
         server_url = options.server_url
         return self._settings.root if server_url is None else checked_root(server_url)
-
-    def _build(self, operation: Operation[Any], request: Request, options: Options) -> HttpRequest:
-        content = _content(operation, request)
-        url = f"{self._root(options)}{PREFIX}{_path(operation, request)}{_query(operation, request)}"
-        timeout_s = options.timeout_s
-        check_timeout(timeout_s)
-        return HttpRequest(
-            method=operation.method,
-            url=url,
-            headers=self._call_headers(operation, options, has_content=content is not None),
-            content=content,
-            timeout_s=self._settings.timeout_s if timeout_s is None else timeout_s,
-        )
 
     def _call_headers(self, operation: Operation[Any], options: Options, *, has_content: bool) -> httpx2.Headers:
         headers = httpx2.Headers({"Accept": "application/json", "User-Agent": USER_AGENT})

@@ -69,38 +69,43 @@ class TokenCache:
             return kept
         given = self._given if isinstance(self._given, Security) else (yield from credentials(self._given))
         if isinstance(given, Security):
-            return (yield from self._fetch(need, given))
+            form = {
+                "grant_type": "client_credentials",
+                "client_id": given.client_id,
+                "client_secret": given.client_secret,
+                "scope": need.access.scope,
+            }
+            headers = {
+                "Accept": "application/json",
+                "Content-Type": "application/x-www-form-urlencoded",
+                "User-Agent": self._user_agent,
+            }
+            request = HttpRequest("POST", given.endpoint(need.access.root), headers, _encoded(form), need.timeout_s)
+            asked_s = self._monotonic_s()
+            response = yield from exchange(request)
+            if isinstance(response, HttpFailure):
+                error = failure_error(request, response, None)
+                error.is_unsent = True  # the request that needs the token has not left
+                raise error
+            if not 200 <= response.status <= 299:
+                raise _token_error(request, response, f"no token: HTTP {response.status}{_oauth_reason(response.body)}")
+            try:
+                answer = msgspec.json.decode(response.body, type=TokenResponse)
+            except msgspec.DecodeError as error:
+                raise _token_error(
+                    request, response, f"the token endpoint's response cannot be read: {error}"
+                ) from error
+            if answer.token_type.lower() != "bearer":
+                raise _token_error(request, response, f"token_type must be bearer, not {answer.token_type!r}")
+            if not is_token(answer.access_token):
+                raise _token_error(request, response, "access_token is empty or not valid in a header")
+            return self._keep(need.access, answer.access_token, asked_s, answer.expires_in)
         return self._keep(need.access, given.value, self._monotonic_s(), given.expires_in_s or 0.0)
 
     def _keep(self, access: Access, value: str, asked_s: float, life_s: float | None) -> str:
         deadline_s = None if life_s is None else asked_s + life_s - EXPIRY_MARGIN_S
         self._tokens[access] = _Token(value, deadline_s)
         return value
-
-    def _fetch(self, need: NeedToken, security: Security) -> Steps[str]:
-        request = self._request(need, security)
-        asked_s = self._monotonic_s()
-        response = yield from exchange(request)
-        if isinstance(response, HttpFailure):
-            error = failure_error(request, response, None)
-            error.is_unsent = True  # the request that needs the token has not left
-            raise error
-        answer = _read_token(request, response)
-        return self._keep(need.access, answer.access_token, asked_s, answer.expires_in)
-
-    def _request(self, need: NeedToken, security: Security) -> HttpRequest:
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": security.client_id,
-            "client_secret": security.client_secret,
-            "scope": need.access.scope,
-        }
-        headers = {
-            "Accept": "application/json",
-            "Content-Type": "application/x-www-form-urlencoded",
-            "User-Agent": self._user_agent,
-        }
-        return HttpRequest("POST", security.endpoint(need.access.root), headers, _encoded(form), need.timeout_s)
 
 
 def token_cache(given: Credentials | None, user_agent: str, monotonic_s: Callable[[], float]) -> TokenCache | None:
@@ -117,20 +122,6 @@ def _encoded(form: dict[str, str]) -> bytes:
         return urlencode(form).encode()
     except UnicodeEncodeError as error:
         raise InvalidRequest("client_id and client_secret must be text that can be encoded") from error
-
-
-def _read_token(request: HttpRequest, response: HttpResponse) -> TokenResponse:
-    if not 200 <= response.status <= 299:
-        raise _token_error(request, response, f"no token: HTTP {response.status}{_oauth_reason(response.body)}")
-    try:
-        answer = msgspec.json.decode(response.body, type=TokenResponse)
-    except msgspec.DecodeError as error:
-        raise _token_error(request, response, f"the token endpoint's response cannot be read: {error}") from error
-    if answer.token_type.lower() != "bearer":
-        raise _token_error(request, response, f"token_type must be bearer, not {answer.token_type!r}")
-    if not is_token(answer.access_token):
-        raise _token_error(request, response, "access_token is empty or not valid in a header")
-    return answer
 
 
 class _OAuthError(msgspec.Struct):

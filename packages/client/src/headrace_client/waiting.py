@@ -39,26 +39,24 @@ class Waiting:
         self._pause_s = FIRST_PAUSE_S
 
     def steps(self) -> Steps[WorkflowInstance]:
+        """Poll until the instance has ended. Raises WaitTimeout."""
         started_s = self._monotonic_s()
         while True:
-            result = yield from self._read(_read_limit_s(self._left_s(started_s)))
+            left_s = self._left_s(started_s)
+            result = yield from self._read(None if left_s is None else max(left_s, LEAST_READ_S))
             instance = result.data
-            self._notice(instance)
+            mark = (len(instance.status), instance.current_stage, instance.terminated)
+            if mark != self._seen:
+                self._seen = mark
+                self._pause_s = FIRST_PAUSE_S
+                if self._on_progress is not None:
+                    self._on_progress(instance)
             if instance.terminated:
                 return instance
             yield from pause(self._next_pause_s(instance, started_s))
 
     def _left_s(self, started_s: float) -> float | None:
         return None if self._timeout_s is None else started_s + self._timeout_s - self._monotonic_s()
-
-    def _notice(self, instance: WorkflowInstance) -> None:
-        mark = (len(instance.status), instance.current_stage, instance.terminated)
-        if mark == self._seen:
-            return
-        self._seen = mark
-        self._pause_s = FIRST_PAUSE_S
-        if self._on_progress is not None:
-            self._on_progress(instance)
 
     def _next_pause_s(self, instance: WorkflowInstance, started_s: float) -> float:
         pause_s = self._pause_s
@@ -69,7 +67,3 @@ class Waiting:
         if left_s <= 0:
             raise WaitTimeout(instance, self._timeout_s)
         return min(pause_s, left_s)
-
-
-def _read_limit_s(left_s: float | None) -> float | None:
-    return None if left_s is None else max(left_s, LEAST_READ_S)

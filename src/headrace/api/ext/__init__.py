@@ -1,4 +1,4 @@
-"""What the orchestration API does not have: its own paths, below `/ext`."""
+"""Operations that the Formance Orchestration API does not have, below `/ext`."""
 
 from __future__ import annotations
 

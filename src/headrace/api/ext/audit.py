@@ -1,10 +1,10 @@
-"""Who wrote what: the audit trail, for those who may read."""
+"""The audit trail: the principal, the operation and the target of each write."""
 
 from __future__ import annotations
 
 from msgspec import UNSET
 
-from headrace.api import codec
+from headrace import json_text
 from headrace.api.context import Context
 from headrace.api.ext import schemas
 from headrace.api.operations import READ, Operation, Parameter
@@ -12,7 +12,6 @@ from headrace.api.requests import Request, canonical_id
 from headrace.api.responses import Response, json_response
 from headrace.clock import date_time
 from headrace.errors import InvalidValue
-from headrace.journal.records import AuditEntry
 
 TAG = "Server"
 DEFAULT_ENTRIES = 100
@@ -24,8 +23,18 @@ async def show(context: Context, request: Request) -> Response:
     before = _number(request, "before", MAX_NUMBER) or MAX_NUMBER
     limit = _number(request, "limit", MAX_ENTRIES) or DEFAULT_ENTRIES
     target, principal = canonical_id(request.query("target") or ""), request.query("principal") or ""
-    entries = await context.ports.journal.audit(before, limit, target=target, principal=principal)
-    return json_response(200, codec.encode(schemas.AuditResponse(data=[_shown(entry) for entry in entries])))
+    entries = [
+        schemas.AuditEntry(
+            number=entry.seq,
+            date=date_time(entry.at),
+            principal=entry.principal,
+            client_id=UNSET if entry.client_id is None else entry.client_id,
+            operation=entry.operation,
+            target=entry.target,
+        )
+        for entry in await context.ports.journal.audit(before, limit, target=target, principal=principal)
+    ]
+    return json_response(200, json_text.encode(schemas.AuditResponse(data=entries)))
 
 
 def _number(request: Request, name: str, maximum: int) -> int | None:
@@ -35,17 +44,6 @@ def _number(request: Request, name: str, maximum: int) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) <= 19) or not 1 <= int(text) <= maximum:
         raise InvalidValue(name, f"{text[:40]!r} is not a whole number from 1 to {maximum}")
     return int(text)
-
-
-def _shown(entry: AuditEntry) -> schemas.AuditEntry:
-    return schemas.AuditEntry(
-        number=entry.seq,
-        date=date_time(entry.at),
-        principal=entry.principal,
-        client_id=UNSET if entry.client_id is None else entry.client_id,
-        operation=entry.operation,
-        target=entry.target,
-    )
 
 
 OPERATIONS = (
@@ -58,19 +56,19 @@ OPERATIONS = (
         tag=TAG,
         summary="Read the audit trail",
         description=(
-            "Who made each write, newest first. An entry is kept in the commit of its write and never changes. A "
-            "request answered from a stored answer (Idempotency-Key) has none, nor has what a trigger started."
+            "The principal of each write, newest first. An entry is stored in the commit of its write and never "
+            "changes. A repeated request (Idempotency-Key) adds none, nor do the instances that triggers start."
         ),
         response=schemas.AuditResponse,
         query=(
-            Parameter("target", "Only what was done to this id.", {"type": "string"}),
-            Parameter("principal", "Only what was done by this one.", {"type": "string"}),
+            Parameter("target", "Only writes to this id.", {"type": "string"}),
+            Parameter("principal", "Only writes of this principal.", {"type": "string"}),
             Parameter(
                 "before", "Only entries before this number.", {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER}
             ),
             Parameter(
                 "limit",
-                f"How many; {DEFAULT_ENTRIES} where nothing is said.",
+                f"Number of entries; {DEFAULT_ENTRIES} by default.",
                 {"type": "integer", "minimum": 1, "maximum": MAX_ENTRIES},
             ),
         ),

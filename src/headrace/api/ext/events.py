@@ -1,4 +1,4 @@
-"""Events over HTTP (decision W7), and what an operator sees of the inbox."""
+"""Operations on events: send them (decision W7), list the inbox, list dead-lettered events."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 from msgspec import UNSET
 
-from headrace.api import codec
+from headrace import json_text
 from headrace.api.context import Context
 from headrace.api.ext import schemas
-from headrace.api.ext.bodies import MAX_POINTER_CHARACTERS, events_of
+from headrace.api.ext.event_bodies import MAX_POINTER_CHARACTERS, events_of
 from headrace.api.idempotency import answer_response, caller_of, key_of
 from headrace.api.operations import READ, WRITE, Operation, Parameter
 from headrace.api.requests import Request
@@ -19,12 +19,12 @@ from headrace.clock import date_time
 from headrace.events import cloudevents, identity
 from headrace.events.envelope import MAX_NAME_CHARACTERS
 from headrace.events.outbox import depth_of
-from headrace.journal.records import InboxEvent, SetAside
+from headrace.journal.records import InboxEvent
 from headrace.usecases.events import Acceptance, receive_events
 
 TAG = "Events"
 MAX_LISTED = 1_000
-MAX_SET_ASIDE = 100
+MAX_DEAD_LETTERS = 100
 
 
 async def receive(context: Context, request: Request) -> Response:
@@ -51,48 +51,48 @@ def _accepted(acceptance: Acceptance) -> bytes:
     )
     if acceptance.conflicts:
         data.conflicts = [schemas.Conflict(entry=each.entry, key=each.key) for each in acceptance.conflicts]
-    return codec.encode(schemas.AcceptedResponse(data=data))
+    return json_text.encode(schemas.AcceptedResponse(data=data))
 
 
 async def show_all(context: Context, request: Request) -> Response:
     repeated, conflicting = request.flag("repeated"), request.flag("conflicting")
-    return await list_response(_pages(context.ports.journal.events(repeated=repeated, conflicting=conflicting)))
+    return await list_response(_latest(context.ports.journal.events(repeated=repeated, conflicting=conflicting)))
 
 
-async def _pages(pages: AsyncIterator[list[InboxEvent]]) -> AsyncIterator[bytes]:
+async def _latest(pages: AsyncIterator[list[InboxEvent]]) -> AsyncIterator[bytes]:
+    """The first `MAX_LISTED` rows as JSON arrays."""
     left = MAX_LISTED
     async for rows in pages:
-        yield codec.encode([_received(row) for row in rows[:left]])
+        events = [
+            schemas.Received(
+                key=row.key,
+                type=row.type,
+                received_at=date_time(row.received_at),
+                processed_at=UNSET if row.processed_at is None else date_time(row.processed_at),
+                repeats=row.repeats,
+                last_repeat_at=UNSET if row.last_repeat_at is None else date_time(row.last_repeat_at),
+                conflicts_with=UNSET if row.conflicts_with is None else identity.conflicting(row.key),
+            )
+            for row in rows[:left]
+        ]
+        yield json_text.encode(events)
         left -= len(rows)
         if left <= 0:
             return
 
 
-def _received(row: InboxEvent) -> schemas.Received:
-    return schemas.Received(
-        key=row.key,
-        type=row.type,
-        received_at=date_time(row.received_at),
-        processed_at=UNSET if row.processed_at is None else date_time(row.processed_at),
-        repeats=row.repeats,
-        last_repeat_at=UNSET if row.last_repeat_at is None else date_time(row.last_repeat_at),
-        conflicts_with=UNSET if row.conflicts_with is None else identity.conflicting(row.key),
-    )
-
-
-async def show_set_aside(context: Context, request: Request) -> Response:
-    rows = await context.ports.journal.set_aside(MAX_SET_ASIDE)
-    return json_response(200, codec.encode(schemas.SetAsideListResponse(data=[_set_aside(row) for row in rows])))
-
-
-def _set_aside(row: SetAside) -> schemas.SetAside:
-    return schemas.SetAside(
-        id=row.event_id,
-        publisher=row.publisher,
-        reason=row.reason,
-        set_aside_at=date_time(row.at),
-        event=codec.decode(row.body.encode()),
-    )
+async def show_dead_letters(context: Context, request: Request) -> Response:
+    letters = [
+        schemas.DeadLetter(
+            id=row.event_id,
+            publisher=row.publisher,
+            reason=row.reason,
+            set_aside_at=date_time(row.at),
+            event=json_text.decode(row.body.encode()),
+        )
+        for row in await context.ports.journal.set_aside(MAX_DEAD_LETTERS)
+    ]
+    return json_response(200, json_text.encode(schemas.DeadLetterListResponse(data=letters)))
 
 
 _NAME = {"type": "string", "maxLength": MAX_NAME_CHARACTERS}
@@ -107,23 +107,26 @@ OPERATIONS = (
         tag=TAG,
         summary="Send events",
         description=(
-            "One envelope or several; or CloudEvents 1.0, structured, as a batch, or binary (`ce-*` headers). An event "
-            "is known by its app, type, version and `idempotency_key` or `id` (a CloudEvent: `source` and `id`), else "
-            "by the caller's Idempotency-Key and its place in the batch; one with neither is new every time. A known "
-            "identity with an equal payload is a repeat; with another payload it is a conflict, which is recorded for "
-            "the triggers that it matches and starts nothing. All are on disk when this is answered.\n\n"
-            "With the parameter `type` the body is no event but its payload, as a provider's webhook sends it."
+            "One envelope or several; or CloudEvents 1.0, structured, as a batch, or binary (`ce-*` headers). The "
+            "identity of an event is its app, type, version and `idempotency_key` or `id` (of a CloudEvent: `source` "
+            "and `id`), else the caller's Idempotency-Key and the index in the batch; an event with neither is new "
+            "every time. A known identity with an equal payload is a repeat; with another payload it is a conflict, "
+            "which is recorded for the triggers that it matches and starts nothing. All events are on disk before the "
+            "response.\n\n"
+            "With the parameter `type` the body is the payload of an event, as a provider's webhook sends it."
         ),
         status=202,
         response=schemas.AcceptedResponse,
         body=schemas.Envelopes,
         body_media_types=("application/json", cloudevents.STRUCTURED, cloudevents.BATCH),
         query=(
-            Parameter("app", "Of a raw body: the event's app.", _NAME),
+            Parameter("app", "Of a raw body: the app of the event.", _NAME),
             Parameter(
-                "type", "Of a raw body: the event's type, or a JSON pointer to it in the body, such as /type.", _NAME
+                "type",
+                "Of a raw body: the type of the event, or a JSON pointer to it in the body, such as /type.",
+                _NAME,
             ),
-            Parameter("version", "Of a raw body: the event's version.", _NAME),
+            Parameter("version", "Of a raw body: the version of the event.", _NAME),
             Parameter(
                 "id",
                 "Of a raw body: a JSON pointer to the provider's id of the event, such as /id. Without it, send an "
@@ -150,11 +153,11 @@ OPERATIONS = (
         handler=show_all,
         tag=TAG,
         summary="List received events",
-        description=f"The latest {MAX_LISTED} that were taken into the inbox, newest first, with their repeats.",
+        description=f"The latest {MAX_LISTED} events of the inbox, newest first, with their repeats.",
         response=schemas.ReceivedListResponse,
         query=(
-            Parameter("repeated", "true: only those that came more than once.", {"type": "boolean"}),
-            Parameter("conflicting", "true: only those in conflict with an earlier one.", {"type": "boolean"}),
+            Parameter("repeated", "true: only events that were received more than once.", {"type": "boolean"}),
+            Parameter("conflicting", "true: only events in conflict with an earlier one.", {"type": "boolean"}),
         ),
         errors=(400, 503),
     ),
@@ -163,14 +166,14 @@ OPERATIONS = (
         path="/ext/events/set-aside",
         operation_id="listEventsSetAside",
         scope=READ,
-        handler=show_set_aside,
+        handler=show_dead_letters,
         tag=TAG,
-        summary="List events that were set aside",
+        summary="List dead-lettered events",
         description=(
-            "Events of ours that a broker or a webhook endpoint refused again and again while it took others: the "
-            f"latest {MAX_SET_ASIDE}, newest first. They are not sent again."
+            "Published events that a broker or a webhook endpoint rejected repeatedly while it accepted others: the "
+            f"latest {MAX_DEAD_LETTERS}, newest first. They are not sent again."
         ),
-        response=schemas.SetAsideListResponse,
+        response=schemas.DeadLetterListResponse,
         errors=(503,),
     ),
 )

@@ -1,4 +1,4 @@
-"""Instances as an operator looks for them: by status, workflow, age, error code or the value of a variable."""
+"""The search of instances by status, workflow, age, error code or the value of a variable."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def show_all(context: Context, request: Request) -> Response:
 def _status(request: Request) -> str | None:
     text = request.query("status")
     if text is not None and text not in (*STATUSES, UNFINISHED):
-        raise InvalidValue("status", f"{text[:40]!r} is none of {', '.join((*STATUSES, UNFINISHED))}")
+        raise InvalidValue("status", f"{text[:40]!r} is not one of {', '.join((*STATUSES, UNFINISHED))}")
     return text
 
 
@@ -80,15 +80,15 @@ def _since_at(request: Request) -> int | None:
 
 
 def _check_alone(rows: InstanceSearch) -> None:
-    """Refuse filters that no index answers together: their pages would cost more the more instances there are."""
+    """Raise InvalidValue for filters without a common index: their pages would cost more with every instance."""
     if rows.fingerprint is not None and (rows.workflow_id or rows.status or rows.error_code):
         raise InvalidValue("variable", "cannot be combined with workflowID, status or errorCode, only with since")
     if rows.error_code is not None and rows.status is not None:
-        raise InvalidValue("errorCode", "cannot be combined with status: only instances that failed have a code")
+        raise InvalidValue("errorCode", "cannot be combined with status: only failed instances have a code")
 
 
 async def _check_workflow(context: Context, workflow_id: str | None) -> None:
-    """Accept a deleted workflow: its instances can still be read."""
+    """Raise NotFound; a deleted workflow is accepted, because its instances can still be read."""
     if workflow_id is not None and await context.ports.journal.workflow(workflow_id) is None:
         raise NotFound("workflow", workflow_id)
 
@@ -123,32 +123,32 @@ OPERATIONS = (
         tag=TAG,
         summary="Search instances",
         description=(
-            "Newest first, a page at a time. A page costs the same however many instances there are: `variable` goes "
-            "with `since` only, and `errorCode` does not go with `status`."
+            "Newest first, a page at a time. A page costs the same however many instances there are: `variable` can be "
+            "combined with `since` only, and `errorCode` not with `status`."
         ),
         response=schemas.InstanceSummaryPageResponse,
         query=(
-            Parameter("workflowID", "Only those of this workflow.", _TEXT),
+            Parameter("workflowID", "Only instances of this workflow.", _TEXT),
             Parameter(
                 "status",
-                "Only those with this status; `unfinished`: those that have not ended.",
+                "Only instances with this status; `unfinished`: those that have not ended.",
                 {"type": "string", "enum": [*STATUSES, UNFINISHED]},
             ),
             Parameter(
                 "since",
-                "Only those created at this time or later.",
+                "Only instances created at this time or later.",
                 {"type": "string", "format": "date-time"},
             ),
             Parameter(
                 "variable",
-                "`name=value`: only those that were started with exactly this value. The first "
+                "`name=value`: only instances started with exactly this value. The first "
                 f"{MAX_SEARCHED_VARIABLES} variables of an instance are searched, in values of up to "
                 f"{MAX_SEARCHED_CHARACTERS} characters.",
                 {"type": "string", "pattern": rf"^[^=]+=[\s\S]{{0,{MAX_SEARCHED_CHARACTERS}}}$"},
             ),
             Parameter(
                 "errorCode",
-                "Only those that failed with this code, such as INSUFFICIENT_FUND.",
+                "Only instances that failed with this code, such as INSUFFICIENT_FUND.",
                 {"type": "string", "maxLength": MAX_CODE_CHARACTERS},
             ),
             *PARAMETERS,

@@ -1,8 +1,8 @@
-"""Who is speaking."""
+"""The version of the server."""
 
 from __future__ import annotations
 
-from headrace.api import codec
+from headrace import json_text
 from headrace.api.context import Context
 from headrace.api.operations import READ, Operation
 from headrace.api.requests import Request
@@ -10,7 +10,7 @@ from headrace.api.responses import Response, json_response
 from headrace.api.v1 import schemas
 from headrace.api.version import VERSION
 
-_INFO = json_response(200, codec.encode(schemas.ServerInfo(version=VERSION)))
+_INFO = json_response(200, json_text.encode(schemas.ServerInfo(version=VERSION)))
 
 
 async def show(context: Context, request: Request) -> Response:

@@ -1,6 +1,4 @@
-"""The shapes of contract section 3: requests are decoded by them, replies built from them, and
-`/openapi.json` is generated from them. Optional fields are left out, never null.
-"""
+"""Schemas of requests and responses of V1: they decode, encode and describe (`/openapi.json`) what is on the wire."""
 
 from __future__ import annotations
 
@@ -14,11 +12,11 @@ _DATE_TIME: dict[str, Any] = {"format": "date-time", "examples": ["2024-05-01T10
 DateTime = Annotated[str, Meta(description="RFC 3339, UTC, with microseconds.", extra_json_schema=_DATE_TIME)]
 WorkflowId = Annotated[str, Meta(description="The workflow's id.")]
 InstanceId = Annotated[str, Meta(description="The instance's id.")]
-Failure = Annotated[str, Meta(description="Why it failed. Absent when it did not.")]
+Failure = Annotated[str, Meta(description="The reason of the failure; absent without one.")]
 
 
 class _Shape(msgspec.Struct, rename="camel", omit_defaults=True):
-    """Fields are spelled in camel case on the wire; what is not set is left out."""
+    """Fields are in camel case on the wire; those without a value are left out, never null."""
 
 
 # workflows
@@ -40,7 +38,7 @@ class WorkflowConfig(_Shape, kw_only=True, forbid_unknown_fields=True):
 
 
 class StoredConfig(_Shape, kw_only=True):
-    """A stored definition as far as a response needs it: the stages are passed on as they are."""
+    """A stored definition as far as a response needs it: the stages are copied unread."""
 
     stages: list[msgspec.Raw]
 
@@ -66,7 +64,7 @@ class WorkflowListResponse(_Shape, kw_only=True):
 
 
 class StageStatus(_Shape, kw_only=True):
-    """How a started stage stands."""
+    """The status of a started stage."""
 
     stage: Annotated[int, Meta(ge=0, description="The stage's number, from 0.")]
     instance_id: Annotated[str, Meta(description="The instance's id.")] = msgspec.field(name="instanceID")
@@ -84,8 +82,8 @@ class Instance(_Shape, kw_only=True):
     updated_at: DateTime
     terminated: bool
     terminated_at: Annotated[DateTime, Meta(description="Present once it has ended.")] | UnsetType = UNSET
-    error: Annotated[str, Meta(description='Why it failed; "canceled" when aborted.')] | UnsetType = UNSET
-    status: Annotated[list[StageStatus], Meta(description="One entry for each stage that was started, in order.")]
+    error: Annotated[str, Meta(description='The reason of the failure; "canceled" when aborted.')] | UnsetType = UNSET
+    status: Annotated[list[StageStatus], Meta(description="One entry for each started stage, in order.")]
 
 
 class InstanceResponse(_Shape, kw_only=True):
@@ -100,7 +98,7 @@ Variables = Annotated[
     dict[str, str],
     Meta(
         max_length=1_000,
-        description="A value for each `${name}` of the workflow; what no stage names is ignored.",
+        description="A value for each `${name}` of the workflow; further ones are ignored.",
         examples=[{"userID": "42"}],
     ),
 ]
@@ -109,9 +107,7 @@ Variables = Annotated[
 class SendEventRequest(_Shape, kw_only=True, forbid_unknown_fields=True):
     """An event for one instance."""
 
-    name: Annotated[
-        str, Meta(min_length=1, max_length=1_024, description="The `event` some wait_event stage waits for.")
-    ]
+    name: Annotated[str, Meta(min_length=1, max_length=1_024, description="The `event` of the wait_event stage.")]
 
 
 # histories
@@ -135,7 +131,7 @@ class StageHistory(_Shape, kw_only=True):
 
 
 class HistoryResponse(_Shape, kw_only=True):
-    data: Annotated[list[StageHistory], Meta(description="One entry for each stage that was started, in order.")]
+    data: Annotated[list[StageHistory], Meta(description="One entry for each started stage, in order.")]
 
 
 class ActivityHistory(_Shape, kw_only=True):
@@ -235,14 +231,14 @@ class Occurrence(_Shape, kw_only=True):
     event: Annotated[msgspec.Raw, Meta(description="The event's payload.", extra_json_schema={"type": "object"})]
     workflow_instance_id: InstanceId | UnsetType = msgspec.field(name="workflowInstanceID", default=UNSET)
     workflow_instance: Instance | UnsetType = UNSET
-    error: Annotated[str, Meta(description="Why it started no instance.")] | UnsetType = UNSET
+    error: Annotated[str, Meta(description="The reason why no instance was started.")] | UnsetType = UNSET
 
 
 class OccurrenceListResponse(_Shape, kw_only=True):
     data: list[Occurrence]
 
 
-# the rest
+# server and errors
 
 
 class ServerInfo(_Shape, kw_only=True):
@@ -250,18 +246,18 @@ class ServerInfo(_Shape, kw_only=True):
 
 
 class Problem(_Shape, kw_only=True):
-    """One thing wrong with a definition."""
+    """One problem of a definition."""
 
-    path: Annotated[str, Meta(description="Where.", examples=["stages[0].send.amount.asset"])]
+    path: Annotated[str, Meta(description="The place in the definition.", examples=["stages[0].send.amount.asset"])]
     reason: str
-    rule: Annotated[str, Meta(description="Name of the rule that was broken.", examples=["asset"])] | UnsetType = UNSET
+    rule: Annotated[str, Meta(description="The name of the broken rule.", examples=["asset"])] | UnsetType = UNSET
     line: Annotated[int, Meta(ge=1, description="In a YAML body.")] | UnsetType = UNSET
     column: Annotated[int, Meta(ge=1, description="In a YAML body.")] | UnsetType = UNSET
 
 
 class Error(_Shape, kw_only=True):
-    """What every refusal looks like."""
+    """The body of every error response."""
 
     error_code: Annotated[str, Meta(extra_json_schema={"enum": ["VALIDATION", "NOT_FOUND", "INTERNAL"]})]
-    error_message: Annotated[str, Meta(description="What is wrong and where.")]
+    error_message: Annotated[str, Meta(description="The problem and its place.")]
     details: list[Problem] | UnsetType = UNSET

@@ -1,4 +1,4 @@
-"""Operations on triggers: create, list, read, delete, and what came of each match."""
+"""Operations on triggers: create, list, read, delete, and list the occurrences."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ OPERATIONS = (
         handler=show_all,
         tag=TAG,
         summary="List triggers",
-        description="All that are not deleted, newest first.",
+        description="All triggers that are not deleted, newest first.",
         response=schemas.TriggerListResponse,
-        query=(Parameter("name", "Only those whose name holds this text, in any case.", {"type": "string"}),),
+        query=(Parameter("name", "Only triggers whose name contains this text, in any case.", {"type": "string"}),),
     ),
     Operation(
         method="POST",
@@ -74,8 +74,8 @@ OPERATIONS = (
         tag=TAG,
         summary="Create a trigger",
         description=(
-            "From now on an event of this type starts the workflow, once, if the filter is true for it. Filter and "
-            "variables are expressions; one that cannot be right is refused with its place and the reason."
+            "From now on each event of this type starts the workflow, once, if the filter is true for it. Filter and "
+            "variables are expressions; an invalid one is refused with its place and the reason."
         ),
         status=201,
         response=schemas.TriggerResponse,
@@ -109,7 +109,7 @@ OPERATIONS = (
         handler=delete,
         tag=TAG,
         summary="Delete a trigger",
-        description="It starts nothing any more; what it has started goes on, and its occurrences stay.",
+        description="It starts no more instances; those that it started continue, and its occurrences stay.",
         status=204,
         errors=(404, 413, 415, 503),
     ),
@@ -121,7 +121,7 @@ OPERATIONS = (
         handler=show_occurrences,
         tag=TAG,
         summary="List a trigger's occurrences",
-        description="One for each event that it matched, newest first: the instance it started, or why it did not.",
+        description="One for each event that it matched, newest first: the started instance, or why there is none.",
         response=schemas.OccurrenceListResponse,
         errors=(404, 503),
     ),

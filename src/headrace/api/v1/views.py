@@ -1,4 +1,4 @@
-"""Rows of the journal to the replies of V1. Stored JSON goes out as it is kept; times become text here."""
+"""Rows of the journal as responses of V1. Stored JSON is copied unread; times become text."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 
 from msgspec import UNSET, Raw, UnsetType
 
-from headrace.api.codec import encode
 from headrace.api.v1 import schemas
 from headrace.clock import date_time
 from headrace.journal.records import ActivityRow, Instance, Occurrence, Stage, Trigger, Workflow
+from headrace.json_text import encode
 
 
 def _maybe(at: int | None) -> str | UnsetType:
@@ -101,7 +101,7 @@ def activity_history_response(activities: Sequence[ActivityRow]) -> bytes:
 
 
 def activity(row: ActivityRow) -> schemas.ActivityHistory:
-    """The latest failure and the next attempt are told only while there is one to come."""
+    """The latest failure and the next attempt are shown while the activity is open."""
     is_open = row.terminated_at is None
     return schemas.ActivityHistory(
         name=row.name,
@@ -121,7 +121,7 @@ def activity(row: ActivityRow) -> schemas.ActivityHistory:
 
 
 def trigger(row: Trigger) -> schemas.Trigger:
-    """`name` is always there: the official CLI insists."""
+    """`name` is always present: the official CLI requires it."""
     return schemas.Trigger(
         id=row.id,
         created_at=date_time(row.created_at),

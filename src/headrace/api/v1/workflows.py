@@ -48,7 +48,7 @@ async def show_all(context: Context, request: Request) -> Response:
 
 
 async def show(context: Context, request: Request) -> Response:
-    """Also a deleted one: its instances stay readable."""
+    """A deleted workflow can still be read, like its instances."""
     workflow_id = request.params["flowId"]
     row = await context.ports.journal.workflow(workflow_id)
     if row is None:
@@ -72,7 +72,7 @@ OPERATIONS = (
         handler=show_all,
         tag=TAG,
         summary="List workflows",
-        description="All that are not deleted, newest first.",
+        description="All workflows that are not deleted, newest first.",
         response=schemas.WorkflowListResponse,
     ),
     Operation(
@@ -83,7 +83,7 @@ OPERATIONS = (
         handler=create,
         tag=TAG,
         summary="Create a workflow",
-        description="The definition is checked as far as it holds no placeholders; every problem is named.",
+        description="The definition is validated, except for placeholders; all problems are reported together.",
         status=201,
         response=schemas.WorkflowResponse,
         body=schemas.WorkflowConfig,
@@ -100,7 +100,7 @@ OPERATIONS = (
         handler=show,
         tag=TAG,
         summary="Read a workflow",
-        description="Also one that was deleted.",
+        description="A deleted workflow can still be read.",
         response=schemas.WorkflowResponse,
         errors=(404, 503),
     ),
@@ -112,7 +112,7 @@ OPERATIONS = (
         handler=delete,
         tag=TAG,
         summary="Delete a workflow",
-        description="It leaves the list and starts no more instances; those that run go on, and it can still be read.",
+        description="It leaves the lists and starts no more instances; running ones continue. It can still be read.",
         status=204,
         errors=(404, 413, 415, 503),
     ),

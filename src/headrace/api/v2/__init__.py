@@ -1,10 +1,10 @@
-"""The V2 operations of the orchestration API: those of V1 below `/v2`, and what is different about them.
+"""The V2 operations of the orchestration API: those of V1 below `/v2`, with these differences.
 
     lists                           a page at a time, `{"cursor": {...}}`, with `cursor` and `pageSize`
     a stage's history               the output of CreateTransaction is a list, of transactions with `txid`
     POST /triggers/{id}/test        is in V2 only
 
-All else is equal field for field, and is answered by the handlers of V1.
+Every other operation is equal field for field, and has the handler of V1.
 """
 
 from __future__ import annotations

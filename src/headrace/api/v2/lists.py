@@ -1,4 +1,4 @@
-"""The lists, a page at a time."""
+"""The lists of V2, a page at a time."""
 
 from __future__ import annotations
 

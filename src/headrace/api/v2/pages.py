@@ -1,8 +1,8 @@
-"""Pages of lists, forwards and backwards, that lose and repeat nothing while rows come and go.
+"""Pages of lists, forwards and backwards, without lost or repeated rows while rows are added and removed.
 
-A page is what follows a place in the list, and a row's place never changes. So each row that is there all the time is
-on exactly one page of a walk; one that comes, ends or is deleted during the walk is on one page or on none. Memory is
-bounded, however large the rows are: a long page goes out in parts.
+A page is the rows after a place in the list, and the place of a row never changes. So each row that exists all the time
+is on exactly one page of a walk; a row that is added, ends or is deleted during the walk is on one page or on none.
+Memory is bounded, however large the rows are: a long page is sent in parts.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from headrace.api.codec import encode
 from headrace.api.context import Context
 from headrace.api.cursors import FIELD, MAX_PAGE, Cursor, Seal
 from headrace.api.operations import Parameter
 from headrace.api.requests import Request
-from headrace.api.responses import Response, Stream, json_response
+from headrace.api.responses import JSON, Response, StreamedResponse, json_response
 from headrace.errors import InvalidValue
 from headrace.journal.lists import NEWEST, AnyList, OccurrenceList, Place
 from headrace.journal.port import Journal
 from headrace.journal.records import Instance, InstanceSummary, Occurrence, Trigger, Workflow
+from headrace.json_text import encode
 
 DEFAULT_PAGE = 15
 PART = 15
-"""Rows read and written at a time: the event of one occurrence alone may have a megabyte."""
+"""Rows read and sent at a time: the event of one occurrence may have a megabyte."""
 
 _WHOLE = re.compile(r"-?[0-9]{1,6}", re.ASCII)
 
@@ -36,7 +36,7 @@ Read = Callable[[ListT, Place, int], Awaitable[list[RowT]]]
 PARAMETERS = (
     Parameter(
         FIELD,
-        "`next` or `previous` of a page. It stands for the whole query: nothing else is given with it.",
+        "`next` or `previous` of a page. It contains the whole query: no other parameter is given with it.",
         {"type": "string"},
     ),
     Parameter(
@@ -50,13 +50,13 @@ PARAMETERS = (
 async def page_response(
     context: Context, request: Request, rows: ListT, read: Read[ListT, RowT], show: Callable[[RowT], Any]
 ) -> Response:
-    """The page that the query asks for. `rows` is the list, filtered as the query says beside its cursor."""
+    """The page of a query. `rows` is the list, with the filters of the query."""
     seal = Seal(await context.ports.journal.identity())
     cursor = _cursor(request, seal, rows)
     parts = _Page(context.ports.journal, seal, cursor, read, show, is_first=cursor.place == NEWEST).parts()
     if cursor.page_size <= PART:
         return json_response(200, b"".join([part async for part in parts]))
-    return Stream(200, _resumed(await anext(parts), parts))
+    return StreamedResponse(200, headers=JSON, parts=_resumed(await anext(parts), parts))
 
 
 def _cursor(request: Request, seal: Seal, rows: AnyList) -> Cursor:
@@ -66,16 +66,16 @@ def _cursor(request: Request, seal: Seal, rows: AnyList) -> Cursor:
     cursor = seal.read(text)
     _check_alone(request, rows)
     if type(cursor.rows) is not type(rows) or (isinstance(rows, OccurrenceList) and cursor.rows != rows):
-        raise InvalidValue(FIELD, "is that of another list")
+        raise InvalidValue(FIELD, "belongs to another list")
     return cursor
 
 
 def _check_alone(request: Request, rows: AnyList) -> None:
-    """Nothing else may be asked for; empty parameters, and `running=false`, ask for nothing."""
+    """Raise InvalidValue for parameters beside the cursor; empty ones and `running=false` do not count."""
     if request.query("pageSize") is not None:
-        raise InvalidValue(FIELD, "stands for the whole query: leave pageSize out")
+        raise InvalidValue(FIELD, "contains the whole query: leave pageSize out")
     if not isinstance(rows, OccurrenceList) and rows != type(rows)():
-        raise InvalidValue(FIELD, "stands for the whole query: leave the filters out")
+        raise InvalidValue(FIELD, "contains the whole query: leave the filters out")
 
 
 def _page_size(request: Request) -> int:
@@ -94,7 +94,7 @@ async def _resumed(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[by
 
 
 class _Page(Generic[ListT, RowT]):
-    """One page on its way out."""
+    """One page while it is sent."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class _Page(Generic[ListT, RowT]):
         self._has_more = False
 
     async def parts(self) -> AsyncIterator[bytes]:
-        """The response's JSON: its members are in any order, so what is known last stands last."""
+        """The JSON of the response; `hasMore` and the cursors come last, because they are known last."""
         yield b'{"cursor":{"pageSize":%d,"data":[' % self._cursor.page_size
         is_begun = False
         async for shown in self._backwards() if self._cursor.is_backward else self._forwards():
@@ -132,7 +132,7 @@ class _Page(Generic[ListT, RowT]):
         place, left = self._cursor.place, self._cursor.page_size
         while left:
             wanted = min(left, PART)
-            found = await self._rows_after(place, wanted + 1)  # one more tells whether there is more
+            found = await self._rows_after(place, wanted + 1)  # one more shows whether more rows follow
             self._has_more = len(found) > wanted
             if found:
                 place = self._noted(found[:wanted])
@@ -143,10 +143,10 @@ class _Page(Generic[ListT, RowT]):
             await asyncio.sleep(0)
 
     async def _backwards(self) -> AsyncIterator[Sequence[RowT]]:
-        """The rows that were the nearest before the place when this began, the newest first.
+        """The rows nearest before the place when the page began, the newest first.
 
-        What is inserted among them meanwhile is left out: it would push out one that was there, and who walks
-        backwards would never see that one.
+        Rows inserted among them meanwhile are left out: each would displace a row that a walk backwards would then
+        never show.
         """
         places = await self._journal.places_before(self._cursor.rows, self._cursor.place, self._cursor.page_size)
         members = set(places)
@@ -171,7 +171,7 @@ class _Page(Generic[ListT, RowT]):
         return self._last
 
     async def _neighbours(self) -> list[tuple[bytes, str]]:
-        """`next` and `previous`, where there is anything."""
+        """`next` and `previous`, where there are such rows."""
         found: list[tuple[bytes, str]] = []
         cursor = self._cursor
         if self._has_more:

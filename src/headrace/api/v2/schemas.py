@@ -1,4 +1,4 @@
-"""The shapes that V2 has beside those of V1."""
+"""Schemas of requests and responses of V2, where they differ from those of V1."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from headrace.api.v1 import schemas as v1
 
 
 class _Shape(msgspec.Struct, rename="camel", omit_defaults=True):
-    """What is not set is left out."""
+    """Members without a value are left out, never null."""
 
 
-EventPayload = Annotated[dict[str, Any], Meta(description="An event's payload.", examples=[{"type": "PAY-IN"}])]
+EventPayload = Annotated[dict[str, Any], Meta(description="The payload of an event.", examples=[{"type": "PAY-IN"}])]
 
 
 class FilterTrial(_Shape, kw_only=True):
     match: bool | UnsetType = UNSET
-    error: Annotated[str, Meta(description="Why the filter gives nothing over this event.")] | UnsetType = UNSET
+    error: Annotated[str, Meta(description="The reason why the filter has no result.")] | UnsetType = UNSET
 
 
 class VariableTrial(_Shape, kw_only=True):
     value: str | UnsetType = UNSET
-    error: Annotated[str, Meta(description="Why the variable has no value.")] | UnsetType = UNSET
+    error: Annotated[str, Meta(description="The reason why the variable has no value.")] | UnsetType = UNSET
 
 
 class TriggerTest(_Shape, kw_only=True):
@@ -42,9 +42,9 @@ class TriggerTestResponse(_Shape, kw_only=True):
 
 class Page(_Shape, kw_only=True):
     page_size: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="Rows on a page.", examples=[15])]
-    has_more: Annotated[bool, Meta(description="Whether older rows follow.")]
-    next: Annotated[str, Meta(description="Cursor of the older rows that follow.")] | UnsetType = UNSET
-    previous: Annotated[str, Meta(description="Cursor of the newer rows before.")] | UnsetType = UNSET
+    has_more: Annotated[bool, Meta(description="True if older rows follow.")]
+    next: Annotated[str, Meta(description="Cursor of the older rows after this page.")] | UnsetType = UNSET
+    previous: Annotated[str, Meta(description="Cursor of the newer rows before this page.")] | UnsetType = UNSET
 
 
 class WorkflowPage(Page, kw_only=True):
@@ -83,7 +83,7 @@ class OccurrencePageResponse(_Shape, kw_only=True):
 
 
 class Transaction(_Shape, kw_only=True):
-    """A booked transaction, its members as they are stored."""
+    """A booked transaction, each member as it is stored."""
 
     txid: Raw
     postings: Raw

@@ -1,4 +1,4 @@
-"""Trying a trigger out: its filter and variables over an event's payload. Nothing is started, nothing stored."""
+"""The test of a trigger: its filter and variables over the payload of an event. It starts and stores nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from msgspec import UNSET
 
-from headrace.api import codec
+from headrace import json_text
 from headrace.api.body_budget import SMALL_BYTES
 from headrace.api.context import Context
 from headrace.api.operations import WRITE, Operation
@@ -23,16 +23,16 @@ async def test(context: Context, request: Request) -> Response:
     body = await request.body(context.settings.max_body_bytes)
     if len(body) <= SMALL_BYTES:
         return await _tested(context, request, body)
-    async with context.bodies.trials:  # as objects it may be thirty times as large
+    async with context.bodies.trials:  # as objects it may take thirty times as much memory
         return await _tested(context, request, body)
 
 
 async def _tested(context: Context, request: Request, body: bytes) -> Response:
     payload = event_value(request, body) if body else None
     if not isinstance(payload, dict):
-        raise InvalidValue("body", "an event's payload is wanted, which is an object")
+        raise InvalidValue("body", "must be the payload of an event: an object")
     trial = await test_trigger(context.ports, request.params["triggerID"], cast("dict[str, Any]", payload))
-    return json_response(200, codec.encode(schemas.TriggerTestResponse(data=_shown(trial))))
+    return json_response(200, json_text.encode(schemas.TriggerTestResponse(data=_shown(trial))))
 
 
 def _shown(trial: Trial) -> schemas.TriggerTest:
@@ -55,8 +55,8 @@ OPERATIONS = (
         scope=WRITE,
         handler=test,
         tag=TAG,
-        summary="Try a trigger out",
-        description="Evaluates its filter and variables over a payload. Nothing is started or stored.",
+        summary="Test a trigger",
+        description="Evaluates its filter and variables over the payload of an event. Nothing is started or stored.",
         response=schemas.TriggerTestResponse,
         body=schemas.EventPayload,
         example={"id": "p1", "type": "PAY-IN", "amount": 4199},

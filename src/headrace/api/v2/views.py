@@ -1,4 +1,4 @@
-"""Rows of the journal to the replies of V2, where they are not those of V1."""
+"""Rows of the journal as responses of V2, where they differ from those of V1."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from headrace.api.codec import encode
 from headrace.api.v1 import schemas as v1
 from headrace.api.v1 import views
 from headrace.api.v2 import schemas
 from headrace.journal.records import ActivityRow
+from headrace.json_text import encode
 
 TRANSACTION = "CreateTransaction"
 
 
 class _StoredTransaction(msgspec.Struct):
-    """As much of V1's output as V2 shows, each member as it is stored."""
+    """The members of V1's output that V2 shows, each as it is stored."""
 
     id: Raw
     postings: Raw
@@ -38,7 +38,7 @@ def activity_history_response(activities: Sequence[ActivityRow]) -> bytes:
 
 
 def activity(row: ActivityRow) -> v1.ActivityHistory:
-    """As V1 has it, but for the output of CreateTransaction: a list, with `txid` and without `reverted`."""
+    """As in V1, except for the output of CreateTransaction: a list, with `txid` and without `reverted`."""
     shown = views.activity(row)
     if row.name == TRANSACTION and row.output is not None:
         shown.output = {TRANSACTION: Raw(encode(_output(_stored_output.decode(row.output).data)))}

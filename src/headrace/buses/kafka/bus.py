@@ -66,7 +66,11 @@ class KafkaBus:
         """Cancellation loses nothing: arrived deliveries wait for the next call."""
         await self._open()
         if self._reader is None:
-            self._reader = self._make_reader()
+            from headrace.buses.kafka.reader import Reader
+
+            reader = Reader(self._options, self._topics, self._clock, self._on_deliveries, self._on_trouble)
+            reader.start()
+            self._reader = reader
         while not (deliveries := self._reader.take(self._arrived, BATCH)):
             self._require_open()
             if self._trouble is not None:
@@ -138,13 +142,6 @@ class KafkaBus:
         await self._open()
         self._require_open()
         await asyncio.get_running_loop().run_in_executor(self._out, self._writer.write, records)
-
-    def _make_reader(self) -> Reader:
-        from headrace.buses.kafka.reader import Reader
-
-        reader = Reader(self._options, self._topics, self._clock, self._on_deliveries, self._on_trouble)
-        reader.start()
-        return reader
 
     def _on_deliveries(self, deliveries: list[Delivery]) -> None:
         self._trouble = None

@@ -258,13 +258,11 @@ class Writer:
             producer.purge()
             producer.flush(REQUEST_S)
             errors.append(KafkaError(CODES._MSG_TIMED_OUT))
-        self._replace_after(errors)
-        return errors
 
-    def _replace_after(self, errors: list[KafkaError]) -> None:
-        """Replace a producer after an error that ends it, because it could no longer keep the order."""
+        # Some errors end an idempotent producer: it could no longer keep the order. The next one starts afresh.
         if any(error.fatal() or error.code() == CODES._FATAL for error in errors):
             self._producer = None
+        return errors
 
     def _opened(self) -> Producer:
         if self._producer is None:

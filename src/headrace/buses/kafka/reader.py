@@ -191,7 +191,20 @@ class Reader:
             except Exception as error:  # noqa: BLE001  # a new consumer resumes at the same position
                 log.error("reading Kafka failed; restarting the consumer", reason=repr(error))
                 self._report(f"reading {self._options.where} failed: {error!r}")
-            self._end()
+
+            # Close the consumer: the next one reads again what was not acknowledged.
+            consumer, self._consumer = self._consumer, None
+            try:
+                if consumer is not None:
+                    self._settle(consumer)
+                    consumer.close()
+            except (KafkaException, RuntimeError) as error:
+                log.warning("the consumer was not closed cleanly", broker=self._options.where, reason=repr(error))
+            self._forget(list(self._partitions))
+            self._take_orders()
+            self._confirm(f"reading {self._options.where} has ended")
+            if not self._stopping.is_set():
+                self._stopping.wait(RETRY_S)
 
     def _subscribed(self) -> Consumer:
         settings = {
@@ -213,30 +226,42 @@ class Reader:
 
     def _step(self, consumer: Consumer) -> None:
         self._settle(consumer)
-        self._bound(consumer)
+
+        # Reading rests while too much is outstanding. Polling does not: the group would take us for dead.
+        partitions = list(self._partitions.values())
+        count = sum(len(partition.outstanding) for partition in partitions)
+        fullness = max(
+            count / self._options.max_outstanding,
+            sum(partition.size for partition in partitions) / self._options.max_outstanding_bytes,
+        )
+        places = [TopicPartition(partition.topic, partition.number) for partition in partitions]
+        if not self._is_paused and fullness >= 1:
+            self._is_paused = True
+            consumer.pause(places)
+        elif self._is_paused and fullness <= 0.5:
+            self._is_paused = False
+            consumer.resume(places)
+
         if not self._is_paused:
             self._adopt(consumer)
         if not self._read:
             self._read = self._poll(consumer)
         if self._read or self._clock.monotonic_s() >= self._check_at_s:
             self._check(consumer)
-        if self._clock.monotonic_s() >= self._remind_at_s:
-            self._remind()
 
-    def _end(self) -> None:
-        """Close the consumer. The next one reads again what was not acknowledged."""
-        consumer, self._consumer = self._consumer, None
-        try:
-            if consumer is not None:
-                self._settle(consumer)
-                consumer.close()
-        except (KafkaException, RuntimeError) as error:
-            log.warning("the consumer was not closed cleanly", broker=self._options.where, reason=repr(error))
-        self._forget(list(self._partitions))
-        self._take_orders()
-        self._confirm(f"reading {self._options.where} has ended")
-        if not self._stopping.is_set():
-            self._stopping.wait(RETRY_S)
+        # What was not acknowledged for long is handed over again: the recipient may have lost it.
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._remind_at_s:
+            self._remind_at_s = now_s + RETRY_S
+            forgotten: list[Delivery] = []
+            for partition in self._partitions.values():
+                for delivery in partition.outstanding.values():
+                    receipt = receipt_of(delivery)
+                    if receipt.taken_at_s is not None and now_s - receipt.taken_at_s >= self._options.ack_wait_s:
+                        receipt.taken_at_s = None
+                        forgotten.append(delivery)
+            if forgotten:
+                self._call(self._give, forgotten)
 
     # acknowledgements
 
@@ -339,22 +364,6 @@ class Reader:
 
     # deliveries
 
-    def _bound(self, consumer: Consumer) -> None:
-        """Pause reading while too many deliveries are outstanding. Polling continues, or the group would expel us."""
-        partitions = list(self._partitions.values())
-        count = sum(len(partition.outstanding) for partition in partitions)
-        fullness = max(
-            count / self._options.max_outstanding,
-            sum(partition.size for partition in partitions) / self._options.max_outstanding_bytes,
-        )
-        places = [TopicPartition(partition.topic, partition.number) for partition in partitions]
-        if not self._is_paused and fullness >= 1:
-            self._is_paused = True
-            consumer.pause(places)
-        elif self._is_paused and fullness <= 0.5:
-            self._is_paused = False
-            consumer.resume(places)
-
     def _poll(self, consumer: Consumer) -> list[tuple[Message, Partition]]:
         """Poll everything available, at most a batch; otherwise wait briefly for the next record."""
         read: list[tuple[Message, Partition]] = []
@@ -365,7 +374,12 @@ class Reader:
             partition = self._partitions.get((message.topic() or "", message.partition() or 0))
             error = message.error()
             if error is not None:
-                self._hear(error)
+                if error.fatal():
+                    raise KafkaException(error)
+                if error.code() in NO_SUCH_TOPIC:
+                    self._check_at_s = 0.0
+                if error.code() not in _IDLE:
+                    self._report(sentence(self._options, error))
             elif partition is not None:
                 read.append((message, partition))
                 capacity -= len(message)
@@ -403,20 +417,6 @@ class Reader:
             except BusUnavailable as error:
                 self._report(str(error))
 
-    def _remind(self) -> None:
-        """Hand over again what was not acknowledged in time, because its receiver may have lost it."""
-        now_s = self._clock.monotonic_s()
-        self._remind_at_s = now_s + RETRY_S
-        forgotten: list[Delivery] = []
-        for partition in self._partitions.values():
-            for delivery in partition.outstanding.values():
-                receipt = receipt_of(delivery)
-                if receipt.taken_at_s is not None and now_s - receipt.taken_at_s >= self._options.ack_wait_s:
-                    receipt.taken_at_s = None
-                    forgotten.append(delivery)
-        if forgotten:
-            self._call(self._give, forgotten)
-
     # trouble
 
     def _on_error(self, error: KafkaError) -> None:
@@ -424,14 +424,6 @@ class Reader:
         self._causes.hear(error)
         if error.code() == CODES._ALL_BROKERS_DOWN:
             self._report(sentence(self._options, self._causes.of(error)))
-
-    def _hear(self, error: KafkaError) -> None:
-        if error.fatal():
-            raise KafkaException(error)
-        if error.code() in NO_SUCH_TOPIC:
-            self._check_at_s = 0.0
-        if error.code() not in _IDLE:
-            self._report(sentence(self._options, error))
 
     def _report(self, trouble: str) -> None:
         self._call(self._complain, trouble)
@@ -468,7 +460,10 @@ def _headers(message: Message) -> dict[str, str]:
     check that result, and the process ends; `methodcaller` always checks.
     """
     try:
-        return {name: _text(value) for name, value in _headers_of(message) or []}
+        return {
+            name: (value.decode(errors="replace") if isinstance(value, bytes) else value or "")
+            for name, value in _headers_of(message) or []
+        }
     except (SystemError, UnicodeDecodeError):
         return {}
 
@@ -476,7 +471,3 @@ def _headers(message: Message) -> dict[str, str]:
 def receipt_of(delivery: Delivery) -> Receipt:
     assert isinstance(delivery.receipt, Receipt), "a delivery of another bus"
     return delivery.receipt
-
-
-def _text(value: str | bytes | None) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value or ""

@@ -115,19 +115,16 @@ class Connection:
             **self._credentials(),
         }
         if self.options.is_tls:
-            choices["tls"] = self._tls()
+            try:
+                choices["tls"] = ssl.create_default_context(cafile=self.options.ca)
+            except OSError as error:
+                reason = f"HEADRACE_BROKER_CA names a file without certificates, or an unreadable one: {error}"
+                raise BusUnavailable(reason) from error
         async with asyncio.timeout(self.options.answer_s):
             await self.client.connect(**choices)
         self._require_tls()
         url = self.client.connected_url
         self.where = url.netloc.rpartition("@")[2] if url else self.where
-
-    def _tls(self) -> ssl.SSLContext:
-        try:
-            return ssl.create_default_context(cafile=self.options.ca)
-        except OSError as error:
-            reason = f"HEADRACE_BROKER_CA names a file without certificates, or an unreadable one: {error}"
-            raise BusUnavailable(reason) from error
 
     def _credentials(self) -> dict[str, Any]:
         """Credentials as functions, which the library calls after the greeting, so that no secret leaves before TLS."""
@@ -205,46 +202,40 @@ class Connection:
                 name=name, subjects=[topic], storage=StorageType.FILE, duplicate_window=DUPLICATES_S
             )
             log.info("created a stream", stream=name, subject=topic)
-        return Stream(name, await self._created_ns(name))
 
-    async def _created_ns(self, stream: str) -> int:
-        """Creation time of a stream, requested directly because the library rounds it to microseconds."""
+        # The time of creation is requested by hand: the library rounds it to microseconds.
         from nats.js.errors import APIError
 
-        answer = await self.client.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=self.options.answer_s)
+        answer = await self.client.request(f"$JS.API.STREAM.INFO.{name}", b"", timeout=self.options.answer_s)
         info: dict[str, Any] = msgspec.json.decode(answer.data)
         if "error" in info:
             raise APIError.from_error(info["error"])
-        return nanoseconds(info["created"])
+        return Stream(name, nanoseconds(info["created"]))
 
     async def open_source(self, topic: str) -> Source:
         """Open a source. The stream is read before and after, because it may have been replaced in between."""
+        from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
         while True:
             stream = await self._look_up(topic)
-            consumer = await self._make_consumer(stream.name, topic)
+            # A consumer that exists is brought up to date.
+            consumer = _NOT_IN_NAMES.sub("_", f"{self.options.group}-{topic}")
+            config = ConsumerConfig(
+                name=consumer,
+                durable_name=consumer,
+                deliver_policy=DeliverPolicy.ALL,
+                ack_policy=AckPolicy.EXPLICIT,
+                ack_wait=self.options.ack_wait_s,
+                max_deliver=-1,
+                max_ack_pending=self.options.max_outstanding,
+                filter_subject=topic,
+            )
+            await self.jetstream.add_consumer(stream.name, config)
             if await self._look_up(topic) == stream:
                 break
         source = Source(self, self._inflow, topic, stream, consumer)
         await source.start()
         return source
-
-    async def _make_consumer(self, stream: str, topic: str) -> str:
-        """Create the consumer, or update an existing one."""
-        from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-
-        name = _NOT_IN_NAMES.sub("_", f"{self.options.group}-{topic}")
-        config = ConsumerConfig(
-            name=name,
-            durable_name=name,
-            deliver_policy=DeliverPolicy.ALL,
-            ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=self.options.ack_wait_s,
-            max_deliver=-1,
-            max_ack_pending=self.options.max_outstanding,
-            filter_subject=topic,
-        )
-        await self.jetstream.add_consumer(stream, config)
-        return name
 
     # publications
 
@@ -277,24 +268,18 @@ class Connection:
         try:
             async with asyncio.timeout(CLOSE_S):
                 if gives_back and self.client.is_connected:
-                    await self._give_back()
+                    # Deliveries that were not handed over go to another process; reading ends before.
+                    for source in self.sources.values():
+                        await source.drain()
+                    for reply in self._inflow.give_back():
+                        await self.client.publish(reply, b"-NAK")
                 await self.client.close()
         except Exception as error:  # noqa: BLE001  # the connection is not used any more
             log.debug("a connection was not closed cleanly", server=self.where, reason=repr(error))
         finally:
-            self._abort()
-
-    async def _give_back(self) -> None:
-        """Return deliveries that were not handed over, for redelivery to another process, and stop reading."""
-        for source in self.sources.values():
-            await source.drain()
-        for reply in self._inflow.give_back():
-            await self.client.publish(reply, b"-NAK")
-
-    def _abort(self) -> None:
-        writer = getattr(self.client._transport, "_io_writer", None)
-        if writer is not None:
-            writer.transport.abort()
+            writer = getattr(self.client._transport, "_io_writer", None)
+            if writer is not None:
+                writer.transport.abort()
 
 
 class Source:
@@ -365,26 +350,23 @@ class Source:
         if message.reply.startswith(_ACKNOWLEDGE):
             self.was_of_use = True
             self._remaining -= 1
-            self._inflow.put(self._delivery(message))
+            sequence = message.metadata.sequence.stream
+            key = f"nats:{self.stream.name}:{self.stream.created_ns}:{sequence}"
+            receipt = Receipt(self.stream, message.reply)
+            self._inflow.put(Delivery(key, self._topic, message.data, dict(message.headers or {}), receipt))
         elif message.subject == f"{self._inbox}.{self._pulls}":
-            self._on_status(message.headers or {})
+            # 408 is the planned end of a pull; any other status may have ended the consumer too.
+            headers: Mapping[str, str] = message.headers or {}
+            self._remaining = 0
+            if headers.get("Status") == "408":
+                self.was_of_use = True
+            else:
+                self.ending = (
+                    f"{headers.get('Status', '')} {headers.get('Description', '')}".strip() or "an empty status"
+                )
+                self._inflow.arrived.set()
         if not self.ending and self._remaining <= 0 and self._inflow.has_capacity:
             await self.pull()
-
-    def _on_status(self, headers: Mapping[str, str]) -> None:
-        """Handle the end of a pull. 408 is the planned end; any other status may have ended the consumer too."""
-        self._remaining = 0
-        if headers.get("Status") == "408":
-            self.was_of_use = True
-        else:
-            self.ending = f"{headers.get('Status', '')} {headers.get('Description', '')}".strip() or "an empty status"
-            self._inflow.arrived.set()
-
-    def _delivery(self, message: Any) -> Delivery:
-        sequence = message.metadata.sequence.stream
-        key = f"nats:{self.stream.name}:{self.stream.created_ns}:{sequence}"
-        receipt = Receipt(self.stream, message.reply)
-        return Delivery(key, self._topic, message.data, dict(message.headers or {}), receipt)
 
 
 async def dial(options: NatsOptions, inflow: Inflow) -> Connection:
@@ -397,7 +379,14 @@ async def dial(options: NatsOptions, inflow: Inflow) -> Connection:
     except SecureConnWantedError:
         reason = f"the NATS server at {connection.where} does not use TLS, which HEADRACE_BROKER_TLS requires"
     except (Error, OSError, TimeoutError) as error:
-        reason = _why_not_connected(options, connection, error)
+        said = connection.last_error or str(error).removeprefix("nats: ") or "no answer in time"
+        if "authorization" in said.lower() or "authentication" in said.lower():
+            user = f"user {options.username!r}" if options.username else "a client without a user"
+            reason = (
+                f"the NATS server at {connection.where} refuses {user}: check HEADRACE_BROKER_USERNAME and _PASSWORD"
+            )
+        else:
+            reason = f"the NATS server at {connection.where} cannot be used: {said}"
     except asyncio.CancelledError:
         await connection.close()
         raise
@@ -405,14 +394,6 @@ async def dial(options: NatsOptions, inflow: Inflow) -> Connection:
         return connection
     await connection.close()
     raise BusUnavailable(reason)
-
-
-def _why_not_connected(options: NatsOptions, connection: Connection, error: Exception) -> str:
-    said = connection.last_error or str(error).removeprefix("nats: ") or "no answer in time"
-    if "authorization" in said.lower() or "authentication" in said.lower():
-        user = f"user {options.username!r}" if options.username else "a client without a user"
-        return f"the NATS server at {connection.where} refuses {user}: check HEADRACE_BROKER_USERNAME and _PASSWORD"
-    return f"the NATS server at {connection.where} cannot be used: {said}"
 
 
 def nanoseconds(time: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -68,49 +68,50 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 def read_endpoints(file: Path, environ: Mapping[str, str], decode: Decode) -> tuple[Endpoint, ...]:
     """Read the file. Raises InvalidValue with the file, the entry and the reason, never a secret."""
     try:
-        entries = _entries(_decoded(_content(file), decode))
+        try:
+            with file.open("rb") as opened:
+                content = opened.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise InvalidValue("", f"cannot be read ({error.strerror or type(error).__name__})") from None
+        if len(content) > MAX_FILE_BYTES:
+            raise InvalidValue("", f"has more than {MAX_FILE_BYTES} bytes")
+
+        try:
+            value = decode(content)
+        except InvalidValue as error:
+            # Only the place in the decoder's reason is shown: the reason may quote an unquoted secret.
+            place = _PLACE.search(error.reason)
+            at = place.group() if place else ""
+            raise InvalidValue(
+                "", f"is not plain YAML or JSON{at}; text with special characters needs quotes"
+            ) from None
+
+        try:
+            entries = msgspec.convert(value, _File).endpoints
+        except msgspec.ValidationError as error:
+            what, _, where = str(error).partition(" - at `$.")
+            raise InvalidValue(where.rstrip("`"), what[0].lower() + what[1:]) from None
+        if not 0 < len(entries) <= MAX_ENDPOINTS:
+            raise InvalidValue("endpoints", f"has 1 to {MAX_ENDPOINTS} entries, not {len(entries)}")
+
         endpoints = tuple(_endpoint(entry, f"endpoints[{number}]", environ) for number, entry in enumerate(entries))
-        _refuse_repeats(endpoints)
+        numbers: dict[str, int] = {}
+        for number, endpoint in enumerate(endpoints):
+            first = numbers.setdefault(endpoint.publisher, number)
+            if first != number:
+                reason = f"has the URL and name of endpoints[{first}]: give one of them another name"
+                raise InvalidValue(f"endpoints[{number}]", reason)
     except InvalidValue as error:
         raise InvalidValue(SETTING, f"{file}: {error}") from None
     return endpoints
 
 
-def _content(file: Path) -> bytes:
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise InvalidValue("", f"cannot be read ({error.strerror or type(error).__name__})") from None
-    if len(content) > MAX_FILE_BYTES:
-        raise InvalidValue("", f"has more than {MAX_FILE_BYTES} bytes")
-    return content
-
-
-def _decoded(content: bytes, decode: Decode) -> object:
-    """Decode the file. Only the place of a problem is reported, because the reason may quote a secret."""
-    try:
-        return decode(content)
-    except InvalidValue as error:
-        place = _PLACE.search(error.reason)
-        at = place.group() if place else ""
-        raise InvalidValue("", f"is not plain YAML or JSON{at}; text with special characters needs quotes") from None
-
-
-def _entries(value: object) -> list[_Entry]:
-    try:
-        entries = msgspec.convert(value, _File).endpoints
-    except msgspec.ValidationError as error:
-        what, _, place = str(error).partition(" - at `$.")
-        raise InvalidValue(place.rstrip("`"), what[0].lower() + what[1:]) from None
-    if not 0 < len(entries) <= MAX_ENDPOINTS:
-        raise InvalidValue("endpoints", f"has 1 to {MAX_ENDPOINTS} entries, not {len(entries)}")
-    return entries
-
-
 def _endpoint(entry: _Entry, place: str, environ: Mapping[str, str]) -> Endpoint:
     parts = _url_parts(entry.url, f"{place}.url")
-    name = _name(entry, f"{place}.name")
+    name = "" if entry.name is UNSET else entry.name
+    if entry.name is not UNSET and not _NAME.fullmatch(name):
+        reason = "must be 1 to 64 of a-z, A-Z, 0-9, `.`, `_`, `-`, the first a letter or digit"
+        raise InvalidValue(f"{place}.name", reason)
     origin = f"{parts.scheme}://{parts.netloc}"
     identity = sha256(f"{name}\n{entry.url}".encode()).hexdigest()[:16]
     return Endpoint(
@@ -135,14 +136,6 @@ def _url_parts(text: str, field: str) -> SplitResult:
         example = "https://hooks.example.com/headrace"
         raise InvalidValue(field, f"must be an http or https URL without credentials or fragment, such as {example}")
     return parts
-
-
-def _name(entry: _Entry, field: str) -> str:
-    if entry.name is UNSET:
-        return ""
-    if not _NAME.fullmatch(entry.name):
-        raise InvalidValue(field, "must be 1 to 64 of a-z, A-Z, 0-9, `.`, `_`, `-`, the first a letter or digit")
-    return entry.name
 
 
 def _types(entry: _Entry, field: str) -> frozenset[str]:
@@ -176,29 +169,15 @@ def _key(entry: _Entry, place: str, environ: Mapping[str, str]) -> bytes:
 
 def key_of(secret: str, field: str) -> bytes:
     """Derive the key: `whsec_` and base64 as in Standard Webhooks, else the text's bytes. Raises InvalidValue."""
-    key = _base64_key(secret, field) if secret.startswith(_BASE64_PREFIX) else _text_key(secret, field)
+    if secret.startswith(_BASE64_PREFIX):
+        try:
+            key = base64.b64decode(secret.removeprefix(_BASE64_PREFIX), validate=True)
+        except (binascii.Error, ValueError):
+            raise InvalidValue(field, f"after `{_BASE64_PREFIX}` base64 with padding must follow") from None
+    elif not secret.isprintable() or secret != secret.strip():
+        raise InvalidValue(field, "must not hold control characters, nor white space at either end")
+    else:
+        key = secret.encode()
     if len(key) < MIN_KEY_BYTES:
         raise InvalidValue(field, f"the key must have at least {MIN_KEY_BYTES} bytes; it has {len(key)}")
     return key
-
-
-def _base64_key(secret: str, field: str) -> bytes:
-    try:
-        return base64.b64decode(secret.removeprefix(_BASE64_PREFIX), validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidValue(field, f"after `{_BASE64_PREFIX}` base64 with padding must follow") from None
-
-
-def _text_key(secret: str, field: str) -> bytes:
-    if not secret.isprintable() or secret != secret.strip():
-        raise InvalidValue(field, "must not hold control characters, nor white space at either end")
-    return secret.encode()
-
-
-def _refuse_repeats(endpoints: Sequence[Endpoint]) -> None:
-    numbers: dict[str, int] = {}
-    for number, endpoint in enumerate(endpoints):
-        first = numbers.setdefault(endpoint.publisher, number)
-        if first != number:
-            reason = f"has the URL and name of endpoints[{first}]: give one of them another name"
-            raise InvalidValue(f"endpoints[{number}]", reason)

@@ -94,7 +94,16 @@ class Webhook:
     async def _post(self, publication: Publication) -> None:
         headers = headers_of(publication, self._endpoint.key, self._clock.now_at())
         try:
-            async with self._session().post(
+            if self._opened is None:
+                self._opened = aiohttp.ClientSession(
+                    connector=aiohttp.TCPConnector(limit=1, keepalive_timeout=KEEP_ALIVE_S),
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                    timeout=aiohttp.ClientTimeout(total=self._timeout_s),
+                    headers={"User-Agent": "headrace", "Accept-Encoding": "identity"},
+                    auto_decompress=False,
+                    trust_env=False,
+                )
+            async with self._opened.post(
                 self._url, data=publication.body, headers=headers, allow_redirects=False
             ) as response:
                 status = response.status
@@ -107,18 +116,6 @@ class Webhook:
             raise PublicationRefused(publication.id, f"webhook {self._endpoint.label}: answered {status}")
         if not 200 <= status < 300:
             raise self._failure(f"answered {status}{_REMARKS.get(status // 100, '')}")
-
-    def _session(self) -> aiohttp.ClientSession:
-        if self._opened is None:
-            self._opened = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=1, keepalive_timeout=KEEP_ALIVE_S),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=self._timeout_s),
-                headers={"User-Agent": "headrace", "Accept-Encoding": "identity"},
-                auto_decompress=False,
-                trust_env=False,
-            )
-        return self._opened
 
     def _failure(self, reason: str) -> BusUnavailable:
         return BusUnavailable(f"webhook {self._endpoint.label}: {reason}")

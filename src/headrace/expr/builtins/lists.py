@@ -178,7 +178,13 @@ def sorted_indexes(meter: Meter, keys: list[Value], *, is_descending: bool) -> l
     meter.step(len(keys) // 2 + 1)
     are_texts = all(type(key) is str for key in keys)
     if are_texts:
-        keys = _byte_keys(meter, keys)
+        # Texts are ordered by their bytes; each different one is encoded once.
+        encoded: dict[str, bytes] = {}
+        for key in keys:
+            if key not in encoded:
+                meter.write(len(key))
+                encoded[key] = utf8(key)
+        keys = [encoded[key] for key in keys]
     if are_texts or _have_order_of_their_own(keys):
         return sorted(range(len(keys)), key=keys.__getitem__, reverse=is_descending)
 
@@ -190,16 +196,6 @@ def sorted_indexes(meter: Meter, keys: list[Value], *, is_descending: bool) -> l
 
     by_value: Any = cmp_to_key(order)
     return sorted(range(len(keys)), key=by_value, reverse=is_descending)
-
-
-def _byte_keys(meter: Meter, keys: list[Value]) -> list[Value]:
-    """Texts are ordered by their bytes; each different one is encoded once."""
-    encoded: dict[str, bytes] = {}
-    for key in keys:
-        if key not in encoded:
-            meter.write(len(key))
-            encoded[key] = utf8(key)
-    return [encoded[key] for key in keys]
 
 
 def _have_order_of_their_own(keys: list[Value]) -> bool:

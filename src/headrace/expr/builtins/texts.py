@@ -36,15 +36,11 @@ def trim(meter: Meter, value: Value, cut: Value = _SPACE) -> str:
     if len(letters) <= _FEW_LETTERS:
         return given.strip(letters)
     meter.step(len(given) // 16)
-    return _stripped(given, frozenset(letters))
-
-
-def _stripped(given: str, letters: frozenset[str]) -> str:
-    """`str.strip` tries the letters one by one."""
+    unwanted = frozenset(letters)  # `str.strip` tries the letters one by one
     start, end = 0, len(given)
-    while start < end and given[start] in letters:
+    while start < end and given[start] in unwanted:
         start += 1
-    while end > start and given[end - 1] in letters:
+    while end > start and given[end - 1] in unwanted:
         end -= 1
     return given[start:end]
 
@@ -126,23 +122,17 @@ def _split(meter: Meter, value: Value, separator: Value, count: Value, *, is_kep
         return NilList()
     meter.build(len(given))
     if not between:
-        return _letters(given, most)
-    parts = _parts(given, between, most - 1 if most > 0 else -1)
+        if most < 0 or most >= len(given):
+            return list(given)
+        return [*given[: most - 1], given[most - 1 :]]
+    splits = most - 1 if most > 0 else -1
+    if is_whole(given) and is_whole(between):
+        parts = list(given.split(between, splits))
+    else:
+        parts = [from_utf8(part) for part in utf8(given).split(utf8(between), splits)]
     if is_kept:
         parts[:-1] = [joined_text(part + between) for part in parts[:-1]]
     return parts
-
-
-def _letters(given: str, most: int) -> list[Value]:
-    if most < 0 or most >= len(given):
-        return list(given)
-    return [*given[: most - 1], given[most - 1 :]]
-
-
-def _parts(given: str, between: str, splits: int) -> list[Value]:
-    if is_whole(given) and is_whole(between):
-        return list(given.split(between, splits))
-    return [from_utf8(part) for part in utf8(given).split(utf8(between), splits)]
 
 
 def replace(meter: Meter, value: Value, old: Value, new: Value, count: Value = -1) -> str:
@@ -184,15 +174,10 @@ def index_of(meter: Meter, value: Value, part: Value) -> int:
 
 def last_index_of(meter: Meter, value: Value, part: Value) -> int:
     given, wanted = _two(meter, value, part)
-    return _backwards(given, wanted) if given.isascii() else _backwards_bytes(utf8(given), utf8(wanted))
-
-
-def _backwards(given: str, wanted: str) -> int:
-    """`rfind` may take the product of the lengths; `find` does not."""
-    position = given[::-1].find(wanted[::-1])
-    return -1 if position < 0 else len(given) - position - len(wanted)
-
-
-def _backwards_bytes(given: bytes, wanted: bytes) -> int:
-    position = given[::-1].find(wanted[::-1])
-    return -1 if position < 0 else len(given) - position - len(wanted)
+    # `rfind` may take the product of the lengths; `find` of both backwards does not.
+    if given.isascii():
+        position = given[::-1].find(wanted[::-1])
+        return -1 if position < 0 else len(given) - position - len(wanted)
+    data, part = utf8(given), utf8(wanted)
+    position = data[::-1].find(part[::-1])
+    return -1 if position < 0 else len(data) - position - len(part)

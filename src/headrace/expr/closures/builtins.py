@@ -14,18 +14,14 @@ def builtin(name: str, arguments: list[Run], spot: Spot) -> Run:
     if name in UNCOUNTED and len(arguments) > function.most:
         return _many(function, arguments, spot)
     if not function.least <= len(arguments) <= function.most:
-        return _refusing(name, function, len(arguments), spot)
+        # Reached only where the checker does not look: in the arguments of an unknown function.
+        few = "not enough" if len(arguments) < function.least else "too many"
+
+        def run(frame: Frame) -> Value:
+            raise spot.error(Failure(f"{few} arguments to call {name}"))
+
+        return run
     return _unary(function, arguments[0], spot) if len(arguments) == 1 else _many(function, arguments, spot)
-
-
-def _refusing(name: str, function: Function, count: int, spot: Spot) -> Run:
-    """Reached only where the checker does not look: in the arguments of an unknown function."""
-    few = "not enough" if count < function.least else "too many"
-
-    def run(frame: Frame) -> Value:
-        raise spot.error(Failure(f"{few} arguments to call {name}"))
-
-    return run
 
 
 def _unary(function: Function, argument: Run, spot: Spot) -> Run:

@@ -157,14 +157,10 @@ def chain(base: Run, steps: list[Step]) -> Run:
                 return None
             value = _fetched(frame, value, key(frame), spot)
             if arguments is not None:
-                value = _called_with(frame, value, given.pop(), spot)
+                try:
+                    value = called(frame[METER], value, given.pop())
+                except Failure as failure:
+                    raise spot.error(failure) from None
         return None if is_nil(value) else value
 
     return run
-
-
-def _called_with(frame: Frame, callee: Value, given: list[Value], spot: Spot) -> Value:
-    try:
-        return called(frame[METER], callee, given)
-    except Failure as failure:
-        raise spot.error(failure) from None

@@ -228,21 +228,18 @@ def _group_by(loop: Loop) -> Run:
         meter: Meter = frame[METER]
         for value, key in _results(loop, frame, is_kept=False):
             try:
-                _put(meter, groups, key, _known(loop, value))
+                item = _known(loop, value)
+                group = groups.entries().get(hashable(key))
+                if group is None:
+                    meter.grow(_UNITS_PER_GROUP)
+                    groups[key] = [item]
+                else:
+                    group[1].append(item)
             except Failure as failure:
                 raise loop.spot.error(failure) from None
         return groups
 
     return run
-
-
-def _put(meter: Meter, groups: KeyedMap, key: Value, value: Value) -> None:
-    group = groups.entries().get(hashable(key))
-    if group is None:
-        meter.grow(_UNITS_PER_GROUP)
-        groups[key] = [value]
-    else:
-        group[1].append(value)
 
 
 def _sort_by(loop: Loop) -> Run:

@@ -97,24 +97,20 @@ def parse_duration(text: str) -> Duration:
     while position < len(body):
         match = _PART.match(body, position)
         assert match is not None, "the pattern matches anything"
-        total += _part(text, match)
+        whole, fraction, unit = match[1], match[2] or "", match[3]
+        if not whole and not fraction:
+            raise _invalid(text)
+        if not unit:
+            raise Failure(f'time: missing unit in duration "{text}"')
+        if unit not in _UNITS:
+            raise Failure(f'time: unknown unit "{unit}" in duration "{text}"')
+        if int(whole or "0") > MAX_INT + 1:
+            raise _invalid(text)
+        total += (int(whole or "0") * 10 ** len(fraction) + int(fraction or "0")) * _UNITS[unit] // 10 ** len(fraction)
         position = match.end()
     if total > MAX_INT + text.startswith("-"):
         raise _invalid(text)
     return Duration(-total if text.startswith("-") else total)
-
-
-def _part(text: str, match: re.Match[str]) -> int:
-    whole, fraction, unit = match[1], match[2] or "", match[3]
-    if not whole and not fraction:
-        raise _invalid(text)
-    if not unit:
-        raise Failure(f'time: missing unit in duration "{text}"')
-    if unit not in _UNITS:
-        raise Failure(f'time: unknown unit "{unit}" in duration "{text}"')
-    if int(whole or "0") > MAX_INT + 1:
-        raise _invalid(text)
-    return (int(whole or "0") * 10 ** len(fraction) + int(fraction or "0")) * _UNITS[unit] // 10 ** len(fraction)
 
 
 def _invalid(text: str) -> Failure:

@@ -66,9 +66,19 @@ def _written(time: Time, element: str) -> str:
     if not element:
         return ""
     if is_fraction(element):
-        return _fraction(time.nanosecond, element)
+        # `.000` keeps its digits, `.999` drops zeros at the end and the point with them.
+        digits = f"{time.nanosecond:09d}"[: len(element) - 1]
+        if element[1] == "9":
+            digits = digits.rstrip("0")
+        return element[0] + digits if digits else ""
     if is_offset(element):
-        return _offset(time.offset_s, element)
+        if element[0] == "Z" and not time.offset_s:
+            return "Z"
+        minutes, seconds = divmod(abs(time.offset_s), 60)
+        fields = [minutes // 60, minutes % 60, seconds][: (len(element.replace(":", "")) - 1) // 2]
+        return ("-" if time.offset_s < 0 else "+") + (":" if ":" in element else "").join(
+            f"{field:02d}" for field in fields
+        )
     return _WRITERS[element](time)
 
 
@@ -118,19 +128,3 @@ _WRITERS: dict[str, Callable[[Time], str]] = {
     "pm": lambda time: "pm" if time.clock[0] >= 12 else "am",
     "MST": _zone,
 }
-
-
-def _offset(offset_s: int, element: str) -> str:
-    if element[0] == "Z" and not offset_s:
-        return "Z"
-    minutes, seconds = divmod(abs(offset_s), 60)
-    fields = [minutes // 60, minutes % 60, seconds][: (len(element.replace(":", "")) - 1) // 2]
-    return ("-" if offset_s < 0 else "+") + (":" if ":" in element else "").join(f"{field:02d}" for field in fields)
-
-
-def _fraction(nanosecond: int, element: str) -> str:
-    """`.000` keeps its digits, `.999` drops zeros at the end and the point with them."""
-    digits = f"{nanosecond:09d}"[: len(element) - 1]
-    if element[1] == "9":
-        digits = digits.rstrip("0")
-    return element[0] + digits if digits else ""

@@ -131,29 +131,21 @@ def _read(text: str, layout: str, location: Location) -> Time:
         reading.skip(part.literal)
         if not part.element:
             break
-        _take(reading, part.element)
+        if is_fraction(part.element):
+            _take_layout_fraction(reading, part.element)
+        elif is_offset(part.element):
+            _take_offset(reading, part.element)
+        else:
+            _READERS[part.element](reading)
         if part.element in ("5", "05") and not is_fraction(parts[index + 1].element):
-            _take_fraction(reading)
+            # Seconds may have a fraction that the layout does not show.
+            match = _FRACTION.match(reading.rest)
+            if match:
+                reading.rest = reading.rest[match.end() :]
+                reading.nanosecond = int(match[1][:9].ljust(9, "0"))
     if reading.rest:
         raise Mismatch
     return _time(reading, location)
-
-
-def _take(reading: _Reading, element: str) -> None:
-    if is_fraction(element):
-        _take_layout_fraction(reading, element)
-    elif is_offset(element):
-        _take_offset(reading, element)
-    else:
-        _READERS[element](reading)
-
-
-def _take_fraction(reading: _Reading) -> None:
-    """After seconds a fraction may stand that the layout does not show."""
-    match = _FRACTION.match(reading.rest)
-    if match:
-        reading.rest = reading.rest[match.end() :]
-        reading.nanosecond = int(match[1][:9].ljust(9, "0"))
 
 
 def _take_layout_fraction(reading: _Reading, element: str) -> None:
@@ -293,7 +285,20 @@ _READERS: dict[str, Callable[[_Reading], None]] = {
 
 
 def _time(reading: _Reading, location: Location) -> Time:
-    date = _date(reading)
+    if reading.day_of_year >= 0:
+        if not 1 <= reading.day_of_year <= 365 + calendar.is_leap(reading.year):
+            raise Mismatch
+        days = calendar.days_from(reading.year, 1, 1) + reading.day_of_year - 1
+        date = calendar.date_of(days)
+        if reading.month not in (-1, date[1]) or reading.day not in (-1, date[2]):
+            raise Mismatch
+    else:
+        month = 1 if reading.month < 0 else reading.month
+        day = 1 if reading.day < 0 else reading.day
+        if not 1 <= day <= calendar.days_in(reading.year, month):
+            raise Mismatch
+        date = reading.year, month, day
+
     hour = reading.hour
     if reading.is_pm and hour < 12:
         hour += 12
@@ -307,47 +312,18 @@ def _time(reading: _Reading, location: Location) -> Time:
     if reading.is_utc:
         return told(UTC)
     if reading.offset_s is not None:
-        return _with_offset(told(fixed(reading.offset_s)), reading, location)
+        # Told in `location` where that has the offset at the moment.
+        time = told(fixed(reading.offset_s))
+        offset, name = location.at(time.unix_s)
+        is_same = offset == reading.offset_s and reading.zone_name in ("", name)
+        return time.told_in(location if is_same else fixed(time.offset_s, reading.zone_name))
     if reading.zone_name:
-        return _with_zone_name(told(UTC), reading.zone_name, location)
+        # An abbreviation means an offset only where `location` uses it; else it is kept as a name, like UTC. Only
+        # `GMT` with hours says what it means by itself.
+        time, name = told(UTC), reading.zone_name
+        offset = location.offset_named(name, time.unix_s)
+        if offset is not None:
+            return Time(time.nanoseconds - offset * SECOND, location)
+        hours = int(name[3:]) if name.startswith("GMT") and len(name) > 3 else 0
+        return Time(time.nanoseconds, fixed(hours * 3_600, name))
     return told(location)
-
-
-def _with_offset(time: Time, reading: _Reading, location: Location) -> Time:
-    """Told in `location` where that has the offset at the moment."""
-    offset, name = location.at(time.unix_s)
-    is_same = offset == reading.offset_s and reading.zone_name in ("", name)
-    return time.told_in(location if is_same else fixed(time.offset_s, reading.zone_name))
-
-
-def _with_zone_name(time: Time, name: str, location: Location) -> Time:
-    """An abbreviation means an offset only where `location` uses it; else it is kept as a name, like UTC.
-
-    Hours after GMT say where the time is told, not what it was read in: upstream has it so.
-    """
-    offset = location.offset_named(name, time.unix_s)
-    if offset is not None:
-        return Time(time.nanoseconds - offset * SECOND, location)
-    hours = int(name[3:]) if name.startswith("GMT") and len(name) > 3 else 0
-    return Time(time.nanoseconds, fixed(hours * 3_600, name))
-
-
-def _date(reading: _Reading) -> tuple[int, int, int]:
-    year, month, day = reading.year, reading.month, reading.day
-    if reading.day_of_year >= 0:
-        return _date_of_year(reading)
-    month = 1 if month < 0 else month
-    day = 1 if day < 0 else day
-    if not 1 <= day <= calendar.days_in(year, month):
-        raise Mismatch
-    return year, month, day
-
-
-def _date_of_year(reading: _Reading) -> tuple[int, int, int]:
-    if not 1 <= reading.day_of_year <= 365 + calendar.is_leap(reading.year):
-        raise Mismatch
-    days = calendar.days_from(reading.year, 1, 1) + reading.day_of_year - 1
-    date = calendar.date_of(days)
-    if reading.month not in (-1, date[1]) or reading.day not in (-1, date[2]):
-        raise Mismatch
-    return date

@@ -4,7 +4,7 @@
 `read` looks at a body after expansion: it returns it typed, without nulls, or raises InvalidValue.
 `compiled` does once for a definition what `read` would do again in each of its runs: it returns the rest to do.
 `schema` gives an editor the same, as JSON Schema, with the `about` of each member.
-OpenAPI (`api/v1/stages.py`) and the client's classes (`tests/support/stage_types.py`) are made from it, too.
+OpenAPI (`api/v1/stage_schemas.py`) and the client's classes (`tests/support/stage_types.py`) are made from it, too.
 """
 
 from __future__ import annotations

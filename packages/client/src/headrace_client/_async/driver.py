@@ -51,18 +51,15 @@ class AsyncDriver:
                 return await self._send(step)
             case NeedToken():
                 async with self._token_lock:
-                    return await self._token(step)
+                    try:
+                        return await self.run(self.protocol.obtain_token(step))
+                    except ClientError as error:
+                        return error
             case AskSource():
                 return await ask_async(step.source)
             case Pause():
                 await self.protocol.hooks.sleep_async(step.seconds)
                 return None
-
-    async def _token(self, need: NeedToken) -> str | ClientError:
-        try:
-            return await self.run(self.protocol.obtain_token(need))
-        except ClientError as error:
-            return error
 
     async def _send(self, step: HttpRequest) -> HttpResponse | HttpFailure:
         try:

@@ -52,18 +52,15 @@ class Driver:
                 return self._send(step)
             case NeedToken():
                 with self._token_lock:
-                    return self._token(step)
+                    try:
+                        return self.run(self.protocol.obtain_token(step))
+                    except ClientError as error:
+                        return error
             case AskSource():
                 return ask(step.source)
             case Pause():
                 self.protocol.hooks.sleep(step.seconds)
                 return None
-
-    def _token(self, need: NeedToken) -> str | ClientError:
-        try:
-            return self.run(self.protocol.obtain_token(need))
-        except ClientError as error:
-            return error
 
     def _send(self, step: HttpRequest) -> HttpResponse | HttpFailure:
         try:

@@ -40,7 +40,12 @@ class SendStage(StageType):
         return bodies.completed(body)
 
     def run(self, body: Json, context: StageContext) -> StageRun:
-        _refuse_untrusted_world(body, context)
+        # Event data may not choose to pay from `world`, which is never empty (decision M9).
+        for side, kind, name in () if context.may_name_world else _ACCOUNTS_THAT_PAY:
+            is_world = body[side].get(kind, {}).get(name) == WORLD
+            if is_world and has_placeholder(context.raw[side][kind][name]):
+                why = f"{WORLD!r} may not come from a variable of this run: event data is not trusted"
+                raise StageError(f"{side}.{kind}.{name}: {why}")
         yield from _flow(send_of(body))
 
     def describe(self, body: Json, display: Display) -> list[str]:
@@ -89,16 +94,3 @@ _ACCOUNTS_THAT_PAY = (
     ("destination", "account", "throughAccount"),
 )
 """Where a body names the source of a posting."""
-
-
-def _refuse_untrusted_world(body: Json, context: StageContext) -> None:
-    """Event data may not choose to pay from `world`, which is never empty (decision M9)."""
-    if context.may_name_world:
-        return
-    for side, kind, name in _ACCOUNTS_THAT_PAY:
-        if body[side].get(kind, {}).get(name) != WORLD:
-            continue
-        if has_placeholder(context.raw[side][kind][name]):
-            raise StageError(
-                f"{side}.{kind}.{name}: {WORLD!r} may not come from a variable of this run: event data is not trusted"
-            )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from headrace.errors import StageError
 from headrace.workflows.stages.send.legs import PAYMENT_KEY, account_subject, credit, ingest, move, move_out
 from headrace.workflows.stages.send.parties import Account, PaymentDestination, PaymentSource, Send, Wallet
-from headrace.workflows.stages.send.reads import OpenWallet, open_wallet, read_payment
+from headrace.workflows.stages.send.reads import open_wallet, read_payment
 from headrace.workflows.stages.stage import StageRun
 
 
@@ -46,14 +46,10 @@ def payment_to_wallet(send: Send, source: PaymentSource, destination: Wallet) ->
     wallet = yield from open_wallet(destination, send)
     yield ingest(send, source, whole)
     if wallet.ledger == source.ledger:
-        yield from _holding_account_to_wallet(send, source, wallet)
+        yield credit(send, wallet, account_subject(source.holding), {**send.metadata, PAYMENT_KEY: source.id})
     else:
         yield move_out(send, source, source.through)
         yield credit(send, wallet)
-
-
-def _holding_account_to_wallet(send: Send, source: PaymentSource, wallet: OpenWallet) -> StageRun:
-    yield credit(send, wallet, account_subject(source.holding), {**send.metadata, PAYMENT_KEY: source.id})
 
 
 def payment_to_payment(send: Send, source: PaymentSource, destination: PaymentDestination) -> StageRun:

@@ -104,13 +104,32 @@ def _copy(party: Json) -> Json:
 def _source(party: Json) -> Source:
     if "account" in party:
         return _account(party["account"], "source")
-    return _wallet(party["wallet"]) if "wallet" in party else _payment_source(party["payment"])
+    if "wallet" in party:
+        return _wallet(party["wallet"])
+    payment = party["payment"]
+    return PaymentSource(
+        payment["id"],
+        payment.get("ledger", INTERNAL_LEDGER),
+        payment.get("holdingAccount") or holding_account(payment["id"]),
+        payment.get("throughAccount", WORLD),
+        payment.get("allowOverdraft", False),
+    )
 
 
 def _destination(party: Json) -> Destination:
     if "account" in party:
         return _account(party["account"], "destination")
-    return _wallet(party["wallet"]) if "wallet" in party else _payment_destination(party["payment"])
+    if "wallet" in party:
+        return _wallet(party["wallet"])
+    payment = party["payment"]
+    return PaymentDestination(
+        payment["psp"],
+        payment.get("type", "TRANSFER"),
+        payment.get("sourceAccount"),
+        payment.get("metadata", DEFAULT_DESTINATION_KEY),
+        payment.get("connectorID"),
+        payment.get("waitingValidation", False),
+    )
 
 
 def _account(account: Json, side: str) -> Account:
@@ -126,24 +145,3 @@ def _account(account: Json, side: str) -> Account:
 
 def _wallet(wallet: Json) -> Wallet:
     return Wallet(wallet["id"], wallet.get("name", ""), wallet.get("balance", MAIN_BALANCE))
-
-
-def _payment_source(payment: Json) -> PaymentSource:
-    return PaymentSource(
-        payment["id"],
-        payment.get("ledger", INTERNAL_LEDGER),
-        payment.get("holdingAccount") or holding_account(payment["id"]),
-        payment.get("throughAccount", WORLD),
-        payment.get("allowOverdraft", False),
-    )
-
-
-def _payment_destination(payment: Json) -> PaymentDestination:
-    return PaymentDestination(
-        payment["psp"],
-        payment.get("type", "TRANSFER"),
-        payment.get("sourceAccount"),
-        payment.get("metadata", DEFAULT_DESTINATION_KEY),
-        payment.get("connectorID"),
-        payment.get("waitingValidation", False),
-    )

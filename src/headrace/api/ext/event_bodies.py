@@ -1,4 +1,4 @@
-"""What POST /ext/events reads: envelopes, CloudEvents 1.0, or the raw JSON of a provider's webhook."""
+"""Bodies of POST /ext/events: envelopes, CloudEvents 1.0, or the raw JSON of a provider's webhook."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_EVENTS = 10_000
 MAX_POINTER_CHARACTERS = 1_024
 _BAD_ESCAPE = re.compile("~(?![01])")
 RAW = ("app", "type", "version", "id")
-"""Query parameters that describe a body which is no event by itself."""
+"""Query parameters that describe a raw body, which is the payload of an event."""
 
 
 def events_of(request: Request, body: bytes) -> tuple[list[Envelope], bool]:
@@ -42,7 +42,7 @@ def events_of(request: Request, body: bytes) -> tuple[list[Envelope], bool]:
 
 def _batch(value: object, read: Any) -> list[Envelope]:
     if not isinstance(value, list):
-        raise InvalidValue("body", "a batch is wanted, which is an array")
+        raise InvalidValue("body", "must be a batch: an array of events")
     items = cast("list[object]", value)
     if not 0 < len(items) <= MAX_EVENTS:
         raise InvalidValue("body", f"has 1 to {MAX_EVENTS} events, not {len(items)}")
@@ -50,13 +50,13 @@ def _batch(value: object, read: Any) -> list[Envelope]:
 
 
 def _refuse_parameters(raw: dict[str, str]) -> None:
-    """A CloudEvent says itself what it is."""
+    """Raise InvalidValue for parameters of a raw body: a CloudEvent describes itself."""
     for name in raw:
         raise InvalidValue(name, "is a parameter of raw bodies, and this body is a CloudEvent")
 
 
 def _headers(request: Request) -> list[tuple[str, str]]:
-    """Attributes of a CloudEvent are percent-encoded, and some senders write UTF-8 as it is. Raises InvalidValue."""
+    """The headers as text: attributes of a CloudEvent are percent-encoded, or plain UTF-8. Raises InvalidValue."""
     found: list[tuple[str, str]] = []
     for name, value in request.all_headers:
         try:
@@ -71,9 +71,9 @@ def _headers(request: Request) -> list[tuple[str, str]]:
 
 
 def _parameters(request: Request) -> dict[str, str]:
-    """Those of a raw body. Raises InvalidValue.
+    """The parameters of a raw body. Raises InvalidValue.
 
-    An `id` that is empty or given twice is refused: without the id that was meant, each delivery is a new event.
+    An `id` that is empty or given twice is refused: without the intended id, each delivery would be a new event.
     """
     found: dict[str, str] = {}
     for name, value in parse_qsl(request.query_string.decode("latin-1"), keep_blank_values=True):
@@ -82,19 +82,19 @@ def _parameters(request: Request) -> dict[str, str]:
         if name in found:
             raise InvalidValue(name, "is given twice")
         if "\0" in value or "\ufffd" in value:
-            raise InvalidValue(name, "holds a NUL character, or what is not percent-encoded UTF-8")
+            raise InvalidValue(name, "holds a NUL character, or is not percent-encoded UTF-8")
         found[name] = value
     if found.get("id") == "":
-        raise InvalidValue("id", "is empty; leave it out, or say where in the body the id is, such as /id")
+        raise InvalidValue("id", "is empty; leave it out, or give the place of the id in the body, such as /id")
     return {name: value for name, value in found.items() if value}
 
 
 def _raw(given: dict[str, str], value: object) -> Envelope:
-    """The body is the payload; the parameters say the rest, or where in the body it stands."""
+    """The event of a raw body: the body is its payload; the parameters give the rest, or its place in the body."""
     if not isinstance(value, dict):
-        raise InvalidValue("body", "must be a JSON object: it is the payload that triggers see")
+        raise InvalidValue("body", "must be a JSON object: the payload of the event")
     if "type" not in given:
-        raise InvalidValue("type", "is required with app, version or id: the event's type, or where in the body it is")
+        raise InvalidValue("type", "is required with app, version or id: the event's type, or its place in the body")
     kind = given["type"]
     if kind.startswith("/"):
         kind = _text_at(cast("Any", value), kind, "type", MAX_NAME_CHARACTERS)
@@ -111,11 +111,11 @@ def _raw(given: dict[str, str], value: object) -> Envelope:
 
 
 def _text_at(value: Any, pointer: str, field: str, max_characters: int) -> str:
-    """The text or integer that a JSON pointer (RFC 6901) points at. Raises InvalidValue naming the parameter."""
+    """The text or integer at a JSON pointer (RFC 6901). Raises InvalidValue naming the parameter."""
     if len(pointer) > MAX_POINTER_CHARACTERS or not pointer.startswith("/"):
-        raise InvalidValue(field, f"{pointer[:80]!r} is no JSON pointer, such as /id or /data/object/id")
+        raise InvalidValue(field, f"{pointer[:80]!r} is not a JSON pointer such as /id or /data/object/id")
     if _BAD_ESCAPE.search(pointer):
-        raise InvalidValue(field, f"{pointer[:80]!r} has a ~ that neither 0 nor 1 follows")
+        raise InvalidValue(field, f"{pointer[:80]!r} has a ~ without 0 or 1 after it")
     found = value
     for part in pointer[1:].split("/"):
         found = _member(found, part.replace("~1", "/").replace("~0", "~"))
@@ -129,7 +129,7 @@ def _text_at(value: Any, pointer: str, field: str, max_characters: int) -> str:
 
 
 def _member(value: Any, name: str) -> Any:
-    """None where there is none."""
+    """The member or item of this name; None if there is none."""
     if isinstance(value, dict):
         return cast("dict[str, Any]", value).get(name)
     if isinstance(value, list) and name.isascii() and name.isdigit() and (name == "0" or name[0] != "0"):

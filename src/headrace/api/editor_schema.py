@@ -1,13 +1,13 @@
-"""`/schemas/workflow.json`: what an editor needs to check and explain a workflow definition while it is written.
+"""`/schemas/workflow.json`: the JSON Schema by which an editor checks and explains a workflow definition.
 
-It is open and the same for everybody: it holds nothing but the rules of this version.
+It requires no token and is the same for every caller: it holds only the rules of this version.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from headrace.api import codec
+from headrace import json_text
 from headrace.api.context import Context
 from headrace.api.operations import Operation
 from headrace.api.requests import Request
@@ -23,7 +23,7 @@ _HEADERS: Headers = (
     (b"cache-control", b"public, max-age=300"),
     (b"access-control-allow-origin", b"*"),  # editors in a browser
 )
-_RESPONSE = Response(200, codec.encode(workflow_schema()), _HEADERS)
+_RESPONSE = Response(200, json_text.encode(workflow_schema()), _HEADERS)
 
 
 async def show(context: Context, request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""The stages of a workflow, as `/openapi.json` and `/docs` describe them: made from the shapes that check them."""
+"""The schemas of stages in `/openapi.json` and `/docs`, made from the shapes that validate them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 def add_stages(components: Json) -> None:
-    """Add the schemas of all stages, and say in the schema of a workflow that its stages are stages."""
+    """Add the schemas of all stages, and refer to them in the schema of a workflow."""
     stages = {keyword: _reference(stage.shape) for keyword, stage in STAGES.items()}
     components["WorkflowConfig"]["properties"]["stages"]["items"] = {"$ref": "#/components/schemas/Stage"}
     components["Stage"] = {
@@ -31,7 +31,7 @@ def add_stages(components: Json) -> None:
 
 
 def objects_in(shape: Shape) -> Iterator[Object]:
-    """This object and those below it; one that is used in several places comes several times."""
+    """Yield this object and those below it; an object that is used in several places comes several times."""
     if isinstance(shape, Object):
         yield shape
         for member in shape.members.values():

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.api import codec
-from headrace.api.codec import MAX_DEPTH, Malformed
+from headrace import json_text
+from headrace.json_text import MAX_DEPTH, Malformed
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
@@ -25,20 +25,20 @@ VALUES = st.recursive(
 @given(VALUES)
 def test_what_json_can_say_is_read_exactly(value: Any) -> None:
     text = json.dumps(value).encode()
-    decoded = codec.decode(text)
+    decoded = json_text.decode(text)
     assert decoded == value
     assert json.dumps(decoded) == json.dumps(value)  # 1 and 1.0 and true are equal, and not the same
 
 
 @given(VALUES)
 def test_what_is_written_reads_back(value: Any) -> None:
-    assert json.loads(codec.encode(value)) == value
+    assert json.loads(json_text.encode(value)) == value
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     with contextlib.suppress(Malformed):
-        codec.decode(body)
+        json_text.decode(body)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
 )
 def test_refused_with_a_reason(body: bytes, says: str) -> None:
     with pytest.raises(Malformed) as caught:
-        codec.decode(body)
+        json_text.decode(body)
     assert says in str(caught.value)
 
 
@@ -80,31 +80,31 @@ def nested(depth: int) -> bytes:
 
 
 def test_depth_is_counted_in_containers_not_in_brackets() -> None:
-    assert codec.decode(nested(MAX_DEPTH))
-    assert codec.decode(b"[" + b",".join([b"[]"] * 1_000) + b"]")
-    assert codec.decode(json.dumps("[" * 1_000).encode()) == "[" * 1_000
-    assert codec.decode(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+    assert json_text.decode(nested(MAX_DEPTH))
+    assert json_text.decode(b"[" + b",".join([b"[]"] * 1_000) + b"]")
+    assert json_text.decode(json.dumps("[" * 1_000).encode()) == "[" * 1_000
+    assert json_text.decode(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
     with pytest.raises(Malformed, match="nested more than 64"):
-        codec.decode(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))
+        json_text.decode(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))
     for depth in (MAX_DEPTH + 1, MAX_DEPTH + 2):
         with pytest.raises(Malformed, match="nested more than 64"):
-            codec.decode(nested(depth))
+            json_text.decode(nested(depth))
 
 
 def test_longest_integers_stay_exact() -> None:
     digits = "9" * 1_000
-    assert codec.decode(digits.encode()) == int(digits)
-    assert codec.decode(f"-{digits}".encode()) == -int(digits)
-    assert codec.encode({"amount": int(digits)}) == f'{{"amount":{digits}}}'.encode()
+    assert json_text.decode(digits.encode()) == int(digits)
+    assert json_text.decode(f"-{digits}".encode()) == -int(digits)
+    assert json_text.encode({"amount": int(digits)}) == f'{{"amount":{digits}}}'.encode()
 
 
 def test_surrogate_pairs_and_escapes_are_characters() -> None:
-    assert codec.decode(b'"\\ud83d\\ude00\\u00e9"') == "\U0001f600é"
+    assert json_text.decode(b'"\\ud83d\\ude00\\u00e9"') == "\U0001f600é"
 
 
 def test_place_of_a_mistake() -> None:
     with pytest.raises(Malformed) as caught:
-        codec.decode(b'{\n  "stages": [,]\n}')
+        json_text.decode(b'{\n  "stages": [,]\n}')
     assert (caught.value.line, caught.value.column) == (2, 14)
 
 
@@ -122,7 +122,7 @@ def test_every_escape_is_judged_by_the_character_it_stands_for(name: list[str], 
     given_texts = "".join(("".join(json.loads(body)), *next(iter(json.loads(body).values()))))
     is_kept = "\0" not in given_texts and not any("\ud800" <= character <= "\udfff" for character in given_texts)
     try:
-        decoded = codec.decode(body.encode())
+        decoded = json_text.decode(body.encode())
     except Malformed:
         assert not is_kept
     else:
@@ -145,6 +145,6 @@ def test_depth_is_that_of_the_value(inner: str, around: int) -> None:
     is_deep = depth(json.loads(body)) > MAX_DEPTH
     if is_deep:
         with pytest.raises(Malformed, match="nested"):
-            codec.decode(body.encode())
+            json_text.decode(body.encode())
     else:
-        assert codec.decode(body.encode()) == json.loads(body)
+        assert json_text.decode(body.encode()) == json.loads(body)
