@@ -109,7 +109,7 @@ async def compose(
         limits = DispatcherLimits(events=settings.events_at_once)
         dispatcher = Dispatcher(journal, engine, evaluator, clock, ids, telemetry, limits, outbox)
         inbox = Inbox(journal, clock, telemetry, dispatcher.wake)
-        with contextlib.suppress(Unavailable):  # then it is done when the first event arrives
+        with contextlib.suppress(Unavailable):  # the first event repeats it
             await inbox.identify()
         buses = buses_of(settings, clock)
         if buses.publishers:
@@ -202,13 +202,13 @@ def _downstream(
 
 
 def _links(settings: Settings, downstream: Downstream, sandbox_url: str | None) -> Fetch:
-    """Where `link()` may lead: to the sandbox, and outside."""
+    """Build the fetcher of `link()`: for the sandbox, and for allowed origins outside."""
     outside = _links_outside(settings, downstream)
     return outside if sandbox_url is None else LoopbackLinks(sandbox_url, downstream, outside).fetch
 
 
 def _links_outside(settings: Settings, downstream: Downstream) -> Fetch:
-    """Listed origins and the stack's own, which alone gets our token."""
+    """Allowed origins and the stack's own, which alone receives Headrace's token."""
     if settings.stack_url is None and not settings.link_origins:
         return no_links
     from headrace.effects.transport import HttpDownstream

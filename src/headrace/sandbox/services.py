@@ -24,6 +24,8 @@ NAME = "headrace-sandbox"
 
 @dataclass(frozen=True, slots=True)
 class Services:
+    """The three imitated services behind one store."""
+
     books: Books
     ledger: LedgerService
     wallets: WalletsService
