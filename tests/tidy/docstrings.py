@@ -56,8 +56,13 @@ def is_generated(source: house.Source) -> bool:
 
 
 def missing(source: house.Source) -> Iterator[house.Complaint]:
-    """Public classes and functions of at least `MIN_LINES` lines that have no docstring."""
-    for node in _public(source.tree.body):
+    """Public classes and functions of at least `MIN_LINES` lines that have no docstring.
+
+    A stage type is described by its `about`, an override by the class of the same file that defines the method.
+    """
+    for node in _public(source.tree.body, _overridable(source.tree)):
+        if any(isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "about" for each in node.body):
+            continue
         lines = (node.end_lineno or 0) - node.lineno + 1
         if lines >= MIN_LINES and ast.get_docstring(node) is None:
             yield node.lineno, f"`{node.name}` has {lines} lines and no docstring: say what it is for"
@@ -83,13 +88,25 @@ def known_errors() -> frozenset[str]:
     return frozenset(names)
 
 
-def _public(body: list[ast.stmt]) -> Iterator[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
+def _overridable(tree: ast.Module) -> frozenset[str]:
+    """Methods of protocols, and of classes that others of the file extend."""
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    bases = {ast.unparse(base) for node in classes for base in node.bases}
+    defining = [node for node in classes if node.name in bases or "Protocol" in map(ast.unparse, node.bases)]
+    return frozenset(each.name for node in defining for each in node.body if isinstance(each, ast.FunctionDef))
+
+
+def _public(
+    body: list[ast.stmt], overridable: Collection[str], *, is_class: bool = False
+) -> Iterator[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
     """Public definitions, without methods of a class that says which protocol it implements: its texts serve both."""
     for node in body:
+        if is_class and isinstance(node, _DEFINITIONS) and node.name in overridable:
+            continue
         if isinstance(node, _DEFINITIONS) and not node.name.startswith("_"):
             yield node
             if isinstance(node, ast.ClassDef) and "Implements" not in (ast.get_docstring(node) or ""):
-                yield from _public(node.body)
+                yield from _public(node.body, overridable, is_class=True)
 
 
 def _faults(docstring: Docstring, errors: Collection[str]) -> Iterator[str]:

@@ -28,9 +28,7 @@ EXCLUDED = (
     "src/headrace/events/outbox.py",
     "src/headrace/events/feed.py",
     "src/headrace/triggers/dispatcher.py",
-    "src/headrace/effects/",
-    "src/headrace/workflows/",
-    "src/headrace/expr/",
+    "src/headrace/workflows/stages/send/body.py",  # texts of the JSON Schema, which `make schema` writes
 )
 """Packages of code that do not keep the rule yet. The list only gets shorter."""
 
