@@ -59,9 +59,9 @@ async def fill(folder: Path, url: str, stages: Stages, variables: dict[str, str]
 
         async def caller() -> None:
             for _ in remaining:
-                instance = await rooms.engine.run(workflow, variables)
-                await rooms.engine.wait(instance.id, engine_level.PATIENCE_S)
-                ended: Any = await rooms.journal.instance(instance.id)
+                instance_id = await rooms.start(workflow, variables)
+                await rooms.engine.ended(instance_id, engine_level.PATIENCE_S)
+                ended: Any = await rooms.journal.instance(instance_id)
                 assert ended.is_terminal and ended.error is None, ended
 
         await asyncio.gather(*(caller() for _ in range(engine_level.IN_FLIGHT)))

@@ -29,8 +29,8 @@ from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writes import AddTrigger, AddWorkflow
 from headrace.triggers.expressions import Evaluator, no_links
+from headrace.triggers.firing import Firing
 from headrace.triggers.matching import is_on
-from headrace.triggers.rules import Firing
 
 TRIGGERS = 1_000
 ON_TYPE = 10

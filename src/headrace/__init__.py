@@ -1,1 +1,1 @@
-"""Headrace: money-movement workflows, durable on one machine. `app` puts the rooms together."""
+"""Headrace: money-movement workflows, durable on one machine. `composition` assembles the packages."""

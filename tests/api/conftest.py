@@ -25,8 +25,8 @@ from headrace.engine.embedded import EmbeddedEngine
 from headrace.engine.limits import EngineLimits
 from headrace.events.feed import Feed
 from headrace.events.inbox import Inbox
+from headrace.events.loopback import LoopbackPublisher
 from headrace.events.outbox import Outbox
-from headrace.events.own import OwnTriggers
 from headrace.events.relay import Relay
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.sqlite.migrations import migrate_sqlite
@@ -123,7 +123,7 @@ async def served(
         inbox = Inbox(journal, clock, telemetry, dispatcher.wake)
         feed = asyncio.create_task(Feed(sandbox, journal, inbox, clock).run())
         stack.callback(feed.cancel)
-        relay = asyncio.create_task(Relay(OwnTriggers(inbox), journal, clock, telemetry, announces=False).run())
+        relay = asyncio.create_task(Relay(LoopbackPublisher(inbox), journal, clock, telemetry, announces=False).run())
         stack.callback(relay.cancel)
         chosen = Settings(**settings)
         ports = Ports(

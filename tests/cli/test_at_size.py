@@ -79,9 +79,9 @@ def test_variables_that_are_not_used_are_named_with_what_may_be_meant() -> None:
         ("true", "the filter does not depend on the event: it is true for every event"),
         ("1 == 1", "the filter does not depend on the event: it is true for every event"),
         ("1 == 2", "the filter does not depend on the event: the trigger never fires"),
-        ('"event"', "the filter gives a text, and only true fires: the trigger never fires"),
-        ("len(event.items)", "the filter gives a number, and only true fires: the trigger never fires"),
-        ("nil", "the filter gives nil, and only true fires: the trigger never fires"),
+        ('"event"', "the filter returns a text, and only true fires: the trigger never fires"),
+        ("len(event.items)", "the filter returns a number, and only true fires: the trigger never fires"),
+        ("nil", "the filter returns nil, and only true fires: the trigger never fires"),
     ],
 )
 def test_filters_that_cannot_depend_on_the_event(source: str, remark: str | None) -> None:

@@ -211,7 +211,7 @@ async def test_what_is_set_aside_lies_in_the_dead_letter_topic(harness: BusHarne
     await _publish(harness, topic, _publications([b"\xff no event"]))
     subscriber = await harness.subscriber(topic, dead_letter_topic=dead)
     [delivery] = (await _collect(subscriber, 1, acknowledges=False)).values()
-    await subscriber.set_aside(delivery, reason)
+    await subscriber.dead_letter(delivery, reason)
     await subscriber.close()
     reader = await harness.subscriber(dead)
     [letter] = (await _collect(reader, 1)).values()

@@ -326,7 +326,7 @@ async def test_a_dead_letter_too_long_for_its_topic_is_kept_without_its_body(
     _send(harness, topic, [b"x" * 5_000], headers={"odd": "x" * 5_000})
     bus = _bus(harness, topic, dead_letter_topic=dead)
     [delivery] = (await _collect(bus, 1)).values()
-    await bus.set_aside(delivery, "no event")
+    await bus.dead_letter(delivery, "no event")
     await bus.close()
     reader = _bus(harness, dead)
     [letter] = (await _collect(reader, 1)).values()
@@ -481,7 +481,7 @@ async def test_a_certificate_that_nobody_vouches_for(harness: KafkaHarness, topi
         await bus.receive()
     await bus.close()
     bus = _secure(harness, topic, ca=tmp_path / "missing.pem")
-    with pytest.raises(BusUnavailable, match=r"cannot be set up: there is no file .*missing\.pem"):
+    with pytest.raises(BusUnavailable, match=r"cannot be set up: missing file .*missing\.pem"):
         await bus.receive()
     await bus.close()
 

@@ -183,7 +183,7 @@ async def test_a_dead_letter_that_does_not_fit_is_kept_by_its_key(harness: NatsH
     )
     bus = NatsBus(harness.options("large-ledger", dead_letter_topic="large-dead"))
     [delivery] = (await _collect(bus, 1, acknowledges=False)).values()
-    await bus.set_aside(delivery, "r" * 900)
+    await bus.dead_letter(delivery, "r" * 900)
     await bus.acknowledge([delivery])
     await bus.close()
     letter = await jetstream.get_msg("large-dead", 1)
@@ -199,7 +199,7 @@ async def test_a_delivery_is_set_aside_once_however_often_it_is_tried(harness: N
     await bus.publish(_numbered(1))
     [delivery] = (await _collect(bus, 1, acknowledges=False)).values()
     for _ in range(3):
-        await bus.set_aside(delivery, "no event")
+        await bus.dead_letter(delivery, "no event")
     await bus.close()
     assert (await client.jetstream().stream_info("twice-dead")).state.messages == 1
 
@@ -230,7 +230,7 @@ async def test_a_dead_letter_with_huge_headers_is_kept_by_its_key(harness: NatsH
     await jetstream.publish(topic, b"no event", headers={"Odd": "x" * size})
     bus = NatsBus(harness.options(topic, dead_letter_topic=f"{topic}-dead"))
     [delivery] = (await _collect(bus, 1, acknowledges=False)).values()
-    await bus.set_aside(delivery, "r" * 900)
+    await bus.dead_letter(delivery, "r" * 900)
     await bus.acknowledge([delivery])
     await bus.close()
     letter = await jetstream.get_msg(f"{topic}-dead", 1)
@@ -252,7 +252,7 @@ async def test_an_outage_is_logged_once_and_so_is_its_end(tmp_path: Path) -> Non
         server.restart()
         await bus.publish(_numbered(1, 1))
         await bus.close()
-    levels = [line["log_level"] for line in lines if line["event"] != "a stream was made"]
+    levels = [line["log_level"] for line in lines if line["event"] != "created a stream"]
     assert levels == ["info", "warning", "info"]
 
 
@@ -327,7 +327,7 @@ async def test_tls_is_spoken_and_nothing_secret_goes_to_who_does_not(tmp_path: P
         await unread.close()
     with NatsServer(tmp_path / "plain", arguments=[*account, "-V"]) as server:
         bus = NatsBus(_plain(server, **chosen))
-        with pytest.raises(BusUnavailable, match="does not speak TLS"):
+        with pytest.raises(BusUnavailable, match="does not use TLS"):
             await bus.publish(_numbered(1))
         await bus.close()
         assert "CONNECT {" not in server.log(), "the login was not sent in clear"

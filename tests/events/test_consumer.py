@@ -55,7 +55,7 @@ class ScriptedBus:
         self.log.append(("acknowledge", [each.key for each in deliveries]))
         self.before_acknowledging()
 
-    async def set_aside(self, delivery: Delivery, reason: str) -> None:
+    async def dead_letter(self, delivery: Delivery, reason: str) -> None:
         self._fail("set_aside")
         self.log.append(("set_aside", (delivery.key, reason)))
 

@@ -29,8 +29,8 @@ from headrace.errors import AlreadyEnded
 from headrace.events.envelope import envelope_of
 from headrace.events.feed import EventSource, Feed
 from headrace.events.inbox import Arrival, Inbox
+from headrace.events.loopback import LoopbackPublisher
 from headrace.events.outbox import Outbox
-from headrace.events.own import OwnTriggers
 from headrace.events.relay import Relay
 from headrace.journal.port import Results, Unit
 from headrace.journal.records import Instance, Workflow
@@ -311,7 +311,9 @@ async def life(
     await dispatcher.start()
     readers = [] if source is None else [asyncio.ensure_future(Feed(source, mortal, inbox, clock).run())]
     if publishes:
-        readers.append(asyncio.ensure_future(Relay(OwnTriggers(inbox), mortal, clock, meter, announces=False).run()))
+        readers.append(
+            asyncio.ensure_future(Relay(LoopbackPublisher(inbox), mortal, clock, meter, announces=False).run())
+        )
     ports = Ports(
         journal=mortal,
         engine=engine,

@@ -1,4 +1,4 @@
-"""The house's rules as small checks on syntax trees. Each names the bug behind it and what to use instead.
+"""The rules of the repository as small checks on syntax trees. Each names the bug behind it and what to use instead.
 
 A check takes a parsed file and yields `(line, message)`.
 """
@@ -77,7 +77,7 @@ BANS = (
     ),
 )
 
-MONEY_ROOMS = (
+MONEY_FILES = (
     "src/headrace/money.py",
     "src/headrace/workflows/",
     "src/headrace/effects/requests.py",
@@ -127,7 +127,7 @@ def bare_excepts(source: Source) -> Iterator[Complaint]:
 
 def floats_near_money(source: Source) -> Iterator[Complaint]:
     """A float holds 53 bits: 0.1 + 0.2, and every amount above 2^53, is wrong in it."""
-    if not source.path.startswith(MONEY_ROOMS):
+    if not source.path.startswith(MONEY_FILES):
         return
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "float":
@@ -145,7 +145,7 @@ def missing_future_import(source: Source) -> Iterator[Complaint]:
 
 def missing_docstrings(source: Source) -> Iterator[Complaint]:
     if ast.get_docstring(source.tree) is None:
-        yield 1, "a module says in its docstring what the room is for"
+        yield 1, "a module says in its docstring what it is for"
 
 
 def long_files(source: Source) -> Iterator[Complaint]:

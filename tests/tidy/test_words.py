@@ -1,6 +1,7 @@
 """Prose uses the field's terms: words of the architecture's "Not" column are refused, root by root.
 
-`ROOTS` are the files that keep the rule; add a package once its names, docstrings and messages do.
+`ROOTS` are the files that keep the rule: prose of pages; names, docstrings, comments and messages of code.
+`EXCLUDED` are the packages that do not keep it yet.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ import pytest
 
 from tests.tidy import house
 
-ROOTS = ("README.md", "CONTRIBUTING.md", "docs/")
+ROOTS = ("README.md", "CONTRIBUTING.md", "docs/", "src/headrace/", "packages/client/src/", "packages/client/README.md")
 """Prefixes of paths, Markdown and Python alike."""
 EXCEPT = ("docs/reference/", "docs/generator/", "docs/decisions/00")
 """Pages generated from code, their generator, and decisions, which are never rewritten."""
 INCLUDED = ("docs/reference/glossary.md",)
+EXCLUDED = (
+    "src/headrace/workflows/stages/send/body.py",  # texts of the JSON Schema, which `make schema` writes
+)
+"""Packages of code that do not keep the rule yet. The list only gets shorter."""
 
 INSTEAD = {
     r"houses?": "the term of the field, such as package or product",
@@ -40,12 +45,17 @@ INSTEAD = {
 WORDS = {re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE): instead for pattern, instead in INSTEAD.items()}
 _CODE = re.compile(r"^```.*?^```|`[^`]*`|<!--.*?-->|\]\([^)]*\)", re.MULTILINE | re.DOTALL)
 """What is no prose of a page: blocks, code, comments and the targets of links."""
+_PUBLIC_NAMES = re.compile(r"set[-_]aside|setAside|SetAside")
+"""Names of release 0.1.0 that stay: a metric and its label, a route and a table of the journal."""
+_WORDS_OF_NAMES = re.compile(r"_|(?<=[a-z])(?=[A-Z])")
 
 
 def unwanted_words(path: str, text: str) -> Iterator[tuple[int, str]]:
-    """Every unwanted word of a text, with its line. Code of a Markdown page is left out."""
+    """Every unwanted word of a text, with its line. Code of a Markdown page is left out; names of Python are words."""
     if path.endswith(".md"):
         text = _CODE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
+    else:
+        text = _WORDS_OF_NAMES.sub(" ", _PUBLIC_NAMES.sub("", text))
     for pattern, instead in WORDS.items():
         for found in pattern.finditer(re.sub(r"\s", lambda blank: blank[0].replace("\n", " "), text)):
             yield text.count("\n", 0, found.start()) + 1, f"`{found[0]}`: write {instead}"
@@ -56,7 +66,7 @@ def kept_files() -> list[str]:
         path
         for path in house.committed_files()
         if path in INCLUDED
-        or (path.startswith(ROOTS) and not path.startswith(EXCEPT) and path.endswith((".md", ".py")))
+        or (path.startswith(ROOTS) and not path.startswith(EXCEPT + EXCLUDED) and path.endswith((".md", ".py")))
     ]
 
 
@@ -99,10 +109,14 @@ def test_a_page_begins_with_what_it_is_for(root: str) -> None:
         "taken up again",
         "Nobody gets in",
         "an event is set aside",
+        "OpenDoor",
+        "is_told",
+        "_who_gets_in",
     ],
 )
 def test_an_unwanted_word_is_found(text: str) -> None:
-    assert list(unwanted_words("docs/page.md", text))
+    if "_" not in text and " " in text:
+        assert list(unwanted_words("docs/page.md", text))
     assert list(unwanted_words("src/module.py", f'"""{text}"""'))
 
 

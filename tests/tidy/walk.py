@@ -39,6 +39,8 @@ PACKAGE = str(ROOT / "src/headrace") + "/"
 LIBRARIES = ("uvicorn", "starlette")
 PORTS = ("telemetry",)
 """Packages that implement ports of lower layers; calls into them are calls of a port."""
+TASKS = ("background",)
+"""Modules that run the tasks they are given, as the event loop does; what a task does is no call of theirs."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Walk:
             step
             for step in self.steps
             if step.caller is not None
+            and _top(step.caller) not in TASKS
             and _top(step.file) not in PORTS
             and levels[_top(step.file)] < levels[_top(step.caller)]
         ]

@@ -115,14 +115,14 @@ class Secrets:
     def __init__(self, failures: Failures, random_bytes: RandomBytes) -> None:
         self._failures = failures
         self._pepper = random_bytes(32)
-        self._nobody = hashed(random_bytes(32).hex(), random_bytes)
+        self._unmatchable = hashed(random_bytes(32).hex(), random_bytes)
         self._proven: dict[str, bytes] = {}
         self._slots = asyncio.Semaphore(GUESSES_AT_ONCE)
         self._guesses = 0
 
     async def check(self, client_id: str, secret: str, client: Client | None, address: str) -> None:
         """Verify a secret. Raises Refused. No secret matches a `client` of None."""
-        stored = self._nobody if client is None else client.secret
+        stored = self._unmatchable if client is None else client.secret
         # The fingerprint of a secret and its hash is useless outside this process.
         content = f"{stored}\0{secret}".encode(errors="replace")
         attempt = hmac.new(self._pepper, content, sha256).digest()

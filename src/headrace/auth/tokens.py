@@ -60,6 +60,7 @@ class TokenAuthenticator:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
     async def authenticate(self, credentials: Sequence[bytes]) -> Principal:
+        """Verify the token. Raises NotAuthenticated; Unavailable without the keys."""
         fingerprint = sha256(b"\0".join(credentials)).digest()
         known = self._known.get(fingerprint)
         if known is not None and known.edition == self._keyring.edition() and self._now_s() < known.expires_at_s:

@@ -1,1 +1,1 @@
-"""Message buses: `port` says what each offers; `kafka`, `nats` and `webhooks` are its adapters, which never meet."""
+"""Message buses: `port` defines them; `kafka`, `nats` and `webhooks` are adapters, which do not import each other."""

@@ -1,4 +1,4 @@
-"""What every broker needs to know: its servers, the topics that are read and written, the credentials."""
+"""Settings common to brokers: servers, topics to read and write, credentials."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerOptions:
+    """How to reach a broker, and what to read and write there. Lengths are seconds."""
+
     servers: tuple[str, ...]
-    """`host:port` each: one cluster."""
+    """Servers of one cluster, each `host:port`."""
     topics: tuple[str, ...]
-    """Those that are read. What is missing is made."""
+    """Topics to read. Missing ones are created."""
     publish_topic: str
     dead_letter_topic: str
     group: str = "headrace"
@@ -20,6 +22,6 @@ class BrokerOptions:
     is_tls: bool = False
     ca: Path | None = None
     ack_wait_s: float = 30.0
-    """After so long what was not acknowledged is delivered again."""
+    """Seconds after which an unacknowledged delivery is delivered again."""
     max_outstanding: int = 2_048
-    """Deliveries that may wait for their acknowledgement, of one topic or in all."""
+    """Maximum unacknowledged deliveries, per topic or in total."""

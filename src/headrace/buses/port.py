@@ -1,7 +1,7 @@
-"""What a bus offers: deliveries of other services' events, and a way out for ours. One contract suite for all.
+"""The port of a bus: deliveries of other services' events, and publication of Headrace's own. One contract suite.
 
-A delivery may come any number of times, in any order; its key says which event it is. A publication may reach the
-other side more than once as well; its id says which it is.
+A delivery may arrive any number of times, in any order; its key identifies the event. A publication may also arrive
+more than once; its id identifies it.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from typing import Protocol
 from headrace.errors import HeadraceError
 
 EVENT_HEADER = "Headrace-Event"
-"""The id of a publication: the journal it comes from, a colon, its number there."""
+"""Id of a publication: its journal, a colon, its number there."""
 DEPTH_HEADER = "Headrace-Depth"
-"""How many triggers led to it, one after the other (decision T6)."""
+"""Header: the number of triggers in the chain that led to the event (decision T6)."""
 
 KEY_HEADER = "Headrace-Key"
 TOPIC_HEADER = "Headrace-Topic"
 REASON_HEADER = "Headrace-Reason"
-"""What a delivery in the dead-letter topic was, where it came from, and why it lies there."""
+"""Headers of a dead letter: its origin, and the reason."""
 
 
 class BusUnavailable(HeadraceError):
-    """The bus cannot be reached, or does not confirm. What was asked of it is asked again later."""
+    """The bus is unreachable, or does not confirm. The caller repeats the operation later."""
 
 
 class PublicationRefused(BusUnavailable):
-    """This one is not taken, and the fault may be its own: others might be. Those before it have been taken."""
+    """The bus rejected this publication, perhaps because of its content. Earlier ones are published."""
 
     def __init__(self, publication_id: str, reason: str) -> None:
         super().__init__(reason)
@@ -37,24 +37,24 @@ class PublicationRefused(BusUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An event as a bus hands it over. `key` is its identity on that bus, for ever (decision T5)."""
+    """An event from a bus. `key` is its permanent identity on that bus (decision T5)."""
 
     key: str
     topic: str
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     receipt: object = None
-    """The adapter's own: how it finds the delivery again."""
+    """The adapter's own reference to the delivery."""
 
     def header(self, name: str) -> str:
-        """Empty when it is not there; the case of names does not count."""
+        """Return a header, or an empty text. Names ignore case."""
         wanted = name.lower()
         return next((value for key, value in self.headers.items() if key.lower() == wanted), "")
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """An event of ours on its way out. `body` is the envelope's JSON, the same each time it is sent."""
+    """An event of Headrace to publish. `body` is the envelope's JSON, the same at each attempt."""
 
     id: str
     type: str
@@ -67,43 +67,50 @@ class Publication:
 
 
 class Subscriber(Protocol):
-    async def receive(self) -> list[Delivery]:
-        """The next deliveries, one at least: it waits for that, however long. Raises BusUnavailable.
+    """The receiving side of a bus."""
 
-        The bus keeps each until it is acknowledged, across the end of this process and its own.
+    async def receive(self) -> list[Delivery]:
+        """Wait for the next deliveries, at least one, without a limit. Raises BusUnavailable.
+
+        The bus keeps each until it is acknowledged, across restarts of this process and of the bus.
         """
         ...
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """They are never delivered again, as far as the bus can promise that. Raises BusUnavailable."""
+        """Confirm deliveries, which are not delivered again, as far as the bus guarantees it. Raises BusUnavailable."""
         ...
 
-    async def set_aside(self, delivery: Delivery, reason: str) -> None:
-        """Durable in the dead-letter topic on return, with the reason; not yet acknowledged. Raises BusUnavailable."""
+    async def dead_letter(self, delivery: Delivery, reason: str) -> None:
+        """Store a delivery in the dead-letter topic, with the reason.
+
+        Does not acknowledge it. Raises BusUnavailable.
+        """
         ...
 
     async def close(self) -> None: ...
 
 
 class Publisher(Protocol):
+    """One destination of published events."""
+
     @property
     def name(self) -> str:
-        """Where it publishes to, the same for ever: what it was given is remembered under this name."""
+        """Permanent name of the destination: publication progress is stored under it."""
         ...
 
     @property
     def page(self) -> int:
-        """How many it is handed at once."""
+        """Maximum publications per call."""
         ...
 
     def wants(self, kind: str) -> bool:
-        """Whether events of this type go there."""
+        """True if the destination receives events of this type."""
         ...
 
     async def publish(self, publications: Sequence[Publication]) -> None:
-        """All are durable at the other side on return, in order.
+        """Publish in order; all are durable at the destination on return.
 
-        Raises BusUnavailable: then some may have arrived; PublicationRefused where it is one of them that fails.
+        Raises BusUnavailable, after which some may have arrived, and PublicationRefused if one of them is rejected.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The eight events of orchestration that Headrace publishes, by name."""
+"""Names of the eight events of orchestration that Headrace publishes."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ _TYPE_OF = {name: kind for kind in TYPES for name in (kind.lower(), f"{APP}.{kin
 
 
 def type_named(event: str) -> str | None:
-    """The type that is meant by `SUCCEEDED_WORKFLOW` or `orchestration.succeeded_workflow`, in any case."""
+    """Return the type for `SUCCEEDED_WORKFLOW` or `orchestration.succeeded_workflow`, in any case."""
     return _TYPE_OF.get(event.lower())

@@ -72,6 +72,7 @@ def store(value: dict[str, Any], output: Output = Output.JSON) -> None:
 
 
 def document_text(value: dict[str, Any], output: Output, *, in_one_line: bool = False) -> str:
+    """Encode a document as JSON or YAML that cannot move the cursor."""
     is_ascii = not _takes_any_text(sys.stdout)
     if output is Output.YAML:
         from headrace.cli.yaml_text import yaml_text

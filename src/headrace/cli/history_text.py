@@ -28,6 +28,7 @@ def stage_lines(stage: Json, activities: list[Json]) -> list[str]:
 
 
 def activity_lines(activity: Json) -> list[str]:
+    """A sentence about an activity, and its details below."""
     name = activity["name"]
     body = inner(activity["input"], name)
     try:

@@ -43,6 +43,7 @@ class Found:
         self.has_more = False
 
     def pages(self) -> Iterator[list[Json]]:
+        """Rows to display, page by page, up to the limit of the search."""
         search, left = self._search, self._search.limit
         found = self._session.client.orchestration.ext.iterate_instances(
             workflow_id=search.workflow_id,

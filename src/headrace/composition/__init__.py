@@ -1,4 +1,4 @@
-"""Everything that knows concrete adapters and settings: the composition root, and the doctor that checks its parts."""
+"""The composition root, which knows concrete adapters and settings, and the doctor that checks them."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ from headrace.errors import Damaged, Unavailable
 from headrace.events.consumer import Consumer
 from headrace.events.feed import EventSource, Feed
 from headrace.events.inbox import Inbox
+from headrace.events.loopback import LoopbackPublisher
 from headrace.events.outbox import Outbox
-from headrace.events.own import OwnTriggers
 from headrace.events.relay import Relay, trim_outbox
 from headrace.journal.retention import Keep, Retention
 from headrace.journal.sqlite import SqliteJournal
@@ -41,7 +41,7 @@ from headrace.telemetry import Telemetry
 from headrace.telemetry.tracing import is_wanted, open_tracing, outgoing_headers
 from headrace.triggers.dispatcher import Dispatcher, DispatcherLimits
 from headrace.triggers.expressions import Evaluator, Fetch, no_links
-from headrace.triggers.own_links import OwnLinks
+from headrace.triggers.loopback_links import LoopbackLinks
 from headrace.usecases.ports import Ports
 
 JOURNAL_FILE = "journal.db"
@@ -111,7 +111,7 @@ async def compose(
         limits = DispatcherLimits(events=settings.events_at_once)
         dispatcher = Dispatcher(traced, engine, runners, evaluator, clock, ids, telemetry, limits, outbox)
         inbox = Inbox(journal, clock, telemetry, dispatcher.wake)
-        with contextlib.suppress(Unavailable):  # then it is done when the first event arrives
+        with contextlib.suppress(Unavailable):  # the first event repeats it
             await inbox.identify()
         buses = buses_of(settings, clock)
         ports = Ports(
@@ -134,7 +134,7 @@ async def compose(
             extra_routes=routes,
         )
         stack.push_async_callback(buses.close)
-        own = OwnTriggers(inbox)
+        own = LoopbackPublisher(inbox)
         for publisher in (own, *buses.publishers):
             telemetry.expect_publisher(publisher.name)
         relays = [Relay(each, journal, clock, telemetry) for each in buses.publishers]
@@ -210,13 +210,13 @@ def _downstream(
 
 
 def _links(settings: Settings, downstream: Downstream, sandbox_url: str | None) -> Fetch:
-    """Where `link()` may lead: to the sandbox, and outside."""
+    """Build the fetcher of `link()`: for the sandbox, and for allowed origins outside."""
     outside = _links_outside(settings, downstream)
-    return outside if sandbox_url is None else OwnLinks(sandbox_url, downstream, outside).fetch
+    return outside if sandbox_url is None else LoopbackLinks(sandbox_url, downstream, outside).fetch
 
 
 def _links_outside(settings: Settings, downstream: Downstream) -> Fetch:
-    """Listed origins and the stack's own, which alone gets our token."""
+    """Allowed origins and the stack's own, which alone receives Headrace's token."""
     if settings.stack_url is None and not settings.link_origins:
         return no_links
     from headrace.effects.transport import HttpDownstream

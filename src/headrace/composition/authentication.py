@@ -17,7 +17,7 @@ LOCAL_PATH = "/api/auth"
 
 
 def build_authenticator(settings: Settings, data: Path, url: str, clock: Clock, ids: Ids) -> Authenticator:
-    """`url`: where the server can be reached. Raises InvalidValue for files or settings that cannot be used."""
+    """Build it. `url` is the server's address. Raises InvalidValue for unusable files or settings."""
     issuer = settings.issuer or f"{url}{LOCAL_PATH}"
     if settings.auth == "local":
         return _local_authenticator(settings, issuer, data, clock, ids)
@@ -55,7 +55,7 @@ def _remote_authenticator(settings: Settings, issuer: str, clock: Clock) -> Auth
     if not is_trustworthy(issuer, allow_plain=allow_plain):
         raise InvalidValue(
             "HEADRACE_ISSUER",
-            "whoever is on the way could change the keys of an http:// issuer: use https://, "
+            "an attacker on the network could replace the keys of an http:// issuer: use https://, "
             "or HEADRACE_ALLOW_PLAIN_ISSUER=true",
         )
     keyring = RemoteKeyring(issuer, fetcher, clock, allow_plain=allow_plain, on_close=fetcher.close)

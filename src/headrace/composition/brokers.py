@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Buses:
-    """Where events are read, and where published events go, besides HTTP and the sandbox."""
+    """Sources of events and destinations of published events, besides HTTP and the sandbox."""
 
     subscriber: Subscriber | None
     publishers: tuple[Publisher, ...]
@@ -32,7 +32,7 @@ class Buses:
 
 
 def buses_of(settings: Settings, clock: Clock) -> Buses:
-    """Connects to nothing: a broker that is down delays no start. Raises InvalidValue for settings it cannot use."""
+    """Create the buses without connecting: a broker that is down delays no start. Raises InvalidValue."""
     if settings.webhooks is None:
         webhooks = ()
     else:
@@ -55,14 +55,14 @@ def buses_of(settings: Settings, clock: Clock) -> Buses:
 
 
 def kafka_options(settings: Settings) -> KafkaOptions:
-    """Raises InvalidValue where a topic has no name."""
+    """Collect the options of Kafka. Raises InvalidValue if a topic has no name."""
     from headrace.buses.kafka.options import PORT, KafkaOptions
 
     return KafkaOptions(**_options(settings, PORT), sasl=settings.kafka_sasl)
 
 
 def nats_options(settings: Settings) -> NatsOptions:
-    """Raises InvalidValue where a topic has no name."""
+    """Collect the options of NATS. Raises InvalidValue if a topic has no name."""
     from headrace.buses.nats.options import PORT, NatsOptions
 
     return NatsOptions(**_options(settings, PORT))

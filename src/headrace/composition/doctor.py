@@ -1,7 +1,7 @@
 """Checks of a server's surroundings: settings, services, journal, broker, clock, limits and authentication.
 
-Each check is harmless (it reads, and changes nothing) and bounded in time. A check gives findings; it never raises for
-what it found.
+Each check is harmless (it reads, and changes nothing) and bounded in time. A check returns findings and raises no
+error for them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ POOL_OF_2_4 = 20
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found; `hint` says what to do about it."""
+    """Result of one check; `hint` suggests a remedy."""
 
     check: str
     status: Status
@@ -57,6 +57,7 @@ class Finding:
 
 
 async def examine(settings: Settings, environ: Mapping[str, str], data: Path, clock: Clock) -> list[Finding]:
+    """Run every check. Returns the findings in the order of the checks."""
     from headrace.composition.services import downstream_of
 
     findings = [*check_settings(environ), *await check_authentication(settings, data, clock), *check_journal(data)]
@@ -145,7 +146,7 @@ def _judge(service: Service, root: str, reply: Reply, took_ms: int) -> Finding:
             service, "failed", f"{root} has no such service (HTTP 404)", "Is this address the service's root?"
         )
     if not 200 <= reply.status < 300:
-        return Finding(service, "failed", f"{root} answers HTTP {reply.status}", "Look at that service's own log.")
+        return Finding(service, "failed", f"{root} answers HTTP {reply.status}", "Check the log of that service.")
     if not isinstance(_member(reply, "cursor"), dict):
         hint = "Is a proxy or another service at this address?"
         return Finding(service, "failed", f"{root} answers, but not as {service} does", hint)
@@ -202,6 +203,7 @@ def _member(reply: Reply, name: str) -> object:
 
 
 def check_journal(data: Path) -> list[Finding]:
+    """Check the journal and its folder."""
     folder = next(each for each in (data.absolute(), *data.absolute().parents) if each.exists())
     free = shutil.disk_usage(folder).free
     size = f"{free / (1 << 30):.1f} GiB" if free >= 1 << 30 else f"{free >> 20} MiB"
@@ -209,7 +211,9 @@ def check_journal(data: Path) -> list[Finding]:
         findings = [Finding("disk", "ok", f"{size} free at {folder}")]
     else:
         status: Status = "failed" if free < FULL_DISK_BYTES else "warning"
-        findings = [Finding("disk", status, f"only {size} free at {folder}", "Make room: a full disk stops all runs.")]
+        findings = [
+            Finding("disk", status, f"only {size} free at {folder}", "Free some space: a full disk stops all runs.")
+        ]
     if data.exists() and data.stat().st_mode & 0o077:
         text = f"other users of this machine may enter {data}, which holds accounts and amounts"
         findings.append(Finding("disk", "warning", text, f"chmod 700 {data}"))
@@ -223,7 +227,7 @@ def _check_journal_file(path: Path) -> Finding:
     if state.problem and state.owner is not None and not state.is_damaged:
         return Finding("journal", "ok", f"{path}: in use by process {state.owner}")
     if state.problem:
-        hint = "Do not delete it: it says what has been paid. Look at the disk, then at docs/how-to/backup.md."
+        hint = "Do not delete it: it records all payments. Check the disk, then read docs/how-to/backup.md."
         what = "is damaged" if state.is_damaged else "cannot be read"
         return Finding("journal", "failed", f"{path} {what}: {state.problem}", hint)
     if state.is_newer:
@@ -242,6 +246,7 @@ def _check_journal_file(path: Path) -> Finding:
 
 
 async def check_broker(settings: Settings) -> list[Finding]:
+    """Check that the broker accepts a connection with these settings."""
     if settings.broker_url is None:
         return []
     from headrace.buses.port import BusUnavailable

@@ -21,7 +21,7 @@ def downstream_of(
     timeout_s: float | None = None,
     extra_headers: Callable[[], dict[str, str]] | None = None,
 ) -> HttpDownstream:
-    """Connects to nothing yet. Raises InvalidValue for an address or credentials that cannot be used."""
+    """Create the services without connecting. Raises InvalidValue for an unusable address or credentials."""
     from headrace.effects.transport import HttpDownstream, ServiceAddresses  # costs a quarter of the start
 
     addresses = ServiceAddresses.of(

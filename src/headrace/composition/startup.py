@@ -1,4 +1,4 @@
-"""What a server logs at its start: what it was configured to do, and settings that look like mistakes."""
+"""Log lines of a start: the configuration, and settings that look like mistakes."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ SERVICES = ("ledger", "wallets", "payments")
 
 
 def log_start(settings: Settings, environ: Mapping[str, str], *, data: Path, url: str, sandbox: bool) -> None:
+    """Log the configuration without secrets, and warn about variables without effect."""
     log.info(
         "starting",
         version=VERSION,
@@ -44,7 +45,7 @@ def targets(settings: Settings) -> dict[str, str]:
 
 
 def webhook_endpoints(file: Path, environ: Mapping[str, str]) -> tuple[Endpoint, ...]:
-    """Raises InvalidValue naming the file, the entry and the reason."""
+    """Read the webhook endpoints. Raises InvalidValue with the file, the entry and the reason."""
     from headrace import json_text
     from headrace.api import yaml
     from headrace.buses.webhooks.endpoints import read_endpoints

@@ -33,6 +33,7 @@ def read_balances(stack: Stack, runs: Sequence[Seeded]) -> dict[Label, int]:
 def balance_rows(
     runs: Sequence[Seeded], before: dict[Label, int], after: dict[Label, int]
 ) -> tuple[list[str], list[list[str]]]:
+    """Rows of the table: a balance before and after, next to the promised one."""
     promised: dict[Label, int] = {}
     for run in runs:
         expected = run.example.expected(run.names)

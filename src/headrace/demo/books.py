@@ -44,6 +44,7 @@ class Booking:
 
 
 def check_books(stack: Stack, ledgers: list[str], ended: list[Ended]) -> Report:
+    """Compare every booking with the histories of the instances that have ended."""
     report = Report()
     bookings = _read_bookings(stack, ledgers, report)
     _check_effects(bookings, ended, report)

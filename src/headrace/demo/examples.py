@@ -21,7 +21,7 @@ class CreateLedger(msgspec.Struct, frozen=True, tag_field="do", tag="create_ledg
 
 
 class FundAccount(msgspec.Struct, frozen=True, tag_field="do", tag="fund_account"):
-    """From `world`."""
+    """Move an amount from `world` to an account."""
 
     ledger: str
     account: str
@@ -45,7 +45,7 @@ class CreateWallet(msgspec.Struct, frozen=True, tag_field="do", tag="create_wall
 
 
 class CreditWallet(msgspec.Struct, frozen=True, tag_field="do", tag="credit_wallet"):
-    """From `world`."""
+    """Move an amount from `world` to a wallet."""
 
     wallet: str
     amount: int
@@ -72,7 +72,7 @@ class AccountBalance(msgspec.Struct, frozen=True):
 
 
 class WalletBalance(msgspec.Struct, frozen=True):
-    """Of the wallet's balance `main`."""
+    """Amount of the wallet's balance `main`."""
 
     wallet: str
     asset: str
@@ -96,7 +96,7 @@ class Initiation(msgspec.Struct, frozen=True):
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """What holds when the instance has ended. `stages` are the activities of each stage, in order."""
+    """Expected state when the instance has ended. `stages` are the activities of each stage, in order."""
 
     stages: tuple[tuple[str, ...], ...]
     accounts: tuple[AccountBalance, ...] = ()
@@ -115,6 +115,8 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Example(msgspec.Struct, frozen=True):
+    """An example: its folder, its plan, and the definition to run."""
+
     name: str
     folder: Path
     plan: Plan
@@ -131,7 +133,7 @@ class Example(msgspec.Struct, frozen=True):
         return msgspec.convert(filled(self.plan.seed[index], names), SeedStep)  # pyright: ignore[reportArgumentType]
 
     def ledgers(self, names: dict[str, str]) -> set[str]:
-        """Those the seed names; the wallets' and the internal ledger are there besides."""
+        """Ledgers that the seed names; the wallets' and the internal ledger exist besides."""
         steps = (filled(step, names) for step in self.plan.seed if step["do"] in ("create_ledger", "create_wallet"))
         return {step["ledger"] for step in steps if step.get("ledger")}
 

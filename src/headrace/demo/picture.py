@@ -60,6 +60,7 @@ DARK_STAGES.other { fill: #262d36; stroke: #8b949e; }
 
 
 def draw(picture: Picture) -> str:
+    """Draw the picture as one SVG document."""
     lanes = chosen_lanes(picture)
     scale = _Scale(picture, lanes)
     facts = list(picture.facts[:2])

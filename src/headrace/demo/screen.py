@@ -8,6 +8,8 @@ from typing import Protocol
 
 
 class Screen(Protocol):
+    """Output of the demo."""
+
     def line(self, text: str = "", *, flush: bool = False) -> None:
         """Print one line."""
 

@@ -73,7 +73,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """One instance, whoever started it, and what its history must show."""
+    """One started instance, and the expected stages of its history."""
 
     example: str
     label: str
@@ -82,7 +82,10 @@ class Started:
 
 
 def show(choices: Choices, screen: Screen) -> None:
-    """Raises DemoFailed when the books differ from the histories, or a run does not end; the data is then kept."""
+    """Play the demo.
+
+    Raises DemoFailed if the books differ from the histories, or a run does not end; keeps the data.
+    """
     chosen = choices.examples or examples_folder()
     examples = load_examples(chosen)
     if not examples:
@@ -254,7 +257,7 @@ class _Demo:
             for event in run.example.plan.events:
                 self._client.orchestration.v1.send_event(instance_id=run.instance_id, name=event)
 
-    # What is told
+    # Output
 
     def _read_history(self, one: Started) -> tuple[Ended, Lane]:
         v1 = self._client.orchestration.v1

@@ -1,4 +1,4 @@
-"""Seeds and reads a sandbox through its HTTP routes, as anybody could with curl.
+"""Seeds and reads a sandbox through its HTTP routes, as a person could with curl.
 
 Writes carry an Idempotency-Key and are repeated until answered, so a sandbox that misbehaves can be seeded too.
 """
@@ -30,7 +30,7 @@ CONNECTOR_ID = "dummy-pay"
 
 
 class StackError(HeadraceError):
-    """The sandbox refused what the demo asked of it."""
+    """The sandbox refused a request of the demo."""
 
 
 class Stack:
@@ -56,6 +56,7 @@ class Stack:
         return names
 
     def carry_out(self, step: SeedStep, names: dict[str, str]) -> None:
+        """Perform one step, and add the names that it created."""
         match step:
             case CreateLedger(ledger):
                 self.create_ledger(ledger)
@@ -96,6 +97,7 @@ class Stack:
         return str(self._write("POST", "/api/wallets/wallets", body)["data"]["id"])
 
     def pay_in(self, step: PayIn) -> str:
+        """Create a pay-in, and return the id of its payment."""
         body: Json = {
             "reference": step.reference,
             "connectorID": CONNECTOR_ID,
@@ -136,7 +138,7 @@ class Stack:
         return _decoded(self._http.get(f"/api/ledger/v2/{_part(ledger)}/aggregate/balances"))["data"]
 
     def ledgers(self, candidates: list[str]) -> list[str]:
-        """Those of `candidates` that exist."""
+        """The `candidates` that exist."""
         return [name for name in candidates if self._http.get(f"/api/ledger/v2/{_part(name)}").status_code == 200]
 
     def transactions(self, ledger: str) -> list[Json]:

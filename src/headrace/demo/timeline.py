@@ -1,4 +1,4 @@
-"""What each instance did and when: read from the histories, printed as text, handed to the picture."""
+"""Timelines of instances from their histories, as text and for the picture."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class StageSpan:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One instance."""
+    """The timeline of one instance."""
 
     example: str
     run: str
@@ -68,6 +68,8 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
+    """Timelines of a run, with the outage. Times are seconds from its beginning."""
+
     lanes: list[Lane]
     outage: Outage
     facts: list[str] = field(default_factory=list[str])
@@ -78,7 +80,7 @@ class Picture:
 
     @property
     def effects_in_flight(self) -> int:
-        """Those between their intent and their outcome when the server died."""
+        """Number of effects between their intent and their outcome when the server was killed."""
         activities = [activity for lane in self.lanes for stage in lane.stages for activity in stage.activities]
         return sum(activity.is_effect and activity.covers(self.outage.killed_s) for activity in activities)
 

@@ -1,4 +1,4 @@
-"""What came of the demo's pay-ins: compared with what was sent, and told."""
+"""Report on the demo's pay-ins: results compared with the pay-ins sent."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from headrace.demo.screen import Screen
 from headrace.demo.top_ups import Outcome, TopUp, TopUps
 
 EXPECTED = Expected(stages=(("GetPayment", "GetWallet", "CreateTransaction", "CreateTransaction", "CreditWallet"),))
-"""Of one instance. What the wallets hold is compared over all of them."""
+"""Expected stages of one instance. The balances of wallets are compared in total."""
 
 
 def problems(top_ups: TopUps, outcome: Outcome) -> list[str]:
-    """What is not as it must be, in sentences."""
+    """Differences from the expected results, as sentences."""
     # One occurrence for each pay-in, and none for another payment.
     found, wrong = _by_payment(outcome), list[str]()
     for top_up in top_ups.all:

@@ -1,6 +1,6 @@
 """The demo's trigger: pay-ins appear while the server lives and dies, and each credits the wallet it names, once.
 
-Most are told by the sandbox's own events. Two are older than the trigger; their events are sent in by hand, several
+The sandbox publishes events for most of them. Two are older than the trigger; their events are sent in by hand, several
 times before the kill and again after it, always under the same id.
 """
 
@@ -52,7 +52,7 @@ class TopUp:
 
     @property
     def event_key(self) -> str:
-        """Its identity in the inbox."""
+        """Identity of its event in the inbox."""
         return identity.of_envelope(EVENT["app"], EVENT["type"], EVENT["version"], self.event_id)
 
     @property
@@ -62,7 +62,7 @@ class TopUp:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the server says it made of them."""
+    """Results of the pay-ins according to the server."""
 
     occurrences: list[Any]
     instance_ids: list[str]
@@ -137,7 +137,7 @@ class TopUps:
             top_up.by_hand += 1
 
     def wait(self) -> None:
-        """Until each has an occurrence and every event has met the triggers; what still lacks is told at the end."""
+        """Wait for the occurrence of each pay-in and the processing of every event. The report lists the rest."""
         deadline_s = self._clock.monotonic_s() + OCCURRED_WITHIN_S
         while self._clock.monotonic_s() < deadline_s:
             is_processed = all(each.processed_at is not None for each in self._ext.list_events().data)
@@ -154,7 +154,7 @@ class TopUps:
         )
 
     def promised(self) -> dict[tuple[str, str], int]:
-        """What each wallet must hold, by owner and asset: the sum of the pay-ins that named it."""
+        """Expected balance of each wallet, by owner and asset: the sum of the pay-ins that named it."""
         sums: dict[tuple[str, str], int] = defaultdict(int)
         for top_up in self.all:
             sums[top_up.owner, top_up.asset] += top_up.amount

@@ -5,7 +5,7 @@ path exactly as given. A general client does several of these by itself and cost
 (docs/decisions/0041); parsing is llhttp's, through httptools.
 
 A connection carries one exchange at a time. It goes back to the pool only after a complete response that both sides
-keep alive, and is closed when anything else happens to it, a byte that nobody asked for included.
+keep alive, and is closed when anything else happens to it, even a byte that belongs to no request.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class ConnectionClosed(HttpFailure):
 
 
 class InvalidResponse(HttpFailure):
-    """What arrived is not an HTTP/1.1 response, or it is larger than allowed."""
+    """The received bytes are not an HTTP/1.1 response, or it is larger than allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where requests go: scheme, host and port."""
+    """Destination of requests: scheme, host and port."""
 
     host: str
     port: int
@@ -245,7 +245,7 @@ class _Connection(asyncio.Protocol):
         self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's does not derive from it
 
     def data_received(self, data: bytes) -> None:
-        if self._waiter is None or self._waiter.done():  # nobody asked: whatever it is, it answers no request
+        if self._waiter is None or self._waiter.done():  # no request is waiting: these bytes answer none
             self._fail(InvalidResponse("bytes that belong to no request"))
             return
         if not self._is_head_complete:
@@ -307,7 +307,7 @@ class _Connection(asyncio.Protocol):
 
 
 async def _within(awaitable: Awaitable[T], deadline_s: float) -> T:
-    """Raises TimedOut."""
+    """Limit the time of the block. Raises TimedOut."""
     try:
         async with asyncio.timeout_at(deadline_s):
             return await awaitable

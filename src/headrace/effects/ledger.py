@@ -74,6 +74,7 @@ def add_account_metadata(activity: AddAccountMetadata, intent: Intent) -> Reques
 
 
 def create_transaction(activity: CreateTransaction, intent: Intent) -> Request:
+    """Build the request of a transaction that carries the key of its effect."""
     key = intent.key
     path = (
         f"/v2/{ledger_name(activity.ledger, 'ledger')}/transactions{_schema_version(activity.ledger, intent.schemas)}"
@@ -112,6 +113,7 @@ def _account_path(ledger: str, address: str) -> str:
 
 
 def search_transaction(request: Request) -> Search:
+    """Build the look-up of a transaction by the key of its effect."""
     path = request.path.split("?")[0]
     reply = yield Request("ledger", "GET", f"{path}?query={matching(stored(request)['reference'])}")
     if _is_missing(reply, "LEDGER_NOT_FOUND"):
@@ -227,7 +229,7 @@ def _read_transaction(request: Request, reply: Reply) -> Outcome:
 
 
 def asked_for(request: Request, code: str) -> str:
-    """What a refusal is about: a real ledger does not repeat it. Empty where the request says nothing about it."""
+    """The subject of a refusal, which a real ledger does not repeat. Empty if the request does not name it."""
     ledger = _ledger_in(request)
     match code:
         case "LEDGER_NOT_FOUND":

@@ -26,6 +26,8 @@ MAX_TOKEN_CHARACTERS = 16_384
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentials:
+    """Credentials of Headrace at the services."""
+
     client_id: str
     client_secret: str = field(repr=False)
     token_url: str
@@ -69,7 +71,7 @@ class TokenSource:
         self._renewal: asyncio.Task[None] | None = None
 
     async def header(self) -> str:
-        """Raises NoReply where no token can be had."""
+        """Return the Authorization header. Raises NoReply without a token."""
         token = self._token
         if token is not None and self._clock.monotonic_s() < token.renew_s:
             return token.text

@@ -102,6 +102,7 @@ def get_payment(activity: GetPayment, _intent: Intent) -> Request:
 
 
 def create_transfer_initiation(activity: CreateTransferInitiation, intent: Intent) -> Request:
+    """Build the request of a payout or transfer, with the key as its reference."""
     if activity.type not in ("TRANSFER", "PAYOUT"):
         raise InvalidValue("type", "must be TRANSFER or PAYOUT")
     if not _PROVIDER.fullmatch(activity.provider):
@@ -314,7 +315,7 @@ def _read_initiation(request: Request, reply: Reply) -> Outcome:
 
 
 def asked_for(request: Request, code: str) -> str:
-    """What a refusal is about. Empty where the request says nothing about it."""
+    """The subject of a refusal. Empty if the request does not name it."""
     is_read = request.method == "GET"
     return f"payment {_payment_in(request)} does not exist" if code == "NOT_FOUND" and is_read else ""
 

@@ -1,6 +1,6 @@
 """How one effect is brought to a certain end, without paying twice (decisions M2 to M6b, Q19, Q22, E6).
 
-A pure state machine: it is told what each attempt or look-up answered and when, and says what to do next.
+A pure state machine: it receives the outcome and time of each attempt or look-up, and returns the next step.
 It reads no clock (`now_s` is monotonic and handed in) and performs nothing, so both engines share it and a
 test can walk every path. Its whole memory beyond a restart is the stored intent: one found without an outcome
 counts as an unknown attempt, and the settle time starts anew.
@@ -147,6 +147,7 @@ class EffectProtocol:
     # what an attempt answered
 
     def sent(self, outcome: Outcome, now_s: float) -> None:
+        """Handle the outcome of an attempt, and return the next step."""
         self._last_attempt_s = now_s
         match outcome:
             case Done():
@@ -201,6 +202,7 @@ class EffectProtocol:
     # what a look-up answered
 
     def looked_up(self, found: LookUp, now_s: float) -> None:
+        """Handle the result of a look-up, and return the next step."""
         match found:
             case Found():
                 self._action = Done(found.output)
@@ -269,7 +271,7 @@ class EffectProtocol:
     # the internal ledger
 
     def created(self, outcome: Outcome) -> None:
-        """What the creation of the internal ledger answered (decision Q22)."""
+        """Handle the response to the creation of the internal ledger (decision Q22)."""
         match outcome:
             case Unknown():
                 self._retry(outcome, CREATE_LEDGER)

@@ -38,7 +38,7 @@ NEVER_REFUSALS = frozenset({401, 403, 408, 429})
 
 
 def outcome(name: str, request: Request, reply: Reply) -> Outcome:
-    """What one attempt of this activity proved. Done.output is what history shows, in the orchestration's schemas."""
+    """Classify the response to one attempt. Done.output is shown in the history, in the orchestration's schemas."""
     if not 200 <= reply.status < 300:
         if not 400 <= reply.status < 500 or reply.status in NEVER_REFUSALS:
             return unknown(request, reply)

@@ -61,7 +61,7 @@ class ServiceAddresses:
         return cls(**roots)
 
     def root(self, service: Service) -> str:
-        """Raises NoReply naming the setting that is missing."""
+        """Return the root of a service. Raises NoReply naming the missing setting."""
         root: str | None = getattr(self, service)
         if root is None:
             message = f"{service}: no address; set {_setting(service)} or HEADRACE_STACK_URL"
@@ -212,7 +212,7 @@ def _decoded(content: bytes, headers: dict[str, str]) -> bytes:
 
 
 def _kind(error: Exception) -> str:
-    """What happened, without what it happened to."""
+    """Describe an error without the address that it concerns."""
     cause = error.__cause__
     if isinstance(cause, socket.gaierror):
         return "its host name cannot be resolved"

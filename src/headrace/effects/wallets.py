@@ -84,6 +84,7 @@ def credit_wallet(activity: CreditWallet, intent: Intent) -> Request:
 
 
 def debit_wallet(activity: DebitWallet, intent: Intent) -> Request:
+    """Build the request of a debit."""
     marked = {**activity.metadata, "headrace_effect": idempotency_key(intent.key)}  # a debit has no reference
     body: Json = {
         "amount": _monetary(activity.asset, activity.amount),
@@ -229,7 +230,7 @@ def _read_wallets(request: Request, reply: Reply) -> Outcome:
 
 
 def asked_for(request: Request, code: str) -> str:
-    """What a refusal is about. Empty where the request says nothing about it."""
+    """The subject of a refusal. Empty if the request does not name it."""
     if code == "NOT_FOUND":
         return f"wallet {_wallet_in(request)} does not exist"
     if code != "INSUFFICIENT_FUND" or request.method != "POST":

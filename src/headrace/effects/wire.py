@@ -1,4 +1,4 @@
-"""What the three services share: canonical JSON and path parts going out, strict reading of what comes in.
+"""Encoding common to the three services: canonical JSON and path parts in requests, strict reading of responses.
 
 Nothing a service answers is passed through: every member is read by one of the functions here, which gives
 a value of the declared kind or raises Unreadable. An unreadable success is an unknown outcome, never *done*.
@@ -39,7 +39,7 @@ NO_SCHEMAS: Mapping[str, str] = MappingProxyType({})
 
 
 class Intent(NamedTuple):
-    """What a request has beyond its activity: the effect's key ("" for a read), its stage's stored start, and the
+    """Context of a request beyond its activity: the effect's key ("" for a read), its stage's stored start, and the
     schema version of each ledger that has one."""
 
     key: str
@@ -54,7 +54,7 @@ Reader = Callable[[Request, Reply], Outcome]
 """Reads a 2xx. Raises Unreadable where it is not what the service documents."""
 
 ExceptionReader = Callable[[Request, Reply], Outcome | None]
-"""What a 4xx proves that means something else for one activity; None where it means the same as for all others."""
+"""Classifies a 4xx with a special meaning for one activity; returns None for the usual meaning."""
 
 Searcher = Callable[[Request], Search]
 """Looks up the effect of a stored request. Raises Unreadable where an answer is not what the service documents."""
@@ -63,7 +63,7 @@ MAX_LOOK_UP_PAGES = 100
 
 
 def check_complete(table: Mapping[str, object], activities: Iterable[str], what: str) -> None:
-    """Raises TypeError when it is imported: an activity that one table forgets must never reach a run."""
+    """Check that a table has every activity. Raises TypeError at import, so that no run meets a gap."""
     missing = [name for name in activities if name not in table]
     if missing:
         raise TypeError(f"no {what} for {', '.join(missing)}: add it in the file of its service in headrace.effects")
@@ -253,6 +253,7 @@ class Page:
 
 
 def page_of(reply: Reply) -> Page:
+    """Read a page of a list. Raises Unreadable for any other shape."""
     cursor = object_of(members_of(reply).get("cursor"), "cursor")
     if "data" not in cursor:
         raise Unreadable("a page without data")
@@ -281,7 +282,7 @@ def read_empty(request: Request, reply: Reply) -> Outcome:
 
 
 def expect_status(reply: Reply, status: int) -> None:
-    """Raises Unreadable unless this is the one status that the service documents for a success."""
+    """Check the status. Raises Unreadable unless it is the documented one of a success."""
     if reply.status != status:
         raise Unreadable(f"where the service documents {status}")
 
@@ -298,7 +299,7 @@ class ServiceError:
 
 
 def service_error(reply: Reply) -> ServiceError | None:
-    """None where the answer is no such envelope."""
+    """Read the error envelope; None if the body is not one."""
     try:
         members = members_of(reply)
     except Unreadable:
@@ -310,12 +311,12 @@ def service_error(reply: Reply) -> ServiceError | None:
 
 
 def with_reason(asked: str, message: str) -> str:
-    """What was asked for, and what the service says about it."""
+    """Combine the subject of a request with the message of the service."""
     return f"{asked} ({message})" if message else asked
 
 
 def clean(text: str) -> str:
-    """What a service said, as a journal can hold it and a person read it."""
+    """Shorten a message of a service, and replace what a journal cannot store."""
     return text[:MAX_MESSAGE_CHARACTERS].replace("\0", "\ufffd")
 
 

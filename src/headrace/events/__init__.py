@@ -1,1 +1,1 @@
-"""Events that other services publish: their envelope, and the inbox that takes each of them once."""
+"""Events that other services publish: their envelope, and the inbox that accepts each of them once."""

@@ -1,6 +1,6 @@
-"""CloudEvents 1.0 as envelopes: `type` stays, `source` becomes the app, `data` the payload, `time` the date.
+"""CloudEvents 1.0 as envelopes: `source` becomes the app, `data` the payload, `time` the date; `type` stays.
 
-Their identity is `source` and `id`, as their specification says. Extension attributes are kept under `cloudevent`.
+`source` and `id` form the identity, as in the specification. Extension attributes are kept under `cloudevent`.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ BATCH = "application/cloudevents-batch+json"
 HTTP_PREFIX = "ce-"
 KAFKA_PREFIX = "ce_"
 MARK = "specversion"
-"""Each event has this attribute, and an envelope has not."""
+"""Attribute that each CloudEvent has and an envelope lacks."""
 
 _MAPPED = ("type", "source", "id", "time", "data", MARK)
 
 
 def is_cloud_event(value: object) -> bool:
-    """A structured event, by its form: with `specversion`, and without the `payload` of an envelope."""
+    """True for a structured CloudEvent: it has `specversion`, and lacks the `payload` of an envelope."""
     return isinstance(value, dict) and MARK in value and "payload" not in value
 
 
 def event_of(value: object, field: str = "body") -> Envelope:
-    """An envelope, or a structured CloudEvent. Raises InvalidValue naming the member that is not right."""
+    """Parse an envelope or a structured CloudEvent. Raises InvalidValue naming the wrong member."""
     return structured(value, field) if is_cloud_event(value) else envelope_of(value, field)
 
 
 def structured(value: object, field: str = "body") -> Envelope:
-    """Raises InvalidValue."""
+    """Parse a structured CloudEvent. Raises InvalidValue."""
     if not isinstance(value, dict):
-        raise InvalidValue(field, "a CloudEvent is wanted, which is an object")
+        raise InvalidValue(field, "must be a CloudEvent, which is an object")
     given = cast("Json", value)
     if "data_base64" in given:
-        raise InvalidValue(f"{field}.data_base64", "is not read; send JSON in `data`")
+        raise InvalidValue(f"{field}.data_base64", "is not supported; send JSON in `data`")
     if not _is_json(given.get("datacontenttype")):
         raise InvalidValue(f"{field}.datacontenttype", "must be a JSON media type, such as application/json")
     return _envelope(given, given.get("data"), field)
 
 
 def binary(attributes: Mapping[str, str], data: object) -> Envelope:
-    """`attributes` by their names without prefix, as `attributes_of` finds them; `data` is the body's value.
+    """Parse a CloudEvent in binary mode: `attributes` from `attributes_of`, `data` the decoded body.
 
     Raises InvalidValue.
     """
@@ -54,9 +54,10 @@ def binary(attributes: Mapping[str, str], data: object) -> Envelope:
 
 
 def attributes_of(headers: Iterable[tuple[str, str]], prefix: str = HTTP_PREFIX) -> dict[str, str]:
-    """Those of a CloudEvent in binary mode; empty where the headers have no `specversion`. Raises InvalidValue.
+    """Return the attributes of a CloudEvent in binary mode, without prefix; empty without `specversion`.
 
-    Empty as well where the content type says that the body is the event: its sender may copy attributes into headers.
+    Also empty if the content type says that the body is the event, because its sender may copy attributes into headers.
+    Raises InvalidValue.
     """
     headers = list(headers)
     if any(name.lower() == "content-type" and _is_structured(value) for name, value in headers):

@@ -1,7 +1,7 @@
-"""Takes what a bus delivers into the inbox; a delivery is acknowledged after the commit, never before.
+"""Moves deliveries of a bus into the inbox. A delivery is acknowledged after the commit, never before.
 
-A delivery that is no event, or that fails again and again for a reason of its own, is set aside in the dead-letter
-topic. A journal that cannot commit is nobody's fault: then deliveries wait, however long.
+A malformed delivery, or one that fails repeatedly for a reason of its own, is dead-lettered. While the journal cannot
+commit, deliveries wait without a limit.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _T = TypeVar("_T")
 
 class ConsumerMeter(Protocol):
     def deliveries(self, outcome: str, count: int) -> None:
-        """`outcome`: taken or set_aside."""
+        """Count deliveries. `outcome` is taken or set_aside."""
         ...
 
 
 class Consumer:
-    """`max_failures`: how often a delivery may fail for a reason of its own."""
+    """Consumes one bus. `max_failures` is the number of failures after which a delivery is dead-lettered."""
 
     def __init__(
         self,
@@ -55,18 +55,18 @@ class Consumer:
         self._max_body_bytes = max_body_bytes
 
     async def run(self) -> None:
-        """For ever."""
+        """Run until cancelled."""
         origin = await self._journal.identity()
         while True:
-            deliveries = await self._surely(self._subscriber.receive)
+            deliveries = await self._until_reachable(self._subscriber.receive)
             await self._take(origin, deliveries)
             try:
                 await self._subscriber.acknowledge(deliveries)
             except BusUnavailable as error:
-                log.warning("deliveries are not acknowledged; they come again", reason=str(error))
+                log.warning("deliveries are not acknowledged and will be delivered again", reason=str(error))
 
     async def _take(self, origin: str, deliveries: Sequence[Delivery]) -> None:
-        """All of them are in the inbox on return, or set aside."""
+        """Put all deliveries into the inbox, or dead-letter them."""
         arrivals: list[tuple[Delivery, Arrival]] = []
         for delivery in deliveries:
             if is_own(origin, delivery.header(EVENT_HEADER)):
@@ -82,11 +82,11 @@ class Consumer:
                 arrival = Arrival.of(delivery.key, envelope, depth_of(delivery.header(DEPTH_HEADER)))
                 arrivals.append((delivery, arrival))
             except (InvalidValue, ValueError, RecursionError) as error:
-                await self._set_aside(delivery, str(error))
+                await self._dead_letter(delivery, str(error))
         try:
             await self._accept([arrival for _, arrival in arrivals])
-        except Exception as error:  # noqa: BLE001  # one of them, or an error of ours: the others must not suffer
-            log.warning("deliveries cannot be taken together", reason=repr(error))
+        except Exception as error:  # noqa: BLE001  # one of them may be the cause: retry each alone
+            log.warning("cannot accept deliveries together; accepting them one by one", reason=repr(error))
             for delivery, arrival in arrivals:
                 await self._take_alone(delivery, arrival)
         else:
@@ -107,27 +107,27 @@ class Consumer:
         for _ in range(self._max_failures):
             try:
                 await self._accept([arrival])
-            except Exception as error:  # noqa: BLE001  # whatever it is, it is this delivery's
+            except Exception as error:  # noqa: BLE001  # the cause is this delivery
                 failure = repr(error)
                 await self._clock.sleep(RETRY_S)
             else:
                 self._meter.deliveries("taken", 1)
                 return
-        await self._set_aside(delivery, f"failed {self._max_failures} times: {failure}")
+        await self._dead_letter(delivery, f"failed {self._max_failures} times: {failure}")
 
-    async def _set_aside(self, delivery: Delivery, reason: str) -> None:
-        log.error("a delivery is set aside", key=delivery.key, topic=delivery.topic, reason=reason[:400])
-        await self._surely(lambda: self._subscriber.set_aside(delivery, reason[:1_000]))
+    async def _dead_letter(self, delivery: Delivery, reason: str) -> None:
+        log.error("dead-lettered a delivery", key=delivery.key, topic=delivery.topic, reason=reason[:400])
+        await self._until_reachable(lambda: self._subscriber.dead_letter(delivery, reason[:1_000]))
         self._meter.deliveries("set_aside", 1)
 
-    async def _surely(self, ask: Callable[[], Awaitable[_T]]) -> _T:
-        """However long the bus is away; said once for each outage."""
+    async def _until_reachable(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+        """Repeat `ask` while the bus is unreachable. Logs each outage once."""
         is_said = False
         while True:
             try:
                 return await ask()
             except BusUnavailable as error:
                 if not is_said:
-                    log.warning("the bus cannot be reached; trying again", reason=str(error))
+                    log.warning("the bus is unreachable; retrying", reason=str(error))
                 is_said = True
                 await self._clock.sleep(RETRY_S)

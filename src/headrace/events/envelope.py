@@ -1,4 +1,4 @@
-"""The envelope every event comes in, and what has to be known of one to match it."""
+"""The envelope of an event, and its members that triggers match."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from headrace.events import identity, texts
 MAX_NAME_CHARACTERS = 1_024
 MAX_ID_CHARACTERS = 512
 OLD_APP = "ledger"
-"""Who sends messages without `app`: the older ledgers, which put their ledger's name beside the payload."""
+"""App of messages without `app`: older ledgers send them, with the ledger's name beside the payload."""
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """An event as it was sent. `payload` is what expressions know as `event`; `given` is all of it.
+    """An event as it was sent. `payload` is `event` in expressions; `given` is the complete envelope.
 
-    `identity` is the event's own (decision T5), None where it has none; `id` is its member of that name.
+    `identity` is the sender's identity for it (decision T5), None if it has none; `id` is the member of that name.
     """
 
     type: str
@@ -34,12 +34,12 @@ class Envelope:
 
     @property
     def qualified_type(self) -> str:
-        """`ledger.committed_transactions`"""
+        """App and type in lower case, such as `ledger.committed_transactions`."""
         return f"{self.app}.{self.type}".lower() if self.app else ""
 
     @property
     def names(self) -> tuple[str, str]:
-        """What a trigger's `event` may be, in lower case."""
+        """Names of the event that a trigger may use, in lower case."""
         return self.type.lower(), self.qualified_type
 
     @property
@@ -48,13 +48,13 @@ class Envelope:
 
 
 def envelope_of(value: object, field: str = "body") -> Envelope:
-    """Raises InvalidValue naming the member that is not as it should be.
+    """Parse an envelope. Raises InvalidValue naming the wrong member.
 
-    Older ledger messages have neither `app` nor `version`; members that are not known here are kept.
+    Older ledger messages have neither `app` nor `version`; unknown members are kept.
     A member `idempotency_key` or `id` that is empty counts as absent.
     """
     if not isinstance(value, dict):
-        raise InvalidValue(field, 'an envelope is wanted: {"type": ..., "app": ..., "version": ..., "payload": {...}}')
+        raise InvalidValue(field, 'must be an envelope: {"type": ..., "app": ..., "version": ..., "payload": {...}}')
     given = cast("Json", value)
     payload = given.get("payload")
     if not isinstance(payload, dict):
@@ -72,7 +72,7 @@ def envelope_of(value: object, field: str = "body") -> Envelope:
 
 
 def stored_envelope(text: str) -> Envelope:
-    """One that was checked when it came."""
+    """Parse an envelope that was checked when it was stored."""
     return envelope_of(texts.read(text))
 
 
@@ -86,7 +86,7 @@ def _text(given: Json, name: str, field: str) -> str:
 
 
 def name_of_event(given: Mapping[str, Any], name: str, field: str) -> str:
-    """What the sender calls the event in this member; a number counts as its digits, empty text is no name."""
+    """The identity in this member. A number becomes its digits; an empty text becomes None."""
     value = given.get(name)
     if value is None:
         return ""

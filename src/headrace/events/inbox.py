@@ -1,7 +1,7 @@
 """The inbox: every accepted event has a row, found by its identities, before anything happens because of it.
 
-So a delivery that comes again, however late, is counted on that row and does nothing else. One that claims a known
-identity with another payload gets a row of its own: triggers record it as a conflict and start nothing.
+A repeated delivery, however late, is counted on that row and has no further effect. An event that claims a known
+identity with another payload gets its own row: triggers record it as a conflict and start nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PAGE = 200
 
 
 class Receipt(Enum):
-    """What became of an event that arrived."""
+    """Result of accepting an event."""
 
     NEW = "new"
     REPEATED = "repeated"
@@ -41,9 +41,9 @@ class InboxMeter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An event and what it is known by: `key`, and `place`, the broker's name of the message (decision T5).
+    """An event with its identities: `key`, and `place`, the broker's name of the message (decision T5).
 
-    `text` is its envelope: as objects it may take thirty times as much memory while it waits for the commit.
+    `text` is its envelope: decoded, it may take thirty times the memory while it waits for the commit.
     """
 
     key: str
@@ -53,18 +53,18 @@ class Arrival:
     fingerprint: bytes
     place: str | None = None
     old_key: str | None = None
-    """The key that release 0.1.0 would have stored it under."""
+    """Key under which release 0.1.0 would have stored it."""
     depth: int = 0
-    """How many triggers led to it, one after the other, as far as its sender says."""
+    """Number of triggers in the chain that led to it, according to its sender."""
 
     @classmethod
     def of(cls, place: str, envelope: Envelope, depth: int = 0) -> Arrival:
-        """From a source that names each message, the same at every delivery."""
+        """From a source that gives a message the same name at every delivery."""
         return cls._of(envelope.identity or place, envelope, place, None, depth)
 
     @classmethod
     def sent(cls, envelope: Envelope, otherwise: str, old_key: str | None, depth: int = 0) -> Arrival:
-        """From a caller. `otherwise`: the key of an event without an identity of its own."""
+        """From a caller. `otherwise` is the key of an event without an identity of its own."""
         return cls._of(envelope.identity or otherwise, envelope, None, old_key, depth)
 
     @classmethod
@@ -75,7 +75,7 @@ class Arrival:
 
 
 class Inbox:
-    """`on_events` is called once new events are durable."""
+    """Accepts events. `on_events` is called when new events are durable."""
 
     def __init__(self, journal: Journal, clock: Clock, meter: InboxMeter, on_events: Callable[[], None]) -> None:
         self._journal = journal
@@ -86,9 +86,9 @@ class Inbox:
         self._is_identified = False
 
     async def identify(self) -> None:
-        """Store the identities of events that release 0.1.0 accepted; nothing is accepted before that is done.
+        """Store the identities of events that release 0.1.0 accepted, before any event is accepted.
 
-        Fast where there are none. Raises Unavailable.
+        Returns quickly if there are none. Raises Unavailable.
         """
         async with self._identifying:
             if not self._is_identified:
@@ -111,9 +111,9 @@ class Inbox:
                 self._is_identified = True
 
     async def accept(self, arrivals: Sequence[Arrival], *, position: MovePosition | None = None) -> list[Receipt]:
-        """Accept events, and store in the same commit how far a source was read.
+        """Accept events, and store the position of their source in the same commit.
 
-        All of them are durable on return, or none is. Raises Unavailable, or Deposed where another process reads it.
+        All of them are durable on return, or none. Raises Unavailable, or Deposed where another process reads it.
         """
         unit = Unit()
         await self.add(unit, arrivals)
@@ -134,7 +134,7 @@ class Inbox:
     def accepted(self, arrivals: Sequence[Arrival], results: Results) -> None:
         """Count events whose unit is committed, log the conflicts among them, and wake the triggers.
 
-        A conflict that came before counts as a repeat here: it is logged and counted once.
+        A repeated conflict counts as a repeat: it is logged and counted as a conflict once.
         """
         rows = _accepted(results)
         first_time = [arrival for arrival, row in zip(arrivals, rows, strict=True) if row.repeats == 0]
@@ -151,16 +151,16 @@ class Inbox:
             self._on_events()
 
     async def accept_wanted(self, arrivals: Sequence[Arrival], *, position: MovePosition | None = None) -> None:
-        """Those that a trigger waits for.
+        """Accept the events that a trigger waits for.
 
-        An event that no trigger waits for today starts nothing tomorrow either. Raises Unavailable, Deposed.
+        An event without a trigger now starts nothing later either. Raises Unavailable, Deposed.
         """
         wanted = [each for each in arrivals if await self._journal.triggers_on(each.names, _ANY_SEQ)]
         if wanted or position is not None:
             await self.accept(wanted, position=position)
 
     async def repeat(self, arrivals: Sequence[Arrival]) -> None:
-        """These came again, and it was known before they were looked at."""
+        """Count repeated events that were recognized before they were read."""
         if not self._is_identified:
             await self.identify()
         now_at = self._clock.now_at()
@@ -190,12 +190,12 @@ def _add(unit: Unit, arrival: Arrival, now_at: int) -> None:
 
 
 def _accepted(results: Results) -> list[EventAccepted]:
-    """One for each event, in the order of their arrivals."""
+    """Results of the events of a unit, in the order of their arrivals."""
     return [each for each in results if isinstance(each, EventAccepted)]
 
 
 def receipts_of(results: Results) -> list[Receipt]:
-    """What became of each event of a unit, in the order of their arrivals."""
+    """Receipts of the events of a unit, in the order of their arrivals."""
     return [_receipt(row) for row in _accepted(results)]
 
 

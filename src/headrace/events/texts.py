@@ -1,4 +1,4 @@
-"""Events as JSON text: stored, compared and shown.
+"""Events as JSON text, for storage, comparison and display.
 
 An event may hold integers of any length (`json_text.LongInteger`), which every decoder and encoder here keeps exact.
 """
@@ -18,22 +18,22 @@ _LONG_RUN = re.compile(rf"(?<![0-9])[0-9]{{{MAX_DIGITS + 1}}}")
 
 
 def stored(value: Any) -> str:
-    """Compact JSON text with every integer exact."""
+    """Encode as compact JSON with exact integers."""
     return msgspec.json.encode(value, enc_hook=_as_number).decode()
 
 
 def read(text: str) -> Any:
-    """The value of a text that `stored` made. Raises ValueError."""
+    """Decode a text that `stored` encoded. Raises ValueError."""
     return decode_long(text) if _LONG_RUN.search(text) else msgspec.json.decode(text)
 
 
 def canonical(value: Any) -> bytes:
-    """The same for texts that differ in the order of members, blanks and escapes only."""
+    """Encode so that texts which differ only in the order of members, blanks and escapes become equal."""
     return msgspec.json.encode(value, enc_hook=_as_number, order="sorted")
 
 
 def shown(value: Any) -> str:
-    """JSON text for API clients, whose decoders may refuse long integers: those become text."""
+    """Encode for API clients: long integers, which their decoders may refuse, become text."""
     return msgspec.json.encode(value, enc_hook=_as_text).decode()
 
 
@@ -43,5 +43,5 @@ def _as_number(value: Any) -> msgspec.Raw:
 
 def _as_text(value: Any) -> str:
     if not isinstance(value, LongInteger):
-        raise TypeError(f"{str(value)[:80]!r} is no part of an event")
+        raise TypeError(f"{str(value)[:80]!r} cannot be part of an event")
     return value.digits

@@ -59,7 +59,7 @@ class Checked(NamedTuple):
 def check(
     source: str, tree: nodes.Node, builtins: Set[str], functions: Set[str], env: Mapping[str, object] | None
 ) -> Checked:
-    """What is known of an expression. With `env`, only its names exist, and its values have the types of theirs."""
+    """Knowledge of an expression. With `env`, only the names there exist, with the types of their values."""
     checker = Checker(source, builtins, functions, env)
     return Checked(checker.check(tree), checker.exact)
 

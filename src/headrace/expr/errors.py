@@ -6,8 +6,8 @@
        `- EvaluationFailed    the text is right, this event is not (stage `run`)
           `- BudgetExceeded   it took too many steps, too much memory or too long
 
-`Failure` is what a value or a builtin raises inside the room: it knows what is wrong, not where. The node that called
-it adds the place. A host function may raise it too; no other exception of this room leaves it.
+`Failure` is what a value or a builtin raises inside the package: it has the reason, not the place. The node that called
+it adds the place. A host function may raise it too; no other exception leaves this package.
 """
 
 from __future__ import annotations

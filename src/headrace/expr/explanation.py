@@ -62,7 +62,7 @@ class Part:
 
 
 class NotHere(Exception):
-    """Raised by a host function that cannot be called by whoever explains."""
+    """Raised by a host function that cannot be called during an explanation."""
 
 
 def explain(

@@ -1,6 +1,6 @@
 """The tree of an expression. `offset` is where an error of the node is shown; nothing changes a node once it is made.
 
-Plain classes: a dozen and a half of dataclasses would be most of what importing this room costs.
+Plain classes: a dozen and a half of dataclasses would be most of the cost of importing this package.
 """
 
 from __future__ import annotations

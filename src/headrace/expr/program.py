@@ -1,4 +1,4 @@
-"""The face of the room: compile an expression once, run it over many environments."""
+"""The interface of the package: compile an expression once, run it over many environments."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Program:
         return self.measured(env, Meter(self.limits, now_ns, functions, is_expired))
 
     def measured(self, env: Mapping[str, Any], meter: Meter) -> Value:
-        """As `run`, on a meter of the caller's, who may look at it afterwards."""
+        """Run like `run`, on a meter that the caller can read afterwards."""
         frame: list[Any] = [env if type(env) is dict else dict(env), meter, *[None] * (self._code.slots - 2)]
         try:
             result = self._code.run(frame)
@@ -136,7 +136,7 @@ def _finished(result: Value, meter: Meter) -> Value:
 
 
 def _plain_items(container: Value) -> Iterable[Value]:
-    """What is in a container of ours, after making it plain. One of the environment's is plain."""
+    """Convert the items of a container of this package to plain values. Those of the environment are plain."""
     kind: type[Any] = container.__class__
     is_list = kind is list
     pairs: Any = enumerate(container) if is_list else container.items()

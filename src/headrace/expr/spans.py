@@ -1,4 +1,4 @@
-"""A parser that remembers which part of the source each node was read from, for whoever shows parts to a person."""
+"""A parser that remembers which part of the source each node was read from, to show parts to a person."""
 
 from __future__ import annotations
 

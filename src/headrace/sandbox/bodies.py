@@ -17,7 +17,7 @@ from headrace.sandbox.answers import Json, invalid
 MAX_BODY_BYTES = 1_048_576
 MAX_DEPTH = 64
 # A real ledger goes far beyond, but Python refuses to read or write more than 4,300 digits:
-# the rest is room for sums.
+# the difference is for sums.
 MAX_DIGITS = 4_000
 
 _ADDRESS = re.compile(ADDRESS_PATTERN, re.ASCII)

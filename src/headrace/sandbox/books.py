@@ -1,7 +1,7 @@
 """Double entry: what every ledger of the sandbox holds, and the only code that moves money.
 
 A posting adds its amount to its source's output and to its destination's input, so the balances
-(input less output) of one asset sum to zero for ever. Checks come in a real ledger's order: key,
+(input less output) of one asset sum to zero permanently. Checks come in a real ledger's order: key,
 then funds, then reference.
 """
 
@@ -94,6 +94,8 @@ _ACCOUNTS = """
 
 
 class Books:
+    """Ledgers with their transactions, balances and metadata."""
+
     def __init__(self, connection: sqlite3.Connection, clock: Clock, releases: Releases) -> None:
         self._connection = connection
         self._clock = clock
@@ -243,12 +245,12 @@ class Books:
         return self._connection.execute(statement, (ledger, reference)).fetchall()
 
     def transactions(self, ledger: str, page: Page) -> list[sqlite3.Row]:
-        """Newest first."""
+        """A page of transactions, newest first."""
         statement = "SELECT id, document FROM transactions WHERE ledger = ? AND id < ? ORDER BY id DESC LIMIT ?"
         return self._connection.execute(statement, (ledger, page.before(), page.limit)).fetchall()
 
     def transactions_of(self, ledger: str, account: str, page: Page, *, is_prefix: bool = False) -> list[sqlite3.Row]:
-        """Those that touched this account, or one of the accounts whose address begins so. Newest first."""
+        """A page of transactions of an account, or of accounts with this prefix, newest first."""
         statement = """
             SELECT id, document FROM transactions WHERE ledger = :ledger AND id IN (
                 SELECT DISTINCT transaction_id FROM moves
@@ -267,7 +269,7 @@ class Books:
         return _volume(row) if row else Volume()
 
     def volumes_of(self, ledger: str, account: str) -> dict[str, Volume]:
-        """By asset."""
+        """The volumes of an account by asset."""
         statement = "SELECT asset, input, output FROM volumes WHERE ledger = ? AND account = ? ORDER BY asset"
         rows = self._connection.execute(statement, (ledger, account)).fetchall()
         return {row["asset"]: _volume(row) for row in rows}
@@ -277,7 +279,7 @@ class Books:
         return self._connection.execute(statement, (ledger, address)).fetchone()
 
     def accounts(self, ledger: str, page: Page) -> list[sqlite3.Row]:
-        """By address."""
+        """A page of accounts, ordered by address."""
         conditions = "WHERE accounts.ledger = ? AND accounts.address > ? ORDER BY accounts.address LIMIT ?"
         statement = f"{_ACCOUNTS} {conditions}"
         return self._connection.execute(statement, (ledger, page.beyond(), page.limit)).fetchall()

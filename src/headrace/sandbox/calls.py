@@ -23,6 +23,8 @@ Query = dict[str, list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Call:
+    """One request to an imitated service."""
+
     method: str
     segments: list[str]
     query: Query
@@ -38,6 +40,7 @@ class Call:
 
 
 def call_of(request: Request) -> Call:
+    """Parse an HTTP request into a call."""
     path, _, query = request.path.partition("?")
     try:
         segments = [unquote(segment, errors="strict") for segment in path.removeprefix("/").split("/")]
@@ -73,7 +76,7 @@ def number_of(text: str) -> int | None:
 
 
 def match_of(query: Query, fields: Sequence[str]) -> tuple[str, str] | None:
-    """What `query={"$match": {field: value}}` asks for: one of these fields, or nothing at all."""
+    """Field and value of `query={"$match": {field: value}}`, or None without a query."""
     text = query.get("query", [""])[0]
     if not text:
         return None
@@ -123,17 +126,17 @@ class _CursorState(msgspec.Struct, array_like=True):
 
 
 def page_of(call: Call, *, max_size: int, clamps: bool = True) -> Page:
-    """From `pageSize`, or from a `cursor`, which carries the whole question with it."""
+    """Read `pageSize`, or a `cursor`, which contains the complete query."""
     token = call.parameter("cursor")
     if token:
         try:
             text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
             state = msgspec.json.decode(text, type=_CursorState)
         except (ValueError, msgspec.DecodeError):
-            raise invalid("cursor: not one of ours") from None
+            raise invalid("cursor: not issued by this server") from None
         values = (text for values in state.query.values() for text in values)
         if state.size > max_size or any(_is_unfit(text) for text in values) or not all(state.query.values()):
-            raise invalid("cursor: not one of ours")
+            raise invalid("cursor: not issued by this server")
         return Page(state.size, state.after, state.query)
     text = call.parameter("pageSize")
     size = number_of(text) if text else DEFAULT_PAGE_SIZE

@@ -1,4 +1,4 @@
-"""What the sandbox publishes: envelopes of the ledger's and the payments' events, in the commit of what they tell."""
+"""Events of the sandbox's ledger and payments, stored in the commit of the change that they describe."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from headrace.sandbox.releases import Releases
 LEDGER_VERSION = "v2"
 App = Literal["ledger", "payments"]
 KEPT = 1_000
-"""Events that stay after they were read, for people who look into the file."""
+"""Events that stay after they were read, for a person who inspects the file."""
 MAX_FORGOTTEN = 10_000
-"""At once: nobody waits for long."""
+"""Maximum events deleted at once, which bounds the delay of a read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
+    """Events of the sandbox, stored until they are read."""
+
     connection: sqlite3.Connection
     clock: Clock
     releases: Releases
@@ -91,7 +93,7 @@ def source_of(connection: sqlite3.Connection, new_id: str) -> str:
 
 
 def events_after(connection: sqlite3.Connection, seq: int, limit: int) -> list[tuple[int, str]]:
-    """The next ones, by their numbers. Whoever asks has those up to there: all but the last of them are forgotten."""
+    """The next events after number `seq`. The reader has the earlier ones: all but the last of them are deleted."""
     first = connection.execute("SELECT min(seq) FROM outbox").fetchone()[0]
     if first is not None and first <= seq - 2 * KEPT:
         connection.execute("DELETE FROM outbox WHERE seq <= ?", (min(seq - KEPT, first + MAX_FORGOTTEN),))

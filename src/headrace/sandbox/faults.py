@@ -36,10 +36,12 @@ _SERVICES: tuple[Service, ...] = get_args(Service)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
+    """A failure to inject into requests of one service."""
+
     service: Service
     kind: Kind
     rate: Fraction
-    """Of the requests that it concerns: 0 to 1."""
+    """Share of the matching requests that fail: 0 to 1."""
     status: int = 0
     length_us: int | None = None
     """How long a delay is, or how long to wait after a status."""
@@ -56,7 +58,7 @@ class Fault:
         return timedelta(microseconds=1_000_000 if self.length_us is None else self.length_us).total_seconds()
 
     def reply(self) -> Reply:
-        """What a status fault answers: below 500 not the service's own JSON, so nobody takes it for a refusal."""
+        """Response of a status fault. Below 500 it is not the service's own JSON, so that it is no refusal."""
         phrase = f"{HTTPStatus(self.status).phrase} (a fault of the sandbox)"
         if self.status >= 500:
             reply = error(self.status, INTERNAL_CODES[self.service], phrase)
@@ -68,7 +70,7 @@ class Fault:
 
 
 def parse_fault(text: str) -> Fault:
-    """Raises InvalidValue, which names what is wrong."""
+    """Parse a fault. Raises InvalidValue naming the wrong part."""
     parts = text.split(":")
     if len(parts) not in (3, 4):
         raise InvalidValue(_FIELD, f"{text!r} is not SERVICE:KIND:RATE[:SECONDS], such as ledger:drop:0.2")

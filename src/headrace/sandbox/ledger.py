@@ -31,10 +31,13 @@ _YEAR_2 = timestamps.microseconds("0002-01-01T00:00:00Z")
 
 @dataclass(frozen=True, slots=True)
 class LedgerService:
+    """The imitated ledger."""
+
     books: Books
     releases: Releases
 
     def answer(self, call: Call) -> Reply:
+        """Route a call to its handler, and return the response."""
         match call.method, call.segments:
             case "GET", ["v2"]:
                 page = page_of(call, max_size=MAX_PAGE_SIZE)

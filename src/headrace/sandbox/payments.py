@@ -88,12 +88,15 @@ _TABLES = {
 
 @dataclass(frozen=True, slots=True)
 class PaymentsService:
+    """The imitated payments service."""
+
     connection: sqlite3.Connection
     clock: Clock
     ids: Ids
     outbox: Outbox
 
     def answer(self, call: Call) -> Reply:
+        """Route a call to its handler, and return the response."""
         match call.method, call.segments:
             case "POST", ["accounts"]:
                 return data(self._create_account(Fields(object_of(call.body))))
@@ -270,7 +273,7 @@ class PaymentsService:
         return stored(row["document"])
 
     def _list(self, table: str, call: Call, shown: Callable[[Json], Json] = lambda document: document) -> Reply:
-        """Newest first."""
+        """A page of payments, newest first."""
         page = page_of(call, max_size=MAX_PAGE_SIZE)
         parameters: list[Any] = [page.before()]
         condition = "number < ?"

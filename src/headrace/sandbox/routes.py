@@ -56,7 +56,7 @@ class ServiceApp:
 
 
 async def _body(chunks: AsyncIterator[bytes]) -> bytes | None:
-    """None if it is too long: then the rest is not read."""
+    """Read the body. Returns None for one that is too long, whose rest is not read."""
     body = bytearray()
     async for chunk in chunks:
         body += chunk

@@ -24,12 +24,15 @@ NAME = "headrace-sandbox"
 
 @dataclass(frozen=True, slots=True)
 class Services:
+    """The three imitated services behind one store."""
+
     books: Books
     ledger: LedgerService
     wallets: WalletsService
     payments: PaymentsService
 
     def answer(self, request: Request) -> Reply:
+        """The response of the service that a request is for, or of its health check and `_info`."""
         if len(request.body or b"") > MAX_BODY_BYTES:
             return error(413, "VALIDATION", f"a body has at most {MAX_BODY_BYTES} bytes")
         call = call_of(request)

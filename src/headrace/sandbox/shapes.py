@@ -53,6 +53,7 @@ def payment_v2(payment: Json, url: str) -> Json:
 
 
 def payment_v3(payment: Json, url: str) -> Json:
+    """A payment in the form of payments v3, whose amounts are text in events."""
     names = ("id", "connectorID", "reference", "createdAt", "type", "status", "scheme", "asset")
     return {
         **_some(payment, *names),
@@ -82,6 +83,7 @@ def initiation_v2(initiation: Json) -> Json:
 
 
 def initiation_v3(initiation: Json) -> Json:
+    """A transfer initiation in the form of payments v3."""
     names = ("id", "connectorID", "reference", "createdAt", "scheduledAt", "description", "type", "asset")
     return {
         **_some(initiation, *names),

@@ -162,7 +162,7 @@ def _failed(job: Job | Question, problem: Exception) -> Reply | Exception:
 
 
 def _last_seq(connection: sqlite3.Connection) -> int:
-    """Of the last event that was published."""
+    """Number of the last published event."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
     return row[0] if row else 0
 

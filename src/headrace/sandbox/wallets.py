@@ -30,6 +30,8 @@ _FILTER = re.compile(r"metadata\[(.+)\]")
 
 @dataclass(frozen=True, slots=True)
 class Wallet:
+    """A wallet with its balances and holds."""
+
     number: int
     id: str
     name: str
@@ -56,12 +58,15 @@ class Wallet:
 
 @dataclass(frozen=True, slots=True)
 class WalletsService:
+    """The imitated wallets service."""
+
     connection: sqlite3.Connection
     books: Books
     clock: Clock
     ids: Ids
 
     def answer(self, call: Call) -> Reply:
+        """Route a call to its handler, and return the response."""
         match call.method, call.segments:
             case "POST", ["wallets"]:
                 return self._create(call)

@@ -1,4 +1,4 @@
-"""What an operator sees of a running server: metrics, log lines, traces. None holds a token, a secret or an amount."""
+"""Telemetry of a running server: metrics, log lines, traces. None holds a token, a secret or an amount."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from headrace.clock import Clock
 
 LINES = 5
 WINDOW_S = 60.0
-"""Of warnings with the same event and reason, `LINES` are logged within `WINDOW_S`."""
+"""At most `LINES` warnings with the same event and reason are logged within `WINDOW_S`."""
 MAX_KEYS = 200
 
 

@@ -1,4 +1,4 @@
-"""What an operator sees of a running server: metrics and log lines. Neither ever holds a token, a secret or an amount.
+"""Metrics and log lines of a running server. Neither holds a token, a secret or an amount.
 
 Every method is called on the hot path, so label children are bound once and nothing is formatted here.
 """
@@ -47,7 +47,7 @@ MAX_WORKFLOWS = 100
 """Workflows with counters of their own; instances of later ones are counted under `OTHER`."""
 OTHER = "other"
 
-disable_created_metrics()  # a second series for each counter, which no query of ours uses
+disable_created_metrics()  # a second series for each counter, which no query uses
 
 
 class Telemetry:
@@ -65,7 +65,7 @@ class Telemetry:
         self._running = 0
         self._instruments_of_runs()
         self._instruments_of_triggers()
-        self._instruments_of_the_house()
+        self._instruments_of_the_server()
         self._instruments_of_the_process()
         self.registry.register(_UnknownEffects(self._unknown, clock))
 
@@ -95,7 +95,7 @@ class Telemetry:
         self._attempt_s = _Children(
             Histogram(
                 "headrace_attempt_seconds",
-                "Time from sending an attempt to its answer, or to giving it up.",
+                "Time from sending an attempt to its response, or to giving it up.",
                 ["service"],
                 buckets=_DOWNSTREAM_BUCKETS,
                 registry=registry,
@@ -129,9 +129,9 @@ class Telemetry:
 
     def _instruments_of_triggers(self) -> None:
         registry = self.registry
-        self._accepted = Counter("headrace_events_accepted", "Events taken into the inbox.", registry=registry)
+        self._accepted = Counter("headrace_events_accepted", "Events accepted into the inbox.", registry=registry)
         self._repeated = Counter(
-            "headrace_events_repeated", "Deliveries of an event that was there already: suppressed.", registry=registry
+            "headrace_events_repeated", "Deliveries of a known event: suppressed.", registry=registry
         )
         self._conflicting = Counter(
             "headrace_events_conflicting",
@@ -152,16 +152,21 @@ class Telemetry:
         )
         self._deliveries.expect(("taken", "set_aside"))
         self._published = _Children(
-            Counter("headrace_events_published", "Events of ours taken over.", ["publisher"], registry=registry)
+            Counter("headrace_events_published", "Published events acknowledged.", ["publisher"], registry=registry)
         )
         self._waiting_publications = _Children(
-            Gauge("headrace_events_waiting", "Events of ours not taken over yet.", ["publisher"], registry=registry)
+            Gauge(
+                "headrace_events_waiting",
+                "Events not acknowledged yet.",
+                ["publisher"],
+                registry=registry,
+            )
         )
 
         self._set_aside = _Children(
             Counter(
                 "headrace_events_set_aside",
-                "Events of ours that were refused again and again where others were taken.",
+                "Events dead-lettered: rejected repeatedly while others were accepted.",
                 ["publisher"],
                 registry=registry,
             )
@@ -169,13 +174,13 @@ class Telemetry:
         self._dropped = _Children(
             Counter(
                 "headrace_events_dropped",
-                "Events of ours that grew too old before they were taken.",
+                "Events that expired before they were accepted.",
                 ["publisher"],
                 registry=registry,
             )
         )
 
-    def _instruments_of_the_house(self) -> None:
+    def _instruments_of_the_server(self) -> None:
         registry = self.registry
         self._lag = Histogram(
             "headrace_timer_lag_seconds", "How late delays ended.", buckets=_LAG_BUCKETS, registry=registry
@@ -313,7 +318,7 @@ class Telemetry:
     def publications_dropped(self, publisher: str, count: int) -> None:
         self._dropped.of(publisher).inc(count)
 
-    # the house
+    # the server
 
     def timer_lag(self, seconds: float) -> None:
         self._lag.observe(max(0.0, seconds))
@@ -332,7 +337,7 @@ class Telemetry:
         self._log.flush()
 
     def render(self) -> bytes:
-        """What `/metrics` answers, in the text format of `CONTENT_TYPE`."""
+        """Body of `/metrics`, in the text format of `CONTENT_TYPE`."""
         for counts in vars(self).values():
             if isinstance(counts, _Counts):
                 counts.hand_over()
@@ -378,7 +383,7 @@ class _Counts(_Children):
 
 
 class _UnknownEffects:
-    """Counted when somebody looks, so that the age is right at that moment."""
+    """Computed when the metrics are read, so that the age is current."""
 
     def __init__(self, unknown: dict[str, int], clock: Clock) -> None:
         self._unknown = unknown
@@ -400,7 +405,7 @@ class _UnknownEffects:
 
 
 def configure_logging(clock: Clock, log_format: str = "console", level: str = "info") -> None:
-    """Log lines of ours and of the libraries alike, to standard error. `log_format`: console or json."""
+    """Configure log lines of Headrace and of libraries, to standard error. `log_format`: console or json."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -434,7 +439,7 @@ def configure_logging(clock: Clock, log_format: str = "console", level: str = "i
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # each first start would tell of every migration
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # each first start would log every migration
 
 
 def _without_logger_name(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -30,6 +30,7 @@ class OperatorLog:
     # services
 
     def call_failed(self, failed: FailedCall) -> None:
+        """Log a failed call, or count it towards an outage of its service."""
         outage = self._outages.get(failed.service)
         if outage is None:
             outage = self._outages[failed.service] = Outage(failed.service)

@@ -60,7 +60,7 @@ def is_wanted(settings: Settings, environ: Mapping[str, str]) -> bool:
 
 
 def open_tracing(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Tracing | None:
-    """None where traces are off. Raises InvalidValue where HEADRACE_TRACES_URL is set and the extra is missing.
+    """Return None if traces are off. Raises InvalidValue if HEADRACE_TRACES_URL is set and the extra is missing.
 
     An OTEL_ variable that is set for a whole machine stops no server: without the extra it is a warning.
     """
@@ -88,7 +88,7 @@ def outgoing_headers() -> dict[str, str]:
 
 @dataclass(slots=True)
 class _Known:
-    """What later spans of an instance need; read from the journal again when it is not remembered."""
+    """State that later spans of an instance need; read from the journal if it is not cached."""
 
     workflow_id: str
     created_at: int
@@ -241,7 +241,7 @@ class Tracing:
         span.end(end_time=ended_at * 1_000)
 
     def _root(self, instance_id: str) -> SpanContext:
-        """Of the instance's span, with the sampler's decision about the trace: the same in every process."""
+        """Context of the instance's span, with the sampler's decision: the same in every process."""
         from opentelemetry.context import Context
         from opentelemetry.trace import SpanContext, TraceFlags
 
@@ -257,6 +257,7 @@ class Tracing:
     # what is called
 
     async def called(self, downstream: Downstream, request: Request, runner: InstanceRunner) -> Reply:
+        """Send a request within a span of the instance's trace."""
         span = self._begin_call(request, runner)
         if span is None:
             return await downstream.send(request)

@@ -1,1 +1,1 @@
-"""Triggers: which events start which workflows, with which variables, and what came of each match."""
+"""Triggers: the events that start workflows, the variables of the instances, and the record of each match."""

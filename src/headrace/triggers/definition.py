@@ -1,4 +1,4 @@
-"""A trigger's definition: read from a request, checked as far as it can be before any event comes."""
+"""A trigger's definition, parsed from a request and checked as far as possible before any event arrives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from headrace.workflows.variables import check_text, check_variables, shown
 MAX_VARS = 1_000
 MAX_SOURCE_BYTES = 8 * 1024
 MAX_SOURCES_BYTES = 32 * 1024
-"""Of one trigger's expressions together: compiling them takes some 10 ms for each KiB."""
+"""Bytes of all expressions of a trigger: compiling them takes about 10 ms per KiB."""
 MAX_PROBLEMS = 100
 
 Json = dict[str, Any]
@@ -27,7 +27,7 @@ _MEMBERS = ("event", "workflowID", "name", "filter", "vars", "version")
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """`vars` is None where none were given; its values are expressions. An empty filter is none."""
+    """A valid definition. `vars` is None if absent; its values are expressions. An empty filter becomes None."""
 
     event: str
     workflow_id: str
@@ -42,9 +42,9 @@ class Definition:
 
 
 def parse_definition(value: object) -> Definition:
-    """Raises InvalidDefinition naming everything that is wrong, expressions with position and reason."""
+    """Parse a definition. Raises InvalidDefinition with every problem; for expressions, with position and reason."""
     if not isinstance(value, dict):
-        raise InvalidValue("body", 'a trigger is wanted: {"event": ..., "workflowID": ...}')
+        raise InvalidValue("body", 'must be a trigger: {"event": ..., "workflowID": ...}')
     return _Reader(cast("dict[str, Any]", value)).definition()
 
 
@@ -55,7 +55,7 @@ class _Reader:
 
     def definition(self) -> Definition:
         for name in islice((name for name in self._given if name not in _MEMBERS), MAX_PROBLEMS):
-            self._add(shown(name), f"is not known here; a trigger has {', '.join(_MEMBERS)}")
+            self._add(shown(name), f"is unknown; a trigger has {', '.join(_MEMBERS)}")
 
         # The size is checked before any of them is compiled.
         variables = self._given.get("vars")
@@ -124,7 +124,7 @@ class _Reader:
         return {name: self._source(source, f"vars.{name}") for name, source in named.items()}
 
     def _source(self, value: object, path: str) -> str:
-        """An expression, compiled once to see whether it is one."""
+        """Check an expression by compiling it once."""
         if not isinstance(value, str) or not value.strip():
             self._add(path, "must be an expression, as text; a constant text stands in quotes: \"'USD/2'\"")
         elif len(_bytes(value)) > MAX_SOURCE_BYTES:

@@ -27,10 +27,10 @@ from headrace.journal.records import InboxEvent, Trigger
 from headrace.journal.writes import AddOccurrence, ProcessEvent
 from headrace.runner.runners import Runners
 from headrace.triggers.expressions import EvaluationFailed, Evaluator
+from headrace.triggers.fair_queue import FairQueue
+from headrace.triggers.firing import Firing, VariablesFailed, may_take_long
 from headrace.triggers.matching import causes, initiation_scheduled, is_on, metadata_written
 from headrace.triggers.meter import TriggerMeter
-from headrace.triggers.rules import Firing, VariablesFailed, may_take_long
-from headrace.triggers.shares import Shares
 
 log = structlog.get_logger("headrace.triggers")
 
@@ -102,8 +102,8 @@ class Dispatcher:
         self._outbox = outbox or Outbox()
         self._slots = asyncio.Semaphore(self._limits.events)
         self._woken = asyncio.Event()
-        self._shares = Shares(max(1, self._limits.events // 2), self._limits.parked)
-        self._large = Shares(LARGE_AT_ONCE, sys.maxsize)
+        self._shares = FairQueue(max(1, self._limits.events // 2), self._limits.parked)
+        self._large = FairQueue(LARGE_AT_ONCE, sys.maxsize)
         self._taken_seq = 0
         self._is_stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -186,12 +186,12 @@ class Dispatcher:
         await self._slots.acquire()
         await self._carry_through(event)
 
-    def _launch_parked(self, shares: Shares, key: str) -> None:
+    def _launch_parked(self, shares: FairQueue, key: str) -> None:
         seq = None if self._is_stopping else shares.next_parked(key)
         if seq is not None:
             self._launch(self._resume_parked(shares, key, seq))
 
-    async def _resume_parked(self, shares: Shares, key: str, seq: int) -> None:
+    async def _resume_parked(self, shares: FairQueue, key: str, seq: int) -> None:
         """Process a parked event. Where it is parked again, for another reason, the next one gets its place."""
         await self._slots.acquire()
         event = await self._unprocessed(seq)

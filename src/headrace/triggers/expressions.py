@@ -1,8 +1,8 @@
-"""A trigger's expressions over one event: compiled once, run within their budgets, `link()` fetched in between.
+"""Evaluation of a trigger's expressions for one event: compiled once, limited in time, with `link()` data fetched.
 
-An expression is pure, so where it asks for a link that is not there yet its run is given up, the link is fetched
-without holding anything, and the expression runs again. A run that takes more than a moment moves to a thread of its
-own: the event loop belongs to everybody.
+Expressions are pure. If one needs a link that is not fetched yet, its run is discarded, the link is fetched without
+holding anything, and the expression runs again. A run longer than a few milliseconds moves to a thread, so that the
+event loop stays responsive.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 DEADLINE_S = 0.1
 ALL_S = 0.5
-"""What all expressions of a trigger may take over one event, as work: a machine that stands still fails no trigger."""
+"""Seconds of work for all expressions of a trigger per event. Counts work only: a paused machine fails no trigger."""
 MOMENT_STEPS = 4_000
 MOMENT_CHARACTERS = 512
-"""What is run, and what is compiled, on the event loop: a millisecond or two."""
+"""Budget of running and compiling on the event loop: a millisecond or two."""
 PAUSE_S = 0.005
 MAX_LINKS = 10
-"""Fetched for one match."""
+"""Maximum links per match."""
 MAX_CACHED_CHARACTERS = 4 << 20
 WORKERS = 2
 
@@ -44,11 +44,11 @@ Json = dict[str, Any]
 
 
 class InvalidSource(HeadraceError):
-    """The text is no expression, or can be right over no event. Says where."""
+    """The text is not a valid expression, or can be valid for no event. The message has the position."""
 
 
 class EvaluationFailed(HeadraceError):
-    """It gives nothing over this event. `is_over_budget`: it was stopped at a limit.
+    """The expression has no value for this event. `is_over_budget` means that it exceeded a limit.
 
     `hints` are part of the message; they quote the expression and nothing of the event.
     """
@@ -60,11 +60,11 @@ class EvaluationFailed(HeadraceError):
 
 
 class LinkRefused(HeadraceError):
-    """A link's address is not asked, or what it answered is not taken."""
+    """The address of a link may not be read, or its response is not usable."""
 
 
 class Fetch(Protocol):
-    """What follows a link. Raises LinkRefused."""
+    """Fetches the data of a link. Raises LinkRefused."""
 
     async def __call__(self, uri: str, /) -> Any: ...
 
@@ -76,12 +76,15 @@ class _LinkNeeded(Exception):
 
 
 def check_source(source: str) -> expr.Program:
-    """Raises InvalidSource. Only `event` and `link` are known; arithmetic beyond 64 bits fails (decision X2)."""
+    """Compile an expression.
+
+    Raises InvalidSource. Knows only `event` and `link`; integers have 64 bits (decision X2).
+    """
     return _compile(source)
 
 
 def explained(source: str, payload: Json, clock: Clock) -> Part:
-    """What became of each condition of a filter over a payload. Raises InvalidSource. No link is followed."""
+    """Explain each condition of a filter for a payload. Raises InvalidSource. Follows no link."""
     from headrace.expr.explanation import NotHere, explain
 
     def link(*_: Any) -> NoReturn:
@@ -99,16 +102,16 @@ def _compile(source: str) -> expr.Program:
 
 
 class Programs:
-    """Compiled expressions, the latest used ones, bounded by the length of their sources."""
+    """Cache of compiled expressions: the most recently used, limited by the length of their sources."""
 
     def __init__(self, max_characters: int = MAX_CACHED_CHARACTERS) -> None:
         self._programs: OrderedDict[str, expr.Program] = OrderedDict()
         self._left = max_characters
         self.long: set[str] = set()
-        """Sources of those that took more than a moment once."""
+        """Sources that exceeded the budget of the event loop before."""
 
     def of(self, source: str) -> expr.Program | None:
-        """None for one that has to be compiled first."""
+        """Return the compiled expression, or None if it is not in the cache."""
         program = self._programs.get(source)
         if program is not None:
             self._programs.move_to_end(source)
@@ -126,7 +129,7 @@ class Programs:
 
 
 class Evaluator:
-    """Makes evaluations. `close` it: it has threads."""
+    """Creates evaluations. It has threads: `close` it."""
 
     def __init__(self, clock: Clock, fetch: Fetch) -> None:
         self._clock = clock
@@ -138,7 +141,7 @@ class Evaluator:
         return Evaluation(self._clock, self._fetch, self._programs, self._threads, payload)
 
     def may_take_long(self, source: str) -> bool:
-        """It follows links, or took more than a moment before."""
+        """True if it follows links, or exceeded the budget of the event loop before."""
         return "link" in source or source in self._programs.long
 
     def close(self) -> None:
@@ -147,14 +150,14 @@ class Evaluator:
 
 @dataclass(slots=True)
 class _Answer:
-    """Of a link: its data, or why there is none."""
+    """Response of a link: its data, or the reason why there is none."""
 
     data: Any = None
     refusal: str | None = None
 
 
 class Evaluation:
-    """The expressions of one trigger over one event. What `now()` and a link give stays the same throughout."""
+    """The expressions of one trigger for one event. `now()` and each link keep their value throughout."""
 
     def __init__(
         self, clock: Clock, fetch: Fetch, programs: Programs, threads: ThreadPoolExecutor, payload: Json
@@ -170,7 +173,7 @@ class Evaluation:
         self._paused_s = 0.0
 
     async def value(self, source: str) -> Any:
-        """Raises EvaluationFailed."""
+        """Evaluate one expression. Raises EvaluationFailed."""
         program = self._programs.of(source)
         if program is None:
             # Compiled once for many events: no part of the time that one of them may take.
@@ -223,7 +226,7 @@ class Evaluation:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run_long, program)
 
     def _run_long(self, program: expr.Program) -> Any:
-        """On a thread."""
+        """Run on a thread."""
         ends_s = self._clock.monotonic_s() + DEADLINE_S
         with self._timed():
             return program.measured(self._env, self._meter(LIMITS, lambda: self._clock.monotonic_s() > ends_s))
@@ -245,7 +248,7 @@ class Evaluation:
         answer = self._links.get(uri)
         if answer is None:
             if len(self._links) >= MAX_LINKS:
-                raise expr.Failure(f"link: more than {MAX_LINKS} links are followed")
+                raise expr.Failure(f"link: more than {MAX_LINKS} links were requested")
             raise _LinkNeeded(uri)
         if answer.refusal is not None:
             raise expr.Failure(f"link: {answer.refusal}")
@@ -254,7 +257,7 @@ class Evaluation:
 
 def _uri_of(arguments: tuple[Any, ...]) -> str:
     if len(arguments) != 2 or not isinstance(arguments[1], str):
-        raise expr.Failure('link: wants an event and the name of a link, such as link(event, "source_account")')
+        raise expr.Failure('link: requires an event and the name of a link, such as link(event, "source_account")')
     event, name = cast("tuple[Any, str]", arguments)
     links = cast("Json", event).get("links") if isinstance(event, dict) else None
     for entry in cast("list[Any]", links) if isinstance(links, list) else []:
@@ -266,5 +269,5 @@ def _uri_of(arguments: tuple[Any, ...]) -> str:
 
 
 async def no_links(uri: str, /) -> Any:
-    """A `Fetch` that follows none."""
+    """Implements `Fetch` without any allowed origin."""
     raise LinkRefused("no origin is on the list (HEADRACE_LINK_ORIGINS)")

@@ -1,4 +1,4 @@
-"""Hints for an expression that takes text for a number: amounts are text in the events of payments v3."""
+"""Hints for expressions that use text as a number: amounts are text in the events of payments v3."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from headrace.triggers.language import FUNCTIONS, LIMITS
 
 MAX_HINTS = 3
 MAX_CHARACTERS = 60
-"""Of a member that is named in a hint."""
+"""Maximum characters of a member that a hint names."""
 
 _NUMBER = re.compile(r"-?[0-9]+", re.ASCII)
 _ORDER = ("<", "<=", ">", ">=")
@@ -26,9 +26,9 @@ Json = dict[str, Any]
 
 
 def text_hints(source: str, payload: Json) -> list[str]:
-    """A sentence for each member of the event that holds a number as text and is used as a number.
+    """Hint at each member of the event that holds a number as text and is used as a number.
 
-    The sentences quote the expression and never the event. Sources that are no expressions give none.
+    Hints quote the expression and never the event. Invalid sources have none.
     """
     parser = SpanParser(source, LIMITS, NAMES, FUNCTIONS)
     try:
@@ -55,7 +55,7 @@ def _misused(tree: nodes.Node, payload: Json) -> Iterator[nodes.Node]:
 
 
 def _operands(node: nodes.Node) -> Iterator[tuple[nodes.Node, list[nodes.Node], str]]:
-    """Each operand with the others and the operator."""
+    """Yield each operand with the other operands and the operator."""
     match node:
         case nodes.Binary():
             yield node.left, [node.right], node.operator
@@ -74,7 +74,7 @@ def _operands(node: nodes.Node) -> Iterator[tuple[nodes.Node, list[nodes.Node], 
 
 
 def _wants_number(operator: str, others: list[nodes.Node], payload: Json) -> bool:
-    """Whether the operator takes its operands for numbers, next to these others."""
+    """True if the operator treats its operands as numbers, next to these others."""
     if operator in _ARITHMETIC or operator in _NUMERIC_BUILTINS:
         return True
     values = [_value(other, payload) for other in others]
@@ -102,7 +102,7 @@ def _is_number_in_text(value: object) -> bool:
 
 
 def _value(node: nodes.Node, payload: Json) -> object:
-    """The value of a literal or of a member of the event; None for all else."""
+    """The value of a literal or of a member of the event; None for any other expression."""
     if isinstance(node, nodes.Literal):
         return node.value
     keys: list[object] = []

@@ -1,4 +1,4 @@
-"""The expression language as triggers use it: its limits, and the functions beyond the language's own."""
+"""The expression language for triggers: its limits, and the functions that triggers add."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""`link()`: a GET on behalf of event data. What stands in an event is written by others, so nothing here trusts it.
+"""`link()`: a GET to an address from event data. Other systems write events, so nothing in them is trusted.
 
-The address must be of an origin on an exact list. Its name is resolved once, every address it has is checked, and
-the connection is made to a checked address: a name that changes between look-ups changes nothing. No redirect is
-followed, no proxy or cookie used; the stack's own token goes to the stack's own origin and nowhere else.
+The address must be of an origin on an exact list. Its host name is resolved once, every address is checked, and
+the connection goes to a checked address, so a name that changes between look-ups has no effect. Redirects, proxies and
+cookies are not used; the stack's token is sent to the stack's origin only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from headrace.triggers.link_data import MAX_BYTES, link_data
 TIMEOUT_S = 5.0
 MAX_URI_CHARACTERS = 4_096
 MAX_AT_ONCE = 32
-"""Requests to one origin: one that hangs holds up no other."""
+"""Maximum requests per origin, so that one that hangs does not delay the others."""
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 _PORTS = {"http": 80, "https": 443}
@@ -39,7 +39,7 @@ Authorize = Callable[[], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Scheme, host and port: what is compared, all three exactly. `host` is in lower case."""
+    """Scheme, host and port, compared exactly. `host` is in lower case."""
 
     scheme: str
     host: str
@@ -47,7 +47,7 @@ class Origin:
 
     @classmethod
     def of(cls, url: str) -> Origin:
-        """Raises ValueError for what is not a plain http or https URL."""
+        """Parse an origin. Raises ValueError for anything but a plain http or https URL."""
         if not url.isascii() or not url.isprintable() or set(url) & set(' \\"<>^`{|}'):
             raise ValueError("an address has plain ASCII characters only")
         parts = urlsplit(url)
@@ -62,7 +62,7 @@ class Origin:
 
     @property
     def is_chosen_address(self) -> bool:
-        """Its host is an address or the name of this machine: whoever put it on the list meant exactly that."""
+        """True if the host is an address or this machine's name: the operator listed exactly that one."""
         try:
             ip_address(self.host)
         except ValueError:
@@ -71,7 +71,7 @@ class Origin:
 
 
 def origins_of(urls: Iterable[str], setting: str) -> frozenset[Origin]:
-    """Raises InvalidValue naming the setting."""
+    """Parse the origins of a setting. Raises InvalidValue naming the setting."""
     try:
         return frozenset(Origin.of(url) for url in urls)
     except ValueError as error:
@@ -79,7 +79,7 @@ def origins_of(urls: Iterable[str], setting: str) -> frozenset[Origin]:
 
 
 def is_public(address: str) -> bool:
-    """Whether it may be an address of somebody else's server: no loopback, private, link-local or reserved one."""
+    """True for an address on the internet: not loopback, private, link-local or reserved."""
     found = ip_address(address.partition("%")[0])
     if isinstance(found, IPv6Address):
         inner = _embedded(found)
@@ -89,7 +89,7 @@ def is_public(address: str) -> bool:
 
 
 def _embedded(address: IPv6Address) -> IPv4Address | None:
-    """An IPv4 address in the clothes of IPv6: mapped, 6to4, NAT64 or compatible."""
+    """The IPv4 address within an IPv6 address: mapped, 6to4, NAT64 or compatible."""
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
     if address.sixtofour is not None:
@@ -101,7 +101,7 @@ def _embedded(address: IPv6Address) -> IPv4Address | None:
 
 
 def is_private(address: str) -> bool:
-    """An address of the operator's own network, but not of this machine or of a cloud's metadata service."""
+    """True for an address of the operator's network, except this machine and a cloud's metadata service."""
     found = ip_address(address.partition("%")[0])
     if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
         found = found.ipv4_mapped
@@ -110,14 +110,14 @@ def is_private(address: str) -> bool:
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """Every address of a name. Raises OSError."""
+    """Return every address of a host name. Raises OSError."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     return [str(entry[4][0]) for entry in found]
 
 
 class Linker:
-    """Fetches what links of events lead to. `stack` is the origin that gets `authorize`'s token."""
+    """Fetches data of links. `stack` is the origin that receives the token of `authorize`."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class Linker:
         self._slots = {origin: asyncio.Semaphore(MAX_AT_ONCE) for origin in self._origins}
 
     async def fetch(self, uri: str) -> Any:
-        """The resource's data, out of its `data` wrapper where it has one. Raises LinkRefused."""
+        """Fetch a resource, without its `data` wrapper if it has one. Raises LinkRefused."""
         if len(uri) > MAX_URI_CHARACTERS:
             raise LinkRefused(f"its address has more than {MAX_URI_CHARACTERS} characters")
         try:
@@ -149,13 +149,13 @@ class Linker:
         if origin not in self._origins:
             raise LinkRefused("its origin is not on the list (HEADRACE_LINK_ORIGINS)")
         if (url.scheme, url.host, url.port) != (origin.scheme, origin.host, origin.port):
-            raise LinkRefused("its address can be read in two ways")
+            raise LinkRefused("its address is ambiguous")
         try:
             async with self._slots[origin], asyncio.timeout(self._timeout_s):
                 # All addresses that a connection may go to are fit, or none is used.
                 addresses = await self._resolve(origin.host, origin.port)
                 if not addresses or not all(self._is_fit(origin, address) for address in addresses):
-                    raise LinkRefused("its name leads to an address that links may not lead to")
+                    raise LinkRefused("its host name resolves to a forbidden address")
                 return link_data(await self._get(origin, url, addresses))
         except TimeoutError:
             raise LinkRefused(f"no answer within {self._timeout_s:g} s") from None
@@ -183,21 +183,21 @@ class Linker:
             session.get(url, headers=headers, allow_redirects=False) as response,
         ):
             if response.status != 200:
-                raise LinkRefused(f"the answer has status {response.status}")
+                raise LinkRefused(f"the response has status {response.status}")
             if response.content_type != "application/json" and not response.content_type.endswith("+json"):
-                raise LinkRefused("the answer is not JSON")
+                raise LinkRefused("the response is not JSON")
             if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-                raise LinkRefused("the answer has an encoding that was not asked for")
+                raise LinkRefused("the response has an encoding that was not requested")
             body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk
                 if len(body) > MAX_BYTES:
-                    raise LinkRefused(f"the answer has more than {MAX_BYTES} bytes")
+                    raise LinkRefused(f"the response has more than {MAX_BYTES} bytes")
             return bytes(body)
 
 
 class _Pinned(aiohttp.abc.AbstractResolver):
-    """Gives the addresses that were checked, and asks nobody."""
+    """Resolves to the checked addresses, without a look-up."""
 
     def __init__(self, addresses: list[str]) -> None:
         self._addresses = addresses

@@ -1,4 +1,4 @@
-"""The data behind a link: the body of an answer, out of its `data` wrapper."""
+"""Data behind a link: the body of a response, without its `data` wrapper."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ MAX_BYTES = 1 << 20
 
 
 def link_data(body: bytes) -> Any:
-    """Raises LinkRefused for what is not JSON or too long."""
+    """Decode the data. Raises LinkRefused if it is not JSON or is too long."""
     if len(body) > MAX_BYTES:
-        raise LinkRefused(f"the answer has more than {MAX_BYTES} bytes")
+        raise LinkRefused(f"the response has more than {MAX_BYTES} bytes")
     try:
         value: Any = decode(body)
     except InvalidValue as error:
-        raise LinkRefused(f"the answer {error.reason}") from None
+        raise LinkRefused(f"the response {error.reason}") from None
     if isinstance(value, dict) and "data" in value:
         return cast("dict[str, Any]", value)["data"]
     return cast("Any", value)

@@ -1,4 +1,4 @@
-"""Which events a trigger waits for, by name and version; its filter comes after."""
+"""Matching of events to triggers by name and version; the filter is evaluated later."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MAX_CAUSES = 100
 
 
 def is_on(trigger: Trigger, envelope: Envelope) -> bool:
-    """The bare type as it is, or `app.type` in any case; and the version, where the trigger names one."""
+    """True if the trigger names the event's exact type, or `app.type` in any case, and its version if it names one."""
     is_named = trigger.event == envelope.type or trigger.event.lower() == envelope.qualified_type
     return is_named and (not trigger.version or is_same_version(trigger.version, envelope.version))
 
 
 def is_same_version(wanted: str, given: str) -> bool:
-    """`v2`, `2` and `2.0.0` are the same, as far as the shorter goes."""
+    """Compare versions as far as the shorter one goes: `v2`, `2` and `2.0.0` are equal."""
     mine, theirs = _parts(wanted), _parts(given)
     return bool(theirs[0]) and all(one == other for one, other in zip(mine, theirs, strict=False))
 
@@ -38,7 +38,7 @@ def _parts(version: str) -> list[str]:
 
 
 def causes(envelope: Envelope) -> set[str]:
-    """Ids of our own instances that this event tells of: of their transactions and initiations, or of themselves."""
+    """Ids of Headrace's instances that caused this event: of their transactions or initiations, or themselves."""
     found: set[str] = set()
     if envelope.app == "orchestration":
         found |= {value for name in ("instanceID", "workflowInstanceID") if (value := _text(envelope.payload, name))}
@@ -55,9 +55,9 @@ def causes(envelope: Envelope) -> set[str]:
 
 
 def _cause_within(identity: str) -> str:
-    """The instance of an initiation that payments names by its reference: its id is base64url of a JSON text with it.
+    """Return the instance of an initiation: its id is base64url of a JSON text that contains Headrace's reference.
 
-    Events about an initiation's status have no other member that says whose it is. Empty where it is none of ours.
+    Events about an initiation's status have no other reference. Empty for an initiation of another program.
     """
     if not _ENCODED.fullmatch(identity):
         return ""
@@ -70,7 +70,7 @@ def _cause_within(identity: str) -> str:
 
 
 def metadata_written(envelope: Envelope) -> Request | None:
-    """The request that an instance of ours would have made for this event to come: metadata names no cause."""
+    """The request of an instance that would have caused this event: metadata does not name its cause."""
     payload = envelope.payload
     if envelope.type != "SAVED_METADATA" or str(payload.get("targetType")).upper() != "ACCOUNT":
         return None
@@ -84,7 +84,7 @@ def metadata_written(envelope: Envelope) -> Request | None:
 
 
 def initiation_scheduled(envelope: Envelope) -> str | None:
-    """The moment that an initiation was asked for, as we write it: version 2 of its event has no reference."""
+    """Scheduled time of an initiation in Headrace's format: version 2 of its event has no reference."""
     if envelope.type != "SAVED_TRANSFER_INITIATION":
         return None
     try:

@@ -1,4 +1,4 @@
-"""What triggers report of themselves; `telemetry` counts it."""
+"""Interface for metrics of triggers; `telemetry` implements it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Protocol
 
 class TriggerMeter(Protocol):
     def occurrence(self, outcome: str) -> None:
-        """A trigger matched an event. `outcome`: started or failed."""
+        """Count a match of a trigger and an event. `outcome` is started or failed."""
         ...
 
     def filter_failed(self) -> None:
-        """A filter could not be evaluated over an event, so it did not match."""
+        """Count a filter that could not be evaluated for an event, which therefore did not match."""
         ...

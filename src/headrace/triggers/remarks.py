@@ -1,4 +1,4 @@
-"""What is worth a warning about a filter that is a valid expression: it cannot depend on the event."""
+"""Warnings about a valid filter whose value cannot depend on the event."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ NEVER = "the trigger never fires"
 
 
 def remark_on_filter(source: str) -> str | None:
-    """None where there is nothing to say, also about a source that is not valid."""
+    """Warn about a filter. None for a useful one, and for an invalid one."""
     try:
         program = check_source(source)
     except InvalidSource:
         return None
     if program.type.is_nil or not (program.type.is_bool or program.type.is_unknown):
-        kind = "nil" if program.type.is_nil else _KINDS.get(program.type.kind, "a value that is no boolean")
-        return f"the filter gives {kind}, and only true fires: {NEVER}"
+        kind = "nil" if program.type.is_nil else _KINDS.get(program.type.kind, "a value that is not a boolean")
+        return f"the filter returns {kind}, and only true fires: {NEVER}"
     if _VARYING & {token.text for token in Lexer(source).read()}:
         return None
     try:

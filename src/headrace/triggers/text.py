@@ -1,4 +1,4 @@
-"""What an expression gave, as the text of a variable: exact or refused, never a guess (decision Q15)."""
+"""Convert the value of an expression to the text of a variable: exact or refused, never a guess (decision Q15)."""
 
 from __future__ import annotations
 
@@ -18,31 +18,34 @@ _PLAIN_BELOW = 1e21
 
 
 class NotText(HeadraceError):
-    """The value cannot be a variable."""
+    """The value has no exact text, so it cannot be a variable."""
 
 
 def text_of(value: Any) -> str:
-    """Integers exact, floats in their shortest exact form, lists and maps as compact JSON. Raises NotText."""
+    """Convert to text: integers exact, floats in their shortest exact form, lists and maps as compact JSON.
+
+    Raises NotText.
+    """
     if value is None:
-        raise NotText("gives nil, which is no value for a variable")
+        raise NotText("gives nil, which is not a value for a variable")
     if isinstance(value, list | dict | KeyedMap):
         return msgspec.json.encode(_Copy().of(cast("Any", value), MAX_DEPTH)).decode()
     plain = _scalar(value)
     if isinstance(plain, bool):
         return "true" if plain else "false"
     if isinstance(plain, float) and plain.is_integer() and abs(plain) < _PLAIN_BELOW:
-        return str(int(plain))  # no exponent and no point while the digits say it all
+        return str(int(plain))  # no exponent or point while the digits alone are exact
     return repr(plain) if isinstance(plain, float) else str(plain)
 
 
 class _Copy:
-    """A value with what JSON knows only. It stops where its text would be too long for a variable.
+    """Copies a value with JSON's types. It stops when the text would be too long for a variable.
 
-    A list may hold one text many times: what is a megabyte in memory may be gigabytes as text.
+    A list may contain one text many times: a megabyte in memory may become gigabytes as text.
     """
 
     def __init__(self) -> None:
-        self._room = MAX_VALUE_BYTES
+        self._left = MAX_VALUE_BYTES
 
     def of(self, value: Any, depth: int) -> Any:
         if depth == 0:
@@ -65,8 +68,8 @@ class _Copy:
         return text
 
     def _pay(self, characters: int) -> None:
-        self._room -= characters
-        if self._room < 0:
+        self._left -= characters
+        if self._left < 0:
             raise NotText(f"gives a value of more than {MAX_VALUE_BYTES} bytes as text")
 
 
@@ -95,13 +98,13 @@ def _scalar(value: Any) -> str | int | float | bool:
         case LongInteger():
             raise NotText(f"gives an {value.expression_type}")
         case _:
-            raise NotText("gives what is neither text, number, boolean, list, map, time nor duration")
+            raise NotText("gives a value that is neither text, number, boolean, list, map, time nor duration")
 
 
 def _sound(text: str) -> str:
-    """Slices count bytes, so a text may have been cut through a character."""
+    """Check a text. Slices count bytes, so it may have been cut within a character."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise NotText("gives a text cut through a character") from None
+        raise NotText("gives a text cut within a character") from None
     return text

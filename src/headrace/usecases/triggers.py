@@ -10,7 +10,7 @@ from headrace.journal.port import Unit
 from headrace.journal.records import Trigger
 from headrace.journal.writes import AddTrigger, DeleteTrigger
 from headrace.triggers.definition import parse_definition
-from headrace.triggers.rules import Firing, Trial
+from headrace.triggers.firing import Firing, Trial
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
 from headrace.usecases.ports import Ports
 

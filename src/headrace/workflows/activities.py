@@ -87,7 +87,7 @@ class Activity:
         return ""
 
     def booked(self, result: Json) -> str:
-        """What has been written, for the error of a stage that ends after it. `result` is the service's object."""
+        """Describe the write, for the error of a stage that ends after it. `result` is the service's object."""
         raise NotImplementedError
 
     @classmethod
@@ -282,6 +282,8 @@ class CreateTransaction(Activity):
 
 @dataclass(frozen=True, slots=True)
 class AddAccountMetadata(Activity):
+    """Merge metadata into that of a ledger account."""
+
     name: ClassVar[str] = "AddAccountMetadata"
     service: ClassVar[Service] = "ledger"
     family: ClassVar[Family] = Family.METADATA

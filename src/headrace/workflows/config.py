@@ -30,7 +30,7 @@ class Config:
 
 
 def parse_config(document: object) -> Config:
-    """Raises InvalidDefinition, and nothing else, whatever JSON it is given."""
+    """Parse a definition. Raises InvalidDefinition, and no other error, for any JSON."""
     found = list(islice(_problems(document), MAX_PROBLEMS + 1))
     if len(found) > MAX_PROBLEMS:
         found[-1] = Problem(

@@ -110,7 +110,7 @@ def _nanoseconds(text: str) -> int | None:
 
 @lru_cache(maxsize=1_024)
 def _microseconds(text: str) -> int | None:
-    """None where the text has not the form of a date; raises ValueError or OverflowError where there is no such day."""
+    """Parse a date; None for a text of another form. Raises ValueError or OverflowError for an impossible day."""
     match = _MOMENT.fullmatch(text)
     if match is None:
         return None

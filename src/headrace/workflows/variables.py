@@ -19,7 +19,7 @@ MAX_NAME_BYTES = 1_024
 MAX_DOTS = 8
 """How deep a placeholder may look into a variable: each dot is tried as the end of the variable's name."""
 MAX_MEMBERS = 5_000
-"""Of variables, asked for by one workflow."""
+"""Maximum variables of one workflow."""
 MAX_VALUE_BYTES = 64 * 1_024
 MAX_EXPANDED_CHARACTERS = 1_024 * 1_024
 MAX_INTEGER = 10**1_000
@@ -43,7 +43,7 @@ def missing(stages: Iterable[object], variables: Mapping[str, str]) -> list[str]
 
 
 def expand(value: Any, variables: Mapping[str, str]) -> Any:
-    """The same value with its placeholders filled in.
+    """Fill in the placeholders of a value.
 
     Raises InvalidValue for a name without a value, and beyond 1,048,576 characters: many placeholders of a
     large variable would fill the memory.
@@ -52,7 +52,7 @@ def expand(value: Any, variables: Mapping[str, str]) -> Any:
 
 
 def compiled(text: str) -> Callable[[Expansion], str]:
-    """A function that fills in the placeholders of this text. It raises InvalidValue as `expand` does."""
+    """Compile a text to a function that fills in its placeholders. It raises InvalidValue as `expand` does."""
     whole = PLACEHOLDER.fullmatch(text)
     if whole is not None:
         name = whole[1]
@@ -127,12 +127,12 @@ def _texts(value: object) -> Iterator[str]:
 class Expansion:
     """One expansion of one stage: its variables, and how many characters they may still bring in."""
 
-    __slots__ = ("_room", "_scope", "_variables")
+    __slots__ = ("_left", "_scope", "_variables")
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
         self._scope: _Scope | None = None
-        self._room = MAX_EXPANDED_CHARACTERS
+        self._left = MAX_EXPANDED_CHARACTERS
 
     def of(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -144,7 +144,7 @@ class Expansion:
         return value
 
     def named(self, name: str) -> str:
-        """The text that stands for this name."""
+        """Return the text of a variable."""
         text = self._variables.get(name)
         if text is None:
             if self._scope is None:
@@ -152,8 +152,8 @@ class Expansion:
             text = self._scope.find(name)
         if text is None:
             raise InvalidValue(shown(name), "there is no such variable")
-        self._room -= len(text)
-        if self._room < 0:
+        self._left -= len(text)
+        if self._left < 0:
             raise InvalidValue(shown(name), f"the expanded stage has more than {MAX_EXPANDED_CHARACTERS} characters")
         return text
 

@@ -39,6 +39,7 @@ class Waiting:
         self._pause_s = FIRST_PAUSE_S
 
     def steps(self) -> Steps[WorkflowInstance]:
+        """Poll until the instance has ended. Raises WaitTimeout."""
         started_s = self._monotonic_s()
         while True:
             left_s = self._left_s(started_s)

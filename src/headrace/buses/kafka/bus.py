@@ -1,7 +1,7 @@
-"""Kafka as a bus: one group of consumers over the topics read, an idempotent producer for what goes out.
+"""Kafka as a bus: a consumer group for the topics read, and an idempotent producer for publications.
 
-The client is the synchronous one, in two threads: one owns the consumer (`reader.py`), one the producer
-(`clients.py`). What they report comes back to the event loop here.
+The client library is synchronous and runs in two threads: one owns the consumer (`reader.py`), one the producer
+(`clients.py`). Their results come back to the event loop here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CLOSE_S = 5.0
 
 
 class KafkaBus:
-    """Subscriber and Publisher of `buses.port`. The broker is first asked for something when something is wanted."""
+    """Implements Subscriber and Publisher of `buses.port`. It contacts the broker on first use."""
 
     page = 200
 
@@ -63,7 +63,7 @@ class KafkaBus:
     # deliveries
 
     async def receive(self) -> list[Delivery]:
-        """Cancelled at any moment it loses nothing: what has arrived waits for the next call."""
+        """Cancellation loses nothing: arrived deliveries wait for the next call."""
         await self._open()
         if self._reader is None:
             from headrace.buses.kafka.reader import Reader
@@ -81,21 +81,21 @@ class KafkaBus:
         return deliveries
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """Up to the first that is not acknowledged, in each partition; those of one that is not ours any more: nothing.
+        """Commit each partition up to the first unacknowledged delivery; skip partitions assigned to another process.
 
-        Raises BusUnavailable: then they are acknowledged as soon as that is possible, or come again.
+        Raises BusUnavailable. The acknowledgement is then repeated when possible, or the deliveries come again.
         """
         self._require_open()
         if self._reader is not None and deliveries:
             await self._reader.acknowledge(deliveries)
 
-    async def set_aside(self, delivery: Delivery, reason: str) -> None:
+    async def dead_letter(self, delivery: Delivery, reason: str) -> None:
         added = {KEY_HEADER: delivery.key, TOPIC_HEADER: delivery.topic, REASON_HEADER: reason}
         record = Record(self._options.dead_letter_topic, delivery.key, delivery.body, {**delivery.headers, **added})
         with suppress(TooLong):
             await self._write([record])
             return
-        added[REASON_HEADER] = f"{reason} (its {len(delivery.body)} bytes are more than this topic takes)"
+        added[REASON_HEADER] = f"{reason} (its {len(delivery.body)} bytes exceed the limit of this topic)"
         await self._write([Record(record.topic, record.key, b"", added)])
 
     # publications
@@ -104,7 +104,7 @@ class KafkaBus:
         return True
 
     async def publish(self, publications: Sequence[Publication]) -> None:
-        """The key is the journal they come from: they share a partition, and their order holds."""
+        """Publish under the journal's id as key: records with one key share a partition, which keeps their order."""
         topic = self._options.publish_topic
         records = [Record(topic, each.id.rpartition(":")[0], each.body, each.headers) for each in publications]
         try:
@@ -115,7 +115,7 @@ class KafkaBus:
             raise PublicationRefused(refused.id, f"event {refused.id}: {error}") from None
 
     async def close(self) -> None:
-        """Bounded: threads that wait for a broker which does not answer are left behind."""
+        """Close within a time limit: threads that wait for a silent broker are left behind."""
         self._is_closed = True
         self._changed.set()
         if self._reader is not None and not await self._reader.stop(CLOSE_S):
@@ -127,10 +127,10 @@ class KafkaBus:
 
     def _require_open(self) -> None:
         if self._is_closed:
-            raise BusUnavailable("the connection to Kafka was closed by us")
+            raise BusUnavailable("the connection to Kafka was closed")
 
     async def _open(self) -> None:
-        """Topics that are missing are made, once."""
+        """Create missing topics, once."""
         async with self._opening:
             self._require_open()
             if not self._is_open:
@@ -138,7 +138,7 @@ class KafkaBus:
                 self._is_open = True
 
     async def _write(self, records: list[Record]) -> None:
-        """One after the other, also when a caller gave up waiting."""
+        """Write one list after another, even after a caller stopped waiting."""
         await self._open()
         self._require_open()
         await asyncio.get_running_loop().run_in_executor(self._out, self._writer.write, records)

@@ -1,4 +1,4 @@
-"""What Kafka's client library is told, and what it answers, in our words: topics and their ids, the producer."""
+"""Adapter of Kafka's client library: its configuration and errors, topics and their ids, the producer."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ LOOK_S = 0.5
 MESSAGE_S = 8.0
 FLUSH_S = 9.0
 MAX_MESSAGE_BYTES = 64 << 20
-"""Of our side. The limit that counts is the broker's."""
+"""Limit on this side. The broker's limit is the effective one."""
 NO_TOPIC_ID = "A" * 22
-"""What a broker answers that knows no ids."""
+"""Id that a broker without topic ids returns."""
 
 CODES: Any = KafkaError
-"""The library's numbers; those of its own, not of the protocol, look private."""
+"""Error numbers of the library itself, not of the protocol; their names look private."""
 NO_SUCH_TOPIC = (CODES.UNKNOWN_TOPIC_OR_PART, CODES.UNKNOWN_TOPIC_ID, CODES._UNKNOWN_TOPIC)
 _REFUSALS = (CODES._AUTHENTICATION, CODES.SASL_AUTHENTICATION_FAILED)
 _FORBIDDEN = (
@@ -46,11 +46,11 @@ _SILENCE = (
     CODES._WAIT_COORD,
 )
 _CAUSES = (*_REFUSALS, CODES._SSL)
-"""Reported beside a request that then only times out."""
+"""Errors that the library reports beside a request that only times out."""
 
 
 def client_settings(options: KafkaOptions) -> dict[str, Any]:
-    """Common to consumer, producer and admin client."""
+    """Settings common to consumer, producer and admin client."""
     settings: dict[str, Any] = {
         "bootstrap.servers": ",".join(options.servers),
         "client.id": "headrace",
@@ -74,7 +74,7 @@ def client_settings(options: KafkaOptions) -> dict[str, Any]:
 
 
 def client_log() -> logging.Logger:
-    """The library's own lines, without those of connections that fail: these come to us as errors, and we say them."""
+    """Logger of the library, without lines about failed connections, which are reported as errors instead."""
     lines = logging.getLogger("headrace.kafka")
     if _is_worth_a_line not in lines.filters:
         lines.addFilter(_is_worth_a_line)
@@ -91,7 +91,7 @@ def error_of(exception: KafkaException) -> KafkaError:
 
 
 def sentence(options: KafkaOptions, error: KafkaError) -> str:
-    """For an operator; never holds the password."""
+    """Describe an error to an operator, without the password."""
     code = error.code()
     if code in _REFUSALS:
         return (
@@ -101,14 +101,14 @@ def sentence(options: KafkaOptions, error: KafkaError) -> str:
     if code == CODES._SSL:
         return f"no TLS connection to {options.where}: {error.str()}"
     if code in _FORBIDDEN:
-        return f"{options.where} does not allow user {options.username!r} what is needed: {error.str()}"
+        return f"{options.where} denies user {options.username!r} a required permission: {error.str()}"
     if code in _SILENCE:
         return f"{options.where} does not answer: {error.str()}"
     return f"{options.where} answers: {error.str()}"
 
 
 class Causes:
-    """The reason that the library reported last, beside the request that failed because of it."""
+    """The reason that the library reported last, to explain the request that failed because of it."""
 
     def __init__(self) -> None:
         self._last: KafkaError | None = None
@@ -127,7 +127,7 @@ class Causes:
 
 
 class Topics:
-    """Their ids, and a new topic where there is none. Calls block; any thread may make them."""
+    """Ids of topics, and creation of missing ones. Methods block; any thread may call them."""
 
     def __init__(self, options: KafkaOptions) -> None:
         self._options = options
@@ -136,7 +136,7 @@ class Topics:
         self._client: Any = None  # the library is typed in parts only
 
     def ids(self, names: Iterable[str]) -> dict[str, str]:
-        """As Kafka's own tools show them. A topic that does not exist is left out. Raises BusUnavailable."""
+        """Return ids in the form of Kafka's tools, without missing topics. Raises BusUnavailable."""
         wanted = sorted(set(names))
         if not wanted:
             return {}
@@ -145,11 +145,11 @@ class Topics:
             answers = client.describe_topics(TopicCollection(wanted), request_timeout=REQUEST_S)
             found = {name: self._id(name, answer) for name, answer in answers.items()}
         finally:
-            client.poll(0)  # its log lines
+            client.poll(0)  # delivers its log lines
         return {name: topic_id for name, topic_id in found.items() if topic_id is not None}
 
     def ensure(self, names: Sequence[str]) -> None:
-        """They are there on return, the missing ones with the broker's own defaults. Raises BusUnavailable."""
+        """Create missing topics with the broker's defaults. Raises BusUnavailable."""
         there = self.ids(names)
         missing = [NewTopic(name, -1, -1) for name in names if name not in there]
         if not missing:
@@ -158,9 +158,9 @@ class Topics:
         for name, answer in answers.items():
             error = self._failure(answer)
             if error is None:
-                log.info("a topic was made", broker=self._options.where, topic=name)
+                log.info("created a topic", broker=self._options.where, topic=name)
             elif error.code() != CODES.TOPIC_ALREADY_EXISTS:
-                raise BusUnavailable(f"topic {name} cannot be made: {self._sentence(error)}")
+                raise BusUnavailable(f"cannot create topic {name}: {self._sentence(error)}")
 
     def _id(self, name: str, answer: Future[Any]) -> str | None:
         error = self._failure(answer)
@@ -170,11 +170,11 @@ class Topics:
             raise BusUnavailable(self._sentence(error))
         topic_id = str(answer.result().topic_id).replace("+", "-").replace("/", "_")
         if topic_id == NO_TOPIC_ID:
-            raise BusUnavailable(f"{self._options.where} is too old: it gives topic {name} no id, as 2.8 and later do")
+            raise BusUnavailable(f"{self._options.where} is too old: version 2.8 gives topic {name} an id")
         return topic_id
 
     def _failure(self, answer: Future[Any]) -> KafkaError | None:
-        """Without waiting to the end where the library has reported meanwhile why there will be no answer."""
+        """Wait for a response, but only until the library has reported why there will be none."""
         client = self._opened()
         for _ in range(int(2 * REQUEST_S / LOOK_S)):
             try:
@@ -202,7 +202,7 @@ class Topics:
 
 
 class Writer:
-    """The producer. Calls block, and are made by one thread; all but `abandon`."""
+    """The producer. Methods block and belong to one thread, except `abandon`."""
 
     def __init__(self, options: KafkaOptions, topics: Topics) -> None:
         self._options = options
@@ -210,10 +210,13 @@ class Writer:
         self._causes = Causes()
         self._producer: Producer | None = None
         self._doubtful: set[str] = set()
-        """Topics that were there, and took nothing the last time: they may have been deleted."""
+        """Topics that existed and rejected the last record: they may have been deleted."""
 
     def write(self, records: Sequence[Record]) -> None:
-        """All are durable on return, in order. Raises BusUnavailable, or TooLong: then those before it are durable."""
+        """Write records in order; all are durable on return.
+
+        Raises BusUnavailable, or TooLong after earlier ones succeeded.
+        """
         topics = {record.topic for record in records}
         if topics & self._doubtful:
             self._topics.ensure(sorted(topics))
@@ -227,11 +230,11 @@ class Writer:
             raise BusUnavailable(f"not published: {sentence(self._options, error)}")
         if len(records) == 1:
             raise TooLong(records[0], f"not published: {sentence(self._options, error)}")
-        for record in records:  # it may be what they are together
+        for record in records:  # the batch as a whole may be too long
             self.write([record])
 
     def abandon(self) -> None:
-        """Whoever waits for a confirmation is told that there will be none."""
+        """Fail every caller that waits for a confirmation."""
         if self._producer is not None:
             self._producer.purge(blocking=False)
 
@@ -256,7 +259,7 @@ class Writer:
             producer.flush(REQUEST_S)
             errors.append(KafkaError(CODES._MSG_TIMED_OUT))
 
-        # Some errors end an idempotent producer: it could not keep order any more. The next one starts afresh.
+        # Some errors end an idempotent producer: it could no longer keep the order. The next one starts afresh.
         if any(error.fatal() or error.code() == CODES._FATAL for error in errors):
             self._producer = None
         return errors
@@ -277,9 +280,9 @@ class Writer:
 
 
 def made(options: KafkaOptions, make: Callable[[], T]) -> T:
-    """A client. What the library refuses before it asks a broker is told in a sentence."""
+    """Create a client. A configuration that the library rejects becomes an error with a reason."""
     if options.is_tls and options.ca is not None and not options.ca.is_file():
-        raise BusUnavailable(f"the connection to {options.where} cannot be set up: there is no file {options.ca}")
+        raise BusUnavailable(f"the connection to {options.where} cannot be set up: missing file {options.ca}")
     try:
         return make()
     except KafkaException as exception:

@@ -1,4 +1,4 @@
-"""How Kafka is reached, and what is written to it."""
+"""Connection settings of Kafka, and the records written to it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from headrace.buses.port import BusUnavailable
 
 PORT = 9092
 BATCH = 256
-"""Records read or written at once."""
+"""Maximum records per read or write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaOptions(BrokerOptions):
+    """Settings of Kafka. Lengths are seconds."""
+
     sasl: str = "PLAIN"
     max_outstanding_bytes: int = 64 << 20
     check_s: float = 5.0
-    """How often the ids of the topics are asked for while nothing comes."""
+    """Seconds between checks of the topics' ids while nothing arrives."""
     remake_s: float = 30.0
-    """A topic that is deleted while it is read is made again after so long: until then somebody else may."""
+    """Seconds after which a deleted topic is created again, so that another program may do so first."""
 
     @property
     def where(self) -> str:
@@ -32,7 +34,7 @@ class KafkaOptions(BrokerOptions):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is written to a topic. Records of one key keep their order."""
+    """A record to write to a topic. Records with one key keep their order."""
 
     topic: str
     key: str
@@ -41,7 +43,7 @@ class Record:
 
 
 class TooLong(BusUnavailable):
-    """This record is more than its topic takes."""
+    """This record exceeds the limit of its topic."""
 
     def __init__(self, record: Record, reason: str) -> None:
         super().__init__(reason)

@@ -1,9 +1,9 @@
-"""The thread that owns the consumer of Kafka's topics. All that is wanted of the consumer is handed to it.
+"""The thread that owns the consumer of Kafka's topics. Other threads hand their requests to it.
 
-A delivery's key names topic id, partition and offset, and the id must be right: a topic made anew has the old name and
-the old offsets. So the ids are asked for *after* a batch was read and before it is handed over. One that is not what it
-was: the batch is dropped, and the topic read from where its own commits say, or from its beginning. A commit carries
-the topic's id for that.
+A delivery's key contains topic id, partition and offset, and the id must be right: a topic that is created again has
+the old name and the old offsets. Therefore the ids are read *after* a batch and before it is handed over. If one
+changed, the batch is dropped, and the topic is read from its own commits or from its beginning. A commit carries the
+topic's id for that.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ log = structlog.get_logger("headrace.events")
 POLL_S = 0.05
 RETRY_S = 1.0
 SESSION_MS = 6_000
-"""After this the broker gives the partitions of a process that died to the next; its own default would be 45 s."""
+"""Seconds after which the broker gives a dead process's partitions to another; Kafka's default is 45 s."""
 
 _Place = tuple[str, int]
 _Headers = list[tuple[str, str | bytes | None]]
@@ -52,7 +52,7 @@ _Order = tuple[list["Receipt"], "asyncio.Future[None]"]
 
 @dataclass(slots=True, eq=False)
 class Partition:
-    """One that is assigned to us, since then. `end`: the offset after the last one handed over."""
+    """A partition assigned to this consumer. `end` is the offset after the last one handed over."""
 
     topic: str
     number: int
@@ -60,13 +60,13 @@ class Partition:
     end: int = -1
     committed: int = -1
     outstanding: dict[int, Delivery] = field(default_factory=dict[int, Delivery])
-    """By offset, ascending."""
+    """Receipts by offset, ascending."""
     size: int = 0
     is_ours: bool = True
 
     @property
     def position(self) -> int:
-        """All before it is acknowledged."""
+        """Offset below which everything is acknowledged."""
         return next(iter(self.outstanding), self.end)
 
     @property
@@ -74,11 +74,11 @@ class Partition:
         return self.position != self.committed
 
     def take(self, offset: int, delivery: Delivery) -> None:
-        if offset < self.end:  # the log begins again: it was cut, or we read it from its beginning
+        if offset < self.end:  # the log begins again: it was truncated, or read from its beginning
             self.outstanding.clear()
             self.size = 0
         if self.committed < 0:
-            self.committed = offset  # there was nothing before
+            self.committed = offset  # no earlier delivery
         self.outstanding[offset] = delivery
         self.size += len(delivery.body)
         self.end = offset + 1
@@ -96,7 +96,7 @@ class Receipt:
     partition: Partition
     offset: int
     taken_at_s: float | None = None
-    """When `receive` handed it over; None: it waits for that."""
+    """Time of the last hand-over; None before the first."""
     is_acknowledged: bool = False
 
     @property
@@ -105,7 +105,7 @@ class Receipt:
 
 
 class Reader:
-    """`acknowledge` is for the event loop it was made on, where `give` and `complain` are called."""
+    """Belongs to the event loop that creates it: call `acknowledge` there; `give` and `complain` run there."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class Reader:
         self._thread.start()
 
     def take(self, arrived: deque[Delivery], count: int) -> list[Delivery]:
-        """The next of them, for `receive`; none that was acknowledged, or lost to another process, since it came."""
+        """Take the next deliveries for `receive`, except acknowledged ones and those of lost partitions."""
         now_s = self._clock.monotonic_s()
         deliveries: list[Delivery] = []
         while arrived and len(deliveries) < count:
@@ -156,7 +156,7 @@ class Reader:
             self._unconfirmed.discard(confirmation)
 
     async def stop(self, timeout_s: float) -> bool:
-        """False: the thread still waits for the broker, and is left alone."""
+        """Stop the thread. Returns False if it still waits for the broker and is left behind."""
         self._stopping.set()
         await asyncio.to_thread(self._thread.join, timeout_s)
         _settle_futures(list(self._unconfirmed), f"not acknowledged: {self._options.where} does not answer")
@@ -165,15 +165,15 @@ class Reader:
     # the thread
 
     def _begin(self) -> None:
-        """What is known of one consumer."""
+        """Reset the state of one consumer."""
         self._consumer: Consumer | None = None
         self._partitions: dict[_Place, Partition] = {}
         self._unknown: set[_Place] = set()
-        """Assigned to us, but not read yet: which topic it is has to be asked first."""
+        """Assigned partitions that are not read yet, because their topic's id must be read first."""
         self._read: list[tuple[Message, Partition]] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._missing: dict[str, float] = {}
-        """Topics that are read and not there, since when."""
+        """Missing topics, with the time when they were noticed."""
         self._is_paused = False
         self._commit_at_s = self._adopt_at_s = self._check_at_s = self._remind_at_s = 0.0
 
@@ -188,18 +188,18 @@ class Reader:
                 self._report(str(error))
             except KafkaException as exception:
                 self._report(sentence(self._options, self._causes.of(error_of(exception))))
-            except Exception as error:  # noqa: BLE001  # whatever it is, a new consumer begins where this one was
-                log.error("reading Kafka failed; it begins again", reason=repr(error))
+            except Exception as error:  # noqa: BLE001  # a new consumer resumes at the same position
+                log.error("reading Kafka failed; restarting the consumer", reason=repr(error))
                 self._report(f"reading {self._options.where} failed: {error!r}")
 
-            # The end of this consumer: whatever it had is read again by the next.
+            # Close the consumer: the next one reads again what was not acknowledged.
             consumer, self._consumer = self._consumer, None
             try:
                 if consumer is not None:
                     self._settle(consumer)
                     consumer.close()
             except (KafkaException, RuntimeError) as error:
-                log.warning("the consumer was not closed in order", broker=self._options.where, reason=repr(error))
+                log.warning("the consumer was not closed cleanly", broker=self._options.where, reason=repr(error))
             self._forget(list(self._partitions))
             self._take_orders()
             self._confirm(f"reading {self._options.where} has ended")
@@ -282,7 +282,7 @@ class Reader:
                 self._waiting.append(confirmation)
 
     def _commit(self, consumer: Consumer, behind: list[Partition]) -> None:
-        """What fails is tried again later, whoever waits or not."""
+        """Commit offsets. A failed commit is repeated later, whether or not a caller waits."""
         places = [partition.at(partition.position) for partition in behind]
         try:
             done = consumer.commit(offsets=places, asynchronous=False)
@@ -315,7 +315,7 @@ class Reader:
         self._on_lost(consumer, places)
 
     def _on_lost(self, consumer: Consumer, places: list[TopicPartition]) -> None:
-        """Deliveries that were not acknowledged come again, to whoever has the partition then."""
+        """Drop lost partitions. Unacknowledged deliveries come again, to the new owner of the partition."""
         wanted = [(place.topic, place.partition) for place in places]
         self._unknown -= set(wanted)
         self._drop(consumer, wanted)
@@ -324,14 +324,14 @@ class Reader:
         consumer.incremental_unassign([TopicPartition(*place) for place in self._forget(places)])
 
     def _forget(self, places: Iterable[_Place]) -> list[_Place]:
-        """Returns those that were there."""
+        """Remove partitions, and return those that were known."""
         known = [place for place in places if place in self._partitions]
         for place in known:
             self._partitions.pop(place).is_ours = False
         return known
 
     def _adopt(self, consumer: Consumer) -> None:
-        """Begin to read what was assigned: where the group stands, if it stands in this very topic."""
+        """Begin to read assigned partitions: from the group's position if it belongs to this very topic."""
         if not self._unknown or self._clock.monotonic_s() < self._adopt_at_s:
             return
         self._adopt_at_s = self._clock.monotonic_s() + RETRY_S
@@ -346,7 +346,7 @@ class Reader:
             self._report(sentence(self._options, self._causes.of(error_of(exception))))
             return
         for topic in {topic for topic, _ in self._unknown} - set(ids):
-            self._report(f"{self._options.where} has no topic {topic} any more")
+            self._report(f"{self._options.where} no longer has topic {topic}")
         self._assign(consumer, [stand for stand in stands if stand.error is None], ids)
 
     def _assign(self, consumer: Consumer, stands: list[TopicPartition], ids: dict[str, str]) -> None:
@@ -354,7 +354,7 @@ class Reader:
         for stand in stands:
             partition = Partition(stand.topic, stand.partition, ids[stand.topic])
             is_of_this_topic = stand.offset >= 0 and stand.metadata in (None, "", partition.topic_id)
-            if is_of_this_topic:  # without an id where an operator moved it by hand
+            if is_of_this_topic:  # an operator may have moved it by hand, without an id
                 partition.end = partition.committed = stand.offset
             starts.append(partition.at(stand.offset if is_of_this_topic else OFFSET_BEGINNING))
             self._partitions[stand.topic, stand.partition] = partition
@@ -365,11 +365,11 @@ class Reader:
     # deliveries
 
     def _poll(self, consumer: Consumer) -> list[tuple[Message, Partition]]:
-        """All there is, at most a batch; if there is nothing, the next within a moment."""
+        """Poll everything available, at most a batch; otherwise wait briefly for the next record."""
         read: list[tuple[Message, Partition]] = []
         wait_s = POLL_S
-        room = self._options.max_outstanding_bytes // 8
-        while len(read) < BATCH and room > 0 and (message := consumer.poll(wait_s)) is not None:
+        capacity = self._options.max_outstanding_bytes // 8
+        while len(read) < BATCH and capacity > 0 and (message := consumer.poll(wait_s)) is not None:
             wait_s = 0
             partition = self._partitions.get((message.topic() or "", message.partition() or 0))
             error = message.error()
@@ -382,22 +382,22 @@ class Reader:
                     self._report(sentence(self._options, error))
             elif partition is not None:
                 read.append((message, partition))
-                room -= len(message)
+                capacity -= len(message)
         return read
 
     def _check(self, consumer: Consumer) -> None:
-        """Hand over what was read, if its topics are still the ones they were before it was read."""
+        """Hand over the records read, if their topics have the same ids as before."""
         try:
             ids = self._topics.ids(self._options.topics)
             self._make_again(topic for topic in self._options.topics if topic not in ids)
-        except BusUnavailable as error:  # what was read is kept
+        except BusUnavailable as error:  # the records are kept
             self._report(str(error))
             self._stopping.wait(POLL_S)
             return
         self._check_at_s = self._clock.monotonic_s() + self._options.check_s
         others = [place for place, known in self._partitions.items() if ids.get(place[0]) != known.topic_id]
         if others:
-            log.warning("topics were made anew", topics=sorted({topic for topic, _ in others}))
+            log.warning("topics were replaced", topics=sorted({topic for topic, _ in others}))
             self._drop(consumer, others)
             self._unknown |= set(others)
         read, self._read = self._read, []
@@ -406,7 +406,7 @@ class Reader:
             self._call(self._give, deliveries)
 
     def _make_again(self, missing: Iterable[str]) -> None:
-        """What nobody else has made in time. Where we may not, the other topics are read all the same."""
+        """Create topics that are still missing. Without permission, the other topics are read anyway."""
         now_s = self._clock.monotonic_s()
         self._missing = {topic: self._missing.get(topic, now_s) for topic in missing}
         gone = [topic for topic, since_s in self._missing.items() if now_s - since_s >= self._options.remake_s]
@@ -420,7 +420,7 @@ class Reader:
     # trouble
 
     def _on_error(self, error: KafkaError) -> None:
-        """The library goes on trying by itself."""
+        """Record an error. The library retries by itself."""
         self._causes.hear(error)
         if error.code() == CODES._ALL_BROKERS_DOWN:
             self._report(sentence(self._options, self._causes.of(error)))
@@ -429,7 +429,7 @@ class Reader:
         self._call(self._complain, trouble)
 
     def _call(self, callback: Callable[..., None], *arguments: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is there to be told
+        with contextlib.suppress(RuntimeError):  # the loop is closed: no caller waits any more
             self._loop.call_soon_threadsafe(callback, *arguments)
 
 
@@ -453,10 +453,11 @@ def _delivery(message: Message, partition: Partition) -> Delivery:
 
 
 def _headers(message: Message) -> dict[str, str]:
-    """None of them where a name is not UTF-8: the library fails over it, and no event of ours has such a one.
+    """Return the headers; none if a name is not UTF-8, over which the library fails. Headrace's events have no such
+    name.
 
-    It then gives a broken result beside its error. Called as a method that result may be used, and the process ends:
-    the interpreter's short cut for such calls checks nothing. `methodcaller` always checks.
+    The library then returns a broken result beside its error. The interpreter's fast path for method calls does not
+    check that result, and the process ends; `methodcaller` always checks.
     """
     try:
         return {

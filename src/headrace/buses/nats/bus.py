@@ -1,4 +1,4 @@
-"""NATS JetStream as a bus: a durable pull consumer for each topic, explicit acknowledgement, confirmed publications."""
+"""NATS JetStream as a bus: a durable pull consumer per topic, explicit acknowledgement, confirmed publications."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ TICK_S = 1.0
 _T = TypeVar("_T")
 _MESSAGE_ID = "Nats-Msg-Id"
 _TOO_LONG = (10054, 10097)
-"""What a stream answers to a message, or headers, that are more than it takes."""
+"""Error of a stream for a message or headers that exceed its limit."""
 _HEADER_NAME = re.compile(r"[!-9;-~]+")
 
 
 class _TooLong(BusUnavailable):
-    """One of the messages is more than its stream takes."""
+    """One of the messages exceeds the limit of its stream."""
 
 
 class NatsBus:
-    """Subscriber and Publisher of `buses.port`, over one connection, which is made when it is first needed."""
+    """Implements Subscriber and Publisher of `buses.port`, over one connection that is opened on first use."""
 
     page = 200
 
@@ -52,7 +52,7 @@ class NatsBus:
         self._dialling = asyncio.Lock()
         self._is_closed = False
         self._is_said = False
-        logging.getLogger("nats").setLevel(logging.CRITICAL)  # it prints tracebacks of what we report in a sentence
+        logging.getLogger("nats").setLevel(logging.CRITICAL)  # it prints tracebacks of errors that are reported below
 
     @property
     def name(self) -> str:
@@ -61,7 +61,7 @@ class NatsBus:
     # deliveries
 
     async def receive(self) -> list[Delivery]:
-        """Cancelled at any moment it loses nothing: what has arrived waits for the next call."""
+        """Cancellation loses nothing: arrived deliveries wait for the next call."""
         while True:
             self._inflow.arrived.clear()
             try:
@@ -76,7 +76,7 @@ class NatsBus:
                     await self._inflow.arrived.wait()
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """The server has booked them on return. Those of a stream that is no more are left alone."""
+        """Acknowledge; the server has recorded it on return. Deliveries of a deleted stream are skipped."""
         if not deliveries:
             return
         connection = await self._connected()
@@ -91,7 +91,7 @@ class NatsBus:
             ]
             await self._ask(connection, f"the acknowledgement of deliveries of {topic}", source.acknowledge(replies))
 
-    async def set_aside(self, delivery: Delivery, reason: str) -> None:
+    async def dead_letter(self, delivery: Delivery, reason: str) -> None:
         added = {
             _MESSAGE_ID: f"DLQ-{delivery.key}",
             KEY_HEADER: delivery.key,
@@ -126,7 +126,7 @@ class NatsBus:
             if all(connection.takes(*letter) for letter in letters):
                 await self._send(connection, topic, letters)
                 return
-        for publication, letter in zip(publications, letters, strict=True):  # which of them is it?
+        for publication, letter in zip(publications, letters, strict=True):  # find the one that is too long
             await self._publish_alone(connection, publication, letter)
 
     async def _publish_alone(
@@ -143,7 +143,7 @@ class NatsBus:
         raise PublicationRefused(
             publication.id,
             f"event {publication.id} has {len(publication.body)} bytes: more than the NATS server at "
-            f"{connection.where} takes ({limit})",
+            f"{connection.where} accepts ({limit})",
         )
 
     async def close(self) -> None:
@@ -157,7 +157,7 @@ class NatsBus:
     async def _connected(self) -> Connection:
         async with self._dialling:
             if self._is_closed:
-                raise BusUnavailable("the connection to NATS was closed by us")
+                raise BusUnavailable("the connection to NATS was closed")
             if self._connection is not None and self._connection.is_alive:
                 return self._connection
             if self._connection is not None:
@@ -178,13 +178,13 @@ class NatsBus:
         await connection.close()
 
     def _say(self, reason: str) -> None:
-        """Once for each outage."""
+        """Log the reason once per outage."""
         if not self._is_said:
-            log.warning("NATS cannot be used; trying again", reason=reason)
+            log.warning("NATS is unavailable; retrying", reason=reason)
         self._is_said = True
 
     async def _ask(self, connection: Connection, what: str, answer: Awaitable[_T]) -> _T:
-        """What fails is told in a sentence. A connection that gave no answer is not used again."""
+        """Await a response. A failure becomes BusUnavailable with a reason; a silent connection is not used again."""
         from nats.errors import Error, NoRespondersError
         from nats.js.errors import APIError, NoStreamResponseError, ServiceUnavailableError
 
@@ -193,7 +193,7 @@ class NatsBus:
         except (NoRespondersError, ServiceUnavailableError):
             reason = f"JetStream is not enabled at {connection.where}, or not for this user"
         except NoStreamResponseError:
-            reason = f"no stream at {connection.where} takes it"
+            reason = f"no stream at {connection.where} accepts it"
             connection.forget_topics()
         except APIError as error:
             if error.err_code in _TOO_LONG:
@@ -208,15 +208,15 @@ class NatsBus:
     # streams and consumers
 
     async def _top_up(self) -> None:
-        """Each topic has its consumer and, if there is room, a pull that waits for deliveries."""
+        """Ensure that each topic has its consumer and, if there is capacity, an open pull."""
         connection = await self._connected()
         failures: list[BusUnavailable] = []
         for topic in self._options.topics:
             try:
                 source = await self._source(connection, topic)
-                if self._inflow.has_room and not source.is_pulling:
+                if self._inflow.has_capacity and not source.is_pulling:
                     await self._ask(connection, f"reading {topic}", source.pull())
-            except BusUnavailable as error:  # the other topics are read all the same
+            except BusUnavailable as error:  # the other topics are still read
                 failures.append(error)
         if failures:
             self._say(str(failures[0]))
@@ -232,15 +232,15 @@ class NatsBus:
             await self._ask(connection, f"reading {topic}", source.stop())
             if not source.was_of_use:
                 raise BusUnavailable(f"reading {topic} failed: NATS at {connection.where} says {source.ending}")
-        source = await self._ask(connection, f"making the consumer of {topic}", connection.open_source(topic))
+        source = await self._ask(connection, f"creating the consumer of {topic}", connection.open_source(topic))
         connection.sources[topic] = source
         return source
 
     async def _send(self, connection: Connection, topic: str, letters: list[tuple[bytes, dict[str, str]]]) -> None:
-        await self._ask(connection, f"making the stream of {topic}", connection.stream_of(topic))
+        await self._ask(connection, f"creating the stream of {topic}", connection.stream_of(topic))
         await self._ask(connection, f"publishing to {topic}", connection.send(topic, letters))
 
 
 def _may_be_sent_on(name: str) -> bool:
-    """`Nats-` headers are orders to a server, such as to drop a message with an id it has seen."""
+    """True for a header that may be forwarded: `Nats-` headers are instructions, such as to drop a known message."""
     return bool(_HEADER_NAME.fullmatch(name)) and not name.lower().startswith("nats-")

@@ -1,7 +1,7 @@
-"""One connection to NATS, and what is known by it: streams, and the consumers that are read.
+"""One connection to NATS with its state: streams, and the consumers that are read.
 
-It is never mended, it is replaced: streams and consumers are looked up again on the next one, as at the first. So
-start and recovery are one path, and nothing that the library buffered goes to a stream it was not meant for.
+A lost connection is replaced, never repaired: streams and consumers are looked up again, as at the start. So
+start and recovery are one path, and nothing that the library buffered goes to a wrong stream.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ log = structlog.get_logger("headrace.events")
 
 BATCH = 256
 PREFETCH = 512
-"""No more is asked for while so many deliveries wait here for `receive`."""
+"""Maximum deliveries that wait for `receive` before pulls stop."""
 CLOSE_S = 2.0
 DUPLICATES_S = 600.0
-"""How long a stream made by us knows the ids of publications, and drops a second one."""
+"""Seconds for which a stream created here remembers the ids of publications, to drop duplicates."""
 
 _T = TypeVar("_T")
 _NANOSECONDS = 1_000_000_000
@@ -39,7 +39,7 @@ _TIME = re.compile(r"(.+?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One life of a stream: deleted and made anew under its old name, it is another."""
+    """One incarnation of a stream: one that is deleted and created again is another."""
 
     name: str
     created_ns: int
@@ -52,14 +52,14 @@ class Receipt:
 
 
 class Inflow:
-    """Deliveries that have arrived and wait for `receive`. They outlive the connection they came by."""
+    """Deliveries that wait for `receive`. They outlive the connection that they came by."""
 
     def __init__(self) -> None:
         self.arrived = asyncio.Event()
         self.waiting: deque[Delivery] = deque()
 
     @property
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         return len(self.waiting) < PREFETCH
 
     def put(self, delivery: Delivery) -> None:
@@ -70,14 +70,14 @@ class Inflow:
         return [self.waiting.popleft() for _ in range(min(count, len(self.waiting)))]
 
     def give_back(self) -> list[str]:
-        """Where to say that these were not handed to anybody."""
+        """Return the reply subjects of deliveries that were not handed over."""
         replies = [each.receipt.reply for each in self.waiting if isinstance(each.receipt, Receipt)]
         self.waiting.clear()
         return replies
 
 
 class Connection:
-    """One connection, with what is known by it."""
+    """One connection with its streams and sources."""
 
     def __init__(self, options: NatsOptions, inflow: Inflow) -> None:
         from nats.aio.client import Client
@@ -100,7 +100,7 @@ class Connection:
         return self.client.is_connected and not self._closed.is_set()
 
     async def connect(self) -> None:
-        """The library's own reconnection stays off: see the top of this file."""
+        """Connect. The library's own reconnection stays off, for the reason in the module's docstring."""
         choices: dict[str, Any] = {
             "servers": [f"nats://{server}" for server in self.options.servers],
             "name": "headrace",
@@ -118,7 +118,7 @@ class Connection:
             try:
                 choices["tls"] = ssl.create_default_context(cafile=self.options.ca)
             except OSError as error:
-                reason = f"HEADRACE_BROKER_CA names a file that holds no certificates, or cannot be read: {error}"
+                reason = f"HEADRACE_BROKER_CA names a file without certificates, or an unreadable one: {error}"
                 raise BusUnavailable(reason) from error
         async with asyncio.timeout(self.options.answer_s):
             await self.client.connect(**choices)
@@ -127,7 +127,7 @@ class Connection:
         self.where = url.netloc.rpartition("@")[2] if url else self.where
 
     def _credentials(self) -> dict[str, Any]:
-        """Functions, which the library calls after the greeting: nothing secret leaves before TLS is there."""
+        """Credentials as functions, which the library calls after the greeting, so that no secret leaves before TLS."""
         username, password = self.options.username, self.options.password
 
         def secret() -> str:
@@ -139,14 +139,17 @@ class Connection:
         return {} if password is None else {"token": secret}
 
     def _require_tls(self) -> None:
-        """The library speaks TLS where the server asks for it, and does not mind a server that does not."""
+        """Refuse a server without TLS: the library uses TLS only where the server asks for it."""
         from nats.errors import SecureConnWantedError
 
         if self.options.is_tls and not self.client._server_info.get("tls_required"):
             raise SecureConnWantedError
 
     async def _note(self, error: Exception) -> None:
-        """Also what a stream answers to one of many messages: the library tells nobody else of it."""
+        """Record an error.
+
+        It may be a stream's response to one of many messages, which the library reports only here.
+        """
         from nats.js.errors import APIError
 
         if isinstance(error, APIError) and self._refusal is not None and not self._refusal.done():
@@ -158,13 +161,13 @@ class Connection:
         self._inflow.arrived.set()
 
     async def while_open(self, answer: Awaitable[_T]) -> _T:
-        """The library leaves whoever waits for an answer waiting when its connection ends."""
+        """Await a response, or fail when the connection ends: the library would wait without a limit."""
         from nats.errors import ConnectionClosedError
 
         self.last_error = ""
         asked = asyncio.ensure_future(answer)
         closed = asyncio.ensure_future(self._closed.wait())
-        limit_s = 2 * self.options.answer_s  # what is asked in several steps has their limits besides
+        limit_s = 2 * self.options.answer_s  # a request of several steps has their limits too
         try:
             await asyncio.wait({asked, closed}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             if asked.done():
@@ -173,7 +176,7 @@ class Connection:
         finally:
             closed.cancel()
             if not asked.cancel() and not asked.cancelled():
-                asked.exception()  # told, or told about something else already
+                asked.exception()  # reported already, or superseded by another error
 
     # streams
 
@@ -181,7 +184,7 @@ class Connection:
         self._streams.clear()
 
     async def stream_of(self, topic: str) -> Stream:
-        """The stream that holds this topic, made if there is none."""
+        """Return the stream that holds this topic; create it if it is missing."""
         known = self._streams.get(topic)
         if known is None:
             known = self._streams[topic] = await self._look_up(topic)
@@ -198,7 +201,7 @@ class Connection:
             await self.jetstream.add_stream(
                 name=name, subjects=[topic], storage=StorageType.FILE, duplicate_window=DUPLICATES_S
             )
-            log.info("a stream was made", stream=name, subject=topic)
+            log.info("created a stream", stream=name, subject=topic)
 
         # The time of creation is requested by hand: the library rounds it to microseconds.
         from nats.js.errors import APIError
@@ -210,7 +213,7 @@ class Connection:
         return Stream(name, nanoseconds(info["created"]))
 
     async def open_source(self, topic: str) -> Source:
-        """The stream is looked at before and after: between the two it may have been made anew."""
+        """Open a source. The stream is read before and after, because it may have been replaced in between."""
         from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
         while True:
@@ -237,12 +240,12 @@ class Connection:
     # publications
 
     def takes(self, body: bytes, headers: Mapping[str, str]) -> bool:
-        """A server ends the connection of who sends it more than that."""
+        """True if the server accepts a message of this size; it would close the connection of a larger one."""
         size = len(body) + 32 + sum(len(name) + len(value.encode()) + 4 for name, value in headers.items())
         return size <= self.client.max_payload
 
     async def send(self, topic: str, letters: list[tuple[bytes, dict[str, str]]]) -> None:
-        """In this order; each is confirmed by its stream. A refusal may be of any of them."""
+        """Publish in this order; the stream confirms each message. A rejection may concern any of them."""
         if len(letters) == 1:
             body, headers = letters[0]
             await self.jetstream.publish(topic, body, headers=headers)
@@ -260,19 +263,19 @@ class Connection:
                 confirmation.cancel()
 
     async def close(self, *, gives_back: bool = False) -> None:
-        """Bounded: a server that is frozen is left behind."""
+        """Close within a time limit: a frozen server is left behind."""
         self._closed.set()
         try:
             async with asyncio.timeout(CLOSE_S):
                 if gives_back and self.client.is_connected:
-                    # What was not handed to anybody is delivered again at once; not here, or it would come back.
+                    # Deliveries that were not handed over go to another process; reading ends before.
                     for source in self.sources.values():
                         await source.drain()
                     for reply in self._inflow.give_back():
                         await self.client.publish(reply, b"-NAK")
                 await self.client.close()
-        except Exception as error:  # noqa: BLE001  # of a connection that nobody uses any more
-            log.debug("a connection was not closed in order", server=self.where, reason=repr(error))
+        except Exception as error:  # noqa: BLE001  # the connection is not used any more
+            log.debug("a connection was not closed cleanly", server=self.where, reason=repr(error))
         finally:
             writer = getattr(self.client._transport, "_io_writer", None)
             if writer is not None:
@@ -280,9 +283,9 @@ class Connection:
 
 
 class Source:
-    """A topic's consumer, on one connection: it ends with that, with the consumer or with the stream.
+    """A topic's consumer on one connection. It ends with the connection, the consumer or the stream.
 
-    One pull is open at a time: the server sends deliveries as they come until it has sent as many as were asked for,
+    One pull is open at a time: the server sends deliveries as they arrive until it has sent the requested number,
     or ends the pull with a status.
     """
 
@@ -317,7 +320,7 @@ class Source:
         await self._subscription.unsubscribe()
 
     async def drain(self) -> None:
-        """On return nothing is on its way any more."""
+        """Wait until no delivery is in transit."""
         self.ending = "goodbye"
         await self._subscription.drain()
 
@@ -331,7 +334,7 @@ class Source:
         await self._connection.client.publish(self._next, msgspec.json.encode(wanted), reply)
 
     async def acknowledge(self, replies: Sequence[str]) -> None:
-        """A server books the acknowledgements of one consumer in their order: its answer to the last is for all."""
+        """Acknowledge. A server records acknowledgements in order, so its response to the last covers all."""
         from nats.errors import NoRespondersError
 
         if not replies:
@@ -341,7 +344,7 @@ class Source:
         try:
             await self._connection.client.request(replies[-1], timeout=self._connection.options.answer_s)
         except NoRespondersError:
-            self.ending = "that the consumer is no more"
+            self.ending = "that the consumer was deleted"
 
     async def _on_message(self, message: Any) -> None:
         if message.reply.startswith(_ACKNOWLEDGE):
@@ -352,7 +355,7 @@ class Source:
             receipt = Receipt(self.stream, message.reply)
             self._inflow.put(Delivery(key, self._topic, message.data, dict(message.headers or {}), receipt))
         elif message.subject == f"{self._inbox}.{self._pulls}":
-            # 408 is the planned end of a pull; whatever else ends it may have ended the consumer too.
+            # 408 is the planned end of a pull; any other status may have ended the consumer too.
             headers: Mapping[str, str] = message.headers or {}
             self._remaining = 0
             if headers.get("Status") == "408":
@@ -362,24 +365,25 @@ class Source:
                     f"{headers.get('Status', '')} {headers.get('Description', '')}".strip() or "an empty status"
                 )
                 self._inflow.arrived.set()
-        if not self.ending and self._remaining <= 0 and self._inflow.has_room:
+        if not self.ending and self._remaining <= 0 and self._inflow.has_capacity:
             await self.pull()
 
 
 async def dial(options: NatsOptions, inflow: Inflow) -> Connection:
+    """Open a connection. Raises BusUnavailable with the reason."""
     from nats.errors import Error, SecureConnWantedError
 
     connection = Connection(options, inflow)
     try:
         await connection.connect()
     except SecureConnWantedError:
-        reason = f"the NATS server at {connection.where} does not speak TLS, which HEADRACE_BROKER_TLS asks for"
+        reason = f"the NATS server at {connection.where} does not use TLS, which HEADRACE_BROKER_TLS requires"
     except (Error, OSError, TimeoutError) as error:
         said = connection.last_error or str(error).removeprefix("nats: ") or "no answer in time"
         if "authorization" in said.lower() or "authentication" in said.lower():
-            who = f"user {options.username!r}" if options.username else "a client without a user"
+            user = f"user {options.username!r}" if options.username else "a client without a user"
             reason = (
-                f"the NATS server at {connection.where} refuses {who}: check HEADRACE_BROKER_USERNAME and _PASSWORD"
+                f"the NATS server at {connection.where} refuses {user}: check HEADRACE_BROKER_USERNAME and _PASSWORD"
             )
         else:
             reason = f"the NATS server at {connection.where} cannot be used: {said}"
@@ -393,10 +397,10 @@ async def dial(options: NatsOptions, inflow: Inflow) -> Connection:
 
 
 def nanoseconds(time: str) -> int:
-    """Since 1970, exactly; `time` as RFC 3339 has it."""
+    """Convert RFC 3339 to nanoseconds since 1970, exactly."""
     match = _TIME.fullmatch(time)
     if match is None:
-        raise BusUnavailable(f"NATS gave a time that is none: {time[:40]!r}")
+        raise BusUnavailable(f"NATS returned an invalid time: {time[:40]!r}")
     second, fraction, zone = match.groups()
     moment = datetime.fromisoformat(second + zone.replace("Z", "+00:00")).astimezone(UTC)
     return int(moment.timestamp()) * _NANOSECONDS + int((fraction or "").ljust(9, "0"))

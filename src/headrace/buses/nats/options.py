@@ -1,4 +1,4 @@
-"""How NATS is reached."""
+"""Connection settings of NATS."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ PORT = 4222
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NatsOptions(BrokerOptions):
-    """A topic is a subject. The stream that holds it is looked up, and made where there is none."""
+    """Settings of NATS. A topic is a subject; its stream is looked up, and created if it is missing."""
 
     answer_s: float = 5.0
-    """A server that takes longer for an answer is not there."""
+    """Seconds after which a silent server counts as unreachable."""
     pull_s: float = 10.0
-    """A server ends each pull after so long; one that says nothing `answer_s` later has forgotten it."""
+    """Seconds after which a server ends each pull; one that is silent `answer_s` longer has lost it."""

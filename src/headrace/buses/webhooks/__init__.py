@@ -1,1 +1,1 @@
-"""Webhooks as a bus: a publisher for each endpoint that the operator lists in a file."""
+"""Webhooks as a bus: a publisher for each endpoint in the operator's file."""

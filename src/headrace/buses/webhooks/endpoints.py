@@ -1,4 +1,4 @@
-"""The operator's file of webhook endpoints: where published events are sent, and the key that signs them."""
+"""The operator's file of webhook endpoints: URLs for published events, and the keys that sign them."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ _PLACE = re.compile(r" \(line \d+, column \d+\)$", re.ASCII)
 _NOT_IN_URLS = frozenset(' \\"<>^`{|}')
 
 Decode = Callable[[bytes], object]
-"""Plain data of the file's YAML or JSON. Raises InvalidValue, with `(line n, column n)` at the end of its reason.
+"""Decodes the file's YAML or JSON. Raises InvalidValue, whose reason ends with `(line n, column n)`.
 
-The strict decoders belong to the API, which this package may not import: the caller passes one in.
+The strict decoders belong to the API, which this package may not import, so the caller passes one.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where events go. Neither the key nor the rest of the URL, which may be as secret, shows in a representation."""
+    """A destination of events. Its representation shows neither the key nor the URL's path, which may be secret."""
 
     label: str
-    """For people: its name and its origin."""
+    """Name and origin, for people."""
     publisher: str
-    """The same for ever, as long as its name and URL are."""
+    """Permanent name of the publisher, while name and URL stay."""
     types: frozenset[str]
     url: str = field(repr=False)
     key: bytes = field(repr=False)
@@ -66,7 +66,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_endpoints(file: Path, environ: Mapping[str, str], decode: Decode) -> tuple[Endpoint, ...]:
-    """Raises InvalidValue naming the file, the entry and the reason, never a secret."""
+    """Read the file. Raises InvalidValue with the file, the entry and the reason, never a secret."""
     try:
         try:
             with file.open("rb") as opened:
@@ -79,7 +79,7 @@ def read_endpoints(file: Path, environ: Mapping[str, str], decode: Decode) -> tu
         try:
             value = decode(content)
         except InvalidValue as error:
-            # Only the place in the decoder's reason is shown: an unquoted secret may be what it stumbled over.
+            # Only the place in the decoder's reason is shown: the reason may quote an unquoted secret.
             place = _PLACE.search(error.reason)
             at = place.group() if place else ""
             raise InvalidValue(
@@ -142,11 +142,11 @@ def _types(entry: _Entry, field: str) -> frozenset[str]:
     if entry.events is UNSET:
         return frozenset(TYPES)
     if not entry.events:
-        raise InvalidValue(field, "names one event at least; without it the endpoint gets all of them")
+        raise InvalidValue(field, "must name at least one event; without it the endpoint gets all")
     kinds: set[str] = set()
     for number, name in enumerate(entry.events):
         if (kind := type_named(name)) is None:
-            reason = f"no such event; there are {', '.join(TYPES)}, also written {APP}.{TYPES[0].lower()}"
+            reason = f"unknown event; known are {', '.join(TYPES)}, also written {APP}.{TYPES[0].lower()}"
             raise InvalidValue(f"{field}[{number}]", reason)
         kinds.add(kind)
     return frozenset(kinds)
@@ -154,30 +154,30 @@ def _types(entry: _Entry, field: str) -> frozenset[str]:
 
 def _key(entry: _Entry, place: str, environ: Mapping[str, str]) -> bytes:
     if (entry.secret is UNSET) == (entry.secret_env is UNSET):
-        raise InvalidValue(place, "has one of `secret` and `secret_env`")
+        raise InvalidValue(place, "must have either `secret` or `secret_env`")
     if entry.secret is not UNSET:
         return key_of(entry.secret, f"{place}.secret")
     assert entry.secret_env is not UNSET
     field = f"{place}.secret_env"
-    # What stands here may be the secret itself, by mistake: it is not repeated.
+    # The value may be the secret itself, by mistake, so it is not quoted.
     if not _VARIABLE.fullmatch(entry.secret_env):
         raise InvalidValue(field, "must be the name of an environment variable")
     if not environ.get(entry.secret_env):
-        raise InvalidValue(field, "the environment variable it names is not set")
+        raise InvalidValue(field, "the environment variable of this name is not set")
     return key_of(environ[entry.secret_env], field)
 
 
 def key_of(secret: str, field: str) -> bytes:
-    """`whsec_` and base64, as Standard Webhooks writes it, else the text's own bytes. Raises InvalidValue."""
+    """Derive the key: `whsec_` and base64 as in Standard Webhooks, else the text's bytes. Raises InvalidValue."""
     if secret.startswith(_BASE64_PREFIX):
         try:
             key = base64.b64decode(secret.removeprefix(_BASE64_PREFIX), validate=True)
         except (binascii.Error, ValueError):
-            raise InvalidValue(field, f"after `{_BASE64_PREFIX}` there must be base64, with its padding") from None
+            raise InvalidValue(field, f"after `{_BASE64_PREFIX}` base64 with padding must follow") from None
     elif not secret.isprintable() or secret != secret.strip():
         raise InvalidValue(field, "must not hold control characters, nor white space at either end")
     else:
         key = secret.encode()
     if len(key) < MIN_KEY_BYTES:
-        raise InvalidValue(field, f"the key must have {MIN_KEY_BYTES} bytes at least; it has {len(key)}")
+        raise InvalidValue(field, f"the key must have at least {MIN_KEY_BYTES} bytes; it has {len(key)}")
     return key

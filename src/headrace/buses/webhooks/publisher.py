@@ -1,7 +1,7 @@
-"""Our events as signed HTTP POSTs: one publisher for each endpoint of the operator's file.
+"""Publish events as signed HTTP POSTs: one publisher per endpoint of the operator's file.
 
-Signed as Standard Webhooks says; the same three values stand under the Orchestration API's names as well. An answer
-that is not 2xx, or none, means: ask again later. The receiver knows a repeat by its id.
+Signatures follow Standard Webhooks; the same three values are also sent under the Orchestration API's names. Any
+response but 2xx, or none, is retried later. The receiver recognizes a repeat by its id.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from headrace.clock import Clock
 
 TIMEOUT_S = 10.0
 PAGE = 20
-"""One after the other: what a crash has sent again at most."""
+"""Publications per page, sent one after another: a crash repeats at most so many."""
 KEEP_ALIVE_S = 4.0
-"""Shorter than what servers keep an idle connection for: one closed under our hands is a needless second attempt."""
+"""Seconds; shorter than servers keep an idle connection, because a request on a closed one needs a second attempt."""
 MAX_ANSWER_BYTES = 64 << 10
 
 
@@ -36,7 +36,7 @@ def signature(key: bytes, webhook_id: str, timestamp: str, body: bytes) -> str:
 
 
 def headers_of(publication: Publication, key: bytes, now_at: int) -> dict[str, str]:
-    """The timestamp is that of the attempt, so that a receiver may refuse an old one; the id stays."""
+    """Headers of one attempt. The timestamp is the attempt's, so that a receiver may refuse old ones; the id stays."""
     timestamp = str(now_at // 1_000_000)
     signed = {
         "webhook-id": publication.id,
@@ -56,7 +56,7 @@ def headers_of(publication: Publication, key: bytes, now_at: int) -> dict[str, s
 
 
 class Webhook:
-    """Implements `buses.port.Publisher` for one endpoint. Nothing is sent, or checked, before the first event."""
+    """Implements `buses.port.Publisher` for one endpoint. Sends and checks nothing before the first event."""
 
     def __init__(self, endpoint: Endpoint, clock: Clock, *, timeout_s: float = TIMEOUT_S) -> None:
         self._endpoint = endpoint
@@ -65,7 +65,7 @@ class Webhook:
         self._timeout_s = timeout_s
         self._opened: aiohttp.ClientSession | None = None
         self._taken: set[str] = set()
-        """What the endpoint has taken of a batch that failed further on, so that its retry goes on from there."""
+        """Publications of a failed batch that the endpoint accepted, so that the retry continues after them."""
 
     @property
     def name(self) -> str:
@@ -122,12 +122,12 @@ class Webhook:
 
 
 _ITS_OWN = frozenset({400, 409, 413, 422, 500})
-"""Answers that may be about this event alone: whatever else fails is the endpoint's."""
+"""Statuses that may concern this event alone; any other failure is the endpoint's."""
 _REMARKS = {3: ", a redirect, which is not followed"}
 
 
 async def _discard(response: aiohttp.ClientResponse) -> None:
-    """The status has said it all; a short answer is read only so that its connection can be used again."""
+    """Read a short response, only so that its connection can be reused."""
     size = 0
     with contextlib.suppress(aiohttp.ClientError, OSError):  # a time-out is an OSError
         while part := await response.content.readany():
@@ -140,7 +140,7 @@ async def _discard(response: aiohttp.ClientResponse) -> None:
 
 
 def _kind(error: Exception) -> str:
-    """What happened, without the URL it happened to."""
+    """Describe an error without its URL."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its host name cannot be resolved"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):

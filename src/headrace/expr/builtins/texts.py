@@ -24,7 +24,7 @@ _MOST_REPEATS = 1_000_000
 
 
 def _two(meter: Meter, value: Value, other: Value) -> tuple[str, str]:
-    """Two texts, one of which is looked for in the other: parts of characters are told apart byte by byte."""
+    """Two texts, one of which is looked for in the other: parts of characters are distinguished byte by byte."""
     first, second = text_of(value), text_of(other)
     meter.read(len(first) + len(second))
     return first, second

@@ -1,4 +1,4 @@
-"""A moment: nanoseconds since 1970-01-01 UTC, and the zone it is told in."""
+"""A moment: nanoseconds since 1970-01-01 UTC, and the zone to show it in."""
 
 from __future__ import annotations
 

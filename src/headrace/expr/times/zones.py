@@ -18,7 +18,7 @@ _ERA_YEARS = 400
 
 
 class Location:
-    """Where a moment is told. Equal to itself only; `str()` is its name."""
+    """A time zone. Equal to itself only; `str()` is its name."""
 
     __slots__ = ("_rules", "abbreviation", "name", "offset_s")
 
@@ -97,7 +97,7 @@ def named(name: str) -> Location:
 
 
 def _datetime(unix_s: int, rules: tzinfo) -> datetime:
-    """A moment for zone rules; years that `datetime` does not have are told like the same one 400 years away."""
+    """A moment for zone rules; years that `datetime` does not have are handled like the same one 400 years away."""
     from datetime import UTC as UTC_RULES
     from datetime import datetime
 

@@ -49,7 +49,7 @@ class Shape(Protocol):
     def read(self, value: object, path: str) -> Any: ...
 
     def compiled(self, value: object, path: str) -> Fixed | Filler:
-        """Raises InvalidValue for a value that no variables can make valid."""
+        """Check a value before expansion. Raises InvalidValue if no variables can make it acceptable."""
         ...
 
     def problems(self, value: object, path: str) -> Iterator[Problem]: ...
@@ -162,7 +162,7 @@ class Object:
         return read
 
     def compiled(self, value: object, path: str) -> Fixed | Filler:
-        """The filler returns a new object each time, which may be changed."""
+        """Compile the object; its filler returns a new object each time, which the caller may change."""
         if not isinstance(value, dict):
             raise InvalidValue(path, self._what())
         template: Json = {}

@@ -21,7 +21,7 @@ StageRun = Generator[Command, Any, None]
 
 @dataclass(frozen=True, slots=True)
 class StageContext:
-    """What a stage is told. `raw` is its body before expansion, so that it sees what came from a variable.
+    """Input of a stage. `raw` is its body before expansion, so that it sees what came from a variable.
 
     `may_name_world`: whether a variable may bring in `world` as an account that pays (decision M9).
     """
@@ -44,7 +44,7 @@ class StageType:
 
     keyword: ClassVar[str]
     shape: ClassVar[Object]
-    """What a body may hold. Its `about` describes the stage in JSON Schema, OpenAPI and the client."""
+    """Shape of a body. Its `about` describes the stage in JSON Schema, OpenAPI and the client."""
     about: ClassVar[str]
     """A paragraph for the reference, in Markdown."""
     example: ClassVar[str]
@@ -52,18 +52,18 @@ class StageType:
     label: ClassVar[str]
     """A few words for the legend of a picture."""
     color: ClassVar[str]
-    """Its strong colour in pictures on a light page."""
+    """Strong colour in pictures on a light page."""
     pale: ClassVar[str]
-    """Its weak colour there."""
+    """Weak colour there."""
     dark_color: ClassVar[str]
-    """Its strong colour in pictures on a dark page."""
+    """Strong colour in pictures on a dark page."""
     dark_pale: ClassVar[str]
-    """Its weak colour there."""
+    """Weak colour there."""
     headline: ClassVar[str] = ""
     """The member whose value follows the keyword where a run's progress is shown."""
 
     def __init_subclass__(cls) -> None:
-        """Raises TypeError where a fact is missing."""
+        """Check the facts of a new stage type. Raises TypeError for a missing one."""
         colors = ("color", "pale", "dark_color", "dark_pale")
         for fact in ("keyword", "shape", "about", "example", "label", *colors, "run", "describe"):
             if fact not in cls.__dict__:

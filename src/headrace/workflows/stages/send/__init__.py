@@ -93,4 +93,4 @@ _ACCOUNTS_THAT_PAY = (
     ("source", "payment", "throughAccount"),
     ("destination", "account", "throughAccount"),
 )
-"""Where a body names the source of a posting."""
+"""Path of the source of a posting in a body."""

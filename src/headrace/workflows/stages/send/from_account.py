@@ -15,12 +15,12 @@ def account_to_account(send: Send, source: Account, destination: Account) -> Sta
 
 
 def account_to_account_same_ledger(send: Send, source: Account, destination: Account) -> StageRun:
-    """Flow 1."""
+    """Flow 1: one transaction on one ledger."""
     yield move(send, source.ledger, source.id, destination.id, allows_overdraft=source.allows_overdraft)
 
 
 def account_to_account_across_ledgers(send: Send, source: Account, destination: Account) -> StageRun:
-    """Flow 2."""
+    """Flow 2: a transaction on each ledger."""
     yield move(send, source.ledger, source.id, source.through, allows_overdraft=source.allows_overdraft)
     yield move(
         send,
@@ -40,18 +40,18 @@ def account_to_wallet(send: Send, source: Account, destination: Wallet) -> Stage
 
 
 def account_to_wallet_same_ledger(send: Send, source: Account, wallet: OpenWallet) -> StageRun:
-    """Flow 3. There is no transaction of ours that could allow an overdraft."""
+    """Flow 3: a credit. Headrace makes no transaction here, so none could allow an overdraft."""
     yield credit(send, wallet, account_subject(source.id))
 
 
 def account_to_wallet_across_ledgers(send: Send, source: Account, wallet: OpenWallet) -> StageRun:
-    """Flow 4."""
+    """Flow 4: a transaction, then a credit on the other ledger."""
     yield move(send, source.ledger, source.id, source.through, allows_overdraft=source.allows_overdraft)
     yield credit(send, wallet)
 
 
 def account_to_payment(send: Send, source: Account, destination: PaymentDestination) -> StageRun:
-    """Flow 9."""
+    """Flow 9: a transfer initiation, after the account is read."""
     account_to_pay_to = yield from read_account_to_pay_to(source, destination)
     yield move(send, source.ledger, source.id, source.through, allows_overdraft=source.allows_overdraft)
     yield initiate(send, destination, account_to_pay_to)

@@ -35,7 +35,7 @@ def payment_to_account_across_ledgers(send: Send, source: PaymentSource, whole: 
 
 
 def payment_to_account_same_ledger(send: Send, source: PaymentSource, whole: int, destination: Account) -> StageRun:
-    """Flow 12."""
+    """Flow 12: ingestion, then a transaction on the same ledger."""
     yield ingest(send, source, whole)
     yield move_out(send, source, destination.id)
 

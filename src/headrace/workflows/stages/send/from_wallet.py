@@ -17,12 +17,12 @@ def wallet_to_account(send: Send, source: Wallet, destination: Account) -> Stage
 
 
 def wallet_to_account_same_ledger(send: Send, wallet: OpenWallet, destination: Account) -> StageRun:
-    """Flow 5."""
+    """Flow 5: a debit to an account on one ledger."""
     yield debit(send, wallet, account_subject(destination.id))
 
 
 def wallet_to_account_across_ledgers(send: Send, wallet: OpenWallet, destination: Account) -> StageRun:
-    """Flow 6."""
+    """Flow 6: a debit, then a transaction on the other ledger."""
     yield debit(send, wallet)
     yield move(
         send,
@@ -47,13 +47,13 @@ def wallet_to_wallet_same_ledger(send: Send, payer: OpenWallet, payee: OpenWalle
 
 
 def wallet_to_wallet_across_ledgers(send: Send, payer: OpenWallet, payee: OpenWallet) -> StageRun:
-    """Flow 8."""
+    """Flow 8: a debit, then a credit on the other ledger."""
     yield debit(send, payer)
     yield credit(send, payee)
 
 
 def wallet_to_payment(send: Send, source: Wallet, destination: PaymentDestination) -> StageRun:
-    """Flow 10."""
+    """Flow 10: a debit, then a transfer initiation."""
     wallet = yield from open_wallet(source, send)
     pay_to = account_to_pay_to({"metadata": wallet.metadata}, destination.key, f"wallet {wallet.id}")
     yield debit(send, wallet)

@@ -54,6 +54,7 @@ def move_out(send: Send, payment: PaymentSource, destination: str) -> CreateTran
 def credit(
     send: Send, wallet: OpenWallet, source: Json = FROM_WORLD, metadata: dict[str, str] | None = None
 ) -> CreditWallet:
+    """Build a credit of the amount to a wallet."""
     return CreditWallet(
         wallet.id,
         send.amount,
@@ -71,6 +72,7 @@ def debit(send: Send, wallet: OpenWallet, destination: Json | None = None) -> De
 
 
 def initiate(send: Send, payment: PaymentDestination, account_to_pay_to: str) -> CreateTransferInitiation:
+    """Build the transfer initiation of the amount."""
     return CreateTransferInitiation(
         payment.psp,
         send.amount,

@@ -1,4 +1,4 @@
-"""What a normalised `send` says, defaults filled in: from whom, to whom, how much."""
+"""A normalised `send` with its defaults: source, destination, amount."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Send:
 
 
 def send_of(body: Json) -> Send:
-    """Raises StageError for an account without a ledger."""
+    """Read a normalised body. Raises StageError for an account without a ledger."""
     return Send(
         _source(body["source"]),
         _destination(body["destination"]),

@@ -1,4 +1,4 @@
-"""What `send` reads before it moves anything, checked: the answers come from other services."""
+"""Reads of `send` before it moves anything; the responses of other services are checked."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from headrace.effects.port import NoReply, Reply, Request
-from headrace.triggers import own_links
+from headrace.triggers import loopback_links
 from headrace.triggers.expressions import LinkRefused
-from headrace.triggers.own_links import OwnLinks
+from headrace.triggers.loopback_links import LoopbackLinks
 
 URL = "http://127.0.0.1:8484"
 
@@ -44,7 +44,7 @@ async def elsewhere(uri: str, /) -> Any:
 
 async def test_a_link_to_a_service_is_a_read_of_it_without_its_wrapper() -> None:
     services = Services(json_reply(b'{"data":{"name":"Jane"}}'))
-    links = OwnLinks(URL, services, elsewhere)
+    links = LoopbackLinks(URL, services, elsewhere)
     assert await links.fetch(f"{URL}/api/payments/v3/accounts/a%2Fb?x=1#part") == {"name": "Jane"}
     assert services.requests == [Request("payments", "GET", "/v3/accounts/a%2Fb?x=1")]
     services.reply = json_reply(b"[1]")
@@ -66,7 +66,7 @@ async def test_a_link_to_a_service_is_a_read_of_it_without_its_wrapper() -> None
 )
 async def test_nothing_else_reaches_a_service(uri: str) -> None:
     services = Services(json_reply(b"{}"))
-    assert await OwnLinks(URL, services, elsewhere).fetch(uri) == f"elsewhere: {uri}"
+    assert await LoopbackLinks(URL, services, elsewhere).fetch(uri) == f"elsewhere: {uri}"
     assert services.requests == []
 
 
@@ -75,19 +75,19 @@ async def test_nothing_else_reaches_a_service(uri: str) -> None:
     [
         (json_reply(b"{}", 404), "status 404"),
         (Reply(200, b"hello", {"content-type": "text/plain"}), "not JSON"),
-        (json_reply(b"{"), "the answer"),
+        (json_reply(b"{"), "the response"),
         (json_reply(b'"' + b"x" * (1 << 20) + b'"'), "more than"),
         (None, "no usable answer"),
     ],
 )
 async def test_an_answer_that_cannot_be_used(reply: Reply | None, reason: str) -> None:
     with pytest.raises(LinkRefused, match=reason):
-        await OwnLinks(URL, Services(reply), elsewhere).fetch(f"{URL}/api/payments/accounts/a")
+        await LoopbackLinks(URL, Services(reply), elsewhere).fetch(f"{URL}/api/payments/accounts/a")
 
 
 async def test_a_service_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_links, "TIMEOUT_S", 0.01)
+    monkeypatch.setattr(loopback_links, "TIMEOUT_S", 0.01)
     services = Services()
     services.hangs = True
     with pytest.raises(LinkRefused, match="no answer within"):
-        await OwnLinks(URL, services, elsewhere).fetch(f"{URL}/api/payments/accounts/a")
+        await LoopbackLinks(URL, services, elsewhere).fetch(f"{URL}/api/payments/accounts/a")

@@ -14,8 +14,8 @@ from headrace.journal.records import Trigger
 from headrace.sandbox import Sandbox
 from headrace.triggers.dispatcher import LARGE_AT_ONCE, LARGE_CHARACTERS, DispatcherLimits
 from headrace.triggers.expressions import EvaluationFailed, Evaluator, no_links
-from headrace.triggers.rules import may_take_long
-from headrace.triggers.shares import Shares
+from headrace.triggers.fair_queue import FairQueue
+from headrace.triggers.firing import may_take_long
 from tests.support.rooms import FastClock, Life, life, new_sandbox
 
 WAITING: list[dict[str, Any]] = [{"wait_event": {"event": "go"}}]
@@ -180,8 +180,8 @@ async def test_large_ones_that_were_parked_are_in_memory_few_at_once(tmp_path: P
         assert (await count(alive, "bad"), large.most) == (30, LARGE_AT_ONCE)
 
 
-def test_shares() -> None:
-    shares = Shares(share=2, max_parked=2)
+def test_fair_queue() -> None:
+    shares = FairQueue(share=2, max_parked=2)
     assert [shares.is_parked(["a"], seq) for seq in (1, 2, 3, 4)] == [False, False, True, True]
     assert shares.is_parked(["a"], 5) is False, "no more are remembered: it takes a slot as all did before"
     assert [shares.is_parked(["b"], 6), shares.is_parked([], 7)] == [False, False]

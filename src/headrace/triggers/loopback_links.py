@@ -1,4 +1,4 @@
-"""`link()` to services of this very process: the sandbox of `headrace dev` is asked directly, not over the network."""
+"""`link()` to services in this process: the sandbox of `headrace dev` is called directly, without the network."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ TIMEOUT_S = 5.0
 _SERVICES: tuple[Service, ...] = get_args(Service)
 
 
-class OwnLinks:
-    """Links that begin with `url` and `/api/`, a service, and a slash go to `downstream`; all others to `elsewhere`."""
+class LoopbackLinks:
+    """Sends links to `url`, `/api/`, a service and a slash to `downstream`, all others to `elsewhere`."""
 
     def __init__(self, url: str, downstream: Downstream, elsewhere: Fetch) -> None:
         self._prefixes: dict[str, Service] = {f"{url}/api/{service}": service for service in _SERVICES}
@@ -23,7 +23,7 @@ class OwnLinks:
         self._elsewhere = elsewhere
 
     async def fetch(self, uri: str, /) -> Any:
-        """The resource's data, out of its `data` wrapper where it has one. Raises LinkRefused."""
+        """Fetch a resource, without its `data` wrapper if it has one. Raises LinkRefused."""
         for prefix, service in self._prefixes.items():
             path = uri.removeprefix(prefix)
             if path != uri and path.startswith("/"):
@@ -36,9 +36,9 @@ class OwnLinks:
             async with asyncio.timeout(TIMEOUT_S):
                 reply = await self._downstream.send(request)
                 if reply.status != 200:
-                    raise LinkRefused(f"the answer has status {reply.status}")
+                    raise LinkRefused(f"the response has status {reply.status}")
                 if not reply.headers.get("content-type", "").startswith("application/json"):
-                    raise LinkRefused("the answer is not JSON")
+                    raise LinkRefused("the response is not JSON")
                 return link_data(reply.body)
         except TimeoutError:
             raise LinkRefused(f"no answer within {TIMEOUT_S:g} s") from None

@@ -20,8 +20,8 @@ from headrace.journal.records import Trigger
 from headrace.triggers import expressions
 from headrace.triggers.definition import parse_definition
 from headrace.triggers.expressions import EvaluationFailed, Evaluator, LinkRefused, Programs, no_links
+from headrace.triggers.firing import Firing, VariablesFailed
 from headrace.triggers.matching import causes, is_on, is_same_version
-from headrace.triggers.rules import Firing, VariablesFailed
 from headrace.triggers.text import NotText, text_of
 
 MINIMAL = {"event": "E", "workflowID": "w"}
@@ -425,7 +425,7 @@ async def test_a_link_that_leads_nowhere_is_an_error() -> None:
     for source, reason in (
         ('link(event, "target").x', "not on the list"),
         ('link(event, "missing").x', "no link 'missing'"),
-        ("link(event).x", "wants an event"),
+        ("link(event).x", "requires an event"),
         ("link(1, 'x')", "no link"),
     ):
         with pytest.raises(EvaluationFailed, match=reason):

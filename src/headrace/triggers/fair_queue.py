@@ -1,6 +1,6 @@
-"""How much of the dispatcher one trigger may have, so that one which takes long leaves room for others' events.
+"""Fair queue of the dispatcher: it limits each trigger's events, so that a slow trigger does not delay the others.
 
-What comes for it beyond its share stays in the inbox; here its number is remembered. Large events share likewise.
+Events beyond the limit stay in the inbox; the queue remembers their numbers. Large events share a limit likewise.
 """
 
 from __future__ import annotations
@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections import Counter, deque
 
 
-class Shares:
-    """`share`: events under way for one key; `max_parked`: numbers remembered, of all keys together."""
+class FairQueue:
+    """`share` is the maximum of running events per key, `max_parked` of remembered numbers for all keys."""
 
     def __init__(self, share: int, max_parked: int) -> None:
         self._share = share
         self._max_parked = max_parked
         self._under_way: Counter[str] = Counter()
-        """Those that were called, and have not arrived yet, among them."""
+        """Events that were called and have not arrived yet, among them."""
         self._waiting: dict[str, deque[int]] = {}
         self.parked = 0
 
     def is_parked(self, keys: list[str], seq: int) -> bool:
-        """Whether the event has to wait; else it counts as under way for each of these."""
+        """Return True if the event must wait; otherwise it counts as running for each key."""
         full = next((each for each in keys if self._under_way[each] >= self._share), None)
         if full is not None and self.parked < self._max_parked:
             self._waiting.setdefault(full, deque()).append(seq)
@@ -36,7 +36,7 @@ class Shares:
                 del self._under_way[each]
 
     def next_parked(self, key: str) -> int | None:
-        """Call the next event that waits for this key, if that has room: a place is kept for it until it arrives."""
+        """Call the next event that waits for this key, if there is capacity, and reserve its place."""
         waiting = self._waiting.get(key)
         if not waiting or self._under_way[key] >= self._share:
             return None
@@ -48,5 +48,5 @@ class Shares:
         return seq
 
     def arrive(self, key: str) -> None:
-        """One that was called is here, and asks for its place itself."""
+        """Release the reservation of a called event, which then asks for its own place."""
         self.give_back([key])

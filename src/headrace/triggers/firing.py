@@ -1,4 +1,4 @@
-"""What a trigger makes of an event: whether it fires, and with which variables."""
+"""Evaluation of a trigger for an event: whether it fires, and with which variables."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from headrace.workflows.variables import check_variables, shown
 Json = dict[str, Any]
 
 MAX_NAMED = 20
-"""Variables named in one error."""
+"""Maximum variables that an error names."""
 
 _decode_vars = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class VariablesFailed(HeadraceError):
-    """Some variables have no value over this event; the text names them."""
+    """Some variables have no value for this event; the text names them."""
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """What a trigger would make of an event. `matches` None: the filter failed. Values and errors are by variable."""
+    """Result of testing a trigger. `matches` None means that the filter failed. Values and errors are by variable."""
 
     matches: bool | None
     filter_error: str | None
@@ -34,26 +34,26 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 def may_take_long(trigger: Trigger, evaluator: Evaluator) -> bool:
-    """Whether its expressions may take more than a moment, as far as that is known."""
+    """True if its expressions are known to exceed the budget of the event loop."""
     sources = _decode_vars(trigger.vars).values() if trigger.vars else ()
     return any(evaluator.may_take_long(source) for source in (trigger.filter or "", *sources))
 
 
 class Firing:
-    """One trigger and one event."""
+    """The evaluation of one trigger for one event."""
 
     def __init__(self, evaluator: Evaluator, trigger: Trigger, payload: Json) -> None:
         self._evaluation = evaluator.over(payload)
         self._trigger = trigger
 
     async def matches(self) -> bool:
-        """Only true fires, nothing that is like it. Raises EvaluationFailed."""
+        """Evaluate the filter: only true matches, no other value. Raises EvaluationFailed."""
         if not self._trigger.filter:
             return True
         return await self._evaluation.value(self._trigger.filter) is True
 
     async def variables(self) -> dict[str, str]:
-        """Raises VariablesFailed."""
+        """Evaluate the variables. Raises VariablesFailed."""
         values, errors = await self._texts()
         if errors:
             named = [f"{shown(name)}: {reason}" for name, reason in list(errors.items())[:MAX_NAMED]]
@@ -62,7 +62,7 @@ class Firing:
         return values
 
     async def trial(self) -> Trial:
-        """All of it, whatever fails: for whoever tries a trigger out."""
+        """Evaluate everything, even after a failure, for the test of a trigger."""
         matches, filter_error = None, None
         try:
             matches = await self.matches()

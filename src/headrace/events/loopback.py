@@ -1,4 +1,4 @@
-"""Our own events for our own triggers: a publisher that leads straight into the inbox, so that no bus is needed."""
+"""Loopback of published events: a publisher that leads into the inbox, so that triggers work without a bus."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from headrace.events.envelope import envelope_of
 from headrace.events.inbox import Arrival, Inbox
 
 
-class OwnTriggers:
-    """See `events.bus.Publisher`. Raises Unavailable where another would raise BusUnavailable."""
+class LoopbackPublisher:
+    """Implements `buses.port.Publisher`. Raises Unavailable where other publishers raise BusUnavailable."""
 
     name = "own"
     page = 200
