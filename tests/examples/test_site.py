@@ -47,7 +47,7 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
 
 def test_what_is_typed_keeps_its_dashes_and_quotes(site: Path) -> None:
     text = (site / "reference/command-line.html").read_text()
-    assert "Start an instance, and --wait for its end." in text
+    assert "Start an instance; with --wait, wait for its end." in text
     assert "{&quot;type&quot;, &quot;app&quot;" in text
 
 
