@@ -29,7 +29,11 @@ class Source:
 
     @classmethod
     def of(cls, path: str, text: str) -> Source:
-        return cls(path, text, ast.parse(text, path))
+        try:
+            tree = ast.parse(text, path)
+        except SystemError:  # CPython 3.11 miscounts the depth when the collector runs meanwhile (gh-106905)
+            tree = ast.parse(text, path)
+        return cls(path, text, tree)
 
 
 Check = Callable[[Source], Iterator[Complaint]]

@@ -39,8 +39,8 @@ PACKAGE = str(ROOT / "src/headrace") + "/"
 LIBRARIES = ("uvicorn", "starlette")
 PORTS = ("telemetry",)
 """Packages that implement ports of lower layers; calls into them are calls of a port."""
-TASKS = ("background",)
-"""Modules that run the tasks they are given, as the event loop does; what a task does is no call of theirs."""
+TASKS = ("background.py",)
+"""Modules whose tasks run by the clock. What such a task does at the time of the request is no part of its walk."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,6 @@ class Walk:
             step
             for step in self.steps
             if step.caller is not None
-            and _top(step.caller) not in TASKS
             and _top(step.file) not in PORTS
             and levels[_top(step.file)] < levels[_top(step.caller)]
         ]
@@ -125,12 +124,14 @@ class Recorder:
             if library is not None:
                 self.walk.libraries[library] += 1
             return
-        caller = frame.f_back
-        while caller is not None and not _own_file(caller):
-            caller = caller.f_back
-        code = frame.f_code
-        step = Step(file, code.co_qualname, code.co_firstlineno, None if caller is None else _own_file(caller))
-        self.walk.steps.append(step)
+        callers: list[str] = []
+        outer = frame.f_back
+        while outer is not None:
+            callers += filter(None, [_own_file(outer)])
+            outer = outer.f_back
+        if file not in TASKS and not (callers and callers[-1] in TASKS):
+            code = frame.f_code
+            self.walk.steps.append(Step(file, code.co_qualname, code.co_firstlineno, callers[0] if callers else None))
 
 
 def _own_file(frame: FrameType) -> str:

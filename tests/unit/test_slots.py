@@ -77,7 +77,7 @@ def test_no_slot_is_lost_and_none_given_twice(limit: int, actions: list[tuple[st
         ends = await asyncio.wait_for(asyncio.gather(*visitors.tasks, return_exceptions=True), 10)
         assert all(end is None or isinstance(end, asyncio.CancelledError) for end in ends)
         assert (visitors.slots.held, visitors.slots.waiting) == (0, 0)
-        # A task that was given its slot enters at its next turn; one that comes to a free slot meanwhile enters at once.
+        # A task that was given a slot enters at its next turn; one that comes to a free slot meanwhile enters at once.
         for alike in (visitors.waited, set(range(len(visitors.tasks))) - visitors.waited):
             entered = [number for number in visitors.entered if number in alike]
             assert entered == sorted(entered)
