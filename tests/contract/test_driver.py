@@ -252,7 +252,7 @@ async def test_back_off_is_left_to_the_engine_and_goes_on_in_the_next_step(clust
 
 
 async def test_a_settle_time_passes_within_a_step(cluster: Cluster) -> None:
-    """A refusal after an unknown attempt: in another step its time would count anew, for ever."""
+    """A refusal after an unknown attempt: in another step its time would count anew each time."""
     cluster.services.plan = lambda _, count: "lose" if count == 1 else REFUSED
     instance_id = await cluster.start(SEND)
     assert (await cluster.step(instance_id)).why is Halt.BACKOFF

@@ -416,7 +416,7 @@ BUGS: tuple[Bug, ...] = (
         "tests/contract/test_driver.py",
     ),
     _bug(
-        "a commit permits an attempt for ever",
+        "a commit permits an attempt without a limit of time",
         DRIVER,
         "                if self._clock.monotonic_s() <= until_s:\n",
         "                if True:\n",

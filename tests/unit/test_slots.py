@@ -1,4 +1,4 @@
-"""Slots are given in order, never more than there are, and none is lost, whoever is cancelled when."""
+"""Slots are given in order, never more than there are, and none is lost when a task is cancelled."""
 
 from __future__ import annotations
 

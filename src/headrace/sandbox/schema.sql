@@ -111,5 +111,5 @@ CREATE TABLE IF NOT EXISTS outbox (
     envelope TEXT NOT NULL
 ) STRICT;
 
--- One row: the name of this database, for ever.
+-- One row: the name of this database, which never changes.
 CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL) STRICT;
