@@ -38,7 +38,7 @@ def test_one_version_everywhere() -> None:
 
 def requirement(line: str) -> tuple[str, str]:
     """Name and lower bound of `name>=1.2; marker`."""
-    found = re.fullmatch(r"([\w-]+)>=([\d.]+)(;.*)?", line)
+    found = re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)(;.*)?", line)
     assert found, f"{line}: a lower bound is needed"
     return found[1], found[2]
 
