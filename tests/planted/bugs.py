@@ -320,7 +320,7 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "a relay that was overtaken goes on",
         "src/headrace/events/relay.py",
-        "        unit.add(move, or_raise=Deposed(self.name))\n",
+        "        unit.add(Required(move, partial(Deposed, self.name)))\n",
         "        unit.add(move)\n",
         "tests/events/test_relay.py",
     ),
@@ -439,8 +439,8 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "the version of an instance is compared after its other writes",
         RUNNER,
-        "            unit.entries.insert(0, (claim, Conflict(self.id)))\n",
-        "            unit.entries.append((claim, Conflict(self.id)))\n",
+        "        unit.insert(0, claim)\n",
+        "        unit.append(claim)\n",
         "tests/contract/test_driver.py",
     ),
     _bug(

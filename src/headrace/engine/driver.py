@@ -98,16 +98,14 @@ class Driver:
             runner = control.runner
             if runner.open is not None or runner.ended_at is not None:
                 return
-            unit = Unit()
-            runner.advance(unit)
+            unit = runner.advance()
             is_taken = bool(unit) and await self._commit(runner, unit)
             await self._use_events(runner, is_taken)
 
     async def _use_events(self, runner: InstanceRunner, is_taken: bool) -> None:
         """Go on while the event of the next wait is in the mailbox already. The caller is exclusive."""
         while is_taken:
-            unit = Unit()
-            runner.take_event(unit)
+            unit = runner.take_event()
             is_taken = bool(unit) and await self._commit(runner, unit)
         if runner.ended_at is not None and runner.error != CANCELED:
             report_end(self._meter, runner)
@@ -117,7 +115,6 @@ class Driver:
 
         Raises Conflict where the instance has moved on since it was read.
         """
-        runner.seal(unit)
         while True:
             asked_s = self._clock.monotonic_s()
             try:
@@ -210,8 +207,8 @@ class Driver:
             if control.runner.open is not opened:
                 return
             while True:
-                unit, begun = Unit(), opened.begun
-                control.runner.record(unit, outcome)
+                begun = opened.begun
+                unit = control.runner.record(outcome)
                 try:
                     is_taken = await self._commit(control.runner, unit)
                     break
@@ -252,9 +249,7 @@ class Driver:
                 runner = control.runner
                 if runner.open is not opened or runner.ended_at is not None:
                     return
-                unit = Unit()
-                runner.begin_attempt(unit)
-                await self._commit(runner, unit)
+                await self._commit(runner, runner.begin_attempt())
 
     async def _may_begin(self, control: Control, opened: CurrentActivity) -> bool:
         """Whether a request may be sent. No abort is set: that is read as the last thing before (decision E6)."""
@@ -282,8 +277,7 @@ class Driver:
             runner = control.runner
             if runner.open is not opened or (runner.ended_at is not None and not is_aborted):
                 return None
-            unit = Unit()
-            runner.fail_attempt(unit, pause.failure, None if is_aborted else next_at)
+            unit = runner.fail_attempt(pause.failure, None if is_aborted else next_at)
             await self._commit(runner, unit)
         if opened.activity.is_effect:
             self._meter.effect_unknown(opened.key, self._clock.now_at())
@@ -296,8 +290,8 @@ class Driver:
         """Record that the effect needs attention. False where an abort was faster: it leaves less to decide."""
         async with control.exclusive():
             while control.runner.open is opened and (is_aborted or control.runner.ended_at is None):
-                unit, begun = Unit(), opened.begun
-                control.runner.fail_attempt(unit, f"needs attention: {message}", None, needs_attention=True)
+                begun = opened.begun
+                unit = control.runner.fail_attempt(f"needs attention: {message}", None, needs_attention=True)
                 try:
                     await self._commit(control.runner, unit)
                 except Conflict:
