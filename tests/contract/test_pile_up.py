@@ -41,6 +41,7 @@ class LimitsSeen(NoMeter):
     """The values of the ledger's limit, in order, and the most requests it had under way."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.limits: list[int] = []
         self.most_in_flight = 0
 

@@ -73,7 +73,7 @@ def test_effects_attempts_and_the_house() -> None:
     telemetry.attempt("ledger")
     telemetry.attempt_ended("ledger", "unknown", 0.5)
     telemetry.attempt_ended("ledger", "done", 0.25)
-    telemetry.effect_done("ledger", "done")
+    telemetry.effects_closed["ledger", "done"] += 1
     telemetry.needs_attention(+2)
     telemetry.needs_attention(-1)
     telemetry.timer_lag(0.2)
