@@ -13,7 +13,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from headrace.events.duties import Duties, SoleProcess
+from headrace.journal.port import Results, Unit
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.writes import AddOccurrence
 from tests.contract.test_engine import Scripted
 from tests.support.leaders import Election, Member, member
 from tests.support.rooms import FastClock
@@ -211,6 +213,45 @@ async def test_every_event_starts_one_instance_while_duties_move(journal: Sqlite
     events = [row async for page in journal.events() for row in page]
     own = [row for row in events if row.type == "SUCCEEDED_WORKFLOW"]
     assert len({row.key for row in own}) == len(own) >= count
+
+
+class Held:
+    """A journal that keeps occurrences waiting until `gate` is set."""
+
+    def __init__(self, journal: SqliteJournal) -> None:
+        self._journal = journal
+        self.gate = asyncio.Event()
+        self.asked = asyncio.Semaphore(0)
+
+    async def commit(self, unit: Unit) -> Results:
+        if any(isinstance(write, AddOccurrence) for write in unit.writes):
+            self.asked.release()
+            await self.gate.wait()
+        return await self._journal.commit(unit)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+
+async def test_an_event_under_way_is_fired_by_the_next_time_of_the_duty(journal: SqliteJournal) -> None:
+    """Also where the same server has the duty next."""
+    election = Election()
+    held: Any = Held(journal)
+    async with AsyncExitStack() as stack, asyncio.timeout(LIMIT_S):
+        a, _ = await two_servers(stack, held, election)
+        trigger_id = await on(a, "ORDER")
+        for number in range(3):
+            await a.post("/ext/events", event("ORDER", number))
+            await held.asked.acquire()
+        election.depose("a")
+        await election.until_led_by("b", DUTIES)
+        election.admit("a")
+        election.depose("b")
+        await election.until_led_by("a", DUTIES)
+        held.gate.set()
+        await until_fired(journal, trigger_id, 3)
+        await until_processed(journal)
+        assert len(await fired(journal, trigger_id)) == 3
 
 
 async def test_a_server_that_goes_on_with_lost_duties_does_no_harm(journal: SqliteJournal) -> None:
