@@ -52,7 +52,7 @@ class Composition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What is open before the rest is built around it; `tracing` None: no traces."""
+    """Parts that are open before the rest is built around them; `tracing` None: no traces."""
 
     settings: Settings
     store: Store

@@ -18,7 +18,7 @@ from headrace.telemetry import Telemetry
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What an engine works with."""
+    """Parts that an engine works with."""
 
     settings: Settings
     journal: Journal

@@ -1,4 +1,4 @@
-"""Where a server keeps its data: the journal that the settings name, and who of several servers has a duty."""
+"""The journal that the settings name, and the leadership of the servers that share it."""
 
 from __future__ import annotations
 
