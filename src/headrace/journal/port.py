@@ -249,6 +249,12 @@ class Journal(Protocol):
         """The first end of a delay after this moment."""
         ...
 
+    # what a server reports
+
+    async def counts(self) -> tuple[int, int]:
+        """The number of instances that have not ended, and of their activities that need attention."""
+        ...
+
     # life
 
     async def check(self) -> None:
