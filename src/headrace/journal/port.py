@@ -265,6 +265,12 @@ class Journal(Protocol):
         """The wall clock of the database, by which `ActivityRow.permitted_at` is noted."""
         ...
 
+    # what a server reports
+
+    async def counts(self) -> tuple[int, int]:
+        """The number of instances that have not ended, and of their activities that need attention."""
+        ...
+
     # life
 
     async def check(self) -> None:
