@@ -1,1 +1,4 @@
-"""How instances run. `port`: what an engine offers; `run`: one instance in memory; `embedded`: in one process."""
+"""How instances run.
+
+`port`: what an engine offers; `driver` and `control`: shared by all engines; `embedded`: in one process.
+"""

@@ -1,1 +1,4 @@
-"""The durable record. `port`: what a journal offers; `records`: its rows; `sqlite` and `writer`: the one on SQLite."""
+"""The durable record.
+
+`port`: what a journal offers; `writes` and `records`: its rows; `sqlite`: the adapter for SQLite.
+"""
