@@ -1,9 +1,9 @@
 """How one effect is brought to a certain end, without paying twice (decisions M2 to M6b, Q19, Q22, E6).
 
-A pure state machine: it receives the outcome and time of each attempt or look-up, and returns the next step.
-It reads no clock (`now_s` is monotonic and handed in) and performs nothing, so both engines share it and a
-test can walk every path. Its whole memory beyond a restart is the stored intent: one found without an outcome
-counts as an unknown attempt, and the settle time starts anew.
+A pure state machine: it receives the outcome and time of each attempt or look-up, and chooses the next step, `action`.
+It reads no clock (`now_s` is monotonic and handed in) and performs nothing, so every engine shares it and a test can
+walk every path. Only the stored intent survives a restart. An intent without an outcome counts as an unknown attempt;
+the settle time starts again.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class CreateLedger:
 class Pause:
     """Wait, then ask again what to do. `failure` is shown in history as `lastFailure`.
 
-    `is_settling`: the wait proves something, as its time counts from an attempt or an answer; another process that went
-    on waiting would count anew. Else it is a back-off, which any process may end.
+    `is_settling`: the wait is part of the proof and must be completed by this process. Otherwise it is a back-off,
+    which any process may finish.
     """
 
     seconds: float
@@ -66,7 +66,8 @@ Action = Send | LookUpFirst | CreateLedger | Pause | Done | Refused | NotBooked 
 class Backoff:
     """Exponential with full jitter. `jitter` gives a number from 0 to 1.
 
-    The jitter comes on top of a `Retry-After`, so that effects which got the same one do not return at one instant.
+    The jitter comes on top of a `Retry-After`, so that effects which got the same one are not retried at the same
+    moment.
     """
 
     base_s: float
@@ -132,7 +133,7 @@ class EffectProtocol:
         self.action = LOOK_UP if self._is_aborted else self._after_pause
 
     def abort(self) -> None:
-        """No attempt may begin any more: from here on, only look-ups. Said again, it changes nothing."""
+        """No attempt may begin any more: from here on, only look-ups. Idempotent."""
         if not self._is_aborted and isinstance(self.action, Send | Pause | CreateLedger | NeedsAttention):
             self.action = LOOK_UP
         self._is_aborted = True
@@ -190,7 +191,7 @@ class EffectProtocol:
         self._after_pause = SEND
         if self._family is Family.INITIATION:  # never resent without a look-up just before (decision M5)
             self._after_pause, self._refusal = LOOK_UP, None
-        self.action = Pause(wait_s, f"{refusal.message} (asked again, since an earlier attempt had no answer)", True)
+        self.action = Pause(wait_s, f"{refusal.message} (will be sent again: an earlier attempt had no answer)", True)
 
     # what a look-up answered
 
@@ -272,10 +273,10 @@ class EffectProtocol:
                 self.action = outcome
             case _:
                 self._refusal = None
-                # A ledger that was created already and is still not found gets time, not one request after the other.
                 if self._is_aborted:
                     self.action = LOOK_UP
                 elif self._has_created:
+                    # Back off: the ledger was created but is still not found.
                     self._retry(Unknown("the internal ledger exists, and is not found"), SEND)
                 else:
                     self._has_created, self.action = True, SEND

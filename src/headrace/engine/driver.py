@@ -67,7 +67,7 @@ class Driver:
     async def drive(self, control: Control) -> Halted:
         """Drive the instance until it must wait or has ended.
 
-        Raises Conflict where it has moved on since it was read, and nothing of this drive waits to be recorded.
+        Raises Conflict if another process changed the instance and this drive holds no unrecorded answer.
         """
         token = DRIVEN.set(control)
         try:
@@ -105,7 +105,7 @@ class Driver:
             await self._use_events(runner, is_taken)
 
     async def _use_events(self, runner: InstanceRunner, is_taken: bool) -> None:
-        """Go on while the event of the next wait is in the mailbox already. The caller is exclusive."""
+        """Repeat while the mailbox holds the next awaited event. The caller holds `control.exclusive()`."""
         while is_taken:
             unit = runner.take_event()
             is_taken = bool(unit) and await self._commit(runner, unit)
@@ -130,7 +130,9 @@ class Driver:
             return any(isinstance(each, EventTaken) for each in results)
 
     async def _read_again(self, control: Control, opened: CurrentActivity, begun: int) -> None:
-        """Replace the runner by what the journal holds, after a Conflict with the answer to an attempt in hand.
+        """Replace the runner by what the journal holds.
+
+        Called after a Conflict, while this process holds an answer that is not recorded yet.
 
         An attempt that was answered must not be sent again because another process has moved the instance on, as by an
         abort. Raises Conflict where the journal does not hold the activity open, with `begun` attempts, any more.
@@ -151,7 +153,10 @@ class Driver:
     # performing one activity
 
     async def _perform(self, control: Control, opened: CurrentActivity) -> Halted | None:
-        """Bring an activity to its end. None where the drive goes on, or the engine stops."""
+        """Bring an activity to its end.
+
+        Returns None if the caller must look at the instance again: it goes on, or the engine stops.
+        """
         activity = opened.activity
         protocol = EffectProtocol(
             activity.settlement,
@@ -195,15 +200,15 @@ class Driver:
                 case Done() | Refused() | NotBooked():
                     await self._close(control, opened, action)
                 case NeedsAttention(message):
-                    if await self._is_left_to_a_person(control, opened, message, is_aborted=is_aborted):
+                    if await self._record_attention(control, opened, message, is_aborted=is_aborted):
                         return None
         return None
 
     async def _close(self, control: Control, opened: CurrentActivity, outcome: Done | Refused | NotBooked) -> None:
         """Record the outcome and advance to the next command, in one commit.
 
-        An abort may commit while this waits. It has then closed an activity that was never sent, and the stage with it,
-        so nothing is left to record. The outcome of one that was sent is recorded, and closes the stage.
+        An abort may commit while this waits. If the activity was never sent, the abort closed it and nothing is left.
+        If it was sent, record the outcome; that closes the stage.
         """
         async with control.exclusive():
             if control.runner.open is not opened:
@@ -258,7 +263,7 @@ class Driver:
         self._meter.call_failed(FailedCall(service, name, failed.reason, opened.attempt, next_s, runner.id, is_look_up))
 
     async def _permit(self, control: Control, opened: CurrentActivity) -> None:
-        """Count the attempt as begun by a commit, unless one has that is not too old to go by.
+        """Commit that the attempt begins, unless an earlier such commit still permits it (`Control.permit_s`).
 
         Raises Conflict where another process was faster. Nothing is counted after an abort or while the engine stops.
         """
@@ -276,7 +281,10 @@ class Driver:
                 await self._commit(runner, runner.begin_attempt())
 
     async def _may_begin(self, control: Control, opened: CurrentActivity) -> bool:
-        """Whether a request may be sent. No abort is set: that is read as the last thing before (decision E6)."""
+        """True if a request may be sent.
+
+        Checked immediately before sending: no abort has been committed (decision E6).
+        """
         may_begin = await control.may_begin()
         is_wanted = control.runner.open is opened and control.runner.ended_at is None
         return may_begin and is_wanted and not control.is_stopping
@@ -294,7 +302,7 @@ class Driver:
     ) -> Halted | None:
         """Record the failed attempt, then wait, unless an abort was faster.
 
-        Gives the end of the drive where the engine waits by itself.
+        Returns Halted if the engine, not the driver, waits out the pause.
         """
         next_at = self._clock.now_at() + int(pause.seconds * 1e6)
         async with control.exclusive():
@@ -308,10 +316,13 @@ class Driver:
         is_over = await control.pause(pause.seconds, is_settling=pause.is_settling)
         return None if is_over else Halted(Halt.BACKOFF, next_at)
 
-    async def _is_left_to_a_person(
+    async def _record_attention(
         self, control: Control, opened: CurrentActivity, message: str, *, is_aborted: bool
     ) -> bool:
-        """Record that the effect needs attention. False where an abort was faster: it leaves less to decide."""
+        """Record that the effect needs attention.
+
+        Returns False if an abort committed first: the caller then asks the protocol again.
+        """
         async with control.exclusive():
             while control.runner.open is opened and (is_aborted or control.runner.ended_at is None):
                 begun = opened.begun

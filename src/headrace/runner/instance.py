@@ -143,8 +143,8 @@ class InstanceRunner:
     ) -> InstanceRunner:
         """Add a new instance, up to its first command.
 
-        `sends`: this process sends what the unit stores at once, so the intent counts as an attempt begun.
-        The unit raises NotFound where the workflow is deleted.
+        `sends`: this process sends the stored request right after the commit, so the intent counts as an attempt begun.
+        Committing the unit raises NotFound where the workflow is deleted.
         """
         created_at = context.now()
         runner = cls(instance_id, workflow.id, stages, variables, created_at, context, by_trigger=by_trigger)
@@ -217,7 +217,8 @@ class InstanceRunner:
     def _sealed(self, unit: Unit) -> Unit:
         """Make the unit a compare-and-set: it fails with Conflict where the instance has moved on since it was read.
 
-        The version is compared before anything else is written, which could fail for rows that another process added.
+        The version is compared first: a later write could fail on another process's row, with an error that says
+        nothing about the version.
         """
         claim = self._claim
         if claim is None:
@@ -436,7 +437,7 @@ class InstanceRunner:
         )
 
     def _cancel_activity(self, unit: Unit, now_at: int) -> None:
-        """The open activity was never sent, or is proven not to be in the books."""
+        """Close the open activity as canceled. Only for one never sent, or proven not booked."""
         if self.open is not None and self.open.is_stored:
             self._close_activity(unit, now_at, None, CANCELED)
         self.open = None
@@ -461,7 +462,8 @@ class InstanceRunner:
         runner.last_at = max(
             instance.updated_at, stage.started_at, *(row.terminated_at or row.started_at for row in activities), 0
         )
-        runner._run_stage(stage.number, stage.started_at, may_name_world=True)  # decided when the stage began
+        # The check ran when the stage began; a replay must not refuse what it allowed.
+        runner._run_stage(stage.number, stage.started_at, may_name_world=True)
         runner.stage_is_stored = True
         for row in activities:
             if row.terminated_at is None:
@@ -495,9 +497,10 @@ class InstanceRunner:
         )
 
     def keep(self, known: CurrentActivity, begun: int) -> bool:
-        """Go on with an activity that this process performs, where the journal holds it open with `begun` attempts.
+        """Replace the restored activity by the one in this process.
 
-        The process knows more than the journal: whether the latest attempt was sent, and what it was answered.
+        Returns False if the journal does not hold it open with `begun` attempts. The process knows more than the
+        journal: whether the latest attempt was sent, and what it was answered.
         """
         found = self.open
         if found is None or (found.stage, found.position, found.begun) != (known.stage, known.position, begun):

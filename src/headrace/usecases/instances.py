@@ -24,10 +24,11 @@ MAX_EVENT_CHARACTERS = 1_024
 
 @idempotent(Instance)
 async def start_instance(ports: Ports, caller: Caller | None, workflow_id: str, variables: object) -> Answer[Instance]:
-    """Start an instance of a workflow; it is stored on return. The answer is the instance as it was stored.
+    """Start an instance of a workflow; it is stored on return.
 
-    The answer has neither definition, variables nor inputs of stages, which may be long. Raises NotFound, InvalidValue
-    (naming every missing variable), Unavailable.
+    The answer is the stored instance without its definition, variables and stage inputs, which may be long.
+
+    Raises NotFound, InvalidValue (naming every missing variable), Unavailable.
     """
     texts = check_variables(variables)
     workflow = ports.runners.workflow(workflow_id) or await ports.journal.workflow(workflow_id)
@@ -89,7 +90,7 @@ async def send_event(ports: Ports, caller: Caller | None, instance_id: str, even
 
 @idempotent(type(None))
 async def abort_instance(ports: Ports, caller: Caller | None, instance_id: str) -> Answer[None]:
-    """Abort an instance. Final on return: no attempt begins after it.
+    """Abort an instance. After return no attempt begins; one already sent is still settled.
 
     Raises NotFound, AlreadyEnded, Unavailable.
     """
@@ -105,7 +106,7 @@ async def abort_instance(ports: Ports, caller: Caller | None, instance_id: str) 
     while True:
         try:
             await completed(commit())
-        except Conflict as conflict:  # another process has moved the instance on: what it decided is read again
+        except Conflict as conflict:  # another process has moved the instance on: read the instance again and retry
             if ports.clock.monotonic_s() >= give_up_s:
                 raise Unavailable(str(conflict)) from None
         else:
@@ -114,10 +115,10 @@ async def abort_instance(ports: Ports, caller: Caller | None, instance_id: str) 
 
 def _event_name(event: object) -> str:
     if not isinstance(event, dict):
-        raise InvalidValue("body", 'an object is wanted: {"name": "the event\'s name"}')
+        raise InvalidValue("body", 'must be an object: {"name": "the event\'s name"}')
     members = cast("dict[str, Any]", event)
     for name in members.keys() - {"name"}:
-        raise InvalidValue(shown(name), "is not known here; an event has a `name`, and nothing else")
+        raise InvalidValue(shown(name), "is not a member of an event, which has a `name` and nothing else")
     name = members.get("name")
     if not isinstance(name, str) or not 1 <= len(name) <= MAX_EVENT_CHARACTERS:
         raise InvalidValue("name", f"must be text of 1 to {MAX_EVENT_CHARACTERS} characters")
