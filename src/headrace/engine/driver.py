@@ -21,7 +21,7 @@ from headrace.effects.protocol import (
     Pause,
     Send,
 )
-from headrace.effects.requests import create_ledger
+from headrace.effects.services import create_ledger
 from headrace.engine.control import DRIVEN, Control, Halt, Halted
 from headrace.engine.limits import EngineLimits
 from headrace.engine.meter import FailedCall, Meter, report_end

@@ -9,9 +9,8 @@ from types import TracebackType
 from typing import TypeVar, get_args
 
 from headrace.clock import Clock
-from headrace.effects.look_ups import look_up
 from headrace.effects.port import Downstream, LookUp, NoReply, Outcome, Reply, Request, Unknown
-from headrace.effects.replies import outcome
+from headrace.effects.services import look_up, outcome
 from headrace.engine.concurrency import AdaptiveLimit, Mark, Signal, signal_of
 from headrace.engine.meter import Meter
 from headrace.engine.slots import Slots

@@ -25,7 +25,7 @@ from headrace.buses.published import (
 )
 from headrace.effects.port import Done, Refused, Request
 from headrace.effects.protocol import NotBooked
-from headrace.effects.requests import prepare
+from headrace.effects.services import prepare
 from headrace.errors import Conflict, InvalidValue, NotFound
 from headrace.journal import writes
 from headrace.journal.lists import STATUSES
