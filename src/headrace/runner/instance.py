@@ -133,6 +133,7 @@ class InstanceRunner:
         cls,
         unit: Unit,
         instance_id: str,
+        created_at: int,
         workflow: Workflow,
         stages: list[Json],
         variables: dict[str, str],
@@ -146,7 +147,6 @@ class InstanceRunner:
         `sends`: this process sends what the unit stores at once, so the intent counts as an attempt begun.
         The unit raises NotFound where the workflow is deleted.
         """
-        created_at = context.now()
         runner = cls(instance_id, workflow.id, stages, variables, created_at, context, by_trigger=by_trigger)
         row = writes.AddInstance(
             instance_id=instance_id,

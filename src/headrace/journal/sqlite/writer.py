@@ -194,11 +194,11 @@ class GroupWriter:
         if has_published:
             self._publications.set()
             self._publications = asyncio.Event()
-        if self._meter is not None:
-            self._meter.commit(seconds, len(batch))
         if self._waiting and not self._is_scheduled:
             self._schedule()
         self._may_rest()
+        if self._meter is not None:
+            self._meter.commit(seconds, len(batch))
 
     def _may_rest(self) -> None:
         if self._rest is not None and not self._waiting and not self._is_busy and not self._rest.done():
