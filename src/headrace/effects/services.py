@@ -1,4 +1,4 @@
-"""What the three services have in common for an engine: the request, the outcome and the look-up of every activity.
+"""Request, outcome and look-up of every activity, whichever service it belongs to.
 
 `prepare` is the last guard (decision M8): what gets past it has only spellings that a service can take. `outcome` says
 what an answer proves (decision M4): what is not provably done or documented as a refusal is unknown, and it is asked

@@ -22,7 +22,7 @@ import structlog
 from msgspec.structs import astuple
 
 from headrace.errors import Damaged, RepeatedKey, Unavailable
-from headrace.journal.port import Later, Required, Results, Unit
+from headrace.journal.port import Later, Required, Results, Unit, WhenWanted
 from headrace.journal.sqlite.faults import damaged, is_damage
 from headrace.journal.sqlite.statements import WriteQuery
 from headrace.journal.writes import Published, RememberKey, Result, WantType, Write
@@ -267,16 +267,16 @@ class GroupWriter:
         results: list[Result] = []
         execute, queries = self._connection.execute, self._queries
         for entry in unit:
-            if isinstance(entry, Write):
-                write = entry
-            elif isinstance(entry, Required):
-                write = entry.write
-            elif isinstance(entry, Later):
-                write = entry.make(results)
-            elif entry.type in (self._wanted_types() if self._wanted is None else self._wanted):
+            if type(entry) is WhenWanted:
+                if entry.type not in (self._wanted_types() if self._wanted is None else self._wanted):
+                    continue
                 write = entry.make()
+            elif type(entry) is Required:
+                write = entry.write
+            elif type(entry) is Later:
+                write = entry.make(results)
             else:
-                continue
+                write = entry
             query = queries[type(write)]
             try:
                 cursor = execute(query.sql, astuple(write))
@@ -284,9 +284,9 @@ class GroupWriter:
                 if isinstance(write, RememberKey):
                     raise RepeatedKey(write.key) from None
                 raise
-            if isinstance(entry, Required) and cursor.rowcount == 0:
+            if type(entry) is Required and cursor.rowcount == 0:
                 raise entry.error()
-            if isinstance(write, WantType):
+            if type(write) is WantType:
                 self._wanted = None
             if query.result is not None and (row := cursor.fetchone()) is not None:
                 results.append(query.result(*row))
