@@ -97,7 +97,7 @@ class Journal(Protocol):
     # writes
 
     def commit(self, unit: Unit) -> Awaitable[Results]:
-        """Commit the unit: durable when it has been awaited.
+        """Commit the unit: durable when it has been awaited. Every error is raised by awaiting, none by the call.
 
         Raises the unit's own error, RepeatedKey, or Unavailable (then nothing was written and never will be).
         """

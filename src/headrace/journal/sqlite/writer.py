@@ -100,14 +100,17 @@ class GroupWriter:
         return len(self._waiting)
 
     def commit(self, unit: Unit) -> asyncio.Future[Results]:
-        """The result of the unit, once it is durable. Raises Unavailable at once where it cannot be queued."""
-        if self._is_closed:
-            raise Unavailable("the journal is closed")
-        if self._damage is not None:
-            raise Damaged(str(self._damage))
-        if len(self._waiting) >= self._limits.max_waiting:
-            raise Unavailable("the journal has too much to write at the moment")
+        """The result of the unit, once it is durable. Every error comes with the future."""
         future: asyncio.Future[Results] = self._loop.create_future()
+        if self._is_closed:
+            future.set_exception(Unavailable("the journal is closed"))
+            return future
+        if self._damage is not None:
+            future.set_exception(Damaged(str(self._damage)))
+            return future
+        if len(self._waiting) >= self._limits.max_waiting:
+            future.set_exception(Unavailable("the journal has too much to write at the moment"))
+            return future
         self._waiting.append((unit, future, self._loop.time()))
         if not self._is_busy and not self._is_scheduled:
             self._schedule()
