@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.effects.port import Request
-from headrace.effects.requests import prepare
+from headrace.effects.services import prepare
 from headrace.money import posting
 from headrace.workflows.activities import CreateTransaction
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from docs.generator.markdown import block, code, pretty, table
-from headrace.effects.requests import prepare
+from headrace.effects.services import prepare
 from headrace.workflows.activities import ACTIVITIES, Activity
 
 INTRODUCTION = """An activity is a named read or effect on a service. Stage history

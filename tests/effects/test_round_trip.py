@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 from headrace.clock import RandomIds, SystemClock
-from headrace.effects.look_ups import look_up
 from headrace.effects.port import (
     Absent,
     Done,
@@ -23,8 +22,7 @@ from headrace.effects.port import (
     Request,
     Search,
 )
-from headrace.effects.replies import outcome
-from headrace.effects.requests import create_ledger, prepare
+from headrace.effects.services import create_ledger, look_up, outcome, prepare
 from headrace.money import posting
 from headrace.sandbox import Sandbox
 from headrace.workflows.activities import (

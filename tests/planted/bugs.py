@@ -111,7 +111,7 @@ BUGS: tuple[Bug, ...] = (
     # what an answer proves
     _bug(
         "500 is taken as success",
-        "src/headrace/effects/replies.py",
+        "src/headrace/effects/services.py",
         "    if not 400 <= reply.status < 500 or",
         "    if reply.status >= 500:\n"
         "        return __import__('headrace.effects.port', fromlist=['Done']).Done()\n"

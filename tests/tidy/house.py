@@ -84,8 +84,7 @@ BANS = (
 MONEY_FILES = (
     "src/headrace/money.py",
     "src/headrace/workflows/",
-    "src/headrace/effects/requests.py",
-    "src/headrace/effects/replies.py",
+    "src/headrace/effects/services.py",
     "src/headrace/sandbox/",
     "src/headrace/journal/records.py",
 )

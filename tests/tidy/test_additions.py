@@ -171,9 +171,7 @@ class NoteAccount(Activity):
     def example(cls) -> NoteAccount:
         return cls("jane", "hello")
 """
-IMPORTS = (
-    "headrace.effects.requests, headrace.effects.replies, headrace.effects.look_ups, headrace.workflows.interpreter"
-)
+IMPORTS = "headrace.effects.services, headrace.workflows.interpreter"
 FAMILY = "    family: ClassVar[Family] = Family.METADATA\n"
 REQUESTS = """
 
@@ -200,7 +198,7 @@ from headrace.api.app import TABLE
 from headrace.cli.history_text import activity_lines, stage_sentence
 from headrace.demo.picture import STAGES as PICTURED
 from headrace.demo.timeline import EFFECTS
-from headrace.effects.requests import prepare
+from headrace.effects.services import prepare
 from headrace.workflows.activities import ACTIVITIES
 from headrace.workflows.config import parse_config
 from headrace.workflows.interpreter import StageRunner

@@ -7,14 +7,15 @@ import pytest
 from tests.tidy import walk
 from tests.tidy.walk import Step, Walk
 
-MAX_FILES, GOAL_FILES = 46, 25
-MAX_PACKAGE_CHANGES, GOAL_PACKAGE_CHANGES = 78, 60
-"""The product's own figures, with a little room for the interpreter's version; they only fall, down to the goals."""
+MAX_FILES = 37
+MAX_PACKAGE_CHANGES = 60
+"""The product's own figures; they only fall. docs/decisions/0042-the-walk-of-a-request.md says where the floor is."""
 
 
 @pytest.fixture(scope="module")
 def walked() -> Walk:
-    return walk.measure()
+    """The shortest of three: the engine's scheduler, which looks at the clock every second, may run during one."""
+    return min((walk.measure() for _ in range(3)), key=lambda each: len(each.steps))
 
 
 def test_the_walk_is_that_of_the_whole_program(walked: Walk) -> None:
@@ -25,8 +26,8 @@ def test_the_walk_is_that_of_the_whole_program(walked: Walk) -> None:
 
 
 def test_the_walk_is_short(walked: Walk) -> None:
-    assert GOAL_FILES <= len(walked.files) <= MAX_FILES, walked.files
-    assert GOAL_PACKAGE_CHANGES <= walked.package_changes <= MAX_PACKAGE_CHANGES
+    assert len(walked.files) <= MAX_FILES, walked.files
+    assert walked.package_changes <= MAX_PACKAGE_CHANGES
 
 
 def test_nothing_below_calls_what_is_above_it(walked: Walk) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from headrace.effects.port import Reply, Request, Unknown
-from headrace.effects.replies import outcome
+from headrace.effects.services import outcome
 from headrace.engine.meter import FailedCall
 from headrace.telemetry.operator_log import OperatorLog
 from tests.unit.test_telemetry import FixedClock

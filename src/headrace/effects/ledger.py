@@ -14,7 +14,6 @@ from headrace.effects.wire import (
     Searcher,
     Unreadable,
     canonical,
-    exact_amount,
     expect_status,
     idempotency_key,
     loose_text,
@@ -34,7 +33,7 @@ from headrace.effects.wire import (
     text_of,
     unknown,
 )
-from headrace.money import Posting, account_address, amount_of, asset_name, ledger_name, posting
+from headrace.money import Posting, account_address, amount_of, asset_name, exact_amount, ledger_name, posting
 from headrace.workflows.activities import AddAccountMetadata, CreateTransaction, GetAccount, Json
 from headrace.workflows.durations import booking_moment_of
 
@@ -75,24 +74,23 @@ def add_account_metadata(activity: AddAccountMetadata, intent: Intent) -> Reques
 
 def create_transaction(activity: CreateTransaction, intent: Intent) -> Request:
     """Build the request of a transaction that carries the key of its effect."""
-    key = intent.key
-    path = (
-        f"/v2/{ledger_name(activity.ledger, 'ledger')}/transactions{_schema_version(activity.ledger, intent.schemas)}"
-    )
+    key, sent = intent.key, activity.posting
+    ledger = ledger_name(activity.ledger, "ledger")
     ours = posting(
-        account_address(activity.posting["source"], "source"),
-        account_address(activity.posting["destination"], "destination"),
-        exact_amount(activity.posting["amount"]),
-        asset_name(activity.posting["asset"], "asset"),
+        account_address(sent["source"], "source"),
+        account_address(sent["destination"], "destination"),
+        exact_amount(sent["amount"]),
+        asset_name(sent["asset"], "asset"),
     )
     body: Json = {"metadata": sorted_map(activity.metadata, "metadata")}
     if activity.allow_overdraft:  # the wire takes postings or a script, never both
         body["script"] = activity.input(key)["data"]["script"]
     else:
         body["postings"] = [ours]
-    body["reference"] = idempotency_key(activity.reference(key))
+    body["reference"] = key if activity.payment_id is None else activity.reference(key)
     if activity.timestamp is not None:
         body["timestamp"] = booking_moment_of(activity.timestamp, "timestamp")
+    path = f"/v2/{ledger}/transactions{_schema_version(ledger, intent.schemas)}"
     return Request("ledger", "POST", path, canonical(body), idempotency_key(key))
 
 

@@ -29,7 +29,6 @@ from headrace.effects.wire import (
     Searcher,
     Unreadable,
     canonical,
-    exact_amount,
     expect_status,
     foreign_id,
     idempotency_key,
@@ -52,7 +51,7 @@ from headrace.effects.wire import (
     unknown,
 )
 from headrace.errors import InvalidValue
-from headrace.money import asset_name
+from headrace.money import asset_name, exact_amount
 from headrace.workflows.activities import CreateTransferInitiation, GetPayment, Json
 from headrace.workflows.durations import moment_text
 from headrace.workflows.variables import check_text

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Refused, Undecided, Unknown
-from headrace.effects.replies import is_idempotency_mismatch
 from headrace.workflows.activities import INTERNAL_LEDGER, Family
 
 MAX_RETRY_AFTER_S = 3_600.0
@@ -285,3 +284,8 @@ class EffectProtocol:
         self._failures += 1
         self._after_pause = then
         self.action = Pause(self._backoff.seconds(self._failures, unknown.retry_after_s), unknown.message)
+
+
+def is_idempotency_mismatch(refused: Refused) -> bool:
+    """Whether the service holds our key with other bytes: our own fault, and never to be resent (decision M6b)."""
+    return refused.code == "VALIDATION" and "invalid idempotency hash" in refused.message.lower()

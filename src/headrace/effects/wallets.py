@@ -26,7 +26,6 @@ from headrace.effects.wire import (
     Searcher,
     Unreadable,
     canonical,
-    exact_amount,
     expect_status,
     foreign_id,
     idempotency_key,
@@ -47,7 +46,7 @@ from headrace.effects.wire import (
     unknown,
 )
 from headrace.errors import InvalidValue
-from headrace.money import account_address, asset_name
+from headrace.money import account_address, asset_name, exact_amount
 from headrace.workflows.activities import CreditWallet, DebitWallet, GetWallet, Json, ListWallets
 from headrace.workflows.durations import booking_moment_of
 from headrace.workflows.variables import check_text

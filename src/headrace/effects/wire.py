@@ -19,15 +19,13 @@ import msgspec
 
 from headrace.effects.port import Done, Outcome, Reply, Request, Search, Unknown
 from headrace.errors import InvalidValue
-from headrace.money import MAX_KEY_BYTES, amount_of, opaque_id
+from headrace.money import MAX_KEY_BYTES, opaque_id
 from headrace.workflows.activities import Json
 from headrace.workflows.durations import moment_of
 from headrace.workflows.variables import check_text
 
 MAX_MESSAGE_CHARACTERS = 1_000
 MAX_CURSOR_CHARACTERS = 8_192
-ORDINARY_AMOUNT = 1 << 63
-"""Below this an amount needs no closer look; comparing with 10^1000 costs more than everything else about it."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.decode
@@ -99,13 +97,6 @@ def check_body(value: object, field: str) -> None:
             check_body(item, f"{field}[{position}]")
     elif not isinstance(value, int):
         raise InvalidValue(field, f"must not be sent as {type(value).__name__}")
-
-
-def exact_amount(value: object, field: str = "amount") -> int:
-    """An amount as a stage has it by now: an integer, never text. Raises InvalidValue."""
-    if type(value) is not int:
-        raise InvalidValue(field, f"an amount is an integer, not {type(value).__name__}")
-    return value if 0 <= value < ORDINARY_AMOUNT else amount_of(value, field)
 
 
 def sorted_map(values: Mapping[str, str], field: str) -> dict[str, str]:

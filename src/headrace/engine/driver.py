@@ -21,10 +21,10 @@ from headrace.effects.protocol import (
     Pause,
     Send,
 )
-from headrace.effects.requests import create_ledger
+from headrace.effects.services import create_ledger
 from headrace.engine.control import DRIVEN, Control, Halt, Halted
 from headrace.engine.limits import EngineLimits
-from headrace.engine.meter import FailedCall, Meter, report_end
+from headrace.engine.meter import FailedCall, Meter
 from headrace.engine.services import Services
 from headrace.errors import Conflict, Unavailable
 from headrace.journal.port import Journal, Unit
@@ -110,7 +110,13 @@ class Driver:
             unit = runner.take_event()
             is_taken = bool(unit) and await self._commit(runner, unit)
         if runner.ended_at is not None and runner.error != CANCELED:
-            report_end(self._meter, runner)
+            self.report_end(runner)
+
+    def report_end(self, runner: InstanceRunner) -> None:
+        """Report that an instance has ended: succeeded, failed or aborted."""
+        outcome = "aborted" if runner.error == CANCELED else "failed" if runner.error else "succeeded"
+        seconds = ((runner.ended_at or runner.created_at) - runner.created_at) / 1e6
+        self._meter.instance_ended(runner.id, runner.workflow_id, outcome, seconds)
 
     async def _commit(self, runner: InstanceRunner, unit: Unit) -> bool:
         """Commit, however long the journal takes to recover. True when an awaited event was there.

@@ -20,7 +20,7 @@ from headrace.effects.protocol import Backoff
 from headrace.engine.control import Halt
 from headrace.engine.driver import Driver
 from headrace.engine.limits import EngineLimits
-from headrace.engine.meter import Meter, NoMeter, report_end
+from headrace.engine.meter import Meter, NoMeter
 from headrace.engine.services import Services
 from headrace.errors import AlreadyEnded, Conflict, HeadraceError, NotFound, Unavailable
 from headrace.journal.port import Journal
@@ -222,7 +222,7 @@ class EmbeddedEngine:
         runner = active.runner
         if runner.ended_at is not None:
             self._meter.instance_started(runner.workflow_id)
-            report_end(self._meter, runner)
+            self._driver.report_end(runner)
             self._release_waiters(active.id)
             self.let_go_of(active)
             return
@@ -271,7 +271,7 @@ class EmbeddedEngine:
                 active.runner = runner
                 if needed_attention:
                     self._meter.needs_attention(-1)  # the person who aborts it has decided
-                report_end(self._meter, runner)
+                self._driver.report_end(runner)
                 self._release_waiters(instance_id)
             finally:
                 active.lock.release()

@@ -7,9 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from headrace.runner.instance import InstanceRunner
-from headrace.workflows.interpreter import CANCELED
-
 
 @dataclass(frozen=True, slots=True)
 class FailedCall:
@@ -91,10 +88,3 @@ class NoMeter:
     def needs_attention(self, change: int) -> None: ...
 
     def timer_lag(self, seconds: float) -> None: ...
-
-
-def report_end(meter: Meter, runner: InstanceRunner) -> None:
-    """Report that an instance has ended: succeeded, failed or aborted."""
-    outcome = "aborted" if runner.error == CANCELED else "failed" if runner.error else "succeeded"
-    seconds = ((runner.ended_at or runner.created_at) - runner.created_at) / 1e6
-    meter.instance_ended(runner.id, runner.workflow_id, outcome, seconds)

@@ -8,7 +8,7 @@ of a moment share one durable commit, each within its own savepoint, so a bad on
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import Protocol, final
 
 import msgspec
 
@@ -45,6 +45,7 @@ Results = Sequence[Result]
 """The results of the writes of a unit, in their order; a write without a result contributes none."""
 
 
+@final
 class Required(msgspec.Struct, frozen=True):
     """A write that must change something: else the whole unit fails with the error that `error` makes."""
 
@@ -52,12 +53,14 @@ class Required(msgspec.Struct, frozen=True):
     error: Callable[[], Exception]
 
 
+@final
 class Later(msgspec.Struct, frozen=True):
     """A write that is made inside the commit, from the results of the unit's earlier writes."""
 
     make: Callable[[Results], Write]
 
 
+@final
 class WhenWanted(msgspec.Struct, frozen=True):
     """An event that is published inside the commit, if its type is wanted then; else `make` need not be called."""
 
@@ -94,7 +97,7 @@ class Journal(Protocol):
     # writes
 
     def commit(self, unit: Unit) -> Awaitable[Results]:
-        """Commit the unit: durable when it has been awaited.
+        """Commit the unit: durable when it has been awaited. Every error is raised by awaiting, none by the call.
 
         Raises the unit's own error, RepeatedKey, or Unavailable (then nothing was written and never will be).
         """

@@ -25,7 +25,7 @@ from headrace.buses.event_types import (
 )
 from headrace.effects.port import Done, Refused, Request
 from headrace.effects.protocol import NotBooked
-from headrace.effects.requests import prepare
+from headrace.effects.services import prepare
 from headrace.errors import Conflict, InvalidValue, NotFound
 from headrace.journal import writes
 from headrace.journal.lists import STATUSES
@@ -133,6 +133,7 @@ class InstanceRunner:
         cls,
         unit: Unit,
         instance_id: str,
+        created_at: int,
         workflow: Workflow,
         stages: list[Json],
         variables: dict[str, str],
@@ -146,7 +147,6 @@ class InstanceRunner:
         `sends`: this process sends the stored request right after the commit, so the intent counts as an attempt begun.
         Committing the unit raises NotFound where the workflow is deleted.
         """
-        created_at = context.now()
         runner = cls(instance_id, workflow.id, stages, variables, created_at, context, by_trigger=by_trigger)
         row = writes.AddInstance(
             instance_id=instance_id,

@@ -73,10 +73,12 @@ class Runners:
             if len(self._plans) > MAX_PLANS:
                 self._plans.popitem(last=False)
         plan.check(variables)
+        instance_id, created_at = self._new_id(), self._context.now()
         unit = Unit()
         runner = InstanceRunner.start(
             unit,
-            self._new_id(),
+            instance_id,
+            created_at,
             workflow,
             plan.stages,
             variables,

@@ -7,7 +7,7 @@ from base64 import urlsafe_b64decode
 from typing import cast
 
 from headrace.effects.port import Request
-from headrace.effects.requests import prepare
+from headrace.effects.services import prepare
 from headrace.errors import InvalidValue
 from headrace.events.envelope import Envelope
 from headrace.journal.records import Trigger

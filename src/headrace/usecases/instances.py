@@ -30,11 +30,12 @@ async def start_instance(ports: Ports, caller: Caller | None, workflow_id: str, 
 
     Raises NotFound, InvalidValue (naming every missing variable), Unavailable.
     """
+    sends = ports.engine.sends_at_once
     texts = check_variables(variables)
     workflow = ports.runners.workflow(workflow_id) or await ports.journal.workflow(workflow_id)
     if workflow is None or workflow.deleted_at is not None:
         raise NotFound("workflow", workflow_id)
-    runner, unit = ports.runners.start(workflow, texts, sends=ports.engine.sends_at_once)
+    runner, unit = ports.runners.start(workflow, texts, sends=sends)
     instance = started_instance(unit)
     stages = tuple(structs.replace(stage, input="") for stage in instance.stages)
     answer = Answer(instance.id, structs.replace(instance, config="", variables="", stages=stages))

@@ -1,6 +1,10 @@
 """One stage of one instance, command by command. Given the same journal it always arrives at the same command.
 
 config + variables + what the activities answered  ->  the next command, or how the stage ended
+
+The body of a stage is compiled once for each definition, for all its instances. An instance fills in its variables and
+checks only the values that hold one. A template never reports an error: where a value is invalid, `expand` and
+`normalise` raise it.
 """
 
 from __future__ import annotations
@@ -12,11 +16,15 @@ from headrace.errors import HeadraceError, InvalidValue, StageError
 from headrace.workflows.activities import Activity, Json
 from headrace.workflows.commands import Amend, Command
 from headrace.workflows.stages import STAGES
-from headrace.workflows.stages.stage import StageContext, StageRun
-from headrace.workflows.templates import filled_in
+from headrace.workflows.stages.shape import Template
+from headrace.workflows.stages.stage import StageContext, StageRun, StageType
 from headrace.workflows.variables import expand
 
 CANCELED = "canceled"
+MAX_TEMPLATES = 5_000
+
+_templates: dict[tuple[int, str], tuple[Json, Template | None]] = {}
+"""By the `id()` of the body. The entry holds the body, so no other object can get the same `id()`."""
 
 
 class JournalMismatch(HeadraceError):
@@ -114,3 +122,31 @@ def _result(output: Any) -> Any:
         return output
     members = cast("Json", output)
     return members.get("data", members.get("cursor", members))
+
+
+def filled_in(stage: StageType, raw: Json, variables: Mapping[str, str]) -> Json | None:
+    """The body of a stage as history shows it; None where a value is invalid.
+
+    `raw` is the body in the stored definition, which must not be changed afterwards.
+    """
+    key = (id(raw), stage.keyword)
+    _, template = _templates.get(key) or _made(key, stage, raw)
+    if template is None:
+        return None
+    try:
+        return template.filled(variables)
+    except InvalidValue:
+        return None
+
+
+def _made(key: tuple[int, str], stage: StageType, raw: Json) -> tuple[Json, Template | None]:
+    """Compile the body. The oldest template is evicted."""
+    if len(_templates) >= MAX_TEMPLATES:
+        del _templates[next(iter(_templates))]
+    try:
+        template = stage.shape.template(raw)
+        stage.completed(template.body)
+    except InvalidValue:
+        template = None
+    _templates[key] = raw, template
+    return raw, template

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.effects.look_ups import SEARCHES
 from headrace.effects.port import Absent, Done, Reply, Unknown
-from headrace.effects.replies import READERS, outcome
+from headrace.effects.services import READERS, SEARCHES, outcome
 from headrace.money import posting
 from tests.unit.effects.test_replies import EFFECTS, INITIATION, JSON, KEY, REQUESTS, TIME, found
 

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.effects.look_ups import look_up
 from headrace.effects.port import Absent, Found, FoundOther, LookUp, Reply, Request, Undecided, Unknown
-from headrace.effects.requests import prepare
+from headrace.effects.services import look_up, prepare
 from headrace.money import posting
 from headrace.workflows.activities import CreateTransferInitiation, CreditWallet, DebitWallet
 from headrace.workflows.durations import moment_text

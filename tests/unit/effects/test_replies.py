@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.effects.look_ups import look_up
 from headrace.effects.port import (
     Absent,
     Done,
@@ -23,8 +22,8 @@ from headrace.effects.port import (
     Undecided,
     Unknown,
 )
-from headrace.effects.replies import READERS, is_idempotency_mismatch, outcome
-from headrace.effects.requests import create_ledger, prepare
+from headrace.effects.protocol import is_idempotency_mismatch
+from headrace.effects.services import READERS, create_ledger, look_up, outcome, prepare
 from headrace.money import posting
 from headrace.workflows.activities import (
     Activity,

@@ -11,10 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.effects.look_ups import look_up
 from headrace.effects.port import Refused, Reply, Request
-from headrace.effects.replies import outcome
-from headrace.effects.requests import create_ledger, prepare
+from headrace.effects.services import create_ledger, look_up, outcome, prepare
 from headrace.errors import InvalidValue
 from headrace.money import posting
 from headrace.workflows.activities import (

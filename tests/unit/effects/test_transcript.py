@@ -10,7 +10,7 @@ import pytest
 
 from headrace.effects.ledger import wanted_postings
 from headrace.effects.port import Absent, Done, Found, FoundOther, Refused, Reply, Request, Unknown
-from headrace.effects.replies import outcome
+from headrace.effects.services import outcome
 from tests.support.transcripts import TRANSCRIPTS, mended
 from tests.unit.effects.test_replies import searched
 

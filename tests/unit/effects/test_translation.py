@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.effects.port import Done, Refused, Reply, Unknown
-from headrace.effects.replies import outcome
-from headrace.effects.requests import prepare
+from headrace.effects.services import outcome, prepare
 from headrace.workflows.activities import Activity, CreateTransaction, GetAccount, GetPayment, GetWallet, ListWallets
 
 JSON = {"content-type": "application/json"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headrace.effects.look_ups import SEARCHES
+from headrace.effects.services import SEARCHES
 from headrace.effects.wire import check_complete
 from headrace.money import posting
 from headrace.workflows.activities import ACTIVITIES, Activity, CreateTransaction, Family

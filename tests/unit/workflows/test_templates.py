@@ -9,12 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import InvalidValue, StageError
-from headrace.workflows import templates
+from headrace.workflows import interpreter
 from headrace.workflows.activities import Json
-from headrace.workflows.interpreter import StageRunner
+from headrace.workflows.interpreter import StageRunner, filled_in
 from headrace.workflows.stages import STAGES
 from headrace.workflows.stages.stage import StageContext
-from headrace.workflows.templates import filled_in
 from headrace.workflows.variables import MAX_EXPANDED_CHARACTERS, expand
 
 ACCOUNT: Json = {"account": {"id": "users:${id}", "ledger": "${ledger}", "allowOverdraft": "${flag}"}}
@@ -132,7 +131,7 @@ def test_variables_beyond_the_limit_are_refused() -> None:
 
 
 def test_the_oldest_templates_are_forgotten() -> None:
-    kept: list[Json] = [{"event": f"{number} ${{id}}"} for number in range(templates.MAX_TEMPLATES + 10)]
+    kept: list[Json] = [{"event": f"{number} ${{id}}"} for number in range(interpreter.MAX_TEMPLATES + 10)]
     for raw in (*kept, kept[0]):
         assert filled_in(STAGES["wait_event"], raw, GOOD) == {"event": raw["event"].replace("${id}", "u1")}
-    assert len(templates._templates) == templates.MAX_TEMPLATES
+    assert len(interpreter._templates) == interpreter.MAX_TEMPLATES

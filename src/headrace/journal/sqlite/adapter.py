@@ -237,6 +237,8 @@ class SqliteJournal:
         return ActivityRow(*values[:15], needs_attention=bool(row[15]), terminated_at=row[16], permitted_at=row[17])
 
     def _unpacked(self, stored: Any, base: Any) -> Any:
+        if not isinstance(stored, bytes):
+            return stored
         try:
             return unpacked(stored, base)
         except zlib.error as error:

@@ -22,7 +22,7 @@ import structlog
 from msgspec.structs import astuple
 
 from headrace.errors import Damaged, RepeatedKey, Unavailable
-from headrace.journal.port import Later, Required, Results, Unit
+from headrace.journal.port import Later, Required, Results, Unit, WhenWanted
 from headrace.journal.sqlite.faults import damaged, is_damage
 from headrace.journal.sqlite.statements import WriteQuery
 from headrace.journal.writes import Published, RememberKey, Result, WantType, Write
@@ -100,14 +100,17 @@ class GroupWriter:
         return len(self._waiting)
 
     def commit(self, unit: Unit) -> asyncio.Future[Results]:
-        """The result of the unit, once it is durable. Raises Unavailable at once where it cannot be queued."""
-        if self._is_closed:
-            raise Unavailable("the journal is closed")
-        if self._damage is not None:
-            raise Damaged(str(self._damage))
-        if len(self._waiting) >= self._limits.max_waiting:
-            raise Unavailable("the journal has too much to write at the moment")
+        """The result of the unit, once it is durable. Every error comes with the future."""
         future: asyncio.Future[Results] = self._loop.create_future()
+        if self._is_closed:
+            future.set_exception(Unavailable("the journal is closed"))
+            return future
+        if self._damage is not None:
+            future.set_exception(Damaged(str(self._damage)))
+            return future
+        if len(self._waiting) >= self._limits.max_waiting:
+            future.set_exception(Unavailable("the journal has too much to write at the moment"))
+            return future
         self._waiting.append((unit, future, self._loop.time()))
         if not self._is_busy and not self._is_scheduled:
             self._schedule()
@@ -194,11 +197,11 @@ class GroupWriter:
         if has_published:
             self._publications.set()
             self._publications = asyncio.Event()
-        if self._meter is not None:
-            self._meter.commit(seconds, len(batch))
         if self._waiting and not self._is_scheduled:
             self._schedule()
         self._may_rest()
+        if self._meter is not None:
+            self._meter.commit(seconds, len(batch))
 
     def _may_rest(self) -> None:
         if self._rest is not None and not self._waiting and not self._is_busy and not self._rest.done():
@@ -267,16 +270,16 @@ class GroupWriter:
         results: list[Result] = []
         execute, queries = self._connection.execute, self._queries
         for entry in unit:
-            if isinstance(entry, Write):
-                write = entry
-            elif isinstance(entry, Required):
-                write = entry.write
-            elif isinstance(entry, Later):
-                write = entry.make(results)
-            elif entry.type in (self._wanted_types() if self._wanted is None else self._wanted):
+            if type(entry) is WhenWanted:
+                if entry.type not in (self._wanted_types() if self._wanted is None else self._wanted):
+                    continue
                 write = entry.make()
+            elif type(entry) is Required:
+                write = entry.write
+            elif type(entry) is Later:
+                write = entry.make(results)
             else:
-                continue
+                write = entry
             query = queries[type(write)]
             try:
                 cursor = execute(query.sql, astuple(write))
@@ -284,9 +287,9 @@ class GroupWriter:
                 if isinstance(write, RememberKey):
                     raise RepeatedKey(write.key) from None
                 raise
-            if isinstance(entry, Required) and cursor.rowcount == 0:
+            if type(entry) is Required and cursor.rowcount == 0:
                 raise entry.error()
-            if isinstance(write, WantType):
+            if type(write) is WantType:
                 self._wanted = None
             if query.result is not None and (row := cursor.fetchone()) is not None:
                 results.append(query.result(*row))

@@ -2,7 +2,7 @@
 
 `problems` looks at a definition: it reports everything and leaves alone what holds a placeholder.
 `read` looks at a body after expansion: it returns it typed, without nulls, or raises InvalidValue.
-`compiled` does the part of `read` that is the same for all instances of a definition, and returns the rest.
+`compile` does the part of `read` that is the same for all instances of a definition; `Template` does the rest for each.
 `schema` gives an editor the same, as JSON Schema, with the `about` of each member.
 OpenAPI (`api/v1/stage_schemas.py`) and the client's classes (`tests/support/stage_types.py`) are made from it, too.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, cast
 
 from headrace.errors import InvalidValue, Problem
@@ -32,24 +33,69 @@ _PLAIN_CHARACTERS = MAX_VALUE_BYTES // 4
 _UNSOUND = re.compile(r"[\x00\ud800-\udfff]")
 
 
-class Fixed:
-    """A value without placeholders, as `read` returns it."""
+class Template:
+    """A body before expansion: checked as far as it holds no placeholders, and copied and completed for each instance.
 
-    __slots__ = ("value",)
+    `body` is the root. It holds None, or an empty text, in the place of each value that has placeholders. An object of
+    the body is named by its number, that of the root is 0.
+    """
 
-    def __init__(self, value: Any) -> None:
-        self.value = value
+    def __init__(self) -> None:
+        self._objects: list[Json] = [{}]
+        self._links: list[tuple[int, str, int]] = []
+        self._texts: list[Callable[[Expansion], str]] = []
+        self._checks: list[tuple[Callable[[object, str], Any], str]] = []
+        self._places: list[tuple[int, str]] = []
+        self._judges: list[tuple[int, Judge, str]] = []
 
+    @property
+    def body(self) -> Json:
+        return self._objects[0]
 
-Filler = Callable[[Expansion], Any]
-"""Fills in the placeholders and returns what `read` would. Raises InvalidValue where `expand` or `read` would."""
+    def members(self, number: int) -> Json:
+        """The members of an object, to which more may be added."""
+        return self._objects[number]
+
+    def add_object(self, parent: int, name: str) -> int:
+        """Add an empty object as a member of another one; returns its number."""
+        number = len(self._objects)
+        self._objects.append({})
+        self._objects[parent][name] = self._objects[number]
+        self._links.append((parent, name, number))
+        return number
+
+    def add_text(self, parent: int, name: str, text: str, check: Callable[[object, str], Any], path: str) -> None:
+        """Add a text with placeholders as a member of an object; `check` judges the expanded text."""
+        self._objects[parent][name] = None
+        self._texts.append(compiled(text))
+        self._checks.append((check, path))
+        self._places.append((parent, name))
+
+    def add_judge(self, number: int, judge: Judge, path: str) -> None:
+        """Judge the members of an object together, once they are expanded."""
+        self._judges.append((number, judge, path))
+
+    def filled(self, variables: Mapping[str, str]) -> Json:
+        """A new body with these variables. Raises InvalidValue where `expand` or `read` would."""
+        expansion = Expansion(variables)
+        texts = [text(expansion) for text in self._texts]
+        values = [check(text, path) for (check, path), text in zip(self._checks, texts, strict=True)]
+        objects = [members.copy() for members in self._objects]
+        for parent, name, number in self._links:
+            objects[parent][name] = objects[number]
+        for (parent, name), value in zip(self._places, values, strict=True):
+            objects[parent][name] = value
+        for number, judge, path in self._judges:
+            if (reason := judge(objects[number], True)) is not None:
+                raise InvalidValue(path, reason)
+        return objects[0]
 
 
 class Shape(Protocol):
     def read(self, value: object, path: str) -> Any: ...
 
-    def compiled(self, value: object, path: str) -> Fixed | Filler:
-        """Check a value before expansion. Raises InvalidValue if no variables can make it acceptable."""
+    def compile(self, value: object, path: str, template: Template, parent: int, name: str) -> None:
+        """Put a value into an object of a template. Raises InvalidValue if no variables can make it acceptable."""
         ...
 
     def problems(self, value: object, path: str) -> Iterator[Problem]: ...
@@ -73,12 +119,11 @@ class Leaf:
     def read(self, value: object, path: str) -> Any:
         return self.kind.check(value, path)
 
-    def compiled(self, value: object, path: str) -> Fixed | Filler:
-        check = self.kind.check
-        if not isinstance(value, str) or not has_placeholder(value):
-            return Fixed(check(value, path))
-        text = compiled(value)
-        return lambda expansion: check(text(expansion), path)
+    def compile(self, value: object, path: str, template: Template, parent: int, name: str) -> None:
+        if isinstance(value, str) and has_placeholder(value):
+            template.add_text(parent, name, value, self.kind.check, path)
+        else:
+            template.members(parent)[name] = self.kind.check(value, path)
 
     def problems(self, value: object, path: str) -> Iterator[Problem]:
         if isinstance(value, str) and has_placeholder(value):
@@ -104,7 +149,8 @@ class Rule:
 
     `at` is the member that is named when the rule is broken; the object itself where there is none. `count` says how
     many members there may be, for OpenAPI, which is read by more programs than understand `schema`. `is_of_names`: the
-    judge looks at the members' names alone, so one look at a definition is enough.
+    judge looks at the members' names alone, so one look at a definition is enough. `is_of_definitions`: a definition is
+    judged when it is created, and never an expanded body.
     """
 
     name: str
@@ -113,6 +159,7 @@ class Rule:
     at: str = ""
     count: Json = field(default_factory=dict[str, Any])
     is_of_names: bool = False
+    is_of_definitions: bool = False
 
 
 def exactly_one(*names: str) -> Rule:
@@ -161,38 +208,33 @@ class Object:
             raise InvalidValue(problem.path, problem.reason)
         return read
 
-    def compiled(self, value: object, path: str) -> Fixed | Filler:
-        """Compile the object; its filler returns a new object each time, which the caller may change."""
+    def compile(self, value: object, path: str, template: Template, parent: int, name: str) -> None:
+        self._compile(value, path, template, template.add_object(parent, name))
+
+    def template(self, body: object) -> Template:
+        """Compile a whole body. Raises InvalidValue if no variables can make it acceptable."""
+        template = Template()
+        self._compile(body, "", template, 0)
+        return template
+
+    def _compile(self, value: object, path: str, template: Template, number: int) -> None:
         if not isinstance(value, dict):
             raise InvalidValue(path, self._what())
-        template: Json = {}
-        open_members: list[tuple[str, Filler]] = []
         for name, member in cast("Json", value).items():
             shape = self.members.get(name)
             if shape is None:
                 raise InvalidValue(_join(path, shown(name)), self._unknown())
-            if member is None:
-                continue
-            part = shape.compiled(member, _join(path, name))
-            template[name] = part.value if isinstance(part, Fixed) else None
-            if not isinstance(part, Fixed):
-                open_members.append((name, part))
-        judges = [rule.judge for rule in self.rules if not rule.is_of_names]
-        if not template.keys() >= set(self.required) or any(
-            rule.is_of_names and rule.judge(template, True) for rule in self.rules
-        ):
+            if member is not None:
+                shape.compile(member, _join(path, name), template, number, name)
+        members = template.members(number)
+        if not members.keys() >= set(self.required):
             raise InvalidValue(path, self._what())
-
-        def fill(expansion: Expansion) -> Json:
-            filled = template.copy()
-            for name, part in open_members:
-                filled[name] = part(expansion)
-            for judge in judges:
-                if (reason := judge(filled, True)) is not None:
-                    raise InvalidValue(path, reason)
-            return filled
-
-        return fill
+        for rule in self.rules:
+            if rule.is_of_names:
+                if rule.judge(members, True):
+                    raise InvalidValue(path, self._what())
+            elif not rule.is_of_definitions:
+                template.add_judge(number, rule.judge, path)
 
     def problems(self, value: object, path: str) -> Iterator[Problem]:
         if not isinstance(value, dict):
@@ -231,6 +273,8 @@ class Object:
             if name not in given:
                 yield Problem(_join(path, name), "is missing", "missing")
         for rule in self.rules:
+            if is_expanded and rule.is_of_definitions:
+                continue
             reason = rule.judge(given, is_expanded)
             if reason is not None:
                 yield Problem(_join(path, rule.at), reason, rule.name)
@@ -257,25 +301,16 @@ class TextMap:
 
     def read(self, value: object, path: str) -> dict[str, str]:
         entries = self._entries(value, path)
-        return {
-            key: cast("str", text) if self._is_plain(key, text) else self._entry(key, text, path)
-            for key, text in entries.items()
-        }
+        return {key: self._text(key, text, path) for key, text in entries.items()}
 
-    def compiled(self, value: object, path: str) -> Fixed | Filler:
-        entries = self._entries(value, path)
-        is_open = {key: isinstance(text, str) and has_placeholder(text) for key, text in entries.items()}
-        fixed = self.read({key: text for key, text in entries.items() if not is_open[key]}, path)
-        template = {key: fixed.get(key, "") for key in entries}
-        texts = [(key, compiled(cast("str", text))) for key, text in entries.items() if is_open[key]]
-
-        def fill(expansion: Expansion) -> dict[str, str]:
-            filled = template.copy()
-            if texts:
-                filled.update(self.read({key: text(expansion) for key, text in texts}, path))
-            return filled
-
-        return fill
+    def compile(self, value: object, path: str, template: Template, parent: int, name: str) -> None:
+        number = template.add_object(parent, name)
+        for key, text in self._entries(value, path).items():
+            if isinstance(text, str) and has_placeholder(text):
+                self._key(key, path)
+                template.add_text(number, key, text, partial(self._text, key), path)
+            else:
+                template.members(number)[key] = self._text(key, text, path)
 
     def problems(self, value: object, path: str) -> Iterator[Problem]:
         try:
@@ -315,7 +350,9 @@ class TextMap:
         is_reserved = bool(self.reserved_prefix) and key.startswith(self.reserved_prefix)
         return not is_reserved and len(text) <= _PLAIN_CHARACTERS and not _UNSOUND.search(text)
 
-    def _entry(self, key: object, text: object, path: str) -> str:
+    def _text(self, key: object, text: object, path: str) -> str:
+        if self._is_plain(key, text):
+            return cast("str", text)
         self._key(key, path)
         return METADATA_VALUE.check(text, _join(path, shown(key)))
 

@@ -81,7 +81,7 @@ class StageType:
         return self.completed(self.shape.read(body, ""))
 
     def completed(self, body: Json) -> Json:
-        """The body as its shape has read it, with what history shows besides. It may be changed in place."""
+        """Add to the body, as its shape has read it, what history shows besides; it does not depend on variables."""
         return body
 
     def run(self, body: Json, context: StageContext) -> StageRun:

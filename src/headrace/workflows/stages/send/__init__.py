@@ -5,7 +5,7 @@
     wallet     wallet_to_account   wallet_to_wallet   wallet_to_payment
     payment    payment_to_account  payment_to_wallet  payment_to_payment (refused)
 
-Each of these, in `from_*.py`, splits into the flows of the matrix by whether both sides are on one ledger.
+Each of these, in `flows.py`, splits into the flows of the matrix by whether both sides are on one ledger.
 A flow reads first, and moves money only when everything it needs is known.
 """
 
@@ -15,9 +15,17 @@ from headrace.errors import StageError
 from headrace.money import WORLD
 from headrace.workflows.activities import Json, money_text
 from headrace.workflows.stages.send import body as bodies
-from headrace.workflows.stages.send.from_account import account_to_account, account_to_payment, account_to_wallet
-from headrace.workflows.stages.send.from_payment import payment_to_account, payment_to_payment, payment_to_wallet
-from headrace.workflows.stages.send.from_wallet import wallet_to_account, wallet_to_payment, wallet_to_wallet
+from headrace.workflows.stages.send.flows import (
+    account_to_account,
+    account_to_payment,
+    account_to_wallet,
+    payment_to_account,
+    payment_to_payment,
+    payment_to_wallet,
+    wallet_to_account,
+    wallet_to_payment,
+    wallet_to_wallet,
+)
 from headrace.workflows.stages.send.parties import Account, PaymentSource, Send, Wallet, send_of
 from headrace.workflows.stages.stage import Display, StageContext, StageRun, StageType
 from headrace.workflows.variables import has_placeholder

@@ -56,9 +56,9 @@ WALLET_REFERENCE = Rule(
 )
 
 
-def _is_no_payment_to_payment(given: Json, is_expanded: bool) -> str | None:
-    """At creation only: a definition that was stored all the same fails when it runs."""
-    is_refused = not is_expanded and _holds_payment(given, "source") and _holds_payment(given, "destination")
+def _is_no_payment_to_payment(given: Json, _is_expanded: bool) -> str | None:
+    """A definition that was stored all the same fails when it runs."""
+    is_refused = _holds_payment(given, "source") and _holds_payment(given, "destination")
     return "a payment cannot be sent to a payment" if is_refused else None
 
 
@@ -67,6 +67,7 @@ NO_PAYMENT_TO_PAYMENT = Rule(
     _is_no_payment_to_payment,
     {"not": holding("source", "destination", source=holding("payment"), destination=holding("payment"))},
     at="destination.payment",
+    is_of_definitions=True,
 )
 
 THROUGH = Leaf(

@@ -63,7 +63,7 @@ Destination = Account | Wallet | PaymentDestination
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """One `send`. `body` is a copy of the normalised body it was read from, for amendments."""
+    """One `send`. `body` is the normalised body it was read from: a copy, for amendments, where it has a wallet."""
 
     source: Source
     destination: Destination
@@ -76,14 +76,16 @@ class Send:
 
 def send_of(body: Json) -> Send:
     """Read a normalised body. Raises StageError for an account without a ledger."""
+    source, destination = body["source"], body["destination"]
+    has_wallet = "wallet" in source or "wallet" in destination
     return Send(
-        _source(body["source"]),
-        _destination(body["destination"]),
+        _source(source),
+        _destination(destination),
         body["amount"]["amount"],
         body["amount"]["asset"],
         body.get("metadata", {}),
         body.get("timestamp"),
-        {**body, "source": _copy(body["source"]), "destination": _copy(body["destination"])},
+        {**body, "source": _copy(source), "destination": _copy(destination)} if has_wallet else body,
     )
 
 

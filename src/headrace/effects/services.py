@@ -1,0 +1,100 @@
+"""Request, outcome and look-up of every activity, whichever service it belongs to.
+
+`prepare` is the last guard (decision M8): what gets past it has only spellings that a service can take. `outcome` says
+what an answer proves (decision M4): what is not provably done or documented as a refusal is unknown, and it is asked
+again. `look_up` finds out whether an effect stands in the books of its service (decisions M5, M6, C3). It works from a
+*stored* request, which another release may have written, and it ends: found with our values or with others, absent
+where the service's own answers prove it, undecided after a bounded number of pages, unknown where an answer cannot be
+read. It never concludes anything from a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from headrace.effects import ledger, payments, wallets
+from headrace.effects.port import Outcome, Refused, Reply, Request, Search
+from headrace.effects.wire import (
+    NO_SCHEMAS,
+    ExceptionReader,
+    Intent,
+    Preparer,
+    Reader,
+    Searcher,
+    Unreadable,
+    check_complete,
+    service_error,
+    unknown,
+    with_reason,
+)
+from headrace.workflows.activities import ACTIVITIES, Activity, Service
+
+REQUESTS: dict[str, Preparer] = {**ledger.REQUESTS, **wallets.REQUESTS, **payments.REQUESTS}
+check_complete(REQUESTS, ACTIVITIES, "request")
+READERS: dict[str, Reader] = {**ledger.READERS, **wallets.READERS, **payments.READERS}
+check_complete(READERS, ACTIVITIES, "reader of its replies")
+EXCEPTIONS: dict[str, ExceptionReader] = {**ledger.EXCEPTIONS, **wallets.EXCEPTIONS}
+REFUSALS: dict[Service, frozenset[str]] = {
+    "ledger": ledger.REFUSALS,
+    "wallets": wallets.REFUSALS,
+    "payments": payments.REFUSALS,
+}
+ASKED_FOR: dict[Service, Callable[[Request, str], str]] = {
+    "ledger": ledger.asked_for,
+    "wallets": wallets.asked_for,
+    "payments": payments.asked_for,
+}
+NEVER_REFUSALS = frozenset({401, 403, 408, 429})
+"""Statuses about the caller or the moment, whatever their body says."""
+SEARCHES: dict[str, Searcher] = {**ledger.SEARCHES, **wallets.SEARCHES, **payments.SEARCHES}
+"""By the name of an activity. Reads have none."""
+check_complete(SEARCHES, [name for name, activity in ACTIVITIES.items() if activity.is_effect], "look-up")
+
+
+def prepare(activity: Activity, key: str, started_at: int, schemas: Mapping[str, str] = NO_SCHEMAS) -> Request:
+    """The full request of an activity. `key` is "" for a read; `started_at` is its stage's stored start.
+
+    `schemas`: the schema version of each ledger that has one. It becomes part of the request, so an effect that is
+    stored keeps the version that it was stored with.
+
+    Raises InvalidValue, which names the field: then nothing may be stored or sent.
+    """
+    return REQUESTS[activity.name](activity, Intent(key, started_at, schemas))
+
+
+def create_ledger(name: str) -> Request:
+    """Creates the internal ledger of payment ingestion (decision Q22). It needs no key: a second time is refused."""
+    return ledger.create(name)
+
+
+def outcome(name: str, request: Request, reply: Reply) -> Outcome:
+    """Classify the response to one attempt. Done.output is shown in the history, in the orchestration's schemas."""
+    if not 200 <= reply.status < 300:
+        if not 400 <= reply.status < 500 or reply.status in NEVER_REFUSALS:
+            return unknown(request, reply)
+        if name in EXCEPTIONS and (found := EXCEPTIONS[name](request, reply)) is not None:
+            return found
+        error = service_error(reply)
+        refusals = ledger.CREATION_REFUSALS if name == "CreateLedger" else REFUSALS[request.service]
+        if error is None or error.code not in refusals:
+            return unknown(request, reply)
+        asked = ASKED_FOR[request.service](request, error.code)
+        return Refused(error.code, with_reason(asked, error.message) if asked else error.message)
+    try:
+        return READERS[name](request, reply)
+    except Unreadable as error:
+        return unknown(request, reply, str(error))
+
+
+def look_up(name: str, request: Request) -> Search:
+    """The look-up of the effect with this stored request; values are compared, always."""
+    search = SEARCHES[name](request)
+    question = next(search)
+    while True:
+        reply = yield question
+        try:
+            question = search.send(reply)
+        except StopIteration as ended:
+            return ended.value
+        except Unreadable as error:
+            return unknown(request, reply, str(error))
