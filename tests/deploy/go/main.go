@@ -44,7 +44,7 @@ func run(arguments []string) error {
 // compose loads the files with the library of `docker compose`: interpolated from the environment, merged, validated
 // against the Compose specification. All profiles are included.
 func compose(files []string) error {
-	options, err := cli.NewProjectOptions(files, cli.WithOsEnv, cli.WithProfiles([]string{"*"}), cli.WithName("headrace"))
+	options, err := cli.NewProjectOptions(files, cli.WithOsEnv, cli.WithProfiles([]string{"*"}))
 	if err != nil {
 		return err
 	}
