@@ -69,10 +69,12 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- if .certificates.secret }}
 - name: HEADRACE_TEMPORAL_CA
   value: /etc/headrace/temporal/ca.crt
+{{- if .certificates.client }}
 - name: HEADRACE_TEMPORAL_CERT
   value: /etc/headrace/temporal/tls.crt
 - name: HEADRACE_TEMPORAL_KEY
   value: /etc/headrace/temporal/tls.key
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
