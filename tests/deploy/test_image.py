@@ -47,7 +47,7 @@ def as_root() -> list[str] | None:
     for prefix in ([], ["sudo", "-n", "--preserve-env"]):
         if prefix and shutil.which(prefix[0]) is None:
             continue
-        command = [*prefix, "unshare", "--mount"]
+        command = [*prefix, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
         probe = [*command, "sh", "-c", "mount -t tmpfs tmpfs /mnt"]
         if shutil.which("unshare") and subprocess.run(probe, capture_output=True, check=False).returncode == 0:
             return command
