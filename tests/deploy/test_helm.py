@@ -56,7 +56,7 @@ DESCRIBED = {"v1": "api__v1", "apps/v1": "apis__apps__v1", "batch/v1": "apis__ba
 PORTS = {"serve": 8484, "worker": 8485}
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+@pytest.fixture(params=CASES.values(), ids=list(CASES))
 def rendered(request: pytest.FixtureRequest, tools: Tools) -> list[Manifest]:
     return tools.manifests(tools.template(CHART, request.param))
 
@@ -172,7 +172,7 @@ def test_an_older_kubernetes_is_refused(tools: Tools) -> None:
         tools.template(CHART, TEMPORAL, "--kube-version", "1.26.0")
 
 
-@pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize("values", CASES.values(), ids=list(CASES))
 def test_helm_lints_the_chart(values: Mapping[str, str], tools: Tools) -> None:
     assert "0 chart(s) failed" in tools.lint(CHART, values)
 
