@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,14 +195,3 @@ def test_what_is_durable_is_in_a_volume_of_its_own(tools: Tools) -> None:
     for name, service in (("sqlite", "headrace"), ("postgres", "postgres"), ("temporal", "postgres")):
         mounted = loaded(tools, name)["services"][service]["volumes"]
         assert [volume["type"] for volume in mounted] == ["volume"], name
-
-
-@pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is not installed")
-def test_haproxy_accepts_the_proxys_file(tools: Tools, tmp_path: Path) -> None:
-    file = tmp_path / "haproxy.cfg"
-    file.write_text(loaded(tools, "postgres")["configs"]["proxy"]["content"])
-    command = ["haproxy", "-c", "-V", "-f", file]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-    file.write_text(file.read_text().replace("option httpchk", "option httpcheck"))
-    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
