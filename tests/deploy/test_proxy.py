@@ -1,4 +1,4 @@
-"""HAProxy, with the file of `compose/postgres.yaml`, sends callers to the server that is ready, also after a fail-over."""
+"""HAProxy, with the file of `compose/postgres.yaml`, sends callers to the ready server, also after a fail-over."""
 
 from __future__ import annotations
 
