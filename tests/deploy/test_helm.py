@@ -192,6 +192,7 @@ def test_the_version_is_the_one_of_the_project() -> None:
         ({"stack.url": "https://stack"}, "database.secret"),
         ({"database.secret": "database"}, "stack.url"),
         (EMBEDDED | {"engine": "temporal"}, "temporal.address"),
+        (EMBEDDED | {"auth.mode": "oidc"}, "auth.issuer"),
         (EMBEDDED | {"engine": "tempral"}, "engine"),
         (EMBEDDED | {"replicas": "3"}, "replicas"),
         (EMBEDDED | {"api.replicas": "0"}, "replicas"),
