@@ -1,13 +1,23 @@
-# Headrace's server. Nothing in it is secret: who gets in and what it talks to is said when it is started.
+# Headrace's server, worker and command line, with every extra: PostgreSQL, Temporal, NATS, Kafka, OpenTelemetry.
+# No secret is in it: authentication and the addresses of services are settings of the container.
 #
 #   docker build -t headrace .
-#   docker run -p 8484:8484 -v headrace:/data -e HEADRACE_AUTH=local -e HEADRACE_STACK_URL=... headrace
+#   docker run -p 127.0.0.1:8484:8484 -v headrace:/data --read-only --tmpfs /tmp --cap-drop ALL \
+#     -e HEADRACE_AUTH=local -e HEADRACE_STACK_URL=... headrace
 #   docker run --rm -v headrace:/data headrace clients create billing
 #
 # /data holds the journal, clients and signing keys: one server at a time, on a disk that keeps locks and fsync (no
-# network share). HEADRACE_ISSUER=https://.../api/auth is the address that callers use (docs/authentication.md).
+# network share). With HEADRACE_DATABASE_URL the journal is in PostgreSQL. HEADRACE_ISSUER=https://.../api/auth is the
+# address that callers use (docs/authentication.md). Compose files, systemd units and a Helm chart: deploy/README.md.
+#
+# The base has a tag and no digest: a digest belongs to one day's build, and the builder of the image looks it up:
+#
+#   docker buildx imagetools inspect python:3.11-slim-bookworm
+#   docker build --build-arg PYTHON=python:3.11-slim-bookworm@sha256:... -t headrace .
 
-FROM python:3.11-slim-bookworm AS build
+ARG PYTHON=python:3.11-slim-bookworm
+
+FROM ${PYTHON} AS build
 WORKDIR /build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1
 RUN python -m venv --without-pip /opt/headrace
@@ -19,11 +29,17 @@ COPY src src
 RUN pip --python /opt/headrace install --no-deps --no-build-isolation --no-index ./packages/client . \
   && pip --python /opt/headrace check
 
-FROM python:3.11-slim-bookworm
+FROM ${PYTHON}
+ARG PYTHON
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Headrace" \
       org.opencontainers.image.description="Money-movement workflows, compatible with the Formance Orchestration API" \
       org.opencontainers.image.version="0.2.0" \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="https://github.com/headrace/headrace" \
+      org.opencontainers.image.documentation="https://github.com/headrace/headrace/tree/main/docs" \
+      org.opencontainers.image.base.name="docker.io/library/${PYTHON}"
 RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin headrace \
   && install -d -o headrace -g headrace -m 0700 /data
 COPY --from=build /opt/headrace /opt/headrace

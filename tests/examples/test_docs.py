@@ -22,6 +22,13 @@ ALL_PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "packages/client/README.md"]
 PAGES = [page for page in ALL_PAGES if page.name not in OF_OPERATIONS and blocks_of(page)]
 MARKS = ("not run: ", "file: ", "exit: ", "typed: ", "stop", "beside: ", "Written by")
 NOT_RUN: dict[str, list[str]] = {
+    "docs/how-to/deploy.md": [
+        "python3 -m venv /opt/headrace",
+        "as_headrace() { systemd-run --quiet --pipe --wait --collect -p User=headrace -p StateDirectory=headrace \\",
+        "systemctl enable --now headrace-worker@8491 headrace-worker@8492",
+        "docker build -t headrace:0.2.0 .",
+        "kubectl create secret generic headrace-database \\",
+    ],
     "docs/how-to/monitoring.md": [
         "HEADRACE_STACK_URL=https://stack.example.com headrace doctor --auth local",
         "ok       settings        every HEADRACE_ variable is known and can be read",
@@ -29,6 +36,9 @@ NOT_RUN: dict[str, list[str]] = {
         "pip install 'headrace[otel]'",
     ],
     "docs/how-to/testing-in-ci.md": ["name: workflows"],
+    "docs/how-to/upgrade.md": [
+        "helm upgrade pay deploy/helm/headrace --reuse-values --set image.tag=NEW --set api.tag=OLD"
+    ],
 }
 """By page, the first lines of what a test machine cannot run; each says why on its page."""
 

@@ -11,7 +11,7 @@ from tests.tidy import house
 
 GLOSSARY = house.ROOT / "docs/decisions/glossary.md"
 SUFFIXES = (".py", ".md", ".mjs", ".ts", ".go", ".sql", ".sh", ".toml", ".yml", ".yaml")
-ROOTS = ("src/", "packages/", "tests/", "docs/", "examples/", "ops/", "README.md", "CONTRIBUTING.md")
+ROOTS = ("src/", "packages/", "tests/", "docs/", "examples/", "ops/", "deploy/", "README.md", "CONTRIBUTING.md")
 
 _ID = r"(?:INV-\d{1,2}|[CEMQTWX]\d{1,2}[a-z]?)"
 _LIST = rf"{_ID}(?:(?:,? and|,| to) {_ID}|, \d{{4}}| and \d{{4}})*"

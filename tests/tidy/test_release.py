@@ -21,6 +21,7 @@ Instruction = tuple[str, str]
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 IGNORED = (ROOT / ".dockerignore").read_text()
+LABELS = ("title", "description", "version", "revision", "licenses", "source", "documentation", "base.name")
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
 
@@ -71,9 +72,13 @@ def complaints(text: str) -> Iterator[str]:
     found = instructions(text)
     stages = [index for index, (word, _) in enumerate(found) if word == "FROM"]
     last = found[stages[-1] :]
-    bases = sorted({rest.split()[0] for word, rest in found if word == "FROM"})
-    if len(bases) != 1 or not re.fullmatch(r"python:3\.\d+-slim-\w+", bases[0]):
+    arguments = dict(rest.split("=", 1) for word, rest in found[: stages[0]] if word == "ARG")
+    bases = {re.sub(r"\$\{(\w+)\}", lambda name: arguments.get(name[1], ""), found[at][1].split()[0]) for at in stages}
+    if len(bases) != 1 or not re.fullmatch(r"python:3\.\d+-slim-\w+(@sha256:[0-9a-f]{64})?", bases.pop()):
         yield "every stage begins at the same slim Python with its version: the one that built is the one that runs"
+    labels = " ".join(rest for word, rest in last if word == "LABEL")
+    if missing := [each for each in LABELS if f"org.opencontainers.image.{each}=" not in labels]:
+        yield f"registries and scanners read its labels: {', '.join(missing)}"
     users = [rest for word, rest in last if word == "USER"]
     if not users or not re.fullmatch(r"[1-9]\d*(:[1-9]\d*)?", users[-1]):
         yield "it runs as a user by number, not as root: an orchestrator checks that"
@@ -99,7 +104,10 @@ def test_the_image_keeps_its_promises() -> None:
 @pytest.mark.parametrize(
     ("good", "bad"),
     [
-        ("FROM python:3.11-slim-bookworm AS build", "FROM python:latest AS build"),
+        ("ARG PYTHON=python:3.11-slim-bookworm\n", "ARG PYTHON=python:latest\n"),
+        ("ARG PYTHON=python:3.11-slim-bookworm\n", "ARG PYTHON=python:3.11-slim-bookworm@sha256:abc\n"),
+        ("FROM ${PYTHON} AS build", "FROM python:3.12-slim-bookworm AS build"),
+        ("org.opencontainers.image.revision=", "org.example.revision="),
         ("USER 10001:10001\n", ""),
         ("USER 10001:10001", "USER 0:0"),
         ("/readyz", "/livez"),
@@ -113,6 +121,20 @@ def test_the_image_keeps_its_promises() -> None:
 def test_every_promise_can_be_broken(good: str, bad: str) -> None:
     assert DOCKERFILE.count(good) >= 1
     assert len(list(complaints(DOCKERFILE.replace(good, bad)))) == 1
+
+
+def test_a_digest_may_pin_the_base() -> None:
+    default = "ARG PYTHON=python:3.11-slim-bookworm\n"
+    pinned = default.replace("\n", f"@sha256:{'0' * 64}\n")
+    assert list(complaints(DOCKERFILE.replace(default, pinned))) == []
+
+
+def test_the_image_has_every_extra() -> None:
+    """One image for every database, engine, broker and collector: none of them needs another build."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    installed = set(re.findall(r"^([\w-]+)==", (ROOT / "requirements/run.txt").read_text(), re.MULTILINE))
+    missing = {requirement(each)[0] for group in extras.values() for each in group} - installed
+    assert set(extras) == {"postgres", "temporal", "nats", "kafka", "otel"} and not missing
 
 
 def test_what_is_copied_is_there_and_not_ignored() -> None:

@@ -13,7 +13,15 @@ import pytest
 
 from tests.tidy import house
 
-ROOTS = ("README.md", "CONTRIBUTING.md", "docs/", "src/headrace/", "packages/client/src/", "packages/client/README.md")
+ROOTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "deploy/",
+    "docs/",
+    "src/headrace/",
+    "packages/client/src/",
+    "packages/client/README.md",
+)
 """Prefixes of paths, Markdown and Python alike."""
 EXCEPT = ("docs/reference/", "docs/generator/", "docs/decisions/00")
 """Pages generated from code, their generator, and decisions, which are never rewritten."""
