@@ -11,7 +11,7 @@ from headrace import json_text
 from headrace.api import errors as api_errors
 from headrace.api import openapi
 from headrace.cli import errors as cli_errors
-from headrace.effects import replies
+from headrace.effects import services
 from headrace.money import MAX_DIGITS
 
 INTRODUCTION = "What goes wrong, and by what it is known."
@@ -84,7 +84,7 @@ def _statuses() -> list[tuple[str, str, str]]:
 
 
 def _refusals() -> list[tuple[str, str]]:
-    return [(service, ", ".join(map(code, sorted(codes)))) for service, codes in replies.REFUSALS.items()]
+    return [(service, ", ".join(map(code, sorted(codes)))) for service, codes in services.REFUSALS.items()]
 
 
 def _words(name: str) -> str:
