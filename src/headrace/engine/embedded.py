@@ -77,6 +77,10 @@ class ActiveInstance:
     def is_stopping(self) -> bool:
         return self._engine.is_stopping
 
+    @property
+    def gives_way(self) -> bool:
+        return self._engine.is_stopping
+
     def exclusive(self) -> asyncio.Lock:
         return self.lock
 

@@ -151,16 +151,16 @@ class InstanceRunner:
             unit.entries.insert(0, (claim, Conflict(self.id)))
         self.version, self._has_claimed = self.version + 1, False
 
-    def advance(self, unit: Unit) -> None:
-        """Go on after a wait: to the next command that must be waited for, or to the end."""
-        self._advance(unit, sends=True)
+    def advance(self, unit: Unit, *, sends: bool = True) -> None:
+        """Go on after a wait: to the next command that must be waited for, or to the end. `sends`: as in `start`."""
+        self._advance(unit, sends=sends)
 
-    def take_event(self, unit: Unit) -> None:
+    def take_event(self, unit: Unit, *, sends: bool = True) -> None:
         """Go on with the awaited event, which the last unit has taken from the mailbox."""
         self.stage.resume()
-        self._advance(unit, sends=True)
+        self._advance(unit, sends=sends)
 
-    def record(self, unit: Unit, outcome: Done | Refused | NotBooked) -> None:
+    def record(self, unit: Unit, outcome: Done | Refused | NotBooked, *, sends: bool = True) -> None:
         """Close the open activity with its outcome and go on; the stage of an aborted instance ends with it."""
         match outcome:
             case Done(output):
@@ -173,7 +173,7 @@ class InstanceRunner:
             case NotBooked():
                 self._cancel_activity(unit)
         if self.ended_at is None:
-            self._advance(unit, sends=True)
+            self._advance(unit, sends=sends)
             return
         self.stage.cancel()
         self._close_stage(unit, self.now_at())
