@@ -125,7 +125,7 @@ async def assemble(
         policy = Policy(
             settings.allow_world_from_trigger, settings.allow_world_from_caller, dict(settings.ledger_schemas)
         )
-        runners = Runners(clock.now_at, parts.ids.new, outbox, policy)
+        runners = Runners(clock.now_at, parts.ids.new, outbox.announce, policy)
         downstream = services.downstream if tracing is None else tracing.downstream(services.downstream)
         engine = make_engine(Surroundings(settings, traced, downstream, clock, runners, telemetry))
 

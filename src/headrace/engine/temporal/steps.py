@@ -41,7 +41,9 @@ ENDED, AGAIN = Next("ended"), Next("again")
 
 @dataclass(frozen=True, slots=True)
 class StepLimits:
-    """`hold_s`: longest back-off that a step waits for by itself; `begin_within_s`: how long a commit permits an attempt."""
+    """`hold_s`: longest back-off that a step waits for by itself; `begin_within_s`: for how long a commit permits an
+    attempt.
+    """
 
     hold_s: float = 2.0
     begin_within_s: float = 1.0
@@ -80,9 +82,7 @@ class Steps:
         self._clock = clock
         self._runners = runners
         self._limits = step_limits
-        self._services = Services(
-            downstream, clock, meter, ceiling=limits.concurrency, start=limits.concurrency_start
-        )
+        self._services = Services(downstream, clock, meter, ceiling=limits.concurrency, start=limits.concurrency_start)
         seen = cast("Journal", StepJournal(journal))
         self._driver = Driver(seen, self._services, clock, runners, limits, meter, backoff)
         self._drives: dict[str, _Drive] = {}

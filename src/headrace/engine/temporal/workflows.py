@@ -6,6 +6,7 @@ code, so a change of it must be guarded by `workflow.patched`.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Literal
 
@@ -72,10 +73,8 @@ class InstanceWorkflow:
 
     async def _wait(self, seen: int, until_at: int) -> None:
         left_s = max(until_at / 1e6 - workflow.time(), SHORTEST_S) if until_at else None
-        try:
+        with suppress(TimeoutError):
             await workflow.wait_condition(lambda: self._nudges > seen, timeout=left_s)
-        except TimeoutError:
-            pass
 
     async def _local_step(self, task: Task) -> Next:
         try:
