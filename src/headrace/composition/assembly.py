@@ -119,7 +119,6 @@ async def assemble(
         telemetry.instances_recovered(running)
         telemetry.needs_attention(attention)
         log.info("recovered", instances_running=running, activities_needing_attention=attention)
-
         traced = journal if tracing is None else tracing.journal(journal)
         outbox, woken = Outbox(), asyncio.Event()
         policy = Policy(
