@@ -13,12 +13,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
 
 from headrace.engine.temporal.client import TemporalOptions, connect
 from tests.support.server import free_port
@@ -55,6 +55,7 @@ class TemporalServer:
         self._settings = (*TUNED, *settings)
         self._log = folder / "temporal.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._starting = threading.Lock()
         self._choose_ports()
 
     def _choose_ports(self) -> None:
@@ -86,6 +87,11 @@ class TemporalServer:
             else:
                 return self
         raise AssertionError("unreachable")
+
+    def start_once(self) -> Self:
+        """Start it where it is not running."""
+        with self._starting:
+            return self if self._process is not None else self.start()
 
     def _spawn(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -144,7 +150,6 @@ class TemporalServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
-
 
 
 @cache

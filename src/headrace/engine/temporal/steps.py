@@ -170,6 +170,8 @@ class Steps:
             case Halt.EVENT | Halt.ATTENTION:
                 return Next("wait")
             case Halt.STOPPED:
+                if self._is_stopping and not is_local:
+                    raise _again("the worker stops; another one goes on", 0.1)
                 return AGAIN
             case Halt.BACKOFF:
                 if is_local:

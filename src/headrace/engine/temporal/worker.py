@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from datetime import timedelta
@@ -80,4 +81,7 @@ async def taking_steps(
         try:
             yield
         finally:
+            ending = asyncio.ensure_future(worker.shutdown())  # first no more work is taken
+            await asyncio.sleep(0)
             steps.stop()
+            await ending
