@@ -15,7 +15,7 @@ import structlog
 from headrace.api import create_api
 from headrace.auth.authenticator import Authenticator
 from headrace.clock import Clock, Ids, RandomIds, SystemClock
-from headrace.composition.authentication import build_authenticator
+from headrace.composition.authentication import open_authenticator
 from headrace.composition.background import Background
 from headrace.composition.brokers import buses_of
 from headrace.composition.engines import Surroundings, engine_of
@@ -92,8 +92,7 @@ async def compose(
         else:
             services = real_services(settings, clock)
         stack.push_async_callback(services.downstream.close)
-        authenticator = build_authenticator(settings, data, url, clock, ids)
-        stack.push_async_callback(authenticator.close)
+        authenticator = await stack.enter_async_context(open_authenticator(settings, data, url, clock, ids))
         parts = Parts(
             settings=settings,
             store=store,
