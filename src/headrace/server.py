@@ -17,11 +17,12 @@ import uvicorn
 
 from headrace.api.http_protocol import BoundedProtocol
 from headrace.api.startup import StartupGate
+from headrace.background import first_of
 from headrace.clock import Clock, RandomIds, SystemClock
 from headrace.composition import Composition, compose, temporary_fault
 from headrace.composition.doctor import warn_of_services
 from headrace.composition.startup import log_start
-from headrace.errors import InvalidValue
+from headrace.errors import InvalidValue, TakenOver
 from headrace.runtime import tune_collector
 from headrace.settings import Settings
 from headrace.telemetry import configure_logging
@@ -43,6 +44,8 @@ def serve(
     prepare: Callable[[Path], None] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. With `data` None, a temporary folder is deleted when the process ends.
+
+    Raises TakenOver after another server has taken over the journal.
 
     `prepare` receives the folder before anything is opened in it.
     """
@@ -96,9 +99,11 @@ async def _serve(
             if not sandbox:
                 checking = asyncio.create_task(warn_of_services(composition.downstream, settings, SystemClock()))
                 stack.callback(checking.cancel)
-            await server.is_done.wait()
+            await first_of(server.is_done.wait(), composition.lost.wait())
             log.info("stopping", instances_active=composition.engine.active_instances)
         log.info("stopped")
+        if composition.lost.is_set():
+            raise TakenOver("another server has taken over the journal")
 
     living = asyncio.create_task(live())
     living.add_done_callback(lambda _: server.end())

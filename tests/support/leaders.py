@@ -153,7 +153,7 @@ async def member(
     ids = RandomIds()
     parts = Parts(
         settings=Settings(**settings),
-        store=Store(journal, election.candidate(name)),
+        store=Store(journal, election.candidate(name), asyncio.Event()),
         services=Services(services, no_links, events=source),
         authenticator=AnonymousAuthenticator(OpenAuthority("http://localhost", ids)),
         telemetry=telemetry,

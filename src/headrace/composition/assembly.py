@@ -42,12 +42,16 @@ log = structlog.get_logger("headrace")
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """Everything behind a running server's listener."""
+    """Everything behind a running server's listener.
+
+    `lost` is set when another server has taken over the journal: this process must end.
+    """
 
     app: Any
     journal: Journal
     engine: Engine
     downstream: Downstream
+    lost: asyncio.Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +174,8 @@ async def assemble(
         await engine.start()
         stack.push_async_callback(engine.stop)
         await stack.enter_async_context(background.running())
-        yield Composition(app if tracing is None else tracing.app(app), journal, engine, services.downstream)
+        app = app if tracing is None else tracing.app(app)
+        yield Composition(app, journal, engine, services.downstream, parts.store.lost)
 
 
 def temporary_fault(error: Exception) -> Unavailable | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -19,10 +20,14 @@ JOURNAL_FILE = "journal.db"
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A journal that is open, and the leadership of those who share it."""
+    """A journal that is open, and the leadership of those who share it.
+
+    `lost` is set when another server has taken over the journal: this process must end.
+    """
 
     journal: Journal
     leadership: Leadership
+    lost: asyncio.Event
 
 
 @contextlib.asynccontextmanager
@@ -37,6 +42,6 @@ async def open_store(settings: Settings, data: Path, meter: Telemetry) -> AsyncG
     )
     journal = await SqliteJournal.open(data / JOURNAL_FILE, limits=limits, meter=meter)
     try:
-        yield Store(journal, SoleProcess())
+        yield Store(journal, SoleProcess(), asyncio.Event())
     finally:
         await journal.close()
