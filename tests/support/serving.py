@@ -1,8 +1,8 @@
 """Several real `headrace serve` child processes on one PostgreSQL database, with a `headrace dev` as their services.
 
-    with Servers(folder, postgres.url("books"), count=2) as servers:
-        servers.post("/api/orchestration/workflows", {...})   # whichever of them answers
-        servers.owner().kill()
+with Servers(folder, postgres.url("books"), count=2) as servers:
+    servers.post("/api/orchestration/workflows", {...})   # whichever of them answers
+    servers.owner().kill()
 """
 
 from __future__ import annotations
