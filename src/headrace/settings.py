@@ -21,6 +21,9 @@ TOKEN_ALGORITHMS = (
 )
 """Signature algorithms of tokens: asymmetric only."""
 
+BROKER_EXAMPLES = {"nats": "nats://127.0.0.1:4222", "kafka": "kafka://127.0.0.1:9092"}
+"""An address of each kind of broker, by its scheme; `composition/brokers.py` has their adapters."""
+
 _SCHEMA_VERSION = re.compile(r"[A-Za-z0-9._+-]{1,255}", re.ASCII)
 
 Reader = Callable[[str], Any]
@@ -55,10 +58,10 @@ def _text(text: str) -> str:
 
 
 def _broker(text: str) -> str:
-    """`nats://host:port` or `kafka://host:port`; several hosts are separated by commas."""
+    """`scheme://host:port`; several hosts are separated by commas."""
     scheme, _, hosts = text.rstrip("/").partition("://")
-    if scheme not in ("nats", "kafka") or not hosts or any(not _is_host(host) for host in hosts.split(",")):
-        raise ValueError("a URL such as nats://127.0.0.1:4222 or kafka://127.0.0.1:9092, without credentials")
+    if scheme not in BROKER_EXAMPLES or not hosts or any(not _is_host(host) for host in hosts.split(",")):
+        raise ValueError(f"a URL such as {' or '.join(BROKER_EXAMPLES.values())}, without credentials")
     return text.rstrip("/")
 
 
@@ -371,7 +374,7 @@ class Settings:
         default=None, metadata=_from(_text, "Name of the stack: its topics are {name}-ledger, {name}-payments.")
     )
     broker_url: str | None = field(
-        default=None, metadata=_from(_broker, "Broker of events: nats://host:4222 or kafka://host:9092.")
+        default=None, metadata=_from(_broker, "Broker of events; the URL's scheme names its kind.")
     )
     broker_username: str | None = field(default=None, metadata=_from(_text, "User name at the broker."))
     broker_password: str | None = field(default=None, repr=False, metadata=_from(_text, "Password of that user."))

@@ -18,7 +18,7 @@ from typing import Any
 import httpx2
 import yaml
 
-from headrace.buses.published import TYPES
+from headrace.buses.event_types import TYPES
 from headrace.clock import RandomIds
 from headrace.demo.examples import Example
 from headrace.demo.stack import Stack

@@ -15,8 +15,8 @@ from typing import Protocol
 
 import structlog
 
+from headrace.buses.event_types import TYPES
 from headrace.buses.port import BusUnavailable, Publication, PublicationRefused, Publisher
-from headrace.buses.published import TYPES
 from headrace.clock import Clock
 from headrace.errors import Deposed, Unavailable
 from headrace.events.outbox import publication

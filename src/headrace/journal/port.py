@@ -251,6 +251,14 @@ class Journal(Protocol):
         """The first end of a delay after this moment."""
         ...
 
+    # what a server reports
+
+    async def counts(self) -> tuple[int, int]:
+        """The number of instances that have not ended, and of their activities that need attention."""
+        ...
+
+    # what an engine of several processes asks
+
     async def stale_nudges(self, before_at: int, limit: int) -> list[StaleNudge]:
         """Instances that have a nudge from before this moment, the oldest first."""
         ...
@@ -263,12 +271,6 @@ class Journal(Protocol):
 
     async def clock_at(self) -> int:
         """The wall clock of the database, by which `ActivityRow.permitted_at` is noted."""
-        ...
-
-    # what a server reports
-
-    async def counts(self) -> tuple[int, int]:
-        """The number of instances that have not ended, and of their activities that need attention."""
         ...
 
     # life

@@ -20,7 +20,7 @@ from headrace.background import first_of
 from headrace.clock import Clock, Ids
 from headrace.engine.port import Engine
 from headrace.errors import HeadraceError, InvalidValue, NotFound, Unavailable
-from headrace.events import identity, texts
+from headrace.events import event_json, identity
 from headrace.events.envelope import Envelope, stored_envelope
 from headrace.events.outbox import Outbox
 from headrace.journal.port import Journal, Unit
@@ -264,7 +264,7 @@ class Dispatcher:
             depths.append(await self._journal.depth_of_metadata(request.path, request.body or b""))
         if (scheduled := initiation_scheduled(envelope)) is not None:
             depths.append(await self._journal.depth_of_initiation(scheduled))
-        payload = texts.shown(envelope.payload)
+        payload = event_json.shown(envelope.payload)
         matches = [_Match(trigger, event, envelope, payload, 1 + max(depths)) for trigger in triggers]
         if len(matches) == 1:
             await self._fire(matches[0])
