@@ -90,9 +90,10 @@ async def _serve(
     server = _Server(config)
 
     async def live() -> None:
-        make = partial(compose, settings, data=data, sandbox=sandbox, faults=faults, url=url)
+        waits = partial(_wait, gate)
+        make = partial(compose, settings, data=data, sandbox=sandbox, faults=faults, url=url, on_wait=waits)
         async with contextlib.AsyncExitStack() as stack:
-            composition = await _opened(stack, make, gate, SystemClock())
+            composition = await _opened(stack, make, waits, SystemClock())
             gate.open(composition.app)
             await server.is_up.wait()
             on_ready(url)
@@ -118,7 +119,7 @@ async def _serve(
 async def _opened(
     stack: contextlib.AsyncExitStack,
     make: Callable[[], contextlib.AbstractAsyncContextManager[Composition]],
-    gate: StartupGate,
+    on_wait: Callable[[str], None],
     clock: Clock,
 ) -> Composition:
     """Open the journal and compose the server; repeat while the fault may be temporary, such as a full disk.
@@ -131,10 +132,15 @@ async def _opened(
         except Exception as error:
             if (fault := temporary_fault(error)) is None:
                 raise
-            if gate.reason != str(fault):
-                log.warning("cannot start; retrying", reason=str(fault))
-            gate.reason = str(fault)
+            on_wait(str(fault))
         await clock.sleep(START_AGAIN_S)
+
+
+def _wait(gate: StartupGate, reason: str) -> None:
+    """Answer 503 with this reason for as long as the server cannot serve."""
+    if gate.reason != reason:
+        log.warning("cannot serve yet; retrying", reason=reason)
+    gate.reason = reason
 
 
 class _Server(uvicorn.Server):

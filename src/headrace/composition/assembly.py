@@ -76,20 +76,26 @@ async def compose(
     sandbox: bool = False,
     faults: Sequence[str] = (),
     url: str = "http://127.0.0.1:8484",
+    on_wait: Callable[[str], None] = log.info,
 ) -> AsyncGenerator[Composition]:
     """Open the journal that the settings name, start the engine, and close everything in order at the end.
 
-    `data` is the folder of all files. `url` is the server's address. Raises AlreadyOwned when another server has the
+    `data` is the folder of all files. `url` is the server's address. `on_wait` is called with the reason while this
+    server is a standby. Raises AlreadyOwned when another server has the
     journal, Unusable or Damaged when the journal needs a person, Unavailable when another attempt may succeed,
     InvalidValue for a bad fault, address or file.
     """
     clock, ids = SystemClock(), RandomIds()
-    telemetry = Telemetry(clock, instances_per_s=settings.log_instances_per_s)
+    telemetry = Telemetry(
+        clock,
+        instances_per_s=settings.log_instances_per_s,
+        is_journal_shared=settings.engine != "embedded",
+    )
     async with contextlib.AsyncExitStack() as stack:
         tracing = open_tracing(settings, os.environ, clock)
         if tracing is not None:
             stack.push_async_callback(tracing.close)
-        store = await stack.enter_async_context(open_store(settings, data, telemetry))
+        store = await stack.enter_async_context(open_store(settings, data, telemetry, clock, on_wait))
         await store.journal.check()
         if sandbox:
             services = sandbox_services(settings, clock, ids, data=data, url=url, faults=faults)
@@ -162,7 +168,7 @@ async def assemble(
         background = Background(
             settings=settings,
             journal=journal,
-            duties=Duties(parts.store.leadership, clock),
+            duties=None if settings.duties is False else Duties(parts.store.leadership, clock),
             ports=ports,
             woken=woken,
             buses=buses,
