@@ -116,7 +116,7 @@ async def test_a_connection_that_is_cut_is_made_again(url: str, clock: Hands) ->
 
 async def test_a_database_without_the_tables_says_what_to_do(clock: Hands) -> None:
     url = new_database(is_empty=True)
-    with pytest.raises(InvalidValue, match="HEADRACE_DATABASE_URL: .*headrace migrate"):
+    with pytest.raises(InvalidValue, match=r"HEADRACE_DATABASE_URL: .*headrace migrate"):
         ClientsTable(url).read()
     with pytest.raises(Unavailable, match="headrace migrate"):
         async with server(url, clock):
