@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,6 +42,14 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
     with Servers(tmp_path, new_database(), settings=FAST) as opened:
         prepared(opened)
         yield opened
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that PostgreSQL's own user may enter, with a path that is short enough for a socket."""
+    with tempfile.TemporaryDirectory(prefix="hr-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 def prepared(servers: Servers) -> None:
@@ -156,8 +165,8 @@ def test_a_frozen_owner_that_lost_its_connection_ends_with_75(servers: Servers) 
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
-def test_runs_go_on_when_postgresql_is_back(tmp_path: Path, how: str) -> None:
-    with PostgresServer(tmp_path / "pg") as postgres:
+def test_runs_go_on_when_postgresql_is_back(tmp_path: Path, public: Path, how: str) -> None:
+    with PostgresServer(public / "pg") as postgres:
         database = postgres.create("books")
         migrate(database)
         with Servers(tmp_path, database, settings=FAST, count=1, faults=["ledger:delay:1:0.3"]) as servers:
@@ -175,8 +184,8 @@ def test_runs_go_on_when_postgresql_is_back(tmp_path: Path, how: str) -> None:
             go_on(servers, *instances)
 
 
-def test_a_server_waits_for_its_database(tmp_path: Path) -> None:
-    with PostgresServer(tmp_path / "pg") as postgres:
+def test_a_server_waits_for_its_database(tmp_path: Path, public: Path) -> None:
+    with PostgresServer(public / "pg") as postgres:
         database = postgres.create("books")
         migrate(database)
         postgres.stop()
