@@ -103,7 +103,7 @@ def test_a_standby_says_so_and_takes_over_from_an_owner_that_is_killed(servers: 
     owner = servers.owner()
     (standby,) = servers.others(owner)
     assert standby.status("/livez") == 200
-    until("the standby waits", lambda: b"standby" in standby.get("/readyz").body)
+    until("the standby waits", standby.is_standby)
     for path in ("/readyz", f"{API}/workflows", f"{API}/instances", "/metrics"):
         answer = standby.get(path)
         assert answer.status == 503
@@ -118,7 +118,7 @@ def test_a_standby_says_so_and_takes_over_from_an_owner_that_is_killed(servers: 
     go_on(servers, instance_id)
 
     owner.launch().until_alive()
-    until("the killed one is the standby", lambda: b"standby" in owner.get("/readyz").body)
+    until("the killed one is the standby", owner.is_standby)
     assert standby.stop() == 0
     until("the first one serves again", lambda: owner.status("/readyz") == 200)
     go_on(servers, started(servers, created(servers, PAY, WAIT, PAY)))
@@ -160,7 +160,7 @@ def test_a_frozen_owner_that_lost_its_connection_ends_with_75(servers: Servers) 
     assert owner.ended() == 75
     assert "another server has taken over the journal" in owner.log()
     owner.launch().until_alive()
-    until("it is a standby now", lambda: b"standby" in owner.get("/readyz").body)
+    until("it is a standby now", owner.is_standby)
     go_on(servers, started(servers, created(servers, PAY, WAIT, PAY)))
 
 

@@ -92,9 +92,7 @@ class Chaos:
         return instance_id
 
     def kill_the_owner(self) -> None:
-        owner = self.servers.owner()
-        (standby,) = self.servers.others(owner)
-        standby.until_alive()
+        owner, standby = self._owner_and_standby()
         owner.kill()
         killed_s = time.monotonic()
         self.count.kills_in_flight += self._in_flight() > 0
@@ -104,6 +102,18 @@ class Chaos:
             time.sleep(LOOK_S)
         self.count.taken_over_s.append(round(time.monotonic() - killed_s, 2))
         owner.launch().until_alive()
+
+    def _owner_and_standby(self) -> tuple[Serving, Serving]:
+        """Wait until one of them serves and the other says that it waits."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline_s:
+            self.supervise()
+            for owner in self.servers.ready():
+                (standby,) = self.servers.others(owner)
+                if standby.is_standby():
+                    return owner, standby
+            time.sleep(LOOK_S)
+        raise Violated("there is no owner with a standby")
 
     def kill_postgres(self) -> None:
         self.postgres.kill()

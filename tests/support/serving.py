@@ -35,6 +35,12 @@ class Serving(Server):
             time.sleep(LOOK_S)
         raise AssertionError(f"the server does not live:\n{self.log()[-4_000:]}")
 
+    def is_standby(self) -> bool:
+        """Whether it says that it waits for the owner to go."""
+        with contextlib.suppress(NoAnswer):
+            return b"standby" in self.get("/readyz", timeout_s=5.0).body
+        return False
+
     def status(self, path: str) -> int:
         """The status of a GET; 0 without an answer."""
         with contextlib.suppress(NoAnswer):
