@@ -81,9 +81,8 @@ async def compose(
     """Open the journal that the settings name, start the engine, and close everything in order at the end.
 
     `data` is the folder of all files. `url` is the server's address. `on_wait` is called with the reason while this
-    server is a standby. Raises AlreadyOwned when another server has the
-    journal, Unusable or Damaged when the journal needs a person, Unavailable when another attempt may succeed,
-    InvalidValue for a bad fault, address or file.
+    server is a standby. Raises AlreadyOwned when another server has the journal, Unusable or Damaged when the journal
+    needs a person, Unavailable when another attempt may succeed, InvalidValue for a bad fault, address or file.
     """
     clock, ids = SystemClock(), RandomIds()
     telemetry = Telemetry(

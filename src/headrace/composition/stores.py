@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from headrace.background import in_background
 from headrace.clock import Clock
-from headrace.errors import Unusable
+from headrace.errors import InvalidValue, Unusable
 from headrace.events.duties import Leadership, SoleProcess
-from headrace.journal.group import WriterLimits
 from headrace.journal.port import Journal, Unit
 from headrace.journal.writes import SwitchEngine
 from headrace.settings import Settings
@@ -24,8 +22,6 @@ JOURNAL_FILE = "journal.db"
 OWN_EVERY_S = 1.0
 """Time between two attempts of a standby to become the owner."""
 STANDBY = "standby: another server owns the journal; this one takes over when that one is gone"
-
-log = structlog.get_logger("headrace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +45,38 @@ async def open_store(
     Raises AlreadyOwned when another server has the file, Unusable or Damaged when a person must act, Unavailable when
     another attempt may succeed.
     """
-    limits = WriterLimits(
-        max_batch=settings.batch_units, max_waiting=settings.queue_units, give_up_s=settings.commit_timeout_s
-    )
     if settings.database_url is None:
         from headrace.journal.sqlite import SqliteJournal
+        from headrace.journal.sqlite.writer import WriterLimits
 
+        limits = WriterLimits(
+            max_batch=settings.batch_units, max_waiting=settings.queue_units, give_up_s=settings.commit_timeout_s
+        )
         in_file = await SqliteJournal.open(data / JOURNAL_FILE, limits=limits, meter=meter)
         try:
             yield Store(in_file, SoleProcess(), asyncio.Event())
         finally:
             await in_file.close()
-        return
+    else:
+        async with _shared_store(settings, settings.database_url, meter, clock, on_wait) as store:
+            yield store
 
+
+@contextlib.asynccontextmanager
+async def _shared_store(
+    settings: Settings, url: str, meter: Telemetry, clock: Clock, on_wait: Callable[[str], None]
+) -> AsyncGenerator[Store]:
+    """The journal of a database: owned by this process where the engine is embedded, else shared with others."""
+    if importlib.util.find_spec("psycopg") is None:
+        raise InvalidValue("HEADRACE_DATABASE_URL", "needs the postgres extra: pip install 'headrace[postgres]'")
     from headrace.journal.postgres import PostgresJournal
     from headrace.journal.postgres.leadership import PostgresLeadership
 
+    limits = WriterLimits(
+        max_batch=settings.batch_units, max_waiting=settings.queue_units, give_up_s=settings.commit_timeout_s
+    )
     async with contextlib.AsyncExitStack() as stack:
-        journal = await PostgresJournal.open(
-            settings.database_url, limits=limits, meter=meter, readers=settings.database_readers
-        )
+        journal = await PostgresJournal.open(url, limits=limits, meter=meter, readers=settings.database_readers)
         stack.push_async_callback(journal.close)
         await _require_engine(journal, settings.engine)
         if settings.engine == "embedded":
@@ -78,7 +86,7 @@ async def open_store(
             await _require_engine(journal, settings.engine)  # it may have been switched meanwhile
             yield Store(journal, SoleProcess(), journal.owner.lost)
         else:
-            leadership = PostgresLeadership(settings.database_url, clock)
+            leadership = PostgresLeadership(url, clock)
             stack.push_async_callback(leadership.close)
             await stack.enter_async_context(in_background(leadership.run, clock))
             yield Store(journal, leadership, journal.owner.lost)
