@@ -1,4 +1,4 @@
-"""Two API servers of one journal are killed while a broker repeats itself. At full size by hand: see `two_servers.py`."""
+"""Two API servers of one journal are killed while a broker repeats itself. Full size by hand: see `two_servers.py`."""
 
 from __future__ import annotations
 
