@@ -15,7 +15,7 @@ import structlog
 from headrace.api import create_api
 from headrace.auth.authenticator import Authenticator
 from headrace.clock import Clock, Ids, RandomIds, SystemClock
-from headrace.composition.authentication import build_authenticator
+from headrace.composition.authentication import open_authenticator
 from headrace.composition.background import Background
 from headrace.composition.brokers import buses_of
 from headrace.composition.engines import Surroundings, engine_of
@@ -42,12 +42,16 @@ log = structlog.get_logger("headrace")
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """Everything behind a running server's listener."""
+    """Everything behind a running server's listener.
+
+    `lost` is set when another server has taken over the journal: this process must end.
+    """
 
     app: Any
     journal: Journal
     engine: Engine
     downstream: Downstream
+    lost: asyncio.Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,28 +76,32 @@ async def compose(
     sandbox: bool = False,
     faults: Sequence[str] = (),
     url: str = "http://127.0.0.1:8484",
+    on_wait: Callable[[str], None] = log.info,
 ) -> AsyncGenerator[Composition]:
     """Open the journal that the settings name, start the engine, and close everything in order at the end.
 
-    `data` is the folder of all files. `url` is the server's address. Raises AlreadyOwned when another server has the
-    journal, Unusable or Damaged when the journal needs a person, Unavailable when another attempt may succeed,
-    InvalidValue for a bad fault, address or file.
+    `data` is the folder of all files. `url` is the server's address. `on_wait` is called with the reason while this
+    server is a standby. Raises AlreadyOwned when another server has the journal, Unusable or Damaged when the journal
+    needs a person, Unavailable when another attempt may succeed, InvalidValue for a bad fault, address or file.
     """
     clock, ids = SystemClock(), RandomIds()
-    telemetry = Telemetry(clock, instances_per_s=settings.log_instances_per_s)
+    telemetry = Telemetry(
+        clock,
+        instances_per_s=settings.log_instances_per_s,
+        is_journal_shared=settings.engine != "embedded",
+    )
     async with contextlib.AsyncExitStack() as stack:
         tracing = open_tracing(settings, os.environ, clock)
         if tracing is not None:
             stack.push_async_callback(tracing.close)
-        store = await stack.enter_async_context(open_store(settings, data, telemetry))
+        store = await stack.enter_async_context(open_store(settings, data, telemetry, clock, on_wait))
         await store.journal.check()
         if sandbox:
             services = sandbox_services(settings, clock, ids, data=data, url=url, faults=faults)
         else:
             services = real_services(settings, clock)
         stack.push_async_callback(services.downstream.close)
-        authenticator = build_authenticator(settings, data, url, clock, ids)
-        stack.push_async_callback(authenticator.close)
+        authenticator = await stack.enter_async_context(open_authenticator(settings, data, url, clock, ids))
         parts = Parts(
             settings=settings,
             store=store,
@@ -158,7 +166,7 @@ async def assemble(
         background = Background(
             settings=settings,
             journal=journal,
-            duties=Duties(parts.store.leadership, clock),
+            duties=None if settings.duties is False else Duties(parts.store.leadership, clock),
             ports=ports,
             woken=woken,
             buses=buses,
@@ -170,7 +178,8 @@ async def assemble(
         await engine.start()
         stack.push_async_callback(engine.stop)
         await stack.enter_async_context(background.running())
-        yield Composition(app if tracing is None else tracing.app(app), journal, engine, services.downstream)
+        app = app if tracing is None else tracing.app(app)
+        yield Composition(app, journal, engine, services.downstream, parts.store.lost)
 
 
 def temporary_fault(error: Exception) -> Unavailable | None:
