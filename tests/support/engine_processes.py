@@ -108,7 +108,7 @@ async def open_engine(
     meter: Telemetry,
     *,
     store: str,
-) -> AsyncIterator[tuple[Any, Running]]:
+) -> AsyncIterator[tuple[Any, Any]]:
     """The journal for use cases, and the engine, which is started. `store` names the journal: it has its own queue."""
     if kind == "embedded":
         engine = EmbeddedEngine(journal, downstream, clock, runners, limits, meter=meter, jitter=lambda: 1.0)
