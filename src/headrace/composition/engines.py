@@ -91,7 +91,7 @@ def steps_of(around: Surroundings) -> Steps:
 
 
 def temporal_options(settings: Settings) -> TemporalOptions:
-    """Raises InvalidValue where Temporal's SDK is not installed."""
+    """Address and credentials of the cluster. Raises InvalidValue where Temporal's SDK is not installed."""
     if importlib.util.find_spec("temporalio") is None:
         raise InvalidValue("HEADRACE_ENGINE", "temporal needs the temporal extra: pip install 'headrace[temporal]'")
     from headrace.engine.temporal.client import TemporalOptions

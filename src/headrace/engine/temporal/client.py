@@ -25,7 +25,7 @@ CONNECT_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemporalOptions:
-    """Where the cluster is, and how it lets this process in. A certificate, a key or an API key implies TLS.
+    """Address of the cluster, and the credentials for it. A certificate, a key or an API key implies TLS.
 
     `local`: a step is a local activity first. `heartbeat_s`: time after which a silent worker counts as dead.
     """

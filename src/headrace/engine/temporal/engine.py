@@ -57,7 +57,7 @@ class TemporalEngine:
         self.duties: Mapping[str, Callable[[], Coroutine[None, None, None]]] = {"repeat nudges": sweeper.run}
 
     async def start(self) -> None:
-        """Raises InvalidValue for a certificate that cannot be read. Temporal may be away."""
+        """Prepare the connection; Temporal may be away. Raises InvalidValue for a certificate that cannot be read."""
         self._journal.watch_endings(self._have_ended)
         await self._nudger.open()
 

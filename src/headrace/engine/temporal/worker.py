@@ -26,7 +26,7 @@ MOST_SKEW_S = 2.0
 WORKFLOW_TASKS = 200
 
 SANDBOX = SandboxedWorkflowRunner(SandboxRestrictions.default.with_passthrough_modules("headrace", "msgspec"))
-"""What the file of the workflow imports is not imported anew for each run; a test limits what it may import."""
+"""Modules that the workflow's file uses are not imported anew for each run; a test limits what it may import."""
 
 
 async def check_clock(journal: Journal, clock: Clock) -> None:

@@ -34,7 +34,7 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Next(msgspec.Struct, frozen=True):
-    """What to do after a step. `at`: microseconds since the epoch, 0 where no time ends the wait.
+    """Order of a step for the time after it. `at`: microseconds since the epoch, 0 where no time ends the wait.
 
     again: take a normal step, once `at` is over; wait: for a nudge, or for `at`; ended: nothing is left to do.
     """
@@ -45,7 +45,7 @@ class Next(msgspec.Struct, frozen=True):
 
 @workflow.defn(name="headrace.instance")
 class InstanceWorkflow:
-    """Its id is that of the instance. Nudges say that the journal has news; which, is read there."""
+    """The workflow's id is that of the instance. A nudge says that the journal has news; a step reads them there."""
 
     def __init__(self) -> None:
         self._nudges = 0
@@ -59,6 +59,7 @@ class InstanceWorkflow:
 
     @workflow.run
     async def run(self, task: Task) -> None:
+        """Take steps until one says that the instance has ended, and wait in between as each of them says."""
         is_local = task.local
         while True:
             seen = self._nudges
