@@ -27,6 +27,7 @@ class WatchingProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="watching-proxy", daemon=True)
         self._is_up = threading.Event()
+        self._is_over = asyncio.Event()
         self._under_way: Counter[str] = Counter()
         self.overlapping: list[str] = []
         self.came_s: dict[str, float] = {}
@@ -39,12 +40,12 @@ class WatchingProxy:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._is_over.set)
         self._thread.join(10)
 
     def _run(self) -> None:
-        self._loop.run_until_complete(self._listen())
-        self._loop.run_forever()
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._listen())
 
     async def _listen(self) -> None:
         app = web.Application()
@@ -53,9 +54,11 @@ class WatchingProxy:
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        self._http = ClientSession(connector=TCPConnector(limit=0), auto_decompress=False)
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        self._is_up.set()
+        async with ClientSession(connector=TCPConnector(limit=0), auto_decompress=False) as self._http:
+            self._is_up.set()
+            await self._is_over.wait()
+        await runner.cleanup()
 
     async def _pass_on(self, request: web.Request) -> web.Response:
         key = request.headers.get(KEY, "") if request.method == "POST" else ""
