@@ -80,6 +80,7 @@ class Running:
     engine: Engine
     steps: Steps | None = None
     nudges: set[str] = field(default_factory=set[str])
+    nudger_options: TemporalOptions | None = None
 
     @property
     def active_instances(self) -> int:
@@ -140,7 +141,7 @@ async def open_engine(
     async with taking:
         sweeping = asyncio.ensure_future(engine.duties["repeat nudges"]())
         try:
-            yield counted, Running(engine, steps, counted.nudged)
+            yield counted, Running(engine, steps, counted.nudged, options)
         finally:
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
