@@ -52,6 +52,8 @@ QUICK = {
     "HEADRACE_RETRY_CAP_S": "0.4",
     "HEADRACE_BEGIN_WITHIN_S": "0.5",
 }
+LATEST_ABORT_S = 0.6
+"""An attempt begins some tenths of a second after its instance, as all processes share a machine."""
 SEND: list[dict[str, Any]] = [STAGES[0]]
 
 
@@ -80,6 +82,8 @@ class Count:
     answered_s: list[float] = field(default_factory=list[float])
     aborted: int = 0
     ended_first: int = 0
+    met: int = 0
+    """Aborts that were answered 204 although an attempt had come to the services."""
     late: list[str] = field(default_factory=list[str])
     took_s: float = 0.0
 
@@ -247,7 +251,7 @@ def aborts(cluster: Cluster, proxy: WatchingProxy) -> None:
     """Abort each instance at a moment around its attempt. No attempt may come after the answer."""
     count = cluster.count
     moments = random.Random(count.seed)
-    pauses = [moments.uniform(0, 0.15) for _ in range(count.instances)]
+    pauses = [moments.uniform(0, LATEST_ABORT_S) for _ in range(count.instances)]
     answered: dict[str, float] = {}
 
     def race(number: int) -> None:
@@ -276,8 +280,9 @@ def aborts(cluster: Cluster, proxy: WatchingProxy) -> None:
     books.check(cluster.api.url, cluster.stack.url).raise_if_bad()
     if count.late:
         raise Violated(f"attempts after the answer to an abort: {count.late[:5]}")
-    if not count.aborted:
-        raise Inconclusive("no abort was faster than the end")
+    count.met = sum(each in came_s for each in answered)
+    if count.met * 20 < count.instances:
+        raise Inconclusive(f"only {count.met} aborts met an attempt")
 
 
 SCENARIOS = {"kills": (kills, STAGES), "away": (away, STAGES), "wiped": (away, STAGES), "aborts": (aborts, SEND)}

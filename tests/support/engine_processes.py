@@ -136,7 +136,7 @@ async def open_engine(
         backoff=Backoff(limits.retry_base_s, limits.retry_cap_s, lambda: 1.0),
     )
     client = await connect(options, lazy=False)
-    taking = taking_steps(client, steps, options, at_once=100, cached_workflows=100, stop_s=limits.stop_s)
+    taking = taking_steps(client, steps, options, at_once=100, cached_workflows=100, stop_s=0.5)
     await engine.start()
     async with taking:
         sweeping = asyncio.ensure_future(engine.duties["repeat nudges"]())

@@ -100,6 +100,11 @@ class Steps:
         for drive in self._drives.values():
             drive.interrupt()
 
+    def give_up(self) -> None:
+        """End what is still under way: the time for a graceful stop is over, and what was sent counts as unknown."""
+        for drive in self._drives.values():
+            drive.task.cancel()
+
     @activity.defn(name="step")
     async def step(self, instance_id: str) -> Next:
         """Drive until the instance must wait. A failure says when Temporal tries again, and holds no amount."""
@@ -110,6 +115,8 @@ class Steps:
         drive.task = asyncio.create_task(self._drive(drive, instance_id, is_local=is_local))
         drive.task.add_done_callback(lambda _: self._drives.pop(instance_id, None))
         await self._follow(drive, beats=not is_local)
+        if drive.task.cancelled():
+            raise _again("the worker has stopped; another one goes on", 0.1)
         return drive.task.result()
 
     async def _follow(self, drive: _Drive, *, beats: bool) -> None:
@@ -121,8 +128,6 @@ class Steps:
                     activity.heartbeat()
             except asyncio.CancelledError:
                 drive.interrupt()
-                if self._is_stopping:  # the time for a graceful stop is over
-                    drive.task.cancel()
 
     async def _drive(self, drive: _Drive, instance_id: str, *, is_local: bool) -> Next:
         try:

@@ -84,4 +84,6 @@ async def taking_steps(
             ending = asyncio.ensure_future(worker.shutdown())  # first no more work is taken
             await asyncio.sleep(0)
             steps.stop()
+            await asyncio.wait((ending,), timeout=stop_s)
+            steps.give_up()
             await ending
