@@ -17,10 +17,10 @@ from headrace.journal.sqlite import SqliteJournal
 from headrace.runner.policy import Policy
 from headrace.runner.runners import started_instance
 from tests.contract.test_engine import SEND, WAIT, Scripted
-from tests.support.engines import every_journal
+from tests.support.engines import every_engine
 from tests.support.rooms import Fate, Life, life
 
-__all__ = ["every_journal"]  # a fixture
+__all__ = ["every_engine"]  # a fixture
 
 PAST: dict[str, Any] = {"delay": {"until": "2020-01-01T00:00:00Z"}}
 MISMATCH = Reply(
@@ -110,6 +110,7 @@ async def test_an_event_that_comes_while_an_abort_commits_does_not_revive_the_in
     await services.close()
 
 
+@pytest.mark.needs("skips_time")
 async def test_a_delay_that_ends_while_an_abort_commits_does_not_revive_the_instance(tmp_path: Path) -> None:
     services = Scripted()
     gate = Gate("EndInstance")
@@ -385,6 +386,7 @@ async def test_an_accepted_event_is_accepted_even_if_the_instance_cannot_be_read
     await services.close()
 
 
+@pytest.mark.needs("skips_time")
 async def test_an_instance_that_cannot_be_restored_does_not_hold_up_its_neighbours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,12 +90,15 @@ class Candidate:
 
 
 class RemoteEngine:
-    """The engine of a server that drives nothing: another server of the journal does."""
+    """The engine of a server that drives nothing: another server of the journal does.
+
+    `driving`: that server's engine, which hears of what happens here; None: it looks by itself.
+    """
 
     active_instances = 0
     sends_at_once = False
 
-    def __init__(self, journal: Journal, driving: Engine) -> None:
+    def __init__(self, journal: Journal, driving: Engine | None) -> None:
         self._journal = journal
         self._driving = driving
 
@@ -106,12 +109,14 @@ class RemoteEngine:
     @contextlib.asynccontextmanager
     async def begin(self, runner: InstanceRunner) -> AsyncGenerator[None]:
         yield
-        self._driving.wake(runner.id)
+        self.wake(runner.id)
 
     def wake(self, instance_id: str) -> None:
-        self._driving.wake(instance_id)
+        if self._driving is not None:
+            self._driving.wake(instance_id)
 
     def abort(self, instance_id: str) -> contextlib.AbstractAsyncContextManager[InstanceRunner]:
+        assert self._driving is not None, "no test aborts at a server whose driver is another process"
         return self._driving.abort(instance_id)
 
     async def ended(self, instance_id: str, timeout_s: float) -> None:
@@ -153,7 +158,7 @@ async def member(
     ids = RandomIds()
     parts = Parts(
         settings=Settings(**settings),
-        store=Store(journal, election.candidate(name)),
+        store=Store(journal, election.candidate(name), asyncio.Event()),
         services=Services(services, no_links, events=source),
         authenticator=AnonymousAuthenticator(OpenAuthority("http://localhost", ids)),
         telemetry=telemetry,

@@ -100,23 +100,18 @@ class Driver:
             runner = control.runner
             if runner.open is not None or runner.ended_at is not None:
                 return
-            unit = runner.advance()
+            unit = runner.advance(sends=not control.gives_way)
             is_taken = bool(unit) and await self._commit(runner, unit)
-            await self._use_events(runner, is_taken)
+            await self._use_events(control, is_taken)
 
-    async def _use_events(self, runner: InstanceRunner, is_taken: bool) -> None:
+    async def _use_events(self, control: Control, is_taken: bool) -> None:
         """Repeat while the mailbox holds the next awaited event. The caller holds `control.exclusive()`."""
+        runner = control.runner
         while is_taken:
-            unit = runner.take_event()
+            unit = runner.take_event(sends=not control.gives_way)
             is_taken = bool(unit) and await self._commit(runner, unit)
         if runner.ended_at is not None and runner.error != CANCELED:
-            self.report_end(runner)
-
-    def report_end(self, runner: InstanceRunner) -> None:
-        """Report that an instance has ended: succeeded, failed or aborted."""
-        outcome = "aborted" if runner.error == CANCELED else "failed" if runner.error else "succeeded"
-        seconds = ((runner.ended_at or runner.created_at) - runner.created_at) / 1e6
-        self._meter.instance_ended(runner.id, runner.workflow_id, outcome, seconds)
+            report_end(self._meter, runner)
 
     async def _commit(self, runner: InstanceRunner, unit: Unit) -> bool:
         """Commit, however long the journal takes to recover. True when an awaited event was there.
@@ -171,6 +166,7 @@ class Driver:
             now_s=self._clock.monotonic_s(),
             was_sent=opened.was_sent,
             is_aborted=control.runner.ended_at is not None,
+            failures=opened.attempt if opened.last_failure is not None else 0,
             ledger=activity.ledger if isinstance(activity, CreateTransaction) else "",
         )
         try:
@@ -221,7 +217,7 @@ class Driver:
                 return
             while True:
                 begun = opened.begun
-                unit = control.runner.record(outcome)
+                unit = control.runner.record(outcome, sends=not control.gives_way)
                 try:
                     is_taken = await self._commit(control.runner, unit)
                     break
@@ -229,7 +225,7 @@ class Driver:
                     await self._read_again(control, opened, begun)
             if opened.activity.is_effect:
                 self._meter.effects_closed[opened.activity.service, LABELS[type(outcome)]] += 1
-            await self._use_events(control.runner, is_taken)
+            await self._use_events(control, is_taken)
 
     async def _attempt(self, control: Control, opened: CurrentActivity, protocol: EffectProtocol) -> None:
         async with self._services.gates[opened.activity.service]:
@@ -349,3 +345,10 @@ class Driver:
                     self._meter.effects_closed[opened.activity.service, "undecided"] += 1
                 return True
         return False
+
+
+def report_end(meter: Meter, runner: InstanceRunner) -> None:
+    """Report that an instance has ended: succeeded, failed or aborted."""
+    outcome = "aborted" if runner.error == CANCELED else "failed" if runner.error else "succeeded"
+    seconds = ((runner.ended_at or runner.created_at) - runner.created_at) / 1e6
+    meter.instance_ended(runner.id, runner.workflow_id, outcome, seconds)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
-from types import TracebackType
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from types import MappingProxyType, TracebackType
 
 import structlog
 
@@ -18,7 +18,7 @@ from headrace.clock import Clock
 from headrace.effects.port import Downstream
 from headrace.effects.protocol import Backoff
 from headrace.engine.control import Halt
-from headrace.engine.driver import Driver
+from headrace.engine.driver import Driver, report_end
 from headrace.engine.limits import EngineLimits
 from headrace.engine.meter import Meter, NoMeter
 from headrace.engine.services import Services
@@ -74,6 +74,10 @@ class ActiveInstance:
 
     @property
     def is_stopping(self) -> bool:
+        return self._engine.is_stopping
+
+    @property
+    def gives_way(self) -> bool:
         return self._engine.is_stopping
 
     def exclusive(self) -> asyncio.Lock:
@@ -138,6 +142,9 @@ class _Begin:
 
 class EmbeddedEngine:
     """See `engine.port.Engine`. `pausing`: how many instances wait for their next attempt."""
+
+    needs_nudges = False
+    duties: Mapping[str, Callable[[], Coroutine[None, None, None]]] = MappingProxyType({})
 
     def __init__(
         self,
@@ -222,7 +229,7 @@ class EmbeddedEngine:
         runner = active.runner
         if runner.ended_at is not None:
             self._meter.instance_started(runner.workflow_id)
-            self._driver.report_end(runner)
+            report_end(self._meter, runner)
             self._release_waiters(active.id)
             self.let_go_of(active)
             return
@@ -271,7 +278,7 @@ class EmbeddedEngine:
                 active.runner = runner
                 if needed_attention:
                     self._meter.needs_attention(-1)  # the person who aborts it has decided
-                self._driver.report_end(runner)
+                report_end(self._meter, runner)
                 self._release_waiters(instance_id)
             finally:
                 active.lock.release()

@@ -59,6 +59,10 @@ class Meter(Protocol):
 
     def timer_lag(self, seconds: float) -> None: ...
 
+    def engine_reachable(self, is_reachable: bool) -> None:
+        """Whether the cluster of a distributed engine answers; reported when that changes."""
+        ...
+
 
 class NoMeter:
     """A meter that reports nothing."""
@@ -88,3 +92,5 @@ class NoMeter:
     def needs_attention(self, change: int) -> None: ...
 
     def timer_lag(self, seconds: float) -> None: ...
+
+    def engine_reachable(self, is_reachable: bool) -> None: ...

@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import sqlite3
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,7 +54,7 @@ from headrace.journal.sqlite.searches import SEARCHES, no_earlier, search, since
 from headrace.journal.sqlite.statements import named_statements, write_queries
 from headrace.journal.sqlite.wal import require_whole_log
 from headrace.journal.sqlite.writer import CommitMeter, GroupWriter, WriterLimits
-from headrace.journal.writes import Probe
+from headrace.journal.writes import EndInstance, Probe
 
 PAGE = 200
 PAGE_BYTES = 48 << 20
@@ -77,6 +78,7 @@ class SqliteJournal:
         self._reader = reader
         self._writer = writer
         self._sql = sql
+        self._on_endings: Callable[[Sequence[str]], None] | None = None
 
     @classmethod
     async def open(
@@ -114,7 +116,18 @@ class SqliteJournal:
         return self._writer.queued_units
 
     def commit(self, unit: Unit) -> Awaitable[Results]:
-        return self._writer.commit(unit)
+        committed = self._writer.commit(unit)
+        if self._on_endings is not None:
+            committed.add_done_callback(partial(self._report_endings, unit))
+        return committed
+
+    def watch_endings(self, callback: Callable[[Sequence[str]], None]) -> None:
+        self._on_endings = callback
+
+    def _report_endings(self, unit: Unit, committed: asyncio.Future[Results]) -> None:
+        ended = [write.instance_id for write in unit.writes if isinstance(write, EndInstance)]
+        if ended and self._on_endings is not None and not committed.cancelled() and committed.exception() is None:
+            self._on_endings(ended)
 
     # reads
 
