@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from headrace.errors import Unavailable
+from headrace.journal.group import WriterLimits
 from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.sqlite.lock import AlreadyOwned
 from headrace.journal.sqlite.migrations import statements
-from headrace.journal.sqlite.writer import WriterLimits
 from headrace.journal.testing import Check, checks
 from headrace.journal.writes import AddWorkflow, Probe
 from tests.support.journals import JOURNALS, adapter

@@ -30,10 +30,10 @@ from headrace.events.inbox import Inbox
 from headrace.events.loopback import LoopbackPublisher
 from headrace.events.outbox import Outbox
 from headrace.events.relay import Relay, trim_outbox
+from headrace.journal.group import WriterLimits
 from headrace.journal.retention import Keep, Retention
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.sqlite.faults import fault_of, opening
-from headrace.journal.sqlite.writer import WriterLimits
 from headrace.runner.policy import Policy
 from headrace.runner.runners import Runners
 from headrace.settings import Settings

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.errors import Unavailable
+from headrace.journal.group import CommitMeter, WriterLimits
 from headrace.journal.lists import (
     NEWEST,
     STATUSES,
@@ -50,7 +51,7 @@ from headrace.journal.sqlite.packing import packed, unpacked
 from headrace.journal.sqlite.searches import SEARCHES, no_earlier, search, since
 from headrace.journal.sqlite.statements import named_statements, write_queries
 from headrace.journal.sqlite.wal import require_whole_log
-from headrace.journal.sqlite.writer import CommitMeter, GroupWriter, WriterLimits
+from headrace.journal.sqlite.writer import GroupWriter
 from headrace.journal.writes import Probe
 
 PAGE = 200
@@ -73,7 +74,7 @@ class SqliteJournal:
         self._path = path
         self._lock = lock
         self._reader = reader
-        self._writer = writer
+        self._writer, self._queue = writer, writer.queue
         self._sql = sql
 
     @classmethod
@@ -104,15 +105,15 @@ class SqliteJournal:
     @property
     def commits(self) -> int:
         """Durable commits since the start."""
-        return self._writer.commits
+        return self._queue.commits
 
     @property
     def queued_units(self) -> int:
         """Units that wait for a commit."""
-        return self._writer.queued_units
+        return self._queue.queued_units
 
     async def commit(self, unit: Unit) -> Results:
-        return await self._writer.commit(unit)
+        return await self._queue.commit(unit)
 
     # reads
 
@@ -321,7 +322,7 @@ class SqliteJournal:
         return self._rows("outbox_end")[0][0]
 
     async def outbox_news(self) -> None:
-        await self._writer.publications()
+        await self._queue.publications()
 
     async def set_aside(self, limit: int) -> list[SetAside]:
         return [SetAside(*row) for row in self._rows("set_aside_page", limit)]
@@ -347,11 +348,11 @@ class SqliteJournal:
             require_space(self._path.parent)
         except OSError as error:
             raise Unavailable(f"the journal cannot be read: {error}") from error
-        if self._writer.has_committed_within(FRESH_S):
+        if self._queue.has_committed_within(FRESH_S):
             return
         unit = Unit()
         unit.add(Probe())
-        await self._writer.commit(unit)
+        await self._queue.commit(unit)
 
     async def close(self) -> None:
         await self._writer.close()

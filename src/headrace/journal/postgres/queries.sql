@@ -1,0 +1,482 @@
+-- The queries of the SQLite journal. `name: X` begins one, after a sentence that says what it does. Parameters are named:
+-- those of a write by the fields of its record in `journal/writes.py`, those of a read in the order of their first use.
+-- `packed` is a function of `journal/sqlite/packing.py`; texts under 256 characters are not worth its time.
+
+-- Writes
+
+-- Store a definition.
+-- name: AddWorkflow
+INSERT INTO workflows (id, name, config, created_at, updated_at) VALUES (:workflow_id, :name, :config, :created_at, :updated_at)
+
+-- Mark a workflow as deleted; its instances go on.
+-- name: DeleteWorkflow
+UPDATE workflows SET deleted_at = :at, updated_at = greatest(updated_at, :at) WHERE id = :workflow_id AND deleted_at IS NULL
+
+-- Store a new instance, unless its workflow is gone: workflow_id is then NULL, which OR IGNORE passes over. INSERT ... SELECT
+-- would first copy every page it changes, and takes twice the time. A definition that is its workflow's own is not stored again.
+-- name: AddInstance
+INSERT OR IGNORE INTO instances (id, workflow_id, config, variables, created_at, updated_at, by_trigger, next_at)
+VALUES (:instance_id, (SELECT id FROM workflows WHERE id = :workflow_id AND deleted_at IS NULL),
+    coalesce((SELECT '' FROM workflows WHERE id = :workflow_id AND config = :config), :config), :variables, :created_at, :created_at, :by_trigger, 0)
+
+-- Move a running instance on.
+-- name: MoveInstance
+UPDATE instances SET updated_at = :at, next_at = :next_at WHERE id = :instance_id AND terminated_at IS NULL
+
+-- End a running instance.
+-- name: EndInstance
+UPDATE instances SET terminated_at = :at, updated_at = :at, error = :error, next_at = NULL, version = :version + 1
+WHERE id = :instance_id AND version = :version AND terminated_at IS NULL
+
+-- Raise the version of an instance that is where its reader left it.
+-- name: ClaimVersion
+UPDATE instances SET version = :version + 1 WHERE id = :instance_id AND version = :version
+
+-- Set when the engine looks at an instance, running or not.
+-- name: ScheduleInstance
+UPDATE instances SET next_at = :next_at WHERE id = :instance_id
+
+-- Show a running instance as retrying, as in need of attention, or as neither.
+-- name: MarkTrouble
+UPDATE instances SET trouble = :trouble WHERE id = :instance_id AND terminated_at IS NULL
+
+-- Make an instance findable by its variables.
+-- name: AddVariables
+INSERT OR IGNORE INTO instance_variables (fingerprint, created_at, instance_id) SELECT value, :created_at, :instance_id FROM json_each(:fingerprints)
+
+-- Store a stage that has begun.
+-- name: OpenStage
+INSERT INTO stages (instance_id, number, keyword, input, started_at)
+VALUES (:instance_id, :number, :keyword,
+    :input, :started_at)
+
+-- Store a stage that ended as it began.
+-- name: AddClosedStage
+INSERT INTO stages (instance_id, number, keyword, input, started_at, terminated_at, error)
+VALUES (:instance_id, :number, :keyword,
+    :input, :started_at, :terminated_at, :error)
+
+-- Replace the input of an open stage.
+-- name: AmendStage
+UPDATE stages SET input = :input
+WHERE instance_id = :instance_id AND number = :number AND terminated_at IS NULL
+
+-- Close an open stage.
+-- name: CloseStage
+UPDATE stages SET terminated_at = :terminated_at, error = :error WHERE instance_id = :instance_id AND number = :number AND terminated_at IS NULL
+
+-- Store the intent of an activity.
+-- name: OpenActivity
+INSERT INTO activities (instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body)
+VALUES (:instance_id, :stage, :position, :name, :input,
+    :started_at, :attempt, :key, :request_method, :request_path, :request_body)
+
+-- Store an activity that has ended.
+-- name: AddClosedActivity
+INSERT INTO activities (instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body,
+    output, error, last_failure, terminated_at)
+VALUES (:instance_id, :stage, :position, :name, :input,
+    :started_at, :attempt, :key, :request_method, :request_path, :request_body,
+    :output, :error, :last_failure, :terminated_at)
+
+-- Count an attempt before it is sent.
+-- name: BeginAttempt
+UPDATE activities SET attempt = :attempt
+WHERE instance_id = :instance_id AND stage = :stage AND position = :position AND attempt = :attempt - 1 AND terminated_at IS NULL
+
+-- Record a failed attempt of an open activity.
+-- name: FailAttempt
+UPDATE activities SET attempt = :attempt, last_failure = :failure, next_execution_at = :next_execution_at, needs_attention = :needs_attention
+WHERE instance_id = :instance_id AND stage = :stage AND position = :position AND terminated_at IS NULL
+
+-- Record the outcome of an open activity.
+-- name: CloseActivity
+UPDATE activities SET attempt = :attempt, output = :output,
+    error = :error, next_execution_at = NULL, needs_attention = false, terminated_at = :terminated_at
+WHERE instance_id = :instance_id AND stage = :stage AND position = :position AND terminated_at IS NULL
+
+-- Put an event into the mailbox of a running instance.
+-- name: AddEvent
+INSERT INTO events (instance_id, name, received_at)
+SELECT :instance_id, :name, :received_at WHERE EXISTS (SELECT 1 FROM instances WHERE id = :instance_id AND terminated_at IS NULL)
+
+-- Let the engine look at an instance that waits for an event.
+-- name: WakeInstance
+UPDATE instances SET next_at = 0 WHERE id = :instance_id AND next_at IS NULL AND terminated_at IS NULL
+
+-- Consume the oldest event of a name, or the one that this stage has consumed before.
+-- name: TakeEvent
+UPDATE events SET stage = :stage WHERE seq = (
+    SELECT seq FROM events WHERE instance_id = :instance_id AND name = :name AND (stage IS NULL OR stage = :stage) ORDER BY (stage IS NULL), seq LIMIT 1
+) RETURNING seq
+
+-- Let an instance wait, or go on at once where its stage has consumed an event.
+-- name: WaitForEvent
+UPDATE instances SET updated_at = :at, next_at = (SELECT 0 FROM events WHERE instance_id = :instance_id AND stage = :stage)
+WHERE id = :instance_id AND terminated_at IS NULL
+
+-- Store a trigger that fires for later events, unless its workflow is gone.
+-- name: AddTrigger
+INSERT INTO triggers (id, name, event, event_name, workflow_id, version, filter, vars, created_at, after_seq)
+SELECT :trigger_id, :name, :event, :event_name, :workflow_id, :version, :filter, :vars, :created_at, (SELECT coalesce(max(seq), 0) FROM inbox)
+WHERE EXISTS (SELECT 1 FROM workflows WHERE id = :workflow_id AND deleted_at IS NULL)
+
+-- Mark a trigger as deleted.
+-- name: DeleteTrigger
+UPDATE triggers SET deleted_at = :at WHERE id = :trigger_id AND deleted_at IS NULL
+
+-- Store an event, or count a repeat; `AcceptEvent` explains the identities.
+-- name: AcceptEvent
+INSERT INTO inbox (key, type, envelope, received_at, depth, fingerprint, conflicts_with)
+SELECT
+    CASE
+        WHEN placed IS NOT NULL THEN (SELECT key FROM inbox WHERE seq = placed)
+        WHEN known IS NULL THEN :key
+        WHEN is_equal THEN (SELECT key FROM inbox WHERE seq = known)
+        ELSE :conflict_key
+    END,
+    :type, :envelope, :received_at, :depth, :fingerprint, CASE WHEN placed IS NULL AND NOT is_equal THEN known END
+FROM (
+    SELECT placed, known, (SELECT fingerprint IS NULL OR fingerprint = :fingerprint FROM inbox WHERE seq = known) AS is_equal
+    FROM (
+        SELECT
+            coalesce(
+                (SELECT seq FROM inbox WHERE key = :place),
+                (SELECT seq FROM event_keys WHERE key = :place)
+            ) AS placed,
+            coalesce(
+                (SELECT seq FROM inbox WHERE key = :key),
+                (SELECT seq FROM event_keys WHERE key = :key),
+                (
+                    SELECT seq FROM inbox WHERE key = :old_key AND type = :type
+                    AND (fingerprint IS NULL OR (fingerprint = :fingerprint AND substr(key, 1, 4) = 'key:'))
+                )
+            ) AS known
+    )
+)
+WHERE true
+ON CONFLICT (key) DO UPDATE SET repeats = repeats + 1, last_repeat_at = :received_at RETURNING seq, repeats, conflicts_with
+
+-- Store a further identity of an event.
+-- name: PlaceEvent
+INSERT INTO event_keys (key, seq) VALUES (:key, :seq) ON CONFLICT (key) DO NOTHING
+
+-- Store the fingerprint of an event's payload.
+-- name: IdentifyEvent
+UPDATE inbox SET fingerprint = :fingerprint WHERE seq = :seq
+
+-- Count a repeat of a known event.
+-- name: RepeatEvent
+UPDATE inbox SET repeats = repeats + 1, last_repeat_at = :at WHERE seq = coalesce(
+    (SELECT seq FROM inbox WHERE key = :key), (SELECT seq FROM event_keys WHERE key = :key), (SELECT seq FROM inbox WHERE key = :old_key))
+
+-- Mark an event as processed.
+-- name: ProcessEvent
+UPDATE inbox SET processed_at = :at, served_s = (SELECT served_s FROM time_served) WHERE seq = :seq AND processed_at IS NULL
+
+-- Empty envelopes of events processed before a moment of time served.
+-- name: ForgetEnvelopes
+UPDATE inbox SET envelope = NULL WHERE seq IN (
+    SELECT seq FROM inbox WHERE served_s < :before_s AND processed_at IS NOT NULL AND envelope IS NOT NULL ORDER BY served_s LIMIT 200)
+RETURNING seq
+
+-- Store what a live trigger did for an event, once.
+-- name: AddOccurrence
+INSERT INTO occurrences (id, trigger_id, event_key, event, created_at, depth, instance_id, error)
+SELECT :occurrence_id, :trigger_id, :event_key, :event, :created_at, :depth, :instance_id, :error WHERE EXISTS (SELECT 1 FROM triggers WHERE id = :trigger_id AND deleted_at IS NULL)
+ON CONFLICT (trigger_id, event_key) DO NOTHING
+
+-- Store how far a source was read, if its position is still the expected one.
+-- name: MovePosition
+INSERT INTO positions (source, position, served_s) SELECT :source, :position, served_s FROM time_served
+WHERE :expected IS NULL OR EXISTS (SELECT 1 FROM positions WHERE source = :source AND position = :expected)
+ON CONFLICT (source) DO UPDATE SET position = excluded.position, served_s = excluded.served_s WHERE position = :expected
+
+-- Store when a publisher was last in use.
+-- name: ConfirmPosition
+UPDATE positions SET served_s = (SELECT served_s FROM time_served) WHERE source = :source
+
+-- Let events of a type go into the outbox.
+-- name: WantType
+INSERT INTO wanted (type) VALUES (:type) ON CONFLICT (type) DO NOTHING
+
+-- The types that are wanted; the writer reads them once in each commit that publishes.
+-- name: wanted
+SELECT type FROM wanted
+
+-- Put an event into the outbox, unless nothing wants its type: type is then NULL, which OR IGNORE passes over.
+-- name: Publish
+INSERT OR IGNORE INTO outbox (type, happened_at, payload, instance_id, depth, served_s)
+VALUES ((SELECT type FROM wanted WHERE type = :type), :happened_at, :payload, :instance_id, :depth, (SELECT served_s FROM time_served))
+RETURNING seq
+
+-- Note the number of the last event, at the end of a commit that has published.
+-- name: move_outbox_end
+UPDATE journal_state SET outbox_end = :seq
+
+-- Remove events that every publisher in use has acknowledged, and old ones.
+-- name: TrimOutbox
+DELETE FROM outbox WHERE seq IN (
+    SELECT seq FROM (SELECT seq, served_s FROM outbox ORDER BY seq LIMIT 200)
+    WHERE seq <= (SELECT min(position) FROM positions WHERE source GLOB 'to:*' AND served_s >= :before_s) OR served_s < :before_s)
+RETURNING seq
+
+-- Store an event that a publisher refused.
+-- name: AddDeadLetter
+INSERT INTO set_aside (publisher, event_id, type, body, reason, at, served_s)
+VALUES (:publisher, :event_id, :type, :body, :reason, :at, (SELECT served_s FROM time_served))
+ON CONFLICT (publisher, event_id) DO NOTHING
+
+-- Remove refused events stored before a moment of time served.
+-- name: ForgetDeadLetters
+DELETE FROM set_aside WHERE (publisher, event_id) IN (
+    SELECT publisher, event_id FROM set_aside WHERE served_s < :before_s ORDER BY served_s LIMIT 200)
+RETURNING at
+
+-- Store who made a write.
+-- name: AddAuditEntry
+INSERT INTO audit (at, principal, client_id, operation, target) VALUES (:at, :principal, :client_id, :operation, :target)
+
+-- Store the response to a caller's key.
+-- name: RememberKey
+INSERT INTO caller_keys (owner, key, fingerprint, status, body, operation, target, created_at, served_s)
+VALUES (:owner, :key, :fingerprint, :status, :body, :operation, :target, :at, (SELECT served_s FROM time_served))
+
+-- Remove keys stored before a moment of time served.
+-- name: ForgetKeys
+DELETE FROM caller_keys WHERE (owner, key) IN (
+    SELECT owner, key FROM caller_keys WHERE served_s < :before_s ORDER BY served_s LIMIT 200)
+RETURNING served_s
+
+-- Add the seconds that a server has run.
+-- name: ServeTime
+UPDATE time_served SET served_s = served_s + :seconds RETURNING served_s
+
+-- Try whether a commit succeeds.
+-- name: Probe
+UPDATE time_served SET probes = probes + 1 RETURNING probes
+
+-- Reads
+
+-- A workflow, also a deleted one.
+-- name: workflow
+SELECT id, name, config, created_at, updated_at, deleted_at FROM workflows WHERE id = :id
+
+-- Workflows that are not deleted, the newest first.
+-- name: workflows_page
+SELECT id, name, config, created_at, updated_at, deleted_at FROM workflows
+WHERE deleted_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- An instance without its stages.
+-- name: instance
+SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END,
+    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances WHERE id = :id
+
+-- All instances, the newest first.
+-- name: instances_page
+SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END,
+    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+WHERE (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- Instances that have not ended, the newest first.
+-- name: running_instances_page
+SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END,
+    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+WHERE terminated_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- All instances of a workflow, the newest first.
+-- name: instances_of_workflow_page
+SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END,
+    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+WHERE workflow_id = :workflow_id AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- Instances of a workflow that have not ended, the newest first.
+-- name: running_instances_of_workflow_page
+SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END,
+    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+WHERE workflow_id = :workflow_id AND terminated_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- The started stages of an instance, in order, each with the base of a packed input.
+-- name: stages
+SELECT instance_id, number, keyword, input, started_at, terminated_at, error,
+    CASE typeof(input) WHEN 'blob' THEN (SELECT text FROM instance_texts AS t WHERE t.instance_id = stages.instance_id) END
+FROM stages WHERE instance_id = :instance_id ORDER BY number
+
+-- The activities of a stage, in order.
+-- name: activities
+SELECT instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body,
+    output, error, last_failure, next_execution_at, needs_attention, terminated_at
+FROM activities WHERE instance_id = :instance_id AND stage = :stage ORDER BY position
+
+-- The response to a caller's key; '~' owns the rows of release 0.1.0.
+-- name: remembered
+SELECT owner, key, fingerprint, status, body, operation, target, created_at FROM caller_keys
+WHERE owner IN (:owner, '~') AND key = :key ORDER BY owner LIMIT 1
+
+-- Audit entries, the newest first.
+-- name: audit_page
+SELECT seq, at, principal, client_id, operation, target FROM audit WHERE seq < :before_seq ORDER BY seq DESC LIMIT :limit
+
+-- Audit entries of a principal, the newest first.
+-- name: audit_of_principal_page
+SELECT seq, at, principal, client_id, operation, target FROM audit WHERE principal = :principal AND seq < :before_seq ORDER BY seq DESC LIMIT :limit
+
+-- Audit entries of a target, of one principal or of all, the newest first.
+-- name: audit_of_target_page
+SELECT seq, at, principal, client_id, operation, target FROM audit
+WHERE target = :target AND (:principal = '' OR principal = :principal) AND seq < :before_seq ORDER BY seq DESC LIMIT :limit
+
+-- Instances that the engine must look at.
+-- name: due
+SELECT row, next_at, id FROM instances
+WHERE (next_at, row) > (:after_at, :after_row) AND next_at <= :until_at ORDER BY next_at, row LIMIT :limit
+
+-- Which unit of an instance comes next.
+-- name: version
+SELECT version FROM instances WHERE id = :id
+
+-- When the next delay ends.
+-- name: next_deadline
+SELECT min(next_at) FROM instances WHERE next_at > :after_at
+
+-- Instances that have not ended, and their activities that need attention.
+-- name: counts
+SELECT
+    (SELECT count(*) FROM instances WHERE terminated_at IS NULL),
+    (SELECT count(*) FROM activities AS a JOIN instances AS i ON i.id = a.instance_id
+        WHERE a.needs_attention AND i.terminated_at IS NULL)
+
+-- A trigger, also a deleted one.
+-- name: trigger
+SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers WHERE id = :id
+
+-- Triggers that are not deleted, the newest first.
+-- name: triggers_page
+SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers
+WHERE deleted_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- Triggers whose name contains a text in any case, the newest first.
+-- name: named_triggers_page
+SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers
+WHERE deleted_at IS NULL AND strpos(name_folded, :name) > 0 AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- Triggers on an event by either of its names, made before it was accepted.
+-- name: triggers_on
+SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers
+WHERE deleted_at IS NULL AND event_name IN (:name, :other_name) AND after_seq < :seq ORDER BY created_at, id
+
+-- How many triggers are not deleted.
+-- name: trigger_count
+SELECT count(*) FROM triggers WHERE deleted_at IS NULL
+
+-- Events of release 0.1.0 without a fingerprint, in order.
+-- name: unidentified_events
+SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
+WHERE fingerprint IS NULL AND envelope IS NOT NULL AND seq > :after_seq ORDER BY seq LIMIT :limit
+
+-- Events that are not processed, in order.
+-- name: waiting_events
+SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
+WHERE processed_at IS NULL AND seq > :after_seq ORDER BY seq LIMIT :limit
+
+-- Events in conflict with an earlier one, the newest first.
+-- name: conflicting_events_page
+SELECT seq, key, type, NULL, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
+WHERE conflicts_with IS NOT NULL AND seq < :before_seq ORDER BY seq DESC LIMIT :limit
+
+-- Events, the newest first.
+-- name: events_page
+SELECT seq, key, type, NULL, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
+WHERE seq < :before_seq ORDER BY seq DESC LIMIT :limit
+
+-- Events that came more than once, the newest first.
+-- name: repeated_events_page
+SELECT seq, key, type, NULL, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
+WHERE repeats > 0 AND seq < :before_seq ORDER BY seq DESC LIMIT :limit
+
+-- Occurrences of a trigger, the newest first.
+-- name: occurrences_page
+SELECT id, trigger_id, event_key, event, created_at, depth, instance_id, error FROM occurrences
+WHERE trigger_id = :trigger_id AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- What a trigger did for an event.
+-- name: occurrence
+SELECT id, trigger_id, event_key, event, created_at, depth, instance_id, error FROM occurrences
+WHERE trigger_id = :trigger_id AND event_key = :event_key
+
+-- How many triggers led to an instance.
+-- name: depth_of_instance
+SELECT depth FROM occurrences WHERE instance_id = :instance_id
+
+-- How many triggers led to the last instance that wrote this metadata.
+-- name: depth_of_metadata
+SELECT coalesce((SELECT depth FROM occurrences WHERE instance_id = activities.instance_id), 0) FROM activities
+WHERE name = 'AddAccountMetadata' AND request_path = :path AND substr(request_body, 1, 64) = substr(:body, 1, 64) AND request_body = :body
+ORDER BY started_at DESC LIMIT 1
+
+-- How many triggers led to an instance that asked for a transfer at this moment.
+-- name: depth_of_initiation
+SELECT coalesce(max((SELECT depth FROM occurrences WHERE instance_id = activities.instance_id)), 0) FROM activities
+WHERE name = 'CreateTransferInitiation' AND json_extract(CAST(request_body AS TEXT), '$.scheduledAt') = :scheduled_at
+
+-- How far a source was read.
+-- name: position
+SELECT position FROM positions WHERE source = :source
+
+-- The journal's own name.
+-- name: identity
+SELECT id FROM identity
+
+-- Events on their way out, in order.
+-- name: outbox_page
+SELECT seq, type, happened_at, payload,
+    coalesce(depth, (SELECT depth FROM occurrences WHERE instance_id = outbox.instance_id), 0)
+FROM outbox WHERE seq > :after_seq ORDER BY seq LIMIT :limit
+
+-- Events that a publisher refused, the newest first.
+-- name: set_aside_page
+SELECT publisher, event_id, type, body, reason, at FROM set_aside WHERE at > 0 ORDER BY at DESC LIMIT :limit
+
+-- The number of the last event that was ever in the outbox.
+-- name: outbox_end
+SELECT outbox_end FROM journal_state
+
+-- Places of workflows before a place, the nearest first.
+-- name: workflows_before
+SELECT created_at, id FROM workflows
+WHERE deleted_at IS NULL AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Places of instances before a place, the nearest first.
+-- name: instances_before
+SELECT created_at, id FROM instances
+WHERE (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Places of running instances before a place, the nearest first.
+-- name: running_instances_before
+SELECT created_at, id FROM instances
+WHERE terminated_at IS NULL AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Places of a workflow's instances before a place, the nearest first.
+-- name: instances_of_workflow_before
+SELECT created_at, id FROM instances
+WHERE workflow_id = :workflow_id AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Places of a workflow's running instances before a place, the nearest first.
+-- name: running_instances_of_workflow_before
+SELECT created_at, id FROM instances
+WHERE workflow_id = :workflow_id AND terminated_at IS NULL AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Places of triggers before a place, the nearest first.
+-- name: triggers_before
+SELECT created_at, id FROM triggers
+WHERE deleted_at IS NULL AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Places of triggers whose name contains a text, the nearest first.
+-- name: named_triggers_before
+SELECT created_at, id FROM triggers
+WHERE deleted_at IS NULL AND strpos(name_folded, :name) > 0 AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Places of a trigger's occurrences before a place, the nearest first.
+-- name: occurrences_before
+SELECT created_at, id FROM occurrences
+WHERE trigger_id = :trigger_id AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
