@@ -35,7 +35,7 @@ async def test_the_suite(name: str, check: Check, tmp_path: Path) -> None:
     await check(lambda: adapter(name).open(tmp_path / "journal.db"))
 
 
-@pytest.mark.parametrize("name", ["postgres", "no-such-database", ""])
+@pytest.mark.parametrize("name", ["oracle", "no-such-database", ""])
 def test_an_adapter_that_does_not_exist_fails(name: str) -> None:
     with pytest.raises(LookupError, match="no journal adapter"):
         adapter(name)

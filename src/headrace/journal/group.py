@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +18,10 @@ from headrace.journal.writes import Published
 
 Pending = tuple[Unit, "asyncio.Future[Results]", float]
 """A unit, its caller's future, and when it came (seconds of the loop's clock)."""
+
+
+Outcome = Results | Exception | None
+"""The results of a unit, or its error; None: it is not known whether it was committed."""
 
 
 class CommitMeter(Protocol):
@@ -51,7 +55,8 @@ class GroupQueue:
         self._is_scheduled = False
         self._refusal: Callable[[], Unavailable] | None = None
         self._last_size = 0
-        self._sweeper: asyncio.TimerHandle | None = None
+        self._reason = ""
+        self._sweeper: asyncio.Handle | None = None
         self._rest: asyncio.Future[None] | None = None
         self._publications = asyncio.Event()
         self._committed_s: float | None = None
@@ -100,7 +105,7 @@ class GroupQueue:
         while self._waiting and self._waiting[0][2] <= oldest_s:
             _, future, _ = self._waiting.popleft()
             if not future.done():
-                future.set_exception(Unavailable("the journal could not commit in time"))
+                future.set_exception(Unavailable(f"the journal could not commit in time{self._reason}"))
         self._sweeper = None
         if self._waiting:
             wait_s = self._waiting[0][2] - oldest_s
@@ -133,14 +138,26 @@ class GroupQueue:
         waiting, self._waiting = list(self._waiting), deque()
         return waiting
 
-    def delay(self, seconds: float) -> None:
+    def put_back(self, batch: list[Pending]) -> None:
+        """Nothing of a batch was written; its units are in the queue again, as old as they are."""
+        self._waiting.extendleft(reversed(batch))
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_soon(self._sweep)
+        self._committed_s = None
+        self.delay(0.0)
+
+    def delay(self, seconds: float, reason: str = "") -> None:
         """Begin later. Meanwhile units stay in the queue and may grow too old there."""
+        self._reason = f": {reason}" if reason else ""
         self._is_busy = False
         self._is_scheduled = True
         self._loop.call_later(seconds, self._flush)
 
-    def finish(self, batch: list[Pending], results: list[Results | Exception], seconds: float) -> None:
-        """Answer the callers of a batch that was carried out within so many seconds."""
+    def finish(self, batch: list[Pending], results: Sequence[Outcome], seconds: float) -> None:
+        """Answer the callers of a batch that was carried out within so many seconds.
+
+        The caller of a unit without a result gets no answer: nobody knows one.
+        """
         self._is_busy = False
         self.commits += 1
         is_failure = any(isinstance(result, Unavailable) for result in results)
@@ -151,7 +168,9 @@ class GroupQueue:
                 has_published = has_published or any(isinstance(each, Published) for each in result)
             if future.done():
                 continue  # the caller went away; what it asked for was done all the same
-            if isinstance(result, Exception):
+            if result is None:
+                future.cancel()
+            elif isinstance(result, Exception):
                 future.set_exception(result)
             else:
                 future.set_result(result)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from headrace.errors import Unavailable
 from headrace.journal.group import CommitMeter, WriterLimits
+from headrace.journal.list_queries import list_query, no_earlier, search_texts, since
 from headrace.journal.lists import (
     NEWEST,
     STATUSES,
@@ -50,7 +51,6 @@ from headrace.journal.sqlite.faults import damaged, is_damage, opening, require_
 from headrace.journal.sqlite.lock import JournalLock
 from headrace.journal.sqlite.migrations import migrate_sqlite
 from headrace.journal.sqlite.packing import packed, unpacked
-from headrace.journal.sqlite.searches import SEARCHES, no_earlier, search, since
 from headrace.journal.sqlite.statements import named_statements, write_queries
 from headrace.journal.sqlite.wal import require_whole_log
 from headrace.journal.sqlite.writer import GroupWriter
@@ -96,7 +96,7 @@ class SqliteJournal:
             stack.callback(lock.release)
             require_whole_log(path)
             await _in_thread(migrate_sqlite, str(path))
-            sql, writes = named_statements() | SEARCHES, write_queries()
+            sql, writes = named_statements() | search_texts("CROSS JOIN"), write_queries()
             reader, connection = (stack.enter_context(contextlib.closing(_connect(path))) for _ in range(2))
             reader.execute(sql["counts"]).fetchone()
             opened = cls(path, lock, reader, GroupWriter(connection, writes, sql, limits or WriterLimits(), meter), sql)
@@ -150,7 +150,7 @@ class SqliteJournal:
     # lists
 
     def _page(self, rows: AnyList, place: Place, limit: int) -> list[tuple[Any, ...]]:
-        name, filters = _statement(rows)
+        name, filters = list_query(rows)
         if isinstance(rows, InstanceSearch):
             filters = (*filters, since(rows))
         return self._rows_within(PAGE_BYTES, f"{name}_page", *filters, *place, limit)
@@ -165,7 +165,7 @@ class SqliteJournal:
             await asyncio.sleep(0)
 
     async def places_before(self, rows: AnyList, place: Place, limit: int) -> list[Place]:
-        name, filters = _statement(rows)
+        name, filters = list_query(rows)
         if isinstance(rows, InstanceSearch):
             place = no_earlier(rows, place)
         return [Place(*row) for row in self._rows(f"{name}_before", *filters, *place, limit)]
@@ -372,26 +372,6 @@ class SqliteJournal:
         await self._writer.close()
         self._reader.close()
         self._lock.release()
-
-
-def _statement(rows: AnyList) -> tuple[str, tuple[Any, ...]]:
-    """Name of the statements that read this list, without their endings, and the values of its filters."""
-    match rows:
-        case WorkflowList():
-            return "workflows", ()
-        case InstanceList(workflow_id=None):
-            return ("running_instances" if rows.running else "instances"), ()
-        case InstanceList():
-            name = "running_instances_of_workflow" if rows.running else "instances_of_workflow"
-            return name, (rows.workflow_id,)
-        case TriggerList(name=None):
-            return "triggers", ()
-        case TriggerList(name=name):
-            return "named_triggers", (str(name).casefold(),)
-        case OccurrenceList():
-            return "occurrences", (rows.trigger_id,)
-        case InstanceSearch():
-            return search(rows)
 
 
 async def _in_thread(work: Callable[[str], None], path: str) -> None:

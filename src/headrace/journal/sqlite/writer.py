@@ -20,7 +20,7 @@ from headrace.errors import Damaged, RepeatedKey, Unavailable
 from headrace.journal.group import CommitMeter, GroupQueue, Pending, WriterLimits
 from headrace.journal.port import Later, Results, Unit
 from headrace.journal.sqlite.faults import damaged, is_damage
-from headrace.journal.queries import WriteQuery
+from headrace.journal.sqlite.statements import WriteQuery
 from headrace.journal.writes import Published, RememberKey, Result, WantType, Write
 
 BUSY_RETRY_S = 0.01

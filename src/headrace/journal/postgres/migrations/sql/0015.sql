@@ -115,12 +115,14 @@ CREATE TABLE events (
 
 CREATE INDEX events_of_instance ON events (instance_id, seq);
 
--- An instance has to be looked at by a process that is not this one.
+-- Instances that a process has to look at. A row stays until a process has looked; an engine within one process writes none.
+-- at: when the row counts as overlooked. tries: how often it was repeated.
 CREATE TABLE nudges (
     seq         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     instance_id text   COLLATE "C" NOT NULL,
     why         text   NOT NULL,
-    at          bigint NOT NULL
+    at          bigint NOT NULL,
+    tries       bigint NOT NULL DEFAULT 0
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
 
 CREATE INDEX nudges_of_instance ON nudges (instance_id);
@@ -250,12 +252,12 @@ CREATE TABLE wanted (
     type text COLLATE "C" PRIMARY KEY
 );
 
--- One row. engine: which engine drives the instances, 'embedded' or 'temporal'. generation: how often the journal changed
--- its owner. outbox_end: the number of the last event that was ever in the outbox.
+-- One row. engine: which engine drives the instances, 'embedded' or 'temporal';
+-- empty: none yet. generation: how often the journal changed its owner. outbox_end: the number of the last event that was ever in the outbox.
 CREATE TABLE journal_state (
     id         bigint PRIMARY KEY CHECK (id = 1),
     outbox_end bigint NOT NULL,
-    engine     text   NOT NULL DEFAULT 'embedded',
+    engine     text   NOT NULL DEFAULT '',
     generation bigint NOT NULL DEFAULT 0
 );
 

@@ -1,5 +1,7 @@
 """The journal on PostgreSQL begins with the shape that SQLite's has at this revision."""
 
+from typing import Any
+
 from alembic import op
 
 from headrace.journal.postgres.migrations import script
@@ -9,4 +11,5 @@ down_revision = None
 
 
 def upgrade() -> None:
-    op.get_bind().exec_driver_sql(script("0015.sql"))
+    driver: Any = op.get_bind().connection.driver_connection  # which takes many statements, and % as it is
+    driver.execute(script("0015.sql"))
