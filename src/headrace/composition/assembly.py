@@ -95,7 +95,7 @@ async def compose(
         telemetry.needs_attention(attention)
         log.info("recovered", instances_running=running, activities_needing_attention=attention)
         outbox = Outbox()
-        runners = Runners(clock.now_at, ids.new, outbox, _policy(settings))
+        runners = Runners(clock.now_at, ids.new, outbox.announce, _policy(settings))
         traced = journal if tracing is None else tracing.journal(journal)
         engine = EmbeddedEngine(
             traced,

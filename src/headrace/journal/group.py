@@ -77,7 +77,8 @@ class GroupQueue:
     def queued_units(self) -> int:
         return len(self._waiting)
 
-    async def commit(self, unit: Unit) -> Results:
+    def commit(self, unit: Unit) -> asyncio.Future[Results]:
+        """The result of the unit, once it is durable. Raises Unavailable at once where it cannot be queued."""
         if self._refusal is not None:
             raise self._refusal()
         if len(self._waiting) >= self._limits.max_waiting:
@@ -88,7 +89,7 @@ class GroupQueue:
             self._schedule()
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(self._limits.give_up_s, self._sweep)
-        return await future
+        return future
 
     async def publications(self) -> None:
         """Returns after the next commit that has put an event into the outbox."""

@@ -117,8 +117,8 @@ class PostgresJournal:
         """Whether this process owns the journal, and how it becomes the owner."""
         return self._writer.owner
 
-    async def commit(self, unit: Unit) -> Results:
-        return await self._queue.commit(unit)
+    def commit(self, unit: Unit) -> Awaitable[Results]:
+        return self._queue.commit(unit)
 
     # what other processes do
 

@@ -24,12 +24,15 @@ KEEP_ALIVE = {
 }
 """A host that is gone is noticed within some 11 s."""
 SESSION = """
-SET client_encoding = 'UTF8'; SET statement_timeout = 0; SET jit = off; SET default_transaction_isolation = 'read committed';
+SET client_encoding = 'UTF8'; SET statement_timeout = 0; SET jit = off;
+SET default_transaction_isolation = 'read committed';
 """
 WRITER_SESSION = """
-SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan;
+SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+SET plan_cache_mode = force_generic_plan;
 SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '20s';
-SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 10000;
+SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
+SET tcp_user_timeout = 10000;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
 SELECT set_config('deadlock_timeout', '100ms', false) WHERE current_setting('is_superuser') = 'on';
 """

@@ -1,8 +1,8 @@
 """One owner per journal: a session lock of the database, on the very connection that writes.
 
-The lock cannot outlive the ability to write, nor the other way round. Whoever holds it has raised the journal's
-generation: a process that reconnects and finds another generation was not the owner meanwhile, and what it has in memory
-is out of date.
+The lock cannot outlive the ability to write, nor the other way round. Each owner raises the journal's generation: a
+process that reconnects and finds another generation was not the owner meanwhile, and what it has in memory is out of
+date.
 """
 
 from __future__ import annotations

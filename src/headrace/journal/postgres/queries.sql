@@ -476,7 +476,7 @@ ORDER BY started_at DESC LIMIT 1
 -- How many triggers led to an instance that asked for a transfer at this moment.
 -- name: depth_of_initiation
 SELECT coalesce(max((SELECT depth FROM occurrences WHERE instance_id = activities.instance_id)), 0) FROM activities
-WHERE name = 'CreateTransferInitiation' AND scheduled_at = :scheduled_at
+WHERE scheduled_at = :scheduled_at
 
 -- How far a source was read.
 -- name: position

@@ -101,5 +101,6 @@ def _bounded(name: str, sql: str) -> str:
         return sql
     order = sql[sql.rindex("ORDER BY") : sql.rindex("LIMIT")].strip()
     limit = _BOUNDED.get(name, MAX_PAGE_BYTES)
-    inner = f"SELECT p.*, row_number() OVER ({order}) AS place, sum(coalesce({size}, 0)) OVER ({order}) AS bytes FROM ({sql}) AS p"
+    sizes = f"row_number() OVER ({order}) AS place, sum(coalesce({size}, 0)) OVER ({order}) AS bytes"
+    inner = f"SELECT p.*, {sizes} FROM ({sql}) AS p"
     return f"SELECT * FROM ({inner}) AS q WHERE place = 1 OR bytes <= {limit} {order}"

@@ -11,7 +11,7 @@ from psycopg.types.json import Json
 
 from headrace.errors import RepeatedKey, Unavailable
 from headrace.journal.group import Outcome
-from headrace.journal.port import Later, Unit
+from headrace.journal.port import Later, Required, Unit
 from headrace.journal.postgres.batches import Plan, Step, plan
 from headrace.journal.postgres.connections import Connection, as_query, has_failed
 from headrace.journal.postgres.news import CHANNEL, NEWSWORTHY, News
@@ -98,21 +98,17 @@ class Transaction:
             reading = await self._execute(self._statements["wanted"])
         await self._note(begun)
         known = wanted | {row[0] for row in await reading.fetchall()}
-        outcomes: list[Outcome] = []
-        for unit in units:
-            outcomes.append(await self._alone(unit, known))
-        return outcomes
+        return [await self._alone(unit, known) for unit in units]
 
     async def _alone(self, unit: Unit, known: set[str]) -> Outcome:
         await self._execute("SAVEPOINT unit")
         try:
             results = await self._write_late(unit, known | self.news.wanted)
-        except psycopg.errors.LockNotAvailable:
-            failure: Exception = Unavailable("another server writes the same row")
-        except psycopg.OperationalError:
-            raise
         except Exception as error:  # whatever it is, it is this unit's, and its caller gets it
-            failure = error
+            is_locked = isinstance(error, psycopg.errors.LockNotAvailable)
+            if isinstance(error, psycopg.OperationalError) and not is_locked:
+                raise
+            failure = Unavailable("another server writes the same row") if is_locked else error
         else:
             await self._execute("RELEASE unit")
             return results
@@ -165,8 +161,7 @@ class Transaction:
         self, step: Step, cursor: psycopg.AsyncCursor[tuple[Any, ...]], results: list[list[Result]]
     ) -> None:
         """Sort the results of a statement by unit. Raises Failed where a write that must change something did not."""
-        must = step.kind is RememberKey or any(error is not None for error in step.errors)
-        if must and cursor.rowcount < len(step.writes):
+        if step.is_required and cursor.rowcount < len(step.writes):
             raise Failed
         query = self._queries[step.kind]
         if query.result is None:
@@ -187,11 +182,13 @@ class Transaction:
         """A round trip for each write. Raises the unit's own error, and psycopg.Error."""
         results: list[Result] = []
         made: list[Write] = []
-        for entry, or_raise in unit.entries:
+        for entry in unit:
             if isinstance(entry, Later):
                 write: Write = entry.make(results)
             elif isinstance(entry, Write):
                 write = entry
+            elif isinstance(entry, Required):
+                write = entry.write
             elif entry.type in known:
                 write = entry.make()
             else:
@@ -200,8 +197,8 @@ class Transaction:
             cursor = await self._connection.execute(as_query(query.sql), (Json([write], dumps=_dumps),))
             if isinstance(write, RememberKey) and not cursor.rowcount:
                 raise RepeatedKey(write.key)
-            if or_raise is not None and not cursor.rowcount:
-                raise or_raise
+            if isinstance(entry, Required) and not cursor.rowcount:
+                raise entry.error()
             if isinstance(write, WantType):
                 known = known | {write.type}
             if query.result is not None and (row := await cursor.fetchone()) is not None:

@@ -114,8 +114,8 @@ class SqliteJournal:
         """Units that wait for a commit."""
         return self._queue.queued_units
 
-    async def commit(self, unit: Unit) -> Results:
-        return await self._queue.commit(unit)
+    def commit(self, unit: Unit) -> Awaitable[Results]:
+        return self._queue.commit(unit)
 
     # reads
 
@@ -392,7 +392,6 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA cache_size=-65536")
     connection.execute("PRAGMA wal_autocheckpoint=4000")
     connection.execute("PRAGMA temp_store=MEMORY")  # else pages of a commit may pass through a file in /var/tmp
-    connection.create_function("casefold", 1, str.casefold, deterministic=True)
     connection.create_function("packed", 2, packed, deterministic=True)
     return connection
 

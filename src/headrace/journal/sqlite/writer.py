@@ -18,7 +18,7 @@ from msgspec.structs import astuple
 
 from headrace.errors import Damaged, RepeatedKey, Unavailable
 from headrace.journal.group import CommitMeter, GroupQueue, Pending, WriterLimits
-from headrace.journal.port import Later, Results, Unit
+from headrace.journal.port import Later, Required, Results, Unit
 from headrace.journal.sqlite.faults import damaged, is_damage
 from headrace.journal.sqlite.statements import WriteQuery
 from headrace.journal.writes import Published, RememberKey, Result, WantType, Write
@@ -151,12 +151,14 @@ class GroupWriter:
     def _write(self, unit: Unit) -> Results:
         results: list[Result] = []
         execute, queries = self._connection.execute, self._queries
-        for entry, or_raise in unit.entries:
+        for entry in unit:
             if isinstance(entry, Write):
                 write = entry
+            elif isinstance(entry, Required):
+                write = entry.write
             elif isinstance(entry, Later):
                 write = entry.make(results)
-            elif entry.type in self._wanted_types():
+            elif entry.type in (self._wanted_types() if self._wanted is None else self._wanted):
                 write = entry.make()
             else:
                 continue
@@ -167,8 +169,8 @@ class GroupWriter:
                 if isinstance(write, RememberKey):
                     raise RepeatedKey(write.key) from None
                 raise
-            if or_raise is not None and cursor.rowcount == 0:
-                raise or_raise
+            if isinstance(entry, Required) and cursor.rowcount == 0:
+                raise entry.error()
             if isinstance(write, WantType):
                 self._wanted = None
             if query.result is not None and (row := cursor.fetchone()) is not None:

@@ -102,7 +102,7 @@ CREATE TABLE activities (
 CREATE INDEX activities_needing_attention ON activities (instance_id) WHERE needs_attention;
 CREATE INDEX activities_on_metadata ON activities (request_path, substr(request_body, 1, 64), started_at)
     WHERE name = 'AddAccountMetadata';
-CREATE INDEX activities_on_initiations ON activities (scheduled_at) WHERE scheduled_at IS NOT NULL;
+CREATE INDEX activities_scheduled ON activities (scheduled_at) WHERE scheduled_at IS NOT NULL;
 
 -- The mailbox. seq is the order of arrival; stage is the wait that consumed the event.
 CREATE TABLE events (
