@@ -69,13 +69,17 @@ class Servers:
         return self.stack.url
 
     def __enter__(self) -> Self:
-        self.stack.start()
-        self.settings["HEADRACE_STACK_URL"] = self.stack.url
-        for server in self.all:
-            server.settings = self.settings
-            server.launch()
-        for server in self.all:
-            server.until_alive()
+        try:
+            self.stack.start()
+            self.settings["HEADRACE_STACK_URL"] = self.stack.url
+            for server in self.all:
+                server.settings = self.settings
+                server.launch()
+            for server in self.all:
+                server.until_alive()
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:

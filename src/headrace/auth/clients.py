@@ -62,7 +62,7 @@ class Created:
 
 
 class ClientStore(ABC):
-    """Where clients are kept, for programs that change them."""
+    """The place of the clients, for programs that change them."""
 
     @abstractmethod
     def read(self) -> dict[str, Client]:

@@ -34,8 +34,8 @@ async def check_database(url: str, clock: Clock) -> list[Finding]:
                 after_at = clock.now_at()
                 revision: str | None = None
                 if facts[5]:
-                    row = await (await connection.execute("SELECT version_num FROM alembic_version")).fetchone()
-                    revision = row and row[0]
+                    stored = await connection.execute("SELECT version_num FROM alembic_version")
+                    revision = (await stored.fetchall())[0][0]
                 own_pid = connection.info.backend_pid
     except TimeoutError:
         return [Finding("database", "failed", "it does not answer", "Is HEADRACE_DATABASE_URL right?")]

@@ -13,6 +13,7 @@ from headrace.background import in_background
 from headrace.clock import Clock
 from headrace.errors import InvalidValue, Unusable
 from headrace.events.duties import Leadership, SoleProcess
+from headrace.journal.group import WriterLimits
 from headrace.journal.port import Journal, Unit
 from headrace.journal.writes import SwitchEngine
 from headrace.settings import Settings
@@ -47,12 +48,8 @@ async def open_store(
     """
     if settings.database_url is None:
         from headrace.journal.sqlite import SqliteJournal
-        from headrace.journal.sqlite.writer import WriterLimits
 
-        limits = WriterLimits(
-            max_batch=settings.batch_units, max_waiting=settings.queue_units, give_up_s=settings.commit_timeout_s
-        )
-        in_file = await SqliteJournal.open(data / JOURNAL_FILE, limits=limits, meter=meter)
+        in_file = await SqliteJournal.open(data / JOURNAL_FILE, limits=_limits(settings), meter=meter)
         try:
             yield Store(in_file, SoleProcess(), asyncio.Event())
         finally:
@@ -72,11 +69,10 @@ async def _shared_store(
     from headrace.journal.postgres import PostgresJournal
     from headrace.journal.postgres.leadership import PostgresLeadership
 
-    limits = WriterLimits(
-        max_batch=settings.batch_units, max_waiting=settings.queue_units, give_up_s=settings.commit_timeout_s
-    )
     async with contextlib.AsyncExitStack() as stack:
-        journal = await PostgresJournal.open(url, limits=limits, meter=meter, readers=settings.database_readers)
+        journal = await PostgresJournal.open(
+            url, limits=_limits(settings), meter=meter, readers=settings.database_readers
+        )
         stack.push_async_callback(journal.close)
         await _require_engine(journal, settings.engine)
         if settings.engine == "embedded":
@@ -108,3 +104,9 @@ async def _require_engine(journal: Journal, engine: str) -> None:
             f"the journal is driven by the engine {before}: set HEADRACE_ENGINE={before}, or stop every server and "
             f"worker and run `headrace engine switch {engine}`"
         )
+
+
+def _limits(settings: Settings) -> WriterLimits:
+    return WriterLimits(
+        max_batch=settings.batch_units, max_waiting=settings.queue_units, give_up_s=settings.commit_timeout_s
+    )
