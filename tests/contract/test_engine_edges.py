@@ -66,7 +66,7 @@ async def _start(alive: Life, stages: list[dict[str, Any]]) -> str:
 
 
 async def _until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             value = condition()
             if asyncio.iscoroutine(value):
