@@ -13,6 +13,7 @@ from headrace.background import in_background
 from headrace.clock import Clock
 from headrace.errors import InvalidValue, Unusable
 from headrace.events.duties import Leadership, SoleProcess
+from headrace.journal.group import WriterLimits
 from headrace.journal.port import Journal, Unit
 from headrace.journal.writes import SwitchEngine
 from headrace.settings import Settings
@@ -47,7 +48,6 @@ async def open_store(
     """
     if settings.database_url is None:
         from headrace.journal.sqlite import SqliteJournal
-        from headrace.journal.sqlite.writer import WriterLimits
 
         limits = WriterLimits(
             max_batch=settings.batch_units, max_waiting=settings.queue_units, give_up_s=settings.commit_timeout_s
