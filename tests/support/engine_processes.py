@@ -49,6 +49,7 @@ class EngineKind:
 ENGINES = {
     "embedded-sqlite": EngineKind("sqlite", "embedded"),
     "embedded-slow-sqlite": EngineKind("slow-sqlite", "embedded"),
+    "embedded-postgres": EngineKind("postgres", "embedded"),
     "temporal-normal": EngineKind("sqlite", "temporal-normal", skips_time=False, is_one_process=False),
     "temporal-local": EngineKind("sqlite", "temporal-local", skips_time=False, is_one_process=False),
 }

@@ -106,9 +106,7 @@ class TemporalServer:
             command += ["--dynamic-config-value", setting]
         environment = {**os.environ, "TEMPORAL_DISABLE_UPDATE_CHECK": "1", "DO_NOT_TRACK": "1"}
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
-            )
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
 
     async def _ready(self) -> None:
         deadline_s = time.monotonic() + READY_S

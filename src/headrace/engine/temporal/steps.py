@@ -115,9 +115,14 @@ class Steps:
         drive.task = asyncio.create_task(self._drive(drive, instance_id, is_local=is_local))
         drive.task.add_done_callback(lambda _: self._drives.pop(instance_id, None))
         await self._follow(drive, beats=not is_local)
-        if drive.task.cancelled():
-            raise _again("the worker has stopped; another one goes on", 0.1)
-        return drive.task.result()
+        try:
+            if drive.task.cancelled():
+                raise _again("the worker has stopped; another one goes on", 0.1)
+            return drive.task.result()
+        except ApplicationError:
+            if is_local:  # a normal step takes over, and is what Temporal tries again
+                return AGAIN
+            raise
 
     async def _follow(self, drive: _Drive, *, beats: bool) -> None:
         """Wait for the end of a drive, with heartbeats. A cancellation interrupts it; its attempt ends all the same."""
