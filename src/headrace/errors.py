@@ -14,6 +14,7 @@ HeadraceError
 |  `- Damaged             the journal's file is corrupt
 |- Unusable            the journal cannot be opened before a person has acted
 |- AlreadyOwned        another server owns the journal
+|- TransferError       an export, import, backup or restore is refused; nothing was changed
 `- StageError          ends a stage with this text
 """
 
@@ -128,6 +129,10 @@ class Unusable(HeadraceError):
 
 class AlreadyOwned(HeadraceError):
     """Another server owns this journal."""
+
+
+class TransferError(HeadraceError):
+    """An export, import, backup or restore is refused. Nothing was changed, unless the text says so."""
 
 
 class StageError(HeadraceError):

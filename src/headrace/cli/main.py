@@ -9,14 +9,17 @@ import typer
 
 from headrace.cli import (
     audit,
+    backup,
     clients,
     demo_command,
     doctor,
     events,
     instances,
+    migrate,
     profiles,
     servers,
     starter,
+    transfer,
     triggers,
     workflows,
 )
@@ -62,6 +65,11 @@ command(app, "serve")(servers.serve)
 command(app, "demo")(demo_command.demo)
 command(app, "doctor")(doctor.doctor)
 command(app, "audit")(audit.audit)
+command(app, "migrate")(migrate.migrate)
+command(app, "backup")(backup.backup)
+command(app, "restore")(backup.restore)
+command(app, "export")(transfer.export)
+command(app, "import")(transfer.import_)
 command(app, "init")(starter.init)
 command(app, "completion")(script)
 add_group(app, workflows.group, "workflows", "workflow", "work", "w")

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from headrace.errors import Unavailable
+from headrace.errors import Unavailable, Unusable
 from headrace.journal.lists import (
     NEWEST,
     STATUSES,
@@ -51,6 +51,7 @@ from headrace.journal.sqlite.searches import SEARCHES, no_earlier, search, since
 from headrace.journal.sqlite.statements import named_statements, write_queries
 from headrace.journal.sqlite.wal import require_whole_log
 from headrace.journal.sqlite.writer import CommitMeter, GroupWriter, WriterLimits
+from headrace.journal.transfer import about_closed
 from headrace.journal.writes import Probe
 
 PAGE = 200
@@ -96,6 +97,9 @@ class SqliteJournal:
             sql, writes = named_statements() | SEARCHES, write_queries()
             reader, connection = (stack.enter_context(contextlib.closing(_connect(path))) for _ in range(2))
             reader.execute(sql["counts"]).fetchone()
+            closed, closed_at = reader.execute(sql["closed"]).fetchone()
+            if closed is not None:
+                raise Unusable(about_closed(closed, closed_at))
             opened = cls(path, lock, reader, GroupWriter(connection, writes, sql, limits or WriterLimits(), meter), sql)
             stack.pop_all()
             return opened
