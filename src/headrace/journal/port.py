@@ -24,6 +24,7 @@ from headrace.journal.records import (
     ActivityRow,
     AuditEntry,
     Due,
+    EngineState,
     InboxEvent,
     Instance,
     InstanceSummary,
@@ -32,6 +33,7 @@ from headrace.journal.records import (
     Remembered,
     SetAside,
     Stage,
+    StaleNudge,
     Standing,
     Trigger,
     Workflow,
@@ -247,6 +249,20 @@ class Journal(Protocol):
 
     async def next_deadline(self, after_at: int) -> int | None:
         """The first end of a delay after this moment."""
+        ...
+
+    async def stale_nudges(self, before_at: int, limit: int) -> list[StaleNudge]:
+        """Instances that have a nudge from before this moment, the oldest first."""
+        ...
+
+    async def open_instances(self, after_id: str, limit: int) -> list[str]:
+        """Instances that have something to do or to wait for, by id: also aborted ones that are not settled."""
+        ...
+
+    async def engine(self) -> EngineState: ...
+
+    async def clock_at(self) -> int:
+        """The wall clock of the database, by which `ActivityRow.permitted_at` is noted."""
         ...
 
     # life

@@ -79,6 +79,7 @@ class ActivityRow(msgspec.Struct, frozen=True):
     """One activity of a stage. `position` counts all of them from 0; an effect also has a `key`.
 
     `request_*` is what is sent, byte for byte. `attempt` counts the attempts begun: 0 means that none was sent.
+    `permitted_at`: when the latest of them was counted, by the database's clock; None: not known.
     """
 
     instance_id: str
@@ -98,14 +99,34 @@ class ActivityRow(msgspec.Struct, frozen=True):
     next_execution_at: int | None = None
     needs_attention: bool = False
     terminated_at: int | None = None
+    permitted_at: int | None = None
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """The state of an instance at one moment. `activities` are those of its last stage."""
+    """The state of an instance at one moment. `activities` are those of its last stage.
+
+    `nudge_seq`: the last of its nudges, or 0.
+    """
 
     instance: Instance
     activities: tuple[ActivityRow, ...]
     version: int
+    nudge_seq: int = 0
+
+
+class StaleNudge(msgspec.Struct, frozen=True):
+    """An instance with overlooked nudges. `seq`: the last of them; `tries`: how often they were repeated."""
+
+    instance_id: str
+    seq: int
+    tries: int
+
+
+class EngineState(msgspec.Struct, frozen=True):
+    """`engine`: the one that drives the instances; empty: none yet. `generation` counts the owners of the journal."""
+
+    engine: str
+    generation: int
 
 
 class Trigger(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from headrace.journal.port import Journal, Results, Unit
 from headrace.journal.writes import (
     AddEvent,
     AddInstance,
+    AddNudge,
     AddWorkflow,
     AmendStage,
     BeginAttempt,
@@ -27,16 +28,21 @@ from headrace.journal.writes import (
     CloseStage,
     ConfirmPosition,
     DeleteWorkflow,
+    DropNudges,
     EndInstance,
     EventTaken,
     MoveInstance,
     MovePosition,
     OpenActivity,
     OpenStage,
+    PostponeNudges,
     Probe,
     Publish,
+    RaiseGeneration,
     RememberKey,
+    ScheduleInstance,
     ServeTime,
+    SwitchEngine,
     TakeEvent,
     TrimOutbox,
     WaitForEvent,
@@ -322,13 +328,101 @@ async def where_an_instance_stands_is_of_one_moment(make_journal: MakeJournal) -
 
 
 async def attempts_that_have_begun_are_counted_once(make_journal: MakeJournal) -> None:
+    """An attempt is counted from the attempts before it, with the time of the database."""
     async with make_journal() as journal:
         await _commit(journal, _workflow(), _instance("i1"), _stage("i1"), _activity("i1", attempt=0))
         begin = BeginAttempt(attempt=1, instance_id="i1", stage=0, position=0)
+        before_at = await journal.clock_at()
         await _commit(journal, begin, or_raise=Conflict("i1"))
         assert await _is_refused(journal, Conflict, begin)
         (activity,) = await journal.activities("i1", 0)
         assert activity.attempt == 1
+        assert activity.permitted_at is not None
+        assert before_at <= activity.permitted_at <= await journal.clock_at()
+        standing = await journal.standing("i1")
+        assert standing is not None and standing.activities == (activity,)
+
+
+async def a_nudge_stays_until_it_was_seen(make_journal: MakeJournal) -> None:
+    """A look removes the nudges that it has seen, and none that came later; a number never comes again."""
+    async with make_journal() as journal:
+        await _commit(journal, _workflow(), _instance("i1"), _stage("i1"), _instance("i2"), _stage("i2"))
+
+        async def last(instance_id: str) -> int:
+            standing = await journal.standing(instance_id)
+            assert standing is not None
+            return standing.nudge_seq
+
+        assert await last("i1") == 0
+        await _commit(journal, AddNudge(instance_id="i1", why="start", at=30))
+        await _commit(journal, AddNudge(instance_id="i2", why="start", at=20))
+        await _commit(journal, AddNudge(instance_id="i1", why="event", at=40))
+        first, other = await last("i1"), await last("i2")
+        assert first > other > 0
+        await _commit(journal, AddNudge(instance_id="i1", why="abort", at=50))
+        second = await last("i1")
+        assert second > first
+        found = await journal.stale_nudges(60, 10)
+        assert [(each.instance_id, each.seq, each.tries) for each in found] == [("i2", other, 0), ("i1", second, 0)]
+        await _commit(journal, DropNudges(instance_id="i1", seq=first))
+        assert await last("i1") == second and await last("i2") == other
+        await _commit(journal, DropNudges(instance_id="i1", seq=second), DropNudges(instance_id="i2", seq=other))
+        assert await last("i1") == 0 and await journal.stale_nudges(60, 10) == []
+        await _commit(journal, AddNudge(instance_id="i1", why="event", at=60))
+        assert await last("i1") > second
+
+
+async def an_overlooked_nudge_is_found_by_its_time(make_journal: MakeJournal) -> None:
+    """The oldest first, and one that was repeated not before the time that was set then."""
+    async with make_journal() as journal:
+        nudges = [AddNudge(instance_id=f"i{number}", why="start", at=100 - number) for number in range(5)]
+        await _commit(journal, *nudges)
+        assert await journal.stale_nudges(96, 10) == []
+        assert [each.instance_id for each in await journal.stale_nudges(99, 10)] == ["i4", "i3", "i2"]
+        (oldest,) = await journal.stale_nudges(200, 1)
+        assert oldest.instance_id == "i4"
+        await _commit(journal, PostponeNudges(at=150, instance_id="i4", seq=oldest.seq))
+        assert [each.instance_id for each in await journal.stale_nudges(150, 10)] == ["i3", "i2", "i1", "i0"]
+        (*_, postponed) = await journal.stale_nudges(151, 10)
+        assert (postponed.instance_id, postponed.tries) == ("i4", 1)
+        await _commit(journal, AddNudge(instance_id="i4", why="event", at=10))
+        assert (await journal.stale_nudges(11, 10))[0].instance_id == "i4"
+        await _commit(journal, PostponeNudges(at=999, instance_id="i4", seq=oldest.seq))
+        assert (await journal.stale_nudges(11, 10))[0].instance_id == "i4", "this one was not repeated"
+
+
+async def open_instances_are_those_that_something_must_be_done_for(make_journal: MakeJournal) -> None:
+    """An ended instance is open while its last effect is not settled; one that a person must settle is not."""
+    async with make_journal() as journal:
+        names = ("delayed", "ended", "new", "settling", "undecided", "waiting")
+        await _commit(journal, _workflow(), *(write for name in names for write in (_instance(name), _stage(name))))
+        await _commit(
+            journal,
+            MoveInstance(at=21, next_at=100, instance_id="delayed"),
+            *(
+                EndInstance(at=22, error=None, instance_id=name, version=0)
+                for name in ("ended", "settling", "undecided")
+            ),
+            ScheduleInstance(next_at=0, instance_id="settling"),
+            ScheduleInstance(next_at=None, instance_id="undecided"),
+            WaitForEvent(at=21, instance_id="waiting", stage=0),
+        )
+        assert await journal.open_instances("", 10) == ["delayed", "new", "settling", "waiting"]
+        assert await journal.open_instances("", 2) == ["delayed", "new"]
+        assert await journal.open_instances("new", 10) == ["settling", "waiting"]
+
+
+async def one_engine_drives_and_owners_are_counted(make_journal: MakeJournal) -> None:
+    """One of several processes that read the same state changes it."""
+    async with make_journal() as journal:
+        state = await journal.engine()
+        assert (state.engine, state.generation) == ("", 0)
+        for write in (SwitchEngine(engine="embedded", before=""), RaiseGeneration(generation=0)):
+            await _commit(journal, write, or_raise=Conflict("i1"))
+            assert await _is_refused(journal, Conflict, write)
+        await _commit(journal, SwitchEngine(engine="temporal", before="embedded"), or_raise=Conflict("i1"))
+        state = await journal.engine()
+        assert (state.engine, state.generation) == ("temporal", 1)
 
 
 async def huge_integers_survive_as_text(make_journal: MakeJournal) -> None:
@@ -473,6 +567,10 @@ _ALWAYS: tuple[Check, ...] = (
     a_unit_of_an_instance_is_a_compare_and_set,
     where_an_instance_stands_is_of_one_moment,
     attempts_that_have_begun_are_counted_once,
+    a_nudge_stays_until_it_was_seen,
+    an_overlooked_nudge_is_found_by_its_time,
+    open_instances_are_those_that_something_must_be_done_for,
+    one_engine_drives_and_owners_are_counted,
     huge_integers_survive_as_text,
     long_texts_come_back_as_they_were_written,
     the_outbox_keeps_its_order_and_tells_of_its_news,

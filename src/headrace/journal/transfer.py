@@ -75,7 +75,10 @@ def _columns(text: str) -> tuple[Column, ...]:
 TABLES: tuple[Table, ...] = (
     Table("identity", _columns("id text")),
     Table("time_served", _columns("served_s integer, probes integer")),
-    Table("journal_state", _columns("outbox_end integer, closed text?, closed_at integer?")),
+    Table(
+        "journal_state",
+        _columns("outbox_end integer, engine text, generation integer, closed text?, closed_at integer?"),
+    ),
     Table("wanted", _columns("type text"), ("type",)),
     Table("positions", _columns("source text, position integer, served_s integer"), ("source",)),
     Table(
@@ -109,13 +112,20 @@ TABLES: tuple[Table, ...] = (
         _columns(
             "instance_id text, stage integer, position integer, name text, input text, started_at integer, "
             "attempt integer, key text, request_method text, request_path text, request_body bytes?, output text?, "
-            "error text?, last_failure text?, next_execution_at integer?, needs_attention flag, terminated_at integer?"
+            "error text?, last_failure text?, next_execution_at integer?, needs_attention flag, terminated_at integer?, "
+            "permitted_at integer?"
         ),
         ("instance_id", "stage", "position"),
     ),
     Table(
         "events",
         _columns("seq integer, instance_id text, name text, received_at integer, stage integer?"),
+        ("seq",),
+        numbered=True,
+    ),
+    Table(
+        "nudges",
+        _columns("seq integer, instance_id text, why text, at integer, tries integer"),
         ("seq",),
         numbered=True,
     ),

@@ -213,7 +213,10 @@ class AddClosedActivity(Write, frozen=True, kw_only=True):
 
 
 class BeginAttempt(Write, frozen=True, kw_only=True):
-    """An attempt may begin. Changes nothing where other attempts have begun, or the activity is closed."""
+    """An attempt may begin. Changes nothing where other attempts have begun, or the activity is closed.
+
+    The database notes when, by its own clock: `ActivityRow.permitted_at`.
+    """
 
     attempt: int
     instance_id: str
@@ -274,6 +277,45 @@ class WaitForEvent(Write, frozen=True, kw_only=True):
     at: int
     instance_id: str
     stage: int
+
+
+# nudges: an engine of several processes learns from them that an instance has something to do
+
+
+class AddNudge(Write, frozen=True, kw_only=True):
+    """Ask for a look at an instance. `why`: start, event, abort or resume. `at`: from when on it may be overlooked."""
+
+    instance_id: str
+    why: str
+    at: int
+
+
+class DropNudges(Write, frozen=True, kw_only=True):
+    """Remove the nudges of an instance up to `seq`: they were seen."""
+
+    instance_id: str
+    seq: int
+
+
+class PostponeNudges(Write, frozen=True, kw_only=True):
+    """The nudges of an instance up to `seq` were repeated; they count as overlooked again from `at` on."""
+
+    at: int
+    instance_id: str
+    seq: int
+
+
+class SwitchEngine(Write, frozen=True, kw_only=True):
+    """From now on `engine` drives the instances. Changes nothing where the engine is not `before` (empty: none yet)."""
+
+    engine: str
+    before: str
+
+
+class RaiseGeneration(Write, frozen=True, kw_only=True):
+    """A process becomes the owner. Changes nothing where the generation is not `generation`: another one has."""
+
+    generation: int
 
 
 # triggers

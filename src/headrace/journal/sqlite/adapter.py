@@ -31,6 +31,7 @@ from headrace.journal.records import (
     ActivityRow,
     AuditEntry,
     Due,
+    EngineState,
     InboxEvent,
     Instance,
     InstanceSummary,
@@ -39,6 +40,7 @@ from headrace.journal.records import (
     Remembered,
     SetAside,
     Stage,
+    StaleNudge,
     Standing,
     Trigger,
     Workflow,
@@ -205,8 +207,8 @@ class SqliteJournal:
                 return None
             stages = self._stages(instance_id)
             activities = self._activities(instance_id, stages[-1].number)
-            version = self._rows("version", instance_id)[0][0]
-        return Standing(_instance(rows[0], stages), activities, version)
+            version, nudge_seq = self._rows("version", instance_id)[0]
+        return Standing(_instance(rows[0], stages), activities, version, nudge_seq)
 
     @contextlib.contextmanager
     def _snapshot(self) -> Generator[None]:
@@ -236,7 +238,7 @@ class SqliteJournal:
     def _activity(self, row: tuple[Any, ...]) -> ActivityRow:
         values = list(row)
         values[4], values[11] = self._unpacked(row[4], row[10]), self._unpacked(row[11], row[10])
-        return ActivityRow(*values[:15], needs_attention=bool(row[15]), terminated_at=row[16])
+        return ActivityRow(*values[:15], needs_attention=bool(row[15]), terminated_at=row[16], permitted_at=row[17])
 
     def _unpacked(self, stored: Any, base: Any) -> Any:
         try:
@@ -337,6 +339,18 @@ class SqliteJournal:
 
     async def next_deadline(self, after_at: int) -> int | None:
         return self._rows("next_deadline", after_at)[0][0]
+
+    async def stale_nudges(self, before_at: int, limit: int) -> list[StaleNudge]:
+        return [StaleNudge(*row) for row in self._rows("stale_nudges", before_at, limit)]
+
+    async def open_instances(self, after_id: str, limit: int) -> list[str]:
+        return [row[0] for row in self._rows("open_instances", after_id, limit)]
+
+    async def engine(self) -> EngineState:
+        return EngineState(*self._rows("engine")[0])
+
+    async def clock_at(self) -> int:
+        return self._rows("clock")[0][0]
 
     async def counts(self) -> tuple[int, int]:
         """The number of instances that have not ended, and of their activities that need attention."""

@@ -79,9 +79,9 @@ VALUES (:instance_id, :stage, :position, :name, CASE WHEN length(:input) < 256 T
     :started_at, :attempt, :key, :request_method, :request_path, :request_body,
     CASE WHEN length(:output) >= 256 THEN packed(:output, :request_body) ELSE :output END, :error, :last_failure, :terminated_at)
 
--- Count an attempt before it is sent.
+-- Count an attempt before it is sent, and note when.
 -- name: BeginAttempt
-UPDATE activities SET attempt = :attempt
+UPDATE activities SET attempt = :attempt, permitted_at = CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)
 WHERE instance_id = :instance_id AND stage = :stage AND position = :position AND attempt = :attempt - 1 AND terminated_at IS NULL
 
 -- Record a failed attempt of an open activity.
@@ -114,6 +114,26 @@ UPDATE events SET stage = :stage WHERE seq = (
 -- name: WaitForEvent
 UPDATE instances SET updated_at = :at, next_at = (SELECT 0 FROM events WHERE instance_id = :instance_id AND stage = :stage)
 WHERE id = :instance_id AND terminated_at IS NULL
+
+-- Ask for a look at an instance.
+-- name: AddNudge
+INSERT INTO nudges (instance_id, why, at) VALUES (:instance_id, :why, :at)
+
+-- Remove the nudges of an instance that a look has answered.
+-- name: DropNudges
+DELETE FROM nudges WHERE instance_id = :instance_id AND seq <= :seq
+
+-- Let nudges that were repeated count as overlooked later.
+-- name: PostponeNudges
+UPDATE nudges SET tries = tries + 1, at = :at WHERE instance_id = :instance_id AND seq <= :seq
+
+-- Hand the journal from one engine to another.
+-- name: SwitchEngine
+UPDATE journal_state SET engine = :engine WHERE engine = :before
+
+-- Count a process that becomes the owner of the journal.
+-- name: RaiseGeneration
+UPDATE journal_state SET generation = :generation + 1 WHERE generation = :generation
 
 -- Store a trigger that fires for later events, unless its workflow is gone.
 -- name: AddTrigger
@@ -305,7 +325,7 @@ FROM stages WHERE instance_id = :instance_id ORDER BY number
 -- The activities of a stage, in order.
 -- name: activities
 SELECT instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body,
-    output, error, last_failure, next_execution_at, needs_attention, terminated_at
+    output, error, last_failure, next_execution_at, needs_attention, terminated_at, permitted_at
 FROM activities WHERE instance_id = :instance_id AND stage = :stage ORDER BY position
 
 -- The response to a caller's key; '~' owns the rows of release 0.1.0.
@@ -331,9 +351,25 @@ WHERE target = :target AND (:principal = '' OR principal = :principal) AND seq <
 SELECT rowid, next_at, id FROM instances
 WHERE (next_at, rowid) > (:after_at, :after_row) AND next_at <= :until_at ORDER BY next_at, rowid LIMIT :limit
 
--- Which unit of an instance comes next.
+-- Which unit of an instance comes next, and the last of its nudges.
 -- name: version
-SELECT version FROM instances WHERE id = :id
+SELECT version, (SELECT coalesce(max(seq), 0) FROM nudges WHERE instance_id = :id) FROM instances WHERE id = :id
+
+-- Instances with a nudge that counts as overlooked, the oldest first.
+-- name: stale_nudges
+SELECT instance_id, max(seq), max(tries) FROM nudges WHERE at < :before_at GROUP BY instance_id ORDER BY min(at), instance_id LIMIT :limit
+
+-- Instances with something to do or to wait for, by id.
+-- name: open_instances
+SELECT id FROM instances WHERE id > :after_id AND (terminated_at IS NULL OR next_at IS NOT NULL) ORDER BY id LIMIT :limit
+
+-- Which engine drives the instances, and how many processes have owned the journal.
+-- name: engine
+SELECT engine, generation FROM journal_state
+
+-- The wall clock of the database.
+-- name: clock
+SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)
 
 -- When the next delay ends.
 -- name: next_deadline
