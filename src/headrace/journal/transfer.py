@@ -112,8 +112,8 @@ TABLES: tuple[Table, ...] = (
         _columns(
             "instance_id text, stage integer, position integer, name text, input text, started_at integer, "
             "attempt integer, key text, request_method text, request_path text, request_body bytes?, output text?, "
-            "error text?, last_failure text?, next_execution_at integer?, needs_attention flag, terminated_at integer?, "
-            "permitted_at integer?"
+            "error text?, last_failure text?, next_execution_at integer?, needs_attention flag, "
+            "terminated_at integer?, permitted_at integer?"
         ),
         ("instance_id", "stage", "position"),
     ),
