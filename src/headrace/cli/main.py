@@ -13,6 +13,7 @@ from headrace.cli import (
     clients,
     demo_command,
     doctor,
+    engine_command,
     events,
     instances,
     migrate,
@@ -72,6 +73,7 @@ command(app, "export")(transfer.export)
 command(app, "import")(transfer.import_)
 command(app, "init")(starter.init)
 command(app, "completion")(script)
+add_group(app, engine_command.group, "engine")
 add_group(app, workflows.group, "workflows", "workflow", "work", "w")
 add_group(app, instances.group, "instances", "instance", "ins", "i")
 add_group(app, triggers.group, "triggers", "trigger", "trig", "t")

@@ -17,7 +17,18 @@ from headrace.journal.sqlite.migrations import HEAD, migrate_sqlite
 from headrace.journal.sqlite.resting import RestingSqliteJournal
 from headrace.journal.transfer import Operator, RestingJournal
 
-__all__ = ["HEAD", "Place", "back_up", "migrate", "open_resting", "operator", "put_in_place", "revision"]
+__all__ = [
+    "HEAD",
+    "Place",
+    "back_up",
+    "migrate",
+    "open_beside",
+    "open_resting",
+    "operator",
+    "owner",
+    "put_in_place",
+    "revision",
+]
 
 JOURNAL_FILE = "journal.db"
 
@@ -42,6 +53,20 @@ class Place:
 def open_resting(place: Place) -> RestingJournal:
     """Hold a journal of this release's schema. Raises AlreadyOwned while a server runs on it, Unusable, Unavailable."""
     return RestingSqliteJournal.open(place.file)
+
+
+def open_beside(place: Place) -> RestingJournal:
+    """Open a journal on which servers may be running: a SQLite file to read only, a database also for nudges.
+
+    Raises Unusable or Unavailable.
+    """
+    return RestingSqliteJournal.open(place.file, only_reads=True)
+
+
+def owner(place: Place) -> str | None:
+    """The process that owns the journal, as text; None where none does."""
+    state = inspect_journal(place.file)
+    return None if state.owner is None else f"process {state.owner}"
 
 
 def migrate(place: Place) -> None:

@@ -18,8 +18,9 @@ Value = str | int | bool | bytes | None
 Row = dict[str, Value]
 Kind = Literal["text", "integer", "flag", "bytes"]
 
-RESTORE = "restoreJournal"
-"""Operation of the audit trail."""
+RESTORE, SWITCH, RESUME = "restoreJournal", "switchEngine", "resumeInstances"
+"""Operations of the audit trail."""
+EMBEDDED, TEMPORAL = "embedded", "temporal"
 MOVED, BACKUP = "moved", "backup"
 """Why a journal is closed: its instances go on in another database, or it is a backup that was not restored yet."""
 
@@ -192,10 +193,15 @@ NUMBERED = tuple(table.name for table in TABLES if table.numbered)
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`closed`: why no server may run on this journal (`MOVED`, `BACKUP`), or None; `closed_at`: since when."""
+    """`engine`: the one that drives the instances, empty before the first start; `generation` counts the owners.
+
+    `closed`: why no server may run on this journal (`MOVED`, `BACKUP`), or None; `closed_at`: since when.
+    """
 
     revision: str
     identity: str
+    engine: str
+    generation: int
     closed: str | None = None
     closed_at: int | None = None
 
@@ -213,7 +219,8 @@ class Outlook:
     """What the instances of a journal do when a server starts.
 
     `running` instances have not ended. Of these, `unsettled` have an effect whose outcome is not known, and `delayed`
-    are in a delay; `waiting` lists the first of those that wait for an event, `waiting_count` counts all.
+    are in a delay; `waiting` lists the first of those that wait for an event, `waiting_count` counts all. `nudged`
+    instances have a nudge that no worker has answered yet.
     """
 
     running: int
@@ -223,12 +230,13 @@ class Outlook:
     waiting_count: int
     waiting: tuple[Waiting, ...]
     triggers: int
+    nudged: int
     last_at: int | None
     """The time of the last change to an instance."""
 
 
 class RestingJournal(Protocol):
-    """A journal that no server runs on, held by one command.
+    """A journal that one command works on, most often while it holds the owner's lock, so that no server runs.
 
     Reads and writes raise Unavailable, Damaged or Unusable. `transaction` commits all of its writes together, or none.
     """
@@ -264,6 +272,12 @@ class RestingJournal(Protocol):
         ...
 
     def set_numbers(self, numbers: dict[str, int]) -> None: ...
+
+    def set_engine(self, engine: str) -> None: ...
+
+    def nudge_open(self, at: int) -> int:
+        """Add a nudge for each instance that has something to do or to wait for. Returns their number."""
+        ...
 
     def set_closed(self, reason: str | None, at: int) -> None: ...
 
@@ -311,6 +325,42 @@ def restored(journal: RestingJournal, operator: Operator, clock: Clock) -> int |
         journal.set_closed(None, clock.now_at())
         journal.record(RESTORE, operator.principal, operator.operation_id, clock.now_at())
     return state.closed_at
+
+
+def switch_engine(journal: RestingJournal, engine: str, operator: Operator, clock: Clock) -> str:
+    """Let another engine drive the instances. Returns the one before.
+
+    Temporal's workers learn of instances by nudges, so each open instance gets one. Raises TransferError.
+    """
+    with journal.transaction():
+        state = journal.state()
+        if state.closed is not None:
+            raise TransferError(f"{journal.address}: {about_closed(state.closed, state.closed_at)}")
+        if state.engine != engine:
+            journal.set_engine(engine)
+            if engine == TEMPORAL:
+                journal.nudge_open(clock.now_at())
+            journal.record(SWITCH, operator.principal, engine, clock.now_at())
+    return state.engine
+
+
+def resume_instances(journal: RestingJournal, operator: Operator, clock: Clock) -> int:
+    """Ask Temporal's workers for a look at every open instance. Returns the number of instances.
+
+    Raises TransferError where another engine drives them, which needs no request.
+    """
+    state = journal.state()
+    if state.closed is not None:
+        raise TransferError(f"{journal.address}: {about_closed(state.closed, state.closed_at)}")
+    if state.engine != TEMPORAL:
+        raise TransferError(
+            f"the engine of {journal.address} is {state.engine or 'not chosen yet'}: it looks at every open instance "
+            "when a server starts, so there is nothing to resume"
+        )
+    with journal.transaction():
+        count = journal.nudge_open(clock.now_at())
+        journal.record(RESUME, operator.principal, operator.operation_id, clock.now_at())
+    return count
 
 
 def skip_numbers(journal: RestingJournal) -> None:

@@ -37,6 +37,7 @@ SELECT
     (SELECT count(DISTINCT instance_id) FROM activities JOIN running ON id = instance_id WHERE needs_attention = 1),
     (SELECT count(*) FROM running WHERE next_at > 0),
     (SELECT count(*) FROM triggers WHERE deleted_at IS NULL),
+    (SELECT count(DISTINCT instance_id) FROM nudges),
     (SELECT max(updated_at) FROM instances)
 """
 _WAITING = f"""
@@ -50,34 +51,39 @@ ORDER BY s.instance_id
 class RestingSqliteJournal:
     """Implements `headrace.journal.transfer.RestingJournal`."""
 
-    def __init__(self, path: Path, lock: JournalLock, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: JournalLock | None) -> None:
         self._path = path
-        self._lock = lock
         self._connection = connection
+        self._lock = lock
 
     @classmethod
-    def open(cls, path: Path) -> RestingSqliteJournal:
-        """Hold a journal of this release's schema that is there.
+    def open(cls, path: Path, *, only_reads: bool = False) -> RestingSqliteJournal:
+        """Hold a journal of this release's schema that is there. One that only reads may have a running server.
 
         Raises AlreadyOwned while a server runs on it, Unusable, Damaged or Unavailable.
         """
+        if not path.exists():
+            raise Unusable(f"{path} does not exist")
         with contextlib.ExitStack() as stack:
-            if not path.exists():
-                raise Unusable(f"{path} does not exist")
             stack.enter_context(opening(path))
-            lock = JournalLock(path)
-            stack.callback(lock.release)
-            connection = stack.enter_context(contextlib.closing(sqlite3.connect(path, isolation_level=None)))
+            lock = None if only_reads else JournalLock(path)
+            if lock is not None:
+                stack.callback(lock.release)
+            address = f"{path.absolute().as_uri()}?mode={'ro' if only_reads else 'rw'}"
+            connection = stack.enter_context(
+                contextlib.closing(sqlite3.connect(address, uri=True, isolation_level=None))
+            )
             (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone() or ("none",)
             if revision != HEAD:
                 known = "`headrace migrate` brings it to" if revision < HEAD else "a newer release wrote it;"
                 raise Unusable(f"its schema is {revision}: {known} this release's {HEAD}")
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY", "cache_size=-65536"):
+            pragmas = ("journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY", "cache_size=-65536")
+            for pragma in () if only_reads else pragmas:
                 connection.execute(f"PRAGMA {pragma}")
             connection.create_function("packed", 2, packed, deterministic=True)
             connection.create_function("unpacked", 2, unpacked, deterministic=True)
             stack.pop_all()
-            return cls(path, lock, connection)
+            return cls(path, connection, lock)
         raise AssertionError("unreachable")
 
     @property
@@ -107,15 +113,16 @@ class RestingSqliteJournal:
     def state(self) -> State:
         return State(
             *self._one(
-                "SELECT version_num, identity.id, closed, closed_at FROM alembic_version, identity, journal_state"
+                "SELECT version_num, identity.id, engine, generation, closed, closed_at "
+                "FROM alembic_version, identity, journal_state"
             )
         )
 
     def outlook(self, limit: int) -> Outlook:
-        running, unsettled, attention, delayed, triggers, last_at = self._one(_OUTLOOK)
+        running, unsettled, attention, delayed, triggers, nudged, last_at = self._one(_OUTLOOK)
         (waiting_count,) = self._one(f"SELECT count(*) FROM ({_WAITING})")
         waiting = [Waiting(*row) for row in self._connection.execute(f"{_WAITING} LIMIT ?", (limit,))]
-        return Outlook(running, unsettled, attention, delayed, waiting_count, tuple(waiting), triggers, last_at)
+        return Outlook(running, unsettled, attention, delayed, waiting_count, tuple(waiting), triggers, nudged, last_at)
 
     def count(self, table: Table) -> int:
         return self._one(f"SELECT count(*) FROM {table.name}")[0]
@@ -159,6 +166,18 @@ class RestingSqliteJournal:
 
     # marks
 
+    def set_engine(self, engine: str) -> None:
+        with self._faults():
+            self._connection.execute("UPDATE journal_state SET engine = ?", (engine,))
+
+    def nudge_open(self, at: int) -> int:
+        with self._faults():
+            return self._connection.execute(
+                "INSERT INTO nudges (instance_id, why, at) "
+                "SELECT id, 'resume', ? FROM instances WHERE terminated_at IS NULL OR next_at IS NOT NULL",
+                (at,),
+            ).rowcount
+
     def set_closed(self, reason: str | None, at: int) -> None:
         closed_at = None if reason is None else at
         with self._faults():
@@ -182,7 +201,8 @@ class RestingSqliteJournal:
 
     def close(self) -> None:
         self._connection.close()
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
 
 def _read(table: str, name: str) -> str:
