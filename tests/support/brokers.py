@@ -24,7 +24,7 @@ from typing import Any, Protocol, Self
 from headrace.buses.nats.bus import NatsBus
 from headrace.buses.nats.options import NatsOptions
 from headrace.buses.port import Publisher, Subscriber
-from tests.support.server import free_port
+from tests.support.server import free_port, freeze
 
 READY_S = 20.0
 STOP_S = 10.0
@@ -97,7 +97,7 @@ class NatsServer:
 
     def freeze(self) -> None:
         """It keeps its connections and says nothing."""
-        os.kill(self.pid, signal.SIGSTOP)
+        freeze(self.pid)
 
     def thaw(self) -> None:
         os.kill(self.pid, signal.SIGCONT)

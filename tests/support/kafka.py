@@ -33,7 +33,7 @@ from confluent_kafka.cimpl import NewTopic
 from headrace.buses.kafka.bus import KafkaBus
 from headrace.buses.kafka.options import KafkaOptions
 from headrace.clock import SystemClock
-from tests.support.server import LOG_TAIL, free_port
+from tests.support.server import LOG_TAIL, free_port, freeze
 
 POM = Path(__file__).with_name("kafka-pom.xml")
 USER, PASSWORD = "headrace", "correct horse"
@@ -148,7 +148,7 @@ class KafkaBroker:
 
     def freeze(self) -> None:
         """It keeps its connections and says nothing."""
-        os.kill(self.pid, signal.SIGSTOP)
+        freeze(self.pid)
 
     def thaw(self) -> None:
         os.kill(self.pid, signal.SIGCONT)

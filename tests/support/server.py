@@ -28,6 +28,7 @@ READY_S = 30.0
 STOP_S = 20.0
 REQUEST_S = 60.0
 STARTS = 3
+FREEZE_S = 20.0
 LOG_TAIL = 4_000
 
 
@@ -214,6 +215,21 @@ class Server:
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
+
+
+def freeze(pid: int) -> None:
+    """Stop a process until SIGCONT; return when each of its threads stands still, which may take a while."""
+    os.kill(pid, signal.SIGSTOP)
+    deadline = time.monotonic() + FREEZE_S
+    while any(_state(stat) != "T" for stat in Path(f"/proc/{pid}/task").glob("*/stat")):
+        assert time.monotonic() < deadline, f"process {pid} does not stop"
+        time.sleep(0.005)
+
+
+def _state(stat: Path) -> str:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return stat.read_text().rpartition(")")[2].split()[0]
+    return "T"  # this thread has ended
 
 
 def free_port() -> int:

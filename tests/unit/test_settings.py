@@ -155,3 +155,48 @@ def test_what_is_no_schema_version(text: str) -> None:
         Settings.from_env({"HEADRACE_LEDGER_SCHEMAS": text})
     assert refused.value.field == "HEADRACE_LEDGER_SCHEMAS"
     assert "main=v1,fees=v2.0.0" in refused.value.reason
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://headrace:p%40ss@db.example:5432/headrace?sslmode=verify-full",
+        "postgresql://127.0.0.1/headrace",
+        "postgresql://a.example:5432,b.example/headrace?target_session_attrs=read-write",
+        "postgresql://[::1]:5432/headrace",
+        "postgresql:///headrace?host=/run/postgresql",
+    ],
+)
+def test_the_url_of_a_database_is_kept_as_it_is_and_out_of_logs(url: str) -> None:
+    settings = Settings.from_env({"HEADRACE_DATABASE_URL": url})
+    assert settings.database_url == url
+    assert "postgresql" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("mysql://me:hunter2@127.0.0.1/headrace", "a URL such as postgresql://"),
+        ("postgres://me:hunter2@127.0.0.1/headrace", "a URL such as postgresql://"),
+        ("hunter2", "a URL such as postgresql://"),
+        ("postgresql://me:hunter2@127.0.0.1:port/headrace", "each with a port from 1 to 65535"),
+        ("postgresql://me:hunter2@127.0.0.1:0/headrace", "each with a port from 1 to 65535"),
+        ("postgresql://me:hunter2@127.0.0.1:65536/headrace", "each with a port from 1 to 65535"),
+        ("postgresql://me:hunter2@a:5432,b:x/headrace", "each with a port from 1 to 65535"),
+        ("postgresql://me:hunter2@127.0.0.1", "names a database"),
+        ("postgresql://me:hunter2@127.0.0.1/?sslmode=require", "names a database"),
+        ("postgresql://me:hunter2@127.0.0.1/headrace\n", "a URL such as postgresql://"),
+    ],
+)
+def test_another_url_is_refused_without_its_password(url: str, says: str) -> None:
+    with pytest.raises(InvalidValue, match=r"^HEADRACE_DATABASE_URL: the value is not") as refused:
+        Settings.from_env({"HEADRACE_DATABASE_URL": url})
+    assert says in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_server_of_a_file_has_every_duty() -> None:
+    with pytest.raises(InvalidValue, match="HEADRACE_DUTIES: needs HEADRACE_DATABASE_URL"):
+        Settings.from_env({"HEADRACE_DUTIES": "false"})
+    url = "postgresql://127.0.0.1/headrace"
+    assert Settings.from_env({"HEADRACE_DUTIES": "false", "HEADRACE_DATABASE_URL": url}).duties is False

@@ -10,8 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from headrace.buses.port import Publication
-from headrace.buses.published import (
+from headrace.buses.event_types import (
     APP,
     FAILED_STAGE,
     FAILED_TRIGGER,
@@ -23,6 +22,7 @@ from headrace.buses.published import (
     SUCCEEDED_WORKFLOW,
     type_named,
 )
+from headrace.buses.port import Publication
 from headrace.clock import date_time
 from headrace.errors import InvalidValue
 from headrace.journal.port import Unit

@@ -251,6 +251,14 @@ class Journal(Protocol):
         """The first end of a delay after this moment."""
         ...
 
+    # what a server reports
+
+    async def counts(self) -> tuple[int, int]:
+        """The number of instances that have not ended, and of their activities that need attention."""
+        ...
+
+    # what an engine of several processes asks
+
     async def stale_nudges(self, before_at: int, limit: int) -> list[StaleNudge]:
         """Instances that have a nudge from before this moment, the oldest first."""
         ...

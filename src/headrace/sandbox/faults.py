@@ -24,7 +24,7 @@ from typing import Literal, get_args
 from headrace.effects.port import Reply, Request
 from headrace.errors import InvalidValue
 from headrace.sandbox.answers import bare, error
-from headrace.sandbox.services import INTERNAL_CODES
+from headrace.sandbox.stack import INTERNAL_CODES
 from headrace.workflows.activities import Service
 
 Kind = Literal["status", "drop", "delay", "overlap"]
