@@ -33,7 +33,7 @@ CHECKS = (
         "this journal does not know them."
     ),
 )
-"""What no command can do, in this order. `docs/how-to/backup.md` explains each."""
+"""Steps that no command can take, in this order. `docs/how-to/backup.md` explains each."""
 _ABOUT_POSTGRESQL = (
     "Back up the database with `pg_dump --format=custom`, or with base backups and archived WAL. After restoring it, "
     "run `headrace restore --database-url URL`."
@@ -111,7 +111,7 @@ def restore(
 
 
 def _report(address: str, since: str, outlook: Outlook) -> list[str]:
-    """What a person must check before and after the start."""
+    """Lines that say what the journal holds, and what a person must do before and after the start."""
     facts = [
         ("Restored", address),
         ("As of", since or "an empty journal"),

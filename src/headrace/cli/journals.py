@@ -45,7 +45,7 @@ def journal_place(data: Path | None, database_url: str | None) -> Place:
         raise Failure("--data and --database-url exclude each other: give one", code=USAGE)
     settings = Settings.from_env(os.environ)
     folder = (data or settings.data).expanduser().absolute()
-    return Place(folder, database_url)
+    return Place(folder, database_url or (None if data is not None else settings.database_url))
 
 
 @contextmanager

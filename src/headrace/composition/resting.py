@@ -35,7 +35,7 @@ JOURNAL_FILE = "journal.db"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a journal is: in a data folder, or in a database, if there is a URL."""
+    """The place of a journal: a database if there is a URL, else a data folder."""
 
     data: Path
     database_url: str | None = None

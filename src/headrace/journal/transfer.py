@@ -216,7 +216,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the instances of a journal do when a server starts.
+    """Numbers of instances by what they do when a server starts.
 
     `running` instances have not ended. Of these, `unsettled` have an effect whose outcome is not known, and `delayed`
     are in a delay; `waiting` lists the first of those that wait for an event, `waiting_count` counts all. `nudged`

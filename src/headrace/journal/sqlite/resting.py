@@ -41,10 +41,11 @@ SELECT
     (SELECT max(updated_at) FROM instances)
 """
 _WAITING = f"""
-SELECT s.instance_id, json_extract({_STAGE_INPUT.replace("input", "s.input").replace("stages.", "s.")}, '$.event')
-FROM stages AS s JOIN instances AS i ON i.id = s.instance_id
-WHERE s.terminated_at IS NULL AND i.terminated_at IS NULL AND i.next_at IS NULL AND s.keyword = 'wait_event'
-ORDER BY s.instance_id
+SELECT stages.instance_id, json_extract({_STAGE_INPUT}, '$.event')
+FROM stages JOIN instances AS i ON i.id = stages.instance_id
+WHERE stages.terminated_at IS NULL AND i.terminated_at IS NULL AND i.next_at IS NULL AND NOT EXISTS (
+    SELECT 1 FROM activities AS a WHERE a.instance_id = i.id AND a.stage = stages.number AND a.terminated_at IS NULL)
+ORDER BY stages.instance_id
 """
 
 
