@@ -23,8 +23,7 @@ from headrace.journal.records import Workflow
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writes import AddEvent, AddWorkflow, WakeInstance
 from headrace.runner.policy import Policy
-from headrace.runner.records import started_instance
-from headrace.runner.runners import Runners
+from headrace.runner.runners import Runners, started_instance
 from headrace.workflows.durations import moment_text
 
 IN_FLIGHT = 64
@@ -42,7 +41,7 @@ class Rooms:
     async def start(self, workflow: Workflow, variables: dict[str, str]) -> str:
         """As the use case does, without the API's checks. Gives the instance's id."""
         runner, unit = self.runners.start(workflow, variables, sends=self.engine.sends_at_once)
-        started_instance(unit.writes)
+        started_instance(unit)
         async with self.engine.begin(runner):
             await self.journal.commit(unit)
         return runner.id
@@ -83,7 +82,7 @@ async def opened(folder: Path, url: str) -> AsyncIterator[Rooms]:
     clock = SystemClock()
     journal = await SqliteJournal.open(folder / "journal.db")
     downstream = HttpDownstream(ServiceAddresses.of(ledger_url=url), credentials=None, clock=clock)
-    runners = Runners(clock.now_at, RandomIds().new, Outbox(), Policy())
+    runners = Runners(clock.now_at, RandomIds().new, Outbox().announce, Policy())
     engine = EmbeddedEngine(journal, downstream, clock, runners, jitter=lambda: 1.0)
     try:
         await engine.start()

@@ -89,4 +89,8 @@ def _name(metric: Any) -> str:
 
 
 def _labels(name: str, labels: tuple[str, ...]) -> str:
-    return "<br>".join(f"`{label}`: {LABELS[name if label == 'outcome' else label]}" for label in labels)
+    """Raises AssertionError for a label that LABELS lacks."""
+    keys = {label: name if label == "outcome" else label for label in labels}
+    lacking = [key for key in keys.values() if key not in LABELS]
+    assert not lacking, f"add {', '.join(lacking)} to LABELS of docs/generator/metrics.py"
+    return "<br>".join(f"`{label}`: {LABELS[key]}" for label, key in keys.items())

@@ -91,6 +91,14 @@ def _is_host(text: str) -> bool:
         return False
 
 
+def _address(text: str) -> str:
+    """`host:port`, without a scheme."""
+    _, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or not _is_host(text):
+        raise ValueError("an address such as 127.0.0.1:7233, without a scheme")
+    return text
+
+
 def _sasl(text: str) -> str:
     if text.upper() not in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"):
         raise ValueError("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
@@ -195,6 +203,60 @@ class Settings:
         metadata=_from(
             _database, "PostgreSQL database of the journal: postgresql://user:password@host/name; unset: a file."
         ),
+    )
+    engine: str = field(
+        default="embedded",
+        metadata=_from(
+            _one_of("embedded", "temporal"),
+            "Engine that drives the instances: embedded, in the server, or temporal, in `headrace worker` processes.",
+        ),
+    )
+    temporal_address: str = field(
+        default="127.0.0.1:7233", metadata=_from(_address, "Address of the Temporal cluster: host:port.")
+    )
+    temporal_namespace: str = field(default="default", metadata=_from(_text, "Namespace in the Temporal cluster."))
+    temporal_task_queue: str = field(default="headrace", metadata=_from(_text, "Task queue of the workers."))
+    temporal_tls: bool = field(default=False, metadata=_from(_flag, "Use TLS with Temporal."))
+    temporal_ca: Path | None = field(
+        default=None, metadata=_from(_path, "PEM file of trusted certificates for Temporal; implies TLS.")
+    )
+    temporal_cert: Path | None = field(
+        default=None, metadata=_from(_path, "PEM file of the client certificate for Temporal; implies TLS.")
+    )
+    temporal_key: Path | None = field(default=None, metadata=_from(_path, "PEM file of that certificate's key."))
+    temporal_api_key: str | None = field(
+        default=None, repr=False, metadata=_from(_text, "API key for Temporal; implies TLS.")
+    )
+    temporal_local: bool = field(
+        default=False,
+        metadata=_from(
+            _flag,
+            "Take steps as local activities first: faster, but a dead worker is noticed after 10 s instead of the "
+            "heartbeat's time.",
+        ),
+    )
+    temporal_heartbeat_s: float = field(
+        default=5.0, metadata=_from(_seconds(2, 300), "Time without a heartbeat after which a worker counts as dead.")
+    )
+    hold_s: float = field(
+        default=2.0,
+        metadata=_from(
+            _seconds(0, 60), "Longest pause between attempts that a worker waits for; Temporal waits longer."
+        ),
+    )
+    begin_within_s: float = field(
+        default=1.0,
+        metadata=_from(
+            _seconds(0.05, 60),
+            "Time for which a commit permits an attempt, with several processes; an abort may take as long. Must be "
+            "shorter than HEADRACE_SETTLE_S.",
+        ),
+    )
+    steps_at_once: int = field(
+        default=500, metadata=_from(_whole(1, 100_000), "Maximum instances that a worker drives at once.")
+    )
+    cached_workflows: int = field(
+        default=1_000, metadata=_from(_whole(0, 1_000_000), "Workflows that a worker keeps in memory.")
     )
     database_readers: int = field(
         default=4, metadata=_from(_whole(1, 64), "Connections that read the journal at once, in PostgreSQL.")
@@ -378,6 +440,14 @@ class Settings:
             raise InvalidValue(PREFIX + "ISSUER", "is required with HEADRACE_AUTH=oidc: the issuer's URL")
         if self.duties is False and self.database_url is None:
             raise InvalidValue(PREFIX + "DUTIES", "needs HEADRACE_DATABASE_URL: no other server shares a file")
+        if (self.temporal_cert is None) != (self.temporal_key is None):
+            missing = "KEY" if self.temporal_key is None else "CERT"
+            raise InvalidValue(f"{PREFIX}TEMPORAL_{missing}", "set both certificate and key, or neither")
+        if self.engine == "temporal":
+            if self.database_url is None:
+                raise InvalidValue(PREFIX + "DATABASE_URL", "is required with HEADRACE_ENGINE=temporal")
+            if self.begin_within_s >= self.settle_s:
+                raise InvalidValue(PREFIX + "BEGIN_WITHIN_S", "must be shorter than HEADRACE_SETTLE_S")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **chosen: Any) -> Settings:
@@ -425,6 +495,6 @@ def _read(variable: str, text: str, reader: Reader) -> Any:
     try:
         return reader(text)
     except ValueError as wanted:
-        is_secret = any(word in variable for word in ("SECRET", "PASSWORD", "DATABASE_URL")) or "@" in text
+        is_secret = any(word in variable for word in ("SECRET", "PASSWORD", "API_KEY", "DATABASE_URL")) or "@" in text
         shown = "the value" if is_secret else repr(text)
         raise InvalidValue(variable, f"{shown} is not {wanted}") from None

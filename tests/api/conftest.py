@@ -112,7 +112,7 @@ async def served(
         journal = await SqliteJournal.open(folder / "journal.db", meter=telemetry)
         stack.push_async_callback(journal.close)
         outbox = Outbox()
-        runners = Runners(clock.now_at, ids.new, outbox, Policy())
+        runners = Runners(clock.now_at, ids.new, outbox.announce, Policy())
         engine = EmbeddedEngine(journal, sandbox, clock, runners, EngineLimits(), meter=telemetry, jitter=lambda: 1.0)
         await engine.start()
         stack.push_async_callback(engine.stop)

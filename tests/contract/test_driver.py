@@ -141,10 +141,7 @@ class Cluster:
 
     async def abort(self, instance_id: str) -> None:
         standing = await self.journal.journal.standing(instance_id)
-        runner, unit = self.runners.restore(standing), Unit()
-        runner.abort(unit)
-        runner.seal(unit)
-        await self.journal.journal.commit(unit)
+        await self.journal.journal.commit(self.runners.restore(standing).abort())
 
     async def instance(self, instance_id: str) -> Instance:
         return await self.journal.instance(instance_id)
@@ -158,7 +155,7 @@ async def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     clock = SetClock()
     async with adapter(request.param).open(tmp_path / "j.db") as journal:
         services = Scripted()
-        runners = Runners(clock.now_at, RandomIds().new, Outbox(), Policy())
+        runners = Runners(clock.now_at, RandomIds().new, Outbox().announce, Policy())
         yield Cluster(Watched(journal), services, clock, runners)
         await services.close()
 

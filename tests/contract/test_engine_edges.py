@@ -13,10 +13,9 @@ import pytest
 from headrace.api.v1.views import instance_response
 from headrace.effects.port import Reply, Request
 from headrace.errors import AlreadyEnded, Unavailable
-from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
 from headrace.runner.policy import Policy
-from headrace.runner.records import started_instance
+from headrace.runner.runners import started_instance
 from tests.contract.test_engine import SEND, WAIT, Scripted
 from tests.support.engines import every_journal
 from tests.support.rooms import Fate, Life, life
@@ -241,10 +240,7 @@ async def test_an_answer_that_meets_an_abort_of_another_process_is_recorded(tmp_
         await services.under_way.wait()
         standing = await alive.journal.standing(instance_id)
         assert standing is not None
-        runner, unit = alive.ports.runners.restore(standing), Unit()
-        runner.abort(unit)
-        runner.seal(unit)
-        await alive.journal.commit(unit)
+        await alive.journal.commit(alive.ports.runners.restore(standing).abort())
         services.gate.set()
         await _until(lambda: not alive.engine.active_instances)
         (activity,) = await alive.journal.activities(instance_id, 0)
@@ -424,7 +420,7 @@ async def test_a_run_is_answered_as_it_is_stored(stages: list[dict[str, Any]], t
         runner, unit = alive.ports.runners.start(workflow, {}, sends=alive.engine.sends_at_once)
         async with alive.engine.begin(runner):
             await alive.journal.commit(unit)
-            assert await alive.journal.instance(runner.id) == started_instance(unit.writes)
+            assert await alive.journal.instance(runner.id) == started_instance(unit)
         answered = await alive.start(workflow, {})
         stored = await alive.journal.instance(answered.id)
         assert stored is not None and instance_response(stored) == instance_response(answered)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from headrace.errors import NotFound, RepeatedKey
-from headrace.journal.port import Unit
+from headrace.journal.port import Required, Unit
 from headrace.journal.records import AuditEntry
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.sqlite.migrations import HEAD
@@ -43,7 +44,7 @@ async def test_a_write_is_signed(journal: SqliteJournal) -> None:
 
 async def test_a_write_that_fails_is_not_signed(journal: SqliteJournal) -> None:
     unit = Unit()
-    unit.add(DeleteWorkflow(at=10, workflow_id="nowhere"), or_raise=NotFound("workflow", "nowhere"))
+    unit.add(Required(DeleteWorkflow(at=10, workflow_id="nowhere"), partial(NotFound, "workflow", "nowhere")))
     record(unit, ALICE, 10, Answer("nowhere"))
     with pytest.raises(NotFound):
         await journal.commit(unit)

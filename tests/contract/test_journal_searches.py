@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from headrace.errors import Conflict
 from headrace.journal.lists import NEWEST, STATUSES, InstanceSearch, Place
-from headrace.journal.port import Unit
+from headrace.journal.port import Required, Unit
 from headrace.journal.searches import (
     MAX_SEARCHED_CHARACTERS,
     MAX_SEARCHED_VARIABLES,
@@ -278,7 +279,7 @@ async def test_an_instance_of_an_earlier_journal_goes_on_at_version_0(
         standing = await opened.standing("i")
         assert standing is not None and standing.version == 0
         unit = Unit()
-        unit.add(ClaimVersion(instance_id="i", version=0), or_raise=Conflict("i"))
+        unit.add(Required(ClaimVersion(instance_id="i", version=0), partial(Conflict, "i")))
         await opened.commit(unit)
         with pytest.raises(Conflict):
             await opened.commit(unit)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from headrace.errors import InvalidValue
-from headrace.journal.port import Unit
+from headrace.journal.port import Required, Unit
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.sqlite.migrations import HEAD, statements
 from headrace.journal.writes import (
@@ -55,7 +55,7 @@ async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 async def commit(journal: SqliteJournal, *writes: Write, expects: Exception | None = None) -> Any:
     unit = Unit()
     for write in writes:
-        unit.add(write, or_raise=expects)
+        unit.add(write if expects is None else Required(write, lambda: expects))
     return await journal.commit(unit)
 
 

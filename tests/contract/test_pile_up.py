@@ -41,6 +41,7 @@ class LimitsSeen(NoMeter):
     """The values of the ledger's limit, in order, and the most requests it had under way."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.limits: list[int] = []
         self.most_in_flight = 0
 
@@ -63,7 +64,7 @@ async def running(folder: Path, ledger: PooledLedger, meter: LimitsSeen, timeout
     )
     limits = EngineLimits(retry_base_s=0.05, retry_cap_s=0.5)
     ids = RandomIds()
-    runners = Runners(clock.now_at, ids.new, Outbox(), Policy())
+    runners = Runners(clock.now_at, ids.new, Outbox().announce, Policy())
     engine = EmbeddedEngine(journal, downstream, clock, runners, limits, meter=meter, jitter=lambda: 0.5)
     config = msgspec.json.encode({"stages": [SEND]}).decode()
     unit = Unit()

@@ -87,7 +87,7 @@ async def process(
     journal = await SqliteJournal.open(path)
     limits = EngineLimits(retry_base_s=0.5, stop_s=0.01)
     clock, ids, traced = FastClock(), RandomIds(), tracing.journal(journal)
-    runners = Runners(clock.now_at, ids.new, Outbox(), Policy())
+    runners = Runners(clock.now_at, ids.new, Outbox().announce, Policy())
     engine = EmbeddedEngine(traced, tracing.downstream(services), clock, runners, limits, jitter=lambda: 1.0)
     await engine.start()
     try:

@@ -187,7 +187,7 @@ async def examine(folder: Path, seeds: range) -> Findings:
     journal = await SqliteJournal.open(folder / "journal.db")
     slow: Any = SlowReads(journal, seeds.start)
     ids = RandomIds()
-    runners = Runners(clock.now_at, ids.new, Outbox(), Policy())
+    runners = Runners(clock.now_at, ids.new, Outbox().announce, Policy())
     engine = Watched(slow, ledger, clock, runners, EngineLimits(settle_s=5.0), jitter=lambda: 1.0)
     ports = instance_ports(slow, engine, runners, clock, ids)
     engine.driving, engine.findings = Counter(), findings

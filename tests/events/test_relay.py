@@ -7,20 +7,21 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from headrace.buses.event_types import TYPES
+from headrace.buses.event_types import STARTED_WORKFLOW, SUCCEEDED_WORKFLOW, TYPES
 from headrace.buses.port import BusUnavailable, Publication, PublicationRefused
 from headrace.errors import Deposed
 from headrace.events.feed import Feed
 from headrace.events.inbox import Inbox
 from headrace.events.outbox import Outbox
 from headrace.events.relay import MAX_IN_A_ROW, Relay, trim_outbox
-from headrace.journal.port import Results, Unit
+from headrace.journal.port import Required, Results, Unit, WhenWanted
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.sqlite.resting import RestingSqliteJournal
 from headrace.journal.transfer import SKIP, Operator, restored
@@ -304,8 +305,8 @@ async def test_a_type_that_another_process_wants_is_published_from_its_commit_on
 
     async def happened(at: int) -> None:
         unit = Unit()
-        outbox.workflow_started(unit, at, "w1", "i1")
-        outbox.workflow_ended(unit, at, "w1", "i1", None)
+        for type_ in (STARTED_WORKFLOW, SUCCEEDED_WORKFLOW):
+            unit.add(WhenWanted(type_, partial(outbox.announce, type_, at, "w1", "i1", None, None)))
         await journal.commit(unit)
 
     await happened(1)
@@ -323,15 +324,16 @@ async def test_the_types_that_a_publisher_takes_are_wanted_once_it_has_begun(jou
     own = Relay(Picky(), journal, FastClock(), Telemetry(FastClock()), announces=False)
     await own.begin()
     unit = Unit()
-    outbox.workflow_started(unit, 1, "w1", "i1")
-    outbox.workflow_ended(unit, 1, "w1", "i1", None)
+    for type_ in (STARTED_WORKFLOW, SUCCEEDED_WORKFLOW):
+        unit.add(WhenWanted(type_, partial(outbox.announce, type_, 1, "w1", "i1", None, None)))
     await journal.commit(unit)
     assert [event.type for event in await journal.outbox(0, 9)] == ["STARTED_WORKFLOW"]
 
 
 async def moved(journal: SqliteJournal, position: int, expected: int | None) -> None:
     unit = Unit()
-    unit.add(MovePosition(source="to:picky", position=position, expected=expected), or_raise=Deposed("to:picky"))
+    move = MovePosition(source="to:picky", position=position, expected=expected)
+    unit.add(Required(move, partial(Deposed, "to:picky")))
     await journal.commit(unit)
 
 

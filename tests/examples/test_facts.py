@@ -16,6 +16,14 @@ import typer.main
 
 from headrace.api.app import TABLE
 from headrace.auth.verifier import LEEWAY_S
+from headrace.buses.event_types import (
+    FAILED_STAGE,
+    FAILED_WORKFLOW,
+    STARTED_STAGE,
+    STARTED_WORKFLOW,
+    SUCCEEDED_STAGE,
+    SUCCEEDED_WORKFLOW,
+)
 from headrace.cli import connection
 from headrace.cli import errors as cli_errors
 from headrace.cli.main import app
@@ -112,15 +120,19 @@ def test_every_file_it_points_to_is_there(page: str) -> None:
 def test_the_payloads_are_those_that_are_published() -> None:
     """As a table tells them: the types of a row, and the members of their payload."""
     outbox, unit = Outbox(), Unit()
-    outbox.workflow_started(unit, 0, "workflow", "instance")
-    outbox.stage_started(unit, 0, "workflow", "instance", 0)
     outbox.trigger_succeeded(unit, 0, "occurrence", "trigger", "instance")
     outbox.trigger_failed(unit, 0, "occurrence", "trigger", "an error", 0)
-    for error in (None, "an error"):
-        outbox.workflow_ended(unit, 0, "workflow", "instance", error)
-        outbox.stage_ended(unit, 0, "workflow", "instance", 0, error)
-    entries = [entry for entry, _ in unit.entries if isinstance(entry, WhenWanted)]
-    published = {each.type: set(json.loads(each.make().payload)) for each in entries}
+    made = [entry.make() for entry in unit if isinstance(entry, WhenWanted)]
+    for type_, number, error in (
+        (STARTED_WORKFLOW, None, None),
+        (SUCCEEDED_WORKFLOW, None, None),
+        (FAILED_WORKFLOW, None, "an error"),
+        (STARTED_STAGE, 0, None),
+        (SUCCEEDED_STAGE, 0, None),
+        (FAILED_STAGE, 0, "an error"),
+    ):
+        made.append(outbox.announce(type_, 0, "workflow", "instance", number, error))
+    published = {each.type: set(json.loads(each.payload)) for each in made}
     rows = re.findall(r"^\| (`[A-Z_]+`.*?) \| (`id`.*) \|$", text_of("docs/webhooks.md"), re.MULTILINE)
     told = {kind: set(re.findall("`(\\w+)`", row[1])) for row in rows for kind in re.findall("`([A-Z_]+)`", row[0])}
     assert told == published

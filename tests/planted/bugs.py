@@ -129,11 +129,9 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "a missing answer is taken as a refusal",
         "src/headrace/engine/services.py",
-        "            reply = await self.gates[request.service].send(request)\n        except NoReply as failure:\n"
-        "            return Unknown(str(failure))\n",
-        "            reply = await self.gates[request.service].send(request)\n        except NoReply as failure:\n"
+        "            return Unknown(str(failure))\n        result = read(",
         "            port = __import__('headrace.effects.port', fromlist=['Refused'])\n"
-        "            return port.Refused('TIMEOUT', str(failure))\n        return outcome(",
+        "            return port.Refused('TIMEOUT', str(failure))\n        result = read(",
         *_CONTRACT,
         "tests/crash/test_timeouts.py",
     ),
@@ -320,7 +318,7 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "a relay that was overtaken goes on",
         "src/headrace/events/relay.py",
-        "        unit.add(move, or_raise=Deposed(self.name))\n",
+        "        unit.add(Required(move, partial(Deposed, self.name)))\n",
         "        unit.add(move)\n",
         "tests/events/test_relay.py",
     ),
@@ -366,9 +364,8 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "an aborted run goes on",
         RUNNER,
-        "        if self.ended_at is None:\n            self._advance(unit, sends=True)\n            return\n",
-        "        if self.ended_at is None or self.stages:\n            self._advance(unit, sends=True)\n"
-        "            return\n",
+        "        if self.ended_at is None:\n            self._advance(unit, now_at, sends=True)\n",
+        "        if self.ended_at is None or self.stages:\n            self._advance(unit, now_at, sends=True)\n",
         *_CONTRACT,
     ),
     _bug(
@@ -411,8 +408,8 @@ BUGS: tuple[Bug, ...] = (
         "an answer that meets a Conflict is forgotten",
         DRIVER,
         "                except Conflict:\n                    await self._read_again(control, opened, begun)\n"
-        "            report",
-        "                except Conflict:\n                    raise\n            report",
+        "            if opened",
+        "                except Conflict:\n                    raise\n            if opened",
         "tests/contract/test_driver.py",
     ),
     _bug(
@@ -439,8 +436,8 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "the version of an instance is compared after its other writes",
         RUNNER,
-        "            unit.entries.insert(0, (claim, Conflict(self.id)))\n",
-        "            unit.entries.append((claim, Conflict(self.id)))\n",
+        "        unit.insert(0, claim)\n",
+        "        unit.append(claim)\n",
         "tests/contract/test_driver.py",
     ),
     _bug(

@@ -32,7 +32,7 @@ from headrace.events.inbox import Arrival, Inbox
 from headrace.events.loopback import LoopbackPublisher
 from headrace.events.outbox import Outbox
 from headrace.events.relay import Relay
-from headrace.journal.port import Results, Unit
+from headrace.journal.port import Entry, Required, Results, Unit
 from headrace.journal.records import Instance, Workflow
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writes import AddTrigger, AddWorkflow, WantType
@@ -115,6 +115,10 @@ class Fate:
         await asyncio.Event().wait()  # nothing moves any more
 
 
+def _name(entry: Entry) -> str:
+    return type(entry.write if isinstance(entry, Required) else entry).__name__
+
+
 class MortalJournal:
     """A journal whose process may end around a commit."""
 
@@ -123,7 +127,7 @@ class MortalJournal:
         self._fate = fate
 
     async def commit(self, unit: Unit) -> Results:
-        number = await self._fate.before("commit " + "+".join(type(write).__name__ for write, _ in unit.entries))
+        number = await self._fate.before("commit " + "+".join(_name(entry) for entry in unit))
         results = await self._journal.commit(unit)
         await self._fate.after(number)
         return results
@@ -294,7 +298,7 @@ async def life(
     _, attention = await journal.counts()
     meter.needs_attention(attention)
     ids = RandomIds()
-    runners = Runners(clock.now_at, ids.new, outbox, policy or Policy())
+    runners = Runners(clock.now_at, ids.new, outbox.announce, policy or Policy())
     engine = EmbeddedEngine(
         mortal,
         MortalDownstream(downstream, fate),

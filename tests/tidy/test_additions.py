@@ -1,4 +1,4 @@
-"""What a new stage and a new activity touch: the table "Where new code belongs" of docs/explanation/architecture.md.
+"""What a new stage and a new activity touch: the table "Where a new thing goes" of CONTRIBUTING.md.
 
 A stage and an activity are added to a copy of the repository, in the files of the table only, and appear everywhere.
 The same files, and reasons for the others, are compared with those that name each stage and activity there is.
@@ -16,7 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from headrace.api import ext
 from headrace.workflows.activities import ACTIVITIES
+from headrace_client import ext_operations
+from headrace_client.operations import Operation
 from tests.tidy import house
 
 STAGES_FOLDER = "src/headrace/workflows/stages/"
@@ -101,6 +104,12 @@ def test_an_activity_is_named_in_its_class_and_its_service(name: str) -> None:
 def test_every_reason_is_needed() -> None:
     assert OF_STAGES.keys() <= naming(rf"{WAIT_EVENT}|[\"'`]delay[\"'`]")
     assert OF_ACTIVITIES.keys() <= naming("|".join(map(activity_pattern, ACTIVITIES)))
+
+
+def test_the_client_has_every_operation_below_ext() -> None:
+    """Extend `ext_operations.py` of the client, and what the table of CONTRIBUTING.md names with it."""
+    in_client = {(each.method, each.path) for each in vars(ext_operations).values() if isinstance(each, Operation)}
+    assert in_client == {(row.method, row.path) for row in ext.OPERATIONS}
 
 
 # a stage and an activity in a copy

@@ -42,7 +42,7 @@ PLANTED = [
     ("engine/embedded.py", "import headrace.journal.sqlite", "An engine knows the ports"),
     ("runner/instance.py", "import headrace.engine.port", "Direction"),
     ("runner/instance.py", "import asyncio", "The runner is pure"),
-    ("runner/records.py", "import sqlite3", "The runner is pure"),
+    ("runner/runners.py", "import sqlite3", "The runner is pure"),
     ("effects/wire.py", "import asyncio", "The runner is pure"),
     ("expr/nodes.py", "import headrace.clock", "Expressions import"),
     ("sandbox/store.py", "import headrace.engine.port", "The sandbox is as far away"),

@@ -69,11 +69,11 @@ def test_unknown_effects_and_the_age_of_the_oldest() -> None:
 
 def test_effects_attempts_and_the_house() -> None:
     telemetry = Telemetry(FixedClock())
-    telemetry.attempt("ledger")
-    telemetry.attempt("ledger")
+    telemetry.attempts_begun[("ledger",)] += 1
+    telemetry.attempts_begun[("ledger",)] += 1
     telemetry.attempt_ended("ledger", "unknown", 0.5)
     telemetry.attempt_ended("ledger", "done", 0.25)
-    telemetry.effect_done("ledger", "done")
+    telemetry.effects_closed["ledger", "done"] += 1
     telemetry.needs_attention(+2)
     telemetry.needs_attention(-1)
     telemetry.timer_lag(0.2)

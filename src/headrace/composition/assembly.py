@@ -119,13 +119,12 @@ async def assemble(
         telemetry.instances_recovered(running)
         telemetry.needs_attention(attention)
         log.info("recovered", instances_running=running, activities_needing_attention=attention)
-
         traced = journal if tracing is None else tracing.journal(journal)
         outbox, woken = Outbox(), asyncio.Event()
         policy = Policy(
             settings.allow_world_from_trigger, settings.allow_world_from_caller, dict(settings.ledger_schemas)
         )
-        runners = Runners(clock.now_at, parts.ids.new, outbox, policy)
+        runners = Runners(clock.now_at, parts.ids.new, outbox.announce, policy)
         downstream = services.downstream if tracing is None else tracing.downstream(services.downstream)
         engine = make_engine(Surroundings(settings, traced, downstream, clock, runners, telemetry))
 

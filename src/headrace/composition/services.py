@@ -83,7 +83,6 @@ def downstream_of(
         addresses,
         credentials=_credentials(settings),
         timeout_s=timeout_s or settings.timeout_s,
-        connections_per_service=settings.concurrency,
         clock=clock,
         extra_headers=extra_headers,
     )

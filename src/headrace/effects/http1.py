@@ -20,7 +20,6 @@ from typing import TypeVar, cast
 import httptools
 
 from headrace.effects.port import Reply
-from headrace.slots import Slots
 
 MAX_HEAD_BYTES = 64 << 10
 _FORBIDDEN = frozenset("\r\n\0")
@@ -67,7 +66,7 @@ class Origin:
 
 
 class Pool:
-    """Connections to one origin. Requests beyond `max_connections` wait in order, within their own time-out."""
+    """Connections to one origin, as many as there are requests under way: its callers bound those."""
 
     def __init__(
         self,
@@ -77,7 +76,6 @@ class Pool:
         timeout_s: float,
         connect_timeout_s: float,
         keep_alive_s: float,
-        max_connections: int,
         max_body_bytes: int,
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -88,7 +86,6 @@ class Pool:
         self._keep_alive_s = keep_alive_s
         self._max_body_bytes = max_body_bytes
         self._tls = (tls or ssl.create_default_context()) if origin.is_tls else None
-        self._slots = Slots(max_connections)
         self._idle: deque[_Connection] = deque()
         self._busy: set[_Connection] = set()
         self._sweep: asyncio.TimerHandle | None = None
@@ -104,8 +101,6 @@ class Pool:
         head = self._head(method, target, headers, body)
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + self._timeout_s
-        if not self._slots.take_free():
-            await _within(self._slots.take(), deadline_s)
         connection: _Connection | None = None
         try:
             connection = self._take(loop.time()) or await self._connect(deadline_s)
@@ -115,7 +110,6 @@ class Pool:
             if connection is not None:
                 self._busy.discard(connection)
                 self._give_back(connection, loop)
-            self._slots.release()
 
     async def close(self) -> None:
         """Close every connection; an exchange under way ends with ConnectionClosed."""

@@ -79,10 +79,9 @@ class Backoff:
 
 
 class EffectProtocol:
-    """One effect (or read) from its intent to its end. Ask `next`, do it, report what came of it."""
+    """One effect (or read) from its intent to its end. Do what `action` says, and report what came of it."""
 
     __slots__ = (
-        "_action",
         "_after_pause",
         "_backoff",
         "_failures",
@@ -97,6 +96,7 @@ class EffectProtocol:
         "_sent_s",
         "_settle_s",
         "_why_unknown",
+        "action",
     )
 
     def __init__(
@@ -124,34 +124,27 @@ class EffectProtocol:
         self._sent_s = now_s
         self._last_attempt_s = now_s
         must_look = is_aborted or family is Family.INGESTION or (was_sent and family is Family.INITIATION)
-        self._action: Action = LOOK_UP if must_look else SEND
+        self.action: Action = LOOK_UP if must_look else SEND
         self._after_pause: Action = SEND
-
-    def next(self) -> Action:
-        return self._action
-
-    def begin(self, now_s: float) -> None:
-        """An attempt begins now."""
-        self._sent_s = now_s
 
     def paused(self) -> None:
         """The pause is over."""
-        self._action = LOOK_UP if self._is_aborted else self._after_pause
+        self.action = LOOK_UP if self._is_aborted else self._after_pause
 
     def abort(self) -> None:
         """No attempt may begin any more: from here on, only look-ups. Said again, it changes nothing."""
-        if not self._is_aborted and isinstance(self._action, Send | Pause | CreateLedger | NeedsAttention):
-            self._action = LOOK_UP
+        if not self._is_aborted and isinstance(self.action, Send | Pause | CreateLedger | NeedsAttention):
+            self.action = LOOK_UP
         self._is_aborted = True
 
     # what an attempt answered
 
-    def sent(self, outcome: Outcome, now_s: float) -> None:
-        """Handle the outcome of an attempt, and return the next step."""
-        self._last_attempt_s = now_s
+    def sent(self, outcome: Outcome, begun_s: float, now_s: float) -> None:
+        """Handle the outcome of an attempt that began at `begun_s`."""
+        self._sent_s, self._last_attempt_s = begun_s, now_s
         match outcome:
             case Done():
-                self._action = outcome
+                self.action = outcome
             case Unknown():
                 self._first_refusal_s = None
                 self._refusal = None
@@ -161,21 +154,21 @@ class EffectProtocol:
             case Refused():
                 self._refusal = outcome
                 if self._family is Family.READ:
-                    self._action = outcome
+                    self.action = outcome
                 elif is_idempotency_mismatch(outcome):
-                    self._action = NeedsAttention(
+                    self.action = NeedsAttention(
                         f"{outcome.message}: the stored request and the service's record differ"
                     )
                 elif outcome.code == "LEDGER_NOT_FOUND" and self._may_create_ledger:
-                    self._action = CREATE_LEDGER
+                    self.action = CREATE_LEDGER
                 elif self._family in (Family.INGESTION, Family.INITIATION) or (self._is_aborted and self._is_unknown):
-                    self._action = LOOK_UP
+                    self.action = LOOK_UP
                 elif not self._is_confirmed(now_s):
                     self._resend_when_settled(outcome)
                 elif (self._family is Family.WALLET and self._is_unknown) or outcome.code == "CONFLICT":
-                    self._action = LOOK_UP
+                    self.action = LOOK_UP
                 else:
-                    self._action = outcome
+                    self.action = outcome
 
     @property
     def _may_create_ledger(self) -> bool:
@@ -197,33 +190,33 @@ class EffectProtocol:
         self._after_pause = SEND
         if self._family is Family.INITIATION:  # never resent without a look-up just before (decision M5)
             self._after_pause, self._refusal = LOOK_UP, None
-        self._action = Pause(wait_s, f"{refusal.message} (asked again, since an earlier attempt had no answer)", True)
+        self.action = Pause(wait_s, f"{refusal.message} (asked again, since an earlier attempt had no answer)", True)
 
     # what a look-up answered
 
     def looked_up(self, found: LookUp, now_s: float) -> None:
-        """Handle the result of a look-up, and return the next step."""
+        """Handle the result of a look-up."""
         match found:
             case Found():
-                self._action = Done(found.output)
+                self.action = Done(found.output)
             case FoundOther():
                 if self._family in (Family.TRANSACTION, Family.INGESTION):
-                    self._action = Refused("CONFLICT", found.message)
+                    self.action = Refused("CONFLICT", found.message)
                 else:
-                    self._action = NeedsAttention(found.message)
+                    self.action = NeedsAttention(found.message)
             case Undecided():
                 # A person decides, once nothing of the effect can be on its way any more.
                 may_be_under_way = self._is_aborted or (self._is_unknown and self._family is Family.INITIATION)
                 if may_be_under_way and not self._has_settled(now_s):
                     self._look_again_when_settled(now_s)
                 elif self._refusal is not None:
-                    self._action = NeedsAttention(f"{self._refusal.message}; {found.message}")
+                    self.action = NeedsAttention(f"{self._refusal.message}; {found.message}")
                 else:
-                    self._action = NeedsAttention(f"{self._why_unknown}; {found.message}")
+                    self.action = NeedsAttention(f"{self._why_unknown}; {found.message}")
             case Unknown():
                 self._retry(found, LOOK_UP)
             case Absent(ledger_is_missing=True) if self._refusal is None and self._may_create_ledger:
-                self._action = CREATE_LEDGER
+                self.action = CREATE_LEDGER
             case Absent():
                 self._absent(now_s)
 
@@ -232,33 +225,33 @@ class EffectProtocol:
             if not self._has_settled(now_s):
                 self._look_again_when_settled(now_s)
             elif self._family is Family.WALLET:
-                self._action = NeedsAttention(
+                self.action = NeedsAttention(
                     "aborted; an attempt had no answer and is not among the wallet's transactions"
                 )
             else:
-                self._action = NotBooked()
+                self.action = NotBooked()
         elif self._refusal is not None:
             if self._family is Family.WALLET:
                 why = "an earlier attempt had no answer and is not among the wallet's transactions"
-                self._action = NeedsAttention(f"{self._refusal.message}; {why}")
+                self.action = NeedsAttention(f"{self._refusal.message}; {why}")
             elif self._family is Family.TRANSACTION:  # CONFLICT, yet the reference is not there: ask once more
                 if self._is_unknown:
-                    self._action = self._refusal
+                    self.action = self._refusal
                 else:
                     self._is_unknown = True
                     self._first_refusal_s = self._last_attempt_s
                     self._resend_when_settled(self._refusal)
             elif self._is_confirmed(now_s):
-                self._action = self._refusal
+                self.action = self._refusal
             else:
                 self._resend_when_settled(self._refusal)
         elif self._is_unknown and self._family is Family.INITIATION:
             if self._has_settled(now_s):
-                self._action = SEND
+                self.action = SEND
             else:
                 self._look_again_when_settled(now_s)
         else:
-            self._action = SEND
+            self.action = SEND
 
     def _has_settled(self, now_s: float) -> bool:
         return now_s >= self._last_attempt_s + self._settle_s
@@ -266,7 +259,7 @@ class EffectProtocol:
     def _look_again_when_settled(self, now_s: float) -> None:
         self._after_pause = LOOK_UP
         wait_s = self._last_attempt_s + self._settle_s - now_s
-        self._action = Pause(wait_s, f"{self._why_unknown}; not in the service's books yet", True)
+        self.action = Pause(wait_s, f"{self._why_unknown}; not in the service's books yet", True)
 
     # the internal ledger
 
@@ -276,18 +269,18 @@ class EffectProtocol:
             case Unknown():
                 self._retry(outcome, CREATE_LEDGER)
             case Refused(code=code) if code != "LEDGER_ALREADY_EXISTS":
-                self._action = outcome
+                self.action = outcome
             case _:
                 self._refusal = None
                 # A ledger that was created already and is still not found gets time, not one request after the other.
                 if self._is_aborted:
-                    self._action = LOOK_UP
+                    self.action = LOOK_UP
                 elif self._has_created:
                     self._retry(Unknown("the internal ledger exists, and is not found"), SEND)
                 else:
-                    self._has_created, self._action = True, SEND
+                    self._has_created, self.action = True, SEND
 
     def _retry(self, unknown: Unknown, then: Action) -> None:
         self._failures += 1
         self._after_pause = then
-        self._action = Pause(self._backoff.seconds(self._failures, unknown.retry_after_s), unknown.message)
+        self.action = Pause(self._backoff.seconds(self._failures, unknown.retry_after_s), unknown.message)

@@ -96,7 +96,6 @@ class HttpDownstream:
         *,
         credentials: ClientCredentials | None,
         timeout_s: float = 30.0,
-        connections_per_service: int = 100,
         clock: Clock,
         extra_headers: Callable[[], dict[str, str]] | None = None,
     ) -> None:
@@ -104,7 +103,6 @@ class HttpDownstream:
         self._addresses = addresses
         self._extra_headers = extra_headers
         self._timeout_s = timeout_s
-        self._connections = connections_per_service
         self._pools: dict[tuple[str, str], tuple[Pool, str]] = {}
         self._tokens = None if credentials is None else TokenSource(credentials, self._fetch_token, clock)
 
@@ -162,7 +160,6 @@ class HttpDownstream:
                 timeout_s=self._timeout_s,
                 connect_timeout_s=CONNECT_TIMEOUT_S,
                 keep_alive_s=KEEP_ALIVE_S,
-                max_connections=self._connections,
                 max_body_bytes=MAX_REPLY_BYTES,
             )
             target = parts.path + (f"?{parts.query}" if parts.query else "")

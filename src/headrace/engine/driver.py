@@ -9,8 +9,9 @@ from __future__ import annotations
 import structlog
 
 from headrace.clock import Clock
-from headrace.effects.port import Done, Refused
+from headrace.effects.port import Done, LookUp, Refused, Unknown
 from headrace.effects.protocol import (
+    Action,
     Backoff,
     CreateLedger,
     EffectProtocol,
@@ -23,8 +24,7 @@ from headrace.effects.protocol import (
 from headrace.effects.requests import create_ledger
 from headrace.engine.control import DRIVEN, Control, Halt, Halted
 from headrace.engine.limits import EngineLimits
-from headrace.engine.meter import Meter
-from headrace.engine.reports import report_attempt, report_call, report_closed, report_end
+from headrace.engine.meter import FailedCall, Meter, report_end
 from headrace.engine.services import Services
 from headrace.errors import Conflict, Unavailable
 from headrace.journal.port import Journal, Unit
@@ -39,6 +39,8 @@ from headrace.workflows.interpreter import CANCELED
 log = structlog.get_logger("headrace.engine")
 
 JOURNAL_RETRY_S = 1.0
+LABELS = {Done: "done", Refused: "refused", Unknown: "unknown", NotBooked: "canceled"}
+"""Outcomes of attempts and effects, as metrics name them."""
 
 
 class Driver:
@@ -71,12 +73,12 @@ class Driver:
         try:
             while not control.is_stopping:
                 runner = control.runner
-                if runner.open is not None:
-                    if not runner.needs_attention or runner.ended_at is not None:
-                        halted = await self._perform(control, runner.open)
+                if (opened := runner.open) is not None:
+                    if not opened.needs_attention or runner.ended_at is not None:
+                        halted = await self._perform(control, opened)
                         if halted is not None:
                             return halted
-                    if control.runner.needs_attention:
+                    if (left := control.runner.open) is not None and left.needs_attention:
                         return Halted(Halt.ATTENTION)
                     continue
                 if runner.ended_at is not None:
@@ -98,16 +100,14 @@ class Driver:
             runner = control.runner
             if runner.open is not None or runner.ended_at is not None:
                 return
-            unit = Unit()
-            runner.advance(unit)
+            unit = runner.advance()
             is_taken = bool(unit) and await self._commit(runner, unit)
             await self._use_events(runner, is_taken)
 
     async def _use_events(self, runner: InstanceRunner, is_taken: bool) -> None:
         """Go on while the event of the next wait is in the mailbox already. The caller is exclusive."""
         while is_taken:
-            unit = Unit()
-            runner.take_event(unit)
+            unit = runner.take_event()
             is_taken = bool(unit) and await self._commit(runner, unit)
         if runner.ended_at is not None and runner.error != CANCELED:
             report_end(self._meter, runner)
@@ -117,7 +117,6 @@ class Driver:
 
         Raises Conflict where the instance has moved on since it was read.
         """
-        runner.seal(unit)
         while True:
             asked_s = self._clock.monotonic_s()
             try:
@@ -166,7 +165,7 @@ class Driver:
         try:
             return await self._carry_through(control, opened, protocol)
         finally:
-            if activity.is_effect:
+            if activity.is_effect and opened.last_failure is not None:
                 self._meter.effect_settled(opened.key)
 
     async def _carry_through(
@@ -176,7 +175,7 @@ class Driver:
             is_aborted = control.runner.ended_at is not None
             if is_aborted:
                 protocol.abort()
-            action = protocol.next()
+            action = protocol.action
             if control.is_stopping and isinstance(action, Send | LookUpFirst | CreateLedger | Pause):
                 return None
             match action:
@@ -185,7 +184,7 @@ class Driver:
                 case LookUpFirst():
                     found = await self._services.look_up(opened.activity.name, opened.request)
                     protocol.looked_up(found, self._clock.monotonic_s())
-                    report_call(self._meter, control.runner, opened, found, protocol, is_look_up=True)
+                    self._report_look_up(control.runner, opened, found, protocol.action)
                 case CreateLedger():
                     await self._create_ledger(control, opened, protocol)
                 case Pause():
@@ -210,14 +209,15 @@ class Driver:
             if control.runner.open is not opened:
                 return
             while True:
-                unit, begun = Unit(), opened.begun
-                control.runner.record(unit, outcome)
+                begun = opened.begun
+                unit = control.runner.record(outcome)
                 try:
                     is_taken = await self._commit(control.runner, unit)
                     break
                 except Conflict:
                     await self._read_again(control, opened, begun)
-            report_closed(self._meter, opened.activity, outcome)
+            if opened.activity.is_effect:
+                self._meter.effects_closed[opened.activity.service, LABELS[type(outcome)]] += 1
             await self._use_events(control.runner, is_taken)
 
     async def _attempt(self, control: Control, opened: CurrentActivity, protocol: EffectProtocol) -> None:
@@ -229,12 +229,33 @@ class Driver:
             opened.was_sent = True
             opened.attempt = max(opened.attempt + 1, opened.begun)
             begun_s = self._clock.monotonic_s()
-            protocol.begin(begun_s)
-            self._meter.attempt(opened.activity.service)
+            self._meter.attempts_begun[(opened.activity.service,)] += 1
             result = await self._services.send(opened.activity.name, opened.request)
         ended_s = self._clock.monotonic_s()
-        protocol.sent(result, ended_s)
-        report_attempt(self._meter, control.runner, opened, result, protocol, ended_s - begun_s)
+        protocol.sent(result, begun_s, ended_s)
+        self._meter.attempt_ended(opened.activity.service, LABELS[type(result)], ended_s - begun_s)
+        if isinstance(result, Unknown):
+            self._report_failure(control.runner, opened, result, protocol.action)
+
+    def _report_look_up(self, runner: InstanceRunner, opened: CurrentActivity, found: LookUp, action: Action) -> None:
+        if isinstance(found, Unknown):
+            self._report_failure(runner, opened, found, action, is_look_up=True)
+        else:
+            self._meter.call_answered(opened.activity.service)
+
+    def _report_failure(
+        self,
+        runner: InstanceRunner,
+        opened: CurrentActivity,
+        failed: Unknown,
+        action: Action,
+        *,
+        is_look_up: bool = False,
+    ) -> None:
+        """Report an attempt or a look-up that proved nothing, and when the next one is planned."""
+        next_s = action.seconds if isinstance(action, Pause) else None
+        service, name = opened.activity.service, opened.activity.name
+        self._meter.call_failed(FailedCall(service, name, failed.reason, opened.attempt, next_s, runner.id, is_look_up))
 
     async def _permit(self, control: Control, opened: CurrentActivity) -> None:
         """Count the attempt as begun by a commit, unless one has that is not too old to go by.
@@ -252,9 +273,7 @@ class Driver:
                 runner = control.runner
                 if runner.open is not opened or runner.ended_at is not None:
                     return
-                unit = Unit()
-                runner.begin_attempt(unit)
-                await self._commit(runner, unit)
+                await self._commit(runner, runner.begin_attempt())
 
     async def _may_begin(self, control: Control, opened: CurrentActivity) -> bool:
         """Whether a request may be sent. No abort is set: that is read as the last thing before (decision E6)."""
@@ -282,8 +301,7 @@ class Driver:
             runner = control.runner
             if runner.open is not opened or (runner.ended_at is not None and not is_aborted):
                 return None
-            unit = Unit()
-            runner.fail_attempt(unit, pause.failure, None if is_aborted else next_at)
+            unit = runner.fail_attempt(pause.failure, None if is_aborted else next_at)
             await self._commit(runner, unit)
         if opened.activity.is_effect:
             self._meter.effect_unknown(opened.key, self._clock.now_at())
@@ -296,8 +314,8 @@ class Driver:
         """Record that the effect needs attention. False where an abort was faster: it leaves less to decide."""
         async with control.exclusive():
             while control.runner.open is opened and (is_aborted or control.runner.ended_at is None):
-                unit, begun = Unit(), opened.begun
-                control.runner.fail_attempt(unit, f"needs attention: {message}", None, needs_attention=True)
+                begun = opened.begun
+                unit = control.runner.fail_attempt(f"needs attention: {message}", None, needs_attention=True)
                 try:
                     await self._commit(control.runner, unit)
                 except Conflict:
@@ -311,6 +329,6 @@ class Driver:
                 if control.runner.ended_at is None:
                     self._meter.needs_attention(1)
                 else:
-                    self._meter.effect_done(opened.activity.service, "undecided")
+                    self._meter.effects_closed[opened.activity.service, "undecided"] += 1
                 return True
         return False

@@ -20,8 +20,7 @@ from headrace.effects.protocol import Backoff
 from headrace.engine.control import Halt
 from headrace.engine.driver import Driver
 from headrace.engine.limits import EngineLimits
-from headrace.engine.meter import Meter, NoMeter
-from headrace.engine.reports import report_end
+from headrace.engine.meter import Meter, NoMeter, report_end
 from headrace.engine.services import Services
 from headrace.errors import AlreadyEnded, Conflict, HeadraceError, NotFound, Unavailable
 from headrace.journal.port import Journal
@@ -220,16 +219,19 @@ class EmbeddedEngine:
 
     def begun(self, active: ActiveInstance, *, sends: bool) -> None:
         """A start is committed. `sends` False: too many instances were active, and the backlog has it."""
-        self._meter.instance_started(active.runner.workflow_id)
-        if active.runner.ended_at is not None:
-            report_end(self._meter, active.runner)
+        runner = active.runner
+        if runner.ended_at is not None:
+            self._meter.instance_started(runner.workflow_id)
+            report_end(self._meter, runner)
             self._release_waiters(active.id)
             self.let_go_of(active)
-        elif sends or active.aborts or active.runner.has_begun_attempt:
+            return
+        if sends or active.aborts or runner.has_begun_attempt:
             self._launch(active)
         else:
             self.let_go_of(active)
             self._has_backlog = True
+        self._meter.instance_started(runner.workflow_id)
 
     def wake(self, instance_id: str) -> None:
         active = self._active.get(instance_id)

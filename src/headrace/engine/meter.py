@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+
+from headrace.runner.instance import InstanceRunner
+from headrace.workflows.interpreter import CANCELED
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +28,23 @@ class FailedCall:
 
 
 class Meter(Protocol):
-    """Receives the reports. It never raises and never waits."""
+    """Receives the reports. It never raises and never waits.
+
+    `attempts_begun`, by service, and `effects_closed`, by service and outcome, are counted up by the engine itself, and
+    read with the metrics. Outcomes of effects: done or refused; canceled: aborted and proven not booked; undecided:
+    aborted, without proof.
+    """
+
+    attempts_begun: Counter[tuple[str]]
+    effects_closed: Counter[tuple[str, str]]
 
     def instance_started(self, workflow_id: str) -> None: ...
 
     def instance_ended(self, instance_id: str, workflow_id: str, outcome: str, seconds: float) -> None: ...
 
-    def attempt(self, service: str) -> None: ...
-
-    def attempt_ended(self, service: str, outcome: str, seconds: float) -> None: ...
+    def attempt_ended(self, service: str, outcome: str, seconds: float) -> None:
+        """`outcome`: done, refused or unknown; after the first two the service counts as answering."""
+        ...
 
     def call_failed(self, failed: FailedCall) -> None: ...
 
@@ -41,8 +53,6 @@ class Meter(Protocol):
     def watch_attempts(self, service: str, in_flight: Callable[[], int]) -> None: ...
 
     def concurrency_limit(self, service: str, limit: int) -> None: ...
-
-    def effect_done(self, service: str, outcome: str) -> None: ...
 
     def effect_unknown(self, key: str, since_at: int) -> None: ...
 
@@ -54,13 +64,15 @@ class Meter(Protocol):
 
 
 class NoMeter:
-    """A meter that counts nothing."""
+    """A meter that reports nothing."""
+
+    def __init__(self) -> None:
+        self.attempts_begun: Counter[tuple[str]] = Counter()
+        self.effects_closed: Counter[tuple[str, str]] = Counter()
 
     def instance_started(self, workflow_id: str) -> None: ...
 
     def instance_ended(self, instance_id: str, workflow_id: str, outcome: str, seconds: float) -> None: ...
-
-    def attempt(self, service: str) -> None: ...
 
     def attempt_ended(self, service: str, outcome: str, seconds: float) -> None: ...
 
@@ -72,8 +84,6 @@ class NoMeter:
 
     def concurrency_limit(self, service: str, limit: int) -> None: ...
 
-    def effect_done(self, service: str, outcome: str) -> None: ...
-
     def effect_unknown(self, key: str, since_at: int) -> None: ...
 
     def effect_settled(self, key: str) -> None: ...
@@ -81,3 +91,10 @@ class NoMeter:
     def needs_attention(self, change: int) -> None: ...
 
     def timer_lag(self, seconds: float) -> None: ...
+
+
+def report_end(meter: Meter, runner: InstanceRunner) -> None:
+    """Report that an instance has ended: succeeded, failed or aborted."""
+    outcome = "aborted" if runner.error == CANCELED else "failed" if runner.error else "succeeded"
+    seconds = ((runner.ended_at or runner.created_at) - runner.created_at) / 1e6
+    meter.instance_ended(runner.id, runner.workflow_id, outcome, seconds)

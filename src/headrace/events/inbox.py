@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -18,7 +19,7 @@ from headrace.clock import Clock
 from headrace.errors import Deposed, InvalidValue
 from headrace.events import identity
 from headrace.events.envelope import Envelope, stored_envelope
-from headrace.journal.port import Journal, Results, Unit
+from headrace.journal.port import Journal, Later, Required, Results, Unit
 from headrace.journal.writes import AcceptEvent, EventAccepted, IdentifyEvent, MovePosition, PlaceEvent, RepeatEvent
 
 log = structlog.get_logger("headrace.events")
@@ -118,7 +119,7 @@ class Inbox:
         unit = Unit()
         await self.add(unit, arrivals)
         if position is not None:
-            unit.add(position, or_raise=Deposed(position.source))
+            unit.add(Required(position, partial(Deposed, position.source)))
         results = await self._journal.commit(unit)
         self.accepted(arrivals, results)
         return receipts_of(results)
@@ -186,7 +187,7 @@ def _add(unit: Unit, arrival: Arrival, now_at: int) -> None:
         )
     )
     if (place := arrival.place) is not None and place != arrival.key:
-        unit.add_later(lambda results: PlaceEvent(key=place, seq=_accepted(results)[-1].seq))
+        unit.add(Later(lambda results: PlaceEvent(key=place, seq=_accepted(results)[-1].seq)))
 
 
 def _accepted(results: Results) -> list[EventAccepted]:

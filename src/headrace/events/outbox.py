@@ -7,25 +7,19 @@ from the first start of a publisher that takes it (`headrace.journal.writes.Want
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from headrace.buses.event_types import (
     APP,
-    FAILED_STAGE,
     FAILED_TRIGGER,
-    FAILED_WORKFLOW,
-    STARTED_STAGE,
-    STARTED_WORKFLOW,
-    SUCCEEDED_STAGE,
     SUCCEEDED_TRIGGER,
-    SUCCEEDED_WORKFLOW,
     type_named,
 )
 from headrace.buses.port import Publication
 from headrace.clock import date_time
 from headrace.errors import InvalidValue
-from headrace.journal.port import Unit
+from headrace.journal.port import Unit, WhenWanted
 from headrace.journal.records import OutboxEvent
 from headrace.journal.writes import Publish, WantType
 
@@ -44,50 +38,30 @@ class Outbox:
         if (kind := type_named(event)) is not None:
             unit.add(WantType(type=kind))
 
-    # instances
+    # instances: made inside a commit, for a wanted type only
 
-    def workflow_started(self, unit: Unit, at: int, workflow_id: str, instance_id: str) -> None:
-        _add(unit, STARTED_WORKFLOW, at, instance_id, lambda: {"id": workflow_id, "instanceID": instance_id})
-
-    def workflow_ended(self, unit: Unit, at: int, workflow_id: str, instance_id: str, error: str | None) -> None:
-        kind = SUCCEEDED_WORKFLOW if error is None else FAILED_WORKFLOW
-        _add(unit, kind, at, instance_id, lambda: {"id": workflow_id, "instanceID": instance_id, **_error(error)})
-
-    def stage_started(self, unit: Unit, at: int, workflow_id: str, instance_id: str, number: int) -> None:
-        payload = {"id": workflow_id, "instanceID": instance_id, "number": number}
-        _add(unit, STARTED_STAGE, at, instance_id, lambda: payload)
-
-    def stage_ended(
-        self, unit: Unit, at: int, workflow_id: str, instance_id: str, number: int, error: str | None
-    ) -> None:
-        kind = SUCCEEDED_STAGE if error is None else FAILED_STAGE
-        payload = {"id": workflow_id, "instanceID": instance_id, "number": number}
-        _add(unit, kind, at, instance_id, lambda: {**payload, **_error(error)})
+    def announce(
+        self, type_: str, at: int, workflow_id: str, instance_id: str, number: int | None, error: str | None, /
+    ) -> Publish:
+        """An instance, or its stage of this number, has started or ended; `error` None: without an error."""
+        payload: dict[str, Any] = {"id": workflow_id, "instanceID": instance_id}
+        if number is not None:
+            payload["number"] = number
+        return _event(type_, at, {**payload, **_error(error)}, instance_id)
 
     # triggers
 
     def trigger_succeeded(self, unit: Unit, at: int, occurrence_id: str, trigger_id: str, instance_id: str) -> None:
         payload = {"id": occurrence_id, "triggerID": trigger_id, "workflowInstanceID": instance_id}
-        _add(unit, SUCCEEDED_TRIGGER, at, instance_id, lambda: payload)
+        unit.add(WhenWanted(SUCCEEDED_TRIGGER, partial(_event, SUCCEEDED_TRIGGER, at, payload, instance_id)))
 
     def trigger_failed(self, unit: Unit, at: int, occurrence_id: str, trigger_id: str, error: str, depth: int) -> None:
-        payload = {"id": occurrence_id, "triggerID": trigger_id}
-        _add(unit, FAILED_TRIGGER, at, None, lambda: {**payload, **_error(error)}, depth)
+        payload = {"id": occurrence_id, "triggerID": trigger_id, **_error(error)}
+        unit.add(WhenWanted(FAILED_TRIGGER, partial(_event, FAILED_TRIGGER, at, payload, None, depth)))
 
 
-def _add(
-    unit: Unit,
-    kind: str,
-    at: int,
-    instance_id: str | None,
-    payload: Callable[[], dict[str, Any]],
-    depth: int | None = None,
-) -> None:
-    """Most runs publish nothing, so the payload is made inside the commit, for a wanted type only."""
-    unit.publish(
-        kind,
-        lambda: Publish(type=kind, happened_at=at, payload=_text_of(payload()), instance_id=instance_id, depth=depth),
-    )
+def _event(type_: str, at: int, payload: dict[str, Any], instance_id: str | None, depth: int | None = None) -> Publish:
+    return Publish(type=type_, happened_at=at, payload=_text_of(payload), instance_id=instance_id, depth=depth)
 
 
 def _error(error: str | None) -> dict[str, str]:

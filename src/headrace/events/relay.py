@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -20,7 +21,7 @@ from headrace.buses.port import BusUnavailable, Publication, PublicationRefused,
 from headrace.clock import Clock
 from headrace.errors import Deposed, Unavailable
 from headrace.events.outbox import publication
-from headrace.journal.port import Journal, Unit, sweep
+from headrace.journal.port import Journal, Required, Unit, sweep
 from headrace.journal.records import OutboxEvent
 from headrace.journal.transfer import SKIP
 from headrace.journal.writes import AddDeadLetter, ConfirmPosition, MovePosition, TrimOutbox, WantType
@@ -183,7 +184,7 @@ class Relay:
     async def _move(self, position: int, unit: Unit | None = None) -> None:
         unit = unit or Unit()
         move = MovePosition(source=self.name, position=position, expected=self.position)
-        unit.add(move, or_raise=Deposed(self.name))
+        unit.add(Required(move, partial(Deposed, self.name)))
         await self._journal.commit(unit)
         self.position = position
 

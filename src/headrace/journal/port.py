@@ -7,9 +7,10 @@ of a moment share one durable commit, each within its own savepoint, so a bad on
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol
+
+import msgspec
 
 from headrace.journal.lists import (
     AnyList,
@@ -44,48 +45,42 @@ Results = Sequence[Result]
 """The results of the writes of a unit, in their order; a write without a result contributes none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Later:
+class Required(msgspec.Struct, frozen=True):
+    """A write that must change something: else the whole unit fails with the error that `error` makes."""
+
+    write: Write
+    error: Callable[[], Exception]
+
+
+class Later(msgspec.Struct, frozen=True):
     """A write that is made inside the commit, from the results of the unit's earlier writes."""
 
     make: Callable[[Results], Write]
 
 
-@dataclass(frozen=True, slots=True)
-class WhenWanted:
+class WhenWanted(msgspec.Struct, frozen=True):
     """An event that is published inside the commit, if its type is wanted then; else `make` need not be called."""
 
     type: str
     make: Callable[[], Publish]
 
 
-class Unit:
+Entry = Write | Required | Later | WhenWanted
+
+
+class Unit(list[Entry]):
     """Writes that are committed together: all of them are durable when `Journal.commit` returns, or none ever is."""
 
-    __slots__ = ("entries",)
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self.entries: list[tuple[Write | Later | WhenWanted, Exception | None]] = []
-
-    def __bool__(self) -> bool:
-        return bool(self.entries)
+    add = list[Entry].append
+    """Add a write, to be made after those before it."""
 
     @property
     def writes(self) -> list[Write]:
         """The writes that are known before the commit."""
-        return [write for write, _ in self.entries if isinstance(write, Write)]
-
-    def add(self, write: Write, *, or_raise: Exception | None = None) -> None:
-        """A write. One that changes nothing fails the whole unit with `or_raise`, if that is given."""
-        self.entries.append((write, or_raise))
-
-    def add_later(self, make: Callable[[Results], Write]) -> None:
-        """A write that depends on the results of those before it."""
-        self.entries.append((Later(make), None))
-
-    def publish(self, type_: str, make: Callable[[], Publish]) -> None:
-        """Publish an event of a type where that is wanted when the unit is committed."""
-        self.entries.append((WhenWanted(type_, make), None))
+        known = (entry.write if isinstance(entry, Required) else entry for entry in self)
+        return [write for write in known if isinstance(write, Write)]
 
 
 class Journal(Protocol):
@@ -98,8 +93,8 @@ class Journal(Protocol):
 
     # writes
 
-    async def commit(self, unit: Unit) -> Results:
-        """Durable on return.
+    def commit(self, unit: Unit) -> Awaitable[Results]:
+        """Commit the unit: durable when it has been awaited.
 
         Raises the unit's own error, RepeatedKey, or Unavailable (then nothing was written and never will be).
         """

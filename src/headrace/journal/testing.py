@@ -13,9 +13,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 
 from headrace.errors import AlreadyEnded, Conflict, Deposed, HeadraceError, NotFound, RepeatedKey
-from headrace.journal.port import Journal, Results, Unit
+from headrace.journal.port import Journal, Later, Required, Results, Unit, WhenWanted
 from headrace.journal.writes import (
     AddEvent,
     AddInstance,
@@ -114,10 +115,14 @@ def _outcome(attempt: int, output: str, at: int) -> Write:
     )
 
 
+def _same(error: HeadraceError) -> HeadraceError:
+    return error
+
+
 async def _commit(journal: Journal, *writes: Write, or_raise: HeadraceError | None = None) -> Results:
     unit = Unit()
     for write in writes:
-        unit.add(write, or_raise=or_raise)
+        unit.add(write if or_raise is None else Required(write, partial(_same, or_raise)))
     return await journal.commit(unit)
 
 
@@ -127,7 +132,7 @@ async def _is_refused(journal: Journal, kind: type[HeadraceError], *writes: Writ
     unit = Unit()
     for write in others:
         unit.add(write)
-    unit.add(last, or_raise=kind("i1") if kind is not NotFound else NotFound("workflow", "w1"))
+    unit.add(Required(last, partial(kind, "i1") if kind is not NotFound else partial(NotFound, "workflow", "w1")))
     try:
         await journal.commit(unit)
     except kind:
@@ -140,7 +145,7 @@ async def a_unit_that_fails_leaves_nothing_and_its_neighbours_stand(make_journal
         good, bad, other = Unit(), Unit(), Unit()
         good.add(_workflow("good"))
         bad.add(_workflow("bad"))
-        bad.add(_instance("lost", workflow_id="nowhere"), or_raise=NotFound("workflow", "nowhere"))
+        bad.add(Required(_instance("lost", workflow_id="nowhere"), partial(NotFound, "workflow", "nowhere")))
         other.add(_workflow("other"))
         results = await asyncio.gather(*(journal.commit(unit) for unit in (good, bad, other)), return_exceptions=True)
         assert isinstance(results[1], NotFound), results
@@ -178,7 +183,7 @@ async def results_come_in_the_order_of_their_writes(make_journal: MakeJournal) -
 
         for write in (_workflow(), Probe(), _instance("i1"), Probe()):
             unit.add(write)
-        unit.add_later(later)
+        unit.add(Later(later))
         results = await journal.commit(unit)
         assert [type(result) for result in results] == [Probe.result, Probe.result]
         assert results[0] != results[1]
@@ -281,7 +286,7 @@ async def a_unit_of_an_instance_is_a_compare_and_set(make_journal: MakeJournal) 
         units = [Unit() for _ in range(5)]
         for number, unit in enumerate(units):
             unit.add(_workflow(f"of {number}"))
-            unit.add(ClaimVersion(instance_id="i1", version=0), or_raise=Conflict("i1"))
+            unit.add(Required(ClaimVersion(instance_id="i1", version=0), partial(Conflict, "i1")))
         results = await asyncio.gather(*(journal.commit(unit) for unit in units), return_exceptions=True)
         assert sum(isinstance(result, Conflict) for result in results) == 4, results
         stored = [await journal.workflow(f"of {number}") for number in range(5)]
@@ -455,12 +460,12 @@ async def only_events_of_a_wanted_type_are_published(make_journal: MakeJournal) 
         assert await _commit(journal, _event(1)) == []
         failing, early, wanting, late = (Unit() for _ in range(4))
         failing.add(WantType(type="E"))
-        failing.add(_instance("lost", workflow_id="nowhere"), or_raise=NotFound("workflow", "nowhere"))
-        early.publish("E", lambda: _event(2))
+        failing.add(Required(_instance("lost", workflow_id="nowhere"), partial(NotFound, "workflow", "nowhere")))
+        early.add(WhenWanted("E", lambda: _event(2)))
         wanting.add(WantType(type="E"))
-        wanting.publish("E", lambda: _event(3))
-        late.publish("other", lambda: _event(4, "other"))
-        late.publish("E", lambda: _event(5))
+        wanting.add(WhenWanted("E", lambda: _event(3)))
+        late.add(WhenWanted("other", lambda: _event(4, "other")))
+        late.add(WhenWanted("E", lambda: _event(5)))
         units = (failing, early, wanting, late)
         results = await asyncio.gather(*(journal.commit(unit) for unit in units), return_exceptions=True)
         assert isinstance(results[0], NotFound), results
@@ -478,7 +483,7 @@ async def a_position_moves_by_compare_and_set(make_journal: MakeJournal) -> None
             for number, unit in enumerate(units):
                 unit.add(_workflow(f"{expected} {number}"))
                 move = MovePosition(source="s", position=(expected or 6) + 1, expected=expected)
-                unit.add(move, or_raise=Deposed("s"))
+                unit.add(Required(move, partial(Deposed, "s")))
             results = await asyncio.gather(*(journal.commit(unit) for unit in units), return_exceptions=True)
             assert sum(isinstance(result, Deposed) for result in results) == 2, results
             stored = [await journal.workflow(f"{expected} {number}") for number in range(3)]
@@ -486,7 +491,7 @@ async def a_position_moves_by_compare_and_set(make_journal: MakeJournal) -> None
         assert await journal.position("s") == 8
         assert await journal.position("other") is None
         late = Unit()
-        late.add(MovePosition(source="other", position=5, expected=4), or_raise=Deposed("other"))
+        late.add(Required(MovePosition(source="other", position=5, expected=4), partial(Deposed, "other")))
         try:
             await journal.commit(late)
         except Deposed:

@@ -1,7 +1,7 @@
 """Every write that a unit may hold: one record for each, and what the write returns.
 
 An adapter has one query for each record. Where the rows named by a record do not exist, or are closed already, the
-write changes nothing; a unit that must not pass over that names the error to raise (`Unit.add(..., or_raise=...)`).
+write changes nothing; a unit that must not pass over that holds it as `port.Required`.
 """
 
 from __future__ import annotations

@@ -1,35 +1,59 @@
 """One instance: where it stands, and what the journal must learn when it moves on.
 
-Each method decides and adds typed writes to a unit; it waits for nothing. What it has decided is true once the unit is
-committed. A runner whose unit was not committed, or may not have been, must not be used again: restore another one from
-the journal. A start, a normal step, an abort and a recovery go through the same code.
+Each method decides and returns a unit of typed writes; it waits for nothing. What it has decided is true once the unit
+is committed, which fails with Conflict where the instance has moved on since it was read. A runner whose unit was not
+committed, or may not have been, must not be used again: restore another one from the journal. A start, a normal step,
+an abort and a recovery go through the same code.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, Protocol
 
+import msgspec
+
+from headrace.buses.event_types import (
+    FAILED_STAGE,
+    FAILED_WORKFLOW,
+    STARTED_STAGE,
+    STARTED_WORKFLOW,
+    SUCCEEDED_STAGE,
+    SUCCEEDED_WORKFLOW,
+)
 from headrace.effects.port import Done, Refused, Request
 from headrace.effects.protocol import NotBooked
 from headrace.effects.requests import prepare
 from headrace.errors import Conflict, InvalidValue, NotFound
 from headrace.journal import writes
 from headrace.journal.lists import STATUSES
-from headrace.journal.port import Unit
+from headrace.journal.port import Required, Unit, WhenWanted
 from headrace.journal.records import ActivityRow, Standing, Workflow
 from headrace.journal.searches import fingerprints
 from headrace.runner.activities import CurrentActivity
-from headrace.runner.announcements import Announcements
 from headrace.runner.policy import Policy
-from headrace.runner.stored import decode, json_text, stages_in
 from headrace.workflows.activities import ACTIVITIES, Activity, Json
 from headrace.workflows.commands import Amend, SleepUntil, WaitEvent
 from headrace.workflows.interpreter import CANCELED, JournalMismatch, StageRunner
 
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.decode
+
 RETRYING = STATUSES.index("retrying")
 NEEDS_ATTENTION = STATUSES.index("attention")
+
+
+class Announce(Protocol):
+    """Makes an event that an instance publishes, of the types of `headrace.buses.event_types`.
+
+    `number` is that of the stage that has started or ended; None: the instance has. `error` None: without an error.
+    """
+
+    def __call__(
+        self, type_: str, at: int, workflow_id: str, instance_id: str, number: int | None, error: str | None, /
+    ) -> writes.Publish: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +62,21 @@ class RunnerContext:
 
     now: Callable[[], int]
     policy: Policy
-    announcements: Announcements
+    announce: Announce
+
+
+@lru_cache(maxsize=256)
+def stages_in(config: str) -> list[Json]:
+    """The stages of a stored definition. Its instances share them, and none changes them."""
+    return decode(config)["stages"]
 
 
 class InstanceRunner:
     """An instance that is being worked on. `open` is the activity that it performs; `stage` runs its last stage."""
 
     __slots__ = (
+        "_claim",
         "_context",
-        "_has_claimed",
         "by_trigger",
         "created_at",
         "ended_at",
@@ -88,11 +118,11 @@ class InstanceRunner:
         self.stage_is_stored = False
         self.open: CurrentActivity | None = None
         self.version = 0
-        self._has_claimed = False
+        self._claim: Required | None = None
         self._context = context
 
     def now_at(self) -> int:
-        """The wall clock, never running backwards within one instance (decision E4)."""
+        """Read the wall clock, once for each unit; it never runs backwards within one instance (decision E4)."""
         self.last_at = max(self.last_at, self._context.now())
         return self.last_at
 
@@ -116,105 +146,113 @@ class InstanceRunner:
         `sends`: this process sends what the unit stores at once, so the intent counts as an attempt begun.
         The unit raises NotFound where the workflow is deleted.
         """
-        runner = cls(instance_id, workflow.id, stages, variables, context.now(), context, by_trigger=by_trigger)
-        created_at = runner.created_at
+        created_at = context.now()
+        runner = cls(instance_id, workflow.id, stages, variables, created_at, context, by_trigger=by_trigger)
         row = writes.AddInstance(
             instance_id=instance_id,
             workflow_id=workflow.id,
             config=workflow.config,
-            variables=json_text(variables),
+            variables=encode(variables).decode(),
             created_at=created_at,
             by_trigger=by_trigger,
         )
-        unit.add(row, or_raise=NotFound("workflow", workflow.id))
+        unit.add(Required(row, partial(NotFound, "workflow", workflow.id)))
         if variables:
-            hashes = json_text(fingerprints(variables))
+            hashes = encode(fingerprints(variables)).decode()
             unit.add(writes.AddVariables(created_at=created_at, instance_id=instance_id, fingerprints=hashes))
-        context.announcements.workflow_started(unit, created_at, workflow.id, instance_id)
+        runner._announce(unit, STARTED_WORKFLOW, created_at)
         runner._open_stage(0, created_at, unit)
-        runner._advance(unit, sends=sends)
-        runner.version, runner._has_claimed = int(runner._has_claimed), False
+        runner._advance(unit, created_at, sends=sends)
+        if runner._claim is not None:
+            unit.add(runner._claim)
+            runner.version, runner._claim = 1, None
         return runner
 
     # one step after the other
 
-    def seal(self, unit: Unit) -> None:
+    def advance(self) -> Unit:
+        """Go on after a wait: to the next command that must be waited for, or to the end."""
+        unit = Unit()
+        self._advance(unit, self.now_at(), sends=True)
+        return self._sealed(unit) if unit else unit
+
+    def take_event(self) -> Unit:
+        """Go on with the awaited event, which the last unit has taken from the mailbox."""
+        self.stage.resume()
+        return self.advance()
+
+    def record(self, outcome: Done | Refused | NotBooked) -> Unit:
+        """Close the open activity with its outcome and go on; the stage of an aborted instance ends with it."""
+        unit, now_at = Unit(), self.now_at()
+        match outcome:
+            case Done(output):
+                self._close_activity(unit, now_at, output, None)
+                self.stage.resume(output)
+            case Refused(code, text):
+                message = f"{code}: {text}"
+                self._close_activity(unit, now_at, None, message)
+                self.stage.refuse(message)
+            case NotBooked():
+                self._cancel_activity(unit, now_at)
+        if self.ended_at is None:
+            self._advance(unit, now_at, sends=True)
+            return self._sealed(unit)
+        self.stage.cancel()
+        self._close_stage(unit, now_at)
+        unit.add(writes.ScheduleInstance(next_at=None, instance_id=self.id))
+        return self._sealed(unit)
+
+    def abort(self) -> Unit:
+        """End the instance now (decision E6). An effect that may have been sent keeps its activity and stage open."""
+        unit, now_at = Unit(), self.now_at()
+        self._end(unit, now_at, CANCELED)
+        if self.open is not None and self.open.activity.is_effect and self.open.was_sent:
+            unit.add(writes.ScheduleInstance(next_at=0, instance_id=self.id))
+            return self._sealed(unit)
+        self._cancel_activity(unit, now_at)
+        self.stage.cancel()
+        self._close_stage(unit, now_at)
+        return self._sealed(unit)
+
+    def _sealed(self, unit: Unit) -> Unit:
         """Make the unit a compare-and-set: it fails with Conflict where the instance has moved on since it was read.
 
         The version is compared before anything else is written, which could fail for rows that another process added.
         """
-        if self._has_claimed:
-            at = next(at for at, (write, _) in enumerate(unit.entries) if isinstance(write, writes.EndInstance))
-            unit.entries.insert(0, unit.entries.pop(at))
-        else:
-            claim = writes.ClaimVersion(instance_id=self.id, version=self.version)
-            unit.entries.insert(0, (claim, Conflict(self.id)))
-        self.version, self._has_claimed = self.version + 1, False
+        claim = self._claim
+        if claim is None:
+            compared = writes.ClaimVersion(instance_id=self.id, version=self.version)
+            claim = Required(compared, partial(Conflict, self.id))
+        unit.insert(0, claim)
+        self.version, self._claim = self.version + 1, None
+        return unit
 
-    def advance(self, unit: Unit) -> None:
-        """Go on after a wait: to the next command that must be waited for, or to the end."""
-        self._advance(unit, sends=True)
-
-    def take_event(self, unit: Unit) -> None:
-        """Go on with the awaited event, which the last unit has taken from the mailbox."""
-        self.stage.resume()
-        self._advance(unit, sends=True)
-
-    def record(self, unit: Unit, outcome: Done | Refused | NotBooked) -> None:
-        """Close the open activity with its outcome and go on; the stage of an aborted instance ends with it."""
-        match outcome:
-            case Done(output):
-                self._close_activity(unit, output, None)
-                self.stage.resume(output)
-            case Refused(code, text):
-                message = f"{code}: {text}"
-                self._close_activity(unit, None, message)
-                self.stage.refuse(message)
-            case NotBooked():
-                self._cancel_activity(unit)
-        if self.ended_at is None:
-            self._advance(unit, sends=True)
-            return
-        self.stage.cancel()
-        self._close_stage(unit, self.now_at())
-        unit.add(writes.ScheduleInstance(next_at=None, instance_id=self.id))
-
-    def abort(self, unit: Unit) -> None:
-        """End the instance now (decision E6). An effect that may have been sent keeps its activity and stage open."""
-        self._end(unit, self.now_at(), CANCELED)
-        if self.open is not None and self.open.activity.is_effect and self.open.was_sent:
-            unit.add(writes.ScheduleInstance(next_at=0, instance_id=self.id))
-            return
-        self._cancel_activity(unit)
-        self.stage.cancel()
-        self._close_stage(unit, self.ended_at or self.last_at)
-
-    def _advance(self, unit: Unit, *, sends: bool) -> None:
+    def _advance(self, unit: Unit, now_at: int, *, sends: bool) -> None:
         while True:
             command = self.stage.command
             if command is None:
-                if not self._next_stage(unit):
+                if not self._next_stage(unit, now_at):
                     return
             elif isinstance(command, Amend):
                 self.stage.resume()
-                text = json_text(self.stage.input)
+                text = encode(self.stage.input).decode()
                 unit.add(writes.AmendStage(input=text, instance_id=self.id, number=self.stage.number))
             elif isinstance(command, SleepUntil):
-                if command.deadline_at > self.now_at():
-                    self._move(unit, self.last_at, command.deadline_at)
+                if command.deadline_at > now_at:
+                    self._move(unit, now_at, command.deadline_at)
                     return
                 self.stage.resume()
             elif isinstance(command, WaitEvent):
                 number = self.stage.number
                 unit.add(writes.TakeEvent(stage=number, instance_id=self.id, name=command.event))
-                unit.add(writes.WaitForEvent(at=self.now_at(), instance_id=self.id, stage=number))
+                unit.add(writes.WaitForEvent(at=now_at, instance_id=self.id, stage=number))
                 return
-            elif self._prepare(command, unit, sends=sends):
+            elif self._prepare(command, unit, now_at, sends=sends):
                 return
 
-    def _next_stage(self, unit: Unit) -> bool:
+    def _next_stage(self, unit: Unit, now_at: int) -> bool:
         """Close the stage that has ended; open the next, or end the instance. False when the instance has ended."""
-        now_at, stage = self.now_at(), self.stage
+        stage = self.stage
         self._close_stage(unit, now_at)
         if stage.error is None and stage.number + 1 < len(self.stages):
             self._open_stage(stage.number + 1, now_at, unit)
@@ -227,11 +265,18 @@ class InstanceRunner:
         unit.add(writes.MoveInstance(at=at, next_at=next_at, instance_id=self.id))
 
     def _end(self, unit: Unit, now_at: int, error: str | None) -> None:
+        """End the instance. The write of its end is also the claim of the unit."""
         self.ended_at, self.error = now_at, error
         end = writes.EndInstance(at=now_at, error=error, instance_id=self.id, version=self.version)
-        unit.add(end, or_raise=Conflict(self.id))
-        self._has_claimed = True
-        self._context.announcements.workflow_ended(unit, now_at, self.workflow_id, self.id, error)
+        self._claim = Required(end, partial(Conflict, self.id))
+        self._announce(unit, SUCCEEDED_WORKFLOW if error is None else FAILED_WORKFLOW, now_at, error=error)
+
+    def _announce(
+        self, unit: Unit, type_: str, at: int, *, number: int | None = None, error: str | None = None
+    ) -> None:
+        """Publish an event of the instance, or of its stage of this number."""
+        publish = self._context.announce
+        unit.add(WhenWanted(type_, partial(publish, type_, at, self.workflow_id, self.id, number, error)))
 
     # stages
 
@@ -240,13 +285,13 @@ class InstanceRunner:
         may_name_world = policy.allow_world_from_trigger if self.by_trigger else policy.allow_world_from_caller
         self._run_stage(number, started_at, may_name_world=may_name_world)
         self.stage_is_stored = self.stage.command is not None
-        self._context.announcements.stage_started(unit, started_at, self.workflow_id, self.id, number)
+        self._announce(unit, STARTED_STAGE, started_at, number=number)
         if self.stage_is_stored:  # else it is stored together with its end
             opened = writes.OpenStage(
                 instance_id=self.id,
                 number=number,
                 keyword=self.stage.keyword,
-                input=json_text(self.stage.input),
+                input=encode(self.stage.input).decode(),
                 started_at=started_at,
             )
             unit.add(opened)
@@ -257,7 +302,8 @@ class InstanceRunner:
 
     def _close_stage(self, unit: Unit, now_at: int) -> None:
         stage = self.stage
-        self._context.announcements.stage_ended(unit, now_at, self.workflow_id, self.id, stage.number, stage.error)
+        ended = SUCCEEDED_STAGE if stage.error is None else FAILED_STAGE
+        self._announce(unit, ended, now_at, number=stage.number, error=stage.error)
         if self.stage_is_stored:
             unit.add(
                 writes.CloseStage(terminated_at=now_at, error=stage.error, instance_id=self.id, number=stage.number)
@@ -268,7 +314,7 @@ class InstanceRunner:
                 instance_id=self.id,
                 number=stage.number,
                 keyword=stage.keyword,
-                input=json_text(stage.input),
+                input=encode(stage.input).decode(),
                 started_at=self.stage_started_at,
                 terminated_at=now_at,
                 error=stage.error,
@@ -277,7 +323,7 @@ class InstanceRunner:
 
     # activities
 
-    def _prepare(self, activity: Activity, unit: Unit, *, sends: bool) -> bool:
+    def _prepare(self, activity: Activity, unit: Unit, now_at: int, *, sends: bool) -> bool:
         """Make the request of a new activity; an effect's intent is stored before anything is sent.
 
         False when its values are refused here: the stage has ended.
@@ -286,7 +332,6 @@ class InstanceRunner:
             return True
         stage = self.stage
         key = f"headrace:{self.id}:{stage.number}:{stage.ordinal}" if activity.is_effect else ""
-        now_at = self.now_at()
         try:
             request = prepare(activity, key, self.stage_started_at, self._context.policy.ledger_schemas)
         except InvalidValue as error:
@@ -305,7 +350,7 @@ class InstanceRunner:
                 stage=opened.stage,
                 position=opened.position,
                 name=opened.activity.name,
-                input=json_text(opened.activity.input(opened.key)),
+                input=encode(opened.activity.input(opened.key)).decode(),
                 started_at=opened.started_at,
                 attempt=attempt,
                 key=opened.key,
@@ -315,20 +360,18 @@ class InstanceRunner:
             )
         )
 
-    def begin_attempt(self, unit: Unit) -> None:
+    def begin_attempt(self) -> Unit:
         """Count an attempt as begun before it is sent. The unit fails with Conflict where another one has begun."""
-        opened = self.open
+        opened, unit = self.open, Unit()
         assert opened is not None
-        attempt = max(opened.attempt, opened.begun) + 1
-        opened.begun = attempt
-        unit.add(
-            writes.BeginAttempt(attempt=attempt, instance_id=self.id, stage=opened.stage, position=opened.position),
-            or_raise=Conflict(self.id),
-        )
+        opened.begun = attempt = max(opened.attempt, opened.begun) + 1
+        begin = writes.BeginAttempt(attempt=attempt, instance_id=self.id, stage=opened.stage, position=opened.position)
+        unit.add(Required(begin, partial(Conflict, self.id)))
+        return self._sealed(unit)
 
-    def fail_attempt(self, unit: Unit, failure: str, next_at: int | None, *, needs_attention: bool = False) -> None:
+    def fail_attempt(self, failure: str, next_at: int | None, *, needs_attention: bool = False) -> Unit:
         """Record why the open activity is not done yet, and when it is tried again."""
-        opened = self.open
+        opened, unit = self.open, Unit()
         assert opened is not None
         if not opened.is_stored:
             self._store_activity(unit, opened, opened.attempt)
@@ -349,15 +392,16 @@ class InstanceRunner:
         unit.add(writes.MarkTrouble(trouble=NEEDS_ATTENTION if needs_attention else RETRYING, instance_id=self.id))
         if needs_attention:
             unit.add(writes.ScheduleInstance(next_at=None, instance_id=self.id))
+        return self._sealed(unit)
 
-    def _close_activity(self, unit: Unit, output: Any, error: str | None) -> None:
+    def _close_activity(self, unit: Unit, now_at: int, output: Any, error: str | None) -> None:
         opened = self.open
         assert opened is not None
         self.open = None
         if opened.last_failure is not None:
             unit.add(writes.MarkTrouble(trouble=None, instance_id=self.id))
-        now_at, attempt = self.now_at(), max(opened.attempt, 1)
-        text = None if output is None else json_text(output)
+        attempt = max(opened.attempt, 1)
+        text = None if output is None else encode(output).decode()
         if opened.is_stored:
             unit.add(
                 writes.CloseActivity(
@@ -377,7 +421,7 @@ class InstanceRunner:
                 stage=opened.stage,
                 position=opened.position,
                 name=opened.activity.name,
-                input=json_text(opened.activity.input(opened.key)),
+                input=encode(opened.activity.input(opened.key)).decode(),
                 started_at=opened.started_at,
                 attempt=attempt,
                 key=opened.key,
@@ -391,10 +435,10 @@ class InstanceRunner:
             )
         )
 
-    def _cancel_activity(self, unit: Unit) -> None:
+    def _cancel_activity(self, unit: Unit, now_at: int) -> None:
         """The open activity was never sent, or is proven not to be in the books."""
         if self.open is not None and self.open.is_stored:
-            self._close_activity(unit, None, CANCELED)
+            self._close_activity(unit, now_at, None, CANCELED)
         self.open = None
 
     # recovery

@@ -1,16 +1,48 @@
-"""Makes runners: of new instances, and of those that the journal holds."""
+"""Makes runners: of new instances, and of those that the journal holds.
+
+A definition never changes, so what a start needs to know of it is decoded once, and kept as its *plan*.
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from headrace.journal.port import Unit
-from headrace.journal.records import Standing, Workflow
-from headrace.runner.announcements import Announcements
-from headrace.runner.instance import InstanceRunner, RunnerContext
-from headrace.runner.plans import Plans
+from msgspec import structs
+
+from headrace.errors import InvalidValue
+from headrace.journal import writes
+from headrace.journal.port import Required, Unit
+from headrace.journal.records import Instance, Stage, Standing, Workflow
+from headrace.runner.instance import Announce, InstanceRunner, RunnerContext, stages_in
 from headrace.runner.policy import Policy
+from headrace.workflows.activities import Json
+from headrace.workflows.config import check_delays, open_delays
+from headrace.workflows.variables import MAX_VARIABLES, missing, names_in, shown
+
+MAX_PLANS = 1_000
+"""Plans that are kept; beyond them the oldest is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A workflow, its stages, and the names they ask for."""
+
+    workflow: Workflow
+    stages: list[Json]
+    names: frozenset[str]
+    open_delays: tuple[int, ...]
+
+    def check(self, variables: dict[str, str]) -> None:
+        """Check the variables of a start. Raises InvalidValue, which names every missing variable."""
+        if not self.names <= variables.keys():
+            lacking = missing(self.stages, variables)
+            if lacking:
+                raise InvalidValue("variables", f"no value for {_named(lacking)}")
+        if self.open_delays:
+            check_delays(self.stages, self.open_delays, variables)
 
 
 class Start(NamedTuple):
@@ -23,19 +55,23 @@ class Start(NamedTuple):
 class Runners:
     """Shared by all that start instances and all that drive them."""
 
-    def __init__(
-        self, now: Callable[[], int], new_id: Callable[[], str], announcements: Announcements, policy: Policy
-    ) -> None:
+    def __init__(self, now: Callable[[], int], new_id: Callable[[], str], announce: Announce, policy: Policy) -> None:
         self._new_id = new_id
-        self._context = RunnerContext(now, policy, announcements)
-        self._plans = Plans()
+        self._context = RunnerContext(now, policy, announce)
+        self._plans: OrderedDict[str, Plan] = OrderedDict()
 
     def start(self, workflow: Workflow, variables: dict[str, str], *, sends: bool, by_trigger: bool = False) -> Start:
         """A new instance of a workflow. `sends`: the engine sends the first request itself, right after the commit.
 
         Raises InvalidValue, naming every missing variable. The unit raises NotFound where the workflow is deleted.
         """
-        plan = self._plans.of(workflow)
+        plan = self._plans.get(workflow.id)
+        if plan is None:
+            stages = stages_in(workflow.config)
+            plan = Plan(workflow, stages, frozenset(names_in(stages)), open_delays(stages))
+            self._plans[workflow.id] = plan
+            if len(self._plans) > MAX_PLANS:
+                self._plans.popitem(last=False)
         plan.check(variables)
         unit = Unit()
         runner = InstanceRunner.start(
@@ -55,12 +91,67 @@ class Runners:
 
         It may be deleted meanwhile: then the unit of a start raises NotFound.
         """
-        return self._plans.workflow(workflow_id)
+        plan = self._plans.get(workflow_id)
+        return None if plan is None else plan.workflow
 
     def forget_workflow(self, workflow_id: str) -> None:
         """The workflow is deleted."""
-        self._plans.forget(workflow_id)
+        self._plans.pop(workflow_id, None)
 
     def restore(self, standing: Standing) -> InstanceRunner:
         """The instance where the journal says it stands. Raises JournalMismatch where the two contradict each other."""
         return InstanceRunner.restore(standing, self._context)
+
+
+def started_instance(start: Unit) -> Instance:
+    """The instance that the unit of a start makes, so that nothing is read back to answer the caller."""
+    added: writes.AddInstance | None = None
+    updated_at, terminated_at, error = 0, None, None
+    stages: list[Stage] = []
+    for entry in start:
+        match entry.write if isinstance(entry, Required) else entry:
+            case writes.AddInstance() as write:
+                added, updated_at = write, write.created_at
+            case writes.OpenStage() as write:
+                stages.append(Stage(write.instance_id, write.number, write.keyword, write.input, write.started_at))
+            case writes.AddClosedStage() as write:
+                stages.append(
+                    Stage(
+                        write.instance_id,
+                        write.number,
+                        write.keyword,
+                        write.input,
+                        write.started_at,
+                        write.terminated_at,
+                        write.error,
+                    )
+                )
+            case writes.AmendStage() as write:
+                stages[-1] = structs.replace(stages[-1], input=write.input)
+            case writes.CloseStage() as write:
+                stages[-1] = structs.replace(stages[-1], terminated_at=write.terminated_at, error=write.error)
+            case (writes.MoveInstance() | writes.WaitForEvent()) as write:
+                updated_at = write.at
+            case writes.EndInstance() as write:
+                updated_at, terminated_at, error = write.at, write.at, write.error
+            case _:
+                pass
+    assert added is not None, "a start adds an instance"
+    return Instance(
+        added.instance_id,
+        added.workflow_id,
+        added.config,
+        added.variables,
+        added.created_at,
+        updated_at,
+        terminated_at,
+        error,
+        added.by_trigger,
+        tuple(stages),
+    )
+
+
+def _named(names: list[str]) -> str:
+    """The names as text: no more of them than a start may have variables."""
+    listed = ", ".join(map(shown, names[:MAX_VARIABLES]))
+    return listed if len(names) <= MAX_VARIABLES else f"{listed} and {len(names) - MAX_VARIABLES} more"

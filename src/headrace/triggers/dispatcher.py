@@ -11,6 +11,7 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from headrace.errors import HeadraceError, InvalidValue, NotFound, Unavailable
 from headrace.events import event_json, identity
 from headrace.events.envelope import Envelope, stored_envelope
 from headrace.events.outbox import Outbox
-from headrace.journal.port import Journal, Unit
+from headrace.journal.port import Journal, Required, Unit
 from headrace.journal.records import InboxEvent, Trigger
 from headrace.journal.writes import AddOccurrence, ProcessEvent
 from headrace.runner.runners import Runners
@@ -361,7 +362,7 @@ class Dispatcher:
             instance_id=instance_id,
             error=error,
         )
-        unit.add(occurrence, or_raise=AlreadyFired(match.event.key))
+        unit.add(Required(occurrence, partial(AlreadyFired, match.event.key)))
         return occurrence_id
 
 

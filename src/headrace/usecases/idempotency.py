@@ -36,7 +36,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 import msgspec
 
 from headrace.errors import AlreadyEnded, InvalidValue, NotFound, RepeatedKey
-from headrace.journal.port import Journal, Results, Unit
+from headrace.journal.port import Journal, Later, Results, Unit
 from headrace.journal.records import Remembered
 from headrace.journal.writes import AddAuditEntry, RememberKey
 from headrace.usecases.ports import Ports
@@ -165,7 +165,7 @@ def record_later(
         return
     unit.add(_audit_entry(caller, at, target))
     if (key := caller.key) is not None:
-        unit.add_later(lambda results: _remember(caller, key, at, target, result_of(results)))
+        unit.add(Later(lambda results: _remember(caller, key, at, target, result_of(results))))
 
 
 def _audit_entry(caller: Caller, at: int, target: str) -> AddAuditEntry:

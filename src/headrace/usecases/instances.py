@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import Any, cast
 
 from msgspec import structs
 
 from headrace.errors import AlreadyEnded, Conflict, InvalidValue, NotFound, Unavailable
 from headrace.journal import writes
-from headrace.journal.port import Unit
+from headrace.journal.port import Required, Unit
 from headrace.journal.records import Instance
-from headrace.runner.records import started_instance
+from headrace.runner.runners import started_instance
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
 from headrace.usecases.ports import Ports
 from headrace.usecases.uncancelled import completed
@@ -33,7 +34,7 @@ async def start_instance(ports: Ports, caller: Caller | None, workflow_id: str, 
     if workflow is None or workflow.deleted_at is not None:
         raise NotFound("workflow", workflow_id)
     runner, unit = ports.runners.start(workflow, texts, sends=ports.engine.sends_at_once)
-    instance = started_instance(unit.writes)
+    instance = started_instance(unit)
     stages = tuple(structs.replace(stage, input="") for stage in instance.stages)
     answer = Answer(instance.id, structs.replace(instance, config="", variables="", stages=stages))
     record(unit, caller, instance.created_at, answer)
@@ -74,7 +75,7 @@ async def send_event(ports: Ports, caller: Caller | None, instance_id: str, even
     answer: Answer[None] = Answer(instance_id)
     unit = Unit()
     added = writes.AddEvent(instance_id=instance_id, name=name, received_at=now_at)
-    unit.add(added, or_raise=AlreadyEnded(instance_id))
+    unit.add(Required(added, partial(AlreadyEnded, instance_id)))
     unit.add(writes.WakeInstance(instance_id=instance_id))
     record(unit, caller, now_at, answer)
 
@@ -97,9 +98,7 @@ async def abort_instance(ports: Ports, caller: Caller | None, instance_id: str) 
 
     async def commit() -> None:
         async with ports.engine.abort(instance_id) as runner:
-            unit = Unit()
-            runner.abort(unit)
-            runner.seal(unit)
+            unit = runner.abort()
             record(unit, caller, ports.clock.now_at(), answer)
             await ports.journal.commit(unit)
 

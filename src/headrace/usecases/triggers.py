@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from headrace.errors import InvalidValue, NotFound
-from headrace.journal.port import Unit
+from headrace.journal.port import Required, Unit
 from headrace.journal.records import Trigger
 from headrace.journal.writes import AddTrigger, DeleteTrigger
 from headrace.triggers.definition import parse_definition
@@ -38,18 +39,20 @@ async def create_trigger(ports: Ports, caller: Caller | None, definition: object
     answer = Answer(row.id, row)
     unit = Unit()
     unit.add(
-        AddTrigger(
-            trigger_id=row.id,
-            name=row.name,
-            event=row.event,
-            event_name=row.event.lower(),
-            workflow_id=row.workflow_id,
-            version=row.version,
-            filter=row.filter,
-            vars=row.vars,
-            created_at=row.created_at,
-        ),
-        or_raise=InvalidValue("workflowID", f"there is no workflow {row.workflow_id[:100]!r}"),
+        Required(
+            AddTrigger(
+                trigger_id=row.id,
+                name=row.name,
+                event=row.event,
+                event_name=row.event.lower(),
+                workflow_id=row.workflow_id,
+                version=row.version,
+                filter=row.filter,
+                vars=row.vars,
+                created_at=row.created_at,
+            ),
+            partial(InvalidValue, "workflowID", f"there is no workflow {row.workflow_id[:100]!r}"),
+        )
     )
     ports.outbox.want(unit, row.event)
     record(unit, caller, row.created_at, answer)
@@ -61,7 +64,8 @@ async def delete_trigger(ports: Ports, caller: Caller | None, trigger_id: str) -
     """Stop a trigger from firing; its occurrences stay, and instances that it started continue. Raises NotFound."""
     now_at = ports.clock.now_at()
     unit = Unit()
-    unit.add(DeleteTrigger(at=now_at, trigger_id=trigger_id), or_raise=NotFound("trigger", trigger_id))
+    delete = DeleteTrigger(at=now_at, trigger_id=trigger_id)
+    unit.add(Required(delete, partial(NotFound, "trigger", trigger_id)))
     record(unit, caller, now_at, Answer(trigger_id))
     await ports.journal.commit(unit)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
 from headrace.errors import InvalidValue, NotFound
-from headrace.journal.port import Unit
+from headrace.journal.port import Required, Unit
 from headrace.journal.records import Workflow
 from headrace.journal.writes import AddWorkflow, DeleteWorkflow
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
@@ -38,7 +40,8 @@ async def delete_workflow(ports: Ports, caller: Caller | None, workflow_id: str)
     """Take a workflow off the lists: it starts no more instances; those that run continue. Raises NotFound."""
     now_at = ports.clock.now_at()
     unit = Unit()
-    unit.add(DeleteWorkflow(at=now_at, workflow_id=workflow_id), or_raise=NotFound("workflow", workflow_id))
+    delete = DeleteWorkflow(at=now_at, workflow_id=workflow_id)
+    unit.add(Required(delete, partial(NotFound, "workflow", workflow_id)))
     record(unit, caller, now_at, Answer(workflow_id))
     await ports.journal.commit(unit)
     ports.runners.forget_workflow(workflow_id)

@@ -48,13 +48,12 @@ class Desk:
 
     @property
     def action(self) -> Action:
-        return self.protocol.next()
+        return self.protocol.action
 
     def send(self, outcome: Done | Refused | Unknown) -> Action:
         assert self.action is SEND, self.action
         self.sends += 1
-        self.protocol.begin(self.now_s)
-        self.protocol.sent(outcome, self.now_s)
+        self.protocol.sent(outcome, self.now_s, self.now_s)
         return self.action
 
     def look(self, found: Found | FoundOther | Absent | Undecided | Unknown) -> Action:
@@ -302,9 +301,9 @@ def test_an_abort_during_an_attempt_records_what_it_answers(family: Family) -> N
     desk = Desk(family)
     if desk.action is LOOK_UP:
         desk.look(Absent())
-    desk.protocol.begin(desk.now_s)
+    begun_s = desk.now_s
     desk.protocol.abort()
-    desk.protocol.sent(Done("booked"), desk.now_s)
+    desk.protocol.sent(Done("booked"), begun_s, desk.now_s)
     assert desk.action == Done("booked")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +10,8 @@ import pytest
 
 from headrace.effects.port import NoReply, Reply, Request
 from headrace.engine.concurrency import AdaptiveLimit
-from headrace.engine.gate import Gate
 from headrace.engine.meter import NoMeter
+from headrace.engine.services import Gate
 
 REQUEST = Request("ledger", "POST", "/v2/main/transactions", b"{}", "k")
 
@@ -48,6 +47,7 @@ class Answers:
 
 class Seen(NoMeter):
     def __init__(self) -> None:
+        super().__init__()
         self.limits: list[int] = []
         self.in_flight: Callable[[], int] = lambda: -1
 
@@ -96,8 +96,7 @@ def gate_of(limit: int, *script: Any, ceiling: int = 64, meter: Seen | None = No
 
 async def send(gate: Gate) -> None:
     async with gate:
-        with contextlib.suppress(NoReply):
-            await gate.send(REQUEST)
+        await gate.send(REQUEST, lambda reply: reply)
 
 
 async def test_waiting_tasks_enter_in_the_order_in_which_they_came() -> None:

@@ -117,8 +117,8 @@ class SqliteJournal:
         """Units that wait for a commit."""
         return self._writer.queued_units
 
-    async def commit(self, unit: Unit) -> Results:
-        return await self._writer.commit(unit)
+    def commit(self, unit: Unit) -> Awaitable[Results]:
+        return self._writer.commit(unit)
 
     # reads
 

@@ -22,7 +22,7 @@ import structlog
 from msgspec.structs import astuple
 
 from headrace.errors import Damaged, RepeatedKey, Unavailable
-from headrace.journal.port import Later, Results, Unit
+from headrace.journal.port import Later, Required, Results, Unit
 from headrace.journal.sqlite.faults import damaged, is_damage
 from headrace.journal.sqlite.statements import WriteQuery
 from headrace.journal.writes import Published, RememberKey, Result, WantType, Write
@@ -99,7 +99,8 @@ class GroupWriter:
     def queued_units(self) -> int:
         return len(self._waiting)
 
-    async def commit(self, unit: Unit) -> Results:
+    def commit(self, unit: Unit) -> asyncio.Future[Results]:
+        """The result of the unit, once it is durable. Raises Unavailable at once where it cannot be queued."""
         if self._is_closed:
             raise Unavailable("the journal is closed")
         if self._damage is not None:
@@ -112,7 +113,7 @@ class GroupWriter:
             self._schedule()
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(self._limits.give_up_s, self._sweep)
-        return await future
+        return future
 
     async def publications(self) -> None:
         """Returns after the next commit that has put an event into the outbox."""
@@ -265,12 +266,14 @@ class GroupWriter:
     def _write(self, unit: Unit) -> Results:
         results: list[Result] = []
         execute, queries = self._connection.execute, self._queries
-        for entry, or_raise in unit.entries:
+        for entry in unit:
             if isinstance(entry, Write):
                 write = entry
+            elif isinstance(entry, Required):
+                write = entry.write
             elif isinstance(entry, Later):
                 write = entry.make(results)
-            elif entry.type in self._wanted_types():
+            elif entry.type in (self._wanted_types() if self._wanted is None else self._wanted):
                 write = entry.make()
             else:
                 continue
@@ -281,8 +284,8 @@ class GroupWriter:
                 if isinstance(write, RememberKey):
                     raise RepeatedKey(write.key) from None
                 raise
-            if or_raise is not None and cursor.rowcount == 0:
-                raise or_raise
+            if isinstance(entry, Required) and cursor.rowcount == 0:
+                raise entry.error()
             if isinstance(write, WantType):
                 self._wanted = None
             if query.result is not None and (row := cursor.fetchone()) is not None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from headrace.slots import Slots
+from headrace.engine.slots import Slots
 
 ACTIONS = st.lists(
     st.tuples(st.sampled_from(["come", "leave", "cancel", "limit", "turn"]), st.integers(0, 5)), max_size=40
