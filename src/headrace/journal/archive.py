@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -193,7 +193,10 @@ def import_journal(journal: RestingJournal, path: Path, operator: Operator, cloc
     """
     with path.open("rb") as file, journal.transaction():
         for table in TABLES:
-            if not table.has_one_row and (row := next(journal.rows(table), None)) is not None:
+            if table.has_one_row or not journal.count(table):
+                continue
+            with closing(journal.rows(table)) as found:
+                row = next(found)
                 shown = ", ".join(str(row[name]) for name in table.key)
                 raise TransferError(
                     f"{journal.address} is in use already: its table {table.name} has rows, such as {shown}. "

@@ -6,7 +6,7 @@ is whole in a row, and a flag is a bool. So rows of one adapter can be loaded in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -256,7 +256,7 @@ class RestingJournal(Protocol):
 
     def count(self, table: Table) -> int: ...
 
-    def rows(self, table: Table) -> Iterator[Row]:
+    def rows(self, table: Table) -> Generator[Row]:
         """All rows, ordered by key, read a few at a time."""
         ...
 

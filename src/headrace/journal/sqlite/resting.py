@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +134,7 @@ class RestingSqliteJournal:
 
     # rows
 
-    def rows(self, table: Table) -> Iterator[Row]:
+    def rows(self, table: Table) -> Generator[Row]:
         columns = [_read(table.name, name) for name in table.names]
         order = f" ORDER BY {', '.join(table.key)}" if table.key else ""
         flags = [column.name for column in table.columns if column.kind == "flag"]
