@@ -125,7 +125,7 @@ def _report(address: str, since: str, outlook: Outlook) -> list[str]:
     lines = [*display.fact_lines(facts), ""]
     if outlook.waiting:
         lines += display.table_lines(
-            ["Instance", "Waits for"], [[each.instance_id, each.event] for each in outlook.waiting]
+            ["Instance", "Waits for"], [[each.instance_id, each.event or ""] for each in outlook.waiting]
         )
         if (more := outlook.waiting_count - len(outlook.waiting)) > 0:
             lines.append(f"and {more:,} more")

@@ -208,10 +208,10 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A running instance that waits for an event, and the event's name."""
+    """A running instance that waits for an event; `event` is the event's name."""
 
     instance_id: str
-    event: str
+    event: str | None
 
 
 @dataclass(frozen=True, slots=True)
