@@ -42,6 +42,9 @@ class Place:
 
     @property
     def file(self) -> Path:
+        """Raises Unusable for a database, which no adapter serves yet."""
+        if self.database_url is not None:
+            raise Unusable("this release keeps journals in SQLite files only: --database-url cannot be used yet")
         return self.data / JOURNAL_FILE
 
     @property
