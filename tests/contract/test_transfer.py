@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -301,3 +302,26 @@ def test_an_export_overwrites_nothing(tmp_path: Path) -> None:
             export_journal(old, tmp_path / "file", OPERATOR, SystemClock(), is_copy=False, report=silent)
         assert old.state().closed is None
     assert (tmp_path / "file").read_text() == "precious"
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+def test_rows_are_held_a_few_at_a_time(source: str, target: str, tmp_path: Path) -> None:
+    """However many there are: the file is many times as large as what is held."""
+    audit = TABLES[-1]
+    assert audit.name == "audit"
+    rows = ({**rows_of(audit, 2)[1], "seq": number, "target": "x" * 1_000} for number in range(1, 30_001))
+    for name, database in (("old", source), ("new", target)):
+        RESTING[database].create(tmp_path / name / "journal.db")
+    with closing(RESTING[source].open(tmp_path / "old/journal.db")) as old:
+        with old.transaction():
+            old.load(audit, rows)
+        tracemalloc.start()
+        try:
+            export_journal(old, tmp_path / "file", OPERATOR, SystemClock(), is_copy=False, report=silent)
+            with closing(RESTING[target].open(tmp_path / "new/journal.db")) as new:
+                import_journal(new, tmp_path / "file", OPERATOR, SystemClock(), report=silent)
+                assert new.count(audit) == 30_001
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < (tmp_path / "file").stat().st_size / 4, f"{peak:,} bytes"
