@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
 import tracemalloc
 from contextlib import closing
@@ -196,6 +198,13 @@ def test_a_journal_with_rows_is_refused_and_names_them(target: str, tmp_path: Pa
             assert content(new) == before
 
 
+def _signed(lines: list[bytes]) -> bytes:
+    """The file of these lines with another last line, whose digest and number of rows are theirs."""
+    content = b"".join(lines[:-1])
+    end = {"rows": len(lines) - 2, "sha256": hashlib.sha256(content).hexdigest()}
+    return content + json.dumps({"end": end}, separators=(",", ":")).encode() + b"\n"
+
+
 def _wrong_files(lines: list[bytes]) -> dict[str, tuple[bytes, str]]:
     """By name, the content of a file that must be refused, and the message."""
 
@@ -217,6 +226,14 @@ def _wrong_files(lines: list[bytes]) -> dict[str, tuple[bytes, str]]:
         "without its last line": (b"".join(lines[:-1]), f"cut off after line {len(lines) - 1}"),
         "without its last byte": (whole[:-1], f"cut off after line {len(lines) - 1}"),
         "a line is missing": (b"".join([*lines[:workflow], *lines[workflow + 1 :]]), "instead of|damaged"),
+        "a row too few, though the digest is right": (
+            _signed([*lines[:workflow], *lines[workflow + 1 :]]),
+            "instead of",
+        ),
+        "no identity, though the digest is right": (
+            _signed([lines[0].replace(b'"identity":1', b'"identity":0'), *lines[2:]]),
+            "it has no row of identity",
+        ),
         "a changed value": (changed(workflow, b'"config":""', b'"config":" "'), "does not match the digest"),
         "a changed description": (changed(0, b'"release":"0.0.0"', b'"release":"0.0.1"'), "does not match the digest"),
         "more behind the end": (whole + b"\n", "goes on after its last line"),

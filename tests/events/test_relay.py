@@ -398,7 +398,7 @@ async def test_a_feed_that_was_overtaken_stops(journal: SqliteJournal) -> None:
 
 
 async def test_numbers_that_a_restore_has_skipped_are_no_expired_events(journal: SqliteJournal, tmp_path: Path) -> None:
-    publisher = Picky()
+    publisher = Picky(page=3)
     publisher.is_away = True
     async with relaying(publisher, journal):
         await told(journal, 3)
