@@ -210,6 +210,9 @@ def test_a_moved_journal_goes_on_elsewhere_and_not_here(
     ran = headrace("engine", "status", "--data", str(old.data))
     assert ran.code == 0 and "its instances go on where the file was imported" in ran.out
 
+    ran = headrace("doctor", "--data", str(old.data))
+    assert "is closed: it was exported at " in ran.out
+
     new = tmp_path / "new"
     document = json.loads(headrace("-o", "json", "import", str(file), "--data", str(new)).out)["data"]["import"]
     assert (document["kind"], document["counts"]["instances"]) == ("move", 1)
