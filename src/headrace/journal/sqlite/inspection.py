@@ -53,7 +53,7 @@ def inspect_journal(path: Path) -> JournalState:
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             revision = None if row is None else row[0]
             sql = "SELECT closed, closed_at FROM journal_state"
-            closed, closed_at = connection.execute(sql).fetchone() if revision == HEAD else (None, None)
+            closed, closed_at = (connection.execute(sql).fetchone() if revision == HEAD else None) or (None, None)
             damage = _damage(connection)
     except sqlite3.Error as error:
         return JournalState(exists=True, owner=owner, problem=str(error), is_damaged=is_damage(error))
