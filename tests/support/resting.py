@@ -9,9 +9,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+import pytest
+
+from headrace.journal.postgres.resting import RestingPostgresJournal
 from headrace.journal.sqlite.migrations import migrate_sqlite
 from headrace.journal.sqlite.resting import RestingSqliteJournal
 from headrace.journal.transfer import Column, RestingJournal, Row, Table, Value
+from tests.support import postgres
 
 LONG = json.dumps(
     {
@@ -51,8 +56,38 @@ def _create_sqlite(path: Path) -> None:
     migrate_sqlite(str(path))
 
 
+def _url(path: Path) -> str:
+    """The file of a path holds the URL of its database, as in `tests/support/journals.py`."""
+    return path.with_name(path.name + ".postgres").read_text()
+
+
+def _create_postgres(path: Path) -> None:
+    if postgres.programs() is None:
+        pytest.skip(postgres.MISSING)
+    path.parent.mkdir(exist_ok=True)
+    path.with_name(path.name + ".postgres").write_text(postgres.new_database())
+
+
+def _postgres_columns(path: Path) -> dict[str, set[str]]:
+    """Those that the database does not compute or number by itself."""
+    with psycopg.connect(_url(path)) as connection:
+        rows = connection.execute(
+            "SELECT table_name, column_name FROM information_schema.columns "
+            "WHERE table_schema = 'public' AND is_generated = 'NEVER' AND NOT (is_identity = 'YES' AND column_name = 'row')"
+        )
+        found: dict[str, set[str]] = {}
+        for table, column in rows:
+            found.setdefault(table, set()).add(column)
+    return found
+
+
+def _open_postgres(path: Path) -> RestingJournal:
+    return RestingPostgresJournal.open(_url(path))
+
+
 RESTING: dict[str, Resting] = {
     "sqlite": Resting(_create_sqlite, RestingSqliteJournal.open, _sqlite_columns),
+    "postgres": Resting(_create_postgres, _open_postgres, _postgres_columns),
 }
 
 

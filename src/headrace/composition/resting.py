@@ -6,9 +6,10 @@ import getpass
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from headrace.clock import Ids
-from headrace.errors import Unusable
+from headrace.errors import InvalidValue, Unusable
 from headrace.journal.sqlite.backup import back_up, put_in_place
 from headrace.journal.sqlite.faults import opening
 from headrace.journal.sqlite.inspection import inspect_journal
@@ -42,19 +43,18 @@ class Place:
 
     @property
     def file(self) -> Path:
-        """Raises Unusable for a database, which no adapter serves yet."""
-        if self.database_url is not None:
-            raise Unusable("this release keeps journals in SQLite files only: --database-url cannot be used yet")
         return self.data / JOURNAL_FILE
 
     @property
     def address(self) -> str:
         """For messages: without a password."""
-        return str(self.file)
+        return str(self.file) if self.database_url is None else _postgres().address_of(self.database_url)
 
 
 def open_resting(place: Place) -> RestingJournal:
     """Hold a journal of this release's schema. Raises AlreadyOwned while a server runs on it, Unusable, Unavailable."""
+    if place.database_url is not None:
+        return _postgres().RestingPostgresJournal.open(place.database_url)
     return RestingSqliteJournal.open(place.file)
 
 
@@ -63,11 +63,15 @@ def open_beside(place: Place) -> RestingJournal:
 
     Raises Unusable or Unavailable.
     """
+    if place.database_url is not None:
+        return _postgres().RestingPostgresJournal.open(place.database_url, is_alone=False)
     return RestingSqliteJournal.open(place.file, only_reads=True)
 
 
 def owner(place: Place) -> str | None:
     """The process that owns the journal, as text; None where none does."""
+    if place.database_url is not None:
+        return _postgres().read_owner(place.database_url)
     state = inspect_journal(place.file)
     return None if state.owner is None else f"process {state.owner}"
 
@@ -75,9 +79,13 @@ def owner(place: Place) -> str | None:
 def migrate(place: Place) -> None:
     """Bring a journal to this release's schema; one that does not exist is created.
 
-    Raises AlreadyOwned while a server runs on it, Unusable for one of a newer release, Damaged or Unavailable.
+    Servers of the earlier release may be running on a database. Raises AlreadyOwned while a server runs on a file,
+    Unusable for a journal of a newer release, Damaged or Unavailable.
     """
     if revision(place) == HEAD:
+        return
+    if place.database_url is not None:
+        _postgres().migrate(place.database_url)
         return
     place.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with opening(place.file):
@@ -93,6 +101,8 @@ def revision(place: Place) -> str | None:
 
     Raises Unusable for one of a newer release, and for a file that cannot be read.
     """
+    if place.database_url is not None:
+        return _postgres().read_revision(place.database_url)
     state = inspect_journal(place.file)
     if not state.exists:
         return None
@@ -113,3 +123,14 @@ def operator(ids: Ids) -> Operator:
     except (KeyError, OSError):  # a user id without a name
         user = "unknown"
     return Operator(f"operator:{user}", version("headrace"), ids.new())
+
+
+def _postgres() -> Any:
+    """The module of journals in PostgreSQL, whose driver is an extra. Raises InvalidValue where that is missing."""
+    try:
+        from headrace.journal.postgres import resting
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "psycopg":
+            raise
+        raise InvalidValue("--database-url", "PostgreSQL needs an extra: pip install 'headrace[postgres]'") from error
+    return resting
