@@ -16,7 +16,7 @@ from headrace.clock import SystemClock
 from headrace.errors import AlreadyOwned, TransferError, Unusable
 from headrace.journal.archive import export_journal, import_journal, undo_export
 from headrace.journal.port import Unit
-from headrace.journal.transfer import SKIP, TABLES, Operator, RestingJournal, Row, Table
+from headrace.journal.transfer import DERIVED, SKIP, TABLES, Operator, RestingJournal, Row, Table, derived
 from headrace.journal.writes import Publish, WantType
 from tests.support.journals import adapter
 from tests.support.resting import RESTING, rows_of
@@ -27,11 +27,11 @@ LEFT_OUT = {
     "alembic_version": {"version_num"},
     "time_served": {"id"},
     "journal_state": {"id"},
-    "triggers": {"name_folded"},
-    "activities": {"scheduled_at"},
+    **{table: set(names) for table, names in DERIVED.items()},
 }
-"""Columns that hold no fact of a journal: the revision of its schema, keys of tables with one row, and values that follow
-from the other columns, by which rows are found."""
+"""Columns that hold no fact of a journal: the revision of its schema, keys of tables with one row, and values that
+follow from the other columns.
+"""
 
 
 def silent(table: str, count: int) -> None:
@@ -73,6 +73,15 @@ def test_a_new_table_or_column_that_is_not_moved_is_found(change: str, tmp_path:
     with closing(sqlite3.connect(tmp_path / "journal.db")) as connection:
         connection.execute(change)
     assert uncovered(RESTING["sqlite"].columns(tmp_path / "journal.db")) == {f"{change.split()[2]}.id"}
+
+
+def test_values_that_follow_from_a_row_are_made_anew() -> None:
+    assert derived("triggers", {"name": "STRAẞE"}) == {"name_folded": "strasse"}
+    body = b'{"scheduledAt":"2024-05-01T10:00:00Z","amount":1000000000000000000000000000000}'
+    assert derived("activities", {"request_body": body}) == {"scheduled_at": "2024-05-01T10:00:00Z"}
+    for other in (None, b"", b"{}", b'{"scheduledAt":', b'{"metadata":{"scheduledAt":"x"}}'):
+        assert derived("activities", {"request_body": other}) == {"scheduled_at": None}
+    assert derived("stages", {}) == {}
 
 
 @pytest.mark.parametrize("database", RESTING)

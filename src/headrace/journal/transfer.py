@@ -7,9 +7,11 @@ is whole in a row, and a flag is a bool. So rows of one adapter can be loaded in
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Literal, Protocol
+
+import msgspec
 
 from headrace.clock import Clock, date_time
 from headrace.errors import TransferError
@@ -188,6 +190,10 @@ TABLES: tuple[Table, ...] = (
 )
 """Every table, in an order in which each row comes after the rows that it is read with."""
 
+DERIVED = {"triggers": ("name_folded",), "activities": ("scheduled_at",)}
+"""By table, columns that follow from the others of their row. They are not moved, but made anew where the schema has
+them.
+"""
 NUMBERED = tuple(table.name for table in TABLES if table.numbered)
 
 
@@ -299,6 +305,23 @@ class Operator:
     principal: str
     release: str
     operation_id: str
+
+
+class _Scheduled(msgspec.Struct, rename="camel"):
+    scheduled_at: str | None = None
+
+
+def derived(table: str, row: Row) -> Row:
+    """The values of `DERIVED` for a row."""
+    if table == "triggers":
+        return {"name_folded": str(row["name"]).casefold()}
+    if table == "activities":
+        body, found = row["request_body"], None
+        if isinstance(body, bytes) and b'"scheduledAt"' in body:
+            with suppress(msgspec.MsgspecError):
+                found = msgspec.json.decode(body, type=_Scheduled).scheduled_at
+        return {"scheduled_at": found}
+    return {}
 
 
 def about_closed(reason: str, closed_at: int | None) -> str:

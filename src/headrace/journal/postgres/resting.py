@@ -15,7 +15,7 @@ from headrace.errors import AlreadyOwned, TransferError, Unavailable, Unusable
 from headrace.journal.postgres.connections import fault_of, settings_of
 from headrace.journal.postgres.migrations import migrate, require_current, require_known
 from headrace.journal.postgres.owner import OWNER_LOCK
-from headrace.journal.transfer import NUMBERED, Outlook, Row, State, Table, Value, Waiting
+from headrace.journal.transfer import DERIVED, NUMBERED, Outlook, Row, State, Table, Value, Waiting, derived
 
 __all__ = ["RestingPostgresJournal", "address_of", "migrate", "read_owner", "read_revision"]
 
@@ -52,10 +52,6 @@ WHERE s.terminated_at IS NULL AND i.terminated_at IS NULL AND i.next_at IS NULL 
 
 class _Wait(msgspec.Struct):
     event: str = ""
-
-
-class _Initiation(msgspec.Struct, rename="camel"):
-    scheduled_at: str | None = None
 
 
 class RestingPostgresJournal:
@@ -142,7 +138,7 @@ class RestingPostgresJournal:
             for row in rows:
                 self._execute(f"UPDATE {table.name} SET {changes}", *(row[name] for name in table.names))
             return
-        names = (*table.names, *_DERIVED.get(table.name, ()))
+        names = (*table.names, *DERIVED.get(table.name, ()))
         sql = f"COPY {table.name} ({', '.join(names)}) FROM STDIN"
         with (
             self._faults(),
@@ -150,7 +146,7 @@ class RestingPostgresJournal:
             cursor.copy(cast("LiteralString", sql)) as copy,
         ):
             for row in rows:
-                whole = {**row, **_derived(table.name, row)}
+                whole = {**row, **derived(table.name, row)}
                 copy.write_row([self._storable(table, name, whole[name]) for name in names])
 
     def _storable(self, table: Table, name: str, value: Value) -> Value:
@@ -264,22 +260,6 @@ def _require_alone(connection: psycopg.Connection[tuple[Any, ...]], url: str) ->
             f"{address_of(url)} is in use by Headrace ({', '.join(dict.fromkeys(others)) or 'unknown'}). "
             "Stop every server, standby and worker."
         )
-
-
-_DERIVED = {"triggers": ("name_folded",), "activities": ("scheduled_at",)}
-"""Columns by which rows are found; they follow from the others of their row."""
-
-
-def _derived(table: str, row: Row) -> Row:
-    if table == "triggers":
-        return {"name_folded": str(row["name"]).casefold()}
-    if table == "activities":
-        body, found = row["request_body"], None
-        if isinstance(body, bytes) and b'"scheduledAt"' in body:
-            with contextlib.suppress(msgspec.MsgspecError):
-                found = msgspec.json.decode(body, type=_Initiation).scheduled_at
-        return {"scheduled_at": found}
-    return {}
 
 
 def _first_line(error: psycopg.Error) -> str:

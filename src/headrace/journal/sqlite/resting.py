@@ -13,7 +13,7 @@ from headrace.journal.sqlite.faults import fault_of, opening
 from headrace.journal.sqlite.lock import JournalLock
 from headrace.journal.sqlite.migrations import HEAD
 from headrace.journal.sqlite.packing import packed, unpacked
-from headrace.journal.transfer import NUMBERED, Outlook, Row, State, Table, Waiting
+from headrace.journal.transfer import DERIVED, NUMBERED, Outlook, Row, State, Table, Waiting, derived
 
 _TEXT_OF_INSTANCE = "(SELECT text FROM instance_texts AS t WHERE t.instance_id = {})"
 _STORED = {
@@ -149,10 +149,12 @@ class RestingSqliteJournal:
         if table.has_one_row:
             sql = f"UPDATE {table.name} SET {', '.join(f'{name} = :{name}' for name in table.names)}"
         else:
-            values = ", ".join(_stored(table.name, name) for name in table.names)
-            sql = f"INSERT INTO {table.name} ({', '.join(table.names)}) VALUES ({values})"
+            there = {row[1] for row in self._connection.execute(f"PRAGMA table_info({table.name})")}
+            names = (*table.names, *(name for name in DERIVED.get(table.name, ()) if name in there))
+            values = ", ".join(_stored(table.name, name) for name in names)
+            sql = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({values})"
         with self._faults():
-            self._connection.executemany(sql, rows)
+            self._connection.executemany(sql, ({**row, **derived(table.name, row)} for row in rows))
 
     def numbers(self) -> dict[str, int]:
         with self._faults():
