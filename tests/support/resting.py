@@ -73,7 +73,8 @@ def _postgres_columns(path: Path) -> dict[str, set[str]]:
     with psycopg.connect(_url(path)) as connection:
         rows = connection.execute(
             "SELECT table_name, column_name FROM information_schema.columns "
-            "WHERE table_schema = 'public' AND is_generated = 'NEVER' AND NOT (is_identity = 'YES' AND column_name = 'row')"
+            "WHERE table_schema = 'public' AND is_generated = 'NEVER' "
+            "AND NOT (is_identity = 'YES' AND column_name = 'row')"
         )
         found: dict[str, set[str]] = {}
         for table, column in rows:

@@ -20,6 +20,8 @@ from headrace.journal.transfer import DERIVED, NUMBERED, Outlook, Row, State, Ta
 __all__ = ["RestingPostgresJournal", "address_of", "migrate", "read_owner", "read_revision"]
 
 PAGE = 200
+LOOKS, LOOK_EVERY_S = 15, 0.1
+"""The session of a process that has just ended stays visible for a moment."""
 ERRORS = ("error", "last_failure", "reason")
 """Columns of texts from elsewhere, in which NUL, which PostgreSQL cannot store, becomes U+FFFD as in the writer."""
 
@@ -253,13 +255,19 @@ def address_of(url: str) -> str:
 
 def _require_alone(connection: psycopg.Connection[tuple[Any, ...]], url: str) -> None:
     """Servers, standbys and workers are all connected, though at most one of them has the owner's lock."""
-    (has_lock,) = connection.execute("SELECT pg_try_advisory_lock(%s)", (OWNER_LOCK,)).fetchone() or (False,)
-    others = [row[0] for row in connection.execute(cast("LiteralString", _SESSIONS))]
-    if others or not has_lock:
-        raise AlreadyOwned(
-            f"{address_of(url)} is in use by Headrace ({', '.join(dict.fromkeys(others)) or 'unknown'}). "
-            "Stop every server, standby and worker."
-        )
+    others: list[str] = []
+    for _ in range(LOOKS):
+        (has_lock,) = connection.execute("SELECT pg_try_advisory_lock(%s)", (OWNER_LOCK,)).fetchone() or (False,)
+        others = [row[0] for row in connection.execute(cast("LiteralString", _SESSIONS))]
+        if has_lock and not others:
+            return
+        if has_lock:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (OWNER_LOCK,))
+        connection.execute("SELECT pg_sleep(%s)", (LOOK_EVERY_S,))
+    raise AlreadyOwned(
+        f"{address_of(url)} is in use by Headrace ({', '.join(dict.fromkeys(others)) or 'unknown'}). "
+        "Stop every server, standby and worker."
+    )
 
 
 def _first_line(error: psycopg.Error) -> str:
