@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from headrace.errors import Unavailable
+from headrace.journal.group import WriterLimits
 from headrace.journal.port import Unit
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.sqlite.lock import AlreadyOwned
 from headrace.journal.sqlite.migrations import statements
-from headrace.journal.sqlite.writer import WriterLimits
 from headrace.journal.testing import Check, checks
 from headrace.journal.writes import AddWorkflow, Probe
 from tests.support.journals import JOURNALS, adapter
@@ -35,7 +35,7 @@ async def test_the_suite(name: str, check: Check, tmp_path: Path) -> None:
     await check(lambda: adapter(name).open(tmp_path / "journal.db"))
 
 
-@pytest.mark.parametrize("name", ["postgres", "no-such-database", ""])
+@pytest.mark.parametrize("name", ["oracle", "no-such-database", ""])
 def test_an_adapter_that_does_not_exist_fails(name: str) -> None:
     with pytest.raises(LookupError, match="no journal adapter"):
         adapter(name)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from headrace.errors import NotFound, RepeatedKey
@@ -76,16 +77,37 @@ async def test_it_is_read_newest_first_from_any_place_and_by_target_and_principa
     assert await journal.audit(LAST, 99, target="w3", principal="carol") == []
 
 
-async def test_nothing_of_it_can_be_changed_or_removed(journal: SqliteJournal, tmp_path: Path) -> None:
-    await journal.commit(created("w1"))
-    connection = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
-    try:
-        for statement in ("UPDATE audit SET principal = 'bob'", "DELETE FROM audit"):
-            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-                connection.execute(statement)
-    finally:
-        connection.close()
-    assert [entry.principal for entry in await journal.audit(LAST, 10)] == ["alice"]
+CHANGES = ("UPDATE audit SET principal = 'bob'", "DELETE FROM audit")
+
+
+async def test_nothing_of_it_can_be_changed_or_removed(tmp_path: Path) -> None:
+    async with adapter("sqlite").open(tmp_path / "journal.db") as journal:
+        await journal.commit(created("w1"))
+        connection = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+        try:
+            for statement in CHANGES:
+                with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                    connection.execute(statement)
+        finally:
+            connection.close()
+        assert [entry.principal for entry in await journal.audit(LAST, 10)] == ["alice"]
+
+
+async def test_nothing_of_it_can_be_changed_or_removed_on_postgres(tmp_path: Path) -> None:
+    """Neither by the user that Headrace connects as, nor by one with every right."""
+    async with adapter("postgres").open(tmp_path / "journal.db") as journal:
+        await journal.commit(created("w1"))
+        with psycopg.connect((tmp_path / "journal.db.postgres").read_text(), autocommit=True) as connection:
+            for statement in (*CHANGES, "TRUNCATE audit"):
+                with pytest.raises(psycopg.errors.IntegrityError, match="append-only"):
+                    connection.execute(statement)
+            connection.execute("CREATE ROLE plain_user IN ROLE pg_write_all_data, pg_read_all_data")
+            connection.execute("SET ROLE plain_user")
+            with pytest.raises(psycopg.errors.IntegrityError, match="append-only"):
+                connection.execute("DELETE FROM audit")
+            connection.execute("RESET ROLE")
+            connection.execute("DROP ROLE plain_user")
+        assert [entry.principal for entry in await journal.audit(LAST, 10)] == ["alice"]
 
 
 async def test_a_journal_of_the_third_release_gets_a_trail(tmp_path: Path) -> None:

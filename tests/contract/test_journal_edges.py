@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from headrace.errors import Unavailable
+from headrace.journal.group import WriterLimits
 from headrace.journal.port import Unit
 from headrace.journal.sqlite.migrations import migrate_sqlite
 from headrace.journal.sqlite.statements import named_statements, write_queries
-from headrace.journal.sqlite.writer import GroupWriter, WriterLimits
+from headrace.journal.sqlite.writer import GroupWriter
 from headrace.journal.writes import AddWorkflow
 
 
@@ -78,8 +79,8 @@ async def test_a_write_that_cannot_be_made_is_refused_and_the_next_is_made(
     async with _writer(path, **failures) as writer:
         async with asyncio.timeout(3):
             with pytest.raises(Unavailable):
-                await writer.commit(_workflow("refused"))
-            await writer.commit(_workflow("made"))
+                await writer.queue.commit(_workflow("refused"))
+            await writer.queue.commit(_workflow("made"))
     assert _stored(path) == {"made"}
 
 
@@ -88,7 +89,7 @@ async def test_closing_does_not_wait_for_ever_for_a_file_that_stays_locked(tmp_p
     async with _writer(path) as writer:
         thief = sqlite3.connect(path, isolation_level=None)
         thief.execute("BEGIN IMMEDIATE")
-        refused = asyncio.ensure_future(writer.commit(_workflow("refused")))
+        refused = asyncio.ensure_future(writer.queue.commit(_workflow("refused")))
         await asyncio.sleep(0)
         async with asyncio.timeout(3):
             await writer.close()

@@ -162,7 +162,6 @@ def test_an_index_answers_every_page_and_every_single_read(tmp_path: Path) -> No
     path = tmp_path / "journal.db"
     migrate_sqlite(str(path))
     connection = sqlite3.connect(path)
-    connection.create_function("casefold", 1, str.casefold, deterministic=True)
     wanted = [
         (name, text)
         for name, text in named_statements().items()

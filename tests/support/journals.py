@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from headrace.journal.postgres import PostgresJournal
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.testing import Capabilities
+from tests.support import postgres
 from tests.support.slow_reads import SlowReads
 
-JOURNALS = ["sqlite", "slow-sqlite"]
+JOURNALS = ["sqlite", "slow-sqlite", "postgres"]
 """By name. One that has no adapter fails every test it is named for."""
 
 
@@ -29,6 +33,19 @@ async def _slow_sqlite(path: Path) -> AsyncIterator[Any]:
         yield SlowReads(opened)
 
 
+@asynccontextmanager
+async def _postgres(path: Path) -> AsyncIterator[Any]:
+    """The database of a path is made when it is first opened; the path's file holds its URL."""
+    if postgres.programs() is None:
+        pytest.skip(postgres.MISSING)
+    url_file = path.with_name(path.name + ".postgres")
+    if not url_file.exists():
+        url_file.write_text(postgres.new_database())
+    opened = await PostgresJournal.open(url_file.read_text())
+    yield opened
+    await opened.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Adapter:
     """`open` opens the store of a path; opened again, it is the same one."""
@@ -37,7 +54,11 @@ class Adapter:
     capabilities: Capabilities
 
 
-_ADAPTERS = {"sqlite": Adapter(_sqlite, Capabilities()), "slow-sqlite": Adapter(_slow_sqlite, Capabilities())}
+_ADAPTERS = {
+    "sqlite": Adapter(_sqlite, Capabilities()),
+    "slow-sqlite": Adapter(_slow_sqlite, Capabilities()),
+    "postgres": Adapter(_postgres, Capabilities()),
+}
 
 
 def adapter(name: str) -> Adapter:

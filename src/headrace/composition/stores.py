@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.events.duties import Leadership, SoleProcess
+from headrace.journal.group import WriterLimits
 from headrace.journal.port import Journal
 from headrace.journal.sqlite import SqliteJournal
-from headrace.journal.sqlite.writer import WriterLimits
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry
 

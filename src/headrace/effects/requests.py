@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from headrace.effects import ledger, payments, wallets
 from headrace.effects.port import Request
 from headrace.effects.wire import NO_SCHEMAS, Intent, Preparer, check_complete
@@ -25,6 +27,13 @@ def prepare(activity: Activity, key: str, started_at: int, schemas: Mapping[str,
     Raises InvalidValue, which names the field: then nothing may be stored or sent.
     """
     return REQUESTS[activity.name](activity, Intent(key, started_at, schemas))
+
+
+def scheduled_moment(request: Request) -> str | None:
+    """When a transfer initiation is scheduled, as its request has it; None: the request is no initiation."""
+    if request.service != "payments" or request.body is None:
+        return None
+    return msgspec.json.decode(request.body).get("scheduledAt")
 
 
 def create_ledger(name: str) -> Request:

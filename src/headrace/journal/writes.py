@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import msgspec
+from msgspec.structs import force_setattr
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -53,10 +54,14 @@ class Probed(Result, frozen=True):
     count: int
 
 
+ResultType = type[Result] | None
+"""Has a name of its own since a record may have a field that is called `type`."""
+
+
 class Write(msgspec.Struct, frozen=True, kw_only=True):
     """One change to the journal. Times are microseconds since the epoch; JSON is text."""
 
-    result: ClassVar[type[Result] | None] = None
+    result: ClassVar[ResultType] = None
 
 
 # workflows
@@ -177,7 +182,10 @@ class CloseStage(Write, frozen=True, kw_only=True):
 
 
 class OpenActivity(Write, frozen=True, kw_only=True):
-    """The intent of an activity: its request, byte for byte, before it is sent. `attempt` counts attempts begun."""
+    """The intent of an activity: its request, byte for byte, before it is sent. `attempt` counts attempts begun.
+
+    `scheduled_at`: of a transfer initiation, as the request has it.
+    """
 
     instance_id: str
     stage: int
@@ -190,6 +198,7 @@ class OpenActivity(Write, frozen=True, kw_only=True):
     request_method: str
     request_path: str
     request_body: bytes | None
+    scheduled_at: str | None = None
 
 
 class AddClosedActivity(Write, frozen=True, kw_only=True):
@@ -264,7 +273,7 @@ class WakeInstance(Write, frozen=True, kw_only=True):
 class TakeEvent(Write, frozen=True, kw_only=True):
     """Consume the oldest event of this name; a stage that has consumed one takes the same again."""
 
-    result: ClassVar[type[Result] | None] = EventTaken
+    result: ClassVar[ResultType] = EventTaken
 
     stage: int
     instance_id: str
@@ -322,7 +331,10 @@ class RaiseGeneration(Write, frozen=True, kw_only=True):
 
 
 class AddTrigger(Write, frozen=True, kw_only=True):
-    """Store a trigger, which fires for events accepted from now on. `event_name` is `event` in lower case."""
+    """Store a trigger, which fires for events accepted from now on.
+
+    `event_name` is `event` in lower case. `name_folded` is `name` as `str.casefold` has it; it fills itself in.
+    """
 
     trigger_id: str
     name: str
@@ -333,6 +345,10 @@ class AddTrigger(Write, frozen=True, kw_only=True):
     filter: str | None
     vars: str | None
     created_at: int
+    name_folded: str = ""
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "name_folded", self.name.casefold())
 
 
 class DeleteTrigger(Write, frozen=True, kw_only=True):
@@ -364,7 +380,7 @@ class AcceptEvent(Write, frozen=True, kw_only=True):
     would have stored it under. Rows of 0.1.0 without a fingerprint cannot be compared.
     """
 
-    result: ClassVar[type[Result] | None] = EventAccepted
+    result: ClassVar[ResultType] = EventAccepted
 
     key: str
     type: str
@@ -432,7 +448,7 @@ class Publish(Write, frozen=True, kw_only=True):
     `depth` counts the triggers that led to it; None: as many as led to the instance.
     """
 
-    result: ClassVar[type[Result] | None] = Published
+    result: ClassVar[ResultType] = Published
 
     type: str
     happened_at: int
@@ -480,19 +496,19 @@ class RememberKey(Write, frozen=True, kw_only=True):
 
 
 class ForgetKeys(Write, frozen=True, kw_only=True):
-    result: ClassVar[type[Result] | None] = Removed
+    result: ClassVar[ResultType] = Removed
 
     before_s: int
 
 
 class ForgetEnvelopes(Write, frozen=True, kw_only=True):
-    result: ClassVar[type[Result] | None] = Removed
+    result: ClassVar[ResultType] = Removed
 
     before_s: int
 
 
 class ForgetDeadLetters(Write, frozen=True, kw_only=True):
-    result: ClassVar[type[Result] | None] = Removed
+    result: ClassVar[ResultType] = Removed
 
     before_s: int
 
@@ -503,7 +519,7 @@ class TrimOutbox(Write, frozen=True, kw_only=True):
     Publishers are the positions named `to:...` that were moved or confirmed since that moment.
     """
 
-    result: ClassVar[type[Result] | None] = Removed
+    result: ClassVar[ResultType] = Removed
 
     before_s: int
 
@@ -511,7 +527,7 @@ class TrimOutbox(Write, frozen=True, kw_only=True):
 class ServeTime(Write, frozen=True, kw_only=True):
     """Add the seconds that a server has run."""
 
-    result: ClassVar[type[Result] | None] = TimeServed
+    result: ClassVar[ResultType] = TimeServed
 
     seconds: int
 
@@ -519,7 +535,7 @@ class ServeTime(Write, frozen=True, kw_only=True):
 class Probe(Write, frozen=True, kw_only=True):
     """A write that changes nothing of interest: it shows that a commit succeeds."""
 
-    result: ClassVar[type[Result] | None] = Probed
+    result: ClassVar[ResultType] = Probed
 
 
 def record_types() -> tuple[type[Write], ...]:

@@ -25,7 +25,7 @@ from headrace.buses.event_types import (
 )
 from headrace.effects.port import Done, Refused, Request
 from headrace.effects.protocol import NotBooked
-from headrace.effects.requests import prepare
+from headrace.effects.requests import prepare, scheduled_moment
 from headrace.errors import Conflict, InvalidValue, NotFound
 from headrace.journal import writes
 from headrace.journal.lists import STATUSES
@@ -357,6 +357,7 @@ class InstanceRunner:
                 request_method=opened.request.method,
                 request_path=opened.request.path,
                 request_body=opened.request.body,
+                scheduled_at=scheduled_moment(opened.request),
             )
         )
 

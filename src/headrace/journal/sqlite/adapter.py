@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.errors import Unavailable, Unusable
+from headrace.journal.group import CommitMeter, WriterLimits
+from headrace.journal.list_queries import list_query, no_earlier, search_texts, since
 from headrace.journal.lists import (
     NEWEST,
     STATUSES,
@@ -49,10 +51,9 @@ from headrace.journal.sqlite.faults import damaged, is_damage, opening, require_
 from headrace.journal.sqlite.lock import JournalLock
 from headrace.journal.sqlite.migrations import migrate_sqlite
 from headrace.journal.sqlite.packing import packed, unpacked
-from headrace.journal.sqlite.searches import SEARCHES, no_earlier, search, since
 from headrace.journal.sqlite.statements import named_statements, write_queries
 from headrace.journal.sqlite.wal import require_whole_log
-from headrace.journal.sqlite.writer import CommitMeter, GroupWriter, WriterLimits
+from headrace.journal.sqlite.writer import GroupWriter
 from headrace.journal.transfer import about_closed
 from headrace.journal.writes import Probe
 
@@ -76,7 +77,7 @@ class SqliteJournal:
         self._path = path
         self._lock = lock
         self._reader = reader
-        self._writer = writer
+        self._writer, self._queue = writer, writer.queue
         self._sql = sql
 
     @classmethod
@@ -96,7 +97,7 @@ class SqliteJournal:
             stack.callback(lock.release)
             require_whole_log(path)
             await _in_thread(migrate_sqlite, str(path))
-            sql, writes = named_statements() | SEARCHES, write_queries()
+            sql, writes = named_statements() | search_texts("CROSS JOIN"), write_queries()
             reader, connection = (stack.enter_context(contextlib.closing(_connect(path))) for _ in range(2))
             reader.execute(sql["counts"]).fetchone()
             closed, closed_at = reader.execute(sql["closed"]).fetchone()
@@ -110,15 +111,15 @@ class SqliteJournal:
     @property
     def commits(self) -> int:
         """Durable commits since the start."""
-        return self._writer.commits
+        return self._queue.commits
 
     @property
     def queued_units(self) -> int:
         """Units that wait for a commit."""
-        return self._writer.queued_units
+        return self._queue.queued_units
 
     def commit(self, unit: Unit) -> Awaitable[Results]:
-        return self._writer.commit(unit)
+        return self._queue.commit(unit)
 
     # reads
 
@@ -153,7 +154,7 @@ class SqliteJournal:
     # lists
 
     def _page(self, rows: AnyList, place: Place, limit: int) -> list[tuple[Any, ...]]:
-        name, filters = _statement(rows)
+        name, filters = list_query(rows)
         if isinstance(rows, InstanceSearch):
             filters = (*filters, since(rows))
         return self._rows_within(PAGE_BYTES, f"{name}_page", *filters, *place, limit)
@@ -168,7 +169,7 @@ class SqliteJournal:
             await asyncio.sleep(0)
 
     async def places_before(self, rows: AnyList, place: Place, limit: int) -> list[Place]:
-        name, filters = _statement(rows)
+        name, filters = list_query(rows)
         if isinstance(rows, InstanceSearch):
             place = no_earlier(rows, place)
         return [Place(*row) for row in self._rows(f"{name}_before", *filters, *place, limit)]
@@ -327,7 +328,7 @@ class SqliteJournal:
         return self._rows("outbox_end")[0][0]
 
     async def outbox_news(self) -> None:
-        await self._writer.publications()
+        await self._queue.publications()
 
     async def set_aside(self, limit: int) -> list[SetAside]:
         return [SetAside(*row) for row in self._rows("set_aside_page", limit)]
@@ -365,36 +366,16 @@ class SqliteJournal:
             require_space(self._path.parent)
         except OSError as error:
             raise Unavailable(f"the journal cannot be read: {error}") from error
-        if self._writer.has_committed_within(FRESH_S):
+        if self._queue.has_committed_within(FRESH_S):
             return
         unit = Unit()
         unit.add(Probe())
-        await self._writer.commit(unit)
+        await self._queue.commit(unit)
 
     async def close(self) -> None:
         await self._writer.close()
         self._reader.close()
         self._lock.release()
-
-
-def _statement(rows: AnyList) -> tuple[str, tuple[Any, ...]]:
-    """Name of the statements that read this list, without their endings, and the values of its filters."""
-    match rows:
-        case WorkflowList():
-            return "workflows", ()
-        case InstanceList(workflow_id=None):
-            return ("running_instances" if rows.running else "instances"), ()
-        case InstanceList():
-            name = "running_instances_of_workflow" if rows.running else "instances_of_workflow"
-            return name, (rows.workflow_id,)
-        case TriggerList(name=None):
-            return "triggers", ()
-        case TriggerList(name=name):
-            return "named_triggers", (str(name).casefold(),)
-        case OccurrenceList():
-            return "occurrences", (rows.trigger_id,)
-        case InstanceSearch():
-            return search(rows)
 
 
 async def _in_thread(work: Callable[[str], None], path: str) -> None:
@@ -415,7 +396,6 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA cache_size=-65536")
     connection.execute("PRAGMA wal_autocheckpoint=4000")
     connection.execute("PRAGMA temp_store=MEMORY")  # else pages of a commit may pass through a file in /var/tmp
-    connection.create_function("casefold", 1, str.casefold, deterministic=True)
     connection.create_function("packed", 2, packed, deterministic=True)
     return connection
 

@@ -67,9 +67,9 @@ UPDATE stages SET terminated_at = :terminated_at, error = :error WHERE instance_
 
 -- Store the intent of an activity.
 -- name: OpenActivity
-INSERT INTO activities (instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body)
+INSERT INTO activities (instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body, scheduled_at)
 VALUES (:instance_id, :stage, :position, :name, CASE WHEN length(:input) < 256 THEN :input ELSE packed(:input, :request_body) END,
-    :started_at, :attempt, :key, :request_method, :request_path, :request_body)
+    :started_at, :attempt, :key, :request_method, :request_path, :request_body, :scheduled_at)
 
 -- Store an activity that has ended.
 -- name: AddClosedActivity
@@ -137,8 +137,8 @@ UPDATE journal_state SET generation = :generation + 1 WHERE generation = :genera
 
 -- Store a trigger that fires for later events, unless its workflow is gone.
 -- name: AddTrigger
-INSERT INTO triggers (id, name, event, event_name, workflow_id, version, filter, vars, created_at, after_seq)
-SELECT :trigger_id, :name, :event, :event_name, :workflow_id, :version, :filter, :vars, :created_at, (SELECT coalesce(max(seq), 0) FROM inbox)
+INSERT INTO triggers (id, name, event, event_name, workflow_id, version, filter, vars, created_at, after_seq, name_folded)
+SELECT :trigger_id, :name, :event, :event_name, :workflow_id, :version, :filter, :vars, :created_at, (SELECT coalesce(max(seq), 0) FROM inbox), :name_folded
 WHERE EXISTS (SELECT 1 FROM workflows WHERE id = :workflow_id AND deleted_at IS NULL)
 
 -- Mark a trigger as deleted.
@@ -394,7 +394,7 @@ WHERE deleted_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY crea
 -- Triggers whose name contains a text in any case, the newest first.
 -- name: named_triggers_page
 SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers
-WHERE deleted_at IS NULL AND instr(casefold(name), :name) AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+WHERE deleted_at IS NULL AND instr(name_folded, :name) AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
 
 -- Triggers on an event by either of its names, made before it was accepted.
 -- name: triggers_on
@@ -453,7 +453,7 @@ ORDER BY started_at DESC LIMIT 1
 -- How many triggers led to an instance that asked for a transfer at this moment.
 -- name: depth_of_initiation
 SELECT coalesce(max((SELECT depth FROM occurrences WHERE instance_id = activities.instance_id)), 0) FROM activities
-WHERE name = 'CreateTransferInitiation' AND json_extract(CAST(request_body AS TEXT), '$.scheduledAt') = :scheduled_at
+WHERE scheduled_at = :scheduled_at
 
 -- How far a source was read.
 -- name: position
@@ -514,7 +514,7 @@ WHERE deleted_at IS NULL AND (created_at, id) > (:created_at, :id) ORDER BY crea
 -- Places of triggers whose name contains a text, the nearest first.
 -- name: named_triggers_before
 SELECT created_at, id FROM triggers
-WHERE deleted_at IS NULL AND instr(casefold(name), :name) AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+WHERE deleted_at IS NULL AND instr(name_folded, :name) AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
 
 -- Places of a trigger's occurrences before a place, the nearest first.
 -- name: occurrences_before

@@ -4,7 +4,7 @@ from alembic import op
 from sqlalchemy import Column, Integer, Text, inspect
 
 revision = "0017"
-down_revision = "0014"
+down_revision = "0015"
 
 COLUMNS = {"closed": Text(), "closed_at": Integer()}
 """`closed` is "moved" or "backup", and NULL while a server may run on the journal."""

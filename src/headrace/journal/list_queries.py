@@ -1,4 +1,4 @@
-"""The SQL of each kind of search of instances.
+"""Which query reads a list, and the SQL of each kind of search of instances.
 
 Every search is answered by one index whose order is that of the list, so that a page costs the same however many
 instances there are. Filters that no single index answers together are refused by the API.
@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace.journal.lists import STATUSES, UNFINISHED, InstanceSearch, Place
+from headrace.journal.lists import (
+    STATUSES,
+    UNFINISHED,
+    AnyList,
+    InstanceList,
+    InstanceSearch,
+    OccurrenceList,
+    Place,
+    TriggerList,
+    WorkflowList,
+)
 
 EARLIEST_AT = -(2**63)
 
@@ -17,7 +27,7 @@ SELECT {columns} FROM instances AS i {joined}
 WHERE {condition}{since} AND (i.created_at, i.id) {side} (?, ?)
 ORDER BY i.created_at {order}, i.id {order} LIMIT ?"""
 _BY_VARIABLE = """\
-SELECT {columns} FROM instance_variables AS v CROSS JOIN instances AS i ON i.id = v.instance_id {joined}
+SELECT {columns} FROM instance_variables AS v {first_join} instances AS i ON i.id = v.instance_id {joined}
 WHERE {condition}{since} AND (v.created_at, v.instance_id) {side} (?, ?)
 ORDER BY v.created_at {order}, v.instance_id {order} LIMIT ?"""
 
@@ -29,7 +39,7 @@ LEFT JOIN stages AS s
     ON s.instance_id = i.id AND s.number = (SELECT max(number) FROM stages WHERE instance_id = i.id)"""
 
 _CONDITIONS = {
-    "search": "1",
+    "search": "true",
     "search_workflow": "i.workflow_id = ?",
     "search_unfinished": "i.terminated_at IS NULL",
     "search_workflow_unfinished": "i.workflow_id = ? AND i.terminated_at IS NULL",
@@ -41,24 +51,43 @@ _CONDITIONS = {
 }
 
 
-def _texts() -> dict[str, str]:
+def search_texts(first_join: str) -> dict[str, str]:
+    """By name: the filters in use, and the direction. Parameters are `?`.
+
+    `first_join` joins two tables; where the database allows it, the first one is read first.
+    """
     found: dict[str, str] = {}
     for name, condition in _CONDITIONS.items():
         text = _BY_VARIABLE if name == "search_variable" else _BY_INSTANCE
         since = f" AND {'v' if name == 'search_variable' else 'i'}.created_at >= ?"
-        older = {"condition": condition, "since": since, "side": "<", "order": "DESC"}
-        newer = {"condition": condition, "since": "", "side": ">", "order": "ASC"}
+        older = {"condition": condition, "since": since, "side": "<", "order": "DESC", "first_join": first_join}
+        newer = {"condition": condition, "since": "", "side": ">", "order": "ASC", "first_join": first_join}
         found[f"{name}_page"] = text.format(columns=_SUMMARY, joined=_LAST_STAGE, **older)
         found[f"{name}_before"] = text.format(columns="i.created_at, i.id", joined="", **newer)
     return found
 
 
-SEARCHES = _texts()
-"""By name: the filters in use, and the direction."""
+def list_query(rows: AnyList) -> tuple[str, tuple[Any, ...]]:
+    """Name of the queries that read this list, without `_page` or `_before`, and the values of its filters."""
+    match rows:
+        case WorkflowList():
+            return "workflows", ()
+        case InstanceList(workflow_id=None):
+            return ("running_instances" if rows.running else "instances"), ()
+        case InstanceList():
+            name = "running_instances_of_workflow" if rows.running else "instances_of_workflow"
+            return name, (rows.workflow_id,)
+        case TriggerList(name=None):
+            return "triggers", ()
+        case TriggerList(name=name):
+            return "named_triggers", (str(name).casefold(),)
+        case OccurrenceList():
+            return "occurrences", (rows.trigger_id,)
+        case InstanceSearch():
+            return _search(rows)
 
 
-def search(rows: InstanceSearch) -> tuple[str, tuple[Any, ...]]:
-    """Name of the statements of this search, without `_page` or `_before`, and the values of its filters."""
+def _search(rows: InstanceSearch) -> tuple[str, tuple[Any, ...]]:
     filters: list[tuple[str, Any]] = []
     if rows.workflow_id is not None:
         filters.append(("workflow", rows.workflow_id))
@@ -78,5 +107,5 @@ def since(rows: InstanceSearch) -> int:
 
 
 def no_earlier(rows: InstanceSearch, place: Place) -> Place:
-    """The start of the direction `before`: SQLite would scan from the beginning for two lower bounds."""
+    """The start of the direction `before`: a database would scan from the beginning for two lower bounds."""
     return place if rows.since_at is None else max(place, Place(rows.since_at, ""))

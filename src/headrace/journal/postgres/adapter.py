@@ -1,0 +1,400 @@
+"""The journal on PostgreSQL. Several processes may have one open, each with a writer, some readers and a listener."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import psycopg
+from msgspec import structs
+
+from headrace.errors import Unavailable, Unusable
+from headrace.journal.group import CommitMeter, WriterLimits
+from headrace.journal.list_queries import list_query, no_earlier, since
+from headrace.journal.lists import (
+    NEWEST,
+    STATUSES,
+    AnyList,
+    InstanceList,
+    InstanceSearch,
+    OccurrenceList,
+    Place,
+    TriggerList,
+    WorkflowList,
+)
+from headrace.journal.port import Results, Unit
+from headrace.journal.postgres.connections import Connection, connect_writer, fault_of
+from headrace.journal.postgres.listener import Listener
+from headrace.journal.postgres.migrations import require_current
+from headrace.journal.postgres.news import News
+from headrace.journal.postgres.owner import Owner
+from headrace.journal.postgres.readers import Readers, Row
+from headrace.journal.postgres.statements import named_statements, write_queries
+from headrace.journal.postgres.writer import PostgresWriter
+from headrace.journal.records import (
+    ActivityRow,
+    AuditEntry,
+    Due,
+    EngineState,
+    InboxEvent,
+    Instance,
+    InstanceSummary,
+    Occurrence,
+    OutboxEvent,
+    Remembered,
+    SetAside,
+    Stage,
+    StaleNudge,
+    Standing,
+    Trigger,
+    Workflow,
+)
+from headrace.journal.transfer import about_closed
+from headrace.journal.writes import Probe
+
+PAGE = 200
+FRESH_S = 1.0
+"""Age of a commit that still proves that commits succeed: callers of `/readyz` cannot keep the database busy."""
+READERS = 4
+
+ListT = TypeVar("ListT", bound=AnyList)
+RowT = TypeVar("RowT", bound=Workflow | Instance | InstanceSummary | Trigger | Occurrence)
+
+
+class PostgresJournal:
+    """See `journal.port.Journal`. Make one with `open`."""
+
+    def __init__(self, writer: PostgresWriter, readers: Readers, watchers: _Watchers) -> None:
+        self._writer, self._queue = writer, writer.queue
+        self._readers = readers
+        self._watchers = watchers
+        self._sql = named_statements()
+        self._outbox_end: int | None = None
+        self._listener: Listener | None = None
+
+    @classmethod
+    async def open(
+        cls, url: str, *, limits: WriterLimits | None = None, meter: CommitMeter | None = None, readers: int = READERS
+    ) -> PostgresJournal:
+        """Connect to a journal whose schema is that of this release, which `migrate` makes.
+
+        Raises Unusable where a person must act, and Unavailable where another attempt may succeed.
+        """
+        pool, watchers = Readers(url, readers), _Watchers()
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                connection = await connect_writer(url)
+                stack.push_async_callback(connection.close)
+                stack.push_async_callback(pool.close)
+                await _require_usable(connection, pool)
+            except psycopg.Error as error:
+                fault = fault_of(error)
+                raise type(fault)(f"the database cannot be opened: {fault}") from error
+            except Unusable as error:
+                raise Unusable(f"the database cannot be opened: {error}") from error
+            queries, statements = write_queries(), named_statements()
+            writer = PostgresWriter(
+                url, connection, queries, statements, limits or WriterLimits(), meter, watchers.tell
+            )
+            opened = cls(writer, pool, watchers)
+            opened._listener = Listener(url, opened._heard, opened._look)
+            stack.pop_all()
+            return opened
+        raise AssertionError("unreachable")
+
+    @property
+    def commits(self) -> int:
+        """Durable commits since the start."""
+        return self._queue.commits
+
+    @property
+    def queued_units(self) -> int:
+        """Units that wait for a commit."""
+        return self._queue.queued_units
+
+    @property
+    def owner(self) -> Owner:
+        """Whether this process owns the journal, and how it becomes the owner."""
+        return self._writer.owner
+
+    def commit(self, unit: Unit) -> Awaitable[Results]:
+        return self._queue.commit(unit)
+
+    # what other processes do
+
+    def watch_endings(self, callback: Callable[[Sequence[str]], None]) -> None:
+        """Call with the ids of instances that a commit of any process has ended; empty: some. A hint."""
+        self._watchers.endings.append(callback)
+
+    def watch_inbox(self, callback: Callable[[], None]) -> None:
+        """Call after a commit of another process has put events into the inbox. A hint."""
+        self._watchers.inbox.append(callback)
+
+    def _heard(self, news: News) -> None:
+        """The news of a commit, also of one of this process, which `finish` has told already."""
+        self._watchers.tell(news)
+        if news.accepted:
+            for callback in self._watchers.inbox:
+                callback()
+        if news.published:
+            self._queue.announce()
+
+    async def _look(self) -> None:
+        """Announce what was published while nothing was heard."""
+        with contextlib.suppress(Unavailable):
+            end = await self.outbox_end()
+            if self._outbox_end is not None and end != self._outbox_end:
+                self._queue.announce()
+            self._outbox_end = end
+
+    # reads
+
+    async def _rows(self, name: str, *parameters: Any) -> list[Row]:
+        return await self._readers.rows(self._sql[name], *parameters)
+
+    # lists
+
+    async def _page(self, rows: AnyList, place: Place, limit: int) -> list[Row]:
+        name, filters = list_query(rows)
+        if isinstance(rows, InstanceSearch):
+            filters = (*filters, since(rows))
+        return await self._rows(f"{name}_page", *filters, *place, limit)
+
+    async def _pages(
+        self, rows: ListT, read: Callable[[ListT, Place, int], Awaitable[list[RowT]]]
+    ) -> AsyncIterator[list[RowT]]:
+        place = NEWEST
+        while page := await read(rows, place, PAGE):
+            yield page
+            place = Place(page[-1].created_at, page[-1].id)
+
+    async def places_before(self, rows: AnyList, place: Place, limit: int) -> list[Place]:
+        name, filters = list_query(rows)
+        if isinstance(rows, InstanceSearch):
+            place = no_earlier(rows, place)
+        return [Place(*row) for row in await self._rows(f"{name}_before", *filters, *place, limit)]
+
+    # workflows and instances
+
+    async def workflow(self, workflow_id: str) -> Workflow | None:
+        rows = await self._rows("workflow", workflow_id)
+        return Workflow(*rows[0]) if rows else None
+
+    async def workflows(self) -> AsyncIterator[list[Workflow]]:
+        async for page in self._pages(WorkflowList(), self.workflows_after):
+            yield page
+
+    async def workflows_after(self, rows: WorkflowList, place: Place, limit: int) -> list[Workflow]:
+        return [Workflow(*row[:6]) for row in await self._page(rows, place, limit)]
+
+    async def instance(self, instance_id: str) -> Instance | None:
+        found, stages = await self._readers.snapshot(
+            (self._sql["instance"], (instance_id,)), (self._sql["stages"], (instance_id,))
+        )
+        return _instance(found[0], [Stage(*row) for row in stages]) if found else None
+
+    async def instances(self, workflow_id: str | None = None, running: bool = False) -> AsyncIterator[list[Instance]]:
+        async for page in self._pages(InstanceList(workflow_id, running), self.instances_after):
+            yield page
+
+    async def instances_after(self, rows: InstanceList, place: Place, limit: int) -> list[Instance]:
+        return await self._with_stages(await self._page(rows, place, limit))
+
+    async def _with_stages(self, rows: Sequence[Row]) -> list[Instance]:
+        stages: dict[str, list[Stage]] = {row[0]: [] for row in rows}
+        for row in await self._rows("stages_of", list(stages)) if rows else ():
+            stages[row[0]].append(Stage(*row))
+        return [_instance(row, stages[row[0]]) for row in rows]
+
+    async def summaries_after(self, rows: InstanceSearch, place: Place, limit: int) -> list[InstanceSummary]:
+        return [_summary(row) for row in await self._page(rows, place, limit)]
+
+    async def standing(self, instance_id: str) -> Standing | None:
+        named = [(self._sql[name], (instance_id,)) for name in ("instance", "stages", "last_activities", "version")]
+        found, stages, activities, versions = await self._readers.snapshot(*named)
+        if not found:
+            return None
+        instance = _instance(found[0], [Stage(*row) for row in stages])
+        return Standing(instance, tuple(ActivityRow(*row) for row in activities), *versions[0])
+
+    async def stages(self, instance_id: str) -> list[Stage]:
+        return [Stage(*row) for row in await self._rows("stages", instance_id)]
+
+    async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]:
+        return [ActivityRow(*row) for row in await self._rows("activities", instance_id, stage)]
+
+    async def remembered(self, owner: str, key: str) -> Remembered | None:
+        rows = await self._rows("remembered", owner, key)
+        return Remembered(*rows[0]) if rows else None
+
+    async def audit(self, before_seq: int, limit: int, *, target: str = "", principal: str = "") -> list[AuditEntry]:
+        name = "audit_of_target_page" if target else "audit_of_principal_page" if principal else "audit_page"
+        filters = {"audit_of_target_page": (target, principal), "audit_of_principal_page": (principal,)}.get(name, ())
+        return [AuditEntry(*row) for row in await self._rows(name, *filters, before_seq, limit)]
+
+    # triggers and events
+
+    async def trigger(self, trigger_id: str) -> Trigger | None:
+        rows = await self._rows("trigger", trigger_id)
+        return Trigger(*rows[0]) if rows else None
+
+    async def triggers(self, name: str | None = None) -> AsyncIterator[list[Trigger]]:
+        async for page in self._pages(TriggerList(name), self.triggers_after):
+            yield page
+
+    async def triggers_after(self, rows: TriggerList, place: Place, limit: int) -> list[Trigger]:
+        return [Trigger(*row[:10]) for row in await self._page(rows, place, limit)]
+
+    async def triggers_on(self, names: tuple[str, str], seq: int) -> list[Trigger]:
+        return [Trigger(*row) for row in await self._rows("triggers_on", *names, seq)]
+
+    async def trigger_count(self) -> int:
+        return (await self._rows("trigger_count"))[0][0]
+
+    async def occurrences(self, trigger_id: str) -> AsyncIterator[list[Occurrence]]:
+        async for page in self._pages(OccurrenceList(trigger_id), self.occurrences_after):
+            yield page
+
+    async def occurrences_after(self, rows: OccurrenceList, place: Place, limit: int) -> list[Occurrence]:
+        found = [Occurrence(*row[:8]) for row in await self._page(rows, place, limit)]
+        started = [each.instance_id for each in found if each.instance_id is not None]
+        instances = await self._with_stages(await self._rows("instances_by_id", started)) if started else []
+        by_id = {each.id: each for each in instances}
+        return [structs.replace(each, instance=by_id.get(each.instance_id or "")) for each in found]
+
+    async def occurrence(self, trigger_id: str, event_key: str) -> Occurrence | None:
+        rows = await self._rows("occurrence", trigger_id, event_key)
+        return Occurrence(*rows[0]) if rows else None
+
+    async def depth_of_instance(self, instance_id: str) -> int:
+        rows = await self._rows("depth_of_instance", instance_id)
+        return rows[0][0] if rows else 0
+
+    async def depth_of_metadata(self, path: str, body: bytes) -> int:
+        rows = await self._rows("depth_of_metadata", path, body)
+        return rows[0][0] if rows else 0
+
+    async def depth_of_initiation(self, scheduled_at: str) -> int:
+        rows = await self._rows("depth_of_initiation", scheduled_at)
+        return rows[0][0] if rows else 0
+
+    async def waiting_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
+        return [InboxEvent(*row[:10]) for row in await self._rows("waiting_events", after_seq, limit)]
+
+    async def unidentified_events(self, after_seq: int, limit: int) -> list[InboxEvent]:
+        return [InboxEvent(*row[:10]) for row in await self._rows("unidentified_events", after_seq, limit)]
+
+    async def events(self, *, repeated: bool = False, conflicting: bool = False) -> AsyncIterator[list[InboxEvent]]:
+        name = "conflicting_events_page" if conflicting else "repeated_events_page" if repeated else "events_page"
+        position = 2**63 - 1
+        while page := [InboxEvent(*row) for row in await self._rows(name, position, PAGE)]:
+            yield page
+            position = page[-1].seq
+
+    async def position(self, source: str) -> int | None:
+        rows = await self._rows("position", source)
+        return rows[0][0] if rows else None
+
+    # what is published
+
+    async def identity(self) -> str:
+        return (await self._rows("identity"))[0][0]
+
+    async def outbox(self, after_seq: int, limit: int) -> list[OutboxEvent]:
+        return [OutboxEvent(*row[:5]) for row in await self._rows("outbox_page", after_seq, limit)]
+
+    async def outbox_end(self) -> int:
+        return (await self._rows("outbox_end"))[0][0]
+
+    async def outbox_news(self) -> None:
+        await self._queue.publications()
+
+    async def set_aside(self, limit: int) -> list[SetAside]:
+        return [SetAside(*row) for row in await self._rows("set_aside_page", limit)]
+
+    # what an engine asks
+
+    async def due(self, after_at: int, after_row: int, until_at: int, limit: int) -> list[Due]:
+        return [Due(*row) for row in await self._rows("due", after_at, after_row, until_at, limit)]
+
+    async def next_deadline(self, after_at: int) -> int | None:
+        return (await self._rows("next_deadline", after_at))[0][0]
+
+    async def stale_nudges(self, before_at: int, limit: int) -> list[StaleNudge]:
+        return [StaleNudge(*row) for row in await self._rows("stale_nudges", before_at, limit)]
+
+    async def open_instances(self, after_id: str, limit: int) -> list[str]:
+        return [row[0] for row in await self._rows("open_instances", after_id, limit)]
+
+    async def engine(self) -> EngineState:
+        return EngineState(*(await self._rows("engine"))[0])
+
+    async def clock_at(self) -> int:
+        return (await self._rows("clock"))[0][0]
+
+    async def counts(self) -> tuple[int, int]:
+        """The number of instances that have not ended, and of their activities that need attention."""
+        row = (await self._rows("counts"))[0]
+        return row[0], row[1]
+
+    # life
+
+    async def check(self) -> None:
+        if self._queue.has_committed_within(FRESH_S):
+            return
+        unit = Unit()
+        unit.add(Probe())
+        await self._queue.commit(unit)
+
+    async def close(self) -> None:
+        if self._listener is not None:
+            await self._listener.close()
+        await self._writer.close()
+        await self._readers.close()
+
+
+class _Watchers:
+    """Who is called after commits."""
+
+    def __init__(self) -> None:
+        self.endings: list[Callable[[Sequence[str]], None]] = []
+        self.inbox: list[Callable[[], None]] = []
+
+    def tell(self, news: News) -> None:
+        if news.ended == []:
+            return
+        for callback in self.endings:
+            callback(news.ended or [])
+
+
+async def _require_usable(writer: Connection, readers: Readers) -> None:
+    """Require a database in UTF-8 with the schema of this release, reached without a proxy that shares connections."""
+    encoding, pid = (
+        await (await writer.execute("SELECT current_setting('server_encoding'), pg_backend_pid()")).fetchall()
+    )[0]
+    if encoding != "UTF8":
+        raise Unusable(f"its encoding is {encoding}; Headrace needs UTF8")
+    ((other,),) = await readers.rows("SELECT pg_backend_pid()")
+    ((again,),) = await (await writer.execute("SELECT pg_backend_pid()")).fetchall()
+    if pid == other or pid != again:
+        raise Unusable(
+            "connections share a process of the database, as behind a proxy that pools transactions; "
+            "HEADRACE_DATABASE_URL must reach PostgreSQL directly or through session pooling"
+        )
+    ((table,),) = await readers.rows("SELECT to_regclass('alembic_version')::text")
+    revisions = [] if table is None else await readers.rows("SELECT version_num FROM alembic_version")
+    require_current(revisions[0][0] if revisions else None)
+    ((closed, closed_at),) = await readers.rows("SELECT closed, closed_at FROM journal_state")
+    if closed is not None:
+        raise Unusable(about_closed(closed, closed_at))
+
+
+def _instance(row: Row, stages: Sequence[Stage]) -> Instance:
+    return Instance(*row[:8], started_by_trigger=row[8], stages=tuple(stages))
+
+
+def _summary(row: Row) -> InstanceSummary:
+    values: list[Any] = list(row)
+    values[3] = STATUSES[values[3]]
+    return InstanceSummary(*values)

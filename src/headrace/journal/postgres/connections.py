@@ -1,0 +1,106 @@
+"""Connections to the database: how they are opened, and what an error on one means."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any, LiteralString, cast
+
+import psycopg
+from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.types.numeric import Int8Dumper
+
+from headrace.errors import Unavailable, Unusable
+
+CONNECT_S = 10
+KEEP_ALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "connect_timeout": CONNECT_S,
+}
+"""A host that is gone is noticed within some 11 s."""
+SESSION = """
+SET client_encoding = 'UTF8'; SET statement_timeout = 0; SET jit = off;
+SET default_transaction_isolation = 'read committed';
+"""
+WRITER_SESSION = """
+SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+SET plan_cache_mode = force_generic_plan;
+SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '20s';
+SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
+SET tcp_user_timeout = 10000;
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
+SELECT set_config('deadlock_timeout', '100ms', false) WHERE current_setting('is_superuser') = 'on';
+"""
+"""The writer finds every row by its key, whatever the statistics of a young table say."""
+
+Connection = AsyncConnection[tuple[Any, ...]]
+
+
+async def connect(url: str, role: str) -> Connection:
+    """A connection for reads, or to listen. `role` tells it apart in `pg_stat_activity`. Raises psycopg.Error."""
+    connection = await AsyncConnection.connect(
+        settings_of(url, role), autocommit=True, prepare_threshold=0, cursor_factory=AsyncRawCursor
+    )
+    try:
+        connection.prepared_max = None
+        connection.adapters.register_dumper(int, Int8Dumper)
+        await connection.execute(SESSION, prepare=False)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def connect_writer(url: str) -> Connection:
+    """Raises psycopg.Error."""
+    connection = await connect(url, "writer")
+    try:
+        await connection.execute(WRITER_SESSION, prepare=False)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+def settings_of(url: str, role: str) -> str:
+    """The connection string of one connection."""
+    given = conninfo_to_dict(url)
+    return make_conninfo("", **{**KEEP_ALIVE, **given, "application_name": f"headrace {role} {_process()}"})
+
+
+def as_query(text: str) -> LiteralString:
+    """psycopg takes literals only, so that no input gets into a query; ours come from a file of the package."""
+    return cast("LiteralString", text)
+
+
+def unavailable(error: Exception) -> Unavailable:
+    """As the journal's port has it, with the reason."""
+    reason = str(error).strip().splitlines()
+    return Unavailable(f"the database does not answer: {reason[0] if reason else type(error).__name__}")
+
+
+def fault_of(error: psycopg.Error) -> Unavailable | Unusable:
+    """What a failed attempt to open the journal means: `Unusable` where another attempt would fail as well."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+        return Unusable(lines[0]) if _is_refusal(lines) else unavailable(error)
+    return unavailable(error) if isinstance(error, psycopg.OperationalError) else Unusable(lines[0])
+
+
+def _is_refusal(lines: list[str]) -> bool:
+    """libpq gives the server's refusal of a connection as text only."""
+    wanted = ("password authentication failed", "does not exist", "no pg_hba.conf entry", "permission denied")
+    return any(word in line for line in lines for word in wanted)
+
+
+def _process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"[:40]
+
+
+def has_failed(connection: psycopg.AsyncConnection[Any]) -> bool:
+    return connection.closed or connection.broken

@@ -1,0 +1,541 @@
+-- The queries of the PostgreSQL journal. `name: X` begins one, after a sentence that says what it does.
+-- A write takes records of one kind as JSON: `:rows` stands for them, a row each, with the fields of `journal/writes.py` as
+-- columns of `r`, and their number `r.n`. Bytes come in base64. The parameters of a read are named, and numbered in the order
+-- of their first use.
+
+-- Writes
+
+-- Store definitions.
+-- name: AddWorkflow
+INSERT INTO workflows (id, name, config, created_at, updated_at) SELECT r.workflow_id, r.name, r.config, r.created_at, r.updated_at FROM :rows
+
+-- Mark workflows as deleted; their instances go on.
+-- name: DeleteWorkflow
+UPDATE workflows SET deleted_at = r.at, updated_at = greatest(updated_at, r.at) FROM :rows WHERE id = r.workflow_id AND deleted_at IS NULL
+
+-- Store new instances, but those whose workflow is gone. A definition that is its workflow's own is not stored again.
+-- name: AddInstance
+INSERT INTO instances (id, workflow_id, config, variables, created_at, updated_at, by_trigger, next_at)
+SELECT r.instance_id, r.workflow_id, CASE WHEN w.config = r.config THEN '' ELSE r.config END, r.variables, r.created_at, r.created_at, r.by_trigger, 0
+FROM :rows JOIN workflows AS w ON w.id = r.workflow_id AND w.deleted_at IS NULL
+
+-- Move running instances on.
+-- name: MoveInstance
+UPDATE instances SET updated_at = r.at, next_at = r.next_at FROM :rows WHERE id = r.instance_id AND terminated_at IS NULL
+
+-- End running instances.
+-- name: EndInstance
+UPDATE instances SET terminated_at = r.at, updated_at = r.at, error = r.error, next_at = NULL, version = r.version + 1
+FROM :rows WHERE id = r.instance_id AND instances.version = r.version AND terminated_at IS NULL
+
+-- Raise the version of instances that are where their readers left them.
+-- name: ClaimVersion
+UPDATE instances SET version = r.version + 1 FROM :rows WHERE id = r.instance_id AND instances.version = r.version
+
+-- Set when the engine looks at instances, running or not.
+-- name: ScheduleInstance
+UPDATE instances SET next_at = r.next_at FROM :rows WHERE id = r.instance_id
+
+-- Show running instances as retrying, as in need of attention, or as neither.
+-- name: MarkTrouble
+UPDATE instances SET trouble = r.trouble FROM :rows WHERE id = r.instance_id AND terminated_at IS NULL
+
+-- Make instances findable by their variables.
+-- name: AddVariables
+INSERT INTO instance_variables (fingerprint, created_at, instance_id)
+SELECT each::bigint, r.created_at, r.instance_id FROM :rows CROSS JOIN LATERAL json_array_elements_text(r.fingerprints::json) AS each
+ON CONFLICT DO NOTHING
+
+-- Store stages that have begun.
+-- name: OpenStage
+INSERT INTO stages (instance_id, number, keyword, input, started_at) SELECT r.instance_id, r.number, r.keyword, r.input, r.started_at FROM :rows
+
+-- Store stages that ended as they began.
+-- name: AddClosedStage
+INSERT INTO stages (instance_id, number, keyword, input, started_at, terminated_at, error)
+SELECT r.instance_id, r.number, r.keyword, r.input, r.started_at, r.terminated_at, r.error FROM :rows
+
+-- Replace the input of open stages.
+-- name: AmendStage
+UPDATE stages SET input = r.input FROM :rows WHERE stages.instance_id = r.instance_id AND stages.number = r.number AND terminated_at IS NULL
+
+-- Close open stages.
+-- name: CloseStage
+UPDATE stages SET terminated_at = r.terminated_at, error = r.error
+FROM :rows WHERE stages.instance_id = r.instance_id AND stages.number = r.number AND stages.terminated_at IS NULL
+
+-- Store the intents of activities.
+-- name: OpenActivity
+INSERT INTO activities (instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body, scheduled_at)
+SELECT r.instance_id, r.stage, r.position, r.name, r.input, r.started_at, r.attempt, r.key, r.request_method, r.request_path,
+    decode(r.request_body, 'base64'), r.scheduled_at FROM :rows
+
+-- Store activities that have ended.
+-- name: AddClosedActivity
+INSERT INTO activities (instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body,
+    output, error, last_failure, terminated_at)
+SELECT r.instance_id, r.stage, r.position, r.name, r.input, r.started_at, r.attempt, r.key, r.request_method, r.request_path,
+    decode(r.request_body, 'base64'), r.output, r.error, r.last_failure, r.terminated_at FROM :rows
+
+-- Count attempts before they are sent, and note when.
+-- name: BeginAttempt
+UPDATE activities AS a SET attempt = r.attempt, permitted_at = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+FROM :rows WHERE a.instance_id = r.instance_id AND a.stage = r.stage AND a.position = r.position AND a.attempt = r.attempt - 1 AND a.terminated_at IS NULL
+
+-- Record failed attempts of open activities.
+-- name: FailAttempt
+UPDATE activities AS a SET attempt = r.attempt, last_failure = r.failure, next_execution_at = r.next_execution_at, needs_attention = r.needs_attention
+FROM :rows WHERE a.instance_id = r.instance_id AND a.stage = r.stage AND a.position = r.position AND a.terminated_at IS NULL
+
+-- Record the outcomes of open activities.
+-- name: CloseActivity
+UPDATE activities AS a SET attempt = r.attempt, output = r.output, error = r.error, next_execution_at = NULL, needs_attention = false,
+    terminated_at = r.terminated_at
+FROM :rows WHERE a.instance_id = r.instance_id AND a.stage = r.stage AND a.position = r.position AND a.terminated_at IS NULL
+
+-- Put events into the mailboxes of running instances. Each is locked: of a process that sends an event and one that lets
+-- the instance wait for it, one sees what the other did.
+-- name: AddEvent
+INSERT INTO events (instance_id, name, received_at)
+SELECT r.instance_id, r.name, r.received_at
+FROM :rows CROSS JOIN LATERAL (SELECT id FROM instances WHERE id = r.instance_id AND terminated_at IS NULL FOR NO KEY UPDATE) AS i ORDER BY r.n
+
+-- Let the engine look at instances that wait for an event.
+-- name: WakeInstance
+UPDATE instances SET next_at = 0 FROM :rows WHERE id = r.instance_id AND next_at IS NULL AND terminated_at IS NULL
+
+-- Consume the oldest event of a name, or the one that this stage has consumed before.
+-- name: TakeEvent
+UPDATE events SET stage = r.stage FROM :rows WHERE seq = (
+    SELECT e.seq FROM events AS e WHERE e.instance_id = r.instance_id AND e.name = r.name AND (e.stage IS NULL OR e.stage = r.stage)
+    ORDER BY (e.stage IS NULL), e.seq LIMIT 1
+) RETURNING r.n, seq
+
+-- Let instances wait, or go on at once where their stage has consumed an event.
+-- name: WaitForEvent
+UPDATE instances SET updated_at = r.at, next_at = (SELECT 0 FROM events AS e WHERE e.instance_id = r.instance_id AND e.stage = r.stage)
+FROM :rows WHERE id = r.instance_id AND terminated_at IS NULL
+
+-- Ask for a look at instances.
+-- name: AddNudge
+INSERT INTO nudges (instance_id, why, at) SELECT r.instance_id, r.why, r.at FROM :rows ORDER BY r.n
+
+-- Remove the nudges of instances that a look has answered.
+-- name: DropNudges
+DELETE FROM nudges USING :rows WHERE nudges.instance_id = r.instance_id AND nudges.seq <= r.seq
+
+-- Let nudges that were repeated count as overlooked later.
+-- name: PostponeNudges
+UPDATE nudges SET tries = tries + 1, at = r.at FROM :rows WHERE nudges.instance_id = r.instance_id AND nudges.seq <= r.seq
+
+-- Hand the journal from one engine to another.
+-- name: SwitchEngine
+UPDATE journal_state SET engine = r.engine FROM :rows WHERE journal_state.engine = r.before
+
+-- Count a process that becomes the owner of the journal.
+-- name: RaiseGeneration
+UPDATE journal_state SET generation = r.generation + 1 FROM :rows WHERE journal_state.generation = r.generation
+
+-- Store triggers that fire for later events, but those whose workflow is gone.
+-- name: AddTrigger
+INSERT INTO triggers (id, name, event, event_name, workflow_id, version, filter, vars, created_at, after_seq, name_folded)
+SELECT r.trigger_id, r.name, r.event, r.event_name, r.workflow_id, r.version, r.filter, r.vars, r.created_at, (SELECT coalesce(max(seq), 0) FROM inbox), r.name_folded
+FROM :rows JOIN workflows AS w ON w.id = r.workflow_id AND w.deleted_at IS NULL
+
+-- Mark triggers as deleted.
+-- name: DeleteTrigger
+UPDATE triggers SET deleted_at = r.at FROM :rows WHERE id = r.trigger_id AND deleted_at IS NULL
+
+-- Store an event, or count a repeat; `AcceptEvent` explains the identities.
+-- name: AcceptEvent
+INSERT INTO inbox (key, type, envelope, received_at, depth, fingerprint, conflicts_with)
+SELECT
+    CASE
+        WHEN placed IS NOT NULL THEN (SELECT key FROM inbox WHERE seq = placed)
+        WHEN known IS NULL THEN j.key
+        WHEN is_equal THEN (SELECT key FROM inbox WHERE seq = known)
+        ELSE j.conflict_key
+    END,
+    j.type, j.envelope, j.received_at, j.depth, j.payload, CASE WHEN placed IS NULL AND NOT is_equal THEN known END
+FROM (
+    SELECT p.*, (SELECT i.fingerprint IS NULL OR i.fingerprint = p.payload FROM inbox AS i WHERE i.seq = known) AS is_equal
+    FROM (
+        SELECT
+            r.key, r.type, r.envelope, r.received_at, r.depth, r.conflict_key, decode(r.fingerprint, 'base64') AS payload,
+            coalesce(
+                (SELECT i.seq FROM inbox AS i WHERE i.key = r.place),
+                (SELECT e.seq FROM event_keys AS e WHERE e.key = r.place)
+            ) AS placed,
+            coalesce(
+                (SELECT i.seq FROM inbox AS i WHERE i.key = r.key),
+                (SELECT e.seq FROM event_keys AS e WHERE e.key = r.key),
+                (
+                    SELECT i.seq FROM inbox AS i WHERE i.key = r.old_key AND i.type = r.type
+                    AND (i.fingerprint IS NULL OR (i.fingerprint = decode(r.fingerprint, 'base64') AND substr(i.key, 1, 4) = 'key:'))
+                )
+            ) AS known
+        FROM :rows
+    ) AS p
+) AS j
+ON CONFLICT (key) DO UPDATE SET repeats = inbox.repeats + 1, last_repeat_at = excluded.received_at RETURNING seq, repeats, conflicts_with
+
+-- Store further identities of events.
+-- name: PlaceEvent
+INSERT INTO event_keys (key, seq) SELECT r.key, r.seq FROM :rows ON CONFLICT (key) DO NOTHING
+
+-- Store the fingerprints of events' payloads.
+-- name: IdentifyEvent
+UPDATE inbox SET fingerprint = decode(r.fingerprint, 'base64') FROM :rows WHERE inbox.seq = r.seq
+
+-- Count a repeat of a known event.
+-- name: RepeatEvent
+UPDATE inbox SET repeats = repeats + 1, last_repeat_at = r.at FROM :rows WHERE inbox.seq = coalesce(
+    (SELECT i.seq FROM inbox AS i WHERE i.key = r.key), (SELECT e.seq FROM event_keys AS e WHERE e.key = r.key), (SELECT i.seq FROM inbox AS i WHERE i.key = r.old_key))
+
+-- Mark events as processed.
+-- name: ProcessEvent
+UPDATE inbox SET processed_at = r.at, served_s = (SELECT served_s FROM time_served) FROM :rows WHERE inbox.seq = r.seq AND processed_at IS NULL
+
+-- Empty envelopes of events processed before a moment of time served.
+-- name: ForgetEnvelopes
+UPDATE inbox SET envelope = NULL WHERE seq IN (
+    SELECT i.seq FROM inbox AS i, :rows WHERE i.served_s < r.before_s AND i.processed_at IS NOT NULL AND i.envelope IS NOT NULL ORDER BY i.served_s LIMIT 200)
+RETURNING seq
+
+-- Store what live triggers did for events, once.
+-- name: AddOccurrence
+INSERT INTO occurrences (id, trigger_id, event_key, event, created_at, depth, instance_id, error)
+SELECT r.occurrence_id, r.trigger_id, r.event_key, r.event, r.created_at, r.depth, r.instance_id, r.error
+FROM :rows JOIN triggers AS t ON t.id = r.trigger_id AND t.deleted_at IS NULL
+ON CONFLICT (trigger_id, event_key) DO NOTHING
+
+-- Store how far a source was read, if its position is still the expected one.
+-- name: MovePosition
+INSERT INTO positions (source, position, served_s) SELECT r.source, r.position, (SELECT served_s FROM time_served) FROM :rows
+WHERE r.expected IS NULL OR EXISTS (SELECT 1 FROM positions AS p WHERE p.source = r.source AND p.position = r.expected)
+ON CONFLICT (source) DO UPDATE SET position = excluded.position, served_s = excluded.served_s
+WHERE positions.position = (SELECT r.expected FROM :rows WHERE r.source = excluded.source)
+
+-- Store when a publisher was last in use.
+-- name: ConfirmPosition
+UPDATE positions SET served_s = (SELECT served_s FROM time_served) FROM :rows WHERE positions.source = r.source
+
+-- Let events of a type go into the outbox.
+-- name: WantType
+INSERT INTO wanted (type) SELECT r.type FROM :rows ON CONFLICT (type) DO NOTHING
+
+-- Put events into the outbox, but those whose type nothing wants.
+-- name: Publish
+INSERT INTO outbox (type, happened_at, payload, instance_id, depth, served_s)
+SELECT r.type, r.happened_at, r.payload, r.instance_id, r.depth, (SELECT served_s FROM time_served)
+FROM :rows WHERE EXISTS (SELECT 1 FROM wanted AS w WHERE w.type = r.type) ORDER BY r.n
+RETURNING seq
+
+-- Remove events that every publisher in use has acknowledged, and old ones.
+-- name: TrimOutbox
+DELETE FROM outbox WHERE seq IN (
+    SELECT o.seq FROM (SELECT seq, served_s FROM outbox ORDER BY seq LIMIT 200) AS o, :rows
+    WHERE o.seq <= (SELECT min(p.position) FROM positions AS p WHERE p.source LIKE 'to:%' AND p.served_s >= r.before_s) OR o.served_s < r.before_s)
+RETURNING seq
+
+-- Store events that a publisher refused.
+-- name: AddDeadLetter
+INSERT INTO set_aside (publisher, event_id, type, body, reason, at, served_s)
+SELECT r.publisher, r.event_id, r.type, r.body, r.reason, r.at, (SELECT served_s FROM time_served) FROM :rows
+ON CONFLICT (publisher, event_id) DO NOTHING
+
+-- Remove refused events stored before a moment of time served.
+-- name: ForgetDeadLetters
+DELETE FROM set_aside WHERE (publisher, event_id) IN (
+    SELECT s.publisher, s.event_id FROM set_aside AS s, :rows WHERE s.served_s < r.before_s ORDER BY s.served_s LIMIT 200)
+RETURNING at
+
+-- Store who made the writes.
+-- name: AddAuditEntry
+INSERT INTO audit (at, principal, client_id, operation, target) SELECT r.at, r.principal, r.client_id, r.operation, r.target FROM :rows ORDER BY r.n
+
+-- Store the responses to callers' keys; a key that is stored already is passed over.
+-- name: RememberKey
+INSERT INTO caller_keys (owner, key, fingerprint, status, body, operation, target, created_at, served_s)
+SELECT r.owner, r.key, decode(r.fingerprint, 'base64'), r.status, decode(r.body, 'base64'), r.operation, r.target, r.at, (SELECT served_s FROM time_served)
+FROM :rows ON CONFLICT (owner, key) DO NOTHING
+
+-- Remove keys stored before a moment of time served.
+-- name: ForgetKeys
+DELETE FROM caller_keys WHERE (owner, key) IN (
+    SELECT k.owner, k.key FROM caller_keys AS k, :rows WHERE k.served_s < r.before_s ORDER BY k.served_s LIMIT 200)
+RETURNING served_s
+
+-- Add the seconds that a server has run.
+-- name: ServeTime
+UPDATE time_served SET served_s = served_s + r.seconds FROM :rows RETURNING served_s
+
+-- Try whether a commit succeeds.
+-- name: Probe
+UPDATE time_served SET probes = probes + 1 FROM :rows RETURNING probes
+
+-- What a commit needs besides
+
+-- The types that are wanted.
+-- name: wanted
+SELECT type FROM wanted
+
+-- Note the number of the last event, at the end of a commit that has published.
+-- name: move_outbox_end
+UPDATE journal_state SET outbox_end = greatest(outbox_end, (SELECT max(seq) FROM outbox))
+
+-- Reads
+
+-- A workflow, also a deleted one.
+-- name: workflow
+SELECT id, name, config, created_at, updated_at, deleted_at FROM workflows WHERE id = :id
+
+-- Workflows that are not deleted, the newest first.
+-- name: workflows_page
+SELECT id, name, config, created_at, updated_at, deleted_at FROM workflows
+WHERE deleted_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- An instance without its stages.
+-- name: instance
+SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END AS config,
+    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances WHERE id = :id
+
+-- Some instances without their stages.
+-- name: instances_by_id
+SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END AS config,
+    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances WHERE id = ANY(:instance_ids)
+
+-- All instances, the newest first.
+-- name: instances_page
+SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END AS config,
+    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+WHERE (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- Instances that have not ended, the newest first.
+-- name: running_instances_page
+SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END AS config,
+    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+WHERE terminated_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- All instances of a workflow, the newest first.
+-- name: instances_of_workflow_page
+SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END AS config,
+    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+WHERE workflow_id = :workflow_id AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- Instances of a workflow that have not ended, the newest first.
+-- name: running_instances_of_workflow_page
+SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END AS config,
+    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+WHERE workflow_id = :workflow_id AND terminated_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- The started stages of some instances, in order.
+-- name: stages_of
+SELECT instance_id, number, keyword, input, started_at, terminated_at, error FROM stages WHERE instance_id = ANY(:instance_ids) ORDER BY instance_id, number
+
+-- The started stages of an instance, in order.
+-- name: stages
+SELECT instance_id, number, keyword, input, started_at, terminated_at, error
+FROM stages WHERE instance_id = :instance_id ORDER BY number
+
+-- The activities of a stage, in order.
+-- name: activities
+SELECT instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body,
+    output, error, last_failure, next_execution_at, needs_attention, terminated_at, permitted_at
+FROM activities WHERE instance_id = :instance_id AND stage = :stage ORDER BY position
+
+-- The activities of the last stage of an instance, in order.
+-- name: last_activities
+SELECT instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body,
+    output, error, last_failure, next_execution_at, needs_attention, terminated_at, permitted_at
+FROM activities WHERE instance_id = :instance_id
+    AND stage = (SELECT max(number) FROM stages WHERE instance_id = :instance_id) ORDER BY position
+
+-- The response to a caller's key; '~' owns the rows of release 0.1.0.
+-- name: remembered
+SELECT owner, key, fingerprint, status, body, operation, target, created_at FROM caller_keys
+WHERE owner IN (:owner, '~') AND key = :key ORDER BY owner LIMIT 1
+
+-- Audit entries, the newest first.
+-- name: audit_page
+SELECT seq, at, principal, client_id, operation, target FROM audit WHERE seq < :before_seq ORDER BY seq DESC LIMIT :limit
+
+-- Audit entries of a principal, the newest first.
+-- name: audit_of_principal_page
+SELECT seq, at, principal, client_id, operation, target FROM audit WHERE principal = :principal AND seq < :before_seq ORDER BY seq DESC LIMIT :limit
+
+-- Audit entries of a target, of one principal or of all, the newest first.
+-- name: audit_of_target_page
+SELECT seq, at, principal, client_id, operation, target FROM audit
+WHERE target = :target AND (:principal = '' OR principal = :principal) AND seq < :before_seq ORDER BY seq DESC LIMIT :limit
+
+-- Instances that the engine must look at.
+-- name: due
+SELECT row, next_at, id FROM instances
+WHERE (next_at, row) > (:after_at, :after_row) AND next_at <= :until_at ORDER BY next_at, row LIMIT :limit
+
+-- Which unit of an instance comes next, and the last of its nudges.
+-- name: version
+SELECT version, (SELECT coalesce(max(seq), 0) FROM nudges WHERE instance_id = :id) FROM instances WHERE id = :id
+
+-- Instances with a nudge that counts as overlooked, the oldest first.
+-- name: stale_nudges
+SELECT instance_id, max(seq), max(tries) FROM nudges WHERE at < :before_at GROUP BY instance_id ORDER BY min(at), instance_id LIMIT :limit
+
+-- Instances with something to do or to wait for, by id.
+-- name: open_instances
+SELECT id FROM instances WHERE id > :after_id AND (terminated_at IS NULL OR next_at IS NOT NULL) ORDER BY id LIMIT :limit
+
+-- Which engine drives the instances, and how many processes have owned the journal.
+-- name: engine
+SELECT engine, generation FROM journal_state
+
+-- The wall clock of the database.
+-- name: clock
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+
+-- When the next delay ends.
+-- name: next_deadline
+SELECT min(next_at) FROM instances WHERE next_at > :after_at
+
+-- Instances that have not ended, and their activities that need attention.
+-- name: counts
+SELECT
+    (SELECT count(*) FROM instances WHERE terminated_at IS NULL),
+    (SELECT count(*) FROM activities AS a JOIN instances AS i ON i.id = a.instance_id
+        WHERE a.needs_attention AND i.terminated_at IS NULL)
+
+-- A trigger, also a deleted one.
+-- name: trigger
+SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers WHERE id = :id
+
+-- Triggers that are not deleted, the newest first.
+-- name: triggers_page
+SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers
+WHERE deleted_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- Triggers whose name contains a text in any case, the newest first.
+-- name: named_triggers_page
+SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers
+WHERE deleted_at IS NULL AND strpos(name_folded, :name) > 0 AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- Triggers on an event by either of its names, made before it was accepted.
+-- name: triggers_on
+SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers
+WHERE deleted_at IS NULL AND event_name IN (:name, :other_name) AND after_seq < :seq ORDER BY created_at, id
+
+-- How many triggers are not deleted.
+-- name: trigger_count
+SELECT count(*) FROM triggers WHERE deleted_at IS NULL
+
+-- Events of release 0.1.0 without a fingerprint, in order.
+-- name: unidentified_events
+SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
+WHERE fingerprint IS NULL AND envelope IS NOT NULL AND seq > :after_seq ORDER BY seq LIMIT :limit
+
+-- Events that are not processed, in order.
+-- name: waiting_events
+SELECT seq, key, type, envelope, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
+WHERE processed_at IS NULL AND seq > :after_seq ORDER BY seq LIMIT :limit
+
+-- Events in conflict with an earlier one, the newest first.
+-- name: conflicting_events_page
+SELECT seq, key, type, NULL AS envelope, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
+WHERE conflicts_with IS NOT NULL AND seq < :before_seq ORDER BY seq DESC LIMIT :limit
+
+-- Events, the newest first.
+-- name: events_page
+SELECT seq, key, type, NULL AS envelope, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
+WHERE seq < :before_seq ORDER BY seq DESC LIMIT :limit
+
+-- Events that came more than once, the newest first.
+-- name: repeated_events_page
+SELECT seq, key, type, NULL AS envelope, received_at, processed_at, repeats, last_repeat_at, depth, conflicts_with FROM inbox
+WHERE repeats > 0 AND seq < :before_seq ORDER BY seq DESC LIMIT :limit
+
+-- Occurrences of a trigger, the newest first.
+-- name: occurrences_page
+SELECT id, trigger_id, event_key, event, created_at, depth, instance_id, error FROM occurrences
+WHERE trigger_id = :trigger_id AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- What a trigger did for an event.
+-- name: occurrence
+SELECT id, trigger_id, event_key, event, created_at, depth, instance_id, error FROM occurrences
+WHERE trigger_id = :trigger_id AND event_key = :event_key
+
+-- How many triggers led to an instance.
+-- name: depth_of_instance
+SELECT depth FROM occurrences WHERE instance_id = :instance_id
+
+-- How many triggers led to the last instance that wrote this metadata.
+-- name: depth_of_metadata
+SELECT coalesce((SELECT depth FROM occurrences WHERE instance_id = activities.instance_id), 0) FROM activities
+WHERE name = 'AddAccountMetadata' AND request_path = :path AND substr(request_body, 1, 64) = substr(:body, 1, 64) AND request_body = :body
+ORDER BY started_at DESC LIMIT 1
+
+-- How many triggers led to an instance that asked for a transfer at this moment.
+-- name: depth_of_initiation
+SELECT coalesce(max((SELECT depth FROM occurrences WHERE instance_id = activities.instance_id)), 0) FROM activities
+WHERE scheduled_at = :scheduled_at
+
+-- How far a source was read.
+-- name: position
+SELECT position FROM positions WHERE source = :source
+
+-- The journal's own name.
+-- name: identity
+SELECT id FROM identity
+
+-- Events on their way out, in order.
+-- name: outbox_page
+SELECT seq, type, happened_at, payload,
+    coalesce(depth, (SELECT depth FROM occurrences WHERE instance_id = outbox.instance_id), 0)
+FROM outbox WHERE seq > :after_seq ORDER BY seq LIMIT :limit
+
+-- Events that a publisher refused, the newest first.
+-- name: set_aside_page
+SELECT publisher, event_id, type, body, reason, at FROM set_aside WHERE at > 0 ORDER BY at DESC LIMIT :limit
+
+-- The number of the last event that was ever in the outbox.
+-- name: outbox_end
+SELECT outbox_end FROM journal_state
+
+-- Places of workflows before a place, the nearest first.
+-- name: workflows_before
+SELECT created_at, id FROM workflows
+WHERE deleted_at IS NULL AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Places of instances before a place, the nearest first.
+-- name: instances_before
+SELECT created_at, id FROM instances
+WHERE (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Places of running instances before a place, the nearest first.
+-- name: running_instances_before
+SELECT created_at, id FROM instances
+WHERE terminated_at IS NULL AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Places of a workflow's instances before a place, the nearest first.
+-- name: instances_of_workflow_before
+SELECT created_at, id FROM instances
+WHERE workflow_id = :workflow_id AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Places of a workflow's running instances before a place, the nearest first.
+-- name: running_instances_of_workflow_before
+SELECT created_at, id FROM instances
+WHERE workflow_id = :workflow_id AND terminated_at IS NULL AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Places of triggers before a place, the nearest first.
+-- name: triggers_before
+SELECT created_at, id FROM triggers
+WHERE deleted_at IS NULL AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Places of triggers whose name contains a text, the nearest first.
+-- name: named_triggers_before
+SELECT created_at, id FROM triggers
+WHERE deleted_at IS NULL AND strpos(name_folded, :name) > 0 AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Places of a trigger's occurrences before a place, the nearest first.
+-- name: occurrences_before
+SELECT created_at, id FROM occurrences
+WHERE trigger_id = :trigger_id AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit

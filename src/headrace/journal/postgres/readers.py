@@ -1,0 +1,87 @@
+"""Connections for reads: some of them, opened when they are first needed, each used by one read at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+
+from headrace.errors import Unavailable
+from headrace.journal.postgres.connections import Connection, as_query, connect, has_failed, unavailable
+
+Row = tuple[Any, ...]
+Command = tuple[str, Sequence[Any]]
+"""A query and its parameters."""
+SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+
+
+class Readers:
+    """At most `size` connections. A read that finds its connection cut is repeated once on a new one."""
+
+    def __init__(self, url: str, size: int) -> None:
+        self._url = url
+        self._idle: list[Connection] = []
+        self._free = asyncio.Semaphore(size)
+        self._is_closed = False
+
+    async def rows(self, query: str, *parameters: Any) -> list[Row]:
+        """The rows of one query. Raises Unavailable."""
+        return (await self._read([(query, parameters)]))[0]
+
+    async def snapshot(self, *commands: Command) -> list[list[Row]]:
+        """The rows of several queries, all of one moment. Raises Unavailable."""
+        return await self._read(commands)
+
+    async def _read(self, commands: Sequence[Command]) -> list[list[Row]]:
+        if any("\0" in each for _, values in commands for each in values if isinstance(each, str)):
+            return [[] for _ in commands]  # the database stores no such text
+        async with self._free:
+            for attempt in range(2):
+                try:
+                    connection = self._idle.pop() if self._idle else await self._connected()
+                    return await self._read_on(connection, commands)
+                except psycopg.OperationalError as error:
+                    if attempt:
+                        raise unavailable(error) from error
+                    await self._close_idle()
+                except psycopg.Error as error:
+                    raise Unavailable(f"the journal cannot be read: {error}") from error
+        raise AssertionError("unreachable")
+
+    async def _connected(self) -> Connection:
+        if self._is_closed:
+            raise Unavailable("the journal is closed")
+        return await connect(self._url, "reader")
+
+    async def _read_on(self, connection: Connection, commands: Sequence[Command]) -> list[list[Row]]:
+        is_clean = False
+        try:
+            if len(commands) == 1:
+                ((query, parameters),) = commands
+                found = [await (await connection.execute(as_query(query), parameters)).fetchall()]
+            else:
+                async with connection.pipeline():
+                    await connection.execute(SNAPSHOT)
+                    cursors = [await connection.execute(as_query(query), values) for query, values in commands]
+                    await connection.execute("COMMIT")
+                found = [await cursor.fetchall() for cursor in cursors]
+            is_clean = True
+            return found
+        finally:
+            if is_clean and not has_failed(connection) and not self._is_closed:
+                self._idle.append(connection)
+            else:
+                await asyncio.shield(connection.close())
+
+    async def _close_idle(self) -> None:
+        """After one was found cut, the others are cut too."""
+        while self._idle:
+            with contextlib.suppress(psycopg.Error):
+                await self._idle.pop().close()
+
+    async def close(self) -> None:
+        self._is_closed = True
+        await self._close_idle()

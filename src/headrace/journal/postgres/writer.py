@@ -1,0 +1,198 @@
+"""The one writer of a process: it turns the units of a moment into one durable commit.
+
+While its connection is lost, units stay in the queue and may grow too old there. A commit whose answer was lost is
+settled before anything else: the database knows what became of the transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import psycopg
+import structlog
+
+from headrace.errors import Unavailable
+from headrace.journal.group import CommitMeter, GroupQueue, Outcome, WriterLimits
+from headrace.journal.port import Unit
+from headrace.journal.postgres.connections import Connection, connect_writer, has_failed, unavailable
+from headrace.journal.postgres.news import News
+from headrace.journal.postgres.owner import Owner
+from headrace.journal.postgres.statements import WriteQuery
+from headrace.journal.postgres.transaction import Failed, Stale, Transaction, Uncertain
+from headrace.journal.writes import Write
+
+RECONNECT_S, RECONNECT_CAP_S = 0.05, 2.0
+MAX_GOES = 6
+CLOSE_S = 10.0
+"""How long a commit whose answer was lost is asked for while the journal closes."""
+AGAIN = ("40P01", "40001")
+"""Deadlock and failed serialization: another go succeeds."""
+
+log = structlog.get_logger("headrace.journal")
+
+
+class PostgresWriter:
+    """Carries out one batch at a time. All methods are called on the event loop. `tell` is called after a commit."""
+
+    def __init__(
+        self,
+        url: str,
+        connection: Connection,
+        queries: dict[type[Write], WriteQuery],
+        statements: dict[str, str],
+        limits: WriterLimits,
+        meter: CommitMeter | None,
+        tell: Callable[[News], None],
+    ) -> None:
+        self._url = url
+        self._connection = connection
+        self._queries = queries
+        self._statements = statements
+        self._tell = tell
+        self.queue = GroupQueue(limits, meter, self._flush)
+        self.owner = Owner(self._lent, self.queue.refuse)
+        self._wanted: set[str] = set()
+        """Types that are wanted for certain: a type stays wanted."""
+        self._lane = asyncio.Lock()
+        """Held by what uses the connection."""
+        self._failures = 0
+        self._closing_s: float | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def _flush(self) -> None:
+        self._task = asyncio.create_task(self._work())
+
+    async def _work(self) -> None:
+        async with self._lane:
+            if has_failed(self._connection) and not await self._is_reconnected():
+                self.queue.delay(self._pause_s(), "the database cannot be reached")
+                return
+            batch = self.queue.take()
+            started = time.perf_counter()
+            outcomes = await self._outcomes([unit for unit, _, _ in batch])
+        if outcomes is None:
+            self.queue.put_back(batch)
+        else:
+            self.queue.finish(batch, outcomes, time.perf_counter() - started)
+
+    async def _outcomes(self, units: Sequence[Unit]) -> list[Outcome] | None:
+        """None: nothing was written, and the units may be written later."""
+        try:
+            return await self._carry_out(units)
+        except Uncertain as error:
+            return await self._settled(error, len(units))
+        except psycopg.Error as error:
+            await self._roll_back()
+            if has_failed(self._connection):
+                log.warning("the connection to the database is lost", reason=str(unavailable(error)))
+                return None
+            return [unavailable(error) for _ in units]
+        except Unavailable as error:
+            await self._roll_back()
+            return [Unavailable(str(error)) for _ in units]
+
+    async def _carry_out(self, units: Sequence[Unit]) -> list[Outcome]:
+        """All in one go, as nearly always nothing is amiss; else again, each unit in a savepoint of its own."""
+        is_together = True
+        for _ in range(MAX_GOES):
+            go = Transaction(self._connection, self._queries, self._statements)
+            try:
+                outcomes = await (go.together if is_together else go.one_by_one)(units, self._wanted)
+                await go.commit(outcomes)
+            except Stale as error:
+                self._wanted |= error.wanted
+            except (Failed, psycopg.errors.LockNotAvailable):
+                is_together = False
+            except psycopg.OperationalError as error:
+                if error.sqlstate not in AGAIN:
+                    raise
+            except (psycopg.Error, ValueError) as error:
+                if not is_together:
+                    raise
+                log.debug("a unit of a batch cannot be written", reason=str(error))
+                is_together = False
+            else:
+                self._wanted |= go.news.wanted
+                self._tell(go.news)
+                return outcomes
+            await self._roll_back()
+        raise Unavailable("other servers write the same rows")
+
+    async def _roll_back(self) -> None:
+        with contextlib.suppress(psycopg.Error):
+            await self._connection.execute("ROLLBACK")
+
+    async def _settled(self, lost: Uncertain, units: int) -> list[Outcome] | None:
+        """Ask what became of a commit until the database says it. Its callers wait: no answer would be true."""
+        log.warning("the answer to a commit is lost; the database is asked for it")
+        while True:
+            status = await self._status(lost.xid)
+            if status == "committed":
+                self._wanted |= lost.news.wanted
+                self._tell(lost.news)
+                return lost.outcomes
+            if status == "aborted":
+                return None
+            if self._closing_s is not None and time.monotonic() - self._closing_s > CLOSE_S:
+                log.error("the journal closes while it is not known whether a commit succeeded", units=units)
+                return [None] * units
+            await asyncio.sleep(self._pause_s())
+
+    async def _status(self, xid: str) -> str:
+        """`committed`, `aborted`, or anything else: it is not known yet."""
+        if has_failed(self._connection) and not await self._is_reconnected():
+            return ""
+        try:
+            cursor = await self._connection.execute("SELECT pg_xact_status($1::xid8)", (xid,))
+            return str((await cursor.fetchall())[0][0])
+        except psycopg.errors.InvalidParameterValue:  # a later number than the database has given: it lost the commit
+            return "aborted"
+        except psycopg.Error:
+            return ""
+
+    # the connection
+
+    async def _is_reconnected(self) -> bool:
+        """One attempt."""
+        try:
+            connection = await connect_writer(self._url)
+            try:
+                is_ready = await self.owner.renew(connection)
+            except BaseException:
+                await connection.close()
+                raise
+        except (psycopg.Error, OSError) as error:
+            self._failures += 1
+            log.info("the database cannot be reached", reason=str(unavailable(error)))
+            return False
+        if not is_ready:
+            await connection.close()
+            self._failures += 1
+            return False
+        self._connection = connection
+        self._failures = 0
+        return True
+
+    def _pause_s(self) -> float:
+        return min(RECONNECT_S * 2 ** min(self._failures, 10), RECONNECT_CAP_S)
+
+    @contextlib.asynccontextmanager
+    async def _lent(self) -> AsyncIterator[Connection]:
+        async with self._lane:
+            if has_failed(self._connection) and not await self._is_reconnected():
+                raise Unavailable("the database cannot be reached")
+            try:
+                yield self._connection
+            except psycopg.Error as error:
+                raise unavailable(error) from error
+
+    async def close(self) -> None:
+        """Commit what is waiting, then close the connection."""
+        self._closing_s = time.monotonic()
+        await self.queue.rest()
+        if self._task is not None:
+            await self._task
+        await self._connection.close()

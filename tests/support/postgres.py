@@ -1,0 +1,198 @@
+"""A real PostgreSQL as a child process: one cluster for the tests of a session, a database for each test.
+
+    with PostgresServer(folder) as server:
+        url = server.create("test_1")
+        server.kill()
+        server.restart()
+
+It listens on a Unix socket in its folder and on 127.0.0.1. Only the process that was started here is ever signalled, by
+its pid; where the tests run as root, it runs as the user `postgres`, since PostgreSQL refuses root.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psycopg
+
+from tests.support.server import free_port
+
+READY_S, STOP_S = 60.0, 30.0
+PROGRAMS = "HEADRACE_TEST_POSTGRES"
+"""Names another folder of PostgreSQL's programs (Debian keeps them off the path)."""
+USER = "headrace"
+ROOT_USER = "postgres"
+MISSING = "no PostgreSQL on this machine (Debian: apt-get install postgresql)"
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""For suites, which lose no power. What shows that a commit is durable runs without these."""
+
+
+def programs() -> Path | None:
+    """The folder of initdb and postgres, the newest release first; None: this machine has none."""
+    named = os.environ.get(PROGRAMS)
+    found = [Path(named)] if named else sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    on_path = shutil.which("initdb")
+    found += [Path(on_path).resolve().parent] if on_path else []
+    return next((folder for folder in found if (folder / "initdb").exists()), None)
+
+
+class PostgresServer:
+    """A cluster. Its port and its data stay the same over kills and restarts."""
+
+    def __init__(self, folder: Path, *, settings: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.settings = settings or {}
+        self.port = free_port()
+        self._programs = programs()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "the server is not running"
+        return self._process.pid
+
+    def url(self, database: str, *, port: int | None = None) -> str:
+        """Over TCP; `port`: that of a proxy."""
+        return f"postgresql://{USER}@127.0.0.1:{port or self.port}/{database}"
+
+    def socket_url(self, database: str) -> str:
+        """Over the Unix socket."""
+        return f"postgresql://{USER}@/{database}?host={self.folder}&port={self.port}"
+
+    def start(self) -> Self:
+        assert self._programs is not None, MISSING
+        if not (self.folder / "data").exists():
+            self._make()
+        command = [str(self._programs / "postgres"), "-D", str(self.folder / "data")]
+        with (self.folder / "postgres.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, **_as_postgres())
+        self._wait_until_ready()
+        return self
+
+    def kill(self) -> None:
+        """As a crash: the children of the server notice, and end too."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """At once, with its connections cut."""
+        self._end(signal.SIGINT)
+
+    def restart(self) -> Self:
+        self.kill()
+        return self.start()
+
+    def create(self, database: str, template: str = "template0") -> str:
+        """A new database; gives its URL."""
+        with psycopg.connect(self.socket_url("postgres"), autocommit=True) as admin:
+            admin.execute(f'CREATE DATABASE "{database}" TEMPLATE "{template}"')  # pyright: ignore[reportArgumentType,reportCallIssue]
+        return self.url(database)
+
+    def drop(self, database: str) -> None:
+        with psycopg.connect(self.socket_url("postgres"), autocommit=True) as admin:
+            admin.execute(f'DROP DATABASE "{database}" WITH (FORCE)')  # pyright: ignore[reportArgumentType,reportCallIssue]
+
+    def log(self) -> str:
+        return (self.folder / "postgres.log").read_text(errors="replace")
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _make(self) -> None:
+        assert self._programs is not None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            shutil.chown(self.folder, ROOT_USER)
+        command = [str(self._programs / "initdb"), "-D", str(self.folder / "data"), "-A", "trust", "-U", USER]
+        command += ["-E", "UTF8", "--locale", "C.UTF-8", "-N"]
+        subprocess.run(command, check=True, capture_output=True, **_as_postgres())
+        lines = {
+            "listen_addresses": "'127.0.0.1'",
+            "port": str(self.port),
+            "unix_socket_directories": f"'{self.folder}'",
+            "max_connections": "120",
+            "log_checkpoints": "off",
+            **self.settings,
+        }
+        with (self.folder / "data/postgresql.conf").open("a") as file:
+            file.write("\n" + "\n".join(f"{name} = {value}" for name, value in lines.items()) + "\n")
+
+    def _wait_until_ready(self) -> None:
+        end_s = time.monotonic() + READY_S
+        while True:
+            try:
+                psycopg.connect(self.socket_url("postgres")).close()
+                psycopg.connect(self.url("postgres")).close()
+                return
+            except psycopg.OperationalError:
+                is_gone = self._process is None or self._process.poll() is not None
+                if is_gone or time.monotonic() > end_s:
+                    raise RuntimeError(f"PostgreSQL did not start: {self.log()[-2000:]}") from None
+            time.sleep(0.02)
+
+    def _end(self, number: int) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.poll() is None:
+            process.send_signal(number)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _as_postgres() -> dict[str, object]:
+    """Options of a child process: in a folder that every user may enter, and never as root."""
+    if os.geteuid() != 0:
+        return {"cwd": "/"}
+    account = pwd.getpwnam(ROOT_USER)
+    return {"cwd": "/", "user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+@functools.cache
+def shared_server() -> PostgresServer:
+    """The cluster of this process: a worker of pytest-xdist has one of its own. It ends with the process."""
+    folder = Path(tempfile.mkdtemp(prefix="hr-pg-", dir="/tmp"))  # a socket's path is short
+    server = PostgresServer(folder, settings=FAST)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(server.stop)
+    return server.start()
+
+
+_numbers = itertools.count(1)
+
+
+@functools.cache
+def _template() -> str:
+    """A database with an empty journal of this release."""
+    from headrace.journal.postgres import migrate
+
+    migrate(shared_server().create("template_journal"))
+    return "template_journal"
+
+
+def new_database(*, is_empty: bool = False) -> str:
+    """The URL of a new database with an empty journal, or with nothing in it."""
+    return shared_server().create(f"test_{next(_numbers)}", "template0" if is_empty else _template())
+
+
+def drop_database(url: str) -> None:
+    shared_server().drop(url.rpartition("/")[2])
