@@ -15,6 +15,7 @@ HeadraceError
 |- Unusable            the journal cannot be opened before a person has acted
 |- AlreadyOwned        another server owns the journal
 |- TakenOver           another server has taken over the journal from this one
+|- TransferError       an export, import, backup or restore is refused; nothing was changed
 `- StageError          ends a stage with this text
 """
 
@@ -133,6 +134,10 @@ class AlreadyOwned(HeadraceError):
 
 class TakenOver(HeadraceError):
     """Another server has taken over the journal, as this one could not reach it for a time: this process must end."""
+
+
+class TransferError(HeadraceError):
+    """An export, import, backup or restore is refused. Nothing was changed, unless the text says so."""
 
 
 class StageError(HeadraceError):

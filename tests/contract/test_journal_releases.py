@@ -111,5 +111,5 @@ def test_no_row_is_lost_or_changed(version: str, tmp_path: Path) -> None:
     for table in ("workflows", "stages", "occurrences", "audit", "triggers"):
         assert before[table] == after[table] and before[table], table
     assert [f"{row[:-1]}, None)" for row in before["activities"]] == after["activities"] != []
-    assert [row.split(", ", 2)[2] for row in after["journal_state"]] == ["'embedded', 0)"]
+    assert [row.split(", ", 2)[2] for row in after["journal_state"]] == ["'embedded', 0, None, None)"]
     assert len(before["caller_keys"]) == len(after["caller_keys"]) > 5

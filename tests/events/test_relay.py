@@ -23,6 +23,8 @@ from headrace.events.outbox import Outbox
 from headrace.events.relay import MAX_IN_A_ROW, Relay, trim_outbox
 from headrace.journal.port import Required, Results, Unit, WhenWanted
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.sqlite.resting import RestingSqliteJournal
+from headrace.journal.transfer import SKIP, Operator, restored
 from headrace.journal.writes import MovePosition, Publish, WantType
 from headrace.telemetry import Telemetry
 from tests.support.rooms import FastClock
@@ -393,3 +395,32 @@ async def test_a_feed_that_was_overtaken_stops(journal: SqliteJournal) -> None:
             feed.cancel()
         await asyncio.gather(*feeds, return_exceptions=True)
     assert stopped == 1
+
+
+async def test_numbers_that_a_restore_has_skipped_are_no_expired_events(journal: SqliteJournal, tmp_path: Path) -> None:
+    publisher = Picky(page=3)
+    publisher.is_away = True
+    async with relaying(publisher, journal):
+        await told(journal, 3)
+    await journal.close()
+    with closing(RestingSqliteJournal.open(tmp_path / "journal.db")) as resting:
+        restored(resting, Operator("operator", "", ""), FastClock())
+    again = await SqliteJournal.open(tmp_path / "journal.db")
+    with capture_logs() as lines:
+        async with relaying(publisher, again) as (relay, telemetry):
+            await until_waiting(telemetry, 1)
+            await told(again, 2)
+            await until_waiting(telemetry, 3)
+            publisher.is_away = False
+            await until_done(relay, again)
+            metrics = telemetry.render()
+    assert publisher.taken == [1, 2, 3, SKIP + 1, SKIP + 2]
+    assert b"headrace_events_dropped_total{" not in metrics
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == []
+    await again.close()
+
+
+async def until_waiting(telemetry: Telemetry, count: int) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while f'headrace_events_waiting{{publisher="picky"}} {count}.0'.encode() not in telemetry.render():
+            await asyncio.sleep(0.002)

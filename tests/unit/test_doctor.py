@@ -177,6 +177,7 @@ def make_journal(folder: Path, revision: str) -> Path:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
         connection.execute("INSERT INTO alembic_version VALUES (?)", (revision,))
+        connection.execute("CREATE TABLE journal_state (closed TEXT, closed_at INTEGER)")
         connection.commit()
     return path
 

@@ -9,14 +9,18 @@ import typer
 
 from headrace.cli import (
     audit,
+    backup,
     clients,
     demo_command,
     doctor,
+    engine_command,
     events,
     instances,
+    migrate,
     profiles,
     servers,
     starter,
+    transfer,
     triggers,
     worker,
     workflows,
@@ -64,8 +68,14 @@ command(app, "worker")(worker.worker)
 command(app, "demo")(demo_command.demo)
 command(app, "doctor")(doctor.doctor)
 command(app, "audit")(audit.audit)
+command(app, "migrate")(migrate.migrate)
+command(app, "backup")(backup.backup)
+command(app, "restore")(backup.restore)
+command(app, "export")(transfer.export)
+command(app, "import")(transfer.import_)
 command(app, "init")(starter.init)
 command(app, "completion")(script)
+add_group(app, engine_command.group, "engine")
 add_group(app, workflows.group, "workflows", "workflow", "work", "w")
 add_group(app, instances.group, "instances", "instance", "ins", "i")
 add_group(app, triggers.group, "triggers", "trigger", "trig", "t")

@@ -232,6 +232,8 @@ def _check_journal_file(path: Path) -> Finding:
             f"{path} has schema {state.revision}, which this release does not know",
             "A newer Headrace wrote it: start that one.",
         )
+    if state.closed:
+        return Finding("journal", "failed", f"{path} is closed: {state.closed}")
     schema = f"schema {state.revision}" if state.is_current else f"schema {state.revision}, migrated at the next start"
     use = f"in use by process {state.owner}" if state.owner else "not in use"
     return Finding("journal", "ok", f"{path}: {schema}, {use}")

@@ -23,6 +23,7 @@ from headrace.errors import Deposed, Unavailable
 from headrace.events.outbox import publication
 from headrace.journal.port import Journal, Required, Unit, sweep
 from headrace.journal.records import OutboxEvent
+from headrace.journal.transfer import SKIP
 from headrace.journal.writes import AddDeadLetter, ConfirmPosition, MovePosition, TrimOutbox, WantType
 
 log = structlog.get_logger("headrace.events")
@@ -154,8 +155,9 @@ class Relay:
         page = await self._journal.outbox(self.position, self._publisher.page)
         first = page[0].seq if page else end + 1
         if (count := first - self.position - 1) > 0:
-            log.error("published events expired unacknowledged", publisher=self._publisher.name, count=count)
-            self._meter.publications_dropped(self._publisher.name, count)
+            if self.position // SKIP == (first - 1) // SKIP:  # else a restore has skipped the numbers between
+                log.error("published events expired unacknowledged", publisher=self._publisher.name, count=count)
+                self._meter.publications_dropped(self._publisher.name, count)
             await self._move(first - 1)
             page = page or await self._journal.outbox(self.position, self._publisher.page)  # it may have come meanwhile
         return page
@@ -269,8 +271,10 @@ class Relay:
 
     async def _count_waiting(self) -> None:
         if self.position is not None:
-            waiting = await self._journal.outbox_end() - self.position
-            self._meter.publications_waiting(self._publisher.name, waiting)
+            end = await self._journal.outbox_end()
+            skipped_to = end // SKIP * SKIP
+            is_before = self.position < skipped_to  # where one event at least is waiting
+            self._meter.publications_waiting(self._publisher.name, end - max(self.position, skipped_to) + is_before)
 
 
 async def trim_outbox(relays: Sequence[Relay], journal: Journal, before_s: int) -> None:

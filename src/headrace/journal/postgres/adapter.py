@@ -50,6 +50,7 @@ from headrace.journal.records import (
     Trigger,
     Workflow,
 )
+from headrace.journal.transfer import about_closed
 from headrace.journal.writes import Probe
 
 PAGE = 200
@@ -384,6 +385,9 @@ async def _require_usable(writer: Connection, readers: Readers) -> None:
     ((table,),) = await readers.rows("SELECT to_regclass('alembic_version')::text")
     revisions = [] if table is None else await readers.rows("SELECT version_num FROM alembic_version")
     require_current(revisions[0][0] if revisions else None)
+    ((closed, closed_at),) = await readers.rows("SELECT closed, closed_at FROM journal_state")
+    if closed is not None:
+        raise Unusable(about_closed(closed, closed_at))
 
 
 def _instance(row: Row, stages: Sequence[Stage]) -> Instance:

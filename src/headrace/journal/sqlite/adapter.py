@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from headrace.errors import Unavailable
+from headrace.errors import Unavailable, Unusable
 from headrace.journal.group import CommitMeter, WriterLimits
 from headrace.journal.list_queries import list_query, no_earlier, search_texts, since
 from headrace.journal.lists import (
@@ -55,6 +55,7 @@ from headrace.journal.sqlite.packing import packed, unpacked
 from headrace.journal.sqlite.statements import named_statements, write_queries
 from headrace.journal.sqlite.wal import require_whole_log
 from headrace.journal.sqlite.writer import GroupWriter
+from headrace.journal.transfer import about_closed
 from headrace.journal.writes import EndInstance, Probe
 
 PAGE = 200
@@ -101,6 +102,9 @@ class SqliteJournal:
             sql, writes = named_statements() | search_texts("CROSS JOIN"), write_queries()
             reader, connection = (stack.enter_context(contextlib.closing(_connect(path))) for _ in range(2))
             reader.execute(sql["counts"]).fetchone()
+            closed, closed_at = reader.execute(sql["closed"]).fetchone()
+            if closed is not None:
+                raise Unusable(about_closed(closed, closed_at))
             opened = cls(path, lock, reader, GroupWriter(connection, writes, sql, limits or WriterLimits(), meter), sql)
             stack.pop_all()
             return opened

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from headrace.journal.sqlite.faults import is_damage
 from headrace.journal.sqlite.migrations import HEAD
+from headrace.journal.transfer import about_closed
 
 CHECK_STEPS, CHECK_ROUNDS = 1_000_000, 100
 """Instructions of SQLite between two looks at how long a check goes on, and how many of these it gets: seconds."""
@@ -21,7 +22,8 @@ CHECK_STEPS, CHECK_ROUNDS = 1_000_000, 100
 class JournalState:
     """`owner`: the process that has the journal open, as text, or None. `problem`: why it cannot be read, or "".
 
-    `is_damaged`: the file holds what SQLite never wrote. A large file is checked in part only.
+    `is_damaged`: the file holds what SQLite never wrote. A large file is checked in part only. `closed`: why no server
+    may run on it, or "".
     """
 
     exists: bool
@@ -29,6 +31,7 @@ class JournalState:
     revision: str | None = None
     problem: str = ""
     is_damaged: bool = False
+    closed: str = ""
 
     @property
     def is_current(self) -> bool:
@@ -48,11 +51,14 @@ def inspect_journal(path: Path) -> JournalState:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=1.0)) as connection:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            revision = None if row is None else row[0]
+            sql = "SELECT closed, closed_at FROM journal_state"
+            closed, closed_at = (connection.execute(sql).fetchone() if revision == HEAD else None) or (None, None)
             damage = _damage(connection)
     except sqlite3.Error as error:
         return JournalState(exists=True, owner=owner, problem=str(error), is_damaged=is_damage(error))
-    revision = None if row is None else row[0]
-    return JournalState(exists=True, owner=owner, revision=revision, problem=damage, is_damaged=bool(damage))
+    about = "" if closed is None else about_closed(closed, closed_at)
+    return JournalState(True, owner, revision, damage, is_damaged=bool(damage), closed=about)
 
 
 def _damage(connection: sqlite3.Connection) -> str:

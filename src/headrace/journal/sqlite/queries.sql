@@ -477,6 +477,10 @@ SELECT publisher, event_id, type, body, reason, at FROM set_aside WHERE at > 0 O
 -- name: outbox_end
 SELECT outbox_end FROM journal_state
 
+-- Why no server may run on the journal, and since when.
+-- name: closed
+SELECT closed, closed_at FROM journal_state
+
 -- Places of workflows before a place, the nearest first.
 -- name: workflows_before
 SELECT created_at, id FROM workflows
