@@ -8,8 +8,8 @@ from headrace.workflows.activities import ACTIVITIES, Activity
 
 INTRODUCTION = """An activity is a named read or effect on a service. Stage history
 ([getInstanceStageHistory](orchestration-v1.md#getinstancestagehistory)) has an entry for each, whose `input` is an object
-with one member, named like the activity; so is its `output`, where the service answers with something to show. `delay` and
-`wait_event` have none. An effect's key, `headrace:{instance}:{stage}:{number}`, is known to the service as its
+with one member, named like the activity; so is its `output`, where the service answers with something to show. A stage
+that only waits has none. An effect's key, `headrace:{instance}:{stage}:{number}`, is known to the service as its
 `Idempotency-Key` (ledger and wallets) and by the member that is named here."""
 KEY = "headrace:INSTANCE:0:0"
 

@@ -37,6 +37,7 @@ WORDS = {
     "triggerID": "TRIGGER",
     "number": "0",
 }
+"""What stands for each path parameter."""
 QUERIES: dict[str, dict[str, str]] = {
     "listInstances": {"workflowID": "WORKFLOW", "running": "true"},
     "listTriggers": {"name": "top-up"},
@@ -55,6 +56,12 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _DATE = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
+def word(parameter: str) -> str:
+    """Raises AssertionError for a path parameter that WORDS lacks."""
+    assert parameter in WORDS, f"add the path parameter {parameter} to WORDS of docs/generator/examples.py"
+    return WORDS[parameter]
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """One request, its ids still words."""
@@ -70,7 +77,7 @@ class Example:
 
     @property
     def path(self) -> str:
-        path = re.sub(r"{(\w+)}", lambda found: WORDS[found[1]], self.operation.path)
+        path = re.sub(r"{(\w+)}", lambda found: word(found[1]), self.operation.path)
         prefix = "" if path.startswith("/api/") else PREFIX
         return f"{prefix}{path}{'?' + urlencode(self.query) if self.query else ''}"
 
@@ -89,7 +96,7 @@ class Example:
         method = getattr(client_class(version), snake(base_id(self.operation.operation_id)), None)
         if method is None:
             return None
-        given = [(snake(name), WORDS[name]) for name in re.findall(r"{(\w+)}", self.operation.path)]
+        given = [(snake(name), word(name)) for name in re.findall(r"{(\w+)}", self.operation.path)]
         values: Json = {name: int(value) if value.isdigit() else value for name, value in given}
         values |= {snake(name): _FLAGS.get(value, value) for name, value in self.query.items()}
         values |= self._body_arguments(set(inspect.signature(method).parameters))

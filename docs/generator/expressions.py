@@ -13,7 +13,7 @@ from headrace.expr.builtins import NAMES
 from headrace.expr.limits import MAX_DATA_DEPTH
 from headrace.expr.tokens import BINARY
 from headrace.triggers import definition, expressions, link
-from headrace.triggers.text import NotText, text_of
+from headrace.triggers.variable_text import NotText, text_of
 
 EVENT: dict[str, Any] = {
     "id": "p1",

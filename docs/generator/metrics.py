@@ -6,6 +6,7 @@ from typing import Any
 
 from docs.generator.markdown import code, page, table
 from headrace.clock import SystemClock
+from headrace.settings import BROKER_EXAMPLES
 from headrace.telemetry import Telemetry
 
 INTRODUCTION = """`GET /metrics` answers in Prometheus' text format, without authentication and without a token, secret or amount
@@ -21,7 +22,10 @@ LABELS: dict[str, str] = {
     "workflow": "the workflow's id; `other` for those beyond the first hundred since the start",
     "headrace_trigger_occurrences": "`started` or `failed`",
     "headrace_deliveries": "`taken` or `set_aside`",
-    "publisher": "`own` (triggers of this server), `nats:TOPIC`, `kafka:TOPIC` or `webhook:NAME:HASH`",
+    "publisher": (
+        f"`own` (triggers of this server), {', '.join(f'`{scheme}:TOPIC`' for scheme in BROKER_EXAMPLES)}"
+        " or `webhook:NAME:HASH`"
+    ),
     "method": "the HTTP method",
     "route": "the route's template, such as `/instances/{instanceID}`",
     "status": "the HTTP status; 499 where the caller went away",
@@ -85,4 +89,8 @@ def _name(metric: Any) -> str:
 
 
 def _labels(name: str, labels: tuple[str, ...]) -> str:
-    return "<br>".join(f"`{label}`: {LABELS[name if label == 'outcome' else label]}" for label in labels)
+    """Raises AssertionError for a label that LABELS lacks."""
+    keys = {label: name if label == "outcome" else label for label in labels}
+    lacking = [key for key in keys.values() if key not in LABELS]
+    assert not lacking, f"add {', '.join(lacking)} to LABELS of docs/generator/metrics.py"
+    return "<br>".join(f"`{label}`: {LABELS[key]}" for label, key in keys.items())

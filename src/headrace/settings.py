@@ -21,6 +21,9 @@ TOKEN_ALGORITHMS = (
 )
 """Signature algorithms of tokens: asymmetric only."""
 
+BROKER_EXAMPLES = {"nats": "nats://127.0.0.1:4222", "kafka": "kafka://127.0.0.1:9092"}
+"""An address of each kind of broker, by its scheme; `composition/brokers.py` has their adapters."""
+
 _SCHEMA_VERSION = re.compile(r"[A-Za-z0-9._+-]{1,255}", re.ASCII)
 
 Reader = Callable[[str], Any]
@@ -55,11 +58,29 @@ def _text(text: str) -> str:
 
 
 def _broker(text: str) -> str:
-    """`nats://host:port` or `kafka://host:port`; several hosts are separated by commas."""
+    """`scheme://host:port`; several hosts are separated by commas."""
     scheme, _, hosts = text.rstrip("/").partition("://")
-    if scheme not in ("nats", "kafka") or not hosts or any(not _is_host(host) for host in hosts.split(",")):
-        raise ValueError("a URL such as nats://127.0.0.1:4222 or kafka://127.0.0.1:9092, without credentials")
+    if scheme not in BROKER_EXAMPLES or not hosts or any(not _is_host(host) for host in hosts.split(",")):
+        raise ValueError(f"a URL such as {' or '.join(BROKER_EXAMPLES.values())}, without credentials")
     return text.rstrip("/")
+
+
+def _database(text: str) -> str:
+    """`postgresql://user:password@host:port/name?options`; several hosts are separated by commas.
+
+    Without a host, the socket of this machine, or the one of the option `host`, is meant.
+    """
+    wanted = ValueError("a URL such as postgresql://user:password@127.0.0.1:5432/headrace")
+    scheme, _, rest = text.partition("://")
+    authority, _, name = rest.partition("/")
+    hosts = authority.rpartition("@")[2]
+    if scheme != "postgresql" or not text.isprintable() or " " in text or "#" in text:
+        raise wanted
+    if hosts and any(not _is_host(host) for host in hosts.split(",")):
+        raise ValueError("a URL whose hosts are names or addresses, each with a port from 1 to 65535 or none")
+    if not name.partition("?")[0]:
+        raise ValueError("a URL that names a database, such as postgresql://127.0.0.1:5432/headrace")
+    return text
 
 
 def _is_host(text: str) -> bool:
@@ -68,6 +89,14 @@ def _is_host(text: str) -> bool:
         return bool(parts.hostname) and parts.port != 0 and "@" not in text and parts.netloc == text
     except ValueError:
         return False
+
+
+def _address(text: str) -> str:
+    """`host:port`, without a scheme."""
+    _, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or not _is_host(text):
+        raise ValueError("an address such as 127.0.0.1:7233, without a scheme")
+    return text
 
 
 def _sasl(text: str) -> str:
@@ -165,7 +194,81 @@ class Settings:
 
     host: str = field(default="127.0.0.1", metadata=_from(_text, "Address to listen at."))
     port: int = field(default=8484, metadata=_from(_whole(0, 65_535), "Port to listen at; 0 chooses a free one."))
-    data: Path = field(default=Path(".headrace"), metadata=_from(_path, "Folder of the journal."))
+    data: Path = field(
+        default=Path(".headrace"), metadata=_from(_path, "Folder of the journal, and of all other files of a server.")
+    )
+    database_url: str | None = field(
+        default=None,
+        repr=False,
+        metadata=_from(
+            _database, "PostgreSQL database of the journal: postgresql://user:password@host/name; unset: a file."
+        ),
+    )
+    engine: str = field(
+        default="embedded",
+        metadata=_from(
+            _one_of("embedded", "temporal"),
+            "Engine that drives the instances: embedded, in the server, or temporal, in `headrace worker` processes.",
+        ),
+    )
+    temporal_address: str = field(
+        default="127.0.0.1:7233", metadata=_from(_address, "Address of the Temporal cluster: host:port.")
+    )
+    temporal_namespace: str = field(default="default", metadata=_from(_text, "Namespace in the Temporal cluster."))
+    temporal_task_queue: str = field(default="headrace", metadata=_from(_text, "Task queue of the workers."))
+    temporal_tls: bool = field(default=False, metadata=_from(_flag, "Use TLS with Temporal."))
+    temporal_ca: Path | None = field(
+        default=None, metadata=_from(_path, "PEM file of trusted certificates for Temporal; implies TLS.")
+    )
+    temporal_cert: Path | None = field(
+        default=None, metadata=_from(_path, "PEM file of the client certificate for Temporal; implies TLS.")
+    )
+    temporal_key: Path | None = field(default=None, metadata=_from(_path, "PEM file of that certificate's key."))
+    temporal_api_key: str | None = field(
+        default=None, repr=False, metadata=_from(_text, "API key for Temporal; implies TLS.")
+    )
+    temporal_local: bool = field(
+        default=False,
+        metadata=_from(
+            _flag,
+            "Take steps as local activities first: faster, but a dead worker is noticed after 10 s instead of the "
+            "heartbeat's time.",
+        ),
+    )
+    temporal_heartbeat_s: float = field(
+        default=5.0, metadata=_from(_seconds(2, 300), "Time without a heartbeat after which a worker counts as dead.")
+    )
+    hold_s: float = field(
+        default=2.0,
+        metadata=_from(
+            _seconds(0, 60), "Longest pause between attempts that a worker waits for; Temporal waits longer."
+        ),
+    )
+    begin_within_s: float = field(
+        default=1.0,
+        metadata=_from(
+            _seconds(0.05, 60),
+            "Time for which a commit permits an attempt, with several processes; an abort may take as long. Must be "
+            "shorter than HEADRACE_SETTLE_S.",
+        ),
+    )
+    steps_at_once: int = field(
+        default=500, metadata=_from(_whole(1, 100_000), "Maximum instances that a worker drives at once.")
+    )
+    cached_workflows: int = field(
+        default=1_000, metadata=_from(_whole(0, 1_000_000), "Workflows that a worker keeps in memory.")
+    )
+    database_readers: int = field(
+        default=4, metadata=_from(_whole(1, 64), "Connections that read the journal at once, in PostgreSQL.")
+    )
+    duties: bool | None = field(
+        default=None,
+        metadata=_from(
+            _flag,
+            "Do background work that one server at a time does: triggers, publishing, retention. Default: true for "
+            "`serve`, false for `worker`.",
+        ),
+    )
 
     stack_url: str | None = field(default=None, metadata=_from(_url, "Root of the stack: /api/ledger and so on."))
     ledger_url: str | None = field(default=None, metadata=_optional_url)
@@ -271,7 +374,7 @@ class Settings:
         default=None, metadata=_from(_text, "Name of the stack: its topics are {name}-ledger, {name}-payments.")
     )
     broker_url: str | None = field(
-        default=None, metadata=_from(_broker, "Broker of events: nats://host:4222 or kafka://host:9092.")
+        default=None, metadata=_from(_broker, "Broker of events; the URL's scheme names its kind.")
     )
     broker_username: str | None = field(default=None, metadata=_from(_text, "User name at the broker."))
     broker_password: str | None = field(default=None, repr=False, metadata=_from(_text, "Password of that user."))
@@ -335,6 +438,16 @@ class Settings:
 
         if self.auth == "oidc" and self.issuer is None:
             raise InvalidValue(PREFIX + "ISSUER", "is required with HEADRACE_AUTH=oidc: the issuer's URL")
+        if self.duties is False and self.database_url is None:
+            raise InvalidValue(PREFIX + "DUTIES", "needs HEADRACE_DATABASE_URL: no other server shares a file")
+        if (self.temporal_cert is None) != (self.temporal_key is None):
+            missing = "KEY" if self.temporal_key is None else "CERT"
+            raise InvalidValue(f"{PREFIX}TEMPORAL_{missing}", "set both certificate and key, or neither")
+        if self.engine == "temporal":
+            if self.database_url is None:
+                raise InvalidValue(PREFIX + "DATABASE_URL", "is required with HEADRACE_ENGINE=temporal")
+            if self.begin_within_s >= self.settle_s:
+                raise InvalidValue(PREFIX + "BEGIN_WITHIN_S", "must be shorter than HEADRACE_SETTLE_S")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **chosen: Any) -> Settings:
@@ -382,6 +495,6 @@ def _read(variable: str, text: str, reader: Reader) -> Any:
     try:
         return reader(text)
     except ValueError as wanted:
-        is_secret = "SECRET" in variable or "PASSWORD" in variable or "@" in text
+        is_secret = any(word in variable for word in ("SECRET", "PASSWORD", "API_KEY", "DATABASE_URL")) or "@" in text
         shown = "the value" if is_secret else repr(text)
         raise InvalidValue(variable, f"{shown} is not {wanted}") from None

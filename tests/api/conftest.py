@@ -20,6 +20,7 @@ import uvicorn
 from headrace.api import create_api
 from headrace.api.http_protocol import BoundedProtocol
 from headrace.auth.authenticator import Authenticator
+from headrace.background import in_background
 from headrace.clock import RandomIds, SystemClock
 from headrace.engine.embedded import EmbeddedEngine
 from headrace.engine.limits import EngineLimits
@@ -118,8 +119,7 @@ async def served(
         evaluator = Evaluator(clock, fetch)
         stack.callback(evaluator.close)
         dispatcher = Dispatcher(journal, engine, runners, evaluator, clock, ids, telemetry, outbox=outbox)
-        await dispatcher.start()
-        stack.push_async_callback(dispatcher.stop)
+        await stack.enter_async_context(in_background(dispatcher.run, clock))
         inbox = Inbox(journal, clock, telemetry, dispatcher.wake)
         feed = asyncio.create_task(Feed(sandbox, journal, inbox, clock).run())
         stack.callback(feed.cancel)

@@ -159,7 +159,7 @@ async def test_a_server_that_stops_answers_who_waits(live: Live) -> None:
     request = asyncio.create_task(live.app(scope, receive, send))
     while not (rows := (await live.call("GET", "/instances?running=true")).json()["data"]):
         await asyncio.sleep(0)
-    await live.call("GET", "/_info")  # by now the commit has been answered and the request waits
+    await live.created(WAITING)  # a later commit: by now the first is confirmed, and its request waits
     request.cancel()
     await request
     assert sent[0]["status"] == 201

@@ -119,7 +119,7 @@ def test_a_write_that_fails_leaves_the_old_file(
     def fail(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("headrace.auth.files.os.fsync", fail)
+    monkeypatch.setattr("headrace.auth.secret_files.os.fsync", fail)
     with pytest.raises(OSError, match="No space"):
         file.create("second", [READ], clock, os.urandom)
     assert file.path.read_bytes() == before
@@ -131,8 +131,8 @@ def test_what_root_changes_stays_the_servers(
     file: ClientsFile, clock: Hands, monkeypatch: pytest.MonkeyPatch, user_id: int, is_handed_over: bool
 ) -> None:
     given: list[tuple[int, int]] = []
-    monkeypatch.setattr("headrace.auth.files.os.geteuid", lambda: user_id)
-    monkeypatch.setattr("headrace.auth.files.os.fchown", lambda _, user, group: given.append((user, group)))
+    monkeypatch.setattr("headrace.auth.secret_files.os.geteuid", lambda: user_id)
+    monkeypatch.setattr("headrace.auth.secret_files.os.fchown", lambda _, user, group: given.append((user, group)))
     for _ in range(2):
         file.create("x", [READ], clock, os.urandom)
     owner = file.path.parent.stat()

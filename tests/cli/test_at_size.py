@@ -12,7 +12,7 @@ from headrace.cli import display
 from headrace.cli.instance_table import age, table_lines
 from headrace.cli.periods import moment_since
 from headrace.cli.variables import remarks_on_variables
-from headrace.triggers.remarks import remark_on_filter
+from headrace.triggers.filter_warnings import remark_on_filter
 from tests.support.server import Server
 
 ID = "019f4c39-4b5c-7000-8000-000000000000"

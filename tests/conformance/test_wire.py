@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.wire import ALL_OPERATIONS, OPERATIONS, WireError, check, operation_of, problems
+from headrace.workflows.activities import ACTIVITIES
+from headrace.workflows.stages import STAGES as STAGE_TYPES
+from tests.conformance.wire import (
+    ACTIVITY_INPUTS,
+    ALL_OPERATIONS,
+    OPERATIONS,
+    STAGE_INPUTS,
+    WireError,
+    check,
+    operation_of,
+    problems,
+)
 
 JSON = {"Content-Type": "application/json"}
 AT = "2024-05-01T10:00:00.123456Z"
@@ -297,3 +308,9 @@ def test_occurrences_have_an_instance_or_an_error() -> None:
     other = {**started, "workflowInstanceID": "j"}
     for bad in (base, {**base, "workflowInstanceID": "i"}, other, mixed, {**base, "event": None, "error": "no"}):
         assert _problems_of_occurrence(bad), bad
+
+
+def test_the_checker_knows_every_stage_and_activity() -> None:
+    """Extend STAGE_INPUTS, ACTIVITY_INPUTS and ACTIVITY_OUTPUTS of tests/conformance/wire.py."""
+    assert STAGE_INPUTS.keys() == STAGE_TYPES.keys()
+    assert ACTIVITY_INPUTS.keys() == ACTIVITIES.keys()

@@ -21,8 +21,8 @@ import pytest
 from aiohttp import web
 
 from headrace.api import yaml
+from headrace.buses.event_types import TYPES
 from headrace.buses.port import BusUnavailable, Publication, PublicationRefused, Publisher
-from headrace.buses.published import TYPES
 from headrace.buses.webhooks.endpoints import read_endpoints
 from headrace.buses.webhooks.publisher import MAX_ANSWER_BYTES, Webhook
 from headrace.clock import SystemClock

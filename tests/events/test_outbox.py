@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from headrace.buses.published import TYPES
+from headrace.buses.event_types import TYPES
 from headrace.events.outbox import publication
 from headrace.journal.port import Unit
 from headrace.journal.records import Occurrence, OutboxEvent

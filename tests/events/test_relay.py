@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from headrace.buses.event_types import STARTED_WORKFLOW, SUCCEEDED_WORKFLOW, TYPES
 from headrace.buses.port import BusUnavailable, Publication, PublicationRefused
-from headrace.buses.published import STARTED_WORKFLOW, SUCCEEDED_WORKFLOW, TYPES
 from headrace.errors import Deposed
 from headrace.events.feed import Feed
 from headrace.events.inbox import Inbox

@@ -16,7 +16,7 @@ import typer.main
 
 from headrace.api.app import TABLE
 from headrace.auth.verifier import LEEWAY_S
-from headrace.buses.published import (
+from headrace.buses.event_types import (
     FAILED_STAGE,
     FAILED_WORKFLOW,
     STARTED_STAGE,

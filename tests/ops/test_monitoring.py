@@ -19,6 +19,7 @@ from headrace.telemetry import Telemetry
 OPS = Path(__file__).parents[2] / "ops"
 RULES = OPS / "prometheus" / "headrace.rules.yml"
 RULE_TESTS = OPS / "prometheus" / "headrace.rules.test.yml"
+ON_CALL = OPS.parent / "docs/how-to/on-call.md"
 DASHBOARD = OPS / "grafana" / "headrace.json"
 NOT_OURS = {"up"}
 """Reported by Prometheus itself."""
@@ -124,6 +125,17 @@ def test_every_alert_says_what_it_means_and_has_a_test() -> None:
         assert rule["labels"]["severity"] in ("page", "ticket"), rule["alert"]
         assert rule["annotations"]["summary"] and rule["annotations"]["description"], rule["alert"]
         assert rule["alert"] in tested, rule["alert"]
+
+
+def test_every_alert_has_its_paragraph_on_call() -> None:
+    page = ON_CALL.read_text().partition("\n## Alerts\n")[2].partition("\n## ")[0]
+    paragraphs = {text.partition("\n")[0]: text for text in page.split("\n### ")[1:]}
+    assert list(paragraphs) == [rule["alert"] for rule in rules()], "docs/how-to/on-call.md"
+    for rule in rules():
+        text = paragraphs[rule["alert"]]
+        assert f"- **Means** ({rule['labels']['severity']}): " in text, rule["alert"]
+        assert "\n- **Look at** " in text, rule["alert"]
+        assert "\n- **Do**: " in text, rule["alert"]
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from headrace.cli.servers import FaultOption
 from headrace.effects.port import NoReply, Reply, Request
 from headrace.errors import InvalidValue
 from headrace.money import posting
 from headrace.sandbox import Sandbox, parse_fault
+from headrace.sandbox.faults import KINDS, NAMED_KINDS
 from tests.sandbox.conftest import Ledger, ManualClock, Service
+from tests.tidy.house import ROOT
 
 Make = Callable[..., Sandbox]
 
@@ -82,6 +86,23 @@ class TestParsing:
         with pytest.raises(InvalidValue) as raised:
             parse_fault(text)
         assert named in str(raised.value)
+
+
+def test_every_kind_is_explained_where_users_look() -> None:
+    (option,) = (each for each in get_args(FaultOption) if hasattr(each, "help"))
+    page = (ROOT / "docs/how-to/testing-in-ci.md").read_text()
+    for kind in NAMED_KINDS:
+        assert re.search(rf"\b{kind}\b", option.help), f"cli/servers.py: --fault does not name {kind}"
+        assert f":{kind}:" in page, f"docs/how-to/testing-in-ci.md has no line about {kind}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_every_kind_changes_what_a_write_gets(make_sandbox: Make, clock: ManualClock, kind: str) -> None:
+    """A kind that `Sandbox.send` does not know would do nothing."""
+    sandbox = make_sandbox(f"ledger:{'503' if kind == 'status' else kind}:1")
+    ledger = opened(sandbox)
+    reply = await outcome(sandbox, ledger.request(**transfer()))
+    assert reply is None or reply.status != 200 or clock.slept
 
 
 class TestStatus:

@@ -23,7 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psycopg
 
@@ -77,7 +77,8 @@ class PostgresServer:
             self._make()
         command = [str(self._programs / "postgres"), "-D", str(self.folder / "data")]
         with (self.folder / "postgres.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, **_as_postgres())
+            process: subprocess.Popen[bytes] = subprocess.Popen(command, stdout=log, stderr=log, **_as_postgres())
+        self._process = process
         self._wait_until_ready()
         return self
 
@@ -159,7 +160,7 @@ class PostgresServer:
             process.wait()
 
 
-def _as_postgres() -> dict[str, object]:
+def _as_postgres() -> dict[str, Any]:
     """Options of a child process: in a folder that every user may enter, and never as root."""
     if os.geteuid() != 0:
         return {"cwd": "/"}

@@ -18,7 +18,7 @@ from typing import Any
 import httpx2
 import yaml
 
-from headrace.buses.published import TYPES
+from headrace.buses.event_types import TYPES
 from headrace.clock import RandomIds
 from headrace.demo.examples import Example
 from headrace.demo.stack import Stack
@@ -312,8 +312,9 @@ async def life(
     evaluator = Evaluator(clock, fetch)
     dispatcher = Dispatcher(mortal, engine, runners, evaluator, clock, ids, meter, events, outbox)
     inbox = Inbox(mortal, clock, meter, dispatcher.wake)
-    await dispatcher.start()
-    readers = [] if source is None else [asyncio.ensure_future(Feed(source, mortal, inbox, clock).run())]
+    readers = [asyncio.ensure_future(dispatcher.run())]
+    if source is not None:
+        readers.append(asyncio.ensure_future(Feed(source, mortal, inbox, clock).run()))
     if publishes:
         readers.append(
             asyncio.ensure_future(Relay(LoopbackPublisher(inbox), mortal, clock, meter, announces=False).run())

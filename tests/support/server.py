@@ -218,7 +218,7 @@ class Server:
 
 
 def freeze(pid: int) -> None:
-    """Stop a process until SIGCONT; return when each of its threads stands still, which may take a busy machine long."""
+    """Stop a process until SIGCONT; return when each of its threads stands still, which may take a while."""
     os.kill(pid, signal.SIGSTOP)
     deadline = time.monotonic() + FREEZE_S
     while any(_state(stat) != "T" for stat in Path(f"/proc/{pid}/task").glob("*/stat")):

@@ -67,7 +67,7 @@ BANS = (
     Ban(
         "random.",
         "a run that cannot be repeated: take the randomness (jitter, ids) as a parameter",
-        ("src/headrace/composition/assembly.py",),
+        ("src/headrace/composition/engines.py",),
     ),
     Ban("secrets.", "a run that cannot be repeated: take headrace.clock.Ids"),
     Ban("print", "use structlog, or the CLI's rich console"),

@@ -16,7 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from headrace.api import ext
 from headrace.workflows.activities import ACTIVITIES
+from headrace_client import ext_operations
+from headrace_client.operations import Operation
 from tests.tidy import house
 
 STAGES_FOLDER = "src/headrace/workflows/stages/"
@@ -28,7 +31,6 @@ GENERATED = {
 
 # Files that name a stage or an activity for a reason of their own, none of which a new one has.
 OF_STAGES = {
-    "docs/generator/activities.py": "the stages that ask for no activity",
     "packages/client/src/headrace_client/__init__.py": "exports the classes of the first four at the top",
     "src/headrace/api/v1/instances.py": "the operation that sends an event names the stage that waits for it",
     "src/headrace/api/v1/schemas.py": "an example of a definition, and of an event's name",
@@ -102,6 +104,12 @@ def test_an_activity_is_named_in_its_class_and_its_service(name: str) -> None:
 def test_every_reason_is_needed() -> None:
     assert OF_STAGES.keys() <= naming(rf"{WAIT_EVENT}|[\"'`]delay[\"'`]")
     assert OF_ACTIVITIES.keys() <= naming("|".join(map(activity_pattern, ACTIVITIES)))
+
+
+def test_the_client_has_every_operation_below_ext() -> None:
+    """Extend `ext_operations.py` of the client, and what the table of CONTRIBUTING.md names with it."""
+    in_client = {(each.method, each.path) for each in vars(ext_operations).values() if isinstance(each, Operation)}
+    assert in_client == {(row.method, row.path) for row in ext.OPERATIONS}
 
 
 # a stage and an activity in a copy
@@ -178,6 +186,13 @@ REQUESTS["NoteAccount"] = note_account
 READERS["NoteAccount"] = read_empty
 SEARCHES["NoteAccount"] = search_metadata
 """
+CASES = """- title: a note is written
+  stage: {note: {account: jane, text: "${said}"}}
+  variables: {said: hi}
+  input: {account: jane, text: hi}
+  commands:
+  - NoteAccount: {id: jane, text: hi}
+"""
 APPEARS = """
 from docs.generator.stages import stages_page
 from headrace.api import openapi
@@ -225,7 +240,7 @@ print("appears")
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The repository with the new stage and the new activity, in the files of the table."""
-    for folder in ("src", "packages/client/src", "docs/generator", "tests/support"):
+    for folder in ("src", "packages/client/src", "docs/generator", "tests/support", "tests/specs"):
         shutil.copytree(house.ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / STAGES_FOLDER / "note.py").write_text(STAGE)
     registry = tmp_path / STAGES_FOLDER / "__init__.py"
@@ -241,6 +256,9 @@ def copy(tmp_path: Path) -> Path:
         service.read_text().replace("import AddAccountMetadata,", "import AddAccountMetadata, NoteAccount,")
     )
     append(service, REQUESTS)
+    cases = tmp_path / "tests/specs/stages/note/note.yaml"
+    cases.parent.mkdir()
+    cases.write_text(CASES)
     return tmp_path
 
 
@@ -268,6 +286,27 @@ def test_a_new_stage_and_activity_appear_everywhere(copy: Path) -> None:
         assert made.returncode == 0, made.stderr
     shown = python(copy, "-c", APPEARS)
     assert (shown.stdout, shown.returncode) == ("appears\n", 0), shown.stderr
+
+
+def test_the_cases_of_a_stage_run_though_the_official_sdk_lacks_it(copy: Path) -> None:
+    options = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={copy}", "--import-mode=importlib")
+    ran = python(copy, "-m", "pytest", *options, "tests/specs/test_specs.py", "-k", "note or folder")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "3 passed" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('FUNCTIONS["double"] = FUNCTIONS["abs"]\n', "the builtin double has no types: add it to RULES"),
+        ('WITH_PREDICATE["each"] = (True, True)\n', "the builtin each has no function: add it to PRED"),
+    ],
+)
+def test_a_builtin_that_is_half_there_is_an_error_at_import(copy: Path, line: str, says: str) -> None:
+    append(copy / "src/headrace/expr/builtins/__init__.py", line)
+    shown = python(copy, "-c", "import headrace.expr.checker, headrace.expr.compiler")
+    assert shown.returncode == 1
+    assert says in shown.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,9 @@ PLANTED = [
     ("events/inbox.py", "import headrace.settings", "read settings"),
     ("engine/meter.py", "import headrace.telemetry", "read settings"),
     ("journal/records.py", "import headrace.composition", "Direction"),
-    ("buses/kafka/options.py", "import headrace.buses.nats.options", "Adapters are independent"),
-    ("buses/webhooks/endpoints.py", "import headrace.buses.kafka.options", "Adapters are independent"),
+    ("buses/kafka/options.py", "import headrace.buses.nats.options", "The buses: adapters"),
+    ("buses/webhooks/endpoints.py", "import headrace.buses.kafka.options", "The buses: adapters"),
+    ("buses/novelty.py", "import headrace.errors", "The buses: adapters"),
     ("journal/records.py", "import headrace.effects.port", "independent of each other"),
     ("workflows/durations.py", "import headrace.workflows.schema", "circle"),
     ("effects/port.py", "import headrace.effects.ledger", "circle"),
@@ -72,6 +74,24 @@ def test_what_is_there_is_kept(copy: Path) -> None:
     linted = lint(copy)
     assert linted.returncode == 0, linted.stdout
     assert " 0 broken" in linted.stdout
+
+
+@pytest.mark.parametrize(
+    ("package", "contract"),
+    [
+        ("buses", "Only the composition knows adapters"),
+        ("buses", "An engine knows the ports"),
+        ("journal", "Only the composition knows adapters"),
+    ],
+)
+def test_every_adapter_is_named_where_it_is_forbidden(package: str, contract: str) -> None:
+    """A new adapter's package is named in these lists of pyproject.toml."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    forbidden = next(each["forbidden_modules"] for each in contracts if each["name"].startswith(contract))
+    adapters = {
+        f"headrace.{package}.{each.parent.name}" for each in (ROOT / "src/headrace" / package).glob("*/__init__.py")
+    }
+    assert adapters and adapters - set(forbidden) == set()
 
 
 @pytest.mark.parametrize(("file", "mistake", "contract"), PLANTED)

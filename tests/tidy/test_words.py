@@ -87,7 +87,17 @@ def first_paragraph(text: str) -> str:
     return body.strip().partition("\n\n")[0]
 
 
-@pytest.mark.parametrize("root", ["docs", "docs/how-to", "docs/explanation", "docs/recipes"])
+PAGES = ("docs", "docs/how-to", "docs/explanation", "docs/recipes")
+
+
+def test_the_first_page_links_every_page_written_by_hand() -> None:
+    """Its table is written by hand."""
+    linked = set(re.findall(r"\]\(([^)#]+\.md)", (house.ROOT / "docs/index.md").read_text()))
+    pages = {str(page.relative_to(house.ROOT / "docs")) for root in PAGES for page in (house.ROOT / root).glob("*.md")}
+    assert pages - linked == {"index.md"}
+
+
+@pytest.mark.parametrize("root", PAGES)
 def test_a_page_begins_with_what_it_is_for(root: str) -> None:
     """The first paragraph is a sentence: no heading, table, list or block."""
     pages = sorted((house.ROOT / root).glob("*.md"))

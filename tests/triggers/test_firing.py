@@ -22,7 +22,7 @@ from headrace.triggers.definition import parse_definition
 from headrace.triggers.expressions import EvaluationFailed, Evaluator, LinkRefused, Programs, no_links
 from headrace.triggers.firing import Firing, VariablesFailed
 from headrace.triggers.matching import causes, is_on, is_same_version
-from headrace.triggers.text import NotText, text_of
+from headrace.triggers.variable_text import NotText, text_of
 
 MINIMAL = {"event": "E", "workflowID": "w"}
 

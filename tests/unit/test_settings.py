@@ -155,3 +155,96 @@ def test_what_is_no_schema_version(text: str) -> None:
         Settings.from_env({"HEADRACE_LEDGER_SCHEMAS": text})
     assert refused.value.field == "HEADRACE_LEDGER_SCHEMAS"
     assert "main=v1,fees=v2.0.0" in refused.value.reason
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://headrace:p%40ss@db.example:5432/headrace?sslmode=verify-full",
+        "postgresql://127.0.0.1/headrace",
+        "postgresql://a.example:5432,b.example/headrace?target_session_attrs=read-write",
+        "postgresql://[::1]:5432/headrace",
+        "postgresql:///headrace?host=/run/postgresql",
+    ],
+)
+def test_the_url_of_a_database_is_kept_as_it_is_and_out_of_logs(url: str) -> None:
+    settings = Settings.from_env({"HEADRACE_DATABASE_URL": url})
+    assert settings.database_url == url
+    assert "postgresql" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("mysql://me:hunter2@127.0.0.1/headrace", "a URL such as postgresql://"),
+        ("postgres://me:hunter2@127.0.0.1/headrace", "a URL such as postgresql://"),
+        ("hunter2", "a URL such as postgresql://"),
+        ("postgresql://me:hunter2@127.0.0.1:port/headrace", "each with a port from 1 to 65535"),
+        ("postgresql://me:hunter2@127.0.0.1:0/headrace", "each with a port from 1 to 65535"),
+        ("postgresql://me:hunter2@127.0.0.1:65536/headrace", "each with a port from 1 to 65535"),
+        ("postgresql://me:hunter2@a:5432,b:x/headrace", "each with a port from 1 to 65535"),
+        ("postgresql://me:hunter2@127.0.0.1", "names a database"),
+        ("postgresql://me:hunter2@127.0.0.1/?sslmode=require", "names a database"),
+        ("postgresql://me:hunter2@127.0.0.1/headrace\n", "a URL such as postgresql://"),
+    ],
+)
+def test_another_url_is_refused_without_its_password(url: str, says: str) -> None:
+    with pytest.raises(InvalidValue, match=r"^HEADRACE_DATABASE_URL: the value is not") as refused:
+        Settings.from_env({"HEADRACE_DATABASE_URL": url})
+    assert says in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_server_of_a_file_has_every_duty() -> None:
+    with pytest.raises(InvalidValue, match="HEADRACE_DUTIES: needs HEADRACE_DATABASE_URL"):
+        Settings.from_env({"HEADRACE_DUTIES": "false"})
+    url = "postgresql://127.0.0.1/headrace"
+    assert Settings.from_env({"HEADRACE_DUTIES": "false", "HEADRACE_DATABASE_URL": url}).duties is False
+
+
+TEMPORAL = {"HEADRACE_ENGINE": "temporal", "HEADRACE_DATABASE_URL": "postgresql://127.0.0.1/headrace"}
+
+
+def test_the_settings_of_temporal_are_read_and_its_key_is_kept_out_of_logs() -> None:
+    settings = Settings.from_env(
+        {
+            **TEMPORAL,
+            "HEADRACE_TEMPORAL_ADDRESS": "temporal.example:7233",
+            "HEADRACE_TEMPORAL_API_KEY": "hunter2",
+            "HEADRACE_TEMPORAL_CERT": "/tls/cert.pem",
+            "HEADRACE_TEMPORAL_KEY": "/tls/key.pem",
+            "HEADRACE_TEMPORAL_LOCAL": "true",
+        }
+    )
+    assert (settings.engine, settings.temporal_address, settings.temporal_local) == (
+        "temporal",
+        "temporal.example:7233",
+        True,
+    )
+    assert settings.temporal_cert == Path("/tls/cert.pem") and settings.temporal_key == Path("/tls/key.pem")
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"HEADRACE_DATABASE_URL": ""}, "HEADRACE_DATABASE_URL: is required with HEADRACE_ENGINE=temporal"),
+        ({"HEADRACE_BEGIN_WITHIN_S": "30"}, "HEADRACE_BEGIN_WITHIN_S: must be shorter than HEADRACE_SETTLE_S"),
+        ({"HEADRACE_SETTLE_S": "1"}, "HEADRACE_BEGIN_WITHIN_S: must be shorter than HEADRACE_SETTLE_S"),
+        ({"HEADRACE_TEMPORAL_CERT": "c.pem"}, "HEADRACE_TEMPORAL_KEY: set both certificate and key"),
+        ({"HEADRACE_TEMPORAL_KEY": "k.pem"}, "HEADRACE_TEMPORAL_CERT: set both certificate and key"),
+        ({"HEADRACE_TEMPORAL_ADDRESS": "http://127.0.0.1:7233"}, "an address such as 127.0.0.1:7233"),
+        ({"HEADRACE_TEMPORAL_ADDRESS": "127.0.0.1"}, "an address such as 127.0.0.1:7233"),
+        ({"HEADRACE_TEMPORAL_ADDRESS": "127.0.0.1:0"}, "an address such as 127.0.0.1:7233"),
+        ({"HEADRACE_TEMPORAL_API_KEY": "hunter2\n"}, "HEADRACE_TEMPORAL_API_KEY: the value is not one line"),
+        ({"HEADRACE_ENGINE": "cadence"}, "one of embedded, temporal"),
+    ],
+)
+def test_a_setting_of_temporal_that_cannot_be_is_refused(variables: dict[str, str], says: str) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        Settings.from_env({**TEMPORAL, **variables})
+    assert says in str(refused.value) and "hunter2" not in str(refused.value)
+
+
+def test_an_embedded_engine_may_settle_at_once() -> None:
+    assert Settings.from_env({"HEADRACE_SETTLE_S": "0"}).settle_s == 0

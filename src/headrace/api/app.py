@@ -9,7 +9,7 @@ from typing import Any
 from starlette.routing import Mount, Router
 
 from headrace import json_text
-from headrace.api import docs, editor_schema, ext, oauth, openapi, probes, v1, v2, versions
+from headrace.api import docs_page, editor_schema, ext, oauth, openapi, probes, stack_versions, v1, v2
 from headrace.api.authorization import GuardedService
 from headrace.api.context import Context
 from headrace.api.cross_site import CrossSiteGuard
@@ -27,11 +27,11 @@ TABLE: tuple[Operation, ...] = (
     *v2.OPERATIONS,
     *ext.OPERATIONS,
     *probes.OPERATIONS,
-    *versions.OPERATIONS,
+    *stack_versions.OPERATIONS,
     *oauth.OPERATIONS,
     *editor_schema.OPERATIONS,
     *openapi.OPERATIONS,
-    *docs.OPERATIONS,
+    *docs_page.OPERATIONS,
 )
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
@@ -56,7 +56,7 @@ def create_api(
     )
     is_open = isinstance(authenticator, AnonymousAuthenticator)
     described = openapi.describe(TABLE)
-    description, page = json_response(200, json_text.encode(described)), docs.page_response(described)
+    description, page = json_response(200, json_text.encode(described)), docs_page.page_response(described)
     context = Context(ports, settings, telemetry, authenticator, description, page)
     for operation in TABLE:
         telemetry.expect_requests(operation.method, operation.path, (operation.status, 500, 503))

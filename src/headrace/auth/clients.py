@@ -17,9 +17,9 @@ import msgspec
 import structlog
 from msgspec import Meta
 
-from headrace.auth.files import MAX_BYTES, locked, write_private
 from headrace.auth.hashing import RandomBytes, hashed, is_hash
 from headrace.auth.principal import Principal
+from headrace.auth.secret_files import MAX_BYTES, locked, write_private
 from headrace.clock import Clock, date_time
 from headrace.errors import InvalidValue, NotFound
 

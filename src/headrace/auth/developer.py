@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from headrace.auth.clients import Client, ClientsFile
-from headrace.auth.files import write_private
 from headrace.auth.hashing import RandomBytes, hashed, matches
+from headrace.auth.secret_files import write_private
 from headrace.clock import Clock, date_time
 from headrace.errors import InvalidValue
 

@@ -18,8 +18,8 @@ import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, Key, RSAKey
 
-from headrace.auth.files import write_private
 from headrace.auth.keys import VerificationKey, choose
+from headrace.auth.secret_files import write_private
 from headrace.errors import InvalidValue, NotAuthenticated
 
 FILE = "signing-keys.json"

@@ -29,10 +29,10 @@ def send(
     sent. CloudEvents 1.0 are accepted too. Exit code 1: an event has a known identity and another payload.
     """
     from headrace.cli.json_arguments import json_argument
-    from headrace.events import texts
+    from headrace.events import event_json
 
     value = json_argument(envelope, "the event", is_event=True)
-    exact = texts.stored(value).encode()  # integers of any length, the client's own encoder may refuse them
+    exact = event_json.stored(value).encode()  # integers of any length, the client's own encoder may refuse them
     sent = session.ext.send_events(events=exact, idempotency_key=idempotency_key).data
     counted: Json = {"accepted": sent.accepted, "repeated": sent.repeated, "conflicting": sent.conflicting}
     known = f", {sent.repeated} of them known before" if sent.repeated else ""

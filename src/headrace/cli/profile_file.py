@@ -101,7 +101,7 @@ def change_profiles(path: Path, change: Callable[[Profiles], Profiles]) -> tuple
 
     Returns the profiles before and after. Raises OSError.
     """
-    from headrace.auth.files import locked
+    from headrace.auth.secret_files import locked
 
     with locked(_ready(path)):
         before = read_profiles(path)
@@ -112,7 +112,7 @@ def change_profiles(path: Path, change: Callable[[Profiles], Profiles]) -> tuple
 
 def write_profiles(path: Path, profiles: Profiles) -> None:
     """Write the file atomically, readable by its owner only. Raises OSError."""
-    from headrace.auth.files import write_private
+    from headrace.auth.secret_files import write_private
 
     # The document contains only tables of text: TOML is written by hand.
     texts = [f"current = {_quoted(profiles.current)}"] if profiles.current else []

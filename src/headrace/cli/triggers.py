@@ -55,7 +55,7 @@ def create(
     from headrace.cli.documents import document
     from headrace.cli.event_types import remark_on_type
     from headrace.cli.names import workflow_id_of
-    from headrace.triggers.remarks import remark_on_filter
+    from headrace.triggers.filter_warnings import remark_on_filter
 
     trigger = session.v1.create_trigger(
         event=event,

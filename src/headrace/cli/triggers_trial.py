@@ -55,7 +55,7 @@ def _document(part: Part) -> Json:
 
 def _data(value: Any) -> Any:
     """Convert to JSON if the value is simple, else to text."""
-    from headrace.triggers.text import NotText, text_of
+    from headrace.triggers.variable_text import NotText, text_of
 
     if value is None or type(value) is bool or type(value) is int:
         return value

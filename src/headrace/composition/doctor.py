@@ -20,7 +20,7 @@ import msgspec
 import structlog
 
 from headrace.clock import Clock
-from headrace.composition.brokers import kafka_options, nats_options
+from headrace.composition.brokers import broker_of
 from headrace.composition.startup import about_unknown_variable, targets, webhook_endpoints
 from headrace.effects.port import Downstream, NoReply, Reply, Request
 from headrace.errors import HeadraceError, InvalidValue
@@ -253,28 +253,12 @@ async def check_broker(settings: Settings) -> list[Finding]:
 
     try:
         async with asyncio.timeout(2 * TIMEOUT_S):
-            text = await (_ask_kafka(settings) if settings.broker_url.startswith("kafka:") else _ask_nats(settings))
+            text = await broker_of(settings.broker_url).ask(settings)
     except (BusUnavailable, InvalidValue) as error:
         return [Finding("broker", "failed", str(error), "Runs go on; events wait until the broker can be reached.")]
     except TimeoutError:
         return [Finding("broker", "failed", f"{settings.broker_url} does not answer", "Is HEADRACE_BROKER_URL right?")]
     return [Finding("broker", "ok", text)]
-
-
-async def _ask_nats(settings: Settings) -> str:
-    from headrace.buses.nats.connection import Inflow, dial
-
-    connection = await dial(nats_options(settings), Inflow())
-    await connection.close()
-    return f"{settings.broker_url} accepts the connection"
-
-
-async def _ask_kafka(settings: Settings) -> str:
-    from headrace.buses.kafka.clients import Topics
-
-    options = kafka_options(settings)
-    found = await asyncio.to_thread(Topics(options).ids, options.all_topics)
-    return f"{settings.broker_url} answers; it has {len(found)} of {len(options.all_topics)} topics"
 
 
 def check_webhooks(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:

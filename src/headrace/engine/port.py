@@ -26,6 +26,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def active_instances(self) -> int:
+        """Instances in the memory of this process, which have something to do."""
+        ...
+
+    @property
     def sends_at_once(self) -> bool:
         """True where a start counts its first attempt as begun, as this process sends it right after the commit."""
         ...

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from headrace.errors import InvalidValue
-from headrace.events import identity, texts
+from headrace.events import event_json, identity
 
 MAX_NAME_CHARACTERS = 1_024
 MAX_ID_CHARACTERS = 512
@@ -44,7 +44,7 @@ class Envelope:
 
     @property
     def text(self) -> str:
-        return texts.stored(self.given)
+        return event_json.stored(self.given)
 
 
 def envelope_of(value: object, field: str = "body") -> Envelope:
@@ -73,7 +73,7 @@ def envelope_of(value: object, field: str = "body") -> Envelope:
 
 def stored_envelope(text: str) -> Envelope:
     """Parse an envelope that was checked when it was stored."""
-    return envelope_of(texts.read(text))
+    return envelope_of(event_json.read(text))
 
 
 def _text(given: Json, name: str, field: str) -> str:

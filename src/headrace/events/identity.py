@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from headrace.events import texts
+from headrace.events import event_json
 
 
 def of_envelope(app: str, kind: str, version: str, own: str) -> str:
@@ -44,7 +44,7 @@ def conflicting(key: str) -> str:
 
 def fingerprint(payload: Mapping[str, Any]) -> bytes:
     """Equal for payloads that differ only in the order of members, blanks and escapes."""
-    return sha256(texts.canonical(payload)).digest()
+    return sha256(event_json.canonical(payload)).digest()
 
 
 def _encoded(*parts: str | int) -> str:

@@ -10,13 +10,13 @@ import json
 from functools import partial
 from typing import Any
 
-from headrace.buses.port import Publication
-from headrace.buses.published import (
+from headrace.buses.event_types import (
     APP,
     FAILED_TRIGGER,
     SUCCEEDED_TRIGGER,
     type_named,
 )
+from headrace.buses.port import Publication
 from headrace.clock import date_time
 from headrace.errors import InvalidValue
 from headrace.journal.port import Unit, WhenWanted

@@ -16,8 +16,8 @@ from typing import Protocol
 
 import structlog
 
+from headrace.buses.event_types import TYPES
 from headrace.buses.port import BusUnavailable, Publication, PublicationRefused, Publisher
-from headrace.buses.published import TYPES
 from headrace.clock import Clock
 from headrace.errors import Deposed, Unavailable
 from headrace.events.outbox import publication
@@ -81,7 +81,12 @@ class Relay:
         """The last event that was acknowledged, as far as this process knows; None until it begins."""
 
     @property
+    def publisher(self) -> str:
+        return self._publisher.name
+
+    @property
     def name(self) -> str:
+        """Under which its position is stored."""
         return f"to:{self._publisher.name}"
 
     async def run(self) -> None:
@@ -98,6 +103,8 @@ class Relay:
                 position=self.position,
                 stored_position=await self._journal.position(self.name),
             )
+        finally:
+            self._meter.publications_waiting(self._publisher.name, 0)  # of several servers, the one that publishes says
 
     async def _run(self) -> None:
         origin = await self._journal.identity()

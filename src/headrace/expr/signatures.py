@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from headrace.expr.builtins import FUNCTIONS
 from headrace.expr.errors import Failure
 from headrace.expr.types import (
     ANY,
@@ -194,3 +195,10 @@ OVERLOADS: dict[str, tuple[Signature, ...]] = {
     **dict.fromkeys(("bitand", "bitor", "bitxor", "bitnand", "bitshl", "bitshr", "bitushr"), _BITS),
     "bitnot": _overloads((INT, INT)),
 }
+
+OF_THE_CHECKER = frozenset(("get", "count", "sum"))
+"""Builtins whose calls `checker.py` checks itself."""
+
+for _name in FUNCTIONS:
+    if _name not in RULES and _name not in OVERLOADS and _name not in OF_THE_CHECKER:
+        raise ImportError(f"the builtin {_name} has no types: add it to RULES or OVERLOADS of expr/signatures.py")

@@ -233,6 +233,10 @@ class Journal(Protocol):
         """Dead letters of all publishers, newest first."""
         ...
 
+    def watch_inbox(self, callback: Callable[[], None]) -> None:
+        """Call it, from now on, after a commit of another process has put events into the inbox. A hint."""
+        ...
+
     # what an engine asks
 
     async def due(self, after_at: int, after_row: int, until_at: int, limit: int) -> list[Due]:
@@ -245,6 +249,14 @@ class Journal(Protocol):
     async def next_deadline(self, after_at: int) -> int | None:
         """The first end of a delay after this moment."""
         ...
+
+    # what a server reports
+
+    async def counts(self) -> tuple[int, int]:
+        """The number of instances that have not ended, and of their activities that need attention."""
+        ...
+
+    # what an engine of several processes asks
 
     async def stale_nudges(self, before_at: int, limit: int) -> list[StaleNudge]:
         """Instances that have a nudge from before this moment, the oldest first."""

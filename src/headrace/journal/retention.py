@@ -43,11 +43,14 @@ class Retention:
         self._counted_s = clock.monotonic_s()
 
     async def run(self) -> None:
-        """Run until cancelled."""
-        while True:
-            with contextlib.suppress(Unavailable):
-                await self.sweep()
-            await self._clock.sleep(COUNT_EVERY_S)
+        """Run until cancelled. At the end the last seconds are counted, if the journal can."""
+        try:
+            while True:
+                with contextlib.suppress(Unavailable):
+                    await self.sweep()
+                await self._clock.sleep(COUNT_EVERY_S)
+        finally:
+            await self.stop()
 
     async def sweep(self) -> None:
         """Count the time served, and remove what has been kept for its time. Raises Unavailable.

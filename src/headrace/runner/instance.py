@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from headrace.buses.published import (
+from headrace.buses.event_types import (
     FAILED_STAGE,
     FAILED_WORKFLOW,
     STARTED_STAGE,
@@ -46,7 +46,7 @@ NEEDS_ATTENTION = STATUSES.index("attention")
 
 
 class Announce(Protocol):
-    """Makes an event that an instance publishes, of the types of `headrace.buses.published`.
+    """Makes an event that an instance publishes, of the types of `headrace.buses.event_types`.
 
     `number` is that of the stage that has started or ended; None: the instance has. `error` None: without an error.
     """

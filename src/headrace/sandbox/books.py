@@ -20,9 +20,9 @@ from headrace.money import WORLD, Posting
 from headrace.sandbox import timestamps
 from headrace.sandbox.answers import Json, encoded, error, is_done, refusal
 from headrace.sandbox.bodies import stored
-from headrace.sandbox.calls import Call, Page
 from headrace.sandbox.events import Outbox
 from headrace.sandbox.releases import Releases
+from headrace.sandbox.requests import Call, Page
 
 MAX_KEY_BYTES = 255
 REVERTS = "com.formance.spec/state/reverts"

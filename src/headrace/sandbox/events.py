@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Literal
 
 from headrace.clock import Clock
-from headrace.sandbox import shapes, timestamps
+from headrace.sandbox import payment_views, timestamps
 from headrace.sandbox.answers import Json, encoded
 from headrace.sandbox.releases import Releases
 
@@ -45,23 +45,23 @@ class Outbox:
         self.ledger_event("SAVED_METADATA", payload)
 
     def saved_account(self, account: Json) -> None:
-        payload = shapes.account_v3(account) if self._is_v3 else shapes.account_v2(account)
+        payload = payment_views.account_v3(account) if self._is_v3 else payment_views.account_v2(account)
         self._payments_event("SAVED_ACCOUNT", payload, account["id"])
 
     def saved_payment(self, payment: Json) -> None:
         url = self.releases.url
-        payload = shapes.payment_v3(payment, url) if self._is_v3 else shapes.payment_v2(payment, url)
+        payload = payment_views.payment_v3(payment, url) if self._is_v3 else payment_views.payment_v2(payment, url)
         self._payments_event("SAVED_PAYMENT", payload, payment["id"], payment["status"])
 
     def saved_transfer_initiation(self, initiation: Json) -> None:
         """Version 2 publishes the initiation with every status that it reaches, version 3 the statuses alone."""
         adjustment = initiation["relatedAdjustments"][-1]
         if not self._is_v3:
-            self._payments_event("SAVED_TRANSFER_INITIATION", shapes.initiation_v2(initiation))
+            self._payments_event("SAVED_TRANSFER_INITIATION", payment_views.initiation_v2(initiation))
             return
         if len(initiation["relatedAdjustments"]) == 1:
-            self._payments_event("SAVED_PAYMENT_INITIATION", shapes.initiation_v3(initiation), initiation["id"])
-        payload = shapes.adjustment_v3(initiation, adjustment)
+            self._payments_event("SAVED_PAYMENT_INITIATION", payment_views.initiation_v3(initiation), initiation["id"])
+        payload = payment_views.adjustment_v3(initiation, adjustment)
         self._payments_event("SAVED_PAYMENT_INITIATION_ADJUSTMENT", payload, adjustment["adjustmentID"])
 
     @property

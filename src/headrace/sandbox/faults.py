@@ -1,13 +1,6 @@
-"""How the sandbox misbehaves when told to: `SERVICE:KIND:RATE[:SECONDS]` (decision W6).
+"""Faults that the sandbox injects: `SERVICE:KIND:RATE[:SECONDS]` (decision W6). `KINDS` describes each kind.
 
-    a status  answered without carrying the request out; SECONDS becomes its Retry-After
-    drop      carried out, then no answer
-    delay     carried out, answered SECONDS later (1 by default)
-    overlap   carried out, no answer; the next request of that key is refused as if it had run beside
-              the first (contract 8.1); the third is answered as a replay
-
-Writes (POST) suffer all of them, reads only a status and a delay. `overlap` concerns writes with a
-key. Which requests are hit depends on the seed and on their order, on nothing else.
+`Sandbox.send` applies them. Which requests are hit depends on the seed and on their order, on nothing else.
 """
 
 from __future__ import annotations
@@ -24,10 +17,41 @@ from typing import Literal, get_args
 from headrace.effects.port import Reply, Request
 from headrace.errors import InvalidValue
 from headrace.sandbox.answers import bare, error
-from headrace.sandbox.services import INTERNAL_CODES
+from headrace.sandbox.stack import INTERNAL_CODES
 from headrace.workflows.activities import Service
 
 Kind = Literal["status", "drop", "delay", "overlap"]
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """Which requests a kind of fault hits, besides writes (POST), and whether it has a length."""
+
+    about: str
+    hits_reads: bool = False
+    needs_key: bool = False
+    takes_seconds: bool = False
+
+
+KINDS: dict[Kind, FaultKind] = {
+    "status": FaultKind(
+        "Respond with this status and do not perform the request; SECONDS becomes its Retry-After.",
+        hits_reads=True,
+        takes_seconds=True,
+    ),
+    "drop": FaultKind("Perform the request and do not respond."),
+    "delay": FaultKind(
+        "Perform the request and respond SECONDS later (1 by default).", hits_reads=True, takes_seconds=True
+    ),
+    "overlap": FaultKind(
+        "Perform the request and do not respond; refuse the next request of that key as if both had run at once "
+        "(contract 8.1); answer the third as a replay.",
+        needs_key=True,
+    ),
+}
+NAMED_KINDS: dict[str, Kind] = {kind: kind for kind in KINDS if kind != "status"}
+"""Kinds that `--fault` names; it gives a status as its number."""
+
 _FIELD = "fault"
 _NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9}")
 _STATUS = re.compile(r"[345][0-9]{2}")
@@ -49,9 +73,10 @@ class Fault:
     def concerns(self, request: Request) -> bool:
         if request.service != self.service:
             return False
-        if self.kind == "overlap":
-            return request.method == "POST" and bool(request.key)
-        return request.method == "POST" or self.kind in ("status", "delay")
+        kind = KINDS[self.kind]
+        if kind.needs_key and not request.key:
+            return False
+        return request.method == "POST" or kind.hits_reads
 
     @property
     def delay_s(self) -> float:
@@ -77,17 +102,17 @@ def parse_fault(text: str) -> Fault:
     service, kind, rate = parts[:3]
     if service not in _SERVICES:
         raise InvalidValue(_FIELD, f"{service!r} is not a service: one of {', '.join(_SERVICES)}")
-    if kind in ("drop", "delay", "overlap"):
-        parsed, status = kind, 0
+    if kind in NAMED_KINDS:
+        parsed, status = NAMED_KINDS[kind], 0
     elif _STATUS.fullmatch(kind) and int(kind) in set(HTTPStatus):
         parsed, status = "status", int(kind)
     else:
-        raise InvalidValue(_FIELD, f"{kind!r} is not a kind: a status from 300 to 599, drop, delay or overlap")
-    if parsed == "overlap" and service == "payments":
-        raise InvalidValue(_FIELD, "payments takes no idempotency key, so it knows no overlap")
+        raise InvalidValue(_FIELD, f"{kind!r} is not a kind: a status from 300 to 599, {', '.join(NAMED_KINDS)}")
+    if KINDS[parsed].needs_key and service == "payments":
+        raise InvalidValue(_FIELD, f"payments takes no idempotency key, so it knows no {parsed}")
     length_us = None
     if len(parts) == 4:
-        if parsed in ("drop", "overlap"):
+        if not KINDS[parsed].takes_seconds:
             raise InvalidValue(_FIELD, f"{parsed} takes no seconds")
         if not _NUMBER.fullmatch(parts[3]):
             raise InvalidValue(_FIELD, f"{parts[3]!r} is not a number of seconds")

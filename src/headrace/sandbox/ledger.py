@@ -21,8 +21,8 @@ from headrace.sandbox.books import (
     insufficient_fund,
     ledger_shown,
 )
-from headrace.sandbox.calls import Call, Page, match_of, number_of, page_of
 from headrace.sandbox.releases import Releases
+from headrace.sandbox.requests import Call, Page, match_of, number_of, page_of
 
 MAX_PAGE_SIZE = 100
 _ID = re.compile(r"[0-9]{1,19}")

@@ -23,7 +23,7 @@ from headrace.effects.port import NoReply, Reply, Request
 from headrace.errors import InvalidValue
 from headrace.sandbox.answers import Rollback
 from headrace.sandbox.releases import Releases
-from headrace.sandbox.services import internal_error, services_on
+from headrace.sandbox.stack import internal_error, services_on
 
 SCHEMA_VERSION = 1
 MAX_BATCH = 256

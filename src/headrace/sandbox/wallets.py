@@ -19,7 +19,7 @@ from headrace.sandbox import timestamps
 from headrace.sandbox.answers import Json, Rollback, bare, data, encoded, error, invalid, no_content
 from headrace.sandbox.bodies import Fields, is_ledger_name, object_of, stored
 from headrace.sandbox.books import Books, Draft, InsufficientFund, ReferenceTaken, insufficient_fund
-from headrace.sandbox.calls import Call, Page, page_of
+from headrace.sandbox.requests import Call, Page, page_of
 
 DEFAULT_LEDGER = "wallets-002"
 MAIN = "main"

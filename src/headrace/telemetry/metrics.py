@@ -44,6 +44,10 @@ _DOWNSTREAM_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 _SECRET_WORDS = ("token", "secret", "password", "authorization", "amount", "cookie")
 
 
+RUNNING, ABOUT_RUNNING = "headrace_instances_running", "Instances that have not ended."
+ATTENTION = "headrace_activities_needing_attention"
+ABOUT_ATTENTION = "Activities of running instances that only a person can decide."
+
 MAX_WORKFLOWS = 100
 """Workflows with counters of their own; instances of later ones are counted under `OTHER`."""
 OTHER = "other"
@@ -55,10 +59,13 @@ class Telemetry:
     """The metrics and the log lines of one server; the metrics are in a registry of its own.
 
     `instances_per_s`: log lines of ended instances in a second; what is above is logged as one number.
+    `is_journal_shared`: other servers run on the same journal, so gauges of what it holds are those that one of the
+    servers reads from it (`journal_counts`), and no other server has them.
     """
 
-    def __init__(self, clock: Clock, *, instances_per_s: int = 20) -> None:
+    def __init__(self, clock: Clock, *, instances_per_s: int = 20, is_journal_shared: bool = False) -> None:
         self._clock = clock
+        self._is_journal_shared = is_journal_shared
         self._log = OperatorLog(clock, instances_per_s)
         self._workflows: set[str] = set()
         self.registry = CollectorRegistry(auto_describe=True)
@@ -72,7 +79,8 @@ class Telemetry:
 
     def _instruments_of_runs(self) -> None:
         registry = self.registry
-        running = Gauge("headrace_instances_running", "Instances that have not ended.", registry=registry)
+        own = None if self._is_journal_shared else registry
+        running = Gauge(RUNNING, ABOUT_RUNNING, registry=own)
         running.set_function(lambda: self._running)
         self._started = _Counts(Counter("headrace_instances_started", "Instances accepted.", registry=registry))
         self._ended = _Counts(
@@ -113,11 +121,10 @@ class Telemetry:
         self._in_flight = _Children(
             Gauge("headrace_attempts_in_flight", "Requests to this service under way.", ["service"], registry=registry)
         )
-        self._attention = Gauge(
-            "headrace_activities_needing_attention",
-            "Activities of running instances that only a person can decide.",
-            registry=registry,
-        )
+        self._attention = Gauge(ATTENTION, ABOUT_ATTENTION, registry=own)
+        self._journal_counts = _JournalCounts()
+        if self._is_journal_shared:
+            registry.register(self._journal_counts)
         self.effects_closed, self.attempts_begun = self._effects.new, self._attempts_begun.new
         self._ended.expect(ENDS)
         self._workflow_started.expect([OTHER])
@@ -251,6 +258,13 @@ class Telemetry:
         """How many the journal holds that have not ended, at the start of the process."""
         self._running = running
 
+    def journal_counts(self, counts: tuple[int, int] | None) -> None:
+        """Instances running and activities needing attention, as one of several servers has read them.
+
+        None: this server no longer reads them, and reports neither.
+        """
+        self._journal_counts.counts = counts
+
     # effects
 
     def attempt_ended(self, service: str, outcome: str, seconds: float) -> None:
@@ -374,6 +388,22 @@ class _Counts(_Children):
         for labels, count in self.new.items():
             self.of(*labels).inc(count)
         self.new.clear()
+
+
+class _JournalCounts:
+    """Gauges of what the journal holds, while this server reads it for all servers."""
+
+    def __init__(self) -> None:
+        self.counts: tuple[int, int] | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        if self.counts is not None:
+            yield GaugeMetricFamily(RUNNING, ABOUT_RUNNING, self.counts[0])
+            yield GaugeMetricFamily(ATTENTION, ABOUT_ATTENTION, self.counts[1])
+
+    def describe(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(RUNNING, ABOUT_RUNNING)
+        yield GaugeMetricFamily(ATTENTION, ABOUT_ATTENTION)
 
 
 class _UnknownEffects:

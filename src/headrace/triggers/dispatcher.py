@@ -17,10 +17,11 @@ from typing import Any
 import msgspec
 import structlog
 
+from headrace.background import first_of
 from headrace.clock import Clock, Ids
 from headrace.engine.port import Engine
 from headrace.errors import HeadraceError, InvalidValue, NotFound, Unavailable
-from headrace.events import identity, texts
+from headrace.events import event_json, identity
 from headrace.events.envelope import Envelope, stored_envelope
 from headrace.events.outbox import Outbox
 from headrace.journal.port import Journal, Required, Unit
@@ -37,6 +38,8 @@ log = structlog.get_logger("headrace.triggers")
 
 PAGE = 200
 RETRY_S = 1.0
+LOOK_EVERY_S = 1.0
+"""Time after which the inbox is looked at although nothing has said that there are new events."""
 AGAIN_S = 60.0
 LARGE_CHARACTERS = 64 << 10
 """A larger event is read again when its turn comes; few of them are in memory at once."""
@@ -91,7 +94,9 @@ class Dispatcher:
         meter: TriggerMeter,
         limits: DispatcherLimits | None = None,
         outbox: Outbox | None = None,
+        woken: asyncio.Event | None = None,
     ) -> None:
+        """`woken`: set where the inbox may have new events; shared with the inbox, as dispatchers come and go."""
         self._journal = journal
         self._engine = engine
         self._runners = runners
@@ -102,26 +107,28 @@ class Dispatcher:
         self._limits = limits or DispatcherLimits()
         self._outbox = outbox or Outbox()
         self._slots = asyncio.Semaphore(self._limits.events)
-        self._woken = asyncio.Event()
+        self._woken = woken or asyncio.Event()
         self._shares = FairQueue(max(1, self._limits.events // 2), self._limits.parked)
         self._large = FairQueue(LARGE_AT_ONCE, sys.maxsize)
         self._taken_seq = 0
         self._is_stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._work: asyncio.Task[None] | None = None
 
-    # start and stop
+    # from taking over to the loss of the duty
 
-    async def start(self) -> None:
-        """Process the events that an earlier process left, then those that come."""
-        self._work = asyncio.create_task(self._work_off(), name="headrace-dispatcher")
+    async def run(self) -> None:
+        """Process the events that an earlier process left, then those that come, until cancelled.
 
-    async def stop(self) -> None:
-        self._is_stopping = True
-        tasks = [*self._tasks, *([self._work] if self._work is not None else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        It runs once: what it remembers of events would be wrong after another process has had the duty.
+        """
+        try:
+            await self._work_off()
+        finally:
+            self._is_stopping = True
+            tasks = list(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def wake(self) -> None:
         """Look for new events of the inbox."""
@@ -153,7 +160,7 @@ class Dispatcher:
                 log.warning("the journal cannot be read; events wait", reason=repr(error))
                 await self._clock.sleep(RETRY_S)
                 continue
-            await self._woken.wait()
+            await first_of(self._woken.wait(), self._clock.sleep(LOOK_EVERY_S))
 
     def _launch(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -258,7 +265,7 @@ class Dispatcher:
             depths.append(await self._journal.depth_of_metadata(request.path, request.body or b""))
         if (scheduled := initiation_scheduled(envelope)) is not None:
             depths.append(await self._journal.depth_of_initiation(scheduled))
-        payload = texts.shown(envelope.payload)
+        payload = event_json.shown(envelope.payload)
         matches = [_Match(trigger, event, envelope, payload, 1 + max(depths)) for trigger in triggers]
         if len(matches) == 1:
             await self._fire(matches[0])

@@ -9,7 +9,7 @@ import msgspec
 from headrace.errors import HeadraceError, InvalidValue
 from headrace.journal.records import Trigger
 from headrace.triggers.expressions import EvaluationFailed, Evaluator
-from headrace.triggers.text import NotText, text_of
+from headrace.triggers.variable_text import NotText, text_of
 from headrace.workflows.variables import check_variables, shown
 
 Json = dict[str, Any]

@@ -14,9 +14,9 @@ from headrace.journal import writes
 from headrace.journal.port import Required, Unit
 from headrace.journal.records import Instance
 from headrace.runner.runners import started_instance
-from headrace.usecases.completion import completed
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
 from headrace.usecases.ports import Ports
+from headrace.usecases.uncancelled import completed
 from headrace.workflows.variables import check_variables, shown
 
 MAX_EVENT_CHARACTERS = 1_024

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from headrace import expr
 from headrace.errors import InvalidValue
-from headrace.events import identity, texts
+from headrace.events import event_json, identity
 from headrace.events.cloudevents import attributes_of, binary, event_of, structured
 from headrace.events.envelope import envelope_of
 from headrace.events.inbox import Arrival
@@ -138,8 +138,8 @@ def test_an_integer_that_no_amount_can_be_is_kept_as_it_is(digits: str) -> None:
     body = b'{"type":"T","payload":{"amount":7,"volumes":{"input":%s}}}' % digits.encode()
     envelope = envelope_of(decode_event(body))
     assert envelope.text.encode() == body
-    assert envelope_of(texts.read(envelope.text)) == envelope
-    assert json.loads(texts.shown(envelope.payload)) == {"amount": 7, "volumes": {"input": digits}}
+    assert envelope_of(event_json.read(envelope.text)) == envelope
+    assert json.loads(event_json.shown(envelope.payload)) == {"amount": 7, "volumes": {"input": digits}}
     assert Arrival.of("bus:1", envelope).fingerprint == identity.fingerprint(envelope.payload)
 
 
@@ -160,7 +160,7 @@ def test_long_integers_are_equal_if_their_digits_are(source: str, is_true: bool)
 def test_texts_of_digits_are_read_in_linear_time() -> None:
     """Each of a million starts would look at a thousand digits otherwise: this takes milliseconds, not minutes."""
     text = '{"a":[' + ",".join(["1" * 1_000] * 4_000) + "]}"
-    assert len(texts.read(text)["a"]) == 4_000
+    assert len(event_json.read(text)["a"]) == 4_000
 
 
 # CloudEvents

@@ -12,8 +12,8 @@ import pytest
 
 from headrace import json_text
 from headrace.api import yaml
+from headrace.buses.event_types import TYPES
 from headrace.buses.port import Publication
-from headrace.buses.published import TYPES
 from headrace.buses.webhooks.endpoints import MAX_ENDPOINTS, MAX_FILE_BYTES, Endpoint, key_of, read_endpoints
 from headrace.buses.webhooks.publisher import Webhook, headers_of, signature
 from headrace.clock import SystemClock

@@ -14,7 +14,7 @@ from typing import Any
 
 from headrace.api import v1
 from headrace.api.operations import Operation
-from headrace.api.v2 import instances, lists, schemas, triggers
+from headrace.api.v2 import lists, schemas, stage_history, triggers
 from headrace.api.v2.pages import PARAMETERS
 
 PREFIX = "/v2"
@@ -59,7 +59,7 @@ _DIFFERENCES: dict[str, dict[str, Any]] = {
         "errors": (400, 404, 503),
     },
     "getInstanceStageHistory": {
-        "handler": instances.show_stage_history,
+        "handler": stage_history.show_stage_history,
         "description": (
             "Its activities, with their attempts. Empty for a stage that has not started. The output of "
             "CreateTransaction is a list of transactions, each with `txid`."

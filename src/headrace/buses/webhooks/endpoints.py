@@ -15,7 +15,7 @@ import msgspec
 import yarl
 from msgspec import UNSET, UnsetType
 
-from headrace.buses.published import APP, TYPES, type_named
+from headrace.buses.event_types import APP, TYPES, type_named
 from headrace.errors import InvalidValue
 
 SETTING = "HEADRACE_WEBHOOKS"

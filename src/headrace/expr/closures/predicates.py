@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from headrace.expr.arithmetic import add
+from headrace.expr.builtins import WITH_PREDICATE
 from headrace.expr.builtins.lists import sorted_indexes
 from headrace.expr.closures import METER, NO_ITEM, Frame, Run, Spot, no_item
 from headrace.expr.errors import Failure
@@ -308,3 +309,7 @@ PREDICATES: dict[str, Callable[[Loop], Run]] = {
     "sortBy": _sort_by,
     "reduce": _reduce,
 }
+
+for _name in WITH_PREDICATE:
+    if _name not in PREDICATES:
+        raise ImportError(f"the builtin {_name} has no function: add it to PREDICATES of expr/closures/predicates.py")

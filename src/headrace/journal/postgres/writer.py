@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 import psycopg
 import structlog
@@ -69,6 +69,10 @@ class PostgresWriter:
         async with self._lane:
             if has_failed(self._connection) and not await self._is_reconnected():
                 self.queue.delay(self._pause_s(), "the database cannot be reached")
+                return
+            if self.owner.lost.is_set():
+                lost = self.queue.take_all()
+                self.queue.finish(lost, [Unavailable("this server does not own the journal any more")] * len(lost), 0.0)
                 return
             batch = self.queue.take()
             started = time.perf_counter()
@@ -138,7 +142,7 @@ class PostgresWriter:
                 return None
             if self._closing_s is not None and time.monotonic() - self._closing_s > CLOSE_S:
                 log.error("the journal closes while it is not known whether a commit succeeded", units=units)
-                return [None] * units
+                return [None for _ in range(units)]
             await asyncio.sleep(self._pause_s())
 
     async def _status(self, xid: str) -> str:
@@ -180,7 +184,7 @@ class PostgresWriter:
         return min(RECONNECT_S * 2 ** min(self._failures, 10), RECONNECT_CAP_S)
 
     @contextlib.asynccontextmanager
-    async def _lent(self) -> AsyncIterator[Connection]:
+    async def _lent(self) -> AsyncGenerator[Connection]:
         async with self._lane:
             if has_failed(self._connection) and not await self._is_reconnected():
                 raise Unavailable("the database cannot be reached")

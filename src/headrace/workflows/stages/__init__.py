@@ -1,4 +1,4 @@
-"""The four stages. A new one is a module here and a line in `STAGES`."""
+"""The stage types by keyword. A new one is a module here and a line in `STAGES`."""
 
 from __future__ import annotations
 

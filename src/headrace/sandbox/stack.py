@@ -10,11 +10,11 @@ from headrace.effects.port import Reply, Request
 from headrace.sandbox.answers import answer, error
 from headrace.sandbox.bodies import MAX_BODY_BYTES
 from headrace.sandbox.books import Books
-from headrace.sandbox.calls import call_of
 from headrace.sandbox.events import Outbox
 from headrace.sandbox.ledger import LedgerService
 from headrace.sandbox.payments import PaymentsService
 from headrace.sandbox.releases import Releases
+from headrace.sandbox.requests import call_of
 from headrace.sandbox.wallets import WalletsService
 from headrace.workflows.activities import Service
 
