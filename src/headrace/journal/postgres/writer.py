@@ -68,7 +68,7 @@ class PostgresWriter:
     async def _work(self) -> None:
         async with self._lane:
             if has_failed(self._connection) and not await self._is_reconnected():
-                self.queue.delay(self._pause_s(), "the database cannot be reached")
+                self.queue.delay(self._pause_s())
                 return
             if self.owner.lost.is_set():
                 lost = self.queue.take_all()
@@ -161,6 +161,7 @@ class PostgresWriter:
 
     async def _is_reconnected(self) -> bool:
         """One attempt."""
+        await self._connection.close()
         try:
             connection = await connect_writer(self._url)
             try:
@@ -169,10 +170,13 @@ class PostgresWriter:
                 await connection.close()
                 raise
         except (psycopg.Error, OSError) as error:
+            self.queue.explain("the database cannot be reached")
+            if not self._failures:
+                log.warning("the database cannot be reached", reason=str(unavailable(error)))
             self._failures += 1
-            log.info("the database cannot be reached", reason=str(unavailable(error)))
             return False
         if not is_ready:
+            self.queue.explain("the database does not give the lock of the journal's owner")
             await connection.close()
             self._failures += 1
             return False
