@@ -23,7 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psycopg
 
@@ -35,6 +35,8 @@ PROGRAMS = "HEADRACE_TEST_POSTGRES"
 USER = "headrace"
 ROOT_USER = "postgres"
 MISSING = "no PostgreSQL on this machine (Debian: apt-get install postgresql)"
+STILL_IN_USE = "is still in use"
+"""Logged when the children of a server that was killed have not all ended yet."""
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """For suites, which lose no power. What shows that a commit is durable runs without these."""
 
@@ -75,11 +77,23 @@ class PostgresServer:
         assert self._programs is not None, MISSING
         if not (self.folder / "data").exists():
             self._make()
+        end_s = time.monotonic() + READY_S
+        self._spawn()
+        while not self._is_ready():
+            if self._process is None or self._process.poll() is not None:
+                if STILL_IN_USE not in self.log()[-500:] or time.monotonic() > end_s:
+                    raise RuntimeError(f"PostgreSQL did not start: {self.log()[-2000:]}")
+                self._spawn()
+            assert time.monotonic() < end_s, f"PostgreSQL is not ready: {self.log()[-2000:]}"
+            time.sleep(0.02)
+        return self
+
+    def _spawn(self) -> None:
+        assert self._programs is not None
         command = [str(self._programs / "postgres"), "-D", str(self.folder / "data")]
         with (self.folder / "postgres.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, **_as_postgres())
-        self._wait_until_ready()
-        return self
+            process: subprocess.Popen[bytes] = subprocess.Popen(command, stdout=log, stderr=log, **_as_postgres())
+        self._process = process
 
     def kill(self) -> None:
         """As a crash: the children of the server notice, and end too."""
@@ -133,18 +147,13 @@ class PostgresServer:
         with (self.folder / "data/postgresql.conf").open("a") as file:
             file.write("\n" + "\n".join(f"{name} = {value}" for name, value in lines.items()) + "\n")
 
-    def _wait_until_ready(self) -> None:
-        end_s = time.monotonic() + READY_S
-        while True:
-            try:
-                psycopg.connect(self.socket_url("postgres")).close()
-                psycopg.connect(self.url("postgres")).close()
-                return
-            except psycopg.OperationalError:
-                is_gone = self._process is None or self._process.poll() is not None
-                if is_gone or time.monotonic() > end_s:
-                    raise RuntimeError(f"PostgreSQL did not start: {self.log()[-2000:]}") from None
-            time.sleep(0.02)
+    def _is_ready(self) -> bool:
+        try:
+            psycopg.connect(self.socket_url("postgres")).close()
+            psycopg.connect(self.url("postgres")).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def _end(self, number: int) -> None:
         process, self._process = self._process, None
@@ -159,7 +168,7 @@ class PostgresServer:
             process.wait()
 
 
-def _as_postgres() -> dict[str, object]:
+def _as_postgres() -> dict[str, Any]:
     """Options of a child process: in a folder that every user may enter, and never as root."""
     if os.geteuid() != 0:
         return {"cwd": "/"}
@@ -167,12 +176,17 @@ def _as_postgres() -> dict[str, object]:
     return {"cwd": "/", "user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
+def short_folder() -> Path:
+    """A new folder, removed at the end of the process. The path of a socket may have about 100 characters."""
+    folder = Path(tempfile.mkdtemp(prefix="hr-pg-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 @functools.cache
 def shared_server() -> PostgresServer:
     """The cluster of this process: a worker of pytest-xdist has one of its own. It ends with the process."""
-    folder = Path(tempfile.mkdtemp(prefix="hr-pg-", dir="/tmp"))  # a socket's path is short
-    server = PostgresServer(folder, settings=FAST)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    server = PostgresServer(short_folder(), settings=FAST)
     atexit.register(server.stop)
     return server.start()
 

@@ -149,9 +149,13 @@ class GroupQueue:
         self._committed_s = None
         self.delay(0.0)
 
-    def delay(self, seconds: float, reason: str = "") -> None:
+    def explain(self, reason: str) -> None:
+        """Why nothing is committed, for those that wait too long; until a batch is finished."""
+        self._reason = f": {reason}"
+        self._committed_s = None
+
+    def delay(self, seconds: float) -> None:
         """Begin later. Meanwhile units stay in the queue and may grow too old there."""
-        self._reason = f": {reason}" if reason else ""
         self._is_busy = False
         self._is_scheduled = True
         self._loop.call_later(seconds, self._flush)
@@ -162,6 +166,7 @@ class GroupQueue:
         The caller of a unit without a result gets no answer: nobody knows one.
         """
         self._is_busy = False
+        self._reason = ""
         self.commits += 1
         is_failure = any(isinstance(result, Unavailable) for result in results)
         self._committed_s = None if is_failure else self._loop.time()

@@ -236,6 +236,10 @@ class Journal(Protocol):
         """Dead letters of all publishers, newest first."""
         ...
 
+    def watch_inbox(self, callback: Callable[[], None]) -> None:
+        """Call it, from now on, after a commit of another process has put events into the inbox. A hint."""
+        ...
+
     # what an engine asks
 
     async def due(self, after_at: int, after_row: int, until_at: int, limit: int) -> list[Due]:

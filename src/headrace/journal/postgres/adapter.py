@@ -124,11 +124,11 @@ class PostgresJournal:
     # what other processes do
 
     def watch_endings(self, callback: Callable[[Sequence[str]], None]) -> None:
-        """Call with the ids of instances that a commit of any process has ended; empty: some. A hint."""
+        """Call it, from now on, with the instances that a commit of any process has ended; empty: some. A hint."""
         self._watchers.endings.append(callback)
 
     def watch_inbox(self, callback: Callable[[], None]) -> None:
-        """Call after a commit of another process has put events into the inbox. A hint."""
+        """Call it, from now on, after a commit of another process has put events into the inbox. A hint."""
         self._watchers.inbox.append(callback)
 
     def _heard(self, news: News) -> None:
@@ -383,8 +383,10 @@ async def _require_usable(writer: Connection, readers: Readers) -> None:
             "HEADRACE_DATABASE_URL must reach PostgreSQL directly or through session pooling"
         )
     ((table,),) = await readers.rows("SELECT to_regclass('alembic_version')::text")
-    revisions = [] if table is None else await readers.rows("SELECT version_num FROM alembic_version")
-    require_current(revisions[0][0] if revisions else None)
+    if table is None:
+        require_current(None)
+    ((revision, works_from),) = await readers.rows("SELECT version_num, works_from FROM alembic_version, journal_state")
+    require_current(revision, works_from)
     ((closed, closed_at),) = await readers.rows("SELECT closed, closed_at FROM journal_state")
     if closed is not None:
         raise Unusable(about_closed(closed, closed_at))

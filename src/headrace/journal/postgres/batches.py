@@ -51,6 +51,12 @@ class Step:
         self.units.append(unit)
         self.is_required = self.is_required or made[1]
 
+    def sort(self) -> None:
+        """By instance: two processes that change the same rows lock them in the same order."""
+        order = sorted(range(len(self.writes)), key=lambda each: self.writes[each].instance_id)  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownLambdaType]
+        self.writes = [self.writes[each] for each in order]
+        self.units = [self.units[each] for each in order]
+
 
 @dataclass(slots=True)
 class Plan:
@@ -125,9 +131,8 @@ class _Waves:
         if not all(type(write) in SHARED for write, _ in entries):
             wave = self._barrier = len(self._waves)
         else:
-            names = {getattr(write, "instance_id", None) for write, _ in entries} - {None}
-            wave = max((self._last.get(name, -1) for name in names), default=-1)
-            wave = max(wave, self._barrier) + 1
+            names: set[str] = {getattr(write, "instance_id", None) or "" for write, _ in entries} - {""}
+            wave = 1 + max(self._barrier, *(self._last.get(name, -1) for name in names), -1)
             for name in names:
                 self._last[name] = wave
         if wave == len(self._waves):
@@ -140,16 +145,19 @@ class _Waves:
 
 def _merged(wave: list[tuple[int, list[Made]]]) -> list[Step]:
     """The writes of each unit in their order; those that stand first in several units are made together."""
-    waiting = [(number, deque(entries)) for number, entries in wave]
+    waiting: list[tuple[int, deque[Made]]] = [(number, deque(entries)) for number, entries in wave]
     steps: list[Step] = []
     while waiting:
-        ((kind, _),) = Counter(type(entries[0][0]) for _, entries in waiting).most_common(1)
+        heads = Counter(type(entries[0][0]) for _, entries in waiting)
+        kind = max(heads, key=heads.__getitem__)
         step = Step(kind, kind is w.RememberKey)
         for number, entries in waiting:
             while entries and type(entries[0][0]) is kind:
                 step.add(number, entries.popleft())
                 if kind not in INSERTS:
                     break
+        if kind in UPDATES:
+            step.sort()
         steps.append(step)
         waiting = [each for each in waiting if each[1]]
     return steps

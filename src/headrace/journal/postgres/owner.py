@@ -93,7 +93,8 @@ class Owner:
 
 
 async def _locked(connection: Connection) -> bool:
-    return bool((await (await connection.execute(f"SELECT pg_try_advisory_lock({OWNER_LOCK})")).fetchall())[0][0])
+    cursor = await connection.execute("SELECT pg_try_advisory_lock($1)", (OWNER_LOCK,))
+    return bool((await cursor.fetchall())[0][0])
 
 
 def owned_by(holder: str | None) -> AlreadyOwned:

@@ -86,7 +86,7 @@ def _rows(record: type[Write]) -> str:
 
 def _type(hint: object) -> str:
     kinds = [each for each in getattr(hint, "__args__", (hint,)) if each is not type(None)]
-    return _TYPES[kinds[0]]
+    return next(_TYPES[kind] for kind in kinds if kind in _TYPES)
 
 
 def _numbered(sql: str) -> str:

@@ -157,8 +157,8 @@ class Transaction:
             return
         rows = await cursor.fetchall()
         if query.is_numbered:
-            for row in rows:
-                results[step.units[row[0] - 1]].append(query.result(*row[1:]))
+            for number, *values in rows:
+                results[step.units[number - 1]].append(query.result(*values))
         elif len(rows) not in (0, len(step.writes)) and len(step.writes) > 1:
             raise Failed
         elif rows:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 import psycopg
 import structlog
@@ -70,7 +70,11 @@ class PostgresWriter:
     async def _work(self) -> None:
         async with self._lane:
             if has_failed(self._connection) and not await self._is_reconnected():
-                self.queue.delay(self._pause_s(), "the database cannot be reached")
+                self.queue.delay(self._pause_s())
+                return
+            if self.owner.lost.is_set():
+                lost = self.queue.take_all()
+                self.queue.finish(lost, [Unavailable("this server does not own the journal any more")] * len(lost), 0.0)
                 return
             batch = self.queue.take()
             started = time.perf_counter()
@@ -144,7 +148,7 @@ class PostgresWriter:
                 return None
             if self._closing_s is not None and time.monotonic() - self._closing_s > CLOSE_S:
                 log.error("the journal closes while it is not known whether a commit succeeded", units=units)
-                return [None] * units
+                return [None for _ in range(units)]
             await asyncio.sleep(self._pause_s())
 
     async def _is_committed(self) -> bool | None:
@@ -160,6 +164,7 @@ class PostgresWriter:
 
     async def _is_reconnected(self) -> bool:
         """One attempt."""
+        await self._connection.close()
         try:
             connection = await connect_writer(self._url)
             try:
@@ -168,10 +173,13 @@ class PostgresWriter:
                 await connection.close()
                 raise
         except (psycopg.Error, OSError) as error:
+            self.queue.explain("the database cannot be reached")
+            if not self._failures:
+                log.warning("the database cannot be reached", reason=str(unavailable(error)))
             self._failures += 1
-            log.info("the database cannot be reached", reason=str(unavailable(error)))
             return False
         if not is_ready:
+            self.queue.explain("the database does not give the lock of the journal's owner")
             await connection.close()
             self._failures += 1
             return False
@@ -183,7 +191,7 @@ class PostgresWriter:
         return min(RECONNECT_S * 2 ** min(self._failures, 10), RECONNECT_CAP_S)
 
     @contextlib.asynccontextmanager
-    async def _lent(self) -> AsyncIterator[Connection]:
+    async def _lent(self) -> AsyncGenerator[Connection]:
         async with self._lane:
             if has_failed(self._connection) and not await self._is_reconnected():
                 raise Unavailable("the database cannot be reached")

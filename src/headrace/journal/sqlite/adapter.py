@@ -345,6 +345,9 @@ class SqliteJournal:
     async def outbox_news(self) -> None:
         await self._queue.publications()
 
+    def watch_inbox(self, callback: Callable[[], None]) -> None:
+        """No other process writes to this journal."""
+
     async def set_aside(self, limit: int) -> list[SetAside]:
         return [SetAside(*row) for row in self._rows("set_aside_page", limit)]
 

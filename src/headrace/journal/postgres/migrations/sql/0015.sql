@@ -253,12 +253,14 @@ CREATE TABLE wanted (
 );
 
 -- One row. engine: which engine drives the instances, 'embedded' or 'temporal';
--- empty: none yet. generation: how often the journal changed its owner. outbox_end: the number of the last event that was ever in the outbox.
+-- empty: none yet. generation: how often the journal changed its owner. works_from: the oldest
+-- revision whose release may work on this schema; a migration that older releases cannot bear raises it. outbox_end: the number of the last event that was ever in the outbox.
 CREATE TABLE journal_state (
     id         bigint PRIMARY KEY CHECK (id = 1),
     outbox_end bigint NOT NULL,
     engine     text   NOT NULL DEFAULT '',
-    generation bigint NOT NULL DEFAULT 0
+    generation bigint NOT NULL DEFAULT 0,
+    works_from text   NOT NULL DEFAULT '0015'
 );
 
 INSERT INTO journal_state (id, outbox_end) VALUES (1, 0);
