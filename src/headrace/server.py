@@ -42,12 +42,13 @@ def serve(
     faults: Sequence[str],
     on_ready: Callable[[str], None],
     prepare: Callable[[Path], None] | None = None,
+    make: Callable[..., contextlib.AbstractAsyncContextManager[Composition]] = compose,
 ) -> None:
     """Serve until SIGINT or SIGTERM. With `data` None, a temporary folder is deleted when the process ends.
 
     Raises TakenOver after another server has taken over the journal.
 
-    `prepare` receives the folder before anything is opened in it.
+    `prepare` receives the folder before anything is opened in it. `make` is `compose`, or makes a worker.
     """
     import uvloop
 
@@ -59,7 +60,7 @@ def serve(
         if prepare is not None:
             prepare(folder)
         with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, listener, folder, sandbox, faults, on_ready))
+            runner.run(_serve(settings, listener, folder, sandbox, faults, on_ready, make))
 
 
 async def _serve(
@@ -69,6 +70,7 @@ async def _serve(
     sandbox: bool,
     faults: Sequence[str],
     on_ready: Callable[[str], None],
+    make: Callable[..., contextlib.AbstractAsyncContextManager[Composition]],
 ) -> None:
     """Listen at once: `/livez` answers 200, and all else 503 with the reason, until the journal is open."""
     host, port, *_ = listener.getsockname()
@@ -91,9 +93,9 @@ async def _serve(
 
     async def live() -> None:
         waits = partial(_wait, gate)
-        make = partial(compose, settings, data=data, sandbox=sandbox, faults=faults, url=url, on_wait=waits)
+        compose_here = partial(make, settings, data=data, sandbox=sandbox, faults=faults, url=url, on_wait=waits)
         async with contextlib.AsyncExitStack() as stack:
-            composition = await _opened(stack, make, waits, SystemClock())
+            composition = await _opened(stack, compose_here, waits, SystemClock())
             gate.open(composition.app)
             await server.is_up.wait()
             on_ready(url)

@@ -240,9 +240,7 @@ class Settings:
     )
     hold_s: float = field(
         default=2.0,
-        metadata=_from(
-            _seconds(0, 60), "Longest pause between attempts that a worker waits for; Temporal waits longer."
-        ),
+        metadata=_from(_seconds(0, 60), "Longest back-off that a worker waits out itself."),
     )
     begin_within_s: float = field(
         default=1.0,

@@ -385,8 +385,8 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "an aborted run goes on",
         RUNNER,
-        "        if self.ended_at is None:\n            self._advance(unit, now_at, sends=True)\n",
-        "        if self.ended_at is None or self.stages:\n            self._advance(unit, now_at, sends=True)\n",
+        "        if self.ended_at is None:\n            self._advance(unit, now_at, sends=sends)\n",
+        "        if self.ended_at is None or self.stages:\n            self._advance(unit, now_at, sends=sends)\n",
         *_CONTRACT,
     ),
     _bug(

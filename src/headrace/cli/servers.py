@@ -56,6 +56,17 @@ AuthOption = Annotated[
 ]
 
 
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        envvar="HEADRACE_ENGINE",
+        metavar="embedded|temporal",
+        help="What drives the instances: embedded, this server; temporal, `headrace worker` processes.  "
+        "[default: embedded]",
+    ),
+]
+
 _ABOUT_DEV = (
     "Add --auth, use --host 127.0.0.1, or --open-to-network: anything that reaches the port may read and write."
 )
@@ -109,6 +120,7 @@ def serve(
     port: PortOption = None,
     data: DataOption = None,
     auth: AuthOption = None,
+    engine: EngineOption = None,
 ) -> None:
     """Run API and engine against real services.
 
@@ -122,7 +134,10 @@ def serve(
     starts after it recovers. Exit code 5: another server owns the data folder. Exit code 6: the journal is damaged, of
     another release, or cannot be opened. Exit code 75: a standby has taken over; start the server again.
     """
-    settings = _settings() if auth is None else _settings(auth=_known_auth(auth))
+    chosen = {} if auth is None else {"auth": _known("--auth (HEADRACE_AUTH)", auth, "local", "oidc", "none")}
+    if engine is not None:
+        chosen["engine"] = _known("--engine (HEADRACE_ENGINE)", engine, "embedded", "temporal")
+    settings = _settings(**chosen)
     _check_authentication(settings, host or settings.host)
     if settings.stack_url is None:
         urls = {"LEDGER": settings.ledger_url, "WALLETS": settings.wallets_url, "PAYMENTS": settings.payments_url}
@@ -168,10 +183,10 @@ def _serve(
     )
 
 
-def _known_auth(auth: str) -> str:
-    if auth.lower() not in ("none", "local", "oidc"):
-        raise Failure(f"--auth (HEADRACE_AUTH) {auth!r}: must be local, oidc or none", code=USAGE)
-    return auth.lower()
+def _known(option: str, word: str, *words: str) -> str:
+    if word.lower() not in words:
+        raise Failure(f"{option} {word!r}: must be {', '.join(words[:-1])} or {words[-1]}", code=USAGE)
+    return word.lower()
 
 
 def _check_authentication(settings: Settings, host: str) -> None:

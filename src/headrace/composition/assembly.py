@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -37,6 +37,9 @@ from headrace.telemetry.tracing import Tracing, open_tracing
 from headrace.triggers.expressions import Evaluator
 from headrace.usecases.ports import Ports
 
+if TYPE_CHECKING:
+    from headrace.engine.temporal.steps import Steps
+
 log = structlog.get_logger("headrace")
 
 
@@ -49,7 +52,7 @@ class Composition:
 
     app: Any
     journal: Journal
-    engine: Engine
+    engine: Engine | Steps
     downstream: Downstream
     lost: asyncio.Event
 
@@ -129,10 +132,7 @@ async def assemble(
         log.info("recovered", instances_running=running, activities_needing_attention=attention)
         traced = journal if tracing is None else tracing.journal(journal)
         outbox, woken = Outbox(), asyncio.Event()
-        policy = Policy(
-            settings.allow_world_from_trigger, settings.allow_world_from_caller, dict(settings.ledger_schemas)
-        )
-        runners = Runners(clock.now_at, parts.ids.new, outbox.announce, policy)
+        runners = runners_of(settings, clock, parts.ids, outbox)
         downstream = services.downstream if tracing is None else tracing.downstream(services.downstream)
         engine = make_engine(Surroundings(settings, traced, downstream, clock, runners, telemetry))
 
@@ -180,6 +180,11 @@ async def assemble(
         await stack.enter_async_context(background.running())
         app = app if tracing is None else tracing.app(app)
         yield Composition(app, journal, engine, services.downstream, parts.store.lost)
+
+
+def runners_of(settings: Settings, clock: Clock, ids: Ids, outbox: Outbox) -> Runners:
+    policy = Policy(settings.allow_world_from_trigger, settings.allow_world_from_caller, dict(settings.ledger_schemas))
+    return Runners(clock.now_at, ids.new, outbox.announce, policy)
 
 
 def temporary_fault(error: Exception) -> Unavailable | None:
