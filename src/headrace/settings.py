@@ -469,7 +469,7 @@ class Settings:
 
 OTHER_VARIABLES = (
     *("SERVER", "PROFILE", "TOKEN", "TOKEN_URL", "CLIENT_ID", "CLIENT_SECRET", "CONFIG", "DEBUG"),
-    *("FUZZ_EXAMPLES", "TEST_NATS_SERVER"),
+    *("FUZZ_EXAMPLES", "TEST_NATS_SERVER", "TEST_POSTGRES"),
 )
 """Variables that are not settings of a server: the command line or this project's tests read them."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from headrace.composition.services import Services
 from headrace.composition.stores import Store
 from headrace.effects.port import Downstream
 from headrace.engine.port import Engine
+from headrace.events.duties import Work
 from headrace.events.feed import EventSource
 from headrace.journal.port import Journal
 from headrace.runner.instance import InstanceRunner
@@ -97,6 +98,8 @@ class RemoteEngine:
 
     active_instances = 0
     sends_at_once = False
+    needs_nudges = False
+    duties: Mapping[str, Work] = {}
 
     def __init__(self, journal: Journal, driving: Engine | None) -> None:
         self._journal = journal

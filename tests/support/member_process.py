@@ -46,8 +46,13 @@ async def serve(role: str) -> None:
     telemetry = Telemetry(clock, is_journal_shared=True)
     is_driver = role == "driver"
 
+    driving: list[Engine] = []
+
     def make_engine(around: Surroundings) -> Engine:
-        return engine_of(around) if is_driver else RemoteEngine(around.journal, None)
+        if not is_driver:
+            return RemoteEngine(around.journal, None)
+        driving.append(engine_of(around))
+        return driving[0]
 
     async with contextlib.AsyncExitStack() as stack:
         journal = await PostgresJournal.open(settings.database_url, meter=telemetry)
@@ -61,7 +66,7 @@ async def serve(role: str) -> None:
         stack.push_async_callback(services.downstream.close)
         parts = Parts(
             settings=settings,
-            store=Store(journal, SoleProcess() if is_driver else leadership, journal.owner.lost),
+            store=Store(journal, SoleProcess() if is_driver else leadership, journal.owner.lost, journal.watch_inbox),
             services=services,
             authenticator=AnonymousAuthenticator(OpenAuthority("http://localhost", ids)),
             telemetry=telemetry,
@@ -71,7 +76,7 @@ async def serve(role: str) -> None:
         )
         composition = await stack.enter_async_context(assemble(parts, make_engine))
         if is_driver:
-            await stack.enter_async_context(in_background(lambda: _look(journal, composition.engine), clock))
+            await stack.enter_async_context(in_background(lambda: _look(journal, driving[0]), clock))
         config = uvicorn.Config(
             composition.app,
             host="127.0.0.1",

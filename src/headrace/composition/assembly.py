@@ -132,6 +132,8 @@ async def assemble(
         log.info("recovered", instances_running=running, activities_needing_attention=attention)
         traced = journal if tracing is None else tracing.journal(journal)
         outbox, woken = Outbox(), asyncio.Event()
+        if parts.store.watch_inbox is not None:
+            parts.store.watch_inbox(woken.set)
         runners = runners_of(settings, clock, parts.ids, outbox)
         downstream = services.downstream if tracing is None else tracing.downstream(services.downstream)
         engine = make_engine(Surroundings(settings, traced, downstream, clock, runners, telemetry))

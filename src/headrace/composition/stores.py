@@ -35,6 +35,8 @@ class Store:
     journal: Journal
     leadership: Leadership
     lost: asyncio.Event
+    watch_inbox: Callable[[Callable[[], None]], None] | None = None
+    """Ask to be called when another process has put events into the inbox; None: no other process does."""
 
 
 @contextlib.asynccontextmanager
@@ -85,7 +87,7 @@ async def _shared_store(
             leadership = PostgresLeadership(url, clock)
             stack.push_async_callback(leadership.close)
             await stack.enter_async_context(in_background(leadership.run, clock))
-            yield Store(journal, leadership, journal.owner.lost)
+            yield Store(journal, leadership, journal.owner.lost, journal.watch_inbox)
 
 
 async def _require_engine(journal: Journal, engine: str) -> None:
