@@ -13,7 +13,7 @@ from headrace.errors import RepeatedKey, Unavailable
 from headrace.journal.group import Outcome
 from headrace.journal.port import Later, Required, Unit
 from headrace.journal.postgres.batches import Plan, Step, plan
-from headrace.journal.postgres.connections import Connection, as_query, has_failed
+from headrace.journal.postgres.connections import Connection, as_query
 from headrace.journal.postgres.news import CHANNEL, NEWSWORTHY, News
 from headrace.journal.postgres.statements import WriteQuery
 from headrace.journal.writes import RememberKey, Result, WantType, Write
@@ -117,7 +117,10 @@ class Transaction:
         return failure
 
     async def commit(self, outcomes: list[Outcome]) -> None:
-        """Raises Uncertain where the connection is lost before the answer, and Unavailable where that is a refusal."""
+        """Raises Uncertain where anything but an answer comes, and Unavailable where the answer is a refusal.
+
+        Also an error that the server sends proves nothing: one that ends the wait for a replica comes after the commit.
+        """
         payload = self.news.payload()
         try:
             async with self._connection.pipeline():
@@ -126,10 +129,8 @@ class Transaction:
                 if payload:
                     await self._connection.execute("SELECT pg_notify($1, $2)", (CHANNEL, payload))
                 done = await self._execute("COMMIT")
-        except psycopg.OperationalError as error:
-            if has_failed(self._connection):
-                raise Uncertain(self._xid, outcomes, self.news) from error
-            raise
+        except psycopg.Error as error:
+            raise Uncertain(self._xid, outcomes, self.news) from error
         if done.statusmessage != "COMMIT":
             raise Unavailable("the database has rolled back instead of committing")
 
