@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
-from msgspec.json import encode
 from psycopg.types.json import Json
 
 from headrace.errors import RepeatedKey, Unavailable
@@ -14,6 +13,7 @@ from headrace.journal.group import Outcome
 from headrace.journal.port import Later, Required, Unit
 from headrace.journal.postgres.batches import Plan, Step, plan
 from headrace.journal.postgres.connections import Connection, as_query
+from headrace.journal.postgres.encoding import encoded
 from headrace.journal.postgres.news import CHANNEL, NEWSWORTHY, News
 from headrace.journal.postgres.statements import WriteQuery
 from headrace.journal.writes import RememberKey, Result, WantType, Write
@@ -156,7 +156,7 @@ class Transaction:
 
     async def _send(self, step: Step) -> psycopg.AsyncCursor[tuple[Any, ...]]:
         query = as_query(self._queries[step.kind].sql)
-        return await self._connection.execute(query, (Json(step.writes, dumps=_dumps),))
+        return await self._connection.execute(query, (Json(step.writes, dumps=encoded),))
 
     async def _collect(
         self, step: Step, cursor: psycopg.AsyncCursor[tuple[Any, ...]], results: list[list[Result]]
@@ -195,7 +195,7 @@ class Transaction:
             else:
                 continue
             query = self._queries[type(write)]
-            cursor = await self._connection.execute(as_query(query.sql), (Json([write], dumps=_dumps),))
+            cursor = await self._connection.execute(as_query(query.sql), (Json([write], dumps=encoded),))
             if isinstance(write, RememberKey) and not cursor.rowcount:
                 raise RepeatedKey(write.key)
             if isinstance(entry, Required) and not cursor.rowcount:
@@ -208,7 +208,3 @@ class Transaction:
         for write in made:
             self.news.note(write)
         return results
-
-
-def _dumps(writes: Any) -> bytes:
-    return encode(writes)

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 import psycopg
 import structlog
 
-from headrace.errors import Unavailable
+from headrace.errors import InvalidValue, Unavailable
 from headrace.journal.group import CommitMeter, GroupQueue, Outcome, WriterLimits
 from headrace.journal.port import Unit
 from headrace.journal.postgres.connections import Connection, connect_writer, has_failed, unavailable
@@ -115,7 +115,7 @@ class PostgresWriter:
             except psycopg.OperationalError as error:
                 if error.sqlstate not in AGAIN:
                     raise
-            except (psycopg.Error, ValueError) as error:
+            except (psycopg.Error, InvalidValue, ValueError) as error:
                 if not is_together or (isinstance(error, psycopg.Error) and error.sqlstate is None):
                     raise
                 log.debug("a unit of a batch cannot be written", reason=str(error))
