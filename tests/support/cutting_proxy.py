@@ -17,7 +17,7 @@ Where = Literal["before", "after"]
 
 
 class CuttingProxy:
-    """`cut = "before"`: the next COMMIT never reaches the server. `"after"`: it does, and its answer never comes back."""
+    """`cut = "before"`: the next COMMIT does not reach the server; `"after"`: its answer does not reach the client."""
 
     def __init__(self, port: int) -> None:
         self._target = port

@@ -144,8 +144,9 @@ class GroupQueue:
     def put_back(self, batch: list[Pending]) -> None:
         """Nothing of a batch was written; its units are in the queue again, as old as they are."""
         self._waiting.extendleft(reversed(batch))
-        if self._sweeper is None:
-            self._sweeper = self._loop.call_soon(self._sweep)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        self._sweeper = self._loop.call_soon(self._sweep)
         self._committed_s = None
         self.delay(0.0)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import socket
 from typing import Any, LiteralString, cast
@@ -43,9 +45,17 @@ Connection = AsyncConnection[tuple[Any, ...]]
 
 async def connect(url: str, role: str) -> Connection:
     """A connection for reads, or to listen. `role` tells it apart in `pg_stat_activity`. Raises psycopg.Error."""
-    connection = await AsyncConnection.connect(
-        settings_of(url, role), autocommit=True, prepare_threshold=0, cursor_factory=AsyncRawCursor
+    opening = asyncio.ensure_future(
+        AsyncConnection.connect(
+            settings_of(url, role), autocommit=True, prepare_threshold=0, cursor_factory=AsyncRawCursor
+        )
     )
+    try:
+        connection = await asyncio.shield(opening)
+    except asyncio.CancelledError:  # a connection that is half open has to be closed as well
+        with contextlib.suppress(psycopg.Error):
+            await (await opening).close()
+        raise
     try:
         connection.prepared_max = None
         connection.adapters.register_dumper(int, Int8Dumper)

@@ -37,8 +37,8 @@ class Owner:
     ) -> None:
         self._use = use
         self._refuse = refuse
-        self._pid = 0
-        """The server's process of the connection on which the lock was taken."""
+        self.pid = 0
+        """The database's process of the connection on which the lock was taken."""
         self.is_owner = False
         self.generation = -1
         self.lost = asyncio.Event()
@@ -55,7 +55,7 @@ class Owner:
                 "UPDATE journal_state SET generation = generation + 1 RETURNING generation"
             )
             self.generation = (await cursor.fetchall())[0][0]
-            self._pid = connection.info.backend_pid
+            self.pid = connection.info.backend_pid
             self.is_owner = True
         log.info("this process owns the journal", generation=self.generation)
         return True
@@ -74,7 +74,7 @@ class Owner:
             row = await (await connection.execute(as_query(_HOLDER))).fetchone()
             if row is None:
                 return False
-            if row[0] == self._pid and row[1] == connection.info.get_parameters().get("application_name"):
+            if row[0] == self.pid and row[1] == connection.info.get_parameters().get("application_name"):
                 await connection.execute("SELECT pg_terminate_backend($1::int)", (row[0],))
                 return False
             self._lose(f"{row[1]} owns the journal now")
@@ -82,7 +82,7 @@ class Owner:
         generation = (await (await connection.execute("SELECT generation FROM journal_state")).fetchall())[0][0]
         if generation != self.generation:
             self._lose("another process has owned the journal meanwhile")
-        self._pid = connection.info.backend_pid
+        self.pid = connection.info.backend_pid
         return True
 
     def _lose(self, reason: str) -> None:

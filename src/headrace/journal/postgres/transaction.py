@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
-from msgspec.json import encode
 from psycopg.types.json import Json
 
 from headrace.errors import RepeatedKey, Unavailable
 from headrace.journal.group import Outcome
 from headrace.journal.port import Later, Required, Unit
 from headrace.journal.postgres.batches import Plan, Step, plan
-from headrace.journal.postgres.connections import Connection, as_query, has_failed
+from headrace.journal.postgres.connections import Connection, as_query
+from headrace.journal.postgres.encoding import encoded
 from headrace.journal.postgres.mark import Mark
 from headrace.journal.postgres.news import CHANNEL, NEWSWORTHY, News
 from headrace.journal.postgres.statements import WriteQuery
@@ -115,7 +115,10 @@ class Transaction:
         return failure
 
     async def commit(self, outcomes: list[Outcome]) -> None:
-        """Raises Uncertain where the connection is lost before the answer, and Unavailable where that is a refusal."""
+        """Raises Uncertain where anything but an answer comes, and Unavailable where the answer is a refusal.
+
+        Also an error that the server sends proves nothing: one that ends the wait for a replica comes after the commit.
+        """
         payload = self.news.payload()
         try:
             async with self._connection.pipeline():
@@ -124,10 +127,8 @@ class Transaction:
                 if payload:
                     await self._connection.execute("SELECT pg_notify($1, $2)", (CHANNEL, payload))
                 done = await self._execute("COMMIT")
-        except psycopg.OperationalError as error:
-            if has_failed(self._connection):
-                raise Uncertain(outcomes, self.news) from error
-            raise
+        except psycopg.Error as error:
+            raise Uncertain(outcomes, self.news) from error
         if done.statusmessage != "COMMIT":
             raise Unavailable("the database has rolled back instead of committing")
 
@@ -144,7 +145,7 @@ class Transaction:
 
     async def _send(self, step: Step) -> psycopg.AsyncCursor[tuple[Any, ...]]:
         query = as_query(self._queries[step.kind].sql)
-        return await self._connection.execute(query, (Json(step.writes, dumps=_dumps),))
+        return await self._connection.execute(query, (Json(step.writes, dumps=encoded),))
 
     async def _collect(
         self, step: Step, cursor: psycopg.AsyncCursor[tuple[Any, ...]], results: list[list[Result]]
@@ -183,7 +184,7 @@ class Transaction:
             else:
                 continue
             query = self._queries[type(write)]
-            cursor = await self._connection.execute(as_query(query.sql), (Json([write], dumps=_dumps),))
+            cursor = await self._connection.execute(as_query(query.sql), (Json([write], dumps=encoded),))
             if isinstance(write, RememberKey) and not cursor.rowcount:
                 raise RepeatedKey(write.key)
             if isinstance(entry, Required) and not cursor.rowcount:
@@ -196,7 +197,3 @@ class Transaction:
         for write in made:
             self.news.note(write)
         return results
-
-
-def _dumps(writes: Any) -> bytes:
-    return encode(writes)

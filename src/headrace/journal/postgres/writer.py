@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 import psycopg
 import structlog
 
-from headrace.errors import Unavailable
+from headrace.errors import InvalidValue, Unavailable
 from headrace.journal.group import CommitMeter, GroupQueue, Outcome, WriterLimits
 from headrace.journal.port import Unit
 from headrace.journal.postgres.connections import Connection, connect_writer, has_failed, unavailable
@@ -95,6 +95,8 @@ class PostgresWriter:
             return await self._settled(error, len(units))
         except psycopg.Error as error:
             await self._roll_back()
+            if error.sqlstate is None:  # not an answer of the server: the connection is in no known state
+                await self._connection.close()
             if has_failed(self._connection):
                 log.warning("the connection to the database is lost", reason=str(unavailable(error)))
                 return None
@@ -119,8 +121,8 @@ class PostgresWriter:
             except psycopg.OperationalError as error:
                 if error.sqlstate not in AGAIN:
                     raise
-            except (psycopg.Error, ValueError) as error:
-                if not is_together:
+            except (psycopg.Error, InvalidValue, ValueError) as error:
+                if not is_together or (isinstance(error, psycopg.Error) and error.sqlstate is None):
                     raise
                 log.debug("a unit of a batch cannot be written", reason=str(error))
                 is_together = False
@@ -137,7 +139,8 @@ class PostgresWriter:
 
     async def _settled(self, lost: Uncertain, units: int) -> list[Outcome] | None:
         """Ask what became of a commit until the database says it. Its callers wait: no answer would be true."""
-        log.warning("the answer to a commit is lost; the database is asked for it")
+        log.warning("the answer to a commit is lost; the database is asked for it", reason=str(lost.__cause__))
+        await self._connection.close()
         while True:
             status = await self._is_committed()
             if status:
