@@ -10,13 +10,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
 import pytest_asyncio
 
 from headrace.composition import Composition, compose
+from headrace.engine.port import Engine
 from headrace.settings import Settings
 from tests.effects.stub import Seen, Stub, answer
 from tests.support.hostile import VALUES
@@ -127,7 +128,7 @@ class Place:
         return reply.json()["data"]["id"]
 
     async def ended(self, instance_id: str) -> Json:
-        await self.rooms.engine.ended(instance_id, 10)
+        await cast(Engine, self.rooms.engine).ended(instance_id, 10)
         reply = await self.call("GET", f"/instances/{instance_id}")
         assert reply.json()["data"]["terminated"], reply.text
         return reply.json()["data"]
@@ -305,7 +306,7 @@ async def test_what_a_service_answers_leads_nowhere(place: Place, text: str) -> 
         place.services.handler = lambda seen, body=body: answer(200, body.encode())
         try:
             instance = (await place.call("POST", f"/workflows/{await place.created(stage)}/instances")).json()["data"]
-            await place.rooms.engine.ended(instance["id"], 0.5)
+            await cast(Engine, place.rooms.engine).ended(instance["id"], 0.5)
         finally:
             place.services.handler = answered
         assert [seen.method for seen in place.services.seen].count("POST") == 0

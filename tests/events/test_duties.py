@@ -7,11 +7,12 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from structlog.testing import capture_logs
 
+from headrace.engine.port import Engine
 from headrace.events.duties import Duties, SoleProcess
 from headrace.journal.port import Results, Unit
 from headrace.journal.sqlite import SqliteJournal
@@ -125,7 +126,9 @@ async def two_servers(stack: AsyncExitStack, journal: SqliteJournal, election: E
     services, clock = Scripted(), FastClock()
     stack.push_async_callback(services.close)
     a = await stack.enter_async_context(member("a", journal, services, election, clock))
-    b = await stack.enter_async_context(member("b", journal, services, election, clock, driving=a.composition.engine))
+    b = await stack.enter_async_context(
+        member("b", journal, services, election, clock, driving=cast(Engine, a.composition.engine))
+    )
     return a, b
 
 

@@ -92,7 +92,7 @@ class PostgresServer:
         assert self._programs is not None
         command = [str(self._programs / "postgres"), "-D", str(self.folder / "data")]
         with (self.folder / "postgres.log").open("ab") as log:
-            process: subprocess.Popen[bytes] = subprocess.Popen(command, stdout=log, stderr=log, **_as_postgres())
+            process = subprocess.Popen[bytes](command, stdout=log, stderr=log, **_as_postgres())
         self._process = process
 
     def kill(self) -> None:

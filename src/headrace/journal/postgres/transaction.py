@@ -156,10 +156,11 @@ class Transaction:
         query = self._queries[step.kind]
         if query.result is None:
             return
-        rows = await cursor.fetchall()
+        rows: list[tuple[Any, ...]] = await cursor.fetchall()
         if query.is_numbered:
             for number, *values in rows:
-                results[step.units[number - 1]].append(query.result(*values))
+                position: int = number
+                results[step.units[position - 1]].append(query.result(*values))
         elif len(rows) not in (0, len(step.writes)) and len(step.writes) > 1:
             raise Failed
         elif rows:
