@@ -14,6 +14,7 @@ from headrace.errors import AlreadyEnded, Unavailable
 from headrace.journal.group import WriterLimits
 from headrace.journal.port import Required, Unit, WhenWanted
 from headrace.journal.postgres import PostgresJournal
+from headrace.journal.postgres.transaction import WANTED_LOCK
 from headrace.journal.writes import (
     AcceptEvent,
     AddEvent,
@@ -127,6 +128,21 @@ async def test_a_type_that_another_process_wants_is_published_from_its_commit_on
         assert await second.commit(unit) == []
         await first.commit(unit_of(WantType(type=kind)))
         assert len(await second.commit(unit)) == 1
+
+
+async def test_a_commit_waits_for_one_that_lets_its_type_be_wanted(journals: list[PostgresJournal], url: str) -> None:
+    """Else it would be later than that commit, and not publish."""
+    with psycopg.connect(url) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", (WANTED_LOCK,))
+        other.execute("INSERT INTO wanted (type) VALUES ('E')")
+        unit = Unit()
+        unit.add(WhenWanted("E", lambda: event(1)))
+        waiting = asyncio.ensure_future(journals[0].commit(unit))
+        done, _ = await asyncio.wait((waiting,), timeout=0.3)
+        assert not done
+        other.commit()
+        async with asyncio.timeout(PATIENCE_S):
+            assert len(await waiting) == 1
 
 
 async def test_batches_that_change_rows_in_another_order_are_all_committed(journals: list[PostgresJournal]) -> None:

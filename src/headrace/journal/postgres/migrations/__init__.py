@@ -52,9 +52,10 @@ def migrate(url: str) -> None:
             config.set_main_option("script_location", str(Path(__file__).parent))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-    except (psycopg.OperationalError, DBAPIError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip()
-        if isinstance(getattr(error, "orig", error), psycopg.OperationalError):
+    except (psycopg.Error, DBAPIError) as error:
+        origin = error.orig if isinstance(error, DBAPIError) else error  # as SQLAlchemy wraps it
+        reason = str(origin).strip()
+        if isinstance(origin, psycopg.OperationalError):
             raise Unavailable(f"the database cannot be reached: {reason}") from error
         raise Unusable(f"the schema cannot be made: {reason}") from error
     finally:
