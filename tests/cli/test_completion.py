@@ -54,7 +54,7 @@ def at(monkeypatch: pytest.MonkeyPatch, headrace: Any, shared_server: Server) ->
 
 def test_commands_and_options(complete: Complete) -> None:
     assert {"workflows", "instances", "triggers", "profiles"} <= {line.split("\t")[0] for line in complete("")}
-    assert [line.split("\t")[0] for line in complete("work")] == ["workflows"]
+    assert [line.split("\t")[0] for line in complete("workf")] == ["workflows"]
     assert "--watch" in {line.split("\t")[0] for line in complete("instances", "show", "--")}
     assert complete("-o", "") == ["table", "json", "yaml"]
 

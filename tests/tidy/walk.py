@@ -39,7 +39,7 @@ PACKAGE = str(ROOT / "src/headrace") + "/"
 LIBRARIES = ("uvicorn", "starlette")
 PORTS = ("telemetry",)
 """Packages that implement ports of lower layers; calls into them are calls of a port."""
-TASKS = ("background.py",)
+TASKS = ("background.py", "composition/background.py", "events/duties.py")
 """Modules whose tasks run by the clock. What such a task does at the time of the request is no part of its walk."""
 
 

@@ -164,7 +164,7 @@ class GroupQueue:
     def finish(self, batch: list[Pending], results: Sequence[Outcome], seconds: float) -> None:
         """Answer the callers of a batch that was carried out within so many seconds.
 
-        The caller of a unit without a result gets no answer: nobody knows one.
+        The caller of a unit without a result gets no answer, as none is known.
         """
         self._is_busy = False
         self._reason = ""

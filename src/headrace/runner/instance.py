@@ -358,7 +358,7 @@ class InstanceRunner:
                 request_method=opened.request.method,
                 request_path=opened.request.path,
                 request_body=opened.request.body,
-                scheduled_at=scheduled_moment(opened.request),
+                scheduled_at=scheduled_moment(opened.request) if opened.request.service == "payments" else None,
             )
         )
 

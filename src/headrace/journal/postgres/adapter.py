@@ -355,7 +355,7 @@ class PostgresJournal:
 
 
 class _Watchers:
-    """Who is called after commits."""
+    """Callbacks that run after commits."""
 
     def __init__(self) -> None:
         self.endings: list[Callable[[Sequence[str]], None]] = []

@@ -67,7 +67,7 @@ async def connect(url: str, role: str) -> Connection:
 
 
 async def connect_writer(url: str) -> Connection:
-    """Raises psycopg.Error."""
+    """Open the connection of the writer. Raises psycopg.Error."""
     connection = await connect(url, "writer")
     try:
         await connection.execute(WRITER_SESSION, prepare=False)
@@ -84,7 +84,7 @@ def settings_of(url: str, role: str) -> str:
 
 
 def as_query(text: str) -> LiteralString:
-    """psycopg takes literals only, so that no input gets into a query; ours come from a file of the package."""
+    """Mark a text of this package as a query: psycopg takes literals only, so that no input gets into one."""
     return cast("LiteralString", text)
 
 
@@ -95,7 +95,7 @@ def unavailable(error: Exception) -> Unavailable:
 
 
 def fault_of(error: psycopg.Error) -> Unavailable | Unusable:
-    """What a failed attempt to open the journal means: `Unusable` where another attempt would fail as well."""
+    """Classify a failed attempt to open the journal: `Unusable` where another attempt would fail as well."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
         return Unusable(lines[0]) if _is_refusal(lines) else unavailable(error)
@@ -103,7 +103,7 @@ def fault_of(error: psycopg.Error) -> Unavailable | Unusable:
 
 
 def _is_refusal(lines: list[str]) -> bool:
-    """libpq gives the server's refusal of a connection as text only."""
+    """Find a refusal by the server: libpq gives it as text only."""
     wanted = ("password authentication failed", "does not exist", "no pg_hba.conf entry", "permission denied")
     return any(word in line for line in lines for word in wanted)
 

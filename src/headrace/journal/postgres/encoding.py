@@ -20,7 +20,7 @@ encode = msgspec.json.Encoder().encode
 
 
 def encoded(writes: Sequence[Write]) -> bytes:
-    """Raises InvalidValue, which names the field."""
+    """Encode records as JSON. Raises InvalidValue, which names the field."""
     text = encode(writes)
     if _NUL_IN_JSON in text:  # or a text that holds such an escape
         text = encode([_without_nul(write) for write in writes])

@@ -1,4 +1,4 @@
-"""What other processes are told of a commit, as a hint: they look by themselves from time to time.
+"""News of a commit for other processes. It is a hint: they look by themselves from time to time.
 
 The payload of a notification is like `e:i1,i2;n:i3;i;o`: instances that ended, instances that a process has to look at,
 the inbox, the outbox. `e:*` stands for more instances than a notification can name.
@@ -52,7 +52,7 @@ class News:
 
 
 def news_of(payload: str) -> News:
-    """What a notification tells. A part that is not known is passed over."""
+    """Decode the payload of a notification. A part that is not known is passed over."""
     news = News()
     for part in payload.split(";"):
         kind, _, names = part.partition(":")

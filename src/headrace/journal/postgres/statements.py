@@ -40,7 +40,7 @@ _SIZES = {
         "octet_length(config) + octet_length(variables)",
     ),
 }
-"""What makes the rows of a query long."""
+"""Columns that make the rows of a query long."""
 
 
 @dataclass(frozen=True, slots=True)

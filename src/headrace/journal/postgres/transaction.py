@@ -55,7 +55,7 @@ class Transaction:
         self._statements = statements
         self._mark = mark
         self.news = News()
-        """What the units that succeed do, once they are committed."""
+        """News of the units that succeed, sent once they are committed."""
 
     async def together(self, units: Sequence[Unit], wanted: set[str]) -> list[Outcome]:
         """Write all units. Raises Failed or Stale where that does not succeed; nothing is committed yet."""
@@ -115,7 +115,7 @@ class Transaction:
         return failure
 
     async def commit(self, outcomes: list[Outcome]) -> None:
-        """Raises Uncertain where anything but an answer comes, and Unavailable where the answer is a refusal.
+        """Commit. Raises Uncertain where anything but an answer comes, and Unavailable where the answer is a refusal.
 
         Also an error that the server sends proves nothing: one that ends the wait for a replica comes after the commit.
         """

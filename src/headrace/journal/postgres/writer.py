@@ -60,6 +60,7 @@ class PostgresWriter:
         self._lane = asyncio.Lock()
         """Held by what uses the connection."""
         self._mark = Mark()
+        self._loop = asyncio.get_running_loop()
         self._failures = 0
         self._closing_s: float | None = None
         self._task: asyncio.Task[None] | None = None
@@ -88,7 +89,7 @@ class PostgresWriter:
             self.queue.finish(batch, outcomes, time.perf_counter() - started)
 
     async def _outcomes(self, units: Sequence[Unit]) -> list[Outcome] | None:
-        """None: nothing was written, and the units may be written later."""
+        """Carry out a batch. None: nothing was written, and the units may be written later."""
         try:
             return await self._carry_out(units)
         except Uncertain as error:
@@ -149,7 +150,7 @@ class PostgresWriter:
                 return lost.outcomes
             if status is not None:
                 return None
-            if self._closing_s is not None and time.monotonic() - self._closing_s > CLOSE_S:
+            if self._closing_s is not None and self._loop.time() - self._closing_s > CLOSE_S:
                 log.error("the journal closes while it is not known whether a commit succeeded", units=units)
                 return [None for _ in range(units)]
             await asyncio.sleep(self._pause_s())
@@ -166,7 +167,7 @@ class PostgresWriter:
     # the connection
 
     async def _is_reconnected(self) -> bool:
-        """One attempt."""
+        """Try once to connect again."""
         await self._connection.close()
         try:
             connection = await connect_writer(self._url)
@@ -205,7 +206,7 @@ class PostgresWriter:
 
     async def close(self) -> None:
         """Commit what is waiting, then close the connection."""
-        self._closing_s = time.monotonic()
+        self._closing_s = self._loop.time()
         await self.queue.rest()
         if self._task is not None:
             await self._task
