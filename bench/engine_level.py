@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +29,19 @@ from headrace.workflows.durations import moment_text
 IN_FLIGHT = 64
 PATIENCE_S = 300.0
 
+OpenJournal = Callable[[Path], Awaitable[Any]]
+"""Opens the journal of a folder."""
+
+
+async def _sqlite(folder: Path) -> SqliteJournal:
+    return await SqliteJournal.open(folder / "journal.db")
+
 
 @dataclass(frozen=True)
 class Rooms:
     """A journal, an engine, and a downstream behind HTTP."""
 
-    journal: SqliteJournal
+    journal: Any
     engine: EmbeddedEngine
     runners: Runners
 
@@ -78,9 +85,9 @@ class Rooms:
 
 
 @asynccontextmanager
-async def opened(folder: Path, url: str) -> AsyncIterator[Rooms]:
+async def opened(folder: Path, url: str, open_journal: OpenJournal = _sqlite) -> AsyncIterator[Rooms]:
     clock = SystemClock()
-    journal = await SqliteJournal.open(folder / "journal.db")
+    journal = await open_journal(folder)
     downstream = HttpDownstream(ServiceAddresses.of(ledger_url=url), credentials=None, clock=clock)
     runners = Runners(clock.now_at, RandomIds().new, Outbox().announce, Policy())
     engine = EmbeddedEngine(journal, downstream, clock, runners, jitter=lambda: 1.0)
@@ -93,10 +100,12 @@ async def opened(folder: Path, url: str) -> AsyncIterator[Rooms]:
         await journal.close()
 
 
-async def throughput(folder: Path, url: str, stages: Stages, count: int) -> dict[str, float]:
+async def throughput(
+    folder: Path, url: str, stages: Stages, count: int, open_journal: OpenJournal = _sqlite
+) -> dict[str, float]:
     """Instances per second, started by 64 callers who each wait for theirs to end."""
     event = EVENT if WAIT in stages else None
-    async with opened(folder, url) as rooms:
+    async with opened(folder, url, open_journal) as rooms:
         workflow = await rooms.create(stages)
         await _all(rooms, workflow, event, IN_FLIGHT)
         commits, cpu_s, started = rooms.journal.commits, time.process_time(), time.perf_counter()
@@ -108,10 +117,12 @@ async def throughput(folder: Path, url: str, stages: Stages, count: int) -> dict
     return {"per_s": count / took_s, "commits_each": commits / count, "cpu_ms_each": cpu_s / count * 1e3}
 
 
-async def one_by_one(folder: Path, url: str, stages: Stages, count: int) -> dict[str, float]:
+async def one_by_one(
+    folder: Path, url: str, stages: Stages, count: int, open_journal: OpenJournal = _sqlite
+) -> dict[str, float]:
     """SEQ: the median from `run` to the end, one instance after another."""
     times: list[float] = []
-    async with opened(folder, url) as rooms:
+    async with opened(folder, url, open_journal) as rooms:
         workflow = await rooms.create(stages)
         await _all(rooms, workflow, None, IN_FLIGHT)
         for _ in range(count):
