@@ -2,9 +2,9 @@
 
     python -m bench.postgres [--rounds 5] [--w1 4000] [--w2 1200] [--seq 300] [--only NAME] [--out FILE]
 
-It starts a PostgreSQL of its own, with fsync, in `bench/out`, on the disk of the checkout; each measurement has a database
-and a file of its own. On two cores PostgreSQL, this process and the downstream compete. What counts is the ratio of
-instances per second within a round, and of these the median.
+It starts a PostgreSQL of its own, with fsync, in `bench/out`, on the disk of the checkout; each measurement has a
+database and a file of its own. On two cores PostgreSQL, this process and the downstream compete. What counts is the
+ratio of instances per second within a round, and of these the median.
 """
 
 from __future__ import annotations

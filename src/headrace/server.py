@@ -92,7 +92,7 @@ async def _serve(
     server = _Server(config)
 
     async def live() -> None:
-        waits = partial(_wait, gate)
+        waits = partial(_wait, gate, data)
         compose_here = partial(make, settings, data=data, sandbox=sandbox, faults=faults, url=url, on_wait=waits)
         async with contextlib.AsyncExitStack() as stack:
             composition = await _opened(stack, compose_here, waits, SystemClock())
@@ -138,11 +138,19 @@ async def _opened(
         await clock.sleep(START_AGAIN_S)
 
 
-def _wait(gate: StartupGate, reason: str) -> None:
-    """Answer 503 with this reason for as long as the server cannot serve."""
-    if gate.reason != reason:
-        log.warning("cannot serve yet; retrying", reason=reason)
-    gate.reason = reason
+def _wait(gate: StartupGate, data: Path, reason: str) -> None:
+    """Answer 503 with this reason, without paths of this machine, for as long as the server cannot serve."""
+    shown = public_reason(reason, data)
+    if gate.reason != shown:
+        log.warning("cannot serve yet; retrying", reason=reason, data=str(data))
+    gate.reason = shown
+
+
+def public_reason(fault: str, data: Path) -> str:
+    """The text of a fault without paths of this machine: any caller may see it, and the log has the whole text."""
+    for folder in (data, data.resolve()):
+        fault = fault.replace(f"{folder}{os.sep}", "").replace(str(folder), "the data folder")
+    return "the journal cannot be opened; the log of the server says why" if os.sep in fault else fault
 
 
 class _Server(uvicorn.Server):

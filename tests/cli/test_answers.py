@@ -83,7 +83,7 @@ def test_what_is_certain_is_not_called_uncertain(headrace: Any, scripted: Any, a
         assert "carried out" not in ran.err
 
 
-def test_a_client_that_may_not_is_told_of_credentials(
+def test_a_forbidden_client_is_pointed_to_credentials(
     headrace: Any, scripted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HEADRACE_CLIENT_ID", "reader")

@@ -26,8 +26,8 @@ def row(**members: Any) -> dict[str, Any]:
     return {"instanceId": ID, "status": "succeeded", "createdAt": CREATED, **members}
 
 
-def laid_out(room: int | None, monkeypatch: pytest.MonkeyPatch, *rows: dict[str, Any]) -> list[str]:
-    monkeypatch.setattr(display, "terminal_width", lambda: room)
+def laid_out(width: int | None, monkeypatch: pytest.MonkeyPatch, *rows: dict[str, Any]) -> list[str]:
+    monkeypatch.setattr(display, "terminal_width", lambda: width)
     return [str(line) for line in table_lines([list(rows)], CREATED_AT + 90_000_000)]
 
 
@@ -136,7 +136,7 @@ def test_twenty_rows_unless_more_are_wanted(shell: Callable[..., Any]) -> None:
     assert shell("instances", "list", "--variable", "order=n7", "-q").out == f"{ids[7]}\n"
     for wrong, code, message in (
         (("--status", "done"), 1, "status: 'done' is not one of"),
-        (("--workflow", "nobody"), 1, "workflow 'nobody' does not exist"),
+        (("--workflow", "unknown"), 1, "workflow 'unknown' does not exist"),
         (("--workflow", ID), 1, "does not exist"),
         (("--since", "soon"), 2, "--since 'soon' is neither an age"),
         (("--variable", "order"), 1, "variable: 'order' is not name=value"),
@@ -164,6 +164,15 @@ def test_an_event_type_that_is_neither_known_nor_seen_is_a_warning(shell: Callab
     assert "it is true for every event" in created.err
     for known in ("saved_payment", "payments.SAVED_PAYMENT", "orchestration.succeeded_workflow"):
         assert shell("triggers", "create", known, workflow_id).err == ""
-    shell("events", "send", '{"type": "HOUSE_EVENT", "payload": {}}')
-    assert shell("triggers", "create", "HOUSE_EVENT", workflow_id).err == ""
+    shell("events", "send", '{"type": "TEST_EVENT", "payload": {}}')
+    assert shell("triggers", "create", "TEST_EVENT", workflow_id).err == ""
     assert shell("triggers", "create", "NEVER_SEEN", workflow_id, "-o", "json").err == ""
+
+
+@pytest.mark.parametrize("principal", ["dev", "auth0|" + ID])
+def test_an_audit_trail_fits_into_80_columns(monkeypatch: pytest.MonkeyPatch, principal: str) -> None:
+    monkeypatch.setattr(display, "terminal_width", lambda: 80)
+    columns = ["No.", "Date", "Caller", "Operation", "Target"]
+    rows = [["12345", "2026-11-29 18:00:00.123Z", principal, "v2CreateWorkflow", ID]]
+    lines = display.table_lines(columns, rows)
+    assert max(map(display.width, lines)) <= 80 and any(ID in line for line in lines)

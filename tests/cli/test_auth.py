@@ -59,7 +59,7 @@ def test_what_is_printed_is_all_it_takes(pasted: Headrace, guarded: Server, tmp_
     shown = pasted("audit", "--target", workflow_id)
     assert re.search(rf"dev +createWorkflow +{workflow_id}", shown.out), shown.out
     assert "runWorkflow" not in shown.out
-    assert pasted("audit", "--principal", "nobody").out == "No matching audit entries.\n"
+    assert pasted("audit", "--principal", "unknown").out == "No matching audit entries.\n"
 
 
 def test_without_credentials_it_says_what_to_set(
@@ -164,7 +164,7 @@ def test_behind_a_proxy_each_caller_fails_for_himself(guarded: Server) -> None:
 
     def status(address: str) -> int:
         headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Forwarded-For": address}
-        form = b"grant_type=client_credentials&client_id=nobody&client_secret=no"
+        form = b"grant_type=client_credentials&client_id=unknown&client_secret=no"
         return guarded.request("POST", "/api/auth/oauth/token", form, headers=headers).status
 
     assert [status("203.0.113.1") for _ in range(11)] == [401] * 10 + [429]
@@ -195,7 +195,7 @@ def serving(data: Path) -> Iterator[str]:
             ran.terminate()
 
 
-def test_the_developers_client_is_told_of_where_others_are_served(headrace: Headrace, tmp_path: Path) -> None:
+def test_the_developers_client_is_reported_if_others_can_connect(headrace: Headrace, tmp_path: Path) -> None:
     """The folder is the same by default, and the secret has been printed."""
     file = ClientsFile(tmp_path / "clients.json")
     developer_client(file, tmp_path, SystemClock(), os.urandom)

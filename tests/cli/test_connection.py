@@ -26,7 +26,7 @@ def connect(
     )
 
 
-def who(connection: Connection) -> str | None:
+def client_of(connection: Connection) -> str | None:
     return None if connection.identity is None else connection.identity.client_id or connection.identity.token
 
 
@@ -50,7 +50,7 @@ def who(connection: Connection) -> str | None:
     ],
 )
 def test_the_first_that_has_it(found: Connection, server: str, identity: str | None) -> None:
-    assert (found.server, who(found)) == (server, identity)
+    assert (found.server, client_of(found)) == (server, identity)
 
 
 @pytest.mark.parametrize("server", ["http://prod.example", "https://prod.example.evil", "https://prod.example:8443"])
@@ -58,11 +58,11 @@ def test_a_profiles_secrets_never_go_to_another_server(server: str) -> None:
     for found in (connect(server, "prod"), connect(current="prod", SERVER=server), connect(server, PROFILE="prod")):
         assert found.identity is None
         assert found.withheld_for == "https://prod.example"
-    assert who(connect(server, "prod", CLIENT_ID="env", CLIENT_SECRET="s")) == "env"
+    assert client_of(connect(server, "prod", CLIENT_ID="env", CLIENT_SECRET="s")) == "env"
 
 
 def test_a_path_of_the_same_server_is_no_other_server() -> None:
-    assert who(connect("https://PROD.example/prefix", "prod")) == "prod"
+    assert client_of(connect("https://PROD.example/prefix", "prod")) == "prod"
 
 
 def test_a_secret_may_be_left_to_the_environment() -> None:
@@ -99,8 +99,8 @@ def test_what_is_wrong_is_named() -> None:
     assert "hush" not in str(caught.value)
     with pytest.raises(InvalidValue, match="HEADRACE_TOKEN: a token is visible ASCII"):
         connect(TOKEN="two words")
-    with pytest.raises(Failure, match="nobody"):
-        connect(PROFILE="nobody")
+    with pytest.raises(Failure, match="unknown"):
+        connect(PROFILE="unknown")
 
 
 def test_no_secret_is_in_a_text_about_it() -> None:

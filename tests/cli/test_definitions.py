@@ -35,7 +35,7 @@ def test_validate_for_a_program(headrace: Headrace) -> None:
     assert (checked["valid"], checked["variables"], checked["problems"]) == (True, ["which"], [])
 
 
-def test_every_problem_is_told_with_its_place(headrace: Headrace, tmp_path: Path) -> None:
+def test_every_problem_is_reported_with_its_place(headrace: Headrace, tmp_path: Path) -> None:
     file = tmp_path / "w.yaml"
     file.write_text(WRONG)
     ran = headrace("workflows", "validate", str(file))
@@ -58,7 +58,7 @@ def test_every_problem_is_told_with_its_place(headrace: Headrace, tmp_path: Path
     ("text", "place"),
     [("stages: [&a 1]", "1:10"), ("stages: [", "2:1"), ("a: 1\na: 2", "2:1"), ("a: !!python/object:x {}", "1:4")],
 )
-def test_what_is_no_yaml_is_told_with_its_place(headrace: Headrace, text: str, place: str) -> None:
+def test_invalid_yaml_is_reported_with_its_place(headrace: Headrace, text: str, place: str) -> None:
     ran = headrace("workflows", "validate", "-", stdin=text)
     assert ran.code == 1
     assert ran.out.startswith(f"<stdin>:{place}: ")

@@ -149,7 +149,7 @@ def test_the_alias_has_no_other_groups(headrace: Any) -> None:
     assert "workflows" in shown and "profiles" not in shown
 
 
-def test_every_call_is_told_of_without_what_it_carries(headrace: Any, ask: Ask) -> None:
+def test_every_call_is_logged_without_its_content(headrace: Any, ask: Ask) -> None:
     for arguments in (
         ("--debug", "triggers", "list", "--name", "secret"),
         ("triggers", "list", "--name", "x", "--debug"),

@@ -29,7 +29,7 @@ class Empty(BaseHTTPRequestHandler):
 
 
 def certificate(folder: Path) -> Path:
-    """One that nobody has vouched for, and its key, in one file."""
+    """A self-signed certificate and its key in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime(2020, 1, 1, tzinfo=UTC)

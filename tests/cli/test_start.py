@@ -100,7 +100,7 @@ def test_what_dev_tells_to_try_reaches_it(capsys: pytest.CaptureFixture[str], ur
 
 
 @pytest.mark.parametrize("arguments", [["--open-to-network"], ["--auth"]])
-def test_dev_listens_at_any_address_where_it_is_told_to_or_asks_for_tokens(
+def test_dev_listens_at_any_address_by_an_option_or_with_authentication(
     headrace: Headrace, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
     served: list[str | None] = []

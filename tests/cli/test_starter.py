@@ -63,7 +63,7 @@ def test_nothing_is_overwritten(headrace: Headrace) -> None:
 
 
 @pytest.mark.parametrize("text", ["mine", "[]", '{"$id": "urn:mine"}'])
-def test_a_schema_of_somebody_else_is_not_overwritten(headrace: Headrace, text: str) -> None:
+def test_a_schema_of_another_tool_is_not_overwritten(headrace: Headrace, text: str) -> None:
     Path(FILE_NAME).write_text(text)
     ran = headrace("init")
     assert ran.code == 2

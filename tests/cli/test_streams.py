@@ -1,4 +1,4 @@
-"""Streams as they come: closed, without an alphabet, or with somebody who does not want to answer."""
+"""Unusual streams: closed, without an encoding, or with a user who does not answer a question."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_what_the_stream_has_no_bytes_for_is_escaped(tmp_path: Path, encoding: s
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
 def test_a_closed_stream_is_no_bug(tmp_path: Path, closed: str) -> None:
-    for arguments, code in (("workflows validate -", 1), ("profiles list", 0), ("profiles show nobody", 2)):
+    for arguments, code in (("workflows validate -", 1), ("profiles list", 0), ("profiles show unknown", 2)):
         line = f"exec {sys.executable} -m headrace.cli {arguments} {closed}"
         ran = subprocess.run(
             ["sh", "-c", line], env=environment(tmp_path), input=b"", capture_output=True, check=False, timeout=60

@@ -58,12 +58,12 @@ def test_create_show_list_delete(shell: Shell) -> None:
     assert shell.data("t", "show", trigger_id)["trigger"]["vars"] == {"x": 'split("a,b", ",")[0]'}
     listed = shell("triggers", "list", "--name", "my tri").out.splitlines()
     assert listed[0].split()[:2] == ["ID", "Name"] and listed[1].startswith(trigger_id)
-    assert shell("triggers", "list", "--name", "nobody has this").out.startswith("No triggers.")
+    assert shell("triggers", "list", "--name", "no such name").out.startswith("No triggers.")
     assert shell("triggers", "delete", trigger_id).out == f"Trigger {trigger_id} deleted.\n"
     assert shell("triggers", "show", trigger_id).code == 1
 
 
-def test_an_event_is_sent_and_its_occurrences_are_told(shell: Shell, tmp_path: Path) -> None:
+def test_an_event_is_sent_and_its_occurrences_are_shown(shell: Shell, tmp_path: Path) -> None:
     trigger_id = create(shell, "SENT", SHORT, "--vars", "user=event.user")
     assert shell("triggers", "occurrences", "list", trigger_id).out.startswith("No occurrences")
     event = {"type": "SENT", "app": "shell", "payload": {"user": "u"}, "id": "sent-1"}
@@ -136,12 +136,12 @@ def test_a_filter_that_takes_text_for_a_number_gets_a_hint(shell: Shell) -> None
 def test_a_condition_that_needs_a_link_is_left_open(shell: Shell) -> None:
     source = 'link(event, "source_account").type == "INTERNAL" and event.amount > 100'
     trigger_id = create(shell, "LINKED", WAITING, "--filter", source)
-    payload = {"amount": 50, "links": [{"name": "source_account", "uri": "http://127.0.0.1:1/nobody"}]}
+    payload = {"amount": 50, "links": [{"name": "source_account", "uri": "http://127.0.0.1:1/unknown"}]}
     told = shell("triggers", "test", trigger_id, json.dumps(payload)).out
     assert "not evaluated here    link(event" in told and "(event.amount is 50)" in told
 
 
-def test_a_value_that_is_no_json_is_told_as_text(shell: Shell) -> None:
+def test_a_value_that_is_not_json_is_shown_as_text(shell: Shell) -> None:
     source = 'date(event.at) > date("2030-01-01") or event.text[0:1] == "x" or event.n / 0 < 1 or 1 in event.many'
     trigger_id = create(shell, "ODD", WAITING, "--filter", source)
     payload = {"at": "2024-01-02", "text": "é", "n": 1, "many": ["y" * 50] * 9}

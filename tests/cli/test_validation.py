@@ -167,7 +167,7 @@ def test_a_place_is_where_the_value_or_its_key_stands(value: Any, indent: int | 
 
 
 def test_places_are_looked_for_no_deeper_than_values() -> None:
-    """A path for each of many levels would take room by their square: 200 KB of brackets took all memory."""
+    """A path for each of many levels would take memory by their square: 200 KB of brackets took all memory."""
     assert max(path.count("[") for path in places_of("[" * 1_000).marks) == MAX_DEPTH
 
 

@@ -1,4 +1,4 @@
-"""`--watch`: what is told when, how patient it is, and how it ends."""
+"""`--watch`: its output, its time limits, and its end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def view(text: str, **more: Any) -> View:
 
 
 class Time:
-    """A clock that moves when somebody sleeps, or looks."""
+    """A clock that moves when it is read, and in `sleep`."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -71,7 +71,7 @@ def run(*seen: View | Exception, screen: Any = None, look_s: float = 0.0) -> Tim
     return time
 
 
-def test_only_changes_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_changes_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     run(view("a"), view("a", has_changed=False), view("b"), view("c", is_over=True))
     assert capsys.readouterr().out == "a\nb\nc\n"
 
@@ -211,7 +211,7 @@ def test_the_list_tells_of_each_change_until_ctrl_c(shell: Shell, monkeypatch: p
     assert {ended, running} <= {each["instanceId"] for each in first}
     told = [each for changed in later for each in changed]
     assert {each["instanceId"] for each in told} == {ended}
-    assert "terminatedAt" in told[-1], "it has left the list of those that run, and its end is told"
+    assert "terminatedAt" in told[-1], "it has left the list of running instances, and its end is printed"
 
 
 PROGRAM = """

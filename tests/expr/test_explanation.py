@@ -89,7 +89,7 @@ def test_values_that_were_looked_at(source: str, values: dict[str, Any]) -> None
     assert dict(explained(source).values) == values
 
 
-def test_a_part_is_told_by_its_source() -> None:
+def test_a_part_is_shown_by_its_source() -> None:
     top = explained('(event.amount > 1 /* : ) */ and  event["type"] == "é)") or not ( event.flag == 3 )')
     assert [part.source for part in top.parts[0].parts] == ["event.amount > 1", 'event["type"] == "é)"']
     assert top.parts[0].source == '(event.amount > 1 /* : ) */ and  event["type"] == "é)")'

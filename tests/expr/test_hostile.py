@@ -1,4 +1,4 @@
-"""Nothing of Python can be reached from an expression, and no text breaks the room."""
+"""Nothing of Python can be reached from an expression, and no text breaks the package."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_lone_surrogates_in_events_are_no_characters() -> None:
         assert "\ud800" not in expr.evaluate(source, env)
 
 
-def test_importing_the_room_is_cheap() -> None:
+def test_importing_the_package_is_cheap() -> None:
     """The binding of RE2 comes with the first pattern, time zones with the first zone, the compiler when it is used."""
     code = (
         "import sys, headrace.expr as e; late = {'re2', 'zoneinfo', 'datetime', 'asyncio', 'headrace.expr.parser'};"

@@ -1,4 +1,4 @@
-"""Nothing an expression does goes beyond its limits, and the limits leave room for what people write."""
+"""Nothing an expression does goes beyond its limits, and real expressions stay within the limits."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def nested(shape: str, depth: int) -> str:
 
 
 def below(frames: int, action: Callable[[], None]) -> None:
-    """Acts as a caller would who is deep in a stack of its own."""
+    """Calls a function from a deep stack."""
     if frames:
         below(frames - 1, action)
     else:
@@ -239,7 +239,7 @@ def test_the_last_unit_is_one_too_many() -> None:
         'text matches "^x+$"',
     ],
 )
-def test_there_is_room_for_real_work(source: str) -> None:
+def test_real_expressions_stay_within_the_limits(source: str) -> None:
     expr.evaluate(source, BIG)
 
 

@@ -43,7 +43,7 @@ def test_dates_and_days_are_two_ways_to_say_it(days: int) -> None:
 @given(MOMENTS, st.sampled_from(["Europe/Paris", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"]))
 def test_zones_are_those_of_the_database(moment: datetime, name: str) -> None:
     local = moment.astimezone(ZoneInfo(name))
-    time = ours(moment).told_in(zones.named(name))
+    time = ours(moment).in_zone(zones.named(name))
     assert time.date == (local.year, local.month, local.day)
     assert time.clock == (local.hour, local.minute, local.second)
     assert time.abbreviation == local.tzname()
@@ -106,8 +106,8 @@ def test_no_dates(text: str) -> None:
 def test_local_times_in_gaps_and_overlaps_are_one_of_the_two() -> None:
     paris = zones.named("Europe/Paris")
     layout = "2006-01-02 15:04"
-    assert str(read_with_layout("2024-03-31 02:30", layout, paris).told_in(zones.UTC))[11:16] == "01:30"
-    assert str(read_with_layout("2024-10-27 02:30", layout, paris).told_in(zones.UTC))[11:16] in ("00:30", "01:30")
+    assert str(read_with_layout("2024-03-31 02:30", layout, paris).in_zone(zones.UTC))[11:16] == "01:30"
+    assert str(read_with_layout("2024-10-27 02:30", layout, paris).in_zone(zones.UTC))[11:16] in ("00:30", "01:30")
 
 
 def test_an_abbreviation_counts_where_its_zone_uses_it() -> None:
@@ -224,7 +224,7 @@ def test_wrong_uses_are_errors(source: str) -> None:
 
 
 def test_a_time_is_never_out_of_reach() -> None:
-    """Adding as much as one likes ends in an error of ours, not in one of Python."""
+    """Adding without a limit ends in a Failure, not in an error of Python."""
     source = "reduce(1..200, #acc.AddDate(100000000000, 0, 0), date(d)).Year()"
     with pytest.raises(expr.EvaluationFailed, match="time is out of range"):
         expr.evaluate(source, ENV)

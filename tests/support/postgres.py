@@ -58,7 +58,7 @@ class PostgresServer:
         self.settings = settings or {}
         self.port = free_port()
         self._programs = programs()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[Any] | None = None
 
     @property
     def pid(self) -> int:
@@ -92,8 +92,7 @@ class PostgresServer:
         assert self._programs is not None
         command = [str(self._programs / "postgres"), "-D", str(self.folder / "data")]
         with (self.folder / "postgres.log").open("ab") as log:
-            process = subprocess.Popen[bytes](command, stdout=log, stderr=log, **_as_postgres())
-        self._process = process
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, **_as_postgres())
 
     def kill(self) -> None:
         """As a crash: the children of the server notice, and end too."""
@@ -116,6 +115,10 @@ class PostgresServer:
     def drop(self, database: str) -> None:
         with psycopg.connect(self.socket_url("postgres"), autocommit=True) as admin:
             admin.execute(f'DROP DATABASE "{database}" WITH (FORCE)')  # pyright: ignore[reportArgumentType,reportCallIssue]
+
+    def version(self) -> str:
+        with psycopg.connect(self.socket_url("postgres")) as admin:
+            return str(admin.execute("SHOW server_version").fetchall()[0][0])
 
     def log(self) -> str:
         return (self.folder / "postgres.log").read_text(errors="replace")

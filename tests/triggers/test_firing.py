@@ -21,7 +21,7 @@ from headrace.triggers import expressions
 from headrace.triggers.definition import parse_definition
 from headrace.triggers.expressions import EvaluationFailed, Evaluator, LinkRefused, Programs, no_links
 from headrace.triggers.firing import Firing, VariablesFailed
-from headrace.triggers.matching import causes, is_on, is_same_version
+from headrace.triggers.matching import MAX_RAW_VALUES, causes, is_on, is_same_version
 from headrace.triggers.variable_text import NotText, text_of
 
 MINIMAL = {"event": "E", "workflowID": "w"}
@@ -152,7 +152,7 @@ def test_the_id_of_an_initiation_names_its_cause(name: str, padding: str) -> Non
         None,
     ],
 )
-def test_an_id_that_is_none_of_ours_names_no_cause(identity: Any) -> None:
+def test_an_id_not_made_by_headrace_names_no_cause(identity: Any) -> None:
     assert causes(envelope(app="payments", type="E", payload={"paymentInitiationID": identity})) == set()
 
 
@@ -169,7 +169,7 @@ def test_what_is_no_envelope_is_refused(value: Any) -> None:
         envelope_of(value)
 
 
-def test_an_event_names_the_instances_of_ours_that_caused_it() -> None:
+def test_an_event_names_the_instances_that_caused_it() -> None:
     transactions = [
         {"reference": "headrace:i-1:0:0"},
         {"reference": "order-7", "metadata": {"headrace_effect": "headrace:i-2:3:1"}},
@@ -181,6 +181,13 @@ def test_an_event_names_the_instances_of_ours_that_caused_it() -> None:
     assert causes(envelope(app="orchestration", payload={"instanceID": "i-3"})) == {"i-3"}
     assert causes(envelope(payload={"instanceID": "i-3", "transactions": "x"})) == set()
     assert causes(envelope(payload={"reference": "headrace:i-4:2:0", "amount": 5})) == {"i-4"}, "an initiation"
+    raw = {"a": [1, None, {"merchantReference": "x headrace:i-6:0:1"}], "b": "headrace:i-7:10:2"}
+    assert causes(envelope(app="payments", payload={"reference": "psp-1", "rawData": raw})) == {"i-6", "i-7"}
+    assert causes(envelope(app="ledger", payload={"rawData": raw})) == set()
+    deep: Any = "headrace:i-8:0:0"
+    for _ in range(MAX_RAW_VALUES):
+        deep = [deep]
+    assert causes(envelope(app="payments", payload={"rawData": deep})) == set(), "the search is bounded"
     assert causes(envelope(payload={"reference": 7, "metadata": {"headrace_effect": "headrace:i-5:0:0"}})) == {"i-5"}
 
 
@@ -271,7 +278,7 @@ async def test_a_variable_has_a_size(evaluator: Evaluator) -> None:
         await firing.variables()
 
 
-async def test_an_endless_expression_is_stopped_and_holds_up_nobody(evaluator: Evaluator) -> None:
+async def test_an_endless_expression_is_stopped_and_delays_no_other(evaluator: Evaluator) -> None:
     """It runs beside the loop: others go on meanwhile."""
     source = "all(1..1000, all(1..1000, all(1..1000, true)))"
     turns = 0

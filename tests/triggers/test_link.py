@@ -144,7 +144,7 @@ async def test_no_name_on_the_list_leads_to_an_inner_address(canary: Canary, add
 
 
 async def test_a_name_that_changes_between_look_ups_is_looked_up_once(canary: Canary) -> None:
-    """The checked address is the one that is asked: TEST-NET-like public ones that nobody answers at."""
+    """The checked address is the one that is asked: public ones, like TEST-NET, where no host answers."""
     origin = f"http://rebind.example.com:{canary.port}"
     asked: list[str] = []
 
@@ -254,7 +254,7 @@ async def test_an_origin_that_hangs_holds_up_no_other(canary: Canary) -> None:
     server.close()
 
 
-async def test_who_waits_for_a_place_loses_nothing_of_its_time(canary: Canary) -> None:
+async def test_waiting_for_a_place_does_not_use_up_the_time_limit(canary: Canary) -> None:
     canary.delay_s = 0.6
     links = linker(canary.url, timeout_s=1.5)
     found = await asyncio.gather(*(links.fetch(f"{canary.url}/x") for _ in range(3 * MAX_AT_ONCE)))

@@ -22,7 +22,7 @@ def audit(
         int | None, typer.Option("--before", metavar="N", min=1, help="Only entries before this number.")
     ] = None,
 ) -> None:
-    """Show who made which write, newest first."""
+    """Show the audit trail, newest entry first."""
     from headrace.cli.documents import documents
 
     entries = session.ext.list_audit(
@@ -34,7 +34,7 @@ def audit(
 def _table(entries: list[AuditEntry]) -> list[str]:
     if not entries:
         return ["No matching audit entries."]
-    return display.table_lines(["No.", "Date", "Who", "Operation", "Target"], [_row(entry) for entry in entries])
+    return display.table_lines(["No.", "Date", "Caller", "Operation", "Target"], [_row(entry) for entry in entries])
 
 
 def _row(entry: AuditEntry) -> list[str]:

@@ -220,8 +220,10 @@ class _Table:
         self._widths = [max(width(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
 
     def fits(self, limit: int) -> bool:
+        """True if no line is wider than `limit`: a text in the last column wraps at spaces, an id there does not."""
         *others, last = self._widths
-        needed = min(last, LEAST_TEXT) if last > LONGEST_TIME else last
+        longest_word = max((width(word) for row in self._rows for word in row[-1].split()), default=0)
+        needed = min(last, max(LEAST_TEXT, longest_word)) if last > LONGEST_TIME else last
         return sum(others) + 2 * len(others) + needed <= limit
 
     def without(self, name: str) -> _Table:

@@ -1,4 +1,4 @@
-"""Members, items, parts, and whether something is in something."""
+"""Access to members and items (`base[key]`), slices (`base[start:end]`) and the operator `in`."""
 
 from __future__ import annotations
 
@@ -34,11 +34,15 @@ _OWNERS: dict[type[Any], str] = {
 
 
 def shown(key: Value) -> str:
+    """The key as an error message shows it: its value, or its type where it has no short text."""
     return "<nil>" if key is None else str(key) if type(key) in (str, int, float) else type_name(key)
 
 
 def fetch(meter: Meter, base: Value, key: Value) -> Value:
-    """`base[key]`. A key that a map does not have is nil; an index that a list does not have is an error."""
+    """The value of `base[key]`: nil for a key that a map lacks. Raises Failure for an index that a list lacks.
+
+    An index counts from the end if negative; an index of a text counts bytes of UTF-8.
+    """
     kind: type[Any] = base.__class__
     if kind is dict:
         return base.get(text_key(key))
@@ -60,7 +64,7 @@ def fetch(meter: Meter, base: Value, key: Value) -> Value:
 
 
 def text_key(key: Value) -> str:
-    """A key for a map of the environment: nil stands for the empty text."""
+    """The key as a key of a JSON object; nil is the empty text. Raises Failure for any other type."""
     if type(key) is str:
         return key
     if key is None:
@@ -77,7 +81,10 @@ def _position(key: Value, length: int) -> int:
 
 
 def part(meter: Meter, base: Value, start: Value, end: Value, *, has_start: bool, has_end: bool) -> Value:
-    """`base[start:end]`: bounds count from the end if negative and are clamped; of a text they count bytes."""
+    """The value of `base[start:end]`. Raises Failure where `base` is not a text, a list or bytes.
+
+    Bounds count from the end if negative and are clamped; in a text they count bytes of UTF-8.
+    """
     if type(base) is str:
         data = base if base.isascii() else utf8(base)
         meter.write(len(data))
@@ -103,7 +110,7 @@ def _bounds(start: Value, end: Value, length: int, *, has_start: bool, has_end: 
 
 
 def contains(meter: Meter, needle: Value, within: Value) -> bool:
-    """`needle in within`."""
+    """True where `needle in within` holds. Raises Failure where `within` is not a list, map, struct or nil."""
     kind: type[Any] = within.__class__
     if is_nil(within):
         return False

@@ -1,6 +1,8 @@
-"""Arithmetic on any values: what the quick ways of the compiler do not cover.
+"""Arithmetic on values of any type: numbers, texts, times and durations.
 
-`wraps` is whether `+ - *` on integers keep 64 bits of the result, or refuse one that does not fit.
+The compiler handles the frequent cases itself and calls these functions for the rest. With `wraps`, `+ - *` on integers
+wrap around at 64 bits; without it, a result that does not fit raises Failure. Every function raises Failure for types
+that its operator does not take.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ def undefined(operator: str, left: Value, right: Value) -> Failure:
     return Failure(f"invalid operation: {type_name(left)} {operator} {type_name(right)}")
 
 
-def settled(operator: str, left: int, right: int, result: int, *, wraps: bool) -> int:
-    """An integer result in 64 bits."""
+def in_64_bits(operator: str, left: int, right: int, result: int, *, wraps: bool) -> int:
+    """The result of an integer operation in 64 bits. Raises Failure if it does not fit and `wraps` is false."""
     if fits(result):
         return result
     if not wraps:
@@ -31,7 +33,7 @@ def settled(operator: str, left: int, right: int, result: int, *, wraps: bool) -
 
 
 def _numbers(left: Value, right: Value) -> tuple[int | float, int | float] | None:
-    """Both as integers, or both as floats."""
+    """Both operands as integers or both as floats; None if one of them is not a number."""
     first, second = number(left), number(right)
     if first is None or second is None:
         return None
@@ -40,16 +42,17 @@ def _numbers(left: Value, right: Value) -> tuple[int | float, int | float] | Non
     return to_float(first), to_float(second)
 
 
-def _finished(operator: str, pair: tuple[float, float], result: float, *, wraps: bool) -> int | float:
+def _result(operator: str, pair: tuple[float, float], result: float, *, wraps: bool) -> int | float:
     if isinstance(result, int):
-        return settled(operator, int(pair[0]), int(pair[1]), result, wraps=wraps)
+        return in_64_bits(operator, int(pair[0]), int(pair[1]), result, wraps=wraps)
     return result
 
 
 def add(meter: Meter, left: Value, right: Value, *, wraps: bool = True) -> Value:
+    """The value of `left + right`: numbers, two texts, or a time and a duration. Raises Failure for other types."""
     pair = _numbers(left, right)
     if pair is not None:
-        return _finished("+", pair, pair[0] + pair[1], wraps=wraps)
+        return _result("+", pair, pair[0] + pair[1], wraps=wraps)
     kinds: tuple[type[Any], type[Any]] = (left.__class__, right.__class__)
     if kinds == (str, str):
         meter.build(len(left) + len(right))
@@ -64,9 +67,10 @@ def add(meter: Meter, left: Value, right: Value, *, wraps: bool = True) -> Value
 
 
 def subtract(meter: Meter, left: Value, right: Value, *, wraps: bool = True) -> Value:
+    """The value of `left - right`: numbers, times or durations. Raises Failure for other types."""
     pair = _numbers(left, right)
     if pair is not None:
-        return _finished("-", pair, pair[0] - pair[1], wraps=wraps)
+        return _result("-", pair, pair[0] - pair[1], wraps=wraps)
     kinds: tuple[type[Any], type[Any]] = (left.__class__, right.__class__)
     if kinds == (Time, Time):
         return left.since(right)
@@ -80,7 +84,7 @@ def subtract(meter: Meter, left: Value, right: Value, *, wraps: bool = True) -> 
 def multiply(meter: Meter, left: Value, right: Value, *, wraps: bool = True) -> Value:
     pair = _numbers(left, right)
     if pair is not None:
-        return _finished("*", pair, pair[0] * pair[1], wraps=wraps)
+        return _result("*", pair, pair[0] * pair[1], wraps=wraps)
     first, second = (value.nanoseconds if type(value) is Duration else number(value) for value in (left, right))
     if first is None or second is None:
         raise undefined("*", left, right)
@@ -123,5 +127,5 @@ def negate(value: Value, *, wraps: bool = True) -> Value:
     if type(value) is Byte:
         return Byte(-value & 0xFF)
     if type(given) is int:
-        return settled("-", 0, given, -given, wraps=wraps)
+        return in_64_bits("-", 0, given, -given, wraps=wraps)
     return -given

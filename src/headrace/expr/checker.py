@@ -1,7 +1,7 @@
-"""What can be seen to be wrong before there is an event.
+"""The type checker: finds errors in an expression before an event is evaluated.
 
-A walk over the tree that gives each node a type and refuses what no value could make right. What lies below the
-environment is of unknown type and is looked at when it is evaluated.
+The checker walks the tree and gives each node a type. It refuses an expression that would fail for every event. Values
+of an undeclared environment have an unknown type; their types are checked during evaluation.
 """
 
 from __future__ import annotations
@@ -50,29 +50,37 @@ _POINTERS: dict[str, dict[str, Type]] = {"map": _INDEX, "reduce": {**_INDEX, "ac
 
 
 class Checked(NamedTuple):
+    """The result of a check: the type of the expression, and its comparisons of exact types."""
+
     type: Type
     exact: Mapping[int, type]
-    """Comparisons for equality, by their offset, whose two sides are both known to be texts, or integers. What turns
-    out to be nil all the same is an error there, as it is upstream."""
+    """Equality comparisons whose two sides are known to be both texts or both integers: offset to Python type. At run
+    time a side of any other type, nil included, is an error, as in the reference."""
 
 
 def check(
     source: str, tree: nodes.Node, builtins: Set[str], functions: Set[str], env: Mapping[str, object] | None
 ) -> Checked:
-    """Knowledge of an expression. With `env`, only the names there exist, with the types of their values."""
+    """Check a tree and return its type. Raises InvalidExpression, with the place.
+
+    With `env`, only its names exist, with the types of their values; without it, any name may be used. `functions` are
+    the names of the host's functions.
+    """
     checker = Checker(source, builtins, functions, env)
     return Checked(checker.check(tree), checker.exact)
 
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """Of a predicate: what it runs over."""
+    """The scope of a predicate: the type of its list, and the types of `#index` and `#acc`."""
 
     collection: Type
     pointers: dict[str, Type]
 
 
 class Checker:
+    """A walk over one tree. `variables` and `scopes` hold the names that are visible at the current node."""
+
     def __init__(self, source: str, builtins: Set[str], functions: Set[str], env: Mapping[str, object] | None) -> None:
         self.source = source
         self.builtins = builtins
@@ -341,7 +349,7 @@ class Checker:
         arguments: Sequence[nodes.Node],
         kinds: Sequence[Type],
     ) -> Type:
-        """The result of the first overload that fits; what is wrong with the last one if none does."""
+        """The result type of the first overload that fits. Raises InvalidExpression for the last one if none fits."""
         refusal: tuple[nodes.Node, str] = (node, f"no matching overload for {name}")
         for signature in overloads:
             mismatch = _mismatch(name, signature, kinds)
@@ -426,7 +434,7 @@ class Checker:
 
 
 def _mismatch(name: str, signature: Signature, kinds: Sequence[Type]) -> tuple[int | None, str] | None:
-    """Which argument does not fit and why; the index is None where their number is wrong."""
+    """The index of the first argument that does not fit, and why; the index is None for a wrong number of arguments."""
     if len(kinds) > len(signature.parameters):
         return None, f"too many arguments to call {name}"
     if len(kinds) < len(signature.parameters):

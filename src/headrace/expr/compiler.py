@@ -1,8 +1,8 @@
-"""A checked tree to one Python function (see `closures`).
+"""The compiler: turns a checked tree into one Python function (see `closures`).
 
 A function calls the functions of its parts, so a long row of operators would nest as many calls. The part that a node
-evaluates first can just as well be evaluated before the node: where it is deep, it is moved into a slot of the frame,
-and `in_order` runs one after the other. What is left is bounded by the depth of the brackets in the source.
+evaluates first can be evaluated before the node: if that part is deep, its value is stored in a slot of the frame, and
+`in_order` runs one after the other. The remaining depth is bounded by the depth of brackets in the source.
 """
 
 from __future__ import annotations
@@ -20,19 +20,22 @@ from headrace.expr.errors import Failure, InvalidExpression, Place
 from headrace.expr.patterns import Patterns
 
 _DEEP = 40
-"""A first part of that many nested calls is moved into a slot."""
+"""Nested calls above which the first part of a node is evaluated into a slot."""
 _MAX_DEPTH = 740
-"""Nested calls in the end; Python allows a thousand, some of which are the caller's."""
+"""The largest number of nested calls. Python allows a thousand, some of which the caller has used."""
 _NODES_PER_STEP = 10
-"""Of a predicate."""
+"""Nodes of a predicate's body that cost one step for each item."""
 _COLLECTION_DEPTH = 3
-"""Nested calls from a builtin with a predicate to its list,"""
+"""Nested calls from a builtin with a predicate to its list."""
 _BODY_DEPTH = {"all": 1, "any": 1, "reduce": 1, "one": 3}
-"""and to its predicate: two for those that are not here."""
+"""Nested calls from a builtin to its predicate; 2 for a builtin that is not listed."""
 
 
 class Code(NamedTuple):
-    """`before` are parts that must be evaluated before `run`, each into its slot."""
+    """The function of a node, with its depth in nested calls.
+
+    `before` lists the parts, by slot, that must be evaluated before `run`; `before_depth` is the deepest of them.
+    """
 
     run: Run
     depth: int = 1
@@ -41,6 +44,8 @@ class Code(NamedTuple):
 
 
 class Compiled(NamedTuple):
+    """The function of a whole expression and the length of its frame."""
+
     run: Run
     slots: int
 
@@ -48,13 +53,17 @@ class Compiled(NamedTuple):
 def compile_tree(
     source: str, tree: nodes.Node, functions: Set[str], exact: Mapping[int, type], *, wraps: bool
 ) -> Compiled:
-    """`functions` are those of the host; `exact` see `checker`, `wraps` see `arithmetic`."""
+    """Compile a checked tree. Raises InvalidExpression for patterns that are wrong, or a nesting too deep.
+
+    `functions` are the names of the host's functions, `exact` comes from the checker, `wraps` is explained in
+    `arithmetic`.
+    """
     compiler = Compiler(source, functions, exact, wraps=wraps)
     return Compiled(walked(compiler.sealed(tree)).run, compiler.slots)
 
 
 class _Scope(NamedTuple):
-    """The slots of a predicate."""
+    """The slots of the frame that belong to a predicate."""
 
     item_slot: int
     index_slot: int
@@ -62,6 +71,8 @@ class _Scope(NamedTuple):
 
 
 class Compiler:
+    """A walk over one tree. `variables` and `scopes` hold the slots of names visible at the current node."""
+
     def __init__(self, source: str, functions: Set[str], exact: Mapping[int, type], *, wraps: bool) -> None:
         self.source = source
         self.functions = functions
@@ -69,7 +80,7 @@ class Compiler:
         self.wraps = wraps
         self.slots = closures.FIRST_SLOT
         self.count = 0
-        """Nodes so far, those of complete predicates left out: an item pays for the nodes that it goes through."""
+        """Nodes compiled so far, without the bodies of complete predicates: those are charged for each item."""
         self.variables: dict[str, int] = {}
         self.scopes: list[_Scope] = []
         self.patterns = Patterns()
@@ -98,6 +109,7 @@ class Compiler:
     # walking
 
     def code(self, node: nodes.Node) -> Deep[Code]:
+        """The code of a node; `explanation` overrides it to record values."""
         self.count += 1
         leaf = self.leaves.get(type(node))
         if leaf is not None:
@@ -105,14 +117,14 @@ class Compiler:
         return (yield self.visitors[type(node)](node))
 
     def sealed(self, node: nodes.Node) -> Deep[Code]:
-        """A part that may or may not be evaluated, or not first: nothing of it is left outside."""
-        code: Code = alone((yield self.code(node)))
+        """The code of a part that is not evaluated first, or only sometimes: nothing of it runs before its node."""
+        code: Code = self_contained((yield self.code(node)))
         if code.depth > _MAX_DEPTH:
             self._fail(node, "expression is nested too deeply")
         return code
 
     def _first(self, node: nodes.Node) -> Deep[Code]:
-        """The part that its node evaluates first, whatever happens."""
+        """The code of the part that its node always evaluates first; moved into a slot if it is deep."""
         code: Code = yield self.code(node)
         if code.depth <= _DEEP:
             return code
@@ -185,7 +197,7 @@ class Compiler:
         if node.operator == "-":
             run = operators.negated(operand.run, self._spot(node), wraps=self.wraps)
         else:
-            run = operators.inverted(operand.run, self._spot(node))
+            run = operators.logical_not(operand.run, self._spot(node))
         return _after(operand, run)
 
     def _binary(self, node: nodes.Binary) -> Deep[Code]:
@@ -196,20 +208,20 @@ class Compiler:
         right: Code = yield self.sealed(node.right)
         spot = self._spot(node)
         if node.operator in ("and", "&&"):
-            run = operators.both(left.run, right.run, spot)
+            run = operators.logical_and(left.run, right.run, spot)
         elif node.operator in ("or", "||"):
-            run = operators.either(left.run, right.run, spot)
+            run = operators.logical_or(left.run, right.run, spot)
         elif node.operator == "??":
             run = operators.coalesced(left.run, right.run)
         elif node.offset in self.exact:
             run = operators.same(self.exact[node.offset], left.run, right.run, spot)
-            run = run if node.operator == "==" else operators.inverted(run, spot)
+            run = run if node.operator == "==" else operators.logical_not(run, spot)
         else:
             run = operators.binary(node.operator, left.run, right.run, spot, wraps=self.wraps)
         return _after(left, run, right)
 
     def _with_constant(self, node: nodes.Binary, left: Run) -> Run | None:
-        """A function of its own for a constant on the right."""
+        """A faster function for an operator with a constant on the right; None if there is none."""
         spot = self._spot(node)
         if node.operator == "in":
             items = node.right.items if isinstance(node.right, nodes.Array) else ()
@@ -230,7 +242,7 @@ class Compiler:
                 run = operators.equal_to_integer(left, value, spot)
             else:
                 return None
-            return run if node.operator == "==" else operators.inverted(run, spot)
+            return run if node.operator == "==" else operators.logical_not(run, spot)
         if node.operator in ("<", "<=", ">", ">=") and type(value) is int and operators.is_exact(value):
             return operators.compared_with_integer(node.operator, left, value, spot)
         return None
@@ -246,7 +258,7 @@ class Compiler:
         return _after(first, operators.chained(first.run, links), *codes)
 
     def _conditional(self, node: nodes.Conditional) -> Deep[Code]:
-        """A row of `else if` is one loop."""
+        """Compile a row of `else if` into one loop."""
         branches: list[tuple[Run, Run | None, Spot]] = []
         codes: list[Code] = []
         rest: nodes.Node = node
@@ -257,15 +269,15 @@ class Compiler:
             codes += [condition, *([then] if then else [])]
             rest = rest.otherwise
         otherwise: Code = yield self.sealed(rest)
-        return _around(operators.conditional(branches, otherwise.run), *codes, otherwise)
+        return _enclosing(operators.conditional(branches, otherwise.run), *codes, otherwise)
 
     def _sequence(self, node: nodes.Sequence) -> Deep[Code]:
         codes: list[Code] = yield self._all(node.items)
-        return _around(closures.sequence([code.run for code in codes]), *codes)
+        return _enclosing(closures.sequence([code.run for code in codes]), *codes)
 
     def _array(self, node: nodes.Array) -> Deep[Code]:
         codes: list[Code] = yield self._all(node.items)
-        return _around(closures.array([code.run for code in codes], self._spot(node)), *codes)
+        return _enclosing(closures.array([code.run for code in codes], self._spot(node)), *codes)
 
     def _map(self, node: nodes.Map) -> Deep[Code]:
         pairs: list[tuple[Run, Run, Spot]] = []
@@ -275,7 +287,7 @@ class Compiler:
             value: Code = yield self.sealed(value_node)
             codes += [key, value]
             pairs.append((key.run, value.run, self._spot(key_node)))
-        return _around(closures.mapping(pairs, self._spot(node)), *codes)
+        return _enclosing(closures.mapping(pairs, self._spot(node)), *codes)
 
     # accesses
 
@@ -331,7 +343,7 @@ class Compiler:
         callee = node.callee
         if isinstance(callee, nodes.Name) and callee.name in self.functions and callee.name not in self.variables:
             given: list[Code] = yield self._all(node.arguments)
-            return _around(members.host_call(callee.name, [code.run for code in given], spot), *given)
+            return _enclosing(members.host_call(callee.name, [code.run for code in given], spot), *given)
         target: Code = yield self._first(callee)
         arguments: list[Code] = yield self._all(node.arguments)
         run = members.call(target.run, [argument.run for argument in arguments], spot)
@@ -378,25 +390,25 @@ class Compiler:
         return _after(first, run, *rest)
 
 
-def alone(code: Code) -> Code:
-    """With what must come before it inside."""
+def self_contained(code: Code) -> Code:
+    """The same code with `before` moved inside `run`."""
     if not code.before:
         return code
     return Code(closures.in_order(list(code.before), code.run), max(code.depth, code.before_depth) + 1)
 
 
 def _after(first: Code, run: Run, *rest: Code) -> Code:
-    """A function whose first part is `first`: what must come before that must come before this."""
+    """The code of a node whose first part is `first`; it inherits the `before` of that part."""
     depth = max(code.depth for code in (first, *rest)) + 1
     return Code(run, depth, first.before, first.before_depth)
 
 
-def _around(run: Run, *parts: Code) -> Code:
+def _enclosing(run: Run, *parts: Code) -> Code:
     return Code(run, max((part.depth for part in parts), default=0) + 1)
 
 
 def _constant_name(node: nodes.Member) -> str | None:
-    """Of a plain access to a constant name."""
+    """The name of a plain access such as `base.name`; None for an optional or computed one."""
     if node.is_optional or not isinstance(node.key, nodes.Literal):
         return None
     return node.key.value if isinstance(node.key.value, str) else None

@@ -1,8 +1,8 @@
-"""Recursion without Python's stack.
+"""Recursion without Python's stack: a trampoline of generators.
 
-The grammar allows ten thousand nodes in a row, and data nests as deep as its sender likes, while Python stops at a
-thousand frames, some of which belong to the caller. Whatever walks a tree is written as a generator that yields the
-walk of a child and is sent its result; `walked` keeps the generators on a list.
+The grammar allows ten thousand nodes in a row, and data may nest to any depth, while Python stops at a thousand frames,
+some of which belong to the caller. A function that walks a tree is therefore a generator: it yields the walk of a child
+and receives its result. `walked` keeps the generators on a list.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any, TypeAlias, TypeVar
 T = TypeVar("T")
 
 Deep: TypeAlias = Generator[Any, Any, T]
-"""A walk that yields walks and returns a `T`."""
+"""A generator that yields walks of its children and returns a `T`."""
 
 
 def walked(walk: Deep[T]) -> T:
-    """The result of a walk. What it raises comes out as it is."""
+    """Run a walk to its end and return its result. Exceptions of the walk pass through unchanged."""
     stack: list[Deep[Any]] = [walk]
     sent: Any = None
     while stack:

@@ -1,4 +1,4 @@
-"""When two values are equal, and which of two comes first."""
+"""Equality and order of two values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ _LISTS = (list, NilList, bytes)
 
 
 def equal(meter: Meter, left: Value, right: Value) -> bool:
-    """Numbers by value, lists item by item, maps with equal keys and values of the same kinds, moments by instant."""
+    """True where `left == right`. The meter is charged for items of lists and maps.
+
+    Numbers compare by value, lists item by item, times by instant. Maps are equal with equal keys and equal values of
+    the same types.
+    """
     if type(left) is str and type(right) is str:
         return left == right
 
@@ -45,7 +49,7 @@ def equal(meter: Meter, left: Value, right: Value) -> bool:
 
 
 def _different_items(left: Any, right: Any) -> list[tuple[Value, Value]] | None:
-    """The pairs that need a closer look; None where two texts differ."""
+    """The pairs of items that are not equal at a glance; None where two texts differ."""
     closer: list[tuple[Value, Value]] = []
     for a, b in zip(left, right, strict=True):
         if type(a) is str and type(b) is str:
@@ -57,7 +61,7 @@ def _different_items(left: Any, right: Any) -> list[tuple[Value, Value]] | None:
 
 
 def _paired(meter: Meter, left: Any, right: Any) -> list[tuple[Value, Value, bool]] | None:
-    """The values of equal keys; None where the keys differ."""
+    """Pairs of the values under each key; None where the keys differ."""
     meter.step(len(left) // 4 + 1)
     if isinstance(left, KeyedMap):
         if left.entries().keys() != right.entries().keys() or left.is_grouped != right.is_grouped:
@@ -84,7 +88,7 @@ def _scalars_are_equal(left: Value, right: Value, *, is_exact: bool) -> bool:
 
 
 def compared(operator: str, left: Value, right: Value) -> bool:
-    """`<`, `<=`, `>`, `>=` of numbers, texts, moments, durations. Raises Failure elsewhere."""
+    """The result of `<`, `<=`, `>` or `>=` on numbers, texts, times or durations. Raises Failure for other types."""
     # Two Python values of one type whose order is the language's.
     first: Any
     second: Any

@@ -1,13 +1,14 @@
-"""What goes wrong with an expression, and where.
+"""Errors of expressions, with the place in the source.
 
     HeadraceError
     `- ExpressionError        has a message, a stage and, where there is one, a line and column
-       |- InvalidExpression   the text does not parse (stage `parse`) or cannot be right (stage `check`)
-       `- EvaluationFailed    the text is right, this event is not (stage `run`)
-          `- BudgetExceeded   it took too many steps, too much memory or too long
+       |- InvalidExpression   the text does not parse (stage `parse`) or fails for every event (stage `check`)
+       `- EvaluationFailed    the expression is valid but fails for this event (stage `run`)
+          `- BudgetExceeded   the evaluation took too many steps, too much memory or too long
 
-`Failure` is what a value or a builtin raises inside the package: it has the reason, not the place. The node that called
-it adds the place. A host function may raise it too; no other exception leaves this package.
+Inside the package, operations on values and builtins raise `Failure`, which has the reason but no place. The node that
+asked for the operation adds the place. A function of the host may raise Failure too. No other exception leaves this
+package.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ Stage = Literal["parse", "check", "run"]
 
 
 class Failure(Exception):
-    """An operation on values failed; the place is added by the node that asked for it."""
+    """An operation on values failed. The node that asked for the operation adds the place."""
 
 
 class BudgetFailure(Failure):
-    """A budget is used up."""
+    """A budget of steps, memory or time is used up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,11 @@ class Place:
     line: int
     column: int
     text: str
-    """The whole line."""
+    """The whole line of source, without its end."""
 
     @classmethod
     def of(cls, source: str, offset: int) -> Place:
+        """The place of an offset, which counts code points from 0."""
         offset = min(offset, len(source))
         start = source.rfind("\n", 0, offset) + 1
         end = source.find("\n", offset)
@@ -48,14 +50,14 @@ class Place:
         return f"({self.line}:{self.column})"
 
     def drawing(self) -> str:
-        """The line with a pointer under the point, for a reader with a fixed-width font; long lines are cut."""
+        """The line with a pointer below the column, for a fixed-width font. Long lines are cut to 120 characters."""
         first = max(0, self.column - 60)
         shown = self.text[first : first + 120]
         return f" | {shown}\n | {'.' * (self.column - 1 - first)}^"
 
 
 class ExpressionError(HeadraceError):
-    """An expression is refused, or its evaluation failed. `str()` is `message (line:column)` and a drawing."""
+    """An expression is refused, or its evaluation failed. `str()` gives `message (line:column)` and a drawing."""
 
     stage: Stage = "run"
 
@@ -66,17 +68,17 @@ class ExpressionError(HeadraceError):
 
     @property
     def position(self) -> tuple[int, int] | None:
-        """Line and column, from 1."""
+        """Line and column, from 1; None without a place."""
         return (self.place.line, self.place.column) if self.place else None
 
     @property
     def summary(self) -> str:
-        """One line: the message and where."""
+        """The message and `(line:column)` in one line."""
         return f"{self.message} {self.place}" if self.place else self.message
 
 
 class InvalidExpression(ExpressionError):
-    """The expression is wrong whatever the event is."""
+    """The expression does not parse, or would fail for every event."""
 
     def __init__(self, message: str, place: Place | None = None, stage: Literal["parse", "check"] = "parse") -> None:
         super().__init__(message, place)
@@ -88,4 +90,4 @@ class EvaluationFailed(ExpressionError):
 
 
 class BudgetExceeded(EvaluationFailed):
-    """The evaluation was stopped at one of its limits."""
+    """The evaluation reached a limit of steps, memory or time."""

@@ -1,4 +1,4 @@
-"""Why an expression gave what it gave: its conditions one by one, and the values that they looked at.
+"""Explanations of a result: each condition of an expression with its outcome and the values it read.
 
     explain('event.type == "PAY-IN" && event.amount > 100', {"event": {"type": "PAY-IN", "amount": 50}})
 
@@ -6,8 +6,8 @@
         event.type == "PAY-IN"                    true     event.type: "PAY-IN"
         event.amount > 100                        false    event.amount: 50
 
-The expression is evaluated once, as it always is, by functions that also tell what they gave: what was not evaluated
-is not evaluated here either.
+The expression is evaluated once, in the usual order, by functions that also record their results. A condition that a
+normal evaluation skips is skipped here too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Literal
 from headrace.expr import nodes
 from headrace.expr.builtins import NAMES
 from headrace.expr.closures import FIRST_SLOT, Frame, Run
-from headrace.expr.compiler import Code, Compiler, alone
+from headrace.expr.compiler import Code, Compiler, self_contained
 from headrace.expr.deep import Deep, walked
 from headrace.expr.errors import ExpressionError
 from headrace.expr.limits import Meter
@@ -29,7 +29,7 @@ from headrace.expr.spans import SpanParser, children
 from headrace.expr.values import Value
 
 MAX_VALUES = 8
-"""Told of one condition."""
+"""Values shown for one condition."""
 
 _AND, _OR, _NOT = ("and", "&&"), ("or", "||"), ("not", "!")
 _ACCESSES = (nodes.Name, nodes.Member, nodes.Chain, nodes.Slice)
@@ -38,31 +38,33 @@ Kind = Literal["all", "any", "not", "choice", "condition"]
 
 
 class Outcome(Enum):
+    """The outcome of a condition, as a page shows it."""
+
     TRUE = "true"
     FALSE = "false"
     OTHER = "neither true nor false"
     FAILED = "failed"
     SKIPPED = "not evaluated"
-    """What came before it had decided."""
+    """An earlier condition had already decided."""
     ELSEWHERE = "not evaluated here"
-    """It needs a function of the host that is not at hand."""
+    """The condition calls a function of the host that is not available in an explanation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A condition, or several: `all` and `any` of them, `not` the one, the condition and branches of a `choice`."""
+    """A condition, or a group of conditions: `all`, `any`, `not`, or a `choice` of a condition and its branches."""
 
     kind: Kind
     source: str
     outcome: Outcome
     error: str | None = None
     values: tuple[tuple[str, Value], ...] = ()
-    """What it looked at: a source and its value."""
+    """Values that the condition read: source text and value."""
     parts: tuple[Part, ...] = ()
 
 
 class NotHere(Exception):
-    """Raised by a host function that cannot be called during an explanation."""
+    """A function of the host cannot be called during an explanation; the function raises this."""
 
 
 def explain(
@@ -73,9 +75,10 @@ def explain(
     now_ns: Callable[[], int],
     wraps: bool = True,
 ) -> Part:
-    """What became of each condition of a program. `functions` and `wraps` are those it was compiled for.
+    """Evaluate a program and return the outcome of each condition; it raises no ExpressionError.
 
-    Where a function raises NotHere, what asked for it stays open and the conditions beside it are evaluated.
+    `functions` and `wraps` must be those of `compile`. A condition whose function raises NotHere gets the outcome
+    ELSEWHERE, and the conditions beside it are evaluated.
     """
     conditions = _Conditions(program, functions.keys())
     run = conditions.compiled(functions.keys(), wraps=wraps)
@@ -90,7 +93,7 @@ def explain(
         error = "evaluation is nested too deeply"
 
     # Add the error that stopped the evaluation, where it was none of the conditions.
-    top = conditions.told()
+    top = conditions.explained()
     if is_open:
         return replace(top, outcome=Outcome.ELSEWHERE)
     if error is None or any(part.error == error for part in _all(top)):
@@ -108,17 +111,17 @@ def _all(top: Part) -> Iterator[Part]:
 
 @dataclass(slots=True)
 class _Condition:
-    """Of a tree of conditions: what is at its leaves is evaluated as one."""
+    """A node in the tree of conditions. A leaf is a condition that is evaluated as a whole."""
 
     kind: Kind
     node: nodes.Node
     parts: list[_Condition]
     shown: list[tuple[str, nodes.Node]]
-    """Whose values tell something, with their names."""
+    """Nodes whose values are shown, with their source text or variable name."""
 
 
 class _Seen:
-    """What the parts of an expression gave when it was evaluated."""
+    """Recorded results of an evaluation: values and errors by node."""
 
     def __init__(self) -> None:
         self.values: dict[nodes.Node, Value] = {}
@@ -137,12 +140,14 @@ class _Seen:
             return Outcome.OTHER
         return Outcome.TRUE if value else Outcome.FALSE
 
-    def told(self, node: nodes.Node, condition: nodes.Node) -> list[Value]:
-        """A value, where there is one and the outcome does not say it."""
+    def shown(self, node: nodes.Node, condition: nodes.Node) -> list[Value]:
+        """The value of a node as a list; empty if the node has no value or the outcome already says it."""
         value = self.values.get(node, self)
         return [] if value is self or (node is condition and type(value) is bool) else [value]
 
     def value(self, node: nodes.Node) -> Callable[[Run], Run]:
+        """A wrapper that records the value of a node."""
+
         def watched(inner: Run) -> Run:
             def run(frame: Frame) -> Value:
                 value = self.values[node] = inner(frame)
@@ -153,7 +158,7 @@ class _Seen:
         return watched
 
     def condition(self, node: nodes.Node, instead: bool | None) -> Callable[[Run], Run]:
-        """`instead` is what to go on with where the condition cannot be evaluated here; None: do not."""
+        """Record the outcome of a condition. `instead` replaces its value after NotHere; None raises NotHere again."""
 
         def watched(inner: Run) -> Run:
             def run(frame: Frame) -> Value:
@@ -175,6 +180,8 @@ class _Seen:
 
 
 class _WatchingCompiler(Compiler):
+    """A compiler that wraps the functions of watched nodes."""
+
     def __init__(
         self,
         program: Program,
@@ -191,12 +198,12 @@ class _WatchingCompiler(Compiler):
         watch = self._watched.get(node)
         if watch is None:
             return code
-        code = alone(code)
+        code = self_contained(code)
         return Code(watch(code.run), code.depth + 1)
 
 
 class _Conditions:
-    """The conditions of one program, and what is seen of them."""
+    """The tree of conditions of one program, and the results recorded for it."""
 
     def __init__(self, program: Program, functions: Set[str]) -> None:
         self._program = program
@@ -213,7 +220,7 @@ class _Conditions:
         self.slots = compiler.slots - FIRST_SLOT
         return code.run
 
-    def told(self) -> Part:
+    def explained(self) -> Part:
         return walked(self._part(self._top))
 
     # the tree of conditions
@@ -249,13 +256,13 @@ class _Conditions:
             case _:
                 condition = _Condition("condition", node, [], [])
                 self._watched[node] = self._seen.condition(node, instead)
-                self._show(condition, [(self._parser.text(each), each) for each in _looked_at(node)])
+                self._show(condition, [(self._parser.text(each), each) for each in _shown_nodes(node)])
                 return condition
 
     def _several(
         self, kind: Literal["all", "any"], node: nodes.Node, operators: tuple[str, ...], instead: bool | None
     ) -> Deep[_Condition]:
-        """A row of the same operator is one group, however it is bracketed."""
+        """Make one group of a row of the same operator, whatever its brackets."""
         parts: list[_Condition] = []
         pending: list[nodes.Node] = [node]
         while pending:
@@ -272,7 +279,7 @@ class _Conditions:
                 condition.shown.append((name, node))
                 self._watched.setdefault(node, self._seen.value(node))
 
-    # what became of it
+    # outcomes
 
     def _part(self, condition: _Condition) -> Deep[Part]:
         parts: list[Part] = []
@@ -280,12 +287,12 @@ class _Conditions:
             parts.append((yield self._part(each)))  # noqa: PERF401 # a walk
         node, seen = condition.node, self._seen
         outcome = _outcome(condition.kind, parts) if parts else seen.outcome(node)
-        values = tuple((name, value) for name, each in condition.shown for value in seen.told(each, node))
+        values = tuple((name, value) for name, each in condition.shown for value in seen.shown(each, node))
         return Part(condition.kind, self._parser.text(node), outcome, seen.errors.get(node), values, tuple(parts))
 
 
 def _outcome(kind: Kind, parts: list[Part]) -> Outcome:
-    """Of a group."""
+    """The outcome of a group from the outcomes of its parts."""
     outcomes = [part.outcome for part in parts]
     if kind == "not":
         return {Outcome.TRUE: Outcome.FALSE, Outcome.FALSE: Outcome.TRUE, Outcome.OTHER: Outcome.FAILED}.get(
@@ -308,11 +315,11 @@ def _outcome(kind: Kind, parts: list[Part]) -> Outcome:
     return otherwise
 
 
-# what a condition looks at
+# values that a condition reads
 
 
-def _looked_at(node: nodes.Node) -> Iterator[nodes.Node]:
-    """Both sides of a comparison, and every access to the event."""
+def _shown_nodes(node: nodes.Node) -> Iterator[nodes.Node]:
+    """Nodes whose values explain a condition: both sides of a comparison, and every access to the event."""
     while isinstance(node, nodes.Unary) and node.operator in _NOT:
         node = node.operand
     if isinstance(node, nodes.Binary | nodes.Comparisons):

@@ -1,4 +1,4 @@
-"""Values as text: what `string` and `toJSON` write. Both walk without a stack and stop at `MAX_DATA_DEPTH`."""
+"""Values as text: the formats of the builtins `string` and `toJSON`. Nesting is limited to `MAX_DATA_DEPTH`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _KINDS_IN_ORDER = (
     *("<nil>", "uint8", "string", "int", "float64", "bool"),
     *("time.Month", "time.Weekday", "time.Duration", "time.Time"),
 )
-"""Keys of one map as the reference shows them: not by name, and without a reason."""
+"""The order in which the reference shows keys of several types in one map."""
 _DAY_S = 86_400
 _JSON_SPECIAL = re.compile('[\x00-\x1f"\\\\<>&\u2028\u2029\ud800-\udfff]')
 
@@ -43,7 +43,7 @@ def _below(depth: int) -> int:
 
 
 def text(meter: Meter, value: Value) -> str:
-    """What `string` answers."""
+    """The builtin `string`. Raises Failure for nesting too deep or a value without a text."""
     if type(value) is str:
         return value
     simple = _plain_text(value)
@@ -55,7 +55,7 @@ def text(meter: Meter, value: Value) -> str:
 
 
 def _plain_text(value: Value) -> str | None:
-    """Of what is no list and no map."""
+    """The text of a value that is not a list, map or bytes; None for those."""
     if value is None:
         return "<nil>"
     if type(value) is str:
@@ -100,14 +100,14 @@ def _write_text(meter: Meter, value: Value, parts: list[str], depth: int) -> Dee
 
 
 def _sorted_pairs(value: dict[str, Value] | KeyedMap) -> Iterable[tuple[Value, Value]]:
-    """By key; keys of several kinds kind by kind."""
+    """The pairs of a map sorted by key; keys of several types are sorted by type first."""
     if isinstance(value, dict):
         return sorted(value.items(), key=lambda pair: utf8(pair[0]))
     return sorted(value.items(), key=lambda pair: _sort_key(pair[0]))
 
 
 def _sort_key(key: Value) -> tuple[int, float, bytes]:
-    """By kind, then by value."""
+    """A sort key that orders keys by type, then by value."""
     kind = type_name(key)
     rank = _KINDS_IN_ORDER.index(kind) if kind in _KINDS_IN_ORDER else len(_KINDS_IN_ORDER)
     given = number(key)
@@ -122,7 +122,7 @@ def _sort_key(key: Value) -> tuple[int, float, bytes]:
 
 
 def json_text(meter: Meter, value: Value) -> str:
-    """What `toJSON` answers: two spaces per level, keys sorted."""
+    """The builtin `toJSON`: two spaces per level, keys sorted. Raises Failure for a value that JSON lacks."""
     parts: list[str] = []
     walked(_write_json(meter, value, parts, 0))
     return "".join(parts)
@@ -194,7 +194,7 @@ def _json_string(value: str) -> str:
 
 
 def _json_escape(letter: str) -> str:
-    """A part of a character is no character, and its replacement is spelled out."""
+    """The escape of one character. A lone surrogate becomes the escape of the replacement character."""
     if "\ud800" <= letter <= "\udfff":
         return "\\ufffd"
     return _JSON_ESCAPES.get(letter) or f"\\u{ord(letter):04x}"

@@ -1,4 +1,4 @@
-"""Source text to tokens. One regular expression finds the next word; texts and numbers are read by hand."""
+"""The lexer: splits source text into tokens. A regular expression finds the next token; literals are read by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from headrace.expr.errors import InvalidExpression, Place
 from headrace.expr.tokens import OPERATOR_WORDS, Kind, Token
 
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-"""Unicode's White_Space."""
+"""Characters with Unicode's property White_Space."""
 
 _WORD = re.compile(
     rf"""
@@ -35,7 +35,7 @@ _BRACED = re.compile(r"\{([0-9a-fA-F]{1,6})\}", re.ASCII)
 
 
 def _number_pattern(digits: str) -> re.Pattern[str]:
-    """Digits, a fraction (not the first point of a range), an exponent."""
+    """A pattern of digits, a fraction and an exponent; it leaves the first point of a range `..` alone."""
     return re.compile(rf"[{digits}]*(?:\.(?!\.)[{digits}]*)?(?:[eE][-+]?[{digits}]*)?", re.ASCII)
 
 
@@ -44,12 +44,12 @@ _DECIMAL_NUMBER = _number_pattern(_DECIMAL)
 
 
 def is_name_start(character: str) -> bool:
-    """A letter, `_`, `$` or a decimal digit of any script: what an identifier holds."""
+    """True for a character of an identifier: a letter or decimal digit of any script, `_` or `$`."""
     return character.isalpha() or character.isdecimal() or character in ("_", "$")
 
 
 class Lexer:
-    """Reads one source. `tokens` ends with a token of kind END."""
+    """A reader of one source. `read` returns its tokens, the last one of kind END."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -57,6 +57,7 @@ class Lexer:
         self.tokens: list[Token] = []
 
     def read(self) -> list[Token]:
+        """All tokens of the source. Raises InvalidExpression for a character or literal that is wrong."""
         while self.offset < len(self.source):
             self._word()
         self.tokens.append(Token(Kind.END, "", max(0, len(self.source) - 1), len(self.source)))
@@ -130,7 +131,7 @@ class Lexer:
             self._text(opening)
 
     def _raw(self) -> None:
-        """Between back-quotes: no escapes, and a doubled back-quote is one."""
+        """Read a text between back-quotes: it has no escapes, and a doubled back-quote stands for one."""
         start, end = self.offset, self.offset + 1
         while True:
             end = self.source.find("`", end)
@@ -154,7 +155,7 @@ class Lexer:
         self.tokens.append(Token(Kind.STRING, "".join(parts), start, self.offset))
 
     def _bytes(self, quote: str) -> None:
-        """`b"..."`: escapes are bytes, everything else is UTF-8."""
+        """Read a literal `b"..."`: an escape is one byte, everything else is UTF-8."""
         start = self.offset
         self.offset += 2
         data = bytearray(_newlines(self._plain(quote)).encode())
@@ -167,7 +168,7 @@ class Lexer:
         self.tokens.append(Token(Kind.BYTES, self.source[start : self.offset], start, self.offset, bytes(data)))
 
     def _plain(self, quote: str) -> str:
-        """The text up to the next quote or backslash; the literal must not end before one."""
+        """Read up to the next quote or backslash. Raises InvalidExpression where the literal is not terminated."""
         stop = _STOPS[quote].search(self.source, self.offset)
         if stop is None or stop.group() == "\n":
             self._fail("literal not terminated", stop.start() if stop else len(self.source))
@@ -175,7 +176,7 @@ class Lexer:
         return plain
 
     def _escape(self, quote: str) -> int:
-        """The code point (in a bytes literal the byte) that a backslash introduces."""
+        """Read an escape and return its code point, or its byte in a bytes literal."""
         at = self.offset
         letter = self.source[at + 1 : at + 2]
         if letter == quote:

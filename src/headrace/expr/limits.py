@@ -1,8 +1,8 @@
 """The limits of an expression, and the meter that an evaluation runs against.
 
-A *step* is an iteration of a predicate, a call, or about as much work inside one operation: comparing sixty-four
-characters, copying a hundred items. A *unit* of memory is an item of a list that the evaluation made, a pair of a
-map, or a byte of text. Whatever makes or walks data pays the meter first, so that time and memory stay within a small
+A *step* is one iteration of a predicate, one call, or about as much work inside one operation, such as comparing 64
+characters or copying 100 items. A *unit* of memory is an item of a new list, a pair of a new map, or a byte of a new
+text. Every operation charges the meter before it makes or walks data, so that time and memory stay within a small
 factor of the budget.
 """
 
@@ -15,13 +15,13 @@ from typing import Any
 from headrace.expr.errors import BudgetFailure
 
 MAX_DATA_DEPTH = 500
-"""Nesting of lists and maps in a value that is walked: results, `string`, `toJSON`, `flatten`, `max` and so on."""
+"""Levels of lists and maps in a result, and in the arguments of `string`, `toJSON`, `flatten`, `max` and so on."""
 
 MAX_RESULT_ITEMS = 1_000_000
-"""Items of a result and of all that is in it, each time it appears: a list may hold one other list many times."""
+"""Items of a result, nested ones included. A shared list counts each time it appears."""
 
 CHECK_EVERY_STEPS = 2_000
-"""How often a deadline is looked at."""
+"""Steps between two checks of the deadline."""
 
 _CHARACTERS_PER_STEP = 64
 _ITEMS_PER_STEP = 100
@@ -30,7 +30,10 @@ _CHARACTERS_PER_UNIT = 16
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an expression may be and may use. The defaults are the language's; a trigger sets smaller ones."""
+    """Limits of an expression's size, and of the steps and memory units of one evaluation.
+
+    The defaults are the language's; a trigger sets smaller ones.
+    """
 
     source_bytes: int = 64 * 1024
     nodes: int = 10_000
@@ -40,7 +43,10 @@ class Limits:
 
 
 class Meter:
-    """Counts one evaluation. Also carries what differs from run to run: the clock, the host's functions."""
+    """The budget of one evaluation. It also carries the clock and the host's functions.
+
+    `now_ns` returns nanoseconds since 1970; `is_expired` returns True when the evaluation must stop.
+    """
 
     __slots__ = ("_is_expired", "_unchecked", "functions", "memory_left", "now_ns", "patterns", "steps_left")
 
@@ -56,12 +62,12 @@ class Meter:
         self.now_ns = now_ns
         self.functions = functions
         self.patterns: dict[str, Any] = {}
-        """Those that came up in this run: each is paid for once."""
+        """Compiled patterns by source: each pattern is charged once per evaluation."""
         self._is_expired = is_expired
         self._unchecked = 0
 
     def step(self, steps: int = 1) -> None:
-        """Pays for work about to be done."""
+        """Charge steps before work is done. Raises BudgetFailure."""
         self.steps_left -= steps
         if self.steps_left < 0:
             raise BudgetFailure("step budget exceeded")
@@ -73,28 +79,28 @@ class Meter:
                     raise BudgetFailure("time budget exceeded")
 
     def grow(self, units: int) -> None:
-        """Pays for memory about to be taken. As upstream, a budget that is used up to the last unit is exceeded."""
+        """Charge memory units before they are used. Raises BudgetFailure when no unit is left, as in the reference."""
         self.memory_left -= units
         if self.memory_left <= 0 and units:
             raise BudgetFailure("memory budget exceeded")
 
     def read(self, characters: int) -> None:
-        """Pays for going through a text."""
+        """Charge steps for reading a text."""
         if characters > _CHARACTERS_PER_STEP:
             self.step(characters // _CHARACTERS_PER_STEP)
 
     def visit(self, items: int) -> None:
-        """Pays for going through the items of a list or a map at the speed of a copy."""
+        """Charge steps for copying the items of a list or a map."""
         if items > _ITEMS_PER_STEP:
             self.step(items // _ITEMS_PER_STEP)
 
     def write(self, characters: int) -> None:
-        """Pays for a text that is about as long as one that is there already: a part, another case."""
+        """Charge for a text made from one that exists: a slice, another case. It costs less than a new text."""
         if characters > _CHARACTERS_PER_UNIT:
             self.grow(characters // _CHARACTERS_PER_UNIT)
             self.read(characters)
 
     def build(self, characters: int) -> None:
-        """Pays for a text that is put together, byte by byte."""
+        """Charge for a new text: one unit for each character."""
         self.grow(characters)
         self.read(characters)

@@ -1,4 +1,4 @@
-"""Numbers as a source writes them."""
+"""Number literals of the source."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ _BASES = {"0x": (16, "hex"), "0b": (2, "binary"), "0o": (8, "octal")}
 
 
 def number(text: str, fail: Callable[[str], NoReturn]) -> int | float:
-    """`1_000`, `0xFF`, `0o17`, `0b1`, `1.5`, `1e3`. Integers fit 64 bits; there are no negative literals."""
+    """The value of a literal: `1_000`, `0xFF`, `0o17`, `0b1`, `1.5`, `1e3`. There are no negative literals.
+
+    `fail` is called, and must raise, with the reason for a literal that is malformed or does not fit 64 bits.
+    """
     digits = text.replace("_", "")
     prefix = digits[:2].lower()
     is_float = prefix != "0x" and any(mark in digits for mark in ".eE")

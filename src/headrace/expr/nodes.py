@@ -1,6 +1,6 @@
-"""The tree of an expression. `offset` is where an error of the node is shown; nothing changes a node once it is made.
+"""Nodes of the syntax tree. Errors of a node are shown at its `offset`, in code points. Nodes never change.
 
-Plain classes: a dozen and a half of dataclasses would be most of the cost of importing this package.
+These are plain classes because twenty dataclasses would take most of the time of importing this package.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Name(Node):
 
 
 class Pointer(Name):
-    """`#`, `#index`, `#acc`: what the innermost predicate runs over. `name` is empty for the element."""
+    """A pointer of the innermost predicate: `#` (the item, with an empty `name`), `#index` or `#acc`."""
 
     __slots__ = ()
 
@@ -69,7 +69,7 @@ class Link(Unary):
 
 
 class Comparisons(Node):
-    """`a < b < c`: each is compared with the one before it. One comparison alone is a `Binary`."""
+    """A chain of comparisons such as `a < b < c`. A single comparison is a `Binary`."""
 
     __slots__ = ("first", "links")
 
@@ -80,7 +80,7 @@ class Comparisons(Node):
 
 
 class Member(Node):
-    """`base.name`, `base[key]`; `is_optional` after `?.`, `is_method` where it is called."""
+    """An access `base.name` or `base[key]`; `is_optional` after `?.`, `is_method` if the member is called."""
 
     __slots__ = ("base", "is_method", "is_optional", "key")
 
@@ -93,7 +93,7 @@ class Member(Node):
 
 
 class Chain(Node):
-    """The extent of an optional access: nil before a `?.` inside ends it with nil."""
+    """An optional chain: if the value before a `?.` inside is nil, the whole chain is nil."""
 
     __slots__ = ("inner",)
 
@@ -124,7 +124,7 @@ class Call(Node):
 
 
 class Builtin(Node):
-    """A call of one of the language's own functions; predicates are among the arguments."""
+    """A call of a builtin; a predicate is one of the arguments."""
 
     __slots__ = ("arguments", "name")
 
@@ -165,7 +165,7 @@ class Array(Sequence):
 
 
 class Conditional(Node):
-    """`then` is None for `c ?: b`, which yields `c` where it is true."""
+    """A choice `c ? a : b` or `if`; `then` is None for `c ?: b`, which yields `c` if it is true."""
 
     __slots__ = ("condition", "otherwise", "then")
 

@@ -1,7 +1,8 @@
-"""Numbers as the language has them: 64-bit integers that wrap around, IEEE doubles, and their texts.
+"""Numbers of the language: 64-bit integers that wrap around, IEEE doubles, and their texts.
 
-Python's integers know no bounds, its division refuses zero and its comparisons are exact; none of that may show.
-An integer of the environment that does not fit 64 bits is a float to every operation.
+Python differs: its integers are unbounded, its division by zero raises, its comparisons of integers with floats are
+exact. These functions give the results of the reference instead. Every operation reads an integer of the environment
+that does not fit 64 bits as a float.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ MAX_INT = (1 << 63) - 1
 MIN_INT = -(1 << 63)
 _SPAN = 1 << 64
 _MOST_TWOS = 1 << 12
-"""Beyond it a power is zero or infinite."""
+"""The binary exponent beyond which a power is zero or infinite."""
 
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9][0-9_]*)?", re.ASCII)
@@ -23,7 +24,7 @@ _BASE_PREFIX = re.compile(r"[+-]?0[xX]", re.ASCII)
 
 
 def wrapped(value: int) -> int:
-    """What 64 bits keep of it."""
+    """The integer wrapped around to 64 bits."""
     return (value - MIN_INT) % _SPAN + MIN_INT
 
 
@@ -32,7 +33,7 @@ def fits(value: int) -> bool:
 
 
 def to_float(value: float) -> float:
-    """The nearest double; beyond its range an infinity."""
+    """The nearest double, or an infinity beyond its range."""
     try:
         return float(value)
     except OverflowError:
@@ -40,7 +41,7 @@ def to_float(value: float) -> float:
 
 
 def truncated(value: float) -> int:
-    """Towards zero; what has no place in 64 bits becomes the smallest integer."""
+    """The float truncated towards zero. A value that does not fit 64 bits, or NaN, gives the smallest integer."""
     if not -9.3e18 < value < 9.3e18:
         return MIN_INT
     whole = int(value)
@@ -56,13 +57,13 @@ def divided(left: float, right: float) -> float:
 
 
 def remainder(left: int, right: int) -> int:
-    """With the sign of the dividend. `right` is not zero."""
+    """The remainder of a division, with the sign of the dividend. `right` must not be zero."""
     rest = abs(left) % abs(right)
     return -rest if left < 0 else rest
 
 
 def power(base: float, exponent: float) -> float:
-    """Rounded where the reference rounds, which is not where the C library does: `string` shows the last digit."""
+    """The power as the reference computes it. The C library rounds differently, and `string` shows the last digit."""
     fraction, whole = math.modf(abs(exponent))
     is_special = not base or base == 1 or not exponent or not math.isfinite(base) or not math.isfinite(exponent)
     if is_special or whole >= _SPAN >> 1 or (fraction and base < 0):
@@ -110,7 +111,7 @@ def _is_odd(value: float) -> bool:
 
 
 def rounded(value: float) -> float:
-    """Halves away from zero."""
+    """The float rounded to a whole number, halves away from zero."""
     if not math.isfinite(value):
         return value
     whole = math.trunc(value)
@@ -120,7 +121,7 @@ def rounded(value: float) -> float:
 
 
 def parsed_integer(text: str) -> int | None:
-    """Decimal digits with an optional sign, in 64 bits; None for anything else."""
+    """The value of decimal digits with an optional sign; None for any other text or beyond 64 bits."""
     if not _INTEGER.fullmatch(text):
         return None
     digits = text.lstrip("+-").lstrip("0")
@@ -131,7 +132,10 @@ def parsed_integer(text: str) -> int | None:
 
 
 def parsed_float(text: str) -> float | None:
-    """A decimal or hexadecimal float, `inf`, `nan`. Underscores may stand between digits. None for anything else."""
+    """The value of a decimal or hexadecimal float, `inf` or `nan`; None for any other text.
+
+    Underscores are allowed between digits.
+    """
     special = _SPECIAL.fullmatch(text)
     if special:
         return math.nan if special[1] is None else math.copysign(math.inf, -1.0 if special[1] == "-" else 1.0)
@@ -148,7 +152,7 @@ def parsed_float(text: str) -> float | None:
 
 
 def _has_sound_underscores(text: str) -> bool:
-    """Each between two digits, or between a base's prefix and a digit."""
+    """True where each underscore is between two digits, or between the prefix of a base and a digit."""
     prefix = _BASE_PREFIX.match(text)
     digits = "0123456789abcdefABCDEF" if prefix else "0123456789"
     start = prefix.end() if prefix else 0
@@ -160,7 +164,10 @@ def _has_sound_underscores(text: str) -> bool:
 
 
 def float_text(value: float, point_from: int = -4, point_below: int = 6) -> str:
-    """The shortest digits that read back as `value`; with an exponent outside the range of decimal exponents."""
+    """The shortest text that reads back as `value`.
+
+    The text has an exponent unless the decimal exponent is from `point_from` to below `point_below`.
+    """
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("+Inf" if value > 0 else "-Inf")
     sign, digits, exponent = _shortest(value)
@@ -175,13 +182,13 @@ def float_text(value: float, point_from: int = -4, point_below: int = 6) -> str:
 
 
 def json_float_text(value: float) -> str:
-    """As JSON writers of the reference do: an exponent below 1e-6 and from 1e21, without leading zeros if negative."""
+    """The float as JSON of the reference: with an exponent below 1e-6 and from 1e21, such as `1e-7`."""
     text = float_text(value, -6, 21)
     return text.replace("e-0", "e-")
 
 
 def _shortest(value: float) -> tuple[str, str, int]:
-    """Sign, significant digits without trailing zeros, decimal exponent of the first digit."""
+    """The sign, the significant digits without trailing zeros, and the decimal exponent of the first digit."""
     text = repr(value)
     sign = "-" if text[0] == "-" else ""
     mantissa, _, exponent = text.lstrip("-").partition("e")

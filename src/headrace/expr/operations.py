@@ -1,4 +1,4 @@
-"""Which types an operator takes, and what it makes of them. None: it does not take these."""
+"""Result types of binary operators, by the types of their sides; None for types that an operator refuses."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _TIME, _DURATION, _STRING, _BOOL = _is(TIME), _is(DURATION), _is(STRING), _is(BO
 
 
 def _may(left: Type, right: Type, *tests: Test) -> bool:
-    """One side is unknown, and the other is unknown too or passes a test."""
+    """True where one side is unknown and the other is unknown too or passes one of the tests."""
     if left.is_unknown:
         return right.is_unknown or any(test(right) for test in tests)
     return right.is_unknown and any(test(left) for test in tests)

@@ -1,6 +1,7 @@
-"""Tokens to a tree: an operator-precedence parser.
+"""The parser: builds a tree from tokens by operator precedence.
 
-Its methods are walks (see `deep`): a source may nest brackets as deep as `Limits.depth` allows, on any stack.
+The methods are generators (see `deep`), so that brackets may nest to `Limits.depth` whatever the depth of the caller's
+stack.
 """
 
 from __future__ import annotations
@@ -60,11 +61,16 @@ N = TypeVar("N", bound=Node)
 
 
 def parse(source: str, limits: Limits, builtins: Set[str], overridden: Set[str]) -> Node:
-    """The tree of a source. `builtins` are called as the language's own functions unless they are `overridden`."""
+    """The tree of a source. Raises InvalidExpression, with the place.
+
+    A name in `builtins` is a call of a builtin unless it is in `overridden`.
+    """
     return Parser(source, limits, builtins, overridden).parse()
 
 
 class Parser:
+    """A parser of one source. `current` is the next token; a subclass may override `_made` to see every new node."""
+
     def __init__(self, source: str, limits: Limits, builtins: Set[str], overridden: Set[str]) -> None:
         self.source = source
         self.limits = limits
@@ -92,7 +98,7 @@ class Parser:
         self._fail(f"unexpected token {self.current}")
 
     def _next(self) -> Token:
-        """Moves on; the token that was current."""
+        """Consume and return the current token. Raises InvalidExpression at the end of the source."""
         token = self.current
         if token.kind is Kind.END:
             self._fail("unexpected end of expression")
@@ -129,7 +135,7 @@ class Parser:
     # expressions
 
     def _sequence(self) -> Deep[Node]:
-        """`a; b; c`. A last semicolon may end the source."""
+        """Parse `a; b; c`. A last semicolon may end the source."""
         token = self.current
         items = [(yield self._expression(0))]
         while self._skip_operator(";"):
@@ -139,7 +145,10 @@ class Parser:
         return items[0] if len(items) == 1 else self._made(Sequence(token.offset, tuple(items)))
 
     def _expression(self, precedence: int, *, nests: bool = True) -> Deep[Node]:
-        """`nests` is false for the right side of an operator that binds to the left: it goes no deeper than a row."""
+        """Parse an expression of operators that bind at least as strongly as `precedence`.
+
+        `nests` is false for the right side of a left-associative operator: a row of those adds no depth.
+        """
         self.depth += nests
         if self.depth > self.limits.depth:
             self._fail(f"expression is nested deeper than {self.limits.depth} levels")
@@ -155,7 +164,7 @@ class Parser:
         return node
 
     def _operators(self, left: Node, precedence: int) -> Deep[Node]:
-        """The binary operators that follow `left` and bind at least as strongly as `precedence`."""
+        """Parse the binary operators after `left` that bind at least as strongly as `precedence`."""
         previous = ""
         while (operator := self._binary_operator(precedence)) is not None:
             token, is_negated = operator
@@ -175,7 +184,10 @@ class Parser:
         return left
 
     def _binary_operator(self, precedence: int) -> tuple[Token, bool] | None:
-        """Takes the operator that is next, if it binds strongly enough; whether `not` stands before it."""
+        """Consume a binary operator that binds at least as strongly as `precedence`; None if there is none.
+
+        The second part is True for an operator after `not`, as in `x not in y`.
+        """
         token = self.current
         if token.kind is not Kind.OPERATOR:
             return None
@@ -205,7 +217,7 @@ class Parser:
         return self._made(Comparisons(token.offset, left, links))
 
     def _ternary(self, node: Node) -> Deep[Node]:
-        """`c ? a : b`; `c ?: b` is `c ? c : b`."""
+        """Parse `c ? a : b`, or `c ?: b`, which means `c ? c : b`."""
         while self.current.is_operator("?"):
             offset = node.offset
             self._next()
@@ -218,7 +230,7 @@ class Parser:
         return node
 
     def _if(self) -> Deep[Node]:
-        """`if c { a } else if d { b } else { e }`, in a loop: an `else if` nests no deeper."""
+        """Parse `if c { a } else if d { b } else { e }` in a loop, so that an `else if` adds no depth."""
         branches: list[tuple[Token, Node, Node]] = []
         while self.current.is_operator("if"):
             token = self._next()
@@ -238,7 +250,7 @@ class Parser:
         return node
 
     def _let(self) -> Deep[Node]:
-        """`let a = x; let b = y; body`, in a loop: a second `let` nests no deeper."""
+        """Parse `let a = x; let b = y; body` in a loop, so that a second `let` adds no depth."""
         variables: list[tuple[Token, Node]] = []
         while self._skip_operator("let"):
             name = self._expect_name()
@@ -274,7 +286,7 @@ class Parser:
         return (yield self._postfix((yield self._operand(token))))
 
     def _operand(self, token: Token) -> Deep[Node]:
-        """A primary that may be followed by an access; of a name, the token is taken already."""
+        """Parse an operand that an access may follow. The token of a name is already consumed."""
         if token.kind is Kind.IDENTIFIER:
             if self.current.is_bracket("("):
                 return (yield self._call(token, (), may_be_overridden=True))
@@ -306,7 +318,7 @@ class Parser:
         self._unexpected()
 
     def _items(self, closing: str) -> Deep[list[Node]]:
-        """What stands between two brackets, with commas; one may follow the last item."""
+        """Parse the items between two brackets, separated by commas. A comma may follow the last item."""
         self._next()
         items: list[Node] = []
         while not self.current.is_bracket(closing):
@@ -345,7 +357,7 @@ class Parser:
     # calls
 
     def _call(self, name: Token, given: tuple[Node, ...], *, may_be_overridden: bool) -> Deep[Node]:
-        """`name(...)`; `given` is what a pipe puts first."""
+        """Parse `name(...)`. `given` is the first argument that a pipe supplies."""
         is_builtin = name.text in self.builtins and not (may_be_overridden and name.text in self.overridden)
         if is_builtin and name.text in WITH_PREDICATE:
             arguments: list[Node] = yield self._predicate_arguments(name, given)
@@ -407,7 +419,7 @@ class Parser:
                 return node
 
     def _property(self, node: Node, *, is_optional: bool) -> Deep[Node]:
-        """`.name` or `.name(...)`. It continues a chain that ends here."""
+        """Parse `.name` or `.name(...)`. An optional chain before it goes on to include it."""
         token = self._next()
         is_word = token.kind is Kind.OPERATOR and token.text in OPERATOR_WORDS
         if token.kind is not Kind.IDENTIFIER and not is_word:
@@ -423,7 +435,7 @@ class Parser:
         return self._made(Chain(token.offset, result)) if is_chained or is_optional else result
 
     def _index(self, node: Node, *, is_optional: bool) -> Deep[Node]:
-        """`[key]`, `[start:end]`."""
+        """Parse `[key]` or `[start:end]`."""
         token = self._next()
         start: Node | None = None
         if not self.current.is_operator(":"):

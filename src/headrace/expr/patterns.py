@@ -1,6 +1,6 @@
-"""Regular expressions for `matches`: RE2, so that no pattern takes more than linear time.
+"""Regular expressions of `matches`, by RE2: every pattern takes linear time.
 
-Python's `re` has another language and backtracks. The binding is imported when the first pattern is compiled.
+Python's `re` has another syntax and backtracks. RE2's binding is imported when the first pattern is compiled.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from headrace.expr.limits import Meter
 from headrace.expr.values import Value, from_utf8, not_a, repaired, utf8
 
 MAX_PATTERN = 1_024
+"""Characters of one pattern."""
 MAX_PATTERNS = 4_096
-"""Characters of one pattern, and of all that are written in one expression."""
+"""Characters of all patterns that are written in one expression."""
 MAX_INSTRUCTIONS = 100_000
-"""Of all patterns in one expression, compiled: `\\pL{100}` has seven characters and seventy thousand of them."""
+"""Compiled instructions of all patterns in one expression: the seven characters `\\pL{100}` give 70,000."""
 
 _MAX_MEMORY_BYTES = 2 * 1024 * 1024
 _CACHED = 256
@@ -27,7 +28,10 @@ _STEPS_PER_CHARACTER = 16
 _INSTRUCTIONS_PER_COMPILE_STEP = 2
 _CHARACTERS_PER_STEP = 16
 _INSTRUCTIONS_PER_STEP = 100
-"""RE2 reads a character in constant time until its cache of states is full; then it tries its instructions in turn."""
+"""Instructions of a pattern that cost one step for each character.
+
+RE2 reads a character in constant time until its cache of states is full; then it tries its instructions in turn.
+"""
 
 _ONE_BYTE = re.compile(r"(?:^|[^\\])(?:\\\\)*\\C")
 _WORDS = {
@@ -38,12 +42,12 @@ _WORDS = {
     "no argument for repetition operator": "missing argument to repetition operator",
     "bad repetition operator": "invalid nested repetition operator",
 }
-"""RE2's words in those of the language's reference."""
+"""Error texts of RE2, and the texts of the reference for them."""
 
 
 @lru_cache(maxsize=_CACHED)
 def pattern(source: str) -> Any:
-    """The compiled pattern. Raises Failure."""
+    """A compiled pattern, cached. Raises Failure for a pattern that is too long or malformed."""
     if len(source) > MAX_PATTERN:
         raise Failure(f"error parsing regexp: expression is longer than {MAX_PATTERN} characters")
     if _ONE_BYTE.search(source):
@@ -64,14 +68,14 @@ def pattern(source: str) -> Any:
 
 
 class Patterns:
-    """The patterns that are written in one expression."""
+    """The patterns that are written in one expression: their total size is limited."""
 
     def __init__(self) -> None:
         self._characters = 0
         self._instructions = 0
 
     def compiled(self, source: str) -> Any:
-        """Raises Failure for a pattern that is wrong, or where they are too many together."""
+        """Compile one more pattern. Raises Failure if it is malformed or the patterns together are too large."""
         self._characters += len(source)
         if self._characters > max(MAX_PATTERNS, len(source)):
             raise Failure(f"the patterns of an expression have at most {MAX_PATTERNS} characters")
@@ -83,7 +87,10 @@ class Patterns:
 
 
 def matches(meter: Meter, value: Value, source: Value) -> bool:
-    """Whether the pattern is found in a text or bytes. Nil has no text and is no pattern."""
+    """True where the pattern is found in a text or bytes; false where the value or the pattern is nil.
+
+    Raises Failure for other types or a malformed pattern.
+    """
     if value is None or source is None:
         return False
     if type(source) is not str:
@@ -97,6 +104,7 @@ def matches(meter: Meter, value: Value, source: Value) -> bool:
 
 
 def found(meter: Meter, value: Value, compiled: Any) -> bool:
+    """True where a compiled pattern is found in a text or bytes; false for nil. Raises Failure for other types."""
     if value is None:
         return False
     if type(value) not in (str, bytes):

@@ -1,4 +1,4 @@
-"""The interface of the package: compile an expression once, run it over many environments."""
+"""The public functions of the package: compile an expression once, run it over many environments."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _NO_FUNCTIONS: Mapping[str, Callable[..., Any]] = {}
 
 
 def _wall_clock_ns() -> int:
-    """For `now()` where the host hands in no clock."""
+    """The clock of `now()` where the host passes none, in nanoseconds since 1970."""
     return time.clock_gettime_ns(time.CLOCK_REALTIME)
 
 
 class Program:
-    """A compiled expression. Runs may overlap: each has its own frame."""
+    """A compiled expression. Runs may overlap, as each has its own frame."""
 
     __slots__ = ("_code", "exact", "limits", "source", "type")
 
@@ -36,7 +36,7 @@ class Program:
         self.source = source
         self.exact = checked.exact
         self.type = checked.type
-        """What the checker knows of the result."""
+        """The type of the result, as far as the checker knows it."""
         self.limits = limits
         self._code = code
 
@@ -48,19 +48,20 @@ class Program:
         now_ns: Callable[[], int] = _wall_clock_ns,
         is_expired: Callable[[], bool] | None = None,
     ) -> Value:
-        """The value of the expression over `env`, which holds decoded JSON. Raises EvaluationFailed.
+        """Evaluate the expression over `env`, which holds decoded JSON. Raises EvaluationFailed or BudgetExceeded.
 
-        `functions` are those whose names were given to `compile`; they may raise Failure, and whatever else they
-        raise comes out as it is. `is_expired` is asked now and then whether to stop.
+        `functions` are the functions of the host whose names `compile` received. They may raise Failure; any other
+        exception of a function passes through unchanged. `now_ns` returns nanoseconds since 1970. The evaluation
+        calls `is_expired` every 2,000 steps and stops when it returns True.
         """
         return self.measured(env, Meter(self.limits, now_ns, functions, is_expired))
 
     def measured(self, env: Mapping[str, Any], meter: Meter) -> Value:
-        """Run like `run`, on a meter that the caller can read afterwards."""
+        """Evaluate as `run` does, on a meter that the caller can read afterwards."""
         frame: list[Any] = [env if type(env) is dict else dict(env), meter, *[None] * (self._code.slots - 2)]
         try:
             result = self._code.run(frame)
-            return result if type(result) in _SCALARS else _finished(result, meter)
+            return result if type(result) in _SCALARS else _plain_result(result, meter)
         except BudgetFailure as failure:
             raise BudgetExceeded(str(failure)) from None
         except Failure as failure:
@@ -79,11 +80,10 @@ def compile(  # noqa: A001 # the language's own word, as re.compile
     limits: Limits = DEFAULT_LIMITS,
     wraps: bool = True,
 ) -> Program:
-    """A program, or InvalidExpression with the place of what is wrong.
+    """Compile an expression. Raises InvalidExpression, with the place.
 
-    With `env` only its names exist, and their values are taken to be of the types of its values. `functions` are names
-    of functions that `run` will be given. Without `wraps`, `+ - *` on integers fail where 64 bits do not hold the
-    result.
+    With `env`, only its names exist, with the types of its values. `functions` are the names of the host's functions
+    that `run` will receive. Without `wraps`, `+ - *` on integers fail where the result does not fit 64 bits.
     """
     from headrace.expr.builtins import NAMES
     from headrace.expr.checker import check
@@ -111,14 +111,15 @@ def compile(  # noqa: A001 # the language's own word, as re.compile
 
 
 def evaluate(source: str, env: Mapping[str, Any], **options: Any) -> Value:
-    """Compiles and runs in one go. `options` are those of `compile`, but `env`."""
+    """Compile and run an expression once. `options` are those of `compile` without `env`."""
     return compile(source, **options).run(env)
 
 
-def _finished(result: Value, meter: Meter) -> Value:
-    """A result that its reader can walk: of bounded depth and size, also where it shares parts with itself.
+def _plain_result(result: Value, meter: Meter) -> Value:
+    """The result as plain JSON values, times and durations, of bounded depth and size. Raises Failure beyond those.
 
-    Integers of kinds of their own and lists that were never made have done their part: they become plain.
+    Items of type Byte, NamedInt or NilList become plain integers and lists. A part that the result holds several times
+    counts each time.
     """
     top = [result]
     size = 0
@@ -136,7 +137,7 @@ def _finished(result: Value, meter: Meter) -> Value:
 
 
 def _plain_items(container: Value) -> Iterable[Value]:
-    """Convert the items of a container of this package to plain values. Those of the environment are plain."""
+    """Convert the items of a list or map to plain values, in place. Items from the environment are plain already."""
     kind: type[Any] = container.__class__
     is_list = kind is list
     pairs: Any = enumerate(container) if is_list else container.items()

@@ -1,6 +1,7 @@
-"""What each builtin may be called with, as far as that can be said before there are values.
+"""Types that each builtin takes and returns, for the checker.
 
-A builtin has either overloads, tried in order, or a rule of its own.
+A builtin has either overloads, tried in order, or a rule: a function from argument types to the result type that raises
+Failure for types the builtin refuses.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def _count(arguments: Sequence[Type], expected: int) -> None:
 
 
 def _one_of(name: str, kinds: frozenset[str], result: Type | None) -> Rule:
-    """One argument of one of the kinds; `result` None is the type of the argument."""
+    """A rule for one argument of one of the kinds; with `result` None, the result has the type of the argument."""
 
     def rule(arguments: Sequence[Type]) -> Type:
         _count(arguments, 1)
@@ -75,7 +76,7 @@ def _element(refusal: str) -> Rule:
 
 
 def _aggregate(name: str) -> Rule:
-    """Numbers and lists; what a list holds is seen when it is there."""
+    """A rule for numbers and lists. Items of a list are checked during evaluation."""
 
     def rule(arguments: Sequence[Type]) -> Type:
         if not arguments:
@@ -157,7 +158,7 @@ RULES: dict[str, Rule] = {
 
 
 def _overloads(*rows: tuple[Type, ...]) -> tuple[Signature, ...]:
-    """A row is the result, then the parameters."""
+    """The overloads of a builtin. A row has the result first, then the parameters."""
     return tuple(Signature(row[1:], row[0]) for row in rows)
 
 

@@ -1,4 +1,4 @@
-"""A parser that remembers which part of the source each node was read from, to show parts to a person."""
+"""A parser that records the source range of each node, so that explanations can show it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from headrace.expr.tokens import Token
 
 
 class SpanParser(Parser):
-    """Reads what a `Parser` reads. `text` is the source of a node, brackets around it included."""
+    """A `Parser` that records spans. `text` returns the source of a node, with the brackets around it."""
 
     def __init__(self, source: str, limits: Limits, builtins: Set[str], overridden: Set[str]) -> None:
         super().__init__(source, limits, builtins, overridden)
@@ -24,7 +24,7 @@ class SpanParser(Parser):
         return self.source[start:end]
 
     def whole(self) -> nodes.Node:
-        """As `parse`, for a source that has been parsed before."""
+        """The tree of a source that is known to parse, with the span of the whole source for its top."""
         tree = walked(self._sequence())
         self.spans[tree] = (0, len(self.source))
         return tree
@@ -33,7 +33,7 @@ class SpanParser(Parser):
         self.spans[node] = (start, self.tokens[self.position - 1].end)
 
     def _start(self, node: nodes.Node) -> int:
-        """Where a node begins that has just been made: with itself, or with the first of its parts."""
+        """The offset where a new node begins: its own, or that of its first part."""
         starts = [self.spans[child][0] for child in children(node) if child in self.spans]
         return min(node.offset, *starts) if starts else node.offset
 
@@ -62,7 +62,7 @@ class SpanParser(Parser):
 
 
 def children(node: nodes.Node) -> list[nodes.Node]:
-    """The parts of a node, in the order of the source."""
+    """The child nodes of a node, in the order of the source."""
     for kind in type(node).__mro__:
         if kind in _CHILDREN:
             return [child for child in _CHILDREN[kind](node) if child is not None]

@@ -1,4 +1,4 @@
-"""The methods of times, durations, zones and named integers."""
+"""Methods of times, durations, time zones and named integers, such as `now().Unix()`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from headrace.expr.values import Method, Month, NamedInt, Value, Weekday, intege
 
 _MOST_DAYS = 10**12
 
-OfTime: TypeAlias = Callable[[Time], Value]
-OfDuration: TypeAlias = Callable[[Duration], Value]
+TimeMethod: TypeAlias = Callable[[Time], Value]
+DurationMethod: TypeAlias = Callable[[Duration], Value]
 
 
 def _time(value: Value) -> Time:
@@ -57,8 +57,8 @@ def _compare(time: Time, other: Value) -> int:
     return (difference > 0) - (difference < 0)
 
 
-def _parts(unit: int) -> OfDuration:
-    """Whole units and the rest as a fraction, added as the reference adds them."""
+def _parts(unit: int) -> DurationMethod:
+    """A method that returns a duration in units as a float, rounded as in the reference."""
 
     def part(duration: Duration) -> float:
         size = abs(duration.nanoseconds)
@@ -68,7 +68,7 @@ def _parts(unit: int) -> OfDuration:
     return part
 
 
-def _whole(unit: int) -> OfDuration:
+def _whole(unit: int) -> DurationMethod:
     def whole(duration: Duration) -> int:
         size = abs(duration.nanoseconds) // unit
         return -size if duration.nanoseconds < 0 else size
@@ -76,7 +76,7 @@ def _whole(unit: int) -> OfDuration:
     return whole
 
 
-_OF_TIME: dict[str, OfTime] = {
+_TIME_METHODS: dict[str, TimeMethod] = {
     "Year": lambda time: time.date[0],
     "Month": lambda time: Month(time.date[1]),
     "Day": lambda time: time.date[2],
@@ -91,16 +91,16 @@ _OF_TIME: dict[str, OfTime] = {
     "UnixMilli": lambda time: wrapped(time.nanoseconds // MILLISECOND),
     "UnixMicro": lambda time: wrapped(time.nanoseconds // MICROSECOND),
     "UnixNano": lambda time: wrapped(time.nanoseconds),
-    "UTC": lambda time: time.told_in(UTC),
-    "Local": lambda time: time.told_in(LOCAL),
+    "UTC": lambda time: time.in_zone(UTC),
+    "Local": lambda time: time.in_zone(LOCAL),
     "Zone": lambda time: time.zone[1],
-    "IsDST": lambda time: time.location.is_summer(time.unix_s),
+    "IsDST": lambda time: time.location.is_daylight_saving(time.unix_s),
     "Location": lambda time: time.location,
     "String": str,
     "IsZero": lambda time: time.is_zero,
 }
-_OF_TIME_AND: dict[str, Callable[[Time, Value], Value]] = {
-    "In": lambda time, location: time.told_in(_location(location)),
+_TIME_METHODS_OF_ONE: dict[str, Callable[[Time, Value], Value]] = {
+    "In": lambda time, location: time.in_zone(_location(location)),
     "Format": _format,
     "Add": lambda time, duration: time.plus(_duration(duration)),
     "Sub": lambda time, other: time.since(_time(other)),
@@ -111,7 +111,7 @@ _OF_TIME_AND: dict[str, Callable[[Time, Value], Value]] = {
     "Truncate": lambda time, step: time.truncated(_duration(step)),
     "Round": lambda time, step: time.rounded(_duration(step)),
 }
-_OF_DURATION: dict[str, OfDuration] = {
+_DURATION_METHODS: dict[str, DurationMethod] = {
     "Hours": _parts(HOUR),
     "Minutes": _parts(MINUTE),
     "Seconds": _parts(SECOND),
@@ -121,14 +121,14 @@ _OF_DURATION: dict[str, OfDuration] = {
     "String": str,
     "Abs": lambda duration: Duration.clamped(abs(duration.nanoseconds)),
 }
-_OF_DURATION_AND: dict[str, Callable[[Duration, Value], Value]] = {
+_DURATION_METHODS_OF_ONE: dict[str, Callable[[Duration, Value], Value]] = {
     "Round": lambda duration, step: duration.rounded(_duration(step)),
     "Truncate": lambda duration, step: duration.truncated(_duration(step)),
 }
 
 
 def call(meter: Meter, method: Method, arguments: list[Value]) -> Value:
-    """Calls a bound method."""
+    """Call a bound method. Raises Failure for a wrong number or type of arguments."""
     implementation, expected = _found(method.owner, method.name)
     if len(arguments) != expected:
         raise Failure(f"invalid number of arguments: expected {expected}, got {len(arguments)}")
@@ -140,13 +140,13 @@ def call(meter: Meter, method: Method, arguments: list[Value]) -> Value:
 
 
 def _found(owner: Value, name: str) -> tuple[Callable[..., Value], int]:
-    """The method and how many arguments it takes."""
+    """The implementation of a method and its number of arguments."""
     if isinstance(owner, Time):
         if name == "AddDate":
             return _add_date, 3
-        return (_OF_TIME[name], 0) if name in _OF_TIME else (_OF_TIME_AND[name], 1)
+        return (_TIME_METHODS[name], 0) if name in _TIME_METHODS else (_TIME_METHODS_OF_ONE[name], 1)
     if isinstance(owner, Duration):
-        return (_OF_DURATION[name], 0) if name in _OF_DURATION else (_OF_DURATION_AND[name], 1)
+        return (_DURATION_METHODS[name], 0) if name in _DURATION_METHODS else (_DURATION_METHODS_OF_ONE[name], 1)
     return (_name if isinstance(owner, NamedInt) else str), 0
 
 

@@ -1,4 +1,4 @@
-"""The words of the language, and how strongly its operators bind."""
+"""Tokens of the language, and the precedence of its operators."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ class Kind(Enum):
 
 
 class Token(NamedTuple):
+    """A token and its range in the source, in code points."""
+
     kind: Kind
     text: str
-    """The word as written; of a string, what it says."""
+    """The source of the token; for a string, its value."""
     offset: int
-    """Of its first code point in the source."""
+    """The offset of the first code point."""
     end: int
-    """Of the code point after its last one."""
+    """The offset after the last code point."""
     data: bytes = b""
-    """What a bytes literal says."""
+    """The value of a bytes literal."""
 
     def is_operator(self, *texts: str) -> bool:
         return self.kind is Kind.OPERATOR and self.text in texts
@@ -43,13 +45,13 @@ class Token(NamedTuple):
 OPERATOR_WORDS = frozenset(
     ("and", "or", "not", "in", "matches", "contains", "startsWith", "endsWith", "let", "if", "else")
 )
-"""Operators where an operator may stand; names after a point."""
+"""Words that are operators; after a point they are names of members."""
 
 NEGATABLE = frozenset(("in", "matches", "contains", "startsWith", "endsWith"))
-"""May follow `not`: `x not in y`."""
+"""Operators that may follow `not`, as in `x not in y`."""
 
 COMPARISONS = frozenset(("<", ">", "<=", ">="))
-"""Chain: `a < b < c` is `a < b && b < c`."""
+"""Operators that form chains: `a < b < c` is `a < b && b < c`."""
 
 PIPE = "|"
 COALESCE = "??"

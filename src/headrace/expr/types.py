@@ -1,7 +1,7 @@
-"""What the checker knows of a value before there is one.
+"""Types of the checker.
 
-Names are those of the language's reference implementation, since they stand in messages that its users know.
-`UNKNOWN` is compatible with everything; nil is a type of its own and is not.
+The names are those of the reference implementation, because its error messages show them. `UNKNOWN` is compatible with
+every type; nil has a type of its own, `NIL`, which is not.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ _INTEGERS = frozenset(("int", "int64", "uint8"))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Signature:
+    """The parameter types and the result type of a function."""
+
     parameters: tuple[Type, ...]
     result: Type
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Type:
-    """`kind` is what the value is made of: a duration is made of an int64, but is no integer."""
+    """A type. `kind` is the underlying type in Go: a duration has the kind int64, but is not an integer."""
 
     name: str
     kind: str
     elem: Type | None = None
-    """Of the items of a list, of the values of a map."""
+    """The type of the items of a list or of the values of a map."""
     key: Type | None = None
     signature: Signature | None = None
     is_nil: bool = False
@@ -110,12 +112,12 @@ LOCATION = Type("*time.Location", "ptr")
 
 
 def array_of(item: Type) -> Type:
-    """A list made by the language: its declared type does not say what it holds, the checker knows."""
+    """A list that the language makes: its name is that of any list, its item type is known to the checker."""
     return Type(ARRAY.name, "slice", item)
 
 
 def declared(kind: Type) -> Type:
-    """A type without what the checker knows beyond its name."""
+    """The type without an item type that its name does not say."""
     return ARRAY if kind.name == ARRAY.name else kind
 
 
@@ -124,7 +126,7 @@ def function(parameters: tuple[Type, ...], result: Type | None) -> Type:
     return Type(name, "func", signature=Signature(parameters, result or NIL))
 
 
-_OF_VALUES: dict[type, Type] = {
+_TYPES_OF_VALUES: dict[type, Type] = {
     bool: BOOL,
     int: INT,
     float: FLOAT,
@@ -136,16 +138,16 @@ _OF_VALUES: dict[type, Type] = {
 
 
 def type_of(value: object) -> Type:
-    """Of a value of a declared environment."""
+    """The type of a value in a declared environment."""
     if value is None:
         return NIL
     if type(value) is int and not MIN_INT <= value <= MAX_INT:
         return FLOAT
-    return _OF_VALUES.get(type(value), UNKNOWN)
+    return _TYPES_OF_VALUES.get(type(value), UNKNOWN)
 
 
 def _methods(**rows: tuple[Type, ...]) -> dict[str, Type]:
-    """Name -> type of the bound method; a row is the result, then the parameters."""
+    """Types of bound methods by name. A row has the result first, then the parameters."""
     return {name: function(row[1:], row[0]) for name, row in rows.items()}
 
 

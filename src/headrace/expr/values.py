@@ -1,13 +1,13 @@
-"""Values: what they are made of here, what they are called, and what one of them is to an operator.
+"""Values of the language: their Python types, their names, and their conversions for operators.
 
     nil  None                    bool  bool              int     int, in 64 bits
     float  float                 string  str             bytes   bytes
     array  list, NilList         map   dict, KeyedMap    time    times.Time
     duration  times.Duration     named integers  NamedInt         location  times.Location
 
-A text is a `str`. Where a byte of it is no part of a character (a slice through one), it stands as a lone surrogate,
-as in Python's `surrogateescape`; `utf8` gives the bytes. Nothing else of Python is a value: an object of any other
-type has the kind `unknown` and no operation; messages name it by its class attribute `expression_type`, if any.
+A text is a `str`. A byte that is not part of a whole character, after a slice through one, is a lone surrogate as in
+Python's `surrogateescape`; `utf8` returns the bytes. No other Python object is a value: it has the kind `unknown` and
+no operation, and messages name it by its class attribute `expression_type`, if any.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ Key = tuple[str, Any]
 
 
 class NilList(list[Value]):
-    """A list that was never made: empty, and nil to `==` and `??`."""
+    """A nil list of Go: empty, and equal to nil for `==` and `??`."""
 
     __slots__ = ()
 
 
 class NamedInt(int):
-    """An integer with a type of its own: it equals its own kind only and takes no part in arithmetic."""
+    """An integer of a named type, such as a month: it equals only its own type and has no arithmetic."""
 
     __slots__ = ()
     type_name = "int"
@@ -41,7 +41,7 @@ class NamedInt(int):
 
 
 class Byte(int):
-    """One byte of a text or of bytes: an unsigned number."""
+    """One byte of a text or of bytes, an unsigned number (uint8)."""
 
     __slots__ = ()
 
@@ -66,14 +66,17 @@ class Weekday(NamedInt):
 
 
 class KeyedMap:
-    """A map whose keys may be anything that can be one; 1, 1.0 and true are three. Keeps the order of insertion."""
+    """A map with keys of any comparable type, in order of insertion. 1, 1.0 and true are three keys.
+
+    Raises Failure for a key that is a list, a map or bytes.
+    """
 
     __slots__ = ("_entries", "is_grouped")
 
     def __init__(self, pairs: Iterable[tuple[Value, Value]] = (), *, is_grouped: bool = False) -> None:
         self._entries: dict[Key, tuple[Value, Value]] = {}
         self.is_grouped = is_grouped
-        """Its values are lists: a missing one is an empty list."""
+        """True for the result of `groupBy`: values are lists, and a missing key gives an empty list."""
         for key, value in pairs:
             self[key] = value
 
@@ -104,7 +107,7 @@ class KeyedMap:
 
 
 class Method:
-    """A method of a time, a duration or a named integer, not yet called."""
+    """A method bound to a time, duration or named integer, before it is called."""
 
     __slots__ = ("name", "owner")
 
@@ -146,7 +149,7 @@ _KINDS: dict[type, str] = {
 
 
 def type_name(value: Value) -> str:
-    """In the words of the reference implementation, for messages."""
+    """The name of a value's type in messages, as in the reference implementation."""
     if type(value) is KeyedMap:
         return "map[interface {}][]interface {}" if value.is_grouped else "map[interface {}]interface {}"
     if type(value) is int and not MIN_INT <= value <= MAX_INT:
@@ -156,7 +159,7 @@ def type_name(value: Value) -> str:
 
 
 def kind_name(value: Value) -> str:
-    """What the builtin `type` answers."""
+    """The result of the builtin `type`."""
     if type(value) is int and not MIN_INT <= value <= MAX_INT:
         return "float"
     kind: type[Any] = value.__class__
@@ -172,7 +175,7 @@ def is_list(value: Value) -> bool:
 
 
 def number(value: Value) -> int | float | None:
-    """The number a value is to an operator: an int in 64 bits or a float. None: it is no number."""
+    """A value as a number for an operator: an int in 64 bits or a float; None if it is not a number."""
     kind: type[Any] = value.__class__
     if kind is int:
         return value if MIN_INT <= value <= MAX_INT else to_float(value)
@@ -182,7 +185,7 @@ def number(value: Value) -> int | float | None:
 
 
 def integer(value: Value) -> int:
-    """For an index, a bound, a count: floats are truncated."""
+    """A value as an index, bound or count: floats are truncated. Raises Failure for other types."""
     given = number(value)
     if given is None:
         raise Failure(f"invalid operation: int({type_name(value)})")
@@ -190,7 +193,7 @@ def integer(value: Value) -> int:
 
 
 def hashable(key: Value) -> Key:
-    """What makes two keys the same. Lists and maps cannot be keys."""
+    """A Python key that is equal for equal keys. Raises Failure for a list, a map or bytes."""
     kind: type[Any] = key.__class__
     if kind in (list, NilList, dict, KeyedMap, bytes, Method):
         raise Failure(f"cannot use {type_name(key)} as a key: type is not comparable")
@@ -206,7 +209,7 @@ def hashable(key: Value) -> Key:
 
 
 def utf8(text: str) -> bytes:
-    """The bytes of a text. A surrogate that stands for no byte is no character."""
+    """The bytes of a text in UTF-8. A lone surrogate that is not a byte becomes the replacement character."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -219,7 +222,7 @@ def from_utf8(data: bytes) -> str:
 
 
 def joined_text(text: str) -> str:
-    """A text put together from parts: bytes that have become neighbours may be a character now."""
+    """A text after a concatenation: adjacent bytes that now form a character become that character."""
     if text.isascii():
         return text
     try:
@@ -230,7 +233,7 @@ def joined_text(text: str) -> str:
 
 
 def is_whole(text: str) -> bool:
-    """Every part of it is a character."""
+    """True where the text has no part of a character."""
     if text.isascii():
         return True
     try:
@@ -241,19 +244,19 @@ def is_whole(text: str) -> bool:
 
 
 def repaired(text: str) -> str:
-    """Of characters only: what is a part of one becomes the replacement character, byte by byte."""
+    """The text with each byte that is a part of a character replaced by the replacement character."""
     return text if is_whole(text) else "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
 
 
 def text_of(value: Value) -> str:
-    """For an operation that takes texts only."""
+    """The value if it is a text. Raises Failure for other types."""
     if type(value) is not str:
         raise not_a(value, "string")
     return value
 
 
 def not_a(value: Value, wanted: str) -> Failure:
-    """In the words of the reference implementation, which users of it will search for."""
+    """A Failure for a value of the wrong type, in the words of the reference, for which users will search."""
     return Failure(
         f"interface conversion: interface {{}} is {'nil' if value is None else type_name(value)}, not {wanted}"
     )

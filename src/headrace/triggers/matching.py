@@ -19,6 +19,8 @@ _EFFECT_WITHIN = re.compile(_EFFECT.pattern.encode())
 _ENCODED = re.compile(r"[0-9A-Za-z_-]{16,4096}={0,2}")
 _INITIATION_IDS = ("paymentInitiationID", "paymentInitiationId", "transferInitiationID", "id")
 MAX_CAUSES = 100
+MAX_RAW_VALUES = 10_000
+"""Values of a provider's raw data that are searched for a reference."""
 
 
 def is_on(trigger: Trigger, envelope: Envelope) -> bool:
@@ -49,8 +51,29 @@ def causes(envelope: Envelope) -> set[str]:
         texts = (_text(transaction, "reference"), _text(transaction.get("metadata"), "headrace_effect"))
         found |= {match[1] for text in texts if (match := _EFFECT.fullmatch(text))}
     if envelope.app in ("payments", ""):
+        found |= _causes_in_raw_data(envelope.payload.get("rawData"))
         ids = (_text(envelope.payload, name) for name in _INITIATION_IDS)
         found |= {cause for text in ids if (cause := _cause_within(text))}
+    return found
+
+
+def _causes_in_raw_data(raw: object) -> set[str]:
+    """Instances whose initiations a provider's raw data mentions: many providers echo the reference of a payout.
+
+    A payment has no other link to its initiation.
+    """
+    found: set[str] = set()
+    pending = [raw]
+    for _ in range(MAX_RAW_VALUES):
+        if not pending or len(found) >= MAX_CAUSES:
+            break
+        value = pending.pop()
+        if isinstance(value, dict):
+            pending += cast("dict[str, object]", value).values()
+        elif isinstance(value, list):
+            pending += cast("list[object]", value)
+        elif isinstance(value, str) and (match := _EFFECT.search(value)):
+            found.add(match[1])
     return found
 
 

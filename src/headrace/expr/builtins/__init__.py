@@ -1,6 +1,7 @@
-"""The language's own functions, but for those that take a predicate: those are compiled (`closures.predicates`).
+"""The builtin functions of the language. Builtins that take a predicate are compiled instead (`closures.predicates`).
 
-A function takes the meter and its arguments, checks what the checker could not know, pays, and answers a value.
+A builtin receives the meter and its arguments. It checks the types that the checker could not know, charges the meter
+for its work, and returns a value or raises Failure.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from headrace.expr.values import Value
 
 
 class Function(NamedTuple):
+    """A builtin: its implementation and how many arguments it takes."""
+
     call: Callable[..., Value]
     least: int
-    """How many arguments it takes at least,"""
+    """The smallest number of arguments."""
     most: int
-    """and at most."""
+    """The largest number of arguments."""
 
 
 _ANY_NUMBER = 10_000
@@ -28,7 +31,7 @@ UNCOUNTED = frozenset(
         *("lastIndexOf", "hasPrefix", "hasSuffix", "repeat", "trimPrefix", "trimSuffix", "join"),
     )
 )
-"""Leave arguments aside that they do not take, where the checker has not looked."""
+"""Builtins that ignore surplus arguments in calls that the checker does not see."""
 
 FUNCTIONS: dict[str, Function] = {
     "len": Function(lists.length, 1, 1),
@@ -79,14 +82,14 @@ FUNCTIONS: dict[str, Function] = {
     "concat": Function(lists.concat, 1, _ANY_NUMBER),
     "flatten": Function(lists.flatten, 1, 1),
     "sort": Function(lists.sort, 1, 2),
-    "bitand": Function(bits.both, 2, 2),
-    "bitor": Function(bits.either, 2, 2),
-    "bitxor": Function(bits.one, 2, 2),
-    "bitnand": Function(bits.without, 2, 2),
-    "bitnot": Function(bits.inverse, 1, 1),
-    "bitshl": Function(bits.left, 2, 2),
-    "bitshr": Function(bits.right, 2, 2),
-    "bitushr": Function(bits.unsigned_right, 2, 2),
+    "bitand": Function(bits.bit_and, 2, 2),
+    "bitor": Function(bits.bit_or, 2, 2),
+    "bitxor": Function(bits.bit_xor, 2, 2),
+    "bitnand": Function(bits.bit_and_not, 2, 2),
+    "bitnot": Function(bits.bit_not, 1, 1),
+    "bitshl": Function(bits.shift_left, 2, 2),
+    "bitshr": Function(bits.shift_right, 2, 2),
+    "bitushr": Function(bits.shift_right_unsigned, 2, 2),
 }
 
 WITH_PREDICATE: dict[str, tuple[bool, ...]] = {
@@ -99,6 +102,6 @@ WITH_PREDICATE: dict[str, tuple[bool, ...]] = {
     "sortBy": (True, True, False),
     "reduce": (True, True, False),
 }
-"""Those whose second argument is a predicate: for each argument, whether it must be there."""
+"""Builtins whose second argument is a predicate; for each argument, True if it is required."""
 
 NAMES = frozenset(FUNCTIONS) | frozenset(WITH_PREDICATE)

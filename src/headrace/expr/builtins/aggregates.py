@@ -1,4 +1,4 @@
-"""One number from another, or from many."""
+"""Builtins on numbers: `abs`, `ceil`, `floor`, `round`, and `min`, `max`, `mean`, `median` of many."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def smallest(meter: Meter, *values: Value) -> Value:
 
 
 def _best(meter: Meter, name: str, is_worse: str, values: tuple[Value, ...]) -> Value:
-    """The first of those that no other beats. A single value that is no list is its own best."""
+    """The first of the values that no other beats. A single value that is not a list is returned as it is."""
     if len(values) == 1 and not _is_nested(values[0]):
         return values[0]
     best: Value = None
@@ -105,7 +105,7 @@ def _is_nested(value: Value) -> bool:
 
 
 def _leaves(meter: Meter, name: str, values: Sequence[Value]) -> Iterator[tuple[Value, int]]:
-    """What is in the arguments and the lists among them, in order, with its depth."""
+    """The values in the arguments and in lists among them, in order, each with its depth of nesting."""
     stack = [zip(values, repeat(0))]
     unpaid = 0
     while stack:

@@ -1,4 +1,4 @@
-"""Bits of 64-bit integers. Floats are refused, whatever their value."""
+"""Bitwise builtins on 64-bit integers. A float is refused, whatever its value."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ def _shift(value: Value, name: str) -> int:
     return min(count, 64)
 
 
-def both(meter: Meter, x: Value, y: Value) -> int:
+def bit_and(meter: Meter, x: Value, y: Value) -> int:
     return _integer(x, "bitand") & _integer(y, "bitand")
 
 
-def either(meter: Meter, x: Value, y: Value) -> int:
+def bit_or(meter: Meter, x: Value, y: Value) -> int:
     return _integer(x, "bitor") | _integer(y, "bitor")
 
 
-def one(meter: Meter, x: Value, y: Value) -> int:
+def bit_xor(meter: Meter, x: Value, y: Value) -> int:
     return _integer(x, "bitxor") ^ _integer(y, "bitxor")
 
 
-def without(meter: Meter, x: Value, y: Value) -> int:
-    """The bits of x that y does not have."""
+def bit_and_not(meter: Meter, x: Value, y: Value) -> int:
+    """The bits of x that are not set in y."""
     return _integer(x, "bitnand") & ~_integer(y, "bitnand")
 
 
-def inverse(meter: Meter, x: Value) -> int:
+def bit_not(meter: Meter, x: Value) -> int:
     return ~_integer(x, "bitnot")
 
 
-def left(meter: Meter, x: Value, y: Value) -> int:
+def shift_left(meter: Meter, x: Value, y: Value) -> int:
     return wrapped(_integer(x, "bitshl") << _shift(y, "bitshl"))
 
 
-def right(meter: Meter, x: Value, y: Value) -> int:
+def shift_right(meter: Meter, x: Value, y: Value) -> int:
     return _integer(x, "bitshr") >> _shift(y, "bitshr")
 
 
-def unsigned_right(meter: Meter, x: Value, y: Value) -> int:
+def shift_right_unsigned(meter: Meter, x: Value, y: Value) -> int:
     return wrapped((_integer(x, "bitushr") & _MASK) >> _shift(y, "bitushr"))

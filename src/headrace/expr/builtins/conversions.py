@@ -1,4 +1,4 @@
-"""From one kind of value to another."""
+"""Builtins that convert a value: `int`, `float`, `string`, `toJSON`, `fromJSON`, `toBase64`, `fromBase64`, `type`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def kind(meter: Meter, value: Value) -> str:
 
 
 def to_int(meter: Meter, value: Value) -> int:
+    """The builtin `int`: floats are truncated, texts read as decimal. Raises Failure for other values."""
     given = number(value)
     if given is not None:
         return given if type(given) is int else numbers.truncated(given)
@@ -83,7 +84,7 @@ def from_base64(meter: Meter, value: Value) -> str:
 
 
 def from_json(meter: Meter, value: Value) -> Value:
-    """Every number becomes a float."""
+    """The builtin `fromJSON`: every number becomes a float. Raises Failure for a text that is not JSON."""
     source = text_of(value)
     meter.grow(len(source) // 4)
     meter.read(len(source) * 4)
@@ -115,7 +116,7 @@ def _no_constant(word: str) -> NoReturn:
 
 
 def _without_surrogates(decoded: Any) -> Any:
-    """Half of a pair in an escape is no character."""
+    """Replace lone surrogates, which escapes in JSON can write, by the replacement character."""
     if type(decoded) not in _REPAIRS:
         return _repaired(decoded)
     pending: list[Any] = [decoded]

@@ -1,4 +1,4 @@
-"""Times, durations and zones from texts."""
+"""Builtins that make times, durations and time zones: `now`, `date`, `duration`, `timezone`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def timezone(meter: Meter, value: Value) -> Location:
 
 
 def date(meter: Meter, *arguments: Value) -> Time:
-    """`date([zone,] text [, layout [, name of a zone]])`."""
+    """The builtin `date([zone,] text [, layout [, name of a zone]])`. Raises Failure for a text that is not a date."""
     meter.step(_DATE_STEPS)
     location: Location | None = None
     if type(arguments[0]) is Location:

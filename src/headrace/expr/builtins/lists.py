@@ -1,4 +1,4 @@
-"""Lists: their length, their items, and lists made of them."""
+"""Builtins on lists: length, items, and new lists made from them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _POINTERS_PER_UNIT = 8
 
 
 def _items(value: Value, refusal: str) -> list[Value]:
-    """A list, or bytes as one."""
+    """The items of a list or of bytes. Raises Failure for other types, with `refusal` as the message."""
     if is_list(value):
         return value
     if type(value) is bytes:
@@ -57,7 +57,7 @@ def last(meter: Meter, value: Value) -> Value:
 
 
 def _at(meter: Meter, value: Value, index: int) -> Value:
-    """nil where there is no such item, or nothing of the kind."""
+    """The item at an index; nil where there is no such item or the value has no items."""
     try:
         return access.fetch(meter, value, index)
     except BudgetFailure:
@@ -67,7 +67,7 @@ def _at(meter: Meter, value: Value, index: int) -> Value:
 
 
 def get(meter: Meter, base: Value, key: Value) -> Value:
-    """Like an access, with nil for what is not there."""
+    """The builtin `get`: the value of `base[key]`, or nil where `base` has no such key or index."""
     kind: type[Any] = base.__class__
     if kind is dict:
         return access.fetch(meter, base, key)
@@ -108,7 +108,7 @@ def _pay(meter: Meter, items: int) -> None:
 
 
 def uniq(meter: Meter, values: Value) -> list[Value]:
-    """The first of those that are equal."""
+    """The builtin `uniq`: the list with the first of each group of equal items, in order."""
     items = _items(values, "cannot uniq {}")
     meter.grow(len(items) // _POINTERS_PER_UNIT)
     found: list[Value] = []
@@ -123,7 +123,7 @@ def uniq(meter: Meter, values: Value) -> list[Value]:
 
 
 def _likeness(value: Value) -> Hashable:
-    """Equal values have the same one."""
+    """A hash key that equal values share. Values that share a key may still differ."""
     if type(value) is str:
         return value
     given = number(value)
@@ -142,6 +142,7 @@ def concat(meter: Meter, *values: Value) -> list[Value]:
 
 
 def flatten(meter: Meter, values: Value) -> list[Value]:
+    """The builtin `flatten`: one list with the items of all nested lists. Raises Failure for a nesting too deep."""
     found: list[Value] = []
     stack = [iter(_items(values, "cannot flatten {}"))]
     while stack:
@@ -162,7 +163,7 @@ def flatten(meter: Meter, values: Value) -> list[Value]:
 
 
 def sort(meter: Meter, values: Value, order: Value = "asc") -> list[Value]:
-    """By `<`; equal ones keep their order. What is no list sorts to none."""
+    """The builtin `sort`: a stable sort by `<`. A value that is not a list gives an empty list."""
     if type(order) is not str:
         raise not_a(order, "string")
     if order not in ("asc", "desc"):
@@ -173,7 +174,7 @@ def sort(meter: Meter, values: Value, order: Value = "asc") -> list[Value]:
 
 
 def sorted_indexes(meter: Meter, keys: list[Value], *, is_descending: bool) -> list[int]:
-    """The order of the keys."""
+    """The indexes of the keys in sorted order. The sort is stable."""
     _pay(meter, len(keys))
     meter.step(len(keys) // 2 + 1)
     are_texts = all(type(key) is str for key in keys)
@@ -185,7 +186,7 @@ def sorted_indexes(meter: Meter, keys: list[Value], *, is_descending: bool) -> l
                 meter.write(len(key))
                 encoded[key] = utf8(key)
         keys = [encoded[key] for key in keys]
-    if are_texts or _have_order_of_their_own(keys):
+    if are_texts or _have_python_order(keys):
         return sorted(range(len(keys)), key=keys.__getitem__, reverse=is_descending)
 
     def order(left: int, right: int) -> int:
@@ -198,8 +199,8 @@ def sorted_indexes(meter: Meter, keys: list[Value], *, is_descending: bool) -> l
     return sorted(range(len(keys)), key=by_value, reverse=is_descending)
 
 
-def _have_order_of_their_own(keys: list[Value]) -> bool:
-    """Python orders them as the language does."""
+def _have_python_order(keys: list[Value]) -> bool:
+    """True where Python orders the keys as the language does: integers of 64 bits, or floats without NaN."""
     kinds: set[type[Any]] = {type(key) for key in keys}
     if kinds == {int}:
         return fits(min(keys)) and fits(max(keys))

@@ -1,4 +1,4 @@
-"""Maps: their keys and values. The order is that of insertion; upstream's is any order."""
+"""Builtins on maps: keys, values and pairs, in order of insertion. The reference gives them in any order."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ def to_pairs(meter: Meter, value: Value) -> list[Value]:
 
 
 def from_pairs(meter: Meter, value: Value) -> KeyedMap:
+    """The builtin `fromPairs`: a map from a list of `[key, value]`. Raises Failure for an item that is not a pair."""
     if not is_list(value):
         raise Failure(f"cannot transform {type_name(value)} from pairs")
     found = KeyedMap()

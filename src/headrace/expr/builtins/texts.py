@@ -1,4 +1,4 @@
-"""Texts. Positions count bytes of UTF-8; a part of a character is a text too (see `values`)."""
+"""Builtins on texts. Positions count bytes of UTF-8, so a text may hold a part of a character (see `values`)."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ _FEW_LETTERS = 32
 _MOST_REPEATS = 1_000_000
 
 
-def _two(meter: Meter, value: Value, other: Value) -> tuple[str, str]:
-    """Two texts, one of which is looked for in the other: parts of characters are distinguished byte by byte."""
+def _text_pair(meter: Meter, value: Value, other: Value) -> tuple[str, str]:
+    """Check that both values are texts and charge for a search of one in the other. Raises Failure for other types."""
     first, second = text_of(value), text_of(other)
     meter.read(len(first) + len(second))
     return first, second
 
 
 def trim(meter: Meter, value: Value, cut: Value = _SPACE) -> str:
-    given, letters = _two(meter, value, cut)
+    """The builtin `trim`: the text without the characters of `cut` at either end; white space by default."""
+    given, letters = _text_pair(meter, value, cut)
     meter.write(len(given))
     if len(letters) <= _FEW_LETTERS:
         return given.strip(letters)
@@ -46,7 +47,7 @@ def trim(meter: Meter, value: Value, cut: Value = _SPACE) -> str:
 
 
 def trim_prefix(meter: Meter, value: Value, prefix: Value = " ") -> str:
-    given, start = _two(meter, value, prefix)
+    given, start = _text_pair(meter, value, prefix)
     if not has_prefix(given, start):
         return given
     meter.write(len(given))
@@ -54,7 +55,7 @@ def trim_prefix(meter: Meter, value: Value, prefix: Value = " ") -> str:
 
 
 def trim_suffix(meter: Meter, value: Value, suffix: Value = " ") -> str:
-    given, end = _two(meter, value, suffix)
+    given, end = _text_pair(meter, value, suffix)
     if not end or not has_suffix(given, end):
         return given
     meter.write(len(given))
@@ -70,20 +71,20 @@ def has_suffix(value: str, suffix: str) -> bool:
 
 
 def starts_with(meter: Meter, value: Value, prefix: Value) -> bool:
-    return has_prefix(*_two(meter, value, prefix))
+    return has_prefix(*_text_pair(meter, value, prefix))
 
 
 def ends_with(meter: Meter, value: Value, suffix: Value) -> bool:
-    return has_suffix(*_two(meter, value, suffix))
+    return has_suffix(*_text_pair(meter, value, suffix))
 
 
 def holds(meter: Meter, value: Value, part: Value) -> bool:
-    given, wanted = _two(meter, value, part)
+    given, wanted = _text_pair(meter, value, part)
     return wanted in given if wanted.isascii() else utf8(wanted) in utf8(given)
 
 
 def upper(meter: Meter, value: Value) -> str:
-    """Letter by letter: `ß` has no single capital."""
+    """The builtin `upper`. Each letter is mapped alone: one without a single capital, such as `ß`, stays."""
     given = repaired(text_of(value))
     meter.write(len(given))
     raised = given.upper()
@@ -98,7 +99,7 @@ def _upper_letter(letter: str) -> str:
 
 
 def lower(meter: Meter, value: Value) -> str:
-    """Letter by letter: a sigma at the end of a word is no other sigma."""
+    """The builtin `lower`. Each letter is mapped alone: a final sigma has no form of its own."""
     given = repaired(text_of(value))
     meter.write(len(given))
     if "İ" not in given and "Σ" not in given:
@@ -115,8 +116,8 @@ def split_after(meter: Meter, value: Value, separator: Value, count: Value = -1)
 
 
 def _split(meter: Meter, value: Value, separator: Value, count: Value, *, is_kept: bool) -> list[Value]:
-    """At most `count` parts, all if it is negative; by letters if the separator is empty."""
-    given, between = _two(meter, value, separator)
+    """Split a text into at most `count` parts, all if it is negative; into letters if the separator is empty."""
+    given, between = _text_pair(meter, value, separator)
     most = integer(count)
     if not most:
         return NilList()
@@ -136,7 +137,7 @@ def _split(meter: Meter, value: Value, separator: Value, count: Value, *, is_kep
 
 
 def replace(meter: Meter, value: Value, old: Value, new: Value, count: Value = -1) -> str:
-    given, before = _two(meter, value, old)
+    given, before = _text_pair(meter, value, old)
     after = text_of(new)
     most = integer(count)
     found = given.count(before)
@@ -168,12 +169,12 @@ def join(meter: Meter, values: Value, separator: Value = "") -> str:
 
 
 def index_of(meter: Meter, value: Value, part: Value) -> int:
-    given, wanted = _two(meter, value, part)
+    given, wanted = _text_pair(meter, value, part)
     return given.find(wanted) if given.isascii() else utf8(given).find(utf8(wanted))
 
 
 def last_index_of(meter: Meter, value: Value, part: Value) -> int:
-    given, wanted = _two(meter, value, part)
+    given, wanted = _text_pair(meter, value, part)
     # `rfind` may take the product of the lengths; `find` of both backwards does not.
     if given.isascii():
         position = given[::-1].find(wanted[::-1])

@@ -1,9 +1,9 @@
-"""A node becomes a Python function of one argument, the frame of the evaluation.
+"""Functions that compiled nodes become. Each takes one argument: the frame of the evaluation.
 
-A frame is a list: the environment, the meter, then a slot for each variable of the expression. Functions are chosen
-when the expression is compiled, so that a comparison with a constant text is nothing but that when it runs.
+A frame is a list: the environment, the meter, then a slot for each variable of the expression. The compiler chooses the
+function once, so that a comparison with a constant text, for example, does nothing else when it runs.
 
-Every function that can fail takes a `Spot`, which turns a Failure into an error with a place.
+Every function that can fail has a `Spot`, which turns a Failure into an EvaluationFailed with a place.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FIRST_SLOT = 2
 
 
 class Spot:
-    """Where a node stands in its source."""
+    """The position of a node in its source: an offset in code points."""
 
     __slots__ = ("offset", "source")
 
@@ -32,6 +32,7 @@ class Spot:
         self.offset = offset
 
     def error(self, failure: Failure) -> ExpressionError:
+        """The failure as an EvaluationFailed or BudgetExceeded with the place of the node."""
         kind = BudgetExceeded if isinstance(failure, BudgetFailure) else EvaluationFailed
         return kind(str(failure), Place.of(self.source, self.offset))
 
@@ -45,14 +46,14 @@ def slot(index: int) -> Run:
 
 
 class NoItem:
-    """Stands for the items of a map: a predicate may run over a map as long as it does not ask for one."""
+    """Placeholder for an item of a map: a predicate may run over a map only if it reads no item."""
 
 
 NO_ITEM = NoItem()
 
 
 def item(index: int, spot: Spot) -> Run:
-    """What a predicate runs over."""
+    """Read the current item (`#`) of a predicate from its slot."""
 
     def run(frame: Frame) -> Value:
         value = frame[index]
@@ -66,7 +67,7 @@ def no_item(spot: Spot) -> NoReturn:
 
 
 def in_order(parts: list[tuple[int, Run]], last: Run) -> Run:
-    """Evaluates parts into their slots, then the last one."""
+    """Evaluate the parts into their slots, then return the value of the last one."""
 
     def run(frame: Frame) -> Value:
         for index, part in parts:
@@ -88,6 +89,7 @@ def sequence(items: list[Run]) -> Run:
 
 
 def array(items: list[Run], spot: Spot) -> Run:
+    """Make a list of the values of the items, charged as memory."""
     count = len(items)
 
     def run(frame: Frame) -> Value:
@@ -104,7 +106,7 @@ def array(items: list[Run], spot: Spot) -> Run:
 
 
 def mapping(pairs: list[tuple[Run, Run, Spot]], spot: Spot) -> Run:
-    """The first of equal keys stays."""
+    """Make a map of the pairs. The first of several equal keys wins."""
     count = len(pairs)
 
     def run(frame: Frame) -> Value:

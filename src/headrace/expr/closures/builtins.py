@@ -1,4 +1,4 @@
-"""Functions of the builtins that take values only."""
+"""Calls of builtins that take values only, no predicate."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from headrace.expr.values import Value
 
 
 def builtin(name: str, arguments: list[Run], spot: Spot) -> Run:
+    """A call of a builtin. It charges one step; a wrong number of arguments fails when it is evaluated."""
     function = FUNCTIONS[name]
     if name in UNCOUNTED and len(arguments) > function.most:
         return _many(function, arguments, spot)

@@ -1,4 +1,4 @@
-"""Functions of names, members and parts."""
+"""Access to names, members and slices, and calls of methods and of the host's functions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from headrace.expr.limits import Meter
 from headrace.expr.values import Method, Value, is_nil, type_name
 
 MAP: type[Any] = dict
-"""A JSON object, for a test that the type checker takes for what it is."""
+"""The type `dict`, typed so that pyright does not narrow a value to `dict[Unknown, Unknown]`."""
 
 
 def name(key: str) -> Run:
-    """A name of the environment: nil if it has none."""
+    """Read a name of the environment; nil if it is missing."""
     return lambda frame: frame[ENV].get(key)
 
 
@@ -25,7 +25,7 @@ def environment() -> Run:
 
 
 def path(base: Run, names: list[tuple[str, Spot]]) -> Run:
-    """`base.a.b.c`."""
+    """Read a path of constant names: `base.a.b.c`."""
     if len(names) == 1:
         return _single(base, *names[0])
 
@@ -62,6 +62,7 @@ def item(base: Run, key: Run, spot: Spot) -> Run:
 
 
 def part(base: Run, start: Run | None, end: Run | None, spot: Spot) -> Run:
+    """Slice a value: `base[start:end]`; None for a bound that is left out."""
     has_start, has_end = start is not None, end is not None
 
     def run(frame: Frame) -> Value:
@@ -89,7 +90,7 @@ def called(meter: Meter, callee: Value, arguments: list[Value]) -> Value:
 
 
 def call(callee: Run, arguments: list[Run], spot: Spot) -> Run:
-    """A call of what an expression yields: a method, or an error."""
+    """Call the value of an expression: a method. Any other value fails."""
 
     def run(frame: Frame) -> Value:
         target = callee(frame)
@@ -105,7 +106,7 @@ def call(callee: Run, arguments: list[Run], spot: Spot) -> Run:
 
 
 def host_call(function: str, arguments: list[Run], spot: Spot) -> Run:
-    """A call of a function that the host has handed in; what it raises beside Failure is the host's."""
+    """Call a function of the host. Its Failure gets a place; any other exception passes through unchanged."""
 
     def run(frame: Frame) -> Value:
         given: list[Value] = []
@@ -128,7 +129,7 @@ def host_call(function: str, arguments: list[Run], spot: Spot) -> Run:
 
 
 class Step(NamedTuple):
-    """An access inside an optional chain: to a key, or a call where `arguments` is not None."""
+    """One step of an optional chain: an access to a key, followed by a call where `arguments` is not None."""
 
     key: Run
     is_optional: bool
@@ -137,9 +138,9 @@ class Step(NamedTuple):
 
 
 def chain(base: Run, steps: list[Step]) -> Run:
-    """`a?.b.c`: nil before an optional step is the answer of the whole chain.
+    """Evaluate an optional chain such as `a?.b.c`: nil before an optional step ends the whole chain with nil.
 
-    Arguments of the calls in it are evaluated before it, those of the last call first, so they fail even where the
+    The arguments of its calls are evaluated first, from the last call to the first, so they can fail even where the
     chain ends with nil.
     """
     calls = [step.arguments for step in steps if step.arguments is not None][::-1]

@@ -1,4 +1,4 @@
-"""Functions of the operators. The quick way is for what events hold; everything else goes to `arithmetic` and so on."""
+"""Operators. Types that events hold are handled inline; other types go to `arithmetic`, `equality` and `access`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from headrace.expr.values import Value, integer, is_nil, not_a
 Operation = Callable[[Meter, Value, Value], Value]
 
 _EXACT = 1 << 53
-"""Integers below it are equal to, less and more than the same floats as theirs."""
+"""Integers of a smaller size compare with a float exactly as their own float does."""
 
 
 def applied(operation: Operation, left: Run, right: Run, spot: Spot) -> Run:
@@ -34,13 +34,13 @@ def applied(operation: Operation, left: Run, right: Run, spot: Spot) -> Run:
 
 
 def binary(operator: str, left: Run, right: Run, spot: Spot, *, wraps: bool) -> Run:
-    """An operator that evaluates both sides."""
+    """A binary operator that evaluates both sides, the left one first."""
     if operator in _SUMS:
         return _SUMS[operator](partial(_SUM_OPERATIONS[operator], wraps=wraps), left, right, spot)
     if operator == "==":
         return _equal(left, right, spot)
     if operator == "!=":
-        return inverted(_equal(left, right, spot), spot)
+        return logical_not(_equal(left, right, spot), spot)
     return applied(_OPERATIONS[operator], left, right, spot)
 
 
@@ -106,7 +106,7 @@ def _equal(left: Run, right: Run, spot: Spot) -> Run:
 
 
 def same(kind: type, left: Run, right: Run, spot: Spot) -> Run:
-    """Equality of two texts, or two integers, and nothing else."""
+    """Compare two texts, or two integers, for equality. A side of any other type fails."""
     wanted = "string" if kind is str else "int"
 
     def run(frame: Frame) -> bool:
@@ -128,7 +128,7 @@ def equal_to_text(left: Run, text: str) -> Run:
 
 
 def is_exact(value: object) -> bool:
-    """An integer literal that compares with any number as Python does."""
+    """True for an integer literal that Python compares with any number as the language does."""
     return type(value) is int and -_EXACT < value < _EXACT
 
 
@@ -146,6 +146,8 @@ def equal_to_integer(left: Run, integer: int, spot: Spot) -> Run:
 
 
 def compared_with_integer(operator: str, left: Run, integer: int, spot: Spot) -> Run:
+    """Compare a value with a constant integer by `<`, `<=`, `>` or `>=`."""
+
     def slow(value: Value) -> bool:
         try:
             return compared(operator, value, integer)
@@ -181,7 +183,7 @@ def _order(operator: str) -> Operation:
 
 
 def chained(first: Run, links: list[tuple[str, Run, Spot]]) -> Run:
-    """`a < b < c`."""
+    """Compare in a chain: `a < b < c` stops at the first comparison that is false."""
 
     def run(frame: Frame) -> bool:
         left = first(frame)
@@ -202,7 +204,7 @@ def chained(first: Run, links: list[tuple[str, Run, Spot]]) -> Run:
 
 
 def _text_operation(holds: Callable[[Meter, Value, Value], bool]) -> Operation:
-    """nil holds nothing and is held by nothing."""
+    """Wrap a text operator so that nil on either side gives false."""
 
     def operation(meter: Meter, left: Value, right: Value) -> bool:
         if is_nil(left) or is_nil(right):
@@ -224,7 +226,7 @@ def matches_constant(left: Run, compiled: Any, spot: Spot) -> Run:
 
 
 def in_texts(left: Run, texts: frozenset[str]) -> Run:
-    """`x in ["a", "b"]`: only a text can be in it."""
+    """Test `x in ["a", "b"]` for constant texts. A value that is not a text gives false."""
 
     def run(frame: Frame) -> bool:
         value = left(frame)
@@ -234,7 +236,7 @@ def in_texts(left: Run, texts: frozenset[str]) -> Run:
 
 
 def _range(meter: Meter, left: Value, right: Value) -> list[int]:
-    """Between bounds that are further apart than 64 bits can say, the size wraps around, as it does upstream."""
+    """The integers of `left..right`. A size that does not fit 64 bits wraps around, as in the reference."""
     first, last = integer(left), integer(right)
     size = max(0, wrapped(last - first + 1))
     meter.grow(size)
@@ -251,8 +253,8 @@ def _not_bool(value: Value, spot: Spot) -> Exception:
     return spot.error(not_a(value, "bool"))
 
 
-def both(left: Run, right: Run, spot: Spot) -> Run:
-    """`and`: the right side is the answer where the left one is true, whatever it is."""
+def logical_and(left: Run, right: Run, spot: Spot) -> Run:
+    """The operator `and`: where the left side is true, the result is the right side, of any type."""
 
     def run(frame: Frame) -> Value:
         first = left(frame)
@@ -265,7 +267,7 @@ def both(left: Run, right: Run, spot: Spot) -> Run:
     return run
 
 
-def either(left: Run, right: Run, spot: Spot) -> Run:
+def logical_or(left: Run, right: Run, spot: Spot) -> Run:
     def run(frame: Frame) -> Value:
         first = left(frame)
         if first is True:
@@ -277,7 +279,7 @@ def either(left: Run, right: Run, spot: Spot) -> Run:
     return run
 
 
-def inverted(operand: Run, spot: Spot) -> Run:
+def logical_not(operand: Run, spot: Spot) -> Run:
     def run(frame: Frame) -> bool:
         value = operand(frame)
         if value is True:
@@ -309,7 +311,7 @@ def negated(operand: Run, spot: Spot, *, wraps: bool) -> Run:
 
 
 def conditional(branches: list[tuple[Run, Run | None, Spot]], otherwise: Run) -> Run:
-    """The first branch whose condition is true; None yields the condition."""
+    """Evaluate the first branch whose condition is true. A branch of None yields the condition itself."""
 
     def run(frame: Frame) -> Value:
         for condition, then, spot in branches:

@@ -1,7 +1,7 @@
-"""Functions of the builtins that run a predicate over a list.
+"""Builtins that run a predicate over a list: `all`, `filter`, `map`, `reduce` and so on.
 
-Each is built from a `Loop`: the list, the body, and the slots where the body finds the item and its index. An item
-costs a step, and more where the body is long.
+Each is built from a `Loop`: the list, the body, and the slots where the body reads the item and its index. An item
+costs one step, and more if the body is long.
 """
 
 from __future__ import annotations
@@ -22,25 +22,27 @@ _SMALL = 1 << 62
 
 
 class Loop(NamedTuple):
+    """A compiled call of a builtin with a predicate."""
+
     name: str
     collection: Run
     body: Run | None
-    """None where the items themselves are meant."""
+    """The predicate; None for `count(list)` and `sum(list)`, which use the items themselves."""
     item_slot: int
     index_slot: int
     accumulator_slot: int
     third: Run | None
-    """The order of `sortBy`, the start of `reduce`."""
+    """The third argument: the order of `sortBy`, the first accumulator of `reduce`."""
     spot: Spot
-    """Of the call."""
+    """The position of the call."""
     body_spot: Spot
     wraps: bool
     steps: int
-    """What an item costs."""
+    """Steps charged for each item."""
 
 
 def items_of(loop: Loop, frame: Frame) -> list[Value]:
-    """What the loop runs over. A text that only shows itself at run time is its bytes."""
+    """The items of the list. A text is the list of its bytes; a map gives placeholders that must not be read."""
     value = loop.collection(frame)
     if is_list(value):
         return value
@@ -65,7 +67,7 @@ def _paid(loop: Loop, pay: Callable[[int], None], amount: int) -> None:
 
 
 def _outcomes(loop: Loop, frame: Frame, order: Callable[[list[Value]], Iterator[tuple[int, Value]]]) -> Iterator[int]:
-    """The indexes of the items for which the predicate holds."""
+    """Yield the indexes of the items for which the predicate holds, each while its item is in the slot."""
     body, item, index = loop.body, loop.item_slot, loop.index_slot
     meter: Meter = frame[METER]
     for position, value in order(items_of(loop, frame)):
@@ -91,7 +93,7 @@ def _backwards(items: list[Value]) -> Iterator[tuple[int, Value]]:
 
 
 def _all(loop: Loop) -> Run:
-    """Stops at the first item that does not hold."""
+    """The builtin `all`: stops at the first item for which the predicate is false."""
     body, item, index, body_spot = loop.body, loop.item_slot, loop.index_slot, loop.body_spot
     assert body is not None, "all has a predicate"
 
@@ -165,7 +167,7 @@ def _filter(loop: Loop) -> Run:
 
 
 def _found(order: Callable[[list[Value]], Iterator[tuple[int, Value]]], *, is_index: bool) -> Callable[[Loop], Run]:
-    """The first item that holds, or where it stands; else nil."""
+    """The builtins of `find`: the first match in the given order, or its index; nil without a match."""
 
     def build(loop: Loop) -> Run:
         def run(frame: Frame) -> Value:
@@ -179,7 +181,7 @@ def _found(order: Callable[[list[Value]], Iterator[tuple[int, Value]]], *, is_in
 
 
 def _results(loop: Loop, frame: Frame, *, is_kept: bool) -> Iterator[tuple[Value, Value]]:
-    """Each item with what the predicate makes of it; what is kept is paid for as it is made."""
+    """Yield each item with the value of the predicate. With `is_kept`, each result is charged as memory."""
     body, item, index = loop.body, loop.item_slot, loop.index_slot
     meter: Meter = frame[METER]
     for position, value in enumerate(items_of(loop, frame)):
@@ -265,7 +267,7 @@ def _sort_by(loop: Loop) -> Run:
 
 
 def _reduce(loop: Loop) -> Run:
-    """From the given start, else from the first item."""
+    """The builtin `reduce`: starts with the third argument, else with the first item."""
     body, third, item, index, accumulator = (
         loop.body,
         loop.third,

@@ -1,7 +1,7 @@
-"""Moments, lengths of time and zones of the language: nanoseconds, the year 0, and Go's layouts.
+"""Times, durations and time zones of the language: in nanoseconds, for any year, with Go's layouts.
 
-`datetime` counts microseconds and begins with the year 1, so the arithmetic is our own; only the rules of named zones
-come from `zoneinfo`, imported when the first one is asked for.
+Python's `datetime` counts microseconds and begins with the year 1, so this package has its own arithmetic. Only the
+rules of named zones come from `zoneinfo`, which is imported when the first one is needed.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The Gregorian calendar, backwards and forwards without end. Days count from 1970-01-01."""
+"""The proleptic Gregorian calendar without a limit of years. Days count from 1970-01-01."""
 
 from __future__ import annotations
 
 _DAYS_BEFORE = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
 _ERA_DAYS = 146_097
-"""Of 400 years."""
+"""Days of 400 years."""
 _ERA_START = 719_468
 """Days from 0000-03-01 to 1970-01-01."""
 
@@ -22,7 +22,7 @@ def day_of_year(year: int, month: int, day: int) -> int:
 
 
 def days_from(year: int, month: int, day: int) -> int:
-    """`month` is 1 to 12; `day` may be any number, so that the 0th is the last of the month before."""
+    """Days since 1970-01-01. `month` is 1 to 12; `day` may be any number: 0 is the last day of the month before."""
     shifted = year - (month <= 2)
     era, of_era = divmod(shifted, 400)
     of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
@@ -30,7 +30,7 @@ def days_from(year: int, month: int, day: int) -> int:
 
 
 def date_of(days: int) -> tuple[int, int, int]:
-    """Year, month, day."""
+    """The year, month (from 1) and day of a number of days since 1970-01-01."""
     era, of_era = divmod(days + _ERA_START, _ERA_DAYS)
     year = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
     of_year = of_era - (365 * year + year // 4 - year // 100)
@@ -40,12 +40,12 @@ def date_of(days: int) -> tuple[int, int, int]:
 
 
 def weekday(days: int) -> int:
-    """0 is Sunday."""
+    """The day of the week of a day since 1970-01-01; 0 is Sunday."""
     return (days + 4) % 7
 
 
 def iso_week(days: int) -> tuple[int, int]:
-    """Year and week: a week belongs to the year of its Thursday."""
+    """The ISO 8601 year and week of a day since 1970-01-01."""
     thursday = days - (days + 3) % 7 + 3
     year = date_of(thursday)[0]
     return year, (thursday - days_from(year, 1, 1)) // 7 + 1

@@ -1,4 +1,4 @@
-"""A length of time: 64 bits of nanoseconds."""
+"""Durations: 64 bits of nanoseconds, and their text such as `1h30m`."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ _MAX_TEXT = 1_000
 
 @dataclass(frozen=True, slots=True, order=True)
 class Duration:
+    """A length of time in nanoseconds. `wrapped` and `clamped` bring a value into 64 bits."""
+
     nanoseconds: int
 
     @classmethod
@@ -41,7 +43,7 @@ class Duration:
         return cls(max(MIN_INT, min(MAX_INT, nanoseconds)))
 
     def __str__(self) -> str:
-        """`1h30m0s`, `1.5s`, `100ms`, `0s`."""
+        """The text of a duration: `1h30m0s`, `1.5s`, `100ms`, `0s`."""
         size = abs(self.nanoseconds)
         sign = "-" if self.nanoseconds < 0 else ""
         if size < SECOND:
@@ -54,14 +56,14 @@ class Duration:
         return f"{sign}{minutes}m{seconds}" if minutes else sign + seconds
 
     def truncated(self, step: Duration) -> Duration:
-        """Towards zero to a multiple of `step`."""
+        """The duration truncated towards zero to a multiple of `step`; unchanged if `step` is not positive."""
         if step.nanoseconds <= 0:
             return self
         rest = abs(self.nanoseconds) % step.nanoseconds
         return Duration(self.nanoseconds - (-rest if self.nanoseconds < 0 else rest))
 
     def rounded(self, step: Duration) -> Duration:
-        """To the nearest multiple of `step`, halves away from zero."""
+        """The duration rounded to a multiple of `step`, halves away from zero; unchanged if `step` is not positive."""
         if step.nanoseconds <= 0:
             return self
         size = abs(self.nanoseconds)
@@ -80,14 +82,14 @@ def _below_a_second(size: int) -> str:
 
 
 def _scaled(size: int, unit: int) -> str:
-    """In units, with the digits after the point that it needs."""
+    """A size in units as a decimal without trailing zeros."""
     whole, rest = divmod(size, unit)
     fraction = str(rest).rjust(len(str(unit)) - 1, "0").rstrip("0")
     return f"{whole}.{fraction}" if fraction else str(whole)
 
 
 def parse_duration(text: str) -> Duration:
-    """`1h30m`, `1.5h`, `-2s`, `100ms`, a bare `0`. There are no days."""
+    """Read a duration: `1h30m`, `1.5h`, `-2s`, `100ms` or `0`; hours are the largest unit. Raises Failure."""
     body = text.removeprefix("-") if text.startswith("-") else text.removeprefix("+")
     if body == "0":
         return Duration(0)

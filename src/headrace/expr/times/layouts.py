@@ -1,4 +1,4 @@
-"""Layouts: a time is formatted and read by example, the example being Mon Jan 2 15:04:05 MST 2006."""
+"""Go's layouts: a format is the example time Mon Jan 2 15:04:05 MST 2006, written as wanted."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MAX_LAYOUT = 1_000
 
 
 class Part(NamedTuple):
-    """A piece of a layout: text as it stands, then an element (empty at the end)."""
+    """A piece of a layout: literal text, then an element such as `15`, which is empty at the end."""
 
     literal: str
     element: str

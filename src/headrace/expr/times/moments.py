@@ -1,4 +1,4 @@
-"""A moment: nanoseconds since 1970-01-01 UTC, and the zone to show it in."""
+"""Times: nanoseconds since 1970-01-01 UTC, and the time zone in which a time is shown."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from headrace.expr.times.zones import UTC, Location
 
 _DAY_S = 86_400
 _ZERO_NS = calendar.days_from(1, 1, 1) * _DAY_S * SECOND
-"""The first moment of the year 1: a time that was never set."""
+"""The start of the year 1: the zero time of the reference."""
 _LARGEST_NS = 1 << 93
-"""Beyond 64 bits of seconds a moment is nowhere."""
+"""The largest distance from 1970: about 64 bits of seconds."""
 
 
 class Time:
-    """Equal to and ordered with another by the moment alone, whatever the zones."""
+    """An instant and a time zone. Equality and order use the instant alone. Raises Failure beyond the range."""
 
     __slots__ = ("_date", "_zone", "location", "nanoseconds")
 
@@ -29,7 +29,7 @@ class Time:
 
     @classmethod
     def of_clock(cls, date: tuple[int, int, int], second_of_day: int, nanosecond: int, location: Location) -> Time:
-        """What a clock in `location` shows. The month is 1 to 12, the day may be any number."""
+        """The time at which a clock in `location` shows a date and second of the day; the day may be any number."""
         local_s = calendar.days_from(*date) * _DAY_S + second_of_day
         return cls(location.unix_s(local_s) * SECOND + nanosecond, location)
 
@@ -55,7 +55,7 @@ class Time:
 
     @property
     def zone(self) -> tuple[int, str]:
-        """Offset in seconds and abbreviation in its zone, at this moment."""
+        """The offset from UTC in seconds, and the abbreviation, of the zone at this time."""
         if self._zone is None:
             self._zone = self.location.at(self.unix_s)
         return self._zone
@@ -70,7 +70,7 @@ class Time:
 
     @property
     def local_s(self) -> int:
-        """What the clock in its zone shows, as seconds since 1970 there."""
+        """The local clock in the zone, as seconds since 1970-01-01 of that clock."""
         return self.unix_s + self.offset_s
 
     @property
@@ -79,14 +79,14 @@ class Time:
 
     @property
     def date(self) -> tuple[int, int, int]:
-        """Year, month, day in its zone."""
+        """The year, month (from 1) and day in the zone."""
         if self._date is None:
             self._date = calendar.date_of(self.local_days)
         return self._date
 
     @property
     def clock(self) -> tuple[int, int, int]:
-        """Hour, minute, second in its zone."""
+        """The hour, minute and second in the zone."""
         minutes, second = divmod(self.local_s % _DAY_S, 60)
         return minutes // 60, minutes % 60, second
 
@@ -94,7 +94,7 @@ class Time:
     def is_zero(self) -> bool:
         return self.nanoseconds == _ZERO_NS
 
-    def told_in(self, location: Location) -> Time:
+    def in_zone(self, location: Location) -> Time:
         return Time(self.nanoseconds, location)
 
     def plus(self, duration: Duration) -> Time:
@@ -107,7 +107,7 @@ class Time:
         return Duration.clamped(self.nanoseconds - other.nanoseconds)
 
     def plus_date(self, years: int, months: int, days: int) -> Time:
-        """A day that the month does not have runs on into the next."""
+        """The time with years, months and days added; a day beyond the end of a month falls into the next."""
         year, month, day = self.date
         more_years, month = divmod(month - 1 + months, 12)
         local = self.local_s % _DAY_S
@@ -115,7 +115,7 @@ class Time:
         return Time.of_clock(date, local, self.nanosecond, self.location)
 
     def truncated(self, step: Duration) -> Time:
-        """Down to a multiple of `step` since the zero time."""
+        """The time rounded down to a multiple of `step` since the zero time; unchanged if `step` is not positive."""
         if step.nanoseconds <= 0:
             return self
         return Time(self.nanoseconds - (self.nanoseconds - _ZERO_NS) % step.nanoseconds, self.location)
@@ -128,7 +128,7 @@ class Time:
         return Time(self.nanoseconds - rest + up, self.location)
 
     def to_rfc3339(self) -> str:
-        """With the fraction it needs and its offset."""
+        """The time in RFC 3339, with up to nine digits of a second and its offset."""
         from headrace.expr.times.layouts import RFC3339_NANO, formatted
 
         return formatted(self, RFC3339_NANO)

@@ -1,4 +1,4 @@
-"""Texts to times, by a layout or by trying the usual ones."""
+"""Times read from texts, by a given layout or by the usual ones in turn."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LAYOUTS = tuple(
         (r"[A-Za-z]{3},", "Mon, 02 Jan 2006 15:04:05 MST"),
     )
 )
-"""What `date` tries on a text without a layout, in this order, each if the text begins like it."""
+"""Layouts that `date` tries without a layout argument, in this order: pattern of the beginning, and layout."""
 
 _OFFSETS = {
     "07": re.compile(r"([+-])([0-9]{2})", re.ASCII),
@@ -44,15 +44,18 @@ _FRACTION = re.compile(r"[.,]([0-9]+)", re.ASCII)
 _ZONE = re.compile(
     r"ChST|MeST|GMT(?:[+-]0*(?:1?[0-9]|2[0-3])(?![0-9]))?|[A-Z]{3,5}(?![A-Z])|[+-](?=..)0*(?:1?[0-9]|2[0-3])(?![0-9])"
 )
-"""An abbreviation, or hours from UTC with a sign."""
+"""Pattern of a zone: an abbreviation, or signed hours from UTC."""
 
 
 class Mismatch(Exception):
-    """The text is not of the layout."""
+    """The text does not match the layout."""
 
 
 def read_date(text: str, location: Location | None = None) -> Time:
-    """By the first of the usual layouts that fits. Without a zone in the text: in `location`, else UTC."""
+    """Read a time by the first of the usual layouts that fits. Raises Failure if none does.
+
+    A text without a zone is read in `location`, or in UTC.
+    """
     for start, layout in LAYOUTS:
         if start.match(text) is None:
             continue
@@ -64,6 +67,7 @@ def read_date(text: str, location: Location | None = None) -> Time:
 
 
 def read_with_layout(text: str, layout: str, location: Location) -> Time:
+    """Read a time by a layout; in `location` without a zone in the text. Raises Failure for a text that differs."""
     if len(layout) > MAX_LAYOUT:
         raise Failure(f"a layout has at most {MAX_LAYOUT} characters")
     try:
@@ -74,7 +78,7 @@ def read_with_layout(text: str, layout: str, location: Location) -> Time:
 
 @dataclass(slots=True)
 class _Reading:
-    """What has been read so far, and what is left of the text."""
+    """The fields read so far, and the rest of the text. Methods raise Mismatch."""
 
     rest: str
     year: int = 0
@@ -104,7 +108,7 @@ class _Reading:
         return value
 
     def word(self, words: tuple[str, ...]) -> int:
-        """Which of the words comes next, in any case."""
+        """Read one of the words, in any case, and return its index."""
         for index, word in enumerate(words):
             if self.rest[: len(word)].lower() == word.lower():
                 self.rest = self.rest[len(word) :]
@@ -112,7 +116,7 @@ class _Reading:
         raise Mismatch
 
     def skip(self, literal: str) -> None:
-        """A run of spaces stands for any run of spaces."""
+        """Read a literal of the layout. A run of spaces matches any run of spaces."""
         while literal:
             if literal[0] == " ":
                 if self.rest and self.rest[0] != " ":
@@ -149,7 +153,7 @@ def _read(text: str, layout: str, location: Location) -> Time:
 
 
 def _take_layout_fraction(reading: _Reading, element: str) -> None:
-    """`.000` wants as many digits; `.999` takes what there is."""
+    """Read a fraction of a second: `.000` requires three digits; `.999` accepts any number or none."""
     count = len(element) - 1
     match = _FRACTION.match(reading.rest)
     if element[1] == "9":
@@ -249,7 +253,7 @@ def _take_half(words: tuple[str, str]) -> Callable[[_Reading], None]:
 
 
 def _take_words(words: tuple[str, ...]) -> Callable[[_Reading], None]:
-    """Checked to be one of them, then left aside."""
+    """Read one of the words and ignore it."""
 
     def take(reading: _Reading) -> None:
         reading.word(words)
@@ -306,24 +310,24 @@ def _time(reading: _Reading, location: Location) -> Time:
         hour = 0
     second_of_day = hour * 3_600 + reading.minute * 60 + reading.second
 
-    def told(zone: Location) -> Time:
+    def clock_in(zone: Location) -> Time:
         return Time.of_clock(date, second_of_day, reading.nanosecond, zone)
 
     if reading.is_utc:
-        return told(UTC)
+        return clock_in(UTC)
     if reading.offset_s is not None:
-        # Told in `location` where that has the offset at the moment.
-        time = told(fixed(reading.offset_s))
+        # Use `location` if it has that offset at that time.
+        time = clock_in(fixed(reading.offset_s))
         offset, name = location.at(time.unix_s)
         is_same = offset == reading.offset_s and reading.zone_name in ("", name)
-        return time.told_in(location if is_same else fixed(time.offset_s, reading.zone_name))
+        return time.in_zone(location if is_same else fixed(time.offset_s, reading.zone_name))
     if reading.zone_name:
         # An abbreviation means an offset only where `location` uses it; else it is kept as a name, like UTC. Only
         # `GMT` with hours says what it means by itself.
-        time, name = told(UTC), reading.zone_name
+        time, name = clock_in(UTC), reading.zone_name
         offset = location.offset_named(name, time.unix_s)
         if offset is not None:
             return Time(time.nanoseconds - offset * SECOND, location)
         hours = int(name[3:]) if name.startswith("GMT") and len(name) > 3 else 0
         return Time(time.nanoseconds, fixed(hours * 3_600, name))
-    return told(location)
+    return clock_in(location)

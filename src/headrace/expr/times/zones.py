@@ -1,4 +1,4 @@
-"""Time zones: UTC, fixed offsets, and named ones."""
+"""Time zones: UTC, fixed offsets, and zones of the time zone database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ERA_YEARS = 400
 
 
 class Location:
-    """A time zone. Equal to itself only; `str()` is its name."""
+    """A time zone. Two zones are equal only if they are the same object; `str()` gives the name."""
 
     __slots__ = ("_rules", "abbreviation", "name", "offset_s")
 
@@ -39,7 +39,7 @@ class Location:
         return self.name
 
     def at(self, unix_s: int) -> tuple[int, str]:
-        """Offset from UTC in seconds, and abbreviation, at a moment."""
+        """The offset from UTC in seconds, and the abbreviation, at a time in seconds since 1970."""
         if self._rules is None:
             return self.offset_s, self.abbreviation
         moment = _datetime(unix_s, self._rules)
@@ -47,19 +47,19 @@ class Location:
         name = moment.tzname() or ""
         return (offset.days * _DAY_S + offset.seconds if offset else 0), name
 
-    def is_summer(self, unix_s: int) -> bool:
-        """Clocks are moved at a moment: daylight saving time."""
+    def is_daylight_saving(self, unix_s: int) -> bool:
+        """True where daylight saving time is in force at a time in seconds since 1970."""
         return self._rules is not None and bool(_datetime(unix_s, self._rules).dst())
 
     def unix_s(self, local_s: int) -> int:
-        """The moment that a clock in this zone shows as `local_s`: in a gap or an overlap, one of the two."""
+        """Seconds since 1970 at which a clock in this zone shows `local_s`; in a gap or an overlap, one of the two."""
         offset, _ = self.at(local_s)
         if offset:
             offset, _ = self.at(local_s - offset)
         return local_s - offset
 
     def offset_named(self, abbreviation: str, local_s: int) -> int | None:
-        """The offset that an abbreviation means here, near a moment first, else at any time of its year."""
+        """The offset in seconds of an abbreviation in this zone, at a time or up to a year before; None if unused."""
         offset, name = self.at(local_s)
         if self._rules is None:
             return offset if name == abbreviation else None
@@ -72,7 +72,7 @@ class Location:
 
 UTC = Location("UTC", 0, "UTC")
 LOCAL = Location("Local", 0, "UTC")
-"""An expression means the same on every machine: none has a time of its own."""
+"""The zone `Local`, which is UTC: an expression gives the same result on every machine."""
 
 
 def fixed(offset_s: int, abbreviation: str = "") -> Location:
@@ -80,7 +80,7 @@ def fixed(offset_s: int, abbreviation: str = "") -> Location:
 
 
 def named(name: str) -> Location:
-    """A zone of the time zone database; the empty name is UTC."""
+    """A zone of the time zone database; the empty name is UTC. Raises Failure for an unknown name."""
     if name in ("", "UTC"):
         return UTC
     if name == "Local":
@@ -97,7 +97,7 @@ def named(name: str) -> Location:
 
 
 def _datetime(unix_s: int, rules: tzinfo) -> datetime:
-    """A moment for zone rules; years that `datetime` does not have are handled like the same one 400 years away."""
+    """A time as `datetime` for the rules of a zone; a year outside its range is moved by multiples of 400 years."""
     from datetime import UTC as UTC_RULES
     from datetime import datetime
 

@@ -65,9 +65,9 @@ def opening(path: Path) -> Generator[None]:
 
 
 def require_space(folder: Path) -> None:
-    """Require some free space on the disk. Raises Unavailable."""
+    """Require some free space on the disk of a folder. Raises Unavailable, without the path: callers see its text."""
     disk = os.statvfs(folder)
     blocks = disk.f_bfree if os.geteuid() == 0 else disk.f_bavail
     left = blocks * disk.f_frsize
     if disk.f_blocks and left < MIN_FREE_BYTES:
-        raise Unavailable(f"the disk of {folder} is full: {left} bytes are left")
+        raise Unavailable(f"the disk of the journal is full: {left} bytes are left")

@@ -1,4 +1,4 @@
-"""A look at a journal from outside: who has it, and which schema it is of. Nothing is created, locked or changed."""
+"""Inspection of a journal file: its owner and its schema. Nothing is created, locked or changed."""
 
 from __future__ import annotations
 

@@ -61,14 +61,14 @@ class JournalLock:
         )
 
     def require_place(self) -> None:
-        """Require that the journal's path still leads to the locked file. Raises Unavailable."""
+        """Require that the journal's path still leads to the locked file. Raises Unavailable, without the path."""
         mine = os.fstat(self._journal)
         try:
             there = self._path.stat()
         except FileNotFoundError:
             there = None
         if there is None or (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino):
-            raise Unavailable(f"{self._path} was removed or replaced while this server has it; stop the server")
+            raise Unavailable("the journal was removed or replaced while this server has it; stop the server")
 
     def release(self) -> None:
         """Closing a file frees its lock. SQLite's connections to the journal must be closed before."""
