@@ -45,12 +45,21 @@ class Uncertain(Exception):
 
 
 class Transaction:
-    """On a connection that nothing else uses meanwhile. Raises psycopg.Error where the batch cannot be written."""
+    """On a connection that nothing else uses meanwhile. Raises psycopg.Error where the batch cannot be written.
+
+    `plans_anew`: the database plans its statements again, by the size that tables have now.
+    """
 
     def __init__(
-        self, connection: Connection, queries: dict[type[Write], WriteQuery], statements: dict[str, str]
+        self,
+        connection: Connection,
+        queries: dict[type[Write], WriteQuery],
+        statements: dict[str, str],
+        *,
+        plans_anew: bool = False,
     ) -> None:
         self._connection = connection
+        self._plans_anew = plans_anew
         self._queries = queries
         self._statements = statements
         self._xid = ""
@@ -138,6 +147,8 @@ class Transaction:
         return await self._connection.execute(as_query(text))
 
     async def _begin(self) -> psycopg.AsyncCursor[tuple[Any, ...]]:
+        if self._plans_anew:
+            await self._execute("DISCARD PLANS")
         await self._execute("BEGIN")
         return await self._execute("SELECT pg_current_xact_id()::text")
 

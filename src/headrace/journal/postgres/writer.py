@@ -28,6 +28,8 @@ RECONNECT_S, RECONNECT_CAP_S = 0.05, 2.0
 MAX_GOES = 6
 CLOSE_S = 10.0
 """How long a commit whose answer was lost is asked for while the journal closes."""
+PLAN_S = 1.0
+"""How long a plan is used. One that was made for a table of ten rows reads all of it, however long it has become."""
 AGAIN = ("40P01", "40001")
 """Deadlock and failed serialization: another go succeeds."""
 
@@ -58,6 +60,7 @@ class PostgresWriter:
         """Types that are wanted for certain: a type stays wanted."""
         self._lane = asyncio.Lock()
         """Held by what uses the connection."""
+        self._planned_s = 0.0
         self._failures = 0
         self._closing_s: float | None = None
         self._task: asyncio.Task[None] | None = None
@@ -104,7 +107,10 @@ class PostgresWriter:
         """All in one go, as nearly always nothing is amiss; else again, each unit in a savepoint of its own."""
         is_together = True
         for _ in range(MAX_GOES):
-            go = Transaction(self._connection, self._queries, self._statements)
+            plans_anew = time.monotonic() - self._planned_s > PLAN_S
+            if plans_anew:
+                self._planned_s = time.monotonic()
+            go = Transaction(self._connection, self._queries, self._statements, plans_anew=plans_anew)
             try:
                 outcomes = await (go.together if is_together else go.one_by_one)(units, self._wanted)
                 await go.commit(outcomes)
