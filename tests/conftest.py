@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.hermetic import DEFAULT_PORT, DefaultPortWatch
+from tests.support.engines import lacks
 from tests.support.server import Server
+from tests.support.temporal import shared_server as shared_temporal_server
 
 IS_CI = os.environ.get("CI") == "true"
 NOT_ALLOWED = "skipped, which CI=true does not allow (install in .ci/run what is missing)"
@@ -56,6 +58,21 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One `headrace dev` without faults for all tests of a module."""
     with Server(tmp_path_factory.mktemp("server") / "data") as server:
         yield server
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what an engine cannot do by its nature; `tests/support/engines.py` explains it."""
+    left_out = [item for item in items if lacks(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not lacks(item)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporal_ends_with_the_session() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    yield
+    if shared_temporal_server.cache_info().currsize:
+        shared_temporal_server().kill()
 
 
 @pytest.hookimpl(wrapper=True)

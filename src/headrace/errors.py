@@ -14,6 +14,7 @@ HeadraceError
 |  `- Damaged             the journal's file is corrupt
 |- Unusable            the journal cannot be opened before a person has acted
 |- AlreadyOwned        another server owns the journal
+|- TakenOver           another server has taken over the journal from this one
 `- StageError          ends a stage with this text
 """
 
@@ -128,6 +129,10 @@ class Unusable(HeadraceError):
 
 class AlreadyOwned(HeadraceError):
     """Another server owns this journal."""
+
+
+class TakenOver(HeadraceError):
+    """Another server has taken over the journal, as this one could not reach it for a time: this process must end."""
 
 
 class StageError(HeadraceError):

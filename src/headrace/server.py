@@ -17,11 +17,12 @@ import uvicorn
 
 from headrace.api.http_protocol import BoundedProtocol
 from headrace.api.startup import StartupGate
+from headrace.background import first_of
 from headrace.clock import Clock, RandomIds, SystemClock
 from headrace.composition import Composition, compose, temporary_fault
 from headrace.composition.doctor import warn_of_services
 from headrace.composition.startup import log_start
-from headrace.errors import InvalidValue
+from headrace.errors import InvalidValue, TakenOver
 from headrace.runtime import tune_collector
 from headrace.settings import Settings
 from headrace.telemetry import configure_logging
@@ -41,10 +42,13 @@ def serve(
     faults: Sequence[str],
     on_ready: Callable[[str], None],
     prepare: Callable[[Path], None] | None = None,
+    make: Callable[..., contextlib.AbstractAsyncContextManager[Composition]] = compose,
 ) -> None:
     """Serve until SIGINT or SIGTERM. With `data` None, a temporary folder is deleted when the process ends.
 
-    `prepare` receives the folder before anything is opened in it.
+    Raises TakenOver after another server has taken over the journal.
+
+    `prepare` receives the folder before anything is opened in it. `make` is `compose`, or makes a worker.
     """
     import uvloop
 
@@ -56,7 +60,7 @@ def serve(
         if prepare is not None:
             prepare(folder)
         with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, listener, folder, sandbox, faults, on_ready))
+            runner.run(_serve(settings, listener, folder, sandbox, faults, on_ready, make))
 
 
 async def _serve(
@@ -66,6 +70,7 @@ async def _serve(
     sandbox: bool,
     faults: Sequence[str],
     on_ready: Callable[[str], None],
+    make: Callable[..., contextlib.AbstractAsyncContextManager[Composition]],
 ) -> None:
     """Listen at once: `/livez` answers 200, and all else 503 with the reason, until the journal is open."""
     host, port, *_ = listener.getsockname()
@@ -87,18 +92,21 @@ async def _serve(
     server = _Server(config)
 
     async def live() -> None:
-        make = partial(compose, settings, data=data, sandbox=sandbox, faults=faults, url=url)
+        waits = partial(_wait, gate)
+        compose_here = partial(make, settings, data=data, sandbox=sandbox, faults=faults, url=url, on_wait=waits)
         async with contextlib.AsyncExitStack() as stack:
-            composition = await _opened(stack, make, gate, SystemClock())
+            composition = await _opened(stack, compose_here, waits, SystemClock())
             gate.open(composition.app)
             await server.is_up.wait()
             on_ready(url)
             if not sandbox:
                 checking = asyncio.create_task(warn_of_services(composition.downstream, settings, SystemClock()))
                 stack.callback(checking.cancel)
-            await server.is_done.wait()
+            await first_of(server.is_done.wait(), composition.lost.wait())
             log.info("stopping", instances_active=composition.engine.active_instances)
         log.info("stopped")
+        if composition.lost.is_set():
+            raise TakenOver("another server has taken over the journal")
 
     living = asyncio.create_task(live())
     living.add_done_callback(lambda _: server.end())
@@ -113,7 +121,7 @@ async def _serve(
 async def _opened(
     stack: contextlib.AsyncExitStack,
     make: Callable[[], contextlib.AbstractAsyncContextManager[Composition]],
-    gate: StartupGate,
+    on_wait: Callable[[str], None],
     clock: Clock,
 ) -> Composition:
     """Open the journal and compose the server; repeat while the fault may be temporary, such as a full disk.
@@ -126,10 +134,15 @@ async def _opened(
         except Exception as error:
             if (fault := temporary_fault(error)) is None:
                 raise
-            if gate.reason != str(fault):
-                log.warning("cannot start; retrying", reason=str(fault))
-            gate.reason = str(fault)
+            on_wait(str(fault))
         await clock.sleep(START_AGAIN_S)
+
+
+def _wait(gate: StartupGate, reason: str) -> None:
+    """Answer 503 with this reason for as long as the server cannot serve."""
+    if gate.reason != reason:
+        log.warning("cannot serve yet; retrying", reason=reason)
+    gate.reason = reason
 
 
 class _Server(uvicorn.Server):

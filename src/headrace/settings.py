@@ -240,9 +240,7 @@ class Settings:
     )
     hold_s: float = field(
         default=2.0,
-        metadata=_from(
-            _seconds(0, 60), "Longest pause between attempts that a worker waits for; Temporal waits longer."
-        ),
+        metadata=_from(_seconds(0, 60), "Longest back-off that a worker waits out itself."),
     )
     begin_within_s: float = field(
         default=1.0,
@@ -438,6 +436,12 @@ class Settings:
 
         if self.auth == "oidc" and self.issuer is None:
             raise InvalidValue(PREFIX + "ISSUER", "is required with HEADRACE_AUTH=oidc: the issuer's URL")
+        if self.clients is not None and self.database_url is not None:
+            raise InvalidValue(
+                PREFIX + "CLIENTS",
+                "clients are in the database with HEADRACE_DATABASE_URL: import the file by `headrace clients import`, "
+                "and unset this",
+            )
         if self.duties is False and self.database_url is None:
             raise InvalidValue(PREFIX + "DUTIES", "needs HEADRACE_DATABASE_URL: no other server shares a file")
         if (self.temporal_cert is None) != (self.temporal_key is None):
@@ -465,7 +469,7 @@ class Settings:
 
 OTHER_VARIABLES = (
     *("SERVER", "PROFILE", "TOKEN", "TOKEN_URL", "CLIENT_ID", "CLIENT_SECRET", "CONFIG", "DEBUG"),
-    *("FUZZ_EXAMPLES", "TEST_NATS_SERVER"),
+    *("FUZZ_EXAMPLES", "TEST_NATS_SERVER", "TEST_POSTGRES"),
 )
 """Variables that are not settings of a server: the command line or this project's tests read them."""
 

@@ -16,10 +16,10 @@ import pytest
 from headrace.effects.port import Request
 from tests.contract.test_engine import SEND, Scripted, _settled, _until  # pyright: ignore[reportPrivateUsage]
 from tests.contract.test_engine_edges import Gate
-from tests.support.engines import every_journal
+from tests.support.engines import every_engine
 from tests.support.rooms import Fate, Life, life
 
-__all__ = ["every_journal"]  # a fixture
+__all__ = ["every_engine"]  # a fixture
 
 PAYOUT: dict[str, Any] = {
     "send": {

@@ -13,10 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from headrace.effects.port import Reply, Request
 from headrace.journal.lists import NEWEST, InstanceSearch
 from tests.contract.test_engine import SEND, Scripted
-from tests.support.engines import every_journal
+from tests.support.engines import every_engine
 from tests.support.rooms import Life, life
 
-__all__ = ["every_journal"]  # a fixture
+__all__ = ["every_engine"]  # a fixture
 
 JSON = {"content-type": "application/json"}
 MISMATCH = Reply(400, b'{"errorCode":"VALIDATION","errorMessage":"invalid idempotency hash"}', JSON)

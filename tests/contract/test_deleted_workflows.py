@@ -14,10 +14,10 @@ from headrace.journal.writes import DeleteWorkflow
 from headrace.usecases.instances import start_instance
 from headrace.usecases.workflows import delete_workflow
 from tests.contract.test_engine import Scripted
-from tests.support.engines import every_journal
+from tests.support.engines import every_engine
 from tests.support.rooms import Life, life
 
-__all__ = ["every_journal"]  # a fixture
+__all__ = ["every_engine"]  # a fixture
 
 STAGES = [{"wait_event": {"event": "${event}"}}]
 GOOD = {"event": "go"}

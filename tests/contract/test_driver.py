@@ -63,6 +63,7 @@ class StepControl:
     """No lock, nothing in memory of aborts, permits that expire; back-off is left to whatever takes the next step."""
 
     is_stopping = False
+    gives_way = False
     permit_s = PERMIT_S
 
     def __init__(self, runner: InstanceRunner, clock: SetClock) -> None:

@@ -13,10 +13,10 @@ import structlog
 from headrace.effects.port import NoReply, Reply, Request
 from headrace.errors import AlreadyEnded, InvalidValue, NotFound
 from headrace.sandbox import Sandbox
-from tests.support.engines import every_journal
+from tests.support.engines import every_engine
 from tests.support.rooms import Life, life, new_sandbox
 
-__all__ = ["every_journal"]  # a fixture
+__all__ = ["every_engine"]  # a fixture
 
 SEND: dict[str, Any] = {
     "send": {
@@ -395,6 +395,7 @@ async def test_a_graceful_stop_lets_an_attempt_finish_and_begins_no_other(tmp_pa
 # time
 
 
+@pytest.mark.needs("skips_time")
 async def test_a_delay_keeps_its_deadline_over_a_restart_and_never_ends_early(tmp_path: Path) -> None:
     services = Scripted()
     async with life(tmp_path / "j.db", services) as alive:

@@ -15,10 +15,10 @@ from headrace.effects.port import NoReply, Reply, Request
 from headrace.errors import AlreadyEnded
 from tests.contract.test_engine import SEND, WAIT, Scripted
 from tests.contract.test_engine_edges import HeldAfter
-from tests.support.engines import every_journal
+from tests.support.engines import every_engine
 from tests.support.rooms import Life, life
 
-__all__ = ["every_journal"]  # a fixture
+__all__ = ["every_engine"]  # a fixture
 
 REFUSED = Reply(400, b'{"errorCode":"VALIDATION","errorMessage":"no"}', {"content-type": "application/json"})
 
@@ -62,6 +62,7 @@ async def _abort_just_before_the_answer(alive: Life, instance_id: str, services:
     await aborting
 
 
+@pytest.mark.needs("is_one_process")
 @pytest.mark.usefixtures("errors")
 @pytest.mark.parametrize("answer", [None, REFUSED, Reply(500), "lose"], ids=["found", "refused", "unknown", "lost"])
 async def test_an_abort_that_commits_while_a_read_is_answered(answer: Any, tmp_path: Path) -> None:
@@ -90,6 +91,7 @@ async def test_an_abort_that_commits_while_a_read_is_answered(answer: Any, tmp_p
     await services.close()
 
 
+@pytest.mark.needs("is_one_process")
 @pytest.mark.usefixtures("errors")
 async def test_an_abort_that_commits_while_the_creation_of_a_ledger_is_refused(tmp_path: Path) -> None:
     """The effect itself was never sent, so the abort closes it, whatever the creation answered."""
@@ -179,6 +181,7 @@ async def test_aborts_at_every_moment_of_a_read_leave_no_error_and_nothing_in_me
     await services.close()
 
 
+@pytest.mark.needs("is_one_process")
 async def test_an_abort_that_is_set_is_ahead_of_every_attempt_that_has_not_begun(tmp_path: Path) -> None:
     """What sees that an abort is set waits for the lock, and must get it after the abort."""
     services = Scripted(lambda _, count: "lose" if count == 1 else None)

@@ -17,10 +17,10 @@ from headrace.journal.sqlite import SqliteJournal
 from headrace.runner.policy import Policy
 from headrace.runner.runners import started_instance
 from tests.contract.test_engine import SEND, WAIT, Scripted
-from tests.support.engines import every_journal
+from tests.support.engines import every_engine
 from tests.support.rooms import Fate, Life, life
 
-__all__ = ["every_journal"]  # a fixture
+__all__ = ["every_engine"]  # a fixture
 
 PAST: dict[str, Any] = {"delay": {"until": "2020-01-01T00:00:00Z"}}
 MISMATCH = Reply(
@@ -66,7 +66,7 @@ async def _start(alive: Life, stages: list[dict[str, Any]]) -> str:
 
 
 async def _until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             value = condition()
             if asyncio.iscoroutine(value):
@@ -110,6 +110,7 @@ async def test_an_event_that_comes_while_an_abort_commits_does_not_revive_the_in
     await services.close()
 
 
+@pytest.mark.needs("skips_time")
 async def test_a_delay_that_ends_while_an_abort_commits_does_not_revive_the_instance(tmp_path: Path) -> None:
     services = Scripted()
     gate = Gate("EndInstance")
@@ -352,6 +353,7 @@ def _unreadable_once(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(SqliteJournal, name, read)
 
 
+@pytest.mark.needs("skips_time")
 @pytest.mark.parametrize("read", ["due", "next_deadline", "standing"])
 async def test_the_scheduler_outlives_a_journal_that_cannot_be_read(
     read: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -385,6 +387,7 @@ async def test_an_accepted_event_is_accepted_even_if_the_instance_cannot_be_read
     await services.close()
 
 
+@pytest.mark.needs("skips_time")
 async def test_an_instance_that_cannot_be_restored_does_not_hold_up_its_neighbours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from tests.contract.test_engine import WAIT, Scripted
-from tests.support.engines import every_journal
+from tests.support.engines import every_engine
 from tests.support.rooms import life
 
-__all__ = ["every_journal"]  # a fixture
+__all__ = ["every_engine"]  # a fixture
 
 INSTANCES = 50
 SEND: dict[str, Any] = {

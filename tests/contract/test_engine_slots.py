@@ -8,12 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from headrace.effects.port import Reply, Request
 from tests.contract.test_engine import SEND, Scripted
-from tests.support.engines import every_journal
+from tests.support.engines import every_engine
 from tests.support.rooms import Fate, life
 
-__all__ = ["every_journal"]  # a fixture
+__all__ = ["every_engine"]  # a fixture
+
+pytestmark = pytest.mark.needs("is_one_process")  # places within one process
 
 REFUSED = Reply(400, b'{"errorCode":"VALIDATION","errorMessage":"no"}', {"content-type": "application/json"})
 TO_A_WALLET: dict[str, Any] = {

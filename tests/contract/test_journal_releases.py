@@ -108,8 +108,13 @@ def test_no_row_is_lost_or_changed(version: str, tmp_path: Path) -> None:
     before = _content(path)
     migrate_sqlite(str(path))
     after = _content(path)
-    for table in ("workflows", "stages", "occurrences", "audit", "triggers"):
+    for table in ("workflows", "stages", "occurrences", "audit"):
         assert before[table] == after[table] and before[table], table
-    assert [f"{row[:-1]}, None)" for row in before["activities"]] == after["activities"] != []
+    named = [f"{row[:-1]}, {row.split(', ')[1].lower()})" for row in before["triggers"]]
+    assert named == after["triggers"] != []
+    kept, scheduled = zip(*(row.rsplit(", ", 1) for row in after["activities"]), strict=True)
+    assert tuple(f"{row[:-1]}, None" for row in before["activities"]) == kept != ()
+    initiations = ["CreateTransferInitiation" in row for row in kept]
+    assert [moment != "None)" for moment in scheduled] == initiations and any(initiations)
     assert [row.split(", ", 2)[2] for row in after["journal_state"]] == ["'embedded', 0)"]
     assert len(before["caller_keys"]) == len(after["caller_keys"]) > 5

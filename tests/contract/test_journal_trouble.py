@@ -94,7 +94,7 @@ def test_on_a_full_disk_a_server_says_so_and_starts_once_there_is_room(server: S
     disk.empty()
     until(lambda: answers(server, "/readyz", 200))
     assert create(server).status == 201
-    assert server.log().count("cannot start; retrying") == 1, "said once, not at every attempt"
+    assert server.log().count("cannot serve yet; retrying") == 1, "said once, not at every attempt"
     assert server.stop() == 0
 
 

@@ -42,15 +42,17 @@ class Violated(Exception):
 
 
 class Reader:
-    """GETs on one kept connection; numbers stay exact."""
+    """GETs on a kept connection to the API and one to the services; numbers stay exact."""
 
-    def __init__(self, url: str) -> None:
-        self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    def __init__(self, url: str, stack_url: str | None = None) -> None:
+        self._api = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+        self._stack = http.client.HTTPConnection(urlsplit(stack_url or url).netloc, timeout=60)
 
     def get(self, path: str, **query: Any) -> Json | None:
         """The decoded body; None for 404."""
-        self._connection.request("GET", f"{path}?{urlencode(query)}" if query else path)
-        reply = self._connection.getresponse()
+        connection = self._api if path.startswith(API) else self._stack
+        connection.request("GET", f"{path}?{urlencode(query)}" if query else path)
+        reply = connection.getresponse()
         body = reply.read()
         if reply.status == 404:
             return None
@@ -73,7 +75,8 @@ class Reader:
             query = {"cursor": found["cursor"]["next"]}
 
     def close(self) -> None:
-        self._connection.close()
+        self._api.close()
+        self._stack.close()
 
 
 @dataclass(frozen=True)
@@ -140,9 +143,12 @@ class Verdict:
             raise Inconclusive(self.shown())
 
 
-def check(url: str) -> Verdict:
-    """Read everything and compare. Raises Inconclusive when something cannot be read."""
-    reader, verdict = Reader(url), Verdict()
+def check(url: str, stack_url: str | None = None) -> Verdict:
+    """Read everything and compare. Raises Inconclusive when something cannot be read.
+
+    `stack_url`: the root of the services where they are not those of `headrace dev` at `url`.
+    """
+    reader, verdict = Reader(url, stack_url), Verdict()
     try:
         effects = list(_effects(reader, verdict))
         ledgers = sorted(_ledgers(reader, effects))

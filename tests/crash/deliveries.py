@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import json
 import random
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -48,6 +49,61 @@ RULE: dict[str, Any] = {
     "vars": {"user": "event.id", "amount": "event.amount"},
 }
 PATIENCE_S = 600.0
+
+
+class Target(Protocol):
+    """The server, or the servers of one journal, to which the events are delivered."""
+
+    @property
+    def stack(self) -> Server:
+        """The `headrace dev` that brings the services."""
+        ...
+
+    def api_url(self) -> str: ...
+
+    def get(self, path: str) -> Any: ...
+
+    def post(self, path: str, body: Any) -> Any: ...
+
+    def log(self) -> str: ...
+
+    def begin(self, group: str) -> None:
+        """Start every server anew, under this name at the broker."""
+        ...
+
+    def kill(self) -> None:
+        """SIGKILL to a server."""
+        ...
+
+    def start_again(self) -> None:
+        """Start the one that was killed."""
+        ...
+
+    def suppressed(self) -> int:
+        """Repeats, as the inbox counts them. Read from the database: the API shows the newest events only."""
+        ...
+
+
+class OneServer(Server):
+    """`headrace dev`, which brings the services itself."""
+
+    @property
+    def stack(self) -> Server:
+        return self
+
+    def api_url(self) -> str:
+        return self.url
+
+    def begin(self, group: str) -> None:
+        self.settings["HEADRACE_BROKER_GROUP"] = group
+        self.restart()
+
+    def start_again(self) -> None:
+        self.restart()
+
+    def suppressed(self) -> int:
+        with sqlite3.connect(self.data / "journal.db") as connection:
+            return connection.execute("SELECT sum(repeats) FROM inbox").fetchone()[0]
 
 
 class Broker(Protocol):
@@ -117,12 +173,12 @@ def published_again(events: list[bytes], chance: random.Random) -> list[bytes]:
     return [json.dumps(dict(reversed(event.items())), indent=1).encode() for event in chosen]
 
 
-async def deliver(folder: Path, broker: Broker, count: Count, kills_a_round: int) -> None:
+async def deliver(opened: AbstractContextManager[Target], broker: Broker, count: Count, kills_a_round: int) -> None:
     """The whole of it; raises Violated or Inconclusive."""
     chance = random.Random(count.seed)
     started = time.monotonic()
-    with Server(folder / "data", settings={**broker.settings, "HEADRACE_SETTLE_S": "0.5"}) as server:
-        server.post("/api/ledger/v2/shop", {})
+    with opened as server:
+        server.stack.post("/api/ledger/v2/shop", {})
         workflow_id = server.post(f"{API}/workflows", {"stages": STAGES}).json["data"]["id"]
         trigger_id = server.post(f"{API}/triggers", {**RULE, "workflowID": workflow_id}).json["data"]["id"]
         events = events_of(count.events, chance)
@@ -140,11 +196,10 @@ async def deliver(folder: Path, broker: Broker, count: Count, kills_a_round: int
 
 
 async def _round(
-    server: Server, broker: Broker, count: Count, group: str, chance: random.Random, fresh: Sequence[list[bytes]]
+    server: Target, broker: Broker, count: Count, group: str, chance: random.Random, fresh: Sequence[list[bytes]]
 ) -> None:
     """One kill for each of `fresh`: events that are published just before it."""
-    server.settings["HEADRACE_BROKER_GROUP"] = group
-    await asyncio.to_thread(server.restart)
+    await asyncio.to_thread(server.begin, group)
     disturbing = asyncio.create_task(_disturb(broker, group, chance))
     try:
         for bodies in fresh:
@@ -153,7 +208,7 @@ async def _round(
             await asyncio.to_thread(server.kill)
             count.kills += 1
             count.kills_with_unacknowledged += await broker.unacknowledged(group) > 0
-            await asyncio.to_thread(server.restart)
+            await asyncio.to_thread(server.start_again)
         deadline_s = time.monotonic() + PATIENCE_S
         while await broker.unacknowledged(group):
             if time.monotonic() > deadline_s:
@@ -171,7 +226,7 @@ async def _disturb(broker: Broker, group: str, chance: random.Random) -> None:
         await asyncio.sleep(0.2)
 
 
-def _settled(server: Server, trigger_id: str, count: int) -> list[Any]:
+def _settled(server: Target, trigger_id: str, count: int) -> list[Any]:
     """The occurrences, once there are as many as there should be at least and all their instances have ended."""
     deadline_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline_s:
@@ -182,11 +237,11 @@ def _settled(server: Server, trigger_id: str, count: int) -> list[Any]:
     raise Inconclusive(f"the occurrences did not end:\n{server.log()[-4_000:]}")
 
 
-def _check(server: Server, occurrences: list[Any], count: Count) -> None:
+def _check(server: Target, occurrences: list[Any], count: Count) -> None:
     instances = server.get(f"{API}/instances").json["data"]
-    verdict = books.check(server.url)
+    verdict = books.check(server.api_url(), server.stack.url)
     count.occurrences, count.instances, count.transactions = len(occurrences), len(instances), verdict.transactions
-    count.suppressed = _suppressed(server)
+    count.suppressed = server.suppressed()
     verdict.raise_if_bad()
     found = (count.occurrences, count.instances, count.transactions)
     if found != (count.events,) * 3 or verdict.failed:
@@ -194,19 +249,13 @@ def _check(server: Server, occurrences: list[Any], count: Count) -> None:
     told = {row["event"]["id"]: row["event"]["amount"] for row in occurrences}
     if told != {f"p{number}": amount_of(number) for number in range(count.events)}:
         raise Violated("the occurrences are not those of the events")
-    world = server.get("/api/ledger/v2/shop/accounts/world?expand=volumes").json["data"]["volumes"]["USD/2"]["output"]
+    world = server.stack.get("/api/ledger/v2/shop/accounts/world?expand=volumes").json["data"]["volumes"]["USD/2"][
+        "output"
+    ]
     if world != sum(amount_of(number) for number in range(count.events)):
         raise Violated(f"world has paid {world}")
     if count.deliveries < count.events * count.rounds or not count.kills_with_unacknowledged:
         raise Inconclusive(f"hardly anything was repeated or killed in time: {asdict(count)}")
-
-
-def _suppressed(server: Server) -> int:
-    """Repeats, as the inbox counts them. Read from the file: the API shows the newest events only."""
-    import sqlite3
-
-    with sqlite3.connect(server.data / "journal.db") as connection:
-        return connection.execute("SELECT sum(repeats) FROM inbox").fetchone()[0]
 
 
 # NATS
@@ -352,7 +401,8 @@ async def run(folder: Path, bus: str, count: Count, kills_a_round: int) -> None:
     with started(bus, folder / "broker") as server:
         broker = broker_at(bus, server.url)
         try:
-            await deliver(folder, broker, count, kills_a_round)
+            settings = {**broker.settings, "HEADRACE_SETTLE_S": "0.5"}
+            await deliver(OneServer(folder / "data", settings=settings), broker, count, kills_a_round)
         finally:
             await broker.close()
 

@@ -323,6 +323,27 @@ BUGS: tuple[Bug, ...] = (
         "tests/events/test_relay.py",
     ),
     _bug(
+        "work goes on after its duty was lost",
+        "src/headrace/events/duties.py",
+        "asyncio.wait((doing, losing), return_when=asyncio.FIRST_COMPLETED)",
+        "asyncio.wait((doing,))",
+        "tests/events/test_duties.py",
+    ),
+    _bug(
+        "a server that lost its duties goes on reporting what the journal holds",
+        "src/headrace/composition/background.py",
+        "            self.telemetry.journal_counts(None)\n",
+        "            pass\n",
+        "tests/events/test_duties.py",
+    ),
+    _bug(
+        "the later of two servers signs with a key that the tables do not have",
+        "src/headrace/auth/shared.py",
+        "if changed is not None and await self._tables.replace_keys(self._known, changed):",
+        "if changed is not None and (await self._tables.replace_keys(self._known, changed) or True):",
+        "tests/auth/test_shared.py",
+    ),
+    _bug(
         "the outbox is trimmed by the fastest publisher",
         SQL,
         "(SELECT min(position) FROM positions",
@@ -364,8 +385,8 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "an aborted run goes on",
         RUNNER,
-        "        if self.ended_at is None:\n            self._advance(unit, now_at, sends=True)\n",
-        "        if self.ended_at is None or self.stages:\n            self._advance(unit, now_at, sends=True)\n",
+        "        if self.ended_at is None:\n            self._advance(unit, now_at, sends=sends)\n",
+        "        if self.ended_at is None or self.stages:\n            self._advance(unit, now_at, sends=sends)\n",
         *_CONTRACT,
     ),
     _bug(

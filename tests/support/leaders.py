@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from headrace.composition.services import Services
 from headrace.composition.stores import Store
 from headrace.effects.port import Downstream
 from headrace.engine.port import Engine
+from headrace.events.duties import Work
 from headrace.events.feed import EventSource
 from headrace.journal.port import Journal
 from headrace.runner.instance import InstanceRunner
@@ -90,12 +91,17 @@ class Candidate:
 
 
 class RemoteEngine:
-    """The engine of a server that drives nothing: another server of the journal does."""
+    """The engine of a server that drives nothing: another server of the journal does.
+
+    `driving`: that server's engine, which hears of what happens here; None: it looks by itself.
+    """
 
     active_instances = 0
     sends_at_once = False
+    needs_nudges = False
+    duties: Mapping[str, Work] = {}
 
-    def __init__(self, journal: Journal, driving: Engine) -> None:
+    def __init__(self, journal: Journal, driving: Engine | None) -> None:
         self._journal = journal
         self._driving = driving
 
@@ -106,12 +112,14 @@ class RemoteEngine:
     @contextlib.asynccontextmanager
     async def begin(self, runner: InstanceRunner) -> AsyncGenerator[None]:
         yield
-        self._driving.wake(runner.id)
+        self.wake(runner.id)
 
     def wake(self, instance_id: str) -> None:
-        self._driving.wake(instance_id)
+        if self._driving is not None:
+            self._driving.wake(instance_id)
 
     def abort(self, instance_id: str) -> contextlib.AbstractAsyncContextManager[InstanceRunner]:
+        assert self._driving is not None, "no test aborts at a server whose driver is another process"
         return self._driving.abort(instance_id)
 
     async def ended(self, instance_id: str, timeout_s: float) -> None:
@@ -153,7 +161,7 @@ async def member(
     ids = RandomIds()
     parts = Parts(
         settings=Settings(**settings),
-        store=Store(journal, election.candidate(name)),
+        store=Store(journal, election.candidate(name), asyncio.Event()),
         services=Services(services, no_links, events=source),
         authenticator=AnonymousAuthenticator(OpenAuthority("http://localhost", ids)),
         telemetry=telemetry,

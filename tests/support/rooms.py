@@ -19,11 +19,10 @@ import httpx2
 import yaml
 
 from headrace.buses.event_types import TYPES
-from headrace.clock import RandomIds
+from headrace.clock import RandomIds, SystemClock
 from headrace.demo.examples import Example
 from headrace.demo.stack import Stack
 from headrace.effects.port import Downstream, Reply, Request
-from headrace.engine.embedded import EmbeddedEngine
 from headrace.engine.limits import EngineLimits
 from headrace.errors import AlreadyEnded
 from headrace.events.envelope import envelope_of
@@ -45,12 +44,16 @@ from headrace.triggers.expressions import Evaluator, Fetch, no_links
 from headrace.usecases.idempotency import Caller, CallerKey
 from headrace.usecases.instances import abort_instance, send_event, start_instance
 from headrace.usecases.ports import Ports
+from tests.support.engine_processes import TEMPORAL_SPEED, open_engine
 from tests.support.journals import adapter
 from tests.support.ports import start
 
 SPEED = 200
 journal_name = "sqlite"
 """The adapter of the journals that are opened here; `tests/support/journals.py` lists them all."""
+engine_kind = "embedded"
+"""The engine that is opened here; `tests/support/engine_processes.py` lists them all."""
+TIMES = ("settle_s", "retry_base_s", "retry_cap_s")
 OURS = tuple(
     f"<coroutine object {owner}."
     for owner in ("EmbeddedEngine", "Dispatcher", "FastClock", "Event", "abort_instance", "send_event")
@@ -179,7 +182,7 @@ class Life:
     def __init__(
         self,
         journal: SqliteJournal,
-        engine: EmbeddedEngine,
+        engine: Any,
         downstream: Downstream,
         fate: Fate,
         inbox: Inbox,
@@ -286,29 +289,35 @@ async def life(
     opened = AsyncExitStack()
     journal = await opened.enter_async_context(adapter(journal_name).open(journal_file))
     mortal: Any = MortalJournal(journal, fate)
-    clock = FastClock()
+    is_temporal = engine_kind != "embedded"
+    clock = SystemClock() if is_temporal else FastClock()
     outbox = Outbox()
     if publishes:
         unit = Unit()
         for kind in TYPES:
             unit.add(WantType(type=kind))
         await journal.commit(unit)
-    settings = EngineLimits(**{"settle_s": 5.0, "retry_base_s": 0.5, **limits})
+    chosen = {"settle_s": 5.0, "retry_base_s": 0.5, **limits}
+    if is_temporal:
+        chosen |= {name: chosen[name] / TEMPORAL_SPEED for name in TIMES if name in chosen}
+    settings = EngineLimits(**chosen)
     meter = Telemetry(clock)
     _, attention = await journal.counts()
     meter.needs_attention(attention)
     ids = RandomIds()
     runners = Runners(clock.now_at, ids.new, outbox.announce, policy or Policy())
-    engine = EmbeddedEngine(
-        mortal,
-        MortalDownstream(downstream, fate),
-        clock,
-        runners,
-        settings,
-        meter=meter,
-        jitter=lambda: 1.0,
+    mortal, engine = await opened.enter_async_context(
+        open_engine(
+            engine_kind,
+            mortal,
+            MortalDownstream(downstream, fate),
+            clock,
+            runners,
+            settings,
+            meter,
+            store=str(journal_file),
+        )
     )
-    await engine.start()
     evaluator = Evaluator(clock, fetch)
     dispatcher = Dispatcher(mortal, engine, runners, evaluator, clock, ids, meter, events, outbox)
     inbox = Inbox(mortal, clock, meter, dispatcher.wake)

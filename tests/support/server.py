@@ -51,6 +51,8 @@ class NoAnswer(Exception):
 class Server:
     """`headrace dev` as a child process. Use it as a context manager, or call `start` and `stop`."""
 
+    command = "dev"
+
     def __init__(
         self,
         data: Path,
@@ -172,6 +174,13 @@ class Server:
 
     # inside
 
+    def command_line(self) -> list[str]:
+        command = [str(Path(sys.executable).parent / "headrace"), self.command, "--host", "127.0.0.1"]
+        command += ["--port", str(self.port), "--data", str(self.data), *self.arguments]
+        for fault in self.faults:
+            command += ["--fault", fault]
+        return command
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -183,10 +192,7 @@ class Server:
     def _spawn(self) -> None:
         assert not self.is_running, "the server already runs"
         self.starts += 1
-        command = [str(Path(sys.executable).parent / "headrace"), "dev", "--host", "127.0.0.1"]
-        command += ["--port", str(self.port), "--data", str(self.data), *self.arguments]
-        for fault in self.faults:
-            command += ["--fault", fault]
+        command = self.command_line()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(

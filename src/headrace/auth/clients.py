@@ -1,4 +1,4 @@
-"""Local clients: a file of ids, scopes and hashed secrets. `headrace clients` writes it, the server reloads it.
+"""Local clients: ids, scopes and hashed secrets, in a file. `headrace clients` writes it, the server reloads it.
 
     {"clients": [{"id": "...", "name": "...", "scopes": ["orchestration:read"], "secret": "scrypt$...", ...}]}
 
@@ -8,6 +8,7 @@ A client removed from the file gets no more tokens, and its existing tokens are 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,14 +61,44 @@ class Created:
     secret: str = field(repr=False)
 
 
-class ClientsFile:
-    """The file of clients, for programs that change it."""
+class ClientStore(ABC):
+    """The place of the clients, for programs that change them."""
+
+    @abstractmethod
+    def read(self) -> dict[str, Client]:
+        """Read the clients by their ids. Raises InvalidValue with the reason where they cannot be read."""
+
+    @abstractmethod
+    def put(self, client: Client) -> None:
+        """Add a client, or replace the one with its id. Raises InvalidValue where there are too many."""
+
+    @abstractmethod
+    def delete(self, client_id: str) -> None:
+        """Delete a client. Raises NotFound."""
+
+    def create(self, name: str, scopes: Sequence[str], clock: Clock, random_bytes: RandomBytes) -> Created:
+        """Create a client with a fresh id and secret. Raises InvalidValue for an unusable name or unknown scope."""
+        if len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
+            raise InvalidValue("name", f"must be at most {MAX_NAME_CHARACTERS} printable characters")
+        secret = random_bytes(32).hex()
+        client = Client(
+            id=random_bytes(12).hex(),
+            name=name,
+            scopes=checked_scopes(scopes),
+            secret=hashed(secret, random_bytes),
+            created_at=date_time(clock.now_at()),
+        )
+        self.put(client)
+        return Created(client, secret)
+
+
+class ClientsFile(ClientStore):
+    """The file of clients; a missing file has none."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> dict[str, Client]:
-        """Read the clients; a missing file has none. Raises InvalidValue with the reason if it is malformed."""
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -88,31 +119,14 @@ class ClientsFile:
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise InvalidValue(str(self.path), f"is not a file of clients: {error}") from None
 
-    def create(self, name: str, scopes: Sequence[str], clock: Clock, random_bytes: RandomBytes) -> Created:
-        """Create a client with a fresh id and secret. Raises InvalidValue for an unusable name or unknown scope."""
-        if len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
-            raise InvalidValue("name", f"must be at most {MAX_NAME_CHARACTERS} printable characters")
-        secret = random_bytes(32).hex()
-        client = Client(
-            id=random_bytes(12).hex(),
-            name=name,
-            scopes=checked_scopes(scopes),
-            secret=hashed(secret, random_bytes),
-            created_at=date_time(clock.now_at()),
-        )
-        self.put(client)
-        return Created(client, secret)
-
     def put(self, client: Client) -> None:
-        """Add a client, or replace the one with its id."""
         with locked(self.path):
             clients = self.read() | {client.id: client}
             if len(clients) > MAX_CLIENTS:
-                raise InvalidValue("", f"there are already {MAX_CLIENTS} clients: delete some")
+                raise too_many()
             self._write(clients)
 
     def delete(self, client_id: str) -> None:
-        """Delete a client. Raises NotFound."""
         with locked(self.path):
             clients = self.read()
             if clients.pop(client_id, None) is None:
@@ -124,22 +138,17 @@ class ClientsFile:
         write_private(self.path, msgspec.json.format(content, indent=2) + b"\n")
 
 
-class Clients:
-    """The clients of a running server, reloaded when the file has changed."""
+class KnownClients:
+    """The clients that a running server knows."""
 
-    def __init__(self, file: ClientsFile, monotonic_s: Callable[[], float]) -> None:
-        """Load the file. Raises InvalidValue if it is malformed, so that the server does not start."""
-        self._file = file
-        self._monotonic_s = monotonic_s
-        self._stamp = self._stamp_now()
-        self._complained_of: _Stamp | None = None
-        self._clients = file.read()
+    def __init__(self, clients: dict[str, Client]) -> None:
+        self.replace(clients)
+
+    def replace(self, clients: dict[str, Client]) -> None:
+        self._clients = clients
         self._scopes: dict[str, frozenset[str]] = {}
-        self._looked_s = monotonic_s()
 
     def get(self, client_id: str) -> Client | None:
-        if self._monotonic_s() >= self._looked_s + LOOK_EVERY_S:
-            self.reload()
         return self._clients.get(client_id)
 
     def is_valid(self, principal: Principal) -> bool:
@@ -152,6 +161,24 @@ class Clients:
             scopes = self._scopes[client.id] = Principal.of(client.id, client.id, client.scopes).scopes
         return principal.scopes <= scopes
 
+
+class Clients(KnownClients):
+    """The clients of a file, reloaded when it has changed."""
+
+    def __init__(self, file: ClientsFile, monotonic_s: Callable[[], float]) -> None:
+        """Load the file. Raises InvalidValue if it is malformed, so that the server does not start."""
+        self._file = file
+        self._monotonic_s = monotonic_s
+        self._stamp = self._stamp_now()
+        self._complained_of: _Stamp | None = None
+        super().__init__(file.read())
+        self._looked_s = monotonic_s()
+
+    def get(self, client_id: str) -> Client | None:
+        if self._monotonic_s() >= self._looked_s + LOOK_EVERY_S:
+            self.reload()
+        return super().get(client_id)
+
     def reload(self) -> None:
         """Reload a changed file. An unreadable file is logged and keeps the current clients.
 
@@ -162,8 +189,7 @@ class Clients:
         if stamp == self._stamp:
             return
         try:
-            self._clients = self._file.read()
-            self._scopes = {}
+            self.replace(self._file.read())
         except (InvalidValue, OSError) as error:
             if stamp != self._complained_of:
                 _log.error("cannot read the file of clients; keeping the current clients", reason=str(error))
@@ -184,6 +210,10 @@ class Clients:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
+def too_many() -> InvalidValue:
+    return InvalidValue("", f"there are already {MAX_CLIENTS} clients: delete some")
 
 
 def checked_scopes(scopes: Sequence[str]) -> tuple[str, ...]:

@@ -14,11 +14,11 @@ from urllib.parse import unquote_plus
 import msgspec
 from joserfc import jws
 
-from headrace.auth.clients import READ, WRITE, Client, Clients
+from headrace.auth.clients import READ, WRITE, Client, KnownClients
 from headrace.auth.failures import Failures
 from headrace.auth.hashing import RandomBytes, hashed, matches
 from headrace.auth.oauth import GRANT, Asked, Form, Granted, Json, Refused, TooManyFailures, metadata
-from headrace.auth.signing import SigningKeys
+from headrace.auth.signing import KnownKeys
 from headrace.clock import Clock, Ids
 
 MAX_PROVEN = 10_000
@@ -44,8 +44,8 @@ class LocalAuthority:
     def __init__(
         self,
         shape: TokenShape,
-        keys: SigningKeys,
-        clients: Clients,
+        keys: KnownKeys,
+        clients: KnownClients,
         clock: Clock,
         ids: Ids,
         random_bytes: RandomBytes,

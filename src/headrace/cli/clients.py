@@ -1,4 +1,7 @@
-"""`headrace clients`: manage the clients that may get tokens. Edits the file, with or without a running server."""
+"""`headrace clients`: manage the clients that may get tokens, with or without a running server.
+
+They are in a file, or in the database that HEADRACE_DATABASE_URL names.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,12 @@ from headrace.cli.registration import command, new_group
 from headrace.cli.session import Printer
 
 if TYPE_CHECKING:
-    from headrace.auth.clients import Client, ClientsFile
+    from headrace.auth.clients import Client, ClientStore
 
 group = new_group(
     "Create, list and delete the clients that may get tokens from this server.\n\n"
-    "For `headrace serve --auth local`, and `headrace dev --auth`."
+    "For `headrace serve --auth local`, and `headrace dev --auth`. They are in a file of the data folder, or in the "
+    "database that HEADRACE_DATABASE_URL names."
 )
 
 DataOption = Annotated[
@@ -60,7 +64,7 @@ def create(
     from headrace.auth.clients import READ, WRITE
     from headrace.clock import SystemClock
 
-    created = _file(data, file).create(name, scope or [READ, WRITE], SystemClock(), os.urandom)
+    created = _store(data, file).create(name, scope or [READ, WRITE], SystemClock(), os.urandom)
     client = created.client
     facts = [("Client ID", client.id), ("Secret", created.secret), ("Scopes", " ".join(client.scopes))]
     printer.show({"client": _shown(client) | {"secret": created.secret}}, lambda: display.fact_lines(facts))
@@ -71,7 +75,7 @@ def create(
 @command(group, "list", "ls", "l")
 def list_clients(printer: Printer, data: DataOption = None, file: FileOption = None) -> None:
     """List the clients, without their secrets."""
-    clients = sorted(_file(data, file).read().values(), key=lambda client: client.created_at)
+    clients = sorted(_store(data, file).read().values(), key=lambda client: client.created_at)
     printer.show({"clients": [_shown(client) for client in clients]}, lambda: _table(clients))
 
 
@@ -83,16 +87,45 @@ def delete(
     file: FileOption = None,
 ) -> None:
     """Delete a client. Its tokens are refused within a second."""
-    _file(data, file).delete(client_id)
+    _store(data, file).delete(client_id)
     printer.show({"success": True, "clientID": client_id}, f"Client {client_id} deleted.")
 
 
-def _file(data: Path | None, file: Path | None) -> ClientsFile:
-    from headrace.composition.authentication import clients_file
+@command(group, "import", "im")
+def import_clients(
+    printer: Printer,
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A clients.json of a server.", show_default=False)],
+    data: DataOption = None,
+    file: FileOption = None,
+) -> None:
+    """Add the clients of a file, with their ids and secrets. A client whose id is known already stays as it is.
+
+    For a server that moves from a file to a database. Signing keys are not imported: the server creates its own, and
+    clients get new tokens with the secrets that they have.
+    """
+    from headrace.auth.clients import ClientsFile
+    from headrace.errors import InvalidValue
+
+    if not source.exists():
+        raise InvalidValue(str(source), "does not exist")
+    store = _store(data, file)
+    found, known = ClientsFile(source).read(), store.read()
+    new = [client for client in found.values() if client.id not in known]
+    for client in new:
+        store.put(client)
+    text = f"{len(new)} clients imported; {len(found) - len(new)} were known already."
+    printer.show({"imported": [client.id for client in new], "known": len(found) - len(new)}, text)
+
+
+def _store(data: Path | None, file: Path | None) -> ClientStore:
+    from headrace.composition.authentication import client_store
     from headrace.settings import Settings
 
-    settings = Settings() if file is None else Settings(clients=file.expanduser())
-    return clients_file(settings, (data or settings.data).expanduser().absolute())
+    if file is None:
+        settings = Settings.from_env({"HEADRACE_DATABASE_URL": os.environ.get("HEADRACE_DATABASE_URL", "")})
+    else:
+        settings = Settings(clients=file.expanduser())
+    return client_store(settings, (data or settings.data).expanduser().absolute())
 
 
 def _shown(client: Client) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import typer
 
 from headrace.cli import display
 from headrace.cli.display import Output
-from headrace.errors import AlreadyOwned, Damaged, HeadraceError, InvalidValue, Unusable
+from headrace.errors import AlreadyOwned, Damaged, HeadraceError, InvalidValue, TakenOver, Unusable
 
 if TYPE_CHECKING:
     from headrace_client import ConnectionFailure, Error, SDKError
@@ -30,6 +30,7 @@ UNFINISHED = 4
 OWNED = 5
 UNUSABLE = 6
 BUG = 70
+TAKEN_OVER = 75
 INTERRUPTED = 130
 
 DESCRIPTION = """\b
@@ -42,6 +43,7 @@ Exit codes:
     5  another server owns this journal
     6  the journal is damaged, of a newer release, or may not be opened
    70  a bug in this program
+   75  another server has taken over the journal: start this one again, as a standby
   130  interrupted"""
 
 CREDENTIALS = (
@@ -99,6 +101,8 @@ def report_of(error: Exception) -> Report:
         return Report(USAGE, "VALIDATION", str(error))
     if isinstance(error, AlreadyOwned):
         return Report(OWNED, "OWNED", str(error))
+    if isinstance(error, TakenOver):
+        return Report(TAKEN_OVER, "TAKEN_OVER", str(error), "Start it again: it becomes a standby.")
     if isinstance(error, Unusable | Damaged):
         return Report(UNUSABLE, "UNUSABLE", str(error))
     if isinstance(error, HeadraceError):

@@ -18,6 +18,7 @@ from headrace.cli import (
     servers,
     starter,
     triggers,
+    worker,
     workflows,
 )
 from headrace.cli.completion import rejoin_words, script
@@ -59,6 +60,7 @@ def options(
 
 command(app, "dev")(servers.dev)
 command(app, "serve")(servers.serve)
+command(app, "worker")(worker.worker)
 command(app, "demo")(demo_command.demo)
 command(app, "doctor")(doctor.doctor)
 command(app, "audit")(audit.audit)

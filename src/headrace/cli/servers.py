@@ -56,6 +56,17 @@ AuthOption = Annotated[
 ]
 
 
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        envvar="HEADRACE_ENGINE",
+        metavar="embedded|temporal",
+        help="What drives the instances: embedded, this server; temporal, `headrace worker` processes.  "
+        "[default: embedded]",
+    ),
+]
+
 _ABOUT_DEV = (
     "Add --auth, use --host 127.0.0.1, or --open-to-network: anything that reaches the port may read and write."
 )
@@ -82,7 +93,9 @@ def dev(
     """
     if ephemeral and data is not None:
         raise Failure("--ephemeral and --data exclude each other: give one", code=USAGE)
-    settings = _settings(auth="local") if auth else _settings()
+    if os.environ.get("HEADRACE_DATABASE_URL"):
+        display.note("HEADRACE_DATABASE_URL has no effect on dev, whose journal is a file.")
+    settings = _settings(database_url=None, engine="embedded", duties=None, **({"auth": "local"} if auth else {}))
     if settings.auth in (None, "none") and not open_to_network:
         _check_loopback(host or settings.host, "dev without --auth", _ABOUT_DEV)
     folder = None if ephemeral else (data or settings.data).expanduser().absolute()
@@ -107,17 +120,24 @@ def serve(
     port: PortOption = None,
     data: DataOption = None,
     auth: AuthOption = None,
+    engine: EngineOption = None,
 ) -> None:
     """Run API and engine against real services.
 
     HEADRACE_STACK_URL names all services, or HEADRACE_LEDGER_URL, HEADRACE_WALLETS_URL and HEADRACE_PAYMENTS_URL
     name one each. HEADRACE_STACK_CLIENT_ID, _CLIENT_SECRET and _TOKEN_URL are the credentials for them.
 
-    While the disk is full or read-only the server answers 503 with the reason, and starts after it recovers. Exit code
-    5: another server owns the data folder. Exit code 6: the journal is damaged, of a newer release, or cannot be
-    opened.
+    HEADRACE_DATABASE_URL names a PostgreSQL database for the journal, made by `headrace migrate`. A second server on
+    the same database is a standby: it answers 503 until the first one is gone, and then takes over.
+
+    While the disk is full or read-only, or the database is not reachable, the server answers 503 with the reason, and
+    starts after it recovers. Exit code 5: another server owns the data folder. Exit code 6: the journal is damaged, of
+    another release, or cannot be opened. Exit code 75: a standby has taken over; start the server again.
     """
-    settings = _settings() if auth is None else _settings(auth=_known_auth(auth))
+    chosen = {} if auth is None else {"auth": _known("--auth (HEADRACE_AUTH)", auth, "local", "oidc", "none")}
+    if engine is not None:
+        chosen["engine"] = _known("--engine (HEADRACE_ENGINE)", engine, "embedded", "temporal")
+    settings = _settings(**chosen)
     _check_authentication(settings, host or settings.host)
     if settings.stack_url is None:
         urls = {"LEDGER": settings.ledger_url, "WALLETS": settings.wallets_url, "PAYMENTS": settings.payments_url}
@@ -163,10 +183,10 @@ def _serve(
     )
 
 
-def _known_auth(auth: str) -> str:
-    if auth.lower() not in ("none", "local", "oidc"):
-        raise Failure(f"--auth (HEADRACE_AUTH) {auth!r}: must be local, oidc or none", code=USAGE)
-    return auth.lower()
+def _known(option: str, word: str, *words: str) -> str:
+    if word.lower() not in words:
+        raise Failure(f"{option} {word!r}: must be {', '.join(words[:-1])} or {words[-1]}", code=USAGE)
+    return word.lower()
 
 
 def _check_authentication(settings: Settings, host: str) -> None:
@@ -215,17 +235,19 @@ def _announce_dev(
 
 def _announce(url: str, data: Path | None, settings: Settings) -> None:
     from headrace.auth.developer import CLIENT_ID
-    from headrace.composition.authentication import clients_file
-    from headrace.composition.startup import targets
+    from headrace.composition.authentication import client_store
+    from headrace.composition.startup import shown_database, targets
 
     display.line(f"Headrace is ready at {url}")
     _show_addresses(url, data)
+    if settings.database_url is not None:
+        display.line(f"  Database   {shown_database(settings.database_url)}")
     for service, root in targets(settings).items():
         display.line(f"  {service.capitalize():10} {root}")
     if settings.broker_url is not None:
         display.line(f"  Broker     {settings.broker_url}")
     # The secret of the development client was printed, and is readable in the data folder.
-    if settings.auth == "local" and data is not None and CLIENT_ID in clients_file(settings, data).read():
+    if settings.auth == "local" and data is not None and CLIENT_ID in client_store(settings, data).read():
         display.line(
             f"  Warning    the client {CLIENT_ID} of `headrace dev --auth` is accepted here too: "
             f"headrace clients delete {CLIENT_ID}"

@@ -8,14 +8,14 @@ import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from headrace.api import create_api
 from headrace.auth.authenticator import Authenticator
 from headrace.clock import Clock, Ids, RandomIds, SystemClock
-from headrace.composition.authentication import build_authenticator
+from headrace.composition.authentication import open_authenticator
 from headrace.composition.background import Background
 from headrace.composition.brokers import buses_of
 from headrace.composition.engines import Surroundings, engine_of
@@ -37,17 +37,24 @@ from headrace.telemetry.tracing import Tracing, open_tracing
 from headrace.triggers.expressions import Evaluator
 from headrace.usecases.ports import Ports
 
+if TYPE_CHECKING:
+    from headrace.engine.temporal.steps import Steps
+
 log = structlog.get_logger("headrace")
 
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """Everything behind a running server's listener."""
+    """Everything behind a running server's listener.
+
+    `lost` is set when another server has taken over the journal: this process must end.
+    """
 
     app: Any
     journal: Journal
-    engine: Engine
+    engine: Engine | Steps
     downstream: Downstream
+    lost: asyncio.Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,28 +79,32 @@ async def compose(
     sandbox: bool = False,
     faults: Sequence[str] = (),
     url: str = "http://127.0.0.1:8484",
+    on_wait: Callable[[str], None] = log.info,
 ) -> AsyncGenerator[Composition]:
     """Open the journal that the settings name, start the engine, and close everything in order at the end.
 
-    `data` is the folder of all files. `url` is the server's address. Raises AlreadyOwned when another server has the
-    journal, Unusable or Damaged when the journal needs a person, Unavailable when another attempt may succeed,
-    InvalidValue for a bad fault, address or file.
+    `data` is the folder of all files. `url` is the server's address. `on_wait` is called with the reason while this
+    server is a standby. Raises AlreadyOwned when another server has the journal, Unusable or Damaged when the journal
+    needs a person, Unavailable when another attempt may succeed, InvalidValue for a bad fault, address or file.
     """
     clock, ids = SystemClock(), RandomIds()
-    telemetry = Telemetry(clock, instances_per_s=settings.log_instances_per_s)
+    telemetry = Telemetry(
+        clock,
+        instances_per_s=settings.log_instances_per_s,
+        is_journal_shared=settings.engine != "embedded",
+    )
     async with contextlib.AsyncExitStack() as stack:
         tracing = open_tracing(settings, os.environ, clock)
         if tracing is not None:
             stack.push_async_callback(tracing.close)
-        store = await stack.enter_async_context(open_store(settings, data, telemetry))
+        store = await stack.enter_async_context(open_store(settings, data, telemetry, clock, on_wait))
         await store.journal.check()
         if sandbox:
             services = sandbox_services(settings, clock, ids, data=data, url=url, faults=faults)
         else:
             services = real_services(settings, clock)
         stack.push_async_callback(services.downstream.close)
-        authenticator = build_authenticator(settings, data, url, clock, ids)
-        stack.push_async_callback(authenticator.close)
+        authenticator = await stack.enter_async_context(open_authenticator(settings, data, url, clock, ids))
         parts = Parts(
             settings=settings,
             store=store,
@@ -121,10 +132,9 @@ async def assemble(
         log.info("recovered", instances_running=running, activities_needing_attention=attention)
         traced = journal if tracing is None else tracing.journal(journal)
         outbox, woken = Outbox(), asyncio.Event()
-        policy = Policy(
-            settings.allow_world_from_trigger, settings.allow_world_from_caller, dict(settings.ledger_schemas)
-        )
-        runners = Runners(clock.now_at, parts.ids.new, outbox.announce, policy)
+        if parts.store.watch_inbox is not None:
+            parts.store.watch_inbox(woken.set)
+        runners = runners_of(settings, clock, parts.ids, outbox)
         downstream = services.downstream if tracing is None else tracing.downstream(services.downstream)
         engine = make_engine(Surroundings(settings, traced, downstream, clock, runners, telemetry))
 
@@ -158,7 +168,7 @@ async def assemble(
         background = Background(
             settings=settings,
             journal=journal,
-            duties=Duties(parts.store.leadership, clock),
+            duties=None if settings.duties is False else Duties(parts.store.leadership, clock),
             ports=ports,
             woken=woken,
             buses=buses,
@@ -170,7 +180,13 @@ async def assemble(
         await engine.start()
         stack.push_async_callback(engine.stop)
         await stack.enter_async_context(background.running())
-        yield Composition(app if tracing is None else tracing.app(app), journal, engine, services.downstream)
+        app = app if tracing is None else tracing.app(app)
+        yield Composition(app, journal, engine, services.downstream, parts.store.lost)
+
+
+def runners_of(settings: Settings, clock: Clock, ids: Ids, outbox: Outbox) -> Runners:
+    policy = Policy(settings.allow_world_from_trigger, settings.allow_world_from_caller, dict(settings.ledger_schemas))
+    return Runners(clock.now_at, ids.new, outbox.announce, policy)
 
 
 def temporary_fault(error: Exception) -> Unavailable | None:

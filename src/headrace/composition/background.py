@@ -86,6 +86,7 @@ class Background:
     def work_of_duties(self) -> dict[str, Work]:
         """The work of each duty by the duty's name; its memory is new whenever this process takes the duty."""
         works: dict[str, Work] = {
+            **self.ports.engine.duties,
             "triggers": self._fire_triggers,
             "retention": self._retain,
             "gauges": self._count,

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 import msgspec
 import structlog
 
 from headrace.clock import Clock
 from headrace.composition.brokers import broker_of
+from headrace.composition.findings import Finding, Status
 from headrace.composition.startup import about_unknown_variable, targets, webhook_endpoints
 from headrace.effects.port import Downstream, NoReply, Reply, Request
 from headrace.errors import HeadraceError, InvalidValue
@@ -30,8 +31,6 @@ from headrace.telemetry.tracing import MISSING, is_wanted
 from headrace.workflows.activities import Service
 
 log = structlog.get_logger("headrace")
-
-Status = Literal["ok", "warning", "failed"]
 
 QUESTIONS: dict[Service, str] = {
     "ledger": "/v2?pageSize=1",
@@ -46,21 +45,17 @@ LOW_DISK_BYTES, FULL_DISK_BYTES = 1 << 30, 64 << 20
 POOL_OF_2_4 = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Result of one check; `hint` suggests a remedy."""
-
-    check: str
-    status: Status
-    text: str
-    hint: str = ""
-
-
 async def examine(settings: Settings, environ: Mapping[str, str], data: Path, clock: Clock) -> list[Finding]:
     """Run every check. Returns the findings in the order of the checks."""
     from headrace.composition.services import downstream_of
 
-    findings = [*check_settings(environ), *await check_authentication(settings, data, clock), *check_journal(data)]
+    findings = [*check_settings(environ), *await check_authentication(settings, data, clock)]
+    if settings.database_url is None:
+        findings += check_journal(data)
+    else:
+        from headrace.composition.doctor_database import check_database
+
+        findings += await check_database(settings.database_url, clock)
     try:
         downstream = downstream_of(settings, clock, timeout_s=min(settings.timeout_s, TIMEOUT_S))
     except InvalidValue as error:
@@ -301,10 +296,10 @@ async def check_authentication(settings: Settings, data: Path, clock: Clock) -> 
 
 def _check_clients(settings: Settings, data: Path) -> list[Finding]:
     from headrace.auth.developer import CLIENT_ID
-    from headrace.composition.authentication import clients_file
+    from headrace.composition.authentication import client_store
 
     try:
-        clients = clients_file(settings, data).read()
+        clients = client_store(settings, data).read()
     except (HeadraceError, OSError) as error:
         return [Finding("authentication", "failed", str(error))]
     if not clients:

@@ -26,6 +26,7 @@ def log_start(settings: Settings, environ: Mapping[str, str], *, data: Path, url
         version=VERSION,
         url=url,
         data=str(data),
+        **({} if settings.database_url is None else {"database": shown_database(settings.database_url)}),
         **({"services": "sandbox"} if sandbox else targets(settings)),
         broker=settings.broker_url or "none",
         authentication=settings.auth or "none",
@@ -35,6 +36,12 @@ def log_start(settings: Settings, environ: Mapping[str, str], *, data: Path, url
     )
     for name, nearest in unknown_variables(environ).items():
         log.warning(about_unknown_variable(name, nearest))
+
+
+def shown_database(url: str) -> str:
+    """Host and name of a database, without the user, the password and the options."""
+    authority, _, name = url.partition("://")[2].partition("/")
+    return f"{authority.rpartition('@')[2] or 'this machine'}/{name.partition('?')[0]}"
 
 
 def targets(settings: Settings) -> dict[str, str]:

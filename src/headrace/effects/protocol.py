@@ -108,6 +108,7 @@ class EffectProtocol:
         now_s: float,
         was_sent: bool = False,
         is_aborted: bool = False,
+        failures: int = 0,
         ledger: str = "",
     ) -> None:
         self._family = family
@@ -117,7 +118,7 @@ class EffectProtocol:
         self._is_unknown = was_sent
         self._is_aborted = is_aborted
         self._why_unknown = "an attempt had no answer"
-        self._failures = 0
+        self._failures = failures
         self._has_created = False
         self._refusal: Refused | None = None
         self._first_refusal_s: float | None = None

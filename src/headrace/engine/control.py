@@ -34,6 +34,11 @@ class Control(Protocol):
     def is_stopping(self) -> bool: ...
 
     @property
+    def gives_way(self) -> bool:
+        """True where the drive ends after the next commit: an intent that this stores is not counted as begun."""
+        ...
+
+    @property
     def permit_s(self) -> float | None:
         """The time for which the commit that counts an attempt as begun permits it; then another commit is needed.
 

@@ -100,14 +100,15 @@ class Driver:
             runner = control.runner
             if runner.open is not None or runner.ended_at is not None:
                 return
-            unit = runner.advance()
+            unit = runner.advance(sends=not control.gives_way)
             is_taken = bool(unit) and await self._commit(runner, unit)
-            await self._use_events(runner, is_taken)
+            await self._use_events(control, is_taken)
 
-    async def _use_events(self, runner: InstanceRunner, is_taken: bool) -> None:
+    async def _use_events(self, control: Control, is_taken: bool) -> None:
         """Go on while the event of the next wait is in the mailbox already. The caller is exclusive."""
+        runner = control.runner
         while is_taken:
-            unit = runner.take_event()
+            unit = runner.take_event(sends=not control.gives_way)
             is_taken = bool(unit) and await self._commit(runner, unit)
         if runner.ended_at is not None and runner.error != CANCELED:
             report_end(self._meter, runner)
@@ -160,6 +161,7 @@ class Driver:
             now_s=self._clock.monotonic_s(),
             was_sent=opened.was_sent,
             is_aborted=control.runner.ended_at is not None,
+            failures=opened.attempt if opened.last_failure is not None else 0,
             ledger=activity.ledger if isinstance(activity, CreateTransaction) else "",
         )
         try:
@@ -210,7 +212,7 @@ class Driver:
                 return
             while True:
                 begun = opened.begun
-                unit = control.runner.record(outcome)
+                unit = control.runner.record(outcome, sends=not control.gives_way)
                 try:
                     is_taken = await self._commit(control.runner, unit)
                     break
@@ -218,7 +220,7 @@ class Driver:
                     await self._read_again(control, opened, begun)
             if opened.activity.is_effect:
                 self._meter.effects_closed[opened.activity.service, LABELS[type(outcome)]] += 1
-            await self._use_events(control.runner, is_taken)
+            await self._use_events(control, is_taken)
 
     async def _attempt(self, control: Control, opened: CurrentActivity, protocol: EffectProtocol) -> None:
         async with self._services.gates[opened.activity.service]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
-from types import TracebackType
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from types import MappingProxyType, TracebackType
 
 import structlog
 
@@ -76,6 +76,10 @@ class ActiveInstance:
     def is_stopping(self) -> bool:
         return self._engine.is_stopping
 
+    @property
+    def gives_way(self) -> bool:
+        return self._engine.is_stopping
+
     def exclusive(self) -> asyncio.Lock:
         return self.lock
 
@@ -138,6 +142,9 @@ class _Begin:
 
 class EmbeddedEngine:
     """See `engine.port.Engine`. `pausing`: how many instances wait for their next attempt."""
+
+    needs_nudges = False
+    duties: Mapping[str, Callable[[], Coroutine[None, None, None]]] = MappingProxyType({})
 
     def __init__(
         self,

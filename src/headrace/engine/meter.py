@@ -62,6 +62,10 @@ class Meter(Protocol):
 
     def timer_lag(self, seconds: float) -> None: ...
 
+    def engine_reachable(self, is_reachable: bool) -> None:
+        """Whether the cluster of a distributed engine answers; reported when that changes."""
+        ...
+
 
 class NoMeter:
     """A meter that reports nothing."""
@@ -91,6 +95,8 @@ class NoMeter:
     def needs_attention(self, change: int) -> None: ...
 
     def timer_lag(self, seconds: float) -> None: ...
+
+    def engine_reachable(self, is_reachable: bool) -> None: ...
 
 
 def report_end(meter: Meter, runner: InstanceRunner) -> None:

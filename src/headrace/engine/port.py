@@ -2,12 +2,14 @@
 journal holds what is true.
 
 A use case composes a unit, commits it, and then the engine goes on with the instance. An engine adds nothing to that
-unit, calls nothing back, and knows neither callers nor responses. `begin` and `abort` are entered before the commit and
-left after it, so that the engine can keep its own work on the instance away meanwhile.
+unit, calls nothing back, and knows neither callers nor responses; where it needs nudges, the use case adds them.
+`begin` and `abort` are entered before the commit and left after it, so that the engine can keep its own work on the
+instance away meanwhile.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -15,7 +17,17 @@ from headrace.runner.instance import InstanceRunner
 
 
 class Engine(Protocol):
-    """Drives the instances of a journal, each by one process or task at a time."""
+    """Drives the instances of a journal, each by one process or task at a time.
+
+    `needs_nudges`: other processes drive, so a unit that gives an instance something to do holds a nudge for them
+    (`journal.writes.AddNudge`). `duties`: work for the journal that one process at a time does, by name.
+    """
+
+    @property
+    def needs_nudges(self) -> bool: ...
+
+    @property
+    def duties(self) -> Mapping[str, Callable[[], Coroutine[None, None, None]]]: ...
 
     async def start(self) -> None:
         """Resume every instance of the journal that has something to do."""

@@ -268,6 +268,13 @@ class Journal(Protocol):
 
     async def engine(self) -> EngineState: ...
 
+    def watch_endings(self, callback: Callable[[Sequence[str]], None]) -> None:
+        """Call it, from now on, with the instances that a commit has ended, in whichever process that is known.
+
+        A hint: some ends are not reported, and no instances at all means that some have ended.
+        """
+        ...
+
     async def clock_at(self) -> int:
         """The wall clock of the database, by which `ActivityRow.permitted_at` is noted."""
         ...

@@ -170,18 +170,18 @@ class InstanceRunner:
 
     # one step after the other
 
-    def advance(self) -> Unit:
-        """Go on after a wait: to the next command that must be waited for, or to the end."""
+    def advance(self, *, sends: bool = True) -> Unit:
+        """Go on after a wait: to the next command that must be waited for, or to the end. `sends`: as in `start`."""
         unit = Unit()
-        self._advance(unit, self.now_at(), sends=True)
+        self._advance(unit, self.now_at(), sends=sends)
         return self._sealed(unit) if unit else unit
 
-    def take_event(self) -> Unit:
+    def take_event(self, *, sends: bool = True) -> Unit:
         """Go on with the awaited event, which the last unit has taken from the mailbox."""
         self.stage.resume()
-        return self.advance()
+        return self.advance(sends=sends)
 
-    def record(self, outcome: Done | Refused | NotBooked) -> Unit:
+    def record(self, outcome: Done | Refused | NotBooked, *, sends: bool = True) -> Unit:
         """Close the open activity with its outcome and go on; the stage of an aborted instance ends with it."""
         unit, now_at = Unit(), self.now_at()
         match outcome:
@@ -195,7 +195,7 @@ class InstanceRunner:
             case NotBooked():
                 self._cancel_activity(unit, now_at)
         if self.ended_at is None:
-            self._advance(unit, now_at, sends=True)
+            self._advance(unit, now_at, sends=sends)
             return self._sealed(unit)
         self.stage.cancel()
         self._close_stage(unit, now_at)

@@ -191,6 +191,7 @@ class Telemetry:
 
     def _instruments_of_the_server(self) -> None:
         registry = self.registry
+        self._reachable: Gauge | None = None
         self._lag = Histogram(
             "headrace_timer_lag_seconds", "How late delays ended.", buckets=_LAG_BUCKETS, registry=registry
         )
@@ -333,6 +334,13 @@ class Telemetry:
 
     def timer_lag(self, seconds: float) -> None:
         self._lag.observe(max(0.0, seconds))
+
+    def engine_reachable(self, is_reachable: bool) -> None:
+        """Report whether the cluster of a distributed engine answers; an embedded engine has no such metric."""
+        if self._reachable is None:
+            about = "1 while Temporal answers, else 0: accepted work waits."
+            self._reachable = Gauge("headrace_engine_reachable", about, registry=self.registry)
+        self._reachable.set(int(is_reachable))
 
     def commit(self, seconds: float, units: int) -> None:
         self._commit_s.observe(seconds)

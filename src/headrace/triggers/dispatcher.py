@@ -26,7 +26,7 @@ from headrace.events.envelope import Envelope, stored_envelope
 from headrace.events.outbox import Outbox
 from headrace.journal.port import Journal, Required, Unit
 from headrace.journal.records import InboxEvent, Trigger
-from headrace.journal.writes import AddOccurrence, ProcessEvent
+from headrace.journal.writes import AddNudge, AddOccurrence, ProcessEvent
 from headrace.runner.runners import Runners
 from headrace.triggers.expressions import EvaluationFailed, Evaluator
 from headrace.triggers.fair_queue import FairQueue
@@ -322,6 +322,8 @@ class Dispatcher:
             runner, unit = self._runners.start(workflow, variables, sends=self._engine.sends_at_once, by_trigger=True)
             occurrence_id = self._add_occurrence(unit, match, instance_id=runner.id)
             self._outbox.trigger_succeeded(unit, runner.created_at, occurrence_id, match.trigger.id, runner.id)
+            if self._engine.needs_nudges and runner.ended_at is None:
+                unit.add(AddNudge(instance_id=runner.id, why="start", at=runner.created_at))
             async with self._engine.begin(runner):
                 await self._journal.commit(unit)
         except AlreadyFired:

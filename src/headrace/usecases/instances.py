@@ -38,6 +38,8 @@ async def start_instance(ports: Ports, caller: Caller | None, workflow_id: str, 
     stages = tuple(structs.replace(stage, input="") for stage in instance.stages)
     answer = Answer(instance.id, structs.replace(instance, config="", variables="", stages=stages))
     record(unit, caller, instance.created_at, answer)
+    if ports.engine.needs_nudges and runner.ended_at is None:
+        unit.add(writes.AddNudge(instance_id=runner.id, why="start", at=runner.created_at))
     try:
         async with ports.engine.begin(runner):
             await ports.journal.commit(unit)
@@ -78,6 +80,8 @@ async def send_event(ports: Ports, caller: Caller | None, instance_id: str, even
     unit.add(Required(added, partial(AlreadyEnded, instance_id)))
     unit.add(writes.WakeInstance(instance_id=instance_id))
     record(unit, caller, now_at, answer)
+    if ports.engine.needs_nudges:
+        unit.add(writes.AddNudge(instance_id=instance_id, why="event", at=now_at))
 
     async def commit_and_wake() -> None:
         await ports.journal.commit(unit)
@@ -98,8 +102,10 @@ async def abort_instance(ports: Ports, caller: Caller | None, instance_id: str) 
 
     async def commit() -> None:
         async with ports.engine.abort(instance_id) as runner:
-            unit = runner.abort()
-            record(unit, caller, ports.clock.now_at(), answer)
+            unit, now_at = runner.abort(), ports.clock.now_at()
+            record(unit, caller, now_at, answer)
+            if ports.engine.needs_nudges:
+                unit.add(writes.AddNudge(instance_id=instance_id, why="abort", at=now_at))
             await ports.journal.commit(unit)
 
     while True:

@@ -14,6 +14,7 @@ from headrace.journal.port import Later, Required, Unit
 from headrace.journal.postgres.batches import Plan, Step, plan
 from headrace.journal.postgres.connections import Connection, as_query
 from headrace.journal.postgres.encoding import encoded
+from headrace.journal.postgres.mark import Mark
 from headrace.journal.postgres.news import CHANNEL, NEWSWORTHY, News
 from headrace.journal.postgres.statements import WriteQuery
 from headrace.journal.writes import RememberKey, Result, WantType, Write
@@ -37,9 +38,8 @@ class Stale(Exception):
 class Uncertain(Exception):
     """The connection was lost while the commit was on its way."""
 
-    def __init__(self, xid: str, outcomes: list[Outcome], news: News) -> None:
-        super().__init__(xid)
-        self.xid = xid
+    def __init__(self, outcomes: list[Outcome], news: News) -> None:
+        super().__init__()
         self.outcomes = outcomes
         self.news = news
 
@@ -55,6 +55,7 @@ class Transaction:
         connection: Connection,
         queries: dict[type[Write], WriteQuery],
         statements: dict[str, str],
+        mark: Mark,
         *,
         plans_anew: bool = False,
     ) -> None:
@@ -62,7 +63,7 @@ class Transaction:
         self._plans_anew = plans_anew
         self._queries = queries
         self._statements = statements
-        self._xid = ""
+        self._mark = mark
         self.news = News()
         """What the units that succeed do, once they are committed."""
 
@@ -71,13 +72,12 @@ class Transaction:
         made = plan(units, wanted)
         results: list[list[Result]] = [[] for _ in units]
         async with self._connection.pipeline():
-            begun = await self._begin()
+            await self._begin()
             reading = await self._lock_wanted(made)
             written = [(step, await self._send(step)) for step in made.steps]
             if made.is_ordered:
                 await self._execute(f"SELECT pg_advisory_xact_lock({ORDER_LOCK})")
             written += [(step, await self._send(step)) for step in made.ordered]
-        await self._note(begun)
         if reading is not None:
             there = {row[0] for row in await reading.fetchall()}
             if not there.isdisjoint(made.asked - wanted):
@@ -100,12 +100,11 @@ class Transaction:
     async def one_by_one(self, units: Sequence[Unit], wanted: set[str]) -> list[Outcome]:
         """Write each unit in a savepoint of its own: where it fails, the others do not. Nothing is committed yet."""
         async with self._connection.pipeline():
-            begun = await self._begin()
+            await self._begin()
             await self._execute(f"SELECT pg_advisory_xact_lock({WANTED_LOCK})")
             await self._execute(f"SELECT pg_advisory_xact_lock({ORDER_LOCK})")
             await self._execute("SET LOCAL lock_timeout = '300ms'")
             reading = await self._execute(self._statements["wanted"])
-        await self._note(begun)
         known = wanted | {row[0] for row in await reading.fetchall()}
         return [await self._alone(unit, known) for unit in units]
 
@@ -139,23 +138,17 @@ class Transaction:
                     await self._connection.execute("SELECT pg_notify($1, $2)", (CHANNEL, payload))
                 done = await self._execute("COMMIT")
         except psycopg.Error as error:
-            raise Uncertain(self._xid, outcomes, self.news) from error
+            raise Uncertain(outcomes, self.news) from error
         if done.statusmessage != "COMMIT":
             raise Unavailable("the database has rolled back instead of committing")
 
     async def _execute(self, text: str) -> psycopg.AsyncCursor[tuple[Any, ...]]:
         return await self._connection.execute(as_query(text))
 
-    async def _begin(self) -> psycopg.AsyncCursor[tuple[Any, ...]]:
+    async def _begin(self) -> None:
         if self._plans_anew:
             await self._execute("DISCARD PLANS")
-        await self._execute("BEGIN")
-        return await self._execute("SELECT pg_current_xact_id()::text")
-
-    async def _note(self, begun: psycopg.AsyncCursor[tuple[Any, ...]]) -> None:
-        row = await begun.fetchone()
-        assert row is not None
-        self._xid = row[0]
+        await self._mark.begin(self._connection)
 
     async def _lock_wanted(self, made: Plan) -> psycopg.AsyncCursor[tuple[Any, ...]] | None:
         """Types that become wanted in another process are seen, or that process waits for this commit."""

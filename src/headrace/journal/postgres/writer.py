@@ -18,6 +18,7 @@ from headrace.errors import InvalidValue, Unavailable
 from headrace.journal.group import CommitMeter, GroupQueue, Outcome, WriterLimits
 from headrace.journal.port import Unit
 from headrace.journal.postgres.connections import Connection, connect_writer, has_failed, unavailable
+from headrace.journal.postgres.mark import Mark
 from headrace.journal.postgres.news import News
 from headrace.journal.postgres.owner import Owner
 from headrace.journal.postgres.statements import WriteQuery
@@ -60,6 +61,7 @@ class PostgresWriter:
         """Types that are wanted for certain: a type stays wanted."""
         self._lane = asyncio.Lock()
         """Held by what uses the connection."""
+        self._mark = Mark()
         self._planned_s = 0.0
         self._failures = 0
         self._closing_s: float | None = None
@@ -105,12 +107,13 @@ class PostgresWriter:
 
     async def _carry_out(self, units: Sequence[Unit]) -> list[Outcome]:
         """All in one go, as nearly always nothing is amiss; else again, each unit in a savepoint of its own."""
+        await self._mark.make(self._connection)
         is_together = True
         for _ in range(MAX_GOES):
             plans_anew = time.monotonic() - self._planned_s > PLAN_S
             if plans_anew:
                 self._planned_s = time.monotonic()
-            go = Transaction(self._connection, self._queries, self._statements, plans_anew=plans_anew)
+            go = Transaction(self._connection, self._queries, self._statements, self._mark, plans_anew=plans_anew)
             try:
                 outcomes = await (go.together if is_together else go.one_by_one)(units, self._wanted)
                 await go.commit(outcomes)
@@ -142,29 +145,26 @@ class PostgresWriter:
         log.warning("the answer to a commit is lost; the database is asked for it", reason=str(lost.__cause__))
         await self._connection.close()
         while True:
-            status = await self._status(lost.xid)
-            if status == "committed":
+            is_committed = await self._is_committed()
+            if is_committed:
                 self._wanted |= lost.news.wanted
                 self._tell(lost.news)
                 return lost.outcomes
-            if status == "aborted":
+            if is_committed is not None:
                 return None
             if self._closing_s is not None and time.monotonic() - self._closing_s > CLOSE_S:
                 log.error("the journal closes while it is not known whether a commit succeeded", units=units)
                 return [None for _ in range(units)]
             await asyncio.sleep(self._pause_s())
 
-    async def _status(self, xid: str) -> str:
-        """`committed`, `aborted`, or anything else: it is not known yet."""
+    async def _is_committed(self) -> bool | None:
+        """Whether the last commit succeeded; None: it is not known yet."""
         if has_failed(self._connection) and not await self._is_reconnected():
-            return ""
+            return None
         try:
-            cursor = await self._connection.execute("SELECT pg_xact_status($1::xid8)", (xid,))
-            return str((await cursor.fetchall())[0][0])
-        except psycopg.errors.InvalidParameterValue:  # a later number than the database has given: it lost the commit
-            return "aborted"
+            return await self._mark.is_committed(self._connection)
         except psycopg.Error:
-            return ""
+            return None
 
     # the connection
 

@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import sqlite3
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,7 +55,7 @@ from headrace.journal.sqlite.packing import packed, unpacked
 from headrace.journal.sqlite.statements import named_statements, write_queries
 from headrace.journal.sqlite.wal import require_whole_log
 from headrace.journal.sqlite.writer import GroupWriter
-from headrace.journal.writes import Probe
+from headrace.journal.writes import EndInstance, Probe
 
 PAGE = 200
 PAGE_BYTES = 48 << 20
@@ -78,6 +79,7 @@ class SqliteJournal:
         self._reader = reader
         self._writer, self._queue = writer, writer.queue
         self._sql = sql
+        self._on_endings: Callable[[Sequence[str]], None] | None = None
 
     @classmethod
     async def open(
@@ -115,7 +117,18 @@ class SqliteJournal:
         return self._queue.queued_units
 
     def commit(self, unit: Unit) -> Awaitable[Results]:
-        return self._queue.commit(unit)
+        committed = self._queue.commit(unit)
+        if self._on_endings is not None:
+            committed.add_done_callback(partial(self._report_endings, unit))
+        return committed
+
+    def watch_endings(self, callback: Callable[[Sequence[str]], None]) -> None:
+        self._on_endings = callback
+
+    def _report_endings(self, unit: Unit, committed: asyncio.Future[Results]) -> None:
+        ended = [write.instance_id for write in unit.writes if isinstance(write, EndInstance)]
+        if ended and self._on_endings is not None and not committed.cancelled() and committed.exception() is None:
+            self._on_endings(ended)
 
     # reads
 

@@ -307,3 +307,9 @@ CREATE TRIGGER definitions_are_not_removed BEFORE DELETE ON workflows
     FOR EACH ROW EXECUTE FUNCTION refuse_change('a text that other rows refer to never changes');
 CREATE TRIGGER instance_texts_are_not_changed BEFORE UPDATE OF workflow_id, config, variables ON instances
     FOR EACH ROW EXECUTE FUNCTION refuse_change('a text that other rows refer to never changes');
+
+-- One row for each process that has written. batch: the last transaction of it that was committed, counted by the process.
+CREATE TABLE writers (
+    id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    batch bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0.02);
