@@ -92,6 +92,14 @@ class Watched:
         self.journal = journal
         self.after: Callable[[Unit], Awaitable[None]] | None = None
         self.begun: list[int] = []
+        self.together: asyncio.Barrier | None = None
+        """Reads of an instance wait for each other here before any of them goes on."""
+
+    async def standing(self, instance_id: str) -> Any:
+        found = await self.journal.standing(instance_id)
+        if self.together is not None:
+            await self.together.wait()
+        return found
 
     async def commit(self, unit: Unit) -> Results:
         results = await self.journal.commit(unit)
@@ -196,6 +204,7 @@ async def test_a_refusal_of_the_first_attempt_is_final_at_once(cluster: Cluster)
 
 async def test_two_steps_at_once_send_an_effect_once(cluster: Cluster) -> None:
     instance_id = await cluster.start(SEND, WAIT)
+    cluster.journal.together = asyncio.Barrier(4)
     ends = await asyncio.gather(*(cluster.step(instance_id) for _ in range(4)), return_exceptions=True)
     assert sum(isinstance(end, Conflict) for end in ends) == 3, ends
     assert len(cluster.services.writes) == 1 and cluster.services.booked() == 1

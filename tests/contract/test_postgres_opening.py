@@ -15,6 +15,7 @@ from headrace.journal.lists import NEWEST, InstanceSearch, WorkflowList
 from headrace.journal.port import Unit
 from headrace.journal.postgres import PostgresJournal, migrate
 from headrace.journal.postgres import adapter as postgres_adapter
+from headrace.journal.postgres.connections import READER_SESSION, SESSION
 from headrace.journal.postgres.migrations import HEAD
 from headrace.journal.postgres.statements import named_statements
 from headrace.journal.sqlite.migrations import HEAD as SQLITE_HEAD
@@ -116,7 +117,7 @@ async def test_a_proxy_that_shares_connections_is_refused(url: str, monkeypatch:
         shared = await connect_writer(address)
         return shared
 
-    async def same(address: str, role: str) -> Any:
+    async def same(address: str, role: str, session: str) -> Any:
         return shared
 
     monkeypatch.setattr(postgres_adapter, "connect_writer", remembered)
@@ -183,9 +184,7 @@ def test_an_index_answers_every_page_and_every_search(url: str) -> None:
     wanted = {name: sql for name, sql in named_statements().items() if name.endswith(("_page", "_before"))}
     assert len(wanted) > 35
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SET enable_seqscan = off")
-        connection.execute("SET enable_bitmapscan = off")
-        connection.execute("SET plan_cache_mode = force_generic_plan")
+        connection.execute(SESSION + READER_SESSION)  # pyright: ignore[reportArgumentType,reportCallIssue]
         for number, (name, sql) in enumerate(wanted.items()):
             parameters = len(set(re.findall(r"\$[0-9]+", sql)))
             connection.execute(f"PREPARE p{number} AS {sql}")  # pyright: ignore[reportArgumentType,reportCallIssue]

@@ -66,14 +66,18 @@ class Pair(Servers):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self._set_up(self.driver)
-        self.driver.settings["HEADRACE_DUTIES"] = "false"
-        del self.driver.settings["HEADRACE_BROKER_URL"]
-        self.driver.start()
-        self.all = list(self._apis)
-        for server in self._apis:
-            self._set_up(server)
-            server.start()
+        try:
+            self._set_up(self.driver)
+            self.driver.settings["HEADRACE_DUTIES"] = "false"
+            del self.driver.settings["HEADRACE_BROKER_URL"]
+            self.driver.start()
+            self.all = list(self._apis)
+            for server in self._apis:
+                self._set_up(server)
+                server.start()
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:

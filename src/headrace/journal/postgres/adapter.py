@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+import msgspec
 import psycopg
 from msgspec import structs
 
@@ -60,6 +61,16 @@ READERS = 4
 
 ListT = TypeVar("ListT", bound=AnyList)
 RowT = TypeVar("RowT", bound=Workflow | Instance | InstanceSummary | Trigger | Occurrence)
+
+
+class _Activity(ActivityRow, frozen=True):
+    """As JSON has it."""
+
+    request_body: str | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+_decode_stages = msgspec.json.Decoder(tuple[Stage, ...]).decode
+_decode_activities = msgspec.json.Decoder(tuple[_Activity, ...]).decode
 
 
 class PostgresJournal:
@@ -189,10 +200,8 @@ class PostgresJournal:
         return [Workflow(*row[:6]) for row in await self._page(rows, place, limit)]
 
     async def instance(self, instance_id: str) -> Instance | None:
-        found, stages = await self._readers.snapshot(
-            (self._sql["instance"], (instance_id,)), (self._sql["stages"], (instance_id,))
-        )
-        return _instance(found[0], [Stage(*row) for row in stages]) if found else None
+        rows = await self._rows("instance", instance_id)
+        return _instance(rows[0], _stages(rows[0][9])) if rows else None
 
     async def instances(self, workflow_id: str | None = None, running: bool = False) -> AsyncIterator[list[Instance]]:
         async for page in self._pages(InstanceList(workflow_id, running), self.instances_after):
@@ -211,12 +220,11 @@ class PostgresJournal:
         return [_summary(row) for row in await self._page(rows, place, limit)]
 
     async def standing(self, instance_id: str) -> Standing | None:
-        named = [(self._sql[name], (instance_id,)) for name in ("instance", "stages", "last_activities", "version")]
-        found, stages, activities, versions = await self._readers.snapshot(*named)
-        if not found:
+        rows = await self._rows("standing", instance_id)
+        if not rows:
             return None
-        instance = _instance(found[0], [Stage(*row) for row in stages])
-        return Standing(instance, tuple(ActivityRow(*row) for row in activities), *versions[0])
+        stages, version, nudge_seq, activities = rows[0][9:]
+        return Standing(_instance(rows[0], _stages(stages)), _activities(activities), version, nudge_seq)
 
     async def stages(self, instance_id: str) -> list[Stage]:
         return [Stage(*row) for row in await self._rows("stages", instance_id)]
@@ -394,6 +402,23 @@ async def _require_usable(writer: Connection, readers: Readers) -> None:
 
 def _instance(row: Row, stages: Sequence[Stage]) -> Instance:
     return Instance(*row[:8], started_by_trigger=row[8], stages=tuple(stages))
+
+
+def _stages(text: str | None) -> Sequence[Stage]:
+    return () if text is None else _decode_stages(text)
+
+
+def _activities(text: str | None) -> tuple[ActivityRow, ...]:
+    """A request's body comes as PostgreSQL writes bytes: in hexadecimal digits after two other characters."""
+    found: list[ActivityRow] = []
+    for each in () if text is None else _decode_activities(text):
+        members: dict[str, Any] = {**structs.asdict(each), "request_body": _bytes(each.request_body)}
+        found.append(ActivityRow(**members))
+    return tuple(found)
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else bytes.fromhex(text[2:])
 
 
 def _summary(row: Row) -> InstanceSummary:

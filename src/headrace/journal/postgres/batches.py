@@ -113,7 +113,17 @@ def _resolved(unit: Unit, known: set[str], found: Plan) -> list[Made]:
             if isinstance(entry, w.WantType):
                 known.add(entry.type)
                 found.wants.add(entry.type)
-    return made
+    return [each for place, each in enumerate(made) if not _is_overwritten(each, made[place + 1 :])]
+
+
+def _is_overwritten(made: Made, later: list[Made]) -> bool:
+    """A move of an instance that waits, or moves again, later in its unit would write a row for nothing."""
+    write, is_required = made
+    if not isinstance(write, w.MoveInstance) or is_required:
+        return False
+    return any(
+        isinstance(each, w.MoveInstance | w.WaitForEvent) and each.instance_id == write.instance_id for each, _ in later
+    )
 
 
 class _Waves:
@@ -144,18 +154,23 @@ class _Waves:
 
 
 def _merged(wave: list[tuple[int, list[Made]]]) -> list[Step]:
-    """The writes of each unit in their order; those that stand first in several units are made together."""
+    """The writes of each unit in their order; those that stand first in several units are made together.
+
+    The kind that is taken is one that few units have to make something else before: so most kinds need one statement.
+    """
     waiting: list[tuple[int, deque[Made]]] = [(number, deque(entries)) for number, entries in wave]
+    left = Counter(type(write) for _, entries in wave for write, _ in entries)
     steps: list[Step] = []
     while waiting:
         heads = Counter(type(entries[0][0]) for _, entries in waiting)
-        kind = max(heads, key=heads.__getitem__)
+        kind = max(heads, key=lambda each: (heads[each] / left[each], heads[each]))
         step = Step(kind, kind is w.RememberKey)
         for number, entries in waiting:
             while entries and type(entries[0][0]) is kind:
                 step.add(number, entries.popleft())
                 if kind not in INSERTS:
                     break
+        left[kind] -= len(step.writes)
         if kind in UPDATES:
             step.sort()
         steps.append(step)

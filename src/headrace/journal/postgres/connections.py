@@ -26,25 +26,28 @@ KEEP_ALIVE = {
 }
 """A host that is gone is noticed within some 11 s."""
 SESSION = """
-SET client_encoding = 'UTF8'; SET statement_timeout = 0; SET jit = off;
-SET default_transaction_isolation = 'read committed';
+SET client_encoding = 'UTF8'; SET statement_timeout = 0; SET jit = off; SET bytea_output = 'hex';
+SET default_transaction_isolation = 'read committed'; SET plan_cache_mode = force_generic_plan;
+SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+"""
+"""Every row is found by a key, and every list along an index, whatever the statistics of a young table say."""
+READER_SESSION = """
+SET enable_bitmapscan = off; SET enable_sort = off; SET enable_incremental_sort = off;
 """
 WRITER_SESSION = """
-SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
-SET plan_cache_mode = force_generic_plan;
 SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '20s';
 SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
 SET tcp_user_timeout = 10000;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
 SELECT set_config('deadlock_timeout', '100ms', false) WHERE current_setting('is_superuser') = 'on';
 """
-"""The writer finds every row by its key, whatever the statistics of a young table say."""
+"""`synchronous_commit`: what is answered is on the disk. A stronger setting of the database stays as it is."""
 
 Connection = AsyncConnection[tuple[Any, ...]]
 
 
-async def connect(url: str, role: str) -> Connection:
-    """A connection for reads, or to listen. `role` tells it apart in `pg_stat_activity`. Raises psycopg.Error."""
+async def connect(url: str, role: str, session: str = "") -> Connection:
+    """`role` tells a connection apart in `pg_stat_activity`; `session`: its settings. Raises psycopg.Error."""
     opening = asyncio.ensure_future(
         AsyncConnection.connect(
             settings_of(url, role), autocommit=True, prepare_threshold=0, cursor_factory=AsyncRawCursor
@@ -59,7 +62,7 @@ async def connect(url: str, role: str) -> Connection:
     try:
         connection.prepared_max = None
         connection.adapters.register_dumper(int, Int8Dumper)
-        await connection.execute(SESSION, prepare=False)
+        await connection.execute(as_query(SESSION + session), prepare=False)
     except BaseException:
         await connection.close()
         raise
@@ -68,13 +71,7 @@ async def connect(url: str, role: str) -> Connection:
 
 async def connect_writer(url: str) -> Connection:
     """Open the connection of the writer. Raises psycopg.Error."""
-    connection = await connect(url, "writer")
-    try:
-        await connection.execute(WRITER_SESSION, prepare=False)
-    except BaseException:
-        await connection.close()
-        raise
-    return connection
+    return await connect(url, "writer", WRITER_SESSION)
 
 
 def settings_of(url: str, role: str) -> str:

@@ -295,10 +295,22 @@ SELECT id, name, config, created_at, updated_at, deleted_at FROM workflows WHERE
 SELECT id, name, config, created_at, updated_at, deleted_at FROM workflows
 WHERE deleted_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
 
--- An instance without its stages.
+-- An instance, and its started stages as JSON: one statement reads one moment.
 -- name: instance
 SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END AS config,
-    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances WHERE id = :id
+    variables, created_at, updated_at, terminated_at, error, by_trigger,
+    (SELECT json_agg(row_to_json(s) ORDER BY s.number) FROM stages AS s WHERE s.instance_id = i.id)::text
+FROM instances AS i WHERE id = :id
+
+-- The same, with its version, the last of its nudges, and the activities of its last stage as JSON.
+-- name: standing
+SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END AS config,
+    variables, created_at, updated_at, terminated_at, error, by_trigger,
+    (SELECT json_agg(row_to_json(s) ORDER BY s.number) FROM stages AS s WHERE s.instance_id = i.id)::text,
+    version, (SELECT coalesce(max(seq), 0) FROM nudges AS n WHERE n.instance_id = i.id),
+    (SELECT json_agg(row_to_json(a) ORDER BY a.position) FROM activities AS a WHERE a.instance_id = i.id
+        AND a.stage = (SELECT max(number) FROM stages AS s WHERE s.instance_id = i.id))::text
+FROM instances AS i WHERE id = :id
 
 -- Some instances without their stages.
 -- name: instances_by_id
@@ -344,13 +356,6 @@ SELECT instance_id, stage, position, name, input, started_at, attempt, key, requ
     output, error, last_failure, next_execution_at, needs_attention, terminated_at, permitted_at
 FROM activities WHERE instance_id = :instance_id AND stage = :stage ORDER BY position
 
--- The activities of the last stage of an instance, in order.
--- name: last_activities
-SELECT instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body,
-    output, error, last_failure, next_execution_at, needs_attention, terminated_at, permitted_at
-FROM activities WHERE instance_id = :instance_id
-    AND stage = (SELECT max(number) FROM stages WHERE instance_id = :instance_id) ORDER BY position
-
 -- The response to a caller's key; '~' owns the rows of release 0.1.0.
 -- name: remembered
 SELECT owner, key, fingerprint, status, body, operation, target, created_at FROM caller_keys
@@ -373,10 +378,6 @@ WHERE target = :target AND (:principal = '' OR principal = :principal) AND seq <
 -- name: due
 SELECT row, next_at, id FROM instances
 WHERE (next_at, row) > (:after_at, :after_row) AND next_at <= :until_at ORDER BY next_at, row LIMIT :limit
-
--- Which unit of an instance comes next, and the last of its nudges.
--- name: version
-SELECT version, (SELECT coalesce(max(seq), 0) FROM nudges WHERE instance_id = :id) FROM instances WHERE id = :id
 
 -- Instances with a nudge that counts as overlooked, the oldest first.
 -- name: stale_nudges

@@ -10,12 +10,16 @@ from typing import Any
 import psycopg
 
 from headrace.errors import Unavailable
-from headrace.journal.postgres.connections import Connection, as_query, connect, has_failed, unavailable
+from headrace.journal.postgres.connections import (
+    READER_SESSION,
+    Connection,
+    as_query,
+    connect,
+    has_failed,
+    unavailable,
+)
 
 Row = tuple[Any, ...]
-Command = tuple[str, Sequence[Any]]
-"""A query and its parameters."""
-SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
 class Readers:
@@ -29,20 +33,13 @@ class Readers:
 
     async def rows(self, query: str, *parameters: Any) -> list[Row]:
         """The rows of one query. Raises Unavailable."""
-        return (await self._read([(query, parameters)]))[0]
-
-    async def snapshot(self, *commands: Command) -> list[list[Row]]:
-        """The rows of several queries, all of one moment. Raises Unavailable."""
-        return await self._read(commands)
-
-    async def _read(self, commands: Sequence[Command]) -> list[list[Row]]:
-        if any("\0" in each for _, values in commands for each in values if isinstance(each, str)):
-            return [[] for _ in commands]  # the database stores no such text
+        if any("\0" in each for each in parameters if isinstance(each, str)):
+            return []  # the database stores no such text
         async with self._free:
             for attempt in range(2):
                 try:
                     connection = self._idle.pop() if self._idle else await self._connected()
-                    return await self._read_on(connection, commands)
+                    return await self._read_on(connection, query, parameters)
                 except psycopg.OperationalError as error:
                     if attempt:
                         raise unavailable(error) from error
@@ -54,22 +51,14 @@ class Readers:
     async def _connected(self) -> Connection:
         if self._is_closed:
             raise Unavailable("the journal is closed")
-        return await connect(self._url, "reader")
+        return await connect(self._url, "reader", READER_SESSION)
 
-    async def _read_on(self, connection: Connection, commands: Sequence[Command]) -> list[list[Row]]:
+    async def _read_on(self, connection: Connection, query: str, parameters: Sequence[Any]) -> list[Row]:
         is_clean = False
         try:
-            if len(commands) == 1:
-                ((query, parameters),) = commands
-                found = [await (await connection.execute(as_query(query), parameters)).fetchall()]
-            else:
-                async with connection.pipeline():
-                    await connection.execute(SNAPSHOT)
-                    cursors = [await connection.execute(as_query(query), values) for query, values in commands]
-                    await connection.execute("COMMIT")
-                found = [await cursor.fetchall() for cursor in cursors]
+            rows = await (await connection.execute(as_query(query), parameters)).fetchall()
             is_clean = True
-            return found
+            return rows
         finally:
             if is_clean and not has_failed(connection) and not self._is_closed:
                 self._idle.append(connection)

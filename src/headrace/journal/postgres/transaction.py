@@ -45,12 +45,22 @@ class Uncertain(Exception):
 
 
 class Transaction:
-    """On a connection that nothing else uses meanwhile. Raises psycopg.Error where the batch cannot be written."""
+    """On a connection that nothing else uses meanwhile. Raises psycopg.Error where the batch cannot be written.
+
+    `plans_anew`: the database plans its statements again, by the size that tables have now.
+    """
 
     def __init__(
-        self, connection: Connection, queries: dict[type[Write], WriteQuery], statements: dict[str, str], mark: Mark
+        self,
+        connection: Connection,
+        queries: dict[type[Write], WriteQuery],
+        statements: dict[str, str],
+        mark: Mark,
+        *,
+        plans_anew: bool = False,
     ) -> None:
         self._connection = connection
+        self._plans_anew = plans_anew
         self._queries = queries
         self._statements = statements
         self._mark = mark
@@ -62,7 +72,7 @@ class Transaction:
         made = plan(units, wanted)
         results: list[list[Result]] = [[] for _ in units]
         async with self._connection.pipeline():
-            await self._mark.begin(self._connection)
+            await self._begin()
             reading = await self._lock_wanted(made)
             written = [(step, await self._send(step)) for step in made.steps]
             if made.is_ordered:
@@ -90,7 +100,7 @@ class Transaction:
     async def one_by_one(self, units: Sequence[Unit], wanted: set[str]) -> list[Outcome]:
         """Write each unit in a savepoint of its own: where it fails, the others do not. Nothing is committed yet."""
         async with self._connection.pipeline():
-            await self._mark.begin(self._connection)
+            await self._begin()
             await self._execute(f"SELECT pg_advisory_xact_lock({WANTED_LOCK})")
             await self._execute(f"SELECT pg_advisory_xact_lock({ORDER_LOCK})")
             await self._execute("SET LOCAL lock_timeout = '300ms'")
@@ -134,6 +144,11 @@ class Transaction:
 
     async def _execute(self, text: str) -> psycopg.AsyncCursor[tuple[Any, ...]]:
         return await self._connection.execute(as_query(text))
+
+    async def _begin(self) -> None:
+        if self._plans_anew:
+            await self._execute("DISCARD PLANS")
+        await self._mark.begin(self._connection)
 
     async def _lock_wanted(self, made: Plan) -> psycopg.AsyncCursor[tuple[Any, ...]] | None:
         """Types that become wanted in another process are seen, or that process waits for this commit."""

@@ -29,6 +29,8 @@ RECONNECT_S, RECONNECT_CAP_S = 0.05, 2.0
 MAX_GOES = 6
 CLOSE_S = 10.0
 """How long a commit whose answer was lost is asked for while the journal closes."""
+PLAN_S = 1.0
+"""How long a plan is used. One that was made for a table of ten rows reads all of it, however long it has become."""
 AGAIN = ("40P01", "40001")
 """Deadlock and failed serialization: another go succeeds."""
 
@@ -61,6 +63,7 @@ class PostgresWriter:
         """Held by what uses the connection."""
         self._mark = Mark()
         self._loop = asyncio.get_running_loop()
+        self._planned_s = 0.0
         self._failures = 0
         self._closing_s: float | None = None
         self._task: asyncio.Task[None] | None = None
@@ -79,10 +82,7 @@ class PostgresWriter:
                 return
             batch = self.queue.take()
             started = time.perf_counter()
-            if self.owner.lost.is_set():  # what waited for the connection must not be written beside another owner
-                outcomes = [Unavailable("this server does not own the journal any more") for _ in batch]
-            else:
-                outcomes = await self._outcomes([unit for unit, _, _ in batch])
+            outcomes = await self._outcomes([unit for unit, _, _ in batch])
         if outcomes is None:
             self.queue.put_back(batch)
         else:
@@ -111,7 +111,10 @@ class PostgresWriter:
         await self._mark.make(self._connection)
         is_together = True
         for _ in range(MAX_GOES):
-            go = Transaction(self._connection, self._queries, self._statements, self._mark)
+            plans_anew = self._loop.time() - self._planned_s > PLAN_S
+            if plans_anew:
+                self._planned_s = self._loop.time()
+            go = Transaction(self._connection, self._queries, self._statements, self._mark, plans_anew=plans_anew)
             try:
                 outcomes = await (go.together if is_together else go.one_by_one)(units, self._wanted)
                 await go.commit(outcomes)
@@ -143,12 +146,12 @@ class PostgresWriter:
         log.warning("the answer to a commit is lost; the database is asked for it", reason=str(lost.__cause__))
         await self._connection.close()
         while True:
-            status = await self._is_committed()
-            if status:
+            is_committed = await self._is_committed()
+            if is_committed:
                 self._wanted |= lost.news.wanted
                 self._tell(lost.news)
                 return lost.outcomes
-            if status is not None:
+            if is_committed is not None:
                 return None
             if self._closing_s is not None and self._loop.time() - self._closing_s > CLOSE_S:
                 log.error("the journal closes while it is not known whether a commit succeeded", units=units)
