@@ -46,6 +46,7 @@ CODES = {
     cli_errors.OWNED: "another server owns the journal",
     cli_errors.UNUSABLE: "the journal needs a person: it is damaged, newer than this release, or not accessible",
     cli_errors.BUG: "a bug in this program; `HEADRACE_DEBUG=1` shows where",
+    cli_errors.TAKEN_OVER: "another server has taken over the journal; start it again, as a standby",
     cli_errors.INTERRUPTED: "interrupted",
 }
 

@@ -70,6 +70,7 @@ async def test_an_attempt_that_waited_for_its_turn_begins_not_after_an_abort(tmp
         assert (activity.error, activity.output) == ("canceled", None)
 
 
+@pytest.mark.needs("is_one_process")
 async def test_an_attempt_whose_turn_comes_while_an_abort_commits_waits_for_that(tmp_path: Path) -> None:
     gate = Gate("EndInstance")
     gate.opens.set()

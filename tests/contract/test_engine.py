@@ -214,6 +214,7 @@ async def test_unknown_instances(tmp_path: Path) -> None:
     await services.close()
 
 
+@pytest.mark.needs("is_one_process")
 async def test_an_instance_that_waits_is_not_in_memory(tmp_path: Path) -> None:
     services = Scripted()
     async with life(tmp_path / "j.db", services) as alive:

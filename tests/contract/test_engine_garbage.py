@@ -34,6 +34,7 @@ def no_collections() -> Generator[None]:
     gc.enable()
 
 
+@pytest.mark.needs("is_one_process")
 async def test_instances_that_are_over_are_freed_without_the_collector(tmp_path: Path, no_collections: None) -> None:
     services = Scripted()
     async with life(tmp_path / "j.db", services) as alive:

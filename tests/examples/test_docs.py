@@ -35,6 +35,10 @@ NOT_RUN: dict[str, list[str]] = {
         "scrape_configs:",
         "pip install 'headrace[otel]'",
     ],
+    "docs/how-to/temporal.md": [
+        "HEADRACE_DATABASE_URL=postgresql://headrace:PASSWORD@db.example/headrace",
+        "headrace migrate",
+    ],
     "docs/how-to/testing-in-ci.md": ["name: workflows"],
     "docs/how-to/upgrade.md": [
         "helm upgrade pay deploy/helm/headrace --reuse-values --set image.tag=NEW --set api.tag=OLD"

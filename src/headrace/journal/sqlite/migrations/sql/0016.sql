@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS clients (
     scopes     TEXT NOT NULL,
     secret     TEXT NOT NULL,
     created_at TEXT NOT NULL
-) WITHOUT ROWID;
+);
 
 -- jwk: the private key as JSON. retired_at: when another key replaced it.
 CREATE TABLE IF NOT EXISTS signing_keys (
@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS signing_keys (
     signs_from INTEGER NOT NULL,
     retired_at INTEGER,
     jwk        TEXT    NOT NULL
-) WITHOUT ROWID;
+);
 
 -- One row. edition grows with every change to one of the two.
 CREATE TABLE IF NOT EXISTS auth_state (
