@@ -6,21 +6,30 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from temporalio.client import Client, WorkflowHistory
+from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Replayer
 
+from headrace.clock import RandomIds, SystemClock
+from headrace.effects.protocol import Backoff
+from headrace.engine.limits import EngineLimits
 from headrace.engine.temporal import nudger as nudgers
 from headrace.engine.temporal import sweeper as sweepers
 from headrace.engine.temporal.client import CONVERTER, connect
+from headrace.engine.temporal.steps import StepLimits, Steps
 from headrace.engine.temporal.sweeper import resume
 from headrace.engine.temporal.worker import SANDBOX
-from headrace.engine.temporal.workflows import InstanceWorkflow
+from headrace.engine.temporal.workflows import InstanceWorkflow, Next
 from headrace.errors import AlreadyEnded
-from headrace.journal.port import Unit
+from headrace.events.outbox import Outbox
+from headrace.journal.port import Journal, Unit
 from headrace.journal.writes import AddNudge
+from headrace.runner.policy import Policy
+from headrace.runner.runners import Runners
+from headrace.telemetry import Telemetry
 from tests.contract.test_engine import SEND, WAIT, Scripted
 from tests.support import rooms
 from tests.support.rooms import Life, life
@@ -210,3 +219,42 @@ def test_there_is_a_history_of_each_kind_of_wait() -> None:
 
 async def history_of(client: Client, instance_id: str) -> str:
     return (await client.get_workflow_handle(instance_id).fetch_history()).to_json()
+
+
+class _NoInstances:
+    """A journal that holds none."""
+
+    async def standing(self, _: str) -> None:
+        return None
+
+
+async def test_a_step_goes_on_after_one_that_has_ended_in_the_same_turn_of_the_loop() -> None:
+    """The ended drive is still in the table then. Waiting for it does not yield, and would stop the whole worker."""
+    clock, services = SystemClock(), Scripted()
+    runners = Runners(clock.now_at, RandomIds().new, Outbox().announce, Policy())
+    steps = Steps(
+        cast("Journal", _NoInstances()),
+        services,
+        clock,
+        runners,
+        EngineLimits(),
+        StepLimits(),
+        meter=Telemetry(clock),
+        backoff=Backoff(1.0, 10.0, lambda: 1.0),
+    )
+    turns: list[Next] = []
+
+    async def again() -> None:
+        turns.append(await ActivityEnvironment().run(steps.step, "i1"))
+
+    first = asyncio.create_task(again())
+    while not steps.active_instances:
+        await asyncio.sleep(0)
+    (drive,) = steps._drives.values()  # pyright: ignore[reportPrivateUsage]
+    await first
+    steps._drives["i1"] = drive  # pyright: ignore[reportPrivateUsage]
+    async with asyncio.timeout(PATIENCE_S):
+        await again()
+    assert [each.kind for each in turns] == ["ended", "ended"]
+    assert steps.active_instances == 0
+    await services.close()

@@ -109,11 +109,11 @@ class Steps:
     async def step(self, instance_id: str) -> Next:
         """Drive until the instance must wait. A failure says when Temporal tries again, and holds no amount."""
         is_local = activity.info().is_local
-        while (other := self._drives.get(instance_id)) is not None:
+        while (other := self._drives.get(instance_id)) is not None and not other.task.done():
             await self._follow(other, beats=not is_local)  # one that Temporal has given up: its attempt ends first
         drive = self._drives[instance_id] = _Drive()
         drive.task = asyncio.create_task(self._drive(drive, instance_id, is_local=is_local))
-        drive.task.add_done_callback(lambda _: self._drives.pop(instance_id, None))
+        drive.task.add_done_callback(lambda _: self._forget(instance_id, drive))
         await self._follow(drive, beats=not is_local)
         try:
             if drive.task.cancelled():
@@ -123,6 +123,10 @@ class Steps:
             if is_local:  # a normal step takes over, and is what Temporal tries again
                 return AGAIN
             raise
+
+    def _forget(self, instance_id: str, drive: _Drive) -> None:
+        if self._drives.get(instance_id) is drive:
+            del self._drives[instance_id]
 
     async def _follow(self, drive: _Drive, *, beats: bool) -> None:
         """Wait for the end of a drive, with heartbeats. A cancellation interrupts it; its attempt ends all the same."""
