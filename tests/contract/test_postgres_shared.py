@@ -325,3 +325,18 @@ async def test_units_of_a_moment_share_a_commit(url: str) -> None:
     await asyncio.gather(*(journal.commit(unit_of(*instance(f"i{number}"))) for number in range(30)))
     assert journal.commits == 1
     await journal.close()
+
+
+async def test_an_error_before_the_commit_in_its_pipeline_leaves_no_caller_without_an_answer(url: str) -> None:
+    """The transaction is still open then, and answers no question before it is rolled back."""
+    journal = await PostgresJournal.open(url, limits=WriterLimits(give_up_s=1.0))
+    await journal.commit(unit_of(WantType(type="E"), ConfirmPosition(source="x")))
+    with psycopg.connect(url) as other:
+        other.execute("SELECT 1 FROM journal_state FOR UPDATE")
+        async with asyncio.timeout(PATIENCE_S):
+            with pytest.raises(Unavailable):
+                await journal.commit(unit_of(event(1)))
+    async with asyncio.timeout(PATIENCE_S):
+        await journal.commit(unit_of(event(2)))
+    assert [each.happened_at for each in await journal.outbox(0, 9)] == [2]
+    await journal.close()
