@@ -12,7 +12,7 @@ import typer
 
 from headrace.cli.main import app
 from headrace.settings import unknown_variables
-from tests.deploy.kit import AWAITED, KIT, ROOT
+from tests.deploy.kit import KIT, ROOT
 
 HOW_TO = ROOT / "docs/how-to"
 PAGES = [KIT / "README.md", *(HOW_TO / f"{name}.md" for name in ("deploy", "high-availability", "upgrade"))]
@@ -34,8 +34,7 @@ def unknown_commands(text: str) -> Iterator[str]:
         command: Any = typer.main.get_command(app)
         while words and hasattr(command, "commands"):
             command = command.commands.get(words.pop(0))
-        is_awaited = command is None and found[1].split()[0] in AWAITED
-        if not is_awaited and (command is None or hasattr(command, "commands")):
+        if command is None or hasattr(command, "commands"):
             yield found[1].strip()
 
 

@@ -16,7 +16,7 @@ from tests.deploy.kit import CLOSING_S, KIT, STOP_S, complaints_of_process
 FOLDER = KIT / "systemd"
 UNITS = ("headrace.service", "headrace-worker@.service")
 INSTALLED = "/opt/headrace/bin/headrace"
-TAKEN_OVER = 75
+TAKEN_OVER = errors.TAKEN_OVER
 """Exit code of a server whose journal a standby has taken over."""
 EXPOSURE = 20
 """In tenths, of `systemd-analyze security`: 0 is none, 100 is a service without any restriction."""
