@@ -103,6 +103,16 @@ def test_migrate_creates_a_journal_but_does_not_check_one_into_being(headrace: H
     assert ran.code == 0 and f"was created with schema {HEAD}" in ran.out
 
 
+@pytest.mark.parametrize("command", [("migrate",), ("engine", "status"), ("engine", "resume"), ("export", "x.jsonl")])
+@pytest.mark.parametrize("url", ["mysql://bob:secret@h/x", "postgresql://bob:secret@h:0/x", "x"])
+def test_a_database_that_is_no_url_is_refused_without_its_password(
+    headrace: Headrace, command: tuple[str, ...], url: str
+) -> None:
+    done = headrace(*command, "--database-url", url)
+    assert done.code == 2 and "HEADRACE_DATABASE_URL" in done.err
+    assert "secret" not in done.err + done.out
+
+
 def test_migrate_refuses_a_newer_release_and_what_is_no_journal(headrace: Headrace, old_journal: Path) -> None:
     with closing(sqlite3.connect(old_journal / "journal.db")) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")

@@ -44,6 +44,8 @@ def journal_place(data: Path | None, database_url: str | None) -> Place:
     if data is not None and database_url is not None:
         raise Failure("--data and --database-url exclude each other: give one", code=USAGE)
     settings = Settings.from_env(os.environ)
+    if database_url is not None:  # the rule of the setting; its message shows no password
+        Settings.from_env({"HEADRACE_DATABASE_URL": database_url})
     folder = (data or settings.data).expanduser().absolute()
     return Place(folder, database_url or (None if data is not None else settings.database_url))
 
