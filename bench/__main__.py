@@ -133,25 +133,25 @@ def _profile(sizes: Sizes) -> None:
         profile.disable()
     print(figures)
     stats = pstats.Stats(profile)
-    for room, seconds in _by_room(stats):
-        print(f"{seconds / sizes.w1 * 1e6:9.1f} us each  {room}")
+    for package, seconds in _by_room(stats):
+        print(f"{seconds / sizes.w1 * 1e6:9.1f} us each  {package}")
     stats.sort_stats("tottime").print_stats(45)
 
 
 def _by_room(stats: pstats.Stats) -> list[tuple[str, float]]:
     """Own time of all functions of a file of ours, or of a library, longest first."""
-    rooms: dict[str, float] = {}
+    packages: dict[str, float] = {}
     table: dict[tuple[str, int, str], Any] = stats.stats  # type: ignore[attr-defined] # not in the stubs
     for (file, _, name), (_, _, own_s, _, _) in table.items():
         parts = Path(file).parts
         if "site-packages" in parts:
-            room = parts[parts.index("site-packages") + 1]
+            package = parts[parts.index("site-packages") + 1]
         elif "headrace" in parts:
-            room = "/".join(parts[len(parts) - 1 - parts[::-1].index("headrace") :])
+            package = "/".join(parts[len(parts) - 1 - parts[::-1].index("headrace") :])
         else:
-            room = name if file == "~" else Path(file).name
-        rooms[room] = rooms.get(room, 0.0) + own_s
-    return sorted(rooms.items(), key=lambda row: -row[1])[:30]
+            package = name if file == "~" else Path(file).name
+        packages[package] = packages.get(package, 0.0) + own_s
+    return sorted(packages.items(), key=lambda row: -row[1])[:30]
 
 
 def main() -> None:

@@ -42,23 +42,23 @@ class Front:
         await self._post(f"/instances/{instance_id}/events", {"name": EVENT})
 
     async def running(self, workflow_id: str) -> int:
-        async with self._session.get(f"{self.url}/instances?running=true&workflowID={workflow_id}") as reply:
-            return len((await reply.json())["data"])
+        async with self._session.get(f"{self.url}/instances?running=true&workflowID={workflow_id}") as response:
+            return len((await response.json())["data"])
 
     async def failed(self, workflow_id: str) -> int:
-        async with self._session.get(f"{self.url}/instances?workflowID={workflow_id}") as reply:
-            return sum(1 for instance in (await reply.json())["data"] if instance.get("error"))
+        async with self._session.get(f"{self.url}/instances?workflowID={workflow_id}") as response:
+            return sum(1 for instance in (await response.json())["data"] if instance.get("error"))
 
     async def get(self, path: str) -> bytes:
-        async with self._session.get(self.url + path) as reply:
-            body = await reply.read()
-            assert reply.status == 200, f"{path}: {reply.status} {body[:500]!r}"
+        async with self._session.get(self.url + path) as response:
+            body = await response.read()
+            assert response.status == 200, f"{path}: {response.status} {body[:500]!r}"
             return body
 
     async def metric(self, name: str) -> float | None:
         """The value of this series, with its labels as `/metrics` prints them; None where there is none."""
-        async with self._session.get(f"{self.url.removesuffix('/api/orchestration')}/metrics") as reply:
-            lines = (await reply.text()).splitlines()
+        async with self._session.get(f"{self.url.removesuffix('/api/orchestration')}/metrics") as response:
+            lines = (await response.text()).splitlines()
         return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), None)
 
     def cpu_s(self) -> float:
@@ -66,9 +66,9 @@ class Front:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     async def _post(self, path: str, body: Any) -> Any:
-        async with self._session.post(self.url + path, json=body) as reply:
-            assert reply.status in (201, 204), f"{path}: {reply.status} {await reply.text()}"
-            return await reply.json() if reply.status == 201 else None
+        async with self._session.post(self.url + path, json=body) as response:
+            assert response.status in (201, 204), f"{path}: {response.status} {await response.text()}"
+            return await response.json() if response.status == 201 else None
 
 
 @asynccontextmanager
@@ -141,8 +141,8 @@ async def _ready(session: aiohttp.ClientSession, url: str, process: subprocess.P
     while time.monotonic() < deadline:
         assert process.poll() is None, f"headrace serve ended:\n{log.read_text()[-2_000:]}"
         try:
-            async with session.get(f"{url}/readyz") as reply:
-                if reply.status == 200:
+            async with session.get(f"{url}/readyz") as response:
+                if response.status == 200:
                     return
         except aiohttp.ClientError:
             pass

@@ -53,15 +53,15 @@ def workload(length: int, given_as: str) -> tuple[Stages, dict[str, str]]:
 
 
 async def fill(folder: Path, url: str, stages: Stages, variables: dict[str, str], runs: int) -> None:
-    async with engine_level.opened(folder, url) as rooms:
-        workflow = await rooms.create(stages)
+    async with engine_level.opened(folder, url) as setup:
+        workflow = await setup.create(stages)
         remaining = iter(range(runs))
 
         async def caller() -> None:
             for _ in remaining:
-                instance_id = await rooms.start(workflow, variables)
-                await rooms.engine.ended(instance_id, engine_level.PATIENCE_S)
-                ended: Any = await rooms.journal.instance(instance_id)
+                instance_id = await setup.start(workflow, variables)
+                await setup.engine.ended(instance_id, engine_level.PATIENCE_S)
+                ended: Any = await setup.journal.instance(instance_id)
                 assert ended.is_terminal and ended.error is None, ended
 
         await asyncio.gather(*(caller() for _ in range(engine_level.IN_FLIGHT)))

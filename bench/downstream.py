@@ -42,15 +42,15 @@ class Ledger(asyncio.Protocol):
         self._buffer += data
         while (sizes := _sizes(self._buffer)) and len(self._buffer) >= sum(sizes):
             head, body = sizes
-            reply = _reply(self._buffer[head : head + body])
+            response = _response(self._buffer[head : head + body])
             if LATENCY_S:
-                asyncio.get_running_loop().call_later(LATENCY_S, self._transport.write, reply)
+                asyncio.get_running_loop().call_later(LATENCY_S, self._transport.write, response)
             else:
-                self._transport.write(reply)
+                self._transport.write(response)
             self._buffer = self._buffer[head + body :]
 
 
-def _reply(request: bytes) -> bytes:
+def _response(request: bytes) -> bytes:
     """The transaction that was asked for: a careful caller compares it."""
     body = b'{"data":' + request[:-1] + TAIL
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)

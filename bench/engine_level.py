@@ -105,15 +105,15 @@ async def throughput(
 ) -> dict[str, float]:
     """Instances per second, started by 64 callers who each wait for theirs to end."""
     event = EVENT if WAIT in stages else None
-    async with opened(folder, url, open_journal) as rooms:
-        workflow = await rooms.create(stages)
-        await _all(rooms, workflow, event, IN_FLIGHT)
-        commits, cpu_s, started = rooms.journal.commits, time.process_time(), time.perf_counter()
-        ids = await _all(rooms, workflow, event, count)
+    async with opened(folder, url, open_journal) as setup:
+        workflow = await setup.create(stages)
+        await _all(setup, workflow, event, IN_FLIGHT)
+        commits, cpu_s, started = setup.journal.commits, time.process_time(), time.perf_counter()
+        ids = await _all(setup, workflow, event, count)
         took_s = time.perf_counter() - started
         cpu_s = time.process_time() - cpu_s
-        commits = rooms.journal.commits - commits
-        await _check_ends(rooms, ids)
+        commits = setup.journal.commits - commits
+        await _check_ends(setup, ids)
     return {"per_s": count / took_s, "commits_each": commits / count, "cpu_ms_each": cpu_s / count * 1e3}
 
 
@@ -122,57 +122,57 @@ async def one_by_one(
 ) -> dict[str, float]:
     """SEQ: the median from `run` to the end, one instance after another."""
     times: list[float] = []
-    async with opened(folder, url, open_journal) as rooms:
-        workflow = await rooms.create(stages)
-        await _all(rooms, workflow, None, IN_FLIGHT)
+    async with opened(folder, url, open_journal) as setup:
+        workflow = await setup.create(stages)
+        await _all(setup, workflow, None, IN_FLIGHT)
         for _ in range(count):
             started = time.perf_counter()
-            await rooms.run_to_end(workflow)
+            await setup.run_to_end(workflow)
             times.append(time.perf_counter() - started)
     return {"median_ms": statistics.median(times) * 1e3}
 
 
 async def wake_up(folder: Path, url: str, count: int, lead_s: float, spread_s: float = 1.0) -> dict[str, float]:
     """W3: `count` delays due within the same second, evenly; how late each ended, by the journal's own times."""
-    async with opened(folder, url) as rooms:
+    async with opened(folder, url) as setup:
         first_at = (SystemClock().now_at() // 1_000_000 + int(lead_s)) * 1_000_000
-        workflow = await rooms.create(W3)
+        workflow = await setup.create(W3)
         limit = asyncio.Semaphore(1_000)
 
         async def one(due_at: int) -> tuple[str, int]:
             async with limit:
-                return await rooms.start(workflow, {"until": moment_text(due_at)}), due_at
+                return await setup.start(workflow, {"until": moment_text(due_at)}), due_at
 
         due = [first_at + int(number * spread_s * 1e6 / count) for number in range(count)]
         started = await asyncio.gather(*(one(due_at) for due_at in due))
         assert SystemClock().now_at() < first_at, "starting took longer than the delay: raise lead_s"
         for instance_id, _ in started:
-            await rooms.engine.ended(instance_id, PATIENCE_S)
-        late_s = sorted([(await _ended_at(rooms, instance_id) - due_at) / 1e6 for instance_id, due_at in started])
+            await setup.engine.ended(instance_id, PATIENCE_S)
+        late_s = sorted([(await _ended_at(setup, instance_id) - due_at) / 1e6 for instance_id, due_at in started])
     assert late_s[0] >= 0, f"a delay ended {-late_s[0]} s early"
     return {"last_late_s": late_s[-1], "median_late_s": statistics.median(late_s)}
 
 
-async def _all(rooms: Rooms, workflow: Workflow, event: str | None, count: int) -> list[str]:
+async def _all(setup: Rooms, workflow: Workflow, event: str | None, count: int) -> list[str]:
     remaining = iter(range(count))
     ids: list[str] = []
 
     async def caller() -> None:
         for _ in remaining:
-            ids.append(await rooms.run_to_end(workflow, event))  # noqa: PERF401 (one list for all callers)
+            ids.append(await setup.run_to_end(workflow, event))  # noqa: PERF401 (one list for all callers)
 
     await asyncio.gather(*(caller() for _ in range(IN_FLIGHT)))
     return ids
 
 
-async def _check_ends(rooms: Rooms, ids: list[str]) -> None:
+async def _check_ends(setup: Rooms, ids: list[str]) -> None:
     """A figure of runs that failed would be worth nothing."""
     for instance_id in ids:
-        instance: Any = await rooms.journal.instance(instance_id)
+        instance: Any = await setup.journal.instance(instance_id)
         assert instance.is_terminal and instance.error is None, f"{instance_id}: {instance.error}"
 
 
-async def _ended_at(rooms: Rooms, instance_id: str) -> int:
-    instance = await rooms.journal.instance(instance_id)
+async def _ended_at(setup: Rooms, instance_id: str) -> int:
+    instance = await setup.journal.instance(instance_id)
     assert instance is not None and instance.terminated_at is not None
     return instance.terminated_at

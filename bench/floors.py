@@ -22,8 +22,8 @@ async def posts(url: str, count: int) -> dict[str, float]:
 
     async def client(session: aiohttp.ClientSession) -> None:
         for _ in remaining:
-            async with session.post(url + request.path, data=request.body) as reply:
-                await reply.read()
+            async with session.post(url + request.path, data=request.body) as response:
+                await response.read()
 
     async with _session() as session:
         cpu_s, started = time.process_time(), time.perf_counter()
@@ -39,8 +39,8 @@ async def post_ms(url: str, count: int) -> float:
     async with _session() as session:
         for _ in range(count):
             started = time.perf_counter()
-            async with session.post(url + request.path, data=request.body) as reply:
-                await reply.read()
+            async with session.post(url + request.path, data=request.body) as response:
+                await response.read()
             times.append(time.perf_counter() - started)
     return statistics.median(times) * 1e3
 

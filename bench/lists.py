@@ -37,7 +37,7 @@ async def measure(report: Report, folder: Path, rounds: int) -> None:
                     length, took_s = await _read(front.url + path, is_late=manner == "late")
                     figures = {
                         "took_s": round(took_s, 2),
-                        "reply_mb": round(length / 1e6, 1),
+                        "response_mb": round(length / 1e6, 1),
                         "peak_before_mb": round(before_mb, 1),
                         "grown_mb": round(peak_mb(front.pid) - before_mb, 1),
                     }
@@ -45,11 +45,11 @@ async def measure(report: Report, folder: Path, rounds: int) -> None:
 
 
 async def _read(url: str, *, is_late: bool) -> tuple[int, float]:
-    """The reply's length, and seconds from the request to its end."""
+    """The response's length, and seconds from the request to its end."""
     started, length = time.perf_counter(), 0
-    async with aiohttp.ClientSession(read_bufsize=1 << 16) as session, session.get(url) as reply:
-        assert reply.status == 200, reply.status
-        async for piece in reply.content.iter_any():
+    async with aiohttp.ClientSession(read_bufsize=1 << 16) as session, session.get(url) as response:
+        assert response.status == 200, response.status
+        async for piece in response.content.iter_any():
             if is_late and not length:
                 await asyncio.sleep(REST_S)
             length += len(piece)

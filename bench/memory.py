@@ -45,24 +45,24 @@ def _child(folder: Path, count: int) -> dict[str, int]:
 
 
 async def _measure(folder: Path, count: int) -> dict[str, int]:
-    async with opened(folder, NOWHERE) as rooms:
+    async with opened(folder, NOWHERE) as setup:
         empty = resident_bytes()
         if not count:
             await asyncio.sleep(1.0)
             return {"empty": empty, "before": empty, "after": resident_bytes()}
-        workflow = await rooms.create([WAIT])
-        await _start(rooms, workflow, WARM_UP)
+        workflow = await setup.create([WAIT])
+        await _start(setup, workflow, WARM_UP)
         before = resident_bytes()
-        await _start(rooms, workflow, count)
+        await _start(setup, workflow, count)
         return {"empty": empty, "before": before, "after": resident_bytes()}
 
 
-async def _start(rooms: Rooms, workflow: Workflow, count: int) -> None:
+async def _start(setup: Rooms, workflow: Workflow, count: int) -> None:
     remaining = iter(range(count))
 
     async def caller() -> None:
         for _ in remaining:
-            await rooms.start(workflow, {})
+            await setup.start(workflow, {})
 
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
     await asyncio.sleep(0.5)

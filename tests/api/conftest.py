@@ -48,7 +48,7 @@ SHORT: dict[str, Any] = {"stages": [{"delay": {"duration": "1ms"}}]}
 
 @dataclass
 class Live:
-    """A running API and a client of it. Replies to known operations are walked by the wire checker."""
+    """A running API and a client of it. Responses to known operations are walked by the wire checker."""
 
     http: httpx2.AsyncClient
     journal: SqliteJournal
@@ -65,28 +65,28 @@ class Live:
     ) -> httpx2.Response:
         if body is not None:
             options["json"] = body
-        reply = await self.http.request(method, self.prefix + path, headers=headers, **options)
+        response = await self.http.request(method, self.prefix + path, headers=headers, **options)
         with contextlib.suppress(KeyError):
             operation_id = operation_of(method, path)
-            check(operation_id, reply.status_code, reply.headers, reply.content)
+            check(operation_id, response.status_code, response.headers, response.content)
             self.seen.add(operation_id)
-        return reply
+        return response
 
     async def created(self, definition: Any) -> str:
-        reply = await self.call("POST", "/workflows", definition)
-        assert reply.status_code == 201, reply.text
-        return reply.json()["data"]["id"]
+        response = await self.call("POST", "/workflows", definition)
+        assert response.status_code == 201, response.text
+        return response.json()["data"]["id"]
 
     async def started(self, workflow_id: str, body: Any = None, **options: Any) -> str:
-        reply = await self.call("POST", f"/workflows/{workflow_id}/instances", body, **options)
-        assert reply.status_code == 201, reply.text
-        return reply.json()["data"]["id"]
+        response = await self.call("POST", f"/workflows/{workflow_id}/instances", body, **options)
+        assert response.status_code == 201, response.text
+        return response.json()["data"]["id"]
 
     async def ended(self, instance_id: str) -> Any:
         await self.engine.ended(instance_id, 10)
-        reply = await self.call("GET", f"/instances/{instance_id}")
-        assert reply.json()["data"]["terminated"], reply.text
-        return reply.json()["data"]
+        response = await self.call("GET", f"/instances/{instance_id}")
+        assert response.json()["data"]["terminated"], response.text
+        return response.json()["data"]
 
 
 @cache

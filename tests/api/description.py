@@ -4,9 +4,9 @@
 
 Every operation has its share, 40 % of all for V1, 40 % for V2, 20 % for the rest. A quarter of a share are the values
 at the edges of the schemas, a quarter breaks the schemas at random (where there is anything to break), the rest keeps
-to them at random. More than half of the ids in them exist (`living.py`). A third goes to a server with authentication,
-with tokens good and bad. After 2,000 cases there are fresh servers. Nothing is shrunk: every finding is kept with the
-request to repeat it by.
+to them at random. More than half of the ids in them exist (`server_contents.py`). A third goes to a server with
+authentication, with tokens good and bad. After 2,000 cases there are fresh servers. Nothing is shrunk: every finding is
+kept with the request to repeat it by.
 
 Exit 0: nothing found; 1: something was. It prints a JSON line with what it counted; `--record` appends that to
 `description.jsonl`.
@@ -41,8 +41,8 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.generation.case import adjust_urlencoded_payload
 from schemathesis.specs.openapi import checks
 
-from tests.api.living import PREFIX, Living
-from tests.api.making import enliven, is_tolerated
+from tests.api.request_generator import fill_in, is_tolerated
+from tests.api.server_contents import PREFIX, ServerContents
 from tests.support.server import Server
 
 RECORD = Path(__file__).parent / "description.jsonl"
@@ -123,7 +123,7 @@ class Target:
     """A server, and who asks it: by name, the header, the scopes it gives."""
 
     url: str
-    living: Living
+    contents: ServerContents
     session: requests.Session
     callers: dict[str, tuple[str | None, frozenset[str]]]
 
@@ -258,7 +258,7 @@ class Asker:
         is_again = operation.id in self.done and chance.random() < 0.1
         if is_again:
             case = self.done[operation.id]
-        exists = not is_again and enliven(case, operation.id, self.target.living, chance)
+        exists = not is_again and fill_in(case, operation.id, self.target.contents, chance)
         caller = chance.choice(list(self.target.callers))
         header, scopes = self.target.callers[caller]
         headers = {} if header is None else {"Authorization": header}
@@ -278,13 +278,13 @@ class Asker:
             self.count.others += 1
             self.count.find(operation, "is still there after its deletion", _shown(case, answer))
         if answer.status_code == 201 and not is_again:
-            self.target.living.learn(operation.id, answer.json())
+            self.target.contents.learn(operation.id, answer.json())
         if answer.status_code < 300 and "Idempotency-Key" in case.headers:
             self.done[operation.id] = case
             self.count.repeats += "idempotency-hit" in answer.headers
 
     def _is_still_there(self, case: Any, answer: Any) -> bool:
-        return answer.status_code == 204 and self.target.living.status_of(case.formatted_path) != 404
+        return answer.status_code == 204 and self.target.contents.status_of(case.formatted_path) != 404
 
     def _judge(self, operation: Operation, case: Any, answer: Any, scopes: frozenset[str], exists: bool) -> None:
         wrong = list(_wrong_status(operation, answer, scopes, exists and case.meta.generation.mode.is_positive))
@@ -423,17 +423,17 @@ def _targets(stack: ExitStack, folder: Path) -> list[Target]:
 def _bearer(server: Server, secret: str, scope: str | None) -> str:
     form = {"grant_type": "client_credentials", "client_id": "dev", "client_secret": secret}
     more = {} if scope is None else {"scope": scope}
-    reply = requests.post(f"{server.url}/api/auth/oauth/token", data={**form, **more}, timeout=10)
-    return f"Bearer {reply.json()['access_token']}"
+    response = requests.post(f"{server.url}/api/auth/oauth/token", data={**form, **more}, timeout=10)
+    return f"Bearer {response.json()['access_token']}"
 
 
 def _target(
     stack: ExitStack, url: str, callers: dict[str, tuple[str | None, frozenset[str]]], headers: dict[str, str]
 ) -> Target:
-    living = Living(url, headers)
-    stack.callback(living.close)
+    contents = ServerContents(url, headers)
+    stack.callback(contents.close)
     session = stack.enter_context(requests.Session())
-    return Target(url, living, session, callers)
+    return Target(url, contents, session, callers)
 
 
 def line(count: Count) -> dict[str, Any]:

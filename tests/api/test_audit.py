@@ -16,9 +16,9 @@ UNTOUCHED = {"testTrigger"}
 
 
 async def _entries(live: Live, **query: str) -> list[dict[str, Any]]:
-    reply = await live.call("GET", "/ext/audit", params=query)
-    assert reply.status_code == 200, reply.text
-    return reply.json()["data"]
+    response = await live.call("GET", "/ext/audit", params=query)
+    assert response.status_code == 200, response.text
+    return response.json()["data"]
 
 
 async def _everything(live: Live) -> dict[str, str]:
@@ -37,8 +37,8 @@ async def _everything(live: Live) -> dict[str, str]:
         ("DELETE", f"/triggers/{trigger_id}", None),
         ("DELETE", f"/workflows/{workflow_id}", None),
     ):
-        reply = await live.call(method, path, body)
-        assert reply.is_success, reply.text
+        response = await live.call(method, path, body)
+        assert response.is_success, response.text
     return {
         "createWorkflow": workflow_id,
         "runWorkflow": other_id,
@@ -80,15 +80,15 @@ async def test_a_refused_write_is_not_in_the_trail(live: Live) -> None:
         ("DELETE", "/triggers/nobody", None),
         ("POST", "/ext/events", {}),
     ):
-        reply = await live.call(method, path, body)
-        assert reply.status_code in (400, 404), (path, reply.text)
+        response = await live.call(method, path, body)
+        assert response.status_code in (400, 404), (path, response.text)
     assert [entry["operation"] for entry in await _entries(live)] == ["createWorkflow"]
 
 
 async def test_a_repeat_is_not_a_new_write(live: Live) -> None:
     headers = {"Idempotency-Key": "once"}
-    replies = await asyncio.gather(*(live.call("POST", "/workflows", WAITING, headers=headers) for _ in range(5)))
-    assert len({reply.json()["data"]["id"] for reply in replies}) == 1
+    responses = await asyncio.gather(*(live.call("POST", "/workflows", WAITING, headers=headers) for _ in range(5)))
+    assert len({response.json()["data"]["id"] for response in responses}) == 1
     await live.call("POST", "/ext/events", {"type": "X", "payload": {}}, headers={"Idempotency-Key": "event"})
     await live.call("POST", "/ext/events", {"type": "X", "payload": {}}, headers={"Idempotency-Key": "event"})
     sent, created = await _entries(live)
@@ -103,9 +103,9 @@ def key_of(number: int) -> str:
 async def test_each_event_of_an_array_is_found_by_its_own_name(live: Live) -> None:
     events = [{"type": "X", "id": f"e{number}", "payload": {}} for number in range(3)]
     headers = {"Idempotency-Key": "batch"}
-    replies = [await live.call("POST", "/ext/events", events, headers=headers) for _ in range(2)]
-    assert [reply.status_code for reply in replies] == [202, 202]
-    assert replies[1].headers["idempotency-hit"] == "true"
+    responses = [await live.call("POST", "/ext/events", events, headers=headers) for _ in range(2)]
+    assert [response.status_code for response in responses] == [202, 202]
+    assert responses[1].headers["idempotency-hit"] == "true"
     assert [entry["target"] for entry in await _entries(live)] == [key_of(2), key_of(1), key_of(0)]
     (found,) = await _entries(live, target=key_of(1))
     assert (found["principal"], found["operation"]) == ("anonymous", "sendEvents")
@@ -149,6 +149,6 @@ async def test_filters_and_pages(live: Live) -> None:
     [("limit", "0"), ("limit", "1001"), ("limit", "x"), ("limit", "\u0665"), ("before", "0"), ("before", str(2**63))],
 )
 async def test_bad_pages_name_their_field(live: Live, name: str, value: str) -> None:
-    reply = await live.call("GET", "/ext/audit", params={name: value})
-    assert reply.status_code == 400
-    assert reply.json()["errorMessage"].startswith(f"{name}: ")
+    response = await live.call("GET", "/ext/audit", params={name: value})
+    assert response.status_code == 400
+    assert response.json()["errorMessage"].startswith(f"{name}: ")

@@ -48,18 +48,18 @@ async def test_a_page_of_another_site_writes_nothing(live: Live, headers: dict[s
     for operation in TABLE:
         if operation.scope == WRITE:
             path = PREFIX + operation.path.replace("{", "").replace("}", "")
-            reply = await live.http.request(operation.method, path, content=body, headers=_at(live, headers))
-            assert (reply.status_code, reply.json()["errorCode"]) == (403, "VALIDATION"), operation.operation_id
-            assert "cross-site request" in reply.json()["errorMessage"]
-    reply = await live.http.post("/api/ledger/v2/main", headers=_at(live, headers))
-    assert reply.status_code == 403, "the sandbox is beside the API"
+            response = await live.http.request(operation.method, path, content=body, headers=_at(live, headers))
+            assert (response.status_code, response.json()["errorCode"]) == (403, "VALIDATION"), operation.operation_id
+            assert "cross-site request" in response.json()["errorMessage"]
+    response = await live.http.post("/api/ledger/v2/main", headers=_at(live, headers))
+    assert response.status_code == 403, "the sandbox is beside the API"
     assert (await live.call("GET", "/ext/audit")).json() == {"data": []}
 
 
 @pytest.mark.parametrize("headers", HERE)
 async def test_programs_and_pages_of_ours_write(live: Live, headers: dict[str, str]) -> None:
-    reply = await live.call("POST", "/workflows", WAITING, headers=_at(live, headers))
-    assert reply.status_code == 201, reply.text
+    response = await live.call("POST", "/workflows", WAITING, headers=_at(live, headers))
+    assert response.status_code == 201, response.text
 
 
 async def test_whoever_has_a_token_says_where_it_may_be_used(tmp_path: Path) -> None:
@@ -95,11 +95,11 @@ EVERYWHERE = [
 async def test_nothing_is_read_or_written_under_a_foreign_name(shared: Live, headers: dict[str, str]) -> None:
     for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
         for path in EVERYWHERE if method == "GET" else EVERYWHERE[::7]:
-            reply = await shared.http.request(method, path, headers=headers)
-            assert reply.status_code == 403, (method, path)
+            response = await shared.http.request(method, path, headers=headers)
+            assert response.status_code == 403, (method, path)
             if method != "HEAD":
-                assert reply.json()["errorCode"] == "VALIDATION"
-                assert "Host" in reply.json()["errorMessage"] and "HEADRACE_ALLOWED_HOSTS" in reply.text
+                assert response.json()["errorCode"] == "VALIDATION"
+                assert "Host" in response.json()["errorMessage"] and "HEADRACE_ALLOWED_HOSTS" in response.text
 
 
 @pytest.mark.parametrize(

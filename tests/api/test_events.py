@@ -20,8 +20,8 @@ from tests.api.test_triggers import event, occurrences, on, send
 from tests.support.tokens import Documents, authenticator_of, claims_of, published, signed
 
 
-def counts(reply: Any) -> tuple[int, int, int]:
-    data = reply.json()["data"]
+def counts(response: Any) -> tuple[int, int, int]:
+    data = response.json()["data"]
     return data["accepted"], data["repeated"], data["conflicting"]
 
 
@@ -45,8 +45,8 @@ async def test_an_event_with_an_idempotency_key_starts_one_run(live: Live) -> No
     respelt = {"payload": {"asset": "USD\\u002f2", "amount": 100}, "date": "2030-01-01T00:00:00Z"}
     again = json.dumps({**first, **respelt}, indent=2).replace("\\\\u", "\\u").encode()
     assert counts(await send(live, first)) == (1, 0, 0)
-    reply = await live.http.post(f"{live.prefix}/ext/events", content=again)
-    assert counts(reply) == (1, 1, 0)
+    response = await live.http.post(f"{live.prefix}/ext/events", content=again)
+    assert counts(response) == (1, 1, 0)
     assert counts(await send(live, event(id="k1", payload=first["payload"]))) == (1, 1, 0)
     await live.dispatcher.idle()
     assert len(await occurrences(live, trigger_id)) == 1
@@ -90,8 +90,8 @@ async def test_a_callers_key_names_its_own_events_only(tmp_path: Path, one: Any,
         for claims in (one, other):
             token = {"Authorization": f"Bearer {signed(claims_of(**claims))}"}
             body = event(payload={"number": len(keys)})
-            reply = await live.call("POST", "/ext/events", body, headers={**token, "Idempotency-Key": "K"})
-            assert counts(reply) == (1, 0, 0)
+            response = await live.call("POST", "/ext/events", body, headers={**token, "Idempotency-Key": "K"})
+            assert counts(response) == (1, 0, 0)
             forget_answers(tmp_path / "journal.db")
             listed = await live.call("GET", "/ext/events", headers=token)
             keys = [row["key"] for row in listed.json()["data"]]
@@ -133,10 +133,10 @@ async def test_a_known_identity_with_another_payload_is_a_conflict_that_everyone
         event(id="e1", payload={"amount": 7}),
     ]
     with structlog.testing.capture_logs() as lines:
-        reply = await send(live, batch)
+        response = await send(live, batch)
         again = await send(live, event(id="e1", payload={"amount": 8}))
     known = '["event","a","E","v1","e1"]'
-    assert reply.json()["data"] == {
+    assert response.json()["data"] == {
         "accepted": 2,
         "repeated": 1,
         "conflicting": 1,
@@ -161,20 +161,20 @@ async def test_a_known_identity_with_another_payload_is_a_conflict_that_everyone
 async def test_conflicting_deliveries_at_once_start_one_run(live: Live) -> None:
     trigger_id = await on(live, await live.created(SHORT))
     bodies = [event(id="e1", payload={"amount": number % 4}) for number in range(40)]
-    replies = await asyncio.gather(*(live.call("POST", "/ext/events", body) for body in bodies))
+    responses = await asyncio.gather(*(live.call("POST", "/ext/events", body) for body in bodies))
     await live.dispatcher.idle()
     found = await occurrences(live, trigger_id)
     assert sorted("error" in row for row in found) == [False, True, True, True]
-    assert sum(counts(reply)[2] for reply in replies) == 30
+    assert sum(counts(response)[2] for response in responses) == 30
 
 
 async def test_the_answer_to_a_key_is_the_one_that_was_given(live: Live) -> None:
     """Counted inside the commit that stores it."""
     await send(live, event(id="e1", payload={"amount": 7}))
     batch = [event(id="e1", payload={"amount": 7}), event(id="e1", payload={"amount": 8}), event(id="e2")]
-    replies = [await send(live, batch, headers={"Idempotency-Key": "k"}) for _ in range(2)]
-    assert counts(replies[0]) == (2, 1, 1)
-    assert replies[0].content == replies[1].content and replies[1].headers["idempotency-hit"] == "true"
+    responses = [await send(live, batch, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+    assert counts(responses[0]) == (2, 1, 1)
+    assert responses[0].content == responses[1].content and responses[1].headers["idempotency-hit"] == "true"
 
 
 async def test_an_event_that_came_back_from_a_webhook_is_a_repeat(live: Live) -> None:
@@ -195,8 +195,8 @@ async def test_an_event_with_endless_volumes_starts_what_asks_for_its_amount(liv
     digits = "9" * 6_000
     body = json.dumps(event(id="e1", payload={"amount": 7, "volumes": {"input": 0}})).replace(": 0}", f": {digits}}}")
     for _ in range(2):
-        reply = await live.http.post(f"{live.prefix}/ext/events", content=body.encode())
-        assert reply.status_code == 202, reply.text
+        response = await live.http.post(f"{live.prefix}/ext/events", content=body.encode())
+        assert response.status_code == 202, response.text
     await live.dispatcher.idle()
     (fired,) = await occurrences(live, modest)
     assert "error" not in fired and fired["event"] == {"amount": 7, "volumes": {"input": digits}}
@@ -245,8 +245,8 @@ async def test_a_cloud_event_is_one_event_in_every_form(live: Live) -> None:
     ],
 )
 async def test_a_cloud_event_that_is_none_is_refused_by_name(live: Live, body: Any, media_type: str, says: str) -> None:
-    reply = await send(live, body, 400, headers={"Content-Type": media_type})
-    assert says in reply.json()["errorMessage"]
+    response = await send(live, body, 400, headers={"Content-Type": media_type})
+    assert says in response.json()["errorMessage"]
     assert (await live.call("GET", "/ext/events")).json() == {"data": []}
 
 
@@ -254,8 +254,8 @@ async def test_a_cloud_event_that_is_none_is_refused_by_name(live: Live, body: A
 async def test_a_binary_cloud_event_lacks_nothing(live: Live, lacking: str) -> None:
     headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-type": "paid", "ce-source": "/bank"}
     del headers[lacking]
-    reply = await send(live, {"amount": 7}, 400, headers=headers)
-    assert lacking.removeprefix("ce-") in reply.json()["errorMessage"]
+    response = await send(live, {"amount": 7}, 400, headers=headers)
+    assert lacking.removeprefix("ce-") in response.json()["errorMessage"]
 
 
 async def test_the_content_type_of_a_structured_event_wins_over_copied_attributes(live: Live) -> None:
@@ -276,8 +276,8 @@ async def test_attributes_in_headers_are_text(live: Live) -> None:
     assert counts(await send(live, {"a": 1}, headers=headers)) == (1, 0, 0)
     assert counts(await send(live, {"a": 1}, headers={**headers, "ce-id": "%C3%A9"})) == (1, 1, 0)
     for wrong in (b"\xe9", "%00", "%ff"):
-        reply = await send(live, {"a": 1}, 400, headers={**headers, "ce-id": wrong})
-        assert reply.json()["errorMessage"].startswith("ce-id: ")
+        response = await send(live, {"a": 1}, 400, headers={**headers, "ce-id": wrong})
+        assert response.json()["errorMessage"].startswith("ce-id: ")
 
 
 # a provider's body
@@ -287,10 +287,10 @@ STRIPE: dict[str, Any] = {"id": "evt_1", "type": "charge.succeeded", "data": {"o
 
 async def raw(live: Live, query: str, body: Any = STRIPE, status: int = 202, **headers: str) -> Any:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    reply = await live.call("POST", f"/ext/events?{query}", body, headers=named)
-    assert reply.status_code == status, reply.text
+    response = await live.call("POST", f"/ext/events?{query}", body, headers=named)
+    assert response.status_code == status, response.text
     await live.dispatcher.idle()
-    return reply
+    return response
 
 
 async def test_a_providers_body_is_the_payload_of_an_event(live: Live) -> None:
@@ -340,14 +340,14 @@ async def test_a_pointer_is_one_of_rfc_6901(live: Live, pointer: str, found: str
 async def test_what_a_parameter_cannot_find_is_refused_by_its_name(
     live: Live, query: str, body: Any, field: str
 ) -> None:
-    reply = await raw(live, query, body, 400)
-    assert reply.json()["errorMessage"].startswith(f"{field}: ")
+    response = await raw(live, query, body, 400)
+    assert response.json()["errorMessage"].startswith(f"{field}: ")
     assert (await live.call("GET", "/ext/events")).json() == {"data": []}
 
 
 async def test_parameters_of_raw_bodies_are_refused_with_a_cloud_event(live: Live) -> None:
-    reply = await raw(live, "type=T", CLOUD, 400, Content_Type="application/cloudevents+json")
-    assert reply.json()["errorMessage"].startswith("type: ")
+    response = await raw(live, "type=T", CLOUD, 400, Content_Type="application/cloudevents+json")
+    assert response.json()["errorMessage"].startswith("type: ")
 
 
 async def test_a_raw_body_without_an_id_is_known_by_the_callers_key(live: Live) -> None:

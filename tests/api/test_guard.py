@@ -227,11 +227,11 @@ async def test_bad_credentials_get_nowhere(place: Place, operation: Operation, f
     wanted = 403 if family == "a good token without the scope" else 401
     before, asked = place.state(), len(place.documents.asked)
     for credentials in FAMILIES[family](operation.scope or ""):
-        reply = await place.ask(operation, credentials)
-        assert reply.status_code == wanted, credentials
-        assert reply.headers["www-authenticate"].startswith("Bearer")
-        assert reply.json()["errorCode"] == "VALIDATION"  # what official clients can read
-        assert not any(text in reply.text for value in credentials for text in value.split()[1:] if len(text) > 20)
+        response = await place.ask(operation, credentials)
+        assert response.status_code == wanted, credentials
+        assert response.headers["www-authenticate"].startswith("Bearer")
+        assert response.json()["errorCode"] == "VALIDATION"  # what official clients can read
+        assert not any(text in response.text for value in credentials for text in value.split()[1:] if len(text) > 20)
     assert place.state() == before
     assert len(place.documents.asked) == asked, "a token made the server ask somebody"
 
@@ -242,8 +242,8 @@ async def test_both_ways_in_are_guarded(place: Place, prefix: str) -> None:
     for operation in GUARDED:
         assert (await place.ask(operation, [], prefix=prefix)).status_code == 401
     for path in ("/workflows", "/workflows/", "//workflows", "/api/orchestration/workflows"):
-        reply = await place.live.http.request("HEAD", prefix + path)
-        assert reply.status_code in (401, 404) or reply.url.path == "/", path  # `//workflows` names a host
+        response = await place.live.http.request("HEAD", prefix + path)
+        assert response.status_code in (401, 404) or response.url.path == "/", path  # `//workflows` names a host
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -257,12 +257,12 @@ async def test_a_good_token_elsewhere_is_none(place: Place) -> None:
         {"x-original-url": "/livez", "x-rewrite-url": "/livez", "x-forwarded-prefix": "/livez"},
     ):
         for query in ("", f"?access_token={token}", f"?authorization=Bearer%20{token}"):
-            reply = await place.live.http.get(f"{PREFIX}/workflows{query}", headers=headers)
-            assert reply.status_code == 401, headers
+            response = await place.live.http.get(f"{PREFIX}/workflows{query}", headers=headers)
+            assert response.status_code == 401, headers
     for name in ("x-http-method-override", "x-http-method", "x-method-override"):
         path = f"{PREFIX}/workflows?_method=GET"
-        reply = await place.live.http.post(path, json=WAITING, headers={"authorization": reader, name: "GET"})
-        assert reply.status_code == 403, name
+        response = await place.live.http.post(path, json=WAITING, headers={"authorization": reader, name: "GET"})
+        assert response.status_code == 403, name
         body = {"access_token": token, "_method": "GET"}
         assert (await place.live.http.post(path, data=body, headers={name: "GET"})).status_code == 401
 
@@ -273,12 +273,12 @@ async def test_good_credentials_get_in(welcoming: Place, operation: Operation) -
     """Else a matrix of refusals would prove nothing."""
     place = await _furnished(welcoming.live, welcoming.documents, welcoming.journal_file)
     scope = operation.scope or ""
-    reply = await place.ask(operation, [f"bearer  {good(scope)}"])
+    response = await place.ask(operation, [f"bearer  {good(scope)}"])
     names_a_workflow = operation.operation_id in ("createTrigger", "v2CreateTrigger")  # in its example: one not here
     wanted = 400 if names_a_workflow else operation.status
-    assert reply.status_code == wanted, reply.text
+    assert response.status_code == wanted, response.text
     if scope == READ:
-        assert (await place.ask(operation, [f"BEARER {good(WRITE)}"])).status_code == reply.status_code
+        assert (await place.ask(operation, [f"BEARER {good(WRITE)}"])).status_code == response.status_code
 
 
 # the router

@@ -80,9 +80,9 @@ def deep(depth: int) -> bytes:
     ],
 )
 async def test_definitions(shared: Live, body: bytes, headers: dict[str, str], status: int, says: str) -> None:
-    reply = await shared.call("POST", "/workflows", content=body, headers=headers)
-    assert reply.status_code == status, reply.text
-    assert says in reply.json()["errorMessage"]
+    response = await shared.call("POST", "/workflows", content=body, headers=headers)
+    assert response.status_code == status, response.text
+    assert says in response.json()["errorMessage"]
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ async def test_definitions(shared: Live, body: bytes, headers: dict[str, str], s
 )
 async def test_variables(shared: Live, body: bytes, status: int, says: str) -> None:
     workflow_id = await shared.created(WAITING)
-    reply = await shared.call("POST", f"/workflows/{workflow_id}/instances", content=body, headers=JSON)
-    assert (reply.status_code, says in reply.json()["errorMessage"]) == (status, True), reply.text
+    response = await shared.call("POST", f"/workflows/{workflow_id}/instances", content=body, headers=JSON)
+    assert (response.status_code, says in response.json()["errorMessage"]) == (status, True), response.text
     assert (await shared.call("GET", f"/instances?workflowID={workflow_id}")).json() == {"data": []}
 
 
@@ -123,9 +123,9 @@ async def test_variables(shared: Live, body: bytes, status: int, says: str) -> N
 )
 async def test_events(shared: Live, body: bytes) -> None:
     instance_id = await shared.started(await shared.created(WAITING))
-    reply = await shared.call("POST", f"/instances/{instance_id}/events", content=body, headers=JSON)
-    assert reply.status_code == 400, reply.text
-    assert "name" in reply.json()["errorMessage"] or "JSON" in reply.json()["errorMessage"]
+    response = await shared.call("POST", f"/instances/{instance_id}/events", content=body, headers=JSON)
+    assert response.status_code == 400, response.text
+    assert "name" in response.json()["errorMessage"] or "JSON" in response.json()["errorMessage"]
 
 
 async def test_a_body_without_a_length_is_cut_off_at_the_limit(shared: Live) -> None:
@@ -133,8 +133,8 @@ async def test_a_body_without_a_length_is_cut_off_at_the_limit(shared: Live) -> 
         for _ in range(64):
             yield b" " * 65_536
 
-    reply = await shared.http.post(f"{PREFIX}/workflows", content=endless(), headers=JSON)
-    assert reply.status_code == 413
+    response = await shared.http.post(f"{PREFIX}/workflows", content=endless(), headers=JSON)
+    assert response.status_code == 413
 
 
 async def test_a_body_that_is_announced_too_long_is_not_waited_for(shared: Live) -> None:
@@ -174,7 +174,8 @@ BODIES = st.one_of(
     JSONISH.map(lambda value: json.dumps(value).encode()),
     st.text("{}[]:,\"'&*!|>-? \n\\u0d8abc", max_size=60).map(str.encode),
     st.builds(
-        lambda payload: json.dumps({"type": "SOUP", "payload": payload}).encode(), st.dictionaries(st.text(), JSONISH)
+        lambda payload: json.dumps({"type": "ARBITRARY", "payload": payload}).encode(),
+        st.dictionaries(st.text(), JSONISH),
     ),
 )
 MEDIA = ["application/json", "application/yaml", "text/plain", "", "application/json; charset=x", "\u00ff"]
@@ -192,7 +193,7 @@ QUERIES = st.dictionaries(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(["1", "true", "0", "-1"]),
     max_size=2,
 )
-SOUP = st.fixed_dictionaries(
+ARBITRARY_REQUEST = st.fixed_dictionaries(
     {
         "operation": st.sampled_from(OPERATIONS),
         "ids": st.lists(st.none() | SEGMENTS, min_size=2, max_size=2),
@@ -204,17 +205,17 @@ SOUP = st.fixed_dictionaries(
 )
 
 
-@given(st.lists(SOUP, min_size=1, max_size=20))
+@given(st.lists(ARBITRARY_REQUEST, min_size=1, max_size=20))
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
-async def test_row_byte_soup_is_never_a_5xx(shared: Live, requests: list[Any]) -> None:
+async def test_row_arbitrary_bytes_is_never_a_5xx(shared: Live, requests: list[Any]) -> None:
     """Every operation of both versions, of `/ext` and of the token endpoint, half of the time with ids that exist.
 
     In the process: what a handler raises by mistake is raised here, and header values may be anything.
     """
     workflow_id = await shared.created(WAITING)
-    trigger = {"event": "SOUP", "workflowID": workflow_id, "vars": {"a": "event.a"}}
+    trigger = {"event": "ARBITRARY", "workflowID": workflow_id, "vars": {"a": "event.a"}}
     ids = {
         "workflowID": workflow_id,
         "flowId": workflow_id,
@@ -235,10 +236,10 @@ async def _serve_one(client: httpx2.AsyncClient, request: dict[str, Any], ids: d
         path = path.replace(name, found, 1)
     headers = [(b"content-type", request["media"].encode("latin-1"))]
     headers += [(name.encode(), value) for name, value in request["headers"].items()]
-    reply = await client.request(
+    response = await client.request(
         method, path, params=request["query"], content=request["body"], headers=headers, timeout=HANG_S
     )
-    assert reply.status_code < 500, (request, reply.text)
+    assert response.status_code < 500, (request, response.text)
 
 
 @pytest.mark.parametrize(
@@ -351,9 +352,9 @@ async def test_large_bodies_share_room_and_small_ones_always_have_some(
         writers.append(writer)
         writer.write(head + b" " * 990_000)
         await writer.drain()
-    reply = await _refused_for_room(shared)
-    assert reply.headers["retry-after"] == "1"
-    assert reply.json()["errorMessage"].startswith("body: too many large bodies")
+    response = await _refused_for_room(shared)
+    assert response.headers["retry-after"] == "1"
+    assert response.json()["errorMessage"].startswith("body: too many large bodies")
     assert (await shared.call("POST", "/workflows", WAITING)).status_code == 201
     for writer in writers:
         writer.close()
@@ -364,7 +365,7 @@ async def test_large_bodies_share_room_and_small_ones_always_have_some(
 async def _refused_for_room(shared: Live) -> httpx2.Response:
     """Once the others have arrived."""
     while True:
-        reply = await shared.http.post(f"{PREFIX}/workflows", content=b" " * 500_000)
-        if reply.status_code == 429:
-            return reply
+        response = await shared.http.post(f"{PREFIX}/workflows", content=b" " * 500_000)
+        if response.status_code == 429:
+            return response
         await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Row "every byte soup": a real server's peak of memory, and how soon it answers, under the worst that we know of."""
+"""Row "arbitrary bytes": a real server's peak of memory, and how soon it answers, under the worst that we know of."""
 
 from __future__ import annotations
 
@@ -176,8 +176,8 @@ def test_row_a_large_definition(attacked: Attacked, name: str) -> None:
 
 def test_row_placeholders_of_very_many_dots(attacked: Attacked) -> None:
     for event in ("${a" + ".b" * 400_000 + "}", "".join(f"${{a.b.c.d.e.f.g.h.{n}}}" for n in range(40_000))):
-        reply = attacked.server.post(f"{API}/workflows", waiting_for(event))
-        path = f"/workflows/{reply.json['data']['id']}/instances"
+        response = attacked.server.post(f"{API}/workflows", waiting_for(event))
+        path = f"/workflows/{response.json['data']['id']}/instances"
         assert attacked.ask(path, json.dumps({"a": '{"b":' * 60 + "1" + "}" * 60, "a.b": "{}"}).encode()) == 400
 
 

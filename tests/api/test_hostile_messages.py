@@ -75,9 +75,9 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
 
 
 async def refusal(live: Live, operation: Operation, body: Any, ids: dict[str, str]) -> str:
-    reply = await live.http.request(operation.method, PREFIX + operation.path.format(**ids), json=body)
-    assert (reply.status_code, reply.json()["errorCode"]) == (400, "VALIDATION"), (body, reply.text)
-    return reply.json()["errorMessage"]
+    response = await live.http.request(operation.method, PREFIX + operation.path.format(**ids), json=body)
+    assert (response.status_code, response.json()["errorCode"]) == (400, "VALIDATION"), (body, response.text)
+    return response.json()["errorMessage"]
 
 
 async def furnished(live: Live) -> dict[str, str]:
@@ -106,9 +106,9 @@ async def test_a_key_that_is_none_is_named(shared: Live, operation: Operation) -
     ids = await furnished(shared)
     path = PREFIX + operation.path.format(**ids)
     for key in ("", "a b", "x" * 256, "a\tb"):
-        reply = await shared.http.post(path, json={}, headers={"Idempotency-Key": key})
-        assert reply.status_code == 400
-        assert reply.json()["errorMessage"].startswith("Idempotency-Key: "), key
+        response = await shared.http.post(path, json={}, headers={"Idempotency-Key": key})
+        assert response.status_code == 400
+        assert response.json()["errorMessage"].startswith("Idempotency-Key: "), key
 
 
 QUERIES = {
@@ -140,25 +140,27 @@ async def test_a_bad_query_parameter_is_named(shared: Live, operation: Operation
     path = PREFIX + operation.path.format(**await furnished(shared))
     for parameter in operation.query:
         for text in QUERIES.get(parameter.name, []):
-            reply = await shared.http.request(operation.method, f"{path}?{parameter.name}={text}")
-            assert reply.status_code == 400, (parameter.name, text[:40], reply.text)
-            assert reply.json()["errorCode"] == "VALIDATION"
-            assert reply.json()["errorMessage"].startswith(f"{parameter.name}: ")
+            response = await shared.http.request(operation.method, f"{path}?{parameter.name}={text}")
+            assert response.status_code == 400, (parameter.name, text[:40], response.text)
+            assert response.json()["errorCode"] == "VALIDATION"
+            assert response.json()["errorMessage"].startswith(f"{parameter.name}: ")
 
 
 async def test_a_bad_stage_number_is_named(shared: Live) -> None:
     ids = await furnished(shared)
     for version in ("", "/v2"):
         for number in ("x", "1.5", "1e3", "%EF%BC%91", "0x1"):
-            reply = await shared.call("GET", f"{version}/instances/{ids['instanceID']}/stages/{number}/history")
-            assert (reply.status_code, reply.json()["errorMessage"].split(": ")[0]) == (400, "number"), reply.text
+            response = await shared.call("GET", f"{version}/instances/{ids['instanceID']}/stages/{number}/history")
+            assert (response.status_code, response.json()["errorMessage"].split(": ")[0]) == (400, "number"), (
+                response.text
+            )
 
 
 async def test_every_missing_variable_is_named_as_it_may_be_shown(tmp_path: Any) -> None:
     async with served(tmp_path) as live:
         stage = {"wait_event": {"event": "${b} ${a.x} ${a\u202eb} " + "${" + "x" * 2_000 + "}"}}
         workflow_id = await live.created({"stages": [stage]})
-        reply = await live.call("POST", f"/workflows/{workflow_id}/instances", {"a": "{}"})
-    message = reply.json()["errorMessage"]
-    assert reply.status_code == 400 and message.startswith("variables: no value for ")
+        response = await live.call("POST", f"/workflows/{workflow_id}/instances", {"a": "{}"})
+    message = response.json()["errorMessage"]
+    assert response.status_code == 400 and message.startswith("variables: no value for ")
     assert "a.x, " in message and "b, " in message and "\\u202e" in message and len(message) < 300

@@ -2,8 +2,8 @@
 
 Each is asked of a server that lets everybody in and of one that asks for tokens. The matrix is made from the table of
 operations: a new write fails `test_every_write_is_in_the_matrix` until it says what its body is. The rows about values
-in a ledger's requests are in `test_hostile_values.py`, those about soup, time and memory in `test_hostile.py` and
-`test_hostile_memory.py`; what comes from a bus is in `tests/events/test_consumer.py`.
+in a ledger's requests are in `test_hostile_values.py`, those about arbitrary bytes, time and memory in `test_hostile.py`
+and `test_hostile_memory.py`; what comes from a bus is in `tests/events/test_consumer.py`.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ class Place:
         body = {"event": "E", "workflowID": self.ids["workflowID"], "filter": source}
         created = await self.live.call("POST", "/triggers", body)
         assert created.status_code == 201, created.text
-        reply = await self.live.call("POST", f"/v2/triggers/{created.json()['data']['id']}/test", payload or {})
-        return reply.json()["data"]["filter"]
+        response = await self.live.call("POST", f"/v2/triggers/{created.json()['data']['id']}/test", payload or {})
+        return response.json()["data"]["filter"]
 
     def writes(self) -> list[int]:
         """How many there were of each kind."""
@@ -122,9 +122,9 @@ async def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         yield Place(live, folder / "journal.db", ids)
 
 
-def assert_refused(reply: httpx2.Response, status: int, says: str) -> None:
-    assert (reply.status_code, reply.json()["errorCode"]) == (status, "VALIDATION"), reply.text
-    assert says in reply.json()["errorMessage"]
+def assert_refused(response: httpx2.Response, status: int, says: str) -> None:
+    assert (response.status_code, response.json()["errorCode"]) == (status, "VALIDATION"), response.text
+    assert says in response.json()["errorMessage"]
 
 
 async def test_every_write_is_in_the_matrix() -> None:
@@ -134,8 +134,8 @@ async def test_every_write_is_in_the_matrix() -> None:
 @pytest.mark.parametrize("operation", JSON_WRITES, ids=by_id)
 async def test_the_templates_are_good_bodies(place: Place, operation: Operation) -> None:
     """Else a matrix of refusals would prove nothing."""
-    reply = await place.send(operation, place.filled(operation, b'"1"'))
-    assert reply.status_code == operation.status, reply.text
+    response = await place.send(operation, place.filled(operation, b'"1"'))
+    assert response.status_code == operation.status, response.text
 
 
 # row: body over 1 MiB (YAML 256 KiB)
@@ -157,8 +157,8 @@ async def test_row_a_body_of_a_megabyte_is_read(place: Place, operation: Operati
 @pytest.mark.parametrize("operation", DEFINITIONS, ids=by_id)
 async def test_row_yaml_over_256_kib(place: Place, operation: Operation) -> None:
     for media_type in ("application/yaml", "text/x-yaml; charset=utf-8"):
-        reply = await place.send(operation, b"#" * ((256 << 10) + 1), media_type)
-        assert_refused(reply, 413, "body: has more than 262144 bytes")
+        response = await place.send(operation, b"#" * ((256 << 10) + 1), media_type)
+        assert_refused(response, 413, "body: has more than 262144 bytes")
 
 
 # row: nesting, aliases, duplicate keys, NaN, Infinity, surrogates, NUL, Content-Encoding; long integers
@@ -171,9 +171,9 @@ async def test_row_what_json_must_not_hold(place: Place, operation: Operation) -
     for name, (fragment, says) in FRAGMENTS.items():
         if of_events and name in LONG_INTEGERS:
             continue
-        reply = await place.send(operation, place.filled(operation, fragment))
-        assert_refused(reply, 400, says)
-        assert reply.json()["errorMessage"].startswith("body: "), name
+        response = await place.send(operation, place.filled(operation, fragment))
+        assert_refused(response, 400, says)
+        assert response.json()["errorMessage"].startswith("body: "), name
     assert place.writes() == before
 
 
@@ -201,16 +201,16 @@ async def test_row_what_json_must_not_hold(place: Place, operation: Operation) -
 async def test_row_what_yaml_must_not_hold(place: Place, operation: Operation, value: bytes, says: str) -> None:
     """`.nan` and `<<` are texts here, and none that this place takes."""
     body = b"stages:\n  - update: {account: {id: a, ledger: main, metadata: {a: 1}}}\n    wait: " + value + b"\n"
-    reply = await place.send(operation, body, "application/yaml")
-    assert_refused(reply, 400, says if says != "body" else "")
+    response = await place.send(operation, body, "application/yaml")
+    assert_refused(response, 400, says if says != "body" else "")
 
 
 @pytest.mark.parametrize("operation", WRITES, ids=by_id)
 async def test_row_content_encoding(place: Place, operation: Operation) -> None:
     before = place.writes()
     for encoding in ("gzip", "br", "deflate, gzip", "GZIP", "x"):
-        reply = await place.send(operation, gzip.compress(b"{}"), content_encoding=encoding)
-        assert_refused(reply, 415, "Content-Encoding")
+        response = await place.send(operation, gzip.compress(b"{}"), content_encoding=encoding)
+        assert_refused(response, 415, "Content-Encoding")
     assert place.writes() == before
     if operation in JSON_WRITES:
         assert_refused(await place.send(operation, gzip.compress(b"{}")), 400, "body: is not UTF-8")
@@ -282,9 +282,9 @@ async def test_row_too_many_variables_of_a_trigger(place: Place, operation: Oper
 async def test_row_expressions_at_creation(place: Place, operation: Operation, source: str, says: str) -> None:
     for member, path in (({"filter": source}, "filter: "), ({"vars": {"a": source}}, "vars.a: ")):
         body = {"event": "E", "workflowID": place.ids["workflowID"], **member}
-        reply = await place.send(operation, json.dumps(body).encode())
-        assert_refused(reply, 400, says)
-        assert reply.json()["errorMessage"].startswith(path)
+        response = await place.send(operation, json.dumps(body).encode())
+        assert_refused(response, 400, says)
+        assert response.json()["errorMessage"].startswith(path)
 
 
 BUDGETS = [
@@ -303,8 +303,8 @@ async def test_row_expressions_at_run_time(place: Place, source: str) -> None:
     assert time.monotonic() - begun_s < 5, "a tenth of a second, and what else the machine does"
     body = {"event": "OVER", "workflowID": place.ids["workflowID"], "filter": source}
     created = (await place.live.call("POST", "/triggers", body)).json()["data"]["id"]
-    reply = await place.live.call("POST", "/ext/events", {"type": "OVER", "payload": {}})
-    assert reply.status_code == 202
+    response = await place.live.call("POST", "/ext/events", {"type": "OVER", "payload": {}})
+    assert response.status_code == 202
     await place.live.dispatcher.idle()
     (occurrence,) = (await place.live.call("GET", f"/triggers/{created}/occurrences")).json()["data"]
     assert occurrence["error"].startswith("filter: ") and "budget" in occurrence["error"]
@@ -341,8 +341,8 @@ async def test_row_nothing_of_python_is_reachable(place: Place, source: str) -> 
     assert found.get("match") is (None if "error" in found else "%" not in source), found
     for name in ("__import__('os')", "open('/etc/passwd')", "eval('1')", "event.text.format(event)", "lambda: 1"):
         body = {"event": "E", "workflowID": place.ids["workflowID"], "filter": name}
-        reply = await place.live.call("POST", "/triggers", body)
-        if reply.status_code == 201:
+        response = await place.live.call("POST", "/triggers", body)
+        if response.status_code == 201:
             assert "error" in await place.trial(name, {"text": "x"})
         else:
-            assert_refused(reply, 400, "filter: ")
+            assert_refused(response, 400, "filter: ")

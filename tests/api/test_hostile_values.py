@@ -116,27 +116,27 @@ class Place:
     """A server, and what reaches its services."""
 
     http: httpx2.AsyncClient
-    rooms: Composition
+    composition: Composition
     services: Stub
 
     async def call(self, method: str, path: str, body: Any = None) -> httpx2.Response:
         return await self.http.request(method, f"/api/orchestration{path}", json=body)
 
     async def created(self, stage: Json) -> str:
-        reply = await self.call("POST", "/workflows", {"stages": [stage]})
-        assert reply.status_code == 201, reply.text
-        return reply.json()["data"]["id"]
+        response = await self.call("POST", "/workflows", {"stages": [stage]})
+        assert response.status_code == 201, response.text
+        return response.json()["data"]["id"]
 
     async def ended(self, instance_id: str) -> Json:
-        await cast(Engine, self.rooms.engine).ended(instance_id, 10)
-        reply = await self.call("GET", f"/instances/{instance_id}")
-        assert reply.json()["data"]["terminated"], reply.text
-        return reply.json()["data"]
+        await cast(Engine, self.composition.engine).ended(instance_id, 10)
+        response = await self.call("GET", f"/instances/{instance_id}")
+        assert response.json()["data"]["terminated"], response.text
+        return response.json()["data"]
 
     async def ran(self, path: str, variables: Json) -> Json:
-        reply = await self.call("POST", path, variables)
-        assert reply.status_code == 201, reply.text
-        return await self.ended(reply.json()["data"]["id"])
+        response = await self.call("POST", path, variables)
+        assert response.status_code == 201, response.text
+        return await self.ended(response.json()["data"]["id"])
 
 
 def answered(seen: Seen) -> bytes:
@@ -154,10 +154,10 @@ def answered(seen: Seen) -> bytes:
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     async with Stub(answered) as services:
         settings = Settings(stack_url=services.url)
-        async with compose(settings, data=tmp_path_factory.mktemp("house")) as rooms:
-            transport = httpx2.ASGITransport(app=rooms.app)
+        async with compose(settings, data=tmp_path_factory.mktemp("server")) as composition:
+            transport = httpx2.ASGITransport(app=composition.app)
             async with httpx2.AsyncClient(transport=transport, base_url="http://x") as http:
-                yield Place(http, rooms, services)
+                yield Place(http, composition, services)
 
 
 # the ways
@@ -181,8 +181,8 @@ async def by_a_member(place: Place, stage: Json, text: str) -> Json:
 async def by_a_trigger(place: Place, stage: Json, source: str, payload: Json) -> Json:
     body = {"event": "E", "workflowID": await place.created(stage), "vars": {"hole": source}}
     trigger_id = (await place.call("POST", "/triggers", body)).json()["data"]["id"]
-    reply = await place.call("POST", "/ext/events", {"type": "E", "payload": payload})
-    assert reply.status_code == 202, reply.text
+    response = await place.call("POST", "/ext/events", {"type": "E", "payload": payload})
+    assert response.status_code == 202, response.text
     found: list[Json] = []
     while not found:
         await asyncio.sleep(0.001)
@@ -228,10 +228,10 @@ async def test_a_constant_is_refused_at_creation(place: Place, name: str, versio
     for kind, text in hostile(name).items():
         if text == "${a}":
             continue
-        reply = await place.call("POST", f"{version}/workflows", {"stages": [filled(PLACES[name], text)]})
-        assert reply.status_code == 400, (kind, reply.text)
+        response = await place.call("POST", f"{version}/workflows", {"stages": [filled(PLACES[name], text)]})
+        assert response.status_code == 400, (kind, response.text)
         keyword = next(iter(PLACES[name]))
-        assert reply.json()["errorMessage"].startswith(f"stages[0].{keyword}.{_field(name)}: "), kind
+        assert response.json()["errorMessage"].startswith(f"stages[0].{keyword}.{_field(name)}: "), kind
 
 
 def _field(name: str) -> str:
@@ -287,10 +287,10 @@ KEYS = ["a\n", "a\r\nX-Injected: 1", "a\x00", "", ".", "..", "x" * 256, "\x7f"]
 @pytest.mark.parametrize("stage", [send, update])
 async def test_keys_of_metadata_are_checked_at_creation(place: Place, stage: Any, version: str) -> None:
     for key in KEYS:
-        reply = await place.call("POST", f"{version}/workflows", {"stages": [stage(metadata={key: "v"})]})
-        assert reply.status_code == 400, (key, reply.text)
-    reply = await place.call("POST", "/workflows", {"stages": [send(metadata={"headrace_effect": "forged"})]})
-    assert "stages[0].send.metadata.headrace_effect: " in reply.json()["errorMessage"]
+        response = await place.call("POST", f"{version}/workflows", {"stages": [stage(metadata={key: "v"})]})
+        assert response.status_code == 400, (key, response.text)
+    response = await place.call("POST", "/workflows", {"stages": [send(metadata={"headrace_effect": "forged"})]})
+    assert "stages[0].send.metadata.headrace_effect: " in response.json()["errorMessage"]
 
 
 # what services answer is no more to be trusted
@@ -306,7 +306,7 @@ async def test_what_a_service_answers_leads_nowhere(place: Place, text: str) -> 
         place.services.handler = lambda seen, body=body: answer(200, body.encode())
         try:
             instance = (await place.call("POST", f"/workflows/{await place.created(stage)}/instances")).json()["data"]
-            await cast(Engine, place.rooms.engine).ended(instance["id"], 0.5)
+            await cast(Engine, place.composition.engine).ended(instance["id"], 0.5)
         finally:
             place.services.handler = answered
         assert [seen.method for seen in place.services.seen].count("POST") == 0

@@ -45,9 +45,9 @@ async def run(live: Live, path: str, body: Any, headers: dict[str, str]) -> http
     )
 
 
-def id_of(reply: httpx2.Response) -> str:
-    assert reply.status_code == 201, reply.text
-    return reply.json()["data"]["id"]
+def id_of(response: httpx2.Response) -> str:
+    assert response.status_code == 201, response.text
+    return response.json()["data"]["id"]
 
 
 async def count(live: Live, headers: dict[str, str] | None = None) -> int:
@@ -67,9 +67,9 @@ async def test_two_subjects_with_one_key_make_two_instances(guarded: Live) -> No
     first, second = await run(guarded, path, {"a": "1"}, alice), await run(guarded, path, {"a": "1"}, bob)
     assert id_of(first) != id_of(second)
     assert "idempotency-hit" not in second.headers
-    for headers, reply in ((alice, first), (bob, second)):
+    for headers, response in ((alice, first), (bob, second)):
         again = await run(guarded, path, {"a": "1"}, headers)
-        assert (id_of(again), again.headers["idempotency-hit"]) == (id_of(reply), "true")
+        assert (id_of(again), again.headers["idempotency-hit"]) == (id_of(response), "true")
     assert await count(guarded, alice) == 2
 
 
@@ -105,9 +105,9 @@ async def test_a_subject_of_another_issuer_is_another_caller(tmp_path: Path) -> 
 async def test_a_refused_caller_uses_up_no_key(guarded: Live, headers: dict[str, str]) -> None:
     path = f"/workflows/{await workflow_of(guarded, by())}/instances"
     assert (await run(guarded, path, {}, headers)).status_code in (401, 403)
-    reply = await run(guarded, path, {"now": "other"}, by())
-    assert reply.status_code == 201
-    assert "idempotency-hit" not in reply.headers
+    response = await run(guarded, path, {"now": "other"}, by())
+    assert response.status_code == 201
+    assert "idempotency-hit" not in response.headers
 
 
 # the meaning
@@ -138,10 +138,10 @@ async def test_the_same_meaning_is_the_same_run(
 async def test_another_meaning_is_refused_and_names_the_first_instance(live: Live, one: bytes, other: bytes) -> None:
     path = f"/workflows/{await live.created(WAITING)}/instances"
     first = id_of(await run(live, path, one, {}))
-    reply = await run(live, path, other, {})
-    assert (reply.status_code, reply.json()["errorCode"]) == (400, "VALIDATION")
-    assert f"runWorkflow, {first}" in reply.json()["errorMessage"]
-    assert "fresh" not in reply.text and "new key" not in reply.text
+    response = await run(live, path, other, {})
+    assert (response.status_code, response.json()["errorCode"]) == (400, "VALIDATION")
+    assert f"runWorkflow, {first}" in response.json()["errorMessage"]
+    assert "fresh" not in response.text and "new key" not in response.text
     assert await count(live) == 1
 
 
@@ -149,11 +149,11 @@ async def test_workflows_are_known_by_what_json_and_yaml_mean(live: Live) -> Non
     yaml = b"stages:\n- wait_event:\n    event: go\n"
     bodies = [(b'{"stages":[{"wait_event":{"event":"go"}}]}', "application/json"), (yaml, "application/yaml")]
     bodies.append((b"# the same\n" + yaml, "text/yaml"))
-    replies = [
+    responses = [
         await live.http.post(f"{PREFIX}/workflows", content=body, headers={**KEY, "content-type": media_type})
         for body, media_type in bodies
     ]
-    assert len({id_of(reply) for reply in replies}) == 1
+    assert len({id_of(response) for response in responses}) == 1
 
 
 async def test_triggers_and_events_are_known_by_their_meaning(live: Live) -> None:
@@ -173,11 +173,11 @@ async def test_triggers_and_events_are_known_by_their_meaning(live: Live) -> Non
 async def test_an_abort_has_no_body_that_means_anything(live: Live) -> None:
     instance_id = await live.started(await live.created(WAITING))
     for body, hit in ((b"", None), (b"{}", "true"), (b'{"why":"so"}', "true")):
-        reply = await live.http.put(f"{PREFIX}/v2/instances/{instance_id}/abort", content=body, headers=KEY)
-        assert (reply.status_code, reply.headers.get("idempotency-hit")) == (204, hit)
-    reply = await live.http.post(f"{PREFIX}/instances/{instance_id}/events", json={"name": "go"}, headers=KEY)
-    assert reply.status_code == 400
-    assert f"v2AbortWorkflow, {instance_id}" in reply.text or f"v2CancelEvent, {instance_id}" in reply.text
+        response = await live.http.put(f"{PREFIX}/v2/instances/{instance_id}/abort", content=body, headers=KEY)
+        assert (response.status_code, response.headers.get("idempotency-hit")) == (204, hit)
+    response = await live.http.post(f"{PREFIX}/instances/{instance_id}/events", json={"name": "go"}, headers=KEY)
+    assert response.status_code == 400
+    assert f"v2AbortWorkflow, {instance_id}" in response.text or f"v2CancelEvent, {instance_id}" in response.text
 
 
 @pytest.mark.parametrize(
@@ -194,18 +194,18 @@ async def test_an_abort_has_no_body_that_means_anything(live: Live) -> None:
 )
 async def test_two_keys_in_one_request_are_refused(live: Live, method: str, path: str) -> None:
     headers = httpx2.Headers([("idempotency-key", "a"), ("idempotency-key", "a")])
-    reply = await live.http.request(method, PREFIX + path, json={}, headers=headers)
-    assert reply.status_code == 400
-    assert "Idempotency-Key" in reply.json()["errorMessage"] and "2 times" in reply.json()["errorMessage"]
+    response = await live.http.request(method, PREFIX + path, json={}, headers=headers)
+    assert response.status_code == 400
+    assert "Idempotency-Key" in response.json()["errorMessage"] and "2 times" in response.json()["errorMessage"]
 
 
 async def test_one_key_at_the_same_moment_in_several_forms_is_one_run(live: Live) -> None:
     workflow_id = await live.created(WAITING)
     bodies = [b'{"a":"1","b":"2"}', b'{"b":"2","a":"1"}', b'{"a": "1","b":"2"}'] * 5
     paths = [f"{version}/workflows/{workflow_id}/instances" for version in ("", "/v2", "") * 5]
-    replies = await asyncio.gather(*(run(live, path, body, {}) for path, body in zip(paths, bodies, strict=True)))
-    assert len({id_of(reply) for reply in replies}) == 1
-    assert sum("idempotency-hit" not in reply.headers for reply in replies) == 1
+    responses = await asyncio.gather(*(run(live, path, body, {}) for path, body in zip(paths, bodies, strict=True)))
+    assert len({id_of(response) for response in responses}) == 1
+    assert sum("idempotency-hit" not in response.headers for response in responses) == 1
     assert await count(live) == 1
 
 

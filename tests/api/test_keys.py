@@ -46,10 +46,10 @@ async def test_a_repeated_run_is_one_instance(live: Live) -> None:
 
 async def test_repeats_at_the_same_moment_are_one_instance(live: Live) -> None:
     path = f"{PREFIX}/workflows/{await live.created(WAITING)}/instances"
-    replies = await asyncio.gather(*(live.http.post(path, headers=key("k")) for _ in range(20)))
-    assert {reply.status_code for reply in replies} == {201}
-    assert len({reply.content for reply in replies}) == 1
-    assert sum("idempotency-hit" not in reply.headers for reply in replies) == 1
+    responses = await asyncio.gather(*(live.http.post(path, headers=key("k")) for _ in range(20)))
+    assert {response.status_code for response in responses} == {201}
+    assert len({response.content for response in responses}) == 1
+    assert sum("idempotency-hit" not in response.headers for response in responses) == 1
     assert await count(live, "/instances") == 1
 
 
@@ -71,22 +71,22 @@ async def test_repeated_events_and_aborts(live: Live) -> None:
     stages = [*WAITING["stages"], *WAITING["stages"]]
     instance_id = await live.started(await live.created({"stages": stages}))
     for hits in (None, "true", "true"):
-        reply = await live.call("POST", f"/instances/{instance_id}/events", {"name": "go"}, headers=key("event"))
-        assert (reply.status_code, reply.headers.get("idempotency-hit")) == (204, hits)
+        response = await live.call("POST", f"/instances/{instance_id}/events", {"name": "go"}, headers=key("event"))
+        assert (response.status_code, response.headers.get("idempotency-hit")) == (204, hits)
     for hits in (None, "true"):  # still running: three events under one key were one
-        reply = await live.call("PUT", f"/instances/{instance_id}/abort", headers=key("abort"))
-        assert (reply.status_code, reply.headers.get("idempotency-hit")) == (204, hits)
+        response = await live.call("PUT", f"/instances/{instance_id}/abort", headers=key("abort"))
+        assert (response.status_code, response.headers.get("idempotency-hit")) == (204, hits)
     assert (await live.ended(instance_id))["error"] == "canceled"
-    reply = await live.call("POST", f"/instances/{instance_id}/events", {"name": "go"}, headers=key("event"))
-    assert reply.status_code == 204  # what was accepted stays accepted, though the instance has ended since
+    response = await live.call("POST", f"/instances/{instance_id}/events", {"name": "go"}, headers=key("event"))
+    assert response.status_code == 204  # what was accepted stays accepted, though the instance has ended since
 
 
 async def test_events_repeated_at_the_same_moment_are_one(live: Live) -> None:
     """The first of them ends the instance; the others must not be told that it has ended."""
     instance_id = await live.started(await live.created(WAITING))
     path = f"{PREFIX}/instances/{instance_id}/events"
-    replies = await asyncio.gather(*(live.http.post(path, json={"name": "go"}, headers=key("k")) for _ in range(10)))
-    assert {reply.status_code for reply in replies} == {204}
+    responses = await asyncio.gather(*(live.http.post(path, json={"name": "go"}, headers=key("k")) for _ in range(10)))
+    assert {response.status_code for response in responses} == {204}
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ async def test_a_key_used_for_something_else_is_refused(live: Live, method: str,
     workflow_id = await live.created(WAITING)
     instance_id = await live.started(workflow_id)
     await live.call("POST", "/workflows", WAITING, headers=key("k"))
-    reply = await live.call(method, path.format(workflow=workflow_id, instance=instance_id), body, headers=key("k"))
-    assert reply.status_code == 400
-    assert "Idempotency-Key" in reply.json()["errorMessage"]
+    response = await live.call(method, path.format(workflow=workflow_id, instance=instance_id), body, headers=key("k"))
+    assert response.status_code == 400
+    assert "Idempotency-Key" in response.json()["errorMessage"]
     assert await count(live, "/instances") == 1
 
 
@@ -116,9 +116,9 @@ async def test_what_is_no_key(live: Live, bad: str) -> None:
         ("POST", "/instances/x/events", {"name": "go"}),
         ("PUT", "/instances/x/abort", None),
     ):
-        reply = await live.call(method, path, body, headers=httpx2.Headers([(b"idempotency-key", bad.encode())]))
-        assert reply.status_code == 400, (method, path, reply.text)
-        assert "1 to 255 visible ASCII" in reply.json()["errorMessage"]
+        response = await live.call(method, path, body, headers=httpx2.Headers([(b"idempotency-key", bad.encode())]))
+        assert response.status_code == 400, (method, path, response.text)
+        assert "1 to 255 visible ASCII" in response.json()["errorMessage"]
 
 
 async def test_longest_key(live: Live) -> None:
@@ -158,11 +158,11 @@ async def test_a_write_that_could_not_be_committed_leaves_its_key_free(
             raise Unavailable("the disk is full")
 
         patch.setattr(live.journal, "commit", refuse)
-        reply = await live.call("POST", "/workflows", WAITING, headers=key("k"))
-        assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
-        assert reply.json() == {"errorCode": "INTERNAL", "errorMessage": "the disk is full"}
-    reply = await live.call("POST", "/workflows", WAITING, headers=key("k"))
-    assert (reply.status_code, reply.headers.get("idempotency-hit")) == (201, None)
+        response = await live.call("POST", "/workflows", WAITING, headers=key("k"))
+        assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+        assert response.json() == {"errorCode": "INTERNAL", "errorMessage": "the disk is full"}
+    response = await live.call("POST", "/workflows", WAITING, headers=key("k"))
+    assert (response.status_code, response.headers.get("idempotency-hit")) == (201, None)
 
 
 async def test_a_stored_result_does_not_change_with_what_it_made(live: Live) -> None:

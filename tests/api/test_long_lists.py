@@ -40,6 +40,6 @@ async def test_a_slow_caller_of_a_long_list_holds_three_pages_at_most() -> None:
 
 
 async def _settled() -> None:
-    """Let the reply go on until it waits for its caller."""
+    """Let the response go on until it waits for its caller."""
     for _ in range(10):
         await asyncio.sleep(0)

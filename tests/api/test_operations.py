@@ -1,4 +1,4 @@
-"""The twelve operations over HTTP; the wire checker walks every reply."""
+"""The twelve operations over HTTP; the wire checker walks every response."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ PAY: dict[str, Any] = {
 
 
 async def with_ledger(live: Live) -> None:
-    reply = await live.http.post("/api/ledger/v2/main", json={})
-    assert reply.status_code in (200, 201, 204), reply.text
+    response = await live.http.post("/api/ledger/v2/main", json={})
+    assert response.status_code in (200, 201, 204), response.text
 
 
 @pytest.mark.parametrize("prefix", [PREFIX, ""])
@@ -64,9 +64,11 @@ async def test_all_operations_at_both_places(live: Live, prefix: str) -> None:
 async def test_money_moves_and_amounts_stay_exact(live: Live) -> None:
     await with_ledger(live)
     workflow_id = await live.created(PAY)
-    reply = await live.call("POST", f"/workflows/{workflow_id}/instances?wait=true", {"user": "1", "amount": str(BIG)})
-    instance = reply.json()["data"]
-    assert reply.status_code == 201
+    response = await live.call(
+        "POST", f"/workflows/{workflow_id}/instances?wait=true", {"user": "1", "amount": str(BIG)}
+    )
+    instance = response.json()["data"]
+    assert response.status_code == 201
     assert instance["terminated"], instance
     assert "error" not in instance
     assert len(instance["status"]) == 1
@@ -79,25 +81,25 @@ async def test_money_moves_and_amounts_stay_exact(live: Live) -> None:
 
 async def test_definition_is_echoed_as_it_was_given(live: Live) -> None:
     definition = {"stages": [{"send": {**PAY["stages"][0]["send"], "amount": {"amount": BIG, "asset": "USD/2"}}}]}
-    reply = await live.call("POST", "/workflows", definition)
-    config = reply.json()["data"]["config"]
+    response = await live.call("POST", "/workflows", definition)
+    config = response.json()["data"]["config"]
     assert json.dumps(config) == json.dumps(definition)  # nothing added, no name, order kept, integers exact
 
 
 async def test_yaml_is_read_and_its_mistakes_have_places(live: Live) -> None:
     text = "name: y\nstages:\n  - wait_event:\n      event: no\n"
-    reply = await live.call(
+    response = await live.call(
         "POST", "/workflows", content=text, headers={"content-type": "application/yaml; charset=utf-8"}
     )
-    assert reply.status_code == 201
-    assert reply.json()["data"]["config"] == {"name": "y", "stages": [{"wait_event": {"event": "no"}}]}
+    assert response.status_code == 201
+    assert response.json()["data"]["config"] == {"name": "y", "stages": [{"wait_event": {"event": "no"}}]}
     bad = "stages:\n  - wait_event:\n      evnt: go\n  - nap: {}\n"
-    reply = await live.call("POST", "/workflows", content=bad, headers={"content-type": "text/yaml"})
-    assert reply.status_code == 400
-    places = {detail["path"]: (detail["line"], detail["column"]) for detail in reply.json()["details"]}
+    response = await live.call("POST", "/workflows", content=bad, headers={"content-type": "text/yaml"})
+    assert response.status_code == 400
+    places = {detail["path"]: (detail["line"], detail["column"]) for detail in response.json()["details"]}
     assert places["stages[0].wait_event.evnt"] == (3, 7)
     assert places["stages[1].nap"] == (4, 5)
-    assert "(line 3, column 7)" in reply.json()["errorMessage"]
+    assert "(line 3, column 7)" in response.json()["errorMessage"]
 
 
 async def test_running_without_variables_in_every_way_clients_do(live: Live) -> None:
@@ -113,32 +115,32 @@ async def test_running_without_variables_in_every_way_clients_do(live: Live) -> 
         {"content": b"{}", "headers": {"content-type": "application/json; charset=UTF-8"}},
     ]
     for options in ways:
-        reply = await live.call("POST", path, **options)
-        assert reply.status_code == 201, (options, reply.text)
+        response = await live.call("POST", path, **options)
+        assert response.status_code == 201, (options, response.text)
 
 
 async def test_missing_variables_are_all_named(live: Live) -> None:
     workflow_id = await live.created(PAY)
-    reply = await live.call("POST", f"/workflows/{workflow_id}/instances", {"colour": "red"})
-    assert reply.status_code == 400
-    assert "amount" in reply.json()["errorMessage"]
-    assert "user" in reply.json()["errorMessage"]
+    response = await live.call("POST", f"/workflows/{workflow_id}/instances", {"colour": "red"})
+    assert response.status_code == 400
+    assert "amount" in response.json()["errorMessage"]
+    assert "user" in response.json()["errorMessage"]
 
 
 async def test_wait_answers_when_the_instance_has_ended(live: Live) -> None:
     workflow_id = await live.created(SHORT)
-    reply = await live.call("POST", f"/workflows/{workflow_id}/instances?wait=true")
-    assert reply.status_code == 201
-    assert reply.json()["data"]["terminated"] is True
-    assert len(reply.json()["data"]["status"]) == 1
+    response = await live.call("POST", f"/workflows/{workflow_id}/instances?wait=true")
+    assert response.status_code == 201
+    assert response.json()["data"]["terminated"] is True
+    assert len(response.json()["data"]["status"]) == 1
 
 
 async def test_wait_is_capped_and_the_instance_goes_on(tmp_path: Path) -> None:
     async with served(tmp_path, wait_s=0.05) as live:
         workflow_id = await live.created(WAITING)
-        reply = await live.call("POST", f"/workflows/{workflow_id}/instances?wait=true")
-        assert (reply.status_code, reply.json()["data"]["terminated"]) == (201, False)
-        instance_id = reply.json()["data"]["id"]
+        response = await live.call("POST", f"/workflows/{workflow_id}/instances?wait=true")
+        assert (response.status_code, response.json()["data"]["terminated"]) == (201, False)
+        instance_id = response.json()["data"]["id"]
         await live.call("POST", f"/instances/{instance_id}/events", {"name": "go"})
         await live.ended(instance_id)
 
@@ -197,10 +199,13 @@ async def test_filters(live: Live) -> None:
     assert await listed(f"?workflowID={other}&running=true") == []
     assert await listed("?workflowID=nobody") == []
     assert await listed("?colour=red") == [ended, running]
-    reply = await live.call("GET", "/instances?running=perhaps")
-    assert (reply.status_code, reply.json()["errorMessage"]) == (400, "running: 'perhaps' is neither true nor false")
-    reply = await live.call("POST", f"/workflows/{one}/instances?wait=soon")
-    assert reply.status_code == 400
+    response = await live.call("GET", "/instances?running=perhaps")
+    assert (response.status_code, response.json()["errorMessage"]) == (
+        400,
+        "running: 'perhaps' is neither true nor false",
+    )
+    response = await live.call("POST", f"/workflows/{one}/instances?wait=soon")
+    assert response.status_code == 400
 
 
 async def test_stage_numbers(live: Live) -> None:
@@ -218,8 +223,8 @@ async def test_stage_numbers(live: Live) -> None:
         ("%D9%A1", 400),
         ("0x0", 400),
     ):
-        reply = await live.call("GET", f"/instances/{instance_id}/stages/{number}/history")
-        assert reply.status_code == status, (number, reply.text)
+        response = await live.call("GET", f"/instances/{instance_id}/stages/{number}/history")
+        assert response.status_code == status, (number, response.text)
     assert (await live.call("GET", f"/instances/{instance_id}/stages/1/history")).json() == {"data": []}
 
 
@@ -271,11 +276,11 @@ async def test_early_events_are_kept(live: Live) -> None:
 async def test_long_lists_are_whole(live: Live) -> None:
     workflow_id = await live.created(WAITING)
     path = f"{PREFIX}/workflows/{workflow_id}/instances"
-    replies = await asyncio.gather(*(live.http.post(path) for _ in range(450)))
-    started = {reply.json()["data"]["id"] for reply in replies}
-    reply = await live.call("GET", "/instances")
-    listed = [row["id"] for row in reply.json()["data"]]
-    assert reply.headers["transfer-encoding"] == "chunked"
+    responses = await asyncio.gather(*(live.http.post(path) for _ in range(450)))
+    started = {response.json()["data"]["id"] for response in responses}
+    response = await live.call("GET", "/instances")
+    listed = [row["id"] for row in response.json()["data"]]
+    assert response.headers["transfer-encoding"] == "chunked"
     assert (len(listed), set(listed)) == (450, started)
-    reply = await live.http.get(f"{PREFIX}/workflows")
-    assert "content-length" in reply.headers
+    response = await live.http.get(f"{PREFIX}/workflows")
+    assert "content-length" in response.headers

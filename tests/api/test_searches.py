@@ -26,9 +26,9 @@ FAILING: dict[str, Any] = {
 
 
 async def _found(live: Live, **query: Any) -> list[dict[str, Any]]:
-    reply = await live.call("GET", "/ext/instances", params=query)
-    assert reply.status_code == 200, reply.text
-    return reply.json()["cursor"]["data"]
+    response = await live.call("GET", "/ext/instances", params=query)
+    assert response.status_code == 200, response.text
+    return response.json()["cursor"]["data"]
 
 
 def test_the_statuses_of_the_answer_are_those_of_the_journal() -> None:
@@ -107,6 +107,6 @@ async def test_those_of_a_deleted_workflow_are_still_found(live: Live) -> None:
 async def test_what_cannot_be_searched_is_refused_by_name(
     shared: Live, query: dict[str, str], status: int, message: str
 ) -> None:
-    reply = await shared.call("GET", "/ext/instances", params=query)
-    assert reply.status_code == status
-    assert reply.json()["errorMessage"].startswith(message), reply.text
+    response = await shared.call("GET", "/ext/instances", params=query)
+    assert response.status_code == status
+    assert response.json()["errorMessage"].startswith(message), response.text

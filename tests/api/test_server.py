@@ -18,8 +18,8 @@ from tests.conformance.wire import OPERATIONS
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/_healthcheck", f"{PREFIX}/_healthcheck"])
 async def test_probes(live: Live, path: str) -> None:
-    reply = await live.http.get(path)
-    assert (reply.status_code, reply.json()) == (200, {"status": "ok"})
+    response = await live.http.get(path)
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
 async def test_probes_when_the_journal_cannot_commit(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,11 +46,11 @@ async def test_a_journal_that_does_not_answer_is_not_ready(live: Live, monkeypat
 async def test_metrics(live: Live) -> None:
     await live.ended(await live.started(await live.created(SHORT)))
     await live.http.get(f"{PREFIX}/nowhere/{'x' * 20}")
-    reply = await live.http.get("/metrics")
-    assert reply.headers["content-type"].startswith("text/plain; version=0.0.4")
+    response = await live.http.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
     found = {
         (sample.name, tuple(sorted(sample.labels.values()))): sample.value
-        for family in text_string_to_metric_families(reply.text)
+        for family in text_string_to_metric_families(response.text)
         for sample in family.samples
     }
     assert found["headrace_instances_ended_total", ("succeeded",)] == 1
@@ -60,15 +60,15 @@ async def test_metrics(live: Live) -> None:
     assert found["headrace_commit_units_count", ()] >= 2
     assert found["headrace_http_requests_total", ("/workflows", "503", "POST")] == 0
     assert ("headrace_http_requests_total", ("(unknown)", "503", "GET")) not in found
-    assert "xxx" not in reply.text  # a path as it came is never a label
+    assert "xxx" not in response.text  # a path as it came is never a label
 
 
 @pytest.mark.parametrize("path", ["/api/auth/oauth/token", "/oauth/token"])
 @pytest.mark.parametrize("form", [{}, {"grant_type": "client_credentials", "client_id": "a", "client_secret": "b"}])
 async def test_tokens_for_everyone(live: Live, path: str, form: dict[str, str]) -> None:
-    reply = await live.http.post(path, data=form)
-    granted = reply.json()
-    assert reply.status_code == 200
+    response = await live.http.post(path, data=form)
+    granted = response.json()
+    assert response.status_code == 200
     assert granted["token_type"] == "bearer"
     assert type(granted["expires_in"]) is int
     assert granted["expires_in"] > 60
@@ -88,25 +88,25 @@ async def test_unknown_routes_and_methods(live: Live) -> None:
         "/v3/workflows",
         "/v2",
     ):
-        reply = await live.http.get(path)
-        assert (reply.status_code, reply.json()["errorCode"]) == (404, "NOT_FOUND"), path
-    reply = await live.http.patch(f"{PREFIX}/workflows")
-    assert (reply.status_code, reply.json()["errorCode"]) == (405, "VALIDATION")
-    assert sorted(reply.headers["allow"].split(", ")) == ["GET", "HEAD", "POST"]
+        response = await live.http.get(path)
+        assert (response.status_code, response.json()["errorCode"]) == (404, "NOT_FOUND"), path
+    response = await live.http.patch(f"{PREFIX}/workflows")
+    assert (response.status_code, response.json()["errorCode"]) == (405, "VALIDATION")
+    assert sorted(response.headers["allow"].split(", ")) == ["GET", "HEAD", "POST"]
     assert (await live.http.options("/workflows")).status_code == 405
 
 
 async def test_a_slash_at_the_end_changes_nothing(live: Live) -> None:
     assert (await live.http.get(f"{PREFIX}/workflows/")).json() == {"data": []}
-    reply = await live.http.post("/workflows/", json=WAITING)
-    assert reply.status_code == 201
+    response = await live.http.post("/workflows/", json=WAITING)
+    assert response.status_code == 201
 
 
 async def test_head_is_get_without_the_body(live: Live) -> None:
-    reply = await live.http.head("/workflows")
+    response = await live.http.head("/workflows")
     whole = await live.http.get("/workflows")
-    assert (reply.status_code, reply.content) == (200, b"")
-    assert reply.headers["content-length"] == str(len(whole.content))
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["content-length"] == str(len(whole.content))
     assert (await live.http.head("/instances/nobody")).status_code == 404
 
 
@@ -120,9 +120,9 @@ async def test_what_goes_wrong_inside_stays_inside(live: Live, monkeypatch: pyte
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(live.journal, "workflow", fail)
-    reply = await live.call("GET", "/workflows/x")
-    assert (reply.status_code, reply.json()["errorCode"]) == (500, "INTERNAL")
-    assert "secret" not in reply.text
+    response = await live.call("GET", "/workflows/x")
+    assert (response.status_code, response.json()["errorCode"]) == (500, "INTERNAL")
+    assert "secret" not in response.text
 
 
 async def test_a_list_that_breaks_off_does_not_look_whole(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,9 +173,9 @@ async def test_every_route_is_described(live: Live) -> None:
 
 
 async def test_every_reference_leads_somewhere(live: Live) -> None:
-    reply = await live.http.get(f"{PREFIX}/openapi.json")
-    described = reply.json()
-    for reference in set(re.findall(r'"\$ref":"#/([^"]+)"', reply.text)):
+    response = await live.http.get(f"{PREFIX}/openapi.json")
+    described = response.json()
+    for reference in set(re.findall(r'"\$ref":"#/([^"]+)"', response.text)):
         at: Any = described
         for step in reference.split("/"):
             at = at[step]
@@ -207,17 +207,17 @@ class _Page(HTMLParser):
 
 
 async def test_the_page_is_complete_and_fetches_nothing(live: Live) -> None:
-    reply = await live.http.get("/docs")
+    response = await live.http.get("/docs")
     page = _Page()
-    page.feed(reply.text)
+    page.feed(response.text)
     assert page.open == []
     assert not {"script", "img", "link", "iframe", "object"} & set(page.tags)
     for link in page.links:
         assert link == "openapi.json" or link.removeprefix("#") in page.anchors, link
     for operation_id, operation in OPERATIONS.items():
         assert f"operation-{operation_id}" in page.anchors
-        assert operation.method in reply.text
-    policy = reply.headers["content-security-policy"]
+        assert operation.method in response.text
+    policy = response.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
 
@@ -235,9 +235,9 @@ async def test_the_page_may_use_its_own_style_only(live: Live) -> None:
     from base64 import b64encode
     from hashlib import sha256
 
-    reply = await live.http.get("/docs")
-    (style,) = re.findall("<style>(.*?)</style>", reply.text, re.DOTALL)
+    response = await live.http.get("/docs")
+    (style,) = re.findall("<style>(.*?)</style>", response.text, re.DOTALL)
     digest = b64encode(sha256(style.encode()).digest()).decode()
-    assert f"style-src 'sha256-{digest}'" in reply.headers["content-security-policy"]
+    assert f"style-src 'sha256-{digest}'" in response.headers["content-security-policy"]
     assert "url(" not in style
     assert "@import" not in style

@@ -63,10 +63,10 @@ async def test_a_byte_order_mark_is_passed_over(live: Live) -> None:
     body = b'{"stages":[{"wait_event":{"event":"go"}}]}'
     for media_type in ("application/json", "application/yaml"):
         headers = {"content-type": media_type}
-        reply = await live.http.post(f"{PREFIX}/workflows", content=MARK + body, headers=headers)
-        assert reply.status_code == 201, reply.text
-    reply = await live.http.post(f"{PREFIX}/workflows", content=MARK + MARK + body)
-    assert reply.status_code == 400, "one mark, not two"
+        response = await live.http.post(f"{PREFIX}/workflows", content=MARK + body, headers=headers)
+        assert response.status_code == 201, response.text
+    response = await live.http.post(f"{PREFIX}/workflows", content=MARK + MARK + body)
+    assert response.status_code == 400, "one mark, not two"
 
 
 async def test_ids_in_capitals_are_the_same_ids(live: Live) -> None:
@@ -94,8 +94,8 @@ async def test_ids_in_capitals_are_the_same_ids(live: Live) -> None:
 
 
 async def test_the_root_leads_to_the_docs(live: Live) -> None:
-    reply = await live.http.get("/")
-    assert (reply.status_code, reply.headers["location"]) == (307, "docs")
+    response = await live.http.get("/")
+    assert (response.status_code, response.headers["location"]) == (307, "docs")
     followed = await live.http.get("/", follow_redirects=True)
     assert followed.status_code == 200 and followed.url.path == "/docs"
 

@@ -33,22 +33,22 @@ def event(**members: Any) -> dict[str, Any]:
 
 
 async def on(live: Live, workflow_id: str, **members: Any) -> str:
-    reply = await live.call("POST", "/triggers", {"event": "E", "workflowID": workflow_id, **members})
-    assert reply.status_code == 201, reply.text
-    return reply.json()["data"]["id"]
+    response = await live.call("POST", "/triggers", {"event": "E", "workflowID": workflow_id, **members})
+    assert response.status_code == 201, response.text
+    return response.json()["data"]["id"]
 
 
 async def send(live: Live, body: Any, status: int = 202, **options: Any) -> Any:
-    reply = await live.call("POST", "/ext/events", body, **options)
-    assert reply.status_code == status, reply.text
+    response = await live.call("POST", "/ext/events", body, **options)
+    assert response.status_code == status, response.text
     await live.dispatcher.idle()
-    return reply
+    return response
 
 
 async def occurrences(live: Live, trigger_id: str) -> list[Any]:
-    reply = await live.call("GET", f"/triggers/{trigger_id}/occurrences")
-    assert reply.status_code == 200
-    return reply.json()["data"]
+    response = await live.call("GET", f"/triggers/{trigger_id}/occurrences")
+    assert response.status_code == 200
+    return response.json()["data"]
 
 
 async def test_an_event_starts_an_instance_with_its_variables(live: Live) -> None:
@@ -75,7 +75,7 @@ async def test_a_repeated_event_starts_nothing_and_is_counted(live: Live) -> Non
         await send(live, event(id="e1"))
     await send(live, [event(id="e1"), event(id="e2"), event(id="e2")])
     keyed = [await send(live, event(), headers={"Idempotency-Key": "k"}) for _ in range(2)]
-    assert [reply.headers.get("idempotency-hit") for reply in keyed] == [None, "true"]
+    assert [response.headers.get("idempotency-hit") for response in keyed] == [None, "true"]
     assert keyed[0].content == keyed[1].content
     assert len(await occurrences(live, trigger_id)) == 3
     listed = (await live.call("GET", "/ext/events?repeated=true")).json()["data"]
@@ -107,8 +107,8 @@ async def test_an_event_without_identity_is_new_every_time(live: Live) -> None:
 async def test_many_deliveries_at_once_start_one_instance_each(live: Live) -> None:
     trigger_id = await on(live, await live.created(SHORT))
     bodies = [event(id=f"e{number % 20}") for number in range(200)]
-    replies = await asyncio.gather(*(live.call("POST", "/ext/events", body) for body in bodies))
-    assert {reply.status_code for reply in replies} == {202}
+    responses = await asyncio.gather(*(live.call("POST", "/ext/events", body) for body in bodies))
+    assert {response.status_code for response in responses} == {202}
     await live.dispatcher.idle()
     found = await occurrences(live, trigger_id)
     assert len(found) == len({row["workflowInstanceID"] for row in found}) == 20
@@ -120,9 +120,9 @@ async def test_many_deliveries_at_once_start_one_instance_each(live: Live) -> No
 )
 async def test_what_is_no_event_is_refused_as_a_whole(live: Live, body: Any) -> None:
     trigger_id = await on(live, await live.created(SHORT))
-    reply = await live.http.post("/api/orchestration/ext/events", json=body)
-    assert reply.status_code == 400
-    assert reply.json()["errorCode"] == "VALIDATION"
+    response = await live.http.post("/api/orchestration/ext/events", json=body)
+    assert response.status_code == 400
+    assert response.json()["errorCode"] == "VALIDATION"
     assert await occurrences(live, trigger_id) == []
 
 

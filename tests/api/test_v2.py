@@ -1,4 +1,4 @@
-"""The 18 operations of V2 over HTTP, and each difference from V1; the wire checker walks every reply."""
+"""The 18 operations of V2 over HTTP, and each difference from V1; the wire checker walks every response."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SAME = (
     *("getServerInfo", "createWorkflow", "getWorkflow", "deleteWorkflow", "runWorkflow", "getInstance", "sendEvent"),
     *("cancelEvent", "getInstanceHistory", "createTrigger", "readTrigger", "deleteTrigger"),
 )
-"""Operations whose replies are equal in both versions."""
+"""Operations whose responses are equal in both versions."""
 
 
 async def page(live: Live, path: str, *, prefix: str = "/v2") -> Any:
-    reply = await live.call("GET", f"{prefix}{path}")
-    assert reply.status_code == 200, reply.text
-    return reply.json()["cursor"]
+    response = await live.call("GET", f"{prefix}{path}")
+    assert response.status_code == 200, response.text
+    return response.json()["cursor"]
 
 
 async def rows(live: Live, path: str) -> list[str]:
@@ -90,9 +90,9 @@ async def test_what_is_equal_in_both_versions_is_equal_byte_for_byte(live: Live)
 
 @pytest.mark.parametrize("path", ["/v2/workflows/x", "/v2/instances/x", "/v2/instances/x/history", "/v2/triggers/x"])
 async def test_what_does_not_exist(live: Live, path: str) -> None:
-    reply = await live.call("GET", path)
-    assert (reply.status_code, reply.json()["errorCode"]) == (404, "NOT_FOUND")
-    assert "x" in reply.json()["errorMessage"]
+    response = await live.call("GET", path)
+    assert (response.status_code, response.json()["errorCode"]) == (404, "NOT_FOUND")
+    assert "x" in response.json()["errorMessage"]
 
 
 async def test_refusals_are_those_of_v1(live: Live) -> None:
@@ -125,9 +125,9 @@ async def test_a_booked_transaction_is_a_list_of_one_with_txid(live: Live) -> No
     await with_ledger(live)
     workflow_id = await live.created(PAY)
     path = f"/v2/workflows/{workflow_id}/instances?wait=true"
-    reply = await live.call("POST", path, {"user": "1", "amount": str(BIG)})
-    instance = reply.json()["data"]
-    assert (reply.status_code, instance["terminated"], instance.get("error")) == (201, True, None)
+    response = await live.call("POST", path, {"user": "1", "amount": str(BIG)})
+    instance = response.json()["data"]
+    assert (response.status_code, instance["terminated"], instance.get("error")) == (201, True, None)
     path = f"/instances/{instance['id']}/stages/0/history"
     (first,) = (await live.call("GET", path)).json()["data"]
     (second,) = (await live.call("GET", f"/v2{path}")).json()["data"]

@@ -50,8 +50,8 @@ async def test_a_walk_to_the_end_and_back(live: Live, workflows: list[str]) -> N
 async def test_long_pages_go_out_in_parts(live: Live) -> None:
     workflow_id = await live.created(WAITING)
     path = f"{PREFIX}/v2/workflows/{workflow_id}/instances"
-    replies = await asyncio.gather(*(live.http.post(path) for _ in range(3 * PART)))
-    started = {reply.json()["data"]["id"] for reply in replies}
+    responses = await asyncio.gather(*(live.http.post(path) for _ in range(3 * PART)))
+    started = {response.json()["data"]["id"] for response in responses}
     whole = await live.call("GET", "/v2/instances?pageSize=1000")
     assert whole.headers["transfer-encoding"] == "chunked"
     listed = [row["id"] for row in whole.json()["cursor"]["data"]]
@@ -125,9 +125,9 @@ async def test_a_page_that_has_emptied_leads_on_and_back(live: Live, workflows: 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_page_sizes_that_are_none(shared: Live, size: str) -> None:
     for path in ("workflows", "instances", "triggers"):
-        reply = await shared.call("GET", f"/v2/{path}?pageSize={size.replace('+', '%2B').replace(' ', '%20')}")
-        assert (reply.status_code, reply.json()["errorCode"]) == (400, "VALIDATION")
-        assert reply.json()["errorMessage"].startswith("pageSize: ")
+        response = await shared.call("GET", f"/v2/{path}?pageSize={size.replace('+', '%2B').replace(' ', '%20')}")
+        assert (response.status_code, response.json()["errorCode"]) == (400, "VALIDATION")
+        assert response.json()["errorMessage"].startswith("pageSize: ")
 
 
 async def test_what_is_unknown_or_empty_is_ignored(live: Live, workflows: list[str]) -> None:
@@ -144,9 +144,9 @@ async def test_a_cursor_stands_for_the_whole_query(live: Live, workflows: list[s
     await live.started(workflows[0])
     cursor = (await page(live, "/instances?pageSize=1"))["next"]
     for other in ("pageSize=1", "pageSize=2", "workflowID=x", "running=true"):
-        reply = await live.call("GET", f"/v2/instances?cursor={cursor}&{other}")
-        assert reply.status_code == 400, other
-        assert reply.json()["errorMessage"].startswith("cursor: ")
+        response = await live.call("GET", f"/v2/instances?cursor={cursor}&{other}")
+        assert response.status_code == 400, other
+        assert response.json()["errorMessage"].startswith("cursor: ")
     assert len(await rows(live, f"/instances?cursor={cursor}&running=false&workflowID=&pageSize=")) == 1
 
 
@@ -167,13 +167,13 @@ async def test_a_cursor_of_another_list_or_journal(live: Live, workflows: list[s
         (f"/triggers/{triggers[1]}/occurrences", others),
         ("/workflows", others),
     ):
-        reply = await live.call("GET", f"/v2{path}?cursor={text}")
-        assert (reply.status_code, reply.json()["errorMessage"]) == (400, "cursor: belongs to another list")
+        response = await live.call("GET", f"/v2{path}?cursor={text}")
+        assert (response.status_code, response.json()["errorMessage"]) == (400, "cursor: belongs to another list")
     (tmp_path / "other").mkdir()
     migrate_sqlite(str(tmp_path / "other/journal.db"))  # with a name of its own
     async with served(tmp_path / "other") as elsewhere:
-        reply = await elsewhere.call("GET", f"/v2/workflows?cursor={cursor}")
-        assert reply.status_code == 400
+        response = await elsewhere.call("GET", f"/v2/workflows?cursor={cursor}")
+        assert response.status_code == 400
 
 
 async def test_a_cursor_outlives_a_restart(tmp_path: Any) -> None:
@@ -184,16 +184,30 @@ async def test_a_cursor_outlives_a_restart(tmp_path: Any) -> None:
         assert await rows(live, f"/workflows?cursor={cursor}") == ids[1::-1]
 
 
-SOUP = ["x", "=", "....", "%00", "AAAA", "A" * 5_000, "💧", "../../etc", "' OR 1=1 --", "bnVsbA==", "e30", "0", "-1"]
+NO_CURSORS = [
+    "x",
+    "=",
+    "....",
+    "%00",
+    "AAAA",
+    "A" * 5_000,
+    "💧",
+    "../../etc",
+    "' OR 1=1 --",
+    "bnVsbA==",
+    "e30",
+    "0",
+    "-1",
+]
 
 
-@pytest.mark.parametrize("text", SOUP)
+@pytest.mark.parametrize("text", NO_CURSORS)
 @pytest.mark.asyncio(loop_scope="module")
-async def test_soup_is_refused(shared: Live, text: str) -> None:
+async def test_a_text_that_is_no_cursor_is_refused(shared: Live, text: str) -> None:
     for path in ("workflows", "instances", "triggers"):
-        reply = await shared.call("GET", f"/v2/{path}?cursor={quote(text)}")
-        assert (reply.status_code, reply.json()["errorCode"]) == (400, "VALIDATION")
-        assert reply.json()["errorMessage"].startswith("cursor: ")
+        response = await shared.call("GET", f"/v2/{path}?cursor={quote(text)}")
+        assert (response.status_code, response.json()["errorCode"]) == (400, "VALIDATION")
+        assert response.json()["errorMessage"].startswith("cursor: ")
 
 
 LISTS = st.one_of(

@@ -109,13 +109,13 @@ class Room:
         request = Request(scope, self._nothing, "/v2/instances")
         rows = InstanceList(request.query("workflowID"), request.flag("running"))
         context: Any = SimpleNamespace(ports=SimpleNamespace(journal=self.journal))
-        reply = await page_response(context, request, rows, self._read, _shown)
+        response = await page_response(context, request, rows, self._read, _shown)
         sent: list[Any] = []
 
         async def send(message: Any) -> None:
             sent.append(message)
 
-        await reply.send(send)
+        await response.send(send)
         return json.loads(b"".join(message.get("body", b"") for message in sent))["cursor"]
 
     async def _nothing(self) -> Any:

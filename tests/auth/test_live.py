@@ -205,9 +205,9 @@ async def _known(live: Live, client_id: str, secret: str) -> dict[str, Any]:
     """The token's answer, once the server has read the file again."""
     form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
     async with asyncio.timeout(10):
-        while (reply := await live.http.post("/api/auth/oauth/token", data=form)).status_code != 200:
+        while (response := await live.http.post("/api/auth/oauth/token", data=form)).status_code != 200:
             await asyncio.sleep(0.2)
-    return reply.json()
+    return response.json()
 
 
 @pytest.mark.parametrize("path", ["/api/auth/oauth/token", "/oauth/token"])
@@ -216,10 +216,10 @@ async def test_a_token_from_the_form_to_the_audit_trail(guarded: Live, credentia
     await _known(guarded, client_id, secret)
     form = {"grant_type": "client_credentials", "scope": WRITE}
     basic = f"Basic {b64encode(f'{client_id}:{secret}'.encode()).decode()}"
-    reply = await guarded.http.post(path, data=form, headers={"authorization": basic})
-    granted = reply.json()
-    assert (reply.status_code, granted["token_type"], granted["expires_in"]) == (200, "bearer", 3_600)
-    assert reply.headers["cache-control"] == "no-store"
+    response = await guarded.http.post(path, data=form, headers={"authorization": basic})
+    granted = response.json()
+    assert (response.status_code, granted["token_type"], granted["expires_in"]) == (200, "bearer", 3_600)
+    assert response.headers["cache-control"] == "no-store"
     headers = {"authorization": f"Bearer {granted['access_token']}"}
     created = await guarded.call("POST", "/workflows", {"stages": [{"delay": {"duration": "1s"}}]}, headers=headers)
     assert created.status_code == 201
@@ -263,26 +263,26 @@ async def test_refusals_in_oauths_words(
     guarded: Live, content: bytes, kind: str | None, status: int, code: str
 ) -> None:
     headers = {} if kind is None else {"content-type": kind}
-    reply = await guarded.http.post("/api/auth/oauth/token", content=content, headers=headers)
-    assert reply.status_code == status, reply.text
-    assert set(reply.json()) == {"error", "error_description"}
-    assert reply.json()["error"] == code
-    assert reply.headers["cache-control"] == "no-store"
-    assert ("www-authenticate" in reply.headers) == (status == 401)
+    response = await guarded.http.post("/api/auth/oauth/token", content=content, headers=headers)
+    assert response.status_code == status, response.text
+    assert set(response.json()) == {"error", "error_description"}
+    assert response.json()["error"] == code
+    assert response.headers["cache-control"] == "no-store"
+    assert ("www-authenticate" in response.headers) == (status == 401)
 
 
 async def test_too_many_failures_say_when_to_come_back(guarded: Live) -> None:
     form = {"grant_type": "client_credentials", "client_id": "a", "client_secret": "b"}
-    replies = [await guarded.http.post("/api/auth/oauth/token", data=form) for _ in range(11)]
-    assert [reply.status_code for reply in replies] == [401] * 10 + [429]
-    assert 1 <= int(replies[-1].headers["retry-after"]) <= 6
-    assert replies[-1].json()["error"] == "slow_down"
+    responses = [await guarded.http.post("/api/auth/oauth/token", data=form) for _ in range(11)]
+    assert [response.status_code for response in responses] == [401] * 10 + [429]
+    assert 1 <= int(responses[-1].headers["retry-after"]) <= 6
+    assert responses[-1].json()["error"] == "slow_down"
 
 
 async def test_a_body_that_is_too_long_is_not_read(guarded: Live) -> None:
     headers = {"content-type": "application/x-www-form-urlencoded"}
-    reply = await guarded.http.post("/api/auth/oauth/token", content=b"a=" + b"b" * 20_000, headers=headers)
-    assert reply.status_code == 413
+    response = await guarded.http.post("/api/auth/oauth/token", content=b"a=" + b"b" * 20_000, headers=headers)
+    assert response.status_code == 413
 
 
 async def test_discovery_leads_to_keys_that_verify(guarded: Live, credentials: Any) -> None:

@@ -263,12 +263,12 @@ def test_other_headers_hold_no_token(headers: list[bytes]) -> None:
 
 
 @given(st.lists(st.binary(max_size=200), max_size=3))
-def test_header_soup(headers: list[bytes]) -> None:
+def test_arbitrary_headers(headers: list[bytes]) -> None:
     try:
         VERIFIER.read(bearer_token(headers), NOW_S)
     except NotAuthenticated:
         return
-    raise AssertionError("soup is no token")
+    raise AssertionError("arbitrary bytes are no token")
 
 
 _JSON = st.recursive(
@@ -282,14 +282,14 @@ _MEMBERS = st.dictionaries(_NAMES, _JSON, max_size=8)
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # drawing waits for a busy machine
 @given(_MEMBERS, _MEMBERS, st.binary(min_size=2, max_size=80))
-def test_token_soup(header: dict[str, Any], claims: dict[str, Any], signature: bytes) -> None:
+def test_arbitrary_tokens(header: dict[str, Any], claims: dict[str, Any], signature: bytes) -> None:
     """Whatever stands in a token that nobody has signed, it is refused, and nothing else happens."""
     token = by_hand({"alg": "ES256", "kid": "k1", **header}, {**good(), **claims}, signature)
     refused(token)
 
 
 @given(st.binary(max_size=60), st.binary(max_size=60), st.binary(max_size=60))
-def test_byte_soup(header: bytes, claims: bytes, signature: bytes) -> None:
+def test_arbitrary_bytes(header: bytes, claims: bytes, signature: bytes) -> None:
     refused(f"{part(header)}.{part(claims)}.{part(signature)}")
 
 

@@ -1,4 +1,4 @@
-"""The official Python SDK, unmodified, with a listener on its HTTP client that checks every reply on the wire."""
+"""The official Python SDK, unmodified, with a listener on its HTTP client that checks every response on the wire."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIMEOUT_MS = 30_000
 
 
 class Walker:
-    """An HTTP client for the SDK. Replies that break a rule of the wire are kept and shown at the end."""
+    """An HTTP client for the SDK. Responses that break a rule of the wire are kept and shown at the end."""
 
     def __init__(self) -> None:
         self.seen: Counter[str] = Counter()
@@ -32,17 +32,17 @@ class Walker:
         """Path to the last body that was read there."""
         self.client = httpx.Client(event_hooks={"response": [self._walk]}, follow_redirects=True)
 
-    def _walk(self, reply: httpx.Response) -> None:
-        reply.read()
-        path = reply.request.url.path
+    def _walk(self, response: httpx.Response) -> None:
+        response.read()
+        path = response.request.url.path
         self.paths.append(path)
         if path.endswith("/oauth/token"):
             return
-        operation = wire.operation_of(reply.request.method, path)
+        operation = wire.operation_of(response.request.method, path)
         self.seen[operation] += 1
-        problems = wire.problems(operation, reply.status_code, reply.headers, reply.content)
-        self.found += [f"{operation} answered {reply.status_code}: {problem}" for problem in problems]
-        self.bodies[path] = reply.json() if reply.content else None
+        problems = wire.problems(operation, response.status_code, response.headers, response.content)
+        self.found += [f"{operation} answered {response.status_code}: {problem}" for problem in problems]
+        self.bodies[path] = response.json() if response.content else None
 
 
 @pytest.fixture(scope="session")

@@ -65,7 +65,7 @@ def test_every_operation_where_tokens_are_checked(program: list[str], guarded: G
     assert not found, "\n".join(found)
 
 
-def test_a_wrong_reply_ends_the_program(program: list[str], live_server: Server) -> None:
+def test_a_wrong_response_ends_the_program(program: list[str], live_server: Server) -> None:
     """Below another path there is no such route: the first operation fails, and says so."""
     report = programs.run_at(program, f"{live_server.url}/nothing", ["--ledger", "none"])
     assert report.exit_code == 1

@@ -1,4 +1,4 @@
-"""The wire checker lets good replies pass and names what is wrong with bad ones (traps T1 to T26)."""
+"""The wire checker lets good responses pass and names what is wrong with bad ones (traps T1 to T26)."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def encoded(value: Any) -> bytes:
 
 
 @pytest.mark.parametrize(("operation_id", "status", "value"), GOOD)
-def test_good_replies_pass(operation_id: str, status: int, value: Any) -> None:
+def test_good_responses_pass(operation_id: str, status: int, value: Any) -> None:
     assert check(operation_id, status, JSON, encoded(value)) == value
 
 
@@ -249,7 +249,7 @@ BAD: list[tuple[str, str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("operation_id", "path", "to", "says"), BAD)
-def test_bad_replies_are_named(operation_id: str, path: str, to: Any, says: str) -> None:
+def test_bad_responses_are_named(operation_id: str, path: str, to: Any, says: str) -> None:
     status, good = next(
         (status, value) for name, status, value in reversed(GOOD) if name == operation_id and status < 400
     )

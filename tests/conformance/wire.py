@@ -1,4 +1,4 @@
-"""A checker of what goes over the wire: every reply of the V1 and the V2 operations.
+"""A checker of what goes over the wire: every response of the V1 and the V2 operations.
 
 The official clients forgive much, each in its own way, so passing with one of them proves little. This walks the
 bytes: exact status and content type, exact fields, nothing null, no list missing, integers exact, dates in UTC with
@@ -33,7 +33,7 @@ from tests.conformance.shapes import (
 
 
 class WireError(AssertionError):
-    """A reply that some client would stumble over."""
+    """A response that some client would stumble over."""
 
 
 # rules between fields
@@ -332,7 +332,7 @@ V2_ACTIVITY_OUTPUTS: dict[str, Shape] = {
 }
 MUST_HAVE_OUTPUT = ("GetAccount", "CreateTransaction", "GetPayment", "GetWallet", "ListWallets")
 
-# contract 3: replies
+# contract 3: responses
 
 CONFIG = Object({"stages": ListOf(Object(is_open=True, exactly_one=True), 1)}, {"name": Text()})
 WORKFLOW = Object(
@@ -433,12 +433,12 @@ class Operation:
     method: str
     path: re.Pattern[str]
     status: int
-    reply: Shape | None = None
+    response: Shape | None = None
 
 
-def _operation(method: str, path: str, status: int, reply: Shape | None = None) -> Operation:
+def _operation(method: str, path: str, status: int, response: Shape | None = None) -> Operation:
     pattern = re.sub(r"{\w+}", "[^/]+", path)
-    return Operation(method, re.compile(f"(/api/orchestration)?{pattern}"), status, reply)
+    return Operation(method, re.compile(f"(/api/orchestration)?{pattern}"), status, response)
 
 
 OPERATIONS: dict[str, Operation] = {  # of V1
@@ -482,11 +482,11 @@ def _v2_name(name: str) -> str:
 
 def _v2_operation(name: str, operation: Operation) -> Operation:
     path = operation.path.pattern.removeprefix("(/api/orchestration)?")
-    reply = _V2_REPLIES.get(name, operation.reply)
-    return Operation(operation.method, re.compile(f"(/api/orchestration)?/v2{path}"), operation.status, reply)
+    response = _V2_RESPONSES.get(name, operation.response)
+    return Operation(operation.method, re.compile(f"(/api/orchestration)?/v2{path}"), operation.status, response)
 
 
-_V2_REPLIES: dict[str, Shape] = {
+_V2_RESPONSES: dict[str, Shape] = {
     "listWorkflows": _page(WORKFLOW),
     "listInstances": _page(INSTANCE),
     "listTriggers": _page(TRIGGER),
@@ -510,7 +510,7 @@ def operation_of(method: str, path: str) -> str:
 
 
 def check(operation_id: str, status: int, headers: Mapping[str, str], body: bytes) -> Any:
-    """The decoded body. Raises WireError naming everything that is wrong with this reply."""
+    """The decoded body. Raises WireError naming everything that is wrong with this response."""
     found = problems(operation_id, status, headers, body)
     if found:
         raise WireError(f"{operation_id} answered {status}: " + "; ".join(found) + f"\n{body[:2_000]!r}")
@@ -519,10 +519,10 @@ def check(operation_id: str, status: int, headers: Mapping[str, str], body: byte
 
 def problems(operation_id: str, status: int, headers: Mapping[str, str], body: bytes) -> list[str]:
     operation = ALL_OPERATIONS[operation_id]
-    if status == operation.status and operation.reply is None:
+    if status == operation.status and operation.response is None:
         return [f"a body of {len(body)} bytes where there is none"] if body else []
     if status == operation.status:
-        return _body_problems(operation.reply or Anything(), headers, body)
+        return _body_problems(operation.response or Anything(), headers, body)
     if status not in ERROR_CODES:
         return [f"status {status} is neither {operation.status} nor that of a refusal"]
     return _body_problems(_error_shape(status), headers, body)

@@ -17,7 +17,7 @@ from headrace.effects.port import Request
 from tests.contract.test_engine import SEND, Scripted, _settled, _until  # pyright: ignore[reportPrivateUsage]
 from tests.contract.test_engine_edges import Gate
 from tests.support.engines import every_engine
-from tests.support.rooms import Fate, Life, life
+from tests.support.in_process import CrashPoint, InProcess, running
 
 __all__ = ["every_engine"]  # a fixture
 
@@ -43,10 +43,10 @@ class Crowded(Scripted):
 
 
 @asynccontextmanager
-async def crowded(path: Path, fate: Fate | None = None) -> AsyncIterator[tuple[Life, Crowded, str]]:
+async def crowded(path: Path, crash_point: CrashPoint | None = None) -> AsyncIterator[tuple[InProcess, Crowded, str]]:
     """The only turn is taken, and an instance of four effects waits for it."""
     services = Crowded()
-    async with life(path, services, fate, concurrency=1) as alive:
+    async with running(path, services, crash_point, concurrency=1) as alive:
         first = await alive.start(await alive.workflow("first", [SEND]), {})
         await _until(lambda: len(services.sent) == 1)
         second = await alive.start(await alive.workflow("second", STAGES), {})

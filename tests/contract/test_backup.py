@@ -20,8 +20,8 @@ from headrace.journal.sqlite.resting import RestingSqliteJournal
 from headrace.journal.transfer import SKIP, Operator, restored
 from headrace.journal.writes import AddWorkflow, MovePosition, Publish, WantType
 from tests.contract.test_engine import SEND, WAIT, Scripted
+from tests.support.in_process import running
 from tests.support.released import restore
-from tests.support.rooms import life
 
 OPERATOR = Operator("operator:test", "0.0.0", "restore-1")
 AT = 1_700_000_000_000_000
@@ -121,7 +121,7 @@ async def test_numbers_that_were_given_after_the_backup_never_come_again(tmp_pat
 async def test_running_instances_go_on_from_the_backup_and_are_booked_once(tmp_path: Path) -> None:
     """What was paid between backup and restore is paid again under the same keys: the services know them."""
     services = Scripted()
-    async with life(tmp_path / "journal.db", services) as alive:
+    async with running(tmp_path / "journal.db", services) as alive:
         workflow = await alive.workflow("w", [WAIT, SEND, SEND])
         waiting, aborted = [await alive.run_once(workflow, {}, key=key) for key in ("waiting", "aborted")]
         back_up(tmp_path / "journal.db", tmp_path / "backup.db", AT)
@@ -140,7 +140,7 @@ async def test_running_instances_go_on_from_the_backup_and_are_booked_once(tmp_p
         restored(resting, OPERATOR, SystemClock())
     assert (outlook.running, outlook.waiting_count) == (2, 2)
     assert [(each.instance_id, each.event) for each in outlook.waiting] == [(min(waiting, aborted), "go")]
-    async with life(tmp_path / "new.db", services) as again:
+    async with running(tmp_path / "new.db", services) as again:
         assert await again.journal.instance(forgotten) is None
         assert await again.run_once(workflow, {}, key="waiting") == waiting
         assert not (await again.ended(waiting, 0.05)).is_terminal, "its event came after the backup"
@@ -153,7 +153,7 @@ async def test_running_instances_go_on_from_the_backup_and_are_booked_once(tmp_p
 
 async def test_what_an_open_effect_has_sent_is_repeated_byte_for_byte(tmp_path: Path) -> None:
     services = Scripted(lambda _, count: "drop" if count == 1 else None)
-    async with life(tmp_path / "journal.db", services, retry_base_s=1_000.0, retry_cap_s=1_000.0) as alive:
+    async with running(tmp_path / "journal.db", services, retry_base_s=1_000.0, retry_cap_s=1_000.0) as alive:
         instance_id = await alive.run_once(await alive.workflow("w", [SEND]), {}, key="run")
         await services.under_way.wait()
         back_up(tmp_path / "journal.db", tmp_path / "backup.db", AT)
@@ -161,7 +161,7 @@ async def test_what_an_open_effect_has_sent_is_repeated_byte_for_byte(tmp_path: 
     with closing(RestingSqliteJournal.open(tmp_path / "new.db")) as resting:
         assert resting.outlook(9).unsettled == 1
         restored(resting, OPERATOR, SystemClock())
-    async with life(tmp_path / "new.db", services) as again:
+    async with running(tmp_path / "new.db", services) as again:
         assert (await again.ended(instance_id)).error is None
     assert services.booked() == 1
     first, *others = [(each.path, each.body, each.key) for each in services.writes]

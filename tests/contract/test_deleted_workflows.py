@@ -15,7 +15,7 @@ from headrace.usecases.instances import start_instance
 from headrace.usecases.workflows import delete_workflow
 from tests.contract.test_engine import Scripted
 from tests.support.engines import every_engine
-from tests.support.rooms import Life, life
+from tests.support.in_process import InProcess, running
 
 __all__ = ["every_engine"]  # a fixture
 
@@ -24,21 +24,21 @@ GOOD = {"event": "go"}
 
 
 @pytest.fixture
-async def alive(tmp_path: Path) -> AsyncIterator[Life]:
+async def alive(tmp_path: Path) -> AsyncIterator[InProcess]:
     services = Scripted()
-    async with life(tmp_path / "j.db", services) as alive:
+    async with running(tmp_path / "j.db", services) as alive:
         yield alive
     await services.close()
 
 
-async def started(alive: Life) -> Workflow:
+async def started(alive: InProcess) -> Workflow:
     workflow = await alive.workflow("w", STAGES)
     await start_instance(alive.ports, None, workflow.id, GOOD)
     assert alive.ports.runners.workflow(workflow.id) == workflow
     return workflow
 
 
-async def test_a_workflow_deleted_here_is_not_found_before_the_variables_are_checked(alive: Life) -> None:
+async def test_a_workflow_deleted_here_is_not_found_before_the_variables_are_checked(alive: InProcess) -> None:
     workflow = await started(alive)
     with pytest.raises(InvalidValue):
         await start_instance(alive.ports, None, workflow.id, {})
@@ -49,7 +49,7 @@ async def test_a_workflow_deleted_here_is_not_found_before_the_variables_are_che
         await start_instance(alive.ports, None, workflow.id, GOOD)
 
 
-async def test_a_workflow_deleted_by_another_process_is_refused_by_the_commit(alive: Life) -> None:
+async def test_a_workflow_deleted_by_another_process_is_refused_by_the_commit(alive: InProcess) -> None:
     workflow = await started(alive)
     unit = Unit()
     unit.add(DeleteWorkflow(at=workflow.created_at, workflow_id=workflow.id))

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from headrace.clock import RandomIds
-from headrace.effects.port import Reply, Request
+from headrace.effects.port import Request, Response
 from headrace.effects.protocol import Backoff
 from headrace.engine.control import Halt, Halted
 from headrace.engine.driver import Driver
@@ -35,10 +35,10 @@ from headrace.runner.runners import Runners
 from tests.contract.test_engine import CROSS, SEND, WAIT, Scripted
 from tests.support.journals import JOURNALS, adapter
 
-MISMATCH = Reply(
+MISMATCH = Response(
     400, b'{"errorCode":"VALIDATION","errorMessage":"invalid idempotency hash"}', {"content-type": "application/json"}
 )
-REFUSED = Reply(400, b'{"errorCode":"VALIDATION","errorMessage":"no"}', {"content-type": "application/json"})
+REFUSED = Response(400, b'{"errorCode":"VALIDATION","errorMessage":"no"}', {"content-type": "application/json"})
 PERMIT_S = 1.0
 
 
@@ -247,7 +247,7 @@ async def test_a_commit_that_has_become_too_old_is_followed_by_another(cluster: 
 
 
 async def test_back_off_is_left_to_the_engine_and_goes_on_in_the_next_step(cluster: Cluster) -> None:
-    cluster.services.plan = lambda _, count: Reply(503) if count <= 2 else None
+    cluster.services.plan = lambda _, count: Response(503) if count <= 2 else None
     instance_id = await cluster.start(SEND)
     ends = [await cluster.step(instance_id) for _ in range(3)]
     assert [end.why for end in ends] == [Halt.BACKOFF, Halt.BACKOFF, Halt.ENDED]

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 import structlog
 
-from headrace.effects.port import NoReply, Reply, Request
+from headrace.effects.port import NoResponse, Request, Response
 from headrace.errors import AlreadyEnded
 from tests.contract.test_engine import SEND, WAIT, Scripted
 from tests.contract.test_engine_edges import HeldAfter
 from tests.support.engines import every_engine
-from tests.support.rooms import Life, life
+from tests.support.in_process import InProcess, running
 
 __all__ = ["every_engine"]  # a fixture
 
-REFUSED = Reply(400, b'{"errorCode":"VALIDATION","errorMessage":"no"}', {"content-type": "application/json"})
+REFUSED = Response(400, b'{"errorCode":"VALIDATION","errorMessage":"no"}', {"content-type": "application/json"})
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def errors() -> Iterator[list[Any]]:
     assert not found, found
 
 
-async def _to_a_wallet(services: Scripted, alive: Life) -> str:
+async def _to_a_wallet(services: Scripted, alive: InProcess) -> str:
     """An instance whose first activity is a read of wallets."""
     wallet = services.sandbox.handle(Request("wallets", "POST", "/wallets", b'{"name":"w","metadata":{}}'))
     send = {
@@ -50,7 +50,7 @@ async def _until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
-async def _abort_just_before_the_answer(alive: Life, instance_id: str, services: Scripted) -> None:
+async def _abort_just_before_the_answer(alive: InProcess, instance_id: str, services: Scripted) -> None:
     """The abort waits for the instance's lock, and the outcome of the activity waits behind the abort."""
     active = alive.engine._active[instance_id]  # pyright: ignore[reportPrivateUsage]
     async with active.lock:
@@ -64,19 +64,19 @@ async def _abort_just_before_the_answer(alive: Life, instance_id: str, services:
 
 @pytest.mark.needs("is_one_process")
 @pytest.mark.usefixtures("errors")
-@pytest.mark.parametrize("answer", [None, REFUSED, Reply(500), "lose"], ids=["found", "refused", "unknown", "lost"])
+@pytest.mark.parametrize("answer", [None, REFUSED, Response(500), "lose"], ids=["found", "refused", "unknown", "lost"])
 async def test_an_abort_that_commits_while_a_read_is_answered(answer: Any, tmp_path: Path) -> None:
     class Held(Scripted):
-        async def send(self, request: Request) -> Reply:
+        async def send(self, request: Request) -> Response:
             self.sent.append(request)
             self.under_way.set()
             await self.gate.wait()
             if answer == "lose":
-                raise NoReply("lost before it arrived")
+                raise NoResponse("lost before it arrived")
             return answer or self.sandbox.handle(request)
 
     services = Held()
-    async with life(tmp_path / "j.db", services) as alive:
+    async with running(tmp_path / "j.db", services) as alive:
         instance_id = await _to_a_wallet(services, alive)
         await services.under_way.wait()
         await _abort_just_before_the_answer(alive, instance_id, services)
@@ -110,13 +110,13 @@ async def test_an_abort_that_commits_while_the_creation_of_a_ledger_is_refused(t
     asked: list[str] = []
 
     class Payments(Scripted):
-        async def send(self, request: Request) -> Reply:
+        async def send(self, request: Request) -> Response:
             asked.append(f"{request.method} {request.path.partition('?')[0]}")
             if request.service == "payments":
-                return Reply(200, json.dumps(payment).encode(), {"content-type": "application/json"})
+                return Response(200, json.dumps(payment).encode(), {"content-type": "application/json"})
             if request.method == "GET":
                 body = b'{"errorCode":"LEDGER_NOT_FOUND","errorMessage":"no ledger"}'
-                return Reply(404, body, {"content-type": "application/json"})
+                return Response(404, body, {"content-type": "application/json"})
             self.under_way.set()
             await self.gate.wait()
             return REFUSED
@@ -127,7 +127,7 @@ async def test_an_abort_that_commits_while_the_creation_of_a_ledger_is_refused(t
         "destination": {"account": {"id": "bob", "ledger": "main"}},
         "amount": {"asset": "USD/2", "amount": 100},
     }
-    async with life(tmp_path / "j.db", services) as alive:
+    async with running(tmp_path / "j.db", services) as alive:
         instance_id = (await alive.start(await alive.workflow("ingest", [{"send": send}]), {})).id
         async with asyncio.timeout(10):
             await services.under_way.wait()
@@ -143,7 +143,7 @@ async def test_an_abort_that_commits_while_the_creation_of_a_ledger_is_refused(t
 @pytest.mark.usefixtures("errors")
 async def test_an_event_that_wakes_an_instance_during_its_abort_ends_no_stage_twice(tmp_path: Path) -> None:
     services, gate = Scripted(), HeldAfter("WaitForEvent")
-    async with life(tmp_path / "j.db", services, gate, publishes=True) as alive:
+    async with running(tmp_path / "j.db", services, gate, publishes=True) as alive:
         instance_id = (await alive.start(await alive.workflow("w", [SEND, WAIT]), {})).id
         await gate.is_reached.wait()
         await alive.send_event(instance_id, "go")
@@ -162,13 +162,13 @@ async def test_aborts_at_every_moment_of_a_read_leave_no_error_and_nothing_in_me
     turns = iter(range(10**6))
 
     class Suspending(Scripted):
-        async def send(self, request: Request) -> Reply:
+        async def send(self, request: Request) -> Response:
             for _ in range(next(turns) % 5):
                 await asyncio.sleep(0)
             return await super().send(request)
 
     services = Suspending()
-    async with life(tmp_path / "j.db", services) as alive:
+    async with running(tmp_path / "j.db", services) as alive:
         for number in range(150):
             instance_id = await _to_a_wallet(services, alive)
             for _ in range(number % 13):
@@ -185,7 +185,7 @@ async def test_aborts_at_every_moment_of_a_read_leave_no_error_and_nothing_in_me
 async def test_an_abort_that_is_set_is_ahead_of_every_attempt_that_has_not_begun(tmp_path: Path) -> None:
     """What sees that an abort is set waits for the lock, and must get it after the abort."""
     services = Scripted(lambda _, count: "lose" if count == 1 else None)
-    async with life(tmp_path / "j.db", services, retry_base_s=4000.0, retry_cap_s=4000.0) as alive:
+    async with running(tmp_path / "j.db", services, retry_base_s=4000.0, retry_cap_s=4000.0) as alive:
         instance_id = (await alive.start(await alive.workflow("w", [SEND]), {})).id
         await services.under_way.wait()
         active = alive.engine._active[instance_id]  # pyright: ignore[reportPrivateUsage]

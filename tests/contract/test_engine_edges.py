@@ -11,24 +11,24 @@ from typing import Any
 import pytest
 
 from headrace.api.v1.views import instance_response
-from headrace.effects.port import Reply, Request
+from headrace.effects.port import Request, Response
 from headrace.errors import AlreadyEnded, Unavailable
 from headrace.journal.sqlite import SqliteJournal
 from headrace.runner.policy import Policy
 from headrace.runner.runners import started_instance
 from tests.contract.test_engine import SEND, WAIT, Scripted
 from tests.support.engines import every_engine
-from tests.support.rooms import Fate, Life, life
+from tests.support.in_process import CrashPoint, InProcess, running
 
 __all__ = ["every_engine"]  # a fixture
 
 PAST: dict[str, Any] = {"delay": {"until": "2020-01-01T00:00:00Z"}}
-MISMATCH = Reply(
+MISMATCH = Response(
     400, b'{"errorCode":"VALIDATION","errorMessage":"invalid idempotency hash"}', {"content-type": "application/json"}
 )
 
 
-class Gate(Fate):
+class Gate(CrashPoint):
     """Holds the commits whose statements contain `part`, or refuses that many of them."""
 
     def __init__(self, part: str, *, refuses: int = 0) -> None:
@@ -52,7 +52,7 @@ class HeldAfter(Gate):
     """Holds them once they are on disk."""
 
     async def before(self, what: str) -> int:
-        return await Fate.before(self, what)
+        return await CrashPoint.before(self, what)
 
     async def after(self, number: int) -> None:
         if self.part in self.seen[number] and self.seen[number].startswith("commit"):
@@ -61,7 +61,7 @@ class HeldAfter(Gate):
         await super().after(number)
 
 
-async def _start(alive: Life, stages: list[dict[str, Any]]) -> str:
+async def _start(alive: InProcess, stages: list[dict[str, Any]]) -> str:
     return (await alive.start(await alive.workflow(str(stages), stages), {})).id
 
 
@@ -76,12 +76,12 @@ async def _until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.002)
 
 
-async def _is_settled(alive: Life, instance_id: str) -> bool:
+async def _is_settled(alive: InProcess, instance_id: str) -> bool:
     instance = await alive.journal.instance(instance_id)
     return instance is not None and instance.stages[-1].terminated_at is not None
 
 
-async def _has_ended(alive: Life, instance_id: str) -> bool:
+async def _has_ended(alive: InProcess, instance_id: str) -> bool:
     instance = await alive.journal.instance(instance_id)
     return instance is not None and instance.is_terminal
 
@@ -92,7 +92,7 @@ async def _has_ended(alive: Life, instance_id: str) -> bool:
 async def test_an_event_that_comes_while_an_abort_commits_does_not_revive_the_instance(tmp_path: Path) -> None:
     services = Scripted()
     gate = Gate("EndInstance")
-    async with life(tmp_path / "j.db", services, gate) as alive:
+    async with running(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [WAIT, SEND, SEND, SEND])
         await _until(lambda: not alive.engine.active_instances)
         aborting = asyncio.ensure_future(alive.abort(instance_id))
@@ -114,7 +114,7 @@ async def test_an_event_that_comes_while_an_abort_commits_does_not_revive_the_in
 async def test_a_delay_that_ends_while_an_abort_commits_does_not_revive_the_instance(tmp_path: Path) -> None:
     services = Scripted()
     gate = Gate("EndInstance")
-    async with life(tmp_path / "j.db", services, gate) as alive:
+    async with running(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [{"delay": {"duration": "10s"}}, SEND, SEND])
         await _until(lambda: not alive.engine.active_instances)
         aborting = asyncio.ensure_future(alive.abort(instance_id))
@@ -130,7 +130,7 @@ async def test_a_delay_that_ends_while_an_abort_commits_does_not_revive_the_inst
 async def test_an_event_that_comes_while_an_abort_fails_is_not_lost(tmp_path: Path) -> None:
     services = Scripted()
     gate = Gate("EndInstance", refuses=1)
-    async with life(tmp_path / "j.db", services, gate) as alive:
+    async with running(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [WAIT])
         await _until(lambda: not alive.engine.active_instances)
         aborting = asyncio.ensure_future(alive.abort(instance_id))
@@ -145,7 +145,7 @@ async def test_an_event_that_comes_while_an_abort_fails_is_not_lost(tmp_path: Pa
 
 async def test_instances_that_end_as_they_start_leave_no_trace_in_memory(tmp_path: Path) -> None:
     services = Scripted()
-    async with life(tmp_path / "j.db", services, max_active=3) as alive:
+    async with running(tmp_path / "j.db", services, max_active=3) as alive:
         past = await alive.workflow("past", [PAST])
         for _ in range(5):
             assert (await alive.start(past, {})).is_terminal
@@ -161,7 +161,7 @@ async def test_instances_that_end_as_they_start_leave_no_trace_in_memory(tmp_pat
 async def test_an_event_whose_sender_went_away_still_wakes_the_instance(tmp_path: Path) -> None:
     services = Scripted()
     gate = HeldAfter("AddEvent")
-    async with life(tmp_path / "j.db", services, gate) as alive:
+    async with running(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [WAIT])
         await _until(lambda: not alive.engine.active_instances)
         sending = asyncio.ensure_future(alive.send_event(instance_id, "go"))
@@ -177,7 +177,7 @@ async def test_an_event_whose_sender_went_away_still_wakes_the_instance(tmp_path
 async def test_an_abort_whose_caller_went_away_is_an_abort_all_the_same(tmp_path: Path) -> None:
     services = Scripted(lambda _, count: "hold" if count == 1 else None)
     gate = Gate("EndInstance")
-    async with life(tmp_path / "j.db", services, gate) as alive:
+    async with running(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [SEND, SEND, SEND])
         await services.under_way.wait()
         aborting = asyncio.ensure_future(alive.abort(instance_id))
@@ -205,7 +205,7 @@ class SlowToGo(Scripted):
         self.open = 0
         self.most_open = 0
 
-    async def send(self, request: Request) -> Reply:
+    async def send(self, request: Request) -> Response:
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         try:
@@ -219,7 +219,7 @@ class SlowToGo(Scripted):
 
 async def test_an_abort_that_fails_leaves_an_instance_that_goes_on(tmp_path: Path) -> None:
     services = SlowToGo(lambda _, count: "hold" if count == 1 else None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
-    async with life(tmp_path / "j.db", services, Gate("EndInstance", refuses=1)) as alive:
+    async with running(tmp_path / "j.db", services, Gate("EndInstance", refuses=1)) as alive:
         instance_id = await _start(alive, [SEND, WAIT])
         await services.under_way.wait()
         with pytest.raises(Unavailable):
@@ -236,7 +236,7 @@ async def test_an_abort_that_fails_leaves_an_instance_that_goes_on(tmp_path: Pat
 
 async def test_an_answer_that_meets_an_abort_of_another_process_is_recorded(tmp_path: Path) -> None:
     services = Scripted(lambda _, count: "hold" if count == 1 else None)
-    async with life(tmp_path / "j.db", services) as alive:
+    async with running(tmp_path / "j.db", services) as alive:
         instance_id = await _start(alive, [SEND, SEND])
         await services.under_way.wait()
         standing = await alive.journal.standing(instance_id)
@@ -253,9 +253,9 @@ async def test_an_answer_that_meets_an_abort_of_another_process_is_recorded(tmp_
 
 async def test_an_abort_that_waited_for_one_that_failed_does_not_call_the_instance_ended(tmp_path: Path) -> None:
     services = Scripted()
-    async with life(tmp_path / "j.db", services, Gate("EndInstance", refuses=1)) as alive:
+    async with running(tmp_path / "j.db", services, Gate("EndInstance", refuses=1)) as alive:
         instance_id = await _start(alive, [WAIT])
-        alive.fate.opens.set()  # pyright: ignore[reportAttributeAccessIssue]
+        alive.crash_point.opens.set()  # pyright: ignore[reportAttributeAccessIssue]
         aborts = [alive.abort(instance_id) for _ in range(2)]
         first, second = await asyncio.gather(*aborts, return_exceptions=True)
         assert isinstance(first, Unavailable)
@@ -266,7 +266,7 @@ async def test_an_abort_that_waited_for_one_that_failed_does_not_call_the_instan
 
 async def test_an_abort_of_what_needs_attention_is_settled_at_once(tmp_path: Path) -> None:
     services = Scripted(lambda _, count: MISMATCH if count == 1 else None)
-    async with life(tmp_path / "j.db", services) as alive:
+    async with running(tmp_path / "j.db", services) as alive:
         instance_id = await _start(alive, [SEND])
         await _until(lambda: not alive.engine.active_instances)
         await alive.abort(instance_id)
@@ -279,7 +279,7 @@ async def test_an_abort_of_what_needs_attention_is_settled_at_once(tmp_path: Pat
 async def test_an_abort_ends_a_wait_that_was_about_to_begin(tmp_path: Path) -> None:
     services = Scripted(lambda _, count: "hold and drop" if count == 1 else None)
     gate = Gate("EndInstance")
-    async with life(tmp_path / "j.db", services, gate, retry_base_s=4000.0, retry_cap_s=4000.0) as alive:
+    async with running(tmp_path / "j.db", services, gate, retry_base_s=4000.0, retry_cap_s=4000.0) as alive:
         instance_id = await _start(alive, [SEND])
         await services.under_way.wait()
         aborting = asyncio.ensure_future(alive.abort(instance_id))
@@ -292,10 +292,10 @@ async def test_an_abort_ends_a_wait_that_was_about_to_begin(tmp_path: Path) -> N
     await services.close()
 
 
-@pytest.mark.parametrize("answer", [None, Reply(503)], ids=["not there", "down"])
-async def test_an_aborted_effect_is_not_looked_up_without_pause(answer: Reply | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("answer", [None, Response(503)], ids=["not there", "down"])
+async def test_an_aborted_effect_is_not_looked_up_without_pause(answer: Response | None, tmp_path: Path) -> None:
     services = Scripted(lambda request, _: answer if request.method == "GET" else "lose")
-    async with life(tmp_path / "j.db", services, settle_s=40.0, retry_base_s=400.0, retry_cap_s=400.0) as alive:
+    async with running(tmp_path / "j.db", services, settle_s=40.0, retry_base_s=400.0, retry_cap_s=400.0) as alive:
         instance_id = await _start(alive, [SEND])
         await _until(lambda: len(services.sent) == 1)
         await alive.abort(instance_id)
@@ -307,7 +307,7 @@ async def test_an_aborted_effect_is_not_looked_up_without_pause(answer: Reply | 
 async def test_an_abort_that_meets_a_call_for_attention_is_settled_all_the_same(tmp_path: Path) -> None:
     services = Scripted(lambda request, count: MISMATCH if count == 1 else None)
     gate = Gate("FailAttempt")
-    async with life(tmp_path / "j.db", services, gate) as alive:
+    async with running(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [SEND])
         await gate.is_reached.wait()
         aborting = asyncio.ensure_future(alive.abort(instance_id))
@@ -322,9 +322,9 @@ async def test_a_call_for_attention_that_meets_an_abort_is_settled_all_the_same(
     services = Scripted(lambda request, count: None if request.method == "GET" else "hold")
     gate = Gate("EndInstance")
     services.sandbox.handle = lambda request: (  # pyright: ignore[reportAttributeAccessIssue]
-        MISMATCH if request.method == "POST" else Reply(404, b'{"errorCode":"LEDGER_NOT_FOUND","errorMessage":""}')
+        MISMATCH if request.method == "POST" else Response(404, b'{"errorCode":"LEDGER_NOT_FOUND","errorMessage":""}')
     )
-    async with life(tmp_path / "j.db", services, gate) as alive:
+    async with running(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [SEND])
         await services.under_way.wait()
         aborting = asyncio.ensure_future(alive.abort(instance_id))
@@ -359,11 +359,11 @@ async def test_the_scheduler_outlives_a_journal_that_cannot_be_read(
     read: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services = Scripted(lambda _, count: "hold and drop" if count == 1 else None)
-    async with life(tmp_path / "j.db", services) as alive:
+    async with running(tmp_path / "j.db", services) as alive:
         left = await _start(alive, [SEND])
         await services.under_way.wait()
     _unreadable_once(monkeypatch, read)
-    async with life(tmp_path / "j.db", services) as alive:
+    async with running(tmp_path / "j.db", services) as alive:
         delayed = await _start(alive, [{"delay": {"duration": "5s"}}])
         await _until(lambda: _has_ended(alive, left))
         await _until(lambda: _has_ended(alive, delayed))
@@ -375,7 +375,7 @@ async def test_an_accepted_event_is_accepted_even_if_the_instance_cannot_be_read
 ) -> None:
     services = Scripted()
     gate = HeldAfter("AddEvent")
-    async with life(tmp_path / "j.db", services, gate) as alive:
+    async with running(tmp_path / "j.db", services, gate) as alive:
         instance_id = await _start(alive, [WAIT])
         await _until(lambda: not alive.engine.active_instances)
         sending = asyncio.ensure_future(alive.send_event(instance_id, "go"))
@@ -394,7 +394,7 @@ async def test_an_instance_that_cannot_be_restored_does_not_hold_up_its_neighbou
     from headrace.runner.instance import InstanceRunner
 
     services = Scripted()
-    async with life(tmp_path / "j.db", services) as alive:
+    async with running(tmp_path / "j.db", services) as alive:
         bad = await _start(alive, [{"delay": {"duration": "20s"}}])
         good = await _start(alive, [{"delay": {"duration": "20s"}}])
     actual = InstanceRunner.restore
@@ -405,7 +405,7 @@ async def test_an_instance_that_cannot_be_restored_does_not_hold_up_its_neighbou
         return actual(standing, *arguments)
 
     monkeypatch.setattr(InstanceRunner, "restore", restore)
-    async with life(tmp_path / "j.db", services) as alive:
+    async with running(tmp_path / "j.db", services) as alive:
         await _until(lambda: _has_ended(alive, good))
         late = await _start(alive, [{"delay": {"duration": "5s"}}])
         await _until(lambda: _has_ended(alive, late))
@@ -418,7 +418,7 @@ async def test_an_instance_that_cannot_be_restored_does_not_hold_up_its_neighbou
 @pytest.mark.parametrize("stages", [[SEND], [WAIT], [PAST], [PAST, SEND], [{"delay": {"duration": "1h"}}]])
 async def test_a_run_is_answered_as_it_is_stored(stages: list[dict[str, Any]], tmp_path: Path) -> None:
     services = Scripted(lambda _, __: "hold")
-    async with life(tmp_path / "j.db", services) as alive:
+    async with running(tmp_path / "j.db", services) as alive:
         workflow = await alive.workflow("w", stages)
         runner, unit = alive.ports.runners.start(workflow, {}, sends=alive.engine.sends_at_once)
         async with alive.engine.begin(runner):
@@ -433,11 +433,11 @@ async def test_a_run_is_answered_as_it_is_stored(stages: list[dict[str, Any]], t
 async def test_a_rule_that_changes_does_not_strand_what_began_under_the_old_one(tmp_path: Path) -> None:
     services = Scripted(lambda _, count: "hold and drop" if count == 1 else None)
     stage = {"send": {**SEND["send"], "source": {"account": {"id": "${from}", "ledger": "main"}}}}
-    async with life(tmp_path / "j.db", services) as alive:
+    async with running(tmp_path / "j.db", services) as alive:
         workflow = await alive.workflow("w", [stage])
         instance_id = (await alive.start(workflow, {"from": "world"})).id
         await services.under_way.wait()
-    async with life(tmp_path / "j.db", services, policy=Policy(allow_world_from_caller=False)) as alive:
+    async with running(tmp_path / "j.db", services, policy=Policy(allow_world_from_caller=False)) as alive:
         await _until(lambda: _has_ended(alive, instance_id))
         assert (await alive.ended(instance_id)).error is None
         refused = await alive.start(workflow, {"from": "world"})
@@ -448,7 +448,7 @@ async def test_a_rule_that_changes_does_not_strand_what_began_under_the_old_one(
 
 async def test_what_has_ended_is_told_so_to_every_late_caller(tmp_path: Path) -> None:
     services = Scripted()
-    async with life(tmp_path / "j.db", services) as alive:
+    async with running(tmp_path / "j.db", services) as alive:
         instance_id = await _start(alive, [WAIT])
         outcomes = await asyncio.gather(*(alive.abort(instance_id) for _ in range(5)), return_exceptions=True)
         assert outcomes.count(None) == 1

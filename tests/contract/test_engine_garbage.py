@@ -12,7 +12,7 @@ import pytest
 
 from tests.contract.test_engine import WAIT, Scripted
 from tests.support.engines import every_engine
-from tests.support.rooms import life
+from tests.support.in_process import running
 
 __all__ = ["every_engine"]  # a fixture
 
@@ -37,7 +37,7 @@ def no_collections() -> Generator[None]:
 @pytest.mark.needs("is_one_process")
 async def test_instances_that_are_over_are_freed_without_the_collector(tmp_path: Path, no_collections: None) -> None:
     services = Scripted()
-    async with life(tmp_path / "j.db", services) as alive:
+    async with running(tmp_path / "j.db", services) as alive:
         workflow = await alive.workflow("w", [SEND, WAIT, SEND])
 
         async def one() -> None:

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from headrace.effects.port import Reply, Request
+from headrace.effects.port import Request, Response
 from tests.contract.test_engine import SEND, Scripted
 from tests.support.engines import every_engine
-from tests.support.rooms import Fate, life
+from tests.support.in_process import CrashPoint, running
 
 __all__ = ["every_engine"]  # a fixture
 
 pytestmark = pytest.mark.needs("is_one_process")  # places within one process
 
-REFUSED = Reply(400, b'{"errorCode":"VALIDATION","errorMessage":"no"}', {"content-type": "application/json"})
+REFUSED = Response(400, b'{"errorCode":"VALIDATION","errorMessage":"no"}', {"content-type": "application/json"})
 TO_A_WALLET: dict[str, Any] = {
     "send": {
         "source": {"wallet": {"id": "no-such-wallet"}},
@@ -48,7 +48,7 @@ def _writes(services: Scripted, instance_id: str) -> int:
 
 async def test_an_instance_that_is_aborted_while_it_waits_for_a_slot_sends_nothing(tmp_path: Path) -> None:
     services = Scripted(lambda _, count: "hold" if count == 1 else None)
-    async with life(tmp_path / "j.db", services, concurrency=1) as alive:
+    async with running(tmp_path / "j.db", services, concurrency=1) as alive:
         workflow = await alive.workflow("w", [SEND])
         first = await alive.start(workflow, {})
         await services.under_way.wait()
@@ -67,7 +67,7 @@ async def test_an_instance_that_is_aborted_while_it_waits_for_a_slot_sends_nothi
 
 async def test_a_stop_waits_for_attempts_under_way_and_not_for_those_that_wait_for_a_slot(tmp_path: Path) -> None:
     services = Scripted(lambda _, count: "hold" if count == 1 else None)
-    async with life(tmp_path / "j.db", services, concurrency=1, stop_s=3_600.0) as alive:
+    async with running(tmp_path / "j.db", services, concurrency=1, stop_s=3_600.0) as alive:
         workflow = await alive.workflow("w", [SEND])
         instances = [await alive.start(workflow, {}) for _ in range(5)]
         await services.under_way.wait()
@@ -77,7 +77,7 @@ async def test_a_stop_waits_for_attempts_under_way_and_not_for_those_that_wait_f
         async with asyncio.timeout(10):
             await stopping
     assert len(services.writes) == 1
-    async with life(tmp_path / "j.db", services) as again:
+    async with running(tmp_path / "j.db", services) as again:
         for instance in instances:
             assert (await again.ended(instance.id)).error is None
     assert services.booked() == 5
@@ -87,7 +87,7 @@ async def test_a_stop_waits_for_attempts_under_way_and_not_for_those_that_wait_f
 async def test_look_ups_that_wait_for_a_slot_do_not_hold_up_a_stop(tmp_path: Path) -> None:
     services = Scripted(lambda request, count: "lose" if count <= 3 else "hold")
     limits: dict[str, Any] = {"concurrency": 1, "stop_s": 3_600.0, "retry_base_s": 4000.0, "retry_cap_s": 4000.0}
-    async with life(tmp_path / "j.db", services, **limits) as alive:
+    async with running(tmp_path / "j.db", services, **limits) as alive:
         workflow = await alive.workflow("w", [SEND])
         instances = [await alive.start(workflow, {}) for _ in range(3)]
         await _until(lambda: len(services.sent) == 3)
@@ -113,7 +113,7 @@ async def test_instances_that_wait_for_a_failing_service_hold_up_no_other_servic
         return "hold" if limit.value == 1 else "lose"
 
     services = Scripted(plan)
-    async with life(tmp_path / "j.db", services, max_active=4, retry_base_s=4000.0, retry_cap_s=4000.0) as alive:
+    async with running(tmp_path / "j.db", services, max_active=4, retry_base_s=4000.0, retry_cap_s=4000.0) as alive:
         limit = alive.engine._services.gates["ledger"]._limit  # pyright: ignore[reportPrivateUsage]
         ledger_only = await alive.workflow("ledger", [SEND])
         wallets_only = await alive.workflow("wallets", [TO_A_WALLET])
@@ -137,7 +137,7 @@ async def test_reads_look_ups_effects_and_the_creation_of_a_ledger_share_one_lim
             self.most_open = 0
             self.created = 0
 
-        async def send(self, request: Request) -> Reply:
+        async def send(self, request: Request) -> Response:
             if request.service != "ledger":
                 return await super().send(request)
             self.open += 1
@@ -163,9 +163,9 @@ async def test_reads_look_ups_effects_and_the_creation_of_a_ledger_share_one_lim
             "amount": 100,
             "asset": "USD/2",
         }
-        reply = services.sandbox.handle(Request("payments", "POST", "/payments", json.dumps(body).encode()))
-        payments.append(json.loads(reply.body)["data"]["id"])
-    async with life(tmp_path / "j.db", services, concurrency=1) as alive:
+        response = services.sandbox.handle(Request("payments", "POST", "/payments", json.dumps(body).encode()))
+        payments.append(json.loads(response.body)["data"]["id"])
+    async with running(tmp_path / "j.db", services, concurrency=1) as alive:
         workflow = await alive.workflow("ingest", [INGEST])
         instances = await asyncio.gather(*(alive.start(workflow, {"payment": payment}) for payment in payments))
         for instance in instances:
@@ -177,10 +177,10 @@ async def test_reads_look_ups_effects_and_the_creation_of_a_ledger_share_one_lim
 
 async def test_an_intent_that_is_left_to_later_has_begun_no_attempt(tmp_path: Path) -> None:
     """It is stored by a server at its limit. So its first refusal is final, as that of any first attempt."""
-    refusal = Reply(400, b'{"errorCode":"VALIDATION","errorMessage":"no"}', {"content-type": "application/json"})
+    refusal = Response(400, b'{"errorCode":"VALIDATION","errorMessage":"no"}', {"content-type": "application/json"})
     services = Scripted(lambda _, count: {1: "hold", 2: refusal}.get(count))
-    fate = Fate()
-    async with life(tmp_path / "j.db", services, fate, max_active=1) as alive:
+    crash_point = CrashPoint()
+    async with running(tmp_path / "j.db", services, crash_point, max_active=1) as alive:
         workflow = await alive.workflow("w", [SEND])
         await alive.start(workflow, {})
         await services.under_way.wait()
@@ -193,7 +193,7 @@ async def test_an_intent_that_is_left_to_later_has_begun_no_attempt(tmp_path: Pa
         (closed,) = await alive.journal.activities(later.id, 0)
         assert closed.attempt == 1
     assert len(services.sent) == 2, "it was not sent again to make sure"
-    begun = [number for number, what in enumerate(fate.seen) if "BeginAttempt" in what]
-    sends = [number for number, what in enumerate(fate.seen) if what.startswith("POST")]
+    begun = [number for number, what in enumerate(crash_point.seen) if "BeginAttempt" in what]
+    sends = [number for number, what in enumerate(crash_point.seen) if what.startswith("POST")]
     assert len(begun) == 1 and begun[0] < sends[1]
     await services.close()

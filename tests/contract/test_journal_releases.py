@@ -23,12 +23,12 @@ OPEN = "SELECT request_path, request_body, key FROM activities WHERE terminated_
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_every_reply_is_the_same_and_what_is_open_is_sent_with_the_same_bytes(
+async def test_every_response_is_the_same_and_what_is_open_is_sent_with_the_same_bytes(
     version: str, tmp_path: Path
 ) -> None:
     (tmp_path / "data").mkdir()
     path = tmp_path / "data/journal.db"
-    replies = restore(version, path)
+    responses = restore(version, path)
     with closing(sqlite3.connect(path)) as connection:
         stored = [(f"/api/ledger{row[0]}", *row[1:]) for row in connection.execute(OPEN)]
     assert len(stored) == 3
@@ -37,17 +37,17 @@ async def test_every_reply_is_the_same_and_what_is_open_is_sent_with_the_same_by
 
         def read() -> dict[str, str]:
             with serving(ROOT, tmp_path / "data", stack_url) as url:
-                return {each: fetch(url + each) for each in replies}
+                return {each: fetch(url + each) for each in responses}
 
         found = await asyncio.to_thread(read)
         async with asyncio.timeout(RESENT_S):
             while len(stack.posts) < len(stored):
                 await asyncio.sleep(0.05)
     assert sorted(stack.posts, key=lambda post: post[2]) == stored
-    for each, reply in replies.items():
-        assert found[each] == reply, each
-    histories = [reply for each, reply in replies.items() if each.endswith("/history") and "Zürich" in reply]
-    assert len(histories) > 20 and all(each.startswith(PREFIX) for each in replies)
+    for each, response in responses.items():
+        assert found[each] == response, each
+    histories = [response for each, response in responses.items() if each.endswith("/history") and "Zürich" in response]
+    assert len(histories) > 20 and all(each.startswith(PREFIX) for each in responses)
 
 
 class CutOff(Exception):

@@ -14,8 +14,8 @@ import pytest
 from headrace.clock import SystemClock
 from headrace.events.duties import Duties
 from headrace.journal.postgres.leadership import PostgresLeadership
+from tests.support.in_process import FastClock
 from tests.support.postgres import MISSING, PostgresServer, new_database, programs
-from tests.support.rooms import FastClock
 
 pytestmark = pytest.mark.skipif(programs() is None, reason=MISSING)
 

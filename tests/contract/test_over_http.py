@@ -17,14 +17,14 @@ import msgspec
 import pytest
 
 from headrace.clock import SystemClock
-from headrace.effects.port import Reply, Request
+from headrace.effects.port import Request, Response
 from headrace.effects.transport import HttpDownstream, ServiceAddresses
 from headrace.journal.records import ActivityRow, Instance
 from headrace.runner.policy import Policy
 from headrace.sandbox import Sandbox
 from headrace.workflows.durations import moment_text, moment_us
 from tests.effects.stub import Answer, Seen, Stub, answer
-from tests.support.rooms import Life, life, new_sandbox
+from tests.support.in_process import InProcess, new_sandbox, running
 
 Json = dict[str, Any]
 LIMIT_S = 20.0
@@ -34,7 +34,7 @@ DROP = b"drop"
 LOSE = b"lose"
 """The same, and nothing is carried out."""
 
-Plan = Callable[["Services", Request], bytes | Reply | None]
+Plan = Callable[["Services", Request], bytes | Response | None]
 
 
 def as_booked(services: Services, request: Request) -> None:
@@ -58,16 +58,16 @@ class Services:
         planned = self.plan(self, request)
         if planned == LOSE:
             return None
-        reply = planned if isinstance(planned, Reply) else self.sandbox.handle(request)
-        return None if planned == DROP else answer(reply.status, reply.body)
+        response = planned if isinstance(planned, Response) else self.sandbox.handle(request)
+        return None if planned == DROP else answer(response.status, response.body)
 
     def writes(self, end: str) -> list[Request]:
         return [each for each in self.seen if each.method == "POST" and each.path.split("?")[0].endswith(end)]
 
     def post(self, service: Any, path: str, body: Json) -> Any:
-        reply = self.sandbox.handle(Request(service, "POST", path, msgspec.json.encode(body)))
-        assert reply.status < 300, reply
-        return msgspec.json.decode(reply.body)["data"] if reply.body else None
+        response = self.sandbox.handle(Request(service, "POST", path, msgspec.json.encode(body)))
+        assert response.status < 300, response
+        return msgspec.json.decode(response.body)["data"] if response.body else None
 
     def get(self, service: Any, path: str) -> Any:
         return msgspec.json.decode(self.sandbox.handle(Request(service, "GET", path)).body)
@@ -83,7 +83,7 @@ class Services:
 
 
 @asynccontextmanager
-async def stack(file: Path, plan: Plan = as_booked, **limits: Any) -> AsyncIterator[tuple[Services, Life, str]]:
+async def stack(file: Path, plan: Plan = as_booked, **limits: Any) -> AsyncIterator[tuple[Services, InProcess, str]]:
     """The services, a server that uses them, and the id of a wallet that holds 1,000."""
     services = Services(plan)
     services.post("ledger", "/v2/shop", {})
@@ -96,7 +96,7 @@ async def stack(file: Path, plan: Plan = as_booked, **limits: Any) -> AsyncItera
     async with Stub(services) as stub:
         downstream = HttpDownstream(ServiceAddresses.of(stack_url=stub.url), credentials=None, clock=SystemClock())
         try:
-            async with life(file, downstream, **limits) as alive:
+            async with running(file, downstream, **limits) as alive:
                 yield services, alive, wallet
         finally:
             await downstream.close()
@@ -114,12 +114,12 @@ def account(name: str, ledger: str = "shop") -> Json:
 PAYOUT = send(account("alice"), {"payment": {"psp": "stripe", "type": "PAYOUT"}})
 
 
-async def run(alive: Life, stage: Json) -> Instance:
+async def run(alive: InProcess, stage: Json) -> Instance:
     started = await alive.start(await alive.workflow("w", [stage]), {})
     return await alive.ended(started.id, LIMIT_S)
 
 
-async def attention(alive: Life, stage: Json) -> tuple[str, ActivityRow]:
+async def attention(alive: InProcess, stage: Json) -> tuple[str, ActivityRow]:
     """Of a run that ends in an effect that needs a person."""
     instance_id = (await alive.start(await alive.workflow("w", [stage]), {})).id
     async with asyncio.timeout(LIMIT_S):
@@ -133,12 +133,12 @@ async def attention(alive: Life, stage: Json) -> tuple[str, ActivityRow]:
 # done means what the contract says
 
 PAGES = [
-    Reply(200, b""),
-    Reply(200, b'{"status":"maintenance"}'),
-    Reply(201, b'{"data":{"id":"h","walletID":"w"}}'),
-    Reply(202, b"{}"),
-    Reply(200, b'{"data":{}}'),
-    Reply(201, b""),
+    Response(200, b""),
+    Response(200, b'{"status":"maintenance"}'),
+    Response(201, b'{"data":{"id":"h","walletID":"w"}}'),
+    Response(202, b"{}"),
+    Response(200, b'{"data":{}}'),
+    Response(201, b""),
 ]
 EFFECTS = {
     "/credit": lambda wallet: send(account("alice", "shop"), {"wallet": {"id": wallet}}),
@@ -151,10 +151,10 @@ EFFECTS = {
 
 @pytest.mark.parametrize("end", sorted(EFFECTS))
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.status} {page.body.decode()[:12]}")
-async def test_a_page_of_a_proxy_is_no_booking(tmp_path: Path, end: str, page: Reply) -> None:
+async def test_a_page_of_a_proxy_is_no_booking(tmp_path: Path, end: str, page: Response) -> None:
     """The first answer is a proxy's, and nothing was booked behind it."""
 
-    def plan(services: Services, request: Request) -> Reply | None:
+    def plan(services: Services, request: Request) -> Response | None:
         return page if len(services.writes(end)) == 1 and request == services.writes(end)[0] else None
 
     async with stack(tmp_path / "j.db", plan) as (services, alive, wallet):
@@ -186,9 +186,13 @@ async def test_a_page_of_a_proxy_is_no_booking(tmp_path: Path, end: str, page: R
 
 
 async def test_a_lack_of_funds_names_account_ledger_amount_and_asset(tmp_path: Path) -> None:
-    def plan(services: Services, request: Request) -> Reply | None:
-        reply = services.sandbox.handle(request) if request.method == "POST" else None
-        return Reply(400, b'{"errorCode":"INSUFFICIENT_FUND"}') if reply is not None and reply.status == 400 else reply
+    def plan(services: Services, request: Request) -> Response | None:
+        response = services.sandbox.handle(request) if request.method == "POST" else None
+        return (
+            Response(400, b'{"errorCode":"INSUFFICIENT_FUND"}')
+            if response is not None and response.status == 400
+            else response
+        )
 
     async with stack(tmp_path / "j.db", plan) as (_, alive, wallet):
         poor = await run(alive, send(account("poor"), account("bob"), 7))
@@ -214,9 +218,9 @@ async def test_a_missing_ledger_is_named(tmp_path: Path) -> None:
 
 
 async def test_the_version_of_a_ledgers_schema_goes_with_its_writes(tmp_path: Path) -> None:
-    missing = Reply(400, b'{"errorCode":"SCHEMA_NOT_SPECIFIED","errorMessage":"schema not specified"}')
+    missing = Response(400, b'{"errorCode":"SCHEMA_NOT_SPECIFIED","errorMessage":"schema not specified"}')
 
-    def strict(services: Services, request: Request) -> Reply | None:
+    def strict(services: Services, request: Request) -> Response | None:
         is_write = request.method == "POST" and request.service == "ledger"
         return missing if is_write and parse_qs(urlsplit(request.path).query).get("schemaVersion") != ["v1"] else None
 
@@ -242,14 +246,14 @@ async def test_a_stored_effect_keeps_its_bytes_when_the_setting_changes(tmp_path
     async with Stub(services) as stub:
         downstream = HttpDownstream(ServiceAddresses.of(stack_url=stub.url), credentials=None, clock=SystemClock())
         before, after = Policy(ledger_schemas={"shop": "v1"}), Policy(ledger_schemas={"shop": "v2"})
-        async with life(
+        async with running(
             tmp_path / "j.db", downstream, policy=before, retry_base_s=4_000.0, retry_cap_s=4_000.0
         ) as alive:
             instance_id = (await alive.start(await alive.workflow("w", [stage]), {})).id
             async with asyncio.timeout(LIMIT_S):
                 while not services.writes("/transactions"):
                     await asyncio.sleep(0.005)
-        async with life(tmp_path / "j.db", downstream, policy=after) as again:
+        async with running(tmp_path / "j.db", downstream, policy=after) as again:
             assert (await again.ended(instance_id, LIMIT_S)).error is None
         await downstream.close()
     written = services.writes("/transactions")
@@ -261,12 +265,12 @@ async def test_a_stored_effect_keeps_its_bytes_when_the_setting_changes(tmp_path
 
 # look-ups end, rightly
 
-REFUSED = Reply(400, b'{"errorCode":"VALIDATION","errorMessage":"unknown key when building query"}')
-EMPTY = Reply(200, b'{"cursor":{"pageSize":15,"hasMore":false,"data":[]}}')
+REFUSED = Response(400, b'{"errorCode":"VALIDATION","errorMessage":"unknown key when building query"}')
+EMPTY = Response(200, b'{"cursor":{"pageSize":15,"hasMore":false,"data":[]}}')
 FILTERS = ["works", "refused", "ignored", "empty"]
 
 
-def filtered(services: Services, request: Request, filter_: str) -> Request | Reply:
+def filtered(services: Services, request: Request, filter_: str) -> Request | Response:
     """A look-up as this service takes it."""
     if "query=" not in request.path or filter_ == "works":
         return request
@@ -275,19 +279,19 @@ def filtered(services: Services, request: Request, filter_: str) -> Request | Re
     return REFUSED if filter_ == "refused" else EMPTY
 
 
-def at_another_time(services: Services, request: Request, skew_us: int) -> Reply:
+def at_another_time(services: Services, request: Request, skew_us: int) -> Response:
     """Payments whose clock is `skew_us` from ours."""
-    reply = services.sandbox.handle(request)
-    body = msgspec.json.decode(reply.body)
+    response = services.sandbox.handle(request)
+    body = msgspec.json.decode(response.body)
     for item in body.get("cursor", {}).get("data", []):
         item["createdAt"] = moment_text(moment_us(item["createdAt"]) + skew_us)
-    return Reply(reply.status, msgspec.json.encode(body))
+    return Response(response.status, msgspec.json.encode(body))
 
 
 @pytest.mark.parametrize("filter_", FILTERS)
 @pytest.mark.parametrize("skew_us", [HOUR_US + 1, -HOUR_US - 1, -30 * HOUR_US])
 async def test_a_payout_whose_answer_was_lost_is_found(tmp_path: Path, filter_: str, skew_us: int) -> None:
-    def plan(services: Services, request: Request) -> bytes | Reply | None:
+    def plan(services: Services, request: Request) -> bytes | Response | None:
         if request.service != "payments":
             return None
         if request.method == "POST":
@@ -297,7 +301,7 @@ async def test_a_payout_whose_answer_was_lost_is_found(tmp_path: Path, filter_: 
             for number in range(230):
                 services.post("payments", "/transfer-initiations", other(number))
         asked = filtered(services, request, filter_)
-        return asked if isinstance(asked, Reply) else at_another_time(services, asked, skew_us)
+        return asked if isinstance(asked, Response) else at_another_time(services, asked, skew_us)
 
     async with stack(tmp_path / "j.db", plan) as (services, alive, _):
         instance = await run(alive, PAYOUT)
@@ -309,13 +313,13 @@ async def test_a_payout_whose_answer_was_lost_is_found(tmp_path: Path, filter_: 
 @pytest.mark.parametrize("filter_", FILTERS)
 @pytest.mark.parametrize("skew_us", [HOUR_US + 1, -30 * HOUR_US])
 async def test_a_payout_that_was_lost_itself_is_sent_again(tmp_path: Path, filter_: str, skew_us: int) -> None:
-    def plan(services: Services, request: Request) -> bytes | Reply | None:
+    def plan(services: Services, request: Request) -> bytes | Response | None:
         if request.service != "payments":
             return None
         if request.method == "POST":
             return LOSE if len(services.writes("/transfer-initiations")) == 1 else None
         asked = filtered(services, request, filter_)
-        return asked if isinstance(asked, Reply) else at_another_time(services, asked, skew_us)
+        return asked if isinstance(asked, Response) else at_another_time(services, asked, skew_us)
 
     async with stack(tmp_path / "j.db", plan) as (services, alive, _):
         for number in range(230):
@@ -339,11 +343,11 @@ def other(number: int) -> Json:
     return {"reference": f"other-{number}", **accounts, **values}
 
 
-def for_ever(request: Request, items: list[Json]) -> Reply:
+def for_ever(request: Request, items: list[Json]) -> Response:
     """A list that never ends."""
     place = int(parse_qs(urlsplit(request.path).query).get("cursor", ["0"])[0])
     cursor = {"pageSize": 100, "hasMore": True, "next": str(place + 100), "data": items}
-    return Reply(200, msgspec.json.encode({"cursor": cursor}))
+    return Response(200, msgspec.json.encode({"cursor": cursor}))
 
 
 @pytest.mark.parametrize("filter_", ["refused", "ignored", "empty"])
@@ -351,13 +355,13 @@ def for_ever(request: Request, items: list[Json]) -> Reply:
 async def test_a_list_of_payouts_without_an_end_is_a_persons_to_decide(
     tmp_path: Path, filter_: str, first: bytes
 ) -> None:
-    def plan(services: Services, request: Request) -> bytes | Reply | None:
+    def plan(services: Services, request: Request) -> bytes | Response | None:
         if request.service != "payments":
             return None
         if request.method == "POST":
             return first
         asked = filtered(services, request, filter_)
-        return asked if isinstance(asked, Reply) else for_ever(asked, [{"id": "x", "reference": "headrace:x"}] * 100)
+        return asked if isinstance(asked, Response) else for_ever(asked, [{"id": "x", "reference": "headrace:x"}] * 100)
 
     async with stack(tmp_path / "j.db", plan) as (services, alive, _):
         _, row = await attention(alive, PAYOUT)
@@ -370,9 +374,9 @@ async def test_a_list_of_payouts_without_an_end_is_a_persons_to_decide(
 
 
 async def test_a_wallet_whose_transactions_have_no_end_is_a_persons_to_decide(tmp_path: Path) -> None:
-    poor = Reply(400, b'{"errorCode":"INSUFFICIENT_FUND","errorMessage":""}')
+    poor = Response(400, b'{"errorCode":"INSUFFICIENT_FUND","errorMessage":""}')
 
-    def plan(services: Services, request: Request) -> bytes | Reply | None:
+    def plan(services: Services, request: Request) -> bytes | Response | None:
         if request.service == "wallets" and request.path.startswith("/transactions"):
             return for_ever(request, [{"id": 1, "postings": [], "timestamp": "2024-05-01T10:00:00Z", "metadata": {}}])
         if request.path.endswith("/debit"):

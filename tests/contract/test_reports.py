@@ -8,12 +8,12 @@ from typing import Any
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
-from headrace.effects.port import Reply
+from headrace.effects.port import Response
 from tests.contract.test_engine import SEND, WAIT, Scripted, _settled  # pyright: ignore[reportPrivateUsage]
-from tests.support.rooms import Life, life
+from tests.support.in_process import InProcess, running
 
 AMOUNT = 987_654_321
-QUOTING = Reply(500, b'{"errorCode":"INTERNAL","errorMessage":"alice has 987654321 left"}')
+QUOTING = Response(500, b'{"errorCode":"INTERNAL","errorMessage":"alice has 987654321 left"}')
 FUND: dict[str, Any] = {
     "send": {
         "source": {"account": {"id": "world", "ledger": "main"}},
@@ -23,7 +23,7 @@ FUND: dict[str, Any] = {
 }
 
 
-def figures(alive: Life, name: str) -> dict[tuple[str, ...], float]:
+def figures(alive: InProcess, name: str) -> dict[tuple[str, ...], float]:
     """Samples of this name that are not 0, by the values of their labels in the order of the labels' names."""
     return {
         tuple(value for _, value in sorted(sample.labels.items())): sample.value
@@ -36,7 +36,7 @@ def figures(alive: Life, name: str) -> dict[tuple[str, ...], float]:
 async def test_failed_attempts_are_logged_and_counted_and_so_is_the_end(tmp_path: Path) -> None:
     services = Scripted(lambda _, count: {1: "lose", 2: QUOTING}.get(count))
     with structlog.testing.capture_logs() as lines:
-        async with life(tmp_path / "j.db", services) as alive:
+        async with running(tmp_path / "j.db", services) as alive:
             workflow = await alive.workflow("w", [FUND])
             instance = await alive.ended((await alive.start(workflow, {})).id)
             attempts = figures(alive, "headrace_attempts_total")
@@ -61,7 +61,7 @@ async def test_a_refusal_is_an_answer_and_no_warning(tmp_path: Path) -> None:
     services = Scripted()
     poor = {"send": {**SEND["send"], "amount": {"asset": "USD/2", "amount": 5000}}}
     with structlog.testing.capture_logs() as lines:
-        async with life(tmp_path / "j.db", services) as alive:
+        async with running(tmp_path / "j.db", services) as alive:
             instance = await alive.ended((await alive.start(await alive.workflow("w", [poor]), {})).id)
             attempts = figures(alive, "headrace_attempts_total")
             effects = figures(alive, "headrace_effects_total")
@@ -75,7 +75,7 @@ async def test_a_refusal_is_an_answer_and_no_warning(tmp_path: Path) -> None:
 async def test_reads_are_attempts_but_no_effects(tmp_path: Path) -> None:
     services = Scripted()
     wallet = {"send": {**SEND["send"], "source": {"wallet": {"id": "nobody"}}}}
-    async with life(tmp_path / "j.db", services) as alive:
+    async with running(tmp_path / "j.db", services) as alive:
         await alive.ended((await alive.start(await alive.workflow("w", [wallet]), {})).id)
         assert figures(alive, "headrace_attempts_total") == {("refused", "wallets"): 1}
         assert figures(alive, "headrace_effects_total") == {}
@@ -85,7 +85,7 @@ async def test_reads_are_attempts_but_no_effects(tmp_path: Path) -> None:
 async def test_an_aborted_instance_is_logged_as_aborted(tmp_path: Path) -> None:
     services = Scripted()
     with structlog.testing.capture_logs() as lines:
-        async with life(tmp_path / "j.db", services) as alive:
+        async with running(tmp_path / "j.db", services) as alive:
             instance_id = (await alive.start(await alive.workflow("w", [WAIT]), {})).id
             await alive.abort(instance_id)
     assert [line["outcome"] for line in lines if line["event"] == "instance ended"] == ["aborted"]
@@ -94,7 +94,7 @@ async def test_an_aborted_instance_is_logged_as_aborted(tmp_path: Path) -> None:
 
 async def test_an_effect_that_was_aborted_and_never_booked_is_counted_as_canceled(tmp_path: Path) -> None:
     services = Scripted(lambda request, _: "lose" if request.method == "POST" else None)
-    async with life(tmp_path / "j.db", services, retry_base_s=4000.0, retry_cap_s=4000.0) as alive:
+    async with running(tmp_path / "j.db", services, retry_base_s=4000.0, retry_cap_s=4000.0) as alive:
         instance_id = (await alive.start(await alive.workflow("w", [SEND]), {})).id
         await services.under_way.wait()
         await alive.abort(instance_id)

@@ -31,8 +31,8 @@ from headrace.runner.policy import Policy
 from headrace.runner.runners import Runners
 from headrace.telemetry import Telemetry
 from tests.contract.test_engine import SEND, WAIT, Scripted
-from tests.support import rooms
-from tests.support.rooms import Life, life
+from tests.support import in_process
+from tests.support.in_process import InProcess, running
 from tests.support.temporal import TemporalServer, missing
 
 HISTORIES = Path(__file__).parents[1] / "data/histories"
@@ -43,17 +43,17 @@ pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 @pytest.fixture(autouse=True)
 def on_temporal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rooms, "engine_kind", "temporal-normal")
+    monkeypatch.setattr(in_process, "engine_kind", "temporal-normal")
 
 
 @asynccontextmanager
-async def _alive(tmp_path: Path, services: Any, **limits: Any) -> AsyncIterator[Life]:
-    async with life(tmp_path / "j.db", services, **limits) as alive:
+async def _alive(tmp_path: Path, services: Any, **limits: Any) -> AsyncIterator[InProcess]:
+    async with running(tmp_path / "j.db", services, **limits) as alive:
         yield alive
     await services.close()
 
 
-async def _start(alive: Life, *stages: dict[str, Any]) -> str:
+async def _start(alive: InProcess, *stages: dict[str, Any]) -> str:
     return (await alive.start(await alive.workflow("w", list(stages)), {})).id
 
 
@@ -63,7 +63,7 @@ async def _until(condition: Any) -> None:
             await asyncio.sleep(0.02)
 
 
-async def _has_no_nudge(alive: Life, instance_id: str) -> bool:
+async def _has_no_nudge(alive: InProcess, instance_id: str) -> bool:
     standing = await alive.journal.standing(instance_id)
     assert standing is not None
     return standing.nudge_seq == 0
@@ -128,10 +128,10 @@ async def test_an_event_that_comes_to_temporal_before_the_start_is_used(
 
 
 async def test_a_journal_whose_workflows_were_lost_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second life has a task queue, and so workflows, of its own, as after a loss of Temporal's data."""
+    """The second process has a task queue, and so workflows, of its own, as after a loss of Temporal's data."""
     monkeypatch.setattr(sweepers, "SWEEP_EVERY_S", 0.1)
     services = Scripted()
-    async with life(tmp_path / "j.db", services) as alive:
+    async with running(tmp_path / "j.db", services) as alive:
         waiting = await _start(alive, WAIT, SEND)
         await _until(lambda: _has_no_nudge(alive, waiting))
         client = await connect(alive.engine.nudger_options, lazy=False)

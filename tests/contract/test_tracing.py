@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanContext
 
 from headrace.clock import RandomIds
-from headrace.effects.port import NoReply, Reply, Request
+from headrace.effects.port import NoResponse, Request, Response
 from headrace.engine.embedded import EmbeddedEngine, EngineLimits
 from headrace.errors import InvalidValue
 from headrace.events.outbox import Outbox
@@ -33,8 +33,8 @@ from headrace.telemetry.tracing import CALLER, Tracing, is_wanted, open_tracing,
 from headrace.usecases import instances as usecases
 from headrace.usecases.ports import Ports
 from tests.contract.test_engine import CROSS, SEND, WAIT, Scripted
+from tests.support.in_process import FastClock
 from tests.support.ports import instance_ports, start
-from tests.support.rooms import FastClock
 
 CALLER_TRACE = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = f"00-{CALLER_TRACE}-b7ad6b7169203331-01"
@@ -47,7 +47,7 @@ class Carrying(Scripted):
         super().__init__(plan)
         self.headers: list[dict[str, str]] = []
 
-    async def send(self, request: Request) -> Reply:
+    async def send(self, request: Request) -> Response:
         self.headers.append(outgoing_headers())
         return await super().send(request)
 
@@ -120,7 +120,7 @@ def context_of(span: ReadableSpan) -> SpanContext:
 
 
 async def test_an_instance_its_stages_and_its_attempts_are_one_trace(tmp_path: Path) -> None:
-    services, exporter = Carrying(lambda _, count: {1: "lose", 2: Reply(503)}.get(count)), InMemorySpanExporter()
+    services, exporter = Carrying(lambda _, count: {1: "lose", 2: Response(503)}.get(count)), InMemorySpanExporter()
     async with process(tmp_path / "j.db", services, exporter) as server:
         instance_id = await server.start(SEND, {"delay": {"duration": "1ms"}})
         await server.ended(instance_id)
@@ -265,12 +265,12 @@ async def test_a_fault_of_traces_hurts_no_run(tmp_path: Path, monkeypatch: Any) 
 
 async def test_a_failed_call_raises_what_it_raised(tmp_path: Path) -> None:
     class Away(Scripted):
-        async def send(self, request: Request) -> Reply:
-            raise NoReply("away")
+        async def send(self, request: Request) -> Response:
+            raise NoResponse("away")
 
     tracing = Tracing(SimpleSpanProcessor(InMemorySpanExporter()), {})
     services = Away()
-    with pytest.raises(NoReply, match="away"):
+    with pytest.raises(NoResponse, match="away"):
         await tracing.downstream(services).send(Request("ledger", "GET", "/v2"))
     await services.close()
 

@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 
 from headrace.clock import SystemClock
-from headrace.effects.port import Reply, Request
+from headrace.effects.port import Request, Response
 from headrace.journal.archive import export_journal, import_journal
 from headrace.journal.lists import NEWEST, InstanceSearch
 from tests.contract.test_engine import SEND, WAIT, Scripted
 from tests.contract.test_transfer import OPERATOR, PAIRS, silent
-from tests.support import rooms
+from tests.support import in_process
+from tests.support.in_process import InProcess, running
 from tests.support.resting import RESTING
-from tests.support.rooms import Life, life
 
 LIMIT_S = 20.0
 DELAY: dict[str, Any] = {"delay": {"duration": "400s"}}
 """Two seconds of the fast clock: longer than it takes to reach the other waits, and over after the move."""
 AMOUNT = {"asset": "USD/2", "amount": 60}
-MISMATCH = Reply(
+MISMATCH = Response(
     400, b'{"errorCode":"VALIDATION","errorMessage":"invalid idempotency hash"}', {"content-type": "application/json"}
 )
 STAGES: dict[str, list[dict[str, Any]]] = {
@@ -54,7 +54,7 @@ def _troubled(request: Request, _: int) -> Any:
     """What happens to the second effect of some instances before the move."""
     body = request.body or b""
     if b'"back-off 1"' in body:
-        return Reply(503, b"", {})
+        return Response(503, b"", {})
     if b'"open attempt 1"' in body:
         return "lose"
     if b'"booked, response lost 1"' in body:
@@ -62,13 +62,13 @@ def _troubled(request: Request, _: int) -> Any:
     return MISMATCH if b'"needs attention 1"' in body else None
 
 
-async def _statuses(alive: Life, ids: dict[str, str]) -> dict[str, str]:
+async def _statuses(alive: InProcess, ids: dict[str, str]) -> dict[str, str]:
     names = {instance_id: name for name, instance_id in ids.items()}
     rows = await alive.journal.summaries_after(InstanceSearch(), NEWEST, 100)
     return {names[each.id]: each.status for each in rows}
 
 
-async def _histories(alive: Life, ids: dict[str, str]) -> dict[str, Any]:
+async def _histories(alive: InProcess, ids: dict[str, str]) -> dict[str, Any]:
     """Everything that is stored of each instance."""
     return {
         name: (
@@ -85,7 +85,7 @@ async def test_every_wait_goes_on_and_nothing_is_paid_twice(
     source: str, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services = Scripted(_troubled)
-    monkeypatch.setattr(rooms, "journal_name", source)
+    monkeypatch.setattr(in_process, "journal_name", source)
     ids: dict[str, str] = {}
     expected = {
         "delay": "waiting",
@@ -97,7 +97,7 @@ async def test_every_wait_goes_on_and_nothing_is_paid_twice(
         "needs attention": "attention",
         "ended": "succeeded",
     }
-    async with life(tmp_path / "old.db", services, retry_base_s=1_000.0, retry_cap_s=1_000.0) as alive:
+    async with running(tmp_path / "old.db", services, retry_base_s=1_000.0, retry_cap_s=1_000.0) as alive:
         for name, stages in STAGES.items():
             workflow = await alive.workflow(name, _payment(name, stages))
             ids[name] = await alive.run_once(workflow, {}, key=f"run {name}")
@@ -114,9 +114,9 @@ async def test_every_wait_goes_on_and_nothing_is_paid_twice(
     with closing(RESTING[target].open(tmp_path / "new.db")) as new:
         import_journal(new, tmp_path / "file", OPERATOR, SystemClock(), report=silent)
 
-    monkeypatch.setattr(rooms, "journal_name", target)
+    monkeypatch.setattr(in_process, "journal_name", target)
     services.plan = None
-    async with life(tmp_path / "new.db", services) as again:
+    async with running(tmp_path / "new.db", services) as again:
         moved = await _histories(again, ids)
         for name in ("event", "needs attention", "ended"):
             assert moved[name] == before[name], name

@@ -52,12 +52,12 @@ class Reader:
         """The decoded body; None for 404."""
         connection = self._api if path.startswith(API) else self._stack
         connection.request("GET", f"{path}?{urlencode(query)}" if query else path)
-        reply = connection.getresponse()
-        body = reply.read()
-        if reply.status == 404:
+        response = connection.getresponse()
+        body = response.read()
+        if response.status == 404:
             return None
-        if reply.status != 200:
-            raise Inconclusive(f"GET {path}: {reply.status} {body[:200]!r}")
+        if response.status != 200:
+            raise Inconclusive(f"GET {path}: {response.status} {body[:200]!r}")
         return json.loads(body)
 
     def data(self, path: str) -> Any:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.clock import RandomIds
-from headrace.effects.port import Reply, Request
+from headrace.effects.port import Request, Response
 from headrace.engine.embedded import EmbeddedEngine
 from headrace.engine.limits import EngineLimits
 from headrace.errors import AlreadyEnded, HeadraceError
@@ -33,8 +33,8 @@ from headrace.runner.policy import Policy
 from headrace.runner.runners import Runners
 from headrace.usecases import instances as usecases
 from headrace.usecases.ports import Ports
+from tests.support.in_process import FastClock
 from tests.support.ports import instance_ports, start
-from tests.support.rooms import FastClock
 from tests.support.slow_reads import SlowReads
 
 AT_ONCE = 40
@@ -78,7 +78,7 @@ class Ledger:
         self._random = random.Random(seed)
         self.sent: dict[str, list[float]] = {}
 
-    async def send(self, request: Request) -> Reply:
+    async def send(self, request: Request) -> Response:
         self.sent.setdefault(request.key, []).append(asyncio.get_running_loop().time())
         await asyncio.sleep(self._random.uniform(0.0, 0.003))
         body = json.loads(request.body or b"{}")
@@ -92,7 +92,7 @@ class Ledger:
             "reverted": False,
         }
         text = json.dumps({"data": transaction}).encode()
-        return Reply(200, text, {"content-type": "application/json"})
+        return Response(200, text, {"content-type": "application/json"})
 
     async def close(self) -> None: ...
 

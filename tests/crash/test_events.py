@@ -15,7 +15,7 @@ import pytest
 
 from headrace.sandbox import Sandbox
 from tests.crash.players import FAST
-from tests.support.rooms import Fate, Life, SandboxStack, life, new_sandbox
+from tests.support.in_process import CrashPoint, InProcess, SandboxStack, new_sandbox, running
 from tests.support.server import NoAnswer, Server
 
 API = "/api/orchestration"
@@ -35,11 +35,11 @@ PAY_IN: dict[str, Any] = {
     "status": "SUCCEEDED", "scheme": "visa", "asset": "USD/2", "sourceAccountID": "1",
 }  # fmt: skip
 
-Living = Callable[[Life], Coroutine[Any, Any, None]]
+Living = Callable[[InProcess], Coroutine[Any, Any, None]]
 
 
-async def _deliver(alive: Life) -> None:
-    """What a broker does until its delivery is acknowledged; the same in every life."""
+async def _deliver(alive: InProcess) -> None:
+    """What a broker does until its delivery is acknowledged; the same in every process."""
     await alive.workflow("w", STAGES)
     await alive.trigger("good", "PAID", "w", **RULE)
     await alive.trigger("bad", "PAID", "w", vars={"user": "event.none", "amount": "'1'"})
@@ -47,7 +47,7 @@ async def _deliver(alive: Life) -> None:
     await _until_done(alive)
 
 
-async def _until_done(alive: Life) -> None:
+async def _until_done(alive: InProcess) -> None:
     await alive.dispatcher.idle()
     async for page in alive.journal.occurrences("good"):
         for row in page:
@@ -55,7 +55,7 @@ async def _until_done(alive: Life) -> None:
                 await alive.ended(row.instance_id)
 
 
-async def _check(alive: Life, sandbox: Sandbox, failed: int) -> None:
+async def _check(alive: InProcess, sandbox: Sandbox, failed: int) -> None:
     good = [row async for page in alive.journal.occurrences("good") for row in page]
     bad = [row async for page in alive.journal.occurrences("bad") for row in page]
     assert len(good) == 1 and good[0].error is None
@@ -70,44 +70,50 @@ async def _check(alive: Life, sandbox: Sandbox, failed: int) -> None:
     assert [row["postings"][0]["amount"] for row in transactions] == [7]
 
 
-Check = Callable[[Life, Sandbox], Coroutine[Any, Any, None]]
+Check = Callable[[InProcess, Sandbox], Coroutine[Any, Any, None]]
 
 
 async def _play(
-    journal_file: Path, fate: Fate, live: Living, failed: int = 0, *, feeds: bool = False, check: Check | None = None
-) -> Fate:
+    journal_file: Path,
+    crash_point: CrashPoint,
+    live: Living,
+    failed: int = 0,
+    *,
+    feeds: bool = False,
+    check: Check | None = None,
+) -> CrashPoint:
     sandbox = new_sandbox()
     stack = SandboxStack(sandbox)
     stack.create_ledger("shop")
     stack.close()
     source = sandbox if feeds else None
     try:
-        async with life(journal_file, sandbox, fate, source=source) as first:
-            await fate.over(live(first))
-        async with life(journal_file, sandbox, source=source) as second:
+        async with running(journal_file, sandbox, crash_point, source=source) as first:
+            await crash_point.over(live(first))
+        async with running(journal_file, sandbox, source=source) as second:
             await live(second)
             await (check(second, sandbox) if check else _check(second, sandbox, failed))
     finally:
         await sandbox.close()
-    return fate
+    return crash_point
 
 
 async def test_a_crash_at_every_point_of_a_delivery(tmp_path: Path) -> None:
-    whole = await _play(tmp_path / "whole.db", Fate(), _deliver, failed=1)
+    whole = await _play(tmp_path / "whole.db", CrashPoint(), _deliver, failed=1)
     moments = len(whole.seen)
     assert moments >= 7, whole.seen
     assert any("AddInstance" in seen and "AddOccurrence" in seen for seen in whole.seen), "one commit"
     for number in range(moments):
         for after in (False, True):
-            fate = Fate(number, after=after)
-            await _play(tmp_path / f"{number}{after}.db", fate, _deliver, failed=1)
-            assert fate.struck_at is not None, whole.seen
+            crash_point = CrashPoint(number, after=after)
+            await _play(tmp_path / f"{number}{after}.db", crash_point, _deliver, failed=1)
+            assert crash_point.struck_at is not None, whole.seen
 
 
 async def test_a_crash_at_every_point_of_a_conflict(tmp_path: Path) -> None:
     """Another payload under the same identity: one occurrence with an error, whatever the moment; one payment."""
 
-    async def deliver(alive: Life) -> None:
+    async def deliver(alive: InProcess) -> None:
         await alive.workflow("w", STAGES)
         await alive.trigger("good", "PAID", "w", **RULE)
         await alive.deliver("message-1", {**EVENT, "id": "1"})
@@ -115,25 +121,25 @@ async def test_a_crash_at_every_point_of_a_conflict(tmp_path: Path) -> None:
         await alive.deliver("message-3", {**EVENT, "id": "1"})
         await _until_done(alive)
 
-    async def check(alive: Life, sandbox: Sandbox) -> None:
+    async def check(alive: InProcess, sandbox: Sandbox) -> None:
         rows = [row async for page in alive.journal.occurrences("good") for row in page]
         assert sorted((row.error or "")[:9] for row in rows) == ["", "conflict:"]
         stack = SandboxStack(sandbox)
         assert [row["postings"][0]["amount"] for row in stack.transactions("shop")] == [7]
         stack.close()
 
-    whole = await _play(tmp_path / "whole.db", Fate(), deliver, check=check)
+    whole = await _play(tmp_path / "whole.db", CrashPoint(), deliver, check=check)
     assert any(seen == "commit AcceptEvent+Later" for seen in whole.seen), "one commit"
     for number in range(len(whole.seen)):
         for after in (False, True):
-            await _play(tmp_path / f"{number}{after}.db", Fate(number, after=after), deliver, check=check)
+            await _play(tmp_path / f"{number}{after}.db", CrashPoint(number, after=after), deliver, check=check)
 
 
 async def test_a_crash_at_every_point_of_the_sandboxs_feed(tmp_path: Path) -> None:
-    """The pay-in is made once; its event is read from where the last life stood."""
+    """The pay-in is made once; its event is read from where the last process stood."""
 
     def paying(sandbox_paid: list[str]) -> Living:
-        async def live(alive: Life) -> None:
+        async def live(alive: InProcess) -> None:
             await alive.workflow("w", STAGES)
             variables = {"user": "event.sourceAccountID", "amount": "event.amount"}
             await alive.trigger("good", "payments.saved_payment", "w", vars=variables)
@@ -146,19 +152,21 @@ async def test_a_crash_at_every_point_of_the_sandboxs_feed(tmp_path: Path) -> No
 
         return live
 
-    whole = await _play(tmp_path / "whole.db", Fate(), paying([]), failed=0, feeds=True)
+    whole = await _play(tmp_path / "whole.db", CrashPoint(), paying([]), failed=0, feeds=True)
     assert any("AcceptEvent" in seen and "MovePosition" in seen for seen in whole.seen), "one commit"
     for number in range(len(whole.seen)):
         for after in (False, True):
-            await _play(tmp_path / f"{number}{after}.db", Fate(number, after=after), paying([]), failed=0, feeds=True)
+            await _play(
+                tmp_path / f"{number}{after}.db", CrashPoint(number, after=after), paying([]), failed=0, feeds=True
+            )
 
 
-async def _pay_in(alive: Life) -> None:
+async def _pay_in(alive: InProcess) -> None:
     from headrace.effects.port import Request
     from headrace.sandbox.answers import encoded
 
-    reply = await alive.downstream.send(Request("payments", "POST", "/payments", encoded(PAY_IN)))
-    assert reply.status == 200
+    response = await alive.downstream.send(Request("payments", "POST", "/payments", encoded(PAY_IN)))
+    assert response.status == 200
 
 
 @pytest.mark.timeout(300)

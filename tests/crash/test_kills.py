@@ -49,7 +49,7 @@ def test_a_repeated_run_starts_one_instance(tmp_path: Path) -> None:
 
 
 def test_an_answered_write_survives_a_kill(tmp_path: Path) -> None:
-    """Killed on the reply, again and again: what was answered is there (INV-11)."""
+    """Killed on the response, again and again: what was answered is there (INV-11)."""
     with Server(tmp_path / "data", settings=FAST) as server:
         workflow = {"name": "w", "stages": [{"wait_event": {"event": "go"}}]}
         accepted: list[str] = []

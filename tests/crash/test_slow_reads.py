@@ -17,10 +17,10 @@ async def test_no_second_run_no_false_answer_no_double_send(tmp_path: Path) -> N
 
 
 async def test_a_life_on_a_journal_that_does_not_exist_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.support import rooms
+    from tests.support import in_process
 
-    monkeypatch.setattr(rooms, "journal_name", "no-such-database")
+    monkeypatch.setattr(in_process, "journal_name", "no-such-database")
     with pytest.raises(LookupError):
-        async with rooms.life(tmp_path / "j.db", rooms.new_sandbox()):
+        async with in_process.running(tmp_path / "j.db", in_process.new_sandbox()):
             raise AssertionError("unreachable")
     assert adapter("sqlite") and Findings().problems == []

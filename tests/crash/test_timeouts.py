@@ -15,13 +15,13 @@ import pytest
 
 from headrace.clock import SystemClock
 from headrace.demo.examples import Example
-from headrace.effects.port import Reply, Request
+from headrace.effects.port import Request, Response
 from headrace.effects.transport import HttpDownstream, ServiceAddresses
 from headrace.sandbox import Sandbox
 from headrace.workflows.activities import Service
 from tests.crash.test_points import EXAMPLES, carry_through, check
 from tests.effects.stub import Answer, Seen, Stub
-from tests.support.rooms import SandboxStack, life, new_sandbox
+from tests.support.in_process import SandboxStack, new_sandbox, running
 
 TIMEOUT_S = 0.3
 KINDS = ("commits and says nothing", "says nothing", "commits and breaks off in the middle")
@@ -54,10 +54,10 @@ class Silent:
         return None
 
 
-def _answer(reply: Reply) -> bytes:
-    headers = {**reply.headers, "content-length": str(len(reply.body))}
+def _answer(response: Response) -> bytes:
+    headers = {**response.headers, "content-length": str(len(response.body))}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"HTTP/1.1 {reply.status} Any\r\n{lines}\r\n".encode() + reply.body
+    return f"HTTP/1.1 {response.status} Any\r\n{lines}\r\n".encode() + response.body
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -74,7 +74,7 @@ async def test_no_answer_in_time_is_neither_a_refusal_nor_a_success(
             ServiceAddresses.of(stack_url=stub.url), credentials=None, timeout_s=TIMEOUT_S, clock=SystemClock()
         )
         try:
-            async with life(tmp_path / "j.db", services) as alive:
+            async with running(tmp_path / "j.db", services) as alive:
                 instance_id = await carry_through(alive, example, names)
                 await check(alive, example, names, instance_id, stack)
                 failures = await _failures(alive, instance_id)

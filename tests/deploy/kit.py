@@ -14,7 +14,7 @@ import typer
 from headrace.cli.main import app
 from headrace.errors import InvalidValue
 from headrace.settings import Settings, unknown_variables
-from tests.tidy.house import ROOT
+from tests.tidy.repository import ROOT
 
 KIT = ROOT / "deploy"
 STOP_S = Settings().stop_s

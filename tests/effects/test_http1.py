@@ -24,7 +24,7 @@ from headrace.effects.http1 import (
     Pool,
     TimedOut,
 )
-from headrace.effects.port import Reply
+from headrace.effects.port import Response
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -66,11 +66,11 @@ def pool_at(port: int, **options: Any) -> Pool:
     return Pool(options.pop("origin", None) or Origin("127.0.0.1", port), **(chosen | options))
 
 
-async def get(pool: Pool, target: str = "/") -> Reply:
+async def get(pool: Pool, target: str = "/") -> Response:
     return await pool.exchange("GET", target, {}, None)
 
 
-def replies(*parts: bytes, then_close: bool = False) -> Serve:
+def responses(*parts: bytes, then_close: bool = False) -> Serve:
     """To every request these bytes, each part as a packet of its own."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -105,7 +105,7 @@ async def test_the_request_is_sent_as_given() -> None:
 
 @pytest.mark.parametrize("bad", ["a b", "a\r\nX: y", "a\nb", "a\0"])
 async def test_nothing_can_be_smuggled_into_a_request(bad: str) -> None:
-    async with serving(replies(OK)) as pool:
+    async with serving(responses(OK)) as pool:
         with pytest.raises(ValueError, match="may hold no"):
             await get(pool, f"/{bad}")
         with pytest.raises(ValueError, match="may hold no"):
@@ -131,20 +131,20 @@ RESPONSES = [
 @pytest.mark.parametrize(("content", "status", "body"), RESPONSES)
 async def test_a_response_split_anywhere_is_the_same_response(content: bytes, status: int, body: bytes) -> None:
     for cut in range(1, len(content)):
-        async with serving(replies(content[:cut], content[cut:])) as pool:
-            reply = await get(pool)
-            assert (reply.status, reply.body, "link" in reply.headers) == (status, body, False)
+        async with serving(responses(content[:cut], content[cut:])) as pool:
+            response = await get(pool)
+            assert (response.status, response.body, "link" in response.headers) == (status, body, False)
             assert (await get(pool)).body == body  # the connection still knows where it is
 
 
 async def test_repeated_headers_are_joined_and_names_are_lower_case() -> None:
     content = b"HTTP/1.1 200 OK\r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 0\r\n\r\n"
-    async with serving(replies(content)) as pool:
+    async with serving(responses(content)) as pool:
         assert (await get(pool)).headers["x-a"] == "1, 2"
 
 
 async def test_a_body_that_ends_with_the_connection() -> None:
-    async with serving(replies(b"HTTP/1.1 200 OK\r\n\r\n{", b"}", then_close=True)) as pool:
+    async with serving(responses(b"HTTP/1.1 200 OK\r\n\r\n{", b"}", then_close=True)) as pool:
         assert [(await get(pool)).body for _ in range(2)] == [b"{}", b"{}"]
 
 
@@ -169,7 +169,7 @@ INVALID = [
 
 @pytest.mark.parametrize("content", INVALID, ids=range(len(INVALID)))
 async def test_what_is_no_response_ends_the_exchange_and_its_connection(content: bytes) -> None:
-    async with serving(replies(content)) as pool:
+    async with serving(responses(content)) as pool:
         for _ in range(2):
             with pytest.raises(InvalidResponse):
                 await get(pool)
@@ -177,7 +177,7 @@ async def test_what_is_no_response_ends_the_exchange_and_its_connection(content:
 
 @pytest.mark.parametrize("content", [b"", b"HTTP/1.1 200 OK\r\nContent-Le", OK[:-1], RESPONSES[3][0][:-2]])
 async def test_a_response_that_breaks_off_is_none(content: bytes) -> None:
-    async with serving(replies(content, then_close=True)) as pool:
+    async with serving(responses(content, then_close=True)) as pool:
         with pytest.raises(ConnectionClosed) as caught:
             await get(pool)
         assert caught.value.is_begun == bool(content)
@@ -187,7 +187,7 @@ async def test_a_second_response_is_never_taken_for_the_next_request() -> None:
     """Response splitting: the connection is closed, whether the second one comes at once or later."""
     other = OK.replace(b"{}", b"!!")
     for parts in ((OK + other,), (OK, other), (OK + other[:9], other[9:]), (OK + b"\r\n\r\nx",)):
-        async with serving(replies(*parts)) as pool:
+        async with serving(responses(*parts)) as pool:
             for _ in range(5):
                 assert (await get(pool)).body == b"{}"
                 await asyncio.sleep(0.01)
@@ -195,7 +195,7 @@ async def test_a_second_response_is_never_taken_for_the_next_request() -> None:
 
 async def test_a_connection_that_its_server_closes_is_not_used_again() -> None:
     for content in (OK, OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), OK.replace(b"1.1", b"1.0")):
-        async with serving(replies(content, then_close=content is OK)) as pool:
+        async with serving(responses(content, then_close=content is OK)) as pool:
             for _ in range(3):
                 assert (await get(pool)).body == b"{}"
                 await asyncio.sleep(0.02)  # the end of the connection arrives
@@ -227,7 +227,7 @@ async def test_an_idle_connection_is_closed_after_its_time() -> None:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections.append(writer)
-        await replies(OK)(reader, writer)
+        await responses(OK)(reader, writer)
 
     async with serving(serve, keep_alive_s=0.05) as pool:
         await get(pool)
@@ -258,7 +258,7 @@ async def test_timeouts_of_each_phase() -> None:
 
 
 async def test_a_refused_connection_says_so() -> None:
-    async with serving(replies(OK)) as pool:
+    async with serving(responses(OK)) as pool:
         port = pool._origin.port  # pyright: ignore[reportPrivateUsage]
     with pytest.raises(CannotConnect):
         await get(pool_at(port))
@@ -302,7 +302,7 @@ async def test_each_request_gets_its_own_response_and_connections_are_used_again
     async with serving(serve) as pool:
         for turn in range(70):
             found = await asyncio.gather(*(get(pool, f"/{turn}/{number}") for number in range(7)))
-            assert [reply.body for reply in found] == [f"/{turn}/{number}".encode() for number in range(7)]
+            assert [response.body for response in found] == [f"/{turn}/{number}".encode() for number in range(7)]
     assert connections == 7
 
 
@@ -321,7 +321,7 @@ async def test_closing_the_pool_ends_what_is_under_way() -> None:
 async def test_no_proxy_setting_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    async with serving(replies(OK)) as pool:
+    async with serving(responses(OK)) as pool:
         assert (await get(pool)).status == 200
 
 
@@ -335,7 +335,7 @@ async def test_tls_is_verified(tmp_path: Path) -> None:
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
-            await replies(OK)(reader, writer)
+            await responses(OK)(reader, writer)
         writer.close()
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
@@ -358,9 +358,9 @@ async def test_tls_is_verified(tmp_path: Path) -> None:
 )
 def test_whatever_arrives_is_a_response_or_a_failure(parts: list[bytes]) -> None:
     async def play() -> None:
-        async with serving(replies(*parts, then_close=True), timeout_s=20.0) as pool:
+        async with serving(responses(*parts, then_close=True), timeout_s=20.0) as pool:
             for _ in range(2):
                 with contextlib.suppress(HttpFailure):
-                    assert isinstance(await get(pool), Reply)
+                    assert isinstance(await get(pool), Response)
 
     asyncio.run(play())

@@ -18,8 +18,8 @@ from headrace.effects.port import (
     LookUp,
     Outcome,
     Refused,
-    Reply,
     Request,
+    Response,
     Search,
 )
 from headrace.effects.services import create_ledger, look_up, outcome, prepare
@@ -42,7 +42,7 @@ KEY = "headrace:i:0:{}"
 BIG = 10**30
 
 
-def found_by(search: Search, answer: Callable[[Request], Reply]) -> LookUp:
+def found_by(search: Search, answer: Callable[[Request], Response]) -> LookUp:
     question = next(search)
     while True:
         try:
@@ -66,9 +66,9 @@ class Desk:
         return found_by(look_up(activity.name, request), self.sandbox.handle)
 
     def post(self, service: Any, path: str, body: dict[str, Any]) -> Any:
-        reply = self.sandbox.handle(Request(service, "POST", path, msgspec.json.encode(body)))
-        assert reply.status < 300, reply
-        return msgspec.json.decode(reply.body)["data"] if reply.body else None
+        response = self.sandbox.handle(Request(service, "POST", path, msgspec.json.encode(body)))
+        assert response.status < 300, response
+        return msgspec.json.decode(response.body)["data"] if response.body else None
 
 
 @pytest.fixture
@@ -222,9 +222,9 @@ def test_an_initiation_is_found_in_the_list_where_the_filter_is_refused(desk: De
         assert desk.ask(activity, ordinal)[1] == Done()
     asked: list[str] = []
 
-    def answer(question: Request) -> Reply:
+    def answer(question: Request) -> Response:
         asked.append(question.path)
-        refused = Reply(400, b'{"errorCode":"VALIDATION","errorMessage":"unknown key"}')
+        refused = Response(400, b'{"errorCode":"VALIDATION","errorMessage":"unknown key"}')
         return refused if "query=" in question.path else desk.sandbox.handle(question)
 
     assert found_by(look_up(activity.name, request), answer) == Found()
@@ -239,7 +239,7 @@ def test_an_initiation_that_is_not_booked_is_proven_so_by_the_filter(desk: Desk)
         assert desk.ask(activity, ordinal)[1] == Done()
     asked: list[str] = []
 
-    def answer(question: Request) -> Reply:
+    def answer(question: Request) -> Response:
         asked.append(question.path)
         return desk.sandbox.handle(question)
 

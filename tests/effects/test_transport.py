@@ -1,4 +1,4 @@
-"""One attempt over HTTP against a real socket: every way it can go wrong is a NoReply that gives nothing away."""
+"""One attempt over HTTP against a real socket: every way it can go wrong is a NoResponse that gives nothing away."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 
 from headrace.clock import SystemClock
 from headrace.effects.oauth import ClientCredentials
-from headrace.effects.port import NoReply, Reply, Request
-from headrace.effects.transport import MAX_REPLY_BYTES, HttpDownstream, ServiceAddresses
+from headrace.effects.port import NoResponse, Request, Response
+from headrace.effects.transport import MAX_RESPONSE_BYTES, HttpDownstream, ServiceAddresses
 from headrace.errors import InvalidValue
 from tests.effects.stub import Answer, Handler, Seen, Stub, answer
 
@@ -42,7 +42,7 @@ def always(content: Answer) -> Handler:
 
 async def failure(handler: Handler, request: Request = POST, **options: Any) -> str:
     async with calling(handler, **options) as (stub, client):
-        with pytest.raises(NoReply) as caught:
+        with pytest.raises(NoResponse) as caught:
             await client.send(request)
         text = str(caught.value)
         assert text.startswith(f"{request.service}: ")
@@ -57,7 +57,9 @@ async def failure(handler: Handler, request: Request = POST, **options: Any) -> 
 
 async def test_bytes_path_and_headers_arrive_as_they_are() -> None:
     async with calling(always(answer(200, b"{}"))) as (stub, client):
-        assert await client.send(POST) == Reply(200, b"{}", {"content-type": "application/json", "content-length": "2"})
+        assert await client.send(POST) == Response(
+            200, b"{}", {"content-type": "application/json", "content-length": "2"}
+        )
         await client.send(GET)
     post, get = stub.seen
     assert (post.method, post.target, post.body) == ("POST", "/api/ledger/v2/main/transactions", POST.body)
@@ -116,17 +118,17 @@ async def test_a_slow_service_holds_up_no_other() -> None:
         assert (await client.send(Request("wallets", "GET", "/wallets"))).status == 200  # not starved by the ledger
         assert stub.connections == 11
         release.set()
-        assert {reply.status for reply in await asyncio.gather(*tasks)} == {200}
+        assert {response.status for response in await asyncio.gather(*tasks)} == {200}
 
 
 # what comes back
 
 
 @pytest.mark.parametrize("status", [200, 204, 400, 401, 404, 409, 429, 500, 503])
-async def test_every_status_is_a_reply(status: int) -> None:
+async def test_every_status_is_a_response(status: int) -> None:
     async with calling(always(answer(status, b"" if status == 204 else b"{}", retry_after="3"))) as (stub, client):
-        reply = await client.send(POST)
-        assert (reply.status, reply.headers["retry-after"]) == (status, "3")
+        response = await client.send(POST)
+        assert (response.status, response.headers["retry-after"]) == (status, "3")
     assert len(stub.seen) == 1
 
 
@@ -153,20 +155,20 @@ async def test_a_large_answer_within_the_bound() -> None:
 # what does not
 
 
-async def test_a_closed_connection_is_no_reply_and_is_not_retried() -> None:
+async def test_a_closed_connection_is_no_response_and_is_not_retried() -> None:
     for request in (POST, GET):
         async with calling(always(None)) as (stub, client):
-            with pytest.raises(NoReply, match="closed without an answer"):
+            with pytest.raises(NoResponse, match="closed without an answer"):
                 await client.send(request)
         assert len(stub.seen) == 1
 
 
-async def test_a_kept_connection_that_is_gone_is_no_reply() -> None:
+async def test_a_kept_connection_that_is_gone_is_no_response() -> None:
     """The bytes may have been read before it closed: whether to send again is not for this room to say."""
     answers: list[Answer] = [answer(200, b"{}"), None]
     async with calling(lambda seen: answers.pop(0)) as (stub, client):
         await client.send(POST)
-        with pytest.raises(NoReply):
+        with pytest.raises(NoResponse):
             await client.send(POST)
     assert (len(stub.seen), stub.connections) == (2, 1)
 
@@ -183,7 +185,7 @@ async def test_nobody_listens() -> None:
     async with Stub(always(None)) as stub:
         url = stub.url
     client = HttpDownstream(ServiceAddresses.of(ledger_url=url), credentials=None, clock=SystemClock())
-    with pytest.raises(NoReply, match="ledger: cannot connect"):
+    with pytest.raises(NoResponse, match="ledger: cannot connect"):
         await client.send(POST)
     await client.close()
 
@@ -202,8 +204,8 @@ async def test_a_head_that_breaks_off_or_is_none() -> None:
 
 
 async def test_a_huge_answer_declared_or_not() -> None:
-    text = f"ledger: an answer of more than {MAX_REPLY_BYTES} bytes"
-    assert await failure(always(answer(200, b"x", content_length=str(MAX_REPLY_BYTES + 1)))) == text
+    text = f"ledger: an answer of more than {MAX_RESPONSE_BYTES} bytes"
+    assert await failure(always(answer(200, b"x", content_length=str(MAX_RESPONSE_BYTES + 1)))) == text
     endless = (
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + (b"100000\r\n" + b"x" * (1 << 20) + b"\r\n") * 9
     )
@@ -214,7 +216,7 @@ async def test_gzip_is_understood_within_the_same_bound() -> None:
     packed = gzip.compress(b'{"a":1}')
     async with calling(always(answer(200, packed, content_encoding="gzip"))) as (_, client):
         assert (await client.send(POST)).body == b'{"a":1}'
-    bomb = gzip.compress(b"\0" * (MAX_REPLY_BYTES + 1))
+    bomb = gzip.compress(b"\0" * (MAX_RESPONSE_BYTES + 1))
     assert len(bomb) < 100_000
     assert "more than" in await failure(always(answer(200, bomb, content_encoding="gzip")))
     assert "breaks off" in await failure(always(answer(200, packed[:-4], content_encoding="gzip")))
@@ -252,7 +254,7 @@ def test_addresses_of_a_stack_and_of_each_service() -> None:
 
 async def test_a_missing_address_names_its_setting() -> None:
     client = HttpDownstream(ServiceAddresses.of(ledger_url="http://127.0.0.1:1"), credentials=None, clock=SystemClock())
-    with pytest.raises(NoReply, match="HEADRACE_PAYMENTS_URL or HEADRACE_STACK_URL"):
+    with pytest.raises(NoResponse, match="HEADRACE_PAYMENTS_URL or HEADRACE_STACK_URL"):
         await client.send(GET)
     await client.close()
 
@@ -363,7 +365,7 @@ async def test_a_renewal_that_fails_does_not_waste_a_good_token() -> None:
         await client.send(POST)
         assert tokens_used(stub) == ["Bearer t1"] * 2
         issuer.clock.at_s += 21
-        with pytest.raises(NoReply, match="the token endpoint answered 503"):
+        with pytest.raises(NoResponse, match="the token endpoint answered 503"):
             await client.send(POST)
         assert len(tokens_used(stub)) == 2
 
@@ -402,8 +404,8 @@ async def test_many_401s_at_once_ask_for_one_token() -> None:
         await client.send(POST)
         issuer.refused = {"t1"}
         issuer.clock.at_s += 2
-        replies = await asyncio.gather(*(client.send(POST) for _ in range(30)))
-        assert {reply.status for reply in replies} == {200}
+        responses = await asyncio.gather(*(client.send(POST) for _ in range(30)))
+        assert {response.status for response in responses} == {200}
         assert issuer.issued == 2
         assert stub.seen[-1].headers["authorization"] == "Bearer t2"
 
@@ -413,7 +415,7 @@ async def test_the_token_endpoint_is_not_flooded() -> None:
     issuer.token_answer = lambda: answer(500)
     async with issuer.calling() as (stub, client):
         for _ in range(20):
-            with pytest.raises(NoReply, match="no access token: the token endpoint answered 500"):
+            with pytest.raises(NoResponse, match="no access token: the token endpoint answered 500"):
                 await client.send(POST)
         assert len(stub.seen) == 1
         issuer.clock.at_s += 2
@@ -439,11 +441,11 @@ async def test_the_token_endpoint_is_not_flooded() -> None:
     ],
     ids=lambda content: repr(content)[-30:],
 )
-async def test_no_usable_token_is_no_reply_without_the_secret(content: Answer) -> None:
+async def test_no_usable_token_is_no_response_without_the_secret(content: Answer) -> None:
     issuer = Issuer()
     issuer.token_answer = lambda: content
     async with issuer.calling() as (stub, client):
-        with pytest.raises(NoReply) as caught:
+        with pytest.raises(NoResponse) as caught:
             await client.send(POST)
         assert "no access token" in str(caught.value)
         assert "s3cret" not in str(caught.value)

@@ -27,7 +27,7 @@ from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writes import AddTrigger, AddWorkflow, MovePosition, Publish, ServeTime, WantType, Write
 from headrace.telemetry import Telemetry
 from tests.support.hostile import FRAGMENTS, LONG_INTEGERS
-from tests.support.rooms import FastClock
+from tests.support.in_process import FastClock
 
 REFUSED = [name for name in FRAGMENTS if name not in LONG_INTEGERS]
 
@@ -346,8 +346,8 @@ async def test_identifying_older_events_may_be_cut_off_and_goes_on(tmp_path: Pat
         assert [event.seq for event in left] == [1, 3, 4, 5, 6, 8, 9]
         kept = sent(id="kept")
         for done in range(1, len(left)):
-            mortal: Any = Ending(opened, 1)
-            inbox = Inbox(mortal, FastClock(), Telemetry(FastClock()), lambda: None)
+            crashing: Any = Ending(opened, 1)
+            inbox = Inbox(crashing, FastClock(), Telemetry(FastClock()), lambda: None)
             with pytest.raises(Unavailable):
                 await inbox.accept([kept])
             assert [event.seq for event in await opened.unidentified_events(0, 100)] == [

@@ -18,8 +18,8 @@ from headrace.journal.port import Results, Unit
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.writes import AddOccurrence
 from tests.contract.test_engine import Scripted
+from tests.support.in_process import FastClock
 from tests.support.leaders import Election, Member, member
-from tests.support.rooms import FastClock
 
 LIMIT_S = 60.0
 DUTIES = 4

@@ -12,7 +12,7 @@ import pytest
 from headrace.effects.port import Request
 from headrace.journal.records import Occurrence
 from headrace.sandbox import Releases, Sandbox
-from tests.support.rooms import Life, SandboxStack, life, new_sandbox
+from tests.support.in_process import InProcess, SandboxStack, new_sandbox, running
 
 LIMIT_S = 30.0
 TAGGING: dict[str, Any] = {"update": {"account": {"id": "users:1", "ledger": "shop", "metadata": {"b": "2", "a": "1"}}}}
@@ -50,7 +50,7 @@ async def sandbox(releases: Releases) -> AsyncIterator[Sandbox]:
     await made.close()
 
 
-async def occurrences(alive: Life) -> list[Occurrence]:
+async def occurrences(alive: InProcess) -> list[Occurrence]:
     return [row async for page in alive.journal.occurrences("loop") for row in page][::-1]
 
 
@@ -68,7 +68,7 @@ async def occurrences(alive: Life) -> list[Occurrence]:
 async def test_a_loop_by_way_of_a_service_stops_at_its_depth(
     tmp_path: Path, sandbox: Sandbox, event: str, stage: dict[str, Any]
 ) -> None:
-    async with life(tmp_path / "j.db", sandbox, source=sandbox) as alive:
+    async with running(tmp_path / "j.db", sandbox, source=sandbox) as alive:
         workflow = await alive.workflow("w", [stage])
         await asyncio.sleep(0.1)  # what the fixture did is read and not waited for
         await alive.trigger("loop", event, "w")
@@ -83,7 +83,7 @@ async def test_a_loop_by_way_of_a_service_stops_at_its_depth(
 
 
 async def test_metadata_that_somebody_else_writes_is_no_loop(tmp_path: Path, sandbox: Sandbox) -> None:
-    async with life(tmp_path / "j.db", sandbox, source=sandbox) as alive:
+    async with running(tmp_path / "j.db", sandbox, source=sandbox) as alive:
         await alive.workflow("w", [PAYING])
         await alive.trigger("loop", "SAVED_METADATA", "w")
         for number in range(12):

@@ -18,7 +18,7 @@ from headrace.journal.port import Unit
 from headrace.journal.records import Occurrence, OutboxEvent
 from headrace.journal.writes import AcceptEvent
 from headrace.sandbox import Sandbox
-from tests.support.rooms import Fate, Life, SandboxStack, life, new_sandbox
+from tests.support.in_process import CrashPoint, InProcess, SandboxStack, new_sandbox, running
 
 SCHEMAS = Path(__file__).parents[1] / "data/events/orchestration"
 WAITING: list[dict[str, Any]] = [{"wait_event": {"event": "go"}}]
@@ -54,7 +54,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
     await made.close()
 
 
-async def published(alive: Life) -> list[dict[str, Any]]:
+async def published(alive: InProcess) -> list[dict[str, Any]]:
     """All of them, each valid by its public schema, in order."""
     origin = await alive.journal.identity()
     found: list[dict[str, Any]] = []
@@ -69,7 +69,7 @@ async def published(alive: Life) -> list[dict[str, Any]]:
     return found
 
 
-async def told(alive: Life) -> list[tuple[Any, ...]]:
+async def told(alive: InProcess) -> list[tuple[Any, ...]]:
     names = ("number", "error")
     return [
         (each["type"], *(each["payload"][name] for name in names if name in each["payload"]))
@@ -77,13 +77,13 @@ async def told(alive: Life) -> list[tuple[Any, ...]]:
     ]
 
 
-async def run(alive: Life, stages: list[dict[str, Any]], name: str = "w") -> str:
+async def run(alive: InProcess, stages: list[dict[str, Any]], name: str = "w") -> str:
     workflow = await alive.workflow(name, stages)
     return await alive.run_once(workflow, {})
 
 
 async def test_a_run_that_succeeds(tmp_path: Path, sandbox: Sandbox) -> None:
-    async with life(tmp_path / "journal.db", sandbox, publishes=True) as alive:
+    async with running(tmp_path / "journal.db", sandbox, publishes=True) as alive:
         instance_id = await run(alive, PAYING)
         await alive.ended(instance_id)
         assert await told(alive) == [
@@ -99,7 +99,7 @@ async def test_a_run_that_succeeds(tmp_path: Path, sandbox: Sandbox) -> None:
 
 
 async def test_a_run_that_fails_tells_why(tmp_path: Path, sandbox: Sandbox) -> None:
-    async with life(tmp_path / "journal.db", sandbox, publishes=True) as alive:
+    async with running(tmp_path / "journal.db", sandbox, publishes=True) as alive:
         instance = await alive.ended(await run(alive, TOO_POOR))
         assert instance.error is not None and "INSUFFICIENT_FUND" in instance.error
         assert await told(alive) == [
@@ -111,7 +111,7 @@ async def test_a_run_that_fails_tells_why(tmp_path: Path, sandbox: Sandbox) -> N
 
 
 async def test_a_run_that_is_aborted(tmp_path: Path, sandbox: Sandbox) -> None:
-    async with life(tmp_path / "journal.db", sandbox, publishes=True) as alive:
+    async with running(tmp_path / "journal.db", sandbox, publishes=True) as alive:
         instance_id = await run(alive, WAITING)
         await alive.abort(instance_id)
         assert Counter(await told(alive)) == Counter(
@@ -125,7 +125,7 @@ async def test_a_run_that_is_aborted(tmp_path: Path, sandbox: Sandbox) -> None:
 
 
 async def test_triggers_that_fire_and_fail(tmp_path: Path, sandbox: Sandbox) -> None:
-    async with life(tmp_path / "journal.db", sandbox, publishes=True) as alive:
+    async with running(tmp_path / "journal.db", sandbox, publishes=True) as alive:
         await alive.workflow("w", WAITING)
         await alive.trigger("good", "E", "w")
         await alive.trigger("bad", "E", "w", vars={"user": "event.none"})
@@ -141,22 +141,22 @@ async def test_triggers_that_fire_and_fail(tmp_path: Path, sandbox: Sandbox) -> 
         assert events["FAILED_TRIGGER"] == {"id": bad.id, "triggerID": "bad", "error": bad.error}
 
 
-async def occurrences(alive: Life, trigger_id: str) -> list[Occurrence]:
+async def occurrences(alive: InProcess, trigger_id: str) -> list[Occurrence]:
     return [row async for page in alive.journal.occurrences(trigger_id) for row in page]
 
 
 async def test_nothing_is_written_that_nobody_reads(tmp_path: Path, sandbox: Sandbox) -> None:
-    async with life(tmp_path / "journal.db", sandbox) as alive:
+    async with running(tmp_path / "journal.db", sandbox) as alive:
         await alive.ended(await run(alive, PAYING))
         assert await published(alive) == []
 
 
 async def test_what_a_trigger_waits_for_is_published_after_a_restart_as_well(tmp_path: Path, sandbox: Sandbox) -> None:
     path = tmp_path / "journal.db"
-    async with life(path, sandbox) as alive:
+    async with running(path, sandbox) as alive:
         await alive.workflow("w", WAITING)
         await alive.trigger("chain", "orchestration.FAILED_workflow", "w")
-    async with life(path, sandbox) as alive:
+    async with running(path, sandbox) as alive:
         await alive.ended(await run(alive, TOO_POOR, "poor"))
         assert [event["type"] for event in await published(alive)] == ["FAILED_WORKFLOW"]
 
@@ -165,36 +165,36 @@ async def test_what_a_trigger_waits_for_is_published_after_a_restart_as_well(tmp
 
 
 async def test_a_crash_at_every_point_loses_no_event_and_tells_none_twice(tmp_path: Path) -> None:
-    async def play(path: Path, fate: Fate) -> tuple[Fate, list[tuple[Any, ...]]]:
+    async def play(path: Path, crash_point: CrashPoint) -> tuple[CrashPoint, list[tuple[Any, ...]]]:
         made = new_sandbox()
         stack = SandboxStack(made)
         stack.create_ledger("shop")
         stack.close()
 
-        async def living(alive: Life) -> None:
+        async def living(alive: InProcess) -> None:
             await alive.ended(await run(alive, PAYING))
 
         try:
-            async with life(path, made, fate, publishes=True) as first:
-                await fate.over(living(first))
-            async with life(path, made, publishes=True) as second:
+            async with running(path, made, crash_point, publishes=True) as first:
+                await crash_point.over(living(first))
+            async with running(path, made, publishes=True) as second:
                 await living(second)
-                return fate, await told(second)
+                return crash_point, await told(second)
         finally:
             await made.close()
 
-    whole, expected = await play(tmp_path / "whole.db", Fate())
+    whole, expected = await play(tmp_path / "whole.db", CrashPoint())
     assert len(expected) == 6
     for number in range(len(whole.seen)):
         for after in (False, True):
-            _, found = await play(tmp_path / f"{number}{after}.db", Fate(number, after=after))
+            _, found = await play(tmp_path / f"{number}{after}.db", CrashPoint(number, after=after))
             assert found == expected, (whole.seen[number], after)
 
 
 # loops
 
 
-async def settled(alive: Life, trigger_id: str, count: int) -> list[Occurrence]:
+async def settled(alive: InProcess, trigger_id: str, count: int) -> list[Occurrence]:
     """Oldest first, once there are as many; and no more of them come."""
     while len(await occurrences(alive, trigger_id)) < count:
         await asyncio.sleep(0.005)
@@ -207,7 +207,7 @@ async def settled(alive: Life, trigger_id: str, count: int) -> list[Occurrence]:
 
 
 async def test_a_trigger_that_sets_itself_off_stops_at_its_depth(tmp_path: Path, sandbox: Sandbox) -> None:
-    async with life(tmp_path / "journal.db", sandbox, publishes=True) as alive:
+    async with running(tmp_path / "journal.db", sandbox, publishes=True) as alive:
         await alive.workflow("w", [{"delay": {"duration": "1ms"}}])
         await alive.trigger("loop", "orchestration.succeeded_workflow", "w")
         await run(alive, [{"delay": {"duration": "1ms"}}], "first")
@@ -218,7 +218,7 @@ async def test_a_trigger_that_sets_itself_off_stops_at_its_depth(tmp_path: Path,
 
 
 async def test_a_trigger_on_its_own_failure_stops_as_well(tmp_path: Path, sandbox: Sandbox) -> None:
-    async with life(tmp_path / "journal.db", sandbox, publishes=True) as alive:
+    async with running(tmp_path / "journal.db", sandbox, publishes=True) as alive:
         await alive.workflow("w", WAITING)
         await alive.trigger("loop", "FAILED_TRIGGER", "w", vars={"user": "event.none"})
         await alive.trigger("first", "E", "w", vars={"user": "event.none"})
@@ -229,7 +229,7 @@ async def test_a_trigger_on_its_own_failure_stops_as_well(tmp_path: Path, sandbo
 
 
 async def test_a_depth_that_another_server_tells_counts_on(tmp_path: Path, sandbox: Sandbox) -> None:
-    async with life(tmp_path / "journal.db", sandbox) as alive:
+    async with running(tmp_path / "journal.db", sandbox) as alive:
         await alive.workflow("w", WAITING)
         await alive.trigger("t", "E", "w")
         for key, depth in (("near", 7), ("far", 8)):

@@ -27,7 +27,7 @@ from headrace.journal.sqlite.resting import RestingSqliteJournal
 from headrace.journal.transfer import SKIP, Operator, restored
 from headrace.journal.writes import MovePosition, Publish, WantType
 from headrace.telemetry import Telemetry
-from tests.support.rooms import FastClock
+from tests.support.in_process import FastClock
 
 LIMIT_S = 20.0
 

@@ -112,17 +112,17 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "500 is taken as success",
         "src/headrace/effects/services.py",
-        "    if not 400 <= reply.status < 500 or",
-        "    if reply.status >= 500:\n"
+        "    if not 400 <= response.status < 500 or",
+        "    if response.status >= 500:\n"
         "        return __import__('headrace.effects.port', fromlist=['Done']).Done()\n"
-        "    if not 400 <= reply.status < 500 or",
-        "tests/unit/effects/test_replies.py",
+        "    if not 400 <= response.status < 500 or",
+        "tests/unit/effects/test_responses.py",
     ),
     _bug(
         "an HTTP time-out is taken as a refusal",
         "src/headrace/effects/transport.py",
-        '            raise NoReply(f"{name}: no answer within {self._timeout_s:g} s", kind="time-out") from None\n',
-        '            return Reply(400, b\'{"errorCode":"VALIDATION","errorMessage":"time-out"}\','
+        '            raise NoResponse(f"{name}: no answer within {self._timeout_s:g} s", kind="time-out") from None\n',
+        '            return Response(400, b\'{"errorCode":"VALIDATION","errorMessage":"time-out"}\','
         " {'content-type': 'application/json'})\n",
         "tests/crash/test_timeouts.py",
     ),
@@ -154,9 +154,9 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "a 2xx of another form is taken as done",
         "src/headrace/effects/wire.py",
-        "    expect_status(reply, 204)\n    return Done()\n",
+        "    expect_status(response, 204)\n    return Done()\n",
         "    return Done()\n",
-        "tests/unit/effects/test_replies.py",
+        "tests/unit/effects/test_responses.py",
         *_CONTRACT,
     ),
     Bug(

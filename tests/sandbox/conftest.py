@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from headrace.effects.port import Reply, Request
+from headrace.effects.port import Request, Response
 from headrace.sandbox import Sandbox, parse_fault
 
 START_AT = 1_714_557_600_000_000  # 2024-05-01T10:00:00Z
@@ -51,7 +51,7 @@ class Service:
         data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
         return Request(self.service, method, path, data, key)
 
-    def call(self, method: str, path: str, body: object = None, key: str = "") -> Reply:
+    def call(self, method: str, path: str, body: object = None, key: str = "") -> Response:
         return self.sandbox.handle(self.request(method, path, body, key))
 
     def post(self, path: str, body: object = None, *, key: str = "", status: int) -> Any:
@@ -61,10 +61,10 @@ class Service:
         return self._checked(self.call("GET", path), status)
 
     @staticmethod
-    def _checked(reply: Reply, status: int) -> Any:
-        assert reply.status == status, reply
-        is_json = reply.headers["content-type"] == "application/json"
-        return json.loads(reply.body) if is_json and reply.body else reply.body
+    def _checked(response: Response, status: int) -> Any:
+        assert response.status == status, response
+        is_json = response.headers["content-type"] == "application/json"
+        return json.loads(response.body) if is_json and response.body else response.body
 
 
 class Ledger(Service):
@@ -77,8 +77,8 @@ class Ledger(Service):
 
     def balance(self, account: str, ledger: str = "main", asset: str = "USD/2") -> int:
         path = f"/v2/{ledger}/accounts/{account}"
-        reply = self.call("GET", f"{path}?expand=volumes")
-        volumes = json.loads(reply.body)["data"]["volumes"] if reply.status == 200 else {}
+        response = self.call("GET", f"{path}?expand=volumes")
+        volumes = json.loads(response.body)["data"]["volumes"] if response.status == 200 else {}
         return volumes[asset]["balance"] if asset in volumes else 0
 
 

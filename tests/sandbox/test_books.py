@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.clock import RandomIds, SystemClock
-from headrace.effects.port import NoReply, Request
+from headrace.effects.port import NoResponse, Request
 from headrace.money import posting
 from headrace.sandbox import Releases, Sandbox, scripts
 from headrace.sandbox.books import Draft, InsufficientFund, Volume, volumes_after
@@ -77,9 +77,9 @@ def test_the_stored_books_agree_with_a_model(steps: list[tuple[list[Any], bool]]
     accepted: list[Any] = []
     for made, is_dry_run in steps:
         path = "/v2/main/transactions" + ("?dryRun=true" if is_dry_run else "")
-        reply = ledger.call("POST", path, {"postings": made, "metadata": {}})
-        assert reply.status in (200, 400)
-        if reply.status == 200 and not is_dry_run:
+        response = ledger.call("POST", path, {"postings": made, "metadata": {}})
+        assert response.status in (200, 400)
+        if response.status == 200 and not is_dry_run:
             accepted.append(made)
             for one in made:
                 model[one["source"], one["asset"]] -= one["amount"]
@@ -178,9 +178,9 @@ class TestKeysAndReferences:
         ledger.post("/v2/main", {}, status=204)
         ledger.send("world", "a", 5, key="k")
         body = {"postings": [posting("world", "a", 5, "USD/2")], "metadata": {}}
-        reply = ledger.call("POST", "/v2/main/transactions", body, "k")
-        assert reply.status == 200
-        assert "idempotency-hit" not in reply.headers
+        response = ledger.call("POST", "/v2/main/transactions", body, "k")
+        assert response.status == 200
+        assert "idempotency-hit" not in response.headers
         assert ledger.balance("a") == 5
 
     def test_a_key_with_other_content_says_so(self, ledger: Ledger) -> None:
@@ -312,8 +312,8 @@ def test_nothing_is_created_implicitly(ledger: Ledger) -> None:
 
 def test_it_says_what_it_is(sandbox: Sandbox) -> None:
     for service in ("ledger", "wallets", "payments"):
-        reply = sandbox.handle(Request(service, "GET", "/_info"))
-        assert "sandbox" in json.loads(reply.body)["server"]
+        response = sandbox.handle(Request(service, "GET", "/_info"))
+        assert "sandbox" in json.loads(response.body)["server"]
         assert sandbox.handle(Request(service, "GET", "/_healthcheck")).status == 200
 
 
@@ -322,7 +322,7 @@ async def test_books_outlive_the_process(make_sandbox: Callable[..., Sandbox], t
     first.post("/v2/main", {}, status=204)
     first.send("world", "a", 5, key="k", reference="r")
     await first.sandbox.close()
-    with pytest.raises(NoReply):
+    with pytest.raises(NoResponse):
         first.call("GET", "/v2/main")
     second = Ledger(make_sandbox(path=tmp_path / "sandbox.db"), "ledger")
     assert second.send("world", "a", 5, key="k", reference="r")["data"]["id"] == 1
@@ -338,15 +338,15 @@ async def test_many_at_once_lose_and_double_nothing(tmp_path: Path) -> None:
     ledger.send("world", "pot", 100)
     body = {"postings": [posting("pot", "a", 1, "USD/2")], "metadata": {}}
     requests = [ledger.request("POST", "/v2/main/transactions", body, f"k{number % 150}") for number in range(300)]
-    replies = await asyncio.gather(*(sandbox.send(request) for request in requests))
-    assert Counter(reply.status for reply in replies[:150]) == {200: 100, 400: 50}
+    responses = await asyncio.gather(*(sandbox.send(request) for request in requests))
+    assert Counter(response.status for response in responses[:150]) == {200: 100, 400: 50}
     assert (ledger.balance("a"), ledger.balance("pot")) == (100, 0)
     await sandbox.close()
 
 
 def test_a_caller_that_gives_up_before_its_turn_harms_nobody(ledger: Ledger) -> None:
     job = Job(ledger.request("POST", "/v2/other", {}), is_rehearsal=False)
-    assert job.reply.cancel()
+    assert job.response.cancel()
     ledger.sandbox._store._jobs.put(job)
     assert ledger.get("/v2/other", status=404)["errorCode"] == "NOT_FOUND"
 

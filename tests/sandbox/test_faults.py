@@ -10,13 +10,13 @@ from typing import Any, get_args
 import pytest
 
 from headrace.cli.servers import FaultOption
-from headrace.effects.port import NoReply, Reply, Request
+from headrace.effects.port import NoResponse, Request, Response
 from headrace.errors import InvalidValue
 from headrace.money import posting
 from headrace.sandbox import Sandbox, parse_fault
 from headrace.sandbox.faults import KINDS, NAMED_KINDS
 from tests.sandbox.conftest import Ledger, ManualClock, Service
-from tests.tidy.house import ROOT
+from tests.tidy.repository import ROOT
 
 Make = Callable[..., Sandbox]
 
@@ -33,16 +33,16 @@ def opened(sandbox: Sandbox) -> Ledger:
     return ledger
 
 
-async def outcome(sandbox: Sandbox, request: Request) -> Reply | None:
+async def outcome(sandbox: Sandbox, request: Request) -> Response | None:
     try:
         return await sandbox.send(request)
-    except NoReply:
+    except NoResponse:
         return None
 
 
 async def statuses(sandbox: Sandbox, request: Request, times: int) -> list[int | None]:
-    replies = [await outcome(sandbox, request) for _ in range(times)]
-    return [reply.status if reply else None for reply in replies]
+    responses = [await outcome(sandbox, request) for _ in range(times)]
+    return [response.status if response else None for response in responses]
 
 
 class TestParsing:
@@ -101,8 +101,8 @@ async def test_every_kind_changes_what_a_write_gets(make_sandbox: Make, clock: M
     """A kind that `Sandbox.send` does not know would do nothing."""
     sandbox = make_sandbox(f"ledger:{'503' if kind == 'status' else kind}:1")
     ledger = opened(sandbox)
-    reply = await outcome(sandbox, ledger.request(**transfer()))
-    assert reply is None or reply.status != 200 or clock.slept
+    response = await outcome(sandbox, ledger.request(**transfer()))
+    assert response is None or response.status != 200 or clock.slept
 
 
 class TestStatus:
@@ -116,8 +116,8 @@ class TestStatus:
 
     async def test_a_4xx_is_no_refusal_of_the_service(self, make_sandbox: Make) -> None:
         sandbox = make_sandbox("ledger:404:1")
-        reply = await sandbox.send(Request("ledger", "GET", "/v2/main"))
-        assert reply.headers["content-type"] == "text/plain"
+        response = await sandbox.send(Request("ledger", "GET", "/v2/main"))
+        assert response.headers["content-type"] == "text/plain"
 
     async def test_seconds_become_retry_after(self, make_sandbox: Make) -> None:
         sandbox = make_sandbox("ledger:503:1:1.5")
@@ -244,10 +244,10 @@ async def test_every_key_is_booked_once_under_all_faults_together(make_sandbox: 
         attempts = 0
         while True:
             attempts += 1
-            reply = await outcome(sandbox, request)
-            if reply and reply.status == 200:
+            response = await outcome(sandbox, request)
+            if response and response.status == 200:
                 return attempts
-            assert reply is None or reply.status in (503, 409)
+            assert response is None or response.status in (503, 409)
 
     attempts = await asyncio.gather(*(insist(number) for number in range(64)))
     assert max(attempts) > 2

@@ -83,7 +83,7 @@ scalars = st.one_of(
     st.text(max_size=8),
 )
 names = st.sampled_from(NAMES)
-soup = st.recursive(
+arbitrary = st.recursive(
     scalars,
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(names, inner, max_size=6)),
     max_leaves=12,
@@ -97,7 +97,7 @@ def spoilt(value: Any, draw: Callable[[Any], Any]) -> Any:
         copy: Any = dict(value) if isinstance(value, dict) else list(value)
         copy[key] = spoilt(value[key], draw)
         return copy
-    return draw(soup)
+    return draw(arbitrary)
 
 
 @pytest.fixture(scope="module")
@@ -112,15 +112,15 @@ def shared() -> Iterator[tuple[Sandbox, str]]:
 
 
 def assert_clean(sandbox: Sandbox, request: Request) -> None:
-    reply = sandbox.handle(request)
-    assert 200 <= reply.status < 500, (request, reply)
-    if reply.status >= 400 and reply.headers["content-type"] == "application/json":
-        assert json.loads(reply.body)["errorCode"] != "INTERNAL"
+    response = sandbox.handle(request)
+    assert 200 <= response.status < 500, (request, response)
+    if response.status >= 400 and response.headers["content-type"] == "application/json":
+        assert json.loads(response.body)["errorCode"] != "INTERNAL"
 
 
-class TestSoup:
+class TestArbitraryBodies:
     @settings(deadline=None)
-    @given(st.sampled_from(POSTS), soup)
+    @given(st.sampled_from(POSTS), arbitrary)
     def test_json(self, shared: tuple[Sandbox, str], target: tuple[Name, str], body: object) -> None:
         sandbox, wallet = shared
         path = target[1].format(wallet=wallet)
@@ -153,7 +153,9 @@ class TestSoup:
         st.sampled_from(LISTS),
         st.dictionaries(
             st.sampled_from(["pageSize", "cursor", "query", "expand", "name", "walletID", "metadata[a]"]),
-            st.one_of(st.text(max_size=20), soup.map(json.dumps), soup.map(lambda one: json.dumps({"$match": one}))),
+            st.one_of(
+                st.text(max_size=20), arbitrary.map(json.dumps), arbitrary.map(lambda one: json.dumps({"$match": one}))
+            ),
             max_size=3,
         ),
     )
@@ -272,7 +274,7 @@ class TestAccidents:
         with monkeypatch.context() as patched, caplog.at_level(logging.CRITICAL):
             patched.setattr(Books, "_write", gives_up)
             sandbox._store._perform([good, bad])
-        assert [job.reply.result(0).status for job in (good, bad)] == [500, 500]
+        assert [job.response.result(0).status for job in (good, bad)] == [500, 500]
         assert ledger.get("/v2/other", status=404)["errorCode"] == "NOT_FOUND"
         assert ledger.send("world", "a", 1, key="k")["data"]["id"] == 1
 

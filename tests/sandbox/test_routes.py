@@ -12,7 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from headrace.effects.port import NoReply
+from headrace.effects.port import NoResponse
 from headrace.sandbox import Sandbox, sandbox_routes
 from tests.sandbox.conftest import Ledger, Service
 
@@ -53,29 +53,29 @@ class TestOverHttp:
         assert found == ["?", "a b", "a/b", "payment:ab=", "é"]
 
     def test_no_content_is_empty_and_typed(self, client: TestClient) -> None:
-        reply = client.post("/api/ledger/v2/main")
-        assert (reply.status_code, reply.content) == (204, b"")
-        assert reply.headers["content-type"] == "application/json"
+        response = client.post("/api/ledger/v2/main")
+        assert (response.status_code, response.content) == (204, b"")
+        assert response.headers["content-type"] == "application/json"
 
     @pytest.mark.parametrize("path", ["/api/ledger", "/api/ledger/", "/api/ledger/v2/main/x/y", "/api/wallets/nope"])
     def test_unknown_routes(self, client: TestClient, path: str) -> None:
-        reply = client.get(path)
-        assert (reply.status_code, reply.headers["content-type"]) == (404, "text/plain")
+        response = client.get(path)
+        assert (response.status_code, response.headers["content-type"]) == (404, "text/plain")
 
     @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"])
     def test_unknown_methods(self, client: TestClient, method: str) -> None:
         assert client.request(method, "/api/ledger/v2/main").status_code == 404
 
     def test_a_long_body(self, client: TestClient, ledger: Ledger) -> None:
-        reply = client.post("/api/ledger/v2/main/transactions", content=b" " * (1 << 20) + b" ")
-        assert (reply.status_code, reply.json()["errorCode"]) == (413, "VALIDATION")
+        response = client.post("/api/ledger/v2/main/transactions", content=b" " * (1 << 20) + b" ")
+        assert (response.status_code, response.json()["errorCode"]) == (413, "VALIDATION")
         assert ledger.call("POST", "/v2/main/transactions", b" " * ((1 << 20) + 1)).status == 413
 
     def test_where_the_connection_is_out_of_reach_the_server_is_told(
         self, make_sandbox: Callable[..., Sandbox]
     ) -> None:
         client = TestClient(Starlette(routes=sandbox_routes(make_sandbox("wallets:drop:1"))))
-        with pytest.raises(NoReply):
+        with pytest.raises(NoResponse):
             client.post("/api/wallets/wallets", json={"name": "w", "metadata": {}})
 
 
@@ -100,7 +100,7 @@ class TestHangUp:
         async with aiohttp.ClientSession() as session:
             with pytest.raises(aiohttp.ServerDisconnectedError):
                 await session.post(f"{url}/api/wallets/wallets", json={"name": "w", "metadata": {}})
-            async with session.get(f"{url}/api/wallets/wallets") as reply:
-                assert [wallet["name"] for wallet in (await reply.json())["cursor"]["data"]] == ["w"]
+            async with session.get(f"{url}/api/wallets/wallets") as response:
+                assert [wallet["name"] for wallet in (await response.json())["cursor"]["data"]] == ["w"]
         assert len(Service(sandbox, "wallets").get("/wallets")["cursor"]["data"]) == 1
         assert not [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")]

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from headrace.effects.port import Reply, Request
+from headrace.effects.port import Request, Response
 from headrace.sandbox import Releases, Sandbox
 from headrace.sandbox.releases import LedgerRelease
 from tests.support.transcripts import TRANSCRIPTS, mended
@@ -39,10 +39,10 @@ def request_of(recorded: dict[str, Any]) -> Request:
     return Request("ledger", recorded["method"], quote(recorded["path"], safe="/:") + query, body, key)
 
 
-def body_of(reply: Reply) -> Any:
-    if reply.headers["content-type"] != "application/json" or not reply.body:
-        return reply.body.decode()
-    return json.loads(reply.body)
+def body_of(response: Response) -> Any:
+    if response.headers["content-type"] != "application/json" or not response.body:
+        return response.body.decode()
+    return json.loads(response.body)
 
 
 def assert_like(answer: Any, recorded: Any, path: str = "body") -> None:
@@ -68,10 +68,12 @@ def test_answers_as_the_real_ledger_did(
     sandbox = make_sandbox(releases=Releases(ledger=release))
     for exchange in SCENARIOS[release, name]:
         recorded, shown = exchange["response"], f"{name} {exchange['step']}: {exchange['note']}"
-        reply = sandbox.handle(request_of(exchange["request"]))
-        assert (reply.status, reply.headers["content-type"]) == (recorded["status"], recorded["content_type"]), shown
-        assert reply.headers.get("idempotency-hit") == recorded.get("idempotency_hit"), shown
-        assert_like(body_of(reply), mended(recorded["body"]), shown)
+        response = sandbox.handle(request_of(exchange["request"]))
+        assert (response.status, response.headers["content-type"]) == (recorded["status"], recorded["content_type"]), (
+            shown
+        )
+        assert response.headers.get("idempotency-hit") == recorded.get("idempotency_hit"), shown
+        assert_like(body_of(response), mended(recorded["body"]), shown)
 
 
 @pytest.mark.parametrize(("release", "name"), SCENARIOS)
@@ -80,10 +82,10 @@ def test_pre_and_post_volumes_are_the_real_ones_where_given(
 ) -> None:
     sandbox = make_sandbox(releases=Releases(ledger=release))
     for exchange in SCENARIOS[release, name]:
-        reply = sandbox.handle(request_of(exchange["request"]))
+        response = sandbox.handle(request_of(exchange["request"]))
         recorded = exchange["response"]["body"]
-        if reply.status in (200, 201) and "postCommitVolumes" in recorded.get("data", {}):
-            answer = json.loads(reply.body)["data"]
+        if response.status in (200, 201) and "postCommitVolumes" in recorded.get("data", {}):
+            answer = json.loads(response.body)["data"]
             for member in ("preCommitVolumes", "postCommitVolumes"):
                 assert answer[member] == recorded["data"][member], exchange["note"]
 

@@ -74,8 +74,8 @@ class TestWallets:
         assert wallets.post("/wallets", body, status=400)["errorCode"] == "VALIDATION"
 
     def test_unknown(self, wallets: Service) -> None:
-        reply = wallets.call("GET", "/wallets/nobody")
-        assert (reply.status, reply.body) == (404, b"")
+        response = wallets.call("GET", "/wallets/nobody")
+        assert (response.status, response.body) == (404, b"")
         for path in ("credit", "debit"):
             answer = wallets.post(f"/wallets/nobody/{path}", {"amount": TEN, "metadata": {}}, status=400)
             assert answer["errorCode"] == "VALIDATION"

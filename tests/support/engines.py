@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import rooms
+from tests.support import in_process
 from tests.support.engine_processes import ENGINES, EngineKind
 from tests.support.temporal import missing
 
@@ -24,12 +24,12 @@ def engine_named(name: str) -> EngineKind:
 
 @pytest.fixture(params=ENGINES, autouse=True)
 def every_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> EngineKind:
-    """`life` opens this one. A machine without its server skips the test loudly."""
+    """`running` opens this one. A machine without its server skips the test loudly."""
     engine = engine_named(request.param)
     if engine.kind.startswith("temporal") and (lacking := missing()):
         pytest.skip(lacking)
-    monkeypatch.setattr(rooms, "journal_name", engine.journal)
-    monkeypatch.setattr(rooms, "engine_kind", engine.kind)
+    monkeypatch.setattr(in_process, "journal_name", engine.journal)
+    monkeypatch.setattr(in_process, "engine_kind", engine.kind)
     return engine
 
 

@@ -120,7 +120,7 @@ class KafkaBroker:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    # life
+    # start and stop
 
     def start(self) -> Self:
         assert not self.is_running, "the broker already runs"

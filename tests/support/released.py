@@ -3,9 +3,9 @@
     python -m tests.support.released 0.3.0 CHECKOUT
 
 runs the release of a checkout against `Stack` until its instances have ended, wait or hang, kills it, and stores its
-journal as `tests/data/journal/0.3.0.sql`. Then it starts the release again on a copy, on services that never reply, and
-stores its replies to PATHS as `0.3.0.json`. A later release must give the same replies, and send what is open once more
-with the same bytes.
+journal as `tests/data/journal/0.3.0.sql`. Then it starts the release again on a copy, on services that never respond,
+and stores its responses to PATHS as `0.3.0.json`. A later release must give the same responses, and send what is open
+once more with the same bytes.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class Stack:
 
 
 def restore(version: str, path: Path) -> dict[str, str]:
-    """Make the journal of a release at this path. Returns its replies by path."""
+    """Make the journal of a release at this path. Returns its responses by path."""
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript((FOLDER / f"{version}.sql").read_text("utf-8"))
     return json.loads((FOLDER / f"{version}.json").read_text("utf-8"))
@@ -179,8 +179,8 @@ def fetch(url: str, body: Any = None, headers: dict[str, str] | None = None) -> 
     content = None if body is None else json.dumps(body).encode()
     sent = {"Content-Type": "application/json", **(headers or {})}
     try:
-        with http.urlopen(http.Request(url, content, sent), timeout=10) as reply:
-            return reply.read().decode()
+        with http.urlopen(http.Request(url, content, sent), timeout=10) as response:
+            return response.read().decode()
     except (URLError, ConnectionError):
         return ""
 
@@ -243,10 +243,12 @@ async def record(version: str, checkout: Path) -> None:
                 with serving(checkout, copy, stack_url) as url:
                     return {path: fetch(url + path) for path in _paths(url)}
 
-            replies = await asyncio.to_thread(read)
-    assert all(replies.values()), replies
+            responses = await asyncio.to_thread(read)
+    assert all(responses.values()), responses
     (FOLDER / f"{version}.sql").write_text(dump + "\n", encoding="utf-8")
-    (FOLDER / f"{version}.json").write_text(json.dumps(replies, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+    (FOLDER / f"{version}.json").write_text(
+        json.dumps(responses, indent=0, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

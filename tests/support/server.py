@@ -87,7 +87,7 @@ class Server:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    # life
+    # start and stop
 
     def start(self) -> Self:
         """Start the child and wait until `/readyz` answers 200."""
@@ -151,8 +151,10 @@ class Server:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
         try:
             connection.request(method, path, content, {**sent, **(headers or {})})
-            reply = connection.getresponse()
-            return Answer(reply.status, {name.lower(): value for name, value in reply.getheaders()}, reply.read())
+            response = connection.getresponse()
+            return Answer(
+                response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+            )
         except (OSError, http.client.HTTPException) as error:
             raise NoAnswer(f"{method} {path}: {error!r}") from error
         finally:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from tests.tidy import house
+from tests.tidy import repository
 
 MIN_LINES = 12
 """A public class or function of so many lines has a docstring. The name and the types of a shorter one may do."""
@@ -50,12 +50,12 @@ def docstrings_of(tree: ast.Module) -> Iterator[Docstring]:
                 yield Docstring(each.lineno, name, each.value.value)
 
 
-def is_generated(source: house.Source) -> bool:
+def is_generated(source: repository.Source) -> bool:
     """True for a file that a command writes: its texts are checked where they come from."""
     return "do not edit" in (ast.get_docstring(source.tree) or "").lower()
 
 
-def missing(source: house.Source) -> Iterator[house.Complaint]:
+def missing(source: repository.Source) -> Iterator[repository.Complaint]:
     """Public classes and functions of at least `MIN_LINES` lines that have no docstring.
 
     A stage type is described by its `about`, an override by the class of the same file that defines the method.
@@ -68,7 +68,7 @@ def missing(source: house.Source) -> Iterator[house.Complaint]:
             yield node.lineno, f"`{node.name}` has {lines} lines and no docstring: say what it is for"
 
 
-def unclear(source: house.Source, errors: Collection[str]) -> Iterator[house.Complaint]:
+def unclear(source: repository.Source, errors: Collection[str]) -> Iterator[repository.Complaint]:
     """Docstrings that break a rule; `errors` are the names of classes that `Raises` may mention."""
     for each in docstrings_of(source.tree):
         for reason in _faults(each, errors):
@@ -79,8 +79,8 @@ def unclear(source: house.Source, errors: Collection[str]) -> Iterator[house.Com
 def known_errors() -> frozenset[str]:
     """Names of every class of the product, of what it imports, and of Python's own exceptions."""
     names = set(dir(builtins))
-    for path in house.product_files():
-        for node in ast.walk(house.read(path).tree):
+    for path in repository.product_files():
+        for node in ast.walk(repository.read(path).tree):
             if isinstance(node, ast.ClassDef):
                 names.add(node.name)
             elif isinstance(node, ast.ImportFrom):

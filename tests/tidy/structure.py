@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from tests.tidy import house
+from tests.tidy import repository
 
 GOAL_LONE = 0.10
 GOAL_P90_LINES = range(15, 46)
@@ -64,7 +64,7 @@ class Figures:
 class Families:
     """Which classes inherit from each other, by name, and which methods each defines."""
 
-    def __init__(self, sources: Iterable[house.Source]) -> None:
+    def __init__(self, sources: Iterable[repository.Source]) -> None:
         self._bases: dict[str, set[str]] = defaultdict(set)
         self._methods: dict[str, set[str]] = defaultdict(set)
         for source in sources:
@@ -122,7 +122,7 @@ class Uses:
         return found
 
 
-def functions_of(source: house.Source, families: Families | None = None) -> Iterator[Function]:
+def functions_of(source: repository.Source, families: Families | None = None) -> Iterator[Function]:
     """Every function of a file, methods and nested ones included."""
     families = families or Families([source])
     nodes = list(ast.walk(source.tree))
@@ -144,7 +144,7 @@ def functions_of(source: house.Source, families: Families | None = None) -> Iter
 
 def functions() -> list[Function]:
     """Every function of the product."""
-    sources = [house.read(path) for path in house.product_files()]
+    sources = [repository.read(path) for path in repository.product_files()]
     families = Families(sources)
     return [each for source in sources for each in functions_of(source, families)]
 

@@ -20,7 +20,7 @@ from headrace.api import ext
 from headrace.workflows.activities import ACTIVITIES
 from headrace_client import ext_operations
 from headrace_client.operations import Operation
-from tests.tidy import house
+from tests.tidy import repository
 
 STAGES_FOLDER = "src/headrace/workflows/stages/"
 GENERATED = {
@@ -73,14 +73,14 @@ def activity_pattern(name: str) -> str:
 
 
 def product() -> Iterator[str]:
-    for path in house.committed_files():
+    for path in repository.committed_files():
         if path.startswith(("src/", "packages/client/src/", "docs/generator/")) and path not in GENERATED:
             yield path
 
 
 def naming(pattern: str) -> set[str]:
     found = re.compile(pattern)
-    texts = {path: (house.ROOT / path).read_bytes().decode(errors="replace") for path in product()}
+    texts = {path: (repository.ROOT / path).read_bytes().decode(errors="replace") for path in product()}
     return {path for path, text in texts.items() if found.search(text) and not path.startswith(OWN_PLACES)}
 
 
@@ -242,7 +242,7 @@ print("appears")
 def copy(tmp_path: Path) -> Path:
     """The repository with the new stage and the new activity, in the files of the table."""
     for folder in ("src", "packages/client/src", "docs/generator", "tests/support", "tests/specs"):
-        shutil.copytree(house.ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(repository.ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / STAGES_FOLDER / "note.py").write_text(STAGE)
     registry = tmp_path / STAGES_FOLDER / "__init__.py"
     text = registry.read_text()
@@ -318,7 +318,7 @@ def test_a_builtin_that_is_half_there_is_an_error_at_import(copy: Path, line: st
         (
             "src/headrace/effects/ledger.py",
             'READERS["NoteAccount"] = read_empty\n',
-            "no reader of its replies for NoteA",
+            "no reader of its responses for NoteA",
         ),
         ("src/headrace/effects/ledger.py", 'SEARCHES["NoteAccount"] = search_metadata\n', "no look-up for NoteAccount"),
         (f"{STAGES_FOLDER}note.py", '    label = "note"\n', "stage NoteStage does not say its `label`"),

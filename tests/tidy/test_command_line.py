@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.tidy import house
-from tests.tidy.house import Complaint, Source
+from tests.tidy import repository
+from tests.tidy.repository import Complaint, Source
 
 FOLDER = "src/headrace/cli/"
 SESSION = "src/headrace/cli/session.py"
@@ -67,9 +67,9 @@ def own_calls(source: Source) -> Iterator[Complaint]:
 
 
 def test_no_command_opens_http_itself() -> None:
-    paths = [path for path in house.product_files() if path.startswith(FOLDER)]
+    paths = [path for path in repository.product_files() if path.startswith(FOLDER)]
     assert SESSION in paths
-    found = {path: complaints for path in paths if (complaints := list(own_calls(house.read(path))))}
+    found = {path: complaints for path in paths if (complaints := list(own_calls(repository.read(path))))}
     assert found == {}
 
 
@@ -83,7 +83,7 @@ def test_no_command_opens_http_itself() -> None:
         "import urllib.request",
         "import http.client",
         "import socket",
-        "from headrace_client.transport import wire_reply",
+        "from headrace_client.transport import wire_response",
         "from headrace_client import protocol",
         "from headrace_client._sync import driver",
         "def f():\n    from headrace_client.operations import Operation",
@@ -95,7 +95,7 @@ def test_a_command_that_does_is_found(text: str) -> None:
 
 def test_the_session_may_make_a_client_but_no_call() -> None:
     assert not list(own_calls(Source.of(SESSION, "import httpx2\nclient = httpx2.Client()")))
-    assert list(own_calls(Source.of(SESSION, "import httpx2\nreply = httpx2.get('http://127.0.0.1')")))
+    assert list(own_calls(Source.of(SESSION, "import httpx2\nresponse = httpx2.get('http://127.0.0.1')")))
     assert list(own_calls(Source.of(SESSION, "from httpx2 import get")))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tidy.house import ROOT
+from tests.tidy.repository import ROOT
 
 BASES = (ROOT / "src/headrace", ROOT, ROOT / "packages/client/src/headrace_client", *(ROOT / "examples").glob("01-*"))
 """Folders that a path of the table may begin in."""

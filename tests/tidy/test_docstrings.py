@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tidy import docstrings, house
+from tests.tidy import docstrings, repository
 
 EXCLUDED: tuple[str, ...] = ()
 """Folders and files that do not keep the rule yet. The list only gets shorter."""
 
 
-def checked_sources() -> list[house.Source]:
+def checked_sources() -> list[repository.Source]:
     """Files of the product that keep the rule, without generated ones."""
-    sources = [house.read(path) for path in house.product_files() if not path.startswith(EXCLUDED)]
+    sources = [repository.read(path) for path in repository.product_files() if not path.startswith(EXCLUDED)]
     return [each for each in sources if not docstrings.is_generated(each)]
 
 
@@ -31,7 +31,7 @@ def test_every_exclusion_is_needed() -> None:
     """A folder that keeps the rule leaves the list."""
     errors = docstrings.known_errors()
     for excluded in EXCLUDED:
-        sources = [house.read(path) for path in house.product_files() if path.startswith(excluded)]
+        sources = [repository.read(path) for path in repository.product_files() if path.startswith(excluded)]
         if sources:  # a package may be on a branch only
             assert any(
                 any(docstrings.missing(source)) or any(docstrings.unclear(source, errors)) for source in sources
@@ -56,7 +56,7 @@ def test_every_exclusion_is_needed() -> None:
     ],
 )
 def test_a_bad_docstring_is_refused(text: str, reason: str) -> None:
-    source = house.Source.of("src/sample.py", f'def _read():\n    """{text}"""\n')
+    source = repository.Source.of("src/sample.py", f'def _read():\n    """{text}"""\n')
     assert [message for _, message in docstrings.unclear(source, docstrings.known_errors()) if reason in message]
 
 
@@ -72,12 +72,12 @@ def test_a_bad_docstring_is_refused(text: str, reason: str) -> None:
     ],
 )
 def test_a_good_docstring_is_accepted(text: str) -> None:
-    source = house.Source.of("src/sample.py", f'def _read():\n    """{text}"""\n')
+    source = repository.Source.of("src/sample.py", f'def _read():\n    """{text}"""\n')
     assert list(docstrings.unclear(source, docstrings.known_errors())) == []
 
 
 def test_the_docstring_of_a_variable_may_be_short_but_not_a_riddle() -> None:
-    source = house.Source.of("src/sample.py", 'A = 1\n"""Newest first."""\nB = 2\n"""Of the newest one."""\n')
+    source = repository.Source.of("src/sample.py", 'A = 1\n"""Newest first."""\nB = 2\n"""Of the newest one."""\n')
     assert [line for line, _ in docstrings.unclear(source, ())] == [4]
 
 
@@ -92,5 +92,5 @@ def test_a_long_public_definition_needs_a_docstring() -> None:
         (f"class Reader:\n{methods}", False),
         ("def read():\n    return 1", False),
     ):
-        source = house.Source.of("src/sample.py", definition + "\n")
+        source = repository.Source.of("src/sample.py", definition + "\n")
         assert bool(list(docstrings.missing(source))) is is_refused, definition

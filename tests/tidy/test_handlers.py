@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.tidy import house
+from tests.tidy import repository
 
 ROOT = "src/headrace/api/"
 BANNED = {
@@ -20,7 +20,7 @@ BANNED = {
 ALLOWED = {("src/headrace/api/errors.py", "new"): "the id of an incident"}
 
 
-def banned_calls(source: house.Source) -> Iterator[tuple[int, str]]:
+def banned_calls(source: repository.Source) -> Iterator[tuple[int, str]]:
     for node in ast.walk(source.tree):
         if not isinstance(node, ast.Call):
             continue
@@ -29,20 +29,20 @@ def banned_calls(source: house.Source) -> Iterator[tuple[int, str]]:
             yield node.lineno, f"`{name}()`: {BANNED[name]}"
 
 
-def imported_writes(source: house.Source) -> Iterator[tuple[int, str]]:
+def imported_writes(source: repository.Source) -> Iterator[tuple[int, str]]:
     for node in ast.walk(source.tree):
         if isinstance(node, ast.ImportFrom) and node.module == "headrace.journal.writes":
             yield node.lineno, "writes of the journal are for use cases"
 
 
 def test_handlers_leave_ids_time_and_writes_to_use_cases() -> None:
-    files = [path for path in house.product_files() if path.startswith(ROOT)]
+    files = [path for path in repository.product_files() if path.startswith(ROOT)]
     assert len(files) > 30
     found = [
         f"{path}:{line}: {message}"
         for path in files
         for check in (banned_calls, imported_writes)
-        for line, message in check(house.read(path))
+        for line, message in check(repository.read(path))
     ]
     assert not found, "\n" + "\n".join(found)
 
@@ -58,5 +58,5 @@ def test_handlers_leave_ids_time_and_writes_to_use_cases() -> None:
     ],
 )
 def test_the_rule_catches_its_bug(text: str) -> None:
-    source = house.Source.of(f"{ROOT}v1/bad.py", f"async def f():\n    {text}\n")
+    source = repository.Source.of(f"{ROOT}v1/bad.py", f"async def f():\n    {text}\n")
     assert [*banned_calls(source), *imported_writes(source)]

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.tidy import house
+from tests.tidy import repository
 
-GLOSSARY = house.ROOT / "docs/decisions/glossary.md"
+GLOSSARY = repository.ROOT / "docs/decisions/glossary.md"
 SUFFIXES = (".py", ".md", ".mjs", ".ts", ".go", ".sql", ".sh", ".toml", ".yml", ".yaml")
 ROOTS = ("src/", "packages/", "tests/", "docs/", "examples/", "ops/", "deploy/", "README.md", "CONTRIBUTING.md")
 
@@ -44,7 +44,7 @@ def explained() -> set[str]:
 
 def cited_files() -> list[str]:
     """Without `bench/`, whose workloads W1 to W3 look like ids."""
-    paths = [path for path in house.committed_files() if path.startswith(ROOTS) and path.endswith(SUFFIXES)]
+    paths = [path for path in repository.committed_files() if path.startswith(ROOTS) and path.endswith(SUFFIXES)]
     return [path for path in paths if path != "tests/tidy/test_references.py"]
 
 
@@ -53,7 +53,7 @@ def test_every_cited_decision_is_explained() -> None:
     pages = {path.name[:4] for path in GLOSSARY.parent.glob("[0-9]*.md")}
     found: list[str] = []
     for path in cited_files():
-        text = (house.ROOT / path).read_text()
+        text = (repository.ROOT / path).read_text()
         found += [f"{path}: {each} is not in docs/decisions/glossary.md" for each in ids_of(text) if each not in known]
         found += [f"{path}: there is no decision {each}" for each in pages_of(text) if each not in pages]
     assert not found, "\n" + "\n".join(sorted(set(found)))
@@ -62,7 +62,10 @@ def test_every_cited_decision_is_explained() -> None:
 def test_the_citations_of_the_product_are_found() -> None:
     """A pattern that finds nothing would let everything pass."""
     cited = {
-        each for path in cited_files() if path.startswith("src/") for each in ids_of((house.ROOT / path).read_text())
+        each
+        for path in cited_files()
+        if path.startswith("src/")
+        for each in ids_of((repository.ROOT / path).read_text())
     }
     assert len(cited) > 15 and {"M2", "M6b", "Q19"} <= cited
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.support.server import Server, free_port
-from tests.tidy.house import ROOT
+from tests.tidy.repository import ROOT
 
 Instruction = tuple[str, str]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.tidy import house, structure
+from tests.tidy import repository, structure
 
 SAMPLE = """
 def public():
@@ -108,8 +108,8 @@ def test_few_functions_are_lone_helpers_and_functions_are_neither_short_nor_long
 
 
 def test_no_file_of_the_product_is_long() -> None:
-    lines = {path: len(house.read(path).text.splitlines()) for path in house.product_files()}
-    assert {path: count for path, count in lines.items() if count > house.MAX_LINES} == {}
+    lines = {path: len(repository.read(path).text.splitlines()) for path in repository.product_files()}
+    assert {path: count for path, count in lines.items() if count > repository.MAX_LINES} == {}
 
 
 def test_lone_helpers_of_a_sample() -> None:
@@ -118,6 +118,6 @@ def test_lone_helpers_of_a_sample() -> None:
     Not so two calls, a mention without a call, an entry of a table, a function that a comprehension applies, the body
     of a task, a context manager, a recursion, an override.
     """
-    found = list(structure.functions_of(house.Source.of("src/sample.py", SAMPLE)))
+    found = list(structure.functions_of(repository.Source.of("src/sample.py", SAMPLE)))
     assert [each.name for each in found if each.is_lone_helper] == LONE
     assert structure.Figures.of(found) == structure.Figures(21, 6 / 21, 3)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.tidy import house
+from tests.tidy import repository
 
 ROOTS = (
     "README.md",
@@ -48,6 +48,7 @@ INSTEAD = {
     r"what (?:reads|writes|wants)": "a noun: reads, writes",
     r"gone on with": "resumed, continued",
     r"an answer that never came": "a lost response",
+    r"repl(?:y|ies)": "response",
 }
 """By pattern, what to write instead."""
 WORDS = {re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE): instead for pattern, instead in INSTEAD.items()}
@@ -55,11 +56,15 @@ _CODE = re.compile(r"^```.*?^```|`[^`]*`|<!--.*?-->|\]\([^)]*\)", re.MULTILINE |
 """What is no prose of a page: blocks, code, comments and the targets of links."""
 _PUBLIC_NAMES = re.compile(r"set[-_]aside|setAside|SetAside")
 """Names of release 0.1.0 that stay: a metric and its label, a route and a table of the journal."""
+_PROTOCOL_TERMS = {"src/headrace/buses/nats/": re.compile(r"\b(?:reply|replies)\b")}
+"""By prefix of a path, terms that a protocol defines: NATS acknowledges a delivery on its reply subject."""
 _WORDS_OF_NAMES = re.compile(r"_|(?<=[a-z])(?=[A-Z])")
 
 
 def unwanted_words(path: str, text: str) -> Iterator[tuple[int, str]]:
     """Every unwanted word of a text, with its line. Code of a Markdown page is left out; names of Python are words."""
+    for prefix, terms in _PROTOCOL_TERMS.items():
+        text = terms.sub("", text) if path.startswith(prefix) else text
     if path.endswith(".md"):
         text = _CODE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
     else:
@@ -72,7 +77,7 @@ def unwanted_words(path: str, text: str) -> Iterator[tuple[int, str]]:
 def kept_files() -> list[str]:
     return [
         path
-        for path in house.committed_files()
+        for path in repository.committed_files()
         if path in INCLUDED
         or (path.startswith(ROOTS) and not path.startswith(EXCEPT + EXCLUDED) and path.endswith((".md", ".py")))
     ]
@@ -84,7 +89,7 @@ def test_prose_uses_the_terms_of_the_field() -> None:
     found = [
         f"{path}:{line}: {message}"
         for path in files
-        for line, message in unwanted_words(path, (house.ROOT / path).read_text())
+        for line, message in unwanted_words(path, (repository.ROOT / path).read_text())
     ]
     assert not found, "\n" + "\n".join(found)
 
@@ -100,15 +105,19 @@ PAGES = ("docs", "docs/how-to", "docs/explanation", "docs/recipes")
 
 def test_the_first_page_links_every_page_written_by_hand() -> None:
     """Its table is written by hand."""
-    linked = set(re.findall(r"\]\(([^)#]+\.md)", (house.ROOT / "docs/index.md").read_text()))
-    pages = {str(page.relative_to(house.ROOT / "docs")) for root in PAGES for page in (house.ROOT / root).glob("*.md")}
+    linked = set(re.findall(r"\]\(([^)#]+\.md)", (repository.ROOT / "docs/index.md").read_text()))
+    pages = {
+        str(page.relative_to(repository.ROOT / "docs"))
+        for root in PAGES
+        for page in (repository.ROOT / root).glob("*.md")
+    }
     assert pages - linked == {"index.md"}
 
 
 @pytest.mark.parametrize("root", PAGES)
 def test_a_page_begins_with_what_it_is_for(root: str) -> None:
     """The first paragraph is a sentence: no heading, table, list or block."""
-    pages = sorted((house.ROOT / root).glob("*.md"))
+    pages = sorted((repository.ROOT / root).glob("*.md"))
     assert pages
     for page in pages:
         begins = first_paragraph(page.read_text())
@@ -130,6 +139,7 @@ def test_a_page_begins_with_what_it_is_for(root: str) -> None:
         "OpenDoor",
         "is_told",
         "_who_gets_in",
+        "NoReply",
     ],
 )
 def test_an_unwanted_word_is_found(text: str) -> None:

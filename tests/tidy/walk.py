@@ -33,7 +33,7 @@ from bench.workloads import VARIABLES, W1
 from headrace.api.http_protocol import BoundedProtocol
 from headrace.composition import compose
 from headrace.settings import Settings
-from tests.tidy.house import ROOT
+from tests.tidy.repository import ROOT
 
 PACKAGE = str(ROOT / "src/headrace") + "/"
 LIBRARIES = ("uvicorn", "starlette")

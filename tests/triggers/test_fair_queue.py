@@ -16,7 +16,7 @@ from headrace.triggers.dispatcher import LARGE_AT_ONCE, LARGE_CHARACTERS, Dispat
 from headrace.triggers.expressions import EvaluationFailed, Evaluator, no_links
 from headrace.triggers.fair_queue import FairQueue
 from headrace.triggers.firing import may_take_long
-from tests.support.rooms import FastClock, Life, life, new_sandbox
+from tests.support.in_process import FastClock, InProcess, new_sandbox, running
 
 WAITING: list[dict[str, Any]] = [{"wait_event": {"event": "go"}}]
 LINK = 'link(event, "account").ok == true'
@@ -52,18 +52,18 @@ class Slow:
         return {"ok": True}
 
 
-async def count(alive: Life, trigger_id: str) -> int:
+async def count(alive: InProcess, trigger_id: str) -> int:
     return sum([len(page) async for page in alive.journal.occurrences(trigger_id)])
 
 
-async def deliver(alive: Life, kind: str, number: int) -> None:
+async def deliver(alive: InProcess, kind: str, number: int) -> None:
     for n in range(number):
         await alive.deliver(f"{kind}-{n}", {"type": kind, "payload": {"links": LINKS}})
 
 
 async def test_a_trigger_whose_links_hang_leaves_room_for_the_others(tmp_path: Path, sandbox: Sandbox) -> None:
     slow = Slow()
-    async with life(tmp_path / "j.db", sandbox, fetch=slow, events=DispatcherLimits(events=20)) as alive:
+    async with running(tmp_path / "j.db", sandbox, fetch=slow, events=DispatcherLimits(events=20)) as alive:
         await alive.workflow("w", WAITING)
         await alive.trigger("bad", "BAD", "w", filter=LINK)
         await alive.trigger("good", "GOOD", "w")
@@ -108,7 +108,7 @@ async def test_who_may_take_long() -> None:
 
 async def test_events_of_several_such_triggers_are_all_taken_to_each(tmp_path: Path, sandbox: Sandbox) -> None:
     slow = Slow()
-    async with life(tmp_path / "j.db", sandbox, fetch=slow, events=DispatcherLimits(events=6)) as alive:
+    async with running(tmp_path / "j.db", sandbox, fetch=slow, events=DispatcherLimits(events=6)) as alive:
         await alive.workflow("w", WAITING)
         for trigger_id, event in (("a", "A"), ("b", "B"), ("both-1", "AB"), ("both-2", "AB")):
             await alive.trigger(trigger_id, event, "w", filter=LINK)
@@ -124,14 +124,14 @@ async def test_events_of_several_such_triggers_are_all_taken_to_each(tmp_path: P
 
 async def test_what_is_parked_at_the_end_of_a_process_is_taken_up_by_the_next(tmp_path: Path, sandbox: Sandbox) -> None:
     slow = Slow()
-    async with life(tmp_path / "j.db", sandbox, fetch=slow, events=DispatcherLimits(events=4)) as alive:
+    async with running(tmp_path / "j.db", sandbox, fetch=slow, events=DispatcherLimits(events=4)) as alive:
         await alive.workflow("w", WAITING)
         await alive.trigger("bad", "BAD", "w", filter=LINK)
         await deliver(alive, "BAD", 9)
         while slow.asked < 2:
             await asyncio.sleep(0.005)
     slow.opens.set()
-    async with life(tmp_path / "j.db", sandbox, fetch=slow, events=DispatcherLimits(events=4)) as again:
+    async with running(tmp_path / "j.db", sandbox, fetch=slow, events=DispatcherLimits(events=4)) as again:
         async with asyncio.timeout(LIMIT_S):
             await again.dispatcher.idle()
         assert await count(again, "bad") == 9
@@ -139,7 +139,7 @@ async def test_what_is_parked_at_the_end_of_a_process_is_taken_up_by_the_next(tm
 
 async def test_large_ones_whose_links_hang_take_no_slots(tmp_path: Path, sandbox: Sandbox) -> None:
     slow = Slow()
-    async with life(tmp_path / "j.db", sandbox, fetch=slow, events=DispatcherLimits(events=4)) as alive:
+    async with running(tmp_path / "j.db", sandbox, fetch=slow, events=DispatcherLimits(events=4)) as alive:
         await alive.workflow("w", WAITING)
         await alive.trigger("bad", "BAD", "w", filter=LINK)
         await alive.trigger("good", "GOOD", "w")
@@ -161,7 +161,7 @@ async def test_large_ones_that_were_parked_are_in_memory_few_at_once(tmp_path: P
     async def fetch(uri: str, /) -> Any:
         return await (large if uri.endswith("large") else small)(uri)
 
-    async with life(tmp_path / "j.db", sandbox, fetch=fetch, events=DispatcherLimits(events=20)) as alive:
+    async with running(tmp_path / "j.db", sandbox, fetch=fetch, events=DispatcherLimits(events=20)) as alive:
         await alive.workflow("w", WAITING)
         await alive.trigger("bad", "BAD", "w", filter=LINK)
         await deliver(alive, "BAD", 10)

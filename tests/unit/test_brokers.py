@@ -13,7 +13,7 @@ from headrace.composition.doctor import check_broker
 from headrace.errors import InvalidValue
 from headrace.settings import BROKER_EXAMPLES, Settings
 from tests.contract.test_bus import HARNESSES
-from tests.tidy.house import ROOT
+from tests.tidy.repository import ROOT
 from tests.unit.test_telemetry import FixedClock
 
 UNKNOWN = Settings(broker_url="mqtt://127.0.0.1:1883", stack_name="acme")

@@ -24,7 +24,7 @@ from headrace.composition.doctor import (
     check_traces,
     warn_of_services,
 )
-from headrace.effects.port import NoReply, Reply, Request
+from headrace.effects.port import NoResponse, Request, Response
 from headrace.journal.sqlite.inspection import inspect_journal
 from headrace.journal.sqlite.migrations import HEAD, migrate_sqlite
 from headrace.settings import Settings
@@ -36,27 +36,27 @@ SETTINGS = Settings(stack_url=URL, concurrency=8)
 
 
 class Stack:
-    """Services that answer as they are said to; a path in `replies` wins over a service."""
+    """Services that answer as they are said to; a path in `responses` wins over a service."""
 
-    def __init__(self, **replies: Reply | NoReply) -> None:
-        self.replies = replies
+    def __init__(self, **responses: Response | NoResponse) -> None:
+        self.responses = responses
         self.asked: list[tuple[str, str]] = []
 
-    async def send(self, request: Request) -> Reply:
+    async def send(self, request: Request) -> Response:
         self.asked.append((request.method, request.path))
         if request.path in doctor.INFO_PATHS:
-            reply = self.replies.get("info" if request.path == "/_info" else "v2_info", Reply(404))
+            response = self.responses.get("info" if request.path == "/_info" else "v2_info", Response(404))
         else:
-            reply = self.replies.get(request.service, Reply(200, PAGE))
-        if isinstance(reply, NoReply):
-            raise reply
-        return reply
+            response = self.responses.get(request.service, Response(200, PAGE))
+        if isinstance(response, NoResponse):
+            raise response
+        return response
 
     async def close(self) -> None: ...
 
 
-async def found(check: str, settings: Settings = SETTINGS, **replies: Reply | NoReply) -> Finding:
-    findings = await check_services(Stack(**replies), settings, FixedClock())
+async def found(check: str, settings: Settings = SETTINGS, **responses: Response | NoResponse) -> Finding:
+    findings = await check_services(Stack(**responses), settings, FixedClock())
     return next(each for each in findings if each.check == check)
 
 
@@ -69,23 +69,23 @@ async def test_services_that_answer_are_well_and_are_only_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "says", "hint"),
+    ("response", "says", "hint"),
     [
-        (NoReply("wallets: cannot connect (Connection refused)"), ": cannot connect", "HEADRACE_WALLETS_URL"),
-        (Reply(401), "refuses the credentials (HTTP 401)", "HEADRACE_STACK_CLIENT_ID"),
-        (Reply(403), "refuses the credentials (HTTP 403)", "read and write wallets"),
-        (Reply(404), "HTTP 404", "root"),
-        (Reply(302), "HTTP 302", "log"),
-        (Reply(500), "HTTP 500", "log"),
-        (Reply(200, b"<html>under maintenance</html>"), "not as wallets does", "proxy"),
-        (Reply(200, b'{"status":"ok"}'), "not as wallets does", "proxy"),
-        (Reply(200, b"[]"), "not as wallets does", "proxy"),
+        (NoResponse("wallets: cannot connect (Connection refused)"), ": cannot connect", "HEADRACE_WALLETS_URL"),
+        (Response(401), "refuses the credentials (HTTP 401)", "HEADRACE_STACK_CLIENT_ID"),
+        (Response(403), "refuses the credentials (HTTP 403)", "read and write wallets"),
+        (Response(404), "HTTP 404", "root"),
+        (Response(302), "HTTP 302", "log"),
+        (Response(500), "HTTP 500", "log"),
+        (Response(200, b"<html>under maintenance</html>"), "not as wallets does", "proxy"),
+        (Response(200, b'{"status":"ok"}'), "not as wallets does", "proxy"),
+        (Response(200, b"[]"), "not as wallets does", "proxy"),
     ],
 )
-async def test_a_service_that_cannot_be_used_has_failed(reply: Reply | NoReply, says: str, hint: str) -> None:
-    finding = await found("wallets", wallets=reply)
+async def test_a_service_that_cannot_be_used_has_failed(response: Response | NoResponse, says: str, hint: str) -> None:
+    finding = await found("wallets", wallets=response)
     assert finding.status == "failed" and says in finding.text and hint in finding.hint
-    assert (await found("ledger", wallets=reply)).status == "ok", "each service is judged for itself"
+    assert (await found("ledger", wallets=response)).status == "ok", "each service is judged for itself"
 
 
 @pytest.mark.parametrize(
@@ -101,14 +101,14 @@ async def test_a_service_that_cannot_be_used_has_failed(reply: Reply | NoReply, 
 async def test_clocks_are_compared(ahead_s: int, status: str, says: str) -> None:
     clock = FixedClock()
     date = formatdate(clock.at / 1e6 - ahead_s, usegmt=True)
-    finding = await found("clock", payments=Reply(200, PAGE, {"date": date}))
+    finding = await found("clock", payments=Response(200, PAGE, {"date": date}))
     assert finding.status == status and says in finding.text
     assert str(abs(ahead_s)) in finding.text or status == "ok"
 
 
 @pytest.mark.parametrize("date", ["yesterday", "", "Thu, 01 Jan 99999 00:00:00 GMT"])
 async def test_a_date_that_cannot_be_read_says_nothing(date: str) -> None:
-    findings = await check_services(Stack(ledger=Reply(200, PAGE, {"date": date})), SETTINGS, FixedClock())
+    findings = await check_services(Stack(ledger=Response(200, PAGE, {"date": date})), SETTINGS, FixedClock())
     assert not [each for each in findings if each.check == "clock"]
 
 
@@ -132,20 +132,20 @@ def test_concurrency_is_compared_with_the_ledgers_pool(version: str, concurrency
 
 @pytest.mark.parametrize("name", ["info", "v2_info"])
 async def test_the_ledgers_version_is_found_at_either_path(name: str) -> None:
-    info: dict[str, Any] = {name: Reply(200, b'{"server":"ledger","version":"v2.4.12"}')}
+    info: dict[str, Any] = {name: Response(200, b'{"server":"ledger","version":"v2.4.12"}')}
     finding = await found("limits", Settings(stack_url=URL), **info)
     assert finding.status == "warning" and "v2.4.12" in finding.text
 
 
 async def test_a_ledger_that_cannot_be_used_is_not_asked_for_its_version() -> None:
-    stack = Stack(ledger=Reply(500))
+    stack = Stack(ledger=Response(500))
     assert "limits" not in {each.check for each in await check_services(stack, SETTINGS, FixedClock())}
     assert not {path for _, path in stack.asked} & set(doctor.INFO_PATHS)
 
 
 async def test_a_server_warns_at_its_start_of_what_has_failed_and_of_nothing_else() -> None:
     with structlog.testing.capture_logs() as lines:
-        await warn_of_services(Stack(payments=Reply(401)), SETTINGS, FixedClock())
+        await warn_of_services(Stack(payments=Response(401)), SETTINGS, FixedClock())
     (line,) = lines
     assert (line["log_level"], line["check"]) == ("warning", "payments")
     assert "HTTP 401" in line["found"] and "HEADRACE_STACK_CLIENT_ID" in line["hint"]

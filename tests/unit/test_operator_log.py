@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from headrace.effects.port import Reply, Request, Unknown
+from headrace.effects.port import Request, Response, Unknown
 from headrace.effects.services import outcome
 from headrace.engine.meter import FailedCall
 from headrace.telemetry.operator_log import OperatorLog
@@ -53,7 +53,7 @@ def test_services_fail_and_come_back_each_for_itself() -> None:
 def test_the_reason_quotes_nothing_of_an_answer() -> None:
     body = b'{"errorCode":"INTERNAL","errorMessage":"account alice has 987654321 left"}'
     request = Request("ledger", "POST", "/v2/main/transactions", b"{}")
-    proved = outcome("CreateTransaction", request, Reply(500, body))
+    proved = outcome("CreateTransaction", request, Response(500, body))
     assert isinstance(proved, Unknown) and "987654321" in proved.message
     assert proved.reason == "HTTP 500"
     assert Unknown("ledger: cannot connect (Connection refused)").reason.endswith("(Connection refused)")

@@ -57,9 +57,9 @@ class Poster:
                 connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
             )
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-        async with self._session.post(self._url, data=self._body, headers=headers) as reply:
-            assert reply.status == 200, reply.status
-            return (await reply.json())["data"]["id"]
+        async with self._session.post(self._url, data=self._body, headers=headers) as response:
+            assert response.status == 200, response.status
+            return (await response.json())["data"]["id"]
 
     async def close(self) -> None:
         if self._session is not None:

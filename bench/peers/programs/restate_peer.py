@@ -57,17 +57,17 @@ def _three_posts(session: aiohttp.ClientSession, url: str) -> Callable[[int], Aw
         key = str(uuid.uuid4())
         await _post(session, f"{url}/three_posts/{key}/run/send", key)
         await _post(session, f"{url}/three_posts/{key}/go", None)
-        async with session.get(f"{url}/restate/workflow/three_posts/{key}/attach") as reply:
-            assert reply.status < 300, f"attach: {reply.status} {await reply.text()}"
+        async with session.get(f"{url}/restate/workflow/three_posts/{key}/attach") as response:
+            assert response.status < 300, f"attach: {response.status} {await response.text()}"
 
     return one
 
 
 async def _post(session: aiohttp.ClientSession, url: str, body: object) -> None:
     content = {"skip_auto_headers": ("Content-Type",)} if body is None else {"json": body}
-    async with session.post(url, **content) as reply:
-        assert reply.status < 300, f"{url}: {reply.status} {await reply.text()}"
-        await reply.read()
+    async with session.post(url, **content) as response:
+        assert response.status < 300, f"{url}: {response.status} {await response.text()}"
+        await response.read()
 
 
 def _server() -> str:

@@ -22,11 +22,13 @@ class Fetcher:
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), cookie_jar=aiohttp.DummyCookieJar()
             )
         try:
-            async with self._session.get(url, allow_redirects=False, headers={"Accept": "application/json"}) as reply:
-                if reply.status != 200:
-                    raise FetchFailed(f"{url} answered {reply.status}")
-                body = await reply.content.read(MAX_BYTES + 1)
-                while len(body) <= MAX_BYTES and (more := await reply.content.read(MAX_BYTES + 1 - len(body))):
+            async with self._session.get(
+                url, allow_redirects=False, headers={"Accept": "application/json"}
+            ) as response:
+                if response.status != 200:
+                    raise FetchFailed(f"{url} answered {response.status}")
+                body = await response.content.read(MAX_BYTES + 1)
+                while len(body) <= MAX_BYTES and (more := await response.content.read(MAX_BYTES + 1 - len(body))):
                     body += more
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise FetchFailed(f"{url}: {type(error).__name__} {error}".rstrip()) from None

@@ -23,7 +23,7 @@ from headrace.clock import Clock
 from headrace.composition.brokers import broker_of
 from headrace.composition.findings import Finding, Status
 from headrace.composition.startup import about_unknown_variable, targets, webhook_endpoints
-from headrace.effects.port import Downstream, NoReply, Reply, Request
+from headrace.effects.port import Downstream, NoResponse, Request, Response
 from headrace.errors import HeadraceError, InvalidValue
 from headrace.journal.sqlite.inspection import inspect_journal
 from headrace.settings import Settings, unknown_variables
@@ -117,8 +117,8 @@ async def _ask(downstream: Downstream, service: Service, settings: Settings, clo
     root = targets(settings)[service]
     started_s = clock.monotonic_s()
     try:
-        reply = await downstream.send(Request(service, "GET", QUESTIONS[service]))
-    except NoReply as failure:
+        response = await downstream.send(Request(service, "GET", QUESTIONS[service]))
+    except NoResponse as failure:
         reason = str(failure).removeprefix(f"{service}: ")
         variable = f"HEADRACE_{service.upper()}_URL"
         hint = f"Is it running, and is {variable} or HEADRACE_STACK_URL right?"
@@ -126,23 +126,23 @@ async def _ask(downstream: Downstream, service: Service, settings: Settings, clo
             hint = "This is about `headrace serve`; `headrace dev` brings a sandbox of all three services."
         return _Asked(Finding(service, "failed", reason if root == "none" else f"{root}: {reason}", hint))
     took_ms = round((clock.monotonic_s() - started_s) * 1e3)
-    return _Asked(_judge(service, root, reply, took_ms), _skew_s(reply, clock.now_at()))
+    return _Asked(_judge(service, root, response, took_ms), _skew_s(response, clock.now_at()))
 
 
-def _judge(service: Service, root: str, reply: Reply, took_ms: int) -> Finding:
-    if reply.status in (401, 403):
+def _judge(service: Service, root: str, response: Response, took_ms: int) -> Finding:
+    if response.status in (401, 403):
         hint = (
             "Set HEADRACE_STACK_CLIENT_ID and HEADRACE_STACK_CLIENT_SECRET to a client "
             f"that may read and write {service}."
         )
-        return Finding(service, "failed", f"{root} refuses the credentials (HTTP {reply.status})", hint)
-    if reply.status == 404:
+        return Finding(service, "failed", f"{root} refuses the credentials (HTTP {response.status})", hint)
+    if response.status == 404:
         return Finding(
             service, "failed", f"{root} has no such service (HTTP 404)", "Is this address the service's root?"
         )
-    if not 200 <= reply.status < 300:
-        return Finding(service, "failed", f"{root} answers HTTP {reply.status}", "Check the log of that service.")
-    if not isinstance(_member(reply, "cursor"), dict):
+    if not 200 <= response.status < 300:
+        return Finding(service, "failed", f"{root} answers HTTP {response.status}", "Check the log of that service.")
+    if not isinstance(_member(response, "cursor"), dict):
         hint = "Is a proxy or another service at this address?"
         return Finding(service, "failed", f"{root} answers, but not as {service} does", hint)
     return Finding(service, "ok", f"{root} answers and accepts the credentials ({took_ms} ms)")
@@ -152,11 +152,11 @@ async def _version(downstream: Downstream) -> str:
     """The ledger's version as it names it itself; "" where it does not."""
     for path in INFO_PATHS:
         try:
-            reply = await downstream.send(Request("ledger", "GET", path))
-        except NoReply:
+            response = await downstream.send(Request("ledger", "GET", path))
+        except NoResponse:
             continue
-        version = _member(reply, "version")
-        if reply.status == 200 and isinstance(version, str) and len(version) <= 64:
+        version = _member(response, "version")
+        if response.status == 200 and isinstance(version, str) and len(version) <= 64:
             return version
     return ""
 
@@ -177,18 +177,18 @@ def check_limits(version: str, settings: Settings) -> Finding:
     return Finding("limits", "ok", f"HEADRACE_CONCURRENCY={settings.concurrency} suits a ledger {version}")
 
 
-def _skew_s(reply: Reply, now_at: int) -> float | None:
+def _skew_s(response: Response, now_at: int) -> float | None:
     """How far this clock is ahead. A `Date` has whole seconds, so half a second is added to it."""
     try:
-        sent = parsedate_to_datetime(reply.headers["date"]).timestamp() + 0.5
+        sent = parsedate_to_datetime(response.headers["date"]).timestamp() + 0.5
     except (KeyError, ValueError, TypeError, OverflowError):
         return None
     return now_at / 1e6 - sent
 
 
-def _member(reply: Reply, name: str) -> object:
+def _member(response: Response, name: str) -> object:
     try:
-        body: Any = msgspec.json.decode(reply.body)
+        body: Any = msgspec.json.decode(response.body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", body).get(name) if isinstance(body, dict) else None

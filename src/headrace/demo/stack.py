@@ -117,15 +117,15 @@ class Stack:
 
     def balance(self, ledger: str, account: str, asset: str) -> int:
         path = f"/api/ledger/v2/{_part(ledger)}/accounts/{_part(account)}"
-        reply = self._http.get(path, params={"expand": "volumes"})
-        if reply.status_code == 404:
+        response = self._http.get(path, params={"expand": "volumes"})
+        if response.status_code == 404:
             return 0
-        volume = _decoded(reply)["data"].get("volumes", {}).get(asset, {})
+        volume = _decoded(response)["data"].get("volumes", {}).get(asset, {})
         return int(volume.get("input", 0)) - int(volume.get("output", 0))
 
     def account_metadata(self, ledger: str, account: str) -> dict[str, str]:
-        reply = self._http.get(f"/api/ledger/v2/{_part(ledger)}/accounts/{_part(account)}")
-        return {} if reply.status_code == 404 else _decoded(reply)["data"]["metadata"]
+        response = self._http.get(f"/api/ledger/v2/{_part(ledger)}/accounts/{_part(account)}")
+        return {} if response.status_code == 404 else _decoded(response)["data"]["metadata"]
 
     def wallet_balance(self, wallet: str, asset: str) -> int:
         balances = self.wallet(wallet)["balances"]
@@ -161,11 +161,11 @@ class Stack:
         content = json.dumps(body).encode()
         for _ in range(MAX_ATTEMPTS):
             try:
-                reply = self._http.request(method, path, content=content, headers=headers)
+                response = self._http.request(method, path, content=content, headers=headers)
             except httpx2.TransportError:
                 continue
-            if reply.status_code < 500:
-                return _decoded(reply)
+            if response.status_code < 500:
+                return _decoded(response)
         raise StackError(f"{method} {path} was not answered in {MAX_ATTEMPTS} attempts")
 
 
@@ -173,7 +173,9 @@ def _part(text: str) -> str:
     return quote(text, safe="")
 
 
-def _decoded(reply: httpx2.Response) -> Json:
-    if reply.status_code >= 400:
-        raise StackError(f"{reply.request.method} {reply.request.url.path}: {reply.status_code} {reply.text}")
-    return json.loads(reply.content) if reply.content else {}
+def _decoded(response: httpx2.Response) -> Json:
+    if response.status_code >= 400:
+        raise StackError(
+            f"{response.request.method} {response.request.url.path}: {response.status_code} {response.text}"
+        )
+    return json.loads(response.content) if response.content else {}

@@ -19,7 +19,7 @@ from typing import TypeVar, cast
 
 import httptools
 
-from headrace.effects.port import Reply
+from headrace.effects.port import Response
 
 MAX_HEAD_BYTES = 64 << 10
 _FORBIDDEN = frozenset("\r\n\0")
@@ -92,7 +92,7 @@ class Pool:
         self._is_closed = False
         self._fixed = f" HTTP/1.1\r\nHost: {origin.authority}\r\n{_lines(fixed_headers)}"
 
-    async def exchange(self, method: str, target: str, headers: dict[str, str], body: bytes | None) -> Reply:
+    async def exchange(self, method: str, target: str, headers: dict[str, str], body: bytes | None) -> Response:
         """Send one request and read its response. `target`: path and query, sent as given.
 
         Raises HttpFailure; ValueError for a method, target or header that holds a line break, NUL, or (in the first
@@ -183,7 +183,7 @@ class _Connection(asyncio.Protocol):
     idle_since_s: float = 0.0
     is_closed: bool = False
     is_reusable: bool = False
-    _waiter: asyncio.Future[Reply] | None = None
+    _waiter: asyncio.Future[Response] | None = None
     _transport: asyncio.WriteTransport | None = None
     _parser: httptools.HttpResponseParser | None = None
     _headers: dict[str, str] = field(default_factory=dict[str, str])
@@ -193,7 +193,7 @@ class _Connection(asyncio.Protocol):
     _body_bytes: int = 0
     _is_head_complete: bool = False
 
-    async def exchange(self, request: bytes, deadline_s: float) -> Reply:
+    async def exchange(self, request: bytes, deadline_s: float) -> Response:
         assert self._transport is not None and self._waiter is None
         waiter = self._waiter = self.loop.create_future()
         self.is_reusable = False
@@ -231,7 +231,7 @@ class _Connection(asyncio.Protocol):
     def _succeed(self, status: int) -> None:
         if self._waiter is not None and not self._waiter.done():
             body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-            self._waiter.set_result(Reply(status, body, self._headers))
+            self._waiter.set_result(Response(status, body, self._headers))
 
     # asyncio.Protocol
 

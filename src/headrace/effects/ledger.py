@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from headrace.effects.port import Absent, Done, Found, FoundOther, Outcome, Reply, Request, Search
+from headrace.effects.port import Absent, Done, Found, FoundOther, Outcome, Request, Response, Search
 from headrace.effects.wire import (
     ExceptionReader,
     Intent,
@@ -113,12 +113,12 @@ def _account_path(ledger: str, address: str) -> str:
 def search_transaction(request: Request) -> Search:
     """Build the look-up of a transaction by the key of its effect."""
     path = request.path.split("?")[0]
-    reply = yield Request("ledger", "GET", f"{path}?query={matching(stored(request)['reference'])}")
-    if _is_missing(reply, "LEDGER_NOT_FOUND"):
+    response = yield Request("ledger", "GET", f"{path}?query={matching(stored(request)['reference'])}")
+    if _is_missing(response, "LEDGER_NOT_FOUND"):
         return Absent(ledger_is_missing=True)
-    if reply.status != 200:
-        return unknown(request, reply)
-    reference, page = stored(request)["reference"], page_of(reply)
+    if response.status != 200:
+        return unknown(request, response)
+    reference, page = stored(request)["reference"], page_of(response)
     for item in page.items:
         if item.get("reference") == reference:
             transaction = transaction_of(item)
@@ -132,19 +132,19 @@ def search_transaction(request: Request) -> Search:
 
 
 def search_metadata(request: Request) -> Search:
-    reply = yield Request("ledger", "GET", request.path.split("?")[0].removesuffix("/metadata"))
-    if _is_missing(reply, "LEDGER_NOT_FOUND", "NOT_FOUND"):
+    response = yield Request("ledger", "GET", request.path.split("?")[0].removesuffix("/metadata"))
+    if _is_missing(response, "LEDGER_NOT_FOUND", "NOT_FOUND"):
         return Absent()
-    if reply.status != 200:
-        return unknown(request, reply)
-    account = account_of(object_of(members_of(reply).get("data"), "data"))
+    if response.status != 200:
+        return unknown(request, response)
+    account = account_of(object_of(members_of(response).get("data"), "data"))
     if account["address"] != _address_in(request):
         raise Unreadable("another account than the one that was asked for")
     return Found() if stored(request).items() <= account["metadata"].items() else Absent()
 
 
-def _is_missing(reply: Reply, *codes: str) -> bool:
-    error = service_error(reply) if reply.status == 404 else None
+def _is_missing(response: Response, *codes: str) -> bool:
+    error = service_error(response) if response.status == 404 else None
     return error is not None and error.code in codes
 
 
@@ -198,17 +198,17 @@ def transaction_of(data: Json) -> Json:
     return transaction
 
 
-def _read_account(request: Request, reply: Reply) -> Outcome:
-    expect_status(reply, 200)
-    account = account_of(object_of(members_of(reply).get("data"), "data"))
+def _read_account(request: Request, response: Response) -> Outcome:
+    expect_status(response, 200)
+    account = account_of(object_of(members_of(response).get("data"), "data"))
     if account["address"] != _address_in(request):
         raise Unreadable("another account than the one that was asked for")
     return Done({"data": account})
 
 
-def _read_unused_account(request: Request, reply: Reply) -> Done | None:
+def _read_unused_account(request: Request, response: Response) -> Done | None:
     """The ledger knows no account before its first use; to a workflow it is an account without metadata."""
-    if not _is_missing(reply, "NOT_FOUND"):
+    if not _is_missing(response, "NOT_FOUND"):
         return None
     return Done({"data": {"address": _address_in(request), "metadata": {}}})
 
@@ -217,9 +217,9 @@ def _address_in(request: Request) -> str:
     return unquote(request.path.split("?")[0].split("/")[4])
 
 
-def _read_transaction(request: Request, reply: Reply) -> Outcome:
-    expect_status(reply, 200)
-    body, transaction = stored(request), transaction_of(object_of(members_of(reply).get("data"), "data"))
+def _read_transaction(request: Request, response: Response) -> Outcome:
+    expect_status(response, 200)
+    body, transaction = stored(request), transaction_of(object_of(members_of(response).get("data"), "data"))
     is_ours = transaction.get("reference", "") == body.get("reference", "")
     if not is_ours or not is_booked_as_asked(body, transaction["postings"]):
         raise Unreadable("another transaction than the one that was asked for")

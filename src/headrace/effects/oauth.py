@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from headrace.clock import Clock
-from headrace.effects.port import NoReply, Reply
+from headrace.effects.port import NoResponse, Response
 from headrace.errors import InvalidValue
 
 RENEW_BEFORE_S = 30
@@ -56,10 +56,10 @@ class _Token:
 
 
 class TokenSource:
-    """Gives the `Authorization` header. `fetch` posts a form to the token endpoint; it raises NoReply."""
+    """Gives the `Authorization` header. `fetch` posts a form to the token endpoint; it raises NoResponse."""
 
     def __init__(
-        self, credentials: ClientCredentials, fetch: Callable[[str, bytes], Awaitable[Reply]], clock: Clock
+        self, credentials: ClientCredentials, fetch: Callable[[str, bytes], Awaitable[Response]], clock: Clock
     ) -> None:
         self._credentials = credentials
         self._form = credentials.form()
@@ -71,14 +71,14 @@ class TokenSource:
         self._renewal: asyncio.Task[None] | None = None
 
     async def header(self) -> str:
-        """Return the Authorization header. Raises NoReply without a token."""
+        """Return the Authorization header. Raises NoResponse without a token."""
         token = self._token
         if token is not None and self._clock.monotonic_s() < token.renew_s:
             return token.text
         await self._renew()
         token = self._token
         if token is None or self._clock.monotonic_s() >= token.expires_s:
-            raise NoReply(self._failure or "no access token", kind="unsent")
+            raise NoResponse(self._failure or "no access token", kind="unsent")
         return token.text  # while its renewal fails, a token is used until it expires
 
     async def renewed(self, refused: str) -> str:
@@ -104,21 +104,21 @@ class TokenSource:
     async def _ask(self) -> None:
         self._asked_s = self._clock.monotonic_s()
         try:
-            reply = await self._fetch(self._credentials.token_url, self._form)
-            if reply.status not in (200, 201):
-                raise NoReply(f"the token endpoint answered {reply.status}")
+            response = await self._fetch(self._credentials.token_url, self._form)
+            if response.status not in (200, 201):
+                raise NoResponse(f"the token endpoint answered {response.status}")
             try:
-                members: Any = msgspec.json.decode(reply.body)
+                members: Any = msgspec.json.decode(response.body)
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 members = None
             text = cast("dict[str, Any]", members).get("access_token") if isinstance(members, dict) else None
             if not isinstance(text, str) or not text.isascii() or not text.isprintable() or " " in text:
                 text = ""
             if not 0 < len(text) <= MAX_TOKEN_CHARACTERS:
-                raise NoReply("the token endpoint gave no usable access_token")
+                raise NoResponse("the token endpoint gave no usable access_token")
             self._token = self._timed(f"Bearer {text}", cast("dict[str, Any]", members).get("expires_in"))
             self._failure = ""
-        except NoReply as error:
+        except NoResponse as error:
             self._failure = f"no access token: {error}"
         finally:
             self._renewal = None

@@ -15,8 +15,8 @@ from headrace.effects.port import (
     LookUp,
     Outcome,
     Refused,
-    Reply,
     Request,
+    Response,
     Search,
     Undecided,
 )
@@ -136,14 +136,14 @@ def search_initiation(request: Request) -> Search:
     of payments may differ.
     """
     reference = stored(request)["reference"]
-    reply = yield _filtered(request, reference)
+    response = yield _filtered(request, reference)
     gives_nothing = False
-    error = service_error(reply) if reply.status == 400 else None
+    error = service_error(response) if response.status == 400 else None
     is_filter_refused = error is not None and error.code in REFUSALS
     if not is_filter_refused:
-        if reply.status != 200:
-            return unknown(request, reply)
-        page = page_of(reply)
+        if response.status != 200:
+            return unknown(request, response)
+        page = page_of(response)
         if (item := _with_reference(page, reference)) is not None:
             return _compared(request, item)
         gives_nothing = not page.items and not page.has_more
@@ -152,18 +152,18 @@ def search_initiation(request: Request) -> Search:
     cursors: set[str] = set()
     seen = 0
     while len(cursors) < MAX_LOOK_UP_PAGES:
-        reply = yield Request("payments", "GET", question)
-        if reply.status != 200:
-            return unknown(request, reply)
-        page = page_of(reply)
+        response = yield Request("payments", "GET", question)
+        if response.status != 200:
+            return unknown(request, response)
+        page = page_of(response)
         seen += len(page.items)
         if (item := _with_reference(page, reference)) is not None:
             return _compared(request, item)
         if not page.has_more:
             return Absent()
         if gives_nothing and cursors and (known := _another_of_headrace(page)) is not None:
-            reply = yield _filtered(request, known)
-            if _shows_only(reply, known):
+            response = yield _filtered(request, known)
+            if _shows_only(response, known):
                 return Absent()
             gives_nothing = False  # it gives nothing whatever it is asked for
         if page.next is None or page.next in cursors:
@@ -190,12 +190,12 @@ def _another_of_headrace(page: Page) -> str | None:
     return next((reference for reference in references if reference.startswith(KEY_PREFIX)), None)
 
 
-def _shows_only(reply: Reply, reference: str) -> bool:
+def _shows_only(response: Response, reference: str) -> bool:
     """Whether the filter picked what has this reference, and left all else out."""
-    if reply.status != 200:
+    if response.status != 200:
         return False
     try:
-        page = page_of(reply)
+        page = page_of(response)
     except Unreadable:
         return False
     return bool(page.items) and not page.has_more and all(item.get("reference") == reference for item in page.items)
@@ -290,10 +290,10 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def _read_payment(request: Request, reply: Reply) -> Outcome:
-    expect_status(reply, 200)
-    data = object_of(members_of(reply).get("data"), "data")
-    payment = payment_of(data, with_raw=len(reply.body) <= MAX_RAW_BYTES)
+def _read_payment(request: Request, response: Response) -> Outcome:
+    expect_status(response, 200)
+    data = object_of(members_of(response).get("data"), "data")
+    payment = payment_of(data, with_raw=len(response.body) <= MAX_RAW_BYTES)
     if payment["id"] != _payment_in(request):
         # Two spellings of one id would be ingested twice (decision Q19).
         return Refused("VALIDATION", f"payments knows this payment as {payment['id']!r}: give exactly that id")
@@ -304,9 +304,9 @@ def _payment_in(request: Request) -> str:
     return unquote(request.path.rsplit("/", 1)[1])
 
 
-def _read_initiation(request: Request, reply: Reply) -> Outcome:
-    expect_status(reply, 200)
-    data = object_of(members_of(reply).get("data"), "data")
+def _read_initiation(request: Request, response: Response) -> Outcome:
+    expect_status(response, 200)
+    data = object_of(members_of(response).get("data"), "data")
     text_of(data.get("id"), "id")
     if data.get("reference") != stored(request)["reference"] or _differences(stored(request), data):
         raise Unreadable("another transfer initiation than the one that was asked for")

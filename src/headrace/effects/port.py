@@ -27,14 +27,14 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Response:
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict[str, str])
     """Names in lower case."""
 
 
-class NoReply(Exception):
+class NoResponse(Exception):
     """The request may or may not have been carried out: no connection, a time-out, a broken answer.
 
     `kind`: the connection failed, no response came in time, the response was unusable, or nothing was sent because an
@@ -52,8 +52,8 @@ class NoReply(Exception):
 
 
 class Downstream(Protocol):
-    async def send(self, request: Request) -> Reply:
-        """One attempt. Never retries, never follows a redirect. Raises NoReply."""
+    async def send(self, request: Request) -> Response:
+        """One attempt. Never retries, never follows a redirect. Raises NoResponse."""
         ...
 
     async def close(self) -> None: ...
@@ -127,5 +127,5 @@ class Undecided:
 
 
 LookUp = Found | FoundOther | Absent | Undecided | Unknown
-Search = Generator[Request, Reply, LookUp]
-"""The questions of one look-up, one after the other: each is answered with the service's reply."""
+Search = Generator[Request, Response, LookUp]
+"""The questions of one look-up, one after the other: each is answered with the service's response."""

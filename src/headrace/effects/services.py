@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from headrace.effects import ledger, payments, wallets
-from headrace.effects.port import Outcome, Refused, Reply, Request, Search
+from headrace.effects.port import Outcome, Refused, Request, Response, Search
 from headrace.effects.wire import (
     NO_SCHEMAS,
     ExceptionReader,
@@ -34,7 +34,7 @@ from headrace.workflows.activities import ACTIVITIES, Activity, Service
 REQUESTS: dict[str, Preparer] = {**ledger.REQUESTS, **wallets.REQUESTS, **payments.REQUESTS}
 check_complete(REQUESTS, ACTIVITIES, "request")
 READERS: dict[str, Reader] = {**ledger.READERS, **wallets.READERS, **payments.READERS}
-check_complete(READERS, ACTIVITIES, "reader of its replies")
+check_complete(READERS, ACTIVITIES, "reader of its responses")
 EXCEPTIONS: dict[str, ExceptionReader] = {**ledger.EXCEPTIONS, **wallets.EXCEPTIONS}
 REFUSALS: dict[Service, frozenset[str]] = {
     "ledger": ledger.REFUSALS,
@@ -76,23 +76,23 @@ def create_ledger(name: str) -> Request:
     return ledger.create(name)
 
 
-def outcome(name: str, request: Request, reply: Reply) -> Outcome:
+def outcome(name: str, request: Request, response: Response) -> Outcome:
     """Classify the response to one attempt. Done.output is shown in the history, in the orchestration's schemas."""
-    if not 200 <= reply.status < 300:
-        if not 400 <= reply.status < 500 or reply.status in NEVER_REFUSALS:
-            return unknown(request, reply)
-        if name in EXCEPTIONS and (found := EXCEPTIONS[name](request, reply)) is not None:
+    if not 200 <= response.status < 300:
+        if not 400 <= response.status < 500 or response.status in NEVER_REFUSALS:
+            return unknown(request, response)
+        if name in EXCEPTIONS and (found := EXCEPTIONS[name](request, response)) is not None:
             return found
-        error = service_error(reply)
+        error = service_error(response)
         refusals = ledger.CREATION_REFUSALS if name == "CreateLedger" else REFUSALS[request.service]
         if error is None or error.code not in refusals:
-            return unknown(request, reply)
+            return unknown(request, response)
         asked = ASKED_FOR[request.service](request, error.code)
         return Refused(error.code, with_reason(asked, error.message) if asked else error.message)
     try:
-        return READERS[name](request, reply)
+        return READERS[name](request, response)
     except Unreadable as error:
-        return unknown(request, reply, str(error))
+        return unknown(request, response, str(error))
 
 
 def look_up(name: str, request: Request) -> Search:
@@ -100,10 +100,10 @@ def look_up(name: str, request: Request) -> Search:
     search = SEARCHES[name](request)
     question = next(search)
     while True:
-        reply = yield question
+        response = yield question
         try:
-            question = search.send(reply)
+            question = search.send(response)
         except StopIteration as ended:
             return ended.value
         except Unreadable as error:
-            return unknown(request, reply, str(error))
+            return unknown(request, response, str(error))

@@ -1,6 +1,6 @@
 """One attempt over HTTP: bytes out, a bounded answer in, nothing retried, nothing followed.
 
-Every way in which an answer can fail to come is a NoReply whose text names the service and the kind of failure,
+Every way in which an answer can fail to come is a NoResponse whose text names the service and the kind of failure,
 never a URL, token or body.
 """
 
@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 from headrace.clock import Clock
 from headrace.effects.http1 import CannotConnect, HttpFailure, InvalidResponse, Origin, Pool, TimedOut
 from headrace.effects.oauth import ClientCredentials, TokenSource
-from headrace.effects.port import NoReply, Reply, Request
+from headrace.effects.port import NoResponse, Request, Response
 from headrace.errors import InvalidValue
 from headrace.workflows.activities import Service
 
-MAX_REPLY_BYTES = 8 << 20
+MAX_RESPONSE_BYTES = 8 << 20
 CONNECT_TIMEOUT_S = 10.0
 KEEP_ALIVE_S = 4.0
 """Shorter than what servers keep an idle connection for: one closed under our hands is an unknown attempt."""
@@ -61,11 +61,11 @@ class ServiceAddresses:
         return cls(**roots)
 
     def root(self, service: Service) -> str:
-        """Return the root of a service. Raises NoReply naming the missing setting."""
+        """Return the root of a service. Raises NoResponse naming the missing setting."""
         root: str | None = getattr(self, service)
         if root is None:
             message = f"{service}: no address; set {_setting(service)} or HEADRACE_STACK_URL"
-            raise NoReply(message, kind="unsent")
+            raise NoResponse(message, kind="unsent")
         return root
 
 
@@ -106,7 +106,7 @@ class HttpDownstream:
         self._pools: dict[tuple[str, str], tuple[Pool, str]] = {}
         self._tokens = None if credentials is None else TokenSource(credentials, self._fetch_token, clock)
 
-    async def send(self, request: Request) -> Reply:
+    async def send(self, request: Request) -> Response:
         root = self._addresses.root(request.service)
         headers = {} if self._extra_headers is None else self._extra_headers()
         if request.body is not None:
@@ -118,25 +118,25 @@ class HttpDownstream:
         return await self._send_with_token(request, root, headers, self._tokens)
 
     async def authorization(self) -> str:
-        """The `Authorization` header of our calls; empty where there are no credentials. Raises NoReply."""
+        """The `Authorization` header of our calls; empty where there are no credentials. Raises NoResponse."""
         return "" if self._tokens is None else await self._tokens.header()
 
     async def _send_with_token(
         self, request: Request, root: str, headers: dict[str, str], tokens: TokenSource
-    ) -> Reply:
+    ) -> Response:
         """A 401 was not carried out: the same bytes go once more, if there is another token to send with them."""
         token = headers["Authorization"] = await tokens.header()
-        reply = await self._exchange(request.service, root, request.path, request.method, request.body, headers)
-        if reply.status == 403:
+        response = await self._exchange(request.service, root, request.path, request.method, request.body, headers)
+        if response.status == 403:
             tokens.distrust(token)
-        if reply.status != 401:
-            return reply
+        if response.status != 401:
+            return response
         headers["Authorization"] = await tokens.renewed(token)
         if headers["Authorization"] == token:
-            return reply
+            return response
         return await self._exchange(request.service, root, request.path, request.method, request.body, headers)
 
-    async def _fetch_token(self, url: str, form: bytes) -> Reply:
+    async def _fetch_token(self, url: str, form: bytes) -> Response:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         return await self._exchange("token endpoint", url, "", "POST", form, headers)
 
@@ -160,7 +160,7 @@ class HttpDownstream:
                 timeout_s=self._timeout_s,
                 connect_timeout_s=CONNECT_TIMEOUT_S,
                 keep_alive_s=KEEP_ALIVE_S,
-                max_body_bytes=MAX_REPLY_BYTES,
+                max_body_bytes=MAX_RESPONSE_BYTES,
             )
             target = parts.path + (f"?{parts.query}" if parts.query else "")
             found = self._pools[name, root] = pool, target
@@ -168,24 +168,24 @@ class HttpDownstream:
 
     async def _exchange(
         self, name: str, root: str, path: str, method: str, body: bytes | None, headers: dict[str, str]
-    ) -> Reply:
+    ) -> Response:
         pool, prefix = self._pool(name, root)
         try:
-            reply = await pool.exchange(method, prefix + path or "/", headers, body)
-            if "content-encoding" not in reply.headers:
-                return reply
-            return Reply(reply.status, _decoded(reply.body, reply.headers), reply.headers)
-        except _BadReply as error:
-            raise NoReply(f"{name}: {error}", kind="response") from None
+            response = await pool.exchange(method, prefix + path or "/", headers, body)
+            if "content-encoding" not in response.headers:
+                return response
+            return Response(response.status, _decoded(response.body, response.headers), response.headers)
+        except _BadResponse as error:
+            raise NoResponse(f"{name}: {error}", kind="response") from None
         except TimedOut:
-            raise NoReply(f"{name}: no answer within {self._timeout_s:g} s", kind="time-out") from None
+            raise NoResponse(f"{name}: no answer within {self._timeout_s:g} s", kind="time-out") from None
         except InvalidResponse as error:
-            raise NoReply(f"{name}: {error}", kind="response") from None
+            raise NoResponse(f"{name}: {error}", kind="response") from None
         except (HttpFailure, ValueError) as error:
-            raise NoReply(f"{name}: {_kind(error)}") from None
+            raise NoResponse(f"{name}: {_kind(error)}") from None
 
 
-class _BadReply(Exception):
+class _BadResponse(Exception):
     """An answer that cannot be taken."""
 
 
@@ -195,16 +195,16 @@ def _decoded(content: bytes, headers: dict[str, str]) -> bytes:
     if encoding == "identity" or not content:
         return content
     if encoding not in ("gzip", "x-gzip"):
-        raise _BadReply("an answer in an encoding that was not asked for")
+        raise _BadResponse("an answer in an encoding that was not asked for")
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        plain = inflater.decompress(content, MAX_REPLY_BYTES + 1)
+        plain = inflater.decompress(content, MAX_RESPONSE_BYTES + 1)
     except zlib.error:
-        raise _BadReply("an answer whose gzip is broken") from None
-    if len(plain) > MAX_REPLY_BYTES:
-        raise _BadReply(f"an answer of more than {MAX_REPLY_BYTES} bytes")
+        raise _BadResponse("an answer whose gzip is broken") from None
+    if len(plain) > MAX_RESPONSE_BYTES:
+        raise _BadResponse(f"an answer of more than {MAX_RESPONSE_BYTES} bytes")
     if not inflater.eof:
-        raise _BadReply("an answer whose gzip breaks off")
+        raise _BadResponse("an answer whose gzip breaks off")
     return plain
 
 

@@ -12,8 +12,8 @@ from headrace.effects.port import (
     FoundOther,
     Outcome,
     Refused,
-    Reply,
     Request,
+    Response,
     Search,
     Undecided,
 )
@@ -132,10 +132,10 @@ def search_transactions(request: Request) -> Search:
     cursors: set[str] = set()
     seen = 0
     while len(cursors) < MAX_LOOK_UP_PAGES:
-        reply = yield Request("wallets", "GET", question)
-        if reply.status != 200:
-            return unknown(request, reply)
-        page = page_of(reply)
+        response = yield Request("wallets", "GET", question)
+        if response.status != 200:
+            return unknown(request, response)
+        page = page_of(response)
         seen += len(page.items)
         for item in page.items:
             if _is_ours(request, item):
@@ -194,17 +194,17 @@ def _balance(name: str, value: object) -> Json:
     return {"assets": {asset: integer_of(amount, asset) for asset, amount in assets.items()}}
 
 
-def _read_wallet(request: Request, reply: Reply) -> Outcome:
-    expect_status(reply, 200)
-    wallet = wallet_with_balances(object_of(members_of(reply).get("data"), "data"))
+def _read_wallet(request: Request, response: Response) -> Outcome:
+    expect_status(response, 200)
+    wallet = wallet_with_balances(object_of(members_of(response).get("data"), "data"))
     if wallet["id"].lower() != _wallet_in(request).lower():  # a UUID may be given in capitals
         raise Unreadable("another wallet than the one that was asked for")
     return Done({"data": wallet})
 
 
-def _read_missing_wallet(request: Request, reply: Reply) -> Refused | None:
+def _read_missing_wallet(request: Request, response: Response) -> Refused | None:
     """The service answers 404 without a body for a wallet that it does not have."""
-    if reply.status != 404 or reply.body:
+    if response.status != 404 or response.body:
         return None
     return Refused("NOT_FOUND", asked_for(request, "NOT_FOUND"))
 
@@ -213,11 +213,11 @@ def _wallet_in(request: Request) -> str:
     return unquote(request.path.split("/")[2])
 
 
-def _read_wallets(request: Request, reply: Reply) -> Outcome:
+def _read_wallets(request: Request, response: Response) -> Outcome:
     """Only those of exactly this name, however the service filters: the answer decides whom we pay."""
-    expect_status(reply, 200)
+    expect_status(response, 200)
     name = parse_qs(urlsplit(request.path).query, keep_blank_values=True)["name"][0]
-    page = page_of(reply)
+    page = page_of(response)
     if page.has_more:
         return Refused("VALIDATION", f"more than {len(page.items)} wallets answer to this name: give the wallet's id")
     cursor: Json = {

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from headrace.effects.port import Done, Outcome, Reply, Request, Search, Unknown
+from headrace.effects.port import Done, Outcome, Request, Response, Search, Unknown
 from headrace.errors import InvalidValue
 from headrace.money import MAX_KEY_BYTES, opaque_id
 from headrace.workflows.activities import Json
@@ -48,10 +48,10 @@ class Intent(NamedTuple):
 Preparer = Callable[[Any, Intent], Request]
 """Makes the request of one activity. Raises InvalidValue, which names the field."""
 
-Reader = Callable[[Request, Reply], Outcome]
+Reader = Callable[[Request, Response], Outcome]
 """Reads a 2xx. Raises Unreadable where it is not what the service documents."""
 
-ExceptionReader = Callable[[Request, Reply], Outcome | None]
+ExceptionReader = Callable[[Request, Response], Outcome | None]
 """Classifies a 4xx with a special meaning for one activity; returns None for the usual meaning."""
 
 Searcher = Callable[[Request], Search]
@@ -135,13 +135,13 @@ def matching(reference: str) -> str:
 # coming in
 
 
-def members_of(reply: Reply) -> Json:
+def members_of(response: Response) -> Json:
     """The JSON object an answer holds. Raises Unreadable."""
-    kind = reply.headers.get("content-type", "application/json")
+    kind = response.headers.get("content-type", "application/json")
     if "json" not in kind.lower():
         raise Unreadable("an answer that is not JSON")
     try:
-        value = _decode(reply.body)
+        value = _decode(response.body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise Unreadable("an unreadable answer") from None
     return object_of(value, "answer")
@@ -243,9 +243,9 @@ class Page:
     has_more: bool
 
 
-def page_of(reply: Reply) -> Page:
+def page_of(response: Response) -> Page:
     """Read a page of a list. Raises Unreadable for any other shape."""
-    cursor = object_of(members_of(reply).get("cursor"), "cursor")
+    cursor = object_of(members_of(response).get("cursor"), "cursor")
     if "data" not in cursor:
         raise Unreadable("a page without data")
     items = objects_of(cursor["data"], "data")
@@ -266,15 +266,15 @@ def page_of(reply: Reply) -> Page:
 # answers without a body
 
 
-def read_empty(request: Request, reply: Reply) -> Outcome:
+def read_empty(request: Request, response: Response) -> Outcome:
     """204 alone: any other success may be a proxy's page, behind which nothing was booked."""
-    expect_status(reply, 204)
+    expect_status(response, 204)
     return Done()
 
 
-def expect_status(reply: Reply, status: int) -> None:
+def expect_status(response: Response, status: int) -> None:
     """Check the status. Raises Unreadable unless it is the documented one of a success."""
-    if reply.status != status:
+    if response.status != status:
         raise Unreadable(f"where the service documents {status}")
 
 
@@ -289,10 +289,10 @@ class ServiceError:
     message: str
 
 
-def service_error(reply: Reply) -> ServiceError | None:
+def service_error(response: Response) -> ServiceError | None:
     """Read the error envelope; None if the body is not one."""
     try:
-        members = members_of(reply)
+        members = members_of(response)
     except Unreadable:
         return None
     code = members.get("errorCode")
@@ -311,27 +311,27 @@ def clean(text: str) -> str:
     return text[:MAX_MESSAGE_CHARACTERS].replace("\0", "\ufffd")
 
 
-def unknown(request: Request, reply: Reply, why: str = "") -> Unknown:
+def unknown(request: Request, response: Response, why: str = "") -> Unknown:
     """The outcome of an attempt whose answer proves nothing."""
-    text = f"{request.service}: {reply.status}"
+    text = f"{request.service}: {response.status}"
     if why:
         text += f", {why}"
-    elif 300 <= reply.status < 400:
+    elif 300 <= response.status < 400:
         text += ", a redirect, which is not followed"
-    elif (error := service_error(reply)) is not None:
+    elif (error := service_error(response)) is not None:
         text += f" {error.code}: {error.message}" if error.message else f" {error.code}"
-    return Unknown(text, retry_after_s(reply), reply.status)
+    return Unknown(text, retry_after_s(response), response.status)
 
 
-def retry_after_s(reply: Reply) -> float | None:
+def retry_after_s(response: Response) -> float | None:
     """`Retry-After` in seconds; a date is taken relative to the answer's own `Date`."""
-    value = reply.headers.get("retry-after", "").strip()
+    value = response.headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit() and len(value) <= 9:
         return int(value)
-    if not value or "date" not in reply.headers:
+    if not value or "date" not in response.headers:
         return None
     try:
-        until, sent = parsedate_to_datetime(value), parsedate_to_datetime(reply.headers["date"])
+        until, sent = parsedate_to_datetime(value), parsedate_to_datetime(response.headers["date"])
         return max(0.0, (until - sent).total_seconds())
     except (ValueError, TypeError, OverflowError):
         return None

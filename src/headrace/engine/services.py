@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TypeVar, get_args
 
 from headrace.clock import Clock
-from headrace.effects.port import Downstream, LookUp, NoReply, Outcome, Reply, Request, Unknown
+from headrace.effects.port import Downstream, LookUp, NoResponse, Outcome, Request, Response, Unknown
 from headrace.effects.services import look_up, outcome
 from headrace.engine.concurrency import AdaptiveLimit, Mark, Signal, signal_of
 from headrace.engine.meter import Meter
@@ -112,16 +112,16 @@ class Gate:
     ) -> None:
         self._slots.release()
 
-    async def send(self, request: Request, read: Callable[[Reply], T]) -> T | Unknown:
-        """Make one request and read its reply; Unknown where there is none. The caller holds a slot."""
+    async def send(self, request: Request, read: Callable[[Response], T]) -> T | Unknown:
+        """Make one request and read its response; Unknown where there is none. The caller holds a slot."""
         mark, began_s = self._limit.begin(), self._clock.monotonic_s()
         try:
-            reply = await self._downstream.send(request)
-        except NoReply as failure:
+            response = await self._downstream.send(request)
+        except NoResponse as failure:
             self._learn(mark, _SIGNALS[failure.kind])
             return Unknown(str(failure))
-        result = read(reply)
-        self._learn(mark, signal_of(reply.status, self._clock.monotonic_s() - began_s))
+        result = read(response)
+        self._learn(mark, signal_of(response.status, self._clock.monotonic_s() - began_s))
         return result
 
     @property
@@ -165,11 +165,11 @@ class Services:
             async with gate:
                 if gate.is_closed:
                     return Unknown("the server is stopping")
-                reply = await gate.send(question, _unread)
-            if isinstance(reply, Unknown):
-                return reply
+                response = await gate.send(question, _unread)
+            if isinstance(response, Unknown):
+                return response
             try:
-                question = search.send(reply)
+                question = search.send(response)
             except StopIteration as ended:
                 return ended.value
 
@@ -184,5 +184,5 @@ class Services:
             gate.close()
 
 
-def _unread(reply: Reply) -> Reply:
-    return reply
+def _unread(response: Response) -> Response:
+    return response

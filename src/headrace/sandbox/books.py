@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.clock import Clock
-from headrace.effects.port import Reply
+from headrace.effects.port import Response
 from headrace.money import WORLD, Posting
 from headrace.sandbox import timestamps
 from headrace.sandbox.answers import Json, encoded, error, is_done, refusal
@@ -138,10 +138,10 @@ class Books:
         ledger: str,
         call: Call,
         content: object,
-        perform: Callable[[], Reply],
+        perform: Callable[[], Response],
         *,
         other_content: tuple[int, str] = (400, "VALIDATION"),
-    ) -> Reply:
+    ) -> Response:
         """Perform, unless the key was used on this ledger: then the first answer, or a refusal of other content."""
         if not call.key:
             return perform()
@@ -154,12 +154,12 @@ class Books:
             if row["content_hash"] != content_hash:
                 raise refusal(*other_content, "invalid idempotency hash: the key was used with other content")
             hint = {"idempotency-hit": "true"} if self._releases.has_idempotency_hit else {}
-            return Reply(row["status"], row["body"], {"content-type": "application/json", **hint})
-        reply = perform()
-        assert is_done(reply), "a refusal is raised, so it uses up no key"
-        values = (ledger, call.key, content_hash, reply.status, reply.body)
+            return Response(row["status"], row["body"], {"content-type": "application/json", **hint})
+        response = perform()
+        assert is_done(response), "a refusal is raised, so it uses up no key"
+        values = (ledger, call.key, content_hash, response.status, response.body)
         self._connection.execute("INSERT INTO keys VALUES (?, ?, ?, ?, ?)", values)
-        return reply
+        return response
 
     # Transactions
 

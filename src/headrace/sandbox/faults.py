@@ -14,7 +14,7 @@ from hashlib import sha256
 from http import HTTPStatus
 from typing import Literal, get_args
 
-from headrace.effects.port import Reply, Request
+from headrace.effects.port import Request, Response
 from headrace.errors import InvalidValue
 from headrace.sandbox.answers import bare, error
 from headrace.sandbox.stack import INTERNAL_CODES
@@ -82,16 +82,16 @@ class Fault:
     def delay_s(self) -> float:
         return timedelta(microseconds=1_000_000 if self.length_us is None else self.length_us).total_seconds()
 
-    def reply(self) -> Reply:
+    def response(self) -> Response:
         """Response of a status fault. Below 500 it is not the service's own JSON, so that it is no refusal."""
         phrase = f"{HTTPStatus(self.status).phrase} (a fault of the sandbox)"
         if self.status >= 500:
-            reply = error(self.status, INTERNAL_CODES[self.service], phrase)
+            response = error(self.status, INTERNAL_CODES[self.service], phrase)
         else:
-            reply = bare(self.status, phrase)
+            response = bare(self.status, phrase)
         if self.length_us is not None:
-            reply.headers["retry-after"] = str(-(-self.length_us // 1_000_000))
-        return reply
+            response.headers["retry-after"] = str(-(-self.length_us // 1_000_000))
+        return response
 
 
 def parse_fault(text: str) -> Fault:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.effects.port import Reply
+from headrace.effects.port import Response
 from headrace.money import Posting, posting
 from headrace.sandbox import scripts, timestamps
 from headrace.sandbox.answers import Json, Rollback, bare, data, error, invalid, no_content, not_found, refusal
@@ -36,12 +36,12 @@ class LedgerService:
     books: Books
     releases: Releases
 
-    def answer(self, call: Call) -> Reply:
+    def answer(self, call: Call) -> Response:
         """Route a call to its handler, and return the response."""
         match call.method, call.segments:
             case "GET", ["v2"]:
                 page = page_of(call, max_size=MAX_PAGE_SIZE)
-                return page.reply(self.books.ledgers(page), lambda row: row["number"], ledger_shown)
+                return page.response(self.books.ledgers(page), lambda row: row["number"], ledger_shown)
             case "POST", ["v2", name]:
                 return self._create_ledger(call, name)
             case "GET", ["v2", name]:
@@ -65,12 +65,12 @@ class LedgerService:
             case _:
                 return bare(404, "404 page not found\n")
 
-    def _in(self, ledger: str, handler: Callable[..., Reply], *arguments: Any) -> Reply:
+    def _in(self, ledger: str, handler: Callable[..., Response], *arguments: Any) -> Response:
         if not self.books.has_ledger(ledger):
             return error(404, "LEDGER_NOT_FOUND", "ledger not found")
         return handler(ledger, *arguments)
 
-    def _create_ledger(self, call: Call, name: str) -> Reply:
+    def _create_ledger(self, call: Call, name: str) -> Response:
         if not is_ledger_name(name):
             raise invalid("a ledger name has 1 to 63 of a-z, A-Z, 0-9, _ and -")
         metadata = Fields(object_of(call.body)).metadata() if call.body else {}
@@ -78,7 +78,7 @@ class LedgerService:
             return error(400, "LEDGER_ALREADY_EXISTS", "ledger already exists")
         return no_content()
 
-    def _read_ledger(self, name: str) -> Reply:
+    def _read_ledger(self, name: str) -> Response:
         found = self.books.ledger(name)
         if found is None:
             raise not_found("not found")
@@ -86,7 +86,7 @@ class LedgerService:
 
     # Transactions
 
-    def _create_transaction(self, ledger: str, call: Call) -> Reply:
+    def _create_transaction(self, ledger: str, call: Call) -> Response:
         body = object_of(call.body)
         fields = Fields(body)
         items = enumerate(fields.items("postings"))
@@ -115,19 +115,19 @@ class LedgerService:
         draft = Draft(ledger, postings, metadata, reference, timestamp_at, unbounded)
         return self.books.once(ledger, call, body, lambda: self._book(draft, _is_dry_run(call)))
 
-    def _book(self, draft: Draft, is_dry_run: bool, *, reverts: Json | None = None) -> Reply:
+    def _book(self, draft: Draft, is_dry_run: bool, *, reverts: Json | None = None) -> Response:
         """`reverts` is the transaction that the draft reverts."""
         try:
-            reply = data(self.books.revert(reverts, draft), 201) if reverts else data(self.books.book(draft))
+            response = data(self.books.revert(reverts, draft), 201) if reverts else data(self.books.book(draft))
         except InsufficientFund:
             raise insufficient_fund() from None
         except ReferenceTaken:
             raise Rollback(error(409, "CONFLICT", "the reference was used before"), burns=draft.ledger) from None
         if is_dry_run:
-            raise Rollback(reply, burns=draft.ledger)
-        return reply
+            raise Rollback(response, burns=draft.ledger)
+        return response
 
-    def _revert_transaction(self, ledger: str, call: Call, number: str) -> Reply:
+    def _revert_transaction(self, ledger: str, call: Call, number: str) -> Response:
         # A real ledger refuses an id that is not a number of 64 bits.
         if not _ID.fullmatch(number) or int(number) >= 2**63:
             raise invalid("the transaction's id must be a number")
@@ -136,7 +136,7 @@ class LedgerService:
         metadata = Fields(body).metadata() if self.releases.is_current_ledger else {}
         is_forced, is_dated = _is_set(call, "force"), _is_set(call, "atEffectiveDate")
 
-        def revert() -> Reply:
+        def revert() -> Response:
             original = self.books.transaction(ledger, identity)
             if original is None:
                 raise not_found("not found")
@@ -160,7 +160,7 @@ class LedgerService:
         refused = (400, "VALIDATION") if self.releases.is_current_ledger else (500, "INTERNAL")
         return self.books.once(ledger, call, [is_forced, is_dated, metadata], revert, other_content=refused)
 
-    def _list_transactions(self, ledger: str, call: Call) -> Reply:
+    def _list_transactions(self, ledger: str, call: Call) -> Response:
         page = page_of(call, max_size=MAX_PAGE_SIZE)
         match match_of(page.query, ("reference", "account")):
             case "reference", reference:
@@ -170,9 +170,9 @@ class LedgerService:
             case _:
                 rows = self.books.transactions(ledger, page)
         show = self.releases.transaction
-        return page.reply(rows, lambda row: row["id"], lambda row: show(stored(row["document"])))
+        return page.response(rows, lambda row: row["id"], lambda row: show(stored(row["document"])))
 
-    def _read_transaction(self, ledger: str, number: str) -> Reply:
+    def _read_transaction(self, ledger: str, number: str) -> Response:
         found = self.books.transaction(ledger, number_of(number) or 0)
         if found is None:
             raise not_found("not found")
@@ -180,12 +180,12 @@ class LedgerService:
 
     # Accounts
 
-    def _list_accounts(self, ledger: str, call: Call) -> Reply:
+    def _list_accounts(self, ledger: str, call: Call) -> Response:
         page = page_of(call, max_size=MAX_PAGE_SIZE)
         rows = self.books.accounts(ledger, page)
-        return page.reply(rows, lambda row: row["address"], lambda row: self._account(ledger, row, page))
+        return page.response(rows, lambda row: row["address"], lambda row: self._account(ledger, row, page))
 
-    def _read_account(self, ledger: str, call: Call, address: str) -> Reply:
+    def _read_account(self, ledger: str, call: Call, address: str) -> Response:
         row = self.books.account(ledger, address)
         if row is None:
             raise not_found("not found")
@@ -201,11 +201,11 @@ class LedgerService:
             shown["volumes"] = {asset: volume.shown() for asset, volume in volumes.items()}
         return shown
 
-    def _add_metadata(self, ledger: str, call: Call, address: str) -> Reply:
+    def _add_metadata(self, ledger: str, call: Call, address: str) -> Response:
         # No check of the address: a real ledger has none here either.
         metadata = metadata_of(as_object(json_of(call.body), "the body"), "metadata")
 
-        def add() -> Reply:
+        def add() -> Response:
             self.books.add_metadata(ledger, address, metadata)
             if _is_dry_run(call):
                 raise Rollback(no_content())
@@ -213,7 +213,7 @@ class LedgerService:
 
         return self.books.once(ledger, call, metadata, add)
 
-    def _aggregate(self, ledger: str, call: Call) -> Reply:
+    def _aggregate(self, ledger: str, call: Call) -> Response:
         """A plain `?address=` is ignored, as a real ledger does; the filter travels in `query`."""
         match match_of(call.query, ("address",)):
             case _, pattern:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.clock import Clock, Ids
-from headrace.effects.port import Reply
+from headrace.effects.port import Response
 from headrace.sandbox import timestamps
 from headrace.sandbox.answers import Json, bare, data, encoded, invalid, no_content, not_found
 from headrace.sandbox.bodies import Fields, object_of, stored
@@ -95,7 +95,7 @@ class PaymentsService:
     ids: Ids
     outbox: Outbox
 
-    def answer(self, call: Call) -> Reply:
+    def answer(self, call: Call) -> Response:
         """Route a call to its handler, and return the response."""
         match call.method, call.segments:
             case "POST", ["accounts"]:
@@ -123,7 +123,7 @@ class PaymentsService:
             case _:
                 return bare(404, "404 page not found\n")
 
-    def _answer_v3(self, call: Call, segments: list[str]) -> Reply:
+    def _answer_v3(self, call: Call, segments: list[str]) -> Response:
         """Version 3, as far as links of events and readers of payments need it."""
         match call.method, segments:
             case "POST", ["accounts"]:
@@ -171,7 +171,7 @@ class PaymentsService:
 
     # Payments
 
-    def _create_payment(self, fields: Fields) -> Reply:
+    def _create_payment(self, fields: Fields) -> Response:
         connector_id, amount = fields.text("connectorID"), fields.amount("amount")
         payment: Json = {
             "id": self.ids.new(),
@@ -203,7 +203,7 @@ class PaymentsService:
 
     # Transfer initiations
 
-    def _initiate(self, fields: Fields) -> Reply:
+    def _initiate(self, fields: Fields) -> Response:
         named = fields.optional_text("provider")
         connector_id = fields.optional_text("connectorID") or ""
         if named and named.upper() not in PROVIDERS:
@@ -251,7 +251,7 @@ class PaymentsService:
     def _adjustment(self, status: str, now: str) -> Json:
         return {"adjustmentID": self.ids.new(), "createdAt": now, "status": status, "error": "", "metadata": {}}
 
-    def _decide(self, initiation_id: str, fields: Fields) -> Reply:
+    def _decide(self, initiation_id: str, fields: Fields) -> Response:
         initiation = self._read("transfer_initiations", initiation_id)
         status = OUTCOMES[fields.choice("status", tuple(OUTCOMES))]
         if initiation["status"] != WAITING:
@@ -272,7 +272,7 @@ class PaymentsService:
             raise not_found(f"{_TABLES[table]} {identity} does not exist")
         return stored(row["document"])
 
-    def _list(self, table: str, call: Call, shown: Callable[[Json], Json] = lambda document: document) -> Reply:
+    def _list(self, table: str, call: Call, shown: Callable[[Json], Json] = lambda document: document) -> Response:
         """A page of payments, newest first."""
         page = page_of(call, max_size=MAX_PAGE_SIZE)
         parameters: list[Any] = [page.before()]
@@ -282,7 +282,7 @@ class PaymentsService:
             parameters.append(match[1])
         statement = f"SELECT number, document FROM {table} WHERE {condition} ORDER BY number DESC LIMIT ?"
         rows = self.connection.execute(statement, (*parameters, page.limit)).fetchall()
-        return page.reply(rows, lambda row: row["number"], lambda row: shown(stored(row["document"])))
+        return page.response(rows, lambda row: row["number"], lambda row: shown(stored(row["document"])))
 
 
 def _provider(connector_id: str) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from headrace.effects.port import Reply, Request
+from headrace.effects.port import Request, Response
 from headrace.sandbox.answers import Json, answer, invalid
 from headrace.sandbox.bodies import as_object, json_of
 
@@ -110,7 +110,7 @@ class Page:
         """For lists in alphabetical order: only keys above this one."""
         return self.after if isinstance(self.after, str) else ""
 
-    def reply(self, rows: Sequence[Any], key: Callable[[Any], int | str], shown: Callable[[Any], Json]) -> Reply:
+    def response(self, rows: Sequence[Any], key: Callable[[Any], int | str], shown: Callable[[Any], Json]) -> Response:
         cursor: Json = {"pageSize": self.size, "hasMore": len(rows) > self.size}
         if cursor["hasMore"]:
             state = _CursorState(self.size, key(rows[self.size - 1]), self.query)

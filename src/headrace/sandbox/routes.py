@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from headrace.effects.port import NoReply, Request
+from headrace.effects.port import NoResponse, Request
 from headrace.sandbox.answers import error
 from headrace.sandbox.bodies import MAX_BODY_BYTES
 from headrace.sandbox.sandbox import Sandbox
@@ -38,7 +38,7 @@ class ServiceApp:
             http = HttpRequest(scope, receive)
             body = await _body(http.stream())
             if body is None:
-                reply = error(413, "VALIDATION", f"a body has at most {MAX_BODY_BYTES} bytes")
+                response = error(413, "VALIDATION", f"a body has at most {MAX_BODY_BYTES} bytes")
             else:
                 # The path as it came, still percent-encoded: an address may hold an encoded slash.
                 raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
@@ -46,13 +46,13 @@ class ServiceApp:
                 query: bytes = scope["query_string"]
                 path = f"{path or '/'}?{query.decode('latin-1')}" if query else path or "/"
                 key = http.headers.get("idempotency-key", "")
-                reply = await self.sandbox.send(Request(self.service, http.method, path, body or None, key))
+                response = await self.sandbox.send(Request(self.service, http.method, path, body or None, key))
         except ClientDisconnect:
             return
-        except NoReply:
+        except NoResponse:
             await _hang_up(receive)
             return
-        await Response(reply.body, reply.status, reply.headers)(scope, receive, send)
+        await Response(response.body, response.status, response.headers)(scope, receive, send)
 
 
 async def _body(chunks: AsyncIterator[bytes]) -> bytes | None:
@@ -69,11 +69,11 @@ async def _hang_up(receive: Receive) -> None:
     """Close the connection without an answer.
 
     ASGI has no word for this. Under uvicorn `receive` belongs to the object that holds the
-    connection; elsewhere NoReply goes to the server, which makes a 500 of it: unknown all the same.
+    connection; elsewhere NoResponse goes to the server, which makes a 500 of it: unknown all the same.
     """
     transport: Any = getattr(getattr(receive, "__self__", None), "transport", None)
     if transport is None:
-        raise NoReply("the answer was dropped by the sandbox")
+        raise NoResponse("the answer was dropped by the sandbox")
     transport.abort()
     while (await receive())["type"] != "http.disconnect":
         pass

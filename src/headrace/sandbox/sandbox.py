@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from headrace.clock import Clock, Ids
-from headrace.effects.port import NoReply, Reply, Request
+from headrace.effects.port import NoResponse, Request, Response
 from headrace.sandbox.answers import error, is_done
 from headrace.sandbox.events import events_after, source_of
 from headrace.sandbox.faults import Fault, FaultPlan
@@ -43,29 +43,29 @@ class Sandbox:
         # Requests carried out but never answered whose next attempt meets the race. A dict keeps their order.
         self._races: dict[tuple[str, str, str], None] = {}
 
-    def handle(self, request: Request) -> Reply:
-        """The answer by the rules, without faults. Any thread may call it. Raises NoReply once closed."""
+    def handle(self, request: Request) -> Response:
+        """The answer by the rules, without faults. Any thread may call it. Raises NoResponse once closed."""
         return self._store.submit(request).result()
 
-    async def send(self, request: Request) -> Reply:
-        """The answer, or what a fault makes of it. Raises NoReply."""
+    async def send(self, request: Request) -> Response:
+        """The answer, or what a fault makes of it. Raises NoResponse."""
         name = (request.service, request.path, request.key)
         if request.method == "POST" and name in self._races:
             del self._races[name]
             # The answer to an attempt that read the key before the first one's commit, and the books after it.
             keyless = replace(request, key="")
-            reply = await asyncio.wrap_future(self._store.submit(keyless, is_rehearsal=True))
-            if not is_done(reply):
-                return reply
+            response = await asyncio.wrap_future(self._store.submit(keyless, is_rehearsal=True))
+            if not is_done(response):
+                return response
             if urlsplit(request.path).path.endswith(("/transactions", "/credit", "/debit")):
                 return error(400, "INSUFFICIENT_FUND", "insufficient funds")
             return await self._perform(request)
         hits = self._plan.hits(request)
-        reply = await self._faulty(request, name, hits)
+        response = await self._faulty(request, name, hits)
         for fault in hits:
             if fault.kind == "delay":
                 await self._clock.sleep(fault.delay_s)
-        return reply
+        return response
 
     # what it publishes
 
@@ -95,20 +95,20 @@ class Sandbox:
     async def close(self) -> None:
         await asyncio.to_thread(self._store.close)
 
-    async def _faulty(self, request: Request, name: tuple[str, str, str], hits: list[Fault]) -> Reply:
+    async def _faulty(self, request: Request, name: tuple[str, str, str], hits: list[Fault]) -> Response:
         for fault in hits:
             if fault.kind == "status":
-                return fault.reply()
-        reply = await self._perform(request)
+                return fault.response()
+        response = await self._perform(request)
         kinds = {fault.kind for fault in hits}
-        if "overlap" in kinds and is_done(reply):
+        if "overlap" in kinds and is_done(response):
             if len(self._races) >= MAX_RACES:
                 del self._races[next(iter(self._races))]
             self._races[name] = None
-            raise NoReply("the answer was dropped by the sandbox (overlap)")
+            raise NoResponse("the answer was dropped by the sandbox (overlap)")
         if "drop" in kinds:
-            raise NoReply("the answer was dropped by the sandbox (drop)")
-        return reply
+            raise NoResponse("the answer was dropped by the sandbox (drop)")
+        return response
 
-    async def _perform(self, request: Request) -> Reply:
+    async def _perform(self, request: Request) -> Response:
         return await asyncio.wrap_future(self._store.submit(request))

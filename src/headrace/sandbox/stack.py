@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from headrace.clock import Clock, Ids
-from headrace.effects.port import Reply, Request
+from headrace.effects.port import Request, Response
 from headrace.sandbox.answers import answer, error
 from headrace.sandbox.bodies import MAX_BODY_BYTES
 from headrace.sandbox.books import Books
@@ -31,7 +31,7 @@ class Services:
     wallets: WalletsService
     payments: PaymentsService
 
-    def answer(self, request: Request) -> Reply:
+    def answer(self, request: Request) -> Response:
         """The response of the service that a request is for, or of its health check and `_info`."""
         if len(request.body or b"") > MAX_BODY_BYTES:
             return error(413, "VALIDATION", f"a body has at most {MAX_BODY_BYTES} bytes")
@@ -56,5 +56,5 @@ def services_on(connection: sqlite3.Connection, clock: Clock, ids: Ids, releases
     )
 
 
-def internal_error(service: Service, message: str) -> Reply:
+def internal_error(service: Service, message: str) -> Response:
     return error(500, INTERNAL_CODES[service], message)

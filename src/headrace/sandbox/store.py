@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.clock import Clock, Ids
-from headrace.effects.port import NoReply, Reply, Request
+from headrace.effects.port import NoResponse, Request, Response
 from headrace.errors import InvalidValue
 from headrace.sandbox.answers import Rollback
 from headrace.sandbox.releases import Releases
@@ -37,7 +37,7 @@ class Job:
     request: Request
     is_rehearsal: bool
     """Find out the answer and undo everything."""
-    reply: Future[Reply] = field(default_factory=Future[Reply])
+    response: Future[Response] = field(default_factory=Future[Response])
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Question:
     """Something else that is asked of the database, between the requests."""
 
     ask: Callable[[sqlite3.Connection], Any]
-    reply: Future[Any] = field(default_factory=Future[Any])
+    response: Future[Any] = field(default_factory=Future[Any])
 
 
 class Store:
@@ -70,20 +70,20 @@ class Store:
         self._thread = threading.Thread(target=self._serve, name="headrace-sandbox", daemon=True)
         self._thread.start()
 
-    def submit(self, request: Request, *, is_rehearsal: bool = False) -> Future[Reply]:
+    def submit(self, request: Request, *, is_rehearsal: bool = False) -> Future[Response]:
         job = Job(request, is_rehearsal)
         self._put(job)
-        return job.reply
+        return job.response
 
     def ask(self, question: Callable[[sqlite3.Connection], Any]) -> Future[Any]:
         job = Question(question)
         self._put(job)
-        return job.reply
+        return job.response
 
     def _put(self, job: Job | Question) -> None:
         with self._gate:
             if self._is_closed:
-                raise NoReply("the sandbox is closed")
+                raise NoResponse("the sandbox is closed")
             self._jobs.put(job)
 
     def close(self) -> None:
@@ -98,7 +98,7 @@ class Store:
         is_open = True
         while is_open:
             batch, is_open = self._next_batch()
-            self._perform([job for job in batch if job.reply.set_running_or_notify_cancel()])
+            self._perform([job for job in batch if job.response.set_running_or_notify_cancel()])
         self._connection.close()
 
     def _next_batch(self) -> tuple[list[Job | Question], bool]:
@@ -115,7 +115,7 @@ class Store:
     def _perform(self, batch: list[Job | Question]) -> None:
         try:
             self._connection.execute("BEGIN")
-            replies = [self._answer(job) if isinstance(job, Job) else job.ask(self._connection) for job in batch]
+            responses = [self._answer(job) if isinstance(job, Job) else job.ask(self._connection) for job in batch]
             self._connection.execute("COMMIT")
         except Exception as problem:  # noqa: BLE001  # callers wait: whatever it is, they get an answer
             _log.exception("sandbox: nothing of %d requests was carried out", len(batch))
@@ -124,40 +124,40 @@ class Store:
                     self._connection.execute("ROLLBACK")
             except sqlite3.Error:
                 _log.exception("sandbox: roll-back failed")
-            replies = [_failed(job, problem) for job in batch]
-        for job, reply in zip(batch, replies, strict=True):
-            if isinstance(reply, Exception):
-                job.reply.set_exception(reply)
+            responses = [_failed(job, problem) for job in batch]
+        for job, response in zip(batch, responses, strict=True):
+            if isinstance(response, Exception):
+                job.response.set_exception(response)
             else:
-                job.reply.set_result(reply)
+                job.response.set_result(response)
         last_seq = _last_seq(self._connection)
         if self._on_events is not None and last_seq > self._last_seq:
             self._on_events()
         self._last_seq = last_seq
 
-    def _answer(self, job: Job) -> Reply:
+    def _answer(self, job: Job) -> Response:
         """One request in its savepoint. Where the whole transaction is gone (a full disk), so is the savepoint: then
         the roll-back fails, and with it the batch.
         """
         self._connection.execute("SAVEPOINT request")
         try:
-            reply, burns, is_kept = self._services.answer(job.request), None, not job.is_rehearsal
+            response, burns, is_kept = self._services.answer(job.request), None, not job.is_rehearsal
         except Rollback as rollback:
-            reply, burns, is_kept = rollback.reply, rollback.burns, False
+            response, burns, is_kept = rollback.response, rollback.burns, False
         except Exception:  # noqa: BLE001  # a defect in one request must not end the thread of all
             _log.exception("sandbox: a defect in answering %s %s", job.request.method, job.request.service)
-            reply, burns, is_kept = internal_error(job.request.service, "a defect of the sandbox"), None, False
+            response, burns, is_kept = internal_error(job.request.service, "a defect of the sandbox"), None, False
         if not is_kept:
             self._connection.execute("ROLLBACK TO request")
         if burns and not job.is_rehearsal:
             self._services.books.burn_id(burns)
         self._connection.execute("RELEASE request")
-        return reply
+        return response
 
 
-def _failed(job: Job | Question, problem: Exception) -> Reply | Exception:
+def _failed(job: Job | Question, problem: Exception) -> Response | Exception:
     if isinstance(job, Question):
-        return NoReply(f"the sandbox's database failed: {problem}")
+        return NoResponse(f"the sandbox's database failed: {problem}")
     return internal_error(job.request.service, f"the database failed: {problem}")
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.clock import Clock, Ids
-from headrace.effects.port import Reply
+from headrace.effects.port import Response
 from headrace.money import WORLD, Posting, posting
 from headrace.sandbox import timestamps
 from headrace.sandbox.answers import Json, Rollback, bare, data, encoded, error, invalid, no_content
@@ -65,7 +65,7 @@ class WalletsService:
     clock: Clock
     ids: Ids
 
-    def answer(self, call: Call) -> Reply:
+    def answer(self, call: Call) -> Response:
         """Route a call to its handler, and return the response."""
         match call.method, call.segments:
             case "POST", ["wallets"]:
@@ -92,7 +92,7 @@ class WalletsService:
 
     # Wallets
 
-    def _create(self, call: Call) -> Reply:
+    def _create(self, call: Call) -> Response:
         body = object_of(call.body)
         fields = Fields(body)
         name, metadata = fields.text("name"), fields.metadata()
@@ -100,7 +100,7 @@ class WalletsService:
         if not is_ledger_name(ledger):
             raise fields.wrong("ledger", "has 1 to 63 of a-z, A-Z, 0-9, _ and -")
 
-        def create() -> Reply:
+        def create() -> Response:
             self.books.open_ledger(ledger, {})
             values = (self.ids.new(), name, ledger, encoded(metadata).decode(), self.clock.now_at())
             cursor = self.connection.execute(
@@ -123,12 +123,12 @@ class WalletsService:
             raise invalid(f"wallet {wallet_id} does not exist")
         return wallet
 
-    def _list(self, call: Call) -> Reply:
+    def _list(self, call: Call) -> Response:
         page = page_of(call, max_size=MAX_PAGE_SIZE, clamps=False)
         wallets = [Wallet(*row) for row in self._rows(page)]
         shows_balances = "balances" in page.query.get("expand", [])
         show = self._with_balances if shows_balances else Wallet.shown
-        return page.reply(wallets, lambda wallet: wallet.number, show)
+        return page.response(wallets, lambda wallet: wallet.number, show)
 
     def _rows(self, page: Page) -> list[sqlite3.Row]:
         conditions, values = ["number < ?"], [page.before()]
@@ -163,30 +163,30 @@ class WalletsService:
         statement = "INSERT INTO balances (wallet_id, name) VALUES (?, ?) ON CONFLICT DO NOTHING"
         return self.connection.execute(statement, (wallet.id, name)).rowcount == 1
 
-    def _create_balance(self, call: Call, wallet: Wallet) -> Reply:
+    def _create_balance(self, call: Call, wallet: Wallet) -> Response:
         body = object_of(call.body)
         name = _balance_name(Fields(body), "name")
 
-        def create() -> Reply:
+        def create() -> Response:
             if not self._ensure_balance(wallet, name):
                 raise invalid(f"balance {name} exists")
             return data({"name": name}, 201)
 
         return self.books.once(wallet.ledger, call, body, create)
 
-    def _list_balances(self, call: Call, wallet: Wallet) -> Reply:
+    def _list_balances(self, call: Call, wallet: Wallet) -> Response:
         page = page_of(call, max_size=MAX_PAGE_SIZE, clamps=False)
         names = sorted(name for name in self._balance_names(wallet) if name > page.beyond())
-        return page.reply(names[: page.limit], lambda name: name, lambda name: {"name": name})
+        return page.response(names[: page.limit], lambda name: name, lambda name: {"name": name})
 
-    def _read_balance(self, wallet: Wallet, name: str) -> Reply:
+    def _read_balance(self, wallet: Wallet, name: str) -> Response:
         if name not in self._balance_names(wallet):
             return bare(404)
         return data({"name": name, "assets": self._assets(wallet, name)})
 
     # Money
 
-    def _credit(self, call: Call, wallet: Wallet) -> Reply:
+    def _credit(self, call: Call, wallet: Wallet) -> Response:
         body = object_of(call.body)
         fields = Fields(body)
         amount, asset = _monetary(fields)
@@ -195,14 +195,14 @@ class WalletsService:
         sources = [self._account(wallet, subject) for subject in subjects] or [WORLD]
         reference, metadata, at = fields.optional_text("reference"), fields.metadata(), fields.moment_at("timestamp")
 
-        def credit() -> Reply:
+        def credit() -> Response:
             self._ensure_balance(wallet, balance)
             postings = self._drained(wallet, sources, wallet.account(balance), amount, asset)
             return self._book(Draft(wallet.ledger, postings, metadata, reference, at))
 
         return self.books.once(wallet.ledger, call, body, credit)
 
-    def _debit(self, call: Call, wallet: Wallet) -> Reply:
+    def _debit(self, call: Call, wallet: Wallet) -> Response:
         body = object_of(call.body)
         fields = Fields(body)
         if fields.flag("pending", default=False):
@@ -215,7 +215,7 @@ class WalletsService:
         fields.optional_text("description")
         metadata, at = fields.metadata(), fields.moment_at("timestamp")
 
-        def debit() -> Reply:
+        def debit() -> Response:
             postings = self._drained(wallet, sources, destination, amount, asset)
             return self._book(Draft(wallet.ledger, postings, metadata, None, at))
 
@@ -255,7 +255,7 @@ class WalletsService:
             raise insufficient_fund()
         return postings or [posting(sources[0], destination, 0, asset)]
 
-    def _book(self, draft: Draft) -> Reply:
+    def _book(self, draft: Draft) -> Response:
         try:
             self.books.book(draft)
         except InsufficientFund:
@@ -264,14 +264,14 @@ class WalletsService:
             raise Rollback(error(400, "VALIDATION", "the reference was used before"), burns=draft.ledger) from None
         return no_content()
 
-    def _transactions(self, call: Call) -> Reply:
+    def _transactions(self, call: Call) -> Response:
         page = page_of(call, max_size=MAX_PAGE_SIZE, clamps=False)
         wallet_id = page.query.get("walletID", [""])[0]
         if not wallet_id:
             raise invalid("walletID is required by the sandbox")
         wallet = self._get(wallet_id)
         rows = self.books.transactions_of(wallet.ledger, wallet.prefix, page, is_prefix=True)
-        return page.reply(rows, lambda row: row["id"], lambda row: _transaction(row, wallet))
+        return page.response(rows, lambda row: row["id"], lambda row: _transaction(row, wallet))
 
 
 def _transaction(row: Any, wallet: Wallet) -> Json:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 
 from headrace.clock import Clock
-from headrace.effects.port import Downstream, NoReply, Reply, Request
+from headrace.effects.port import Downstream, NoResponse, Request, Response
 from headrace.engine.control import DRIVEN
 from headrace.errors import InvalidValue
 from headrace.journal.port import Journal, Results, Unit
@@ -256,7 +256,7 @@ class Tracing:
 
     # what is called
 
-    async def called(self, downstream: Downstream, request: Request, runner: InstanceRunner) -> Reply:
+    async def called(self, downstream: Downstream, request: Request, runner: InstanceRunner) -> Response:
         """Send a request within a span of the instance's trace."""
         span = self._begin_call(request, runner)
         if span is None:
@@ -265,10 +265,10 @@ class Tracing:
         OUTGOING.set({"traceparent": f"00-{made.trace_id:032x}-{made.span_id:016x}-{int(made.trace_flags):02x}"})
         status, failure = None, ""
         try:
-            reply = await downstream.send(request)
-            status = reply.status
-            return reply
-        except NoReply as error:
+            response = await downstream.send(request)
+            status = response.status
+            return response
+        except NoResponse as error:
             failure = str(error)
             raise
         finally:
@@ -364,7 +364,7 @@ class _TracedDownstream:
         self._downstream = downstream
         self._tracing = tracing
 
-    async def send(self, request: Request) -> Reply:
+    async def send(self, request: Request) -> Response:
         driven = DRIVEN.get(None)
         if driven is None:
             return await self._downstream.send(request)

@@ -20,7 +20,7 @@ import aiohttp
 import aiohttp.abc
 import yarl
 
-from headrace.effects.port import NoReply
+from headrace.effects.port import NoResponse
 from headrace.errors import InvalidValue
 from headrace.triggers.expressions import LinkRefused
 from headrace.triggers.link_data import MAX_BYTES, link_data
@@ -172,7 +172,7 @@ class Linker:
         if self._authorize is not None and origin == self._stack:
             try:
                 token = await self._authorize()
-            except NoReply:
+            except NoResponse:
                 raise LinkRefused("there is no access token for the stack") from None
             headers |= {"Authorization": token} if token else {}
         connector = aiohttp.TCPConnector(resolver=_Pinned(addresses), use_dns_cache=False, force_close=True)

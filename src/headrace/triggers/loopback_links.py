@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, get_args
 
-from headrace.effects.port import Downstream, NoReply, Request
+from headrace.effects.port import Downstream, NoResponse, Request
 from headrace.triggers.expressions import Fetch, LinkRefused
 from headrace.triggers.link_data import link_data
 from headrace.workflows.activities import Service
@@ -34,13 +34,13 @@ class LoopbackLinks:
 
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                reply = await self._downstream.send(request)
-                if reply.status != 200:
-                    raise LinkRefused(f"the response has status {reply.status}")
-                if not reply.headers.get("content-type", "").startswith("application/json"):
+                response = await self._downstream.send(request)
+                if response.status != 200:
+                    raise LinkRefused(f"the response has status {response.status}")
+                if not response.headers.get("content-type", "").startswith("application/json"):
                     raise LinkRefused("the response is not JSON")
-                return link_data(reply.body)
+                return link_data(response.body)
         except TimeoutError:
             raise LinkRefused(f"no answer within {TIMEOUT_S:g} s") from None
-        except NoReply:
+        except NoResponse:
             raise LinkRefused("no usable answer (the connection was closed)") from None

@@ -3,7 +3,7 @@
 Each class holds everything about its activity that is not the service's own protocol: its name, which service it
 belongs to, how an unknown attempt of it is settled, what history shows, and the sentences that describe it. A class
 that leaves out one of these facts cannot be defined, so a new activity can never be mistaken for a read. How it becomes
-a request, and what the replies prove, is in the file of its service in `headrace.effects`.
+a request, and what the responses prove, is in the file of its service in `headrace.effects`.
 """
 
 from __future__ import annotations

@@ -39,10 +39,10 @@ class OneId:
     ],
 )
 def test_statuses_and_codes(error: Exception, status: int, code: str, message: str) -> None:
-    reply = error_response(error, OneId())
-    assert reply.status == status
-    assert (b"content-type", b"application/json") in reply.headers
-    assert json.loads(reply.body) == {"errorCode": code, "errorMessage": message}
+    response = error_response(error, OneId())
+    assert response.status == status
+    assert (b"content-type", b"application/json") in response.headers
+    assert json.loads(response.body) == {"errorCode": code, "errorMessage": message}
 
 
 def test_allowed_methods_and_time_to_retry_are_told() -> None:
@@ -52,11 +52,11 @@ def test_allowed_methods_and_time_to_retry_are_told() -> None:
 
 def test_the_unexpected_shows_an_incident_and_logs_the_rest() -> None:
     with structlog.testing.capture_logs() as lines:
-        reply = error_response(RuntimeError("password hunter2"), OneId())
-    assert reply.status == 500
-    assert json.loads(reply.body)["errorCode"] == "INTERNAL"
-    assert b"hunter2" not in reply.body
-    assert b"incident-1" in reply.body
+        response = error_response(RuntimeError("password hunter2"), OneId())
+    assert response.status == 500
+    assert json.loads(response.body)["errorCode"] == "INTERNAL"
+    assert b"hunter2" not in response.body
+    assert b"incident-1" in response.body
     assert [(line["incident_id"], str(line["exc_info"])) for line in lines] == [("incident-1", "password hunter2")]
 
 
@@ -66,9 +66,9 @@ def test_a_stage_error_that_leaks_is_a_mistake_of_ours() -> None:
 
 def test_problems_are_listed_with_their_places() -> None:
     problems = [errors.Problem("stages[0].send", "unknown"), errors.Problem("name", "must be text")]
-    reply = json.loads(error_response(LocatedDefinition(problems, {"name": (3, 7)}), OneId()).body)
-    assert reply["errorMessage"] == "stages[0].send: unknown; name: must be text (line 3, column 7)"
-    assert reply["details"] == [
+    response = json.loads(error_response(LocatedDefinition(problems, {"name": (3, 7)}), OneId()).body)
+    assert response["errorMessage"] == "stages[0].send: unknown; name: must be text (line 3, column 7)"
+    assert response["details"] == [
         {"path": "stages[0].send", "reason": "unknown"},
         {"path": "name", "reason": "must be text", "line": 3, "column": 7},
     ]
@@ -78,9 +78,9 @@ def test_problems_are_listed_with_their_places() -> None:
 
 def test_a_thousand_problems_are_not_all_told() -> None:
     problems = [errors.Problem(f"stages[{index}]", "bad") for index in range(1_000)]
-    reply = json.loads(error_response(errors.InvalidDefinition(problems), OneId()).body)
-    assert len(reply["details"]) == MAX_PROBLEMS
-    assert reply["errorMessage"].endswith("; and 900 more")
+    response = json.loads(error_response(errors.InvalidDefinition(problems), OneId()).body)
+    assert len(response["details"]) == MAX_PROBLEMS
+    assert response["errorMessage"].endswith("; and 900 more")
 
 
 def test_what_utf8_cannot_carry_does_not_turn_a_refusal_into_a_failure() -> None:

@@ -1,4 +1,4 @@
-"""The one reply of V2 that is made of the same rows in another way."""
+"""The one response of V2 that is made of the same rows in another way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows to replies: what is absent is left out, what is stored goes out as it is."""
+"""Rows to responses: what is absent is left out, what is stored goes out as it is."""
 
 from __future__ import annotations
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.effects.port import Absent, Done, Reply, Unknown
+from headrace.effects.port import Absent, Done, Response, Unknown
 from headrace.effects.services import READERS, SEARCHES, outcome
 from headrace.money import posting
-from tests.unit.effects.test_replies import EFFECTS, INITIATION, JSON, KEY, REQUESTS, TIME, found
+from tests.unit.effects.test_responses import EFFECTS, INITIATION, JSON, KEY, REQUESTS, TIME, found
 
 WALLET = {"id": "w", "name": "Ann", "metadata": {}, "createdAt": TIME, "ledger": "wallets-002", "balances": {}}
 PAYMENT = {
@@ -70,7 +70,7 @@ BODIES: list[bytes] = [
 STATUSES = [*range(200, 209), 226, 299]
 
 
-def is_done(name: str, answer: Reply) -> bool:
+def is_done(name: str, answer: Response) -> bool:
     return isinstance(outcome(name, REQUESTS[name], answer), Done)
 
 
@@ -82,19 +82,19 @@ def test_each_reader_has_its_form() -> None:
 def test_the_documented_form_is_done_and_no_other(name: str) -> None:
     status, body = FORMS[name]
     content = b"" if body is None else msgspec.json.encode(body)
-    assert is_done(name, Reply(status, content, JSON))
+    assert is_done(name, Response(status, content, JSON))
     for other in STATUSES:
         for form in BODIES:
             is_form = other == status and (body is None or form == content)
-            assert is_done(name, Reply(other, form, JSON)) == is_form, (other, form)
+            assert is_done(name, Response(other, form, JSON)) == is_form, (other, form)
             is_plain = is_form and body is None  # a 204 has no body, so no type either
-            assert is_done(name, Reply(other, form, {"content-type": "text/html"})) == is_plain, (other, form)
+            assert is_done(name, Response(other, form, {"content-type": "text/html"})) == is_plain, (other, form)
 
 
 @given(st.sampled_from(EFFECTS), st.integers(200, 299), st.binary(max_size=60) | st.sampled_from(BODIES))
 def test_no_effect_is_done_under_another_status(name: str, status: int, body: bytes) -> None:
     if status != FORMS[name][0]:
-        result = outcome(name, REQUESTS[name], Reply(status, body, JSON))
+        result = outcome(name, REQUESTS[name], Response(status, body, JSON))
         assert isinstance(result, Unknown)
         assert str(FORMS[name][0]) in result.message
 
@@ -116,7 +116,7 @@ NO_PAGES: list[Any] = [
 @pytest.mark.parametrize("name", sorted(SEARCHES))
 @pytest.mark.parametrize("body", NO_PAGES, ids=lambda body: repr(body)[:50])
 def test_what_is_no_page_proves_no_absence(name: str, body: Any) -> None:
-    answer = Reply(200, msgspec.json.encode(body), JSON)
+    answer = Response(200, msgspec.json.encode(body), JSON)
     assert not isinstance(found(name, answer, answer), Absent)
 
 
@@ -126,5 +126,5 @@ def test_a_look_up_is_answered_by_200_alone(name: str) -> None:
     account = {"data": {"address": "a", "metadata": {}}}
     body = msgspec.json.encode(account if name == "AddAccountMetadata" else empty)
     for status in STATUSES:
-        answer = Reply(status, body, JSON)
+        answer = Response(status, body, JSON)
         assert isinstance(found(name, answer, answer), Absent) == (status == 200), status

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.effects.port import Absent, Found, FoundOther, LookUp, Reply, Request, Undecided, Unknown
+from headrace.effects.port import Absent, Found, FoundOther, LookUp, Request, Response, Undecided, Unknown
 from headrace.effects.services import look_up, prepare
 from headrace.money import posting
 from headrace.workflows.activities import CreateTransferInitiation, CreditWallet, DebitWallet
@@ -37,50 +37,50 @@ def initiation(number: int, made_at: int, shape: str = "r", **members: Any) -> J
     return {**identity, **values, **accounts, **members}
 
 
-def page(items: list[Json], following: str | None) -> Reply:
+def page(items: list[Json], following: str | None) -> Response:
     cursor: Json = {"pageSize": 100, "hasMore": following is not None, "data": items}
     if following is not None:
         cursor["next"] = following
-    return Reply(200, msgspec.json.encode({"cursor": cursor}), JSON)
+    return Response(200, msgspec.json.encode({"cursor": cursor}), JSON)
 
 
-REFUSED = Reply(400, b'{"errorCode":"VALIDATION","errorMessage":"unknown key when building query"}', JSON)
+REFUSED = Response(400, b'{"errorCode":"VALIDATION","errorMessage":"unknown key when building query"}', JSON)
 
-Filter = Callable[["Payments", str], Reply]
+Filter = Callable[["Payments", str], Response]
 
 
-def honoured(payments: Payments, reference: str) -> Reply:
+def honoured(payments: Payments, reference: str) -> Response:
     return page([item for item in payments.items if item["reference"] == reference], None)
 
 
-def refused(payments: Payments, reference: str) -> Reply:
+def refused(payments: Payments, reference: str) -> Response:
     return REFUSED
 
 
-def ignored(payments: Payments, reference: str) -> Reply:
+def ignored(payments: Payments, reference: str) -> Response:
     return payments.listed(0)
 
 
-def empty(payments: Payments, reference: str) -> Reply:
+def empty(payments: Payments, reference: str) -> Response:
     """A key that it does not know matches nothing."""
     return page([], None)
 
 
-def on_the_first_page_only(payments: Payments, reference: str) -> Reply:
+def on_the_first_page_only(payments: Payments, reference: str) -> Response:
     return page([item for item in payments.items[:100] if item["reference"] == reference], None)
 
 
-def by_prefix(payments: Payments, reference: str) -> Reply:
+def by_prefix(payments: Payments, reference: str) -> Response:
     return page([item for item in payments.items if item["reference"][:1] == reference[:1]][:100], "200")
 
 
-def unless_it_has_colons(payments: Payments, reference: str) -> Reply:
+def unless_it_has_colons(payments: Payments, reference: str) -> Response:
     """It finds references of another form; ours match nothing, but the list holds them."""
     return page([item for item in payments.items if item["reference"] == reference and ":" not in reference], None)
 
 
-def broken(payments: Payments, reference: str) -> Reply:
-    return Reply(404, b"404 page not found\n", {"content-type": "text/plain"})
+def broken(payments: Payments, reference: str) -> Response:
+    return Response(404, b"404 page not found\n", {"content-type": "text/plain"})
 
 
 FILTERS: list[Filter] = [honoured, refused, ignored, empty, on_the_first_page_only, by_prefix, unless_it_has_colons]
@@ -97,18 +97,18 @@ class Payments:
     has_keyset: bool = False
     asked: list[str] = field(default_factory=list[str])
 
-    def answer(self, question: Request) -> Reply:
+    def answer(self, question: Request) -> Response:
         assert (question.service, question.method, question.body, question.key) == ("payments", "GET", None, "")
         self.asked.append(question.path)
         query = parse_qs(urlsplit(question.path).query)
-        reply = self._reply(query)
+        response = self._response(query)
         for _ in range(self.arrivals):
             number = 1_000_000 + len(self.items)
             fresh = initiation(number, STARTED_AT + 2 * HOUR_US)
             self.items.insert(0 if self.is_newest_first else len(self.items), fresh)
-        return reply
+        return response
 
-    def _reply(self, query: dict[str, list[str]]) -> Reply:
+    def _response(self, query: dict[str, list[str]]) -> Response:
         if "query" in query:
             return self.filter(self, msgspec.json.decode(query["query"][0])["$match"]["reference"])
         return self.listed(self._place(query["cursor"][0]) if "cursor" in query else 0)
@@ -118,14 +118,14 @@ class Payments:
             return int(cursor)
         return next(place for place, item in enumerate(self.items) if item["id"] == cursor) + 1
 
-    def listed(self, place: int) -> Reply:
+    def listed(self, place: int) -> Response:
         items = self.items[place : place + 100]
         if place + 100 >= len(self.items):
             return page(items, None)
         return page(items, items[-1]["id"] if self.has_keyset else str(place + 100))
 
 
-def searched(name: str, request: Request, answer: Callable[[Request], Reply]) -> LookUp:
+def searched(name: str, request: Request, answer: Callable[[Request], Response]) -> LookUp:
     search = look_up(name, request)
     question = next(search)
     for _ in range(MOST_PAGES + 2):
@@ -243,7 +243,7 @@ class Wallets:
     same_cursor: bool = False
     asked: int = 0
 
-    def answer(self, question: Request) -> Reply:
+    def answer(self, question: Request) -> Response:
         self.asked += 1
         query = parse_qs(urlsplit(question.path).query)
         place = int(query["cursor"][0]) if "cursor" in query and not self.same_cursor else 0
@@ -287,7 +287,7 @@ def test_a_cursor_that_leads_in_a_circle_ends_the_look_up() -> None:
 
 
 def test_more_without_a_way_to_it_ends_the_look_up() -> None:
-    cut_off = Reply(200, b'{"cursor":{"hasMore":true,"data":[]}}', JSON)
+    cut_off = Response(200, b'{"cursor":{"hasMore":true,"data":[]}}', JSON)
     for activity in (CREDIT, DEBIT, PAYOUT):
         request = prepare(activity, KEY, STARTED_AT)
         assert isinstance(searched(activity.name, request, lambda _: cut_off), Undecided)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.effects.port import Refused, Reply, Request
+from headrace.effects.port import Refused, Request, Response
 from headrace.effects.services import create_ledger, look_up, outcome, prepare
 from headrace.errors import InvalidValue
 from headrace.money import posting
@@ -296,7 +296,7 @@ def test_a_look_up_of_a_ledger_is_one_page() -> None:
     search = look_up("CreateTransaction", GOLDEN[0][1])
     next(search)
     with pytest.raises(StopIteration):
-        search.send(Reply(200, b'{"cursor":{"pageSize":15,"hasMore":true,"next":"x","data":[]}}'))
+        search.send(Response(200, b'{"cursor":{"pageSize":15,"hasMore":true,"next":"x","data":[]}}'))
 
 
 # schemas of ledgers
@@ -319,15 +319,15 @@ def test_its_look_up_and_its_refusals_are_those_of_the_same_ledger(activity: Act
     plain, versioned = prepare(activity, KEY, STARTED_AT), prepare(activity, KEY, STARTED_AT, SCHEMAS)
     assert next(look_up(activity.name, versioned)) == next(look_up(activity.name, plain))
     for code in ("LEDGER_NOT_FOUND", "INSUFFICIENT_FUND", "SCHEMA_NOT_SPECIFIED", "OUTDATED_SCHEMA"):
-        reply = Reply(400, b'{"errorCode":"%s","errorMessage":"no"}' % code.encode())
-        refused = outcome(activity.name, versioned, reply)
-        assert refused == outcome(activity.name, plain, reply)
+        response = Response(400, b'{"errorCode":"%s","errorMessage":"no"}' % code.encode())
+        refused = outcome(activity.name, versioned, response)
+        assert refused == outcome(activity.name, plain, response)
         assert isinstance(refused, Refused)
         assert code == "INSUFFICIENT_FUND" or "ledger main" in refused.message
 
 
 def test_a_missing_schema_version_names_the_setting() -> None:
-    reply = Reply(400, b'{"errorCode":"SCHEMA_NOT_SPECIFIED"}')
-    refused = outcome("CreateTransaction", prepare(TRANSACTION, KEY, STARTED_AT), reply)
+    response = Response(400, b'{"errorCode":"SCHEMA_NOT_SPECIFIED"}')
+    refused = outcome("CreateTransaction", prepare(TRANSACTION, KEY, STARTED_AT), response)
     assert isinstance(refused, Refused)
     assert "HEADRACE_LEDGER_SCHEMAS=main=VERSION" in refused.message

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from headrace.effects.ledger import wanted_postings
-from headrace.effects.port import Absent, Done, Found, FoundOther, Refused, Reply, Request, Unknown
+from headrace.effects.port import Absent, Done, Found, FoundOther, Refused, Request, Response, Unknown
 from headrace.effects.services import outcome
 from tests.support.transcripts import TRANSCRIPTS, mended
-from tests.unit.effects.test_replies import searched
+from tests.unit.effects.test_responses import searched
 
 TIME = "2024-05-01T10:00:00.123456Z"
 
@@ -44,12 +44,12 @@ def _decoded(line: str) -> dict[str, Any] | None:
         return None
 
 
-def reply_of(exchange: dict[str, Any]) -> Reply:
+def response_of(exchange: dict[str, Any]) -> Response:
     answer = exchange["response"]
     body = answer.get("body", "")
     is_json = answer["content_type"] == "application/json"
     content = msgspec.json.encode(body) if is_json and body != "" else str(body).encode()
-    return Reply(answer["status"], content, {"content-type": answer["content_type"]})
+    return Response(answer["status"], content, {"content-type": answer["content_type"]})
 
 
 def request_of(exchange: dict[str, Any]) -> Request:
@@ -80,22 +80,22 @@ CLASSIFIED = [exchange for exchange in exchanges() if name_of(exchange) is not N
 
 @pytest.mark.parametrize("exchange", CLASSIFIED, ids=lambda exchange: f"{exchange['scenario']}-{exchange['step']}")
 def test_every_recorded_answer_is_classified(exchange: dict[str, Any]) -> None:
-    name, reply = name_of(exchange), reply_of(exchange)
+    name, response = name_of(exchange), response_of(exchange)
     assert name is not None
-    result = outcome(name, request_of(exchange), reply)
-    if reply.status < 300:
+    result = outcome(name, request_of(exchange), response)
+    if response.status < 300:
         assert isinstance(result, Done), result
         return
     body = exchange["response"]["body"]
     code = body["errorCode"] if isinstance(body, dict) else exchange["response"]["content_type"]
-    if name == "GetAccount" and (reply.status, code) == (404, "NOT_FOUND"):
+    if name == "GetAccount" and (response.status, code) == (404, "NOT_FOUND"):
         assert isinstance(result, Done)
         assert result.output["data"]["metadata"] == {}
-    elif (reply.status, code) in REFUSED or (name, code) == ("CreateLedger", "LEDGER_ALREADY_EXISTS"):
+    elif (response.status, code) in REFUSED or (name, code) == ("CreateLedger", "LEDGER_ALREADY_EXISTS"):
         assert isinstance(result, Refused), result
         assert result.code == code
     else:
-        assert (reply.status, code) in UNKNOWN
+        assert (response.status, code) in UNKNOWN
         assert isinstance(result, Unknown), result
 
 
@@ -120,7 +120,7 @@ def test_outputs_hold_what_was_booked() -> None:
     for exchange in CLASSIFIED:
         if name_of(exchange) == "CreateTransaction" and exchange["response"]["status"] == 200:
             request, booked = request_of(exchange), exchange["response"]["body"]["data"]
-            result = outcome("CreateTransaction", request, reply_of(exchange))
+            result = outcome("CreateTransaction", request, response_of(exchange))
             assert isinstance(result, Done)
             data = result.output["data"]
             assert data["postings"] == booked["postings"] == wanted_postings(msgspec.json.decode(request.body or b""))
@@ -132,7 +132,7 @@ def test_recorded_look_ups_by_reference() -> None:
     steps = {exchange["step"]: exchange for exchange in exchanges() if exchange["scenario"] == "references"}
     ours = request_of(steps[2])
     other = Request(ours.service, "POST", ours.path, (ours.body or b"").replace(b'"amount":5', b'"amount":6'))
-    listed, empty, unfiltered = reply_of(steps[4]), reply_of(steps[6]), reply_of(steps[5])
+    listed, empty, unfiltered = response_of(steps[4]), response_of(steps[6]), response_of(steps[5])
     found = searched("CreateTransaction", ours, listed)
     assert isinstance(found, Found)
     assert found.output["data"]["reference"] == "r1"

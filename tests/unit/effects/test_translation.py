@@ -10,7 +10,7 @@ from formance_sdk_python.models import orchestration as sdk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.effects.port import Done, Refused, Reply, Unknown
+from headrace.effects.port import Done, Refused, Response, Unknown
 from headrace.effects.services import outcome, prepare
 from headrace.workflows.activities import Activity, CreateTransaction, GetAccount, GetPayment, GetWallet, ListWallets
 
@@ -49,7 +49,7 @@ MODELS: dict[str, Any] = {
 def read(activity: Activity, body: Any, status: int = 200) -> Any:
     """The outcome; where it is done, its output has passed the SDK's model and holds no null."""
     request = prepare(activity, "headrace:i:0:0" if activity.is_effect else "", 0)
-    result = outcome(activity.name, request, Reply(status, msgspec.json.encode(body), JSON))
+    result = outcome(activity.name, request, Response(status, msgspec.json.encode(body), JSON))
     if isinstance(result, Done) and activity.name in MODELS:
         wire = msgspec.json.encode(result.output)
         MODELS[activity.name].model_validate_json(wire)

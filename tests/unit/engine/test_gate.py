@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from headrace.effects.port import NoReply, Reply, Request
+from headrace.effects.port import NoResponse, Request, Response
 from headrace.engine.concurrency import AdaptiveLimit
 from headrace.engine.meter import NoMeter
 from headrace.engine.services import Gate
@@ -36,7 +36,7 @@ class Answers:
     def __init__(self, *script: Any) -> None:
         self.script = list(script)
 
-    async def send(self, request: Request) -> Reply:
+    async def send(self, request: Request) -> Response:
         answer = self.script.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -96,7 +96,7 @@ def gate_of(limit: int, *script: Any, ceiling: int = 64, meter: Seen | None = No
 
 async def send(gate: Gate) -> None:
     async with gate:
-        await gate.send(REQUEST, lambda reply: reply)
+        await gate.send(REQUEST, lambda response: response)
 
 
 async def test_waiting_tasks_enter_in_the_order_in_which_they_came() -> None:
@@ -133,7 +133,7 @@ async def test_a_waiting_task_may_be_cancelled_before_and_after_it_was_given_a_s
 
 
 async def test_a_limit_that_falls_admits_no_task_until_enough_have_left() -> None:
-    gate = gate_of(4, Reply(504))
+    gate = gate_of(4, Response(504))
     visitors = Visitors(gate)
     await visitors.come(1, 2, 3)
     await send(gate)
@@ -147,7 +147,7 @@ async def test_a_limit_that_falls_admits_no_task_until_enough_have_left() -> Non
 
 
 async def test_a_limit_that_rises_admits_the_next_in_line_at_once() -> None:
-    gate = gate_of(1, Reply(200))
+    gate = gate_of(1, Response(200))
     visitors = Visitors(gate)
     sending = asyncio.ensure_future(send(gate))
     await visitors.come(1, 2, 3)
@@ -159,18 +159,18 @@ async def test_a_limit_that_rises_admits_the_next_in_line_at_once() -> None:
 @pytest.mark.parametrize(
     ("end", "limit"),
     [
-        (Reply(200), 5),
-        (Reply(400, b"{}"), 5),
-        (Reply(500), 4),
-        (Reply(429), 3),
-        (Reply(503), 3),
-        (Reply(504), 2),
-        (NoReply("cannot connect"), 3),
-        (NoReply("no answer within 30 s", kind="time-out"), 2),
-        (NoReply("an answer that broke off", kind="response"), 4),
-        (NoReply("no access token", kind="unsent"), 4),
+        (Response(200), 5),
+        (Response(400, b"{}"), 5),
+        (Response(500), 4),
+        (Response(429), 3),
+        (Response(503), 3),
+        (Response(504), 2),
+        (NoResponse("cannot connect"), 3),
+        (NoResponse("no answer within 30 s", kind="time-out"), 2),
+        (NoResponse("an answer that broke off", kind="response"), 4),
+        (NoResponse("no access token", kind="unsent"), 4),
     ],
-    ids=lambda end: str(end.status if isinstance(end, Reply) else end),
+    ids=lambda end: str(end.status if isinstance(end, Response) else end),
 )
 async def test_how_a_request_ends_moves_the_limit(end: Any, limit: int) -> None:
     meter = Seen()
@@ -207,7 +207,7 @@ async def test_closing_releases_all_who_wait() -> None:
 
 
 async def test_tasks_are_held_back_only_while_the_service_fails() -> None:
-    gate = gate_of(1, NoReply("cannot connect"), Reply(200))
+    gate = gate_of(1, NoResponse("cannot connect"), Response(200))
     visitors = Visitors(gate)
     await visitors.come(1, 2, 3)
     assert gate.held_back == 0, "they wait for their turn on a service that answers"

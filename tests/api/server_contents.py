@@ -48,7 +48,7 @@ ENDS_IT = {"deleteWorkflow": "workflow", "deleteTrigger": "trigger", "cancelEven
 LISTS = ("/v2/workflows", "/v2/instances", "/v2/triggers")
 
 
-class Living:
+class ServerContents:
     """`headers` are those of somebody who may do everything."""
 
     def __init__(self, url: str, headers: dict[str, str]) -> None:
@@ -146,11 +146,11 @@ class Living:
         return self._post(path, body)["data"]["id"]
 
     def _post(self, path: str, body: Any, *, prefix: str = PREFIX) -> Any:
-        reply = self._session.post(self.url + prefix + path, json=body)
-        assert reply.ok, f"{path}: {reply.status_code} {reply.text}"
-        return json.loads(reply.content) if reply.content else None
+        response = self._session.post(self.url + prefix + path, json=body)
+        assert response.ok, f"{path}: {response.status_code} {response.text}"
+        return json.loads(response.content) if response.content else None
 
     def _get(self, path: str) -> Any:
-        reply = self._session.get(self.url + PREFIX + path)
-        assert reply.ok, f"{path}: {reply.status_code} {reply.text}"
-        return reply.json()
+        response = self._session.get(self.url + PREFIX + path)
+        assert response.ok, f"{path}: {response.status_code} {response.text}"
+        return response.json()

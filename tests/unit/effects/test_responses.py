@@ -17,8 +17,8 @@ from headrace.effects.port import (
     LookUp,
     Outcome,
     Refused,
-    Reply,
     Request,
+    Response,
     Undecided,
     Unknown,
 )
@@ -64,25 +64,25 @@ REQUESTS["CreateLedger"] = create_ledger("internal")
 SERVICES = {name: request.service for name, request in REQUESTS.items()}
 
 
-def reply(status: int, body: Any = None, **headers: str) -> Reply:
+def response(status: int, body: Any = None, **headers: str) -> Response:
     content = b"" if body is None else msgspec.json.encode(body)
-    return Reply(status, content, JSON | {name.replace("_", "-"): value for name, value in headers.items()})
+    return Response(status, content, JSON | {name.replace("_", "-"): value for name, value in headers.items()})
 
 
-def refusal(status: int, code: str, message: str = "why") -> Reply:
-    return reply(status, {"errorCode": code, "errorMessage": message})
+def refusal(status: int, code: str, message: str = "why") -> Response:
+    return response(status, {"errorCode": code, "errorMessage": message})
 
 
-def of(name: str, answer: Reply) -> Outcome:
+def of(name: str, answer: Response) -> Outcome:
     return outcome(name, REQUESTS[name], answer)
 
 
-def found(name: str, *answers: Reply) -> LookUp | Request:
+def found(name: str, *answers: Response) -> LookUp | Request:
     """What a look-up concludes from these answers, or what it asks next."""
     return searched(name, REQUESTS[name], *answers)
 
 
-def searched(name: str, request: Request, *answers: Reply) -> LookUp | Request:
+def searched(name: str, request: Request, *answers: Response) -> LookUp | Request:
     search = look_up(name, request)
     question = next(search)
     for answer in answers:
@@ -133,33 +133,33 @@ def test_only_listed_codes_of_that_service_are_refusals(name: str) -> None:
 @pytest.mark.parametrize("status", [100, 301, 302, 307, 308, 401, 403, 408, 429, 500, 502, 503, 504])
 def test_other_statuses_prove_nothing_whatever_they_say(name: str, status: int) -> None:
     assert isinstance(of(name, refusal(status, "VALIDATION")), Unknown)
-    assert isinstance(of(name, Reply(status)), Unknown)
+    assert isinstance(of(name, Response(status)), Unknown)
 
 
 @pytest.mark.parametrize("name", sorted(REQUESTS))
 @pytest.mark.parametrize(
     "answer",
     [
-        Reply(400, b'{"errorCode":"VALIDATION"}', {"content-type": "text/plain"}),
-        Reply(400, b"404 page not found", {"content-type": "text/plain"}),
-        Reply(404, b"404 page not found", {"content-type": "text/plain"}),
-        Reply(400, b'{"errorCode":"VALIDATION"', JSON),
-        Reply(400, b"", JSON),
-        Reply(400, b'["VALIDATION"]', JSON),
-        Reply(400, b'{"errorCode":7}', JSON),
-        Reply(400, b'{"errorMessage":"no"}', JSON),
-        Reply(400, b"\xff\xfe", JSON),
-        Reply(400, b"[" * 100_000, JSON),
+        Response(400, b'{"errorCode":"VALIDATION"}', {"content-type": "text/plain"}),
+        Response(400, b"404 page not found", {"content-type": "text/plain"}),
+        Response(404, b"404 page not found", {"content-type": "text/plain"}),
+        Response(400, b'{"errorCode":"VALIDATION"', JSON),
+        Response(400, b"", JSON),
+        Response(400, b'["VALIDATION"]', JSON),
+        Response(400, b'{"errorCode":7}', JSON),
+        Response(400, b'{"errorMessage":"no"}', JSON),
+        Response(400, b"\xff\xfe", JSON),
+        Response(400, b"[" * 100_000, JSON),
     ],
     ids=lambda answer: repr(answer.body[:30]),
 )
-def test_what_is_not_an_error_envelope_is_unknown(name: str, answer: Reply) -> None:
+def test_what_is_not_an_error_envelope_is_unknown(name: str, answer: Response) -> None:
     assert isinstance(of(name, answer), Unknown)
 
 
 def test_404_without_a_body_means_something_on_get_wallet_only() -> None:
     for name in sorted(REQUESTS):
-        assert isinstance(of(name, Reply(404)), Refused if name == "GetWallet" else Unknown)
+        assert isinstance(of(name, Response(404)), Refused if name == "GetWallet" else Unknown)
 
 
 def test_an_unused_account_is_one_without_metadata() -> None:
@@ -169,7 +169,7 @@ def test_an_unused_account_is_one_without_metadata() -> None:
 
 
 def test_creating_a_ledger() -> None:
-    assert of("CreateLedger", Reply(204)) == Done()
+    assert of("CreateLedger", Response(204)) == Done()
     assert of("CreateLedger", refusal(400, "LEDGER_ALREADY_EXISTS")) == Refused("LEDGER_ALREADY_EXISTS", "why")
     assert isinstance(of("CreateTransaction", refusal(400, "LEDGER_ALREADY_EXISTS")), Unknown)
 
@@ -183,9 +183,9 @@ def test_the_mismatch_of_an_idempotency_key() -> None:
 
 
 def test_texts_say_what_happened() -> None:
-    assert of("CreditWallet", Reply(503)) == Unknown("wallets: 503")
+    assert of("CreditWallet", Response(503)) == Unknown("wallets: 503")
     assert of("CreateTransaction", refusal(500, "INTERNAL", "boom\0")) == Unknown("ledger: 500 INTERNAL: boom\ufffd")
-    assert of("CreditWallet", Reply(302)) == Unknown("wallets: 302, a redirect, which is not followed")
+    assert of("CreditWallet", Response(302)) == Unknown("wallets: 302, a redirect, which is not followed")
     long = of("CreditWallet", refusal(400, "VALIDATION", "x" * 100_000))
     assert isinstance(long, Refused)
     assert len(long.message) == 1_000
@@ -209,7 +209,7 @@ def test_texts_say_what_happened() -> None:
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
     for status in (429, 503):
-        result = of("CreateTransaction", reply(status, **headers))
+        result = of("CreateTransaction", response(status, **headers))
         assert isinstance(result, Unknown)
         assert result.retry_after_s == seconds
 
@@ -238,7 +238,7 @@ LACKING = [
 @pytest.mark.parametrize(("activity", "asked"), LACKING, ids=[asked[:40] for _, asked in LACKING])
 def test_a_lack_of_funds_names_what_was_asked_for(activity: Activity, asked: str) -> None:
     request = prepare(activity, KEY, STARTED_AT)
-    bare = outcome(activity.name, request, reply(400, {"errorCode": "INSUFFICIENT_FUND"}))
+    bare = outcome(activity.name, request, response(400, {"errorCode": "INSUFFICIENT_FUND"}))
     assert bare == Refused("INSUFFICIENT_FUND", asked)
     told = outcome(activity.name, request, refusal(400, "INSUFFICIENT_FUND", "no funds"))
     assert told == Refused("INSUFFICIENT_FUND", f"{asked} (no funds)")
@@ -253,7 +253,7 @@ def test_a_missing_ledger_is_named(name: str) -> None:
 
 def test_what_cannot_be_read_is_named() -> None:
     assert of("GetPayment", refusal(404, "NOT_FOUND", "")) == Refused("NOT_FOUND", "payment p does not exist")
-    assert of("GetWallet", Reply(404)) == Refused("NOT_FOUND", "wallet w does not exist")
+    assert of("GetWallet", Response(404)) == Refused("NOT_FOUND", "wallet w does not exist")
 
 
 @pytest.mark.parametrize("name", sorted(REQUESTS))
@@ -289,60 +289,60 @@ SHOWN = {
 
 
 def test_a_booked_transaction_is_shown_in_our_schema() -> None:
-    assert of("CreateTransaction", reply(200, {"data": BOOKED})) == Done({"data": SHOWN})
+    assert of("CreateTransaction", response(200, {"data": BOOKED})) == Done({"data": SHOWN})
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        Reply(200, b"<html>log in</html>", {"content-type": "text/html"}),
-        Reply(200, b"", JSON),
-        reply(200, {}),
-        reply(200, {"data": None}),
-        reply(200, {"data": [BOOKED]}),
-        reply(200, {"data": BOOKED | {"reference": "another"}}),
-        reply(200, {"data": BOOKED | {"postings": [posting("a", "b", 6, "USD/2")]}}),
-        reply(200, {"data": BOOKED | {"postings": [posting("a", "b", 5, "USD/2")] * 2}}),
-        reply(200, {"data": BOOKED | {"postings": []}}),
-        reply(200, {"data": BOOKED | {"postings": [posting("a", "b", 5, "USD/2") | {"amount": 5.0}]}}),
-        reply(200, {"data": BOOKED | {"id": "7"}}),
-        reply(200, {"data": BOOKED | {"timestamp": "soon"}}),
-        reply(202, {"data": BOOKED}),
-        reply(204),
+        Response(200, b"<html>log in</html>", {"content-type": "text/html"}),
+        Response(200, b"", JSON),
+        response(200, {}),
+        response(200, {"data": None}),
+        response(200, {"data": [BOOKED]}),
+        response(200, {"data": BOOKED | {"reference": "another"}}),
+        response(200, {"data": BOOKED | {"postings": [posting("a", "b", 6, "USD/2")]}}),
+        response(200, {"data": BOOKED | {"postings": [posting("a", "b", 5, "USD/2")] * 2}}),
+        response(200, {"data": BOOKED | {"postings": []}}),
+        response(200, {"data": BOOKED | {"postings": [posting("a", "b", 5, "USD/2") | {"amount": 5.0}]}}),
+        response(200, {"data": BOOKED | {"id": "7"}}),
+        response(200, {"data": BOOKED | {"timestamp": "soon"}}),
+        response(202, {"data": BOOKED}),
+        response(204),
     ],
     ids=lambda answer: repr(answer.body[:60]),
 )
-def test_a_success_that_is_not_ours_is_unknown(answer: Reply) -> None:
+def test_a_success_that_is_not_ours_is_unknown(answer: Response) -> None:
     assert isinstance(of("CreateTransaction", answer), Unknown)
 
 
 @pytest.mark.parametrize("name", ["CreditWallet", "DebitWallet", "AddAccountMetadata"])
 def test_effects_without_output(name: str) -> None:
-    assert of(name, Reply(204)) == Done()
-    assert of(name, reply(200)) == Unknown(f"{SERVICES[name]}: 200, where the service documents 204")
+    assert of(name, Response(204)) == Done()
+    assert of(name, response(200)) == Unknown(f"{SERVICES[name]}: 200, where the service documents 204")
 
 
 def test_a_hold_was_not_asked_for() -> None:
-    assert isinstance(of("DebitWallet", reply(201, {"data": {"id": "h"}})), Unknown)
+    assert isinstance(of("DebitWallet", response(201, {"data": {"id": "h"}})), Unknown)
 
 
 def test_an_initiation_is_done_when_it_is_accepted_under_our_reference() -> None:
     booked = {"id": "x", "reference": KEY, "amount": 5, "asset": "USD/2", "type": "TRANSFER"}
     booked |= {"destinationAccountID": "d", "sourceAccountID": "s"}
-    assert of("CreateTransferInitiation", reply(200, {"data": booked})) == Done()
+    assert of("CreateTransferInitiation", response(200, {"data": booked})) == Done()
     for body in (
         {},
         {"data": {"id": "x"}},
         {"data": booked | {"reference": "other"}},
         {"data": booked | {"amount": 6}},
     ):
-        assert isinstance(of("CreateTransferInitiation", reply(200, body)), Unknown)
-    assert isinstance(of("CreateTransferInitiation", reply(204)), Unknown)
+        assert isinstance(of("CreateTransferInitiation", response(200, body)), Unknown)
+    assert isinstance(of("CreateTransferInitiation", response(204)), Unknown)
 
 
 @given(st.sampled_from(sorted(READERS)), st.integers(100, 599), st.binary(max_size=200), st.booleans())
-def test_byte_soup_never_raises(name: str, status: int, body: bytes, is_json: bool) -> None:
-    answer = Reply(status, body, JSON if is_json else {})
+def test_arbitrary_bytes_never_raises(name: str, status: int, body: bytes, is_json: bool) -> None:
+    answer = Response(status, body, JSON if is_json else {})
     assert isinstance(outcome(name, REQUESTS[name], answer), Done | Refused | Unknown)
 
 
@@ -370,7 +370,7 @@ MEMBERS = [
 def test_odd_json_never_raises(name: str, members: dict[str, Any], is_listed: bool) -> None:
     body = {"cursor": {"data": [members]}} if is_listed else {"data": members}
     for status in (200, 400):
-        answer = reply(status, body)
+        answer = response(status, body)
         assert isinstance(of(name, answer), Done | Refused | Unknown)
         if name in EFFECTS:
             assert isinstance(found(name, answer), Found | FoundOther | Absent | Undecided | Unknown | Request)
@@ -380,19 +380,19 @@ def test_odd_json_never_raises(name: str, members: dict[str, Any], is_listed: bo
 # look-ups
 
 
-def page(*items: dict[str, Any], **members: Any) -> Reply:
-    return reply(200, {"cursor": {"pageSize": 100, "hasMore": False, "data": list(items)} | members})
+def page(*items: dict[str, Any], **members: Any) -> Response:
+    return response(200, {"cursor": {"pageSize": 100, "hasMore": False, "data": list(items)} | members})
 
 
 @pytest.mark.parametrize("name", EFFECTS)
 def test_only_an_answer_proves_absence(name: str) -> None:
     for answer in (
-        Reply(500),
-        Reply(404),
+        Response(500),
+        Response(404),
         refusal(401, "NOT_FOUND"),
         refusal(429, "X"),
-        Reply(302),
-        Reply(200, b"x", JSON),
+        Response(302),
+        Response(200, b"x", JSON),
     ):
         assert isinstance(found(name, answer), Unknown), answer
 
@@ -421,7 +421,7 @@ def test_a_script_is_compared_by_the_posting_it_makes(amount: int, booked: list[
     activity = CreateTransaction("main", posting("a", "b", amount, "JPY"), allow_overdraft=True)
     request = prepare(activity, KEY, 0)
     item = BOOKED | {"postings": [posting("a", "b", value, "JPY") for value in booked]}
-    assert isinstance(outcome(activity.name, request, reply(200, {"data": item})), Done)
+    assert isinstance(outcome(activity.name, request, response(200, {"data": item})), Done)
     assert isinstance(searched(activity.name, request, page(item)), Found)
     other = BOOKED | {"postings": [posting("a", "b", 1, "JPY")]}
     assert isinstance(searched(activity.name, request, page(other)), FoundOther)
@@ -430,9 +430,9 @@ def test_a_script_is_compared_by_the_posting_it_makes(amount: int, booked: list[
 def test_metadata_of_an_account() -> None:
     name = "AddAccountMetadata"
     account = {"address": "a", "metadata": {"k": "v", "more": "x"}}
-    assert found(name, reply(200, {"data": account})) == Found()
-    assert found(name, reply(200, {"data": account | {"metadata": {"k": "old"}}})) == Absent()
-    assert isinstance(found(name, reply(200, {"data": account | {"address": "b"}})), Unknown)
+    assert found(name, response(200, {"data": account})) == Found()
+    assert found(name, response(200, {"data": account | {"metadata": {"k": "old"}}})) == Absent()
+    assert isinstance(found(name, response(200, {"data": account | {"address": "b"}})), Unknown)
     assert found(name, refusal(404, "NOT_FOUND")) == Absent()
 
 
@@ -463,7 +463,7 @@ def test_a_page_that_is_not_the_last_proves_no_absence(name: str) -> None:
     assert found(name, answer, page(ours)) == Found()
     assert found(name, answer, page()) == Absent()
     assert found(name, page(hasMore=False, next="c")) == Absent()
-    assert isinstance(found(name, answer, Reply(500)), Unknown)
+    assert isinstance(found(name, answer, Response(500)), Unknown)
 
 
 INITIATION: dict[str, Any] = {

@@ -1,6 +1,6 @@
-"""The product's own rooms put together in this process: journal, engine and sandbox, with time running fast.
+"""The product's own packages, assembled in this process: journal, engine and sandbox, with time running fast.
 
-`Fate` ends the "process" at a chosen moment of its talk with journal and services: from then on nothing of it
+`CrashPoint` ends the "process" at a chosen moment of its talk with journal and services: from then on nothing of it
 moves any more, as after `kill -9`. What the journal and the sandbox had committed by then stays.
 """
 
@@ -22,7 +22,7 @@ from headrace.buses.event_types import TYPES
 from headrace.clock import RandomIds, SystemClock
 from headrace.demo.examples import Example
 from headrace.demo.stack import Stack
-from headrace.effects.port import Downstream, Reply, Request
+from headrace.effects.port import Downstream, Request, Response
 from headrace.engine.limits import EngineLimits
 from headrace.errors import AlreadyEnded
 from headrace.events.envelope import envelope_of
@@ -77,7 +77,7 @@ class FastClock:
         await asyncio.sleep(seconds / SPEED)
 
 
-class Fate:
+class CrashPoint:
     """Ends the process at interaction `at`, before or after it is carried out; None: never. It logs all of them."""
 
     def __init__(self, at: int | None = None, *, after: bool = False) -> None:
@@ -122,12 +122,12 @@ def _name(entry: Entry) -> str:
     return type(entry.write if isinstance(entry, Required) else entry).__name__
 
 
-class MortalJournal:
+class CrashingJournal:
     """A journal whose process may end around a commit."""
 
-    def __init__(self, journal: SqliteJournal, fate: Fate) -> None:
+    def __init__(self, journal: SqliteJournal, crash_point: CrashPoint) -> None:
         self._journal = journal
-        self._fate = fate
+        self._fate = crash_point
 
     async def commit(self, unit: Unit) -> Results:
         number = await self._fate.before("commit " + "+".join(_name(entry) for entry in unit))
@@ -139,18 +139,18 @@ class MortalJournal:
         return getattr(self._journal, name)
 
 
-class MortalDownstream:
+class CrashingDownstream:
     """Services whose caller may end before it sends, or before it hears the answer."""
 
-    def __init__(self, downstream: Downstream, fate: Fate) -> None:
+    def __init__(self, downstream: Downstream, crash_point: CrashPoint) -> None:
         self._downstream = downstream
-        self._fate = fate
+        self._fate = crash_point
 
-    async def send(self, request: Request) -> Reply:
+    async def send(self, request: Request) -> Response:
         number = await self._fate.before(f"{request.method} {request.path}")
-        reply = await self._downstream.send(request)
+        response = await self._downstream.send(request)
         await self._fate.after(number)
-        return reply
+        return response
 
     async def close(self) -> None: ...
 
@@ -163,8 +163,8 @@ class _SandboxTransport(httpx2.BaseTransport):
         _, _, service, path = request.url.raw_path.decode().split("/", 3)
         key = request.headers.get("Idempotency-Key", "")
         body = request.read()
-        reply = self._sandbox.handle(Request(service, request.method, f"/{path}", body or None, key))  # pyright: ignore[reportArgumentType]
-        return httpx2.Response(reply.status, headers=reply.headers, content=reply.body)
+        response = self._sandbox.handle(Request(service, request.method, f"/{path}", body or None, key))  # pyright: ignore[reportArgumentType]
+        return httpx2.Response(response.status, headers=response.headers, content=response.body)
 
 
 class SandboxStack(Stack):
@@ -176,15 +176,15 @@ class SandboxStack(Stack):
         self._http = httpx2.Client(base_url="http://sandbox", transport=_SandboxTransport(sandbox))
 
 
-class Life:
-    """One life of the server process."""
+class InProcess:
+    """One process of the server, until it ends or crashes."""
 
     def __init__(
         self,
         journal: SqliteJournal,
         engine: Any,
         downstream: Downstream,
-        fate: Fate,
+        crash_point: CrashPoint,
         inbox: Inbox,
         dispatcher: Dispatcher,
         telemetry: Telemetry,
@@ -194,7 +194,7 @@ class Life:
         self.engine = engine
         self.downstream = downstream
         """The services themselves, which outlive the process."""
-        self.fate = fate
+        self.crash_point = crash_point
         self.inbox = inbox
         self.dispatcher = dispatcher
         self.telemetry = telemetry
@@ -269,10 +269,10 @@ class Life:
 
 
 @asynccontextmanager
-async def life(
+async def running(
     journal_file: Path,
     downstream: Downstream,
-    fate: Fate | None = None,
+    crash_point: CrashPoint | None = None,
     *,
     source: EventSource | None = None,
     publishes: bool = False,
@@ -280,15 +280,15 @@ async def life(
     events: DispatcherLimits | None = None,
     policy: Policy | None = None,
     **limits: Any,
-) -> AsyncIterator[Life]:
+) -> AsyncIterator[InProcess]:
     """A server process from its start to its end, which is sudden: no graceful stop.
 
     `publishes`: all eight events go into the outbox, and from there to the triggers. `fetch`: what follows links.
     """
-    fate = fate or Fate()
+    crash_point = crash_point or CrashPoint()
     opened = AsyncExitStack()
     journal = await opened.enter_async_context(adapter(journal_name).open(journal_file))
-    mortal: Any = MortalJournal(journal, fate)
+    crashing: Any = CrashingJournal(journal, crash_point)
     is_temporal = engine_kind != "embedded"
     clock = SystemClock() if is_temporal else FastClock()
     outbox = Outbox()
@@ -306,11 +306,11 @@ async def life(
     meter.needs_attention(attention)
     ids = RandomIds()
     runners = Runners(clock.now_at, ids.new, outbox.announce, policy or Policy())
-    mortal, engine = await opened.enter_async_context(
+    crashing, engine = await opened.enter_async_context(
         open_engine(
             engine_kind,
-            mortal,
-            MortalDownstream(downstream, fate),
+            crashing,
+            CrashingDownstream(downstream, crash_point),
             clock,
             runners,
             settings,
@@ -319,17 +319,17 @@ async def life(
         )
     )
     evaluator = Evaluator(clock, fetch)
-    dispatcher = Dispatcher(mortal, engine, runners, evaluator, clock, ids, meter, events, outbox)
-    inbox = Inbox(mortal, clock, meter, dispatcher.wake)
+    dispatcher = Dispatcher(crashing, engine, runners, evaluator, clock, ids, meter, events, outbox)
+    inbox = Inbox(crashing, clock, meter, dispatcher.wake)
     readers = [asyncio.ensure_future(dispatcher.run())]
     if source is not None:
-        readers.append(asyncio.ensure_future(Feed(source, mortal, inbox, clock).run()))
+        readers.append(asyncio.ensure_future(Feed(source, crashing, inbox, clock).run()))
     if publishes:
         readers.append(
-            asyncio.ensure_future(Relay(LoopbackPublisher(inbox), mortal, clock, meter, announces=False).run())
+            asyncio.ensure_future(Relay(LoopbackPublisher(inbox), crashing, clock, meter, announces=False).run())
         )
     ports = Ports(
-        journal=mortal,
+        journal=crashing,
         engine=engine,
         runners=runners,
         clock=clock,
@@ -341,9 +341,9 @@ async def life(
         patience_s=settings.abort_s,
     )
     try:
-        yield Life(mortal, engine, downstream, fate, inbox, dispatcher, meter, ports)
+        yield InProcess(crashing, engine, downstream, crash_point, inbox, dispatcher, meter, ports)
     finally:
-        fate.has_struck.set()
+        crash_point.has_struck.set()
         for reader in readers:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)

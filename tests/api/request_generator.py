@@ -9,7 +9,17 @@ from urllib.parse import parse_qs, urlsplit
 import jsonschema_rs
 from schemathesis.core.parameters import ParameterLocation
 
-from tests.api.living import DEFINITIONS, ENDS_IT, EVENT, FILTERS, PAY_IN, PLACES, SOURCES, VARIABLES, Living
+from tests.api.server_contents import (
+    DEFINITIONS,
+    ENDS_IT,
+    EVENT,
+    FILTERS,
+    PAY_IN,
+    PLACES,
+    SOURCES,
+    VARIABLES,
+    ServerContents,
+)
 
 Json = dict[str, Any]
 
@@ -17,17 +27,17 @@ KEYS = [f"again-{number}" for number in range(8)]
 """Idempotency-Keys that come again."""
 
 
-def enliven(case: Any, operation_id: str, living: Living, chance: random.Random) -> bool:
+def fill_in(case: Any, operation_id: str, contents: ServerContents, chance: random.Random) -> bool:
     """Changes the case in place. True: what its path names is there."""
     is_kept = case.meta.generation.mode.is_positive
     name = _base(operation_id)
     if is_kept:
-        _query(case, living, chance)
+        _query(case, contents, chance)
         _key(case, chance)
-        _body(case, name, living, chance)
+        _body(case, name, contents, chance)
     elif isinstance(case.body, dict) and case.body.get("workflowID") and isinstance(case.body["workflowID"], str):
-        case.body = {**case.body, "workflowID": living.id_of("workflow", chance)}
-    return _path(case, name, living, chance)
+        case.body = {**case.body, "workflowID": contents.id_of("workflow", chance)}
+    return _path(case, name, contents, chance)
 
 
 def _key(case: Any, chance: random.Random) -> None:
@@ -81,16 +91,16 @@ def _base(operation_id: str) -> str:
     return name[0].lower() + name[1:]
 
 
-def _path(case: Any, name: str, living: Living, chance: random.Random) -> bool:
+def _path(case: Any, name: str, contents: ServerContents, chance: random.Random) -> bool:
     parameters = dict(case.path_parameters or {})
     if not parameters or chance.random() < 0.3:
         return False
     for place, kind in PLACES.items():
         if place in parameters:
             is_ended = ENDS_IT.get(name) == kind
-            parameters[place] = living.fresh(kind) if is_ended else living.id_of(kind, chance)
+            parameters[place] = contents.fresh(kind) if is_ended else contents.id_of(kind, chance)
     if "triggerID" in parameters and case.query.get("cursor"):
-        parameters["triggerID"] = living.fired_id
+        parameters["triggerID"] = contents.fired_id
     is_number_made = "number" in parameters
     if is_number_made and case.meta.generation.mode.is_positive and chance.random() < 0.7:
         parameters["number"], is_number_made = 0, False
@@ -98,37 +108,37 @@ def _path(case: Any, name: str, living: Living, chance: random.Random) -> bool:
     return not is_number_made
 
 
-def _query(case: Any, living: Living, chance: random.Random) -> None:
+def _query(case: Any, contents: ServerContents, chance: random.Random) -> None:
     known = {parameter.name for parameter in case.operation.query}
     query = dict(case.query or {})
     if "workflowID" in known and chance.random() < 0.4:
-        query["workflowID"] = living.id_of("workflow", chance)
+        query["workflowID"] = contents.id_of("workflow", chance)
     if "target" in known and chance.random() < 0.4:
-        query["target"] = living.id_of(chance.choice(["workflow", "instance"]), chance)
+        query["target"] = contents.id_of(chance.choice(["workflow", "instance"]), chance)
     if "name" in known and chance.random() < 0.3:
         query["name"] = ""
     if "cursor" in known and chance.random() < 0.7:
         query.pop("cursor", None)
-        cursor = living.cursor_of(case.operation.path, chance)
+        cursor = contents.cursor_of(case.operation.path, chance)
         if cursor and chance.random() < 0.5:
             query = {"cursor": cursor}
     if query != case.query:
         case.query = query
 
 
-def _body(case: Any, name: str, living: Living, chance: random.Random) -> None:
+def _body(case: Any, name: str, contents: ServerContents, chance: random.Random) -> None:
     make = _BODIES.get(name)
     if make is not None and chance.random() < 0.6:
-        case.body = make(case.body if isinstance(case.body, dict) else {}, living, chance)
+        case.body = make(case.body if isinstance(case.body, dict) else {}, contents, chance)
 
 
-def _workflow(body: Json, living: Living, chance: random.Random) -> Json:
+def _workflow(body: Json, contents: ServerContents, chance: random.Random) -> Json:
     return {**chance.choice(DEFINITIONS), **({"name": body["name"]} if "name" in body else {})}
 
 
-def _trigger(body: Json, living: Living, chance: random.Random) -> Json:
+def _trigger(body: Json, contents: ServerContents, chance: random.Random) -> Json:
     """Names and texts as they were made up; what must mean something is taken from here."""
-    made = {**body, "workflowID": living.id_of("workflow", chance)}
+    made = {**body, "workflowID": contents.id_of("workflow", chance)}
     if "event" not in made or chance.random() < 0.3:
         made["event"] = EVENT
     if "filter" in made:
@@ -138,19 +148,19 @@ def _trigger(body: Json, living: Living, chance: random.Random) -> Json:
     return made
 
 
-def _variables(body: Json, living: Living, chance: random.Random) -> Json:
+def _variables(body: Json, contents: ServerContents, chance: random.Random) -> Json:
     return {**body, **VARIABLES}
 
 
-def _event(body: Json, living: Living, chance: random.Random) -> Json:
+def _event(body: Json, contents: ServerContents, chance: random.Random) -> Json:
     return {"name": "go"} if chance.random() < 0.5 else body or {"name": "go"}
 
 
-def _payload(body: Json, living: Living, chance: random.Random) -> Json:
+def _payload(body: Json, contents: ServerContents, chance: random.Random) -> Json:
     return {**PAY_IN, **body}
 
 
-def _envelope(body: Json, living: Living, chance: random.Random) -> Any:
+def _envelope(body: Json, contents: ServerContents, chance: random.Random) -> Any:
     envelope = {**body, "type": EVENT, "payload": {**PAY_IN, **body.get("payload", {})}}
     return envelope if chance.random() < 0.6 else [envelope, {**envelope, "id": chance.choice(KEYS)}]
 
