@@ -2,8 +2,8 @@
 
 Each is asked of a server that lets everybody in and of one that asks for tokens. The matrix is made from the table of
 operations: a new write fails `test_every_write_is_in_the_matrix` until it says what its body is. The rows about values
-in a ledger's requests are in `test_hostile_values.py`, those about arbitrary bytes, time and memory in `test_hostile.py`
-and `test_hostile_memory.py`; what comes from a bus is in `tests/events/test_consumer.py`.
+in a ledger's requests are in `test_hostile_values.py`, those about arbitrary bytes, time and memory in
+`test_hostile.py` and `test_hostile_memory.py`; what comes from a bus is in `tests/events/test_consumer.py`.
 """
 
 from __future__ import annotations
