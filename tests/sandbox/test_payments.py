@@ -205,3 +205,60 @@ class TestTransferInitiations:
         answer = payments.post("/transfer-initiations", {**INITIATION, **change}, status=400)
         assert answer["errorCode"] == "VALIDATION"
         assert payments.get("/transfer-initiations")["cursor"]["data"] == []
+
+
+REVERSAL: dict[str, Any] = {
+    "reference": "r1",
+    "description": "",
+    "amount": 10**30,
+    "asset": "USD/2",
+    "metadata": None,
+}
+
+
+class TestReversals:
+    @pytest.fixture
+    def path(self, payments: Service) -> str:
+        made = payments.post("/transfer-initiations", INITIATION, status=200)["data"]
+        return f"/transfer-initiations/{made['id']}"
+
+    def test_a_whole_reversal(self, payments: Service, path: str) -> None:
+        payments.post(f"{path}/reverse", REVERSAL, status=204)
+        read = payments.get(path)["data"]
+        assert read["status"] == "REVERSED"
+        assert [each["status"] for each in read["relatedAdjustments"]] == ["PROCESSED", "REVERSED"]
+
+    def test_a_reference_reverses_once(self, payments: Service, path: str) -> None:
+        part = {**REVERSAL, "amount": 1}
+        payments.post(f"{path}/reverse", part, status=204)
+        payments.post(f"{path}/reverse", part, status=204)
+        assert len(payments.get(path)["data"]["relatedAdjustments"]) == 2
+        assert payments.post(f"{path}/reverse", {**part, "amount": 2}, status=400)["errorCode"] == "VALIDATION"
+
+    def test_parts_add_up_to_the_whole_and_to_no_more(self, payments: Service, path: str) -> None:
+        payments.post(f"{path}/reverse", {**REVERSAL, "amount": 1}, status=204)
+        assert payments.get(path)["data"]["status"] == "PARTIALLY_REVERSED"
+        payments.post(f"{path}/reverse", {**REVERSAL, "reference": "r2"}, status=400)
+        payments.post(f"{path}/reverse", {**REVERSAL, "reference": "r2", "amount": 10**30 - 1}, status=204)
+        assert payments.get(path)["data"]["status"] == "REVERSED"
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"reference": ""}, {"amount": None}, {"amount": -1}, {"asset": "EUR/2"}, {"asset": None}, {"metadata": 1}],
+    )
+    def test_refused(self, payments: Service, path: str, change: dict[str, Any]) -> None:
+        assert payments.post(f"{path}/reverse", {**REVERSAL, **change}, status=400)["errorCode"] == "VALIDATION"
+        assert payments.get(path)["data"]["status"] == "PROCESSED"
+
+    @pytest.mark.parametrize("status", ["FAILED", "REVERSED", "PROCESSING", "ASK_REVERSED", "REVERSE_PROCESSING"])
+    def test_only_what_is_paid_is_reversed(self, payments: Service, path: str, status: str) -> None:
+        """The status route takes what a bank would report."""
+        payments.post(f"{path}/status", {"status": status}, status=204)
+        assert payments.post(f"{path}/reverse", REVERSAL, status=400)["errorCode"] == "VALIDATION"
+        assert payments.get(path)["data"]["status"] == status
+
+    def test_of_nothing(self, payments: Service) -> None:
+        payments.post("/transfer-initiations/nope/reverse", REVERSAL, status=404)
+
+    def test_waiting_is_no_bank_status(self, payments: Service, path: str) -> None:
+        payments.post(f"{path}/status", {"status": "WAITING_FOR_VALIDATION"}, status=400)

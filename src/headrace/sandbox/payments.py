@@ -1,7 +1,8 @@
 """Payments with a dummy connector: accounts and pay-ins made by a call, transfer initiations that end at once.
 
 No money moves here. There is no `Idempotency-Key` on these routes, as in the real service: a
-transfer initiation is known by its `reference`.
+transfer initiation is known by its `reference`, and so is a reversal. The connector has no bank behind it, so the
+status route also takes what a bank would report of an initiation that was validated.
 """
 
 from __future__ import annotations
@@ -78,6 +79,20 @@ SCHEMES = (
 )
 WAITING = "WAITING_FOR_VALIDATION"
 OUTCOMES = {"VALIDATED": "PROCESSED", "REJECTED": "REJECTED"}
+REPORTED = (
+    "VALIDATED",
+    "PROCESSING",
+    "PROCESSED",
+    "FAILED",
+    "ASK_RETRIED",
+    "ASK_REVERSED",
+    "REVERSE_PROCESSING",
+    "REVERSE_FAILED",
+    "PARTIALLY_REVERSED",
+    "REVERSED",
+)
+"""Statuses that a bank gives an initiation."""
+REVERSIBLE = ("PROCESSED", "PARTIALLY_REVERSED", "REVERSE_FAILED")
 ACCOUNT_TYPES = ("INTERNAL", "EXTERNAL", "UNKNOWN")
 _TABLES = {
     "payments": "payment",
@@ -116,8 +131,9 @@ class PaymentsService:
                 return self._list("transfer_initiations", call)
             case "GET", ["transfer-initiations", initiation_id]:
                 return data(self._read("transfer_initiations", initiation_id))
-            case "POST", ["transfer-initiations", initiation_id, "status"]:
-                return self._decide(initiation_id, Fields(object_of(call.body)))
+            case "POST", ["transfer-initiations", initiation_id, ("status" | "reverse") as verb]:
+                change = self._decide if verb == "status" else self._reverse
+                return change(initiation_id, Fields(object_of(call.body)))
             case _, ["v3", *segments]:
                 return self._answer_v3(call, segments)
             case _:
@@ -261,16 +277,49 @@ class PaymentsService:
 
     def _decide(self, initiation_id: str, fields: Fields) -> Response:
         initiation = self._read("transfer_initiations", initiation_id)
-        status = OUTCOMES[fields.choice("status", tuple(OUTCOMES))]
-        if initiation["status"] != WAITING:
-            raise fields.wrong("status", f"cannot change: the initiation is {initiation['status']}")
+        if initiation["status"] == WAITING:
+            status = OUTCOMES[fields.choice("status", tuple(OUTCOMES))]
+        else:
+            status = fields.choice("status", REPORTED)
+        if initiation["status"] == "REJECTED":
+            raise fields.wrong("status", "cannot change: the initiation is REJECTED")
+        self._give(initiation, status)
+        return no_content()
+
+    def _reverse(self, initiation_id: str, fields: Fields) -> Response:
+        """Reverse the amount or a part of it. A reference that was used repeats its own reversal only."""
+        initiation = self._read("transfer_initiations", initiation_id)
+        reference, amount, asset = fields.text("reference"), fields.amount("amount"), fields.asset("asset")
+        fields.text("description", may_be_empty=True)
+        content = (initiation_id, str(amount), asset, encoded(fields.metadata()).decode())
+
+        statement = "SELECT initiation_id, amount, asset, metadata FROM reversals WHERE reference = ?"
+        row = self.connection.execute(statement, (reference,)).fetchone()
+        if row is not None:
+            if tuple(row) != content:
+                raise invalid(f"there is a reversal of reference {reference} with other content")
+            return no_content()
+
+        if initiation["status"] not in REVERSIBLE:
+            raise invalid(f"the initiation is {initiation['status']}, it cannot be reversed")
+        statement = "SELECT amount FROM reversals WHERE initiation_id = ?"
+        reversed_before = sum(int(each["amount"]) for each in self.connection.execute(statement, (initiation_id,)))
+        left = initiation["initialAmount"] - reversed_before
+        if asset != initiation["asset"] or amount > left:
+            raise fields.wrong("amount", f"is more than the {left} {initiation['asset']} that can be reversed")
+        self.connection.execute("INSERT INTO reversals VALUES (?, ?, ?, ?, ?)", (reference, *content))
+        self._give(initiation, "REVERSED" if amount == left else "PARTIALLY_REVERSED")
+        return no_content()
+
+    def _give(self, initiation: Json, status: str) -> None:
+        """Change the status of an initiation."""
         initiation["status"] = status
         initiation["relatedAdjustments"].append(self._adjustment(status, timestamps.shown(self.clock.now_at())))
         self.connection.execute(
-            "UPDATE transfer_initiations SET document = ? WHERE id = ?", (encoded(initiation).decode(), initiation_id)
+            "UPDATE transfer_initiations SET document = ? WHERE id = ?",
+            (encoded(initiation).decode(), initiation["id"]),
         )
         self.outbox.saved_transfer_initiation(initiation)
-        return no_content()
 
     # All of them
 

@@ -105,6 +105,17 @@ CREATE TABLE IF NOT EXISTS transfer_initiations (
     document TEXT NOT NULL
 ) STRICT;
 
+-- Reversals of transfer initiations: a reference is used once.
+CREATE TABLE IF NOT EXISTS reversals (
+    reference TEXT PRIMARY KEY,
+    initiation_id TEXT NOT NULL,
+    amount TEXT NOT NULL,
+    asset TEXT NOT NULL,
+    metadata TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS reversals_by_initiation ON reversals (initiation_id);
+
 -- What was published, in the commit of what it tells, until its reader has it. That keeps its own place.
 CREATE TABLE IF NOT EXISTS outbox (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
