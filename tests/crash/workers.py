@@ -39,7 +39,7 @@ from tests.crash.books import API, Inconclusive, Violated
 from tests.crash.standby import CALLERS, STAGES
 from tests.support.postgres import PostgresServer
 from tests.support.server import NoAnswer, Server
-from tests.support.serving import LOOK_S, PATIENCE_S, Serving
+from tests.support.serving import LOOK_S, PATIENCE_S, Serving, WorkerProcess
 from tests.support.temporal import TemporalServer
 from tests.support.watching_proxy import WatchingProxy
 
@@ -56,13 +56,6 @@ QUICK = {
 ABORTERS, LATEST_ABORT_S = 4, 0.4
 """So few at once that workers keep up: an attempt then begins within some tenths of a second of its instance."""
 SEND: list[dict[str, Any]] = [STAGES[0]]
-
-
-class WorkerProcess(Serving):
-    """`headrace worker`."""
-
-    def command_line(self) -> list[str]:
-        return [sys.executable, "-m", "headrace.cli", "worker", "--health-port", str(self.port)]
 
 
 @dataclass

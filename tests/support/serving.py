@@ -8,6 +8,7 @@ with Servers(folder, postgres.url("books"), count=2) as servers:
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,6 +47,13 @@ class Serving(Server):
         with contextlib.suppress(NoAnswer):
             return self.get(path, timeout_s=5.0).status
         return 0
+
+
+class WorkerProcess(Serving):
+    """`headrace worker`."""
+
+    def command_line(self) -> list[str]:
+        return [sys.executable, "-m", "headrace.cli", "worker", "--health-port", str(self.port)]
 
 
 class Servers:
