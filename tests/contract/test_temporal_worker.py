@@ -16,7 +16,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from headrace.clock import RandomIds, SystemClock
-from headrace.effects.protocol import Backoff
+from headrace.effects.settlement import Backoff
 from headrace.engine.limits import EngineLimits
 from headrace.engine.temporal import worker as workers
 from headrace.engine.temporal.steps import StepLimits, Steps
@@ -60,7 +60,7 @@ class FakeSdkWorker:
     def __init__(self, *beside: Coroutine[Any, Any, Any]) -> None:
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.is_cancelled = False
-        self._beside = asyncio.gather(*beside, return_exceptions=True)
+        self._beside = asyncio.gather(*beside)
 
     async def run(self) -> None:
         try:
@@ -101,8 +101,12 @@ def _steps(journal: object) -> Steps:
     )
 
 
-def _step(steps: Steps) -> Coroutine[Any, Any, Any]:
-    return cast("Coroutine[Any, Any, Any]", ActivityEnvironment().run(steps.step, "i1"))
+async def _step(steps: Steps) -> Any:
+    """What the step returns or raises."""
+    try:
+        return await ActivityEnvironment().run(steps.step, "i1")
+    except ApplicationError as error:
+        return error
 
 
 async def test_a_shutdown_that_never_returns_is_left_behind_and_named(logged: list[Any]) -> None:
@@ -150,12 +154,12 @@ async def test_no_step_begins_in_a_worker_that_stops() -> None:
     journal = Stubborn()
     steps = _steps(journal)
     steps.stop()
-    step = asyncio.gather(_step(steps), return_exceptions=True)
+    step = asyncio.ensure_future(_step(steps))
     begun = asyncio.ensure_future(journal.asked.wait())
     await asyncio.wait((step, begun), return_when=asyncio.FIRST_COMPLETED)
     steps.give_up()
     begun.cancel()
-    (refused,) = await step
+    refused = await step
     assert not journal.asked.is_set()
     assert isinstance(refused, ApplicationError) and refused.next_retry_delay is not None
     assert refused.next_retry_delay.total_seconds() < 1
