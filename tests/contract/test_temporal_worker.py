@@ -33,7 +33,7 @@ from tests.support.serving import WorkerProcess
 from tests.support.temporal import TemporalServer
 
 LONG_S = 3_600.0
-STOP_S = 0.05
+STOP_S, BOUND_S = 0.05, 10.0
 
 
 class Stubborn:
@@ -72,8 +72,10 @@ class FakeSdkWorker:
     async def shutdown(self) -> None:
         await asyncio.sleep(LONG_S)
 
-    async def close(self) -> None:
-        await self._beside
+    async def close(self, steps: Steps) -> None:
+        while not self._beside.done():
+            steps.give_up()
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)
@@ -113,13 +115,14 @@ async def test_a_shutdown_that_never_returns_is_left_behind_and_named(logged: li
     journal = Stubborn(cancels=1)
     steps = _steps(journal)
     worker = FakeSdkWorker(_step(steps))
-    async with asyncio.timeout(PATIENCE_S), running(worker, steps, stop_s=STOP_S):
-        await journal.asked.wait()
+    try:
+        async with asyncio.timeout(BOUND_S), running(worker, steps, stop_s=STOP_S):
+            await journal.asked.wait()
+    finally:
+        await worker.close(steps)
     assert worker.is_cancelled
     (line,) = [each for each in logged if "does not stop" in each["event"]]
     assert (line["log_level"], line["steps_left"], line["instances"]) == ("warning", 1, ["i1"])
-    steps.give_up()
-    await worker.close()
 
 
 class ObedientSdkWorker(FakeSdkWorker):
@@ -146,7 +149,7 @@ async def test_the_time_for_attempts_is_given_to_them() -> None:
         await journal.asked.wait()
     assert time.monotonic() - began_s >= 0.3
     assert steps.active_instances == 0, "given up after that time"
-    await worker.close()
+    await worker.close(steps)
 
 
 async def test_no_step_begins_in_a_worker_that_stops() -> None:

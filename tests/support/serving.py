@@ -36,6 +36,11 @@ class Serving(Server):
             time.sleep(LOOK_S)
         raise AssertionError(f"the server does not live:\n{self.log()[-4_000:]}")
 
+    def until_ready(self) -> Self:
+        """Wait until `/readyz` answers 200, after `launch`."""
+        self._wait_until_ready()
+        return self
+
     def is_standby(self) -> bool:
         """Whether it says that it waits for the owner to go."""
         with contextlib.suppress(NoAnswer):
