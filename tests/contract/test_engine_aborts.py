@@ -13,7 +13,7 @@ import structlog
 
 from headrace.effects.port import NoResponse, Request, Response
 from headrace.errors import AlreadyEnded
-from tests.contract.test_engine import SEND, WAIT, Scripted
+from tests.contract.test_engine import PATIENCE_S, SEND, WAIT, Scripted
 from tests.contract.test_engine_edges import HeldAfter
 from tests.support.engines import every_engine
 from tests.support.in_process import InProcess, running
@@ -45,7 +45,7 @@ async def _to_a_wallet(services: Scripted, alive: InProcess) -> str:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.002)
 
@@ -129,7 +129,7 @@ async def test_an_abort_that_commits_while_the_creation_of_a_ledger_is_refused(t
     }
     async with running(tmp_path / "j.db", services) as alive:
         instance_id = (await alive.start(await alive.workflow("ingest", [{"send": send}]), {})).id
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await services.under_way.wait()
         assert asked[-1].startswith("POST /v2/"), asked
         await _abort_just_before_the_answer(alive, instance_id, services)

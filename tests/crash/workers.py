@@ -3,15 +3,17 @@
     python -m tests.crash.workers kills --instances 1000 --seed 1
     python -m tests.crash.workers away --instances 500
     python -m tests.crash.workers wiped --instances 500
-    python -m tests.crash.workers aborts --instances 10000
+    python -m tests.crash.workers all --instances 1000
+    python -m tests.crash.workers aborts --instances 10000 --limit-s 600
 
-One API server and two `headrace worker` share a journal; a `headrace dev` is the services, over HTTP, behind a proxy
-that sees every attempt. Each instance of the first three makes three effects and waits for an event between them; a
-careful caller starts it and sends the event, with the same key until answered.
+One API server, or with `all` two, and two `headrace worker` share a journal; a `headrace dev` is the services, over
+HTTP, behind a proxy that sees every attempt. Each instance of all but `aborts` makes three effects and waits for an
+event between them; a careful caller starts it and sends the event, with the same key until answered.
 
-kills: every four seconds one of the workers gets SIGKILL and is started again. away: Temporal gets SIGKILL, and is
-started again after some seconds. wiped: it has then lost its data, and `resume` nudges all instances. aborts: each
-instance is aborted at a moment around its one attempt; none may come to the services after the answer 204.
+kills: every four seconds one of the workers gets SIGKILL and is started again. all: one of the workers or servers gets
+it. away: Temporal gets SIGKILL, and is started again after some seconds. wiped: it has then lost its data, and `resume`
+nudges all instances. aborts: each instance is aborted around the moment at which its one attempt begins, as far as
+earlier ones tell it; no attempt may come to the services after the answer 204. After `--limit-s` no more races begin.
 
 Exit 0: nothing violated; 1: violated; 2: inconclusive. It prints a JSON line with what it counted.
 """
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import random
 import subprocess
@@ -27,6 +30,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -39,13 +43,14 @@ from tests.crash.books import API, Inconclusive, Violated
 from tests.crash.standby import CALLERS, STAGES
 from tests.support.postgres import PostgresServer
 from tests.support.server import NoAnswer, Server
-from tests.support.serving import LOOK_S, PATIENCE_S, Serving
+from tests.support.serving import LOOK_S, PATIENCE_S, Serving, WorkerProcess
 from tests.support.temporal import TemporalServer
 from tests.support.watching_proxy import WatchingProxy
 
 SLOW = ("ledger:delay:1:0.15",)
 """Keeps effects in flight long enough to be killed in."""
-SHORT = ("ledger:delay:1:0.05",)
+SHORT = ("ledger:delay:1:0.25",)
+"""Long enough for an abort to meet an attempt."""
 EVERY_S = 4.0
 QUICK = {
     "HEADRACE_SETTLE_S": "1",
@@ -53,16 +58,11 @@ QUICK = {
     "HEADRACE_RETRY_CAP_S": "0.4",
     "HEADRACE_BEGIN_WITHIN_S": "0.5",
 }
-ABORTERS, LATEST_ABORT_S = 4, 0.4
-"""So few at once that workers keep up: an attempt then begins within some tenths of a second of its instance."""
+ABORTERS, AROUND_S, AWAITED_EVERY = 8, 0.03, 10
+"""So few at once that workers keep up. One abort in ten waits for the attempt, and tells the others when it begins."""
+FIRST_KEY = "headrace:{}:0:0"
+"""The key of an instance's first effect."""
 SEND: list[dict[str, Any]] = [STAGES[0]]
-
-
-class WorkerProcess(Serving):
-    """`headrace worker`."""
-
-    def command_line(self) -> list[str]:
-        return [sys.executable, "-m", "headrace.cli", "worker", "--health-port", str(self.port)]
 
 
 @dataclass
@@ -72,7 +72,9 @@ class Count:
     seed: int
     seconds_away: float = 10.0
     local: bool = False
+    limit_s: float = 3_600.0
     kills: int = 0
+    servers_killed: int = 0
     effects: int = 0
     transactions: int = 0
     posts: int = 0
@@ -81,6 +83,9 @@ class Count:
     overlapping: list[str] = field(default_factory=list[str])
     resumed: int = 0
     answered_s: list[float] = field(default_factory=list[float])
+    races: int = 0
+    awaited: int = 0
+    """Races whose abort waited until the attempt had begun."""
     aborted: int = 0
     ended_first: int = 0
     met: int = 0
@@ -90,7 +95,7 @@ class Count:
 
 
 class Cluster:
-    """The processes. `api` is the only server; `database` is the URL of the journal."""
+    """The processes. Only `all` has more than one of `apis`; `database` is the URL of the journal."""
 
     def __init__(self, folder: Path, count: Count, postgres: PostgresServer, faults: tuple[str, ...]) -> None:
         from headrace.journal.postgres import migrate
@@ -101,9 +106,14 @@ class Cluster:
         self.file = folder / "temporal.db"
         self.temporal = TemporalServer(folder / "temporal", file=self.file)
         self.stack = Server(folder / "stack", faults=faults)
-        self.api = Serving(folder / "api")
+        self.apis = [Serving(folder / f"api{number}") for number in range(2 if count.scenario == "all" else 1)]
         self.workers = [WorkerProcess(folder / f"worker{number}") for number in range(2)]
         self.workflow_id = ""
+        self._turn = itertools.count()
+
+    @property
+    def api(self) -> Serving:
+        return self.apis[0]
 
     @contextmanager
     def running(self, stages: list[dict[str, Any]]) -> Iterator[WatchingProxy]:
@@ -120,7 +130,7 @@ class Cluster:
                 "HEADRACE_TEMPORAL_LOCAL": str(self.count.local).lower(),
                 "HEADRACE_STACK_URL": proxy.url,
             }
-            for process in (self.api, *self.workers):
+            for process in (*self.apis, *self.workers):
                 process.settings = settings
                 stack.callback(process.kill)
                 process.start()
@@ -129,7 +139,7 @@ class Cluster:
             try:
                 yield proxy
             except Exception as error:
-                for process in (self.api, *self.workers):
+                for process in (*self.apis, *self.workers):
                     error.add_note(f"log of {process.data.name} ends with:\n{process.log()[-2_000:]}")
                 raise
 
@@ -144,10 +154,11 @@ class Cluster:
         return self.until_answered(path, variables, f"start:{number}")["data"]["id"]
 
     def until_answered(self, path: str, body: Any, key: str) -> Any:
+        """The answer of whichever server gives one: the next request goes to the next."""
         deadline_s = time.monotonic() + 2 * PATIENCE_S
-        while True:
+        for api in itertools.cycle(self.apis if next(self._turn) % 2 else self.apis[::-1]):
             try:
-                answer = self.api.post(path, body, headers={"Idempotency-Key": key})
+                answer = api.post(path, body, headers={"Idempotency-Key": key})
                 if answer.status in (201, 204):
                     return answer.json
                 if answer.status != 503:
@@ -157,9 +168,13 @@ class Cluster:
             if time.monotonic() > deadline_s:
                 raise Inconclusive(f"{path} is not answered")
             time.sleep(0.05)
+        raise AssertionError("unreachable")
 
     def has_running(self) -> bool:
-        answer = self.api.get(f"{API}/instances?running=true&pageSize=1")
+        try:
+            answer = self.api.get(f"{API}/instances?running=true&pageSize=1")
+        except NoAnswer:
+            return True
         return answer.status != 200 or bool(answer.json["data"])
 
     def until_all_ended(self) -> None:
@@ -185,14 +200,16 @@ class Cluster:
 
 
 def kills(cluster: Cluster, proxy: WatchingProxy) -> None:
-    """Kill a worker every four seconds until all instances have ended."""
+    """Kill a worker, or with the scenario `all` any process of ours, every four seconds until all instances ended."""
     victims, is_over = random.Random(cluster.count.seed), threading.Event()
+    mortal = [*cluster.workers, *(cluster.apis if cluster.count.scenario == "all" else ())]
 
     def kill() -> None:
         while not is_over.wait(EVERY_S):
-            victim = victims.choice(cluster.workers)
+            victim = victims.choice(mortal)
             victim.kill()
             cluster.count.kills += 1
+            cluster.count.servers_killed += victim in cluster.apis
             victim.launch()
 
     killer = threading.Thread(target=kill)
@@ -204,6 +221,8 @@ def kills(cluster: Cluster, proxy: WatchingProxy) -> None:
         finally:
             is_over.set()
             killer.join()
+    for api in cluster.apis:
+        api.until_ready()
     cluster.check(proxy, ids)
 
 
@@ -252,12 +271,29 @@ def aborts(cluster: Cluster, proxy: WatchingProxy) -> None:
     """Abort each instance at a moment around its attempt. No attempt may come after the answer."""
     count = cluster.count
     moments = random.Random(count.seed)
-    pauses = [moments.uniform(0, LATEST_ABORT_S) for _ in range(count.instances)]
+    chances = [(moments.random(), moments.uniform(-AROUND_S, AROUND_S)) for _ in range(count.instances)]
     answered: dict[str, float] = {}
+    delays_s: deque[float] = deque(maxlen=200)
+    """From the answer to a start until its attempt came to the services."""
+    until_s = time.monotonic() + count.limit_s
+
+    def pause_s(number: int) -> float:
+        share, around_s = chances[number]
+        known = sorted(delays_s)
+        return max(0.0, known[int(share * len(known))] + around_s)
 
     def race(number: int) -> None:
+        if time.monotonic() > until_s:
+            return
         instance_id = cluster.start(number)
-        time.sleep(pauses[number])
+        started_s = time.monotonic()
+        count.races += 1
+        if number % AWAITED_EVERY == 0 or len(delays_s) < ABORTERS:
+            count.awaited += 1
+            while FIRST_KEY.format(instance_id) not in proxy.came_s and time.monotonic() < started_s + PATIENCE_S:
+                time.sleep(0.005)
+        else:
+            time.sleep(pause_s(number))
         began_s = time.monotonic()
         answer = cluster.api.request("PUT", f"{API}/instances/{instance_id}/abort")
         if answer.status == 204:
@@ -267,6 +303,8 @@ def aborts(cluster: Cluster, proxy: WatchingProxy) -> None:
             count.ended_first += 1
         else:
             raise Violated(f"abort: {answer.status} {answer.body!r}")
+        if (came_s := proxy.came_s.get(FIRST_KEY.format(instance_id))) is not None:
+            delays_s.append(max(0.0, came_s - started_s))
 
     with ThreadPoolExecutor(ABORTERS) as pool:
         list(pool.map(race, range(count.instances)))
@@ -282,11 +320,17 @@ def aborts(cluster: Cluster, proxy: WatchingProxy) -> None:
     if count.late:
         raise Violated(f"attempts after the answer to an abort: {count.late[:5]}")
     count.met = sum(each in came_s for each in answered)
-    if min(count.aborted, count.ended_first + count.met) * 20 < count.instances:
+    if min(count.aborted, count.ended_first + count.met - count.awaited) * 20 < count.races:
         raise Inconclusive("the aborts were nearly all before or nearly all after the attempts")
 
 
-SCENARIOS = {"kills": (kills, STAGES), "away": (away, STAGES), "wiped": (away, STAGES), "aborts": (aborts, SEND)}
+SCENARIOS = {
+    "all": (kills, STAGES),
+    "kills": (kills, STAGES),
+    "away": (away, STAGES),
+    "wiped": (away, STAGES),
+    "aborts": (aborts, SEND),
+}
 
 
 def run(folder: Path, count: Count) -> None:
@@ -307,6 +351,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds-away", type=float, default=10.0)
     parser.add_argument("--local", action="store_true")
+    parser.add_argument("--limit-s", type=float, default=3_600.0, help="of aborts: no more races begin after it")
     chosen = parser.parse_args()
     count, word, why = Count(**vars(chosen)), "clean", ""
     with tempfile.TemporaryDirectory(prefix="workers-", dir="/tmp") as folder:

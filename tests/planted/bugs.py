@@ -56,6 +56,7 @@ def _bug(name: str, file: str, find: str, put: str, *suites: str) -> Bug:
 
 _CONTRACT = ("tests/contract/test_engine.py", "tests/contract/test_engine_edges.py")
 _POINTS = "tests/crash/test_points.py"
+_WORKER = "tests/contract/test_temporal_worker.py"
 
 BUGS: tuple[Bug, ...] = (
     # the key and the bytes of an effect
@@ -492,6 +493,28 @@ BUGS: tuple[Bug, ...] = (
         "        await self._resume_due(now_at - 1_000_000, now_at)\n",
         *_CONTRACT,
         _POINTS,
+    ),
+    # workers
+    _bug(
+        "a worker waits for Temporal's client library without a bound",
+        "src/headrace/engine/temporal/worker.py",
+        "    await asyncio.wait((run,), timeout=LAST_S)\n",
+        "    await asyncio.wait((run,))\n",
+        _WORKER,
+    ),
+    _bug(
+        "a step begins in a worker that stops",
+        "src/headrace/engine/temporal/steps.py",
+        "        if self._is_stopping:  # a drive",
+        "        if False:  # a drive",
+        _WORKER,
+    ),
+    _bug(
+        "a worker gives up attempts as soon as it stops",
+        "src/headrace/engine/temporal/worker.py",
+        "    await asyncio.wait((run,), timeout=stop_s)\n",
+        "",
+        _WORKER,
     ),
     # amounts
     _bug(

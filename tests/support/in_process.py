@@ -353,11 +353,11 @@ async def running(
 
 
 async def _end_tasks() -> None:
-    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    """Only those that are cancelled here: a step that Temporal has cancelled goes on until its worker ends."""
+    tasks = [task for task in asyncio.all_tasks() if str(task.get_coro()).startswith(OURS)]
     for task in tasks:
-        if str(task.get_coro()).startswith(OURS):
-            task.cancel()
-    await asyncio.gather(*(task for task in tasks if task.cancelling()), return_exceptions=True)
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def new_sandbox(**options: Any) -> Sandbox:

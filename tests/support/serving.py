@@ -8,6 +8,7 @@ with Servers(folder, postgres.url("books"), count=2) as servers:
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,6 +36,11 @@ class Serving(Server):
             time.sleep(LOOK_S)
         raise AssertionError(f"the server does not live:\n{self.log()[-4_000:]}")
 
+    def until_ready(self) -> Self:
+        """Wait until `/readyz` answers 200, after `launch`."""
+        self._wait_until_ready()
+        return self
+
     def is_standby(self) -> bool:
         """Whether it says that it waits for the owner to go."""
         with contextlib.suppress(NoAnswer):
@@ -46,6 +52,13 @@ class Serving(Server):
         with contextlib.suppress(NoAnswer):
             return self.get(path, timeout_s=5.0).status
         return 0
+
+
+class WorkerProcess(Serving):
+    """`headrace worker`."""
+
+    def command_line(self) -> list[str]:
+        return [sys.executable, "-m", "headrace.cli", "worker", "--health-port", str(self.port)]
 
 
 class Servers:

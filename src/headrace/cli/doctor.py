@@ -21,7 +21,7 @@ _CHECK, _STATUS, _LEAST_TEXT = 16, 9, 40
 
 
 def doctor(printer: Printer, data: DataOption = None, auth: AuthOption = None) -> None:
-    """Check the services, the journal, the broker, the clock and the settings.
+    """Check the services, the journal, Temporal, the broker, the clock and the settings.
 
     Reads the same settings as `serve`, sends each service one harmless read with the same credentials, and
     changes nothing. Exit code 1 where a check failed; warnings alone give 0.

@@ -56,6 +56,10 @@ async def examine(settings: Settings, environ: Mapping[str, str], data: Path, cl
         from headrace.composition.doctor_database import check_database
 
         findings += await check_database(settings.database_url, clock)
+    if settings.engine == "temporal":
+        from headrace.composition.doctor_temporal import check_temporal
+
+        findings += await check_temporal(settings, clock)
     try:
         downstream = downstream_of(settings, clock, timeout_s=min(settings.timeout_s, TIMEOUT_S))
     except InvalidValue as error:

@@ -93,6 +93,11 @@ class Steps:
         """Instances that are driven in this process."""
         return len(self._drives)
 
+    @property
+    def driven(self) -> tuple[str, ...]:
+        """Ids of the instances that are driven in this process."""
+        return tuple(self._drives)
+
     def stop(self) -> None:
         """Begin nothing new. Attempts under way end, and each step returns soon after."""
         self._is_stopping = True
@@ -111,13 +116,17 @@ class Steps:
         is_local = activity.info().is_local
         while (other := self._drives.get(instance_id)) is not None and not other.task.done():
             await self._follow(other, beats=not is_local)  # one that Temporal has given up: its attempt ends first
+        if self._is_stopping:  # a drive that begins now would miss `stop` or `give_up`
+            if is_local:
+                return AGAIN
+            raise _stopped()
         drive = self._drives[instance_id] = _Drive()
         drive.task = asyncio.create_task(self._drive(drive, instance_id, is_local=is_local))
         drive.task.add_done_callback(lambda _: self._forget(instance_id, drive))
         await self._follow(drive, beats=not is_local)
         try:
             if drive.task.cancelled():
-                raise _again("the worker has stopped; another one goes on", 0.1)
+                raise _stopped()
             return drive.task.result()
         except ApplicationError:
             if is_local:  # a normal step takes over, and is what Temporal tries again
@@ -185,7 +194,7 @@ class Steps:
                 return Next("wait")
             case Halt.STOPPED:
                 if self._is_stopping and not is_local:
-                    raise _again("the worker stops; another one goes on", 0.1)
+                    raise _stopped()
                 return AGAIN
             case Halt.BACKOFF:
                 if is_local:
@@ -196,6 +205,10 @@ class Steps:
 
 def _is_over(standing: Standing) -> bool:
     return standing.instance.is_terminal and standing.instance.stages[-1].terminated_at is not None
+
+
+def _stopped() -> ApplicationError:
+    return _again("the worker stops; another one goes on", 0.1)
 
 
 def _again(message: str, seconds: float) -> ApplicationError:
