@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import re
 from codecs import BOM_UTF8
-from itertools import accumulate
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from itertools import accumulate, islice
+from typing import Any, NoReturn, cast
 
 import msgspec
 
@@ -33,16 +34,21 @@ _KEPT = re.compile(
 )
 """JSON whose escapes stand for storable characters: no NUL, no half of a surrogate pair."""
 
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_PLAIN_NAME = re.compile("[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_MAX_SEARCHED = 10_000
+"""Values among which the field of a refused character is searched: more of them would block other requests."""
+
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 class Malformed(InvalidValue):
-    """An undecodable text. `line` and `column` count from 1 if they are known."""
+    """An undecodable text. `line` and `column` count from 1 if they are known; `field` is the whole body or a value."""
 
-    def __init__(self, reason: str, line: int | None = None, column: int | None = None) -> None:
+    def __init__(self, reason: str, line: int | None = None, column: int | None = None, *, field: str = "body") -> None:
         place = "" if line is None else f" (line {line}, column {column})"
-        super().__init__("body", reason + place)
+        super().__init__(field, reason + place)
         self.line = line
         self.column = column
 
@@ -92,7 +98,7 @@ def _decode(text: str, decoder: json.JSONDecoder) -> Any:
     except RecursionError:
         raise Malformed(TOO_DEEP) from None
     _check_depth(text)
-    _check_escapes(text)
+    _check_escapes(text, value)
     return value
 
 
@@ -159,22 +165,42 @@ def _check_depth(text: str) -> None:
         raise Malformed(TOO_DEEP)
 
 
-def _check_escapes(text: str) -> None:
-    """Check the escapes of a text that is JSON."""
+def _check_escapes(text: str, value: object) -> None:
+    """Check the escapes of a text that is JSON, and decodes to this value."""
     if "\\u" not in text:
         return
     kept = _KEPT.match(text)
     end = 0 if kept is None else kept.end()
     if end < len(text):
-        raise _nul() if text.startswith("\\u0000", end) else _half()
+        field = next((path for path in islice(_unstorable(value, ""), _MAX_SEARCHED) if path), "body")
+        raise _nul(field) if text.startswith("\\u0000", end) else _half(field)
 
 
-def _nul() -> Malformed:
-    return Malformed("holds a NUL character")
+def _unstorable(value: object, path: str) -> Iterator[str]:
+    """For each value in the order of the text, the path of a character in it that cannot be stored, or an empty text.
+
+    The path is that of the object where it is in the name of a member or the name is long.
+    """
+    if isinstance(value, str):
+        yield (path or "body") if _UNSTORABLE.search(value) else ""
+    elif isinstance(value, list):
+        for index, item in enumerate(cast("list[object]", value)):
+            yield from _unstorable(item, f"{path}[{index}]")
+    elif isinstance(value, dict):
+        for name, member in cast("dict[str, object]", value).items():
+            is_plain = _PLAIN_NAME.fullmatch(name) is not None
+            yield (path or "body") if _UNSTORABLE.search(name) else ""
+            yield from _unstorable(member, f"{path}.{name}".lstrip(".") if is_plain else path)
+    else:
+        yield ""
 
 
-def _half() -> Malformed:
-    return Malformed("holds a lone surrogate, which is not a character")
+def _nul(field: str = "body") -> Malformed:
+    return Malformed("holds a NUL character", field=field)
+
+
+def _half(field: str = "body") -> Malformed:
+    return Malformed("holds a lone surrogate, which is not a character", field=field)
 
 
 _decoder = json.JSONDecoder(

@@ -29,6 +29,7 @@ from headrace.events.inbox import Inbox
 from headrace.events.loopback import LoopbackPublisher
 from headrace.events.outbox import Outbox
 from headrace.events.relay import Relay
+from headrace.journal.postgres import PostgresJournal
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.sqlite.migrations import migrate_sqlite
 from headrace.runner.policy import Policy
@@ -51,7 +52,7 @@ class Live:
     """A running API and a client of it. Responses to known operations are walked by the wire checker."""
 
     http: httpx2.AsyncClient
-    journal: SqliteJournal
+    journal: SqliteJournal | PostgresJournal
     engine: EmbeddedEngine
     dispatcher: Dispatcher
     telemetry: Telemetry
@@ -100,16 +101,20 @@ def migrated() -> bytes:
 
 @contextlib.asynccontextmanager
 async def served(
-    folder: Path, *, authenticator: Authenticator | None = None, fetch: Fetch = no_links, **settings: Any
+    folder: Path,
+    *,
+    authenticator: Authenticator | None = None,
+    fetch: Fetch = no_links,
+    database_url: str | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Live]:
+    """`database_url`: of a PostgreSQL database for the journal; None: the journal is a file in the folder."""
     clock, ids = SystemClock(), RandomIds()
     telemetry = Telemetry(clock)
     async with contextlib.AsyncExitStack() as stack:
         sandbox = Sandbox(folder / "sandbox.db", faults=[], clock=clock, ids=ids)
         stack.push_async_callback(sandbox.close)
-        if not (folder / "journal.db").exists():
-            (folder / "journal.db").write_bytes(migrated())
-        journal = await SqliteJournal.open(folder / "journal.db", meter=telemetry)
+        journal = await _journal(folder, database_url, telemetry)
         stack.push_async_callback(journal.close)
         outbox = Outbox()
         runners = Runners(clock.now_at, ids.new, outbox.announce, Policy())
@@ -150,6 +155,16 @@ async def served(
         port = await stack.enter_async_context(_listening(app))
         http = await stack.enter_async_context(httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30))
         yield Live(http, journal, engine, dispatcher, telemetry, app, port)
+
+
+async def _journal(folder: Path, database_url: str | None, meter: Telemetry) -> SqliteJournal | PostgresJournal:
+    if database_url is not None:
+        journal = await PostgresJournal.open(database_url, meter=meter)
+        assert await journal.owner.try_own()
+        return journal
+    if not (folder / "journal.db").exists():
+        (folder / "journal.db").write_bytes(migrated())
+    return await SqliteJournal.open(folder / "journal.db", meter=meter)
 
 
 @contextlib.asynccontextmanager

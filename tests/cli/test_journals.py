@@ -284,10 +284,16 @@ def test_a_cut_off_file_imports_nothing(headrace: Headrace, old_journal: Path, t
     file.write_bytes(content[: len(content) // 2])
     ran = headrace("import", str(file), "--data", str(tmp_path / "new"))
     assert ran.code == 1 and "is not whole: it was cut off after line" in ran.err
-    with closing(sqlite3.connect(tmp_path / "new/journal.db")) as connection:
-        assert connection.execute("SELECT count(*) FROM workflows").fetchone() == (0,)
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/clients.json").write_text("{}")
+    assert headrace("import", str(file), "--data", str(tmp_path / "other")).code == 1
+    assert [each.name for each in (tmp_path / "other").iterdir()] == ["clients.json"]
     file.write_bytes(content)
     assert headrace("import", str(file), "--data", str(tmp_path / "new")).code == 0
+    assert headrace("import", str(file), "--data", str(tmp_path / "new")).code == 1
+    with closing(sqlite3.connect(tmp_path / "new/journal.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM workflows").fetchone() != (0,)
 
 
 def test_the_engine_is_switched_at_rest(headrace: Headrace, old_journal: Path) -> None:

@@ -19,7 +19,7 @@ from headrace.effects.port import Request, Response
 from headrace.effects.transport import HttpDownstream, ServiceAddresses
 from headrace.sandbox import Sandbox
 from headrace.workflows.activities import Service
-from tests.crash.test_points import EXAMPLES, carry_through, check
+from tests.crash.points import EXAMPLES, carry_through, check
 from tests.effects.stub import Answer, Seen, Stub
 from tests.support.in_process import SandboxStack, new_sandbox, running
 

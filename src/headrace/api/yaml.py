@@ -118,7 +118,7 @@ class _Reader:
         if event.tag is not None:
             raise _refused(f"a tag ({event.tag})", event)
         if isinstance(event, yaml.ScalarEvent):
-            return _scalar(event)
+            return _scalar(event, path)
         if depth > MAX_DEPTH:
             raise _refused(None, event, TOO_DEEP)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -134,7 +134,7 @@ class _Reader:
     def _mapping(self, path: str, depth: int) -> dict[str, Any]:
         members: dict[str, Any] = {}
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
-            key = _key(event)
+            key = _key(event, path)
             if key in members:
                 raise _refused(None, event, f"has the key {key!r} twice in one mapping")
             member_path = _joined(path, f".{shown(key)}" if path else shown(key))
@@ -148,16 +148,16 @@ def _joined(path: str, step: str) -> str:
     return path + step if len(path) <= MAX_PATH_CHARACTERS else path
 
 
-def _key(event: Any) -> str:
+def _key(event: Any, path: str) -> str:
     if not isinstance(event, yaml.ScalarEvent):
         raise _refused("a key that is not plain text", event)
     if event.anchor is not None or event.tag is not None:
         raise _refused("an anchor or a tag", event)
-    return _checked(event)
+    return _checked(event, path)
 
 
-def _scalar(event: Any) -> Any:
-    text = _checked(event)
+def _scalar(event: Any, path: str) -> Any:
+    text = _checked(event, path)
     if event.style:  # quoted or a block: text, whatever it looks like
         return text
     if text in _WORDS:
@@ -170,17 +170,18 @@ def _scalar(event: Any) -> Any:
         raise _refused(None, event, error.reason) from None
 
 
-def _checked(event: Any) -> str:
+def _checked(event: Any, path: str) -> str:
     try:
         json_text.check_text(event.value)
     except Malformed as error:
-        raise _refused(None, event, error.reason) from None
+        raise _refused(None, event, error.reason, path) from None
     return event.value
 
 
-def _refused(what: str | None, event: Any, reason: str = "") -> Malformed:
+def _refused(what: str | None, event: Any, reason: str = "", path: str = "") -> Malformed:
     line, column = _place(event.start_mark)
-    return Malformed(reason or f"holds {what}; only values of JSON are supported", line, column)
+    reason = reason or f"holds {what}; only values of JSON are supported"
+    return Malformed(reason, line, column, field=path or "body")
 
 
 def _place(mark: Any) -> Mark:

@@ -74,18 +74,17 @@ def import_(
 ) -> None:
     """Load an exported journal into a new data folder or database.
 
-    Everything is loaded in one transaction: after an error, nothing is. A journal that has rows already is refused.
-    Afterwards a server continues every instance where it was.
+    Everything is loaded in one transaction: after an error, nothing is, and no new data folder is left. A journal that
+    has rows already is refused. Afterwards a server continues every instance where it was.
     """
     from headrace.clock import RandomIds, SystemClock
-    from headrace.composition.resting import migrate, open_resting, operator
+    from headrace.composition.resting import open_new, operator
     from headrace.journal.archive import import_journal
 
     place = journal_place(data, database_url)
     if not file.exists():
         raise Failure(f"{file} does not exist", code=USAGE)
-    migrate(place)
-    with closing(open_resting(place)) as journal, showing_rows(printer.output) as report:
+    with open_new(place) as journal, showing_rows(printer.output) as report:
         header = import_journal(journal, file, operator(RandomIds()), SystemClock(), report=report)
     facts = [
         ("Imported", str(file)),

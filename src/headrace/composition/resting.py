@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+from collections.abc import Generator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from headrace.clock import Ids
-from headrace.errors import InvalidValue, Unusable
+from headrace.errors import AlreadyOwned, InvalidValue, Unusable
 from headrace.journal.sqlite.backup import back_up, put_in_place
 from headrace.journal.sqlite.faults import opening
 from headrace.journal.sqlite.inspection import inspect_journal
@@ -24,6 +26,7 @@ __all__ = [
     "back_up",
     "migrate",
     "open_beside",
+    "open_new",
     "open_resting",
     "operator",
     "owner",
@@ -32,6 +35,8 @@ __all__ = [
 ]
 
 JOURNAL_FILE = "journal.db"
+FILES = ("-wal", "-shm", "-journal", "", ".lock")
+"""Endings of the names of a journal's files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,30 @@ def migrate(place: Place) -> None:
             migrate_sqlite(str(place.file))
         finally:
             lock.release()
+
+
+@contextlib.contextmanager
+def open_new(place: Place) -> Generator[RestingJournal]:
+    """Migrate a journal and hold it. A file that did not exist is removed again where the block raises.
+
+    Raises what `migrate` and `open_resting` raise.
+    """
+    is_new = place.database_url is None and not place.file.exists()
+    is_new_folder = not place.data.exists()
+    try:
+        migrate(place)
+        with contextlib.closing(open_resting(place)) as journal:
+            yield journal
+    except AlreadyOwned:  # another process has made it meanwhile
+        raise
+    except BaseException:
+        if is_new:
+            for suffix in FILES:
+                place.file.with_name(place.file.name + suffix).unlink(missing_ok=True)
+        if is_new and is_new_folder:
+            with contextlib.suppress(OSError):  # someone has put a file there
+                place.data.rmdir()
+        raise
 
 
 def revision(place: Place) -> str | None:

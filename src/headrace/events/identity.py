@@ -1,6 +1,7 @@
 """Identities of events (decision T5): what makes two deliveries one event, however they arrive.
 
-Each is the text of a JSON array, so different tuples never share a text, and none looks like a broker's position.
+Each is the text of a JSON array, so different tuples never share a text, and none looks like a broker's position. A
+digest stands for a text that is too long for the index of a database.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 import msgspec
 
 from headrace.events import event_json
+from headrace.journal.event_keys import bounded
 
 
 def of_envelope(app: str, kind: str, version: str, own: str) -> str:
@@ -34,7 +36,7 @@ def of_request(client_id: str | None, subject: str, key: str, entry: int | None)
 
 def of_conflict(identity: str, fingerprint: bytes) -> str:
     """Identity of an event that claims a known one with another payload: a separate event, which starts nothing."""
-    return _encoded("conflict", identity, fingerprint.hex())
+    return msgspec.json.encode(("conflict", identity, fingerprint.hex())).decode()
 
 
 def conflicting(key: str) -> str:
@@ -48,4 +50,4 @@ def fingerprint(payload: Mapping[str, Any]) -> bytes:
 
 
 def _encoded(*parts: str | int) -> str:
-    return msgspec.json.encode(parts).decode()
+    return bounded(msgspec.json.encode(parts))

@@ -20,6 +20,7 @@ import msgspec
 
 from headrace.clock import Clock, date_time
 from headrace.errors import TransferError
+from headrace.journal import event_keys
 from headrace.journal.transfer import (
     MOVED,
     TABLES,
@@ -291,11 +292,11 @@ class _Reader:
         if unknown := given.keys() - set(table.names):
             raise self._wrong(f"table {table.name} has no column {min(unknown)}")
         try:
-            return {column.name: self._value(column, given) for column in table.columns}
+            return {column.name: self._value(table, column, given) for column in table.columns}
         except ValueError as error:
             raise self._wrong(f"{table.name}.{error}") from None
 
-    def _value(self, column: Column, given: dict[str, Any]) -> Value:
+    def _value(self, table: Table, column: Column, given: dict[str, Any]) -> Value:
         """The value of one column. Raises ValueError."""
         if column.name not in given:
             if self.header.revision < column.since:
@@ -305,7 +306,14 @@ class _Reader:
         if value is None and column.may_be_null:
             return None
         match column.kind, value:
-            case ("text", str()) | ("flag", bool()):
+            case "text", str():
+                is_unbounded = self.header.revision < event_keys.REVISION
+                return (
+                    event_keys.rebounded(value)
+                    if is_unbounded and (table.name, column.name) in event_keys.COLUMNS
+                    else value
+                )
+            case "flag", bool():
                 return value
             case "integer", int() if value in _INTEGERS and not isinstance(value, bool):
                 return value
