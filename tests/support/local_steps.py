@@ -16,7 +16,7 @@ from temporalio.testing import ActivityEnvironment
 
 from headrace.clock import Clock
 from headrace.effects.port import Downstream
-from headrace.effects.protocol import Backoff
+from headrace.effects.settlement import Backoff
 from headrace.engine.limits import EngineLimits
 from headrace.engine.temporal.engine import TemporalEngine
 from headrace.engine.temporal.steps import StepLimits, Steps
