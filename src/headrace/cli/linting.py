@@ -61,12 +61,13 @@ def lint(definitions: Sequence[Checked], triggers: Sequence[CheckedTrigger]) -> 
     found: list[PlacedFinding] = []
     for checked in definitions:
         found += _found_in(checked, [trigger for trigger, started in starts if started is checked])
-    sources = list(dict.fromkeys(each.source for each in (*definitions, *triggers)))
-    for source in sources:
-        parts = [each for each in (*definitions, *triggers) if each.source == source]
+    sources = {id(each.source): each.source for each in (*definitions, *triggers)}
+    for source in sources.values():
+        parts = [each for each in (*definitions, *triggers) if each.source is source]
         if all(each.definition is not None for each in parts):
             found = _after_comments(found, source, parts, has_triggers=bool(triggers))
-    return sorted(found, key=lambda each: (sources.index(each.source), each.line, each.column))
+    order = {identity: number for number, identity in enumerate(sources)}
+    return sorted(found, key=lambda each: (order[id(each.source)], each.line, each.column))
 
 
 def _workflow_of(trigger: CheckedTrigger, definitions: Sequence[Checked]) -> Checked | None:
@@ -111,17 +112,17 @@ def _after_comments(
 ) -> list[PlacedFinding]:
     """The findings with the reasons that comments of the file give, and the findings about these comments."""
     allowances = allowances_of(source)
+    if not allowances:
+        return found
+    by_place = {(each.rule, each.target): each for each in allowances if each.rule}
     used: set[Allowance] = set()
-
-    def judged(finding: PlacedFinding) -> PlacedFinding:
-        for each in allowances:
-            is_meant = each.rule == finding.rule and each.target == finding.line and finding.source == source
-            if is_meant and not finding.is_allowed:
-                used.add(each)
-                return replace(finding, reason=each.reason)
-        return finding
-
-    result = [judged(finding) for finding in found]
+    result: list[PlacedFinding] = []
+    for finding in found:
+        allowance = by_place.get((finding.rule, finding.line)) if finding.source is source else None
+        if allowance is not None:
+            used.add(allowance)
+            finding = replace(finding, reason=allowance.reason)
+        result.append(finding)
     for each in allowances:
         rule = RULES.get(each.rule)
         if each.rule not in _NAMES:
