@@ -57,6 +57,7 @@ def test_a_document_that_cannot_be_read_hides_none_before_it(headrace: Headrace)
         "stages": 1,
         "variables": ["which"],
         "problems": [],
+        "findings": [],
     }
     assert (second["document"], second["valid"]) == (2, False)
     (problem,) = second["problems"]

@@ -46,6 +46,9 @@ PLANTED = [
     ("runner/runners.py", "import sqlite3", "The runner is pure"),
     ("effects/wire.py", "import asyncio", "The runner is pure"),
     ("expr/nodes.py", "import headrace.clock", "Expressions import"),
+    ("linting/waits.py", "import asyncio", "The linter is pure"),
+    ("linting/partial.py", "import headrace.triggers.expressions", "The linter is pure"),
+    ("triggers/hints.py", "import headrace.linting.registry", "Direction"),
     ("sandbox/store.py", "import headrace.engine.port", "The sandbox is as far away"),
     ("novelty.py", "import headrace.errors", "Direction"),
 ]

@@ -27,6 +27,9 @@ MAX_VALUES = 40_000
 MAX_PATH_CHARACTERS = 256
 """A value with a longer path has the place of the nearest one around it; no path of a definition is longer."""
 
+LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""The end of a line, as the parser counts lines."""
+
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
@@ -59,6 +62,24 @@ def decode_all(body: bytes) -> Iterator[Document]:
     """Yield each document of a body. Raises Malformed at the first malformed one, after those before it."""
     with _refusing():
         yield from _Reader(json_text.utf8(body)).documents()
+
+
+def comments(body: bytes) -> dict[int, str]:
+    """The lines that hold a comment alone, by number from 1, without indentation. Lines of texts are none.
+
+    Raises Malformed.
+    """
+    text = json_text.utf8(body)
+    within: set[int] = set()
+    with _refusing():
+        events: Iterator[Any] = iter(yaml.parse(text, Loader=_LOADER))
+        for event in events:
+            if isinstance(event, yaml.ScalarEvent):
+                start: Any = event.start_mark
+                end: Any = event.end_mark
+                within.update(range(start.line + 1, end.line + (end.column > 0)))
+    lines = (line.strip() for line in LINE_BREAK.split(text))
+    return {number + 1: line for number, line in enumerate(lines) if line.startswith("#") and number not in within}
 
 
 @contextmanager

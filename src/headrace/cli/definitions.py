@@ -6,6 +6,7 @@ import sys
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,14 +45,72 @@ class Finding:
         return f"{self.path}: {self.reason}" if self.path else self.reason
 
 
+@dataclass(frozen=True)
+class SourceFile:
+    """A file of definitions. `label` is its name in reports."""
+
+    label: str
+    body: bytes
+    is_json: bool
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines that places count, without their ends."""
+        from headrace.api.yaml import LINE_BREAK
+
+        return self._text.split("\n") if self.is_json else LINE_BREAK.split(self._text)
+
+    @property
+    def _text(self) -> str:
+        return self.body.decode("utf-8-sig", errors="replace")
+
+    def documents(self) -> Iterator[tuple[int, Document | Finding | None]]:
+        """Yield each document and its number, from 1; a Finding for one that cannot be read.
+
+        Of several documents, empty ones are skipped. A file without any has one that is None.
+        """
+        is_empty = True
+        for number, document in enumerate(self._read_json() if self.is_json else self._read_yaml(), 1):
+            if isinstance(document, Finding) or document.value is not None:
+                is_empty = False
+                yield number, document
+        if is_empty:
+            yield 1, None
+
+    def _read_yaml(self) -> Iterator[Document | Finding]:
+        from headrace import json_text
+        from headrace.api import yaml
+
+        try:
+            yield from yaml.decode_all(self.body)
+        except json_text.Malformed as malformed:
+            yield _unreadable(malformed)
+
+    def _read_json(self) -> Iterator[Document | Finding]:
+        from headrace import json_text
+        from headrace.api import yaml
+        from headrace.cli.json_places import places_of
+
+        places = places_of(self._text)
+        try:
+            yield yaml.Document(json_text.decode(self.body), places.marks)
+        except json_text.Malformed as malformed:
+            yield _unreadable(malformed, places.repeated or FIRST_PLACE)
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """One document of a file, counted from 1. It has a definition if and only if it has no findings."""
 
-    file: str
+    source: SourceFile
     document: int
+    read: Document | None = None
     definition: Definition | None = None
     findings: list[Finding] = field(default_factory=list[Finding])
+
+    @property
+    def file(self) -> str:
+        return self.source.label
 
 
 def read_definitions(file: str) -> list[Definition]:
@@ -74,41 +133,25 @@ def read_definition(file: str) -> Definition:
     return definitions[0]
 
 
-def check_definitions(file: str) -> Iterator[Checked]:
-    """Check every document of a file. Of several documents, empty ones are skipped. Raises OSError."""
+def source_file(file: str) -> SourceFile:
+    """Read a file, or standard input for `-`. Raises OSError."""
     label = "<stdin>" if file == STANDARD_INPUT else file
     body = sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
     is_json = file.endswith(".json") or body.removeprefix(BOM_UTF8).lstrip().startswith((b"{", b"["))
-    read = _read_json(body) if is_json else _read_yaml(body)
-    is_empty = True
-    for number, document in enumerate(read, 1):
-        if isinstance(document, Finding) or document.value is not None:
-            is_empty = False
-            yield _checked(label, number, document)
-    if is_empty:
-        yield _checked(label, 1, None)
+    return SourceFile(label, body, is_json)
 
 
-def _read_yaml(body: bytes) -> Iterator[Document | Finding]:
-    from headrace import json_text
-    from headrace.api import yaml
-
-    try:
-        yield from yaml.decode_all(body)
-    except json_text.Malformed as malformed:
-        yield _unreadable(malformed)
+def check_definitions(file: str) -> Iterator[Checked]:
+    """Check every document of a file. Raises OSError."""
+    source = source_file(file)
+    for number, document in source.documents():
+        yield _checked(source, number, document)
 
 
-def _read_json(body: bytes) -> Iterator[Document | Finding]:
-    from headrace import json_text
-    from headrace.api import yaml
-    from headrace.cli.json_places import places_of
-
-    places = places_of(body.decode("utf-8-sig", errors="replace"))
-    try:
-        yield yaml.Document(json_text.decode(body), places.marks)
-    except json_text.Malformed as malformed:
-        yield _unreadable(malformed, places.repeated or FIRST_PLACE)
+def placed(problem: Problem, document: Document | None) -> Finding:
+    """A problem with the place of its path in a document."""
+    line, column = (document.locate(problem.path) if document is not None else None) or FIRST_PLACE
+    return Finding(line, column, problem.path, problem.rule, problem.reason)
 
 
 def _unreadable(malformed: Malformed, place: tuple[int, int] = FIRST_PLACE) -> Finding:
@@ -120,19 +163,14 @@ def _unreadable(malformed: Malformed, place: tuple[int, int] = FIRST_PLACE) -> F
     return Finding(malformed.line, malformed.column, "", SYNTAX, reason)
 
 
-def _checked(label: str, number: int, read: Document | Finding | None) -> Checked:
+def _checked(source: SourceFile, number: int, read: Document | Finding | None) -> Checked:
     from headrace.workflows.config import parse_config
     from headrace.workflows.variables import names_in
 
     if isinstance(read, Finding):
-        return Checked(label, number, findings=[read])
+        return Checked(source, number, findings=[read])
     try:
         config = parse_config(None if read is None else read.value)
     except InvalidDefinition as invalid:
-        return Checked(label, number, findings=[_placed(problem, read) for problem in invalid.problems])
-    return Checked(label, number, Definition(config, set(names_in(config.stages))))
-
-
-def _placed(problem: Problem, document: Document | None) -> Finding:
-    line, column = (document.locate(problem.path) if document is not None else None) or FIRST_PLACE
-    return Finding(line, column, problem.path, problem.rule, problem.reason)
+        return Checked(source, number, read, findings=[placed(problem, read) for problem in invalid.problems])
+    return Checked(source, number, read, Definition(config, set(names_in(config.stages))))
