@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from headrace.api import yaml
-from headrace.composition.memory import memory_journal
+from headrace.composition.memory import MemoryJournal
 from headrace.errors import InvalidDefinition, InvalidValue
 from headrace.journal.port import Unit
 from headrace.journal.records import Trigger, Workflow
@@ -23,11 +23,9 @@ from headrace.money import account_address, amount_of, asset_name, ledger_name
 from headrace.sandbox.faults import NAMED_KINDS
 from headrace.sandbox.given import Given, read_given
 from headrace.sandbox.members import entries, items, members, text
-from headrace.sandbox.memory import MemorySandbox
-from headrace.sandbox.releases import Releases
 from headrace.testing.results import EXPECTED
-from headrace.testing.runs import World
-from headrace.testing.virtual import START_AT, SeededIds, VirtualClock, finished
+from headrace.testing.runs import Surroundings, World
+from headrace.testing.virtual import START_AT, finished
 from headrace.triggers.definition import parse_definition
 from headrace.workflows.config import Config, check_delays, open_delays, parse_config
 from headrace.workflows.durations import duration_us
@@ -92,11 +90,6 @@ def read_suite(file: Path, *, workflow: Path | None = None, seed: int = 0) -> Su
         raise InvalidValue("", f"{file}:{line}:{column}: {error}") from None
 
 
-def make_world(workflow: Path, given: Given, seed: int = 0) -> World:
-    """A world with this workflow and these contents. Raises InvalidDefinition, InvalidValue, OSError."""
-    return _world(_config(workflow), given, seed)
-
-
 def _document(file: Path) -> yaml.Document:
     try:
         return yaml.decode(file.read_bytes())
@@ -116,23 +109,34 @@ def _config(file: Path) -> Config:
         raise InvalidValue("", "\n".join(lines)) from None
 
 
-def _world(config: Config, given: Given, seed: int) -> World:
+def add_workflow(file: Path, workflow_id: str, journal: MemoryJournal) -> Workflow:
+    """Store the definition of a file in a journal. Raises InvalidValue, which names the problems, and OSError."""
+    return _add(_config(file), workflow_id, journal)
+
+
+def _add(config: Config, workflow_id: str, journal: MemoryJournal) -> Workflow:
     stored = {"stages": config.stages, **({} if config.name is None else {"name": config.name})}
-    encoded = msgspec.json.encode(stored).decode()
-    workflow = Workflow(_WORKFLOW_ID, config.name, encoded, START_AT, START_AT)
-    journal = memory_journal()
+    workflow = Workflow(workflow_id, config.name, msgspec.json.encode(stored).decode(), START_AT, START_AT)
     unit = Unit()
     unit.add(
         AddWorkflow(
-            workflow_id=workflow.id, name=workflow.name, config=encoded, created_at=START_AT, updated_at=START_AT
+            workflow_id=workflow.id,
+            name=workflow.name,
+            config=workflow.config,
+            created_at=workflow.created_at,
+            updated_at=workflow.updated_at,
         )
     )
     finished(journal.commit(unit))
-    services = MemorySandbox(VirtualClock(), SeededIds(seed), Releases())
-    services.fill(given)
-    world = World(workflow, journal.image(), services.image(), seed)
-    finished(journal.close())
-    services.close()
+    return workflow
+
+
+def _world(config: Config, given: Given, seed: int) -> World:
+    around = Surroundings.new(seed)
+    workflow = _add(config, _WORKFLOW_ID, around.journal)
+    around.sandbox.fill(given)
+    world = World(workflow, around.journal.image(), around.sandbox.image(), seed)
+    around.close()
     return world
 
 

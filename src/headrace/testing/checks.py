@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from headrace.errors import HeadraceError, InvalidValue
+from headrace.errors import HeadraceError
 from headrace.testing.cases import Case, Suite
 from headrace.testing.results import Result, result_of
-from headrace.testing.runs import Plan, Run
+from headrace.testing.runs import Plan
 from headrace.testing.virtual import VirtualClock
 from headrace.triggers.expressions import Evaluator, no_links
 from headrace.triggers.firing import Firing
@@ -44,17 +44,13 @@ class NotStarted(HeadraceError):
 def run_case(suite: Suite, case: Case) -> Verdict:
     """Run one case in a world of its own."""
     try:
-        run = Run(suite.world, plan_of(case))
+        plan = plan_of(case)
     except NotStarted as error:
         return Verdict(case, None, [Difference("trigger", [f"+ {error}"])])
-    try:
+    with suite.world.run(plan) as run:
         run.go_on()
         result = result_of(run)
         return Verdict(case, result, list(_differences(case, result, run.faults_met)))
-    except InvalidValue as error:
-        return Verdict(case, None, [Difference("run", [f"+ {error}"])])
-    finally:
-        run.close()
 
 
 def plan_of(case: Case) -> Plan:

@@ -9,11 +9,11 @@ process.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.composition.memory import memory_journal
+from headrace.composition.memory import MemoryJournal, memory_journal
 from headrace.effects.port import Request, Response
 from headrace.effects.protocol import Backoff
 from headrace.engine.driver import Driver
@@ -45,6 +45,7 @@ from headrace.usecases.instances import event_unit
 from headrace.workflows.activities import Service
 
 _LAST_ROW = 2**63 - 1
+_MAX_DUE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,26 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Everything around runs, which outlives their processes."""
+
+    clock: VirtualClock
+    ids: SeededIds
+    journal: MemoryJournal
+    sandbox: MemorySandbox
+
+    @classmethod
+    def new(cls, seed: int = 0, *, journal: bytes | None = None, services: bytes | None = None) -> Surroundings:
+        """A journal and services that hold what these images do; without one they are empty."""
+        clock, ids = VirtualClock(), SeededIds(seed)
+        return cls(clock, ids, memory_journal(journal), MemorySandbox(clock, ids, Releases(), services))
+
+    def close(self) -> None:
+        finished(self.journal.close())
+        self.sandbox.close()
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """Everything before a run: images of a journal that holds the workflow, and of the filled services."""
 
@@ -71,25 +92,31 @@ class World:
     services: bytes
     seed: int = 0
 
+    @contextlib.contextmanager
+    def run(self, plan: Plan) -> Generator[Run]:
+        """A run in a world of its own, which has begun nothing yet."""
+        around = Surroundings.new(self.seed, journal=self.journal, services=self.services)
+        try:
+            yield Run(self.workflow, plan, around)
+        finally:
+            around.close()
+
 
 class Run:
-    """See the module. `sandbox` and `journal` outlive its processes.
+    """See the module.
 
     `faults_met`: how many faults of the plan have hit an attempt. `lost`: why the run cannot go on though it has not
     ended and waits for nobody: a defect, or a bound.
     """
 
-    def __init__(self, world: World, plan: Plan) -> None:
-        self.clock = VirtualClock()
+    def __init__(self, workflow: Workflow, plan: Plan, around: Surroundings) -> None:
+        self.clock, self._ids, self.journal, self.sandbox = around.clock, around.ids, around.journal, around.sandbox
         self.started_at = self.clock.now_at()
-        self.journal = memory_journal(world.journal)
-        self._ids = SeededIds(world.seed)
-        self.sandbox = MemorySandbox(self.clock, self._ids, Releases(), world.services)
         self.interactions: list[Interaction] = []
         self.instance_id = ""
         self.lost: str | None = None
         self.faults_met = 0
-        self._world = world
+        self._workflow = workflow
         self._plan = plan
         self._steps = {step.number: step for step in plan.steps}
         self._events = sorted((self.started_at + at, name) for at, name in plan.events)
@@ -97,10 +124,6 @@ class Run:
         self._control: Control | None = None
         self._wants_abort = False
         self._attempts: dict[str, int] = {}
-
-    def close(self) -> None:
-        finished(self.journal.close())
-        self.sandbox.close()
 
     def standing(self) -> Standing | None:
         """The instance where the journal says it stands; None: it is not stored."""
@@ -136,7 +159,9 @@ class Run:
         backoff = Backoff(limits.retry_base_s, limits.retry_cap_s, self._ids.jitter)
         journal: Any = _Journal(self)
         driver = Driver(journal, services, self.clock, self._runners, limits, NoMeter(), backoff)
-        runner = self._start() if self.standing() is None else None
+        runner = None
+        if self.standing() is None:  # a caller repeats its request until it is answered
+            runner = self.start()
         self.pass_time(self.clock.now_at())
         while True:
             runner = runner or self._due_runner()
@@ -149,10 +174,10 @@ class Run:
             elif not self._wait(until_at):
                 return
 
-    def _start(self) -> InstanceRunner:
-        """A caller repeats its request until it is answered, so that a start that was not stored happens again."""
+    def start(self) -> InstanceRunner:
+        """Store a new instance. Raises InvalidValue, naming every missing variable."""
         runner, unit = self._runners.start(
-            self._world.workflow, dict(self._plan.variables), sends=True, by_trigger=self._plan.by_trigger
+            self._workflow, dict(self._plan.variables), sends=True, by_trigger=self._plan.by_trigger
         )
         self.instance_id = runner.id
         self.commit(unit)
@@ -161,24 +186,29 @@ class Run:
     def _due_runner(self) -> InstanceRunner | None:
         """The instance where the journal says it stands, if it says that there is something to do."""
         standing = self.standing()
-        if standing is None or not finished(self.journal.due(-1, _LAST_ROW, self.clock.now_at(), 2)):
+        due = finished(self.journal.due(-1, _LAST_ROW, self.clock.now_at(), _MAX_DUE))
+        if standing is None or self.instance_id not in [each.instance_id for each in due]:
             return None
         if standing.instance.is_terminal and standing.instance.stages[-1].terminated_at is not None:
             return None
         runner = self._runners.restore(standing)
         return None if runner.needs_attention and runner.ended_at is None else runner
 
-    def _wait(self, until_at: int | None) -> bool:
-        """Move on to the next moment at which something happens. False where there is none, or none before the stop."""
+    def next_moment(self) -> int | None:
+        """When something happens next that does not come by itself: the end of a delay, or an event."""
         deadline_at = finished(self.journal.next_deadline(self.clock.now_at()))
         moments = [at for at, _ in self._events[:1]] + ([] if deadline_at is None else [deadline_at])
-        if not moments:
+        return min(moments, default=None)
+
+    def _wait(self, until_at: int | None) -> bool:
+        """Move on to the next moment at which something happens. False where there is none, or none before the stop."""
+        moment_at = self.next_moment()
+        if moment_at is None:
             self._require_reason_to_wait()
             return False
-        if until_at is not None and min(moments) > until_at:
-            self.clock.advance_to(until_at)
+        if until_at is not None and moment_at > until_at:
             return False
-        self.pass_time(min(moments))
+        self.pass_time(moment_at)
         return True
 
     def _require_reason_to_wait(self) -> None:
@@ -208,15 +238,12 @@ class Run:
             del self._events[0]
         self.clock.advance_to(until_at)
 
-    def send_event(self, name: str) -> bool:
-        """Put an event into the mailbox. False where the instance has ended."""
-        try:
+    def send_event(self, name: str) -> None:
+        """Put an event into the mailbox; an instance that has ended takes none."""
+        with contextlib.suppress(AlreadyEnded):
             self.commit(event_unit(self.instance_id, name, self.clock.now_at()))
-        except AlreadyEnded:
-            return False
-        if self._control is not None:
-            self._control.is_woken = True
-        return True
+            if self._control is not None:
+                self._control.is_woken = True
 
     def abort_if_wanted(self) -> None:
         """Abort as an engine does: decide by the journal, and keep what this process knows of attempts."""
