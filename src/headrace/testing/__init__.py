@@ -4,4 +4,6 @@ As a plug-in of pytest (`pytest_plugins = ["headrace.testing"]`) it offers the f
 driver that all engines share, over a journal and services in memory, on a clock that only the run moves.
 """
 
+from __future__ import annotations
+
 pytest_plugins = ("headrace.testing.plugin",)

@@ -14,16 +14,14 @@ import msgspec
 from headrace.journal.records import ActivityRow
 from headrace.sandbox.given import GIVEN
 from headrace.sandbox.memory import Contents
-from headrace.workflows.activities import ACTIVITIES
+from headrace.workflows.activities import ACTIVITIES, Family
 from headrace.workflows.interpreter import CANCELED
 
 Json = dict[str, Any]
-Found = tuple[str, str]
-"""The place of a booking (a ledger, or "payments") and the key that it carries."""
 
 
 def problems_of(contents: Contents, rows: Iterable[ActivityRow]) -> list[str]:
-    """What is wrong, in sentences. `rows`: all activities of all instances that the services have served."""
+    """Contradictions, in sentences. `rows`: all activities of all instances that the services have served."""
     return [*_conservation(contents), *_effects(contents, [row for row in rows if ACTIVITIES[row.name].is_effect])]
 
 
@@ -56,11 +54,12 @@ def _effects(contents: Contents, rows: list[ActivityRow]) -> Iterator[str]:
     written: dict[tuple[str, str, str], str] = {}
     for row in rows:
         values: Json = msgspec.json.decode(row.input)
-        if row.name == "AddAccountMetadata":
+        family = ACTIVITIES[row.name].family
+        if family is Family.METADATA:
             if row.terminated_at is not None and row.error is None:
                 written |= {(values["ledger"], values["id"], name): text for name, text in values["metadata"].items()}
             continue
-        key = values["data"]["reference"] if row.name == "CreateTransaction" else row.key
+        key = values["data"]["reference"] if family is Family.TRANSACTION else row.key
         yield from _booked_as_recorded(row, values, bookings.pop(key, []))
     for (ledger, account, name), text in written.items():
         held = contents.metadata.get((ledger, account), {}).get(name)
@@ -81,21 +80,21 @@ def _booked_as_recorded(row: ActivityRow, values: Json, found: list[tuple[str, J
     if len(found) != wanted:
         said = "done" if row.error is None else "canceled" if row.error == CANCELED else "refused"
         yield f"{what} is recorded as {said}, and booked {len(found)} times"
-    elif found and not _is_same(row.name, values, *found[0]):
+    elif found and not _is_same(ACTIVITIES[row.name].family, values, *found[0]):
         yield f"{what} is booked with other values than the history says"
 
 
-def _is_same(name: str, values: Json, place: str, booking: Json) -> bool:
+def _is_same(family: Family, values: Json, place: str, booking: Json) -> bool:
     data: Json = values.get("data") or {}
-    if name == "CreateTransaction":
+    if family is Family.TRANSACTION:
         return place == values["ledger"] and booking["postings"] == data["postings"]
-    if name == "CreateTransferInitiation":
+    if family is Family.INITIATION:
         names = {"amount": "amount", "asset": "asset", "type": "type", "destination": "destinationAccountID"}
         return all(values[ours] == booking[theirs] for ours, theirs in names.items())
     moved = data["amount"]
     is_amount = sum(each["amount"] for each in booking["postings"]) == moved["amount"]
     prefix = f"wallets:{values['id'].replace('-', '')}:"
-    side = "destination" if name == "CreditWallet" else "source"
+    side = "destination" if "sources" in data else "source"  # only a credit names sources
     return is_amount and all(
         each["asset"] == moved["asset"] and each[side].startswith(prefix) for each in booking["postings"]
     )

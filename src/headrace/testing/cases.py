@@ -39,7 +39,7 @@ _STATUSES = ("429", "500", "502", "503", "504")
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a case expects; None: it does not say. `balances`: by ledger, account and asset."""
+    """Expectations of a case; None: it does not say. `balances`: by ledger, account and asset."""
 
     outcome: str | None = None
     error: str | None = None

@@ -119,7 +119,7 @@ def _why(result: Result) -> list[str]:
 
 
 def _without(wanted: list[str], found: list[str]) -> list[str]:
-    """Those that are wanted and not found; one that is wanted twice must be found twice."""
+    """Lines that are wanted and not found; one that is wanted twice must be found twice."""
     left = list(found)
     return [line for line in wanted if line not in left or left.remove(line)]
 

@@ -30,7 +30,8 @@ class Interaction:
     """One of them, and a description of it.
 
     `delay_us`: the length of the delay that a commit begins, 0 for none. `opens_wait`: a commit after which the run
-    waits for an event. `has_key`: an attempt that carries an idempotency key.
+    waits for an event; `stores_event`: one that puts an event into the mailbox. `has_key`: an attempt that carries an
+    idempotency key.
     """
 
     kind: Kind
@@ -39,6 +40,7 @@ class Interaction:
     has_key: bool = False
     delay_us: int = 0
     opens_wait: bool = False
+    stores_event: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind.value} {self.about}"
@@ -55,7 +57,7 @@ class Act(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is done at the interaction with this number: an act, a fault, or an event that is sent after it.
+    """Something that is done at the interaction with this number: an act, a fault, or an event that is sent after it.
 
     `down_us`: for how long there is no process after a kill.
     """
@@ -106,4 +108,5 @@ def commit_of(unit: Unit, now_at: int) -> Interaction:
         f"({', '.join(phrases) or 'move on'})",
         delay_us=max(ends_at - now_at, 0),
         opens_wait=writes.WaitForEvent in kinds,
+        stores_event=writes.AddEvent in kinds,
     )

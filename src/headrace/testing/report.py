@@ -27,7 +27,7 @@ def text_lines(verdicts: Verdicts) -> Iterator[str]:
     for file, of_file in verdicts:
         yield file
         for verdict in of_file:
-            yield from _wrapped(f"  {'FAIL' if verdict.differences else 'ok  '}  {verdict.case.name}", _INDENT)
+            yield from wrapped(f"  {'FAIL' if verdict.differences else 'ok  '}  {verdict.case.name}", _INDENT)
             yield from failure_lines(verdict, _INDENT)
     total = sum(len(of_file) for _, of_file in verdicts)
     failed = sum(bool(verdict.differences) for _, of_file in verdicts for verdict in of_file)
@@ -42,11 +42,11 @@ def failure_lines(verdict: Verdict, indent: str = "") -> Iterator[str]:
     for difference in verdict.differences:
         yield f"{indent}{difference.about}"
         for line in difference.lines:
-            yield from _wrapped(f"{indent}  {line}", f"{indent}      ")
+            yield from wrapped(f"{indent}  {line}", f"{indent}      ")
     if verdict.result is not None and verdict.result.stages:
         yield f"{indent}what happened"
         for line in history_lines(verdict.result):
-            yield from _wrapped(f"{indent}  {line}", f"{indent}      ")
+            yield from wrapped(f"{indent}  {line}", f"{indent}      ")
 
 
 def history_lines(result: Result) -> Iterator[str]:
@@ -63,9 +63,11 @@ def history_lines(result: Result) -> Iterator[str]:
             yield f"   {row.name}{attempts}: {outcome}"
 
 
-def _wrapped(line: str, indent: str) -> list[str]:
+def wrapped(line: str, indent: str) -> list[str]:
+    """A line in lines of at most 80 columns, all but the first with this indent. A long word stays whole."""
     printable = "".join(each if each.isprintable() else "?" for each in line)
-    return textwrap.wrap(printable, COLUMNS, subsequent_indent=indent, break_on_hyphens=False) or [""]
+    wrapper = textwrap.TextWrapper(COLUMNS, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+    return wrapper.wrap(printable) or [""]
 
 
 def document(verdicts: Verdicts) -> Json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -15,8 +15,6 @@ from headrace.testing.runs import Run
 from headrace.testing.virtual import finished
 from headrace.workflows.activities import ACTIVITIES
 from headrace.workflows.interpreter import CANCELED
-
-Json = dict[str, Any]
 
 Outcome = Literal["succeeded", "failed", "aborted", "waiting", "needs_attention", "lost"]
 """`lost`: it can neither go on nor end, which is a defect of Headrace."""
@@ -98,37 +96,4 @@ def effect_lines(rows: list[ActivityRow]) -> Iterator[str]:
     """One line for each effect that was carried out, and for each posting of a transaction."""
     for row in rows:
         if ACTIVITIES[row.name].is_effect and row.terminated_at is not None and row.error is None:
-            yield from _lines(row.name, msgspec.json.decode(row.input))
-
-
-def _lines(name: str, values: Json) -> Iterator[str]:
-    data: Json = values.get("data") or {}
-    match name:
-        case "CreateTransaction":
-            for moved in data["postings"]:
-                sides = f"{moved['source']} -> {moved['destination']}"
-                yield f"{values['ledger']} {sides} {moved['amount']} {moved['asset']}"
-        case "CreditWallet":
-            sources = ", ".join(_subject(each) for each in data["sources"]) or "world"
-            yield f"wallets {sources} -> wallet:{values['id']}:{data['balance']} {_amount(data['amount'])}"
-        case "DebitWallet":
-            taken = ", ".join(f"wallet:{values['id']}:{balance}" for balance in data["balances"])
-            to = _subject(data["destination"]) if data.get("destination") else "world"
-            yield f"wallets {taken} -> {to} {_amount(data['amount'])}"
-        case "CreateTransferInitiation":
-            yield f"{values['type'].lower()} {_amount(values)} {values['destination']}"
-        case "AddAccountMetadata":
-            pairs = ", ".join(f"{key}={value}" for key, value in values["metadata"].items())
-            yield f"{values['ledger']} {values['id']} metadata {pairs}"
-        case _:
-            yield name
-
-
-def _subject(subject: Json) -> str:
-    if subject["type"] == "WALLET":
-        return f"wallet:{subject['identifier']}:{subject.get('balance') or 'main'}"
-    return subject["identifier"]
-
-
-def _amount(amount: Json) -> str:
-    return f"{amount['amount']} {amount['asset']}"
+            yield from ACTIVITIES[row.name].movements(msgspec.json.decode(row.input))

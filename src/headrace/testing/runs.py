@@ -1,4 +1,4 @@
-"""One run of a workflow in virtual time: its processes, one after the other, until it has ended or waits for ever.
+"""One run of a workflow in virtual time: its processes, one after the other, until it has ended or waits without end.
 
 A process is driven by `headrace.engine.driver`, with a `Control` of its own; what it does with the instance, its
 effects and their settlement is therefore what every engine does. Here is only what an engine schedules: when an
@@ -106,7 +106,7 @@ class Run:
     """See the module.
 
     `faults_met`: how many faults of the plan have hit an attempt. `lost`: why the run cannot go on though it has not
-    ended and waits for nobody: a defect, or a bound.
+    ended and waits for nothing: a defect, or a bound.
     """
 
     def __init__(self, workflow: Workflow, plan: Plan, around: Surroundings) -> None:

@@ -13,7 +13,7 @@ START_AT = 1_714_557_600_000_000
 
 
 class VirtualClock:
-    """Implements `clock.Clock`. Time passes only where somebody waits, and then at once."""
+    """Implements `clock.Clock`. Time passes only where a caller sleeps, and then at once."""
 
     def __init__(self, at: int = START_AT) -> None:
         self._at = at
@@ -33,7 +33,7 @@ class VirtualClock:
 
 
 def microseconds(seconds: float) -> int:
-    """Rounded up, so that who waits for this time has waited long enough."""
+    """Rounded up, so that a wait of this time is long enough."""
     return -int(-seconds * 1e6 // 1)
 
 
@@ -64,7 +64,7 @@ def finished(work: Awaitable[T]) -> T:
 
     steps = awaited()
     try:
-        while steps.send(None) is None:  # `asyncio.sleep(0)`: others may run, and here is nobody else
+        while steps.send(None) is None:  # `asyncio.sleep(0)`: others may run, and here are none
             pass
     except StopIteration as ended:
         return ended.value

@@ -18,7 +18,7 @@ from headrace.journal.sqlite.adapter import SqliteJournal
 from headrace.journal.sqlite.migrations import migrate_sqlite
 from headrace.journal.sqlite.packing import packed
 from headrace.journal.sqlite.statements import WriteQuery, named_statements, write_queries
-from headrace.journal.sqlite.units import UnitWriter
+from headrace.journal.sqlite.writer import UnitWriter
 from headrace.journal.writes import Write
 
 
