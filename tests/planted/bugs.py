@@ -305,7 +305,7 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "wanted types are read from the journal once",
         "src/headrace/journal/sqlite/writer.py",
-        "        self._wanted = None\n        try:\n",
+        "        self._units.wanted = None\n        try:\n",
         "        try:\n",
         "tests/events/test_relay.py",
     ),

@@ -167,6 +167,10 @@ class NoteAccount(Activity):
     def summary(cls, shown: Json) -> str:
         return f"Note {shown['text']} about {shown['id']}"
 
+    @classmethod
+    def movements(cls, shown: Json) -> list[str]:
+        return []
+
     def booked(self, result: Json) -> str:
         return f"note about {self.id}"
 

@@ -20,6 +20,7 @@ from headrace.cli import (
     profiles,
     servers,
     starter,
+    testing,
     transfer,
     triggers,
     worker,
@@ -74,6 +75,8 @@ command(app, "restore")(backup.restore)
 command(app, "export")(transfer.export)
 command(app, "import")(transfer.import_)
 command(app, "init")(starter.init)
+command(app, "test")(testing.run_cases)
+command(app, "prove")(testing.prove)
 command(app, "completion")(script)
 add_group(app, engine_command.group, "engine")
 add_group(app, workflows.group, "workflows", "workflow", "work", "w")

@@ -16,13 +16,11 @@ would otherwise change what a test proves.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 from headrace.errors import InvalidValue
 from headrace.money import (
-    MAX_DIGITS,
     WORLD,
     Posting,
     account_address,
@@ -34,20 +32,14 @@ from headrace.money import (
 )
 from headrace.sandbox import timestamps
 from headrace.sandbox.books import Draft
+from headrace.sandbox.members import choice, entries, items, members, quoted, text
 from headrace.sandbox.payments import SCHEMES, STATUSES, TYPES
 from headrace.sandbox.stack import Services
 from headrace.sandbox.wallets import DEFAULT_LEDGER, MAIN
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
 _WALLET_PART = re.compile(r"[0-9A-Za-z_-]{1,128}", re.ASCII)
-_KINDS: tuple[tuple[type[Any], str], ...] = (
-    (str, "text"),
-    (bool, "true or false"),
-    (int, "a number"),
-    (float, "a number"),
-    (list, "a list"),
-    (dict, "an object"),
-)
+GIVEN = {"given": "true"}
+"""Metadata of the transactions that were there before."""
 _CREATED_AT = "2024-01-01T00:00:00Z"
 _CONNECTOR_ID = "dummy-pay"
 
@@ -105,13 +97,13 @@ def read_given(value: object, path: str = "given") -> Given:
 
     Raises InvalidValue, which names the place, such as `given.wallets[0].balances.main["USD/2"]`, and the reason.
     """
-    members = _members(value, path, ("ledgers", "wallets", "payments"))
+    fields = members(value, path, ("ledgers", "wallets", "payments"))
     ledgers: dict[str, dict[str, GivenAccount]] = {}
-    for name, place, accounts in _entries(members.get("ledgers"), f"{path}.ledgers"):
+    for name, place, accounts in entries(fields.get("ledgers"), f"{path}.ledgers"):
         ledger_name(name, place)
-        ledgers[name] = {address: _account(address, body, at) for address, at, body in _entries(accounts, place)}
-    wallets = tuple(_wallet(item, place) for place, item in _items(members.get("wallets"), f"{path}.wallets"))
-    payments = tuple(_payment(item, place) for place, item in _items(members.get("payments"), f"{path}.payments"))
+        ledgers[name] = {address: _account(address, body, at) for address, at, body in entries(accounts, place)}
+    wallets = tuple(_wallet(item, place) for place, item in items(fields.get("wallets"), f"{path}.wallets"))
+    payments = tuple(_payment(item, place) for place, item in items(fields.get("payments"), f"{path}.payments"))
     _require_distinct([wallet.id.replace("-", "") for wallet in wallets], f"{path}.wallets", "id")
     _require_distinct([payment.id for payment in payments], f"{path}.payments", "id")
     references = [f"{payment.connector_id} {payment.reference}" for payment in payments]
@@ -121,52 +113,52 @@ def read_given(value: object, path: str = "given") -> Given:
 
 def _account(address: str, value: object, path: str) -> GivenAccount:
     account_address(address, path)
-    members = _members(value, path, ("balance", "metadata"))
-    balance = _amounts(members.get("balance"), f"{path}.balance", may_be_negative=True)
+    fields = members(value, path, ("balance", "metadata"))
+    balance = _amounts(fields.get("balance"), f"{path}.balance", may_be_negative=True)
     if balance and address == WORLD:
         raise InvalidValue(f"{path}.balance", "the balance of `world` follows from those of the other accounts")
-    return GivenAccount(balance, _metadata(members.get("metadata"), f"{path}.metadata"))
+    return GivenAccount(balance, _metadata(fields.get("metadata"), f"{path}.metadata"))
 
 
 def _wallet(value: object, path: str) -> GivenWallet:
-    members = _members(value, path, ("id", "name", "ledger", "balances", "metadata"))
-    wallet_id = _text(members, "id", path)
+    fields = members(value, path, ("id", "name", "ledger", "balances", "metadata"))
+    wallet_id = text(fields, "id", path)
     _match(_WALLET_PART, wallet_id, f"{path}.id")
     if not wallet_id.strip("-"):
         raise InvalidValue(f"{path}.id", "needs a letter, a digit or _")
-    name = _text(members, "name", path, wallet_id)
-    ledger = ledger_name(_text(members, "ledger", path, DEFAULT_LEDGER), f"{path}.ledger")
+    name = text(fields, "name", path, wallet_id)
+    ledger = ledger_name(text(fields, "ledger", path, DEFAULT_LEDGER), f"{path}.ledger")
     balances: dict[str, dict[str, int]] = {MAIN: {}}
-    for balance, place, amounts in _entries(members.get("balances"), f"{path}.balances"):
+    for balance, place, amounts in entries(fields.get("balances"), f"{path}.balances"):
         _match(_WALLET_PART, balance, place)
         balances[balance] = _amounts(amounts, place, may_be_negative=False)
-    return GivenWallet(wallet_id, name, ledger, balances, _metadata(members.get("metadata"), f"{path}.metadata"))
+    return GivenWallet(wallet_id, name, ledger, balances, _metadata(fields.get("metadata"), f"{path}.metadata"))
 
 
 def _payment(value: object, path: str) -> GivenPayment:
     texts = ("id", "type", "status", "scheme", "reference", "connectorID", "createdAt")
     accounts = ("sourceAccountID", "destinationAccountID")
-    members = _members(value, path, (*texts, *accounts, "amount", "asset"))
-    payment_id = opaque_id(_text(members, "id", path), f"{path}.id")
-    created_at = _text(members, "createdAt", path, _CREATED_AT)
+    fields = members(value, path, (*texts, *accounts, "amount", "asset"))
+    payment_id = opaque_id(text(fields, "id", path), f"{path}.id")
+    created_at = text(fields, "createdAt", path, _CREATED_AT)
     try:
         timestamps.microseconds(created_at)
     except ValueError as problem:
         raise InvalidValue(f"{path}.createdAt", f"is {problem}") from None
     for name in ("amount", "asset"):
-        if members.get(name) is None:
+        if fields.get(name) is None:
             raise InvalidValue(f"{path}.{name}", "is required")
     return GivenPayment(
         payment_id,
-        amount_of(members["amount"], f"{path}.amount"),
-        asset_name(members["asset"], f"{path}.asset"),
-        _choice(members, "type", path, TYPES, "PAY-IN"),
-        _choice(members, "status", path, STATUSES, "SUCCEEDED"),
-        _choice(members, "scheme", path, SCHEMES, "other"),
-        _text(members, "reference", path, payment_id),
-        _text(members, "connectorID", path, _CONNECTOR_ID),
-        _text(members, "sourceAccountID", path, ""),
-        _text(members, "destinationAccountID", path, ""),
+        amount_of(fields["amount"], f"{path}.amount"),
+        asset_name(fields["asset"], f"{path}.asset"),
+        choice(fields, "type", path, TYPES, "PAY-IN"),
+        choice(fields, "status", path, STATUSES, "SUCCEEDED"),
+        choice(fields, "scheme", path, SCHEMES, "other"),
+        text(fields, "reference", path, payment_id),
+        text(fields, "connectorID", path, _CONNECTOR_ID),
+        text(fields, "sourceAccountID", path, ""),
+        text(fields, "destinationAccountID", path, ""),
         created_at,
     )
 
@@ -174,7 +166,7 @@ def _payment(value: object, path: str) -> GivenPayment:
 def _amounts(value: object, path: str, *, may_be_negative: bool) -> dict[str, int]:
     """Amounts by asset."""
     amounts: dict[str, int] = {}
-    for asset, place, amount in _entries(value, path):
+    for asset, place, amount in entries(value, path):
         asset_name(asset, place)
         if may_be_negative and type(amount) is int and amount < 0:
             amounts[asset] = -amount_of(-amount, place)
@@ -185,86 +177,15 @@ def _amounts(value: object, path: str, *, may_be_negative: bool) -> dict[str, in
 
 def _metadata(value: object, path: str) -> dict[str, str]:
     metadata: dict[str, str] = {}
-    for name, place, text in _entries(value, path):
-        if not isinstance(text, str):
-            raise InvalidValue(place, f"metadata is text: write {_quoted(text)}")
-        metadata[name] = text
+    for name, place, written in entries(value, path):
+        if not isinstance(written, str):
+            raise InvalidValue(place, f"metadata is text: write {quoted(written)}")
+        metadata[name] = written
     return metadata
 
 
-def _quoted(value: object) -> str:
-    is_plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return f'"{value}"' if is_plain and len(str(value)) <= MAX_DIGITS else "it in quotes"
-
-
-def _members(value: object, path: str, known: Collection[str]) -> dict[str, Any]:
-    """The members of an object, all of them known; nothing at all has none."""
-    members = {name: member for name, _, member in _entries(value, path)}
-    for name in members:
-        if name not in known:
-            raise InvalidValue(member_path(path, name), f"is not known here; known are {', '.join(known)}")
-    return members
-
-
-def _entries(value: object, path: str) -> Iterator[tuple[str, str, Any]]:
-    """Name, place and value of each member."""
-    if value is None:
-        return
-    if not isinstance(value, dict):
-        raise InvalidValue(path, f"must be an object, not {_kind(value)}")
-    for name, member in cast("dict[object, object]", value).items():
-        if not isinstance(name, str):
-            raise InvalidValue(path, f"the name {name!r} of a member must be text")
-        yield name, member_path(path, name), member
-
-
-def _items(value: object, path: str) -> Iterator[tuple[str, Any]]:
-    """Place and value of each item."""
-    if value is None:
-        return
-    if not isinstance(value, list):
-        raise InvalidValue(path, f"must be a list, not {_kind(value)}")
-    for number, item in enumerate(cast("list[object]", value)):
-        if item is None:
-            raise InvalidValue(f"{path}[{number}]", "must be an object")
-        yield f"{path}[{number}]", item
-
-
-def member_path(path: str, name: str) -> str:
-    """The place of a member: `given.ledgers`, or `given.ledgers.main["users:jane"]` where the name is no plain word."""
-    plain = _NAME.fullmatch(name)
-    return f"{path}.{name}" if plain else f"{path}[{_shown(name)}]"
-
-
-def _shown(name: str) -> str:
-    short = name if len(name) <= 80 else name[:77] + "..."
-    return '"' + short.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _kind(value: object) -> str:
-    return next((name for kind, name in _KINDS if isinstance(value, kind)), type(value).__name__)
-
-
-def _text(members: Mapping[str, Any], name: str, path: str, default: str | None = None) -> str:
-    value = members.get(name, default)
-    if value is None:
-        raise InvalidValue(f"{path}.{name}", "is required")
-    if not isinstance(value, str):
-        raise InvalidValue(f"{path}.{name}", f"must be text, not {_kind(value)}: write {_quoted(value)}")
-    if not value and default != "":
-        raise InvalidValue(f"{path}.{name}", "must not be empty")
-    return value
-
-
-def _choice(members: Mapping[str, Any], name: str, path: str, allowed: Collection[str], default: str) -> str:
-    value = _text(members, name, path, default)
-    if value not in allowed:
-        raise InvalidValue(f"{path}.{name}", f"must be one of {', '.join(allowed)}")
-    return value
-
-
-def _match(pattern: re.Pattern[str], text: str, path: str) -> None:
-    if not pattern.fullmatch(text):
+def _match(pattern: re.Pattern[str], name: str, path: str) -> None:
+    if not pattern.fullmatch(name):
         raise InvalidValue(path, "has 1 to 128 of a-z, A-Z, 0-9, _ and -")
 
 
@@ -319,4 +240,4 @@ def _book(services: Services, ledger: str, balances: Mapping[str, Mapping[str, i
             else:
                 postings.append(posting(WORLD, address, amount, asset))
     if postings:
-        services.books.book(Draft(ledger, postings, {"given": "true"}, unbounded=overdrawn))
+        services.books.book(Draft(ledger, postings, GIVEN, unbounded=overdrawn))

@@ -9,15 +9,15 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from headrace.clock import Clock, Ids
 from headrace.effects.port import NoResponse, Request, Response
 from headrace.sandbox.events import events_after, source_of
+from headrace.sandbox.execution import race_response
 from headrace.sandbox.faults import Fault, FaultPlan
 from headrace.sandbox.given import Given
 from headrace.sandbox.releases import Releases
-from headrace.sandbox.responses import error, is_done
+from headrace.sandbox.responses import is_done
 from headrace.sandbox.store import Store
 
 MAX_RACES = 10_000
@@ -57,14 +57,9 @@ class Sandbox:
         name = (request.service, request.path, request.key)
         if request.method == "POST" and name in self._races:
             del self._races[name]
-            # The answer to an attempt that read the key before the first one's commit, and the books after it.
             keyless = replace(request, key="")
-            response = await asyncio.wrap_future(self._store.submit(keyless, is_rehearsal=True))
-            if not is_done(response):
-                return response
-            if urlsplit(request.path).path.endswith(("/transactions", "/credit", "/debit")):
-                return error(400, "INSUFFICIENT_FUND", "insufficient funds")
-            return await self._perform(request)
+            rehearsed = await asyncio.wrap_future(self._store.submit(keyless, is_rehearsal=True))
+            return race_response(request, rehearsed) or await self._perform(request)
         hits = self._plan.hits(request)
         response = await self._faulty(request, name, hits)
         for fault in hits:

@@ -21,10 +21,10 @@ from typing import Any
 from headrace.clock import Clock, Ids
 from headrace.effects.port import NoResponse, Request, Response
 from headrace.errors import InvalidValue
+from headrace.sandbox.execution import Executor
 from headrace.sandbox.given import Given, fill
 from headrace.sandbox.releases import Releases
-from headrace.sandbox.responses import Rollback
-from headrace.sandbox.stack import internal_error, services_on
+from headrace.sandbox.stack import internal_error
 
 SCHEMA_VERSION = 1
 MAX_BATCH = 256
@@ -63,7 +63,7 @@ class Store:
     ) -> None:
         self._on_events = on_events
         self._connection = connect(path)
-        self._services = services_on(self._connection, clock, ids, releases)
+        self._executor = Executor(self._connection, clock, ids, releases)
         self._last_seq = _last_seq(self._connection)
         self._jobs: queue.SimpleQueue[Job | Question | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
@@ -82,7 +82,7 @@ class Store:
         return job.response
 
     def fill(self, given: Given) -> Future[None]:
-        return self.ask(lambda _: fill(self._services, given))
+        return self.ask(lambda _: fill(self._executor.services, given))
 
     def _put(self, job: Job | Question) -> None:
         with self._gate:
@@ -119,7 +119,7 @@ class Store:
     def _perform(self, batch: list[Job | Question]) -> None:
         try:
             self._connection.execute("BEGIN")
-            responses = [self._answer(job) if isinstance(job, Job) else job.ask(self._connection) for job in batch]
+            responses = [self._carry_out(job) for job in batch]
             self._connection.execute("COMMIT")
         except Exception as problem:  # noqa: BLE001  # callers wait: whatever it is, they get an answer
             _log.exception("sandbox: nothing of %d requests was carried out", len(batch))
@@ -139,24 +139,10 @@ class Store:
             self._on_events()
         self._last_seq = last_seq
 
-    def _answer(self, job: Job) -> Response:
-        """One request in its savepoint. Where the whole transaction is gone (a full disk), so is the savepoint: then
-        the roll-back fails, and with it the batch.
-        """
-        self._connection.execute("SAVEPOINT request")
-        try:
-            response, burns, is_kept = self._services.answer(job.request), None, not job.is_rehearsal
-        except Rollback as rollback:
-            response, burns, is_kept = rollback.response, rollback.burns, False
-        except Exception:  # noqa: BLE001  # a defect in one request must not end the thread of all
-            _log.exception("sandbox: a defect in answering %s %s", job.request.method, job.request.service)
-            response, burns, is_kept = internal_error(job.request.service, "a defect of the sandbox"), None, False
-        if not is_kept:
-            self._connection.execute("ROLLBACK TO request")
-        if burns and not job.is_rehearsal:
-            self._services.books.burn_id(burns)
-        self._connection.execute("RELEASE request")
-        return response
+    def _carry_out(self, job: Job | Question) -> Any:
+        if isinstance(job, Question):
+            return job.ask(self._connection)
+        return self._executor.answer(job.request, is_rehearsal=job.is_rehearsal)
 
 
 def _failed(job: Job | Question, problem: Exception) -> Response | Exception:

@@ -77,10 +77,7 @@ async def send_event(ports: Ports, caller: Caller | None, instance_id: str, even
         raise AlreadyEnded(instance_id)
     now_at = ports.clock.now_at()
     answer: Answer[None] = Answer(instance_id)
-    unit = Unit()
-    added = writes.AddEvent(instance_id=instance_id, name=name, received_at=now_at)
-    unit.add(Required(added, partial(AlreadyEnded, instance_id)))
-    unit.add(writes.WakeInstance(instance_id=instance_id))
+    unit = event_unit(instance_id, name, now_at)
     record(unit, caller, now_at, answer)
     if ports.engine.needs_nudges:
         unit.add(writes.AddNudge(instance_id=instance_id, why="event", at=now_at))
@@ -91,6 +88,15 @@ async def send_event(ports: Ports, caller: Caller | None, instance_id: str, even
 
     await completed(commit_and_wake())
     return answer
+
+
+def event_unit(instance_id: str, name: str, at: int) -> Unit:
+    """The writes that put an event into the mailbox of an instance. The unit raises AlreadyEnded where it has ended."""
+    unit = Unit()
+    added = writes.AddEvent(instance_id=instance_id, name=name, received_at=at)
+    unit.add(Required(added, partial(AlreadyEnded, instance_id)))
+    unit.add(writes.WakeInstance(instance_id=instance_id))
+    return unit
 
 
 @idempotent(type(None))

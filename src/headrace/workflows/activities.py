@@ -54,7 +54,7 @@ class Activity:
         cls.is_effect = cls.family is not Family.READ
         if cls.is_effect and "known_by" not in cls.__dict__:
             raise TypeError(f"activity {cls.__name__} does not say its `known_by`")
-        for method in ("input", "summary", "example", *(("booked",) if cls.is_effect else ())):
+        for method in ("input", "summary", "example", *(("booked", "movements") if cls.is_effect else ())):
             if method not in cls.__dict__:
                 raise TypeError(f"activity {cls.__name__} has no `{method}`")
         known = ACTIVITIES.get(cls.name)
@@ -86,6 +86,11 @@ class Activity:
         """A sentence from the output that history shows; empty where there is nothing to say."""
         return ""
 
+    @classmethod
+    def movements(cls, shown: Json) -> list[str]:
+        """The effect as cases of tests name it, from the input that history shows: a line for each posting."""
+        raise NotImplementedError
+
     def booked(self, result: Json) -> str:
         """Describe the write, for the error of a stage that ends after it. `result` is the service's object."""
         raise NotImplementedError
@@ -115,6 +120,12 @@ def _subject_text(subject: Json) -> str:
     if subject["type"] == "WALLET":
         return f"wallet {subject['identifier']} (balance: {subject.get('balance', 'main')})"
     return f"account {subject['identifier']}"
+
+
+def _subject_address(subject: Json) -> str:
+    if subject["type"] == "WALLET":
+        return f"wallet:{subject['identifier']}:{subject.get('balance') or 'main'}"
+    return subject["identifier"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +282,13 @@ class CreateTransaction(Activity):
     def result(cls, output: Json) -> str:
         return f"Created transaction: {output['data']['id']}" if output.get("data") else ""
 
+    @classmethod
+    def movements(cls, shown: Json) -> list[str]:
+        return [
+            f"{shown['ledger']} {moved['source']} -> {moved['destination']} {money_text(moved)}"
+            for moved in shown["data"]["postings"]
+        ]
+
     def booked(self, result: Json) -> str:
         what = f"{self.posting['amount']} {self.posting['asset']}"
         return f"transaction {result.get('id', '?')} of {what} on ledger {self.ledger}"
@@ -298,6 +316,11 @@ class AddAccountMetadata(Activity):
     @classmethod
     def summary(cls, shown: Json) -> str:
         return f"Add metadata to account {shown.get('id', '')} of ledger {shown.get('ledger', '')}"
+
+    @classmethod
+    def movements(cls, shown: Json) -> list[str]:
+        pairs = ", ".join(f"{name}={value}" for name, value in shown["metadata"].items())
+        return [f"{shown['ledger']} {shown['id']} metadata {pairs}"]
 
     def booked(self, result: Json) -> str:
         return f"metadata of account {self.id} on ledger {self.ledger}"
@@ -342,6 +365,12 @@ class CreditWallet(Activity):
         wallet = f"Credit wallet {shown['id']} (balance: {data.get('balance', 'main')})"
         return f"{wallet} of {money_text(data['amount'])} from {sources}"
 
+    @classmethod
+    def movements(cls, shown: Json) -> list[str]:
+        data = shown["data"]
+        sources = ", ".join(_subject_address(subject) for subject in data["sources"]) or "world"
+        return [f"wallets {sources} -> wallet:{shown['id']}:{data['balance']} {money_text(data['amount'])}"]
+
     def booked(self, result: Json) -> str:
         return f"credit of {self.amount} {self.asset} to wallet {self.id}"
 
@@ -384,6 +413,13 @@ class DebitWallet(Activity):
         balance = (data.get("balances") or ["main"])[0]
         to = _subject_text(data["destination"]) if data.get("destination") else "@world"
         return f"Debit wallet {shown['id']} (balance: {balance}) of {money_text(data['amount'])} to {to}"
+
+    @classmethod
+    def movements(cls, shown: Json) -> list[str]:
+        data = shown["data"]
+        sources = ", ".join(f"wallet:{shown['id']}:{balance}" for balance in data["balances"])
+        to = _subject_address(data["destination"]) if data.get("destination") else "world"
+        return [f"wallets {sources} -> {to} {money_text(data['amount'])}"]
 
     def booked(self, result: Json) -> str:
         return f"debit of {self.amount} {self.asset} from wallet {self.id}"
@@ -437,6 +473,10 @@ class CreateTransferInitiation(Activity):
         held = ", to be validated by hand" if shown.get("waitingValidation") else ""
         asked = f"Ask {shown.get('provider', '')} for a {kind} of {money_text(shown)}"
         return f"{asked} to {shown.get('destination', '')}{held}"
+
+    @classmethod
+    def movements(cls, shown: Json) -> list[str]:
+        return [f"{shown['type'].lower()} {money_text(shown)} {shown['destination']}"]
 
     def booked(self, result: Json) -> str:
         return f"transfer initiation of {self.amount} {self.asset} to {self.destination}"

@@ -11,6 +11,7 @@ import contextlib
 import sqlite3
 import threading
 import time
+from collections.abc import Iterable
 from queue import SimpleQueue
 
 import structlog
@@ -28,6 +29,69 @@ BUSY_RETRY_S = 0.01
 log = structlog.get_logger("headrace.journal")
 
 
+class UnitWriter:
+    """Writes the units of one transaction, which the caller begins and commits.
+
+    `wanted`: types of events that are wanted, as this transaction sees them; None: not read yet.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, queries: dict[type[Write], WriteQuery], statements: dict[str, str]
+    ) -> None:
+        self._connection = connection
+        self._queries = queries
+        self._read_wanted, self._move_outbox_end = statements["wanted"], statements["move_outbox_end"]
+        self.wanted: set[str] | None = None
+
+    def write(self, unit: Unit) -> Results:
+        """Make the writes of one unit, in their order. Raises the error of a `Required` write that changes nothing."""
+        results: list[Result] = []
+        execute, queries = self._connection.execute, self._queries
+        for entry in unit:
+            if type(entry) is WhenWanted:
+                if entry.type not in (self._wanted_types() if self.wanted is None else self.wanted):
+                    continue
+                write = entry.make()
+            elif type(entry) is Required:
+                write = entry.write
+            elif type(entry) is Later:
+                write = entry.make(results)
+            else:
+                write = entry
+            query = queries[type(write)]
+            try:
+                cursor = execute(query.sql, astuple(write))
+            except sqlite3.IntegrityError:
+                if isinstance(write, RememberKey):
+                    raise RepeatedKey(write.key) from None
+                raise
+            if type(entry) is Required and cursor.rowcount == 0:
+                raise entry.error()
+            if type(write) is WantType:
+                self.wanted = None
+            if query.result is not None and (row := cursor.fetchone()) is not None:
+                results.append(query.result(*row))
+        return results
+
+    def _wanted_types(self) -> set[str]:
+        """Read in this transaction, so that a type counts from the commit in which any process wanted it."""
+        if self.wanted is None:
+            self.wanted = {row[0] for row in self._connection.execute(self._read_wanted)}
+        return self.wanted
+
+    def end_in_order(self, results: Iterable[Results | Exception]) -> None:
+        """The ordered section of a commit: what must be written in the order in which commits become visible."""
+        published = [
+            each.seq
+            for unit in results
+            if unit and not isinstance(unit, Exception)
+            for each in unit
+            if isinstance(each, Published)
+        ]
+        if published:
+            self._connection.execute(self._move_outbox_end, (max(published),))
+
+
 class GroupWriter:
     """Hands batches of units to its thread. All methods are called on the event loop."""
 
@@ -40,10 +104,7 @@ class GroupWriter:
         meter: CommitMeter | None,
     ) -> None:
         self._connection = connection
-        self._queries = queries
-        self._read_wanted, self._move_outbox_end = statements["wanted"], statements["move_outbox_end"]
-        self._wanted: set[str] | None = None
-        """Types of events that are wanted, as this transaction sees them; None: not read yet."""
+        self._units = UnitWriter(connection, queries, statements)
         self._loop = asyncio.get_running_loop()
         self.queue = GroupQueue(limits, meter, self._flush)
         self._batches: SimpleQueue[tuple[list[Pending], list[Results | Exception]] | None] = SimpleQueue()
@@ -69,7 +130,7 @@ class GroupWriter:
         batch = self.queue.take()
         try:
             results = self._carry_out(batch)
-            self._end_in_order(results)
+            self._units.end_in_order(results)
         except (sqlite3.Error, MemoryError) as error:
             self._roll_back()
             self.queue.finish(batch, self._unavailable(batch, error), 0.0)
@@ -104,23 +165,11 @@ class GroupWriter:
 
     # the units of a batch
 
-    def _end_in_order(self, results: list[Results | Exception]) -> None:
-        """The ordered section of a commit: what must be written in the order in which commits become visible."""
-        published = [
-            each.seq
-            for unit in results
-            if unit and not isinstance(unit, Exception)
-            for each in unit
-            if isinstance(each, Published)
-        ]
-        if published:
-            self._connection.execute(self._move_outbox_end, (max(published),))
-
     def _carry_out(self, batch: list[Pending]) -> list[Results | Exception]:
         """All in one go, as nearly always nothing is amiss; else again, each unit in a savepoint of its own."""
-        self._wanted = None
+        self._units.wanted = None
         try:
-            return [self._write(unit) for unit, _, _ in batch]
+            return [self._units.write(unit) for unit, _, _ in batch]
         except (sqlite3.OperationalError, MemoryError):
             raise
         except Exception as error:  # whatever it is, the second go finds out whose it is
@@ -128,60 +177,25 @@ class GroupWriter:
                 raise
             self._roll_back()
             self._connection.execute("BEGIN IMMEDIATE")
-            self._wanted = None
+            self._units.wanted = None
             return [self._carry_out_alone(unit) for unit, _, _ in batch]
 
     def _carry_out_alone(self, unit: Unit) -> Results | Exception:
         """If it fails, its neighbours do not (decision E2)."""
         self._connection.execute("SAVEPOINT unit")
         try:
-            results = self._write(unit)
+            results = self._units.write(unit)
         except (sqlite3.OperationalError, MemoryError):
             raise
         except Exception as error:  # whatever it is, it is this unit's, and its caller hears of it
             if is_damage(error):
                 raise
-            self._wanted = None
+            self._units.wanted = None
             self._connection.execute("ROLLBACK TO unit")
             self._connection.execute("RELEASE unit")
             return error
         self._connection.execute("RELEASE unit")
         return results
-
-    def _write(self, unit: Unit) -> Results:
-        results: list[Result] = []
-        execute, queries = self._connection.execute, self._queries
-        for entry in unit:
-            if type(entry) is WhenWanted:
-                if entry.type not in (self._wanted_types() if self._wanted is None else self._wanted):
-                    continue
-                write = entry.make()
-            elif type(entry) is Required:
-                write = entry.write
-            elif type(entry) is Later:
-                write = entry.make(results)
-            else:
-                write = entry
-            query = queries[type(write)]
-            try:
-                cursor = execute(query.sql, astuple(write))
-            except sqlite3.IntegrityError:
-                if isinstance(write, RememberKey):
-                    raise RepeatedKey(write.key) from None
-                raise
-            if type(entry) is Required and cursor.rowcount == 0:
-                raise entry.error()
-            if type(write) is WantType:
-                self._wanted = None
-            if query.result is not None and (row := cursor.fetchone()) is not None:
-                results.append(query.result(*row))
-        return results
-
-    def _wanted_types(self) -> set[str]:
-        """Read in this transaction, so that a type counts from the commit in which any process wanted it."""
-        if self._wanted is None:
-            self._wanted = {row[0] for row in self._connection.execute(self._read_wanted)}
-        return self._wanted
 
     async def close(self) -> None:
         """Commit what is waiting, then end the thread."""

@@ -1,0 +1,297 @@
+"""Proves a case: the same run again and again, each time with something else done to it at one of its interactions.
+
+A plain run lists the interactions. A *schedule* is what is done in one other run: a kill before or after an
+interaction, a fault of an attempt, an event at another moment, an abort, or a pair of a kill and a fault. Whatever is
+done, the run must end as the plain one did: the same effects, each booked once, the same books and the same history. An
+aborted run must have booked a prefix.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from headrace.sandbox.faults import Fault
+from headrace.testing.cases import Suite
+from headrace.testing.checks import plan_of
+from headrace.testing.interactions import Act, Interaction, Kind, Step
+from headrace.testing.report import history_lines, wrapped
+from headrace.testing.results import Result, result_of
+from headrace.testing.runs import Plan, fault_of
+from headrace.workflows.activities import ACTIVITIES, Service
+
+Json = dict[str, Any]
+
+KINDS = ("drop", "500", "429", "delay", "overlap")
+READ_KINDS = ("500", "429", "delay")
+HOUR_US = 3_600 * 1_000_000
+DEFAULT_RUNS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One run of a proof: the plan, and in words what is done in it."""
+
+    about: tuple[str, ...]
+    plan: Plan
+    aborts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refutation:
+    """A schedule under which the run came to something else."""
+
+    case: str
+    schedule: Schedule
+    problems: list[str]
+    result: Result
+
+
+@dataclass(slots=True)
+class Proof:
+    """Counts of a proof, and the shortest schedule that refutes it, if there is one.
+
+    `undecided`: aborted or faulty runs that rightly ended in need of attention. `left`: schedules beyond the bound.
+    """
+
+    runs: int = 0
+    interactions: int = 0
+    effects: int = 0
+    kills: int = 0
+    faults: int = 0
+    aborts: int = 0
+    events: int = 0
+    undecided: int = 0
+    left: int = 0
+    refutation: Refutation | None = None
+    cases: list[str] = field(default_factory=list[str])
+
+
+def prove(
+    suite: Suite,
+    *,
+    pairs: bool = False,
+    max_runs: int = DEFAULT_RUNS,
+    on_run: Callable[[int], None] = lambda _: None,
+) -> Proof:
+    """Prove every case of a suite; its own faults are left out. Ends at the first schedule that refutes it.
+
+    Schedules of one step come before pairs. `max_runs` bounds the runs of all cases together. Raises NotStarted for a
+    case whose trigger does not match.
+    """
+    proof = Proof()
+    for case in suite.cases:
+        proof.cases.append(case.name)
+        plan = replace(plan_of(case), faults=())
+        plain, interactions = _run(suite, plan)
+        proof.interactions += len(interactions)
+        proof.effects += len(plain.effects)
+        if plain.problems:
+            proof.refutation = Refutation(case.name, Schedule(("nothing is done to it",), plan), plain.problems, plain)
+            return proof
+        schedules = list(_singles(plan, interactions))
+        if pairs:
+            paired = list(_pairs(plan, interactions))
+            random.Random(suite.world.seed).shuffle(paired)  # noqa: S311  # a bound then leaves out some of each kind
+            schedules += paired
+        for number, schedule in enumerate(schedules):
+            if proof.runs >= max_runs:
+                proof.left += len(schedules) - number
+                break
+            result, _ = _run(suite, schedule.plan)
+            proof.runs += 1
+            _count(proof, schedule, result)
+            on_run(proof.runs)
+            problems = list(_problems(plain, result, aborts=schedule.aborts))
+            if problems:
+                proof.refutation = Refutation(case.name, schedule, problems, result)
+                return proof
+    return proof
+
+
+def _run(suite: Suite, plan: Plan) -> tuple[Result, list[Interaction]]:
+    with suite.world.run(plan) as run:
+        run.go_on()
+        return result_of(run), run.interactions
+
+
+def _count(proof: Proof, schedule: Schedule, result: Result) -> None:
+    acts = [step.act for step in schedule.plan.steps]
+    proof.kills += any(act in (Act.KILL_BEFORE, Act.KILL_AFTER) for act in acts)
+    proof.aborts += schedule.aborts
+    proof.faults += any(step.fault is not None for step in schedule.plan.steps)
+    proof.events += not acts or any(step.event is not None for step in schedule.plan.steps)
+    proof.undecided += result.outcome == "needs_attention"
+
+
+# Schedules
+
+
+def _singles(plan: Plan, interactions: Sequence[Interaction]) -> Iterator[Schedule]:
+    for number, interaction in enumerate(interactions):
+        for step, about in (*_kills(number, interaction), *_faults(number, interaction)):
+            yield Schedule((about,), replace(plan, steps=(step,)))
+        for act in (Act.ABORT_BEFORE, Act.ABORT_AFTER) if interaction.kind is not Kind.COMMIT else (Act.ABORT_AFTER,):
+            yield Schedule((f"{act.value} {_shown(number, interaction)}",), _with(plan, Step(number, act)), aborts=True)
+    yield from _events(plan, interactions)
+
+
+def _pairs(plan: Plan, interactions: Sequence[Interaction]) -> Iterator[Schedule]:
+    """A fault, and a kill at an interaction after it: up to four more than the plain run has may follow a fault."""
+    for number, interaction in enumerate(interactions):
+        for faulty, fault_about in _faults(number, interaction):
+            for later in range(number + 1, len(interactions) + 4):
+                for act in (Act.KILL_BEFORE, Act.KILL_AFTER):
+                    about = (fault_about, f"then {act.value} interaction {later}")
+                    yield Schedule(about, _with(plan, faulty, Step(later, act)))
+
+
+def _with(plan: Plan, *steps: Step) -> Plan:
+    return replace(plan, steps=steps)
+
+
+def _kills(number: int, interaction: Interaction) -> Iterator[tuple[Step, str]]:
+    for act in (Act.KILL_BEFORE, Act.KILL_AFTER):
+        yield Step(number, act), f"{act.value} {_shown(number, interaction)}"
+    delay_us = interaction.delay_us
+    for down_us in (delay_us // 2, delay_us, delay_us + HOUR_US) if delay_us else ():
+        about = f"{Act.KILL_AFTER.value} {_shown(number, interaction)}, down for {down_us / 1e6:g} s"
+        yield Step(number, Act.KILL_AFTER, down_us=down_us), about
+
+
+def _faults(number: int, interaction: Interaction) -> Iterator[tuple[Step, str]]:
+    for kind, fault in _faults_of(interaction.kind, interaction.service, has_key=interaction.has_key):
+        yield Step(number, fault=fault), f"{kind} at {_shown(number, interaction)}"
+
+
+def _faults_of(kind: Kind, service: Service | None, *, has_key: bool) -> Iterator[tuple[str, Fault]]:
+    if service is None:
+        return
+    for name in KINDS if kind is Kind.ATTEMPT else READ_KINDS:
+        if name != "overlap" or has_key:
+            yield name, fault_of(name, service)
+
+
+def _events(plan: Plan, interactions: Sequence[Interaction]) -> Iterator[Schedule]:
+    """Each event at the start, when each wait begins, and an hour late."""
+    waits = [number for number, interaction in enumerate(interactions) if interaction.opens_wait]
+    stored = [number for number, interaction in enumerate(interactions) if interaction.stores_event]
+    for index, (at, name) in enumerate(plan.events):
+        others = [event for other, event in enumerate(plan.events) if other != index]
+        for moved_at, when in ((0, "at the start"), (at + HOUR_US, "an hour later")):
+            yield Schedule((f"event {name} {when}",), replace(plan, events=(*others, (moved_at, name))))
+        for number in waits if index < len(stored) else ():
+            if number > stored[index]:
+                break
+            about = f"event {name} after {_shown(number, interactions[number])}"
+            yield Schedule((about,), replace(plan, events=tuple(others), steps=(Step(number, event=name),)))
+
+
+def _shown(number: int, interaction: Interaction) -> str:
+    return f"interaction {number}: {interaction}"
+
+
+# Comparing
+
+
+def _problems(plain: Result, result: Result, *, aborts: bool) -> Iterator[str]:
+    yield from result.problems
+    if result.outcome == "lost":
+        return
+    is_aborted = aborts and result.outcome in ("aborted", "needs_attention") and plain.outcome != "needs_attention"
+    if is_aborted:
+        if result.effects != plain.effects[: len(result.effects)]:
+            yield f"effects {result.effects} are no prefix of {plain.effects}"
+        return
+    # A refusal after an unknown attempt proves nothing of a wallet (decision M6b): a person decides; nothing is booked.
+    is_undecided = result.outcome == "needs_attention" and plain.outcome == "failed" and _has_refused_wallet(plain)
+    if not is_undecided and result.outcome != plain.outcome:
+        yield f"it {_ended(result)}; the plain run {_ended(plain)}"
+    yield from _differing("effects", plain.effects, result.effects)
+    yield from _differing("balances", _balance_lines(plain), _balance_lines(result))
+    yield from _differing("metadata", _metadata_lines(plain), _metadata_lines(result))
+    if not is_undecided:
+        yield from _differing("history", _history(plain), _history(result))
+
+
+def _differing(about: str, wanted: list[str], found: list[str]) -> Iterator[str]:
+    """The lines that only one of the two has; all of them where only their order or number differs."""
+    if found == wanted:
+        return
+    lacking = [line for line in wanted if line not in found]
+    extra = [line for line in found if line not in wanted]
+    if not lacking and not extra:
+        lacking, extra = wanted, found
+    yield from (f"{about}: - {line}" for line in lacking)
+    yield from (f"{about}: + {line}" for line in extra)
+
+
+def _balance_lines(result: Result) -> list[str]:
+    balances = result.contents.balances.items()
+    return [f"{ledger} {account} {amount} {asset}" for (ledger, account, asset), amount in balances]
+
+
+def _metadata_lines(result: Result) -> list[str]:
+    metadata = result.contents.metadata.items()
+    return [f"{ledger} {account} {values}" for (ledger, account), values in metadata if values]
+
+
+def _ended(result: Result) -> str:
+    return f"ended as {result.outcome}" + (f" ({result.error})" if result.error else "")
+
+
+def _has_refused_wallet(result: Result) -> bool:
+    rows = [row for stage in result.stages for row in stage.activities]
+    return any(row.error is not None and ACTIVITIES[row.name].service == "wallets" for row in rows)
+
+
+def _history(result: Result) -> list[str]:
+    """The history without what differs between two runs of the same: ids, times and numbers of attempts."""
+    lines: list[str] = []
+    for each in result.stages:
+        state = "open" if each.stage.terminated_at is None else each.stage.error or "done"
+        lines.append(f"stage {each.stage.number} {each.stage.keyword}: {state}")
+        for row in each.activities:
+            values = row.input.replace(result.instance_id, "INSTANCE")
+            lines.append(f"{row.name} {values}: {row.error or 'done'}")
+    return lines
+
+
+def text_lines(workflow: str, proof: Proof) -> Iterator[str]:
+    """A proof for people, in lines of at most 80 columns."""
+    if (refuted := proof.refutation) is None:
+        yield f"{workflow}: proved for {_counted(len(proof.cases), 'case')} in {_counted(proof.runs, 'run')}"
+        yield f"  {_counted(proof.interactions, 'interaction')}, {_counted(proof.effects, 'effect')}"
+        done = (_counted(proof.kills, "kill"), _counted(proof.faults, "fault"), _counted(proof.aborts, "abort"))
+        yield f"  {', '.join(done)}, {_counted(proof.events, 'moved event')}"
+        if proof.undecided:
+            yield f"  {_counted(proof.undecided, 'run')} ended in need of attention, rightly: nothing was booked twice"
+        if proof.left:
+            yield f"  {_counted(proof.left, 'schedule')} left out: the bound of --max-runs is reached"
+        return
+    yield f"{workflow}: REFUTED in run {proof.runs}, case: {refuted.case}"
+    for about, lines in (
+        ("schedule", refuted.schedule.about),
+        ("what is wrong (- plain run, + this run)", refuted.problems),
+        ("what happened", list(history_lines(refuted.result))),
+    ):
+        yield f"  {about}"
+        for line in lines:
+            yield from wrapped(f"    {line}", " " * 8)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def document(proof: Proof) -> Json:
+    """A proof for programs."""
+    names = ("runs", "interactions", "effects", "kills", "faults", "aborts", "events", "undecided", "left")
+    found: Json = {"holds": proof.refutation is None, "cases": proof.cases}
+    found |= {name: getattr(proof, name) for name in names}
+    if (refuted := proof.refutation) is not None:
+        schedule = {"case": refuted.case, "schedule": list(refuted.schedule.about), "problems": refuted.problems}
+        found["refutation"] = schedule
+    return found

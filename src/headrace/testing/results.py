@@ -1,0 +1,99 @@
+"""Results of a run: how it ended, its effects in one line each, and what the journal and the services hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from headrace.journal.records import ActivityRow, Stage
+from headrace.sandbox.memory import Contents
+from headrace.testing.books import problems_of
+from headrace.testing.runs import Run
+from headrace.testing.virtual import finished
+from headrace.workflows.activities import ACTIVITIES
+from headrace.workflows.interpreter import CANCELED
+
+Outcome = Literal["succeeded", "failed", "aborted", "waiting", "needs_attention", "lost"]
+"""`lost`: it can neither go on nor end, which is a defect of Headrace."""
+EXPECTED: tuple[Outcome, ...] = ("succeeded", "failed", "waiting", "needs_attention")
+"""Outcomes that a case can expect."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """A stage that has started, with its activities in order."""
+
+    stage: Stage
+    activities: list[ActivityRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`effects`: those that were carried out, in order. `ended_us`: microseconds from the start to the end.
+
+    `problems`: where books and history contradict each other, or money has come from nowhere.
+    """
+
+    instance_id: str
+    outcome: Outcome
+    error: str | None
+    effects: list[str]
+    ended_us: int | None
+    stages: list[StageResult]
+    contents: Contents
+    problems: list[str]
+
+    def balance(self, ledger: str, account: str, asset: str) -> int:
+        return self.contents.balances.get((ledger, account, asset), 0)
+
+    @property
+    def balances(self) -> dict[str, dict[str, dict[str, int]]]:
+        """By ledger, account and asset."""
+        tree: dict[str, dict[str, dict[str, int]]] = {}
+        for (ledger, account, asset), balance in self.contents.balances.items():
+            tree.setdefault(ledger, {}).setdefault(account, {})[asset] = balance
+        return tree
+
+
+def rows_of(run: Run) -> list[ActivityRow]:
+    """All activities of a run, in order."""
+    standing = run.standing()
+    stages = () if standing is None else standing.instance.stages
+    return [row for stage in stages for row in finished(run.journal.activities(run.instance_id, stage.number))]
+
+
+def result_of(run: Run, *, checks: bool = True) -> Result:
+    """Read what a run has come to. `checks`: compare books and history, where it is the only run in its world."""
+    standing = run.standing()
+    contents = run.sandbox.contents()
+    if standing is None:
+        return Result("", "lost", run.lost, [], None, [], contents, [run.lost or "it is not stored"])
+    instance = standing.instance
+    stages = [
+        StageResult(stage, finished(run.journal.activities(instance.id, stage.number))) for stage in instance.stages
+    ]
+    rows = [row for stage in stages for row in stage.activities]
+    problems = [*([run.lost] if run.lost else []), *(problems_of(contents, rows) if checks else ())]
+    is_undecided = any(row.needs_attention and row.terminated_at is None for row in rows)
+    outcome: Outcome = "waiting"
+    if run.lost:
+        outcome = "lost"
+    elif is_undecided:
+        outcome = "needs_attention"
+    elif instance.is_terminal:
+        outcome = "aborted" if instance.error == CANCELED else "failed" if instance.error else "succeeded"
+    error = instance.error
+    if is_undecided:
+        error = next(row.last_failure for row in rows if row.needs_attention and row.terminated_at is None)
+    ended_us = None if instance.terminated_at is None else instance.terminated_at - run.started_at
+    return Result(instance.id, outcome, error, list(effect_lines(rows)), ended_us, stages, contents, problems)
+
+
+def effect_lines(rows: list[ActivityRow]) -> Iterator[str]:
+    """One line for each effect that was carried out, and for each posting of a transaction."""
+    for row in rows:
+        if ACTIVITIES[row.name].is_effect and row.terminated_at is not None and row.error is None:
+            yield from ACTIVITIES[row.name].movements(msgspec.json.decode(row.input))
