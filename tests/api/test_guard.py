@@ -22,7 +22,7 @@ from starlette.routing import Route as StarletteRoute
 
 from headrace.api.app import TABLE
 from headrace.api.authorization import GuardedService
-from headrace.api.operations import READ, WRITE, Operation
+from headrace.api.operations import APPROVE, READ, WRITE, Operation
 from headrace.api.routes import Routes
 from headrace.clock import SystemClock
 from tests.api.conftest import PREFIX, WAITING, Live, served
@@ -133,7 +133,8 @@ FAMILIES: dict[str, Callable[[str], list[Credentials]]] = {
             *(None, "", "openid", "orchestration", "orchestration:writes", "ledger:write payments:read"),
             *("*", "orchestration:*", "orchestration:readwrite", "Orchestration:Write", "x:orchestration:write"),
             *("orchestration:read,orchestration:write", "orchestration:write\torchestration:read", [["write"]]),
-            *(("orchestration:read",) if wanted == WRITE else ()),
+            *((READ,) if wanted == WRITE else ()),
+            *((WRITE, BOTH) if wanted == APPROVE else (APPROVE,)),
         )
     ],
 }
@@ -292,7 +293,7 @@ def unguarded(app: Any) -> list[str]:
             found.append(f"{route!r} is not made from the table")
     for route in app.routes.by_path.values():
         for operation in route.operations.values():
-            is_known = operation.scope in (READ, WRITE) or operation.operation_id in OPEN
+            is_known = operation.scope in (READ, WRITE, APPROVE) or operation.operation_id in OPEN
             writes_by_reading = operation.scope == READ and operation.method not in ("GET", "HEAD")
             if not is_known or writes_by_reading:
                 found.append(operation.operation_id)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from headrace.api.context import Context
-from headrace.api.operations import READ, WRITE, Operation
+from headrace.api.operations import APPROVE, READ, WRITE, Operation
 from headrace.api.requests import Request
 from headrace.api.responses import Response
 from headrace.api.v1 import schemas
@@ -76,7 +76,11 @@ _SECURITY_SCHEME: Json = {
     "flows": {
         "clientCredentials": {
             "tokenUrl": "/api/auth/oauth/token",
-            "scopes": {READ: "Read everything.", WRITE: "Create, run, delete, send events and abort; includes read."},
+            "scopes": {
+                READ: "Read everything.",
+                WRITE: "Create, run, delete, send events and abort; includes read.",
+                APPROVE: "Decide what only a person may decide; neither includes write nor is included in it.",
+            },
         }
     },
 }
