@@ -41,6 +41,7 @@ TEMPLATES = {
     "createTrigger": b'{"event":"E","workflowID":"WORKFLOW","vars":{"a":HOLE}}',
     "testTrigger": b'{"a":HOLE}',
     "sendEvents": b'{"type":"UNHEARD","payload":{"a":HOLE}}',
+    "resolveEffect": b'{"outcome":"booked","evidence":{"text":HOLE},"reason":"r"}',
 }
 """The JSON that a write takes, with a hole for a value."""
 

@@ -29,6 +29,7 @@ _REASONS = {
     401: "The token is missing or invalid.",
     403: "The token does not have the required scope.",
     404: "The workflow, instance, stage or trigger does not exist.",
+    409: "The state or the books do not allow it; `details.reason` says why.",
     408: "The body was not complete in time.",
     413: "The body is too long.",
     415: "The body's content type or encoding is not supported.",
@@ -41,6 +42,7 @@ _PATH_PARAMETERS: dict[str, tuple[str, Json]] = {
     "instanceID": ("The instance's id.", {"type": "string"}),
     "triggerID": ("The trigger's id.", {"type": "string"}),
     "number": ("The stage's number, from 0.", {"type": "integer"}),
+    "position": ("The activity's position in its stage, from 0.", {"type": "integer", "minimum": 0}),
 }
 _KEY_PARAMETER: Json = {
     "name": "Idempotency-Key",
