@@ -215,9 +215,16 @@ class World:
         self.ids["WORKFLOW"] = workflow_id
         self.server.post("/api/ledger/v2/main/accounts/users:42/metadata", {"formanceAccountID": "bank-7"})
         initiation = {
-            **{"reference": f"headrace:{instance_id}:1:1", "scheduledAt": "2024-05-01T10:00:00Z"},
-            **{"description": "by hand", "sourceAccountID": "", "destinationAccountID": "bank-7", "type": "PAYOUT"},
-            **{"provider": "DUMMY-PAY", "amount": 1, "asset": "USD/2", "validated": True},
+            "reference": f"headrace:{instance_id}:1:1",
+            "scheduledAt": "2024-05-01T10:00:00Z",
+            "description": "by hand",
+            "sourceAccountID": "",
+            "destinationAccountID": "bank-7",
+            "type": "PAYOUT",
+            "provider": "DUMMY-PAY",
+            "amount": 1,
+            "asset": "USD/2",
+            "validated": True,
         }
         assert self.server.post("/api/payments/transfer-initiations", initiation).status == 200
         self.server.post(f"{PREFIX}/instances/{instance_id}/events", {"name": "go"})

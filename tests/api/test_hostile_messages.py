@@ -101,7 +101,10 @@ async def furnished(live: Live) -> dict[str, str]:
     trigger = (await live.call("POST", "/triggers", {"event": "E", "workflowID": workflow_id})).json()["data"]["id"]
     places = {"number": "0", "position": "0"}
     return {
-        **{"flowId": workflow_id, "workflowID": workflow_id, "instanceID": instance_id, "triggerID": trigger},
+        "flowId": workflow_id,
+        "workflowID": workflow_id,
+        "instanceID": instance_id,
+        "triggerID": trigger,
         **places,
     }
 

@@ -27,7 +27,7 @@ from headrace.api.operations import Operation
 from headrace.clock import SystemClock
 from tests.api.conftest import PREFIX, WAITING, Live, served
 from tests.support.hostile import FRAGMENTS, LONG_INTEGERS
-from tests.support.tokens import BOTH, Documents, authenticator_of, claims_of, published, signed
+from tests.support.tokens import APPROVE, BOTH, Documents, authenticator_of, claims_of, published, signed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -115,11 +115,11 @@ async def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     async with served(folder, authenticator=authenticator) as live:
         if authenticator is not None:
             assert (await live.call("GET", "/workflows")).status_code == 401
-            live.http.headers["authorization"] = f"Bearer {signed(claims_of(scope=BOTH))}"
+            live.http.headers["authorization"] = f"Bearer {signed(claims_of(scope=f'{BOTH} {APPROVE}'))}"
         workflow_id = await live.created(WAITING)
         ids = {"flowId": workflow_id, "workflowID": workflow_id, "instanceID": await live.started(workflow_id)}
         trigger = await live.call("POST", "/triggers", {"event": "E", "workflowID": workflow_id})
-        ids["triggerID"] = trigger.json()["data"]["id"]
+        ids |= {"triggerID": trigger.json()["data"]["id"], "number": "0", "position": "0"}
         yield Place(live, folder / "journal.db", ids)
 
 

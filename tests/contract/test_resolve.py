@@ -108,7 +108,7 @@ async def test_what_was_not_booked_is_never_sent_again_and_ends_the_instance(tmp
         instance = await alive.ended(instance_id)
         assert await statuses(alive) == ["failed"]
     async with running(tmp_path / "j.db", services) as again:
-        await asyncio.sleep(0.05)
+        await until(lambda: not again.engine.active_instances)
         assert not again.engine.active_instances and needing(again) == 0
     assert instance.error is not None and instance.error.startswith("CreditWallet: UNBOOKED")
     assert len(instance.stages) == 1 and services.attempts == attempts and not services.bookings()

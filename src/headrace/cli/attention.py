@@ -64,14 +64,18 @@ def effect_lines(effect: Attention) -> list[str]:
             ("Effect", f"{effect.activity}{moved}{ended}"),
             ("Instance", effect.instance_id),
             ("Place", f"{place}{workflow}"),
-            ("Since", f"{display.moment(effect.since)}, after {effect.attempts} attempts"),
+            ("Since", f"{display.moment(effect.since)}, after {_counted(effect.attempts)}"),
             ("Request", f"{effect.request.method} {effect.request.path} ({effect.request.service})"),
             ("Key", effect.key),
             ("Booked?", effect.for_booked),
             ("Not booked?", effect.for_not_booked),
-            ("Last failure", effect.last_failure or "-"),
+            ("Last failure", (effect.last_failure or "-").removeprefix("needs attention: ")),
         ]
     )
+
+
+def _counted(attempts: int) -> str:
+    return "1 attempt" if attempts == 1 else f"{attempts} attempts"
 
 
 def resolve(
