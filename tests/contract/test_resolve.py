@@ -16,7 +16,7 @@ from headrace.journal.records import AttentionRow, Instance
 from headrace.usecases.idempotency import Answer, Caller, CallerKey
 from headrace.usecases.resolve import Resolution, parse_decision, resolve_effect
 from tests.contract.test_attention import LIMIT_S, needing, statuses, undecided, until
-from tests.contract.test_engine import SEND, WAIT
+from tests.contract.test_engine import CROSS, SEND, WAIT
 from tests.support.attention import WAYS, Trouble
 from tests.support.engines import every_engine
 from tests.support.in_process import CrashPoint, InProcess, running
@@ -175,7 +175,8 @@ async def test_an_initiation_or_transaction_of_other_values_proves_nothing(tmp_p
         await started(alive, services.stage)
         row = await needed(alive)
         made = services.by_hand()
-        assert await refused(alive, row, "booked", {**made, "transactionID": 0}) in ("differs", "not_in_books")
+        funding = services.transactions("main")[-1]["id"]
+        assert await refused(alive, row, "booked", {**made, "transactionID": funding}) == "differs"
         number = made["transactionID"]
         services.call("ledger", "POST", f"/v2/main/transactions/{number}/revert", {})
         assert await refused(alive, row, "booked", made) == "differs", "it was reverted"
@@ -470,6 +471,25 @@ async def test_a_kill_at_any_point_leaves_one_decision_and_one_booking(tmp_path:
             break
         number += 1
     assert number >= 2, "a look-up and a commit at least"
+
+
+@pytest.mark.needs("is_one_process")
+async def test_the_rest_of_a_stage_goes_on_after_a_kill(tmp_path: Path) -> None:
+    for number in range(4):
+        services = Trouble("ledger other_bytes")
+        file = tmp_path / f"{number}.db"
+        async with running(file, services) as alive:
+            instance_id = await started(alive, CROSS)
+            row = await needed(alive)
+        point = CrashPoint(number, after=True)
+        async with running(file, services, point) as alive:
+            await point.over(_decided(alive, row, "booked", TEXT))
+        async with running(file, services) as alive:
+            await resolve(alive, row, "booked", TEXT, key="k")
+            instance = await alive.ended(instance_id)
+        assert instance.error is None and services.booked("other") == 1, number
+        assert services.attempts == 1, "the effect was sent again"
+        await services.close()
 
 
 async def _decided(alive: InProcess, row: AttentionRow, outcome: str, evidence: dict[str, Any]) -> None:

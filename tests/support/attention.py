@@ -61,8 +61,9 @@ class Trouble(Scripted):
 
     def _is_effect(self, request: Request) -> bool:
         is_write = request.method == "POST" and request.path.endswith(ENDINGS[self.kind])
-        keys = re.findall(rb"headrace:[0-9a-f-]{36}:(\d+):", (request.body or b"") + request.key.encode())
-        return is_write and str(self.number).encode() in keys
+        keys = re.findall(rb"headrace:[0-9a-f-]{36}:(\d+:\d+)", (request.body or b"") + request.key.encode())
+        ordinal = 1 if self.kind == "payments" else 0
+        return is_write and f"{self.number}:{ordinal}".encode() in keys
 
     def _plan(self, request: Request, _: int) -> Any:
         if self._is_effect(request):

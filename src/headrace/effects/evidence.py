@@ -138,17 +138,17 @@ def check_evidence(name: str, evidence: Evidence, *, is_booked: bool) -> None:
     if not is_booked:
         raise InvalidValue("evidence", "of what was not booked is a text: no id shows it")
     family = ACTIVITIES[name].family
-    takes = {
-        Family.TRANSACTION: TransactionEvidence,
-        Family.INGESTION: TransactionEvidence,
-        Family.WALLET: TransactionEvidence,
-        Family.INITIATION: InitiationEvidence,
-    }.get(family)
-    if takes is None:
+    by_family = {
+        Family.TRANSACTION: "ledger and transactionID",
+        Family.INGESTION: "ledger and transactionID",
+        Family.WALLET: "ledger and transactionID",
+        Family.INITIATION: "initiationID",
+    }
+    wanted = by_family.get(family)
+    if wanted is None:
         raise InvalidValue("evidence", f"of {name} is a text: no id shows it")
-    if not isinstance(evidence, takes):
-        named = "ledger and transactionID" if takes is TransactionEvidence else "initiationID"
-        raise InvalidValue("evidence", f"of {name} is {named}, or text")
+    if " and ".join(evidence.as_json()) != wanted:
+        raise InvalidValue("evidence", f"of {name} is {wanted}, or text")
 
 
 def read_evidence(name: str, request: Request, evidence: TransactionEvidence | InitiationEvidence) -> Reading:

@@ -26,6 +26,7 @@ from headrace.effects.port import Done, FoundOther, NoResponse, Request, Respons
 from headrace.effects.port import Found as FoundInBooks
 from headrace.effects.protocol import Unbooked
 from headrace.effects.services import look_up
+from headrace.effects.wire import stored
 from headrace.errors import AlreadyEnded, Conflict, InvalidValue, NotFound, NotResolvable, Unavailable
 from headrace.journal import writes
 from headrace.journal.lists import NEWEST, AttentionList
@@ -215,7 +216,7 @@ async def _booked(ports: Ports, row: AttentionRow, request: Request, evidence: E
     read = await _ask(ports, read_evidence(row.name, request, evidence))
     match read:
         case Done():
-            is_shared = row.key.startswith("headrace:ingest:") or b'"headrace:ingest:' in (request.body or b"")
+            is_shared = stored(request).get("reference", "").startswith("headrace:ingest:")
             return _Proven(read, None if is_shared else evidence.proof)
         case NotInBooks(message):
             raise NotResolvable("not_in_books", message)

@@ -172,7 +172,7 @@ class Attention(_Shape, kw_only=True):
     aborted: Annotated[bool, Meta(description="The instance was aborted: it does not go on, whatever is decided.")]
     stage: Annotated[int, Meta(ge=0, description="The number of the stage, counted from 0.")]
     position: Annotated[int, Meta(ge=0, description="The position of the activity in its stage, counted from 0.")]
-    activity: Annotated[str, Meta(examples=["CreditWallet"])]
+    activity: Annotated[str, Meta(description="The name of the activity.")]
     key: Annotated[str, Meta(description="The effect's key, by which the books are searched.")]
     request: EffectRequest
     amount: Annotated[int, Meta(description="What the effect moves; absent where it moves nothing.")] | UnsetType = (
