@@ -36,8 +36,13 @@ WORDS = {
     "instanceID": "INSTANCE",
     "triggerID": "TRIGGER",
     "number": "0",
+    "position": "0",
 }
 """What stands for each path parameter."""
+PLACES: dict[str, dict[str, str]] = {"resolveEffect": {"number": "1", "position": "2"}}
+"""By operation, path parameters with another value."""
+NEED_ATTENTION = ("listAttention", "resolveEffect")
+"""Operations whose example is about an instance with an effect that needs attention."""
 QUERIES: dict[str, dict[str, str]] = {
     "listInstances": {"workflowID": "WORKFLOW", "running": "true"},
     "listTriggers": {"name": "top-up"},
@@ -77,7 +82,8 @@ class Example:
 
     @property
     def path(self) -> str:
-        path = re.sub(r"{(\w+)}", lambda found: word(found[1]), self.operation.path)
+        places = PLACES.get(self.operation.operation_id, {})
+        path = re.sub(r"{(\w+)}", lambda found: places.get(found[1]) or word(found[1]), self.operation.path)
         prefix = "" if path.startswith("/api/") else PREFIX
         return f"{prefix}{path}{'?' + urlencode(self.query) if self.query else ''}"
 
@@ -166,6 +172,7 @@ class World:
         return re.sub(r"\b(WORKFLOW|INSTANCE|TRIGGER)\b", lambda found: self.ids[found[0]], text)
 
     def ask(self, example: Example) -> Answer:
+        self.prepare(example.operation)
         body = None if example.body is None else self.filled(json.dumps(example.body)).encode()
         return self.server.request(example.operation.method, self.filled(example.path), body)
 
@@ -192,6 +199,38 @@ class World:
         elif isinstance(rows, list) and rows and rows[0].keys() & {"key", "number"}:
             del rows[1:]  # of the inbox, the audit trail: the newest tells enough
         return value
+
+    def prepare(self, operation: Operation) -> None:
+        """Where the example needs it, INSTANCE becomes one that has an effect that needs attention."""
+        if operation.operation_id not in NEED_ATTENTION:
+            return
+        send = {
+            "source": {"account": {"id": "users:42", "ledger": "main"}},
+            "destination": {"payment": {"psp": "dummy-pay", "type": "PAYOUT"}},
+            "amount": {"asset": "USD/2", "amount": 900},
+        }
+        stages = [{"wait_event": {"event": "go"}}, {"send": send}]
+        workflow_id = self._created("/workflows", {"name": "payout", "stages": stages})
+        instance_id = self.ids["INSTANCE"] = self._created(f"/workflows/{workflow_id}/instances", {})
+        self.ids["WORKFLOW"] = workflow_id
+        self.server.post("/api/ledger/v2/main/accounts/users:42/metadata", {"formanceAccountID": "bank-7"})
+        initiation = {
+            "reference": f"headrace:{instance_id}:1:1",
+            "scheduledAt": "2024-05-01T10:00:00Z",
+            "description": "by hand",
+            "sourceAccountID": "",
+            "destinationAccountID": "bank-7",
+            "type": "PAYOUT",
+            "provider": "DUMMY-PAY",
+            "amount": 1,
+            "asset": "USD/2",
+            "validated": True,
+        }
+        assert self.server.post("/api/payments/transfer-initiations", initiation).status == 200
+        self.server.post(f"{PREFIX}/instances/{instance_id}/events", {"name": "go"})
+        for _ in _patiently("the effect needs attention"):
+            if self.server.get(f"{PREFIX}/ext/attention?instanceID={instance_id}").json["cursor"]["data"]:
+                return
 
     def _created(self, path: str, body: Json) -> str:
         answer = self.server.post(PREFIX + path, body)

@@ -7,6 +7,7 @@ HeadraceError
 |- NotAuthenticated    the token is missing or invalid
 |- NotAllowed          a valid token without the scope
 |- AlreadyEnded        the instance has ended: no event, no abort
+|- NotResolvable       the state or the books do not allow a person's decision; names the reason
 |- Conflict            the instance changed since it was read; nothing was written
 |- Deposed             another process reads or publishes in this one's place; nothing was written
 |- RepeatedKey         this caller's Idempotency-Key is already stored
@@ -93,6 +94,14 @@ class AlreadyEnded(HeadraceError):
 
     def __init__(self, instance_id: str) -> None:
         super().__init__(f"instance {instance_id!r} has already ended")
+
+
+class NotResolvable(HeadraceError):
+    """A person's decision about an effect is refused, and nothing was changed. `reason` is a word for programs."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Conflict(HeadraceError):

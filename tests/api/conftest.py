@@ -140,6 +140,7 @@ async def served(
             inbox=inbox,
             outbox=outbox,
             evaluator=evaluator,
+            downstream=sandbox,
             max_triggers=chosen.max_triggers,
             patience_s=chosen.commit_timeout_s,
         )

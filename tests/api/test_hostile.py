@@ -222,6 +222,7 @@ async def test_row_arbitrary_bytes_is_never_a_5xx(shared: Live, requests: list[A
         "instanceID": await shared.started(workflow_id),
         "triggerID": (await shared.call("POST", "/triggers", trigger)).json()["data"]["id"],
         "number": "0",
+        "position": "0",
     }
     transport = httpx2.ASGITransport(app=shared.app, raise_app_exceptions=True)
     async with httpx2.AsyncClient(transport=transport, base_url="http://x") as client:

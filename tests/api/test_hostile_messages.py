@@ -22,6 +22,10 @@ UNKNOWN: dict[str, list[tuple[Any, str]]] = {
     ],
     "sendEvent": [({"name": "go", "payload": {}}, "payload: "), ({"Name": "go"}, "Name: ")],
     "createTrigger": [({"event": "E", "workflowID": "w", "filters": "true"}, "filters: ")],
+    "resolveEffect": [
+        ({"outcome": "booked", "evidence": {"text": "x"}, "reason": "r", "force": True}, "force: "),
+        ({"outcome": "booked", "evidence": {"text": "x", "note": "y"}, "reason": "r"}, "evidence: "),
+    ],
 }
 """Writes whose members are all known. Variables, payloads and envelopes have members of the sender's own."""
 
@@ -60,6 +64,17 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ({"event": "E", "workflowID": "nobody"}, "workflowID: "),
     ],
     "testTrigger": [(7, "body: "), ([], "body: ")],
+    "resolveEffect": [
+        (7, "body: "),
+        ({}, "outcome: "),
+        ({"outcome": "done"}, "outcome: "),
+        ({"outcome": "booked", "reason": "r"}, "evidence: "),
+        ({"outcome": "booked", "reason": 7}, "reason: "),
+        ({"outcome": "booked", "reason": "x" * 1_025, "evidence": {"text": "x"}}, "reason: "),
+        ({"outcome": "booked", "reason": "r", "evidence": {}}, "evidence: "),
+        ({"outcome": "booked", "reason": "r", "evidence": {"text": 7}}, "evidence.text: "),
+        ({"outcome": "booked", "reason": "r", "evidence": {"initiationID": ""}}, "evidence.initiationID: "),
+    ],
     "sendEvents": [
         (7, "body: "),
         ([], "body: "),
@@ -84,7 +99,14 @@ async def furnished(live: Live) -> dict[str, str]:
     workflow_id = await live.created(WAITING)
     instance_id = await live.started(workflow_id)
     trigger = (await live.call("POST", "/triggers", {"event": "E", "workflowID": workflow_id})).json()["data"]["id"]
-    return {"flowId": workflow_id, "workflowID": workflow_id, "instanceID": instance_id, "triggerID": trigger}
+    places = {"number": "0", "position": "0"}
+    return {
+        "flowId": workflow_id,
+        "workflowID": workflow_id,
+        "instanceID": instance_id,
+        "triggerID": trigger,
+        **places,
+    }
 
 
 async def test_every_write_is_here() -> None:
@@ -125,7 +147,7 @@ QUERIES = {
     "before": ["0", "x", "9" * 40],
     "limit": ["0", "1001", "x"],
 }
-ANY_TEXT = {"workflowID", "name", "target", "principal", "app", "type", "version", "id"}
+ANY_TEXT = {"workflowID", "instanceID", "name", "target", "principal", "app", "type", "version", "id"}
 """Parameters that are compared with what there is: any text is good. The last four describe a raw event, whose mistakes
 are in `tests/api/test_events.py`."""
 

@@ -77,7 +77,9 @@ def test_clients_come_and_go(file: ClientsFile, clock: Hands) -> None:
         file.delete(ids[1])
 
 
-@pytest.mark.parametrize("scope", ["", "read", "orchestration", "orchestration:admin", "a b:read", "A:read", "*:write"])
+@pytest.mark.parametrize(
+    "scope", ["", "read", "orchestration", "orchestration:admin", "wallets:approve", "a b:read", "A:read", "*:write"]
+)
 def test_a_scope_that_is_none_makes_no_client(file: ClientsFile, clock: Hands, scope: str) -> None:
     with pytest.raises(InvalidValue, match="scope"):
         file.create("x", [scope], clock, os.urandom)

@@ -197,6 +197,7 @@ def test_a_token_of_nobody() -> None:
         ({"scope": "a:read", "scp": ["b", 5, None]}, {"a:read", "b"}),
         ({"scope": "orchestration:write"}, {"orchestration:write", "orchestration:read"}),
         ({"scope": ":write"}, {":write"}),
+        ({"scope": "orchestration:approve"}, {"orchestration:approve"}),
         ({"scope": 5, "scp": {"a:read": True}}, set[str]()),
         ({"scope": None}, set[str]()),
     ],
@@ -205,6 +206,13 @@ def test_scopes(claims: dict[str, Any], scopes: set[str]) -> None:
     principal = verified(signed(good(**claims)))
     assert principal.scopes - {""} == scopes
     assert principal.may("orchestration:read") == ("orchestration:read" in scopes)
+
+
+def test_neither_writing_nor_approving_includes_the_other() -> None:
+    writer = verified(signed(good(scope="orchestration:write")))
+    approver = verified(signed(good(scope="orchestration:approve")))
+    assert (writer.may("orchestration:write"), writer.may("orchestration:approve")) == (True, False)
+    assert [approver.may(f"orchestration:{access}") for access in ("approve", "write", "read")] == [True, False, False]
 
 
 def test_reading_is_not_writing() -> None:

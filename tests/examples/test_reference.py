@@ -73,6 +73,7 @@ def test_the_example_runs_as_written(page: str, operation_id: str, world: World)
     assert found
     (words,) = commands(found[1])
     assert words[0] == "curl"
+    world.prepare(BY_ID[operation_id])
     tour = Tour(world.server, ROOT)
     tour.ids |= world.ids
     tour.run_one(words)  # raises where it is refused

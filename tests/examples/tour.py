@@ -29,6 +29,7 @@ PRINTED_BY = {
     "/api/wallets/wallets": "WALLET",
     "/api/payments/payments": "PAYMENT",
     "/api/payments/accounts": "PAYEE",
+    "/api/payments/transfer-initiations": "INITIATION",
 }
 """What a command or an address prints the id of."""
 ALL_WORDS = "|".join(PRINTED_BY.values())

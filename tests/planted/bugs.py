@@ -429,9 +429,10 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "an answer that meets a Conflict is forgotten",
         DRIVER,
-        "                except Conflict:\n                    await self._read_again(control, opened, begun)\n"
-        "            if opened",
-        "                except Conflict:\n                    raise\n            if opened",
+        "                    try:\n                        await self._read_again(control, opened, begun)\n"
+        "                    except Conflict:\n                        await self._compare",
+        "                    try:\n                        raise\n"
+        "                    except Conflict:\n                        await self._compare",
         "tests/contract/test_driver.py",
     ),
     _bug(
@@ -515,6 +516,43 @@ BUGS: tuple[Bug, ...] = (
         "    await asyncio.wait((run,), timeout=stop_s)\n",
         "",
         _WORKER,
+    ),
+    # decisions of persons
+    _bug(
+        "a decision is stored about an effect that needs none",
+        "src/headrace/journal/sqlite/queries.sql",
+        "AND position = :position AND needs_attention = 1 AND terminated_at IS NULL\n) ON CONFLICT",
+        "AND position = :position\n) ON CONFLICT",
+        "tests/contract/test_journal.py",
+    ),
+    _bug(
+        "what a person calls not booked is sent again",
+        RUNNER,
+        "                self._close_activity(unit, now_at, None, UNBOOKED)\n"
+        "                self.stage.refuse(UNBOOKED)\n",
+        "                assert self.open is not None\n                self.open.needs_attention = False\n",
+        "tests/contract/test_resolve.py",
+    ),
+    _bug(
+        "the effect after a resolved one is not due",
+        RUNNER,
+        "        if self.ended_at is None:  # an effect that needs",
+        "        if self.ended_at is not None:  # an effect that needs",
+        "tests/contract/test_resolve.py",
+    ),
+    _bug(
+        "what a person names as proof is not compared",
+        "src/headrace/effects/evidence.py",
+        '    if not ledger.is_booked_as_asked(body, transaction["postings"]):\n',
+        "    if False:\n",
+        "tests/contract/test_resolve.py",
+    ),
+    _bug(
+        "a booking proves two effects",
+        "src/headrace/usecases/resolve.py",
+        "            return _Proven(read, None if is_shared else evidence.proof)\n",
+        "            return _Proven(read, None)\n",
+        "tests/contract/test_resolve.py",
     ),
     # amounts
     _bug(

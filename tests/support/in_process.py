@@ -337,6 +337,7 @@ async def running(
         inbox=inbox,
         outbox=outbox,
         evaluator=evaluator,
+        downstream=CrashingDownstream(downstream, crash_point),
         max_triggers=1_000,
         patience_s=settings.abort_s,
     )

@@ -122,6 +122,10 @@ class RemoteEngine:
         assert self._driving is not None, "no test aborts at a server whose driver is another process"
         return self._driving.abort(instance_id)
 
+    def resolve(self, instance_id: str) -> contextlib.AbstractAsyncContextManager[InstanceRunner]:
+        assert self._driving is not None, "no test resolves at a server whose driver is another process"
+        return self._driving.resolve(instance_id)
+
     async def ended(self, instance_id: str, timeout_s: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):

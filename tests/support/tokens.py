@@ -24,6 +24,7 @@ from headrace.clock import Clock
 ISSUER = "https://issuer.example/realm"
 AUDIENCE = "headrace"
 BOTH = "orchestration:read orchestration:write"
+APPROVE = "orchestration:approve"
 DISCOVERY = f"{ISSUER}/.well-known/openid-configuration"
 JWKS = f"{ISSUER}/keys"
 

@@ -1,6 +1,7 @@
 """HTTP statuses and bodies of errors: no other module chooses them.
 
-    {"errorCode": "VALIDATION" | "NOT_FOUND" | "INTERNAL", "errorMessage": text, "details"?: [problem]}
+    {"errorCode": "VALIDATION" | "NOT_FOUND" | "INTERNAL", "errorMessage": text,
+     "details"?: [problem] | {"reason": word}}
 
 Official clients know these three codes only. An unexpected error becomes a 500 with an incident id and no details; the
 log has them under that id.
@@ -99,6 +100,7 @@ _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
     (CrossSiteRequest, 403, "VALIDATION"),
     (ForeignHost, 403, "VALIDATION"),
     (errors.AlreadyEnded, 400, "VALIDATION"),
+    (errors.NotResolvable, 409, "VALIDATION"),
     (errors.RepeatedKey, 400, "VALIDATION"),
     (errors.NotFound, 404, "NOT_FOUND"),
     (errors.Conflict, 503, "INTERNAL"),
@@ -112,7 +114,8 @@ def error_response(error: Exception, ids: Ids) -> Response:
         if isinstance(error, kind):
             if isinstance(error, errors.InvalidDefinition):
                 return _invalid_definition(error, status, code)
-            return _envelope(status, code, str(error), headers=_headers(error))
+            details = {"reason": error.reason} if isinstance(error, errors.NotResolvable) else None
+            return _envelope(status, code, str(error), details, headers=_headers(error))
     incident_id = ids.new()
     _log.error("request failed", incident_id=incident_id, exc_info=error)
     return _envelope(500, "INTERNAL", f"unexpected error; the log has the details under incident {incident_id}")
@@ -122,7 +125,7 @@ def _envelope(
     status: int,
     code: ErrorCode,
     message: str,
-    details: list[dict[str, Any]] | None = None,
+    details: list[dict[str, Any]] | dict[str, Any] | None = None,
     headers: Headers = (),
 ) -> Response:
     envelope: dict[str, Any] = {"errorCode": code, "errorMessage": _writable(message)}

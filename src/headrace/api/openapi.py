@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from headrace.api.context import Context
-from headrace.api.operations import READ, WRITE, Operation
+from headrace.api.operations import APPROVE, READ, WRITE, Operation
 from headrace.api.requests import Request
 from headrace.api.responses import Response
 from headrace.api.v1 import schemas
@@ -29,6 +29,7 @@ _REASONS = {
     401: "The token is missing or invalid.",
     403: "The token does not have the required scope.",
     404: "The workflow, instance, stage or trigger does not exist.",
+    409: "The state or the books do not allow it; `details.reason` says why.",
     408: "The body was not complete in time.",
     413: "The body is too long.",
     415: "The body's content type or encoding is not supported.",
@@ -41,6 +42,7 @@ _PATH_PARAMETERS: dict[str, tuple[str, Json]] = {
     "instanceID": ("The instance's id.", {"type": "string"}),
     "triggerID": ("The trigger's id.", {"type": "string"}),
     "number": ("The stage's number, from 0.", {"type": "integer"}),
+    "position": ("The activity's position in its stage, from 0.", {"type": "integer", "minimum": 0}),
 }
 _KEY_PARAMETER: Json = {
     "name": "Idempotency-Key",
@@ -76,7 +78,11 @@ _SECURITY_SCHEME: Json = {
     "flows": {
         "clientCredentials": {
             "tokenUrl": "/api/auth/oauth/token",
-            "scopes": {READ: "Read everything.", WRITE: "Create, run, delete, send events and abort; includes read."},
+            "scopes": {
+                READ: "Read everything.",
+                WRITE: "Create, run, delete, send events and abort; includes read.",
+                APPROVE: "Decide what only a person may decide; neither includes write nor is included in it.",
+            },
         }
     },
 }

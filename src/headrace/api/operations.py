@@ -11,10 +11,12 @@ from headrace.api.requests import Request
 from headrace.api.responses import Response
 
 Handler = Callable[[Context, Request], Awaitable[Response]]
-Scope = Literal["orchestration:read", "orchestration:write"]
+Scope = Literal["orchestration:read", "orchestration:write", "orchestration:approve"]
 
 READ: Scope = "orchestration:read"
 WRITE: Scope = "orchestration:write"
+APPROVE: Scope = "orchestration:approve"
+"""For what a person decides; neither this scope nor that of writes includes the other."""
 
 
 @dataclass(frozen=True, slots=True)

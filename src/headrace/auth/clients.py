@@ -27,12 +27,13 @@ from headrace.errors import InvalidValue, NotFound
 FILE = "clients.json"
 READ = "orchestration:read"
 WRITE = "orchestration:write"
+APPROVE = "orchestration:approve"
 MAX_CLIENTS = 10_000
 MAX_NAME_CHARACTERS = 200
 LOOK_EVERY_S = 1.0
 
 _ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
-_SCOPE = re.compile(r"[a-z][a-z0-9_-]{0,63}:(read|write)")
+_SCOPE = re.compile(r"[a-z][a-z0-9_-]{0,63}:(read|write)|orchestration:approve")
 
 _Stamp = tuple[int, int, int, int]
 
@@ -220,5 +221,5 @@ def checked_scopes(scopes: Sequence[str]) -> tuple[str, ...]:
     """Validate scopes. Raises InvalidValue for an unknown one."""
     for scope in scopes:
         if not _SCOPE.fullmatch(scope):
-            raise InvalidValue("scope", f"{scope[:80]!r} is not a scope: use {READ} or {WRITE}")
+            raise InvalidValue("scope", f"{scope[:80]!r} is not a scope: use {READ}, {WRITE} or {APPROVE}")
     return tuple(dict.fromkeys(scopes))

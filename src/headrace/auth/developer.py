@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from headrace.auth.clients import Client, ClientsFile
+from headrace.auth.clients import APPROVE, Client, ClientsFile
 from headrace.auth.hashing import RandomBytes, hashed, matches
 from headrace.auth.secret_files import write_private
 from headrace.clock import Clock, date_time
@@ -16,7 +16,7 @@ from headrace.errors import InvalidValue
 FILE = "dev-client.json"
 CLIENT_ID = "dev"
 SERVICES = ("orchestration", "ledger", "wallets", "payments")
-SCOPES = tuple(f"{service}:{access}" for service in SERVICES for access in ("read", "write"))
+SCOPES = (*(f"{service}:{access}" for service in SERVICES for access in ("read", "write")), APPROVE)
 
 
 class _Kept(msgspec.Struct):

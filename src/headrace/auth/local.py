@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 import msgspec
 from joserfc import jws
 
-from headrace.auth.clients import READ, WRITE, Client, KnownClients
+from headrace.auth.clients import APPROVE, READ, WRITE, Client, KnownClients
 from headrace.auth.failures import Failures
 from headrace.auth.hashing import RandomBytes, hashed, matches
 from headrace.auth.oauth import GRANT, Asked, Form, Granted, Json, Refused, TooManyFailures, metadata
@@ -100,7 +100,7 @@ class LocalAuthority:
         return Granted(token, self._shape.life_s, scope)
 
     def metadata(self) -> Json:
-        return metadata(self._shape.issuer, (READ, WRITE))
+        return metadata(self._shape.issuer, (READ, WRITE, APPROVE))
 
     def jwks(self) -> Json:
         return self._keys.jwks()

@@ -45,7 +45,10 @@ ScopeOption = Annotated[
     typer.Option(
         "--scope",
         metavar="SCOPE",
-        help="orchestration:read, or orchestration:write, which includes read. Repeatable.  [default: both]",
+        help=(
+            "orchestration:read; orchestration:write, which includes read; or orchestration:approve, which includes "
+            "neither. Repeatable.  [default: read and write]"
+        ),
     ),
 ]
 

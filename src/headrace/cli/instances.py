@@ -1,4 +1,4 @@
-"""`headrace instances`: list, show, describe, send-event, abort."""
+"""`headrace instances`: list, show, describe, send-event, abort, resolve."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from headrace.cli import display
+from headrace.cli.attention import resolve
 from headrace.cli.completion import STATUSES, awaited_events, instance_ids, running_instance_ids, statuses, workflow_ids
 from headrace.cli.errors import USAGE, Failure
 from headrace.cli.registration import command, new_group
@@ -16,7 +17,7 @@ Json = dict[str, Any]
 
 UNFINISHED = "unfinished"
 
-group = new_group("List, show, describe, send-event, abort.")
+group = new_group("List, show, describe, send-event, abort, resolve.")
 
 InstanceId = Annotated[str, typer.Argument(metavar="INSTANCE", help="Id of the instance.", autocompletion=instance_ids)]
 RunningInstanceId = Annotated[
@@ -150,6 +151,9 @@ def abort(session: Session, instance_id: RunningInstanceId, idempotency_key: Key
     """
     session.v1.cancel_event(instance_id=instance_id, idempotency_key=idempotency_key)
     session.show({"success": True, "instanceId": instance_id}, f"Instance {instance_id} aborted.")
+
+
+command(group, "resolve")(resolve)
 
 
 def _show(session: Session, look: Any, instance_id: str, *, is_watching: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from headrace.cli import (
+    attention,
     audit,
     backup,
     clients,
@@ -69,6 +70,7 @@ command(app, "worker")(worker.worker)
 command(app, "demo")(demo_command.demo)
 command(app, "doctor")(doctor.doctor)
 command(app, "audit")(audit.audit)
+command(app, "attention", has_ids=True)(attention.attention)
 command(app, "migrate")(migrate.migrate)
 command(app, "backup")(backup.backup)
 command(app, "restore")(backup.restore)

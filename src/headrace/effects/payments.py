@@ -202,14 +202,14 @@ def _shows_only(response: Response, reference: str) -> bool:
 
 
 def _compared(request: Request, item: Json) -> LookUp:
-    differing = list(_differences(stored(request), item))
+    differing = list(differences(stored(request), item))
     if not differing:
         return Found()
     text = ", ".join(differing)
     return FoundOther(f"transfer initiation {item.get('id')} stands under our reference with another {text}")
 
 
-def _differences(body: Json, item: Json) -> list[str]:
+def differences(body: Json, item: Json) -> list[str]:
     booked = item.get("initialAmount") if is_integer(item.get("initialAmount")) else item.get("amount")
     pairs: dict[str, tuple[Any, Any]] = {
         "amount": (body["amount"], booked),
@@ -308,7 +308,7 @@ def _read_initiation(request: Request, response: Response) -> Outcome:
     expect_status(response, 200)
     data = object_of(members_of(response).get("data"), "data")
     text_of(data.get("id"), "id")
-    if data.get("reference") != stored(request)["reference"] or _differences(stored(request), data):
+    if data.get("reference") != stored(request)["reference"] or differences(stored(request), data):
         raise Unreadable("another transfer initiation than the one that was asked for")
     return Done()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Refused, Undecided, Unknown
 from headrace.workflows.activities import INTERNAL_LEDGER, Family
@@ -50,11 +51,27 @@ class NotBooked:
     """The instance was aborted and the service has no such effect."""
 
 
+Doubt = Literal["other_bytes", "other_values", "not_found", "not_listed"]
+"""Why a person must decide.
+
+other_bytes   the service knows our key with another content than the stored request
+other_values  the service's books hold our key or reference with other values
+not_found     an attempt had no answer, no later one can succeed, and the books do not show the effect
+not_listed    the same, and the service lists too much for the look-up to see all of it
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class NeedsAttention:
     """Neither a resend nor a look-up can decide: a person must (decision M6b)."""
 
     message: str
+    doubt: Doubt
+
+
+@dataclass(frozen=True, slots=True)
+class Unbooked:
+    """A person decided that the service has no such effect. It is not sent again, and its stage ends."""
 
 
 SEND, LOOK_UP, CREATE_LEDGER = Send(), LookUpFirst(), CreateLedger()
@@ -158,7 +175,7 @@ class EffectProtocol:
                     self.action = outcome
                 elif is_idempotency_mismatch(outcome):
                     self.action = NeedsAttention(
-                        f"{outcome.message}: the stored request and the service's record differ"
+                        f"{outcome.message}: the stored request and the service's record differ", "other_bytes"
                     )
                 elif outcome.code == "LEDGER_NOT_FOUND" and self._may_create_ledger:
                     self.action = CREATE_LEDGER
@@ -204,16 +221,16 @@ class EffectProtocol:
                 if self._family in (Family.TRANSACTION, Family.INGESTION):
                     self.action = Refused("CONFLICT", found.message)
                 else:
-                    self.action = NeedsAttention(found.message)
+                    self.action = NeedsAttention(found.message, "other_values")
             case Undecided():
                 # A person decides, once nothing of the effect can be on its way any more.
                 may_be_under_way = self._is_aborted or (self._is_unknown and self._family is Family.INITIATION)
                 if may_be_under_way and not self._has_settled(now_s):
                     self._look_again_when_settled(now_s)
                 elif self._refusal is not None:
-                    self.action = NeedsAttention(f"{self._refusal.message}; {found.message}")
+                    self.action = NeedsAttention(f"{self._refusal.message}; {found.message}", "not_listed")
                 else:
-                    self.action = NeedsAttention(f"{self._why_unknown}; {found.message}")
+                    self.action = NeedsAttention(f"{self._why_unknown}; {found.message}", "not_listed")
             case Unknown():
                 self._retry(found, LOOK_UP)
             case Absent(ledger_is_missing=True) if self._refusal is None and self._may_create_ledger:
@@ -227,14 +244,14 @@ class EffectProtocol:
                 self._look_again_when_settled(now_s)
             elif self._family is Family.WALLET:
                 self.action = NeedsAttention(
-                    "aborted; an attempt had no answer and is not among the wallet's transactions"
+                    "aborted; an attempt had no answer and is not among the wallet's transactions", "not_found"
                 )
             else:
                 self.action = NotBooked()
         elif self._refusal is not None:
             if self._family is Family.WALLET:
                 why = "an earlier attempt had no answer and is not among the wallet's transactions"
-                self.action = NeedsAttention(f"{self._refusal.message}; {why}")
+                self.action = NeedsAttention(f"{self._refusal.message}; {why}", "not_found")
             elif self._family is Family.TRANSACTION:  # CONFLICT, yet the reference is not there: ask once more
                 if self._is_unknown:
                     self.action = self._refusal

@@ -53,6 +53,7 @@ from headrace.workflows.variables import check_text
 
 REFUSALS = frozenset({"HOLD_CLOSED", "INSUFFICIENT_FUND", "VALIDATION"})
 MAIN_BALANCE = "main"
+_WORLD: Json = {"type": "ACCOUNT", "identifier": "world"}
 WALLETS_PAGE = 1_000
 TRANSACTIONS_PAGE = 100
 
@@ -164,6 +165,38 @@ def _is_ours(request: Request, item: Json) -> bool:
     metadata = item.get("metadata")
     key = body["metadata"]["headrace_effect"]
     return isinstance(metadata, dict) and cast("Json", metadata).get("headrace_effect") == key
+
+
+def difference(request: Request, item: Json) -> str | None:
+    """What a transaction of the wallet has otherwise than the stored request of a credit or debit; None: nothing."""
+    body, postings = stored(request), postings_of(item.get("postings"))
+    wanted, wallet_id = body["amount"], _wallet_in(request)
+    is_same_asset = all(posting["asset"] == wanted["asset"] for posting in postings)
+    if not is_same_asset or sum(posting["amount"] for posting in postings) != wanted["amount"]:
+        return "another amount or asset"
+    if request.path.endswith("/credit"):
+        side, far_side, subjects = "destination", "source", body["sources"]
+    else:
+        side, far_side, subjects = "source", "destination", [body["destination"]] if "destination" in body else []
+    if not all(_is_of_wallet(posting[side], wallet_id) for posting in postings):
+        return "another direction"
+    if not all(_is_one_of(posting[far_side], subjects or [_WORLD]) for posting in postings):
+        return f"another {far_side}"
+    return None
+
+
+def _is_of_wallet(account: str, wallet_id: str) -> bool:
+    """An account of a wallet has the wallet's id, without dashes, as one of its segments."""
+    return wallet_id.replace("-", "").lower() in account.split(":")
+
+
+def _is_one_of(account: str, subjects: list[Json]) -> bool:
+    return any(
+        account == subject["identifier"]
+        if subject["type"] == "ACCOUNT"
+        else _is_of_wallet(account, subject["identifier"])
+        for subject in subjects
+    )
 
 
 # answers

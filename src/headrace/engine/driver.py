@@ -170,7 +170,10 @@ class Driver:
             ledger=activity.ledger if isinstance(activity, CreateTransaction) else "",
         )
         try:
-            return await self._carry_through(control, opened, protocol)
+            halted = await self._carry_through(control, opened, protocol)
+            if not opened.is_closed:
+                await self._compare_with_decision(opened, protocol.action, control.runner.id)
+            return halted
         finally:
             if activity.is_effect and opened.last_failure is not None:
                 self._meter.effect_settled(opened.key)
@@ -201,8 +204,8 @@ class Driver:
                     protocol.paused()
                 case Done() | Refused() | NotBooked():
                     await self._close(control, opened, action)
-                case NeedsAttention(message):
-                    if await self._record_attention(control, opened, message, is_aborted=is_aborted):
+                case NeedsAttention():
+                    if await self._record_attention(control, opened, action, is_aborted=is_aborted):
                         return None
         return None
 
@@ -222,10 +225,38 @@ class Driver:
                     is_taken = await self._commit(control.runner, unit)
                     break
                 except Conflict:
-                    await self._read_again(control, opened, begun)
+                    try:
+                        await self._read_again(control, opened, begun)
+                    except Conflict:
+                        await self._compare_with_decision(opened, outcome, control.runner.id)
+                        raise
+            opened.is_closed = True
             if opened.activity.is_effect:
                 self._meter.effects_closed[opened.activity.service, LABELS[type(outcome)]] += 1
             await self._use_events(control, is_taken)
+
+    async def _compare_with_decision(self, opened: CurrentActivity, late: Action, instance_id: str) -> None:
+        """Log a late outcome that contradicts what a person decided about the effect meanwhile.
+
+        The decision stands: the instance has gone on from it.
+        """
+        if not opened.activity.is_effect or not isinstance(late, Done | Refused | NotBooked):
+            return
+        try:
+            decisions = await self._journal.resolutions(instance_id)
+        except Unavailable as error:
+            log.warning("cannot compare a late outcome with decisions", instance_id=instance_id, reason=str(error))
+            return
+        for decision in decisions:
+            is_same_effect = (decision.stage, decision.position) == (opened.stage, opened.position)
+            if is_same_effect and (decision.verdict == "booked") != isinstance(late, Done):
+                log.error(
+                    "a late outcome contradicts what a person decided",
+                    instance_id=instance_id,
+                    effect=opened.key,
+                    decided=decision.verdict,
+                    outcome=LABELS[type(late)],
+                )
 
     async def _attempt(self, control: Control, opened: CurrentActivity, protocol: EffectProtocol) -> None:
         async with self._services.gates[opened.activity.service]:
@@ -319,7 +350,7 @@ class Driver:
         return None if is_over else Halted(Halt.BACKOFF, next_at)
 
     async def _record_attention(
-        self, control: Control, opened: CurrentActivity, message: str, *, is_aborted: bool
+        self, control: Control, opened: CurrentActivity, found: NeedsAttention, *, is_aborted: bool
     ) -> bool:
         """Record that the effect needs attention.
 
@@ -328,7 +359,7 @@ class Driver:
         async with control.exclusive():
             while control.runner.open is opened and (is_aborted or control.runner.ended_at is None):
                 begun = opened.begun
-                unit = control.runner.fail_attempt(f"needs attention: {message}", None, needs_attention=True)
+                unit = control.runner.fail_attempt(f"needs attention: {found.message}", None, doubt=found.doubt)
                 try:
                     await self._commit(control.runner, unit)
                 except Conflict:

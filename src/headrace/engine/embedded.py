@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType, TracebackType
 
 import structlog
@@ -249,9 +250,15 @@ class EmbeddedEngine:
         elif not self.is_stopping:
             self._resume(instance_id)
 
+    def abort(self, instance_id: str) -> AbstractAsyncContextManager[InstanceRunner]:
+        return self._held(instance_id, may_have_ended=False)
+
+    def resolve(self, instance_id: str) -> AbstractAsyncContextManager[InstanceRunner]:
+        return self._held(instance_id, may_have_ended=True)
+
     @contextlib.asynccontextmanager
-    async def abort(self, instance_id: str) -> AsyncGenerator[InstanceRunner]:
-        """See `engine.port.Engine.abort`. Only a committed abort replaces the runner that is driven."""
+    async def _held(self, instance_id: str, *, may_have_ended: bool) -> AsyncGenerator[InstanceRunner]:
+        """See `engine.port.Engine.abort` and `resolve`. Only a committed unit replaces the runner that is driven."""
         active = self._active.get(instance_id)
         if active is None:
             active = ActiveInstance(self, instance_id)
@@ -264,8 +271,8 @@ class EmbeddedEngine:
             except TimeoutError:
                 raise Unavailable("the journal cannot commit at the moment") from None
             try:
-                runner = await self._standing_runner(active)
-                needed_attention = runner.needs_attention
+                runner = await self._standing_runner(active, may_have_ended=may_have_ended)
+                had_ended, needed_attention = runner.ended_at is not None, runner.needs_attention
                 try:
                     yield runner
                 except BaseException as error:
@@ -276,10 +283,12 @@ class EmbeddedEngine:
                         asyncio.get_running_loop().call_later(STRAY_S, self.wake, instance_id)
                     raise
                 active.runner = runner
-                if needed_attention:
-                    self._meter.needs_attention(-1)  # the person who aborts it has decided
-                report_end(self._meter, runner)
-                self._release_waiters(instance_id)
+                active.is_woken = True  # the unit may have consumed an event
+                if needed_attention and not had_ended:
+                    self._meter.needs_attention(-1)  # the person has decided
+                if runner.ended_at is not None and not had_ended:
+                    report_end(self._meter, runner)
+                    self._release_waiters(instance_id)
             finally:
                 active.lock.release()
         finally:
@@ -290,12 +299,12 @@ class EmbeddedEngine:
             elif not active.aborts and not active.is_driven:
                 self._launch(active)
 
-    async def _standing_runner(self, active: ActiveInstance) -> InstanceRunner:
-        """A runner where the journal stands, apart from the one that is driven: an abort that fails changes nothing."""
+    async def _standing_runner(self, active: ActiveInstance, *, may_have_ended: bool) -> InstanceRunner:
+        """A runner where the journal stands, apart from the one that is driven: a unit that fails changes nothing."""
         standing = await self._journal.standing(active.id)
         if standing is None:
             raise NotFound("instance", active.id)
-        if standing.instance.is_terminal:
+        if standing.instance.is_terminal and (not may_have_ended or standing.is_over):
             raise AlreadyEnded(active.id)
         try:
             runner = self._runners.restore(standing)
@@ -426,7 +435,7 @@ class EmbeddedEngine:
                 return False
             if standing is None:
                 return False
-            if standing.instance.is_terminal and standing.instance.stages[-1].terminated_at is not None:
+            if standing.is_over:
                 return False
             try:
                 active.runner = self._runners.restore(standing)

@@ -3,8 +3,8 @@ journal holds what is true.
 
 A use case composes a unit, commits it, and then the engine goes on with the instance. An engine adds nothing to that
 unit, calls nothing back, and knows neither callers nor responses; where it needs nudges, the use case adds them.
-`begin` and `abort` are entered before the commit and left after it, so that the engine can keep its own work on the
-instance away meanwhile.
+`begin`, `abort` and `resolve` are entered before the commit and left after it, so that the engine can keep its own work
+on the instance away meanwhile.
 """
 
 from __future__ import annotations
@@ -68,6 +68,14 @@ class Engine(Protocol):
         with one, the instance goes on as before.
 
         Entering raises NotFound, AlreadyEnded, or Unavailable when the instance cannot be read or is busy for too long.
+        """
+        ...
+
+    def resolve(self, instance_id: str) -> AbstractAsyncContextManager[InstanceRunner]:
+        """Keep an instance still while a person decides about its open effect: commit the unit of the given runner.
+
+        As `abort`, but the instance may have ended. Where the context is left without an error, no attempt of that
+        effect begins any more, and the engine goes on with the instance. Raises AlreadyEnded where no effect is open.
         """
         ...
 

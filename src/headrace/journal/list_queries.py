@@ -12,6 +12,7 @@ from headrace.journal.lists import (
     STATUSES,
     UNFINISHED,
     AnyList,
+    AttentionList,
     InstanceList,
     InstanceSearch,
     OccurrenceList,
@@ -83,6 +84,8 @@ def list_query(rows: AnyList) -> tuple[str, tuple[Any, ...]]:
             return "named_triggers", (str(name).casefold(),)
         case OccurrenceList():
             return "occurrences", (rows.trigger_id,)
+        case AttentionList():
+            return "attention", (rows.instance_id or "",)
         case InstanceSearch():
             return _search(rows)
 

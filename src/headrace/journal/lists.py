@@ -76,4 +76,10 @@ class InstanceSearch(_List, frozen=True, tag="search"):
     since_at: int | None = None
 
 
-AnyList = WorkflowList | InstanceList | TriggerList | OccurrenceList | InstanceSearch
+class AttentionList(_List, frozen=True, tag="attention"):
+    """Open effects that need attention, of one instance or of all. Their places are those of their instances."""
+
+    instance_id: str | None = None
+
+
+AnyList = WorkflowList | InstanceList | TriggerList | OccurrenceList | InstanceSearch | AttentionList

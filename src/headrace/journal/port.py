@@ -14,6 +14,7 @@ import msgspec
 
 from headrace.journal.lists import (
     AnyList,
+    AttentionList,
     InstanceList,
     InstanceSearch,
     OccurrenceList,
@@ -23,6 +24,7 @@ from headrace.journal.lists import (
 )
 from headrace.journal.records import (
     ActivityRow,
+    AttentionRow,
     AuditEntry,
     Due,
     EngineState,
@@ -32,6 +34,7 @@ from headrace.journal.records import (
     Occurrence,
     OutboxEvent,
     Remembered,
+    ResolutionRow,
     SetAside,
     Stage,
     StaleNudge,
@@ -129,6 +132,10 @@ class Journal(Protocol):
 
     async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]: ...
 
+    async def resolutions(self, instance_id: str) -> list[ResolutionRow]:
+        """What persons decided about effects of an instance, by stage and position."""
+        ...
+
     async def remembered(self, owner: str, key: str) -> Remembered | None:
         """The response to this caller's key; else the row of release 0.1.0 under this key, which names no caller."""
         ...
@@ -146,6 +153,10 @@ class Journal(Protocol):
         ...
 
     async def summaries_after(self, rows: InstanceSearch, place: Place, limit: int) -> list[InstanceSummary]: ...
+
+    async def attention_after(self, rows: AttentionList, place: Place, limit: int) -> list[AttentionRow]:
+        """Also effects of aborted instances, as long as they are open."""
+        ...
 
     async def triggers_after(self, rows: TriggerList, place: Place, limit: int) -> list[Trigger]: ...
 

@@ -102,6 +102,44 @@ class ActivityRow(msgspec.Struct, frozen=True):
     permitted_at: int | None = None
 
 
+class AttentionRow(msgspec.Struct, frozen=True):
+    """An open effect that needs attention. `id`, `created_at` and `terminated_at` are those of its instance.
+
+    `attention`: why, as `effects.protocol.Doubt` names it; None: a server of an earlier release stored it.
+    """
+
+    id: str
+    created_at: int
+    workflow_id: str
+    workflow_name: str | None
+    terminated_at: int | None
+    stage: int
+    position: int
+    name: str
+    key: str
+    started_at: int
+    attempt: int
+    request_method: str
+    request_path: str
+    request_body: bytes | None
+    last_failure: str | None
+    attention: str | None
+    since_at: int
+
+
+class ResolutionRow(msgspec.Struct, frozen=True):
+    """What a person decided about an effect that needed attention. `evidence` is JSON text."""
+
+    instance_id: str
+    stage: int
+    position: int
+    verdict: str
+    evidence: str
+    reason: str
+    principal: str
+    at: int
+
+
 class Standing(msgspec.Struct, frozen=True):
     """The state of an instance at one moment. `activities` are those of its last stage.
 
@@ -112,6 +150,11 @@ class Standing(msgspec.Struct, frozen=True):
     activities: tuple[ActivityRow, ...]
     version: int
     nudge_seq: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        """The instance has ended, and no effect of it is open."""
+        return self.instance.is_terminal and self.instance.stages[-1].terminated_at is not None
 
 
 class StaleNudge(msgspec.Struct, frozen=True):

@@ -116,7 +116,15 @@ TABLES: tuple[Table, ...] = (
             "instance_id text, stage integer, position integer, name text, input text, started_at integer, "
             "attempt integer, key text, request_method text, request_path text, request_body bytes?, output text?, "
             "error text?, last_failure text?, next_execution_at integer?, needs_attention flag, "
-            "terminated_at integer?, permitted_at integer?"
+            "terminated_at integer?, permitted_at integer?, attention text?, attention_at integer?"
+        ),
+        ("instance_id", "stage", "position"),
+    ),
+    Table(
+        "resolutions",
+        _columns(
+            "instance_id text, stage integer, position integer, verdict text, evidence text, proof text?, reason text, "
+            "principal text, at integer"
         ),
         ("instance_id", "stage", "position"),
     ),

@@ -234,10 +234,16 @@ class BeginAttempt(Write, frozen=True, kw_only=True):
 
 
 class FailAttempt(Write, frozen=True, kw_only=True):
+    """`attention`: why a person must decide, as `effects.protocol.Doubt` names it, and `attention_at` when that was
+    found; the first such time stays. None: no person has to decide.
+    """
+
     attempt: int
     failure: str
     next_execution_at: int | None
     needs_attention: bool
+    attention: str | None
+    attention_at: int | None
     instance_id: str
     stage: int
     position: int
@@ -251,6 +257,24 @@ class CloseActivity(Write, frozen=True, kw_only=True):
     instance_id: str
     stage: int
     position: int
+
+
+class AddResolution(Write, frozen=True, kw_only=True):
+    """Store what a person decided about an effect. Changes nothing where the effect is closed or needs no attention, or
+    where `proof` is that of another effect.
+
+    `verdict`: booked or not_booked; `evidence`: JSON; `proof`: the transaction or initiation that shows this effect.
+    """
+
+    instance_id: str
+    stage: int
+    position: int
+    verdict: str
+    evidence: str
+    proof: str | None
+    reason: str
+    principal: str
+    at: int
 
 
 # an instance's mailbox

@@ -14,7 +14,7 @@ class CurrentActivity:
 
     `attempt` counts the attempts that this process knows of, `begun` those that the journal counts as begun: while it
     is 0, none may be sent. `was_sent`: an attempt may have reached the service. `is_stored`: the journal has a row of
-    it, which a read has only after a failed attempt.
+    it, which a read has only after a failed attempt. `is_closed`: this process has recorded its outcome.
     """
 
     activity: Activity
@@ -29,5 +29,6 @@ class CurrentActivity:
     was_sent: bool = False
     last_failure: str | None = None
     needs_attention: bool = False
+    is_closed: bool = False
     permitted_s: float | None = None
     """The monotonic time before which the commit that counts the latest attempt was not asked for; None: long ago."""

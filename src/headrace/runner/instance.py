@@ -25,11 +25,11 @@ from headrace.buses.event_types import (
 )
 from headrace.effects.port import Done, Refused, Request
 from headrace.effects.services import prepare, scheduled_moment
-from headrace.effects.settlement import NotBooked
+from headrace.effects.settlement import Doubt, NotBooked, Unbooked
 from headrace.errors import Conflict, InvalidValue, NotFound
 from headrace.journal import writes
 from headrace.journal.lists import STATUSES
-from headrace.journal.port import Required, Unit, WhenWanted
+from headrace.journal.port import Entry, Required, Unit, WhenWanted
 from headrace.journal.records import ActivityRow, Standing, Workflow
 from headrace.journal.searches import fingerprints
 from headrace.runner.activities import CurrentActivity
@@ -43,6 +43,8 @@ decode = msgspec.json.decode
 
 RETRYING = STATUSES.index("retrying")
 NEEDS_ATTENTION = STATUSES.index("attention")
+UNBOOKED = "UNBOOKED: a person decided that it was not booked"
+"""The error of an effect that a person closed. It begins with a code, by which instances are searched."""
 
 
 class Announce(Protocol):
@@ -181,7 +183,7 @@ class InstanceRunner:
         self.stage.resume()
         return self.advance(sends=sends)
 
-    def record(self, outcome: Done | Refused | NotBooked, *, sends: bool = True) -> Unit:
+    def record(self, outcome: Done | Refused | NotBooked | Unbooked, *, sends: bool = True) -> Unit:
         """Close the open activity with its outcome and go on; the stage of an aborted instance ends with it."""
         unit, now_at = Unit(), self.now_at()
         match outcome:
@@ -192,7 +194,10 @@ class InstanceRunner:
                 message = f"{code}: {text}"
                 self._close_activity(unit, now_at, None, message)
                 self.stage.refuse(message)
-            case NotBooked():
+            case Unbooked() if self.ended_at is None:
+                self._close_activity(unit, now_at, None, UNBOOKED)
+                self.stage.refuse(UNBOOKED)
+            case NotBooked() | Unbooked():
                 self._cancel_activity(unit, now_at)
         if self.ended_at is None:
             self._advance(unit, now_at, sends=sends)
@@ -201,6 +206,18 @@ class InstanceRunner:
         self._close_stage(unit, now_at)
         unit.add(writes.ScheduleInstance(next_at=None, instance_id=self.id))
         return self._sealed(unit)
+
+    def resolve(self, outcome: Done | Unbooked, decided: Required) -> Unit:
+        """Close the open effect as a person decided, and go on; never send it again.
+
+        `decided` stores the decision where the effect still needs attention; else the unit fails with its error.
+        """
+        unit = self.record(outcome, sends=False)
+        first: list[Entry] = [decided]
+        if self.ended_at is None:  # an effect that needs attention is not due, and this one's successor is
+            first.append(writes.ScheduleInstance(next_at=0, instance_id=self.id))
+        unit[1:1] = first
+        return unit
 
     def abort(self) -> Unit:
         """End the instance now (decision E6). An effect that may have been sent keeps its activity and stage open."""
@@ -371,12 +388,13 @@ class InstanceRunner:
         unit.add(Required(begin, partial(Conflict, self.id)))
         return self._sealed(unit)
 
-    def fail_attempt(self, failure: str, next_at: int | None, *, needs_attention: bool = False) -> Unit:
-        """Record why the open activity is not done yet, and when it is tried again."""
+    def fail_attempt(self, failure: str, next_at: int | None, *, doubt: Doubt | None = None) -> Unit:
+        """Record why the open activity is not done yet, and when it is tried again. `doubt`: a person must decide."""
         opened, unit = self.open, Unit()
         assert opened is not None
         if not opened.is_stored:
             self._store_activity(unit, opened, opened.attempt)
+        needs_attention = doubt is not None
         opened.last_failure = failure
         opened.needs_attention = needs_attention
         opened.begun = max(opened.attempt, opened.begun)
@@ -386,6 +404,8 @@ class InstanceRunner:
                 failure=failure,
                 next_execution_at=next_at,
                 needs_attention=needs_attention,
+                attention=doubt,
+                attention_at=self.now_at() if needs_attention else None,
                 instance_id=self.id,
                 stage=opened.stage,
                 position=opened.position,

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from headrace.clock import Clock, Ids
+from headrace.effects.port import Downstream
 from headrace.engine.port import Engine
 from headrace.events.inbox import Inbox
 from headrace.events.outbox import Outbox
@@ -18,8 +19,9 @@ COMPILATIONS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """`max_triggers`: triggers that may exist at once, deleted ones not counted.
+    """`downstream`: the services, for reads that a person's decision is compared with.
 
+    `max_triggers`: triggers that may exist at once, deleted ones not counted.
     `patience_s`: for how long an abort is tried again while other processes move its instance on.
     `compilations` bounds how many definitions of triggers are compiled at once, each on a thread.
     """
@@ -32,6 +34,7 @@ class Ports:
     inbox: Inbox
     outbox: Outbox
     evaluator: Evaluator
+    downstream: Downstream
     max_triggers: int
     patience_s: float
     compilations: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COMPILATIONS))

@@ -395,7 +395,7 @@ def test_an_initiation_that_may_be_on_its_way_is_looked_up_once_more() -> None:
 def test_a_first_refusal_that_no_look_up_decides_asks_a_person() -> None:
     desk = Desk(Family.INITIATION)
     desk.send(NO_FUNDS)
-    assert desk.look(UNDECIDED) == NeedsAttention("no funds; not among those listed")
+    assert desk.look(UNDECIDED) == NeedsAttention("no funds; not among those listed", "not_listed")
 
 
 @pytest.mark.parametrize("family", [Family.WALLET, Family.INITIATION])
@@ -403,5 +403,5 @@ def test_after_an_abort_too(family: Family) -> None:
     desk = Desk(family, was_sent=True, is_aborted=True)
     assert isinstance(desk.look(UNDECIDED), Pause)
     desk.wait()
-    assert desk.look(UNDECIDED) == NeedsAttention("an attempt had no answer; not among those listed")
+    assert desk.look(UNDECIDED) == NeedsAttention("an attempt had no answer; not among those listed", "not_listed")
     assert desk.sends == 0

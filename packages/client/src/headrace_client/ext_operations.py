@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from headrace_client import requests
-from headrace_client.models import AuditEntry, DeadLetter, InstanceSummary, ReceivedEvent, SentEvents, reader
-from headrace_client.operations import READ, WRITE, Operation
+from headrace_client.models import (
+    Attention,
+    AuditEntry,
+    DeadLetter,
+    InstanceSummary,
+    ReceivedEvent,
+    Resolution,
+    SentEvents,
+    reader,
+)
+from headrace_client.operations import APPROVE, READ, WRITE, Operation
 from headrace_client.paging import Cursor, cursor_reader
 
 SEARCH_INSTANCES: Operation[Cursor[InstanceSummary]] = Operation(
@@ -51,4 +60,34 @@ LIST_AUDIT: Operation[list[AuditEntry]] = Operation(
     requests.ListAuditRequest,
     reader(list[AuditEntry]),
     query={"target": "target", "principal": "principal", "before": "before", "limit": "limit"},
+)
+LIST_ATTENTION: Operation[Cursor[Attention]] = Operation(
+    "list_attention",
+    "GET",
+    "/ext/attention",
+    READ,
+    200,
+    requests.ListAttentionRequest,
+    cursor_reader(reader(list[Attention])),
+    wrapper="cursor",
+    query={"instanceID": "instance_id", "cursor": "cursor", "pageSize": "page_size"},
+)
+RESOLVE_EFFECT: Operation[Resolution] = Operation(
+    "resolve_effect",
+    "POST",
+    "/ext/instances/{instance_id}/stages/{number}/activities/{position}/resolve",
+    APPROVE,
+    200,
+    requests.ResolveEffectRequest,
+    reader(Resolution),
+    body="request_body",
+)
+LIST_RESOLUTIONS: Operation[list[Resolution]] = Operation(
+    "list_resolutions",
+    "GET",
+    "/ext/instances/{instance_id}/resolutions",
+    READ,
+    200,
+    requests.ListResolutionsRequest,
+    reader(list[Resolution]),
 )

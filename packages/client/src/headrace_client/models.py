@@ -109,6 +109,67 @@ class InstanceSummary(Model):
     error_code: str | None = None
 
 
+class EffectRequest(Model):
+    """The stored request of an effect; `path` is relative to the root of its service."""
+
+    service: str
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+
+
+class Attention(Model, kw_only=True):
+    """An open effect that needs attention: whether it was booked is unknown, and a person has to decide.
+
+    `doubt`: other_bytes, other_values, not_found or not_listed; `for_booked` and `for_not_booked` say what is known.
+    """
+
+    instance_id: str
+    workflow_id: str
+    aborted: bool
+    stage: int
+    position: int
+    activity: str
+    key: str
+    request: EffectRequest
+    since: Timestamp
+    attempts: int
+    doubt: str
+    for_booked: str
+    for_not_booked: str
+    workflow_name: str | None = None
+    amount: int | None = None
+    asset: str | None = None
+    last_failure: str | None = None
+
+
+class Evidence(Model):
+    """Either `ledger` and `transaction_id`, or `initiation_id`, or `text`."""
+
+    ledger: str | None = None
+    transaction_id: int | None = None
+    initiation_id: str | None = None
+    text: str | None = None
+
+
+class Resolution(Model, kw_only=True):
+    """What a person decided about an effect: `outcome` is booked or not_booked.
+
+    `attested`: the evidence is a text. `failure`: the kind of failure with which the instance ended.
+    """
+
+    instance_id: str
+    stage: int
+    position: int
+    outcome: str
+    evidence: Evidence
+    attested: bool
+    reason: str
+    principal: str
+    resolved_at: Timestamp
+    failure: str | None = None
+
+
 class Event(Model, kw_only=True):
     """An event to send. Triggers evaluate its `payload`; a repeat of its `idempotency_key` or `id` starts nothing."""
 

@@ -33,6 +33,7 @@ T = TypeVar("T")
 PREFIX = "/api/orchestration"
 READ: Scope = "orchestration:read"
 WRITE: Scope = "orchestration:write"
+APPROVE: Scope = "orchestration:approve"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Operation(Generic[T]):
 
     @property
     def is_write(self) -> bool:
-        return self.scope == WRITE
+        return self.scope != READ
 
 
 GET_SERVER_INFO: Operation[ServerInfo] = Operation(

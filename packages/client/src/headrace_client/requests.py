@@ -133,6 +133,31 @@ class SearchInstancesRequest(PageRequest):
     error_code: str | None = None
 
 
+class ListAttentionRequest(PageRequest):
+    instance_id: str | None = None
+
+
+class ResolveEffectRequestBody(Request, omit_defaults=True):
+    """`outcome` is booked or not_booked; `evidence` as in `models.Evidence`."""
+
+    outcome: str
+    evidence: dict[str, Any]
+    reason: str
+
+
+class ResolveEffectRequest(Request):
+    """`number` counts stages from 0, `position` the activities of a stage."""
+
+    instance_id: str
+    number: int
+    position: int
+    request_body: ResolveEffectRequestBody
+
+
+class ListResolutionsRequest(Request):
+    instance_id: str
+
+
 class SendEventsRequest(Request):
     """`events` is one event, a list of them, or their JSON as bytes, which are sent unchanged."""
 

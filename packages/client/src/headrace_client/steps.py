@@ -15,7 +15,7 @@ from headrace_client.errors import ClientError
 
 T = TypeVar("T")
 
-Scope = Literal["orchestration:read", "orchestration:write"]
+Scope = Literal["orchestration:read", "orchestration:write", "orchestration:approve"]
 
 
 @dataclass(frozen=True, slots=True)

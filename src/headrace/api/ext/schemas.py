@@ -152,3 +152,103 @@ class InstanceSummaryPage(Page, kw_only=True):
 
 class InstanceSummaryPageResponse(_Shape, kw_only=True):
     cursor: InstanceSummaryPage
+
+
+class EffectRequest(_Shape, kw_only=True):
+    """The stored request of an effect, as every attempt sends it."""
+
+    service: Literal["ledger", "wallets", "payments"]
+    method: str
+    path: Annotated[str, Meta(description="Relative to the root of its service.")]
+    body: Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"})] | UnsetType = UNSET
+
+
+class Attention(_Shape, kw_only=True):
+    """An open effect that needs attention: whether it was booked is unknown, and a person has to decide."""
+
+    instance_id: InstanceId = msgspec.field(name="instanceID")
+    workflow_id: WorkflowId = msgspec.field(name="workflowID")
+    workflow_name: str | UnsetType = UNSET
+    aborted: Annotated[bool, Meta(description="The instance was aborted: it does not go on, whatever is decided.")]
+    stage: Annotated[int, Meta(ge=0, description="The number of the stage, counted from 0.")]
+    position: Annotated[int, Meta(ge=0, description="The position of the activity in its stage, counted from 0.")]
+    activity: Annotated[str, Meta(description="The name of the activity.")]
+    key: Annotated[str, Meta(description="The effect's key, by which the books are searched.")]
+    request: EffectRequest
+    amount: Annotated[int, Meta(description="What the effect moves; absent where it moves nothing.")] | UnsetType = (
+        UNSET
+    )
+    asset: Annotated[str, Meta(examples=["USD/2"])] | UnsetType = UNSET
+    since: Annotated[DateTime, Meta(description="When it was found that a person has to decide.")]
+    attempts: Annotated[int, Meta(ge=0, description="Attempts that have begun.")]
+    last_failure: str | UnsetType = UNSET
+    doubt: Annotated[
+        Literal["other_bytes", "other_values", "not_found", "not_listed"],
+        Meta(
+            description=(
+                "`other_bytes`: the service knows the key with another request; `other_values`: its books show other "
+                "values under the key; `not_found`: an attempt had no response, and the books do not show the effect; "
+                "`not_listed`: the same, and the books list more than was read."
+            )
+        ),
+    ]
+    for_booked: Annotated[str, Meta(description="What speaks for: it was booked.")]
+    for_not_booked: Annotated[str, Meta(description="What speaks for: it was not booked.")]
+
+
+class AttentionPage(Page, kw_only=True):
+    data: list[Attention]
+
+
+class AttentionPageResponse(_Shape, kw_only=True):
+    cursor: AttentionPage
+
+
+class Evidence(_Shape, kw_only=True):
+    """Either `ledger` and `transactionID`, or `initiationID`, or `text`."""
+
+    ledger: str | UnsetType = UNSET
+    transaction_id: (
+        Annotated[int, Meta(ge=0, description="Of a ledger transaction, or of one of a wallet.")] | UnsetType
+    ) = msgspec.field(default=UNSET, name="transactionID")
+    initiation_id: Annotated[str, Meta(max_length=1_024)] | UnsetType = msgspec.field(
+        default=UNSET, name="initiationID"
+    )
+    text: (
+        Annotated[str, Meta(min_length=1, max_length=4_096, description="What a person has seen, in words.")]
+        | UnsetType
+    ) = UNSET
+
+
+class Decision(_Shape, kw_only=True):
+    """What a person decides about an effect that needs attention."""
+
+    outcome: Literal["booked", "not_booked"]
+    evidence: Evidence
+    reason: Annotated[str, Meta(min_length=1, max_length=1_024, description="Why, in 1 to 1,024 bytes.")]
+
+
+class Resolution(_Shape, kw_only=True):
+    """A stored decision about an effect."""
+
+    instance_id: InstanceId = msgspec.field(name="instanceID")
+    stage: Annotated[int, Meta(ge=0)]
+    position: Annotated[int, Meta(ge=0)]
+    outcome: Literal["booked", "not_booked"]
+    evidence: Evidence
+    attested: Annotated[bool, Meta(description="The evidence is a text: no id was compared with the books.")]
+    reason: str
+    principal: Annotated[str, Meta(description="The subject of the token; `anonymous` without authentication.")]
+    resolved_at: DateTime
+    failure: (
+        Annotated[str, Meta(description="The kind of failure with which the instance ended.", examples=["unbooked"])]
+        | UnsetType
+    ) = UNSET
+
+
+class ResolutionResponse(_Shape, kw_only=True):
+    data: Resolution
+
+
+class ResolutionListResponse(_Shape, kw_only=True):
+    data: list[Resolution]

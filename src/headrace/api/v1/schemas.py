@@ -255,9 +255,21 @@ class Problem(_Shape, kw_only=True):
     column: Annotated[int, Meta(ge=1, description="In a YAML body.")] | UnsetType = UNSET
 
 
+class Refusal(_Shape, kw_only=True):
+    """Why the state or the books do not allow a decision."""
+
+    reason: Annotated[str, Meta(description="A word for programs.", examples=["differs"])]
+
+
 class Error(_Shape, kw_only=True):
     """The body of every error response."""
 
     error_code: Annotated[str, Meta(extra_json_schema={"enum": ["VALIDATION", "NOT_FOUND", "INTERNAL"]})]
     error_message: Annotated[str, Meta(description="The problem and its place.")]
-    details: list[Problem] | UnsetType = UNSET
+    details: (
+        Annotated[
+            list[Problem] | Refusal,
+            Meta(description="Of a definition: its problems. Of a refused decision: a word for the reason."),
+        ]
+        | UnsetType
+    ) = UNSET

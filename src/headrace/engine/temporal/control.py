@@ -11,7 +11,7 @@ from typing import Any
 from headrace.clock import Clock
 from headrace.engine.control import DRIVEN
 from headrace.journal.port import Journal, Results, Unit
-from headrace.journal.records import Standing
+from headrace.journal.records import ResolutionRow, Standing
 from headrace.journal.writes import DropNudges, TakeEvent
 from headrace.runner.instance import InstanceRunner
 
@@ -113,7 +113,7 @@ class StepControl:
 
 
 class StepJournal:
-    """The journal as the driver sees it in a step. `standing` and `commit` are all that the driver asks for."""
+    """The journal as the driver sees it in a step. The driver needs no more of it."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -129,3 +129,6 @@ class StepJournal:
 
     async def standing(self, instance_id: str) -> Standing | None:
         return await self._journal.standing(instance_id)
+
+    async def resolutions(self, instance_id: str) -> list[ResolutionRow]:
+        return await self._journal.resolutions(instance_id)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Literal
 
 import structlog
 
@@ -78,16 +80,22 @@ class TemporalEngine:
     def wake(self, instance_id: str) -> None:
         self._nudger.send(instance_id, "event")
 
+    def abort(self, instance_id: str) -> AbstractAsyncContextManager[InstanceRunner]:
+        return self._held(instance_id, "abort")
+
+    def resolve(self, instance_id: str) -> AbstractAsyncContextManager[InstanceRunner]:
+        return self._held(instance_id, "resume")
+
     @contextlib.asynccontextmanager
-    async def abort(self, instance_id: str) -> AsyncGenerator[InstanceRunner]:
-        """See `engine.port.Engine.abort`. Leaving it waits until no permit of an attempt is valid any more.
+    async def _held(self, instance_id: str, why: Literal["abort", "resume"]) -> AsyncGenerator[InstanceRunner]:
+        """See `engine.port.Engine.abort` and `resolve`. When it is left, no permit of an attempt is valid.
 
         The commit within raises Conflict where a worker has moved the instance on.
         """
         standing = await self._journal.standing(instance_id)
         if standing is None:
             raise NotFound("instance", instance_id)
-        if standing.instance.is_terminal:
+        if standing.instance.is_terminal and (why == "abort" or standing.is_over):
             raise AlreadyEnded(instance_id)
         try:
             runner = self._runners.restore(standing)
@@ -95,14 +103,15 @@ class TemporalEngine:
             log.error("instance cannot go on", instance_id=instance_id, reason=repr(error))
             raise Unavailable("the instance cannot be restored; the log says why") from None
         last = standing.activities[-1] if standing.activities else None
-        needed_attention = last is not None and last.needs_attention and last.terminated_at is None
+        had_ended, needed_attention = runner.ended_at is not None, runner.needs_attention
         yield runner
         committed_s = self._clock.monotonic_s()
-        if needed_attention:
-            self._meter.needs_attention(-1)  # the person who aborts it has decided
-        report_end(self._meter, runner)
-        self._nudger.send(instance_id, "abort")
-        self._have_ended([instance_id])
+        if needed_attention and not had_ended:
+            self._meter.needs_attention(-1)  # the person has decided
+        self._nudger.send(instance_id, why)
+        if runner.ended_at is not None and not had_ended:
+            report_end(self._meter, runner)
+            self._have_ended([instance_id])
         if last is not None and last.terminated_at is None and last.key and last.attempt:
             await self._outlast_permit(last, committed_s)
 

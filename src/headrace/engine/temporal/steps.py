@@ -27,7 +27,6 @@ from headrace.engine.temporal.control import NormalStepWanted, StepControl, Step
 from headrace.engine.temporal.workflows import Next
 from headrace.errors import Conflict, Unavailable
 from headrace.journal.port import Journal, Unit
-from headrace.journal.records import Standing
 from headrace.journal.writes import DropNudges
 from headrace.runner.runners import Runners
 
@@ -150,7 +149,7 @@ class Steps:
     async def _drive(self, drive: _Drive, instance_id: str, *, is_local: bool) -> Next:
         try:
             standing = await self._journal.standing(instance_id)
-            if standing is None or _is_over(standing):
+            if standing is None or standing.is_over:
                 if standing is not None:
                     await self._forget_nudges(instance_id, standing.nudge_seq)
                 return ENDED
@@ -201,10 +200,6 @@ class Steps:
                     return Next("again", halted.until_at)
                 pause_s = max(0.0, (halted.until_at - self._clock.now_at()) / 1e6)
                 raise _again("an attempt failed; lastFailure in the instance's history says why", pause_s)
-
-
-def _is_over(standing: Standing) -> bool:
-    return standing.instance.is_terminal and standing.instance.stages[-1].terminated_at is not None
 
 
 def _stopped() -> ApplicationError:

@@ -17,6 +17,7 @@ from headrace.journal.lists import (
     NEWEST,
     STATUSES,
     AnyList,
+    AttentionList,
     InstanceList,
     InstanceSearch,
     OccurrenceList,
@@ -35,6 +36,7 @@ from headrace.journal.postgres.statements import named_statements, write_queries
 from headrace.journal.postgres.writer import PostgresWriter
 from headrace.journal.records import (
     ActivityRow,
+    AttentionRow,
     AuditEntry,
     Due,
     EngineState,
@@ -44,6 +46,7 @@ from headrace.journal.records import (
     Occurrence,
     OutboxEvent,
     Remembered,
+    ResolutionRow,
     SetAside,
     Stage,
     StaleNudge,
@@ -60,7 +63,7 @@ FRESH_S = 1.0
 READERS = 4
 
 ListT = TypeVar("ListT", bound=AnyList)
-RowT = TypeVar("RowT", bound=Workflow | Instance | InstanceSummary | Trigger | Occurrence)
+RowT = TypeVar("RowT", bound=Workflow | Instance | InstanceSummary | Trigger | Occurrence | AttentionRow)
 
 
 class _Activity(ActivityRow, frozen=True):
@@ -231,6 +234,12 @@ class PostgresJournal:
 
     async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]:
         return [ActivityRow(*row) for row in await self._rows("activities", instance_id, stage)]
+
+    async def attention_after(self, rows: AttentionList, place: Place, limit: int) -> list[AttentionRow]:
+        return [AttentionRow(*row[:17]) for row in await self._page(rows, place, limit)]
+
+    async def resolutions(self, instance_id: str) -> list[ResolutionRow]:
+        return [ResolutionRow(*row) for row in await self._rows("resolutions", instance_id)]
 
     async def remembered(self, owner: str, key: str) -> Remembered | None:
         rows = await self._rows("remembered", owner, key)

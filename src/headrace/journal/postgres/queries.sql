@@ -84,7 +84,8 @@ FROM :rows WHERE a.instance_id = r.instance_id AND a.stage = r.stage AND a.posit
 
 -- Record failed attempts of open activities.
 -- name: FailAttempt
-UPDATE activities AS a SET attempt = r.attempt, last_failure = r.failure, next_execution_at = r.next_execution_at, needs_attention = r.needs_attention
+UPDATE activities AS a SET attempt = r.attempt, last_failure = r.failure, next_execution_at = r.next_execution_at, needs_attention = r.needs_attention,
+    attention = r.attention, attention_at = coalesce(a.attention_at, r.attention_at)
 FROM :rows WHERE a.instance_id = r.instance_id AND a.stage = r.stage AND a.position = r.position AND a.terminated_at IS NULL
 
 -- Record the outcomes of open activities.
@@ -92,6 +93,13 @@ FROM :rows WHERE a.instance_id = r.instance_id AND a.stage = r.stage AND a.posit
 UPDATE activities AS a SET attempt = r.attempt, output = r.output, error = r.error, next_execution_at = NULL, needs_attention = false,
     terminated_at = r.terminated_at
 FROM :rows WHERE a.instance_id = r.instance_id AND a.stage = r.stage AND a.position = r.position AND a.terminated_at IS NULL
+
+-- Store what persons decided about open effects that need attention.
+-- name: AddResolution
+INSERT INTO resolutions (instance_id, stage, position, verdict, evidence, proof, reason, principal, at)
+SELECT r.instance_id, r.stage, r.position, r.verdict, r.evidence, r.proof, r.reason, r.principal, r.at
+FROM :rows JOIN activities AS a ON a.instance_id = r.instance_id AND a.stage = r.stage AND a.position = r.position
+WHERE a.needs_attention AND a.terminated_at IS NULL ON CONFLICT DO NOTHING
 
 -- Put events into the mailboxes of running instances. Each is locked: of a process that sends an event and one that lets
 -- the instance wait for it, one sees what the other did.
@@ -355,6 +363,24 @@ FROM stages WHERE instance_id = :instance_id ORDER BY number
 SELECT instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body,
     output, error, last_failure, next_execution_at, needs_attention, terminated_at, permitted_at
 FROM activities WHERE instance_id = :instance_id AND stage = :stage ORDER BY position
+
+-- Open effects that need attention, of one instance or of all, the newest instance first.
+-- name: attention_page
+SELECT i.id, i.created_at, i.workflow_id, (SELECT w.name FROM workflows AS w WHERE w.id = i.workflow_id) AS workflow_name, i.terminated_at,
+    a.stage, a.position, a.name, a.key, a.started_at, a.attempt, a.request_method, a.request_path, a.request_body, a.last_failure, a.attention,
+    coalesce(a.attention_at, a.started_at) AS since_at
+FROM activities AS a JOIN instances AS i ON i.id = a.instance_id
+WHERE a.needs_attention AND (:instance_id = '' OR i.id = :instance_id) AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- Places of open effects that need attention before a place, the nearest first.
+-- name: attention_before
+SELECT i.created_at, i.id FROM activities AS a JOIN instances AS i ON i.id = a.instance_id
+WHERE a.needs_attention AND (:instance_id = '' OR i.id = :instance_id) AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- What persons decided about effects of an instance.
+-- name: resolutions
+SELECT instance_id, stage, position, verdict, evidence, reason, principal, at FROM resolutions
+WHERE instance_id = :instance_id ORDER BY stage, position
 
 -- The response to a caller's key; '~' owns the rows of release 0.1.0.
 -- name: remembered

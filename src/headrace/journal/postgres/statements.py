@@ -27,6 +27,7 @@ _SIZES = {
     "named_triggers_page": "octet_length(vars)",
     "triggers_page": "octet_length(vars)",
     "occurrences_page": "octet_length(event)",
+    "attention_page": "octet_length(request_body)",
     "waiting_events": "octet_length(envelope)",
     "unidentified_events": "octet_length(envelope)",
     "outbox_page": "octet_length(payload)",

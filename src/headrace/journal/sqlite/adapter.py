@@ -22,6 +22,7 @@ from headrace.journal.lists import (
     NEWEST,
     STATUSES,
     AnyList,
+    AttentionList,
     InstanceList,
     InstanceSearch,
     OccurrenceList,
@@ -32,6 +33,7 @@ from headrace.journal.lists import (
 from headrace.journal.port import Results, Unit
 from headrace.journal.records import (
     ActivityRow,
+    AttentionRow,
     AuditEntry,
     Due,
     EngineState,
@@ -41,6 +43,7 @@ from headrace.journal.records import (
     Occurrence,
     OutboxEvent,
     Remembered,
+    ResolutionRow,
     SetAside,
     Stage,
     StaleNudge,
@@ -66,7 +69,7 @@ FRESH_S = 1.0
 """Age of a commit that still proves that commits succeed: callers of `/readyz` cannot keep the disk busy."""
 
 ListT = TypeVar("ListT", bound=AnyList)
-RowT = TypeVar("RowT", bound=Workflow | Instance | InstanceSummary | Trigger | Occurrence)
+RowT = TypeVar("RowT", bound=Workflow | Instance | InstanceSummary | Trigger | Occurrence | AttentionRow)
 
 
 class SqliteJournal:
@@ -261,6 +264,12 @@ class SqliteJournal:
             return unpacked(stored, base)
         except zlib.error as error:
             raise self._writer.refuse(damaged(error)) from error
+
+    async def attention_after(self, rows: AttentionList, place: Place, limit: int) -> list[AttentionRow]:
+        return [AttentionRow(*row) for row in self._page(rows, place, limit)]
+
+    async def resolutions(self, instance_id: str) -> list[ResolutionRow]:
+        return [ResolutionRow(*row) for row in self._rows("resolutions", instance_id)]
 
     async def remembered(self, owner: str, key: str) -> Remembered | None:
         rows = self._rows("remembered", owner, key)

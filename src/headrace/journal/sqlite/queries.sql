@@ -86,7 +86,8 @@ WHERE instance_id = :instance_id AND stage = :stage AND position = :position AND
 
 -- Record a failed attempt of an open activity.
 -- name: FailAttempt
-UPDATE activities SET attempt = :attempt, last_failure = :failure, next_execution_at = :next_execution_at, needs_attention = :needs_attention
+UPDATE activities SET attempt = :attempt, last_failure = :failure, next_execution_at = :next_execution_at, needs_attention = :needs_attention,
+    attention = :attention, attention_at = coalesce(attention_at, :attention_at)
 WHERE instance_id = :instance_id AND stage = :stage AND position = :position AND terminated_at IS NULL
 
 -- Record the outcome of an open activity.
@@ -94,6 +95,14 @@ WHERE instance_id = :instance_id AND stage = :stage AND position = :position AND
 UPDATE activities SET attempt = :attempt, output = CASE WHEN length(:output) >= 256 THEN packed(:output, request_body) ELSE :output END,
     error = :error, next_execution_at = NULL, needs_attention = 0, terminated_at = :terminated_at
 WHERE instance_id = :instance_id AND stage = :stage AND position = :position AND terminated_at IS NULL
+
+-- Store what a person decided about an open effect that needs attention.
+-- name: AddResolution
+INSERT INTO resolutions (instance_id, stage, position, verdict, evidence, proof, reason, principal, at)
+SELECT :instance_id, :stage, :position, :verdict, :evidence, :proof, :reason, :principal, :at WHERE EXISTS (
+    SELECT 1 FROM activities
+    WHERE instance_id = :instance_id AND stage = :stage AND position = :position AND needs_attention = 1 AND terminated_at IS NULL
+) ON CONFLICT DO NOTHING
 
 -- Put an event into the mailbox of a running instance.
 -- name: AddEvent
@@ -327,6 +336,24 @@ FROM stages WHERE instance_id = :instance_id ORDER BY number
 SELECT instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body,
     output, error, last_failure, next_execution_at, needs_attention, terminated_at, permitted_at
 FROM activities WHERE instance_id = :instance_id AND stage = :stage ORDER BY position
+
+-- Open effects that need attention, of one instance or of all, the newest instance first.
+-- name: attention_page
+SELECT i.id, i.created_at, i.workflow_id, (SELECT w.name FROM workflows AS w WHERE w.id = i.workflow_id) AS workflow_name, i.terminated_at,
+    a.stage, a.position, a.name, a.key, a.started_at, a.attempt, a.request_method, a.request_path, a.request_body, a.last_failure, a.attention,
+    coalesce(a.attention_at, a.started_at) AS since_at
+FROM activities AS a JOIN instances AS i ON i.id = a.instance_id
+WHERE a.needs_attention = 1 AND (:instance_id = '' OR i.id = :instance_id) AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- Places of open effects that need attention before a place, the nearest first.
+-- name: attention_before
+SELECT i.created_at, i.id FROM activities AS a JOIN instances AS i ON i.id = a.instance_id
+WHERE a.needs_attention = 1 AND (:instance_id = '' OR i.id = :instance_id) AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- What persons decided about effects of an instance.
+-- name: resolutions
+SELECT instance_id, stage, position, verdict, evidence, reason, principal, at FROM resolutions
+WHERE instance_id = :instance_id ORDER BY stage, position
 
 -- The response to a caller's key; '~' owns the rows of release 0.1.0.
 -- name: remembered

@@ -13,11 +13,13 @@ from headrace_client._sync.driver import Driver
 from headrace_client._sync.paging import Pages
 from headrace_client.calls import JsonObject, audit_page
 from headrace_client.models import (
+    Attention,
     AuditEntry,
     DeadLetter,
     Event,
     InstanceSummary,
     ReceivedEvent,
+    Resolution,
     Result,
     SentEvents,
 )
@@ -138,6 +140,65 @@ class Ext:
             )
 
         return Pages(ask)
+
+    def list_attention(
+        self,
+        *,
+        instance_id: str | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        request: requests.ListAttentionRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[Cursor[Attention]]:
+        """List open effects that need attention, of one instance or of all. Returns one page, newest instance first."""
+        arguments = {"instance_id": instance_id, "page_size": page_size, "cursor": cursor}
+        return self._call(operations.LIST_ATTENTION, request, arguments, options)
+
+    def iterate_attention(
+        self, *, instance_id: str | None = None, page_size: int | None = None, **options: Unpack[CallOptions]
+    ) -> Pages[Attention]:
+        """Iterate over all open effects that need attention, in pages of `page_size`."""
+        arguments = {"instance_id": instance_id, "page_size": page_size}
+
+        def ask(cursor: str | None) -> Result[Cursor[Attention]]:
+            return self._call(
+                operations.LIST_ATTENTION, None, arguments if cursor is None else {"cursor": cursor}, options
+            )
+
+        return Pages(ask)
+
+    def resolve_effect(
+        self,
+        *,
+        instance_id: str | None = None,
+        number: int | None = None,
+        position: int | None = None,
+        request_body: requests.ResolveEffectRequestBody | JsonObject | None = None,
+        request: requests.ResolveEffectRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[Resolution]:
+        """Decide whether an effect that needs attention was booked. Requires the scope `orchestration:approve`.
+
+        `number` is that of the stage, `position` that of the activity in it. `request_body` has `outcome` (booked or
+        not_booked), `evidence` (`{"ledger", "transactionID"}`, `{"initiationID"}` or `{"text"}`) and `reason`.
+        """
+        arguments = {
+            "instance_id": instance_id,
+            "number": number,
+            "position": position,
+            "request_body": request_body,
+        }
+        return self._call(operations.RESOLVE_EFFECT, request, arguments, options)
+
+    def list_resolutions(
+        self,
+        *,
+        instance_id: str | None = None,
+        request: requests.ListResolutionsRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[list[Resolution]]:
+        """List what persons decided about effects of an instance."""
+        return self._call(operations.LIST_RESOLUTIONS, request, {"instance_id": instance_id}, options)
 
     def _call(
         self,
