@@ -2,7 +2,8 @@
 
 HeadraceError
 |- InvalidValue        a field has an unacceptable value; names the field and the reason
-|  `- InvalidDefinition  the problems of one workflow definition
+|  |- InvalidDefinition  the problems of one workflow definition
+|  `- TooLarge           a plan beyond its limits of reads, time or size
 |- NotFound            no such workflow, instance, stage, trigger
 |- NotAuthenticated    the token is missing or invalid
 |- NotAllowed          a valid token without the scope
@@ -10,6 +11,7 @@ HeadraceError
 |- Conflict            the instance changed since it was read; nothing was written
 |- Deposed             another process reads or publishes in this one's place; nothing was written
 |- RepeatedKey         this caller's Idempotency-Key is already stored
+|- Silent              a service does not answer a read that a plan needs; nothing was stored
 |- Unavailable         the journal cannot commit now; nothing was accepted
 |  `- Damaged             the journal's file is corrupt
 |- Unusable            the journal cannot be opened before a person has acted
@@ -58,6 +60,10 @@ class InvalidDefinition(InvalidValue):
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
         super().__init__("", "; ".join(str(problem) for problem in problems))
+
+
+class TooLarge(InvalidValue):
+    """A plan needs more reads, more time or more space than one may take. Nothing was stored."""
 
 
 class NotFound(HeadraceError):
@@ -114,6 +120,13 @@ class Deposed(HeadraceError):
 
 class RepeatedKey(HeadraceError):
     """The caller's Idempotency-Key was stored by an earlier write."""
+
+
+class Silent(HeadraceError):
+    """A service does not answer a read that a plan needs, or not usably. Nothing was stored."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"a plan needs an answer that no service gave: {why}")
 
 
 class Unavailable(HeadraceError):
