@@ -73,7 +73,7 @@ PLANNING: tuple[Bug, ...] = (
         "a shortage that ends the plan",
         PLANNER,
         "        for change in missing[:1]:\n",
-        "        if missing:\n            raise self._failure('refused', 'no funds')\n        for change in missing[:1]:\n",
+        "        if missing:\n            raise self._failure('refused', '')\n        for change in missing[:1]:\n",
         *_SUITES,
         _RUNS,
     ),
