@@ -8,8 +8,9 @@ one template, and every other route are not here.
 from __future__ import annotations
 
 from headrace.sandbox.faults import Fault, parse_fault
+from headrace.sandbox.given import Given, read_given
 from headrace.sandbox.releases import Releases
 from headrace.sandbox.routes import sandbox_routes
 from headrace.sandbox.sandbox import Sandbox
 
-__all__ = ["Fault", "Releases", "Sandbox", "parse_fault", "sandbox_routes"]
+__all__ = ["Fault", "Given", "Releases", "Sandbox", "parse_fault", "read_given", "sandbox_routes"]

@@ -172,26 +172,34 @@ class PaymentsService:
     # Payments
 
     def _create_payment(self, fields: Fields) -> Response:
-        connector_id, amount = fields.text("connectorID"), fields.amount("amount")
-        payment: Json = {
+        payment = {
             "id": self.ids.new(),
             "reference": fields.text("reference"),
             "sourceAccountID": fields.optional_text("sourceAccountID") or "",
             "destinationAccountID": fields.optional_text("destinationAccountID") or "",
-            "connectorID": connector_id,
-            "provider": _provider(connector_id),
+            "connectorID": fields.text("connectorID"),
             "type": fields.choice("type", TYPES),
             "status": fields.choice("status", STATUSES),
-            "amount": amount,
-            "initialAmount": amount,
+            "amount": fields.amount("amount"),
             "scheme": fields.choice("scheme", SCHEMES),
             "asset": fields.asset("asset"),
             "createdAt": _moment(fields, "createdAt"),
+        }
+        return data(self.add(payment))
+
+    def add(self, values: Json) -> Json:
+        """Write and publish a new payment from the members that its sender gives; returns all of it.
+
+        Raises Rollback where the connector has a payment of this reference.
+        """
+        payment: Json = {
+            **values,
+            "provider": _provider(values["connectorID"]),
+            "initialAmount": values["amount"],
             "raw": {},
             "adjustments": [],
             "metadata": {},
         }
-
         cursor = self.connection.execute(
             "INSERT INTO payments (id, connector_id, reference, document) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (payment["id"], payment["connectorID"], payment["reference"], encoded(payment).decode()),
@@ -199,7 +207,7 @@ class PaymentsService:
         if cursor.rowcount != 1:
             raise invalid(f"reference {payment['reference']} was used on this connector")
         self.outbox.saved_payment(payment)
-        return data(payment)
+        return payment
 
     # Transfer initiations
 

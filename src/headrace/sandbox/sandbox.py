@@ -16,6 +16,7 @@ from headrace.effects.port import NoResponse, Request, Response
 from headrace.sandbox.answers import error, is_done
 from headrace.sandbox.events import events_after, source_of
 from headrace.sandbox.faults import Fault, FaultPlan
+from headrace.sandbox.given import Given
 from headrace.sandbox.releases import Releases
 from headrace.sandbox.store import Store
 
@@ -46,6 +47,10 @@ class Sandbox:
     def handle(self, request: Request) -> Response:
         """The answer by the rules, without faults. Any thread may call it. Raises NoResponse once closed."""
         return self._store.submit(request).result()
+
+    def fill(self, given: Given) -> None:
+        """Write what the services hold before a workflow runs. For a sandbox that holds nothing yet."""
+        self._store.fill(given).result()
 
     async def send(self, request: Request) -> Response:
         """The answer, or what a fault makes of it. Raises NoResponse."""

@@ -22,6 +22,7 @@ from headrace.clock import Clock, Ids
 from headrace.effects.port import NoResponse, Request, Response
 from headrace.errors import InvalidValue
 from headrace.sandbox.answers import Rollback
+from headrace.sandbox.given import Given, fill
 from headrace.sandbox.releases import Releases
 from headrace.sandbox.stack import internal_error, services_on
 
@@ -79,6 +80,9 @@ class Store:
         job = Question(question)
         self._put(job)
         return job.response
+
+    def fill(self, given: Given) -> Future[None]:
+        return self.ask(lambda _: fill(self._services, given))
 
     def _put(self, job: Job | Question) -> None:
         with self._gate:

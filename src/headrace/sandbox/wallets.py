@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,16 +102,23 @@ class WalletsService:
             raise fields.wrong("ledger", "has 1 to 63 of a-z, A-Z, 0-9, _ and -")
 
         def create() -> Response:
-            self.books.open_ledger(ledger, {})
-            values = (self.ids.new(), name, ledger, encoded(metadata).decode(), self.clock.now_at())
-            cursor = self.connection.execute(
-                "INSERT INTO wallets (id, name, ledger, metadata, created_at) VALUES (?, ?, ?, ?, ?)", values
-            )
-            wallet = Wallet(cursor.lastrowid or 0, *values)
-            self._ensure_balance(wallet, MAIN)
-            return data(wallet.shown(), 201)
+            return data(self.add(self.ids.new(), name, ledger, metadata, (MAIN,)).shown(), 201)
 
         return self.books.once(ledger, call, body, create)
+
+    def add(
+        self, wallet_id: str, name: str, ledger: str, metadata: Mapping[str, str], balances: Iterable[str]
+    ) -> Wallet:
+        """Write a new wallet with empty balances of these names; its ledger is created where there is none."""
+        self.books.open_ledger(ledger, {})
+        values = (wallet_id, name, ledger, encoded(metadata).decode(), self.clock.now_at())
+        cursor = self.connection.execute(
+            "INSERT INTO wallets (id, name, ledger, metadata, created_at) VALUES (?, ?, ?, ?, ?)", values
+        )
+        wallet = Wallet(cursor.lastrowid or 0, *values)
+        for balance in balances:
+            self._ensure_balance(wallet, balance)
+        return wallet
 
     def _find(self, wallet_id: str) -> Wallet | None:
         row = self.connection.execute("SELECT * FROM wallets WHERE id = ?", (wallet_id,)).fetchone()
