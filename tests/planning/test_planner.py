@@ -15,6 +15,7 @@ from headrace.planning.planner import Subject, Terms, plan
 from headrace.planning.questions import ATTEMPTS, Answer, Question
 from headrace.workflows.activities import INTERNAL_LEDGER
 from tests.planning.books import PAY_TO, Books, Json
+from tests.planning.comparison import differences
 from tests.planning.runs import planned, run
 
 
@@ -173,6 +174,15 @@ def test_a_plan_goes_on_as_if_it_were_funded(books: Books) -> None:
     assert [balance["after"] for balance in made["effects"][3]["balances"]] == [-16, 16]
     assert made["fails"]["stage"] == 0
     assert "ends" not in made
+
+
+def test_an_overdrawn_account_gives_nothing_more(books: Books) -> None:
+    """It lacks what it owes too: a payment-in of the difference alone would not do."""
+    overdraft = send(account("a", allowOverdraft=True), account("b"), 100)
+    subject = of(overdraft, send(account("a"), account("b"), 60))
+    made = planned(books, subject)
+    assert [effect.get("missing") for effect in made["effects"]] == [None, 160]
+    assert list(differences(books, made, run(books, subject))) == []
 
 
 def test_another_failure_after_a_shortage_ends_the_plan_and_is_named(books: Books) -> None:

@@ -96,7 +96,7 @@ PLANNING: tuple[Bug, ...] = (
         SHADOW,
         "if amount > max(available, 0):",
         "if amount > abs(available):",
-        _RUNS,
+        *_SUITES,
     ),
     _bug(
         "a wallet's money that is counted twice",
