@@ -31,7 +31,7 @@ EPOCH = "1970-01-01T00:00:00Z"
 def differences(books: Books, plan: Json, done: Run) -> Iterator[str]:
     """Every difference between a plan and its run: effects, failure, waits, balances, metadata."""
     fails = plan.get("fails")
-    expected = plan["effects"]
+    expected, place = plan["effects"], None
     if fails is not None:  # behind a shortage, a plan goes on as if it were funded; a run does not
         place = (fails["stage"], fails["ordinal"])
         expected = [effect for effect in expected if (effect["stage"], effect["ordinal"]) <= place]
@@ -46,7 +46,7 @@ def differences(books: Books, plan: Json, done: Run) -> Iterator[str]:
         yield f"waits {waits}, and it took {done.events}"
     if len([a for a in waits if a["type"] == "delay"]) != len(done.slept_until):
         yield f"waits {waits}, and it slept until {done.slept_until}"
-    if fails is not None and expected and (expected[-1]["stage"], expected[-1]["ordinal"]) == place:
+    if expected and (expected[-1]["stage"], expected[-1]["ordinal"]) == place:
         expected = expected[:-1]  # what was refused has moved nothing
     yield from _different_balances(books, expected)
     if fails is None:

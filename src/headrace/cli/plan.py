@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -85,4 +85,4 @@ def _given_in(file: str) -> Any:
         document: Any = json_text.decode(body) if file.endswith(".json") else yaml.decode(body).value
     except json_text.Malformed as malformed:
         raise Failure(f"{file}: {malformed.reason}", code=USAGE) from None
-    return document["given"] if isinstance(document, dict) and "given" in document else document
+    return cast("Json", document)["given"] if isinstance(document, dict) and "given" in document else document

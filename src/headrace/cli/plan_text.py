@@ -150,9 +150,8 @@ def _verdict(plan: Json, labels: dict[str, str]) -> Iterator[str | list[str]]:
 
 def _last_stage(plan: Json) -> int:
     """The last stage that the plan reaches."""
-    end = plan.get("ends") or plan.get("fails")
-    is_end = end is not None and "missing" not in end
-    return end["stage"] if is_end else len(plan["definition"]["stages"])
+    end: Json | None = plan.get("ends") or plan.get("fails")
+    return len(plan["definition"]["stages"]) if end is None or "missing" in end else end["stage"]
 
 
 def _wallets_of(plan: Json) -> dict[str, str]:
