@@ -39,7 +39,7 @@ class Change:
     posting: Posting
     balances: tuple[Json, ...]
     missing: int
-    """What the source lacks for it, in the asset's smallest unit."""
+    """The amount that the source lacks for it, in the asset's smallest unit."""
 
 
 @dataclass(slots=True)
@@ -178,7 +178,7 @@ class Shadow:
     # what effects move
 
     def available(self, ledger: str, account: str, asset: str) -> int:
-        """What an account can give: its balance, and what the plan has counted as missing before."""
+        """Return what an account can give: its balance, and the amounts that the plan has counted as missing before."""
         held = self._held.get((ledger, account))
         balance = held.balances.get(asset, 0) if held else 0
         return balance + self._funded[ledger, account, asset]
