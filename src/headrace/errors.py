@@ -2,7 +2,8 @@
 
 HeadraceError
 |- InvalidValue        a field has an unacceptable value; names the field and the reason
-|  `- InvalidDefinition  the problems of one workflow definition
+|  |- InvalidDefinition  the problems of one workflow definition
+|  `- TooLarge           a plan beyond its limits of reads, time or size
 |- NotFound            no such workflow, instance, stage, trigger
 |- NotAuthenticated    the token is missing or invalid
 |- NotAllowed          a valid token without the scope
@@ -11,6 +12,7 @@ HeadraceError
 |- Conflict            the instance changed since it was read; nothing was written
 |- Deposed             another process reads or publishes in this one's place; nothing was written
 |- RepeatedKey         this caller's Idempotency-Key is already stored
+|- Silent              a service does not answer a read that a plan needs; nothing was stored
 |- Unavailable         the journal cannot commit now; nothing was accepted
 |  `- Damaged             the journal's file is corrupt
 |- Unusable            the journal cannot be opened before a person has acted
@@ -61,6 +63,12 @@ class InvalidDefinition(InvalidValue):
         super().__init__("", "; ".join(str(problem) for problem in problems))
 
 
+class TooLarge(InvalidValue):
+    """A plan needs more reads, more time or more space than one may take. Nothing was stored."""
+
+    code = "too_large"
+
+
 class NotFound(HeadraceError):
     """An object with this id does not exist."""
 
@@ -97,11 +105,11 @@ class AlreadyEnded(HeadraceError):
 
 
 class NotResolvable(HeadraceError):
-    """A person's decision about an effect is refused, and nothing was changed. `reason` is a word for programs."""
+    """A person's decision about an effect is refused, and nothing was changed. `code` is a word for programs."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.code = code
 
 
 class Conflict(HeadraceError):
@@ -123,6 +131,15 @@ class Deposed(HeadraceError):
 
 class RepeatedKey(HeadraceError):
     """The caller's Idempotency-Key was stored by an earlier write."""
+
+
+class Silent(HeadraceError):
+    """A service does not answer a read that a plan needs, or not usably. Nothing was stored."""
+
+    code = "silent"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"a plan needs an answer that no service gave: {why}")
 
 
 class Unavailable(HeadraceError):

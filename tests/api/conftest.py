@@ -58,6 +58,7 @@ class Live:
     telemetry: Telemetry
     app: Any
     port: int
+    ports: Ports
     prefix: str = PREFIX
     seen: set[str] = field(default_factory=set)
 
@@ -155,7 +156,7 @@ async def served(
             stack.push_async_callback(authenticator.close)
         port = await stack.enter_async_context(_listening(app))
         http = await stack.enter_async_context(httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30))
-        yield Live(http, journal, engine, dispatcher, telemetry, app, port)
+        yield Live(http, journal, engine, dispatcher, telemetry, app, port, ports)
 
 
 async def _journal(folder: Path, database_url: str | None, meter: Telemetry) -> SqliteJournal | PostgresJournal:

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.planted.bugs import BUGS, Bug
+from tests.planted.bugs import Bug
+from tests.planted.every import EVERY_BUG
 
 ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).with_name("caught.md")
@@ -55,7 +56,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.planted")
     parser.add_argument("--only", default="", metavar="TEXT", help="bugs whose names hold this text")
     only: str = parser.parse_args().only
-    chosen = [bug for bug in BUGS if only in bug.name]
+    chosen = [bug for bug in EVERY_BUG if only in bug.name]
     with TemporaryDirectory(prefix="planted-") as folder:
         clean = _copied(Path(folder) / "clean")
         return max((_planted_and_noted(bug, Path(folder), clean) for bug in chosen), default=UNDECIDED)
@@ -124,7 +125,7 @@ def _write(found: dict[str, str]) -> None:
     """In the order of the bugs, with the kept rows of those that were not planted."""
     kept = TABLE.read_text("utf-8").splitlines(keepends=True) if TABLE.exists() else []
     rows = {line.split(" | ")[0].removeprefix("| "): line for line in kept} | found
-    TABLE.write_text(HEAD + "".join(rows[bug.name] for bug in BUGS if bug.name in rows), "utf-8")
+    TABLE.write_text(HEAD + "".join(rows[bug.name] for bug in EVERY_BUG if bug.name in rows), "utf-8")
 
 
 def _row(bug: Bug, run: Run) -> str:

@@ -40,6 +40,7 @@ OF_STAGES = {
     "src/headrace/cli/starter.yaml": "an example of a definition",
     "src/headrace/workflows/config.py": "a delay whose length is a variable is checked when a run is asked for",
     "src/headrace/workflows/commands.py": "the command WaitEvent",
+    "src/headrace/planning/planner.py": "the command WaitEvent",
     "src/headrace/runner/instance.py": "the command WaitEvent",
     "src/headrace/journal/testing.py": "an instance that waits, in the suite of every journal",
 }
@@ -60,6 +61,8 @@ OF_ACTIVITIES = {
     "src/headrace/journal/postgres/migrations/sql/0015.sql": "the link from an event to the effect that caused it",
     "src/headrace/journal/sqlite/migrations/versions/0015_plain_columns.py": "the moment of an initiation",
     "src/headrace/journal/sqlite/migrations/sql/0012.sql": "the link from an event to the effect that caused it",
+    "src/headrace/planning/planner.py": "how an effect is planned",
+    "src/headrace/planning/shadow.py": "the books as a plan sees them",
     "src/headrace/telemetry/tracing.py": "attributes of a transaction",
     "src/headrace/triggers/matching.py": "the link from an event to the effect that caused it",
 }
@@ -183,7 +186,7 @@ class NoteAccount(Activity):
     def example(cls) -> NoteAccount:
         return cls("jane", "hello")
 """
-IMPORTS = "headrace.effects.services, headrace.workflows.interpreter"
+IMPORTS = "headrace.effects.services, headrace.planning.planner, headrace.workflows.interpreter"
 FAMILY = "    family: ClassVar[Family] = Family.METADATA\n"
 REQUESTS = """
 
@@ -196,6 +199,8 @@ REQUESTS["NoteAccount"] = note_account
 READERS["NoteAccount"] = read_empty
 SEARCHES["NoteAccount"] = search_metadata
 """
+PLANNED = '    "CreateTransferInitiation": _Planner.initiate,\n'
+NEW_PLANNED = '    "NoteAccount": _Planner.add_metadata,\n'
 CASES = """- title: a note is written
   stage: {note: {account: jane, text: "${said}"}}
   variables: {said: hi}
@@ -266,6 +271,10 @@ def copy(tmp_path: Path) -> Path:
         service.read_text().replace("import AddAccountMetadata,", "import AddAccountMetadata, NoteAccount,")
     )
     append(service, REQUESTS)
+    planner = tmp_path / "src/headrace/planning/planner.py"
+    text = planner.read_text()
+    assert text.count(PLANNED) == 1
+    planner.write_text(text.replace(PLANNED, f"{NEW_PLANNED}{PLANNED}"))
     cases = tmp_path / "tests/specs/stages/note/note.yaml"
     cases.parent.mkdir()
     cases.write_text(CASES)
@@ -330,6 +339,7 @@ def test_a_builtin_that_is_half_there_is_an_error_at_import(copy: Path, line: st
             "no reader of its responses for NoteA",
         ),
         ("src/headrace/effects/ledger.py", 'SEARCHES["NoteAccount"] = search_metadata\n', "no look-up for NoteAccount"),
+        ("src/headrace/planning/planner.py", NEW_PLANNED, "no plan for NoteAccount"),
         (f"{STAGES_FOLDER}note.py", '    label = "note"\n', "stage NoteStage does not say its `label`"),
     ],
 )

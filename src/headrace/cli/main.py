@@ -18,6 +18,7 @@ from headrace.cli import (
     events,
     instances,
     migrate,
+    plan,
     profiles,
     servers,
     starter,
@@ -68,6 +69,7 @@ command(app, "dev")(servers.dev)
 command(app, "serve")(servers.serve)
 command(app, "worker")(worker.worker)
 command(app, "demo")(demo_command.demo)
+command(app, "plan")(plan.plan)
 command(app, "doctor")(doctor.doctor)
 command(app, "audit")(audit.audit)
 command(app, "attention", has_ids=True)(attention.attention)

@@ -60,11 +60,16 @@ Searcher = Callable[[Request], Search]
 MAX_LOOK_UP_PAGES = 100
 
 
-def check_complete(table: Mapping[str, object], activities: Iterable[str], what: str) -> None:
+def check_complete(
+    table: Mapping[str, object],
+    activities: Iterable[str],
+    what: str,
+    where: str = "in the file of its service in headrace.effects",
+) -> None:
     """Check that a table has every activity. Raises TypeError at import, so that no run meets a gap."""
     missing = [name for name in activities if name not in table]
     if missing:
-        raise TypeError(f"no {what} for {', '.join(missing)}: add it in the file of its service in headrace.effects")
+        raise TypeError(f"no {what} for {', '.join(missing)}: add it {where}")
 
 
 class Unreadable(Exception):

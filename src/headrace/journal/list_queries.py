@@ -17,6 +17,7 @@ from headrace.journal.lists import (
     InstanceSearch,
     OccurrenceList,
     Place,
+    PlanList,
     TriggerList,
     WorkflowList,
 )
@@ -86,6 +87,10 @@ def list_query(rows: AnyList) -> tuple[str, tuple[Any, ...]]:
             return "occurrences", (rows.trigger_id,)
         case AttentionList():
             return "attention", (rows.instance_id or "",)
+        case PlanList(state=None):
+            return "plans", ()
+        case PlanList(state=state, at=at):
+            return "plans_in_state", (at, state)
         case InstanceSearch():
             return _search(rows)
 

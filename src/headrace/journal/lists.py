@@ -82,4 +82,11 @@ class AttentionList(_List, frozen=True, tag="attention"):
     instance_id: str | None = None
 
 
-AnyList = WorkflowList | InstanceList | TriggerList | OccurrenceList | InstanceSearch | AttentionList
+class PlanList(_List, frozen=True, tag="plans"):
+    """Plans; `state`: only those that are in it at the time `at`, at which a plan may have expired."""
+
+    state: str | None = None
+    at: int = 0
+
+
+AnyList = WorkflowList | InstanceList | TriggerList | OccurrenceList | InstanceSearch | AttentionList | PlanList

@@ -15,15 +15,17 @@ from headrace.runner.runners import Runners
 from headrace.triggers.expressions import Evaluator
 
 COMPILATIONS = 2
+PLANS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """`downstream`: the services, for reads that a person's decision is compared with.
+    """`downstream`: the services, for the reads of plans and of evidence for decisions.
 
     `max_triggers`: triggers that may exist at once, deleted ones not counted.
     `patience_s`: for how long an abort is tried again while other processes move its instance on.
-    `compilations` bounds how many definitions of triggers are compiled at once, each on a thread.
+    `compilations` bounds how many definitions of triggers are compiled at once, each on a thread; `plans`, how many
+    plans read from the services at once.
     """
 
     journal: Journal
@@ -38,3 +40,4 @@ class Ports:
     max_triggers: int
     patience_s: float
     compilations: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COMPILATIONS))
+    plans: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PLANS))

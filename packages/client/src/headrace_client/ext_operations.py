@@ -8,6 +8,8 @@ from headrace_client.models import (
     AuditEntry,
     DeadLetter,
     InstanceSummary,
+    Plan,
+    PlanSummary,
     ReceivedEvent,
     Resolution,
     SentEvents,
@@ -90,4 +92,21 @@ LIST_RESOLUTIONS: Operation[list[Resolution]] = Operation(
     200,
     requests.ListResolutionsRequest,
     reader(list[Resolution]),
+)
+CREATE_PLAN: Operation[Plan] = Operation(
+    "create_plan", "POST", "/ext/plans", WRITE, 201, requests.CreatePlanRequest, reader(Plan), body="plan"
+)
+LIST_PLANS: Operation[Cursor[PlanSummary]] = Operation(
+    "list_plans",
+    "GET",
+    "/ext/plans",
+    READ,
+    200,
+    requests.ListPlansRequest,
+    cursor_reader(reader(list[PlanSummary])),
+    wrapper="cursor",
+    query={"state": "state", "cursor": "cursor", "pageSize": "page_size"},
+)
+GET_PLAN: Operation[Plan] = Operation(
+    "get_plan", "GET", "/ext/plans/{plan_id}", READ, 200, requests.GetPlanRequest, reader(Plan)
 )

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from headrace.api.ext import attention, audit, events, instances
+from headrace.api.ext import attention, audit, events, instances, plans
 
-OPERATIONS = (*events.OPERATIONS, *audit.OPERATIONS, *instances.OPERATIONS, *attention.OPERATIONS)
+OPERATIONS = (
+    *events.OPERATIONS,
+    *audit.OPERATIONS,
+    *instances.OPERATIONS,
+    *attention.OPERATIONS,
+    *plans.OPERATIONS,
+)

@@ -255,10 +255,10 @@ class Problem(_Shape, kw_only=True):
     column: Annotated[int, Meta(ge=1, description="In a YAML body.")] | UnsetType = UNSET
 
 
-class Refusal(_Shape, kw_only=True):
-    """Why the state or the books do not allow a decision."""
+class ReasonCode(_Shape, kw_only=True):
+    """A word for programs that says why a request is refused."""
 
-    reason: Annotated[str, Meta(description="A word for programs.", examples=["differs"])]
+    reason: Annotated[str, Meta(examples=["too_large"])]
 
 
 class Error(_Shape, kw_only=True):
@@ -268,8 +268,8 @@ class Error(_Shape, kw_only=True):
     error_message: Annotated[str, Meta(description="The problem and its place.")]
     details: (
         Annotated[
-            list[Problem] | Refusal,
-            Meta(description="Of a definition: its problems. Of a refused decision: a word for the reason."),
+            list[Problem] | ReasonCode,
+            Meta(description="Of a definition: its problems. Of another refusal: a word for the reason."),
         ]
         | UnsetType
     ) = UNSET

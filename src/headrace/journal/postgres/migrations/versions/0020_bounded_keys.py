@@ -6,7 +6,7 @@ from sqlalchemy import text
 from headrace.journal.event_keys import COLUMNS, MAX_KEY_BYTES, rebounded
 
 revision = "0020"
-down_revision = "0017"
+down_revision = "0019"
 
 
 def upgrade() -> None:

@@ -6,7 +6,7 @@ from sqlalchemy import Column, Integer, Text, inspect
 from headrace.journal.sqlite.migrations import statements
 
 revision = "0019"
-down_revision = "0017"
+down_revision = "0018"
 
 COLUMNS = {"attention": Text(), "attention_at": Integer()}
 

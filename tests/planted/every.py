@@ -1,0 +1,8 @@
+"""All planted bugs, in the order of caught.md."""
+
+from __future__ import annotations
+
+from tests.planted.bugs import BUGS, Bug
+from tests.planted.planning import PLANNING
+
+EVERY_BUG: tuple[Bug, ...] = (*BUGS, *PLANNING)
