@@ -14,6 +14,7 @@ DRIVER = "src/headrace/engine/driver.py"
 RUNNER = "src/headrace/runner/instance.py"
 USE_CASES = "src/headrace/usecases/instances.py"
 PROTOCOL = "src/headrace/effects/protocol.py"
+ACTIVITY = "src/headrace/workflows/activity.py"
 ACTIVITIES = "src/headrace/workflows/activities.py"
 SQL = "src/headrace/journal/sqlite/queries.sql"
 RETENTION = "src/headrace/journal/retention.py"
@@ -146,10 +147,38 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "a payout is sent again without a look-up",
         PROTOCOL,
-        "LOOK_UP if self._family is Family.INITIATION else SEND)",
+        "LOOK_UP if self._family in LOOKED_UP else SEND)",
         "SEND)",
         "tests/unit/effects/test_protocol.py",
         "tests/crash/test_timeouts.py",
+    ),
+    _bug(
+        "a transaction that is reverted already is a failed revert",
+        PROTOCOL,
+        "LOOK_UP if self._is_unknown or outcome.code in REVERTED else outcome",
+        "LOOK_UP if self._is_unknown else outcome",
+        "tests/unit/effects/test_protocol.py",
+    ),
+    _bug(
+        "a revert refused after an unknown attempt is taken as final",
+        PROTOCOL,
+        "LOOK_UP if self._is_unknown or outcome.code in REVERTED else outcome",
+        "LOOK_UP if outcome.code in REVERTED else outcome",
+        "tests/unit/effects/test_protocol.py",
+    ),
+    _bug(
+        "a reversal is sent again without a look-up",
+        PROTOCOL,
+        "LOOKED_UP = frozenset({Family.INITIATION, Family.REVERSAL})",
+        "LOOKED_UP = frozenset({Family.INITIATION})",
+        "tests/unit/effects/test_protocol.py",
+    ),
+    _bug(
+        "a transaction that is not reverted is found as reverted",
+        "src/headrace/effects/ledger.py",
+        'return Found({"data": transaction}) if transaction["reverted"] else Absent()',
+        'return Found({"data": transaction})',
+        "tests/unit/effects/test_reversals.py",
     ),
     _bug(
         "a 2xx of another form is taken as done",
@@ -162,8 +191,8 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "an activity that says no family is a read",
         (
-            Change(ACTIVITIES, "    family: ClassVar[Family]\n", "    family: ClassVar[Family] = Family.READ\n"),
-            Change(ACTIVITIES, '"name", "service", "family"', '"name", "service"'),
+            Change(ACTIVITY, "    family: ClassVar[Family]\n", "    family: ClassVar[Family] = Family.READ\n"),
+            Change(ACTIVITY, '"name", "service", "family"', '"name", "service"'),
         ),
         ("tests/unit/workflows/test_activities.py",),
     ),

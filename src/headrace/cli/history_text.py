@@ -63,14 +63,13 @@ _ELSEWHERE: dict[str, Callable[[Json], str]] = {
     ),
     "ConfirmHold": lambda body: f"Confirm debit hold {body.get('id', '')}",
     "VoidHold": lambda body: f"Cancel debit hold {body.get('id', '')}",
-    "RevertTransaction": lambda body: f"Revert transaction {body.get('id', '')} of ledger {body.get('ledger', '')}",
 }
 """Activities of other servers that no stage of Headrace uses."""
 
 
 def _details(activity: Json, body: Json) -> list[str]:
-    name = "CreateTransaction" if activity["name"] == "RevertTransaction" else activity["name"]
-    output = inner(inner(activity, "output"), activity["name"])
+    name = activity["name"]
+    output = inner(inner(activity, "output"), name)
     result = ACTIVITIES[name].result(output) if name in ACTIVITIES else ""
     details = [result] if result else []
     data = body.get("data") or body
