@@ -16,6 +16,7 @@ USE_CASES = "src/headrace/usecases/instances.py"
 PROTOCOL = "src/headrace/effects/protocol.py"
 ACTIVITY = "src/headrace/workflows/activity.py"
 ACTIVITIES = "src/headrace/workflows/activities.py"
+UNDO = "src/headrace/workflows/undo.py"
 SQL = "src/headrace/journal/sqlite/queries.sql"
 RETENTION = "src/headrace/journal/retention.py"
 JOURNAL = "src/headrace/journal/sqlite/adapter.py"
@@ -202,6 +203,50 @@ BUGS: tuple[Bug, ...] = (
         "return self.family if self.payment_id is None else Family.INGESTION",
         "return self.family",
         "tests/unit/workflows/test_activities.py",
+    ),
+    # undo
+    _bug(
+        "an undo reverts the first effect first",
+        UNDO,
+        "for effect in reversed(case.effects):",
+        "for effect in case.effects:",
+        "tests/undo/test_undo.py",
+    ),
+    _bug(
+        "an undo reverts the ingestion of a payment",
+        UNDO,
+        'if effect.input["data"]["reference"].startswith(INGESTION_PREFIX):',
+        "if False:",
+        "tests/undo/test_undo.py",
+    ),
+    Bug(
+        "an undo returns what funded a paid payout",
+        (
+            Change(UNDO, 'elif funded is not None and status == "PROCESSED" and external == "keep":', "elif False:"),
+            Change(UNDO, "if funded is not None and not is_certain:", "if False:"),
+        ),
+        ("tests/undo/test_undo.py",),
+    ),
+    _bug(
+        "an undo trusts a status of a payout that may change",
+        UNDO,
+        "if funded is not None and not is_certain:",
+        "if False:",
+        "tests/undo/test_undo.py",
+    ),
+    _bug(
+        "an undo never forces a revert",
+        UNDO,
+        'given["force"] = True',
+        'given["force"] = False',
+        "tests/undo/test_undo.py",
+    ),
+    _bug(
+        "a definition may hold a computed stage",
+        "src/headrace/workflows/config.py",
+        "from headrace.workflows.stages import STAGES\n",
+        "from headrace.workflows.stages import RUN as STAGES\n",
+        "tests/undo/test_undo.py",
     ),
     # what is durable
     _bug(

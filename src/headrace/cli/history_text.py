@@ -8,7 +8,7 @@ from typing import Any
 from headrace.cli.display import moment
 from headrace.cli.documents import inner
 from headrace.workflows.activities import ACTIVITIES, metadata_lines, money_text
-from headrace.workflows.stages import STAGES
+from headrace.workflows.stages import RUN
 from headrace.workflows.stages.stage import Display
 
 Json = dict[str, Any]
@@ -51,10 +51,10 @@ def stage_sentence(stage: Json) -> str:
 
 def _stage_sentences(stage: Json) -> list[str]:
     name = stage["name"]
-    if name not in STAGES:
+    if name not in RUN:
         return [name]
     has_succeeded = stage["terminated"] and not stage.get("error")
-    return STAGES[name].describe(stage["input"], Display(has_succeeded, moment))
+    return RUN[name].describe(stage["input"], Display(has_succeeded, moment))
 
 
 _ELSEWHERE: dict[str, Callable[[Json], str]] = {
