@@ -194,6 +194,7 @@ ACTIVITY_INPUTS: dict[str, Shape] = {
     "AddAccountMetadata": Object({"id": NAME, "ledger": NAME, "metadata": STRINGS}),
     "CreateTransaction": Object({"ledger": NAME, "data": TRANSACTION_INPUT}),
     "CreateTransferInitiation": TRANSFER,
+    "RevertTransaction": Object({"id": NAME, "ledger": NAME}),
     "GetPayment": BY_ID,
     "GetWallet": BY_ID,
     "ListWallets": Object(optional={"name": NAME}),
@@ -311,8 +312,10 @@ ACTIVITY_OUTPUTS: dict[str, Shape] = {
         }
     ),
 }
+ACTIVITY_OUTPUTS["RevertTransaction"] = ACTIVITY_OUTPUTS["CreateTransaction"]
+V2_ACTIVITY_INPUTS = {name: shape for name, shape in ACTIVITY_INPUTS.items() if name != "RevertTransaction"}
 V2_ACTIVITY_OUTPUTS: dict[str, Shape] = {
-    **ACTIVITY_OUTPUTS,
+    **{name: shape for name, shape in ACTIVITY_OUTPUTS.items() if name != "RevertTransaction"},
     "CreateTransaction": Object(
         {
             "data": ListOf(
@@ -379,7 +382,7 @@ ACTIVITY_HISTORY = Object(
     ),
 )
 V2_ACTIVITY_HISTORY = Object(
-    ACTIVITY_HISTORY.required,
+    {**ACTIVITY_HISTORY.required, "input": Object(optional=V2_ACTIVITY_INPUTS, exactly_one=True)},
     {**ACTIVITY_HISTORY.optional, "output": Object(optional=V2_ACTIVITY_OUTPUTS, exactly_one=True)},
     rules=ACTIVITY_HISTORY.rules,
 )

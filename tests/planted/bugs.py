@@ -14,7 +14,9 @@ DRIVER = "src/headrace/engine/driver.py"
 RUNNER = "src/headrace/runner/instance.py"
 USE_CASES = "src/headrace/usecases/instances.py"
 PROTOCOL = "src/headrace/effects/settlement.py"
+ACTIVITY = "src/headrace/workflows/activity.py"
 ACTIVITIES = "src/headrace/workflows/activities.py"
+UNDO = "src/headrace/workflows/undo.py"
 SQL = "src/headrace/journal/sqlite/queries.sql"
 RETENTION = "src/headrace/journal/retention.py"
 JOURNAL = "src/headrace/journal/sqlite/adapter.py"
@@ -147,10 +149,38 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "a payout is sent again without a look-up",
         PROTOCOL,
-        "LOOK_UP if self._family is Family.INITIATION else SEND)",
+        "LOOK_UP if self._family in LOOKED_UP else SEND)",
         "SEND)",
         "tests/unit/effects/test_settlement.py",
         "tests/crash/test_timeouts.py",
+    ),
+    _bug(
+        "a transaction that is reverted already is a failed revert",
+        PROTOCOL,
+        "LOOK_UP if self._is_unknown or outcome.code in REVERTED else outcome",
+        "LOOK_UP if self._is_unknown else outcome",
+        "tests/unit/effects/test_protocol.py",
+    ),
+    _bug(
+        "a revert refused after an unknown attempt is taken as final",
+        PROTOCOL,
+        "LOOK_UP if self._is_unknown or outcome.code in REVERTED else outcome",
+        "LOOK_UP if outcome.code in REVERTED else outcome",
+        "tests/unit/effects/test_protocol.py",
+    ),
+    _bug(
+        "a reversal is sent again without a look-up",
+        PROTOCOL,
+        "LOOKED_UP = frozenset({Family.INITIATION, Family.REVERSAL})",
+        "LOOKED_UP = frozenset({Family.INITIATION})",
+        "tests/unit/effects/test_protocol.py",
+    ),
+    _bug(
+        "a transaction that is not reverted is found as reverted",
+        "src/headrace/effects/ledger.py",
+        'return Found({"data": transaction}) if transaction["reverted"] else Absent()',
+        'return Found({"data": transaction})',
+        "tests/unit/effects/test_reversals.py",
     ),
     _bug(
         "a 2xx of another form is taken as done",
@@ -163,8 +193,8 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "an activity that says no family is a read",
         (
-            Change(ACTIVITIES, "    family: ClassVar[Family]\n", "    family: ClassVar[Family] = Family.READ\n"),
-            Change(ACTIVITIES, '"name", "service", "family"', '"name", "service"'),
+            Change(ACTIVITY, "    family: ClassVar[Family]\n", "    family: ClassVar[Family] = Family.READ\n"),
+            Change(ACTIVITY, '"name", "service", "family"', '"name", "service"'),
         ),
         ("tests/unit/workflows/test_activities.py",),
     ),
@@ -174,6 +204,50 @@ BUGS: tuple[Bug, ...] = (
         "return self.family if self.payment_id is None else Family.INGESTION",
         "return self.family",
         "tests/unit/workflows/test_activities.py",
+    ),
+    # undo
+    _bug(
+        "an undo reverts the first effect first",
+        UNDO,
+        "for effect in reversed(case.effects):",
+        "for effect in case.effects:",
+        "tests/undo/test_undo.py",
+    ),
+    _bug(
+        "an undo reverts the ingestion of a payment",
+        UNDO,
+        'if effect.input["data"]["reference"].startswith(INGESTION_PREFIX):',
+        "if False:",
+        "tests/undo/test_undo.py",
+    ),
+    Bug(
+        "an undo returns what funded a paid payout",
+        (
+            Change(UNDO, 'elif funded is not None and status == "PROCESSED" and external == "keep":', "elif False:"),
+            Change(UNDO, "if funded is not None and not is_certain:", "if False:"),
+        ),
+        ("tests/undo/test_undo.py",),
+    ),
+    _bug(
+        "an undo trusts a status of a payout that may change",
+        UNDO,
+        "if funded is not None and not is_certain:",
+        "if False:",
+        "tests/undo/test_undo.py",
+    ),
+    _bug(
+        "an undo never forces a revert",
+        UNDO,
+        'given["force"] = True',
+        'given["force"] = False',
+        "tests/undo/test_undo.py",
+    ),
+    _bug(
+        "a definition may hold a computed stage",
+        "src/headrace/workflows/config.py",
+        "from headrace.workflows.stages import STAGES\n",
+        "from headrace.workflows.stages import RUN as STAGES\n",
+        "tests/undo/test_undo.py",
     ),
     # what is durable
     _bug(

@@ -16,7 +16,6 @@ from headrace_client import activities as written
 FILE = Path(written.__file__).with_name("activity_types.py")
 ELSEWHERE = ("StripeTransfer", "ConfirmHold", "VoidHold")
 """Activities of other servers, in both versions of the API."""
-V1_ELSEWHERE = ("RevertTransaction", *ELSEWHERE)
 OUTPUTS = {
     "GetAccount": "AccountOutput",
     "CreateTransaction": "TransactionOutput",
@@ -43,9 +42,9 @@ def activity_types() -> str:
     used: set[str] = {"ByActivity"}
     made: list[str] = []
     for name, activity in ACTIVITIES.items():
-        if _written_class(name) is None:
+        if activity.versions and _written_class(name) is None:
             made.append(_class_text(name, activity.example().input("key")))
-    v1, v2 = [*ACTIVITIES, *V1_ELSEWHERE], [*ACTIVITIES, *ELSEWHERE]
+    v1, v2 = _described("v1"), _described("v2")
     documents = [
         _document("WorkflowInstanceHistoryStageInput", {name: _input(name, used) for name in v1}),
         _document("WorkflowInstanceHistoryStageOutput", _outputs(v1, OUTPUTS, used)),
@@ -62,6 +61,11 @@ def activity_types() -> str:
         models="from headrace_client.models import Model\n" if made else "",
     )
     return f"{head}\n\n{body}"
+
+
+def _described(version: str) -> list[str]:
+    """The names of the activities that a version of the API describes."""
+    return [*(name for name, activity in ACTIVITIES.items() if version in activity.versions), *ELSEWHERE]
 
 
 def _written_class(name: str) -> str | None:

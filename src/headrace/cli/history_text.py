@@ -8,7 +8,7 @@ from typing import Any
 from headrace.cli.display import moment
 from headrace.cli.documents import inner
 from headrace.workflows.activities import ACTIVITIES, metadata_lines, money_text
-from headrace.workflows.stages import STAGES
+from headrace.workflows.stages import RUN
 from headrace.workflows.stages.stage import Display
 
 Json = dict[str, Any]
@@ -51,10 +51,10 @@ def stage_sentence(stage: Json) -> str:
 
 def _stage_sentences(stage: Json) -> list[str]:
     name = stage["name"]
-    if name not in STAGES:
+    if name not in RUN:
         return [name]
     has_succeeded = stage["terminated"] and not stage.get("error")
-    return STAGES[name].describe(stage["input"], Display(has_succeeded, moment))
+    return RUN[name].describe(stage["input"], Display(has_succeeded, moment))
 
 
 _ELSEWHERE: dict[str, Callable[[Json], str]] = {
@@ -63,14 +63,13 @@ _ELSEWHERE: dict[str, Callable[[Json], str]] = {
     ),
     "ConfirmHold": lambda body: f"Confirm debit hold {body.get('id', '')}",
     "VoidHold": lambda body: f"Cancel debit hold {body.get('id', '')}",
-    "RevertTransaction": lambda body: f"Revert transaction {body.get('id', '')} of ledger {body.get('ledger', '')}",
 }
 """Activities of other servers that no stage of Headrace uses."""
 
 
 def _details(activity: Json, body: Json) -> list[str]:
-    name = "CreateTransaction" if activity["name"] == "RevertTransaction" else activity["name"]
-    output = inner(inner(activity, "output"), activity["name"])
+    name = activity["name"]
+    output = inner(inner(activity, "output"), name)
     result = ACTIVITIES[name].result(output) if name in ACTIVITIES else ""
     details = [result] if result else []
     data = body.get("data") or body

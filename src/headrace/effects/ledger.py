@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from headrace.effects.port import Absent, Done, Found, FoundOther, Outcome, Request, Response, Search
+from headrace.effects.port import Absent, Done, Found, FoundOther, Outcome, Refused, Request, Response, Search
 from headrace.effects.wire import (
     ExceptionReader,
     Intent,
@@ -16,6 +16,7 @@ from headrace.effects.wire import (
     canonical,
     expect_status,
     idempotency_key,
+    is_integer,
     loose_text,
     matching,
     members_of,
@@ -32,9 +33,18 @@ from headrace.effects.wire import (
     string_map,
     text_of,
     unknown,
+    with_reason,
 )
+from headrace.errors import InvalidValue
 from headrace.money import Posting, account_address, amount_of, asset_name, exact_amount, ledger_name, posting
-from headrace.workflows.activities import AddAccountMetadata, CreateTransaction, GetAccount, Json
+from headrace.workflows.activities import (
+    AddAccountMetadata,
+    CreateTransaction,
+    GetAccount,
+    GetTransaction,
+    Json,
+    RevertTransaction,
+)
 from headrace.workflows.durations import booking_moment_of
 
 REFUSALS = frozenset(
@@ -55,7 +65,10 @@ REFUSALS = frozenset(
         "VALIDATION",
     }
 )
+REVERTS = "com.formance.spec/state/reverts"
+"""Metadata of a transaction that reverts another one: the id of that one."""
 SETTING = "HEADRACE_LEDGER_SCHEMAS"
+MAX_TRANSACTION_ID = 2**63 - 1
 CREATION_REFUSALS = frozenset({"LEDGER_ALREADY_EXISTS", "VALIDATION"})
 
 
@@ -94,6 +107,20 @@ def create_transaction(activity: CreateTransaction, intent: Intent) -> Request:
     return Request("ledger", "POST", path, canonical(body), idempotency_key(key))
 
 
+def get_transaction(activity: GetTransaction, _intent: Intent) -> Request:
+    return Request("ledger", "GET", _transaction_path(activity.ledger, activity.id))
+
+
+def revert_transaction(activity: RevertTransaction, intent: Intent) -> Request:
+    """Build the request of a revert at the present time: a period that is closed stays closed."""
+    options = ["force=true"] if activity.force else []
+    if activity.ledger in intent.schemas:
+        options.append(f"schemaVersion={query_part(intent.schemas[activity.ledger])}")
+    query = f"?{'&'.join(options)}" if options else ""
+    path = f"{_transaction_path(activity.ledger, activity.id)}/revert{query}"
+    return Request("ledger", "POST", path, None, idempotency_key(intent.key))
+
+
 def create(ledger: str) -> Request:
     return Request("ledger", "POST", f"/v2/{ledger_name(ledger, 'ledger')}", b"{}")
 
@@ -105,6 +132,12 @@ def _schema_version(ledger: str, schemas: Mapping[str, str]) -> str:
 def _account_path(ledger: str, address: str) -> str:
     """The colons of an address stay as they are: a path may hold them."""
     return f"/v2/{ledger_name(ledger, 'ledger')}/accounts/{account_address(address, 'id')}"
+
+
+def _transaction_path(ledger: str, transaction_id: int) -> str:
+    if not is_integer(transaction_id) or not 0 <= transaction_id <= MAX_TRANSACTION_ID:
+        raise InvalidValue("id", f"must be the id of a transaction: 0 to {MAX_TRANSACTION_ID}")
+    return f"/v2/{ledger_name(ledger, 'ledger')}/transactions/{transaction_id}"
 
 
 # look-ups
@@ -141,6 +174,17 @@ def search_metadata(request: Request) -> Search:
     if account["address"] != _address_in(request):
         raise Unreadable("another account than the one that was asked for")
     return Found() if stored(request).items() <= account["metadata"].items() else Absent()
+
+
+def search_revert(request: Request) -> Search:
+    """The transaction says whether it is reverted, whoever asked for that."""
+    response = yield Request("ledger", "GET", request.path.split("?")[0].removesuffix("/revert"))
+    if _is_missing(response, "LEDGER_NOT_FOUND", "NOT_FOUND"):
+        return Absent()
+    if response.status != 200:
+        return unknown(request, response)
+    transaction = _transaction_asked_for(request, response)
+    return Found({"data": transaction}) if transaction["reverted"] else Absent()
 
 
 def _is_missing(response: Response, *codes: str) -> bool:
@@ -226,12 +270,52 @@ def _read_transaction(request: Request, response: Response) -> Outcome:
     return Done({"data": transaction})
 
 
+def _read_one_transaction(request: Request, response: Response) -> Outcome:
+    expect_status(response, 200)
+    return Done({"data": _transaction_asked_for(request, response)})
+
+
+def _transaction_asked_for(request: Request, response: Response) -> Json:
+    """Read the transaction whose id is in the path of the request."""
+    transaction = transaction_of(object_of(members_of(response).get("data"), "data"))
+    if str(transaction["id"]) != _transaction_in(request):
+        raise Unreadable("another transaction than the one that was asked for")
+    return transaction
+
+
+def _transaction_in(request: Request) -> str:
+    return request.path.split("?")[0].split("/")[4]
+
+
+def _read_revert(request: Request, response: Response) -> Outcome:
+    """The transaction that reverts, whose metadata links to the reverted one."""
+    expect_status(response, 201)
+    transaction = transaction_of(object_of(members_of(response).get("data"), "data"))
+    if transaction["metadata"].get(REVERTS) != _transaction_in(request):
+        raise Unreadable("the revert of another transaction than the one that was asked for")
+    return Done({"data": transaction})
+
+
+def _read_refused_revert(request: Request, response: Response) -> Refused | None:
+    """`ALREADY_REVERT` means something for a revert only; what it proves is settled by a look-up."""
+    error = service_error(response)
+    if error is None or error.code != "ALREADY_REVERT":
+        return None
+    return Refused(error.code, with_reason(asked_for(request, error.code), error.message))
+
+
 def asked_for(request: Request, code: str) -> str:
     """The subject of a refusal, which a real ledger does not repeat. Empty if the request does not name it."""
     ledger = _ledger_in(request)
     match code:
         case "LEDGER_NOT_FOUND":
             return f"ledger {ledger} does not exist"
+        case "INSUFFICIENT_FUND" if request.path.split("?")[0].endswith("/revert"):
+            return f"transaction {_transaction_in(request)} of ledger {ledger}: what it paid has been spent"
+        case "ALREADY_REVERT":
+            return f"transaction {_transaction_in(request)} of ledger {ledger} was reverted before"
+        case "NOT_FOUND" if "/transactions/" in request.path:
+            return f"transaction {_transaction_in(request)} of ledger {ledger} does not exist"
         case "INSUFFICIENT_FUND" if request.path.split("?")[0].endswith("/transactions"):
             lacking = [
                 f"account {sent['source']} of ledger {ledger} has not enough for {sent['amount']} {sent['asset']}"
@@ -254,18 +338,26 @@ REQUESTS: dict[str, Preparer] = {
     "GetAccount": get_account,
     "CreateTransaction": create_transaction,
     "AddAccountMetadata": add_account_metadata,
+    "GetTransaction": get_transaction,
+    "RevertTransaction": revert_transaction,
 }
 
 READERS: dict[str, Reader] = {
     "GetAccount": _read_account,
     "CreateTransaction": _read_transaction,
     "AddAccountMetadata": read_empty,
+    "GetTransaction": _read_one_transaction,
+    "RevertTransaction": _read_revert,
     "CreateLedger": read_empty,
 }
 
-EXCEPTIONS: dict[str, ExceptionReader] = {"GetAccount": _read_unused_account}
+EXCEPTIONS: dict[str, ExceptionReader] = {
+    "GetAccount": _read_unused_account,
+    "RevertTransaction": _read_refused_revert,
+}
 
 SEARCHES: dict[str, Searcher] = {
     "CreateTransaction": search_transaction,
     "AddAccountMetadata": search_metadata,
+    "RevertTransaction": search_revert,
 }

@@ -19,9 +19,12 @@ from headrace.effects.port import (
     Response,
     Search,
     Undecided,
+    Unknown,
 )
 from headrace.effects.wire import (
+    KEY_PREFIX,
     MAX_LOOK_UP_PAGES,
+    ExceptionReader,
     Intent,
     Page,
     Preparer,
@@ -41,8 +44,10 @@ from headrace.effects.wire import (
     object_of,
     objects_of,
     page_of,
+    paging_of,
     path_part,
     query_part,
+    read_empty,
     service_error,
     sorted_map,
     stored,
@@ -52,14 +57,24 @@ from headrace.effects.wire import (
 )
 from headrace.errors import InvalidValue
 from headrace.money import asset_name, exact_amount
-from headrace.workflows.activities import CreateTransferInitiation, GetPayment, Json
+from headrace.workflows.activities import (
+    PAYING_STATUSES,
+    AwaitReversal,
+    CreateTransferInitiation,
+    GetPayment,
+    GetTransferInitiation,
+    Json,
+    ListTransferInitiations,
+    RejectTransferInitiation,
+    ReverseTransferInitiation,
+)
 from headrace.workflows.durations import moment_text
 from headrace.workflows.variables import check_text
 
 REFUSALS = frozenset({"CONFLICT", "INVALID_ID", "MISSING_OR_INVALID_BODY", "NOT_FOUND", "VALIDATION"})
 DEFAULT_DESCRIPTION = "Transfer by Headrace"
 INITIATIONS_PAGE = 100
-KEY_PREFIX = "headrace:"
+DEFAULT_REVERSAL = "Reversal by Headrace"
 MAX_RAW_BYTES = 256 << 10
 
 # The orchestration schema's closed lists; payments knows more.
@@ -125,7 +140,77 @@ def create_transfer_initiation(activity: CreateTransferInitiation, intent: Inten
     return Request("payments", "POST", "/transfer-initiations", canonical(body))
 
 
+def list_transfer_initiations(activity: ListTransferInitiations, _intent: Intent) -> Request:
+    question = f"pageSize={INITIATIONS_PAGE}"
+    if activity.cursor:
+        question = f"cursor={query_part(activity.cursor)}"
+    elif activity.reference:
+        question = f"query={matching(idempotency_key(activity.reference))}"
+    return Request("payments", "GET", f"/transfer-initiations?{question}")
+
+
+def get_transfer_initiation(activity: GetTransferInitiation | AwaitReversal, _intent: Intent) -> Request:
+    return Request("payments", "GET", _initiation_path(activity.id))
+
+
+def reject_transfer_initiation(activity: RejectTransferInitiation, _intent: Intent) -> Request:
+    return Request("payments", "POST", f"{_initiation_path(activity.id)}/status", canonical({"status": "REJECTED"}))
+
+
+def reverse_transfer_initiation(activity: ReverseTransferInitiation, intent: Intent) -> Request:
+    """Build the request of a reversal of the whole amount, with the key as its reference."""
+    body: Json = {
+        "reference": idempotency_key(intent.key),
+        "description": DEFAULT_REVERSAL,
+        "amount": exact_amount(activity.amount),
+        "asset": asset_name(activity.asset, "asset"),
+        "metadata": {},
+    }
+    return Request("payments", "POST", f"{_initiation_path(activity.id)}/reverse", canonical(body))
+
+
+def _initiation_path(initiation_id: str) -> str:
+    return f"/transfer-initiations/{path_part(initiation_id, 'id')}"
+
+
 # look-ups
+
+
+def search_rejection(request: Request) -> Search:
+    """A rejection is done where the initiation can no longer pay; one that went on cannot be rejected."""
+    response = yield Request("payments", "GET", request.path.removesuffix("/status"))
+    if _is_missing(response):
+        return Absent()
+    if response.status != 200:
+        return unknown(request, response)
+    match _initiation_asked_for(request, response)["status"]:
+        case "REJECTED" | "FAILED" | "REVERSED":
+            return Found()
+        case "WAITING_FOR_VALIDATION":
+            return Absent()
+        case status:
+            return FoundOther(f"transfer initiation {_initiation_in(request)} is {status}: it was validated meanwhile")
+
+
+def search_reversal(request: Request) -> Search:
+    """A reversal is done where the service has accepted one; a read tells later how it ended."""
+    response = yield Request("payments", "GET", request.path.removesuffix("/reverse"))
+    if _is_missing(response):
+        return Absent()
+    if response.status != 200:
+        return unknown(request, response)
+    match _initiation_asked_for(request, response)["status"]:
+        case "REVERSED" | "ASK_REVERSED" | "REVERSE_PROCESSING":
+            return Found()
+        case "PARTIALLY_REVERSED" | "REVERSE_FAILED" as status:
+            return FoundOther(f"transfer initiation {_initiation_in(request)} is {status}: a person must decide")
+        case _:
+            return Absent()
+
+
+def _is_missing(response: Response) -> bool:
+    error = service_error(response) if response.status == 404 else None
+    return error is not None and error.code == "NOT_FOUND"
 
 
 def search_initiation(request: Request) -> Search:
@@ -210,9 +295,8 @@ def _compared(request: Request, item: Json) -> LookUp:
 
 
 def differences(body: Json, item: Json) -> list[str]:
-    booked = item.get("initialAmount") if is_integer(item.get("initialAmount")) else item.get("amount")
     pairs: dict[str, tuple[Any, Any]] = {
-        "amount": (body["amount"], booked),
+        "amount": (body["amount"], _booked_amount(item)),
         "asset": (body["asset"], item.get("asset")),
         "destination": (body["destinationAccountID"], item.get("destinationAccountID")),
         "source": (body["sourceAccountID"], item.get("sourceAccountID") or ""),
@@ -313,20 +397,99 @@ def _read_initiation(request: Request, response: Response) -> Outcome:
     return Done()
 
 
+def _initiation_of(item: Json) -> Json:
+    return {
+        "id": text_of(item.get("id"), "id"),
+        "reference": loose_text(item.get("reference")),
+        "status": text_of(item.get("status"), "status"),
+        "amount": natural_of(_booked_amount(item), "amount"),
+        "asset": text_of(item.get("asset"), "asset"),
+    }
+
+
+def _booked_amount(item: Json) -> object:
+    """The whole amount of an initiation: `amount` may shrink as it is reversed."""
+    return item.get("initialAmount") if is_integer(item.get("initialAmount")) else item.get("amount")
+
+
+def _initiation_asked_for(request: Request, response: Response) -> Json:
+    initiation = _initiation_of(object_of(members_of(response).get("data"), "data"))
+    if initiation["id"] != _initiation_in(request):
+        raise Unreadable("another transfer initiation than the one that was asked for")
+    return initiation
+
+
+def _initiation_in(request: Request) -> str:
+    return unquote(request.path.split("/")[2])
+
+
+def _read_settled_initiation(request: Request, response: Response) -> Outcome:
+    return _read_unless(PAYING_STATUSES, request, response)
+
+
+def _read_reversal(request: Request, response: Response) -> Outcome:
+    """A reversal that was accepted may take a moment to show."""
+    return _read_unless(PAYING_STATUSES | {"PROCESSED"}, request, response)
+
+
+def _read_unless(pending: frozenset[str], request: Request, response: Response) -> Outcome:
+    expect_status(response, 200)
+    initiation = _initiation_asked_for(request, response)
+    if initiation["status"] in pending:
+        return Unknown(f"transfer initiation {initiation['id']} is {initiation['status']}", is_pending=True)
+    return Done({"data": initiation})
+
+
+def _read_initiations(request: Request, response: Response) -> Outcome:
+    expect_status(response, 200)
+    page = page_of(response)
+    for item in page.items:
+        text_of(item.get("status"), "status")
+    ours = [item for item in page.items if loose_text(item.get("reference")).startswith(KEY_PREFIX)]
+    return Done({"cursor": {**paging_of(page), "data": [_initiation_of(item) for item in ours]}})
+
+
+def _read_refused_filter(request: Request, response: Response) -> Done | None:
+    """A service that cannot filter by reference refuses that: the caller then reads the whole list (decision M5)."""
+    error = service_error(response)
+    if "?query=" not in request.path or error is None or error.code not in REFUSALS:
+        return None
+    return Done({"cursor": {"pageSize": 0, "hasMore": False, "data": []}})
+
+
 def asked_for(request: Request, code: str) -> str:
     """The subject of a refusal. Empty if the request does not name it."""
-    is_read = request.method == "GET"
-    return f"payment {_payment_in(request)} does not exist" if code == "NOT_FOUND" and is_read else ""
+    if code != "NOT_FOUND":
+        return ""
+    if request.path.startswith("/transfer-initiations/"):
+        return f"transfer initiation {_initiation_in(request)} does not exist"
+    return f"payment {_payment_in(request)} does not exist" if request.method == "GET" else ""
 
 
 REQUESTS: dict[str, Preparer] = {
     "GetPayment": get_payment,
     "CreateTransferInitiation": create_transfer_initiation,
+    "ListTransferInitiations": list_transfer_initiations,
+    "GetTransferInitiation": get_transfer_initiation,
+    "AwaitReversal": get_transfer_initiation,
+    "RejectTransferInitiation": reject_transfer_initiation,
+    "ReverseTransferInitiation": reverse_transfer_initiation,
 }
 
 READERS: dict[str, Reader] = {
     "GetPayment": _read_payment,
     "CreateTransferInitiation": _read_initiation,
+    "ListTransferInitiations": _read_initiations,
+    "GetTransferInitiation": _read_settled_initiation,
+    "AwaitReversal": _read_reversal,
+    "RejectTransferInitiation": read_empty,
+    "ReverseTransferInitiation": read_empty,
 }
 
-SEARCHES: dict[str, Searcher] = {"CreateTransferInitiation": search_initiation}
+EXCEPTIONS: dict[str, ExceptionReader] = {"ListTransferInitiations": _read_refused_filter}
+
+SEARCHES: dict[str, Searcher] = {
+    "CreateTransferInitiation": search_initiation,
+    "RejectTransferInitiation": search_rejection,
+    "ReverseTransferInitiation": search_reversal,
+}

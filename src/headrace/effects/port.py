@@ -85,6 +85,8 @@ class Unknown:
     retry_after_s: float | None = None
     status: int | None = field(default=None, compare=False)
     """The answer's HTTP status, if there was an answer."""
+    is_pending: bool = False
+    """The service works, and has not come to the end that is waited for: it is asked again, and nothing failed."""
 
     @property
     def reason(self) -> str:

@@ -35,7 +35,7 @@ REQUESTS: dict[str, Preparer] = {**ledger.REQUESTS, **wallets.REQUESTS, **paymen
 check_complete(REQUESTS, ACTIVITIES, "request")
 READERS: dict[str, Reader] = {**ledger.READERS, **wallets.READERS, **payments.READERS}
 check_complete(READERS, ACTIVITIES, "reader of its responses")
-EXCEPTIONS: dict[str, ExceptionReader] = {**ledger.EXCEPTIONS, **wallets.EXCEPTIONS}
+EXCEPTIONS: dict[str, ExceptionReader] = {**ledger.EXCEPTIONS, **wallets.EXCEPTIONS, **payments.EXCEPTIONS}
 REFUSALS: dict[Service, frozenset[str]] = {
     "ledger": ledger.REFUSALS,
     "wallets": wallets.REFUSALS,

@@ -16,6 +16,10 @@ from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outco
 from headrace.workflows.activities import INTERNAL_LEDGER, Family
 
 MAX_RETRY_AFTER_S = 3_600.0
+LOOKED_UP = frozenset({Family.INITIATION, Family.REVERSAL})
+"""Families without a key: never sent again without a look-up just before (decision M5)."""
+REVERTED = frozenset({"ALREADY_REVERT", "CONFLICT"})
+"""Codes by which a ledger may say that a transaction is reverted: by an earlier attempt, or by somebody else."""
 
 
 # What to do next.
@@ -141,7 +145,7 @@ class EffectProtocol:
         self._first_refusal_s: float | None = None
         self._sent_s = now_s
         self._last_attempt_s = now_s
-        must_look = is_aborted or family is Family.INGESTION or (was_sent and family is Family.INITIATION)
+        must_look = is_aborted or family is Family.INGESTION or (was_sent and family in LOOKED_UP)
         self.action: Action = LOOK_UP if must_look else SEND
         self._after_pause: Action = SEND
 
@@ -168,7 +172,7 @@ class EffectProtocol:
                 self._refusal = None
                 self._is_unknown = self._family is not Family.READ
                 self._why_unknown = outcome.message
-                self._retry(outcome, LOOK_UP if self._family is Family.INITIATION else SEND)
+                self._retry(outcome, LOOK_UP if self._family in LOOKED_UP else SEND)
             case Refused():
                 self._refusal = outcome
                 if self._family is Family.READ:
@@ -179,8 +183,14 @@ class EffectProtocol:
                     )
                 elif outcome.code == "LEDGER_NOT_FOUND" and self._may_create_ledger:
                     self.action = CREATE_LEDGER
-                elif self._family in (Family.INGESTION, Family.INITIATION) or (self._is_aborted and self._is_unknown):
+                elif (
+                    self._family is Family.INGESTION
+                    or self._family in LOOKED_UP
+                    or (self._is_aborted and self._is_unknown)
+                ):
                     self.action = LOOK_UP
+                elif self._family is Family.REVERT:
+                    self.action = LOOK_UP if self._is_unknown or outcome.code in REVERTED else outcome
                 elif not self._is_confirmed(now_s):
                     self._resend_when_settled(outcome)
                 elif (self._family is Family.WALLET and self._is_unknown) or outcome.code == "CONFLICT":
@@ -206,7 +216,7 @@ class EffectProtocol:
         assert self._first_refusal_s is not None
         wait_s = max(0.0, self._first_refusal_s + self._settle_s - self._last_attempt_s)
         self._after_pause = SEND
-        if self._family is Family.INITIATION:  # never resent without a look-up just before (decision M5)
+        if self._family in LOOKED_UP:
             self._after_pause, self._refusal = LOOK_UP, None
         self.action = Pause(wait_s, f"{refusal.message} (will be sent again: an earlier attempt had no answer)", True)
 
@@ -218,13 +228,13 @@ class EffectProtocol:
             case Found():
                 self.action = Done(found.output)
             case FoundOther():
-                if self._family in (Family.TRANSACTION, Family.INGESTION):
+                if self._family in (Family.TRANSACTION, Family.INGESTION, Family.REVERSAL):
                     self.action = Refused("CONFLICT", found.message)
                 else:
                     self.action = NeedsAttention(found.message, "other_values")
             case Undecided():
                 # A person decides, once nothing of the effect can be on its way any more.
-                may_be_under_way = self._is_aborted or (self._is_unknown and self._family is Family.INITIATION)
+                may_be_under_way = self._is_aborted or (self._is_unknown and self._family in LOOKED_UP)
                 if may_be_under_way and not self._has_settled(now_s):
                     self._look_again_when_settled(now_s)
                 elif self._refusal is not None:
@@ -259,11 +269,18 @@ class EffectProtocol:
                     self._is_unknown = True
                     self._first_refusal_s = self._last_attempt_s
                     self._resend_when_settled(self._refusal)
-            elif self._is_confirmed(now_s):
-                self.action = self._refusal
             else:
-                self._resend_when_settled(self._refusal)
-        elif self._is_unknown and self._family is Family.INITIATION:
+                # A ledger that calls a transaction reverted and shows it as not reverted contradicts itself.
+                contradicts = self._family is Family.REVERT and self._refusal.code in REVERTED
+                self._is_unknown = self._is_unknown or contradicts
+                if not self._is_confirmed(now_s):
+                    self._resend_when_settled(self._refusal)
+                elif contradicts:
+                    why = "the transaction is not reverted where the ledger shows it"
+                    self.action = NeedsAttention(f"{self._refusal.message}; {why}")
+                else:
+                    self.action = self._refusal
+        elif self._is_unknown and self._family in LOOKED_UP:
             if self._has_settled(now_s):
                 self.action = SEND
             else:

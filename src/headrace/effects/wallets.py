@@ -18,6 +18,7 @@ from headrace.effects.port import (
     Undecided,
 )
 from headrace.effects.wire import (
+    KEY_PREFIX,
     MAX_LOOK_UP_PAGES,
     ExceptionReader,
     Intent,
@@ -33,8 +34,10 @@ from headrace.effects.wire import (
     loose_text,
     members_of,
     moment_in,
+    natural_of,
     object_of,
     page_of,
+    paging_of,
     path_part,
     postings_of,
     query_part,
@@ -47,7 +50,14 @@ from headrace.effects.wire import (
 )
 from headrace.errors import InvalidValue
 from headrace.money import account_address, asset_name, exact_amount
-from headrace.workflows.activities import CreditWallet, DebitWallet, GetWallet, Json, ListWallets
+from headrace.workflows.activities import (
+    CreditWallet,
+    DebitWallet,
+    GetWallet,
+    Json,
+    ListWallets,
+    ListWalletTransactions,
+)
 from headrace.workflows.durations import booking_moment_of
 from headrace.workflows.variables import check_text
 
@@ -68,6 +78,14 @@ def get_wallet(activity: GetWallet, _intent: Intent) -> Request:
 def list_wallets(activity: ListWallets, _intent: Intent) -> Request:
     name = query_part(check_text(activity.wallet_name, "name"))
     return Request("wallets", "GET", f"/wallets?name={name}&pageSize={WALLETS_PAGE}")
+
+
+def list_wallet_transactions(activity: ListWalletTransactions, _intent: Intent) -> Request:
+    if activity.cursor:
+        return Request("wallets", "GET", f"/transactions?cursor={query_part(activity.cursor)}")
+    return Request(
+        "wallets", "GET", f"/transactions?walletID={path_part(activity.id, 'id')}&pageSize={TRANSACTIONS_PAGE}"
+    )
 
 
 def credit_wallet(activity: CreditWallet, intent: Intent) -> Request:
@@ -261,9 +279,32 @@ def _read_wallets(request: Request, response: Response) -> Outcome:
     return Done({"cursor": cursor})
 
 
+def _read_transactions(request: Request, response: Response) -> Outcome:
+    expect_status(response, 200)
+    page = page_of(response)
+    ids = [natural_of(item.get("id"), "id") for item in page.items]
+    ours: list[Json] = [
+        {
+            "id": number,
+            "ledger": loose_text(item.get("ledger")),
+            "key": key,
+            "postings": postings_of(item.get("postings")),
+        }
+        for number, item in zip(ids, page.items, strict=True)
+        if (key := _key_of(item))
+    ]
+    return Done({"cursor": {**paging_of(page), "data": ours}})
+
+
+def _key_of(item: Json) -> str:
+    """The key of the effect that a transaction carries; "" for one that is not ours."""
+    key = loose_text(item.get("reference")) or string_map(item.get("metadata")).get("headrace_effect", "")
+    return key if key.startswith(KEY_PREFIX) else ""
+
+
 def asked_for(request: Request, code: str) -> str:
     """The subject of a refusal. Empty if the request does not name it."""
-    if code == "NOT_FOUND":
+    if code == "NOT_FOUND" and request.path.startswith("/wallets/"):
         return f"wallet {_wallet_in(request)} does not exist"
     if code != "INSUFFICIENT_FUND" or request.method != "POST":
         return ""
@@ -283,6 +324,7 @@ def _named(subject: Json) -> str:
 REQUESTS: dict[str, Preparer] = {
     "GetWallet": get_wallet,
     "ListWallets": list_wallets,
+    "ListWalletTransactions": list_wallet_transactions,
     "CreditWallet": credit_wallet,
     "DebitWallet": debit_wallet,
 }
@@ -290,6 +332,7 @@ REQUESTS: dict[str, Preparer] = {
 READERS: dict[str, Reader] = {
     "GetWallet": _read_wallet,
     "ListWallets": _read_wallets,
+    "ListWalletTransactions": _read_transactions,
     "CreditWallet": read_empty,
     "DebitWallet": read_empty,  # no stage asks for a hold, so a 201 is no debit
 }

@@ -58,6 +58,8 @@ Searcher = Callable[[Request], Search]
 """Looks up the effect of a stored request. Raises Unreadable where an answer is not what the service documents."""
 
 MAX_LOOK_UP_PAGES = 100
+KEY_PREFIX = "headrace:"
+"""Start of the key of each effect."""
 
 
 def check_complete(
@@ -266,6 +268,11 @@ def page_of(response: Response) -> Page:
         cast("str", following) if is_usable and has_more else None,
         has_more,
     )
+
+
+def paging_of(page: Page) -> Json:
+    """What history shows of a page besides its items."""
+    return {"pageSize": page.page_size, "hasMore": page.has_more, **({"next": page.next} if page.next else {})}
 
 
 # answers without a body

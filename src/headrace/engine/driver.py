@@ -272,7 +272,7 @@ class Driver:
         ended_s = self._clock.monotonic_s()
         protocol.sent(result, begun_s, ended_s)
         self._meter.attempt_ended(opened.activity.service, LABELS[type(result)], ended_s - begun_s)
-        if isinstance(result, Unknown):
+        if isinstance(result, Unknown) and not result.is_pending:
             self._report_failure(control.runner, opened, result, protocol.action)
 
     def _report_look_up(self, runner: InstanceRunner, opened: CurrentActivity, found: LookUp, action: Action) -> None:

@@ -28,6 +28,7 @@ from headrace.workflows.activities import (
     CreateTransferInitiation,
     CreditWallet,
     DebitWallet,
+    Family,
     Json,
 )
 from headrace.workflows.commands import SleepUntil, WaitEvent
@@ -309,7 +310,14 @@ EFFECTS: dict[str, Callable[[_Planner, Any, Commitment], Asking[None]]] = {
     "CreateTransferInitiation": _Planner.initiate,
 }
 """By the name of an effect, how it is planned."""
-check_complete(EFFECTS, [name for name, each in ACTIVITIES.items() if each.is_effect], "plan", "to EFFECTS")
+_OF_AN_UNDO = (Family.REVERT, Family.REVERSAL)
+"""Families of effects that only the computed workflow of an undo has: no plan is made of it."""
+check_complete(
+    EFFECTS,
+    [name for name, each in ACTIVITIES.items() if each.is_effect and each.family not in _OF_AN_UNDO],
+    "plan",
+    "to EFFECTS",
+)
 
 _UNUSED = ("raw", "adjustments")
 """Members of a payment that no stage uses: the provider's own record, which may hold what a plan should not show."""

@@ -15,7 +15,7 @@ from typing import Any, cast
 from headrace.errors import HeadraceError, InvalidValue, StageError
 from headrace.workflows.activities import Activity, Json
 from headrace.workflows.commands import Amend, Command
-from headrace.workflows.stages import STAGES
+from headrace.workflows.stages import RUN
 from headrace.workflows.stages.shape import Template
 from headrace.workflows.stages.stage import StageContext, StageRun, StageType
 from headrace.workflows.variables import expand
@@ -57,7 +57,7 @@ class StageRunner:
         self.booked: list[str] = []
         self._generator: StageRun | None = None
         self.input: Json = raw
-        stage = STAGES[self.keyword]
+        stage = RUN[self.keyword]
         context = StageContext(started_at, raw, may_name_world)
         try:
             body = filled_in(stage, raw, variables)

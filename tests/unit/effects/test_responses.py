@@ -28,14 +28,22 @@ from headrace.money import posting
 from headrace.workflows.activities import (
     Activity,
     AddAccountMetadata,
+    AwaitReversal,
     CreateTransaction,
     CreateTransferInitiation,
     CreditWallet,
     DebitWallet,
     GetAccount,
     GetPayment,
+    GetTransaction,
+    GetTransferInitiation,
     GetWallet,
+    ListTransferInitiations,
     ListWallets,
+    ListWalletTransactions,
+    RejectTransferInitiation,
+    ReverseTransferInitiation,
+    RevertTransaction,
 )
 
 KEY = "headrace:i:0:0"
@@ -55,6 +63,14 @@ ACTIVITIES: dict[str, Activity] = {
         ListWallets("Ann"),
         GetPayment("p"),
         CreateTransferInitiation("stripe", 5, "USD/2", "d", source="s"),
+        GetTransaction(8, "main"),
+        RevertTransaction(8, "main"),
+        ListWalletTransactions("w"),
+        ListTransferInitiations(KEY),
+        GetTransferInitiation("i"),
+        AwaitReversal("j"),
+        RejectTransferInitiation("i"),
+        ReverseTransferInitiation("i", 5, "USD/2"),
     )
 }
 REQUESTS: dict[str, Request] = {
@@ -121,6 +137,8 @@ EFFECTS = sorted(name for name, activity in ACTIVITIES.items() if activity.is_ef
 @pytest.mark.parametrize("name", EFFECTS)
 def test_only_listed_codes_of_that_service_are_refusals(name: str) -> None:
     listed = LISTED[SERVICES[name]]
+    if name == "RevertTransaction":
+        listed = {*listed, "ALREADY_REVERT"}
     for code in set().union(*LISTED.values(), NOT_LISTED):
         result = of(name, refusal(400, code))
         assert isinstance(result, Refused if code in listed else Unknown), (code, result)

@@ -72,6 +72,7 @@ class Desk:
 
 EFFECTS = [family for family in Family if family is not Family.READ]
 KEYED = [Family.TRANSACTION, Family.METADATA, Family.WALLET]
+WITHOUT_KEY = [Family.INITIATION, Family.REVERSAL]
 
 
 @pytest.mark.parametrize("family", KEYED)
@@ -247,6 +248,89 @@ def test_a_refused_initiation_after_an_unknown_attempt_settles_and_is_looked_up_
     assert desk.look(Absent()) == CONFLICT
 
 
+# reverts
+
+
+ALREADY = Refused("ALREADY_REVERT", "reverted before")
+
+
+def test_a_revert_refused_at_first_is_final() -> None:
+    assert Desk(Family.REVERT).send(NO_FUNDS) == NO_FUNDS
+    assert Desk(Family.REVERT).send(Refused("NOT_FOUND", "x")) == Refused("NOT_FOUND", "x")
+
+
+@pytest.mark.parametrize("refusal", [ALREADY, CONFLICT])
+@pytest.mark.parametrize("was_sent", [False, True])
+def test_a_transaction_that_is_reverted_already_is_done(refusal: Refused, was_sent: bool) -> None:
+    """By an earlier attempt, or by hand: the ledger refuses a second revert whoever asks."""
+    desk = Desk(Family.REVERT, was_sent=was_sent)
+    desk.send(refusal)
+    assert desk.look(Found({"data": {"id": 7, "reverted": True}})) == Done({"data": {"id": 7, "reverted": True}})
+
+
+def test_a_revert_without_a_response_is_sent_again() -> None:
+    desk = Desk(Family.REVERT)
+    desk.send(NO_ANSWER)
+    desk.wait()
+    assert desk.send(Done("reverted")) == Done("reverted")
+
+
+def test_a_revert_refused_after_an_unknown_attempt_is_looked_up_and_final_only_when_it_has_settled() -> None:
+    """A resend may overlap its own first attempt, which then has taken the money (decision M2b)."""
+    desk = Desk(Family.REVERT)
+    desk.send(NO_ANSWER)
+    desk.wait()
+    desk.send(NO_FUNDS)
+    desk.look(Absent())
+    assert desk.wait() == SETTLE_S
+    desk.send(NO_FUNDS)
+    assert desk.look(Absent()) == NO_FUNDS
+    assert desk.sends == 3
+
+
+def test_a_first_attempt_that_came_late_is_found() -> None:
+    desk = Desk(Family.REVERT, was_sent=True)
+    desk.send(NO_FUNDS)
+    assert desk.look(Found()) == Done()
+
+
+def test_a_ledger_that_contradicts_itself_needs_a_person() -> None:
+    desk = Desk(Family.REVERT)
+    desk.send(ALREADY)
+    desk.look(Absent())
+    assert desk.wait() == SETTLE_S
+    desk.send(ALREADY)
+    assert isinstance(desk.look(Absent()), NeedsAttention)
+
+
+# rejections and reversals of initiations
+
+
+def test_a_reversal_is_looked_up_before_it_is_sent_again() -> None:
+    desk = Desk(Family.REVERSAL)
+    desk.send(NO_ANSWER)
+    desk.wait()
+    desk.look(Absent())
+    assert desk.wait() > 0
+    assert desk.look(Absent()) is SEND
+    assert desk.now_s >= 1_000.0 + SETTLE_S and desk.sends == 1
+
+
+def test_a_reversal_found_is_done_and_an_initiation_that_went_on_refuses() -> None:
+    assert Desk(Family.REVERSAL, was_sent=True).look(Found()) == Done()
+    assert Desk(Family.REVERSAL, was_sent=True).look(FoundOther("is PROCESSED")) == Refused("CONFLICT", "is PROCESSED")
+
+
+def test_a_refused_reversal_is_looked_up_and_final_when_absent() -> None:
+    refusal = Refused("VALIDATION", "cannot be reversed")
+    desk = Desk(Family.REVERSAL)
+    desk.send(refusal)
+    assert desk.look(Absent()) == refusal
+    desk = Desk(Family.REVERSAL)
+    desk.send(refusal)
+    assert desk.look(Found()) == Done()
+
+
 # the internal ledger
 
 
@@ -309,13 +393,13 @@ def test_an_abort_during_an_attempt_records_what_it_answers(family: Family) -> N
 
 # whatever happens
 
-OUTCOMES = st.sampled_from([Done(None), NO_FUNDS, CONFLICT, NO_ANSWER, Refused("LEDGER_NOT_FOUND", "x")])
+OUTCOMES = st.sampled_from([Done(None), NO_FUNDS, CONFLICT, ALREADY, NO_ANSWER, Refused("LEDGER_NOT_FOUND", "x")])
 FOUND = st.sampled_from([Found(None), FoundOther("x"), Absent(), Undecided("?"), NO_ANSWER])
 
 
 @given(st.data(), st.sampled_from(list(Family)), st.booleans(), st.sampled_from(["main", "orchestration-000-internal"]))
 def test_whatever_the_services_answer(data: st.DataObject, family: Family, was_sent: bool, ledger: str) -> None:
-    """No attempt after an abort; no resend of an initiation right after an attempt; it always gets somewhere."""
+    """No attempt after an abort; no resend right after an attempt where there is no key; it always gets somewhere."""
     desk = Desk(family, was_sent=was_sent, ledger=ledger)
     is_aborted = False
     looked_since_attempt = True
@@ -326,7 +410,7 @@ def test_whatever_the_services_answer(data: st.DataObject, family: Family, was_s
         action = desk.action
         if action is SEND:
             assert not is_aborted
-            if family is Family.INITIATION and (desk.sends or was_sent):
+            if family in WITHOUT_KEY and (desk.sends or was_sent):
                 assert looked_since_attempt
             desk.send(data.draw(OUTCOMES))
             looked_since_attempt = False

@@ -21,6 +21,14 @@ FAMILIES = {
     "CreditWallet": Family.WALLET,
     "DebitWallet": Family.WALLET,
     "CreateTransferInitiation": Family.INITIATION,
+    "GetTransaction": Family.READ,
+    "RevertTransaction": Family.REVERT,
+    "ListWalletTransactions": Family.READ,
+    "ListTransferInitiations": Family.READ,
+    "GetTransferInitiation": Family.READ,
+    "AwaitReversal": Family.READ,
+    "RejectTransferInitiation": Family.REVERSAL,
+    "ReverseTransferInitiation": Family.REVERSAL,
 }
 
 
@@ -42,7 +50,7 @@ def complete(**changes: Any) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _registry(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = dict(ACTIVITIES)
-    monkeypatch.setattr("headrace.workflows.activities.ACTIVITIES", kept)
+    monkeypatch.setattr("headrace.workflows.activity.REGISTRY", kept)
 
 
 def test_each_activity_is_settled_as_its_service_allows() -> None:

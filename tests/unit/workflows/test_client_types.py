@@ -33,7 +33,8 @@ def test_the_client_has_a_class_for_each_stage(keyword: str) -> None:
 @pytest.mark.parametrize("name", ACTIVITIES)
 def test_the_client_reads_the_input_of_each_activity(name: str) -> None:
     shown = {name: ACTIVITIES[name].example().input("key")}
-    for document in (WorkflowInstanceHistoryStageInput, V2WorkflowInstanceHistoryStageInput):
+    documents = {"v1": WorkflowInstanceHistoryStageInput, "v2": V2WorkflowInstanceHistoryStageInput}
+    for document in (documents[version] for version in ACTIVITIES[name].versions):
         read = msgspec.convert(shown, document).activity
         assert isinstance(read, msgspec.Struct)
         fields = {field.encode_name for field in msgspec.structs.fields(type(read))}

@@ -10,6 +10,7 @@ from headrace.api.v1 import schemas
 from headrace.clock import date_time
 from headrace.journal.records import ActivityRow, Instance, Occurrence, Stage, Trigger, Workflow
 from headrace.json_text import encode
+from headrace.workflows.activities import ACTIVITIES
 
 
 def _maybe(at: int | None) -> str | UnsetType:
@@ -102,13 +103,17 @@ def activity_history_response(activities: Sequence[ActivityRow]) -> bytes:
     return encode(schemas.ActivityHistoryResponse(data=[activity(row) for row in activities]))
 
 
-def activity(row: ActivityRow) -> schemas.ActivityHistory:
-    """The latest failure and the next attempt are shown while the activity is open."""
+def activity(row: ActivityRow, version: str = "v1") -> schemas.ActivityHistory:
+    """The latest failure and the next attempt are shown while the activity is open.
+
+    An activity that this version of the API does not describe has an empty input and no output.
+    """
     is_open = row.terminated_at is None
+    is_described = row.name not in ACTIVITIES or version in ACTIVITIES[row.name].versions
     return schemas.ActivityHistory(
         name=row.name,
-        input={row.name: Raw(row.input)},
-        output=UNSET if row.output is None else {row.name: Raw(row.output)},
+        input={row.name: Raw(row.input)} if is_described else {},
+        output={row.name: Raw(row.output)} if row.output is not None and is_described else UNSET,
         error=_text(row.error),
         terminated=not is_open,
         started_at=date_time(row.started_at),

@@ -39,7 +39,7 @@ def activity_history_response(activities: Sequence[ActivityRow]) -> bytes:
 
 def activity(row: ActivityRow) -> v1.ActivityHistory:
     """As in V1, except for the output of CreateTransaction: a list, with `txid` and without `reverted`."""
-    shown = views.activity(row)
+    shown = views.activity(row, "v2")
     if row.name == TRANSACTION and row.output is not None:
         stored = _stored_output.decode(row.output).data
         transaction = schemas.Transaction(
