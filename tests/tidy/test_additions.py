@@ -39,6 +39,7 @@ OF_STAGES = {
     "src/headrace/workflows/config.py": "a delay whose length is a variable is checked when a run is asked for",
     "src/headrace/workflows/commands.py": "the command WaitEvent",
     "src/headrace/runner/instance.py": "the command WaitEvent",
+    "src/headrace/linting/waits.py": "rules about events that are awaited",
     "src/headrace/journal/testing.py": "an instance that waits, in the suite of every journal",
 }
 OF_ACTIVITIES = {
