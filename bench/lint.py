@@ -35,7 +35,7 @@ SEND = """\
 """
 TRIGGER = """\
 event: ledger.committed_transactions
-filter: any(event.transactions, any(.postings, hasPrefix(.source, "orders:") and .amount > 100)) and event.ledger == "shop"
+filter: event.ledger == "shop" and any(event.transactions, any(.postings, hasPrefix(.source, "orders:")))
 vars: {order: "event.transactions[0].metadata.order", amount: "string(event.transactions[0].postings[0].amount)"}
 """
 

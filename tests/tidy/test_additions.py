@@ -42,6 +42,7 @@ OF_STAGES = {
     "src/headrace/workflows/commands.py": "the command WaitEvent",
     "src/headrace/planning/planner.py": "the command WaitEvent",
     "src/headrace/runner/instance.py": "the command WaitEvent",
+    "src/headrace/linting/waits.py": "rules about events that are awaited",
     "src/headrace/journal/testing.py": "an instance that waits, in the suite of every journal",
 }
 OF_ACTIVITIES = {

@@ -90,7 +90,7 @@ def fixed_timestamp(workflow: Workflow) -> Iterator[Remark]:
 
 @dataclass(slots=True)
 class _Holder:
-    """What one holder has by asset, and its last send of each."""
+    """Balances of one holder by asset, and its last send of each."""
 
     balances: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]])
     last: dict[str, Send] = field(default_factory=dict[str, Send])
@@ -105,7 +105,7 @@ class _Holder:
 
 
 class _Balances:
-    """What each holder of money has during a run, as far as the run itself funds it.
+    """Balances of every holder during a run, as far as the run itself funds them.
 
     Amounts are sums: factors of 1 and of texts with placeholders, which stand for unknown amounts of at least 0.
     A holder that pays before it is funded has money from elsewhere, so nothing is known about it.

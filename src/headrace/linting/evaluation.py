@@ -13,9 +13,9 @@ from headrace.expr import nodes
 from headrace.linting.partial import ANY_TEXT, UNKNOWN, PartialText, Record, Value, joined
 
 MAX_DEPTH = 100
-"""Of nested expressions; deeper ones are UNKNOWN."""
+"""Maximum depth of nested expressions; deeper ones are UNKNOWN."""
 MAX_STEPS = 20_000
-"""Of one evaluation; beyond them everything is UNKNOWN."""
+"""Maximum nodes that one evaluation visits; the others are UNKNOWN."""
 
 _NOTHING: Mapping[str, Value] = {}
 

@@ -19,7 +19,7 @@ class Open(Enum):
 UNKNOWN: Final = Open.UNKNOWN
 
 Value = Any
-"""None, a boolean, a number, a text, a PartialText, a Record, a list of values, or UNKNOWN."""
+"""A boolean, number, text, PartialText, Record, list of values, None for nil, or UNKNOWN."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a rule is, and how a function becomes one."""
+"""The definition of a rule, and the decorator that makes one of a function."""
 
 from __future__ import annotations
 

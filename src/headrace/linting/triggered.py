@@ -155,7 +155,7 @@ def _variable_of(name: str, trigger: Trigger) -> str | None:
 
 
 def _float_in(expression: nodes.Node) -> str:
-    """What makes the value of an expression a float; empty if nothing does. Conditions are left out."""
+    """The operator, number or function that makes an expression a float, if any. Conditions are left out."""
     pending = [expression]
     while pending:
         node = pending.pop()
