@@ -11,7 +11,7 @@ HTTP, behind a proxy that sees every attempt. Each instance of all but `aborts` 
 event between them; a careful caller starts it and sends the event, with the same key until answered.
 
 kills: every four seconds one of the workers gets SIGKILL and is started again. all: one of the workers or servers gets
-it. away: Temporal gets SIGKILL, and is started again after some seconds. wiped: it has then lost its data, and `resume`
+it, and the next one when it is ready again. away: Temporal gets SIGKILL, and is started again after some seconds. wiped: it has then lost its data, and `resume`
 nudges all instances. aborts: each instance is aborted around the moment at which its one attempt begins, as far as
 earlier ones tell it; no attempt may come to the services after the answer 204. After `--limit-s` no more races begin.
 
@@ -211,6 +211,8 @@ def kills(cluster: Cluster, proxy: WatchingProxy) -> None:
             cluster.count.kills += 1
             cluster.count.servers_killed += victim in cluster.apis
             victim.launch()
+            while cluster.count.scenario == "all" and not is_over.is_set() and victim.status("/readyz") != 200:
+                time.sleep(LOOK_S)  # the others alone need not carry the load of two
 
     killer = threading.Thread(target=kill)
     with ThreadPoolExecutor(CALLERS) as pool:
