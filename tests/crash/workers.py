@@ -11,9 +11,10 @@ HTTP, behind a proxy that sees every attempt. Each instance of all but `aborts` 
 event between them; a careful caller starts it and sends the event, with the same key until answered.
 
 kills: every four seconds one of the workers gets SIGKILL and is started again. all: one of the workers or servers gets
-it, and the next one when it is ready again. away: Temporal gets SIGKILL, and is started again after some seconds. wiped: it has then lost its data, and `resume`
-nudges all instances. aborts: each instance is aborted around the moment at which its one attempt begins, as far as
-earlier ones tell it; no attempt may come to the services after the answer 204. After `--limit-s` no more races begin.
+it, and the next one when it is ready again. away: Temporal gets SIGKILL, and is started again after some seconds.
+wiped: it has then lost its data, and `resume` nudges all instances. aborts: each instance is aborted around the moment
+at which its one attempt begins, as far as earlier ones tell it; no attempt may come to the services after the answer
+204. After `--limit-s` no more races begin.
 
 Exit 0: nothing violated; 1: violated; 2: inconclusive. It prints a JSON line with what it counted.
 """
