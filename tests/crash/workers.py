@@ -178,11 +178,19 @@ class Cluster:
             return True
         return answer.status != 200 or bool(answer.json["data"])
 
+    def running_one(self) -> Any:
+        """One that has not ended, with its history."""
+        found = self.api.get(f"{API}/instances?running=true&pageSize=15").json["data"]
+        if not found:
+            return "none any more"
+        history = self.api.get(f"{API}/instances/{found[0]['id']}/stages/0/history").json
+        return len(found), found[0], history
+
     def until_all_ended(self) -> None:
         deadline_s = time.monotonic() + PATIENCE_S + self.count.instances / 2
         while self.has_running():
             if time.monotonic() > deadline_s:
-                raise Inconclusive("instances have not ended")
+                raise Inconclusive(f"instances have not ended, such as {self.running_one()}")
             time.sleep(0.2)
 
     def check(self, proxy: WatchingProxy, ids: list[str]) -> None:
@@ -361,11 +369,10 @@ def main() -> int:
         Path(folder).chmod(0o755)  # PostgreSQL's own user must get in
         try:
             run(Path(folder), count)
-        except Inconclusive as error:
-            word, why = "inconclusive", str(error)
         except Exception as error:
             notes = getattr(error, "__notes__", [])
-            word, why = "violated", "\n".join([f"{type(error).__name__}: {error}", *notes])
+            word = "inconclusive" if isinstance(error, Inconclusive) else "violated"
+            why = "\n".join([f"{type(error).__name__}: {error}", *notes])
     command = ["git", "describe", "--always", "--dirty"]
     described = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     print(json.dumps({"result": word, **asdict(count), "commit": described.stdout.strip(), "why": why}), flush=True)
