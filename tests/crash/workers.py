@@ -11,9 +11,10 @@ HTTP, behind a proxy that sees every attempt. Each instance of all but `aborts` 
 event between them; a careful caller starts it and sends the event, with the same key until answered.
 
 kills: every four seconds one of the workers gets SIGKILL and is started again. all: one of the workers or servers gets
-it. away: Temporal gets SIGKILL, and is started again after some seconds. wiped: it has then lost its data, and `resume`
-nudges all instances. aborts: each instance is aborted around the moment at which its one attempt begins, as far as
-earlier ones tell it; no attempt may come to the services after the answer 204. After `--limit-s` no more races begin.
+it, and the next one when it is ready again. away: Temporal gets SIGKILL, and is started again after some seconds.
+wiped: it has then lost its data, and `resume` nudges all instances. aborts: each instance is aborted around the moment
+at which its one attempt begins, as far as earlier ones tell it; no attempt may come to the services after the answer
+204. After `--limit-s` no more races begin.
 
 Exit 0: nothing violated; 1: violated; 2: inconclusive. It prints a JSON line with what it counted.
 """
@@ -177,11 +178,19 @@ class Cluster:
             return True
         return answer.status != 200 or bool(answer.json["data"])
 
+    def running_one(self) -> Any:
+        """One that has not ended, with its history."""
+        found = self.api.get(f"{API}/instances?running=true&pageSize=15").json["data"]
+        if not found:
+            return "none any more"
+        history = self.api.get(f"{API}/instances/{found[0]['id']}/stages/0/history").json
+        return len(found), found[0], history
+
     def until_all_ended(self) -> None:
         deadline_s = time.monotonic() + PATIENCE_S + self.count.instances / 2
         while self.has_running():
             if time.monotonic() > deadline_s:
-                raise Inconclusive("instances have not ended")
+                raise Inconclusive(f"instances have not ended, such as {self.running_one()}")
             time.sleep(0.2)
 
     def check(self, proxy: WatchingProxy, ids: list[str]) -> None:
@@ -211,6 +220,8 @@ def kills(cluster: Cluster, proxy: WatchingProxy) -> None:
             cluster.count.kills += 1
             cluster.count.servers_killed += victim in cluster.apis
             victim.launch()
+            while cluster.count.scenario == "all" and not is_over.is_set() and victim.status("/readyz") != 200:
+                time.sleep(LOOK_S)  # the others alone need not carry the load of two
 
     killer = threading.Thread(target=kill)
     with ThreadPoolExecutor(CALLERS) as pool:
@@ -358,11 +369,10 @@ def main() -> int:
         Path(folder).chmod(0o755)  # PostgreSQL's own user must get in
         try:
             run(Path(folder), count)
-        except Inconclusive as error:
-            word, why = "inconclusive", str(error)
         except Exception as error:
             notes = getattr(error, "__notes__", [])
-            word, why = "violated", "\n".join([f"{type(error).__name__}: {error}", *notes])
+            word = "inconclusive" if isinstance(error, Inconclusive) else "violated"
+            why = "\n".join([f"{type(error).__name__}: {error}", *notes])
     command = ["git", "describe", "--always", "--dirty"]
     described = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     print(json.dumps({"result": word, **asdict(count), "commit": described.stdout.strip(), "why": why}), flush=True)
