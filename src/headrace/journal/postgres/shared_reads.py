@@ -20,7 +20,7 @@ class SharedReads:
         self._reading: asyncio.Task[dict[str, Row]] | None = None
 
     async def row(self, row_id: str) -> Row | None:
-        """The row with this id, or None. Raises what `read` raises, to everyone who shares the statement."""
+        """The row with this id, or None. Raises what `read` raises, to every caller that shares the statement."""
         if "\0" in row_id:
             return None  # the database stores no such text
         if self._reading is None or len(self._ids) == MAX_IDS:
@@ -31,5 +31,5 @@ class SharedReads:
 
     async def _rows(self, ids: set[str]) -> dict[str, Row]:
         if ids is self._ids:
-            self._reading = None  # who asks from now on takes part in the next one
+            self._reading = None  # reads that are asked for from now on share the next one
         return {row[0]: row for row in await self._read(list(ids))}
