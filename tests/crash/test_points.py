@@ -25,7 +25,7 @@ async def test_a_crash_around_the_begin_of_each_attempt(tmp_path: Path) -> None:
     """As in a worker: an API server has stored the intent, so a commit comes before the first byte."""
     with assembled("sqlite", "steps"):
         struck = await play_points(SEND, tmp_path, around="BeginAttempt")
-    assert len(struck) >= 4
+    assert len(struck) >= 2
 
 
 @pytest.mark.parametrize("engine", ["embedded", "steps"])

@@ -33,6 +33,7 @@ from headrace.journal.postgres.migrations import require_current
 from headrace.journal.postgres.notifications import News
 from headrace.journal.postgres.owner import Owner
 from headrace.journal.postgres.readers import Readers, Row
+from headrace.journal.postgres.shared_reads import SharedReads
 from headrace.journal.postgres.statements import named_statements, write_queries
 from headrace.journal.postgres.writer import PostgresWriter
 from headrace.journal.records import (
@@ -88,6 +89,8 @@ class PostgresJournal:
         self._sql = named_statements()
         self._outbox_end: int | None = None
         self._listener: Listener | None = None
+        self._instances = SharedReads(lambda ids: self._rows("instance", ids))
+        self._standings = SharedReads(lambda ids: self._rows("standing", ids))
 
     @classmethod
     async def open(
@@ -205,8 +208,8 @@ class PostgresJournal:
         return [Workflow(*row[:6]) for row in await self._page(rows, place, limit)]
 
     async def instance(self, instance_id: str) -> Instance | None:
-        rows = await self._rows("instance", instance_id)
-        return _instance(rows[0], _stages(rows[0][9])) if rows else None
+        row = await self._instances.row(instance_id)
+        return None if row is None else _instance(row, _stages(row[9]))
 
     async def instances(self, workflow_id: str | None = None, running: bool = False) -> AsyncIterator[list[Instance]]:
         async for page in self._pages(InstanceList(workflow_id, running), self.instances_after):
@@ -225,11 +228,11 @@ class PostgresJournal:
         return [_summary(row) for row in await self._page(rows, place, limit)]
 
     async def standing(self, instance_id: str) -> Standing | None:
-        rows = await self._rows("standing", instance_id)
-        if not rows:
+        row = await self._standings.row(instance_id)
+        if row is None:
             return None
-        stages, version, nudge_seq, activities = rows[0][9:]
-        return Standing(_instance(rows[0], _stages(stages)), _activities(activities), version, nudge_seq)
+        stages, version, nudge_seq, activities = row[9:]
+        return Standing(_instance(row, _stages(stages)), _activities(activities), version, nudge_seq)
 
     async def stages(self, instance_id: str) -> list[Stage]:
         return [Stage(*row) for row in await self._rows("stages", instance_id)]

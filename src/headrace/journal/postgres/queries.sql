@@ -307,12 +307,12 @@ SELECT id, name, config, created_at, updated_at, deleted_at FROM workflows WHERE
 SELECT id, name, config, created_at, updated_at, deleted_at FROM workflows
 WHERE deleted_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
 
--- An instance, and its started stages as JSON: one statement reads one moment.
+-- Instances, and the started stages of each as JSON: one statement reads one moment.
 -- name: instance
 SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END AS config,
     variables, created_at, updated_at, terminated_at, error, by_trigger,
     (SELECT json_agg(row_to_json(s) ORDER BY s.number) FROM stages AS s WHERE s.instance_id = i.id)::text
-FROM instances AS i WHERE id = :id
+FROM instances AS i WHERE id = ANY(:ids)
 
 -- The same, with its version, the last of its nudges, and the activities of its last stage as JSON.
 -- name: standing
@@ -322,7 +322,7 @@ SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows
     version, (SELECT coalesce(max(seq), 0) FROM nudges AS n WHERE n.instance_id = i.id),
     (SELECT json_agg(row_to_json(a) ORDER BY a.position) FROM activities AS a WHERE a.instance_id = i.id
         AND a.stage = (SELECT max(number) FROM stages AS s WHERE s.instance_id = i.id))::text
-FROM instances AS i WHERE id = :id
+FROM instances AS i WHERE id = ANY(:ids)
 
 -- Some instances without their stages.
 -- name: instances_by_id
