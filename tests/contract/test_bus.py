@@ -22,8 +22,8 @@ from headrace.buses.port import (
     Publisher,
     Subscriber,
 )
-from tests.support.brokers import BusHarness, NatsHarness
 from tests.support.kafka import KafkaHarness
+from tests.support.nats import BusHarness, NatsHarness
 
 HARNESSES: list[type[BusHarness]] = [NatsHarness, KafkaHarness]
 

@@ -22,7 +22,7 @@ from headrace.buses.port import REASON_HEADER, BusUnavailable, Delivery, Publica
 from headrace.composition.brokers import hosts, nats_options
 from headrace.errors import InvalidValue
 from headrace.settings import Settings
-from tests.support.brokers import NatsHarness, NatsServer
+from tests.support.nats import NatsHarness, NatsServer
 
 LIMIT_S = 60.0
 PASSWORD = "s3cret-of-nats"

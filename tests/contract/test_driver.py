@@ -18,7 +18,7 @@ import pytest
 
 from headrace.clock import RandomIds
 from headrace.effects.port import Request, Response
-from headrace.effects.protocol import Backoff
+from headrace.effects.settlement import Backoff
 from headrace.engine.control import Halt, Halted
 from headrace.engine.driver import Driver
 from headrace.engine.limits import EngineLimits

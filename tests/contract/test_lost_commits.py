@@ -12,8 +12,8 @@ import pytest
 from headrace.errors import Unavailable
 from headrace.journal.port import Unit
 from headrace.journal.postgres import PostgresJournal, migrate
+from headrace.journal.postgres.commit_marker import KEPT, Mark
 from headrace.journal.postgres.connections import connect
-from headrace.journal.postgres.mark import KEPT, Mark
 from headrace.journal.writes import AddWorkflow
 from tests.support.postgres import MISSING, PostgresServer, new_database, programs
 

@@ -14,7 +14,7 @@ from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Replayer
 
 from headrace.clock import RandomIds, SystemClock
-from headrace.effects.protocol import Backoff
+from headrace.effects.settlement import Backoff
 from headrace.engine.limits import EngineLimits
 from headrace.engine.temporal import nudger as nudgers
 from headrace.engine.temporal import sweeper as sweepers

@@ -387,8 +387,8 @@ class KafkaTopic:
 
 def started(bus: str, folder: Path) -> AbstractContextManager[Any]:
     """A real server of this kind; its `url` is what HEADRACE_BROKER_URL wants."""
-    from tests.support.brokers import NatsServer
     from tests.support.kafka import KafkaBroker
+    from tests.support.nats import NatsServer
 
     return {"nats": NatsServer, "kafka": KafkaBroker}[bus](folder)
 

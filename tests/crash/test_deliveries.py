@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.crash.deliveries import Count, run
-from tests.support.brokers import NatsHarness
 from tests.support.kafka import KafkaHarness
+from tests.support.nats import NatsHarness
 
 SIZES = {"nats": (400, 3, 3), "kafka": (200, 2, 2)}
 

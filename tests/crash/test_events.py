@@ -163,7 +163,7 @@ async def test_a_crash_at_every_point_of_the_sandboxs_feed(tmp_path: Path) -> No
 
 async def _pay_in(alive: InProcess) -> None:
     from headrace.effects.port import Request
-    from headrace.sandbox.answers import encoded
+    from headrace.sandbox.responses import encoded
 
     response = await alive.downstream.send(Request("payments", "POST", "/payments", encoded(PAY_IN)))
     assert response.status == 200

@@ -10,7 +10,7 @@ import pytest
 
 from tests.crash.deliveries import Count
 from tests.crash.two_servers import run
-from tests.support.brokers import NatsHarness
+from tests.support.nats import NatsHarness
 from tests.support.postgres import MISSING, programs
 
 

@@ -13,8 +13,8 @@ import jsonschema_rs
 import pytest
 
 from headrace.buses.port import DEPTH_HEADER, EVENT_HEADER, BusUnavailable, Delivery, Publication
-from tests.support.brokers import BusHarness, NatsHarness
 from tests.support.kafka import KafkaHarness
+from tests.support.nats import BusHarness, NatsHarness
 from tests.support.server import Server
 
 API = "/api/orchestration"

@@ -13,7 +13,7 @@ ENGINE = "src/headrace/engine/embedded.py"
 DRIVER = "src/headrace/engine/driver.py"
 RUNNER = "src/headrace/runner/instance.py"
 USE_CASES = "src/headrace/usecases/instances.py"
-PROTOCOL = "src/headrace/effects/protocol.py"
+PROTOCOL = "src/headrace/effects/settlement.py"
 ACTIVITIES = "src/headrace/workflows/activities.py"
 SQL = "src/headrace/journal/sqlite/queries.sql"
 RETENTION = "src/headrace/journal/retention.py"
@@ -141,14 +141,14 @@ BUGS: tuple[Bug, ...] = (
         "        if not self._is_unknown:\n            return True\n",
         "        return True\n",
         *_CONTRACT,
-        "tests/unit/effects/test_protocol.py",
+        "tests/unit/effects/test_settlement.py",
     ),
     _bug(
         "a payout is sent again without a look-up",
         PROTOCOL,
         "LOOK_UP if self._family is Family.INITIATION else SEND)",
         "SEND)",
-        "tests/unit/effects/test_protocol.py",
+        "tests/unit/effects/test_settlement.py",
         "tests/crash/test_timeouts.py",
     ),
     _bug(

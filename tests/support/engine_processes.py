@@ -15,7 +15,7 @@ from typing import Any
 
 from headrace.clock import Clock
 from headrace.effects.port import Downstream
-from headrace.effects.protocol import Backoff
+from headrace.effects.settlement import Backoff
 from headrace.engine.embedded import EmbeddedEngine
 from headrace.engine.limits import EngineLimits
 from headrace.engine.port import Engine

@@ -271,7 +271,7 @@ class KafkaBroker:
 
 
 class KafkaHarness:
-    """See `BusHarness` in tests/support/brokers.py. The modules of a session share one broker."""
+    """See `BusHarness` in tests/support/nats.py. The modules of a session share one broker."""
 
     name = "kafka"
     drops_repeated_ids = False

@@ -127,7 +127,7 @@ STAGE = '''"""`note`: write one text on an account."""
 from __future__ import annotations
 
 from headrace.workflows.activities import Json, NoteAccount
-from headrace.workflows.stages.kinds import ACCOUNT_ADDRESS, LABEL
+from headrace.workflows.stages.formats import ACCOUNT_ADDRESS, LABEL
 from headrace.workflows.stages.shape import Leaf, Object
 from headrace.workflows.stages.stage import Display, StageContext, StageRun, StageType
 

@@ -19,7 +19,7 @@ PLANTED = [
     ("engine/meter.py", "import headrace.journal.sqlite", "known to the composition only"),
     ("server.py", "import headrace.journal.sqlite.lock", "known to the composition only"),
     ("journal/port.py", "import headrace.journal.sqlite.writer", "known to the composition only"),
-    ("journal/postgres/news.py", "import headrace.journal.sqlite.writer", "independent of each other"),
+    ("journal/postgres/notifications.py", "import headrace.journal.sqlite.writer", "independent of each other"),
     ("journal/group.py", "import headrace.journal.postgres", "known to the composition only"),
     ("journal/novelty.py", "import headrace.errors", "The journal: adapters"),
     ("engine/meter.py", "import headrace.api.context", "Direction"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -19,9 +20,10 @@ def test_a_planted_bug_applies(bug: Bug) -> None:
 
 
 def test_the_table_is_of_these_bugs_and_each_is_caught() -> None:
-    rows = re.findall(r"^\| ([^|]+) \| `[^|]+ \| ([^|]+) \| \d+ \|$", TABLE.read_text("utf-8"), re.MULTILINE)
-    assert [name for name, _ in rows] == [bug.name for bug in BUGS], "python -m tests.planted"
-    for name, caught in rows:
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| \d+ \|$", TABLE.read_text("utf-8"), re.MULTILINE)
+    assert [name for name, _, _ in rows] == [bug.name for bug in BUGS], "python -m tests.planted"
+    for (name, changed, caught), bug in zip(rows, BUGS, strict=True):
+        assert set(re.findall(r"`([^`]+)`", changed)) == {Path(change.file).name for change in bug.changes}, name
         path, _, test = caught.strip("`").partition("::")
         assert (ROOT / "tests" / path).is_file(), f"{name}: {caught}"
         assert f"def {test.partition('[')[0]}(" in (ROOT / "tests" / path).read_text("utf-8"), f"{name}: {caught}"

@@ -74,7 +74,7 @@ def _temporal(around: Surroundings) -> TemporalEngine:
 
 def steps_of(around: Surroundings) -> Steps:
     """The activity of a worker."""
-    from headrace.effects.protocol import Backoff
+    from headrace.effects.settlement import Backoff
     from headrace.engine.temporal.steps import StepLimits, Steps
 
     settings = around.settings

@@ -13,7 +13,7 @@ from typing import Literal
 
 from headrace.effects import ledger, payments, wallets
 from headrace.effects.port import Done, Request, Response, Unknown
-from headrace.effects.protocol import Doubt
+from headrace.effects.settlement import Doubt
 from headrace.effects.wire import (
     MAX_LOOK_UP_PAGES,
     Unreadable,

@@ -10,7 +10,8 @@ import structlog
 
 from headrace.clock import Clock
 from headrace.effects.port import Done, LookUp, Refused, Unknown
-from headrace.effects.protocol import (
+from headrace.effects.services import create_ledger
+from headrace.effects.settlement import (
     Action,
     Backoff,
     CreateLedger,
@@ -21,7 +22,6 @@ from headrace.effects.protocol import (
     Pause,
     Send,
 )
-from headrace.effects.services import create_ledger
 from headrace.engine.control import DRIVEN, Control, Halt, Halted
 from headrace.engine.limits import EngineLimits
 from headrace.engine.meter import FailedCall, Meter

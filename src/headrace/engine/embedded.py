@@ -17,7 +17,7 @@ import structlog
 
 from headrace.clock import Clock
 from headrace.effects.port import Downstream
-from headrace.effects.protocol import Backoff
+from headrace.effects.settlement import Backoff
 from headrace.engine.control import Halt
 from headrace.engine.driver import Driver, report_end
 from headrace.engine.limits import EngineLimits

@@ -24,8 +24,8 @@ from headrace.buses.event_types import (
     SUCCEEDED_WORKFLOW,
 )
 from headrace.effects.port import Done, Refused, Request
-from headrace.effects.protocol import Doubt, NotBooked, Unbooked
 from headrace.effects.services import prepare, scheduled_moment
+from headrace.effects.settlement import Doubt, NotBooked, Unbooked
 from headrace.errors import Conflict, InvalidValue, NotFound
 from headrace.journal import writes
 from headrace.journal.lists import STATUSES

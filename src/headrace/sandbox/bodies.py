@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from headrace.money import ADDRESS_PATTERN, ASSET_PATTERN, LEDGER_PATTERN
 from headrace.sandbox import timestamps
-from headrace.sandbox.answers import Json, invalid
+from headrace.sandbox.responses import Json, invalid
 
 MAX_BODY_BYTES = 1_048_576
 MAX_DEPTH = 64

@@ -18,11 +18,11 @@ from headrace.clock import Clock
 from headrace.effects.port import Response
 from headrace.money import WORLD, Posting
 from headrace.sandbox import timestamps
-from headrace.sandbox.answers import Json, encoded, error, is_done, refusal
 from headrace.sandbox.bodies import stored
 from headrace.sandbox.events import Outbox
 from headrace.sandbox.releases import Releases
 from headrace.sandbox.requests import Call, Page
+from headrace.sandbox.responses import Json, encoded, error, is_done, refusal
 
 MAX_KEY_BYTES = 255
 REVERTS = "com.formance.spec/state/reverts"

@@ -10,8 +10,8 @@ from typing import Literal
 
 from headrace.clock import Clock
 from headrace.sandbox import payment_views, timestamps
-from headrace.sandbox.answers import Json, encoded
 from headrace.sandbox.releases import Releases
+from headrace.sandbox.responses import Json, encoded
 
 LEDGER_VERSION = "v2"
 App = Literal["ledger", "payments"]

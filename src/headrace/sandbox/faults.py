@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 from headrace.effects.port import Request, Response
 from headrace.errors import InvalidValue
-from headrace.sandbox.answers import bare, error
+from headrace.sandbox.responses import bare, error
 from headrace.sandbox.stack import INTERNAL_CODES
 from headrace.workflows.activities import Service
 

@@ -10,7 +10,6 @@ from typing import Any
 from headrace.effects.port import Response
 from headrace.money import Posting, posting
 from headrace.sandbox import scripts, timestamps
-from headrace.sandbox.answers import Json, Rollback, bare, data, error, invalid, no_content, not_found, refusal
 from headrace.sandbox.bodies import Fields, as_object, is_ledger_name, json_of, metadata_of, object_of, stored
 from headrace.sandbox.books import (
     REVERTS,
@@ -23,6 +22,7 @@ from headrace.sandbox.books import (
 )
 from headrace.sandbox.releases import Releases
 from headrace.sandbox.requests import Call, Page, match_of, number_of, page_of
+from headrace.sandbox.responses import Json, Rollback, bare, data, error, invalid, no_content, not_found, refusal
 
 MAX_PAGE_SIZE = 100
 _ID = re.compile(r"[0-9]{1,19}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from headrace.sandbox.answers import Json
+from headrace.sandbox.responses import Json
 
 _PROVIDERS_V3 = {
     "ADYEN": "adyen",

@@ -15,11 +15,11 @@ from typing import Any
 from headrace.clock import Clock, Ids
 from headrace.effects.port import Response
 from headrace.sandbox import timestamps
-from headrace.sandbox.answers import Json, bare, data, encoded, invalid, no_content, not_found
 from headrace.sandbox.bodies import Fields, object_of, stored
 from headrace.sandbox.events import Outbox
 from headrace.sandbox.payment_views import api_account_v3, api_payment_v3
 from headrace.sandbox.requests import Call, match_of, page_of
+from headrace.sandbox.responses import Json, bare, data, encoded, invalid, no_content, not_found
 
 MAX_PAGE_SIZE = 1_000
 DUMMY = "DUMMY-PAY"

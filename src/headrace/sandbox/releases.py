@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
-from headrace.sandbox.answers import Json
+from headrace.sandbox.responses import Json
 
 LedgerRelease = Literal["2.2", "2.4"]
 EventShape = Literal["v2", "v3"]

@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from headrace.effects.port import Request, Response
-from headrace.sandbox.answers import Json, answer, invalid
 from headrace.sandbox.bodies import as_object, json_of
+from headrace.sandbox.responses import Json, answer, invalid
 
 DEFAULT_PAGE_SIZE = 15
 _NUMBER = re.compile(r"[0-9]{1,9}")

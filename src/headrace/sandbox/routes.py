@@ -14,8 +14,8 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from headrace.effects.port import NoResponse, Request
-from headrace.sandbox.answers import error
 from headrace.sandbox.bodies import MAX_BODY_BYTES
+from headrace.sandbox.responses import error
 from headrace.sandbox.sandbox import Sandbox
 from headrace.workflows.activities import Service
 

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 from headrace.clock import Clock, Ids
 from headrace.effects.port import NoResponse, Request, Response
-from headrace.sandbox.answers import error, is_done
 from headrace.sandbox.events import events_after, source_of
 from headrace.sandbox.faults import Fault, FaultPlan
 from headrace.sandbox.releases import Releases
+from headrace.sandbox.responses import error, is_done
 from headrace.sandbox.store import Store
 
 MAX_RACES = 10_000

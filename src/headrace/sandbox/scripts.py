@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 
 from headrace.money import Posting, posting
-from headrace.sandbox.answers import refusal
 from headrace.sandbox.bodies import MAX_DIGITS, is_address, is_asset
 from headrace.sandbox.releases import Releases
+from headrace.sandbox.responses import refusal
 
 _TEMPLATE = """vars {
   monetary $amount

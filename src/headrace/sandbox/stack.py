@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from headrace.clock import Clock, Ids
 from headrace.effects.port import Request, Response
-from headrace.sandbox.answers import answer, error
 from headrace.sandbox.bodies import MAX_BODY_BYTES
 from headrace.sandbox.books import Books
 from headrace.sandbox.events import Outbox
@@ -15,6 +14,7 @@ from headrace.sandbox.ledger import LedgerService
 from headrace.sandbox.payments import PaymentsService
 from headrace.sandbox.releases import Releases
 from headrace.sandbox.requests import call_of
+from headrace.sandbox.responses import answer, error
 from headrace.sandbox.wallets import WalletsService
 from headrace.workflows.activities import Service
 

@@ -21,8 +21,8 @@ from typing import Any
 from headrace.clock import Clock, Ids
 from headrace.effects.port import NoResponse, Request, Response
 from headrace.errors import InvalidValue
-from headrace.sandbox.answers import Rollback
 from headrace.sandbox.releases import Releases
+from headrace.sandbox.responses import Rollback
 from headrace.sandbox.stack import internal_error, services_on
 
 SCHEMA_VERSION = 1

@@ -16,10 +16,10 @@ from headrace.clock import Clock, Ids
 from headrace.effects.port import Response
 from headrace.money import WORLD, Posting, posting
 from headrace.sandbox import timestamps
-from headrace.sandbox.answers import Json, Rollback, bare, data, encoded, error, invalid, no_content
 from headrace.sandbox.bodies import Fields, is_ledger_name, object_of, stored
 from headrace.sandbox.books import Books, Draft, InsufficientFund, ReferenceTaken, insufficient_fund
 from headrace.sandbox.requests import Call, Page, page_of
+from headrace.sandbox.responses import Json, Rollback, bare, data, encoded, error, invalid, no_content
 
 DEFAULT_LEDGER = "wallets-002"
 MAIN = "main"

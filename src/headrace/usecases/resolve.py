@@ -24,8 +24,8 @@ from headrace.effects.evidence import (
 )
 from headrace.effects.port import Done, FoundOther, NoResponse, Request, Response, Unknown
 from headrace.effects.port import Found as FoundInBooks
-from headrace.effects.protocol import Unbooked
 from headrace.effects.services import look_up
+from headrace.effects.settlement import Unbooked
 from headrace.effects.wire import stored
 from headrace.errors import AlreadyEnded, Conflict, InvalidValue, NotFound, NotResolvable, Unavailable
 from headrace.journal import writes

@@ -22,8 +22,8 @@ from headrace.effects.port import (
     Undecided,
     Unknown,
 )
-from headrace.effects.protocol import is_idempotency_mismatch
 from headrace.effects.services import READERS, create_ledger, look_up, outcome, prepare
+from headrace.effects.settlement import is_idempotency_mismatch
 from headrace.money import posting
 from headrace.workflows.activities import (
     Activity,

@@ -20,7 +20,7 @@ from headrace.workflows.config import parse_config
 from headrace.workflows.rules import RULES
 from headrace.workflows.schema import DRAFT, workflow_schema
 from headrace.workflows.stages import STAGES
-from headrace.workflows.stages.kinds import AMOUNT, Kind
+from headrace.workflows.stages.formats import AMOUNT, Kind
 from headrace.workflows.stages.send.body import normalise
 from headrace.workflows.stages.send.parties import send_of
 from headrace.workflows.stages.shape import Leaf, Object, Shape, TextMap

@@ -20,7 +20,7 @@ from headrace.api.v2.pages import PARAMETERS, page_response
 from headrace.clock import date_time
 from headrace.effects import port
 from headrace.effects.evidence import moved_by, speaks_for
-from headrace.effects.protocol import Doubt
+from headrace.effects.settlement import Doubt
 from headrace.errors import InvalidValue, NotFound
 from headrace.journal.lists import AttentionList
 from headrace.journal.records import AttentionRow

@@ -17,7 +17,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from headrace.clock import Clock
 from headrace.effects.port import Downstream
-from headrace.effects.protocol import Backoff
+from headrace.effects.settlement import Backoff
 from headrace.engine.control import Halt, Halted
 from headrace.engine.driver import Driver
 from headrace.engine.limits import EngineLimits

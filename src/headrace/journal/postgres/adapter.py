@@ -29,7 +29,7 @@ from headrace.journal.port import Results, Unit
 from headrace.journal.postgres.connections import Connection, connect_writer, fault_of
 from headrace.journal.postgres.listener import Listener
 from headrace.journal.postgres.migrations import require_current
-from headrace.journal.postgres.news import News
+from headrace.journal.postgres.notifications import News
 from headrace.journal.postgres.owner import Owner
 from headrace.journal.postgres.readers import Readers, Row
 from headrace.journal.postgres.statements import named_statements, write_queries

@@ -10,7 +10,7 @@ import psycopg
 import structlog
 
 from headrace.journal.postgres.connections import Connection, connect, unavailable
-from headrace.journal.postgres.news import CHANNEL, News, news_of
+from headrace.journal.postgres.notifications import CHANNEL, News, news_of
 
 LOOK_S = 1.0
 """How often the listener looks by itself."""

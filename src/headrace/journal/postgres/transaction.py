@@ -12,10 +12,10 @@ from headrace.errors import RepeatedKey, Unavailable
 from headrace.journal.group import Outcome
 from headrace.journal.port import Later, Required, Unit
 from headrace.journal.postgres.batches import Plan, Step, plan
+from headrace.journal.postgres.commit_marker import Mark
 from headrace.journal.postgres.connections import Connection, as_query
 from headrace.journal.postgres.encoding import encoded
-from headrace.journal.postgres.mark import Mark
-from headrace.journal.postgres.news import CHANNEL, NEWSWORTHY, News
+from headrace.journal.postgres.notifications import CHANNEL, NEWSWORTHY, News
 from headrace.journal.postgres.statements import WriteQuery
 from headrace.journal.writes import RememberKey, Result, WantType, Write
 

@@ -17,9 +17,9 @@ import structlog
 from headrace.errors import InvalidValue, Unavailable
 from headrace.journal.group import CommitMeter, GroupQueue, Outcome, WriterLimits
 from headrace.journal.port import Unit
+from headrace.journal.postgres.commit_marker import Mark
 from headrace.journal.postgres.connections import Connection, connect_writer, has_failed, unavailable
-from headrace.journal.postgres.mark import Mark
-from headrace.journal.postgres.news import News
+from headrace.journal.postgres.notifications import News
 from headrace.journal.postgres.owner import Owner
 from headrace.journal.postgres.statements import WriteQuery
 from headrace.journal.postgres.transaction import Failed, Stale, Transaction, Uncertain

@@ -5,7 +5,7 @@ from __future__ import annotations
 from headrace.workflows.activities import Json
 from headrace.workflows.commands import SleepUntil
 from headrace.workflows.durations import duration_us, moment_us
-from headrace.workflows.stages.kinds import DURATION, MOMENT
+from headrace.workflows.stages.formats import DURATION, MOMENT
 from headrace.workflows.stages.shape import Leaf, Object, exactly_one
 from headrace.workflows.stages.stage import Display, StageContext, StageRun, StageType
 

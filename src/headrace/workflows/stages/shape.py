@@ -18,7 +18,7 @@ from typing import Any, Protocol, cast
 from headrace.errors import InvalidValue, Problem
 from headrace.money import MAX_KEY_BYTES, opaque_id
 from headrace.workflows.activities import Json
-from headrace.workflows.stages.kinds import METADATA_VALUE, Kind
+from headrace.workflows.stages.formats import METADATA_VALUE, Kind
 from headrace.workflows.variables import (
     MAX_VALUE_BYTES,
     Expansion,

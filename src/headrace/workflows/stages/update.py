@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headrace.workflows.activities import AddAccountMetadata, Json, metadata_lines
-from headrace.workflows.stages.kinds import ACCOUNT_ADDRESS, LEDGER_NAME
+from headrace.workflows.stages.formats import ACCOUNT_ADDRESS, LEDGER_NAME
 from headrace.workflows.stages.shape import Leaf, Object, TextMap
 from headrace.workflows.stages.stage import Display, StageContext, StageRun, StageType
 

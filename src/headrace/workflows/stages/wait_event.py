@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headrace.workflows.activities import Json
 from headrace.workflows.commands import WaitEvent
-from headrace.workflows.stages.kinds import LABEL
+from headrace.workflows.stages.formats import LABEL
 from headrace.workflows.stages.shape import Leaf, Object
 from headrace.workflows.stages.stage import Display, StageContext, StageRun, StageType
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from headrace.money import WORLD
 from headrace.workflows.activities import INTERNAL_LEDGER, Json
-from headrace.workflows.stages.kinds import (
+from headrace.workflows.stages.formats import (
     ACCOUNT_ADDRESS,
     AMOUNT,
     ASSET,

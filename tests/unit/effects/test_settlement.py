@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.effects.port import Absent, Done, Found, FoundOther, Refused, Undecided, Unknown
-from headrace.effects.protocol import (
+from headrace.effects.settlement import (
     CREATE_LEDGER,
     LOOK_UP,
     SEND,
