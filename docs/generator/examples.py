@@ -59,6 +59,8 @@ TRIGGER: Json = {
 BODIES: dict[str, Any] = {"createTrigger": TRIGGER, "testTrigger": PAY_IN}
 _FLAGS: dict[str, bool] = {"true": True, "false": False}
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_OPAQUE = re.compile(r"\beyJ[A-Za-z0-9_-]{20,}")
+"""An id of payments, which holds the ids that it was made from."""
 _DATE = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
@@ -288,5 +290,5 @@ def _replaced(value: Any, word: Any, name: str = "") -> Any:
     if isinstance(value, str):
         if name in ("access_token", "next", "previous"):
             return "..."
-        return _ID.sub(word, _DATE.sub(A_DATE, value))
+        return _OPAQUE.sub("...", _ID.sub(word, _DATE.sub(A_DATE, value)))
     return value

@@ -105,7 +105,7 @@ class ActivityRow(msgspec.Struct, frozen=True):
 class AttentionRow(msgspec.Struct, frozen=True):
     """An open effect that needs attention. `id`, `created_at` and `terminated_at` are those of its instance.
 
-    `attention`: why, as `effects.protocol.Doubt` names it; None: a server of an earlier release stored it.
+    `attention`: why, as `effects.settlement.Doubt` names it; None: a server of an earlier release stored it.
     """
 
     id: str

@@ -76,7 +76,7 @@ def _opened(instance_id: str, at: int) -> tuple[Write, ...]:
             instance_id=instance_id,
             stage=0,
             position=0,
-            name="CreateTransaction",
+            name="AnEffect",
             input="{}",
             started_at=at,
             attempt=1,

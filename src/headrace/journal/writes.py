@@ -234,7 +234,7 @@ class BeginAttempt(Write, frozen=True, kw_only=True):
 
 
 class FailAttempt(Write, frozen=True, kw_only=True):
-    """`attention`: why a person must decide, as `effects.protocol.Doubt` names it, and `attention_at` when that was
+    """`attention`: why a person must decide, as `effects.settlement.Doubt` names it, and `attention_at` when that was
     found; the first such time stays. None: no person has to decide.
     """
 
