@@ -85,4 +85,7 @@ def _given_in(file: str) -> Any:
         document: Any = json_text.decode(body) if file.endswith(".json") else yaml.decode(body).value
     except json_text.Malformed as malformed:
         raise Failure(f"{file}: {malformed.reason}", code=USAGE) from None
-    return cast("Json", document)["given"] if isinstance(document, dict) and "given" in document else document
+    if isinstance(document, dict):
+        members = cast("Json", document)
+        return members.get("given", members)
+    return document
