@@ -130,7 +130,7 @@ def _assumed(plan: Json) -> Iterator[str | list[str]]:
 
 
 def _read(value: Json) -> str:
-    """What a read found, as far as it decides who is paid."""
+    """The finding of a read, as far as it decides who is paid."""
     if "data" in value:
         return f"found {len(value['data'])}: " + ", ".join(wallet["id"] for wallet in value["data"])
     if "initialAmount" in value:

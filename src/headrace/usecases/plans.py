@@ -37,7 +37,7 @@ _MEMBERS = ("workflowID", "definition", "triggerID", "variables", "event", "expi
 
 
 class PlanSubject(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """What a plan is a plan of, as its row stores it. `name` is that of the workflow; `verdict` is the plan's."""
+    """The subject of a plan, as its row stores it. `name` is that of the workflow; `verdict` is the plan's."""
 
     verdict: str
     name: str | None = None

@@ -317,7 +317,7 @@ class PlannedEffect(_Shape, kw_only=True):
 
 
 class Plan(PlanSummary, kw_only=True):
-    """What a run would do."""
+    """The effects that a run would have."""
 
     format: Literal["headrace-plan/1"]
     planned_at: DateTime
