@@ -23,10 +23,9 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/workflow.test.yaml"))
 
 FOUND_ON = {
-    "a random key for each attempt": "01",
+    "a random key for each attempt": "04",
     "a key without the stage": "09",
     "a key without the ordinal": "02",
-    "the body is rebuilt on a retry": "01",
     "an effect is sent before its intent is stored": "01",
     "the stage is recorded before the effect": "01",
     "500 is taken as success": "01",
@@ -38,7 +37,10 @@ FOUND_ON = {
     "an event is used twice": "06",
     "an aborted run goes on": "09",
 }
-"""Planted bugs of runner, settlement and mailbox, and the example that finds each."""
+"""Planted bugs of runner, settlement and mailbox, and the example that finds each.
+
+A body that is rebuilt with other blanks is not among them: the services compare content, so nothing can come of it.
+"""
 
 
 def test_there_is_a_file_of_cases_for_each_example() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -31,9 +33,9 @@ def run_cases(
     from headrace.testing.cases import read_suite
     from headrace.testing.checks import run_case
 
-    _silence_the_log()
     suites = [read_suite(file) for file in files]
-    verdicts = [(suite.file, [run_case(suite, case) for case in suite.cases]) for suite in suites]
+    with _silent_log():
+        verdicts = [(suite.file, [run_case(suite, case) for case in suite.cases]) for suite in suites]
     if junit is not None:
         report.write_junit(verdicts, junit)
     printer.show(report.document(verdicts), lambda: report.text_lines(verdicts))
@@ -65,10 +67,10 @@ def prove(
     from headrace.testing.cases import read_suite
     from headrace.testing.checks import NotStarted
 
-    _silence_the_log()
     suite = read_suite(cases, workflow=workflow, seed=seed)
     try:
-        proof = proving.prove(suite, pairs=pairs, max_runs=max_runs)
+        with _silent_log():
+            proof = proving.prove(suite, pairs=pairs, max_runs=max_runs)
     except NotStarted as error:
         raise Failure(str(error), code=REFUSED) from None
     document = proving.document(proof)
@@ -81,8 +83,14 @@ def prove(
         raise typer.Exit(UNFINISHED)
 
 
-def _silence_the_log() -> None:
-    """What an engine logs under faults is no news here: the report says what came of them."""
+@contextmanager
+def _silent_log() -> Generator[None]:
+    """Drop the lines that an engine logs under faults: the report says what came of them."""
     import structlog
 
+    before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 from headrace.errors import HeadraceError
@@ -82,6 +82,13 @@ def _triggered(case: Case) -> dict[str, str]:
             raise
         except HeadraceError as error:
             raise NotStarted(str(error)) from None
+
+
+def unmet_by(case: Case, result: Result) -> list[str]:
+    """Expectations that the run of a case without its faults does not meet; the time that faults take is left out."""
+    expected = replace(case.expected, ended_us=None) if case.faults else case.expected
+    differences = _differences(replace(case, faults=(), expected=expected), result, 0)
+    return [f"{difference.about}: {line}" for difference in differences for line in difference.lines]
 
 
 def _differences(case: Case, result: Result, faults_met: int) -> Iterator[Difference]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from headrace.sandbox.faults import Fault
 from headrace.testing.cases import Suite
-from headrace.testing.checks import plan_of
+from headrace.testing.checks import plan_of, unmet_by
 from headrace.testing.interactions import Act, Interaction, Kind, Step
 from headrace.testing.report import history_lines, wrapped
 from headrace.testing.results import Result, result_of
@@ -88,8 +88,9 @@ def prove(
         plain, interactions = _run(suite, plan)
         proof.interactions += len(interactions)
         proof.effects += len(plain.effects)
-        if plain.problems:
-            proof.refutation = Refutation(case.name, Schedule(("nothing is done to it",), plan), plain.problems, plain)
+        unmet = unmet_by(case, plain)
+        if unmet:
+            proof.refutation = Refutation(case.name, Schedule(("nothing is done to it",), plan), unmet, plain)
             return proof
         schedules = list(_singles(plan, interactions))
         if pairs:
