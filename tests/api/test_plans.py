@@ -149,7 +149,7 @@ async def test_a_service_that_does_not_answer_is_503_and_stores_nothing(
     async def silent(_request: Request) -> Response:
         raise NoResponse("no connection")
 
-    monkeypatch.setattr(live.ports.services, "send", silent)
+    monkeypatch.setattr(live.ports.downstream, "send", silent)
     monkeypatch.setattr(use_cases, "PAUSE_S", 0.0)
     response = await live.call("POST", "/ext/plans", {"definition": PAYING, "variables": {"user": "j", "amount": "1"}})
     assert (response.status_code, response.json()["details"]) == (503, {"reason": "silent"})
@@ -162,7 +162,7 @@ async def test_a_plan_that_takes_too_long_is_refused(live: Live, monkeypatch: py
         await asyncio.sleep(60)
         raise AssertionError("the plan was not given up")
 
-    monkeypatch.setattr(live.ports.services, "send", slow)
+    monkeypatch.setattr(live.ports.downstream, "send", slow)
     monkeypatch.setattr(use_cases, "MAX_S", 0.05)
     response = await live.call("POST", "/ext/plans", {"definition": PAYING, "variables": {"user": "j", "amount": "1"}})
     assert (response.status_code, response.json()["details"]) == (400, {"reason": "too_large"})

@@ -84,6 +84,7 @@ async def test_a_migrated_journal_knows_its_events(tmp_path: Path, database: str
     else:
         migrate(url(path))
     assert execute(path, database) == [FIRST.key, CONFLICT, SHORT.key]
+    assert len(FIRST.key.encode()) <= MAX_KEY_BYTES
     again = [arrival("broker:4", LONG_ID, 1), arrival("broker:5", LONG_ID, 2), arrival("broker:6", "short", 1)]
     assert await receive(path, database, *again) == [Receipt.REPEATED, Receipt.CONFLICTING, Receipt.REPEATED]
     assert execute(path, database) == [FIRST.key, CONFLICT, SHORT.key]

@@ -234,6 +234,16 @@ async def test_other_processes_hear_of_endings_of_the_inbox_and_of_the_outbox(jo
     assert set(ended) == {"i1"} == set(own)
 
 
+async def test_what_no_notification_told_is_found_by_a_look(journals: list[PostgresJournal], url: str) -> None:
+    news = asyncio.ensure_future(journals[0].outbox_news())
+    async with asyncio.timeout(PATIENCE_S):
+        while not news.done():  # the first look only notes where the outbox ends
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("UPDATE journal_state SET outbox_end = outbox_end + 1")
+            await asyncio.sleep(0.2)
+    await news
+
+
 async def test_a_commit_notifies_once_and_only_where_it_has_news(journals: list[PostgresJournal], url: str) -> None:
     """A notification holds a lock of the whole database at the commit."""
     journal = journals[0]

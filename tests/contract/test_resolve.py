@@ -45,7 +45,7 @@ async def refused(alive: InProcess, row: AttentionRow, outcome: str, evidence: d
     with pytest.raises(NotResolvable) as caught:
         await resolve(alive, row, outcome, evidence)
     assert await alive.journal.resolutions(row.id) == []
-    return caught.value.reason
+    return caught.value.code
 
 
 async def needed(alive: InProcess, instance_id: str | None = None) -> AttentionRow:
@@ -261,7 +261,7 @@ async def test_of_two_persons_one_decides(tmp_path: Path) -> None:
             (decided,) = await alive.journal.resolutions(instance_id)
             written = [each for each in await alive.journal.audit(2**62, 9) if each.operation == "resolveEffect"]
         (lost,) = [each for each in results if isinstance(each, NotResolvable)]
-        assert lost.reason == "resolved" and len(written) == 1
+        assert lost.code == "resolved" and len(written) == 1
         assert (instance.error is None) == (decided.verdict == "booked")
         await services.close()
 
@@ -374,7 +374,7 @@ async def test_only_an_open_effect_that_needs_attention_is_resolved(tmp_path: Pa
                 await resolve_effect(alive.ports, None, *place, body)
         with pytest.raises(NotResolvable, match="outcome already") as caught:
             await resolve_effect(alive.ports, None, instance_id, 0, 0, body)
-        assert caught.value.reason == "not_needed"
+        assert caught.value.code == "not_needed"
     await services.close()
 
 

@@ -19,6 +19,7 @@ ACTIVITIES = "src/headrace/workflows/activities.py"
 UNDO = "src/headrace/workflows/undo.py"
 SQL = "src/headrace/journal/sqlite/queries.sql"
 RETENTION = "src/headrace/journal/retention.py"
+POSTGRES = "src/headrace/journal/postgres"
 JOURNAL = "src/headrace/journal/sqlite/adapter.py"
 
 SEND = "await self._services.send(opened.activity.name, opened.request)"
@@ -644,5 +645,34 @@ BUGS: tuple[Bug, ...] = (
         "    if isinstance(value, int) and not isinstance(value, bool):\n",
         "tests/unit/workflows",
         "tests/api/test_hostile_values.py",
+    ),
+    # several processes and one database
+    _bug(
+        "a commit whose answer is lost is taken as committed",
+        f"{POSTGRES}/writer.py",
+        "            is_committed = await self._is_committed()\n",
+        "            is_committed = True\n",
+        "tests/contract/test_postgres_lost_commits.py",
+    ),
+    _bug(
+        "a duty is taken without its lock",
+        f"{POSTGRES}/leadership.py",
+        "pg_try_advisory_lock($1::int4, $2::int4)",
+        "$1::int4 IS NOT NULL OR $2::int4 IS NULL",
+        "tests/contract/test_leadership.py",
+    ),
+    _bug(
+        "a permit of an attempt never expires",
+        DRIVER,
+        "                if self._clock.monotonic_s() <= until_s:\n",
+        "                if self._clock.monotonic_s() <= until_s + 1e9:\n",
+        "tests/contract/test_driver.py",
+    ),
+    _bug(
+        "a long identity of an event is stored whole",
+        "src/headrace/journal/event_keys.py",
+        "    if len(key) > MAX_KEY_BYTES:\n",
+        "    if len(key) > 1 << 40:\n",
+        "tests/contract/test_bounded_keys.py",
     ),
 )

@@ -277,7 +277,7 @@ class EffectProtocol:
                     self._resend_when_settled(self._refusal)
                 elif contradicts:
                     why = "the transaction is not reverted where the ledger shows it"
-                    self.action = NeedsAttention(f"{self._refusal.message}; {why}")
+                    self.action = NeedsAttention(f"{self._refusal.message}; {why}", "other_values")
                 else:
                     self.action = self._refusal
         elif self._is_unknown and self._family in LOOKED_UP:
