@@ -98,7 +98,7 @@ class SdkWorker(Protocol):
 async def running(worker: SdkWorker, steps: Steps, *, stop_s: float) -> AsyncGenerator[None]:
     """Run the worker until the block ends, which takes at most `stop_s`, LAST_S and CANCEL_S.
 
-    The SDK's own context manager waits for ever where a poll does not end: https://github.com/temporalio/sdk-rust/issues/1297.
+    The SDK's own context manager waits without a limit where a poll does not end: https://github.com/temporalio/sdk-rust/issues/1297.
     An error that ends the worker cancels the block and is raised from it.
     """
     block = asyncio.current_task()
