@@ -76,7 +76,7 @@ async def test_a_migrated_journal_knows_its_events(tmp_path: Path, database: str
         database,
         ("UPDATE inbox SET key = ? WHERE key = ?", [EARLIER, FIRST.key]),
         ("UPDATE inbox SET key = ? WHERE key = ?", [EARLIER_CONFLICT, CONFLICT]),
-        ("UPDATE alembic_version SET version_num = ?", ["0017"]),
+        ("UPDATE alembic_version SET version_num = ?", ["0019"]),
     )
     assert earlier == [EARLIER, EARLIER_CONFLICT, SHORT.key] and len(EARLIER.encode()) > MAX_KEY_BYTES
     if database == "sqlite":
