@@ -28,7 +28,7 @@ LONG = json.dumps(
 """Long enough to be compressed where an adapter compresses."""
 
 
-UNIQUE = {("inbox", "key"), ("occurrences", "instance_id")}
+UNIQUE = {("plans", "instance_id"), ("inbox", "key"), ("occurrences", "instance_id")}
 """Columns beside the keys whose values must differ."""
 
 

@@ -16,6 +16,7 @@ from headrace.journal.lists import (
     InstanceSearch,
     OccurrenceList,
     Place,
+    PlanList,
     TriggerList,
     WorkflowList,
 )
@@ -83,6 +84,10 @@ def list_query(rows: AnyList) -> tuple[str, tuple[Any, ...]]:
             return "named_triggers", (str(name).casefold(),)
         case OccurrenceList():
             return "occurrences", (rows.trigger_id,)
+        case PlanList(state=None):
+            return "plans", ()
+        case PlanList(state=state, at=at):
+            return "plans_in_state", (at, state)
         case InstanceSearch():
             return _search(rows)
 

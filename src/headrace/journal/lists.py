@@ -76,4 +76,11 @@ class InstanceSearch(_List, frozen=True, tag="search"):
     since_at: int | None = None
 
 
-AnyList = WorkflowList | InstanceList | TriggerList | OccurrenceList | InstanceSearch
+class PlanList(_List, frozen=True, tag="plans"):
+    """Plans; `state`: only those that are in it at the time `at`, at which a plan may have expired."""
+
+    state: str | None = None
+    at: int = 0
+
+
+AnyList = WorkflowList | InstanceList | TriggerList | OccurrenceList | InstanceSearch | PlanList

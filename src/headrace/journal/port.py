@@ -18,6 +18,7 @@ from headrace.journal.lists import (
     InstanceSearch,
     OccurrenceList,
     Place,
+    PlanList,
     TriggerList,
     WorkflowList,
 )
@@ -31,6 +32,7 @@ from headrace.journal.records import (
     InstanceSummary,
     Occurrence,
     OutboxEvent,
+    Plan,
     Remembered,
     SetAside,
     Stage,
@@ -155,6 +157,12 @@ class Journal(Protocol):
 
     async def places_before(self, rows: AnyList, place: Place, limit: int) -> list[Place]:
         """Up to `limit` places of rows before a place, the nearest first: from the oldest to the newest."""
+        ...
+
+    async def plan(self, plan_id: str) -> Plan | None: ...
+
+    async def plans_after(self, rows: PlanList, place: Place, limit: int) -> list[Plan]:
+        """A page of plans without their documents."""
         ...
 
     # triggers and events

@@ -225,3 +225,20 @@ class Remembered(msgspec.Struct, frozen=True):
     def is_of_any_caller(self) -> bool:
         """True for a row of release 0.1.0, which kept neither the caller nor the canonical form of the request."""
         return self.owner == "~"
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A stored plan. `document` is its JSON text, empty in lists; `subject` is the JSON of a `PlanSubject`.
+
+    `state` is open, approved, rejected, expired or used; an open or approved plan expires at `expires_at`.
+    """
+
+    id: str
+    hash: str
+    subject: str
+    requester: str
+    created_at: int
+    expires_at: int
+    state: str
+    instance_id: str | None = None
+    document: str = ""

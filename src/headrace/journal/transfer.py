@@ -182,6 +182,14 @@ TABLES: tuple[Table, ...] = (
         ("owner", "key"),
     ),
     Table(
+        "plans",
+        _columns(
+            "id text, hash text, document text, subject text, requester text, created_at integer, expires_at integer, "
+            "state text, instance_id text?"
+        ),
+        ("id",),
+    ),
+    Table(
         "audit",
         _columns("seq integer, at integer, principal text, client_id text?, operation text, target text"),
         ("seq",),

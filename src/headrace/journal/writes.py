@@ -471,6 +471,18 @@ class AddDeadLetter(Write, frozen=True, kw_only=True):
 # callers
 
 
+class AddPlan(Write, frozen=True, kw_only=True):
+    """Store a plan, which is open until it expires."""
+
+    plan_id: str
+    hash: str
+    document: str
+    subject: str
+    requester: str
+    created_at: int
+    expires_at: int
+
+
 class AddAuditEntry(Write, frozen=True, kw_only=True):
     at: int
     principal: str

@@ -21,6 +21,7 @@ from headrace.journal.lists import (
     InstanceSearch,
     OccurrenceList,
     Place,
+    PlanList,
     TriggerList,
     WorkflowList,
 )
@@ -43,6 +44,7 @@ from headrace.journal.records import (
     InstanceSummary,
     Occurrence,
     OutboxEvent,
+    Plan,
     Remembered,
     SetAside,
     Stage,
@@ -240,6 +242,13 @@ class PostgresJournal:
         name = "audit_of_target_page" if target else "audit_of_principal_page" if principal else "audit_page"
         filters = {"audit_of_target_page": (target, principal), "audit_of_principal_page": (principal,)}.get(name, ())
         return [AuditEntry(*row) for row in await self._rows(name, *filters, before_seq, limit)]
+
+    async def plan(self, plan_id: str) -> Plan | None:
+        rows = await self._rows("plan", plan_id)
+        return Plan(*rows[0]) if rows else None
+
+    async def plans_after(self, rows: PlanList, place: Place, limit: int) -> list[Plan]:
+        return [Plan(*row[:8]) for row in await self._page(rows, place, limit)]
 
     # triggers and events
 

@@ -142,6 +142,10 @@ INSERT INTO triggers (id, name, event, event_name, workflow_id, version, filter,
 SELECT r.trigger_id, r.name, r.event, r.event_name, r.workflow_id, r.version, r.filter, r.vars, r.created_at, (SELECT coalesce(max(seq), 0) FROM inbox), r.name_folded
 FROM :rows JOIN workflows AS w ON w.id = r.workflow_id AND w.deleted_at IS NULL
 
+-- Store plans, open.
+-- name: AddPlan
+INSERT INTO plans (id, hash, document, subject, requester, created_at, expires_at, state) SELECT r.plan_id, r.hash, r.document, r.subject, r.requester, r.created_at, r.expires_at, 'open' FROM :rows
+
 -- Mark triggers as deleted.
 -- name: DeleteTrigger
 UPDATE triggers SET deleted_at = r.at FROM :rows WHERE id = r.trigger_id AND deleted_at IS NULL
@@ -414,6 +418,29 @@ SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_se
 -- name: triggers_page
 SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers
 WHERE deleted_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- A plan with its document.
+-- name: plan
+SELECT id, hash, subject, requester, created_at, expires_at, state, instance_id, document FROM plans WHERE id = :plan_id
+
+-- Plans without their documents, the newest first.
+-- name: plans_page
+SELECT id, hash, subject, requester, created_at, expires_at, state, instance_id FROM plans
+WHERE (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- Plans that are in a state at a time, the newest first. A plan that is not used expires.
+-- name: plans_in_state_page
+SELECT id, hash, subject, requester, created_at, expires_at, state, instance_id FROM plans
+WHERE CASE WHEN state IN ('open', 'approved') AND expires_at <= :at THEN 'expired' ELSE state END = :state AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- Places of plans before a place, the nearest first.
+-- name: plans_before
+SELECT created_at, id FROM plans WHERE (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Places of plans in a state before a place, the nearest first.
+-- name: plans_in_state_before
+SELECT created_at, id FROM plans
+WHERE CASE WHEN state IN ('open', 'approved') AND expires_at <= :at THEN 'expired' ELSE state END = :state AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
 
 -- Triggers whose name contains a text in any case, the newest first.
 -- name: named_triggers_page

@@ -26,6 +26,7 @@ from headrace.journal.lists import (
     InstanceSearch,
     OccurrenceList,
     Place,
+    PlanList,
     TriggerList,
     WorkflowList,
 )
@@ -40,6 +41,7 @@ from headrace.journal.records import (
     InstanceSummary,
     Occurrence,
     OutboxEvent,
+    Plan,
     Remembered,
     SetAside,
     Stage,
@@ -270,6 +272,13 @@ class SqliteJournal:
         name = "audit_of_target_page" if target else "audit_of_principal_page" if principal else "audit_page"
         filters = {"audit_of_target_page": (target, principal), "audit_of_principal_page": (principal,)}.get(name, ())
         return [AuditEntry(*row) for row in self._rows(name, *filters, before_seq, limit)]
+
+    async def plan(self, plan_id: str) -> Plan | None:
+        rows = self._rows("plan", plan_id)
+        return Plan(*rows[0]) if rows else None
+
+    async def plans_after(self, rows: PlanList, place: Place, limit: int) -> list[Plan]:
+        return [Plan(*row[:8]) for row in self._page(rows, place, limit)]
 
     # triggers and events
 

@@ -141,6 +141,10 @@ INSERT INTO triggers (id, name, event, event_name, workflow_id, version, filter,
 SELECT :trigger_id, :name, :event, :event_name, :workflow_id, :version, :filter, :vars, :created_at, (SELECT coalesce(max(seq), 0) FROM inbox), :name_folded
 WHERE EXISTS (SELECT 1 FROM workflows WHERE id = :workflow_id AND deleted_at IS NULL)
 
+-- Store a plan, open.
+-- name: AddPlan
+INSERT INTO plans (id, hash, document, subject, requester, created_at, expires_at, state) VALUES (:plan_id, :hash, :document, :subject, :requester, :created_at, :expires_at, 'open')
+
 -- Mark a trigger as deleted.
 -- name: DeleteTrigger
 UPDATE triggers SET deleted_at = :at WHERE id = :trigger_id AND deleted_at IS NULL
@@ -390,6 +394,29 @@ SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_se
 -- name: triggers_page
 SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers
 WHERE deleted_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- A plan with its document.
+-- name: plan
+SELECT id, hash, subject, requester, created_at, expires_at, state, instance_id, document FROM plans WHERE id = :plan_id
+
+-- Plans without their documents, the newest first.
+-- name: plans_page
+SELECT id, hash, subject, requester, created_at, expires_at, state, instance_id FROM plans
+WHERE (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- Plans that are in a state at a time, the newest first. A plan that is not used expires.
+-- name: plans_in_state_page
+SELECT id, hash, subject, requester, created_at, expires_at, state, instance_id FROM plans
+WHERE CASE WHEN state IN ('open', 'approved') AND expires_at <= :at THEN 'expired' ELSE state END = :state AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- Places of plans before a place, the nearest first.
+-- name: plans_before
+SELECT created_at, id FROM plans WHERE (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Places of plans in a state before a place, the nearest first.
+-- name: plans_in_state_before
+SELECT created_at, id FROM plans
+WHERE CASE WHEN state IN ('open', 'approved') AND expires_at <= :at THEN 'expired' ELSE state END = :state AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
 
 -- Triggers whose name contains a text in any case, the newest first.
 -- name: named_triggers_page
