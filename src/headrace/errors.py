@@ -65,6 +65,8 @@ class InvalidDefinition(InvalidValue):
 class TooLarge(InvalidValue):
     """A plan needs more reads, more time or more space than one may take. Nothing was stored."""
 
+    code = "too_large"
+
 
 class NotFound(HeadraceError):
     """An object with this id does not exist."""
@@ -124,6 +126,8 @@ class RepeatedKey(HeadraceError):
 
 class Silent(HeadraceError):
     """A service does not answer a read that a plan needs, or not usably. Nothing was stored."""
+
+    code = "silent"
 
     def __init__(self, why: str) -> None:
         super().__init__(f"a plan needs an answer that no service gave: {why}")

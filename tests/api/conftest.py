@@ -57,6 +57,7 @@ class Live:
     telemetry: Telemetry
     app: Any
     port: int
+    ports: Ports
     prefix: str = PREFIX
     seen: set[str] = field(default_factory=set)
 
@@ -135,6 +136,7 @@ async def served(
             inbox=inbox,
             outbox=outbox,
             evaluator=evaluator,
+            services=sandbox,
             max_triggers=chosen.max_triggers,
             patience_s=chosen.commit_timeout_s,
         )
@@ -149,7 +151,7 @@ async def served(
             stack.push_async_callback(authenticator.close)
         port = await stack.enter_async_context(_listening(app))
         http = await stack.enter_async_context(httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30))
-        yield Live(http, journal, engine, dispatcher, telemetry, app, port)
+        yield Live(http, journal, engine, dispatcher, telemetry, app, port, ports)
 
 
 @contextlib.asynccontextmanager

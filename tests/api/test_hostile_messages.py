@@ -22,6 +22,7 @@ UNKNOWN: dict[str, list[tuple[Any, str]]] = {
     ],
     "sendEvent": [({"name": "go", "payload": {}}, "payload: "), ({"Name": "go"}, "Name: ")],
     "createTrigger": [({"event": "E", "workflowID": "w", "filters": "true"}, "filters: ")],
+    "createPlan": [({"workflowID": "w", "variable": {}}, "variable: unknown field")],
 }
 """Writes whose members are all known. Variables, payloads and envelopes have members of the sender's own."""
 
@@ -60,6 +61,21 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ({"event": "E", "workflowID": "nobody"}, "workflowID: "),
     ],
     "testTrigger": [(7, "body: "), ([], "body: ")],
+    "createPlan": [
+        (7, "body: "),
+        ({}, "body: must hold exactly one of"),
+        ({"workflowID": "w", "triggerID": "t"}, "body: must hold exactly one of"),
+        ({"workflowID": 7}, "workflowID: "),
+        ({"triggerID": "t"}, "event: is required"),
+        ({"triggerID": 7, "event": {}}, "triggerID: "),
+        ({"workflowID": "w", "event": {}}, "event: "),
+        ({"definition": 7}, "a workflow is an object"),
+        ({"definition": {"stages": []}}, "stages: "),
+        ({"definition": {"stages": [{"wait_event": {"event": "${a}"}}]}}, "variables: no value for a"),
+        ({"definition": {"stages": [{"wait_event": {"event": "a"}}]}, "variables": 7}, "variables: "),
+        ({"definition": {"stages": [{"wait_event": {"event": "a"}}]}, "expiresIn": "8d"}, "expiresIn: "),
+        ({"definition": {"stages": [{"wait_event": {"event": "a"}}]}, "expiresIn": 7}, "expiresIn: "),
+    ],
     "sendEvents": [
         (7, "body: "),
         ([], "body: "),
@@ -84,7 +100,9 @@ async def furnished(live: Live) -> dict[str, str]:
     workflow_id = await live.created(WAITING)
     instance_id = await live.started(workflow_id)
     trigger = (await live.call("POST", "/triggers", {"event": "E", "workflowID": workflow_id})).json()["data"]["id"]
-    return {"flowId": workflow_id, "workflowID": workflow_id, "instanceID": instance_id, "triggerID": trigger}
+    plan = (await live.call("POST", "/ext/plans", {"workflowID": workflow_id})).json()["data"]["id"]
+    made = {"flowId": workflow_id, "workflowID": workflow_id, "instanceID": instance_id}
+    return {**made, "triggerID": trigger, "planID": plan}
 
 
 async def test_every_write_is_here() -> None:
@@ -119,6 +137,7 @@ QUERIES = {
     "repeated": ["perhaps"],
     "conflicting": ["perhaps"],
     "status": ["paused", "%00", "running,failed"],
+    "state": ["paused", "%00", "open,used"],
     "since": ["yesterday", "-1h", "9" * 40],
     "variable": ["orderID", "=1", "a=" + "x" * 300],
     "errorCode": ["A" * 5_000],

@@ -40,6 +40,7 @@ TEMPLATES = {
     "sendEvent": b'{"name":HOLE}',
     "createTrigger": b'{"event":"E","workflowID":"WORKFLOW","vars":{"a":HOLE}}',
     "testTrigger": b'{"a":HOLE}',
+    "createPlan": b'{"definition":{"stages":[{"wait_event":{"event":HOLE}}]}}',
     "sendEvents": b'{"type":"UNHEARD","payload":{"a":HOLE}}',
 }
 """The JSON that a write takes, with a hole for a value."""
@@ -65,7 +66,7 @@ RUNS = [operation for operation in WRITES if base(operation) == "runWorkflow"]
 TRIGGERS = [operation for operation in WRITES if base(operation) == "createTrigger"]
 
 
-TABLES = ("workflows", "instances", "events", "triggers", "inbox", "audit", "caller_keys")
+TABLES = ("workflows", "instances", "events", "triggers", "inbox", "audit", "caller_keys", "plans")
 
 
 def by_id(operation: Operation) -> str:

@@ -337,6 +337,7 @@ async def running(
         inbox=inbox,
         outbox=outbox,
         evaluator=evaluator,
+        services=downstream,
         max_triggers=1_000,
         patience_s=settings.abort_s,
     )

@@ -25,6 +25,7 @@ def instance_ports(journal: Journal, engine: Engine, runners: Runners, clock: Cl
         inbox=absent,
         outbox=absent,
         evaluator=absent,
+        services=absent,
         max_triggers=0,
         patience_s=4.0,
     )

@@ -207,3 +207,61 @@ async def test_a_server_that_repeats_its_page_is_found_out(stub: Any, caller: An
     stub.data(entries(7, 6))
     with pytest.raises(api.SDKError, match="no cursor leads to them"):
         await walked(caller.client.orchestration.ext.iterate_audit(page_size=2))
+
+
+# plans
+
+
+PLAN: dict[str, Any] = {
+    "id": "p 1",
+    "hash": "sha256:0",
+    "state": "open",
+    "requester": "alice",
+    "createdAt": NOW,
+    "expiresAt": NOW,
+    "verdict": "fails",
+    "workflowID": "w",
+    "format": "headrace-plan/1",
+    "plannedAt": NOW,
+    "origin": "caller",
+    "definition": {"stages": []},
+    "variables": {},
+    "skipped": [],
+    "assumptions": [],
+    "totals": {"USD/2": {"sent": 10**30, "externalIn": 0, "externalOut": 1}},
+    "effects": [
+        {
+            "stage": 0,
+            "ordinal": 1,
+            "activity": "CreateTransaction",
+            "service": "ledger",
+            "method": "POST",
+            "path": "/v2/main/transactions",
+            "body": {},
+            "reversible": "revert",
+            "postings": [],
+            "balances": [],
+            "missing": 10**30,
+        }
+    ],
+    "fails": {"stage": 0, "missing": 10**30},
+}
+
+
+async def test_a_plan_is_made_and_read(stub: Any, caller: Any) -> None:
+    stub.answer(201, {"data": PLAN})
+    wanted = {"workflowID": "w", "variables": {"amount": "1"}}
+    made = (await ext(caller, "create_plan", plan=wanted, idempotency_key="k")).data
+    assert (made.id, made.workflow_id, made.trigger_id, made.ends) == ("p 1", "w", None, None)
+    assert made.totals["USD/2"].sent == made.effects[0].missing == made.fails["missing"] == 10**30
+    stub.data(PLAN)
+    assert (await ext(caller, "get_plan", plan_id="p 1")).data == made
+    assert stub.targets == ["/api/orchestration/ext/plans", "/api/orchestration/ext/plans/p%201"]
+
+
+async def test_plans_are_listed_by_state(stub: Any, caller: Any) -> None:
+    row = {name: PLAN[name] for name in ("id", "hash", "state", "requester", "createdAt", "expiresAt", "verdict")}
+    stub.answer(200, {"cursor": {"pageSize": 1, "hasMore": True, "data": [row], "next": "n1"}})
+    found = (await ext(caller, "list_plans", state="open", page_size=1)).data
+    assert (found.data[0].id, found.data[0].workflow_id, found.next) == ("p 1", None, "n1")
+    assert query(stub.targets[0]) == {"state": "open", "pageSize": "1"}

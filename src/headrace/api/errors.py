@@ -1,6 +1,7 @@
 """HTTP statuses and bodies of errors: no other module chooses them.
 
-    {"errorCode": "VALIDATION" | "NOT_FOUND" | "INTERNAL", "errorMessage": text, "details"?: [problem]}
+    {"errorCode": "VALIDATION" | "NOT_FOUND" | "INTERNAL", "errorMessage": text,
+     "details"?: [problem] | {"reason": code}}
 
 Official clients know these three codes only. An unexpected error becomes a 500 with an incident id and no details; the
 log has them under that id.
@@ -102,6 +103,7 @@ _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
     (errors.RepeatedKey, 400, "VALIDATION"),
     (errors.NotFound, 404, "NOT_FOUND"),
     (errors.Conflict, 503, "INTERNAL"),
+    (errors.Silent, 503, "INTERNAL"),
     (errors.Unavailable, 503, "INTERNAL"),
 )
 
@@ -112,7 +114,8 @@ def error_response(error: Exception, ids: Ids) -> Response:
         if isinstance(error, kind):
             if isinstance(error, errors.InvalidDefinition):
                 return _invalid_definition(error, status, code)
-            return _envelope(status, code, str(error), headers=_headers(error))
+            details = {"reason": error.code} if isinstance(error, errors.TooLarge | errors.Silent) else None
+            return _envelope(status, code, str(error), details, headers=_headers(error))
     incident_id = ids.new()
     _log.error("request failed", incident_id=incident_id, exc_info=error)
     return _envelope(500, "INTERNAL", f"unexpected error; the log has the details under incident {incident_id}")
@@ -122,7 +125,7 @@ def _envelope(
     status: int,
     code: ErrorCode,
     message: str,
-    details: list[dict[str, Any]] | None = None,
+    details: list[dict[str, Any]] | dict[str, Any] | None = None,
     headers: Headers = (),
 ) -> Response:
     envelope: dict[str, Any] = {"errorCode": code, "errorMessage": _writable(message)}
@@ -163,7 +166,7 @@ def _headers(error: Exception) -> Headers:
         return ((b"www-authenticate", b'Bearer error="invalid_token"' if error.has_token else b"Bearer"),)
     if isinstance(error, errors.NotAllowed):
         return ((b"www-authenticate", f'Bearer error="insufficient_scope", scope="{error.scope}"'.encode()),)
-    if isinstance(error, errors.Unavailable | errors.Conflict | TooManyBodies):
+    if isinstance(error, errors.Unavailable | errors.Conflict | errors.Silent | TooManyBodies):
         return ((b"retry-after", b"1"),)
     if isinstance(error, BodyTooSlow):
         return ((b"connection", b"close"),)

@@ -19,7 +19,7 @@ from headrace.api.version import VERSION
 
 Json = dict[str, Any]
 
-TAGS = ("Workflows", "Instances", "Triggers", "Events", "Server")
+TAGS = ("Workflows", "Instances", "Plans", "Triggers", "Events", "Server")
 
 _PARAMETER = re.compile(r"{(\w+)}")
 _REFERENCE = "#/components/schemas/{name}"
@@ -40,6 +40,7 @@ _PATH_PARAMETERS: dict[str, tuple[str, Json]] = {
     "flowId": ("The workflow's id.", {"type": "string"}),
     "instanceID": ("The instance's id.", {"type": "string"}),
     "triggerID": ("The trigger's id.", {"type": "string"}),
+    "planID": ("The plan's id.", {"type": "string"}),
     "number": ("The stage's number, from 0.", {"type": "integer"}),
 }
 _KEY_PARAMETER: Json = {

@@ -152,6 +152,7 @@ async def assemble(
             inbox=inbox,
             outbox=outbox,
             evaluator=evaluator,
+            services=downstream,
             max_triggers=settings.max_triggers,
             patience_s=settings.commit_timeout_s,
         )

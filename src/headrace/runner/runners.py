@@ -88,6 +88,10 @@ class Runners:
         )
         return Start(runner, unit)
 
+    @property
+    def policy(self) -> Policy:
+        return self._context.policy
+
     def workflow(self, workflow_id: str) -> Workflow | None:
         """A workflow of which an instance was started, unless it was forgotten since: reading one takes 4 % of a start.
 

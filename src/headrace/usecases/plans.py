@@ -1,22 +1,182 @@
-"""Plans: what a run would do, asked of the services as they stand."""
+"""Plans: what a run would do, asked of the services as they stand, and stored for a person to sign."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
+
+import msgspec
 
 from headrace.clock import Clock
 from headrace.effects.port import Downstream, NoResponse
-from headrace.errors import InvalidValue, TooLarge
-from headrace.planning.questions import Answer, Asking
+from headrace.errors import InvalidValue, NotFound, TooLarge
+from headrace.journal.lists import Place, PlanList
+from headrace.journal.port import Unit
+from headrace.journal.records import Plan
+from headrace.journal.writes import AddPlan
+from headrace.planning.canonical import canonical_json
+from headrace.planning.planner import Subject, Terms, plan
+from headrace.planning.questions import Answer as Answered
+from headrace.planning.questions import Asking
+from headrace.triggers.expressions import EvaluationFailed
+from headrace.triggers.firing import Firing, VariablesFailed
+from headrace.usecases.idempotency import Answer, Caller, idempotent, record
+from headrace.usecases.ports import Ports
+from headrace.usecases.triggers import read_trigger
 from headrace.workflows.activities import Json
-from headrace.workflows.config import check_delays, open_delays
-from headrace.workflows.variables import MAX_VARIABLES, missing, shown
+from headrace.workflows.config import check_delays, open_delays, parse_config
+from headrace.workflows.durations import duration_us
+from headrace.workflows.variables import MAX_VARIABLES, check_variables, missing, shown
 
 MAX_S = 30.0
 """The time that the questions of one plan may take."""
 PAUSE_S = 0.2
 """The pause before the second attempt of a question; it doubles."""
+OPEN, STATES = "open", ("open", "approved", "rejected", "expired", "used")
+MIN_LIFE_US, MAX_LIFE_US, LIFE_US = 60_000_000, 7 * 86_400_000_000, 86_400_000_000
+_MEMBERS = ("workflowID", "definition", "triggerID", "variables", "event", "expiresIn")
+
+
+class PlanSubject(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """The subject of a plan, as its row stores it. `name` is that of the workflow; `verdict` is the plan's."""
+
+    verdict: str
+    name: str | None = None
+    workflow_id: str | None = None
+    trigger_id: str | None = None
+
+
+@idempotent(Plan)
+async def make_plan(ports: Ports, caller: Caller | None, wanted: object) -> Answer[Plan]:
+    """Plan a run of a workflow, of a definition, or of a trigger for an event, and store the plan as open.
+
+    `wanted` is `{"workflowID" | "definition", "variables"?, "expiresIn"?}` or `{"triggerID", "event", "expiresIn"?}`.
+
+    Raises InvalidValue, which names the member; NotFound; TooLarge; Silent where a service does not answer.
+    """
+    members = _members_of(wanted)
+    life_us = _life_us(members.get("expiresIn"))
+    subject, about = await _subject(ports, members)
+    check_variables_of(subject.definition["stages"], subject.variables)
+    policy = ports.runners.policy
+    may_name_world = policy.allow_world_from_trigger if about.trigger_id else policy.allow_world_from_caller
+    created_at = ports.clock.now_at()
+    terms = Terms(created_at, may_name_world=may_name_world, schemas=policy.ledger_schemas)
+    async with ports.plans:
+        document = await answered(plan(subject, terms), ports.services, ports.clock)
+    about = msgspec.structs.replace(about, verdict=document["verdict"])
+    row = Plan(
+        id=ports.ids.new(),
+        hash=document["hash"],
+        subject=msgspec.json.encode(about).decode(),
+        requester="" if caller is None else caller.principal,
+        created_at=created_at,
+        expires_at=created_at + life_us,
+        state=OPEN,
+        document=canonical_json(document).decode(),
+    )
+    answer = Answer(row.id, row)
+    unit = Unit()
+    unit.add(
+        AddPlan(
+            plan_id=row.id,
+            hash=row.hash,
+            document=row.document,
+            subject=row.subject,
+            requester=row.requester,
+            created_at=row.created_at,
+            expires_at=row.expires_at,
+        )
+    )
+    record(unit, caller, created_at, answer)
+    await ports.journal.commit(unit)
+    return answer
+
+
+async def read_plan(ports: Ports, plan_id: str) -> Plan:
+    """The plan of this id, with its document and its state now. Raises NotFound."""
+    row = await ports.journal.plan(plan_id)
+    if row is None:
+        raise NotFound("plan", plan_id)
+    return _now(row, ports.clock.now_at())
+
+
+def plans_in(ports: Ports, state: str | None) -> PlanList:
+    """The list of all plans, or of those that are in a state now."""
+    return PlanList() if state is None else PlanList(state, ports.clock.now_at())
+
+
+async def plans_after(ports: Ports, rows: PlanList, place: Place, limit: int) -> list[Plan]:
+    """A page of plans, each with its state at the time of the list, or now."""
+    at = rows.at or ports.clock.now_at()
+    return [_now(row, at) for row in await ports.journal.plans_after(rows, place, limit)]
+
+
+def _now(row: Plan, at: int) -> Plan:
+    """The plan with its state at a time: one that is neither used nor rejected expires."""
+    has_expired = row.state in ("open", "approved") and row.expires_at <= at
+    return msgspec.structs.replace(row, state="expired") if has_expired else row
+
+
+def _members_of(wanted: object) -> Json:
+    if not isinstance(wanted, dict):
+        raise InvalidValue("body", "must be an object")
+    members = cast("Json", wanted)
+    for name in members:
+        if name not in _MEMBERS:
+            raise InvalidValue(shown(name), f"unknown field; known are {', '.join(_MEMBERS)}")
+    subjects = [name for name in ("workflowID", "definition", "triggerID") if name in members]
+    if len(subjects) != 1:
+        raise InvalidValue("body", "must hold exactly one of workflowID, definition and triggerID")
+    of_trigger = subjects == ["triggerID"]
+    surplus, needed = ("variables", "event") if of_trigger else ("event", "")
+    if surplus in members:
+        raise InvalidValue(surplus, f"is not given with {subjects[0]}")
+    if needed and needed not in members:
+        raise InvalidValue(needed, f"is required with {subjects[0]}")
+    for name in ("workflowID", "triggerID"):
+        if name in members and not isinstance(members[name], str):
+            raise InvalidValue(name, "must be text")
+    return members
+
+
+def _life_us(text: object) -> int:
+    if text is None:
+        return LIFE_US
+    life_us = duration_us(text, "expiresIn") if isinstance(text, str) else 0
+    if not MIN_LIFE_US <= life_us <= MAX_LIFE_US:
+        raise InvalidValue("expiresIn", "must be a duration from 1m to 7d")
+    return life_us
+
+
+async def _subject(ports: Ports, members: Json) -> tuple[Subject, PlanSubject]:
+    """The run that is to be planned, and what the plan's row says of it."""
+    if "definition" in members:
+        config = parse_config(members["definition"])
+        definition = {**({} if config.name is None else {"name": config.name}), "stages": config.stages}
+        about = PlanSubject("", config.name)
+        return Subject(definition, check_variables(members.get("variables") or {})), about
+    trigger_id = members.get("triggerID")
+    if trigger_id is None:
+        workflow_id, variables = members["workflowID"], check_variables(members.get("variables") or {})
+    else:
+        trigger = await read_trigger(ports, trigger_id)
+        workflow_id = trigger.workflow_id
+        if not isinstance(members["event"], dict):
+            raise InvalidValue("event", "must be the payload of an event: an object")
+        firing = Firing(ports.evaluator, trigger, cast("Json", members["event"]))
+        try:
+            if not await firing.matches():
+                raise InvalidValue("event", "does not match the filter of the trigger: no run would start")
+            variables = await firing.variables()
+        except (EvaluationFailed, VariablesFailed) as error:
+            raise InvalidValue("event", f"the trigger would fail: {error}") from None
+    workflow = await ports.journal.workflow(workflow_id)
+    if workflow is None or workflow.deleted_at is not None:
+        raise NotFound("workflow", workflow_id)
+    definition = msgspec.json.decode(workflow.config)
+    about = PlanSubject("", workflow.name, workflow.id, trigger_id)
+    return Subject(definition, variables, "trigger" if trigger_id else "caller"), about
 
 
 async def answered(asking: Asking[Json], services: Downstream, clock: Clock) -> Json:
@@ -38,7 +198,7 @@ async def answered(asking: Asking[Json], services: Downstream, clock: Clock) -> 
                     response = await services.send(question.request)
                 except NoResponse:
                     response = None
-                answer = Answer(response, clock.now_at())
+                answer = Answered(response, clock.now_at())
     except TimeoutError:
         raise TooLarge("plan", f"needs more than {MAX_S:g} s") from None
 

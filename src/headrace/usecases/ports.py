@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from headrace.clock import Clock, Ids
+from headrace.effects.port import Downstream
 from headrace.engine.port import Engine
 from headrace.events.inbox import Inbox
 from headrace.events.outbox import Outbox
@@ -14,6 +15,7 @@ from headrace.runner.runners import Runners
 from headrace.triggers.expressions import Evaluator
 
 COMPILATIONS = 2
+PLANS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +23,8 @@ class Ports:
     """`max_triggers`: triggers that may exist at once, deleted ones not counted.
 
     `patience_s`: for how long an abort is tried again while other processes move its instance on.
-    `compilations` bounds how many definitions of triggers are compiled at once, each on a thread.
+    `compilations` bounds how many definitions of triggers are compiled at once, each on a thread; `plans`, how many
+    plans read from the services at once.
     """
 
     journal: Journal
@@ -32,6 +35,8 @@ class Ports:
     inbox: Inbox
     outbox: Outbox
     evaluator: Evaluator
+    services: Downstream
     max_triggers: int
     patience_s: float
     compilations: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COMPILATIONS))
+    plans: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PLANS))

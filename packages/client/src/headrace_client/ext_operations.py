@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from headrace_client import requests
-from headrace_client.models import AuditEntry, DeadLetter, InstanceSummary, ReceivedEvent, SentEvents, reader
+from headrace_client.models import (
+    AuditEntry,
+    DeadLetter,
+    InstanceSummary,
+    Plan,
+    PlanSummary,
+    ReceivedEvent,
+    SentEvents,
+    reader,
+)
 from headrace_client.operations import READ, WRITE, Operation
 from headrace_client.paging import Cursor, cursor_reader
 
@@ -51,4 +60,21 @@ LIST_AUDIT: Operation[list[AuditEntry]] = Operation(
     requests.ListAuditRequest,
     reader(list[AuditEntry]),
     query={"target": "target", "principal": "principal", "before": "before", "limit": "limit"},
+)
+CREATE_PLAN: Operation[Plan] = Operation(
+    "create_plan", "POST", "/ext/plans", WRITE, 201, requests.CreatePlanRequest, reader(Plan), body="plan"
+)
+LIST_PLANS: Operation[Cursor[PlanSummary]] = Operation(
+    "list_plans",
+    "GET",
+    "/ext/plans",
+    READ,
+    200,
+    requests.ListPlansRequest,
+    cursor_reader(reader(list[PlanSummary])),
+    wrapper="cursor",
+    query={"state": "state", "cursor": "cursor", "pageSize": "page_size"},
+)
+GET_PLAN: Operation[Plan] = Operation(
+    "get_plan", "GET", "/ext/plans/{plan_id}", READ, 200, requests.GetPlanRequest, reader(Plan)
 )

@@ -181,6 +181,66 @@ class AuditEntry(Model, kw_only=True):
     target: str
 
 
+class PlanSummary(Model, kw_only=True):
+    """A plan as a list shows it. `state`: open, approved, rejected, expired or used. `verdict`: succeeds or fails.
+
+    Two plans with equal hashes let a run do the same.
+    """
+
+    id: str
+    hash: str
+    state: str
+    requester: str
+    created_at: Timestamp
+    expires_at: Timestamp
+    verdict: str
+    name: str | None = None
+    workflow_id: str | None = None
+    trigger_id: str | None = None
+    instance_id: str | None = None
+
+
+class PlanTotal(Model):
+    """Sums of one asset, in its smallest unit: sent by stages, booked from payments, paid out."""
+
+    sent: int
+    external_in: int
+    external_out: int
+
+
+class PlannedEffect(Model, kw_only=True):
+    """One write of a plan. `missing` is what the paying account lacks; `stands`: the payment is booked already."""
+
+    stage: int
+    ordinal: int
+    activity: str
+    service: str
+    method: str
+    path: str
+    body: dict[str, Any]
+    reversible: str
+    postings: list[dict[str, Any]]
+    balances: list[dict[str, Any]]
+    missing: int | None = None
+    stands: bool | None = None
+
+
+class Plan(PlanSummary, kw_only=True):
+    """The effects that a run would have. `fails` is the first failure, `ends` one that remains once every shortage is funded."""
+
+    format: str
+    planned_at: Timestamp
+    origin: str
+    definition: dict[str, Any]
+    variables: dict[str, str]
+    effects: list[PlannedEffect]
+    skipped: list[int]
+    assumptions: list[dict[str, Any]]
+    totals: dict[str, PlanTotal]
+    fails: dict[str, Any] | None = None
+    ends: dict[str, Any] | None = None
+
+
 class Trigger(Model):
     """A rule that starts a workflow for each matching event. `vars` holds an expression for each variable."""
 

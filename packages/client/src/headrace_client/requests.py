@@ -153,6 +153,20 @@ class ListAuditRequest(Request):
     limit: int | None = None
 
 
+class CreatePlanRequest(Request):
+    """`plan` is the body: `workflowID` or `definition` with `variables`, or `triggerID` with `event`."""
+
+    plan: dict[str, Any]
+
+
+class ListPlansRequest(PageRequest):
+    state: str | None = None
+
+
+class GetPlanRequest(Request):
+    plan_id: str
+
+
 class V2ListTriggersRequest(PageRequest):
     name: str | None = None
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from headrace.api.ext import audit, events, instances
+from headrace.api.ext import audit, events, instances, plans
 
-OPERATIONS = (*events.OPERATIONS, *audit.OPERATIONS, *instances.OPERATIONS)
+OPERATIONS = (*events.OPERATIONS, *audit.OPERATIONS, *instances.OPERATIONS, *plans.OPERATIONS)

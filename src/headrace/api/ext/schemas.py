@@ -152,3 +152,95 @@ class InstanceSummaryPage(Page, kw_only=True):
 
 class InstanceSummaryPageResponse(_Shape, kw_only=True):
     cursor: InstanceSummaryPage
+
+
+class PlanRequest(_Shape, kw_only=True):
+    """A run to plan: exactly one of `workflowID`, `definition` and `triggerID`."""
+
+    workflow_id: WorkflowId | UnsetType = msgspec.field(default=UNSET, name="workflowID")
+    definition: Annotated[dict[str, Any], Meta(description="A workflow that need not be stored.")] | UnsetType = UNSET
+    variables: Annotated[dict[str, str], Meta(description="As runWorkflow takes them.")] | UnsetType = UNSET
+    trigger_id: Annotated[str, Meta(description="The id of a trigger.")] | UnsetType = msgspec.field(
+        default=UNSET, name="triggerID"
+    )
+    event: Annotated[dict[str, Any], Meta(description="The payload of an event, with `triggerID`.")] | UnsetType = UNSET
+    expires_in: (
+        Annotated[str, Meta(description="From `1m` to `7d`; `24h` by default.", examples=["24h"])] | UnsetType
+    ) = UNSET
+
+
+PlanState = Literal["open", "approved", "rejected", "expired", "used"]
+
+
+class PlanSummary(_Shape, kw_only=True):
+    """A plan as a list shows it."""
+
+    id: Annotated[str, Meta(description="The id of the plan.")]
+    hash: Annotated[
+        str,
+        Meta(description="Of the definition, the variables and every effect; with equal hashes a run may do the same."),
+    ]
+    state: PlanState
+    requester: Annotated[str, Meta(description="The principal that requested it; `anonymous` without authentication.")]
+    created_at: DateTime
+    expires_at: DateTime
+    verdict: Literal["succeeds", "fails"]
+    name: Annotated[str, Meta(description="The name of the workflow.")] | UnsetType = UNSET
+    workflow_id: WorkflowId | UnsetType = msgspec.field(default=UNSET, name="workflowID")
+    trigger_id: str | UnsetType = msgspec.field(default=UNSET, name="triggerID")
+    instance_id: InstanceId | UnsetType = msgspec.field(default=UNSET, name="instanceID")
+
+
+class PlanTotal(_Shape, kw_only=True):
+    """Sums of one asset, in its smallest unit."""
+
+    sent: Annotated[int, Meta(description="By all `send` stages.")]
+    external_in: Annotated[int, Meta(description="Of payments that the run would book.")]
+    external_out: Annotated[int, Meta(description="Of payouts and transfers.")]
+
+
+class PlannedEffect(_Shape, kw_only=True):
+    """One write. Its commitment, which is signed, is `stage` to `body`."""
+
+    stage: Annotated[int, Meta(ge=0)]
+    ordinal: Annotated[int, Meta(ge=0, description="Counts the effects of the stage from 0.")]
+    activity: str
+    service: Literal["ledger", "wallets", "payments"]
+    method: str
+    path: str
+    body: Annotated[dict[str, Any], Meta(description="The request, under the key `headrace:plan:STAGE:ORDINAL`.")]
+    reversible: Annotated[Literal["revert", "reject", "kept"], Meta(description="How it could be undone.")]
+    postings: list[dict[str, Any]]
+    balances: Annotated[list[dict[str, Any]], Meta(description="Of each account, before and after it.")]
+    missing: Annotated[int, Meta(description="What the paying account lacks.")] | UnsetType = UNSET
+    stands: Annotated[bool, Meta(description="The payment is booked already.")] | UnsetType = UNSET
+
+
+class Plan(PlanSummary, kw_only=True):
+    """The effects that a run would have."""
+
+    format: Literal["headrace-plan/1"]
+    planned_at: DateTime
+    origin: Literal["caller", "trigger"]
+    definition: dict[str, Any]
+    variables: dict[str, str]
+    effects: list[PlannedEffect]
+    skipped: Annotated[list[int], Meta(description="Stages that are not run.")]
+    assumptions: Annotated[
+        list[dict[str, Any]], Meta(description="Waits, reads, and payments that are booked already.")
+    ]
+    totals: Annotated[dict[str, PlanTotal], Meta(description="By asset.")]
+    fails: Annotated[dict[str, Any], Meta(description="The first failure.")] | UnsetType = UNSET
+    ends: Annotated[dict[str, Any], Meta(description="What fails though every shortage is funded.")] | UnsetType = UNSET
+
+
+class PlanResponse(_Shape, kw_only=True):
+    data: Plan
+
+
+class PlanSummaryPage(Page, kw_only=True):
+    data: list[PlanSummary]
+
+
+class PlanSummaryPageResponse(_Shape, kw_only=True):
+    cursor: PlanSummaryPage

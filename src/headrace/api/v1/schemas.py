@@ -255,9 +255,15 @@ class Problem(_Shape, kw_only=True):
     column: Annotated[int, Meta(ge=1, description="In a YAML body.")] | UnsetType = UNSET
 
 
+class ReasonCode(_Shape, kw_only=True):
+    """A word for programs that says why a request is refused."""
+
+    reason: Annotated[str, Meta(examples=["too_large"])]
+
+
 class Error(_Shape, kw_only=True):
     """The body of every error response."""
 
     error_code: Annotated[str, Meta(extra_json_schema={"enum": ["VALIDATION", "NOT_FOUND", "INTERNAL"]})]
     error_message: Annotated[str, Meta(description="The problem and its place.")]
-    details: list[Problem] | UnsetType = UNSET
+    details: list[Problem] | ReasonCode | UnsetType = UNSET

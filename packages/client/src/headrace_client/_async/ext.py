@@ -16,6 +16,8 @@ from headrace_client.models import (
     DeadLetter,
     Event,
     InstanceSummary,
+    Plan,
+    PlanSummary,
     ReceivedEvent,
     Result,
     SentEvents,
@@ -137,6 +139,42 @@ class AsyncExt:
             )
 
         return AsyncPages(ask)
+
+    async def create_plan(
+        self,
+        *,
+        plan: JsonObject | None = None,
+        request: requests.CreatePlanRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[Plan]:
+        """Plan a run: `plan` holds `workflowID` or `definition` with `variables`, or `triggerID` with `event`.
+
+        Nothing is booked. A run that would fail has a plan too: `verdict` and `fails` say so.
+        """
+        return await self._call(operations.CREATE_PLAN, request, {"plan": plan}, options)
+
+    async def get_plan(
+        self,
+        *,
+        plan_id: str | None = None,
+        request: requests.GetPlanRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[Plan]:
+        """Read a plan with its effects."""
+        return await self._call(operations.GET_PLAN, request, {"plan_id": plan_id}, options)
+
+    async def list_plans(
+        self,
+        *,
+        state: str | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+        request: requests.ListPlansRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[Cursor[PlanSummary]]:
+        """List plans, newest first; optionally only those in a state. Returns one page, without effects."""
+        arguments = {"state": state, "page_size": page_size, "cursor": cursor}
+        return await self._call(operations.LIST_PLANS, request, arguments, options)
 
     async def _call(
         self,
