@@ -35,6 +35,7 @@ WORDS = {
     "flowId": "WORKFLOW",
     "instanceID": "INSTANCE",
     "triggerID": "TRIGGER",
+    "planID": "PLAN",
     "number": "0",
 }
 """What stands for each path parameter."""
@@ -140,7 +141,7 @@ def _quoted(text: str) -> str:
 
 @dataclass(slots=True)
 class World:
-    """A workflow, an instance that waits, and a trigger that has fired, on a running server."""
+    """A workflow, an instance that waits, a plan, and a trigger that has fired, on a running server."""
 
     server: Server
     ids: dict[str, str] = field(default_factory=dict[str, str])
@@ -154,6 +155,8 @@ class World:
             f"/workflows/{world.ids['WORKFLOW']}/instances", {"userID": "42", "amount": "2500"}
         )
         world.ids["TRIGGER"] = world._created("/triggers", TRIGGER | {"workflowID": world.ids["WORKFLOW"]})
+        plan = {"workflowID": world.ids["WORKFLOW"], "variables": {"userID": "42", "amount": "2500"}}
+        world.ids["PLAN"] = world._created("/ext/plans", plan)
         world._fire()
         world._until_waiting(world.ids["INSTANCE"])
         return world
@@ -163,7 +166,7 @@ class World:
         self.server.request("DELETE", f"{PREFIX}/triggers/{self.ids['TRIGGER']}")
 
     def filled(self, text: str) -> str:
-        return re.sub(r"\b(WORKFLOW|INSTANCE|TRIGGER)\b", lambda found: self.ids[found[0]], text)
+        return re.sub(r"\b(WORKFLOW|INSTANCE|TRIGGER|PLAN)\b", lambda found: self.ids[found[0]], text)
 
     def ask(self, example: Example) -> Answer:
         body = None if example.body is None else self.filled(json.dumps(example.body)).encode()

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from headrace.cli.plan_text import money
+from headrace.demo.stack import Stack
 from headrace.planning.document import plan_hash
+from tests.support.server import Server
 
 Headrace = Callable[..., Any]
 
@@ -185,3 +187,63 @@ def test_a_stage_that_is_not_reached_says_so(headrace: Headrace, files: tuple[st
 )
 def test_amounts_are_exact(amount: int, asset: str, shown: str) -> None:
     assert money(amount, asset) == shown
+
+
+# with a server
+
+
+@pytest.fixture
+def server(shared_server: Server) -> Server:
+    stack = Stack(shared_server.url)
+    stack.create_ledger("main")
+    stack.close()
+    return shared_server
+
+
+def test_a_server_plans_a_file_a_workflow_and_a_trigger(headrace: Headrace, server: Server, tmp_path: Path) -> None:
+    workflow, event = tmp_path / "top-up.yaml", tmp_path / "event.json"
+    workflow.write_text(
+        "name: planned-top-up\nstages:\n  - send: {source: {account: {id: world, ledger: main}}, destination: "
+        '{account: {id: "users:${user}", ledger: main}}, amount: {asset: USD/2, amount: "${amount}"}}\n'
+    )
+    event.write_text('{"user": "jane", "amount": 40}')
+    at = ("--server", server.url)
+    variables = ("--var", "user=jane", "--var", "amount=40")
+
+    by_file = headrace("plan", str(workflow), *variables, *at)
+    assert (by_file.code, by_file.err) == (0, "")
+    assert "  1. world pays 0.40 USD to users:jane (ledger main)\n" in by_file.out
+    hash_line, stored = by_file.out.splitlines()[-2:]
+    assert stored.startswith("Stored with ID: ")
+    assert ", open until 20" in stored
+
+    headrace("workflows", "create", str(workflow), *at)
+    by_name = headrace("plan", "planned-top-up", *variables, *at, "-o", "json")
+    plan = json.loads(by_name.out)["data"]["plan"]
+    assert f"Plan {plan['hash']}" == hash_line
+    assert plan["hash"] == plan_hash(plan)
+
+    filled = ("--vars", "user=event.user", "--vars", "amount=event.amount")
+    made = headrace("triggers", "create", "PLANNED", plan["workflowID"], *filled, "--name", "planned", *at)
+    assert made.code == 0, made.err
+    by_trigger = headrace("plan", "--trigger", "planned", "--event", str(event), *at, "-o", "json")
+    plan = json.loads(by_trigger.out)["data"]["plan"]
+    assert (plan["origin"], plan["variables"]) == ("trigger", {"user": "jane", "amount": "40"})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--trigger", "t"),
+        ("--event", "e.json"),
+        ("payout", "--event", "e.json"),
+        ("payout", "--trigger", "t", "--event", "e.json"),
+        ("--trigger", "t", "--event", "e.json", "--var", "a=1"),
+        ("--trigger", "t", "--event", "e.json", "--books", "b.yaml"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(headrace: Headrace, arguments: tuple[str, ...]) -> None:
+    ran = headrace("plan", *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert "--trigger" in ran.err

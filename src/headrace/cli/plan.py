@@ -9,44 +9,103 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from headrace.cli.completion import workflow_ids
 from headrace.cli.errors import REFUSED, USAGE, Failure
-from headrace.cli.session import Printer
+from headrace.cli.session import KeyOption, Session
 
 Json = dict[str, Any]
 
+FILE_ENDINGS = (".yaml", ".yml", ".json")
+
 
 def plan(
-    printer: Printer,
-    definition: Annotated[
-        str, typer.Argument(metavar="FILE|-", help="A definition: YAML or JSON; - is standard input.")
-    ],
-    books: Annotated[
-        str,
-        typer.Option("--books", metavar="FILE", help="Ledgers, wallets and payments to plan over: YAML or JSON."),
-    ],
+    session: Session,
+    subject: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[WORKFLOW|FILE|-]",
+            help="Id or name of a workflow, or the file of a definition; - is standard input.",
+            autocompletion=workflow_ids,
+        ),
+    ] = None,
     variable: Annotated[
         list[str] | None,
         typer.Option("--variable", "--var", metavar="NAME=VALUE", help="Repeatable; a comma separates several."),
     ] = None,
+    trigger: Annotated[
+        str | None, typer.Option("--trigger", metavar="TRIGGER", help="Plan the run that it would start for --event.")
+    ] = None,
+    event: Annotated[
+        str | None, typer.Option("--event", metavar="FILE|-", help="The payload of an event, in JSON.")
+    ] = None,
+    books: Annotated[
+        str | None,
+        typer.Option(
+            "--books", metavar="FILE", help="Plan over these ledgers, wallets and payments, without a server."
+        ),
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", metavar="DURATION", help="How long it can be used.  [default: 24h]")
+    ] = None,
     out: Annotated[str | None, typer.Option("--out", metavar="FILE", help="Also write the plan to this file.")] = None,
+    idempotency_key: KeyOption = None,
 ) -> None:
     """Show what a run would do: who pays whom, balances before and after, what it waits for.
 
-    Needs no server: the books are given. The exit code is 1 if the run would fail.
+    Nothing is booked. The server stores the plan; with --books, no server is asked. The exit code is 1 if the run would
+    fail.
     """
-    from headrace.cli.plan_text import plan_lines
+    from headrace.cli.plan_text import plan_lines, stored_lines
     from headrace.cli.variables import read_variables, remarks_on_variables
 
+    if (subject is None) == (trigger is None) or (trigger is None) != (event is None):
+        raise Failure("give a workflow or a file, or --trigger with --event", code=USAGE)
     variables = read_variables(variable or [])
-    config = _definition(definition)
-    for remark in remarks_on_variables(config["stages"], variables):
-        printer.warn(remark)
-    made = asyncio.run(_planned(config, variables, books))
+    if trigger is not None and (variables or books):
+        raise Failure("--trigger takes neither --variable nor --books", code=USAGE)
+    definition = _definition(subject) if subject is not None and (books or _is_file(subject)) else None
+    for remark in remarks_on_variables(definition["stages"], variables) if definition else ():
+        session.warn(remark)
+    if books is not None and definition is not None:
+        made = asyncio.run(_planned(definition, variables, books))
+    else:
+        wanted: Json = {} if expires is None else {"expiresIn": expires}
+        if trigger is not None and event is not None:
+            wanted |= {"triggerID": _trigger_id(session, trigger), "event": _event(event)}
+        elif definition is not None:
+            wanted |= {"definition": definition, "variables": variables}
+        else:
+            wanted |= {"workflowID": _workflow_id(session, subject or ""), "variables": variables}
+        result = session.ext.create_plan(plan=wanted, idempotency_key=idempotency_key)
+        made = json.loads(result.raw)["data"]
     if out is not None:
         Path(out).write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    printer.show({"plan": made}, lambda: plan_lines(made))
+    session.show({"plan": made}, lambda: [*plan_lines(made), *stored_lines(made)])
     if made["verdict"] != "succeeds":
         raise typer.Exit(REFUSED)
+
+
+def _is_file(subject: str) -> bool:
+    """True for the name of a file; a workflow can have any other name."""
+    return subject == "-" or subject.endswith(FILE_ENDINGS) or "/" in subject
+
+
+def _workflow_id(session: Session, subject: str) -> str:
+    from headrace.cli.names import workflow_id_of
+
+    return workflow_id_of(session, subject)
+
+
+def _trigger_id(session: Session, trigger: str) -> str:
+    from headrace.cli.names import trigger_id_of
+
+    return trigger_id_of(session, trigger)
+
+
+def _event(file: str) -> Json:
+    from headrace.cli.json_arguments import json_object
+
+    return json_object(file if file == "-" else f"@{file}", "--event")
 
 
 def _definition(file: str) -> Json:

@@ -18,6 +18,13 @@ def plan_lines(plan: Json) -> list[str]:
     return [line for text in _lines(plan) for line in (text if isinstance(text, list) else [text])]
 
 
+def stored_lines(plan: Json) -> list[str]:
+    """The id of a plan that a server has stored, and how long it can be used."""
+    if "id" not in plan:
+        return []
+    return [f"Stored with ID: {plan['id']}, {plan['state']} until {display.moment(plan['expiresAt'])}"]
+
+
 def money(amount: int, asset: str) -> str:
     """`40.00 USD` for 4000 USD/2: exact, with all decimals of the asset."""
     currency, _, decimals = asset.partition("/")
@@ -123,7 +130,7 @@ def _assumed(plan: Json) -> Iterator[str | list[str]]:
 
 
 def _read(value: Json) -> str:
-    """What a read found, as far as it decides who is paid."""
+    """The finding of a read, as far as it decides who is paid."""
     if "data" in value:
         return f"found {len(value['data'])}: " + ", ".join(wallet["id"] for wallet in value["data"])
     if "initialAmount" in value:
