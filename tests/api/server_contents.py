@@ -41,7 +41,13 @@ EVENT = "SAVED_PAYMENT"
 PAY_IN: Json = {"id": "p1", "type": "PAY-IN", "status": "SUCCEEDED", "amount": 4199, "asset": "USD/2"}
 FILTERS = ('event.type == "PAY-IN"', "event.amount > 10000", "event.missing.member == 1", "true", "event.amount")
 SOURCES = ("event.id", "event.amount", '"x"', "event.missing", "event")
-PLACES = {"workflowID": "workflow", "flowId": "workflow", "instanceID": "instance", "triggerID": "trigger"}
+PLACES = {
+    "workflowID": "workflow",
+    "flowId": "workflow",
+    "instanceID": "instance",
+    "triggerID": "trigger",
+    "planID": "plan",
+}
 ENDS_IT = {"deleteWorkflow": "workflow", "deleteTrigger": "trigger", "cancelEvent": "instance", "sendEvent": "instance"}
 """What these are asked for is made for the occasion."""
 
@@ -86,7 +92,13 @@ class ServerContents:
     def learn(self, operation_id: str, body: Any) -> None:
         """What an answer to this operation has made."""
         name = operation_id.removeprefix("v2").lower()
-        kind = {"createworkflow": "workflow", "runworkflow": "instance", "createtrigger": "trigger"}.get(name)
+        kinds = {
+            "createworkflow": "workflow",
+            "runworkflow": "instance",
+            "createtrigger": "trigger",
+            "createplan": "plan",
+        }
+        kind = kinds.get(name)
         if kind is not None:
             self._keep(kind, body["data"]["id"])
 
@@ -110,6 +122,7 @@ class ServerContents:
         rule = {"event": EVENT, "filter": FILTERS[0], "vars": {"user": "event.id"}, "workflowID": workflow_id}
         trigger_id = self._made("/triggers", rule)
         self._keep("trigger", trigger_id)
+        self._keep("plan", self._made("/ext/plans", {"workflowID": workflow_id}))
         self._post("/ext/events", [{"type": EVENT, "payload": PAY_IN}] * 3)
         self._until_fired(trigger_id)
         for path in (*LISTS, f"/v2/triggers/{trigger_id}/occurrences"):

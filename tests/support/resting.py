@@ -28,7 +28,7 @@ LONG = json.dumps(
 """Long enough to be compressed where an adapter compresses."""
 
 
-UNIQUE = {("inbox", "key"), ("occurrences", "instance_id"), ("resolutions", "proof")}
+UNIQUE = {("plans", "instance_id"), ("inbox", "key"), ("occurrences", "instance_id"), ("resolutions", "proof")}
 """Columns beside the keys whose values must differ."""
 
 

@@ -53,6 +53,8 @@ OF_ACTIVITIES = {
     "src/headrace/api/v1/schemas.py": "an example of a name",
     "src/headrace/api/v2/__init__.py": "V2 has another output of CreateTransaction",
     "src/headrace/api/v2/views.py": "V2 has another output of CreateTransaction",
+    "src/headrace/cli/plan_text.py": "sentences about the effects of a plan",
+    "src/headrace/cli/history_text.py": "RevertTransaction of other servers reads like it",
     "src/headrace/engine/driver.py": "the internal ledger is created for a transaction",
     "src/headrace/journal/testing.py": "an activity in the suite of every journal",
     "src/headrace/journal/sqlite/queries.sql": "the link from an event to the effect that caused it",

@@ -10,6 +10,7 @@ import msgspec
 from headrace.clock import Clock
 from headrace.effects.port import Downstream, NoResponse
 from headrace.errors import InvalidValue, NotFound, TooLarge
+from headrace.journal.lists import Place, PlanList
 from headrace.journal.port import Unit
 from headrace.journal.records import Plan
 from headrace.journal.writes import AddPlan
@@ -93,16 +94,28 @@ async def make_plan(ports: Ports, caller: Caller | None, wanted: object) -> Answ
 
 
 async def read_plan(ports: Ports, plan_id: str) -> Plan:
-    """The plan of this id, with its document. Raises NotFound."""
+    """The plan of this id, with its document and its state now. Raises NotFound."""
     row = await ports.journal.plan(plan_id)
     if row is None:
         raise NotFound("plan", plan_id)
-    return row
+    return _now(row, ports.clock.now_at())
 
 
-def state_at(row: Plan, at: int) -> str:
-    """The state of a plan at a time: one that is not used, and not rejected, expires."""
-    return "expired" if row.state in ("open", "approved") and row.expires_at <= at else row.state
+def plans_in(ports: Ports, state: str | None) -> PlanList:
+    """The list of all plans, or of those that are in a state now."""
+    return PlanList() if state is None else PlanList(state, ports.clock.now_at())
+
+
+async def plans_after(ports: Ports, rows: PlanList, place: Place, limit: int) -> list[Plan]:
+    """A page of plans, each with its state at the time of the list, or now."""
+    at = rows.at or ports.clock.now_at()
+    return [_now(row, at) for row in await ports.journal.plans_after(rows, place, limit)]
+
+
+def _now(row: Plan, at: int) -> Plan:
+    """The plan with its state at a time: one that is neither used nor rejected expires."""
+    has_expired = row.state in ("open", "approved") and row.expires_at <= at
+    return msgspec.structs.replace(row, state="expired") if has_expired else row
 
 
 def _members_of(wanted: object) -> Json:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
 import msgspec
 
 from headrace import json_text
 from headrace.api.context import Context
-from headrace.api.cursors import FIELD
 from headrace.api.ext import schemas
 from headrace.api.idempotency import answer_response, caller_of
 from headrace.api.operations import READ, WRITE, Operation, Parameter
@@ -17,9 +17,8 @@ from headrace.api.responses import Response, json_response
 from headrace.api.v2.pages import PARAMETERS, page_response
 from headrace.clock import date_time
 from headrace.errors import InvalidValue
-from headrace.journal.lists import PlanList
 from headrace.journal.records import Plan
-from headrace.usecases.plans import STATES, make_plan, read_plan, state_at
+from headrace.usecases.plans import STATES, make_plan, plans_after, plans_in, read_plan
 
 TAG = "Plans"
 EXAMPLE = {"workflowID": "WORKFLOW", "variables": {"userID": "42", "amount": "2500"}}
@@ -33,13 +32,11 @@ async def create(context: Context, request: Request) -> Response:
         ids = {name: members[name] for name in ("workflowID", "triggerID") if isinstance(members.get(name), str)}
         value = members | {name: canonical_id(text) for name, text in ids.items()}
     answer = await make_plan(context.ports, caller_of(request, body, value), value)
-    now_at = context.ports.clock.now_at()
-    return answer_response(answer, 201, lambda row: _whole(row, now_at))
+    return answer_response(answer, 201, _whole)
 
 
 async def show(context: Context, request: Request) -> Response:
-    row = await read_plan(context.ports, request.params["planID"])
-    return json_response(200, _whole(row, context.ports.clock.now_at()))
+    return json_response(200, _whole(await read_plan(context.ports, request.params["planID"])))
 
 
 async def show_all(context: Context, request: Request) -> Response:
@@ -47,20 +44,16 @@ async def show_all(context: Context, request: Request) -> Response:
     state = request.query("state")
     if state is not None and state not in STATES:
         raise InvalidValue("state", f"{state[:40]!r} is not one of {', '.join(STATES)}")
-    now_at = context.ports.clock.now_at()
-    is_filtered = state is not None and request.query(FIELD) is None
-    rows = PlanList(state, now_at) if is_filtered else PlanList(state)
-    return await page_response(
-        context, request, rows, context.ports.journal.plans_after, lambda row: _summary(row, now_at)
-    )
+    rows = plans_in(context.ports, state)
+    return await page_response(context, request, rows, partial(plans_after, context.ports), _summary)
 
 
-def _summary(row: Plan, at: int) -> dict[str, Any]:
+def _summary(row: Plan) -> dict[str, Any]:
     """The members of a plan that lists have."""
     shown: dict[str, Any] = {
         "id": row.id,
         "hash": row.hash,
-        "state": state_at(row, at),
+        "state": row.state,
         "requester": row.requester,
         "createdAt": date_time(row.created_at),
         "expiresAt": date_time(row.expires_at),
@@ -71,8 +64,8 @@ def _summary(row: Plan, at: int) -> dict[str, Any]:
     return shown if row.instance_id is None else {**shown, "instanceID": row.instance_id}
 
 
-def _whole(row: Plan, at: int) -> bytes:
-    return json_text.encode({"data": {**msgspec.json.decode(row.document), **_summary(row, at)}})
+def _whole(row: Plan) -> bytes:
+    return json_text.encode({"data": {**msgspec.json.decode(row.document), **_summary(row)}})
 
 
 OPERATIONS = (
