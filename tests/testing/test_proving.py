@@ -31,7 +31,6 @@ FOUND_ON = {
     "500 is taken as success": "01",
     "a missing answer is taken as a refusal": "01",
     "a refusal that follows an unknown attempt is taken as final": "09",
-    "an aborted run goes on": "09",
 }
 """Planted bugs of runner and settlement, and the example that finds each.
 
