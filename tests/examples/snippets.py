@@ -43,8 +43,8 @@ _PIECE = re.compile(
 _ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _DATE = r"20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?Z| UTC)?"
 _FILES = frozenset(("cp", "mv", "mkdir", "rm", "ls", "cat", "head"))
-_ON_JOURNALS = frozenset(("migrate", "backup", "restore", "export", "import", "engine"))
-"""Commands that ask no server: they work on the journal itself."""
+_WITHOUT_A_SERVER = frozenset(("migrate", "backup", "restore", "export", "import", "engine", "test", "prove"))
+"""Commands that ask no server: they work on the journal itself, or on nothing but files."""
 _SETTING = re.compile(r"[A-Z_]+=")
 
 
@@ -209,7 +209,7 @@ class Reading:
             return self._serve(words[1:], settings)
         if name in _FILES or name in ("python", "python3"):
             return self._real(words, settings)
-        if name == "headrace" and words[1] in _ON_JOURNALS:
+        if name == "headrace" and words[1] in _WITHOUT_A_SERVER:
             return self._real([str(HEADRACE), *words[1:]], settings, exit_code, typed)
         if self.tour is None and name == "headrace" and _is_local(words):
             return self._real([str(HEADRACE), *words[1:]], settings, exit_code, typed)

@@ -116,10 +116,10 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "500 is taken as success",
         "src/headrace/effects/services.py",
-        "    if not 400 <= response.status < 500 or",
-        "    if response.status >= 500:\n"
-        "        return __import__('headrace.effects.port', fromlist=['Done']).Done()\n"
-        "    if not 400 <= response.status < 500 or",
+        "        if not 400 <= response.status < 500 or",
+        "        if response.status >= 500:\n"
+        "            return __import__('headrace.effects.port', fromlist=['Done']).Done()\n"
+        "        if not 400 <= response.status < 500 or",
         "tests/unit/effects/test_responses.py",
     ),
     _bug(

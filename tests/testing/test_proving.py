@@ -30,16 +30,12 @@ FOUND_ON = {
     "the stage is recorded before the effect": "01",
     "500 is taken as success": "01",
     "a missing answer is taken as a refusal": "01",
-    "a refusal that follows an unknown attempt is taken as final": "01",
-    "a payout is sent again without a look-up": "08",
-    "an ingestion is settled as any transaction": "06",
-    "an early event is dropped": "06",
-    "an event is used twice": "06",
-    "an aborted run goes on": "09",
+    "a refusal that follows an unknown attempt is taken as final": "09",
 }
-"""Planted bugs of runner, settlement and mailbox, and the example that finds each.
+"""Planted bugs of runner and settlement, and the example that finds each.
 
-A body that is rebuilt with other blanks is not among them: the services compare content, so nothing can come of it.
+Not among them: a payout that is sent again without a look-up, and a body that is rebuilt with other blanks. The
+services refuse a repeated reference and compare content, so that no booking differs.
 """
 
 

@@ -14,7 +14,7 @@ from headrace.journal.port import Required, Unit
 from headrace.sandbox.faults import Fault
 from headrace.workflows.activities import Service
 
-MAX_INTERACTIONS = 10_000
+MAX_INTERACTIONS = 5_000
 """In one run. The longest workflow has some hundreds; one that reaches this does not end."""
 
 

@@ -118,7 +118,7 @@ class Money:
         clock.advance_to(until_at)
 
     def problems(self) -> list[str]:
-        """Where books and history contradict each other, or a run can neither go on nor end."""
+        """Contradictions of books and history, and runs that can neither go on nor end."""
         rows = [row for run in self._runs for row in rows_of(run)]
         return [*(run.lost for run in self._runs if run.lost), *problems_of(self._around.sandbox.contents(), rows)]
 

@@ -34,7 +34,7 @@ class StageResult:
 class Result:
     """`effects`: those that were carried out, in order. `ended_us`: microseconds from the start to the end.
 
-    `problems`: where books and history contradict each other, or money has come from nowhere.
+    `problems`: contradictions of books and history, and money from nowhere.
     """
 
     instance_id: str
