@@ -46,6 +46,8 @@ OF_STAGES = {
     "src/headrace/journal/testing.py": "an instance that waits, in the suite of every journal",
 }
 OF_ACTIVITIES = {
+    "docs/generator/activities.py": "one that a single version of the API describes",
+    "src/headrace/workflows/undo.py": "how each effect is undone",
     "docs/generator/errors.py": "the activities whose refusals are listed",
     "docs/generator/stages.py": "the matrix of `send`",
     "packages/client/src/headrace_client/activities.py": "classes that follow Formance's description",

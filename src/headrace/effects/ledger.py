@@ -177,7 +177,7 @@ def search_metadata(request: Request) -> Search:
 
 
 def search_revert(request: Request) -> Search:
-    """The transaction says whether it is reverted, whoever asked for that."""
+    """The transaction says whether it is reverted, by this request or by any other."""
     response = yield Request("ledger", "GET", request.path.split("?")[0].removesuffix("/revert"))
     if _is_missing(response, "LEDGER_NOT_FOUND", "NOT_FOUND"):
         return Absent()

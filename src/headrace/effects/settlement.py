@@ -19,7 +19,7 @@ MAX_RETRY_AFTER_S = 3_600.0
 LOOKED_UP = frozenset({Family.INITIATION, Family.REVERSAL})
 """Families without a key: never sent again without a look-up just before (decision M5)."""
 REVERTED = frozenset({"ALREADY_REVERT", "CONFLICT"})
-"""Codes by which a ledger may say that a transaction is reverted: by an earlier attempt, or by somebody else."""
+"""Codes by which a ledger may say that a transaction is reverted: by an earlier attempt, or by another caller."""
 
 
 # What to do next.

@@ -271,7 +271,7 @@ def page_of(response: Response) -> Page:
 
 
 def paging_of(page: Page) -> Json:
-    """What history shows of a page besides its items."""
+    """Members of a page that history shows besides its items."""
     return {"pageSize": page.page_size, "hasMore": page.has_more, **({"next": page.next} if page.next else {})}
 
 

@@ -159,6 +159,7 @@ class CreateTransaction(Activity):
     payment_id: str | None = None
 
     def input(self, key: str) -> Json:
+        """Return postings, and the script beside them where an overdraft is allowed."""
         data: Json = {"metadata": self.metadata, "postings": [self.posting], "reference": self.reference(key)}
         if self.allow_overdraft:
             data["script"] = {
@@ -362,6 +363,7 @@ class CreateTransferInitiation(Activity):
     metadata: dict[str, str] = field(default_factory=dict[str, str])
 
     def input(self, key: str) -> Json:
+        """Return the arguments that were given; the key is no part of the description."""
         data: Json = {
             "provider": self.provider,
             "amount": self.amount,
@@ -433,7 +435,7 @@ class GetTransaction(Activity):
 
 @dataclass(frozen=True, slots=True)
 class RevertTransaction(Activity):
-    """Book the reverse postings of a transaction. The ledger does so once, whoever asks, and links the two.
+    """Book the reverse postings of a transaction. The ledger does so once for all callers, and links the two.
 
     `force`: the accounts that pay back may go below zero. Result: the orchestration `Transaction` that reverts; where
     the revert was found by a look-up, the reverted one, whose `reverted` is true.

@@ -22,7 +22,7 @@ from headrace.workflows.stages import STAGES
 from headrace.workflows.stages.send.parties import Account, PaymentSource, send_of
 
 External = Literal["keep", "reverse"]
-"""What an undo does with a payout that is paid: keep it, or ask the provider for a reversal."""
+"""The choice for a payout that is paid: keep it, or ask the provider for a reversal."""
 
 INGESTION_PREFIX = "headrace:ingest:"
 SETTLED = frozenset({"REJECTED", "REVERSED"})
@@ -57,7 +57,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is known of a case.
+    """A case as far as it is known.
 
     `effects`: in the order in which they were done. `stages`, `variables`: of its definition. `wallet_ledgers`: ledgers
     by wallet, as the case has read them. `statuses`: of its transfer initiations by key, as far as they were read.

@@ -100,8 +100,7 @@ class RevertStage(StageType):
         return _revert_transaction(body["transaction"]) if "transaction" in body else _revert_wallet(body["wallet"])
 
     def describe(self, body: Json, display: Display) -> list[str]:
-        nothing: Json = {}
-        given: Json = next(iter(body.values()), nothing)
+        given: Json = body.get(next(iter(body), "")) or {}
         if "transaction" in body:
             return [f"Revert transaction {given.get('id', '')} of ledger {given.get('ledger', '')}"]
         if "wallet" in body:
