@@ -16,6 +16,8 @@ from headrace.workflows.activities import (
     CreateTransferInitiation,
     CreditWallet,
     DebitWallet,
+)
+from headrace.workflows.reversals import (
     GetTransaction,
     GetTransferInitiation,
     ListTransferInitiations,

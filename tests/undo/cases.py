@@ -18,8 +18,9 @@ from headrace.effects.services import create_ledger, look_up, outcome, prepare
 from headrace.effects.settlement import Backoff, EffectProtocol, LookUpFirst, NeedsAttention, Pause, Send
 from headrace.errors import InvalidValue
 from headrace.sandbox import Sandbox
-from headrace.workflows.activities import Activity, AwaitReversal, CreateTransaction, GetTransferInitiation
+from headrace.workflows.activities import Activity, CreateTransaction
 from headrace.workflows.interpreter import StageRunner
+from headrace.workflows.reversals import AwaitReversal, GetTransferInitiation
 from headrace.workflows.undo import Case, DoneEffect, External, Undo, undo_of
 
 Json = dict[str, Any]

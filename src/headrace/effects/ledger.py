@@ -41,11 +41,10 @@ from headrace.workflows.activities import (
     AddAccountMetadata,
     CreateTransaction,
     GetAccount,
-    GetTransaction,
     Json,
-    RevertTransaction,
 )
 from headrace.workflows.durations import booking_moment_of
+from headrace.workflows.reversals import GetTransaction, RevertTransaction
 
 REFUSALS = frozenset(
     {

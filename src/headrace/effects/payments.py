@@ -57,18 +57,16 @@ from headrace.effects.wire import (
 )
 from headrace.errors import InvalidValue
 from headrace.money import asset_name, exact_amount
-from headrace.workflows.activities import (
+from headrace.workflows.activities import CreateTransferInitiation, GetPayment, Json
+from headrace.workflows.durations import moment_text
+from headrace.workflows.reversals import (
     PAYING_STATUSES,
     AwaitReversal,
-    CreateTransferInitiation,
-    GetPayment,
     GetTransferInitiation,
-    Json,
     ListTransferInitiations,
     RejectTransferInitiation,
     ReverseTransferInitiation,
 )
-from headrace.workflows.durations import moment_text
 from headrace.workflows.variables import check_text
 
 REFUSALS = frozenset({"CONFLICT", "INVALID_ID", "MISSING_OR_INVALID_BODY", "NOT_FOUND", "VALIDATION"})

@@ -56,9 +56,9 @@ from headrace.workflows.activities import (
     GetWallet,
     Json,
     ListWallets,
-    ListWalletTransactions,
 )
 from headrace.workflows.durations import booking_moment_of
+from headrace.workflows.reversals import ListWalletTransactions
 from headrace.workflows.variables import check_text
 
 REFUSALS = frozenset({"HOLD_CLOSED", "INSUFFICIENT_FUND", "VALIDATION"})

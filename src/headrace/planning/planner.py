@@ -22,13 +22,13 @@ from headrace.planning.questions import Asking, search
 from headrace.planning.shadow import Change, Shadow, wallet_account
 from headrace.workflows.activities import (
     ACTIVITIES,
+    UNDOING,
     Activity,
     AddAccountMetadata,
     CreateTransaction,
     CreateTransferInitiation,
     CreditWallet,
     DebitWallet,
-    Family,
     Json,
 )
 from headrace.workflows.commands import SleepUntil, WaitEvent
@@ -310,11 +310,9 @@ EFFECTS: dict[str, Callable[[_Planner, Any, Commitment], Asking[None]]] = {
     "CreateTransferInitiation": _Planner.initiate,
 }
 """By the name of an effect, how it is planned."""
-_OF_AN_UNDO = (Family.REVERT, Family.REVERSAL)
-"""Families of effects that only the computed workflow of an undo has: no plan is made of it."""
 check_complete(
     EFFECTS,
-    [name for name, each in ACTIVITIES.items() if each.is_effect and each.family not in _OF_AN_UNDO],
+    [name for name, each in ACTIVITIES.items() if each.is_effect and each not in UNDOING],
     "plan",
     "to EFFECTS",
 )

@@ -99,3 +99,8 @@ class Activity:
 
 REGISTRY: dict[str, type[Activity]] = {}
 """The activities by name, in the order of their definition."""
+
+
+def money_text(amount: Json | None) -> str:
+    """`100 USD/2`. Raises LookupError where a member is missing."""
+    return f"{amount['amount']} {amount['asset']}" if amount else "nothing"

@@ -28,18 +28,20 @@ from headrace.money import posting
 from headrace.workflows.activities import (
     Activity,
     AddAccountMetadata,
-    AwaitReversal,
     CreateTransaction,
     CreateTransferInitiation,
     CreditWallet,
     DebitWallet,
     GetAccount,
     GetPayment,
+    GetWallet,
+    ListWallets,
+)
+from headrace.workflows.reversals import (
+    AwaitReversal,
     GetTransaction,
     GetTransferInitiation,
-    GetWallet,
     ListTransferInitiations,
-    ListWallets,
     ListWalletTransactions,
     RejectTransferInitiation,
     ReverseTransferInitiation,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from headrace.effects.port import Absent, Done, Found, FoundOther, LookUp, Outcome, Refused, Request, Response, Unknown
 from headrace.effects.services import look_up, outcome, prepare
 from headrace.errors import InvalidValue
-from headrace.workflows.activities import (
-    Activity,
+from headrace.workflows.activities import Activity
+from headrace.workflows.reversals import (
     AwaitReversal,
     GetTransaction,
     GetTransferInitiation,

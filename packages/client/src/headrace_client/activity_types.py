@@ -28,6 +28,7 @@ from headrace_client.activities import (
 
 
 class WorkflowInstanceHistoryStageInput(ByActivity):
+    revert_transaction: ActivityRevertTransaction | None = None
     get_account: ActivityGetAccount | None = None
     get_payment: ActivityGetPayment | None = None
     get_wallet: ActivityGetWallet | None = None
@@ -37,20 +38,19 @@ class WorkflowInstanceHistoryStageInput(ByActivity):
     credit_wallet: ActivityCreditWallet | None = None
     debit_wallet: ActivityDebitWallet | None = None
     create_transfer_initiation: CreateTransferInitiationRequest | None = None
-    revert_transaction: ActivityRevertTransaction | None = None
     stripe_transfer: StripeTransferRequest | None = None
     confirm_hold: ActivityConfirmHold | None = None
     void_hold: ActivityVoidHold | None = None
 
 
 class WorkflowInstanceHistoryStageOutput(ByActivity):
+    revert_transaction: TransactionOutput | None = None
     get_account: AccountOutput | None = None
     get_payment: PaymentOutput | None = None
     get_wallet: WalletOutput | None = None
     list_wallets: WalletsOutput | None = None
     create_transaction: TransactionOutput | None = None
     debit_wallet: HoldOutput | None = None
-    revert_transaction: TransactionOutput | None = None
 
 
 class V2WorkflowInstanceHistoryStageInput(ByActivity):

@@ -10,19 +10,19 @@ from collections.abc import Generator
 from typing import Any
 
 from headrace.errors import StageError
-from headrace.workflows.activities import (
+from headrace.workflows.activities import Json
+from headrace.workflows.commands import Command
+from headrace.workflows.reversals import (
     PAYING_STATUSES,
     AwaitReversal,
     GetTransaction,
     GetTransferInitiation,
-    Json,
     ListTransferInitiations,
     ListWalletTransactions,
     RejectTransferInitiation,
     ReverseTransferInitiation,
     RevertTransaction,
 )
-from headrace.workflows.commands import Command
 from headrace.workflows.stages.formats import AMOUNT, ASSET, BOOLEAN, LABEL, LEDGER_NAME, PLAIN_NAME, choice
 from headrace.workflows.stages.shape import Leaf, Object, one_of
 from headrace.workflows.stages.stage import Display, StageContext, StageRun, StageType
