@@ -189,9 +189,10 @@ async def _furnished(live: Live, documents: Documents, journal_file: Path) -> Pl
     workflow_id = await live.created(WAITING)
     instance_id = await live.started(workflow_id)
     trigger = await live.call("POST", "/triggers", {"event": "E", "workflowID": workflow_id})
+    plan = await live.call("POST", "/ext/plans", {"workflowID": workflow_id})
     del live.http.headers["authorization"]
     ids = {"flowId": workflow_id, "workflowID": workflow_id, "instanceID": instance_id, "number": "0", "position": "0"}
-    ids["triggerID"] = trigger.json()["data"]["id"]
+    ids |= {"triggerID": trigger.json()["data"]["id"], "planID": plan.json()["data"]["id"]}
     return Place(live, documents, journal_file, ids)
 
 
@@ -277,7 +278,7 @@ async def test_good_credentials_get_in(welcoming: Place, operation: Operation) -
     response = await place.ask(operation, [f"bearer  {good(scope)}"])
     names_a_workflow = operation.operation_id in ("createTrigger", "v2CreateTrigger")  # in its example: one not here
     wanted = 400 if names_a_workflow else operation.status
-    if operation.operation_id == "resolveEffect":  # its instance waits for an event, and has no effect
+    if operation.operation_id in ("resolveEffect", "createPlan"):  # the instance has no effect; a workflow not here
         wanted = 404
     assert response.status_code == wanted, response.text
     if scope == READ:

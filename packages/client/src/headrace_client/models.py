@@ -287,7 +287,7 @@ class PlannedEffect(Model, kw_only=True):
 
 
 class Plan(PlanSummary, kw_only=True):
-    """The effects of a planned run. `fails`: the first failure; `ends`: one that stays when all shortages are paid in."""
+    """The effects of a run. `fails`: the first failure; `ends`: one that is left when each shortage is paid in."""
 
     format: str
     planned_at: Timestamp
