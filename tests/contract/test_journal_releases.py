@@ -112,9 +112,11 @@ def test_no_row_is_lost_or_changed(version: str, tmp_path: Path) -> None:
         assert before[table] == after[table] and before[table], table
     named = [f"{row[:-1]}, {row.split(', ')[1].lower()})" for row in before["triggers"]]
     assert named == after["triggers"] != []
-    kept, scheduled = zip(*(row.rsplit(", ", 1) for row in after["activities"]), strict=True)
+    kept, scheduled, doubts, since = zip(*(row.rsplit(", ", 3) for row in after["activities"]), strict=True)
     assert tuple(f"{row[:-1]}, None" for row in before["activities"]) == kept != ()
     initiations = ["CreateTransferInitiation" in row for row in kept]
-    assert [moment != "None)" for moment in scheduled] == initiations and any(initiations)
+    assert [moment != "None" for moment in scheduled] == initiations and any(initiations)
+    assert set(doubts) <= {"None", "'other_bytes'", "'other_values'", "'not_found'", "'not_listed'"}
+    assert set(since) == {"None)"}
     assert [row.split(", ", 2)[2] for row in after["journal_state"]] == ["'embedded', 0, None, None)"]
     assert len(before["caller_keys"]) == len(after["caller_keys"]) > 5

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from tests.planted.bugs import BUGS, Bug
 from tests.planted.planning import PLANNING
+from tests.planted.reversing import REVERSING
 
-EVERY_BUG: tuple[Bug, ...] = (*BUGS, *PLANNING)
+EVERY_BUG: tuple[Bug, ...] = (*BUGS, *PLANNING, *REVERSING)

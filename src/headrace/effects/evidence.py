@@ -1,4 +1,4 @@
-"""What a person names as proof of an effect, read from its service and compared with the stored request.
+"""Evidence that a person names as proof of an effect, read from its service and compared with the stored request.
 
 Pure, as look-ups are: each generator yields its questions and receives the responses. What it compares is what the
 effect moves: amount, asset, accounts and wallet. A booking that carries the key of another effect of Headrace, or that
@@ -69,7 +69,7 @@ class InitiationEvidence:
 
 @dataclass(frozen=True, slots=True)
 class TextEvidence:
-    """What a person has seen, in words. No service shows it."""
+    """Evidence in words: a person has seen it, and no service shows it."""
 
     text: str
 
@@ -294,7 +294,7 @@ _NOT_FOUND_ABORTED = "the service's books do not show it"
 
 
 def speaks_for(doubt: Doubt, verdict: Literal["booked", "not_booked"], *, is_aborted: bool) -> str:
-    """What is known that speaks for a verdict."""
+    """Return what is known that speaks for a verdict."""
     if verdict == "not_booked" and doubt == "not_found" and is_aborted:
         return _NOT_FOUND_ABORTED
     return (_BOOKED if verdict == "booked" else _NOT_BOOKED)[doubt]

@@ -186,7 +186,7 @@ def _is_ours(request: Request, item: Json) -> bool:
 
 
 def difference(request: Request, item: Json) -> str | None:
-    """What a transaction of the wallet has otherwise than the stored request of a credit or debit; None: nothing."""
+    """Return how a transaction of the wallet differs from the stored request of a credit or debit; None: not at all."""
     body, postings = stored(request), postings_of(item.get("postings"))
     wanted, wallet_id = body["amount"], _wallet_in(request)
     is_same_asset = all(posting["asset"] == wanted["asset"] for posting in postings)

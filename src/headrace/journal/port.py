@@ -135,7 +135,7 @@ class Journal(Protocol):
     async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]: ...
 
     async def resolutions(self, instance_id: str) -> list[ResolutionRow]:
-        """What persons decided about effects of an instance, by stage and position."""
+        """Return what persons decided about effects of an instance, by stage and position."""
         ...
 
     async def remembered(self, owner: str, key: str) -> Remembered | None:

@@ -128,7 +128,7 @@ class AttentionRow(msgspec.Struct, frozen=True):
 
 
 class ResolutionRow(msgspec.Struct, frozen=True):
-    """What a person decided about an effect that needed attention. `evidence` is JSON text."""
+    """A person's decision about an effect that needed attention. `evidence` is JSON text."""
 
     instance_id: str
     stage: int

@@ -69,7 +69,7 @@ class Resolution(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What a person sends: the verdict, what it rests on, and the person's reason."""
+    """A request to resolve: the verdict, what it rests on, and the person's reason."""
 
     verdict: Verdict
     evidence: Evidence
@@ -265,7 +265,7 @@ def _request_of(row: AttentionRow) -> Request:
 
 
 async def decisions_of(ports: Ports, instance_id: str) -> list[Resolution]:
-    """What persons decided about effects of an instance. Raises NotFound."""
+    """Return what persons decided about effects of an instance. Raises NotFound."""
     instance = await ports.journal.instance(instance_id)
     if instance is None:
         raise NotFound("instance", instance_id)

@@ -11,18 +11,12 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from headrace.money import Posting, posting
-from headrace.workflows import reversals
 from headrace.workflows.activity import REGISTRY, Activity, Family, Json, Service, money_text
+from headrace.workflows.reversals import UNDOING as UNDOING
 
 INTERNAL_LEDGER = "orchestration-000-internal"
 ACTIVITIES = REGISTRY
 """Every activity by its name."""
-UNDOING = (
-    reversals.RevertTransaction,
-    reversals.RejectTransferInitiation,
-    reversals.ReverseTransferInitiation,
-)
-"""Effects that only the computed workflow of an undo has: no definition can ask for them."""
 
 
 def metadata_lines(metadata: Json | None) -> list[str]:

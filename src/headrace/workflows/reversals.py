@@ -246,3 +246,7 @@ class ReverseTransferInitiation(Activity):
     @classmethod
     def example(cls) -> ReverseTransferInitiation:
         return cls("INITIATION", 2500, "USD/2")
+
+
+UNDOING = (RevertTransaction, RejectTransferInitiation, ReverseTransferInitiation)
+"""Effects that only the computed workflow of an undo has: no definition can ask for them."""

@@ -153,7 +153,7 @@ class Evidence(Model):
 
 
 class Resolution(Model, kw_only=True):
-    """What a person decided about an effect: `outcome` is booked or not_booked.
+    """A person's decision about an effect: `outcome` is booked or not_booked.
 
     `attested`: the evidence is a text. `failure`: the kind of failure with which the instance ended.
     """

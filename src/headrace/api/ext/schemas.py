@@ -221,7 +221,7 @@ class Evidence(_Shape, kw_only=True):
 
 
 class Decision(_Shape, kw_only=True):
-    """What a person decides about an effect that needs attention."""
+    """A person's decision about an effect that needs attention."""
 
     outcome: Literal["booked", "not_booked"]
     evidence: Evidence

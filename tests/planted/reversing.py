@@ -1,0 +1,96 @@
+"""Bugs of undoing a case and of decisions by a person: each would move money that must stay, or twice."""
+
+from __future__ import annotations
+
+from tests.planted.bugs import RUNNER, Bug, Change
+
+UNDO = "src/headrace/workflows/undo.py"
+
+
+def _bug(name: str, file: str, find: str, put: str, *suites: str) -> Bug:
+    return Bug(name, (Change(file, find, put),), suites)
+
+
+REVERSING: tuple[Bug, ...] = (
+    # undo
+    _bug(
+        "an undo reverts the first effect first",
+        UNDO,
+        "for effect in reversed(case.effects):",
+        "for effect in case.effects:",
+        "tests/undo/test_undo.py",
+    ),
+    _bug(
+        "an undo reverts the ingestion of a payment",
+        UNDO,
+        'if effect.input["data"]["reference"].startswith(INGESTION_PREFIX):',
+        "if False:",
+        "tests/undo/test_undo.py",
+    ),
+    Bug(
+        "an undo returns what funded a paid payout",
+        (
+            Change(UNDO, 'elif funded is not None and status == "PROCESSED" and external == "keep":', "elif False:"),
+            Change(UNDO, "if funded is not None and not is_certain:", "if False:"),
+        ),
+        ("tests/undo/test_undo.py",),
+    ),
+    _bug(
+        "an undo trusts a status of a payout that may change",
+        UNDO,
+        "if funded is not None and not is_certain:",
+        "if False:",
+        "tests/undo/test_undo.py",
+    ),
+    _bug(
+        "an undo never forces a revert",
+        UNDO,
+        'given["force"] = True',
+        'given["force"] = False',
+        "tests/undo/test_undo.py",
+    ),
+    _bug(
+        "a definition may hold a computed stage",
+        "src/headrace/workflows/config.py",
+        "from headrace.workflows.stages import STAGES\n",
+        "from headrace.workflows.stages import RUN as STAGES\n",
+        "tests/undo/test_undo.py",
+    ),
+    # decisions of persons
+    _bug(
+        "a decision is stored about an effect that needs none",
+        "src/headrace/journal/sqlite/queries.sql",
+        "AND position = :position AND needs_attention = 1 AND terminated_at IS NULL\n) ON CONFLICT",
+        "AND position = :position\n) ON CONFLICT",
+        "tests/contract/test_journal.py",
+    ),
+    _bug(
+        "what a person calls not booked is sent again",
+        RUNNER,
+        "                self._close_activity(unit, now_at, None, UNBOOKED)\n"
+        "                self.stage.refuse(UNBOOKED)\n",
+        "                assert self.open is not None\n                self.open.needs_attention = False\n",
+        "tests/contract/test_resolve.py",
+    ),
+    _bug(
+        "the effect after a resolved one is not due",
+        RUNNER,
+        "        if self.ended_at is None:  # an effect that needs",
+        "        if self.ended_at is not None:  # an effect that needs",
+        "tests/contract/test_resolve.py",
+    ),
+    _bug(
+        "what a person names as proof is not compared",
+        "src/headrace/effects/evidence.py",
+        '    if not ledger.is_booked_as_asked(body, transaction["postings"]):\n',
+        "    if False:\n",
+        "tests/contract/test_resolve.py",
+    ),
+    _bug(
+        "a booking proves two effects",
+        "src/headrace/usecases/resolve.py",
+        "            return _Proven(read, None if is_shared else evidence.proof)\n",
+        "            return _Proven(read, None)\n",
+        "tests/contract/test_resolve.py",
+    ),
+)
