@@ -22,7 +22,6 @@ from headrace.planning.questions import Asking, search
 from headrace.planning.shadow import Change, Shadow, wallet_account
 from headrace.workflows.activities import (
     ACTIVITIES,
-    UNDOING,
     Activity,
     AddAccountMetadata,
     CreateTransaction,
@@ -34,6 +33,7 @@ from headrace.workflows.activities import (
 from headrace.workflows.commands import SleepUntil, WaitEvent
 from headrace.workflows.durations import moment_text
 from headrace.workflows.interpreter import StageRunner
+from headrace.workflows.reversals import UNDOING
 
 MAX_READS = 5_000
 """The questions that one plan may ask."""

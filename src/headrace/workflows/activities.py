@@ -12,11 +12,12 @@ from typing import ClassVar, Literal
 
 from headrace.money import Posting, posting
 from headrace.workflows.activity import REGISTRY, Activity, Family, Json, Service, money_text
-from headrace.workflows.reversals import UNDOING as UNDOING
+from headrace.workflows.reversals import UNDOING
 
 INTERNAL_LEDGER = "orchestration-000-internal"
 ACTIVITIES = REGISTRY
-"""Every activity by its name."""
+"""Every activity by its name, those of `headrace.workflows.reversals` among them."""
+assert all(each.name in ACTIVITIES for each in UNDOING)
 
 
 def metadata_lines(metadata: Json | None) -> list[str]:
