@@ -30,10 +30,9 @@ PRINTED_BY = {
     "/api/payments/payments": "PAYMENT",
     "/api/payments/accounts": "PAYEE",
     "/api/payments/transfer-initiations": "INITIATION",
-    "/api/orchestration/ext/plans": "PLAN",
 }
 """What a command or an address prints the id of."""
-ALL_WORDS = "|".join(PRINTED_BY.values())
+ALL_WORDS = "|".join((*PRINTED_BY.values(), "PLAN"))
 PATIENCE_S = 20.0
 _NOTHING: Mapping[str, str] = {}
 

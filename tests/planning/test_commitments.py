@@ -13,8 +13,9 @@ from headrace.errors import InvalidValue
 from headrace.planning.canonical import canonical_json, sha
 from headrace.planning.commitments import commitment_of
 from headrace.workflows.activities import ACTIVITIES, Activity, CreateTransaction, CreateTransferInitiation, DebitWallet
+from headrace.workflows.reversals import UNDOING
 
-EFFECTS = [activity.example() for activity in ACTIVITIES.values() if activity.is_effect]
+EFFECTS = [activity.example() for activity in ACTIVITIES.values() if activity.is_effect and activity not in UNDOING]
 OTHER: dict[str, Any] = {
     "ledger": "other",
     "posting": {"source": "users:2", "destination": "merchants:7", "amount": 2500, "asset": "USD/2"},

@@ -42,6 +42,7 @@ def complete(**changes: Any) -> dict[str, Any]:
         "input": lambda self, key: {},
         "summary": classmethod(lambda cls, shown: ""),
         "booked": lambda self, result: "",
+        "movements": classmethod(lambda cls, shown: []),
         "example": classmethod(lambda cls: cls()),
         **changes,
     }
@@ -77,7 +78,9 @@ def test_a_complete_class_is_registered() -> None:
     assert made.is_effect  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("fact", ["name", "service", "family", "known_by", "input", "summary", "booked", "example"])
+@pytest.mark.parametrize(
+    "fact", ["name", "service", "family", "known_by", "input", "summary", "booked", "movements", "example"]
+)
 def test_a_class_that_leaves_out_a_fact_is_refused(fact: str) -> None:
     members = complete()
     del members[fact]
