@@ -28,6 +28,8 @@ async def _everything(live: Live) -> dict[str, str]:
     other_id = await live.started(workflow_id)
     trigger = await live.call("POST", "/triggers", {"event": "E", "workflowID": workflow_id})
     trigger_id = trigger.json()["data"]["id"]
+    plan = await live.call("POST", "/ext/plans", {"workflowID": workflow_id})
+    plan_id = plan.json()["data"]["id"]
     envelope = {"type": "X", "id": "e1", "payload": {}}
     for method, path, body in (
         ("POST", f"/instances/{instance_id}/events", {"name": "go"}),
@@ -43,6 +45,7 @@ async def _everything(live: Live) -> dict[str, str]:
         "createWorkflow": workflow_id,
         "runWorkflow": other_id,
         "createTrigger": trigger_id,
+        "createPlan": plan_id,
         "sendEvent": instance_id,
         "cancelEvent": other_id,
         "sendEvents": '["event","","X","","e1"]',

@@ -154,7 +154,7 @@ OPERATIONS = (
             "reason": "the bank has paid it out; the provider lost its record",
         },
         takes_key=True,
-        errors=(400, 404, 409, 503),
+        errors=(400, 404, 409, 413, 415, 503),
     ),
     Operation(
         method="GET",
