@@ -53,7 +53,7 @@ GUARDED = 1 / 3
 SERVER = {"HEADRACE_WAIT_S": "0.2", "HEADRACE_RETRY_CAP_S": "1"}
 """A request that waits does so for this long."""
 
-READ, WRITE = "orchestration:read", "orchestration:write"
+READ, WRITE, APPROVE = "orchestration:read", "orchestration:write", "orchestration:approve"
 
 
 @dataclass
@@ -407,15 +407,16 @@ def _targets(stack: ExitStack, folder: Path) -> list[Target]:
     secret = re.search(r"HEADRACE_CLIENT_SECRET=(\S+)", guarded.log())
     assert secret is not None
     full, writer, reader = (_bearer(guarded, secret[1], scope) for scope in (None, WRITE, READ))
+    every = both | {APPROVE}
     callers: dict[str, tuple[str | None, frozenset[str]]] = {
-        **{f"full {number}": (full, both) for number in range(5)},
+        **{f"full {number}": (full, every) for number in range(5)},
         "writer": (writer, both),
         "reader": (reader, frozenset({READ})),
         "nobody": (None, frozenset()),
         "forger": (f"{writer[:-8]}AAAAAAAA", frozenset()),
     }
     return [
-        _target(stack, open_server.url, {"anybody": (None, both)}, {}),
+        _target(stack, open_server.url, {"anybody": (None, every)}, {}),
         _target(stack, guarded.url, callers, {"Authorization": full}),
     ]
 
