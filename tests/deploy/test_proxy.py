@@ -94,14 +94,14 @@ def proxy(servers: tuple[Stub, Stub], tmp_path: Path) -> Iterator[int]:
 
 
 def answer(port: int, method: str = "GET") -> tuple[int, str]:
-    """Status and body; 0 while the proxy does not listen yet."""
+    """Status and body; 0 where the proxy does not answer, or not to the end."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     with contextlib.closing(connection):
         try:
             connection.request(method, "/api/orchestration/workflows", body=b"{}" if method == "POST" else None)
             response = connection.getresponse()
             return response.status, response.read().decode()
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return 0, ""
 
 
