@@ -154,6 +154,13 @@ async def test_reads_and_writes_go_on_after_the_server_was_restarted(tmp_path_fa
         assert set(answered) <= stored(url)
 
 
+async def _until_it_fails(journal: PostgresJournal) -> None:
+    """The writer may not have noticed the cut yet."""
+    while True:
+        await journal.check()
+        await asyncio.sleep(0.01)
+
+
 async def test_check_says_why_nothing_can_be_written(proxy: CuttingProxy, url: str) -> None:
     journal = await PostgresJournal.open(through(proxy, url), limits=WriterLimits(give_up_s=0.2))
     await journal.check()
@@ -164,9 +171,7 @@ async def test_check_says_why_nothing_can_be_written(proxy: CuttingProxy, url: s
         while not proxy.cuts:
             await asyncio.sleep(0.01)
         with pytest.raises(Unavailable, match="the database cannot be reached"):
-            while True:  # the writer may not have noticed the cut yet
-                await journal.check()
-                await asyncio.sleep(0.01)
+            await _until_it_fails(journal)
         proxy.is_refusing = False
         while True:
             try:
