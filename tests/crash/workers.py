@@ -209,7 +209,7 @@ class Cluster:
 
 
 def kills(cluster: Cluster, proxy: WatchingProxy) -> None:
-    """Kill a worker, or with the scenario `all` any process of ours, every four seconds until all instances ended."""
+    """Kill a worker, or with the scenario `all` any server or worker, every four seconds until all instances ended."""
     victims, is_over = random.Random(cluster.count.seed), threading.Event()
     mortal = [*cluster.workers, *(cluster.apis if cluster.count.scenario == "all" else ())]
 

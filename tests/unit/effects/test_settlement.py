@@ -262,7 +262,7 @@ def test_a_revert_refused_at_first_is_final() -> None:
 @pytest.mark.parametrize("refusal", [ALREADY, CONFLICT])
 @pytest.mark.parametrize("was_sent", [False, True])
 def test_a_transaction_that_is_reverted_already_is_done(refusal: Refused, was_sent: bool) -> None:
-    """By an earlier attempt, or by hand: the ledger refuses a second revert whoever asks."""
+    """By an earlier attempt, or by hand: the ledger refuses every second revert."""
     desk = Desk(Family.REVERT, was_sent=was_sent)
     desk.send(refusal)
     assert desk.look(Found({"data": {"id": 7, "reverted": True}})) == Done({"data": {"id": 7, "reverted": True}})
