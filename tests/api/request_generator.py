@@ -165,7 +165,15 @@ def _envelope(body: Json, contents: ServerContents, chance: random.Random) -> An
     return envelope if chance.random() < 0.6 else [envelope, {**envelope, "id": chance.choice(KEYS)}]
 
 
+def _plan(body: Json, contents: ServerContents, chance: random.Random) -> Json:
+    """Of a stored workflow; every fifth of a definition."""
+    if chance.random() < 0.2:
+        return {"definition": chance.choice(DEFINITIONS), "variables": VARIABLES}
+    return {"workflowID": contents.id_of("workflow", chance), "variables": VARIABLES}
+
+
 _BODIES = {
+    "createPlan": _plan,
     "createWorkflow": _workflow,
     "createTrigger": _trigger,
     "runWorkflow": _variables,

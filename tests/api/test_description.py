@@ -14,11 +14,13 @@ import pytest
 
 from headrace.api.app import TABLE
 from headrace.api.openapi import describe
-from tests.api.description import RECORD, run, shares
+from tests.api.description import RECORD, Maker, run, shares
 from tests.conftest import IS_CI
 
-CASES = 2_000 if IS_CI else 400
+CASES = 3_000 if IS_CI else 400
 SEED = 1
+NEVER_ACCEPTED = {"resolveEffect"}
+"""The servers that are asked have no effect that needs attention; `test_resolve.py` makes some."""
 Json = dict[str, Any]
 
 
@@ -32,12 +34,10 @@ def test_made_up_requests_are_answered_as_described(tmp_path: Path) -> None:
     assert set(count.operations) == {row.operation_id for row in TABLE}
     fewest, accepted = (20, 3) if IS_CI else (3, 0)
     assert {name for name, statuses in count.operations.items() if statuses.total() < fewest} == set()
-    assert {name for name in count.operations if count.accepted(name) < accepted} == set()
+    assert {name for name in count.operations if count.accepted(name) < accepted} <= NEVER_ACCEPTED
 
 
 def test_every_operation_has_its_share() -> None:
-    from tests.api.description import Maker
-
     operations = Maker(describe(TABLE), "", SEED).operations
     found = shares(operations, 20_000)
     assert sum(found.values()) == 20_000
