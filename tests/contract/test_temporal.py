@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ from headrace.runner.runners import Runners
 from headrace.telemetry import Telemetry
 from tests.contract.test_engine import SEND, WAIT, Scripted
 from tests.support import in_process
+from tests.support.engine_processes import TEMPORAL_SPEED
 from tests.support.in_process import InProcess, running
 from tests.support.temporal import TemporalServer, missing
 
@@ -171,6 +173,21 @@ async def test_nothing_is_sent_after_an_abort_and_the_effect_is_settled(tmp_path
         with pytest.raises(AlreadyEnded):
             await alive.abort(instance_id)
         assert activity.output is not None and len(services.writes) == 1 and services.booked() == 1
+
+
+async def test_an_abort_is_answered_once_no_permit_of_an_attempt_is_valid(tmp_path: Path) -> None:
+    permit_s = 2.0
+    services = Scripted(lambda _, count: "hold" if count == 1 else None)
+    async with _alive(tmp_path, services, settle_s=3 * permit_s * TEMPORAL_SPEED) as alive:
+        instance_id = await _start(alive, SEND)
+        await services.under_way.wait()
+        (activity,) = await alive.journal.activities(instance_id, 0)
+        assert activity.permitted_at is not None
+        age_s = (await alive.journal.clock_at() - activity.permitted_at) / 1e6
+        began_s = time.monotonic()
+        await alive.abort(instance_id)
+        assert time.monotonic() - began_s >= permit_s - age_s
+        services.gate.set()
 
 
 async def test_a_workflow_continues_as_new_and_uses_every_event(tmp_path: Path) -> None:

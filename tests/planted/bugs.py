@@ -18,7 +18,6 @@ ACTIVITY = "src/headrace/workflows/activity.py"
 ACTIVITIES = "src/headrace/workflows/activities.py"
 SQL = "src/headrace/journal/sqlite/queries.sql"
 RETENTION = "src/headrace/journal/retention.py"
-POSTGRES = "src/headrace/journal/postgres"
 JOURNAL = "src/headrace/journal/sqlite/adapter.py"
 
 SEND = "await self._services.send(opened.activity.name, opened.request)"
@@ -58,7 +57,6 @@ def _bug(name: str, file: str, find: str, put: str, *suites: str) -> Bug:
 
 _CONTRACT = ("tests/contract/test_engine.py", "tests/contract/test_engine_edges.py")
 _POINTS = "tests/crash/test_points.py"
-_WORKER = "tests/contract/test_temporal_worker.py"
 
 BUGS: tuple[Bug, ...] = (
     # the key and the bytes of an effect
@@ -525,28 +523,6 @@ BUGS: tuple[Bug, ...] = (
         *_CONTRACT,
         _POINTS,
     ),
-    # workers
-    _bug(
-        "a worker waits for Temporal's client library without a bound",
-        "src/headrace/engine/temporal/worker.py",
-        "    await asyncio.wait((run,), timeout=LAST_S)\n",
-        "    await asyncio.wait((run,))\n",
-        _WORKER,
-    ),
-    _bug(
-        "a step begins in a worker that stops",
-        "src/headrace/engine/temporal/steps.py",
-        "        if self._is_stopping:  # a drive",
-        "        if False:  # a drive",
-        _WORKER,
-    ),
-    _bug(
-        "a worker gives up attempts as soon as it stops",
-        "src/headrace/engine/temporal/worker.py",
-        "    await asyncio.wait((run,), timeout=stop_s)\n",
-        "",
-        _WORKER,
-    ),
     # amounts
     _bug(
         "amounts are floats",
@@ -563,34 +539,5 @@ BUGS: tuple[Bug, ...] = (
         "    if isinstance(value, int) and not isinstance(value, bool):\n",
         "tests/unit/workflows",
         "tests/api/test_hostile_values.py",
-    ),
-    # several processes and one database
-    _bug(
-        "a commit whose answer is lost is taken as committed",
-        f"{POSTGRES}/writer.py",
-        "            is_committed = await self._is_committed()\n",
-        "            is_committed = True\n",
-        "tests/contract/test_postgres_lost_commits.py",
-    ),
-    _bug(
-        "a duty is taken without its lock",
-        f"{POSTGRES}/leadership.py",
-        "pg_try_advisory_lock($1::int4, $2::int4)",
-        "$1::int4 IS NOT NULL OR $2::int4 IS NULL",
-        "tests/contract/test_leadership.py",
-    ),
-    _bug(
-        "a permit of an attempt never expires",
-        DRIVER,
-        "                if self._clock.monotonic_s() <= until_s:\n",
-        "                if self._clock.monotonic_s() <= until_s + 1e9:\n",
-        "tests/contract/test_driver.py",
-    ),
-    _bug(
-        "a long identity of an event is stored whole",
-        "src/headrace/journal/event_keys.py",
-        "    if len(key) > MAX_KEY_BYTES:\n",
-        "    if len(key) > 1 << 40:\n",
-        "tests/contract/test_bounded_keys.py",
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.planted.bugs import BUGS, Bug
 from tests.planted.planning import PLANNING
+from tests.planted.processes import PROCESSES
 from tests.planted.reversing import REVERSING
 
-EVERY_BUG: tuple[Bug, ...] = (*BUGS, *PLANNING, *REVERSING)
+EVERY_BUG: tuple[Bug, ...] = (*BUGS, *PROCESSES, *PLANNING, *REVERSING)

@@ -52,6 +52,7 @@ ENGINES = {
     "embedded-postgres": EngineKind("postgres", "embedded"),
     "temporal-normal": EngineKind("sqlite", "temporal-normal", skips_time=False, is_one_process=False),
     "temporal-local": EngineKind("sqlite", "temporal-local", skips_time=False, is_one_process=False),
+    "temporal-postgres": EngineKind("postgres", "temporal-local", skips_time=False, is_one_process=False),
 }
 """By name. One that has no adapter fails every test it is named for."""
 
