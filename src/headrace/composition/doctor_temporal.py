@@ -89,14 +89,15 @@ async def _workers(client: Client, options: TemporalOptions, clock: Clock) -> se
 
 
 def _refused(options: TemporalOptions, error: Exception) -> Finding | None:
-    """A finding where the cluster answers and refuses the credentials; None where it is another error."""
+    """A finding where the cluster, or a gateway before it, refuses the credentials; None where it is another error."""
     from temporalio.service import RPCError, RPCStatusCode
 
     status = error.status if isinstance(error, RPCError) else None
-    if status not in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
+    is_refused = status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED)
+    if not is_refused and not re.search(r"HTTP status code 40[13]\b", _reason(error)):  # a gateway that speaks no gRPC
         return None
     hint = "Set HEADRACE_TEMPORAL_API_KEY, or HEADRACE_TEMPORAL_CERT and HEADRACE_TEMPORAL_KEY, for this namespace."
-    return Finding("temporal", "failed", f"{options.address} refuses the credentials: {error}", hint)
+    return Finding("temporal", "failed", f"{options.address} refuses the credentials: {_reason(error)}", hint)
 
 
 def _reason(error: Exception) -> str:
