@@ -10,12 +10,12 @@
 # network share). With HEADRACE_DATABASE_URL the journal is in PostgreSQL. HEADRACE_ISSUER=https://.../api/auth is the
 # address that callers use (docs/authentication.md). Compose files, systemd units and a Helm chart: deploy/README.md.
 #
-# The base has a tag and no digest: a digest belongs to one day's build, and the builder of the image looks it up:
+# The base is pinned to one build of its tag. A newer one brings Debian's security fixes; look its digest up and name it:
 #
-#   docker buildx imagetools inspect python:3.11-slim-bookworm
+#   docker buildx imagetools inspect python:3.11-slim-bookworm --format '{{.Manifest.Digest}}'
 #   docker build --build-arg PYTHON=python:3.11-slim-bookworm@sha256:... -t headrace .
 
-ARG PYTHON=python:3.11-slim-bookworm
+ARG PYTHON=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 FROM ${PYTHON} AS build
 WORKDIR /build
