@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from headrace.effects.port import Response
-from tests.contract.test_engine import SEND, WAIT, Scripted, _settled  # pyright: ignore[reportPrivateUsage]
+from tests.contract.test_engine import PATIENCE_S, SEND, WAIT, Scripted, _settled  # pyright: ignore[reportPrivateUsage]
 from tests.support.in_process import InProcess, running
 
 AMOUNT = 987_654_321
@@ -99,5 +100,8 @@ async def test_an_effect_that_was_aborted_and_never_booked_is_counted_as_cancele
         await services.under_way.wait()
         await alive.abort(instance_id)
         await _settled(alive, instance_id)
+        async with asyncio.timeout(PATIENCE_S):
+            while not figures(alive, "headrace_effects_total"):  # counted once the outcome is stored
+                await asyncio.sleep(0.01)
         assert figures(alive, "headrace_effects_total") == {("canceled", "ledger"): 1}
     await services.close()

@@ -58,7 +58,7 @@ def main() -> int:
     only: str = parser.parse_args().only
     chosen = [bug for bug in EVERY_BUG if only in bug.name]
     with TemporaryDirectory(prefix="planted-") as folder:
-        clean = _copied(Path(folder) / "clean")
+        clean = copied(Path(folder) / "clean")
         return max((_planted_and_noted(bug, Path(folder), clean) for bug in chosen), default=UNDECIDED)
 
 
@@ -75,7 +75,7 @@ def _planted(bug: Bug, folder: Path, clean: Path) -> tuple[int, Run]:
     if problems:
         _say(f"DOES NOT APPLY  {bug.name}: {'; '.join(problems)}")
         return UNDECIDED, Run(-1, "", 0.0, "")
-    copy = _copied(folder / "bug")
+    copy = copied(folder / "bug")
     for change in bug.changes:
         change.apply(copy)
     run = _run(copy, list(bug.suites))
@@ -93,7 +93,7 @@ def _planted(bug: Bug, folder: Path, clean: Path) -> tuple[int, Run]:
     return UNDECIDED, run
 
 
-def _copied(target: Path) -> Path:
+def copied(target: Path) -> Path:
     """What git tracks or would add, as it is now."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout.decode()

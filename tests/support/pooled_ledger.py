@@ -28,6 +28,9 @@ class PooledLedger:
         self.abandoned = 0
         """Writes whose caller hung up."""
         self.most_open = 0
+        self.may_work = asyncio.Event()
+        """Cleared: writes stay on their first connection, however long they have worked."""
+        self.may_work.set()
         self._open = 0
         self._work_s = work_s
         self._own_timeout_s = own_timeout_s
@@ -78,6 +81,7 @@ class PooledLedger:
     async def _transaction(self, key: str, body: dict[str, Any]) -> web.Response:
         async with self._pool:
             await asyncio.sleep(self._work_s)
+            await self.may_work.wait()
             async with self._pool:
                 if key in self.booked:
                     self.repeated += 1

@@ -34,7 +34,7 @@ class StageResult:
 class Result:
     """`effects`: those that were carried out, in order. `ended_us`: microseconds from the start to the end.
 
-    `problems`: contradictions of books and history, and money from nowhere.
+    `problems`: contradictions of books and history, money from nowhere, and attempts that a service may take for new.
     """
 
     instance_id: str
@@ -76,7 +76,7 @@ def result_of(run: Run, *, checks: bool = True) -> Result:
         StageResult(stage, finished(run.journal.activities(instance.id, stage.number))) for stage in instance.stages
     ]
     rows = [row for stage in stages for row in stage.activities]
-    problems = [*([run.lost] if run.lost else []), *(problems_of(contents, rows) if checks else ())]
+    problems = [*([run.lost] if run.lost else []), *run.violations, *(problems_of(contents, rows) if checks else ())]
     is_undecided = any(row.needs_attention and row.terminated_at is None for row in rows)
     outcome: Outcome = "waiting"
     if run.lost:

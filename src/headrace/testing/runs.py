@@ -106,7 +106,8 @@ class Run:
     """See the module.
 
     `faults_met`: how many faults of the plan have hit an attempt. `lost`: why the run cannot go on though it has not
-    ended and waits for nothing: a defect, or a bound.
+    ended and waits for nothing: a defect, or a bound. `violations`: attempts that a service may take for something new,
+    whatever the sandbox made of them.
     """
 
     def __init__(self, workflow: Workflow, plan: Plan, around: Surroundings) -> None:
@@ -115,6 +116,7 @@ class Run:
         self.interactions: list[Interaction] = []
         self.instance_id = ""
         self.lost: str | None = None
+        self.violations: list[str] = []
         self.faults_met = 0
         self._workflow = workflow
         self._plan = plan
@@ -124,6 +126,8 @@ class Run:
         self._control: Control | None = None
         self._wants_abort = False
         self._attempts: dict[str, int] = {}
+        self._unsettled: set[str] = set()
+        """Keys of effects that were attempted and not looked up since."""
 
     def standing(self) -> Standing | None:
         """The instance where the journal says it stands; None: it is not stored."""
@@ -294,7 +298,13 @@ class Run:
                 about = f"{attempt} of effect {what}"
                 interaction = Interaction(Kind.ATTEMPT, about, request.service, bool(request.key))
                 fault = self._fault(number, attempt, request.service)
+                if not request.key and opened.key in self._unsettled:
+                    self.violations.append(f"attempt {about} is sent without a look-up; its service knows no keys")
+                self._unsettled.add(opened.key)
             else:
+                self._unsettled.discard(opened.key)
+                if (request.method, request.path) == (opened.request.method, opened.request.path):
+                    self.violations.append(f"an attempt of effect {what} sends other bytes than those that are stored")
                 interaction = Interaction(Kind.LOOK_UP, f"for effect {what}", request.service)
         step = self._begin(interaction)
         if step is not None and step.act is Act.ABORT_BEFORE:
