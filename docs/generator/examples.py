@@ -36,6 +36,7 @@ WORDS = {
     "instanceID": "INSTANCE",
     "triggerID": "TRIGGER",
     "planID": "PLAN",
+    "certificateID": "CERTIFICATE",
     "number": "0",
     "position": "0",
 }

@@ -41,6 +41,7 @@ TEMPLATES = {
     "createTrigger": b'{"event":"E","workflowID":"WORKFLOW","vars":{"a":HOLE}}',
     "testTrigger": b'{"a":HOLE}',
     "createPlan": b'{"definition":{"stages":[{"wait_event":{"event":HOLE}}]}}',
+    "createCertificate": b'{"instance":HOLE}',
     "sendEvents": b'{"type":"UNHEARD","payload":{"a":HOLE}}',
     "resolveEffect": b'{"outcome":"booked","evidence":{"text":HOLE},"reason":"r"}',
 }
@@ -70,7 +71,7 @@ RUNS = [operation for operation in WRITES if base(operation) == "runWorkflow"]
 TRIGGERS = [operation for operation in WRITES if base(operation) == "createTrigger"]
 
 
-TABLES = ("workflows", "instances", "events", "triggers", "inbox", "audit", "caller_keys", "plans")
+TABLES = ("workflows", "instances", "events", "triggers", "inbox", "audit", "caller_keys", "plans", "certificates")
 
 
 def by_id(operation: Operation) -> str:
