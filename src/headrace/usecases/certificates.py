@@ -29,7 +29,7 @@ from headrace.usecases.plans import PAUSE_S
 from headrace.usecases.ports import Ports
 from headrace.usecases.resolve import ANONYMOUS
 from headrace.workflows.activities import ACTIVITIES, Json, Service
-from headrace.workflows.variables import shown
+from headrace.workflows.variables import check_text, shown
 
 TRIGGER = "trigger"
 """The starter of an instance that no caller has started."""
@@ -105,9 +105,10 @@ def _instance_of(wanted: object) -> str:
     members = cast("Json", wanted)
     for name in members.keys() - {"instance"}:
         raise InvalidValue(shown(name), "unknown field; known is instance")
-    if not isinstance(members.get("instance"), str) or not members["instance"]:
+    instance_id = check_text(members.get("instance"), "instance")
+    if not instance_id:
         raise InvalidValue("instance", "must be the id of an instance")
-    return members["instance"]
+    return instance_id
 
 
 async def _answered(asking: Asking[Json], ports: Ports) -> Json:
