@@ -283,7 +283,11 @@ async def test_good_credentials_get_in(welcoming: Place, operation: Operation) -
     response = await place.ask(operation, [f"bearer  {good(scope)}"])
     names_a_workflow = operation.operation_id in ("createTrigger", "v2CreateTrigger")  # in its example: one not here
     wanted = 400 if names_a_workflow else operation.status
-    if operation.operation_id in ("resolveEffect", "createPlan", "createCertificate"):  # the instance has no effect; a workflow not here
+    if operation.operation_id in (
+        "resolveEffect",
+        "createPlan",
+        "createCertificate",
+    ):  # the instance has no effect; a workflow not here
         wanted = 404
     assert response.status_code == wanted, response.text
     if scope == READ:

@@ -12,9 +12,13 @@ from typing import Any
 
 import pytest
 
+from headrace.certificates.books import find
 from headrace.certificates.case import Case, RecordedInstance, Verdict
+from headrace.certificates.conservation import balance
+from headrace.certificates.replay import replay
 from headrace.effects.port import Request
 from headrace.errors import NotCertifiable, Silent
+from headrace.planning.questions import Answer
 from headrace.sandbox.memory import MemorySandbox
 from headrace.sandbox.releases import Releases
 from headrace.testing.runs import Plan
@@ -111,6 +115,31 @@ def test_both_sides_of_a_send_are_in_the_books(image: bytes) -> None:
             "attested": 0,
         }
         assert payload["exceptions"] == []
+
+
+def test_a_side_that_does_not_fit_the_other_is_unbalanced(image: bytes) -> None:
+    """Whatever the books of one ledger say: less that arrives than has left is no balance."""
+    with case_of(image, ACROSS) as found:
+        stages = replay(found.case.root, found.case.root.id)
+        entries = _found(found, stages)
+        assert balance(stages, entries).totals["USD/2"].stranded == 0
+        for amount in (399, 401):
+            short = replace(entries[1], postings=({**entries[1].postings[0], "amount": amount},))
+            with pytest.raises(NotCertifiable) as refused:
+                balance(stages, [entries[0], short])
+            assert refused.value.code == "unbalanced"
+        with pytest.raises(NotCertifiable, match="moves EUR/2"):
+            balance(stages, [entries[0], replace(entries[1], postings=({**entries[1].postings[0], "asset": "EUR/2"},))])
+
+
+def _found(found: Ran, stages: Any) -> Any:
+    asking, answer = find(stages, found.case.root.id), None
+    while True:
+        try:
+            question = asking.send(answer)  # pyright: ignore[reportArgumentType]
+        except StopIteration as ended:
+            return ended.value.entries
+        answer = Answer(found.handle(question.request), 0)
 
 
 def test_a_failed_send_declares_what_it_has_stranded(image: bytes) -> None:

@@ -20,6 +20,7 @@ from joserfc.jwa import JWSAlgModel
 
 from headrace.auth.keys import MAX_KID_CHARACTERS, VerificationKey
 from headrace.auth.principal import Principal
+from headrace.certificates.envelope import KID_PREFIX
 from headrace.errors import NotAuthenticated
 
 MAX_TOKEN_BYTES = 16_384
@@ -27,8 +28,6 @@ LEEWAY_S = 30
 """Seconds that the issuer's clock may differ from the server's."""
 MAX_NAME_CHARACTERS = 255
 MAX_SCOPES = 1_000
-CERTIFICATE_KEYS = "headrace-certificate-"
-"""Start of the ids of keys that sign certificates, and never tokens."""
 
 _SHAPE = re.compile(rb"[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]{2,}")
 _SCHEME = re.compile(rb"bearer[ ]+([!-~]+)[ ]*", re.IGNORECASE)
@@ -100,7 +99,7 @@ class Verifier:
             raise NotAuthenticated("the token is not an access token")
         if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_CHARACTERS):
             raise NotAuthenticated("the token's key id is malformed")
-        if kid is not None and kid.startswith(CERTIFICATE_KEYS):
+        if kid is not None and kid.startswith(KID_PREFIX):
             raise NotAuthenticated("the token's key is one that signs certificates")
 
         if claims.get("iss") != self._expected.issuer:

@@ -12,6 +12,7 @@ import typer
 from headrace.cli import display
 from headrace.cli.completion import instance_ids
 from headrace.cli.errors import REFUSED, USAGE, Failure
+from headrace.cli.plan_text import money
 from headrace.cli.registration import command, new_group
 from headrace.cli.session import KeyOption, Printer, Session
 
@@ -117,15 +118,25 @@ def _lines(payload: Json) -> list[str]:
     ]
     found = display.fact_lines(facts)
     for asset, sums in payload["assets"].items():
-        found += ["", f"{asset}:"]
-        names = {"sent": "sent", "in": "from outside", "out": "to outside", "issued": "issued from world"}
-        names |= {"retired": "retired to world", "stranded": "stranded", "attested": "not shown by the books"}
-        found += [f"  {sums[name]:>14} {text}" for name, text in names.items() if sums[name] or name == "sent"]
+        rows = [(money(sums[name], asset), text) for name, text in _SUMS.items() if sums[name] or name == "sent"]
+        widest = max(len(amount) for amount, _ in rows)
+        found += ["", asset, *(f"  {amount:>{widest}}  {text}" for amount, text in rows)]
     exceptions: list[Json] = payload["exceptions"]
     if exceptions:
-        found += ["", "Exceptions:"]
-        found += [f"  {display.printable(_exception(each))}" for each in exceptions]
+        found += ["", "Exceptions", *(f"  {display.printable(_exception(each))}" for each in exceptions)]
     return found
+
+
+_SUMS = {
+    "sent": "sent",
+    "in": "came in from payments",
+    "out": "paid out",
+    "issued": "issued from world",
+    "retired": "retired to world",
+    "stranded": "stranded",
+    "attested": "not shown by the books",
+}
+"""The sums of an asset, and what they are for a reader. Those that are 0 are left out, but for what was sent."""
 
 
 def _counted(effects: list[Json]) -> str:
@@ -138,11 +149,12 @@ def _exception(found: Json) -> str:
     match found["kind"]:
         case "stranded":
             where = f"account {found['account']} of ledger {found['ledger']}"
-            return f"{found['amount']} {found['asset']} rest on {where}: stage {found['stage']} did not go on"
+            amount = money(found["amount"], found["asset"])
+            return f"{amount} rest on {where}: stage {found['stage']} did not go on"
         case "payout":
             return f"stage {found['stage']}: the payout is {found['status']}"
         case "attested":
-            return f"stage {found['stage']}: {found['amount']} {found['asset']}, by a person's word alone"
+            return f"stage {found['stage']}: {money(found['amount'], found['asset'])}, by a person's word alone"
         case "overwritten":
             return f"metadata of effect {found['key']} was changed since"
         case _:
