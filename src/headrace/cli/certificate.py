@@ -43,7 +43,11 @@ def create(
     if out is not None:
         Path(out).write_text(made.certificate + "\n", encoding="ascii")
     document = {"id": made.id, "sha": made.sha, "kid": made.kid, "payload": made.payload}
-    session.show({"certificate": document}, lambda: [*_lines(made.payload), *_stored_lines(made.id, out)])
+    session.show(
+        {"certificate": document},
+        lambda: [*_lines(made.payload), *_stored_lines(made.id, out)],
+        ids=[made.id],
+    )
 
 
 @command(group, "keys")
@@ -55,7 +59,9 @@ def keys(
     published = session.ext.get_certificate_keys().data.keys
     if out is not None:
         Path(out).write_text(json.dumps({"keys": published}, indent=2) + "\n", encoding="ascii")
-    session.show({"keys": published}, lambda: [_key_line(key) for key in published])
+    session.show(
+        {"keys": published}, lambda: [_key_line(key) for key in published], ids=(key["kid"] for key in published)
+    )
 
 
 @command(group, "verify")
