@@ -154,10 +154,10 @@ FROM :rows JOIN workflows AS w ON w.id = r.workflow_id AND w.deleted_at IS NULL
 -- name: AddPlan
 INSERT INTO plans (id, hash, document, subject, requester, created_at, expires_at, state) SELECT r.plan_id, r.hash, r.document, r.subject, r.requester, r.created_at, r.expires_at, 'open' FROM :rows
 
--- Store a certificate.
+-- Store certificates.
 -- name: AddCertificate
 INSERT INTO certificates (id, subject, content, sha, previous, kid, jwk, created_at)
-VALUES (:certificate_id, :subject, :content, :sha, :previous, :kid, :jwk, :created_at)
+SELECT r.certificate_id, r.subject, r.content, r.sha, r.previous, r.kid, r.jwk, r.created_at FROM :rows
 
 -- Mark triggers as deleted.
 -- name: DeleteTrigger
