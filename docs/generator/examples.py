@@ -36,6 +36,7 @@ WORDS = {
     "instanceID": "INSTANCE",
     "triggerID": "TRIGGER",
     "planID": "PLAN",
+    "certificateID": "CERTIFICATE",
     "number": "0",
     "position": "0",
 }
@@ -44,6 +45,10 @@ PLACES: dict[str, dict[str, str]] = {"resolveEffect": {"number": "1", "position"
 """By operation, path parameters with another value."""
 NEED_ATTENTION = ("listAttention", "resolveEffect")
 """Operations whose example is about an instance with an effect that needs attention."""
+NEED_AN_END = ("createCertificate", "getCertificate")
+"""Operations whose example is about an instance that has ended."""
+RANDOM = ("access_token", "next", "previous", "certificate", "sha", "body", "x", "y", "journal")
+"""Members whose text differs each time."""
 QUERIES: dict[str, dict[str, str]] = {
     "listInstances": {"workflowID": "WORKFLOW", "running": "true"},
     "listTriggers": {"name": "top-up"},
@@ -174,7 +179,7 @@ class World:
         self.server.request("DELETE", f"{PREFIX}/triggers/{self.ids['TRIGGER']}")
 
     def filled(self, text: str) -> str:
-        return re.sub(r"\b(WORKFLOW|INSTANCE|TRIGGER|PLAN)\b", lambda found: self.ids[found[0]], text)
+        return re.sub(r"\b(WORKFLOW|INSTANCE|TRIGGER|PLAN|CERTIFICATE)\b", lambda found: self.ids[found[0]], text)
 
     def ask(self, example: Example) -> Answer:
         self.prepare(example.operation)
@@ -206,7 +211,11 @@ class World:
         return value
 
     def prepare(self, operation: Operation) -> None:
-        """Where the example needs it, INSTANCE becomes one that has an effect that needs attention."""
+        """Where the example needs it, INSTANCE has ended, or becomes one with an effect that needs attention."""
+        if operation.operation_id in NEED_AN_END:
+            abort = f"{PREFIX}/instances/{self.ids['INSTANCE']}/abort"
+            assert self.server.request("PUT", abort).status == 204
+            self.ids["CERTIFICATE"] = self._created("/ext/certificates", {"instance": self.ids["INSTANCE"]})
         if operation.operation_id not in NEED_ATTENTION:
             return
         send = {
@@ -285,10 +294,10 @@ def _replaced(value: Any, word: Any, name: str = "") -> Any:
         return {key: _replaced(member, word, key) for key, member in value.items()}
     if isinstance(value, list):
         return [_replaced(item, word, name) for item in value]
-    if isinstance(value, int) and not isinstance(value, bool) and name in ("id", "txid", "number"):
+    if isinstance(value, int) and not isinstance(value, bool) and name in ("id", "txid", "number", "transaction"):
         return 7
     if isinstance(value, str):
-        if name in ("access_token", "next", "previous"):
+        if name in RANDOM:
             return "..."
         return _OPAQUE.sub("...", _ID.sub(word, _DATE.sub(A_DATE, value)))
     return value

@@ -9,10 +9,11 @@ HeadraceError
 |- NotAllowed          a valid token without the scope
 |- AlreadyEnded        the instance has ended: no event, no abort
 |- NotResolvable       the state or the books do not allow a person's decision; names the reason
+|- NotCertifiable      the history or the books do not show what a certificate would say; names the reason
 |- Conflict            the instance changed since it was read; nothing was written
 |- Deposed             another process reads or publishes in this one's place; nothing was written
 |- RepeatedKey         this caller's Idempotency-Key is already stored
-|- Silent              a service does not answer a read that a plan needs; nothing was stored
+|- Silent              a service does not answer a read that a plan or a certificate needs; nothing was stored
 |- Unavailable         the journal cannot commit now; nothing was accepted
 |  `- Damaged             the journal's file is corrupt
 |- Unusable            the journal cannot be opened before a person has acted
@@ -112,6 +113,23 @@ class NotResolvable(HeadraceError):
         self.code = code
 
 
+class NotCertifiable(HeadraceError):
+    """No certificate can be given, and nothing was stored. `code` is a word for programs.
+
+    open                an instance has not ended, or an effect is in progress
+    replay_differs      the definition does not lead to the recorded effects
+    not_in_books        an effect is recorded as done, and its service does not show it
+    differs             the service shows it with other values
+    reverted_elsewhere  the transaction was reverted, and not by this case
+    extra_in_books      something stands in the books that is not recorded as done
+    unbalanced          the books do not show both sides of a `send`
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class Conflict(HeadraceError):
     """The instance changed since it was read: reload it. Nothing was written."""
 
@@ -134,12 +152,13 @@ class RepeatedKey(HeadraceError):
 
 
 class Silent(HeadraceError):
-    """A service does not answer a read that a plan needs, or not usably. Nothing was stored."""
+    """A service does not answer a read that a plan or a certificate needs, or not usably. Nothing was stored."""
 
     code = "silent"
 
-    def __init__(self, why: str) -> None:
-        super().__init__(f"a plan needs an answer that no service gave: {why}")
+    def __init__(self, why: str, subject: str = "a plan") -> None:
+        super().__init__(f"{subject} needs an answer that no service gave: {why}")
+        self.why = why
 
 
 class Unavailable(HeadraceError):

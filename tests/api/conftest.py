@@ -41,6 +41,7 @@ from headrace.triggers.dispatcher import Dispatcher
 from headrace.triggers.expressions import Evaluator, Fetch, no_links
 from headrace.usecases.ports import Ports
 from tests.conformance.wire import check, operation_of
+from tests.support.certificate_keys import keys_of_test
 
 PREFIX = "/api/orchestration"
 WAITING: dict[str, Any] = {"name": "waiting", "stages": [{"wait_event": {"event": "go"}}]}
@@ -144,6 +145,8 @@ async def served(
             downstream=sandbox,
             max_triggers=chosen.max_triggers,
             patience_s=chosen.commit_timeout_s,
+            certificate_keys=keys_of_test(clock, ids),
+            release="0.0.0",
         )
         app = create_api(
             ports=ports,

@@ -172,7 +172,12 @@ def _plan(body: Json, contents: ServerContents, chance: random.Random) -> Json:
     return {"workflowID": contents.id_of("workflow", chance), "variables": VARIABLES}
 
 
+def _certificate(body: Json, contents: ServerContents, chance: random.Random) -> Json:
+    return {"instance": contents.id_of("instance", chance)}
+
+
 _BODIES = {
+    "createCertificate": _certificate,
     "createPlan": _plan,
     "createWorkflow": _workflow,
     "createTrigger": _trigger,

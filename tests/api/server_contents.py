@@ -47,6 +47,7 @@ PLACES = {
     "instanceID": "instance",
     "triggerID": "trigger",
     "planID": "plan",
+    "certificateID": "certificate",
 }
 ENDS_IT = {"deleteWorkflow": "workflow", "deleteTrigger": "trigger", "cancelEvent": "instance", "sendEvent": "instance"}
 """What these are asked for is made for the occasion."""
@@ -97,6 +98,7 @@ class ServerContents:
             "runworkflow": "instance",
             "createtrigger": "trigger",
             "createplan": "plan",
+            "createcertificate": "certificate",
         }
         kind = kinds.get(name)
         if kind is not None:
@@ -123,6 +125,7 @@ class ServerContents:
         trigger_id = self._made("/triggers", rule)
         self._keep("trigger", trigger_id)
         self._keep("plan", self._made("/ext/plans", {"workflowID": workflow_id}))
+        self._keep("certificate", self._made("/ext/certificates", {"instance": self._ids["instance"][0]}))
         self._post("/ext/events", [{"type": EVENT, "payload": PAY_IN}] * 3)
         self._until_fired(trigger_id)
         for path in (*LISTS, f"/v2/triggers/{trigger_id}/occurrences"):

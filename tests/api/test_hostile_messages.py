@@ -27,6 +27,7 @@ UNKNOWN: dict[str, list[tuple[Any, str]]] = {
         ({"outcome": "booked", "evidence": {"text": "x", "note": "y"}, "reason": "r"}, "evidence: "),
     ],
     "createPlan": [({"workflowID": "w", "variable": {}}, "variable: unknown field")],
+    "createCertificate": [({"instance": "i", "force": True}, "force: unknown field")],
 }
 """Writes whose members are all known. Variables, payloads and envelopes have members of the sender's own."""
 
@@ -76,6 +77,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ({"outcome": "booked", "reason": "r", "evidence": {"text": 7}}, "evidence.text: "),
         ({"outcome": "booked", "reason": "r", "evidence": {"initiationID": ""}}, "evidence.initiationID: "),
     ],
+    "createCertificate": [(7, "body: "), ({}, "instance: "), ({"instance": 7}, "instance: ")],
     "createPlan": [
         (7, "body: "),
         ({}, "body: must hold exactly one of"),
@@ -122,6 +124,7 @@ async def furnished(live: Live) -> dict[str, str]:
         "instanceID": instance_id,
         "triggerID": trigger,
         "planID": plan,
+        "certificateID": "none",
         "number": "0",
         "position": "0",
     }

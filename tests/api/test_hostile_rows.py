@@ -41,6 +41,7 @@ TEMPLATES = {
     "createTrigger": b'{"event":"E","workflowID":"WORKFLOW","vars":{"a":HOLE}}',
     "testTrigger": b'{"a":HOLE}',
     "createPlan": b'{"definition":{"stages":[{"wait_event":{"event":HOLE}}]}}',
+    "createCertificate": b'{"instance":HOLE}',
     "sendEvents": b'{"type":"UNHEARD","payload":{"a":HOLE}}',
     "resolveEffect": b'{"outcome":"booked","evidence":{"text":HOLE},"reason":"r"}',
 }
@@ -70,7 +71,7 @@ RUNS = [operation for operation in WRITES if base(operation) == "runWorkflow"]
 TRIGGERS = [operation for operation in WRITES if base(operation) == "createTrigger"]
 
 
-TABLES = ("workflows", "instances", "events", "triggers", "inbox", "audit", "caller_keys", "plans")
+TABLES = ("workflows", "instances", "events", "triggers", "inbox", "audit", "caller_keys", "plans", "certificates")
 
 
 def by_id(operation: Operation) -> str:
@@ -140,7 +141,8 @@ async def test_every_write_is_in_the_matrix() -> None:
 async def test_the_templates_are_good_bodies(place: Place, operation: Operation) -> None:
     """Else a matrix of refusals would prove nothing."""
     response = await place.send(operation, place.filled(operation, b'"1"'))
-    wanted = 404 if operation.operation_id == "resolveEffect" else operation.status  # no effect needs attention
+    has_none = operation.operation_id in ("resolveEffect", "createCertificate")  # no such effect, no such instance
+    wanted = 404 if has_none else operation.status
     assert response.status_code == wanted, response.text
 
 

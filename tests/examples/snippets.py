@@ -214,8 +214,8 @@ class Reading:
         if self.tour is None and name == "headrace" and _is_local(words):
             return self._real([str(HEADRACE), *words[1:]], settings, exit_code, typed)
         assert self.tour is not None, f"no server was started before {words}"
-        assert not exit_code and not typed.strip(), f"not done beside a server: {words}"
-        return self.tour.run_one(words, settings | self.environment, self.folder)
+        assert not typed.strip(), f"not done beside a server: {words}"
+        return self.tour.run_one(words, settings | self.environment, self.folder, exit_code)
 
     def _export(self, text: str) -> str:
         name, _, value = text.partition("=")

@@ -73,16 +73,28 @@ class Tour:
         """What each command printed."""
         return [self.run_one(words) for words in commands(block)]
 
-    def run_one(self, words: list[str], settings: Mapping[str, str] = _NOTHING, folder: Path | None = None) -> str:
+    def run_one(
+        self,
+        words: list[str],
+        settings: Mapping[str, str] = _NOTHING,
+        folder: Path | None = None,
+        exit_code: int = 0,
+    ) -> str:
         """`settings`: variables of a command; `folder`: where it is run, the root of the repository if not given."""
         filled = [self.filled(word) for word in words]
         if filled[0] == ".":  # `. .venv/bin/activate`: this is run in it
             return ""
-        printed = self._curl(filled[1:]) if filled[0] == "curl" else self.headrace(filled, settings, folder)
+        printed = self._curl(filled[1:]) if filled[0] == "curl" else self.headrace(filled, settings, folder, exit_code)
         self._remember(words, printed)
         return printed
 
-    def headrace(self, words: list[str], settings: Mapping[str, str] = _NOTHING, folder: Path | None = None) -> str:
+    def headrace(
+        self,
+        words: list[str],
+        settings: Mapping[str, str] = _NOTHING,
+        folder: Path | None = None,
+        exit_code: int = 0,
+    ) -> str:
         assert Path(words[0]).name == "headrace", words
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
         ran = subprocess.run(
@@ -94,7 +106,7 @@ class Tour:
             check=False,
             timeout=60,
         )
-        assert ran.returncode == 0, f"{words}: {ran.stderr}{ran.stdout}"
+        assert ran.returncode == exit_code, f"{words}: {ran.stderr}{ran.stdout}"
         return ran.stdout
 
     def until(self, words: list[str], wanted: str | Callable[[str], bool]) -> str:

@@ -93,9 +93,9 @@ class Books:
         self.sandbox._store.close()  # pyright: ignore[reportPrivateUsage]
 
 
-def small_books(random: Random) -> Books:
+def small_books(random: Random, books: Books | None = None) -> Books:
     """Books with little money in them, some metadata, wallets of one name, and payments that cannot be sent."""
-    books = Books()
+    books = books or Books()
     for ledger in LEDGERS:
         books.open_ledger(ledger)
         for account in ACCOUNTS:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.planted.bugs import BUGS, Bug
+from tests.planted.certifying import CERTIFYING
 from tests.planted.planning import PLANNING
 from tests.planted.processes import PROCESSES
 from tests.planted.reversing import REVERSING
 
-EVERY_BUG: tuple[Bug, ...] = (*BUGS, *PROCESSES, *PLANNING, *REVERSING)
+EVERY_BUG: tuple[Bug, ...] = (*BUGS, *PROCESSES, *PLANNING, *REVERSING, *CERTIFYING)

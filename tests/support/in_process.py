@@ -44,6 +44,7 @@ from headrace.triggers.expressions import Evaluator, Fetch, no_links
 from headrace.usecases.idempotency import Caller, CallerKey
 from headrace.usecases.instances import abort_instance, send_event, start_instance
 from headrace.usecases.ports import Ports
+from tests.support.certificate_keys import keys_of_test
 from tests.support.engine_processes import TEMPORAL_SPEED, open_engine
 from tests.support.journals import adapter
 from tests.support.ports import start
@@ -340,6 +341,8 @@ async def running(
         downstream=CrashingDownstream(downstream, crash_point),
         max_triggers=1_000,
         patience_s=settings.abort_s,
+        certificate_keys=keys_of_test(clock, ids),
+        release="0.0.0",
     )
     try:
         yield InProcess(crashing, engine, downstream, crash_point, inbox, dispatcher, meter, ports)

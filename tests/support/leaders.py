@@ -26,6 +26,7 @@ from headrace.runner.instance import InstanceRunner
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry
 from headrace.triggers.expressions import no_links
+from tests.support.certificate_keys import keys_of_test
 
 LOOK_S = 0.01
 
@@ -168,6 +169,7 @@ async def member(
         store=Store(journal, election.candidate(name), asyncio.Event()),
         services=Services(services, no_links, events=source),
         authenticator=AnonymousAuthenticator(OpenAuthority("http://localhost", ids)),
+        certificate_keys=keys_of_test(clock, ids),
         telemetry=telemetry,
         tracing=None,
         clock=clock,

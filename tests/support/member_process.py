@@ -32,6 +32,7 @@ from headrace.journal.postgres import PostgresJournal
 from headrace.journal.postgres.leadership import PostgresLeadership
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry, configure_logging
+from tests.support.certificate_keys import keys_of_test
 from tests.support.leaders import RemoteEngine
 
 LOOK_S = 0.1
@@ -69,6 +70,7 @@ async def serve(role: str) -> None:
             store=Store(journal, SoleProcess() if is_driver else leadership, journal.owner.lost, journal.watch_inbox),
             services=services,
             authenticator=AnonymousAuthenticator(OpenAuthority("http://localhost", ids)),
+            certificate_keys=keys_of_test(clock, ids),
             telemetry=telemetry,
             tracing=None,
             clock=clock,

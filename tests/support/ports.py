@@ -28,6 +28,8 @@ def instance_ports(journal: Journal, engine: Engine, runners: Runners, clock: Cl
         downstream=absent,
         max_triggers=0,
         patience_s=4.0,
+        certificate_keys=absent,
+        release="0.0.0",
     )
 
 

@@ -265,3 +265,30 @@ async def test_plans_are_listed_by_state(stub: Any, caller: Any) -> None:
     found = (await ext(caller, "list_plans", state="open", page_size=1)).data
     assert (found.data[0].id, found.data[0].workflow_id, found.next) == ("p 1", None, "n1")
     assert query(stub.targets[0]) == {"state": "open", "pageSize": "1"}
+
+
+CERTIFICATE: dict[str, Any] = {
+    "id": "c 1",
+    "subject": {"instance": "i"},
+    "sha": "sha256:00",
+    "kid": "headrace-certificate-k",
+    "createdAt": "2024-05-01T10:00:00Z",
+    "certificate": "a.b.c",
+    "payload": {"assets": {"USD/2": {"sent": 10**30}}},
+}
+
+
+async def test_a_certificate_is_made_and_read(stub: Any, caller: Any) -> None:
+    stub.answer(201, {"data": CERTIFICATE})
+    made = (await ext(caller, "create_certificate", instance_id="i", idempotency_key="k")).data
+    assert (made.id, made.subject.instance, made.certificate) == ("c 1", "i", "a.b.c")
+    assert made.payload["assets"]["USD/2"]["sent"] == 10**30
+    stub.data(CERTIFICATE)
+    assert (await ext(caller, "get_certificate", certificate_id="c 1")).data == made
+    assert stub.targets == ["/api/orchestration/ext/certificates", "/api/orchestration/ext/certificates/c%201"]
+
+
+async def test_keys_of_certificates_are_read_as_they_are_published(stub: Any, caller: Any) -> None:
+    stub.answer(200, {"keys": [{"kid": "k", "x": "1"}]})
+    assert (await ext(caller, "get_certificate_keys")).data.keys == [{"kid": "k", "x": "1"}]
+    assert stub.targets == ["/api/orchestration/ext/certificate-keys"]

@@ -101,6 +101,7 @@ _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
     (ForeignHost, 403, "VALIDATION"),
     (errors.AlreadyEnded, 400, "VALIDATION"),
     (errors.NotResolvable, 409, "VALIDATION"),
+    (errors.NotCertifiable, 409, "VALIDATION"),
     (errors.RepeatedKey, 400, "VALIDATION"),
     (errors.NotFound, 404, "NOT_FOUND"),
     (errors.Conflict, 503, "INTERNAL"),
@@ -115,7 +116,7 @@ def error_response(error: Exception, ids: Ids) -> Response:
         if isinstance(error, kind):
             if isinstance(error, errors.InvalidDefinition):
                 return _invalid_definition(error, status, code)
-            has_code = isinstance(error, errors.NotResolvable | errors.TooLarge | errors.Silent)
+            has_code = isinstance(error, errors.NotResolvable | errors.NotCertifiable | errors.TooLarge | errors.Silent)
             details = {"reason": error.code} if has_code else None
             return _envelope(status, code, str(error), details, headers=_headers(error))
     incident_id = ids.new()

@@ -50,11 +50,15 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """A key signs for `days` and is published for `overlap_days` more."""
+    """A key signs for `days` and is published for `overlap_days` more.
+
+    `keeps_private`: a retired key keeps its private half until then; else only the public half is kept.
+    """
 
     algorithm: str = "ES256"
     days: int = 30
     overlap_days: int = 7
+    keeps_private: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,11 @@ class KnownKeys:
     def jwks(self) -> dict[str, Any]:
         self.turn()
         return {"keys": [_published(key, self._private[key.kid]) for key in self._stored]}
+
+    @property
+    def stored(self) -> tuple[StoredKey, ...]:
+        """All keys, in the order in which they sign."""
+        return tuple(self._stored)
 
     def turn(self) -> None:
         """Rotate the keys where that is due and nothing else does it."""
@@ -178,7 +187,14 @@ def _turned(keys: list[StoredKey], now_at: int, rotation: Rotation) -> list[Stor
     is_same = len(left) == len(keys) and len(ready) <= 1
     if is_same and any(not _is_due(key, now_at, rotation) for key in left):
         return None
-    return [msgspec.structs.replace(key, retired_at=now_at) if key.kid in ready[:-1] else key for key in left]
+    return [_retired(key, now_at, rotation) if key.kid in ready[:-1] else key for key in left]
+
+
+def _retired(key: StoredKey, now_at: int, rotation: Rotation) -> StoredKey:
+    jwk = key.jwk
+    if not rotation.keeps_private:
+        jwk = dict(JWKRegistry.import_key(jwk).as_dict(private=False))
+    return msgspec.structs.replace(key, retired_at=now_at, jwk=jwk)
 
 
 def _published(key: StoredKey, jwk: Key) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from joserfc.jwa import JWSAlgModel
 
 from headrace.auth.keys import MAX_KID_CHARACTERS, VerificationKey
 from headrace.auth.principal import Principal
+from headrace.certificates.envelope import KID_PREFIX
 from headrace.errors import NotAuthenticated
 
 MAX_TOKEN_BYTES = 16_384
@@ -98,6 +99,8 @@ class Verifier:
             raise NotAuthenticated("the token is not an access token")
         if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_CHARACTERS):
             raise NotAuthenticated("the token's key id is malformed")
+        if kid is not None and kid.startswith(KID_PREFIX):
+            raise NotAuthenticated("the token's key is one that signs certificates")
 
         if claims.get("iss") != self._expected.issuer:
             raise NotAuthenticated("the token is from another issuer")

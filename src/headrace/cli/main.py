@@ -11,6 +11,7 @@ from headrace.cli import (
     attention,
     audit,
     backup,
+    certificate,
     clients,
     demo_command,
     doctor,
@@ -87,6 +88,7 @@ add_group(app, workflows.group, "workflows", "workflow", "work", "w")
 add_group(app, instances.group, "instances", "instance", "ins", "i")
 add_group(app, triggers.group, "triggers", "trigger", "trig", "t")
 add_group(app, events.group, "events", "event", "e")
+add_group(app, certificate.group, "certificate", "certificates", "cert")
 add_group(app, clients.group, "clients", "client", "c")
 add_group(app, profiles.group, "profiles", "profile", "prof", "p")
 AS_OFFICIAL = "The same groups as in the official command line, so that an alias suffices."

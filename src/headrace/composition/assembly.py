@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from headrace.api import create_api
+from headrace.api.version import VERSION
 from headrace.auth.authenticator import Authenticator
+from headrace.auth.certificate_keys import FILE as CERTIFICATE_KEYS
+from headrace.auth.certificate_keys import CertificateKeys
 from headrace.clock import Clock, Ids, RandomIds, SystemClock
 from headrace.composition.authentication import open_authenticator
 from headrace.composition.background import Background
@@ -65,6 +68,7 @@ class Parts:
     store: Store
     services: Services
     authenticator: Authenticator
+    certificate_keys: CertificateKeys
     telemetry: Telemetry
     tracing: Tracing | None
     clock: Clock
@@ -110,6 +114,7 @@ async def compose(
             store=store,
             services=services,
             authenticator=authenticator,
+            certificate_keys=CertificateKeys(data / CERTIFICATE_KEYS, clock.now_at, ids.new),
             telemetry=telemetry,
             tracing=tracing,
             clock=clock,
@@ -155,6 +160,8 @@ async def assemble(
             downstream=downstream,
             max_triggers=settings.max_triggers,
             patience_s=settings.commit_timeout_s,
+            certificate_keys=parts.certificate_keys,
+            release=VERSION,
         )
         app = create_api(
             ports=ports,

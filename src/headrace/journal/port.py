@@ -27,6 +27,7 @@ from headrace.journal.records import (
     ActivityRow,
     AttentionRow,
     AuditEntry,
+    Certificate,
     Due,
     EngineState,
     InboxEvent,
@@ -171,6 +172,12 @@ class Journal(Protocol):
         ...
 
     async def plan(self, plan_id: str) -> Plan | None: ...
+
+    async def certificate(self, certificate_id: str) -> Certificate | None: ...
+
+    async def certificate_keys(self) -> list[str]:
+        """The public keys of all certificates as JSON, each once, by their ids."""
+        ...
 
     async def plans_after(self, rows: PlanList, place: Place, limit: int) -> list[Plan]:
         """A page of plans without their documents."""

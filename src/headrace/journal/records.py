@@ -285,3 +285,18 @@ class Plan(msgspec.Struct, frozen=True):
     state: str
     instance_id: str | None = None
     document: str = ""
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """A stored certificate. `content` is the signed file; `subject` is the JSON of what was asked for.
+
+    `sha`: the hash of the file, as `sha256:` and hexadecimal. `previous`: the certificate of the period before.
+    """
+
+    id: str
+    subject: str
+    content: str
+    sha: str
+    previous: str | None
+    kid: str
+    created_at: int

@@ -17,6 +17,7 @@ from functools import partial
 
 from headrace.errors import AlreadyEnded, Conflict, Deposed, HeadraceError, NotFound, RepeatedKey
 from headrace.journal.port import Journal, Later, Required, Results, Unit, WhenWanted
+from headrace.journal.testing_certificates import a_certificate_is_stored_whole_and_each_key_is_listed_once
 from headrace.journal.testing_resolutions import effects_that_need_attention_are_listed_and_resolved_once
 from headrace.journal.writes import (
     AddEvent,
@@ -584,6 +585,7 @@ _ALWAYS: tuple[Check, ...] = (
     where_an_instance_stands_is_of_one_moment,
     attempts_that_have_begun_are_counted_once,
     effects_that_need_attention_are_listed_and_resolved_once,
+    a_certificate_is_stored_whole_and_each_key_is_listed_once,
     a_nudge_stays_until_it_was_seen,
     an_overlooked_nudge_is_found_by_its_time,
     open_instances_are_those_that_something_must_be_done_for,

@@ -198,6 +198,13 @@ TABLES: tuple[Table, ...] = (
         ("id",),
     ),
     Table(
+        "certificates",
+        _columns(
+            "id text, subject text, content text, sha text, previous text?, kid text, jwk text, created_at integer"
+        ),
+        ("id",),
+    ),
+    Table(
         "audit",
         _columns("seq integer, at integer, principal text, client_id text?, operation text, target text"),
         ("seq",),

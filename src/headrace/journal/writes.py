@@ -507,6 +507,19 @@ class AddPlan(Write, frozen=True, kw_only=True):
     expires_at: int
 
 
+class AddCertificate(Write, frozen=True, kw_only=True):
+    """Store a certificate. `content`: the signed file; `jwk`: the public half of its key, as JSON."""
+
+    certificate_id: str
+    subject: str
+    content: str
+    sha: str
+    previous: str | None
+    kid: str
+    jwk: str
+    created_at: int
+
+
 class AddAuditEntry(Write, frozen=True, kw_only=True):
     at: int
     principal: str

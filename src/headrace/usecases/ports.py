@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from headrace.auth.certificate_keys import CertificateKeys
 from headrace.clock import Clock, Ids
 from headrace.effects.port import Downstream
 from headrace.engine.port import Engine
@@ -16,16 +17,18 @@ from headrace.triggers.expressions import Evaluator
 
 COMPILATIONS = 2
 PLANS = 4
+CERTIFICATES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """`downstream`: the services, for the reads of plans and of evidence for decisions.
+    """`downstream`: the services, for the reads of plans, certificates and evidence for decisions.
 
     `max_triggers`: triggers that may exist at once, deleted ones not counted.
     `patience_s`: for how long an abort is tried again while other processes move its instance on.
-    `compilations` bounds how many definitions of triggers are compiled at once, each on a thread; `plans`, how many
-    plans read from the services at once.
+    `release`: that of this server, which its certificates name.
+    `compilations` bounds how many definitions of triggers are compiled at once, each on a thread; `plans` and
+    `certificates`, how many of them read from the services at once.
     """
 
     journal: Journal
@@ -39,5 +42,8 @@ class Ports:
     downstream: Downstream
     max_triggers: int
     patience_s: float
+    certificate_keys: CertificateKeys
+    release: str
     compilations: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COMPILATIONS))
     plans: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PLANS))
+    certificates: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CERTIFICATES))

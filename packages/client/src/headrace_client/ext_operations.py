@@ -6,6 +6,8 @@ from headrace_client import requests
 from headrace_client.models import (
     Attention,
     AuditEntry,
+    Certificate,
+    CertificateKeys,
     DeadLetter,
     InstanceSummary,
     Plan,
@@ -109,4 +111,33 @@ LIST_PLANS: Operation[Cursor[PlanSummary]] = Operation(
 )
 GET_PLAN: Operation[Plan] = Operation(
     "get_plan", "GET", "/ext/plans/{plan_id}", READ, 200, requests.GetPlanRequest, reader(Plan)
+)
+CREATE_CERTIFICATE: Operation[Certificate] = Operation(
+    "create_certificate",
+    "POST",
+    "/ext/certificates",
+    READ,
+    201,
+    requests.CreateCertificateRequest,
+    reader(Certificate),
+    body="certificate",
+)
+GET_CERTIFICATE: Operation[Certificate] = Operation(
+    "get_certificate",
+    "GET",
+    "/ext/certificates/{certificate_id}",
+    READ,
+    200,
+    requests.GetCertificateRequest,
+    reader(Certificate),
+)
+GET_CERTIFICATE_KEYS: Operation[CertificateKeys] = Operation(
+    "get_certificate_keys",
+    "GET",
+    "/ext/certificate-keys",
+    READ,
+    200,
+    requests.EmptyRequest,
+    reader(CertificateKeys),
+    wrapper=None,
 )

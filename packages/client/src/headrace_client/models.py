@@ -302,6 +302,33 @@ class Plan(PlanSummary, kw_only=True):
     ends: dict[str, Any] | None = None
 
 
+class CertificateSubject(Model):
+    """What a certificate is about: the first instance of its case."""
+
+    instance: str
+
+
+class Certificate(Model, kw_only=True):
+    """A signed statement about a case. `certificate` is the file: a compact JWS; `sha` is its hash.
+
+    `payload` is what is signed, decoded: only a check of the file with pinned keys proves it.
+    """
+
+    id: str
+    subject: CertificateSubject
+    sha: str
+    kid: str
+    created_at: Timestamp
+    certificate: str
+    payload: dict[str, Any]
+
+
+class CertificateKeys(Model):
+    """Public keys of certificates, as a JWKS. Each has `kid`, `x`, `y`, `signsFrom`, and `retiredAt` once it is old."""
+
+    keys: list[dict[str, Any]]
+
+
 class Trigger(Model):
     """A rule that starts a workflow for each matching event. `vars` holds an expression for each variable."""
 

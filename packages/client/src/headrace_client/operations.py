@@ -63,7 +63,7 @@ class Operation(Generic[T]):
 
     @property
     def is_write(self) -> bool:
-        return self.scope != READ
+        return self.method != "GET"
 
 
 GET_SERVER_INFO: Operation[ServerInfo] = Operation(

@@ -184,6 +184,16 @@ class CreatePlanRequest(Request):
     plan: dict[str, Any]
 
 
+class CreateCertificateRequest(Request):
+    """`certificate` is the body: `{"instance": id}`."""
+
+    certificate: dict[str, Any]
+
+
+class GetCertificateRequest(Request):
+    certificate_id: str
+
+
 class ListPlansRequest(PageRequest):
     state: str | None = None
 

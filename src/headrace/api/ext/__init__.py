@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace.api.ext import attention, audit, events, instances, plans
+from headrace.api.ext import attention, audit, certificates, events, instances, plans
 
 OPERATIONS = (
     *events.OPERATIONS,
@@ -10,4 +10,5 @@ OPERATIONS = (
     *instances.OPERATIONS,
     *attention.OPERATIONS,
     *plans.OPERATIONS,
+    *certificates.OPERATIONS,
 )

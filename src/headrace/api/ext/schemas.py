@@ -344,3 +344,42 @@ class PlanSummaryPage(Page, kw_only=True):
 
 class PlanSummaryPageResponse(_Shape, kw_only=True):
     cursor: PlanSummaryPage
+
+
+class CertificateRequest(_Shape, kw_only=True):
+    """The case to certify."""
+
+    instance: Annotated[str, Meta(description="The id of an instance of the case.")]
+
+
+class CertificateSubject(_Shape, kw_only=True):
+    """What a certificate is about."""
+
+    instance: Annotated[str, Meta(description="The first instance of the case.")]
+
+
+class Certificate(_Shape, kw_only=True):
+    """A stored certificate."""
+
+    id: Annotated[str, Meta(description="The id of the certificate.")]
+    subject: CertificateSubject
+    sha: Annotated[str, Meta(description="The hash of the file: `sha256:` and hexadecimal.")]
+    kid: Annotated[str, Meta(description="The id of the key that has signed it.")]
+    created_at: DateTime
+    certificate: Annotated[
+        str, Meta(description="The file: a compact JWS, of type `headrace-certificate+jws`, signed with ES256.")
+    ]
+    payload: Annotated[dict[str, Any], Meta(description="What is signed, decoded. Only a check of the file proves it.")]
+
+
+class CertificateResponse(_Shape, kw_only=True):
+    data: Certificate
+
+
+class CertificateKeys(_Shape, kw_only=True):
+    """Public keys as a JWKS."""
+
+    keys: Annotated[
+        list[dict[str, Any]],
+        Meta(description="Keys of the curve P-256 with `kid`, `signsFrom`, and `retiredAt` if one signs no more."),
+    ]

@@ -154,6 +154,11 @@ FROM :rows JOIN workflows AS w ON w.id = r.workflow_id AND w.deleted_at IS NULL
 -- name: AddPlan
 INSERT INTO plans (id, hash, document, subject, requester, created_at, expires_at, state) SELECT r.plan_id, r.hash, r.document, r.subject, r.requester, r.created_at, r.expires_at, 'open' FROM :rows
 
+-- Store certificates.
+-- name: AddCertificate
+INSERT INTO certificates (id, subject, content, sha, previous, kid, jwk, created_at)
+SELECT r.certificate_id, r.subject, r.content, r.sha, r.previous, r.kid, r.jwk, r.created_at FROM :rows
+
 -- Mark triggers as deleted.
 -- name: DeleteTrigger
 UPDATE triggers SET deleted_at = r.at FROM :rows WHERE id = r.trigger_id AND deleted_at IS NULL
@@ -444,6 +449,14 @@ SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_se
 -- name: triggers_page
 SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers
 WHERE deleted_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- A certificate.
+-- name: certificate
+SELECT id, subject, content, sha, previous, kid, created_at FROM certificates WHERE id = :certificate_id
+
+-- The first key of certificates after an id: the index gives each key once.
+-- name: certificate_key_after
+SELECT kid, jwk FROM certificates WHERE kid > :kid ORDER BY kid LIMIT 1
 
 -- A plan with its document.
 -- name: plan

@@ -36,6 +36,7 @@ from headrace.journal.records import (
     ActivityRow,
     AttentionRow,
     AuditEntry,
+    Certificate,
     Due,
     EngineState,
     InboxEvent,
@@ -285,6 +286,18 @@ class SqliteJournal:
     async def plan(self, plan_id: str) -> Plan | None:
         rows = self._rows("plan", plan_id)
         return Plan(*rows[0]) if rows else None
+
+    async def certificate(self, certificate_id: str) -> Certificate | None:
+        rows = self._rows("certificate", certificate_id)
+        return Certificate(*rows[0]) if rows else None
+
+    async def certificate_keys(self) -> list[str]:
+        found: list[str] = []
+        after = ""
+        while rows := self._rows("certificate_key_after", after):
+            after = rows[0][0]
+            found.append(rows[0][1])
+        return found
 
     async def plans_after(self, rows: PlanList, place: Place, limit: int) -> list[Plan]:
         return [Plan(*row[:8]) for row in self._page(rows, place, limit)]

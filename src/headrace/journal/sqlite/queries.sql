@@ -154,6 +154,11 @@ WHERE EXISTS (SELECT 1 FROM workflows WHERE id = :workflow_id AND deleted_at IS 
 -- name: AddPlan
 INSERT INTO plans (id, hash, document, subject, requester, created_at, expires_at, state) VALUES (:plan_id, :hash, :document, :subject, :requester, :created_at, :expires_at, 'open')
 
+-- Store a certificate.
+-- name: AddCertificate
+INSERT INTO certificates (id, subject, content, sha, previous, kid, jwk, created_at)
+VALUES (:certificate_id, :subject, :content, :sha, :previous, :kid, :jwk, :created_at)
+
 -- Mark a trigger as deleted.
 -- name: DeleteTrigger
 UPDATE triggers SET deleted_at = :at WHERE id = :trigger_id AND deleted_at IS NULL
@@ -421,6 +426,14 @@ SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_se
 -- name: triggers_page
 SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers
 WHERE deleted_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- A certificate.
+-- name: certificate
+SELECT id, subject, content, sha, previous, kid, created_at FROM certificates WHERE id = :certificate_id
+
+-- The first key of certificates after an id: the index gives each key once.
+-- name: certificate_key_after
+SELECT kid, jwk FROM certificates WHERE kid > :kid ORDER BY kid LIMIT 1
 
 -- A plan with its document.
 -- name: plan

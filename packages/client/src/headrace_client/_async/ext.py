@@ -14,6 +14,8 @@ from headrace_client.calls import JsonObject, audit_page
 from headrace_client.models import (
     Attention,
     AuditEntry,
+    Certificate,
+    CertificateKeys,
     DeadLetter,
     Event,
     InstanceSummary,
@@ -236,6 +238,34 @@ class AsyncExt:
         """List plans, newest first; optionally only those in a state. Returns one page, without effects."""
         arguments = {"state": state, "page_size": page_size, "cursor": cursor}
         return await self._call(operations.LIST_PLANS, request, arguments, options)
+
+    async def create_certificate(
+        self,
+        *,
+        instance_id: str | None = None,
+        request: requests.CreateCertificateRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[Certificate]:
+        """Check the case of an instance, which has ended, against the books, and sign what they show.
+
+        Refused with 409: the `reason` of the error's details says which check does not hold.
+        """
+        arguments = {"certificate": None if instance_id is None else {"instance": instance_id}}
+        return await self._call(operations.CREATE_CERTIFICATE, request, arguments, options)
+
+    async def get_certificate(
+        self,
+        *,
+        certificate_id: str | None = None,
+        request: requests.GetCertificateRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[Certificate]:
+        """Read a certificate."""
+        return await self._call(operations.GET_CERTIFICATE, request, {"certificate_id": certificate_id}, options)
+
+    async def get_certificate_keys(self, **options: Unpack[CallOptions]) -> Result[CertificateKeys]:
+        """Read the public keys of certificates, to be pinned once and used offline."""
+        return await self._call(operations.GET_CERTIFICATE_KEYS, None, {}, options)
 
     async def _call(
         self,

@@ -1,0 +1,108 @@
+"""Certificates: signed statements that the books show a case as its history records it, and the keys to check them."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+
+from headrace import json_text
+from headrace.api.context import Context
+from headrace.api.ext import schemas
+from headrace.api.idempotency import answer_response, caller_of
+from headrace.api.operations import READ, Operation
+from headrace.api.requests import Request, canonical_id, json_value
+from headrace.api.responses import Response, json_response
+from headrace.clock import date_time
+from headrace.journal.records import Certificate
+from headrace.usecases.certificates import make_certificate, published_keys, read_certificate
+
+TAG = "Certificates"
+EXAMPLE = {"instance": "INSTANCE"}
+
+
+async def create(context: Context, request: Request) -> Response:
+    body = await request.body(context.settings.max_body_bytes)
+    value: Any = json_value(request, body) if body else None
+    if isinstance(value, dict) and isinstance(cast("dict[str, Any]", value).get("instance"), str):
+        value = {**value, "instance": canonical_id(value["instance"])}
+    answer = await make_certificate(context.ports, caller_of(request, body, value), value)
+    return answer_response(answer, 201, _shown)
+
+
+async def show(context: Context, request: Request) -> Response:
+    return json_response(200, _shown(await read_certificate(context.ports, request.params["certificateID"])))
+
+
+async def show_keys(context: Context, _request: Request) -> Response:
+    keys = await published_keys(context.ports)
+    return json_response(200, json_text.encode(schemas.CertificateKeys(keys=keys)))
+
+
+def _shown(row: Certificate) -> bytes:
+    from headrace.certificates.envelope import payload_of  # a signature library
+
+    shown = schemas.Certificate(
+        id=row.id,
+        subject=msgspec.json.decode(row.subject, type=schemas.CertificateSubject),
+        sha=row.sha,
+        kid=row.kid,
+        created_at=date_time(row.created_at),
+        certificate=row.content,
+        payload=msgspec.json.decode(payload_of(row.content)),
+    )
+    return json_text.encode(schemas.CertificateResponse(data=shown))
+
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/ext/certificates",
+        operation_id="createCertificate",
+        scope=READ,
+        handler=create,
+        tag=TAG,
+        summary="Certify a case",
+        description=(
+            "Checks a case, which has ended, against its definition and the books of the services, by new look-ups; "
+            "then signs what they show, and stores it. Books nothing.\n\n"
+            "Refused with 409, and `details.reason`: `open` (an instance has not ended, or an effect is in progress), "
+            "`replay_differs` (the definition does not lead to the recorded effects), `not_in_books` (an effect is "
+            "recorded as done, and its service does not show it), `differs` (the service shows other values), "
+            "`reverted_elsewhere` (a transaction was reverted, and not by this case), `extra_in_books` (something "
+            "stands in the books that is not recorded as done), `unbalanced` (money went in on a bridge, and neither "
+            "came out nor is declared)."
+        ),
+        status=201,
+        response=schemas.CertificateResponse,
+        body=schemas.CertificateRequest,
+        example=EXAMPLE,
+        takes_key=True,
+        errors=(400, 404, 409, 413, 415, 503),
+    ),
+    Operation(
+        method="GET",
+        path="/ext/certificates/{certificateID}",
+        operation_id="getCertificate",
+        scope=READ,
+        handler=show,
+        tag=TAG,
+        summary="Read a certificate",
+        response=schemas.CertificateResponse,
+        errors=(404, 503),
+    ),
+    Operation(
+        method="GET",
+        path="/ext/certificate-keys",
+        operation_id="getCertificateKeys",
+        scope=None,
+        handler=show_keys,
+        tag=TAG,
+        summary="Read the keys of certificates",
+        description=(
+            "The public keys that have signed certificates, for ever, as a JWKS. Open to everybody: pin the document "
+            "once, over a connection that you trust, and check certificates with it offline."
+        ),
+        response=schemas.CertificateKeys,
+    ),
+)

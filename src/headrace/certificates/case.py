@@ -1,0 +1,108 @@
+"""A case as the journal records it, the input of a certificate. Nothing in it has been checked yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from headrace.effects.port import Request
+from headrace.errors import NotCertifiable
+from headrace.workflows.activities import Json
+
+Kind = Literal["run", "continuation", "undo"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A person's decision about an effect. `evidence` is its JSON, as `effects.evidence.parse_evidence` takes it."""
+
+    is_booked: bool
+    evidence: Json
+    principal: str
+    reason: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedActivity:
+    """An activity of a stage. `position` counts from 0; `key` is "" for a read; `error` None: it is done."""
+
+    position: int
+    name: str
+    input: Any
+    key: str
+    request: Request
+    output: Any = None
+    error: str | None = None
+    is_open: bool = False
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedStage:
+    """A stage that was started, at `started_at` in microseconds since the epoch. `error` None: it succeeded."""
+
+    number: int
+    keyword: str
+    input: Any
+    started_at: int
+    error: str | None
+    is_open: bool
+    activities: tuple[RecordedActivity, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedInstance:
+    """An instance. `error` None: it succeeded, or it has not ended (`is_open`). `plan_id`: of its plan."""
+
+    id: str
+    kind: Kind
+    workflow_id: str
+    definition: Json
+    variables: dict[str, str]
+    error: str | None
+    is_open: bool
+    by_trigger: bool
+    started_by: str
+    started_at: int
+    ended_at: int | None
+    stages: tuple[RecordedStage, ...]
+    plan_id: str | None = None
+
+    @property
+    def decisions(self) -> list[Json]:
+        """What persons decided about effects of this instance, by place."""
+        return [
+            {
+                "stage": stage.number,
+                "position": row.position,
+                "verdict": "booked" if row.verdict.is_booked else "not_booked",
+                "evidence": row.verdict.evidence,
+                "principal": row.verdict.principal,
+                "reason": row.verdict.reason,
+            }
+            for stage in self.stages
+            for row in stage.activities
+            if row.verdict is not None
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A root, its continuations and its undo, in the order in which they ran. All effects carry keys of the root."""
+
+    instances: tuple[RecordedInstance, ...]
+
+    @property
+    def root(self) -> RecordedInstance:
+        return self.instances[0]
+
+
+def refuse_open(case: Case) -> None:
+    """Check that nothing of the case is under way. Raises NotCertifiable."""
+    for instance in case.instances:
+        if instance.is_open:
+            raise NotCertifiable("open", f"instance {instance.id} has not ended")
+        for stage in instance.stages:
+            if stage.is_open or any(row.is_open for row in stage.activities):
+                raise NotCertifiable("open", f"instance {instance.id}: stage {stage.number} has an effect in progress")

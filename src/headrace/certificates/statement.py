@@ -1,0 +1,114 @@
+"""The whole check of a case, to the payload that is signed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from headrace.certificates.books import Entry, find
+from headrace.certificates.case import Case, RecordedInstance, refuse_open
+from headrace.certificates.conservation import balance
+from headrace.certificates.replay import replay
+from headrace.effects.wire import stored
+from headrace.planning.canonical import sha
+from headrace.planning.questions import Answer, Question
+from headrace.workflows.activities import Json
+from headrace.workflows.durations import moment_text
+from headrace.workflows.interpreter import CANCELED
+
+FORMAT = "headrace-certificate/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """What signs: the identity of the journal and the release of the server. `checked_at`: in microseconds."""
+
+    journal: str
+    release: str
+    checked_at: int
+
+
+def certify(case: Case, issuer: Issuer) -> Generator[Question, Answer, Json]:
+    """Check a case against its definition and the books, and return the payload of its certificate.
+
+    Raises NotCertifiable, which names the reason, and Silent where a service does not answer.
+    """
+    refuse_open(case)
+    root_id = case.root.id
+    stages = [stage for instance in case.instances for stage in replay(instance, root_id)]
+    finding = yield from find(stages, root_id)
+    has_undo = any(instance.kind == "undo" for instance in case.instances)
+    conserved = balance(stages, finding.entries, has_undo=has_undo)
+    exceptions = [
+        *conserved.exceptions,
+        *(
+            {"kind": "overwritten", "key": entry.effect.key}
+            for entry in finding.entries
+            if entry.standing == "overwritten"
+        ),
+        *({"kind": "not_excluded", **each} for each in finding.not_excluded),
+    ]
+    return {
+        "format": FORMAT,
+        "kind": "case",
+        "journal": issuer.journal,
+        "case": root_id,
+        "instances": [_instance(instance) for instance in case.instances],
+        "effects": [_effect(entry) for entry in finding.entries],
+        "assets": {asset: conserved.totals[asset].shown() for asset in sorted(conserved.totals)},
+        "exceptions": exceptions,
+        "checkedAt": checked_text(issuer.checked_at),
+        "release": issuer.release,
+    }
+
+
+def checked_text(at: int) -> str:
+    """A moment with all six digits of its fraction, so that texts compare as moments do."""
+    text = moment_text(at)
+    return text if "." in text else f"{text[:-1]}.000000Z"
+
+
+def _instance(instance: RecordedInstance) -> Json:
+    found: Json = {
+        "id": instance.id,
+        "kind": instance.kind,
+        "workflow": instance.workflow_id,
+        "outcome": _outcome(instance),
+        "definition": sha(instance.definition),
+        "variables": sha(instance.variables),
+        "startedBy": instance.started_by,
+        "startedAt": moment_text(instance.started_at),
+        "decisions": instance.decisions,
+    }
+    if instance.error is not None:
+        found["error"] = instance.error
+    if instance.ended_at is not None:
+        found["endedAt"] = moment_text(instance.ended_at)
+    if instance.plan_id is not None:
+        found["plan"] = instance.plan_id
+    return found
+
+
+def _outcome(instance: RecordedInstance) -> str:
+    if instance.error is None:
+        return "succeeded"
+    return "canceled" if instance.error == CANCELED else "failed"
+
+
+def _effect(entry: Entry) -> Json:
+    effect = entry.effect
+    return {
+        "key": effect.key,
+        "instance": effect.instance_id,
+        "stage": effect.stage,
+        "ordinal": effect.ordinal,
+        "activity": effect.activity.name,
+        "state": effect.state,
+        "request": {
+            "service": effect.request.service,
+            "method": effect.request.method,
+            "path": effect.request.path,
+            "body": sha(stored(effect.request)),
+        },
+        "books": entry.shown(),
+    }

@@ -1,0 +1,218 @@
+"""Certificates: a case checked against its definition and the books, signed, and stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any, cast
+
+import msgspec
+
+from headrace.certificates.case import (
+    Case,
+    RecordedActivity,
+    RecordedInstance,
+    RecordedStage,
+    Verdict,
+)
+from headrace.certificates.statement import Issuer, certify
+from headrace.effects.port import NoResponse, Request
+from headrace.errors import InvalidValue, NotFound, Silent
+from headrace.journal.port import Journal, Unit
+from headrace.journal.records import ActivityRow, Certificate, Instance, ResolutionRow, Stage
+from headrace.journal.writes import AddCertificate
+from headrace.planning.questions import Answer as Answered
+from headrace.planning.questions import Asking
+from headrace.usecases.idempotency import Answer, Caller, idempotent, record
+from headrace.usecases.plans import PAUSE_S
+from headrace.usecases.ports import Ports
+from headrace.usecases.resolve import ANONYMOUS
+from headrace.workflows.activities import ACTIVITIES, Json, Service
+from headrace.workflows.variables import check_text, shown
+
+TRIGGER = "trigger"
+"""The starter of an instance that no caller has started."""
+MAX_S = 120.0
+"""The time that the look-ups of one certificate may take."""
+_MAX_ENTRIES = 1_000
+
+
+@idempotent(Certificate)
+async def make_certificate(ports: Ports, caller: Caller | None, wanted: object) -> Answer[Certificate]:
+    """Check the case of an instance against the books, sign what they show, and store it.
+
+    `wanted` is `{"instance": id}`. Raises InvalidValue, which names the member; NotFound; NotCertifiable with the
+    reason; Silent where a service does not answer; Unavailable where the key cannot be kept.
+    """
+    instance_id = _instance_of(wanted)
+    case = await read_case(ports.journal, await case_of(ports.journal, instance_id))
+    created_at = ports.clock.now_at()
+    issuer = Issuer(await ports.journal.identity(), ports.release, created_at)
+    async with ports.certificates:
+        payload = await _answered(certify(case, issuer), ports)
+    from headrace.certificates.envelope import sign  # a signature library, which most servers never need
+
+    key = ports.certificate_keys.signing_key()
+    (jwk,) = [each for each in ports.certificate_keys.published() if each["kid"] == key.kid]
+    content = sign(payload, key.kid, key.jwk)
+    row = Certificate(
+        id=ports.ids.new(),
+        subject=msgspec.json.encode({"instance": case.root.id}).decode(),
+        content=content,
+        sha=f"sha256:{sha256(content.encode()).hexdigest()}",
+        previous=None,
+        kid=key.kid,
+        created_at=created_at,
+    )
+    answer = Answer(row.id, row)
+    unit = Unit()
+    unit.add(
+        AddCertificate(
+            certificate_id=row.id,
+            subject=row.subject,
+            content=row.content,
+            sha=row.sha,
+            previous=row.previous,
+            kid=row.kid,
+            jwk=msgspec.json.encode(jwk).decode(),
+            created_at=created_at,
+        )
+    )
+    record(unit, caller, created_at, answer)
+    await ports.journal.commit(unit)
+    return answer
+
+
+async def read_certificate(ports: Ports, certificate_id: str) -> Certificate:
+    """The certificate of this id. Raises NotFound."""
+    row = await ports.journal.certificate(certificate_id)
+    if row is None:
+        raise NotFound("certificate", certificate_id)
+    return row
+
+
+async def published_keys(ports: Ports) -> list[Json]:
+    """The public keys of certificates as JWKs: those of this server, and those of every stored certificate."""
+    stored = [msgspec.json.decode(text) for text in await ports.journal.certificate_keys()]
+    keys = {each["kid"]: each for each in [*stored, *ports.certificate_keys.published()]}
+    return list(keys.values())
+
+
+def _instance_of(wanted: object) -> str:
+    if not isinstance(wanted, dict):
+        raise InvalidValue("body", "must be an object")
+    members = cast("Json", wanted)
+    for name in members.keys() - {"instance"}:
+        raise InvalidValue(shown(name), "unknown field; known is instance")
+    instance_id = check_text(members.get("instance"), "instance")
+    if not instance_id:
+        raise InvalidValue("instance", "must be the id of an instance")
+    return instance_id
+
+
+async def _answered(asking: Asking[Json], ports: Ports) -> Json:
+    """Ask the services the questions of a certificate, and return its payload. Raises Silent beyond MAX_S."""
+    answer: Any = None
+    try:
+        async with asyncio.timeout(MAX_S):
+            while True:
+                try:
+                    question = asking.send(answer)
+                except StopIteration as ended:
+                    return ended.value
+                if question.attempt:
+                    await ports.clock.sleep(PAUSE_S * 2 ** (question.attempt - 1))
+                try:
+                    response = await ports.downstream.send(question.request)
+                except NoResponse:
+                    response = None
+                answer = Answered(response, ports.clock.now_at())
+    except TimeoutError:
+        raise Silent(f"the look-ups took more than {MAX_S:g} s", "a certificate") from None
+
+
+async def case_of(journal: Journal, instance_id: str) -> list[str]:
+    """The ids of the instances of a case: its root, the continuations and the undo, in their order.
+
+    An instance has no successors yet, so a case is one instance. Raises NotFound.
+    """
+    if await journal.instance(instance_id) is None:
+        raise NotFound("instance", instance_id)
+    return [instance_id]
+
+
+async def read_case(journal: Journal, instance_ids: Sequence[str]) -> Case:
+    """The case of these instances, the root first, as the journal records it. Raises NotFound."""
+    return Case(tuple([await _read_instance(journal, instance_id) for instance_id in instance_ids]))
+
+
+async def _read_instance(journal: Journal, instance_id: str) -> RecordedInstance:
+    instance = await journal.instance(instance_id)
+    if instance is None:
+        raise NotFound("instance", instance_id)
+    verdicts = {(row.stage, row.position): _verdict(row) for row in await journal.resolutions(instance_id)}
+    stages: list[RecordedStage] = []
+    for stage in instance.stages:
+        rows = await journal.activities(instance_id, stage.number)
+        activities = [_activity(row, verdicts.get((row.stage, row.position))) for row in rows]
+        stages.append(_stage(stage, activities))
+    return RecordedInstance(
+        id=instance.id,
+        kind="run",
+        workflow_id=instance.workflow_id,
+        definition=msgspec.json.decode(instance.config),
+        variables=msgspec.json.decode(instance.variables),
+        error=instance.error,
+        is_open=not instance.is_terminal,
+        by_trigger=instance.started_by_trigger,
+        started_by=await _starter(journal, instance),
+        started_at=instance.created_at,
+        ended_at=instance.terminated_at,
+        stages=tuple(stages),
+    )
+
+
+async def _starter(journal: Journal, instance: Instance) -> str:
+    """The principal of the first write that names the instance: its start."""
+    if instance.started_by_trigger:
+        return TRIGGER
+    before, first = 2**63 - 1, ANONYMOUS
+    while entries := await journal.audit(before, _MAX_ENTRIES, target=instance.id):
+        before, first = entries[-1].seq, entries[-1].principal
+        if len(entries) < _MAX_ENTRIES:
+            break
+    return first
+
+
+def _stage(stage: Stage, activities: list[RecordedActivity]) -> RecordedStage:
+    return RecordedStage(
+        number=stage.number,
+        keyword=stage.keyword,
+        input=msgspec.json.decode(stage.input),
+        started_at=stage.started_at,
+        error=stage.error,
+        is_open=stage.terminated_at is None,
+        activities=tuple(activities),
+    )
+
+
+def _activity(row: ActivityRow, verdict: Verdict | None) -> RecordedActivity:
+    service: Service = ACTIVITIES[row.name].service
+    output: Any = None if row.output is None else msgspec.json.decode(row.output)
+    return RecordedActivity(
+        position=row.position,
+        name=row.name,
+        input=msgspec.json.decode(row.input),
+        key=row.key,
+        request=Request(service, row.request_method, row.request_path, row.request_body, row.key),
+        output=output,
+        error=row.error,
+        is_open=row.terminated_at is None,
+        verdict=verdict,
+    )
+
+
+def _verdict(row: ResolutionRow) -> Verdict:
+    evidence = msgspec.json.decode(row.evidence)
+    return Verdict(row.verdict == "booked", evidence, row.principal, row.reason, row.at)

@@ -1,0 +1,113 @@
+"""`headrace certificate`: made by a server, checked without one, by the command and by the script."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.certificates.envelope import sign
+from headrace.cli.certificate import _exception  # pyright: ignore[reportPrivateUsage]
+from headrace.demo.stack import Stack
+from tests.certificates.test_envelope import KEY, KID, PAYLOAD, SCRIPT, pinned
+from tests.support.server import Server
+
+Headrace = Callable[..., Any]
+
+WORKFLOW = """\
+name: certified
+stages:
+  - send:
+      source: {account: {id: world, ledger: main}}
+      destination: {account: {id: "users:jane", ledger: main}}
+      amount: {asset: USD/2, amount: 4000}
+"""
+
+
+@pytest.fixture
+def server(shared_server: Server) -> Server:
+    stack = Stack(shared_server.url)
+    stack.create_ledger("main")
+    stack.close()
+    return shared_server
+
+
+def test_the_path_of_a_finance_colleague(headrace: Headrace, server: Server, tmp_path: Path) -> None:
+    at = ("--server", server.url)
+    workflow, keys, file = tmp_path / "w.yaml", tmp_path / "pinned.json", tmp_path / "c.jws"
+    workflow.write_text(WORKFLOW)
+    assert headrace("certificate", "keys", "--out", str(keys), *at).code == 0
+    headrace("workflows", "create", str(workflow), *at)
+    ran = headrace("workflows", "run", "certified", "--wait", "-q", *at)
+    instance_id = ran.out.strip()
+    made = headrace("certificate", "create", instance_id, "--out", str(file), *at)
+    assert (made.code, made.err) == (0, "")
+    assert f"Case        {instance_id}\n" in made.out and "  40.00 USD  issued from world\n" in made.out
+
+    checked = headrace("certificate", "verify", str(file), "--keys", str(keys))
+    assert (checked.code, checked.err) == (0, "")
+    assert checked.out.startswith(f"The signature is good.\nCase        {instance_id}\n")
+    by_program = headrace("certificate", "verify", str(file), "--keys", str(keys), "-o", "json")
+    payload = json.loads(by_program.out)["data"]["certificate"]
+    script = [sys.executable, str(SCRIPT), str(file), str(keys)]
+    by_script = subprocess.run(script, capture_output=True, check=True)
+    assert json.loads(by_script.stdout) == payload and payload["case"] == instance_id
+
+    piped = headrace("certificate", "create", instance_id, "--out", "-", *at)
+    again = headrace("certificate", "verify", "-", "--keys", str(keys), stdin=piped.out)
+    assert again.code == 0, again.err
+
+    content = file.read_bytes()
+    file.write_bytes(content[:100] + (b"A" if content[100:101] != b"A" else b"B") + content[101:])
+    forged = headrace("certificate", "verify", str(file), "--keys", str(keys))
+    assert forged.code == 1 and "is not a genuine certificate" in forged.err
+    assert subprocess.run(script, capture_output=True, check=False).returncode == 1
+
+
+def test_a_case_that_goes_on_is_refused(headrace: Headrace, server: Server, tmp_path: Path) -> None:
+    at = ("--server", server.url)
+    workflow = tmp_path / "w.yaml"
+    workflow.write_text("name: waits\nstages:\n  - wait_event: {event: go}\n")
+    headrace("workflows", "create", str(workflow), *at)
+    instance_id = headrace("workflows", "run", "waits", "-q", *at).out.strip()
+    refused = headrace("certificate", "create", instance_id, *at)
+    assert refused.code == 1 and "has not ended" in refused.err
+
+
+def test_keys_that_cannot_be_used_are_a_usage_error(headrace: Headrace, tmp_path: Path) -> None:
+    file, keys = tmp_path / "c.jws", tmp_path / "pinned.json"
+    file.write_text(sign(PAYLOAD, KID, KEY))
+    for text, says in (
+        ("7", "is not a document of keys"),
+        ("{", "is not JSON"),
+        (json.dumps(pinned()) * 2, "not JSON"),
+    ):
+        keys.write_text(text)
+        ran = headrace("certificate", "verify", str(file), "--keys", str(keys))
+        assert ran.code == 2 and says in ran.err, text
+    assert headrace("certificate", "verify", str(tmp_path / "none"), "--keys", str(keys)).code == 2
+    keys.write_text(json.dumps({"keys": []}))
+    ran = headrace("certificate", "verify", str(file), "--keys", str(keys))
+    assert ran.code == 1 and "is not among the pinned keys" in ran.err
+
+
+def test_exceptions_are_sentences() -> None:
+    place = {"instance": "i", "stage": 1, "asset": "USD/2"}
+    assert [
+        _exception({"kind": "stranded", "ledger": "main", "account": "b", "amount": 5, **place}),
+        _exception({"kind": "payout", "status": "FAILED", "initiation": "t", **place}),
+        _exception({"kind": "attested", "leg": "initiates", "amount": 5, "key": "k", **place}),
+        _exception({"kind": "overwritten", "key": "k"}),
+        _exception({"kind": "not_excluded", "key": "k", "why": "wallets: more than was listed"}),
+    ] == [
+        "0.05 USD rest on account b of ledger main: stage 1 did not go on",
+        "stage 1: the payout is FAILED",
+        "stage 1: 0.05 USD, by a person's word alone",
+        "metadata of effect k was changed since",
+        "k: wallets: more than was listed",
+    ]

@@ -1,0 +1,124 @@
+"""Bugs of certificates: each would certify what no books show, or accept a file that no pinned key has signed."""
+
+from __future__ import annotations
+
+from tests.planted.bugs import Bug, Change
+
+BOOKS = "src/headrace/certificates/books.py"
+CONSERVATION = "src/headrace/certificates/conservation.py"
+ENVELOPE = "src/headrace/certificates/envelope.py"
+REPLAY = "src/headrace/certificates/replay.py"
+STATEMENT = "src/headrace/certificates/statement.py"
+VERIFIER = "src/headrace/auth/verifier.py"
+KEYS = "src/headrace/auth/signing.py"
+
+_CHECKS = "tests/certificates/test_checks.py"
+_FILES = "tests/certificates/test_envelope.py"
+
+
+def _bug(name: str, file: str, find: str, put: str, *suites: str) -> Bug:
+    return Bug(name, (Change(file, find, put),), suites)
+
+
+CERTIFYING: tuple[Bug, ...] = (
+    _bug(
+        "a certificate that sums one side of a bridge only",
+        CONSERVATION,
+        'elif leg != "inner":',
+        'elif leg == "ingests":',
+        _CHECKS,
+    ),
+    _bug(
+        "a certificate that lets every send strand money",
+        CONSERVATION,
+        "may_strand = stage.error is not None or sums.has_failed_payout or has_undo",
+        "may_strand = True",
+        _CHECKS,
+    ),
+    _bug(
+        "a certificate that does not look under the next key",
+        BOOKS,
+        "for ordinal in _next_ordinals(stage):",
+        "for ordinal in ():",
+        _CHECKS,
+    ),
+    _bug(
+        "a certificate that forgets the wallets of a lost stage",
+        BOOKS,
+        "        yield from self._reach_of_names(reach)\n",
+        "",
+        _CHECKS,
+    ),
+    _bug(
+        "a certificate that does not see a revert",
+        BOOKS,
+        'if transaction["reverted"] and place not in self._reverted:',
+        "if False:",
+        _CHECKS,
+    ),
+    _bug(
+        "a certificate that does not look a refused effect up",
+        BOOKS,
+        "case Family.TRANSACTION | Family.INITIATION:",
+        "case Family.INITIATION:",
+        _CHECKS,
+    ),
+    _bug(
+        "a certificate that takes any balance of a wallet",
+        BOOKS,
+        "wallets.difference(effect.request, item) or _other_balance(effect, item)",
+        "wallets.difference(effect.request, item)",
+        _CHECKS,
+    ),
+    _bug(
+        "a certificate that does not compare the recorded requests",
+        REPLAY,
+        "if (asked.method, asked.path, asked.body) != (row.request.method, row.request.path, row.request.body):",
+        "if False:",
+        _CHECKS,
+    ),
+    _bug(
+        "a certificate that does not compare the ends of stages",
+        REPLAY,
+        "    if runner.error != recorded.error:",
+        "    if False:",
+        _CHECKS,
+    ),
+    _bug("a certificate of a case that goes on", STATEMENT, "    refuse_open(case)\n", "", _CHECKS),
+    Bug(
+        "a certificate whose own key is trusted",
+        (
+            Change(ENVELOPE, 'header.keys() != {"alg", "kid", "typ"} or ', ""),
+            Change(ENVELOPE, "key = keys.get(kid)", 'key = _object(_decoded(parts[1])).get("jwk") or keys.get(kid)'),
+        ),
+        (_FILES,),
+    ),
+    _bug(
+        "a certificate with two spellings",
+        ENVELOPE,
+        'if not content or urlsafe_b64encode(content).rstrip(b"=") != part:',
+        "if not content:",
+        _FILES,
+    ),
+    _bug(
+        "a certificate of a key that was retired before",
+        ENVELOPE,
+        'if retired_at is not None and str(payload["checkedAt"]) > str(retired_at):',
+        "if False:",
+        _FILES,
+    ),
+    _bug(
+        "a key of certificates that keeps its private half",
+        KEYS,
+        "    if not rotation.keeps_private:",
+        "    if False:",
+        _FILES,
+    ),
+    _bug(
+        "a token that a key of certificates has signed",
+        VERIFIER,
+        "if kid is not None and kid.startswith(KID_PREFIX):",
+        "if False:",
+        _FILES,
+    ),
+)

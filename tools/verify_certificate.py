@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""Check a certificate of Headrace with nothing but Python's standard library.
+
+    python3 verify_certificate.py FILE PINNED_KEYS
+
+FILE is what `headrace certificate create --out` wrote; PINNED_KEYS what `headrace certificate keys --out` wrote once,
+over a connection that you trusted. Exit code 0: genuine, and the payload is printed as JSON; 1: not genuine; 2: the
+keys or the arguments cannot be used. No key in FILE is trusted, and nothing is read that is not signed.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import sys
+from pathlib import Path
+
+TYPE = "headrace-certificate+jws"
+FORMAT = "headrace-certificate/1"
+KINDS = ("case",)
+MAX_BYTES = 32 << 20
+SHAPE = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{86})")
+
+# The curve P-256 (FIPS 186-5): y^2 = x^3 - 3x + B over the field of P; G generates a group of N points.
+P = 2**256 - 2**224 + 2**192 + 2**96 - 1
+N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+G = (
+    0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296,
+    0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5,
+)
+
+
+class NotGenuine(Exception):
+    """The certificate is not one that a pinned key has signed."""
+
+
+class BadKeys(Exception):
+    """The pinned keys cannot be used."""
+
+
+# the curve; a point is a pair, None the neutral one
+
+
+def add(one, other):
+    """The sum of two points."""
+    if one is None or other is None:
+        return one or other
+    if one[0] == other[0]:
+        if (one[1] + other[1]) % P == 0:
+            return None
+        slope = (3 * one[0] * one[0] - 3) * pow(2 * one[1], -1, P) % P
+    else:
+        slope = (other[1] - one[1]) * pow(other[0] - one[0], -1, P) % P
+    x = (slope * slope - one[0] - other[0]) % P
+    return x, (slope * (one[0] - x) - one[1]) % P
+
+
+def multiply(factor, point):
+    """A point added to itself `factor` times."""
+    total = None
+    while factor:
+        if factor & 1:
+            total = add(total, point)
+        point, factor = add(point, point), factor >> 1
+    return total
+
+
+def is_signed(point, message, signature):
+    """Whether this public key has signed the message: ECDSA with SHA-256, the signature as r and s of 32 bytes."""
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    if len(signature) != 64 or not 0 < r < N or not 0 < s < N:
+        return False
+    digest = int.from_bytes(hashlib.sha256(message).digest(), "big")
+    inverse = pow(s, -1, N)
+    found = add(multiply(digest * inverse % N, G), multiply(r * inverse % N, point))
+    return found is not None and found[0] % N == r
+
+
+# the file
+
+
+def decoded(part, error=NotGenuine):
+    """The bytes of base64url. One value has one spelling."""
+    try:
+        content = base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))
+    except ValueError:
+        content = b""
+    if not content or base64.urlsafe_b64encode(content).rstrip(b"=") != part:
+        raise error("a part of it is not base64url")
+    return content
+
+
+def json_object(content):
+    try:
+        found = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise NotGenuine("a part of it is not a JSON object")
+    return found
+
+
+def pinned_keys(document):
+    """The pinned keys by id."""
+    members = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(members, list):
+        raise BadKeys("is not a document of keys: an object with the member keys")
+    found = {}
+    for key in members:
+        if not isinstance(key, dict):
+            raise BadKeys("holds something that is not a key")
+        fits = (key.get("kty"), key.get("crv"), key.get("alg", "ES256")) == ("EC", "P-256", "ES256")
+        if not isinstance(key.get("kid"), str) or not fits:
+            continue
+        if key["kid"] in found:
+            raise BadKeys(f"holds key {key['kid']} twice")
+        found[key["kid"]] = key
+    return found
+
+
+def point_of(key):
+    """The point of a public key, which must lie on the curve."""
+    try:
+        x, y = (int.from_bytes(decoded(key[name].encode("ascii"), BadKeys), "big") for name in ("x", "y"))
+    except (KeyError, AttributeError, ValueError, BadKeys):
+        x, y = P, P
+    if not (0 <= x < P and 0 <= y < P and (y * y - x * x * x + 3 * x - B) % P == 0):
+        raise BadKeys(f"key {key['kid']} is not a public key of the curve P-256")
+    return x, y
+
+
+def verify(content, document):
+    """The payload of a genuine certificate. Raises NotGenuine and BadKeys."""
+    keys = pinned_keys(document)
+    if len(content) > MAX_BYTES:
+        raise NotGenuine("it is too large")
+    if content.endswith(b"\n"):
+        content = content[:-1]
+    parts = SHAPE.fullmatch(content)
+    if parts is None:
+        raise NotGenuine("it is not a signed certificate")
+    header = json_object(decoded(parts[1]))
+    if header.get("typ") != TYPE:
+        raise NotGenuine("its type is not that of a certificate")
+    if set(header) != {"alg", "kid", "typ"} or header["alg"] != "ES256" or not isinstance(header["kid"], str):
+        raise NotGenuine("its header is not that of a certificate")
+    signature = decoded(parts[3])
+    key = keys.get(header["kid"])
+    if key is None:
+        raise NotGenuine(f"its key {header['kid']} is not among the pinned keys")
+    if not is_signed(point_of(key), content.rpartition(b".")[0], signature):
+        raise NotGenuine("its signature is wrong: the file is not what was signed")
+    payload = json_object(decoded(parts[2]))
+    check_payload(payload, key)
+    return payload
+
+
+def check_payload(payload, key):
+    """Check the sums that a reader relies on, and that the key had not been retired."""
+    if payload.get("format") != FORMAT or payload.get("kind") not in KINDS:
+        raise NotGenuine("it has a format that this script does not know")
+    if key.get("retiredAt") is not None and str(payload["checkedAt"]) > str(key["retiredAt"]):
+        raise NotGenuine("it was made after its key was retired")
+    stranded = {}
+    for each in payload["exceptions"]:
+        if each["kind"] == "stranded":
+            stranded[each["asset"]] = stranded.get(each["asset"], 0) + each["amount"]
+    for asset, sums in payload["assets"].items():
+        on_bridges = sums["bridge"]["in"] - sums["bridge"]["out"]
+        if on_bridges != sums["out"] - sums["in"] + sums["stranded"] + sums["attested"]:
+            raise NotGenuine(f"its sums of {asset} do not balance")
+        if sums["stranded"] != stranded.get(asset, 0):
+            raise NotGenuine(f"what it declares as stranded of {asset} is not its sum")
+
+
+def main(arguments):
+    if len(arguments) != 2:
+        sys.stderr.write("usage: verify_certificate.py FILE PINNED_KEYS\n")
+        return 2
+    file, keys = arguments
+    try:
+        content = Path(file).read_bytes()
+        document = json.loads(Path(keys).read_bytes().decode("utf-8"))
+        payload = verify(content, document)
+    except NotGenuine as error:
+        sys.stderr.write(f"{file} is not a genuine certificate: {error}\n")
+        return 1
+    except (BadKeys, OSError, ValueError) as error:
+        sys.stderr.write(f"{keys}: {error}\n")
+        return 2
+    sys.stdout.write(json.dumps(payload, indent=1, ensure_ascii=False) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
