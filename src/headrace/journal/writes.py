@@ -84,7 +84,10 @@ class DeleteWorkflow(Write, frozen=True, kw_only=True):
 
 
 class AddInstance(Write, frozen=True, kw_only=True):
-    """Changes nothing where the workflow does not exist or is deleted."""
+    """Changes nothing where the workflow does not exist or is deleted.
+
+    `kind`, `root_id`, `from_stage`, `plan_id`: as `records.Instance` has them.
+    """
 
     instance_id: str
     workflow_id: str
@@ -92,6 +95,10 @@ class AddInstance(Write, frozen=True, kw_only=True):
     variables: str
     created_at: int
     by_trigger: bool
+    kind: str = "run"
+    root_id: str | None = None
+    from_stage: int | None = None
+    plan_id: str | None = None
 
 
 class AddVariables(Write, frozen=True, kw_only=True):
@@ -125,12 +132,17 @@ class ClaimVersion(Write, frozen=True, kw_only=True):
 
 
 class EndInstance(Write, frozen=True, kw_only=True):
-    """End a running instance and raise its version. Changes nothing where that is not `version`."""
+    """End a running instance and raise its version. Changes nothing where that is not `version`.
+
+    `failure`: a kind of `workflows.failures`, where there is an error; `failure_code`: of a refusal.
+    """
 
     at: int
     error: str | None
     instance_id: str
     version: int
+    failure: str | None = None
+    failure_code: str | None = None
 
 
 class MarkTrouble(Write, frozen=True, kw_only=True):

@@ -36,6 +36,7 @@ from headrace.runner.activities import CurrentActivity
 from headrace.runner.policy import Policy
 from headrace.workflows.activities import ACTIVITIES, Activity, Json
 from headrace.workflows.commands import Amend, SleepUntil, WaitEvent
+from headrace.workflows.failures import ABORTED, INVALID, NOT_BOOKED, Failure
 from headrace.workflows.interpreter import CANCELED, JournalMismatch, StageRunner
 
 encode = msgspec.json.Encoder().encode
@@ -193,10 +194,10 @@ class InstanceRunner:
             case Refused(code, text):
                 message = f"{code}: {text}"
                 self._close_activity(unit, now_at, None, message)
-                self.stage.refuse(message)
+                self.stage.refuse(message, Failure("conflict" if outcome.is_conflict else "refused", code))
             case Unbooked() if self.ended_at is None:
                 self._close_activity(unit, now_at, None, UNBOOKED)
-                self.stage.refuse(UNBOOKED)
+                self.stage.refuse(UNBOOKED, NOT_BOOKED)
             case NotBooked() | Unbooked():
                 self._cancel_activity(unit, now_at)
         if self.ended_at is None:
@@ -222,7 +223,7 @@ class InstanceRunner:
     def abort(self) -> Unit:
         """End the instance now (decision E6). An effect that may have been sent keeps its activity and stage open."""
         unit, now_at = Unit(), self.now_at()
-        self._end(unit, now_at, CANCELED)
+        self._end(unit, now_at, CANCELED, ABORTED)
         if self.open is not None and self.open.activity.is_effect and self.open.was_sent:
             unit.add(writes.ScheduleInstance(next_at=0, instance_id=self.id))
             return self._sealed(unit)
@@ -276,16 +277,24 @@ class InstanceRunner:
             self._open_stage(stage.number + 1, now_at, unit)
             self._move(unit, now_at, 0)
             return True
-        self._end(unit, now_at, stage.error)
+        self._end(unit, now_at, stage.error, stage.failure)
         return False
 
     def _move(self, unit: Unit, at: int, next_at: int) -> None:
         unit.add(writes.MoveInstance(at=at, next_at=next_at, instance_id=self.id))
 
-    def _end(self, unit: Unit, now_at: int, error: str | None) -> None:
+    def _end(self, unit: Unit, now_at: int, error: str | None, failure: Failure | None) -> None:
         """End the instance. The write of its end is also the claim of the unit."""
+        assert (error is None) == (failure is None), "an error has a kind, which is stored with it"
         self.ended_at, self.error = now_at, error
-        end = writes.EndInstance(at=now_at, error=error, instance_id=self.id, version=self.version)
+        end = writes.EndInstance(
+            at=now_at,
+            error=error,
+            instance_id=self.id,
+            version=self.version,
+            failure=None if failure is None else failure.kind,
+            failure_code=None if failure is None else failure.code,
+        )
         self._claim = Required(end, partial(Conflict, self.id))
         self._announce(unit, SUCCEEDED_WORKFLOW if error is None else FAILED_WORKFLOW, now_at, error=error)
 
@@ -353,7 +362,7 @@ class InstanceRunner:
         try:
             request = prepare(activity, key, self.stage_started_at, self._context.policy.ledger_schemas)
         except InvalidValue as error:
-            stage.refuse(str(error))
+            stage.refuse(str(error), INVALID)
             return False
         self.open = CurrentActivity(activity, stage.number, stage.position, key, request, now_at)
         if activity.is_effect:

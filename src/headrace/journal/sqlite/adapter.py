@@ -437,7 +437,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _instance(row: tuple[Any, ...], stages: tuple[Stage, ...]) -> Instance:
-    return Instance(*row[:8], started_by_trigger=bool(row[8]), stages=stages)
+    return Instance(*row[:8], bool(row[8]), stages, *row[9:])
 
 
 def _summary(row: tuple[Any, ...]) -> InstanceSummary:
