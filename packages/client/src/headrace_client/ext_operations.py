@@ -7,6 +7,7 @@ from headrace_client.models import (
     Attention,
     AuditEntry,
     DeadLetter,
+    InstanceDescription,
     InstanceSummary,
     Plan,
     PlanSummary,
@@ -92,6 +93,15 @@ LIST_RESOLUTIONS: Operation[list[Resolution]] = Operation(
     200,
     requests.ListResolutionsRequest,
     reader(list[Resolution]),
+)
+DESCRIBE_INSTANCE: Operation[InstanceDescription] = Operation(
+    "describe_instance",
+    "GET",
+    "/ext/instances/{instance_id}",
+    READ,
+    200,
+    requests.DescribeInstanceRequest,
+    reader(InstanceDescription),
 )
 CREATE_PLAN: Operation[Plan] = Operation(
     "create_plan", "POST", "/ext/plans", WRITE, 201, requests.CreatePlanRequest, reader(Plan), body="plan"

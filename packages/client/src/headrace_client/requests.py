@@ -158,6 +158,10 @@ class ListResolutionsRequest(Request):
     instance_id: str
 
 
+class DescribeInstanceRequest(Request):
+    instance_id: str
+
+
 class SendEventsRequest(Request):
     """`events` is one event, a list of them, or their JSON as bytes, which are sent unchanged."""
 

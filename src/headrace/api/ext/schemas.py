@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from headrace.api.v1.schemas import DateTime, InstanceId, WorkflowId
 from headrace.api.v2.schemas import Page
+from headrace.workflows.failures import FailureKind, InstanceKind
 
 InstanceStatus = Annotated[
     Literal["running", "waiting", "retrying", "attention", "succeeded", "failed", "aborted"],
@@ -152,6 +153,48 @@ class InstanceSummaryPage(Page, kw_only=True):
 
 class InstanceSummaryPageResponse(_Shape, kw_only=True):
     cursor: InstanceSummaryPage
+
+
+class InstanceFailure(_Shape, kw_only=True):
+    """Why an instance failed. `stage` is the one that ended with the error."""
+
+    kind: Annotated[
+        FailureKind,
+        Meta(
+            description=(
+                "`refused`: a service declined; `invalid`: a value or the result of a read cannot be used; `conflict`: "
+                "our reference belongs to something else in the books; `plan`: it would have left its plan; "
+                "`timeout`: an event did not come; `expired`, `rejected`: an approval was not given; `unbooked`: a "
+                "person decided that an effect was not booked; `canceled`: aborted; `unclassified`: an earlier "
+                "release ended it, and its rows do not say why."
+            )
+        ),
+    ]
+    stage: Annotated[int, Meta(ge=0)]
+    code: Annotated[str, Meta(description="Of the service.", examples=["INSUFFICIENT_FUND"])] | UnsetType = UNSET
+    position: Annotated[int, Meta(ge=0, description="Of the activity in its stage.")] | UnsetType = UNSET
+    key: Annotated[str, Meta(description="The key of the effect; a read has none.")] | UnsetType = UNSET
+
+
+class InstanceDescription(_Shape, kw_only=True):
+    """What is known of an instance beyond V1."""
+
+    id: InstanceId
+    workflow_id: WorkflowId = msgspec.field(name="workflowID")
+    kind: InstanceKind
+    root_id: Annotated[InstanceId, Meta(description="The first instance of its case.")] = msgspec.field(name="rootID")
+    from_stage: Annotated[int, Meta(ge=0, description="Where a continuation begins.")] | UnsetType = UNSET
+    plan_id: Annotated[str, Meta(description="The plan that it may not leave.")] | UnsetType = msgspec.field(
+        default=UNSET, name="planID"
+    )
+    created_at: DateTime
+    terminated_at: DateTime | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+    failure: InstanceFailure | UnsetType = UNSET
+
+
+class InstanceDescriptionResponse(_Shape, kw_only=True):
+    data: InstanceDescription
 
 
 class EffectRequest(_Shape, kw_only=True):

@@ -16,6 +16,7 @@ from headrace_client.models import (
     AuditEntry,
     DeadLetter,
     Event,
+    InstanceDescription,
     InstanceSummary,
     Plan,
     PlanSummary,
@@ -200,6 +201,16 @@ class AsyncExt:
     ) -> Result[list[Resolution]]:
         """List what persons decided about effects of an instance."""
         return await self._call(operations.LIST_RESOLUTIONS, request, {"instance_id": instance_id}, options)
+
+    async def describe_instance(
+        self,
+        *,
+        instance_id: str | None = None,
+        request: requests.DescribeInstanceRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[InstanceDescription]:
+        """Read of which kind an instance is, to which case and plan it belongs, and why it failed."""
+        return await self._call(operations.DESCRIBE_INSTANCE, request, {"instance_id": instance_id}, options)
 
     async def create_plan(
         self,
