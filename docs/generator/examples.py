@@ -163,8 +163,7 @@ class World:
             f"/workflows/{world.ids['WORKFLOW']}/instances", {"userID": "42", "amount": "2500"}
         )
         world.ids["TRIGGER"] = world._created("/triggers", TRIGGER | {"workflowID": world.ids["WORKFLOW"]})
-        plan = {"workflowID": world.ids["WORKFLOW"], "variables": {"userID": "42", "amount": "2500"}}
-        world.ids["PLAN"] = world._created("/ext/plans", plan)
+        world._plan()
         world._fire()
         world._until_waiting(world.ids["INSTANCE"])
         return world
@@ -174,7 +173,7 @@ class World:
         self.server.request("DELETE", f"{PREFIX}/triggers/{self.ids['TRIGGER']}")
 
     def filled(self, text: str) -> str:
-        return re.sub(r"\b(WORKFLOW|INSTANCE|TRIGGER|PLAN)\b", lambda found: self.ids[found[0]], text)
+        return re.sub(r"\b(WORKFLOW|INSTANCE|TRIGGER|PLAN|HASH)\b", lambda found: self.ids[found[0]], text)
 
     def ask(self, example: Example) -> Answer:
         self.prepare(example.operation)
@@ -206,7 +205,9 @@ class World:
         return value
 
     def prepare(self, operation: Operation) -> None:
-        """Where the example needs it, INSTANCE becomes one that has an effect that needs attention."""
+        """Where the example needs it, INSTANCE becomes one that has an effect that needs attention, PLAN a new one."""
+        if operation.operation_id == "runPlan":
+            self._plan()
         if operation.operation_id not in NEED_ATTENTION:
             return
         send = {
@@ -236,6 +237,12 @@ class World:
         for _ in _patiently("the effect needs attention"):
             if self.server.get(f"{PREFIX}/ext/attention?instanceID={instance_id}").json["cursor"]["data"]:
                 return
+
+    def _plan(self) -> None:
+        plan = {"workflowID": self.ids["WORKFLOW"], "variables": {"userID": "42", "amount": "2500"}}
+        plan_id = self.ids["PLAN"] = self._created("/ext/plans", plan)
+        stored = self.server.get(f"{PREFIX}/ext/plans/{plan_id}").json["data"]
+        self.ids["HASH"] = stored["hash"].removeprefix("sha256:")
 
     def _created(self, path: str, body: Json) -> str:
         answer = self.server.post(PREFIX + path, body)

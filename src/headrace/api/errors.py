@@ -101,6 +101,8 @@ _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
     (ForeignHost, 403, "VALIDATION"),
     (errors.AlreadyEnded, 400, "VALIDATION"),
     (errors.NotResolvable, 409, "VALIDATION"),
+    (errors.NotRunnable, 409, "VALIDATION"),
+    (errors.HashDiffers, 412, "VALIDATION"),
     (errors.RepeatedKey, 400, "VALIDATION"),
     (errors.NotFound, 404, "NOT_FOUND"),
     (errors.Conflict, 503, "INTERNAL"),
@@ -109,14 +111,16 @@ _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
 )
 
 
+_WITH_CODE = (errors.NotResolvable, errors.NotRunnable, errors.HashDiffers, errors.TooLarge, errors.Silent)
+
+
 def error_response(error: Exception, ids: Ids) -> Response:
     """The response to a request that failed with this error."""
     for kind, status, code in _STATUSES:
         if isinstance(error, kind):
             if isinstance(error, errors.InvalidDefinition):
                 return _invalid_definition(error, status, code)
-            has_code = isinstance(error, errors.NotResolvable | errors.TooLarge | errors.Silent)
-            details = {"reason": error.code} if has_code else None
+            details = {"reason": error.code} if isinstance(error, _WITH_CODE) else None
             return _envelope(status, code, str(error), details, headers=_headers(error))
     incident_id = ids.new()
     _log.error("request failed", incident_id=incident_id, exc_info=error)

@@ -147,7 +147,7 @@ class ShowLook:
         )
 
     def _described(self) -> Json:
-        """What the server knows of the instance beyond V1. It changes at the end only; other servers know nothing."""
+        """Read what the server knows of the instance beyond V1, which changes at the end only. Others know nothing."""
         from headrace_client import Error, SDKError
 
         if not self._description or self.instance["terminated"] != ("terminatedAt" in self._description):

@@ -154,13 +154,14 @@ class ResolutionRow(msgspec.Struct, frozen=True):
 class Standing(msgspec.Struct, frozen=True):
     """The state of an instance at one moment. `activities` are those of its last stage.
 
-    `nudge_seq`: the last of its nudges, or 0.
+    `nudge_seq`: the last of its nudges, or 0. `plan`: the document of the plan that the instance may not leave.
     """
 
     instance: Instance
     activities: tuple[ActivityRow, ...]
     version: int
     nudge_seq: int = 0
+    plan: str | None = None
 
     @property
     def is_over(self) -> bool:

@@ -18,7 +18,7 @@ from functools import partial
 from headrace.errors import AlreadyEnded, Conflict, Deposed, HeadraceError, NotFound, RepeatedKey
 from headrace.journal.port import Journal, Later, Required, Results, Unit, WhenWanted
 from headrace.journal.testing_failures import an_instance_keeps_its_kind_and_why_it_failed
-from headrace.journal.testing_plans import a_plan_is_open_until_it_expires
+from headrace.journal.testing_plans import a_plan_is_open_until_it_expires, a_plan_starts_one_instance_which_keeps_it
 from headrace.journal.testing_resolutions import effects_that_need_attention_are_listed_and_resolved_once
 from headrace.journal.writes import (
     AddEvent,
@@ -570,6 +570,7 @@ _ALWAYS: tuple[Check, ...] = (
     no_instance_of_a_deleted_workflow,
     lists_are_newest_first_across_pages,
     a_plan_is_open_until_it_expires,
+    a_plan_starts_one_instance_which_keeps_it,
     an_instance_keeps_its_kind_and_why_it_failed,
     an_event_is_taken_once_oldest_first_and_again_by_the_same_wait,
     what_is_due_is_found_by_its_time,

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import msgspec
 from msgspec.structs import force_setattr
 
-
-class Result(msgspec.Struct, frozen=True):
-    """The result of a write. A write that found nothing to do returns none."""
+from headrace.journal.plan_writes import PLAN_WRITES
+from headrace.journal.write import Result, ResultType, Write
 
 
 class EventTaken(Result, frozen=True):
@@ -52,16 +50,6 @@ class Probed(Result, frozen=True):
     """How often a commit was tried out."""
 
     count: int
-
-
-ResultType = type[Result] | None
-"""Has a name of its own since a record may have a field that is called `type`."""
-
-
-class Write(msgspec.Struct, frozen=True, kw_only=True):
-    """One change to the journal. Times are microseconds since the epoch; JSON is text."""
-
-    result: ClassVar[ResultType] = None
 
 
 # workflows
@@ -507,18 +495,6 @@ class AddDeadLetter(Write, frozen=True, kw_only=True):
 # callers
 
 
-class AddPlan(Write, frozen=True, kw_only=True):
-    """Store a plan, which is open until it expires."""
-
-    plan_id: str
-    hash: str
-    document: str
-    subject: str
-    requester: str
-    created_at: int
-    expires_at: int
-
-
 class AddAuditEntry(Write, frozen=True, kw_only=True):
     at: int
     principal: str
@@ -587,5 +563,5 @@ class Probe(Write, frozen=True, kw_only=True):
 
 
 def record_types() -> tuple[type[Write], ...]:
-    """Every write, in the order of this file."""
-    return tuple(Write.__subclasses__())
+    """Every write: those of plans, then in the order of this file."""
+    return (*PLAN_WRITES, *(each for each in Write.__subclasses__() if each not in PLAN_WRITES))

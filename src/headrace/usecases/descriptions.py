@@ -1,4 +1,4 @@
-"""What is known of an instance beyond V1: its kind, its case, its plan, and why it failed."""
+"""Descriptions of instances beyond V1: kind, case, plan, and why one failed."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple, get_args
 FailureKind = Literal[
     "refused", "invalid", "conflict", "plan", "timeout", "expired", "rejected", "unbooked", "canceled", "unclassified"
 ]
-"""refused: a service declined. invalid: a value, the result of a read or an expression cannot be used. conflict: our
-reference belongs to something else in the books. plan: what would be done is not what was signed. timeout: an event did
+"""Kinds. refused: a service declined. invalid: a value, the result of a read or an expression cannot be used. conflict:
+our reference belongs to something else in the books. plan: what would be done is not what was signed. timeout: an event did
 not come. expired, rejected: an approval was not given. unbooked: a person decided that an effect was not booked.
 canceled: aborted. unclassified: a server of an earlier release ended it, and its rows do not say why.
 """
@@ -27,4 +27,5 @@ class Failure(NamedTuple):
 
 INVALID = Failure("invalid")
 ABORTED = Failure("canceled")
+OFF_PLAN = Failure("plan")
 NOT_BOOKED = Failure("unbooked")

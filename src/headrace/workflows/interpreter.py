@@ -15,7 +15,7 @@ from typing import Any, cast
 from headrace.errors import HeadraceError, InvalidValue, StageError
 from headrace.workflows.activities import Activity, Json
 from headrace.workflows.commands import Amend, Command
-from headrace.workflows.failures import ABORTED, INVALID, Failure
+from headrace.workflows.failures import ABORTED, INVALID, OFF_PLAN, Failure
 from headrace.workflows.stages import RUN
 from headrace.workflows.stages.shape import Template
 from headrace.workflows.stages.stage import StageContext, StageRun, StageType
@@ -118,6 +118,10 @@ class StageRunner:
         """The activity was refused: the stage ends. What it has booked before is named (decision Q24)."""
         assert isinstance(self.command, Activity)
         self._end(f"{self.command.name}: {message}", failure)
+
+    def leave_plan(self, message: str) -> None:
+        """End the stage, also one that has ended well: what it would do, or leave out, is not what was signed."""
+        self._end(f"plan: {message}", OFF_PLAN)
 
     def cancel(self) -> None:
         """The instance was aborted (decision E6)."""

@@ -14,6 +14,7 @@ from headrace_client.models import (
     ReceivedEvent,
     Resolution,
     SentEvents,
+    WorkflowInstance,
     reader,
 )
 from headrace_client.operations import APPROVE, READ, WRITE, Operation
@@ -105,6 +106,16 @@ DESCRIBE_INSTANCE: Operation[InstanceDescription] = Operation(
 )
 CREATE_PLAN: Operation[Plan] = Operation(
     "create_plan", "POST", "/ext/plans", WRITE, 201, requests.CreatePlanRequest, reader(Plan), body="plan"
+)
+RUN_PLAN: Operation[WorkflowInstance] = Operation(
+    "run_plan",
+    "POST",
+    "/ext/plans/{plan_id}/run",
+    WRITE,
+    201,
+    requests.RunPlanRequest,
+    reader(WorkflowInstance),
+    body="request_body",
 )
 LIST_PLANS: Operation[Cursor[PlanSummary]] = Operation(
     "list_plans",

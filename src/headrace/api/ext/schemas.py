@@ -177,7 +177,7 @@ class InstanceFailure(_Shape, kw_only=True):
 
 
 class InstanceDescription(_Shape, kw_only=True):
-    """What is known of an instance beyond V1."""
+    """Kind, case, plan and failure of an instance, which V1 does not show."""
 
     id: InstanceId
     workflow_id: WorkflowId = msgspec.field(name="workflowID")
@@ -310,6 +310,16 @@ class PlanRequest(_Shape, kw_only=True):
     expires_in: (
         Annotated[str, Meta(description="From `1m` to `7d`; `24h` by default.", examples=["24h"])] | UnsetType
     ) = UNSET
+
+
+class PlanRunRequest(_Shape, kw_only=True):
+    """A plan to run, by the hash that was signed."""
+
+    hash: str
+    accept_failure: Annotated[bool, Meta(description="Run it though it would fail.")] | UnsetType = UNSET
+    workflow_id: (
+        Annotated[WorkflowId, Meta(description="Of a plan of a `definition`: the workflow that equals it.")] | UnsetType
+    ) = msgspec.field(default=UNSET, name="workflowID")
 
 
 PlanState = Literal["open", "approved", "rejected", "expired", "used"]

@@ -231,8 +231,8 @@ class PostgresJournal:
         row = await self._standings.row(instance_id)
         if row is None:
             return None
-        stages, version, nudge_seq, activities = row[15:]
-        return Standing(_instance(row, _stages(stages)), _activities(activities), version, nudge_seq)
+        stages, version, nudge_seq, activities, plan = row[15:]
+        return Standing(_instance(row, _stages(stages)), _activities(activities), version, nudge_seq, plan)
 
     async def stages(self, instance_id: str) -> list[Stage]:
         return [Stage(*row) for row in await self._rows("stages", instance_id)]

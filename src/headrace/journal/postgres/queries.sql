@@ -156,6 +156,15 @@ FROM :rows JOIN workflows AS w ON w.id = r.workflow_id AND w.deleted_at IS NULL
 -- name: AddPlan
 INSERT INTO plans (id, hash, document, subject, requester, created_at, expires_at, state) SELECT r.plan_id, r.hash, r.document, r.subject, r.requester, r.created_at, r.expires_at, 'open' FROM :rows
 
+-- Let plans start their one instance, unless they have one or have expired.
+-- name: UsePlan
+UPDATE plans SET state = 'used', instance_id = r.instance_id
+FROM :rows WHERE id = r.plan_id AND state IN ('open', 'approved') AND plans.instance_id IS NULL AND expires_at > r.at
+
+-- Store that plans have expired.
+-- name: ExpirePlan
+UPDATE plans SET state = 'expired' FROM :rows WHERE id = r.plan_id AND state IN ('open', 'approved') AND expires_at <= r.at
+
 -- Mark triggers as deleted.
 -- name: DeleteTrigger
 UPDATE triggers SET deleted_at = r.at FROM :rows WHERE id = r.trigger_id AND deleted_at IS NULL
@@ -325,7 +334,8 @@ SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows
     (SELECT json_agg(row_to_json(s) ORDER BY s.number) FROM stages AS s WHERE s.instance_id = i.id)::text,
     version, (SELECT coalesce(max(seq), 0) FROM nudges AS n WHERE n.instance_id = i.id),
     (SELECT json_agg(row_to_json(a) ORDER BY a.position) FROM activities AS a WHERE a.instance_id = i.id
-        AND a.stage = (SELECT max(number) FROM stages AS s WHERE s.instance_id = i.id))::text
+        AND a.stage = (SELECT max(number) FROM stages AS s WHERE s.instance_id = i.id))::text,
+    (SELECT p.document FROM plans AS p WHERE p.id = i.plan_id)
 FROM instances AS i WHERE id = ANY(:ids)
 
 -- Some instances without their stages.

@@ -155,6 +155,15 @@ WHERE EXISTS (SELECT 1 FROM workflows WHERE id = :workflow_id AND deleted_at IS 
 -- name: AddPlan
 INSERT INTO plans (id, hash, document, subject, requester, created_at, expires_at, state) VALUES (:plan_id, :hash, :document, :subject, :requester, :created_at, :expires_at, 'open')
 
+-- Let a plan start its one instance, unless it has one or has expired.
+-- name: UsePlan
+UPDATE plans SET state = 'used', instance_id = :instance_id
+WHERE id = :plan_id AND state IN ('open', 'approved') AND instance_id IS NULL AND expires_at > :at
+
+-- Store that a plan has expired.
+-- name: ExpirePlan
+UPDATE plans SET state = 'expired' WHERE id = :plan_id AND state IN ('open', 'approved') AND expires_at <= :at
+
 -- Mark a trigger as deleted.
 -- name: DeleteTrigger
 UPDATE triggers SET deleted_at = :at WHERE id = :trigger_id AND deleted_at IS NULL
@@ -346,6 +355,10 @@ FROM stages WHERE instance_id = :instance_id ORDER BY number
 SELECT instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body,
     output, error, last_failure, next_execution_at, needs_attention, terminated_at, permitted_at
 FROM activities WHERE instance_id = :instance_id AND stage = :stage ORDER BY position
+
+-- The document of a plan, which is signed.
+-- name: signed
+SELECT document FROM plans WHERE id = :plan_id
 
 -- Open effects that need attention, of one instance or of all, the newest instance first.
 -- name: attention_page

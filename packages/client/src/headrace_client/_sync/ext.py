@@ -25,6 +25,7 @@ from headrace_client.models import (
     Resolution,
     Result,
     SentEvents,
+    WorkflowInstance,
 )
 from headrace_client.operations import Operation
 from headrace_client.options import CallOptions, WriteOptions, complete
@@ -225,6 +226,22 @@ class Ext:
         Nothing is booked. A run that would fail has a plan too: `verdict` and `fails` say so.
         """
         return self._call(operations.CREATE_PLAN, request, {"plan": plan}, options)
+
+    def run_plan(
+        self,
+        *,
+        plan_id: str | None = None,
+        request_body: JsonObject | None = None,
+        request: requests.RunPlanRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[WorkflowInstance]:
+        """Start the one instance of a plan, which has no effect but those of the plan.
+
+        `request_body` has the `hash` that was signed; `acceptFailure` runs a plan that would fail; `workflowID` belongs
+        to a plan of a definition.
+        """
+        arguments = {"plan_id": plan_id, "request_body": request_body}
+        return self._call(operations.RUN_PLAN, request, arguments, options)
 
     def get_plan(
         self,
