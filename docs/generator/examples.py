@@ -168,8 +168,7 @@ class World:
             f"/workflows/{world.ids['WORKFLOW']}/instances", {"userID": "42", "amount": "2500"}
         )
         world.ids["TRIGGER"] = world._created("/triggers", TRIGGER | {"workflowID": world.ids["WORKFLOW"]})
-        plan = {"workflowID": world.ids["WORKFLOW"], "variables": {"userID": "42", "amount": "2500"}}
-        world.ids["PLAN"] = world._created("/ext/plans", plan)
+        world._plan()
         world._fire()
         world._until_waiting(world.ids["INSTANCE"])
         return world
@@ -179,7 +178,7 @@ class World:
         self.server.request("DELETE", f"{PREFIX}/triggers/{self.ids['TRIGGER']}")
 
     def filled(self, text: str) -> str:
-        return re.sub(r"\b(WORKFLOW|INSTANCE|TRIGGER|PLAN|CERTIFICATE)\b", lambda found: self.ids[found[0]], text)
+        return re.sub(r"\b(WORKFLOW|INSTANCE|TRIGGER|PLAN|CERTIFICATE|HASH)\b", lambda found: self.ids[found[0]], text)
 
     def ask(self, example: Example) -> Answer:
         self.prepare(example.operation)
@@ -211,11 +210,13 @@ class World:
         return value
 
     def prepare(self, operation: Operation) -> None:
-        """Where the example needs it, INSTANCE has ended, or becomes one with an effect that needs attention."""
+        """What the example needs: INSTANCE has ended or has an effect that needs attention, PLAN is new."""
         if operation.operation_id in NEED_AN_END:
             abort = f"{PREFIX}/instances/{self.ids['INSTANCE']}/abort"
             assert self.server.request("PUT", abort).status == 204
             self.ids["CERTIFICATE"] = self._created("/ext/certificates", {"instance": self.ids["INSTANCE"]})
+        if operation.operation_id == "runPlan":
+            self._plan()
         if operation.operation_id not in NEED_ATTENTION:
             return
         send = {
@@ -245,6 +246,12 @@ class World:
         for _ in _patiently("the effect needs attention"):
             if self.server.get(f"{PREFIX}/ext/attention?instanceID={instance_id}").json["cursor"]["data"]:
                 return
+
+    def _plan(self) -> None:
+        plan = {"workflowID": self.ids["WORKFLOW"], "variables": {"userID": "42", "amount": "2500"}}
+        plan_id = self.ids["PLAN"] = self._created("/ext/plans", plan)
+        stored = self.server.get(f"{PREFIX}/ext/plans/{plan_id}").json["data"]
+        self.ids["HASH"] = stored["hash"].removeprefix("sha256:")
 
     def _created(self, path: str, body: Json) -> str:
         answer = self.server.post(PREFIX + path, body)

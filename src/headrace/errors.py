@@ -130,6 +130,23 @@ class NotCertifiable(HeadraceError):
         self.code = code
 
 
+class NotRunnable(HeadraceError):
+    """A plan cannot be used as was asked, and nothing was changed. `code` is a word for programs."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class HashDiffers(HeadraceError):
+    """The hash that the caller has signed is not that of the plan. Nothing was changed."""
+
+    code = "hash_differs"
+
+    def __init__(self, given: str, stored: str) -> None:
+        super().__init__(f"hash: is {given[:80]!r}, and the plan has {stored}")
+
+
 class Conflict(HeadraceError):
     """The instance changed since it was read: reload it. Nothing was written."""
 

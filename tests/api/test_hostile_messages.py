@@ -28,6 +28,7 @@ UNKNOWN: dict[str, list[tuple[Any, str]]] = {
     ],
     "createPlan": [({"workflowID": "w", "variable": {}}, "variable: unknown field")],
     "createCertificate": [({"instance": "i", "force": True}, "force: unknown field")],
+    "runPlan": [({"hash": "h", "variables": {}}, "variables: unknown field")],
 }
 """Writes whose members are all known. Variables, payloads and envelopes have members of the sender's own."""
 
@@ -92,6 +93,13 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ({"definition": {"stages": [{"wait_event": {"event": "a"}}]}, "variables": 7}, "variables: "),
         ({"definition": {"stages": [{"wait_event": {"event": "a"}}]}, "expiresIn": "8d"}, "expiresIn: "),
         ({"definition": {"stages": [{"wait_event": {"event": "a"}}]}, "expiresIn": 7}, "expiresIn: "),
+    ],
+    "runPlan": [
+        (7, "body: "),
+        ({}, "hash: "),
+        ({"hash": 7}, "hash: "),
+        ({"hash": "h", "acceptFailure": 1}, "acceptFailure: "),
+        ({"hash": "h", "workflowID": 7}, "workflowID: "),
     ],
     "sendEvents": [
         (7, "body: "),

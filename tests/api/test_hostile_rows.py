@@ -42,6 +42,7 @@ TEMPLATES = {
     "testTrigger": b'{"a":HOLE}',
     "createPlan": b'{"definition":{"stages":[{"wait_event":{"event":HOLE}}]}}',
     "createCertificate": b'{"instance":HOLE}',
+    "runPlan": b'{"hash":HOLE}',
     "sendEvents": b'{"type":"UNHEARD","payload":{"a":HOLE}}',
     "resolveEffect": b'{"outcome":"booked","evidence":{"text":HOLE},"reason":"r"}',
 }
@@ -124,7 +125,9 @@ async def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         workflow_id = await live.created(WAITING)
         ids = {"flowId": workflow_id, "workflowID": workflow_id, "instanceID": await live.started(workflow_id)}
         trigger = await live.call("POST", "/triggers", {"event": "E", "workflowID": workflow_id})
+        plan = await live.call("POST", "/ext/plans", {"workflowID": workflow_id})
         ids |= {"triggerID": trigger.json()["data"]["id"], "number": "0", "position": "0"}
+        ids["planID"] = plan.json()["data"]["id"]
         yield Place(live, folder / "journal.db", ids)
 
 
@@ -141,8 +144,8 @@ async def test_every_write_is_in_the_matrix() -> None:
 async def test_the_templates_are_good_bodies(place: Place, operation: Operation) -> None:
     """Else a matrix of refusals would prove nothing."""
     response = await place.send(operation, place.filled(operation, b'"1"'))
-    has_none = operation.operation_id in ("resolveEffect", "createCertificate")  # no such effect, no such instance
-    wanted = 404 if has_none else operation.status
+    unmet = {"resolveEffect": 404, "createCertificate": 404, "runPlan": 412}  # no such effect, instance, hash
+    wanted = unmet.get(operation.operation_id, operation.status)
     assert response.status_code == wanted, response.text
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from headrace.journal.lists import NEWEST, PlanList
+from headrace.journal.plan_writes import AddPlan
 from headrace.journal.port import Unit
 from headrace.journal.records import Plan
 from headrace.journal.sqlite import SqliteJournal
-from headrace.journal.writes import AddPlan
 from tests.support.journals import JOURNALS, adapter
 
 DOCUMENT = '{"format":"headrace-plan/1","amount":' + "9" * 40 + "}"

@@ -12,6 +12,7 @@ import pytest
 
 from headrace.errors import AlreadyEnded, Unavailable
 from headrace.journal.group import WriterLimits
+from headrace.journal.plan_writes import AddPlan, UsePlan
 from headrace.journal.port import Required, Unit, WhenWanted
 from headrace.journal.postgres import PostgresJournal
 from headrace.journal.postgres.transaction import WANTED_LOCK
@@ -111,6 +112,26 @@ async def test_a_follower_of_the_outbox_passes_over_no_row(journals: list[Postgr
     assert stored == rows * WRITERS
     assert len(seen) == stored, f"{stored - len(seen)} of {stored} rows were passed over"
     assert await journals[0].outbox_end() == seen[-1]
+
+
+async def test_of_several_servers_one_starts_the_instance_of_a_plan(journals: list[PostgresJournal]) -> None:
+    names = {name: name for name in ("hash", "document", "subject", "requester")}
+    for number in range(10):
+        plan_id = f"p{number}"
+        await journals[0].commit(unit_of(AddPlan(plan_id=plan_id, **names, created_at=1, expires_at=9)))
+        units: list[Unit] = []
+        for server in range(WRITERS):
+            name = f"{plan_id}-{server}"
+            unit = unit_of(*instance(name))
+            unit.insert(0, Required(UsePlan(plan_id=plan_id, instance_id=name, at=2), partial(AlreadyEnded, name)))
+            units.append(unit)
+        results = await asyncio.gather(
+            *(journal.commit(unit) for journal, unit in zip(journals, units, strict=True)), return_exceptions=True
+        )
+        assert sum(isinstance(each, AlreadyEnded) for each in results) == WRITERS - 1, results
+        stored = [await journals[0].instance(f"{plan_id}-{server}") for server in range(WRITERS)]
+        plan = await journals[0].plan(plan_id)
+        assert plan is not None and [each.id for each in stored if each is not None] == [plan.instance_id]
 
 
 async def test_a_type_that_another_process_wants_is_published_from_its_commit_on(

@@ -1,4 +1,4 @@
-"""Compares a plan with the run of the same, with nothing of the planner's own: an independent reading of requests.
+"""Compares a plan with the run that it pins, by nothing of the planner's own: an independent reading of requests.
 
 python -m tests.planning.comparison [--count 5000] [--seed 1]
 """
@@ -92,6 +92,8 @@ def _different_failure(fails: Json, done: Run) -> Iterator[str]:
     # A plan does not know the ids of its own transactions.
     if not done.error.startswith(fails["error"].partition(" belongs to ")[0]):
         yield f"fails with {fails['error']!r}, and it failed with {done.error!r}"
+    if done.failure != fails["kind"]:
+        yield f"fails as {fails['kind']}, and it failed as {done.failure}"
     if fails["kind"] == "invalid" and "code" in fails:
         yield f"an invalid value has no code: {fails}"
 
@@ -163,9 +165,9 @@ def _compared(random: Random, books: Books, counts: Counter[str]) -> Iterator[st
         if "ends" in plan:
             plan["fails"] = plan.pop("ends")
         funded = [{**effect, "balances": []} for effect in plan["effects"]]
-        yield from differences(books, {**plan, "effects": funded}, run(books, subject, POLICY))
+        yield from differences(books, {**plan, "effects": funded}, run(books, subject, POLICY, signed=plan))
     else:
-        yield from differences(books, plan, run(books, subject, POLICY))
+        yield from differences(books, plan, run(books, subject, POLICY, signed=plan))
 
 
 def main() -> int:

@@ -9,8 +9,8 @@ from typing import Any, cast
 from headrace.effects import services
 from headrace.effects.port import Done, NoResponse, Refused, Request
 from headrace.effects.settlement import Backoff, CreateLedger, EffectProtocol, LookUpFirst, Pause, Send
-from headrace.journal.records import Workflow
-from headrace.journal.writes import Publish
+from headrace.journal.records import Plan, Workflow
+from headrace.journal.writes import EndInstance, OpenActivity, Publish
 from headrace.planning.planner import Subject, Terms, plan
 from headrace.planning.questions import Answer, Asking
 from headrace.runner.policy import Policy
@@ -44,19 +44,24 @@ class Run:
     effects: list[tuple[int, int, str, Request]] = field(default_factory=list[Any])
     instance_id: str = ""
     error: str | None = None
+    failure: str | None = None
     stage: int = 0
     ordinal: int = 0
+    intents: list[tuple[int, str, str, bytes | None]] = field(default_factory=list[Any])
+    """Stage, activity, path and body of every effect that was stored before it was sent."""
     events: list[str] = field(default_factory=list[str])
     slept_until: list[int] = field(default_factory=list[int])
 
 
-def run(books: Books, subject: Subject, policy: Policy | None = None) -> Run:
-    """Run an instance to its end."""
+def run(books: Books, subject: Subject, policy: Policy | None = None, signed: Json | None = None) -> Run:
+    """Run an instance to its end. `signed`: the document of the plan that it may not leave."""
     instance_id = books.new_id()
     runners = Runners(books.clock.now_at, lambda: instance_id, cast("Any", _announced), policy or Policy())
     workflow = Workflow("w", None, json.dumps(subject.definition), 0, 0)
     is_trigger = subject.origin == "trigger"
-    runner = runners.start(workflow, subject.variables, sends=True, by_trigger=is_trigger).runner
+    row = None if signed is None else Plan("p", "", "{}", "", 0, 0, "used", None, json.dumps(signed))
+    start = runners.start(workflow, subject.variables, sends=True, by_trigger=is_trigger, signed=row)
+    runner, units = start.runner, [start.unit]
     done = Run(instance_id=instance_id)
     while runner.ended_at is None:
         done.stage, done.ordinal = runner.stage.number, runner.stage.ordinal
@@ -64,16 +69,23 @@ def run(books: Books, subject: Subject, policy: Policy | None = None) -> Run:
         if opened is not None:
             if opened.activity.is_effect:
                 done.effects.append((opened.stage, runner.stage.ordinal, opened.activity.name, opened.request))
-            runner.record(_settled(books, opened.activity, opened.request))
+            units.append(runner.record(_settled(books, opened.activity, opened.request)))
         elif runner.sleeps_until_at is not None:
             done.slept_until.append(runner.sleeps_until_at)
             books.clock.moment_at = runner.sleeps_until_at
-            runner.advance()
+            units.append(runner.advance())
         else:
             assert runner.waits_for_event is not None
             done.events.append(runner.waits_for_event)
-            runner.take_event()
+            units.append(runner.take_event())
     done.error = runner.error
+    (done.failure,) = (each.failure for unit in units for each in unit.writes if isinstance(each, EndInstance))
+    done.intents = [
+        (each.stage, each.name, each.request_path, each.request_body)
+        for unit in units
+        for each in unit.writes
+        if isinstance(each, OpenActivity)
+    ]
     if runner.error is not None:
         done.stage = runner.stage.number
         done.ordinal = runner.stage.ordinal

@@ -207,8 +207,8 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "a run is answered before its commit",
         USE_CASES,
-        "begin(runner):\n            await ports.journal.commit(unit)\n",
-        "begin(runner):\n            asyncio.ensure_future(ports.journal.commit(unit))\n",
+        "begin(runner):\n        await ports.journal.commit(unit)\n",
+        "begin(runner):\n        asyncio.ensure_future(ports.journal.commit(unit))\n",
         *_CONTRACT,
         _POINTS,
         "tests/api/test_keys.py",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tests.planted.bugs import BUGS, Bug
 from tests.planted.certifying import CERTIFYING
+from tests.planted.pinning import PINNING
 from tests.planted.planning import PLANNING
 from tests.planted.processes import PROCESSES
 from tests.planted.reversing import REVERSING
 
-EVERY_BUG: tuple[Bug, ...] = (*BUGS, *PROCESSES, *PLANNING, *REVERSING, *CERTIFYING)
+EVERY_BUG: tuple[Bug, ...] = (*BUGS, *PROCESSES, *PLANNING, *REVERSING, *PINNING, *CERTIFYING)

@@ -68,7 +68,7 @@ REVERSING: tuple[Bug, ...] = (
         "what a person calls not booked is sent again",
         RUNNER,
         "                self._close_activity(unit, now_at, None, UNBOOKED)\n"
-        "                self.stage.refuse(UNBOOKED)\n",
+        "                self.stage.refuse(UNBOOKED, NOT_BOOKED)\n",
         "                assert self.open is not None\n                self.open.needs_attention = False\n",
         "tests/contract/test_resolve.py",
     ),

@@ -102,11 +102,23 @@ _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
     (errors.AlreadyEnded, 400, "VALIDATION"),
     (errors.NotResolvable, 409, "VALIDATION"),
     (errors.NotCertifiable, 409, "VALIDATION"),
+    (errors.NotRunnable, 409, "VALIDATION"),
+    (errors.HashDiffers, 412, "VALIDATION"),
     (errors.RepeatedKey, 400, "VALIDATION"),
     (errors.NotFound, 404, "NOT_FOUND"),
     (errors.Conflict, 503, "INTERNAL"),
     (errors.Silent, 503, "INTERNAL"),
     (errors.Unavailable, 503, "INTERNAL"),
+)
+
+
+_WITH_CODE = (
+    errors.NotResolvable,
+    errors.NotCertifiable,
+    errors.NotRunnable,
+    errors.HashDiffers,
+    errors.TooLarge,
+    errors.Silent,
 )
 
 
@@ -116,8 +128,7 @@ def error_response(error: Exception, ids: Ids) -> Response:
         if isinstance(error, kind):
             if isinstance(error, errors.InvalidDefinition):
                 return _invalid_definition(error, status, code)
-            has_code = isinstance(error, errors.NotResolvable | errors.NotCertifiable | errors.TooLarge | errors.Silent)
-            details = {"reason": error.code} if has_code else None
+            details = {"reason": error.code} if isinstance(error, _WITH_CODE) else None
             return _envelope(status, code, str(error), details, headers=_headers(error))
     incident_id = ids.new()
     _log.error("request failed", incident_id=incident_id, exc_info=error)

@@ -30,6 +30,7 @@ _REASONS = {
     403: "The token does not have the required scope.",
     404: "The workflow, instance, stage or trigger does not exist.",
     409: "The state or the books do not allow it; `details.reason` says why.",
+    412: "What was signed is not what is stored.",
     408: "The body was not complete in time.",
     413: "The body is too long.",
     415: "The body's content type or encoding is not supported.",

@@ -108,6 +108,7 @@ class ShowLook:
         self._session = session
         self._instance_id = instance_id
         self._workflow: Json | None = None
+        self._description: Json = {}
         self.instance: Json = {}
 
     def __call__(self) -> View:
@@ -115,28 +116,48 @@ class ShowLook:
         self.instance = document(self._session.v1.get_instance(instance_id=self._instance_id).data)
         if self._workflow is None:
             self._workflow = document(self._session.v1.get_workflow(flow_id=self.instance["workflowID"]).data)
+        description = self._described()
         facts = [
             ("ID", self.instance["id"]),
             ("Workflow", f"{self._workflow['config'].get('name') or ''} {self._workflow['id']}".strip()),
         ]
+        if description.get("kind", "run") != "run":
+            facts.append(("Kind", f"{description['kind']} of {description['rootID']}"))
+        if "planID" in description:
+            facts.append(("Plan", description["planID"]))
         facts.append(("Created at", display.moment(self.instance["createdAt"])))
         facts.append(("Updated at", display.moment(self.instance["updatedAt"])))
         if self.instance["terminated"]:
             facts.append(("Terminated at", display.moment(self.instance.get("terminatedAt"))))
         if self.instance.get("error"):
             facts.append(("Error", self.instance["error"]))
+        if failure := description.get("failure"):
+            facts.append(("Failure", " ".join(failure[member] for member in ("kind", "code") if member in failure)))
         texts = [
             *display.fact_lines(facts),
             "",
             *stage_lines(self.instance, self._workflow),
         ]
         return View(
-            value={"workflowInstance": self.instance, "workflow": self._workflow},
+            value={"workflowInstance": self.instance, "workflow": self._workflow, **members(description, "failure")},
             picture=texts,
             news=[*([""] if before else []), *texts],
             has_changed=before != self.instance,
             is_over=self.instance["terminated"],
         )
+
+    def _described(self) -> Json:
+        """Read what the server knows of the instance beyond V1, which changes at the end only. Others know nothing."""
+        from headrace_client import Error, SDKError
+
+        if not self._description or self.instance["terminated"] != ("terminatedAt" in self._description):
+            try:
+                ext = self._session.client.orchestration.ext
+                self._description = document(ext.describe_instance(instance_id=self._instance_id).data)
+            except (Error, SDKError) as error:
+                if error.status not in (404, 405):
+                    raise
+        return self._description
 
 
 class DescribeLook:

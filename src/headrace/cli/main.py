@@ -20,6 +20,7 @@ from headrace.cli import (
     instances,
     migrate,
     plan,
+    plan_runs,
     profiles,
     servers,
     starter,
@@ -71,6 +72,7 @@ command(app, "serve")(servers.serve)
 command(app, "worker")(worker.worker)
 command(app, "demo")(demo_command.demo)
 command(app, "plan")(plan.plan)
+command(app, "run", has_ids=True)(plan_runs.run)
 command(app, "doctor")(doctor.doctor)
 command(app, "audit")(audit.audit)
 command(app, "attention", has_ids=True)(attention.attention)

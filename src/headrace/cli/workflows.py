@@ -8,7 +8,7 @@ import typer
 
 from headrace.cli import display, validation
 from headrace.cli.completion import variable_names, workflow_ids
-from headrace.cli.errors import UNFINISHED, USAGE, Failure
+from headrace.cli.errors import USAGE, Failure
 from headrace.cli.registration import command, new_group
 from headrace.cli.session import KeyOption, Session
 
@@ -93,11 +93,12 @@ def run(
     With --wait, the exit code is 0 only if the instance succeeded.
     """
     from headrace.cli.names import workflow_id_of
+    from headrace.cli.starts import awaited, show_started, stages_of
     from headrace.cli.variables import read_variables, remarks_on_variables
 
     variables = read_variables(variable or [])
     workflow_id = workflow_id_of(session, workflow_id)
-    stages = _stages(session, workflow_id)
+    stages = stages_of(session, workflow_id)
     for remark in remarks_on_variables(stages, variables) if stages else ():
         session.warn(remark)
     instance = session.v1.run_workflow(
@@ -105,8 +106,8 @@ def run(
     ).data
     session.show_text(f"Workflow instance created with ID: {instance.id}")
     if wait:
-        instance = _awaited(session, instance, stages, timeout)
-    _show_started(session, instance, stages, has_waited=wait)
+        instance = awaited(session, instance, stages, timeout)
+    show_started(session, instance, stages, has_waited=wait)
 
 
 @command(group, "delete", "del", "d")
@@ -124,61 +125,6 @@ def delete(session: Session, workflow_id: WorkflowId, idempotency_key: KeyOption
 
 command(group, "validate", "v")(validation.validate)
 command(group, "schema")(validation.schema)
-
-
-def _stages(session: Session, workflow_id: str) -> list[Json]:
-    """Stages of the definition. None if it cannot be read; the response to the write then explains why."""
-    from headrace.cli.documents import document
-    from headrace_client import ClientError
-
-    try:
-        return document(session.v1.get_workflow(flow_id=workflow_id).data)["config"]["stages"]
-    except ClientError:
-        return []
-
-
-def _awaited(session: Session, instance: Any, stages: list[Json], timeout_s: float) -> Any:
-    from headrace_client import WaitTimeout
-
-    with display.progress(f"{instance.id} runs", is_shown=session.is_for_people) as update:
-
-        def show(now: Any) -> None:
-            number: int | None = now.current_stage
-            if number is not None and number < len(stages):
-                update(f"Stage {number + 1} of {len(stages)}: {_stage_text(stages[number])}")
-
-        try:
-            return session.v1.wait_for(instance, timeout_s=timeout_s, on_progress=show)
-        except WaitTimeout as error:
-            hint = f"The instance continues: headrace instances describe {instance.id}"
-            raise Failure(str(error), code=UNFINISHED, hint=hint) from None
-        except KeyboardInterrupt:
-            display.note(f"The instance continues: headrace instances describe {instance.id}")
-            raise
-
-
-def _stage_text(stage: dict[str, Json]) -> str:
-    """Keyword of a stage, and the value of its headline if it has one."""
-    from headrace.workflows.stages import STAGES
-
-    keyword, body = next(iter(stage.items()))
-    value: object = body.get(STAGES[keyword].headline) if keyword in STAGES else None
-    return f"{keyword} {value}" if value else keyword
-
-
-def _show_started(session: Session, instance: Any, stages: list[Json], *, has_waited: bool) -> None:
-    from headrace.cli.documents import document
-    from headrace.cli.stages import failed, stage_lines, success_text
-
-    found = document(instance)
-
-    def lines() -> list[str]:
-        table = stage_lines(found, {"config": {"stages": stages}})
-        return table if found.get("error") else [*table, "", success_text(found)]
-
-    session.show({"workflowInstance": found}, lines if has_waited else list, ids=[instance.id])
-    if found.get("error"):
-        raise failed(found)
 
 
 def _table(workflows: list[Json]) -> list[str]:

@@ -71,10 +71,14 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The service said no, and documents that answer as a refusal (decision M4)."""
+    """The service said no, and documents that answer as a refusal (decision M4).
+
+    `is_conflict`: the effect's own reference stands in the books, with other content (decision M6).
+    """
 
     code: str
     message: str
+    is_conflict: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

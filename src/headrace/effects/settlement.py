@@ -229,7 +229,7 @@ class EffectProtocol:
                 self.action = Done(found.output)
             case FoundOther():
                 if self._family in (Family.TRANSACTION, Family.INGESTION, Family.REVERSAL):
-                    self.action = Refused("CONFLICT", found.message)
+                    self.action = Refused("CONFLICT", found.message, is_conflict=True)
                 else:
                     self.action = NeedsAttention(found.message, "other_values")
             case Undecided():

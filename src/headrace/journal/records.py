@@ -32,8 +32,13 @@ class Stage(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
-class Instance(msgspec.Struct, frozen=True):
-    """One run of a workflow, with its own copy of the config (decision T1). `stages` are those started, in order."""
+class Instance(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One run of a workflow, with its own copy of the config (decision T1). `stages` are those started, in order.
+
+    `kind`: run, continuation or undo. `root_id`: the first instance of its case; None: itself. `from_stage`: where a
+    continuation begins. `plan_id`: the plan that it may not leave. `failure`: a kind of `workflows.failures`, of an
+    instance that ended with an error; `failure_code`: of the service that declined.
+    """
 
     id: str
     workflow_id: str
@@ -45,6 +50,12 @@ class Instance(msgspec.Struct, frozen=True):
     error: str | None = None
     started_by_trigger: bool = False
     stages: tuple[Stage, ...] = ()
+    kind: str = "run"
+    root_id: str | None = None
+    from_stage: int | None = None
+    plan_id: str | None = None
+    failure: str | None = None
+    failure_code: str | None = None
 
     @property
     def is_terminal(self) -> bool:
@@ -143,13 +154,14 @@ class ResolutionRow(msgspec.Struct, frozen=True):
 class Standing(msgspec.Struct, frozen=True):
     """The state of an instance at one moment. `activities` are those of its last stage.
 
-    `nudge_seq`: the last of its nudges, or 0.
+    `nudge_seq`: the last of its nudges, or 0. `plan`: the document of the plan that the instance may not leave.
     """
 
     instance: Instance
     activities: tuple[ActivityRow, ...]
     version: int
     nudge_seq: int = 0
+    plan: str | None = None
 
     @property
     def is_over(self) -> bool:

@@ -18,12 +18,13 @@ from functools import partial
 from headrace.errors import AlreadyEnded, Conflict, Deposed, HeadraceError, NotFound, RepeatedKey
 from headrace.journal.port import Journal, Later, Required, Results, Unit, WhenWanted
 from headrace.journal.testing_certificates import a_certificate_is_stored_whole_and_each_key_is_listed_once
+from headrace.journal.testing_failures import an_instance_keeps_its_kind_and_why_it_failed
+from headrace.journal.testing_plans import a_plan_is_open_until_it_expires, a_plan_starts_one_instance_which_keeps_it
 from headrace.journal.testing_resolutions import effects_that_need_attention_are_listed_and_resolved_once
 from headrace.journal.writes import (
     AddEvent,
     AddInstance,
     AddNudge,
-    AddPlan,
     AddWorkflow,
     AmendStage,
     BeginAttempt,
@@ -211,14 +212,6 @@ async def lists_are_newest_first_across_pages(make_journal: MakeJournal) -> None
         assert listed == sorted(listed, key=lambda name: (1000 + int(name[1:]) // 3, name), reverse=True)
         assert len(listed) == 450
         assert [i.id async for page in journal.instances("other") for i in page] == []
-
-
-async def a_plan_is_open_until_it_expires(make_journal: MakeJournal) -> None:
-    async with make_journal() as journal:
-        names = {name: name for name in ("plan_id", "hash", "document", "subject", "requester")}
-        await _commit(journal, AddPlan(**names, created_at=1, expires_at=9))
-        found = await journal.plan("plan_id")
-        assert found is not None and (found.document, found.state, found.instance_id) == ("document", "open", None)
 
 
 async def an_event_is_taken_once_oldest_first_and_again_by_the_same_wait(make_journal: MakeJournal) -> None:
@@ -578,6 +571,8 @@ _ALWAYS: tuple[Check, ...] = (
     no_instance_of_a_deleted_workflow,
     lists_are_newest_first_across_pages,
     a_plan_is_open_until_it_expires,
+    a_plan_starts_one_instance_which_keeps_it,
+    an_instance_keeps_its_kind_and_why_it_failed,
     an_event_is_taken_once_oldest_first_and_again_by_the_same_wait,
     what_is_due_is_found_by_its_time,
     closed_rows_never_change,

@@ -66,12 +66,12 @@ class Table:
         return tuple(column.name for column in self.columns)
 
 
-def _columns(text: str) -> tuple[Column, ...]:
+def _columns(text: str, since: str = "") -> tuple[Column, ...]:
     """Columns written as `name kind`, with a question mark behind the kind of one that may be None."""
     found: list[Column] = []
     for entry in text.split(","):
         name, kind = entry.split()
-        found.append(Column(name, kind.rstrip("?"), kind.endswith("?")))  # pyright: ignore[reportArgumentType]
+        found.append(Column(name, kind.rstrip("?"), kind.endswith("?"), since=since))  # pyright: ignore[reportArgumentType]
     return tuple(found)
 
 
@@ -91,9 +91,14 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         "instances",  # an empty config is that of the workflow
-        _columns(
-            "id text, workflow_id text, config text, variables text, created_at integer, updated_at integer, "
-            "terminated_at integer?, error text?, by_trigger flag, next_at integer?, trouble integer?, version integer"
+        (
+            *_columns(
+                "id text, workflow_id text, config text, variables text, created_at integer, updated_at integer, "
+                "terminated_at integer?, error text?, by_trigger flag, next_at integer?, trouble integer?, "
+                "version integer"
+            ),
+            Column("kind", "text", fallback="run", since="0021"),
+            *_columns("root_id text?, from_stage integer?, plan_id text?, failure text?, failure_code text?", "0021"),
         ),
         ("id",),
     ),

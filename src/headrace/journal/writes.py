@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import msgspec
 from msgspec.structs import force_setattr
 
-
-class Result(msgspec.Struct, frozen=True):
-    """The result of a write. A write that found nothing to do returns none."""
+from headrace.journal.plan_writes import PLAN_WRITES
+from headrace.journal.write import Result, ResultType, Write
 
 
 class EventTaken(Result, frozen=True):
@@ -54,16 +52,6 @@ class Probed(Result, frozen=True):
     count: int
 
 
-ResultType = type[Result] | None
-"""Has a name of its own since a record may have a field that is called `type`."""
-
-
-class Write(msgspec.Struct, frozen=True, kw_only=True):
-    """One change to the journal. Times are microseconds since the epoch; JSON is text."""
-
-    result: ClassVar[ResultType] = None
-
-
 # workflows
 
 
@@ -84,7 +72,10 @@ class DeleteWorkflow(Write, frozen=True, kw_only=True):
 
 
 class AddInstance(Write, frozen=True, kw_only=True):
-    """Changes nothing where the workflow does not exist or is deleted."""
+    """Changes nothing where the workflow does not exist or is deleted.
+
+    `kind`, `root_id`, `from_stage`, `plan_id`: as `records.Instance` has them.
+    """
 
     instance_id: str
     workflow_id: str
@@ -92,6 +83,10 @@ class AddInstance(Write, frozen=True, kw_only=True):
     variables: str
     created_at: int
     by_trigger: bool
+    kind: str = "run"
+    root_id: str | None = None
+    from_stage: int | None = None
+    plan_id: str | None = None
 
 
 class AddVariables(Write, frozen=True, kw_only=True):
@@ -125,12 +120,17 @@ class ClaimVersion(Write, frozen=True, kw_only=True):
 
 
 class EndInstance(Write, frozen=True, kw_only=True):
-    """End a running instance and raise its version. Changes nothing where that is not `version`."""
+    """End a running instance and raise its version. Changes nothing where that is not `version`.
+
+    `failure`: a kind of `workflows.failures`, where there is an error; `failure_code`: of a refusal.
+    """
 
     at: int
     error: str | None
     instance_id: str
     version: int
+    failure: str | None = None
+    failure_code: str | None = None
 
 
 class MarkTrouble(Write, frozen=True, kw_only=True):
@@ -495,18 +495,6 @@ class AddDeadLetter(Write, frozen=True, kw_only=True):
 # callers
 
 
-class AddPlan(Write, frozen=True, kw_only=True):
-    """Store a plan, which is open until it expires."""
-
-    plan_id: str
-    hash: str
-    document: str
-    subject: str
-    requester: str
-    created_at: int
-    expires_at: int
-
-
 class AddCertificate(Write, frozen=True, kw_only=True):
     """Store a certificate. `content`: the signed file; `jwk`: the public half of its key, as JSON."""
 
@@ -588,5 +576,5 @@ class Probe(Write, frozen=True, kw_only=True):
 
 
 def record_types() -> tuple[type[Write], ...]:
-    """Every write, in the order of this file."""
-    return tuple(Write.__subclasses__())
+    """Every write: those of plans, then in the order of this file."""
+    return (*PLAN_WRITES, *(each for each in Write.__subclasses__() if each not in PLAN_WRITES))

@@ -30,12 +30,14 @@ from headrace.errors import Conflict, InvalidValue, NotFound
 from headrace.journal import writes
 from headrace.journal.lists import STATUSES
 from headrace.journal.port import Entry, Required, Unit, WhenWanted
-from headrace.journal.records import ActivityRow, Standing, Workflow
+from headrace.journal.records import ActivityRow, Plan, Standing, Workflow
 from headrace.journal.searches import fingerprints
 from headrace.runner.activities import CurrentActivity
+from headrace.runner.pin import Pin, pin_of
 from headrace.runner.policy import Policy
 from headrace.workflows.activities import ACTIVITIES, Activity, Json
 from headrace.workflows.commands import Amend, SleepUntil, WaitEvent
+from headrace.workflows.failures import ABORTED, INVALID, NOT_BOOKED, Failure
 from headrace.workflows.interpreter import CANCELED, JournalMismatch, StageRunner
 
 encode = msgspec.json.Encoder().encode
@@ -86,6 +88,7 @@ class InstanceRunner:
         "id",
         "last_at",
         "open",
+        "pin",
         "stage",
         "stage_is_stored",
         "stage_started_at",
@@ -115,6 +118,7 @@ class InstanceRunner:
         self.last_at = created_at
         self.ended_at: int | None = None
         self.error: str | None = None
+        self.pin: Pin | None = None
         self.stage: StageRunner
         self.stage_started_at = created_at
         self.stage_is_stored = False
@@ -143,13 +147,16 @@ class InstanceRunner:
         *,
         by_trigger: bool,
         sends: bool,
+        plan: Plan | None = None,
     ) -> InstanceRunner:
         """Add a new instance, up to its first command.
 
         `sends`: this process sends the stored request right after the commit, so the intent counts as an attempt begun.
+        `plan`: it has no effect but those of this plan.
         Committing the unit raises NotFound where the workflow is deleted.
         """
         runner = cls(instance_id, workflow.id, stages, variables, created_at, context, by_trigger=by_trigger)
+        runner.pin = None if plan is None else pin_of(plan.document)
         row = writes.AddInstance(
             instance_id=instance_id,
             workflow_id=workflow.id,
@@ -157,6 +164,7 @@ class InstanceRunner:
             variables=encode(variables).decode(),
             created_at=created_at,
             by_trigger=by_trigger,
+            plan_id=None if plan is None else plan.id,
         )
         unit.add(Required(row, partial(NotFound, "workflow", workflow.id)))
         if variables:
@@ -193,10 +201,10 @@ class InstanceRunner:
             case Refused(code, text):
                 message = f"{code}: {text}"
                 self._close_activity(unit, now_at, None, message)
-                self.stage.refuse(message)
+                self.stage.refuse(message, Failure("conflict" if outcome.is_conflict else "refused", code))
             case Unbooked() if self.ended_at is None:
                 self._close_activity(unit, now_at, None, UNBOOKED)
-                self.stage.refuse(UNBOOKED)
+                self.stage.refuse(UNBOOKED, NOT_BOOKED)
             case NotBooked() | Unbooked():
                 self._cancel_activity(unit, now_at)
         if self.ended_at is None:
@@ -222,7 +230,7 @@ class InstanceRunner:
     def abort(self) -> Unit:
         """End the instance now (decision E6). An effect that may have been sent keeps its activity and stage open."""
         unit, now_at = Unit(), self.now_at()
-        self._end(unit, now_at, CANCELED)
+        self._end(unit, now_at, CANCELED, ABORTED)
         if self.open is not None and self.open.activity.is_effect and self.open.was_sent:
             unit.add(writes.ScheduleInstance(next_at=0, instance_id=self.id))
             return self._sealed(unit)
@@ -271,21 +279,31 @@ class InstanceRunner:
     def _next_stage(self, unit: Unit, now_at: int) -> bool:
         """Close the stage that has ended; open the next, or end the instance. False when the instance has ended."""
         stage = self.stage
+        if stage.error is None and self.pin is not None and (left := self.pin.left(stage.number, stage.ordinal)):
+            stage.leave_plan(left)
         self._close_stage(unit, now_at)
         if stage.error is None and stage.number + 1 < len(self.stages):
             self._open_stage(stage.number + 1, now_at, unit)
             self._move(unit, now_at, 0)
             return True
-        self._end(unit, now_at, stage.error)
+        self._end(unit, now_at, stage.error, stage.failure)
         return False
 
     def _move(self, unit: Unit, at: int, next_at: int) -> None:
         unit.add(writes.MoveInstance(at=at, next_at=next_at, instance_id=self.id))
 
-    def _end(self, unit: Unit, now_at: int, error: str | None) -> None:
+    def _end(self, unit: Unit, now_at: int, error: str | None, failure: Failure | None) -> None:
         """End the instance. The write of its end is also the claim of the unit."""
+        assert (error is None) == (failure is None), "an error has a kind, which is stored with it"
         self.ended_at, self.error = now_at, error
-        end = writes.EndInstance(at=now_at, error=error, instance_id=self.id, version=self.version)
+        end = writes.EndInstance(
+            at=now_at,
+            error=error,
+            instance_id=self.id,
+            version=self.version,
+            failure=None if failure is None else failure.kind,
+            failure_code=None if failure is None else failure.code,
+        )
         self._claim = Required(end, partial(Conflict, self.id))
         self._announce(unit, SUCCEEDED_WORKFLOW if error is None else FAILED_WORKFLOW, now_at, error=error)
 
@@ -344,16 +362,22 @@ class InstanceRunner:
     def _prepare(self, activity: Activity, unit: Unit, now_at: int, *, sends: bool) -> bool:
         """Make the request of a new activity; an effect's intent is stored before anything is sent.
 
-        False when its values are refused here: the stage has ended.
+        False when its values are refused here, or are not what was signed: the stage has ended.
         """
         if self.open is not None:
             return True
         stage = self.stage
         key = f"headrace:{self.id}:{stage.number}:{stage.ordinal}" if activity.is_effect else ""
+        schemas, deviation = self._context.policy.ledger_schemas, None
         try:
-            request = prepare(activity, key, self.stage_started_at, self._context.policy.ledger_schemas)
+            request = prepare(activity, key, self.stage_started_at, schemas)
+            if self.pin is not None and activity.is_effect:
+                deviation = self.pin.deviation(activity, stage.number, stage.ordinal, schemas)
         except InvalidValue as error:
-            stage.refuse(str(error))
+            stage.refuse(str(error), INVALID)
+            return False
+        if deviation is not None:
+            stage.leave_plan(deviation)
             return False
         self.open = CurrentActivity(activity, stage.number, stage.position, key, request, now_at)
         if activity.is_effect:
@@ -479,6 +503,12 @@ class InstanceRunner:
             by_trigger=instance.started_by_trigger,
         )
         runner.ended_at, runner.error, runner.version = instance.terminated_at, instance.error, standing.version
+        if instance.plan_id is not None:
+            if standing.plan is None:
+                raise JournalMismatch(
+                    f"instance {instance.id} may not leave plan {instance.plan_id}, which is not there"
+                )
+            runner.pin = pin_of(standing.plan)
         stage = instance.stages[-1]
         runner.last_at = max(
             instance.updated_at, stage.started_at, *(row.terminated_at or row.started_at for row in activities), 0

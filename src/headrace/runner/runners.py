@@ -13,7 +13,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from headrace.errors import InvalidValue
-from headrace.journal import writes
+from headrace.journal import records, writes
 from headrace.journal.port import Required, Unit
 from headrace.journal.records import Instance, Stage, Standing, Workflow
 from headrace.runner.instance import Announce, InstanceRunner, RunnerContext, stages_in
@@ -60,8 +60,18 @@ class Runners:
         self._context = RunnerContext(now, policy, announce)
         self._plans: OrderedDict[str, Plan] = OrderedDict()
 
-    def start(self, workflow: Workflow, variables: dict[str, str], *, sends: bool, by_trigger: bool = False) -> Start:
+    def start(
+        self,
+        workflow: Workflow,
+        variables: dict[str, str],
+        *,
+        sends: bool,
+        by_trigger: bool = False,
+        signed: records.Plan | None = None,
+    ) -> Start:
         """A new instance of a workflow. `sends`: the engine sends the first request itself, right after the commit.
+
+        `signed`: a plan of this workflow and these variables; the instance has no effect but those of the plan.
 
         Raises InvalidValue, naming every missing variable. The unit raises NotFound where the workflow is deleted.
         """
@@ -85,6 +95,7 @@ class Runners:
             self._context,
             by_trigger=by_trigger,
             sends=sends,
+            plan=signed,
         )
         return Start(runner, unit)
 
@@ -154,6 +165,7 @@ def started_instance(start: Unit) -> Instance:
         error,
         added.by_trigger,
         tuple(stages),
+        plan_id=added.plan_id,
     )
 
 

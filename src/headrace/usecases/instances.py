@@ -13,7 +13,7 @@ from headrace.errors import AlreadyEnded, Conflict, InvalidValue, NotFound, Unav
 from headrace.journal import writes
 from headrace.journal.port import Required, Unit
 from headrace.journal.records import Instance
-from headrace.runner.runners import started_instance
+from headrace.runner.runners import Start, started_instance
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
 from headrace.usecases.ports import Ports
 from headrace.usecases.uncancelled import completed
@@ -35,19 +35,27 @@ async def start_instance(ports: Ports, caller: Caller | None, workflow_id: str, 
     workflow = ports.runners.workflow(workflow_id) or await ports.journal.workflow(workflow_id)
     if workflow is None or workflow.deleted_at is not None:
         raise NotFound("workflow", workflow_id)
-    runner, unit = ports.runners.start(workflow, texts, sends=sends)
-    instance = started_instance(unit)
+    try:
+        start = ports.runners.start(workflow, texts, sends=sends)
+        return await commit_start(ports, caller, start, started_instance(start.unit))
+    except NotFound:
+        ports.runners.forget_workflow(workflow_id)
+        raise
+
+
+async def commit_start(ports: Ports, caller: Caller | None, start: Start, instance: Instance) -> Answer[Instance]:
+    """Commit the unit of a start with the caller's key, and let the engine go on with the instance that it makes.
+
+    The answer is the stored instance without its definition, variables and stage inputs. Raises what the unit raises.
+    """
+    runner, unit = start
     stages = tuple(structs.replace(stage, input="") for stage in instance.stages)
     answer = Answer(instance.id, structs.replace(instance, config="", variables="", stages=stages))
     record(unit, caller, instance.created_at, answer)
     if ports.engine.needs_nudges and runner.ended_at is None:
         unit.add(writes.AddNudge(instance_id=runner.id, why="start", at=runner.created_at))
-    try:
-        async with ports.engine.begin(runner):
-            await ports.journal.commit(unit)
-    except NotFound:
-        ports.runners.forget_workflow(workflow_id)
-        raise
+    async with ports.engine.begin(runner):
+        await ports.journal.commit(unit)
     return answer
 
 

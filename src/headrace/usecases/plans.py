@@ -11,9 +11,9 @@ from headrace.clock import Clock
 from headrace.effects.port import Downstream, NoResponse
 from headrace.errors import InvalidValue, NotFound, TooLarge
 from headrace.journal.lists import Place, PlanList
+from headrace.journal.plan_writes import AddPlan
 from headrace.journal.port import Unit
 from headrace.journal.records import Plan
-from headrace.journal.writes import AddPlan
 from headrace.planning.canonical import canonical_json
 from headrace.planning.planner import Subject, Terms, plan
 from headrace.planning.questions import Answer as Answered

@@ -37,7 +37,6 @@ from headrace.usecases.idempotency import Answer, Caller, idempotent, record
 from headrace.usecases.ports import Ports
 from headrace.usecases.uncancelled import completed
 from headrace.workflows.activities import ACTIVITIES, Service
-from headrace.workflows.interpreter import CANCELED
 from headrace.workflows.variables import check_text, shown
 
 MAX_REASON_BYTES = 1_024
@@ -269,7 +268,6 @@ async def decisions_of(ports: Ports, instance_id: str) -> list[Resolution]:
     instance = await ports.journal.instance(instance_id)
     if instance is None:
         raise NotFound("instance", instance_id)
-    is_failed = instance.error not in (None, CANCELED)
     return [
         Resolution(
             instance_id=row.instance_id,
@@ -280,7 +278,7 @@ async def decisions_of(ports: Ports, instance_id: str) -> list[Resolution]:
             reason=row.reason,
             principal=row.principal,
             at=row.at,
-            failure="unbooked" if row.verdict == "not_booked" and is_failed else None,
+            failure=instance.failure if row.verdict == "not_booked" and instance.failure == "unbooked" else None,
         )
         for row in await ports.journal.resolutions(instance_id)
     ]

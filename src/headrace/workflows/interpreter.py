@@ -15,6 +15,7 @@ from typing import Any, cast
 from headrace.errors import HeadraceError, InvalidValue, StageError
 from headrace.workflows.activities import Activity, Json
 from headrace.workflows.commands import Amend, Command
+from headrace.workflows.failures import ABORTED, INVALID, OFF_PLAN, Failure
 from headrace.workflows.stages import RUN
 from headrace.workflows.stages.shape import Template
 from headrace.workflows.stages.stage import StageContext, StageRun, StageType
@@ -32,12 +33,23 @@ class JournalMismatch(HeadraceError):
 
 
 class StageRunner:
-    """Drives one stage. `command` is what it wants now; None when it has ended, then `error` says how.
+    """Drives one stage. `command` is what it wants now; None when it has ended, then `error` and `failure` say how.
 
     `position` counts its activities from 0, `ordinal` its effects (decision M3); both are those of `command`.
     """
 
-    __slots__ = ("_generator", "booked", "command", "error", "input", "keyword", "number", "ordinal", "position")
+    __slots__ = (
+        "_generator",
+        "booked",
+        "command",
+        "error",
+        "failure",
+        "input",
+        "keyword",
+        "number",
+        "ordinal",
+        "position",
+    )
 
     def __init__(
         self,
@@ -52,6 +64,7 @@ class StageRunner:
         self.number = number
         self.command: Command | None = None
         self.error: str | None = None
+        self.failure: Failure | None = None
         self.position = 0
         self.ordinal = 0
         self.booked: list[str] = []
@@ -70,7 +83,7 @@ class StageRunner:
         except StopIteration:
             pass
         except (StageError, InvalidValue) as error:
-            self.error = str(error)
+            self.error, self.failure = str(error), INVALID
 
     def resume(self, output: Any = None) -> None:
         """The command has been carried out; `output` is what history shows under an activity's name."""
@@ -88,7 +101,7 @@ class StageRunner:
         except StopIteration:
             self.command = None
         except (StageError, InvalidValue) as error:
-            self._end(str(error))
+            self._end(str(error), INVALID)
 
     def replay(self, name: str, output: Any) -> None:
         """Feed one closed activity of the journal."""
@@ -101,17 +114,21 @@ class StageRunner:
         while isinstance(self.command, Amend):
             self.resume()
 
-    def refuse(self, message: str) -> None:
+    def refuse(self, message: str, failure: Failure) -> None:
         """The activity was refused: the stage ends. What it has booked before is named (decision Q24)."""
         assert isinstance(self.command, Activity)
-        self._end(f"{self.command.name}: {message}")
+        self._end(f"{self.command.name}: {message}", failure)
+
+    def leave_plan(self, message: str) -> None:
+        """End the stage, also one that has ended well: what it would do, or leave out, is not what was signed."""
+        self._end(f"plan: {message}", OFF_PLAN)
 
     def cancel(self) -> None:
         """The instance was aborted (decision E6)."""
-        self._end(CANCELED)
+        self._end(CANCELED, ABORTED)
 
-    def _end(self, error: str) -> None:
-        self.command = None
+    def _end(self, error: str, failure: Failure) -> None:
+        self.command, self.failure = None, failure
         self.error = error if not self.booked else f"{error}; already booked: {', '.join(self.booked)}"
         if self._generator is not None:
             self._generator.close()

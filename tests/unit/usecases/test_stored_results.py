@@ -59,7 +59,9 @@ def journal(status: int, body: bytes, **changes: Any) -> Journal:
 async def test_a_result_of_an_earlier_release_is_read(kind: type[Any], text: bytes) -> None:
     answer = await stored_answer(journal(RESULT, text), CALLER, kind)
     assert answer is not None and answer.is_repeated and answer.target == "target"
-    assert msgspec.json.decode(msgspec.json.encode(answer.value)) == msgspec.json.decode(text)
+    stored = msgspec.json.decode(text)
+    read = {name: msgspec.json.decode(msgspec.json.encode(getattr(answer.value, name))) for name in stored}
+    assert read == stored, "a later release has more members, and each with a default"
 
 
 async def test_what_is_recorded_is_what_is_read() -> None:

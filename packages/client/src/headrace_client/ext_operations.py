@@ -9,12 +9,14 @@ from headrace_client.models import (
     Certificate,
     CertificateKeys,
     DeadLetter,
+    InstanceDescription,
     InstanceSummary,
     Plan,
     PlanSummary,
     ReceivedEvent,
     Resolution,
     SentEvents,
+    WorkflowInstance,
     reader,
 )
 from headrace_client.operations import APPROVE, READ, WRITE, Operation
@@ -95,8 +97,27 @@ LIST_RESOLUTIONS: Operation[list[Resolution]] = Operation(
     requests.ListResolutionsRequest,
     reader(list[Resolution]),
 )
+DESCRIBE_INSTANCE: Operation[InstanceDescription] = Operation(
+    "describe_instance",
+    "GET",
+    "/ext/instances/{instance_id}",
+    READ,
+    200,
+    requests.DescribeInstanceRequest,
+    reader(InstanceDescription),
+)
 CREATE_PLAN: Operation[Plan] = Operation(
     "create_plan", "POST", "/ext/plans", WRITE, 201, requests.CreatePlanRequest, reader(Plan), body="plan"
+)
+RUN_PLAN: Operation[WorkflowInstance] = Operation(
+    "run_plan",
+    "POST",
+    "/ext/plans/{plan_id}/run",
+    WRITE,
+    201,
+    requests.RunPlanRequest,
+    reader(WorkflowInstance),
+    body="request_body",
 )
 LIST_PLANS: Operation[Cursor[PlanSummary]] = Operation(
     "list_plans",

@@ -170,6 +170,33 @@ class Resolution(Model, kw_only=True):
     failure: str | None = None
 
 
+class InstanceFailure(Model, kw_only=True):
+    """Why an instance failed. `kind` is one of refused, invalid, conflict, plan, timeout, expired, rejected, unbooked,
+    canceled and unclassified; `code` is that of the service that declined.
+    """
+
+    kind: str
+    stage: int
+    code: str | None = None
+    position: int | None = None
+    key: str | None = None
+
+
+class InstanceDescription(Model, kw_only=True):
+    """An instance beyond V1: `kind` is run, continuation or undo; `root_id` is the first instance of its case."""
+
+    id: str
+    workflow_id: str
+    kind: str
+    root_id: str
+    created_at: Timestamp
+    from_stage: int | None = None
+    plan_id: str | None = None
+    terminated_at: Timestamp | None = None
+    error: str | None = None
+    failure: InstanceFailure | None = None
+
+
 class Event(Model, kw_only=True):
     """An event to send. Triggers evaluate its `payload`; a repeat of its `idempotency_key` or `id` starts nothing."""
 

@@ -158,6 +158,17 @@ class ListResolutionsRequest(Request):
     instance_id: str
 
 
+class DescribeInstanceRequest(Request):
+    instance_id: str
+
+
+class RunPlanRequest(Request):
+    """`request_body` has `hash`, and may have `acceptFailure` and `workflowID`."""
+
+    plan_id: str
+    request_body: dict[str, Any]
+
+
 class SendEventsRequest(Request):
     """`events` is one event, a list of them, or their JSON as bytes, which are sent unchanged."""
 

@@ -1,4 +1,4 @@
-"""The search of instances by status, workflow, age, error code or the value of a variable."""
+"""The search of instances, and what is known of one beyond V1: its kind, its case, its plan, why it failed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET
 
+from headrace import json_text
 from headrace.api.context import Context
 from headrace.api.cursors import FIELD
 from headrace.api.ext import schemas
 from headrace.api.operations import READ, Operation, Parameter
 from headrace.api.requests import Request
-from headrace.api.responses import Response
+from headrace.api.responses import Response, json_response
 from headrace.api.v1.instances import TAG
 from headrace.api.v2.pages import PARAMETERS, page_response
 from headrace.clock import date_time
@@ -21,6 +22,7 @@ from headrace.errors import InvalidValue, NotFound
 from headrace.journal.lists import STATUSES, UNFINISHED, InstanceSearch
 from headrace.journal.records import InstanceSummary
 from headrace.journal.searches import MAX_SEARCHED_CHARACTERS, MAX_SEARCHED_VARIABLES, fingerprint
+from headrace.usecases.descriptions import Description, described
 
 MAX_CODE_CHARACTERS = 256
 
@@ -55,6 +57,37 @@ async def search(context: Context, request: Request) -> Response:
     if workflow_id is not None and is_first and await context.ports.journal.workflow(workflow_id) is None:
         raise NotFound("workflow", workflow_id)
     return await page_response(context, request, rows, context.ports.journal.summaries_after, _shown)
+
+
+async def describe(context: Context, request: Request) -> Response:
+    shown = _description(await described(context.ports, request.params["instanceID"]))
+    return json_response(200, json_text.encode(schemas.InstanceDescriptionResponse(data=shown)))
+
+
+def _description(found: Description) -> schemas.InstanceDescription:
+    instance, declined = found.instance, found.declined
+    shown = schemas.InstanceDescription(
+        id=instance.id,
+        workflow_id=instance.workflow_id,
+        kind=instance.kind,  # pyright: ignore[reportArgumentType]  # one of INSTANCE_KINDS
+        root_id=instance.root_id or instance.id,
+        from_stage=UNSET if instance.from_stage is None else instance.from_stage,
+        plan_id=instance.plan_id or UNSET,
+        created_at=date_time(instance.created_at),
+        error=UNSET if instance.error is None else instance.error,
+    )
+    if instance.terminated_at is not None:
+        shown.terminated_at = date_time(instance.terminated_at)
+    if instance.failure is not None:
+        shown.failure = schemas.InstanceFailure(
+            kind=instance.failure,  # pyright: ignore[reportArgumentType]  # one of FAILURE_KINDS
+            stage=instance.stages[-1].number,
+            code=instance.failure_code or UNSET,
+        )
+        if declined is not None:
+            shown.failure.position = declined.position
+            shown.failure.key = declined.key or UNSET
+    return shown
 
 
 def _fingerprint(request: Request) -> int | None:
@@ -143,5 +176,20 @@ OPERATIONS = (
             *PARAMETERS,
         ),
         errors=(400, 404, 503),
+    ),
+    Operation(
+        method="GET",
+        path="/ext/instances/{instanceID}",
+        operation_id="describeInstance",
+        scope=READ,
+        handler=describe,
+        tag=TAG,
+        summary="Describe an instance",
+        description=(
+            "What is known of an instance beyond V1: of which kind it is, to which case it belongs, the plan that it "
+            "may not leave, and why it failed, as a kind."
+        ),
+        response=schemas.InstanceDescriptionResponse,
+        errors=(404, 503),
     ),
 )

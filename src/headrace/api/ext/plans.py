@@ -1,4 +1,4 @@
-"""Plans: what a run would do, found out by reads alone, and stored for a person to sign."""
+"""Plans: what a run would do, found out by reads alone, stored for a person to sign, and run as signed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from headrace.api.idempotency import answer_response, caller_of
 from headrace.api.operations import READ, WRITE, Operation, Parameter
 from headrace.api.requests import Request, canonical_id, json_value
 from headrace.api.responses import Response, json_response
+from headrace.api.v1 import views
+from headrace.api.v1.schemas import InstanceResponse
 from headrace.api.v2.pages import PARAMETERS, page_response
 from headrace.clock import date_time
 from headrace.errors import InvalidValue
 from headrace.journal.records import Plan
+from headrace.usecases.plan_runs import run_plan
 from headrace.usecases.plans import STATES, make_plan, plans_after, plans_in, read_plan
 
 TAG = "Plans"
@@ -33,6 +36,15 @@ async def create(context: Context, request: Request) -> Response:
         value = members | {name: canonical_id(text) for name, text in ids.items()}
     answer = await make_plan(context.ports, caller_of(request, body, value), value)
     return answer_response(answer, 201, _whole)
+
+
+async def run(context: Context, request: Request) -> Response:
+    body = await request.body(context.settings.max_body_bytes)
+    value: Any = json_value(request, body) if body else None
+    if isinstance(value, dict) and isinstance(workflow_id := cast("dict[str, Any]", value).get("workflowID"), str):
+        value = {**cast("dict[str, Any]", value), "workflowID": canonical_id(workflow_id)}
+    answer = await run_plan(context.ports, caller_of(request, body, value), request.params["planID"], value)
+    return answer_response(answer, 201, views.instance_response)
 
 
 async def show(context: Context, request: Request) -> Response:
@@ -115,5 +127,28 @@ OPERATIONS = (
         summary="Read a plan",
         response=schemas.PlanResponse,
         errors=(404, 503),
+    ),
+    Operation(
+        method="POST",
+        path="/ext/plans/{planID}/run",
+        operation_id="runPlan",
+        scope=WRITE,
+        handler=run,
+        tag=TAG,
+        summary="Run a plan",
+        description=(
+            "Starts the one instance of a plan. It has no effect but those of the plan: where one differs, is not "
+            "there, or is left, its stage ends with the failure `plan` and names the place and both values; nothing "
+            "of that effect is stored or sent. `workflowID` belongs to a plan of a `definition`: the stored workflow "
+            "with exactly this definition.\n\n"
+            "Refused with 412 and `details.reason` `hash_differs`, or with 409 and `used` (the plan has started its "
+            "instance), `expired`, `rejected`, `would_fail` (unless `acceptFailure` is true), `definition_differs`."
+        ),
+        status=201,
+        response=InstanceResponse,
+        body=schemas.PlanRunRequest,
+        example={"hash": "sha256:HASH"},
+        takes_key=True,
+        errors=(400, 404, 409, 412, 413, 415, 503),
     ),
 )

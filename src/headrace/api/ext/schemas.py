@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from headrace.api.v1.schemas import DateTime, InstanceId, WorkflowId
 from headrace.api.v2.schemas import Page
+from headrace.workflows.failures import FailureKind, InstanceKind
 
 InstanceStatus = Annotated[
     Literal["running", "waiting", "retrying", "attention", "succeeded", "failed", "aborted"],
@@ -154,6 +155,48 @@ class InstanceSummaryPageResponse(_Shape, kw_only=True):
     cursor: InstanceSummaryPage
 
 
+class InstanceFailure(_Shape, kw_only=True):
+    """Why an instance failed. `stage` is the one that ended with the error."""
+
+    kind: Annotated[
+        FailureKind,
+        Meta(
+            description=(
+                "`refused`: a service declined; `invalid`: a value or the result of a read cannot be used; `conflict`: "
+                "our reference belongs to something else in the books; `plan`: it would have left its plan; "
+                "`timeout`: an event did not come; `expired`, `rejected`: an approval was not given; `unbooked`: a "
+                "person decided that an effect was not booked; `canceled`: aborted; `unclassified`: an earlier "
+                "release ended it, and its rows do not say why."
+            )
+        ),
+    ]
+    stage: Annotated[int, Meta(ge=0)]
+    code: Annotated[str, Meta(description="Of the service.", examples=["INSUFFICIENT_FUND"])] | UnsetType = UNSET
+    position: Annotated[int, Meta(ge=0, description="Of the activity in its stage.")] | UnsetType = UNSET
+    key: Annotated[str, Meta(description="The key of the effect; a read has none.")] | UnsetType = UNSET
+
+
+class InstanceDescription(_Shape, kw_only=True):
+    """Kind, case, plan and failure of an instance, which V1 does not show."""
+
+    id: InstanceId
+    workflow_id: WorkflowId = msgspec.field(name="workflowID")
+    kind: InstanceKind
+    root_id: Annotated[InstanceId, Meta(description="The first instance of its case.")] = msgspec.field(name="rootID")
+    from_stage: Annotated[int, Meta(ge=0, description="Where a continuation begins.")] | UnsetType = UNSET
+    plan_id: Annotated[str, Meta(description="The plan that it may not leave.")] | UnsetType = msgspec.field(
+        default=UNSET, name="planID"
+    )
+    created_at: DateTime
+    terminated_at: DateTime | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+    failure: InstanceFailure | UnsetType = UNSET
+
+
+class InstanceDescriptionResponse(_Shape, kw_only=True):
+    data: InstanceDescription
+
+
 class EffectRequest(_Shape, kw_only=True):
     """The stored request of an effect, as every attempt sends it."""
 
@@ -267,6 +310,16 @@ class PlanRequest(_Shape, kw_only=True):
     expires_in: (
         Annotated[str, Meta(description="From `1m` to `7d`; `24h` by default.", examples=["24h"])] | UnsetType
     ) = UNSET
+
+
+class PlanRunRequest(_Shape, kw_only=True):
+    """A plan to run, by the hash that was signed."""
+
+    hash: str
+    accept_failure: Annotated[bool, Meta(description="Run it though it would fail.")] | UnsetType = UNSET
+    workflow_id: (
+        Annotated[WorkflowId, Meta(description="Of a plan of a `definition`: the workflow that equals it.")] | UnsetType
+    ) = msgspec.field(default=UNSET, name="workflowID")
 
 
 PlanState = Literal["open", "approved", "rejected", "expired", "used"]

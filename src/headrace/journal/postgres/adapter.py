@@ -210,7 +210,7 @@ class PostgresJournal:
 
     async def instance(self, instance_id: str) -> Instance | None:
         row = await self._instances.row(instance_id)
-        return None if row is None else _instance(row, _stages(row[9]))
+        return None if row is None else _instance(row, _stages(row[15]))
 
     async def instances(self, workflow_id: str | None = None, running: bool = False) -> AsyncIterator[list[Instance]]:
         async for page in self._pages(InstanceList(workflow_id, running), self.instances_after):
@@ -232,8 +232,8 @@ class PostgresJournal:
         row = await self._standings.row(instance_id)
         if row is None:
             return None
-        stages, version, nudge_seq, activities = row[9:]
-        return Standing(_instance(row, _stages(stages)), _activities(activities), version, nudge_seq)
+        stages, version, nudge_seq, activities, plan = row[15:]
+        return Standing(_instance(row, _stages(stages)), _activities(activities), version, nudge_seq, plan)
 
     async def stages(self, instance_id: str) -> list[Stage]:
         return [Stage(*row) for row in await self._rows("stages", instance_id)]
@@ -435,7 +435,7 @@ async def _require_usable(writer: Connection, readers: Readers) -> None:
 
 
 def _instance(row: Row, stages: Sequence[Stage]) -> Instance:
-    return Instance(*row[:8], started_by_trigger=row[8], stages=tuple(stages))
+    return Instance(*row[:9], tuple(stages), *row[9:15])
 
 
 def _stages(text: str | None) -> Sequence[Stage]:

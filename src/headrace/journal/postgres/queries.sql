@@ -15,8 +15,9 @@ UPDATE workflows SET deleted_at = r.at, updated_at = greatest(updated_at, r.at) 
 
 -- Store new instances, but those whose workflow is gone. A definition that is its workflow's own is not stored again.
 -- name: AddInstance
-INSERT INTO instances (id, workflow_id, config, variables, created_at, updated_at, by_trigger, next_at)
-SELECT r.instance_id, r.workflow_id, CASE WHEN w.config = r.config THEN '' ELSE r.config END, r.variables, r.created_at, r.created_at, r.by_trigger, 0
+INSERT INTO instances (id, workflow_id, config, variables, created_at, updated_at, by_trigger, next_at, kind, root_id, from_stage, plan_id)
+SELECT r.instance_id, r.workflow_id, CASE WHEN w.config = r.config THEN '' ELSE r.config END, r.variables, r.created_at, r.created_at, r.by_trigger, 0,
+    r.kind, r.root_id, r.from_stage, r.plan_id
 FROM :rows JOIN workflows AS w ON w.id = r.workflow_id AND w.deleted_at IS NULL
 
 -- Move running instances on.
@@ -25,7 +26,8 @@ UPDATE instances SET updated_at = r.at, next_at = r.next_at FROM :rows WHERE id 
 
 -- End running instances.
 -- name: EndInstance
-UPDATE instances SET terminated_at = r.at, updated_at = r.at, error = r.error, next_at = NULL, version = r.version + 1
+UPDATE instances SET terminated_at = r.at, updated_at = r.at, error = r.error, failure = r.failure, failure_code = r.failure_code,
+    next_at = NULL, version = r.version + 1
 FROM :rows WHERE id = r.instance_id AND instances.version = r.version AND terminated_at IS NULL
 
 -- Raise the version of instances that are where their readers left them.
@@ -158,6 +160,14 @@ INSERT INTO plans (id, hash, document, subject, requester, created_at, expires_a
 -- name: AddCertificate
 INSERT INTO certificates (id, subject, content, sha, previous, kid, jwk, created_at)
 SELECT r.certificate_id, r.subject, r.content, r.sha, r.previous, r.kid, r.jwk, r.created_at FROM :rows
+-- Let plans start their one instance, unless they have one or have expired.
+-- name: UsePlan
+UPDATE plans SET state = 'used', instance_id = r.instance_id
+FROM :rows WHERE id = r.plan_id AND state IN ('open', 'approved') AND plans.instance_id IS NULL AND expires_at > r.at
+
+-- Store that plans have expired.
+-- name: ExpirePlan
+UPDATE plans SET state = 'expired' FROM :rows WHERE id = r.plan_id AND state IN ('open', 'approved') AND expires_at <= r.at
 
 -- Mark triggers as deleted.
 -- name: DeleteTrigger
@@ -315,47 +325,55 @@ WHERE deleted_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY crea
 -- Instances, and the started stages of each as JSON: one statement reads one moment.
 -- name: instance
 SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END AS config,
-    variables, created_at, updated_at, terminated_at, error, by_trigger,
+    variables, created_at, updated_at, terminated_at, error, by_trigger, kind, root_id, from_stage, plan_id,
+    CASE WHEN error IS NOT NULL THEN coalesce(failure, 'unclassified') END AS failure, failure_code,
     (SELECT json_agg(row_to_json(s) ORDER BY s.number) FROM stages AS s WHERE s.instance_id = i.id)::text
 FROM instances AS i WHERE id = ANY(:ids)
 
 -- The same, with its version, the last of its nudges, and the activities of its last stage as JSON.
 -- name: standing
 SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END AS config,
-    variables, created_at, updated_at, terminated_at, error, by_trigger,
+    variables, created_at, updated_at, terminated_at, error, by_trigger, kind, root_id, from_stage, plan_id,
+    CASE WHEN error IS NOT NULL THEN coalesce(failure, 'unclassified') END AS failure, failure_code,
     (SELECT json_agg(row_to_json(s) ORDER BY s.number) FROM stages AS s WHERE s.instance_id = i.id)::text,
     version, (SELECT coalesce(max(seq), 0) FROM nudges AS n WHERE n.instance_id = i.id),
     (SELECT json_agg(row_to_json(a) ORDER BY a.position) FROM activities AS a WHERE a.instance_id = i.id
-        AND a.stage = (SELECT max(number) FROM stages AS s WHERE s.instance_id = i.id))::text
+        AND a.stage = (SELECT max(number) FROM stages AS s WHERE s.instance_id = i.id))::text,
+    (SELECT p.document FROM plans AS p WHERE p.id = i.plan_id)
 FROM instances AS i WHERE id = ANY(:ids)
 
 -- Some instances without their stages.
 -- name: instances_by_id
 SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END AS config,
-    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances WHERE id = ANY(:instance_ids)
+    variables, created_at, updated_at, terminated_at, error, by_trigger, kind, root_id, from_stage, plan_id,
+    CASE WHEN error IS NOT NULL THEN coalesce(failure, 'unclassified') END AS failure, failure_code FROM instances WHERE id = ANY(:instance_ids)
 
 -- All instances, the newest first.
 -- name: instances_page
 SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END AS config,
-    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+    variables, created_at, updated_at, terminated_at, error, by_trigger, kind, root_id, from_stage, plan_id,
+    CASE WHEN error IS NOT NULL THEN coalesce(failure, 'unclassified') END AS failure, failure_code FROM instances
 WHERE (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
 
 -- Instances that have not ended, the newest first.
 -- name: running_instances_page
 SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END AS config,
-    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+    variables, created_at, updated_at, terminated_at, error, by_trigger, kind, root_id, from_stage, plan_id,
+    CASE WHEN error IS NOT NULL THEN coalesce(failure, 'unclassified') END AS failure, failure_code FROM instances
 WHERE terminated_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
 
 -- All instances of a workflow, the newest first.
 -- name: instances_of_workflow_page
 SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END AS config,
-    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+    variables, created_at, updated_at, terminated_at, error, by_trigger, kind, root_id, from_stage, plan_id,
+    CASE WHEN error IS NOT NULL THEN coalesce(failure, 'unclassified') END AS failure, failure_code FROM instances
 WHERE workflow_id = :workflow_id AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
 
 -- Instances of a workflow that have not ended, the newest first.
 -- name: running_instances_of_workflow_page
 SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END AS config,
-    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+    variables, created_at, updated_at, terminated_at, error, by_trigger, kind, root_id, from_stage, plan_id,
+    CASE WHEN error IS NOT NULL THEN coalesce(failure, 'unclassified') END AS failure, failure_code FROM instances
 WHERE workflow_id = :workflow_id AND terminated_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
 
 -- The started stages of some instances, in order.

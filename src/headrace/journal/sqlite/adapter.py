@@ -228,7 +228,9 @@ class SqliteJournal:
             stages = self._stages(instance_id)
             activities = self._activities(instance_id, stages[-1].number)
             version, nudge_seq = self._rows("version", instance_id)[0]
-        return Standing(_instance(rows[0], stages), activities, version, nudge_seq)
+            instance = _instance(rows[0], stages)
+            signed = self._rows("signed", instance.plan_id) if instance.plan_id is not None else []
+        return Standing(instance, activities, version, nudge_seq, signed[0][0] if signed else None)
 
     @contextlib.contextmanager
     def _snapshot(self) -> Generator[None]:
@@ -450,7 +452,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _instance(row: tuple[Any, ...], stages: tuple[Stage, ...]) -> Instance:
-    return Instance(*row[:8], started_by_trigger=bool(row[8]), stages=stages)
+    return Instance(*row[:8], bool(row[8]), stages, *row[9:])
 
 
 def _summary(row: tuple[Any, ...]) -> InstanceSummary:

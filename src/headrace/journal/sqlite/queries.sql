@@ -15,9 +15,10 @@ UPDATE workflows SET deleted_at = :at, updated_at = max(updated_at, :at) WHERE i
 -- Store a new instance, unless its workflow is gone: workflow_id is then NULL, which OR IGNORE passes over. INSERT ... SELECT
 -- would first copy every page it changes, and takes twice the time. A definition that is its workflow's own is not stored again.
 -- name: AddInstance
-INSERT OR IGNORE INTO instances (id, workflow_id, config, variables, created_at, updated_at, by_trigger, next_at)
+INSERT OR IGNORE INTO instances (id, workflow_id, config, variables, created_at, updated_at, by_trigger, next_at, kind, root_id, from_stage, plan_id)
 VALUES (:instance_id, (SELECT id FROM workflows WHERE id = :workflow_id AND deleted_at IS NULL),
-    coalesce((SELECT '' FROM workflows WHERE id = :workflow_id AND config = :config), :config), :variables, :created_at, :created_at, :by_trigger, 0)
+    coalesce((SELECT '' FROM workflows WHERE id = :workflow_id AND config = :config), :config), :variables, :created_at, :created_at, :by_trigger, 0,
+    :kind, :root_id, :from_stage, :plan_id)
 
 -- Move a running instance on.
 -- name: MoveInstance
@@ -25,7 +26,7 @@ UPDATE instances SET updated_at = :at, next_at = :next_at WHERE id = :instance_i
 
 -- End a running instance.
 -- name: EndInstance
-UPDATE instances SET terminated_at = :at, updated_at = :at, error = :error, next_at = NULL, version = :version + 1
+UPDATE instances SET terminated_at = :at, updated_at = :at, error = :error, failure = :failure, failure_code = :failure_code, next_at = NULL, version = :version + 1
 WHERE id = :instance_id AND version = :version AND terminated_at IS NULL
 
 -- Raise the version of an instance that is where its reader left it.
@@ -158,6 +159,14 @@ INSERT INTO plans (id, hash, document, subject, requester, created_at, expires_a
 -- name: AddCertificate
 INSERT INTO certificates (id, subject, content, sha, previous, kid, jwk, created_at)
 VALUES (:certificate_id, :subject, :content, :sha, :previous, :kid, :jwk, :created_at)
+-- Let a plan start its one instance, unless it has one or has expired.
+-- name: UsePlan
+UPDATE plans SET state = 'used', instance_id = :instance_id
+WHERE id = :plan_id AND state IN ('open', 'approved') AND instance_id IS NULL AND expires_at > :at
+
+-- Store that a plan has expired.
+-- name: ExpirePlan
+UPDATE plans SET state = 'expired' WHERE id = :plan_id AND state IN ('open', 'approved') AND expires_at <= :at
 
 -- Mark a trigger as deleted.
 -- name: DeleteTrigger
@@ -308,30 +317,35 @@ WHERE deleted_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY crea
 -- An instance without its stages.
 -- name: instance
 SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END,
-    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances WHERE id = :id
+    variables, created_at, updated_at, terminated_at, error, by_trigger, kind, root_id, from_stage, plan_id,
+    CASE WHEN error IS NOT NULL THEN coalesce(failure, 'unclassified') END AS failure, failure_code FROM instances WHERE id = :id
 
 -- All instances, the newest first.
 -- name: instances_page
 SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END,
-    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+    variables, created_at, updated_at, terminated_at, error, by_trigger, kind, root_id, from_stage, plan_id,
+    CASE WHEN error IS NOT NULL THEN coalesce(failure, 'unclassified') END AS failure, failure_code FROM instances
 WHERE (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
 
 -- Instances that have not ended, the newest first.
 -- name: running_instances_page
 SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END,
-    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+    variables, created_at, updated_at, terminated_at, error, by_trigger, kind, root_id, from_stage, plan_id,
+    CASE WHEN error IS NOT NULL THEN coalesce(failure, 'unclassified') END AS failure, failure_code FROM instances
 WHERE terminated_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
 
 -- All instances of a workflow, the newest first.
 -- name: instances_of_workflow_page
 SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END,
-    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+    variables, created_at, updated_at, terminated_at, error, by_trigger, kind, root_id, from_stage, plan_id,
+    CASE WHEN error IS NOT NULL THEN coalesce(failure, 'unclassified') END AS failure, failure_code FROM instances
 WHERE workflow_id = :workflow_id AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
 
 -- Instances of a workflow that have not ended, the newest first.
 -- name: running_instances_of_workflow_page
 SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows AS w WHERE w.id = workflow_id) ELSE config END,
-    variables, created_at, updated_at, terminated_at, error, by_trigger FROM instances
+    variables, created_at, updated_at, terminated_at, error, by_trigger, kind, root_id, from_stage, plan_id,
+    CASE WHEN error IS NOT NULL THEN coalesce(failure, 'unclassified') END AS failure, failure_code FROM instances
 WHERE workflow_id = :workflow_id AND terminated_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
 
 -- The started stages of an instance, in order, each with the base of a packed input.
@@ -345,6 +359,10 @@ FROM stages WHERE instance_id = :instance_id ORDER BY number
 SELECT instance_id, stage, position, name, input, started_at, attempt, key, request_method, request_path, request_body,
     output, error, last_failure, next_execution_at, needs_attention, terminated_at, permitted_at
 FROM activities WHERE instance_id = :instance_id AND stage = :stage ORDER BY position
+
+-- The document of a plan, which is signed.
+-- name: signed
+SELECT document FROM plans WHERE id = :plan_id
 
 -- Open effects that need attention, of one instance or of all, the newest instance first.
 -- name: attention_page

@@ -18,6 +18,7 @@ from headrace_client.models import (
     CertificateKeys,
     DeadLetter,
     Event,
+    InstanceDescription,
     InstanceSummary,
     Plan,
     PlanSummary,
@@ -25,6 +26,7 @@ from headrace_client.models import (
     Resolution,
     Result,
     SentEvents,
+    WorkflowInstance,
 )
 from headrace_client.operations import Operation
 from headrace_client.options import CallOptions, WriteOptions, complete
@@ -203,6 +205,16 @@ class AsyncExt:
         """List what persons decided about effects of an instance."""
         return await self._call(operations.LIST_RESOLUTIONS, request, {"instance_id": instance_id}, options)
 
+    async def describe_instance(
+        self,
+        *,
+        instance_id: str | None = None,
+        request: requests.DescribeInstanceRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[InstanceDescription]:
+        """Read of which kind an instance is, to which case and plan it belongs, and why it failed."""
+        return await self._call(operations.DESCRIBE_INSTANCE, request, {"instance_id": instance_id}, options)
+
     async def create_plan(
         self,
         *,
@@ -215,6 +227,22 @@ class AsyncExt:
         Nothing is booked. A run that would fail has a plan too: `verdict` and `fails` say so.
         """
         return await self._call(operations.CREATE_PLAN, request, {"plan": plan}, options)
+
+    async def run_plan(
+        self,
+        *,
+        plan_id: str | None = None,
+        request_body: JsonObject | None = None,
+        request: requests.RunPlanRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[WorkflowInstance]:
+        """Start the one instance of a plan, which has no effect but those of the plan.
+
+        `request_body` has the `hash` that was signed; `acceptFailure` runs a plan that would fail; `workflowID` belongs
+        to a plan of a definition.
+        """
+        arguments = {"plan_id": plan_id, "request_body": request_body}
+        return await self._call(operations.RUN_PLAN, request, arguments, options)
 
     async def get_plan(
         self,

@@ -19,6 +19,7 @@ from headrace_client.models import (
     CertificateKeys,
     DeadLetter,
     Event,
+    InstanceDescription,
     InstanceSummary,
     Plan,
     PlanSummary,
@@ -26,6 +27,7 @@ from headrace_client.models import (
     Resolution,
     Result,
     SentEvents,
+    WorkflowInstance,
 )
 from headrace_client.operations import Operation
 from headrace_client.options import CallOptions, WriteOptions, complete
@@ -204,6 +206,16 @@ class Ext:
         """List what persons decided about effects of an instance."""
         return self._call(operations.LIST_RESOLUTIONS, request, {"instance_id": instance_id}, options)
 
+    def describe_instance(
+        self,
+        *,
+        instance_id: str | None = None,
+        request: requests.DescribeInstanceRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[InstanceDescription]:
+        """Read of which kind an instance is, to which case and plan it belongs, and why it failed."""
+        return self._call(operations.DESCRIBE_INSTANCE, request, {"instance_id": instance_id}, options)
+
     def create_plan(
         self,
         *,
@@ -216,6 +228,22 @@ class Ext:
         Nothing is booked. A run that would fail has a plan too: `verdict` and `fails` say so.
         """
         return self._call(operations.CREATE_PLAN, request, {"plan": plan}, options)
+
+    def run_plan(
+        self,
+        *,
+        plan_id: str | None = None,
+        request_body: JsonObject | None = None,
+        request: requests.RunPlanRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[WorkflowInstance]:
+        """Start the one instance of a plan, which has no effect but those of the plan.
+
+        `request_body` has the `hash` that was signed; `acceptFailure` runs a plan that would fail; `workflowID` belongs
+        to a plan of a definition.
+        """
+        arguments = {"plan_id": plan_id, "request_body": request_body}
+        return self._call(operations.RUN_PLAN, request, arguments, options)
 
     def get_plan(
         self,

@@ -1,0 +1,88 @@
+"""A pin: the effects that an instance may have, as a plan was signed.
+
+An effect is compared before its intent is stored, so an effect that was not signed is neither stored nor sent. What is
+compared is its commitment, all of it: service, activity, method, path and body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, cast
+
+import msgspec
+
+from headrace.planning.commitments import commitment_of
+from headrace.planning.document import COMMITTED
+from headrace.workflows.activities import Activity, Json
+
+MAX_CHARACTERS = 80
+"""The length of a value in a message."""
+
+
+class Pin:
+    """The signed effects of a plan, by stage and ordinal."""
+
+    __slots__ = ("_counts", "_effects")
+
+    def __init__(self, document: Json) -> None:
+        effects: list[Json] = document["effects"]
+        self._effects = {(each["stage"], each["ordinal"]): {name: each[name] for name in COMMITTED} for each in effects}
+        self._counts: dict[int, int] = {}
+        for stage, _ in self._effects:
+            self._counts[stage] = self._counts.get(stage, 0) + 1
+
+    def deviation(self, effect: Activity, stage: int, ordinal: int, schemas: Mapping[str, str]) -> str | None:
+        """How an effect differs from the one that was signed; None: it does not.
+
+        Raises InvalidValue where no request can be made of the effect.
+        """
+        signed = self._effects.get((stage, ordinal))
+        place = f"stage {stage}, effect {ordinal}"
+        if signed is None:
+            return f"{place}: {effect.name} is not signed"
+        found = commitment_of(effect, stage, ordinal, schemas).shown()
+        difference = next(_differences(found, signed, ""), None)
+        return None if difference is None else f"{place}: {difference}"
+
+    def left(self, stage: int, ordinal: int) -> str | None:
+        """The signed effect that a stage which is about to end well has not had; None: it has had all.
+
+        `ordinal`: how many it has had.
+        """
+        if ordinal >= self._counts.get(stage, 0):
+            return None
+        name = self._effects[stage, ordinal]["activity"]
+        return f"stage {stage}, effect {ordinal}: {name} is signed, and the stage has ended without it"
+
+
+@lru_cache(maxsize=64)
+def pin_of(document: str) -> Pin:
+    """The pin of a stored plan, from the text of its document, which never changes."""
+    return Pin(msgspec.json.decode(document))
+
+
+_ABSENT = object()
+
+
+def _differences(found: Any, signed: Any, path: str) -> Iterator[str]:
+    """Each place where two values of JSON differ, with both values. `1` and `true` differ."""
+    if isinstance(found, dict) and isinstance(signed, dict):
+        ours, theirs = cast("Json", found), cast("Json", signed)
+        for name in [*ours, *(name for name in theirs if name not in ours)]:
+            inner = f"{path}.{name}" if path else name
+            yield from _differences(ours.get(name, _ABSENT), theirs.get(name, _ABSENT), inner)
+    elif isinstance(found, list | tuple) and isinstance(signed, list | tuple):
+        our_items, their_items = cast("list[Any]", found), cast("list[Any]", signed)
+        for number in range(max(len(our_items), len(their_items))):
+            pair = (each[number] if number < len(each) else _ABSENT for each in (our_items, their_items))
+            yield from _differences(*pair, f"{path}[{number}]")
+    elif type(found) is not type(signed) or found != signed:
+        yield f"{path} is {_shown(found)}, signed {_shown(signed)}"
+
+
+def _shown(value: Any) -> str:
+    if value is _ABSENT:
+        return "absent"
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}..."

@@ -1,0 +1,131 @@
+"""Bugs of failures and of pinned runs: a run does what nobody signed, or says the wrong thing of its end."""
+
+from __future__ import annotations
+
+from tests.planted.bugs import Bug, Change
+
+RUNNER = "src/headrace/runner/instance.py"
+PIN = "src/headrace/runner/pin.py"
+SETTLEMENT = "src/headrace/effects/settlement.py"
+QUERIES = "src/headrace/journal/sqlite/queries.sql"
+_PINNED = "tests/planning/test_pinned_runs.py"
+_RUNS = "tests/contract/test_plan_runs.py"
+_FAILURES = "tests/contract/test_failures.py"
+_JOURNAL = "tests/contract/test_journal.py"
+
+
+def _bug(name: str, file: str, find: str, put: str, *suites: str) -> Bug:
+    return Bug(name, (Change(file, find, put),), suites)
+
+
+PINNING: tuple[Bug, ...] = (
+    _bug(
+        "an effect is compared with its plan after its intent is stored",
+        RUNNER,
+        """        if deviation is not None:
+            stage.leave_plan(deviation)
+            return False
+        self.open = CurrentActivity(activity, stage.number, stage.position, key, request, now_at)
+        if activity.is_effect:
+            self._store_activity(unit, self.open, attempt=int(sends))
+        return True
+""",
+        """        self.open = CurrentActivity(activity, stage.number, stage.position, key, request, now_at)
+        if activity.is_effect:
+            self._store_activity(unit, self.open, attempt=int(sends))
+        if deviation is not None:
+            self.open = None
+            stage.leave_plan(deviation)
+            return False
+        return True
+""",
+        _PINNED,
+        _RUNS,
+    ),
+    _bug(
+        "an effect is compared with its plan without its path",
+        PIN,
+        "{name: each[name] for name in COMMITTED}",
+        '{name: each[name] for name in COMMITTED if name != "path"} | {"path": ""}',
+        _PINNED,
+    ),
+    _bug(
+        "the path of an effect is not compared",
+        PIN,
+        '        difference = next(_differences(found, signed, ""), None)\n',
+        '        difference = next(_differences(found | {"path": signed["path"]}, signed, ""), None)\n',
+        _PINNED,
+    ),
+    _bug(
+        "true and 1 are the same in a plan",
+        PIN,
+        "type(found) is not type(signed) or found != signed",
+        "found != signed",
+        _PINNED,
+    ),
+    _bug(
+        "an effect that was not signed is done",
+        PIN,
+        '            return f"{place}: {effect.name} is not signed"\n',
+        "            return None\n",
+        _PINNED,
+    ),
+    _bug(
+        "a stage may leave out what was signed",
+        RUNNER,
+        "            stage.leave_plan(left)\n",
+        "            pass\n",
+        _PINNED,
+    ),
+    _bug(
+        "a plan is kept in memory only",
+        RUNNER,
+        "            runner.pin = pin_of(standing.plan)\n",
+        "            pass\n",
+        _RUNS,
+    ),
+    _bug(
+        "a plan starts a second instance",
+        QUERIES,
+        "WHERE id = :plan_id AND state IN ('open', 'approved') AND instance_id IS NULL AND expires_at > :at",
+        "WHERE id = :plan_id AND expires_at > :at",
+        _JOURNAL,
+        _RUNS,
+    ),
+    _bug(
+        "an expired plan starts an instance",
+        QUERIES,
+        "AND instance_id IS NULL AND expires_at > :at",
+        "AND instance_id IS NULL AND expires_at > :at - 1",
+        _JOURNAL,
+    ),
+    _bug(
+        "a plan is used before its instance is stored",
+        "src/headrace/usecases/plan_runs.py",
+        "    start.unit.insert(0, Required(used, _Lost))\n",
+        "    mark = Unit()\n    mark.add(Required(used, _Lost))\n    await ports.journal.commit(mark)\n",
+        _RUNS,
+    ),
+    _bug(
+        "our reference with other postings counts as a refusal",
+        SETTLEMENT,
+        'self.action = Refused("CONFLICT", found.message, is_conflict=True)',
+        'self.action = Refused("CONFLICT", found.message)',
+        _FAILURES,
+    ),
+    _bug(
+        "what a person called not booked counts as a refusal",
+        RUNNER,
+        "                self.stage.refuse(UNBOOKED, NOT_BOOKED)\n",
+        '                self.stage.refuse(UNBOOKED, Failure("refused", "UNBOOKED"))\n',
+        _FAILURES,
+    ),
+    _bug(
+        "the kind of a failure is not stored",
+        QUERIES,
+        "failure = :failure, failure_code",
+        "failure = coalesce(NULL, failure, NULLIF(:failure, :failure)), failure_code",
+        _JOURNAL,
+        _FAILURES,
+    ),
+)
