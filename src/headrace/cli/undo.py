@@ -54,7 +54,7 @@ def undo(
 
 
 def undo_lines(found: UndoPreview) -> list[str]:
-    """What an undo would do, one line for each effect."""
+    """The preview of an undo, one line for each effect."""
     lines = [f"Reverts {_counted(len(found.stages))}, the last one first"]
     lines += [f"  {number}. {_sentence(stage['revert'])}" for number, stage in enumerate(found.stages, 1)]
     for heading, effects in (("Keeps", found.kept), ("A person must decide first", found.blocked)):

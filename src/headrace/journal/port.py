@@ -132,11 +132,11 @@ class Journal(Protocol):
         ...
 
     async def stages(self, instance_id: str) -> list[Stage]:
-        """Those that the instance itself has begun."""
+        """The stages that the instance itself has begun."""
         ...
 
     async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]:
-        """Of a continuation also those that it takes over: each row names the instance that ran it."""
+        """Return also those that a continuation takes over: each row names the instance that ran it."""
         ...
 
     async def successor(self, predecessor: str) -> Successor | None:

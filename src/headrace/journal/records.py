@@ -152,7 +152,7 @@ class ResolutionRow(msgspec.Struct, frozen=True):
 
 
 class Successor(msgspec.Struct, frozen=True):
-    """What came after an ended instance. `kind`: redrive (its continuation) or undo; `reason`: of the principal.
+    """The step from an ended instance to its successor. `kind`: redrive or undo; `reason`: of the principal.
 
     `kept`: JSON list of the effects that an undo leaves as they are, known when it began.
     """

@@ -48,7 +48,7 @@ async def an_ended_instance_has_one_successor(make_journal: MakeJournal) -> None
 
 
 async def a_continuation_takes_over_stages_and_effects(make_journal: MakeJournal) -> None:
-    """a fails in its second stage, b in the same one, c goes on: what a and b have done is read as c's."""
+    """Instance a fails in its second stage, b in the same one, c goes on: what a and b have done is read as c's."""
     async with make_journal() as journal:
         await journal.commit(_unit(AddWorkflow(workflow_id="w", name="n", config="{}", created_at=1, updated_at=1)))
         await journal.commit(_unit(*_begun("a"), _opened("a", 0, 0), _closed("a", 0, 0, output='"0"')))

@@ -44,7 +44,7 @@ class Draft:
     )
     size: int = 0
     beginning: Json | None = None
-    """Of a plan that continues an instance: which, and the stage and position at which it ended."""
+    """The instance that the plan continues, and the stage and position at which that one ended."""
 
     def add_effect(self, commitment: Commitment, **shown: Any) -> None:
         effect = {**commitment.shown(), **shown}

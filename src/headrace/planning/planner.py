@@ -44,7 +44,7 @@ NEEDS_SAME_BYTES, NO_LONGER_FITS = "needs_same_bytes", "no_longer_fits"
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """Where a plan begins that continues an instance. `position`: of the activity in that stage that ended it.
+    """The beginning of a plan that continues an instance. `position`: of the activity in that stage that ended it.
 
     `earlier`: by ordinal, the effects of that stage, as earlier instances of the case left them.
     """

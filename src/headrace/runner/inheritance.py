@@ -1,4 +1,4 @@
-"""What a continuation takes over: the effects that earlier instances of its case asked for in its first stage."""
+"""Effects that a continuation takes over: those that earlier instances of its case asked for in its first stage."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Undoing(msgspec.Struct, frozen=True):
 
 
 class UndoPreview(msgspec.Struct, frozen=True):
-    """What an undo would do now. `stages`: those of its workflow; `kept`, `blocked`: effects that it leaves."""
+    """The preview of an undo. `stages`: those of its workflow; `kept`, `blocked`: effects that it leaves."""
 
     stages: list[Json]
     kept: list[KeptEffect]
@@ -93,7 +93,7 @@ async def undo_instance(ports: Ports, caller: Caller | None, instance_id: str, w
 
 
 async def preview_undo(ports: Ports, instance_id: str, external: External) -> UndoPreview:
-    """What an undo would do now. Raises NotFound, NotInThisState, and Silent where a service does not answer."""
+    """Preview an undo. Raises NotFound, NotInThisState, and Silent where a service does not answer."""
     _, undo = await _computed(ports, instance_id, external)
     return UndoPreview(undo.stages, _kept(undo.kept), _kept(undo.blocked))
 
@@ -136,7 +136,7 @@ async def _computed(ports: Ports, instance_id: str, external: External) -> tuple
 
 
 async def case_of(ports: Ports, instance: Instance) -> Case:
-    """What the case of an instance has done, up to this instance, as its history shows it."""
+    """The case of an instance, up to this instance, as its history shows it."""
     rows = [row for stage in instance.stages for row in await ports.journal.activities(instance.id, stage.number)]
     attested = await _attested(ports, rows)
     effects = [

@@ -215,7 +215,7 @@ class KeptEffect(Model, kw_only=True):
 
 
 class UndoPreview(Model, kw_only=True):
-    """What an undo would do: a stage for each revert, what it keeps, and what a person must decide first."""
+    """The preview of an undo: a stage for each revert, what it keeps, and what a person must decide first."""
 
     stages: list[dict[str, Any]]
     kept: list[KeptEffect]

@@ -227,7 +227,7 @@ class KeptEffect(_Shape, kw_only=True):
 
 
 class UndoPreview(_Shape, kw_only=True):
-    """What an undo would do."""
+    """The preview of an undo."""
 
     stages: Annotated[list[dict[str, Any]], Meta(description="Those of its computed workflow: one for each revert.")]
     kept: list[KeptEffect]
@@ -488,7 +488,7 @@ class PlannedEffect(_Shape, kw_only=True):
 
 
 class PlanBeginning(_Shape, kw_only=True):
-    """Where a plan begins that continues an instance."""
+    """The beginning of a plan that continues an instance."""
 
     instance: InstanceId
     stage: Annotated[int, Meta(ge=0)]

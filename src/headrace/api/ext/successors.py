@@ -1,4 +1,4 @@
-"""What comes after an ended instance: a continuation, which goes on where it failed, or an undo."""
+"""Operations on ended instances: redrive one that has failed, and undo a case."""
 
 from __future__ import annotations
 
