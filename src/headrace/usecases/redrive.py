@@ -1,6 +1,6 @@
 """Redrive an instance that has failed: a new one continues its case, under the same keys, and sends nothing again.
 
-The ended instance stays ended, as was reported to its callers. One unit stores the successor, of which an instance has at
+The ended instance stays ended, as callers know. One unit stores the successor, of which an instance has at
 most one, the new instance and its first stage; of two requests on any servers, one is committed.
 """
 
