@@ -204,6 +204,7 @@ async def test_a_kill_at_any_point_leaves_one_undo_and_each_revert_once(tmp_path
             file = tmp_path / f"{number}-{after}.db"
             async with running(file, services) as alive:
                 case = await alive.ended(await started(alive, CROSS, SEND))
+            services.place = None
             point = CrashPoint(number, after=after)
             async with running(file, services, point) as alive:
                 await point.over(_undone(alive, case.id))
@@ -213,6 +214,7 @@ async def test_a_kill_at_any_point_leaves_one_undo_and_each_revert_once(tmp_path
             assert (ended.error, count, balances(services)) == (None, 2, initial), (number, after, point.seen)
             rows = services.call("ledger", "GET", "/v2/main/transactions?pageSize=100")["cursor"]["data"]
             assert sum(row["reverted"] for row in rows) == 1, (number, after)
+            assert len(rows) == 3, "the funding, the leg on this ledger, and its revert"
             await services.close()
         if point.struck_at is None:
             break

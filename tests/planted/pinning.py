@@ -24,7 +24,9 @@ PINNING: tuple[Bug, ...] = (
         (
             Change(
                 RUNNER,
-                "        if deviation is not None:\n            stage.leave_plan(deviation)\n            return False\n",
+                "        if deviation is not None:\n"
+                "            stage.leave_plan(deviation)\n"
+                "            return False\n",
                 "",
             ),
             Change(

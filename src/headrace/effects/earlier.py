@@ -85,8 +85,10 @@ def _differences(old: object, new: object, path: str) -> Iterator[str]:
             yield f"{path} has {len(second)} items, had {len(first)}"
         for number, (one, other) in enumerate(zip(first, second, strict=False)):
             yield from _differences(one, other, f"{path}[{number}]")
-    elif type(old) is not type(new) or old != new:
-        yield f"{path} is {_shown(new)}, was {_shown(old)}"
+    else:
+        was, found = cast("object", old), cast("object", new)
+        if type(was) is not type(found) or was != found:
+            yield f"{path} is {_shown(found)}, was {_shown(was)}"
 
 
 def _shown(value: object) -> str:

@@ -23,6 +23,7 @@ from headrace.usecases.plans import answered, terms_for
 from headrace.usecases.ports import Ports
 from headrace.usecases.reasons import check_reason, members_of, principal_of
 from headrace.usecases.uncancelled import completed
+from headrace.workflows.activities import Json
 
 REDRIVE = "redrive"
 
@@ -65,7 +66,7 @@ async def _require_same_bytes(ports: Ports, standing: Standing) -> None:
     subject = continuing(standing)
     async with ports.plans:
         document = await answered(plan(subject, terms_for(ports, subject)), ports.downstream, ports.clock)
-    fails = document.get("fails") or {}
+    fails: Json = document.get("fails") or {}
     if fails.get("code") == NEEDS_SAME_BYTES:
         raise NotInThisState(
             NEEDS_SAME_BYTES, f"instance {standing.instance.id} cannot be redriven now: {fails['error']}"

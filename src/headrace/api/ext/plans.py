@@ -35,8 +35,9 @@ async def create(context: Context, request: Request) -> Response:
         ids = {
             name: members[name] for name in ("workflowID", "triggerID", "redrive") if isinstance(members.get(name), str)
         }
-        value = members | {name: canonical_id(text) for name, text in ids.items()}
-    answer = await make_plan(context.ports, caller_of(request, body, value), value)
+        value = {**members, **{name: canonical_id(text) for name, text in ids.items()}}
+    wanted: object = value
+    answer = await make_plan(context.ports, caller_of(request, body, wanted), wanted)
     return answer_response(answer, 201, _whole)
 
 

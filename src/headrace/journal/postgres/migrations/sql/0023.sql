@@ -1,7 +1,7 @@
 -- What came after an ended instance: its continuation, or what undoes it. At most one, whichever server is asked.
 
 -- kind: redrive, undo. reason: of the principal. kept: JSON list of the effects that an undo leaves as they are.
-CREATE TABLE successors (
+CREATE TABLE IF NOT EXISTS successors (
     predecessor text   COLLATE "C" NOT NULL PRIMARY KEY,
     kind        text   NOT NULL,
     successor   text   COLLATE "C" NOT NULL UNIQUE,
