@@ -45,10 +45,7 @@ PLACES: dict[str, dict[str, str]] = {"resolveEffect": {"number": "1", "position"
 """By operation, path parameters with another value."""
 NEED_ATTENTION = ("listAttention", "resolveEffect")
 """Operations whose example is about an instance with an effect that needs attention."""
-NEED_AN_END = ("createCertificate", "getCertificate")
-"""Operations whose example is about an instance that has ended."""
-RANDOM = ("access_token", "next", "previous", "certificate", "sha", "body", "x", "y", "journal")
-"""Members whose text differs each time."""
+        return re.sub(r"\b(WORKFLOW|INSTANCE|TRIGGER|PLAN|CERTIFICATE|HASH)\b", lambda found: self.ids[found[0]], text)
 QUERIES: dict[str, dict[str, str]] = {
     "listInstances": {"workflowID": "WORKFLOW", "running": "true"},
     "listTriggers": {"name": "top-up"},
@@ -210,13 +207,15 @@ class World:
         return value
 
     def prepare(self, operation: Operation) -> None:
-        """What the example needs: INSTANCE has ended or has an effect that needs attention, PLAN is new."""
+        """What the example needs: INSTANCE has ended, failed or needs attention; PLAN is new."""
         if operation.operation_id in NEED_AN_END:
             abort = f"{PREFIX}/instances/{self.ids['INSTANCE']}/abort"
             assert self.server.request("PUT", abort).status == 204
             self.ids["CERTIFICATE"] = self._created("/ext/certificates", {"instance": self.ids["INSTANCE"]})
         if operation.operation_id == "runPlan":
             self._plan()
+        if operation.operation_id in NEED_FAILURE:
+            self._prepare_failure()
         if operation.operation_id not in NEED_ATTENTION:
             return
         send = {
@@ -252,6 +251,22 @@ class World:
         plan_id = self.ids["PLAN"] = self._created("/ext/plans", plan)
         stored = self.server.get(f"{PREFIX}/ext/plans/{plan_id}").json["data"]
         self.ids["HASH"] = stored["hash"].removeprefix("sha256:")
+
+    def _prepare_failure(self) -> None:
+        """One stage is done, and the next one lacks funds."""
+        to_shop = {
+            "destination": {"account": {"id": "shop", "ledger": "main"}},
+            "amount": {"asset": "USD/2", "amount": 900},
+        }
+        stages = [
+            {"send": {"source": {"account": {"id": payer, "ledger": "main"}}, **to_shop}}
+            for payer in ("users:42", "users:43")
+        ]
+        self.ids["WORKFLOW"] = self._created("/workflows", {"name": "payment", "stages": stages})
+        self.ids["INSTANCE"] = self._created(f"/workflows/{self.ids['WORKFLOW']}/instances", {})
+        for _ in _patiently("the instance fails"):
+            if self.server.get(f"{PREFIX}/instances/{self.ids['INSTANCE']}").json["data"]["terminated"]:
+                return
 
     def _created(self, path: str, body: Json) -> str:
         answer = self.server.post(PREFIX + path, body)

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from tests.planted.bugs import BUGS, Bug
 from tests.planted.certifying import CERTIFYING
+from tests.planted.continuing import CONTINUING
 from tests.planted.pinning import PINNING
 from tests.planted.planning import PLANNING
 from tests.planted.processes import PROCESSES
 from tests.planted.reversing import REVERSING
 
-EVERY_BUG: tuple[Bug, ...] = (*BUGS, *PROCESSES, *PLANNING, *REVERSING, *PINNING, *CERTIFYING)
+EVERY_BUG: tuple[Bug, ...] = (
+    *BUGS,
+    *PROCESSES,
+    *PLANNING,
+    *REVERSING,
+    *PINNING,
+    *CONTINUING,
+    *CERTIFYING,
+)
+"""In the order of caught.md."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from headrace.api.ext import attention, audit, certificates, events, instances, plans
+from headrace.api.ext import attention, audit, certificates, events, instances, plans, successors
 
 OPERATIONS = (
     *events.OPERATIONS,
     *audit.OPERATIONS,
     *instances.OPERATIONS,
     *attention.OPERATIONS,
+    *successors.OPERATIONS,
     *plans.OPERATIONS,
     *certificates.OPERATIONS,
 )

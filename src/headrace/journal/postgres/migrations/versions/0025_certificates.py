@@ -7,7 +7,7 @@ from alembic import op
 from headrace.journal.postgres.migrations import script
 
 revision = "0025"
-down_revision = "0021"
+down_revision = "0023"
 
 
 def upgrade() -> None:

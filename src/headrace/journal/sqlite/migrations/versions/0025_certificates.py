@@ -5,7 +5,7 @@ from alembic import op
 from headrace.journal.sqlite.migrations import statements
 
 revision = "0025"
-down_revision = "0021"
+down_revision = "0023"
 
 
 def upgrade() -> None:
