@@ -45,7 +45,12 @@ PLACES: dict[str, dict[str, str]] = {"resolveEffect": {"number": "1", "position"
 """By operation, path parameters with another value."""
 NEED_ATTENTION = ("listAttention", "resolveEffect")
 """Operations whose example is about an instance with an effect that needs attention."""
-        return re.sub(r"\b(WORKFLOW|INSTANCE|TRIGGER|PLAN|CERTIFICATE|HASH)\b", lambda found: self.ids[found[0]], text)
+NEED_AN_END = ("createCertificate", "getCertificate")
+"""Operations whose example is about an instance that has ended."""
+NEED_FAILURE = ("redriveInstance", "previewUndo", "undoInstance")
+"""Operations whose example is about an instance that has failed."""
+RANDOM = ("access_token", "next", "previous", "certificate", "sha", "body", "x", "y", "journal")
+"""Members whose text differs each time."""
 QUERIES: dict[str, dict[str, str]] = {
     "listInstances": {"workflowID": "WORKFLOW", "running": "true"},
     "listTriggers": {"name": "top-up"},

@@ -27,7 +27,7 @@ from headrace.planning.questions import Asking
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
 from headrace.usecases.plans import PAUSE_S
 from headrace.usecases.ports import Ports
-from headrace.usecases.resolve import ANONYMOUS
+from headrace.usecases.reasons import ANONYMOUS
 from headrace.workflows.activities import ACTIVITIES, Json, Service
 from headrace.workflows.variables import check_text, shown
 
