@@ -147,7 +147,7 @@ async def test_every_write_is_in_the_matrix() -> None:
 async def test_the_templates_are_good_bodies(place: Place, operation: Operation) -> None:
     """Else a matrix of refusals would prove nothing."""
     response = await place.send(operation, place.filled(operation, b'"1"'))
-    # No effect needs attention, there is no such instance to certify, "1" is not the hash of the plan, the instance runs.
+    # No effect needs attention, no such instance is there to certify, "1" is not the hash, the instance runs.
     unmet = {"resolveEffect": 404, "createCertificate": 404, "runPlan": 412} | dict.fromkeys(NEED_AN_END, 409)
     wanted = unmet.get(operation.operation_id, operation.status)
     assert response.status_code == wanted, response.text
