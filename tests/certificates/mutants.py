@@ -282,6 +282,19 @@ def _literal(text: str) -> str:
     return found if isinstance(found, str) else ""
 
 
+def refused_read(instance: RecordedInstance, random: Random) -> RecordedInstance | None:
+    """The first read of the last stage that booked something is said to be refused; the rest never to have been."""
+    booked = {stage.number for stage, row in _effects(instance) if leaves_a_trace(row)}
+    if not booked:
+        return None
+    stage = instance.stages[max(booked)]
+    row = stage.activities[0]
+    if ACTIVITIES[row.name].is_effect:
+        return None
+    refused = replace(row, error="NOT_FOUND: it does not exist", output=None)
+    return _ended(instance, stage, [refused], f"{row.name}: NOT_FOUND: it does not exist", None)
+
+
 def changed_stage_input(instance: RecordedInstance, random: Random) -> RecordedInstance | None:
     stage = random.choice(instance.stages)
     edited = _edited(stage.input, random)
@@ -405,6 +418,7 @@ ROWS: tuple[Callable[[RecordedInstance, Random], RecordedInstance | None], ...] 
     done_is_refused_throughout,
     lost_end,
     lost_stage,
+    refused_read,
     changed_stage_input,
     other_keyword,
     other_stage_error,

@@ -186,6 +186,17 @@ def test_metadata_that_was_changed_since_is_overwritten_and_no_refusal(image: by
         assert [each["kind"] for each in payload["exceptions"]] == ["overwritten"]
 
 
+@pytest.mark.parametrize("ledger", ["no ledger", "a/b", "${x}", ""])
+def test_a_run_that_failed_for_its_values_is_certified(image: bytes, ledger: str) -> None:
+    """Nothing can stand on what is no ledger, no wallet and no account, so nothing is asked for there."""
+    definition = {"stages": [send(account("users:jane", "${ledger}"), {"wallet": {"id": "${wallet}"}})]}
+    variables = {"ledger": ledger, "wallet": "a wallet / of none"}
+    with ran(definition, Plan(variables), image, 3) as found:
+        assert found is not None
+        payload = found.certify()
+        assert payload["instances"][0]["outcome"] == "failed" and payload["effects"] == []
+
+
 def test_a_service_that_is_silent_is_no_refusal(image: bytes) -> None:
     with case_of(image, ACROSS) as found, pytest.raises(Silent, match="a certificate needs an answer"):
         cases.certified(found.case, lambda _request: None)

@@ -1,4 +1,4 @@
-"""The keys of certificates: in a file of their own, rotated every year, their public halves published for ever.
+"""The keys of certificates: in a file of their own, rotated every year, their public halves published permanently.
 
 Tokens are signed with other keys, and expire; a certificate is read years later. So a retired key is never forgotten,
 and its private half is deleted when it retires.

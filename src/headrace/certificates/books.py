@@ -7,6 +7,7 @@ that came late, or a record that was lost, shows there.
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -38,7 +39,8 @@ from headrace.effects.port import (
     Unknown,
 )
 from headrace.effects.wire import Unreadable, canonical, is_integer, loose_text, members_of, object_of, page_of, stored
-from headrace.errors import NotCertifiable, Silent
+from headrace.errors import InvalidValue, NotCertifiable, Silent
+from headrace.money import ledger_name
 from headrace.planning.questions import ATTEMPTS, Answer, Question, ask
 from headrace.planning.shadow import wallet_account
 from headrace.workflows.activities import INTERNAL_LEDGER, CreditWallet, Family, GetWallet, Json, ListWallets
@@ -49,7 +51,7 @@ MAX_WALLET_PAGES = 100
 
 Asking = Generator[Question, Answer, Any]
 Standing = Literal["booked", "observed", "overwritten", "attested", "absent", "not_excluded"]
-"""What the books show of an effect.
+"""The state of an effect in the books.
 
 booked        it stands there with its values
 observed      the account has this metadata now
@@ -62,7 +64,7 @@ not_excluded  it was not done, and the service lists too much to show that it is
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the books show of one effect.
+    """The entry of one effect in the books.
 
     `postings` are those of `transaction_id` on `ledger`, None for a service without postings. `is_reverted`: by this
     case. An initiation has `initiation_id`, `status`, and `paid`: what has left, or will.
@@ -257,7 +259,8 @@ class _Books:
         found, _ = yield from _searched(effect.activity.name, effect.request)
         if not isinstance(found, Found):
             _refuse(effect, found)
-        output = effect.output["data"] if isinstance(effect.output, dict) else None
+        recorded = cast("Json", effect.output) if isinstance(effect.output, dict) else {}
+        output = cast("Json | None", recorded.get("data"))
         if output is None or output.get("reverted"):  # it was found as reverted
             return Entry(effect, "booked")
         ledger, reverted = effect.activity.ledger, found.output["data"]
@@ -287,7 +290,7 @@ class _Books:
         return Entry(effect, "absent" if self._is_excluded(found, effect.key) else "not_excluded")
 
     def _is_excluded(self, found: LookUp, key: str) -> bool:
-        """Raises NotCertifiable where something stands in the books under this key."""
+        """Whether the service excludes this key. Raises NotCertifiable where something stands in the books under it."""
         if isinstance(found, Found | FoundOther):
             what = found.message if isinstance(found, FoundOther) else "it was booked"
             raise NotCertifiable("extra_in_books", f"{key} is not recorded as done, and the books show it: {what}")
@@ -328,21 +331,29 @@ class _Books:
         known = {wallet_id.lower() for wallet_id in reach.wallets}
         for stage in self._stages:
             for party in _parties(stage):
-                wallet = cast("Json", party.get("wallet") or {})
-                if not stage.is_started and wallet.get("id") and wallet["id"].lower() not in known:
-                    read = yield from _asked(GetWallet(wallet["id"]))
-                    found = [read.output["data"]] if isinstance(read, Done) else []
-                elif not stage.is_started and wallet.get("name"):
-                    read = yield from _asked(ListWallets(wallet["name"]))
-                    found = read.output["cursor"]["data"] if isinstance(read, Done) else []
-                else:
-                    continue
-                for each in found:
-                    if each["id"].lower() not in known:
-                        known.add(each["id"].lower())
-                        reach.wallets.append(each["id"])
-                    if each["ledger"] not in reach.ledgers:
-                        reach.ledgers.append(each["ledger"])
+                wallet = party.get("wallet")
+                for found in (yield from _wallets_of(cast("Json", wallet), known)) if isinstance(wallet, dict) else ():
+                    if found["id"].lower() not in known:
+                        known.add(found["id"].lower())
+                        reach.wallets.append(found["id"])
+                    if found["ledger"] not in reach.ledgers:
+                        reach.ledgers.append(found["ledger"])
+
+
+def _wallets_of(wallet: Json, known: set[str]) -> Generator[Question, Answer, list[Json]]:
+    """The wallets that a party names, by id or by name; none for values that no wallet can have."""
+    try:
+        if wallet.get("id"):
+            if str(wallet["id"]).lower() in known:
+                return []
+            read = yield from _asked(GetWallet(wallet["id"]))
+            return [read.output["data"]] if isinstance(read, Done) else []
+        if wallet.get("name"):
+            read = yield from _asked(ListWallets(wallet["name"]))
+            return read.output["cursor"]["data"] if isinstance(read, Done) else []
+    except InvalidValue:
+        pass
+    return []
 
 
 _ANY: Json = {"amount": -1, "asset": "", "destinationAccountID": "", "sourceAccountID": "-", "type": ""}
@@ -363,14 +374,17 @@ def _reach(stages: Iterable[ReplayedStage]) -> _Reach:
     wallet_ids: dict[str, None] = {}
     reach = _Reach()
     for stage in stages:
+        named: list[object] = []
         for party in _parties(stage):
-            if isinstance(account := party.get("account"), dict) and account.get("ledger"):
-                ledgers[cast("Json", account)["ledger"]] = None
-            if isinstance(payment := party.get("payment"), dict):
-                if "psp" in payment:
-                    reach.has_payments = True
-                else:
-                    ledgers[cast("Json", payment).get("ledger", INTERNAL_LEDGER)] = None
+            account, payment = party.get("account"), party.get("payment")
+            if isinstance(account, dict):
+                named.append(cast("Json", account).get("ledger"))
+            if isinstance(payment, dict):
+                reach.has_payments |= "psp" in payment
+                named.append(cast("Json", payment).get("ledger", INTERNAL_LEDGER) if "psp" not in payment else None)
+        for name in named:
+            with contextlib.suppress(InvalidValue):  # a stage that failed may hold any value
+                ledgers[ledger_name(name, "ledger")] = None
         for wallet_id, ledger in stage.wallets.items():
             wallet_ids[wallet_id] = ledgers[ledger] = None
         for effect in stage.effects:
@@ -383,6 +397,11 @@ def _reach(stages: Iterable[ReplayedStage]) -> _Reach:
                     reach.has_payments = True
     reach.ledgers, reach.wallets = list(ledgers), list(wallet_ids)
     return reach
+
+
+def _is_paid_from(party: Json) -> bool:
+    payment = party.get("payment")
+    return isinstance(payment, dict) and "psp" not in payment
 
 
 def _next_ordinals(stage: ReplayedStage) -> tuple[int, ...]:
@@ -446,7 +465,7 @@ def _read(effect: Effect, ledger: str, transaction_id: int) -> Generator[Questio
 
 
 def _shown(effect: Effect, evidence: TransactionEvidence | InitiationEvidence) -> Generator[Question, Answer, Done]:
-    """What a person has named as evidence, read again. An initiation is the output."""
+    """The booking that a person has named as evidence, read again. An initiation is the output."""
     why = ""
     for attempt in range(ATTEMPTS):
         shown: Shown | None

@@ -71,7 +71,7 @@ class RecordedInstance:
 
     @property
     def decisions(self) -> list[Json]:
-        """What persons decided about effects of this instance, by place."""
+        """The decisions of persons about effects of this instance, by place."""
         return [
             {
                 "stage": stage.number,

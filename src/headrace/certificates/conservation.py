@@ -63,7 +63,7 @@ class Totals:
 
 @dataclass(slots=True)
 class Balance:
-    """What is conserved: totals by asset, and the exceptions that a certificate declares."""
+    """The result: totals by asset, and the exceptions that a certificate declares."""
 
     totals: dict[str, Totals] = field(default_factory=dict[str, Totals])
     exceptions: list[Json] = field(default_factory=list[Json])

@@ -21,7 +21,7 @@ FORMAT = "headrace-certificate/1"
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """What signs: the identity of the journal and the release of the server. `checked_at`: in microseconds."""
+    """The signer: the identity of the journal and the release of the server. `checked_at`: in microseconds."""
 
     journal: str
     release: str

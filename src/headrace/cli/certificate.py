@@ -111,7 +111,7 @@ def _stored_lines(certificate_id: str, out: str | None) -> list[str]:
 
 
 def _lines(payload: Json) -> list[str]:
-    """What a certificate says, for a terminal of 80 columns."""
+    """The content of a certificate, for a terminal of 80 columns."""
     instances: list[Json] = payload["instances"]
     effects: list[Json] = payload["effects"]
     facts = [

@@ -395,7 +395,7 @@ class Plan(PlanSummary, kw_only=True):
 
 
 class CertificateSubject(Model):
-    """What a certificate is about: the first instance of its case."""
+    """The subject of a certificate: the first instance of its case."""
 
     instance: str
 

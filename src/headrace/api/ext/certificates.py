@@ -24,8 +24,10 @@ EXAMPLE = {"instance": "INSTANCE"}
 async def create(context: Context, request: Request) -> Response:
     body = await request.body(context.settings.max_body_bytes)
     value: Any = json_value(request, body) if body else None
-    if isinstance(value, dict) and isinstance(cast("dict[str, Any]", value).get("instance"), str):
-        value = {**value, "instance": canonical_id(value["instance"])}
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value)
+        if isinstance(members.get("instance"), str):
+            value = members | {"instance": canonical_id(members["instance"])}
     answer = await make_certificate(context.ports, caller_of(request, body, value), value)
     return answer_response(answer, 201, _shown)
 
@@ -100,7 +102,7 @@ OPERATIONS = (
         tag=TAG,
         summary="Read the keys of certificates",
         description=(
-            "The public keys that have signed certificates, for ever, as a JWKS. Open to everybody: pin the document "
+            "All public keys that have ever signed certificates, as a JWKS. Needs no token: pin the document "
             "once, over a connection that you trust, and check certificates with it offline."
         ),
         response=schemas.CertificateKeys,

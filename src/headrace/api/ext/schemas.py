@@ -533,7 +533,7 @@ class CertificateRequest(_Shape, kw_only=True):
 
 
 class CertificateSubject(_Shape, kw_only=True):
-    """What a certificate is about."""
+    """The subject of a certificate."""
 
     instance: Annotated[str, Meta(description="The first instance of the case.")]
 

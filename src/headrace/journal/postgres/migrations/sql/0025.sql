@@ -1,4 +1,4 @@
--- Certificates of cases: signed files, kept for ever.
+-- Certificates of cases: signed files, kept permanently.
 
 -- subject: what it was asked for, as JSON. content: the signed file. sha: its hash. previous: the certificate of the
 -- period before. kid, jwk: the key that has signed it, and the key's public half as JSON.

@@ -1,4 +1,4 @@
-"""Certificates of cases: signed files, kept for ever."""
+"""Certificates of cases: signed files, kept permanently."""
 
 from typing import Any
 
