@@ -55,8 +55,9 @@ CONTINUING: tuple[Bug, ...] = (
     _bug(
         "a continuation may follow an instance that has a successor",
         SQL,
-        "INSERT INTO successors (predecessor, kind, successor, reason, principal, at, kept)",
-        "INSERT OR REPLACE INTO successors (predecessor, kind, successor, reason, principal, at, kept)",
+        "WHERE instance_id = :predecessor AND terminated_at IS NULL)\nON CONFLICT DO NOTHING",
+        "WHERE instance_id = :predecessor AND terminated_at IS NULL)\n"
+        "ON CONFLICT (predecessor) DO UPDATE SET successor = excluded.successor",
         _STORED,
     ),
     _bug(

@@ -86,7 +86,7 @@ def _differences(old: object, new: object, path: str) -> Iterator[str]:
         for number, (one, other) in enumerate(zip(first, second, strict=False)):
             yield from _differences(one, other, f"{path}[{number}]")
     else:
-        was, found = cast("object", old), cast("object", new)
+        was, found = cast("object", old), new
         if type(was) is not type(found) or was != found:
             yield f"{path} is {_shown(found)}, was {_shown(was)}"
 
