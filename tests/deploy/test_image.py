@@ -107,11 +107,3 @@ def test_a_server_starts_on_a_read_only_root_as_a_user_without_rights(tmp_path: 
 
 def test_the_user_is_the_one_of_the_image() -> None:
     assert re.search(rf"^USER {USER}:{USER}$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-
-
-def test_the_base_is_one_build_of_its_tag() -> None:
-    """Both stages are the same one."""
-    lines = (ROOT / "Dockerfile").read_text().splitlines()
-    (given,) = [line for line in lines if line.startswith("ARG PYTHON=")]
-    assert re.fullmatch(r"ARG PYTHON=python:3\.\d+-slim-bookworm@sha256:[0-9a-f]{64}", given)
-    assert [line.split()[1] for line in lines if line.startswith("FROM ")] == ["${PYTHON}", "${PYTHON}"]

@@ -20,6 +20,7 @@ from tests.tidy.repository import ROOT
 Instruction = tuple[str, str]
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+BASE = next(line for line in DOCKERFILE.splitlines(keepends=True) if line.startswith("ARG PYTHON="))
 IGNORED = (ROOT / ".dockerignore").read_text()
 LABELS = ("title", "description", "version", "revision", "licenses", "source", "documentation", "base.name")
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -74,7 +75,7 @@ def complaints(text: str) -> Iterator[str]:
     last = found[stages[-1] :]
     arguments = dict(rest.split("=", 1) for word, rest in found[: stages[0]] if word == "ARG")
     bases = {re.sub(r"\$\{(\w+)\}", lambda name: arguments.get(name[1], ""), found[at][1].split()[0]) for at in stages}
-    if len(bases) != 1 or not re.fullmatch(r"python:3\.\d+-slim-\w+(@sha256:[0-9a-f]{64})?", bases.pop()):
+    if len(bases) != 1 or not re.fullmatch(r"python:3\.\d+-slim-\w+@sha256:[0-9a-f]{64}", bases.pop()):
         yield "every stage begins at the same slim Python with its version: the one that built is the one that runs"
     labels = " ".join(rest for word, rest in last if word == "LABEL")
     if missing := [each for each in LABELS if f"org.opencontainers.image.{each}=" not in labels]:
@@ -104,8 +105,8 @@ def test_the_image_keeps_its_promises() -> None:
 @pytest.mark.parametrize(
     ("good", "bad"),
     [
-        ("ARG PYTHON=python:3.11-slim-bookworm\n", "ARG PYTHON=python:latest\n"),
-        ("ARG PYTHON=python:3.11-slim-bookworm\n", "ARG PYTHON=python:3.11-slim-bookworm@sha256:abc\n"),
+        (BASE, "ARG PYTHON=python:latest\n"),
+        (BASE, "ARG PYTHON=python:3.11-slim-bookworm@sha256:abc\n"),
         ("FROM ${PYTHON} AS build", "FROM python:3.12-slim-bookworm AS build"),
         ("org.opencontainers.image.revision=", "org.example.revision="),
         ("USER 10001:10001\n", ""),
@@ -121,12 +122,6 @@ def test_the_image_keeps_its_promises() -> None:
 def test_every_promise_can_be_broken(good: str, bad: str) -> None:
     assert DOCKERFILE.count(good) >= 1
     assert len(list(complaints(DOCKERFILE.replace(good, bad)))) == 1
-
-
-def test_a_digest_may_pin_the_base() -> None:
-    default = "ARG PYTHON=python:3.11-slim-bookworm\n"
-    pinned = default.replace("\n", f"@sha256:{'0' * 64}\n")
-    assert list(complaints(DOCKERFILE.replace(default, pinned))) == []
 
 
 def test_the_image_has_every_extra() -> None:
