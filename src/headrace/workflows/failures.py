@@ -8,8 +8,8 @@ FailureKind = Literal[
     "refused", "invalid", "conflict", "plan", "timeout", "expired", "rejected", "unbooked", "canceled", "unclassified"
 ]
 """Kinds. refused: a service declined. invalid: a value, the result of a read or an expression cannot be used. conflict:
-our reference belongs to something else in the books. plan: what would be done is not what was signed. timeout: an event did
-not come. expired, rejected: an approval was not given. unbooked: a person decided that an effect was not booked.
+our reference belongs to something else in the books. plan: what would be done is not what was signed. timeout: an event
+did not come. expired, rejected: an approval was not given. unbooked: a person decided that an effect was not booked.
 canceled: aborted. unclassified: a server of an earlier release ended it, and its rows do not say why.
 """
 FAILURE_KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
