@@ -79,7 +79,7 @@ def rows_of(instance_id: str) -> list[Write]:
             ),
         ]
     if instance_id == "unbooked":
-        words = {"evidence": "{}", "reason": "r", "principal": "p"}
+        words: dict[str, Any] = {"evidence": "{}", "reason": "r", "principal": "p"}
         found.append(AddResolution(**place, verdict="not_booked", proof=None, at=2, **words))
     output = "{}" if declined is None else None
     found.append(CloseActivity(**place, attempt=1, output=output, error=declined, terminated_at=2))

@@ -67,21 +67,30 @@ _ABSENT = object()
 
 def _differences(found: Any, signed: Any, path: str) -> Iterator[str]:
     """Each place where two values of JSON differ, with both values. `1` and `true` differ."""
-    if isinstance(found, dict) and isinstance(signed, dict):
-        ours, theirs = cast("Json", found), cast("Json", signed)
-        for name in [*ours, *(name for name in theirs if name not in ours)]:
+    members, signed_members = _members(found), _members(signed)
+    items, signed_items = _items(found), _items(signed)
+    if members is not None and signed_members is not None:
+        for name in [*members, *(name for name in signed_members if name not in members)]:
             inner = f"{path}.{name}" if path else name
-            yield from _differences(ours.get(name, _ABSENT), theirs.get(name, _ABSENT), inner)
-    elif isinstance(found, list | tuple) and isinstance(signed, list | tuple):
-        our_items, their_items = cast("list[Any]", found), cast("list[Any]", signed)
-        for number in range(max(len(our_items), len(their_items))):
-            pair = (each[number] if number < len(each) else _ABSENT for each in (our_items, their_items))
-            yield from _differences(*pair, f"{path}[{number}]")
+            yield from _differences(members.get(name, _ABSENT), signed_members.get(name, _ABSENT), inner)
+    elif items is not None and signed_items is not None:
+        for number in range(max(len(items), len(signed_items))):
+            ours = items[number] if number < len(items) else _ABSENT
+            theirs = signed_items[number] if number < len(signed_items) else _ABSENT
+            yield from _differences(ours, theirs, f"{path}[{number}]")
     elif type(found) is not type(signed) or found != signed:
         yield f"{path} is {_shown(found)}, signed {_shown(signed)}"
 
 
-def _shown(value: Any) -> str:
+def _members(value: object) -> Json | None:
+    return cast("Json", value) if isinstance(value, dict) else None
+
+
+def _items(value: object) -> list[Any] | None:
+    return cast("list[Any]", value) if isinstance(value, list | tuple) else None
+
+
+def _shown(value: object) -> str:
     if value is _ABSENT:
         return "absent"
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()

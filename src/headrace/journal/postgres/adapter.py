@@ -478,7 +478,8 @@ async def _require_usable(writer: Connection, readers: Readers) -> None:
 
 
 def _instance(row: Row, stages: Sequence[Stage]) -> Instance:
-    return Instance(*row[:9], tuple(stages), *row[9:15])
+    values: list[Any] = [*row[:9], tuple(stages), *row[9:15]]
+    return Instance(*values)
 
 
 def _stages(text: str | None) -> Sequence[Stage]:

@@ -494,7 +494,8 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _instance(row: tuple[Any, ...], stages: tuple[Stage, ...]) -> Instance:
-    return Instance(*row[:8], bool(row[8]), stages, *row[9:])
+    values: list[Any] = [*row[:8], bool(row[8]), stages, *row[9:]]
+    return Instance(*values)
 
 
 def _summary(row: tuple[Any, ...]) -> InstanceSummary:
