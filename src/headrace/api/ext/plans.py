@@ -28,6 +28,7 @@ EXAMPLE = {"workflowID": "WORKFLOW", "variables": {"userID": "42", "amount": "25
 
 
 async def create(context: Context, request: Request) -> Response:
+    """Ids in the body may be written as in paths."""
     body = await request.body(context.settings.max_body_bytes)
     value: Any = json_value(request, body) if body else None
     if isinstance(value, dict):

@@ -227,6 +227,7 @@ class SqliteJournal:
         return [_summary(row) for row in self._page(rows, place, limit)]
 
     async def standing(self, instance_id: str) -> Standing | None:
+        """Also what earlier instances of a case did in the stage that a continuation begins with."""
         with self._snapshot():
             rows = self._rows("instance", instance_id)
             if not rows:
