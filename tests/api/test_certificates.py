@@ -98,6 +98,43 @@ async def test_an_instance_that_has_not_ended_is_refused(live: Live) -> None:
     assert await refused(live, response.json()["data"]["id"]) == "open"
 
 
+async def ended(live: Live, instance_id: str) -> str:
+    """Wait for the end of an instance; gives its id."""
+    async with asyncio.timeout(20):
+        while not (await live.call("GET", f"/instances/{instance_id}")).json()["data"]["terminated"]:
+            await asyncio.sleep(0.01)
+    return instance_id
+
+
+async def continued(live: Live, instance_id: str) -> str:
+    response = await live.call("POST", f"/ext/instances/{instance_id}/redrive", {"reason": "the ledger is there now"})
+    assert response.status_code == 201, response.text
+    return await ended(live, response.json()["data"]["id"])
+
+
+async def test_a_case_that_was_continued_is_certified_whole(live: Live) -> None:
+    await funded(live)
+    first = await ran(live, "later")
+    await live.http.post("/api/ledger/v2/later", json={})
+    second = await continued(live, first)
+    for instance_id in (first, second):
+        payload = (await certified(live, instance_id))["payload"]
+        found = [(each["id"], each["kind"], each["outcome"]) for each in payload["instances"]]
+        assert found == [(first, "run", "failed"), (second, "continuation", "succeeded")]
+        assert payload["case"] == first
+        assert [effect["instance"] for effect in payload["effects"]] == [first, second]
+        assert payload["assets"]["USD/2"]["bridge"] == {"in": 400, "out": 400}
+
+
+async def test_a_case_that_was_undone_has_no_certificate_yet(live: Live) -> None:
+    await funded(live)
+    first = await ran(live)
+    response = await live.call("POST", f"/ext/instances/{first}/undo", {"reason": "paid to the wrong shop"})
+    assert response.status_code == 201, response.text
+    undo_id = await ended(live, response.json()["data"]["id"])
+    assert [await refused(live, each) for each in (first, undo_id)] == ["undone", "undone"]
+
+
 async def test_a_failed_run_with_stranded_money_declares_it(live: Live) -> None:
     await funded(live)
     instance_id = await ran(live, "nowhere")

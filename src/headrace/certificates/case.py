@@ -25,7 +25,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class RecordedActivity:
-    """An activity of a stage. `position` counts from 0; `key` is "" for a read; `error` None: it is done."""
+    """An activity of a stage. `position` counts from 0; `key` is "" for a read; `error` None: it is done.
+
+    `instance_id`: the instance that ran it, which may be one before that of the stage; "": that of the stage.
+    """
 
     position: int
     name: str
@@ -36,6 +39,7 @@ class RecordedActivity:
     error: str | None = None
     is_open: bool = False
     verdict: Verdict | None = None
+    instance_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,10 @@ class RecordedStage:
 
 @dataclass(frozen=True, slots=True)
 class RecordedInstance:
-    """An instance. `error` None: it succeeded, or it has not ended (`is_open`). `plan_id`: of its plan."""
+    """An instance. `error` None: it succeeded, or it has not ended (`is_open`). `plan_id`: of its plan.
+
+    `is_off_plan`: it ended where it would have left what was signed or booked.
+    """
 
     id: str
     kind: Kind
@@ -68,6 +75,7 @@ class RecordedInstance:
     ended_at: int | None
     stages: tuple[RecordedStage, ...]
     plan_id: str | None = None
+    is_off_plan: bool = False
 
     @property
     def decisions(self) -> list[Json]:
@@ -89,13 +97,20 @@ class RecordedInstance:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A root, its continuations and its undo, in the order in which they ran. All effects carry keys of the root."""
+    """A root and its continuations, in the order in which they ran. All effects carry keys of the root.
+
+    The last one has the history of the whole case: what it took over, and what it did.
+    """
 
     instances: tuple[RecordedInstance, ...]
 
     @property
     def root(self) -> RecordedInstance:
         return self.instances[0]
+
+    @property
+    def last(self) -> RecordedInstance:
+        return self.instances[-1]
 
 
 def refuse_open(case: Case) -> None:

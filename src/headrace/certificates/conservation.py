@@ -77,11 +77,11 @@ def balance(stages: Iterable[ReplayedStage], entries: Iterable[Entry], *, has_un
     found = Balance()
     by_stage: dict[tuple[str, int], list[Entry]] = {}
     for entry in entries:
-        by_stage.setdefault((entry.effect.instance_id, entry.effect.stage), []).append(entry)
+        by_stage.setdefault(entry.effect.stage, []).append(entry)
     ingested: set[tuple[str, int]] = set()
     for stage in stages:
         if stage.keyword == "send" and stage.is_started:
-            booked = by_stage.get((stage.instance_id, stage.number), [])
+            booked = by_stage.get(stage.number, [])
             _balance_send(stage, booked, found, ingested, has_undo=has_undo)
     return found
 

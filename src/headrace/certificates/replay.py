@@ -18,10 +18,14 @@ from headrace.errors import InvalidValue, NotCertifiable
 from headrace.planning.canonical import canonical_json
 from headrace.workflows.activities import Activity, GetWallet, Json
 from headrace.workflows.commands import Amend, SleepUntil, WaitEvent
+from headrace.workflows.failures import INVALID, Failure
 from headrace.workflows.interpreter import CANCELED, StageRunner, filled_in
 from headrace.workflows.stages import RUN
 
 State = Literal["done", "refused", "canceled", "unbooked"]
+REFUSED = Failure("refused")
+OFF_PLAN = "plan: "
+"""Start of the error of a stage that would have left what was signed or booked: it ended before it did."""
 UNBOOKED_CODE = "UNBOOKED:"
 """Start of the error of an effect that a person called not booked."""
 
@@ -109,6 +113,8 @@ def _replay_stage(instance: RecordedInstance, recorded: RecordedStage, root_id: 
         if not _is_same(runner.input, recorded.input):  # an amendment may have been stored before the abort, or not
             runner.skip_amendments()
         runner.cancel()
+    elif instance.is_off_plan and recorded.error is not None and recorded.error.startswith(OFF_PLAN):
+        runner.leave_plan(recorded.error.removeprefix(OFF_PLAN))
     else:
         _pass_waits(instance, recorded, runner)
         _refuse_unpreparable(instance, recorded, runner, root_id)
@@ -159,7 +165,17 @@ def _feed(
         state = _state(row)
         request = Request(asked.service, asked.method, asked.path, asked.body, asked.key)
         replayed.effects.append(
-            Effect(instance.id, recorded.number, ordinal, command, key, request, state, row.output, row.verdict)
+            Effect(
+                row.instance_id or instance.id,
+                recorded.number,
+                ordinal,
+                command,
+                key,
+                request,
+                state,
+                row.output,
+                row.verdict,
+            )
         )
         replayed.next_ordinal = ordinal + 1
     if row.error is None:
@@ -170,7 +186,7 @@ def _feed(
         except (LookupError, TypeError, ValueError, AttributeError):
             raise _differs(instance, recorded, f"{what} has an output that no service gives") from None
     elif row.error != CANCELED:
-        runner.refuse(row.error)
+        runner.refuse(row.error, REFUSED)
     elif instance.error != CANCELED or row is not recorded.activities[-1]:
         raise _differs(instance, recorded, f"{what} is recorded as canceled, and the instance was not aborted there")
 
@@ -204,7 +220,7 @@ def _refuse_unpreparable(
     try:
         prepare(command, key, recorded.started_at)
     except InvalidValue as error:
-        runner.refuse(str(error))
+        runner.refuse(str(error), INVALID)
         return
     raise _differs(instance, recorded, f"{command.name} is asked for at activity {runner.position}, and not recorded")
 

@@ -35,7 +35,7 @@ def certify(case: Case, issuer: Issuer) -> Generator[Question, Answer, Json]:
     """
     refuse_open(case)
     root_id = case.root.id
-    stages = [stage for instance in case.instances for stage in replay(instance, root_id)]
+    stages = replay(case.last, root_id)
     finding = yield from find(stages, root_id)
     has_undo = any(instance.kind == "undo" for instance in case.instances)
     conserved = balance(stages, finding.entries, has_undo=has_undo)

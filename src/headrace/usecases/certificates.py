@@ -18,9 +18,9 @@ from headrace.certificates.case import (
 )
 from headrace.certificates.statement import Issuer, certify
 from headrace.effects.port import NoResponse, Request
-from headrace.errors import InvalidValue, NotFound, Silent
+from headrace.errors import InvalidValue, NotCertifiable, NotFound, Silent
 from headrace.journal.port import Journal, Unit
-from headrace.journal.records import ActivityRow, Certificate, Instance, ResolutionRow, Stage
+from headrace.journal.records import ActivityRow, Certificate, Instance, ResolutionRow, Stage, Successor
 from headrace.journal.writes import AddCertificate
 from headrace.planning.questions import Answer as Answered
 from headrace.planning.questions import Asking
@@ -133,13 +133,26 @@ async def _answered(asking: Asking[Json], ports: Ports) -> Json:
 
 
 async def case_of(journal: Journal, instance_id: str) -> list[str]:
-    """The ids of the instances of a case: its root, the continuations and the undo, in their order.
+    """The ids of the instances of a case: its root and the continuations, in their order.
 
-    An instance has no successors yet, so a case is one instance. Raises NotFound.
+    Raises NotFound, and NotCertifiable for a case that was undone.
     """
     if await journal.instance(instance_id) is None:
         raise NotFound("instance", instance_id)
-    return [instance_id]
+    found = [instance_id]
+    while (before := await journal.predecessor(found[0])) is not None:
+        _refuse_undone(before)
+        found.insert(0, before.predecessor)
+    while (after := await journal.successor(found[-1])) is not None:
+        _refuse_undone(after)
+        found.append(after.successor)
+    return found
+
+
+def _refuse_undone(step: Successor) -> None:
+    if step.kind == "undo":
+        what = f"instance {step.predecessor} was undone by {step.successor}"
+        raise NotCertifiable("undone", f"{what}: there are no certificates of undone cases yet")
 
 
 async def read_case(journal: Journal, instance_ids: Sequence[str]) -> Case:
@@ -159,7 +172,7 @@ async def _read_instance(journal: Journal, instance_id: str) -> RecordedInstance
         stages.append(_stage(stage, activities))
     return RecordedInstance(
         id=instance.id,
-        kind="run",
+        kind="run" if instance.root_id is None else "continuation",
         workflow_id=instance.workflow_id,
         definition=msgspec.json.decode(instance.config),
         variables=msgspec.json.decode(instance.variables),
@@ -169,6 +182,8 @@ async def _read_instance(journal: Journal, instance_id: str) -> RecordedInstance
         started_by=await _starter(journal, instance),
         started_at=instance.created_at,
         ended_at=instance.terminated_at,
+        plan_id=instance.plan_id,
+        is_off_plan=instance.failure == "plan",
         stages=tuple(stages),
     )
 
@@ -201,6 +216,7 @@ def _activity(row: ActivityRow, verdict: Verdict | None) -> RecordedActivity:
     service: Service = ACTIVITIES[row.name].service
     output: Any = None if row.output is None else msgspec.json.decode(row.output)
     return RecordedActivity(
+        instance_id=row.instance_id,
         position=row.position,
         name=row.name,
         input=msgspec.json.decode(row.input),
