@@ -37,17 +37,17 @@ async def create(context: Context, request: Request) -> Response:
             name: members[name] for name in ("workflowID", "triggerID", "redrive") if isinstance(members.get(name), str)
         }
         value = {**members, **{name: canonical_id(text) for name, text in ids.items()}}
-    wanted: object = value
-    answer = await make_plan(context.ports, caller_of(request, body, wanted), wanted)
+    answer = await make_plan(context.ports, caller_of(request, body, value), value)
     return answer_response(answer, 201, _whole)
 
 
 async def run(context: Context, request: Request) -> Response:
     body = await request.body(context.settings.max_body_bytes)
     value: Any = json_value(request, body) if body else None
+    wanted: object = value
     if isinstance(value, dict) and isinstance(workflow_id := cast("dict[str, Any]", value).get("workflowID"), str):
-        value = {**cast("dict[str, Any]", value), "workflowID": canonical_id(workflow_id)}
-    answer = await run_plan(context.ports, caller_of(request, body, value), request.params["planID"], value)
+        wanted = {**cast("dict[str, Any]", value), "workflowID": canonical_id(workflow_id)}
+    answer = await run_plan(context.ports, caller_of(request, body, wanted), request.params["planID"], wanted)
     return answer_response(answer, 201, views.instance_response)
 
 
