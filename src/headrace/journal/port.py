@@ -41,6 +41,7 @@ from headrace.journal.records import (
     Stage,
     StaleNudge,
     Standing,
+    Successor,
     Trigger,
     Workflow,
 )
@@ -119,7 +120,7 @@ class Journal(Protocol):
         ...
 
     async def instance(self, instance_id: str) -> Instance | None:
-        """With its started stages."""
+        """With its started stages; a continuation also with those of the instances before it that it takes over."""
         ...
 
     def instances(self, workflow_id: str | None = None, running: bool = False) -> AsyncIterator[list[Instance]]:
@@ -130,9 +131,21 @@ class Journal(Protocol):
         """The state of an instance, read in one snapshot."""
         ...
 
-    async def stages(self, instance_id: str) -> list[Stage]: ...
+    async def stages(self, instance_id: str) -> list[Stage]:
+        """The stages that the instance itself has begun."""
+        ...
 
-    async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]: ...
+    async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]:
+        """Return also those that a continuation takes over: each row names the instance that ran it."""
+        ...
+
+    async def successor(self, predecessor: str) -> Successor | None:
+        """Return what came after an instance, as continuation or undo."""
+        ...
+
+    async def predecessor(self, successor: str) -> Successor | None:
+        """Return what an instance came after."""
+        ...
 
     async def resolutions(self, instance_id: str) -> list[ResolutionRow]:
         """Return what persons decided about effects of an instance, by stage and position."""

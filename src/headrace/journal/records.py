@@ -151,10 +151,34 @@ class ResolutionRow(msgspec.Struct, frozen=True):
     at: int
 
 
+class Successor(msgspec.Struct, frozen=True):
+    """The step from an ended instance to its successor. `kind`: redrive or undo; `reason`: of the principal.
+
+    `kept`: JSON list of the effects that an undo leaves as they are, known when it began.
+    """
+
+    predecessor: str
+    kind: str
+    successor: str
+    reason: str
+    principal: str
+    at: int
+    kept: str | None = None
+
+
+class Link(msgspec.Struct, frozen=True):
+    """An instance of a chain of continuations. `from_stage`: where it began."""
+
+    instance_id: str
+    from_stage: int
+
+
 class Standing(msgspec.Struct, frozen=True):
-    """The state of an instance at one moment. `activities` are those of its last stage.
+    """The state of an instance at one moment. `activities` are its own, of its last stage.
 
     `nudge_seq`: the last of its nudges, or 0. `plan`: the document of the plan that the instance may not leave.
+    `inherited`: of a continuation in its first stage, the effects that the
+    instances before it had asked for in that stage, the oldest first.
     """
 
     instance: Instance
@@ -162,6 +186,7 @@ class Standing(msgspec.Struct, frozen=True):
     version: int
     nudge_seq: int = 0
     plan: str | None = None
+    inherited: tuple[ActivityRow, ...] = ()
 
     @property
     def is_over(self) -> bool:

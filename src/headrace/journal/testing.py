@@ -20,6 +20,10 @@ from headrace.journal.port import Journal, Later, Required, Results, Unit, WhenW
 from headrace.journal.testing_failures import an_instance_keeps_its_kind_and_why_it_failed
 from headrace.journal.testing_plans import a_plan_is_open_until_it_expires, a_plan_starts_one_instance_which_keeps_it
 from headrace.journal.testing_resolutions import effects_that_need_attention_are_listed_and_resolved_once
+from headrace.journal.testing_successors import (
+    a_continuation_takes_over_stages_and_effects,
+    an_ended_instance_has_one_successor,
+)
 from headrace.journal.writes import (
     AddEvent,
     AddInstance,
@@ -572,6 +576,8 @@ _ALWAYS: tuple[Check, ...] = (
     a_plan_is_open_until_it_expires,
     a_plan_starts_one_instance_which_keeps_it,
     an_instance_keeps_its_kind_and_why_it_failed,
+    an_ended_instance_has_one_successor,
+    a_continuation_takes_over_stages_and_effects,
     an_event_is_taken_once_oldest_first_and_again_by_the_same_wait,
     what_is_due_is_found_by_its_time,
     closed_rows_never_change,

@@ -203,6 +203,11 @@ TABLES: tuple[Table, ...] = (
         ("id",),
     ),
     Table(
+        "successors",
+        _columns("predecessor text, kind text, successor text, reason text, principal text, at integer, kept text?"),
+        ("predecessor",),
+    ),
+    Table(
         "audit",
         _columns("seq integer, at integer, principal text, client_id text?, operation text, target text"),
         ("seq",),

@@ -11,6 +11,7 @@ import psycopg
 from msgspec import structs
 
 from headrace.errors import Unavailable, Unusable
+from headrace.journal.chains import owner_of, whole_stage, whole_stages
 from headrace.journal.group import CommitMeter, WriterLimits
 from headrace.journal.list_queries import list_query, no_earlier, since
 from headrace.journal.lists import (
@@ -45,6 +46,7 @@ from headrace.journal.records import (
     InboxEvent,
     Instance,
     InstanceSummary,
+    Link,
     Occurrence,
     OutboxEvent,
     Plan,
@@ -54,6 +56,7 @@ from headrace.journal.records import (
     Stage,
     StaleNudge,
     Standing,
+    Successor,
     Trigger,
     Workflow,
 )
@@ -61,6 +64,7 @@ from headrace.journal.transfer import about_closed
 from headrace.journal.writes import Probe
 
 PAGE = 200
+CONTINUATION = "continuation"
 FRESH_S = 1.0
 """Age of a commit that still proves that commits succeed: callers of `/readyz` cannot keep the database busy."""
 READERS = 4
@@ -209,7 +213,26 @@ class PostgresJournal:
 
     async def instance(self, instance_id: str) -> Instance | None:
         row = await self._instances.row(instance_id)
-        return None if row is None else _instance(row, _stages(row[15]))
+        return None if row is None else await self._whole(_instance(row, _stages(row[15])))
+
+    async def _whole(self, instance: Instance) -> Instance:
+        """An instance with its stages, also those that it takes over."""
+        if not instance.from_stage:
+            return instance
+        chain = await self._chain(instance.id, instance.from_stage)
+        before = [Stage(*row) for row in await self._rows("stages_of", [link.instance_id for link in chain[1:]])]
+        return structs.replace(instance, stages=tuple(whole_stages(instance.id, instance.stages, chain, before)))
+
+    async def _chain(self, instance_id: str, from_stage: int) -> list[Link]:
+        """An instance, the one that it continues, and so on."""
+        before = [Link(*row) for row in await self._rows("continued", instance_id)]
+        return [Link(instance_id, from_stage), *before]
+
+    async def _run_of(self, instance: Instance, stage: int) -> tuple[str, list[ActivityRow]]:
+        """The instance of its chain that ran a stage last, and effects of those that had begun it before."""
+        owner, earlier = owner_of(stage, await self._chain(instance.id, instance.from_stage or 0))
+        found = [row for link in earlier for row in await self._activities(link.instance_id, stage)]
+        return owner.instance_id, [row for row in found if row.key]
 
     async def instances(self, workflow_id: str | None = None, running: bool = False) -> AsyncIterator[list[Instance]]:
         async for page in self._pages(InstanceList(workflow_id, running), self.instances_after):
@@ -222,7 +245,7 @@ class PostgresJournal:
         stages: dict[str, list[Stage]] = {row[0]: [] for row in rows}
         for row in await self._rows("stages_of", list(stages)) if rows else ():
             stages[row[0]].append(Stage(*row))
-        return [_instance(row, stages[row[0]]) for row in rows]
+        return [await self._whole(_instance(row, stages[row[0]])) for row in rows]
 
     async def summaries_after(self, rows: InstanceSearch, place: Place, limit: int) -> list[InstanceSummary]:
         return [_summary(row) for row in await self._page(rows, place, limit)]
@@ -232,13 +255,33 @@ class PostgresJournal:
         if row is None:
             return None
         stages, version, nudge_seq, activities, plan = row[15:]
-        return Standing(_instance(row, _stages(stages)), _activities(activities), version, nudge_seq, plan)
+        instance = await self._whole(_instance(row, _stages(stages)))
+        own, inherited = _activities(activities), list[ActivityRow]()
+        if instance.kind == CONTINUATION:  # what came before an instance does not change any more
+            _, inherited = await self._run_of(instance, instance.stages[-1].number)
+        return Standing(instance, own, version, nudge_seq, plan, tuple(inherited))
 
     async def stages(self, instance_id: str) -> list[Stage]:
         return [Stage(*row) for row in await self._rows("stages", instance_id)]
 
     async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]:
+        own = await self._activities(instance_id, stage)
+        instance = await self.instance(instance_id) if await self._rows("predecessor", instance_id) else None
+        if instance is None or instance.kind != CONTINUATION:
+            return own
+        owner, earlier = await self._run_of(instance, stage)
+        return whole_stage(own if owner == instance_id else await self._activities(owner, stage), earlier)
+
+    async def _activities(self, instance_id: str, stage: int) -> list[ActivityRow]:
         return [ActivityRow(*row) for row in await self._rows("activities", instance_id, stage)]
+
+    async def successor(self, predecessor: str) -> Successor | None:
+        rows = await self._rows("successor", predecessor)
+        return Successor(*rows[0]) if rows else None
+
+    async def predecessor(self, successor: str) -> Successor | None:
+        rows = await self._rows("predecessor", successor)
+        return Successor(*rows[0]) if rows else None
 
     async def attention_after(self, rows: AttentionList, place: Place, limit: int) -> list[AttentionRow]:
         return [AttentionRow(*row[:17]) for row in await self._page(rows, place, limit)]

@@ -42,6 +42,24 @@ UPDATE instances SET next_at = r.next_at FROM :rows WHERE id = r.instance_id
 -- name: MarkTrouble
 UPDATE instances SET trouble = r.trouble FROM :rows WHERE id = r.instance_id AND terminated_at IS NULL
 
+-- Store instances that continue others.
+-- name: AddContinuation
+INSERT INTO instances (id, workflow_id, config, variables, created_at, updated_at, by_trigger, next_at, kind, root_id, from_stage, plan_id)
+SELECT r.instance_id, i.workflow_id, i.config, i.variables, r.created_at, r.created_at, i.by_trigger, 0, 'continuation', r.root_id, r.from_stage, i.plan_id
+FROM :rows JOIN instances AS i ON i.id = r.predecessor
+
+-- Store what comes after instances that have ended, unless something has.
+-- name: AddSuccessor
+INSERT INTO successors (predecessor, kind, successor, reason, principal, at, kept)
+SELECT r.predecessor, r.kind, r.successor, r.reason, r.principal, r.at, r.kept FROM :rows
+JOIN instances AS i ON i.id = r.predecessor AND i.terminated_at IS NOT NULL
+WHERE NOT EXISTS (SELECT 1 FROM activities AS a WHERE a.instance_id = r.predecessor AND a.terminated_at IS NULL)
+ON CONFLICT DO NOTHING
+
+-- Move unused events to other mailboxes.
+-- name: CarryEvents
+UPDATE events SET instance_id = r.instance_id FROM :rows WHERE events.instance_id = r.predecessor AND events.stage IS NULL
+
 -- Make instances findable by their variables.
 -- name: AddVariables
 INSERT INTO instance_variables (fingerprint, created_at, instance_id)
@@ -400,6 +418,23 @@ WHERE a.needs_attention AND (:instance_id = '' OR i.id = :instance_id) AND (crea
 SELECT i.created_at, i.id FROM activities AS a JOIN instances AS i ON i.id = a.instance_id
 WHERE a.needs_attention AND (:instance_id = '' OR i.id = :instance_id) AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
 
+-- What came after an instance.
+-- name: successor
+SELECT predecessor, kind, successor, reason, principal, at, kept FROM successors WHERE predecessor = :predecessor
+
+-- What an instance came after.
+-- name: predecessor
+SELECT predecessor, kind, successor, reason, principal, at, kept FROM successors WHERE successor = :successor
+
+-- The instances that an instance continues, the nearest first, and where each began.
+-- name: continued
+WITH RECURSIVE chain (id, depth) AS (
+    SELECT predecessor, 1 FROM successors WHERE successor = :instance_id AND kind = 'redrive'
+    UNION ALL
+    SELECT s.predecessor, chain.depth + 1 FROM chain JOIN successors AS s ON s.successor = chain.id AND s.kind = 'redrive'
+)
+SELECT i.id, coalesce(i.from_stage, 0) FROM chain JOIN instances AS i ON i.id = chain.id ORDER BY chain.depth
+
 -- What persons decided about effects of an instance.
 -- name: resolutions
 SELECT instance_id, stage, position, verdict, evidence, reason, principal, at FROM resolutions
@@ -538,17 +573,17 @@ WHERE trigger_id = :trigger_id AND event_key = :event_key
 
 -- How many triggers led to an instance.
 -- name: depth_of_instance
-SELECT depth FROM occurrences WHERE instance_id = :instance_id
+SELECT depth FROM occurrences WHERE instance_id = coalesce((SELECT root_id FROM instances WHERE id = :instance_id), :instance_id)
 
 -- How many triggers led to the last instance that wrote this metadata.
 -- name: depth_of_metadata
-SELECT coalesce((SELECT depth FROM occurrences WHERE instance_id = activities.instance_id), 0) FROM activities
+SELECT coalesce((SELECT depth FROM occurrences WHERE instance_id = (SELECT coalesce(root_id, id) FROM instances WHERE id = activities.instance_id)), 0) FROM activities
 WHERE name = 'AddAccountMetadata' AND request_path = :path AND substr(request_body, 1, 64) = substr(:body, 1, 64) AND request_body = :body
 ORDER BY started_at DESC LIMIT 1
 
 -- How many triggers led to an instance that asked for a transfer at this moment.
 -- name: depth_of_initiation
-SELECT coalesce(max((SELECT depth FROM occurrences WHERE instance_id = activities.instance_id)), 0) FROM activities
+SELECT coalesce(max((SELECT depth FROM occurrences WHERE instance_id = (SELECT coalesce(root_id, id) FROM instances WHERE id = activities.instance_id))), 0) FROM activities
 WHERE scheduled_at = :scheduled_at
 
 -- How far a source was read.
@@ -562,7 +597,7 @@ SELECT id FROM identity
 -- Events on their way out, in order.
 -- name: outbox_page
 SELECT seq, type, happened_at, payload,
-    coalesce(depth, (SELECT depth FROM occurrences WHERE instance_id = outbox.instance_id), 0)
+    coalesce(depth, (SELECT depth FROM occurrences WHERE instance_id = (SELECT coalesce(root_id, id) FROM instances WHERE id = outbox.instance_id)), 0)
 FROM outbox WHERE seq > :after_seq ORDER BY seq LIMIT :limit
 
 -- Events that a publisher refused, the newest first.

@@ -15,7 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec import structs
+
 from headrace.errors import Unavailable, Unusable
+from headrace.journal.chains import owner_of, whole_stage, whole_stages
 from headrace.journal.group import CommitMeter, WriterLimits
 from headrace.journal.list_queries import list_query, no_earlier, search_texts, since
 from headrace.journal.lists import (
@@ -41,6 +44,7 @@ from headrace.journal.records import (
     InboxEvent,
     Instance,
     InstanceSummary,
+    Link,
     Occurrence,
     OutboxEvent,
     Plan,
@@ -50,6 +54,7 @@ from headrace.journal.records import (
     Stage,
     StaleNudge,
     Standing,
+    Successor,
     Trigger,
     Workflow,
 )
@@ -67,6 +72,7 @@ PAGE = 200
 PAGE_BYTES = 48 << 20
 """Limit of the bytes of a page; a page that would be larger holds fewer rows."""
 WAITING_BYTES = 4 << 20
+CONTINUATION = "continuation"
 FRESH_S = 1.0
 """Age of a commit that still proves that commits succeed: callers of `/readyz` cannot keep the disk busy."""
 
@@ -207,29 +213,54 @@ class SqliteJournal:
 
     async def instance(self, instance_id: str) -> Instance | None:
         rows = self._rows("instance", instance_id)
-        return _instance(rows[0], self._stages(instance_id)) if rows else None
+        return self._whole(rows[0]) if rows else None
 
     async def instances(self, workflow_id: str | None = None, running: bool = False) -> AsyncIterator[list[Instance]]:
         async for page in self._pages(InstanceList(workflow_id, running), self.instances_after):
             yield page
 
     async def instances_after(self, rows: InstanceList, place: Place, limit: int) -> list[Instance]:
-        return [_instance(row, self._stages(row[0])) for row in self._page(rows, place, limit)]
+        return [self._whole(row) for row in self._page(rows, place, limit)]
 
     async def summaries_after(self, rows: InstanceSearch, place: Place, limit: int) -> list[InstanceSummary]:
         return [_summary(row) for row in self._page(rows, place, limit)]
 
     async def standing(self, instance_id: str) -> Standing | None:
+        """Also what earlier instances of a case did in the stage that a continuation begins with."""
         with self._snapshot():
             rows = self._rows("instance", instance_id)
             if not rows:
                 return None
-            stages = self._stages(instance_id)
-            activities = self._activities(instance_id, stages[-1].number)
+            instance = self._whole(rows[0])
+            last = instance.stages[-1].number
+            activities = self._activities(instance_id, last)
             version, nudge_seq = self._rows("version", instance_id)[0]
-            instance = _instance(rows[0], stages)
+            _, inherited = self._run_of(instance_id, last) if instance.kind == CONTINUATION else ("", [])
             signed = self._rows("signed", instance.plan_id) if instance.plan_id is not None else []
-        return Standing(instance, activities, version, nudge_seq, signed[0][0] if signed else None)
+        plan = signed[0][0] if signed else None
+        return Standing(instance, activities, version, nudge_seq, plan, tuple(inherited))
+
+    def _whole(self, row: tuple[Any, ...]) -> Instance:
+        """An instance with its stages, also those that it takes over."""
+        instance = _instance(row, self._stages(row[0]))
+        if not instance.from_stage:
+            return instance
+        chain = self._chain(instance.id, instance.from_stage)
+        before = [stage for link in chain[1:] for stage in self._stages(link.instance_id)]
+        return structs.replace(instance, stages=tuple(whole_stages(instance.id, instance.stages, chain, before)))
+
+    def _chain(self, instance_id: str, from_stage: int) -> list[Link]:
+        """An instance, the one that it continues, and so on."""
+        before = [Link(*row) for row in self._rows("continued", instance_id)]
+        return [Link(instance_id, from_stage), *before]
+
+    def _run_of(self, instance_id: str, stage: int) -> tuple[str, list[ActivityRow]]:
+        """The instance of its chain that ran a stage last, and effects of those that had begun it before."""
+        rows = self._rows("instance", instance_id)
+        chain = self._chain(instance_id, (_instance(rows[0], ()).from_stage if rows else None) or 0)
+        owner, earlier = owner_of(stage, chain)
+        found = (row for link in earlier for row in self._activities(link.instance_id, stage))
+        return owner.instance_id, [row for row in found if row.key]
 
     @contextlib.contextmanager
     def _snapshot(self) -> Generator[None]:
@@ -251,7 +282,11 @@ class SqliteJournal:
         )
 
     async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]:
-        return list(self._activities(instance_id, stage))
+        own = self._activities(instance_id, stage)
+        if not self._rows("predecessor", instance_id):
+            return list(own)
+        owner, earlier = self._run_of(instance_id, stage)
+        return whole_stage(own if owner == instance_id else self._activities(owner, stage), earlier)
 
     def _activities(self, instance_id: str, stage: int) -> tuple[ActivityRow, ...]:
         return tuple(self._activity(row) for row in self._rows("activities", instance_id, stage))
@@ -271,6 +306,14 @@ class SqliteJournal:
 
     async def attention_after(self, rows: AttentionList, place: Place, limit: int) -> list[AttentionRow]:
         return [AttentionRow(*row) for row in self._page(rows, place, limit)]
+
+    async def successor(self, predecessor: str) -> Successor | None:
+        rows = self._rows("successor", predecessor)
+        return Successor(*rows[0]) if rows else None
+
+    async def predecessor(self, successor: str) -> Successor | None:
+        rows = self._rows("predecessor", successor)
+        return Successor(*rows[0]) if rows else None
 
     async def resolutions(self, instance_id: str) -> list[ResolutionRow]:
         return [ResolutionRow(*row) for row in self._rows("resolutions", instance_id)]

@@ -41,6 +41,24 @@ UPDATE instances SET next_at = :next_at WHERE id = :instance_id
 -- name: MarkTrouble
 UPDATE instances SET trouble = :trouble WHERE id = :instance_id AND terminated_at IS NULL
 
+-- Store an instance that continues another one.
+-- name: AddContinuation
+INSERT INTO instances (id, workflow_id, config, variables, created_at, updated_at, by_trigger, next_at, kind, root_id, from_stage, plan_id)
+SELECT :instance_id, workflow_id, config, variables, :created_at, :created_at, by_trigger, 0, 'continuation', :root_id, :from_stage, plan_id
+FROM instances WHERE id = :predecessor
+
+-- Store what comes after an instance that has ended, unless something has.
+-- name: AddSuccessor
+INSERT INTO successors (predecessor, kind, successor, reason, principal, at, kept)
+SELECT :predecessor, :kind, :successor, :reason, :principal, :at, :kept WHERE EXISTS (
+    SELECT 1 FROM instances WHERE id = :predecessor AND terminated_at IS NOT NULL
+) AND NOT EXISTS (SELECT 1 FROM activities WHERE instance_id = :predecessor AND terminated_at IS NULL)
+ON CONFLICT DO NOTHING
+
+-- Move unused events to another mailbox.
+-- name: CarryEvents
+UPDATE events SET instance_id = :instance_id WHERE instance_id = :predecessor AND stage IS NULL
+
 -- Make an instance findable by its variables.
 -- name: AddVariables
 INSERT OR IGNORE INTO instance_variables (fingerprint, created_at, instance_id) SELECT value, :created_at, :instance_id FROM json_each(:fingerprints)
@@ -373,6 +391,23 @@ WHERE a.needs_attention = 1 AND (:instance_id = '' OR i.id = :instance_id) AND (
 SELECT i.created_at, i.id FROM activities AS a JOIN instances AS i ON i.id = a.instance_id
 WHERE a.needs_attention = 1 AND (:instance_id = '' OR i.id = :instance_id) AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
 
+-- What came after an instance.
+-- name: successor
+SELECT predecessor, kind, successor, reason, principal, at, kept FROM successors WHERE predecessor = :predecessor
+
+-- What an instance came after.
+-- name: predecessor
+SELECT predecessor, kind, successor, reason, principal, at, kept FROM successors WHERE successor = :successor
+
+-- The instances that an instance continues, the nearest first, and where each began.
+-- name: continued
+WITH RECURSIVE chain (id, depth) AS (
+    SELECT predecessor, 1 FROM successors WHERE successor = :instance_id AND kind = 'redrive'
+    UNION ALL
+    SELECT predecessor, depth + 1 FROM chain JOIN successors ON successor = chain.id AND kind = 'redrive'
+)
+SELECT i.id, coalesce(i.from_stage, 0) FROM chain JOIN instances AS i ON i.id = chain.id ORDER BY depth
+
 -- What persons decided about effects of an instance.
 -- name: resolutions
 SELECT instance_id, stage, position, verdict, evidence, reason, principal, at FROM resolutions
@@ -515,17 +550,17 @@ WHERE trigger_id = :trigger_id AND event_key = :event_key
 
 -- How many triggers led to an instance.
 -- name: depth_of_instance
-SELECT depth FROM occurrences WHERE instance_id = :instance_id
+SELECT depth FROM occurrences WHERE instance_id = coalesce((SELECT root_id FROM instances WHERE id = :instance_id), :instance_id)
 
 -- How many triggers led to the last instance that wrote this metadata.
 -- name: depth_of_metadata
-SELECT coalesce((SELECT depth FROM occurrences WHERE instance_id = activities.instance_id), 0) FROM activities
+SELECT coalesce((SELECT depth FROM occurrences WHERE instance_id = (SELECT coalesce(root_id, id) FROM instances WHERE id = activities.instance_id)), 0) FROM activities
 WHERE name = 'AddAccountMetadata' AND request_path = :path AND substr(request_body, 1, 64) = substr(:body, 1, 64) AND request_body = :body
 ORDER BY started_at DESC LIMIT 1
 
 -- How many triggers led to an instance that asked for a transfer at this moment.
 -- name: depth_of_initiation
-SELECT coalesce(max((SELECT depth FROM occurrences WHERE instance_id = activities.instance_id)), 0) FROM activities
+SELECT coalesce(max((SELECT depth FROM occurrences WHERE instance_id = (SELECT coalesce(root_id, id) FROM instances WHERE id = activities.instance_id))), 0) FROM activities
 WHERE scheduled_at = :scheduled_at
 
 -- How far a source was read.
@@ -539,7 +574,7 @@ SELECT id FROM identity
 -- Events on their way out, in order.
 -- name: outbox_page
 SELECT seq, type, happened_at, payload,
-    coalesce(depth, (SELECT depth FROM occurrences WHERE instance_id = outbox.instance_id), 0)
+    coalesce(depth, (SELECT depth FROM occurrences WHERE instance_id = (SELECT coalesce(root_id, id) FROM instances WHERE id = outbox.instance_id)), 0)
 FROM outbox WHERE seq > :after_seq ORDER BY seq LIMIT :limit
 
 -- Events that a publisher refused, the newest first.
