@@ -44,6 +44,8 @@ PLACES: dict[str, dict[str, str]] = {"resolveEffect": {"number": "1", "position"
 """By operation, path parameters with another value."""
 NEED_ATTENTION = ("listAttention", "resolveEffect")
 """Operations whose example is about an instance with an effect that needs attention."""
+NEED_FAILURE = ("redriveInstance", "previewUndo", "undoInstance")
+"""Operations whose example is about an instance that has failed."""
 QUERIES: dict[str, dict[str, str]] = {
     "listInstances": {"workflowID": "WORKFLOW", "running": "true"},
     "listTriggers": {"name": "top-up"},
@@ -205,9 +207,11 @@ class World:
         return value
 
     def prepare(self, operation: Operation) -> None:
-        """Where the example needs it, INSTANCE becomes one that has an effect that needs attention, PLAN a new one."""
+        """Where the example needs it, INSTANCE needs attention or has failed, and PLAN is a new one."""
         if operation.operation_id == "runPlan":
             self._plan()
+        if operation.operation_id in NEED_FAILURE:
+            self._prepare_failure()
         if operation.operation_id not in NEED_ATTENTION:
             return
         send = {
@@ -243,6 +247,22 @@ class World:
         plan_id = self.ids["PLAN"] = self._created("/ext/plans", plan)
         stored = self.server.get(f"{PREFIX}/ext/plans/{plan_id}").json["data"]
         self.ids["HASH"] = stored["hash"].removeprefix("sha256:")
+
+    def _prepare_failure(self) -> None:
+        """One stage is done, and the next one lacks funds."""
+        to_shop = {
+            "destination": {"account": {"id": "shop", "ledger": "main"}},
+            "amount": {"asset": "USD/2", "amount": 900},
+        }
+        stages = [
+            {"send": {"source": {"account": {"id": payer, "ledger": "main"}}, **to_shop}}
+            for payer in ("users:42", "users:43")
+        ]
+        self.ids["WORKFLOW"] = self._created("/workflows", {"name": "payment", "stages": stages})
+        self.ids["INSTANCE"] = self._created(f"/workflows/{self.ids['WORKFLOW']}/instances", {})
+        for _ in _patiently("the instance fails"):
+            if self.server.get(f"{PREFIX}/instances/{self.ids['INSTANCE']}").json["data"]["terminated"]:
+                return
 
     def _created(self, path: str, body: Json) -> str:
         answer = self.server.post(PREFIX + path, body)

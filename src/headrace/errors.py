@@ -9,6 +9,7 @@ HeadraceError
 |- NotAllowed          a valid token without the scope
 |- AlreadyEnded        the instance has ended: no event, no abort
 |- NotResolvable       the state or the books do not allow a person's decision; names the reason
+|- NotInThisState      the state of an instance does not allow a redrive or an undo; names the reason
 |- Conflict            the instance changed since it was read; nothing was written
 |- Deposed             another process reads or publishes in this one's place; nothing was written
 |- RepeatedKey         this caller's Idempotency-Key is already stored
@@ -114,6 +115,14 @@ class NotResolvable(HeadraceError):
 
 class NotRunnable(HeadraceError):
     """A plan cannot be used as was asked, and nothing was changed. `code` is a word for programs."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class NotInThisState(HeadraceError):
+    """The state of an instance does not allow what is wanted. Nothing was changed; `code` is a word for programs."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -102,6 +102,7 @@ _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
     (errors.AlreadyEnded, 400, "VALIDATION"),
     (errors.NotResolvable, 409, "VALIDATION"),
     (errors.NotRunnable, 409, "VALIDATION"),
+    (errors.NotInThisState, 409, "VALIDATION"),
     (errors.HashDiffers, 412, "VALIDATION"),
     (errors.RepeatedKey, 400, "VALIDATION"),
     (errors.NotFound, 404, "NOT_FOUND"),
@@ -111,7 +112,10 @@ _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
 )
 
 
-_WITH_CODE = (errors.NotResolvable, errors.NotRunnable, errors.HashDiffers, errors.TooLarge, errors.Silent)
+_WITH_CODE = (
+    *(errors.NotResolvable, errors.NotRunnable, errors.NotInThisState, errors.HashDiffers),
+    *(errors.TooLarge, errors.Silent),
+)
 
 
 def error_response(error: Exception, ids: Ids) -> Response:

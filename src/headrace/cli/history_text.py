@@ -8,7 +8,7 @@ from typing import Any
 from headrace.cli.display import moment
 from headrace.cli.documents import inner
 from headrace.workflows.activities import ACTIVITIES, metadata_lines, money_text
-from headrace.workflows.stages import RUN
+from headrace.workflows.stages import COMPUTED, RUN
 from headrace.workflows.stages.stage import Display
 
 Json = dict[str, Any]
@@ -54,7 +54,10 @@ def _stage_sentences(stage: Json) -> list[str]:
     if name not in RUN:
         return [name]
     has_succeeded = stage["terminated"] and not stage.get("error")
-    return RUN[name].describe(stage["input"], Display(has_succeeded, moment))
+    body: Json = stage["input"]
+    if name in COMPUTED:  # the client has no class for it
+        body = body.get("members") or body
+    return RUN[name].describe(body, Display(has_succeeded, moment))
 
 
 _ELSEWHERE: dict[str, Callable[[Json], str]] = {

@@ -122,7 +122,12 @@ class ShowLook:
             ("Workflow", f"{self._workflow['config'].get('name') or ''} {self._workflow['id']}".strip()),
         ]
         if description.get("kind", "run") != "run":
-            facts.append(("Kind", f"{description['kind']} of {description['rootID']}"))
+            before = description.get("predecessor") or {"instanceID": description["rootID"]}
+            facts.append(("Kind", f"{description['kind']} of {before['instanceID']}"))
+        if after := description.get("successor"):
+            facts.append(("Successor", f"{after['instanceID']} ({after['kind']})"))
+        if undo := description.get("undo"):
+            facts.append(("Undo", undo["state"]))
         if "planID" in description:
             facts.append(("Plan", description["planID"]))
         facts.append(("Created at", display.moment(self.instance["createdAt"])))

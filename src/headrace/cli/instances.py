@@ -1,4 +1,4 @@
-"""`headrace instances`: list, show, describe, send-event, abort, resolve."""
+"""`headrace instances`: list, show, describe, send-event, abort, resolve, redrive, undo."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from headrace.cli import display
 from headrace.cli.attention import resolve
 from headrace.cli.completion import STATUSES, awaited_events, instance_ids, running_instance_ids, statuses, workflow_ids
 from headrace.cli.errors import USAGE, Failure
+from headrace.cli.redrive import redrive
 from headrace.cli.registration import command, new_group
 from headrace.cli.session import KeyOption, Session
+from headrace.cli.undo import undo
 
 Json = dict[str, Any]
 
 UNFINISHED = "unfinished"
 
-group = new_group("List, show, describe, send-event, abort, resolve.")
+group = new_group("List, show, describe, send-event, abort, resolve, redrive, undo.")
 
 InstanceId = Annotated[str, typer.Argument(metavar="INSTANCE", help="Id of the instance.", autocompletion=instance_ids)]
 RunningInstanceId = Annotated[
@@ -154,6 +156,8 @@ def abort(session: Session, instance_id: RunningInstanceId, idempotency_key: Key
 
 
 command(group, "resolve")(resolve)
+command(group, "redrive", has_ids=True)(redrive)
+command(group, "undo", has_ids=True)(undo)
 
 
 def _show(session: Session, look: Any, instance_id: str, *, is_watching: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from headrace.cli.completion import workflow_ids
+from headrace.cli.completion import instance_ids, workflow_ids
 from headrace.cli.errors import REFUSED, USAGE, Failure
 from headrace.cli.session import KeyOption, Session
 
@@ -38,6 +38,15 @@ def plan(
     event: Annotated[
         str | None, typer.Option("--event", metavar="FILE|-", help="The payload of an event, in JSON.")
     ] = None,
+    redrive: Annotated[
+        str | None,
+        typer.Option(
+            "--redrive",
+            metavar="INSTANCE",
+            help="Plan what a redrive of this failed instance would do.",
+            autocompletion=instance_ids,
+        ),
+    ] = None,
     books: Annotated[
         str | None,
         typer.Option(
@@ -58,11 +67,13 @@ def plan(
     from headrace.cli.plan_text import plan_lines, stored_lines
     from headrace.cli.variables import read_variables, remarks_on_variables
 
-    if (subject is None) == (trigger is None) or (trigger is None) != (event is None):
-        raise Failure("give a workflow or a file, or --trigger with --event", code=USAGE)
+    if [subject, trigger, redrive].count(None) != 2 or (trigger is None) != (event is None):
+        raise Failure("give a workflow or a file, or --trigger with --event, or --redrive", code=USAGE)
     variables = read_variables(variable or [])
-    if trigger is not None and (variables or books):
-        raise Failure("--trigger takes neither --variable nor --books", code=USAGE)
+    if subject is None and (variables or books):
+        raise Failure(
+            f"--{'trigger' if redrive is None else 'redrive'} takes neither --variable nor --books", code=USAGE
+        )
     definition = _definition(subject) if subject is not None and (books or _is_file(subject)) else None
     for remark in remarks_on_variables(definition["stages"], variables) if definition else ():
         session.warn(remark)
@@ -70,7 +81,9 @@ def plan(
         made = asyncio.run(_planned(definition, variables, books))
     else:
         wanted: Json = {} if expires is None else {"expiresIn": expires}
-        if trigger is not None and event is not None:
+        if redrive is not None:
+            wanted |= {"redrive": redrive}
+        elif trigger is not None and event is not None:
             wanted |= {"triggerID": _trigger_id(session, trigger), "event": _event(event)}
         elif definition is not None:
             wanted |= {"definition": definition, "variables": variables}

@@ -38,7 +38,10 @@ def money(amount: int, asset: str) -> str:
 def _lines(plan: Json) -> Iterator[str | list[str]]:
     labels = _wallets_of(plan)
     name = plan["definition"].get("name") or "a workflow without a name"
+    beginning: Json = plan.get("from") or {"stage": 0}
     yield Heading(f"Plan of {display.printable(name)}")
+    if "instance" in beginning:
+        yield f"  continues {beginning['instance']}"
     if plan["variables"]:
         yield _wrapped("  with " + ", ".join(f"{key}={value}" for key, value in plan["variables"].items()), "    ")
     yield ""
@@ -48,6 +51,9 @@ def _lines(plan: Json) -> Iterator[str | list[str]]:
         effects = [effect for effect in plan["effects"] if effect["stage"] == stage]
         waits = [wait for wait in plan["assumptions"] if wait["stage"] == stage and wait["type"] in _WAITS]
         is_reached = bool(effects or waits) or stage <= _last_stage(plan)
+        if stage < beginning["stage"]:
+            yield f"Stage {stage}: {keyword} (done before)"
+            continue
         yield f"Stage {stage}: {keyword}" + ("" if is_reached else " (not reached)")
         for wait in waits:
             yield _wrapped(f"  {_wait(wait)}", "    ")

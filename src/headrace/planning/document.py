@@ -21,8 +21,10 @@ MAX_BYTES = 4 << 20
 COMMITTED = ("stage", "ordinal", "activity", "service", "method", "path", "body")
 """The members of an effect that its commitment has."""
 
-Kind = Literal["refused", "invalid", "conflict"]
-"""How a plan can fail: a service would decline an effect or a read; a value cannot be used; a reference is taken."""
+Kind = Literal["refused", "invalid", "conflict", "plan"]
+"""How a plan can fail: a service would decline an effect or a read; a value cannot be used; a reference is taken; what
+it continues was booked, or may still be, with other content.
+"""
 
 
 @dataclass(slots=True)
@@ -41,6 +43,8 @@ class Draft:
         default_factory=lambda: defaultdict(lambda: {"sent": 0, "externalIn": 0, "externalOut": 0})
     )
     size: int = 0
+    beginning: Json | None = None
+    """The instance that the plan continues, and the stage and position at which that one ended."""
 
     def add_effect(self, commitment: Commitment, **shown: Any) -> None:
         effect = {**commitment.shown(), **shown}
@@ -71,6 +75,7 @@ class Draft:
             "effects": self.effects,
             "skipped": [],
             "assumptions": self.assumptions,
+            **({} if self.beginning is None else {"from": self.beginning}),
             "totals": {asset: self.totals[asset] for asset in sorted(self.totals)},
         }
         if self.fails is not None:

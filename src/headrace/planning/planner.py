@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
+from headrace.effects.earlier import EarlierEffect
 from headrace.effects.port import Found, FoundOther, Refused
 from headrace.effects.services import ASKED_FOR, prepare
 from headrace.effects.wire import check_complete
@@ -37,6 +38,22 @@ from headrace.workflows.reversals import UNDOING
 
 MAX_READS = 5_000
 """The questions that one plan may ask."""
+NEEDS_SAME_BYTES, NO_LONGER_FITS = "needs_same_bytes", "no_longer_fits"
+"""Codes of the failure of a plan that continues a case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """The beginning of a plan that continues an instance. `position`: of the activity in that stage that ended it.
+
+    `earlier`: by ordinal, the effects of that stage, as earlier instances of the case left them.
+    """
+
+    instance_id: str
+    root_id: str
+    stage: int
+    position: int
+    earlier: Mapping[int, EarlierEffect]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +63,7 @@ class Subject:
     definition: Json
     variables: dict[str, str]
     origin: Literal["caller", "trigger"] = "caller"
+    beginning: Beginning | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +107,9 @@ class _Planner:
         self._subject = subject
         self._terms = terms
         self._draft = Draft(subject.definition, subject.variables, subject.origin, terms.planned_at)
+        if (begins := subject.beginning) is not None:
+            at = {"instance": begins.instance_id, "stage": begins.stage, "position": begins.position}
+            self._draft.beginning = at
         self._shadow = Shadow()
         self._now_at = terms.planned_at
         self._stage: StageRunner
@@ -96,7 +117,8 @@ class _Planner:
     def run(self) -> Asking[Json]:
         stages = self._subject.definition["stages"]
         try:
-            for number in range(len(stages)):
+            begins = self._subject.beginning
+            for number in range(0 if begins is None else begins.stage, len(stages)):
                 self._stage = StageRunner(
                     stages, number, self._subject.variables, self._now_at, may_name_world=self._terms.may_name_world
                 )
@@ -130,6 +152,10 @@ class _Planner:
     def _perform(self, activity: Activity) -> Asking[None]:
         try:
             if activity.is_effect:
+                done = self._done_before(activity)
+                if done is not None:
+                    self._stage.resume(done.output)
+                    return
                 yield from self._plan_effect(activity)
                 self._stage.resume()
                 self._stage.booked.clear()  # nothing is booked: an error must not say so
@@ -158,6 +184,18 @@ class _Planner:
         return output
 
     # effects
+
+    def _done_before(self, effect: Activity) -> EarlierEffect | None:
+        """The effect as an earlier instance of the case has done it; None where this plan has to send it."""
+        begins, stage = self._subject.beginning, self._stage
+        if begins is None or begins.stage != stage.number or (found := begins.earlier.get(stage.ordinal)) is None:
+            return None
+        key = f"headrace:{begins.root_id}:{stage.number}:{stage.ordinal}"
+        request = prepare(effect, key, self._now_at, self._terms.schemas)
+        if objection := found.objection(effect, request):
+            code = NO_LONGER_FITS if found.is_done else NEEDS_SAME_BYTES
+            raise self._failure("plan", f"{effect.name}: {objection}", code=code)
+        return found if found.is_done else None
 
     def _plan_effect(self, effect: Activity) -> Asking[None]:
         commitment = commitment_of(effect, self._stage.number, self._stage.ordinal, self._terms.schemas)

@@ -8,7 +8,7 @@ an abort and a recovery go through the same code.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Protocol
@@ -23,8 +23,9 @@ from headrace.buses.event_types import (
     SUCCEEDED_STAGE,
     SUCCEEDED_WORKFLOW,
 )
+from headrace.effects.earlier import EarlierEffect
 from headrace.effects.port import Done, Refused, Request
-from headrace.effects.services import prepare, scheduled_moment
+from headrace.effects.services import prepare
 from headrace.effects.settlement import Doubt, NotBooked, Unbooked
 from headrace.errors import Conflict, InvalidValue, NotFound
 from headrace.journal import writes
@@ -33,8 +34,10 @@ from headrace.journal.port import Entry, Required, Unit, WhenWanted
 from headrace.journal.records import ActivityRow, Plan, Standing, Workflow
 from headrace.journal.searches import fingerprints
 from headrace.runner.activities import CurrentActivity
+from headrace.runner.inheritance import NOTHING, earlier_effects
 from headrace.runner.pin import Pin, pin_of
 from headrace.runner.policy import Policy
+from headrace.runner.rows import closed_at_once, intent_of
 from headrace.workflows.activities import ACTIVITIES, Activity, Json
 from headrace.workflows.commands import Amend, SleepUntil, WaitEvent
 from headrace.workflows.failures import ABORTED, INVALID, NOT_BOOKED, Failure
@@ -81,6 +84,7 @@ class InstanceRunner:
     __slots__ = (
         "_claim",
         "_context",
+        "_earlier",
         "by_trigger",
         "created_at",
         "ended_at",
@@ -89,6 +93,7 @@ class InstanceRunner:
         "last_at",
         "open",
         "pin",
+        "root_id",
         "stage",
         "stage_is_stored",
         "stage_started_at",
@@ -108,8 +113,12 @@ class InstanceRunner:
         context: RunnerContext,
         *,
         by_trigger: bool,
+        root_id: str | None = None,
+        earlier: Mapping[int, EarlierEffect] = NOTHING,
     ) -> None:
         self.id = instance_id
+        self.root_id = root_id or instance_id
+        self._earlier = earlier
         self.workflow_id = workflow_id
         self.stages = stages
         self.variables = variables
@@ -166,17 +175,21 @@ class InstanceRunner:
             by_trigger=by_trigger,
             plan_id=None if plan is None else plan.id,
         )
-        unit.add(Required(row, partial(NotFound, "workflow", workflow.id)))
-        if variables:
-            hashes = encode(fingerprints(variables)).decode()
-            unit.add(writes.AddVariables(created_at=created_at, instance_id=instance_id, fingerprints=hashes))
-        runner._announce(unit, STARTED_WORKFLOW, created_at)
-        runner._open_stage(0, created_at, unit)
-        runner._advance(unit, created_at, sends=sends)
-        if runner._claim is not None:
-            unit.add(runner._claim)
-            runner.version, runner._claim = 1, None
+        runner.begin(unit, Required(row, partial(NotFound, "workflow", workflow.id)), 0, sends=sends)
         return runner
+
+    def begin(self, unit: Unit, stored: Required, stage: int, *, sends: bool) -> None:
+        """Begin a new instance, which `stored` adds, with this stage: go on up to its first command."""
+        unit.add(stored)
+        if self.variables:
+            hashes = encode(fingerprints(self.variables)).decode()
+            unit.add(writes.AddVariables(created_at=self.created_at, instance_id=self.id, fingerprints=hashes))
+        self._announce(unit, STARTED_WORKFLOW, self.created_at)
+        self._open_stage(stage, self.created_at, unit)
+        self._advance(unit, self.created_at, sends=sends)
+        if self._claim is not None:
+            unit.add(self._claim)
+            self.version, self._claim = 1, None
 
     # one step after the other
 
@@ -282,6 +295,7 @@ class InstanceRunner:
         if stage.error is None and self.pin is not None and (left := self.pin.left(stage.number, stage.ordinal)):
             stage.leave_plan(left)
         self._close_stage(unit, now_at)
+        self._earlier = NOTHING
         if stage.error is None and stage.number + 1 < len(self.stages):
             self._open_stage(stage.number + 1, now_at, unit)
             self._move(unit, now_at, 0)
@@ -362,12 +376,13 @@ class InstanceRunner:
     def _prepare(self, activity: Activity, unit: Unit, now_at: int, *, sends: bool) -> bool:
         """Make the request of a new activity; an effect's intent is stored before anything is sent.
 
-        False when its values are refused here, or are not what was signed: the stage has ended.
+        False when its values are refused here or are not what was signed, so that the stage has ended, and where an
+        earlier instance of the case has done it.
         """
         if self.open is not None:
             return True
         stage = self.stage
-        key = f"headrace:{self.id}:{stage.number}:{stage.ordinal}" if activity.is_effect else ""
+        key = f"headrace:{self.root_id}:{stage.number}:{stage.ordinal}" if activity.is_effect else ""
         schemas, deviation = self._context.policy.ledger_schemas, None
         try:
             request = prepare(activity, key, self.stage_started_at, schemas)
@@ -379,29 +394,24 @@ class InstanceRunner:
         if deviation is not None:
             stage.leave_plan(deviation)
             return False
+        earlier = self._earlier.get(stage.ordinal) if activity.is_effect else None
+        if earlier is not None and (objection := earlier.objection(activity, request)):
+            stage.leave_plan(f"stage {stage.number}, effect {stage.ordinal}: {objection}")
+            return False
+        if earlier is not None and earlier.is_done:
+            stage.resume(earlier.output)
+            return False
+        if earlier is not None:
+            request = earlier.to_send(request)
         self.open = CurrentActivity(activity, stage.number, stage.position, key, request, now_at)
+        self.open.was_sent = earlier is not None and earlier.settled_by_look_up(activity)
         if activity.is_effect:
             self._store_activity(unit, self.open, attempt=int(sends))
         return True
 
     def _store_activity(self, unit: Unit, opened: CurrentActivity, attempt: int) -> None:
         opened.is_stored, opened.begun = True, attempt
-        unit.add(
-            writes.OpenActivity(
-                instance_id=self.id,
-                stage=opened.stage,
-                position=opened.position,
-                name=opened.activity.name,
-                input=encode(opened.activity.input(opened.key)).decode(),
-                started_at=opened.started_at,
-                attempt=attempt,
-                key=opened.key,
-                request_method=opened.request.method,
-                request_path=opened.request.path,
-                request_body=opened.request.body,
-                scheduled_at=scheduled_moment(opened.request) if opened.request.service == "payments" else None,
-            )
-        )
+        unit.add(intent_of(self.id, opened, attempt))
 
     def begin_attempt(self) -> Unit:
         """Count an attempt as begun before it is sent. The unit fails with Conflict where another one has begun."""
@@ -461,25 +471,7 @@ class InstanceRunner:
                 )
             )
             return
-        unit.add(
-            writes.AddClosedActivity(
-                instance_id=self.id,
-                stage=opened.stage,
-                position=opened.position,
-                name=opened.activity.name,
-                input=encode(opened.activity.input(opened.key)).decode(),
-                started_at=opened.started_at,
-                attempt=attempt,
-                key=opened.key,
-                request_method=opened.request.method,
-                request_path=opened.request.path,
-                request_body=opened.request.body,
-                output=text,
-                error=error,
-                last_failure=opened.last_failure,
-                terminated_at=now_at,
-            )
-        )
+        unit.add(closed_at_once(self.id, opened, attempt, text, error, now_at))
 
     def _cancel_activity(self, unit: Unit, now_at: int) -> None:
         """Close the open activity as canceled. Only for one never sent, or proven not booked."""
@@ -501,6 +493,8 @@ class InstanceRunner:
             instance.created_at,
             context,
             by_trigger=instance.started_by_trigger,
+            root_id=instance.root_id,
+            earlier=earlier_effects(standing.inherited) if standing.inherited else NOTHING,
         )
         runner.ended_at, runner.error, runner.version = instance.terminated_at, instance.error, standing.version
         if instance.plan_id is not None:
@@ -517,12 +511,23 @@ class InstanceRunner:
         runner._run_stage(stage.number, stage.started_at, may_name_world=True)
         runner.stage_is_stored = True
         for row in activities:
+            runner._repeat_earlier(row.position)
             if row.terminated_at is None:
                 runner._reopen(row)
             else:
                 runner.stage.replay(row.name, None if row.output is None else decode(row.output))
         runner.stage.skip_amendments()
         return runner
+
+    def _repeat_earlier(self, position: int) -> None:
+        """Feed what earlier instances have done up to this position, where the journal holds no row of this one."""
+        stage = self.stage
+        while stage.position < position:
+            stage.skip_amendments()
+            earlier = self._earlier.get(stage.ordinal)
+            if earlier is None or not earlier.is_done:
+                raise JournalMismatch(f"stage {stage.number}, activity {stage.position}: the journal does not hold it")
+            stage.replay(earlier.activity, earlier.output)
 
     def _reopen(self, row: ActivityRow) -> None:
         """An activity without outcome. Its stored request is what will be sent, whatever this release would build."""
@@ -542,10 +547,14 @@ class InstanceRunner:
             attempt=row.attempt,
             begun=row.attempt,
             is_stored=True,
-            was_sent=command.is_effect and row.attempt > 0,
+            was_sent=command.is_effect and (row.attempt > 0 or self._was_sent_before(command)),
             last_failure=row.last_failure,
             needs_attention=row.needs_attention,
         )
+
+    def _was_sent_before(self, effect: Activity) -> bool:
+        earlier = self._earlier.get(self.stage.ordinal)
+        return earlier is not None and earlier.settled_by_look_up(effect)
 
     def keep(self, known: CurrentActivity, begun: int) -> bool:
         """Replace the restored activity by the one in this process.

@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from msgspec import structs
 
-from headrace.errors import InvalidValue
+from headrace.errors import InvalidValue, NotFound
 from headrace.journal import records, writes
 from headrace.journal.port import Required, Unit
 from headrace.journal.records import Instance, Stage, Standing, Workflow
-from headrace.runner.instance import Announce, InstanceRunner, RunnerContext, stages_in
+from headrace.journal.successor_writes import AddContinuation, CarryEvents
+from headrace.runner.inheritance import earlier_effects, left_by
+from headrace.runner.instance import Announce, InstanceRunner, RunnerContext, decode, encode, stages_in
+from headrace.runner.pin import pin_of
 from headrace.runner.policy import Policy
 from headrace.workflows.activities import Json
 from headrace.workflows.config import check_delays, open_delays
@@ -97,6 +101,65 @@ class Runners:
             sends=sends,
             plan=signed,
         )
+        return Start(runner, unit)
+
+    def redrive(self, standing: Standing, *, sends: bool) -> Start:
+        """The continuation of an instance that has failed, which `standing` shows as it ended. `sends`: as in `start`.
+
+        The unit does not store that it is the successor: the caller adds that, as what decides a race.
+        """
+        before = standing.instance
+        root_id, stage = before.root_id or before.id, before.stages[-1].number
+        runner = InstanceRunner(
+            self._new_id(),
+            before.workflow_id,
+            stages_in(before.config),
+            decode(before.variables),
+            self._context.now(),
+            self._context,
+            by_trigger=before.started_by_trigger,
+            root_id=root_id,
+            earlier=earlier_effects(left_by(standing)),
+        )
+        runner.pin = None if standing.plan is None else pin_of(standing.plan)
+        added = AddContinuation(
+            instance_id=runner.id,
+            predecessor=before.id,
+            created_at=runner.created_at,
+            root_id=root_id,
+            from_stage=stage,
+        )
+        unit = Unit()
+        unit.add(CarryEvents(predecessor=before.id, instance_id=runner.id))
+        runner.begin(unit, Required(added, partial(NotFound, "instance", before.id)), stage, sends=sends)
+        return Start(runner, unit)
+
+    def undo(self, undone_id: str, workflow_id: str, stages: list[Json], *, sends: bool) -> Start:
+        """The instance that undoes the case of another one, by these stages. `sends`: as in `start`.
+
+        Its workflow is stored as deleted: it can be read, and no list shows it. The unit does not store that the
+        instance is the successor: the caller adds that, as what decides a race.
+        """
+        name, created_at = f"undo of {undone_id}", self._context.now()
+        config = encode({"name": name, "stages": stages}).decode()
+        runner = InstanceRunner(self._new_id(), workflow_id, stages, {}, created_at, self._context, by_trigger=False)
+        unit = Unit()
+        unit.add(
+            writes.AddWorkflow(
+                workflow_id=workflow_id, name=name, config=config, created_at=created_at, updated_at=created_at
+            )
+        )
+        added = writes.AddInstance(
+            instance_id=runner.id,
+            workflow_id=workflow_id,
+            config=config,
+            variables="{}",
+            created_at=created_at,
+            by_trigger=False,
+            kind="undo",
+        )
+        runner.begin(unit, Required(added, partial(NotFound, "workflow", workflow_id)), 0, sends=sends)
+        unit.add(writes.DeleteWorkflow(at=created_at, workflow_id=workflow_id))
         return Start(runner, unit)
 
     @property

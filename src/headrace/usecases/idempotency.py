@@ -35,7 +35,15 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import msgspec
 
-from headrace.errors import AlreadyEnded, InvalidValue, NotFound, NotResolvable, NotRunnable, RepeatedKey
+from headrace.errors import (
+    AlreadyEnded,
+    InvalidValue,
+    NotFound,
+    NotInThisState,
+    NotResolvable,
+    NotRunnable,
+    RepeatedKey,
+)
 from headrace.journal.port import Journal, Later, Results, Unit
 from headrace.journal.records import Remembered
 from headrace.journal.writes import AddAuditEntry, RememberKey
@@ -111,7 +119,7 @@ def idempotent(kind: type[T]) -> Callable[[UseCase[P, T]], UseCase[P, T]]:
                 return stored
             try:
                 return await use_case(ports, caller, *args, **kwargs)
-            except (RepeatedKey, AlreadyEnded, NotFound, NotResolvable, NotRunnable):
+            except (RepeatedKey, AlreadyEnded, NotFound, NotInThisState, NotResolvable, NotRunnable):
                 # A concurrent request under this key was faster; its effect may be the very reason of this error.
                 if stored := await stored_answer(ports.journal, caller, kind):
                     return stored

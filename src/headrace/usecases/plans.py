@@ -20,6 +20,7 @@ from headrace.planning.questions import Answer as Answered
 from headrace.planning.questions import Asking
 from headrace.triggers.expressions import EvaluationFailed
 from headrace.triggers.firing import Firing, VariablesFailed
+from headrace.usecases.continuations import belongs_to_undo, continuing, redrivable
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
 from headrace.usecases.ports import Ports
 from headrace.usecases.triggers import read_trigger
@@ -34,7 +35,8 @@ PAUSE_S = 0.2
 """The pause before the second attempt of a question; it doubles."""
 OPEN, STATES = "open", ("open", "approved", "rejected", "expired", "used")
 MIN_LIFE_US, MAX_LIFE_US, LIFE_US = 60_000_000, 7 * 86_400_000_000, 86_400_000_000
-_MEMBERS = ("workflowID", "definition", "triggerID", "variables", "event", "expiresIn")
+_SUBJECTS = ("workflowID", "definition", "triggerID", "redrive")
+_MEMBERS = (*_SUBJECTS, "variables", "event", "expiresIn")
 
 
 class PlanSubject(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
@@ -44,13 +46,15 @@ class PlanSubject(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
     name: str | None = None
     workflow_id: str | None = None
     trigger_id: str | None = None
+    redrive: str | None = None
 
 
 @idempotent(Plan)
 async def make_plan(ports: Ports, caller: Caller | None, wanted: object) -> Answer[Plan]:
-    """Plan a run of a workflow, of a definition, or of a trigger for an event, and store the plan as open.
+    """Plan a run of a workflow, of a definition, of a trigger for an event, or a redrive; store the plan as open.
 
-    `wanted` is `{"workflowID" | "definition", "variables"?, "expiresIn"?}` or `{"triggerID", "event", "expiresIn"?}`.
+    `wanted` is `{"workflowID" | "definition", "variables"?, "expiresIn"?}`, `{"triggerID", "event", "expiresIn"?}` or
+    `{"redrive": the instance's id, "expiresIn"?}`.
 
     Raises InvalidValue, which names the member; NotFound; TooLarge; Silent where a service does not answer.
     """
@@ -58,12 +62,9 @@ async def make_plan(ports: Ports, caller: Caller | None, wanted: object) -> Answ
     life_us = _life_us(members.get("expiresIn"))
     subject, about = await _subject(ports, members)
     check_variables_of(subject.definition["stages"], subject.variables)
-    policy = ports.runners.policy
-    may_name_world = policy.allow_world_from_trigger if about.trigger_id else policy.allow_world_from_caller
     created_at = ports.clock.now_at()
-    terms = Terms(created_at, may_name_world=may_name_world, schemas=policy.ledger_schemas)
     async with ports.plans:
-        document = await answered(plan(subject, terms), ports.downstream, ports.clock)
+        document = await answered(plan(subject, terms_for(ports, subject, created_at)), ports.downstream, ports.clock)
     about = msgspec.structs.replace(about, verdict=document["verdict"])
     row = Plan(
         id=ports.ids.new(),
@@ -125,16 +126,18 @@ def _members_of(wanted: object) -> Json:
     for name in members:
         if name not in _MEMBERS:
             raise InvalidValue(shown(name), f"unknown field; known are {', '.join(_MEMBERS)}")
-    subjects = [name for name in ("workflowID", "definition", "triggerID") if name in members]
+    subjects = [name for name in _SUBJECTS if name in members]
     if len(subjects) != 1:
-        raise InvalidValue("body", "must hold exactly one of workflowID, definition and triggerID")
+        raise InvalidValue("body", f"must hold exactly one of {', '.join(_SUBJECTS)}")
     of_trigger = subjects == ["triggerID"]
+    if subjects == ["redrive"] and "variables" in members:
+        raise InvalidValue("variables", "is not given with redrive")
     surplus, needed = ("variables", "event") if of_trigger else ("event", "")
     if surplus in members:
         raise InvalidValue(surplus, f"is not given with {subjects[0]}")
     if needed and needed not in members:
         raise InvalidValue(needed, f"is required with {subjects[0]}")
-    for name in ("workflowID", "triggerID"):
+    for name in ("workflowID", "triggerID", "redrive"):
         if name in members and not isinstance(members[name], str):
             raise InvalidValue(name, "must be text")
     return members
@@ -156,6 +159,14 @@ async def _subject(ports: Ports, members: Json) -> tuple[Subject, PlanSubject]:
         definition = {**({} if config.name is None else {"name": config.name}), "stages": config.stages}
         about = PlanSubject("", config.name)
         return Subject(definition, check_variables(members.get("variables") or {})), about
+    if "redrive" in members:
+        standing = await redrivable(ports, members["redrive"])
+        instance = standing.instance
+        if await belongs_to_undo(ports, instance):
+            raise InvalidValue("redrive", "an undo has no plan: its stages say what they revert")
+        workflow = await ports.journal.workflow(instance.workflow_id)
+        name = None if workflow is None else workflow.name
+        return continuing(standing), PlanSubject("", name, instance.workflow_id, redrive=instance.id)
     trigger_id = members.get("triggerID")
     if trigger_id is None:
         workflow_id, variables = members["workflowID"], check_variables(members.get("variables") or {})
@@ -177,6 +188,14 @@ async def _subject(ports: Ports, members: Json) -> tuple[Subject, PlanSubject]:
     definition = msgspec.json.decode(workflow.config)
     about = PlanSubject("", workflow.name, workflow.id, trigger_id)
     return Subject(definition, variables, "trigger" if trigger_id else "caller"), about
+
+
+def terms_for(ports: Ports, subject: Subject, planned_at: int | None = None) -> Terms:
+    """The terms under which this server would run the subject of a plan."""
+    policy = ports.runners.policy
+    may_name_world = policy.allow_world_from_trigger if subject.origin == "trigger" else policy.allow_world_from_caller
+    at = ports.clock.now_at() if planned_at is None else planned_at
+    return Terms(at, may_name_world=may_name_world, schemas=policy.ledger_schemas)
 
 
 async def answered(asking: Asking[Json], services: Downstream, clock: Clock) -> Json:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from functools import partial
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal, TypeVar, cast
 
 import msgspec
 
@@ -35,12 +35,9 @@ from headrace.journal.records import AttentionRow
 from headrace.runner.instance import encode
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
 from headrace.usecases.ports import Ports
+from headrace.usecases.reasons import check_reason, members_of, principal_of
 from headrace.usecases.uncancelled import completed
 from headrace.workflows.activities import ACTIVITIES, Service
-from headrace.workflows.variables import check_text, shown
-
-MAX_REASON_BYTES = 1_024
-ANONYMOUS = "anonymous"
 
 Verdict = Literal["booked", "not_booked"]
 T = TypeVar("T")
@@ -89,17 +86,11 @@ def is_attested(evidence: str) -> bool:
 
 def parse_decision(value: object) -> Decision:
     """The body of a request to resolve. Raises InvalidValue, which names the member."""
-    if not isinstance(value, dict):
-        raise InvalidValue("body", "must be an object with outcome, evidence and reason")
-    members = cast("dict[str, Any]", value)
-    for name in members.keys() - {"outcome", "evidence", "reason"}:
-        raise InvalidValue(shown(name), "is not a member: there are outcome, evidence and reason")
+    members = members_of(value, "outcome", "evidence", "reason")
     verdict = members.get("outcome")
     if verdict not in ("booked", "not_booked"):
         raise InvalidValue("outcome", "must be booked or not_booked")
-    reason = check_text(members.get("reason"), "reason")
-    if not reason.strip() or len(reason.encode()) > MAX_REASON_BYTES:
-        raise InvalidValue("reason", f"must be text of 1 to {MAX_REASON_BYTES} bytes")
+    reason = check_reason(members.get("reason"))
     return Decision(verdict, parse_evidence(members.get("evidence")), reason)
 
 
@@ -138,7 +129,7 @@ async def _commit(
         now_at = runner.now_at()
         had_ended = runner.ended_at is not None
         evidence = encode(decision.evidence.as_json()).decode()
-        principal = ANONYMOUS if caller is None else caller.principal
+        principal = principal_of(caller)
         decided = writes.AddResolution(
             instance_id=row.id,
             stage=row.stage,

@@ -6,6 +6,7 @@ from headrace_client import requests
 from headrace_client.models import (
     Attention,
     AuditEntry,
+    Continuation,
     DeadLetter,
     InstanceDescription,
     InstanceSummary,
@@ -14,6 +15,8 @@ from headrace_client.models import (
     ReceivedEvent,
     Resolution,
     SentEvents,
+    Undoing,
+    UndoPreview,
     WorkflowInstance,
     reader,
 )
@@ -103,6 +106,36 @@ DESCRIBE_INSTANCE: Operation[InstanceDescription] = Operation(
     200,
     requests.DescribeInstanceRequest,
     reader(InstanceDescription),
+)
+REDRIVE_INSTANCE: Operation[Continuation] = Operation(
+    "redrive_instance",
+    "POST",
+    "/ext/instances/{instance_id}/redrive",
+    WRITE,
+    201,
+    requests.RedriveInstanceRequest,
+    reader(Continuation),
+    body="request_body",
+)
+PREVIEW_UNDO: Operation[UndoPreview] = Operation(
+    "preview_undo",
+    "GET",
+    "/ext/instances/{instance_id}/undo",
+    READ,
+    200,
+    requests.PreviewUndoRequest,
+    reader(UndoPreview),
+    query={"external": "external"},
+)
+UNDO_INSTANCE: Operation[Undoing] = Operation(
+    "undo_instance",
+    "POST",
+    "/ext/instances/{instance_id}/undo",
+    WRITE,
+    201,
+    requests.UndoInstanceRequest,
+    reader(Undoing),
+    body="request_body",
 )
 CREATE_PLAN: Operation[Plan] = Operation(
     "create_plan", "POST", "/ext/plans", WRITE, 201, requests.CreatePlanRequest, reader(Plan), body="plan"

@@ -182,6 +182,66 @@ class InstanceFailure(Model, kw_only=True):
     key: str | None = None
 
 
+class CaseStep(Model, kw_only=True):
+    """The step from one instance of a case to another, `instance_id`. `kind` is redrive or undo."""
+
+    instance_id: str
+    kind: str
+    reason: str
+    principal: str
+    decided_at: Timestamp
+
+
+class Continuation(Model, kw_only=True):
+    """A new instance that continues the case of `predecessor`; `root_id` is the first instance of the case."""
+
+    id: str
+    predecessor: str
+    root_id: str
+    from_stage: int
+    reason: str
+    principal: str
+    created_at: Timestamp
+
+
+class KeptEffect(Model, kw_only=True):
+    """An effect of a case that its undo leaves as it is, and the reason."""
+
+    key: str
+    stage: int
+    ordinal: int
+    activity: str
+    reason: str
+
+
+class UndoPreview(Model, kw_only=True):
+    """The preview of an undo: a stage for each revert, what it keeps, and what a person must decide first."""
+
+    stages: list[dict[str, Any]]
+    kept: list[KeptEffect]
+    blocked: list[KeptEffect]
+
+
+class Undoing(Model, kw_only=True):
+    """A new instance that undoes the case of `predecessor` by a number of reverts."""
+
+    id: str
+    predecessor: str
+    reverts: int
+    kept: list[KeptEffect]
+    reason: str
+    principal: str
+    created_at: Timestamp
+
+
+class UndoReport(Model, kw_only=True):
+    """How far an undo has come. `state` is undoing, undone, undone_but (what is kept) or undo_failed."""
+
+    instance_id: str
+    state: str
+    kept: list[KeptEffect]
+
+
 class InstanceDescription(Model, kw_only=True):
     """An instance beyond V1: `kind` is run, continuation or undo; `root_id` is the first instance of its case."""
 
@@ -195,6 +255,9 @@ class InstanceDescription(Model, kw_only=True):
     terminated_at: Timestamp | None = None
     error: str | None = None
     failure: InstanceFailure | None = None
+    predecessor: CaseStep | None = None
+    successor: CaseStep | None = None
+    undo: UndoReport | None = None
 
 
 class Event(Model, kw_only=True):
@@ -286,6 +349,7 @@ class PlanSummary(Model, kw_only=True):
     workflow_id: str | None = None
     trigger_id: str | None = None
     instance_id: str | None = None
+    redrive: str | None = None
 
 
 class PlanTotal(Model):
@@ -325,6 +389,7 @@ class Plan(PlanSummary, kw_only=True):
     skipped: list[int]
     assumptions: list[dict[str, Any]]
     totals: dict[str, PlanTotal]
+    begins: dict[str, Any] | None = msgspec.field(default=None, name="from")
     fails: dict[str, Any] | None = None
     ends: dict[str, Any] | None = None
 

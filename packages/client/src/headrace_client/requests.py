@@ -169,6 +169,34 @@ class RunPlanRequest(Request):
     request_body: dict[str, Any]
 
 
+class RedriveInstanceRequestBody(Request, omit_defaults=True):
+    """`reason`: 1 to 1,024 bytes; it is stored."""
+
+    reason: str
+
+
+class RedriveInstanceRequest(Request):
+    instance_id: str
+    request_body: RedriveInstanceRequestBody
+
+
+class PreviewUndoRequest(Request):
+    instance_id: str
+    external: str | None = None
+
+
+class UndoInstanceRequestBody(Request, omit_defaults=True):
+    """`reason`: 1 to 1,024 bytes; `external`: keep (as without it) or reverse, for a payout that is paid."""
+
+    reason: str
+    external: str | None = None
+
+
+class UndoInstanceRequest(Request):
+    instance_id: str
+    request_body: UndoInstanceRequestBody
+
+
 class SendEventsRequest(Request):
     """`events` is one event, a list of them, or their JSON as bytes, which are sent unchanged."""
 
@@ -190,7 +218,7 @@ class ListAuditRequest(Request):
 
 
 class CreatePlanRequest(Request):
-    """`plan` is the body: `workflowID` or `definition` with `variables`, or `triggerID` with `event`."""
+    """`plan` is the body: `workflowID` or `definition` with `variables`, `triggerID` with `event`, or `redrive`."""
 
     plan: dict[str, Any]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from headrace.api.ext import attention, audit, events, instances, plans
+from headrace.api.ext import attention, audit, events, instances, plans, successors
 
 OPERATIONS = (
     *events.OPERATIONS,
     *audit.OPERATIONS,
     *instances.OPERATIONS,
     *attention.OPERATIONS,
+    *successors.OPERATIONS,
     *plans.OPERATIONS,
 )

@@ -12,6 +12,7 @@ from headrace import json_text
 from headrace.api.context import Context
 from headrace.api.cursors import FIELD
 from headrace.api.ext import schemas
+from headrace.api.ext.successors import kept
 from headrace.api.operations import READ, Operation, Parameter
 from headrace.api.requests import Request
 from headrace.api.responses import Response, json_response
@@ -20,7 +21,7 @@ from headrace.api.v2.pages import PARAMETERS, page_response
 from headrace.clock import date_time
 from headrace.errors import InvalidValue, NotFound
 from headrace.journal.lists import STATUSES, UNFINISHED, InstanceSearch
-from headrace.journal.records import InstanceSummary
+from headrace.journal.records import InstanceSummary, Successor
 from headrace.journal.searches import MAX_SEARCHED_CHARACTERS, MAX_SEARCHED_VARIABLES, fingerprint
 from headrace.usecases.descriptions import Description, described
 
@@ -76,6 +77,12 @@ def _description(found: Description) -> schemas.InstanceDescription:
         created_at=date_time(instance.created_at),
         error=UNSET if instance.error is None else instance.error,
     )
+    if (before := found.predecessor) is not None:
+        shown.predecessor = _step(before, before.predecessor)
+    if (after := found.successor) is not None:
+        shown.successor = _step(after, after.successor)
+    if (undo := found.undo) is not None:
+        shown.undo = schemas.UndoReport(instance_id=undo.instance_id, state=undo.state, kept=kept(undo.kept))
     if instance.terminated_at is not None:
         shown.terminated_at = date_time(instance.terminated_at)
     if instance.failure is not None:
@@ -88,6 +95,17 @@ def _description(found: Description) -> schemas.InstanceDescription:
             shown.failure.position = declined.position
             shown.failure.key = declined.key or UNSET
     return shown
+
+
+def _step(step: Successor, other_id: str) -> schemas.Successor:
+    """The step to or from another instance of the case."""
+    return schemas.Successor(
+        instance_id=other_id,
+        kind=step.kind,  # pyright: ignore[reportArgumentType]  # redrive or undo
+        reason=step.reason,
+        principal=step.principal,
+        decided_at=date_time(step.at),
+    )
 
 
 def _fingerprint(request: Request) -> int | None:

@@ -28,12 +28,15 @@ EXAMPLE = {"workflowID": "WORKFLOW", "variables": {"userID": "42", "amount": "25
 
 
 async def create(context: Context, request: Request) -> Response:
+    """Ids in the body may be written as in paths."""
     body = await request.body(context.settings.max_body_bytes)
     value: Any = json_value(request, body) if body else None
     if isinstance(value, dict):
         members = cast("dict[str, Any]", value)
-        ids = {name: members[name] for name in ("workflowID", "triggerID") if isinstance(members.get(name), str)}
-        value = members | {name: canonical_id(text) for name, text in ids.items()}
+        ids = {
+            name: members[name] for name in ("workflowID", "triggerID", "redrive") if isinstance(members.get(name), str)
+        }
+        value = {**members, **{name: canonical_id(text) for name, text in ids.items()}}
     answer = await make_plan(context.ports, caller_of(request, body, value), value)
     return answer_response(answer, 201, _whole)
 
@@ -41,9 +44,10 @@ async def create(context: Context, request: Request) -> Response:
 async def run(context: Context, request: Request) -> Response:
     body = await request.body(context.settings.max_body_bytes)
     value: Any = json_value(request, body) if body else None
+    wanted: object = value
     if isinstance(value, dict) and isinstance(workflow_id := cast("dict[str, Any]", value).get("workflowID"), str):
-        value = {**cast("dict[str, Any]", value), "workflowID": canonical_id(workflow_id)}
-    answer = await run_plan(context.ports, caller_of(request, body, value), request.params["planID"], value)
+        wanted = {**cast("dict[str, Any]", value), "workflowID": canonical_id(workflow_id)}
+    answer = await run_plan(context.ports, caller_of(request, body, wanted), request.params["planID"], wanted)
     return answer_response(answer, 201, views.instance_response)
 
 
@@ -92,14 +96,15 @@ OPERATIONS = (
         description=(
             "Shows what a run would do, and stores it. Reads from the services with the server's credentials; books "
             "nothing. Of a workflow (`workflowID`) or a `definition` with `variables`, or of a trigger (`triggerID`) "
-            "with the payload of an `event`. A run that would fail has a plan too: `verdict` and `fails` say so."
+            "with the payload of an `event`, or of a failed instance (`redrive`), as redriveInstance would continue it "
+            "or refuse to. A run that would fail has a plan too: `verdict` and `fails` say so."
         ),
         status=201,
         response=schemas.PlanResponse,
         body=schemas.PlanRequest,
         example=EXAMPLE,
         takes_key=True,
-        errors=(400, 404, 413, 415, 503),
+        errors=(400, 404, 409, 413, 415, 503),
     ),
     Operation(
         method="GET",

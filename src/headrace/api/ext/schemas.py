@@ -176,6 +176,115 @@ class InstanceFailure(_Shape, kw_only=True):
     key: Annotated[str, Meta(description="The key of the effect; a read has none.")] | UnsetType = UNSET
 
 
+Reason = Annotated[str, Meta(min_length=1, max_length=1_024, description="Why, in 1 to 1,024 bytes.")]
+
+
+class RedriveRequest(_Shape, kw_only=True):
+    """Why a failed instance is continued; the account is funded, say."""
+
+    reason: Reason
+
+
+class Continuation(_Shape, kw_only=True):
+    """A new instance that continues the case of one that has failed."""
+
+    id: InstanceId
+    predecessor: Annotated[InstanceId, Meta(description="The instance that it continues.")]
+    root_id: Annotated[InstanceId, Meta(description="The first instance of its case, whose id is in every key.")] = (
+        msgspec.field(name="rootID")
+    )
+    from_stage: Annotated[int, Meta(ge=0, description="The stage that begins anew.")]
+    reason: str
+    principal: Annotated[str, Meta(description="The subject of the token; `anonymous` without authentication.")]
+    created_at: DateTime
+
+
+class ContinuationResponse(_Shape, kw_only=True):
+    data: Continuation
+
+
+class UndoRequest(_Shape, kw_only=True):
+    """Why a case is undone, and what is done with a payout that is paid."""
+
+    reason: Reason
+    external: (
+        Annotated[
+            Literal["keep", "reverse"],
+            Meta(description="`keep` by default; `reverse` asks the provider for the whole amount."),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class KeptEffect(_Shape, kw_only=True):
+    """An effect of the case that an undo leaves as it is."""
+
+    key: Annotated[str, Meta(description="As it was sent.")]
+    stage: Annotated[int, Meta(ge=0)]
+    ordinal: Annotated[int, Meta(ge=0, description="Counts the effects of the stage from 0.")]
+    activity: str
+    reason: str
+
+
+class UndoPreview(_Shape, kw_only=True):
+    """The preview of an undo."""
+
+    stages: Annotated[list[dict[str, Any]], Meta(description="Those of its computed workflow: one for each revert.")]
+    kept: list[KeptEffect]
+    blocked: Annotated[list[KeptEffect], Meta(description="What a person must decide first.")]
+
+
+class UndoPreviewResponse(_Shape, kw_only=True):
+    data: UndoPreview
+
+
+class Undoing(_Shape, kw_only=True):
+    """A new instance that undoes the case of another one."""
+
+    id: InstanceId
+    predecessor: Annotated[InstanceId, Meta(description="The instance whose case it undoes.")]
+    reverts: Annotated[int, Meta(ge=1, description="Effects that it reverts, unless they are reverted already.")]
+    kept: list[KeptEffect]
+    reason: str
+    principal: Annotated[str, Meta(description="The subject of the token; `anonymous` without authentication.")]
+    created_at: DateTime
+
+
+class UndoingResponse(_Shape, kw_only=True):
+    data: Undoing
+
+
+class UndoReport(_Shape, kw_only=True):
+    """How far an undo has come."""
+
+    instance_id: Annotated[InstanceId, Meta(description="The latest of its instances.")] = msgspec.field(
+        name="instanceID"
+    )
+    state: Annotated[
+        Literal["undoing", "undone", "undone_but", "undo_failed"],
+        Meta(
+            description=(
+                "`undone_but`: all but what is kept; `undo_failed`: a service declined, what was reverted before stays "
+                "so, and the undo can be redriven."
+            )
+        ),
+    ]
+    kept: list[KeptEffect]
+
+
+class Successor(_Shape, kw_only=True):
+    """The step from one instance of a case to the next, and who decided it."""
+
+    instance_id: Annotated[InstanceId, Meta(description="The other instance.")] = msgspec.field(name="instanceID")
+    kind: Annotated[
+        Literal["redrive", "undo"],
+        Meta(description="`redrive`: it goes on where the case failed; `undo`: it undoes it."),
+    ]
+    reason: str
+    principal: Annotated[str, Meta(description="The subject of the token; `anonymous` without authentication.")]
+    decided_at: DateTime
+
+
 class InstanceDescription(_Shape, kw_only=True):
     """Kind, case, plan and failure of an instance, which V1 does not show."""
 
@@ -191,6 +300,9 @@ class InstanceDescription(_Shape, kw_only=True):
     terminated_at: DateTime | UnsetType = UNSET
     error: str | UnsetType = UNSET
     failure: InstanceFailure | UnsetType = UNSET
+    predecessor: Annotated[Successor, Meta(description="What it comes after.")] | UnsetType = UNSET
+    successor: Annotated[Successor, Meta(description="What came after it.")] | UnsetType = UNSET
+    undo: Annotated[UndoReport, Meta(description="Of an undo, and of the instance that it undoes.")] | UnsetType = UNSET
 
 
 class InstanceDescriptionResponse(_Shape, kw_only=True):
@@ -298,7 +410,7 @@ class ResolutionListResponse(_Shape, kw_only=True):
 
 
 class PlanRequest(_Shape, kw_only=True):
-    """A run to plan: exactly one of `workflowID`, `definition` and `triggerID`."""
+    """A run to plan: exactly one of `workflowID`, `definition`, `triggerID` and `redrive`."""
 
     workflow_id: WorkflowId | UnsetType = msgspec.field(default=UNSET, name="workflowID")
     definition: Annotated[dict[str, Any], Meta(description="A workflow that need not be stored.")] | UnsetType = UNSET
@@ -307,6 +419,9 @@ class PlanRequest(_Shape, kw_only=True):
         default=UNSET, name="triggerID"
     )
     event: Annotated[dict[str, Any], Meta(description="The payload of an event, with `triggerID`.")] | UnsetType = UNSET
+    redrive: Annotated[str, Meta(description="The id of a failed instance: what a redrive would do.")] | UnsetType = (
+        UNSET
+    )
     expires_in: (
         Annotated[str, Meta(description="From `1m` to `7d`; `24h` by default.", examples=["24h"])] | UnsetType
     ) = UNSET
@@ -342,6 +457,9 @@ class PlanSummary(_Shape, kw_only=True):
     workflow_id: WorkflowId | UnsetType = msgspec.field(default=UNSET, name="workflowID")
     trigger_id: str | UnsetType = msgspec.field(default=UNSET, name="triggerID")
     instance_id: InstanceId | UnsetType = msgspec.field(default=UNSET, name="instanceID")
+    redrive: Annotated[InstanceId, Meta(description="The instance that a run of it would continue.")] | UnsetType = (
+        UNSET
+    )
 
 
 class PlanTotal(_Shape, kw_only=True):
@@ -369,6 +487,14 @@ class PlannedEffect(_Shape, kw_only=True):
     stands: Annotated[bool, Meta(description="The payment is booked already.")] | UnsetType = UNSET
 
 
+class PlanBeginning(_Shape, kw_only=True):
+    """The beginning of a plan that continues an instance."""
+
+    instance: InstanceId
+    stage: Annotated[int, Meta(ge=0)]
+    position: Annotated[int, Meta(ge=0, description="Activities of that stage that had ended well.")]
+
+
 class Plan(PlanSummary, kw_only=True):
     """The effects that a run would have."""
 
@@ -379,6 +505,7 @@ class Plan(PlanSummary, kw_only=True):
     variables: dict[str, str]
     effects: list[PlannedEffect]
     skipped: Annotated[list[int], Meta(description="Stages that are not run.")]
+    begins: PlanBeginning | UnsetType = msgspec.field(default=UNSET, name="from")
     assumptions: Annotated[
         list[dict[str, Any]], Meta(description="Waits, reads, and payments that are booked already.")
     ]

@@ -14,6 +14,7 @@ from headrace_client.calls import JsonObject, audit_page
 from headrace_client.models import (
     Attention,
     AuditEntry,
+    Continuation,
     DeadLetter,
     Event,
     InstanceDescription,
@@ -24,6 +25,8 @@ from headrace_client.models import (
     Resolution,
     Result,
     SentEvents,
+    Undoing,
+    UndoPreview,
     WorkflowInstance,
 )
 from headrace_client.operations import Operation
@@ -213,6 +216,45 @@ class AsyncExt:
         """Read of which kind an instance is, to which case and plan it belongs, and why it failed."""
         return await self._call(operations.DESCRIBE_INSTANCE, request, {"instance_id": instance_id}, options)
 
+    async def redrive_instance(
+        self,
+        *,
+        instance_id: str | None = None,
+        request_body: requests.RedriveInstanceRequestBody | JsonObject | None = None,
+        request: requests.RedriveInstanceRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[Continuation]:
+        """Continue an instance that has failed; `request_body` has the `reason`. What is done is not sent again.
+
+        `create_plan(plan={"redrive": ...})` shows what it would send.
+        """
+        arguments = {"instance_id": instance_id, "request_body": request_body}
+        return await self._call(operations.REDRIVE_INSTANCE, request, arguments, options)
+
+    async def preview_undo(
+        self,
+        *,
+        instance_id: str | None = None,
+        external: str | None = None,
+        request: requests.PreviewUndoRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[UndoPreview]:
+        """Read what an undo would revert and keep. `external` (keep or reverse): what to do with a paid payout."""
+        arguments = {"instance_id": instance_id, "external": external}
+        return await self._call(operations.PREVIEW_UNDO, request, arguments, options)
+
+    async def undo_instance(
+        self,
+        *,
+        instance_id: str | None = None,
+        request_body: requests.UndoInstanceRequestBody | JsonObject | None = None,
+        request: requests.UndoInstanceRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[Undoing]:
+        """Undo the case of an instance that has ended; `request_body` has the `reason`, and `external` if not keep."""
+        arguments = {"instance_id": instance_id, "request_body": request_body}
+        return await self._call(operations.UNDO_INSTANCE, request, arguments, options)
+
     async def create_plan(
         self,
         *,
@@ -220,7 +262,7 @@ class AsyncExt:
         request: requests.CreatePlanRequest | JsonObject | None = None,
         **options: Unpack[WriteOptions],
     ) -> Result[Plan]:
-        """Plan a run: `plan` holds `workflowID` or `definition` with `variables`, or `triggerID` with `event`.
+        """Plan a run: `plan` holds `workflowID` or `definition` and `variables`, `triggerID` and `event`, or `redrive`.
 
         Nothing is booked. A run that would fail has a plan too: `verdict` and `fails` say so.
         """

@@ -15,6 +15,7 @@ from headrace_client.calls import JsonObject, audit_page
 from headrace_client.models import (
     Attention,
     AuditEntry,
+    Continuation,
     DeadLetter,
     Event,
     InstanceDescription,
@@ -25,6 +26,8 @@ from headrace_client.models import (
     Resolution,
     Result,
     SentEvents,
+    Undoing,
+    UndoPreview,
     WorkflowInstance,
 )
 from headrace_client.operations import Operation
@@ -214,6 +217,45 @@ class Ext:
         """Read of which kind an instance is, to which case and plan it belongs, and why it failed."""
         return self._call(operations.DESCRIBE_INSTANCE, request, {"instance_id": instance_id}, options)
 
+    def redrive_instance(
+        self,
+        *,
+        instance_id: str | None = None,
+        request_body: requests.RedriveInstanceRequestBody | JsonObject | None = None,
+        request: requests.RedriveInstanceRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[Continuation]:
+        """Continue an instance that has failed; `request_body` has the `reason`. What is done is not sent again.
+
+        `create_plan(plan={"redrive": ...})` shows what it would send.
+        """
+        arguments = {"instance_id": instance_id, "request_body": request_body}
+        return self._call(operations.REDRIVE_INSTANCE, request, arguments, options)
+
+    def preview_undo(
+        self,
+        *,
+        instance_id: str | None = None,
+        external: str | None = None,
+        request: requests.PreviewUndoRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[UndoPreview]:
+        """Read what an undo would revert and keep. `external` (keep or reverse): what to do with a paid payout."""
+        arguments = {"instance_id": instance_id, "external": external}
+        return self._call(operations.PREVIEW_UNDO, request, arguments, options)
+
+    def undo_instance(
+        self,
+        *,
+        instance_id: str | None = None,
+        request_body: requests.UndoInstanceRequestBody | JsonObject | None = None,
+        request: requests.UndoInstanceRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[Undoing]:
+        """Undo the case of an instance that has ended; `request_body` has the `reason`, and `external` if not keep."""
+        arguments = {"instance_id": instance_id, "request_body": request_body}
+        return self._call(operations.UNDO_INSTANCE, request, arguments, options)
+
     def create_plan(
         self,
         *,
@@ -221,7 +263,7 @@ class Ext:
         request: requests.CreatePlanRequest | JsonObject | None = None,
         **options: Unpack[WriteOptions],
     ) -> Result[Plan]:
-        """Plan a run: `plan` holds `workflowID` or `definition` with `variables`, or `triggerID` with `event`.
+        """Plan a run: `plan` holds `workflowID` or `definition` and `variables`, `triggerID` and `event`, or `redrive`.
 
         Nothing is booked. A run that would fail has a plan too: `verdict` and `fails` say so.
         """

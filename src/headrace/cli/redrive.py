@@ -1,0 +1,58 @@
+"""`headrace instances redrive`: continue an instance that has failed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from headrace.cli import display
+from headrace.cli.completion import instance_ids
+from headrace.cli.errors import USAGE, Failure
+from headrace.cli.session import KeyOption, Session
+
+Json = dict[str, Any]
+
+
+def redrive(
+    session: Session,
+    instance_id: Annotated[
+        str, typer.Argument(metavar="INSTANCE", help="Id of the failed instance.", autocompletion=instance_ids)
+    ],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is stored.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not show what would be sent, and do not ask.")] = False,
+    idempotency_key: KeyOption = None,
+) -> None:
+    """Continue an instance that has failed: a new one goes on where it failed. What is done is not sent again.
+
+    Shows what would be sent and asks before it starts.
+    """
+    from headrace.cli.documents import document
+
+    if not yes:
+        _ask(session, instance_id)
+    made = session.ext.redrive_instance(
+        instance_id=instance_id, request_body={"reason": reason}, idempotency_key=idempotency_key
+    ).data
+    session.show(
+        {"continuation": document(made)},
+        f"Continued from stage {made.from_stage} with ID: {made.id}",
+        ids=[made.id],
+    )
+
+
+def _ask(session: Session, instance_id: str) -> None:
+    """Show on standard error what would be sent, and wait for a yes. Raises Failure without one."""
+    from headrace.cli.plan_text import plan_lines
+
+    plan: Json = json.loads(session.ext.create_plan(plan={"redrive": instance_id}).raw)["data"]
+    for line in plan_lines(plan):
+        display.note(line)
+    if not sys.stdin.isatty():
+        raise Failure("this needs a yes, and there is no terminal to ask on: add --yes", code=USAGE)
+    count = len(plan["effects"])
+    what = "nothing" if not count else "1 effect" if count == 1 else f"{count} effects"
+    if not typer.confirm(f"This continues the instance and sends {what}. Continue?", err=True):
+        raise Failure("nothing was started")

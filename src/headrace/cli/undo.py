@@ -1,0 +1,91 @@
+"""`headrace instances undo`: revert what a case has done."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headrace.cli import display
+from headrace.cli.completion import instance_ids
+from headrace.cli.errors import USAGE, Failure
+from headrace.cli.session import KeyOption, Session
+
+if TYPE_CHECKING:
+    from headrace_client import UndoPreview
+
+Json = dict[str, Any]
+
+
+def undo(
+    session: Session,
+    instance_id: Annotated[
+        str,
+        typer.Argument(metavar="INSTANCE", help="Id of the instance, which has ended.", autocompletion=instance_ids),
+    ],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is stored.")],
+    external: Annotated[
+        str, typer.Option("--external", metavar="keep|reverse", help="Keep a payout that is paid, or reverse it.")
+    ] = "keep",
+    preview: Annotated[bool, typer.Option("--preview", help="Only show what would be reverted.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not show it, and do not ask.")] = False,
+    idempotency_key: KeyOption = None,
+) -> None:
+    """Undo the case of an instance: a new one reverts what is done, the last effect first.
+
+    Shows what would be reverted and what is kept, and asks before it starts.
+    """
+    from headrace.cli.documents import document
+
+    if external not in ("keep", "reverse"):
+        raise Failure(f"--external {external!r} is neither keep nor reverse", code=USAGE)
+    if preview:
+        found = session.ext.preview_undo(instance_id=instance_id, external=external).data
+        session.show({"undo": document(found)}, lambda: undo_lines(found))
+        return
+    if not yes:
+        _ask(undo_lines(session.ext.preview_undo(instance_id=instance_id, external=external).data))
+    body = {"reason": reason} | ({} if external == "keep" else {"external": external})
+    made = session.ext.undo_instance(instance_id=instance_id, request_body=body, idempotency_key=idempotency_key).data
+    session.show(
+        {"undo": document(made)}, f"Undo of {_counted(made.reverts)} started with ID: {made.id}", ids=[made.id]
+    )
+
+
+def undo_lines(found: UndoPreview) -> list[str]:
+    """The preview of an undo, one line for each effect."""
+    lines = [f"Reverts {_counted(len(found.stages))}, the last one first"]
+    lines += [f"  {number}. {_sentence(stage['revert'])}" for number, stage in enumerate(found.stages, 1)]
+    for heading, effects in (("Keeps", found.kept), ("A person must decide first", found.blocked)):
+        if effects:
+            lines += ["", heading]
+            lines += [f"  {each.activity} of stage {each.stage}: {each.reason}" for each in effects]
+    return lines
+
+
+def _sentence(revert: Json) -> str:
+    kind, given = next(iter(revert.items()))
+    unless = ", unless the payout it funded is paid" if "unlessPaid" in given else ""
+    match kind:
+        case "transaction":
+            return f"transaction {given['id']} of ledger {given['ledger']}{unless}"
+        case "wallet":
+            return f"{given['amount']} {given['asset']} on wallet {given['id']}{unless}"
+        case _:
+            paid = "kept" if given.get("external") == "keep" else "reversed"
+            return f"payout of {given['amount']} {given['asset']}, {paid} if it is paid by then"
+
+
+def _counted(effects: int) -> str:
+    return "1 effect" if effects == 1 else f"{effects} effects"
+
+
+def _ask(lines: list[str]) -> None:
+    """Show the undo on standard error and wait for a yes. Raises Failure without one."""
+    for line in lines:
+        display.note(line)
+    if not sys.stdin.isatty():
+        raise Failure("this needs a yes, and there is no terminal to ask on: add --yes", code=USAGE)
+    if not typer.confirm("Undo it?", err=True):
+        raise Failure("nothing was started")

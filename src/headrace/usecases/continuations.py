@@ -1,0 +1,84 @@
+"""Which ended instances may be continued, and what a continuation of one would begin with."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from headrace.errors import NotFound, NotInThisState
+from headrace.journal.records import Instance, Standing
+from headrace.planning.planner import Beginning, Subject
+from headrace.runner.inheritance import earlier_effects, left_by
+from headrace.usecases.ports import Ports
+
+REDRIVABLE = frozenset({"refused", "invalid", "timeout", "expired", "unbooked"})
+
+
+class Why(NamedTuple):
+    """A word for programs, and a sentence."""
+
+    code: str
+    text: str
+
+
+BARRED = {
+    "plan": Why("needs_plan", "it would have left what was signed or booked, so it needs a new plan"),
+    "rejected": Why("rejected", "an approver has rejected it"),
+    "conflict": Why("not_clean", "something else stands in the books under the reference of one of its effects"),
+    "unclassified": Why("not_clean", "an earlier release ended it, and its rows do not say why"),
+    "canceled": Why("aborted", "it was aborted, which is final"),
+}
+"""By kind of failure, why an instance may not be redriven."""
+
+
+async def redrivable(ports: Ports, instance_id: str) -> Standing:
+    """The instance as it ended, if it may be redriven. Raises NotFound, NotInThisState."""
+    standing = await ports.journal.standing(instance_id)
+    if standing is None:
+        raise NotFound("instance", instance_id)
+    if (successor := await ports.journal.successor(instance_id)) is not None:
+        raise has_successor(instance_id, f": {successor.successor}")
+    why = why_not(standing, is_undo=await belongs_to_undo(ports, standing.instance))
+    if why is not None:
+        raise NotInThisState(why.code, f"instance {instance_id} cannot be redriven: {why.text}")
+    return standing
+
+
+def why_not(standing: Standing, *, is_undo: bool) -> Why | None:
+    """Why an instance may not be redriven in its state; None where it may. An undo that was aborted may."""
+    instance = standing.instance
+    if not instance.is_terminal:
+        return Why("running", "it has not ended")
+    if not standing.is_over:
+        return Why("open", "the outcome of one of its effects is not known yet")
+    if instance.failure is None:
+        return Why("not_failed", "it succeeded")
+    if instance.failure in REDRIVABLE or (is_undo and instance.failure == "canceled"):
+        return None
+    return BARRED[instance.failure]
+
+
+def has_successor(instance_id: str, which: str = "") -> NotInThisState:
+    return NotInThisState("has_successor", f"instance {instance_id} has a successor already{which}")
+
+
+def continuing(standing: Standing) -> Subject:
+    """The subject of a plan of what a redrive would do."""
+    instance = standing.instance
+    rows = left_by(standing)
+    beginning = Beginning(
+        instance_id=instance.id,
+        root_id=instance.root_id or instance.id,
+        stage=instance.stages[-1].number,
+        position=sum(row.error is None for row in standing.activities),
+        earlier=earlier_effects(rows),
+    )
+    origin = "trigger" if instance.started_by_trigger else "caller"
+    return Subject(msgspec.json.decode(instance.config), msgspec.json.decode(instance.variables), origin, beginning)
+
+
+async def belongs_to_undo(ports: Ports, instance: Instance) -> bool:
+    """Whether the instance undoes a case, or continues one that does."""
+    root = instance if instance.root_id is None else await ports.journal.instance(instance.root_id)
+    return root is not None and root.kind == "undo"

@@ -1,0 +1,103 @@
+"""Redrive an instance that has failed: a new one continues its case, under the same keys, and sends nothing again.
+
+The ended instance stays ended, as callers know. One unit stores the successor, of which an instance has at
+most one, the new instance and its first stage; of two requests on any servers, one is committed.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import msgspec
+
+from headrace.errors import NotInThisState
+from headrace.journal import writes
+from headrace.journal.port import Required
+from headrace.journal.records import Standing
+from headrace.journal.successor_writes import AddSuccessor
+from headrace.planning.planner import NEEDS_SAME_BYTES, plan
+from headrace.runner.inheritance import earlier_effects, left_by
+from headrace.usecases.continuations import belongs_to_undo, continuing, has_successor, redrivable
+from headrace.usecases.idempotency import Answer, Caller, idempotent, record
+from headrace.usecases.plans import answered, terms_for
+from headrace.usecases.ports import Ports
+from headrace.usecases.reasons import check_reason, members_of, principal_of
+from headrace.usecases.uncancelled import completed
+from headrace.workflows.activities import Json
+
+REDRIVE = "redrive"
+
+
+class Continuation(msgspec.Struct, frozen=True):
+    """A new instance that continues the case of another one, from this stage on."""
+
+    id: str
+    predecessor: str
+    root_id: str
+    from_stage: int
+    reason: str
+    principal: str
+    at: int
+
+
+@idempotent(Continuation)
+async def redrive_instance(
+    ports: Ports, caller: Caller | None, instance_id: str, wanted: object
+) -> Answer[Continuation]:
+    """Continue an instance that has failed. `wanted` is `{"reason"}`. The new instance is stored on return.
+
+    Raises InvalidValue, NotFound, NotInThisState, Unavailable, and Silent where a service does not answer.
+    """
+    reason = check_reason(members_of(wanted, "reason").get("reason"))
+    standing = await redrivable(ports, instance_id)
+    await _require_same_bytes(ports, standing)
+    return await completed(_commit(ports, caller, standing, reason))
+
+
+async def _require_same_bytes(ports: Ports, standing: Standing) -> None:
+    """Require that an effect with an attempt that may still arrive would be sent with the same content.
+
+    The runner compares again before it stores an intent; this tells the caller before anything is stored.
+    """
+    if not any(effect.may_arrive for effect in earlier_effects(left_by(standing)).values()):
+        return
+    if await belongs_to_undo(ports, standing.instance):
+        return  # its stages name what they revert: they cannot ask for anything else
+    subject = continuing(standing)
+    async with ports.plans:
+        document = await answered(plan(subject, terms_for(ports, subject)), ports.downstream, ports.clock)
+    fails: Json = document.get("fails") or {}
+    if fails.get("code") == NEEDS_SAME_BYTES:
+        raise NotInThisState(
+            NEEDS_SAME_BYTES, f"instance {standing.instance.id} cannot be redriven now: {fails['error']}"
+        )
+
+
+async def _commit(ports: Ports, caller: Caller | None, standing: Standing, reason: str) -> Answer[Continuation]:
+    before = standing.instance
+    runner, unit = ports.runners.redrive(standing, sends=ports.engine.sends_at_once)
+    made = Continuation(
+        id=runner.id,
+        predecessor=before.id,
+        root_id=runner.root_id,
+        from_stage=before.stages[-1].number,
+        reason=reason,
+        principal=principal_of(caller),
+        at=runner.created_at,
+    )
+    decided = AddSuccessor(
+        predecessor=before.id,
+        kind=REDRIVE,
+        successor=runner.id,
+        reason=reason,
+        principal=made.principal,
+        at=made.at,
+    )
+    unit.insert(0, Required(decided, partial(has_successor, before.id)))
+    answer = Answer(runner.id, made)
+    record(unit, caller, made.at, answer)
+    if ports.engine.needs_nudges and runner.ended_at is None:
+        unit.add(writes.AddNudge(instance_id=runner.id, why="start", at=runner.created_at))
+    async with ports.engine.begin(runner):
+        await ports.journal.commit(unit)
+    return answer
