@@ -19,9 +19,10 @@ from tests.conftest import IS_CI
 
 CASES = 3_000 if IS_CI else 400
 SEED = 1
-NEVER_ACCEPTED = {"resolveEffect", "runPlan"}
-"""The servers that are asked have no effect that needs attention; `test_resolve.py` makes some. Nobody makes up the
-hash of a plan; `test_plan_runs.py` runs some.
+NEVER_ACCEPTED = {"resolveEffect", "runPlan", "redriveInstance", "undoInstance", "previewUndo"}
+"""The servers that are asked have no effect that needs attention, and no instance that has done anything and ended:
+`test_resolve.py`, `test_redrive.py` and `test_undo_instance.py` make some. Nobody makes up the hash of a plan;
+`test_plan_runs.py` runs some.
 """
 Json = dict[str, Any]
 

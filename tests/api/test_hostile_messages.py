@@ -28,6 +28,8 @@ UNKNOWN: dict[str, list[tuple[Any, str]]] = {
     ],
     "createPlan": [({"workflowID": "w", "variable": {}}, "variable: unknown field")],
     "runPlan": [({"hash": "h", "variables": {}}, "variables: unknown field")],
+    "redriveInstance": [({"reason": "r", "force": True}, "force: ")],
+    "undoInstance": [({"reason": "r", "skip": True}, "skip: ")],
 }
 """Writes whose members are all known. Variables, payloads and envelopes have members of the sender's own."""
 
@@ -77,8 +79,24 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ({"outcome": "booked", "reason": "r", "evidence": {"text": 7}}, "evidence.text: "),
         ({"outcome": "booked", "reason": "r", "evidence": {"initiationID": ""}}, "evidence.initiationID: "),
     ],
+    "undoInstance": [
+        (7, "body: "),
+        ({}, "reason: "),
+        ({"reason": "x" * 1_025}, "reason: "),
+        ({"reason": "r", "external": "force"}, "external: "),
+        ({"reason": "r", "external": None}, "external: "),
+    ],
+    "redriveInstance": [
+        (7, "body: "),
+        ({}, "reason: "),
+        ({"reason": ""}, "reason: "),
+        ({"reason": 7}, "reason: "),
+        ({"reason": "x" * 1_025}, "reason: "),
+    ],
     "createPlan": [
         (7, "body: "),
+        ({"redrive": 7}, "redrive: "),
+        ({"redrive": "i", "variables": {}}, "variables: "),
         ({}, "body: must hold exactly one of"),
         ({"workflowID": "w", "triggerID": "t"}, "body: must hold exactly one of"),
         ({"workflowID": 7}, "workflowID: "),
@@ -173,6 +191,7 @@ QUERIES = {
     "errorCode": ["A" * 5_000],
     "before": ["0", "x", "9" * 40],
     "limit": ["0", "1001", "x"],
+    "external": ["force", "%00"],
 }
 ANY_TEXT = {"workflowID", "instanceID", "name", "target", "principal", "app", "type", "version", "id"}
 """Parameters that are compared with what there is: any text is good. The last four describe a raw event, whose mistakes

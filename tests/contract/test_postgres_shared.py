@@ -10,12 +10,13 @@ from functools import partial
 import psycopg
 import pytest
 
-from headrace.errors import AlreadyEnded, Unavailable
+from headrace.errors import AlreadyEnded, Conflict, Unavailable
 from headrace.journal.group import WriterLimits
 from headrace.journal.plan_writes import AddPlan, UsePlan
 from headrace.journal.port import Required, Unit, WhenWanted
 from headrace.journal.postgres import PostgresJournal
 from headrace.journal.postgres.transaction import WANTED_LOCK
+from headrace.journal.successor_writes import AddContinuation, AddSuccessor
 from headrace.journal.writes import (
     AcceptEvent,
     AddEvent,
@@ -196,6 +197,32 @@ async def test_a_row_that_is_locked_elsewhere_holds_up_its_own_unit_only(
     free, locked = await journal.instance("free"), await journal.instance("locked")
     assert free is not None and locked is not None
     assert (free.updated_at, locked.updated_at) == (5, 1)
+
+
+async def test_of_processes_that_continue_one_instance_one_succeeds(journals: list[PostgresJournal]) -> None:
+    """Each stores a continuation of its own in the unit of the successor: the units of the others leave nothing."""
+    for number in range(10):
+        before = f"i{number}"
+        await journals[0].commit(unit_of(*instance(before)))
+        await journals[0].commit(unit_of(EndInstance(at=2, error="no", instance_id=before, version=0)))
+
+        async def continue_it(writer: int, before: str = before) -> str | None:
+            name = f"{before}-{writer}"
+            decided = AddSuccessor(predecessor=before, kind="redrive", successor=name, reason="r", principal="p", at=3)
+            added = AddContinuation(instance_id=name, predecessor=before, created_at=3, root_id=before, from_stage=0)
+            unit = unit_of(added, OpenStage(instance_id=name, number=0, keyword="send", input="{}", started_at=3))
+            unit.insert(0, Required(decided, lambda: Conflict(before)))
+            try:
+                await journals[writer].commit(unit)
+            except Conflict:
+                return None
+            return name
+
+        async with asyncio.timeout(PATIENCE_S):
+            made = [each for each in await asyncio.gather(*map(continue_it, range(WRITERS))) if each]
+        assert len(made) == 1
+        found = [await journals[1].instance(f"{before}-{writer}") for writer in range(WRITERS)]
+        assert [each.id for each in found if each is not None] == made
 
 
 async def test_an_event_and_a_wait_of_two_processes_do_not_miss_each_other(journals: list[PostgresJournal]) -> None:

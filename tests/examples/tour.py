@@ -24,6 +24,8 @@ HEADRACE = Path(sys.executable).parent / "headrace"
 PRINTED_BY = {
     "headrace workflows create": "WORKFLOW",
     "headrace workflows run": "INSTANCE",
+    "headrace instances redrive": "CONTINUATION",
+    "headrace instances undo": "UNDO",
     "headrace triggers create": "TRIGGER",
     "headrace clients create": "CLIENT",
     "/api/wallets/wallets": "WALLET",
@@ -123,11 +125,16 @@ class Tour:
         command = " ".join(words)
         for start, word in PRINTED_BY.items():
             is_path = start.startswith("/")
-            if any(each.endswith(start) for each in words) if is_path else start in command:
+            if any(each.endswith(start) for each in words) if is_path else start in command and _prints_id(words):
                 self.ids[word] = json.loads(printed)["data"]["id"] if is_path else _first_id(printed)
 
     def filled(self, word: str) -> str:
         return re.sub(rf"\b({ALL_WORDS})\b", lambda found: self.ids[found[0]], word)
+
+
+def _prints_id(words: list[str]) -> bool:
+    """A preview makes nothing."""
+    return "--preview" not in words
 
 
 def _curl_options(words: list[str]) -> tuple[dict[str, str], str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.planted.bugs import BUGS, Bug
+from tests.planted.continuing import CONTINUING
 from tests.planted.pinning import PINNING
 from tests.planted.planning import PLANNING
 from tests.planted.reversing import REVERSING
 
-EVERY_BUG: tuple[Bug, ...] = (*BUGS, *PLANNING, *REVERSING, *PINNING)
+EVERY_BUG: tuple[Bug, ...] = (*BUGS, *PLANNING, *REVERSING, *PINNING, *CONTINUING)

@@ -19,28 +19,28 @@ def _bug(name: str, file: str, find: str, put: str, *suites: str) -> Bug:
 
 
 PINNING: tuple[Bug, ...] = (
-    _bug(
+    Bug(
         "an effect is compared with its plan after its intent is stored",
-        RUNNER,
-        """        if deviation is not None:
-            stage.leave_plan(deviation)
-            return False
-        self.open = CurrentActivity(activity, stage.number, stage.position, key, request, now_at)
-        if activity.is_effect:
-            self._store_activity(unit, self.open, attempt=int(sends))
-        return True
-""",
-        """        self.open = CurrentActivity(activity, stage.number, stage.position, key, request, now_at)
-        if activity.is_effect:
-            self._store_activity(unit, self.open, attempt=int(sends))
-        if deviation is not None:
-            self.open = None
-            stage.leave_plan(deviation)
-            return False
-        return True
-""",
-        _PINNED,
-        _RUNS,
+        (
+            Change(
+                RUNNER,
+                "        if deviation is not None:\n"
+                "            stage.leave_plan(deviation)\n"
+                "            return False\n",
+                "",
+            ),
+            Change(
+                RUNNER,
+                "            self._store_activity(unit, self.open, attempt=int(sends))\n        return True\n",
+                "            self._store_activity(unit, self.open, attempt=int(sends))\n"
+                "        if deviation is not None:\n"
+                "            self.open = None\n"
+                "            stage.leave_plan(deviation)\n"
+                "            return False\n"
+                "        return True\n",
+            ),
+        ),
+        (_PINNED, _RUNS),
     ),
     _bug(
         "an effect is compared with its plan without its path",

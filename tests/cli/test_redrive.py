@@ -1,0 +1,82 @@
+"""`headrace instances redrive` and `undo`: they show what would be sent, and ask before anything starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from docs.generator.examples import World
+from headrace.api.app import TABLE
+from headrace.cli import display
+from tests.cli.conftest import Ran
+from tests.support.server import Server
+
+Headrace = Callable[..., Ran]
+(REDRIVEN,) = (row for row in TABLE if row.operation_id == "redriveInstance")
+REASON = ("--reason", "the account is funded")
+
+
+@pytest.fixture
+def failed(shared_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The id of an instance whose first stage is done, and whose second lacks funds."""
+    world = World.made(shared_server)
+    world.prepare(REDRIVEN)
+    monkeypatch.setattr(display, "terminal_width", lambda: 80)
+    yield world.ids["INSTANCE"]
+    world.close()
+
+
+@pytest.fixture
+def ask(headrace: Headrace, shared_server: Server) -> Headrace:
+    return lambda *arguments: headrace(*arguments, "--server", shared_server.url)
+
+
+class Terminal:
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("redrive", ("users:43 pays 9.00 USD to shop", "Stage 0: send (done before)")),
+        ("undo", ("Reverts 1 effect", "of ledger main")),
+    ],
+)
+def test_it_shows_what_it_would_send_and_asks_first(
+    ask: Headrace, failed: str, command: str, shown: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = ask("instances", command, failed, *REASON)
+    assert refused.code == 2 and "add --yes" in refused.err and all(text in refused.err for text in shown)
+    answers = iter((False, True))
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: next(answers))
+    with monkeypatch.context() as patched:
+        patched.setattr(f"headrace.cli.{command}.sys", type("Sys", (), {"stdin": Terminal()}))
+        unsure = ask("instances", command, failed, *REASON)
+        assert unsure.code == 1 and "nothing was started" in unsure.err
+        sure = ask("instances", command, failed, *REASON)
+    assert sure.code == 0 and "with ID: " in sure.out
+    described = ask("instances", "show", failed).out
+    assert f"({command})" in described and sure.out.split()[-1] in described
+
+
+def test_a_redrive_prints_its_id_and_a_second_one_is_refused(ask: Headrace, failed: str) -> None:
+    made = ask("instances", "redrive", failed, *REASON, "--yes", "-q")
+    assert made.code == 0 and len(made.out.split()) == 1
+    for command in ("redrive", "undo"):
+        again = ask("instances", command, failed, *REASON, "--yes", "-o", "json")
+        error: dict[str, Any] = json.loads(again.err)
+        assert again.code == 1 and made.out.strip() in error["errorMessage"]
+    planned = ask("plan", "--redrive", failed)
+    assert planned.code == 1 and "has a successor already" in planned.err
+
+
+def test_an_undo_is_previewed_and_its_choices_are_named(ask: Headrace, failed: str) -> None:
+    preview = json.loads(ask("instances", "undo", failed, *REASON, "--preview", "-o", "json").out)["data"]["undo"]
+    assert [next(iter(stage["revert"])) for stage in preview["stages"]] == ["transaction"] and preview["kept"] == []
+    wrong = ask("instances", "undo", failed, *REASON, "--external", "force")
+    assert wrong.code == 2 and "neither keep nor reverse" in wrong.err
+    assert ask("plan", "--redrive", failed, "--var", "a=b").code == 2

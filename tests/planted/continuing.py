@@ -1,0 +1,77 @@
+"""Bugs of the continuation of a case that has failed."""
+
+from __future__ import annotations
+
+from tests.planted.bugs import RUNNER, SQL, Bug, Change
+
+RUNNERS = "src/headrace/runner/runners.py"
+INHERITANCE = "src/headrace/runner/inheritance.py"
+EARLIER = "src/headrace/effects/earlier.py"
+CHAINS = "src/headrace/journal/chains.py"
+_DECIDED = "tests/unit/runner/test_continuation.py"
+_STORED = "tests/contract/test_journal.py"
+
+
+def _bug(name: str, file: str, find: str, put: str, *suites: str) -> Bug:
+    return Bug(name, (Change(file, find, put),), suites)
+
+
+CONTINUING: tuple[Bug, ...] = (
+    _bug(
+        "a continuation has keys of its own",
+        RUNNERS,
+        "            root_id=root_id,\n            earlier=",
+        "            root_id=None,\n            earlier=",
+        _DECIDED,
+    ),
+    _bug(
+        "a continuation sends again what is done",
+        RUNNER,
+        "        if earlier is not None and earlier.is_done:\n",
+        "        if False:\n",
+        _DECIDED,
+    ),
+    _bug(
+        "a continuation does not compare what it asks for with what was booked",
+        EARLIER,
+        "        if not self.is_done and not self.may_arrive:\n",
+        "        if not self.may_arrive:\n",
+        _DECIDED,
+    ),
+    _bug(
+        "a continuation sends other content while an attempt may still arrive",
+        INHERITANCE,
+        "    return row.attempt > 1 or row.last_failure is not None or row.error == CANCELED\n",
+        "    return False\n",
+        _DECIDED,
+    ),
+    _bug(
+        "a continuation forgets over a crash that an attempt may still arrive",
+        RUNNER,
+        "(row.attempt > 0 or self._was_sent_before(command))",
+        "row.attempt > 0",
+        _DECIDED,
+    ),
+    _bug(
+        "a continuation may follow an instance that has a successor",
+        SQL,
+        "WHERE instance_id = :predecessor AND terminated_at IS NULL)\nON CONFLICT DO NOTHING",
+        "WHERE instance_id = :predecessor AND terminated_at IS NULL)\n"
+        "ON CONFLICT (predecessor) DO UPDATE SET successor = excluded.successor",
+        _STORED,
+    ),
+    _bug(
+        "a continuation lacks the unused events",
+        SQL,
+        "UPDATE events SET instance_id = :instance_id WHERE instance_id = :predecessor AND stage IS NULL",
+        "UPDATE events SET instance_id = :instance_id WHERE instance_id = :predecessor AND stage IS NOT NULL",
+        _STORED,
+    ),
+    _bug(
+        "a continuation does not show what was done before in its first stage",
+        CHAINS,
+        "        if last.from_stage != stage:\n",
+        "        if last.from_stage == stage:\n",
+        _STORED,
+    ),
+)
