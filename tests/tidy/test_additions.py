@@ -49,6 +49,8 @@ OF_STAGES = {
 OF_ACTIVITIES = {
     "docs/generator/activities.py": "one that a single version of the API describes",
     "src/headrace/workflows/undo.py": "how each effect is undone",
+    "src/headrace/usecases/undo.py": "what is read before an undo",
+    "src/headrace/journal/testing_successors.py": "activities in the suite of every journal",
     "docs/generator/errors.py": "the activities whose refusals are listed",
     "docs/generator/stages.py": "the matrix of `send`",
     "packages/client/src/headrace_client/activities.py": "classes that follow Formance's description",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
@@ -35,6 +35,15 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASC
 def canonical_id(text: str) -> str:
     """A UUID in lower case, as ids are stored; some languages write it in capitals. Any other text as it is."""
     return text.lower() if _UUID.fullmatch(text) else text
+
+
+def with_canonical_ids(value: object, *names: str) -> object:
+    """A body in which the members of these names, where they are texts, are ids as they are stored."""
+    if not isinstance(value, dict):
+        return value
+    members = cast("dict[str, object]", value)
+    given = {name: members.get(name) for name in names}
+    return members | {name: canonical_id(text) for name, text in given.items() if isinstance(text, str)}
 
 
 class ClientGone(Exception):

@@ -259,8 +259,8 @@ class _Books:
         found, _ = yield from _searched(effect.activity.name, effect.request)
         if not isinstance(found, Found):
             _refuse(effect, found)
-        recorded = cast("Json", effect.output) if isinstance(effect.output, dict) else {}
-        output = cast("Json | None", recorded.get("data"))
+        recorded: object = effect.output
+        output = cast("Json", recorded).get("data") if isinstance(recorded, dict) else None
         if output is None or output.get("reverted"):  # it was found as reverted
             return Entry(effect, "booked")
         ledger, reverted = effect.activity.ledger, found.output["data"]
@@ -397,11 +397,6 @@ def _reach(stages: Iterable[ReplayedStage]) -> _Reach:
                     reach.has_payments = True
     reach.ledgers, reach.wallets = list(ledgers), list(wallet_ids)
     return reach
-
-
-def _is_paid_from(party: Json) -> bool:
-    payment = party.get("payment")
-    return isinstance(payment, dict) and "psp" not in payment
 
 
 def _next_ordinals(stage: ReplayedStage) -> tuple[int, ...]:

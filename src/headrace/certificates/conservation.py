@@ -75,7 +75,7 @@ def balance(stages: Iterable[ReplayedStage], entries: Iterable[Entry], *, has_un
     Raises NotCertifiable (`unbalanced`), which names the stage.
     """
     found = Balance()
-    by_stage: dict[tuple[str, int], list[Entry]] = {}
+    by_stage: dict[int, list[Entry]] = {}
     for entry in entries:
         by_stage.setdefault(entry.effect.stage, []).append(entry)
     ingested: set[tuple[str, int]] = set()

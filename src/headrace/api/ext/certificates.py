@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import msgspec
 
 from headrace import json_text
@@ -11,7 +9,7 @@ from headrace.api.context import Context
 from headrace.api.ext import schemas
 from headrace.api.idempotency import answer_response, caller_of
 from headrace.api.operations import READ, Operation
-from headrace.api.requests import Request, canonical_id, json_value
+from headrace.api.requests import Request, json_value, with_canonical_ids
 from headrace.api.responses import Response, json_response
 from headrace.clock import date_time
 from headrace.journal.records import Certificate
@@ -23,12 +21,8 @@ EXAMPLE = {"instance": "INSTANCE"}
 
 async def create(context: Context, request: Request) -> Response:
     body = await request.body(context.settings.max_body_bytes)
-    value: Any = json_value(request, body) if body else None
-    if isinstance(value, dict):
-        members = cast("dict[str, Any]", value)
-        if isinstance(members.get("instance"), str):
-            value = members | {"instance": canonical_id(members["instance"])}
-    answer = await make_certificate(context.ports, caller_of(request, body, value), value)
+    wanted = with_canonical_ids(json_value(request, body) if body else None, "instance")
+    answer = await make_certificate(context.ports, caller_of(request, body, wanted), wanted)
     return answer_response(answer, 201, _shown)
 
 

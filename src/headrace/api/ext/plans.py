@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -12,7 +12,7 @@ from headrace.api.context import Context
 from headrace.api.ext import schemas
 from headrace.api.idempotency import answer_response, caller_of
 from headrace.api.operations import READ, WRITE, Operation, Parameter
-from headrace.api.requests import Request, canonical_id, json_value
+from headrace.api.requests import Request, json_value, with_canonical_ids
 from headrace.api.responses import Response, json_response
 from headrace.api.v1 import views
 from headrace.api.v1.schemas import InstanceResponse
@@ -30,23 +30,15 @@ EXAMPLE = {"workflowID": "WORKFLOW", "variables": {"userID": "42", "amount": "25
 async def create(context: Context, request: Request) -> Response:
     """Ids in the body may be written as in paths."""
     body = await request.body(context.settings.max_body_bytes)
-    value: Any = json_value(request, body) if body else None
-    if isinstance(value, dict):
-        members = cast("dict[str, Any]", value)
-        ids = {
-            name: members[name] for name in ("workflowID", "triggerID", "redrive") if isinstance(members.get(name), str)
-        }
-        value = {**members, **{name: canonical_id(text) for name, text in ids.items()}}
-    answer = await make_plan(context.ports, caller_of(request, body, value), value)
+    given = json_value(request, body) if body else None
+    wanted = with_canonical_ids(given, "workflowID", "triggerID", "redrive")
+    answer = await make_plan(context.ports, caller_of(request, body, wanted), wanted)
     return answer_response(answer, 201, _whole)
 
 
 async def run(context: Context, request: Request) -> Response:
     body = await request.body(context.settings.max_body_bytes)
-    value: Any = json_value(request, body) if body else None
-    wanted: object = value
-    if isinstance(value, dict) and isinstance(workflow_id := cast("dict[str, Any]", value).get("workflowID"), str):
-        wanted = {**cast("dict[str, Any]", value), "workflowID": canonical_id(workflow_id)}
+    wanted = with_canonical_ids(json_value(request, body) if body else None, "workflowID")
     answer = await run_plan(context.ports, caller_of(request, body, wanted), request.params["planID"], wanted)
     return answer_response(answer, 201, views.instance_response)
 
