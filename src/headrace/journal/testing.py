@@ -16,15 +16,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from headrace.errors import AlreadyEnded, Conflict, Deposed, HeadraceError, NotFound, RepeatedKey
-from headrace.journal.port import Journal, Later, Required, Results, Unit, WhenWanted
-from headrace.journal.testing_certificates import a_certificate_is_stored_whole_and_each_key_is_listed_once
-from headrace.journal.testing_failures import an_instance_keeps_its_kind_and_why_it_failed
-from headrace.journal.testing_plans import a_plan_is_open_until_it_expires, a_plan_starts_one_instance_which_keeps_it
-from headrace.journal.testing_resolutions import effects_that_need_attention_are_listed_and_resolved_once
-from headrace.journal.testing_successors import (
-    a_continuation_takes_over_stages_and_effects,
-    an_ended_instance_has_one_successor,
+from headrace.journal import (
+    testing_certificates,
+    testing_failures,
+    testing_plans,
+    testing_resolutions,
+    testing_successors,
 )
+from headrace.journal.port import Journal, Later, Required, Results, Unit, WhenWanted
 from headrace.journal.writes import (
     AddEvent,
     AddInstance,
@@ -574,19 +573,17 @@ _ALWAYS: tuple[Check, ...] = (
     results_come_in_the_order_of_their_writes,
     no_instance_of_a_deleted_workflow,
     lists_are_newest_first_across_pages,
-    a_plan_is_open_until_it_expires,
-    a_plan_starts_one_instance_which_keeps_it,
-    an_instance_keeps_its_kind_and_why_it_failed,
-    an_ended_instance_has_one_successor,
-    a_continuation_takes_over_stages_and_effects,
+    *testing_plans.CHECKS,
+    *testing_failures.CHECKS,
+    *testing_successors.CHECKS,
     an_event_is_taken_once_oldest_first_and_again_by_the_same_wait,
     what_is_due_is_found_by_its_time,
     closed_rows_never_change,
     a_unit_of_an_instance_is_a_compare_and_set,
     where_an_instance_stands_is_of_one_moment,
     attempts_that_have_begun_are_counted_once,
-    effects_that_need_attention_are_listed_and_resolved_once,
-    a_certificate_is_stored_whole_and_each_key_is_listed_once,
+    *testing_resolutions.CHECKS,
+    *testing_certificates.CHECKS,
     a_nudge_stays_until_it_was_seen,
     an_overlooked_nudge_is_found_by_its_time,
     open_instances_are_those_that_something_must_be_done_for,

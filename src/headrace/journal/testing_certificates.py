@@ -35,3 +35,6 @@ async def a_certificate_is_stored_whole_and_each_key_is_listed_once(
         wanted = Certificate("c2", '{"instance":"i1"}', "a.b.c" * 1_000, "sha256:00", "c1", "k1", 2)
         assert await journal.certificate("c2") == wanted
         assert await journal.certificate_keys() == ['{"kid":"k1"}', '{"kid":"k2"}']
+
+
+CHECKS = (a_certificate_is_stored_whole_and_each_key_is_listed_once,)

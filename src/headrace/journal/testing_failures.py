@@ -78,3 +78,6 @@ def _unit(*writes: Write) -> Unit:
     for write in writes:
         unit.add(write)
     return unit
+
+
+CHECKS = (an_instance_keeps_its_kind_and_why_it_failed,)

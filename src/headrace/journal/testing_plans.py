@@ -93,3 +93,6 @@ async def _succeeds(journal: Journal, write: Write) -> bool:
     except Conflict:
         return False
     return True
+
+
+CHECKS = (a_plan_is_open_until_it_expires, a_plan_starts_one_instance_which_keeps_it)

@@ -137,3 +137,6 @@ async def _is_refused(journal: Journal, decided: Write, *others: Write) -> bool:
     except Conflict:
         return True
     return False
+
+
+CHECKS = (effects_that_need_attention_are_listed_and_resolved_once,)

@@ -201,3 +201,6 @@ async def _is_refused(journal: Journal, decided: Write) -> bool:
     except Conflict:
         return True
     return False
+
+
+CHECKS = (an_ended_instance_has_one_successor, a_continuation_takes_over_stages_and_effects)
