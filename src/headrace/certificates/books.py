@@ -259,7 +259,7 @@ class _Books:
         found, _ = yield from _searched(effect.activity.name, effect.request)
         if not isinstance(found, Found):
             _refuse(effect, found)
-        recorded = cast("Json", effect.output) if isinstance(effect.output, dict) else {}
+        recorded = cast("Json", effect.output or {})
         output = cast("Json | None", recorded.get("data"))
         if output is None or output.get("reverted"):  # it was found as reverted
             return Entry(effect, "booked")
@@ -406,9 +406,7 @@ def _is_paid_from(party: Json) -> bool:
 
 def _next_ordinals(stage: ReplayedStage) -> tuple[int, ...]:
     """Ordinals that were never asked for. An ingestion has no key of its own, so the one behind it counts too."""
-    is_ingestion = stage.next_ordinal == 0 and any(
-        "payment" in party and "psp" not in party["payment"] for party in _parties(stage)
-    )
+    is_ingestion = stage.next_ordinal == 0 and any(_is_paid_from(party) for party in _parties(stage))
     return (0, 1) if is_ingestion else (stage.next_ordinal,)
 
 

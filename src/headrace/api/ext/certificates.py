@@ -27,7 +27,8 @@ async def create(context: Context, request: Request) -> Response:
     if isinstance(value, dict):
         members = cast("dict[str, Any]", value)
         if isinstance(members.get("instance"), str):
-            value = members | {"instance": canonical_id(members["instance"])}
+            members = members | {"instance": canonical_id(members["instance"])}
+        value = members
     answer = await make_certificate(context.ports, caller_of(request, body, value), value)
     return answer_response(answer, 201, _shown)
 
