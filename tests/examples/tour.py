@@ -34,7 +34,7 @@ PRINTED_BY = {
     "/api/payments/transfer-initiations": "INITIATION",
 }
 """What a command or an address prints the id of."""
-ALL_WORDS = "|".join((*PRINTED_BY.values(), "PLAN"))
+ALL_WORDS = "|".join((*PRINTED_BY.values(), "PLAN", "CERTIFICATE"))
 PATIENCE_S = 20.0
 _NOTHING: Mapping[str, str] = {}
 
