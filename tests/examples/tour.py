@@ -26,6 +26,8 @@ PRINTED_BY = {
     "headrace workflows run": "INSTANCE",
     "headrace instances redrive": "CONTINUATION",
     "headrace instances undo": "UNDO",
+    "headrace run --plan": "INSTANCE",
+    "headrace plan": "PLAN",
     "headrace triggers create": "TRIGGER",
     "headrace clients create": "CLIENT",
     "/api/wallets/wallets": "WALLET",
@@ -34,7 +36,7 @@ PRINTED_BY = {
     "/api/payments/transfer-initiations": "INITIATION",
 }
 """What a command or an address prints the id of."""
-ALL_WORDS = "|".join((*PRINTED_BY.values(), "PLAN"))
+ALL_WORDS = "|".join(PRINTED_BY.values())
 PATIENCE_S = 20.0
 _NOTHING: Mapping[str, str] = {}
 
@@ -124,9 +126,12 @@ class Tour:
     def _remember(self, words: list[str], printed: str) -> None:
         command = " ".join(words)
         for start, word in PRINTED_BY.items():
+            if word == "PLAN" and "Stored with ID" not in printed:  # it was made without a server
+                continue
             is_path = start.startswith("/")
             if any(each.endswith(start) for each in words) if is_path else start in command and _prints_id(words):
-                self.ids[word] = json.loads(printed)["data"]["id"] if is_path else _first_id(printed)
+                found = json.loads(printed)["data"]["id"] if is_path else _first_id(printed)
+                self.ids[word] = found.rstrip(",")
 
     def filled(self, word: str) -> str:
         return re.sub(rf"\b({ALL_WORDS})\b", lambda found: self.ids[found[0]], word)

@@ -99,33 +99,4 @@ PINNING: tuple[Bug, ...] = (
         "AND instance_id IS NULL AND expires_at > :at - 1",
         _JOURNAL,
     ),
-    _bug(
-        "a plan is used before its instance is stored",
-        "src/headrace/usecases/plan_runs.py",
-        "    start.unit.insert(0, Required(used, _Lost))\n",
-        "    mark = Unit()\n    mark.add(Required(used, _Lost))\n    await ports.journal.commit(mark)\n",
-        _RUNS,
-    ),
-    _bug(
-        "our reference with other postings counts as a refusal",
-        SETTLEMENT,
-        'self.action = Refused("CONFLICT", found.message, is_conflict=True)',
-        'self.action = Refused("CONFLICT", found.message)',
-        _FAILURES,
-    ),
-    _bug(
-        "what a person called not booked counts as a refusal",
-        RUNNER,
-        "                self.stage.refuse(UNBOOKED, NOT_BOOKED)\n",
-        '                self.stage.refuse(UNBOOKED, Failure("refused", "UNBOOKED"))\n',
-        _FAILURES,
-    ),
-    _bug(
-        "the kind of a failure is not stored",
-        QUERIES,
-        "failure = :failure, failure_code",
-        "failure = coalesce(NULL, failure, NULLIF(:failure, :failure)), failure_code",
-        _JOURNAL,
-        _FAILURES,
-    ),
 )
