@@ -68,6 +68,8 @@ async def run_plan(ports: Ports, caller: Caller | None, plan_id: str, body: obje
     if wanted.hash != plan.hash:
         raise HashDiffers(wanted.hash, plan.hash)
     await _require_usable(ports, plan)
+    if about.redrive is not None:  # a new run has keys of its own: a late attempt of the case would book as well
+        raise NotRunnable("is_redrive", f"the plan is of a redrive: redrive instance {about.redrive}")
     if about.verdict != "succeeds" and not wanted.accepts_failure:
         raise NotRunnable("would_fail", "the run would fail as planned; acceptFailure runs it all the same")
     signed = msgspec.json.decode(plan.document, type=_SignedConfig)
