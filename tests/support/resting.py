@@ -28,7 +28,9 @@ LONG = json.dumps(
 """Long enough to be compressed where an adapter compresses."""
 
 
-UNIQUE = {("plans", "instance_id"), ("inbox", "key"), ("occurrences", "instance_id"), ("resolutions", "proof")}
+UNIQUE = {("plans", "instance_id"), ("inbox", "key"), ("occurrences", "instance_id"), ("resolutions", "proof")} | {
+    ("successors", "successor")
+}
 """Columns beside the keys whose values must differ."""
 
 
