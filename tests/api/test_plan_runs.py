@@ -62,6 +62,16 @@ async def test_a_plan_runs_once_and_says_which_instance(live: Live) -> None:
     assert not {"kind", "failure", "planID"} & v1.keys(), "V1 shows nothing of it"
 
 
+async def test_a_plan_of_a_redrive_starts_no_run_which_would_pay_under_new_keys(live: Live) -> None:
+    workflow_id = await live.created(PAYING)
+    poor = await live.call("POST", f"/workflows/{workflow_id}/instances?wait=true", TO_JANE)
+    instance_id = poor.json()["data"]["id"]
+    await funded(live, 1_000)
+    plan = await made(live, {"redrive": instance_id})
+    assert instance_id in await refused(live, plan, 409, "is_redrive")
+    assert await balance(live, "shops") == 0
+
+
 async def test_another_hash_an_expired_plan_and_one_that_would_fail(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,4 +99,11 @@ PINNING: tuple[Bug, ...] = (
         "AND instance_id IS NULL AND expires_at > :at - 1",
         _JOURNAL,
     ),
+    _bug(
+        "a plan of a redrive starts a run with keys of its own",
+        "src/headrace/usecases/plan_runs.py",
+        "    if about.redrive is not None:  #",
+        "    if False:  #",
+        "tests/api/test_plan_runs.py",
+    ),
 )
