@@ -139,7 +139,8 @@ OPERATIONS = (
             "of that effect is stored or sent. `workflowID` belongs to a plan of a `definition`: the stored workflow "
             "with exactly this definition.\n\n"
             "Refused with 412 and `details.reason` `hash_differs`, or with 409 and `used` (the plan has started its "
-            "instance), `expired`, `rejected`, `would_fail` (unless `acceptFailure` is true), `definition_differs`, `is_redrive`."
+            "instance), `expired`, `rejected`, `would_fail` (unless `acceptFailure` is true), `definition_differs`, "
+            "`is_redrive`."
         ),
         status=201,
         response=InstanceResponse,
