@@ -443,7 +443,7 @@ async def test_the_state_says_what_may_be_redriven(tmp_path: Path) -> None:
         services.plan = lambda request, _: "hold" if request.method == "POST" else None
         opened = (await alive.start(await alive.workflow("c", [CROSS]), {})).id
         async with asyncio.timeout(20):
-            while not services.sent[-1].body or b":0:0" not in services.sent[-1].body:
+            while f"{opened}:0:0".encode() not in (services.sent[-1].body or b""):
                 await asyncio.sleep(0.002)
         await alive.abort(opened)
         assert await refused(alive, opened) == "open"

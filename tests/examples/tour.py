@@ -36,7 +36,7 @@ PRINTED_BY = {
     "/api/payments/transfer-initiations": "INITIATION",
 }
 """What a command or an address prints the id of."""
-ALL_WORDS = "|".join((*PRINTED_BY.values(), "CERTIFICATE"))
+ALL_WORDS = "|".join((*PRINTED_BY.values(), "CERTIFICATE", "HASH"))
 PATIENCE_S = 20.0
 _NOTHING: Mapping[str, str] = {}
 
