@@ -11,6 +11,13 @@ from headrace.api.app import TABLE
 from headrace.api.operations import WRITE
 from tests.api.conftest import WAITING, Live
 
+MOVE = {"amount": {"asset": "USD/2", "amount": "5"}, "destination": {"account": {"id": "shop", "ledger": "main"}}}
+FAILING = {
+    "stages": [
+        {"send": {**MOVE, "source": {"account": {"id": payer, "ledger": "main"}}}} for payer in ("world", "nobody")
+    ]
+}
+"""Its first stage books, and its second one is refused."""
 UNTOUCHED = {"testTrigger"}
 """They need the write scope, and write nothing."""
 
@@ -22,7 +29,11 @@ async def _entries(live: Live, **query: str) -> list[dict[str, Any]]:
 
 
 async def _everything(live: Live) -> dict[str, str]:
-    """Does every write of V1 and of events once; operation -> what it was done to."""
+    """Does every write once, and starts further workflows and instances before; operation -> what it was done to."""
+    await live.http.post("/api/ledger/v2/main", json={})
+    failed_id = await live.started(await live.created(FAILING))
+    redriven_id = await _succeeded(live, await _ended(live, failed_id), "redrive")
+    undo_id = await _succeeded(live, await _ended(live, redriven_id), "undo")
     workflow_id = await live.created(WAITING)
     instance_id = await live.started(workflow_id)
     other_id = await live.started(workflow_id)
@@ -30,6 +41,7 @@ async def _everything(live: Live) -> dict[str, str]:
     trigger_id = trigger.json()["data"]["id"]
     plan = await live.call("POST", "/ext/plans", {"workflowID": workflow_id})
     plan_id = plan.json()["data"]["id"]
+    ran = await live.call("POST", f"/ext/plans/{plan_id}/run", {"hash": plan.json()["data"]["hash"]})
     envelope = {"type": "X", "id": "e1", "payload": {}}
     for method, path, body in (
         ("POST", f"/instances/{instance_id}/events", {"name": "go"}),
@@ -46,6 +58,9 @@ async def _everything(live: Live) -> dict[str, str]:
         "runWorkflow": other_id,
         "createTrigger": trigger_id,
         "createPlan": plan_id,
+        "runPlan": ran.json()["data"]["id"],
+        "redriveInstance": redriven_id,
+        "undoInstance": undo_id,
         "sendEvent": instance_id,
         "cancelEvent": other_id,
         "sendEvents": '["event","","X","","e1"]',
@@ -54,11 +69,25 @@ async def _everything(live: Live) -> dict[str, str]:
     }
 
 
+async def _ended(live: Live, instance_id: str) -> str:
+    async with asyncio.timeout(20):
+        while "terminatedAt" not in (await live.call("GET", f"/ext/instances/{instance_id}")).json()["data"]:
+            await asyncio.sleep(0.01)
+    return instance_id
+
+
+async def _succeeded(live: Live, instance_id: str, verb: str) -> str:
+    """The id of the successor of an instance, by this verb."""
+    response = await live.call("POST", f"/ext/instances/{instance_id}/{verb}", {"reason": "r"})
+    assert response.status_code == 201, response.text
+    return response.json()["data"]["id"]
+
+
 async def test_every_write_is_in_the_trail(live: Live) -> None:
     done = await _everything(live)
     entries = await _entries(live)
     assert {entry["operation"]: entry["target"] for entry in reversed(entries)} == done
-    assert len(entries) == len(done) + 1  # two instances
+    assert len(entries) == len(done) + 3  # three instances of two workflows
     assert {entry["principal"] for entry in entries} == {"anonymous"}
     assert all("clientId" not in entry for entry in entries)
     assert [entry["number"] for entry in entries] == list(range(len(entries), 0, -1))

@@ -35,7 +35,7 @@ def test_made_up_requests_are_answered_as_described(tmp_path: Path) -> None:
     assert count.asked == CASES
     assert count.versions["v1"] == count.versions["v2"] == CASES * 0.4
     assert set(count.operations) == {row.operation_id for row in TABLE}
-    fewest, accepted = (20, 3) if IS_CI else (3, 0)
+    fewest, accepted = (15, 3) if IS_CI else (3, 0)
     assert {name for name, statuses in count.operations.items() if statuses.total() < fewest} == set()
     assert {name for name in count.operations if count.accepted(name) < accepted} <= NEVER_ACCEPTED
 
@@ -44,7 +44,7 @@ def test_every_operation_has_its_share() -> None:
     operations = Maker(describe(TABLE), "", SEED).operations
     found = shares(operations, 20_000)
     assert sum(found.values()) == 20_000
-    assert min(found.values()) > 140
+    assert min(found.values()) > 100
 
 
 def without_404(document: Json) -> None:

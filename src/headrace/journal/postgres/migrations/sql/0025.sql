@@ -2,7 +2,7 @@
 
 -- subject: what it was asked for, as JSON. content: the signed file. sha: its hash. previous: the certificate of the
 -- period before. kid, jwk: the key that has signed it, and the key's public half as JSON.
-CREATE TABLE certificates (
+CREATE TABLE IF NOT EXISTS certificates (
     id         text   COLLATE "C" PRIMARY KEY,
     subject    text   NOT NULL,
     content    text   NOT NULL,
@@ -13,4 +13,4 @@ CREATE TABLE certificates (
     created_at bigint NOT NULL
 );
 
-CREATE INDEX certificates_by_key ON certificates (kid);
+CREATE INDEX IF NOT EXISTS certificates_by_key ON certificates (kid);
