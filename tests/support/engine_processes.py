@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -63,11 +64,20 @@ class _NudgeCounter:
     def __init__(self, journal: Any) -> None:
         self._journal = journal
         self.nudged: set[str] = set()
+        self._stored, self._under_way = Counter[str](), Counter[str]()
 
     async def commit(self, unit: Unit) -> Results:
+        """A nudge counts from before its commit, which a step may overtake. One that was not stored counts no more."""
         added = {write.instance_id for write in unit.writes if isinstance(write, AddNudge)}
+        new, stored = added - self.nudged, {each: self._stored[each] for each in added}
         self.nudged |= added
-        results = await self._journal.commit(unit)
+        self._under_way.update(added)
+        try:
+            results = await self._journal.commit(unit)
+            self._stored.update(added)
+        finally:
+            self._under_way.subtract(added)
+            self.nudged -= {each for each in new if self._stored[each] == stored[each] and not self._under_way[each]}
         self.nudged -= {write.instance_id for write in unit.writes if isinstance(write, DropNudges)}
         return results
 
