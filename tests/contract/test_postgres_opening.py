@@ -13,7 +13,7 @@ import pytest
 from headrace.errors import InvalidValue, Unavailable, Unusable
 from headrace.journal.lists import NEWEST, InstanceSearch, WorkflowList
 from headrace.journal.port import Unit
-from headrace.journal.postgres import PostgresJournal, migrate
+from headrace.journal.postgres import PostgresJournal, migrate, migrations
 from headrace.journal.postgres import adapter as postgres_adapter
 from headrace.journal.postgres.connections import READER_SESSION, SESSION
 from headrace.journal.postgres.migrations import HEAD
@@ -76,6 +76,14 @@ async def test_a_journal_that_is_ahead_is_refused_unless_it_works_from_this_rele
     journal = await PostgresJournal.open(url)
     await journal.commit(workflow("w1"))
     await journal.close()
+
+
+async def test_a_server_that_knows_no_continuation_is_kept_away(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would send the effects of one again, under new keys."""
+    monkeypatch.setattr(migrations, "HEAD", "0022")
+    assert f"newer release of Headrace (schema {HEAD}" in await refusal(url)
+    monkeypatch.setattr(migrations, "HEAD", "0023")
+    await (await PostgresJournal.open(url)).close()
 
 
 async def test_two_that_migrate_at_once_make_one_schema() -> None:

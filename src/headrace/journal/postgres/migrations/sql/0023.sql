@@ -10,3 +10,6 @@ CREATE TABLE IF NOT EXISTS successors (
     at          bigint NOT NULL,
     kept        text
 );
+
+-- A server of an earlier schema would give the effects of a continuation new keys, and would not see what a plan allows.
+UPDATE journal_state SET works_from = '0023';
