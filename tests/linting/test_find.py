@@ -141,10 +141,12 @@ def covers(known: Value, value: Any) -> bool:
     if isinstance(known, PartialText):
         return isinstance(value, str) and known.may_be(value)
     if isinstance(known, Record):
+        if not isinstance(value, dict):
+            return False
         names = known.members.keys() | (set() if known.is_open else set(value))
         return all(covers(known.member(name), value.get(name)) for name in names)
     if isinstance(known, list):
-        return len(known) == len(value) and all(map(covers, known, value))
+        return isinstance(value, list) and len(known) == len(value) and all(map(covers, known, value))
     return known == value
 
 
