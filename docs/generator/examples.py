@@ -45,6 +45,8 @@ PLACES: dict[str, dict[str, str]] = {"resolveEffect": {"number": "1", "position"
 """By operation, path parameters with another value."""
 NEED_ATTENTION = ("listAttention", "resolveEffect")
 """Operations whose example is about an instance with an effect that needs attention."""
+NEED_IDENTITY = ("approvePlan", "rejectPlan")
+"""Operations that a server without authentication refuses: they have no example that runs beside `headrace dev`."""
 NEED_AN_END = ("createCertificate", "getCertificate")
 """Operations whose example is about an instance that has ended."""
 NEED_FAILURE = ("redriveInstance", "previewUndo", "undoInstance")

@@ -7,6 +7,7 @@ HeadraceError
 |- NotFound            no such workflow, instance, stage, trigger
 |- NotAuthenticated    the token is missing or invalid
 |- NotAllowed          a valid token without the scope
+|- NotPermitted        this principal may not decide this; names the reason
 |- AlreadyEnded        the instance has ended: no event, no abort
 |- NotResolvable       the state or the books do not allow a person's decision; names the reason
 |- NotCertifiable      the history or the books do not show what a certificate would say; names the reason
@@ -97,6 +98,14 @@ class NotAllowed(HeadraceError):
     def __init__(self, scope: str) -> None:
         super().__init__(f"this needs the scope {scope}, which the token does not have")
         self.scope = scope
+
+
+class NotPermitted(HeadraceError):
+    """The principal may not decide this. Nothing was changed; `code` is a word for programs."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class AlreadyEnded(HeadraceError):

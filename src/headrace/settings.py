@@ -411,6 +411,10 @@ class Settings:
     allow_world_from_caller: bool = field(
         default=True, metadata=_from(_flag, "Allow a caller's variable to name `world` as a source (M9).")
     )
+    approval_rules: Path | None = field(
+        default=None,
+        metadata=_from(_path, "YAML file of the rules by which persons have to approve sends; needs authentication."),
+    )
     traces_url: str | None = field(
         default=None,
         metadata=_from(_url, "OTLP/HTTP collector of traces; unset: OTEL_EXPORTER_OTLP_ENDPOINT, else no traces."),
@@ -436,6 +440,8 @@ class Settings:
 
         if self.auth == "oidc" and self.issuer is None:
             raise InvalidValue(PREFIX + "ISSUER", "is required with HEADRACE_AUTH=oidc: the issuer's URL")
+        if self.approval_rules is not None and self.auth == "none":
+            raise InvalidValue(PREFIX + "APPROVAL_RULES", "needs authentication: set HEADRACE_AUTH to local or oidc")
         if self.clients is not None and self.database_url is not None:
             raise InvalidValue(
                 PREFIX + "CLIENTS",

@@ -78,11 +78,22 @@ def _as_read(body: Any, name: str) -> Any:
     if not isinstance(body, dict):
         return body
     given = {key: value for key, value in body.items() if value is not None}
+    if name in ("createWorkflow", "createPlan"):
+        return _without_nulls(given)
     if name == "runWorkflow":
         return {key: str(value) if isinstance(value, int | float) else value for key, value in given.items()}
     if name == "sendEvents" and isinstance(given.get("id"), int):
         given["id"] = str(given["id"])
     return given
+
+
+def _without_nulls(value: Any) -> Any:
+    """A definition in which members of stages that are null are left out."""
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_nulls(member) for key, member in value.items() if member is not None}
 
 
 def _base(operation_id: str) -> str:
@@ -172,11 +183,18 @@ def _plan(body: Json, contents: ServerContents, chance: random.Random) -> Json:
     return {"workflowID": contents.id_of("workflow", chance), "variables": VARIABLES}
 
 
+def _decision(body: Json, contents: ServerContents, chance: random.Random) -> Json:
+    """With the hash of a plan, which may be that of another one."""
+    return {"hash": contents.plan_hash, "reason": "seen"}
+
+
 def _certificate(body: Json, contents: ServerContents, chance: random.Random) -> Json:
     return {"instance": contents.id_of("instance", chance)}
 
 
 _BODIES = {
+    "approvePlan": _decision,
+    "rejectPlan": _decision,
     "createCertificate": _certificate,
     "createPlan": _plan,
     "createWorkflow": _workflow,

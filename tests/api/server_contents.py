@@ -65,6 +65,8 @@ class ServerContents:
         self._ids: dict[str, list[str]] = defaultdict(list)
         self._cursors: dict[str, list[str]] = defaultdict(list)
         self._waiting_id = ""
+        self.plan_hash = ""
+        """Of the first plan."""
         self.fired_id = ""
         """A trigger with occurrences; cursors of theirs are good for no other."""
         self._settle()
@@ -124,7 +126,9 @@ class ServerContents:
         rule = {"event": EVENT, "filter": FILTERS[0], "vars": {"user": "event.id"}, "workflowID": workflow_id}
         trigger_id = self._made("/triggers", rule)
         self._keep("trigger", trigger_id)
-        self._keep("plan", self._made("/ext/plans", {"workflowID": workflow_id}))
+        plan = self._post("/ext/plans", {"workflowID": workflow_id})["data"]
+        self.plan_hash = plan["hash"]
+        self._keep("plan", plan["id"])
         self._keep("certificate", self._made("/ext/certificates", {"instance": self._ids["instance"][0]}))
         self._post("/ext/events", [{"type": EVENT, "payload": PAY_IN}] * 3)
         self._until_fired(trigger_id)

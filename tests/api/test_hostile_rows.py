@@ -43,6 +43,8 @@ TEMPLATES = {
     "createPlan": b'{"definition":{"stages":[{"wait_event":{"event":HOLE}}]}}',
     "createCertificate": b'{"instance":HOLE}',
     "runPlan": b'{"hash":HOLE}',
+    "approvePlan": b'{"hash":HOLE,"reason":"r"}',
+    "rejectPlan": b'{"hash":HOLE,"reason":"r"}',
     "sendEvents": b'{"type":"UNHEARD","payload":{"a":HOLE}}',
     "resolveEffect": b'{"outcome":"booked","evidence":{"text":HOLE},"reason":"r"}',
     "redriveInstance": b'{"reason":HOLE}',
@@ -75,7 +77,18 @@ RUNS = [operation for operation in WRITES if base(operation) == "runWorkflow"]
 TRIGGERS = [operation for operation in WRITES if base(operation) == "createTrigger"]
 
 
-TABLES = ("workflows", "instances", "events", "triggers", "inbox", "audit", "caller_keys", "plans", "certificates")
+TABLES = (
+    "workflows",
+    "instances",
+    "events",
+    "triggers",
+    "inbox",
+    "audit",
+    "caller_keys",
+    "plans",
+    "decisions",
+    "certificates",
+)
 
 
 def by_id(operation: Operation) -> str:
@@ -149,6 +162,7 @@ async def test_the_templates_are_good_bodies(place: Place, operation: Operation)
     response = await place.send(operation, place.filled(operation, b'"1"'))
     # No effect needs attention, no such instance is there to certify, "1" is not the hash, the instance runs.
     unmet = {"resolveEffect": 404, "createCertificate": 404, "runPlan": 412} | dict.fromkeys(NEED_AN_END, 409)
+    unmet |= dict.fromkeys(("approvePlan", "rejectPlan"), 412 if "authorization" in place.live.http.headers else 403)
     wanted = unmet.get(operation.operation_id, operation.status)
     assert response.status_code == wanted, response.text
 

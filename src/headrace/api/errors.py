@@ -97,6 +97,7 @@ _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
     (errors.InvalidValue, 400, "VALIDATION"),
     (errors.NotAuthenticated, 401, "VALIDATION"),
     (errors.NotAllowed, 403, "VALIDATION"),
+    (errors.NotPermitted, 403, "VALIDATION"),
     (CrossSiteRequest, 403, "VALIDATION"),
     (ForeignHost, 403, "VALIDATION"),
     (errors.AlreadyEnded, 400, "VALIDATION"),
@@ -114,6 +115,7 @@ _STATUSES: tuple[tuple[type[errors.HeadraceError], int, ErrorCode], ...] = (
 
 
 _WITH_CODE = (
+    errors.NotPermitted,
     errors.NotResolvable,
     errors.NotCertifiable,
     errors.NotRunnable,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from headrace.cli import (
+    approvals,
     attention,
     audit,
     backup,
@@ -73,6 +74,9 @@ command(app, "worker")(worker.worker)
 command(app, "demo")(demo_command.demo)
 command(app, "plan")(plan.plan)
 command(app, "run", has_ids=True)(plan_runs.run)
+command(app, "plans", has_ids=True)(approvals.plans)
+command(app, "approve", has_ids=True)(approvals.approve)
+command(app, "reject", has_ids=True)(approvals.reject)
 command(app, "doctor")(doctor.doctor)
 command(app, "audit")(audit.audit)
 command(app, "attention", has_ids=True)(attention.attention)

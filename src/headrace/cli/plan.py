@@ -47,6 +47,15 @@ def plan(
             autocompletion=instance_ids,
         ),
     ] = None,
+    instance: Annotated[
+        str | None,
+        typer.Option(
+            "--instance",
+            metavar="INSTANCE",
+            help="Plan what this instance, which waits for approvals, would do from there on.",
+            autocompletion=instance_ids,
+        ),
+    ] = None,
     books: Annotated[
         str | None,
         typer.Option(
@@ -67,13 +76,12 @@ def plan(
     from headrace.cli.plan_text import plan_lines, stored_lines
     from headrace.cli.variables import read_variables, remarks_on_variables
 
-    if [subject, trigger, redrive].count(None) != 2 or (trigger is None) != (event is None):
-        raise Failure("give a workflow or a file, or --trigger with --event, or --redrive", code=USAGE)
+    if [subject, trigger, redrive, instance].count(None) != 3 or (trigger is None) != (event is None):
+        raise Failure("give a workflow or a file, or --trigger with --event, or --redrive, or --instance", code=USAGE)
     variables = read_variables(variable or [])
     if subject is None and (variables or books):
-        raise Failure(
-            f"--{'trigger' if redrive is None else 'redrive'} takes neither --variable nor --books", code=USAGE
-        )
+        option = "trigger" if trigger is not None else "redrive" if redrive is not None else "instance"
+        raise Failure(f"--{option} takes neither --variable nor --books", code=USAGE)
     definition = _definition(subject) if subject is not None and (books or _is_file(subject)) else None
     for remark in remarks_on_variables(definition["stages"], variables) if definition else ():
         session.warn(remark)
@@ -83,6 +91,8 @@ def plan(
         wanted: Json = {} if expires is None else {"expiresIn": expires}
         if redrive is not None:
             wanted |= {"redrive": redrive}
+        elif instance is not None:
+            wanted |= {"instance": instance}
         elif trigger is not None and event is not None:
             wanted |= {"triggerID": _trigger_id(session, trigger), "event": _event(event)}
         elif definition is not None:

@@ -22,7 +22,23 @@ def stored_lines(plan: Json) -> list[str]:
     """The id of a plan that a server has stored, and how long it can be used."""
     if "id" not in plan:
         return []
-    return [f"Stored with ID: {plan['id']}, {plan['state']} until {display.moment(plan['expiresAt'])}"]
+    return [
+        f"Stored with ID: {plan['id']}, {plan['state']} until {display.moment(plan['expiresAt'])}",
+        *_approval_lines(plan.get("approvals")),
+    ]
+
+
+def _approval_lines(approvals: Json | None) -> list[str]:
+    """How many persons have to approve a plan, if a rule or a stage says so, and what persons have decided."""
+    if approvals is None or (approvals["needed"] == 1 and not approvals["given"] and "rule" not in approvals):
+        return []
+    rule = f", by rule {approvals['rule']}" if "rule" in approvals else ""
+    lines = [f"Approvals needed: {approvals['needed']}{rule}"]
+    for each in approvals["given"]:
+        done = "approved" if each["verdict"] == "approve" else "rejected"
+        text = f"  {done} by {each['principal']}, {display.moment(each['decidedAt'])}: {each['reason']}"
+        lines += _wrapped(text, "    ")
+    return lines
 
 
 def money(amount: int, asset: str) -> str:
@@ -74,13 +90,16 @@ def _lines(plan: Json) -> Iterator[str | list[str]]:
     yield from _verdict(plan, labels)
 
 
-_WAITS = ("event", "delay")
+_WAITS = ("event", "delay", "approval")
 _SUMS = {"sent": "sent", "externalIn": "booked in from payments", "externalOut": "paid out"}
 
 
 def _wait(wait: Json) -> str:
     if wait["type"] == "event":
         return f'waits for the event "{wait["event"]}"'
+    if wait["type"] == "approval":
+        title = f' of "{wait["title"]}"' if "title" in wait else ""
+        return f"waits for {wait['approvals']} approval{'' if wait['approvals'] == 1 else 's'}{title}"
     return f"waits until {display.moment(wait['until'])}"
 
 

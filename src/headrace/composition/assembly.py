@@ -18,6 +18,7 @@ from headrace.auth.authenticator import Authenticator
 from headrace.auth.certificate_keys import FILE as CERTIFICATE_KEYS
 from headrace.auth.certificate_keys import CertificateKeys
 from headrace.clock import Clock, Ids, RandomIds, SystemClock
+from headrace.composition.approvals import read_rules
 from headrace.composition.authentication import open_authenticator
 from headrace.composition.background import Background
 from headrace.composition.brokers import buses_of
@@ -193,7 +194,13 @@ async def assemble(
 
 
 def runners_of(settings: Settings, clock: Clock, ids: Ids, outbox: Outbox) -> Runners:
-    policy = Policy(settings.allow_world_from_trigger, settings.allow_world_from_caller, dict(settings.ledger_schemas))
+    """Makers of runners under the settings' policy. Raises InvalidValue for a bad file of approval rules."""
+    policy = Policy(
+        settings.allow_world_from_trigger,
+        settings.allow_world_from_caller,
+        dict(settings.ledger_schemas),
+        read_rules(settings.approval_rules),
+    )
     return Runners(clock.now_at, ids.new, outbox.announce, policy)
 
 

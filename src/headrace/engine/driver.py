@@ -87,6 +87,8 @@ class Driver:
                     if not control.is_woken:
                         return Halted(Halt.EVENT)
                     control.is_woken = False
+                elif runner.waits_without_end:
+                    return Halted(Halt.EVENT)
                 elif runner.sleeps_until_at is not None and runner.sleeps_until_at > self._clock.now_at():
                     return Halted(Halt.DELAY, runner.sleeps_until_at)
                 await self._advance(control)

@@ -72,10 +72,11 @@ class Engine(Protocol):
         ...
 
     def resolve(self, instance_id: str) -> AbstractAsyncContextManager[InstanceRunner]:
-        """Keep an instance still while a person decides about its open effect: commit the unit of the given runner.
+        """Keep an instance still while a person decides about it: commit the unit of the given runner.
 
-        As `abort`, but the instance may have ended. Where the context is left without an error, no attempt of that
-        effect begins any more, and the engine goes on with the instance. Raises AlreadyEnded where no effect is open.
+        The decision is about its open effect, or about the approvals that it waits for. As `abort`, but the instance
+        may have ended. Where the context is left without an error, no attempt of that effect begins any more, and the
+        engine goes on with the instance. Raises AlreadyEnded where it has ended and no effect is open.
         """
         ...
 

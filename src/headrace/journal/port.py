@@ -28,6 +28,7 @@ from headrace.journal.records import (
     AttentionRow,
     AuditEntry,
     Certificate,
+    Decision,
     Due,
     EngineState,
     InboxEvent,
@@ -185,6 +186,18 @@ class Journal(Protocol):
         ...
 
     async def plan(self, plan_id: str) -> Plan | None: ...
+
+    async def decisions(self, target: str) -> list[Decision]:
+        """Return what persons decided about a plan, the oldest first."""
+        ...
+
+    async def maker(self, target: str) -> str | None:
+        """Return the principal of the first entry of the audit trail about a target; None where it has none."""
+        ...
+
+    async def trigger_of(self, instance_id: str) -> str | None:
+        """Return the trigger that started an instance; None where none did."""
+        ...
 
     async def certificate(self, certificate_id: str) -> Certificate | None: ...
 

@@ -21,7 +21,11 @@ class Workflow(msgspec.Struct, frozen=True):
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """A started stage of an instance. `input` is JSON text: its body, expanded and unwrapped."""
+    """A started stage of an instance. `input` is JSON text: its body, expanded and unwrapped.
+
+    `gate`: JSON of the approvals that it waits for, or has waited for until `gate_passed_at`; it gives up at
+    `deadline_at`.
+    """
 
     instance_id: str
     number: int
@@ -30,6 +34,9 @@ class Stage(msgspec.Struct, frozen=True):
     started_at: int
     terminated_at: int | None = None
     error: str | None = None
+    gate: str | None = None
+    deadline_at: int | None = None
+    gate_passed_at: int | None = None
 
 
 class Instance(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -176,7 +183,8 @@ class Link(msgspec.Struct, frozen=True):
 class Standing(msgspec.Struct, frozen=True):
     """The state of an instance at one moment. `activities` are its own, of its last stage.
 
-    `nudge_seq`: the last of its nudges, or 0. `plan`: the document of the plan that the instance may not leave.
+    `nudge_seq`: the last of its nudges, or 0. `plan`: the document of the plan that the instance may not leave, and
+    `approvals`: how many persons have approved that plan.
     `inherited`: of a continuation in its first stage, the effects that the
     instances before it had asked for in that stage, the oldest first.
     """
@@ -187,6 +195,7 @@ class Standing(msgspec.Struct, frozen=True):
     nudge_seq: int = 0
     plan: str | None = None
     inherited: tuple[ActivityRow, ...] = ()
+    approvals: int = 0
 
     @property
     def is_over(self) -> bool:
@@ -322,6 +331,17 @@ class Plan(msgspec.Struct, frozen=True):
     state: str
     instance_id: str | None = None
     document: str = ""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """A person's decision about a plan. `verdict`: approve or reject; `hash`: the plan's, as the person gave it."""
+
+    target: str
+    principal: str
+    verdict: str
+    hash: str
+    reason: str
+    at: int
 
 
 class Certificate(msgspec.Struct, frozen=True):

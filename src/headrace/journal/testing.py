@@ -17,6 +17,7 @@ from functools import partial
 
 from headrace.errors import AlreadyEnded, Conflict, Deposed, HeadraceError, NotFound, RepeatedKey
 from headrace.journal import (
+    testing_approvals,
     testing_certificates,
     testing_failures,
     testing_plans,
@@ -574,6 +575,7 @@ _ALWAYS: tuple[Check, ...] = (
     no_instance_of_a_deleted_workflow,
     lists_are_newest_first_across_pages,
     *testing_plans.CHECKS,
+    *testing_approvals.CHECKS,
     *testing_failures.CHECKS,
     *testing_successors.CHECKS,
     an_event_is_taken_once_oldest_first_and_again_by_the_same_wait,

@@ -109,9 +109,12 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         "stages",
-        _columns(
-            "instance_id text, number integer, keyword text, input text, started_at integer, terminated_at integer?, "
-            "error text?"
+        (
+            *_columns(
+                "instance_id text, number integer, keyword text, input text, started_at integer, "
+                "terminated_at integer?, error text?"
+            ),
+            *_columns("gate text?, deadline_at integer?, gate_passed_at integer?", "0026"),
         ),
         ("instance_id", "number"),
     ),
@@ -201,6 +204,11 @@ TABLES: tuple[Table, ...] = (
             "state text, instance_id text?"
         ),
         ("id",),
+    ),
+    Table(
+        "decisions",
+        _columns("target text, principal text, verdict text, hash text, reason text, at integer"),
+        ("target", "principal"),
     ),
     Table(
         "certificates",

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from msgspec.structs import force_setattr
 
+from headrace.journal.approval_writes import APPROVAL_WRITES
 from headrace.journal.plan_writes import PLAN_WRITES
 from headrace.journal.successor_writes import SUCCESSOR_WRITES
 from headrace.journal.write import Result, ResultType, Write
@@ -577,6 +578,6 @@ class Probe(Write, frozen=True, kw_only=True):
 
 
 def record_types() -> tuple[type[Write], ...]:
-    """Every write: those of plans and of successors, then in the order of this file."""
-    first = (*PLAN_WRITES, *SUCCESSOR_WRITES)
+    """Every write: those of plans, of successors and of approvals, then in the order of this file."""
+    first = (*PLAN_WRITES, *SUCCESSOR_WRITES, *APPROVAL_WRITES)
     return (*first, *(each for each in Write.__subclasses__() if each not in first))

@@ -31,7 +31,7 @@ from headrace.workflows.activities import (
     DebitWallet,
     Json,
 )
-from headrace.workflows.commands import SleepUntil, WaitEvent
+from headrace.workflows.commands import SleepUntil, WaitApproval, WaitEvent
 from headrace.workflows.durations import moment_text
 from headrace.workflows.interpreter import StageRunner
 from headrace.workflows.reversals import UNDOING
@@ -46,7 +46,8 @@ NEEDS_SAME_BYTES, NO_LONGER_FITS = "needs_same_bytes", "no_longer_fits"
 class Beginning:
     """The beginning of a plan that continues an instance. `position`: of the activity in that stage that ended it.
 
-    `earlier`: by ordinal, the effects of that stage, as earlier instances of the case left them.
+    `earlier`: by ordinal, the effects of that stage, as earlier instances of the case left them. `is_at_gate`: the
+    instance runs, and waits for approvals before it begins this stage.
     """
 
     instance_id: str
@@ -54,6 +55,7 @@ class Beginning:
     stage: int
     position: int
     earlier: Mapping[int, EarlierEffect]
+    is_at_gate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,9 @@ class _Planner:
                 case WaitEvent(event):
                     self._draft.assume(stage.number, "event", event=event)
                     stage.resume()
+                case WaitApproval():
+                    self._assume_approval(command)
+                    stage.resume()
                 case Activity():
                     yield from self._perform(command)
                 case _:
@@ -148,6 +153,14 @@ class _Planner:
         if stage.keyword == "send":
             amount = stage.input["amount"]
             self._draft.totals[amount["asset"]]["sent"] += amount["amount"]
+
+    def _assume_approval(self, wanted: WaitApproval) -> None:
+        """A run asks for approvals here, unless the plan itself is what is approved."""
+        stage, begins = self._stage, self._subject.beginning
+        if begins is not None and begins.is_at_gate and begins.stage == stage.number:
+            return
+        more = {name: stage.input[name] for name in ("title", "timeout") if name in stage.input}
+        self._draft.assume(stage.number, "approval", approvals=wanted.approvals, **more)
 
     def _perform(self, activity: Activity) -> Asking[None]:
         try:

@@ -8,10 +8,9 @@ an abort and a recovery go through the same code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache, partial
-from typing import Any, Protocol
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -29,18 +28,20 @@ from headrace.effects.services import prepare
 from headrace.effects.settlement import Doubt, NotBooked, Unbooked
 from headrace.errors import Conflict, InvalidValue, NotFound
 from headrace.journal import writes
+from headrace.journal.approval_writes import PassGate, PinInstance
 from headrace.journal.lists import STATUSES
 from headrace.journal.port import Entry, Required, Unit, WhenWanted
 from headrace.journal.records import ActivityRow, Plan, Standing, Workflow
 from headrace.journal.searches import fingerprints
 from headrace.runner.activities import CurrentActivity
+from headrace.runner.context import Definition, RunnerContext, definition_in
+from headrace.runner.gate import EXPIRED_TEXT, Gate, gate_before, gate_of, read_gate
 from headrace.runner.inheritance import NOTHING, earlier_effects
 from headrace.runner.pin import Pin, pin_of
-from headrace.runner.policy import Policy
-from headrace.runner.rows import closed_at_once, intent_of
-from headrace.workflows.activities import ACTIVITIES, Activity, Json
-from headrace.workflows.commands import Amend, SleepUntil, WaitEvent
-from headrace.workflows.failures import ABORTED, INVALID, NOT_BOOKED, Failure
+from headrace.runner.rows import closed_at_once, ended_at_once, failed_attempt, intent_of, stage_of
+from headrace.workflows.activities import ACTIVITIES, Activity
+from headrace.workflows.commands import Amend, SleepUntil, WaitApproval, WaitEvent
+from headrace.workflows.failures import ABORTED, EXPIRED, INVALID, NOT_BOOKED, Failure
 from headrace.workflows.interpreter import CANCELED, JournalMismatch, StageRunner
 
 encode = msgspec.json.Encoder().encode
@@ -52,43 +53,25 @@ UNBOOKED = "UNBOOKED: a person decided that it was not booked"
 """The error of an effect that a person closed. It begins with a code, by which instances are searched."""
 
 
-class Announce(Protocol):
-    """Makes an event that an instance publishes, of the types of `headrace.buses.event_types`.
-
-    `number` is that of the stage that has started or ended; None: the instance has. `error` None: without an error.
-    """
-
-    def __call__(
-        self, type_: str, at: int, workflow_id: str, instance_id: str, number: int | None, error: str | None, /
-    ) -> writes.Publish: ...
-
-
-@dataclass(frozen=True, slots=True)
-class RunnerContext:
-    """The parts that runners share. `now` reads the wall clock, in microseconds since the epoch."""
-
-    now: Callable[[], int]
-    policy: Policy
-    announce: Announce
-
-
-@lru_cache(maxsize=256)
-def stages_in(config: str) -> list[Json]:
-    """The stages of a stored definition. Its instances share them, and none changes them."""
-    return decode(config)["stages"]
-
-
 class InstanceRunner:
-    """An instance that is being worked on. `open` is the activity that it performs; `stage` runs its last stage."""
+    """An instance that is being worked on. `open` is the activity that it performs; `stage` runs its last stage.
+
+    `gate`: the approvals that this stage waits for, until `deadline_at` or for ever; None: it waits for none.
+    `approvals`: how many persons have approved the plan of `pin`.
+    """
 
     __slots__ = (
         "_claim",
         "_context",
         "_earlier",
+        "approvals",
         "by_trigger",
         "created_at",
+        "deadline_at",
+        "definition",
         "ended_at",
         "error",
+        "gate",
         "id",
         "last_at",
         "open",
@@ -97,7 +80,6 @@ class InstanceRunner:
         "stage",
         "stage_is_stored",
         "stage_started_at",
-        "stages",
         "variables",
         "version",
         "workflow_id",
@@ -107,7 +89,7 @@ class InstanceRunner:
         self,
         instance_id: str,
         workflow_id: str,
-        stages: list[Json],
+        definition: Definition,
         variables: dict[str, str],
         created_at: int,
         context: RunnerContext,
@@ -120,7 +102,7 @@ class InstanceRunner:
         self.root_id = root_id or instance_id
         self._earlier = earlier
         self.workflow_id = workflow_id
-        self.stages = stages
+        self.definition = definition
         self.variables = variables
         self.created_at = created_at
         self.by_trigger = by_trigger
@@ -128,6 +110,9 @@ class InstanceRunner:
         self.ended_at: int | None = None
         self.error: str | None = None
         self.pin: Pin | None = None
+        self.approvals = 0
+        self.gate: Gate | None = None
+        self.deadline_at: int | None = None
         self.stage: StageRunner
         self.stage_started_at = created_at
         self.stage_is_stored = False
@@ -150,22 +135,24 @@ class InstanceRunner:
         instance_id: str,
         created_at: int,
         workflow: Workflow,
-        stages: list[Json],
+        definition: Definition,
         variables: dict[str, str],
         context: RunnerContext,
         *,
         by_trigger: bool,
         sends: bool,
         plan: Plan | None = None,
+        approvals: int = 0,
     ) -> InstanceRunner:
         """Add a new instance, up to its first command.
 
         `sends`: this process sends the stored request right after the commit, so the intent counts as an attempt begun.
-        `plan`: it has no effect but those of this plan.
+        `plan`: it has no effect but those of this plan, which has so many `approvals`.
         Committing the unit raises NotFound where the workflow is deleted.
         """
-        runner = cls(instance_id, workflow.id, stages, variables, created_at, context, by_trigger=by_trigger)
-        runner.pin = None if plan is None else pin_of(plan.document)
+        runner = cls(instance_id, workflow.id, definition, variables, created_at, context, by_trigger=by_trigger)
+        if plan is not None:
+            runner.pin, runner.approvals = pin_of(plan.document), approvals
         row = writes.AddInstance(
             instance_id=instance_id,
             workflow_id=workflow.id,
@@ -240,6 +227,32 @@ class InstanceRunner:
         unit[1:1] = first
         return unit
 
+    def pass_gate(self, plan: Plan, approvals: int) -> Unit:
+        """Let the stage go on: persons have approved this plan of the rest, which the instance may not leave."""
+        unit, now_at = Unit(), self.now_at()
+        self.gate = self.deadline_at = None
+        self.pin, self.approvals = pin_of(plan.document), approvals
+        passed = PassGate(instance_id=self.id, number=self.stage.number, at=now_at)
+        unit.add(Required(passed, partial(Conflict, self.id)))
+        unit.add(PinInstance(instance_id=self.id, plan_id=plan.id))
+        self._move(unit, now_at, 0)
+        return self._sealed(unit)
+
+    def stay_at_gate(self) -> Unit:
+        """Go on waiting for approvals. The unit fails with Conflict where the instance has moved on."""
+        return self._sealed(Unit())
+
+    def deny(self, message: str, failure: Failure) -> Unit:
+        """End the instance: the approvals that its stage waits for are not given."""
+        unit, now_at = Unit(), self.now_at()
+        self._deny(message, failure)
+        self._advance(unit, now_at, sends=False)
+        return self._sealed(unit)
+
+    def _deny(self, message: str, failure: Failure) -> None:
+        self.gate = self.deadline_at = None
+        self.stage.deny(message, failure)
+
     def abort(self) -> Unit:
         """End the instance now (decision E6). An effect that may have been sent keeps its activity and stage open."""
         unit, now_at = Unit(), self.now_at()
@@ -268,6 +281,11 @@ class InstanceRunner:
 
     def _advance(self, unit: Unit, now_at: int, *, sends: bool) -> None:
         while True:
+            if self.gate is not None:
+                if self.deadline_at is None or self.deadline_at > now_at:
+                    self._move(unit, now_at, self.deadline_at)
+                    return
+                self._deny(EXPIRED_TEXT, EXPIRED)
             command = self.stage.command
             if command is None:
                 if not self._next_stage(unit, now_at):
@@ -281,6 +299,8 @@ class InstanceRunner:
                     self._move(unit, now_at, command.deadline_at)
                     return
                 self.stage.resume()
+            elif isinstance(command, WaitApproval):
+                self.stage.resume()  # its gate is passed
             elif isinstance(command, WaitEvent):
                 number = self.stage.number
                 unit.add(writes.TakeEvent(stage=number, instance_id=self.id, name=command.event))
@@ -296,14 +316,14 @@ class InstanceRunner:
             stage.leave_plan(left)
         self._close_stage(unit, now_at)
         self._earlier = NOTHING
-        if stage.error is None and stage.number + 1 < len(self.stages):
+        if stage.error is None and stage.number + 1 < len(self.definition.stages):
             self._open_stage(stage.number + 1, now_at, unit)
             self._move(unit, now_at, 0)
             return True
         self._end(unit, now_at, stage.error, stage.failure)
         return False
 
-    def _move(self, unit: Unit, at: int, next_at: int) -> None:
+    def _move(self, unit: Unit, at: int, next_at: int | None) -> None:
         unit.add(writes.MoveInstance(at=at, next_at=next_at, instance_id=self.id))
 
     def _end(self, unit: Unit, now_at: int, error: str | None, failure: Failure | None) -> None:
@@ -337,18 +357,19 @@ class InstanceRunner:
         self.stage_is_stored = self.stage.command is not None
         self._announce(unit, STARTED_STAGE, started_at, number=number)
         if self.stage_is_stored:  # else it is stored together with its end
-            opened = writes.OpenStage(
-                instance_id=self.id,
-                number=number,
-                keyword=self.stage.keyword,
-                input=encode(self.stage.input).decode(),
-                started_at=started_at,
+            unit.add(stage_of(self.id, self.stage, started_at))
+            gate = gate_before(
+                self.stage, started_at, self.definition, self.variables, policy.approval_rules, self.approvals
             )
-            unit.add(opened)
+            if gate is not None:
+                self.gate, self.deadline_at = gate
+                unit.add(gate_of(self.id, number, gate))
 
     def _run_stage(self, number: int, started_at: int, *, may_name_world: bool) -> None:
         self.stage_started_at = started_at
-        self.stage = StageRunner(self.stages, number, self.variables, started_at, may_name_world=may_name_world)
+        self.stage = StageRunner(
+            self.definition.stages, number, self.variables, started_at, may_name_world=may_name_world
+        )
 
     def _close_stage(self, unit: Unit, now_at: int) -> None:
         stage = self.stage
@@ -358,18 +379,8 @@ class InstanceRunner:
             unit.add(
                 writes.CloseStage(terminated_at=now_at, error=stage.error, instance_id=self.id, number=stage.number)
             )
-            return
-        unit.add(
-            writes.AddClosedStage(
-                instance_id=self.id,
-                number=stage.number,
-                keyword=stage.keyword,
-                input=encode(stage.input).decode(),
-                started_at=self.stage_started_at,
-                terminated_at=now_at,
-                error=stage.error,
-            )
-        )
+        else:
+            unit.add(ended_at_once(self.id, stage, self.stage_started_at, now_at))
 
     # activities
 
@@ -432,19 +443,7 @@ class InstanceRunner:
         opened.last_failure = failure
         opened.needs_attention = needs_attention
         opened.begun = max(opened.attempt, opened.begun)
-        unit.add(
-            writes.FailAttempt(
-                attempt=opened.begun,
-                failure=failure,
-                next_execution_at=next_at,
-                needs_attention=needs_attention,
-                attention=doubt,
-                attention_at=self.now_at() if needs_attention else None,
-                instance_id=self.id,
-                stage=opened.stage,
-                position=opened.position,
-            )
-        )
+        unit.add(failed_attempt(self.id, opened, failure, next_at, doubt, self.now_at() if needs_attention else None))
         unit.add(writes.MarkTrouble(trouble=NEEDS_ATTENTION if needs_attention else RETRYING, instance_id=self.id))
         if needs_attention:
             unit.add(writes.ScheduleInstance(next_at=None, instance_id=self.id))
@@ -488,7 +487,7 @@ class InstanceRunner:
         runner = cls(
             instance.id,
             instance.workflow_id,
-            stages_in(instance.config),
+            definition_in(instance.config),
             decode(instance.variables),
             instance.created_at,
             context,
@@ -502,7 +501,7 @@ class InstanceRunner:
                 raise JournalMismatch(
                     f"instance {instance.id} may not leave plan {instance.plan_id}, which is not there"
                 )
-            runner.pin = pin_of(standing.plan)
+            runner.pin, runner.approvals = pin_of(standing.plan), standing.approvals
         stage = instance.stages[-1]
         runner.last_at = max(
             instance.updated_at, stage.started_at, *(row.terminated_at or row.started_at for row in activities), 0
@@ -510,6 +509,8 @@ class InstanceRunner:
         # The check ran when the stage began; a replay must not refuse what it allowed.
         runner._run_stage(stage.number, stage.started_at, may_name_world=True)
         runner.stage_is_stored = True
+        if stage.gate is not None and stage.gate_passed_at is None and stage.terminated_at is None:
+            runner.gate, runner.deadline_at = read_gate(stage.gate), stage.deadline_at
         for row in activities:
             runner._repeat_earlier(row.position)
             if row.terminated_at is None:
@@ -586,6 +587,11 @@ class InstanceRunner:
         return command.event if isinstance(command, WaitEvent) else None
 
     @property
+    def waits_without_end(self) -> bool:
+        """True where the stage waits for approvals, and gives up at no time."""
+        return self.gate is not None and self.deadline_at is None
+
+    @property
     def sleeps_until_at(self) -> int | None:
         command = self.stage.command
-        return command.deadline_at if isinstance(command, SleepUntil) else None
+        return command.deadline_at if isinstance(command, SleepUntil) else self.deadline_at

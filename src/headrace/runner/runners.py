@@ -18,8 +18,9 @@ from headrace.journal import records, writes
 from headrace.journal.port import Required, Unit
 from headrace.journal.records import Instance, Stage, Standing, Workflow
 from headrace.journal.successor_writes import AddContinuation, CarryEvents
+from headrace.runner.context import Announce, Definition, RunnerContext, definition_in
 from headrace.runner.inheritance import earlier_effects, left_by
-from headrace.runner.instance import Announce, InstanceRunner, RunnerContext, decode, encode, stages_in
+from headrace.runner.instance import InstanceRunner, decode, encode
 from headrace.runner.pin import pin_of
 from headrace.runner.policy import Policy
 from headrace.workflows.activities import Json
@@ -32,21 +33,21 @@ MAX_PLANS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A workflow, its stages, and the names they ask for."""
+    """A workflow, its definition, and the names that its stages ask for."""
 
     workflow: Workflow
-    stages: list[Json]
+    definition: Definition
     names: frozenset[str]
     open_delays: tuple[int, ...]
 
     def check(self, variables: dict[str, str]) -> None:
         """Check the variables of a start. Raises InvalidValue, which names every missing variable."""
         if not self.names <= variables.keys():
-            lacking = missing(self.stages, variables)
+            lacking = missing(self.definition.stages, variables)
             if lacking:
                 raise InvalidValue("variables", f"no value for {_named(lacking)}")
         if self.open_delays:
-            check_delays(self.stages, self.open_delays, variables)
+            check_delays(self.definition.stages, self.open_delays, variables)
 
 
 class Start(NamedTuple):
@@ -72,17 +73,20 @@ class Runners:
         sends: bool,
         by_trigger: bool = False,
         signed: records.Plan | None = None,
+        approvals: int = 0,
     ) -> Start:
         """A new instance of a workflow. `sends`: the engine sends the first request itself, right after the commit.
 
-        `signed`: a plan of this workflow and these variables; the instance has no effect but those of the plan.
+        `signed`: a plan of this workflow and these variables; the instance has no effect but those of the plan, which
+        has so many `approvals`.
 
         Raises InvalidValue, naming every missing variable. The unit raises NotFound where the workflow is deleted.
         """
         plan = self._plans.get(workflow.id)
         if plan is None:
-            stages = stages_in(workflow.config)
-            plan = Plan(workflow, stages, frozenset(names_in(stages)), open_delays(stages))
+            definition = definition_in(workflow.config)
+            stages = definition.stages
+            plan = Plan(workflow, definition, frozenset(names_in(stages)), open_delays(stages))
             self._plans[workflow.id] = plan
             if len(self._plans) > MAX_PLANS:
                 self._plans.popitem(last=False)
@@ -94,12 +98,13 @@ class Runners:
             instance_id,
             created_at,
             workflow,
-            plan.stages,
+            plan.definition,
             variables,
             self._context,
             by_trigger=by_trigger,
             sends=sends,
             plan=signed,
+            approvals=approvals,
         )
         return Start(runner, unit)
 
@@ -113,7 +118,7 @@ class Runners:
         runner = InstanceRunner(
             self._new_id(),
             before.workflow_id,
-            stages_in(before.config),
+            definition_in(before.config),
             decode(before.variables),
             self._context.now(),
             self._context,
@@ -121,7 +126,8 @@ class Runners:
             root_id=root_id,
             earlier=earlier_effects(left_by(standing)),
         )
-        runner.pin = None if standing.plan is None else pin_of(standing.plan)
+        if standing.plan is not None:
+            runner.pin, runner.approvals = pin_of(standing.plan), standing.approvals
         added = AddContinuation(
             instance_id=runner.id,
             predecessor=before.id,
@@ -142,7 +148,10 @@ class Runners:
         """
         name, created_at = f"undo of {undone_id}", self._context.now()
         config = encode({"name": name, "stages": stages}).decode()
-        runner = InstanceRunner(self._new_id(), workflow_id, stages, {}, created_at, self._context, by_trigger=False)
+        definition = Definition(stages, name)
+        runner = InstanceRunner(
+            self._new_id(), workflow_id, definition, {}, created_at, self._context, by_trigger=False
+        )
         unit = Unit()
         unit.add(
             writes.AddWorkflow(

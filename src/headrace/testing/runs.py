@@ -224,8 +224,10 @@ class Run:
         if standing.instance.is_terminal:
             if standing.instance.stages[-1].terminated_at is None:
                 self.lost = "it was aborted, and its last effect is never settled"
-        elif self._runners.restore(standing).waits_for_event is None:
-            self.lost = "it has something to do, and nothing ever drives it"
+        else:
+            runner = self._runners.restore(standing)
+            if runner.waits_for_event is None and not runner.waits_without_end:
+                self.lost = "it has something to do, and nothing ever drives it"
 
     # what reaches the run from outside
 

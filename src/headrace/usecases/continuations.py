@@ -9,6 +9,7 @@ import msgspec
 from headrace.errors import NotFound, NotInThisState
 from headrace.journal.records import Instance, Standing
 from headrace.planning.planner import Beginning, Subject
+from headrace.runner.gate import Gate, read_gate
 from headrace.runner.inheritance import earlier_effects, left_by
 from headrace.usecases.ports import Ports
 
@@ -76,6 +77,44 @@ def continuing(standing: Standing) -> Subject:
     )
     origin = "trigger" if instance.started_by_trigger else "caller"
     return Subject(msgspec.json.decode(instance.config), msgspec.json.decode(instance.variables), origin, beginning)
+
+
+async def rest_of(ports: Ports, instance_id: str) -> Subject:
+    """The subject of a plan of what an instance that waits for approvals would do from there on.
+
+    Raises NotFound, NotInThisState.
+    """
+    standing = await ports.journal.standing(instance_id)
+    if standing is None:
+        raise NotFound("instance", instance_id)
+    instance = standing.instance
+    if instance.is_terminal:
+        raise NotInThisState("ended", f"instance {instance_id} has ended")
+    if open_gate(instance) is None:
+        raise NotInThisState("not_waiting", f"instance {instance_id} does not wait for approvals")
+    beginning = Beginning(
+        instance_id=instance.id,
+        root_id=instance.root_id or instance.id,
+        stage=instance.stages[-1].number,
+        position=0,
+        earlier=earlier_effects(standing.inherited),
+        is_at_gate=True,
+    )
+    origin = "trigger" if instance.started_by_trigger else "caller"
+    return Subject(msgspec.json.decode(instance.config), msgspec.json.decode(instance.variables), origin, beginning)
+
+
+def open_gate(instance: Instance) -> Gate | None:
+    """The approvals that an instance waits for; None: it waits for none."""
+    stage = instance.stages[-1]
+    if (
+        instance.is_terminal
+        or stage.gate is None
+        or stage.gate_passed_at is not None
+        or stage.terminated_at is not None
+    ):
+        return None
+    return read_gate(stage.gate)
 
 
 async def belongs_to_undo(ports: Ports, instance: Instance) -> bool:

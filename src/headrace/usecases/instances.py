@@ -20,6 +20,7 @@ from headrace.usecases.uncancelled import completed
 from headrace.workflows.variables import check_variables, shown
 
 MAX_EVENT_CHARACTERS = 1_024
+RESERVED = "headrace:"
 
 
 @idempotent(Instance)
@@ -143,4 +144,6 @@ def _event_name(event: object) -> str:
     name = members.get("name")
     if not isinstance(name, str) or not 1 <= len(name) <= MAX_EVENT_CHARACTERS:
         raise InvalidValue("name", f"must be text of 1 to {MAX_EVENT_CHARACTERS} characters")
+    if name.startswith(RESERVED):
+        raise InvalidValue("name", f"must not begin with {RESERVED}, which Headrace keeps for itself")
     return name

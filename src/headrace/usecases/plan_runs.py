@@ -14,7 +14,7 @@ from headrace.planning.canonical import canonical_json
 from headrace.runner.runners import started_instance
 from headrace.usecases.idempotency import Answer, Caller, idempotent
 from headrace.usecases.instances import commit_start
-from headrace.usecases.plans import PlanSubject, read_plan
+from headrace.usecases.plans import PlanSubject, approvals_in, read_plan
 from headrace.usecases.ports import Ports
 from headrace.workflows.activities import Json
 from headrace.workflows.variables import shown
@@ -67,9 +67,13 @@ async def run_plan(ports: Ports, caller: Caller | None, plan_id: str, body: obje
     about = msgspec.json.decode(plan.subject, type=PlanSubject)
     if wanted.hash != plan.hash:
         raise HashDiffers(wanted.hash, plan.hash)
-    await _require_usable(ports, plan)
+    await require_usable(ports, plan)
     if about.redrive is not None:  # a new run has keys of its own: a late attempt of the case would book as well
         raise NotRunnable("is_redrive", f"the plan is of a redrive: redrive instance {about.redrive}")
+    if about.instance is not None:
+        raise NotRunnable(
+            "is_rest", f"the plan is of the rest of instance {about.instance}, which goes on once approved"
+        )
     if about.verdict != "succeeds" and not wanted.accepts_failure:
         raise NotRunnable("would_fail", "the run would fail as planned; acceptFailure runs it all the same")
     signed = msgspec.json.decode(plan.document, type=_SignedConfig)
@@ -80,13 +84,14 @@ async def run_plan(ports: Ports, caller: Caller | None, plan_id: str, body: obje
         sends=ports.engine.sends_at_once,
         by_trigger=signed.origin == "trigger",
         signed=plan,
+        approvals=approvals_in(await ports.journal.decisions(plan.id)),
     )
     used = UsePlan(plan_id=plan.id, instance_id=start.runner.id, at=start.runner.created_at)
     start.unit.insert(0, Required(used, _Lost))
     try:
         return await commit_start(ports, caller, start, started_instance(start.unit))
     except _Lost:
-        await _require_usable(ports, await read_plan(ports, plan_id))
+        await require_usable(ports, await read_plan(ports, plan_id))
         raise NotRunnable("used", "the plan was used meanwhile") from None
 
 
@@ -97,11 +102,12 @@ class _Lost(NotRunnable):
         super().__init__("used", "the plan was used meanwhile")
 
 
-async def _require_usable(ports: Ports, plan: Plan) -> None:
-    """Require a plan that may start its instance. Raises NotRunnable."""
+async def require_usable(ports: Ports, plan: Plan) -> None:
+    """Require a plan that is neither used nor rejected nor expired. Raises NotRunnable."""
     match plan.state:
         case "used":
-            raise NotRunnable("used", f"the plan has started instance {plan.instance_id} already; a plan is used once")
+            started = "" if plan.instance_id is None else f" for instance {plan.instance_id}"
+            raise NotRunnable("used", f"the plan is used already{started}; a plan is used once")
         case "rejected":
             raise NotRunnable("rejected", "the plan was rejected")
         case "expired":

@@ -13,14 +13,14 @@ from headrace.errors import InvalidValue, NotFound, TooLarge
 from headrace.journal.lists import Place, PlanList
 from headrace.journal.plan_writes import AddPlan
 from headrace.journal.port import Unit
-from headrace.journal.records import Plan
+from headrace.journal.records import Decision, Plan
 from headrace.planning.canonical import canonical_json
 from headrace.planning.planner import Subject, Terms, plan
 from headrace.planning.questions import Answer as Answered
 from headrace.planning.questions import Asking
 from headrace.triggers.expressions import EvaluationFailed
 from headrace.triggers.firing import Firing, VariablesFailed
-from headrace.usecases.continuations import belongs_to_undo, continuing, redrivable
+from headrace.usecases.continuations import belongs_to_undo, continuing, redrivable, rest_of
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
 from headrace.usecases.ports import Ports
 from headrace.usecases.triggers import read_trigger
@@ -33,9 +33,11 @@ MAX_S = 30.0
 """The time that the questions of one plan may take."""
 PAUSE_S = 0.2
 """The pause before the second attempt of a question; it doubles."""
+APPROVE, REJECT = "approve", "reject"
+"""Verdicts of a person about a plan."""
 OPEN, STATES = "open", ("open", "approved", "rejected", "expired", "used")
 MIN_LIFE_US, MAX_LIFE_US, LIFE_US = 60_000_000, 7 * 86_400_000_000, 86_400_000_000
-_SUBJECTS = ("workflowID", "definition", "triggerID", "redrive")
+_SUBJECTS = ("workflowID", "definition", "triggerID", "redrive", "instance")
 _MEMBERS = (*_SUBJECTS, "variables", "event", "expiresIn")
 
 
@@ -47,16 +49,19 @@ class PlanSubject(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
     workflow_id: str | None = None
     trigger_id: str | None = None
     redrive: str | None = None
+    instance: str | None = None
 
 
 @idempotent(Plan)
 async def make_plan(ports: Ports, caller: Caller | None, wanted: object) -> Answer[Plan]:
-    """Plan a run of a workflow, of a definition, of a trigger for an event, or a redrive; store the plan as open.
+    """Plan a run of a workflow, of a definition, of a trigger for an event, a redrive, or the rest of a run; store it.
 
-    `wanted` is `{"workflowID" | "definition", "variables"?, "expiresIn"?}`, `{"triggerID", "event", "expiresIn"?}` or
-    `{"redrive": the instance's id, "expiresIn"?}`.
+    `wanted` is `{"workflowID" | "definition", "variables"?, "expiresIn"?}`, `{"triggerID", "event", "expiresIn"?}`,
+    `{"redrive": the instance's id, "expiresIn"?}` or `{"instance": the id of one that waits for approvals,
+    "expiresIn"?}`. The plan is open.
 
-    Raises InvalidValue, which names the member; NotFound; TooLarge; Silent where a service does not answer.
+    Raises InvalidValue, which names the member; NotFound; NotInThisState; TooLarge; Silent where a service does not
+    answer.
     """
     members = _members_of(wanted)
     life_us = _life_us(members.get("expiresIn"))
@@ -113,6 +118,11 @@ async def plans_after(ports: Ports, rows: PlanList, place: Place, limit: int) ->
     return [_now(row, at) for row in await ports.journal.plans_after(rows, place, limit)]
 
 
+def approvals_in(decisions: list[Decision]) -> int:
+    """How many persons have approved, of those who have decided about a plan."""
+    return sum(each.verdict == APPROVE for each in decisions)
+
+
 def _now(row: Plan, at: int) -> Plan:
     """The plan with its state at a time: one that is neither used nor rejected expires."""
     has_expired = row.state in ("open", "approved") and row.expires_at <= at
@@ -130,14 +140,14 @@ def _members_of(wanted: object) -> Json:
     if len(subjects) != 1:
         raise InvalidValue("body", f"must hold exactly one of {', '.join(_SUBJECTS)}")
     of_trigger = subjects == ["triggerID"]
-    if subjects == ["redrive"] and "variables" in members:
-        raise InvalidValue("variables", "is not given with redrive")
+    if subjects[0] in ("redrive", "instance") and "variables" in members:
+        raise InvalidValue("variables", f"is not given with {subjects[0]}")
     surplus, needed = ("variables", "event") if of_trigger else ("event", "")
     if surplus in members:
         raise InvalidValue(surplus, f"is not given with {subjects[0]}")
     if needed and needed not in members:
         raise InvalidValue(needed, f"is required with {subjects[0]}")
-    for name in ("workflowID", "triggerID", "redrive"):
+    for name in ("workflowID", "triggerID", "redrive", "instance"):
         if name in members and not isinstance(members[name], str):
             raise InvalidValue(name, "must be text")
     return members
@@ -159,6 +169,11 @@ async def _subject(ports: Ports, members: Json) -> tuple[Subject, PlanSubject]:
         definition = {**({} if config.name is None else {"name": config.name}), "stages": config.stages}
         about = PlanSubject("", config.name)
         return Subject(definition, check_variables(members.get("variables") or {})), about
+    if "instance" in members:
+        subject = await rest_of(ports, members["instance"])
+        instance = await ports.journal.instance(members["instance"])
+        assert instance is not None, "its rest was read"
+        return subject, PlanSubject("", subject.definition.get("name"), instance.workflow_id, instance=instance.id)
     if "redrive" in members:
         standing = await redrivable(ports, members["redrive"])
         instance = standing.instance

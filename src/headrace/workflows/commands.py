@@ -22,10 +22,18 @@ class WaitEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitApproval:
+    """Go on when so many persons have approved the rest of the run. `timeout_us`: for how long they may, or None."""
+
+    approvals: int
+    timeout_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Amend:
     """Show this as the stage's input in history from now on (a wallet's name was resolved)."""
 
     input: Json
 
 
-Command = Activity | SleepUntil | WaitEvent | Amend
+Command = Activity | SleepUntil | WaitEvent | WaitApproval | Amend

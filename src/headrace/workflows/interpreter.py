@@ -123,6 +123,10 @@ class StageRunner:
         """End the stage, also one that has ended well: what it would do, or leave out, is not what was signed."""
         self._end(f"plan: {message}", OFF_PLAN)
 
+    def deny(self, message: str, failure: Failure) -> None:
+        """The approvals that the stage waited for were not given."""
+        self._end(message, failure)
+
     def cancel(self) -> None:
         """The instance was aborted (decision E6)."""
         self._end(CANCELED, ABORTED)

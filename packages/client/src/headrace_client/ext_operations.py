@@ -10,6 +10,7 @@ from headrace_client.models import (
     CertificateKeys,
     Continuation,
     DeadLetter,
+    DecidedPlan,
     InstanceDescription,
     InstanceSummary,
     Plan,
@@ -150,6 +151,26 @@ RUN_PLAN: Operation[WorkflowInstance] = Operation(
     201,
     requests.RunPlanRequest,
     reader(WorkflowInstance),
+    body="request_body",
+)
+APPROVE_PLAN: Operation[DecidedPlan] = Operation(
+    "approve_plan",
+    "POST",
+    "/ext/plans/{plan_id}/approve",
+    APPROVE,
+    200,
+    requests.DecidePlanRequest,
+    reader(DecidedPlan),
+    body="request_body",
+)
+REJECT_PLAN: Operation[DecidedPlan] = Operation(
+    "reject_plan",
+    "POST",
+    "/ext/plans/{plan_id}/reject",
+    APPROVE,
+    200,
+    requests.DecidePlanRequest,
+    reader(DecidedPlan),
     body="request_body",
 )
 LIST_PLANS: Operation[Cursor[PlanSummary]] = Operation(

@@ -242,6 +242,17 @@ class UndoReport(Model, kw_only=True):
     kept: list[KeptEffect]
 
 
+class OpenApproval(Model, kw_only=True):
+    """The approvals that an instance waits for, until `deadline` if it has one. `rule`: None where the stage asks."""
+
+    stage: int
+    needed: int
+    since: Timestamp
+    rule: str | None = None
+    title: str | None = None
+    deadline: Timestamp | None = None
+
+
 class InstanceDescription(Model, kw_only=True):
     """An instance beyond V1: `kind` is run, continuation or undo; `root_id` is the first instance of its case."""
 
@@ -258,6 +269,7 @@ class InstanceDescription(Model, kw_only=True):
     predecessor: CaseStep | None = None
     successor: CaseStep | None = None
     undo: UndoReport | None = None
+    approval: OpenApproval | None = None
 
 
 class Event(Model, kw_only=True):
@@ -350,6 +362,30 @@ class PlanSummary(Model, kw_only=True):
     trigger_id: str | None = None
     instance_id: str | None = None
     redrive: str | None = None
+    instance: str | None = None
+
+
+class PlanDecision(Model, kw_only=True):
+    """A person's decision about a plan. `verdict` is approve or reject."""
+
+    principal: str
+    verdict: str
+    reason: str
+    decided_at: Timestamp
+
+
+class PlanApprovals(Model, kw_only=True):
+    """The approvals of a plan: how many it needs, by which rule if by any, and what was decided, the oldest first."""
+
+    needed: int
+    given: list[PlanDecision]
+    rule: str | None = None
+
+
+class DecidedPlan(PlanSummary, kw_only=True):
+    """A plan after a person's decision."""
+
+    approvals: PlanApprovals
 
 
 class PlanTotal(Model):
@@ -392,6 +428,7 @@ class Plan(PlanSummary, kw_only=True):
     begins: dict[str, Any] | None = msgspec.field(default=None, name="from")
     fails: dict[str, Any] | None = None
     ends: dict[str, Any] | None = None
+    approvals: PlanApprovals | None = None
 
 
 class CertificateSubject(Model):

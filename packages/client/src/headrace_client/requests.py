@@ -169,6 +169,18 @@ class RunPlanRequest(Request):
     request_body: dict[str, Any]
 
 
+class DecidePlanRequestBody(Request):
+    """`hash`: of the plan that was read; `reason`: 1 to 1,024 bytes, stored."""
+
+    hash: str
+    reason: str
+
+
+class DecidePlanRequest(Request):
+    plan_id: str
+    request_body: DecidePlanRequestBody
+
+
 class RedriveInstanceRequestBody(Request, omit_defaults=True):
     """`reason`: 1 to 1,024 bytes; it is stored."""
 
@@ -218,7 +230,9 @@ class ListAuditRequest(Request):
 
 
 class CreatePlanRequest(Request):
-    """`plan` is the body: `workflowID` or `definition` with `variables`, `triggerID` with `event`, or `redrive`."""
+    """`plan` is the body: `workflowID` or `definition` with `variables`, `triggerID` with `event`, `redrive`, or
+    `instance`.
+    """
 
     plan: dict[str, Any]
 

@@ -6,6 +6,7 @@ from headrace_client.models import Model, Timestamp
 
 __all__ = [
     "Monetary",
+    "StageApprove",
     "StageDelay",
     "StageSend",
     "StageSendAccount",
@@ -126,13 +127,24 @@ class Update(Model):
     account: UpdateAccount | None = None
 
 
-KnownStage = StageSend | StageDelay | StageWaitEvent | Update
+class StageApprove(Model):
+    """Go on when persons have approved what the run would do from here on, and do exactly that. Headrace only:
+    other servers of the Orchestration API do not know it.
+    """
+
+    title: str | None = None
+    approvals: int | None = None
+    timeout: str | None = None
+
+
+KnownStage = StageSend | StageDelay | StageWaitEvent | Update | StageApprove
 
 BY_KEYWORD: dict[str, type[KnownStage]] = {
     "send": StageSend,
     "delay": StageDelay,
     "wait_event": StageWaitEvent,
     "update": Update,
+    "approve": StageApprove,
 }
 
 BY_MEMBER: dict[str, str] = {

@@ -23,6 +23,7 @@ from headrace.errors import InvalidValue, NotFound
 from headrace.journal.lists import STATUSES, UNFINISHED, InstanceSearch
 from headrace.journal.records import InstanceSummary, Successor
 from headrace.journal.searches import MAX_SEARCHED_CHARACTERS, MAX_SEARCHED_VARIABLES, fingerprint
+from headrace.usecases.approvals import open_approval
 from headrace.usecases.descriptions import Description, described
 
 MAX_CODE_CHARACTERS = 256
@@ -83,6 +84,15 @@ def _description(found: Description) -> schemas.InstanceDescription:
         shown.successor = _step(after, after.successor)
     if (undo := found.undo) is not None:
         shown.undo = schemas.UndoReport(instance_id=undo.instance_id, state=undo.state, kept=kept(undo.kept))
+    if (waits := open_approval(instance)) is not None:
+        shown.approval = schemas.OpenApproval(
+            stage=waits.stage,
+            needed=waits.needed.approvals,
+            rule=waits.needed.rule or UNSET,
+            title=waits.title or UNSET,
+            since=date_time(waits.since_at),
+            deadline=UNSET if waits.deadline_at is None else date_time(waits.deadline_at),
+        )
     if instance.terminated_at is not None:
         shown.terminated_at = date_time(instance.terminated_at)
     if instance.failure is not None:
@@ -205,7 +215,7 @@ OPERATIONS = (
         summary="Describe an instance",
         description=(
             "What is known of an instance beyond V1: of which kind it is, to which case it belongs, the plan that it "
-            "may not leave, and why it failed, as a kind."
+            "may not leave, the approvals that it waits for, and why it failed, as a kind."
         ),
         response=schemas.InstanceDescriptionResponse,
         errors=(404, 503),

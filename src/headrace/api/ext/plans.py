@@ -1,4 +1,4 @@
-"""Plans: what a run would do, found out by reads alone, stored for a person to sign, and run as signed."""
+"""Plans: what a run would do, found out by reads alone, stored for persons to approve or reject, and run as signed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from headrace import json_text
 from headrace.api.context import Context
-from headrace.api.ext import schemas
+from headrace.api.ext import plan_schemas as schemas
 from headrace.api.idempotency import answer_response, caller_of
-from headrace.api.operations import READ, WRITE, Operation, Parameter
+from headrace.api.operations import APPROVE, READ, WRITE, Operation, Parameter
 from headrace.api.requests import Request, json_value, with_canonical_ids
 from headrace.api.responses import Response, json_response
 from headrace.api.v1 import views
@@ -20,6 +21,7 @@ from headrace.api.v2.pages import PARAMETERS, page_response
 from headrace.clock import date_time
 from headrace.errors import InvalidValue
 from headrace.journal.records import Plan
+from headrace.usecases.approvals import Approvals, Decided, Verdict, approvals_of, decide
 from headrace.usecases.plan_runs import run_plan
 from headrace.usecases.plans import STATES, make_plan, plans_after, plans_in, read_plan
 
@@ -31,9 +33,10 @@ async def create(context: Context, request: Request) -> Response:
     """Ids in the body may be written as in paths."""
     body = await request.body(context.settings.max_body_bytes)
     given = json_value(request, body) if body else None
-    wanted = with_canonical_ids(given, "workflowID", "triggerID", "redrive")
+    wanted = with_canonical_ids(given, "workflowID", "triggerID", "redrive", "instance")
     answer = await make_plan(context.ports, caller_of(request, body, wanted), wanted)
-    return answer_response(answer, 201, _whole)
+    approvals = None if answer.value is None else await approvals_of(context.ports, answer.value)
+    return answer_response(answer, 201, partial(_whole, approvals=approvals))
 
 
 async def run(context: Context, request: Request) -> Response:
@@ -43,8 +46,25 @@ async def run(context: Context, request: Request) -> Response:
     return answer_response(answer, 201, views.instance_response)
 
 
+async def approve(context: Context, request: Request) -> Response:
+    return await _decide(context, request, "approve")
+
+
+async def reject(context: Context, request: Request) -> Response:
+    return await _decide(context, request, "reject")
+
+
+async def _decide(context: Context, request: Request, verdict: Verdict) -> Response:
+    body = await request.body(context.settings.max_body_bytes)
+    wanted = json_value(request, body) if body else None
+    caller = caller_of(request, body, wanted)
+    answer = await decide(context.ports, caller, request.params["planID"], verdict, wanted)
+    return answer_response(answer, 200, _decided)
+
+
 async def show(context: Context, request: Request) -> Response:
-    return json_response(200, _whole(await read_plan(context.ports, request.params["planID"])))
+    plan = await read_plan(context.ports, request.params["planID"])
+    return json_response(200, _whole(plan, approvals=await approvals_of(context.ports, plan)))
 
 
 async def show_all(context: Context, request: Request) -> Response:
@@ -72,8 +92,36 @@ def _summary(row: Plan) -> dict[str, Any]:
     return shown if row.instance_id is None else {**shown, "instanceID": row.instance_id}
 
 
-def _whole(row: Plan) -> bytes:
-    return json_text.encode({"data": {**msgspec.json.decode(row.document), **_summary(row)}})
+def _whole(row: Plan, *, approvals: Approvals | None) -> bytes:
+    shown = {} if approvals is None else {"approvals": _approvals(approvals)}
+    return json_text.encode({"data": {**msgspec.json.decode(row.document), **_summary(row), **shown}})
+
+
+def _decided(made: Decided) -> bytes:
+    return json_text.encode({"data": {**_summary(made.plan), "approvals": _approvals(made.approvals)}})
+
+
+def _approvals(approvals: Approvals) -> schemas.PlanApprovals:
+    return schemas.PlanApprovals(
+        needed=approvals.needed.approvals,
+        rule=approvals.needed.rule or UNSET,
+        given=[
+            schemas.PlanDecision(
+                principal=each.principal,
+                verdict="approve" if each.verdict == "approve" else "reject",
+                reason=each.reason,
+                decided_at=date_time(each.at),
+            )
+            for each in approvals.given
+        ],
+    )
+
+
+_DECISION_REFUSALS = (
+    "Refused with 403 and `details.reason` `no_identity` (the server runs without authentication); with 412 and "
+    "`hash_differs`; or with 409 and `used`, `rejected`, `expired`, `decided` (you have decided otherwise), `passed` "
+    "(the instance does not wait there any more) or `ended`. The same decision again is answered with 200."
+)
 
 
 OPERATIONS = (
@@ -89,7 +137,8 @@ OPERATIONS = (
             "Shows what a run would do, and stores it. Reads from the services with the server's credentials; books "
             "nothing. Of a workflow (`workflowID`) or a `definition` with `variables`, or of a trigger (`triggerID`) "
             "with the payload of an `event`, or of a failed instance (`redrive`), as redriveInstance would continue it "
-            "or refuse to. A run that would fail has a plan too: `verdict` and `fails` say so."
+            "or refuse to, or of the rest of an instance that waits for approvals (`instance`). A run that would fail "
+            "has a plan too: `verdict` and `fails` say so."
         ),
         status=201,
         response=schemas.PlanResponse,
@@ -140,7 +189,7 @@ OPERATIONS = (
             "with exactly this definition.\n\n"
             "Refused with 412 and `details.reason` `hash_differs`, or with 409 and `used` (the plan has started its "
             "instance), `expired`, `rejected`, `would_fail` (unless `acceptFailure` is true), `definition_differs`, "
-            "`is_redrive`."
+            "`is_redrive`, `is_rest`."
         ),
         status=201,
         response=InstanceResponse,
@@ -148,5 +197,45 @@ OPERATIONS = (
         example={"hash": "sha256:HASH"},
         takes_key=True,
         errors=(400, 404, 409, 412, 413, 415, 503),
+    ),
+    Operation(
+        method="POST",
+        path="/ext/plans/{planID}/approve",
+        operation_id="approvePlan",
+        scope=APPROVE,
+        handler=approve,
+        tag=TAG,
+        summary="Approve a plan",
+        description=(
+            "Stores that a person approves exactly this plan. A plan of a run can then be run, and passes every rule "
+            "that it has enough approvals for. For a plan of the rest of an instance that waits (`instance`), the last "
+            "approval lets the instance go on, and keeps it to the plan.\n\n"
+            "Who has asked for the run cannot approve it (403 `four_eyes`): the principal of the plan, unless it is of "
+            "the rest of an instance; those who started the instance and its predecessors; the one who created its "
+            f"trigger. {_DECISION_REFUSALS}"
+        ),
+        response=schemas.DecidedPlanResponse,
+        body=schemas.PlanDecisionRequest,
+        example={"hash": "sha256:HASH", "reason": "the invoice is in the folder"},
+        takes_key=True,
+        errors=(400, 403, 404, 409, 412, 413, 415, 503),
+    ),
+    Operation(
+        method="POST",
+        path="/ext/plans/{planID}/reject",
+        operation_id="rejectPlan",
+        scope=APPROVE,
+        handler=reject,
+        tag=TAG,
+        summary="Reject a plan",
+        description=(
+            "Stores that a person rejects this plan, which is final: it cannot be run or approved any more. An "
+            f"instance that waits for it ends with the failure `rejected`. {_DECISION_REFUSALS}"
+        ),
+        response=schemas.DecidedPlanResponse,
+        body=schemas.PlanDecisionRequest,
+        example={"hash": "sha256:HASH", "reason": "the amount is wrong"},
+        takes_key=True,
+        errors=(400, 403, 404, 409, 412, 413, 415, 503),
     ),
 )

@@ -22,11 +22,11 @@ InstanceStatus = Annotated[
 ]
 
 
-class _Shape(msgspec.Struct, rename="camel", omit_defaults=True):
+class Shape(msgspec.Struct, rename="camel", omit_defaults=True):
     """Members without a value are left out, never null."""
 
 
-class Envelope(_Shape, kw_only=True):
+class Envelope(Shape, kw_only=True):
     """An event as services publish it. Older ledger messages have neither `app` nor `version`."""
 
     type: Annotated[str, Meta(min_length=1, max_length=1_024, examples=["SAVED_PAYMENT"])]
@@ -45,14 +45,14 @@ class Envelope(_Shape, kw_only=True):
 Envelopes = Envelope | Annotated[list[Envelope], Meta(min_length=1, max_length=10_000)]
 
 
-class Conflict(_Shape, kw_only=True):
+class Conflict(Shape, kw_only=True):
     """An event with a known identity and another payload."""
 
     entry: Annotated[int, Meta(ge=0, description="The index of the event in the request.")]
     key: Annotated[str, Meta(description="The identity of the event.")]
 
 
-class Accepted(_Shape, kw_only=True):
+class Accepted(Shape, kw_only=True):
     """Counts of the events of a request: `accepted` and `conflicting` add up to all of them."""
 
     accepted: Annotated[int, Meta(ge=0, description="Events accepted, now or before.")]
@@ -63,11 +63,11 @@ class Accepted(_Shape, kw_only=True):
     conflicts: Annotated[list[Conflict], Meta(description="The first 20 conflicts.")] | UnsetType = UNSET
 
 
-class AcceptedResponse(_Shape, kw_only=True):
+class AcceptedResponse(Shape, kw_only=True):
     data: Accepted
 
 
-class Received(_Shape, kw_only=True):
+class Received(Shape, kw_only=True):
     """An event of the inbox."""
 
     key: Annotated[str, Meta(description="The identity of the event: another event with it is a repeat.")]
@@ -84,11 +84,11 @@ class Received(_Shape, kw_only=True):
     ) = UNSET
 
 
-class ReceivedListResponse(_Shape, kw_only=True):
+class ReceivedListResponse(Shape, kw_only=True):
     data: list[Received]
 
 
-class DeadLetter(_Shape, kw_only=True):
+class DeadLetter(Shape, kw_only=True):
     """A published event that a broker or an endpoint rejected repeatedly, while it accepted others."""
 
     id: Annotated[str, Meta(description="The id of the event, as its subscriber would have received it.")]
@@ -100,11 +100,11 @@ class DeadLetter(_Shape, kw_only=True):
     event: Annotated[dict[str, Any], Meta(description="The complete event, as it was sent.")]
 
 
-class DeadLetterListResponse(_Shape, kw_only=True):
+class DeadLetterListResponse(Shape, kw_only=True):
     data: list[DeadLetter]
 
 
-class AuditEntry(_Shape, kw_only=True):
+class AuditEntry(Shape, kw_only=True):
     """A write that a caller requested."""
 
     number: Annotated[int, Meta(ge=1, description="Increases with every entry.")]
@@ -115,18 +115,18 @@ class AuditEntry(_Shape, kw_only=True):
     target: Annotated[str, Meta(description="The id of the workflow, instance, trigger or event.")]
 
 
-class AuditResponse(_Shape, kw_only=True):
+class AuditResponse(Shape, kw_only=True):
     data: list[AuditEntry]
 
 
-class LastStage(_Shape, kw_only=True):
+class LastStage(Shape, kw_only=True):
     """The last started stage."""
 
     number: Annotated[int, Meta(ge=0, description="Counted from 0.")]
     name: Annotated[str, Meta(description="Its keyword in the definition.", examples=["send"])]
 
 
-class InstanceSummary(_Shape, kw_only=True):
+class InstanceSummary(Shape, kw_only=True):
     """An instance as a search lists it."""
 
     id: InstanceId
@@ -151,11 +151,11 @@ class InstanceSummaryPage(Page, kw_only=True):
     data: list[InstanceSummary]
 
 
-class InstanceSummaryPageResponse(_Shape, kw_only=True):
+class InstanceSummaryPageResponse(Shape, kw_only=True):
     cursor: InstanceSummaryPage
 
 
-class InstanceFailure(_Shape, kw_only=True):
+class InstanceFailure(Shape, kw_only=True):
     """Why an instance failed. `stage` is the one that ended with the error."""
 
     kind: Annotated[
@@ -179,13 +179,13 @@ class InstanceFailure(_Shape, kw_only=True):
 Reason = Annotated[str, Meta(min_length=1, max_length=1_024, description="Why, in 1 to 1,024 bytes.")]
 
 
-class RedriveRequest(_Shape, kw_only=True):
+class RedriveRequest(Shape, kw_only=True):
     """Why a failed instance is continued; the account is funded, say."""
 
     reason: Reason
 
 
-class Continuation(_Shape, kw_only=True):
+class Continuation(Shape, kw_only=True):
     """A new instance that continues the case of one that has failed."""
 
     id: InstanceId
@@ -199,11 +199,11 @@ class Continuation(_Shape, kw_only=True):
     created_at: DateTime
 
 
-class ContinuationResponse(_Shape, kw_only=True):
+class ContinuationResponse(Shape, kw_only=True):
     data: Continuation
 
 
-class UndoRequest(_Shape, kw_only=True):
+class UndoRequest(Shape, kw_only=True):
     """Why a case is undone, and what is done with a payout that is paid."""
 
     reason: Reason
@@ -216,7 +216,7 @@ class UndoRequest(_Shape, kw_only=True):
     ) = UNSET
 
 
-class KeptEffect(_Shape, kw_only=True):
+class KeptEffect(Shape, kw_only=True):
     """An effect of the case that an undo leaves as it is."""
 
     key: Annotated[str, Meta(description="As it was sent.")]
@@ -226,7 +226,7 @@ class KeptEffect(_Shape, kw_only=True):
     reason: str
 
 
-class UndoPreview(_Shape, kw_only=True):
+class UndoPreview(Shape, kw_only=True):
     """The preview of an undo."""
 
     stages: Annotated[list[dict[str, Any]], Meta(description="Those of its computed workflow: one for each revert.")]
@@ -234,11 +234,11 @@ class UndoPreview(_Shape, kw_only=True):
     blocked: Annotated[list[KeptEffect], Meta(description="What a person must decide first.")]
 
 
-class UndoPreviewResponse(_Shape, kw_only=True):
+class UndoPreviewResponse(Shape, kw_only=True):
     data: UndoPreview
 
 
-class Undoing(_Shape, kw_only=True):
+class Undoing(Shape, kw_only=True):
     """A new instance that undoes the case of another one."""
 
     id: InstanceId
@@ -250,11 +250,11 @@ class Undoing(_Shape, kw_only=True):
     created_at: DateTime
 
 
-class UndoingResponse(_Shape, kw_only=True):
+class UndoingResponse(Shape, kw_only=True):
     data: Undoing
 
 
-class UndoReport(_Shape, kw_only=True):
+class UndoReport(Shape, kw_only=True):
     """How far an undo has come."""
 
     instance_id: Annotated[InstanceId, Meta(description="The latest of its instances.")] = msgspec.field(
@@ -272,7 +272,7 @@ class UndoReport(_Shape, kw_only=True):
     kept: list[KeptEffect]
 
 
-class Successor(_Shape, kw_only=True):
+class Successor(Shape, kw_only=True):
     """The step from one instance of a case to the next, and who decided it."""
 
     instance_id: Annotated[InstanceId, Meta(description="The other instance.")] = msgspec.field(name="instanceID")
@@ -285,7 +285,18 @@ class Successor(_Shape, kw_only=True):
     decided_at: DateTime
 
 
-class InstanceDescription(_Shape, kw_only=True):
+class OpenApproval(Shape, kw_only=True):
+    """The approvals that an instance waits for."""
+
+    stage: Annotated[int, Meta(ge=0)]
+    needed: Annotated[int, Meta(ge=1, description="How many persons have to approve one plan of the rest.")]
+    rule: Annotated[str, Meta(description="The rule that asks for them; absent: the stage itself.")] | UnsetType = UNSET
+    title: str | UnsetType = UNSET
+    since: DateTime
+    deadline: Annotated[DateTime, Meta(description="When the instance ends, if not approved.")] | UnsetType = UNSET
+
+
+class InstanceDescription(Shape, kw_only=True):
     """Kind, case, plan and failure of an instance, which V1 does not show."""
 
     id: InstanceId
@@ -303,13 +314,14 @@ class InstanceDescription(_Shape, kw_only=True):
     predecessor: Annotated[Successor, Meta(description="What it comes after.")] | UnsetType = UNSET
     successor: Annotated[Successor, Meta(description="What came after it.")] | UnsetType = UNSET
     undo: Annotated[UndoReport, Meta(description="Of an undo, and of the instance that it undoes.")] | UnsetType = UNSET
+    approval: Annotated[OpenApproval, Meta(description="What it waits for before it goes on.")] | UnsetType = UNSET
 
 
-class InstanceDescriptionResponse(_Shape, kw_only=True):
+class InstanceDescriptionResponse(Shape, kw_only=True):
     data: InstanceDescription
 
 
-class EffectRequest(_Shape, kw_only=True):
+class EffectRequest(Shape, kw_only=True):
     """The stored request of an effect, as every attempt sends it."""
 
     service: Literal["ledger", "wallets", "payments"]
@@ -318,7 +330,7 @@ class EffectRequest(_Shape, kw_only=True):
     body: Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"})] | UnsetType = UNSET
 
 
-class Attention(_Shape, kw_only=True):
+class Attention(Shape, kw_only=True):
     """An open effect that needs attention: whether it was booked is unknown, and a person has to decide."""
 
     instance_id: InstanceId = msgspec.field(name="instanceID")
@@ -355,11 +367,11 @@ class AttentionPage(Page, kw_only=True):
     data: list[Attention]
 
 
-class AttentionPageResponse(_Shape, kw_only=True):
+class AttentionPageResponse(Shape, kw_only=True):
     cursor: AttentionPage
 
 
-class Evidence(_Shape, kw_only=True):
+class Evidence(Shape, kw_only=True):
     """Either `ledger` and `transactionID`, or `initiationID`, or `text`."""
 
     ledger: str | UnsetType = UNSET
@@ -375,7 +387,7 @@ class Evidence(_Shape, kw_only=True):
     ) = UNSET
 
 
-class Decision(_Shape, kw_only=True):
+class Decision(Shape, kw_only=True):
     """A person's decision about an effect that needs attention."""
 
     outcome: Literal["booked", "not_booked"]
@@ -383,7 +395,7 @@ class Decision(_Shape, kw_only=True):
     reason: Annotated[str, Meta(min_length=1, max_length=1_024, description="Why, in 1 to 1,024 bytes.")]
 
 
-class Resolution(_Shape, kw_only=True):
+class Resolution(Shape, kw_only=True):
     """A stored decision about an effect."""
 
     instance_id: InstanceId = msgspec.field(name="instanceID")
@@ -401,144 +413,27 @@ class Resolution(_Shape, kw_only=True):
     ) = UNSET
 
 
-class ResolutionResponse(_Shape, kw_only=True):
+class ResolutionResponse(Shape, kw_only=True):
     data: Resolution
 
 
-class ResolutionListResponse(_Shape, kw_only=True):
+class ResolutionListResponse(Shape, kw_only=True):
     data: list[Resolution]
 
 
-class PlanRequest(_Shape, kw_only=True):
-    """A run to plan: exactly one of `workflowID`, `definition`, `triggerID` and `redrive`."""
-
-    workflow_id: WorkflowId | UnsetType = msgspec.field(default=UNSET, name="workflowID")
-    definition: Annotated[dict[str, Any], Meta(description="A workflow that need not be stored.")] | UnsetType = UNSET
-    variables: Annotated[dict[str, str], Meta(description="As runWorkflow takes them.")] | UnsetType = UNSET
-    trigger_id: Annotated[str, Meta(description="The id of a trigger.")] | UnsetType = msgspec.field(
-        default=UNSET, name="triggerID"
-    )
-    event: Annotated[dict[str, Any], Meta(description="The payload of an event, with `triggerID`.")] | UnsetType = UNSET
-    redrive: Annotated[str, Meta(description="The id of a failed instance: what a redrive would do.")] | UnsetType = (
-        UNSET
-    )
-    expires_in: (
-        Annotated[str, Meta(description="From `1m` to `7d`; `24h` by default.", examples=["24h"])] | UnsetType
-    ) = UNSET
-
-
-class PlanRunRequest(_Shape, kw_only=True):
-    """A plan to run, by the hash that was signed."""
-
-    hash: str
-    accept_failure: Annotated[bool, Meta(description="Run it though it would fail.")] | UnsetType = UNSET
-    workflow_id: (
-        Annotated[WorkflowId, Meta(description="Of a plan of a `definition`: the workflow that equals it.")] | UnsetType
-    ) = msgspec.field(default=UNSET, name="workflowID")
-
-
-PlanState = Literal["open", "approved", "rejected", "expired", "used"]
-
-
-class PlanSummary(_Shape, kw_only=True):
-    """A plan as a list shows it."""
-
-    id: Annotated[str, Meta(description="The id of the plan.")]
-    hash: Annotated[
-        str,
-        Meta(description="Of the definition, the variables and every effect; with equal hashes a run may do the same."),
-    ]
-    state: PlanState
-    requester: Annotated[str, Meta(description="The principal that requested it; `anonymous` without authentication.")]
-    created_at: DateTime
-    expires_at: DateTime
-    verdict: Literal["succeeds", "fails"]
-    name: Annotated[str, Meta(description="The name of the workflow.")] | UnsetType = UNSET
-    workflow_id: WorkflowId | UnsetType = msgspec.field(default=UNSET, name="workflowID")
-    trigger_id: str | UnsetType = msgspec.field(default=UNSET, name="triggerID")
-    instance_id: InstanceId | UnsetType = msgspec.field(default=UNSET, name="instanceID")
-    redrive: Annotated[InstanceId, Meta(description="The instance that a run of it would continue.")] | UnsetType = (
-        UNSET
-    )
-
-
-class PlanTotal(_Shape, kw_only=True):
-    """Sums of one asset, in its smallest unit."""
-
-    sent: Annotated[int, Meta(description="By all `send` stages.")]
-    external_in: Annotated[int, Meta(description="Of payments that the run would book.")]
-    external_out: Annotated[int, Meta(description="Of payouts and transfers.")]
-
-
-class PlannedEffect(_Shape, kw_only=True):
-    """One write. Its commitment, which is signed, is `stage` to `body`."""
-
-    stage: Annotated[int, Meta(ge=0)]
-    ordinal: Annotated[int, Meta(ge=0, description="Counts the effects of the stage from 0.")]
-    activity: str
-    service: Literal["ledger", "wallets", "payments"]
-    method: str
-    path: str
-    body: Annotated[dict[str, Any], Meta(description="The request, under the key `headrace:plan:STAGE:ORDINAL`.")]
-    reversible: Annotated[Literal["revert", "reject", "kept"], Meta(description="How it could be undone.")]
-    postings: list[dict[str, Any]]
-    balances: Annotated[list[dict[str, Any]], Meta(description="Of each account, before and after it.")]
-    missing: Annotated[int, Meta(description="What the paying account lacks.")] | UnsetType = UNSET
-    stands: Annotated[bool, Meta(description="The payment is booked already.")] | UnsetType = UNSET
-
-
-class PlanBeginning(_Shape, kw_only=True):
-    """The beginning of a plan that continues an instance."""
-
-    instance: InstanceId
-    stage: Annotated[int, Meta(ge=0)]
-    position: Annotated[int, Meta(ge=0, description="Activities of that stage that had ended well.")]
-
-
-class Plan(PlanSummary, kw_only=True):
-    """The effects that a run would have."""
-
-    format: Literal["headrace-plan/1"]
-    planned_at: DateTime
-    origin: Literal["caller", "trigger"]
-    definition: dict[str, Any]
-    variables: dict[str, str]
-    effects: list[PlannedEffect]
-    skipped: Annotated[list[int], Meta(description="Stages that are not run.")]
-    begins: PlanBeginning | UnsetType = msgspec.field(default=UNSET, name="from")
-    assumptions: Annotated[
-        list[dict[str, Any]], Meta(description="Waits, reads, and payments that are booked already.")
-    ]
-    totals: Annotated[dict[str, PlanTotal], Meta(description="By asset.")]
-    fails: Annotated[dict[str, Any], Meta(description="The first failure.")] | UnsetType = UNSET
-    ends: Annotated[dict[str, Any], Meta(description="What fails though every shortage is funded.")] | UnsetType = UNSET
-
-
-class PlanResponse(_Shape, kw_only=True):
-    data: Plan
-
-
-class PlanSummaryPage(Page, kw_only=True):
-    data: list[PlanSummary]
-
-
-class PlanSummaryPageResponse(_Shape, kw_only=True):
-    cursor: PlanSummaryPage
-
-
-class CertificateRequest(_Shape, kw_only=True):
+class CertificateRequest(Shape, kw_only=True):
     """The case to certify."""
 
     instance: Annotated[str, Meta(description="The id of an instance of the case.")]
 
 
-class CertificateSubject(_Shape, kw_only=True):
+class CertificateSubject(Shape, kw_only=True):
     """The subject of a certificate."""
 
     instance: Annotated[str, Meta(description="The first instance of the case.")]
 
 
-class Certificate(_Shape, kw_only=True):
+class Certificate(Shape, kw_only=True):
     """A stored certificate."""
 
     id: Annotated[str, Meta(description="The id of the certificate.")]
@@ -552,11 +447,11 @@ class Certificate(_Shape, kw_only=True):
     payload: Annotated[dict[str, Any], Meta(description="What is signed, decoded. Only a check of the file proves it.")]
 
 
-class CertificateResponse(_Shape, kw_only=True):
+class CertificateResponse(Shape, kw_only=True):
     data: Certificate
 
 
-class CertificateKeys(_Shape, kw_only=True):
+class CertificateKeys(Shape, kw_only=True):
     """Public keys as a JWKS."""
 
     keys: Annotated[

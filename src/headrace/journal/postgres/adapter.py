@@ -42,6 +42,7 @@ from headrace.journal.records import (
     AttentionRow,
     AuditEntry,
     Certificate,
+    Decision,
     Due,
     EngineState,
     InboxEvent,
@@ -255,12 +256,12 @@ class PostgresJournal:
         row = await self._standings.row(instance_id)
         if row is None:
             return None
-        stages, version, nudge_seq, activities, plan = row[15:]
+        stages, version, nudge_seq, activities, plan, approvals = row[15:]
         instance = await self._whole(_instance(row, _stages(stages)))
         own, inherited = _activities(activities), list[ActivityRow]()
         if instance.kind == CONTINUATION:  # what came before an instance does not change any more
             _, inherited = await self._run_of(instance, instance.stages[-1].number)
-        return Standing(instance, own, version, nudge_seq, plan, tuple(inherited))
+        return Standing(instance, own, version, nudge_seq, plan, tuple(inherited), approvals)
 
     async def stages(self, instance_id: str) -> list[Stage]:
         return [Stage(*row) for row in await self._rows("stages", instance_id)]
@@ -302,6 +303,17 @@ class PostgresJournal:
     async def plan(self, plan_id: str) -> Plan | None:
         rows = await self._rows("plan", plan_id)
         return Plan(*rows[0]) if rows else None
+
+    async def decisions(self, target: str) -> list[Decision]:
+        return [Decision(*row) for row in await self._rows("decisions", target)]
+
+    async def maker(self, target: str) -> str | None:
+        rows = await self._rows("maker", target)
+        return rows[0][0] if rows else None
+
+    async def trigger_of(self, instance_id: str) -> str | None:
+        rows = await self._rows("trigger_of", instance_id)
+        return rows[0][0] if rows else None
 
     async def certificate(self, certificate_id: str) -> Certificate | None:
         rows = await self._rows("certificate", certificate_id)

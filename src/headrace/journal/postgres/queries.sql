@@ -187,6 +187,40 @@ FROM :rows WHERE id = r.plan_id AND state IN ('open', 'approved') AND plans.inst
 -- name: ExpirePlan
 UPDATE plans SET state = 'expired' FROM :rows WHERE id = r.plan_id AND state IN ('open', 'approved') AND expires_at <= r.at
 
+-- Store what persons decided about plans, one decision of each person. The plan is locked first, so that of two decisions
+-- at once the later one counts the earlier.
+-- name: AddDecision
+INSERT INTO decisions (target, principal, verdict, hash, reason, at)
+SELECT r.target, r.principal, r.verdict, r.hash, r.reason, r.at
+FROM :rows JOIN plans AS p ON p.id = r.target AND p.state IN ('open', 'approved') AND p.expires_at > r.at FOR UPDATE OF p
+ON CONFLICT DO NOTHING
+
+-- Note that open plans have the approvals that they need.
+-- name: ApprovePlan
+UPDATE plans SET state = 'approved' FROM :rows WHERE id = r.plan_id AND state = 'open'
+AND (SELECT count(*) FROM decisions AS d WHERE d.target = r.plan_id AND d.verdict = 'approve') >= r.needed
+
+-- Note that plans are rejected.
+-- name: RejectPlan
+UPDATE plans SET state = 'rejected' FROM :rows WHERE id = r.plan_id AND state IN ('open', 'approved') AND expires_at > r.at
+
+-- Let waiting instances use the plans of their rest.
+-- name: SpendPlan
+UPDATE plans SET state = 'used' FROM :rows WHERE id = r.plan_id AND state IN ('open', 'approved') AND expires_at > r.at
+
+-- Let stages that have begun wait for approvals.
+-- name: OpenGate
+UPDATE stages SET gate = r.gate, deadline_at = r.deadline_at FROM :rows WHERE stages.instance_id = r.instance_id AND stages.number = r.number
+
+-- Note that stages have the approvals that they waited for.
+-- name: PassGate
+UPDATE stages SET gate_passed_at = r.at FROM :rows WHERE stages.instance_id = r.instance_id AND stages.number = r.number
+AND stages.gate IS NOT NULL AND gate_passed_at IS NULL AND terminated_at IS NULL
+
+-- Keep running instances to a plan.
+-- name: PinInstance
+UPDATE instances SET plan_id = r.plan_id FROM :rows WHERE id = r.instance_id
+
 -- Mark triggers as deleted.
 -- name: DeleteTrigger
 UPDATE triggers SET deleted_at = r.at FROM :rows WHERE id = r.trigger_id AND deleted_at IS NULL
@@ -357,7 +391,8 @@ SELECT id, workflow_id, CASE config WHEN '' THEN (SELECT w.config FROM workflows
     version, (SELECT coalesce(max(seq), 0) FROM nudges AS n WHERE n.instance_id = i.id),
     (SELECT json_agg(row_to_json(a) ORDER BY a.position) FROM activities AS a WHERE a.instance_id = i.id
         AND a.stage = (SELECT max(number) FROM stages AS s WHERE s.instance_id = i.id))::text,
-    (SELECT p.document FROM plans AS p WHERE p.id = i.plan_id)
+    (SELECT p.document FROM plans AS p WHERE p.id = i.plan_id),
+    (SELECT count(*) FROM decisions AS d WHERE d.target = i.plan_id AND d.verdict = 'approve')
 FROM instances AS i WHERE id = ANY(:ids)
 
 -- Some instances without their stages.
@@ -396,11 +431,12 @@ WHERE workflow_id = :workflow_id AND terminated_at IS NULL AND (created_at, id) 
 
 -- The started stages of some instances, in order.
 -- name: stages_of
-SELECT instance_id, number, keyword, input, started_at, terminated_at, error FROM stages WHERE instance_id = ANY(:instance_ids) ORDER BY instance_id, number
+SELECT instance_id, number, keyword, input, started_at, terminated_at, error, gate, deadline_at, gate_passed_at
+FROM stages WHERE instance_id = ANY(:instance_ids) ORDER BY instance_id, number
 
 -- The started stages of an instance, in order.
 -- name: stages
-SELECT instance_id, number, keyword, input, started_at, terminated_at, error
+SELECT instance_id, number, keyword, input, started_at, terminated_at, error, gate, deadline_at, gate_passed_at
 FROM stages WHERE instance_id = :instance_id ORDER BY number
 
 -- The activities of a stage, in order.
@@ -514,6 +550,18 @@ SELECT kid, jwk FROM certificates WHERE kid > :kid ORDER BY kid LIMIT 1
 -- A plan with its document.
 -- name: plan
 SELECT id, hash, subject, requester, created_at, expires_at, state, instance_id, document FROM plans WHERE id = :plan_id
+
+-- What persons decided about a plan, the oldest first.
+-- name: decisions
+SELECT target, principal, verdict, hash, reason, at FROM decisions WHERE target = :target ORDER BY at, principal
+
+-- The principal of the first entry of the audit trail about a target.
+-- name: maker
+SELECT principal FROM audit WHERE target = :target ORDER BY seq LIMIT 1
+
+-- The trigger that started an instance.
+-- name: trigger_of
+SELECT trigger_id FROM occurrences WHERE instance_id = :instance_id
 
 -- Plans without their documents, the newest first.
 -- name: plans_page

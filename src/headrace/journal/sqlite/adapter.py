@@ -40,6 +40,7 @@ from headrace.journal.records import (
     AttentionRow,
     AuditEntry,
     Certificate,
+    Decision,
     Due,
     EngineState,
     InboxEvent,
@@ -238,8 +239,8 @@ class SqliteJournal:
             version, nudge_seq = self._rows("version", instance_id)[0]
             _, inherited = self._run_of(instance_id, last) if instance.kind == CONTINUATION else ("", [])
             signed = self._rows("signed", instance.plan_id) if instance.plan_id is not None else []
-        plan = signed[0][0] if signed else None
-        return Standing(instance, activities, version, nudge_seq, plan, tuple(inherited))
+        plan, approvals = signed[0] if signed else (None, 0)
+        return Standing(instance, activities, version, nudge_seq, plan, tuple(inherited), approvals)
 
     def _whole(self, row: tuple[Any, ...]) -> Instance:
         """An instance with its stages, also those that it takes over."""
@@ -331,6 +332,17 @@ class SqliteJournal:
     async def plan(self, plan_id: str) -> Plan | None:
         rows = self._rows("plan", plan_id)
         return Plan(*rows[0]) if rows else None
+
+    async def decisions(self, target: str) -> list[Decision]:
+        return [Decision(*row) for row in self._rows("decisions", target)]
+
+    async def maker(self, target: str) -> str | None:
+        rows = self._rows("maker", target)
+        return rows[0][0] if rows else None
+
+    async def trigger_of(self, instance_id: str) -> str | None:
+        rows = self._rows("trigger_of", instance_id)
+        return rows[0][0] if rows else None
 
     async def certificate(self, certificate_id: str) -> Certificate | None:
         rows = self._rows("certificate", certificate_id)

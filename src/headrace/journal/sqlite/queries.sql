@@ -186,6 +186,39 @@ WHERE id = :plan_id AND state IN ('open', 'approved') AND instance_id IS NULL AN
 -- name: ExpirePlan
 UPDATE plans SET state = 'expired' WHERE id = :plan_id AND state IN ('open', 'approved') AND expires_at <= :at
 
+-- Store what a person decided about a plan, once.
+-- name: AddDecision
+INSERT INTO decisions (target, principal, verdict, hash, reason, at)
+SELECT :target, :principal, :verdict, :hash, :reason, :at
+WHERE EXISTS (SELECT 1 FROM plans WHERE id = :target AND state IN ('open', 'approved') AND expires_at > :at)
+ON CONFLICT DO NOTHING
+
+-- Note that an open plan has the approvals that it needs.
+-- name: ApprovePlan
+UPDATE plans SET state = 'approved' WHERE id = :plan_id AND state = 'open'
+AND (SELECT count(*) FROM decisions WHERE target = :plan_id AND verdict = 'approve') >= :needed
+
+-- Note that a plan is rejected.
+-- name: RejectPlan
+UPDATE plans SET state = 'rejected' WHERE id = :plan_id AND state IN ('open', 'approved') AND expires_at > :at
+
+-- Let a waiting instance use the plan of its rest.
+-- name: SpendPlan
+UPDATE plans SET state = 'used' WHERE id = :plan_id AND state IN ('open', 'approved') AND expires_at > :at
+
+-- Let a stage that has begun wait for approvals.
+-- name: OpenGate
+UPDATE stages SET gate = :gate, deadline_at = :deadline_at WHERE instance_id = :instance_id AND number = :number
+
+-- Note that a stage has the approvals that it waited for.
+-- name: PassGate
+UPDATE stages SET gate_passed_at = :at WHERE instance_id = :instance_id AND number = :number
+AND gate IS NOT NULL AND gate_passed_at IS NULL AND terminated_at IS NULL
+
+-- Keep a running instance to a plan.
+-- name: PinInstance
+UPDATE instances SET plan_id = :plan_id WHERE id = :instance_id
+
 -- Mark a trigger as deleted.
 -- name: DeleteTrigger
 UPDATE triggers SET deleted_at = :at WHERE id = :trigger_id AND deleted_at IS NULL
@@ -368,7 +401,7 @@ WHERE workflow_id = :workflow_id AND terminated_at IS NULL AND (created_at, id) 
 
 -- The started stages of an instance, in order, each with the base of a packed input.
 -- name: stages
-SELECT instance_id, number, keyword, input, started_at, terminated_at, error,
+SELECT instance_id, number, keyword, input, started_at, terminated_at, error, gate, deadline_at, gate_passed_at,
     CASE typeof(input) WHEN 'blob' THEN (SELECT text FROM instance_texts AS t WHERE t.instance_id = stages.instance_id) END
 FROM stages WHERE instance_id = :instance_id ORDER BY number
 
@@ -378,9 +411,9 @@ SELECT instance_id, stage, position, name, input, started_at, attempt, key, requ
     output, error, last_failure, next_execution_at, needs_attention, terminated_at, permitted_at
 FROM activities WHERE instance_id = :instance_id AND stage = :stage ORDER BY position
 
--- The document of a plan, which is signed.
+-- The document of a plan, which is signed, and how many persons have approved it.
 -- name: signed
-SELECT document FROM plans WHERE id = :plan_id
+SELECT document, (SELECT count(*) FROM decisions WHERE target = :plan_id AND verdict = 'approve') FROM plans WHERE id = :plan_id
 
 -- Open effects that need attention, of one instance or of all, the newest instance first.
 -- name: attention_page
@@ -491,6 +524,18 @@ SELECT kid, jwk FROM certificates WHERE kid > :kid ORDER BY kid LIMIT 1
 -- A plan with its document.
 -- name: plan
 SELECT id, hash, subject, requester, created_at, expires_at, state, instance_id, document FROM plans WHERE id = :plan_id
+
+-- What persons decided about a plan, the oldest first.
+-- name: decisions
+SELECT target, principal, verdict, hash, reason, at FROM decisions WHERE target = :target ORDER BY at, principal
+
+-- The principal of the first entry of the audit trail about a target.
+-- name: maker
+SELECT principal FROM audit WHERE target = :target ORDER BY seq LIMIT 1
+
+-- The trigger that started an instance.
+-- name: trigger_of
+SELECT trigger_id FROM occurrences WHERE instance_id = :instance_id
 
 -- Plans without their documents, the newest first.
 -- name: plans_page

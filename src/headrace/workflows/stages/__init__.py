@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headrace.workflows.stages.approve import ApproveStage
 from headrace.workflows.stages.delay import DelayStage
 from headrace.workflows.stages.revert import RevertStage
 from headrace.workflows.stages.send import SendStage
@@ -10,7 +11,7 @@ from headrace.workflows.stages.update import UpdateStage
 from headrace.workflows.stages.wait_event import WaitEventStage
 
 STAGES: dict[str, StageType] = {
-    stage.keyword: stage for stage in (SendStage(), DelayStage(), WaitEventStage(), UpdateStage())
+    stage.keyword: stage for stage in (SendStage(), DelayStage(), WaitEventStage(), UpdateStage(), ApproveStage())
 }
 """Stage types by keyword, as a definition may use them."""
 

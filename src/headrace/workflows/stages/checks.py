@@ -12,6 +12,9 @@ from headrace.workflows.variables import MAX_VALUE_BYTES, check_text, shown
 MAX_LABEL_BYTES = 1_024
 MAX_FOREIGN_ID_BYTES = 1_024
 
+MAX_APPROVALS = 5
+
+_APPROVALS = re.compile(f"[1-{MAX_APPROVALS}]")
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}", re.ASCII)
 _BALANCE = re.compile(r"[a-zA-Z0-9_-]{1,255}", re.ASCII)
 _ID = re.compile(r"[a-zA-Z0-9_=+/.:|~@-]{1,1024}", re.ASCII)
@@ -60,6 +63,14 @@ def truth(value: object, path: str) -> bool:
     if value in ("true", "false"):
         return value == "true"
     raise InvalidValue(path, "must be true or false")
+
+
+def approvals(value: object, path: str) -> int:
+    """How many persons have to approve: an integer, or the text of one, as variables are texts."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not _APPROVALS.fullmatch(text):
+        raise InvalidValue(path, f"must be a whole number from 1 to {MAX_APPROVALS}")
+    return int(text)
 
 
 def choice(*choices: str) -> Callable[[object, str], str]:

@@ -141,6 +141,17 @@ LABEL = Kind(
         max_characters=checks.MAX_LABEL_BYTES,
     ),
 )
+APPROVALS = Kind(
+    "approvals",
+    checks.approvals,
+    {
+        **text_schema(f"[1-{checks.MAX_APPROVALS}]", f"A whole number from 1 to {checks.MAX_APPROVALS}"),
+        "type": ["integer", "string"],
+        "minimum": 1,
+        "maximum": checks.MAX_APPROVALS,
+    },
+    "integer",
+)
 DURATION = Kind(
     "duration",
     _duration_text,

@@ -19,6 +19,7 @@ from headrace_client.models import (
     CertificateKeys,
     Continuation,
     DeadLetter,
+    DecidedPlan,
     Event,
     InstanceDescription,
     InstanceSummary,
@@ -267,7 +268,8 @@ class Ext:
     ) -> Result[Plan]:
         """Plan a run: `plan` holds `workflowID` or `definition` and `variables`, `triggerID` and `event`, or `redrive`.
 
-        Nothing is booked. A run that would fail has a plan too: `verdict` and `fails` say so.
+        With `instance` it is of the rest of a run that waits for approvals. Nothing is booked. A run that would fail
+        has a plan too: `verdict` and `fails` say so.
         """
         return self._call(operations.CREATE_PLAN, request, {"plan": plan}, options)
 
@@ -286,6 +288,33 @@ class Ext:
         """
         arguments = {"plan_id": plan_id, "request_body": request_body}
         return self._call(operations.RUN_PLAN, request, arguments, options)
+
+    def approve_plan(
+        self,
+        *,
+        plan_id: str | None = None,
+        request_body: requests.DecidePlanRequestBody | JsonObject | None = None,
+        request: requests.DecidePlanRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[DecidedPlan]:
+        """Approve exactly this plan; `request_body` has its `hash` and the `reason`.
+
+        The last approval of the rest of an instance lets it go on. Needs the scope `orchestration:approve`.
+        """
+        arguments = {"plan_id": plan_id, "request_body": request_body}
+        return self._call(operations.APPROVE_PLAN, request, arguments, options)
+
+    def reject_plan(
+        self,
+        *,
+        plan_id: str | None = None,
+        request_body: requests.DecidePlanRequestBody | JsonObject | None = None,
+        request: requests.DecidePlanRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[DecidedPlan]:
+        """Reject a plan for good; `request_body` has its `hash` and the `reason`. An instance that waits ends."""
+        arguments = {"plan_id": plan_id, "request_body": request_body}
+        return self._call(operations.REJECT_PLAN, request, arguments, options)
 
     def get_plan(
         self,

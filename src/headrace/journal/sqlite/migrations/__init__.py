@@ -9,7 +9,7 @@ from pathlib import Path
 from headrace.errors import Unusable
 
 SQL = Path(__file__).parent / "sql"
-HEAD = "0025"
+HEAD = "0026"
 
 
 def statements(name: str) -> list[str]:

@@ -1,0 +1,138 @@
+"""`headrace plans`, `headrace approve` and `headrace reject`: persons decide about what a run would do."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headrace.cli import display
+from headrace.cli.errors import USAGE, Failure
+from headrace.cli.session import KeyOption, Session
+
+if TYPE_CHECKING:
+    from headrace_client import PlanSummary
+
+Json = dict[str, Any]
+
+PlanArgument = Annotated[str, typer.Argument(metavar="PLAN", help="Id of the plan.")]
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why you decide so; it is stored.")]
+HashOption = Annotated[
+    str | None, typer.Option("--hash", metavar="HASH", help="The hash of what you have read.  [default: the plan's]")
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not show the plan, and do not ask.")]
+
+
+def plans(
+    session: Session,
+    state: Annotated[
+        str | None,
+        typer.Option("--state", metavar="STATE", help="Only those that are open, approved, rejected, expired or used."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1_000, help="Show at most N plans.")] = 20,
+) -> None:
+    """List plans, the newest first: what they are of, and whether they are approved."""
+    from headrace.cli.documents import documents
+
+    page = session.ext.list_plans(state=state, page_size=limit).data
+    session.show({"plans": documents(page.data)}, lambda: _table(page.data), ids=(each.id for each in page.data))
+    if page.has_more:
+        display.note(f"These are the newest {limit}; --limit N shows more.")
+
+
+def _table(found: list[PlanSummary]) -> list[str]:
+    if not found:
+        return ["There are no such plans."]
+    lines: list[str] = []
+    for number, each in enumerate(found):
+        verdict = "" if each.verdict == "succeeds" else "; the run would FAIL"
+        lines += [""] if number else []
+        lines += display.fact_lines(
+            [
+                ("Plan", each.id),
+                ("Of", _subject(each)),
+                ("State", f"{each.state}{verdict}"),
+                ("Asked for by", f"{each.requester}, {display.moment(each.created_at)}"),
+                ("Can be used until", display.moment(each.expires_at)),
+            ]
+        )
+    return lines
+
+
+def _subject(plan: PlanSummary) -> str:
+    name = plan.name or plan.workflow_id or "a definition"
+    if plan.instance is not None:
+        return f"the rest of instance {plan.instance} ({name})"
+    if plan.redrive is not None:
+        return f"a redrive of instance {plan.redrive} ({name})"
+    return name if plan.trigger_id is None else f"{name}, by trigger {plan.trigger_id}"
+
+
+def approve(
+    session: Session,
+    plan: PlanArgument,
+    reason: ReasonOption,
+    signed: HashOption = None,
+    yes: YesOption = False,
+    idempotency_key: KeyOption = None,
+) -> None:
+    """Approve exactly what a plan says. An instance that waits for it goes on after the last approval.
+
+    Shows the plan and asks before it writes. Needs the scope orchestration:approve; a person who has asked for the run
+    cannot approve it.
+    """
+    _decide(session, plan, reason, signed, idempotency_key, is_approval=True, asks=not yes)
+
+
+def reject(
+    session: Session,
+    plan: PlanArgument,
+    reason: ReasonOption,
+    signed: HashOption = None,
+    yes: YesOption = False,
+    idempotency_key: KeyOption = None,
+) -> None:
+    """Reject a plan for good. An instance that waits for it ends.
+
+    Shows the plan and asks before it writes. Needs the scope orchestration:approve.
+    """
+    _decide(session, plan, reason, signed, idempotency_key, is_approval=False, asks=not yes)
+
+
+def _decide(
+    session: Session, plan_id: str, reason: str, signed: str | None, key: str | None, *, is_approval: bool, asks: bool
+) -> None:
+    from headrace.cli.documents import document
+
+    found: Json = json.loads(session.ext.get_plan(plan_id=plan_id).raw)["data"]
+    if asks:
+        _ask(found, is_approval=is_approval)
+    call = session.ext.approve_plan if is_approval else session.ext.reject_plan
+    body = {"hash": signed or found["hash"], "reason": reason}
+    decided = call(plan_id=found["id"], request_body=body, idempotency_key=key).data
+    given = sum(each.verdict == "approve" for each in decided.approvals.given)
+    needed = decided.approvals.needed
+    if not is_approval:
+        text = "Rejected: nothing of it will be done."
+    elif decided.state == "used" and decided.instance is not None:
+        text = f"Approved: instance {decided.instance} goes on."
+    elif given >= needed:
+        text = f"Approved: `headrace run --plan {decided.id}` runs it."
+    else:
+        text = f"Approved by {given} of {needed} persons."
+    session.show({"plan": document(decided)}, text, ids=[decided.id])
+
+
+def _ask(plan: Json, *, is_approval: bool) -> None:
+    """Show the plan on standard error and wait for a yes. Raises Failure without one."""
+    from headrace.cli.plan_text import plan_lines, stored_lines
+
+    for line in (*plan_lines(plan), *stored_lines(plan)):
+        display.note(line)
+    if not sys.stdin.isatty():
+        raise Failure("this needs a yes, and there is no terminal to ask on: add --yes", code=USAGE)
+    verdict = "APPROVE exactly this" if is_approval else "REJECT this"
+    if not typer.confirm(f"{verdict}? This is final.", err=True):
+        raise Failure("nothing was stored")

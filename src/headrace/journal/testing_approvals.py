@@ -1,0 +1,201 @@
+"""Checks of `headrace.journal.testing`: decisions of persons about plans, and the gates of stages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+
+from headrace.errors import Conflict
+from headrace.journal.approval_writes import (
+    AddDecision,
+    ApprovePlan,
+    OpenGate,
+    PassGate,
+    PinInstance,
+    RejectPlan,
+    SpendPlan,
+)
+from headrace.journal.plan_writes import AddPlan, UsePlan
+from headrace.journal.port import Journal, Required, Unit
+from headrace.journal.writes import (
+    AddAuditEntry,
+    AddInstance,
+    AddOccurrence,
+    AddTrigger,
+    AddWorkflow,
+    CloseStage,
+    OpenStage,
+    Write,
+)
+
+_MakeJournal = Callable[[], AbstractAsyncContextManager[Journal]]
+_WORKFLOW = AddWorkflow(workflow_id="w1", name="n", config="{}", created_at=1, updated_at=1)
+
+
+async def a_principal_decides_once_about_a_plan_that_can_be_used(make_journal: _MakeJournal) -> None:
+    """No decision is stored about a plan that is used or rejected, has expired, or does not exist."""
+    async with make_journal() as journal:
+        await _commit(journal, *map(_plan, ("p1", "rejected", "used", "late")))
+        await _commit(journal, RejectPlan(plan_id="rejected", at=2), SpendPlan(plan_id="used", at=2))
+        assert await _succeeds(journal, _decision("p1", "jane", at=3))
+        assert not await _succeeds(journal, _decision("p1", "jane", "reject", at=4)), "a decision stands"
+        assert await _succeeds(journal, _decision("p1", "bob", at=2))
+        assert not await _succeeds(journal, _decision("rejected", "jane"))
+        assert not await _succeeds(journal, _decision("used", "jane"))
+        assert not await _succeeds(journal, _decision("late", "jane", at=9)), "it has expired"
+        assert not await _succeeds(journal, _decision("nothing", "jane"))
+        found = await journal.decisions("p1")
+        assert [(each.principal, each.verdict, each.at) for each in found] == [
+            ("bob", "approve", 2),
+            ("jane", "approve", 3),
+        ]
+        assert (found[0].target, found[0].hash, found[0].reason) == ("p1", "h", "r")
+        assert [each for plan_id in ("rejected", "used", "late") for each in await journal.decisions(plan_id)] == []
+        states = [await journal.plan(plan_id) for plan_id in ("p1", "rejected", "used", "late")]
+        assert [each.state for each in states if each is not None] == ["open", "rejected", "used", "open"]
+
+
+async def a_plan_is_approved_by_as_many_as_it_needs(make_journal: _MakeJournal) -> None:
+    """Of decisions at once, the last one to be committed sees the others. A rejection is no approval."""
+    async with make_journal() as journal:
+        await _commit(journal, _plan("p1"), _plan("p2"))
+        await _commit(journal, _decision("p2", "eve", "reject"), _decision("p2", "jane"))
+        assert not await _succeeds(journal, ApprovePlan(plan_id="p2", needed=2))
+        units = [_unit(_decision("p1", f"person {n}"), ApprovePlan(plan_id="p1", needed=3)) for n in range(3)]
+        await asyncio.gather(*map(journal.commit, units))
+        found = await journal.plan("p1")
+        assert found is not None and found.state == "approved"
+        assert not await _succeeds(journal, ApprovePlan(plan_id="p1", needed=1)), "it is approved already"
+        assert await _succeeds(journal, UsePlan(plan_id="p1", instance_id="i1", at=3)), "an approved plan is run"
+        assert not await _succeeds(journal, RejectPlan(plan_id="p1", at=3))
+
+
+async def of_a_rejection_and_a_use_at_once_one_is_committed(make_journal: _MakeJournal) -> None:
+    async with make_journal() as journal:
+        for number in range(5):
+            plan_id = f"p{number}"
+            await _commit(journal, _plan(plan_id))
+            used = UsePlan(plan_id=plan_id, instance_id=f"i{number}", at=3)
+            results = await asyncio.gather(
+                _succeeds(journal, used), _succeeds(journal, RejectPlan(plan_id=plan_id, at=3))
+            )
+            assert sorted(results) == [False, True]
+        assert not await _succeeds(journal, RejectPlan(plan_id="p0", at=9))
+        await _commit(journal, _plan("late"))
+        assert not await _succeeds(journal, RejectPlan(plan_id="late", at=9))
+        assert not await _succeeds(journal, SpendPlan(plan_id="late", at=9))
+        assert await _succeeds(journal, SpendPlan(plan_id="late", at=8))
+        assert not await _succeeds(journal, SpendPlan(plan_id="late", at=8))
+        found = await journal.plan("late")
+        assert found is not None and (found.state, found.instance_id) == ("used", None)
+
+
+async def a_gate_is_passed_once_and_its_instance_keeps_to_the_plan(make_journal: _MakeJournal) -> None:
+    """Where the instance stands is read with the plan's document, and with the number of its approvals."""
+    async with make_journal() as journal:
+        await _commit(journal, _plan("p1"), _WORKFLOW, *_instance("i1"), *_instance("free"))
+        await _commit(journal, OpenGate(instance_id="i1", number=0, gate='{"needed":2}', deadline_at=7))
+        await _commit(journal, _decision("p1", "jane"), _decision("p1", "bob"))
+        found = await journal.standing("i1")
+        assert found is not None and (found.plan, found.approvals) == (None, 0)
+        stage = found.instance.stages[0]
+        assert (stage.gate, stage.deadline_at, stage.gate_passed_at) == ('{"needed":2}', 7, None)
+        assert not await _succeeds(journal, PassGate(instance_id="free", number=0, at=5)), "it has no gate"
+        passed = PassGate(instance_id="i1", number=0, at=5)
+        await _commit(journal, passed, PinInstance(instance_id="i1", plan_id="p1"))
+        assert not await _succeeds(journal, passed), "it is passed"
+        found = await journal.standing("i1")
+        assert found is not None and (found.plan, found.approvals) == ("document", 2)
+        assert found.instance.plan_id == "p1" and found.instance.stages[0].gate_passed_at == 5
+        assert [each.gate_passed_at for each in await journal.stages("i1")] == [5]
+        listed = [each async for page in journal.instances() for each in page if each.id == "i1"]
+        assert [each.stages for each in listed] == [found.instance.stages]
+        free = await journal.standing("free")
+        assert free is not None and (free.plan, free.approvals, free.instance.stages[0].gate) == (None, 0, None)
+
+
+async def a_stage_that_has_ended_passes_no_gate(make_journal: _MakeJournal) -> None:
+    async with make_journal() as journal:
+        await _commit(journal, _WORKFLOW, *_instance("i1"))
+        await _commit(journal, OpenGate(instance_id="i1", number=0, gate="{}", deadline_at=None))
+        await _commit(journal, CloseStage(terminated_at=3, error="rejected", instance_id="i1", number=0))
+        assert not await _succeeds(journal, PassGate(instance_id="i1", number=0, at=5))
+
+
+async def the_first_principal_about_a_target_is_its_maker(make_journal: _MakeJournal) -> None:
+    """An instance that a trigger started has its trigger, and no maker."""
+    async with make_journal() as journal:
+        await _commit(journal, _WORKFLOW, *_instance("i1"), *_instance("i2"))
+        await _commit(journal, *(_entry(name, "i1") for name in ("jane", "bob", "jane")), _entry("eve", "t1"))
+        trigger: dict[str, str | None] = {"name": "", "event": "E", "event_name": "e", "workflow_id": "w1"}
+        absent = {"version": None, "filter": None, "vars": None}
+        await _commit(journal, AddTrigger(trigger_id="t1", created_at=1, **trigger, **absent))  # pyright: ignore[reportArgumentType]
+        fired = AddOccurrence(
+            occurrence_id="o1",
+            trigger_id="t1",
+            event_key="k",
+            event="{}",
+            created_at=2,
+            depth=0,
+            instance_id="i2",
+            error=None,
+        )
+        await _commit(journal, fired)
+        assert [await journal.maker(each) for each in ("i1", "i2", "t1")] == ["jane", None, "eve"]
+        assert [await journal.trigger_of(each) for each in ("i1", "i2")] == [None, "t1"]
+
+
+def _plan(plan_id: str) -> Write:
+    names = {name: name for name in ("hash", "document", "subject", "requester")}
+    return AddPlan(plan_id=plan_id, **names, created_at=1, expires_at=9)
+
+
+def _decision(plan_id: str, principal: str, verdict: str = "approve", at: int = 2) -> Write:
+    return AddDecision(target=plan_id, principal=principal, verdict=verdict, hash="h", reason="r", at=at)
+
+
+def _instance(instance_id: str) -> tuple[Write, ...]:
+    return (
+        AddInstance(
+            instance_id=instance_id, workflow_id="w1", config="{}", variables="{}", created_at=2, by_trigger=False
+        ),
+        OpenStage(instance_id=instance_id, number=0, keyword="approve", input="{}", started_at=2),
+    )
+
+
+def _entry(principal: str, target: str) -> Write:
+    return AddAuditEntry(at=1, principal=principal, client_id=None, operation="o", target=target)
+
+
+def _unit(*writes: Write) -> Unit:
+    unit = Unit()
+    for write in writes:
+        unit.add(write)
+    return unit
+
+
+async def _commit(journal: Journal, *writes: Write) -> None:
+    await journal.commit(_unit(*writes))
+
+
+async def _succeeds(journal: Journal, write: Write) -> bool:
+    """Whether the write changes something."""
+    unit = Unit()
+    unit.add(Required(write, partial(Conflict, "plan")))
+    try:
+        await journal.commit(unit)
+    except Conflict:
+        return False
+    return True
+
+
+CHECKS = (
+    a_principal_decides_once_about_a_plan_that_can_be_used,
+    a_plan_is_approved_by_as_many_as_it_needs,
+    of_a_rejection_and_a_use_at_once_one_is_committed,
+    a_gate_is_passed_once_and_its_instance_keeps_to_the_plan,
+    a_stage_that_has_ended_passes_no_gate,
+    the_first_principal_about_a_target_is_its_maker,
+)

@@ -1,0 +1,329 @@
+"""Approvals: persons approve or reject a plan, before its run or while an instance waits for them.
+
+A decision is a row. For a plan that is not waited for, it counts when the plan is run. For the rest of an instance that
+waits, one unit stores the last approval, keeps the instance to the plan and lets it go on; each decision about such an
+instance raises its version, so that two of them on any servers are counted one after the other.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from headrace.errors import (
+    AlreadyEnded,
+    Conflict,
+    HashDiffers,
+    InvalidValue,
+    NotPermitted,
+    NotRunnable,
+    Unavailable,
+)
+from headrace.journal.approval_writes import AddDecision, ApprovePlan, RejectPlan, SpendPlan
+from headrace.journal.port import Entry, Required, Unit
+from headrace.journal.records import Decision, Instance, Plan
+from headrace.journal.writes import AddNudge
+from headrace.runner.gate import EXPIRED_TEXT, read_gate
+from headrace.runner.instance import InstanceRunner
+from headrace.usecases.continuations import open_gate
+from headrace.usecases.idempotency import Answer, Caller, idempotent, record
+from headrace.usecases.plan_runs import require_usable
+from headrace.usecases.plans import APPROVE, REJECT, PlanSubject, approvals_in, read_plan
+from headrace.usecases.ports import Ports
+from headrace.usecases.reasons import ANONYMOUS, check_reason, members_of
+from headrace.usecases.uncancelled import completed
+from headrace.workflows.activities import Json
+from headrace.workflows.failures import EXPIRED, REJECTED
+
+Verdict = Literal["approve", "reject"]
+
+
+class Needed(msgspec.Struct, frozen=True):
+    """How many persons have to approve a plan. `rule`: the id of the rule that asks for them; None: no rule does."""
+
+    approvals: int
+    rule: str | None = None
+
+
+class Approvals(msgspec.Struct, frozen=True):
+    """The approvals of a plan: what it needs, and what persons decided about it, the oldest decision first."""
+
+    needed: Needed
+    given: list[Decision]
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """A plan after a person's decision. `plan` is without its document."""
+
+    plan: Plan
+    approvals: Approvals
+
+
+class _Document(msgspec.Struct, frozen=True, rename={"begins": "from"}):
+    """The members of a plan's document by which approvals are counted."""
+
+    definition: Json
+    variables: dict[str, str]
+    begins: Json | None = None
+
+
+class _Lost(Conflict):
+    """The plan was used or rejected, has expired, or this principal has decided, since it was read."""
+
+
+@idempotent(Decided)
+async def decide(
+    ports: Ports, caller: Caller | None, plan_id: str, verdict: Verdict, wanted: object
+) -> Answer[Decided]:
+    """Approve or reject a plan; the decision is stored on return. `wanted` is `{"hash", "reason"}`.
+
+    Raises InvalidValue, NotFound, NotPermitted, HashDiffers, NotRunnable with a code, Unavailable.
+    """
+    members = members_of(wanted, "hash", "reason")
+    if not isinstance(members.get("hash"), str):
+        raise InvalidValue("hash", "must be the hash of the plan, as text")
+    reason, principal = check_reason(members.get("reason")), _identity(caller)
+    plan = await read_plan(ports, plan_id)
+    if members["hash"] != plan.hash:
+        raise HashDiffers(members["hash"], plan.hash)
+    about = msgspec.json.decode(plan.subject, type=PlanSubject)
+    give_up_s = ports.clock.monotonic_s() + ports.patience_s
+    while True:
+        decisions = await ports.journal.decisions(plan_id)
+        own = next((each for each in decisions if each.principal == principal), None)
+        if own is not None:
+            return await _decided_before(ports, plan, decisions, own, verdict)
+        await require_usable(ports, plan)
+        if verdict == APPROVE:
+            await _require_other_person(ports, plan, about, principal)
+        decision = Decision(plan_id, principal, verdict, plan.hash, reason, ports.clock.now_at())
+        try:
+            if about.instance is None:
+                return await _decide(ports, caller, plan, decisions, decision)
+            return await completed(_decide_rest(ports, caller, plan, about.instance, decision))
+        except _Lost:
+            plan = await read_plan(ports, plan_id)
+        except Conflict as conflict:  # the instance has moved on: it may still wait for the same approvals
+            if ports.clock.monotonic_s() >= give_up_s:
+                raise Unavailable(str(conflict)) from None
+            plan = await read_plan(ports, plan_id)
+
+
+def _identity(caller: Caller | None) -> str:
+    """The principal of a decision. Raises NotPermitted where the server does not know it."""
+    if caller is None or caller.principal in ("", ANONYMOUS):
+        raise NotPermitted("no_identity", "an approval needs an identity, and this server runs without authentication")
+    return caller.principal
+
+
+async def _decided_before(
+    ports: Ports, plan: Plan, decisions: list[Decision], own: Decision, verdict: Verdict
+) -> Answer[Decided]:
+    """The same decision again changes nothing. Raises NotRunnable for another one."""
+    if own.verdict != verdict:
+        done = "approved" if own.verdict == APPROVE else "rejected"
+        raise NotRunnable("decided", f"{own.principal} has {done} this plan already; a decision stands")
+    return Answer(plan.id, _decided(plan, await needed_for(ports, plan), decisions))
+
+
+async def _require_other_person(ports: Ports, plan: Plan, about: PlanSubject, principal: str) -> None:
+    """Require a principal that has not asked for the run. Raises NotPermitted."""
+    requesters = await _requesters(ports, plan, about)
+    if principal in requesters:
+        raise NotPermitted("four_eyes", f"{principal} has asked for this run, so another person has to approve it")
+    if not requesters.isdisjoint((None, "", ANONYMOUS)):
+        raise NotPermitted(
+            "four_eyes", "the audit trail does not show every person who asked for this run, so nobody can approve it"
+        )
+
+
+async def _requesters(ports: Ports, plan: Plan, about: PlanSubject) -> set[str | None]:
+    """The principals that have asked for the run of a plan; None: an unknown one.
+
+    Those are the principal of the plan, unless it is of the rest of an instance; of each instance of the case so far,
+    the principal that started it; and the one that created the trigger, where a trigger starts a run.
+    """
+    journal = ports.journal
+    found: set[str | None] = set()
+    if about.instance is None:
+        found.add(plan.requester)
+    if about.trigger_id is not None:
+        found.add(await journal.maker(about.trigger_id))
+    instance_id = about.instance or about.redrive
+    while instance_id is not None:
+        instance = await journal.instance(instance_id)
+        trigger_id = await journal.trigger_of(instance_id)
+        found.add(await journal.maker(trigger_id or instance_id))
+        if instance is not None and instance.plan_id is not None:
+            started = await journal.plan(instance.plan_id)
+            if started is not None and started.instance_id is not None:
+                found.add(started.requester)
+        step = await journal.predecessor(instance_id)
+        instance_id = None if step is None else step.predecessor
+    return found
+
+
+# a plan that no instance waits for
+
+
+async def _decide(
+    ports: Ports, caller: Caller | None, plan: Plan, decisions: list[Decision], decision: Decision
+) -> Answer[Decided]:
+    needed = await needed_for(ports, plan)
+    unit = Unit()
+    unit.add(_stored(decision))
+    state = plan.state
+    if decision.verdict == APPROVE:
+        unit.add(ApprovePlan(plan_id=plan.id, needed=needed.approvals))
+        if approvals_in([*decisions, decision]) >= needed.approvals:
+            state = "approved"
+    else:
+        unit.add(_required(RejectPlan(plan_id=plan.id, at=decision.at), plan.id))
+        state = "rejected"
+    answer = Answer(plan.id, _decided(msgspec.structs.replace(plan, state=state), needed, [*decisions, decision]))
+    record(unit, caller, decision.at, answer)
+    await ports.journal.commit(unit)
+    return answer
+
+
+# the rest of an instance that waits
+
+
+async def _decide_rest(
+    ports: Ports, caller: Caller | None, plan: Plan, instance_id: str, decision: Decision
+) -> Answer[Decided]:
+    answer: Answer[Decided] = Answer(plan.id)
+    has_expired = False
+    try:
+        async with ports.engine.resolve(instance_id) as runner:
+            _require_waiting(runner, plan)
+            now_at = runner.now_at()
+            decision = msgspec.structs.replace(decision, at=now_at)
+            has_expired = runner.deadline_at is not None and runner.deadline_at <= now_at
+            decisions = await ports.journal.decisions(plan.id)
+            if has_expired:
+                unit = runner.deny(EXPIRED_TEXT, EXPIRED)
+            else:
+                unit, decided = _rest_unit(runner, plan, decisions, decision)
+                answer = Answer(plan.id, decided)
+                record(unit, caller, now_at, answer)
+            if ports.engine.needs_nudges:
+                unit.add(AddNudge(instance_id=instance_id, why="resume", at=now_at))
+            await ports.journal.commit(unit)
+    except AlreadyEnded:
+        raise NotRunnable("ended", f"instance {instance_id} has ended") from None
+    if has_expired:
+        raise NotRunnable("expired", f"instance {instance_id} has ended: it was not approved in time")
+    return answer
+
+
+def _require_waiting(runner: InstanceRunner, plan: Plan) -> None:
+    """Require an instance that waits where the plan begins. Raises NotRunnable."""
+    if runner.ended_at is not None:
+        raise NotRunnable("ended", f"instance {runner.id} has ended")
+    begins = msgspec.json.decode(plan.document, type=_Document).begins
+    assert begins is not None, "a plan of the rest says where it begins"
+    if runner.gate is None or runner.stage.number != begins["stage"]:
+        raise NotRunnable(
+            "passed", f"stage {begins['stage']} of instance {runner.id} does not wait for approvals any more"
+        )
+
+
+def _rest_unit(
+    runner: InstanceRunner, plan: Plan, decisions: list[Decision], decision: Decision
+) -> tuple[Unit, Decided]:
+    """The unit of a decision about the rest of an instance, and what it leaves."""
+    assert runner.gate is not None
+    needed = Needed(runner.gate.needed, runner.gate.rule)
+    given = [*decisions, decision]
+    state, entries = plan.state, [_stored(decision)]
+    if decision.verdict == REJECT:
+        unit = runner.deny(f"rejected by {decision.principal}: {decision.reason}", REJECTED)
+        entries.append(_required(RejectPlan(plan_id=plan.id, at=decision.at), plan.id))
+        state = "rejected"
+    elif approvals_in(given) >= needed.approvals:
+        unit = runner.pass_gate(plan, approvals_in(given))
+        entries.append(_required(SpendPlan(plan_id=plan.id, at=decision.at), plan.id))
+        state = "used"
+    else:
+        unit = runner.stay_at_gate()
+    unit[1:1] = entries
+    return unit, _decided(msgspec.structs.replace(plan, state=state), needed, given)
+
+
+def _stored(decision: Decision) -> Entry:
+    return _required(
+        AddDecision(
+            target=decision.target,
+            principal=decision.principal,
+            verdict=decision.verdict,
+            hash=decision.hash,
+            reason=decision.reason,
+            at=decision.at,
+        ),
+        decision.target,
+    )
+
+
+def _required(write: AddDecision | RejectPlan | SpendPlan, plan_id: str) -> Required:
+    return Required(write, lambda: _Lost(plan_id))
+
+
+def _decided(plan: Plan, needed: Needed, given: list[Decision]) -> Decided:
+    return Decided(msgspec.structs.replace(plan, document=""), Approvals(needed, given))
+
+
+# what is shown
+
+
+async def approvals_of(ports: Ports, plan: Plan) -> Approvals:
+    """The approvals that a plan needs and has. `plan`: with its document."""
+    return Approvals(await needed_for(ports, plan), await ports.journal.decisions(plan.id))
+
+
+async def needed_for(ports: Ports, plan: Plan) -> Needed:
+    """How many persons have to approve a plan: as the gate says, for the rest of an instance; else by the rules.
+
+    One person, where no rule names a send of the run; it may then be run without any.
+    """
+    about = msgspec.json.decode(plan.subject, type=PlanSubject)
+    document = msgspec.json.decode(plan.document, type=_Document)
+    begins = 0 if document.begins is None else document.begins["stage"]
+    if about.instance is not None:
+        instance = await ports.journal.instance(about.instance)
+        gate = None if instance is None else _gate_text(instance, begins)
+        if gate is not None:
+            stored = read_gate(gate)
+            return Needed(stored.needed, stored.rule)
+    rules, stages = ports.runners.policy.approval_rules, document.definition["stages"]
+    asking = [
+        rules.asking(document.definition.get("name"), stages, document.variables, number)
+        for number in (range(begins, len(stages)) if rules else ())
+    ]
+    strictest = max((rule for rule in asking if rule is not None), key=lambda rule: rule.approvals, default=None)
+    return Needed(1) if strictest is None else Needed(strictest.approvals, strictest.id)
+
+
+def _gate_text(instance: Instance, number: int) -> str | None:
+    return next((stage.gate for stage in instance.stages if stage.number == number), None)
+
+
+class OpenApproval(msgspec.Struct, frozen=True):
+    """The approvals that an instance waits for. `title`: of the stage; `deadline_at`: when it gives up, if ever."""
+
+    stage: int
+    needed: Needed
+    since_at: int
+    deadline_at: int | None = None
+    title: str | None = None
+
+
+def open_approval(instance: Instance) -> OpenApproval | None:
+    """The approvals that an instance waits for; None: it waits for none."""
+    gate = open_gate(instance)
+    if gate is None:
+        return None
+    stage = instance.stages[-1]
+    title = msgspec.json.decode(stage.input).get("title") if stage.keyword == "approve" else None
+    return OpenApproval(stage.number, Needed(gate.needed, gate.rule), stage.started_at, stage.deadline_at, title)
