@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.planted.approving import APPROVING
 from tests.planted.bugs import BUGS, Bug
 from tests.planted.certifying import CERTIFYING
 from tests.planted.continuing import CONTINUING
@@ -18,5 +19,6 @@ EVERY_BUG: tuple[Bug, ...] = (
     *PINNING,
     *CONTINUING,
     *CERTIFYING,
+    *APPROVING,
 )
 """In the order of caught.md."""

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from headrace.errors import InvalidDefinition, InvalidValue, StageError
 from headrace.workflows.activities import Activity, GetAccount, GetPayment, GetWallet, Json, ListWallets
-from headrace.workflows.commands import Amend
+from headrace.workflows.commands import Amend, WaitApproval
 from headrace.workflows.config import parse_config
 from headrace.workflows.durations import moment_text, moment_us
 from headrace.workflows.stages import STAGES
@@ -137,6 +137,9 @@ class Outcome:
 
 def _wait(command: Any) -> Json:
     name = type(command).__name__
+    if isinstance(command, WaitApproval):
+        members = {"approvals": command.approvals, "timeout_us": command.timeout_us}
+        return {name: {key: value for key, value in members.items() if value is not None}}
     return {name: moment_text(command.deadline_at) if name == "SleepUntil" else command.event}
 
 
@@ -220,7 +223,7 @@ def test_the_sdk_has_a_class_of_each_official_stage_and_activity() -> None:
 def check_activity(command: Json) -> None:
     """F6 to F8 and F11: what the command-line tool reads without looking."""
     ((name, value),) = command.items()
-    if name in ("SleepUntil", "WaitEvent"):
+    if name in ("SleepUntil", "WaitEvent", "WaitApproval"):
         return
     assert_nothing_is_null(value)
     if _snake(name) in SDK_ACTIVITIES:

@@ -31,6 +31,7 @@ RULES: dict[str, str] = {
     "asset": "An asset and its decimals, such as `USD/2` or `USDC_POLYGON/6`: a capital letter, at most 16 capitals "
     "and digits, perhaps `_` and 1 to 16 capitals, perhaps `/` and 1 to 6 digits.",
     "amount": "An integer of at most 1,000 digits, as a number or as text: no sign, point or leading zero.",
+    "approvals": "A whole number from 1 to 5, as a number or as text.",
     "boolean": "`true` or `false`.",
     "choice": "One of the words that are listed.",
     "balance-name": "1 to 255 letters, digits, `_` and `-`.",

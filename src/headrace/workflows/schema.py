@@ -21,9 +21,12 @@ from typing import cast
 from headrace.workflows.activities import Json
 from headrace.workflows.config import MAX_NAME_BYTES, MAX_STAGES
 from headrace.workflows.stages import STAGES
+from headrace.workflows.stages.stage import StageType
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 SCHEMA_ID = "urn:headrace:workflow"
+MARK = "x-headrace"
+"""Marks what other servers of the Orchestration API do not know."""
 FILE_NAME = "workflow.schema.json"
 
 _VARIABLES = """Any text of a stage may hold variables, which each run is given:
@@ -62,7 +65,7 @@ def workflow_schema() -> Json:
                 "items": {
                     "description": f"A stage is exactly one of {keywords}.",
                     "type": "object",
-                    "properties": {keyword: stage.shape.schema() for keyword, stage in STAGES.items()},
+                    "properties": {keyword: _stage_schema(stage) for keyword, stage in STAGES.items()},
                     "additionalProperties": False,
                     "minProperties": 1,
                     "maxProperties": 1,
@@ -73,6 +76,10 @@ def workflow_schema() -> Json:
         "additionalProperties": False,
     }
     return _with_markdown(schema)
+
+
+def _stage_schema(stage: StageType) -> Json:
+    return stage.shape.schema() | ({} if stage.is_portable else {MARK: True})
 
 
 def _with_markdown(schema: Json) -> Json:

@@ -34,6 +34,7 @@ VALIDATOR = jsonschema_rs.Draft202012Validator(SCHEMA)
 
 DIFFERENCES: dict[str, tuple[str, ...]] = {
     "amount": ("not float",),
+    "approvals": ("not float",),
     "booking-date": ("is not a date: ", "is in year 1"),
     "date": ("is not a date: ",),
     "duration": ("longer than 100 years",),
@@ -267,6 +268,7 @@ def test_every_difference_exists() -> None:
         sent(amount={"amount": 1.0, "asset": "USD"}),
         sent(timestamp="2030-02-30T00:00:00Z"),
         sent(timestamp="0002-01-01T00:30:00+01:00"),
+        {"stages": [{"approve": {"approvals": 1.0}}]},
         {"stages": [{"delay": {"until": "2030-02-30T00:00:00Z"}}]},
         sent(metadata={"é" * 200: "x"}),
         sent(metadata={"x": "x" * 70_000}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from headrace.workflows.schema import MARK
 from headrace.workflows.stages import STAGES
 from headrace.workflows.stages.shape import Leaf, Object, Shape, TextMap
 
@@ -28,6 +29,8 @@ def add_stages(components: Json) -> None:
     for stage in STAGES.values():
         for shape in objects_in(stage.shape):
             components[shape.name] = _component(shape)
+        if not stage.is_portable:
+            components[stage.shape.name][MARK] = True
 
 
 def objects_in(shape: Shape) -> Iterator[Object]:

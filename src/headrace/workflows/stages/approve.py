@@ -24,7 +24,7 @@ APPROVE = Object(
             DURATION,
             "For how long they may, from the start of the stage: after it the run fails as `expired`. Without it the "
             "run waits for ever.",
-            examples=("3d", "72h"),
+            examples=("3d", "${patience}"),
         ),
     },
     name="Approve",
@@ -50,6 +50,7 @@ class ApproveStage(StageType):
     color, pale = "#a0447e", "#f4dcea"
     dark_color, dark_pale = "#d77fb8", "#43213a"
     headline = "title"
+    is_portable = False
 
     def run(self, body: Json, context: StageContext) -> StageRun:
         timeout = body.get("timeout")

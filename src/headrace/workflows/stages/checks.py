@@ -69,7 +69,8 @@ def approvals(value: object, path: str) -> int:
     """How many persons have to approve: an integer, or the text of one, as variables are texts."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str) or not _APPROVALS.fullmatch(text):
-        raise InvalidValue(path, f"must be a whole number from 1 to {MAX_APPROVALS}")
+        kind = ", not float" if isinstance(value, float) else ""
+        raise InvalidValue(path, f"must be a whole number from 1 to {MAX_APPROVALS}{kind}")
     return int(text)
 
 

@@ -59,6 +59,8 @@ class StageType:
     """Strong colour in pictures on a dark page."""
     dark_pale: ClassVar[str]
     """Weak colour there."""
+    is_portable: ClassVar[bool] = True
+    """Whether other servers of the Orchestration API know the stage; else schemas mark it with `x-headrace`."""
     headline: ClassVar[str] = ""
     """The member whose value follows the keyword where a run's progress is shown."""
 
