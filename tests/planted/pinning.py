@@ -80,7 +80,7 @@ PINNING: tuple[Bug, ...] = (
     _bug(
         "a plan is kept in memory only",
         RUNNER,
-        "            runner.pin = pin_of(standing.plan)\n",
+        "            runner.pin, runner.approvals = pin_of(standing.plan), standing.approvals\n",
         "            pass\n",
         _RUNS,
     ),

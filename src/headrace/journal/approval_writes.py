@@ -44,7 +44,7 @@ class SpendPlan(Write, frozen=True, kw_only=True):
 class OpenGate(Write, frozen=True, kw_only=True):
     """A stage that has just been opened waits for approvals. `gate`: JSON of a `runner.gate.Gate`.
 
-    `deadline_at`: when the stage gives up; None: it waits for ever.
+    `deadline_at`: when the stage gives up; None: it waits without a limit.
     """
 
     instance_id: str

@@ -58,7 +58,7 @@ async def a_principal_decides_once_about_a_plan_that_can_be_used(make_journal: _
 
 
 async def a_plan_is_approved_by_as_many_as_it_needs(make_journal: _MakeJournal) -> None:
-    """Of decisions at once, the last one to be committed sees the others. A rejection is no approval."""
+    """The last of several decisions at once sees the others. A rejection is no approval."""
     async with make_journal() as journal:
         await _commit(journal, _plan("p1"), _plan("p2"))
         await _commit(journal, _decision("p2", "eve", "reject"), _decision("p2", "jane"))
@@ -73,6 +73,7 @@ async def a_plan_is_approved_by_as_many_as_it_needs(make_journal: _MakeJournal) 
 
 
 async def of_a_rejection_and_a_use_at_once_one_is_committed(make_journal: _MakeJournal) -> None:
+    """A plan that has expired is neither rejected nor used."""
     async with make_journal() as journal:
         for number in range(5):
             plan_id = f"p{number}"
@@ -93,7 +94,7 @@ async def of_a_rejection_and_a_use_at_once_one_is_committed(make_journal: _MakeJ
 
 
 async def a_gate_is_passed_once_and_its_instance_keeps_to_the_plan(make_journal: _MakeJournal) -> None:
-    """Where the instance stands is read with the plan's document, and with the number of its approvals."""
+    """A standing has the plan's document, and the number of its approvals."""
     async with make_journal() as journal:
         await _commit(journal, _plan("p1"), _WORKFLOW, *_instance("i1"), *_instance("free"))
         await _commit(journal, OpenGate(instance_id="i1", number=0, gate='{"needed":2}', deadline_at=7))

@@ -38,7 +38,7 @@ class OpenedGate(NamedTuple):
 
 
 def gate_of(instance_id: str, number: int, opened: OpenedGate) -> OpenGate:
-    """What is stored of a gate, beside its stage."""
+    """The row of a gate, beside that of its stage."""
     return OpenGate(instance_id=instance_id, number=number, gate=opened.gate.text(), deadline_at=opened.deadline_at)
 
 

@@ -56,7 +56,7 @@ UNBOOKED = "UNBOOKED: a person decided that it was not booked"
 class InstanceRunner:
     """An instance that is being worked on. `open` is the activity that it performs; `stage` runs its last stage.
 
-    `gate`: the approvals that this stage waits for, until `deadline_at` or for ever; None: it waits for none.
+    `gate`: the approvals that this stage waits for, until `deadline_at` or without a limit; None: it waits for none.
     `approvals`: how many persons have approved the plan of `pin`.
     """
 

@@ -81,7 +81,7 @@ def failed_attempt(
     doubt: Doubt | None,
     attention_at: int | None,
 ) -> writes.FailAttempt:
-    """What an attempt that proved nothing leaves. `doubt`: why a person must decide, found at `attention_at`."""
+    """The record of an attempt that proved nothing. `doubt`: why a person must decide, found at `attention_at`."""
     return writes.FailAttempt(
         attempt=opened.begun,
         failure=failure,

@@ -134,7 +134,8 @@ async def _require_other_person(ports: Ports, plan: Plan, about: PlanSubject, pr
         raise NotPermitted("four_eyes", f"{principal} has asked for this run, so another person has to approve it")
     if not requesters.isdisjoint((None, "", ANONYMOUS)):
         raise NotPermitted(
-            "four_eyes", "the audit trail does not show every person who asked for this run, so nobody can approve it"
+            "four_eyes",
+            "the audit trail does not show every person who asked for this run, so no person can approve it",
         )
 
 

@@ -30,7 +30,7 @@ class ApprovalRule:
     """A run of such a workflow that has sent more than `over` of an asset needs a plan with so many approvals.
 
     `workflow`: a pattern of names in which `*` stands for any text; a workflow without a name fits `*` only. `over` is
-    in units of the asset. `expires_us`: for how long a run waits for the approvals; None: for ever.
+    in units of the asset. `expires_us`: for how long a run waits for the approvals; None: without a limit.
     """
 
     id: str

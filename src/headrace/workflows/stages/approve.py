@@ -23,7 +23,7 @@ APPROVE = Object(
         "timeout": Leaf(
             DURATION,
             "For how long they may, from the start of the stage: after it the run fails as `expired`. Without it the "
-            "run waits for ever.",
+            "run waits without a limit.",
             examples=("3d", "${patience}"),
         ),
     },
