@@ -97,6 +97,9 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ({"reason": "r", "external": None}, "external: "),
     ],
     "redriveInstance": [
+        ({"reason": "r", "planID": 7}, "planID: "),
+        ({"reason": "r", "planID": "p", "acceptFailure": 1}, "acceptFailure: "),
+        ({"reason": "r", "acceptFailure": True}, "acceptFailure: "),
         (7, "body: "),
         ({}, "reason: "),
         ({"reason": ""}, "reason: "),

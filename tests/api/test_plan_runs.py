@@ -72,6 +72,25 @@ async def test_a_plan_of_a_redrive_starts_no_run_which_would_pay_under_new_keys(
     assert await balance(live, "shops") == 0
 
 
+async def test_a_plan_of_a_redrive_continues_the_instance_and_is_used(live: Live) -> None:
+    workflow_id = await live.created(PAYING)
+    poor = await live.call("POST", f"/workflows/{workflow_id}/instances?wait=true", TO_JANE)
+    instance_id = poor.json()["data"]["id"]
+    path, why = f"/ext/instances/{instance_id}/redrive", {"reason": "funded"}
+    failing = await made(live, {"redrive": instance_id})
+    response = await live.call("POST", path, {**why, "planID": failing["id"]})
+    assert (response.status_code, response.json()["details"]) == (409, {"reason": "would_fail"})
+    await funded(live, 1_000)
+    plan = await made(live, {"redrive": instance_id})
+    made_by_it = await live.call("POST", path, {**why, "planID": plan["id"].upper()})
+    assert made_by_it.status_code == 201, made_by_it.text
+    found = await ended(live, made_by_it.json()["data"]["id"])
+    assert (found["kind"], found["planID"], await balance(live, "shops")) == ("continuation", plan["id"], 100)
+    (row,) = await listed(live, state="used")
+    assert (row["id"], row["redrive"], row["instanceID"]) == (plan["id"], instance_id, found["id"])
+    assert found["id"] in await refused(live, plan, 409, "used")
+
+
 async def test_another_hash_an_expired_plan_and_one_that_would_fail(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ EARLIER = "src/headrace/effects/earlier.py"
 CHAINS = "src/headrace/journal/chains.py"
 _DECIDED = "tests/unit/runner/test_continuation.py"
 _STORED = "tests/contract/test_journal.py"
+_BY_PLAN = "tests/contract/test_redrive_by_plan.py"
 
 
 def _bug(name: str, file: str, find: str, put: str, *suites: str) -> Bug:
@@ -59,6 +60,55 @@ CONTINUING: tuple[Bug, ...] = (
         "WHERE instance_id = :predecessor AND terminated_at IS NULL)\n"
         "ON CONFLICT (predecessor) DO UPDATE SET successor = excluded.successor",
         _STORED,
+    ),
+    _bug(
+        "a continuation by a plan of the rest compares what is done with the plan",
+        RUNNER,
+        "self.pin is not None and activity.is_effect and not is_done:",
+        "self.pin is not None and activity.is_effect:",
+        _DECIDED,
+    ),
+    _bug(
+        "a continuation by a plan follows the plan before",
+        RUNNERS,
+        "        document = standing.plan if signed is None else signed.document\n",
+        "        document = standing.plan\n",
+        _DECIDED,
+    ),
+    _bug(
+        "a continuation may leave out what a plan of the rest has signed",
+        "src/headrace/runner/pin.py",
+        "max(self._ends.get(stage, 0), ordinal + 1)",
+        "self._ends.get(stage, 0) + 1",
+        _DECIDED,
+    ),
+    _bug(
+        "the plan of a continuation is kept in memory only",
+        SQL,
+        "COALESCE(:plan_id, plan_id)",
+        "COALESCE(plan_id, substr(:plan_id, 1, 0))",
+        _STORED,
+    ),
+    _bug(
+        "a plan of a redrive is used twice",
+        "src/headrace/usecases/redrive.py",
+        "        unit.insert(0, use_of(signed, start))\n",
+        "        pass\n",
+        _BY_PLAN,
+    ),
+    _bug(
+        "a plan of a redrive continues another instance",
+        "src/headrace/usecases/plan_runs.py",
+        "    if about.redrive != instance_id:\n",
+        "    if about.redrive is None:\n",
+        _BY_PLAN,
+    ),
+    _bug(
+        "what has left its plan is continued without a new one",
+        "src/headrace/usecases/continuations.py",
+        '    if is_planned and instance.failure == "plan":\n',
+        '    if instance.failure == "plan":\n',
+        _BY_PLAN,
     ),
     _bug(
         "a continuation lacks the unused events",

@@ -22,6 +22,13 @@ def redrive(
         str, typer.Argument(metavar="INSTANCE", help="Id of the failed instance.", autocompletion=instance_ids)
     ],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is stored.")],
+    plan: Annotated[
+        str | None,
+        typer.Option("--plan", metavar="PLAN", help="Id of a plan of this redrive: it does what was signed, or ends."),
+    ] = None,
+    accept_failure: Annotated[
+        bool, typer.Option("--accept-failure", help="With --plan: continue it though it would fail.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not show what would be sent, and do not ask.")] = False,
     idempotency_key: KeyOption = None,
 ) -> None:
@@ -31,10 +38,15 @@ def redrive(
     """
     from headrace.cli.documents import document
 
+    if accept_failure and plan is None:
+        raise Failure("--accept-failure needs --plan", code=USAGE)
     if not yes:
-        _ask(session, instance_id)
+        _ask(session, instance_id, plan)
+    wanted: Json = {"reason": reason}
+    if plan is not None:
+        wanted |= {"planID": plan} | ({"acceptFailure": True} if accept_failure else {})
     made = session.ext.redrive_instance(
-        instance_id=instance_id, request_body={"reason": reason}, idempotency_key=idempotency_key
+        instance_id=instance_id, request_body=wanted, idempotency_key=idempotency_key
     ).data
     session.show(
         {"continuation": document(made)},
@@ -43,11 +55,13 @@ def redrive(
     )
 
 
-def _ask(session: Session, instance_id: str) -> None:
+def _ask(session: Session, instance_id: str, plan_id: str | None) -> None:
     """Show on standard error what would be sent, and wait for a yes. Raises Failure without one."""
     from headrace.cli.plan_text import plan_lines
 
-    plan: Json = json.loads(session.ext.create_plan(plan={"redrive": instance_id}).raw)["data"]
+    ext = session.ext
+    found = ext.create_plan(plan={"redrive": instance_id}) if plan_id is None else ext.get_plan(plan_id=plan_id)
+    plan: Json = json.loads(found.raw)["data"]
     for line in plan_lines(plan):
         display.note(line)
     if not sys.stdin.isatty():

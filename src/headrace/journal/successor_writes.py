@@ -8,7 +8,8 @@ from headrace.journal.write import Write
 class AddContinuation(Write, frozen=True, kw_only=True):
     """A new instance that continues an ended one, with its workflow, variables and origin, also of a deleted workflow.
 
-    Changes nothing where `predecessor` does not exist.
+    Changes nothing where `predecessor` does not exist. `plan_id`: the plan that it may not leave; None: that of the
+    predecessor, if any.
     """
 
     instance_id: str
@@ -16,6 +17,7 @@ class AddContinuation(Write, frozen=True, kw_only=True):
     created_at: int
     root_id: str
     from_stage: int
+    plan_id: str | None = None
 
 
 class AddSuccessor(Write, frozen=True, kw_only=True):

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 
+from msgspec import structs
+
 from headrace.errors import Conflict
+from headrace.journal.plan_writes import AddPlan
 from headrace.journal.port import Journal, Required, Unit
 from headrace.journal.records import Successor
 from headrace.journal.successor_writes import AddContinuation, AddSuccessor, CarryEvents
@@ -98,14 +101,34 @@ async def a_continuation_takes_over_stages_and_effects(make_journal: MakeJournal
         assert standing is not None and standing.inherited == () and len(standing.instance.stages) == 3
 
 
-def _begun(instance_id: str) -> tuple[Write, ...]:
+def _begun(instance_id: str) -> tuple[AddInstance, Write]:
     added = AddInstance(
         instance_id=instance_id, workflow_id="w", config="{}", variables='{"v":"1"}', created_at=2, by_trigger=False
     )
     return added, _stage(instance_id, 0)
 
 
-def _continued(predecessor: str, instance_id: str, stage: int) -> Write:
+async def a_continuation_has_the_plan_of_its_redrive_or_that_before(make_journal: MakeJournal) -> None:
+    """Plan p of instance a is that of its continuation b; plan q takes its place in c, and stays in d."""
+    async with make_journal() as journal:
+        await journal.commit(_unit(AddWorkflow(workflow_id="w", name="n", config="{}", created_at=1, updated_at=1)))
+        for plan_id in ("p", "q"):
+            added = AddPlan(
+                plan_id=plan_id, hash="h", document=plan_id, subject="{}", requester="r", created_at=1, expires_at=99
+            )
+            await journal.commit(_unit(added))
+        begun, stage = _begun("a")
+        await journal.commit(_unit(structs.replace(begun, plan_id="p"), stage))
+        for before, after, plan_id in (("a", "b", None), ("b", "c", "q"), ("c", "d", None)):
+            await journal.commit(_unit(_stage_end(before, 0, "no"), _end(before)))
+            continued = structs.replace(_continued(before, after, 0), plan_id=plan_id)
+            await journal.commit(_unit(_after(before, after), continued, _stage(after, 0)))
+        standings = [await journal.standing(instance_id) for instance_id in "abcd"]
+        found = [(each.instance.plan_id, each.plan) for each in standings if each is not None]
+        assert found == [("p", "p"), ("p", "p"), ("q", "q"), ("q", "q")]
+
+
+def _continued(predecessor: str, instance_id: str, stage: int) -> AddContinuation:
     return AddContinuation(
         instance_id=instance_id, predecessor=predecessor, created_at=9, root_id="a", from_stage=stage
     )
@@ -203,4 +226,8 @@ async def _is_refused(journal: Journal, decided: Write) -> bool:
     return False
 
 
-CHECKS = (an_ended_instance_has_one_successor, a_continuation_takes_over_stages_and_effects)
+CHECKS = (
+    an_ended_instance_has_one_successor,
+    a_continuation_takes_over_stages_and_effects,
+    a_continuation_has_the_plan_of_its_redrive_or_that_before,
+)

@@ -395,9 +395,11 @@ class InstanceRunner:
         stage = self.stage
         key = f"headrace:{self.root_id}:{stage.number}:{stage.ordinal}" if activity.is_effect else ""
         schemas, deviation = self._context.policy.ledger_schemas, None
+        earlier = self._earlier.get(stage.ordinal) if activity.is_effect else None
+        is_done = earlier is not None and earlier.is_done  # compared with what was booked: a plan of the rest lacks it
         try:
             request = prepare(activity, key, self.stage_started_at, schemas)
-            if self.pin is not None and activity.is_effect:
+            if self.pin is not None and activity.is_effect and not is_done:
                 deviation = self.pin.deviation(activity, stage.number, stage.ordinal, schemas)
         except InvalidValue as error:
             stage.refuse(str(error), INVALID)
@@ -405,7 +407,6 @@ class InstanceRunner:
         if deviation is not None:
             stage.leave_plan(deviation)
             return False
-        earlier = self._earlier.get(stage.ordinal) if activity.is_effect else None
         if earlier is not None and (objection := earlier.objection(activity, request)):
             stage.leave_plan(f"stage {stage.number}, effect {stage.ordinal}: {objection}")
             return False

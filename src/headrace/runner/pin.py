@@ -23,14 +23,14 @@ MAX_CHARACTERS = 80
 class Pin:
     """The signed effects of a plan, by stage and ordinal."""
 
-    __slots__ = ("_counts", "_effects")
+    __slots__ = ("_effects", "_ends")
 
     def __init__(self, document: Json) -> None:
         effects: list[Json] = document["effects"]
         self._effects = {(each["stage"], each["ordinal"]): {name: each[name] for name in COMMITTED} for each in effects}
-        self._counts: dict[int, int] = {}
-        for stage, _ in self._effects:
-            self._counts[stage] = self._counts.get(stage, 0) + 1
+        self._ends: dict[int, int] = {}
+        for stage, ordinal in self._effects:
+            self._ends[stage] = max(self._ends.get(stage, 0), ordinal + 1)
 
     def deviation(self, effect: Activity, stage: int, ordinal: int, schemas: Mapping[str, str]) -> str | None:
         """How an effect differs from the one that was signed; None: it does not.
@@ -48,12 +48,13 @@ class Pin:
     def left(self, stage: int, ordinal: int) -> str | None:
         """The signed effect that a stage which is about to end well has not had; None: it has had all.
 
-        `ordinal`: how many it has had.
+        `ordinal`: how many it has had. What an earlier instance of the case had done is not among the signed effects.
         """
-        if ordinal >= self._counts.get(stage, 0):
-            return None
-        name = self._effects[stage, ordinal]["activity"]
-        return f"stage {stage}, effect {ordinal}: {name} is signed, and the stage has ended without it"
+        for left in range(ordinal, self._ends.get(stage, 0)):
+            if (signed := self._effects.get((stage, left))) is not None:
+                name = signed["activity"]
+                return f"stage {stage}, effect {left}: {name} is signed, and the stage has ended without it"
+        return None
 
 
 @lru_cache(maxsize=64)

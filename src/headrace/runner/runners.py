@@ -108,10 +108,13 @@ class Runners:
         )
         return Start(runner, unit)
 
-    def redrive(self, standing: Standing, *, sends: bool) -> Start:
+    def redrive(
+        self, standing: Standing, *, sends: bool, signed: records.Plan | None = None, approvals: int = 0
+    ) -> Start:
         """The continuation of an instance that has failed, which `standing` shows as it ended. `sends`: as in `start`.
 
-        The unit does not store that it is the successor: the caller adds that, as what decides a race.
+        `signed`: a plan of this redrive, which it may not leave and which has so many `approvals`; None: it keeps the
+        plan of that instance, if any. The unit does not store that it is the successor: the caller adds that, as what decides a race.
         """
         before = standing.instance
         root_id, stage = before.root_id or before.id, before.stages[-1].number
@@ -126,7 +129,9 @@ class Runners:
             root_id=root_id,
             earlier=earlier_effects(left_by(standing)),
         )
-        if standing.plan is not None:
+        if signed is not None:
+            runner.pin, runner.approvals = pin_of(signed.document), approvals
+        elif standing.plan is not None:
             runner.pin, runner.approvals = pin_of(standing.plan), standing.approvals
         added = AddContinuation(
             instance_id=runner.id,
@@ -134,6 +139,7 @@ class Runners:
             created_at=runner.created_at,
             root_id=root_id,
             from_stage=stage,
+            plan_id=None if signed is None else signed.id,
         )
         unit = Unit()
         unit.add(CarryEvents(predecessor=before.id, instance_id=runner.id))

@@ -24,7 +24,7 @@ class Why(NamedTuple):
 
 
 BARRED = {
-    "plan": Why("needs_plan", "it would have left what was signed or booked, so it needs a new plan"),
+    "plan": Why("needs_plan", "it would have left what was signed or booked: a plan of its redrive decides (planID)"),
     "rejected": Why("rejected", "an approver has rejected it"),
     "conflict": Why("not_clean", "something else stands in the books under the reference of one of its effects"),
     "unclassified": Why("not_clean", "an earlier release ended it, and its rows do not say why"),
@@ -33,20 +33,23 @@ BARRED = {
 """By kind of failure, why an instance may not be redriven."""
 
 
-async def redrivable(ports: Ports, instance_id: str) -> Standing:
-    """The instance as it ended, if it may be redriven. Raises NotFound, NotInThisState."""
+async def redrivable(ports: Ports, instance_id: str, *, is_planned: bool) -> Standing:
+    """The instance as it ended, if it may be redriven. Raises NotFound, NotInThisState.
+
+    `is_planned`: as a plan of the redrive says, which the continuation of one that had left its plan needs.
+    """
     standing = await ports.journal.standing(instance_id)
     if standing is None:
         raise NotFound("instance", instance_id)
     if (successor := await ports.journal.successor(instance_id)) is not None:
         raise has_successor(instance_id, f": {successor.successor}")
-    why = why_not(standing, is_undo=await belongs_to_undo(ports, standing.instance))
+    why = why_not(standing, is_planned=is_planned, is_undo=await belongs_to_undo(ports, standing.instance))
     if why is not None:
         raise NotInThisState(why.code, f"instance {instance_id} cannot be redriven: {why.text}")
     return standing
 
 
-def why_not(standing: Standing, *, is_undo: bool) -> Why | None:
+def why_not(standing: Standing, *, is_planned: bool, is_undo: bool) -> Why | None:
     """Why an instance may not be redriven in its state; None where it may. An undo that was aborted may."""
     instance = standing.instance
     if not instance.is_terminal:
@@ -56,6 +59,8 @@ def why_not(standing: Standing, *, is_undo: bool) -> Why | None:
     if instance.failure is None:
         return Why("not_failed", "it succeeded")
     if instance.failure in REDRIVABLE or (is_undo and instance.failure == "canceled"):
+        return None
+    if is_planned and instance.failure == "plan":
         return None
     return BARRED[instance.failure]
 

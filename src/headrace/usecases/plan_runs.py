@@ -11,7 +11,7 @@ from headrace.journal.plan_writes import ExpirePlan, UsePlan
 from headrace.journal.port import Required, Unit
 from headrace.journal.records import Instance, Plan, Workflow
 from headrace.planning.canonical import canonical_json
-from headrace.runner.runners import started_instance
+from headrace.runner.runners import Start, started_instance
 from headrace.usecases.idempotency import Answer, Caller, idempotent
 from headrace.usecases.instances import commit_start
 from headrace.usecases.plans import PlanSubject, approvals_in, read_plan
@@ -74,8 +74,7 @@ async def run_plan(ports: Ports, caller: Caller | None, plan_id: str, body: obje
         raise NotRunnable(
             "is_rest", f"the plan is of the rest of instance {about.instance}, which goes on once approved"
         )
-    if about.verdict != "succeeds" and not wanted.accepts_failure:
-        raise NotRunnable("would_fail", "the run would fail as planned; acceptFailure runs it all the same")
+    _require_success(about, accepts_failure=wanted.accepts_failure)
     signed = msgspec.json.decode(plan.document, type=_SignedConfig)
     workflow = await _workflow(ports, wanted, about, signed)
     start = ports.runners.start(
@@ -86,16 +85,36 @@ async def run_plan(ports: Ports, caller: Caller | None, plan_id: str, body: obje
         signed=plan,
         approvals=approvals_in(await ports.journal.decisions(plan.id)),
     )
-    used = UsePlan(plan_id=plan.id, instance_id=start.runner.id, at=start.runner.created_at)
-    start.unit.insert(0, Required(used, _Lost))
+    start.unit.insert(0, use_of(plan, start))
     try:
         return await commit_start(ports, caller, start, started_instance(start.unit))
-    except _Lost:
+    except PlanLost:
         await require_usable(ports, await read_plan(ports, plan_id))
-        raise NotRunnable("used", "the plan was used meanwhile") from None
+        raise
 
 
-class _Lost(NotRunnable):
+async def signed_redrive(ports: Ports, instance_id: str, plan_id: str, *, accepts_failure: bool) -> Plan:
+    """The plan of the redrive of this instance, which may be used. Raises InvalidValue, NotFound, NotRunnable."""
+    plan = await read_plan(ports, plan_id)
+    about = msgspec.json.decode(plan.subject, type=PlanSubject)
+    if about.redrive != instance_id:
+        raise InvalidValue("planID", f"is not the id of a plan of the redrive of instance {instance_id}")
+    await require_usable(ports, plan)
+    _require_success(about, accepts_failure=accepts_failure)
+    return plan
+
+
+def use_of(plan: Plan, start: Start) -> Required:
+    """The entry by which a plan starts its one instance. The unit raises PlanLost where it may not any more."""
+    return Required(UsePlan(plan_id=plan.id, instance_id=start.runner.id, at=start.runner.created_at), PlanLost)
+
+
+def _require_success(about: PlanSubject, *, accepts_failure: bool) -> None:
+    if about.verdict != "succeeds" and not accepts_failure:
+        raise NotRunnable("would_fail", "the run would fail as planned; acceptFailure runs it all the same")
+
+
+class PlanLost(NotRunnable):
     """The plan was used, rejected, or has expired since it was read."""
 
     def __init__(self) -> None:

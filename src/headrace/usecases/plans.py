@@ -175,7 +175,7 @@ async def _subject(ports: Ports, members: Json) -> tuple[Subject, PlanSubject]:
         assert instance is not None, "its rest was read"
         return subject, PlanSubject("", subject.definition.get("name"), instance.workflow_id, instance=instance.id)
     if "redrive" in members:
-        standing = await redrivable(ports, members["redrive"])
+        standing = await redrivable(ports, members["redrive"], is_planned=True)
         instance = standing.instance
         if await belongs_to_undo(ports, instance):
             raise InvalidValue("redrive", "an undo has no plan: its stages say what they revert")

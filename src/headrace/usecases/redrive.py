@@ -10,16 +10,17 @@ from functools import partial
 
 import msgspec
 
-from headrace.errors import NotInThisState
+from headrace.errors import InvalidValue, NotInThisState
 from headrace.journal import writes
 from headrace.journal.port import Required
-from headrace.journal.records import Standing
+from headrace.journal.records import Plan, Standing
 from headrace.journal.successor_writes import AddSuccessor
 from headrace.planning.planner import NEEDS_SAME_BYTES, plan
 from headrace.runner.inheritance import earlier_effects, left_by
 from headrace.usecases.continuations import belongs_to_undo, continuing, has_successor, redrivable
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
-from headrace.usecases.plans import answered, terms_for
+from headrace.usecases.plan_runs import PlanLost, require_usable, signed_redrive, use_of
+from headrace.usecases.plans import answered, approvals_in, read_plan, terms_for
 from headrace.usecases.ports import Ports
 from headrace.usecases.reasons import check_reason, members_of, principal_of
 from headrace.usecases.uncancelled import completed
@@ -44,14 +45,33 @@ class Continuation(msgspec.Struct, frozen=True):
 async def redrive_instance(
     ports: Ports, caller: Caller | None, instance_id: str, wanted: object
 ) -> Answer[Continuation]:
-    """Continue an instance that has failed. `wanted` is `{"reason"}`. The new instance is stored on return.
+    """Continue an instance that has failed. `wanted` is `{"reason", "planID"?, "acceptFailure"?}`.
 
-    Raises InvalidValue, NotFound, NotInThisState, Unavailable, and Silent where a service does not answer.
+    With a plan of this redrive the new instance has no effect but those of the plan, which is used; without one it
+    keeps the plan of the instance, if that has one. It is stored on return.
+
+    Raises InvalidValue, NotFound, NotInThisState, NotRunnable, Unavailable, and Silent where a service does not answer.
     """
-    reason = check_reason(members_of(wanted, "reason").get("reason"))
-    standing = await redrivable(ports, instance_id)
+    members = members_of(wanted, "reason", "planID", "acceptFailure")
+    reason, plan_id, accepts_failure = (members.get(name) for name in ("reason", "planID", "acceptFailure"))
+    reason = check_reason(reason)
+    if not isinstance(plan_id, str | None):
+        raise InvalidValue("planID", "must be the id of a plan, as text")
+    if not isinstance(accepts_failure, bool | None):
+        raise InvalidValue("acceptFailure", "must be true or false")
+    if plan_id is None and accepts_failure is not None:
+        raise InvalidValue("acceptFailure", "is given with planID only")
+    standing = await redrivable(ports, instance_id, is_planned=plan_id is not None)
+    signed = None
+    if plan_id is not None:
+        signed = await signed_redrive(ports, instance_id, plan_id, accepts_failure=bool(accepts_failure))
     await _require_same_bytes(ports, standing)
-    return await completed(_commit(ports, caller, standing, reason))
+    try:
+        return await completed(_commit(ports, caller, standing, reason, signed))
+    except PlanLost:
+        assert signed is not None
+        await require_usable(ports, await read_plan(ports, signed.id))
+        raise
 
 
 async def _require_same_bytes(ports: Ports, standing: Standing) -> None:
@@ -73,9 +93,13 @@ async def _require_same_bytes(ports: Ports, standing: Standing) -> None:
         )
 
 
-async def _commit(ports: Ports, caller: Caller | None, standing: Standing, reason: str) -> Answer[Continuation]:
+async def _commit(
+    ports: Ports, caller: Caller | None, standing: Standing, reason: str, signed: Plan | None
+) -> Answer[Continuation]:
     before = standing.instance
-    runner, unit = ports.runners.redrive(standing, sends=ports.engine.sends_at_once)
+    approvals = 0 if signed is None else approvals_in(await ports.journal.decisions(signed.id))
+    start = ports.runners.redrive(standing, sends=ports.engine.sends_at_once, signed=signed, approvals=approvals)
+    runner, unit = start
     made = Continuation(
         id=runner.id,
         predecessor=before.id,
@@ -93,6 +117,8 @@ async def _commit(ports: Ports, caller: Caller | None, standing: Standing, reaso
         principal=made.principal,
         at=made.at,
     )
+    if signed is not None:
+        unit.insert(0, use_of(signed, start))
     unit.insert(0, Required(decided, partial(has_successor, before.id)))
     answer = Answer(runner.id, made)
     record(unit, caller, made.at, answer)

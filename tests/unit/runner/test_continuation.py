@@ -8,10 +8,11 @@ from typing import Any
 
 from msgspec import structs
 
+from headrace.effects.port import Done
 from headrace.events.outbox import Outbox
 from headrace.journal import writes
 from headrace.journal.port import Unit
-from headrace.journal.records import ActivityRow, Instance, Stage, Standing
+from headrace.journal.records import ActivityRow, Instance, Plan, Stage, Standing
 from headrace.journal.successor_writes import AddContinuation
 from headrace.runner.policy import Policy
 from headrace.runner.runners import Runners
@@ -75,6 +76,19 @@ def leg(ordinal: int, error: str | None = None, *, amount: int = 100, **more: An
     return structs.replace(row, **more)
 
 
+def plan_of(*effects: ActivityRow, **changes: Any) -> Plan:
+    """A plan of effects as these rows have sent them. `changes`: of the first posting of each."""
+    signed: list[Json] = []
+    for row in effects:
+        ordinal = int(row.key.rpartition(":")[2])
+        body: Json = json.loads(row.request_body or b"")
+        body["reference"] = f"headrace:plan:0:{ordinal}"
+        body["postings"][0] |= changes
+        place = {"stage": 0, "ordinal": ordinal, "activity": row.name, "service": "ledger"}
+        signed.append({**place, "method": "POST", "path": row.request_path, "body": body})
+    return Plan("p", "h", "{}", "jane", 1, 99, "open", document=json.dumps({"effects": signed}))
+
+
 def sent(unit: Unit) -> list[str]:
     return [write.key for write in unit.writes if isinstance(write, writes.OpenActivity)]
 
@@ -130,3 +144,31 @@ def test_a_process_that_takes_over_knows_what_earlier_instances_did() -> None:
     runner = runners().restore(Standing(instance, (own,), 1, inherited=before))
     assert runner.open is not None and (runner.open.position, runner.open.was_sent) == (1, True)
     assert runner.stage.ordinal == 1 and runner.root_id == "first"
+
+
+def test_by_a_plan_of_the_rest_what_is_done_is_compared_with_what_was_booked() -> None:
+    before = failed(leg(0), leg(1, NO_FUNDS))
+    runner, unit = runners().redrive(before, sends=True, signed=plan_of(leg(1)))
+    assert sent(unit) == ["headrace:first:0:1"]
+    (added,) = [write for write in unit.writes if isinstance(write, AddContinuation)]
+    assert added.plan_id == "p"
+    _, unit = runners().redrive(failed(leg(0, amount=90), leg(1, NO_FUNDS)), sends=True, signed=plan_of(leg(1)))
+    assert sent(unit) == [] and "what was booked no longer fits" in ended(unit)[1]
+    assert ended(runner.record(Done({"data": {"id": 8}}))) == (None, "")
+
+
+def test_by_a_plan_nothing_else_is_stored_whatever_the_plan_before_allowed() -> None:
+    before = structs.replace(failed(leg(0), leg(1, NO_FUNDS)), plan=plan_of(leg(0), leg(1)).document)
+    _, unit = runners().redrive(before, sends=True, signed=plan_of(leg(1), amount=90))
+    failure, error = ended(unit)
+    assert sent(unit) == [] and failure == "plan" and "body.postings[0].amount is 100, signed 90" in error
+    _, unit = runners().redrive(before, sends=True)
+    (added,) = [write for write in unit.writes if isinstance(write, AddContinuation)]
+    assert sent(unit) == ["headrace:first:0:1"] and added.plan_id is None, "the query takes that of the predecessor"
+
+
+def test_what_a_plan_of_the_rest_has_signed_is_not_left_out() -> None:
+    third = structs.replace(leg(1), key="headrace:first:0:2")
+    runner, _ = runners().redrive(failed(leg(0), leg(1, NO_FUNDS)), sends=True, signed=plan_of(leg(1), third))
+    failure, error = ended(runner.record(Done({"data": {"id": 8}})))
+    assert failure == "plan" and "effect 2: CreateTransaction is signed, and the stage has ended without it" in error

@@ -182,9 +182,11 @@ class DecidePlanRequest(Request):
 
 
 class RedriveInstanceRequestBody(Request, omit_defaults=True):
-    """`reason`: 1 to 1,024 bytes; it is stored."""
+    """`reason`: 1 to 1,024 bytes; it is stored. `plan_id`: of this redrive; `accept_failure`: though it would fail."""
 
     reason: str
+    plan_id: str | None = msgspec.field(default=None, name="planID")
+    accept_failure: bool | None = msgspec.field(default=None, name="acceptFailure")
 
 
 class RedriveInstanceRequest(Request):

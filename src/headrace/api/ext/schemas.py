@@ -183,6 +183,12 @@ class RedriveRequest(Shape, kw_only=True):
     """Why a failed instance is continued; the account is funded, say."""
 
     reason: Reason
+    plan_id: (
+        Annotated[str, Meta(description="A plan of this redrive, which the new instance may not leave.")] | UnsetType
+    ) = msgspec.field(default=UNSET, name="planID")
+    accept_failure: Annotated[bool, Meta(description="With `planID`: continue though it would fail.")] | UnsetType = (
+        UNSET
+    )
 
 
 class Continuation(Shape, kw_only=True):

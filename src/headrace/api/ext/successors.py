@@ -7,7 +7,7 @@ from headrace.api.context import Context
 from headrace.api.ext import schemas
 from headrace.api.idempotency import answer_response, caller_of
 from headrace.api.operations import READ, WRITE, Operation, Parameter
-from headrace.api.requests import Request, json_value
+from headrace.api.requests import Request, json_value, with_canonical_ids
 from headrace.api.responses import Response, json_response
 from headrace.api.v1.instances import TAG
 from headrace.clock import date_time
@@ -17,7 +17,7 @@ from headrace.usecases.undo import KeptEffect, Undoing, check_external, preview_
 
 async def redrive(context: Context, request: Request) -> Response:
     body = await request.body(context.settings.max_body_bytes)
-    wanted = json_value(request, body) if body else None
+    wanted = with_canonical_ids(json_value(request, body) if body else None, "planID")
     caller = caller_of(request, body, wanted)
     answer = await redrive_instance(context.ports, caller, request.params["instanceID"], wanted)
     return answer_response(answer, 201, _continuation)
@@ -133,12 +133,15 @@ OPERATIONS = (
             "Starts a new instance that continues the case: same copy of the workflow, same variables, unused events "
             "carried over. The ended instance stays as it is. The failed stage begins anew with fresh reads; effects "
             "that are done are not sent again, and keys are those of the first instance of the case. `POST "
-            '/ext/plans` with `{"redrive": id}` shows what it would do.\n\n'
+            '/ext/plans` with `{"redrive": id}` shows what it would do. With the `planID` of such a plan the new '
+            "instance has no effect but those of the plan; without one it keeps the plan of the instance, if that has "
+            "one.\n\n"
             "Refused with 409, and `details.reason`: `has_successor` (it is continued or undone already), `running`, "
             "`open` (the outcome of an effect is not known yet), `not_failed` (it succeeded), `aborted`, `rejected` "
             "(by an approver), `not_clean` (the books hold something else under its reference, or an earlier release "
-            "ended it without saying why), `needs_plan` (it would have left what was signed or booked), "
-            "`needs_same_bytes` (an attempt that had no response may still arrive, and the request would differ)."
+            "ended it without saying why), `needs_plan` (it would have left what was signed or booked: only a plan may "
+            "continue it), `needs_same_bytes` (an attempt that had no response may still arrive, and the request would "
+            "differ); of its plan `used`, `expired`, `rejected`, `would_fail` (unless `acceptFailure` is true)."
         ),
         status=201,
         response=schemas.ContinuationResponse,

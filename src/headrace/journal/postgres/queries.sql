@@ -45,7 +45,7 @@ UPDATE instances SET trouble = r.trouble FROM :rows WHERE id = r.instance_id AND
 -- Store instances that continue others.
 -- name: AddContinuation
 INSERT INTO instances (id, workflow_id, config, variables, created_at, updated_at, by_trigger, next_at, kind, root_id, from_stage, plan_id)
-SELECT r.instance_id, i.workflow_id, i.config, i.variables, r.created_at, r.created_at, i.by_trigger, 0, 'continuation', r.root_id, r.from_stage, i.plan_id
+SELECT r.instance_id, i.workflow_id, i.config, i.variables, r.created_at, r.created_at, i.by_trigger, 0, 'continuation', r.root_id, r.from_stage, COALESCE(r.plan_id, i.plan_id)
 FROM :rows JOIN instances AS i ON i.id = r.predecessor
 
 -- Store what comes after instances that have ended, unless something has.

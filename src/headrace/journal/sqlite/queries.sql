@@ -44,7 +44,7 @@ UPDATE instances SET trouble = :trouble WHERE id = :instance_id AND terminated_a
 -- Store an instance that continues another one.
 -- name: AddContinuation
 INSERT INTO instances (id, workflow_id, config, variables, created_at, updated_at, by_trigger, next_at, kind, root_id, from_stage, plan_id)
-SELECT :instance_id, workflow_id, config, variables, :created_at, :created_at, by_trigger, 0, 'continuation', :root_id, :from_stage, plan_id
+SELECT :instance_id, workflow_id, config, variables, :created_at, :created_at, by_trigger, 0, 'continuation', :root_id, :from_stage, COALESCE(:plan_id, plan_id)
 FROM instances WHERE id = :predecessor
 
 -- Store what comes after an instance that has ended, unless something has.

@@ -229,7 +229,8 @@ class AsyncExt:
     ) -> Result[Continuation]:
         """Continue an instance that has failed; `request_body` has the `reason`. What is done is not sent again.
 
-        `create_plan(plan={"redrive": ...})` shows what it would send.
+        `create_plan(plan={"redrive": ...})` shows what it would send. With the `planID` of such a plan the new instance
+        has no effect but those of the plan; `acceptFailure` continues it by a plan that would fail.
         """
         arguments = {"instance_id": instance_id, "request_body": request_body}
         return await self._call(operations.REDRIVE_INSTANCE, request, arguments, options)
