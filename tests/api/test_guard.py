@@ -298,6 +298,17 @@ async def test_good_credentials_get_in(welcoming: Place, operation: Operation) -
         assert (await place.ask(operation, [f"BEARER {good(WRITE)}"])).status_code == response.status_code
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_to_leave_an_effect_out_needs_the_scope_of_approvals_too(welcoming: Place) -> None:
+    place = await _furnished(welcoming.live, welcoming.documents, welcoming.journal_file)
+    path = f"{PREFIX}/ext/instances/none/redrive"
+    body, found = {"reason": "r", "skip": True}, list[int]()
+    for scopes in (WRITE, APPROVE, f"{WRITE} {APPROVE}"):
+        response = await place.live.http.post(path, json=body, headers={"authorization": f"bearer {good(scopes)}"})
+        found.append(response.status_code)
+    assert found == [403, 403, 404]
+
+
 # the router
 
 

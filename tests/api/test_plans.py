@@ -9,7 +9,7 @@ import pytest
 
 from headrace.effects.port import NoResponse, Request, Response
 from headrace.planning.document import plan_hash
-from headrace.usecases import plans as use_cases
+from headrace.usecases import asking
 from tests.api.conftest import Live, served
 
 PAYING: dict[str, Any] = {
@@ -150,7 +150,7 @@ async def test_a_service_that_does_not_answer_is_503_and_stores_nothing(
         raise NoResponse("no connection")
 
     monkeypatch.setattr(live.ports.downstream, "send", silent)
-    monkeypatch.setattr(use_cases, "PAUSE_S", 0.0)
+    monkeypatch.setattr(asking, "PAUSE_S", 0.0)
     response = await live.call("POST", "/ext/plans", {"definition": PAYING, "variables": {"user": "j", "amount": "1"}})
     assert (response.status_code, response.json()["details"]) == (503, {"reason": "silent"})
     assert response.headers["retry-after"] == "1"
@@ -163,7 +163,7 @@ async def test_a_plan_that_takes_too_long_is_refused(live: Live, monkeypatch: py
         raise AssertionError("the plan was not given up")
 
     monkeypatch.setattr(live.ports.downstream, "send", slow)
-    monkeypatch.setattr(use_cases, "MAX_S", 0.05)
+    monkeypatch.setattr(asking, "MAX_S", 0.05)
     response = await live.call("POST", "/ext/plans", {"definition": PAYING, "variables": {"user": "j", "amount": "1"}})
     assert (response.status_code, response.json()["details"]) == (400, {"reason": "too_large"})
     assert await listed(live) == []

@@ -75,7 +75,7 @@ APPROVING: tuple[Bug, ...] = (
     ),
     _bug(
         "what was approved does not bind the instance",
-        Change(_RUNNER, "        unit.add(PinInstance(instance_id=self.id, plan_id=plan.id))\n", ""),
+        Change(_RUNNER, ", PinInstance(instance_id=self.id, plan_id=plan.id)]", "]"),
         tests=(_TESTS,),
     ),
     _bug(

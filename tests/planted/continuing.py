@@ -10,6 +10,7 @@ EARLIER = "src/headrace/effects/earlier.py"
 CHAINS = "src/headrace/journal/chains.py"
 _DECIDED = "tests/unit/runner/test_continuation.py"
 _STORED = "tests/contract/test_journal.py"
+_UNDO_BY_PLAN = "tests/contract/test_undo_by_plan.py"
 _BY_PLAN = "tests/contract/test_redrive_by_plan.py"
 
 
@@ -99,8 +100,8 @@ CONTINUING: tuple[Bug, ...] = (
     _bug(
         "a plan of a redrive continues another instance",
         "src/headrace/usecases/plan_runs.py",
-        "    if about.redrive != instance_id:\n",
-        "    if about.redrive is None:\n",
+        '    if (about.redrive if verb == "redrive" else about.undo) != instance_id:\n',
+        "    if about.redrive is None and about.undo is None:\n",
         _BY_PLAN,
     ),
     _bug(
@@ -109,6 +110,63 @@ CONTINUING: tuple[Bug, ...] = (
         '    if is_planned and instance.failure == "plan":\n',
         '    if instance.failure == "plan":\n',
         _BY_PLAN,
+    ),
+    _bug(
+        "an undo by a plan follows no plan",
+        RUNNERS,
+        "        runner.pin = None if signed is None else pin_of(signed.document)\n        unit = Unit()\n",
+        "        unit = Unit()\n",
+        _UNDO_BY_PLAN,
+    ),
+    _bug(
+        "an undo by a plan may revert something else",
+        "src/headrace/usecases/undo.py",
+        "    if signed is not None and not is_signed(subject.definition, signed):\n",
+        "    if False:\n",
+        _UNDO_BY_PLAN,
+    ),
+    _bug(
+        "a plan of an undo believes that a rejected payout still waits",
+        "src/headrace/planning/planner.py",
+        '        self._shadow.set_status(effect.id, "REJECTED")\n',
+        "",
+        "tests/undo/test_undo.py",
+        _UNDO_BY_PLAN,
+    ),
+    _bug(
+        "a plan of an undo reverts postings in the order in which they were booked",
+        "src/headrace/planning/planner.py",
+        'posting(each["destination"], each["source"], each["amount"], each["asset"])',
+        'posting(each["source"], each["destination"], each["amount"], each["asset"])',
+        _UNDO_BY_PLAN,
+    ),
+    _bug(
+        "what a person leaves out of an undo is not listed as kept",
+        "src/headrace/usecases/redrive.py",
+        "        kept=None if kept is None else msgspec.json.encode([kept]).decode(),\n",
+        "",
+        _UNDO_BY_PLAN,
+    ),
+    _bug(
+        "what a person leaves out of an undo is reverted all the same",
+        RUNNER,
+        "        if skips:\n            self.stage.skip()\n",
+        "",
+        _UNDO_BY_PLAN,
+    ),
+    _bug(
+        "a case that is no undo may leave an effect out",
+        "src/headrace/usecases/continuations.py",
+        "    if not is_undo:\n        why = ",
+        "    if False:\n        why = ",
+        _UNDO_BY_PLAN,
+    ),
+    _bug(
+        "an effect of an undo is left out without the scope of approvals",
+        "src/headrace/api/ext/successors.py",
+        "    if _names_skip(wanted) and not request.principal.may(APPROVE):\n",
+        "    if False:\n",
+        "tests/api/test_guard.py",
     ),
     _bug(
         "a continuation lacks the unused events",

@@ -10,13 +10,15 @@ import json
 import random
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from headrace.clock import RandomIds
 from headrace.effects.port import Done, Outcome, Refused, Request, Unknown
 from headrace.effects.services import create_ledger, look_up, outcome, prepare
 from headrace.effects.settlement import Backoff, EffectProtocol, LookUpFirst, NeedsAttention, Pause, Send
 from headrace.errors import InvalidValue
+from headrace.planning.planner import Subject, Terms, plan
+from headrace.planning.questions import Answer
 from headrace.sandbox import Sandbox
 from headrace.workflows.activities import Activity, CreateTransaction
 from headrace.workflows.interpreter import StageRunner
@@ -297,7 +299,10 @@ def _undo(
         assert all(statuses[each.effect.key] in ("PARTIALLY_REVERSED", "REVERSE_FAILED") for each in undo.blocked), name
         return
     _revert_by_hand(world, draw, ran)
+    document = None if world.decides else planned(world, undo.stages)  # a plan does not wait for a bank
     undone = run(world, undo.stages, "undo")
+    if document is not None:
+        _compare(document, undone, name)
 
     kept = [index for index, effect in enumerate(ran.effects) if _stands(world, ran, effect)]
     expected = _sum(initial, *(ran.moved[index] for index in kept))
@@ -311,6 +316,30 @@ def _undo(
     report.stopped += 1
     is_for_a_person = "a person must decide" in undone.error
     assert is_for_a_person or ("INSUFFICIENT_FUND" in undone.error and payouts), f"{name}: {undone.error}"
+
+
+def planned(world: World, stages: list[Json]) -> Json:
+    """The plan of an undo by these stages, which sends nothing but reads."""
+    asking, answer = plan(Subject({"name": "undo", "stages": stages}, {}), Terms(world.now_at())), cast("Any", None)
+    while True:
+        try:
+            question = asking.send(answer)
+        except StopIteration as ended:
+            return ended.value
+        answer = Answer(world.sandbox.handle(question.request), world.now_at())
+
+
+def _compare(document: Json, undone: Ran, name: str) -> None:
+    """A plan has the effects that the undo had, in order; where it fails, the undo has failed there, or earlier."""
+    fails: Json | None = document.get("fails")
+    found = [(effect.stage, effect.ordinal, effect.activity) for effect in undone.effects]
+    signed = [(each["stage"], each["ordinal"], each["activity"]) for each in document["effects"]]
+    assert (fails is None) == (undone.error is None), f"{name}: {fails}, {undone.error}"
+    if fails is None:
+        assert signed == found, name
+        return
+    assert found == [each for each in signed if each[:2] < (fails["stage"], fails["ordinal"])], f"{name}: {fails}"
+    assert fails.get("code", "") in (undone.error or ""), f"{name}: {fails}, {undone.error}"
 
 
 def _bank_decides(world: World, draw: random.Random, reference: str) -> None:

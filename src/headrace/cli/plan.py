@@ -56,6 +56,21 @@ def plan(
             autocompletion=instance_ids,
         ),
     ] = None,
+    undo: Annotated[
+        str | None,
+        typer.Option(
+            "--undo",
+            metavar="INSTANCE",
+            help="Plan what an undo of this ended instance would do.",
+            autocompletion=instance_ids,
+        ),
+    ] = None,
+    external: Annotated[
+        str | None,
+        typer.Option(
+            "--external", metavar="keep|reverse", help="With --undo: keep a payout that is paid, or reverse it."
+        ),
+    ] = None,
     books: Annotated[
         str | None,
         typer.Option(
@@ -76,12 +91,17 @@ def plan(
     from headrace.cli.plan_text import plan_lines, stored_lines
     from headrace.cli.variables import read_variables, remarks_on_variables
 
-    if [subject, trigger, redrive, instance].count(None) != 3 or (trigger is None) != (event is None):
-        raise Failure("give a workflow or a file, or --trigger with --event, or --redrive, or --instance", code=USAGE)
+    subjects = {"trigger": trigger, "redrive": redrive, "undo": undo, "instance": instance}
+    named = [name for name, value in subjects.items() if value is not None]
+    if len(named) + (subject is not None) != 1 or (trigger is None) != (event is None):
+        raise Failure(
+            "give a workflow or a file, or --trigger with --event, or --redrive, --undo or --instance", code=USAGE
+        )
+    if external is not None and undo is None:
+        raise Failure("--external needs --undo", code=USAGE)
     variables = read_variables(variable or [])
-    if subject is None and (variables or books):
-        option = "trigger" if trigger is not None else "redrive" if redrive is not None else "instance"
-        raise Failure(f"--{option} takes neither --variable nor --books", code=USAGE)
+    if named and (variables or books):
+        raise Failure(f"--{named[0]} takes neither --variable nor --books", code=USAGE)
     definition = _definition(subject) if subject is not None and (books or _is_file(subject)) else None
     for remark in remarks_on_variables(definition["stages"], variables) if definition else ():
         session.warn(remark)
@@ -89,10 +109,10 @@ def plan(
         made = asyncio.run(_planned(definition, variables, books))
     else:
         wanted: Json = {} if expires is None else {"expiresIn": expires}
-        if redrive is not None:
-            wanted |= {"redrive": redrive}
-        elif instance is not None:
-            wanted |= {"instance": instance}
+        if external is not None:
+            wanted["external"] = external
+        if named and trigger is None:
+            wanted[named[0]] = subjects[named[0]]
         elif trigger is not None and event is not None:
             wanted |= {"triggerID": _trigger_id(session, trigger), "event": _event(event)}
         elif definition is not None:
@@ -144,7 +164,8 @@ async def _planned(definition: Json, variables: dict[str, str], books: str) -> J
     from headrace.planning.planner import Subject, Terms, plan
     from headrace.sandbox import Sandbox
     from headrace.sandbox.given import read_given
-    from headrace.usecases.plans import answered, check_variables_of
+    from headrace.usecases.asking import answered
+    from headrace.usecases.plans import check_variables_of
 
     check_variables_of(definition["stages"], variables)
     given = read_given(_given_in(books), "books")

@@ -56,7 +56,9 @@ def _lines(plan: Json) -> Iterator[str | list[str]]:
     name = plan["definition"].get("name") or "a workflow without a name"
     beginning: Json = plan.get("from") or {"stage": 0}
     yield Heading(f"Plan of {display.printable(name)}")
-    if "instance" in beginning:
+    if any("revert" in stage for stage in plan["definition"]["stages"]) and "redrive" not in plan:
+        beginning = {"stage": 0}  # of the undo itself: it begins at its own first stage
+    elif "instance" in beginning:
         yield f"  continues {beginning['instance']}"
     if plan["variables"]:
         yield _wrapped("  with " + ", ".join(f"{key}={value}" for key, value in plan["variables"].items()), "    ")
@@ -118,6 +120,11 @@ def _sentence(effect: Json, labels: dict[str, str]) -> str:
             kind = "pays" if body["type"] == "PAYOUT" else "transfers"
             amount = money(body["amount"], body["asset"])
             return f"{body['provider']} {kind} {amount} to {body['destinationAccountID']}{held}"
+        case "RejectTransferInitiation":
+            return f"The payout {_initiation_in(effect)}, which waits for validation, is rejected"
+        case "ReverseTransferInitiation":
+            amount = money(body["amount"], body["asset"])
+            return f"The provider is asked to reverse the payout {_initiation_in(effect)} of {amount}"
         case activity if not effect["postings"]:
             return f"{activity} is sent to the {effect['service']} service, and declined"
         case _:
@@ -126,6 +133,10 @@ def _sentence(effect: Json, labels: dict[str, str]) -> str:
                 f"{_label(each['destination'], labels)} (ledger {each['ledger']})"
                 for each in effect["postings"]
             )
+
+
+def _initiation_in(effect: Json) -> str:
+    return effect["path"].split("/")[2]
 
 
 def _balance(balance: Json, effect: Json, labels: dict[str, str]) -> str:
@@ -147,6 +158,8 @@ def _assumed(plan: Json) -> Iterator[str | list[str]]:
         elif each["type"] == "ingestion":
             state = "stands" if each["stands"] else "is not booked yet"
             found[f"Payment {each['payment']} on ledger {each['ledger']} {state}"] = None
+        elif each["type"] == "reversal":
+            found[f"The provider carries out the reversal of payout {each['initiation']}"] = None
     if found:
         yield ""
         yield "Assumes that this stays so"
@@ -156,6 +169,12 @@ def _assumed(plan: Json) -> Iterator[str | list[str]]:
 
 def _read(value: Json) -> str:
     """The finding of a read, as far as it decides who is paid."""
+    if "data" in value and all("status" in each for each in value["data"]):
+        return ", ".join(f"{each['id']} is {each['status']}" for each in value["data"]) or "found none"
+    if "postings" in value:
+        return "reverted already" if value.get("reverted") else "stands"
+    if "status" in value and "reference" in value and "initialAmount" not in value:
+        return str(value["status"])
     if "data" in value:
         return f"found {len(value['data'])}: " + ", ".join(wallet["id"] for wallet in value["data"])
     if "initialAmount" in value:

@@ -29,6 +29,9 @@ def redrive(
     accept_failure: Annotated[
         bool, typer.Option("--accept-failure", help="With --plan: continue it though it would fail.")
     ] = False,
+    skip: Annotated[
+        bool, typer.Option("--skip", help="Of a failed undo: keep the effect that it could not revert, and go on.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not show what would be sent, and do not ask.")] = False,
     idempotency_key: KeyOption = None,
 ) -> None:
@@ -40,9 +43,13 @@ def redrive(
 
     if accept_failure and plan is None:
         raise Failure("--accept-failure needs --plan", code=USAGE)
-    if not yes:
+    if skip and plan is not None:
+        raise Failure("--skip takes no --plan: what is left out is in no plan", code=USAGE)
+    if not yes and skip:
+        _confirm("This keeps the effect that the undo could not revert, and goes on with the next one. Continue?")
+    elif not yes:
         _ask(session, instance_id, plan)
-    wanted: Json = {"reason": reason}
+    wanted: Json = {"reason": reason} | ({"skip": True} if skip else {})
     if plan is not None:
         wanted |= {"planID": plan} | ({"acceptFailure": True} if accept_failure else {})
     made = session.ext.redrive_instance(
@@ -64,9 +71,13 @@ def _ask(session: Session, instance_id: str, plan_id: str | None) -> None:
     plan: Json = json.loads(found.raw)["data"]
     for line in plan_lines(plan):
         display.note(line)
-    if not sys.stdin.isatty():
-        raise Failure("this needs a yes, and there is no terminal to ask on: add --yes", code=USAGE)
     count = len(plan["effects"])
     what = "nothing" if not count else "1 effect" if count == 1 else f"{count} effects"
-    if not typer.confirm(f"This continues the instance and sends {what}. Continue?", err=True):
+    _confirm(f"This continues the instance and sends {what}. Continue?")
+
+
+def _confirm(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise Failure("this needs a yes, and there is no terminal to ask on: add --yes", code=USAGE)
+    if not typer.confirm(question, err=True):
         raise Failure("nothing was started")

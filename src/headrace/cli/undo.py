@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +29,13 @@ def undo(
     external: Annotated[
         str, typer.Option("--external", metavar="keep|reverse", help="Keep a payout that is paid, or reverse it.")
     ] = "keep",
+    plan: Annotated[
+        str | None,
+        typer.Option("--plan", metavar="PLAN", help="Id of a plan of this undo: it does what was signed, or ends."),
+    ] = None,
+    accept_failure: Annotated[
+        bool, typer.Option("--accept-failure", help="With --plan: undo it though that would fail.")
+    ] = False,
     preview: Annotated[bool, typer.Option("--preview", help="Only show what would be reverted.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not show it, and do not ask.")] = False,
     idempotency_key: KeyOption = None,
@@ -37,16 +45,25 @@ def undo(
     Shows what would be reverted and what is kept, and asks before it starts.
     """
     from headrace.cli.documents import document
+    from headrace.cli.plan_text import plan_lines
 
     if external not in ("keep", "reverse"):
         raise Failure(f"--external {external!r} is neither keep nor reverse", code=USAGE)
+    if plan is None and accept_failure:
+        raise Failure("--accept-failure needs --plan", code=USAGE)
+    if plan is not None and (preview or external != "keep"):
+        raise Failure("--plan takes neither --preview nor --external: the plan says it", code=USAGE)
     if preview:
         found = session.ext.preview_undo(instance_id=instance_id, external=external).data
         session.show({"undo": document(found)}, lambda: undo_lines(found))
         return
-    if not yes:
+    if not yes and plan is None:
         _ask(undo_lines(session.ext.preview_undo(instance_id=instance_id, external=external).data))
-    body = {"reason": reason} | ({} if external == "keep" else {"external": external})
+    elif not yes:
+        _ask(plan_lines(json.loads(session.ext.get_plan(plan_id=plan or "").raw)["data"]))
+    body: Json = {"reason": reason} | ({} if external == "keep" else {"external": external})
+    if plan is not None:
+        body |= {"planID": plan} | ({"acceptFailure": True} if accept_failure else {})
     made = session.ext.undo_instance(instance_id=instance_id, request_body=body, idempotency_key=idempotency_key).data
     session.show(
         {"undo": document(made)}, f"Undo of {_counted(made.reverts)} started with ID: {made.id}", ids=[made.id]

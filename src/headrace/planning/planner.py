@@ -34,7 +34,13 @@ from headrace.workflows.activities import (
 from headrace.workflows.commands import SleepUntil, WaitApproval, WaitEvent
 from headrace.workflows.durations import moment_text
 from headrace.workflows.interpreter import StageRunner
-from headrace.workflows.reversals import UNDOING
+from headrace.workflows.reversals import (
+    AwaitReversal,
+    GetTransaction,
+    RejectTransferInitiation,
+    ReverseTransferInitiation,
+    RevertTransaction,
+)
 
 MAX_READS = 5_000
 """The questions that one plan may ask."""
@@ -59,13 +65,26 @@ class Beginning:
 
 
 @dataclass(frozen=True, slots=True)
+class Undone:
+    """The instance whose case a plan undoes, and the last stage and position that its history shows."""
+
+    instance_id: str
+    stage: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
-    """A run that is to be planned. `definition` is that of a workflow, checked; `variables` are complete."""
+    """A run that is to be planned. `definition` is that of a workflow, checked; `variables` are complete.
+
+    `beginning`: of a continuation; `undone`: of an undo, whose `definition` is computed.
+    """
 
     definition: Json
     variables: dict[str, str]
     origin: Literal["caller", "trigger"] = "caller"
     beginning: Beginning | None = None
+    undone: Undone | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +128,7 @@ class _Planner:
         self._subject = subject
         self._terms = terms
         self._draft = Draft(subject.definition, subject.variables, subject.origin, terms.planned_at)
-        if (begins := subject.beginning) is not None:
+        if (begins := subject.beginning or subject.undone) is not None:
             at = {"instance": begins.instance_id, "stage": begins.stage, "position": begins.position}
             self._draft.beginning = at
         self._shadow = Shadow()
@@ -185,6 +204,8 @@ class _Planner:
         if isinstance(reading.outcome, Refused):
             raise self._refusal(activity, reading.outcome)
         output = reading.outcome.output
+        if isinstance(activity, AwaitReversal):  # an assumption of its effect, not of a read
+            return output
         value: Json = output.get("data", output.get("cursor", output))
         self._draft.assume(
             self._stage.number,
@@ -239,6 +260,34 @@ class _Planner:
         reversible = "reject" if effect.waiting_validation else "kept"
         self._draft.add_effect(commitment, reversible=reversible, postings=[], balances=[])
         self._draft.totals[effect.asset]["externalOut"] += effect.amount
+        yield from ()
+
+    def revert(self, effect: RevertTransaction, commitment: Commitment) -> Asking[None]:
+        """Plan the reverse postings of a transaction, the last one first. The stage has read that it stands."""
+        reading = yield from self._shadow.read(GetTransaction(effect.id, effect.ledger))
+        if isinstance(reading.outcome, Refused):
+            raise self._refusal(effect, reading.outcome)
+        changes: list[Change] = []
+        for each in reversed(reading.outcome.output["data"]["postings"]):
+            backwards = posting(each["destination"], each["source"], each["amount"], each["asset"])
+            refused = yield from self._shadow.open_ends(effect.ledger, backwards, creates=False)
+            if refused is not None:
+                raise self._refusal(effect, refused)
+            changes.append(self._shadow.move(effect.ledger, backwards, is_unbounded=effect.force))
+        self._add(effect, commitment, "kept", changes)
+
+    def reject(self, effect: RejectTransferInitiation, commitment: Commitment) -> Asking[None]:
+        """Plan the rejection of a payout that waits for validation: nothing has left."""
+        self._shadow.set_status(effect.id, "REJECTED")
+        self._draft.add_effect(commitment, reversible="kept", postings=[], balances=[])
+        yield from ()
+
+    def reverse(self, effect: ReverseTransferInitiation, commitment: Commitment) -> Asking[None]:
+        """Plan the reversal of a paid payout, and assume that the provider carries it out."""
+        self._shadow.set_status(effect.id, "REVERSED")
+        self._draft.add_effect(commitment, reversible="kept", postings=[], balances=[])
+        self._draft.assume(commitment.stage, "reversal", initiation=effect.id)
+        self._draft.totals[effect.asset]["externalIn"] += effect.amount
         yield from ()
 
     def _book(self, effect: CreateTransaction, commitment: Commitment, reversible: str) -> Asking[None]:
@@ -359,11 +408,14 @@ EFFECTS: dict[str, Callable[[_Planner, Any, Commitment], Asking[None]]] = {
     "CreditWallet": _Planner.move_wallet,
     "DebitWallet": _Planner.move_wallet,
     "CreateTransferInitiation": _Planner.initiate,
+    "RevertTransaction": _Planner.revert,
+    "RejectTransferInitiation": _Planner.reject,
+    "ReverseTransferInitiation": _Planner.reverse,
 }
 """By the name of an effect, how it is planned."""
 check_complete(
     EFFECTS,
-    [name for name, each in ACTIVITIES.items() if each.is_effect and each not in UNDOING],
+    [name for name, each in ACTIVITIES.items() if each.is_effect],
     "plan",
     "to EFFECTS",
 )

@@ -26,6 +26,7 @@ from headrace.workflows.activities import (
     Json,
 )
 from headrace.workflows.durations import moment_text
+from headrace.workflows.reversals import AwaitReversal, GetTransferInitiation, ListTransferInitiations
 
 Place = tuple[str, str]
 """A ledger and an account of it."""
@@ -53,7 +54,17 @@ class _Held:
 class Shadow:
     """One plan's view of ledger, wallets and payments. It starts empty and asks for what it lacks."""
 
-    __slots__ = ("_created", "_funded", "_held", "_ingested", "_ledgers", "_metadata", "_reads", "_wallets")
+    __slots__ = (
+        "_created",
+        "_funded",
+        "_held",
+        "_ingested",
+        "_ledgers",
+        "_metadata",
+        "_reads",
+        "_statuses",
+        "_wallets",
+    )
 
     def __init__(self) -> None:
         self._held: dict[Place, _Held] = {}
@@ -64,6 +75,7 @@ class Shadow:
         self._wallets: dict[str, Reading] = {}
         self._reads: dict[str, Reading] = {}
         self._ingested: dict[tuple[str, str], Posting] = {}
+        self._statuses: dict[str, str] = {}
 
     # what stages read
 
@@ -78,11 +90,37 @@ class Shadow:
                 return (yield from self._read_account(activity))
             case GetWallet():
                 return (yield from self._read_wallet(activity))
+            case AwaitReversal() if (status := self._statuses.get(activity.id)) is not None:
+                return Reading(Done({"data": {"id": activity.id, "status": status}}), 0)  # it is planned, not booked
+            case ListTransferInitiations() | GetTransferInitiation() | AwaitReversal():
+                return self._with_statuses((yield from self._read(activity)))
             case _:
-                request = prepare(activity, "", 0)
-                if request.path not in self._reads:
-                    self._reads[request.path] = yield from ask(activity.name, request)
-                return self._reads[request.path]
+                return (yield from self._read(activity))
+
+    def _read(self, activity: Activity) -> Asking[Reading]:
+        request = prepare(activity, "", 0)
+        if request.path not in self._reads:
+            self._reads[request.path] = yield from ask(activity.name, request)
+        return self._reads[request.path]
+
+    def _with_statuses(self, reading: Reading) -> Reading:
+        """Transfer initiations as they are after what is planned."""
+        if isinstance(reading.outcome, Refused) or not self._statuses:
+            return reading
+        output = reading.outcome.output
+        if "data" in output:
+            return replace(reading, outcome=Done({"data": self._as_planned(output["data"])}))
+        page: Json = output["cursor"]
+        return replace(
+            reading, outcome=Done({"cursor": {**page, "data": [self._as_planned(each) for each in page["data"]]}})
+        )
+
+    def _as_planned(self, initiation: Json) -> Json:
+        return {**initiation, "status": self._statuses.get(initiation["id"], initiation["status"])}
+
+    def set_status(self, initiation_id: str, status: str) -> None:
+        """Plan the status of a transfer initiation."""
+        self._statuses[initiation_id] = status
 
     def _read_account(self, activity: GetAccount) -> Asking[Reading]:
         refused = yield from self.open_account(activity.ledger, activity.id)

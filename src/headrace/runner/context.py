@@ -47,7 +47,3 @@ class Definition(msgspec.Struct, frozen=True):
 def definition_in(config: str) -> Definition:
     """The definition in its text."""
     return decode(config, type=Definition)
-
-
-def stages_in(config: str) -> list[Json]:
-    return definition_in(config).stages

@@ -165,14 +165,16 @@ class InstanceRunner:
         runner.begin(unit, Required(row, partial(NotFound, "workflow", workflow.id)), 0, sends=sends)
         return runner
 
-    def begin(self, unit: Unit, stored: Required, stage: int, *, sends: bool) -> None:
-        """Begin a new instance, which `stored` adds, with this stage: go on up to its first command."""
+    def begin(self, unit: Unit, stored: Required, stage: int, *, sends: bool, skips: bool = False) -> None:
+        """Begin a new instance, which `stored` adds, with this stage or, where it `skips` that, behind it."""
         unit.add(stored)
         if self.variables:
             hashes = encode(fingerprints(self.variables)).decode()
             unit.add(writes.AddVariables(created_at=self.created_at, instance_id=self.id, fingerprints=hashes))
         self._announce(unit, STARTED_WORKFLOW, self.created_at)
         self._open_stage(stage, self.created_at, unit)
+        if skips:
+            self.stage.skip()
         self._advance(unit, self.created_at, sends=sends)
         if self._claim is not None:
             unit.add(self._claim)
@@ -233,8 +235,7 @@ class InstanceRunner:
         self.gate = self.deadline_at = None
         self.pin, self.approvals = pin_of(plan.document), approvals
         passed = PassGate(instance_id=self.id, number=self.stage.number, at=now_at)
-        unit.add(Required(passed, partial(Conflict, self.id)))
-        unit.add(PinInstance(instance_id=self.id, plan_id=plan.id))
+        unit += [Required(passed, partial(Conflict, self.id)), PinInstance(instance_id=self.id, plan_id=plan.id)]
         self._move(unit, now_at, 0)
         return self._sealed(unit)
 
@@ -312,7 +313,8 @@ class InstanceRunner:
     def _next_stage(self, unit: Unit, now_at: int) -> bool:
         """Close the stage that has ended; open the next, or end the instance. False when the instance has ended."""
         stage = self.stage
-        if stage.error is None and self.pin is not None and (left := self.pin.left(stage.number, stage.ordinal)):
+        pin = None if stage.is_skipped else self.pin
+        if stage.error is None and pin is not None and (left := pin.left(stage.number, stage.ordinal)):
             stage.leave_plan(left)
         self._close_stage(unit, now_at)
         self._earlier = NOTHING

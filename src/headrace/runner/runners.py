@@ -109,12 +109,19 @@ class Runners:
         return Start(runner, unit)
 
     def redrive(
-        self, standing: Standing, *, sends: bool, signed: records.Plan | None = None, approvals: int = 0
+        self,
+        standing: Standing,
+        *,
+        sends: bool,
+        signed: records.Plan | None = None,
+        approvals: int = 0,
+        skips: bool = False,
     ) -> Start:
         """The continuation of an instance that has failed, which `standing` shows as it ended. `sends`: as in `start`.
 
         `signed`: a plan of this redrive, which it may not leave and which has so many `approvals`; None: it keeps the
-        plan of that instance, if any. The unit does not store that it is the successor: the caller adds that, as what decides a race.
+        plan of that instance, if any. The unit does not store that it is the successor: the caller adds that, as what
+        decides a race. `skips`: it leaves out the stage that has failed, and goes on with the next one.
         """
         before = standing.instance
         root_id, stage = before.root_id or before.id, before.stages[-1].number
@@ -143,21 +150,23 @@ class Runners:
         )
         unit = Unit()
         unit.add(CarryEvents(predecessor=before.id, instance_id=runner.id))
-        runner.begin(unit, Required(added, partial(NotFound, "instance", before.id)), stage, sends=sends)
+        runner.begin(unit, Required(added, partial(NotFound, "instance", before.id)), stage, sends=sends, skips=skips)
         return Start(runner, unit)
 
-    def undo(self, undone_id: str, workflow_id: str, stages: list[Json], *, sends: bool) -> Start:
-        """The instance that undoes the case of another one, by these stages. `sends`: as in `start`.
+    def undo(self, undone_id: str, stages: list[Json], *, sends: bool, signed: records.Plan | None = None) -> Start:
+        """The instance that undoes the case of another one, by these stages. `sends`, `signed`: as in `start`.
 
         Its workflow is stored as deleted: it can be read, and no list shows it. The unit does not store that the
         instance is the successor: the caller adds that, as what decides a race.
         """
-        name, created_at = f"undo of {undone_id}", self._context.now()
-        config = encode({"name": name, "stages": stages}).decode()
+        workflow_id, created_at = self._new_id(), self._context.now()
+        document = undo_config(undone_id, stages)
+        name, config = document["name"], encode(document).decode()
         definition = Definition(stages, name)
         runner = InstanceRunner(
             self._new_id(), workflow_id, definition, {}, created_at, self._context, by_trigger=False
         )
+        runner.pin = None if signed is None else pin_of(signed.document)
         unit = Unit()
         unit.add(
             writes.AddWorkflow(
@@ -172,6 +181,7 @@ class Runners:
             created_at=created_at,
             by_trigger=False,
             kind="undo",
+            plan_id=None if signed is None else signed.id,
         )
         runner.begin(unit, Required(added, partial(NotFound, "workflow", workflow_id)), 0, sends=sends)
         unit.add(writes.DeleteWorkflow(at=created_at, workflow_id=workflow_id))
@@ -196,6 +206,11 @@ class Runners:
     def restore(self, standing: Standing) -> InstanceRunner:
         """The instance where the journal says it stands. Raises JournalMismatch where the two contradict each other."""
         return InstanceRunner.restore(standing, self._context)
+
+
+def undo_config(undone_id: str, stages: list[Json]) -> Json:
+    """The definition of the workflow that undoes the case of an instance."""
+    return {"name": f"undo of {undone_id}", "stages": stages}
 
 
 def started_instance(start: Unit) -> Instance:

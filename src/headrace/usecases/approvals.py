@@ -151,7 +151,7 @@ async def _requesters(ports: Ports, plan: Plan, about: PlanSubject) -> set[str |
         found.add(plan.requester)
     if about.trigger_id is not None:
         found.add(await journal.maker(about.trigger_id))
-    instance_id = about.instance or about.redrive
+    instance_id = about.instance or about.redrive or about.undo
     while instance_id is not None:
         instance = await journal.instance(instance_id)
         trigger_id = await journal.trigger_of(instance_id)

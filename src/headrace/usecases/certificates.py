@@ -24,8 +24,8 @@ from headrace.journal.records import ActivityRow, Certificate, Instance, Resolut
 from headrace.journal.writes import AddCertificate
 from headrace.planning.questions import Answer as Answered
 from headrace.planning.questions import Asking
+from headrace.usecases.asking import PAUSE_S
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
-from headrace.usecases.plans import PAUSE_S
 from headrace.usecases.ports import Ports
 from headrace.usecases.reasons import ANONYMOUS
 from headrace.workflows.activities import ACTIVITIES, Json, Service

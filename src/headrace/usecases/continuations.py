@@ -65,6 +65,18 @@ def why_not(standing: Standing, *, is_planned: bool, is_undo: bool) -> Why | Non
     return BARRED[instance.failure]
 
 
+def require_skippable(standing: Standing, *, is_undo: bool) -> None:
+    """Require an undo that has failed so that its effect may be left out. Raises NotInThisState."""
+    instance = standing.instance
+    if not is_undo:
+        why = Why("not_undo", "it is no undo, and only what an undo would revert can be left out")
+    elif instance.failure not in REDRIVABLE:
+        why = Why("not_skippable", "no service has declined the effect: redrive it without skip")
+    else:
+        return
+    raise NotInThisState(why.code, f"nothing of instance {instance.id} can be left out: {why.text}")
+
+
 def has_successor(instance_id: str, which: str = "") -> NotInThisState:
     return NotInThisState("has_successor", f"instance {instance_id} has a successor already{which}")
 

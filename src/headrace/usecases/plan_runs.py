@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -70,6 +71,8 @@ async def run_plan(ports: Ports, caller: Caller | None, plan_id: str, body: obje
     await require_usable(ports, plan)
     if about.redrive is not None:  # a new run has keys of its own: a late attempt of the case would book as well
         raise NotRunnable("is_redrive", f"the plan is of a redrive: redrive instance {about.redrive}")
+    if about.undo is not None:
+        raise NotRunnable("is_undo", f"the plan is of an undo: undo instance {about.undo}")
     if about.instance is not None:
         raise NotRunnable(
             "is_rest", f"the plan is of the rest of instance {about.instance}, which goes on once approved"
@@ -93,15 +96,38 @@ async def run_plan(ports: Ports, caller: Caller | None, plan_id: str, body: obje
         raise
 
 
-async def signed_redrive(ports: Ports, instance_id: str, plan_id: str, *, accepts_failure: bool) -> Plan:
-    """The plan of the redrive of this instance, which may be used. Raises InvalidValue, NotFound, NotRunnable."""
+async def signed_plan(
+    ports: Ports, verb: Literal["redrive", "undo"], instance_id: str, plan_id: str, *, accepts_failure: bool
+) -> Plan:
+    """The plan of the redrive or undo of this instance, which may be used.
+
+    Raises InvalidValue, NotFound, NotRunnable.
+    """
     plan = await read_plan(ports, plan_id)
     about = msgspec.json.decode(plan.subject, type=PlanSubject)
-    if about.redrive != instance_id:
-        raise InvalidValue("planID", f"is not the id of a plan of the redrive of instance {instance_id}")
+    if (about.redrive if verb == "redrive" else about.undo) != instance_id:
+        raise InvalidValue("planID", f"is not the id of a plan of the {verb} of instance {instance_id}")
     await require_usable(ports, plan)
     _require_success(about, accepts_failure=accepts_failure)
     return plan
+
+
+def plan_named_in(members: Mapping[str, object]) -> tuple[str | None, bool]:
+    """The `planID` and `acceptFailure` of a redrive or an undo. Raises InvalidValue, which names the member."""
+    plan_id, accepts_failure = members.get("planID"), members.get("acceptFailure")
+    if not isinstance(plan_id, str | None):
+        raise InvalidValue("planID", "must be the id of a plan, as text")
+    if not isinstance(accepts_failure, bool | None):
+        raise InvalidValue("acceptFailure", "must be true or false")
+    if plan_id is None and accepts_failure is not None:
+        raise InvalidValue("acceptFailure", "is given with planID only")
+    return plan_id, bool(accepts_failure)
+
+
+def is_signed(definition: Json, plan: Plan) -> bool:
+    """Whether a plan is of this definition."""
+    signed = msgspec.json.decode(plan.document, type=_SignedConfig).definition
+    return _canonical(definition) == _canonical(signed)
 
 
 def use_of(plan: Plan, start: Start) -> Required:

@@ -2,43 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
-from headrace.clock import Clock
-from headrace.effects.port import Downstream, NoResponse
-from headrace.errors import InvalidValue, NotFound, TooLarge
+from headrace.errors import InvalidValue, NotFound
 from headrace.journal.lists import Place, PlanList
 from headrace.journal.plan_writes import AddPlan
 from headrace.journal.port import Unit
 from headrace.journal.records import Decision, Plan
 from headrace.planning.canonical import canonical_json
 from headrace.planning.planner import Subject, Terms, plan
-from headrace.planning.questions import Answer as Answered
-from headrace.planning.questions import Asking
 from headrace.triggers.expressions import EvaluationFailed
 from headrace.triggers.firing import Firing, VariablesFailed
-from headrace.usecases.continuations import belongs_to_undo, continuing, redrivable, rest_of
+from headrace.usecases.asking import answered
+from headrace.usecases.continuations import continuing, redrivable, rest_of
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
 from headrace.usecases.ports import Ports
 from headrace.usecases.triggers import read_trigger
+from headrace.usecases.undoing import check_external, computed_undo, planned_undo
 from headrace.workflows.activities import Json
 from headrace.workflows.config import check_delays, open_delays, parse_config
 from headrace.workflows.durations import duration_us
 from headrace.workflows.variables import MAX_VARIABLES, check_variables, missing, shown
 
-MAX_S = 30.0
-"""The time that the questions of one plan may take."""
-PAUSE_S = 0.2
-"""The pause before the second attempt of a question; it doubles."""
 APPROVE, REJECT = "approve", "reject"
 """Verdicts of a person about a plan."""
 OPEN, STATES = "open", ("open", "approved", "rejected", "expired", "used")
 MIN_LIFE_US, MAX_LIFE_US, LIFE_US = 60_000_000, 7 * 86_400_000_000, 86_400_000_000
-_SUBJECTS = ("workflowID", "definition", "triggerID", "redrive", "instance")
-_MEMBERS = (*_SUBJECTS, "variables", "event", "expiresIn")
+_SUBJECTS = ("workflowID", "definition", "triggerID", "redrive", "undo", "instance")
+_MEMBERS = (*_SUBJECTS, "variables", "event", "external", "expiresIn")
 
 
 class PlanSubject(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
@@ -49,16 +42,18 @@ class PlanSubject(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
     workflow_id: str | None = None
     trigger_id: str | None = None
     redrive: str | None = None
+    undo: str | None = None
+    external: str | None = None
     instance: str | None = None
 
 
 @idempotent(Plan)
 async def make_plan(ports: Ports, caller: Caller | None, wanted: object) -> Answer[Plan]:
-    """Plan a run of a workflow, of a definition, of a trigger for an event, a redrive, or the rest of a run; store it.
+    """Plan a run of a workflow, a definition or a trigger, a redrive, an undo, or the rest of a run; store it as open.
 
-    `wanted` is `{"workflowID" | "definition", "variables"?, "expiresIn"?}`, `{"triggerID", "event", "expiresIn"?}`,
-    `{"redrive": the instance's id, "expiresIn"?}` or `{"instance": the id of one that waits for approvals,
-    "expiresIn"?}`. The plan is open.
+    `wanted` is `{"workflowID" | "definition", "variables"?}`, `{"triggerID", "event"}`, or the id of an instance as
+    `{"redrive": id}`, `{"undo": id, "external"?}` or, of one that waits for approvals, `{"instance": id}`; each with
+    `expiresIn` where it is not to be a day.
 
     Raises InvalidValue, which names the member; NotFound; NotInThisState; TooLarge; Silent where a service does not
     answer.
@@ -140,14 +135,16 @@ def _members_of(wanted: object) -> Json:
     if len(subjects) != 1:
         raise InvalidValue("body", f"must hold exactly one of {', '.join(_SUBJECTS)}")
     of_trigger = subjects == ["triggerID"]
-    if subjects[0] in ("redrive", "instance") and "variables" in members:
+    if subjects[0] in ("redrive", "undo", "instance") and "variables" in members:
         raise InvalidValue("variables", f"is not given with {subjects[0]}")
+    if subjects != ["undo"] and "external" in members:
+        raise InvalidValue("external", "is given with undo only")
     surplus, needed = ("variables", "event") if of_trigger else ("event", "")
     if surplus in members:
         raise InvalidValue(surplus, f"is not given with {subjects[0]}")
     if needed and needed not in members:
         raise InvalidValue(needed, f"is required with {subjects[0]}")
-    for name in ("workflowID", "triggerID", "redrive", "instance"):
+    for name in ("workflowID", "triggerID", "redrive", "undo", "instance"):
         if name in members and not isinstance(members[name], str):
             raise InvalidValue(name, "must be text")
     return members
@@ -177,11 +174,14 @@ async def _subject(ports: Ports, members: Json) -> tuple[Subject, PlanSubject]:
     if "redrive" in members:
         standing = await redrivable(ports, members["redrive"], is_planned=True)
         instance = standing.instance
-        if await belongs_to_undo(ports, instance):
-            raise InvalidValue("redrive", "an undo has no plan: its stages say what they revert")
         workflow = await ports.journal.workflow(instance.workflow_id)
         name = None if workflow is None else workflow.name
         return continuing(standing), PlanSubject("", name, instance.workflow_id, redrive=instance.id)
+    if "undo" in members:
+        external = check_external(members.get("external", "keep"))
+        standing, undo = await computed_undo(ports, members["undo"], external)
+        subject = planned_undo(standing, undo)
+        return subject, PlanSubject("", subject.definition["name"], undo=standing.instance.id, external=external)
     trigger_id = members.get("triggerID")
     if trigger_id is None:
         workflow_id, variables = members["workflowID"], check_variables(members.get("variables") or {})
@@ -211,30 +211,6 @@ def terms_for(ports: Ports, subject: Subject, planned_at: int | None = None) -> 
     may_name_world = policy.allow_world_from_trigger if subject.origin == "trigger" else policy.allow_world_from_caller
     at = ports.clock.now_at() if planned_at is None else planned_at
     return Terms(at, may_name_world=may_name_world, schemas=policy.ledger_schemas)
-
-
-async def answered(asking: Asking[Json], services: Downstream, clock: Clock) -> Json:
-    """Ask the services the questions of a plan, and return its document.
-
-    Raises Silent where a service does not answer, and TooLarge beyond the limits of a plan.
-    """
-    answer: Any = None
-    try:
-        async with asyncio.timeout(MAX_S):
-            while True:
-                try:
-                    question = asking.send(answer)
-                except StopIteration as ended:
-                    return ended.value
-                if question.attempt:
-                    await clock.sleep(PAUSE_S * 2 ** (question.attempt - 1))
-                try:
-                    response = await services.send(question.request)
-                except NoResponse:
-                    response = None
-                answer = Answered(response, clock.now_at())
-    except TimeoutError:
-        raise TooLarge("plan", f"needs more than {MAX_S:g} s") from None
 
 
 def check_variables_of(stages: list[Json], variables: dict[str, str]) -> None:

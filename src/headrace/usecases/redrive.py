@@ -17,13 +17,15 @@ from headrace.journal.records import Plan, Standing
 from headrace.journal.successor_writes import AddSuccessor
 from headrace.planning.planner import NEEDS_SAME_BYTES, plan
 from headrace.runner.inheritance import earlier_effects, left_by
-from headrace.usecases.continuations import belongs_to_undo, continuing, has_successor, redrivable
+from headrace.usecases.asking import answered
+from headrace.usecases.continuations import belongs_to_undo, continuing, has_successor, redrivable, require_skippable
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
-from headrace.usecases.plan_runs import PlanLost, require_usable, signed_redrive, use_of
-from headrace.usecases.plans import answered, approvals_in, read_plan, terms_for
+from headrace.usecases.plan_runs import PlanLost, plan_named_in, require_usable, signed_plan, use_of
+from headrace.usecases.plans import approvals_in, read_plan, terms_for
 from headrace.usecases.ports import Ports
 from headrace.usecases.reasons import check_reason, members_of, principal_of
 from headrace.usecases.uncancelled import completed
+from headrace.usecases.undo import KeptEffect, left_out
 from headrace.workflows.activities import Json
 
 REDRIVE = "redrive"
@@ -45,29 +47,32 @@ class Continuation(msgspec.Struct, frozen=True):
 async def redrive_instance(
     ports: Ports, caller: Caller | None, instance_id: str, wanted: object
 ) -> Answer[Continuation]:
-    """Continue an instance that has failed. `wanted` is `{"reason", "planID"?, "acceptFailure"?}`.
+    """Continue an instance that has failed. `wanted` is `{"reason", "planID"?, "acceptFailure"?}`, or of a
+    failed undo `{"reason", "skip": true}`: then the effect that it could not revert is kept, and it goes on.
 
     With a plan of this redrive the new instance has no effect but those of the plan, which is used; without one it
     keeps the plan of the instance, if that has one. It is stored on return.
 
     Raises InvalidValue, NotFound, NotInThisState, NotRunnable, Unavailable, and Silent where a service does not answer.
     """
-    members = members_of(wanted, "reason", "planID", "acceptFailure")
-    reason, plan_id, accepts_failure = (members.get(name) for name in ("reason", "planID", "acceptFailure"))
-    reason = check_reason(reason)
-    if not isinstance(plan_id, str | None):
-        raise InvalidValue("planID", "must be the id of a plan, as text")
-    if not isinstance(accepts_failure, bool | None):
-        raise InvalidValue("acceptFailure", "must be true or false")
-    if plan_id is None and accepts_failure is not None:
-        raise InvalidValue("acceptFailure", "is given with planID only")
+    members = members_of(wanted, "reason", "planID", "acceptFailure", "skip")
+    reason, (plan_id, accepts_failure) = check_reason(members.get("reason")), plan_named_in(members)
+    skips = members.get("skip", False)
+    if not isinstance(skips, bool):
+        raise InvalidValue("skip", "must be true or false")
+    if skips and plan_id is not None:
+        raise InvalidValue("skip", "is not given with planID: what is left out is in no plan")
     standing = await redrivable(ports, instance_id, is_planned=plan_id is not None)
-    signed = None
+    signed, kept = None, None
+    if skips:
+        require_skippable(standing, is_undo=await belongs_to_undo(ports, standing.instance))
+        kept = await left_out(ports, standing.instance, reason)
     if plan_id is not None:
-        signed = await signed_redrive(ports, instance_id, plan_id, accepts_failure=bool(accepts_failure))
-    await _require_same_bytes(ports, standing)
+        signed = await signed_plan(ports, "redrive", instance_id, plan_id, accepts_failure=accepts_failure)
+    if kept is None:
+        await _require_same_bytes(ports, standing)
     try:
-        return await completed(_commit(ports, caller, standing, reason, signed))
+        return await completed(_commit(ports, caller, standing, reason, signed, kept))
     except PlanLost:
         assert signed is not None
         await require_usable(ports, await read_plan(ports, signed.id))
@@ -94,11 +99,16 @@ async def _require_same_bytes(ports: Ports, standing: Standing) -> None:
 
 
 async def _commit(
-    ports: Ports, caller: Caller | None, standing: Standing, reason: str, signed: Plan | None
+    ports: Ports, caller: Caller | None, standing: Standing, reason: str, signed: Plan | None, kept: KeptEffect | None
 ) -> Answer[Continuation]:
     before = standing.instance
-    approvals = 0 if signed is None else approvals_in(await ports.journal.decisions(signed.id))
-    start = ports.runners.redrive(standing, sends=ports.engine.sends_at_once, signed=signed, approvals=approvals)
+    start = ports.runners.redrive(
+        standing,
+        sends=ports.engine.sends_at_once,
+        signed=signed,
+        approvals=0 if signed is None else approvals_in(await ports.journal.decisions(signed.id)),
+        skips=kept is not None,
+    )
     runner, unit = start
     made = Continuation(
         id=runner.id,
@@ -116,6 +126,7 @@ async def _commit(
         reason=reason,
         principal=made.principal,
         at=made.at,
+        kept=None if kept is None else msgspec.json.encode([kept]).decode(),
     )
     if signed is not None:
         unit.insert(0, use_of(signed, start))

@@ -27,6 +27,7 @@ from headrace.effects.port import Found as FoundInBooks
 from headrace.effects.services import look_up
 from headrace.effects.settlement import Unbooked
 from headrace.effects.wire import stored
+from headrace.engine.cases import is_attested
 from headrace.errors import AlreadyEnded, Conflict, InvalidValue, NotFound, NotResolvable, Unavailable
 from headrace.journal import writes
 from headrace.journal.lists import NEWEST, AttentionList
@@ -77,11 +78,6 @@ class _Proven(msgspec.Struct, frozen=True):
 
     outcome: Done | Unbooked
     proof: str | None = None
-
-
-def is_attested(evidence: str) -> bool:
-    """True for evidence in words: what it says is known by the person's word alone."""
-    return "text" in msgspec.json.decode(evidence)
 
 
 def parse_decision(value: object) -> Decision:

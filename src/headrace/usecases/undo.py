@@ -13,25 +13,22 @@ from typing import Literal
 
 import msgspec
 
-from headrace.effects.port import Done
-from headrace.effects.services import prepare
-from headrace.errors import InvalidValue, NotFound, NotInThisState
+from headrace.engine.cases import case_of
+from headrace.errors import InvalidValue, NotFound, NotRunnable
 from headrace.journal import writes
-from headrace.journal.chains import is_done, ordinal_of
 from headrace.journal.port import Required
-from headrace.journal.records import ActivityRow, Instance, Standing
+from headrace.journal.records import ActivityRow, Instance, Plan
 from headrace.journal.successor_writes import AddSuccessor
-from headrace.planning.questions import Asking, ask
 from headrace.usecases.continuations import belongs_to_undo, has_successor
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
-from headrace.usecases.plans import answered
+from headrace.usecases.plan_runs import PlanLost, is_signed, plan_named_in, require_usable, signed_plan, use_of
+from headrace.usecases.plans import PlanSubject, read_plan
 from headrace.usecases.ports import Ports
 from headrace.usecases.reasons import check_reason, members_of, principal_of
-from headrace.usecases.resolve import is_attested
 from headrace.usecases.uncancelled import completed
+from headrace.usecases.undoing import check_external, computed_undo, planned_undo
 from headrace.workflows.activities import Json
-from headrace.workflows.reversals import ListTransferInitiations
-from headrace.workflows.undo import Case, DoneEffect, External, Kept, Undo, undo_of
+from headrace.workflows.undo import External, Kept, Undo
 
 UNDO = "undo"
 UndoState = Literal["undoing", "undone", "undone_but", "undo_failed"]
@@ -77,117 +74,36 @@ class UndoReport(msgspec.Struct, frozen=True):
 
 @idempotent(Undoing)
 async def undo_instance(ports: Ports, caller: Caller | None, instance_id: str, wanted: object) -> Answer[Undoing]:
-    """Undo the case of an instance that has ended. `wanted` is `{"reason", "external"?}`. It is stored on return.
+    """Undo the case of an instance that has ended. `wanted` is `{"reason", "external"?}`, or `{"reason", "planID",
+    "acceptFailure"?}` with a plan of this undo: then the new instance has no effect but those of the plan, which is
+    used. It is stored on return.
 
-    Raises InvalidValue, NotFound, NotInThisState, Unavailable, and Silent where a service does not answer.
+    Raises InvalidValue, NotFound, NotInThisState, NotRunnable, Unavailable, and Silent where a service does not answer.
     """
-    members = members_of(wanted, "reason", "external")
-    reason, external = check_reason(members.get("reason")), check_external(members.get("external", "keep"))
-    standing, undo = await _computed(ports, instance_id, external)
-    if undo.blocked:
-        effect = undo.blocked[0]
-        raise _refused("needs_person", instance_id, f"{effect.effect.key}: {effect.reason}")
-    if not undo.stages:
-        raise _refused("nothing_to_undo", instance_id, _nothing(undo))
-    return await completed(_commit(ports, caller, standing.instance, undo, reason))
+    members = members_of(wanted, "reason", "external", "planID", "acceptFailure")
+    reason, (plan_id, accepts_failure) = check_reason(members.get("reason")), plan_named_in(members)
+    if plan_id is not None and "external" in members:
+        raise InvalidValue("external", "is that of the plan: it is not given with planID")
+    external, signed = check_external(members.get("external", "keep")), None
+    if plan_id is not None:
+        signed = await signed_plan(ports, "undo", instance_id, plan_id, accepts_failure=accepts_failure)
+        external = check_external(msgspec.json.decode(signed.subject, type=PlanSubject).external)
+    standing, undo = await computed_undo(ports, instance_id, external)
+    subject = planned_undo(standing, undo)
+    if signed is not None and not is_signed(subject.definition, signed):
+        raise NotRunnable("definition_differs", "what the undo would revert has changed since: make a new plan")
+    try:
+        return await completed(_commit(ports, caller, standing.instance, undo, reason, signed))
+    except PlanLost:
+        assert signed is not None
+        await require_usable(ports, await read_plan(ports, signed.id))
+        raise
 
 
 async def preview_undo(ports: Ports, instance_id: str, external: External) -> UndoPreview:
     """Preview an undo. Raises NotFound, NotInThisState, and Silent where a service does not answer."""
-    _, undo = await _computed(ports, instance_id, external)
+    _, undo = await computed_undo(ports, instance_id, external)
     return UndoPreview(undo.stages, _kept(undo.kept), _kept(undo.blocked))
-
-
-def check_external(value: object) -> External:
-    if value not in ("keep", "reverse"):
-        raise InvalidValue("external", "must be keep or reverse")
-    return value
-
-
-def _refused(code: str, instance_id: str, why: str) -> NotInThisState:
-    return NotInThisState(code, f"instance {instance_id} cannot be undone: {why}")
-
-
-def _nothing(undo: Undo) -> str:
-    kept = "; ".join(f"{each.effect.key} is kept: {each.reason}" for each in undo.kept[:5])
-    return f"nothing is left to revert{f' ({kept})' if kept else ''}"
-
-
-async def _computed(ports: Ports, instance_id: str, external: External) -> tuple[Standing, Undo]:
-    """The instance as it ended, and the undo of its case."""
-    standing = await ports.journal.standing(instance_id)
-    if standing is None:
-        raise NotFound("instance", instance_id)
-    if (successor := await ports.journal.successor(instance_id)) is not None:
-        raise has_successor(instance_id, f": {successor.successor}")
-    if not standing.instance.is_terminal:
-        raise _refused("running", instance_id, "it has not ended; abort it first")
-    if not standing.is_over:
-        raise _refused("open", instance_id, "the outcome of one of its effects is not known yet")
-    if await belongs_to_undo(ports, standing.instance):
-        raise _refused("is_undo", instance_id, "it is an undo itself")
-    case = await case_of(ports, standing.instance)
-    references = [effect.key for effect in case.effects if effect.activity == "CreateTransferInitiation"]
-    if references:
-        async with ports.plans:
-            statuses = await answered(_statuses(references), ports.downstream, ports.clock)
-        case = Case(case.effects, case.stages, case.variables, case.wallet_ledgers, statuses)
-    return standing, undo_of(case, external)
-
-
-async def case_of(ports: Ports, instance: Instance) -> Case:
-    """The case of an instance, up to this instance, as its history shows it."""
-    rows = [row for stage in instance.stages for row in await ports.journal.activities(instance.id, stage.number)]
-    attested = await _attested(ports, rows)
-    effects = [
-        DoneEffect(
-            key=row.key,
-            stage=row.stage,
-            ordinal=ordinal_of(row),
-            activity=row.name,
-            input=msgspec.json.decode(row.input),
-            output=None if row.output is None else msgspec.json.decode(row.output),
-            is_attested=row.key in attested,
-        )
-        for row in rows
-        if row.key and is_done(row)
-    ]
-    stages: list[Json] = msgspec.json.decode(instance.config)["stages"]
-    return Case(effects, stages, msgspec.json.decode(instance.variables), _wallet_ledgers(rows))
-
-
-async def _attested(ports: Ports, rows: Iterable[ActivityRow]) -> set[str]:
-    """The keys of effects that a person called booked without an id."""
-    found: set[str] = set()
-    for instance_id in dict.fromkeys(row.instance_id for row in rows):
-        for decision in await ports.journal.resolutions(instance_id):
-            if decision.verdict == "booked" and is_attested(decision.evidence):
-                own = await ports.journal.activities(instance_id, decision.stage)
-                found |= {row.key for row in own if (row.instance_id, row.position) == (instance_id, decision.position)}
-    return found
-
-
-def _wallet_ledgers(rows: Iterable[ActivityRow]) -> dict[str, str]:
-    """The ledger of each wallet that the case has read."""
-    found: dict[str, str] = {}
-    for row in rows:
-        if row.name == "GetWallet" and row.output is not None:
-            wallet: Json = msgspec.json.decode(row.output).get("data") or {}
-            if "id" in wallet and "ledger" in wallet:
-                found[wallet["id"]] = wallet["ledger"]
-    return found
-
-
-def _statuses(references: list[str]) -> Asking[Json]:
-    """The statuses of transfer initiations by reference, of those that the service lists when asked for them."""
-    found: Json = {}
-    for reference in references:
-        activity = ListTransferInitiations(reference)
-        reading = yield from ask(activity.name, prepare(activity, "", 0))
-        if isinstance(reading.outcome, Done):
-            items: list[Json] = reading.outcome.output["cursor"]["data"]
-            found |= {item["reference"]: item["status"] for item in items if item["reference"] == reference}
-    return found
 
 
 def _kept(kept: Iterable[Kept]) -> list[KeptEffect]:
@@ -197,9 +113,11 @@ def _kept(kept: Iterable[Kept]) -> list[KeptEffect]:
     ]
 
 
-async def _commit(ports: Ports, caller: Caller | None, before: Instance, undo: Undo, reason: str) -> Answer[Undoing]:
-    sends = ports.engine.sends_at_once
-    runner, unit = ports.runners.undo(before.id, ports.ids.new(), undo.stages, sends=sends)
+async def _commit(
+    ports: Ports, caller: Caller | None, before: Instance, undo: Undo, reason: str, signed: Plan | None
+) -> Answer[Undoing]:
+    start = ports.runners.undo(before.id, undo.stages, sends=ports.engine.sends_at_once, signed=signed)
+    runner, unit = start
     kept = _kept(undo.kept)
     made = Undoing(
         id=runner.id,
@@ -219,6 +137,8 @@ async def _commit(ports: Ports, caller: Caller | None, before: Instance, undo: U
         at=made.at,
         kept=msgspec.json.encode(kept).decode(),
     )
+    if signed is not None:
+        unit.insert(0, use_of(signed, start))
     unit.insert(0, Required(decided, partial(has_successor, before.id)))
     answer = Answer(runner.id, made)
     record(unit, caller, made.at, answer)
@@ -238,15 +158,35 @@ async def report_of(ports: Ports, instance: Instance) -> UndoReport | None:
         return None
     begun = await ports.journal.predecessor(instance.root_id or instance.id)
     assert begun is not None, "the first instance of an undo comes after what it undoes"
-    kept = [] if begun.kept is None else msgspec.json.decode(begun.kept, type=list[KeptEffect])
-    while (step := await ports.journal.successor(instance.id)) is not None:
-        instance = await _read(ports, step.successor)
+    kept, step, last_id = list[KeptEffect](), begun, begun.successor
+    while step is not None:
+        kept += [] if step.kept is None else msgspec.json.decode(step.kept, type=list[KeptEffect])
+        last_id = step.successor
+        step = await ports.journal.successor(last_id)
+    instance = await _read(ports, last_id)
     if not instance.is_terminal:
         return UndoReport(instance.id, "undoing", kept)
     kept = [*kept, *await _kept_later(ports, instance, begun.predecessor)]
     if instance.error is not None:
         return UndoReport(instance.id, "undo_failed", kept)
     return UndoReport(instance.id, "undone_but" if kept else "undone", kept)
+
+
+async def left_out(ports: Ports, undo: Instance, reason: str) -> KeptEffect:
+    """The effect that the failed stage of an undo could not revert, as kept by a person for this reason."""
+    begun = await ports.journal.predecessor(undo.root_id or undo.id)
+    assert begun is not None, "the first instance of an undo comes after what it undoes"
+    case = await case_of(ports.journal, await _read(ports, begun.predecessor))
+    key = _reverted_key(msgspec.json.decode(undo.config)["stages"][undo.stages[-1].number])
+    effect = next(each for each in case.effects if each.key == key)
+    (kept,) = _kept([Kept(effect, f"left out by a person ({reason}), after: {undo.error}")])
+    return kept
+
+
+def _reverted_key(stage: Json) -> str:
+    """The key of the effect that a stage of an undo reverts."""
+    given = next(iter(stage["revert"].values()))
+    return given.get("key") or given["reference"]
 
 
 async def _kept_later(ports: Ports, undo: Instance, undone_id: str) -> list[KeptEffect]:
@@ -261,10 +201,10 @@ async def _kept_later(ports: Ports, undo: Instance, undone_id: str) -> list[Kept
         seen = [item["status"] for row in rows for item in _initiations(row) if item["reference"] == payout]
         if seen[-1:] == ["PROCESSED"]:
             why = "the payout is paid" if kind == "initiation" else f"it funded the payout {payout}, which is paid"
-            found[given.get("key") or given["reference"]] = why
+            found[_reverted_key(stage)] = why
     if not found:
         return []
-    case = await case_of(ports, await _read(ports, undone_id))
+    case = await case_of(ports.journal, await _read(ports, undone_id))
     return _kept(Kept(effect, found[effect.key]) for effect in case.effects if effect.key in found)
 
 

@@ -45,6 +45,7 @@ class StageRunner:
         "error",
         "failure",
         "input",
+        "is_skipped",
         "keyword",
         "number",
         "ordinal",
@@ -68,6 +69,7 @@ class StageRunner:
         self.position = 0
         self.ordinal = 0
         self.booked: list[str] = []
+        self.is_skipped = False
         self._generator: StageRun | None = None
         self.input: Json = raw
         stage = RUN[self.keyword]
@@ -126,6 +128,12 @@ class StageRunner:
     def deny(self, message: str, failure: Failure) -> None:
         """The approvals that the stage waited for were not given."""
         self._end(message, failure)
+
+    def skip(self) -> None:
+        """End the stage well before it has done anything: a person has left it out."""
+        if self._generator is not None:
+            self._generator.close()
+        self.command, self.error, self.failure, self.is_skipped = None, None, None, True
 
     def cancel(self) -> None:
         """The instance was aborted (decision E6)."""

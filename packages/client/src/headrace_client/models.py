@@ -363,6 +363,8 @@ class PlanSummary(Model, kw_only=True):
     instance_id: str | None = None
     redrive: str | None = None
     instance: str | None = None
+    undo: str | None = None
+    external: str | None = None
 
 
 class PlanDecision(Model, kw_only=True):

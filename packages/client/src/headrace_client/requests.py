@@ -182,11 +182,15 @@ class DecidePlanRequest(Request):
 
 
 class RedriveInstanceRequestBody(Request, omit_defaults=True):
-    """`reason`: 1 to 1,024 bytes; it is stored. `plan_id`: of this redrive; `accept_failure`: though it would fail."""
+    """`reason`: 1 to 1,024 bytes; it is stored. `plan_id`: of this redrive; `accept_failure`: though it would fail.
+
+    `skip`: of a failed undo; the effect that it could not revert is kept.
+    """
 
     reason: str
     plan_id: str | None = msgspec.field(default=None, name="planID")
     accept_failure: bool | None = msgspec.field(default=None, name="acceptFailure")
+    skip: bool | None = None
 
 
 class RedriveInstanceRequest(Request):
@@ -200,10 +204,15 @@ class PreviewUndoRequest(Request):
 
 
 class UndoInstanceRequestBody(Request, omit_defaults=True):
-    """`reason`: 1 to 1,024 bytes; `external`: keep (as without it) or reverse, for a payout that is paid."""
+    """`reason`: 1 to 1,024 bytes; `external`: keep (as without it) or reverse, for a payout that is paid.
+
+    `plan_id`: a plan of this undo, instead of `external`; `accept_failure`: though it would fail.
+    """
 
     reason: str
     external: str | None = None
+    plan_id: str | None = msgspec.field(default=None, name="planID")
+    accept_failure: bool | None = msgspec.field(default=None, name="acceptFailure")
 
 
 class UndoInstanceRequest(Request):
@@ -232,7 +241,7 @@ class ListAuditRequest(Request):
 
 
 class CreatePlanRequest(Request):
-    """`plan` is the body: `workflowID` or `definition` with `variables`, `triggerID` with `event`, `redrive`, or
+    """`plan`, the body: `workflowID` or `definition` and `variables`, `triggerID` and `event`, `redrive`, `undo`, or
     `instance`.
     """
 

@@ -13,7 +13,7 @@ from headrace.api.v2.schemas import Page
 
 
 class PlanRequest(Shape, kw_only=True):
-    """A run to plan: exactly one of `workflowID`, `definition`, `triggerID`, `redrive` and `instance`."""
+    """A run to plan: exactly one of `workflowID`, `definition`, `triggerID`, `redrive`, `undo` and `instance`."""
 
     workflow_id: WorkflowId | UnsetType = msgspec.field(default=UNSET, name="workflowID")
     definition: Annotated[dict[str, Any], Meta(description="A workflow that need not be stored.")] | UnsetType = UNSET
@@ -25,6 +25,14 @@ class PlanRequest(Shape, kw_only=True):
     redrive: Annotated[str, Meta(description="The id of a failed instance: what a redrive would do.")] | UnsetType = (
         UNSET
     )
+    undo: Annotated[str, Meta(description="The id of an ended instance: what an undo would do.")] | UnsetType = UNSET
+    external: (
+        Annotated[
+            Literal["keep", "reverse"],
+            Meta(description="With `undo`: keep a paid payout, as by default, or ask for its reversal."),
+        ]
+        | UnsetType
+    ) = UNSET
     instance: (
         Annotated[
             str, Meta(description="The id of an instance that waits for approvals: what it would do from there on.")
@@ -69,6 +77,11 @@ class PlanSummary(Shape, kw_only=True):
     redrive: Annotated[InstanceId, Meta(description="The instance that a run of it would continue.")] | UnsetType = (
         UNSET
     )
+    undo: Annotated[InstanceId, Meta(description="The instance that a run of it would undo.")] | UnsetType = UNSET
+    external: (
+        Annotated[Literal["keep", "reverse"], Meta(description="Of an undo: what it does with a paid payout.")]
+        | UnsetType
+    ) = UNSET
     instance: Annotated[InstanceId, Meta(description="The instance of whose rest it is.")] | UnsetType = UNSET
 
 
@@ -132,7 +145,7 @@ class PlannedEffect(Shape, kw_only=True):
 
 
 class PlanBeginning(Shape, kw_only=True):
-    """The beginning of a plan that continues an instance."""
+    """The beginning of a plan that continues an instance, or undoes it."""
 
     instance: InstanceId
     stage: Annotated[int, Meta(ge=0)]

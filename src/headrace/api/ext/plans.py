@@ -33,7 +33,7 @@ async def create(context: Context, request: Request) -> Response:
     """Ids in the body may be written as in paths."""
     body = await request.body(context.settings.max_body_bytes)
     given = json_value(request, body) if body else None
-    wanted = with_canonical_ids(given, "workflowID", "triggerID", "redrive", "instance")
+    wanted = with_canonical_ids(given, "workflowID", "triggerID", "redrive", "undo", "instance")
     answer = await make_plan(context.ports, caller_of(request, body, wanted), wanted)
     approvals = None if answer.value is None else await approvals_of(context.ports, answer.value)
     return answer_response(answer, 201, partial(_whole, approvals=approvals))
@@ -137,8 +137,8 @@ OPERATIONS = (
             "Shows what a run would do, and stores it. Reads from the services with the server's credentials; books "
             "nothing. Of a workflow (`workflowID`) or a `definition` with `variables`, or of a trigger (`triggerID`) "
             "with the payload of an `event`, or of a failed instance (`redrive`), as redriveInstance would continue it "
-            "or refuse to, or of the rest of an instance that waits for approvals (`instance`). A run that would fail "
-            "has a plan too: `verdict` and `fails` say so."
+            "or refuse to, or of an ended one (`undo`), as undoInstance would revert it, or of the rest of an instance "
+            "that waits for approvals (`instance`). A run that would fail has a plan too: `verdict` and `fails` say so."
         ),
         status=201,
         response=schemas.PlanResponse,
@@ -189,7 +189,7 @@ OPERATIONS = (
             "with exactly this definition.\n\n"
             "Refused with 412 and `details.reason` `hash_differs`, or with 409 and `used` (the plan has started its "
             "instance), `expired`, `rejected`, `would_fail` (unless `acceptFailure` is true), `definition_differs`, "
-            "`is_redrive`, `is_rest`."
+            "`is_redrive`, `is_undo` (redriveInstance and undoInstance use such a plan), `is_rest`."
         ),
         status=201,
         response=InstanceResponse,

@@ -189,6 +189,9 @@ class RedriveRequest(Shape, kw_only=True):
     accept_failure: Annotated[bool, Meta(description="With `planID`: continue though it would fail.")] | UnsetType = (
         UNSET
     )
+    skip: (
+        Annotated[bool, Meta(description="Of a failed undo: keep the effect that it could not revert.")] | UnsetType
+    ) = UNSET
 
 
 class Continuation(Shape, kw_only=True):
@@ -219,6 +222,12 @@ class UndoRequest(Shape, kw_only=True):
             Meta(description="`keep` by default; `reverse` asks the provider for the whole amount."),
         ]
         | UnsetType
+    ) = UNSET
+    plan_id: (
+        Annotated[str, Meta(description="A plan of this undo, which the new instance may not leave.")] | UnsetType
+    ) = msgspec.field(default=UNSET, name="planID")
+    accept_failure: (
+        Annotated[bool, Meta(description="With `planID`: undo it as far as it goes, though it would fail.")] | UnsetType
     ) = UNSET
 
 

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from headrace import json_text
 from headrace.api.context import Context
 from headrace.api.ext import schemas
 from headrace.api.idempotency import answer_response, caller_of
-from headrace.api.operations import READ, WRITE, Operation, Parameter
+from headrace.api.operations import APPROVE, READ, WRITE, Operation, Parameter
 from headrace.api.requests import Request, json_value, with_canonical_ids
 from headrace.api.responses import Response, json_response
 from headrace.api.v1.instances import TAG
 from headrace.clock import date_time
+from headrace.errors import NotAllowed
 from headrace.usecases.redrive import Continuation, redrive_instance
-from headrace.usecases.undo import KeptEffect, Undoing, check_external, preview_undo, undo_instance
+from headrace.usecases.undo import KeptEffect, Undoing, preview_undo, undo_instance
+from headrace.usecases.undoing import check_external
 
 
 async def redrive(context: Context, request: Request) -> Response:
     body = await request.body(context.settings.max_body_bytes)
     wanted = with_canonical_ids(json_value(request, body) if body else None, "planID")
+    if _names_skip(wanted) and not request.principal.may(APPROVE):
+        raise NotAllowed(APPROVE)
     caller = caller_of(request, body, wanted)
     answer = await redrive_instance(context.ports, caller, request.params["instanceID"], wanted)
     return answer_response(answer, 201, _continuation)
+
+
+def _names_skip(wanted: object) -> bool:
+    return isinstance(wanted, dict) and "skip" in cast("dict[str, object]", wanted)
 
 
 def _continuation(made: Continuation) -> bytes:
@@ -38,7 +48,7 @@ def _continuation(made: Continuation) -> bytes:
 
 async def undo(context: Context, request: Request) -> Response:
     body = await request.body(context.settings.max_body_bytes)
-    wanted = json_value(request, body) if body else None
+    wanted = with_canonical_ids(json_value(request, body) if body else None, "planID")
     caller = caller_of(request, body, wanted)
     answer = await undo_instance(context.ports, caller, request.params["instanceID"], wanted)
     return answer_response(answer, 201, _undoing)
@@ -112,7 +122,11 @@ OPERATIONS = (
             "wallets' credits and debits by reverts of the ledger, payouts that wait by a rejection. Kept, with the "
             "reason: payments that came in, metadata, payouts that are paid (unless `external` is `reverse`), and what "
             "funded these. Its workflow is computed; it can be read, and no list shows it.\n\n"
-            f"{_UNDO_REFUSALS}, `nothing_to_undo`, `needs_person` (a payout was reversed in part, or not at all)."
+            "With the `planID` of a plan of this undo it has no effect but those of the plan, which says what is done "
+            "with a paid payout.\n\n"
+            f"{_UNDO_REFUSALS}, `nothing_to_undo`, `needs_person` (a payout was reversed in part, or not at all); of "
+            "its plan `used`, `expired`, `rejected`, `would_fail` (unless `acceptFailure` is true), "
+            "`definition_differs` (it would revert something else now)."
         ),
         status=201,
         response=schemas.UndoingResponse,
@@ -136,12 +150,16 @@ OPERATIONS = (
             '/ext/plans` with `{"redrive": id}` shows what it would do. With the `planID` of such a plan the new '
             "instance has no effect but those of the plan; without one it keeps the plan of the instance, if that has "
             "one.\n\n"
+            "Of an undo that has failed, `skip` leaves out the effect that could not be reverted: it is kept, the undo "
+            "goes on with the next one and ends as `undone_but`. A person decides that, so it needs the scope "
+            "`orchestration:approve` besides.\n\n"
             "Refused with 409, and `details.reason`: `has_successor` (it is continued or undone already), `running`, "
             "`open` (the outcome of an effect is not known yet), `not_failed` (it succeeded), `aborted`, `rejected` "
             "(by an approver), `not_clean` (the books hold something else under its reference, or an earlier release "
             "ended it without saying why), `needs_plan` (it would have left what was signed or booked: only a plan may "
             "continue it), `needs_same_bytes` (an attempt that had no response may still arrive, and the request would "
-            "differ); of its plan `used`, `expired`, `rejected`, `would_fail` (unless `acceptFailure` is true)."
+            "differ), `not_undo` and `not_skippable` (of `skip`); of its plan `used`, `expired`, `rejected`, "
+            "`would_fail` (unless `acceptFailure` is true)."
         ),
         status=201,
         response=schemas.ContinuationResponse,

@@ -256,7 +256,10 @@ class Ext:
         request: requests.UndoInstanceRequest | JsonObject | None = None,
         **options: Unpack[WriteOptions],
     ) -> Result[Undoing]:
-        """Undo the case of an instance that has ended; `request_body` has the `reason`, and `external` if not keep."""
+        """Undo the case of an instance that has ended; `request_body` has the `reason`, and `external` if not keep.
+
+        With the `planID` of `create_plan(plan={"undo": ...})` it has no effect but those of the plan.
+        """
         arguments = {"instance_id": instance_id, "request_body": request_body}
         return self._call(operations.UNDO_INSTANCE, request, arguments, options)
 
@@ -267,7 +270,8 @@ class Ext:
         request: requests.CreatePlanRequest | JsonObject | None = None,
         **options: Unpack[WriteOptions],
     ) -> Result[Plan]:
-        """Plan a run: `plan` holds `workflowID` or `definition` and `variables`, `triggerID` and `event`, or `redrive`.
+        """Plan a run: `plan` holds `workflowID` or `definition` and `variables`, `triggerID` and `event`, or `redrive`,
+        or `undo` and `external`.
 
         With `instance` it is of the rest of a run that waits for approvals. Nothing is booked. A run that would fail
         has a plan too: `verdict` and `fails` say so.
