@@ -391,20 +391,20 @@ async def test_an_accepted_event_is_accepted_even_if_the_instance_cannot_be_read
 async def test_an_instance_that_cannot_be_restored_does_not_hold_up_its_neighbours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from headrace.runner.instance import InstanceRunner
+    from headrace.runner import runners
 
     services = Scripted()
     async with running(tmp_path / "j.db", services) as alive:
         bad = await _start(alive, [{"delay": {"duration": "20s"}}])
         good = await _start(alive, [{"delay": {"duration": "20s"}}])
-    actual = InstanceRunner.restore
+    actual = runners.restored
 
-    def restore(standing: Any, *arguments: Any) -> InstanceRunner:
+    def restored(standing: Any, *arguments: Any) -> Any:
         if standing.instance.id == bad:
             raise KeyError("nonsense")
         return actual(standing, *arguments)
 
-    monkeypatch.setattr(InstanceRunner, "restore", restore)
+    monkeypatch.setattr(runners, "restored", restored)
     async with running(tmp_path / "j.db", services) as alive:
         await _until(lambda: _has_ended(alive, good))
         late = await _start(alive, [{"delay": {"duration": "5s"}}])

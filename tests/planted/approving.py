@@ -90,9 +90,9 @@ APPROVING: tuple[Bug, ...] = (
     _bug(
         "a gate is forgotten at a restart",
         Change(
-            _RUNNER,
-            "            runner.gate, runner.deadline_at = read_gate(stage.gate), stage.deadline_at\n",
-            "            pass\n",
+            "src/headrace/runner/recovery.py",
+            "        runner.gate, runner.deadline_at = read_gate(stage.gate), stage.deadline_at\n",
+            "        pass\n",
         ),
         tests=(_TESTS,),
     ),

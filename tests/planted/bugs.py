@@ -502,9 +502,9 @@ BUGS: tuple[Bug, ...] = (
     ),
     _bug(
         "a delay's deadline is computed again after a restart",
-        RUNNER,
-        "        runner._run_stage(stage.number, stage.started_at, may",
-        "        runner._run_stage(stage.number, context.now(), may",
+        "src/headrace/runner/recovery.py",
+        "    runner.run_stage(stage.number, stage.started_at, may",
+        "    runner.run_stage(stage.number, context.now(), may",
         *_CONTRACT,
     ),
     _bug(

@@ -49,8 +49,8 @@ CONTINUING: tuple[Bug, ...] = (
     ),
     _bug(
         "a continuation forgets over a crash that an attempt may still arrive",
-        RUNNER,
-        "(row.attempt > 0 or self._was_sent_before(command))",
+        "src/headrace/runner/recovery.py",
+        "(row.attempt > 0 or _was_sent_before(runner, command))",
         "row.attempt > 0",
         _DECIDED,
     ),
@@ -72,8 +72,9 @@ CONTINUING: tuple[Bug, ...] = (
     _bug(
         "a continuation by a plan follows the plan before",
         RUNNERS,
-        "        document = standing.plan if signed is None else signed.document\n",
-        "        document = standing.plan\n",
+        "        if signed is not None:\n            runner.pin, runner.approvals = pin_of(signed.document), approvals\n",
+        "        if signed is not None and standing.plan is None:\n"
+        "            runner.pin, runner.approvals = pin_of(signed.document), approvals\n",
         _DECIDED,
     ),
     _bug(

@@ -79,9 +79,9 @@ PINNING: tuple[Bug, ...] = (
     ),
     _bug(
         "a plan is kept in memory only",
-        RUNNER,
-        "            runner.pin, runner.approvals = pin_of(standing.plan), standing.approvals\n",
-        "            pass\n",
+        "src/headrace/runner/recovery.py",
+        "        runner.pin, runner.approvals = pin_of(standing.plan), standing.approvals\n",
+        "        pass\n",
         _RUNS,
     ),
     _bug(

@@ -23,7 +23,7 @@ from headrace.buses.event_types import (
     SUCCEEDED_WORKFLOW,
 )
 from headrace.effects.earlier import EarlierEffect
-from headrace.effects.port import Done, Refused, Request
+from headrace.effects.port import Done, Refused
 from headrace.effects.services import prepare
 from headrace.effects.settlement import Doubt, NotBooked, Unbooked
 from headrace.errors import Conflict, InvalidValue, NotFound
@@ -31,18 +31,18 @@ from headrace.journal import writes
 from headrace.journal.approval_writes import PassGate, PinInstance
 from headrace.journal.lists import STATUSES
 from headrace.journal.port import Entry, Required, Unit, WhenWanted
-from headrace.journal.records import ActivityRow, Plan, Standing, Workflow
+from headrace.journal.records import Plan, Workflow
 from headrace.journal.searches import fingerprints
 from headrace.runner.activities import CurrentActivity
-from headrace.runner.context import Definition, RunnerContext, definition_in
-from headrace.runner.gate import EXPIRED_TEXT, Gate, gate_before, gate_of, read_gate
-from headrace.runner.inheritance import NOTHING, earlier_effects
+from headrace.runner.context import Definition, RunnerContext
+from headrace.runner.gate import EXPIRED_TEXT, Gate, gate_before, gate_of
+from headrace.runner.inheritance import NOTHING
 from headrace.runner.pin import Pin, pin_of
 from headrace.runner.rows import closed_at_once, ended_at_once, failed_attempt, intent_of, stage_of
-from headrace.workflows.activities import ACTIVITIES, Activity
+from headrace.workflows.activities import Activity
 from headrace.workflows.commands import Amend, SleepUntil, WaitApproval, WaitEvent
 from headrace.workflows.failures import ABORTED, EXPIRED, INVALID, NOT_BOOKED, Failure
-from headrace.workflows.interpreter import CANCELED, JournalMismatch, StageRunner
+from headrace.workflows.interpreter import CANCELED, StageRunner
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.decode
@@ -63,12 +63,12 @@ class InstanceRunner:
     __slots__ = (
         "_claim",
         "_context",
-        "_earlier",
         "approvals",
         "by_trigger",
         "created_at",
         "deadline_at",
         "definition",
+        "earlier",
         "ended_at",
         "error",
         "gate",
@@ -100,7 +100,7 @@ class InstanceRunner:
     ) -> None:
         self.id = instance_id
         self.root_id = root_id or instance_id
-        self._earlier = earlier
+        self.earlier = earlier
         self.workflow_id = workflow_id
         self.definition = definition
         self.variables = variables
@@ -317,7 +317,7 @@ class InstanceRunner:
         if stage.error is None and pin is not None and (left := pin.left(stage.number, stage.ordinal)):
             stage.leave_plan(left)
         self._close_stage(unit, now_at)
-        self._earlier = NOTHING
+        self.earlier = NOTHING
         if stage.error is None and stage.number + 1 < len(self.definition.stages):
             self._open_stage(stage.number + 1, now_at, unit)
             self._move(unit, now_at, 0)
@@ -355,7 +355,7 @@ class InstanceRunner:
     def _open_stage(self, number: int, started_at: int, unit: Unit) -> None:
         policy = self._context.policy
         may_name_world = policy.allow_world_from_trigger if self.by_trigger else policy.allow_world_from_caller
-        self._run_stage(number, started_at, may_name_world=may_name_world)
+        self.run_stage(number, started_at, may_name_world=may_name_world)
         self.stage_is_stored = self.stage.command is not None
         self._announce(unit, STARTED_STAGE, started_at, number=number)
         if self.stage_is_stored:  # else it is stored together with its end
@@ -367,7 +367,7 @@ class InstanceRunner:
                 self.gate, self.deadline_at = gate
                 unit.add(gate_of(self.id, number, gate))
 
-    def _run_stage(self, number: int, started_at: int, *, may_name_world: bool) -> None:
+    def run_stage(self, number: int, started_at: int, *, may_name_world: bool) -> None:
         self.stage_started_at = started_at
         self.stage = StageRunner(
             self.definition.stages, number, self.variables, started_at, may_name_world=may_name_world
@@ -397,7 +397,7 @@ class InstanceRunner:
         stage = self.stage
         key = f"headrace:{self.root_id}:{stage.number}:{stage.ordinal}" if activity.is_effect else ""
         schemas, deviation = self._context.policy.ledger_schemas, None
-        earlier = self._earlier.get(stage.ordinal) if activity.is_effect else None
+        earlier = self.earlier.get(stage.ordinal) if activity.is_effect else None
         is_done = earlier is not None and earlier.is_done  # compared with what was booked: a plan of the rest lacks it
         try:
             request = prepare(activity, key, self.stage_started_at, schemas)
@@ -481,84 +481,7 @@ class InstanceRunner:
             self._close_activity(unit, now_at, None, CANCELED)
         self.open = None
 
-    # recovery
-
-    @classmethod
-    def restore(cls, standing: Standing, context: RunnerContext) -> InstanceRunner:
-        """The instance where the journal says it stands: its last stage, replayed up to the open activity."""
-        instance, activities = standing.instance, standing.activities
-        runner = cls(
-            instance.id,
-            instance.workflow_id,
-            definition_in(instance.config),
-            decode(instance.variables),
-            instance.created_at,
-            context,
-            by_trigger=instance.started_by_trigger,
-            root_id=instance.root_id,
-            earlier=earlier_effects(standing.inherited) if standing.inherited else NOTHING,
-        )
-        runner.ended_at, runner.error, runner.version = instance.terminated_at, instance.error, standing.version
-        if instance.plan_id is not None:
-            if standing.plan is None:
-                raise JournalMismatch(
-                    f"instance {instance.id} may not leave plan {instance.plan_id}, which is not there"
-                )
-            runner.pin, runner.approvals = pin_of(standing.plan), standing.approvals
-        stage = instance.stages[-1]
-        runner.last_at = max(
-            instance.updated_at, stage.started_at, *(row.terminated_at or row.started_at for row in activities), 0
-        )
-        # The check ran when the stage began; a replay must not refuse what it allowed.
-        runner._run_stage(stage.number, stage.started_at, may_name_world=True)
-        runner.stage_is_stored = True
-        if stage.gate is not None and stage.gate_passed_at is None and stage.terminated_at is None:
-            runner.gate, runner.deadline_at = read_gate(stage.gate), stage.deadline_at
-        for row in activities:
-            runner._repeat_earlier(row.position)
-            if row.terminated_at is None:
-                runner._reopen(row)
-            else:
-                runner.stage.replay(row.name, None if row.output is None else decode(row.output))
-        runner.stage.skip_amendments()
-        return runner
-
-    def _repeat_earlier(self, position: int) -> None:
-        """Feed what earlier instances have done up to this position, where the journal holds no row of this one."""
-        stage = self.stage
-        while stage.position < position:
-            stage.skip_amendments()
-            earlier = self._earlier.get(stage.ordinal)
-            if earlier is None or not earlier.is_done:
-                raise JournalMismatch(f"stage {stage.number}, activity {stage.position}: the journal does not hold it")
-            stage.replay(earlier.activity, earlier.output)
-
-    def _reopen(self, row: ActivityRow) -> None:
-        """An activity without outcome. Its stored request is what will be sent, whatever this release would build."""
-        self.stage.skip_amendments()
-        command = self.stage.command
-        if not isinstance(command, Activity) or command.name != row.name:
-            raise JournalMismatch(f"stage {row.stage}, activity {row.position}: the journal holds {row.name}")
-        service = ACTIVITIES[row.name].service
-        key = row.key if service != "payments" else ""
-        self.open = CurrentActivity(
-            command,
-            row.stage,
-            row.position,
-            row.key,
-            Request(service, row.request_method, row.request_path, row.request_body, key),
-            row.started_at,
-            attempt=row.attempt,
-            begun=row.attempt,
-            is_stored=True,
-            was_sent=command.is_effect and (row.attempt > 0 or self._was_sent_before(command)),
-            last_failure=row.last_failure,
-            needs_attention=row.needs_attention,
-        )
-
-    def _was_sent_before(self, effect: Activity) -> bool:
-        earlier = self._earlier.get(self.stage.ordinal)
-        return earlier is not None and earlier.settled_by_look_up(effect)
+    # recovery: see `recovery.restored`
 
     def keep(self, known: CurrentActivity, begun: int) -> bool:
         """Replace the restored activity by the one in this process.

@@ -23,6 +23,7 @@ from headrace.runner.inheritance import earlier_effects, left_by
 from headrace.runner.instance import InstanceRunner, decode, encode
 from headrace.runner.pin import pin_of
 from headrace.runner.policy import Policy
+from headrace.runner.recovery import restored
 from headrace.workflows.activities import Json
 from headrace.workflows.config import check_delays, open_delays
 from headrace.workflows.variables import MAX_VARIABLES, missing, names_in, shown
@@ -205,7 +206,7 @@ class Runners:
 
     def restore(self, standing: Standing) -> InstanceRunner:
         """The instance where the journal says it stands. Raises JournalMismatch where the two contradict each other."""
-        return InstanceRunner.restore(standing, self._context)
+        return restored(standing, self._context)
 
 
 def undo_config(undone_id: str, stages: list[Json]) -> Json:
