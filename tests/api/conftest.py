@@ -108,6 +108,7 @@ async def served(
     authenticator: Authenticator | None = None,
     fetch: Fetch = no_links,
     database_url: str | None = None,
+    policy: Policy | None = None,
     **settings: Any,
 ) -> AsyncIterator[Live]:
     """`database_url`: of a PostgreSQL database for the journal; None: the journal is a file in the folder."""
@@ -119,7 +120,7 @@ async def served(
         journal = await _journal(folder, database_url, telemetry)
         stack.push_async_callback(journal.close)
         outbox = Outbox()
-        runners = Runners(clock.now_at, ids.new, outbox.announce, Policy())
+        runners = Runners(clock.now_at, ids.new, outbox.announce, policy or Policy())
         engine = EmbeddedEngine(journal, sandbox, clock, runners, EngineLimits(), meter=telemetry, jitter=lambda: 1.0)
         await engine.start()
         stack.push_async_callback(engine.stop)
