@@ -213,9 +213,10 @@ def test_a_server_plans_a_file_a_workflow_and_a_trigger(headrace: Headrace, serv
     by_file = headrace("plan", str(workflow), *variables, *at)
     assert (by_file.code, by_file.err) == (0, "")
     assert "  1. world pays 0.40 USD to users:jane (ledger main)\n" in by_file.out
-    hash_line, stored = by_file.out.splitlines()[-2:]
+    hash_line, stored, state = by_file.out.splitlines()[-3:]
     assert stored.startswith("Stored with ID: ")
-    assert ", open until 20" in stored
+    assert state.startswith("State: open until 20")
+    assert max(map(len, by_file.out.splitlines())) <= 80
 
     headrace("workflows", "create", str(workflow), *at)
     by_name = headrace("plan", "planned-top-up", *variables, *at, "-o", "json")

@@ -13,7 +13,7 @@ from headrace.cli.errors import USAGE, Failure
 from headrace.cli.session import KeyOption, Session
 
 if TYPE_CHECKING:
-    from headrace_client import PlanSummary
+    from headrace_client import DecidedPlan, PlanSummary
 
 Json = dict[str, Any]
 
@@ -27,19 +27,32 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not show the pl
 
 def plans(
     session: Session,
+    plan: Annotated[str | None, typer.Argument(metavar="PLAN", help="Show this plan: all that it would do.")] = None,
     state: Annotated[
         str | None,
         typer.Option("--state", metavar="STATE", help="Only those that are open, approved, rejected, expired or used."),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1_000, help="Show at most N plans.")] = 20,
 ) -> None:
-    """List plans, the newest first: what they are of, and whether they are approved."""
+    """List plans, the newest first: what they are of, and whether they are approved. Or show one."""
     from headrace.cli.documents import documents
 
+    if plan is not None:
+        if state is not None:
+            raise Failure("give a plan, or --state for a list of plans", code=USAGE)
+        found: Json = json.loads(session.ext.get_plan(plan_id=plan).raw)["data"]
+        session.show({"plan": found}, lambda: _whole(found), ids=[found["id"]])
+        return
     page = session.ext.list_plans(state=state, page_size=limit).data
     session.show({"plans": documents(page.data)}, lambda: _table(page.data), ids=(each.id for each in page.data))
     if page.has_more:
         display.note(f"These are the newest {limit}; --limit N shows more.")
+
+
+def _whole(plan: Json) -> list[str]:
+    from headrace.cli.plan_text import plan_lines, stored_lines
+
+    return [*plan_lines(plan), *stored_lines(plan)]
 
 
 def _table(found: list[PlanSummary]) -> list[str]:
@@ -49,15 +62,17 @@ def _table(found: list[PlanSummary]) -> list[str]:
     for number, each in enumerate(found):
         verdict = "" if each.verdict == "succeeds" else "; the run would FAIL"
         lines += [""] if number else []
-        lines += display.fact_lines(
-            [
-                ("Plan", each.id),
-                ("Of", _subject(each)),
-                ("State", f"{each.state}{verdict}"),
-                ("Asked for by", f"{each.requester}, {display.moment(each.created_at)}"),
-                ("Can be used until", display.moment(each.expires_at)),
-            ]
-        )
+        facts = [
+            ("Plan", each.id),
+            ("Of", _subject(each)),
+            ("State", f"{each.state}{verdict}"),
+            ("Asked for by", f"{each.requester}, {display.moment(each.created_at)}"),
+        ]
+        if each.state in ("open", "approved"):
+            facts.append(("Can be used until", display.moment(each.expires_at)))
+        if each.instance_id is not None:
+            facts.append(("Instance", each.instance_id))
+        lines += display.fact_lines(facts)
     return lines
 
 
@@ -112,24 +127,35 @@ def _decide(
     call = session.ext.approve_plan if is_approval else session.ext.reject_plan
     body = {"hash": signed or found["hash"], "reason": reason}
     decided = call(plan_id=found["id"], request_body=body, idempotency_key=key).data
-    given = sum(each.verdict == "approve" for each in decided.approvals.given)
-    needed = decided.approvals.needed
-    if not is_approval:
-        text = "Rejected: nothing of it will be done."
-    elif decided.state == "used" and decided.instance is not None:
-        text = f"Approved: instance {decided.instance} goes on."
-    elif given >= needed:
-        text = f"Approved: `headrace run --plan {decided.id}` runs it."
-    else:
-        text = f"Approved by {given} of {needed} persons."
+    text = _approved(decided) if is_approval else _rejected(decided)
     session.show({"plan": document(decided)}, text, ids=[decided.id])
+
+
+def _approved(plan: DecidedPlan) -> str:
+    """The effect of an approval, which may be the repetition of an earlier one."""
+    given = sum(each.verdict == "approve" for each in plan.approvals.given)
+    match plan.state:
+        case "used" if plan.instance is not None:
+            return f"Approved: instance {plan.instance} goes on."
+        case "used":
+            return f"Approved before: it has started instance {plan.instance_id}."
+        case "rejected" | "expired":
+            return f"Approved before: the plan is {plan.state}, and can no longer be used."
+        case _ if given < plan.approvals.needed:
+            return f"Approved by {given} of {plan.approvals.needed} persons."
+        case _:
+            return f"Approved: `headrace run --plan {plan.id}` runs it."
+
+
+def _rejected(plan: DecidedPlan) -> str:
+    if plan.instance is None:
+        return "Rejected: nothing of it will be done."
+    return f"Rejected: instance {plan.instance} has ended."
 
 
 def _ask(plan: Json, *, is_approval: bool) -> None:
     """Show the plan on standard error and wait for a yes. Raises Failure without one."""
-    from headrace.cli.plan_text import plan_lines, stored_lines
-
-    for line in (*plan_lines(plan), *stored_lines(plan)):
+    for line in _whole(plan):
         display.note(line)
     if not sys.stdin.isatty():
         raise Failure("this needs a yes, and there is no terminal to ask on: add --yes", code=USAGE)

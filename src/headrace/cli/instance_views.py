@@ -116,20 +116,24 @@ class ShowLook:
         self.instance = document(self._session.v1.get_instance(instance_id=self._instance_id).data)
         if self._workflow is None:
             self._workflow = document(self._session.v1.get_workflow(flow_id=self.instance["workflowID"]).data)
-        description = self._described()
+        if not self._description or before.get("updatedAt") != self.instance["updatedAt"]:
+            self._description = self._described()
+        description = self._description
         facts = [
             ("ID", self.instance["id"]),
             ("Workflow", f"{self._workflow['config'].get('name') or ''} {self._workflow['id']}".strip()),
         ]
         if description.get("kind", "run") != "run":
-            before = description.get("predecessor") or {"instanceID": description["rootID"]}
-            facts.append(("Kind", f"{description['kind']} of {before['instanceID']}"))
+            predecessor = description.get("predecessor") or {"instanceID": description["rootID"]}
+            facts.append(("Kind", f"{description['kind']} of {predecessor['instanceID']}"))
         if after := description.get("successor"):
             facts.append(("Successor", f"{after['instanceID']} ({after['kind']})"))
         if undo := description.get("undo"):
             facts.append(("Undo", undo["state"]))
         if "planID" in description:
             facts.append(("Plan", description["planID"]))
+        if waits := description.get("approval"):
+            facts += _approval(waits, self.instance["id"])
         facts.append(("Created at", display.moment(self.instance["createdAt"])))
         facts.append(("Updated at", display.moment(self.instance["updatedAt"])))
         if self.instance["terminated"]:
@@ -144,7 +148,11 @@ class ShowLook:
             *stage_lines(self.instance, self._workflow),
         ]
         return View(
-            value={"workflowInstance": self.instance, "workflow": self._workflow, **members(description, "failure")},
+            value={
+                "workflowInstance": self.instance,
+                "workflow": self._workflow,
+                **members(description, "approval", "failure"),
+            },
             picture=texts,
             news=[*([""] if before else []), *texts],
             has_changed=before != self.instance,
@@ -152,17 +160,25 @@ class ShowLook:
         )
 
     def _described(self) -> Json:
-        """Read what the server knows of the instance beyond V1, which changes at the end only. Others know nothing."""
+        """Read what the server knows of the instance beyond V1. Other servers know nothing."""
         from headrace_client import Error, SDKError
 
-        if not self._description or self.instance["terminated"] != ("terminatedAt" in self._description):
-            try:
-                ext = self._session.client.orchestration.ext
-                self._description = document(ext.describe_instance(instance_id=self._instance_id).data)
-            except (Error, SDKError) as error:
-                if error.status not in (404, 405):
-                    raise
-        return self._description
+        try:
+            ext = self._session.client.orchestration.ext
+            return document(ext.describe_instance(instance_id=self._instance_id).data)
+        except (Error, SDKError) as error:
+            if error.status not in (404, 405):
+                raise
+            return {}
+
+
+def _approval(waits: Json, instance_id: str) -> list[tuple[str, str]]:
+    """The approvals that an instance waits for, and how to see what they are for."""
+    needed = f"{waits['needed']} approval{'' if waits['needed'] == 1 else 's'}"
+    title = f' of "{waits["title"]}"' if waits.get("title") else ""
+    rule = f", by rule {waits['rule']}" if waits.get("rule") else ""
+    until = f", until {display.moment(waits['deadline'])}" if waits.get("deadline") else ""
+    return [("Waits for", f"{needed}{title}{rule}{until}"), ("See", f"headrace plan --instance {instance_id}")]
 
 
 class DescribeLook:

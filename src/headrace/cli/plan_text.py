@@ -7,6 +7,7 @@ from typing import Any
 
 from headrace.cli import display
 from headrace.cli.display import Heading
+from headrace.cli.documents import members
 
 Json = dict[str, Any]
 
@@ -19,13 +20,15 @@ def plan_lines(plan: Json) -> list[str]:
 
 
 def stored_lines(plan: Json) -> list[str]:
-    """The id of a plan that a server has stored, and how long it can be used."""
+    """The id of a plan that a server has stored, for how long it can be used or why not, and what was decided."""
     if "id" not in plan:
         return []
-    return [
-        f"Stored with ID: {plan['id']}, {plan['state']} until {display.moment(plan['expiresAt'])}",
-        *_approval_lines(plan.get("approvals")),
-    ]
+    state = plan["state"]
+    if state in ("open", "approved"):
+        state = f"{state} until {display.moment(plan['expiresAt'])}"
+    elif "instanceID" in plan:
+        state = f"{state} for instance {plan['instanceID']}"
+    return [f"Stored with ID: {plan['id']}", f"State: {state}", *_approval_lines(plan.get("approvals"))]
 
 
 def _approval_lines(approvals: Json | None) -> list[str]:
@@ -73,6 +76,8 @@ def _lines(plan: Json) -> Iterator[str | list[str]]:
             yield f"Stage {stage}: {keyword} (done before)"
             continue
         yield f"Stage {stage}: {keyword}" + ("" if is_reached else " (not reached)")
+        if stage == beginning["stage"] and "instance" in plan:
+            waits.insert(0, _awaited(plan, each))
         for wait in waits:
             yield _wrapped(f"  {_wait(wait)}", "    ")
         for effect in effects:
@@ -101,8 +106,19 @@ def _wait(wait: Json) -> str:
         return f'waits for the event "{wait["event"]}"'
     if wait["type"] == "approval":
         title = f' of "{wait["title"]}"' if "title" in wait else ""
-        return f"waits for {wait['approvals']} approval{'' if wait['approvals'] == 1 else 's'}{title}"
+        rule = f", by rule {wait['rule']}" if "rule" in wait else ""
+        return f"waits for {wait['approvals']} approval{'' if wait['approvals'] == 1 else 's'}{title}{rule}"
     return f"waits until {display.moment(wait['until'])}"
+
+
+def _awaited(plan: Json, stage: Json) -> Json:
+    """The approvals that an instance waits for: `plan` is of the rest of it, which begins with this stage."""
+    from headrace.workflows.variables import expand
+
+    title = stage["approve"].get("title") if "approve" in stage else None
+    titled = {} if title is None else {"title": expand(title, plan["variables"])}
+    needed = plan["approvals"]
+    return {"type": "approval", "approvals": needed["needed"], **members(needed, "rule"), **titled}
 
 
 def _sentence(effect: Json, labels: dict[str, str]) -> str:

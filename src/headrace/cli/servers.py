@@ -96,6 +96,8 @@ def dev(
     if os.environ.get("HEADRACE_DATABASE_URL"):
         display.note("HEADRACE_DATABASE_URL has no effect on dev, whose journal is a file.")
     settings = _settings(database_url=None, engine="embedded", duties=None, **({"auth": "local"} if auth else {}))
+    if settings.auth is None and settings.approval_rules is not None:
+        raise Failure("HEADRACE_APPROVAL_RULES needs persons who approve: add --auth", code=USAGE)
     if settings.auth in (None, "none") and not open_to_network:
         _check_loopback(host or settings.host, "dev without --auth", _ABOUT_DEV)
     folder = None if ephemeral else (data or settings.data).expanduser().absolute()
