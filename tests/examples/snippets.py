@@ -233,6 +233,7 @@ class Reading:
             self.server = self.start_server(".headrace", arguments=words[1:], settings=self.environment | settings)
             self.tour = Tour(self.server, ROOT)
         else:
+            self.server.arguments, self.server.settings = words[1:], self.environment | settings
             self.server.start()
         said = self.server.log().replace(self.server.url, DEFAULT_SERVER)
         told = dict(re.findall(r"export (HEADRACE_\w+)=(\S+)", said))  # credentials, for the commands beside it

@@ -36,7 +36,7 @@ PRINTED_BY = {
     "/api/payments/transfer-initiations": "INITIATION",
 }
 """What a command or an address prints the id of."""
-ALL_WORDS = "|".join((*PRINTED_BY.values(), "CERTIFICATE", "HASH"))
+ALL_WORDS = "|".join((*PRINTED_BY.values(), "SECRET", "CERTIFICATE", "HASH"))
 PATIENCE_S = 20.0
 _NOTHING: Mapping[str, str] = {}
 
@@ -100,6 +100,7 @@ class Tour:
         exit_code: int = 0,
     ) -> str:
         assert Path(words[0]).name == "headrace", words
+        words = [word.replace(DEFAULT_SERVER, self._server.url) for word in words]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
         ran = subprocess.run(
             [str(HEADRACE), *words[1:]],
@@ -143,7 +144,9 @@ class Tour:
             is_path = start.startswith("/")
             if any(each.endswith(start) for each in words) if is_path else start in command and _prints_id(words):
                 found = json.loads(printed)["data"]["id"] if is_path else _first_id(printed)
-                self.ids[word] = found.rstrip(",")
+                self.ids[word] = found
+                if secret := re.search(r"^Secret +(\S+)", printed, re.MULTILINE):
+                    self.ids["SECRET"] = secret[1]
 
     def filled(self, word: str) -> str:
         return re.sub(rf"\b({ALL_WORDS})\b", lambda found: self.ids[found[0]], word)
