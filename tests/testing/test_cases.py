@@ -196,6 +196,122 @@ def test_a_run_by_a_trigger_may_not_name_world(tmp_path: Path) -> None:
     assert about(only(tmp_path, case, workflow=workflow)) == {}
 
 
+APPROVED = """
+name: payout
+stages:
+  - approve: {approvals: 2, timeout: 1d}
+  - send:
+      source: {account: {id: "users:jane", ledger: main}}
+      destination: {account: {id: shops, ledger: main}}
+      amount: {asset: USD/2, amount: "${amount}"}
+"""
+PERSONS = """
+  - name: two persons approve
+    run: {amount: "4000"}
+    approvals: [{by: paul, at: 2h}, {by: eve, at: 3h}]
+    expect: {outcome: succeeded, effects: ["main users:jane -> shops 4000 USD/2"], ended_at: 3h}
+"""
+
+
+def test_persons_approve_and_reject_and_time_does_neither(tmp_path: Path) -> None:
+    cases = """
+  - name: a rejection
+    run: {amount: "1"}
+    approvals: [{by: paul, at: 2h}, {by: eve, at: 3h, verdict: reject, reason: no invoice}]
+    expect: {error: "rejected by eve: no invoice", effects: [], ended_at: 3h}
+  - name: the requester may reject
+    run: {amount: "1"}
+    approvals: [{by: requester, verdict: reject}]
+    expect: {error: "rejected by requester: as the test says", ended_at: 0s}
+  - name: one of two persons
+    run: {amount: "1"}
+    approvals: [{by: paul, at: 2h}]
+    expect: {error: "expired: not approved in time", effects: [], ended_at: 1d}
+  - name: the same person again
+    run: {amount: "1"}
+    approvals: [{by: paul, at: 2h}, {by: paul, at: 3h}]
+    expect: {error: "expired: not approved in time"}
+  - name: what was approved would fail
+    run: {amount: "5001"}
+    approvals: [{by: paul}, {by: eve}]
+    expect: {error: INSUFFICIENT_FUND}
+"""
+    suite = read_suite(written(tmp_path, PERSONS + cases, workflow=APPROVED))
+    assert [about(run_case(suite, case)) for case in suite.cases] == [{}] * 6
+
+
+def test_a_run_without_an_end_of_its_wait_waits(tmp_path: Path) -> None:
+    case = '  - {name: waits, run: {amount: "1"}, expect: {outcome: waiting, effects: []}}\n'
+    assert about(only(tmp_path, case, workflow=APPROVED.replace(", timeout: 1d", ""))) == {}
+
+
+@pytest.mark.parametrize(
+    ("approvals", "lines"),
+    [
+        (
+            "[{by: requester}, {by: paul}, {by: eve, at: 90m}]",
+            ["approve by requester at 0s: requester has asked for this run, so another person has to approve it"],
+        ),
+        (
+            "[{by: paul}, {by: paul, at: 1h, verdict: reject}, {by: eve, at: 2h}]",
+            ["reject by paul at 1h: paul has approved this plan already; a decision stands"],
+        ),
+        (
+            "[{by: paul}, {by: eve}, {by: ann, at: 2h}]",
+            ["approve by ann at 2h: never, the run did not wait for it"],
+        ),
+    ],
+)
+def test_a_decision_that_is_refused_or_not_asked_for_fails_the_case(
+    tmp_path: Path, approvals: str, lines: list[str]
+) -> None:
+    case = f'  - {{name: x, run: {{amount: "1"}}, approvals: {approvals}, expect: {{outcome: succeeded}}}}\n'
+    assert about(only(tmp_path, case, workflow=APPROVED)) == {"approvals": [f"+ {line}" for line in lines]}
+
+
+def test_a_decision_waits_until_the_run_asks(tmp_path: Path) -> None:
+    """Two waits, behind a delay and an event: each decision is for the one that is open."""
+    stages = """
+stages:
+  - delay: {duration: 2d}
+  - approve: {title: "Pay ${amount}"}
+  - wait_event: {event: go}
+  - approve: {timeout: 1h}
+"""
+    workflow = stages + APPROVED.partition("timeout: 1d}\n")[2]
+    case = """
+  - name: later
+    run: {amount: "7"}
+    events: [{name: go, at: 3d}]
+    approvals: [{by: paul}, {by: paul, at: 1h}]
+    expect: {outcome: succeeded, effects: ["main users:jane -> shops 7 USD/2"], ended_at: 3d}
+"""
+    assert about(only(tmp_path, case, workflow=workflow)) == {}
+
+
+def test_a_run_by_a_trigger_has_the_same_requester(tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text('event: E\nvars: {amount: "string(event.amount)"}\n')
+    case = PERSONS.replace('run: {amount: "4000"}', "trigger: t.yaml\n    event: {amount: 4000}")
+    assert about(only(tmp_path, case, workflow=APPROVED)) == {}
+    own = case.replace("by: eve", "by: requester").replace("outcome: succeeded", "outcome: failed")
+    assert "requester has asked for this run" in about(only(tmp_path, own, workflow=APPROVED))["approvals"][0]
+
+
+def test_what_goes_on_without_approvals_is_a_contradiction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """History and decisions are compared, whoever has let the run go on."""
+    monkeypatch.setattr("headrace.usecases.approvals.approvals_in", lambda decisions: len(decisions) + 1)  # pyright: ignore[reportUnknownLambdaType,reportUnknownArgumentType]
+    case = PERSONS.replace(", {by: eve, at: 3h}", "").replace("3h", "2h")
+    assert about(only(tmp_path, case, workflow=APPROVED)) == {
+        "books": ["+ stage 0 went on without 2 approvals of one plan"]
+    }
+    monkeypatch.undo()
+    monkeypatch.setattr("headrace.runner.instance.gate_before", lambda *_: None)
+    waits = '  - {name: x, run: {amount: "1"}, expect: {outcome: succeeded}}\n'
+    assert about(only(tmp_path, waits, workflow=APPROVED)) == {
+        "books": ["+ stage 0 is a wait for approvals, and no approvals are stored with it"]
+    }
+
+
 @pytest.mark.parametrize(
     ("cases", "place", "reason"),
     [
@@ -209,6 +325,11 @@ def test_a_run_by_a_trigger_may_not_name_world(tmp_path: Path) -> None:
         ('  - {name: x, run: {amount: "5"}, expect: {outcome: x}}', "8:", "must be one of succeeded, failed, waiting"),
         ('  - {name: x, run: {amount: "5"}, events: [{name: e, at: 2}]}', "8:", 'write "2"'),
         ('  - {name: x, run: {amount: "5"}, faults: [{effect: 0, kind: 404}]}', "8:", "kind: must be one of drop"),
+        ('  - {name: x, run: {amount: "5"}, approvals: [{}]}', "8:", "cases[0].approvals[0].by: is required"),
+        ('  - {name: x, run: {amount: "5"}, approvals: [{by: a, who: b}]}', "8:", "[0].who: is not known here"),
+        ('  - {name: x, run: {amount: "5"}, approvals: [{by: a, verdict: b}]}', "8:", "must be approve or reject"),
+        ('  - {name: x, run: {amount: "5"}, approvals: [{by: a, reason: " "}]}', "8:", "approvals[0].reason: "),
+        ('  - {name: x, run: {amount: "5"}, approvals: [{by: a, at: 2}]}', "8:", 'write "2"'),
         ('  - {name: x, run: {amount: "5"}, event: {}, expect: {outcome: waiting}}', "", "belongs to a `trigger`"),
         ('  - {name: x, trigger: none.yaml, event: {}, expect: {outcome: waiting}}', "", "No such file"),
         ("  []", "", "cases: needs a case at least"),

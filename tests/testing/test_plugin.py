@@ -17,9 +17,27 @@ stages:
       destination: {account: {id: "${to}", ledger: main}}
       amount: {asset: USD/2, amount: 600}
 """
+TWO = """
+stages:
+  - approve: {}
+  - wait_event: {event: go}
+  - send:
+      source: {account: {id: world, ledger: main}}
+      destination: {account: {id: "users:jane", ledger: main}}
+      amount: {asset: USD/2, amount: 100}
+  - send:
+      source: {account: {id: "users:jane", ledger: main}}
+      destination: {payment: {psp: dummy-pay, type: PAYOUT}}
+      amount: {asset: USD/2, amount: 100}
+"""
+THIEF = """
+stages:
+  - wait_event: {event: now}
+  - update: {account: {id: "users:jane", ledger: main, metadata: {formanceAccountID: acc_9}}}
+"""
 TESTS = """
 import pytest
-from headrace.errors import InvalidValue
+from headrace.errors import InvalidValue, NotInThisState, NotPermitted
 
 JANE = {"main": {"users:jane": {"balance": {"USD/2": 5000}, "metadata": {"formanceAccountID": "acc_1"}}}}
 
@@ -55,6 +73,33 @@ def test_delays_end_at_their_moments(money):
     assert "INSUFFICIENT_FUND" in second.error
 
 
+def test_persons_approve(money):
+    money.given(ledgers=JANE)
+    run, other, late = (money.run("approved.yaml", to=to) for to in ("a", "b", "c"))
+    money.clock.advance("2h")
+    run.approve(by="paul")
+    assert (run.outcome, run.effects) == ("waiting", [])
+    with pytest.raises(NotPermitted, match="requester has asked for this run"):
+        run.approve(by="requester")
+    run.approve(by="eve", reason="as agreed")
+    assert run.effects == ["main users:jane -> a 600 USD/2"]
+    with pytest.raises(NotInThisState, match="has ended"):
+        run.approve(by="ann")
+    other.reject(by="eve", reason="no invoice")
+    assert other.error == "rejected by eve: no invoice"
+    money.clock.advance("7d")
+    assert late.error == "expired: not approved in time"
+
+
+def test_what_was_approved_is_what_is_done(money):
+    money.given(ledgers={"main": {"users:jane": {"metadata": {"formanceAccountID": "acc_1"}}}})
+    run, thief = money.run("two.yaml"), money.run("thief.yaml")
+    run.approve(by="paul")
+    thief.send_event("now")
+    run.send_event("go")
+    assert run.error.startswith("plan: stage 3, effect 1: body.destinationAccountID is acc_9, signed acc_1")
+
+
 def test_mistakes(money):
     with pytest.raises(InvalidValue, match="no value for amount"):
         money.run("payout.yaml")
@@ -79,8 +124,11 @@ def test_books_are_compared(money):
 
 def test_a_project_uses_the_fixture(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(CONFTEST)
-    pytester.makefile(".yaml", payout=PAYOUT, delay=DELAY, send=DELAY.replace("  - delay: {duration: 1d}\n", ""))
+    delay = "  - delay: {duration: 1d}\n"
+    approved = DELAY.replace(delay, "  - approve: {approvals: 2, timeout: 3d}\n")
+    pytester.makefile(".yaml", payout=PAYOUT, delay=DELAY, send=DELAY.replace(delay, ""), approved=approved)
+    pytester.makefile(".yaml", two=TWO, thief=THIEF)
     pytester.makepyfile(TESTS)
     result = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider")
-    result.assert_outcomes(passed=6, errors=1)
+    result.assert_outcomes(passed=8, errors=1)
     result.stdout.fnmatch_lines(["*booked, but no history has it: headrace:x:0:0, 1 times*"])

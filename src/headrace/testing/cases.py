@@ -23,10 +23,13 @@ from headrace.money import account_address, amount_of, asset_name, ledger_name
 from headrace.sandbox.faults import NAMED_KINDS
 from headrace.sandbox.given import Given, read_given
 from headrace.sandbox.members import entries, items, members, text
+from headrace.testing.persons import REASON, Approval
 from headrace.testing.results import EXPECTED
 from headrace.testing.runs import Surroundings, World
 from headrace.testing.virtual import START_AT, finished
 from headrace.triggers.definition import parse_definition
+from headrace.usecases.plans import APPROVE, REJECT
+from headrace.usecases.reasons import check_reason
 from headrace.workflows.config import Config, check_delays, open_delays, parse_config
 from headrace.workflows.durations import duration_us
 from headrace.workflows.variables import check_variables, missing
@@ -63,6 +66,7 @@ class Case:
     events: tuple[tuple[int, str], ...]
     faults: tuple[tuple[int, str], ...]
     expected: Expected
+    approvals: tuple[Approval, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +172,7 @@ class _Reader:
         return Suite(str(self._file), named, _world(config, given, self._seed), cases)
 
     def _case(self, value: object, path: str, config: Config) -> Case:
-        fields = members(value, path, ("name", "run", "trigger", "event", "events", "faults", "expect"))
+        fields = members(value, path, ("name", "run", "trigger", "event", "events", "approvals", "faults", "expect"))
         name = text(fields, "name", path)
         if ("run" in fields) == ("trigger" in fields):
             raise InvalidValue(path, "has either `run`, the variables, or a `trigger` with its `event`")
@@ -181,8 +185,11 @@ class _Reader:
             event = {name: member for name, _, member in entries(fields["event"], f"{path}.event")}
         events = tuple(self._event(item, place) for place, item in items(fields.get("events"), f"{path}.events"))
         faults = tuple(self._fault(item, place) for place, item in items(fields.get("faults"), f"{path}.faults"))
+        approvals = tuple(
+            self._approval(item, place) for place, item in items(fields.get("approvals"), f"{path}.approvals")
+        )
         expected = self._expected(fields.get("expect"), f"{path}.expect")
-        return Case(name, variables, trigger, event, events, faults, expected)
+        return Case(name, variables, trigger, event, events, faults, expected, approvals)
 
     def _variables(self, value: object, path: str, config: Config) -> dict[str, str]:
         for name, place, variable in entries(value, path):
@@ -218,6 +225,18 @@ class _Reader:
     def _event(self, value: object, path: str) -> tuple[int, str]:
         fields = members(value, path, ("name", "at"))
         return duration_us(text(fields, "at", path, "0s"), f"{path}.at"), text(fields, "name", path)
+
+    def _approval(self, value: object, path: str) -> Approval:
+        fields = members(value, path, ("by", "at", "verdict", "reason"))
+        verdict = text(fields, "verdict", path, APPROVE)
+        if verdict != APPROVE and verdict != REJECT:
+            raise InvalidValue(f"{path}.verdict", f"must be {APPROVE} or {REJECT}")
+        try:
+            reason = check_reason(text(fields, "reason", path, REASON))
+        except InvalidValue as error:
+            raise InvalidValue(f"{path}.reason", error.reason) from None
+        at_us = duration_us(text(fields, "at", path, "0s"), f"{path}.at")
+        return Approval(at_us, text(fields, "by", path), verdict, reason)
 
     def _fault(self, value: object, path: str) -> tuple[int, str]:
         fields = members(value, path, ("effect", "kind"))

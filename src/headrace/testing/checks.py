@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 from headrace.errors import HeadraceError
-from headrace.testing.cases import Case, Suite
-from headrace.testing.results import Result, result_of
+from headrace.testing.cases import Case, Expected, Suite
+from headrace.testing.results import Result, duration_text, result_of
 from headrace.testing.runs import Plan
 from headrace.testing.virtual import VirtualClock
 from headrace.triggers.expressions import Evaluator, no_links
@@ -56,8 +56,8 @@ def run_case(suite: Suite, case: Case) -> Verdict:
 def plan_of(case: Case) -> Plan:
     """The run of a case. Raises NotStarted."""
     if case.variables is not None:
-        return Plan(case.variables, case.events, case.faults)
-    return Plan(_triggered(case), case.events, case.faults, by_trigger=True)
+        return Plan(case.variables, case.events, case.faults, approvals=case.approvals)
+    return Plan(_triggered(case), case.events, case.faults, by_trigger=True, approvals=case.approvals)
 
 
 def _triggered(case: Case) -> dict[str, str]:
@@ -104,12 +104,7 @@ def _differences(case: Case, result: Result, faults_met: int) -> Iterator[Differ
         lacking = _without(expected.effects_include, result.effects)
         if lacking:
             yield Difference("effects_include", [f"- {line}" for line in lacking] + [f"  {e}" for e in result.effects])
-    lines: list[str] = []
-    for (ledger, account, asset), amount in (expected.balances or {}).items():
-        held = result.balance(ledger, account, asset)
-        if held != amount:
-            lines += [f"- {ledger} {account} {amount} {asset}", f"+ {ledger} {account} {held} {asset}"]
-    if lines:
+    if lines := _other_balances(expected, result):
         yield Difference("balances", lines)
     if expected.ended_us is not None and expected.ended_us != result.ended_us:
         ended = "it has not ended" if result.ended_us is None else duration_text(result.ended_us)
@@ -117,8 +112,19 @@ def _differences(case: Case, result: Result, faults_met: int) -> Iterator[Differ
     if faults_met < len(case.faults):
         met = f"{faults_met} of {len(case.faults)}"
         yield Difference("faults", [f"+ {met} have hit an attempt: there is no such effect, or no such attempt of it"])
+    if result.unmet:
+        yield Difference("approvals", [f"+ {line}" for line in result.unmet])
     if result.problems:
         yield Difference("books", [f"+ {problem}" for problem in result.problems])
+
+
+def _other_balances(expected: Expected, result: Result) -> list[str]:
+    lines: list[str] = []
+    for (ledger, account, asset), amount in (expected.balances or {}).items():
+        held = result.balance(ledger, account, asset)
+        if held != amount:
+            lines += [f"- {ledger} {account} {amount} {asset}", f"+ {ledger} {account} {held} {asset}"]
+    return lines
 
 
 def _why(result: Result) -> list[str]:
@@ -139,15 +145,3 @@ def _diff(expected: list[str], found: list[str]) -> list[str]:
         else:
             lines += [f"- {line}" for line in expected[first:last]] + [f"+ {line}" for line in found[start:end]]
     return lines
-
-
-def duration_text(length_us: int) -> str:
-    """A length of time as a definition writes it, such as `1h30m` or `1.5s`."""
-    seconds, fraction = divmod(length_us, 1_000_000)
-    parts: list[str] = []
-    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        count, seconds = divmod(seconds, length)
-        parts += [f"{count}{unit}"] if count else []
-    if seconds or fraction or not parts:
-        parts.append(f"{seconds}.{fraction:06d}".rstrip("0").rstrip(".") + "s")
-    return "".join(parts)

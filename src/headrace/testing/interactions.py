@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from headrace.journal import writes
+from headrace.journal.approval_writes import AddDecision, OpenGate
+from headrace.journal.plan_writes import AddPlan
 from headrace.journal.port import Required, Unit
 from headrace.sandbox.faults import Fault
 from headrace.workflows.activities import Service
@@ -30,8 +32,8 @@ class Interaction:
     """One of them, and a description of it.
 
     `delay_us`: the length of the delay that a commit begins, 0 for none. `opens_wait`: a commit after which the run
-    waits for an event; `stores_event`: one that puts an event into the mailbox. `has_key`: an attempt that carries an
-    idempotency key.
+    waits for an event; `opens_gate`: one after which it waits for approvals, for `delay_us` or for ever;
+    `stores_event`: one that puts an event into the mailbox. `has_key`: an attempt that carries an idempotency key.
     """
 
     kind: Kind
@@ -40,6 +42,7 @@ class Interaction:
     has_key: bool = False
     delay_us: int = 0
     opens_wait: bool = False
+    opens_gate: bool = False
     stores_event: bool = False
 
     def __str__(self) -> str:
@@ -94,6 +97,9 @@ _PHRASES: dict[type[writes.Write], str] = {
     writes.BeginAttempt: "count an attempt",
     writes.AddEvent: "store an event",
     writes.WaitForEvent: "wait for an event",
+    OpenGate: "wait for approvals",
+    AddPlan: "store a plan",
+    AddDecision: "store a decision",
 }
 
 
@@ -108,5 +114,6 @@ def commit_of(unit: Unit, now_at: int) -> Interaction:
         f"({', '.join(phrases) or 'move on'})",
         delay_us=max(ends_at - now_at, 0),
         opens_wait=writes.WaitForEvent in kinds,
+        opens_gate=OpenGate in kinds,
         stores_event=writes.AddEvent in kinds,
     )

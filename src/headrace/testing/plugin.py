@@ -24,8 +24,10 @@ import pytest
 from headrace.sandbox.given import read_given
 from headrace.testing.books import problems_of
 from headrace.testing.cases import add_workflow
+from headrace.testing.persons import REASON
 from headrace.testing.results import Outcome, Result, result_of, rows_of
 from headrace.testing.runs import Plan, Run, Surroundings
+from headrace.usecases.approvals import Verdict
 from headrace.workflows.durations import duration_us
 from headrace.workflows.variables import check_variables
 
@@ -59,6 +61,22 @@ class MoneyRun:
     def send_event(self, name: str) -> None:
         """Send it an event, and let it go on until it waits again. One that has ended takes no events."""
         self._run.send_event(name)
+        self._run.go_on(self._run.clock.now_at())
+
+    def approve(self, by: str, reason: str = REASON) -> None:
+        """Let a person approve what the run would do from where it waits for approvals, and let it go on.
+
+        The persons of one wait approve one plan. Raises NotInThisState where it does not wait, and NotPermitted for
+        `requester`, the person who starts every run.
+        """
+        self._decide(by, "approve", reason)
+
+    def reject(self, by: str, reason: str = REASON) -> None:
+        """Let a person reject what the run would do from where it waits: it ends. Raises NotInThisState."""
+        self._decide(by, "reject", reason)
+
+    def _decide(self, by: str, verdict: Verdict, reason: str) -> None:
+        self._run.persons.decide(by, verdict, reason)
         self._run.go_on(self._run.clock.now_at())
 
     @property
@@ -120,7 +138,8 @@ class Money:
     def problems(self) -> list[str]:
         """Contradictions of books and history, and runs that can neither go on nor end."""
         rows = [row for run in self._runs for row in rows_of(run)]
-        return [*(run.lost for run in self._runs if run.lost), *problems_of(self._around.sandbox.contents(), rows)]
+        of_runs = [problem for run in self._runs for problem in result_of(run, checks=False).problems]
+        return [*of_runs, *problems_of(self._around.sandbox.contents(), rows)]
 
     def close(self) -> None:
         self._around.close()

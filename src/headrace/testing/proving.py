@@ -14,6 +14,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
+from headrace.runner.gate import EXPIRED_TEXT
 from headrace.sandbox.faults import Fault
 from headrace.testing.cases import Suite
 from headrace.testing.checks import plan_of, unmet_by
@@ -33,11 +34,16 @@ DEFAULT_RUNS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """One run of a proof: the plan, and in words what is done in it."""
+    """One run of a proof: the plan, and in words what is done in it.
+
+    `may_expire`: persons may decide too late, as they decide later, are asked earlier, or meet an outage.
+    """
 
     about: tuple[str, ...]
     plan: Plan
     aborts: bool = False
+    may_expire: bool = False
+    moves_decisions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,7 @@ class Proof:
     faults: int = 0
     aborts: int = 0
     events: int = 0
+    decisions: int = 0
     undecided: int = 0
     left: int = 0
     refutation: Refutation | None = None
@@ -106,7 +113,7 @@ def prove(
             proof.runs += 1
             _count(proof, schedule, result)
             on_run(proof.runs)
-            problems = list(_problems(plain, result, aborts=schedule.aborts))
+            problems = list(_problems(plain, result, schedule))
             if problems:
                 proof.refutation = Refutation(case.name, schedule, problems, result)
                 return proof
@@ -129,7 +136,9 @@ def _count(proof: Proof, schedule: Schedule, result: Result) -> None:
     proof.kills += any(act in (Act.KILL_BEFORE, Act.KILL_AFTER) for act in acts)
     proof.aborts += schedule.aborts
     proof.faults += any(step.fault is not None for step in schedule.plan.steps)
-    proof.events += not acts or any(step.event is not None for step in schedule.plan.steps)
+    proof.decisions += schedule.moves_decisions
+    is_moved = not acts and not schedule.moves_decisions
+    proof.events += is_moved or any(step.event is not None for step in schedule.plan.steps)
     proof.undecided += result.outcome == "needs_attention"
 
 
@@ -139,10 +148,12 @@ def _count(proof: Proof, schedule: Schedule, result: Result) -> None:
 def _singles(plan: Plan, interactions: Sequence[Interaction]) -> Iterator[Schedule]:
     for number, interaction in enumerate(interactions):
         for step, about in (*_kills(number, interaction), *_faults(number, interaction)):
-            yield Schedule((about,), replace(plan, steps=(step,)))
+            may_expire = interaction.opens_gate and step.down_us > 0
+            yield Schedule((about,), replace(plan, steps=(step,)), may_expire=may_expire)
         for act in (Act.ABORT_BEFORE, Act.ABORT_AFTER) if interaction.kind is not Kind.COMMIT else (Act.ABORT_AFTER,):
             yield Schedule((f"{act.value} {_shown(number, interaction)}",), _with(plan, Step(number, act)), aborts=True)
     yield from _events(plan, interactions)
+    yield from _decisions(plan)
 
 
 def _pairs(plan: Plan, interactions: Sequence[Interaction]) -> Iterator[Schedule]:
@@ -188,12 +199,25 @@ def _events(plan: Plan, interactions: Sequence[Interaction]) -> Iterator[Schedul
     for index, (at, name) in enumerate(plan.events):
         others = [event for other, event in enumerate(plan.events) if other != index]
         for moved_at, when in ((0, "at the start"), (at + HOUR_US, "an hour later")):
-            yield Schedule((f"event {name} {when}",), replace(plan, events=(*others, (moved_at, name))))
+            moved = replace(plan, events=(*others, (moved_at, name)))
+            yield Schedule((f"event {name} {when}",), moved, may_expire=True)
         for number in waits if index < len(stored) else ():
             if number > stored[index]:
                 break
             about = f"event {name} after {_shown(number, interactions[number])}"
-            yield Schedule((about,), replace(plan, events=tuple(others), steps=(Step(number, event=name),)))
+            moved = replace(plan, events=tuple(others), steps=(Step(number, event=name),))
+            yield Schedule((about,), moved, may_expire=True)
+
+
+def _decisions(plan: Plan) -> Iterator[Schedule]:
+    """All decisions of persons as soon as they are asked, and an hour late."""
+    if not plan.approvals:
+        return
+    for moved, when in (
+        ([replace(each, at_us=0) for each in plan.approvals], "as soon as they are asked for"),
+        ([replace(each, at_us=each.at_us + HOUR_US) for each in plan.approvals], "an hour later"),
+    ):
+        yield Schedule((f"approvals {when}",), replace(plan, approvals=moved), may_expire=True, moves_decisions=True)
 
 
 def _shown(number: int, interaction: Interaction) -> str:
@@ -203,12 +227,13 @@ def _shown(number: int, interaction: Interaction) -> str:
 # Comparing
 
 
-def _problems(plain: Result, result: Result, *, aborts: bool) -> Iterator[str]:
+def _problems(plain: Result, result: Result, schedule: Schedule) -> Iterator[str]:
     yield from result.problems
     if result.outcome == "lost":
         return
-    is_aborted = aborts and result.outcome in ("aborted", "needs_attention") and plain.outcome != "needs_attention"
-    if is_aborted:
+    is_aborted = result.outcome in ("aborted", "needs_attention") and plain.outcome != "needs_attention"
+    has_expired = schedule.may_expire and result.error == EXPIRED_TEXT
+    if (schedule.aborts and is_aborted) or has_expired:
         if result.effects != plain.effects[: len(result.effects)]:
             yield f"effects {result.effects} are no prefix of {plain.effects}"
         return
@@ -272,7 +297,9 @@ def text_lines(workflow: str, proof: Proof) -> Iterator[str]:
         yield f"{workflow}: proved for {_counted(len(proof.cases), 'case')} in {_counted(proof.runs, 'run')}"
         yield f"  {_counted(proof.interactions, 'interaction')}, {_counted(proof.effects, 'effect')}"
         done = (_counted(proof.kills, "kill"), _counted(proof.faults, "fault"), _counted(proof.aborts, "abort"))
-        yield f"  {', '.join(done)}, {_counted(proof.events, 'moved event')}"
+        moved = [_counted(proof.events, "moved event")]
+        moved += [_counted(proof.decisions, "moved decision")] if proof.decisions else []
+        yield f"  {', '.join((*done, *moved))}"
         if proof.undecided:
             yield f"  {_counted(proof.undecided, 'run')} ended in need of attention, rightly: nothing was booked twice"
         if proof.left:
@@ -295,7 +322,7 @@ def _counted(count: int, noun: str) -> str:
 
 def document(proof: Proof) -> Json:
     """A proof for programs."""
-    names = ("runs", "interactions", "effects", "kills", "faults", "aborts", "events", "undecided", "left")
+    names = ("runs", "interactions", "effects", "kills", "faults", "aborts", "events", "decisions", "undecided", "left")
     found: Json = {"holds": proof.refutation is None, "cases": proof.cases}
     found |= {name: getattr(proof, name) for name in names}
     if (refuted := proof.refutation) is not None:

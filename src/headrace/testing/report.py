@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from headrace.testing.checks import Verdict, duration_text
-from headrace.testing.results import Result
+from headrace.testing.checks import Verdict
+from headrace.testing.results import Result, duration_text
 from headrace.testing.virtual import START_AT
 
 Json = dict[str, Any]

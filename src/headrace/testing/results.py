@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
-from headrace.journal.records import ActivityRow, Stage
+from headrace.journal.lists import NEWEST, PlanList
+from headrace.journal.records import ActivityRow, Decision, Plan, Stage
 from headrace.sandbox.memory import Contents
+from headrace.testing import oversight
 from headrace.testing.books import problems_of
+from headrace.testing.persons import REQUESTER, Approval, Persons
 from headrace.testing.runs import Run
 from headrace.testing.virtual import finished
 from headrace.workflows.activities import ACTIVITIES
@@ -20,6 +23,7 @@ Outcome = Literal["succeeded", "failed", "aborted", "waiting", "needs_attention"
 """`lost`: it can neither go on nor end, which is a defect of Headrace."""
 EXPECTED: tuple[Outcome, ...] = ("succeeded", "failed", "waiting", "needs_attention")
 """Outcomes that a case can expect."""
+_MAX_PLANS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ class StageResult:
 class Result:
     """`effects`: those that were carried out, in order. `ended_us`: microseconds from the start to the end.
 
-    `problems`: contradictions of books and history, money from nowhere, and attempts that a service may take for new.
+    `problems`: contradictions of books and history, money from nowhere, attempts that a service may take for new, and
+    what went on without its approvals. `unmet`: decisions of persons that were refused, or that nothing has asked for.
     """
 
     instance_id: str
@@ -45,6 +50,7 @@ class Result:
     stages: list[StageResult]
     contents: Contents
     problems: list[str]
+    unmet: list[str] = field(default_factory=list[str])
 
     def balance(self, ledger: str, account: str, asset: str) -> int:
         return self.contents.balances.get((ledger, account, asset), 0)
@@ -77,6 +83,9 @@ def result_of(run: Run, *, checks: bool = True) -> Result:
     ]
     rows = [row for stage in stages for row in stage.activities]
     problems = [*([run.lost] if run.lost else []), *run.violations, *(problems_of(contents, rows) if checks else ())]
+    problems += oversight.problems_of(
+        [(each.stage, each.activities) for each in stages], list(_decided(run)), REQUESTER
+    )
     is_undecided = any(row.needs_attention and row.terminated_at is None for row in rows)
     outcome: Outcome = "waiting"
     if run.lost:
@@ -89,7 +98,40 @@ def result_of(run: Run, *, checks: bool = True) -> Result:
     if is_undecided:
         error = next(row.last_failure for row in rows if row.needs_attention and row.terminated_at is None)
     ended_us = None if instance.terminated_at is None else instance.terminated_at - run.started_at
-    return Result(instance.id, outcome, error, list(effect_lines(rows)), ended_us, stages, contents, problems)
+    effects = list(effect_lines(rows))
+    unmet = list(_unmet(run.persons))
+    return Result(instance.id, outcome, error, effects, ended_us, stages, contents, problems, unmet)
+
+
+def _decided(run: Run) -> Iterator[tuple[Plan, list[Decision]]]:
+    """Every plan of the rest of the run, with what persons decided about it."""
+    for row in finished(run.journal.plans_after(PlanList(), NEWEST, _MAX_PLANS)):
+        plan = finished(run.journal.plan(row.id))
+        if plan is not None and msgspec.json.decode(plan.subject).get("instance") == run.instance_id:
+            yield plan, finished(run.journal.decisions(plan.id))
+
+
+def _unmet(persons: Persons) -> Iterator[str]:
+    for approval, why in persons.refused:
+        yield f"{_shown(approval)}: {why}"
+    for approval in persons.left:
+        yield f"{_shown(approval)}: never, the run did not wait for it"
+
+
+def _shown(approval: Approval) -> str:
+    return f"{approval.verdict} by {approval.by} at {duration_text(approval.at_us)}"
+
+
+def duration_text(length_us: int) -> str:
+    """A length of time as a definition writes it, such as `1h30m` or `1.5s`."""
+    seconds, fraction = divmod(length_us, 1_000_000)
+    parts: list[str] = []
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        count, seconds = divmod(seconds, length)
+        parts += [f"{count}{unit}"] if count else []
+    if seconds or fraction or not parts:
+        parts.append(f"{seconds}.{fraction:06d}".rstrip("0").rstrip(".") + "s")
+    return "".join(parts)
 
 
 def effect_lines(rows: list[ActivityRow]) -> Iterator[str]:

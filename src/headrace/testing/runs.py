@@ -24,6 +24,7 @@ from headrace.errors import AlreadyEnded, Conflict
 from headrace.events.outbox import Outbox
 from headrace.journal.port import Results, Unit
 from headrace.journal.records import Standing, Workflow
+from headrace.journal.writes import AddAuditEntry
 from headrace.runner.instance import InstanceRunner
 from headrace.runner.policy import Policy
 from headrace.runner.runners import Runners
@@ -40,6 +41,7 @@ from headrace.testing.interactions import (
     Step,
     commit_of,
 )
+from headrace.testing.persons import REQUESTER, Approval, Persons
 from headrace.testing.virtual import SeededIds, VirtualClock, finished, microseconds
 from headrace.usecases.instances import event_unit
 from headrace.workflows.activities import Service
@@ -53,7 +55,7 @@ class Plan:
     """A run: its variables, the events that are sent to it and when (microseconds after its start), and its faults.
 
     `faults`: the number of an effect, from 0 over the whole run, and a kind; the second of an effect hits its second
-    attempt. `steps` are done at interactions: the schedule of a proof.
+    attempt. `steps` are done at interactions: the schedule of a proof. `approvals`: what persons decide about it.
     """
 
     variables: Mapping[str, str]
@@ -61,6 +63,7 @@ class Plan:
     faults: Sequence[tuple[int, str]] = ()
     steps: Sequence[Step] = ()
     by_trigger: bool = False
+    approvals: Sequence[Approval] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ class Run:
     """
 
     def __init__(self, workflow: Workflow, plan: Plan, around: Surroundings) -> None:
-        self.clock, self._ids, self.journal, self.sandbox = around.clock, around.ids, around.journal, around.sandbox
+        self.clock, self.ids, self.journal, self.sandbox = around.clock, around.ids, around.journal, around.sandbox
         self.started_at = self.clock.now_at()
         self.interactions: list[Interaction] = []
         self.instance_id = ""
@@ -122,7 +125,8 @@ class Run:
         self._plan = plan
         self._steps = {step.number: step for step in plan.steps}
         self._events = sorted((self.started_at + at, name) for at, name in plan.events)
-        self._runners = Runners(self.clock.now_at, self._ids.new, Outbox().announce, Policy())
+        self.runners = Runners(self.clock.now_at, self.ids.new, Outbox().announce, Policy())
+        self.persons = Persons(self, plan.approvals)
         self._control: Control | None = None
         self._wants_abort = False
         self._attempts: dict[str, int] = {}
@@ -160,9 +164,9 @@ class Run:
         """One process, from its start. It begins with what the journal holds."""
         services = Services(_Downstream(self), self.clock, NoMeter(), ceiling=64, start=64)
         limits = EngineLimits()
-        backoff = Backoff(limits.retry_base_s, limits.retry_cap_s, self._ids.jitter)
+        backoff = Backoff(limits.retry_base_s, limits.retry_cap_s, self.ids.jitter)
         journal: Any = _Journal(self)
-        driver = Driver(journal, services, self.clock, self._runners, limits, NoMeter(), backoff)
+        driver = Driver(journal, services, self.clock, self.runners, limits, NoMeter(), backoff)
         runner = None
         if self.standing() is None:  # a caller repeats its request until it is answered
             runner = self.start()
@@ -180,10 +184,15 @@ class Run:
 
     def start(self) -> InstanceRunner:
         """Store a new instance. Raises InvalidValue, naming every missing variable."""
-        runner, unit = self._runners.start(
+        runner, unit = self.runners.start(
             self._workflow, dict(self._plan.variables), sends=True, by_trigger=self._plan.by_trigger
         )
         self.instance_id = runner.id
+        asked_at = self.clock.now_at()
+        entry = AddAuditEntry(
+            at=asked_at, principal=REQUESTER, client_id=None, operation="runWorkflow", target=runner.id
+        )
+        unit.add(entry)
         self.commit(unit)
         return runner
 
@@ -195,14 +204,14 @@ class Run:
             return None
         if standing.instance.is_terminal and standing.instance.stages[-1].terminated_at is not None:
             return None
-        runner = self._runners.restore(standing)
+        runner = self.runners.restore(standing)
         return None if runner.needs_attention and runner.ended_at is None else runner
 
     def next_moment(self) -> int | None:
-        """When something happens next that does not come by itself: the end of a delay, or an event."""
+        """When something happens next that does not come by itself: the end of a delay, an event, or a decision."""
         deadline_at = finished(self.journal.next_deadline(self.clock.now_at()))
-        moments = [at for at, _ in self._events[:1]] + ([] if deadline_at is None else [deadline_at])
-        return min(moments, default=None)
+        event_at = self._events[0][0] if self._events else None
+        return min((at for at in (event_at, deadline_at, self.persons.next_at()) if at is not None), default=None)
 
     def _wait(self, until_at: int | None) -> bool:
         """Move on to the next moment at which something happens. False where there is none, or none before the stop."""
@@ -213,10 +222,12 @@ class Run:
         if until_at is not None and moment_at > until_at:
             return False
         self.pass_time(moment_at)
+        self.persons.decide_if_due()
+        self.abort_if_wanted()
         return True
 
     def _require_reason_to_wait(self) -> None:
-        """Nothing will ever drive the run again: then it has ended, waits for an event, or needs attention."""
+        """Nothing will ever drive the run again: it has ended, waits for an event or approvals, or needs attention."""
         standing = self.standing()
         assert standing is not None, "a run is stored before anything waits"
         if any(row.needs_attention for row in standing.activities):
@@ -225,7 +236,7 @@ class Run:
             if standing.instance.stages[-1].terminated_at is None:
                 self.lost = "it was aborted, and its last effect is never settled"
         else:
-            runner = self._runners.restore(standing)
+            runner = self.runners.restore(standing)
             if runner.waits_for_event is None and not runner.waits_without_end:
                 self.lost = "it has something to do, and nothing ever drives it"
 
@@ -259,7 +270,7 @@ class Run:
         if standing.instance.is_terminal:
             self._wants_abort = False
             return
-        runner = self._runners.restore(standing)
+        runner = self.runners.restore(standing)
         known = None if self._control is None else self._control.runner.open
         if known is not None:
             runner.keep(known, known.begun)

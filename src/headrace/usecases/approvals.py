@@ -21,7 +21,7 @@ from headrace.errors import (
     Unavailable,
 )
 from headrace.journal.approval_writes import AddDecision, ApprovePlan, RejectPlan, SpendPlan
-from headrace.journal.port import Entry, Required, Unit
+from headrace.journal.port import Entry, Journal, Required, Unit
 from headrace.journal.records import Decision, Instance, Plan
 from headrace.journal.writes import AddNudge
 from headrace.runner.gate import EXPIRED_TEXT, read_gate
@@ -96,7 +96,7 @@ async def decide(
             return await _decided_before(ports, plan, decisions, own, verdict)
         await require_usable(ports, plan)
         if verdict == APPROVE:
-            await _require_other_person(ports, plan, about, principal)
+            await require_other_person(ports.journal, plan, about, principal)
         decision = Decision(plan_id, principal, verdict, plan.hash, reason, ports.clock.now_at())
         try:
             if about.instance is None:
@@ -121,15 +121,20 @@ async def _decided_before(
     ports: Ports, plan: Plan, decisions: list[Decision], own: Decision, verdict: Verdict
 ) -> Answer[Decided]:
     """The same decision again changes nothing. Raises NotRunnable for another one."""
-    if own.verdict != verdict:
-        done = "approved" if own.verdict == APPROVE else "rejected"
-        raise NotRunnable("decided", f"{own.principal} has {done} this plan already; a decision stands")
+    require_same(own, verdict)
     return Answer(plan.id, _decided(plan, await needed_for(ports, plan), decisions))
 
 
-async def _require_other_person(ports: Ports, plan: Plan, about: PlanSubject, principal: str) -> None:
+def require_same(own: Decision, verdict: Verdict) -> None:
+    """Require the verdict that this person has stored before. Raises NotRunnable."""
+    if own.verdict != verdict:
+        done = "approved" if own.verdict == APPROVE else "rejected"
+        raise NotRunnable("decided", f"{own.principal} has {done} this plan already; a decision stands")
+
+
+async def require_other_person(journal: Journal, plan: Plan, about: PlanSubject, principal: str) -> None:
     """Require a principal that has not asked for the run. Raises NotPermitted."""
-    requesters = await _requesters(ports, plan, about)
+    requesters = await _requesters(journal, plan, about)
     if principal in requesters:
         raise NotPermitted("four_eyes", f"{principal} has asked for this run, so another person has to approve it")
     if not requesters.isdisjoint((None, "", ANONYMOUS)):
@@ -139,13 +144,12 @@ async def _require_other_person(ports: Ports, plan: Plan, about: PlanSubject, pr
         )
 
 
-async def _requesters(ports: Ports, plan: Plan, about: PlanSubject) -> set[str | None]:
+async def _requesters(journal: Journal, plan: Plan, about: PlanSubject) -> set[str | None]:
     """The principals that have asked for the run of a plan; None: an unknown one.
 
     Those are the principal of the plan, unless it is of the rest of an instance; of each instance of the case so far,
     the principal that started it; and the one that created the trigger, where a trigger starts a run.
     """
-    journal = ports.journal
     found: set[str | None] = set()
     if about.instance is None:
         found.add(plan.requester)
@@ -198,15 +202,11 @@ async def _decide_rest(
     has_expired = False
     try:
         async with ports.engine.resolve(instance_id) as runner:
-            _require_waiting(runner, plan)
             now_at = runner.now_at()
             decision = msgspec.structs.replace(decision, at=now_at)
-            has_expired = runner.deadline_at is not None and runner.deadline_at <= now_at
-            decisions = await ports.journal.decisions(plan.id)
-            if has_expired:
-                unit = runner.deny(EXPIRED_TEXT, EXPIRED)
-            else:
-                unit, decided = _rest_unit(runner, plan, decisions, decision)
+            unit, decided = decide_rest(runner, plan, await ports.journal.decisions(plan.id), decision)
+            has_expired = decided is None
+            if decided is not None:
                 answer = Answer(plan.id, decided)
                 record(unit, caller, now_at, answer)
             if ports.engine.needs_nudges:
@@ -231,11 +231,17 @@ def _require_waiting(runner: InstanceRunner, plan: Plan) -> None:
         )
 
 
-def _rest_unit(
+def decide_rest(
     runner: InstanceRunner, plan: Plan, decisions: list[Decision], decision: Decision
-) -> tuple[Unit, Decided]:
-    """The unit of a decision about the rest of an instance, and what it leaves."""
+) -> tuple[Unit, Decided | None]:
+    """The unit of a decision about the rest of an instance, and what it leaves.
+
+    None: the time is over, and the unit ends the instance. Raises NotRunnable where it does not wait there any more.
+    """
+    _require_waiting(runner, plan)
     assert runner.gate is not None
+    if runner.deadline_at is not None and runner.deadline_at <= decision.at:
+        return runner.deny(EXPIRED_TEXT, EXPIRED), None
     needed = Needed(runner.gate.needed, runner.gate.rule)
     given = [*decisions, decision]
     state, entries = plan.state, [_stored(decision)]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from headrace.errors import NotFound, NotInThisState
+from headrace.journal.port import Journal
 from headrace.journal.records import Instance, Standing
 from headrace.planning.planner import Beginning, Subject
 from headrace.runner.gate import Gate, read_gate
@@ -96,12 +97,12 @@ def continuing(standing: Standing) -> Subject:
     return Subject(msgspec.json.decode(instance.config), msgspec.json.decode(instance.variables), origin, beginning)
 
 
-async def rest_of(ports: Ports, instance_id: str) -> Subject:
+async def rest_of(journal: Journal, instance_id: str) -> Subject:
     """The subject of a plan of what an instance that waits for approvals would do from there on.
 
     Raises NotFound, NotInThisState.
     """
-    standing = await ports.journal.standing(instance_id)
+    standing = await journal.standing(instance_id)
     if standing is None:
         raise NotFound("instance", instance_id)
     instance = standing.instance

@@ -13,6 +13,7 @@ from headrace.journal.port import Unit
 from headrace.journal.records import Decision, Plan
 from headrace.planning.canonical import canonical_json
 from headrace.planning.planner import Subject, Terms, plan
+from headrace.runner.policy import Policy
 from headrace.triggers.expressions import EvaluationFailed
 from headrace.triggers.firing import Firing, VariablesFailed
 from headrace.usecases.asking import answered
@@ -78,20 +79,23 @@ async def make_plan(ports: Ports, caller: Caller | None, wanted: object) -> Answ
     )
     answer = Answer(row.id, row)
     unit = Unit()
-    unit.add(
-        AddPlan(
-            plan_id=row.id,
-            hash=row.hash,
-            document=row.document,
-            subject=row.subject,
-            requester=row.requester,
-            created_at=row.created_at,
-            expires_at=row.expires_at,
-        )
-    )
+    unit.add(stored_plan(row))
     record(unit, caller, created_at, answer)
     await ports.journal.commit(unit)
     return answer
+
+
+def stored_plan(row: Plan) -> AddPlan:
+    """The write that stores a new plan."""
+    return AddPlan(
+        plan_id=row.id,
+        hash=row.hash,
+        document=row.document,
+        subject=row.subject,
+        requester=row.requester,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+    )
 
 
 async def read_plan(ports: Ports, plan_id: str) -> Plan:
@@ -167,7 +171,7 @@ async def _subject(ports: Ports, members: Json) -> tuple[Subject, PlanSubject]:
         about = PlanSubject("", config.name)
         return Subject(definition, check_variables(members.get("variables") or {})), about
     if "instance" in members:
-        subject = await rest_of(ports, members["instance"])
+        subject = await rest_of(ports.journal, members["instance"])
         instance = await ports.journal.instance(members["instance"])
         assert instance is not None, "its rest was read"
         return subject, PlanSubject("", subject.definition.get("name"), instance.workflow_id, instance=instance.id)
@@ -207,10 +211,13 @@ async def _subject(ports: Ports, members: Json) -> tuple[Subject, PlanSubject]:
 
 def terms_for(ports: Ports, subject: Subject, planned_at: int | None = None) -> Terms:
     """The terms under which this server would run the subject of a plan."""
-    policy = ports.runners.policy
+    return terms_of(ports.runners.policy, subject, ports.clock.now_at() if planned_at is None else planned_at)
+
+
+def terms_of(policy: Policy, subject: Subject, planned_at: int) -> Terms:
+    """The terms under which the subject of a plan would run by a policy."""
     may_name_world = policy.allow_world_from_trigger if subject.origin == "trigger" else policy.allow_world_from_caller
-    at = ports.clock.now_at() if planned_at is None else planned_at
-    return Terms(at, may_name_world=may_name_world, schemas=policy.ledger_schemas)
+    return Terms(planned_at, may_name_world=may_name_world, schemas=policy.ledger_schemas)
 
 
 def check_variables_of(stages: list[Json], variables: dict[str, str]) -> None:
