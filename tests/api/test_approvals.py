@@ -267,6 +267,27 @@ async def test_what_does_not_wait_has_no_rest(people: People) -> None:
     assert (await people.call("paul", "POST", "/ext/plans", {"instance": "nothing"})).status_code == 404
 
 
+async def test_a_case_that_was_approved_and_continued_is_certified_with_its_approvals(people: People) -> None:
+    """The continuation keeps the plan that was approved before it."""
+    workflow_id = await people.workflow(asks(approvals=2))
+    dear = {**TO_JANE, "amount": "10001"}
+    instance_id = (await people.data("jane", "POST", f"/workflows/{workflow_id}/instances", dear))["id"]
+    await people.shown(instance_id)
+    plan = await people.plan("paul", instance=instance_id)
+    assert plan["verdict"] == "fails"
+    for person in ("paul", "eve"):
+        assert (await people.say(person, plan)).status_code == 200
+    assert (await people.ended(instance_id))["failure"]["kind"] == "refused"
+    await funded(people.live, 1_000)
+    redriven = await people.data("jane", "POST", f"/ext/instances/{instance_id}/redrive", {"reason": "funded"})
+    found = await people.ended(redriven["id"])
+    assert "failure" not in found and found["planID"] == plan["id"]
+    made = await people.data("jane", "POST", "/ext/certificates", {"instance": redriven["id"]})
+    first, last = made["payload"]["instances"]
+    assert [each["principal"] for each in first["approvals"][0]["decisions"]] == ["paul", "eve"]
+    assert (first["plan"], last["plan"], "approvals" in last) == (plan["id"], plan["id"], False)
+
+
 # scopes, ids, events
 
 

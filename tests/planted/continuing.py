@@ -72,7 +72,8 @@ CONTINUING: tuple[Bug, ...] = (
     _bug(
         "a continuation by a plan follows the plan before",
         RUNNERS,
-        "        if signed is not None:\n            runner.pin, runner.approvals = pin_of(signed.document), approvals\n",
+        "        if signed is not None:\n"
+        "            runner.pin, runner.approvals = pin_of(signed.document), approvals\n",
         "        if signed is not None and standing.plan is None:\n"
         "            runner.pin, runner.approvals = pin_of(signed.document), approvals\n",
         _DECIDED,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from headrace.effects.port import Request
 from headrace.errors import NotCertifiable
 from headrace.workflows.activities import Json
+from headrace.workflows.durations import moment_text
 
 Kind = Literal["run", "continuation", "undo"]
 
@@ -21,6 +22,41 @@ class Verdict:
     principal: str
     reason: str
     at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PersonDecision:
+    """A person's decision about a plan. `hash`: the plan's, as the person gave it."""
+
+    principal: str
+    is_approval: bool
+    hash: str
+    reason: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedPlan:
+    """A plan about which persons decided, the oldest decision first. `stage`: where the rest begins of which it is.
+
+    `stage` None: it is of the whole run, and was approved before it.
+    """
+
+    id: str
+    hash: str
+    stage: int | None
+    is_used: bool
+    decisions: tuple[PersonDecision, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedGate:
+    """The approvals that a stage waited for: how many, by which rule if by any, until when, and when it had them."""
+
+    needed: int
+    rule: str | None
+    deadline_at: int | None
+    passed_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +89,15 @@ class RecordedStage:
     error: str | None
     is_open: bool
     activities: tuple[RecordedActivity, ...]
+    gate: RecordedGate | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedInstance:
     """An instance. `error` None: it succeeded, or it has not ended (`is_open`). `plan_id`: of its plan.
 
-    `is_off_plan`: it ended where it would have left what was signed or booked.
+    `is_off_plan`: it ended where it would have left what was signed or booked. `plans`: those about which persons
+    decided, of the whole run and of the rest of it.
     """
 
     id: str
@@ -76,6 +114,7 @@ class RecordedInstance:
     stages: tuple[RecordedStage, ...]
     plan_id: str | None = None
     is_off_plan: bool = False
+    plans: tuple[DecidedPlan, ...] = ()
 
     @property
     def decisions(self) -> list[Json]:
@@ -92,6 +131,28 @@ class RecordedInstance:
             for stage in self.stages
             for row in stage.activities
             if row.verdict is not None
+        ]
+
+    @property
+    def approvals(self) -> list[Json]:
+        """The decisions of persons about plans of this instance, plan by plan."""
+        return [
+            {
+                "plan": plan.id,
+                "hash": plan.hash,
+                **({} if plan.stage is None else {"stage": plan.stage}),
+                "isUsed": plan.is_used,
+                "decisions": [
+                    {
+                        "principal": each.principal,
+                        "verdict": "approve" if each.is_approval else "reject",
+                        "reason": each.reason,
+                        "at": moment_text(each.at),
+                    }
+                    for each in plan.decisions
+                ],
+            }
+            for plan in self.plans
         ]
 
 

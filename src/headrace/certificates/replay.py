@@ -6,18 +6,20 @@ must end as recorded. So a row that was changed, removed or added shows, whateve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
+from headrace.certificates.approvals import deny, may_go_on
+from headrace.certificates.approvals import differs as _differs
 from headrace.certificates.case import RecordedActivity, RecordedInstance, RecordedStage, Verdict
 from headrace.effects.port import Request
 from headrace.effects.services import prepare
-from headrace.errors import InvalidValue, NotCertifiable
+from headrace.errors import InvalidValue
 from headrace.planning.canonical import canonical_json
 from headrace.workflows.activities import Activity, GetWallet, Json
-from headrace.workflows.commands import Amend, SleepUntil, WaitEvent
+from headrace.workflows.commands import Amend, SleepUntil, WaitApproval, WaitEvent
 from headrace.workflows.failures import INVALID, Failure
 from headrace.workflows.interpreter import CANCELED, StageRunner, filled_in
 from headrace.workflows.stages import RUN
@@ -64,16 +66,17 @@ class ReplayedStage:
     wallets: dict[str, str] = field(default_factory=dict[str, str])
 
 
-def replay(instance: RecordedInstance, root_id: str) -> list[ReplayedStage]:
+def replay(instance: RecordedInstance, root_id: str, case: Sequence[RecordedInstance] = ()) -> list[ReplayedStage]:
     """Replay an instance that has ended: every stage of its definition, those never started too.
 
-    Raises NotCertifiable (`replay_differs`), which names the place.
+    `case`: all instances of its case; the instance alone where it is not given. Raises NotCertifiable
+    (`replay_differs`), which names the place.
     """
     stages: list[Json] = instance.definition["stages"]
     recorded = instance.stages
     if [stage.number for stage in recorded] != list(range(len(recorded))) or not 0 < len(recorded) <= len(stages):
         raise _differs(instance, None, "the recorded stages are not those of the definition")
-    replayed = [_replay_stage(instance, stage, root_id) for stage in recorded]
+    replayed = [_replay_stage(instance, stage, root_id, case or (instance,)) for stage in recorded]
     if any(stage.error is not None for stage in replayed[:-1]):
         raise _differs(instance, None, "a stage follows one that failed")
     last = replayed[-1].error
@@ -94,12 +97,15 @@ def _is_cancel(error: str | None) -> bool:
     return error is not None and (error == CANCELED or error.startswith(f"{CANCELED}; already booked: "))
 
 
-def _replay_stage(instance: RecordedInstance, recorded: RecordedStage, root_id: str) -> ReplayedStage:
+def _replay_stage(
+    instance: RecordedInstance, recorded: RecordedStage, root_id: str, case: Sequence[RecordedInstance]
+) -> ReplayedStage:
     runner = _opened(instance, recorded)
     if runner.keyword != recorded.keyword:
         raise _differs(instance, recorded, f"it is recorded as {recorded.keyword}, and defined as {runner.keyword}")
     replayed = ReplayedStage(instance.id, recorded.number, runner.keyword, None)
     is_canceled = instance.error == CANCELED and recorded.number == instance.stages[-1].number
+    is_held = not may_go_on(instance, recorded, runner, case)
     for row in recorded.activities:
         _pass_waits(instance, recorded, runner)
         command = runner.command
@@ -113,6 +119,8 @@ def _replay_stage(instance: RecordedInstance, recorded: RecordedStage, root_id: 
         if not _is_same(runner.input, recorded.input):  # an amendment may have been stored before the abort, or not
             runner.skip_amendments()
         runner.cancel()
+    elif is_held:
+        deny(instance, recorded, runner, case)
     elif instance.is_off_plan and recorded.error is not None and recorded.error.startswith(OFF_PLAN):
         runner.leave_plan(recorded.error.removeprefix(OFF_PLAN))
     else:
@@ -200,9 +208,9 @@ def _state(row: RecordedActivity) -> State:
 
 
 def _pass_waits(instance: RecordedInstance, recorded: RecordedStage, runner: StageRunner) -> None:
-    """Go on behind delays and events: what follows them was recorded, or the stage has ended."""
+    """Go on behind delays, events and approvals: what follows them was recorded, or the stage has ended."""
     try:
-        while isinstance(runner.command, SleepUntil | WaitEvent | Amend):
+        while isinstance(runner.command, SleepUntil | WaitEvent | WaitApproval | Amend):
             runner.resume()
     except (LookupError, TypeError, ValueError, AttributeError):
         raise _differs(instance, recorded, "it cannot go on with what was recorded") from None
@@ -240,8 +248,3 @@ def _is_same(ours: object, recorded: object) -> bool:
         return canonical_json(ours) == canonical_json(recorded)
     except InvalidValue:
         return False
-
-
-def _differs(instance: RecordedInstance, stage: RecordedStage | None, why: str) -> NotCertifiable:
-    where = f"instance {instance.id}" if stage is None else f"instance {instance.id}, stage {stage.number}"
-    return NotCertifiable("replay_differs", f"{where}: {why}")

@@ -35,7 +35,7 @@ def certify(case: Case, issuer: Issuer) -> Generator[Question, Answer, Json]:
     """
     refuse_open(case)
     root_id = case.root.id
-    stages = replay(case.last, root_id)
+    stages = replay(case.last, root_id, case.instances)
     finding = yield from find(stages, root_id)
     has_undo = any(instance.kind == "undo" for instance in case.instances)
     conserved = balance(stages, finding.entries, has_undo=has_undo)
@@ -86,6 +86,8 @@ def _instance(instance: RecordedInstance) -> Json:
         found["endedAt"] = moment_text(instance.ended_at)
     if instance.plan_id is not None:
         found["plan"] = instance.plan_id
+    if instance.plans:
+        found["approvals"] = instance.approvals
     return found
 
 

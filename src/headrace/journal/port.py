@@ -187,6 +187,10 @@ class Journal(Protocol):
 
     async def plan(self, plan_id: str) -> Plan | None: ...
 
+    async def plans_of(self, instance_id: str) -> list[Plan]:
+        """Return the plan that started an instance, and those of the rest of it, with documents, the oldest first."""
+        ...
+
     async def decisions(self, target: str) -> list[Decision]:
         """Return what persons decided about a plan, the oldest first."""
         ...

@@ -13,8 +13,6 @@ from headrace.workflows.approval_rules import ApprovalRules
 from headrace.workflows.commands import WaitApproval
 from headrace.workflows.interpreter import StageRunner
 
-EXPIRED_TEXT = "expired: not approved in time"
-
 
 class Gate(msgspec.Struct, frozen=True, omit_defaults=True):
     """The approvals that a stage needs, as they are stored with it.

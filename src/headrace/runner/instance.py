@@ -35,13 +35,13 @@ from headrace.journal.records import Plan, Workflow
 from headrace.journal.searches import fingerprints
 from headrace.runner.activities import CurrentActivity
 from headrace.runner.context import Definition, RunnerContext
-from headrace.runner.gate import EXPIRED_TEXT, Gate, gate_before, gate_of
+from headrace.runner.gate import Gate, gate_before, gate_of
 from headrace.runner.inheritance import NOTHING
 from headrace.runner.pin import Pin, pin_of
 from headrace.runner.rows import closed_at_once, ended_at_once, failed_attempt, intent_of, stage_of
 from headrace.workflows.activities import Activity
 from headrace.workflows.commands import Amend, SleepUntil, WaitApproval, WaitEvent
-from headrace.workflows.failures import ABORTED, EXPIRED, INVALID, NOT_BOOKED, Failure
+from headrace.workflows.failures import ABORTED, EXPIRED, EXPIRED_TEXT, INVALID, NOT_BOOKED, Failure
 from headrace.workflows.interpreter import CANCELED, StageRunner
 
 encode = msgspec.json.Encoder().encode

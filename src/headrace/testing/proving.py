@@ -14,7 +14,6 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
-from headrace.runner.gate import EXPIRED_TEXT
 from headrace.sandbox.faults import Fault
 from headrace.testing.cases import Suite
 from headrace.testing.checks import plan_of, unmet_by
@@ -23,6 +22,7 @@ from headrace.testing.report import history_lines, wrapped
 from headrace.testing.results import Result, result_of
 from headrace.testing.runs import Plan, fault_of
 from headrace.workflows.activities import ACTIVITIES, Service
+from headrace.workflows.failures import EXPIRED_TEXT
 
 Json = dict[str, Any]
 

@@ -24,7 +24,7 @@ from headrace.journal.approval_writes import AddDecision, ApprovePlan, RejectPla
 from headrace.journal.port import Entry, Journal, Required, Unit
 from headrace.journal.records import Decision, Instance, Plan
 from headrace.journal.writes import AddNudge
-from headrace.runner.gate import EXPIRED_TEXT, read_gate
+from headrace.runner.gate import read_gate
 from headrace.runner.instance import InstanceRunner
 from headrace.usecases.continuations import open_gate
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
@@ -34,7 +34,7 @@ from headrace.usecases.ports import Ports
 from headrace.usecases.reasons import ANONYMOUS, check_reason, members_of
 from headrace.usecases.uncancelled import completed
 from headrace.workflows.activities import Json
-from headrace.workflows.failures import EXPIRED, REJECTED
+from headrace.workflows.failures import EXPIRED, EXPIRED_TEXT, REJECTED
 
 Verdict = Literal["approve", "reject"]
 

@@ -11,7 +11,10 @@ import msgspec
 
 from headrace.certificates.case import (
     Case,
+    DecidedPlan,
+    PersonDecision,
     RecordedActivity,
+    RecordedGate,
     RecordedInstance,
     RecordedStage,
     Verdict,
@@ -24,8 +27,10 @@ from headrace.journal.records import ActivityRow, Certificate, Instance, Resolut
 from headrace.journal.writes import AddCertificate
 from headrace.planning.questions import Answer as Answered
 from headrace.planning.questions import Asking
+from headrace.runner.gate import Gate, read_gate
 from headrace.usecases.asking import PAUSE_S
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
+from headrace.usecases.plans import APPROVE
 from headrace.usecases.ports import Ports
 from headrace.usecases.reasons import ANONYMOUS
 from headrace.workflows.activities import ACTIVITIES, Json, Service
@@ -185,7 +190,24 @@ async def _read_instance(journal: Journal, instance_id: str) -> RecordedInstance
         plan_id=instance.plan_id,
         is_off_plan=instance.failure == "plan",
         stages=tuple(stages),
+        plans=await _plans(journal, instance),
     )
+
+
+async def _plans(journal: Journal, instance: Instance) -> tuple[DecidedPlan, ...]:
+    """The plans of an instance about which persons decided."""
+    found: list[DecidedPlan] = []
+    for row in await journal.plans_of(instance.id):
+        if not (decisions := await journal.decisions(row.id)):
+            continue
+        is_rest = msgspec.json.decode(row.subject).get("instance") is not None
+        stage: int | None = msgspec.json.decode(row.document)["from"]["stage"] if is_rest else None
+        said = [
+            PersonDecision(each.principal, each.verdict == APPROVE, each.hash, each.reason, each.at)
+            for each in decisions
+        ]
+        found.append(DecidedPlan(row.id, row.hash, stage, row.state == "used", tuple(said)))
+    return tuple(found)
 
 
 async def _starter(journal: Journal, instance: Instance) -> str:
@@ -209,7 +231,12 @@ def _stage(stage: Stage, activities: list[RecordedActivity]) -> RecordedStage:
         error=stage.error,
         is_open=stage.terminated_at is None,
         activities=tuple(activities),
+        gate=None if stage.gate is None else _gate(stage, read_gate(stage.gate)),
     )
+
+
+def _gate(stage: Stage, gate: Gate) -> RecordedGate:
+    return RecordedGate(gate.needed, gate.rule, stage.deadline_at, stage.gate_passed_at)
 
 
 def _activity(row: ActivityRow, verdict: Verdict | None) -> RecordedActivity:

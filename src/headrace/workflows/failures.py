@@ -30,4 +30,5 @@ ABORTED = Failure("canceled")
 OFF_PLAN = Failure("plan")
 NOT_BOOKED = Failure("unbooked")
 EXPIRED = Failure("expired")
+EXPIRED_TEXT = "expired: not approved in time"
 REJECTED = Failure("rejected")

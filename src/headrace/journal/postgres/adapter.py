@@ -304,6 +304,9 @@ class PostgresJournal:
         rows = await self._rows("plan", plan_id)
         return Plan(*rows[0]) if rows else None
 
+    async def plans_of(self, instance_id: str) -> list[Plan]:
+        return [Plan(*row) for row in await self._rows("plans_of", instance_id)]
+
     async def decisions(self, target: str) -> list[Decision]:
         return [Decision(*row) for row in await self._rows("decisions", target)]
 

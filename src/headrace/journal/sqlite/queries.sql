@@ -525,6 +525,12 @@ SELECT kid, jwk FROM certificates WHERE kid > :kid ORDER BY kid LIMIT 1
 -- name: plan
 SELECT id, hash, subject, requester, created_at, expires_at, state, instance_id, document FROM plans WHERE id = :plan_id
 
+-- The plan that started an instance, and the plans of the rest of it, the oldest first.
+-- name: plans_of
+SELECT id, hash, subject, requester, created_at, expires_at, state, instance_id, document FROM plans
+WHERE instance_id = :instance_id OR json_extract(subject, '$.instance') = :instance_id
+ORDER BY created_at, id
+
 -- What persons decided about a plan, the oldest first.
 -- name: decisions
 SELECT target, principal, verdict, hash, reason, at FROM decisions WHERE target = :target ORDER BY at, principal

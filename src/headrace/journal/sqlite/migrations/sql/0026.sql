@@ -11,3 +11,7 @@ CREATE TABLE IF NOT EXISTS decisions (
     at        INTEGER NOT NULL,
     PRIMARY KEY (target, principal)
 );
+
+-- The plans of the rest of an instance.
+CREATE INDEX IF NOT EXISTS plans_by_rest ON plans (json_extract(subject, '$.instance'))
+WHERE json_extract(subject, '$.instance') IS NOT NULL;

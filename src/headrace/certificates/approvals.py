@@ -1,0 +1,81 @@
+"""The approvals of a case: what waited for persons had enough of them, of one plan and in time, or did nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headrace.certificates.case import DecidedPlan, RecordedInstance, RecordedStage
+from headrace.errors import NotCertifiable
+from headrace.workflows.commands import WaitApproval
+from headrace.workflows.failures import EXPIRED, EXPIRED_TEXT, REJECTED
+from headrace.workflows.interpreter import StageRunner
+
+
+def may_go_on(
+    instance: RecordedInstance, recorded: RecordedStage, runner: StageRunner, case: Sequence[RecordedInstance]
+) -> bool:
+    """Whether a stage had the approvals that it waited for, or waited for none; False: it did nothing.
+
+    `runner`: at the start of the stage. Raises NotCertifiable where the records do not fit each other.
+    """
+    gate, command = recorded.gate, runner.command
+    if isinstance(command, WaitApproval):
+        deadline_at = None if command.timeout_us is None else recorded.started_at + command.timeout_us
+        if gate is None or (gate.needed, gate.rule, gate.deadline_at) != (command.approvals, None, deadline_at):
+            raise differs(instance, recorded, "it is not recorded to wait for the approvals of the definition")
+    elif gate is not None and (recorded.keyword != "send" or gate.rule is None):
+        raise differs(instance, recorded, "it is recorded to wait for approvals, and nothing asks for them")
+    if gate is None:
+        return True
+    if gate.passed_at is None:
+        if recorded.activities or recorded.error is None:
+            raise differs(instance, recorded, "it went on without the approvals that it waited for")
+        return False
+    if gate.deadline_at is not None and gate.passed_at >= gate.deadline_at:
+        raise differs(instance, recorded, "it was approved when its time was over")
+    starters = {each.started_by for each in case}
+    if not any(_is_enough(plan, recorded, starters) for plan in _plans(case, recorded)):
+        raise differs(instance, recorded, f"{gate.needed} persons have not approved one plan of what it did")
+    return True
+
+
+def deny(
+    instance: RecordedInstance, recorded: RecordedStage, runner: StageRunner, case: Sequence[RecordedInstance]
+) -> None:
+    """End a stage that has not had its approvals, as it is recorded to end. Raises NotCertifiable."""
+    gate = recorded.gate
+    assert gate is not None, "it waited for approvals"
+    is_over = gate.deadline_at is not None and instance.ended_at is not None and gate.deadline_at <= instance.ended_at
+    if is_over and recorded.error == EXPIRED_TEXT:
+        runner.deny(EXPIRED_TEXT, EXPIRED)
+        return
+    for plan in _plans(case, recorded):
+        for each in plan.decisions:
+            text = f"rejected by {each.principal}: {each.reason}"
+            if not each.is_approval and recorded.error == text:
+                runner.deny(text, REJECTED)
+                return
+    raise differs(instance, recorded, f"it is recorded to end with {recorded.error!r}, and no decision says so")
+
+
+def _plans(case: Sequence[RecordedInstance], recorded: RecordedStage) -> list[DecidedPlan]:
+    """The plans of the rest that begins with this stage."""
+    return [plan for instance in case for plan in instance.plans if plan.stage == recorded.number]
+
+
+def _is_enough(plan: DecidedPlan, recorded: RecordedStage, starters: set[str]) -> bool:
+    gate = recorded.gate
+    assert gate is not None and gate.passed_at is not None
+    persons = {
+        each.principal
+        for each in plan.decisions
+        if each.is_approval and each.hash == plan.hash and each.at <= gate.passed_at
+    }
+    is_rejected = any(not each.is_approval for each in plan.decisions)
+    return plan.is_used and not is_rejected and len(persons - starters) >= gate.needed
+
+
+def differs(instance: RecordedInstance, stage: RecordedStage | None, why: str) -> NotCertifiable:
+    """The refusal of a case whose records are not those of its definition."""
+    where = f"instance {instance.id}" if stage is None else f"instance {instance.id}, stage {stage.number}"
+    return NotCertifiable("replay_differs", f"{where}: {why}")
