@@ -284,3 +284,22 @@ async def test_long_lists_are_whole(live: Live) -> None:
     assert (len(listed), set(listed)) == (450, started)
     response = await live.http.get(f"{PREFIX}/workflows")
     assert "content-length" in response.headers
+
+
+@pytest.mark.parametrize("value", ["undo", None, "redrive"])
+async def test_what_a_failed_run_leads_to_is_echoed_and_v1_shows_the_run_as_ever(live: Live, value: str | None) -> None:
+    await with_ledger(live)
+    poor = {"send": {**PAY["stages"][0]["send"], "source": {"account": {"id": "nobody", "ledger": "main"}}}}
+    definition = {**PAY, "stages": [*PAY["stages"], poor], "on_failure": value}
+    response = await live.call("POST", "/workflows", definition)
+    if value == "redrive":
+        assert response.status_code == 400 and response.json()["details"][0]["path"] == "on_failure"
+        return
+    created = response.json()["data"]
+    assert created["config"] == {name: each for name, each in definition.items() if each is not None}
+    assert (await live.call("GET", f"/workflows/{created['id']}")).json()["data"] == created
+    instance_id = await live.started(created["id"], {"user": "1", "amount": "5"})
+    ended = await live.ended(instance_id)
+    assert "INSUFFICIENT_FUND" in ended["error"] and len(ended["status"]) == 2
+    shown = (await live.call("GET", f"/ext/instances/{instance_id}")).json()["data"]
+    assert ("undo" in shown) == (value == "undo")

@@ -337,7 +337,7 @@ MUST_HAVE_OUTPUT = ("GetAccount", "CreateTransaction", "GetPayment", "GetWallet"
 
 # contract 3: responses
 
-CONFIG = Object({"stages": ListOf(Object(is_open=True, exactly_one=True), 1)}, {"name": Text()})
+CONFIG = Object({"stages": ListOf(Object(is_open=True, exactly_one=True), 1)}, {"name": Text(), "on_failure": Text()})
 WORKFLOW = Object(
     {"id": NAME, "config": CONFIG, "createdAt": DateTime(), "updatedAt": DateTime()}, rules=(_times_run_forwards,)
 )

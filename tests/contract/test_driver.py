@@ -127,7 +127,7 @@ class Cluster:
         services = Services(self.services, self.clock, meter, ceiling=64, start=8)
         backoff = Backoff(limits.retry_base_s, limits.retry_cap_s, lambda: 1.0)
         journal: Any = self.journal
-        return Driver(journal, services, self.clock, self.runners, limits, meter, backoff)
+        return Driver(journal, services, self.clock, self.runners, limits, meter, backoff, lambda _: None)
 
     async def start(self, *stages: dict[str, Any]) -> str:
         """As an API server does: it sends nothing itself."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.planted.bugs import RUNNER, Bug, Change
 
 UNDO = "src/headrace/workflows/undo.py"
+_SAGAS = "tests/contract/test_sagas.py"
 
 
 def _bug(name: str, file: str, find: str, put: str, *suites: str) -> Bug:
@@ -92,5 +93,48 @@ REVERSING: tuple[Bug, ...] = (
         "            return _Proven(read, None if is_shared else evidence.proof)\n",
         "            return _Proven(read, None)\n",
         "tests/contract/test_resolve.py",
+    ),
+    # the undo of a run that fails
+    _bug(
+        "the undo of a failing run is not stored",
+        "src/headrace/engine/sagas.py",
+        "    unit.extend(start.unit)\n",
+        "    unit = Unit(start.unit)\n",
+        _SAGAS,
+    ),
+    _bug(
+        "a run whose reference is taken is undone",
+        "src/headrace/workflows/failures.py",
+        'frozenset({"canceled", "conflict", "unclassified"})',
+        'frozenset({"canceled", "unclassified"})',
+        _SAGAS,
+    ),
+    _bug(
+        "what is done in the commit of the end is not undone",
+        "src/headrace/engine/sagas.py",
+        "            case writes.CloseActivity():\n",
+        "            case writes.CloseActivity() if False:\n",
+        _SAGAS,
+    ),
+    _bug(
+        "an undo that a failing run has begun waits for a restart",
+        "src/headrace/engine/driver.py",
+        "                self._begun(undo.id)\n",
+        "                pass\n",
+        _SAGAS,
+    ),
+    _bug(
+        "what a person calls not booked is not undone",
+        "src/headrace/usecases/resolve.py",
+        "        undo = await add_undo(ports.journal, ports.runners, runner, unit)\n",
+        "        undo = None\n",
+        _SAGAS,
+    ),
+    _bug(
+        "a restart forgets that a failure is undone",
+        "src/headrace/runner/recovery.py",
+        "        definition_in(instance.config),\n",
+        "        type(definition_in(instance.config))(definition_in(instance.config).stages),\n",
+        _SAGAS,
     ),
 )

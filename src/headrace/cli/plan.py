@@ -154,8 +154,7 @@ def _event(file: str) -> Json:
 def _definition(file: str) -> Json:
     from headrace.cli.definitions import read_definition
 
-    config = read_definition(file).config
-    return {**({} if config.name is None else {"name": config.name}), "stages": config.stages}
+    return read_definition(file).config.definition
 
 
 async def _planned(definition: Json, variables: dict[str, str], books: str) -> Json:

@@ -44,7 +44,10 @@ def create(
     for definition in definitions:
         config = definition.config
         workflow = session.v1.create_workflow(
-            name=name or config.name, stages=config.stages, idempotency_key=idempotency_key
+            name=name or config.name,
+            stages=config.stages,
+            on_failure=config.on_failure,
+            idempotency_key=idempotency_key,
         ).data
         session.show_text(f"Workflow created with ID: {workflow.id}")
         ids.append(workflow.id)

@@ -10,7 +10,7 @@ from headrace.journal.chains import is_done, ordinal_of
 from headrace.journal.port import Journal
 from headrace.journal.records import ActivityRow, Instance
 from headrace.workflows.activities import Json
-from headrace.workflows.undo import Case, DoneEffect
+from headrace.workflows.undo import Case, DoneEffect, Kept
 
 
 async def rows_of(journal: Journal, instance: Instance) -> list[ActivityRow]:
@@ -69,3 +69,21 @@ def _wallet_ledgers(rows: Iterable[ActivityRow]) -> dict[str, str]:
             if "id" in wallet and "ledger" in wallet:
                 found[wallet["id"]] = wallet["ledger"]
     return found
+
+
+class KeptEffect(msgspec.Struct, frozen=True):
+    """An effect of the case that its undo leaves as it is, and why. `key`: as it was sent."""
+
+    key: str
+    stage: int
+    ordinal: int
+    activity: str
+    reason: str
+
+
+def kept_effects(kept: Iterable[Kept]) -> list[KeptEffect]:
+    """Effects that an undo leaves as they are, as its start stores them."""
+    return [
+        KeptEffect(each.effect.key, each.effect.stage, each.effect.ordinal, each.effect.activity, each.reason)
+        for each in kept
+    ]

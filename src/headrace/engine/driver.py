@@ -6,6 +6,8 @@ done to the instance, its activities and their attempts is done here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
 from headrace.clock import Clock
@@ -25,6 +27,7 @@ from headrace.effects.settlement import (
 from headrace.engine.control import DRIVEN, Control, Halt, Halted
 from headrace.engine.limits import EngineLimits
 from headrace.engine.meter import FailedCall, Meter
+from headrace.engine.sagas import add_undo
 from headrace.engine.services import Services
 from headrace.errors import Conflict, Unavailable
 from headrace.journal.port import Journal, Unit
@@ -55,7 +58,10 @@ class Driver:
         limits: EngineLimits,
         meter: Meter,
         backoff: Backoff,
+        begun: Callable[[str], None],
     ) -> None:
+        """Make a driver. `begun`: called with the id of an undo that a failing run has begun, once it is stored."""
+        self._begun = begun
         self._journal = journal
         self._services = services
         self._clock = clock
@@ -120,9 +126,13 @@ class Driver:
 
         Raises Conflict where the instance has moved on since it was read.
         """
+        undo, is_complete = None, not runner.undoes_failure
         while True:
             asked_s = self._clock.monotonic_s()
             try:
+                if not is_complete:
+                    undo = await add_undo(self._journal, self._runners, runner, unit)
+                    is_complete = True
                 results = await self._journal.commit(unit)
             except Unavailable as error:
                 log.warning("the journal cannot commit; trying again", instance_id=runner.id, reason=str(error))
@@ -130,6 +140,9 @@ class Driver:
                 continue
             if runner.open is not None and runner.has_begun_attempt:
                 runner.open.permitted_s = asked_s
+            if undo is not None:
+                self._meter.instance_started(undo.workflow_id)
+                self._begun(undo.id)
             return any(isinstance(each, EventTaken) for each in results)
 
     async def _read_again(self, control: Control, opened: CurrentActivity, begun: int) -> None:

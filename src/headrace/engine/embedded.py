@@ -173,7 +173,7 @@ class EmbeddedEngine:
             start=self._limits.concurrency_start,
         )
         backoff = Backoff(self._limits.retry_base_s, self._limits.retry_cap_s, jitter)
-        self._driver = Driver(journal, self._services, clock, runners, self._limits, self._meter, backoff)
+        self._driver = Driver(journal, self._services, clock, runners, self._limits, self._meter, backoff, self.wake)
         self._active: dict[str, ActiveInstance] = {}
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._has_backlog = True  # what an earlier process left

@@ -41,6 +41,7 @@ class Definition(msgspec.Struct, frozen=True):
 
     stages: list[Json]
     name: str | None = None
+    on_failure: str | None = None
 
 
 @lru_cache(maxsize=256)

@@ -121,6 +121,11 @@ class InstanceRunner:
         self._claim: Required | None = None
         self._context = context
 
+    @property
+    def undoes_failure(self) -> bool:
+        """True where the definition says that a run which fails is undone."""
+        return self.definition.on_failure == "undo"
+
     def now_at(self) -> int:
         """Read the wall clock, once for each unit; it never runs backwards within one instance (decision E4)."""
         self.last_at = max(self.last_at, self._context.now())

@@ -119,8 +119,8 @@ def add_workflow(file: Path, workflow_id: str, journal: MemoryJournal) -> Workfl
 
 
 def _add(config: Config, workflow_id: str, journal: MemoryJournal) -> Workflow:
-    stored = {"stages": config.stages, **({} if config.name is None else {"name": config.name})}
-    workflow = Workflow(workflow_id, config.name, msgspec.json.encode(stored).decode(), START_AT, START_AT)
+    text = msgspec.json.encode(config.definition).decode()
+    workflow = Workflow(workflow_id, config.name, text, START_AT, START_AT)
     unit = Unit()
     unit.add(
         AddWorkflow(

@@ -23,7 +23,7 @@ from headrace.engine.services import Services
 from headrace.errors import AlreadyEnded, Conflict
 from headrace.events.outbox import Outbox
 from headrace.journal.port import Results, Unit
-from headrace.journal.records import Standing, Workflow
+from headrace.journal.records import ActivityRow, Instance, ResolutionRow, Standing, Workflow
 from headrace.journal.writes import AddAuditEntry
 from headrace.runner.instance import InstanceRunner
 from headrace.runner.policy import Policy
@@ -166,7 +166,7 @@ class Run:
         limits = EngineLimits()
         backoff = Backoff(limits.retry_base_s, limits.retry_cap_s, self.ids.jitter)
         journal: Any = _Journal(self)
-        driver = Driver(journal, services, self.clock, self.runners, limits, NoMeter(), backoff)
+        driver = Driver(journal, services, self.clock, self.runners, limits, NoMeter(), backoff, lambda _: None)
         runner = None
         if self.standing() is None:  # a caller repeats its request until it is answered
             runner = self.start()
@@ -408,6 +408,15 @@ class _Journal:
 
     async def standing(self, instance_id: str) -> Standing | None:
         return await self._run.journal.standing(instance_id)
+
+    async def instance(self, instance_id: str) -> Instance | None:
+        return await self._run.journal.instance(instance_id)
+
+    async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]:
+        return await self._run.journal.activities(instance_id, stage)
+
+    async def resolutions(self, instance_id: str) -> list[ResolutionRow]:
+        return await self._run.journal.resolutions(instance_id)
 
 
 class _Downstream:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from headrace.engine.sagas import add_undo
 from headrace.errors import (
     AlreadyEnded,
     Conflict,
@@ -209,11 +210,15 @@ async def _decide_rest(
             if decided is not None:
                 answer = Answer(plan.id, decided)
                 record(unit, caller, now_at, answer)
+            undo = await add_undo(ports.journal, ports.runners, runner, unit)
             if ports.engine.needs_nudges:
-                unit.add(AddNudge(instance_id=instance_id, why="resume", at=now_at))
+                for driven_id in (instance_id, *(() if undo is None else (undo.id,))):
+                    unit.add(AddNudge(instance_id=driven_id, why="resume", at=now_at))
             await ports.journal.commit(unit)
     except AlreadyEnded:
         raise NotRunnable("ended", f"instance {instance_id} has ended") from None
+    if undo is not None:
+        ports.engine.wake(undo.id)
     if has_expired:
         raise NotRunnable("expired", f"instance {instance_id} has ended: it was not approved in time")
     return answer

@@ -167,9 +167,8 @@ async def _subject(ports: Ports, members: Json) -> tuple[Subject, PlanSubject]:
     """The run that is to be planned, and what the plan's row says of it."""
     if "definition" in members:
         config = parse_config(members["definition"])
-        definition = {**({} if config.name is None else {"name": config.name}), "stages": config.stages}
         about = PlanSubject("", config.name)
-        return Subject(definition, check_variables(members.get("variables") or {})), about
+        return Subject(config.definition, check_variables(members.get("variables") or {})), about
     if "instance" in members:
         subject = await rest_of(ports.journal, members["instance"])
         instance = await ports.journal.instance(members["instance"])

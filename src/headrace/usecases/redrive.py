@@ -10,6 +10,7 @@ from functools import partial
 
 import msgspec
 
+from headrace.engine.cases import KeptEffect
 from headrace.errors import InvalidValue, NotInThisState
 from headrace.journal import writes
 from headrace.journal.port import Required
@@ -25,7 +26,7 @@ from headrace.usecases.plans import approvals_in, read_plan, terms_for
 from headrace.usecases.ports import Ports
 from headrace.usecases.reasons import check_reason, members_of, principal_of
 from headrace.usecases.uncancelled import completed
-from headrace.usecases.undo import KeptEffect, left_out
+from headrace.usecases.undo import left_out
 from headrace.workflows.activities import Json
 
 REDRIVE = "redrive"

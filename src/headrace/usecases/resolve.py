@@ -28,6 +28,7 @@ from headrace.effects.services import look_up
 from headrace.effects.settlement import Unbooked
 from headrace.effects.wire import stored
 from headrace.engine.cases import is_attested
+from headrace.engine.sagas import add_undo
 from headrace.errors import AlreadyEnded, Conflict, InvalidValue, NotFound, NotResolvable, Unavailable
 from headrace.journal import writes
 from headrace.journal.lists import NEWEST, AttentionList
@@ -153,13 +154,17 @@ async def _commit(
             ),
         )
         record(unit, caller, now_at, answer)
+        undo = await add_undo(ports.journal, ports.runners, runner, unit)
         if ports.engine.needs_nudges:
-            unit.add(writes.AddNudge(instance_id=row.id, why="resume", at=now_at))
+            for driven_id in (row.id, *(() if undo is None else (undo.id,))):
+                unit.add(writes.AddNudge(instance_id=driven_id, why="resume", at=now_at))
         try:
             await ports.journal.commit(unit)
         except _Taken:
             raise await _lost(ports, row, proven) from None
-        return answer
+    if undo is not None:
+        ports.engine.wake(undo.id)
+    return answer
 
 
 class _Taken(Conflict):

@@ -7,13 +7,12 @@ workflow, which is stored as deleted so that no list shows it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 from typing import Literal
 
 import msgspec
 
-from headrace.engine.cases import case_of
+from headrace.engine.cases import KeptEffect, case_of, kept_effects
 from headrace.errors import InvalidValue, NotFound, NotRunnable
 from headrace.journal import writes
 from headrace.journal.port import Required
@@ -32,16 +31,6 @@ from headrace.workflows.undo import External, Kept, Undo
 
 UNDO = "undo"
 UndoState = Literal["undoing", "undone", "undone_but", "undo_failed"]
-
-
-class KeptEffect(msgspec.Struct, frozen=True):
-    """An effect of the case that its undo leaves as it is, and why. `key`: as it was sent."""
-
-    key: str
-    stage: int
-    ordinal: int
-    activity: str
-    reason: str
 
 
 class Undoing(msgspec.Struct, frozen=True):
@@ -103,14 +92,7 @@ async def undo_instance(ports: Ports, caller: Caller | None, instance_id: str, w
 async def preview_undo(ports: Ports, instance_id: str, external: External) -> UndoPreview:
     """Preview an undo. Raises NotFound, NotInThisState, and Silent where a service does not answer."""
     _, undo = await computed_undo(ports, instance_id, external)
-    return UndoPreview(undo.stages, _kept(undo.kept), _kept(undo.blocked))
-
-
-def _kept(kept: Iterable[Kept]) -> list[KeptEffect]:
-    return [
-        KeptEffect(each.effect.key, each.effect.stage, each.effect.ordinal, each.effect.activity, each.reason)
-        for each in kept
-    ]
+    return UndoPreview(undo.stages, kept_effects(undo.kept), kept_effects(undo.blocked))
 
 
 async def _commit(
@@ -118,7 +100,7 @@ async def _commit(
 ) -> Answer[Undoing]:
     start = ports.runners.undo(before.id, undo.stages, sends=ports.engine.sends_at_once, signed=signed)
     runner, unit = start
-    kept = _kept(undo.kept)
+    kept = kept_effects(undo.kept)
     made = Undoing(
         id=runner.id,
         predecessor=before.id,
@@ -179,7 +161,7 @@ async def left_out(ports: Ports, undo: Instance, reason: str) -> KeptEffect:
     case = await case_of(ports.journal, await _read(ports, begun.predecessor))
     key = _reverted_key(msgspec.json.decode(undo.config)["stages"][undo.stages[-1].number])
     effect = next(each for each in case.effects if each.key == key)
-    (kept,) = _kept([Kept(effect, f"left out by a person ({reason}), after: {undo.error}")])
+    (kept,) = kept_effects([Kept(effect, f"left out by a person ({reason}), after: {undo.error}")])
     return kept
 
 
@@ -205,7 +187,7 @@ async def _kept_later(ports: Ports, undo: Instance, undone_id: str) -> list[Kept
     if not found:
         return []
     case = await case_of(ports.journal, await _read(ports, undone_id))
-    return _kept(Kept(effect, found[effect.key]) for effect in case.effects if effect.key in found)
+    return kept_effects(Kept(effect, found[effect.key]) for effect in case.effects if effect.key in found)
 
 
 def _initiations(row: ActivityRow) -> list[Json]:

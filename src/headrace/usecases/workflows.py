@@ -24,9 +24,8 @@ async def create_workflow(ports: Ports, caller: Caller | None, definition: objec
     if definition is None:
         raise InvalidValue("body", "must be a workflow: an object with `stages` and an optional `name`")
     config = parse_config(definition)
-    stored = {"stages": config.stages, **({} if config.name is None else {"name": config.name})}
     now_at = ports.clock.now_at()
-    text = msgspec.json.encode(stored).decode()
+    text = msgspec.json.encode(config.definition).decode()
     row = Workflow(id=ports.ids.new(), name=config.name, config=text, created_at=now_at, updated_at=now_at)
     answer = Answer(row.id, row)
     unit = Unit()

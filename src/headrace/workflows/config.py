@@ -17,16 +17,28 @@ from headrace.workflows.variables import check_text, expand, names_in, shown
 
 MAX_STAGES = 1_000
 MAX_NAME_BYTES = 1_024
+ON_FAILURE = ("undo",)
+"""The consequences of a failed run, as a definition names them."""
 MAX_PROBLEMS = 1_000
 """Beyond these a definition is only told that there are more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """`stages` are as they were given: they are echoed unchanged, placeholders unexpanded."""
+    """`stages` are as they were given: they are echoed unchanged, placeholders unexpanded.
+
+    `on_failure`: what a run that fails leads to; None: nothing.
+    """
 
     name: str | None
     stages: list[dict[str, Any]]
+    on_failure: str | None = None
+
+    @property
+    def definition(self) -> Json:
+        """The definition as it is stored, and echoed."""
+        optional = {"name": self.name, "on_failure": self.on_failure}
+        return {"stages": self.stages, **{name: value for name, value in optional.items() if value is not None}}
 
 
 def parse_config(document: object) -> Config:
@@ -39,7 +51,7 @@ def parse_config(document: object) -> Config:
     if found:
         raise InvalidDefinition(found)
     config = cast("dict[str, Any]", document)
-    return Config(config.get("name"), config["stages"])
+    return Config(config.get("name"), config["stages"], config.get("on_failure"))
 
 
 def _problems(document: object) -> Iterator[Problem]:
@@ -48,9 +60,12 @@ def _problems(document: object) -> Iterator[Problem]:
         return
     config = cast("dict[object, object]", document)
     for key in config:
-        if key not in ("name", "stages"):
-            yield Problem(shown(key), "unknown key; a workflow has `name` and `stages`", "unknown-key")
+        if key not in ("name", "stages", "on_failure"):
+            known = "a workflow has `name`, `stages` and `on_failure`"
+            yield Problem(shown(key), f"unknown key; {known}", "unknown-key")
     yield from _name_problems(config.get("name"))
+    if config.get("on_failure") not in (None, *ON_FAILURE):
+        yield Problem("on_failure", f"must be {' or '.join(ON_FAILURE)}", "on-failure")
 
     stages = config.get("stages")
     if not isinstance(stages, list):

@@ -18,6 +18,10 @@ InstanceKind = Literal["run", "continuation", "undo"]
 INSTANCE_KINDS: tuple[InstanceKind, ...] = get_args(InstanceKind)
 
 
+NOT_UNDONE: frozenset[FailureKind] = frozenset({"canceled", "conflict", "unclassified"})
+"""Kinds after which `on_failure: undo` starts nothing: a person has aborted the run, or its books are not clear."""
+
+
 class Failure(NamedTuple):
     """`code`: of the service that declined, such as INSUFFICIENT_FUND; only a refusal and a conflict have one."""
 

@@ -15,8 +15,9 @@ SYNTAX = "syntax"
 
 RULES: dict[str, str] = {
     SYNTAX: "The file is YAML or JSON: no key twice, no anchors, aliases or tags, nothing JSON cannot say.",
-    "workflow": "A workflow is an object with `stages` and perhaps a `name`.",
+    "workflow": "A workflow is an object with `stages`, and perhaps a `name` and `on_failure`.",
     "name": "A workflow's name is text of at most 1,024 bytes.",
+    "on-failure": "`on_failure` is `undo`, or left out.",
     "stages": "`stages` is a list of 1 to 1,000 stages.",
     "stage": f"A stage is an object with exactly one keyword: {', '.join(_KEYWORDS[:-1])} or {_KEYWORDS[-1]}.",
     "object": "This is an object.",

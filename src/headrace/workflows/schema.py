@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import cast
 
 from headrace.workflows.activities import Json
-from headrace.workflows.config import MAX_NAME_BYTES, MAX_STAGES
+from headrace.workflows.config import MAX_NAME_BYTES, MAX_STAGES, ON_FAILURE
 from headrace.workflows.stages import STAGES
 from headrace.workflows.stages.stage import StageType
 
@@ -56,6 +56,14 @@ def workflow_schema() -> Json:
                 "maxLength": MAX_NAME_BYTES,
                 "pattern": r"^[^\x00]*$",
                 "examples": ["order"],
+            },
+            "on_failure": {
+                "description": "`undo`: a run that fails is undone, the last effect first; an aborted one is not. "
+                "Exists in Headrace only.",
+                "type": ["string", "null"],
+                "enum": [*ON_FAILURE, None],
+                "examples": [*ON_FAILURE],
+                "x-headrace": True,
             },
             "stages": {
                 "description": f"The stages, 1 to {MAX_STAGES:,}, carried out strictly in order. " + _VARIABLES,

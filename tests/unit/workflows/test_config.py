@@ -25,6 +25,7 @@ SEND: dict[str, Any] = {
 KEYS = st.sampled_from(
     [
         "name",
+        "on_failure",
         "stages",
         *STAGES,
         "source",
@@ -154,3 +155,17 @@ def test_strange_keys_are_shown_escaped_and_short() -> None:
     found = problems_of({"stages": [{"wait_event": {"event": "x", "a b\n": 1, "z" * 500: 1, "\ud800": 1}}]})
     assert next(iter(found)) == "stages[0].wait_event.'a b\\n'"
     assert all(len(path) < 120 and path.isascii() for path in found)
+
+
+@pytest.mark.parametrize("value", ["redrive", "", 1, True, ["undo"], {"undo": {}}])
+def test_a_failed_run_leads_to_an_undo_or_to_nothing(value: Any) -> None:
+    document = {"stages": [WAIT], "on_failure": value}
+    with pytest.raises(InvalidDefinition) as caught:
+        parse_config(document)
+    assert [(problem.path, problem.rule) for problem in caught.value.problems] == [("on_failure", "on-failure")]
+
+
+def test_a_definition_is_stored_as_it_was_given() -> None:
+    for document in ({"stages": [WAIT]}, {"stages": [WAIT], "name": "n", "on_failure": "undo"}):
+        assert parse_config(document).definition == document
+    assert parse_config({"stages": [WAIT], "name": None, "on_failure": None}).definition == {"stages": [WAIT]}

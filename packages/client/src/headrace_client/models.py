@@ -18,7 +18,12 @@ Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 def wire_name(attribute: str) -> str:
-    """Convert an attribute to the API's name: `terminated_at` to `terminatedAt`, `workflow_id` to `workflowID`."""
+    """Convert an attribute to the API's name: `terminated_at` to `terminatedAt`, `workflow_id` to `workflowID`.
+
+    `on_failure` is a word of definitions, whose words have underscores.
+    """
+    if attribute == "on_failure":
+        return attribute
     first, *others = attribute.split("_")
     return first + "".join("ID" if part == "id" else part.capitalize() for part in others)
 
@@ -46,6 +51,7 @@ class WorkflowConfig(Model):
 
     stages: list[dict[str, Any]]
     name: str | None = None
+    on_failure: str | None = None
 
 
 class Workflow(Model):

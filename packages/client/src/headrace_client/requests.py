@@ -22,10 +22,11 @@ class EmptyRequest(Request):
 
 
 class CreateWorkflowRequest(Request, omit_defaults=True):
-    """A definition: each stage is an object with one key, the stage's keyword."""
+    """A definition: each stage is an object with one key, the stage's keyword. `on_failure`: undo, or left out."""
 
     stages: list[dict[str, Any]]
     name: str | None = None
+    on_failure: str | None = None
 
 
 class GetWorkflowRequest(Request):

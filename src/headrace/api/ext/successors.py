@@ -13,9 +13,10 @@ from headrace.api.requests import Request, json_value, with_canonical_ids
 from headrace.api.responses import Response, json_response
 from headrace.api.v1.instances import TAG
 from headrace.clock import date_time
+from headrace.engine.cases import KeptEffect
 from headrace.errors import NotAllowed
 from headrace.usecases.redrive import Continuation, redrive_instance
-from headrace.usecases.undo import KeptEffect, Undoing, preview_undo, undo_instance
+from headrace.usecases.undo import Undoing, preview_undo, undo_instance
 from headrace.usecases.undoing import check_external
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -35,6 +35,16 @@ class WorkflowConfig(_Shape, kw_only=True, forbid_unknown_fields=True):
         ),
     ]
     name: Annotated[str, Meta(max_length=1_024, description="A name for people.")] | UnsetType = UNSET
+    on_failure: (
+        Annotated[
+            Literal["undo"],
+            Meta(
+                description="`undo`: a run that fails is undone, the last effect first. Exists in Headrace only.",
+                extra_json_schema={"x-headrace": True},
+            ),
+        ]
+        | UnsetType
+    ) = msgspec.field(default=UNSET, name="on_failure")
 
 
 class StoredConfig(_Shape, kw_only=True):

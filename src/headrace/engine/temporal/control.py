@@ -11,8 +11,8 @@ from typing import Any
 from headrace.clock import Clock
 from headrace.engine.control import DRIVEN
 from headrace.journal.port import Journal, Results, Unit
-from headrace.journal.records import ResolutionRow, Standing
-from headrace.journal.writes import DropNudges, TakeEvent
+from headrace.journal.records import ActivityRow, Instance, ResolutionRow, Standing
+from headrace.journal.writes import AddInstance, AddNudge, DropNudges, TakeEvent
 from headrace.runner.instance import InstanceRunner
 
 MOST_UNITS = 50
@@ -123,6 +123,7 @@ class StepJournal:
         if not isinstance(control, StepControl):
             return await self._journal.commit(unit)
         control.before(unit)
+        _nudge_undo(unit)
         results = await self._journal.commit(unit)
         control.after(unit)
         return results
@@ -130,5 +131,19 @@ class StepJournal:
     async def standing(self, instance_id: str) -> Standing | None:
         return await self._journal.standing(instance_id)
 
+    async def instance(self, instance_id: str) -> Instance | None:
+        return await self._journal.instance(instance_id)
+
+    async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]:
+        return await self._journal.activities(instance_id, stage)
+
     async def resolutions(self, instance_id: str) -> list[ResolutionRow]:
         return await self._journal.resolutions(instance_id)
+
+
+def _nudge_undo(unit: Unit) -> None:
+    """Let the server start the undo that a failing run begins: it counts as overlooked, so the next sweep finds it."""
+    known = {write.instance_id for write in unit.writes if isinstance(write, AddNudge)}
+    for write in unit.writes:
+        if isinstance(write, AddInstance) and write.instance_id not in known:
+            unit.add(AddNudge(instance_id=write.instance_id, why="resume", at=0))

@@ -83,7 +83,7 @@ class Steps:
         self._limits = step_limits
         self._services = Services(downstream, clock, meter, ceiling=limits.concurrency, start=limits.concurrency_start)
         seen = cast("Journal", StepJournal(journal))
-        self._driver = Driver(seen, self._services, clock, runners, limits, meter, backoff)
+        self._driver = Driver(seen, self._services, clock, runners, limits, meter, backoff, _leave_to_nudge)
         self._drives: dict[str, _Drive] = {}
         self._is_stopping = False
 
@@ -200,6 +200,10 @@ class Steps:
                     return Next("again", halted.until_at)
                 pause_s = max(0.0, (halted.until_at - self._clock.now_at()) / 1e6)
                 raise _again("an attempt failed; lastFailure in the instance's history says why", pause_s)
+
+
+def _leave_to_nudge(_instance_id: str) -> None:
+    """An undo that a failing run has begun: its nudge, in the same commit, lets the server start it."""
 
 
 def _stopped() -> ApplicationError:

@@ -45,11 +45,15 @@ class AsyncBase:
         *,
         stages: Sequence[JsonObject] | None = None,
         name: str | None = None,
+        on_failure: str | None = None,
         request: requests.CreateWorkflowRequest | WorkflowConfig | JsonObject | None = None,
         **options: Unpack[WriteOptions],
     ) -> Result[Workflow]:
-        """Store a definition: a name, and a list of stages, each an object with one key."""
-        arguments = {"stages": stages, "name": name}
+        """Store a definition: a name, and a list of stages, each an object with one key.
+
+        `on_failure="undo"` undoes a run that fails.
+        """
+        arguments = {"stages": stages, "name": name, "on_failure": on_failure}
         return await self._call(operations.CREATE_WORKFLOW, request, arguments, options)
 
     async def get_workflow(

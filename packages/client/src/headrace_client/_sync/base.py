@@ -46,11 +46,15 @@ class Base:
         *,
         stages: Sequence[JsonObject] | None = None,
         name: str | None = None,
+        on_failure: str | None = None,
         request: requests.CreateWorkflowRequest | WorkflowConfig | JsonObject | None = None,
         **options: Unpack[WriteOptions],
     ) -> Result[Workflow]:
-        """Store a definition: a name, and a list of stages, each an object with one key."""
-        arguments = {"stages": stages, "name": name}
+        """Store a definition: a name, and a list of stages, each an object with one key.
+
+        `on_failure="undo"` undoes a run that fails.
+        """
+        arguments = {"stages": stages, "name": name, "on_failure": on_failure}
         return self._call(operations.CREATE_WORKFLOW, request, arguments, options)
 
     def get_workflow(
