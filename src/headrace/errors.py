@@ -133,7 +133,6 @@ class NotCertifiable(HeadraceError):
     reverted_elsewhere  the transaction was reverted, and not by this case
     extra_in_books      something stands in the books that is not recorded as done
     unbalanced          the books do not show both sides of a `send`
-    undone              the case was undone, and there are no certificates of undone cases yet
     """
 
     def __init__(self, code: str, message: str) -> None:

@@ -126,13 +126,16 @@ async def test_a_case_that_was_continued_is_certified_whole(live: Live) -> None:
         assert payload["assets"]["USD/2"]["bridge"] == {"in": 400, "out": 400}
 
 
-async def test_a_case_that_was_undone_has_no_certificate_yet(live: Live) -> None:
+async def test_a_case_that_was_undone_is_certified_with_its_undo(live: Live) -> None:
     await funded(live)
     first = await ran(live)
     response = await live.call("POST", f"/ext/instances/{first}/undo", {"reason": "paid to the wrong shop"})
     assert response.status_code == 201, response.text
     undo_id = await ended(live, response.json()["data"]["id"])
-    assert [await refused(live, each) for each in (first, undo_id)] == ["undone", "undone"]
+    for instance_id in (first, undo_id):
+        payload = (await certified(live, instance_id))["payload"]
+        assert [(each["id"], each["kind"]) for each in payload["instances"]] == [(first, "run"), (undo_id, "undo")]
+        assert (payload["case"], payload["undo"]) == (first, {"instance": undo_id, "state": "undone"})
 
 
 async def test_a_failed_run_with_stranded_money_declares_it(live: Live) -> None:

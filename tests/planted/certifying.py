@@ -9,11 +9,13 @@ CONSERVATION = "src/headrace/certificates/conservation.py"
 ENVELOPE = "src/headrace/certificates/envelope.py"
 REPLAY = "src/headrace/certificates/replay.py"
 STATEMENT = "src/headrace/certificates/statement.py"
+UNDOING = "src/headrace/certificates/undoing.py"
 SCRIPT = "tools/verify_certificate.py"
 VERIFIER = "src/headrace/auth/verifier.py"
 KEYS = "src/headrace/auth/signing.py"
 
 _CHECKS = "tests/certificates/test_checks.py"
+_UNDONE = "tests/certificates/test_undone.py"
 _FILES = "tests/certificates/test_envelope.py"
 
 
@@ -35,6 +37,27 @@ CERTIFYING: tuple[Bug, ...] = (
         "may_strand = stage.error is not None or sums.has_failed_payout or has_undo",
         "may_strand = True",
         _CHECKS,
+    ),
+    _bug(
+        "a certificate of an undo that has reversed something of another case",
+        UNDOING,
+        " if (ledger, number) not in transactions:\n",
+        " if False:\n",
+        _UNDONE,
+    ),
+    _bug(
+        "a certificate that hides what an undo has left",
+        UNDOING,
+        "        if ended_well and not is_reversed and entry.effect.key not in kept:\n",
+        "        if False:\n",
+        _UNDONE,
+    ),
+    _bug(
+        "a certificate that calls kept what was reverted",
+        UNDOING,
+        "        if is_reversed and entry.is_reverted and entry.effect.key in kept:\n",
+        "        if False:\n",
+        _UNDONE,
     ),
     _bug(
         "a certificate that does not look under the next key",

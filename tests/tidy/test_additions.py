@@ -49,7 +49,9 @@ OF_STAGES = {
 OF_ACTIVITIES = {
     "docs/generator/activities.py": "one that a single version of the API describes",
     "src/headrace/workflows/undo.py": "how each effect is undone",
-    "src/headrace/usecases/undo.py": "what is read before an undo",
+    "src/headrace/usecases/undoing.py": "what is read before an undo",
+    "src/headrace/engine/cases.py": "the ledger of a wallet that was read",
+    "src/headrace/certificates/undoing.py": "what an undo may have reversed",
     "src/headrace/journal/testing_successors.py": "activities in the suite of every journal",
     "docs/generator/errors.py": "the activities whose refusals are listed",
     "docs/generator/stages.py": "the matrix of `send`",

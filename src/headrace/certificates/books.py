@@ -312,7 +312,7 @@ class _Books:
         yield from self._reach_of_names(reach)
         for stage in self._stages:
             for ordinal in _next_ordinals(stage):
-                yield from self._exclude(f"headrace:{self._root_id}:{stage.number}:{ordinal}", reach)
+                yield from self._exclude(f"headrace:{stage.root_id or self._root_id}:{stage.number}:{ordinal}", reach)
 
     def _exclude(self, key: str, reach: _Reach) -> Generator[Question, Answer, None]:
         for ledger in reach.ledgers:

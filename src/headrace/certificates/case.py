@@ -90,6 +90,8 @@ class RecordedStage:
     is_open: bool
     activities: tuple[RecordedActivity, ...]
     gate: RecordedGate | None = None
+    is_skipped: bool = False
+    """A person has left it out: it has no activities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +159,23 @@ class RecordedInstance:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """A root and its continuations, in the order in which they ran. All effects carry keys of the root.
+class KeptEffect:
+    """An effect that the undo of a case leaves as it is, and why."""
 
-    The last one has the history of the whole case: what it took over, and what it did.
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A root, its continuations, and its undo with those of that, in the order in which they ran.
+
+    Effects carry keys of the root, those of the undo keys of the first instance of the undo. The last one of either has
+    its whole history: what it took over, and what it did. `kept`: by the undo.
     """
 
     instances: tuple[RecordedInstance, ...]
+    kept: tuple[KeptEffect, ...] = ()
 
     @property
     def root(self) -> RecordedInstance:
@@ -171,7 +183,14 @@ class Case:
 
     @property
     def last(self) -> RecordedInstance:
-        return self.instances[-1]
+        """The last instance before the undo."""
+        return self.instances[len(self.instances) - len(self.undo) - 1]
+
+    @property
+    def undo(self) -> tuple[RecordedInstance, ...]:
+        """The instances of the undo; empty where the case was not undone."""
+        numbers = [number for number, each in enumerate(self.instances) if each.kind == "undo"]
+        return self.instances[numbers[0] :] if numbers else ()
 
 
 def refuse_open(case: Case) -> None:

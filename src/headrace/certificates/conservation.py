@@ -134,7 +134,8 @@ def _balance_send(
     sums.stranded = (sums.bridge_in - sums.bridge_out) - (sums.external_out - sums.external_in) - sums.attested
     if sums.stranded:
         may_strand = stage.error is not None or sums.has_failed_payout or has_undo
-        if not may_strand or not 0 < sums.stranded <= send.amount:
+        least = -send.amount if has_undo else 1  # below 0: the leg to a bridge is reverted, and the one from it kept
+        if not may_strand or not least <= sums.stranded <= send.amount:
             raise _unbalanced(stage, f"{sums.stranded} {send.asset} went in on a bridge and did not come out")
         ledger, account = sums.stranded_at
         members = {"ledger": ledger, "account": account, "amount": sums.stranded}
@@ -186,6 +187,7 @@ def _book(
             sums.stranded_at = entry.ledger, destination
         elif leg != "inner":
             sums.bridge_out += amount
+            sums.stranded_at = sums.stranded_at if sums.bridge_in else (entry.ledger, source)
         if leg == "ingests":
             sums.external_in += amount
         if source == WORLD and leg in ("inner", "leaves"):

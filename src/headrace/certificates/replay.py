@@ -64,6 +64,8 @@ class ReplayedStage:
     effects: list[Effect] = field(default_factory=list[Effect])
     next_ordinal: int = 0
     wallets: dict[str, str] = field(default_factory=dict[str, str])
+    root_id: str = ""
+    """The instance whose id is in the keys of its effects; empty: the root of the case."""
 
 
 def replay(instance: RecordedInstance, root_id: str, case: Sequence[RecordedInstance] = ()) -> list[ReplayedStage]:
@@ -77,6 +79,8 @@ def replay(instance: RecordedInstance, root_id: str, case: Sequence[RecordedInst
     if [stage.number for stage in recorded] != list(range(len(recorded))) or not 0 < len(recorded) <= len(stages):
         raise _differs(instance, None, "the recorded stages are not those of the definition")
     replayed = [_replay_stage(instance, stage, root_id, case or (instance,)) for stage in recorded]
+    for stage in replayed:
+        stage.root_id = root_id
     if any(stage.error is not None for stage in replayed[:-1]):
         raise _differs(instance, None, "a stage follows one that failed")
     last = replayed[-1].error
@@ -89,7 +93,7 @@ def replay(instance: RecordedInstance, root_id: str, case: Sequence[RecordedInst
     for number in range(len(recorded), len(stages)):
         ((keyword, raw),) = stages[number].items()
         body = filled_in(RUN[keyword], raw, instance.variables)
-        replayed.append(ReplayedStage(instance.id, number, keyword, body, is_started=False))
+        replayed.append(ReplayedStage(instance.id, number, keyword, body, is_started=False, root_id=root_id))
     return replayed
 
 
@@ -104,6 +108,8 @@ def _replay_stage(
     if runner.keyword != recorded.keyword:
         raise _differs(instance, recorded, f"it is recorded as {recorded.keyword}, and defined as {runner.keyword}")
     replayed = ReplayedStage(instance.id, recorded.number, runner.keyword, None)
+    if recorded.is_skipped:
+        runner.skip()
     is_canceled = instance.error == CANCELED and recorded.number == instance.stages[-1].number
     is_held = not may_go_on(instance, recorded, runner, case)
     for row in recorded.activities:

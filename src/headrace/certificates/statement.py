@@ -9,6 +9,7 @@ from headrace.certificates.books import Entry, find
 from headrace.certificates.case import Case, RecordedInstance, refuse_open
 from headrace.certificates.conservation import balance
 from headrace.certificates.replay import replay
+from headrace.certificates.undoing import check_undo, undo_state
 from headrace.effects.wire import stored
 from headrace.planning.canonical import sha
 from headrace.planning.questions import Answer, Question
@@ -36,9 +37,12 @@ def certify(case: Case, issuer: Issuer) -> Generator[Question, Answer, Json]:
     refuse_open(case)
     root_id = case.root.id
     stages = replay(case.last, root_id, case.instances)
-    finding = yield from find(stages, root_id)
-    has_undo = any(instance.kind == "undo" for instance in case.instances)
-    conserved = balance(stages, finding.entries, has_undo=has_undo)
+    undoing = replay(case.undo[-1], case.undo[0].id, case.instances) if case.undo else []
+    finding = yield from find([*stages, *undoing], root_id)
+    own = [entry for entry in finding.entries if entry.effect.key.startswith(f"headrace:{root_id}:")]
+    if case.undo:
+        check_undo(case, own, finding.entries)
+    conserved = balance(stages, own, has_undo=bool(case.undo))
     exceptions = [
         *conserved.exceptions,
         *(
@@ -47,6 +51,7 @@ def certify(case: Case, issuer: Issuer) -> Generator[Question, Answer, Json]:
             if entry.standing == "overwritten"
         ),
         *({"kind": "not_excluded", **each} for each in finding.not_excluded),
+        *({"kind": "kept", "key": each.key, "why": each.reason} for each in case.kept),
     ]
     return {
         "format": FORMAT,
@@ -54,6 +59,7 @@ def certify(case: Case, issuer: Issuer) -> Generator[Question, Answer, Json]:
         "journal": issuer.journal,
         "case": root_id,
         "instances": [_instance(instance) for instance in case.instances],
+        **({"undo": {"instance": case.undo[-1].id, "state": undo_state(case)}} if case.undo else {}),
         "effects": [_effect(entry) for entry in finding.entries],
         "assets": {asset: conserved.totals[asset].shown() for asset in sorted(conserved.totals)},
         "exceptions": exceptions,

@@ -12,6 +12,8 @@ import msgspec
 from headrace.certificates.case import (
     Case,
     DecidedPlan,
+    KeptEffect,
+    Kind,
     PersonDecision,
     RecordedActivity,
     RecordedGate,
@@ -21,7 +23,7 @@ from headrace.certificates.case import (
 )
 from headrace.certificates.statement import Issuer, certify
 from headrace.effects.port import NoResponse, Request
-from headrace.errors import InvalidValue, NotCertifiable, NotFound, Silent
+from headrace.errors import InvalidValue, NotFound, Silent
 from headrace.journal.port import Journal, Unit
 from headrace.journal.records import ActivityRow, Certificate, Instance, ResolutionRow, Stage, Successor
 from headrace.journal.writes import AddCertificate
@@ -33,6 +35,7 @@ from headrace.usecases.idempotency import Answer, Caller, idempotent, record
 from headrace.usecases.plans import APPROVE
 from headrace.usecases.ports import Ports
 from headrace.usecases.reasons import ANONYMOUS
+from headrace.usecases.undo import report_of
 from headrace.workflows.activities import ACTIVITIES, Json, Service
 from headrace.workflows.variables import check_text, shown
 
@@ -138,53 +141,61 @@ async def _answered(asking: Asking[Json], ports: Ports) -> Json:
 
 
 async def case_of(journal: Journal, instance_id: str) -> list[str]:
-    """The ids of the instances of a case: its root and the continuations, in their order.
+    """The ids of the instances of a case: its root, the continuations, and those of its undo, in their order.
 
-    Raises NotFound, and NotCertifiable for a case that was undone.
+    Raises NotFound.
     """
     if await journal.instance(instance_id) is None:
         raise NotFound("instance", instance_id)
     found = [instance_id]
     while (before := await journal.predecessor(found[0])) is not None:
-        _refuse_undone(before)
         found.insert(0, before.predecessor)
     while (after := await journal.successor(found[-1])) is not None:
-        _refuse_undone(after)
         found.append(after.successor)
     return found
 
 
-def _refuse_undone(step: Successor) -> None:
-    if step.kind == "undo":
-        what = f"instance {step.predecessor} was undone by {step.successor}"
-        raise NotCertifiable("undone", f"{what}: there are no certificates of undone cases yet")
-
-
 async def read_case(journal: Journal, instance_ids: Sequence[str]) -> Case:
     """The case of these instances, the root first, as the journal records it. Raises NotFound."""
-    return Case(tuple([await _read_instance(journal, instance_id) for instance_id in instance_ids]))
+    skipped: set[int] = set()
+    instances: list[RecordedInstance] = []
+    for instance_id in instance_ids:
+        before = await journal.predecessor(instance_id)
+        instances.append(await _read_instance(journal, instance_id, before, skipped))
+    if not any(instance.kind == "undo" for instance in instances):
+        return Case(tuple(instances))
+    last = await journal.instance(instance_ids[-1])
+    report = None if last is None else await report_of(journal, last)
+    kept = [] if report is None else [KeptEffect(each.key, each.reason) for each in report.kept]
+    return Case(tuple(instances), tuple(kept))
 
 
-async def _read_instance(journal: Journal, instance_id: str) -> RecordedInstance:
+async def _read_instance(
+    journal: Journal, instance_id: str, before: Successor | None, skipped: set[int]
+) -> RecordedInstance:
+    """An instance. `before`: the step to it; `skipped`: stages of its undo that were left out, which it may add to."""
     instance = await journal.instance(instance_id)
     if instance is None:
         raise NotFound("instance", instance_id)
+    if before is not None and before.kind == "redrive" and before.kept is not None and instance.from_stage is not None:
+        skipped.add(instance.from_stage)
     verdicts = {(row.stage, row.position): _verdict(row) for row in await journal.resolutions(instance_id)}
     stages: list[RecordedStage] = []
     for stage in instance.stages:
         rows = await journal.activities(instance_id, stage.number)
         activities = [_activity(row, verdicts.get((row.stage, row.position))) for row in rows]
-        stages.append(_stage(stage, activities))
+        is_skipped = instance.kind != "run" and stage.number in skipped
+        stages.append(_stage(stage, activities, is_skipped=is_skipped))
     return RecordedInstance(
         id=instance.id,
-        kind="run" if instance.root_id is None else "continuation",
+        kind=cast("Kind", instance.kind),
         workflow_id=instance.workflow_id,
         definition=msgspec.json.decode(instance.config),
         variables=msgspec.json.decode(instance.variables),
         error=instance.error,
         is_open=not instance.is_terminal,
         by_trigger=instance.started_by_trigger,
-        started_by=await _starter(journal, instance),
+        started_by=await _starter(journal, instance, ANONYMOUS if before is None else before.principal),
         started_at=instance.created_at,
         ended_at=instance.terminated_at,
         plan_id=instance.plan_id,
@@ -210,11 +221,11 @@ async def _plans(journal: Journal, instance: Instance) -> tuple[DecidedPlan, ...
     return tuple(found)
 
 
-async def _starter(journal: Journal, instance: Instance) -> str:
-    """The principal of the first write that names the instance: its start."""
+async def _starter(journal: Journal, instance: Instance, unnamed: str) -> str:
+    """The principal of the first write that names the instance: its start. `unnamed`: where there is no such write."""
     if instance.started_by_trigger:
         return TRIGGER
-    before, first = 2**63 - 1, ANONYMOUS
+    before, first = 2**63 - 1, unnamed
     while entries := await journal.audit(before, _MAX_ENTRIES, target=instance.id):
         before, first = entries[-1].seq, entries[-1].principal
         if len(entries) < _MAX_ENTRIES:
@@ -222,7 +233,7 @@ async def _starter(journal: Journal, instance: Instance) -> str:
     return first
 
 
-def _stage(stage: Stage, activities: list[RecordedActivity]) -> RecordedStage:
+def _stage(stage: Stage, activities: list[RecordedActivity], *, is_skipped: bool) -> RecordedStage:
     return RecordedStage(
         number=stage.number,
         keyword=stage.keyword,
@@ -232,6 +243,7 @@ def _stage(stage: Stage, activities: list[RecordedActivity]) -> RecordedStage:
         is_open=stage.terminated_at is None,
         activities=tuple(activities),
         gate=None if stage.gate is None else _gate(stage, read_gate(stage.gate)),
+        is_skipped=is_skipped,
     )
 
 

@@ -44,7 +44,7 @@ async def redrivable(ports: Ports, instance_id: str, *, is_planned: bool) -> Sta
         raise NotFound("instance", instance_id)
     if (successor := await ports.journal.successor(instance_id)) is not None:
         raise has_successor(instance_id, f": {successor.successor}")
-    why = why_not(standing, is_planned=is_planned, is_undo=await belongs_to_undo(ports, standing.instance))
+    why = why_not(standing, is_planned=is_planned, is_undo=await belongs_to_undo(ports.journal, standing.instance))
     if why is not None:
         raise NotInThisState(why.code, f"instance {instance_id} cannot be redriven: {why.text}")
     return standing
@@ -135,7 +135,7 @@ def open_gate(instance: Instance) -> Gate | None:
     return read_gate(stage.gate)
 
 
-async def belongs_to_undo(ports: Ports, instance: Instance) -> bool:
+async def belongs_to_undo(journal: Journal, instance: Instance) -> bool:
     """Whether the instance undoes a case, or continues one that does."""
-    root = instance if instance.root_id is None else await ports.journal.instance(instance.root_id)
+    root = instance if instance.root_id is None else await journal.instance(instance.root_id)
     return root is not None and root.kind == "undo"

@@ -34,4 +34,4 @@ async def described(ports: Ports, instance_id: str) -> Description:
     if instance.failure not in (None, CANCELED) and instance.stages:
         rows = await ports.journal.activities(instance_id, instance.stages[-1].number)
     declined = next((row for row in rows if row.error is not None), None)
-    return Description(instance, declined, predecessor, successor, await report_of(ports, instance))
+    return Description(instance, declined, predecessor, successor, await report_of(ports.journal, instance))

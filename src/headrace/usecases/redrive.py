@@ -66,7 +66,7 @@ async def redrive_instance(
     standing = await redrivable(ports, instance_id, is_planned=plan_id is not None)
     signed, kept = None, None
     if skips:
-        require_skippable(standing, is_undo=await belongs_to_undo(ports, standing.instance))
+        require_skippable(standing, is_undo=await belongs_to_undo(ports.journal, standing.instance))
         kept = await left_out(ports, standing.instance, reason)
     if plan_id is not None:
         signed = await signed_plan(ports, "redrive", instance_id, plan_id, accepts_failure=accepts_failure)
@@ -87,7 +87,7 @@ async def _require_same_bytes(ports: Ports, standing: Standing) -> None:
     """
     if not any(effect.may_arrive for effect in earlier_effects(left_by(standing)).values()):
         return
-    if await belongs_to_undo(ports, standing.instance):
+    if await belongs_to_undo(ports.journal, standing.instance):
         return  # its stages name what they revert: they cannot ask for anything else
     subject = continuing(standing)
     async with ports.plans:

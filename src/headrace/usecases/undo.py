@@ -15,7 +15,7 @@ import msgspec
 from headrace.engine.cases import KeptEffect, case_of, kept_effects
 from headrace.errors import InvalidValue, NotFound, NotRunnable
 from headrace.journal import writes
-from headrace.journal.port import Required
+from headrace.journal.port import Journal, Required
 from headrace.journal.records import ActivityRow, Instance, Plan
 from headrace.journal.successor_writes import AddSuccessor
 from headrace.usecases.continuations import belongs_to_undo, has_successor
@@ -131,24 +131,24 @@ async def _commit(
     return answer
 
 
-async def report_of(ports: Ports, instance: Instance) -> UndoReport | None:
+async def report_of(journal: Journal, instance: Instance) -> UndoReport | None:
     """How far the undo has come that an instance is, continues, or was followed by; None: there is none."""
-    step = await ports.journal.successor(instance.id)
+    step = await journal.successor(instance.id)
     if step is not None and step.kind == UNDO:
-        instance = await _read(ports, step.successor)
-    elif not await belongs_to_undo(ports, instance):
+        instance = await _read(journal, step.successor)
+    elif not await belongs_to_undo(journal, instance):
         return None
-    begun = await ports.journal.predecessor(instance.root_id or instance.id)
+    begun = await journal.predecessor(instance.root_id or instance.id)
     assert begun is not None, "the first instance of an undo comes after what it undoes"
     kept, step, last_id = list[KeptEffect](), begun, begun.successor
     while step is not None:
         kept += [] if step.kept is None else msgspec.json.decode(step.kept, type=list[KeptEffect])
         last_id = step.successor
-        step = await ports.journal.successor(last_id)
-    instance = await _read(ports, last_id)
+        step = await journal.successor(last_id)
+    instance = await _read(journal, last_id)
     if not instance.is_terminal:
         return UndoReport(instance.id, "undoing", kept)
-    kept = [*kept, *await _kept_later(ports, instance, begun.predecessor)]
+    kept = [*kept, *await _kept_later(journal, instance, begun.predecessor)]
     if instance.error is not None:
         return UndoReport(instance.id, "undo_failed", kept)
     return UndoReport(instance.id, "undone_but" if kept else "undone", kept)
@@ -158,7 +158,7 @@ async def left_out(ports: Ports, undo: Instance, reason: str) -> KeptEffect:
     """The effect that the failed stage of an undo could not revert, as kept by a person for this reason."""
     begun = await ports.journal.predecessor(undo.root_id or undo.id)
     assert begun is not None, "the first instance of an undo comes after what it undoes"
-    case = await case_of(ports.journal, await _read(ports, begun.predecessor))
+    case = await case_of(ports.journal, await _read(ports.journal, begun.predecessor))
     key = _reverted_key(msgspec.json.decode(undo.config)["stages"][undo.stages[-1].number])
     effect = next(each for each in case.effects if each.key == key)
     (kept,) = kept_effects([Kept(effect, f"left out by a person ({reason}), after: {undo.error}")])
@@ -171,13 +171,13 @@ def _reverted_key(stage: Json) -> str:
     return given.get("key") or given["reference"]
 
 
-async def _kept_later(ports: Ports, undo: Instance, undone_id: str) -> list[KeptEffect]:
+async def _kept_later(journal: Journal, undo: Instance, undone_id: str) -> list[KeptEffect]:
     """Effects that the stages of an undo have left as they are, because a payout was paid by then."""
     found: dict[str, str] = {}
     for number, stage in enumerate(msgspec.json.decode(undo.config)["stages"][: len(undo.stages)]):
         kind, given = next(iter(stage["revert"].items()))
         payout = given["reference"] if kind == "initiation" else given.get("unlessPaid")
-        rows = await ports.journal.activities(undo.id, number) if payout else []
+        rows = await journal.activities(undo.id, number) if payout else []
         if undo.stages[number].error is not None or any(row.key for row in rows):
             continue
         seen = [item["status"] for row in rows for item in _initiations(row) if item["reference"] == payout]
@@ -186,7 +186,7 @@ async def _kept_later(ports: Ports, undo: Instance, undone_id: str) -> list[Kept
             found[_reverted_key(stage)] = why
     if not found:
         return []
-    case = await case_of(ports.journal, await _read(ports, undone_id))
+    case = await case_of(journal, await _read(journal, undone_id))
     return kept_effects(Kept(effect, found[effect.key]) for effect in case.effects if effect.key in found)
 
 
@@ -196,8 +196,8 @@ def _initiations(row: ActivityRow) -> list[Json]:
     return output["cursor"]["data"] if "cursor" in output else [output["data"]] if "data" in output else []
 
 
-async def _read(ports: Ports, instance_id: str) -> Instance:
-    instance = await ports.journal.instance(instance_id)
+async def _read(journal: Journal, instance_id: str) -> Instance:
+    instance = await journal.instance(instance_id)
     if instance is None:
         raise NotFound("instance", instance_id)
     return instance

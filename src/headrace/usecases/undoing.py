@@ -35,7 +35,7 @@ async def computed_undo(ports: Ports, instance_id: str, external: External) -> t
         raise _refused("running", instance_id, "it has not ended; abort it first")
     if not standing.is_over:
         raise _refused("open", instance_id, "the outcome of one of its effects is not known yet")
-    if await belongs_to_undo(ports, standing.instance):
+    if await belongs_to_undo(ports.journal, standing.instance):
         raise _refused("is_undo", instance_id, "it is an undo itself")
     case = await case_of(ports.journal, standing.instance)
     references = [effect.key for effect in case.effects if effect.activity == "CreateTransferInitiation"]
