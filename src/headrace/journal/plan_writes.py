@@ -6,7 +6,7 @@ from headrace.journal.write import Write
 
 
 class AddPlan(Write, frozen=True, kw_only=True):
-    """Store a plan, which is open until it expires."""
+    """Store a plan, which is open until it expires. `rest_of`: the instance of whose rest it is, if any."""
 
     plan_id: str
     hash: str
@@ -15,6 +15,7 @@ class AddPlan(Write, frozen=True, kw_only=True):
     requester: str
     created_at: int
     expires_at: int
+    rest_of: str | None = None
 
 
 class UsePlan(Write, frozen=True, kw_only=True):

@@ -148,9 +148,9 @@ async def the_first_principal_about_a_target_is_its_maker(make_journal: _MakeJou
         assert [await journal.trigger_of(each) for each in ("i1", "i2")] == [None, "t1"]
 
 
-def _plan(plan_id: str, subject: str = "{}", at: int = 1) -> Write:
-    names = {name: name for name in ("hash", "document", "requester")}
-    return AddPlan(plan_id=plan_id, subject=subject, **names, created_at=at, expires_at=9)
+def _plan(plan_id: str, rest_of: str | None = None, at: int = 1) -> Write:
+    names = {name: name for name in ("hash", "document", "subject", "requester")}
+    return AddPlan(plan_id=plan_id, **names, created_at=at, expires_at=9, rest_of=rest_of)
 
 
 def _decision(plan_id: str, principal: str, verdict: str = "approve", at: int = 2) -> Write:
@@ -194,8 +194,7 @@ async def _succeeds(journal: Journal, write: Write) -> bool:
 
 async def the_plans_of_an_instance_are_found(make_journal: _MakeJournal) -> None:
     async with make_journal() as journal:
-        of_rest, of_other = '{"verdict":"succeeds","instance":"i1"}', '{"verdict":"succeeds","instance":"i2"}'
-        rows = (_plan("p1"), _plan("p3", of_rest, 3), _plan("p2", of_rest, 2), _plan("p4", of_other))
+        rows = (_plan("p1"), _plan("p3", "i1", 3), _plan("p2", "i1", 2), _plan("p4", "i2"))
         started = (_plan("p5"), UsePlan(plan_id="p5", instance_id="i1", at=4))
         await _commit(journal, *rows, SpendPlan(plan_id="p3", at=4), *started)
         found = await journal.plans_of("i1")

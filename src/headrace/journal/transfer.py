@@ -199,9 +199,12 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         "plans",
-        _columns(
-            "id text, hash text, document text, subject text, requester text, created_at integer, expires_at integer, "
-            "state text, instance_id text?"
+        (
+            *_columns(
+                "id text, hash text, document text, subject text, requester text, created_at integer, "
+                "expires_at integer, state text, instance_id text?"
+            ),
+            *_columns("rest_of text?", "0026"),
         ),
         ("id",),
     ),

@@ -8,7 +8,6 @@ from typing import Literal
 
 import msgspec
 
-from headrace.journal.lists import NEWEST, PlanList
 from headrace.journal.records import ActivityRow, Decision, Plan, Stage
 from headrace.sandbox.memory import Contents
 from headrace.testing import oversight
@@ -23,7 +22,6 @@ Outcome = Literal["succeeded", "failed", "aborted", "waiting", "needs_attention"
 """`lost`: it can neither go on nor end, which is a defect of Headrace."""
 EXPECTED: tuple[Outcome, ...] = ("succeeded", "failed", "waiting", "needs_attention")
 """Outcomes that a case can expect."""
-_MAX_PLANS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +103,8 @@ def result_of(run: Run, *, checks: bool = True) -> Result:
 
 def _decided(run: Run) -> Iterator[tuple[Plan, list[Decision]]]:
     """Every plan of the rest of the run, with what persons decided about it."""
-    for row in finished(run.journal.plans_after(PlanList(), NEWEST, _MAX_PLANS)):
-        plan = finished(run.journal.plan(row.id))
-        if plan is not None and msgspec.json.decode(plan.subject).get("instance") == run.instance_id:
-            yield plan, finished(run.journal.decisions(plan.id))
+    for plan in finished(run.journal.plans_of(run.instance_id)):
+        yield plan, finished(run.journal.decisions(plan.id))
 
 
 def _unmet(persons: Persons) -> Iterator[str]:

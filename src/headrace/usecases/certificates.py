@@ -32,7 +32,7 @@ from headrace.planning.questions import Asking
 from headrace.runner.gate import Gate, read_gate
 from headrace.usecases.asking import PAUSE_S
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
-from headrace.usecases.plans import APPROVE
+from headrace.usecases.plans import APPROVE, PlanSubject
 from headrace.usecases.ports import Ports
 from headrace.usecases.reasons import ANONYMOUS
 from headrace.usecases.undo import report_of
@@ -211,7 +211,7 @@ async def _plans(journal: Journal, instance: Instance) -> tuple[DecidedPlan, ...
     for row in await journal.plans_of(instance.id):
         if not (decisions := await journal.decisions(row.id)):
             continue
-        is_rest = msgspec.json.decode(row.subject).get("instance") is not None
+        is_rest = msgspec.json.decode(row.subject, type=PlanSubject).instance is not None
         stage: int | None = msgspec.json.decode(row.document)["from"]["stage"] if is_rest else None
         said = [
             PersonDecision(each.principal, each.verdict == APPROVE, each.hash, each.reason, each.at)

@@ -95,6 +95,7 @@ def stored_plan(row: Plan) -> AddPlan:
         requester=row.requester,
         created_at=row.created_at,
         expires_at=row.expires_at,
+        rest_of=msgspec.json.decode(row.subject, type=PlanSubject).instance,
     )
 
 

@@ -172,7 +172,8 @@ FROM :rows JOIN workflows AS w ON w.id = r.workflow_id AND w.deleted_at IS NULL
 
 -- Store plans, open.
 -- name: AddPlan
-INSERT INTO plans (id, hash, document, subject, requester, created_at, expires_at, state) SELECT r.plan_id, r.hash, r.document, r.subject, r.requester, r.created_at, r.expires_at, 'open' FROM :rows
+INSERT INTO plans (id, hash, document, subject, requester, created_at, expires_at, state, rest_of)
+SELECT r.plan_id, r.hash, r.document, r.subject, r.requester, r.created_at, r.expires_at, 'open', r.rest_of FROM :rows
 
 -- Store certificates.
 -- name: AddCertificate
@@ -554,7 +555,7 @@ SELECT id, hash, subject, requester, created_at, expires_at, state, instance_id,
 -- The plan that started an instance, and the plans of the rest of it, the oldest first.
 -- name: plans_of
 SELECT id, hash, subject, requester, created_at, expires_at, state, instance_id, document FROM plans
-WHERE instance_id = :instance_id OR subject::json ->> 'instance' = :instance_id
+WHERE instance_id = :instance_id OR rest_of = :instance_id
 ORDER BY created_at, id
 
 -- What persons decided about a plan, the oldest first.

@@ -171,7 +171,8 @@ WHERE EXISTS (SELECT 1 FROM workflows WHERE id = :workflow_id AND deleted_at IS 
 
 -- Store a plan, open.
 -- name: AddPlan
-INSERT INTO plans (id, hash, document, subject, requester, created_at, expires_at, state) VALUES (:plan_id, :hash, :document, :subject, :requester, :created_at, :expires_at, 'open')
+INSERT INTO plans (id, hash, document, subject, requester, created_at, expires_at, state, rest_of)
+VALUES (:plan_id, :hash, :document, :subject, :requester, :created_at, :expires_at, 'open', :rest_of)
 
 -- Store a certificate.
 -- name: AddCertificate
@@ -528,7 +529,7 @@ SELECT id, hash, subject, requester, created_at, expires_at, state, instance_id,
 -- The plan that started an instance, and the plans of the rest of it, the oldest first.
 -- name: plans_of
 SELECT id, hash, subject, requester, created_at, expires_at, state, instance_id, document FROM plans
-WHERE instance_id = :instance_id OR json_extract(subject, '$.instance') = :instance_id
+WHERE instance_id = :instance_id OR rest_of = :instance_id
 ORDER BY created_at, id
 
 -- What persons decided about a plan, the oldest first.

@@ -20,9 +20,9 @@ CREATE TABLE IF NOT EXISTS decisions (
     PRIMARY KEY (target, principal)
 );
 
--- The plans of the rest of an instance.
-CREATE INDEX IF NOT EXISTS plans_by_rest ON plans ((subject::json ->> 'instance'))
-WHERE subject::json ->> 'instance' IS NOT NULL;
+-- rest_of: the instance of whose rest a plan is.
+ALTER TABLE plans ADD COLUMN IF NOT EXISTS rest_of text COLLATE "C";
+CREATE INDEX IF NOT EXISTS plans_by_rest ON plans (rest_of) WHERE rest_of IS NOT NULL;
 
 -- A server of an earlier schema would go on where a stage waits for persons.
 UPDATE journal_state SET works_from = '0026';

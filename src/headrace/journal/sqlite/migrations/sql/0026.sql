@@ -13,5 +13,4 @@ CREATE TABLE IF NOT EXISTS decisions (
 );
 
 -- The plans of the rest of an instance.
-CREATE INDEX IF NOT EXISTS plans_by_rest ON plans (json_extract(subject, '$.instance'))
-WHERE json_extract(subject, '$.instance') IS NOT NULL;
+CREATE INDEX IF NOT EXISTS plans_by_rest ON plans (rest_of) WHERE rest_of IS NOT NULL;
