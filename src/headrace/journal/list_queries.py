@@ -13,6 +13,7 @@ from headrace.journal.lists import (
     UNFINISHED,
     AnyList,
     AttentionList,
+    BatchList,
     InstanceList,
     InstanceSearch,
     OccurrenceList,
@@ -35,7 +36,7 @@ ORDER BY v.created_at {order}, v.instance_id {order} LIMIT ?"""
 
 _SUMMARY = """\
 i.id, i.workflow_id, (SELECT name FROM workflows WHERE id = i.workflow_id), i.status, i.created_at, i.updated_at,
-    i.terminated_at, i.error, i.error_code, s.number, s.keyword"""
+    i.terminated_at, i.error, i.error_code, s.number, s.keyword, i.failure, i.failure_code"""
 _LAST_STAGE = """\
 LEFT JOIN stages AS s
     ON s.instance_id = i.id AND s.number = (SELECT max(number) FROM stages WHERE instance_id = i.id)"""
@@ -91,6 +92,8 @@ def list_query(rows: AnyList) -> tuple[str, tuple[Any, ...]]:
             return "plans", ()
         case PlanList(state=state, at=at):
             return "plans_in_state", (at, state)
+        case BatchList():
+            return "batches", ()
         case InstanceSearch():
             return _search(rows)
 

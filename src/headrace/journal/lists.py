@@ -89,4 +89,10 @@ class PlanList(_List, frozen=True, tag="plans"):
     at: int = 0
 
 
-AnyList = WorkflowList | InstanceList | TriggerList | OccurrenceList | InstanceSearch | AttentionList | PlanList
+class BatchList(_List, frozen=True, tag="batches"):
+    """All batches, in any state."""
+
+
+AnyList = (
+    WorkflowList | InstanceList | TriggerList | OccurrenceList | InstanceSearch | AttentionList | PlanList | BatchList
+)

@@ -15,6 +15,7 @@ import msgspec
 from headrace.journal.lists import (
     AnyList,
     AttentionList,
+    BatchList,
     InstanceList,
     InstanceSearch,
     OccurrenceList,
@@ -27,6 +28,8 @@ from headrace.journal.records import (
     ActivityRow,
     AttentionRow,
     AuditEntry,
+    Batch,
+    BatchItem,
     Certificate,
     Decision,
     Due,
@@ -34,6 +37,8 @@ from headrace.journal.records import (
     InboxEvent,
     Instance,
     InstanceSummary,
+    ItemCount,
+    ItemEnding,
     Occurrence,
     OutboxEvent,
     Plan,
@@ -211,6 +216,28 @@ class Journal(Protocol):
 
     async def plans_after(self, rows: PlanList, place: Place, limit: int) -> list[Plan]:
         """A page of plans without their documents."""
+        ...
+
+    # batches
+
+    async def batch(self, batch_id: str) -> Batch | None: ...
+
+    async def batches_after(self, rows: BatchList, place: Place, limit: int) -> list[Batch]: ...
+
+    async def batches_under_way(self) -> list[str]:
+        """Batches that a driver has something to do for: previewing or running, or with items that are not over."""
+        ...
+
+    async def batch_items(self, batch_id: str, after_n: int, limit: int, state: str = "") -> list[BatchItem]:
+        """Items after a number, in order, without their documents; `state`: only those in it."""
+        ...
+
+    async def batch_item(self, batch_id: str, n: int) -> BatchItem | None: ...
+
+    async def batch_counts(self, batch_id: str) -> list[ItemCount]: ...
+
+    async def item_endings(self, batch_id: str, limit: int) -> list[ItemEnding]:
+        """Started items whose instance has ended, in the order of these ends."""
         ...
 
     # triggers and events

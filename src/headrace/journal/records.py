@@ -83,6 +83,8 @@ class InstanceSummary(msgspec.Struct, frozen=True):
     error_code: str | None = None
     stage_number: int | None = None
     stage: str | None = None
+    failure: str | None = None
+    failure_code: str | None = None
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -357,3 +359,69 @@ class Certificate(msgspec.Struct, frozen=True):
     previous: str | None
     kid: str
     created_at: int
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Many runs, redrives, undos or aborts under one decision.
+
+    `selection`: the filter as JSON, if there was one. `items`, `planned`: how many there are, and how many of them the
+    preview has seen. `open`: items that are started and not over; `streak`: how many have failed in a row. `hash`,
+    `summary` (JSON): of the preview. `why`: of a pause. `starter`: the principal that has started it.
+    """
+
+    id: str
+    kind: str
+    selection: str | None
+    rate: int
+    max_open: int
+    stop_after: int
+    reason: str
+    principal: str
+    created_at: int
+    items: int
+    state: str
+    planned: int = 0
+    open: int = 0
+    streak: int = 0
+    hash: str | None = None
+    summary: str | None = None
+    why: str | None = None
+    starter: str | None = None
+    started_at: int | None = None
+    ended_at: int | None = None
+
+
+class BatchItem(msgspec.Struct, frozen=True):
+    """An item of a batch. `n` counts from 1. `instance_id`: what it continues, undoes or aborts; `run`: the start of a
+    new instance as JSON. `made_id`: the new instance. `document`: of its plan until it starts, empty in lists.
+    """
+
+    n: int
+    instance_id: str | None
+    state: str
+    code: str | None = None
+    message: str | None = None
+    made_id: str | None = None
+    hash: str | None = None
+    started_at: int | None = None
+    ended_at: int | None = None
+    run: str | None = None
+    document: str | None = None
+
+
+class ItemCount(msgspec.Struct, frozen=True):
+    """The number of items of a batch in one state and with one code."""
+
+    state: str
+    code: str | None
+    count: int
+
+
+class ItemEnding(msgspec.Struct, frozen=True):
+    """A started item whose instance has ended, with no effect open: the end of that instance."""
+
+    n: int
+    at: int
+    error: str | None
+    failure: str | None
+    failure_code: str | None

@@ -1,10 +1,8 @@
 """The suite that every journal passes. It needs no test framework: a check raises AssertionError where one fails.
 
-    for check in checks(capabilities):
-        await check(make_journal)
+    for check in checks(capabilities): await check(make_journal)
 
-`make_journal` opens the journal of one store, as an asynchronous context manager; opened again, it is the same store.
-Each check wants a new store.
+`make_journal` opens the journal of one new store, as a context manager; opened again, it is the same store.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ from functools import partial
 from headrace.errors import AlreadyEnded, Conflict, Deposed, HeadraceError, NotFound, RepeatedKey
 from headrace.journal import (
     testing_approvals,
+    testing_batches,
     testing_certificates,
     testing_failures,
     testing_plans,
@@ -585,6 +584,7 @@ _ALWAYS: tuple[Check, ...] = (
     where_an_instance_stands_is_of_one_moment,
     attempts_that_have_begun_are_counted_once,
     *testing_resolutions.CHECKS,
+    *testing_batches.CHECKS,
     *testing_certificates.CHECKS,
     a_nudge_stays_until_it_was_seen,
     an_overlooked_nudge_is_found_by_its_time,

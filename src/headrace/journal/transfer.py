@@ -226,6 +226,24 @@ TABLES: tuple[Table, ...] = (
         ("predecessor",),
     ),
     Table(
+        "batches",
+        _columns(
+            "id text, kind text, selection text?, rate integer, max_open integer, stop_after integer, reason text, "
+            "principal text, created_at integer, items integer, state text, planned integer, claim text, "
+            "open integer, streak integer, hash text?, summary text?, why text?, starter text?, started_at integer?, "
+            "ended_at integer?"
+        ),
+        ("id",),
+    ),
+    Table(
+        "batch_items",
+        _columns(
+            "batch_id text, n integer, instance_id text?, run text?, hash text?, document text?, state text, "
+            "code text?, message text?, made_id text?, started_at integer?, ended_at integer?"
+        ),
+        ("batch_id", "n"),
+    ),
+    Table(
         "audit",
         _columns("seq integer, at integer, principal text, client_id text?, operation text, target text"),
         ("seq",),

@@ -11,6 +11,7 @@ from typing import ClassVar
 from msgspec.structs import force_setattr
 
 from headrace.journal.approval_writes import APPROVAL_WRITES
+from headrace.journal.batch_writes import BATCH_WRITES
 from headrace.journal.plan_writes import PLAN_WRITES
 from headrace.journal.successor_writes import SUCCESSOR_WRITES
 from headrace.journal.write import Result, ResultType, Write
@@ -578,6 +579,6 @@ class Probe(Write, frozen=True, kw_only=True):
 
 
 def record_types() -> tuple[type[Write], ...]:
-    """Every write: those of plans, of successors and of approvals, then in the order of this file."""
-    first = (*PLAN_WRITES, *SUCCESSOR_WRITES, *APPROVAL_WRITES)
+    """Every write: those of plans, successors, approvals and batches, then in the order of this file."""
+    first = (*PLAN_WRITES, *SUCCESSOR_WRITES, *APPROVAL_WRITES, *BATCH_WRITES)
     return (*first, *(each for each in Write.__subclasses__() if each not in first))

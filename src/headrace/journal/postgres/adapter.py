@@ -19,6 +19,7 @@ from headrace.journal.lists import (
     STATUSES,
     AnyList,
     AttentionList,
+    BatchList,
     InstanceList,
     InstanceSearch,
     OccurrenceList,
@@ -41,6 +42,8 @@ from headrace.journal.records import (
     ActivityRow,
     AttentionRow,
     AuditEntry,
+    Batch,
+    BatchItem,
     Certificate,
     Decision,
     Due,
@@ -48,6 +51,8 @@ from headrace.journal.records import (
     InboxEvent,
     Instance,
     InstanceSummary,
+    ItemCount,
+    ItemEnding,
     Link,
     Occurrence,
     OutboxEvent,
@@ -332,6 +337,32 @@ class PostgresJournal:
 
     async def plans_after(self, rows: PlanList, place: Place, limit: int) -> list[Plan]:
         return [Plan(*row[:8]) for row in await self._page(rows, place, limit)]
+
+    # batches
+
+    async def batch(self, batch_id: str) -> Batch | None:
+        rows = await self._rows("batch", batch_id)
+        return Batch(*rows[0]) if rows else None
+
+    async def batches_after(self, rows: BatchList, place: Place, limit: int) -> list[Batch]:
+        return [Batch(*row) for row in await self._page(rows, place, limit)]
+
+    async def batches_under_way(self) -> list[str]:
+        return [row[0] for row in await self._rows("batches_under_way")]
+
+    async def batch_items(self, batch_id: str, after_n: int, limit: int, state: str = "") -> list[BatchItem]:
+        name, filters = ("batch_items_in_state", (batch_id, state)) if state else ("batch_items", (batch_id,))
+        return [BatchItem(*row) for row in await self._rows(name, *filters, after_n, limit)]
+
+    async def batch_item(self, batch_id: str, n: int) -> BatchItem | None:
+        rows = await self._rows("batch_item", batch_id, n)
+        return BatchItem(*rows[0]) if rows else None
+
+    async def batch_counts(self, batch_id: str) -> list[ItemCount]:
+        return [ItemCount(*row) for row in await self._rows("batch_counts", batch_id)]
+
+    async def item_endings(self, batch_id: str, limit: int) -> list[ItemEnding]:
+        return [ItemEnding(*row) for row in await self._rows("item_endings", batch_id, limit)]
 
     # triggers and events
 

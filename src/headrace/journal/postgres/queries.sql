@@ -222,6 +222,89 @@ AND stages.gate IS NOT NULL AND gate_passed_at IS NULL AND terminated_at IS NULL
 -- name: PinInstance
 UPDATE instances SET plan_id = r.plan_id FROM :rows WHERE id = r.instance_id
 
+-- Store batches, whose previews are still to be made.
+-- name: AddBatch
+INSERT INTO batches (id, kind, selection, rate, max_open, stop_after, reason, principal, created_at, items, state, planned, claim, open, streak)
+SELECT r.batch_id, r.kind, r.selection, r.rate, r.max_open, r.stop_after, r.reason, r.principal, r.created_at, r.items, 'previewing', 0, '', 0, 0 FROM :rows
+
+-- Store the items of batches.
+-- name: AddBatchItems
+INSERT INTO batch_items (batch_id, n, instance_id, run, state)
+SELECT r.batch_id, (each ->> 'n')::bigint, each ->> 'instance', each ->> 'run', 'pending'
+FROM :rows CROSS JOIN LATERAL json_array_elements(r.items::json) AS each
+
+-- Let one preview write from now on.
+-- name: ClaimPreview
+UPDATE batches SET claim = r.claim, planned = 0 FROM :rows WHERE id = r.batch_id AND state = 'previewing'
+
+-- Store how far a preview has come.
+-- name: MovePreview
+UPDATE batches SET planned = r.planned FROM :rows WHERE id = r.batch_id AND state = 'previewing' AND batches.claim = r.claim
+
+-- Store what a preview has found.
+-- name: PreviewItem
+UPDATE batch_items AS t SET state = r.state, hash = r.hash, document = r.document, code = r.code, message = r.message
+FROM :rows WHERE t.batch_id = r.batch_id AND t.n = r.number
+
+-- Make batches ready.
+-- name: FinishPreview
+UPDATE batches SET state = 'ready', hash = r.hash, summary = r.summary FROM :rows
+WHERE id = r.batch_id AND state = 'previewing' AND batches.claim = r.claim
+
+-- Start batches that are ready.
+-- name: StartBatch
+UPDATE batches SET state = 'running', starter = r.principal, started_at = r.at FROM :rows
+WHERE id = r.batch_id AND state = 'ready' AND batches.hash = r.hash
+
+-- Pause running batches.
+-- name: PauseBatch
+UPDATE batches SET state = 'paused', why = r.why FROM :rows WHERE id = r.batch_id AND state = 'running'
+
+-- Go on with paused batches.
+-- name: ResumeBatch
+UPDATE batches SET state = 'running', why = NULL, streak = 0 FROM :rows WHERE id = r.batch_id AND state = 'paused'
+
+-- Cancel batches that are not over.
+-- name: CancelBatch
+UPDATE batches SET state = 'canceled', ended_at = r.at FROM :rows
+WHERE id = r.batch_id AND state IN ('previewing', 'ready', 'running', 'paused')
+
+-- Skip what has not started.
+-- name: DropItems
+UPDATE batch_items AS t SET state = 'skipped', code = r.code, message = r.message, ended_at = r.at, document = NULL
+FROM :rows WHERE t.batch_id = r.batch_id AND t.state = 'pending'
+
+-- End batches of which nothing is left.
+-- name: FinishBatch
+UPDATE batches SET state = 'done', ended_at = r.at FROM :rows WHERE id = r.batch_id AND state = 'running' AND open = 0
+AND NOT EXISTS (SELECT 1 FROM batch_items AS t WHERE t.batch_id = r.batch_id AND t.state IN ('pending', 'started'))
+
+-- Count items that start, where they may. The row's lock makes a pause, a cancellation and another driver wait.
+-- name: CountStart
+UPDATE batches SET open = open + 1 FROM :rows WHERE id = r.batch_id AND state = 'running' AND open < max_open
+
+-- Start pending items.
+-- name: StartItem
+UPDATE batch_items AS t SET state = 'started', made_id = r.made_id, started_at = r.at, document = NULL
+FROM :rows WHERE t.batch_id = r.batch_id AND t.n = r.number AND t.state = 'pending'
+
+-- Skip pending items.
+-- name: SkipItem
+UPDATE batch_items AS t SET state = 'skipped', code = r.code, message = r.message, ended_at = r.at, document = NULL
+FROM :rows WHERE t.batch_id = r.batch_id AND t.n = r.number AND t.state = 'pending'
+
+-- Count items that have ended. Too many failures in a row pause their batch.
+-- name: CountEnd
+UPDATE batches SET open = open - 1, streak = CASE WHEN r.is_failure THEN streak + 1 ELSE 0 END,
+    why = CASE WHEN state = 'running' AND r.is_failure AND streak + 1 >= stop_after THEN r.why ELSE batches.why END,
+    state = CASE WHEN state = 'running' AND r.is_failure AND streak + 1 >= stop_after THEN 'paused' ELSE state END
+FROM :rows WHERE id = r.batch_id AND open > 0
+
+-- End started items.
+-- name: EndItem
+UPDATE batch_items AS t SET state = r.state, code = r.code, message = r.message, ended_at = r.at
+FROM :rows WHERE t.batch_id = r.batch_id AND t.n = r.number AND t.state = 'started'
+
 -- Mark triggers as deleted.
 -- name: DeleteTrigger
 UPDATE triggers SET deleted_at = r.at FROM :rows WHERE id = r.trigger_id AND deleted_at IS NULL
@@ -588,6 +671,51 @@ SELECT created_at, id FROM plans WHERE (created_at, id) > (:created_at, :id) ORD
 -- name: plans_in_state_before
 SELECT created_at, id FROM plans
 WHERE CASE WHEN state IN ('open', 'approved') AND expires_at <= :at THEN 'expired' ELSE state END = :state AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- A batch.
+-- name: batch
+SELECT id, kind, selection, rate, max_open, stop_after, reason, principal, created_at, items, state, planned, open, streak, hash, summary, why, starter, started_at, ended_at
+FROM batches WHERE id = :batch_id
+
+-- Batches, the newest first.
+-- name: batches_page
+SELECT id, kind, selection, rate, max_open, stop_after, reason, principal, created_at, items, state, planned, open, streak, hash, summary, why, starter, started_at, ended_at
+FROM batches WHERE (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- Places of batches before a place, the nearest first.
+-- name: batches_before
+SELECT created_at, id FROM batches WHERE (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Batches that a driver has something to do for.
+-- name: batches_under_way
+SELECT id FROM batches WHERE state IN ('previewing', 'running') OR open > 0 ORDER BY id
+
+-- Items of a batch after one of them, without their documents.
+-- name: batch_items
+SELECT n, instance_id, state, code, message, made_id, hash, started_at, ended_at, run
+FROM batch_items WHERE batch_id = :batch_id AND n > :after_n ORDER BY n LIMIT :limit
+
+-- Items of a batch in one state after one of them, without their documents.
+-- name: batch_items_in_state
+SELECT n, instance_id, state, code, message, made_id, hash, started_at, ended_at, run
+FROM batch_items WHERE batch_id = :batch_id AND state = :state AND n > :after_n ORDER BY n LIMIT :limit
+
+-- An item with its document.
+-- name: batch_item
+SELECT n, instance_id, state, code, message, made_id, hash, started_at, ended_at, run, document
+FROM batch_items WHERE batch_id = :batch_id AND n = :n
+
+-- The items of a batch by state and code.
+-- name: batch_counts
+SELECT state, code, count(*) FROM batch_items WHERE batch_id = :batch_id GROUP BY state, code ORDER BY state, code
+
+-- Started items whose instance has ended, with no effect open.
+-- name: item_endings
+SELECT t.n, i.terminated_at, i.error, i.failure, i.failure_code
+FROM batch_items AS t JOIN instances AS i ON i.id = coalesce(t.made_id, t.instance_id)
+WHERE t.batch_id = :batch_id AND t.state = 'started' AND i.terminated_at IS NOT NULL
+AND NOT EXISTS (SELECT 1 FROM activities AS a WHERE a.instance_id = i.id AND a.terminated_at IS NULL)
+ORDER BY i.terminated_at, t.n LIMIT :limit
 
 -- Triggers whose name contains a text in any case, the newest first.
 -- name: named_triggers_page

@@ -220,6 +220,85 @@ AND gate IS NOT NULL AND gate_passed_at IS NULL AND terminated_at IS NULL
 -- name: PinInstance
 UPDATE instances SET plan_id = :plan_id WHERE id = :instance_id
 
+-- Store a batch, whose preview is still to be made.
+-- name: AddBatch
+INSERT INTO batches (id, kind, selection, rate, max_open, stop_after, reason, principal, created_at, items, state, planned, claim, open, streak)
+VALUES (:batch_id, :kind, :selection, :rate, :max_open, :stop_after, :reason, :principal, :created_at, :items, 'previewing', 0, '', 0, 0)
+
+-- Store the items of a batch.
+-- name: AddBatchItems
+INSERT INTO batch_items (batch_id, n, instance_id, run, state)
+SELECT :batch_id, value ->> '$.n', value ->> '$.instance', value ->> '$.run', 'pending' FROM json_each(:items)
+
+-- Let one preview write from now on.
+-- name: ClaimPreview
+UPDATE batches SET claim = :claim, planned = 0 WHERE id = :batch_id AND state = 'previewing'
+
+-- Store how far a preview has come.
+-- name: MovePreview
+UPDATE batches SET planned = :planned WHERE id = :batch_id AND state = 'previewing' AND claim = :claim
+
+-- Store what a preview has found.
+-- name: PreviewItem
+UPDATE batch_items SET state = :state, hash = :hash, document = :document, code = :code, message = :message
+WHERE batch_id = :batch_id AND n = :number
+
+-- Make a batch ready.
+-- name: FinishPreview
+UPDATE batches SET state = 'ready', hash = :hash, summary = :summary WHERE id = :batch_id AND state = 'previewing' AND claim = :claim
+
+-- Start a batch that is ready.
+-- name: StartBatch
+UPDATE batches SET state = 'running', starter = :principal, started_at = :at WHERE id = :batch_id AND state = 'ready' AND hash = :hash
+
+-- Pause a running batch.
+-- name: PauseBatch
+UPDATE batches SET state = 'paused', why = :why WHERE id = :batch_id AND state = 'running'
+
+-- Go on with a paused batch.
+-- name: ResumeBatch
+UPDATE batches SET state = 'running', why = NULL, streak = 0 WHERE id = :batch_id AND state = 'paused'
+
+-- Cancel a batch that is not over.
+-- name: CancelBatch
+UPDATE batches SET state = 'canceled', ended_at = :at WHERE id = :batch_id AND state IN ('previewing', 'ready', 'running', 'paused')
+
+-- Skip what has not started.
+-- name: DropItems
+UPDATE batch_items SET state = 'skipped', code = :code, message = :message, ended_at = :at, document = NULL
+WHERE batch_id = :batch_id AND state = 'pending'
+
+-- End a batch of which nothing is left.
+-- name: FinishBatch
+UPDATE batches SET state = 'done', ended_at = :at WHERE id = :batch_id AND state = 'running' AND open = 0
+AND NOT EXISTS (SELECT 1 FROM batch_items WHERE batch_id = :batch_id AND state IN ('pending', 'started'))
+
+-- Count an item that starts, where one may.
+-- name: CountStart
+UPDATE batches SET open = open + 1 WHERE id = :batch_id AND state = 'running' AND open < max_open
+
+-- Start a pending item.
+-- name: StartItem
+UPDATE batch_items SET state = 'started', made_id = :made_id, started_at = :at, document = NULL
+WHERE batch_id = :batch_id AND n = :number AND state = 'pending'
+
+-- Skip a pending item.
+-- name: SkipItem
+UPDATE batch_items SET state = 'skipped', code = :code, message = :message, ended_at = :at, document = NULL
+WHERE batch_id = :batch_id AND n = :number AND state = 'pending'
+
+-- Count an item that has ended. Too many failures in a row pause the batch.
+-- name: CountEnd
+UPDATE batches SET open = open - 1, streak = CASE WHEN :is_failure THEN streak + 1 ELSE 0 END,
+    why = CASE WHEN state = 'running' AND :is_failure AND streak + 1 >= stop_after THEN :why ELSE why END,
+    state = CASE WHEN state = 'running' AND :is_failure AND streak + 1 >= stop_after THEN 'paused' ELSE state END
+WHERE id = :batch_id AND open > 0
+
+-- End a started item.
+-- name: EndItem
+UPDATE batch_items SET state = :state, code = :code, message = :message, ended_at = :at
+WHERE batch_id = :batch_id AND n = :number AND state = 'started'
+
 -- Mark a trigger as deleted.
 -- name: DeleteTrigger
 UPDATE triggers SET deleted_at = :at WHERE id = :trigger_id AND deleted_at IS NULL
@@ -562,6 +641,51 @@ SELECT created_at, id FROM plans WHERE (created_at, id) > (:created_at, :id) ORD
 -- name: plans_in_state_before
 SELECT created_at, id FROM plans
 WHERE CASE WHEN state IN ('open', 'approved') AND expires_at <= :at THEN 'expired' ELSE state END = :state AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- A batch.
+-- name: batch
+SELECT id, kind, selection, rate, max_open, stop_after, reason, principal, created_at, items, state, planned, open, streak, hash, summary, why, starter, started_at, ended_at
+FROM batches WHERE id = :batch_id
+
+-- Batches, the newest first.
+-- name: batches_page
+SELECT id, kind, selection, rate, max_open, stop_after, reason, principal, created_at, items, state, planned, open, streak, hash, summary, why, starter, started_at, ended_at
+FROM batches WHERE (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- Places of batches before a place, the nearest first.
+-- name: batches_before
+SELECT created_at, id FROM batches WHERE (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Batches that a driver has something to do for.
+-- name: batches_under_way
+SELECT id FROM batches WHERE state IN ('previewing', 'running') OR open > 0 ORDER BY id
+
+-- Items of a batch after one of them, without their documents.
+-- name: batch_items
+SELECT n, instance_id, state, code, message, made_id, hash, started_at, ended_at, run
+FROM batch_items WHERE batch_id = :batch_id AND n > :after_n ORDER BY n LIMIT :limit
+
+-- Items of a batch in one state after one of them, without their documents.
+-- name: batch_items_in_state
+SELECT n, instance_id, state, code, message, made_id, hash, started_at, ended_at, run
+FROM batch_items WHERE batch_id = :batch_id AND state = :state AND n > :after_n ORDER BY n LIMIT :limit
+
+-- An item with its document.
+-- name: batch_item
+SELECT n, instance_id, state, code, message, made_id, hash, started_at, ended_at, run, document
+FROM batch_items WHERE batch_id = :batch_id AND n = :n
+
+-- The items of a batch by state and code.
+-- name: batch_counts
+SELECT state, code, count(*) FROM batch_items WHERE batch_id = :batch_id GROUP BY state, code ORDER BY state, code
+
+-- Started items whose instance has ended, with no effect open.
+-- name: item_endings
+SELECT t.n, i.terminated_at, i.error, i.failure, i.failure_code
+FROM batch_items AS t JOIN instances AS i ON i.id = coalesce(t.made_id, t.instance_id)
+WHERE t.batch_id = :batch_id AND t.state = 'started' AND i.terminated_at IS NOT NULL
+AND NOT EXISTS (SELECT 1 FROM activities AS a WHERE a.instance_id = i.id AND a.terminated_at IS NULL)
+ORDER BY i.terminated_at, t.n LIMIT :limit
 
 -- Triggers whose name contains a text in any case, the newest first.
 -- name: named_triggers_page

@@ -1,0 +1,15 @@
+"""Batches and their items."""
+
+from typing import Any
+
+from alembic import op
+
+from headrace.journal.postgres.migrations import script
+
+revision = "0027"
+down_revision = "0026"
+
+
+def upgrade() -> None:
+    driver: Any = op.get_bind().connection.driver_connection  # which takes many statements
+    driver.execute(script("0027.sql"))
