@@ -157,12 +157,12 @@ class NotInThisState(HeadraceError):
 
 
 class HashDiffers(HeadraceError):
-    """The hash that the caller has signed is not that of the plan. Nothing was changed."""
+    """The hash that the caller has signed is not that of the plan or batch. Nothing was changed."""
 
     code = "hash_differs"
 
-    def __init__(self, given: str, stored: str) -> None:
-        super().__init__(f"hash: is {given[:80]!r}, and the plan has {stored}")
+    def __init__(self, given: str, stored: str, what: str = "plan") -> None:
+        super().__init__(f"hash: is {given[:80]!r}, and the {what} has {stored}")
 
 
 class Conflict(HeadraceError):

@@ -19,7 +19,7 @@ from headrace.api.version import VERSION
 
 Json = dict[str, Any]
 
-TAGS = ("Workflows", "Instances", "Plans", "Certificates", "Triggers", "Events", "Server")
+TAGS = ("Workflows", "Instances", "Plans", "Batches", "Certificates", "Triggers", "Events", "Server")
 
 _PARAMETER = re.compile(r"{(\w+)}")
 _REFERENCE = "#/components/schemas/{name}"
@@ -43,6 +43,7 @@ _PATH_PARAMETERS: dict[str, tuple[str, Json]] = {
     "instanceID": ("The instance's id.", {"type": "string"}),
     "triggerID": ("The trigger's id.", {"type": "string"}),
     "planID": ("The plan's id.", {"type": "string"}),
+    "batchID": ("The batch's id.", {"type": "string"}),
     "certificateID": ("The certificate's id.", {"type": "string"}),
     "number": ("The stage's number, from 0.", {"type": "integer"}),
     "position": ("The activity's position in its stage, from 0.", {"type": "integer", "minimum": 0}),

@@ -12,6 +12,7 @@ from headrace.cli import (
     attention,
     audit,
     backup,
+    batch,
     certificate,
     clients,
     demo_command,
@@ -94,6 +95,7 @@ add_group(app, workflows.group, "workflows", "workflow", "work", "w")
 add_group(app, instances.group, "instances", "instance", "ins", "i")
 add_group(app, triggers.group, "triggers", "trigger", "trig", "t")
 add_group(app, events.group, "events", "event", "e")
+add_group(app, batch.group, "batch", "batches")
 add_group(app, certificate.group, "certificate", "certificates", "cert")
 add_group(app, clients.group, "clients", "client", "c")
 add_group(app, profiles.group, "profiles", "profile", "prof", "p")

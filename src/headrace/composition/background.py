@@ -27,6 +27,7 @@ from headrace.journal.retention import Keep, Retention
 from headrace.settings import Settings
 from headrace.telemetry import Telemetry
 from headrace.triggers.dispatcher import Dispatcher, DispatcherLimits
+from headrace.usecases.batch_driver import BatchDriver
 from headrace.usecases.ports import Ports
 
 FLUSH_LOG_EVERY_S = 5.0
@@ -88,6 +89,7 @@ class Background:
         works: dict[str, Work] = {
             **self.ports.engine.duties,
             "triggers": self._fire_triggers,
+            "batches": lambda: BatchDriver(self.ports).run(),
             "retention": self._retain,
             "gauges": self._count,
         }

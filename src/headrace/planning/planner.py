@@ -96,12 +96,14 @@ class Terms:
     schemas: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def plan(subject: Subject, terms: Terms) -> Asking[Json]:
+def plan(subject: Subject, terms: Terms, shadow: Shadow | None = None) -> Asking[Json]:
     """Plan a run, to its document (see `document.Draft`). A failure that can be foreseen is part of the document.
+
+    `shadow`: that of earlier plans, if this run is to come after theirs. The caller keeps or drops what is planned.
 
     Raises TooLarge, and Silent where a service does not answer.
     """
-    planning = _Planner(subject, terms).run()
+    planning = _Planner(subject, terms, Shadow() if shadow is None else shadow).run()
     reads = 0
     answer: Any = None
     while True:
@@ -124,14 +126,14 @@ class _Planner:
 
     __slots__ = ("_draft", "_now_at", "_shadow", "_stage", "_subject", "_terms")
 
-    def __init__(self, subject: Subject, terms: Terms) -> None:
+    def __init__(self, subject: Subject, terms: Terms, shadow: Shadow) -> None:
         self._subject = subject
         self._terms = terms
         self._draft = Draft(subject.definition, subject.variables, subject.origin, terms.planned_at)
         if (begins := subject.beginning or subject.undone) is not None:
             at = {"instance": begins.instance_id, "stage": begins.stage, "position": begins.position}
             self._draft.beginning = at
-        self._shadow = Shadow()
+        self._shadow = shadow
         self._now_at = terms.planned_at
         self._stage: StageRunner
 

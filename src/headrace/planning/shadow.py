@@ -3,6 +3,9 @@
 So a payout sees the metadata that an earlier `update` writes, and a second payment from one account sees what the
 first one leaves. The money of a wallet is on accounts of its ledger: a plan that reaches it both ways counts it once.
 
+Several plans may share one shadow, each of which sees what the ones before it would do; what a plan that is dropped
+would have done is taken back.
+
 An account that lacks what it should give does not end a plan: the plan counts what is missing, and goes on as if that
 had been paid in before. Balances are shown as they would really be, below zero where nothing is paid in.
 """
@@ -10,8 +13,9 @@ had been paid in before. Balances are shown as they would really be, below zero 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from headrace.effects.port import Done, Refused
 from headrace.effects.services import prepare
@@ -52,7 +56,7 @@ class _Held:
 
 
 class Shadow:
-    """One plan's view of ledger, wallets and payments. It starts empty and asks for what it lacks."""
+    """One view of ledger, wallets and payments. It starts empty and asks for what it lacks."""
 
     __slots__ = (
         "_created",
@@ -61,12 +65,15 @@ class Shadow:
         "_ingested",
         "_ledgers",
         "_metadata",
+        "_planned",
         "_reads",
         "_statuses",
         "_wallets",
     )
 
     def __init__(self) -> None:
+        self._planned: list[Callable[[], object]] = []
+        """Functions that take back the changes since the last plan was kept, in the order of these changes."""
         self._held: dict[Place, _Held] = {}
         self._metadata: dict[Place, tuple[dict[str, str], int]] = {}
         self._funded: defaultdict[tuple[str, str, str], int] = defaultdict(int)
@@ -76,6 +83,22 @@ class Shadow:
         self._reads: dict[str, Reading] = {}
         self._ingested: dict[tuple[str, str], Posting] = {}
         self._statuses: dict[str, str] = {}
+
+    # plans that share it
+
+    def keep(self) -> None:
+        """Keep what has been planned: later plans see it."""
+        self._planned.clear()
+
+    def drop(self) -> None:
+        """Take back what has been planned since the last `keep`. What was read stays."""
+        while self._planned:
+            self._planned.pop()()
+
+    def _forget_ledger(self, ledger: str) -> None:
+        self._created.discard(ledger)
+        for place in [place for place in self._metadata if place[0] == ledger]:
+            del self._metadata[place]
 
     # what stages read
 
@@ -120,7 +143,14 @@ class Shadow:
 
     def set_status(self, initiation_id: str, status: str) -> None:
         """Plan the status of a transfer initiation."""
+        self._planned.append(partial(self._restore_status, initiation_id, self._statuses.get(initiation_id)))
         self._statuses[initiation_id] = status
+
+    def _restore_status(self, initiation_id: str, before: str | None) -> None:
+        if before is None:
+            self._statuses.pop(initiation_id, None)
+        else:
+            self._statuses[initiation_id] = before
 
     def _read_account(self, activity: GetAccount) -> Asking[Reading]:
         refused = yield from self.open_account(activity.ledger, activity.id)
@@ -188,6 +218,7 @@ class Shadow:
             if refused.code != "LEDGER_NOT_FOUND" or ledger != INTERNAL_LEDGER or not creates:
                 return refused
             self._created.add(ledger)
+            self._planned.append(partial(self._forget_ledger, ledger))
             yield from self.open_account(ledger, address)
         return None
 
@@ -202,8 +233,10 @@ class Shadow:
         if reading is not None:
             assert isinstance(reading.outcome, Refused)
             return reading.outcome
-        known, read_at = self._metadata[activity.ledger, activity.id]
-        self._metadata[activity.ledger, activity.id] = {**known, **activity.metadata}, read_at
+        place = (activity.ledger, activity.id)
+        known, read_at = self._metadata[place]
+        self._metadata[place] = {**known, **activity.metadata}, read_at
+        self._planned.append(partial(self._metadata.__setitem__, place, (known, read_at)))
         return None
 
     def ingested(self, ledger: str, reference: str) -> Posting | None:
@@ -211,7 +244,16 @@ class Shadow:
         return self._ingested.get((ledger, reference))
 
     def ingest(self, ledger: str, reference: str, posting: Posting) -> None:
+        self._planned.append(
+            partial(self._restore_ingested, (ledger, reference), self._ingested.get((ledger, reference)))
+        )
         self._ingested[ledger, reference] = posting
+
+    def _restore_ingested(self, place: tuple[str, str], before: Posting | None) -> None:
+        if before is None:
+            self._ingested.pop(place, None)
+        else:
+            self._ingested[place] = before
 
     # what effects move
 
@@ -229,12 +271,17 @@ class Shadow:
             available = self.available(ledger, source, asset)
             if amount > max(available, 0):
                 missing = amount - available
-                self._funded[ledger, source, asset] += missing
+                self._fund(ledger, source, asset, missing)
+                self._planned.append(partial(self._fund, ledger, source, asset, -missing))
         ends = [(source, -amount), (posting["destination"], amount)]
         before = {account: self._balance(ledger, account, asset) for account, _ in ends}
         for account, change in ends:
             self._add(ledger, account, asset, change)
+            self._planned.append(partial(self._add, ledger, account, asset, -change))
         return Change(ledger, posting, tuple(self._shown(ledger, asset, before)), missing)
+
+    def _fund(self, ledger: str, account: str, asset: str, missing: int) -> None:
+        self._funded[ledger, account, asset] += missing
 
     def _add(self, ledger: str, account: str, asset: str, change: int) -> None:
         held = self._held.setdefault((ledger, account), _Held({}, 0))

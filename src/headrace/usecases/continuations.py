@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from headrace.errors import NotFound, NotInThisState
-from headrace.journal.port import Journal
+from headrace.journal.port import Entry, Journal
 from headrace.journal.records import Instance, Standing
 from headrace.planning.planner import Beginning, Subject
 from headrace.runner.gate import Gate, read_gate
@@ -15,6 +16,10 @@ from headrace.runner.inheritance import earlier_effects, left_by
 from headrace.usecases.ports import Ports
 
 REDRIVABLE = frozenset({"refused", "invalid", "timeout", "expired", "unbooked"})
+
+
+Ahead = Callable[[str, int], Sequence[Entry]]
+"""Makes the writes that come before those of a new instance, from its id and the moment of its start."""
 
 
 class Why(NamedTuple):
@@ -76,6 +81,11 @@ def require_skippable(standing: Standing, *, is_undo: bool) -> None:
     else:
         return
     raise NotInThisState(why.code, f"nothing of instance {instance.id} can be left out: {why.text}")
+
+
+def nothing_ahead(_: str, _at: int) -> Sequence[Entry]:
+    """The writes before those of a new instance: none, where the unit decides nothing else."""
+    return ()
 
 
 def has_successor(instance_id: str, which: str = "") -> NotInThisState:

@@ -19,7 +19,15 @@ from headrace.journal.successor_writes import AddSuccessor
 from headrace.planning.planner import NEEDS_SAME_BYTES, plan
 from headrace.runner.inheritance import earlier_effects, left_by
 from headrace.usecases.asking import answered
-from headrace.usecases.continuations import belongs_to_undo, continuing, has_successor, redrivable, require_skippable
+from headrace.usecases.continuations import (
+    Ahead,
+    belongs_to_undo,
+    continuing,
+    has_successor,
+    nothing_ahead,
+    redrivable,
+    require_skippable,
+)
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
 from headrace.usecases.plan_runs import PlanLost, plan_named_in, require_usable, signed_plan, use_of
 from headrace.usecases.plans import approvals_in, read_plan, terms_for
@@ -73,7 +81,7 @@ async def redrive_instance(
     if kept is None:
         await _require_same_bytes(ports, standing)
     try:
-        return await completed(_commit(ports, caller, standing, reason, signed, kept))
+        return await completed(commit_redrive(ports, caller, standing, reason, signed=signed, kept=kept))
     except PlanLost:
         assert signed is not None
         await require_usable(ports, await read_plan(ports, signed.id))
@@ -99,9 +107,23 @@ async def _require_same_bytes(ports: Ports, standing: Standing) -> None:
         )
 
 
-async def _commit(
-    ports: Ports, caller: Caller | None, standing: Standing, reason: str, signed: Plan | None, kept: KeptEffect | None
+async def commit_redrive(
+    ports: Ports,
+    caller: Caller | None,
+    standing: Standing,
+    reason: str,
+    *,
+    principal: str = "",
+    signed: Plan | None = None,
+    kept: KeptEffect | None = None,
+    ahead: Ahead = nothing_ahead,
 ) -> Answer[Continuation]:
+    """Commit the continuation of an instance that may be redriven.
+
+    `principal`: of the decision, where it is not the caller's. `signed`: a plan of this redrive, which the continuation
+    may not leave. `kept`: the effect of an undo that is left out. `ahead`: the writes that come before all others of
+    the unit, given the id of the continuation and the moment of its start.
+    """
     before = standing.instance
     start = ports.runners.redrive(
         standing,
@@ -117,7 +139,7 @@ async def _commit(
         root_id=runner.root_id,
         from_stage=before.stages[-1].number,
         reason=reason,
-        principal=principal_of(caller),
+        principal=principal or principal_of(caller),
         at=runner.created_at,
     )
     decided = AddSuccessor(
@@ -129,9 +151,8 @@ async def _commit(
         at=made.at,
         kept=None if kept is None else msgspec.json.encode([kept]).decode(),
     )
-    if signed is not None:
-        unit.insert(0, use_of(signed, start))
-    unit.insert(0, Required(decided, partial(has_successor, before.id)))
+    used = [] if signed is None else [use_of(signed, start)]
+    unit[:0] = [*ahead(runner.id, made.at), Required(decided, partial(has_successor, before.id)), *used]
     answer = Answer(runner.id, made)
     record(unit, caller, made.at, answer)
     if ports.engine.needs_nudges and runner.ended_at is None:

@@ -18,7 +18,7 @@ from headrace.journal import writes
 from headrace.journal.port import Journal, Required
 from headrace.journal.records import ActivityRow, Instance, Plan
 from headrace.journal.successor_writes import AddSuccessor
-from headrace.usecases.continuations import belongs_to_undo, has_successor
+from headrace.usecases.continuations import Ahead, belongs_to_undo, has_successor, nothing_ahead
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
 from headrace.usecases.plan_runs import PlanLost, is_signed, plan_named_in, require_usable, signed_plan, use_of
 from headrace.usecases.plans import PlanSubject, read_plan
@@ -82,7 +82,7 @@ async def undo_instance(ports: Ports, caller: Caller | None, instance_id: str, w
     if signed is not None and not is_signed(subject.definition, signed):
         raise NotRunnable("definition_differs", "what the undo would revert has changed since: make a new plan")
     try:
-        return await completed(_commit(ports, caller, standing.instance, undo, reason, signed))
+        return await completed(commit_undo(ports, caller, standing.instance, undo, reason, signed=signed))
     except PlanLost:
         assert signed is not None
         await require_usable(ports, await read_plan(ports, signed.id))
@@ -95,9 +95,18 @@ async def preview_undo(ports: Ports, instance_id: str, external: External) -> Un
     return UndoPreview(undo.stages, kept_effects(undo.kept), kept_effects(undo.blocked))
 
 
-async def _commit(
-    ports: Ports, caller: Caller | None, before: Instance, undo: Undo, reason: str, signed: Plan | None
+async def commit_undo(
+    ports: Ports,
+    caller: Caller | None,
+    before: Instance,
+    undo: Undo,
+    reason: str,
+    *,
+    principal: str = "",
+    signed: Plan | None = None,
+    ahead: Ahead = nothing_ahead,
 ) -> Answer[Undoing]:
+    """Commit the undo of a case. `principal`, `signed`, `ahead`: as those of `redrive.commit_redrive`."""
     start = ports.runners.undo(before.id, undo.stages, sends=ports.engine.sends_at_once, signed=signed)
     runner, unit = start
     kept = kept_effects(undo.kept)
@@ -107,7 +116,7 @@ async def _commit(
         reverts=len(undo.stages),
         kept=kept,
         reason=reason,
-        principal=principal_of(caller),
+        principal=principal or principal_of(caller),
         at=runner.created_at,
     )
     decided = AddSuccessor(
@@ -119,9 +128,8 @@ async def _commit(
         at=made.at,
         kept=msgspec.json.encode(kept).decode(),
     )
-    if signed is not None:
-        unit.insert(0, use_of(signed, start))
-    unit.insert(0, Required(decided, partial(has_successor, before.id)))
+    used = [] if signed is None else [use_of(signed, start)]
+    unit[:0] = [*ahead(runner.id, made.at), Required(decided, partial(has_successor, before.id)), *used]
     answer = Answer(runner.id, made)
     record(unit, caller, made.at, answer)
     if ports.engine.needs_nudges and runner.ended_at is None:

@@ -6,6 +6,8 @@ from headrace_client import requests
 from headrace_client.models import (
     Attention,
     AuditEntry,
+    Batch,
+    BatchItem,
     Certificate,
     CertificateKeys,
     Continuation,
@@ -186,6 +188,52 @@ LIST_PLANS: Operation[Cursor[PlanSummary]] = Operation(
 )
 GET_PLAN: Operation[Plan] = Operation(
     "get_plan", "GET", "/ext/plans/{plan_id}", READ, 200, requests.GetPlanRequest, reader(Plan)
+)
+CREATE_BATCH: Operation[Batch] = Operation(
+    "create_batch", "POST", "/ext/batches", WRITE, 201, requests.CreateBatchRequest, reader(Batch), body="batch"
+)
+LIST_BATCHES: Operation[Cursor[Batch]] = Operation(
+    "list_batches",
+    "GET",
+    "/ext/batches",
+    READ,
+    200,
+    requests.ListBatchesRequest,
+    cursor_reader(reader(list[Batch])),
+    wrapper="cursor",
+    query={"cursor": "cursor", "pageSize": "page_size"},
+)
+GET_BATCH: Operation[Batch] = Operation(
+    "get_batch", "GET", "/ext/batches/{batch_id}", READ, 200, requests.GetBatchRequest, reader(Batch)
+)
+LIST_BATCH_ITEMS: Operation[list[BatchItem]] = Operation(
+    "list_batch_items",
+    "GET",
+    "/ext/batches/{batch_id}/items",
+    READ,
+    200,
+    requests.ListBatchItemsRequest,
+    reader(list[BatchItem]),
+    query={"state": "state", "after": "after", "limit": "limit"},
+)
+START_BATCH: Operation[Batch] = Operation(
+    "start_batch",
+    "POST",
+    "/ext/batches/{batch_id}/start",
+    WRITE,
+    200,
+    requests.StartBatchRequest,
+    reader(Batch),
+    body="request_body",
+)
+PAUSE_BATCH: Operation[Batch] = Operation(
+    "pause_batch", "POST", "/ext/batches/{batch_id}/pause", WRITE, 200, requests.GetBatchRequest, reader(Batch)
+)
+RESUME_BATCH: Operation[Batch] = Operation(
+    "resume_batch", "POST", "/ext/batches/{batch_id}/resume", WRITE, 200, requests.GetBatchRequest, reader(Batch)
+)
+CANCEL_BATCH: Operation[Batch] = Operation(
+    "cancel_batch", "POST", "/ext/batches/{batch_id}/cancel", WRITE, 200, requests.GetBatchRequest, reader(Batch)
 )
 CREATE_CERTIFICATE: Operation[Certificate] = Operation(
     "create_certificate",

@@ -249,6 +249,36 @@ class CreatePlanRequest(Request):
     plan: dict[str, Any]
 
 
+class CreateBatchRequest(Request):
+    """`batch` is the body: `kind`, `reason`, and `filter` or `instances`, or `runs`; `rate`, `maxOpen`, `stopAfter`."""
+
+    batch: dict[str, Any]
+
+
+class ListBatchesRequest(PageRequest):
+    pass
+
+
+class GetBatchRequest(Request):
+    batch_id: str
+
+
+class StartBatchRequest(Request):
+    """`request_body` is `{"hash": that of the batch}`."""
+
+    batch_id: str
+    request_body: dict[str, Any]
+
+
+class ListBatchItemsRequest(Request):
+    """`after` is the number of an item; `limit` is at most 1,000."""
+
+    batch_id: str
+    state: str | None = None
+    after: int | None = None
+    limit: int | None = None
+
+
 class CreateCertificateRequest(Request):
     """`certificate` is the body: `{"instance": id}`."""
 

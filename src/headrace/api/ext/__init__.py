@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace.api.ext import attention, audit, certificates, events, instances, plans, successors
+from headrace.api.ext import attention, audit, batches, certificates, events, instances, plans, successors
 
 OPERATIONS = (
     *events.OPERATIONS,
@@ -11,5 +11,6 @@ OPERATIONS = (
     *attention.OPERATIONS,
     *successors.OPERATIONS,
     *plans.OPERATIONS,
+    *batches.OPERATIONS,
     *certificates.OPERATIONS,
 )

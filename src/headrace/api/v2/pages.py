@@ -20,7 +20,7 @@ from headrace.api.responses import JSON, Response, StreamedResponse, json_respon
 from headrace.errors import InvalidValue
 from headrace.journal.lists import NEWEST, AnyList, OccurrenceList, Place
 from headrace.journal.port import Journal
-from headrace.journal.records import AttentionRow, Instance, InstanceSummary, Occurrence, Plan, Trigger, Workflow
+from headrace.journal.records import AttentionRow, Batch, Instance, InstanceSummary, Occurrence, Plan, Trigger, Workflow
 from headrace.json_text import encode
 
 DEFAULT_PAGE = 15
@@ -30,7 +30,7 @@ PART = 15
 _WHOLE = re.compile(r"-?[0-9]{1,6}", re.ASCII)
 
 ListT = TypeVar("ListT", bound=AnyList)
-RowT = TypeVar("RowT", bound=Workflow | Instance | InstanceSummary | Trigger | Occurrence | AttentionRow | Plan)
+RowT = TypeVar("RowT", bound=Workflow | Instance | InstanceSummary | Trigger | Occurrence | AttentionRow | Plan | Batch)
 Read = Callable[[ListT, Place, int], Awaitable[list[RowT]]]
 
 PARAMETERS = (
@@ -177,5 +177,5 @@ class _Page(Generic[ListT, RowT]):
         return self._seal.write(Cursor(self._cursor.rows, place, self._cursor.page_size, is_backward))
 
 
-def _place(row: Workflow | Instance | InstanceSummary | Trigger | Occurrence | AttentionRow | Plan) -> Place:
+def _place(row: Workflow | Instance | InstanceSummary | Trigger | Occurrence | AttentionRow | Plan | Batch) -> Place:
     return Place(row.created_at, row.id)
