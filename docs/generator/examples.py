@@ -36,6 +36,7 @@ WORDS = {
     "instanceID": "INSTANCE",
     "triggerID": "TRIGGER",
     "planID": "PLAN",
+    "batchID": "BATCH",
     "certificateID": "CERTIFICATE",
     "number": "0",
     "position": "0",
@@ -53,6 +54,8 @@ NEED_FAILURE = ("redriveInstance", "previewUndo", "undoInstance")
 """Operations whose example is about an instance that has failed."""
 RANDOM = ("access_token", "next", "previous", "certificate", "sha", "body", "x", "y", "journal")
 """Members whose text differs each time."""
+NEED_BATCH = ("getBatch", "listBatches", "listBatchItems", "startBatch", "pauseBatch", "resumeBatch", "cancelBatch")
+"""Operations whose example is about a batch, in a state that allows them."""
 QUERIES: dict[str, dict[str, str]] = {
     "listInstances": {"workflowID": "WORKFLOW", "running": "true"},
     "listTriggers": {"name": "top-up"},
@@ -182,7 +185,9 @@ class World:
         self.server.request("DELETE", f"{PREFIX}/triggers/{self.ids['TRIGGER']}")
 
     def filled(self, text: str) -> str:
-        return re.sub(r"\b(WORKFLOW|INSTANCE|TRIGGER|PLAN|CERTIFICATE|HASH)\b", lambda found: self.ids[found[0]], text)
+        return re.sub(
+            r"\b(WORKFLOW|INSTANCE|TRIGGER|PLAN|BATCH|CERTIFICATE|HASH)\b", lambda found: self.ids[found[0]], text
+        )
 
     def ask(self, example: Example) -> Answer:
         self.prepare(example.operation)
@@ -221,6 +226,8 @@ class World:
             self.ids["CERTIFICATE"] = self._created("/ext/certificates", {"instance": self.ids["INSTANCE"]})
         if operation.operation_id == "runPlan":
             self._plan()
+        if operation.operation_id in NEED_BATCH:
+            self._batch(operation.operation_id)
         if operation.operation_id in NEED_FAILURE:
             self._prepare_failure()
         if operation.operation_id not in NEED_ATTENTION:
@@ -258,6 +265,23 @@ class World:
         plan_id = self.ids["PLAN"] = self._created("/ext/plans", plan)
         stored = self.server.get(f"{PREFIX}/ext/plans/{plan_id}").json["data"]
         self.ids["HASH"] = stored["hash"].removeprefix("sha256:")
+
+    def _batch(self, operation_id: str) -> None:
+        """A batch that is ready; of pauses and resumptions one that runs, as its instance waits."""
+        run = {"workflowID": self.ids["WORKFLOW"], "variables": {"userID": "42", "amount": "2500"}}
+        made = {"kind": "run", "runs": [run], "reason": "the file of today"}
+        batch_id = self.ids["BATCH"] = self._created("/ext/batches", made)
+        path = f"{PREFIX}/ext/batches/{batch_id}"
+        batch: Json = {}
+        for _ in _patiently("the batch is previewed"):
+            batch = self.server.get(path).json["data"]
+            if batch["state"] == "ready":
+                break
+        self.ids["HASH"] = batch["hash"].removeprefix("sha256:")
+        if operation_id in ("pauseBatch", "resumeBatch"):
+            assert self.server.post(f"{path}/start", {"hash": batch["hash"]}).status == 200
+        if operation_id == "resumeBatch":
+            assert self.server.request("POST", f"{path}/pause").status == 200
 
     def _prepare_failure(self) -> None:
         """One stage is done, and the next one lacks funds."""

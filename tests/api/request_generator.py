@@ -192,7 +192,19 @@ def _certificate(body: Json, contents: ServerContents, chance: random.Random) ->
     return {"instance": contents.id_of("instance", chance)}
 
 
+def _batch(body: Json, contents: ServerContents, chance: random.Random) -> Json:
+    """Of few items; every third by a filter."""
+    limits = {name: value for name, value in body.items() if name in ("rate", "maxOpen", "stopAfter")}
+    if chance.random() < 0.3:
+        chosen = {"workflow": contents.id_of("workflow", chance)}
+        return {"kind": chance.choice(("redrive", "undo", "abort")), "filter": chosen, "reason": "r", **limits}
+    if chance.random() < 0.5:
+        return {"kind": "undo", "instances": [contents.id_of("instance", chance)], "reason": "r", **limits}
+    return {"kind": "run", "runs": [contents.run_item()], "reason": "r", **limits}
+
+
 _BODIES = {
+    "createBatch": _batch,
     "approvePlan": _decision,
     "rejectPlan": _decision,
     "createCertificate": _certificate,

@@ -48,6 +48,7 @@ PLACES = {
     "triggerID": "trigger",
     "planID": "plan",
     "certificateID": "certificate",
+    "batchID": "batch",
 }
 ENDS_IT = {"deleteWorkflow": "workflow", "deleteTrigger": "trigger", "cancelEvent": "instance", "sendEvent": "instance"}
 """What these are asked for is made for the occasion."""
@@ -101,10 +102,15 @@ class ServerContents:
             "createtrigger": "trigger",
             "createplan": "plan",
             "createcertificate": "certificate",
+            "createbatch": "batch",
         }
         kind = kinds.get(name)
         if kind is not None:
             self._keep(kind, body["data"]["id"])
+
+    def run_item(self) -> Json:
+        """The start of an instance, as a batch has it."""
+        return {"workflowID": self._ids["workflow"][0], "variables": VARIABLES}
 
     def status_of(self, path: str) -> int:
         """Of reading it."""
@@ -130,6 +136,7 @@ class ServerContents:
         self.plan_hash = plan["hash"]
         self._keep("plan", plan["id"])
         self._keep("certificate", self._made("/ext/certificates", {"instance": self._ids["instance"][0]}))
+        self._keep("batch", self._made("/ext/batches", {"kind": "run", "runs": [self.run_item()], "reason": "r"}))
         self._post("/ext/events", [{"type": EVENT, "payload": PAY_IN}] * 3)
         self._until_fired(trigger_id)
         for path in (*LISTS, f"/v2/triggers/{trigger_id}/occurrences"):

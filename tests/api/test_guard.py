@@ -194,10 +194,12 @@ async def _furnished(live: Live, documents: Documents, journal_file: Path) -> Pl
     short_id = await live.created({"stages": [{"delay": {"duration": "0s"}}]})
     ended = await live.call("POST", f"/workflows/{short_id}/instances?wait=true", {})
     made = await live.call("POST", "/ext/certificates", {"instance": ended.json()["data"]["id"]})
-    del live.http.headers["authorization"]
     ids = {"flowId": workflow_id, "workflowID": workflow_id, "instanceID": instance_id, "number": "0", "position": "0"}
     ids |= {"triggerID": trigger.json()["data"]["id"], "planID": plan.json()["data"]["id"]}
     ids["certificateID"] = made.json()["data"]["id"]
+    batch = await live.call("POST", "/ext/batches", {"kind": "abort", "instances": [instance_id], "reason": "r"})
+    ids["batchID"] = batch.json()["data"]["id"]
+    del live.http.headers["authorization"]
     return Place(live, documents, journal_file, ids)
 
 
@@ -292,6 +294,8 @@ async def test_good_credentials_get_in(welcoming: Place, operation: Operation) -
     if operation.operation_id in ("runPlan", "approvePlan", "rejectPlan"):  # in its example: not the hash of the plan
         wanted = 412
     if operation.operation_id in ("redriveInstance", "undoInstance", "previewUndo"):  # the instance has not ended
+        wanted = 409
+    if operation.operation_id in ("startBatch", "pauseBatch", "resumeBatch"):  # the batch is not previewed
         wanted = 409
     assert response.status_code == wanted, response.text
     if scope == READ:

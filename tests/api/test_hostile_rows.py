@@ -42,6 +42,8 @@ TEMPLATES = {
     "testTrigger": b'{"a":HOLE}',
     "createPlan": b'{"definition":{"stages":[{"wait_event":{"event":HOLE}}]}}',
     "createCertificate": b'{"instance":HOLE}',
+    "createBatch": b'{"kind":"abort","instances":["none"],"reason":HOLE}',
+    "startBatch": b'{"hash":HOLE}',
     "runPlan": b'{"hash":HOLE}',
     "approvePlan": b'{"hash":HOLE,"reason":"r"}',
     "rejectPlan": b'{"hash":HOLE,"reason":"r"}',
@@ -56,7 +58,7 @@ NEED_AN_END = ("redriveInstance", "undoInstance")
 NAMED = {"a lone surrogate", "a lone surrogate as a key", "an escaped NUL"}
 """Fragments that are JSON: their refusal names the field."""
 
-TAKE_NONE = {"cancelEvent", "deleteWorkflow", "deleteTrigger"}
+TAKE_NONE = {"cancelEvent", "deleteWorkflow", "deleteTrigger", "pauseBatch", "resumeBatch", "cancelBatch"}
 """Writes whose body means nothing."""
 
 TAKE_FORMS = {"getToken", "getGatewayToken"}
@@ -88,6 +90,7 @@ TABLES = (
     "plans",
     "decisions",
     "certificates",
+    "batches",
 )
 
 
@@ -144,6 +147,8 @@ async def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         plan = await live.call("POST", "/ext/plans", {"workflowID": workflow_id})
         ids |= {"triggerID": trigger.json()["data"]["id"], "number": "0", "position": "0"}
         ids["planID"] = plan.json()["data"]["id"]
+        batch = await live.call("POST", "/ext/batches", {"kind": "abort", "instances": ["none"], "reason": "r"})
+        ids["batchID"] = batch.json()["data"]["id"]
         yield Place(live, folder / "journal.db", ids)
 
 
@@ -160,8 +165,10 @@ async def test_every_write_is_in_the_matrix() -> None:
 async def test_the_templates_are_good_bodies(place: Place, operation: Operation) -> None:
     """Else a matrix of refusals would prove nothing."""
     response = await place.send(operation, place.filled(operation, b'"1"'))
-    # No effect needs attention, no such instance is there to certify, "1" is not the hash, the instance runs.
-    unmet = {"resolveEffect": 404, "createCertificate": 404, "runPlan": 412} | dict.fromkeys(NEED_AN_END, 409)
+    # No effect needs attention, no such instance is there to certify, "1" is not the hash, the instance runs,
+    # the batch is not previewed.
+    unmet = {"resolveEffect": 404, "createCertificate": 404, "runPlan": 412, "startBatch": 409}
+    unmet |= dict.fromkeys(NEED_AN_END, 409)
     unmet |= dict.fromkeys(("approvePlan", "rejectPlan"), 412 if "authorization" in place.live.http.headers else 403)
     wanted = unmet.get(operation.operation_id, operation.status)
     assert response.status_code == wanted, response.text

@@ -69,7 +69,9 @@ APPROVING: tuple[Bug, ...] = (
     _bug(
         "a late approval counts",
         Change(
-            _USE_CASE, "            has_expired = runner.deadline_at is not None and runner.deadline_at <= now_at\n", ""
+            _USE_CASE,
+            "    if runner.deadline_at is not None and runner.deadline_at <= decision.at:\n",
+            "    if False:\n",
         ),
         tests=(_TESTS,),
     ),

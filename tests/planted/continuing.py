@@ -95,8 +95,8 @@ CONTINUING: tuple[Bug, ...] = (
     _bug(
         "a plan of a redrive is used twice",
         "src/headrace/usecases/redrive.py",
-        "        unit.insert(0, use_of(signed, start))\n",
-        "        pass\n",
+        "    used = [] if signed is None else [use_of(signed, start)]\n",
+        "    used: list[Required] = []\n",
         _BY_PLAN,
     ),
     _bug(

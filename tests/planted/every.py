@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.planted.approving import APPROVING
+from tests.planted.batching import BATCHING
 from tests.planted.bugs import BUGS, Bug
 from tests.planted.certifying import CERTIFYING
 from tests.planted.continuing import CONTINUING
@@ -20,5 +21,6 @@ EVERY_BUG: tuple[Bug, ...] = (
     *CONTINUING,
     *CERTIFYING,
     *APPROVING,
+    *BATCHING,
 )
 """In the order of caught.md."""

@@ -80,7 +80,7 @@ PLANNING: tuple[Bug, ...] = (
     _bug(
         "what is missing is counted twice",
         SHADOW,
-        "                self._funded[ledger, source, asset] += missing\n",
+        "                self._fund(ledger, source, asset, missing)\n",
         "",
         *_SUITES,
     ),
