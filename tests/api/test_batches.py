@@ -57,7 +57,7 @@ async def test_a_batch_from_its_preview_to_its_end(driven: Live) -> None:
     await funded(driven, 1_000)
     runs = await payments(driven, 400, 700, 300)
     batch = await made(driven, kind="run", runs=runs)
-    assert (batch["state"], batch["items"], batch["planned"], batch["open"]) == ("previewing", 3, 0, 0)
+    assert (batch["state"], batch["items"], batch["planned"], batch["openItems"]) == ("previewing", 3, 0, 0)
     assert (batch["rate"], batch["maxOpen"], batch["stopAfter"], batch["principal"]) == (20, 100, 10, "anonymous")
     ready = await until(driven, batch, "ready")
     assert (ready["included"], ready["excluded"]) == (2, {"fails:INSUFFICIENT_FUND": 1})
@@ -70,7 +70,7 @@ async def test_a_batch_from_its_preview_to_its_end(driven: Live) -> None:
     started = await driven.call("POST", f"/ext/batches/{batch['id']}/start", {"hash": ready["hash"]})
     assert started.status_code == 200 and started.json()["data"]["state"] == "running"
     done = await until(driven, batch, "done")
-    assert done["counts"] == {"succeeded": 2, "excluded": 1} and done["open"] == 0
+    assert done["counts"] == {"succeeded": 2, "excluded": 1} and done["openItems"] == 0
     assert done["startedBy"] == "anonymous" and done["startedAt"] <= done["endedAt"]
     rows = await items(driven, batch)
     assert [(row["n"], row["state"]) for row in rows] == [(1, "succeeded"), (2, "excluded"), (3, "succeeded")]

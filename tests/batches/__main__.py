@@ -100,7 +100,7 @@ def _until(server: Server, batch_id: str, state: str) -> Json:
 
 def _problems(server: Server, batch_id: str, items: int, ended: Json) -> list[str]:
     found: list[str] = []
-    if ended["counts"] != {"succeeded": items} or ended["open"]:
+    if ended["counts"] != {"succeeded": items} or ended["openItems"]:
         found.append(f"items: {ended['counts']}, {ended['open']} open")
     made: list[str] = []
     after = 0

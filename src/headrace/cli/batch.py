@@ -401,7 +401,7 @@ class _BatchLook:
 
         batch = self.batch = _read(self._session, self._id)
         line = progress_line(batch)
-        is_over = batch["state"] not in UNDER_WAY and not (batch["state"] != "paused" and batch["open"])
+        is_over = batch["state"] not in UNDER_WAY and not (batch["state"] != "paused" and batch["openItems"])
         picture = batch_lines(batch, _troubled(self._session, batch))
         news = picture if is_over else [line]
         has_changed, self._last = line != self._last, line

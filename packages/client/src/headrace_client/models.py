@@ -452,7 +452,7 @@ class Batch(Model, kw_only=True):
     """Many runs, redrives, undos or aborts. `state`: previewing, ready, running, paused, done or canceled.
 
     `planned`: items that the preview has seen. `included`, `totals` and `excluded` (by code) are its result; a start
-    names `hash`. `open`: items that are started and not over. `counts`, by state, comes with `get_batch` only.
+    names `hash`. `open_items`: items that are started and not over. `counts`, by state, comes with `get_batch` only.
     `why`: of a pause.
     """
 
@@ -467,7 +467,7 @@ class Batch(Model, kw_only=True):
     rate: int
     max_open: int
     stop_after: int
-    open: int
+    open_items: int
     filter: dict[str, Any] | None = None
     hash: str | None = None
     included: int | None = None

@@ -107,7 +107,7 @@ class Batch(Shape, kw_only=True):
     rate: int
     max_open: int
     stop_after: int
-    open: Annotated[int, Meta(description="Items that are started and not over.")]
+    open_items: Annotated[int, Meta(description="Items that are started and not over.")]
     filter: BatchFilter | UnsetType = UNSET
     hash: Annotated[str, Meta(description="Over the hashes of the items; a start names it.")] | UnsetType = UNSET
     included: Annotated[int, Meta(description="Items that the preview has not excluded.")] | UnsetType = UNSET

@@ -136,7 +136,7 @@ def _shown(row: Batch) -> schemas.Batch:
         rate=row.rate,
         max_open=row.max_open,
         stop_after=row.stop_after,
-        open=row.open,
+        open_items=row.open,
         filter=UNSET if row.selection is None else _filter(msgspec.json.decode(row.selection, type=Filter)),
         hash=row.hash or UNSET,
         why=row.why or UNSET,
