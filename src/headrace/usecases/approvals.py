@@ -141,7 +141,7 @@ async def require_other_person(journal: Journal, plan: Plan, about: PlanSubject,
     if not requesters.isdisjoint((None, "", ANONYMOUS)):
         raise NotPermitted(
             "four_eyes",
-            "the audit trail does not show every person who asked for this run, so no person can approve it",
+            "the audit trail does not show all persons who asked for this run, so no person can approve it",
         )
 
 
