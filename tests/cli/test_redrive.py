@@ -80,3 +80,31 @@ def test_an_undo_is_previewed_and_its_choices_are_named(ask: Headrace, failed: s
     wrong = ask("instances", "undo", failed, *REASON, "--external", "force")
     assert wrong.code == 2 and "neither keep nor reverse" in wrong.err
     assert ask("plan", "--redrive", failed, "--var", "a=b").code == 2
+
+
+def test_a_plan_continues_or_undoes_an_instance_and_options_that_exclude_each_other_are_named(
+    ask: Headrace, failed: str
+) -> None:
+    for command, options in (
+        ("redrive", ("--accept-failure",)),
+        ("redrive", ("--skip", "--plan", "p")),
+        ("undo", ("--accept-failure",)),
+        ("undo", ("--plan", "p", "--external", "reverse")),
+        ("undo", ("--plan", "p", "--preview")),
+    ):
+        assert ask("instances", command, failed, *REASON, *options).code == 2, (command, options)
+    assert ask("plan", "--redrive", failed, "--external", "keep").code == 2
+    assert ask("plan", "--redrive", failed, "--undo", failed).code == 2
+    unsure = ask("instances", "redrive", failed, *REASON, "--skip")
+    assert unsure.code == 2 and "add --yes" in unsure.err
+    refused = ask("instances", "redrive", failed, *REASON, "--skip", "--yes")
+    assert refused.code == 1 and "is no undo" in refused.err
+    shown = ask("plan", "--undo", failed)
+    assert shown.code == 0 and "Stage 0: revert" in shown.out and "The run would succeed." in shown.out
+    plan = shown.out.partition("Stored with ID: ")[2].partition(",")[0]
+    wrong = ask("instances", "redrive", failed, *REASON, "--plan", plan, "--yes")
+    assert wrong.code == 1 and "planID" in wrong.err
+    assert ask("run", "--plan", plan).code == 1
+    undone = ask("instances", "undo", failed, *REASON, "--plan", plan, "--yes", "-q")
+    assert undone.code == 0 and len(undone.out.split()) == 1
+    assert undone.out.split()[0] in ask("instances", "show", failed).out

@@ -374,3 +374,32 @@ def test_exit_codes_of_the_command(tmp_path: Path) -> None:
     assert invoke("test", str(written(tmp_path, PAYS))).exit_code == 0
     assert invoke("test", str(written(tmp_path, "  - {nam: x}"))).exit_code == 2
     assert invoke("test", str(tmp_path / "none.yaml")).exit_code == 2
+
+
+SAGA = """
+name: all-or-nothing
+on_failure: undo
+stages:
+  - send:
+      source: {account: {id: "users:jane", ledger: main}}
+      destination: {account: {id: "shops", ledger: main}}
+      amount: {asset: USD/2, amount: "${amount}"}
+  - send:
+      source: {account: {id: "users:jane", ledger: main}}
+      destination: {account: {id: fees, ledger: main}}
+      amount: {asset: USD/2, amount: 2000}
+"""
+TAKEN_BACK = """
+  - name: is taken back
+    run: {amount: "4000"}
+    expect:
+      outcome: failed
+      error: INSUFFICIENT_FUND
+      effects: ["main users:jane -> shops 4000 USD/2", "main revert 3"]
+      balances: {main: {users:jane: {USD/2: 5000}, shops: {USD/2: 0}}}
+"""
+
+
+def test_the_undo_of_a_failing_run_is_part_of_its_case(tmp_path: Path) -> None:
+    verdict = only(tmp_path, TAKEN_BACK, workflow=SAGA)
+    assert about(verdict) == {} and verdict.result is not None and verdict.result.problems == []

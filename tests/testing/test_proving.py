@@ -23,7 +23,7 @@ from headrace.testing.interactions import Act, Killed, Step
 from headrace.testing.persons import Persons
 from headrace.testing.results import result_of
 from tests.planted.bugs import BUGS
-from tests.testing.test_cases import APPROVED, PAYS, PERSONS, written
+from tests.testing.test_cases import APPROVED, PAYS, PERSONS, SAGA, TAKEN_BACK, written
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/workflow.test.yaml"))
@@ -168,3 +168,9 @@ def test_a_planted_bug_is_found(name: str, tmp_path: Path) -> None:
     assert done.returncode == 1, done.stdout + done.stderr
     refutation = json.loads(done.stdout)["data"]["refutation"]
     assert refutation["schedule"] and refutation["problems"]
+
+
+def test_a_run_that_is_undone_as_it_fails_is_proved_with_its_undo(tmp_path: Path) -> None:
+    proof = proving.prove(read_suite(written(tmp_path, TAKEN_BACK, workflow=SAGA)))
+    assert proof.refutation is None, list(proving.text_lines("saga", proof))
+    assert proof.kills and proof.faults and proof.aborts

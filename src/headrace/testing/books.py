@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from headrace.journal.records import ActivityRow
+from headrace.sandbox.books import REVERTS
 from headrace.sandbox.given import GIVEN
 from headrace.sandbox.memory import Contents
 from headrace.workflows.activities import ACTIVITIES, Family
@@ -46,8 +47,7 @@ def _effects(contents: Contents, rows: list[ActivityRow]) -> Iterator[str]:
     bookings: dict[str, list[tuple[str, Json]]] = defaultdict(list)
     for ledger, transaction in contents.transactions:
         if transaction["metadata"] != GIVEN:
-            key = transaction.get("reference") or transaction["metadata"].get("headrace_effect") or ""
-            bookings[key].append((ledger, transaction))
+            bookings[_key_of(ledger, transaction)].append((ledger, transaction))
     for initiation in contents.initiations:
         bookings[initiation["reference"]].append(("payments", initiation))
 
@@ -59,7 +59,11 @@ def _effects(contents: Contents, rows: list[ActivityRow]) -> Iterator[str]:
             if row.terminated_at is not None and row.error is None:
                 written |= {(values["ledger"], values["id"], name): text for name, text in values["metadata"].items()}
             continue
+        if family is Family.REVERSAL:
+            continue  # it books nothing: the initiation's status says it
         key = values["data"]["reference"] if family is Family.TRANSACTION else row.key
+        if family is Family.REVERT:
+            key = _revert_of(values["ledger"], values["id"])
         yield from _booked_as_recorded(row, values, bookings.pop(key, []))
     for (ledger, account, name), text in written.items():
         held = contents.metadata.get((ledger, account), {}).get(name)
@@ -84,8 +88,23 @@ def _booked_as_recorded(row: ActivityRow, values: Json, found: list[tuple[str, J
         yield f"{what} is booked with other values than the history says"
 
 
+def _key_of(ledger: str, transaction: Json) -> str:
+    """The key of the effect that has booked a transaction, as it was sent."""
+    metadata: Json = transaction["metadata"]
+    if (reverted := metadata.get(REVERTS)) is not None:
+        return _revert_of(ledger, reverted)
+    return transaction.get("reference") or metadata.get("headrace_effect") or ""
+
+
+def _revert_of(ledger: str, number: str) -> str:
+    """A key for the transaction that reverts this one: it has no reference."""
+    return f"revert of {number} on {ledger}"
+
+
 def _is_same(family: Family, values: Json, place: str, booking: Json) -> bool:
     data: Json = values.get("data") or {}
+    if family is Family.REVERT:
+        return place == values["ledger"]
     if family is Family.TRANSACTION:
         return place == values["ledger"] and booking["postings"] == data["postings"]
     if family is Family.INITIATION:

@@ -34,7 +34,8 @@ class StageResult:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`effects`: those that were carried out, in order. `ended_us`: microseconds from the start to the end.
+    """`effects`: those that were carried out, in order, also by an undo that it began as it failed. `ended_us`:
+    microseconds from the start to the end.
 
     `problems`: contradictions of books and history, money from nowhere, attempts that a service may take for new, and
     what went on without its approvals. `unmet`: decisions of persons that were refused, or that nothing has asked for.
@@ -63,10 +64,15 @@ class Result:
 
 
 def rows_of(run: Run) -> list[ActivityRow]:
-    """All activities of a run, in order."""
-    standing = run.standing()
-    stages = () if standing is None else standing.instance.stages
-    return [row for stage in stages for row in finished(run.journal.activities(run.instance_id, stage.number))]
+    """All activities of a run, in order, and then those of the undo that it has begun as it failed."""
+    instances = [finished(run.journal.instance(each)) for each in (run.instance_id, run.undo_id) if each]
+    return [
+        row
+        for instance in instances
+        if instance is not None
+        for stage in instance.stages
+        for row in finished(run.journal.activities(instance.id, stage.number))
+    ]
 
 
 def result_of(run: Run, *, checks: bool = True) -> Result:
@@ -79,7 +85,7 @@ def result_of(run: Run, *, checks: bool = True) -> Result:
     stages = [
         StageResult(stage, finished(run.journal.activities(instance.id, stage.number))) for stage in instance.stages
     ]
-    rows = [row for stage in stages for row in stage.activities]
+    rows = rows_of(run)
     problems = [*([run.lost] if run.lost else []), *run.violations, *(problems_of(contents, rows) if checks else ())]
     problems += oversight.problems_of(
         [(each.stage, each.activities) for each in stages], list(_decided(run)), REQUESTER

@@ -137,6 +137,12 @@ class Run:
         """The instance where the journal says it stands; None: it is not stored."""
         return finished(self.journal.standing(self.instance_id)) if self.instance_id else None
 
+    @property
+    def undo_id(self) -> str | None:
+        """The undo that the run has begun as it failed; None: there is none."""
+        step = finished(self.journal.successor(self.instance_id)) if self.instance_id else None
+        return None if step is None else step.successor
+
     # the processes
 
     def go_on(self, until_at: int | None = None) -> None:
@@ -197,12 +203,12 @@ class Run:
         return runner
 
     def _due_runner(self) -> InstanceRunner | None:
-        """The instance where the journal says it stands, if it says that there is something to do."""
+        """The instance, or its undo, where the journal says it stands, if it says that there is something to do."""
         standing = self.standing()
+        if standing is not None and standing.is_over and (undo_id := self.undo_id) is not None:
+            standing = finished(self.journal.standing(undo_id))
         due = finished(self.journal.due(-1, _LAST_ROW, self.clock.now_at(), _MAX_DUE))
-        if standing is None or self.instance_id not in [each.instance_id for each in due]:
-            return None
-        if standing.instance.is_terminal and standing.instance.stages[-1].terminated_at is not None:
+        if standing is None or standing.is_over or standing.instance.id not in [each.instance_id for each in due]:
             return None
         runner = self.runners.restore(standing)
         return None if runner.needs_attention and runner.ended_at is None else runner
@@ -235,6 +241,10 @@ class Run:
         if standing.instance.is_terminal:
             if standing.instance.stages[-1].terminated_at is None:
                 self.lost = "it was aborted, and its last effect is never settled"
+            elif (undo_id := self.undo_id) is not None:
+                undo = finished(self.journal.standing(undo_id))
+                if undo is None or not (undo.is_over or any(row.needs_attention for row in undo.activities)):
+                    self.lost = "its undo has something to do, and nothing ever drives it"
         else:
             runner = self.runners.restore(standing)
             if runner.waits_for_event is None and not runner.waits_without_end:
