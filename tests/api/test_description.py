@@ -19,10 +19,12 @@ from tests.conftest import IS_CI
 
 CASES = 3_000 if IS_CI else 640
 SEED = 1
-NEVER_ACCEPTED = {"resolveEffect", "runPlan", "redriveInstance", "undoInstance", "previewUndo"}
+NEVER_ACCEPTED = {"resolveEffect", "runPlan", "redriveInstance", "undoInstance", "previewUndo"} | {
+    *("startBatch", "pauseBatch", "resumeBatch", "cancelBatch")
+}
 """The servers that are asked have no effect that needs attention, and no instance that has done anything and ended:
-`test_resolve.py`, `test_redrive.py` and `test_undo_instance.py` make some. Nobody makes up the hash of a plan;
-`test_plan_runs.py` runs some.
+`test_resolve.py`, `test_redrive.py` and `test_undo_instance.py` make some. Nobody makes up the hash of a plan or
+of a batch; `test_plan_runs.py` runs some, `test_batches.py` starts some. A batch is canceled once.
 """
 Json = dict[str, Any]
 
@@ -44,7 +46,7 @@ def test_every_operation_has_its_share() -> None:
     operations = Maker(describe(TABLE), "", SEED).operations
     found = shares(operations, 20_000)
     assert sum(found.values()) == 20_000
-    assert min(found.values()) > 100
+    assert min(found.values()) > 80
 
 
 def without_404(document: Json) -> None:
