@@ -19,7 +19,7 @@ from headrace.workflows.schema import workflow_schema
 Headrace = Callable[..., Any]
 
 ROOT = Path(__file__).resolve().parents[2]
-VALID = 'name: x\nstages:\n  - wait_event: {event: "${which}"}\n'
+VALID = 'name: x\nstages:\n  - delay: {duration: "${which}"}\n'
 WRONG_JSON = '{"stages": [{"delay": {}},\n  {"wait_event": {"event": 5,\n    "a b": 1}}]}'
 
 
@@ -33,10 +33,16 @@ def test_every_document_of_every_file_is_checked(headrace: Headrace, tmp_path: P
         f"{several}:1:1: stages: must not be empty [stages]",
         f"{several}, document 2: valid, 1 stage",
         "Needs --variable which",
-        f"{several}:9:5: stages[0].nap: unknown stage; a stage is one of send, delay, wait_event, update [stage]",
+        (
+            f"{several}:9:5: stages[0].nap: unknown stage; a stage is one of "
+            "send, delay, wait_event, update, approve [stage]"
+        ),
         f"{other}:1:14: stages[0].delay: must hold exactly one of `duration`, `until`, not none [exactly-one]",
         f"{other}:2:19: stages[1].wait_event.event: must be text, not a number [label]",
-        f"{other}:3:5: stages[1].wait_event.'a b': unknown key; known are `event` [unknown-key]",
+        (
+            f"{other}:3:5: stages[1].wait_event.'a b': unknown key; known are `event`, `timeout`, `on_timeout` "
+            "[unknown-key]"
+        ),
         "<stdin>: valid, 1 stage",
         "Needs --variable which",
     ]

@@ -78,11 +78,14 @@ async def test_a_journal_that_is_ahead_is_refused_unless_it_works_from_this_rele
     await journal.close()
 
 
-async def test_a_server_that_knows_no_continuation_is_kept_away(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would send the effects of one again, under new keys."""
-    monkeypatch.setattr(migrations, "HEAD", "0022")
-    assert f"newer release of Headrace (schema {HEAD}" in await refusal(url)
-    monkeypatch.setattr(migrations, "HEAD", "0023")
+async def test_a_server_that_would_pay_what_it_must_not_is_kept_away(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that knows no continuations would send effects again, under new keys; one that knows no approvals would go on
+    without them; one that knows no times of waits would wait without an end.
+    """
+    for revision in ("0022", "0025", "0027"):
+        monkeypatch.setattr(migrations, "HEAD", revision)
+        assert f"newer release of Headrace (schema {HEAD}" in await refusal(url)
+    monkeypatch.setattr(migrations, "HEAD", "0028")
     await (await PostgresJournal.open(url)).close()
 
 

@@ -50,7 +50,8 @@ def test_examples_have_no_findings(file: Path) -> None:
 
 
 def test_the_starter_has_no_findings() -> None:
-    assert lint(list(check_definitions(str(ROOT / "src/headrace/cli/starter.yaml"))), []) == []
+    found = lint(list(check_definitions(str(ROOT / "src/headrace/cli/starter.yaml"))), [])
+    assert [each for each in found if not each.is_allowed] == []
 
 
 @pytest.mark.parametrize("case", SPECS, ids=lambda case: case["title"])

@@ -11,6 +11,7 @@ from tests.planted.pinning import PINNING
 from tests.planted.planning import PLANNING
 from tests.planted.processes import PROCESSES
 from tests.planted.reversing import REVERSING
+from tests.planted.waiting import WAITING
 
 EVERY_BUG: tuple[Bug, ...] = (
     *BUGS,
@@ -22,5 +23,6 @@ EVERY_BUG: tuple[Bug, ...] = (
     *CERTIFYING,
     *APPROVING,
     *BATCHING,
+    *WAITING,
 )
 """In the order of caught.md."""

@@ -20,7 +20,7 @@ from headrace.errors import InvalidValue
 from headrace.planning.canonical import canonical_json
 from headrace.workflows.activities import Activity, GetWallet, Json
 from headrace.workflows.commands import Amend, SleepUntil, WaitApproval, WaitEvent
-from headrace.workflows.failures import INVALID, Failure
+from headrace.workflows.failures import INVALID, TIMEOUT_TEXT, Failure
 from headrace.workflows.interpreter import CANCELED, StageRunner, filled_in
 from headrace.workflows.stages import RUN
 
@@ -214,10 +214,17 @@ def _state(row: RecordedActivity) -> State:
 
 
 def _pass_waits(instance: RecordedInstance, recorded: RecordedStage, runner: StageRunner) -> None:
-    """Go on behind delays, events and approvals: what follows them was recorded, or the stage has ended."""
+    """Go on behind delays, events and approvals: what follows them was recorded, or the stage has ended.
+
+    A wait whose recorded error says that its event has not come in time ends so, if it had a time.
+    """
     try:
-        while isinstance(runner.command, SleepUntil | WaitEvent | WaitApproval | Amend):
-            runner.resume()
+        while isinstance(command := runner.command, SleepUntil | WaitEvent | WaitApproval | Amend):
+            is_late = isinstance(command, WaitEvent) and command.deadline_at is not None
+            if is_late and recorded.error is not None and recorded.error.startswith(TIMEOUT_TEXT):
+                runner.time_out(command)
+            else:
+                runner.resume()
     except (LookupError, TypeError, ValueError, AttributeError):
         raise _differs(instance, recorded, "it cannot go on with what was recorded") from None
 

@@ -89,14 +89,14 @@ class Driver:
                     continue
                 if runner.ended_at is not None:
                     return Halted(Halt.ENDED)
-                if runner.waits_for_event is not None:
-                    if not control.is_woken:
-                        return Halted(Halt.EVENT)
+                until_at = runner.sleeps_until_at
+                is_early = until_at is None or until_at > self._clock.now_at()
+                if runner.waits_for_event is not None and control.is_woken:
                     control.is_woken = False
-                elif runner.waits_without_end:
+                elif until_at is not None and is_early:
+                    return Halted(Halt.DELAY, until_at)
+                elif until_at is None and (runner.waits_for_event is not None or runner.gate is not None):
                     return Halted(Halt.EVENT)
-                elif runner.sleeps_until_at is not None and runner.sleeps_until_at > self._clock.now_at():
-                    return Halted(Halt.DELAY, runner.sleeps_until_at)
                 await self._advance(control)
             return Halted(Halt.STOPPED)
         finally:
@@ -110,6 +110,8 @@ class Driver:
                 return
             unit = runner.advance(sends=not control.gives_way)
             is_taken = bool(unit) and await self._commit(runner, unit)
+            if not is_taken and runner.wait_is_over:
+                is_taken = await self._commit(runner, runner.end_wait(sends=not control.gives_way))
             await self._use_events(control, is_taken)
 
     async def _use_events(self, control: Control, is_taken: bool) -> None:

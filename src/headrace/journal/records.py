@@ -23,8 +23,8 @@ class Workflow(msgspec.Struct, frozen=True):
 class Stage(msgspec.Struct, frozen=True):
     """A started stage of an instance. `input` is JSON text: its body, expanded and unwrapped.
 
-    `gate`: JSON of the approvals that it waits for, or has waited for until `gate_passed_at`; it gives up at
-    `deadline_at`.
+    `outcome`: timeout, where it has waited for an event that did not come in time. `gate`: JSON of the approvals that
+    it waits for, or has waited for until `gate_passed_at`; it gives up at `deadline_at`.
     """
 
     instance_id: str
@@ -37,6 +37,7 @@ class Stage(msgspec.Struct, frozen=True):
     gate: str | None = None
     deadline_at: int | None = None
     gate_passed_at: int | None = None
+    outcome: str | None = None
 
 
 class Instance(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -22,6 +22,7 @@ from headrace.journal import (
     testing_plans,
     testing_resolutions,
     testing_successors,
+    testing_waits,
 )
 from headrace.journal.port import Journal, Later, Required, Results, Unit, WhenWanted
 from headrace.journal.writes import (
@@ -38,7 +39,6 @@ from headrace.journal.writes import (
     DeleteWorkflow,
     DropNudges,
     EndInstance,
-    EventTaken,
     MoveInstance,
     MovePosition,
     OpenActivity,
@@ -51,7 +51,6 @@ from headrace.journal.writes import (
     ScheduleInstance,
     ServeTime,
     SwitchEngine,
-    TakeEvent,
     TrimOutbox,
     WaitForEvent,
     WakeInstance,
@@ -215,30 +214,6 @@ async def lists_are_newest_first_across_pages(make_journal: MakeJournal) -> None
         assert listed == sorted(listed, key=lambda name: (1000 + int(name[1:]) // 3, name), reverse=True)
         assert len(listed) == 450
         assert [i.id async for page in journal.instances("other") for i in page] == []
-
-
-async def an_event_is_taken_once_oldest_first_and_again_by_the_same_wait(make_journal: MakeJournal) -> None:
-    """An instance that is resumed at the same wait consumes no second event."""
-    async with make_journal() as journal:
-        await _commit(journal, _workflow(), _instance("i1"), _stage("i1"))
-
-        async def put(name: str) -> None:
-            await _commit(journal, AddEvent(instance_id="i1", name=name, received_at=1), or_raise=AlreadyEnded("i1"))
-
-        async def take(stage: int, name: str) -> EventTaken | None:
-            taking = TakeEvent(stage=stage, instance_id="i1", name=name)
-            results = await _commit(journal, taking, WaitForEvent(at=30, instance_id="i1", stage=stage))
-            return next((each for each in results if isinstance(each, EventTaken)), None)
-
-        assert await take(0, "go") is None
-        for name in ("go", "go", "other"):
-            await put(name)
-        first = await take(0, "go")
-        assert first is not None
-        assert await take(0, "go") == first, "a replay takes what it had taken"
-        second = await take(1, "go")
-        assert second is not None and second != first
-        assert await take(2, "go") is None
 
 
 async def what_is_due_is_found_by_its_time(make_journal: MakeJournal) -> None:
@@ -575,9 +550,9 @@ _ALWAYS: tuple[Check, ...] = (
     lists_are_newest_first_across_pages,
     *testing_plans.CHECKS,
     *testing_approvals.CHECKS,
+    *testing_waits.CHECKS,
     *testing_failures.CHECKS,
     *testing_successors.CHECKS,
-    an_event_is_taken_once_oldest_first_and_again_by_the_same_wait,
     what_is_due_is_found_by_its_time,
     closed_rows_never_change,
     a_unit_of_an_instance_is_a_compare_and_set,

@@ -115,6 +115,7 @@ TABLES: tuple[Table, ...] = (
                 "terminated_at integer?, error text?"
             ),
             *_columns("gate text?, deadline_at integer?, gate_passed_at integer?", "0026"),
+            *_columns("outcome text?", "0028"),
         ),
         ("instance_id", "number"),
     ),

@@ -308,11 +308,23 @@ class TakeEvent(Write, frozen=True, kw_only=True):
 
 
 class WaitForEvent(Write, frozen=True, kw_only=True):
-    """The instance waits, or goes on at once where this stage has consumed an event."""
+    """The instance waits, or goes on at once where this stage has consumed an event.
+
+    `until_at`: when the engine must look at it, if no event comes; None: never.
+    """
 
     at: int
     instance_id: str
     stage: int
+    until_at: int | None = None
+
+
+class EndWait(Write, frozen=True, kw_only=True):
+    """A stage waits no longer for an event. Changes nothing where the mailbox holds one of this name for it."""
+
+    instance_id: str
+    number: int
+    name: str
 
 
 # nudges: an engine of several processes learns from them that an instance has something to do

@@ -160,7 +160,8 @@ class _Planner:
                         self._now_at = deadline_at
                     stage.resume()
                 case WaitEvent(event):
-                    self._draft.assume(stage.number, "event", event=event)
+                    more = {name: stage.input[name] for name in ("timeout", "on_timeout") if name in stage.input}
+                    self._draft.assume(stage.number, "event", event=event, **more)
                     stage.resume()
                 case WaitApproval():
                     self._assume_approval(command)

@@ -198,6 +198,19 @@ class InstanceRunner:
         self.stage.resume()
         return self.advance(sends=sends)
 
+    def end_wait(self, *, sends: bool = True) -> Unit:
+        """Go on without the awaited event, which has not come in time. `sends`: as in `start`.
+
+        The unit fails with Conflict where the mailbox holds such an event by now.
+        """
+        command, unit, now_at = self.stage.command, Unit(), self.now_at()
+        assert isinstance(command, WaitEvent) and command.deadline_at is not None and command.deadline_at <= now_at
+        ended = writes.EndWait(instance_id=self.id, number=self.stage.number, name=command.event)
+        unit.add(Required(ended, partial(Conflict, self.id)))
+        self.stage.time_out(command)
+        self._advance(unit, now_at, sends=sends)
+        return self._sealed(unit)
+
     def record(self, outcome: Done | Refused | NotBooked | Unbooked, *, sends: bool = True) -> Unit:
         """Close the open activity with its outcome and go on; the stage of an aborted instance ends with it."""
         unit, now_at = Unit(), self.now_at()
@@ -308,12 +321,18 @@ class InstanceRunner:
             elif isinstance(command, WaitApproval):
                 self.stage.resume()  # its gate is passed
             elif isinstance(command, WaitEvent):
-                number = self.stage.number
-                unit.add(writes.TakeEvent(stage=number, instance_id=self.id, name=command.event))
-                unit.add(writes.WaitForEvent(at=now_at, instance_id=self.id, stage=number))
+                self._wait(command, unit, now_at)
                 return
             elif self._prepare(command, unit, now_at, sends=sends):
                 return
+
+    def _wait(self, wait: WaitEvent, unit: Unit, now_at: int) -> None:
+        """Take the awaited event if it has come, else wait for it; where its time is over, `end_wait` follows."""
+        number, until_at = self.stage.number, wait.deadline_at
+        unit.add(writes.TakeEvent(stage=number, instance_id=self.id, name=wait.event))
+        if until_at is not None and until_at <= now_at:
+            until_at = 0
+        unit.add(writes.WaitForEvent(at=now_at, instance_id=self.id, stage=number, until_at=until_at))
 
     def _next_stage(self, unit: Unit, now_at: int) -> bool:
         """Close the stage that has ended; open the next, or end the instance. False when the instance has ended."""
@@ -518,6 +537,14 @@ class InstanceRunner:
         return command.event if isinstance(command, WaitEvent) else None
 
     @property
+    def wait_is_over(self) -> bool:
+        """True where the time for the awaited event is over, at the moment of the last unit."""
+        command = self.stage.command
+        return (
+            isinstance(command, WaitEvent) and command.deadline_at is not None and command.deadline_at <= self.last_at
+        )
+
+    @property
     def waits_without_end(self) -> bool:
         """True where the stage waits for approvals, and gives up at no time."""
         return self.gate is not None and self.deadline_at is None
@@ -525,4 +552,4 @@ class InstanceRunner:
     @property
     def sleeps_until_at(self) -> int | None:
         command = self.stage.command
-        return command.deadline_at if isinstance(command, SleepUntil) else self.deadline_at
+        return command.deadline_at if isinstance(command, SleepUntil | WaitEvent) else self.deadline_at

@@ -22,7 +22,7 @@ from headrace.testing.report import history_lines, wrapped
 from headrace.testing.results import Result, result_of
 from headrace.testing.runs import Plan, fault_of
 from headrace.workflows.activities import ACTIVITIES, Service
-from headrace.workflows.failures import EXPIRED_TEXT
+from headrace.workflows.failures import EXPIRED_TEXT, TIMEOUT_TEXT
 
 Json = dict[str, Any]
 
@@ -36,7 +36,7 @@ DEFAULT_RUNS = 20_000
 class Schedule:
     """One run of a proof: the plan, and in words what is done in it.
 
-    `may_expire`: persons may decide too late, as they decide later, are asked earlier, or meet an outage.
+    `may_expire`: persons may decide, or an event may come, too late: later, asked for earlier, or meeting an outage.
     """
 
     about: tuple[str, ...]
@@ -148,7 +148,7 @@ def _count(proof: Proof, schedule: Schedule, result: Result) -> None:
 def _singles(plan: Plan, interactions: Sequence[Interaction]) -> Iterator[Schedule]:
     for number, interaction in enumerate(interactions):
         for step, about in (*_kills(number, interaction), *_faults(number, interaction)):
-            may_expire = interaction.opens_gate and step.down_us > 0
+            may_expire = (interaction.opens_gate or interaction.opens_wait) and step.down_us > 0
             yield Schedule((about,), replace(plan, steps=(step,)), may_expire=may_expire)
         for act in (Act.ABORT_BEFORE, Act.ABORT_AFTER) if interaction.kind is not Kind.COMMIT else (Act.ABORT_AFTER,):
             yield Schedule((f"{act.value} {_shown(number, interaction)}",), _with(plan, Step(number, act)), aborts=True)
@@ -232,7 +232,7 @@ def _problems(plain: Result, result: Result, schedule: Schedule) -> Iterator[str
     if result.outcome == "lost":
         return
     is_aborted = result.outcome in ("aborted", "needs_attention") and plain.outcome != "needs_attention"
-    has_expired = schedule.may_expire and result.error == EXPIRED_TEXT
+    has_expired = schedule.may_expire and (result.error or "").startswith((EXPIRED_TEXT, TIMEOUT_TEXT))
     if (schedule.aborts and is_aborted) or has_expired:
         if result.effects != plain.effects[: len(result.effects)]:
             yield f"effects {result.effects} are no prefix of {plain.effects}"

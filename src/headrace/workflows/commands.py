@@ -16,9 +16,14 @@ class SleepUntil:
 
 @dataclass(frozen=True, slots=True)
 class WaitEvent:
-    """Go on when an event of this name has come, now or earlier."""
+    """Go on when an event of this name has come, now or earlier, or at `deadline_at`.
+
+    `continues`: without the event the stage goes on, and does not fail.
+    """
 
     event: str
+    deadline_at: int | None = None
+    continues: bool = False
 
 
 @dataclass(frozen=True, slots=True)

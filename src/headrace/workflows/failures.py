@@ -33,6 +33,9 @@ INVALID = Failure("invalid")
 ABORTED = Failure("canceled")
 OFF_PLAN = Failure("plan")
 NOT_BOOKED = Failure("unbooked")
+TIMED_OUT = Failure("timeout")
+TIMEOUT_TEXT = "timeout: "
+"""Start of the error of a wait whose event has not come in time."""
 EXPIRED = Failure("expired")
 EXPIRED_TEXT = "expired: not approved in time"
 REJECTED = Failure("rejected")

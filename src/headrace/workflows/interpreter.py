@@ -14,8 +14,8 @@ from typing import Any, cast
 
 from headrace.errors import HeadraceError, InvalidValue, StageError
 from headrace.workflows.activities import Activity, Json
-from headrace.workflows.commands import Amend, Command
-from headrace.workflows.failures import ABORTED, INVALID, OFF_PLAN, Failure
+from headrace.workflows.commands import Amend, Command, WaitEvent
+from headrace.workflows.failures import ABORTED, INVALID, OFF_PLAN, TIMED_OUT, TIMEOUT_TEXT, Failure
 from headrace.workflows.stages import RUN
 from headrace.workflows.stages.shape import Template
 from headrace.workflows.stages.stage import StageContext, StageRun, StageType
@@ -124,6 +124,13 @@ class StageRunner:
     def leave_plan(self, message: str) -> None:
         """End the stage, also one that has ended well: what it would do, or leave out, is not what was signed."""
         self._end(f"plan: {message}", OFF_PLAN)
+
+    def time_out(self, wait: WaitEvent) -> None:
+        """The awaited event has not come in time: the stage fails, or goes on without it."""
+        if wait.continues:
+            self.resume()
+        else:
+            self._end(f"{TIMEOUT_TEXT}the event {wait.event!r} has not come in time", TIMED_OUT)
 
     def deny(self, message: str, failure: Failure) -> None:
         """The approvals that the stage waited for were not given."""

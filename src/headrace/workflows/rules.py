@@ -24,6 +24,7 @@ RULES: dict[str, str] = {
     "unknown-key": "Only the keys that are documented are known here.",
     "missing": "This must be given.",
     "exactly-one": "Exactly one of these is given.",
+    "needs": "This is given together with another member only.",
     "wallet-reference": "A wallet is given by its `id` or by its `name`, not by both.",
     "payment-to-payment": "A payment cannot be sent to a payment.",
     "account-address": "Segments of letters, digits, `_` and `-`, joined by `:`, at most 256 bytes in all.",

@@ -21,12 +21,11 @@ from typing import cast
 from headrace.workflows.activities import Json
 from headrace.workflows.config import MAX_NAME_BYTES, MAX_STAGES, ON_FAILURE
 from headrace.workflows.stages import STAGES
+from headrace.workflows.stages.shape import MARK
 from headrace.workflows.stages.stage import StageType
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 SCHEMA_ID = "urn:headrace:workflow"
-MARK = "x-headrace"
-"""Marks what other servers of the Orchestration API do not know."""
 FILE_NAME = "workflow.schema.json"
 
 _VARIABLES = """Any text of a stage may hold variables, which each run is given:

@@ -111,6 +111,8 @@ class StageWaitEvent(Model):
     """
 
     event: str
+    timeout: str | None = None
+    on_timeout: str | None = None
 
 
 class UpdateAccount(Model):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from headrace.workflows.schema import MARK
 from headrace.workflows.stages import STAGES
-from headrace.workflows.stages.shape import Leaf, Object, Shape, TextMap
+from headrace.workflows.stages.shape import MARK, Leaf, Object, Shape, TextMap
 
 Json = dict[str, Any]
 
@@ -67,6 +66,8 @@ def _member(shape: Shape) -> Json:
                 described["default"] = default
             if examples:
                 described["examples"] = list(examples)
+            if not shape.is_portable:
+                described[MARK] = True
             # Text may hold placeholders: what the kind allows is checked once they are expanded.
             return described | typed
         case TextMap(about=about, examples=examples):

@@ -130,7 +130,8 @@ FROM :rows CROSS JOIN LATERAL (SELECT id FROM instances WHERE id = r.instance_id
 
 -- Let the engine look at instances that wait for an event.
 -- name: WakeInstance
-UPDATE instances SET next_at = 0 FROM :rows WHERE id = r.instance_id AND next_at IS NULL AND terminated_at IS NULL
+UPDATE instances SET next_at = 0 FROM :rows WHERE id = r.instance_id AND terminated_at IS NULL AND (next_at IS NULL OR (next_at > 0 AND EXISTS (
+    SELECT 1 FROM stages AS s WHERE s.instance_id = r.instance_id AND s.keyword = 'wait_event' AND s.terminated_at IS NULL)))
 
 -- Consume the oldest event of a name, or the one that this stage has consumed before.
 -- name: TakeEvent
@@ -141,8 +142,14 @@ UPDATE events SET stage = r.stage FROM :rows WHERE seq = (
 
 -- Let instances wait, or go on at once where their stage has consumed an event.
 -- name: WaitForEvent
-UPDATE instances SET updated_at = r.at, next_at = (SELECT 0 FROM events AS e WHERE e.instance_id = r.instance_id AND e.stage = r.stage)
+UPDATE instances SET updated_at = r.at, next_at = coalesce((SELECT 0 FROM events AS e WHERE e.instance_id = r.instance_id AND e.stage = r.stage), r.until_at)
 FROM :rows WHERE id = r.instance_id AND terminated_at IS NULL
+
+-- Let stages wait no longer, if the mailbox holds no event for them.
+-- name: EndWait
+UPDATE stages SET outcome = 'timeout' FROM :rows WHERE stages.instance_id = r.instance_id AND stages.number = r.number
+AND stages.terminated_at IS NULL AND NOT EXISTS (
+    SELECT 1 FROM events AS e WHERE e.instance_id = r.instance_id AND e.name = r.name AND (e.stage IS NULL OR e.stage = r.number))
 
 -- Ask for a look at instances.
 -- name: AddNudge
@@ -515,12 +522,12 @@ WHERE workflow_id = :workflow_id AND terminated_at IS NULL AND (created_at, id) 
 
 -- The started stages of some instances, in order.
 -- name: stages_of
-SELECT instance_id, number, keyword, input, started_at, terminated_at, error, gate, deadline_at, gate_passed_at
+SELECT instance_id, number, keyword, input, started_at, terminated_at, error, gate, deadline_at, gate_passed_at, outcome
 FROM stages WHERE instance_id = ANY(:instance_ids) ORDER BY instance_id, number
 
 -- The started stages of an instance, in order.
 -- name: stages
-SELECT instance_id, number, keyword, input, started_at, terminated_at, error, gate, deadline_at, gate_passed_at
+SELECT instance_id, number, keyword, input, started_at, terminated_at, error, gate, deadline_at, gate_passed_at, outcome
 FROM stages WHERE instance_id = :instance_id ORDER BY number
 
 -- The activities of a stage, in order.

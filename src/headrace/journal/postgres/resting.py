@@ -47,7 +47,8 @@ SELECT
 """
 _WAITING = """
 FROM stages AS s JOIN instances AS i ON i.id = s.instance_id
-WHERE s.terminated_at IS NULL AND i.terminated_at IS NULL AND i.next_at IS NULL AND NOT EXISTS (
+WHERE s.terminated_at IS NULL AND i.terminated_at IS NULL
+AND (i.next_at IS NULL OR s.keyword = 'wait_event') AND NOT EXISTS (
     SELECT 1 FROM activities AS a WHERE a.instance_id = i.id AND a.stage = s.number AND a.terminated_at IS NULL)
 """
 

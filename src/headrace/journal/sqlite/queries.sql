@@ -130,7 +130,8 @@ SELECT :instance_id, :name, :received_at WHERE EXISTS (SELECT 1 FROM instances W
 
 -- Let the engine look at an instance that waits for an event.
 -- name: WakeInstance
-UPDATE instances SET next_at = 0 WHERE id = :instance_id AND next_at IS NULL AND terminated_at IS NULL
+UPDATE instances SET next_at = 0 WHERE id = :instance_id AND terminated_at IS NULL AND (next_at IS NULL OR (next_at > 0 AND EXISTS (
+    SELECT 1 FROM stages WHERE instance_id = :instance_id AND keyword = 'wait_event' AND terminated_at IS NULL)))
 
 -- Consume the oldest event of a name, or the one that this stage has consumed before.
 -- name: TakeEvent
@@ -140,8 +141,13 @@ UPDATE events SET stage = :stage WHERE seq = (
 
 -- Let an instance wait, or go on at once where its stage has consumed an event.
 -- name: WaitForEvent
-UPDATE instances SET updated_at = :at, next_at = (SELECT 0 FROM events WHERE instance_id = :instance_id AND stage = :stage)
+UPDATE instances SET updated_at = :at, next_at = coalesce((SELECT 0 FROM events WHERE instance_id = :instance_id AND stage = :stage), :until_at)
 WHERE id = :instance_id AND terminated_at IS NULL
+
+-- Let a stage wait no longer, if the mailbox holds no event for it.
+-- name: EndWait
+UPDATE stages SET outcome = 'timeout' WHERE instance_id = :instance_id AND number = :number AND terminated_at IS NULL AND NOT EXISTS (
+    SELECT 1 FROM events WHERE instance_id = :instance_id AND name = :name AND (stage IS NULL OR stage = :number))
 
 -- Ask for a look at an instance.
 -- name: AddNudge
@@ -481,7 +487,7 @@ WHERE workflow_id = :workflow_id AND terminated_at IS NULL AND (created_at, id) 
 
 -- The started stages of an instance, in order, each with the base of a packed input.
 -- name: stages
-SELECT instance_id, number, keyword, input, started_at, terminated_at, error, gate, deadline_at, gate_passed_at,
+SELECT instance_id, number, keyword, input, started_at, terminated_at, error, gate, deadline_at, gate_passed_at, outcome,
     CASE typeof(input) WHEN 'blob' THEN (SELECT text FROM instance_texts AS t WHERE t.instance_id = stages.instance_id) END
 FROM stages WHERE instance_id = :instance_id ORDER BY number
 

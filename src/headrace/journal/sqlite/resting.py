@@ -43,7 +43,8 @@ SELECT
 _WAITING = f"""
 SELECT stages.instance_id, json_extract({_STAGE_INPUT}, '$.event')
 FROM stages JOIN instances AS i ON i.id = stages.instance_id
-WHERE stages.terminated_at IS NULL AND i.terminated_at IS NULL AND i.next_at IS NULL AND NOT EXISTS (
+WHERE stages.terminated_at IS NULL AND i.terminated_at IS NULL
+AND (i.next_at IS NULL OR stages.keyword = 'wait_event') AND NOT EXISTS (
     SELECT 1 FROM activities AS a WHERE a.instance_id = i.id AND a.stage = stages.number AND a.terminated_at IS NULL)
 ORDER BY stages.instance_id
 """

@@ -38,8 +38,8 @@ class ApproveStage(StageType):
         "Goes on when persons have approved a plan of the rest of the run, and keeps the run to that plan: it does "
         "what they have seen, or stops. Time never approves. A person who has started the run, or created its trigger, "
         "cannot approve it. `headrace plan --instance INSTANCE` shows the rest, `headrace approve PLAN` approves it; "
-        "[Approve runs](../how-to/approve.md) has the whole. Headrace only: `headrace workflows strip` is refused for "
-        "a workflow that has it, as money would move without it."
+        "[Approve runs](../how-to/approve.md) has the whole. Headrace only: `headrace workflows strip` refuses a "
+        "workflow that has it, as money would move without it."
     )
     example = (
         "name: payout\nstages:\n  - approve: {title: Pay out to the merchant, approvals: 2, timeout: 3d}\n"

@@ -33,6 +33,10 @@ _PLAIN_CHARACTERS = MAX_VALUE_BYTES // 4
 _UNSOUND = re.compile(r"[\x00\ud800-\udfff]")
 
 
+MARK = "x-headrace"
+"""Marks in a schema what other servers of the Orchestration API do not know."""
+
+
 class Template:
     """A body before expansion: checked as far as it holds no placeholders, and copied and completed for each instance.
 
@@ -107,7 +111,8 @@ class Shape(Protocol):
 class Leaf:
     """One value of some kind. `default` is what is meant where it is left out, if that can be said.
 
-    `is_blank`: a client reads an empty text, not None, where history leaves it out.
+    `is_blank`: a client reads an empty text, not None, where history leaves it out. `is_portable`: other servers of the
+    Orchestration API know it; else schemas mark it.
     """
 
     kind: Kind
@@ -115,6 +120,7 @@ class Leaf:
     default: object = None
     examples: tuple[object, ...] = ()
     is_blank: bool = False
+    is_portable: bool = True
 
     def read(self, value: object, path: str) -> Any:
         return self.kind.check(value, path)
@@ -136,7 +142,8 @@ class Leaf:
     def schema(self) -> Json:
         default = {} if self.default is None else {"default": self.default}
         examples = {"examples": list(self.examples)} if self.examples else {}
-        return {"description": self.about, **self.kind.schema, **default, **examples}
+        mark = {} if self.is_portable else {MARK: True}
+        return {"description": self.about, **self.kind.schema, **default, **examples, **mark}
 
 
 Judge = Callable[[Json, bool], "str | None"]
@@ -171,6 +178,16 @@ def exactly_one(*names: str) -> Rule:
 
     schema: Json = {"oneOf": [holding(name) for name in names]}
     return Rule("exactly-one", judge, schema, count={"minProperties": 1, "maxProperties": 1}, is_of_names=True)
+
+
+def needs(name: str, other: str) -> Rule:
+    """A member is given together with another one only."""
+
+    def judge(given: Json, _is_expanded: bool) -> str | None:
+        return f"is given with `{other}` only" if name in given and other not in given else None
+
+    schema: Json = {"anyOf": [{"properties": {name: {"type": "null"}}}, holding(other)]}
+    return Rule("needs", judge, schema, at=name, is_of_names=True)
 
 
 def holding(*names: str, **more: Json) -> Json:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from headrace.workflows.activities import Json
 from headrace.workflows.commands import WaitEvent
-from headrace.workflows.stages.formats import LABEL
-from headrace.workflows.stages.shape import Leaf, Object
+from headrace.workflows.durations import duration_us
+from headrace.workflows.stages.formats import DURATION, LABEL, choice
+from headrace.workflows.stages.shape import Leaf, Object, needs
 from headrace.workflows.stages.stage import Display, StageContext, StageRun, StageType
 
 WAIT_EVENT = Object(
@@ -15,9 +16,24 @@ WAIT_EVENT = Object(
             LABEL,
             "The event's name, compared exactly: `headrace instances send-event INSTANCE NAME`.",
             examples=("confirmed", "approved:${order}"),
-        )
+        ),
+        "timeout": Leaf(
+            DURATION,
+            "For how long it waits, from the start of the stage; without it, without a limit. Headrace only.",
+            examples=("7d", "${patience}"),
+            is_portable=False,
+        ),
+        "on_timeout": Leaf(
+            choice("fail", "continue"),
+            "What happens when the time is over: the run fails as `timeout`, or goes on with the next stage. Headrace "
+            "only.",
+            default="fail",
+            examples=("continue", "${otherwise}"),
+            is_portable=False,
+        ),
     },
     required=("event",),
+    rules=(needs("on_timeout", "timeout"),),
     name="WaitEvent",
 )
 
@@ -28,7 +44,8 @@ class WaitEventStage(StageType):
     about = (
         "Goes on when the instance is sent an event of this name "
         "([sendEvent](orchestration-v1.md#sendevent)). The event may come before the stage: it is kept from the "
-        "instance's creation on. One event releases one wait, the oldest first."
+        "instance's creation on. One event releases one wait, the oldest first. With a `timeout` it waits no longer "
+        "than that: the journal decides, so an event that was accepted before is used, however late that is noticed."
     )
     example = "name: approve\nstages:\n  - wait_event: {event: approved}"
     label = "wait for an event"
@@ -37,10 +54,13 @@ class WaitEventStage(StageType):
     headline = "event"
 
     def run(self, body: Json, context: StageContext) -> StageRun:
-        yield WaitEvent(body["event"])
+        timeout = body.get("timeout")
+        deadline_at = None if timeout is None else context.started_at + duration_us(timeout, "timeout")
+        yield WaitEvent(body["event"], deadline_at, body.get("on_timeout") == "continue")
 
     def describe(self, body: Json, display: Display) -> list[str]:
-        state = "Event received!" if display.has_succeeded else "Still waiting event..."
+        received = "Event received!" if "timeout" not in body else "Event received, or its time is over."
+        state = received if display.has_succeeded else "Still waiting event..."
         return [f"Waiting event '{body.get('event', '')}'", state]
 
     def awaited_event(self, body: Json) -> str | None:
