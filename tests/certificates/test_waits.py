@@ -19,6 +19,7 @@ image = test_checks.image  # a fixture
 def test_a_wait_that_was_over_replays(image: bytes, then: str, outcome: str) -> None:
     wait = {"wait_event": {"event": "go", "timeout": "1h", "on_timeout": then}}
     with ran({"stages": [ACROSS, wait, PAYING]}, Plan({}), image, 1) as found:
+        assert found is not None
         payload = found.certify()
     assert payload["instances"][0]["outcome"] == outcome
     assert len(payload["effects"]) == (2 if then == "fail" else 4)
@@ -27,6 +28,7 @@ def test_a_wait_that_was_over_replays(image: bytes, then: str, outcome: str) -> 
 def test_a_wait_without_a_time_does_not_end_by_one(image: bytes) -> None:
     wait = {"wait_event": {"event": "go", "timeout": "1h"}}
     with ran({"stages": [ACROSS, wait, PAYING]}, Plan({}), image, 1) as found:
+        assert found is not None
         last = found.case.last
         stages = list(last.definition["stages"])
         stages[1] = {"wait_event": {"event": "go"}}

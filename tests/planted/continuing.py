@@ -50,7 +50,7 @@ CONTINUING: tuple[Bug, ...] = (
     _bug(
         "a continuation forgets over a crash that an attempt may still arrive",
         "src/headrace/runner/recovery.py",
-        "(row.attempt > 0 or _was_sent_before(runner, command))",
+        "(row.attempt > 0 or was_sent_before)",
         "row.attempt > 0",
         _DECIDED,
     ),

@@ -133,8 +133,8 @@ REVERSING: tuple[Bug, ...] = (
     _bug(
         "a restart forgets that a failure is undone",
         "src/headrace/runner/recovery.py",
-        "        definition_in(instance.config),\n",
-        "        type(definition_in(instance.config))(definition_in(instance.config).stages),\n",
+        "        definition,\n",
+        "        Definition(definition.stages),\n",
         _SAGAS,
     ),
 )

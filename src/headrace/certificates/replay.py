@@ -220,8 +220,8 @@ def _pass_waits(instance: RecordedInstance, recorded: RecordedStage, runner: Sta
     """
     try:
         while isinstance(command := runner.command, SleepUntil | WaitEvent | WaitApproval | Amend):
-            is_late = isinstance(command, WaitEvent) and command.deadline_at is not None
-            if is_late and recorded.error is not None and recorded.error.startswith(TIMEOUT_TEXT):
+            is_late = recorded.error is not None and recorded.error.startswith(TIMEOUT_TEXT)
+            if isinstance(command, WaitEvent) and command.deadline_at is not None and is_late:
                 runner.time_out(command)
             else:
                 runner.resume()

@@ -46,16 +46,13 @@ def preview_lines(batch: Json) -> list[str]:
     if excluded:
         found += ["", Heading("Excluded")]
         for code, number in sorted(excluded.items(), key=lambda each: (-each[1], each[0])):
-            found.append(display.cut(f"  {number:>6,}  {display.padded(code, 22)} {_reason(code)}".rstrip(), COLUMNS))
+            reason = "its plan fails" if code.startswith("fails:") else _REASONS.get(code, "")
+            found.append(display.cut(f"  {number:>6,}  {display.padded(code, 22)} {reason}".rstrip(), COLUMNS))
     if (failing := batch.get("firstFailing")) is not None:
         what = f" ({failing['instance']})" if "instance" in failing else ""
         found += ["", f"Item {failing['n']:,} is the first whose plan fails{what}:"]
         found += display.wrapped(display.printable(failing["message"]), COLUMNS, indent="  ")
     return found
-
-
-def _reason(code: str) -> str:
-    return "its plan fails" if code.startswith("fails:") else _REASONS.get(code, "")
 
 
 def _counted(items: int) -> str:

@@ -128,7 +128,7 @@ class Driver:
 
         Raises Conflict where the instance has moved on since it was read.
         """
-        undo, is_complete = None, not runner.undoes_failure
+        undo, is_complete = None, runner.error is None
         while True:
             asked_s = self._clock.monotonic_s()
             try:

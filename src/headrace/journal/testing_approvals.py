@@ -193,6 +193,7 @@ async def _succeeds(journal: Journal, write: Write) -> bool:
 
 
 async def the_plans_of_an_instance_are_found(make_journal: _MakeJournal) -> None:
+    """The plan of the instance, and those of the rest of its run, also where they are not used."""
     async with make_journal() as journal:
         rows = (_plan("p1"), _plan("p3", "i1", 3), _plan("p2", "i1", 2), _plan("p4", "i2"))
         started = (_plan("p5"), UsePlan(plan_id="p5", instance_id="i1", at=4))

@@ -89,6 +89,7 @@ async def an_event_and_the_end_of_its_wait_have_an_order(make_journal: _MakeJour
 
 
 async def a_wait_with_a_deadline_is_due_then_and_at_once_with_an_event(make_journal: _MakeJournal) -> None:
+    """An event wakes an instance also where it waits until a moment."""
     async with make_journal() as journal:
         for name in ("waits", "woken", "taken"):
             await _commit(journal, *_waiting(name))

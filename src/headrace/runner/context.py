@@ -1,10 +1,9 @@
-"""The parts that runners share, and what they read of a stored definition."""
+"""The parts that runners share, and a stored definition as they see it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol
 
 import msgspec
@@ -12,8 +11,6 @@ import msgspec
 from headrace.journal import writes
 from headrace.runner.policy import Policy
 from headrace.workflows.activities import Json
-
-decode = msgspec.json.decode
 
 
 class Announce(Protocol):
@@ -42,9 +39,3 @@ class Definition(msgspec.Struct, frozen=True):
     stages: list[Json]
     name: str | None = None
     on_failure: str | None = None
-
-
-@lru_cache(maxsize=256)
-def definition_in(config: str) -> Definition:
-    """The definition in its text."""
-    return decode(config, type=Definition)

@@ -61,7 +61,7 @@ def gate_before(
     if isinstance(command, WaitApproval):
         timeout_us = command.timeout_us
         return OpenedGate(Gate(command.approvals), None if timeout_us is None else opened_at + timeout_us)
-    if not rules or command is None or stage.keyword != "send":
+    if not rules.rules or command is None or stage.keyword != "send":
         return None
     rule = rules.asking(definition.name, definition.stages, variables, stage.number)
     if rule is None or approvals >= rule.approvals:

@@ -384,12 +384,12 @@ class InstanceRunner:
         self._announce(unit, STARTED_STAGE, started_at, number=number)
         if self.stage_is_stored:  # else it is stored together with its end
             unit.add(stage_of(self.id, self.stage, started_at))
-            gate = gate_before(
-                self.stage, started_at, self.definition, self.variables, policy.approval_rules, self.approvals
-            )
-            if gate is not None:
-                self.gate, self.deadline_at = gate
-                unit.add(gate_of(self.id, number, gate))
+            rules = policy.approval_rules
+            if rules.rules or isinstance(self.stage.command, WaitApproval):
+                gate = gate_before(self.stage, started_at, self.definition, self.variables, rules, self.approvals)
+                if gate is not None:
+                    self.gate, self.deadline_at = gate
+                    unit.add(gate_of(self.id, number, gate))
 
     def run_stage(self, number: int, started_at: int, *, may_name_world: bool) -> None:
         self.stage_started_at = started_at

@@ -7,7 +7,7 @@ import msgspec
 from headrace.effects.port import Request
 from headrace.journal.records import ActivityRow, Standing
 from headrace.runner.activities import CurrentActivity
-from headrace.runner.context import RunnerContext, definition_in
+from headrace.runner.context import Definition, RunnerContext
 from headrace.runner.gate import read_gate
 from headrace.runner.inheritance import NOTHING, earlier_effects
 from headrace.runner.instance import InstanceRunner
@@ -18,13 +18,13 @@ from headrace.workflows.interpreter import JournalMismatch
 decode = msgspec.json.decode
 
 
-def restored(standing: Standing, context: RunnerContext) -> InstanceRunner:
-    """The instance of a standing. Raises JournalMismatch where journal and definition contradict each other."""
+def restored(standing: Standing, definition: Definition, context: RunnerContext) -> InstanceRunner:
+    """The instance of a standing, with this definition. Raises JournalMismatch where they contradict."""
     instance, activities = standing.instance, standing.activities
     runner = InstanceRunner(
         instance.id,
         instance.workflow_id,
-        definition_in(instance.config),
+        definition,
         decode(instance.variables),
         instance.created_at,
         context,
@@ -73,6 +73,8 @@ def _reopen(runner: InstanceRunner, row: ActivityRow) -> None:
     command = runner.stage.command
     if not isinstance(command, Activity) or command.name != row.name:
         raise JournalMismatch(f"stage {row.stage}, activity {row.position}: the journal holds {row.name}")
+    earlier = runner.earlier.get(runner.stage.ordinal)
+    was_sent_before = earlier is not None and earlier.settled_by_look_up(command)
     service = ACTIVITIES[row.name].service
     key = row.key if service != "payments" else ""
     runner.open = CurrentActivity(
@@ -85,12 +87,7 @@ def _reopen(runner: InstanceRunner, row: ActivityRow) -> None:
         attempt=row.attempt,
         begun=row.attempt,
         is_stored=True,
-        was_sent=command.is_effect and (row.attempt > 0 or _was_sent_before(runner, command)),
+        was_sent=command.is_effect and (row.attempt > 0 or was_sent_before),
         last_failure=row.last_failure,
         needs_attention=row.needs_attention,
     )
-
-
-def _was_sent_before(runner: InstanceRunner, effect: Activity) -> bool:
-    earlier = runner.earlier.get(runner.stage.ordinal)
-    return earlier is not None and earlier.settled_by_look_up(effect)

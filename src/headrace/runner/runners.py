@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from msgspec import structs
@@ -18,7 +18,7 @@ from headrace.journal import records, writes
 from headrace.journal.port import Required, Unit
 from headrace.journal.records import Instance, Stage, Standing, Workflow
 from headrace.journal.successor_writes import AddContinuation, CarryEvents
-from headrace.runner.context import Announce, Definition, RunnerContext, definition_in
+from headrace.runner.context import Announce, Definition, RunnerContext
 from headrace.runner.inheritance import earlier_effects, left_by
 from headrace.runner.instance import InstanceRunner, decode, encode
 from headrace.runner.pin import pin_of
@@ -49,6 +49,12 @@ class Plan:
                 raise InvalidValue("variables", f"no value for {_named(lacking)}")
         if self.open_delays:
             check_delays(self.definition.stages, self.open_delays, variables)
+
+
+@lru_cache(maxsize=256)
+def definition_in(config: str) -> Definition:
+    """The definition in its text."""
+    return decode(config, type=Definition)
 
 
 class Start(NamedTuple):
@@ -206,7 +212,7 @@ class Runners:
 
     def restore(self, standing: Standing) -> InstanceRunner:
         """The instance where the journal says it stands. Raises JournalMismatch where the two contradict each other."""
-        return restored(standing, self._context)
+        return restored(standing, definition_in(standing.instance.config), self._context)
 
 
 def undo_config(undone_id: str, stages: list[Json]) -> Json:

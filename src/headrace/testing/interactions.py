@@ -32,7 +32,7 @@ class Interaction:
     """One of them, and a description of it.
 
     `delay_us`: the length of the delay that a commit begins, 0 for none. `opens_wait`: a commit after which the run
-    waits for an event; `opens_gate`: one after which it waits for approvals, for `delay_us` or for ever;
+    waits for an event; `opens_gate`: one after which it waits for approvals, for `delay_us` or without a limit;
     `stores_event`: one that puts an event into the mailbox. `has_key`: an attempt that carries an idempotency key.
     """
 

@@ -304,21 +304,21 @@ async def needed_for(ports: Ports, plan: Plan) -> Needed:
     begins = 0 if document.begins is None else document.begins["stage"]
     if about.instance is not None:
         instance = await ports.journal.instance(about.instance)
-        gate = None if instance is None else _gate_text(instance, begins)
+        gate = (
+            None
+            if instance is None
+            else next((stage.gate for stage in instance.stages if stage.number == begins), None)
+        )
         if gate is not None:
             stored = read_gate(gate)
             return Needed(stored.needed, stored.rule)
-    rules, stages = ports.runners.policy.approval_rules, document.definition["stages"]
+    rules, planned = ports.runners.policy.approval_rules, document.definition["stages"]
     asking = [
-        rules.asking(document.definition.get("name"), stages, document.variables, number)
-        for number in (range(begins, len(stages)) if rules else ())
+        rules.asking(document.definition.get("name"), planned, document.variables, number)
+        for number in (range(begins, len(planned)) if rules.rules else ())
     ]
     strictest = max((rule for rule in asking if rule is not None), key=lambda rule: rule.approvals, default=None)
     return Needed(1) if strictest is None else Needed(strictest.approvals, strictest.id)
-
-
-def _gate_text(instance: Instance, number: int) -> str | None:
-    return next((stage.gate for stage in instance.stages if stage.number == number), None)
 
 
 class OpenApproval(msgspec.Struct, frozen=True):

@@ -51,9 +51,6 @@ class ApprovalRules:
     rules: tuple[ApprovalRule, ...] = ()
     hash: str = ""
 
-    def __bool__(self) -> bool:
-        return bool(self.rules)
-
     def asking(
         self, workflow_name: str | None, stages: list[Json], variables: Mapping[str, str], number: int
     ) -> ApprovalRule | None:

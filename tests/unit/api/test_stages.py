@@ -73,6 +73,7 @@ def test_the_names_that_clients_generate_classes_from_stay() -> None:
         "WaitEvent": (None, None),
         "Update": (None, None),
         "UpdateAccount": (None, None),
+        "Approve": (None, None),
     }
     amount = COMPONENTS["Monetary"]["properties"]["amount"]
     assert amount["anyOf"] == [{"type": "integer"}, {"type": "string"}]

@@ -61,7 +61,16 @@ async def test_a_result_of_an_earlier_release_is_read(kind: type[Any], text: byt
     assert answer is not None and answer.is_repeated and answer.target == "target"
     stored = msgspec.json.decode(text)
     read = {name: msgspec.json.decode(msgspec.json.encode(getattr(answer.value, name))) for name in stored}
-    assert read == stored, "a later release has more members, and each with a default"
+    assert _restricted(read, stored) == stored, "a later release has more members, and each with a default"
+
+
+def _restricted(read: Any, stored: Any) -> Any:
+    """What was read, without the members that were not stored."""
+    if isinstance(stored, dict):
+        return {name: _restricted(read[name], each) for name, each in stored.items() if name in read}
+    if isinstance(stored, list) and len(read) == len(stored):
+        return [_restricted(one, other) for one, other in zip(read, stored, strict=True)]
+    return read
 
 
 async def test_what_is_recorded_is_what_is_read() -> None:

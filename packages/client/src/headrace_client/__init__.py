@@ -15,6 +15,7 @@ from headrace_client.activity_types import (
     WorkflowInstanceHistoryStageInput,
     WorkflowInstanceHistoryStageOutput,
 )
+from headrace_client.batches import Batch, BatchItem, BatchTotal
 from headrace_client.client import AsyncClient, Client
 from headrace_client.credentials import ClientCredentials, Credentials, Security, Token
 from headrace_client.errors import ClientError, ConnectionFailure, Error, InvalidRequest, SDKError, WaitTimeout
@@ -27,9 +28,6 @@ from headrace_client.hooks import Hooks
 from headrace_client.models import (
     Attention,
     AuditEntry,
-    Batch,
-    BatchItem,
-    BatchTotal,
     CaseStep,
     Certificate,
     CertificateKeys,
@@ -141,13 +139,13 @@ __all__ = [
     "CreateBatchRequest",
     "CreateCertificateRequest",
     "CreatePlanRequest",
-    "DecidePlanRequestBody",
-    "DecidePlanRequest",
     "CreateTriggerRequest",
     "CreateWorkflowRequest",
     "Credentials",
     "Cursor",
     "DeadLetter",
+    "DecidePlanRequest",
+    "DecidePlanRequestBody",
     "DecidedPlan",
     "DeleteTriggerRequest",
     "DeleteWorkflowRequest",
@@ -179,11 +177,11 @@ __all__ = [
     "ListPlansRequest",
     "ListTriggersOccurrencesRequest",
     "ListTriggersRequest",
+    "OpenApproval",
     "Pages",
     "Plan",
-    "PlanDecision",
     "PlanApprovals",
-    "OpenApproval",
+    "PlanDecision",
     "PlanSummary",
     "PlanTotal",
     "PlannedEffect",

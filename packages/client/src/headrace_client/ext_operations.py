@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from headrace_client import requests
+from headrace_client.batches import Batch, BatchItem
 from headrace_client.models import (
     Attention,
     AuditEntry,
-    Batch,
-    BatchItem,
     Certificate,
     CertificateKeys,
     Continuation,

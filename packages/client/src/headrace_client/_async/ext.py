@@ -10,12 +10,11 @@ from headrace_client import ext_operations as operations
 from headrace_client import requests
 from headrace_client._async.driver import AsyncDriver
 from headrace_client._async.paging import AsyncPages
+from headrace_client.batches import Batch, BatchItem
 from headrace_client.calls import JsonObject, audit_page
 from headrace_client.models import (
     Attention,
     AuditEntry,
-    Batch,
-    BatchItem,
     Certificate,
     CertificateKeys,
     Continuation,

@@ -11,12 +11,11 @@ from headrace_client import ext_operations as operations
 from headrace_client import requests
 from headrace_client._sync.driver import Driver
 from headrace_client._sync.paging import Pages
+from headrace_client.batches import Batch, BatchItem
 from headrace_client.calls import JsonObject, audit_page
 from headrace_client.models import (
     Attention,
     AuditEntry,
-    Batch,
-    BatchItem,
     Certificate,
     CertificateKeys,
     Continuation,
