@@ -91,6 +91,7 @@ DEFECTS: dict[str, list[Sample]] = {
         Sample([wait("confirmed")], ["stages[0].wait_event"]),
         Sample([wait("a", timeout="1h"), wait("b")], ["stages[1].wait_event"]),
         Sample([wait("a", timeout=None)], ["stages[0].wait_event"]),
+        Sample([send(A, B, 5), {"approve": {}}], ["stages[1].approve"]),
     ],
     "same-event-twice": [
         Sample([wait("ok"), delay("1s"), wait("ok")], ["stages[2].wait_event.event"]),
@@ -244,7 +245,7 @@ CLEAN: dict[str, list[Sample]] = {
     ],
     "unbound-variable": [paid(send(PAYMENT, VAR, "${sum.net}"), payment="event.id", sum="event", user="event.x")],
     "unused-variable": [paid(send(PAYMENT, VAR, "${sum.net}"), payment="event.id", sum="event", user="event.x")],
-    "wait-without-timeout": [Sample([wait("a", timeout="1h")])],
+    "wait-without-timeout": [Sample([wait("a", timeout="1h"), {"approve": {"approvals": 2, "timeout": "3d"}}])],
     "same-event-twice": [Sample([wait("ok:${a}"), wait("ok:${b}"), wait("ok")])],
     "world-from-variable": [
         Sample([send(account("${who}"), B)]),

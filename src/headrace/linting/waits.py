@@ -35,13 +35,16 @@ def same_event_twice(workflow: Workflow) -> Iterator[Remark]:
 
 @rule("wait-without-timeout", Level.WARNING, applies=_HAS_TIMEOUT)
 def wait_without_timeout(workflow: Workflow) -> Iterator[Remark]:
-    """A wait has no `timeout`: if the event never comes, the run and its money wait without a limit.
+    """A wait or an `approve` has no `timeout`: where nobody answers, the run and its money wait without a limit.
 
-    Add a `timeout`, and `on_timeout` if the run goes on without the event.
+    Add a `timeout`, and `on_timeout` to a wait if the run goes on without the event.
     """
-    for index, body in workflow.bodies("wait_event"):
-        if "timeout" not in body:
-            yield Remark(f"stages[{index}].wait_event", f"the wait for `{body['event']}` has no end")
+    for index, stage in enumerate(workflow.stages):
+        for keyword in ("wait_event", "approve"):
+            body = stage.get(keyword)
+            if body is not None and body.get("timeout") is None:
+                awaited = f"the wait for `{body['event']}`" if keyword == "wait_event" else "the wait for approvals"
+                yield Remark(f"stages[{index}].{keyword}", f"{awaited} has no end")
 
 
 @rule("irreversible-not-last", Level.WARNING, applies=_HAS_UNDO)
