@@ -35,7 +35,7 @@ pygments_dark_style = "native"
 
 NAVIGATION: dict[str, dict[str, list[str]]] = {
     "index": {
-        "Learn": ["tutorial", "recipes/*", "faq"],
+        "Learn": ["tutorial", "plan-to-proof", "recipes/*", "faq"],
         "Do": [
             *("how-to/real-stack", "authentication", "brokers", "webhooks", "how-to/monitoring", "how-to/on-call"),
             *("how-to/troubleshooting", "how-to/attention", "how-to/backup", "how-to/read-the-books"),
