@@ -35,7 +35,7 @@ def same_event_twice(workflow: Workflow) -> Iterator[Remark]:
 
 @rule("wait-without-timeout", Level.WARNING, applies=_HAS_TIMEOUT)
 def wait_without_timeout(workflow: Workflow) -> Iterator[Remark]:
-    """A wait or an `approve` has no `timeout`: where nobody answers, the run and its money wait without a limit.
+    """A wait or an `approve` has no `timeout`: without an answer the run and its money wait without a limit.
 
     Add a `timeout`, and `on_timeout` to a wait if the run goes on without the event.
     """
