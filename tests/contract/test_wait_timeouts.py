@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from headrace.errors import AlreadyEnded
 from headrace.journal.records import Instance
 from headrace.usecases.idempotency import Caller
 from headrace.usecases.redrive import redrive_instance
@@ -90,21 +91,26 @@ async def test_an_event_that_came_while_no_server_ran_is_used_however_late(tmp_p
 
 @pytest.mark.parametrize("number", range(3))
 async def test_an_event_and_the_end_of_the_time_at_once(tmp_path: Path, number: int) -> None:
-    """The event is used and nothing failed, or it is refused or unused and the wait has failed."""
+    """The event is accepted and used, or it is refused and the wait has failed."""
     services = Scripted()
     async with running(tmp_path / f"{number}.db", services) as alive:
         ids = [await started(alive, wait("2s"), SEND) for _ in range(5)]
 
-        async def send(instance_id: str, after_s: float) -> None:
+        async def send(instance_id: str, after_s: float) -> bool:
+            """Whether the event was accepted."""
             await alive.ports.clock.sleep(after_s)
-            await alive.send_event(instance_id, "go")
+            try:
+                await alive.send_event(instance_id, "go")
+            except AlreadyEnded:
+                return False
+            return True
 
         sent = [send(each, 1.99 + 0.005 * place) for place, each in enumerate(ids)]
-        await asyncio.gather(*sent, return_exceptions=True)
+        accepted = await asyncio.gather(*sent)
         ended = [await alive.ended(each) for each in ids]
-    for instance in ended:
-        assert instance.is_terminal
-        assert (instance.failure, outcomes(instance)) in ((None, [None, None]), ("timeout", ["timeout"]))
+    for instance, is_accepted in zip(ended, accepted, strict=True):
+        used, late = (None, [None, None]), ("timeout", ["timeout"])
+        assert (instance.failure, outcomes(instance)) == (used if is_accepted else late)
     assert services.booked() == sum(each.failure is None for each in ended)
     await services.close()
 
