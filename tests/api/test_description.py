@@ -17,7 +17,7 @@ from headrace.api.openapi import describe
 from tests.api.description import RECORD, Maker, run, shares
 from tests.conftest import IS_CI
 
-CASES = 3_000 if IS_CI else 640
+CASES = 3_500 if IS_CI else 640
 SEED = 1
 NEVER_ACCEPTED = {"resolveEffect", "runPlan", "redriveInstance", "undoInstance", "previewUndo"} | {
     *("startBatch", "pauseBatch", "resumeBatch", "cancelBatch")

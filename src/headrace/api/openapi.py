@@ -66,6 +66,8 @@ _CHALLENGE: Json = {
         "schema": {"type": "string", "pattern": "^(Bearer|Basic)"},
     }
 }
+_LACKING: Json = {"WWW-Authenticate": _CHALLENGE["WWW-Authenticate"] | {"required": False}}
+"""A 403 that no other scope would change, as an approval by the person who has asked, has none."""
 _PAUSE: Json = {
     "Retry-After": {
         "description": "Seconds to wait before the next attempt.",
@@ -73,7 +75,7 @@ _PAUSE: Json = {
         "schema": {"type": "integer", "minimum": 1},
     }
 }
-_ERROR_HEADERS: dict[int, Json] = {401: _CHALLENGE, 403: _CHALLENGE, 429: _PAUSE, 503: _PAUSE}
+_ERROR_HEADERS: dict[int, Json] = {401: _CHALLENGE, 403: _LACKING, 429: _PAUSE, 503: _PAUSE}
 
 
 _SECURITY_SCHEME: Json = {

@@ -298,7 +298,7 @@ OPERATIONS = (
             description=f"{description} {_STATES}",
             response=schemas.BatchResponse,
             takes_key=True,
-            errors=(404, 409, 503),
+            errors=(400, 404, 409, 503),
         )
         for verb, handler, description in (
             ("pause", pause, "No item starts after the response; those that have started go on."),

@@ -31,7 +31,7 @@ async def redrive(context: Context, request: Request) -> Response:
 
 
 def _names_skip(wanted: object) -> bool:
-    return isinstance(wanted, dict) and "skip" in cast("dict[str, object]", wanted)
+    return isinstance(wanted, dict) and cast("dict[str, object]", wanted).get("skip") is True
 
 
 def _continuation(made: Continuation) -> bytes:
