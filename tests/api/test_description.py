@@ -20,7 +20,16 @@ from tests.conftest import IS_CI
 CASES = 3_500 if IS_CI else 640
 SEED = 1
 NEVER_ACCEPTED = {"resolveEffect", "runPlan", "redriveInstance", "undoInstance", "previewUndo"} | {
-    *("startBatch", "pauseBatch", "resumeBatch", "cancelBatch")
+    *(
+        "startBatch",
+        "pauseBatch",
+        "resumeBatch",
+        "cancelBatch",
+        "createBatch",
+        "createPlan",
+        "approvePlan",
+        "rejectPlan",
+    )
 }
 """The servers that are asked have no effect that needs attention, and no instance that has done anything and ended:
 `test_resolve.py`, `test_redrive.py` and `test_undo_instance.py` make some. Nobody makes up the hash of a plan or

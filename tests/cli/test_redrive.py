@@ -101,7 +101,7 @@ def test_a_plan_continues_or_undoes_an_instance_and_options_that_exclude_each_ot
     assert refused.code == 1 and "is no undo" in refused.err
     shown = ask("plan", "--undo", failed)
     assert shown.code == 0 and "Stage 0: revert" in shown.out and "The run would succeed." in shown.out
-    plan = shown.out.partition("Stored with ID: ")[2].partition(",")[0]
+    plan = shown.out.partition("Stored with ID: ")[2].partition("\n")[0]
     wrong = ask("instances", "redrive", failed, *REASON, "--plan", plan, "--yes")
     assert wrong.code == 1 and "planID" in wrong.err
     assert ask("run", "--plan", plan).code == 1
