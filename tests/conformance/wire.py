@@ -158,7 +158,8 @@ STAGE_INPUTS: dict[str, Shape] = {
         {"metadata": STRINGS, "timestamp": DateTime(is_ours=False)},
     ),
     "delay": Object(optional={"duration": NAME, "until": DateTime(is_ours=False)}, exactly_one=True),
-    "wait_event": Object({"event": NAME}),
+    "wait_event": Object({"event": NAME}, {"timeout": NAME, "on_timeout": NAME}),
+    "approve": Object(optional={"title": NAME, "approvals": Integer(1), "timeout": NAME}),
     "update": Object({"account": Object({"id": NAME, "ledger": NAME, "metadata": STRINGS})}),
 }
 
