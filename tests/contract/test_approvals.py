@@ -34,6 +34,7 @@ from headrace.usecases.redrive import redrive_instance
 from headrace.workflows.approval_rules import ApprovalRule, ApprovalRules
 from tests.contract.test_engine import SEND, WAIT, Scripted
 from tests.contract.test_plan_runs import PAYOUT, all_instances, pay_to
+from tests.support.batches import JANE, JOE, begun, driving, items_of, runs
 from tests.support.engines import every_engine
 from tests.support.in_process import CrashPoint, InProcess, running
 from tests.support.redrive import Refusing
@@ -519,6 +520,24 @@ async def test_a_trigger_is_requested_by_the_person_that_created_it(tmp_path: Pa
         instance = await alive.ended(found["E"])
         planned = await plan_of(alive, "ann", triggerID="t1", event={})
         assert await refused(alive, planned, "ann") == "four_eyes"
+    assert (instance.error, services.booked()) == (None, 1)
+    await services.close()
+
+
+async def test_an_item_of_a_batch_is_requested_by_the_persons_that_made_and_started_the_batch(tmp_path: Path) -> None:
+    """A person that only sends it an event is not one of them, and hides none of them."""
+    services = Scripted()
+    async with running(tmp_path / "j.db", services) as alive, driving(alive):
+        workflow = await alive.workflow("w", [{"approve": {}}, SEND])
+        batch = await begun(alive, "run", runs=runs(workflow.id, 1))
+        async with asyncio.timeout(LIMIT_S):
+            while (made := (await items_of(alive, batch.id))[0].made_id) is None:
+                await asyncio.sleep(0.002)
+        plan = await rest_of(alive, made)
+        await send_event(alive.ports, Caller("eve", "sendEvent"), made, {"name": "anything"})
+        assert [await refused(alive, plan, each.principal) for each in (JANE, JOE)] == ["four_eyes"] * 2
+        await say(alive, plan, "eve")
+        instance = await alive.ended(made)
     assert (instance.error, services.booked()) == (None, 1)
     await services.close()
 

@@ -20,7 +20,7 @@ def _bug(name: str, change: Change, *, tests: tuple[str, ...]) -> Bug:
 APPROVING: tuple[Bug, ...] = (
     _bug(
         "the person that started a run approves it",
-        Change(_USE_CASE, "        found.add(await journal.maker(trigger_id or instance_id))\n", ""),
+        Change(_USE_CASE, "        found |= await _made_by(journal, trigger_id or instance_id)\n", ""),
         tests=(_TESTS,),
     ),
     _bug(
@@ -39,8 +39,26 @@ APPROVING: tuple[Bug, ...] = (
     ),
     _bug(
         "the person that created the trigger approves its runs",
-        Change(_USE_CASE, "journal.maker(trigger_id or instance_id)", "journal.maker(instance_id) or 'a trigger'"),
+        Change(_USE_CASE, "_made_by(journal, trigger_id or instance_id)", "_made_by(journal, instance_id) - {None}"),
         tests=(_TESTS,),
+    ),
+    _bug(
+        "a person that sends an event counts as one that has asked",
+        Change(
+            "src/headrace/journal/sqlite/queries.sql",
+            "made_id = :target) AND operation IN (",
+            "made_id = :target) AND '' NOT IN (",
+        ),
+        tests=(_SUITE, _TESTS),
+    ),
+    _bug(
+        "the persons that made and started a batch are unknown",
+        Change(
+            "src/headrace/journal/sqlite/queries.sql",
+            " UNION SELECT batch_id FROM batch_items WHERE made_id = :target)",
+            ")",
+        ),
+        tests=(_SUITE, _TESTS),
     ),
     _bug(
         "an unknown requester is no person",

@@ -166,7 +166,7 @@ CONTINUING: tuple[Bug, ...] = (
     _bug(
         "an effect of an undo is left out without the scope of approvals",
         "src/headrace/api/ext/successors.py",
-        "    if _names_skip(wanted) and not request.principal.may(APPROVE):\n",
+        "    if _wants_skip(wanted) and not request.principal.may(APPROVE):\n",
         "    if False:\n",
         "tests/api/test_guard.py",
     ),

@@ -298,7 +298,7 @@ def test_a_run_by_a_trigger_has_the_same_requester(tmp_path: Path) -> None:
 
 
 def test_what_goes_on_without_approvals_is_a_contradiction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """History and decisions are compared, whoever has let the run go on."""
+    """History and decisions are compared, also where other persons have approved the run."""
     monkeypatch.setattr("headrace.usecases.approvals.approvals_in", lambda decisions: len(decisions) + 1)  # pyright: ignore[reportUnknownLambdaType,reportUnknownArgumentType]
     case = PERSONS.replace(", {by: eve, at: 3h}", "").replace("3h", "2h")
     assert about(only(tmp_path, case, workflow=APPROVED)) == {

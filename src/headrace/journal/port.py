@@ -200,8 +200,11 @@ class Journal(Protocol):
         """Return what persons decided about a plan, the oldest first."""
         ...
 
-    async def maker(self, target: str) -> str | None:
-        """Return the principal of the first entry of the audit trail about a target; None where it has none."""
+    async def requesters(self, target: str) -> list[str]:
+        """Return the principals that asked for an instance, also by its batch, or created a trigger.
+
+        Empty where the audit trail shows none. Principals that acted on it afterwards are not among them.
+        """
         ...
 
     async def trigger_of(self, instance_id: str) -> str | None:

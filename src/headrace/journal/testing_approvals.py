@@ -17,6 +17,7 @@ from headrace.journal.approval_writes import (
     RejectPlan,
     SpendPlan,
 )
+from headrace.journal.batch_writes import AddBatch, AddBatchItems, StartItem
 from headrace.journal.plan_writes import AddPlan, UsePlan
 from headrace.journal.port import Journal, Required, Unit
 from headrace.journal.writes import (
@@ -125,11 +126,14 @@ async def a_stage_that_has_ended_passes_no_gate(make_journal: _MakeJournal) -> N
         assert not await _succeeds(journal, PassGate(instance_id="i1", number=0, at=5))
 
 
-async def the_first_principal_about_a_target_is_its_maker(make_journal: _MakeJournal) -> None:
-    """An instance that a trigger started has its trigger, and no maker."""
+async def only_who_asked_for_a_target_is_a_requester(make_journal: _MakeJournal) -> None:
+    """An instance that a trigger started has its trigger, and no requester; that of a batch has those of the batch."""
     async with make_journal() as journal:
         await _commit(journal, _WORKFLOW, *_instance("i1"), *_instance("i2"))
-        await _commit(journal, *(_entry(name, "i1") for name in ("jane", "bob", "jane")), _entry("eve", "t1"))
+        acts = (("bob", "sendEvent", "i1"), ("jane", "runWorkflow", "i1"), ("eve", "createTrigger", "t1"))
+        acts += (("ann", "createBatch", "b1"), ("tom", "startBatch", "b1"), ("bob", "cancelBatch", "b1"))
+        acts += (("bob", "sendEvent", "i2"), ("bob", "cancelEvent", "i3"))
+        await _commit(journal, *(_entry(*act) for act in acts))
         trigger: dict[str, str | None] = {"name": "", "event": "E", "event_name": "e", "workflow_id": "w1"}
         absent = {"version": None, "filter": None, "vars": None}
         await _commit(journal, AddTrigger(trigger_id="t1", created_at=1, **trigger, **absent))  # pyright: ignore[reportArgumentType]
@@ -144,7 +148,13 @@ async def the_first_principal_about_a_target_is_its_maker(make_journal: _MakeJou
             error=None,
         )
         await _commit(journal, fired)
-        assert [await journal.maker(each) for each in ("i1", "i2", "t1")] == ["jane", None, "eve"]
+        decided: dict[str, str | int | None] = {"kind": "run", "reason": "r", "principal": "ann", "selection": None}
+        limits = {"rate": 1, "max_open": 1, "stop_after": 1, "items": 1}
+        batch = AddBatch(batch_id="b1", created_at=1, **decided, **limits)  # pyright: ignore[reportArgumentType]
+        items = AddBatchItems(batch_id="b1", items='[{"n": 1, "instance": null, "run": "{}"}]')
+        await _commit(journal, batch, items, StartItem(batch_id="b1", number=1, made_id="i3", at=3))
+        found = [sorted(await journal.requesters(each)) for each in ("i1", "i2", "i3", "t1")]
+        assert found == [["jane"], [], ["ann", "tom"], ["eve"]]
         assert [await journal.trigger_of(each) for each in ("i1", "i2")] == [None, "t1"]
 
 
@@ -166,8 +176,8 @@ def _instance(instance_id: str) -> tuple[Write, ...]:
     )
 
 
-def _entry(principal: str, target: str) -> Write:
-    return AddAuditEntry(at=1, principal=principal, client_id=None, operation="o", target=target)
+def _entry(principal: str, operation: str, target: str) -> Write:
+    return AddAuditEntry(at=1, principal=principal, client_id=None, operation=operation, target=target)
 
 
 def _unit(*writes: Write) -> Unit:
@@ -214,5 +224,5 @@ CHECKS = (
     of_a_rejection_and_a_use_at_once_one_is_committed,
     a_gate_is_passed_once_and_its_instance_keeps_to_the_plan,
     a_stage_that_has_ended_passes_no_gate,
-    the_first_principal_about_a_target_is_its_maker,
+    only_who_asked_for_a_target_is_a_requester,
 )

@@ -149,18 +149,19 @@ async def _requesters(journal: Journal, plan: Plan, about: PlanSubject) -> set[s
     """The principals that have asked for the run of a plan; None: an unknown one.
 
     Those are the principal of the plan, unless it is of the rest of an instance; of each instance of the case so far,
-    the principal that started it; and the one that created the trigger, where a trigger starts a run.
+    the principal that started it, or those that made and started its batch; and the one that created the trigger,
+    where a trigger starts a run.
     """
     found: set[str | None] = set()
     if about.instance is None:
         found.add(plan.requester)
     if about.trigger_id is not None:
-        found.add(await journal.maker(about.trigger_id))
+        found |= await _made_by(journal, about.trigger_id)
     instance_id = about.instance or about.redrive or about.undo
     while instance_id is not None:
         instance = await journal.instance(instance_id)
         trigger_id = await journal.trigger_of(instance_id)
-        found.add(await journal.maker(trigger_id or instance_id))
+        found |= await _made_by(journal, trigger_id or instance_id)
         if instance is not None and instance.plan_id is not None:
             started = await journal.plan(instance.plan_id)
             if started is not None and started.instance_id is not None:
@@ -168,6 +169,11 @@ async def _requesters(journal: Journal, plan: Plan, about: PlanSubject) -> set[s
         step = await journal.predecessor(instance_id)
         instance_id = None if step is None else step.predecessor
     return found
+
+
+async def _made_by(journal: Journal, target: str) -> set[str | None]:
+    """The principals that asked for an instance or a trigger; one that is unknown where none is known."""
+    return {*await journal.requesters(target)} or {None}
 
 
 # a plan that no instance waits for

@@ -23,14 +23,14 @@ from headrace.usecases.undoing import check_external
 async def redrive(context: Context, request: Request) -> Response:
     body = await request.body(context.settings.max_body_bytes)
     wanted = with_canonical_ids(json_value(request, body) if body else None, "planID")
-    if _names_skip(wanted) and not request.principal.may(APPROVE):
+    if _wants_skip(wanted) and not request.principal.may(APPROVE):
         raise NotAllowed(APPROVE)
     caller = caller_of(request, body, wanted)
     answer = await redrive_instance(context.ports, caller, request.params["instanceID"], wanted)
     return answer_response(answer, 201, _continuation)
 
 
-def _names_skip(wanted: object) -> bool:
+def _wants_skip(wanted: object) -> bool:
     return isinstance(wanted, dict) and cast("dict[str, object]", wanted).get("skip") is True
 
 

@@ -315,9 +315,8 @@ class PostgresJournal:
     async def decisions(self, target: str) -> list[Decision]:
         return [Decision(*row) for row in await self._rows("decisions", target)]
 
-    async def maker(self, target: str) -> str | None:
-        rows = await self._rows("maker", target)
-        return rows[0][0] if rows else None
+    async def requesters(self, target: str) -> list[str]:
+        return [principal for (principal,) in await self._rows("requesters", target)]
 
     async def trigger_of(self, instance_id: str) -> str | None:
         rows = await self._rows("trigger_of", instance_id)

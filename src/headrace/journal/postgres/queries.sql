@@ -652,9 +652,13 @@ ORDER BY created_at, id
 -- name: decisions
 SELECT target, principal, verdict, hash, reason, at FROM decisions WHERE target = :target ORDER BY at, principal
 
--- The principal of the first entry of the audit trail about a target.
--- name: maker
-SELECT principal FROM audit WHERE target = :target ORDER BY seq LIMIT 1
+-- The principals that asked for an instance, also by the batch that made it, or that created a trigger. Who only acted
+-- on it afterwards, as by sending it an event, is none of them.
+-- name: requesters
+SELECT DISTINCT principal FROM audit
+WHERE target IN (SELECT CAST(:target AS text) UNION SELECT batch_id FROM batch_items WHERE made_id = CAST(:target AS text)) AND operation IN (
+    'runWorkflow', 'v2RunWorkflow', 'runPlan', 'redriveInstance', 'undoInstance',
+    'createTrigger', 'v2CreateTrigger', 'createBatch', 'startBatch', 'resumeBatch')
 
 -- The trigger that started an instance.
 -- name: trigger_of
