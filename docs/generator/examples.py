@@ -46,7 +46,7 @@ PLACES: dict[str, dict[str, str]] = {"resolveEffect": {"number": "1", "position"
 """By operation, path parameters with another value."""
 NEED_ATTENTION = ("listAttention", "resolveEffect")
 """Operations whose example is about an instance with an effect that needs attention."""
-NEED_IDENTITY = ("approvePlan", "rejectPlan")
+NEED_IDENTITY = ("approvePlan", "rejectPlan", "approveBatch", "rejectBatch")
 """Operations that a server without authentication refuses: they have no example that runs beside `headrace dev`."""
 NEED_AN_END = ("createCertificate", "getCertificate")
 """Operations whose example is about an instance that has ended."""

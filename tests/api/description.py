@@ -53,7 +53,7 @@ GUARDED = 1 / 3
 SERVER = {"HEADRACE_WAIT_S": "0.2", "HEADRACE_RETRY_CAP_S": "1"}
 """A request that waits does so for this long."""
 
-DECISIONS = ("approvePlan", "rejectPlan")
+DECISIONS = ("approvePlan", "rejectPlan", "approveBatch", "rejectBatch")
 """Operations that not everyone with their scope may use."""
 READ, WRITE, APPROVE = "orchestration:read", "orchestration:write", "orchestration:approve"
 

@@ -205,6 +205,8 @@ def _batch(body: Json, contents: ServerContents, chance: random.Random) -> Json:
 
 _BODIES = {
     "createBatch": _batch,
+    "approveBatch": _decision,
+    "rejectBatch": _decision,
     "approvePlan": _decision,
     "rejectPlan": _decision,
     "createCertificate": _certificate,

@@ -11,9 +11,11 @@ import httpx2
 import pytest
 import pytest_asyncio
 
+from headrace.background import in_background
 from headrace.clock import SystemClock
 from headrace.runner.policy import Policy
 from headrace.usecases import plans as use_cases
+from headrace.usecases.batch_driver import BatchDriver
 from headrace.workflows.approval_rules import ApprovalRule, ApprovalRules
 from tests.api.conftest import WAITING, Live, served
 from tests.api.test_plans import PAYING, funded
@@ -109,6 +111,73 @@ async def people(tmp_path: Path) -> AsyncIterator[People]:
         live.http.headers["authorization"] = f"Bearer {signed(claims_of(scope='ledger:read ledger:write'))}"
         await funded(live, 10_000)
         yield People(live)
+
+
+# a batch
+
+
+async def test_a_batch_over_a_rule_is_approved_by_two_persons_and_starts(people: People) -> None:
+    """Each run of 100 is under the rule; two are over it."""
+    workflow_id = await people.workflow(PAYING)
+    body = {"kind": "run", "reason": "payday", "runs": [{"workflowID": workflow_id, "variables": TO_JANE}] * 2}
+    async with in_background(BatchDriver(people.live.ports).run, SystemClock()):
+        batch = await people.data("jane", "POST", "/ext/batches", body)
+        path = f"/ext/batches/{batch['id']}"
+        ready = await until_state(people, path, "ready")
+        assert ready["approvals"] == {"needed": 2, "rule": "big", "given": []}
+        start, wanted = {"hash": ready["hash"]}, {"hash": ready["hash"], "reason": "seen"}
+        early = await people.call("joe", "POST", f"{path}/start", start)
+        assert (early.status_code, early.json()["details"]) == (409, {"reason": "needs_approvals"})
+        own = await people.call("jane", "POST", f"{path}/approve", wanted)
+        assert (own.status_code, own.json()["details"]) == (403, {"reason": "four_eyes"})
+        scope = await people.call("paul", "POST", f"{path}/approve", wanted, scope=BOTH)
+        assert scope.status_code == 403
+        other = await people.call("paul", "POST", f"{path}/approve", {**wanted, "hash": "sha256:0"})
+        assert (other.status_code, other.json()["details"]) == (412, {"reason": "hash_differs"})
+        key = {"idempotency_key": "k1"}
+        one, same = [await people.data("paul", "POST", f"{path}/approve", wanted, **key) for _ in range(2)]
+        assert one == same and one["state"] == "ready"
+        assert [each["principal"] for each in one["approvals"]["given"]] == ["paul"]
+        assert (await people.data("eve", "POST", f"{path}/approve", wanted))["state"] == "approved"
+        await people.data("joe", "POST", f"{path}/start", start)
+        done = await until_state(people, path, "done")
+    assert done["counts"] == {"succeeded": 2} and done["startedBy"] == "joe"
+    assert await people.entries(batch["id"]) == [
+        ("startBatch", "joe"),
+        ("approveBatch", "eve"),
+        ("approveBatch", "paul"),
+        ("createBatch", "jane"),
+    ]
+    item = (await people.data("jane", "GET", f"{path}/items?limit=1"))[0]
+    plan_id = (await people.data("jane", "GET", f"/ext/instances/{item['result']}"))["planID"]
+    given = (await people.data("jane", "GET", f"/ext/plans/{plan_id}"))["approvals"]["given"]
+    assert sorted(each["principal"] for each in given) == ["eve", "paul"]
+
+
+async def test_a_rejected_batch_starts_never(people: People) -> None:
+    workflow_id = await people.workflow(PAYING)
+    body = {"kind": "run", "reason": "payday", "runs": [{"workflowID": workflow_id, "variables": TO_JANE}]}
+    async with in_background(BatchDriver(people.live.ports).run, SystemClock()):
+        batch = await people.data("jane", "POST", "/ext/batches", body)
+        path = f"/ext/batches/{batch['id']}"
+        ready = await until_state(people, path, "ready")
+        assert "approvals" not in ready, "100 are not over 150"
+        wanted = {"hash": ready["hash"], "reason": "twice"}
+        rejected = await people.data("jane", "POST", f"{path}/reject", wanted)
+        started = await people.call("joe", "POST", f"{path}/start", {"hash": ready["hash"]})
+        late = await people.call("eve", "POST", f"{path}/approve", wanted)
+    assert (rejected["state"], rejected["why"]) == ("canceled", "rejected by jane: twice")
+    assert [(each.status_code, each.json()["details"]) for each in (started, late)] == [
+        (409, {"reason": "canceled"})
+    ] * 2
+    assert ("rejectBatch", "jane") in await people.entries(batch["id"])
+
+
+async def until_state(people: People, path: str, state: str) -> Json:
+    async with asyncio.timeout(30):
+        while (found := await people.data("jane", "GET", path))["state"] != state:
+            await asyncio.sleep(0.01)
+    return found
 
 
 # before a run

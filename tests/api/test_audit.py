@@ -18,8 +18,8 @@ FAILING = {
     ]
 }
 """Its first stage books, and its second one is refused."""
-OF_BATCHES = {"createBatch", "startBatch", "pauseBatch", "resumeBatch", "cancelBatch"}
-"""`test_batches.py` compares their entries."""
+OF_BATCHES = {"createBatch", "startBatch", "pauseBatch", "resumeBatch", "cancelBatch", "approveBatch", "rejectBatch"}
+"""`test_batches.py` and `test_approvals.py` compare their entries."""
 UNTOUCHED = {"testTrigger"} | OF_BATCHES
 """They need the write scope, and write nothing; or another test has them."""
 

@@ -22,6 +22,8 @@ SEED = 1
 NEVER_ACCEPTED = {"resolveEffect", "runPlan", "redriveInstance", "undoInstance", "previewUndo"} | {
     *(
         "startBatch",
+        "approveBatch",
+        "rejectBatch",
         "pauseBatch",
         "resumeBatch",
         "cancelBatch",

@@ -58,6 +58,9 @@ OPEN = {
 }
 """Operations for everybody: they hold no data of anybody's, or are how one gets a token."""
 
+OF_A_PREVIEW = ("startBatch", "approveBatch", "rejectBatch", "pauseBatch", "resumeBatch")
+"""Operations on a batch that is previewed."""
+
 Credentials = list[str]
 
 
@@ -295,7 +298,7 @@ async def test_good_credentials_get_in(welcoming: Place, operation: Operation) -
         wanted = 412
     if operation.operation_id in ("redriveInstance", "undoInstance", "previewUndo"):  # the instance has not ended
         wanted = 409
-    if operation.operation_id in ("startBatch", "pauseBatch", "resumeBatch"):  # the batch is not previewed
+    if operation.operation_id in OF_A_PREVIEW:  # the batch is not previewed
         wanted = 409
     assert response.status_code == wanted, response.text
     if scope == READ:

@@ -37,6 +37,8 @@ UNKNOWN: dict[str, list[tuple[Any, str]]] = {
         ({"kind": "run", "reason": "r", "runs": [{"workflowID": "w", "vars": {}}]}, "runs[0].vars: "),
     ],
     "startBatch": [({"hash": "h", "force": True}, "force: ")],
+    "approveBatch": [({"hash": "h", "reason": "r", "force": True}, "force: ")],
+    "rejectBatch": [({"hash": "h", "reason": "r", "verdict": "approve"}, "verdict: ")],
     "redriveInstance": [({"reason": "r", "force": True}, "force: ")],
     "undoInstance": [({"reason": "r", "skip": True}, "skip: ")],
 }
@@ -196,6 +198,19 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ({"kind": "redrive", "reason": "r", "filter": {"code": "NONE"}}, "filter: no instance fits"),
     ],
     "startBatch": [(7, "body: "), ({}, "hash: "), ({"hash": 7}, "hash: ")],
+    "approveBatch": [
+        (7, "body: "),
+        ({}, "hash: "),
+        ({"hash": 7, "reason": "r"}, "hash: "),
+        ({"hash": "h"}, "reason: "),
+        ({"hash": "h", "reason": "x" * 1_025}, "reason: "),
+    ],
+    "rejectBatch": [
+        (7, "body: "),
+        ({}, "hash: "),
+        ({"hash": None, "reason": "r"}, "hash: "),
+        ({"hash": "h", "reason": " "}, "reason: "),
+    ],
     "sendEvents": [
         (7, "body: "),
         ([], "body: "),

@@ -44,6 +44,8 @@ TEMPLATES = {
     "createCertificate": b'{"instance":HOLE}',
     "createBatch": b'{"kind":"abort","instances":["none"],"reason":HOLE}',
     "startBatch": b'{"hash":HOLE}',
+    "approveBatch": b'{"hash":HOLE,"reason":"r"}',
+    "rejectBatch": b'{"hash":HOLE,"reason":"r"}',
     "runPlan": b'{"hash":HOLE}',
     "approvePlan": b'{"hash":HOLE,"reason":"r"}',
     "rejectPlan": b'{"hash":HOLE,"reason":"r"}',
@@ -169,7 +171,9 @@ async def test_the_templates_are_good_bodies(place: Place, operation: Operation)
     # the batch is not previewed.
     unmet = {"resolveEffect": 404, "createCertificate": 404, "runPlan": 412, "startBatch": 409}
     unmet |= dict.fromkeys(NEED_AN_END, 409)
-    unmet |= dict.fromkeys(("approvePlan", "rejectPlan"), 412 if "authorization" in place.live.http.headers else 403)
+    is_known = "authorization" in place.live.http.headers
+    unmet |= dict.fromkeys(("approvePlan", "rejectPlan"), 412 if is_known else 403)
+    unmet |= dict.fromkeys(("approveBatch", "rejectBatch"), 409 if is_known else 403)
     wanted = unmet.get(operation.operation_id, operation.status)
     assert response.status_code == wanted, response.text
 

@@ -136,6 +136,47 @@ class Terminal:
         return True
 
 
+def test_a_batch_over_a_rule_waits_for_two_others(
+    say: Headrace, workflow: Callable[[str], str], people: People, tmp_path: Path
+) -> None:
+    workflow_id = workflow(PAYOUT)
+    (tmp_path / "runs.jsonl").write_text('{"amount": "600"}\n{"amount": "500"}\n')
+    run = ("batch", "run", str(tmp_path / "runs.jsonl"), "--workflow", workflow_id, *REASON, "--yes")
+    made = say("jane", *run)
+    assert made.code == 4 and "Starts 2 of 2 items" in made.err, made
+    assert "Rule big: 2 persons have to approve it" in made.out
+    (batch_id,) = re.findall(r"headrace batch start (\S+)", made.out)
+    early = say("jane", "batch", "start", batch_id, "--yes")
+    assert early.code == 4 and "Rule big" in early.out
+    own = say("jane", "batch", "approve", batch_id, *REASON, "--yes")
+    assert own.code == 1 and f"{people.ids['jane']} has asked for this batch" in own.err
+    unasked = say("paul", "batch", "approve", batch_id, *REASON)
+    assert unasked.code == 2 and "11.00 EUR sent" in unasked.err and "0 of 2, by rule big" in unasked.err
+    one = say("paul", "batch", "approve", batch_id, *REASON, "--yes")
+    two = say("eve", "batch", "approve", batch_id, *REASON, "--yes")
+    assert one.out == "Approved by 1 of 2 persons.\n"
+    assert two.out == f"Approved: `headrace batch start {batch_id}` starts it.\n"
+    started = say("jane", "batch", "start", batch_id, "--yes")
+    assert started.code == 0 and "done: 2 succeeded" in started.out
+    shown = say("jane", "batch", "show", batch_id)
+    assert "2 of 2, by rule big" in shown.out and f"approve by {people.ids['eve']}" in shown.out
+    again = say("paul", "batch", "approve", batch_id, *REASON, "--yes")
+    assert again.out == "Approved before: the batch is done.\n"
+
+
+def test_a_rejected_batch_is_canceled(say: Headrace, workflow: Callable[[str], str], tmp_path: Path) -> None:
+    workflow_id = workflow(PAYOUT)
+    (tmp_path / "runs.jsonl").write_text('{"amount": "1001"}\n')
+    made = say("jane", "batch", "run", str(tmp_path / "runs.jsonl"), "--workflow", workflow_id, *REASON, "-q")
+    batch_id = made.out.strip()
+    assert made.code == 4 and batch_id
+    rejected = say("paul", "batch", "reject", batch_id, *REASON, "--yes")
+    assert (rejected.code, rejected.out) == (0, "Rejected: nothing of it starts.\n")
+    assert "rejected by" in say("jane", "batch", "show", batch_id).out
+    again = say("eve", "batch", "approve", batch_id, *REASON, "--yes")
+    assert again.code == 1 and "canceled" in again.err
+
+
 def test_the_rest_of_an_instance_is_read_and_approved(say: Headrace, waiting: str, people: People) -> None:
     shown = say("paul", "instances", "show", waiting)
     assert re.search(r'^Waits for +2 approvals of "Pay 400 to the merchant 7", until 20', shown.out, re.MULTILINE)

@@ -11,6 +11,8 @@ _RULES = "src/headrace/workflows/approval_rules.py"
 _SQLITE = "src/headrace/journal/sqlite/queries.sql"
 _TESTS = "tests/contract/test_approvals.py"
 _SUITE = "tests/contract/test_journal.py"
+_BATCHES = "tests/contract/test_batch_approvals.py"
+_PREVIEW = "src/headrace/usecases/batch_preview.py"
 
 
 def _bug(name: str, change: Change, *, tests: tuple[str, ...]) -> Bug:
@@ -20,15 +22,13 @@ def _bug(name: str, change: Change, *, tests: tuple[str, ...]) -> Bug:
 APPROVING: tuple[Bug, ...] = (
     _bug(
         "the person that started a run approves it",
-        Change(_USE_CASE, "        found |= await _made_by(journal, trigger_id or instance_id)\n", ""),
+        Change(_USE_CASE, "found.union(await journal.case_requesters([instance_id]))", "found"),
         tests=(_TESTS,),
     ),
     _bug(
         "the person that started an earlier instance of the case approves it",
         Change(
-            _USE_CASE,
-            "        instance_id = None if step is None else step.predecessor\n",
-            "        instance_id = None\n",
+            _SQLITE, "    UNION SELECT s.predecessor FROM successors AS s JOIN cases AS c ON s.successor = c.id),", "),"
         ),
         tests=(_TESTS,),
     ),
@@ -39,15 +39,19 @@ APPROVING: tuple[Bug, ...] = (
     ),
     _bug(
         "the person that created the trigger approves its runs",
-        Change(_USE_CASE, "_made_by(journal, trigger_id or instance_id)", "_made_by(journal, instance_id) - {None}"),
+        Change(
+            _SQLITE,
+            "coalesce((SELECT o.trigger_id FROM occurrences AS o WHERE o.instance_id = c.id), c.id)",
+            "c.id",
+        ),
         tests=(_TESTS,),
     ),
     _bug(
         "a person that sends an event counts as one that has asked",
         Change(
             "src/headrace/journal/sqlite/queries.sql",
-            "made_id = :target) AND operation IN (",
-            "made_id = :target) AND '' NOT IN (",
+            "JOIN audit AS a ON a.target = t.target WHERE a.operation IN (",
+            "JOIN audit AS a ON a.target = t.target WHERE '' NOT IN (",
         ),
         tests=(_SUITE, _TESTS),
     ),
@@ -55,10 +59,52 @@ APPROVING: tuple[Bug, ...] = (
         "the persons that made and started a batch are unknown",
         Change(
             "src/headrace/journal/sqlite/queries.sql",
-            " UNION SELECT batch_id FROM batch_items WHERE made_id = :target)",
-            ")",
+            "    UNION ALL SELECT c.id, t.batch_id FROM cases AS c JOIN batch_items AS t ON t.made_id = c.id),",
+            "),",
         ),
         tests=(_SUITE, _TESTS),
+    ),
+    _bug(
+        "a batch over a rule starts without approvals",
+        Change("src/headrace/usecases/batches.py", "    if asked.approvals and row.state == READY:", "    if False:"),
+        tests=(_BATCHES,),
+    ),
+    _bug(
+        "a rule counts each item of a batch by itself",
+        Change(_PREVIEW, "stricter(rules.asking_for(self.sums), self.strictest)", "self.strictest"),
+        tests=(_BATCHES,),
+    ),
+    _bug(
+        "the persons that started the runs of a batch approve its redrive",
+        Change(
+            "src/headrace/usecases/batch_approvals.py",
+            "        found.update(await ports.journal.case_requesters(ids))\n",
+            "",
+        ),
+        tests=(_BATCHES,),
+    ),
+    _bug(
+        "an item of an approved batch asks again after a restart",
+        Change(
+            "src/headrace/usecases/batch_items.py",
+            "return [*guards, stored_plan(plan), *given]",
+            "return [*guards, stored_plan(plan)]",
+        ),
+        tests=(_BATCHES,),
+    ),
+    _bug(
+        "an undo over a rule starts without approvals",
+        Change("src/headrace/usecases/undoing.py", "approvals < rule.approvals", "approvals < 0"),
+        tests=(_BATCHES,),
+    ),
+    _bug(
+        "a batch starts under other rules than those of its preview",
+        Change(
+            "src/headrace/usecases/batches.py",
+            "    if asked.rules != ports.runners.policy.approval_rules.hash:",
+            "    if False:",
+        ),
+        tests=(_BATCHES,),
     ),
     _bug(
         "an unknown requester is no person",
@@ -67,7 +113,7 @@ APPROVING: tuple[Bug, ...] = (
     ),
     _bug(
         "a plan is approved by another hash",
-        Change(_USE_CASE, '    if members["hash"] != plan.hash:', "    if False:"),
+        Change(_USE_CASE, "    if signed != plan.hash:", "    if False:"),
         tests=(_TESTS,),
     ),
     _bug(
@@ -123,7 +169,7 @@ APPROVING: tuple[Bug, ...] = (
     ),
     _bug(
         "a rule looks at one send, not at the sum of the case",
-        Change(_RULES, "for stage in stages[: number + 1])", "for stage in stages[number : number + 1])"),
+        Change(_RULES, "range(number + 1))[own[0]]", "range(number, number + 1))[own[0]]"),
         tests=(_TESTS,),
     ),
     _bug(

@@ -42,8 +42,8 @@ BATCHING: tuple[Bug, ...] = (
     _bug(
         "a batch starts by the hash of another preview",
         SQL,
-        "WHERE id = :batch_id AND state = 'ready' AND hash = :hash",
-        "WHERE id = :batch_id AND state = 'ready' AND :hash <> ''",
+        "WHERE id = :batch_id AND state = :state AND state IN ('ready', 'approved') AND hash = :hash",
+        "WHERE id = :batch_id AND state = :state AND state IN ('ready', 'approved') AND :hash <> ''",
         _STORED,
     ),
     _bug(
@@ -85,8 +85,8 @@ BATCHING: tuple[Bug, ...] = (
     _bug(
         "a redriven item may leave the plan of its preview",
         ITEMS,
-        "        signed=plan,\n        ahead=partial(_ahead, batch, item, plan),\n    )\n\n\nasync def _undo(",
-        "        ahead=partial(_ahead, batch, item, None),\n    )\n\n\nasync def _undo(",
+        "        approvals=len(approvals),\n        ahead=partial(_ahead, batch, item, plan, approvals),",
+        "        approvals=-1,\n        ahead=partial(_ahead, batch, item, None, approvals),",
         _DRIVEN,
     ),
     _bug(
@@ -99,8 +99,8 @@ BATCHING: tuple[Bug, ...] = (
     _bug(
         "an item starts in another unit than its instance",
         ITEMS,
-        "    return [*_guards(batch, item, at, made_id), *(",
-        "    return [*(",
+        "    return [*guards, stored_plan(plan), *given]",
+        "    return [stored_plan(plan), *given]",
         _DRIVEN,
     ),
 )

@@ -20,9 +20,10 @@ Json = dict[str, Any]
 PlanArgument = Annotated[str, typer.Argument(metavar="PLAN", help="Id of the plan.")]
 ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why you decide so; it is stored.")]
 HashOption = Annotated[
-    str | None, typer.Option("--hash", metavar="HASH", help="The hash of what you have read.  [default: the plan's]")
+    str | None,
+    typer.Option("--hash", metavar="HASH", help="The hash of what you have read.  [default: its own]"),
 ]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not show the plan, and do not ask.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Show nothing, and do not ask.")]
 
 
 def plans(
@@ -123,7 +124,7 @@ def _decide(
 
     found: Json = json.loads(session.ext.get_plan(plan_id=plan_id).raw)["data"]
     if asks:
-        _ask(found, is_approval=is_approval)
+        require_yes(_whole(found), is_approval=is_approval)
     call = session.ext.approve_plan if is_approval else session.ext.reject_plan
     body = {"hash": signed or found["hash"], "reason": reason}
     decided = call(plan_id=found["id"], request_body=body, idempotency_key=key).data
@@ -153,9 +154,9 @@ def _rejected(plan: DecidedPlan) -> str:
     return f"Rejected: instance {plan.instance} has ended."
 
 
-def _ask(plan: Json, *, is_approval: bool) -> None:
-    """Show the plan on standard error and wait for a yes. Raises Failure without one."""
-    for line in _whole(plan):
+def require_yes(shown: list[str], *, is_approval: bool) -> None:
+    """Show what is decided about on standard error, and wait for a yes. Raises Failure without one."""
+    for line in shown:
         display.note(line)
     if not sys.stdin.isatty():
         raise Failure("this needs a yes, and there is no terminal to ask on: add --yes", code=USAGE)

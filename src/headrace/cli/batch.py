@@ -11,10 +11,13 @@ from typing import Annotated, Any, cast
 import typer
 
 from headrace.cli import display
+from headrace.cli.approvals import HashOption, require_yes
+from headrace.cli.approvals import ReasonOption as DecisionReasonOption
+from headrace.cli.approvals import YesOption as DecisionYesOption
 from headrace.cli.completion import instance_ids, workflow_ids
 from headrace.cli.errors import REFUSED, UNFINISHED, USAGE, Failure
 from headrace.cli.registration import command, new_group
-from headrace.cli.session import Session
+from headrace.cli.session import KeyOption, Session
 
 Json = dict[str, Any]
 
@@ -234,6 +237,64 @@ def start(session: Session, batch_id: BatchArgument, yes: YesOption = False) -> 
     _start(session, _until_previewed(session, batch_id), yes=yes)
 
 
+@command(group, "approve")
+def approve(
+    session: Session,
+    batch_id: BatchArgument,
+    reason: DecisionReasonOption,
+    signed: HashOption = None,
+    yes: DecisionYesOption = False,
+    idempotency_key: KeyOption = None,
+) -> None:
+    """Approve exactly the preview of a batch, as a whole. Its items do not ask again.
+
+    Shows the preview and asks before it writes. Needs the scope orchestration:approve; a person who has asked for the
+    batch cannot approve it.
+    """
+    _decide(session, batch_id, reason, signed, idempotency_key, is_approval=True, asks=not yes)
+
+
+@command(group, "reject")
+def reject(
+    session: Session,
+    batch_id: BatchArgument,
+    reason: DecisionReasonOption,
+    signed: HashOption = None,
+    yes: DecisionYesOption = False,
+    idempotency_key: KeyOption = None,
+) -> None:
+    """Reject a batch that has not started, for good: nothing of it starts.
+
+    Shows the preview and asks before it writes. Needs the scope orchestration:approve.
+    """
+    _decide(session, batch_id, reason, signed, idempotency_key, is_approval=False, asks=not yes)
+
+
+def _decide(
+    session: Session, batch_id: str, reason: str, signed: str | None, key: str | None, *, is_approval: bool, asks: bool
+) -> None:
+    from headrace.cli.batch_text import batch_lines
+
+    batch = _read(session, batch_id)
+    if "hash" not in batch:
+        raise Failure(f"the batch is {batch['state']}: there is no preview to decide about")
+    if asks:
+        require_yes(batch_lines(batch, []), is_approval=is_approval)
+    call = session.ext.approve_batch if is_approval else session.ext.reject_batch
+    body = {"hash": signed or batch["hash"], "reason": reason}
+    decided = _document(call(batch_id=batch_id, request_body=body, idempotency_key=key).data)["batch"]
+    given = sum(each["verdict"] == "approve" for each in decided["approvals"]["given"])
+    if not is_approval:
+        text = "Rejected: nothing of it starts."
+    elif decided["state"] == "ready":
+        text = f"Approved by {given} of {decided['approvals']['needed']} persons."
+    elif decided["state"] == "approved":
+        text = f"Approved: `headrace batch start {batch_id}` starts it."
+    else:
+        text = f"Approved before: the batch is {decided['state']}."
+    session.show({"batch": decided}, text, ids=[batch_id])
+
+
 @command(group, "pause")
 def pause(session: Session, batch_id: BatchArgument) -> None:
     """Start no more items; those that have started go on."""
@@ -347,7 +408,7 @@ def _start(session: Session, batch: Json, *, yes: bool) -> None:
     """Show the preview, wait for a yes, start the batch and watch it. Raises Failure where it is not started."""
     from headrace.cli.batch_text import VERBS, preview_lines
 
-    if batch["state"] != "ready":
+    if batch["state"] not in ("ready", "approved"):
         raise Failure(f"the batch is {batch['state']}")
     if session.is_for_people:
         for line in preview_lines(batch):
@@ -355,13 +416,17 @@ def _start(session: Session, batch: Json, *, yes: bool) -> None:
     if not batch["included"]:
         session.ext.cancel_batch(batch_id=batch["id"])
         raise Failure("nothing is left to start")
+    if batch["state"] == "ready" and "rule" in batch.get("approvals", {}):
+        _tell_of_approvals(session, batch)
+        return
     if not yes:
         if not sys.stdin.isatty():
             later = f"it is ready: headrace batch start {batch['id']} --yes"
             raise Failure("this needs a yes, and there is no terminal to ask on: add --yes", code=USAGE, hint=later)
         verb = VERBS[batch["kind"]].lower()
         if not typer.confirm(f"This {verb} {batch['included']:,} items. Continue?", err=True):
-            session.ext.cancel_batch(batch_id=batch["id"])
+            if batch["state"] == "ready":
+                session.ext.cancel_batch(batch_id=batch["id"])
             raise Failure("nothing was started")
     session.ext.start_batch(batch_id=batch["id"], request_body={"hash": batch["hash"]})
     if session.is_quiet:
@@ -369,6 +434,19 @@ def _start(session: Session, batch: Json, *, yes: bool) -> None:
         return
     session.show_text(f"Batch started with ID: {batch['id']}")
     _watched(session, batch["id"])
+
+
+def _tell_of_approvals(session: Session, batch: Json) -> None:
+    """Say that other persons have to approve a batch before it starts, and end with the code of what is unfinished."""
+    needed, rule = batch["approvals"]["needed"], batch["approvals"]["rule"]
+    persons = "1 person has" if needed == 1 else f"{needed} persons have"
+    text = [
+        f"Rule {rule}: {persons} to approve it before it starts:",
+        f"  headrace batch approve {batch['id']} --reason TEXT",
+        f"Then: headrace batch start {batch['id']}",
+    ]
+    session.show({"batch": batch}, lambda: text, ids=[batch["id"]])
+    raise typer.Exit(UNFINISHED)
 
 
 def _watched(session: Session, batch_id: str) -> None:

@@ -26,6 +26,7 @@ _REASONS = {
     "is_undo": "it is an undo",
     "nothing_to_undo": "nothing is left to revert",
     "needs_person": "a payout was reversed in part, or not at all",
+    "needs_approvals": "a rule asks for approvals of its undo",
     "changed": "it has changed since the preview",
     "canceled": "the batch was canceled",
     "too_large": "its plan needs too many reads, or too much time",
@@ -53,6 +54,20 @@ def preview_lines(batch: Json) -> list[str]:
         found += ["", f"Item {failing['n']:,} is the first whose plan fails{what}:"]
         found += display.wrapped(display.printable(failing["message"]), COLUMNS, indent="  ")
     return found
+
+
+def approval_texts(batch: Json) -> list[str]:
+    """The approvals that a batch needs, and each decision of a person about it."""
+    approvals: Json | None = batch.get("approvals")
+    if approvals is None:
+        return []
+    by_rule = f", by rule {approvals['rule']}" if "rule" in approvals else ""
+    given = sum(each["verdict"] == "approve" for each in approvals["given"])
+    decisions = (
+        f"{each['verdict']} by {each['principal']}, {display.moment(each['decidedAt'])}: {each['reason']}"
+        for each in approvals["given"]
+    )
+    return [f"{given} of {approvals['needed']}{by_rule}", *map(display.printable, decisions)]
 
 
 def _counted(items: int) -> str:
@@ -84,7 +99,8 @@ def batch_lines(batch: Json, failed: list[Json]) -> list[str]:
         facts.append(("Ended", display.moment(batch["endedAt"])))
     facts.append(("Progress", progress_line(batch)))
     if "why" in batch:
-        facts.append(("Paused", batch["why"]))
+        facts.append(("Why" if batch["state"] == "canceled" else "Paused", batch["why"]))
+    facts += [("Approvals", text) for text in approval_texts(batch)]
     found = display.fact_lines(facts)
     if "included" in batch:
         found += ["", *preview_lines(batch)]

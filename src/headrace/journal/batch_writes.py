@@ -66,10 +66,40 @@ class FinishPreview(Write, frozen=True, kw_only=True):
     summary: str
 
 
-class StartBatch(Write, frozen=True, kw_only=True):
-    """Start a batch that is ready. Changes nothing where it is not, or has another hash."""
+class AddBatchDecision(Write, frozen=True, kw_only=True):
+    """Store the decision of a person about a batch.
+
+    Changes nothing where it is neither ready nor approved, has another hash, or this person has decided.
+    """
 
     batch_id: str
+    principal: str
+    verdict: str
+    hash: str
+    reason: str
+    at: int
+
+
+class ApproveBatch(Write, frozen=True, kw_only=True):
+    """A ready batch with as many approvals as it needs is approved. Changes nothing where it has fewer."""
+
+    batch_id: str
+    needed: int
+
+
+class RejectBatch(Write, frozen=True, kw_only=True):
+    """Cancel a batch that has not started, since a person has rejected it. `why`: who, and for what reason."""
+
+    batch_id: str
+    why: str
+    at: int
+
+
+class StartBatch(Write, frozen=True, kw_only=True):
+    """Start a batch. Changes nothing where it is not in `state`, ready or approved, or has another hash."""
+
+    batch_id: str
+    state: str
     hash: str
     principal: str
     at: int
@@ -156,6 +186,7 @@ class EndItem(Write, frozen=True, kw_only=True):
 
 
 BATCH_WRITES: tuple[type[Write], ...] = (
-    *(AddBatch, AddBatchItems, ClaimPreview, MovePreview, PreviewItem, FinishPreview, StartBatch, PauseBatch),
-    *(ResumeBatch, CancelBatch, DropItems, FinishBatch, CountStart, StartItem, SkipItem, CountEnd, EndItem),
+    *(AddBatch, AddBatchItems, ClaimPreview, MovePreview, PreviewItem, FinishPreview, AddBatchDecision, ApproveBatch),
+    *(RejectBatch, StartBatch, PauseBatch, ResumeBatch, CancelBatch, DropItems, FinishBatch, CountStart, StartItem),
+    *(SkipItem, CountEnd, EndItem),
 )

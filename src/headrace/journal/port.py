@@ -207,6 +207,13 @@ class Journal(Protocol):
         """
         ...
 
+    async def case_requesters(self, instance_ids: Sequence[str]) -> list[str | None]:
+        """Return the principals that asked for these instances and for the ones that they continue or undo.
+
+        None among them: for one of these instances the journal shows none.
+        """
+        ...
+
     async def trigger_of(self, instance_id: str) -> str | None:
         """Return the trigger that started an instance; None where none did."""
         ...

@@ -20,6 +20,7 @@ from headrace.journal.approval_writes import (
 from headrace.journal.batch_writes import AddBatch, AddBatchItems, StartItem
 from headrace.journal.plan_writes import AddPlan, UsePlan
 from headrace.journal.port import Journal, Required, Unit
+from headrace.journal.successor_writes import AddSuccessor
 from headrace.journal.writes import (
     AddAuditEntry,
     AddInstance,
@@ -27,6 +28,7 @@ from headrace.journal.writes import (
     AddTrigger,
     AddWorkflow,
     CloseStage,
+    EndInstance,
     OpenStage,
     Write,
 )
@@ -158,9 +160,35 @@ async def only_who_asked_for_a_target_is_a_requester(make_journal: _MakeJournal)
         assert [await journal.trigger_of(each) for each in ("i1", "i2")] == [None, "t1"]
 
 
-def _plan(plan_id: str, rest_of: str | None = None, at: int = 1) -> Write:
-    names = {name: name for name in ("hash", "document", "subject", "requester")}
-    return AddPlan(plan_id=plan_id, **names, created_at=at, expires_at=9, rest_of=rest_of)
+async def the_requesters_of_a_case_are_those_of_all_its_instances(make_journal: _MakeJournal) -> None:
+    async with make_journal() as journal:
+        await _commit(journal, _WORKFLOW, *_instance("i1"), *_instance("i2"), *_instance("i3"), *_instance("i4"))
+        await _commit(journal, *(_entry("jane", "runWorkflow", "i1"), _entry("ann", "runPlan", "i4")))
+        for before, after, principal in (("i1", "i2", "joe"), ("i2", "i3", "headrace")):
+            await _commit(journal, EndInstance(at=3, error="e", instance_id=before, version=0, failure="refused"))
+            step = AddSuccessor(
+                predecessor=before, kind="redrive", successor=after, reason="r", principal=principal, at=3
+            )
+            await _commit(journal, step)
+        await _commit(journal, _plan("p1", requester="tom"), UsePlan(plan_id="p1", instance_id="i4", at=2))
+        await _commit(journal, PinInstance(instance_id="i4", plan_id="p1"))
+        found = [
+            set(await journal.case_requesters(ids))
+            for ids in (["i3"], ["i1"], ["i4"], ["i5"], ["i2", "i4", "i5"], list[str]())
+        ]
+    assert found == [
+        {"jane", "joe", "headrace"},
+        {"jane"},
+        {"ann", "tom"},
+        {None},
+        {"jane", "joe", "ann", "tom", None},
+        set(),
+    ]
+
+
+def _plan(plan_id: str, rest_of: str | None = None, at: int = 1, requester: str = "requester") -> Write:
+    names = {name: name for name in ("hash", "document", "subject")}
+    return AddPlan(plan_id=plan_id, **names, requester=requester, created_at=at, expires_at=9, rest_of=rest_of)
 
 
 def _decision(plan_id: str, principal: str, verdict: str = "approve", at: int = 2) -> Write:
@@ -225,4 +253,5 @@ CHECKS = (
     a_gate_is_passed_once_and_its_instance_keeps_to_the_plan,
     a_stage_that_has_ended_passes_no_gate,
     only_who_asked_for_a_target_is_a_requester,
+    the_requesters_of_a_case_are_those_of_all_its_instances,
 )

@@ -39,7 +39,9 @@ async def only_the_last_preview_writes(make_journal: MakeJournal) -> None:
         assert await _succeeds(journal, b.ClaimPreview(batch_id="b1", claim="second"))
         assert not await _succeeds(journal, b.MovePreview(batch_id="b1", claim="first", planned=3))
         assert not await _succeeds(journal, b.FinishPreview(batch_id="b1", claim="first", hash="h1", summary="{}"))
-        assert not await _succeeds(journal, b.StartBatch(batch_id="b1", hash="h2", principal="joe", at=3)), "previewing"
+        assert not await _succeeds(
+            journal, b.StartBatch(batch_id="b1", state="ready", hash="h2", principal="joe", at=3)
+        ), "previewing"
         await journal.commit(
             _unit(
                 b.PreviewItem(
@@ -72,9 +74,11 @@ async def a_batch_starts_by_its_hash_and_moves_between_its_states(make_journal: 
     """Each change is made from the states that allow it, once."""
     async with make_journal() as journal:
         await _ready(journal, "b1", 2)
-        assert not await _succeeds(journal, b.StartBatch(batch_id="b1", hash="other", principal="joe", at=3))
+        assert not await _succeeds(
+            journal, b.StartBatch(batch_id="b1", state="ready", hash="other", principal="joe", at=3)
+        )
         assert not await _succeeds(journal, b.CountStart(batch_id="b1")), "it is not started"
-        start = b.StartBatch(batch_id="b1", hash="h", principal="joe", at=3)
+        start = b.StartBatch(batch_id="b1", state="ready", hash="h", principal="joe", at=3)
         outcomes = await asyncio.gather(*(_succeeds(journal, start) for _ in range(4)))
         assert sorted(outcomes) == [False, False, False, True]
         assert not await _succeeds(journal, b.ResumeBatch(batch_id="b1"))
@@ -239,6 +243,46 @@ def _batch(batch_id: str, items: int = 3, max_open: int = 2) -> Write:
     )
 
 
+async def a_batch_is_approved_by_distinct_persons_and_starts_as_approved(make_journal: MakeJournal) -> None:
+    """A decision is stored once a person, for the hash of the preview; a rejection is the end of the batch."""
+    async with make_journal() as journal:
+        await _ready(journal, "b1", 2)
+        assert not await _succeeds(journal, _decision("b1", "paul", hash_="other"))
+        assert await _succeeds(journal, _decision("b1", "paul"))
+        assert not await _succeeds(journal, _decision("b1", "paul", "reject")), "a decision stands"
+        assert not await _succeeds(journal, b.ApproveBatch(batch_id="b1", needed=2)), "by one person"
+        start = partial(b.StartBatch, batch_id="b1", hash="h", principal="joe", at=3)
+        assert not await _succeeds(journal, start(state="approved"))
+        units = [_required(_decision("b1", name)) for name in ("eve", "ann")]
+        for unit in units:
+            unit.add(b.ApproveBatch(batch_id="b1", needed=3))
+        assert await asyncio.gather(*(_is_committed(journal, unit) for unit in units)) == [True, True]
+        assert await _state(journal, "b1") == "approved", "the later one of two at once counts the earlier"
+        assert not await _succeeds(journal, start(state="ready"))
+        assert await _succeeds(journal, start(state="approved"))
+        assert not await _succeeds(journal, _decision("b1", "tom")), "it runs"
+        assert not await _succeeds(journal, b.RejectBatch(batch_id="b1", why="w", at=4)), "it runs"
+        assert not await _succeeds(journal, start(state="running")), "no state but those two is started from"
+        assert [each.principal for each in await journal.decisions("b1")] == ["ann", "eve", "paul"]
+        await _ready(journal, "b2", 1)
+        assert await _succeeds(journal, b.RejectBatch(batch_id="b2", why="rejected by paul: no", at=4))
+        found = await journal.batch("b2")
+        assert found is not None and (found.state, found.why, found.ended_at) == ("canceled", "rejected by paul: no", 4)
+        await _ready(journal, "b3", 1)
+        await journal.commit(_unit(b.ApproveBatch(batch_id="b3", needed=0)))
+        assert await _succeeds(journal, b.CancelBatch(batch_id="b3", at=5)), "an approved one may be canceled"
+
+
+def _decision(batch_id: str, principal: str, verdict: str = "approve", hash_: str = "h") -> Write:
+    return b.AddBatchDecision(batch_id=batch_id, principal=principal, verdict=verdict, hash=hash_, reason="seen", at=3)
+
+
+async def _state(journal: Journal, batch_id: str) -> str:
+    found = await journal.batch(batch_id)
+    assert found is not None
+    return found.state
+
+
 def _items(batch_id: str, count: int) -> Write:
     items = [{"n": n, "instance": f"i{n}", "run": None} for n in range(1, count + 1)]
     return b.AddBatchItems(batch_id=batch_id, items=json.dumps(items))
@@ -252,7 +296,7 @@ async def _ready(journal: Journal, batch_id: str, count: int, max_open: int = 2)
 
 async def _running(journal: Journal, batch_id: str, count: int, max_open: int = 2) -> None:
     await _ready(journal, batch_id, count, max_open)
-    await journal.commit(_unit(b.StartBatch(batch_id=batch_id, hash="h", principal="joe", at=3)))
+    await journal.commit(_unit(b.StartBatch(batch_id=batch_id, state="ready", hash="h", principal="joe", at=3)))
 
 
 def _starting(batch_id: str, n: int, made_id: str | None) -> Unit:
@@ -327,6 +371,7 @@ async def _succeeds(journal: Journal, write: Write) -> bool:
 CHECKS = (
     only_the_last_preview_writes,
     a_batch_starts_by_its_hash_and_moves_between_its_states,
+    a_batch_is_approved_by_distinct_persons_and_starts_as_approved,
     an_item_starts_once_and_never_beyond_the_open_ones,
     failures_in_a_row_pause_a_batch,
     a_pause_and_a_start_exclude_each_other,

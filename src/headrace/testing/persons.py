@@ -101,7 +101,7 @@ class Persons:
         decisions = finished(run.journal.decisions(decided.id))
         own = next((each for each in decisions if each.principal == by), None)
         if own is not None:
-            require_same(own, verdict)
+            require_same(own, verdict, "plan")
             return
         if verdict == APPROVE:
             about = msgspec.json.decode(decided.subject, type=PlanSubject)

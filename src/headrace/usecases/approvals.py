@@ -7,6 +7,8 @@ instance raises its version, so that two of them on any servers are counted one 
 
 from __future__ import annotations
 
+from collections.abc import Set
+from functools import reduce
 from typing import Literal
 
 import msgspec
@@ -34,7 +36,9 @@ from headrace.usecases.plans import APPROVE, REJECT, PlanSubject, approvals_in, 
 from headrace.usecases.ports import Ports
 from headrace.usecases.reasons import ANONYMOUS, check_reason, members_of
 from headrace.usecases.uncancelled import completed
+from headrace.usecases.undoing import undone_sums
 from headrace.workflows.activities import Json
+from headrace.workflows.approval_rules import stricter
 from headrace.workflows.failures import EXPIRED, EXPIRED_TEXT, REJECTED
 
 Verdict = Literal["approve", "reject"]
@@ -81,13 +85,10 @@ async def decide(
 
     Raises InvalidValue, NotFound, NotPermitted, HashDiffers, NotRunnable with a code, Unavailable.
     """
-    members = members_of(wanted, "hash", "reason")
-    if not isinstance(members.get("hash"), str):
-        raise InvalidValue("hash", "must be the hash of the plan, as text")
-    reason, principal = check_reason(members.get("reason")), _identity(caller)
+    signed, reason, principal = decision_in(wanted, caller, "plan")
     plan = await read_plan(ports, plan_id)
-    if members["hash"] != plan.hash:
-        raise HashDiffers(members["hash"], plan.hash)
+    if signed != plan.hash:
+        raise HashDiffers(signed, plan.hash)
     about = msgspec.json.decode(plan.subject, type=PlanSubject)
     give_up_s = ports.clock.monotonic_s() + ports.patience_s
     while True:
@@ -111,6 +112,18 @@ async def decide(
             plan = await read_plan(ports, plan_id)
 
 
+def decision_in(wanted: object, caller: Caller | None, noun: str) -> tuple[str, str, str]:
+    """The hash, the reason and the principal of a decision about a plan or a batch.
+
+    Raises InvalidValue, NotPermitted.
+    """
+    members = members_of(wanted, "hash", "reason")
+    signed = members.get("hash")
+    if not isinstance(signed, str):
+        raise InvalidValue("hash", f"must be the hash of the {noun}, as text")
+    return signed, check_reason(members.get("reason")), _identity(caller)
+
+
 def _identity(caller: Caller | None) -> str:
     """The principal of a decision. Raises NotPermitted where the server does not know it."""
     if caller is None or caller.principal in ("", ANONYMOUS):
@@ -122,26 +135,33 @@ async def _decided_before(
     ports: Ports, plan: Plan, decisions: list[Decision], own: Decision, verdict: Verdict
 ) -> Answer[Decided]:
     """The same decision again changes nothing. Raises NotRunnable for another one."""
-    require_same(own, verdict)
+    require_same(own, verdict, "plan")
     return Answer(plan.id, _decided(plan, await needed_for(ports, plan), decisions))
 
 
-def require_same(own: Decision, verdict: Verdict) -> None:
+def require_same(own: Decision, verdict: Verdict, noun: str) -> None:
     """Require the verdict that this person has stored before. Raises NotRunnable."""
     if own.verdict != verdict:
         done = "approved" if own.verdict == APPROVE else "rejected"
-        raise NotRunnable("decided", f"{own.principal} has {done} this plan already; a decision stands")
+        raise NotRunnable("decided", f"{own.principal} has {done} this {noun} already; a decision stands")
 
 
 async def require_other_person(journal: Journal, plan: Plan, about: PlanSubject, principal: str) -> None:
     """Require a principal that has not asked for the run. Raises NotPermitted."""
-    requesters = await _requesters(journal, plan, about)
+    require_four_eyes(await _requesters(journal, plan, about), principal, "this run")
+
+
+def require_four_eyes(requesters: Set[str | None], principal: str, what: str) -> None:
+    """Require that a principal is none of those that asked for what it approves, and that all are known.
+
+    Raises NotPermitted.
+    """
     if principal in requesters:
-        raise NotPermitted("four_eyes", f"{principal} has asked for this run, so another person has to approve it")
+        raise NotPermitted("four_eyes", f"{principal} has asked for {what}, so another person has to approve it")
     if not requesters.isdisjoint((None, "", ANONYMOUS)):
         raise NotPermitted(
             "four_eyes",
-            "the audit trail does not show all persons who asked for this run, so no person can approve it",
+            f"the audit trail does not show all persons who asked for {what}, so no person can approve it",
         )
 
 
@@ -156,24 +176,9 @@ async def _requesters(journal: Journal, plan: Plan, about: PlanSubject) -> set[s
     if about.instance is None:
         found.add(plan.requester)
     if about.trigger_id is not None:
-        found |= await _made_by(journal, about.trigger_id)
+        found |= {*await journal.requesters(about.trigger_id)} or {None}
     instance_id = about.instance or about.redrive or about.undo
-    while instance_id is not None:
-        instance = await journal.instance(instance_id)
-        trigger_id = await journal.trigger_of(instance_id)
-        found |= await _made_by(journal, trigger_id or instance_id)
-        if instance is not None and instance.plan_id is not None:
-            started = await journal.plan(instance.plan_id)
-            if started is not None and started.instance_id is not None:
-                found.add(started.requester)
-        step = await journal.predecessor(instance_id)
-        instance_id = None if step is None else step.predecessor
-    return found
-
-
-async def _made_by(journal: Journal, target: str) -> set[str | None]:
-    """The principals that asked for an instance or a trigger; one that is unknown where none is known."""
-    return {*await journal.requesters(target)} or {None}
+    return found if instance_id is None else found.union(await journal.case_requesters([instance_id]))
 
 
 # a plan that no instance waits for
@@ -303,7 +308,7 @@ async def approvals_of(ports: Ports, plan: Plan) -> Approvals:
 async def needed_for(ports: Ports, plan: Plan) -> Needed:
     """How many persons have to approve a plan: as the gate says, for the rest of an instance; else by the rules.
 
-    One person, where no rule names a send of the run; it may then be run without any.
+    One person, where no rule names a send of the run, or one that an undo reverts; it may then be run without any.
     """
     about = msgspec.json.decode(plan.subject, type=PlanSubject)
     document = msgspec.json.decode(plan.document, type=_Document)
@@ -319,11 +324,15 @@ async def needed_for(ports: Ports, plan: Plan) -> Needed:
             stored = read_gate(gate)
             return Needed(stored.needed, stored.rule)
     rules, planned = ports.runners.policy.approval_rules, document.definition["stages"]
-    asking = [
+    if about.undo is not None:
+        instance = await ports.journal.instance(about.undo)
+        rule = None if instance is None else rules.asking_for(undone_sums(instance, planned))
+        return Needed(1) if rule is None else Needed(rule.approvals, rule.id)
+    asking = (
         rules.asking(document.definition.get("name"), planned, document.variables, number)
         for number in (range(begins, len(planned)) if rules.rules else ())
-    ]
-    strictest = max((rule for rule in asking if rule is not None), key=lambda rule: rule.approvals, default=None)
+    )
+    strictest = reduce(stricter, asking, None)
     return Needed(1) if strictest is None else Needed(strictest.approvals, strictest.id)
 
 

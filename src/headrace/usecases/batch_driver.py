@@ -14,10 +14,11 @@ from headrace.clock import Clock
 from headrace.errors import Silent, Unavailable
 from headrace.journal import batch_writes as writes
 from headrace.journal.port import Unit
-from headrace.journal.records import Batch
+from headrace.journal.records import Batch, Decision
 from headrace.usecases.batch_items import NotNow, end_item, start_item
 from headrace.usecases.batch_preview import Replaced, preview
 from headrace.usecases.batches import PREVIEWING, RUNNING
+from headrace.usecases.plans import APPROVE
 from headrace.usecases.ports import Ports
 
 LOOK_EVERY_S = 1.0
@@ -85,6 +86,10 @@ class BatchDriver:
                 log.warning("a batch waits", batch_id=batch_id, reason=str(error))
                 await ports.clock.sleep(SILENT_S)
 
+    async def _approvals(self, batch_id: str) -> list[Decision]:
+        """The approvals of a batch that runs: they do not change any more."""
+        return [each for each in await self._ports.journal.decisions(batch_id) if each.verdict == APPROVE]
+
     async def _end_items(self, batch: Batch) -> None:
         """Store how items have ended, in the order of these ends."""
         while page := await self._ports.journal.item_endings(batch.id, PAGE):
@@ -100,6 +105,7 @@ class BatchDriver:
         Some are started at once, so that they share commits.
         """
         ports, limit = self._ports, max(1, round(batch.rate * STEP_S))
+        approvals = await self._approvals(batch.id)
         starting: set[asyncio.Task[bool]] = set()
         try:
             for item in await ports.journal.batch_items(batch.id, 0, limit, "pending"):
@@ -108,7 +114,7 @@ class BatchDriver:
                     done, starting = await asyncio.wait(starting, return_when=asyncio.FIRST_COMPLETED)
                     for task in done:
                         task.result()
-                starting.add(asyncio.create_task(start_item(ports, batch, item.n)))
+                starting.add(asyncio.create_task(start_item(ports, batch, item.n, approvals)))
             over = await asyncio.gather(*starting, return_exceptions=True)
         except NotNow:
             over = await asyncio.gather(*starting, return_exceptions=True)

@@ -13,8 +13,9 @@ import msgspec
 
 from headrace.errors import Conflict, HeadraceError, NotFound, NotInThisState, Silent, Unavailable
 from headrace.journal import batch_writes as writes
+from headrace.journal.approval_writes import AddDecision
 from headrace.journal.port import Entry, Required, Unit
-from headrace.journal.records import Batch, BatchItem, ItemEnding, Plan
+from headrace.journal.records import Batch, BatchItem, Decision, ItemEnding, Plan
 from headrace.journal.writes import AddNudge
 from headrace.runner.runners import started_instance
 from headrace.usecases.batch_preview import abort_hash, code_of
@@ -27,7 +28,7 @@ from headrace.usecases.ports import Ports
 from headrace.usecases.redrive import commit_redrive
 from headrace.usecases.uncancelled import completed
 from headrace.usecases.undo import commit_undo
-from headrace.usecases.undoing import computed_undo, planned_undo
+from headrace.usecases.undoing import computed_undo, planned_undo, require_approvals
 
 CHANGED = "changed"
 
@@ -36,8 +37,10 @@ class NotNow(HeadraceError):
     """The batch does not run, has as many open items as it may, or another driver has the item. Nothing was started."""
 
 
-async def start_item(ports: Ports, batch: Batch, n: int) -> bool:
+async def start_item(ports: Ports, batch: Batch, n: int, approvals: Sequence[Decision] = ()) -> bool:
     """Start a pending item of a batch. False: it was skipped, since it has changed since the preview.
+
+    `approvals`: those of the batch, which count for the plan of the item.
 
     Raises NotNow, Silent where a service does not answer, and Unavailable.
     """
@@ -46,7 +49,7 @@ async def start_item(ports: Ports, batch: Batch, n: int) -> bool:
         raise NotNow
     start = {"run": _run, "redrive": _redrive, "undo": _undo, "abort": _abort}[batch.kind]
     try:
-        await completed(start(ports, batch, item))
+        await completed(start(ports, batch, item, approvals))
     except (NotNow, Silent, Unavailable):
         raise
     except HeadraceError as error:
@@ -84,26 +87,49 @@ def _plan_of(ports: Ports, batch: Batch, item: BatchItem, subject: PlanSubject) 
     )
 
 
-def _ahead(batch: Batch, item: BatchItem, plan: Plan | None, made_id: str, at: int) -> Sequence[Entry]:
-    """The guards of an item, and its plan, which the new instance uses at once."""
-    return [*_guards(batch, item, at, made_id), *(() if plan is None else (stored_plan(plan),))]
+def _ahead(
+    batch: Batch, item: BatchItem, plan: Plan | None, approvals: Sequence[Decision], made_id: str, at: int
+) -> Sequence[Entry]:
+    """The guards of an item, and its plan with the approvals of the batch, which the new instance uses at once."""
+    guards = _guards(batch, item, at, made_id)
+    if plan is None:
+        return guards
+    given = (
+        AddDecision(
+            target=plan.id,
+            principal=each.principal,
+            verdict=each.verdict,
+            hash=plan.hash,
+            reason=each.reason,
+            at=each.at,
+        )
+        for each in approvals
+    )
+    return [*guards, stored_plan(plan), *given]
 
 
-async def _run(ports: Ports, batch: Batch, item: BatchItem) -> None:
+async def _run(ports: Ports, batch: Batch, item: BatchItem, approvals: Sequence[Decision]) -> None:
     assert item.run is not None
     run = msgspec.json.decode(item.run, type=RunItem)
     workflow = await ports.journal.workflow(run.workflow_id)
     if workflow is None or workflow.deleted_at is not None:
         raise NotFound("workflow", run.workflow_id)
     plan = _plan_of(ports, batch, item, PlanSubject("succeeds", workflow.name, workflow.id))
-    start = ports.runners.start(workflow, run.variables, sends=ports.engine.sends_at_once, signed=plan)
+    start = ports.runners.start(
+        workflow,
+        run.variables,
+        sends=ports.engine.sends_at_once,
+        signed=plan,
+        approvals=len(approvals),
+    )
     instance = started_instance(start.unit)
     used = [] if plan is None else [use_of(plan, start)]
-    start.unit[:0] = [*_ahead(batch, item, plan, instance.id, instance.created_at), *used]
+    start.unit[:0] = [*_ahead(batch, item, plan, approvals, instance.id, instance.created_at), *used]
     await commit_start(ports, None, start, instance)
 
 
-async def _redrive(ports: Ports, batch: Batch, item: BatchItem) -> None:
+async def _redrive(ports: Ports, batch: Batch, item: BatchItem, approvals: Sequence[Decision]) -> None:
+    """Continue an instance. One that may not leave an earlier plan keeps it, unless persons have approved this one."""
     assert item.instance_id is not None
     standing = await redrivable(ports, item.instance_id, is_planned=False)
     workflow_id = standing.instance.workflow_id
@@ -111,7 +137,8 @@ async def _redrive(ports: Ports, batch: Batch, item: BatchItem) -> None:
     subject = PlanSubject(
         "succeeds", None if workflow is None else workflow.name, workflow_id, redrive=item.instance_id
     )
-    plan = None if standing.plan is not None else _plan_of(ports, batch, item, subject)
+    keeps = standing.plan is not None and not approvals
+    plan = None if keeps else _plan_of(ports, batch, item, subject)
     await commit_redrive(
         ports,
         None,
@@ -119,17 +146,19 @@ async def _redrive(ports: Ports, batch: Batch, item: BatchItem) -> None:
         batch.reason,
         principal=batch.starter or batch.principal,
         signed=plan,
-        ahead=partial(_ahead, batch, item, plan),
+        approvals=len(approvals),
+        ahead=partial(_ahead, batch, item, plan, approvals),
     )
 
 
-async def _undo(ports: Ports, batch: Batch, item: BatchItem) -> None:
+async def _undo(ports: Ports, batch: Batch, item: BatchItem, approvals: Sequence[Decision]) -> None:
     assert item.instance_id is not None
     standing, undo = await computed_undo(ports, item.instance_id, "keep")
     subject = PlanSubject("succeeds", None, standing.instance.workflow_id, undo=item.instance_id, external="keep")
     plan = _plan_of(ports, batch, item, subject)
     if plan is None or not is_signed(planned_undo(standing, undo).definition, plan):
         raise NotInThisState(CHANGED, f"instance {item.instance_id}: its undo would revert something else by now")
+    require_approvals(ports, standing.instance, undo.stages, len(approvals))
     await commit_undo(
         ports,
         None,
@@ -138,11 +167,11 @@ async def _undo(ports: Ports, batch: Batch, item: BatchItem) -> None:
         batch.reason,
         principal=batch.starter or batch.principal,
         signed=plan,
-        ahead=partial(_ahead, batch, item, plan),
+        ahead=partial(_ahead, batch, item, plan, approvals),
     )
 
 
-async def _abort(ports: Ports, batch: Batch, item: BatchItem) -> None:
+async def _abort(ports: Ports, batch: Batch, item: BatchItem, _: Sequence[Decision]) -> None:
     """Abort an instance that is still in the stage in which the preview saw it."""
     assert item.instance_id is not None
     give_up_s = ports.clock.monotonic_s() + ports.patience_s

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any, Literal
 
 import msgspec
@@ -36,8 +37,9 @@ from headrace.usecases.batch_requests import RunItem
 from headrace.usecases.continuations import belongs_to_undo, continuing, redrivable
 from headrace.usecases.plans import check_variables_of, terms_for
 from headrace.usecases.ports import Ports
-from headrace.usecases.undoing import computed_undo, planned_undo
+from headrace.usecases.undoing import computed_undo, planned_undo, undone_sums
 from headrace.workflows.activities import Json
+from headrace.workflows.approval_rules import ApprovalRule, ApprovalRules, stricter
 
 FORMAT = "headrace-batch/1"
 PAGE = 100
@@ -55,6 +57,27 @@ class Replaced(HeadraceError):
     """Another preview of the batch has begun, or the batch was canceled. Nothing was written."""
 
 
+@dataclass(slots=True)
+class UnderRules:
+    """What the operator's rules count of items.
+
+    `sums`: amounts that they move, by name of the workflow and asset. `strictest`: of the rules that one item asks for
+    by itself; a send of it would wait for approvals without those of the batch.
+    """
+
+    sums: Counter[tuple[str | None, str]] = field(default_factory=Counter[tuple[str | None, str]])
+    strictest: ApprovalRule | None = None
+
+    def add(self, item: UnderRules) -> None:
+        self.sums.update(item.sums)
+        self.strictest = stricter(self.strictest, item.strictest)
+
+    def asked(self, rules: ApprovalRules) -> RulesAsk:
+        """The approvals of all items together. A rule counts those that it is about."""
+        rule = stricter(rules.asking_for(self.sums), self.strictest)
+        return RulesAsk(rules=rules.hash) if rule is None else RulesAsk(rule.approvals, rule.id, rules.hash)
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """The result of the preview of an item. `document`: the plan as JSON, where there is one to pin."""
@@ -65,6 +88,18 @@ class Found:
     code: str | None = None
     message: str | None = None
     totals: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    under_rules: UnderRules = field(default_factory=UnderRules)
+
+
+class RulesAsk(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The approvals that the operator's rules ask for before a batch may start; 0: none.
+
+    `rule`: the id of the one that asks for the most. `rules`: the hash of the file; empty: there were no rules.
+    """
+
+    approvals: int = 0
+    rule: str | None = None
+    rules: str = ""
 
 
 class Summary(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -77,6 +112,7 @@ class Summary(msgspec.Struct, rename="camel", omit_defaults=True):
     totals: dict[str, dict[str, int]]
     excluded: dict[str, int]
     first_failing: Json | None = None
+    asked: RulesAsk = RulesAsk()
 
 
 async def preview(ports: Ports, batch: Batch) -> None:
@@ -92,6 +128,7 @@ async def preview(ports: Ports, batch: Batch) -> None:
     totals: dict[str, Counter[str]] = {}
     excluded: Counter[str] = Counter()
     first_failing: Json | None = None
+    under_rules = UnderRules()
     waiting: list[writes.PreviewItem] = []
     last = 0
     while page := await ports.journal.batch_items(batch.id, last, PAGE):
@@ -102,6 +139,7 @@ async def preview(ports: Ports, batch: Batch) -> None:
             last = item.n
             if found.state == "pending":
                 signed.append({"n": item.n, "hash": found.hash})
+                under_rules.add(found.under_rules)
                 for asset, sums in found.totals.items():
                     totals.setdefault(asset, Counter()).update(sums)
             else:
@@ -125,7 +163,8 @@ async def preview(ports: Ports, batch: Batch) -> None:
                 await _store(ports, batch, claim, last, waiting)
     await _store(ports, batch, claim, last, waiting)
     sums = {asset: {name: value for name, value in totals[asset].items() if value} for asset in sorted(totals)}
-    summary = Summary(len(signed), sums, dict(sorted(excluded.items())), first_failing)
+    asked = under_rules.asked(ports.runners.policy.approval_rules)
+    summary = Summary(len(signed), sums, dict(sorted(excluded.items())), first_failing, asked)
     finished = writes.FinishPreview(
         batch_id=batch.id,
         claim=claim,
@@ -155,6 +194,7 @@ class ItemPlanner:
         self._ports = ports
         self._shadow = Shadow()
         self._workflows: dict[str, Workflow | None] = {}
+        self._rules = ports.runners.policy.approval_rules
 
     async def found(self, find: Callable[[BatchItem], Awaitable[Found]], item: BatchItem) -> Found | None:
         """Find out about an item; None: a service does not answer. Raises Unavailable.
@@ -199,7 +239,10 @@ class ItemPlanner:
     async def undo(self, item: BatchItem) -> Found:
         assert item.instance_id is not None
         standing, undo = await computed_undo(self._ports, item.instance_id, "keep")
-        return await self._planned(planned_undo(standing, undo))
+        found = await self._planned(planned_undo(standing, undo))
+        if self._rules.rules:
+            found.under_rules.sums.update(undone_sums(standing.instance, undo.stages))
+        return found
 
     async def abort(self, item: BatchItem) -> Found:
         assert item.instance_id is not None
@@ -219,8 +262,17 @@ class ItemPlanner:
         if fails is not None:
             return _excluded(f"fails:{fails.get('code') or fails['kind']}", fails["error"])
         text = canonical_json(document).decode()
-        totals = document["totals"] if subject.undone is None else _reverted(document)
-        return Found("pending", document["hash"], text, totals=totals)
+        if subject.undone is not None:
+            return Found("pending", document["hash"], text, totals=_reverted(document))
+        under_rules = self._under_rules(subject, document["totals"]) if self._rules.rules else UnderRules()
+        return Found("pending", document["hash"], text, totals=document["totals"], under_rules=under_rules)
+
+    def _under_rules(self, subject: Subject, totals: dict[str, dict[str, int]]) -> UnderRules:
+        name, stages = subject.definition.get("name"), subject.definition["stages"]
+        sums = Counter({(name, asset): each["sent"] for asset, each in totals.items() if each.get("sent")})
+        begins = 0 if subject.beginning is None else subject.beginning.stage
+        asking = (self._rules.asking(name, stages, subject.variables, number) for number in range(begins, len(stages)))
+        return UnderRules(sums, reduce(stricter, asking, None))
 
 
 def _reverted(document: Json) -> dict[str, dict[str, int]]:

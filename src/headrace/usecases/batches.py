@@ -19,13 +19,15 @@ from headrace.journal.lists import NEWEST, Place
 from headrace.journal.port import Required, Unit
 from headrace.journal.records import Batch, BatchItem, ItemCount
 from headrace.journal.write import Write
+from headrace.usecases.batch_preview import RulesAsk, Summary
 from headrace.usecases.batch_requests import MAX_ITEMS, BatchRequest, Filter, items_text, parse_batch
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
 from headrace.usecases.ports import Ports
 from headrace.usecases.reasons import members_of, principal_of
 
-PREVIEWING, READY, RUNNING, PAUSED, DONE, CANCELED = "previewing", "ready", "running", "paused", "done", "canceled"
-BATCH_STATES = (PREVIEWING, READY, RUNNING, PAUSED, DONE, CANCELED)
+PREVIEWING, READY, APPROVED, RUNNING, PAUSED = "previewing", "ready", "approved", "running", "paused"
+DONE, CANCELED = "done", "canceled"
+BATCH_STATES = (PREVIEWING, READY, APPROVED, RUNNING, PAUSED, DONE, CANCELED)
 ITEM_STATES = ("pending", "started", "succeeded", "failed", "skipped", "excluded")
 PAGE = 200
 ASKED = "a person has paused it"
@@ -121,7 +123,7 @@ async def items_of(ports: Ports, batch_id: str, after_n: int, limit: int, state:
 
 @idempotent(Batch)
 async def start_batch(ports: Ports, caller: Caller | None, batch_id: str, wanted: object) -> Answer[Batch]:
-    """Start a batch that is ready. `wanted` is `{"hash"}`, that of its preview.
+    """Start a batch that is ready, or approved where a rule asks for approvals. `wanted` is `{"hash"}`, of its preview.
 
     Raises InvalidValue, NotFound, HashDiffers, NotInThisState, Unavailable.
     """
@@ -129,12 +131,16 @@ async def start_batch(ports: Ports, caller: Caller | None, batch_id: str, wanted
     if not isinstance(given, str):
         raise InvalidValue("hash", "is required: the hash of the preview, as text")
     row = await read_batch(ports, batch_id)
-    if row.state != READY:  # an approval would be one more state before this one
-        raise _not_from(row, "start", READY)
+    if row.state not in (READY, APPROVED):
+        raise not_from(row, "start", READY, APPROVED)
     if given != row.hash:
         raise HashDiffers(given, str(row.hash), "batch")
+    asked = asked_by_rules(ports, row)
+    if asked.approvals and row.state == READY:
+        why = f"batch {row.id} waits for {asked.approvals} approvals, by rule {asked.rule}"
+        raise NotInThisState("needs_approvals", why)
     at, principal = ports.clock.now_at(), principal_of(caller)
-    start = writes.StartBatch(batch_id=batch_id, hash=given, principal=principal, at=at)
+    start = writes.StartBatch(batch_id=batch_id, state=row.state, hash=given, principal=principal, at=at)
     moved = msgspec.structs.replace(row, state=RUNNING, starter=principal, started_at=at)
     return await _move(ports, caller, moved, start)
 
@@ -144,7 +150,7 @@ async def pause_batch(ports: Ports, caller: Caller | None, batch_id: str) -> Ans
     """Pause a running batch: no item starts after return. Raises NotFound, NotInThisState, Unavailable."""
     row = await read_batch(ports, batch_id)
     if row.state != RUNNING:
-        raise _not_from(row, "pause", RUNNING)
+        raise not_from(row, "pause", RUNNING)
     moved = msgspec.structs.replace(row, state=PAUSED, why=ASKED)
     return await _move(ports, caller, moved, writes.PauseBatch(batch_id=batch_id, why=ASKED))
 
@@ -154,7 +160,7 @@ async def resume_batch(ports: Ports, caller: Caller | None, batch_id: str) -> An
     """Go on with a paused batch. Raises NotFound, NotInThisState, Unavailable."""
     row = await read_batch(ports, batch_id)
     if row.state != PAUSED:
-        raise _not_from(row, "resume", PAUSED)
+        raise not_from(row, "resume", PAUSED)
     moved = msgspec.structs.replace(row, state=RUNNING, why=None, streak=0)
     return await _move(ports, caller, moved, writes.ResumeBatch(batch_id=batch_id))
 
@@ -167,7 +173,7 @@ async def cancel_batch(ports: Ports, caller: Caller | None, batch_id: str) -> An
     """
     row = await read_batch(ports, batch_id)
     if row.state in (DONE, CANCELED):
-        raise _not_from(row, "cancel", *BATCH_STATES[:4])
+        raise not_from(row, "cancel", *BATCH_STATES[:5])
     at = ports.clock.now_at()
     drop = writes.DropItems(batch_id=batch_id, code="canceled", message="the batch was canceled", at=at)
     moved = msgspec.structs.replace(row, state=CANCELED, ended_at=at)
@@ -188,5 +194,23 @@ async def _move(
     return answer
 
 
-def _not_from(row: Batch, verb: str, *states: str) -> NotInThisState:
+def asked_by_rules(ports: Ports, row: Batch) -> RulesAsk:
+    """The approvals that the rules ask for, as the preview has found them.
+
+    Raises NotInThisState where this server has other rules by now.
+    """
+    asked = asked_in(row)
+    if asked.rules != ports.runners.policy.approval_rules.hash:
+        why = f"batch {row.id} was previewed under other approval rules than those of this server: make it again"
+        raise NotInThisState("rules_changed", why)
+    return asked
+
+
+def asked_in(row: Batch) -> RulesAsk:
+    """The approvals that the rules ask for, as the preview has stored them; none before it is made."""
+    return RulesAsk() if row.summary is None else msgspec.json.decode(row.summary, type=Summary).asked
+
+
+def not_from(row: Batch, verb: str, *states: str) -> NotInThisState:
+    """The refusal of what needs a batch in other states."""
     return NotInThisState(row.state, f"batch {row.id} is {row.state}: {verb} needs {' or '.join(states)}")

@@ -72,16 +72,18 @@ async def redrive_instance(
     if skips and plan_id is not None:
         raise InvalidValue("skip", "is not given with planID: what is left out is in no plan")
     standing = await redrivable(ports, instance_id, is_planned=plan_id is not None)
-    signed, kept = None, None
+    signed, approvals, kept = None, 0, None
     if skips:
         require_skippable(standing, is_undo=await belongs_to_undo(ports.journal, standing.instance))
         kept = await left_out(ports, standing.instance, reason)
     if plan_id is not None:
         signed = await signed_plan(ports, "redrive", instance_id, plan_id, accepts_failure=accepts_failure)
+        approvals = approvals_in(await ports.journal.decisions(plan_id))
     if kept is None:
         await _require_same_bytes(ports, standing)
     try:
-        return await completed(commit_redrive(ports, caller, standing, reason, signed=signed, kept=kept))
+        start = commit_redrive(ports, caller, standing, reason, signed=signed, approvals=approvals, kept=kept)
+        return await completed(start)
     except PlanLost:
         assert signed is not None
         await require_usable(ports, await read_plan(ports, signed.id))
@@ -115,21 +117,22 @@ async def commit_redrive(
     *,
     principal: str = "",
     signed: Plan | None = None,
+    approvals: int = 0,
     kept: KeptEffect | None = None,
     ahead: Ahead = nothing_ahead,
 ) -> Answer[Continuation]:
     """Commit the continuation of an instance that may be redriven.
 
     `principal`: of the decision, where it is not the caller's. `signed`: a plan of this redrive, which the continuation
-    may not leave. `kept`: the effect of an undo that is left out. `ahead`: the writes that come before all others of
-    the unit, given the id of the continuation and the moment of its start.
+    may not leave and which has so many `approvals`. `kept`: the effect of an undo that is left out. `ahead`: the writes
+    that come before all others of the unit, given the id of the continuation and the moment of its start.
     """
     before = standing.instance
     start = ports.runners.redrive(
         standing,
         sends=ports.engine.sends_at_once,
         signed=signed,
-        approvals=0 if signed is None else approvals_in(await ports.journal.decisions(signed.id)),
+        approvals=approvals,
         skips=kept is not None,
     )
     runner, unit = start

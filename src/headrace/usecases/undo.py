@@ -21,13 +21,13 @@ from headrace.journal.successor_writes import AddSuccessor
 from headrace.usecases.continuations import Ahead, belongs_to_undo, has_successor, nothing_ahead
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
 from headrace.usecases.plan_runs import PlanLost, is_signed, plan_named_in, require_usable, signed_plan, use_of
-from headrace.usecases.plans import PlanSubject, read_plan
+from headrace.usecases.plans import PlanSubject, approvals_in, read_plan
 from headrace.usecases.ports import Ports
 from headrace.usecases.reasons import check_reason, members_of, principal_of
 from headrace.usecases.uncancelled import completed
-from headrace.usecases.undoing import check_external, computed_undo, planned_undo
+from headrace.usecases.undoing import check_external, computed_undo, planned_undo, require_approvals
 from headrace.workflows.activities import Json
-from headrace.workflows.undo import External, Kept, Undo
+from headrace.workflows.undo import External, Kept, Undo, reverted_key
 
 UNDO = "undo"
 UndoState = Literal["undoing", "undone", "undone_but", "undo_failed"]
@@ -81,6 +81,8 @@ async def undo_instance(ports: Ports, caller: Caller | None, instance_id: str, w
     subject = planned_undo(standing, undo)
     if signed is not None and not is_signed(subject.definition, signed):
         raise NotRunnable("definition_differs", "what the undo would revert has changed since: make a new plan")
+    approvals = 0 if signed is None else approvals_in(await ports.journal.decisions(signed.id))
+    require_approvals(ports, standing.instance, undo.stages, approvals)
     try:
         return await completed(commit_undo(ports, caller, standing.instance, undo, reason, signed=signed))
     except PlanLost:
@@ -167,16 +169,10 @@ async def left_out(ports: Ports, undo: Instance, reason: str) -> KeptEffect:
     begun = await ports.journal.predecessor(undo.root_id or undo.id)
     assert begun is not None, "the first instance of an undo comes after what it undoes"
     case = await case_of(ports.journal, await _read(ports.journal, begun.predecessor))
-    key = _reverted_key(msgspec.json.decode(undo.config)["stages"][undo.stages[-1].number])
+    key = reverted_key(msgspec.json.decode(undo.config)["stages"][undo.stages[-1].number])
     effect = next(each for each in case.effects if each.key == key)
     (kept,) = kept_effects([Kept(effect, f"left out by a person ({reason}), after: {undo.error}")])
     return kept
-
-
-def _reverted_key(stage: Json) -> str:
-    """The key of the effect that a stage of an undo reverts."""
-    given = next(iter(stage["revert"].values()))
-    return given.get("key") or given["reference"]
 
 
 async def _kept_later(journal: Journal, undo: Instance, undone_id: str) -> list[KeptEffect]:
@@ -191,7 +187,7 @@ async def _kept_later(journal: Journal, undo: Instance, undone_id: str) -> list[
         seen = [item["status"] for row in rows for item in _initiations(row) if item["reference"] == payout]
         if seen[-1:] == ["PROCESSED"]:
             why = "the payout is paid" if kind == "initiation" else f"it funded the payout {payout}, which is paid"
-            found[_reverted_key(stage)] = why
+            found[reverted_key(stage)] = why
     if not found:
         return []
     case = await case_of(journal, await _read(journal, undone_id))

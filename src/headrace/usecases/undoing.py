@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
+
 from headrace.effects.port import Done
 from headrace.effects.services import prepare
 from headrace.engine.cases import case_of
 from headrace.errors import InvalidValue, NotFound, NotInThisState
-from headrace.journal.records import Standing
+from headrace.journal.records import Instance, Standing
 from headrace.planning.planner import Subject, Undone
 from headrace.planning.questions import Asking, ask
 from headrace.runner.runners import undo_config
@@ -14,8 +18,9 @@ from headrace.usecases.asking import answered
 from headrace.usecases.continuations import belongs_to_undo, has_successor
 from headrace.usecases.ports import Ports
 from headrace.workflows.activities import Json
+from headrace.workflows.approval_rules import sent_by
 from headrace.workflows.reversals import ListTransferInitiations
-from headrace.workflows.undo import Case, External, Undo, undo_of
+from headrace.workflows.undo import Case, External, Undo, reverted_stages, undo_of
 
 
 def check_external(value: object) -> External:
@@ -57,6 +62,25 @@ def planned_undo(standing: Standing, undo: Undo) -> Subject:
     position = sum(row.error is None for row in standing.activities)
     undone = Undone(instance_id, standing.instance.stages[-1].number, position)
     return Subject(undo_config(instance_id, undo.stages), {}, undone=undone)
+
+
+def undone_sums(instance: Instance, stages: Sequence[Json]) -> dict[tuple[str | None, str], int]:
+    """The sums that an undo moves back, by name of the workflow and asset: of the sends of which it reverts an effect.
+
+    `instance`: one of the case; `stages`: those of the undo.
+    """
+    definition: Json = msgspec.json.decode(instance.config)
+    variables: dict[str, str] = msgspec.json.decode(instance.variables)
+    sums = sent_by(definition["stages"], variables, reverted_stages(stages))
+    return {(definition.get("name"), asset): amount for asset, amount in sums.items()}
+
+
+def require_approvals(ports: Ports, instance: Instance, stages: Sequence[Json], approvals: int) -> None:
+    """Require as many approvals of an undo as the operator's rules ask for. Raises NotInThisState."""
+    rule = ports.runners.policy.approval_rules.asking_for(undone_sums(instance, stages))
+    if rule is not None and approvals < rule.approvals:
+        why = f"rule {rule.id} asks for a plan of it that {rule.approvals} persons have approved (planID)"
+        raise _refused("needs_approvals", instance.id, f"{why}; {approvals} have")
 
 
 def _refused(code: str, instance_id: str, why: str) -> NotInThisState:

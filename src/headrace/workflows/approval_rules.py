@@ -7,9 +7,11 @@ loosen them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import reduce
 from typing import Any, cast
 
 from headrace.errors import InvalidValue
@@ -65,12 +67,40 @@ class ApprovalRules:
         about = [rule for rule in self.rules if rule.asset == own[0] and rule.is_about(workflow_name)]
         if not about:
             return None
-        earlier = (_moved(stage, variables) for stage in stages[: number + 1])
-        total = sum(amount for asset, amount in (each for each in earlier if each is not None) if asset == own[0])
-        return max((rule for rule in about if total > rule.over), key=lambda rule: rule.approvals, default=None)
+        total = sent_by(stages, variables, range(number + 1))[own[0]]
+        return reduce(stricter, (rule for rule in about if total > rule.over), None)
+
+    def asking_for(self, sums: Mapping[tuple[str | None, str], int]) -> ApprovalRule | None:
+        """The rule that asks for the most approvals of what is decided together; None: none does.
+
+        `sums`: amounts by name of a workflow and asset. A rule counts all workflows that it is about.
+        """
+        asking = (
+            rule
+            for rule in self.rules
+            if sum(sum_ for (name, asset), sum_ in sums.items() if asset == rule.asset and rule.is_about(name))
+            > rule.over
+        )
+        return reduce(stricter, asking, None)
 
 
 NO_RULES = ApprovalRules()
+
+
+def stricter(one: ApprovalRule | None, other: ApprovalRule | None) -> ApprovalRule | None:
+    """The rule that asks for more approvals; the first of two that ask for as many."""
+    if one is None or other is None:
+        return one or other
+    return other if other.approvals > one.approvals else one
+
+
+def sent_by(stages: list[Json], variables: Mapping[str, str], numbers: Iterable[int]) -> Counter[str]:
+    """The sums by asset that the stages of these numbers send, in units of the asset."""
+    sums: Counter[str] = Counter()
+    for moved in (_moved(stages[number], variables) for number in numbers):
+        if moved is not None:
+            sums[moved[0]] += moved[1]
+    return sums
 
 
 def _moved(stage: Json, variables: Mapping[str, str]) -> tuple[str, int] | None:

@@ -104,6 +104,17 @@ def undo_of(case: Case, external: External = "keep") -> Undo:
     return undo
 
 
+def reverted_key(stage: Json) -> str:
+    """The key of the effect that a stage of an undo reverts."""
+    given = next(iter(stage["revert"].values()))
+    return given.get("key") or given["reference"]
+
+
+def reverted_stages(stages: Iterable[Json]) -> set[int]:
+    """The numbers of the stages of the case of which these stages of its undo revert effects."""
+    return {int(reverted_key(stage).split(":")[-2]) for stage in stages}
+
+
 def _undo_initiation(undo: Undo, effect: DoneEffect, status: str | None, external: External) -> None:
     """Add the stage of a transfer initiation. The stage reads the status again: it may have changed."""
     if status in BLOCKING:

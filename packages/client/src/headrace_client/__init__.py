@@ -26,6 +26,7 @@ from headrace_client.history import (
 )
 from headrace_client.hooks import Hooks
 from headrace_client.models import (
+    Approvals,
     Attention,
     AuditEntry,
     CaseStep,
@@ -35,6 +36,7 @@ from headrace_client.models import (
     Continuation,
     DeadLetter,
     DecidedPlan,
+    Decision,
     EffectRequest,
     Event,
     EventConflict,
@@ -46,8 +48,6 @@ from headrace_client.models import (
     LastStage,
     OpenApproval,
     Plan,
-    PlanApprovals,
-    PlanDecision,
     PlannedEffect,
     PlanSummary,
     PlanTotal,
@@ -180,8 +180,8 @@ __all__ = [
     "OpenApproval",
     "Pages",
     "Plan",
-    "PlanApprovals",
-    "PlanDecision",
+    "Approvals",
+    "Decision",
     "PlanSummary",
     "PlanTotal",
     "PlannedEffect",

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from headrace_client.models import Model, Timestamp
+from headrace_client.models import Approvals, Model, Timestamp
 
 
 class BatchTotal(Model, kw_only=True):
@@ -19,11 +19,12 @@ class BatchTotal(Model, kw_only=True):
 
 
 class Batch(Model, kw_only=True):
-    """Many runs, redrives, undos or aborts. `state`: previewing, ready, running, paused, done or canceled.
+    """Many runs, redrives, undos or aborts. `state`: previewing, ready, approved, running, paused, done or canceled.
 
     `planned`: items that the preview has seen. `included`, `totals` and `excluded` (by code) are its result; a start
     names `hash`. `open_items`: items that are started and not over. `counts`, by state, comes with `get_batch` only.
-    `why`: of a pause.
+    `approvals`, with `get_batch` and after a decision: those that a rule asks for, and those that were given. `why`:
+    of a pause or a rejection.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Batch(Model, kw_only=True):
     excluded: dict[str, int] = msgspec.field(default_factory=dict[str, int])
     first_failing: dict[str, Any] | None = None
     counts: dict[str, int] = msgspec.field(default_factory=dict[str, int])
+    approvals: Approvals | None = None
     why: str | None = None
     started_by: str | None = None
     started_at: Timestamp | None = None

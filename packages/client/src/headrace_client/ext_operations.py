@@ -225,6 +225,26 @@ START_BATCH: Operation[Batch] = Operation(
     reader(Batch),
     body="request_body",
 )
+APPROVE_BATCH: Operation[Batch] = Operation(
+    "approve_batch",
+    "POST",
+    "/ext/batches/{batch_id}/approve",
+    APPROVE,
+    200,
+    requests.DecideBatchRequest,
+    reader(Batch),
+    body="request_body",
+)
+REJECT_BATCH: Operation[Batch] = Operation(
+    "reject_batch",
+    "POST",
+    "/ext/batches/{batch_id}/reject",
+    APPROVE,
+    200,
+    requests.DecideBatchRequest,
+    reader(Batch),
+    body="request_body",
+)
 PAUSE_BATCH: Operation[Batch] = Operation(
     "pause_batch", "POST", "/ext/batches/{batch_id}/pause", WRITE, 200, requests.GetBatchRequest, reader(Batch)
 )

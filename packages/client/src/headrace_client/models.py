@@ -373,8 +373,8 @@ class PlanSummary(Model, kw_only=True):
     external: str | None = None
 
 
-class PlanDecision(Model, kw_only=True):
-    """A person's decision about a plan. `verdict` is approve or reject."""
+class Decision(Model, kw_only=True):
+    """A person's decision about a plan or a batch. `verdict` is approve or reject."""
 
     principal: str
     verdict: str
@@ -382,18 +382,18 @@ class PlanDecision(Model, kw_only=True):
     decided_at: Timestamp
 
 
-class PlanApprovals(Model, kw_only=True):
-    """The approvals of a plan: how many it needs, by which rule if by any, and what was decided, the oldest first."""
+class Approvals(Model, kw_only=True):
+    """The approvals of a plan or a batch: how many it needs, by which rule if any, and what was decided, in order."""
 
     needed: int
-    given: list[PlanDecision]
+    given: list[Decision]
     rule: str | None = None
 
 
 class DecidedPlan(PlanSummary, kw_only=True):
     """A plan after a person's decision."""
 
-    approvals: PlanApprovals
+    approvals: Approvals
 
 
 class PlanTotal(Model):
@@ -436,7 +436,7 @@ class Plan(PlanSummary, kw_only=True):
     begins: dict[str, Any] | None = msgspec.field(default=None, name="from")
     fails: dict[str, Any] | None = None
     ends: dict[str, Any] | None = None
-    approvals: PlanApprovals | None = None
+    approvals: Approvals | None = None
 
 
 class CertificateSubject(Model):

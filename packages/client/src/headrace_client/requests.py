@@ -270,6 +270,13 @@ class StartBatchRequest(Request):
     request_body: dict[str, Any]
 
 
+class DecideBatchRequest(Request):
+    """`request_body` is `{"hash": that of the batch, "reason": why}`."""
+
+    batch_id: str
+    request_body: dict[str, Any]
+
+
 class ListBatchItemsRequest(Request):
     """`after` is the number of an item; `limit` is at most 1,000."""
 

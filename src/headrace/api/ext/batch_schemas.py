@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from headrace.api.ext.plan_schemas import Approvals
 from headrace.api.ext.schemas import Shape
 from headrace.api.v1.schemas import DateTime, InstanceId, WorkflowId
 from headrace.api.v2.schemas import Page
@@ -14,8 +15,11 @@ from headrace.usecases.batch_requests import BatchKind
 from headrace.workflows.failures import FailureKind
 
 BatchState = Annotated[
-    Literal["previewing", "ready", "running", "paused", "done", "canceled"],
-    Meta(description="`previewing`: its items are planned, in the background. `ready`: a start may follow."),
+    Literal["previewing", "ready", "approved", "running", "paused", "done", "canceled"],
+    Meta(
+        description="`previewing`: its items are planned, in the background. `ready`: a start may follow, or the "
+        "approvals that a rule asks for. `approved`: it has them."
+    ),
 ]
 ItemState = Literal["pending", "started", "succeeded", "failed", "skipped", "excluded"]
 
@@ -121,7 +125,10 @@ class Batch(Shape, kw_only=True):
     ) = UNSET
     first_failing: FailingItem | UnsetType = UNSET
     counts: Annotated[dict[str, int], Meta(description="Items by state.")] | UnsetType = UNSET
-    why: Annotated[str, Meta(description="Why it is paused.")] | UnsetType = UNSET
+    approvals: Annotated[Approvals, Meta(description="Where a rule asks for some, or some were given.")] | UnsetType = (
+        UNSET
+    )
+    why: Annotated[str, Meta(description="Why it is paused, or who has rejected it.")] | UnsetType = UNSET
     started_by: Annotated[str, Meta(description="The principal that started it.")] | UnsetType = UNSET
     started_at: DateTime | UnsetType = UNSET
     ended_at: DateTime | UnsetType = UNSET

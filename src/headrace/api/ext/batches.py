@@ -11,8 +11,10 @@ from msgspec import UNSET
 from headrace import json_text
 from headrace.api.context import Context
 from headrace.api.ext import batch_schemas as schemas
+from headrace.api.ext.plan_schemas import DecisionRequest
+from headrace.api.ext.plans import shown_approvals
 from headrace.api.idempotency import answer_response, caller_of
-from headrace.api.operations import READ, WRITE, Operation, Parameter
+from headrace.api.operations import APPROVE, READ, WRITE, Operation, Parameter
 from headrace.api.requests import Request, canonical_id, json_value, with_canonical_ids
 from headrace.api.responses import Response, json_response
 from headrace.api.v2.pages import PARAMETERS, page_response
@@ -20,6 +22,8 @@ from headrace.clock import date_time
 from headrace.errors import InvalidValue
 from headrace.journal.lists import BatchList
 from headrace.journal.records import Batch, BatchItem
+from headrace.usecases.approvals import Approvals, Verdict
+from headrace.usecases.batch_approvals import DecidedBatch, batch_approvals, decide_batch
 from headrace.usecases.batch_preview import Summary
 from headrace.usecases.batch_requests import Filter, RunItem
 from headrace.usecases.batches import (
@@ -71,7 +75,7 @@ async def show(context: Context, request: Request) -> Response:
     counts: Counter[str] = Counter()
     for each in await counts_of(context.ports, batch.id):
         counts[each.state] += each.count
-    shown = _shown(batch)
+    shown = _shown(batch, await batch_approvals(context.ports, batch))
     shown.counts = dict(counts)
     return json_response(200, json_text.encode(schemas.BatchResponse(data=shown)))
 
@@ -81,6 +85,22 @@ async def start(context: Context, request: Request) -> Response:
     wanted = json_value(request, body) if body else None
     answer = await start_batch(context.ports, caller_of(request, body, wanted), request.params["batchID"], wanted)
     return answer_response(answer, 200, _response)
+
+
+async def approve(context: Context, request: Request) -> Response:
+    return await _decide(context, request, "approve")
+
+
+async def reject(context: Context, request: Request) -> Response:
+    return await _decide(context, request, "reject")
+
+
+async def _decide(context: Context, request: Request, verdict: Verdict) -> Response:
+    body = await request.body(context.settings.max_body_bytes)
+    wanted = json_value(request, body) if body else None
+    caller = caller_of(request, body, wanted)
+    answer = await decide_batch(context.ports, caller, request.params["batchID"], verdict, wanted)
+    return answer_response(answer, 200, _decided)
 
 
 async def pause(context: Context, request: Request) -> Response:
@@ -123,7 +143,11 @@ def _response(row: Batch) -> bytes:
     return json_text.encode(schemas.BatchResponse(data=_shown(row)))
 
 
-def _shown(row: Batch) -> schemas.Batch:
+def _decided(made: DecidedBatch) -> bytes:
+    return json_text.encode(schemas.BatchResponse(data=_shown(made.batch, made.approvals)))
+
+
+def _shown(row: Batch, approvals: Approvals | None = None) -> schemas.Batch:
     shown = schemas.Batch(
         id=row.id,
         kind=row.kind,  # pyright: ignore[reportArgumentType]  # one of KINDS
@@ -139,6 +163,7 @@ def _shown(row: Batch) -> schemas.Batch:
         open_items=row.open,
         filter=UNSET if row.selection is None else _filter(msgspec.json.decode(row.selection, type=Filter)),
         hash=row.hash or UNSET,
+        approvals=UNSET if approvals is None else shown_approvals(approvals),
         why=row.why or UNSET,
         started_by=row.starter or UNSET,
         started_at=_time(row.started_at),
@@ -194,6 +219,12 @@ def _time(at: int | None) -> Any:
     return UNSET if at is None else date_time(at)
 
 
+_DECISION_REFUSALS = (
+    "Refused with 403 and `details.reason` `no_identity` (the server runs without authentication); with 412 and "
+    "`hash_differs`; or with 409 and `decided` (you have decided otherwise), `rules_changed` (this server has other "
+    "rules than at the preview), `changed`, or the state of a batch that is neither `ready` nor `approved`. The same "
+    "decision again is answered with 200."
+)
 _STATES = "Refused with 409 where the batch is in another state, which `details.reason` names."
 
 OPERATIONS = (
@@ -278,13 +309,53 @@ OPERATIONS = (
             "Starts the items that the preview has not excluded, `rate` of them in a second. Each starts once, "
             "whatever crashes and on any number of servers. A new instance has no effect but those of its plan in the "
             "preview; an item that has changed since is skipped.\n\n"
-            f"Refused with 412 and `hash_differs` where `hash` is not that of the batch. {_STATES}"
+            "Refused with 412 and `hash_differs` where `hash` is not that of the batch; with 409 and `needs_approvals` "
+            "where a rule asks for approvals that it does not have, or `rules_changed` where this server has other "
+            f"rules than at the preview. {_STATES}"
         ),
         response=schemas.BatchResponse,
         body=schemas.BatchStartRequest,
         example={"hash": "sha256:HASH"},
         takes_key=True,
         errors=(400, 404, 409, 412, 413, 415, 503),
+    ),
+    Operation(
+        method="POST",
+        path="/ext/batches/{batchID}/approve",
+        operation_id="approveBatch",
+        scope=APPROVE,
+        handler=approve,
+        tag=TAG,
+        summary="Approve a batch",
+        description=(
+            "Stores that a person approves exactly this preview, as a whole. With as many approvals as the rule asks "
+            "for the batch is `approved`, and can be started; its items do not ask again.\n\n"
+            "Who has asked for it cannot approve it (403 `four_eyes`): the principal that made the batch, and those "
+            f"that started the instances that it continues or undoes. {_DECISION_REFUSALS}"
+        ),
+        response=schemas.BatchResponse,
+        body=DecisionRequest,
+        example={"hash": "sha256:HASH", "reason": "the list was compared with the invoices"},
+        takes_key=True,
+        errors=(400, 403, 404, 409, 412, 413, 415, 503),
+    ),
+    Operation(
+        method="POST",
+        path="/ext/batches/{batchID}/reject",
+        operation_id="rejectBatch",
+        scope=APPROVE,
+        handler=reject,
+        tag=TAG,
+        summary="Reject a batch",
+        description=(
+            "Stores that a person rejects a batch that has not started, which is final: it is `canceled`, and its "
+            f"items are skipped with the code `rejected`. {_DECISION_REFUSALS}"
+        ),
+        response=schemas.BatchResponse,
+        body=DecisionRequest,
+        example={"hash": "sha256:HASH", "reason": "item 12 was paid by hand"},
+        takes_key=True,
+        errors=(400, 403, 404, 409, 412, 413, 415, 503),
     ),
     *(
         Operation(

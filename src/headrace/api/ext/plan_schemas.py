@@ -85,8 +85,8 @@ class PlanSummary(Shape, kw_only=True):
     instance: Annotated[InstanceId, Meta(description="The instance of whose rest it is.")] | UnsetType = UNSET
 
 
-class PlanDecision(Shape, kw_only=True):
-    """A person's decision about a plan."""
+class Decision(Shape, kw_only=True):
+    """A person's decision about a plan or a batch."""
 
     principal: str
     verdict: Literal["approve", "reject"]
@@ -94,16 +94,16 @@ class PlanDecision(Shape, kw_only=True):
     decided_at: DateTime
 
 
-class PlanApprovals(Shape, kw_only=True):
-    """The approvals of a plan."""
+class Approvals(Shape, kw_only=True):
+    """The approvals of a plan or a batch."""
 
     needed: Annotated[int, Meta(ge=1, description="How many persons have to approve it.")]
     rule: Annotated[str, Meta(description="The rule that asks for them.")] | UnsetType = UNSET
-    given: Annotated[list[PlanDecision], Meta(description="The oldest first.")]
+    given: Annotated[list[Decision], Meta(description="The oldest first.")]
 
 
-class PlanDecisionRequest(Shape, kw_only=True):
-    """A decision about a plan, by the hash of what was read."""
+class DecisionRequest(Shape, kw_only=True):
+    """A decision about a plan or a batch, by the hash of what was read."""
 
     hash: str
     reason: Reason
@@ -112,7 +112,7 @@ class PlanDecisionRequest(Shape, kw_only=True):
 class DecidedPlan(PlanSummary, kw_only=True):
     """A plan after a decision."""
 
-    approvals: PlanApprovals
+    approvals: Approvals
 
 
 class DecidedPlanResponse(Shape, kw_only=True):
@@ -167,7 +167,7 @@ class Plan(PlanSummary, kw_only=True):
         list[dict[str, Any]], Meta(description="Waits, reads, and payments that are booked already.")
     ]
     totals: Annotated[dict[str, PlanTotal], Meta(description="By asset.")]
-    approvals: PlanApprovals
+    approvals: Approvals
     fails: Annotated[dict[str, Any], Meta(description="The first failure.")] | UnsetType = UNSET
     ends: Annotated[dict[str, Any], Meta(description="What fails though every shortage is funded.")] | UnsetType = UNSET
 

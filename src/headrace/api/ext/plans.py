@@ -93,20 +93,20 @@ def _summary(row: Plan) -> dict[str, Any]:
 
 
 def _whole(row: Plan, *, approvals: Approvals | None) -> bytes:
-    shown = {} if approvals is None else {"approvals": _approvals(approvals)}
+    shown = {} if approvals is None else {"approvals": shown_approvals(approvals)}
     return json_text.encode({"data": {**msgspec.json.decode(row.document), **_summary(row), **shown}})
 
 
 def _decided(made: Decided) -> bytes:
-    return json_text.encode({"data": {**_summary(made.plan), "approvals": _approvals(made.approvals)}})
+    return json_text.encode({"data": {**_summary(made.plan), "approvals": shown_approvals(made.approvals)}})
 
 
-def _approvals(approvals: Approvals) -> schemas.PlanApprovals:
-    return schemas.PlanApprovals(
+def shown_approvals(approvals: Approvals) -> schemas.Approvals:
+    return schemas.Approvals(
         needed=approvals.needed.approvals,
         rule=approvals.needed.rule or UNSET,
         given=[
-            schemas.PlanDecision(
+            schemas.Decision(
                 principal=each.principal,
                 verdict="approve" if each.verdict == "approve" else "reject",
                 reason=each.reason,
@@ -215,7 +215,7 @@ OPERATIONS = (
             f"trigger. {_DECISION_REFUSALS}"
         ),
         response=schemas.DecidedPlanResponse,
-        body=schemas.PlanDecisionRequest,
+        body=schemas.DecisionRequest,
         example={"hash": "sha256:HASH", "reason": "the invoice is in the folder"},
         takes_key=True,
         errors=(400, 403, 404, 409, 412, 413, 415, 503),
@@ -233,7 +233,7 @@ OPERATIONS = (
             f"instance that waits for it ends with the failure `rejected`. {_DECISION_REFUSALS}"
         ),
         response=schemas.DecidedPlanResponse,
-        body=schemas.PlanDecisionRequest,
+        body=schemas.DecisionRequest,
         example={"hash": "sha256:HASH", "reason": "the amount is wrong"},
         takes_key=True,
         errors=(400, 403, 404, 409, 412, 413, 415, 503),

@@ -125,7 +125,8 @@ OPERATIONS = (
             "funded these. Its workflow is computed; it can be read, and no list shows it.\n\n"
             "With the `planID` of a plan of this undo it has no effect but those of the plan, which says what is done "
             "with a paid payout.\n\n"
-            f"{_UNDO_REFUSALS}, `nothing_to_undo`, `needs_person` (a payout was reversed in part, or not at all); of "
+            f"{_UNDO_REFUSALS}, `nothing_to_undo`, `needs_person` (a payout was reversed in part, or not at all), "
+            "`needs_approvals` (a rule asks for a plan of it that persons have approved); of "
             "its plan `used`, `expired`, `rejected`, `would_fail` (unless `acceptFailure` is true), "
             "`definition_differs` (it would revert something else now)."
         ),

@@ -318,6 +318,9 @@ class PostgresJournal:
     async def requesters(self, target: str) -> list[str]:
         return [principal for (principal,) in await self._rows("requesters", target)]
 
+    async def case_requesters(self, instance_ids: Sequence[str]) -> list[str | None]:
+        return [principal for (principal,) in await self._rows("case_requesters", list(instance_ids))]
+
     async def trigger_of(self, instance_id: str) -> str | None:
         rows = await self._rows("trigger_of", instance_id)
         return rows[0][0] if rows else None

@@ -258,10 +258,27 @@ FROM :rows WHERE t.batch_id = r.batch_id AND t.n = r.number
 UPDATE batches SET state = 'ready', hash = r.hash, summary = r.summary FROM :rows
 WHERE id = r.batch_id AND state = 'previewing' AND batches.claim = r.claim
 
--- Start batches that are ready.
+-- Store what persons decided about batches, each once. The row's lock makes decisions about one batch wait for each other.
+-- name: AddBatchDecision
+INSERT INTO decisions (target, principal, verdict, hash, reason, at)
+SELECT r.batch_id, r.principal, r.verdict, r.hash, r.reason, r.at
+FROM :rows JOIN batches AS b ON b.id = r.batch_id AND b.state IN ('ready', 'approved') AND b.hash = r.hash FOR UPDATE OF b
+ON CONFLICT DO NOTHING
+
+-- Note that ready batches have the approvals that they need.
+-- name: ApproveBatch
+UPDATE batches SET state = 'approved' FROM :rows WHERE id = r.batch_id AND state = 'ready'
+AND (SELECT count(*) FROM decisions AS d WHERE d.target = r.batch_id AND d.verdict = 'approve') >= r.needed
+
+-- Cancel batches that a person has rejected.
+-- name: RejectBatch
+UPDATE batches SET state = 'canceled', why = r.why, ended_at = r.at FROM :rows
+WHERE id = r.batch_id AND state IN ('ready', 'approved')
+
+-- Start batches.
 -- name: StartBatch
 UPDATE batches SET state = 'running', starter = r.principal, started_at = r.at FROM :rows
-WHERE id = r.batch_id AND state = 'ready' AND batches.hash = r.hash
+WHERE id = r.batch_id AND batches.state = r.state AND batches.state IN ('ready', 'approved') AND batches.hash = r.hash
 
 -- Pause running batches.
 -- name: PauseBatch
@@ -274,7 +291,7 @@ UPDATE batches SET state = 'running', why = NULL, streak = 0 FROM :rows WHERE id
 -- Cancel batches that are not over.
 -- name: CancelBatch
 UPDATE batches SET state = 'canceled', ended_at = r.at FROM :rows
-WHERE id = r.batch_id AND state IN ('previewing', 'ready', 'running', 'paused')
+WHERE id = r.batch_id AND state IN ('previewing', 'ready', 'approved', 'running', 'paused')
 
 -- Skip what has not started.
 -- name: DropItems
@@ -659,6 +676,23 @@ SELECT DISTINCT principal FROM audit
 WHERE target IN (SELECT CAST(:target AS text) UNION SELECT batch_id FROM batch_items WHERE made_id = CAST(:target AS text)) AND operation IN (
     'runWorkflow', 'v2RunWorkflow', 'runPlan', 'redriveInstance', 'undoInstance',
     'createTrigger', 'v2CreateTrigger', 'createBatch', 'startBatch', 'resumeBatch')
+
+-- The principals that asked for instances: for each one of their cases so far. NULL: one that is unknown.
+-- name: case_requesters
+WITH RECURSIVE cases (id) AS (
+    SELECT unnest(CAST(:instance_ids AS text[]))
+    UNION SELECT s.predecessor FROM successors AS s JOIN cases AS c ON s.successor = c.id),
+targets (id, target) AS (
+    SELECT c.id, coalesce((SELECT o.trigger_id FROM occurrences AS o WHERE o.instance_id = c.id), c.id) FROM cases AS c
+    UNION ALL SELECT c.id, t.batch_id FROM cases AS c JOIN batch_items AS t ON t.made_id = c.id),
+asking (id, principal) AS (
+    SELECT t.id, a.principal FROM targets AS t JOIN audit AS a ON a.target = t.target WHERE a.operation IN (
+        'runWorkflow', 'v2RunWorkflow', 'runPlan', 'redriveInstance', 'undoInstance',
+        'createTrigger', 'v2CreateTrigger', 'createBatch', 'startBatch', 'resumeBatch')
+    UNION SELECT c.id, s.principal FROM cases AS c JOIN successors AS s ON s.successor = c.id
+    UNION SELECT c.id, p.requester FROM cases AS c JOIN instances AS i ON i.id = c.id JOIN plans AS p ON p.id = i.plan_id
+        WHERE p.instance_id IS NOT NULL)
+SELECT principal FROM asking UNION SELECT NULL FROM cases WHERE id NOT IN (SELECT id FROM asking)
 
 -- The trigger that started an instance.
 -- name: trigger_of

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sqlite3
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
@@ -346,6 +347,9 @@ class SqliteJournal:
 
     async def requesters(self, target: str) -> list[str]:
         return [principal for (principal,) in self._rows("requesters", target)]
+
+    async def case_requesters(self, instance_ids: Sequence[str]) -> list[str | None]:
+        return [principal for (principal,) in self._rows("case_requesters", json.dumps(instance_ids))]
 
     async def trigger_of(self, instance_id: str) -> str | None:
         rows = self._rows("trigger_of", instance_id)

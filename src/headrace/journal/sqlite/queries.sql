@@ -253,9 +253,26 @@ WHERE batch_id = :batch_id AND n = :number
 -- name: FinishPreview
 UPDATE batches SET state = 'ready', hash = :hash, summary = :summary WHERE id = :batch_id AND state = 'previewing' AND claim = :claim
 
--- Start a batch that is ready.
+-- Store what a person decided about a batch, once.
+-- name: AddBatchDecision
+INSERT INTO decisions (target, principal, verdict, hash, reason, at)
+SELECT :batch_id, :principal, :verdict, :hash, :reason, :at
+WHERE EXISTS (SELECT 1 FROM batches WHERE id = :batch_id AND state IN ('ready', 'approved') AND hash = :hash)
+ON CONFLICT DO NOTHING
+
+-- Note that a ready batch has the approvals that it needs.
+-- name: ApproveBatch
+UPDATE batches SET state = 'approved' WHERE id = :batch_id AND state = 'ready'
+AND (SELECT count(*) FROM decisions WHERE target = :batch_id AND verdict = 'approve') >= :needed
+
+-- Cancel a batch that a person has rejected.
+-- name: RejectBatch
+UPDATE batches SET state = 'canceled', why = :why, ended_at = :at WHERE id = :batch_id AND state IN ('ready', 'approved')
+
+-- Start a batch.
 -- name: StartBatch
-UPDATE batches SET state = 'running', starter = :principal, started_at = :at WHERE id = :batch_id AND state = 'ready' AND hash = :hash
+UPDATE batches SET state = 'running', starter = :principal, started_at = :at
+WHERE id = :batch_id AND state = :state AND state IN ('ready', 'approved') AND hash = :hash
 
 -- Pause a running batch.
 -- name: PauseBatch
@@ -267,7 +284,7 @@ UPDATE batches SET state = 'running', why = NULL, streak = 0 WHERE id = :batch_i
 
 -- Cancel a batch that is not over.
 -- name: CancelBatch
-UPDATE batches SET state = 'canceled', ended_at = :at WHERE id = :batch_id AND state IN ('previewing', 'ready', 'running', 'paused')
+UPDATE batches SET state = 'canceled', ended_at = :at WHERE id = :batch_id AND state IN ('previewing', 'ready', 'approved', 'running', 'paused')
 
 -- Skip what has not started.
 -- name: DropItems
@@ -628,6 +645,23 @@ SELECT DISTINCT principal FROM audit
 WHERE target IN (SELECT :target UNION SELECT batch_id FROM batch_items WHERE made_id = :target) AND operation IN (
     'runWorkflow', 'v2RunWorkflow', 'runPlan', 'redriveInstance', 'undoInstance',
     'createTrigger', 'v2CreateTrigger', 'createBatch', 'startBatch', 'resumeBatch')
+
+-- The principals that asked for instances: for each one of their cases so far. NULL: one that is unknown.
+-- name: case_requesters
+WITH RECURSIVE cases (id) AS (
+    SELECT value FROM json_each(:instance_ids)
+    UNION SELECT s.predecessor FROM successors AS s JOIN cases AS c ON s.successor = c.id),
+targets (id, target) AS (
+    SELECT c.id, coalesce((SELECT o.trigger_id FROM occurrences AS o WHERE o.instance_id = c.id), c.id) FROM cases AS c
+    UNION ALL SELECT c.id, t.batch_id FROM cases AS c JOIN batch_items AS t ON t.made_id = c.id),
+asking (id, principal) AS (
+    SELECT t.id, a.principal FROM targets AS t JOIN audit AS a ON a.target = t.target WHERE a.operation IN (
+        'runWorkflow', 'v2RunWorkflow', 'runPlan', 'redriveInstance', 'undoInstance',
+        'createTrigger', 'v2CreateTrigger', 'createBatch', 'startBatch', 'resumeBatch')
+    UNION SELECT c.id, s.principal FROM cases AS c JOIN successors AS s ON s.successor = c.id
+    UNION SELECT c.id, p.requester FROM cases AS c JOIN instances AS i ON i.id = c.id JOIN plans AS p ON p.id = i.plan_id
+        WHERE p.instance_id IS NOT NULL)
+SELECT principal FROM asking UNION SELECT NULL FROM cases WHERE id NOT IN (SELECT id FROM asking)
 
 -- The trigger that started an instance.
 -- name: trigger_of

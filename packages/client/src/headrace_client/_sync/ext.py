@@ -406,6 +406,33 @@ class Ext:
         arguments = {"batch_id": batch_id, "request_body": request_body}
         return self._call(operations.START_BATCH, request, arguments, options)
 
+    def approve_batch(
+        self,
+        *,
+        batch_id: str | None = None,
+        request_body: JsonObject | None = None,
+        request: requests.DecideBatchRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[Batch]:
+        """Approve exactly the preview of a batch; `request_body` has its `hash` and the `reason`.
+
+        Needs the scope `orchestration:approve`.
+        """
+        arguments = {"batch_id": batch_id, "request_body": request_body}
+        return self._call(operations.APPROVE_BATCH, request, arguments, options)
+
+    def reject_batch(
+        self,
+        *,
+        batch_id: str | None = None,
+        request_body: JsonObject | None = None,
+        request: requests.DecideBatchRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[Batch]:
+        """Reject a batch that has not started, for good; `request_body` has its `hash` and the `reason`."""
+        arguments = {"batch_id": batch_id, "request_body": request_body}
+        return self._call(operations.REJECT_BATCH, request, arguments, options)
+
     def pause_batch(
         self,
         *,
