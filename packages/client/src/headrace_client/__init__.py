@@ -118,6 +118,7 @@ from headrace_client.stages import Stage, StageDelay, StageSend, StageWaitEvent,
 prepare_models(__name__)
 
 __all__ = [
+    "Approvals",
     "AsyncClient",
     "AsyncPages",
     "Attention",
@@ -147,6 +148,7 @@ __all__ = [
     "DecidePlanRequest",
     "DecidePlanRequestBody",
     "DecidedPlan",
+    "Decision",
     "DeleteTriggerRequest",
     "DeleteWorkflowRequest",
     "DescribeInstanceRequest",
@@ -180,8 +182,6 @@ __all__ = [
     "OpenApproval",
     "Pages",
     "Plan",
-    "Approvals",
-    "Decision",
     "PlanSummary",
     "PlanTotal",
     "PlannedEffect",
