@@ -38,7 +38,7 @@ async def _everything(live: Live) -> dict[str, str]:
     undo_id = await _succeeded(live, await _ended(live, redriven_id), "undo")
     workflow_id = await live.created(WAITING)
     instance_id = await live.started(workflow_id)
-    other_id = await live.started(workflow_id)
+    other_id, third_id = await live.started(workflow_id), await live.started(workflow_id)
     trigger = await live.call("POST", "/triggers", {"event": "E", "workflowID": workflow_id})
     trigger_id = trigger.json()["data"]["id"]
     plan = await live.call("POST", "/ext/plans", {"workflowID": workflow_id})
@@ -48,6 +48,7 @@ async def _everything(live: Live) -> dict[str, str]:
     for method, path, body in (
         ("POST", f"/instances/{instance_id}/events", {"name": "go"}),
         ("PUT", f"/instances/{other_id}/abort", None),
+        ("POST", f"/ext/instances/{third_id}/abort", {"reason": "r"}),
         ("POST", "/ext/events", envelope),
         ("POST", f"/v2/triggers/{trigger_id}/test", {}),
         ("DELETE", f"/triggers/{trigger_id}", None),
@@ -57,7 +58,7 @@ async def _everything(live: Live) -> dict[str, str]:
         assert response.is_success, response.text
     return {
         "createWorkflow": workflow_id,
-        "runWorkflow": other_id,
+        "runWorkflow": third_id,
         "createTrigger": trigger_id,
         "createPlan": plan_id,
         "runPlan": ran.json()["data"]["id"],
@@ -65,6 +66,7 @@ async def _everything(live: Live) -> dict[str, str]:
         "undoInstance": undo_id,
         "sendEvent": instance_id,
         "cancelEvent": other_id,
+        "abortInstance": third_id,
         "sendEvents": '["event","","X","","e1"]',
         "deleteTrigger": trigger_id,
         "deleteWorkflow": workflow_id,

@@ -129,6 +129,27 @@ async def test_a_batch_is_paused_resumed_and_canceled(driven: Live) -> None:
     assert (again.status_code, again.json()["details"]) == (409, {"reason": "canceled"})
 
 
+async def test_an_abort_has_a_reason(driven: Live) -> None:
+    """Of a batch, that of the batch. V1 shows neither, and an abort of V1 has none."""
+    workflow_id = await driven.created(WAITING)
+    ids = [await driven.started(workflow_id) for _ in range(3)]
+    answer = await driven.call("POST", f"/ext/instances/{ids[0]}/abort", {"reason": "withdrawn"})
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert (await driven.call("PUT", f"/instances/{ids[1]}/abort")).status_code == 204
+    batch = await until(driven, await made(driven, kind="abort", instances=[ids[2]]), "ready")
+    await driven.call("POST", f"/ext/batches/{batch['id']}/start", {"hash": batch["hash"]})
+    await until(driven, batch, "done")
+    found = [(await driven.call("GET", f"/ext/instances/{each}")).json()["data"] for each in ids]
+    assert [each.get("abortReason") for each in found] == ["withdrawn", None, "payday"]
+    for each in ids:
+        assert (await driven.call("GET", f"/instances/{each}")).json()["data"]["error"] == "canceled"
+    again = await driven.call("POST", f"/ext/instances/{ids[0]}/abort", {"reason": "other"})
+    assert again.status_code == (await driven.call("PUT", f"/instances/{ids[1]}/abort")).status_code == 400
+    assert (await driven.call("GET", f"/ext/instances/{ids[0]}")).json()["data"]["abortReason"] == "withdrawn"
+    missing = await driven.call("POST", "/ext/instances/none/abort", {"reason": "r"})
+    assert missing.status_code == 404
+
+
 async def test_ids_may_be_written_in_capitals(driven: Live) -> None:
     workflow_id = await driven.created(WAITING)
     instance_id = await driven.started(workflow_id)

@@ -39,6 +39,7 @@ UNKNOWN: dict[str, list[tuple[Any, str]]] = {
     "startBatch": [({"hash": "h", "force": True}, "force: ")],
     "approveBatch": [({"hash": "h", "reason": "r", "force": True}, "force: ")],
     "rejectBatch": [({"hash": "h", "reason": "r", "verdict": "approve"}, "verdict: ")],
+    "abortInstance": [({"reason": "r", "force": True}, "force: ")],
     "redriveInstance": [({"reason": "r", "force": True}, "force: ")],
     "undoInstance": [({"reason": "r", "skip": True}, "skip: ")],
 }
@@ -196,6 +197,12 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ({"kind": "redrive", "reason": "r", "filter": {"state": "ended"}}, "filter.state: "),
         ({"kind": "redrive", "reason": "r", "filter": {"endedAfter": "yesterday"}}, "filter.endedAfter: "),
         ({"kind": "redrive", "reason": "r", "filter": {"code": "NONE"}}, "filter: no instance fits"),
+    ],
+    "abortInstance": [
+        (7, "body: "),
+        ({}, "reason: "),
+        ({"reason": 7}, "reason: "),
+        ({"reason": "x" * 1_025}, "reason: "),
     ],
     "startBatch": [(7, "body: "), ({}, "hash: "), ({"hash": 7}, "hash: ")],
     "approveBatch": [

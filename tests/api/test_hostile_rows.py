@@ -51,6 +51,7 @@ TEMPLATES = {
     "rejectPlan": b'{"hash":HOLE,"reason":"r"}',
     "sendEvents": b'{"type":"UNHEARD","payload":{"a":HOLE}}',
     "resolveEffect": b'{"outcome":"booked","evidence":{"text":HOLE},"reason":"r"}',
+    "abortInstance": b'{"reason":HOLE}',
     "redriveInstance": b'{"reason":HOLE}',
     "undoInstance": b'{"reason":HOLE}',
 }

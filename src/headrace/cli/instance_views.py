@@ -140,6 +140,8 @@ class ShowLook:
             facts.append(("Terminated at", display.moment(self.instance.get("terminatedAt"))))
         if self.instance.get("error"):
             facts.append(("Error", self.instance["error"]))
+        if "abortReason" in description:
+            facts.append(("Aborted", description["abortReason"]))
         if failure := description.get("failure"):
             facts.append(("Failure", " ".join(failure[member] for member in ("kind", "code") if member in failure)))
         texts = [
@@ -151,7 +153,7 @@ class ShowLook:
             value={
                 "workflowInstance": self.instance,
                 "workflow": self._workflow,
-                **members(description, "approval", "failure"),
+                **members(description, "approval", "failure", "abortReason"),
             },
             picture=texts,
             news=[*([""] if before else []), *texts],

@@ -146,12 +146,21 @@ def send_event(
 
 
 @command(group, "abort", "stop", "cancel")
-def abort(session: Session, instance_id: RunningInstanceId, idempotency_key: KeyOption = None) -> None:
+def abort(
+    session: Session,
+    instance_id: RunningInstanceId,
+    reason: Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; it is stored.")] = None,
+    idempotency_key: KeyOption = None,
+) -> None:
     """Abort an instance: nothing new begins. An abort is final.
 
     What has been booked stays booked.
     """
-    session.v1.cancel_event(instance_id=instance_id, idempotency_key=idempotency_key)
+    if reason is None:
+        session.v1.cancel_event(instance_id=instance_id, idempotency_key=idempotency_key)
+    else:
+        body = {"reason": reason}
+        session.ext.abort_instance(instance_id=instance_id, request_body=body, idempotency_key=idempotency_key)
     session.show({"success": True, "instanceId": instance_id}, f"Instance {instance_id} aborted.")
 
 

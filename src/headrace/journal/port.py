@@ -214,6 +214,10 @@ class Journal(Protocol):
         """
         ...
 
+    async def abort_reason(self, instance_id: str) -> str | None:
+        """Return why an instance was aborted; None where it was not, or nobody has said why."""
+        ...
+
     async def trigger_of(self, instance_id: str) -> str | None:
         """Return the trigger that started an instance; None where none did."""
         ...

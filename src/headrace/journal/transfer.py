@@ -99,6 +99,7 @@ TABLES: tuple[Table, ...] = (
             ),
             Column("kind", "text", fallback="run", since="0021"),
             *_columns("root_id text?, from_stage integer?, plan_id text?, failure text?, failure_code text?", "0021"),
+            *_columns("abort_reason text?", "0032"),
         ),
         ("id",),
     ),

@@ -136,6 +136,13 @@ class EndInstance(Write, frozen=True, kw_only=True):
     failure_code: str | None = None
 
 
+class NoteAbort(Write, frozen=True, kw_only=True):
+    """Store why an instance is aborted, beside what ends it."""
+
+    instance_id: str
+    reason: str
+
+
 class MarkTrouble(Write, frozen=True, kw_only=True):
     """`trouble`: a position in `lists.STATUSES` while an activity is tried again or needs attention, else None."""
 

@@ -16,7 +16,7 @@ from headrace.journal import batch_writes as writes
 from headrace.journal.approval_writes import AddDecision
 from headrace.journal.port import Entry, Required, Unit
 from headrace.journal.records import Batch, BatchItem, Decision, ItemEnding, Plan
-from headrace.journal.writes import AddNudge
+from headrace.journal.writes import AddNudge, NoteAbort
 from headrace.runner.runners import started_instance
 from headrace.usecases.batch_preview import abort_hash, code_of
 from headrace.usecases.batch_requests import RunItem
@@ -182,6 +182,7 @@ async def _abort(ports: Ports, batch: Batch, item: BatchItem, _: Sequence[Decisi
                     raise NotInThisState(CHANGED, f"instance {item.instance_id} has gone on to another stage")
                 unit, now_at = runner.abort(), ports.clock.now_at()
                 unit[:0] = _guards(batch, item, now_at, None)
+                unit.add(NoteAbort(instance_id=item.instance_id, reason=batch.reason))
                 if ports.engine.needs_nudges:
                     unit.add(AddNudge(instance_id=item.instance_id, why="abort", at=now_at))
                 await ports.journal.commit(unit)

@@ -22,6 +22,7 @@ class Description(msgspec.Struct, frozen=True):
     predecessor: Successor | None = None
     successor: Successor | None = None
     undo: UndoReport | None = None
+    abort_reason: str | None = None
 
 
 async def described(ports: Ports, instance_id: str) -> Description:
@@ -34,4 +35,5 @@ async def described(ports: Ports, instance_id: str) -> Description:
     if instance.failure not in (None, CANCELED) and instance.stages:
         rows = await ports.journal.activities(instance_id, instance.stages[-1].number)
     declined = next((row for row in rows if row.error is not None), None)
-    return Description(instance, declined, predecessor, successor, await report_of(ports.journal, instance))
+    reason = await ports.journal.abort_reason(instance_id) if instance.failure == CANCELED else None
+    return Description(instance, declined, predecessor, successor, await report_of(ports.journal, instance), reason)

@@ -16,6 +16,7 @@ from headrace.journal.records import Instance
 from headrace.runner.runners import Start, started_instance
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
 from headrace.usecases.ports import Ports
+from headrace.usecases.reasons import check_reason, members_of
 from headrace.usecases.uncancelled import completed
 from headrace.workflows.variables import check_variables, shown
 
@@ -114,12 +115,27 @@ async def abort_instance(ports: Ports, caller: Caller | None, instance_id: str) 
 
     Raises NotFound, AlreadyEnded, Unavailable.
     """
+    return await _abort(ports, caller, instance_id, None)
+
+
+@idempotent(type(None))
+async def abort_with_reason(ports: Ports, caller: Caller | None, instance_id: str, wanted: object) -> Answer[None]:
+    """Abort an instance as `abort_instance` does, and store why. `wanted` is `{"reason"}`.
+
+    Raises InvalidValue, NotFound, AlreadyEnded, Unavailable.
+    """
+    return await _abort(ports, caller, instance_id, check_reason(members_of(wanted, "reason").get("reason")))
+
+
+async def _abort(ports: Ports, caller: Caller | None, instance_id: str, reason: str | None) -> Answer[None]:
     give_up_s = ports.clock.monotonic_s() + ports.patience_s
     answer: Answer[None] = Answer(instance_id)
 
     async def commit() -> None:
         async with ports.engine.abort(instance_id) as runner:
             unit, now_at = runner.abort(), ports.clock.now_at()
+            if reason is not None:
+                unit.add(writes.NoteAbort(instance_id=instance_id, reason=reason))
             record(unit, caller, now_at, answer)
             if ports.engine.needs_nudges:
                 unit.add(writes.AddNudge(instance_id=instance_id, why="abort", at=now_at))

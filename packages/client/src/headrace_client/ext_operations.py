@@ -22,6 +22,7 @@ from headrace_client.models import (
     Undoing,
     UndoPreview,
     WorkflowInstance,
+    nothing,
     reader,
 )
 from headrace_client.operations import APPROVE, READ, WRITE, Operation
@@ -110,6 +111,16 @@ DESCRIBE_INSTANCE: Operation[InstanceDescription] = Operation(
     200,
     requests.DescribeInstanceRequest,
     reader(InstanceDescription),
+)
+ABORT_INSTANCE: Operation[None] = Operation(
+    "abort_instance",
+    "POST",
+    "/ext/instances/{instance_id}/abort",
+    WRITE,
+    204,
+    requests.AbortInstanceRequest,
+    nothing,
+    body="request_body",
 )
 REDRIVE_INSTANCE: Operation[Continuation] = Operation(
     "redrive_instance",

@@ -276,6 +276,7 @@ class InstanceDescription(Model, kw_only=True):
     successor: CaseStep | None = None
     undo: UndoReport | None = None
     approval: OpenApproval | None = None
+    abort_reason: str | None = None
 
 
 class Event(Model, kw_only=True):

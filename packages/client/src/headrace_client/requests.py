@@ -194,6 +194,13 @@ class RedriveInstanceRequestBody(Request, omit_defaults=True):
     skip: bool | None = None
 
 
+class AbortInstanceRequest(Request):
+    """`request_body` is `{"reason": why}`, of 1 to 1,024 bytes."""
+
+    instance_id: str
+    request_body: dict[str, Any]
+
+
 class RedriveInstanceRequest(Request):
     instance_id: str
     request_body: RedriveInstanceRequestBody

@@ -13,8 +13,9 @@ from headrace.api.context import Context
 from headrace.api.cursors import FIELD
 from headrace.api.ext import schemas
 from headrace.api.ext.successors import kept
-from headrace.api.operations import READ, Operation, Parameter
-from headrace.api.requests import Request
+from headrace.api.idempotency import caller_of, empty_response
+from headrace.api.operations import READ, WRITE, Operation, Parameter
+from headrace.api.requests import Request, json_value
 from headrace.api.responses import Response, json_response
 from headrace.api.v1.instances import TAG
 from headrace.api.v2.pages import PARAMETERS, page_response
@@ -25,6 +26,7 @@ from headrace.journal.records import InstanceSummary, Successor
 from headrace.journal.searches import MAX_SEARCHED_CHARACTERS, MAX_SEARCHED_VARIABLES, fingerprint
 from headrace.usecases.approvals import open_approval
 from headrace.usecases.descriptions import Description, described
+from headrace.usecases.instances import abort_with_reason
 
 MAX_CODE_CHARACTERS = 256
 
@@ -66,6 +68,13 @@ async def describe(context: Context, request: Request) -> Response:
     return json_response(200, json_text.encode(schemas.InstanceDescriptionResponse(data=shown)))
 
 
+async def abort(context: Context, request: Request) -> Response:
+    body = await request.body(context.settings.max_body_bytes)
+    wanted = json_value(request, body) if body else None
+    caller = caller_of(request, body, wanted)
+    return empty_response(await abort_with_reason(context.ports, caller, request.params["instanceID"], wanted))
+
+
 def _description(found: Description) -> schemas.InstanceDescription:
     instance, declined = found.instance, found.declined
     shown = schemas.InstanceDescription(
@@ -78,6 +87,8 @@ def _description(found: Description) -> schemas.InstanceDescription:
         created_at=date_time(instance.created_at),
         error=UNSET if instance.error is None else instance.error,
     )
+    if found.abort_reason is not None:
+        shown.abort_reason = found.abort_reason
     if (before := found.predecessor) is not None:
         shown.predecessor = _step(before, before.predecessor)
     if (after := found.successor) is not None:
@@ -219,5 +230,23 @@ OPERATIONS = (
         ),
         response=schemas.InstanceDescriptionResponse,
         errors=(404, 503),
+    ),
+    Operation(
+        method="POST",
+        path="/ext/instances/{instanceID}/abort",
+        operation_id="abortInstance",
+        scope=WRITE,
+        handler=abort,
+        tag=TAG,
+        summary="Abort an instance and say why",
+        description=(
+            "As cancelEvent of V1: final, and no attempt to move money begins after the response. Stores the reason; "
+            "the `error` stays `canceled`."
+        ),
+        status=204,
+        body=schemas.AbortRequest,
+        example={"reason": "the merchant has withdrawn the request"},
+        takes_key=True,
+        errors=(400, 404, 413, 415, 503),
     ),
 )

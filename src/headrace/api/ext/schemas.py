@@ -179,6 +179,12 @@ class InstanceFailure(Shape, kw_only=True):
 Reason = Annotated[str, Meta(min_length=1, max_length=1_024, description="Why, in 1 to 1,024 bytes.")]
 
 
+class AbortRequest(Shape, kw_only=True):
+    """Why an instance is aborted."""
+
+    reason: Reason
+
+
 class RedriveRequest(Shape, kw_only=True):
     """Why a failed instance is continued; the account is funded, say."""
 
@@ -330,6 +336,7 @@ class InstanceDescription(Shape, kw_only=True):
     successor: Annotated[Successor, Meta(description="What came after it.")] | UnsetType = UNSET
     undo: Annotated[UndoReport, Meta(description="Of an undo, and of the instance that it undoes.")] | UnsetType = UNSET
     approval: Annotated[OpenApproval, Meta(description="What it waits for before it goes on.")] | UnsetType = UNSET
+    abort_reason: Annotated[str, Meta(description="Why it was aborted.")] | UnsetType = UNSET
 
 
 class InstanceDescriptionResponse(Shape, kw_only=True):

@@ -177,6 +177,10 @@ INSERT INTO triggers (id, name, event, event_name, workflow_id, version, filter,
 SELECT r.trigger_id, r.name, r.event, r.event_name, r.workflow_id, r.version, r.filter, r.vars, r.created_at, (SELECT coalesce(max(seq), 0) FROM inbox), r.name_folded
 FROM :rows JOIN workflows AS w ON w.id = r.workflow_id AND w.deleted_at IS NULL
 
+-- Store why instances are aborted.
+-- name: NoteAbort
+UPDATE instances SET abort_reason = r.reason FROM :rows WHERE id = r.instance_id
+
 -- Store plans, open.
 -- name: AddPlan
 INSERT INTO plans (id, hash, document, subject, requester, created_at, expires_at, state, rest_of)
@@ -693,6 +697,10 @@ asking (id, principal) AS (
     UNION SELECT c.id, p.requester FROM cases AS c JOIN instances AS i ON i.id = c.id JOIN plans AS p ON p.id = i.plan_id
         WHERE p.instance_id IS NOT NULL)
 SELECT principal FROM asking UNION SELECT NULL FROM cases WHERE id NOT IN (SELECT id FROM asking)
+
+-- Why an instance was aborted, where somebody has said so.
+-- name: abort_reason
+SELECT abort_reason FROM instances WHERE id = :instance_id AND abort_reason IS NOT NULL
 
 -- The trigger that started an instance.
 -- name: trigger_of

@@ -351,6 +351,10 @@ class SqliteJournal:
     async def case_requesters(self, instance_ids: Sequence[str]) -> list[str | None]:
         return [principal for (principal,) in self._rows("case_requesters", json.dumps(instance_ids))]
 
+    async def abort_reason(self, instance_id: str) -> str | None:
+        rows = self._rows("abort_reason", instance_id)
+        return rows[0][0] if rows else None
+
     async def trigger_of(self, instance_id: str) -> str | None:
         rows = self._rows("trigger_of", instance_id)
         return rows[0][0] if rows else None

@@ -175,6 +175,10 @@ INSERT INTO triggers (id, name, event, event_name, workflow_id, version, filter,
 SELECT :trigger_id, :name, :event, :event_name, :workflow_id, :version, :filter, :vars, :created_at, (SELECT coalesce(max(seq), 0) FROM inbox), :name_folded
 WHERE EXISTS (SELECT 1 FROM workflows WHERE id = :workflow_id AND deleted_at IS NULL)
 
+-- Store why an instance is aborted.
+-- name: NoteAbort
+UPDATE instances SET abort_reason = :reason WHERE id = :instance_id
+
 -- Store a plan, open.
 -- name: AddPlan
 INSERT INTO plans (id, hash, document, subject, requester, created_at, expires_at, state, rest_of)
@@ -662,6 +666,10 @@ asking (id, principal) AS (
     UNION SELECT c.id, p.requester FROM cases AS c JOIN instances AS i ON i.id = c.id JOIN plans AS p ON p.id = i.plan_id
         WHERE p.instance_id IS NOT NULL)
 SELECT principal FROM asking UNION SELECT NULL FROM cases WHERE id NOT IN (SELECT id FROM asking)
+
+-- Why an instance was aborted, where somebody has said so.
+-- name: abort_reason
+SELECT abort_reason FROM instances WHERE id = :instance_id AND abort_reason IS NOT NULL
 
 -- The trigger that started an instance.
 -- name: trigger_of

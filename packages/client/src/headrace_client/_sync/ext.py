@@ -221,6 +221,18 @@ class Ext:
         """Read of which kind an instance is, to which case and plan it belongs, and why it failed."""
         return self._call(operations.DESCRIBE_INSTANCE, request, {"instance_id": instance_id}, options)
 
+    def abort_instance(
+        self,
+        *,
+        instance_id: str | None = None,
+        request_body: JsonObject | None = None,
+        request: requests.AbortInstanceRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[None]:
+        """Abort an instance, and store why: `request_body` has the `reason`. Final, as `cancel_event` of V1."""
+        arguments = {"instance_id": instance_id, "request_body": request_body}
+        return self._call(operations.ABORT_INSTANCE, request, arguments, options)
+
     def redrive_instance(
         self,
         *,
