@@ -13,6 +13,7 @@ from sqlalchemy import create_engine
 
 from headrace.journal.port import Unit
 from headrace.journal.retention import MAX_STEP_S, Keep, Retention
+from headrace.journal.retention_writes import ServeTime, TrimOutbox
 from headrace.journal.sqlite import SqliteJournal, migrations
 from headrace.journal.sqlite.migrations import HEAD, statements
 from headrace.journal.writes import (
@@ -21,8 +22,6 @@ from headrace.journal.writes import (
     ProcessEvent,
     Publish,
     RememberKey,
-    ServeTime,
-    TrimOutbox,
     WantType,
     Write,
 )

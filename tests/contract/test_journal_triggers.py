@@ -12,6 +12,7 @@ import pytest
 
 from headrace.errors import InvalidValue
 from headrace.journal.port import Required, Unit
+from headrace.journal.retention_writes import ForgetDeadLetters, ForgetEnvelopes, Removed, ServeTime, TrimOutbox
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.sqlite.migrations import HEAD, statements
 from headrace.journal.writes import (
@@ -23,16 +24,11 @@ from headrace.journal.writes import (
     AddWorkflow,
     DeleteTrigger,
     DeleteWorkflow,
-    ForgetDeadLetters,
-    ForgetEnvelopes,
     MovePosition,
     PlaceEvent,
     ProcessEvent,
     Publish,
-    Removed,
     RepeatEvent,
-    ServeTime,
-    TrimOutbox,
     WantType,
     Write,
 )

@@ -23,8 +23,16 @@ from headrace.events.inbox import Arrival, Inbox, Receipt
 from headrace.events.relay import Relay, trim_outbox
 from headrace.journal.port import Unit
 from headrace.journal.records import InboxEvent
+from headrace.journal.retention_writes import ServeTime
 from headrace.journal.sqlite import SqliteJournal
-from headrace.journal.writes import AddTrigger, AddWorkflow, MovePosition, Publish, ServeTime, WantType, Write
+from headrace.journal.writes import (
+    AddTrigger,
+    AddWorkflow,
+    MovePosition,
+    Publish,
+    WantType,
+    Write,
+)
 from headrace.telemetry import Telemetry
 from tests.support.hostile import FRAGMENTS, LONG_INTEGERS
 from tests.support.in_process import FastClock

@@ -23,8 +23,14 @@ from headrace.errors import Deposed, Unavailable
 from headrace.events.outbox import publication
 from headrace.journal.port import Journal, Required, Unit, sweep
 from headrace.journal.records import OutboxEvent
+from headrace.journal.retention_writes import TrimOutbox
 from headrace.journal.transfer import SKIP
-from headrace.journal.writes import AddDeadLetter, ConfirmPosition, MovePosition, TrimOutbox, WantType
+from headrace.journal.writes import (
+    AddDeadLetter,
+    ConfirmPosition,
+    MovePosition,
+    WantType,
+)
 
 log = structlog.get_logger("headrace.events")
 

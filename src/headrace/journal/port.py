@@ -215,7 +215,7 @@ class Journal(Protocol):
         ...
 
     async def abort_reason(self, instance_id: str) -> str | None:
-        """Return why an instance was aborted; None where it was not, or nobody has said why."""
+        """Return why an instance was aborted; None where it was not, or no reason was given."""
         ...
 
     async def trigger_of(self, instance_id: str) -> str | None:

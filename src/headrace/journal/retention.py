@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from headrace.clock import Clock
 from headrace.errors import Unavailable
 from headrace.journal.port import Journal, Unit, sweep
-from headrace.journal.writes import ForgetDeadLetters, ForgetEnvelopes, ForgetKeys, ServeTime, TimeServed
+from headrace.journal.retention_writes import ForgetDeadLetters, ForgetEnvelopes, ForgetKeys, ServeTime, TimeServed
 
 COUNT_EVERY_S = 60.0
 MAX_STEP_S = 120

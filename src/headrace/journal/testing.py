@@ -25,6 +25,7 @@ from headrace.journal import (
     testing_waits,
 )
 from headrace.journal.port import Journal, Later, Required, Results, Unit, WhenWanted
+from headrace.journal.retention_writes import ServeTime, TrimOutbox
 from headrace.journal.writes import (
     AddEvent,
     AddInstance,
@@ -49,9 +50,7 @@ from headrace.journal.writes import (
     RaiseGeneration,
     RememberKey,
     ScheduleInstance,
-    ServeTime,
     SwitchEngine,
-    TrimOutbox,
     WaitForEvent,
     WakeInstance,
     WantType,

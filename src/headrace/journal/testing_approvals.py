@@ -161,6 +161,7 @@ async def only_who_asked_for_a_target_is_a_requester(make_journal: _MakeJournal)
 
 
 async def the_requesters_of_a_case_are_those_of_all_its_instances(make_journal: _MakeJournal) -> None:
+    """Also those of the plan that it is kept to; of an instance without any there is an unknown one."""
     async with make_journal() as journal:
         await _commit(journal, _WORKFLOW, *_instance("i1"), *_instance("i2"), *_instance("i3"), *_instance("i4"))
         await _commit(journal, *(_entry("jane", "runWorkflow", "i1"), _entry("ann", "runPlan", "i4")))

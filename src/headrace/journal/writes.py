@@ -13,6 +13,7 @@ from msgspec.structs import force_setattr
 from headrace.journal.approval_writes import APPROVAL_WRITES
 from headrace.journal.batch_writes import BATCH_WRITES
 from headrace.journal.plan_writes import PLAN_WRITES
+from headrace.journal.retention_writes import RETENTION_WRITES
 from headrace.journal.successor_writes import SUCCESSOR_WRITES
 from headrace.journal.write import Result, ResultType, Write
 
@@ -35,18 +36,6 @@ class Published(Result, frozen=True):
     """The outbox's row of an event."""
 
     seq: int
-
-
-class TimeServed(Result, frozen=True):
-    """The seconds that servers have run on this journal."""
-
-    seconds: int
-
-
-class Removed(Result, frozen=True):
-    """Some rows were removed or emptied; there may be more. `first`: a value of one of them."""
-
-    first: int
 
 
 class Probed(Result, frozen=True):
@@ -551,46 +540,6 @@ class RememberKey(Write, frozen=True, kw_only=True):
     at: int
 
 
-# retention: each removes some rows at a time
-
-
-class ForgetKeys(Write, frozen=True, kw_only=True):
-    result: ClassVar[ResultType] = Removed
-
-    before_s: int
-
-
-class ForgetEnvelopes(Write, frozen=True, kw_only=True):
-    result: ClassVar[ResultType] = Removed
-
-    before_s: int
-
-
-class ForgetDeadLetters(Write, frozen=True, kw_only=True):
-    result: ClassVar[ResultType] = Removed
-
-    before_s: int
-
-
-class TrimOutbox(Write, frozen=True, kw_only=True):
-    """Remove events that every publisher has acknowledged, and those stored before a moment of time served.
-
-    Publishers are the positions named `to:...` that were moved or confirmed since that moment.
-    """
-
-    result: ClassVar[ResultType] = Removed
-
-    before_s: int
-
-
-class ServeTime(Write, frozen=True, kw_only=True):
-    """Add the seconds that a server has run."""
-
-    result: ClassVar[ResultType] = TimeServed
-
-    seconds: int
-
-
 class Probe(Write, frozen=True, kw_only=True):
     """A write that changes nothing of interest: it shows that a commit succeeds."""
 
@@ -598,6 +547,7 @@ class Probe(Write, frozen=True, kw_only=True):
 
 
 def record_types() -> tuple[type[Write], ...]:
-    """Every write: those of plans, successors, approvals and batches, then in the order of this file."""
+    """Every write: those of plans, successors, approvals and batches, of this file in its order, and of retention."""
     first = (*PLAN_WRITES, *SUCCESSOR_WRITES, *APPROVAL_WRITES, *BATCH_WRITES)
-    return (*first, *(each for each in Write.__subclasses__() if each not in first))
+    own = (each for each in Write.__subclasses__() if each not in (*first, *RETENTION_WRITES))
+    return (*first, *own, *RETENTION_WRITES)

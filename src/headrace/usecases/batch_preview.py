@@ -59,7 +59,7 @@ class Replaced(HeadraceError):
 
 @dataclass(slots=True)
 class UnderRules:
-    """What the operator's rules count of items.
+    """Amounts and rules of items, as the operator's rules count them.
 
     `sums`: amounts that they move, by name of the workflow and asset. `strictest`: of the rules that one item asks for
     by itself; a send of it would wait for approvals without those of the batch.

@@ -102,6 +102,7 @@ def _decided(made: Decided) -> bytes:
 
 
 def shown_approvals(approvals: Approvals) -> schemas.Approvals:
+    """The approvals of a plan or a batch as responses have them."""
     return schemas.Approvals(
         needed=approvals.needed.approvals,
         rule=approvals.needed.rule or UNSET,
