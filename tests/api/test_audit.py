@@ -91,7 +91,7 @@ async def test_every_write_is_in_the_trail(live: Live) -> None:
     done = await _everything(live)
     entries = await _entries(live)
     assert {entry["operation"]: entry["target"] for entry in reversed(entries)} == done
-    assert len(entries) == len(done) + 3  # three instances of two workflows
+    assert len(entries) == len(done) + 4  # four instances of two workflows
     assert {entry["principal"] for entry in entries} == {"anonymous"}
     assert all("clientId" not in entry for entry in entries)
     assert [entry["number"] for entry in entries] == list(range(len(entries), 0, -1))
