@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Check a certificate of Headrace with nothing but Python's standard library.
 
-    python3 verify_certificate.py FILE PINNED_KEYS
+    python3 verify_certificate.py FILE PINNED_KEYS [CASE_FILE | PREVIOUS_FILE ...]
 
 FILE is what `headrace certificate create --out` wrote; PINNED_KEYS what `headrace certificate keys --out` wrote once,
 over a connection that you trusted. Exit code 0: genuine, and the payload is printed as JSON; 1: not genuine; 2: the
-keys or the arguments cannot be used. No key in FILE is trusted, and nothing is read that is not signed.
+keys or the arguments cannot be used. No key in FILE is trusted, and nothing is read that is not signed. Of a period,
+each CASE_FILE must have a line, and each PREVIOUS_FILE be the period before the last one.
 """
 
 import base64
@@ -17,7 +18,8 @@ from pathlib import Path
 
 TYPE = "headrace-certificate+jws"
 FORMAT = "headrace-certificate/1"
-KINDS = ("case",)
+KINDS = ("case", "period")
+SUMS = ("sent", "in", "out", "issued", "retired", "stranded", "attested")
 MAX_BYTES = 32 << 20
 SHAPE = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{86})")
 
@@ -43,7 +45,6 @@ class BadKeys(Exception):
 
 
 def add(one, other):
-    """The sum of two points."""
     if one is None or other is None:
         return one or other
     if one[0] == other[0]:
@@ -57,7 +58,6 @@ def add(one, other):
 
 
 def multiply(factor, point):
-    """A point added to itself `factor` times."""
     total = None
     while factor:
         if factor & 1:
@@ -102,7 +102,6 @@ def json_object(content):
 
 
 def pinned_keys(document):
-    """The pinned keys by id."""
     members = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(members, list):
         raise BadKeys("is not a document of keys: an object with the member keys")
@@ -135,8 +134,7 @@ def verify(content, document):
     keys = pinned_keys(document)
     if len(content) > MAX_BYTES:
         raise NotGenuine("it is too large")
-    if content.endswith(b"\n"):
-        content = content[:-1]
+    content = content.removesuffix(b"\n")
     parts = SHAPE.fullmatch(content)
     if parts is None:
         raise NotGenuine("it is not a signed certificate")
@@ -162,11 +160,17 @@ def check_payload(payload, key):
         raise NotGenuine("it has a format that this script does not know")
     if key.get("retiredAt") is not None and str(payload["checkedAt"]) > str(key["retiredAt"]):
         raise NotGenuine("it was made after its key was retired")
+    if payload["kind"] == "period":
+        return check_period(payload)
+    return check_sums(payload["assets"], payload["exceptions"])
+
+
+def check_sums(assets, exceptions):
     stranded = {}
-    for each in payload["exceptions"]:
+    for each in exceptions:
         if each["kind"] == "stranded":
             stranded[each["asset"]] = stranded.get(each["asset"], 0) + each["amount"]
-    for asset, sums in payload["assets"].items():
+    for asset, sums in assets.items():
         on_bridges = sums["bridge"]["in"] - sums["bridge"]["out"]
         if on_bridges != sums["out"] - sums["in"] + sums["stranded"] + sums["attested"]:
             raise NotGenuine(f"its sums of {asset} do not balance")
@@ -174,15 +178,64 @@ def check_payload(payload, key):
             raise NotGenuine(f"what it declares as stranded of {asset} is not its sum")
 
 
+def check_period(payload):
+    """Check the lines of a period against its header: their hash, their order, their times and their sums."""
+    lines, total = payload["lines"], {}
+    if payload["cases"] != len(lines) or payload["linesSha"] != sha(lines):
+        raise NotGenuine("its lines are not those of its header")
+    before = (payload["previous"] or {"to": payload["from"]})["to"]
+    if not before <= payload["from"] < payload["to"] <= payload["checkedAt"]:
+        raise NotGenuine("its times do not follow each other")
+    places = [(line["endedAt"], line["case"]) for line in lines]
+    if places != sorted(places) or len({line["case"] for line in lines}) != len(lines):
+        raise NotGenuine("its lines are not in order, or name a case twice")
+    for line in lines:
+        if not payload["from"] <= line["endedAt"] < payload["to"]:
+            raise NotGenuine(f"case {line['case']} did not end in its period")
+        check_sums(line["totals"], line.get("exceptions", []))
+        for totals, sign in ((line["totals"], 1), (line.get("counted", {"totals": {}})["totals"], -1)):
+            for asset, sums in totals.items():
+                total[asset] = [a + sign * b for a, b in zip(total.get(asset, [0] * 9), in_row(sums), strict=True)]
+    if {asset: in_row(sums) for asset, sums in payload["assets"].items()} != total:
+        raise NotGenuine("its sums are not those of its lines")
+
+
+def in_row(sums):
+    return [sums[name] for name in SUMS] + [sums["bridge"]["in"], sums["bridge"]["out"]]
+
+
+def sha(value):
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_line(period, case):
+    stated = sha({name: value for name, value in case.items() if name not in ("checkedAt", "release")})
+    if (case["case"], stated) not in [(line["case"], line["sha"]) for line in period.get("lines", [])]:
+        raise NotGenuine(f"case {case['case']} is not among its lines, or its line states something else")
+
+
+def check_previous(period, content, previous):
+    found = "sha256:" + hashlib.sha256(content.removesuffix(b"\n")).hexdigest()
+    if (period.get("previous") or {}).get("sha") != found:
+        raise NotGenuine("it is not the file that the period after it names as previous")
+    return previous
+
+
 def main(arguments):
-    if len(arguments) != 2:
-        sys.stderr.write("usage: verify_certificate.py FILE PINNED_KEYS\n")
-        return 2
-    file, keys = arguments
+    if len(arguments) < 2:
+        return sys.stderr.write("usage: verify_certificate.py FILE PINNED_KEYS [CASE_FILE | PREVIOUS_FILE ...]\n") and 2
+    file, keys, *others = arguments
     try:
-        content = Path(file).read_bytes()
         document = json.loads(Path(keys).read_bytes().decode("utf-8"))
-        payload = verify(content, document)
+        payload = newest = verify(Path(file).read_bytes(), document)
+        for file in others:
+            content = Path(file).read_bytes()
+            other = verify(content, document)
+            if other["kind"] == "case":
+                check_line(payload, other)
+            else:
+                newest = check_previous(newest, content, other)
     except NotGenuine as error:
         sys.stderr.write(f"{file} is not a genuine certificate: {error}\n")
         return 1

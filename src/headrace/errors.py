@@ -67,7 +67,7 @@ class InvalidDefinition(InvalidValue):
 
 
 class TooLarge(InvalidValue):
-    """A plan needs more reads, more time or more space than one may take. Nothing was stored."""
+    """A plan or a certificate needs more reads, time or space than one may take. Nothing was stored."""
 
     code = "too_large"
 
@@ -133,11 +133,14 @@ class NotCertifiable(HeadraceError):
     reverted_elsewhere  the transaction was reverted, and not by this case
     extra_in_books      something stands in the books that is not recorded as done
     unbalanced          the books do not show both sides of a `send`
+
+    `case`: the case that prevents the certificate of a period.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, case: str = "") -> None:
         super().__init__(message)
         self.code = code
+        self.case = case
 
 
 class NotRunnable(HeadraceError):

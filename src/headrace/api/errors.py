@@ -1,7 +1,7 @@
 """HTTP statuses and bodies of errors: no other module chooses them.
 
     {"errorCode": "VALIDATION" | "NOT_FOUND" | "INTERNAL", "errorMessage": text,
-     "details"?: [problem] | {"reason": code}}
+     "details"?: [problem] | {"reason": code, "case"?: id}}
 
 Official clients know these three codes only. An unexpected error becomes a 500 with an incident id and no details; the
 log has them under that id.
@@ -133,6 +133,8 @@ def error_response(error: Exception, ids: Ids) -> Response:
             if isinstance(error, errors.InvalidDefinition):
                 return _invalid_definition(error, status, code)
             details = {"reason": error.code} if isinstance(error, _WITH_CODE) else None
+            if isinstance(error, errors.NotCertifiable) and error.case:
+                details = {"reason": error.code, "case": error.case}
             return _envelope(status, code, str(error), details, headers=_headers(error))
     incident_id = ids.new()
     _log.error("request failed", incident_id=incident_id, exc_info=error)

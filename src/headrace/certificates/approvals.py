@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headrace.certificates.case import DecidedPlan, RecordedInstance, RecordedStage
+from headrace.certificates.case import DecidedPlan, PersonDecision, RecordedInstance, RecordedStage
 from headrace.errors import NotCertifiable
 from headrace.workflows.commands import WaitApproval
 from headrace.workflows.failures import EXPIRED, EXPIRED_TEXT, REJECTED
 from headrace.workflows.interpreter import StageRunner
+
+UNKNOWN = ("", "anonymous")
+"""Principals of a server without authentication: any person may be behind them."""
 
 
 def may_go_on(
@@ -33,10 +36,29 @@ def may_go_on(
         return False
     if gate.deadline_at is not None and gate.passed_at >= gate.deadline_at:
         raise differs(instance, recorded, "it was approved when its time was over")
-    starters = {each.started_by for each in case}
-    if not any(_is_enough(plan, recorded, starters) for plan in _plans(case, recorded)):
-        raise differs(instance, recorded, f"{gate.needed} persons have not approved one plan of what it did")
+    if not any(
+        _is_enough(plan, recorded, case[: number + 1])
+        for number, each in enumerate(case)
+        for plan in each.plans
+        if plan.stage == recorded.number
+    ):
+        raise differs(
+            instance,
+            recorded,
+            f"{gate.needed} persons that have not asked for it did not approve one plan of what it did",
+        )
     return True
+
+
+def refuse_two_eyes(case: Sequence[RecordedInstance]) -> None:
+    """Check that no person has approved what it had asked for, of any plan that was used. Raises NotCertifiable."""
+    for number, instance in enumerate(case):
+        for plan in instance.plans:
+            for each in plan.decisions:
+                if plan.is_used and each.is_approval and _may_have_asked(case[: number + 1], each):
+                    raise differs(
+                        instance, None, f"{each.principal} approved plan {plan.id}, and may have asked for it"
+                    )
 
 
 def deny(
@@ -63,16 +85,32 @@ def _plans(case: Sequence[RecordedInstance], recorded: RecordedStage) -> list[De
     return [plan for instance in case for plan in instance.plans if plan.stage == recorded.number]
 
 
-def _is_enough(plan: DecidedPlan, recorded: RecordedStage, starters: set[str]) -> bool:
+def _is_enough(plan: DecidedPlan, recorded: RecordedStage, so_far: Sequence[RecordedInstance]) -> bool:
+    """`so_far`: the instances of the case up to the one of which the plan is."""
     gate = recorded.gate
     assert gate is not None and gate.passed_at is not None
     persons = {
         each.principal
         for each in plan.decisions
-        if each.is_approval and each.hash == plan.hash and each.at <= gate.passed_at
+        if each.is_approval
+        and each.hash == plan.hash
+        and each.at <= gate.passed_at
+        and not _may_have_asked(so_far, each)
     }
     is_rejected = any(not each.is_approval for each in plan.decisions)
-    return plan.is_used and not is_rejected and len(persons - starters) >= gate.needed
+    return plan.is_used and not is_rejected and len(persons) >= gate.needed
+
+
+def _may_have_asked(so_far: Sequence[RecordedInstance], decision: PersonDecision) -> bool:
+    """Whether a person had asked for one of these instances when it decided, or an unknown one had.
+
+    A person that resumed a batch afterwards had not asked yet.
+    """
+    for instance in so_far:
+        before = {each.principal for each in instance.requesters if each.at <= decision.at}
+        if not before or not before.isdisjoint((decision.principal, *UNKNOWN)):
+            return True
+    return any(decision.principal == instance.started_by for instance in so_far)
 
 
 def differs(instance: RecordedInstance, stage: RecordedStage | None, why: str) -> NotCertifiable:

@@ -36,6 +36,14 @@ class PersonDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedRequester:
+    """A principal that asked for an instance: by its start, trigger, batch or plan. `at`: when it first did."""
+
+    principal: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class DecidedPlan:
     """A plan about which persons decided, the oldest decision first. `stage`: where the rest begins of which it is.
 
@@ -76,6 +84,7 @@ class RecordedActivity:
     is_open: bool = False
     verdict: Verdict | None = None
     instance_id: str = ""
+    ended_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +126,8 @@ class RecordedInstance:
     plan_id: str | None = None
     is_off_plan: bool = False
     plans: tuple[DecidedPlan, ...] = ()
+    requesters: tuple[RecordedRequester, ...] = ()
+    """Those that the audit trail shows. Empty: it shows none, so any person may have asked."""
 
     @property
     def decisions(self) -> list[Json]:

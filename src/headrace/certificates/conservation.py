@@ -63,10 +63,14 @@ class Totals:
 
 @dataclass(slots=True)
 class Balance:
-    """The result: totals by asset, and the exceptions that a certificate declares."""
+    """The result: totals by asset, and the exceptions that a certificate declares.
+
+    `ingested`: asset and amount of each payment that came in, by the ledger and the id of its transaction.
+    """
 
     totals: dict[str, Totals] = field(default_factory=dict[str, Totals])
     exceptions: list[Json] = field(default_factory=list[Json])
+    ingested: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict[tuple[str, int], tuple[str, int]])
 
 
 def balance(stages: Iterable[ReplayedStage], entries: Iterable[Entry], *, has_undo: bool = False) -> Balance:
@@ -78,11 +82,10 @@ def balance(stages: Iterable[ReplayedStage], entries: Iterable[Entry], *, has_un
     by_stage: dict[int, list[Entry]] = {}
     for entry in entries:
         by_stage.setdefault(entry.effect.stage, []).append(entry)
-    ingested: set[tuple[str, int]] = set()
     for stage in stages:
         if stage.keyword == "send" and stage.is_started:
             booked = by_stage.get(stage.number, [])
-            _balance_send(stage, booked, found, ingested, has_undo=has_undo)
+            _balance_send(stage, booked, found, has_undo=has_undo)
     return found
 
 
@@ -111,7 +114,6 @@ def _balance_send(
     stage: ReplayedStage,
     entries: list[Entry],
     found: Balance,
-    ingested: set[tuple[str, int]],
     *,
     has_undo: bool,
 ) -> None:
@@ -130,7 +132,7 @@ def _balance_send(
         elif leg == "initiates":
             _pay_out(stage, send, entry, sums, found)
         elif not entry.is_reverted:
-            _book(stage, send, entry, leg, sums, ingested)
+            _book(stage, send, entry, leg, sums, found.ingested)
     sums.stranded = (sums.bridge_in - sums.bridge_out) - (sums.external_out - sums.external_in) - sums.attested
     if sums.stranded:
         may_strand = stage.error is not None or sums.has_failed_payout or has_undo
@@ -169,7 +171,12 @@ def _pay_out(stage: ReplayedStage, send: Send, entry: Entry, sums: _Sums, found:
 
 
 def _book(
-    stage: ReplayedStage, send: Send, entry: Entry, leg: Leg, sums: _Sums, ingested: set[tuple[str, int]]
+    stage: ReplayedStage,
+    send: Send,
+    entry: Entry,
+    leg: Leg,
+    sums: _Sums,
+    ingested: dict[tuple[str, int], tuple[str, int]],
 ) -> None:
     """Add the postings of a leg. A payment that an earlier stage of the case has ingested counts once."""
     assert entry.transaction_id is not None
@@ -177,7 +184,7 @@ def _book(
     if leg == "ingests":
         if place in ingested:
             return
-        ingested.add(place)
+        ingested[place] = send.asset, sum(posting["amount"] for posting in entry.postings or ())
     for posting in entry.postings or ():
         amount, source, destination = posting["amount"], posting["source"], posting["destination"]
         if posting["asset"] != send.asset:

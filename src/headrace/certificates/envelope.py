@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import sha256
 from typing import Any, cast
 
 import msgspec
@@ -15,9 +16,10 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key
 
-from headrace.certificates.statement import FORMAT
+from headrace.certificates.period import sums_of
+from headrace.certificates.statement import FORMAT, statement_sha
 from headrace.errors import InvalidValue
-from headrace.planning.canonical import canonical_json
+from headrace.planning.canonical import canonical_json, sha
 from headrace.workflows.activities import Json
 
 TYPE = "headrace-certificate+jws"
@@ -27,8 +29,9 @@ KID_PREFIX = "headrace-certificate-"
 MAX_BYTES = 32 << 20
 MAX_KEYS = 10_000
 
+NEWLINE = b"\n"
 _SHAPE = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{86})")
-_KINDS = ("case",)
+_KINDS = ("case", "period")
 _COORDINATES = ("x", "y")
 
 
@@ -53,7 +56,7 @@ def verify(content: bytes, pinned: object) -> Json:
     keys = _keys_of(pinned)
     if len(content) > MAX_BYTES:
         raise _bad(f"it has more than {MAX_BYTES:,} bytes")
-    content = content.removesuffix(b"\n")
+    content = content.removesuffix(NEWLINE)
     parts = _SHAPE.fullmatch(content)
     if parts is None:
         raise _bad("it is not a signed certificate: three parts of base64url with points between them")
@@ -138,16 +141,67 @@ def _check_payload(payload: Json, key: Json) -> None:
     retired_at = key.get("retiredAt")
     if retired_at is not None and str(payload["checkedAt"]) > str(retired_at):
         raise _bad(f"it was made after its key was retired at {retired_at}")
+    if payload["kind"] == "case":
+        _check_sums(payload["assets"], payload["exceptions"])
+    else:
+        _check_period(payload)
+
+
+def _check_sums(assets: Json, exceptions: list[Json]) -> None:
+    """Check that what left somewhere arrived elsewhere, or is declared."""
     stranded: dict[str, int] = {}
-    for each in payload["exceptions"]:
+    for each in exceptions:
         if each["kind"] == "stranded":
             stranded[each["asset"]] = stranded.get(each["asset"], 0) + each["amount"]
-    for asset, sums in payload["assets"].items():
+    for asset, sums in assets.items():
         on_bridges = sums["bridge"]["in"] - sums["bridge"]["out"]
         if on_bridges != sums["out"] - sums["in"] + sums["stranded"] + sums["attested"]:
             raise _bad(f"its sums of {asset} do not balance")
         if sums["stranded"] != stranded.get(asset, 0):
             raise _bad(f"what it declares as stranded of {asset} is not its sum")
+
+
+def _check_period(payload: Json) -> None:
+    """Check the lines of a period against its header: their hash, their order, their times and their sums."""
+    lines, previous = payload["lines"], payload["previous"]
+    if payload["cases"] != len(lines) or payload["linesSha"] != sha(lines):
+        raise _bad("its lines are not those of its header")
+    before = payload["from"] if previous is None else previous["to"]
+    if not before <= payload["from"] < payload["to"] <= payload["checkedAt"]:
+        raise _bad("its times do not follow each other: the period before it, its own, and its check")
+    places = [(line["endedAt"], line["case"]) for line in lines]
+    if places != sorted(places) or len({line["case"] for line in lines}) != len(lines):
+        raise _bad("its lines are not in order, or name a case twice")
+    for line in lines:
+        if not payload["from"] <= line["endedAt"] < payload["to"]:
+            raise _bad(f"case {line['case']} did not end in its period")
+        _check_sums(line["totals"], line.get("exceptions", []))
+    if payload["assets"] != sums_of(lines):
+        raise _bad("its sums are not those of its lines")
+
+
+def require_line(period: Json, case: Json) -> None:
+    """Check that the certificate of a period has a line for this certificate of a case. Both have been verified.
+
+    Raises InvalidValue: field `case`.
+    """
+    if period["kind"] != "period" or case["kind"] != "case":
+        raise InvalidValue("case", "a line is of a case, in the certificate of a period")
+    found = [line for line in period["lines"] if line["case"] == case["case"]]
+    if not found:
+        raise InvalidValue("case", f"case {case['case']} is not among its lines")
+    if found[0]["sha"] != statement_sha(case):
+        raise InvalidValue("case", f"its line of case {case['case']} has another sha: it states something else")
+
+
+def require_previous(period: Json, content: bytes, previous: Json) -> None:
+    """Check that a certificate of a period follows this one, whose file is `content`. Both have been verified.
+
+    Raises InvalidValue: field `previous`.
+    """
+    file_sha = f"sha256:{sha256(content.removesuffix(NEWLINE)).hexdigest()}"
+    if previous["kind"] != "period" or cast("Json", period.get("previous") or {}).get("sha") != file_sha:
+        raise InvalidValue("previous", "is not the certificate that it names as the one of the period before")
 
 
 def _bad(reason: str) -> InvalidValue:

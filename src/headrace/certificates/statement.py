@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 
+from headrace.certificates.approvals import refuse_two_eyes
 from headrace.certificates.books import Entry, find
 from headrace.certificates.case import Case, RecordedInstance, refuse_open
 from headrace.certificates.conservation import balance
@@ -18,6 +19,8 @@ from headrace.workflows.durations import moment_text
 from headrace.workflows.interpreter import CANCELED
 
 FORMAT = "headrace-certificate/1"
+WHEN_CHECKED = ("checkedAt", "release")
+"""Members of a payload that are of its check, not of its case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +32,30 @@ class Issuer:
     checked_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """The payload of the certificate of a case, and what the certificate of its period needs besides.
+
+    `ingested`: as that of a Balance. `booked`: ledger and id of each transaction.
+    """
+
+    payload: Json
+    ingested: dict[tuple[str, int], tuple[str, int]]
+    booked: frozenset[tuple[str, int]]
+
+
 def certify(case: Case, issuer: Issuer) -> Generator[Question, Answer, Json]:
+    """The payload of the certificate of a case. Raises as `certified` does."""
+    return (yield from certified(case, issuer)).payload
+
+
+def certified(case: Case, issuer: Issuer) -> Generator[Question, Answer, Certified]:
     """Check a case against its definition and the books, and return the payload of its certificate.
 
     Raises NotCertifiable, which names the reason, and Silent where a service does not answer.
     """
     refuse_open(case)
+    refuse_two_eyes(case.instances)
     root_id = case.root.id
     stages = replay(case.last, root_id, case.instances)
     undoing = replay(case.undo[-1], case.undo[0].id, case.instances) if case.undo else []
@@ -53,7 +74,7 @@ def certify(case: Case, issuer: Issuer) -> Generator[Question, Answer, Json]:
         *({"kind": "not_excluded", **each} for each in finding.not_excluded),
         *({"kind": "kept", "key": each.key, "why": each.reason} for each in case.kept),
     ]
-    return {
+    payload: Json = {
         "format": FORMAT,
         "kind": "case",
         "journal": issuer.journal,
@@ -66,6 +87,13 @@ def certify(case: Case, issuer: Issuer) -> Generator[Question, Answer, Json]:
         "checkedAt": checked_text(issuer.checked_at),
         "release": issuer.release,
     }
+    booked = {(entry.ledger, each) for entry in finding.entries if (each := entry.transaction_id) is not None}
+    return Certified(payload, conserved.ingested, frozenset(booked))
+
+
+def statement_sha(payload: Json) -> str:
+    """The hash of what a certificate of a case states: all but when, and by which release, it was checked."""
+    return sha({name: value for name, value in payload.items() if name not in WHEN_CHECKED})
 
 
 def checked_text(at: int) -> str:
@@ -83,6 +111,7 @@ def _instance(instance: RecordedInstance) -> Json:
         "definition": sha(instance.definition),
         "variables": sha(instance.variables),
         "startedBy": instance.started_by,
+        "requestedBy": sorted({each.principal for each in instance.requesters}),
         "startedAt": moment_text(instance.started_at),
         "decisions": instance.decisions,
     }

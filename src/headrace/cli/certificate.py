@@ -18,25 +18,47 @@ from headrace.cli.session import KeyOption, Printer, Session
 
 Json = dict[str, Any]
 
-group = new_group("Certify what a case did, and check certificates without a server.")
+group = new_group("Certify what cases did, and check certificates without a server.")
 
 
 @command(group, "create")
 def create(
     session: Session,
     instance: Annotated[
-        str, typer.Argument(metavar="INSTANCE", help="An instance that has ended.", autocompletion=instance_ids)
-    ],
+        str | None,
+        typer.Argument(metavar="[INSTANCE]", help="An instance that has ended.", autocompletion=instance_ids),
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="AGE|TIME", help="Certify a period: its first moment.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="AGE|TIME", help="The first moment after it; 0s is now.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="List the ledgers' transactions of the period, too.")] = False,
     out: Annotated[
         str | None, typer.Option("--out", metavar="FILE", help="Write the signed file; - is standard output.")
     ] = None,
     idempotency_key: KeyOption = None,
 ) -> None:
-    """Check a case against the books of the services, and sign what they show.
+    """Check a case, or all cases of a period, against the books; sign what they show.
 
     Books nothing. Refused, with the reason, where history and books do not agree.
+    --from and --to certify the cases that ended from one moment to before the other:
+    2026-01-01 (UTC), a date-time, or an age such as 7d.
     """
-    made = session.ext.create_certificate(instance_id=instance, idempotency_key=idempotency_key).data
+    if (instance is None) is (start is None) or (start is None) is not (end is None) or (full and start is None):
+        raise Failure("give either INSTANCE, or --from and --to (and --full)", code=USAGE)
+    if start is not None and end is not None:
+        from headrace.cli.periods import moment_since
+
+        made = session.ext.create_period_certificate(
+            from_=moment_since(start, option="--from"),
+            to=moment_since(end, option="--to"),
+            full=full,
+            idempotency_key=idempotency_key,
+        ).data
+    else:
+        made = session.ext.create_certificate(instance_id=instance, idempotency_key=idempotency_key).data
     if out == "-":
         sys.stdout.write(made.certificate + "\n")
         return
@@ -71,25 +93,49 @@ def verify(
     pinned: Annotated[
         str, typer.Option("--keys", metavar="FILE", help="The pinned keys, as `headrace certificate keys` wrote them.")
     ],
+    cases: Annotated[
+        list[str] | None,
+        typer.Option("--case", metavar="FILE", help="A case that FILE, of a period, must have a line of. Repeatable."),
+    ] = None,
+    before: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--previous", metavar="FILE", help="The certificate of the period before. Repeatable, the newest first."
+        ),
+    ] = None,
 ) -> None:
     """Check a certificate without a server. The exit code is 1 if it is not genuine.
 
-    Only the pinned keys are trusted, and only signed bytes are read.
+    Only the pinned keys are trusted, and only signed bytes are read. --case and --previous
+    are certificates too, and are checked like it.
     """
+    from headrace.certificates.envelope import require_line, require_previous
     from headrace.certificates.envelope import verify as check
     from headrace.errors import InvalidValue
 
     content = _content(file)
+    others = {name: _content(name) for name in (*(cases or ()), *(before or ()))}
     try:
         document = json.loads(_content(pinned))
     except (ValueError, RecursionError):
         raise Failure(f"{pinned} is not JSON", code=USAGE) from None
+    now = file
     try:
-        payload = check(content, document)
+        payload = newest = check(content, document)
+        for now in cases or ():
+            require_line(payload, check(others[now], document))
+        for now in before or ():
+            found = check(others[now], document)
+            require_previous(newest, others[now], found)
+            newest = found
     except InvalidValue as error:
-        if error.field == "keys":
-            raise Failure(f"{pinned}: {error.reason}", code=USAGE) from None
-        raise Failure(f"{file} is not a genuine certificate: {error.reason}", code=REFUSED) from None
+        match error.field:
+            case "keys":
+                raise Failure(f"{pinned}: {error.reason}", code=USAGE) from None
+            case "certificate":
+                raise Failure(f"{now} is not a genuine certificate: {error.reason}", code=REFUSED) from None
+            case _:
+                raise Failure(f"{now}: {error.reason}", code=REFUSED) from None
     printer.show({"certificate": payload}, lambda: ["The signature is good.", *_lines(payload)])
 
 
@@ -112,27 +158,74 @@ def _stored_lines(certificate_id: str, out: str | None) -> list[str]:
 
 def _lines(payload: Json) -> list[str]:
     """The content of a certificate, for a terminal of 80 columns."""
+    return _period_lines(payload) if payload["kind"] == "period" else _case_lines(payload)
+
+
+def _period_lines(payload: Json) -> list[str]:
+    previous, still_open = payload["previous"], payload["open"]
+    facts = [
+        ("Period", f"{display.moment(payload['from'])} to before {display.moment(payload['to'])}"),
+        ("Cases", f"{payload['cases']:,} ended in it"),
+        ("Open", f"{still_open['count']:,} had not ended" if still_open["count"] else "none"),
+    ]
+    if still_open["oldest"] is not None:
+        facts.append(("Oldest", f"{still_open['oldest']['case']}, {display.moment(still_open['oldest']['startedAt'])}"))
+    if previous is not None:
+        facts += [("Previous", previous["id"]), ("It was to", f"before {display.moment(previous['to'])}")]
+    facts += [
+        ("Ledgers", "all transactions listed" if payload["full"] else "not listed: made without --full"),
+        ("Checked", f"{display.moment(payload['checkedAt'])}, by release {payload['release']}"),
+        ("Journal", payload["journal"]),
+    ]
+    found = [*display.fact_lines(facts), *_sum_lines(payload["assets"])]
+    if still_open["atRest"]:
+        amounts = [money(amount, asset) for asset, amount in still_open["atRest"].items()]
+        found += ["", "On its way in open cases", *(f"  {amount}" for amount in amounts)]
+    exceptions: list[Json] = payload["exceptions"]
+    lines: list[Json] = payload["lines"]
+    shown = [f"  {display.printable(_exception(each))}" for each in exceptions]
+    for line in lines:
+        of_case: list[Json] = line.get("exceptions", [])
+        shown += [f"  {line['case']}: {display.printable(_exception(each))}" for each in of_case]
+    if shown:
+        found += ["", "Exceptions", *shown[:MAX_EXCEPTIONS]]
+    if len(shown) > MAX_EXCEPTIONS:
+        found.append(f"  and {len(shown) - MAX_EXCEPTIONS:,} more: -o json has them all")
+    return found
+
+
+def _case_lines(payload: Json) -> list[str]:
     instances: list[Json] = payload["instances"]
     effects: list[Json] = payload["effects"]
+    asked = sorted({name for each in instances for name in each["requestedBy"]} - {instances[0]["startedBy"]})
     facts = [
         ("Case", payload["case"]),
         ("Outcome", ", then ".join(each["outcome"] for each in instances)),
         ("Started by", instances[0]["startedBy"]),
+        *([("Asked for by", ", ".join(asked))] if asked else []),
         ("Checked", f"{display.moment(payload['checkedAt'])}, by release {payload['release']}"),
         ("Journal", payload["journal"]),
         ("Effects", _counted(effects)),
     ]
     found = display.fact_lines(facts)
-    for asset, sums in payload["assets"].items():
-        rows = [(money(sums[name], asset), text) for name, text in _SUMS.items() if sums[name] or name == "sent"]
-        widest = max(len(amount) for amount, _ in rows)
-        found += ["", asset, *(f"  {amount:>{widest}}  {text}" for amount, text in rows)]
+    found += _sum_lines(payload["assets"])
     exceptions: list[Json] = payload["exceptions"]
     if exceptions:
         found += ["", "Exceptions", *(f"  {display.printable(_exception(each))}" for each in exceptions)]
     return found
 
 
+def _sum_lines(assets: Json) -> list[str]:
+    found: list[str] = []
+    for asset, sums in assets.items():
+        rows = [(money(sums[name], asset), text) for name, text in _SUMS.items() if sums[name] or name == "sent"]
+        widest = max(len(amount) for amount, _ in rows)
+        found += ["", asset, *(f"  {amount:>{widest}}  {text}" for amount, text in rows)]
+    return found
+
+
+MAX_EXCEPTIONS = 20
+"""Exceptions of a period that a terminal shows."""
 _SUMS = {
     "sent": "sent",
     "in": "came in from payments",
@@ -161,6 +254,11 @@ def _exception(found: Json) -> str:
             return f"stage {found['stage']}: the payout is {found['status']}"
         case "attested":
             return f"stage {found['stage']}: {money(found['amount'], found['asset'])}, by a person's word alone"
+        case "went_on":
+            return f"case {found['case']} ended here and has gone on since: it counts later"
+        case "shared":
+            where = f"transaction {found['transaction']} of ledger {found['ledger']}"
+            return f"{money(found['amount'], found['asset'])} of {where} came in once: another case counts it"
         case "overwritten":
             return f"metadata of effect {found['key']} was changed since"
         case _:

@@ -142,6 +142,12 @@ def _transaction_path(ledger: str, transaction_id: int) -> str:
 # look-ups
 
 
+def transactions_between(from_text: str, to_text: str) -> str:
+    """The `query` parameter that picks the transactions that are dated from a moment to before another one."""
+    bounds = [{"$gte": {"timestamp": from_text}}, {"$lt": {"timestamp": to_text}}]
+    return query_part(canonical({"$and": bounds}).decode())
+
+
 def search_transaction(request: Request) -> Search:
     """Build the look-up of a transaction by the key of its effect."""
     path = request.path.split("?")[0]

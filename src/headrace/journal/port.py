@@ -8,7 +8,7 @@ of a moment share one durable commit, each within its own savepoint, so a bad on
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Protocol, final
+from typing import Literal, Protocol, final
 
 import msgspec
 
@@ -37,12 +37,14 @@ from headrace.journal.records import (
     InboxEvent,
     Instance,
     InstanceSummary,
+    InstanceTimes,
     ItemCount,
     ItemEnding,
     Occurrence,
     OutboxEvent,
     Plan,
     Remembered,
+    Requester,
     ResolutionRow,
     SetAside,
     Stage,
@@ -53,6 +55,8 @@ from headrace.journal.records import (
     Workflow,
 )
 from headrace.journal.writes import Publish, Result, Write
+
+WhichTimes = Literal["ended", "running", "canceled"]
 
 Results = Sequence[Result]
 """The results of the writes of a unit, in their order; a write without a result contributes none."""
@@ -166,6 +170,13 @@ class Journal(Protocol):
         """Audit entries before this number, newest first; of one target, of one principal, or of all."""
         ...
 
+    async def instance_times(self, which: WhichTimes, after: Place, limit: int) -> list[InstanceTimes]:
+        """Instances behind a place, the oldest first: `ended` by their end, the others by their start.
+
+        `canceled`: the aborted ones, also while an effect of theirs is in progress.
+        """
+        ...
+
     # pages of lists: up to `limit` rows after a place, the newest first
 
     async def workflows_after(self, rows: WorkflowList, place: Place, limit: int) -> list[Workflow]: ...
@@ -200,8 +211,8 @@ class Journal(Protocol):
         """Return what persons decided about a plan, the oldest first."""
         ...
 
-    async def requesters(self, target: str) -> list[str]:
-        """Return the principals that asked for an instance, also by its batch, or created a trigger.
+    async def requesters(self, target: str) -> list[Requester]:
+        """Return the principals that asked for an instance, also by its batch, or created a trigger, by the time of it.
 
         Empty where the audit trail shows none. Principals that acted on it afterwards are not among them.
         """
@@ -223,6 +234,10 @@ class Journal(Protocol):
         ...
 
     async def certificate(self, certificate_id: str) -> Certificate | None: ...
+
+    async def certificate_before(self, at: int) -> Certificate | None:
+        """The certificate of the last period that had ended at a time; of several for one period, the one made last."""
+        ...
 
     async def certificate_keys(self) -> list[str]:
         """The public keys of all certificates as JSON, each once, by their ids."""

@@ -347,10 +347,18 @@ class Decision(msgspec.Struct, frozen=True):
     at: int
 
 
+class Requester(msgspec.Struct, frozen=True):
+    """A principal that asked for an instance or created a trigger. `at`: when it first did."""
+
+    principal: str
+    at: int
+
+
 class Certificate(msgspec.Struct, frozen=True):
     """A stored certificate. `content` is the signed file; `subject` is the JSON of what was asked for.
 
     `sha`: the hash of the file, as `sha256:` and hexadecimal. `previous`: the certificate of the period before.
+    `from_at`, `to_at`: those of its period, None for a case.
     """
 
     id: str
@@ -360,6 +368,17 @@ class Certificate(msgspec.Struct, frozen=True):
     previous: str | None
     kid: str
     created_at: int
+    from_at: int | None = None
+    to_at: int | None = None
+
+
+class InstanceTimes(msgspec.Struct, frozen=True):
+    """When an instance began and ended. `settled_at`: when no effect of it was in progress any more; None: one is."""
+
+    id: str
+    created_at: int
+    ended_at: int | None
+    settled_at: int | None
 
 
 class Batch(msgspec.Struct, frozen=True):

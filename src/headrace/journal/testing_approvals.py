@@ -155,7 +155,7 @@ async def only_who_asked_for_a_target_is_a_requester(make_journal: _MakeJournal)
         batch = AddBatch(batch_id="b1", created_at=1, **decided, **limits)  # pyright: ignore[reportArgumentType]
         items = AddBatchItems(batch_id="b1", items='[{"n": 1, "instance": null, "run": "{}"}]')
         await _commit(journal, batch, items, StartItem(batch_id="b1", number=1, made_id="i3", at=3))
-        found = [sorted(await journal.requesters(each)) for each in ("i1", "i2", "i3", "t1")]
+        found = [[each.principal for each in await journal.requesters(name)] for name in ("i1", "i2", "i3", "t1")]
         assert found == [["jane"], [], ["ann", "tom"], ["eve"]]
         assert [await journal.trigger_of(each) for each in ("i1", "i2")] == [None, "t1"]
 

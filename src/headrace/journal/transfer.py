@@ -217,8 +217,11 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         "certificates",
-        _columns(
-            "id text, subject text, content text, sha text, previous text?, kid text, jwk text, created_at integer"
+        (
+            *_columns(
+                "id text, subject text, content text, sha text, previous text?, kid text, jwk text, created_at integer"
+            ),
+            *_columns("from_at integer?, to_at integer?", "0031"),
         ),
         ("id",),
     ),

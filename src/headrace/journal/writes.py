@@ -507,7 +507,10 @@ class AddDeadLetter(Write, frozen=True, kw_only=True):
 
 
 class AddCertificate(Write, frozen=True, kw_only=True):
-    """Store a certificate. `content`: the signed file; `jwk`: the public half of its key, as JSON."""
+    """Store a certificate. `content`: the signed file; `jwk`: the public half of its key, as JSON.
+
+    `from_at`, `to_at`: those of its period, None for a case.
+    """
 
     certificate_id: str
     subject: str
@@ -517,6 +520,8 @@ class AddCertificate(Write, frozen=True, kw_only=True):
     kid: str
     jwk: str
     created_at: int
+    from_at: int | None = None
+    to_at: int | None = None
 
 
 class AddAuditEntry(Write, frozen=True, kw_only=True):

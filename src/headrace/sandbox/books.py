@@ -249,6 +249,17 @@ class Books:
         statement = "SELECT id, document FROM transactions WHERE ledger = ? AND id < ? ORDER BY id DESC LIMIT ?"
         return self._connection.execute(statement, (ledger, page.before(), page.limit)).fetchall()
 
+    def transactions_between(self, ledger: str, between: tuple[int, int], page: Page) -> list[sqlite3.Row]:
+        """A page of transactions that are dated from a time to before another one, newest first."""
+        statement = "SELECT id, document FROM transactions WHERE ledger = ? AND id < ? ORDER BY id DESC"
+        found: list[sqlite3.Row] = []
+        for row in self._connection.execute(statement, (ledger, page.before())):
+            if between[0] <= timestamps.microseconds(stored(row["document"])["timestamp"]) < between[1]:
+                found.append(row)
+                if len(found) == page.limit:
+                    break
+        return found
+
     def transactions_of(self, ledger: str, account: str, page: Page, *, is_prefix: bool = False) -> list[sqlite3.Row]:
         """A page of transactions of an account, or of accounts with this prefix, newest first."""
         statement = """

@@ -21,7 +21,7 @@ from headrace.sandbox.books import (
     ledger_shown,
 )
 from headrace.sandbox.releases import Releases
-from headrace.sandbox.requests import Call, Page, match_of, number_of, page_of
+from headrace.sandbox.requests import Call, Page, match_of, number_of, page_of, times_of
 from headrace.sandbox.responses import Json, Rollback, bare, data, error, invalid, no_content, not_found, refusal
 
 MAX_PAGE_SIZE = 100
@@ -162,6 +162,10 @@ class LedgerService:
 
     def _list_transactions(self, ledger: str, call: Call) -> Response:
         page = page_of(call, max_size=MAX_PAGE_SIZE)
+        show = self.releases.transaction
+        if (between := times_of(page.query)) is not None:
+            rows = self.books.transactions_between(ledger, between, page)
+            return page.response(rows, lambda row: row["id"], lambda row: show(stored(row["document"])))
         match match_of(page.query, ("reference", "account")):
             case "reference", reference:
                 rows = self.books.by_reference(ledger, reference)
@@ -169,7 +173,6 @@ class LedgerService:
                 rows = self.books.transactions_of(ledger, account, page)
             case _:
                 rows = self.books.transactions(ledger, page)
-        show = self.releases.transaction
         return page.response(rows, lambda row: row["id"], lambda row: show(stored(row["document"])))
 
     def _read_transaction(self, ledger: str, number: str) -> Response:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from headrace.effects.port import Request, Response
+from headrace.sandbox import timestamps
 from headrace.sandbox.bodies import as_object, json_of
 from headrace.sandbox.responses import Json, answer, invalid
 
@@ -87,6 +88,19 @@ def match_of(query: Query, fields: Sequence[str]) -> tuple[str, str] | None:
         if field in fields and isinstance(value, str):
             return field, value
     raise invalid(f'query: the sandbox knows {{"$match": {{FIELD: TEXT}}}} with FIELD one of {", ".join(fields)}')
+
+
+def times_of(query: Query) -> tuple[int, int] | None:
+    """The bounds of `query={"$and": [{"$gte": {"timestamp": A}}, {"$lt": {"timestamp": B}}]}`; None without `$and`."""
+    text = query.get("query", [""])[0]
+    if '"$and"' not in text:
+        return None
+    try:
+        first, second = as_object(json_of(text), "query")["$and"]
+        bounds = first["$gte"]["timestamp"], second["$lt"]["timestamp"]
+        return timestamps.microseconds(bounds[0]), timestamps.microseconds(bounds[1])
+    except (KeyError, TypeError, ValueError):
+        raise invalid('query: the sandbox knows {"$and": [{"$gte": {"timestamp": TIME}}, {"$lt": ..}]}') from None
 
 
 @dataclass(frozen=True, slots=True)

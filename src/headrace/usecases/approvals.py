@@ -176,7 +176,7 @@ async def _requesters(journal: Journal, plan: Plan, about: PlanSubject) -> set[s
     if about.instance is None:
         found.add(plan.requester)
     if about.trigger_id is not None:
-        found |= {*await journal.requesters(about.trigger_id)} or {None}
+        found |= {each.principal for each in await journal.requesters(about.trigger_id)} or {None}
     instance_id = about.instance or about.redrive or about.undo
     return found if instance_id is None else found.union(await journal.case_requesters([instance_id]))
 

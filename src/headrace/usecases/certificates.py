@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -18,6 +18,7 @@ from headrace.certificates.case import (
     RecordedActivity,
     RecordedGate,
     RecordedInstance,
+    RecordedRequester,
     RecordedStage,
     Verdict,
 )
@@ -45,6 +46,8 @@ MAX_S = 120.0
 """The time that the look-ups of one certificate may take."""
 _MAX_ENTRIES = 1_000
 
+Found = TypeVar("Found")
+
 
 @idempotent(Certificate)
 async def make_certificate(ports: Ports, caller: Caller | None, wanted: object) -> Answer[Certificate]:
@@ -58,21 +61,41 @@ async def make_certificate(ports: Ports, caller: Caller | None, wanted: object) 
     created_at = ports.clock.now_at()
     issuer = Issuer(await ports.journal.identity(), ports.release, created_at)
     async with ports.certificates:
-        payload = await _answered(certify(case, issuer), ports)
+        payload = await answered(certify(case, issuer), ports)
+    row = signed(ports, payload, msgspec.json.encode({"instance": case.root.id}).decode(), created_at)
+    return await stored(ports, caller, row)
+
+
+def signed(
+    ports: Ports,
+    payload: Json,
+    subject: str,
+    created_at: int,
+    *,
+    previous: str | None = None,
+    period: tuple[int, int] | tuple[None, None] = (None, None),
+) -> Certificate:
+    """A new certificate, not stored yet. `previous`: the one of the period before. Raises Unavailable."""
     from headrace.certificates.envelope import sign  # a signature library, which most servers never need
 
     key = ports.certificate_keys.signing_key()
-    (jwk,) = [each for each in ports.certificate_keys.published() if each["kid"] == key.kid]
     content = sign(payload, key.kid, key.jwk)
-    row = Certificate(
+    return Certificate(
         id=ports.ids.new(),
-        subject=msgspec.json.encode({"instance": case.root.id}).decode(),
+        subject=subject,
         content=content,
         sha=f"sha256:{sha256(content.encode()).hexdigest()}",
-        previous=None,
+        previous=previous,
         kid=key.kid,
         created_at=created_at,
+        from_at=period[0],
+        to_at=period[1],
     )
+
+
+async def stored(ports: Ports, caller: Caller | None, row: Certificate) -> Answer[Certificate]:
+    """Store a new certificate, with the public half of its key."""
+    (jwk,) = [each for each in ports.certificate_keys.published() if each["kid"] == row.kid]
     answer = Answer(row.id, row)
     unit = Unit()
     unit.add(
@@ -84,10 +107,12 @@ async def make_certificate(ports: Ports, caller: Caller | None, wanted: object) 
             previous=row.previous,
             kid=row.kid,
             jwk=msgspec.json.encode(jwk).decode(),
-            created_at=created_at,
+            created_at=row.created_at,
+            from_at=row.from_at,
+            to_at=row.to_at,
         )
     )
-    record(unit, caller, created_at, answer)
+    record(unit, caller, row.created_at, answer)
     await ports.journal.commit(unit)
     return answer
 
@@ -112,15 +137,15 @@ def _instance_of(wanted: object) -> str:
         raise InvalidValue("body", "must be an object")
     members = cast("Json", wanted)
     for name in members.keys() - {"instance"}:
-        raise InvalidValue(shown(name), "unknown field; known is instance")
+        raise InvalidValue(shown(name), "unknown field; known are instance or, for a period, from, to and full")
     instance_id = check_text(members.get("instance"), "instance")
     if not instance_id:
         raise InvalidValue("instance", "must be the id of an instance")
     return instance_id
 
 
-async def _answered(asking: Asking[Json], ports: Ports) -> Json:
-    """Ask the services the questions of a certificate, and return its payload. Raises Silent beyond MAX_S."""
+async def answered(asking: Asking[Found], ports: Ports) -> Found:
+    """Ask the services the questions of a certificate, and return what they lead to. Raises Silent beyond MAX_S."""
     answer: Any = None
     try:
         async with asyncio.timeout(MAX_S):
@@ -202,6 +227,7 @@ async def _read_instance(
         is_off_plan=instance.failure == "plan",
         stages=tuple(stages),
         plans=await _plans(journal, instance),
+        requesters=await _requesters(journal, instance),
     )
 
 
@@ -219,6 +245,14 @@ async def _plans(journal: Journal, instance: Instance) -> tuple[DecidedPlan, ...
         ]
         found.append(DecidedPlan(row.id, row.hash, stage, row.state == "used", tuple(said)))
     return tuple(found)
+
+
+async def _requesters(journal: Journal, instance: Instance) -> tuple[RecordedRequester, ...]:
+    """The principals that the audit trail shows to have asked for an instance, or for the plan that started it."""
+    trigger_id = await journal.trigger_of(instance.id)
+    found = [RecordedRequester(each.principal, each.at) for each in await journal.requesters(trigger_id or instance.id)]
+    started = [row for row in await journal.plans_of(instance.id) if row.instance_id == instance.id]
+    return (*found, *(RecordedRequester(row.requester, row.created_at) for row in started))
 
 
 async def _starter(journal: Journal, instance: Instance, unnamed: str) -> str:
@@ -265,6 +299,7 @@ def _activity(row: ActivityRow, verdict: Verdict | None) -> RecordedActivity:
         error=row.error,
         is_open=row.terminated_at is None,
         verdict=verdict,
+        ended_at=row.terminated_at,
     )
 
 

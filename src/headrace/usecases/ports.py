@@ -18,6 +18,7 @@ from headrace.triggers.expressions import Evaluator
 COMPILATIONS = 2
 PLANS = 4
 CERTIFICATES = 2
+PERIODS = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ class Ports:
     `patience_s`: for how long an abort is tried again while other processes move its instance on.
     `release`: that of this server, which its certificates name.
     `compilations` bounds how many definitions of triggers are compiled at once, each on a thread; `plans` and
-    `certificates`, how many of them read from the services at once.
+    `certificates`, how many of them read from the services at once; `periods`, how many certificates of periods do.
     """
 
     journal: Journal
@@ -47,3 +48,4 @@ class Ports:
     compilations: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COMPILATIONS))
     plans: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PLANS))
     certificates: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CERTIFICATES))
+    periods: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PERIODS))

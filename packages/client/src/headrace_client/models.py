@@ -441,13 +441,16 @@ class Plan(PlanSummary, kw_only=True):
 
 
 class CertificateSubject(Model):
-    """The subject of a certificate: the first instance of its case."""
+    """The subject of a certificate: the first instance of its case, or its period."""
 
-    instance: str
+    instance: str = ""
+    from_: Timestamp | None = msgspec.field(name="from", default=None)
+    to: Timestamp | None = None
+    full: bool = False
 
 
 class Certificate(Model, kw_only=True):
-    """A signed statement about a case. `certificate` is the file: a compact JWS; `sha` is its hash.
+    """A signed statement about a case or a period. `certificate` is the file: a compact JWS; `sha` is its hash.
 
     `payload` is what is signed, decoded: only a check of the file with pinned keys proves it.
     """

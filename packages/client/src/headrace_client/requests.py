@@ -294,7 +294,7 @@ class ListBatchItemsRequest(Request):
 
 
 class CreateCertificateRequest(Request):
-    """`certificate` is the body: `{"instance": id}`."""
+    """`certificate` is the body: `{"instance": id}`, or `{"from": time, "to": time, "full"?: bool}`."""
 
     certificate: dict[str, Any]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import msgspec
 
 from headrace import json_text
@@ -14,6 +16,7 @@ from headrace.api.responses import Response, json_response
 from headrace.clock import date_time
 from headrace.journal.records import Certificate
 from headrace.usecases.certificates import make_certificate, published_keys, read_certificate
+from headrace.usecases.period_certificates import is_of_period, make_period_certificate
 
 TAG = "Certificates"
 EXAMPLE = {"instance": "INSTANCE"}
@@ -22,7 +25,11 @@ EXAMPLE = {"instance": "INSTANCE"}
 async def create(context: Context, request: Request) -> Response:
     body = await request.body(context.settings.max_body_bytes)
     wanted = with_canonical_ids(json_value(request, body) if body else None, "instance")
-    answer = await make_certificate(context.ports, caller_of(request, body, wanted), wanted)
+    caller = caller_of(request, body, wanted)
+    if is_of_period(wanted):
+        answer = await make_period_certificate(context.ports, caller, wanted)
+    else:
+        answer = await make_certificate(context.ports, caller, wanted)
     return answer_response(answer, 201, _shown)
 
 
@@ -45,7 +52,7 @@ def _shown(row: Certificate) -> bytes:
         kid=row.kid,
         created_at=date_time(row.created_at),
         certificate=row.content,
-        payload=msgspec.json.decode(payload_of(row.content)),
+        payload=cast("dict[str, Any]", msgspec.Raw(payload_of(row.content))),  # that of a period may have megabytes
     )
     return json_text.encode(schemas.CertificateResponse(data=shown))
 
@@ -58,16 +65,23 @@ OPERATIONS = (
         scope=READ,
         handler=create,
         tag=TAG,
-        summary="Certify a case",
+        summary="Certify a case or a period",
         description=(
-            "Checks a case, which has ended, against its definition and the books of the services, by new look-ups; "
-            "then signs what they show, and stores it. Books nothing.\n\n"
+            "With `instance`: checks a case, which has ended, against its definition and the books of the services, "
+            "by new look-ups; then signs what they show, and stores it. Books nothing.\n\n"
             "Refused with 409, and `details.reason`: `open` (an instance has not ended, or an effect is in progress), "
             "`replay_differs` (the definition does not lead to the recorded effects), `not_in_books` (an effect is "
             "recorded as done, and its service does not show it), `differs` (the service shows other values), "
             "`reverted_elsewhere` (a transaction was reverted, and not by this case), `extra_in_books` (something "
             "stands in the books that is not recorded as done), `unbalanced` (money went in on a bridge, and neither "
-            "came out nor is declared)."
+            "came out nor is declared).\n\n"
+            "With `from` and `to`: checks so each case that ended in this period, which begins with `from` and ends "
+            "before `to`. The certificate has a line for each, with the hash of what its own certificate states; their "
+            "sums; the certificate of the period before; and, declared, the cases that had not ended at `to`. A case "
+            "that cannot be certified refuses the period with its reason, and `details.case`. With `full`, every "
+            "transaction of the ledgers in this period whose reference begins with `headrace:` must be an effect of a "
+            "case. A period with more than 10,000 cases, or that takes more than 50 seconds, is refused with 400 and "
+            "`too_large`: take a shorter one."
         ),
         status=201,
         response=schemas.CertificateResponse,

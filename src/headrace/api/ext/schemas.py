@@ -444,15 +444,25 @@ class ResolutionListResponse(Shape, kw_only=True):
 
 
 class CertificateRequest(Shape, kw_only=True):
-    """The case to certify."""
+    """What to certify: the case of `instance`, or the period from `from` to before `to`."""
 
-    instance: Annotated[str, Meta(description="The id of an instance of the case.")]
+    instance: Annotated[str, Meta(description="The id of an instance of the case.")] = ""
+    from_: Annotated[DateTime, Meta(description="The first moment of the period.")] | UnsetType = msgspec.field(
+        name="from", default=UNSET
+    )
+    to: Annotated[DateTime, Meta(description="The first moment after it, not in the future.")] | UnsetType = UNSET
+    full: Annotated[bool, Meta(description="List all transactions of the ledgers in the period, too.")] = False
 
 
 class CertificateSubject(Shape, kw_only=True):
-    """The subject of a certificate."""
+    """The subject of a certificate: a case, or a period."""
 
-    instance: Annotated[str, Meta(description="The first instance of the case.")]
+    instance: Annotated[str, Meta(description="The first instance of the case.")] = ""
+    from_: Annotated[DateTime, Meta(description="The first moment of the period.")] | UnsetType = msgspec.field(
+        name="from", default=UNSET
+    )
+    to: Annotated[DateTime, Meta(description="The first moment after the period.")] | UnsetType = UNSET
+    full: Annotated[bool, Meta(description="The transactions of the ledgers were listed, too.")] = False
 
 
 class Certificate(Shape, kw_only=True):

@@ -28,7 +28,7 @@ from headrace.journal.lists import (
     TriggerList,
     WorkflowList,
 )
-from headrace.journal.port import Results, Unit
+from headrace.journal.port import Results, Unit, WhichTimes
 from headrace.journal.postgres.connections import Connection, connect_writer, fault_of
 from headrace.journal.postgres.listener import Listener
 from headrace.journal.postgres.migrations import require_current
@@ -51,6 +51,7 @@ from headrace.journal.records import (
     InboxEvent,
     Instance,
     InstanceSummary,
+    InstanceTimes,
     ItemCount,
     ItemEnding,
     Link,
@@ -58,6 +59,7 @@ from headrace.journal.records import (
     OutboxEvent,
     Plan,
     Remembered,
+    Requester,
     ResolutionRow,
     SetAside,
     Stage,
@@ -315,8 +317,8 @@ class PostgresJournal:
     async def decisions(self, target: str) -> list[Decision]:
         return [Decision(*row) for row in await self._rows("decisions", target)]
 
-    async def requesters(self, target: str) -> list[str]:
-        return [principal for (principal,) in await self._rows("requesters", target)]
+    async def requesters(self, target: str) -> list[Requester]:
+        return [Requester(*row) for row in await self._rows("requesters", target)]
 
     async def case_requesters(self, instance_ids: Sequence[str]) -> list[str | None]:
         return [principal for (principal,) in await self._rows("case_requesters", list(instance_ids))]
@@ -332,6 +334,13 @@ class PostgresJournal:
     async def certificate(self, certificate_id: str) -> Certificate | None:
         rows = await self._rows("certificate", certificate_id)
         return Certificate(*rows[0]) if rows else None
+
+    async def certificate_before(self, at: int) -> Certificate | None:
+        rows = await self._rows("certificate_before", at)
+        return Certificate(*rows[0]) if rows else None
+
+    async def instance_times(self, which: WhichTimes, after: Place, limit: int) -> list[InstanceTimes]:
+        return [InstanceTimes(*row) for row in await self._rows(f"{which}_after", *after, limit)]
 
     async def certificate_keys(self) -> list[str]:
         found: list[str] = []

@@ -188,8 +188,9 @@ SELECT r.plan_id, r.hash, r.document, r.subject, r.requester, r.created_at, r.ex
 
 -- Store certificates.
 -- name: AddCertificate
-INSERT INTO certificates (id, subject, content, sha, previous, kid, jwk, created_at)
-SELECT r.certificate_id, r.subject, r.content, r.sha, r.previous, r.kid, r.jwk, r.created_at FROM :rows
+INSERT INTO certificates (id, subject, content, sha, previous, kid, jwk, created_at, from_at, to_at)
+SELECT r.certificate_id, r.subject, r.content, r.sha, r.previous, r.kid, r.jwk, r.created_at, r.from_at, r.to_at FROM :rows
+
 -- Let plans start their one instance, unless they have one or have expired.
 -- name: UsePlan
 UPDATE plans SET state = 'used', instance_id = r.instance_id
@@ -653,7 +654,29 @@ WHERE deleted_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY crea
 
 -- A certificate.
 -- name: certificate
-SELECT id, subject, content, sha, previous, kid, created_at FROM certificates WHERE id = :certificate_id
+SELECT id, subject, content, sha, previous, kid, created_at, from_at, to_at FROM certificates WHERE id = :certificate_id
+
+-- The certificate of the last period that had ended at a time; of several for one period, the one made last.
+-- name: certificate_before
+SELECT id, subject, content, sha, previous, kid, created_at, from_at, to_at FROM certificates
+WHERE to_at <= :at ORDER BY to_at DESC, created_at DESC, id DESC LIMIT 1
+
+-- Instances that have ended, by the time of it.
+-- name: ended_after
+SELECT id, created_at, terminated_at, terminated_at FROM instances
+WHERE terminated_at IS NOT NULL AND (terminated_at, id) > (:at, :id) ORDER BY terminated_at, id LIMIT :limit
+
+-- Instances that have not ended, the oldest first.
+-- name: running_after
+SELECT id, created_at, NULL, NULL FROM instances
+WHERE terminated_at IS NULL AND (created_at, id) > (:at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Aborted instances, the oldest first. The last column: when the last of their stages was closed, NULL while one is open.
+-- name: canceled_after
+SELECT id, created_at, terminated_at, (
+    SELECT CASE WHEN count(*) = count(stages.terminated_at) THEN max(stages.terminated_at) END
+    FROM stages WHERE stages.instance_id = instances.id)
+FROM instances WHERE status = 6 AND (created_at, id) > (:at, :id) ORDER BY created_at, id LIMIT :limit
 
 -- The first key of certificates after an id: the index gives each key once.
 -- name: certificate_key_after
@@ -673,13 +696,14 @@ ORDER BY created_at, id
 -- name: decisions
 SELECT target, principal, verdict, hash, reason, at FROM decisions WHERE target = :target ORDER BY at, principal
 
--- The principals that asked for an instance, also by the batch that made it, or that created a trigger. Who only acted
--- on it afterwards, as by sending it an event, is none of them.
+-- The principals that asked for an instance, also by the batch that made it, or that created a trigger, each with the
+-- time of its first request. Who only acted on it afterwards, as by sending it an event, is none of them.
 -- name: requesters
-SELECT DISTINCT principal FROM audit
+SELECT principal, min(at) FROM audit
 WHERE target IN (SELECT CAST(:target AS text) UNION SELECT batch_id FROM batch_items WHERE made_id = CAST(:target AS text)) AND operation IN (
     'runWorkflow', 'v2RunWorkflow', 'runPlan', 'redriveInstance', 'undoInstance',
     'createTrigger', 'v2CreateTrigger', 'createBatch', 'startBatch', 'resumeBatch')
+GROUP BY principal ORDER BY min(at), principal
 
 -- The principals that asked for instances: for each one of their cases so far. NULL: one that is unknown.
 -- name: case_requesters

@@ -36,7 +36,7 @@ from headrace.journal.lists import (
     TriggerList,
     WorkflowList,
 )
-from headrace.journal.port import Results, Unit
+from headrace.journal.port import Results, Unit, WhichTimes
 from headrace.journal.records import (
     ActivityRow,
     AttentionRow,
@@ -50,6 +50,7 @@ from headrace.journal.records import (
     InboxEvent,
     Instance,
     InstanceSummary,
+    InstanceTimes,
     ItemCount,
     ItemEnding,
     Link,
@@ -57,6 +58,7 @@ from headrace.journal.records import (
     OutboxEvent,
     Plan,
     Remembered,
+    Requester,
     ResolutionRow,
     SetAside,
     Stage,
@@ -345,8 +347,8 @@ class SqliteJournal:
     async def decisions(self, target: str) -> list[Decision]:
         return [Decision(*row) for row in self._rows("decisions", target)]
 
-    async def requesters(self, target: str) -> list[str]:
-        return [principal for (principal,) in self._rows("requesters", target)]
+    async def requesters(self, target: str) -> list[Requester]:
+        return [Requester(*row) for row in self._rows("requesters", target)]
 
     async def case_requesters(self, instance_ids: Sequence[str]) -> list[str | None]:
         return [principal for (principal,) in self._rows("case_requesters", json.dumps(instance_ids))]
@@ -362,6 +364,13 @@ class SqliteJournal:
     async def certificate(self, certificate_id: str) -> Certificate | None:
         rows = self._rows("certificate", certificate_id)
         return Certificate(*rows[0]) if rows else None
+
+    async def certificate_before(self, at: int) -> Certificate | None:
+        rows = self._rows("certificate_before", at)
+        return Certificate(*rows[0]) if rows else None
+
+    async def instance_times(self, which: WhichTimes, after: Place, limit: int) -> list[InstanceTimes]:
+        return [InstanceTimes(*row) for row in self._rows(f"{which}_after", *after, limit)]
 
     async def certificate_keys(self) -> list[str]:
         found: list[str] = []

@@ -186,8 +186,9 @@ VALUES (:plan_id, :hash, :document, :subject, :requester, :created_at, :expires_
 
 -- Store a certificate.
 -- name: AddCertificate
-INSERT INTO certificates (id, subject, content, sha, previous, kid, jwk, created_at)
-VALUES (:certificate_id, :subject, :content, :sha, :previous, :kid, :jwk, :created_at)
+INSERT INTO certificates (id, subject, content, sha, previous, kid, jwk, created_at, from_at, to_at)
+VALUES (:certificate_id, :subject, :content, :sha, :previous, :kid, :jwk, :created_at, :from_at, :to_at)
+
 -- Let a plan start its one instance, unless it has one or has expired.
 -- name: UsePlan
 UPDATE plans SET state = 'used', instance_id = :instance_id
@@ -622,7 +623,29 @@ WHERE deleted_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY crea
 
 -- A certificate.
 -- name: certificate
-SELECT id, subject, content, sha, previous, kid, created_at FROM certificates WHERE id = :certificate_id
+SELECT id, subject, content, sha, previous, kid, created_at, from_at, to_at FROM certificates WHERE id = :certificate_id
+
+-- The certificate of the last period that had ended at a time; of several for one period, the one made last.
+-- name: certificate_before
+SELECT id, subject, content, sha, previous, kid, created_at, from_at, to_at FROM certificates
+WHERE to_at <= :at ORDER BY to_at DESC, created_at DESC, id DESC LIMIT 1
+
+-- Instances that have ended, by the time of it.
+-- name: ended_after
+SELECT id, created_at, terminated_at, terminated_at FROM instances
+WHERE terminated_at IS NOT NULL AND (terminated_at, id) > (:at, :id) ORDER BY terminated_at, id LIMIT :limit
+
+-- Instances that have not ended, the oldest first.
+-- name: running_after
+SELECT id, created_at, NULL, NULL FROM instances
+WHERE terminated_at IS NULL AND (created_at, id) > (:at, :id) ORDER BY created_at, id LIMIT :limit
+
+-- Aborted instances, the oldest first. The last column: when the last of their stages was closed, NULL while one is open.
+-- name: canceled_after
+SELECT id, created_at, terminated_at, (
+    SELECT CASE WHEN count(*) = count(stages.terminated_at) THEN max(stages.terminated_at) END
+    FROM stages WHERE stages.instance_id = instances.id)
+FROM instances WHERE status = 6 AND (created_at, id) > (:at, :id) ORDER BY created_at, id LIMIT :limit
 
 -- The first key of certificates after an id: the index gives each key once.
 -- name: certificate_key_after
@@ -642,13 +665,14 @@ ORDER BY created_at, id
 -- name: decisions
 SELECT target, principal, verdict, hash, reason, at FROM decisions WHERE target = :target ORDER BY at, principal
 
--- The principals that asked for an instance, also by the batch that made it, or that created a trigger. Who only acted
--- on it afterwards, as by sending it an event, is none of them.
+-- The principals that asked for an instance, also by the batch that made it, or that created a trigger, each with the
+-- time of its first request. Who only acted on it afterwards, as by sending it an event, is none of them.
 -- name: requesters
-SELECT DISTINCT principal FROM audit
+SELECT principal, min(at) FROM audit
 WHERE target IN (SELECT :target UNION SELECT batch_id FROM batch_items WHERE made_id = :target) AND operation IN (
     'runWorkflow', 'v2RunWorkflow', 'runPlan', 'redriveInstance', 'undoInstance',
     'createTrigger', 'v2CreateTrigger', 'createBatch', 'startBatch', 'resumeBatch')
+GROUP BY principal ORDER BY min(at), principal
 
 -- The principals that asked for instances: for each one of their cases so far. NULL: one that is unknown.
 -- name: case_requesters

@@ -489,6 +489,24 @@ class Ext:
         arguments = {"certificate": None if instance_id is None else {"instance": instance_id}}
         return self._call(operations.CREATE_CERTIFICATE, request, arguments, options)
 
+    def create_period_certificate(
+        self,
+        *,
+        from_: datetime | None = None,
+        to: datetime | None = None,
+        full: bool = False,
+        request: requests.CreateCertificateRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[Certificate]:
+        """Check each case that ended from a moment to before another one, and sign their lines, sums and exceptions.
+
+        `full`: every transaction of the ledgers in this time whose reference is Headrace's must be an effect, too.
+        Refused with 409: the error's details have the `reason`, and the `case` that has it.
+        """
+        period = {} if from_ is None or to is None else {"from": from_.isoformat(), "to": to.isoformat(), "full": full}
+        arguments = {"certificate": period or None}
+        return self._call(operations.CREATE_CERTIFICATE, request, arguments, options)
+
     def get_certificate(
         self,
         *,

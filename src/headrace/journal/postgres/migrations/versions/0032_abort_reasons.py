@@ -7,7 +7,7 @@ from alembic import op
 from headrace.journal.postgres.migrations import script
 
 revision = "0032"
-down_revision = "0028"
+down_revision = "0031"
 
 
 def upgrade() -> None:
