@@ -189,6 +189,9 @@ def _decision(body: Json, contents: ServerContents, chance: random.Random) -> Js
 
 
 def _certificate(body: Json, contents: ServerContents, chance: random.Random) -> Json:
+    """Of a case; every fifth of a period."""
+    if chance.random() < 0.2:
+        return {"from": "2020-01-01T00:00:00Z", "to": chance.choice(("2020-02-01T00:00:00Z", "2019-12-31T00:00:00Z"))}
     return {"instance": contents.id_of("instance", chance)}
 
 

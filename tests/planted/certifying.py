@@ -14,6 +14,14 @@ SCRIPT = "tools/verify_certificate.py"
 VERIFIER = "src/headrace/auth/verifier.py"
 KEYS = "src/headrace/auth/signing.py"
 
+PERIOD = "src/headrace/certificates/period.py"
+PERIODS = "src/headrace/usecases/period_certificates.py"
+CERTIFICATES = "src/headrace/usecases/certificates.py"
+APPROVALS = "src/headrace/certificates/approvals.py"
+
+_PERIODS = "tests/contract/test_period_certificates.py"
+_FILES_OF_PERIODS = "tests/certificates/test_periods.py"
+_REQUESTERS = "tests/certificates/test_requesters.py"
 _CHECKS = "tests/certificates/test_checks.py"
 _UNDONE = "tests/certificates/test_undone.py"
 _FILES = "tests/certificates/test_envelope.py"
@@ -109,6 +117,83 @@ CERTIFYING: tuple[Bug, ...] = (
         _CHECKS,
     ),
     _bug("a certificate of a case that goes on", STATEMENT, "    refuse_open(case)\n", "", _CHECKS),
+    _bug(
+        "a certificate of a period that leaves a case out",
+        PERIODS,
+        "            if len(begun) < len(instances):",
+        "            if len(begun) < len(instances) or len(cases.ended) == 1:",
+        _PERIODS,
+    ),
+    _bug(
+        "a period whose end belongs to it",
+        PERIODS,
+        "if ended_at is None or ended_at >= period.to_at:",
+        "if ended_at is None or ended_at > period.to_at:",
+        _PERIODS,
+    ),
+    _bug(
+        "a period that is not linked to the one before",
+        PERIODS,
+        "    previous = await ports.journal.certificate_before(period.from_at)\n",
+        "    previous = None\n",
+        _PERIODS,
+    ),
+    _bug(
+        "a period that does not declare what is open",
+        PERIODS,
+        "            cases.open.append(begun)",
+        "            pass",
+        _PERIODS,
+    ),
+    _bug(
+        "a period that counts a case twice that goes on",
+        PERIOD,
+        '((line["totals"], 1), (line.get("counted", {}).get("totals", {}), -1))',
+        '((line["totals"], 1),)',
+        _PERIODS,
+    ),
+    _bug(
+        "a period that forgets an abort whose effect settles later",
+        PERIODS,
+        '        ("canceled", RowPlace(-(2**63), "")),\n',
+        "",
+        _PERIODS,
+    ),
+    _bug(
+        "a period that counts a shared payment for each case",
+        PERIOD,
+        "            if place in seen:\n",
+        "            if False:\n",
+        _FILES_OF_PERIODS,
+    ),
+    _bug(
+        "a script that does not add the lines of a period up",
+        SCRIPT,
+        'if {asset: in_row(sums) for asset, sums in payload["assets"].items()} != total:',
+        "if False:",
+        _FILES_OF_PERIODS,
+    ),
+    _bug(
+        "a full period that knows no transaction without a case",
+        PERIODS,
+        "        elif not await _has_effect(ports.journal, each):",
+        "        elif False:",
+        "tests/api/test_period_certificates.py",
+    ),
+    _bug(
+        "four eyes of a certificate without the creator of the trigger",
+        CERTIFICATES,
+        "await journal.requesters(trigger_id or instance.id)",
+        "await journal.requesters(instance.id)",
+        _REQUESTERS,
+    ),
+    _bug(
+        "a certificate of what a requester has approved",
+        APPROVALS,
+        "        if not before or not before.isdisjoint((decision.principal, *UNKNOWN)):\n",
+        "        if False:\n",
+        _REQUESTERS,
+    ),
     Bug(
         "a certificate whose own key is trusted",
         (

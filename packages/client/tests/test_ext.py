@@ -288,6 +288,19 @@ async def test_a_certificate_is_made_and_read(stub: Any, caller: Any) -> None:
     assert stub.targets == ["/api/orchestration/ext/certificates", "/api/orchestration/ext/certificates/c%201"]
 
 
+async def test_a_certificate_of_a_period_is_made(stub: Any, caller: Any) -> None:
+    subject = {"from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z", "full": True}
+    stub.answer(201, {"data": {**CERTIFICATE, "subject": subject}})
+    ends = [datetime(2026, month, 1, tzinfo=UTC) for month in (1, 2)]
+    made = (await ext(caller, "create_period_certificate", from_=ends[0], to=ends[1], full=True)).data
+    assert [made.subject.from_, made.subject.to, made.subject.full] == [*ends, True]
+    assert json.loads(stub.requests[0].body) == {
+        "from": "2026-01-01T00:00:00+00:00",
+        "to": "2026-02-01T00:00:00+00:00",
+        "full": True,
+    }
+
+
 async def test_keys_of_certificates_are_read_as_they_are_published(stub: Any, caller: Any) -> None:
     stub.answer(200, {"keys": [{"kid": "k", "x": "1"}]})
     assert (await ext(caller, "get_certificate_keys")).data.keys == [{"kid": "k", "x": "1"}]
