@@ -1,4 +1,4 @@
-"""`/ext/certificates` with a period: made, stored and read; bad ones are refused by the member; `full` lists the ledgers."""
+"""`/ext/certificates` with a period: made, stored and read; `full` lists the ledgers."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ async def test_too_many_cases_are_too_large(live: Live, monkeypatch: pytest.Monk
     assert (response.status_code, response.json()["details"]) == (400, {"reason": "too_large"})
 
 
-@pytest.mark.parametrize("reference", ["headrace:nothing:0:0", "headrace:x", "headrace:INSTANCE:7:0", "headrace:INSTANCE:0:9"])
+@pytest.mark.parametrize(
+    "reference", ["headrace:nothing:0:0", "headrace:x", "headrace:INSTANCE:7:0", "headrace:INSTANCE:0:9"]
+)
 async def test_full_finds_a_transaction_that_is_no_effect(live: Live, reference: str) -> None:
     await funded(live)
     instance_id = await ran(live)

@@ -52,6 +52,7 @@ def test_a_payment_that_several_cases_share_counts_once() -> None:
     assert [line["case"] for line in lines] == ["a", "b", "c"], "by the time of their ends"
     assert [line["totals"]["USD/2"]["in"] for line in lines] == [300, 0, 0]
     shared = {"kind": "shared", "asset": "USD/2", "ledger": "payments", "transaction": 5, "amount": 300}
+    assert [[each["transaction"] for each in line.get("ingested", [])] for line in lines] == [[5], [], []]
     assert "exceptions" not in lines[0] and lines[1]["exceptions"] == lines[2]["exceptions"] == [shared]
     assert sums_of(lines) == totals(came_in=300)
     assert both(signed(payload_of_cases([ingesting("a", 1), ingesting("b", 2)])), pinned()) == ""
@@ -64,6 +65,10 @@ def test_a_payment_that_an_earlier_line_left_to_another_case_is_not_counted_late
     assert sums_of(later) == totals()
     both_later = lines_of([ingesting("b", 8), ingesting("a", 9)], counted)
     assert sums_of([*first, *both_later]) == totals(came_in=300)
+    new = lines_of([ingesting("new", 7), ingesting("a", 9)], {"a": counted["a"]})
+    assert sums_of([*first, *new]) == totals(came_in=300), "the case that counted it before counts it still"
+    begun = {"b": Counted("c1", lines_of([ingesting("b", 2, amount=0)], {})[0]), "a": counted["a"]}
+    assert sums_of([*first, *lines_of([ingesting("b", 8), ingesting("a", 9)], begun)]) == totals(came_in=300)
 
 
 def test_what_was_counted_is_taken_off() -> None:
@@ -133,7 +138,12 @@ def test_the_script_agrees_on_lines_and_on_what_came_before(tmp_path: Path) -> N
     first = payload_of_cases([ingesting("a", 1)])
     signed_once = signed(first)
     period["previous"]["sha"] = f"sha256:{sha256(signed_once).hexdigest()}"
-    for payload, is_in in ((cases[0], True), (cases[1], True), (cases[2], False), ({**cases[0], "effects": []}, False)):
+    for payload, is_in in (
+        (cases[0], True),
+        (cases[1], True),
+        (cases[2], False),
+        ({**cases[0], "journal": "other"}, False),
+    ):
         assert accepted(lambda p=payload: require_line(period, p)) is is_in
         assert accepted(lambda p=payload: script.check_line(period, p)) is is_in
     moved = {**cases[0], "checkedAt": "2030-01-01T00:00:00.000000Z", "release": "9.9.9"}

@@ -69,6 +69,48 @@ def test_the_path_of_a_finance_colleague(headrace: Headrace, server: Server, tmp
     assert subprocess.run(script, capture_output=True, check=False).returncode == 1
 
 
+def test_a_period_and_a_sample_of_its_cases(headrace: Headrace, server: Server, tmp_path: Path) -> None:
+    at = ("--server", server.url)
+    workflow, keys = tmp_path / "w.yaml", tmp_path / "pinned.json"
+    period, case, other, empty = [str(tmp_path / f"{name}.jws") for name in ("period", "case", "other", "empty")]
+    workflow.write_text(WORKFLOW.replace("certified", "sampled"))
+    headrace("certificate", "keys", "--out", str(keys), *at)
+    headrace("workflows", "create", str(workflow), *at)
+    ids = [headrace("workflows", "run", "sampled", "--wait", "-q", *at).out.strip()]
+    made = headrace("certificate", "create", "--from", "1h", "--to", "0s", "--full", "--out", period, *at)
+    assert (made.code, made.err) == (0, "")
+    assert max(map(len, made.out.splitlines())) <= 80, made.out
+    for text in ("Period    ", "ended in it\n", "Ledgers   all transactions listed\n", "issued from world\n"):
+        assert text in made.out, made.out
+    ids.append(headrace("workflows", "run", "sampled", "--wait", "-q", *at).out.strip())
+    for instance_id, file in zip(ids, (case, other), strict=True):
+        headrace("certificate", "create", instance_id, "--out", file, *at)
+    script = [sys.executable, str(SCRIPT), period, str(keys)]
+
+    checked = headrace("certificate", "verify", period, "--keys", str(keys), "--case", case)
+    assert checked.code == 0 and checked.out.startswith("The signature is good.\nPeriod    "), checked.err
+    assert subprocess.run([*script, case], capture_output=True, check=False).returncode == 0
+    absent = headrace("certificate", "verify", period, "--keys", str(keys), "--case", case, "--case", other)
+    assert absent.code == 1 and f"{other}: case {ids[1]} is not among its lines" in absent.err
+    assert subprocess.run([*script, case, other], capture_output=True, check=False).returncode == 1
+
+    end = json.loads(headrace("certificate", "verify", period, "--keys", str(keys), "-o", "json").out)
+    to = end["data"]["certificate"]["to"]
+    assert headrace("certificate", "create", "--from", to, "--to", "0s", "--out", empty, *at).code == 0
+    chained = headrace("certificate", "verify", empty, "--keys", str(keys), "--previous", period)
+    assert chained.code == 0 and "Previous  " in chained.out, chained.err
+    exchanged = headrace("certificate", "verify", empty, "--keys", str(keys), "--previous", empty)
+    assert exchanged.code == 1 and "is not the certificate that it names" in exchanged.err
+
+
+def test_a_period_needs_both_ends_and_no_instance(headrace: Headrace) -> None:
+    for options in ((), ("i", "--from", "1h", "--to", "0s"), ("--from", "1h"), ("--to", "1h"), ("i", "--full")):
+        ran = headrace("certificate", "create", *options)
+        assert ran.code == 2 and "give either INSTANCE, or --from and --to" in ran.err, options
+    ran = headrace("certificate", "create", "--from", "1h", "--to", "soon")
+    assert ran.code == 2 and "--to 'soon' is neither an age" in ran.err
+
+
 def test_a_case_that_goes_on_is_refused(headrace: Headrace, server: Server, tmp_path: Path) -> None:
     at = ("--server", server.url)
     workflow = tmp_path / "w.yaml"
@@ -104,10 +146,14 @@ def test_exceptions_are_sentences() -> None:
         _exception({"kind": "attested", "leg": "initiates", "amount": 5, "key": "k", **place}),
         _exception({"kind": "overwritten", "key": "k"}),
         _exception({"kind": "not_excluded", "key": "k", "why": "wallets: more than was listed"}),
+        _exception({"kind": "went_on", "case": "c", "endedAt": "2026-01-01T00:00:00.000000Z"}),
+        _exception({"kind": "shared", "asset": "USD/2", "ledger": "main", "transaction": 5, "amount": 7}),
     ] == [
         "0.05 USD rest on account b of ledger main: stage 1 did not go on",
         "stage 1: the payout is FAILED",
         "stage 1: 0.05 USD, by a person's word alone",
         "metadata of effect k was changed since",
         "k: wallets: more than was listed",
+        "case c ended here and has gone on since: it counts later",
+        "0.07 USD of transaction 5 of ledger main came in once: another case counts it",
     ]

@@ -162,7 +162,7 @@ CERTIFYING: tuple[Bug, ...] = (
     _bug(
         "a period that counts a shared payment for each case",
         PERIOD,
-        "            if place in seen:\n",
+        "            if place in seen - own:\n",
         "            if False:\n",
         _FILES_OF_PERIODS,
     ),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from datetime import datetime, timedelta, timezone
+import json
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -294,7 +295,7 @@ async def test_a_certificate_of_a_period_is_made(stub: Any, caller: Any) -> None
     ends = [datetime(2026, month, 1, tzinfo=UTC) for month in (1, 2)]
     made = (await ext(caller, "create_period_certificate", from_=ends[0], to=ends[1], full=True)).data
     assert [made.subject.from_, made.subject.to, made.subject.full] == [*ends, True]
-    assert json.loads(stub.requests[0].body) == {
+    assert json.loads(stub.seen[0].body) == {
         "from": "2026-01-01T00:00:00+00:00",
         "to": "2026-02-01T00:00:00+00:00",
         "full": True,

@@ -83,35 +83,43 @@ class Finding:
 def lines_of(cases: Iterable[EndedCase], counted: Mapping[str, Counted]) -> list[Json]:
     """The lines of a period, by the time of the end.
 
-    A payment that several cases have ingested counts in the first of them; the others declare it as `shared`. One that
-    an earlier line of the case did not count is not counted now either.
+    A payment that several cases have ingested counts in one line, which lists it as `ingested`: in that which counted
+    it before, else in the first of this period. The others declare it as `shared`.
     """
     found: list[Json] = []
-    seen = set[Place]().union(*(_shared(each) for each in counted.values()))
+    seen = {place for each in counted.values() for place in (*_ingested(each.line), *_shared(each.line))}
     for case in sorted(cases, key=lambda each: (each.ended_at, each.id)):
         before = counted.get(case.id)
-        line: Json = {"case": case.id, "endedAt": checked_text(case.ended_at), "sha": case.sha}
-        totals, exceptions = dict(case.totals), list(case.exceptions)
+        own = set[Place]() if before is None else set(_ingested(before.line))
+        totals, exceptions, ingested = dict(case.totals), list(case.exceptions), list[Json]()
         for place, (asset, amount) in sorted(case.ingested.items()):
-            if place in seen:
+            shown = {"asset": asset, "ledger": place[0], "transaction": place[1], "amount": amount}
+            if place in seen - own:
                 totals[asset] = _without(totals[asset], amount)
-                exceptions.append(
-                    {"kind": "shared", "asset": asset, "ledger": place[0], "transaction": place[1], "amount": amount}
-                )
+                exceptions.append({"kind": "shared", **shown})
+            else:
+                ingested.append(shown)
             seen.add(place)
-        line["totals"] = totals
+        line: Json = {"case": case.id, "endedAt": checked_text(case.ended_at), "sha": case.sha, "totals": totals}
         if exceptions:
             line["exceptions"] = exceptions
+        if ingested:
+            line["ingested"] = ingested
         if before is not None:
             line["counted"] = {"certificate": before.certificate_id, "totals": before.line["totals"]}
         found.append(line)
     return found
 
 
-def _shared(before: Counted) -> set[Place]:
-    """The ingestions that an earlier line of a case has left to another case."""
-    exceptions: list[Json] = before.line.get("exceptions", [])
-    return {(each["ledger"], each["transaction"]) for each in exceptions if each["kind"] == "shared"}
+def _ingested(line: Json) -> list[Place]:
+    """The ingestions that a line counts."""
+    return [(each["ledger"], each["transaction"]) for each in line.get("ingested", [])]
+
+
+def _shared(line: Json) -> list[Place]:
+    """The ingestions that a line leaves to another one."""
+    found: list[Json] = line.get("exceptions", [])
+    return [(each["ledger"], each["transaction"]) for each in found if each["kind"] == "shared"]
 
 
 def _without(totals: Json, amount: int) -> Json:
