@@ -16,8 +16,11 @@ from headrace.certificates.period import Counted, EndedCase, lines_of, sums_of
 from headrace.errors import InvalidValue
 from headrace.planning.canonical import sha
 from headrace.testing.virtual import START_AT
+from tests.certificates.__main__ import RESULTS, is_of_periods
 from tests.certificates.cases import Ran
 from tests.certificates.periods import (
+    FILES,
+    SIZE,
     counted_again,
     ended_case,
     file_mutants,
@@ -115,6 +118,16 @@ def test_a_flipped_bit_is_refused() -> None:
 def test_a_mutant_of_one_case_refuses_its_period() -> None:
     counts, failures = mutated_periods(40, first=3)
     assert failures == [] and counts.total() >= 40
+
+
+def test_the_full_run_that_is_kept_refused_every_mutant_and_no_honest_period() -> None:
+    lines = [line for line in RESULTS.read_text("utf-8").splitlines() if is_of_periods(line)]
+    kept, mutants, files, *kinds = [json.loads(line) for line in lines]
+    assert kept["periods"] >= 300 and kept["cases"] == SIZE * kept["periods"] and kept["refused"] == 0
+    assert mutants["period_mutants"] >= 300 and mutants["certified"] == 0
+    assert files["period_files"] >= 3_000 and files["accepted"] == 0
+    assert {each["period_file"] for each in kinds if "period_file" in each} == {each.__name__ for each in FILES}
+    assert len({each["period_mutant"] for each in kinds if "period_mutant" in each}) > 30
 
 
 @pytest.mark.parametrize("text", ['\x00\x1f\x7f"\\/\b\f\n\r\t', "\u20ac\ud7ff\ue000\U0001f4b6", "b\u00fcro"])

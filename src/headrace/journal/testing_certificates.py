@@ -78,7 +78,7 @@ async def instances_are_listed_by_their_times(
         for number, name in enumerate(("a", "b", "c", "d"), 1):
             unit.add(
                 AddInstance(
-                    instance_id=name, workflow_id="w", config="{}", variables="{}", created_at=number, by_trigger=0
+                    instance_id=name, workflow_id="w", config="{}", variables="{}", created_at=number, by_trigger=False
                 )
             )
             unit.add(OpenStage(instance_id=name, number=0, keyword="send", input="{}", started_at=number))
