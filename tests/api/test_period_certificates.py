@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from headrace.certificates.envelope import verify
-from headrace.clock import date_time
+from headrace.certificates.statement import checked_text
 from headrace.usecases import period_certificates as use_case
 from tests.api.conftest import Live
 from tests.api.test_certificates import book, funded, ran
@@ -22,7 +22,7 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def now(live: Live) -> str:
-    return date_time(live.ports.clock.now_at()).isoformat().replace("+00:00", "Z")
+    return checked_text(live.ports.clock.now_at())
 
 
 async def made(live: Live, **members: Any) -> Any:
@@ -41,7 +41,7 @@ async def test_a_period_is_certified_and_its_file_verifies_with_the_published_ke
     found = await certified(live)
     payload = found["payload"]
     assert [line["case"] for line in payload["lines"]] == [instance_id]
-    assert found["subject"] == {"from": LONG_AGO, "to": payload["to"]}
+    assert found["subject"] == {"from": payload["from"], "to": payload["to"]}
     keys = (await live.call("GET", "/ext/certificate-keys")).json()
     assert verify(found["certificate"].encode(), keys) == payload
     read = await live.call("GET", f"/ext/certificates/{found['id']}")
