@@ -1,8 +1,8 @@
 """Certificates at full size: `python -m tests.certificates [--mutants 1000] [--honest 5000] [--periods N] [--record]`.
 
 Honest cases must all be certified, mutants must all be refused. With `--periods N`, that of periods of several cases
-instead: N honest ones, whose files both checkers accept; N mutants of one of their cases, which must be refused; and
-files that do not hold, which both checkers must refuse. `--record` writes the counts to `results.jsonl`, a line for
+instead: N / 3 honest ones, whose files both checkers accept; N mutants of one of their cases, which must be refused;
+and files that do not hold, which both checkers must refuse. `--record` writes the counts to `results.jsonl`, a line for
 each kind, and keeps those of the other run. Exits 1 where a mutant is certified or an honest case is refused.
 """
 
@@ -66,11 +66,12 @@ def mutated(count: int, first: int = 0) -> tuple[Counter[tuple[str, str]], list[
 
 
 def periods(count: int) -> tuple[list[Line], list[str]]:
-    """The lines of this many honest periods, of their files, and of as many mutants of their cases."""
+    """The lines of a third as many honest periods, of their files, and of this many mutants of their cases."""
     failures: list[str] = []
     files: Counter[str] = Counter()
     cases = 0
-    for seed in range(count):
+    honest_count = count // 3
+    for seed in range(honest_count):
         with some_cases(seed) as rans:
             try:
                 payload = honest_period(rans)
@@ -87,7 +88,7 @@ def periods(count: int) -> tuple[list[Line], list[str]]:
     codes, misses = mutated_periods(count)
     total = codes.total() + len(misses)
     lines: list[Line] = [
-        {"periods": count, "cases": cases, "refused": len(failures)},
+        {"periods": honest_count, "cases": cases, "refused": len(failures)},
         {"period_mutants": total, "certified": len(misses)},
         {"period_files": files.total(), "accepted": sum("was accepted" in each for each in failures)},
         *({"period_mutant": name, "refused": code, "count": codes[name, code]} for name, code in sorted(codes)),

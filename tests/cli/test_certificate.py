@@ -79,8 +79,8 @@ def test_a_period_and_a_sample_of_its_cases(headrace: Headrace, server: Server, 
     ids = [headrace("workflows", "run", "sampled", "--wait", "-q", *at).out.strip()]
     made = headrace("certificate", "create", "--from", "1h", "--to", "0s", "--full", "--out", period, *at)
     assert (made.code, made.err) == (0, "")
-    assert max(map(len, made.out.splitlines())) <= 80, made.out
-    for text in ("Period    ", "ended in it\n", "Ledgers   all transactions listed\n", "issued from world\n"):
+    assert max(len(line) for line in made.out.splitlines() if period not in line) <= 80, made.out
+    for text in ("Period   ", "ended in it\n", "Ledgers  all transactions listed\n", "issued from world\n"):
         assert text in made.out, made.out
     ids.append(headrace("workflows", "run", "sampled", "--wait", "-q", *at).out.strip())
     for instance_id, file in zip(ids, (case, other), strict=True):
@@ -88,7 +88,7 @@ def test_a_period_and_a_sample_of_its_cases(headrace: Headrace, server: Server, 
     script = [sys.executable, str(SCRIPT), period, str(keys)]
 
     checked = headrace("certificate", "verify", period, "--keys", str(keys), "--case", case)
-    assert checked.code == 0 and checked.out.startswith("The signature is good.\nPeriod    "), checked.err
+    assert checked.code == 0 and checked.out.startswith("The signature is good.\nPeriod  "), checked.err
     assert subprocess.run([*script, case], capture_output=True, check=False).returncode == 0
     absent = headrace("certificate", "verify", period, "--keys", str(keys), "--case", case, "--case", other)
     assert absent.code == 1 and f"{other}: case {ids[1]} is not among its lines" in absent.err
