@@ -40,6 +40,9 @@ def differences(books: Books, plan: Json, done: Run) -> Iterator[str]:
         yield f"planned {fails}, and it ended with {done.error}"
     elif fails is not None:
         yield from _different_failure(fails, done)
+    skipped = [number for number in plan["skipped"] if fails is None or number <= fails["stage"]]
+    if skipped != done.skipped:
+        yield f"skips {skipped}, and it skipped {done.skipped}"
     waits = [a for a in plan["assumptions"] if a["type"] in ("event", "delay")]
     waits = [a for a in waits if fails is None or a["stage"] <= fails["stage"]]
     if [a["event"] for a in waits if a["type"] == "event"] != done.events:
@@ -153,6 +156,7 @@ def _compared(random: Random, books: Books, counts: Counter[str]) -> Iterator[st
     counts["plans"] += 1
     counts["reads"] += len(reads)
     counts["effects"] += len(plan["effects"])
+    counts["skipped"] += len(plan["skipped"])
     counts[" ".join([plan["verdict"], *(str(fails[name]) for name in ("kind", "code") if name in fails)])] += 1
     if fails.get("code") == "INSUFFICIENT_FUND" and random.random() < 0.5:
         # What is missing is paid in: then a run does all that the plan has beyond the shortage.

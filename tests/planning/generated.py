@@ -6,6 +6,9 @@ from random import Random
 from typing import Any
 
 from headrace.workflows.activities import INTERNAL_LEDGER
+from headrace.workflows.conditions import OUTCOMES, WHEN, parts_of
+from headrace.workflows.decisions import numbered
+from headrace.workflows.stages import STAGES
 from tests.planning.books import ACCOUNTS, ASSETS, LEDGERS, MISSING_LEDGER, PAY_TO, Books, Json, wallet_address
 
 MAX_STAGES = 6
@@ -22,7 +25,12 @@ class Maker:
         self._variables: dict[str, str] = {}
 
     def workflow(self) -> tuple[Json, dict[str, str]]:
-        stages = [self._stage() for _ in range(self._random.randint(1, MAX_STAGES))]
+        stages: list[Json] = []
+        for _ in range(self._random.randint(1, MAX_STAGES)):
+            stage = self._stage()
+            if self._random.random() < 0.3:
+                stage[WHEN] = self._condition(stages)
+            stages.append(stage)
         return {"name": "generated", "stages": stages}, self._variables
 
     def _stage(self) -> Json:
@@ -37,6 +45,32 @@ class Maker:
                 return {"update": {"account": {"id": self._account(), "ledger": self._ledger(), "metadata": metadata}}}
             case _:
                 return {"send": self._send()}
+
+    def _condition(self, before: list[Json]) -> str:
+        """A condition by a variable, by how a stage before has ended or by what that has read."""
+        kinds = ("variable", "number", "outcome", "read") if before else ("variable", "number")
+        kind = self._random.choices(kinds, (3, 3, 4, 4)[: len(kinds)])[0]
+        number = self._random.randrange(max(len(before), 1))
+        name = f"v{len(self._variables)}"
+        match kind:
+            case "variable":
+                self._variables[name] = self._pick("yes", "no")
+                return f'vars.{name} == "yes"'
+            case "number":
+                self._variables[name] = self._pick("1", "99", "9" * 40, "many")
+                return f"int(vars.{name}) > {self._pick(0, 50)}"
+            case "outcome":
+                return f'stages[{number}].outcome {self._pick("==", "!=")} "{self._pick(*OUTCOMES)}"'
+            case _:
+                read = self._pick(*(_reads_of(before[number]) or ("",)))
+                place = f"stages[{number}].reads.{read}"
+                if not read:
+                    return "false"
+                member = {"GetWallet": ".ledger", "GetWallet2": ".ledger", "GetPayment": ".status"}.get(read)
+                if member is None:
+                    return f"{place} {self._pick('==', '!=')} nil"
+                # Of a stage that was skipped, the plain access fails.
+                return f'{place}{self._pick("", "?")}{member} == "{self._pick("main", "SUCCEEDED")}"'
 
     def _send(self) -> Json:
         source, asset = self._source(), self._pick(ASSETS[0], ASSETS[0], ASSETS[0], ASSETS[1])
@@ -123,3 +157,11 @@ class Maker:
 
     def _pick(self, *choices: Any) -> Any:
         return self._random.choice(choices)
+
+
+def _reads_of(stage: Json) -> list[str]:
+    keyword, body = parts_of(stage)
+    names: list[str] = []
+    for name in STAGES[keyword].reads(body):
+        names.append(numbered(names, name))
+    return names

@@ -10,7 +10,7 @@ from headrace.effects import services
 from headrace.effects.port import Done, NoResponse, Refused, Request
 from headrace.effects.settlement import Backoff, CreateLedger, EffectProtocol, LookUpFirst, Pause, Send
 from headrace.journal.records import Plan, Workflow
-from headrace.journal.writes import EndInstance, OpenActivity, Publish
+from headrace.journal.writes import DecideStage, EndInstance, OpenActivity, Publish
 from headrace.planning.planner import Subject, Terms, plan
 from headrace.planning.questions import Answer, Asking
 from headrace.runner.policy import Policy
@@ -50,6 +50,7 @@ class Run:
     intents: list[tuple[int, str, str, bytes | None]] = field(default_factory=list[Any])
     """Stage, activity, path and body of every effect that was stored before it was sent."""
     events: list[str] = field(default_factory=list[str])
+    skipped: list[int] = field(default_factory=list[int])
     slept_until: list[int] = field(default_factory=list[int])
 
 
@@ -85,6 +86,9 @@ def run(books: Books, subject: Subject, policy: Policy | None = None, signed: Js
         for unit in units
         for each in unit.writes
         if isinstance(each, OpenActivity)
+    ]
+    done.skipped = [
+        each.number for unit in units for each in unit.writes if isinstance(each, DecideStage) and each.is_skipped
     ]
     if runner.error is not None:
         done.stage = runner.stage.number

@@ -101,6 +101,10 @@ class RecordedStage:
     gate: RecordedGate | None = None
     is_skipped: bool = False
     """A person has left it out: it has no activities."""
+    decided: bool | None = None
+    """Whether its condition has left it out; None: it has none, or that one could not be evaluated."""
+    has_timed_out: bool = False
+    """It went on without the event that it waited for."""
 
 
 @dataclass(frozen=True, slots=True)

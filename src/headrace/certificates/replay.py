@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,6 +21,8 @@ from headrace.errors import InvalidValue
 from headrace.planning.canonical import canonical_json
 from headrace.workflows.activities import Activity, GetWallet, Json
 from headrace.workflows.commands import Amend, SleepUntil, WaitApproval, WaitEvent
+from headrace.workflows.conditions import TIMEOUT, parts_of
+from headrace.workflows.decisions import Passed, decide
 from headrace.workflows.failures import INVALID, TIMEOUT_TEXT, Failure
 from headrace.workflows.interpreter import CANCELED, StageRunner, filled_in
 from headrace.workflows.stages import RUN
@@ -50,6 +53,7 @@ class Effect:
 @dataclass(slots=True)
 class ReplayedStage:
     """A stage of the definition after its replay. `body`: with the variables filled in, None where they do not fit.
+    `is_started`: it was begun, and not left out by its condition.
 
     `next_ordinal`: the first ordinal under which nothing was ever asked for. `wallets`: the ledger of each wallet that
     was read, by the wallet's id.
@@ -78,7 +82,8 @@ def replay(instance: RecordedInstance, root_id: str, case: Sequence[RecordedInst
     recorded = instance.stages
     if [stage.number for stage in recorded] != list(range(len(recorded))) or not 0 < len(recorded) <= len(stages):
         raise _differs(instance, None, "the recorded stages are not those of the definition")
-    replayed = [_replay_stage(instance, stage, root_id, case or (instance,)) for stage in recorded]
+    before: list[Passed] = []
+    replayed = [_replay_stage(instance, stage, root_id, case or (instance,), before) for stage in recorded]
     for stage in replayed:
         stage.root_id = root_id
     if any(stage.error is not None for stage in replayed[:-1]):
@@ -91,7 +96,7 @@ def replay(instance: RecordedInstance, root_id: str, case: Sequence[RecordedInst
             instance, None, f"it is recorded to end with {instance.error!r}, and its last stage with {last!r}"
         )
     for number in range(len(recorded), len(stages)):
-        ((keyword, raw),) = stages[number].items()
+        keyword, raw = parts_of(stages[number])
         body = filled_in(RUN[keyword], raw, instance.variables)
         replayed.append(ReplayedStage(instance.id, number, keyword, body, is_started=False, root_id=root_id))
     return replayed
@@ -102,14 +107,17 @@ def _is_cancel(error: str | None) -> bool:
 
 
 def _replay_stage(
-    instance: RecordedInstance, recorded: RecordedStage, root_id: str, case: Sequence[RecordedInstance]
+    instance: RecordedInstance,
+    recorded: RecordedStage,
+    root_id: str,
+    case: Sequence[RecordedInstance],
+    before: list[Passed],
 ) -> ReplayedStage:
-    runner = _opened(instance, recorded)
+    """Replay a stage, and add it to those `before` the next one."""
+    runner = _opened(instance, recorded, before)
     if runner.keyword != recorded.keyword:
         raise _differs(instance, recorded, f"it is recorded as {recorded.keyword}, and defined as {runner.keyword}")
     replayed = ReplayedStage(instance.id, recorded.number, runner.keyword, None)
-    if recorded.is_skipped:
-        runner.skip()
     is_canceled = instance.error == CANCELED and recorded.number == instance.stages[-1].number
     is_held = not may_go_on(instance, recorded, runner, case)
     for row in recorded.activities:
@@ -139,16 +147,29 @@ def _replay_stage(
     if not _is_same(runner.input, recorded.input):
         raise _differs(instance, recorded, "its recorded input is not that of the definition")
     replayed.body, replayed.error = runner.input, recorded.error
+    if runner.skips:
+        _, raw = parts_of(instance.definition["stages"][recorded.number])
+        replayed.is_started, replayed.body = False, filled_in(RUN[runner.keyword], raw, instance.variables)
+    before.append(Passed(TIMEOUT, runner.reads) if recorded.has_timed_out else runner.passed())
     return replayed
 
 
-def _opened(instance: RecordedInstance, recorded: RecordedStage) -> StageRunner:
-    """The stage at its start. Whether a variable may name `world` is a setting, which may have changed since."""
+def _opened(instance: RecordedInstance, recorded: RecordedStage, before: Sequence[Passed]) -> StageRunner:
+    """The stage at its start. Raises NotCertifiable where its condition does not say what is recorded.
+
+    Whether a variable may name `world` is a setting, which may have changed since.
+    """
     stages: list[Json] = instance.definition["stages"]
-    runner = StageRunner(stages, recorded.number, instance.variables, recorded.started_at)
+    verdict = decide(stages[recorded.number], instance.variables, before)
+    open_stage = partial(StageRunner, stages, recorded.number, instance.variables, recorded.started_at, verdict=verdict)
+    runner = open_stage()
     if recorded.error is not None and not recorded.activities and runner.error is None:
-        strict = StageRunner(stages, recorded.number, instance.variables, recorded.started_at, may_name_world=False)
-        return strict if strict.error == recorded.error else runner
+        strict = open_stage(may_name_world=False)
+        runner = strict if strict.error == recorded.error else runner
+    if recorded.is_skipped:
+        runner.skip()
+    if runner.skips != recorded.decided:
+        raise _differs(instance, recorded, "its condition does not say what is recorded")
     return runner
 
 

@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 def stage_lines(instance: Json, workflow: Json) -> list[str]:
     """A row for each stage that has started, named by its keyword in the definition."""
-    names = [next(iter(stage), "") for stage in workflow["config"]["stages"]]
+    names = [next((key for key in stage if key != "when"), "") for stage in workflow["config"]["stages"]]
     rows = [
         [
             names[status["stage"]] if status["stage"] < len(names) else str(status["stage"]),

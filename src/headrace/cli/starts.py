@@ -45,9 +45,10 @@ def awaited(session: Session, instance: Any, stages: list[Json], timeout_s: floa
 
 def _stage_text(stage: dict[str, Json]) -> str:
     """Keyword of a stage, and the value of its headline if it has one."""
+    from headrace.workflows.conditions import parts_of
     from headrace.workflows.stages import STAGES
 
-    keyword, body = next(iter(stage.items()))
+    keyword, body = parts_of(stage)
     value: object = body.get(STAGES[keyword].headline) if keyword in STAGES else None
     return f"{keyword} {value}" if value else keyword
 

@@ -24,7 +24,7 @@ def strip(
 
     Leaves out stages and members of Headrace only, and writes days and weeks as hours. What is left out is named on
     standard error. The exit code is 1, and nothing is printed, where money would move otherwise: without an `approve`
-    stage or `on_failure`. --force prints it all the same.
+    stage, `on_failure` or `when`. --force prints it all the same.
     """
     from headrace.cli.definitions import read_definition
     from headrace.cli.yaml_text import yaml_text

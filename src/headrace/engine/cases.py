@@ -40,7 +40,9 @@ def case_in(instance: Instance, rows: Iterable[ActivityRow], attested: Iterable[
         for row in rows
         if row.key and is_done(row)
     ]
-    stages: list[Json] = msgspec.json.decode(instance.config)["stages"]
+    defined: list[Json] = msgspec.json.decode(instance.config)["stages"]
+    skipped = {stage.number for stage in instance.stages if stage.skipped}
+    stages = [stage for number, stage in enumerate(defined) if number not in skipped]
     return Case(effects, stages, msgspec.json.decode(instance.variables), _wallet_ledgers(rows))
 
 

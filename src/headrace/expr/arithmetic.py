@@ -1,8 +1,8 @@
 """Arithmetic on values of any type: numbers, texts, times and durations.
 
 The compiler handles the frequent cases itself and calls these functions for the rest. With `wraps`, `+ - *` on integers
-wrap around at 64 bits; without it, a result that does not fit raises Failure. Every function raises Failure for types
-that its operator does not take.
+wrap around at 64 bits; without it, an operand or a result that does not fit raises Failure. Every function raises
+Failure for types that its operator does not take.
 """
 
 from __future__ import annotations
@@ -32,8 +32,20 @@ def in_64_bits(operator: str, left: int, right: int, result: int, *, wraps: bool
     return wrapped(result)
 
 
-def _numbers(left: Value, right: Value) -> tuple[int | float, int | float] | None:
-    """Both operands as integers or both as floats; None if one of them is not a number."""
+def require_fit(value: Value) -> None:
+    """Check that arithmetic on a value is exact: that it is no integer beyond 64 bits. Raises Failure."""
+    if type(value) is int and not fits(value):
+        raise Failure("invalid operation: an operand does not fit 64 bits")
+
+
+def _numbers(left: Value, right: Value, *, wraps: bool) -> tuple[int | float, int | float] | None:
+    """Both operands as integers or both as floats; None if one of them is not a number.
+
+    Raises Failure for an integer beyond 64 bits, which would become a float, if `wraps` is false.
+    """
+    if not wraps:
+        require_fit(left)
+        require_fit(right)
     first, second = number(left), number(right)
     if first is None or second is None:
         return None
@@ -50,7 +62,7 @@ def _result(operator: str, pair: tuple[float, float], result: float, *, wraps: b
 
 def add(meter: Meter, left: Value, right: Value, *, wraps: bool = True) -> Value:
     """The value of `left + right`: numbers, two texts, or a time and a duration. Raises Failure for other types."""
-    pair = _numbers(left, right)
+    pair = _numbers(left, right, wraps=wraps)
     if pair is not None:
         return _result("+", pair, pair[0] + pair[1], wraps=wraps)
     kinds: tuple[type[Any], type[Any]] = (left.__class__, right.__class__)
@@ -68,7 +80,7 @@ def add(meter: Meter, left: Value, right: Value, *, wraps: bool = True) -> Value
 
 def subtract(meter: Meter, left: Value, right: Value, *, wraps: bool = True) -> Value:
     """The value of `left - right`: numbers, times or durations. Raises Failure for other types."""
-    pair = _numbers(left, right)
+    pair = _numbers(left, right, wraps=wraps)
     if pair is not None:
         return _result("-", pair, pair[0] - pair[1], wraps=wraps)
     kinds: tuple[type[Any], type[Any]] = (left.__class__, right.__class__)
@@ -82,7 +94,7 @@ def subtract(meter: Meter, left: Value, right: Value, *, wraps: bool = True) -> 
 
 
 def multiply(meter: Meter, left: Value, right: Value, *, wraps: bool = True) -> Value:
-    pair = _numbers(left, right)
+    pair = _numbers(left, right, wraps=wraps)
     if pair is not None:
         return _result("*", pair, pair[0] * pair[1], wraps=wraps)
     first, second = (value.nanoseconds if type(value) is Duration else number(value) for value in (left, right))
@@ -121,6 +133,8 @@ def as_float(value: Value) -> float:
 
 
 def negate(value: Value, *, wraps: bool = True) -> Value:
+    if not wraps:
+        require_fit(value)
     given = number(value)
     if given is None:
         raise Failure(f"invalid operation: - {type_name(value)}")

@@ -15,8 +15,8 @@ _LISTS = (list, NilList, bytes)
 def equal(meter: Meter, left: Value, right: Value) -> bool:
     """True where `left == right`. The meter is charged for items of lists and maps.
 
-    Numbers compare by value, lists item by item, times by instant. Maps are equal with equal keys and equal values of
-    the same types.
+    Numbers compare by value, integers exactly at any size, lists item by item, times by instant. Maps are
+    equal with equal keys and equal values of the same types.
     """
     if type(left) is str and type(right) is str:
         return left == right
@@ -79,6 +79,8 @@ def _scalars_are_equal(left: Value, right: Value, *, is_exact: bool) -> bool:
         return type(left) is type(right) and int(left) == int(right)
     if hasattr(left, "expression_type"):
         return left == right
+    if type(left) is int and type(right) is int:
+        return left == right  # of any size
     first, second = number(left), number(right)
     if first is not None and second is not None:
         if type(first) is type(second):
@@ -94,6 +96,8 @@ def compared(operator: str, left: Value, right: Value) -> bool:
     second: Any
     if type(left) is str and type(right) is str:
         first, second = (left, right) if left.isascii() and right.isascii() else (utf8(left), utf8(right))
+    elif type(left) is int and type(right) is int:
+        first, second = left, right  # of any size
     elif (first := number(left)) is not None and (second := number(right)) is not None:
         first, second = (first, second) if type(first) is type(second) else (float(first), float(second))
     elif (isinstance(left, Time) and isinstance(right, Time)) or (

@@ -9,12 +9,21 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import structs
 
-from headrace.journal.records import ActivityRow, Link, Stage
+from headrace.journal.records import ActivityRow, Instance, Link, Stage
 
 
 def is_done(row: ActivityRow) -> bool:
     """The activity has ended well."""
     return row.terminated_at is not None and row.error is None
+
+
+def reads_named(instance: Instance) -> list[int]:
+    """The stages before the last one whose reads a condition may name; none where the definition holds none.
+
+    The definition's text decides, and may say too much, never too little.
+    """
+    names_some = '"when"' in instance.config and "reads" in instance.config
+    return [stage.number for stage in instance.stages[:-1]] if names_some else []
 
 
 def ordinal_of(row: ActivityRow) -> int:

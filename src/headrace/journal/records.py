@@ -24,7 +24,8 @@ class Stage(msgspec.Struct, frozen=True):
     """A started stage of an instance. `input` is JSON text: its body, expanded and unwrapped.
 
     `outcome`: timeout, where it has waited for an event that did not come in time. `gate`: JSON of the approvals that
-    it waits for, or has waited for until `gate_passed_at`; it gives up at `deadline_at`.
+    it waits for, or has waited for until `gate_passed_at`; it gives up at `deadline_at`. `skipped`: what
+    its condition decided as it opened; None: it has none, or that one could not be evaluated.
     """
 
     instance_id: str
@@ -38,6 +39,7 @@ class Stage(msgspec.Struct, frozen=True):
     deadline_at: int | None = None
     gate_passed_at: int | None = None
     outcome: str | None = None
+    skipped: bool | None = None
 
 
 class Instance(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -189,7 +191,8 @@ class Standing(msgspec.Struct, frozen=True):
     `nudge_seq`: the last of its nudges, or 0. `plan`: the document of the plan that the instance may not leave, and
     `approvals`: how many persons have approved that plan.
     `inherited`: of a continuation in its first stage, the effects that the
-    instances before it had asked for in that stage, the oldest first.
+    instances before it had asked for in that stage, the oldest first. `reads`: those of the stages before, also
+    inherited ones, in order; none where no condition of the definition can name one.
     """
 
     instance: Instance
@@ -199,6 +202,7 @@ class Standing(msgspec.Struct, frozen=True):
     plan: str | None = None
     inherited: tuple[ActivityRow, ...] = ()
     approvals: int = 0
+    reads: tuple[ActivityRow, ...] = ()
 
     @property
     def is_over(self) -> bool:

@@ -117,6 +117,7 @@ TABLES: tuple[Table, ...] = (
             ),
             *_columns("gate text?, deadline_at integer?, gate_passed_at integer?", "0026"),
             *_columns("outcome text?", "0028"),
+            *_columns("skipped flag?", "0029"),
         ),
         ("instance_id", "number"),
     ),

@@ -1,6 +1,7 @@
 """A plan as a document: what a person reads and signs.
 
-The hash covers what a run must not do otherwise: the definition, its variables and the commitment of each effect. What
+The hash covers what a run must not do otherwise: the definition, its variables, the stages that
+are skipped and the commitment of each effect. What
 may change until then (balances, times, what was read) is shown, and not hashed.
 """
 
@@ -37,6 +38,7 @@ class Draft:
     planned_at: int
     effects: list[Json] = field(default_factory=list[Json])
     assumptions: list[Json] = field(default_factory=list[Json])
+    skipped: list[int] = field(default_factory=list[int])
     fails: Json | None = None
     ends: Json | None = None
     totals: defaultdict[str, dict[str, int]] = field(
@@ -73,7 +75,7 @@ class Draft:
             "definition": self.definition,
             "variables": self.variables,
             "effects": self.effects,
-            "skipped": [],
+            "skipped": self.skipped,
             "assumptions": self.assumptions,
             **({} if self.beginning is None else {"from": self.beginning}),
             "totals": {asset: self.totals[asset] for asset in sorted(self.totals)},

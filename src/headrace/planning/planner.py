@@ -7,7 +7,7 @@ equals what it would be sent if nothing but this run happened from now on, and s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -32,6 +32,7 @@ from headrace.workflows.activities import (
     Json,
 )
 from headrace.workflows.commands import SleepUntil, WaitApproval, WaitEvent
+from headrace.workflows.decisions import Passed, Verdict, decide
 from headrace.workflows.durations import moment_text
 from headrace.workflows.interpreter import StageRunner
 from headrace.workflows.reversals import (
@@ -53,7 +54,8 @@ class Beginning:
     """The beginning of a plan that continues an instance. `position`: of the activity in that stage that ended it.
 
     `earlier`: by ordinal, the effects of that stage, as earlier instances of the case left them. `is_at_gate`: the
-    instance runs, and waits for approvals before it begins this stage.
+    instance runs, and waits for approvals before it begins this stage. `before`: the stages before, as conditions see
+    them. `decided`: what the condition of this stage has said; None: it has none, or is still to be asked.
     """
 
     instance_id: str
@@ -62,6 +64,8 @@ class Beginning:
     position: int
     earlier: Mapping[int, EarlierEffect]
     is_at_gate: bool = False
+    before: Sequence[Passed] = ()
+    decided: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +144,22 @@ class _Planner:
     def run(self) -> Asking[Json]:
         stages = self._subject.definition["stages"]
         try:
-            begins = self._subject.beginning
-            for number in range(0 if begins is None else begins.stage, len(stages)):
+            begins, variables = self._subject.beginning, self._subject.variables
+            first = 0 if begins is None else begins.stage
+            before: list[Passed] = [] if begins is None else list(begins.before)
+            for number in range(first, len(stages)):
+                decided = None if begins is None or number > first else begins.decided
+                verdict = decide(stages[number], variables, before) if decided is None else Verdict(decided)
                 self._stage = StageRunner(
-                    stages, number, self._subject.variables, self._now_at, may_name_world=self._terms.may_name_world
+                    stages,
+                    number,
+                    variables,
+                    self._now_at,
+                    may_name_world=self._terms.may_name_world,
+                    verdict=verdict,
                 )
                 yield from self._run_stage()
+                before.append(self._stage.passed())
         except _Ended:
             pass
         return self._draft.document()
@@ -172,7 +186,9 @@ class _Planner:
                     stage.resume()
         if stage.error is not None:
             raise self._failure("invalid", stage.error)
-        if stage.keyword == "send":
+        if stage.is_skipped:
+            self._draft.skipped.append(stage.number)
+        elif stage.keyword == "send":
             amount = stage.input["amount"]
             self._draft.totals[amount["asset"]]["sent"] += amount["amount"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -51,11 +51,13 @@ def gate_before(
     variables: Mapping[str, str],
     rules: ApprovalRules,
     approvals: int,
+    skipped: Collection[int] = (),
 ) -> OpenedGate | None:
     """The gate before a stage that has just begun; None: it goes on at once.
 
     `approvals`: how many persons have approved the plan that the instance may not leave. A stage `approve` asks again
-    also where there is such a plan, as time has passed since; a rule does not.
+    also where there is such a plan, as time has passed since; a rule does not. `skipped`: the
+    stages before that were left out, which have sent nothing.
     """
     command = stage.command
     if isinstance(command, WaitApproval):
@@ -63,7 +65,7 @@ def gate_before(
         return OpenedGate(Gate(command.approvals), None if timeout_us is None else opened_at + timeout_us)
     if not rules.rules or command is None or stage.keyword != "send":
         return None
-    rule = rules.asking(definition.name, definition.stages, variables, stage.number)
+    rule = rules.asking(definition.name, definition.stages, variables, stage.number, skipped)
     if rule is None or approvals >= rule.approvals:
         return None
     gate = Gate(rule.approvals, rule.id, rules.hash)

@@ -41,6 +41,8 @@ from headrace.runner.pin import Pin, pin_of
 from headrace.runner.rows import closed_at_once, ended_at_once, failed_attempt, intent_of, stage_of
 from headrace.workflows.activities import Activity
 from headrace.workflows.commands import Amend, SleepUntil, WaitApproval, WaitEvent
+from headrace.workflows.conditions import SKIPPED, has_conditions
+from headrace.workflows.decisions import RUNS, Passed, Verdict, decide
 from headrace.workflows.failures import ABORTED, EXPIRED, EXPIRED_TEXT, INVALID, NOT_BOOKED, Failure
 from headrace.workflows.interpreter import CANCELED, StageRunner
 
@@ -57,13 +59,15 @@ class InstanceRunner:
     """An instance that is being worked on. `open` is the activity that it performs; `stage` runs its last stage.
 
     `gate`: the approvals that this stage waits for, until `deadline_at` or without a limit; None: it waits for none.
-    `approvals`: how many persons have approved the plan of `pin`.
+    `approvals`: how many persons have approved the plan of `pin`. `before`: the stages before this one, as conditions
+    see them; empty where the definition has none.
     """
 
     __slots__ = (
         "_claim",
         "_context",
         "approvals",
+        "before",
         "by_trigger",
         "created_at",
         "deadline_at",
@@ -101,6 +105,7 @@ class InstanceRunner:
         self.id = instance_id
         self.root_id = root_id or instance_id
         self.earlier = earlier
+        self.before: list[Passed] = []
         self.workflow_id = workflow_id
         self.definition = definition
         self.variables = variables
@@ -170,14 +175,26 @@ class InstanceRunner:
         runner.begin(unit, Required(row, partial(NotFound, "workflow", workflow.id)), 0, sends=sends)
         return runner
 
-    def begin(self, unit: Unit, stored: Required, stage: int, *, sends: bool, skips: bool = False) -> None:
-        """Begin a new instance, which `stored` adds, with this stage or, where it `skips` that, behind it."""
+    def begin(
+        self,
+        unit: Unit,
+        stored: Required,
+        stage: int,
+        *,
+        sends: bool,
+        skips: bool = False,
+        decided: bool | None = None,
+    ) -> None:
+        """Begin a new instance, which `stored` adds, with this stage or, where it `skips` that, behind it.
+
+        `decided`: what the condition of the stage has said in an earlier instance of the case; it is not asked again.
+        """
         unit.add(stored)
         if self.variables:
             hashes = encode(fingerprints(self.variables)).decode()
             unit.add(writes.AddVariables(created_at=self.created_at, instance_id=self.id, fingerprints=hashes))
         self._announce(unit, STARTED_WORKFLOW, self.created_at)
-        self._open_stage(stage, self.created_at, unit)
+        self._open_stage(stage, self.created_at, unit, decided)
         if skips:
             self.stage.skip()
         self._advance(unit, self.created_at, sends=sends)
@@ -342,6 +359,8 @@ class InstanceRunner:
             stage.leave_plan(left)
         self._close_stage(unit, now_at)
         self.earlier = NOTHING
+        if has_conditions(self.definition.stages):
+            self.before.append(stage.passed())
         if stage.error is None and stage.number + 1 < len(self.definition.stages):
             self._open_stage(stage.number + 1, now_at, unit)
             self._move(unit, now_at, 0)
@@ -376,25 +395,50 @@ class InstanceRunner:
 
     # stages
 
-    def _open_stage(self, number: int, started_at: int, unit: Unit) -> None:
+    def _open_stage(self, number: int, started_at: int, unit: Unit, decided: bool | None = None) -> None:
+        """Open a stage. Its condition is evaluated here and nowhere else, and what it says is stored in this unit."""
         policy = self._context.policy
         may_name_world = policy.allow_world_from_trigger if self.by_trigger else policy.allow_world_from_caller
-        self.run_stage(number, started_at, may_name_world=may_name_world)
+        verdict = Verdict(decided)
+        if decided is None:
+            verdict = decide(self.definition.stages[number], self.variables, self.before)
+        self.run_stage(number, started_at, may_name_world=may_name_world, verdict=verdict)
+        if self.pin is not None and verdict.error is None:
+            deviation = self.pin.skip_deviation(number, is_skipped=self.stage.is_skipped)
+            if deviation is not None:
+                self.stage.leave_plan(deviation)
         self.stage_is_stored = self.stage.command is not None
         self._announce(unit, STARTED_STAGE, started_at, number=number)
         if self.stage_is_stored:  # else it is stored together with its end
             unit.add(stage_of(self.id, self.stage, started_at))
+            self._store_decision(unit)
             rules = policy.approval_rules
             if rules.rules or isinstance(self.stage.command, WaitApproval):
-                gate = gate_before(self.stage, started_at, self.definition, self.variables, rules, self.approvals)
+                gate = gate_before(
+                    self.stage, started_at, self.definition, self.variables, rules, self.approvals, self._skipped()
+                )
                 if gate is not None:
                     self.gate, self.deadline_at = gate
                     unit.add(gate_of(self.id, number, gate))
 
-    def run_stage(self, number: int, started_at: int, *, may_name_world: bool) -> None:
+    def _store_decision(self, unit: Unit) -> None:
+        """Store what the condition of the stage has said, behind the row of the stage."""
+        stage = self.stage
+        if stage.skips is not None:
+            unit.add(writes.DecideStage(instance_id=self.id, number=stage.number, is_skipped=stage.skips))
+
+    def _skipped(self) -> frozenset[int]:
+        return frozenset(number for number, each in enumerate(self.before) if each.outcome == SKIPPED)
+
+    def run_stage(self, number: int, started_at: int, *, may_name_world: bool, verdict: Verdict = RUNS) -> None:
         self.stage_started_at = started_at
         self.stage = StageRunner(
-            self.definition.stages, number, self.variables, started_at, may_name_world=may_name_world
+            self.definition.stages,
+            number,
+            self.variables,
+            started_at,
+            may_name_world=may_name_world,
+            verdict=verdict,
         )
 
     def _close_stage(self, unit: Unit, now_at: int) -> None:
@@ -407,6 +451,7 @@ class InstanceRunner:
             )
         else:
             unit.add(ended_at_once(self.id, stage, self.stage_started_at, now_at))
+            self._store_decision(unit)
 
     # activities
 

@@ -21,13 +21,14 @@ MAX_CHARACTERS = 80
 
 
 class Pin:
-    """The signed effects of a plan, by stage and ordinal."""
+    """The signed effects of a plan, by stage and ordinal, and the stages that it leaves out."""
 
-    __slots__ = ("_effects", "_ends")
+    __slots__ = ("_effects", "_ends", "_skipped")
 
     def __init__(self, document: Json) -> None:
         effects: list[Json] = document["effects"]
         self._effects = {(each["stage"], each["ordinal"]): {name: each[name] for name in COMMITTED} for each in effects}
+        self._skipped = frozenset[int](document["skipped"])
         self._ends: dict[int, int] = {}
         for stage, ordinal in self._effects:
             self._ends[stage] = max(self._ends.get(stage, 0), ordinal + 1)
@@ -44,6 +45,16 @@ class Pin:
         found = commitment_of(effect, stage, ordinal, schemas).shown()
         difference = next(_differences(found, signed, ""), None)
         return None if difference is None else f"{place}: {difference}"
+
+    def skip_deviation(self, stage: int, *, is_skipped: bool) -> str | None:
+        """How a stage that opens differs from what was signed: it is left out, or it is not; None: it does not."""
+        if is_skipped == (stage in self._skipped):
+            return None
+        return (
+            f"stage {stage} is skipped, and was signed to run"
+            if is_skipped
+            else f"stage {stage} runs, signed to be skipped"
+        )
 
     def left(self, stage: int, ordinal: int) -> str | None:
         """The signed effect that a stage which is about to end well has not had; None: it has had all.

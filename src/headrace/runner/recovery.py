@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from headrace.effects.port import Request
@@ -13,6 +15,8 @@ from headrace.runner.inheritance import NOTHING, earlier_effects
 from headrace.runner.instance import InstanceRunner
 from headrace.runner.pin import pin_of
 from headrace.workflows.activities import ACTIVITIES, Activity
+from headrace.workflows.conditions import DONE, SKIPPED, has_conditions
+from headrace.workflows.decisions import Passed, Verdict, add_read
 from headrace.workflows.interpreter import JournalMismatch
 
 decode = msgspec.json.decode
@@ -41,8 +45,9 @@ def restored(standing: Standing, definition: Definition, context: RunnerContext)
     runner.last_at = max(
         instance.updated_at, stage.started_at, *(row.terminated_at or row.started_at for row in activities), 0
     )
-    # The check ran when the stage began; a replay must not refuse what it allowed.
-    runner.run_stage(stage.number, stage.started_at, may_name_world=True)
+    runner.before = before_of(standing, definition)
+    # The checks ran when the stage began: a replay must not refuse what they allowed, nor ask its condition again.
+    runner.run_stage(stage.number, stage.started_at, may_name_world=True, verdict=Verdict(stage.skipped))
     runner.stage_is_stored = True
     if stage.gate is not None and stage.gate_passed_at is None and stage.terminated_at is None:
         runner.gate, runner.deadline_at = read_gate(stage.gate), stage.deadline_at
@@ -54,6 +59,20 @@ def restored(standing: Standing, definition: Definition, context: RunnerContext)
             runner.stage.replay(row.name, None if row.output is None else decode(row.output))
     runner.stage.skip_amendments()
     return runner
+
+
+def before_of(standing: Standing, definition: Definition) -> list[Passed]:
+    """The stages before the last one, as conditions see them; none where the definition has no condition."""
+    if not has_conditions(definition.stages):
+        return []
+    reads: dict[int, dict[str, Any]] = {}
+    for row in standing.reads:
+        if row.output is not None:
+            add_read(reads.setdefault(row.stage, {}), row.name, decode(row.output))
+    return [
+        Passed(SKIPPED if stage.skipped else stage.outcome or DONE, reads.get(stage.number, {}))
+        for stage in standing.instance.stages[:-1]
+    ]
 
 
 def _repeat_earlier(runner: InstanceRunner, position: int) -> None:

@@ -23,7 +23,7 @@ from headrace.runner.inheritance import earlier_effects, left_by
 from headrace.runner.instance import InstanceRunner, decode, encode
 from headrace.runner.pin import pin_of
 from headrace.runner.policy import Policy
-from headrace.runner.recovery import restored
+from headrace.runner.recovery import before_of, restored
 from headrace.workflows.activities import Json
 from headrace.workflows.config import check_delays, open_delays
 from headrace.workflows.variables import MAX_VARIABLES, missing, names_in, shown
@@ -143,6 +143,7 @@ class Runners:
             root_id=root_id,
             earlier=earlier_effects(left_by(standing)),
         )
+        runner.before = before_of(standing, runner.definition)
         if signed is not None:
             runner.pin, runner.approvals = pin_of(signed.document), approvals
         elif standing.plan is not None:
@@ -157,7 +158,14 @@ class Runners:
         )
         unit = Unit()
         unit.add(CarryEvents(predecessor=before.id, instance_id=runner.id))
-        runner.begin(unit, Required(added, partial(NotFound, "instance", before.id)), stage, sends=sends, skips=skips)
+        runner.begin(
+            unit,
+            Required(added, partial(NotFound, "instance", before.id)),
+            stage,
+            sends=sends,
+            skips=skips,
+            decided=before.stages[-1].skipped,
+        )
         return Start(runner, unit)
 
     def undo(self, undone_id: str, stages: list[Json], *, sends: bool, signed: records.Plan | None = None) -> Start:
@@ -245,6 +253,8 @@ def started_instance(start: Unit) -> Instance:
                 )
             case writes.AmendStage() as write:
                 stages[-1] = structs.replace(stages[-1], input=write.input)
+            case writes.DecideStage() as write:
+                stages[-1] = structs.replace(stages[-1], skipped=write.is_skipped)
             case writes.CloseStage() as write:
                 stages[-1] = structs.replace(stages[-1], terminated_at=write.terminated_at, error=write.error)
             case (writes.MoveInstance() | writes.WaitForEvent()) as write:

@@ -71,6 +71,7 @@ class _Document(msgspec.Struct, frozen=True, rename={"begins": "from"}):
     definition: Json
     variables: dict[str, str]
     begins: Json | None = None
+    skipped: tuple[int, ...] = ()
 
 
 class _Lost(Conflict):
@@ -329,7 +330,7 @@ async def needed_for(ports: Ports, plan: Plan) -> Needed:
         rule = None if instance is None else rules.asking_for(undone_sums(instance, planned))
         return Needed(1) if rule is None else Needed(rule.approvals, rule.id)
     asking = (
-        rules.asking(document.definition.get("name"), planned, document.variables, number)
+        rules.asking(document.definition.get("name"), planned, document.variables, number, document.skipped)
         for number in (range(begins, len(planned)) if rules.rules else ())
     )
     strictest = reduce(stricter, asking, None)

@@ -38,6 +38,7 @@ from headrace.usecases.ports import Ports
 from headrace.usecases.reasons import ANONYMOUS
 from headrace.usecases.undo import report_of
 from headrace.workflows.activities import ACTIVITIES, Json, Service
+from headrace.workflows.conditions import TIMEOUT
 from headrace.workflows.variables import check_text, shown
 
 TRIGGER = "trigger"
@@ -278,6 +279,8 @@ def _stage(stage: Stage, activities: list[RecordedActivity], *, is_skipped: bool
         activities=tuple(activities),
         gate=None if stage.gate is None else _gate(stage, read_gate(stage.gate)),
         is_skipped=is_skipped,
+        decided=stage.skipped,
+        has_timed_out=stage.outcome == TIMEOUT,
     )
 
 

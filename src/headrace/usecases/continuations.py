@@ -13,6 +13,8 @@ from headrace.journal.records import Instance, Standing
 from headrace.planning.planner import Beginning, Subject
 from headrace.runner.gate import Gate, read_gate
 from headrace.runner.inheritance import earlier_effects, left_by
+from headrace.runner.recovery import before_of
+from headrace.runner.runners import definition_in
 from headrace.usecases.ports import Ports
 
 REDRIVABLE = frozenset({"refused", "invalid", "timeout", "expired", "unbooked"})
@@ -102,6 +104,8 @@ def continuing(standing: Standing) -> Subject:
         stage=instance.stages[-1].number,
         position=sum(row.error is None for row in standing.activities),
         earlier=earlier_effects(rows),
+        before=before_of(standing, definition_in(instance.config)),
+        decided=instance.stages[-1].skipped,
     )
     origin = "trigger" if instance.started_by_trigger else "caller"
     return Subject(msgspec.json.decode(instance.config), msgspec.json.decode(instance.variables), origin, beginning)
@@ -127,6 +131,8 @@ async def rest_of(journal: Journal, instance_id: str) -> Subject:
         position=0,
         earlier=earlier_effects(standing.inherited),
         is_at_gate=True,
+        before=before_of(standing, definition_in(instance.config)),
+        decided=instance.stages[-1].skipped,
     )
     origin = "trigger" if instance.started_by_trigger else "caller"
     return Subject(msgspec.json.decode(instance.config), msgspec.json.decode(instance.variables), origin, beginning)

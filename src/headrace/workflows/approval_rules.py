@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import reduce
@@ -54,20 +54,26 @@ class ApprovalRules:
     hash: str = ""
 
     def asking(
-        self, workflow_name: str | None, stages: list[Json], variables: Mapping[str, str], number: int
+        self,
+        workflow_name: str | None,
+        stages: list[Json],
+        variables: Mapping[str, str],
+        number: int,
+        skipped: Collection[int] = (),
     ) -> ApprovalRule | None:
         """The rule that asks for the most approvals before the stage of this number, which is a `send`; None: none.
 
         A rule counts the sends of the definition in its asset, up to this one and with it. Instances of one case have
-        one definition and the same variables, so that is the sum of the case.
+        one definition and the same variables, so that is the sum of the case. `skipped`: stages that
+        are left out, which send nothing.
         """
-        own = _moved(stages[number], variables)
+        own = None if number in skipped else _moved(stages[number], variables)
         if own is None:
             return None
         about = [rule for rule in self.rules if rule.asset == own[0] and rule.is_about(workflow_name)]
         if not about:
             return None
-        total = sent_by(stages, variables, range(number + 1))[own[0]]
+        total = sent_by(stages, variables, (place for place in range(number + 1) if place not in skipped))[own[0]]
         return reduce(stricter, (rule for rule in about if total > rule.over), None)
 
     def asking_for(self, sums: Mapping[tuple[str | None, str], int]) -> ApprovalRule | None:

@@ -12,8 +12,10 @@ from typing import Any, cast
 
 from headrace.errors import InvalidDefinition, InvalidValue, Problem
 from headrace.workflows.activities import Json
+from headrace.workflows.conditions import WHEN, condition_of
+from headrace.workflows.decisions import numbered
 from headrace.workflows.stages import STAGES
-from headrace.workflows.variables import check_text, expand, names_in, shown
+from headrace.workflows.variables import check_text, expand, kind_of, names_in, shown
 
 MAX_STAGES = 1_000
 MAX_NAME_BYTES = 1_024
@@ -79,6 +81,8 @@ def _problems(document: object) -> Iterator[Problem]:
         return
     for index, stage in enumerate(items):
         yield from _stage_problems(stage, f"stages[{index}]")
+        if isinstance(stage, dict) and WHEN in stage:
+            yield from _condition_problems(cast("Json", stage)[WHEN], items[:index], f"stages[{index}].{WHEN}")
 
 
 def _name_problems(name: object) -> Iterator[Problem]:
@@ -94,8 +98,12 @@ def _name_problems(name: object) -> Iterator[Problem]:
 
 
 def open_delays(stages: list[Json]) -> tuple[int, ...]:
-    """The delays whose length or end is known only with the variables."""
-    return tuple(index for index, stage in enumerate(stages) if names_in(list(stage.get("delay", {}).values())))
+    """The delays whose length or end is known only with the variables, and that no condition may leave out."""
+    return tuple(
+        index
+        for index, stage in enumerate(stages)
+        if WHEN not in stage and names_in(list(stage.get("delay", {}).values()))
+    )
 
 
 def check_delays(stages: list[Json], delays: Iterable[int], variables: Mapping[str, str]) -> None:
@@ -111,14 +119,43 @@ def _stage_problems(stage: object, path: str) -> Iterator[Problem]:
         return
     members = cast("dict[object, object]", stage)
     for key in members:
-        if key not in STAGES:
+        if key not in STAGES and key != WHEN:
             yield Problem(f"{path}.{shown(key)}", f"unknown stage; a stage is one of {_known()}", "stage")
     known = [keyword for keyword in STAGES if keyword in members]
-    if len(known) > 1 or not members:
+    if len(known) > 1 or members.keys() <= {WHEN}:
         reason = f"a stage is exactly one of {_known()}, not {', '.join(known) or 'empty'}"
         yield Problem(path, reason, "stage")
     for keyword in known:
         yield from STAGES[keyword].problems(members[keyword], f"{path}.{keyword}")
+
+
+def _condition_problems(source: object, before: list[object], path: str) -> Iterator[Problem]:
+    """What is wrong with a condition. `before`: the stages before its own, valid or not."""
+    if not isinstance(source, str):
+        yield Problem(path, f"must be text, an expression, not {kind_of(source)}", WHEN)
+        return
+    condition = condition_of(source)
+    for problem in condition.problems:
+        yield Problem(path, problem, WHEN)
+    for reference in condition.references:
+        number = reference.number if reference.number >= 0 else len(before) + reference.number
+        name = f"stages[{reference.number}]"
+        if not 0 <= number < len(before):
+            yield Problem(path, f"{name} is no stage before this one, which has number {len(before)}", WHEN)
+        elif reference.read is not None and reference.read not in (reads := _reads_of(before[number])):
+            known = f"reads {', '.join(reads)}" if reads else "reads nothing"
+            yield Problem(path, f"{name}.reads.{shown(reference.read)} is not known: stage {number} {known}", WHEN)
+
+
+def _reads_of(stage: object) -> list[str]:
+    """The names of the reads that a stage may record, valid or not."""
+    members = cast("dict[object, object]", stage) if isinstance(stage, dict) else {}
+    names: list[str] = []
+    for keyword in STAGES:
+        body = members.get(keyword)
+        for name in STAGES[keyword].reads(cast("Json", body)) if isinstance(body, dict) else ():
+            names.append(numbered(names, name))
+    return names
 
 
 def _known() -> str:

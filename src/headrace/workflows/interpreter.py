@@ -10,11 +10,13 @@ checks only the values that hold one. A template never reports an error: where a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from headrace.errors import HeadraceError, InvalidValue, StageError
 from headrace.workflows.activities import Activity, Json
 from headrace.workflows.commands import Amend, Command, WaitEvent
+from headrace.workflows.conditions import DONE, SKIPPED, TIMEOUT, parts_of
+from headrace.workflows.decisions import RUNS, Passed, Verdict, add_read, result_of
 from headrace.workflows.failures import ABORTED, INVALID, OFF_PLAN, TIMED_OUT, TIMEOUT_TEXT, Failure
 from headrace.workflows.stages import RUN
 from headrace.workflows.stages.shape import Template
@@ -35,7 +37,9 @@ class JournalMismatch(HeadraceError):
 class StageRunner:
     """Drives one stage. `command` is what it wants now; None when it has ended, then `error` and `failure` say how.
 
-    `position` counts its activities from 0, `ordinal` its effects (decision M3); both are those of `command`.
+    `position` counts its activities from 0, `ordinal` its effects (decision M3); both are those of `command`. `skips`:
+    what its condition has decided, or None; `is_skipped`: its condition or a person has left it out. `reads`: results
+    of its reads by name, for the conditions of later stages.
     """
 
     __slots__ = (
@@ -44,12 +48,15 @@ class StageRunner:
         "command",
         "error",
         "failure",
+        "has_timed_out",
         "input",
         "is_skipped",
         "keyword",
         "number",
         "ordinal",
         "position",
+        "reads",
+        "skips",
     )
 
     def __init__(
@@ -60,8 +67,9 @@ class StageRunner:
         started_at: int,
         *,
         may_name_world: bool = True,
+        verdict: Verdict = RUNS,
     ) -> None:
-        ((self.keyword, raw),) = stages[number].items()
+        self.keyword, raw = parts_of(stages[number])
         self.number = number
         self.command: Command | None = None
         self.error: str | None = None
@@ -70,9 +78,17 @@ class StageRunner:
         self.ordinal = 0
         self.booked: list[str] = []
         self.is_skipped = False
+        self.has_timed_out = False
+        self.reads: dict[str, Any] = {}
+        self.skips = verdict.skips
         self._generator: StageRun | None = None
         self.input: Json = raw
         stage = RUN[self.keyword]
+        if verdict.skips or verdict.error is not None:
+            self.is_skipped = verdict.error is None
+            self.input = filled_in(stage, raw, variables) or raw  # where a value is invalid: as it was given
+            self.error, self.failure = verdict.error, None if verdict.error is None else INVALID
+            return
         context = StageContext(started_at, raw, may_name_world)
         try:
             body = filled_in(stage, raw, variables)
@@ -95,11 +111,13 @@ class StageRunner:
             self.position += 1
             if command.is_effect:
                 self.ordinal += 1
-                self.booked.append(command.booked(_result(output) or {}))
+                self.booked.append(command.booked(result_of(output) or {}))
+            else:
+                add_read(self.reads, command.name, output)
         elif isinstance(command, Amend):
             self.input = command.input
         try:
-            self.command = self._generator.send(_result(output))
+            self.command = self._generator.send(result_of(output))
         except StopIteration:
             self.command = None
         except (StageError, InvalidValue) as error:
@@ -128,9 +146,15 @@ class StageRunner:
     def time_out(self, wait: WaitEvent) -> None:
         """The awaited event has not come in time: the stage fails, or goes on without it."""
         if wait.continues:
+            self.has_timed_out = True
             self.resume()
         else:
             self._end(f"{TIMEOUT_TEXT}the event {wait.event!r} has not come in time", TIMED_OUT)
+
+    def passed(self) -> Passed:
+        """The stage, which has ended well, as conditions of later ones see it."""
+        outcome = SKIPPED if self.is_skipped else TIMEOUT if self.has_timed_out else DONE
+        return Passed(outcome, self.reads)
 
     def deny(self, message: str, failure: Failure) -> None:
         """The approvals that the stage waited for were not given."""
@@ -151,13 +175,6 @@ class StageRunner:
         self.error = error if not self.booked else f"{error}; already booked: {', '.join(self.booked)}"
         if self._generator is not None:
             self._generator.close()
-
-
-def _result(output: Any) -> Any:
-    if not isinstance(output, dict):
-        return output
-    members = cast("Json", output)
-    return members.get("data", members.get("cursor", members))
 
 
 def filled_in(stage: StageType, raw: Json, variables: Mapping[str, str]) -> Json | None:

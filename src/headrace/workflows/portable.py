@@ -9,12 +9,13 @@ from typing import cast
 
 from headrace.errors import InvalidValue
 from headrace.workflows.activities import Json
+from headrace.workflows.conditions import WHEN, parts_of
 from headrace.workflows.durations import duration_us
 from headrace.workflows.stages import STAGES
 from headrace.workflows.stages.formats import DURATION
 from headrace.workflows.stages.shape import Leaf, Object
 
-MOVES_OTHERWISE = frozenset({"approve", "on_failure"})
+MOVES_OTHERWISE = frozenset({"approve", "on_failure", WHEN})
 """Additions without which money moves that would not, or stays where it would not."""
 _OWN_UNITS = re.compile(r"[0-9.](?:d|w)")
 _HOUR_US, _SECOND_US = 3_600_000_000, 1_000_000
@@ -46,8 +47,10 @@ def portable(definition: Json) -> Portable:
             found.remove(name, name)
     stages: list[Json] = []
     for number, stage in enumerate(cast("list[Json]", definition["stages"])):
-        ((keyword, body),) = stage.items()
+        keyword, body = parts_of(stage)
         path = f"stages[{number}].{keyword}"
+        if WHEN in stage:
+            found.remove(f"stages[{number}].{WHEN}", WHEN)
         if not STAGES[keyword].is_portable:
             found.remove(path, keyword)
             continue

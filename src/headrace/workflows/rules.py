@@ -19,7 +19,9 @@ RULES: dict[str, str] = {
     "name": "A workflow's name is text of at most 1,024 bytes.",
     "on-failure": "`on_failure` is `undo`, or left out.",
     "stages": "`stages` is a list of 1 to 1,000 stages.",
-    "stage": f"A stage is an object with exactly one keyword: {', '.join(_KEYWORDS[:-1])} or {_KEYWORDS[-1]}.",
+    "stage": f"A stage is an object with exactly one keyword: {', '.join(_KEYWORDS[:-1])} or {_KEYWORDS[-1]}; beside "
+    "it there may be `when`.",
+    "when": "`when` is an expression that is true or false. It names variables, and stages before its own.",
     "object": "This is an object.",
     "unknown-key": "Only the keys that are documented are known here.",
     "missing": "This must be given.",

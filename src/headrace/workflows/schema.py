@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import cast
 
 from headrace.workflows.activities import Json
+from headrace.workflows.conditions import MAX_BYTES, WHEN
 from headrace.workflows.config import MAX_NAME_BYTES, MAX_STAGES, ON_FAILURE
 from headrace.workflows.stages import STAGES
 from headrace.workflows.stages.shape import MARK
@@ -70,12 +71,12 @@ def workflow_schema() -> Json:
                 "minItems": 1,
                 "maxItems": MAX_STAGES,
                 "items": {
-                    "description": f"A stage is exactly one of {keywords}.",
+                    "description": f"A stage is exactly one of {keywords}, perhaps with `when` beside it.",
                     "type": "object",
-                    "properties": {keyword: _stage_schema(stage) for keyword, stage in STAGES.items()},
+                    "properties": {keyword: _stage_schema(stage) for keyword, stage in STAGES.items()}
+                    | {WHEN: condition_schema()},
                     "additionalProperties": False,
-                    "minProperties": 1,
-                    "maxProperties": 1,
+                    "oneOf": [{"required": [keyword]} for keyword in STAGES],
                 },
             },
         },
@@ -83,6 +84,18 @@ def workflow_schema() -> Json:
         "additionalProperties": False,
     }
     return _with_markdown(schema)
+
+
+def condition_schema() -> Json:
+    return {
+        "description": "Whether the stage runs: an expression of `vars`, the variables of the run, and `stages`, those "
+        "before this one, that is true or false. Where it is false, the stage is skipped. Headrace only.",
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_BYTES,
+        "examples": ['vars.country == "DE"', 'stages[0].outcome == "timeout"'],
+        MARK: True,
+    }
 
 
 def _stage_schema(stage: StageType) -> Json:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from headrace.errors import InvalidValue
+from headrace.workflows.conditions import WHEN, condition_of
 
 MAX_VARIABLES = 1_000
 MAX_NAME_BYTES = 1_024
@@ -32,8 +33,20 @@ def has_placeholder(text: str) -> bool:
 
 
 def names_in(stages: Iterable[object]) -> set[str]:
-    """Every name that some value of the stages asks for."""
-    return {name for text in _texts(list(stages)) for name in PLACEHOLDER.findall(text)}
+    """Every name that some value of the stages asks for, or that a condition of theirs needs."""
+    listed = list(stages)
+    found = {name for text in _texts(listed) for name in PLACEHOLDER.findall(text)}
+    for stage in listed:
+        if isinstance(stage, dict) and isinstance(source := cast("dict[str, object]", stage).get(WHEN), str):
+            found |= condition_of(source).needed
+    return found
+
+
+def members_of(names: Iterable[str], variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables, and with them each of these names that is a member of one, as `${name}` would be."""
+    scope = _Scope(variables)
+    inner = {name: text for name in names if name not in variables and (text := scope.find(name)) is not None}
+    return {**variables, **inner}
 
 
 def missing(stages: Iterable[object], variables: Mapping[str, str]) -> list[str]:
@@ -66,7 +79,7 @@ def check_variables(variables: object) -> dict[str, str]:
     Raises InvalidValue naming the variable.
     """
     if not isinstance(variables, dict):
-        raise InvalidValue("variables", f"must be an object of texts, not {_kind(variables)}")
+        raise InvalidValue("variables", f"must be an object of texts, not {kind_of(variables)}")
     entries = cast("dict[Any, Any]", variables)
     if len(entries) > MAX_VARIABLES:
         raise InvalidValue("variables", f"at most {MAX_VARIABLES}, not {len(entries)}")
@@ -91,7 +104,7 @@ def _is_plain(name: object, value: object) -> bool:
 def check_text(value: object, field: str) -> str:
     """Text that every service can take: no NUL, no half of a surrogate pair. Raises InvalidValue."""
     if not isinstance(value, str):
-        raise InvalidValue(field, f"must be text, not {_kind(value)}")
+        raise InvalidValue(field, f"must be text, not {kind_of(value)}")
     if "\0" in value:
         raise InvalidValue(field, "holds a NUL character")
     if not value.isascii():
@@ -259,10 +272,10 @@ def _variable_text(value: object, field: str) -> str:
         return str(value)
     if isinstance(value, float) and math.isfinite(value):
         return repr(value)
-    raise InvalidValue(field, f"a variable is text, not {_kind(value)}")
+    raise InvalidValue(field, f"a variable is text, not {kind_of(value)}")
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
     """The JSON word for what a value is."""
     if value is None:
         return "null"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from headrace.workflows.conditions import WHEN
+from headrace.workflows.schema import condition_schema
 from headrace.workflows.stages import STAGES
 from headrace.workflows.stages.shape import MARK, Leaf, Object, Shape, TextMap
 
@@ -13,17 +15,17 @@ Json = dict[str, Any]
 
 def add_stages(components: Json) -> None:
     """Add the schemas of all stages, and refer to them in the schema of a workflow."""
-    stages = {keyword: _reference(stage.shape) for keyword, stage in STAGES.items()}
+    stages: Json = {keyword: _reference(stage.shape) for keyword, stage in STAGES.items()}
+    stages[WHEN] = condition_schema()
     components["WorkflowConfig"]["properties"]["stages"]["items"] = {"$ref": "#/components/schemas/Stage"}
     components["Stage"] = {
         "title": "Stage",
-        "description": "One step: exactly one of these.",
+        "description": "One step: exactly one of these, perhaps with `when` beside it.",
         "type": "object",
         "properties": stages,
         "required": [],
         "additionalProperties": False,
-        "minProperties": 1,
-        "maxProperties": 1,
+        "oneOf": [{"required": [keyword]} for keyword in STAGES],
     }
     for stage in STAGES.values():
         for shape in objects_in(stage.shape):

@@ -11,7 +11,7 @@ import psycopg
 from msgspec import structs
 
 from headrace.errors import Unavailable, Unusable
-from headrace.journal.chains import owner_of, whole_stage, whole_stages
+from headrace.journal.chains import owner_of, reads_named, whole_stage, whole_stages
 from headrace.journal.group import CommitMeter, WriterLimits
 from headrace.journal.list_queries import list_query, no_earlier, since
 from headrace.journal.lists import (
@@ -268,7 +268,9 @@ class PostgresJournal:
         own, inherited = _activities(activities), list[ActivityRow]()
         if instance.kind == CONTINUATION:  # what came before an instance does not change any more
             _, inherited = await self._run_of(instance, instance.stages[-1].number)
-        return Standing(instance, own, version, nudge_seq, plan, tuple(inherited), approvals)
+        before = reads_named(instance)  # stages that have ended do not change any more
+        reads = [row for number in before for row in await self.activities(instance_id, number) if not row.key]
+        return Standing(instance, own, version, nudge_seq, plan, tuple(inherited), approvals, tuple(reads))
 
     async def stages(self, instance_id: str) -> list[Stage]:
         return [Stage(*row) for row in await self._rows("stages", instance_id)]

@@ -221,6 +221,11 @@ UPDATE plans SET state = 'rejected' FROM :rows WHERE id = r.plan_id AND state IN
 -- name: SpendPlan
 UPDATE plans SET state = 'used' FROM :rows WHERE id = r.plan_id AND state IN ('open', 'approved') AND expires_at > r.at
 
+-- Store whether stages with a condition are skipped.
+-- name: DecideStage
+UPDATE stages SET skipped = r.is_skipped FROM :rows WHERE stages.instance_id = r.instance_id AND stages.number = r.number
+AND skipped IS NULL
+
 -- Let stages that have begun wait for approvals.
 -- name: OpenGate
 UPDATE stages SET gate = r.gate, deadline_at = r.deadline_at FROM :rows WHERE stages.instance_id = r.instance_id AND stages.number = r.number
@@ -544,12 +549,12 @@ WHERE workflow_id = :workflow_id AND terminated_at IS NULL AND (created_at, id) 
 
 -- The started stages of some instances, in order.
 -- name: stages_of
-SELECT instance_id, number, keyword, input, started_at, terminated_at, error, gate, deadline_at, gate_passed_at, outcome
+SELECT instance_id, number, keyword, input, started_at, terminated_at, error, gate, deadline_at, gate_passed_at, outcome, skipped
 FROM stages WHERE instance_id = ANY(:instance_ids) ORDER BY instance_id, number
 
 -- The started stages of an instance, in order.
 -- name: stages
-SELECT instance_id, number, keyword, input, started_at, terminated_at, error, gate, deadline_at, gate_passed_at, outcome
+SELECT instance_id, number, keyword, input, started_at, terminated_at, error, gate, deadline_at, gate_passed_at, outcome, skipped
 FROM stages WHERE instance_id = :instance_id ORDER BY number
 
 -- The activities of a stage, in order.

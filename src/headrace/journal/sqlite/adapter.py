@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from msgspec import structs
 
 from headrace.errors import Unavailable, Unusable
-from headrace.journal.chains import owner_of, whole_stage, whole_stages
+from headrace.journal.chains import owner_of, reads_named, whole_stage, whole_stages
 from headrace.journal.group import CommitMeter, WriterLimits
 from headrace.journal.list_queries import list_query, no_earlier, search_texts, since
 from headrace.journal.lists import (
@@ -247,8 +247,10 @@ class SqliteJournal:
             version, nudge_seq = self._rows("version", instance_id)[0]
             _, inherited = self._run_of(instance_id, last) if instance.kind == CONTINUATION else ("", [])
             signed = self._rows("signed", instance.plan_id) if instance.plan_id is not None else []
+            before = reads_named(instance)
+            reads = [row for number in before for row in self._whole_stage(instance_id, number) if not row.key]
         plan, approvals = signed[0] if signed else (None, 0)
-        return Standing(instance, activities, version, nudge_seq, plan, tuple(inherited), approvals)
+        return Standing(instance, activities, version, nudge_seq, plan, tuple(inherited), approvals, tuple(reads))
 
     def _whole(self, row: tuple[Any, ...]) -> Instance:
         """An instance with its stages, also those that it takes over."""
@@ -287,11 +289,18 @@ class SqliteJournal:
     def _stages(self, instance_id: str) -> tuple[Stage, ...]:
         rows = self._rows("stages", instance_id)
         return tuple(
-            Stage(instance_id, number, keyword, self._unpacked(text, base), *rest)
-            for instance_id, number, keyword, text, *rest, base in rows
+            structs.replace(
+                Stage(instance_id, number, keyword, self._unpacked(text, base), *rest),
+                skipped=None if skipped is None else bool(skipped),
+            )
+            for instance_id, number, keyword, text, *rest, skipped, base in rows
         )
 
     async def activities(self, instance_id: str, stage: int) -> list[ActivityRow]:
+        return self._whole_stage(instance_id, stage)
+
+    def _whole_stage(self, instance_id: str, stage: int) -> list[ActivityRow]:
+        """The activities of a stage, also those that a continuation takes over."""
         own = self._activities(instance_id, stage)
         if not self._rows("predecessor", instance_id):
             return list(own)

@@ -218,6 +218,10 @@ UPDATE plans SET state = 'rejected' WHERE id = :plan_id AND state IN ('open', 'a
 -- name: SpendPlan
 UPDATE plans SET state = 'used' WHERE id = :plan_id AND state IN ('open', 'approved') AND expires_at > :at
 
+-- Store whether a stage with a condition is skipped.
+-- name: DecideStage
+UPDATE stages SET skipped = :is_skipped WHERE instance_id = :instance_id AND number = :number AND skipped IS NULL
+
 -- Let a stage that has begun wait for approvals.
 -- name: OpenGate
 UPDATE stages SET gate = :gate, deadline_at = :deadline_at WHERE instance_id = :instance_id AND number = :number
@@ -509,7 +513,7 @@ WHERE workflow_id = :workflow_id AND terminated_at IS NULL AND (created_at, id) 
 
 -- The started stages of an instance, in order, each with the base of a packed input.
 -- name: stages
-SELECT instance_id, number, keyword, input, started_at, terminated_at, error, gate, deadline_at, gate_passed_at, outcome,
+SELECT instance_id, number, keyword, input, started_at, terminated_at, error, gate, deadline_at, gate_passed_at, outcome, skipped,
     CASE typeof(input) WHEN 'blob' THEN (SELECT text FROM instance_texts AS t WHERE t.instance_id = stages.instance_id) END
 FROM stages WHERE instance_id = :instance_id ORDER BY number
 

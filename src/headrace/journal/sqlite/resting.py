@@ -143,7 +143,7 @@ class RestingSqliteJournal:
             for values in cursor.execute(f"SELECT {', '.join(columns)} FROM {table.name}{order}"):
                 row: Row = dict(zip(table.names, values, strict=True))
                 for name in flags:
-                    row[name] = bool(row[name])
+                    row[name] = None if row[name] is None else bool(row[name])
                 yield row
 
     def load(self, table: Table, rows: Iterable[Row]) -> None:

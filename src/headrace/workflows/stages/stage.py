@@ -94,6 +94,10 @@ class StageType:
         """Sentences about a stage of a history; the first stands alone. Other servers may leave out members."""
         raise NotImplementedError
 
+    def reads(self, body: Json) -> tuple[str, ...]:
+        """The names of the reads that a stage may make, in their order; `body` may hold anything. For conditions."""
+        return ()
+
     def awaited_event(self, body: Json) -> str | None:
         """The name of the event that a stage with this body waits for, if it waits for one."""
         return None

@@ -11,6 +11,8 @@ A flow reads first, and moves money only when everything it needs is known.
 
 from __future__ import annotations
 
+from typing import cast
+
 from headrace.errors import StageError
 from headrace.money import WORLD
 from headrace.workflows.activities import Json, money_text
@@ -56,9 +58,23 @@ class SendStage(StageType):
                 raise StageError(f"{side}.{kind}.{name}: {why}")
         yield from _flow(send_of(body))
 
+    def reads(self, body: Json) -> tuple[str, ...]:
+        source, destination = _ends(body.get("source")), _ends(body.get("destination"))
+        names: list[str] = ["GetPayment"] if "payment" in source else []
+        for end in (source, destination):
+            if (wallet := end.get("wallet")) is not None:
+                names += ["GetWallet"] if wallet.get("id") else ["ListWallets", "GetWallet"]
+        return (*names, "GetAccount") if "account" in source and "payment" in destination else tuple(names)
+
     def describe(self, body: Json, display: Display) -> list[str]:
         ends = f"from {_end_text(body.get('source') or {})} to {_end_text(body.get('destination') or {})}"
         return [f"Send {money_text(body.get('amount'))} {ends}"]
+
+
+def _ends(side: object) -> dict[str, Json]:
+    """The account, wallet or payment of a side, as far as it is an object."""
+    members = cast("Json", side) if isinstance(side, dict) else {}
+    return {kind: cast("Json", value) for kind, value in members.items() if isinstance(value, dict)}
 
 
 def _end_text(end: Json) -> str:

@@ -1,0 +1,213 @@
+"""Conditions: `when` beside a stage, an expression that decides as the stage opens whether it runs.
+
+    when: 'vars.country == "DE" and stages[0].outcome == "done"'
+
+It sees the variables of the run and what the stages before have recorded: no ids, no time, nothing that could differ
+when it is looked at again. So one case gives one decision, whoever evaluates it: an instance, a plan, a certificate.
+What it names is checked when the definition is created.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+if TYPE_CHECKING:
+    from headrace.expr import Program
+    from headrace.expr.nodes import Node
+
+Json = dict[str, Any]
+
+WHEN = "when"
+DONE, SKIPPED, TIMEOUT = "done", "skipped", "timeout"
+OUTCOMES = (DONE, SKIPPED, TIMEOUT)
+"""How a stage before can have ended: well, left out by its condition, or without the event that it waited for."""
+MAX_BYTES = 8 * 1_024
+MAX_CHARACTERS = 100
+"""The length of a value in a message."""
+_STEPS = 10_000
+_NAMES: Mapping[str, object] = {"vars": {}, "stages": []}
+_FORM = "is used as stages[0].outcome or stages[0].reads.NAME, with a number of a stage before"
+
+
+class Reference(NamedTuple):
+    """A stage that a condition names. `number`: as it is written, below 0 from the end. `read`: None: its outcome."""
+
+    number: int
+    read: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition that was compiled. `problems`: what is wrong with it wherever it stands.
+
+    `needed`: the variables that a run must have. `others`: those that it may lack. `may_name_any`: it also computes
+    names of variables.
+    """
+
+    program: Program | None
+    problems: tuple[str, ...] = ()
+    references: tuple[Reference, ...] = ()
+    needed: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+    may_name_any: bool = False
+
+
+def parts_of(stage: Mapping[str, Any]) -> tuple[str, Any]:
+    """The keyword and the body of a valid stage, without its condition."""
+    return next((keyword, body) for keyword, body in stage.items() if keyword != WHEN)
+
+
+def has_conditions(stages: Sequence[Mapping[str, Any]]) -> bool:
+    return any(WHEN in stage for stage in stages)
+
+
+@lru_cache(maxsize=1_024)
+def condition_of(source: str) -> Condition:
+    """Compile a condition."""
+    from headrace import expr
+    from headrace.expr.exact import EXACT
+
+    limits = expr.Limits(source_bytes=MAX_BYTES, steps=_STEPS, memory_units=100_000)
+    if "${" in source:
+        return Condition(None, ("holds no placeholder: vars.NAME is the variable NAME",))
+    try:
+        program = expr.compile(source, env=_NAMES, functions=EXACT.keys(), limits=limits, wraps=False)
+    except expr.InvalidExpression as error:
+        return Condition(None, (f"is not a valid expression: {error.summary}",))
+    if not (program.type.is_bool or program.type.is_unknown):
+        return Condition(program, (f"is true or false, not a value of the type {program.type}",))
+    return _Reading(program, limits).condition()
+
+
+class _Reading:
+    """One walk over the tree of a condition, for what it names."""
+
+    def __init__(self, program: Program, limits: Any) -> None:
+        from headrace.expr.builtins import NAMES
+        from headrace.expr.exact import EXACT
+        from headrace.expr.parser import parse
+
+        self._program = program
+        self._tree = parse(program.source, limits, NAMES, frozenset(EXACT) | frozenset(_NAMES))
+        self._problems: list[str] = []
+        self._references: list[Reference] = []
+        self._needed: set[str] = set()
+        self._others: set[str] = set()
+        self._may_name_any = False
+
+    def condition(self) -> Condition:
+        from headrace.expr import nodes
+
+        keys, base = _path(self._tree)
+        if type(base) is nodes.Name and base.name == "vars" and len(keys) == 1:
+            self._problem(base, 'a variable is text, not true or false: vars.NAME == "true"')
+        pending = [self._tree]
+        while pending:
+            pending += self._read(pending.pop())
+        return Condition(
+            self._program,
+            tuple(dict.fromkeys(self._problems)),
+            tuple(self._references),
+            frozenset(self._needed),
+            frozenset(self._others - self._needed),
+            self._may_name_any,
+        )
+
+    def _read(self, node: Node) -> Iterator[Node]:
+        """Note what a node names, and yield the nodes that are still to be read."""
+        from headrace.expr import nodes
+        from headrace.expr.spans import children
+
+        if isinstance(node, nodes.Builtin) and node.name == "now":
+            self._problem(node, "now() is not known here: a condition reads no clock")
+        if isinstance(node, nodes.Binary):
+            self._read_comparison(node)
+        keys, base = _path(node)
+        if type(base) is nodes.Name and base.name == "$env":
+            self._problem(base, "$env is not known here: use vars and stages")
+        elif type(base) is nodes.Name and base.name == "stages":
+            self._read_stage(base, keys)
+        elif type(base) is nodes.Name and base.name == "vars":
+            self._read_variable(base, keys)
+        else:
+            yield from children(node)
+            return
+        yield from (key.key for key in keys if _literal(key.key) is None)
+
+    def _read_variable(self, base: Node, keys: Sequence[Any]) -> None:
+        name = _literal(keys[0].key) if keys else None
+        if name is None:
+            self._may_name_any = True
+            return
+        if not isinstance(name, str):
+            self._problem(base, "vars has names: vars.NAME")
+            return
+        (self._others if keys[0].is_optional else self._needed).add(name)
+        if len(keys) > 1 and isinstance(_literal(keys[1].key), str) and not keys[1].is_method:
+            self._problem(base, f"a variable is text: fromJSON(vars.{name}) has the members of the JSON in it")
+
+    def _read_stage(self, base: Node, keys: Sequence[Any]) -> None:
+        words = [_literal(each.key) for each in keys]
+        number = words[0] if words else None
+        if isinstance(number, bool) or not isinstance(number, int):
+            self._problem(base, f"stages {_FORM}")
+        elif words[1:] == ["outcome"]:
+            self._references.append(Reference(number, None))
+        elif len(words) > 2 and words[1] == "reads" and isinstance(words[2], str):
+            self._references.append(Reference(number, words[2]))
+        else:
+            self._problem(base, f"stages {_FORM}")
+
+    def _read_comparison(self, node: Any) -> None:
+        """Refuse a comparison of an outcome with a word that no outcome is: it would always say the same."""
+        from headrace.expr import nodes
+
+        sides = [node.left, node.right]
+        if node.operator not in ("==", "!=", "in") or not any(_is_outcome(each) for each in sides):
+            return
+        words = [item for each in sides for item in (each.items if isinstance(each, nodes.Array) else (each,))]
+        for word in words:
+            value = word.value if isinstance(word, nodes.Literal) else DONE
+            if value not in OUTCOMES:
+                self._problem(word, f"an outcome is one of {', '.join(OUTCOMES)}, never {str(value)[:MAX_CHARACTERS]}")
+
+    def _problem(self, node: Node, message: str) -> None:
+        from headrace.expr import Place
+
+        self._problems.append(f"{message} {Place.of(self._program.source, node.offset)}")
+
+
+def _path(node: Node) -> tuple[list[Any], Node]:
+    """The accesses of a node, the first one first, and what they begin with."""
+    from headrace.expr import nodes
+
+    keys: list[Any] = []
+    while isinstance(node, nodes.Member | nodes.Chain):
+        if isinstance(node, nodes.Member):
+            keys.append(node)
+            node = node.base
+        else:
+            node = node.inner
+    keys.reverse()
+    return keys, node
+
+
+def _is_outcome(node: Node) -> bool:
+    from headrace.expr import nodes
+
+    keys, base = _path(node)
+    is_stage = type(base) is nodes.Name and base.name == "stages"
+    return is_stage and len(keys) == 2 and _literal(keys[1].key) == "outcome"
+
+
+def _literal(node: Node) -> object:
+    """The text or number that a node is; None for one that must be evaluated."""
+    from headrace.expr import nodes
+
+    if isinstance(node, nodes.Unary) and node.operator == "-" and isinstance(node.operand, nodes.Literal):
+        value = node.operand.value
+        return -value if type(value) is int else None
+    return cast("object", node.value) if isinstance(node, nodes.Literal) else None
