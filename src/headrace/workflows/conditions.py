@@ -139,11 +139,8 @@ class _Reading:
 
     def _read_variable(self, base: Node, keys: Sequence[Any]) -> None:
         name = _literal(keys[0].key) if keys else None
-        if name is None:
-            self._may_name_any = True
-            return
         if not isinstance(name, str):
-            self._problem(base, "vars has names: vars.NAME")
+            self._may_name_any = True
             return
         (self._others if keys[0].is_optional else self._needed).add(name)
         if len(keys) > 1 and isinstance(_literal(keys[1].key), str) and not keys[1].is_method:
@@ -162,17 +159,23 @@ class _Reading:
             self._problem(base, f"stages {_FORM}")
 
     def _read_comparison(self, node: Any) -> None:
-        """Refuse a comparison of an outcome with a word that no outcome is: it would always say the same."""
+        """Refuse a comparison that always says the same: of an outcome with another word, of text with a number."""
         from headrace.expr import nodes
 
-        sides = [node.left, node.right]
-        if node.operator not in ("==", "!=", "in") or not any(_is_outcome(each) for each in sides):
+        if node.operator not in ("==", "!=", "in"):
             return
-        words = [item for each in sides for item in (each.items if isinstance(each, nodes.Array) else (each,))]
-        for word in words:
-            value = word.value if isinstance(word, nodes.Literal) else DONE
-            if value not in OUTCOMES:
-                self._problem(word, f"an outcome is one of {', '.join(OUTCOMES)}, never {str(value)[:MAX_CHARACTERS]}")
+        sides = [node.left, node.right]
+        literals = [item for each in sides for item in (each.items if isinstance(each, nodes.Array) else (each,))]
+        values = [(each, value) for each in literals if (value := _literal(each)) is not None]
+        if any(_is_outcome(each) for each in sides):
+            for word, value in values:
+                if value not in OUTCOMES:
+                    known = ", ".join(OUTCOMES)
+                    self._problem(word, f"an outcome is one of {known}, never {str(value)[:MAX_CHARACTERS]}")
+        if any(_is_variable(each) for each in sides):
+            for word, value in values:
+                if not isinstance(value, str):
+                    self._problem(word, f"a variable is text, and never equal to {str(value).lower()[:MAX_CHARACTERS]}")
 
     def _problem(self, node: Node, message: str) -> None:
         from headrace.expr import Place
@@ -201,6 +204,13 @@ def _is_outcome(node: Node) -> bool:
     keys, base = _path(node)
     is_stage = type(base) is nodes.Name and base.name == "stages"
     return is_stage and len(keys) == 2 and _literal(keys[1].key) == "outcome"
+
+
+def _is_variable(node: Node) -> bool:
+    from headrace.expr import nodes
+
+    keys, base = _path(node)
+    return type(base) is nodes.Name and base.name == "vars" and len(keys) == 1
 
 
 def _literal(node: Node) -> object:

@@ -36,7 +36,7 @@ def decide(stage: Mapping[str, Any], variables: Mapping[str, str], before: Seque
         return RUNS
     from headrace.expr import ExpressionError
     from headrace.expr.exact import EXACT
-    from headrace.expr.values import type_name
+    from headrace.expr.values import kind_name
 
     condition = condition_of(source)
     if condition.program is None:
@@ -48,7 +48,7 @@ def decide(stage: Mapping[str, Any], variables: Mapping[str, str], before: Seque
     except ExpressionError as error:
         return Verdict(None, f"{WHEN}: {error.summary}")
     if type(result) is not bool:
-        return Verdict(None, f"{WHEN}: gives a value of the type {type_name(result)}, not true or false")
+        return Verdict(None, f"{WHEN}: gives {kind_name(result)}, not true or false")
     return Verdict(not result)
 
 

@@ -86,7 +86,7 @@ def plan_of(*effects: ActivityRow, **changes: Any) -> Plan:
         body["postings"][0] |= changes
         place = {"stage": 0, "ordinal": ordinal, "activity": row.name, "service": "ledger"}
         signed.append({**place, "method": "POST", "path": row.request_path, "body": body})
-    return Plan("p", "h", "{}", "jane", 1, 99, "open", document=json.dumps({"effects": signed}))
+    return Plan("p", "h", "{}", "jane", 1, 99, "open", document=json.dumps({"effects": signed, "skipped": []}))
 
 
 def sent(unit: Unit) -> list[str]:

@@ -1,0 +1,206 @@
+"""Conditions of stages: what they see, what they refuse when a definition is created, and what they decide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from headrace.errors import InvalidDefinition, Problem
+from headrace.workflows.conditions import OUTCOMES, condition_of
+from headrace.workflows.config import open_delays, parse_config
+from headrace.workflows.decisions import RUNS, Passed, Verdict, add_read, decide
+from headrace.workflows.failures import INVALID
+from headrace.workflows.interpreter import StageRunner
+from headrace.workflows.variables import missing, names_in
+
+Json = dict[str, Any]
+
+WALLETS: Json = {
+    "send": {
+        "source": {"wallet": {"id": "${payer}"}},
+        "destination": {"wallet": {"name": "shop"}},
+        "amount": {"amount": 1, "asset": "USD/2"},
+    }
+}
+WAIT: Json = {"wait_event": {"event": "go", "timeout": "1h", "on_timeout": "continue"}}
+DELAY: Json = {"delay": {"duration": "1s"}}
+BIG = 10**40
+
+
+def problems(when: object, *before: Json) -> list[str]:
+    found: list[Problem] = []
+    try:
+        parse_config({"stages": [*before, {"when": when, **DELAY}]})
+    except InvalidDefinition as error:
+        found = error.problems
+    assert {(each.rule, each.path) for each in found} <= {("when", f"stages[{len(before)}].when")}
+    return [each.reason for each in found]
+
+
+def verdict(when: str, *before: Passed, **variables: str) -> Verdict:
+    return decide({"when": when, **DELAY}, variables, before)
+
+
+@pytest.mark.parametrize(
+    ("when", "reason"),
+    [
+        (5, "must be text, an expression, not a number"),
+        (True, "must be text, an expression, not a boolean"),
+        (None, "must be text, an expression, not null"),
+        ("", "is not a valid expression: unexpected token EOF (1:1)"),
+        ("vars.a ==", "is not a valid expression: unexpected token EOF (1:9)"),
+        ("x" * 9_000, "is not a valid expression: expression is longer than 8192 bytes"),
+        ("1 + 1", "is true or false, not a value of the type int"),
+        ("vars.a", "a variable is text, not true or false"),
+        ('"${a}" == "x"', "holds no placeholder: vars.NAME is the variable NAME"),
+        ('country == "DE"', "is not a valid expression: unknown name country (1:1)"),
+        ('$env.vars.a == "x"', "$env is not known here"),
+        ("now() > date('2024-01-01')", "now() is not known here: a condition reads no clock (1:1)"),
+        ("::now() > date('2024-01-01')", "now() is not known here"),
+        ("[1] | any(now().Year() > #)", "now() is not known here"),
+        ('vars.p.id == "1"', "fromJSON(vars.p) has the members of the JSON in it"),
+        ("vars[0] == 'x'", "cannot use int to get an element"),
+        ("vars.n == 1", "a variable is text, and never equal to 1 (1:11)"),
+        ("vars.n in [-1, 2]", "a variable is text, and never equal to -1"),
+        ("true != vars.yes", "a variable is text, and never equal to true"),
+        ("len(stages) > 0", "stages is used as stages[0].outcome"),
+        ('any(stages, .outcome == "done")', "stages is used as stages[0].outcome"),
+        ('stages[int(vars.n)].outcome == "done"', "stages is used as stages[0].outcome"),
+        ('stages[0]["out" + "come"] == "done"', "stages is used as stages[0].outcome"),
+        ('stages[0].id == "x"', "stages is used as stages[0].outcome"),
+        ("stages[0].reads == nil", "stages is used as stages[0].outcome"),
+        ('stages[2].outcome == "done"', "stages[2] is no stage before this one, which has number 2"),
+        ('stages[7].outcome == "done"', "stages[7] is no stage before this one, which has number 2"),
+        ('stages[-3].outcome == "done"', "stages[-3] is no stage before this one, which has number 2"),
+        ("stages[0].reads.GetAccount == nil", "stage 0 reads GetWallet, ListWallets, GetWallet2"),
+        ("stages[1].reads.GetWallet == nil", "stages[1].reads.GetWallet is not known: stage 1 reads nothing"),
+        ('stages[0].outcome == "skiped"', "an outcome is one of done, skipped, timeout, never skiped (1:22)"),
+        ('"failed" != stages[0].outcome', "an outcome is one of done, skipped, timeout, never failed"),
+        ('stages[0].outcome in ["done", "ok"]', "an outcome is one of done, skipped, timeout, never ok"),
+    ],
+)
+def test_what_a_definition_must_not_say_is_refused_with_its_place(when: object, reason: str) -> None:
+    found = problems(when, WALLETS, WAIT)
+    assert any(reason in each for each in found), found
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        'vars.country == "DE"',
+        "vars?.country == nil",
+        '"country" in vars',
+        'vars["payment.id"] == "1"',
+        "int(vars.amount) > 100 and int(vars.amount) < int(vars.limit)",
+        'stages[0].outcome in ["done", "timeout"] or stages[-1].outcome != "skipped"',
+        'stages[0].reads.GetWallet2.ledger == "main"',
+        'fromJSON(vars.p).id == 12 ? vars.a == "x" : true',
+        'any([1, 2], # > int(vars.n)) && (let a = vars.b; a startsWith "x")',
+    ],
+)
+def test_what_it_may_say(when: str) -> None:
+    assert problems(when, WALLETS, WAIT) == []
+
+
+def test_a_stage_has_one_keyword_and_perhaps_a_condition() -> None:
+    for stage in ({"when": "true"}, {"when": "true", **DELAY, **WAIT}, {"when": "true", "walk": {}}):
+        with pytest.raises(InvalidDefinition):
+            parse_config({"stages": [stage]})
+    given = {"stages": [{"when": "true", **DELAY}, {**WAIT, "when": "false"}]}
+    assert parse_config(given).definition == given
+
+
+# what it decides
+
+
+@pytest.mark.parametrize(("outcome", "when"), [(each, f'stages[0].outcome == "{each}"') for each in OUTCOMES])
+def test_it_sees_how_stages_before_have_ended(outcome: str, when: str) -> None:
+    for before in OUTCOMES:
+        assert verdict(when, Passed(before, {})) == Verdict(before != outcome)
+
+
+def test_it_sees_what_they_have_read_in_its_order() -> None:
+    reads: Json = {}
+    for name, output in (("GetWallet", {"data": {"ledger": "a"}}), ("GetWallet", {"data": {"ledger": "b"}})):
+        add_read(reads, name, output)
+    add_read(reads, "ListWallets", {"cursor": {"pageSize": 1}})
+    when = 'stages[0].reads.GetWallet.ledger == "a" and stages[0].reads.GetWallet2.ledger == "b" and '
+    assert verdict(when + "stages[0].reads.ListWallets.pageSize == 1", Passed("done", reads)) == Verdict(skips=False)
+
+
+def test_a_variable_is_text_and_a_member_of_one_is_what_a_placeholder_would_be() -> None:
+    assert verdict('vars.n == "1"', n="1") == verdict('vars["p.id"] == "7"', p='{"id": 7}') == Verdict(skips=False)
+    assert verdict("vars?.n == nil") == Verdict(skips=False)
+    assert decide(DELAY, {}, ()) == RUNS
+
+
+@pytest.mark.parametrize(
+    ("left", "operator", "right", "holds"),
+    [
+        (BIG, "<", BIG + 1, True),
+        (BIG, "==", BIG + 1, False),
+        (BIG, "==", BIG, True),
+        (2**63, ">", 2**63 - 1, True),
+        (2**53, "==", 2**53 + 1, False),
+        (-BIG, ">", -BIG - 1, True),
+        (10**999, "<=", 10**999, True),
+    ],
+)
+def test_integers_compare_exactly_at_any_size(left: int, operator: str, right: int, holds: bool) -> None:
+    assert verdict(f"int(vars.a) {operator} int(vars.b)", a=str(left), b=str(right)) == Verdict(not holds)
+    when = f"stages[0].reads.GetWallet.n {operator} fromJSON(vars.b)"
+    assert verdict(when, Passed("done", {"GetWallet": {"n": left}}), b=str(right)) == Verdict(not holds)
+    when = "int(vars.a) in [int(vars.b)]"
+    assert verdict(when, a=str(left), b=str(right)) == Verdict(left != right)
+
+
+@pytest.mark.parametrize(
+    ("when", "text"),
+    [
+        ("int(vars.a) + 1 > 0", "when: invalid operation: 9223372036854775807 + 1 does not fit 64 bits (1:13)"),
+        ("int(vars.b) + 1 > 0", "when: invalid operation: an operand does not fit 64 bits (1:13)"),
+        ("int(vars.b) * 2 > 0", "when: invalid operation: an operand does not fit 64 bits (1:13)"),
+        ("-int(vars.b) < 0", "when: invalid operation: an operand does not fit 64 bits (1:1)"),
+        ("sum([int(vars.a), int(vars.a)]) > 0", "does not fit 64 bits"),
+        ("int(vars.word) > 0", "when: invalid operation: int('many') (1:1)"),
+        ("vars.a > 1", "when: invalid operation: string > int"),
+        ('vars?.none contains "x" or vars?.none > 1', "when: invalid operation: <nil> > int"),
+        ('stages[0].reads.GetWallet.ledger == "x"', "when: cannot fetch ledger from <nil>"),
+        ("fromJSON(vars.a)", "when: gives int, not true or false"),
+        ("vars.word ?? true", "when: gives string, not true or false"),
+        ("vars?.none", "when: gives nil, not true or false"),
+        ("fromJSON(vars.word).a == 1", "when: invalid JSON at character 1"),
+        ("all(1..9, all(1..9999, # > 0))", "when: step budget exceeded"),
+        ('vars?.none and vars.a == "x"', "when: "),
+    ],
+)
+def test_an_error_or_no_boolean_is_a_failure_and_never_false(when: str, text: str) -> None:
+    found = verdict(when, Passed("skipped", {}), a=str(2**63 - 1), b=str(BIG), word="many")
+    assert found.skips is None and found.error is not None and text in found.error
+    stage = StageRunner([{"when": when, **DELAY}], 0, {}, 0, verdict=found)
+    assert (stage.command, stage.error, stage.failure, stage.is_skipped) == (None, found.error, INVALID, False)
+
+
+def test_a_skipped_stage_shows_its_input_and_asks_for_nothing() -> None:
+    stage = {"when": "false", "send": {**WALLETS["send"], "amount": {"amount": "${n}", "asset": "USD/2"}}}
+    found = StageRunner([stage], 0, {"n": "12", "payer": "w1"}, 0, verdict=Verdict(skips=True))
+    assert (found.command, found.error, found.is_skipped, found.passed().outcome) == (None, None, True, "skipped")
+    assert found.input["amount"]["amount"] == 12
+    broken = StageRunner([stage], 0, {"n": "many", "payer": "w1"}, 0, verdict=Verdict(skips=True))
+    assert (broken.error, broken.input) == (None, stage["send"]), "what it would do is not checked"
+
+
+def test_a_run_needs_the_variables_that_it_names() -> None:
+    when = 'vars.country == "DE" and vars["p.id"] == "1" and vars?.maybe == nil'
+    stages = [{"when": when, **DELAY}]
+    assert names_in(stages) == {"country", "p.id"}
+    assert missing(stages, {"p": '{"id": 1}'}) == ["country"]
+    condition = condition_of(when)
+    assert (condition.others, condition.may_name_any) == ({"maybe"}, False)
+    assert condition_of("len(vars) > 0").may_name_any
+
+
+def test_a_delay_with_a_condition_is_checked_when_it_runs() -> None:
+    delay = {"delay": {"duration": "${d}"}}
+    assert open_delays([delay, {"when": 'vars.d != ""', **delay}]) == (0,)
