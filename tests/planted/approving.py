@@ -169,7 +169,7 @@ APPROVING: tuple[Bug, ...] = (
     ),
     _bug(
         "a rule looks at one send, not at the sum of the case",
-        Change(_RULES, "range(number + 1))[own[0]]", "range(number, number + 1))[own[0]]"),
+        Change(_RULES, "range(number + 1) if", "range(number, number + 1) if"),
         tests=(_TESTS,),
     ),
     _bug(

@@ -27,6 +27,14 @@ def stage_lines(stage: Json, activities: list[Json]) -> list[str]:
     return lines
 
 
+def skipped_lines(stage: Json) -> list[str]:
+    """The history of a stage whose condition was false."""
+    lines = [f"  Started at: {moment(stage['startedAt'])}", "  Skipped: its `when` was false."]
+    if stage.get("error"):
+        lines.append(f"  Stage terminated with error: {stage['error']}")
+    return lines
+
+
 def activity_lines(activity: Json) -> list[str]:
     """A sentence about an activity, and its details below."""
     name = activity["name"]

@@ -10,6 +10,7 @@ from typing import Any
 from headrace.cli import display
 from headrace.cli.display import Heading
 from headrace.cli.documents import document, documents, members
+from headrace.cli.history_text import skipped_lines
 from headrace.cli.history_text import stage_lines as history_lines
 from headrace.cli.instance_table import table_lines
 from headrace.cli.session import Session
@@ -117,7 +118,7 @@ class ShowLook:
         if self._workflow is None:
             self._workflow = document(self._session.v1.get_workflow(flow_id=self.instance["workflowID"]).data)
         if not self._description or before.get("updatedAt") != self.instance["updatedAt"]:
-            self._description = self._described()
+            self._description = described(self._session, self._instance_id)
         description = self._description
         facts = [
             ("ID", self.instance["id"]),
@@ -134,6 +135,9 @@ class ShowLook:
             facts.append(("Plan", description["planID"]))
         if waits := description.get("approval"):
             facts += _approval(waits, self.instance["id"])
+        defined = self._workflow["config"]["stages"]
+        for number in description.get("skipped", ()):
+            facts.append(("Skipped", f"stage {number}: {defined[number].get('when', '')} is false"))
         facts.append(("Created at", display.moment(self.instance["createdAt"])))
         facts.append(("Updated at", display.moment(self.instance["updatedAt"])))
         if self.instance["terminated"]:
@@ -153,7 +157,7 @@ class ShowLook:
             value={
                 "workflowInstance": self.instance,
                 "workflow": self._workflow,
-                **members(description, "approval", "failure", "abortReason"),
+                **members(description, "approval", "skipped", "failure", "abortReason"),
             },
             picture=texts,
             news=[*([""] if before else []), *texts],
@@ -161,17 +165,17 @@ class ShowLook:
             is_over=self.instance["terminated"],
         )
 
-    def _described(self) -> Json:
-        """Read what the server knows of the instance beyond V1. Other servers know nothing."""
-        from headrace_client import Error, SDKError
 
-        try:
-            ext = self._session.client.orchestration.ext
-            return document(ext.describe_instance(instance_id=self._instance_id).data)
-        except (Error, SDKError) as error:
-            if error.status not in (404, 405):
-                raise
-            return {}
+def described(session: Session, instance_id: str) -> Json:
+    """Read what the server knows of an instance beyond V1. Other servers know nothing."""
+    from headrace_client import Error, SDKError
+
+    try:
+        return document(session.client.orchestration.ext.describe_instance(instance_id=instance_id).data)
+    except (Error, SDKError) as error:
+        if error.status not in (404, 405):
+            raise
+        return {}
 
 
 def _approval(waits: Json, instance_id: str) -> list[tuple[str, str]]:
@@ -191,6 +195,8 @@ class DescribeLook:
         self._instance_id = instance_id
         self._is_watching = is_watching
         self._closed: dict[int, list[Json]] = {}
+        self._empty: list[int] = []
+        self._skipped: list[int] = []
         self._shown: Json = {}
         self.instance: Json = {}
 
@@ -201,11 +207,16 @@ class DescribeLook:
         stages = documents(v1.get_instance_history(instance_id=self._instance_id).data)
         activities = [self._activities(number, stage) for number, stage in enumerate(stages)]
         before = self._shown
+        empty = [number for number, stage in enumerate(stages) if stage["terminated"] and not activities[number]]
+        if empty != self._empty:  # V1 does not say which of them were skipped
+            self._empty = empty
+            self._skipped = described(self._session, self._instance_id).get("skipped", [])
         self._shown = {"workflowInstanceHistory": stages, "workflowInstanceStageHistories": activities}
         texts: list[str] = [] if stages else ["No stage has started yet."]
         for number, stage in enumerate(stages):
             texts += [""] if number else []
-            texts += [Heading(f"Stage {number} : {stage['name']}"), *history_lines(stage, activities[number])]
+            texts += [Heading(f"Stage {number} : {stage['name']}")]
+            texts += skipped_lines(stage) if number in self._skipped else history_lines(stage, activities[number])
         return View(
             value=self._shown,
             picture=texts,

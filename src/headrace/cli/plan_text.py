@@ -68,14 +68,12 @@ def _lines(plan: Json) -> Iterator[str | list[str]]:
     yield ""
     number = 0
     for stage, each in enumerate(plan["definition"]["stages"]):
-        keyword = next(iter(each))
         effects = [effect for effect in plan["effects"] if effect["stage"] == stage]
         waits = [wait for wait in plan["assumptions"] if wait["stage"] == stage and wait["type"] in _WAITS]
-        is_reached = bool(effects or waits) or stage <= _last_stage(plan)
-        if stage < beginning["stage"]:
-            yield f"Stage {stage}: {keyword} (done before)"
+        is_before = stage < beginning["stage"]
+        yield _title(plan, stage, each, is_before=is_before, is_reached=bool(effects or waits))
+        if is_before or stage in plan["skipped"]:
             continue
-        yield f"Stage {stage}: {keyword}" + ("" if is_reached else " (not reached)")
         if stage == beginning["stage"] and "instance" in plan:
             waits.insert(0, _awaited(plan, each))
         for wait in waits:
@@ -109,6 +107,21 @@ def _wait(wait: Json) -> str:
         rule = f", by rule {wait['rule']}" if "rule" in wait else ""
         return f"waits for {wait['approvals']} approval{'' if wait['approvals'] == 1 else 's'}{title}{rule}"
     return f"waits until {display.moment(wait['until'])}"
+
+
+def _title(plan: Json, number: int, stage: Json, *, is_before: bool, is_reached: bool) -> list[str]:
+    """The line of a stage, with the reason where nothing of it is planned."""
+    from headrace.workflows.conditions import WHEN, parts_of
+
+    keyword, _ = parts_of(stage)
+    why = ""
+    if is_before:
+        why = " (done before)"
+    elif number in plan["skipped"]:
+        why = f" (skipped: {stage[WHEN]} is false)"
+    elif not is_reached and number > _last_stage(plan):
+        why = " (not reached)"
+    return _wrapped(f"Stage {number}: {keyword}{why}", "  ")
 
 
 def _awaited(plan: Json, stage: Json) -> Json:

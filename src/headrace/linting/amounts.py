@@ -34,9 +34,10 @@ def asset_mismatch(workflow: Workflow) -> Iterator[Remark]:
     finding with that reason.
     """
     funded: defaultdict[Key, set[str]] = defaultdict(set)
+    perhaps = {send.destination.key for send in workflow.sends if send.index in workflow.conditional}
     for send in workflow.sends:
         given = funded.get(send.source.key or (), set())
-        is_known = all(map(is_literal, (send.asset, *given)))
+        is_known = all(map(is_literal, (send.asset, *given))) and send.source.key not in perhaps
         if given and is_known and _code(send.asset) not in map(_code, given):
             message = f"{send.source.name} pays `{send.asset}` and is funded in {_listed(given)}"
             yield Remark(f"{send.path}.amount.asset", message)
@@ -108,7 +109,8 @@ class _Balances:
     """Balances of every holder during a run, as far as the run itself funds them.
 
     Amounts are sums: factors of 1 and of texts with placeholders, which stand for unknown amounts of at least 0.
-    A holder that pays before it is funded has money from elsewhere, so nothing is known about it.
+    A holder that pays before it is funded has money from elsewhere, so nothing is known about it; nor is anything about
+    one whose money moves in a stage that may be skipped.
     """
 
     def __init__(self, workflow: Workflow) -> None:
@@ -119,6 +121,9 @@ class _Balances:
             self._fund_payments(workflow, trigger)
         for send in workflow.sends:
             amount = Counter({_ONE: int(send.amount)} if is_literal(send.amount) else {str(send.amount): 1})
+            if send.index in workflow.conditional:
+                for party in send.parties:
+                    self._holders[party.key or ()].has_more = True
             if send.source.key is not None:
                 self._pay(send, self._holders[send.source.key], amount)
             if send.destination.key is not None:

@@ -34,17 +34,24 @@ class Published:
 
 
 def published_events(workflow: Workflow, bindings: Mapping[str, Value]) -> Iterator[Published]:
-    """Yield every kind of event that a run causes. `bindings` are the values of its variables."""
+    """Yield every kind of event that a run certainly causes. `bindings` are the values of its variables.
+
+    A stage with a condition may be skipped: that is how a workflow keeps from starting itself.
+    """
     ids = dict.fromkeys(("id", "instanceID", "triggerID", "workflowInstanceID"), FRESH_ID)
     for kind in (*_RUN, *_STAGE, *_OF_TRIGGER):
         yield Published("orchestration", kind, Record({**ids, "number": UNKNOWN, "error": UNKNOWN}))
     for send in workflow.sends:
+        if send.index in workflow.conditional:
+            continue
         for ledger, transaction in _transactions(send, bindings):
             payload = Record({"ledger": ledger, "transactions": [transaction]}, is_open=True)
             yield Published("ledger", "COMMITTED_TRANSACTIONS", payload, send.index)
         if send.destination.kind == "payment":
             yield from _payout_events(send, bindings)
     for index, body in workflow.bodies("update"):
+        if index in workflow.conditional:
+            continue
         account = body["account"]
         payload = {
             "ledger": expanded(account["ledger"], bindings),

@@ -12,6 +12,7 @@ from headrace.linting.published import published_events
 from headrace.linting.rule import Level, Remark, rule
 from headrace.linting.workflow import Trigger, Workflow, is_literal
 from headrace.money import WORLD
+from headrace.workflows.conditions import WHEN, condition_of
 from headrace.workflows.variables import PLACEHOLDER, names_in, shown
 
 STATUSES = (
@@ -47,7 +48,11 @@ def unused_variable(workflow: Workflow) -> Iterator[Remark]:
     Remove it from `vars`, or correct its name: the workflow may use the variable under another spelling.
     """
     for trigger in workflow.triggers:
-        used = {_variable_of(name, trigger) for name in names_in(workflow.stages)}
+        conditions = [condition_of(workflow.stages[index][WHEN]) for index in workflow.conditional]
+        if any(each.may_name_any for each in conditions):
+            continue
+        names = names_in(workflow.stages).union(*(each.others for each in conditions))
+        used = {_variable_of(name, trigger) for name in names}
         for name in trigger.variables:
             if name not in used:
                 yield Remark(f"vars.{shown(name)}", f"the workflow does not use `{name}`", trigger)

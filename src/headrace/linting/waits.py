@@ -8,6 +8,7 @@ from typing import Any
 
 from headrace.linting.rule import Level, Remark, rule
 from headrace.linting.workflow import Workflow, is_literal
+from headrace.workflows.conditions import WHEN
 from headrace.workflows.schema import workflow_schema
 from headrace.workflows.stages import STAGES
 
@@ -26,10 +27,13 @@ def same_event_twice(workflow: Workflow) -> Iterator[Remark]:
     """
     first: dict[str, int] = {}
     for index, body in workflow.bodies("wait_event"):
-        if first.setdefault(body["event"], index) != index:
+        earlier = first.setdefault(body["event"], index)
+        conditions = {workflow.stages[each].get(WHEN) for each in (earlier, index)}
+        are_alternatives = None not in conditions and len(conditions) == 2
+        if earlier != index and not are_alternatives:
             yield Remark(
                 f"stages[{index}].wait_event.event",
-                f"stage {first[body['event']]} waits for `{body['event']}`, too: one event sent twice releases both",
+                f"stage {earlier} waits for `{body['event']}`, too: one event sent twice releases both",
             )
 
 
@@ -62,6 +66,8 @@ def irreversible_not_last(workflow: Workflow) -> Iterator[Remark]:
 
 
 def _can_fail(stage: dict[str, Any]) -> bool:
+    if WHEN in stage:  # it fails where its condition cannot be evaluated
+        return True
     if "wait_event" in stage:
         return "timeout" in stage["wait_event"] and stage["wait_event"].get("on_timeout") != "continue"
     return "delay" not in stage
@@ -75,8 +81,8 @@ def not_portable(workflow: Workflow) -> Iterator[Remark]:
     """
     for index, stage in enumerate(workflow.stages):
         path = f"stages[{index}]"
-        if "when" in stage:
-            yield Remark(f"{path}.when", "`when` exists in Headrace only")
+        if WHEN in stage:
+            yield Remark(f"{path}.{WHEN}", "`when` exists in Headrace only")
         for keyword in _OWN_STAGES:
             if keyword in stage:
                 yield Remark(f"{path}.{keyword}", f"the stage `{keyword}` exists in Headrace only")

@@ -16,6 +16,7 @@ from headrace.linting.partial import UNKNOWN, PartialText, Value
 from headrace.money import WORLD
 from headrace.triggers.language import FUNCTIONS, LIMITS
 from headrace.workflows.activities import INTERNAL_LEDGER
+from headrace.workflows.conditions import WHEN
 from headrace.workflows.stages.send.body import MAIN_BALANCE
 from headrace.workflows.variables import has_placeholder
 
@@ -157,6 +158,11 @@ class Workflow:
     @cached_property
     def sends(self) -> tuple[Send, ...]:
         return tuple(_send(index, body) for index, body in self.bodies("send"))
+
+    @cached_property
+    def conditional(self) -> frozenset[int]:
+        """The stages with a condition: a run may skip each of them, so nothing is certain that depends on it."""
+        return frozenset(index for index, stage in enumerate(self.stages) if WHEN in stage)
 
     def bodies(self, keyword: str) -> Iterator[tuple[int, Json]]:
         """The bodies of all stages of a type, each with its stage's number, from 0."""

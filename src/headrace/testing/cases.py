@@ -42,12 +42,15 @@ _STATUSES = ("429", "500", "502", "503", "504")
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Expectations of a case; None: it does not say. `balances`: by ledger, account and asset."""
+    """Expectations of a case; None: it does not say. `skipped`: numbers of stages. `balances`: by ledger, account
+    and asset.
+    """
 
     outcome: str | None = None
     error: str | None = None
     effects: list[str] | None = None
     effects_include: list[str] | None = None
+    skipped: list[int] | None = None
     balances: Mapping[tuple[str, str, str], int] | None = None
     ended_us: int | None = None
 
@@ -249,7 +252,7 @@ class _Reader:
         return effect, str(kind)
 
     def _expected(self, value: object, path: str) -> Expected:
-        names = ("outcome", "error", "effects", "effects_include", "balances", "ended_at")
+        names = ("outcome", "error", "effects", "effects_include", "skipped", "balances", "ended_at")
         fields = members(value, path, names)
         if not fields:
             raise InvalidValue(path, f"is required: a case expects one of {', '.join(names)} at least")
@@ -264,6 +267,7 @@ class _Reader:
             text(fields, "error", path) if "error" in fields else None,
             _texts(fields, "effects", path),
             _texts(fields, "effects_include", path),
+            _numbers(fields, "skipped", path),
             balances,
             duration_us(text(fields, "ended_at", path), f"{path}.ended_at") if "ended_at" in fields else None,
         )
@@ -278,6 +282,17 @@ def _texts(fields: Json, name: str, path: str) -> list[str] | None:
             raise InvalidValue(place, "must be text: write it in quotes")
         lines.append(item)
     return lines
+
+
+def _numbers(fields: Json, name: str, path: str) -> list[int] | None:
+    if name not in fields:
+        return None
+    numbers: list[int] = []
+    for place, item in items(fields[name], f"{path}.{name}"):
+        if type(item) is not int or item < 0:
+            raise InvalidValue(place, "must be the number of a stage, counted from 0")
+        numbers.append(item)
+    return numbers
 
 
 def _balances(value: object, path: str) -> dict[tuple[str, str, str], int]:

@@ -104,6 +104,9 @@ def _differences(case: Case, result: Result, faults_met: int) -> Iterator[Differ
         lacking = _without(expected.effects_include, result.effects)
         if lacking:
             yield Difference("effects_include", [f"- {line}" for line in lacking] + [f"  {e}" for e in result.effects])
+    if expected.skipped is not None and expected.skipped != result.skipped:
+        wanted, found = [[f"stage {number}" for number in each] for each in (expected.skipped, result.skipped)]
+        yield Difference("skipped", _diff(wanted, found))
     if lines := _other_balances(expected, result):
         yield Difference("balances", lines)
     if expected.ended_us is not None and expected.ended_us != result.ended_us:

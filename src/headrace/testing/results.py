@@ -55,6 +55,11 @@ class Result:
         return self.contents.balances.get((ledger, account, asset), 0)
 
     @property
+    def skipped(self) -> list[int]:
+        """The numbers of the stages whose condition was false."""
+        return [each.stage.number for each in self.stages if each.stage.skipped]
+
+    @property
     def balances(self) -> dict[str, dict[str, dict[str, int]]]:
         """By ledger, account and asset."""
         tree: dict[str, dict[str, dict[str, int]]] = {}

@@ -264,14 +264,18 @@ class ItemPlanner:
         text = canonical_json(document).decode()
         if subject.undone is not None:
             return Found("pending", document["hash"], text, totals=_reverted(document))
-        under_rules = self._under_rules(subject, document["totals"]) if self._rules.rules else UnderRules()
+        under_rules = self._under_rules(subject, document) if self._rules.rules else UnderRules()
         return Found("pending", document["hash"], text, totals=document["totals"], under_rules=under_rules)
 
-    def _under_rules(self, subject: Subject, totals: dict[str, dict[str, int]]) -> UnderRules:
+    def _under_rules(self, subject: Subject, document: Json) -> UnderRules:
         name, stages = subject.definition.get("name"), subject.definition["stages"]
+        totals: dict[str, dict[str, int]] = document["totals"]
         sums = Counter({(name, asset): each["sent"] for asset, each in totals.items() if each.get("sent")})
         begins = 0 if subject.beginning is None else subject.beginning.stage
-        asking = (self._rules.asking(name, stages, subject.variables, number) for number in range(begins, len(stages)))
+        asking = (
+            self._rules.asking(name, stages, subject.variables, number, document["skipped"])
+            for number in range(begins, len(stages))
+        )
         return UnderRules(sums, reduce(stricter, asking, None))
 
 

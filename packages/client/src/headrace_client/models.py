@@ -260,7 +260,10 @@ class OpenApproval(Model, kw_only=True):
 
 
 class InstanceDescription(Model, kw_only=True):
-    """An instance beyond V1: `kind` is run, continuation or undo; `root_id` is the first instance of its case."""
+    """An instance beyond V1: `kind` is run, continuation or undo; `root_id` is the first instance of its case.
+
+    `skipped`: the stages whose `when` was false.
+    """
 
     id: str
     workflow_id: str
@@ -271,6 +274,7 @@ class InstanceDescription(Model, kw_only=True):
     plan_id: str | None = None
     terminated_at: Timestamp | None = None
     error: str | None = None
+    skipped: list[int] = []
     failure: InstanceFailure | None = None
     predecessor: CaseStep | None = None
     successor: CaseStep | None = None

@@ -86,6 +86,7 @@ def _description(found: Description) -> schemas.InstanceDescription:
         plan_id=instance.plan_id or UNSET,
         created_at=date_time(instance.created_at),
         error=UNSET if instance.error is None else instance.error,
+        skipped=[stage.number for stage in instance.stages if stage.skipped] or UNSET,
     )
     if found.abort_reason is not None:
         shown.abort_reason = found.abort_reason

@@ -331,6 +331,9 @@ class InstanceDescription(Shape, kw_only=True):
     created_at: DateTime
     terminated_at: DateTime | UnsetType = UNSET
     error: str | UnsetType = UNSET
+    skipped: (
+        Annotated[list[int], Meta(description="The stages whose `when` was false, counted from 0.")] | UnsetType
+    ) = UNSET
     failure: InstanceFailure | UnsetType = UNSET
     predecessor: Annotated[Successor, Meta(description="What it comes after.")] | UnsetType = UNSET
     successor: Annotated[Successor, Meta(description="What came after it.")] | UnsetType = UNSET

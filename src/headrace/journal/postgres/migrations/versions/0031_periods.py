@@ -7,7 +7,7 @@ from alembic import op
 from headrace.journal.postgres.migrations import script
 
 revision = "0031"
-down_revision = "0028"
+down_revision = "0029"
 
 
 def upgrade() -> None:
