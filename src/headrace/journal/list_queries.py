@@ -14,8 +14,10 @@ from headrace.journal.lists import (
     AnyList,
     AttentionList,
     BatchList,
+    HandleList,
     InstanceList,
     InstanceSearch,
+    KeptTriggerList,
     OccurrenceList,
     Place,
     PlanList,
@@ -94,6 +96,10 @@ def list_query(rows: AnyList) -> tuple[str, tuple[Any, ...]]:
             return "plans_in_state", (at, state)
         case BatchList():
             return "batches", ()
+        case HandleList():
+            return "handles", ()
+        case KeptTriggerList():
+            return "kept_triggers", ()
         case InstanceSearch():
             return _search(rows)
 

@@ -93,6 +93,23 @@ class BatchList(_List, frozen=True, tag="batches"):
     """All batches, in any state."""
 
 
+class HandleList(_List, frozen=True, tag="handles"):
+    """All names of workflows."""
+
+
+class KeptTriggerList(_List, frozen=True, tag="kept_triggers"):
+    """Triggers that are kept under names, and not deleted."""
+
+
 AnyList = (
-    WorkflowList | InstanceList | TriggerList | OccurrenceList | InstanceSearch | AttentionList | PlanList | BatchList
+    WorkflowList
+    | InstanceList
+    | TriggerList
+    | OccurrenceList
+    | InstanceSearch
+    | AttentionList
+    | PlanList
+    | BatchList
+    | HandleList
+    | KeptTriggerList
 )

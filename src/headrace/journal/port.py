@@ -16,8 +16,10 @@ from headrace.journal.lists import (
     AnyList,
     AttentionList,
     BatchList,
+    HandleList,
     InstanceList,
     InstanceSearch,
+    KeptTriggerList,
     OccurrenceList,
     Place,
     PlanList,
@@ -34,6 +36,7 @@ from headrace.journal.records import (
     Decision,
     Due,
     EngineState,
+    Handle,
     InboxEvent,
     Instance,
     InstanceSummary,
@@ -52,6 +55,7 @@ from headrace.journal.records import (
     Standing,
     Successor,
     Trigger,
+    Version,
     Workflow,
 )
 from headrace.journal.writes import Publish, Result, Write
@@ -269,6 +273,28 @@ class Journal(Protocol):
         """Started items whose instance has ended, in the order of these ends."""
         ...
 
+    # names
+
+    async def handle(self, name: str) -> Handle | None: ...
+
+    async def handles_after(self, rows: HandleList, place: Place, limit: int) -> list[Handle]:
+        """The id of the place of a name is the name."""
+        ...
+
+    async def versions(self, name: str) -> list[Version]:
+        """The newest first; also those of a name that was taken away."""
+        ...
+
+    async def triggers_of_name(self, name: str) -> list[str]:
+        """Return the ids of the triggers that start the current version of a name, and are not deleted."""
+        ...
+
+    async def kept_trigger(self, handle: str) -> Trigger | None:
+        """Return the trigger that is kept under a name, unless it is deleted."""
+        ...
+
+    async def kept_triggers_after(self, rows: KeptTriggerList, place: Place, limit: int) -> list[Trigger]: ...
+
     # triggers and events
 
     async def trigger(self, trigger_id: str) -> Trigger | None:
@@ -280,7 +306,10 @@ class Journal(Protocol):
         ...
 
     async def triggers_on(self, names: tuple[str, str], seq: int) -> list[Trigger]:
-        """Triggers on one of these events (in lower case) that were created before event `seq` came, in order."""
+        """Triggers on one of these events (in lower case) that were created before event `seq` came, in order.
+
+        Each with the definition that it had when the event came.
+        """
         ...
 
     async def trigger_count(self) -> int:

@@ -20,6 +20,37 @@ class Workflow(msgspec.Struct, frozen=True):
     deleted_at: int | None = None
 
 
+class Handle(msgspec.Struct, frozen=True):
+    """A name of a workflow. `current`: the number of the version that starts, and `workflow_id` the workflow of it.
+
+    `set_name`: the set of `headrace apply` that made the name; None: a caller of its own.
+    """
+
+    name: str
+    current: int
+    workflow_id: str
+    set_name: str | None
+    created_at: int
+    updated_at: int
+
+    @property
+    def id(self) -> str:
+        """Names are ordered as rows with ids are."""
+        return self.name
+
+
+class Version(msgspec.Struct, frozen=True):
+    """An immutable version of a name. `deleted_at`: of its workflow, which then starts no more."""
+
+    name: str
+    number: int
+    workflow_id: str
+    definition_hash: str
+    created_at: int
+    principal: str
+    deleted_at: int | None = None
+
+
 class Stage(msgspec.Struct, frozen=True):
     """A started stage of an instance. `input` is JSON text: its body, expanded and unwrapped.
 
@@ -226,7 +257,12 @@ class EngineState(msgspec.Struct, frozen=True):
 
 
 class Trigger(msgspec.Struct, frozen=True):
-    """An event rule. `vars` is JSON text as it was given; it fires for events of the inbox after `after_seq`."""
+    """An event rule. `vars` is JSON text as it was given; it fires for events of the inbox after `after_seq`.
+
+    `workflow_name`: it starts the version of this name that is current at the start; as it was read, that was the one
+    of number `current`, and `workflow_id` is its workflow. `handle`: the name under which it is kept, so that another
+    definition can replace this one, `revision` counts them. `set_name`: the set of `headrace apply` that made it.
+    """
 
     id: str
     name: str
@@ -238,6 +274,11 @@ class Trigger(msgspec.Struct, frozen=True):
     created_at: int
     after_seq: int = 0
     deleted_at: int | None = None
+    workflow_name: str | None = None
+    current: int | None = None
+    handle: str | None = None
+    set_name: str | None = None
+    revision: int = 1
 
 
 class InboxEvent(msgspec.Struct, frozen=True):

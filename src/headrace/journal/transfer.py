@@ -153,11 +153,33 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         "triggers",
-        _columns(
-            "id text, name text, event text, event_name text, workflow_id text, version text?, filter text?, "
-            "vars text?, created_at integer, after_seq integer, deleted_at integer?"
+        (
+            *_columns(
+                "id text, name text, event text, event_name text, workflow_id text, version text?, filter text?, "
+                "vars text?, created_at integer, after_seq integer, deleted_at integer?"
+            ),
+            *_columns("workflow_name text?, handle text?, set_name text?", "0030"),
+            Column("revision", "integer", fallback=1, since="0030"),
         ),
         ("id",),
+    ),
+    Table(
+        "former_triggers",
+        _columns(
+            "trigger_id text, revision integer, event text, event_name text, workflow_id text, workflow_name text?, "
+            "version text?, filter text?, vars text?, after_seq integer, until_seq integer, replaced_at integer"
+        ),
+        ("trigger_id", "revision"),
+    ),
+    Table(
+        "handles",
+        _columns("name text, current integer, set_name text?, created_at integer, updated_at integer"),
+        ("name",),
+    ),
+    Table(
+        "versions",
+        _columns("name text, n integer, workflow_id text, definition_hash text, created_at integer, principal text"),
+        ("name", "n"),
     ),
     Table(
         "inbox",

@@ -12,6 +12,7 @@ from msgspec.structs import force_setattr
 
 from headrace.journal.approval_writes import APPROVAL_WRITES
 from headrace.journal.batch_writes import BATCH_WRITES
+from headrace.journal.name_writes import NAME_WRITES
 from headrace.journal.plan_writes import PLAN_WRITES
 from headrace.journal.retention_writes import RETENTION_WRITES
 from headrace.journal.successor_writes import SUCCESSOR_WRITES
@@ -374,9 +375,10 @@ class RaiseGeneration(Write, frozen=True, kw_only=True):
 
 
 class AddTrigger(Write, frozen=True, kw_only=True):
-    """Store a trigger, which fires for events accepted from now on.
+    """Store a trigger, which fires for events accepted from now on. Changes nothing where one has the same `handle`.
 
     `event_name` is `event` in lower case. `name_folded` is `name` as `str.casefold` has it; it fills itself in.
+    `workflow_name`, `handle`, `set_name`: as `records.Trigger` has them.
     """
 
     trigger_id: str
@@ -389,6 +391,9 @@ class AddTrigger(Write, frozen=True, kw_only=True):
     vars: str | None
     created_at: int
     name_folded: str = ""
+    workflow_name: str | None = None
+    handle: str | None = None
+    set_name: str | None = None
 
     def __post_init__(self) -> None:
         force_setattr(self, "name_folded", self.name.casefold())
@@ -560,7 +565,7 @@ class Probe(Write, frozen=True, kw_only=True):
 
 
 def record_types() -> tuple[type[Write], ...]:
-    """Every write: those of plans, successors, approvals and batches, of this file in its order, and of retention."""
-    first = (*PLAN_WRITES, *SUCCESSOR_WRITES, *APPROVAL_WRITES, *BATCH_WRITES)
+    """Every write: of plans, successors, approvals, batches and names, of this file in its order, and of retention."""
+    first = (*PLAN_WRITES, *SUCCESSOR_WRITES, *APPROVAL_WRITES, *BATCH_WRITES, *NAME_WRITES)
     own = (each for each in Write.__subclasses__() if each not in (*first, *RETENTION_WRITES))
     return (*first, *own, *RETENTION_WRITES)

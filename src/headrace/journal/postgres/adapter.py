@@ -20,8 +20,10 @@ from headrace.journal.lists import (
     AnyList,
     AttentionList,
     BatchList,
+    HandleList,
     InstanceList,
     InstanceSearch,
+    KeptTriggerList,
     OccurrenceList,
     Place,
     PlanList,
@@ -48,6 +50,7 @@ from headrace.journal.records import (
     Decision,
     Due,
     EngineState,
+    Handle,
     InboxEvent,
     Instance,
     InstanceSummary,
@@ -67,6 +70,7 @@ from headrace.journal.records import (
     Standing,
     Successor,
     Trigger,
+    Version,
     Workflow,
 )
 from headrace.journal.transfer import about_closed
@@ -381,6 +385,28 @@ class PostgresJournal:
     async def item_endings(self, batch_id: str, limit: int) -> list[ItemEnding]:
         return [ItemEnding(*row) for row in await self._rows("item_endings", batch_id, limit)]
 
+    # names
+
+    async def handle(self, name: str) -> Handle | None:
+        rows = await self._rows("handle", name)
+        return Handle(*rows[0]) if rows else None
+
+    async def handles_after(self, rows: HandleList, place: Place, limit: int) -> list[Handle]:
+        return [Handle(*row) for row in await self._page(rows, place, limit)]
+
+    async def versions(self, name: str) -> list[Version]:
+        return [Version(*row) for row in await self._rows("versions", name)]
+
+    async def triggers_of_name(self, name: str) -> list[str]:
+        return [row[0] for row in await self._rows("triggers_of_name", name)]
+
+    async def kept_trigger(self, handle: str) -> Trigger | None:
+        rows = await self._rows("kept_trigger", handle)
+        return Trigger(*rows[0]) if rows else None
+
+    async def kept_triggers_after(self, rows: KeptTriggerList, place: Place, limit: int) -> list[Trigger]:
+        return [Trigger(*row[:15]) for row in await self._page(rows, place, limit)]
+
     # triggers and events
 
     async def trigger(self, trigger_id: str) -> Trigger | None:
@@ -392,7 +418,7 @@ class PostgresJournal:
             yield page
 
     async def triggers_after(self, rows: TriggerList, place: Place, limit: int) -> list[Trigger]:
-        return [Trigger(*row[:10]) for row in await self._page(rows, place, limit)]
+        return [Trigger(*row[:15]) for row in await self._page(rows, place, limit)]
 
     async def triggers_on(self, names: tuple[str, str], seq: int) -> list[Trigger]:
         return [Trigger(*row) for row in await self._rows("triggers_on", *names, seq)]

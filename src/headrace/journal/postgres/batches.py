@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from headrace.journal import name_writes as names
 from headrace.journal import writes as w
 from headrace.journal.port import Later, Required, Unit, WhenWanted
 from headrace.journal.writes import Write
@@ -18,9 +19,10 @@ INSERTS: frozenset[type[Write]] = frozenset(
     {
         *(w.AddWorkflow, w.AddInstance, w.AddVariables, w.OpenStage, w.AddClosedStage, w.OpenActivity),
         *(w.AddClosedActivity, w.AddEvent, w.AddNudge, w.AddAuditEntry, w.RememberKey, w.AddOccurrence, w.Publish),
+        names.RequireVersion,
     }
 )
-"""Each adds a row of its own, in their order: also several of one unit may share a statement."""
+"""Each adds a row of its own, in their order, or only reads one: also several of one unit may share a statement."""
 UPDATES: frozenset[type[Write]] = frozenset(
     {
         *(w.MoveInstance, w.ScheduleInstance, w.ClaimVersion, w.EndInstance, w.MarkTrouble, w.AmendStage),
@@ -30,8 +32,10 @@ UPDATES: frozenset[type[Write]] = frozenset(
 )
 """Each changes rows of one instance: one of each unit may share a statement."""
 SHARED = INSERTS | UPDATES
-ORDERED: frozenset[type[Write]] = frozenset((w.AcceptEvent, w.Publish, w.WantType))
-"""Units with these are written last in a commit, in the section in which commits are ordered."""
+ORDERED: frozenset[type[Write]] = frozenset((w.AcceptEvent, w.Publish, w.WantType, *names.NAME_WRITES))
+"""Units with these are written last in a commit, in the section in which commits are ordered: events are numbered in it,
+and whoever reads which version is current there commits before it changes.
+"""
 
 Made = tuple[Write, bool]
 """A write, and whether it must change something."""

@@ -173,9 +173,10 @@ UPDATE journal_state SET generation = r.generation + 1 FROM :rows WHERE journal_
 
 -- Store triggers that fire for later events, but those whose workflow is gone.
 -- name: AddTrigger
-INSERT INTO triggers (id, name, event, event_name, workflow_id, version, filter, vars, created_at, after_seq, name_folded)
-SELECT r.trigger_id, r.name, r.event, r.event_name, r.workflow_id, r.version, r.filter, r.vars, r.created_at, (SELECT coalesce(max(seq), 0) FROM inbox), r.name_folded
+INSERT INTO triggers (id, name, event, event_name, workflow_id, version, filter, vars, created_at, after_seq, name_folded, workflow_name, handle, set_name)
+SELECT r.trigger_id, r.name, r.event, r.event_name, r.workflow_id, r.version, r.filter, r.vars, r.created_at, (SELECT coalesce(max(seq), 0) FROM inbox), r.name_folded, r.workflow_name, r.handle, r.set_name
 FROM :rows JOIN workflows AS w ON w.id = r.workflow_id AND w.deleted_at IS NULL
+ON CONFLICT DO NOTHING
 
 -- Store why instances are aborted.
 -- name: NoteAbort
@@ -338,6 +339,49 @@ FROM :rows WHERE id = r.batch_id AND open > 0
 -- name: EndItem
 UPDATE batch_items AS t SET state = r.state, code = r.code, message = r.message, ended_at = r.at
 FROM :rows WHERE t.batch_id = r.batch_id AND t.n = r.number AND t.state = 'started'
+
+-- Give a name its first version, unless it has one.
+-- name: AddHandle
+INSERT INTO handles (name, current, set_name, created_at, updated_at)
+SELECT r.name, r.number, r.set_name, r.at, r.at FROM :rows
+ON CONFLICT DO NOTHING
+
+-- Store a version of a name.
+-- name: AddVersion
+INSERT INTO versions (name, n, workflow_id, definition_hash, created_at, principal)
+SELECT r.name, r.number, r.workflow_id, r.definition_hash, r.created_at, r.principal FROM :rows
+ON CONFLICT DO NOTHING
+
+-- Make another version the current one.
+-- name: MoveHandle
+UPDATE handles SET current = r.number, updated_at = r.at FROM :rows WHERE handles.name = r.name AND current = r.before
+
+-- Require that a version is the current one. Both this and a move are made in the ordered section of a commit.
+-- name: RequireVersion
+SELECT 1 FROM :rows JOIN handles AS h ON h.name = r.name AND h.current = r.number
+
+-- Take a name away that no trigger uses.
+-- name: DeleteHandle
+DELETE FROM handles USING :rows WHERE handles.name = r.name AND current = r.number
+AND NOT EXISTS (SELECT 1 FROM triggers AS t WHERE t.workflow_name = r.name AND t.deleted_at IS NULL)
+
+-- Keep the definition of a trigger for the events so far.
+-- name: KeepTrigger
+INSERT INTO former_triggers (trigger_id, revision, event, event_name, workflow_id, workflow_name, version, filter, vars, after_seq, until_seq, replaced_at)
+SELECT t.id, t.revision, t.event, t.event_name, t.workflow_id, t.workflow_name, t.version, t.filter, t.vars, t.after_seq, (SELECT coalesce(max(seq), 0) FROM inbox), r.at
+FROM :rows JOIN triggers AS t ON t.id = r.trigger_id AND t.revision = r.revision AND t.deleted_at IS NULL
+ON CONFLICT DO NOTHING
+
+-- Give a trigger another definition, which begins where the earlier one ends.
+-- name: ReplaceTrigger
+UPDATE triggers AS t SET event = r.event, event_name = r.event_name, workflow_id = r.workflow_id, workflow_name = r.workflow_name, version = r.version,
+    filter = r.filter, vars = r.vars, revision = r.revision + 1, after_seq = f.until_seq
+FROM :rows JOIN former_triggers AS f ON f.trigger_id = r.trigger_id AND f.revision = r.revision
+WHERE t.id = r.trigger_id AND t.revision = r.revision AND t.deleted_at IS NULL
+
+-- Require that a trigger is not replaced.
+-- name: RequireTrigger
+SELECT 1 FROM :rows JOIN triggers AS t ON t.id = r.trigger_id AND t.revision = r.revision AND t.deleted_at IS NULL
 
 -- Mark triggers as deleted.
 -- name: DeleteTrigger
@@ -650,11 +694,15 @@ SELECT
 
 -- A trigger, also a deleted one.
 -- name: trigger
-SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers WHERE id = :id
+SELECT id, name, event, coalesce((SELECT v.workflow_id FROM handles AS h JOIN versions AS v ON v.name = h.name AND v.n = h.current WHERE h.name = workflow_name), workflow_id) AS workflow_id,
+    version, filter, vars, created_at, after_seq, deleted_at, workflow_name, (SELECT h.current FROM handles AS h WHERE h.name = workflow_name) AS current, handle, set_name, revision
+FROM triggers WHERE id = :id
 
 -- Triggers that are not deleted, the newest first.
 -- name: triggers_page
-SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers
+SELECT id, name, event, coalesce((SELECT v.workflow_id FROM handles AS h JOIN versions AS v ON v.name = h.name AND v.n = h.current WHERE h.name = workflow_name), workflow_id) AS workflow_id,
+    version, filter, vars, created_at, after_seq, deleted_at, workflow_name, (SELECT h.current FROM handles AS h WHERE h.name = workflow_name) AS current, handle, set_name, revision
+FROM triggers
 WHERE deleted_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
 
 -- A certificate.
@@ -706,8 +754,8 @@ SELECT target, principal, verdict, hash, reason, at FROM decisions WHERE target 
 -- name: requesters
 SELECT principal, min(at) FROM audit
 WHERE target IN (SELECT CAST(:target AS text) UNION SELECT batch_id FROM batch_items WHERE made_id = CAST(:target AS text)) AND operation IN (
-    'runWorkflow', 'v2RunWorkflow', 'runPlan', 'redriveInstance', 'undoInstance',
-    'createTrigger', 'v2CreateTrigger', 'createBatch', 'startBatch', 'resumeBatch')
+    'runWorkflow', 'v2RunWorkflow', 'runNamedWorkflow', 'runPlan', 'redriveInstance', 'undoInstance',
+    'createTrigger', 'v2CreateTrigger', 'putTrigger', 'apply', 'createBatch', 'startBatch', 'resumeBatch')
 GROUP BY principal ORDER BY min(at), principal
 
 -- The principals that asked for instances: for each one of their cases so far. NULL: one that is unknown.
@@ -720,8 +768,8 @@ targets (id, target) AS (
     UNION ALL SELECT c.id, t.batch_id FROM cases AS c JOIN batch_items AS t ON t.made_id = c.id),
 asking (id, principal) AS (
     SELECT t.id, a.principal FROM targets AS t JOIN audit AS a ON a.target = t.target WHERE a.operation IN (
-        'runWorkflow', 'v2RunWorkflow', 'runPlan', 'redriveInstance', 'undoInstance',
-        'createTrigger', 'v2CreateTrigger', 'createBatch', 'startBatch', 'resumeBatch')
+        'runWorkflow', 'v2RunWorkflow', 'runNamedWorkflow', 'runPlan', 'redriveInstance', 'undoInstance',
+        'createTrigger', 'v2CreateTrigger', 'putTrigger', 'apply', 'createBatch', 'startBatch', 'resumeBatch')
     UNION SELECT c.id, s.principal FROM cases AS c JOIN successors AS s ON s.successor = c.id
     UNION SELECT c.id, p.requester FROM cases AS c JOIN instances AS i ON i.id = c.id JOIN plans AS p ON p.id = i.plan_id
         WHERE p.instance_id IS NOT NULL)
@@ -801,13 +849,66 @@ ORDER BY i.terminated_at, t.n LIMIT :limit
 
 -- Triggers whose name contains a text in any case, the newest first.
 -- name: named_triggers_page
-SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers
+SELECT id, name, event, coalesce((SELECT v.workflow_id FROM handles AS h JOIN versions AS v ON v.name = h.name AND v.n = h.current WHERE h.name = workflow_name), workflow_id) AS workflow_id,
+    version, filter, vars, created_at, after_seq, deleted_at, workflow_name, (SELECT h.current FROM handles AS h WHERE h.name = workflow_name) AS current, handle, set_name, revision
+FROM triggers
 WHERE deleted_at IS NULL AND strpos(name_folded, :name) > 0 AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
 
--- Triggers on an event by either of its names, made before it was accepted.
+-- Triggers on an event by either of its names, made before it was accepted; of one that was replaced later, the definition
+-- of that time. The workflow of one that names it is the version that is current.
 -- name: triggers_on
-SELECT id, name, event, workflow_id, version, filter, vars, created_at, after_seq, deleted_at FROM triggers
-WHERE deleted_at IS NULL AND event_name IN (:name, :other_name) AND after_seq < :seq ORDER BY created_at, id
+SELECT id, name, event, coalesce((SELECT v.workflow_id FROM handles AS h JOIN versions AS v ON v.name = h.name AND v.n = h.current WHERE h.name = workflow_name), workflow_id) AS workflow_id,
+    version, filter, vars, created_at, after_seq, deleted_at, workflow_name, (SELECT h.current FROM handles AS h WHERE h.name = workflow_name) AS current, handle, set_name, revision
+FROM triggers
+WHERE deleted_at IS NULL AND event_name IN (:name, :other_name) AND after_seq < :seq
+UNION ALL
+SELECT t.id, t.name, f.event, coalesce((SELECT v.workflow_id FROM handles AS h JOIN versions AS v ON v.name = h.name AND v.n = h.current WHERE h.name = f.workflow_name), f.workflow_id),
+    f.version, f.filter, f.vars, t.created_at, f.after_seq, t.deleted_at, f.workflow_name, (SELECT h.current FROM handles AS h WHERE h.name = f.workflow_name), t.handle, t.set_name, f.revision
+FROM former_triggers AS f JOIN triggers AS t ON t.id = f.trigger_id
+WHERE f.event_name IN (:name, :other_name) AND f.after_seq < :seq AND f.until_seq >= :seq AND t.deleted_at IS NULL
+ORDER BY 8, 1
+
+-- A name with its current version.
+-- name: handle
+SELECT h.name, h.current, (SELECT v.workflow_id FROM versions AS v WHERE v.name = h.name AND v.n = h.current), h.set_name, h.created_at, h.updated_at
+FROM handles AS h WHERE h.name = :name
+
+-- Names with their current versions, the newest first.
+-- name: handles_page
+SELECT h.name, h.current, (SELECT v.workflow_id FROM versions AS v WHERE v.name = h.name AND v.n = h.current), h.set_name, h.created_at, h.updated_at
+FROM handles AS h
+WHERE (h.created_at, h.name) < (:created_at, :name) ORDER BY h.created_at DESC, h.name DESC LIMIT :limit
+
+-- Places of names before a place, the nearest first.
+-- name: handles_before
+SELECT created_at, name FROM handles WHERE (created_at, name) > (:created_at, :name) ORDER BY created_at, name LIMIT :limit
+
+-- The versions of a name, the newest first.
+-- name: versions
+SELECT v.name, v.n, v.workflow_id, v.definition_hash, v.created_at, v.principal, w.deleted_at
+FROM versions AS v JOIN workflows AS w ON w.id = v.workflow_id WHERE v.name = :name ORDER BY v.n DESC
+
+-- Ids of the triggers that start the current version of a name.
+-- name: triggers_of_name
+SELECT id FROM triggers WHERE workflow_name = :name AND deleted_at IS NULL ORDER BY id
+
+-- The trigger that is kept under a name.
+-- name: kept_trigger
+SELECT id, name, event, coalesce((SELECT v.workflow_id FROM handles AS h JOIN versions AS v ON v.name = h.name AND v.n = h.current WHERE h.name = workflow_name), workflow_id) AS workflow_id,
+    version, filter, vars, created_at, after_seq, deleted_at, workflow_name, (SELECT h.current FROM handles AS h WHERE h.name = workflow_name) AS current, handle, set_name, revision
+FROM triggers WHERE handle = :handle AND deleted_at IS NULL
+
+-- Triggers that are kept under names, the newest first.
+-- name: kept_triggers_page
+SELECT id, name, event, coalesce((SELECT v.workflow_id FROM handles AS h JOIN versions AS v ON v.name = h.name AND v.n = h.current WHERE h.name = workflow_name), workflow_id) AS workflow_id,
+    version, filter, vars, created_at, after_seq, deleted_at, workflow_name, (SELECT h.current FROM handles AS h WHERE h.name = workflow_name) AS current, handle, set_name, revision
+FROM triggers
+WHERE handle IS NOT NULL AND deleted_at IS NULL AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+
+-- Places of triggers that are kept under names before a place, the nearest first.
+-- name: kept_triggers_before
+SELECT created_at, id FROM triggers
+WHERE handle IS NOT NULL AND deleted_at IS NULL AND (created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit
 
 -- How many triggers are not deleted.
 -- name: trigger_count

@@ -26,6 +26,7 @@ _SIZES = {
     "workflows_page": "octet_length(config)",
     "named_triggers_page": "octet_length(vars)",
     "triggers_page": "octet_length(vars)",
+    "kept_triggers_page": "octet_length(vars)",
     "occurrences_page": "octet_length(event)",
     "attention_page": "octet_length(request_body)",
     "waiting_events": "octet_length(envelope)",

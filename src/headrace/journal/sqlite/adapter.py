@@ -28,8 +28,10 @@ from headrace.journal.lists import (
     AnyList,
     AttentionList,
     BatchList,
+    HandleList,
     InstanceList,
     InstanceSearch,
+    KeptTriggerList,
     OccurrenceList,
     Place,
     PlanList,
@@ -47,6 +49,7 @@ from headrace.journal.records import (
     Decision,
     Due,
     EngineState,
+    Handle,
     InboxEvent,
     Instance,
     InstanceSummary,
@@ -66,6 +69,7 @@ from headrace.journal.records import (
     Standing,
     Successor,
     Trigger,
+    Version,
     Workflow,
 )
 from headrace.journal.sqlite.faults import damaged, is_damage, opening, require_space
@@ -417,6 +421,28 @@ class SqliteJournal:
 
     async def item_endings(self, batch_id: str, limit: int) -> list[ItemEnding]:
         return [ItemEnding(*row) for row in self._rows("item_endings", batch_id, limit)]
+
+    # names
+
+    async def handle(self, name: str) -> Handle | None:
+        rows = self._rows("handle", name)
+        return Handle(*rows[0]) if rows else None
+
+    async def handles_after(self, rows: HandleList, place: Place, limit: int) -> list[Handle]:
+        return [Handle(*row) for row in self._page(rows, place, limit)]
+
+    async def versions(self, name: str) -> list[Version]:
+        return [Version(*row) for row in self._rows("versions", name)]
+
+    async def triggers_of_name(self, name: str) -> list[str]:
+        return [row[0] for row in self._rows("triggers_of_name", name)]
+
+    async def kept_trigger(self, handle: str) -> Trigger | None:
+        rows = self._rows("kept_trigger", handle)
+        return Trigger(*rows[0]) if rows else None
+
+    async def kept_triggers_after(self, rows: KeptTriggerList, place: Place, limit: int) -> list[Trigger]:
+        return [Trigger(*row) for row in self._page(rows, place, limit)]
 
     # triggers and events
 

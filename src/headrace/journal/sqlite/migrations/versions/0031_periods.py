@@ -6,7 +6,7 @@ from sqlalchemy import Column, Integer, inspect
 from headrace.journal.sqlite.migrations import statements
 
 revision = "0031"
-down_revision = "0029"
+down_revision = "0030"
 
 
 def upgrade() -> None:
