@@ -12,6 +12,7 @@ HeadraceError
 |- NotResolvable       the state or the books do not allow a person's decision; names the reason
 |- NotCertifiable      the history or the books do not show what a certificate would say; names the reason
 |- NotInThisState      the state of an instance does not allow a redrive or an undo; names the reason
+|  `- VersionMoved        another version of a name became the current one; nothing was written
 |- Conflict            the instance changed since it was read; nothing was written
 |- Deposed             another process reads or publishes in this one's place; nothing was written
 |- RepeatedKey         this caller's Idempotency-Key is already stored
@@ -157,6 +158,13 @@ class NotInThisState(HeadraceError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class VersionMoved(NotInThisState):
+    """Another version of a name has become the current one, or the name was taken away. Nothing was written."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("version", f"{name!r} has moved to another version meanwhile: look again")
 
 
 class HashDiffers(HeadraceError):

@@ -16,6 +16,7 @@ from headrace.api.responses import Response
 from headrace.api.v1 import schemas
 from headrace.api.v1.stage_schemas import add_stages
 from headrace.api.version import VERSION
+from headrace.usecases.names import NAME_PATTERN
 
 Json = dict[str, Any]
 
@@ -41,6 +42,8 @@ _PATH_PARAMETERS: dict[str, tuple[str, Json]] = {
     "workflowID": ("The workflow's id.", {"type": "string"}),
     "flowId": ("The workflow's id.", {"type": "string"}),
     "instanceID": ("The instance's id.", {"type": "string"}),
+    "workflowName": ("The name.", {"type": "string", "pattern": NAME_PATTERN}),
+    "triggerName": ("The name.", {"type": "string", "pattern": NAME_PATTERN}),
     "triggerID": ("The trigger's id.", {"type": "string"}),
     "planID": ("The plan's id.", {"type": "string"}),
     "batchID": ("The batch's id.", {"type": "string"}),
@@ -176,6 +179,9 @@ def _responses(operation: Operation, shapes: _Shapes) -> Json:
     if operation.response is not None:
         success["content"] = {operation.media_type: {"schema": shapes.of(operation.response)}}
     responses: Json = {str(operation.status): success}
+    if operation.unchanged_status is not None:
+        about = f"{HTTPStatus(operation.unchanged_status).phrase}: nothing had to be changed"
+        responses[str(operation.unchanged_status)] = success | {"description": about}
     of_bodies = (408, 429) if 413 in operation.errors else ()
     for status in sorted({*operation.errors, *of_bodies, *((401, 403) if operation.scope else ())}):
         refusal = operation.refusal if status in (400, 401, 429) else None

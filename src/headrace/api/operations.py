@@ -32,6 +32,7 @@ class Parameter:
 class Operation:
     """A row of the table.
 
+    `unchanged_status`: the status where nothing had to be changed, if it is another one than `status`.
     `scope`: the OAuth2 scope that a caller needs, None if the operation is open. `response` and `body` are the types of
     which the schemas are made; `example` is a body. `same_as` names the V1 operation with the same effect: a request to
     one may be repeated through the other. `refusal` is the type of 400, 401 and 429 where it is not the API's own.
@@ -57,3 +58,8 @@ class Operation:
     errors: tuple[int, ...] = (503,)
     refusal: Any = None
     same_as: str = ""
+    unchanged_status: int | None = None
+
+    @property
+    def successes(self) -> tuple[int, ...]:
+        return (self.status,) if self.unchanged_status is None else (self.unchanged_status, self.status)

@@ -72,6 +72,9 @@ def search_texts(first_join: str) -> dict[str, str]:
     return found
 
 
+_PLAIN: dict[type, str] = {BatchList: "batches", HandleList: "handles", KeptTriggerList: "kept_triggers"}
+
+
 def list_query(rows: AnyList) -> tuple[str, tuple[Any, ...]]:
     """Name of the queries that read this list, without `_page` or `_before`, and the values of its filters."""
     match rows:
@@ -94,12 +97,8 @@ def list_query(rows: AnyList) -> tuple[str, tuple[Any, ...]]:
             return "plans", ()
         case PlanList(state=state, at=at):
             return "plans_in_state", (at, state)
-        case BatchList():
-            return "batches", ()
-        case HandleList():
-            return "handles", ()
-        case KeptTriggerList():
-            return "kept_triggers", ()
+        case BatchList() | HandleList() | KeptTriggerList():
+            return _PLAIN[type(rows)], ()
         case InstanceSearch():
             return _search(rows)
 

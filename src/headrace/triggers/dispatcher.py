@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -20,10 +20,11 @@ import structlog
 from headrace.background import first_of
 from headrace.clock import Clock, Ids
 from headrace.engine.port import Engine
-from headrace.errors import HeadraceError, InvalidValue, NotFound, Unavailable
+from headrace.errors import HeadraceError, InvalidValue, NotFound, Unavailable, VersionMoved
 from headrace.events import event_json, identity
 from headrace.events.envelope import Envelope, stored_envelope
 from headrace.events.outbox import Outbox
+from headrace.journal.name_writes import RequireVersion
 from headrace.journal.port import Journal, Required, Unit
 from headrace.journal.records import InboxEvent, Trigger
 from headrace.journal.writes import AddNudge, AddOccurrence, ProcessEvent
@@ -293,17 +294,29 @@ class Dispatcher:
             is_match = await firing.matches()
         except EvaluationFailed as error:
             if error.is_over_budget:
-                await self._record_failure(match, f"filter: {error}")
+                await self._record_failure(match, f"filter: {error}", is_guarded=False)
                 return
             self._meter.filter_failed()
             # Without the error, which may quote the event. A test of the trigger shows it.
             hint = {"hint": "; ".join(error.hints)} if error.hints else {}
             log.warning("a filter failed over an event", trigger_id=match.trigger.id, event_key=match.event.key, **hint)
             return
-        if is_match:
-            await self._start(match, firing)
+        while is_match:
+            try:
+                await self._start(match, firing)
+                return
+            except VersionMoved:
+                match = replace(match, trigger=await self._moved(match.trigger))
+
+    async def _moved(self, trigger: Trigger) -> Trigger:
+        """The trigger with the version of its workflow's name that is current now."""
+        handle = await self._journal.handle(trigger.workflow_name or "")
+        if handle is None:
+            return msgspec.structs.replace(trigger, current=None)
+        return msgspec.structs.replace(trigger, current=handle.current, workflow_id=handle.workflow_id)
 
     async def _start(self, match: _Match, firing: Firing) -> None:
+        """Start the workflow, or record why that fails. Raises VersionMoved where that was about another version."""
         workflow = await self._journal.workflow(match.trigger.workflow_id)
         if workflow is None or workflow.deleted_at is not None:
             await self._record_failure(match, f"workflow {match.trigger.workflow_id!r} was deleted")
@@ -320,6 +333,7 @@ class Dispatcher:
         try:
             variables = await firing.variables()
             runner, unit = self._runners.start(workflow, variables, sends=self._engine.sends_at_once, by_trigger=True)
+            unit[:0] = _guards(match.trigger)
             occurrence_id = self._add_occurrence(unit, match, instance_id=runner.id)
             self._outbox.trigger_succeeded(unit, runner.created_at, occurrence_id, match.trigger.id, runner.id)
             if self._engine.needs_nudges and runner.ended_at is None:
@@ -333,8 +347,12 @@ class Dispatcher:
             return
         self._meter.occurrence("started")
 
-    async def _record_failure(self, match: _Match, error: str, *, is_published: bool = True) -> None:
+    async def _record_failure(
+        self, match: _Match, error: str, *, is_published: bool = True, is_guarded: bool = True
+    ) -> None:
+        """Record why a trigger starts nothing. `is_guarded`: it is about the version of the workflow's name."""
         unit = Unit()
+        unit.extend(_guards(match.trigger) if is_guarded else ())
         error = error[:MAX_ERROR_CHARACTERS].encode(errors="replace").decode()
         occurrence_id = self._add_occurrence(unit, match, error=error)
         if is_published:
@@ -366,6 +384,14 @@ class Dispatcher:
         )
         unit.add(Required(occurrence, partial(AlreadyFired, match.event.key)))
         return occurrence_id
+
+
+def _guards(trigger: Trigger) -> list[Required]:
+    """What a unit requires that starts a workflow by its name: that the version is the current one at the commit."""
+    name, number = trigger.workflow_name, trigger.current
+    if name is None or number is None:
+        return []
+    return [Required(RequireVersion(name=name, number=number), partial(VersionMoved, name))]
 
 
 def _light(event: InboxEvent) -> InboxEvent:

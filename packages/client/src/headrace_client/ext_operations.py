@@ -23,8 +23,10 @@ from headrace_client.models import (
     UndoPreview,
     WorkflowInstance,
     nothing,
+    read_instance,
     reader,
 )
+from headrace_client.names import Applied, KeptTrigger, NamedWorkflow
 from headrace_client.operations import APPROVE, READ, WRITE, Operation
 from headrace_client.paging import Cursor, cursor_reader
 
@@ -264,6 +266,75 @@ RESUME_BATCH: Operation[Batch] = Operation(
 )
 CANCEL_BATCH: Operation[Batch] = Operation(
     "cancel_batch", "POST", "/ext/batches/{batch_id}/cancel", WRITE, 200, requests.GetBatchRequest, reader(Batch)
+)
+PUT_WORKFLOW: Operation[NamedWorkflow] = Operation(
+    "put_workflow",
+    "PUT",
+    "/ext/workflows/{name}",
+    WRITE,
+    201,
+    requests.PutWorkflowRequest,
+    reader(NamedWorkflow),
+    body="request_body",
+    unchanged_status=200,
+)
+LIST_NAMED_WORKFLOWS: Operation[Cursor[NamedWorkflow]] = Operation(
+    "list_named_workflows",
+    "GET",
+    "/ext/workflows",
+    READ,
+    200,
+    requests.ListNamesRequest,
+    cursor_reader(reader(list[NamedWorkflow])),
+    wrapper="cursor",
+    query={"cursor": "cursor", "pageSize": "page_size"},
+)
+GET_NAMED_WORKFLOW: Operation[NamedWorkflow] = Operation(
+    "get_named_workflow",
+    "GET",
+    "/ext/workflows/{name}",
+    READ,
+    200,
+    requests.NamedWorkflowRequest,
+    reader(NamedWorkflow),
+)
+DELETE_NAMED_WORKFLOW: Operation[None] = Operation(
+    "delete_named_workflow", "DELETE", "/ext/workflows/{name}", WRITE, 204, requests.NamedWorkflowRequest, nothing
+)
+RUN_NAMED_WORKFLOW: Operation[WorkflowInstance] = Operation(
+    "run_named_workflow",
+    "POST",
+    "/ext/workflows/{name}/instances",
+    WRITE,
+    201,
+    requests.RunNamedWorkflowRequest,
+    read_instance,
+    body="request_body",
+)
+PUT_TRIGGER: Operation[KeptTrigger] = Operation(
+    "put_trigger",
+    "PUT",
+    "/ext/triggers/{name}",
+    WRITE,
+    201,
+    requests.PutTriggerRequest,
+    reader(KeptTrigger),
+    body="request_body",
+    unchanged_status=200,
+)
+LIST_KEPT_TRIGGERS: Operation[Cursor[KeptTrigger]] = Operation(
+    "list_kept_triggers",
+    "GET",
+    "/ext/triggers",
+    READ,
+    200,
+    requests.ListNamesRequest,
+    cursor_reader(reader(list[KeptTrigger])),
+    wrapper="cursor",
+    query={"cursor": "cursor", "pageSize": "page_size"},
+)
+APPLY: Operation[Applied] = Operation(
+    "apply", "POST", "/ext/apply", WRITE, 200, requests.ApplyRequest, reader(Applied), body="documents"
 )
 CREATE_CERTIFICATE: Operation[Certificate] = Operation(
     "create_certificate",

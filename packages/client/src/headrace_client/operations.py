@@ -43,7 +43,8 @@ class Operation(Generic[T]):
     `path` holds attributes of the request in braces, `query` maps the API's names to attributes.
     `body` is the attribute sent as JSON, `"*"` the whole request, None no body. `wrapper` is the member
     of the response that holds the data, None the whole response. `read` decodes the data; for an operation
-    with status 204, which has no body, it receives None.
+    with status 204, which has no body, it receives None. `unchanged_status` is another status of success:
+    nothing had to be changed.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Operation(Generic[T]):
     wrapper: str | None = "data"
     query: Mapping[str, str] = field(default_factory=dict[str, str])
     body: str | None = None
+    unchanged_status: int | None = None
 
     def below(self, prefix: str) -> Operation[T]:
         """The same operation under the path of another version."""

@@ -293,6 +293,43 @@ class ListBatchItemsRequest(Request):
     limit: int | None = None
 
 
+class NamedWorkflowRequest(Request):
+    name: str
+
+
+class ListNamesRequest(PageRequest):
+    pass
+
+
+class PutWorkflowRequest(Request):
+    """`request_body` is `{"definition", "ifVersion"?, "set"?}`."""
+
+    name: str
+    request_body: dict[str, Any]
+
+
+class RunNamedWorkflowRequest(Request):
+    """`request_body` are the variables."""
+
+    name: str
+    request_body: dict[str, str] | None = None
+
+
+class PutTriggerRequest(Request):
+    """`request_body` has `event`, `workflow` (a name) or `workflowID`, and perhaps `filter`, `version`, `vars`,
+    `ifRevision`, `set`.
+    """
+
+    name: str
+    request_body: dict[str, Any]
+
+
+class ApplyRequest(Request):
+    """`documents` is the body: `workflows` and `triggers` by name, `set`, `prune`, `dryRun`."""
+
+    documents: dict[str, Any]
+
+
 class CreateCertificateRequest(Request):
     """`certificate` is the body: `{"instance": id}`, or `{"from": time, "to": time, "full"?: bool}`."""
 

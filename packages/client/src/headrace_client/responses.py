@@ -26,7 +26,7 @@ class Envelope(msgspec.Struct, rename="camel"):
 
 def read_response(operation: Operation[T], request: HttpRequest, response: HttpResponse) -> Result[T]:
     """Return the result of `operation`. Raises Error or SDKError."""
-    if response.status != operation.status:
+    if response.status not in (operation.status, operation.unchanged_status):
         raise _status_error(operation.status, request, response)
     if operation.status == NO_CONTENT:
         return Result(operation.read(None), response.status, response.headers, response.body)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace.api.ext import attention, audit, batches, certificates, events, instances, plans, successors
+from headrace.api.ext import attention, audit, batches, certificates, events, instances, names, plans, successors
 
 OPERATIONS = (
     *events.OPERATIONS,
@@ -12,5 +12,6 @@ OPERATIONS = (
     *successors.OPERATIONS,
     *plans.OPERATIONS,
     *batches.OPERATIONS,
+    *names.OPERATIONS,
     *certificates.OPERATIONS,
 )

@@ -22,6 +22,7 @@ from headrace.journal.lists import NEWEST, AnyList, OccurrenceList, Place
 from headrace.journal.port import Journal
 from headrace.journal.records import AttentionRow, Batch, Instance, InstanceSummary, Occurrence, Plan, Trigger, Workflow
 from headrace.json_text import encode
+from headrace.usecases.names import NamedWorkflow
 
 DEFAULT_PAGE = 15
 PART = 15
@@ -30,7 +31,8 @@ PART = 15
 _WHOLE = re.compile(r"-?[0-9]{1,6}", re.ASCII)
 
 ListT = TypeVar("ListT", bound=AnyList)
-RowT = TypeVar("RowT", bound=Workflow | Instance | InstanceSummary | Trigger | Occurrence | AttentionRow | Plan | Batch)
+Row = Workflow | Instance | InstanceSummary | Trigger | Occurrence | AttentionRow | Plan | Batch | NamedWorkflow
+RowT = TypeVar("RowT", bound=Row)
 Read = Callable[[ListT, Place, int], Awaitable[list[RowT]]]
 
 PARAMETERS = (
@@ -177,5 +179,5 @@ class _Page(Generic[ListT, RowT]):
         return self._seal.write(Cursor(self._cursor.rows, place, self._cursor.page_size, is_backward))
 
 
-def _place(row: Workflow | Instance | InstanceSummary | Trigger | Occurrence | AttentionRow | Plan | Batch) -> Place:
+def _place(row: Row) -> Place:
     return Place(row.created_at, row.id)

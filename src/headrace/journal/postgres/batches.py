@@ -33,8 +33,8 @@ UPDATES: frozenset[type[Write]] = frozenset(
 """Each changes rows of one instance: one of each unit may share a statement."""
 SHARED = INSERTS | UPDATES
 ORDERED: frozenset[type[Write]] = frozenset((w.AcceptEvent, w.Publish, w.WantType, *names.NAME_WRITES))
-"""Units with these are written last in a commit, in the section in which commits are ordered: events are numbered in it,
-and whoever reads which version is current there commits before it changes.
+"""Units with these are written last in a commit, in the section in which commits are ordered: events are numbered in
+it, and a unit that requires the current version of a name is committed before the name moves.
 """
 
 Made = tuple[Write, bool]
