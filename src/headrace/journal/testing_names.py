@@ -19,6 +19,7 @@ from headrace.journal.writes import (
     AddWorkflow,
     DeleteTrigger,
     DeleteWorkflow,
+    EventAccepted,
     Write,
 )
 
@@ -246,8 +247,9 @@ async def _accepted(journal: Journal, key: str) -> int:
         conflict_key=f"{key}-other",
         old_key=None,
     )
-    results = await journal.commit(_unit(event))
-    return next(each.seq for each in results if hasattr(each, "seq"))  # pyright: ignore[reportAttributeAccessIssue]
+    (accepted,) = await journal.commit(_unit(event))
+    assert isinstance(accepted, EventAccepted)
+    return accepted.seq
 
 
 def _unit(*writes: Write) -> Unit:

@@ -92,18 +92,20 @@ async def show_kept_triggers(context: Context, request: Request) -> Response:
 
 async def apply_all(context: Context, request: Request) -> Response:
     body = await request.body(context.settings.max_body_bytes)
-    wanted = json_value(request, body) if body else None
-    if isinstance(wanted, dict):
-        members = cast("dict[str, Any]", wanted)
-        given = members.get("triggers")
-        if isinstance(given, dict):
-            triggers = cast("dict[str, Any]", given)
-            wanted = {
-                **members,
-                "triggers": {name: with_canonical_ids(each, "workflowID") for name, each in triggers.items()},
-            }
+    wanted = _canonical(json_value(request, body) if body else None)
     answer = await apply(context.ports, caller_of(request, body, wanted), wanted)
     return answer_response(answer, 200, _applied_response)
+
+
+def _canonical(value: object) -> object:
+    """The body with ids as they are stored, wherever it has some."""
+    if not isinstance(value, dict):
+        return value
+    members: dict[str, Any] = dict(cast("dict[str, Any]", value))
+    if isinstance(members.get("triggers"), dict):
+        triggers = cast("dict[str, Any]", members["triggers"])
+        members["triggers"] = {name: with_canonical_ids(each, "workflowID") for name, each in triggers.items()}
+    return members
 
 
 def _named_response(named: NamedWorkflow) -> bytes:
