@@ -121,11 +121,11 @@ async def kept_definition(ports: Ports, name: str, wanted: object, path: str = "
         except InvalidValue as error:
             problems.append(Problem(error.field, error.reason))
     given = {each: value for each, value in members.items() if each in _MEMBERS and each != "workflow"}
+    if by_name is not None or members.get("workflowID") is None:
+        given["workflowID"] = _PLACEHOLDER
     try:
         async with ports.compilations:
-            definition = await asyncio.to_thread(
-                parse_definition, {**given, "name": name, **({} if by_name is None else {"workflowID": _PLACEHOLDER})}
-            )
+            definition = await asyncio.to_thread(parse_definition, {**given, "name": name})
     except InvalidDefinition as error:
         problems += [Problem(f"{below}{each.path}", each.reason, each.rule) for each in error.problems]
         raise InvalidDefinition(problems) from None
