@@ -350,7 +350,7 @@ def _chosen(
 
     found: Json = {"stage": stage, "code": code, "state": state}
     if workflow is not None:
-        found["workflow"] = workflow_id_of(session, workflow)
+        found["workflow"] = workflow_id_of(session, workflow, is_filter=True)
     if failed_since is not None:
         found |= {"endedAfter": moment_since(failed_since).isoformat(), "state": state or "failed"}
     if started_since is not None:

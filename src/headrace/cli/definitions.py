@@ -145,7 +145,7 @@ def check_definitions(file: str) -> Iterator[Checked]:
     """Check every document of a file. Raises OSError."""
     source = source_file(file)
     for number, document in source.documents():
-        yield _checked(source, number, document)
+        yield checked_document(source, number, document)
 
 
 def placed(problem: Problem, document: Document | None) -> Finding:
@@ -163,7 +163,8 @@ def _unreadable(malformed: Malformed, place: tuple[int, int] = FIRST_PLACE) -> F
     return Finding(malformed.line, malformed.column, "", SYNTAX, reason)
 
 
-def _checked(source: SourceFile, number: int, read: Document | Finding | None) -> Checked:
+def checked_document(source: SourceFile, number: int, read: Document | Finding | None) -> Checked:
+    """Check a document that should be a workflow."""
     from headrace.workflows.config import parse_config
     from headrace.workflows.variables import names_in
 

@@ -82,7 +82,7 @@ def list_instances(
     if running and status not in (None, UNFINISHED):
         raise Failure(f"--running and --status {status} exclude each other", code=USAGE)
     search = Search(
-        workflow_id=workflow_id_of(session, workflow) if workflow else None,
+        workflow_id=workflow_id_of(session, workflow, is_filter=True) if workflow else None,
         status=UNFINISHED if running else status,
         since=moment_since(since) if since else None,
         variable=variable,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from headrace.cli import (
+    apply,
     approvals,
     attention,
     audit,
@@ -75,6 +76,7 @@ command(app, "worker")(worker.worker)
 command(app, "demo")(demo_command.demo)
 command(app, "plan")(plan.plan)
 command(app, "run", has_ids=True)(plan_runs.run)
+command(app, "apply", has_ids=True)(apply.apply)
 command(app, "plans", has_ids=True)(approvals.plans)
 command(app, "approve", has_ids=True)(approvals.approve)
 command(app, "reject", has_ids=True)(approvals.reject)

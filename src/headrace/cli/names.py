@@ -1,16 +1,26 @@
-"""Resolve workflows and triggers by id, or by a name that exactly one of them has."""
+"""Resolve workflows and triggers by id, or by name.
+
+A name with versions stands for its current version. Any other name must be that of exactly one workflow or trigger.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from headrace.cli import display
 from headrace.cli.errors import Failure
 from headrace.cli.session import Session
 
+if TYPE_CHECKING:
+    from headrace_client import NamedWorkflow
+
 MOST_SHOWN = 5
+_UNKNOWN_THERE = (400, 404, 405, 501)
+"""Statuses by which a server answers that has no such name, or no names with versions at all."""
+_PAGE = 100
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -18,10 +28,52 @@ Candidate = tuple[str, str, str]
 """Id, name, and when it was created."""
 
 
-def workflow_id_of(session: Session, text: str) -> str:
-    """Return the id of a workflow given by id or name. Raises Failure unless exactly one has the name."""
+def named_workflow(session: Session, text: str) -> NamedWorkflow | None:
+    """Return the name with versions that a text is; None where it is an id, or another name."""
+    from headrace.usecases.names import is_name
+    from headrace_client import Error, SDKError
+
+    if not is_name(text):
+        return None
+    try:
+        return session.ext.get_named_workflow(name=text).data
+    except (Error, SDKError) as error:
+        if error.status not in _UNKNOWN_THERE:
+            raise
+        return None
+
+
+def named_workflows(session: Session) -> list[NamedWorkflow]:
+    """Return all names with versions; none of a server that has no such names."""
+    from headrace_client import Error, SDKError
+
+    found: list[NamedWorkflow] = []
+    try:
+        page = session.ext.list_named_workflows(page_size=_PAGE).data
+        found += page.data
+        while page.next is not None:
+            page = session.ext.list_named_workflows(cursor=page.next).data
+            found += page.data
+    except (Error, SDKError) as error:
+        if error.status not in _UNKNOWN_THERE:
+            raise
+    return found
+
+
+def workflow_id_of(session: Session, text: str, *, is_filter: bool = False) -> str:
+    """Return the id of a workflow given by id or name. Raises Failure unless exactly one has the name.
+
+    `is_filter`: what is searched for is of one version only, of which a warning informs.
+    """
     if _ID.fullmatch(text):
         return text
+    if (named := named_workflow(session, text)) is not None:
+        if is_filter and len(named.versions) > 1:
+            session.warn(
+                f"{text} stands for its version {named.version} here; `headrace workflows versions {text}` has the ids "
+                "of the others"
+            )
+        return named.workflow_id
     found = session.v1.list_workflows().data
     return _chosen("workflow", text, [(each.id, each.config.name or "", _at(each.created_at)) for each in found])
 

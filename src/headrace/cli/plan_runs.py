@@ -1,4 +1,4 @@
-"""`headrace run`: run a plan as it was signed."""
+"""`headrace run`: run a workflow, or a plan as it was signed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from headrace.cli.completion import workflow_ids
+from headrace.cli.errors import USAGE, Failure
 from headrace.cli.session import KeyOption, Session
 
 Json = dict[str, Any]
@@ -15,7 +16,19 @@ Json = dict[str, Any]
 
 def run(
     session: Session,
-    plan: Annotated[str, typer.Option("--plan", metavar="PLAN", help="Id of the plan.")],
+    subject: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[WORKFLOW]", help="Id or name of a workflow to run without a plan.", autocompletion=workflow_ids
+        ),
+    ] = None,
+    variable: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--variable", "--var", metavar="NAME=VALUE", help="Of WORKFLOW; repeatable; a comma separates several."
+        ),
+    ] = None,
+    plan: Annotated[str | None, typer.Option("--plan", metavar="PLAN", help="Id of the plan.")] = None,
     signed: Annotated[
         str | None, typer.Option("--hash", metavar="HASH", help="The hash that was signed.  [default: the plan's]")
     ] = None,
@@ -35,13 +48,23 @@ def run(
     timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Time limit of --wait.")] = 600,
     idempotency_key: KeyOption = None,
 ) -> None:
-    """Run a plan: the instance does what was signed, or its stage ends.
+    """Run a workflow, or a plan: its instance does what was signed, or its stage ends.
 
-    A plan starts one instance. With --wait, the exit code is 0 only if the instance succeeded.
+    A name with versions runs its current one. A plan starts one instance. With --wait, the exit code is 0 only if the
+    instance succeeded.
     """
     from headrace.cli.names import workflow_id_of
-    from headrace.cli.starts import awaited, show_started
+    from headrace.cli.starts import awaited, show_started, start
 
+    if (subject is None) == (plan is None):
+        raise Failure("give a workflow, or --plan", code=USAGE)
+    if subject is not None:
+        if signed or workflow or accept_failure:
+            raise Failure("--hash, --workflow and --accept-failure belong to --plan", code=USAGE)
+        start(session, subject, variable or [], wait=wait, timeout_s=timeout, idempotency_key=idempotency_key)
+        return
+    if variable:
+        raise Failure("--variable is not given with --plan, which has its own", code=USAGE)
     found: Json = json.loads(session.ext.get_plan(plan_id=plan).raw)["data"]
     wanted: Json = {"hash": signed or found["hash"]}
     if accept_failure:

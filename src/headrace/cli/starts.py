@@ -22,6 +22,37 @@ def stages_of(session: Session, workflow_id: str) -> list[Json]:
         return []
 
 
+def start(
+    session: Session, text: str, given: list[str], *, wait: bool, timeout_s: float, idempotency_key: str | None
+) -> None:
+    """Start an instance of a workflow given by id or name, and show it. A name with versions is resolved by the server,
+    in the commit of the start.
+    """
+    from headrace.cli.names import named_workflow, workflow_id_of
+    from headrace.cli.variables import read_variables, remarks_on_variables
+
+    variables = read_variables(given)
+    named = named_workflow(session, text)
+    workflow_id = workflow_id_of(session, text) if named is None else named.workflow_id
+    stages = stages_of(session, workflow_id)
+    for remark in remarks_on_variables(stages, variables) if stages else ():
+        session.warn(remark)
+    if named is None:
+        instance = session.v1.run_workflow(
+            workflow_id=workflow_id, request_body=variables, idempotency_key=idempotency_key
+        ).data
+    else:
+        instance = session.ext.run_named_workflow(
+            name=named.name, request_body=variables, idempotency_key=idempotency_key
+        ).data
+        if instance.workflow_id != workflow_id:  # the name has moved meanwhile
+            stages = stages_of(session, instance.workflow_id)
+    session.show_text(f"Workflow instance created with ID: {instance.id}")
+    if wait:
+        instance = awaited(session, instance, stages, timeout_s)
+    show_started(session, instance, stages, has_waited=wait)
+
+
 def awaited(session: Session, instance: Any, stages: list[Json], timeout_s: float) -> Any:
     """The instance when it has ended; its progress is shown meanwhile. Raises Failure after the time-out."""
     from headrace_client import WaitTimeout

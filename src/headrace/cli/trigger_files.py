@@ -36,20 +36,34 @@ class CheckedTrigger:
 
 def check_triggers(file: str) -> Iterator[CheckedTrigger]:
     """Check every trigger of a file. Raises OSError."""
-    from headrace.triggers.definition import parse_definition
-
     source = source_file(file)
     for number, read in source.documents():
-        if isinstance(read, Finding):
-            yield CheckedTrigger(source, number, findings=[read])
-            continue
-        value = None if read is None else read.value
-        if isinstance(value, dict):
-            members = cast("dict[str, Any]", value)
-            value = {**members, "workflowID": members.get("workflowID") or ANY_WORKFLOW}
-        try:
-            yield CheckedTrigger(source, number, read, parse_definition(value))
-        except InvalidValue as invalid:
-            named = invalid.problems if isinstance(invalid, InvalidDefinition) else [Problem("", invalid.reason)]
-            problems = (Problem(each.path, each.reason, TRIGGER_RULE) for each in named)
-            yield CheckedTrigger(source, number, read, findings=[placed(problem, read) for problem in problems])
+        yield checked_trigger(source, number, read)
+
+
+def checked_trigger(source: SourceFile, number: int, read: Document | Finding | None) -> CheckedTrigger:
+    """Check a document that should be a trigger. It may have `kind: trigger`, and `workflow` for `workflowID`."""
+    from headrace.triggers.definition import parse_definition
+
+    if isinstance(read, Finding):
+        return CheckedTrigger(source, number, findings=[read])
+    value = None if read is None else read.value
+    if isinstance(value, dict):
+        value = as_created(cast("dict[str, Any]", value))
+    try:
+        return CheckedTrigger(source, number, read, parse_definition(value))
+    except InvalidValue as invalid:
+        named = invalid.problems if isinstance(invalid, InvalidDefinition) else [Problem("", invalid.reason)]
+        problems = (Problem(each.path, each.reason, TRIGGER_RULE) for each in named)
+        return CheckedTrigger(source, number, read, findings=[placed(problem, read) for problem in problems])
+
+
+def as_created(members: dict[str, Any]) -> dict[str, Any]:
+    """The members of a trigger's file as those that create a trigger. Without a workflow, it has any."""
+    found = dict(members)
+    if found.get("kind") == "trigger":
+        del found["kind"]
+    if "workflow" in found and "workflowID" not in found:
+        found["workflowID"] = found.pop("workflow")
+    found["workflowID"] = found.get("workflowID") or ANY_WORKFLOW
+    return found

@@ -50,13 +50,24 @@ def create(
 ) -> None:
     """Start a workflow for every event of a type.
 
-    Prints the trigger's id.
+    Prints the trigger's id. A name with versions needs --name: each event then starts the version that is current, and
+    the trigger is kept under that name.
     """
     from headrace.cli.documents import document
-    from headrace.cli.event_types import remark_on_type
-    from headrace.cli.names import workflow_id_of
-    from headrace.triggers.filter_warnings import remark_on_filter
+    from headrace.cli.names import named_workflow, workflow_id_of
 
+    if (named := named_workflow(session, workflow_id)) is not None:
+        if not name:
+            hint = "Or give the id of one version: it then starts that one, whatever becomes current."
+            raise Failure(f"{named.name} is a name with versions: give --name, too", code=USAGE, hint=hint)
+        wanted: Json = {"event": event, "workflow": named.name, "ifRevision": 0}
+        wanted |= {"filter": filter_} if filter_ else {}
+        wanted |= {"vars": _variables(given)} if given else {}
+        wanted |= {"version": version} if version else {}
+        kept = session.ext.put_trigger(name=name, request_body=wanted, idempotency_key=idempotency_key).data
+        session.show({"trigger": document(kept)}, f"Trigger created with ID: {kept.id}", ids=[kept.id])
+        _remark(session, event, filter_)
+        return
     trigger = session.v1.create_trigger(
         event=event,
         workflow_id=workflow_id_of(session, workflow_id),
@@ -67,9 +78,7 @@ def create(
         idempotency_key=idempotency_key,
     ).data
     session.show({"trigger": document(trigger)}, f"Trigger created with ID: {trigger.id}", ids=[trigger.id])
-    for remark in (remark_on_type(session, event), remark_on_filter(filter_) if filter_ else None):
-        if remark:
-            session.warn(remark)
+    _remark(session, event, filter_)
 
 
 @command(group, "list", "ls", "l", has_ids=True)
@@ -150,6 +159,15 @@ def list_occurrences(session: Session, trigger_id: TriggerId) -> None:
 
 
 add_group(group, occurrences, "occurrences", "occurrence", "oc", "o")
+
+
+def _remark(session: Session, event: str, filter_: str | None) -> None:
+    from headrace.cli.event_types import remark_on_type
+    from headrace.triggers.filter_warnings import remark_on_filter
+
+    for remark in (remark_on_type(session, event), remark_on_filter(filter_) if filter_ else None):
+        if remark:
+            session.warn(remark)
 
 
 def _variables(given: list[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`headrace workflows`: create, list, show, run, delete, validate, schema, strip."""
+"""`headrace workflows`: create, list, show, run, versions, delete, validate, schema, strip."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from headrace.cli.session import KeyOption, Session
 
 Json = dict[str, Any]
 
-group = new_group("Create, list, show, run, delete, validate, schema, strip.")
+group = new_group("Create, list, show, run, versions, delete, validate, schema, strip.")
 
 WorkflowId = Annotated[
     str, typer.Argument(metavar="WORKFLOW", help="Id of the workflow, or its name.", autocompletion=workflow_ids)
@@ -57,10 +57,15 @@ def create(
 
 @command(group, "list", "ls", "l", has_ids=True)
 def list_workflows(session: Session) -> None:
-    """List the workflows, newest first."""
+    """List the workflows, newest first, with the versions that they are of their names."""
     from headrace.cli.documents import documents
+    from headrace.cli.names import named_workflows
 
-    found = [_listed(each) for each in documents(session.v1.list_workflows().data)]
+    numbers: dict[str, Json] = {}
+    for named in named_workflows(session):
+        for each in named.versions:
+            numbers[each.workflow_id] = {"version": each.version, "isCurrent": each.version == named.version}
+    found = [{**_listed(each), **numbers.get(each["id"], {})} for each in documents(session.v1.list_workflows().data)]
     session.show({"workflows": found}, lambda: _table(found), ids=(each["id"] for each in found))
 
 
@@ -95,32 +100,39 @@ def run(
 
     With --wait, the exit code is 0 only if the instance succeeded.
     """
-    from headrace.cli.names import workflow_id_of
-    from headrace.cli.starts import awaited, show_started, stages_of
-    from headrace.cli.variables import read_variables, remarks_on_variables
+    from headrace.cli.starts import start
 
-    variables = read_variables(variable or [])
-    workflow_id = workflow_id_of(session, workflow_id)
-    stages = stages_of(session, workflow_id)
-    for remark in remarks_on_variables(stages, variables) if stages else ():
-        session.warn(remark)
-    instance = session.v1.run_workflow(
-        workflow_id=workflow_id, request_body=variables, idempotency_key=idempotency_key
-    ).data
-    session.show_text(f"Workflow instance created with ID: {instance.id}")
-    if wait:
-        instance = awaited(session, instance, stages, timeout)
-    show_started(session, instance, stages, has_waited=wait)
+    start(session, workflow_id, variable or [], wait=wait, timeout_s=timeout, idempotency_key=idempotency_key)
+
+
+@command(group, "versions", has_ids=True)
+def versions(
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name with versions.", autocompletion=workflow_ids)],
+) -> None:
+    """List the versions of a name, newest first.
+
+    The current one is what starts by name. To go back to an earlier one, apply its file again.
+    """
+    from headrace.cli.documents import document
+
+    named = document(session.ext.get_named_workflow(name=name).data)
+    session.show(named, lambda: _versions_table(named), ids=(each["workflowID"] for each in named["versions"]))
 
 
 @command(group, "delete", "del", "d")
 def delete(session: Session, workflow_id: WorkflowId, idempotency_key: KeyOption = None) -> None:
     """Delete a workflow: no new instances can start.
 
-    Its instances continue and stay readable.
+    Its instances continue and stay readable. A name with versions is deleted with all of them.
     """
-    from headrace.cli.names import workflow_id_of
+    from headrace.cli.names import named_workflow, workflow_id_of
 
+    if (named := named_workflow(session, workflow_id)) is not None:
+        session.ext.delete_named_workflow(name=named.name, idempotency_key=idempotency_key)
+        count = "its version" if len(named.versions) == 1 else f"its {len(named.versions)} versions"
+        session.show({"name": named.name, "success": True}, f"Workflow {named.name} deleted with {count}.")
+        return
     workflow_id = workflow_id_of(session, workflow_id)
     session.v1.delete_workflow(flow_id=workflow_id, idempotency_key=idempotency_key)
     session.show({"workflowId": workflow_id, "success": True}, f"Workflow {workflow_id} deleted.")
@@ -134,8 +146,30 @@ command(group, "strip")(strip.strip)
 def _table(workflows: list[Json]) -> list[str]:
     if not workflows:
         return ["No workflows yet. Create one: headrace workflows create FILE"]
-    rows = [[w["id"], w["name"], display.moment(w["createdAt"]), display.moment(w["updatedAt"])] for w in workflows]
-    return display.table_lines(["ID", "Name", "Created at", "Updated at"], rows, spare="Updated at")
+    rows = [
+        [w["id"], w["name"], _version_text(w), display.moment(w["createdAt"]), display.moment(w["updatedAt"])]
+        for w in workflows
+    ]
+    return display.table_lines(["ID", "Name", "Version", "Created at", "Updated at"], rows, spare="Updated at")
+
+
+def _version_text(workflow: Json) -> str:
+    """The number of its version; `*` marks the current one of a name."""
+    return f"{workflow['version']}{' *' if workflow['isCurrent'] else ''}" if "version" in workflow else ""
+
+
+def _versions_table(named: Json) -> list[str]:
+    rows = [
+        [
+            f"{each['version']}{' *' if each['version'] == named['version'] else ''}",
+            each["workflowID"] + (" (deleted)" if each.get("deleted") else ""),
+            each["hash"].removeprefix("sha256:")[:12],
+            display.moment(each["createdAt"]),
+            each["createdBy"],
+        ]
+        for each in named["versions"]
+    ]
+    return display.table_lines(["Version", "Workflow ID", "Hash", "Created at", "By"], rows, spare="By")
 
 
 def _listed(workflow: Json) -> Json:

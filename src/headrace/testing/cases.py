@@ -216,6 +216,8 @@ class _Reader:
         file = self._file.parent / name
         try:
             named = {name: member for name, _, member in entries(_document(file).value, "")}
+            if named.get("kind") == "trigger":  # as `headrace apply` takes it
+                named = {name: member for name, member in named.items() if name not in ("kind", "workflow")}
             made = parse_definition({**named, "workflowID": _WORKFLOW_ID})
         except OSError as error:
             raise InvalidValue(path, f"{file}: {error.strerror}") from None

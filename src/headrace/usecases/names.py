@@ -76,6 +76,15 @@ def check_name(value: object, field: str = "name") -> str:
     return value
 
 
+def is_name(text: str) -> bool:
+    """True if a name may have this text."""
+    try:
+        check_name(text)
+    except InvalidValue:
+        return False
+    return True
+
+
 def check_set(value: object) -> str | None:
     """The set of `headrace apply` that makes an object. Raises InvalidValue."""
     return None if value is None else check_name(value, "set")
