@@ -13,9 +13,6 @@ from headrace.cli.errors import USAGE, Failure
 from headrace.cli.trigger_files import ANY_WORKFLOW, TRIGGER_RULE, CheckedTrigger, checked_trigger
 from headrace.errors import InvalidValue, Problem
 
-if TYPE_CHECKING:
-    from headrace.api.yaml import Document
-
 Json = dict[str, Any]
 
 ENDINGS = (".yaml", ".yml", ".json")
