@@ -7,6 +7,7 @@ from tests.planted.batching import BATCHING
 from tests.planted.bugs import BUGS, Bug
 from tests.planted.certifying import CERTIFYING
 from tests.planted.continuing import CONTINUING
+from tests.planted.naming import NAMING
 from tests.planted.pinning import PINNING
 from tests.planted.planning import PLANNING
 from tests.planted.processes import PROCESSES
@@ -24,5 +25,6 @@ EVERY_BUG: tuple[Bug, ...] = (
     *APPROVING,
     *BATCHING,
     *WAITING,
+    *NAMING,
 )
 """In the order of caught.md."""

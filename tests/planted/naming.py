@@ -1,0 +1,110 @@
+"""Bugs of names with versions and of apply."""
+
+from __future__ import annotations
+
+from tests.planted.bugs import SQL, Bug, Change
+
+NAMES = "src/headrace/usecases/names.py"
+APPLYING = "src/headrace/usecases/applying.py"
+DISPATCHER = "src/headrace/triggers/dispatcher.py"
+COMMAND = "src/headrace/cli/apply.py"
+_STORED = "tests/contract/test_journal.py"
+_APPLIED = "tests/contract/test_apply.py"
+_STARTED = "tests/contract/test_names.py"
+_COMMAND = "tests/cli/test_apply.py"
+
+
+def _bug(name: str, file: str, find: str, put: str, *suites: str) -> Bug:
+    return Bug(name, (Change(file, find, put),), suites)
+
+
+NAMING: tuple[Bug, ...] = (
+    _bug(
+        "a name moves without a guard",
+        SQL,
+        "UPDATE handles SET current = :number, updated_at = :at WHERE name = :name AND current = :before",
+        "UPDATE handles SET current = :number, updated_at = :at WHERE name = :name AND :before > 0",
+        _STORED,
+    ),
+    _bug(
+        "equal content makes a new version",
+        NAMES,
+        "if each.definition_hash == found and each.deleted_at is None]",
+        "if each.definition_hash == found and each.number < 0]",
+        _APPLIED,
+    ),
+    _bug(
+        "an apply prunes what others have made",
+        APPLYING,
+        "            if handle.set_name != request.set_name or handle.name in request.workflows:",
+        "            if handle.name in request.workflows:",
+        _APPLIED,
+    ),
+    _bug(
+        "an apply prunes triggers of others",
+        APPLYING,
+        "if trigger.set_name == request.set_name and trigger.handle not in request.triggers:",
+        "if trigger.handle not in request.triggers:",
+        _APPLIED,
+    ),
+    _bug(
+        "a trigger by name starts the version of when it was made",
+        DISPATCHER,
+        "        workflow = await self._journal.workflow(match.trigger.workflow_id)\n",
+        "        versions = await self._journal.versions(match.trigger.workflow_name or '')\n"
+        "        made = next((each.workflow_id for each in versions if each.created_at <= match.trigger.created_at), None)\n"
+        "        workflow = await self._journal.workflow(made or match.trigger.workflow_id)\n",
+        _STARTED,
+    ),
+    _bug(
+        "a start by name does not require its version",
+        DISPATCHER,
+        "            unit[:0] = _guards(match.trigger)\n",
+        "",
+        _STARTED,
+    ),
+    _bug(
+        "a run by name does not require its version",
+        NAMES,
+        "            start.unit.insert(0, guard)\n",
+        "            assert guard\n",
+        _STARTED,
+    ),
+    _bug(
+        "a trigger that is replaced forgets the events of before",
+        SQL,
+        "WHERE f.event_name IN (:name, :other_name) AND f.after_seq < :seq AND f.until_seq >= :seq",
+        "WHERE f.event_name IN (:name, :other_name) AND f.after_seq < :seq AND f.until_seq < 0 AND :seq > 0",
+        _STORED,
+    ),
+    _bug(
+        "a trigger that is replaced fires for the events of before, too",
+        SQL,
+        "    after_seq = (SELECT until_seq FROM former_triggers WHERE trigger_id = :trigger_id AND revision = :revision)",
+        "    after_seq = after_seq",
+        _STORED,
+    ),
+    _bug(
+        "a name is taken away although a trigger starts it",
+        SQL,
+        "AND NOT EXISTS (SELECT 1 FROM triggers WHERE workflow_name = :name AND deleted_at IS NULL)",
+        "AND NOT EXISTS (SELECT 1 FROM triggers WHERE workflow_name = :name AND deleted_at < 0)",
+        _STORED,
+    ),
+    _bug(
+        "an apply passes over a document that has changed meanwhile",
+        NAMES,
+        "        unit.add(Required(RequireVersion(name=change.name, number=before.current), moved))\n",
+        "        assert moved\n",
+        _APPLIED,
+    ),
+    _bug(
+        "apply lints after the first write",
+        COMMAND,
+        "    _require_good(session, found, findings, strict=strict)\n    workflows, triggers = found.by_name()\n",
+        "    if not any(each.findings for each in found.all):\n"
+        "        session.ext.apply(documents={'set': set_name, 'workflows': found.by_name()[0]})\n"
+        "    _require_good(session, found, findings, strict=strict)\n    workflows, triggers = found.by_name()\n",
+        _COMMAND,
+    ),
+)
