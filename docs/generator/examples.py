@@ -38,6 +38,8 @@ WORDS = {
     "planID": "PLAN",
     "batchID": "BATCH",
     "certificateID": "CERTIFICATE",
+    "workflowName": "NAME",
+    "triggerName": "NAME",
     "number": "0",
     "position": "0",
 }
@@ -56,6 +58,11 @@ RANDOM = ("access_token", "next", "previous", "certificate", "sha", "body", "x",
 """Members whose text differs each time."""
 NEED_BATCH = ("getBatch", "listBatches", "listBatchItems", "startBatch", "pauseBatch", "resumeBatch", "cancelBatch")
 """Operations whose example is about a batch, in a state that allows them."""
+NEED_NAME = (
+    *("getNamedWorkflow", "listNamedWorkflows", "deleteNamedWorkflow", "runNamedWorkflow"),
+    *("putTrigger", "listKeptTriggers"),
+)
+"""Operations whose example is about a name with a version."""
 QUERIES: dict[str, dict[str, str]] = {
     "listInstances": {"workflowID": "WORKFLOW", "running": "true"},
     "listTriggers": {"name": "top-up"},
@@ -68,7 +75,14 @@ TRIGGER: Json = {
     "filter": 'event.type == "PAY-IN" and event.status == "SUCCEEDED"',
     "vars": {"userID": "event.id", "amount": "event.amount"},
 }
-BODIES: dict[str, Any] = {"createTrigger": TRIGGER, "testTrigger": PAY_IN}
+KEPT: Json = {"event": "COMMITTED_TRANSACTIONS", "workflow": "NAME", "filter": "event.ledger == 'main'"}
+APPROVED: Json = {"stages": [{"wait_event": {"event": "approved", "timeout": "7d"}}]}
+BODIES: dict[str, Any] = {
+    "createTrigger": TRIGGER,
+    "testTrigger": PAY_IN,
+    "putTrigger": KEPT,
+    "apply": {"workflows": {"NAME": APPROVED}, "triggers": {"NAME": KEPT}, "dryRun": True},
+}
 _FLAGS: dict[str, bool] = {"true": True, "false": False}
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _OPAQUE = re.compile(r"\beyJ[A-Za-z0-9_-]{20,}")
@@ -174,6 +188,7 @@ class World:
         world.ids["INSTANCE"] = world._created(
             f"/workflows/{world.ids['WORKFLOW']}/instances", {"userID": "42", "amount": "2500"}
         )
+        world.ids["NAME"] = f"payout-{world.ids['WORKFLOW'][-12:]}"
         world.ids["TRIGGER"] = world._created("/triggers", TRIGGER | {"workflowID": world.ids["WORKFLOW"]})
         world._plan()
         world._fire()
@@ -183,10 +198,13 @@ class World:
     def close(self) -> None:
         """The next world's event must not find this one's trigger."""
         self.server.request("DELETE", f"{PREFIX}/triggers/{self.ids['TRIGGER']}")
+        for each in self.server.get(f"{PREFIX}/ext/triggers?pageSize=1000").json["cursor"]["data"]:
+            if each["name"] == self.ids["NAME"]:
+                self.server.request("DELETE", f"{PREFIX}/triggers/{each['id']}")
 
     def filled(self, text: str) -> str:
         return re.sub(
-            r"\b(WORKFLOW|INSTANCE|TRIGGER|PLAN|BATCH|CERTIFICATE|HASH)\b", lambda found: self.ids[found[0]], text
+            r"\b(WORKFLOW|INSTANCE|TRIGGER|PLAN|BATCH|CERTIFICATE|NAME|HASH)\b", lambda found: self.ids[found[0]], text
         )
 
     def ask(self, example: Example) -> Answer:
@@ -205,6 +223,7 @@ class World:
             return words[found[0]]
 
         body = answer.body.replace(self.server.url.encode(), DEFAULT_SERVER.encode())
+        body = body.replace(self.ids["NAME"].encode(), b"NAME")
         return _replaced(self._own(json.loads(body)), word)
 
     def _own(self, value: Any) -> Any:
@@ -212,7 +231,9 @@ class World:
         rows = value.get("data") if isinstance(value, dict) else None
         if rows is None and isinstance(value, dict):
             rows = value.get("cursor", {}).get("data")
-        if isinstance(rows, list) and rows and "id" in rows[0]:
+        if isinstance(rows, list) and rows and rows[0].keys() & {"versions", "revision"}:
+            rows[:] = [row for row in rows if row["name"] == "NAME"]
+        elif isinstance(rows, list) and rows and "id" in rows[0]:
             rows[:] = [row for row in rows if row["id"] in self.ids.values()]
         elif isinstance(rows, list) and rows and rows[0].keys() & {"key", "number"}:
             del rows[1:]  # of the inbox, the audit trail: the newest tells enough
@@ -228,6 +249,13 @@ class World:
             self._plan()
         if operation.operation_id in NEED_BATCH:
             self._batch(operation.operation_id)
+        if operation.operation_id in NEED_NAME:
+            self.server.request(
+                "PUT", f"{PREFIX}/ext/workflows/{self.ids['NAME']}", json.dumps({"definition": APPROVED}).encode()
+            )
+        if operation.operation_id == "listKeptTriggers":
+            kept = self.filled(json.dumps(KEPT)).encode()
+            self.server.request("PUT", f"{PREFIX}/ext/triggers/{self.ids['NAME']}", kept)
         if operation.operation_id in NEED_FAILURE:
             self._prepare_failure()
         if operation.operation_id not in NEED_ATTENTION:

@@ -78,9 +78,9 @@ def _as_read(body: Any, name: str) -> Any:
     if not isinstance(body, dict):
         return body
     given = {key: value for key, value in body.items() if value is not None}
-    if name in ("createWorkflow", "createPlan"):
+    if name in ("createWorkflow", "createPlan", "putWorkflow", "apply"):
         return _without_nulls(given)
-    if name == "runWorkflow":
+    if name in ("runWorkflow", "runNamedWorkflow"):
         return {key: str(value) if isinstance(value, int | float) else value for key, value in given.items()}
     if name == "sendEvents" and isinstance(given.get("id"), int):
         given["id"] = str(given["id"])
@@ -206,7 +206,28 @@ def _batch(body: Json, contents: ServerContents, chance: random.Random) -> Json:
     return {"kind": "run", "runs": [contents.run_item()], "reason": "r", **limits}
 
 
+def _named(body: Json, contents: ServerContents, chance: random.Random) -> Json:
+    definition = {name: value for name, value in chance.choice(DEFINITIONS).items() if name != "name"}
+    return {**{name: body[name] for name in ("ifVersion", "set") if name in body}, "definition": definition}
+
+
+def _kept(body: Json, contents: ServerContents, chance: random.Random) -> Json:
+    return {"event": "NEVER", "workflow": contents.id_of("name", chance), "filter": chance.choice(FILTERS)}
+
+
+def _applied(body: Json, contents: ServerContents, chance: random.Random) -> Json:
+    """Of few documents, which it may prune the next time."""
+    documents = {f"applied-{chance.randrange(4)}": _named({}, contents, chance)["definition"] for _ in range(2)}
+    kept = {"applied": _kept({}, contents, chance)} if chance.random() < 0.5 else {}
+    flags = {"prune": chance.random() < 0.3, "dryRun": chance.random() < 0.3}
+    return {"workflows": documents, "triggers": kept, "set": "made-up", **flags}
+
+
 _BODIES = {
+    "putWorkflow": _named,
+    "putTrigger": _kept,
+    "apply": _applied,
+    "runNamedWorkflow": _variables,
     "createBatch": _batch,
     "approveBatch": _decision,
     "rejectBatch": _decision,

@@ -49,8 +49,16 @@ PLACES = {
     "planID": "plan",
     "certificateID": "certificate",
     "batchID": "batch",
+    "workflowName": "name",
+    "triggerName": "kept",
 }
-ENDS_IT = {"deleteWorkflow": "workflow", "deleteTrigger": "trigger", "cancelEvent": "instance", "sendEvent": "instance"}
+ENDS_IT = {
+    "deleteNamedWorkflow": "name",
+    "deleteWorkflow": "workflow",
+    "deleteTrigger": "trigger",
+    "cancelEvent": "instance",
+    "sendEvent": "instance",
+}
 """What these are asked for is made for the occasion."""
 
 LISTS = ("/v2/workflows", "/v2/instances", "/v2/triggers")
@@ -68,6 +76,7 @@ class ServerContents:
         self._waiting_id = ""
         self.plan_hash = ""
         """Of the first plan."""
+        self._names = 0
         self.fired_id = ""
         """A trigger with occurrences; cursors of theirs are good for no other."""
         self._settle()
@@ -86,6 +95,9 @@ class ServerContents:
             return self._made("/workflows", WAITING)
         if kind == "trigger":
             return self._made("/triggers", {"event": "NEVER", "workflowID": self._waiting_id})
+        if kind == "name":
+            self._names += 1
+            return self._named(f"name-{self._names}")
         return self._made(f"/workflows/{self._waiting_id}/instances", {})
 
     def cursor_of(self, path: str, chance: random.Random) -> str | None:
@@ -137,6 +149,9 @@ class ServerContents:
         self._keep("plan", plan["id"])
         self._keep("certificate", self._made("/ext/certificates", {"instance": self._ids["instance"][0]}))
         self._keep("batch", self._made("/ext/batches", {"kind": "run", "runs": [self.run_item()], "reason": "r"}))
+        self._keep("name", self._named("named"))
+        self._keep("kept", "kept")
+        self._put("/ext/triggers/kept", {"event": "NEVER", "workflow": "named"})
         self._post("/ext/events", [{"type": EVENT, "payload": PAY_IN}] * 3)
         self._until_fired(trigger_id)
         for path in (*LISTS, f"/v2/triggers/{trigger_id}/occurrences"):
@@ -176,6 +191,15 @@ class ServerContents:
         response = self._session.post(self.url + prefix + path, json=body)
         assert response.ok, f"{path}: {response.status_code} {response.text}"
         return json.loads(response.content) if response.content else None
+
+    def _named(self, name: str) -> str:
+        """A name with a version."""
+        self._put(f"/ext/workflows/{name}", {"definition": {"stages": WAITING["stages"]}})
+        return name
+
+    def _put(self, path: str, body: Any) -> None:
+        response = self._session.put(self.url + PREFIX + path, json=body)
+        assert response.ok, f"{path}: {response.status_code} {response.text}"
 
     def _get(self, path: str) -> Any:
         response = self._session.get(self.url + PREFIX + path)

@@ -13,6 +13,8 @@ from tests.api.test_hostile_rows import JSON_WRITES, TEMPLATES, base, by_id
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+UNNAMED: dict[str, Any] = {"stages": WAITING["stages"]}
+
 UNKNOWN: dict[str, list[tuple[Any, str]]] = {
     "createWorkflow": [
         ({**WAITING, "stage": 1}, "stage: "),
@@ -45,10 +47,20 @@ UNKNOWN: dict[str, list[tuple[Any, str]]] = {
     "abortInstance": [({"reason": "r", "force": True}, "force: ")],
     "redriveInstance": [({"reason": "r", "force": True}, "force: ")],
     "undoInstance": [({"reason": "r", "skip": True}, "skip: ")],
+    "putWorkflow": [
+        ({"definition": UNNAMED, "force": True}, "force: "),
+        ({"definition": {**UNNAMED, "stage": 1}}, "definition.stage: "),
+    ],
+    "putTrigger": [({"event": "E", "workflow": "w", "filters": "true"}, "filters: ")],
+    "apply": [
+        ({"workflow": {}}, "workflow: "),
+        ({"workflows": {"a": {**UNNAMED, "kind": "x"}}}, "workflows.a.kind: "),
+        ({"triggers": {"a": {"event": "E", "workflow": "w", "kind": "trigger"}}}, "triggers.a.kind: "),
+    ],
 }
 """Writes whose members are all known. Variables, payloads and envelopes have members of the sender's own."""
 
-OPEN = {"runWorkflow", "testTrigger", "sendEvents"}
+OPEN = {"runWorkflow", "runNamedWorkflow", "testTrigger", "sendEvents"}
 
 WRONG: dict[str, list[tuple[Any, str]]] = {
     "createWorkflow": [
@@ -232,6 +244,58 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ({"hash": None, "reason": "r"}, "hash: "),
         ({"hash": "h", "reason": " "}, "reason: "),
     ],
+    "putWorkflow": [
+        (7, "body: "),
+        ({}, "definition: "),
+        ({"definition": 7}, "definition: a workflow is an object"),
+        ({"definition": {"stages": []}}, "definition.stages: "),
+        ({"definition": {**UNNAMED, "name": "other"}}, "definition.name: "),
+        ({"definition": UNNAMED, "ifVersion": -1}, "ifVersion: "),
+        ({"definition": UNNAMED, "ifVersion": "1"}, "ifVersion: "),
+        ({"definition": UNNAMED, "ifVersion": True}, "ifVersion: "),
+        ({"definition": UNNAMED, "ifVersion": None}, "ifVersion: "),
+        ({"definition": UNNAMED, "set": "a b"}, "set: "),
+        ({"definition": UNNAMED, "set": 7}, "set: "),
+    ],
+    "runNamedWorkflow": [
+        (7, "variables: "),
+        (["a"], "variables: "),
+        ({"order": None}, "order: "),
+        ({"order": {}}, "order: "),
+    ],
+    "putTrigger": [
+        (7, "body: "),
+        ({}, "workflow: either it or workflowID is required; event: is required"),
+        ({"event": "E"}, "workflow: either"),
+        ({"event": "E", "workflow": "w", "workflowID": "w"}, "workflow: either"),
+        ({"event": 7, "workflow": "w"}, "event: "),
+        ({"event": "E", "workflow": 7}, "workflow: "),
+        ({"event": "E", "workflow": "a b"}, "workflow: "),
+        ({"event": "E", "workflow": "absent"}, "workflow: there is no workflow"),
+        ({"event": "E", "workflowID": "absent"}, "workflowID: there is no workflow"),
+        ({"event": "E", "workflowID": 7}, "workflowID: "),
+        ({"event": "E", "workflow": "w", "filter": 7}, "filter: "),
+        ({"event": "E", "workflow": "w", "filter": None}, "filter: "),
+        ({"event": "E", "workflow": "w", "filter": "1 +"}, "filter: "),
+        ({"event": "E", "workflow": "w", "vars": {"a": 7}}, "vars.a: "),
+        ({"event": "E", "workflow": "w", "ifRevision": "1"}, "ifRevision: "),
+        ({"event": "E", "workflow": "w", "set": ""}, "set: "),
+    ],
+    "apply": [
+        (7, "body: "),
+        ({"workflows": 7}, "workflows: "),
+        ({"triggers": []}, "triggers: "),
+        ({"workflows": {"a b": UNNAMED}}, "workflows.'a b': "),
+        ({"workflows": {"a.yaml": UNNAMED}}, "workflows.a.yaml: "),
+        ({"workflows": {"0190b5c2-7d1e-7c3a-9f21-000000000001": UNNAMED}}, "workflows.0190b5c2"),
+        ({"workflows": {"a": 7}}, "workflows.a: a workflow is an object"),
+        ({"workflows": {"a": {"stages": []}}}, "workflows.a.stages: "),
+        ({"triggers": {"a": 7}}, "triggers.a: must be a trigger"),
+        ({"triggers": {"a": {"event": "E", "workflow": "absent"}}}, "triggers.a.workflow: there is no"),
+        ({"prune": "yes"}, "prune: "),
+        ({"dryRun": None}, "dryRun: "),
+        ({"set": None}, "set: "),
+    ],
     "sendEvents": [
         (7, "body: "),
         ([], "body: "),
@@ -257,7 +321,10 @@ async def furnished(live: Live) -> dict[str, str]:
     instance_id = await live.started(workflow_id)
     trigger = (await live.call("POST", "/triggers", {"event": "E", "workflowID": workflow_id})).json()["data"]["id"]
     plan = (await live.call("POST", "/ext/plans", {"workflowID": workflow_id})).json()["data"]["id"]
+    await live.call("PUT", "/ext/workflows/named", {"definition": UNNAMED})
     return {
+        "workflowName": "named",
+        "triggerName": "kept",
         "flowId": workflow_id,
         "workflowID": workflow_id,
         "instanceID": instance_id,
@@ -289,7 +356,7 @@ async def test_a_key_that_is_none_is_named(shared: Live, operation: Operation) -
     ids = await furnished(shared)
     path = PREFIX + operation.path.format(**ids)
     for key in ("", "a b", "x" * 256, "a\tb"):
-        response = await shared.http.post(path, json={}, headers={"Idempotency-Key": key})
+        response = await shared.http.request(operation.method, path, json={}, headers={"Idempotency-Key": key})
         assert response.status_code == 400
         assert response.json()["errorMessage"].startswith("Idempotency-Key: "), key
 

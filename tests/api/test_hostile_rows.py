@@ -54,6 +54,10 @@ TEMPLATES = {
     "abortInstance": b'{"reason":HOLE}',
     "redriveInstance": b'{"reason":HOLE}',
     "undoInstance": b'{"reason":HOLE}',
+    "putWorkflow": b'{"definition":{"stages":[{"wait_event":{"event":HOLE}}]}}',
+    "runNamedWorkflow": b'{"a":HOLE}',
+    "putTrigger": b'{"event":"E","workflowID":"WORKFLOW","vars":{"a":HOLE}}',
+    "apply": b'{"workflows":{"applied":{"stages":[{"wait_event":{"event":HOLE}}]}}}',
 }
 NEED_AN_END = ("redriveInstance", "undoInstance")
 """The JSON that a write takes, with a hole for a value."""
@@ -61,7 +65,10 @@ NEED_AN_END = ("redriveInstance", "undoInstance")
 NAMED = {"a lone surrogate", "a lone surrogate as a key", "an escaped NUL"}
 """Fragments that are JSON: their refusal names the field."""
 
-TAKE_NONE = {"cancelEvent", "deleteWorkflow", "deleteTrigger", "pauseBatch", "resumeBatch", "cancelBatch"}
+TAKE_NONE = {
+    *("cancelEvent", "deleteWorkflow", "deleteTrigger", "deleteNamedWorkflow"),
+    *("pauseBatch", "resumeBatch", "cancelBatch"),
+}
 """Writes whose body means nothing."""
 
 TAKE_FORMS = {"getToken", "getGatewayToken"}
@@ -94,6 +101,8 @@ TABLES = (
     "decisions",
     "certificates",
     "batches",
+    "handles",
+    "versions",
 )
 
 
@@ -152,6 +161,9 @@ async def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         ids["planID"] = plan.json()["data"]["id"]
         batch = await live.call("POST", "/ext/batches", {"kind": "abort", "instances": ["none"], "reason": "r"})
         ids["batchID"] = batch.json()["data"]["id"]
+        named = await live.call("PUT", "/ext/workflows/named", {"definition": {"stages": WAITING["stages"]}})
+        assert named.status_code == 201, named.text
+        ids |= {"workflowName": "named", "triggerName": "kept"}
         yield Place(live, folder / "journal.db", ids)
 
 

@@ -52,7 +52,8 @@ NAMING: tuple[Bug, ...] = (
         DISPATCHER,
         "        workflow = await self._journal.workflow(match.trigger.workflow_id)\n",
         "        versions = await self._journal.versions(match.trigger.workflow_name or '')\n"
-        "        made = next((each.workflow_id for each in versions if each.created_at <= match.trigger.created_at), None)\n"
+        "        made_at = match.trigger.created_at\n"
+        "        made = next((each.workflow_id for each in versions if each.created_at <= made_at), None)\n"
         "        workflow = await self._journal.workflow(made or match.trigger.workflow_id)\n",
         _STARTED,
     ),
@@ -80,8 +81,8 @@ NAMING: tuple[Bug, ...] = (
     _bug(
         "a trigger that is replaced fires for the events of before, too",
         SQL,
-        "    after_seq = (SELECT until_seq FROM former_triggers WHERE trigger_id = :trigger_id AND revision = :revision)",
-        "    after_seq = after_seq",
+        "after_seq = (SELECT until_seq FROM former_triggers WHERE trigger_id = :trigger_id AND revision = :revision)",
+        "after_seq = after_seq",
         _STORED,
     ),
     _bug(

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
@@ -32,20 +32,19 @@ from headrace.usecases.names import (
     add_deletion,
     add_name_change,
     check_name,
-    check_number,
     check_owner,
-    check_set,
     forget,
     name_change,
     named_config,
+    number_in,
+    set_in,
     with_versions,
 )
 from headrace.usecases.ports import Ports
 from headrace.usecases.reasons import members_of, principal_of
+from headrace.workflows.activities import Json
 from headrace.workflows.config import Config
 from headrace.workflows.variables import shown
-
-Json = dict[str, Any]
 
 MAX_DOCUMENTS = 1_000
 DEFAULT_SET = "default"
@@ -112,6 +111,7 @@ async def kept_definition(ports: Ports, name: str, wanted: object, path: str = "
         for each in members
         if each not in _MEMBERS
     ]
+    problems += [Problem(f"{below}{each}", "must not be null") for each in _MEMBERS if members.get(each, "") is None]
     by_name = members.get("workflow")
     if (by_name is None) == (members.get("workflowID") is None):
         problems.append(Problem(f"{below}workflow", "either it or workflowID is required"))
@@ -260,7 +260,7 @@ async def put_trigger(ports: Ports, caller: Caller | None, name: str, wanted: ob
     """
     check_name(name)
     members = members_of(wanted, *_MEMBERS, "ifRevision", "set")
-    if_revision, set_name = check_number(members.get("ifRevision"), "ifRevision"), check_set(members.get("set"))
+    if_revision, set_name = number_in(members, "ifRevision"), set_in(members)
     definition = {each: value for each, value in members.items() if each in _MEMBERS}
     parsed = await kept_definition(ports, name, definition)
     change = await _trigger_change(ports, parsed, set_name)
@@ -390,7 +390,7 @@ def _audit(unit: Unit, caller: Caller, at: int, change: Change) -> None:
 
 async def _parsed(ports: Ports, wanted: object) -> _Wanted:
     members = members_of(wanted, "set", "workflows", "triggers", "prune", "dryRun")
-    set_name = DEFAULT_SET if members.get("set") is None else check_name(members["set"], "set")
+    set_name = set_in(members) or DEFAULT_SET
     flags = {name: members.get(name, False) for name in ("prune", "dryRun")}
     for name, value in flags.items():
         if not isinstance(value, bool):

@@ -32,6 +32,7 @@ from headrace.usecases.idempotency import Answer, Caller, idempotent, record
 from headrace.usecases.instances import commit_start
 from headrace.usecases.ports import Ports
 from headrace.usecases.reasons import members_of, principal_of
+from headrace.workflows.activities import Json
 from headrace.workflows.config import Config, parse_config
 from headrace.workflows.variables import check_variables
 
@@ -85,9 +86,9 @@ def is_name(text: str) -> bool:
     return True
 
 
-def check_set(value: object) -> str | None:
+def set_in(members: Json) -> str | None:
     """The set of `headrace apply` that makes an object. Raises InvalidValue."""
-    return None if value is None else check_name(value, "set")
+    return check_name(members["set"], "set") if "set" in members else None
 
 
 def named_config(name: str, definition: object, path: str = "") -> Config:
@@ -194,7 +195,7 @@ async def put_workflow(ports: Ports, caller: Caller | None, name: str, wanted: o
     members = members_of(wanted, "definition", "ifVersion", "set")
     if "definition" not in members:
         raise InvalidValue("definition", "is required: the workflow, an object with `stages`")
-    if_version, set_name = check_number(members.get("ifVersion"), "ifVersion"), check_set(members.get("set"))
+    if_version, set_name = number_in(members, "ifVersion"), set_in(members)
     config = named_config(name, members["definition"], "definition")
     change = await name_change(ports, name, config, set_name)
     current = 0 if change.before is None else change.before.current
@@ -208,9 +209,11 @@ async def put_workflow(ports: Ports, caller: Caller | None, name: str, wanted: o
     return answer
 
 
-def check_number(value: object, field: str) -> int | None:
-    if value is None:
+def number_in(members: Json, field: str) -> int | None:
+    """A version or revision that a caller expects, 0 where there must be none. Raises InvalidValue."""
+    if field not in members:
         return None
+    value = members[field]
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_NUMBER:
         raise InvalidValue(field, f"must be a whole number from 0 to {MAX_NUMBER}")
     return value
