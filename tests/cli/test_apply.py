@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ stages:
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     """A name that no other test on the shared server has."""
-    return request.node.name.removeprefix("test_").replace("_", "-")[:60]
+    return re.sub("[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:60]
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ LONG = json.dumps(
 
 
 UNIQUE = {("plans", "instance_id"), ("inbox", "key"), ("occurrences", "instance_id"), ("resolutions", "proof")} | {
-    ("successors", "successor")
+    *(("successors", "successor"), ("triggers", "handle"))
 }
 """Columns beside the keys whose values must differ."""
 
