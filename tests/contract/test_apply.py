@@ -158,7 +158,7 @@ async def test_an_invalid_document_stops_them_all(tmp_path: Path) -> None:
             with pytest.raises(InvalidDefinition) as refused:
                 await applied(alive, workflows, triggers)
             assert path in [each.path for each in refused.value.problems], path
-        for members, field in (
+        wrong: tuple[tuple[dict[str, Any], str], ...] = (
             ({"triggers": {"t": on("PAID", "absent")}}, "triggers.t.workflow"),
             ({"triggers": {"t": {"event": "PAID", "workflowID": "absent"}}}, "triggers.t.workflowID"),
             ({"workflows": {"a b": waits_for("x")}}, "workflows.'a b'"),
@@ -166,7 +166,8 @@ async def test_an_invalid_document_stops_them_all(tmp_path: Path) -> None:
             ({"set": "a b"}, "set"),
             ({"prune": 1}, "prune"),
             ({"colour": 1}, "colour"),
-        ):
+        )
+        for members, field in wrong:
             with pytest.raises(InvalidValue) as named:
                 await applied(alive, {"a": waits_for("x"), **members.pop("workflows", {})}, **members)
             assert named.value.field == field

@@ -39,7 +39,7 @@ async def running(journal: PostgresJournal, batch_id: str, max_open: int = ITEMS
     await journal.commit(unit_of(added, b.AddBatchItems(batch_id=batch_id, items=f"[{items}]")))
     await journal.commit(unit_of(b.ClaimPreview(batch_id=batch_id, claim="c")))
     await journal.commit(unit_of(b.FinishPreview(batch_id=batch_id, claim="c", hash="h", summary="{}")))
-    await journal.commit(unit_of(b.StartBatch(batch_id=batch_id, hash="h", principal="p", at=2)))
+    await journal.commit(unit_of(b.StartBatch(batch_id=batch_id, state="ready", hash="h", principal="p", at=2)))
 
 
 async def is_committed(journal: PostgresJournal, *writes: Write) -> bool:

@@ -377,7 +377,7 @@ class RaiseGeneration(Write, frozen=True, kw_only=True):
 class AddTrigger(Write, frozen=True, kw_only=True):
     """Store a trigger, which fires for events accepted from now on. Changes nothing where one has the same `handle`.
 
-    `event_name`: `event` in lower case. `name_folded` fills itself in. The last three are as `records.Trigger` has them.
+    `event_name`: `event` in lower case. `name_folded` fills itself in. The last three: see `records.Trigger`.
     """
 
     trigger_id: str

@@ -26,6 +26,7 @@ from headrace_client.history import (
 )
 from headrace_client.hooks import Hooks
 from headrace_client.models import (
+    ApprovalDecision,
     Approvals,
     Attention,
     AuditEntry,
@@ -36,7 +37,6 @@ from headrace_client.models import (
     Continuation,
     DeadLetter,
     DecidedPlan,
-    Decision,
     EffectRequest,
     Event,
     EventConflict,
@@ -128,6 +128,7 @@ __all__ = [
     "Applied",
     "AppliedDocument",
     "ApplyRequest",
+    "ApprovalDecision",
     "Approvals",
     "AsyncClient",
     "AsyncPages",
@@ -158,7 +159,6 @@ __all__ = [
     "DecidePlanRequest",
     "DecidePlanRequestBody",
     "DecidedPlan",
-    "Decision",
     "DeleteTriggerRequest",
     "DeleteWorkflowRequest",
     "DescribeInstanceRequest",

@@ -378,7 +378,7 @@ class PlanSummary(Model, kw_only=True):
     external: str | None = None
 
 
-class Decision(Model, kw_only=True):
+class ApprovalDecision(Model, kw_only=True):
     """A person's decision about a plan or a batch. `verdict` is approve or reject."""
 
     principal: str
@@ -391,7 +391,7 @@ class Approvals(Model, kw_only=True):
     """The approvals of a plan or a batch: how many it needs, by which rule if any, and what was decided, in order."""
 
     needed: int
-    given: list[Decision]
+    given: list[ApprovalDecision]
     rule: str | None = None
 
 

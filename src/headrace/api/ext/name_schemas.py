@@ -34,7 +34,7 @@ class NamedDefinition(Shape, kw_only=True):
     set: Set | UnsetType = UNSET
 
 
-class Version(Shape, kw_only=True):
+class NamedVersion(Shape, kw_only=True):
     """An immutable version of a name: an ordinary workflow."""
 
     version: Annotated[int, Meta(ge=1)]
@@ -53,7 +53,7 @@ class NamedWorkflow(Shape, kw_only=True):
     workflow_id: WorkflowId = msgspec.field(name="workflowID")
     created_at: DateTime
     updated_at: DateTime
-    versions: list[Version]
+    versions: list[NamedVersion]
     set: Set | UnsetType = UNSET
 
 

@@ -121,7 +121,7 @@ def _named(named: NamedWorkflow) -> schemas.NamedWorkflow:
         created_at=date_time(handle.created_at),
         updated_at=date_time(handle.updated_at),
         versions=[
-            schemas.Version(
+            schemas.NamedVersion(
                 version=each.number,
                 workflow_id=each.workflow_id,
                 hash=each.definition_hash,

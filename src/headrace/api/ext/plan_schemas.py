@@ -85,7 +85,7 @@ class PlanSummary(Shape, kw_only=True):
     instance: Annotated[InstanceId, Meta(description="The instance of whose rest it is.")] | UnsetType = UNSET
 
 
-class Decision(Shape, kw_only=True):
+class ApprovalDecision(Shape, kw_only=True):
     """A person's decision about a plan or a batch."""
 
     principal: str
@@ -99,7 +99,7 @@ class Approvals(Shape, kw_only=True):
 
     needed: Annotated[int, Meta(ge=1, description="How many persons have to approve it.")]
     rule: Annotated[str, Meta(description="The rule that asks for them.")] | UnsetType = UNSET
-    given: Annotated[list[Decision], Meta(description="The oldest first.")]
+    given: Annotated[list[ApprovalDecision], Meta(description="The oldest first.")]
 
 
 class DecisionRequest(Shape, kw_only=True):

@@ -107,7 +107,7 @@ def shown_approvals(approvals: Approvals) -> schemas.Approvals:
         needed=approvals.needed.approvals,
         rule=approvals.needed.rule or UNSET,
         given=[
-            schemas.Decision(
+            schemas.ApprovalDecision(
                 principal=each.principal,
                 verdict="approve" if each.verdict == "approve" else "reject",
                 reason=each.reason,
