@@ -27,6 +27,7 @@ stages:
   - delay: {duration: 2d3h}
   - delay: {duration: "${pause}"}
   - update: {account: {id: a, ledger: main, metadata: {timeout: 7d}}}
+    when: 'stages[1].outcome == "timeout"'
 """
 LEFT = [
     {"wait_event": {"event": "go"}},
@@ -44,6 +45,7 @@ def test_a_definition_whose_money_would_move_otherwise_is_not_printed(headrace: 
         "left out: stages[0].approve (money moves otherwise without it)",
         "left out: stages[1].wait_event.timeout",
         "left out: stages[1].wait_event.on_timeout",
+        "left out: stages[4].when (money moves otherwise without it)",
         "written in hours: stages[2].delay.duration",
         "Nothing is printed: --force prints it without these.",
     ]

@@ -80,10 +80,10 @@ async def test_a_journal_that_is_ahead_is_refused_unless_it_works_from_this_rele
 
 async def test_a_server_that_would_pay_what_it_must_not_is_kept_away(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that knows no continuations would send effects again, under new keys; one that knows no approvals would go on
-    without them; one that knows no times of waits would wait without an end; one that knows no names would start the
-    version of which a trigger was made.
+    without them; one that knows no times of waits would wait without an end; one that knows no conditions would run
+    what is to be skipped; one that knows no names would start the version of which a trigger was made.
     """
-    for revision in ("0022", "0025", "0027", "0029"):
+    for revision in ("0022", "0025", "0027", "0028", "0029"):
         monkeypatch.setattr(migrations, "HEAD", revision)
         assert f"newer release of Headrace (schema {HEAD}" in await refusal(url)
     monkeypatch.setattr(migrations, "HEAD", "0030")

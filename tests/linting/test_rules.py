@@ -35,6 +35,12 @@ A, B, C = account("a"), account("b"), account("c")
 VAR = account("users:${user}")
 HOLD = account("escrow:${order}")
 PAYMENT = payment("${payment}")
+
+
+def when(stage: Json, variable: str) -> Json:
+    return {**stage, "when": f'{variable} == "yes"'}
+
+
 FROM_EVENT: Json = {"payment": "event.id", "amount": "event.amount"}
 
 
@@ -51,6 +57,7 @@ def paid(*stages: Json, at: list[str] | None = None, filter_: str | None = None,
 
 DEFECTS: dict[str, list[Sample]] = {
     "asset-mismatch": [
+        Sample([send(A, HOLD), when(send(HOLD, B, asset="EUR/2"), "vars.a")], [f"{S1}.amount.asset"]),
         Sample([send(A, HOLD), send(HOLD, B, asset="EUR/2")], [f"{S1}.amount.asset"]),
         Sample(
             [send(A, wallet("${w}")), send(wallet("${w}", balance="main"), B, asset="GBP/2")], [f"{S1}.amount.asset"]
@@ -78,6 +85,7 @@ DEFECTS: dict[str, list[Sample]] = {
         Sample([send(A, wallet("w"), "10"), send(wallet("w"), B, 9)], [f"{S1}.amount.amount"]),
     ],
     "unbound-variable": [
+        paid(when(delay("1s"), "vars.a"), at=["in trigger vars"], b="event.id"),
         paid(send(PAYMENT, A, "${amount}"), at=["in trigger vars"], payment="event.id"),
         Sample([wait("paid:${order}")], ["in trigger "], (trigger(),)),
         paid(send(PAYMENT, VAR, "${sum.net}"), at=["in trigger vars"] * 2, payment="event.id", total="event.amount"),
@@ -94,6 +102,8 @@ DEFECTS: dict[str, list[Sample]] = {
         Sample([send(A, B, 5), {"approve": {}}], ["stages[1].approve"]),
     ],
     "same-event-twice": [
+        Sample([when(wait("ok"), "vars.a"), wait("ok")], ["stages[1].wait_event.event"]),
+        Sample([when(wait("ok"), "vars.a"), when(wait("ok"), "vars.a")], ["stages[1].wait_event.event"]),
         Sample([wait("ok"), delay("1s"), wait("ok")], ["stages[2].wait_event.event"]),
         Sample([wait("ok:${a}"), wait("ok:${a}")], ["stages[1].wait_event.event"]),
         Sample(
@@ -161,6 +171,7 @@ DEFECTS: dict[str, list[Sample]] = {
         Sample([send(payment("p", throughAccount="psp"), B)], [f"{S0}.source.payment.throughAccount"]),
     ],
     "irreversible-not-last": [
+        Sample([send(A, payout()), when(delay("1h"), "vars.a")], [S0], more={"on_failure": "undo"}),
         Sample([send(A, payout()), send(A, B)], [S0], more={"on_failure": "undo"}),
         Sample([wait("x"), send(A, payout()), delay("1h"), update("a")], [S1], more={"on_failure": "undo"}),
         Sample([send(A, payout()), wait("x", timeout="1h")], [S0], more={"on_failure": "undo"}),
@@ -203,6 +214,7 @@ DEFECTS: dict[str, list[Sample]] = {
         on("SAVED_PAYMENT", 'event.status startsWith "DISPUTE"', [wait("x")], "in trigger filter"),
     ],
     "trigger-loop": [
+        on("SUCCEEDED_WORKFLOW", None, [when(delay("1s"), "vars.a")], "in trigger event"),
         on("COMMITTED_TRANSACTIONS", None, [send(A, B)], "in trigger event"),
         on("SAVED_METADATA", 'event.ledger == "main"', [update("a", state="x")], "in trigger filter"),
         on("SAVED_PAYMENT", 'event.status == "SUCCEEDED"', [send(A, payout(type="PAYOUT"))], "in trigger filter"),
@@ -219,6 +231,7 @@ DEFECTS: dict[str, list[Sample]] = {
 
 CLEAN: dict[str, list[Sample]] = {
     "asset-mismatch": [
+        Sample([when(send(A, HOLD), "vars.a"), send(HOLD, B, asset="EUR/2")]),
         Sample([send(HOLD, B, asset="EUR/2"), send(A, HOLD)]),
         Sample([send(A, HOLD, asset="${x}"), send(HOLD, B, asset="EUR/2")]),
         Sample([send(A, HOLD), send(A, HOLD, asset="EUR/2"), send(HOLD, B, asset="EUR/2")]),
@@ -228,6 +241,8 @@ CLEAN: dict[str, list[Sample]] = {
     ],
     "asset-precision": [Sample([send(A, B), send(A, B, asset="EUR/2"), send(A, B, asset="${x}"), send(B, C)])],
     "splits-exceed": [
+        Sample([send(A, HOLD, 10), when(send(HOLD, B, 10), "vars.a"), when(send(HOLD, C, 10), "vars.b")]),
+        Sample([send(A, HOLD, 10), when(send(A, HOLD, 5), "vars.a"), send(HOLD, B, 15)]),
         Sample([send(A, HOLD, 1000), send(HOLD, B, 900), send(HOLD, C, 100)]),
         Sample([send(A, HOLD, "${sum}"), send(HOLD, B, "${net}"), send(HOLD, C, "${fee}")]),
         Sample([send(HOLD, B, 5), send(A, HOLD, 1), send(HOLD, B, 5)]),
@@ -237,6 +252,7 @@ CLEAN: dict[str, list[Sample]] = {
         Sample([send(PAYMENT, A, 5000), send(PAYMENT, B, 5000)]),
     ],
     "splits-leave-rest": [
+        Sample([send(A, HOLD, 10), send(HOLD, B, 5), when(send(HOLD, C, 5), "vars.a")]),
         Sample([send(A, HOLD, 1000), send(HOLD, B, 900), send(HOLD, C, 100)]),
         Sample([send(A, HOLD, 1000)]),
         Sample([send(HOLD, B, 5), send(A, HOLD, 10)]),
@@ -244,9 +260,17 @@ CLEAN: dict[str, list[Sample]] = {
         Sample([send(A, HOLD, 7, "${x}"), send(A, HOLD, 7, "${y}"), send(HOLD, B, 5, "${x}")]),
     ],
     "unbound-variable": [paid(send(PAYMENT, VAR, "${sum.net}"), payment="event.id", sum="event", user="event.x")],
-    "unused-variable": [paid(send(PAYMENT, VAR, "${sum.net}"), payment="event.id", sum="event", user="event.x")],
+    "unused-variable": [
+        paid(when(delay("1s"), "vars.a"), a="event.id"),
+        paid({**delay("1s"), "when": "vars?.a == nil"}, a="event.id"),
+        paid({**delay("1s"), "when": "len(vars) > 0"}, a="event.id"),
+        paid(send(PAYMENT, VAR, "${sum.net}"), payment="event.id", sum="event", user="event.x"),
+    ],
     "wait-without-timeout": [Sample([wait("a", timeout="1h"), {"approve": {"approvals": 2, "timeout": "3d"}}])],
-    "same-event-twice": [Sample([wait("ok:${a}"), wait("ok:${b}"), wait("ok")])],
+    "same-event-twice": [
+        Sample([when(wait("ok"), "vars.a"), when(wait("ok"), "vars.b")]),
+        Sample([wait("ok:${a}"), wait("ok:${b}"), wait("ok")]),
+    ],
     "world-from-variable": [
         Sample([send(account("${who}"), B)]),
         paid(send(VAR, B), user="event.reference"),
@@ -314,6 +338,8 @@ CLEAN: dict[str, list[Sample]] = {
         on("SAVED_PAYMENT", 'event.status in ["SUCCEEDED", "PAID"] and event.status != "PAID"', [wait("x")]),
     ],
     "trigger-loop": [
+        on("COMMITTED_TRANSACTIONS", None, [when(send(A, B), "vars.a")], a="event.ledger"),
+        on("SAVED_METADATA", None, [when(update("a", state="x"), "vars.a")], a="event.ledger"),
         paid(send(A, payout())),
         on("COMMITTED_TRANSACTIONS", None, [update("a"), delay("1s")]),
         on("COMMITTED_TRANSACTIONS", 'event.ledger == "bank"', [send(A, B)]),

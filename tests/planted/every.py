@@ -8,6 +8,7 @@ from tests.planted.bugs import BUGS, Bug
 from tests.planted.certifying import CERTIFYING
 from tests.planted.continuing import CONTINUING
 from tests.planted.naming import NAMING
+from tests.planted.deciding import DECIDING
 from tests.planted.pinning import PINNING
 from tests.planted.planning import PLANNING
 from tests.planted.processes import PROCESSES
@@ -26,5 +27,6 @@ EVERY_BUG: tuple[Bug, ...] = (
     *BATCHING,
     *WAITING,
     *NAMING,
+    *DECIDING,
 )
 """In the order of caught.md."""

@@ -1,0 +1,168 @@
+"""Bugs of conditions: a stage runs or is skipped though nobody has decided that, or decided otherwise."""
+
+from __future__ import annotations
+
+from tests.planted.bugs import SQL, Bug, Change
+
+RUNNER = "src/headrace/runner/instance.py"
+RECOVERY = "src/headrace/runner/recovery.py"
+DECISIONS = "src/headrace/workflows/decisions.py"
+CONDITIONS = "src/headrace/workflows/conditions.py"
+_PURE = "tests/unit/workflows/test_conditions.py"
+_RUNNER = "tests/unit/runner/test_conditions.py"
+_PLANS = "tests/planning/test_conditions.py"
+_CERTIFICATES = "tests/certificates/test_conditions.py"
+_JOURNAL = "tests/contract/test_journal.py"
+
+
+def _bug(name: str, file: str, find: str, put: str, *suites: str) -> Bug:
+    return Bug(name, (Change(file, find, put),), suites)
+
+
+DECIDING: tuple[Bug, ...] = (
+    Bug(
+        "a condition is evaluated again after a restart",
+        (
+            Change(
+                RECOVERY,
+                "verdict=Verdict(stage.skipped))",
+                "verdict=decide(definition.stages[stage.number], runner.variables, runner.before))",
+            ),
+            Change(RECOVERY, "import Passed, Verdict, add_read", "import Passed, add_read, decide"),
+        ),
+        (_RUNNER,),
+    ),
+    _bug(
+        "a continuation evaluates the condition of its first stage again",
+        "src/headrace/runner/runners.py",
+        "            decided=before.stages[-1].skipped,\n",
+        "",
+        _RUNNER,
+    ),
+    _bug(
+        "a condition that cannot be evaluated counts as false",
+        DECISIONS,
+        '        return Verdict(None, f"{WHEN}: {error.summary}")\n',
+        "        return Verdict(skips=error is not None)\n",
+        _PURE,
+    ),
+    _bug(
+        "a condition that is neither true nor false counts as false",
+        DECISIONS,
+        "    if type(result) is not bool:\n",
+        "    if type(result) is not bool and result is not None:\n",
+        _PURE,
+    ),
+    _bug(
+        "that a stage runs by its condition is not stored",
+        RUNNER,
+        "        if stage.skips is not None:\n",
+        "        if stage.skips:\n",
+        _RUNNER,
+    ),
+    _bug(
+        "a decision about a stage is overwritten",
+        SQL,
+        " AND number = :number AND skipped IS NULL\n",
+        " AND number = :number\n",
+        _JOURNAL,
+    ),
+    _bug(
+        "what was read before a restart decides nothing",
+        RECOVERY,
+        "    for row in standing.reads:\n",
+        "    for row in ():\n",
+        _RUNNER,
+    ),
+    _bug(
+        "a continuation does not see how inherited stages have ended",
+        RECOVERY,
+        "stage.outcome or DONE",
+        "DONE",
+        _RUNNER,
+    ),
+    _bug(
+        "the hash of a plan leaves out what it skips",
+        "src/headrace/planning/document.py",
+        '            "skipped": plan["skipped"],\n',
+        "",
+        _PLANS,
+    ),
+    _bug(
+        "a plan does not list what it skips",
+        "src/headrace/planning/planner.py",
+        "            self._draft.skipped.append(stage.number)\n",
+        "            pass\n",
+        _PLANS,
+    ),
+    _bug(
+        "a pinned run skips what was signed to run",
+        RUNNER,
+        "        if self.pin is not None and verdict.error is None:\n",
+        "        if self.pin is not None and not self.stage.is_skipped and verdict.error is None:\n",
+        _PLANS,
+    ),
+    _bug(
+        "a pinned run runs what was signed to be skipped",
+        RUNNER,
+        "        if self.pin is not None and verdict.error is None:\n",
+        "        if self.pin is not None and self.stage.is_skipped and verdict.error is None:\n",
+        _PLANS,
+    ),
+    _bug(
+        "a plan of the rest decides again about its first stage",
+        "src/headrace/planning/planner.py",
+        "None if begins is None or number > first else begins.decided",
+        "None",
+        _PLANS,
+    ),
+    _bug(
+        "a rule about approvals counts what is skipped",
+        "src/headrace/workflows/approval_rules.py",
+        " if place not in skipped\n",
+        " if place not in ()\n",
+        _PLANS,
+    ),
+    _bug(
+        "a certificate believes what is recorded of a condition",
+        "src/headrace/certificates/replay.py",
+        "    if runner.skips != recorded.decided:\n",
+        "    if False:\n",
+        _CERTIFICATES,
+    ),
+    _bug(
+        "large integers are compared as floats",
+        "src/headrace/expr/equality.py",
+        "        first, second = left, right  # of any size\n",
+        "        first, second = float(left), float(right)\n",
+        _PURE,
+    ),
+    _bug(
+        "arithmetic turns a large integer into a float",
+        "src/headrace/expr/arithmetic.py",
+        "    if type(value) is int and not fits(value):\n",
+        "    if type(value) is bool and not fits(value):\n",
+        _PURE,
+    ),
+    _bug(
+        "a condition may name its own stage",
+        "src/headrace/workflows/config.py",
+        "        if not 0 <= number < len(before):\n",
+        "        if not 0 <= number <= len(before):\n",
+        _PURE,
+    ),
+    _bug(
+        "a condition may read the clock",
+        CONDITIONS,
+        'and node.name == "now"',
+        'and node.name == "later"',
+        _PURE,
+    ),
+    _bug(
+        "a run starts without a variable that only a condition names",
+        "src/headrace/workflows/variables.py",
+        "            found |= condition_of(source).needed\n",
+        "            found |= set()\n",
+        _PURE,
+    ),
+)

@@ -1,0 +1,100 @@
+"""What is stored of a condition, and what a runner that is restored or continued goes by: decided without a journal."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from headrace.journal import writes
+from headrace.journal.port import Unit
+from headrace.journal.records import ActivityRow, Instance, Stage, Standing, Workflow
+from headrace.runner.runners import started_instance
+from tests.unit.runner.test_continuation import STAGES, runners
+
+Json = dict[str, Any]
+SEND: Json = STAGES[0]
+PAY: Json = {"send": {**SEND["send"], "destination": {"payment": {"psp": "stripe"}}}}
+BY_READ: Json = {**SEND, "when": 'stages[0].reads.GetAccount.metadata.vip == "yes"'}
+
+
+def decided(unit: Unit) -> dict[int, bool]:
+    return {each.number: each.is_skipped for each in unit.writes if isinstance(each, writes.DecideStage)}
+
+
+def standing(
+    stages: list[Json], *rows: Stage, error: str | None = None, reads: tuple[ActivityRow, ...] = ()
+) -> Standing:
+    """An instance with these rows of stages, which has failed where there is an error."""
+    instance = Instance(
+        id="first",
+        workflow_id="w",
+        config=json.dumps({"stages": stages}),
+        variables='{"country":"DE"}',
+        created_at=1,
+        updated_at=9,
+        terminated_at=None if error is None else 9,
+        error=error,
+        failure=None if error is None else "refused",
+        stages=rows,
+    )
+    return Standing(instance, (), 1, reads=reads)
+
+
+def row(number: int, *, skipped: bool | None = None, ended: bool = True, error: str | None = None) -> Stage:
+    return Stage("first", number, "send", "{}", 1, 2 if ended else None, error, skipped=skipped)
+
+
+def account_read(vip: str) -> ActivityRow:
+    output = json.dumps({"data": {"metadata": {"vip": vip}}})
+    return ActivityRow("first", 0, 0, "GetAccount", "{}", 1, output=output, terminated_at=2)
+
+
+def test_the_unit_that_opens_a_stage_stores_what_was_decided() -> None:
+    stages = [{**SEND, "when": f'vars.country == "{country}"'} for country in ("FR", "DE", "FR")]
+    workflow = Workflow("w", None, json.dumps({"stages": stages}), 1, 1)
+    runner, unit = runners().start(workflow, {"country": "DE"}, sends=True)
+    assert decided(unit) == {0: True, 1: False}
+    assert [type(each) for each in unit.writes if isinstance(each, writes.AddClosedStage | writes.OpenStage)] == [
+        writes.AddClosedStage,
+        writes.OpenStage,
+    ]
+    assert (runner.stage.number, [stage.skipped for stage in started_instance(unit).stages]) == (1, [True, False])
+
+
+def test_no_stage_without_a_condition_costs_a_write() -> None:
+    workflow = Workflow("w", None, json.dumps({"stages": [SEND]}), 1, 1)
+    assert decided(runners().start(workflow, {}, sends=True).unit) == {}
+
+
+def test_a_restored_runner_goes_by_what_is_stored() -> None:
+    """Also where the condition would say something else by now."""
+    stages = [{**SEND, "when": 'vars.country == "FR"'}]
+    runner = runners().restore(standing(stages, row(0, skipped=False, ended=False)))
+    assert runner.stage.command is not None and not runner.stage.is_skipped
+
+
+def test_so_does_a_continuation() -> None:
+    stages = [{**SEND, "when": 'vars.country == "FR"'}]
+    runner, unit = runners().redrive(standing(stages, row(0, skipped=False, error="no"), error="no"), sends=True)
+    assert runner.open is not None and decided(unit) == {0: False}
+    runner, unit = runners().redrive(standing(stages, row(0, error="when: no"), error="when: no"), sends=True)
+    assert runner.ended_at is not None and decided(unit) == {0: True}, "nothing was decided: it is now"
+
+
+def test_what_was_read_before_a_restart_decides_later_stages() -> None:
+    for vip in ("yes", "no"):
+        found = standing([PAY, SEND, BY_READ], row(0), row(1, ended=False), reads=(account_read(vip),))
+        runner = runners().restore(found)
+        assert [each.outcome for each in runner.before] == ["done"]
+        runner.stage.skip()  # as good as its end
+        assert decided(runner.advance()) == {2: vip == "no"}
+
+
+def test_and_outcomes_do() -> None:
+    stages = [SEND, {"wait_event": {"event": "x"}}, SEND, {**SEND, "when": 'stages[1].outcome == "timeout"'}]
+    late = Stage("first", 1, "wait_event", "{}", 1, 2, outcome="timeout")
+    for second in (late, row(1)):
+        runner = runners().restore(standing(stages, row(0, skipped=True), second, row(2, ended=False)))
+        assert [each.outcome for each in runner.before] == ["skipped", "timeout" if second is late else "done"]
+        runner.stage.skip()
+        assert decided(runner.advance()) == {3: second is not late}
