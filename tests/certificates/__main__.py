@@ -77,10 +77,12 @@ def periods(count: int) -> tuple[list[Line], list[str]]:
                 payload = honest_period(rans)
             except NotCertifiable as error:
                 failures.append(f"seed {seed}: an honest period was refused: {error.code}: {error}")
+                refusals += 1
                 continue
-        cases += len(payload["lines"])
+        ended += len(payload["lines"])
         if both(sign(payload, KID, KEY).encode(), pinned()):
             failures.append(f"seed {seed}: the file of an honest period was refused")
+            refusals += 1
         for name, mutant in file_mutants(payload):
             files[name] += 1
             if not both(sign(mutant, KID, KEY).encode(), pinned()):
@@ -88,7 +90,7 @@ def periods(count: int) -> tuple[list[Line], list[str]]:
     codes, misses = mutated_periods(count)
     total = codes.total() + len(misses)
     lines: list[Line] = [
-        {"periods": honest_count, "cases": cases, "refused": len(failures)},
+        {"periods": honest_count, "cases": ended, "refused": refusals},
         {"period_mutants": total, "certified": len(misses)},
         {"period_files": files.total(), "accepted": sum("was accepted" in each for each in failures)},
         *({"period_mutant": name, "refused": code, "count": codes[name, code]} for name, code in sorted(codes)),

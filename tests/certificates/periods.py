@@ -112,7 +112,14 @@ def line_left_out(payload: Json) -> Json:
 
 def line_left_out_of_the_header(payload: Json) -> Json | None:
     """The sums still have it, unless it moved nothing."""
-    return _with_lines(payload, payload["lines"][1:]) if payload["lines"][0]["totals"] else None
+    return _with_lines(payload, payload["lines"][1:]) if _moves(payload["lines"][0]) else None
+
+
+def _moves(line: Json) -> bool:
+    return any(
+        any((*sums["bridge"].values(), *(value for name, value in sums.items() if name != "bridge")))
+        for sums in line["totals"].values()
+    )
 
 
 def line_twice(payload: Json) -> Json:
@@ -172,7 +179,7 @@ def undeclared_stranded(payload: Json) -> Json | None:
 def counted_and_not_taken_off(payload: Json) -> Json | None:
     lines = copy.deepcopy(payload["lines"])
     for line in lines:
-        if line["totals"]:
+        if _moves(line):
             line["counted"] = {"certificate": "c0", "totals": line["totals"]}
             return _with_lines(payload, lines)
     return None

@@ -12,7 +12,7 @@ import pytest
 
 from headrace.certificates.conservation import Totals
 from headrace.certificates.envelope import require_line, require_previous, sign, verify
-from headrace.certificates.period import Counted, EndedCase, lines_of, sums_of
+from headrace.certificates.period import Counted, EndedCase, Place, lines_of, sums_of
 from headrace.errors import InvalidValue
 from headrace.planning.canonical import sha
 from headrace.testing.virtual import START_AT
@@ -32,7 +32,7 @@ from tests.certificates.periods import (
 from tests.certificates.test_envelope import KEY, KID, both, by_script, pinned, script
 
 Json = dict[str, Any]
-PLACE = ("payments", 5)
+PLACE: Place = ("payments", 5)
 
 
 def signed(payload: Json) -> bytes:
@@ -46,7 +46,7 @@ def totals(*, came_in: int = 0, sent: int = 0) -> Json:
 
 def ingesting(name: str, ended_at: int, amount: int = 300) -> EndedCase:
     """A case that sends from a payment of 300."""
-    ingested = {PLACE: ("USD/2", amount)} if amount else {}
+    ingested: dict[Place, tuple[str, int]] = {PLACE: ("USD/2", amount)} if amount else {}
     return EndedCase(name, START_AT + ended_at, f"sha256:{name}", totals(came_in=amount), [], ingested)
 
 
