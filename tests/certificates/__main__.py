@@ -69,7 +69,7 @@ def periods(count: int) -> tuple[list[Line], list[str]]:
     """The lines of a third as many honest periods, of their files, and of this many mutants of their cases."""
     failures: list[str] = []
     files: Counter[str] = Counter()
-    cases = 0
+    ended = refusals = 0
     honest_count = count // 3
     for seed in range(honest_count):
         with some_cases(seed) as rans:
