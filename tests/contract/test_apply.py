@@ -97,7 +97,7 @@ async def test_an_apply_is_repeated_without_effect(tmp_path: Path) -> None:
         assert set(await state_of(alive)) == {"workflow pay", "workflow top-up", "trigger payments"}
         payments = await alive.journal.kept_trigger("payments")
         assert payments is not None and (payments.event, payments.revision) == ("SAVED", 2)
-        assert await alive.journal.requesters(payments.id) == ["jane"]
+        assert [each.principal for each in await alive.journal.requesters(payments.id)] == ["jane"]
         back = await applied(alive, *OLD)
         assert actions(back)["workflow refund"] == "created"
         refund = await alive.journal.handle("refund")
@@ -158,7 +158,7 @@ async def test_an_invalid_document_stops_them_all(tmp_path: Path) -> None:
             with pytest.raises(InvalidDefinition) as refused:
                 await applied(alive, workflows, triggers)
             assert path in [each.path for each in refused.value.problems], path
-        wrong: tuple[tuple[dict[str, Any], str], ...] = (
+        misnamed: tuple[tuple[dict[str, Any], str], ...] = (
             ({"triggers": {"t": on("PAID", "absent")}}, "triggers.t.workflow"),
             ({"triggers": {"t": {"event": "PAID", "workflowID": "absent"}}}, "triggers.t.workflowID"),
             ({"workflows": {"a b": waits_for("x")}}, "workflows.'a b'"),
@@ -167,7 +167,7 @@ async def test_an_invalid_document_stops_them_all(tmp_path: Path) -> None:
             ({"prune": 1}, "prune"),
             ({"colour": 1}, "colour"),
         )
-        for members, field in wrong:
+        for members, field in misnamed:
             with pytest.raises(InvalidValue) as named:
                 await applied(alive, {"a": waits_for("x"), **members.pop("workflows", {})}, **members)
             assert named.value.field == field

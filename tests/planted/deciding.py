@@ -119,8 +119,8 @@ DECIDING: tuple[Bug, ...] = (
     _bug(
         "a rule about approvals counts what is skipped",
         "src/headrace/workflows/approval_rules.py",
-        " if place not in skipped\n",
-        " if place not in ()\n",
+        " if place not in skipped))[own[0]]",
+        " if place not in ()))[own[0]]",
         _PLANS,
     ),
     _bug(

@@ -7,8 +7,8 @@ from tests.planted.batching import BATCHING
 from tests.planted.bugs import BUGS, Bug
 from tests.planted.certifying import CERTIFYING
 from tests.planted.continuing import CONTINUING
-from tests.planted.naming import NAMING
 from tests.planted.deciding import DECIDING
+from tests.planted.naming import NAMING
 from tests.planted.pinning import PINNING
 from tests.planted.planning import PLANNING
 from tests.planted.processes import PROCESSES

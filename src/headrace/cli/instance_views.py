@@ -124,20 +124,7 @@ class ShowLook:
             ("ID", self.instance["id"]),
             ("Workflow", f"{self._workflow['config'].get('name') or ''} {self._workflow['id']}".strip()),
         ]
-        if description.get("kind", "run") != "run":
-            predecessor = description.get("predecessor") or {"instanceID": description["rootID"]}
-            facts.append(("Kind", f"{description['kind']} of {predecessor['instanceID']}"))
-        if after := description.get("successor"):
-            facts.append(("Successor", f"{after['instanceID']} ({after['kind']})"))
-        if undo := description.get("undo"):
-            facts.append(("Undo", undo["state"]))
-        if "planID" in description:
-            facts.append(("Plan", description["planID"]))
-        if waits := description.get("approval"):
-            facts += _approval(waits, self.instance["id"])
-        defined = self._workflow["config"]["stages"]
-        for number in description.get("skipped", ()):
-            facts.append(("Skipped", f"stage {number}: {defined[number].get('when', '')} is false"))
+        facts += _beyond_v1(description, self.instance["id"], self._workflow["config"]["stages"])
         facts.append(("Created at", display.moment(self.instance["createdAt"])))
         facts.append(("Updated at", display.moment(self.instance["updatedAt"])))
         if self.instance["terminated"]:
@@ -164,6 +151,26 @@ class ShowLook:
             has_changed=before != self.instance,
             is_over=self.instance["terminated"],
         )
+
+
+def _beyond_v1(description: Json, instance_id: str, stages: list[Json]) -> list[tuple[str, str]]:
+    """The place of an instance in its case, what it waits for, and what it has skipped. `stages`: of its definition."""
+    facts: list[tuple[str, str]] = []
+    if description.get("kind", "run") != "run":
+        predecessor = description.get("predecessor") or {"instanceID": description["rootID"]}
+        facts.append(("Kind", f"{description['kind']} of {predecessor['instanceID']}"))
+    if after := description.get("successor"):
+        facts.append(("Successor", f"{after['instanceID']} ({after['kind']})"))
+    if undo := description.get("undo"):
+        facts.append(("Undo", undo["state"]))
+    if "planID" in description:
+        facts.append(("Plan", description["planID"]))
+    if waits := description.get("approval"):
+        facts += _approval(waits, instance_id)
+    skipped: list[int] = description.get("skipped", [])
+    for number in skipped:
+        facts.append(("Skipped", f"stage {number}: {stages[number].get('when', '')} is false"))
+    return facts
 
 
 def described(session: Session, instance_id: str) -> Json:

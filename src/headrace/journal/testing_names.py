@@ -156,7 +156,7 @@ async def requesters_of_triggers_are_those_who_gave_definitions(make_journal: Ma
         for number, operation in enumerate(("putTrigger", "apply", "deleteTrigger", "runNamedWorkflow")):
             entry = AddAuditEntry(at=1, principal=f"p{number}", client_id=None, operation=operation, target="t1")
             await journal.commit(_unit(entry))
-        assert sorted(await journal.requesters("t1")) == ["p0", "p1", "p3"]
+        assert sorted(each.principal for each in await journal.requesters("t1")) == ["p0", "p1", "p3"]
 
 
 def _workflow(workflow_id: str) -> Write:
