@@ -85,6 +85,7 @@ def _migrate_until(path: Path, count: int | None) -> int:
     return done
 
 
+@pytest.mark.timeout(900)  # hundreds of migrations
 @pytest.mark.parametrize(("version", "every"), [("0.1.0", 4), ("0.2.0", 1)])
 def test_a_migration_may_be_cut_off_after_any_statement(version: str, every: int, tmp_path: Path) -> None:
     whole = tmp_path / "whole.db"

@@ -60,6 +60,7 @@ def reading(start_server: Callable[..., Server], tmp_path: Path, monkeypatch: py
     reading.close()
 
 
+@pytest.mark.timeout(600)  # a page starts servers and dozens of commands, on a busy machine too
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_page_runs_as_written(page: Path, reading: Reading) -> None:

@@ -29,7 +29,7 @@ def add_stages(components: Json) -> None:
     }
     for stage in STAGES.values():
         for shape in objects_in(stage.shape):
-            components[shape.name] = _component(shape)
+            components[shape.name] = _component(shape, is_portable=stage.is_portable)
         if not stage.is_portable:
             components[stage.shape.name][MARK] = True
 
@@ -42,12 +42,21 @@ def objects_in(shape: Shape) -> Iterator[Object]:
             yield from objects_in(member)
 
 
-def _component(shape: Object) -> Json:
+def _component(shape: Object, *, is_portable: bool) -> Json:
+    """The schema of an object. A member of Headrace's own may be null, which responses repeat; it is then left out."""
+    own = {
+        name
+        for name, member in shape.members.items()
+        if name not in shape.required and (not is_portable or (isinstance(member, Leaf) and not member.is_portable))
+    }
     component: Json = {
         "title": shape.name,
         "description": shape.about,
         "type": "object",
-        "properties": {name: _member(member) for name, member in shape.members.items()},
+        "properties": {
+            name: _or_null(_member(member)) if name in own else _member(member)
+            for name, member in shape.members.items()
+        },
         "required": list(shape.required),
         "additionalProperties": False,
     }
@@ -77,6 +86,12 @@ def _member(shape: Shape) -> Json:
             return {**described, "type": "object", "additionalProperties": {"type": "string"}}
         case _:
             raise TypeError(f"no schema is known for {shape!r}")
+
+
+def _or_null(schema: Json) -> Json:
+    """A schema that also allows null."""
+    kinds: list[Json] = schema.pop("anyOf", None) or [{"type": schema.pop("type")}]
+    return {**schema, "anyOf": [*kinds, {"type": "null"}]}
 
 
 def _reference(shape: Object) -> Json:
