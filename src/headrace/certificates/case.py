@@ -131,7 +131,7 @@ class RecordedInstance:
     is_off_plan: bool = False
     plans: tuple[DecidedPlan, ...] = ()
     requesters: tuple[RecordedRequester, ...] = ()
-    """Those that the audit trail shows. Empty: it shows none, so any person may have asked."""
+    """The principals that the audit trail shows. Empty: any person may have asked."""
 
     @property
     def decisions(self) -> list[Json]:

@@ -38,7 +38,7 @@ MAX_S = 50.0
 MAX_BYTES = 32 << 20
 """The size of a file: more is not read by a check."""
 SETTLE_US = 2_000_000
-"""What is dated before a moment is in the journal so long after it. A request about a later end waits."""
+"""Time after which the journal holds all that is dated before a moment. A request about a later end waits."""
 _PAGE = 500
 _AT_ONCE = 4
 """Cases whose effects are looked up at the same time."""

@@ -447,7 +447,7 @@ class ResolutionListResponse(Shape, kw_only=True):
 
 
 class CertificateRequest(Shape, kw_only=True):
-    """What to certify: the case of `instance`, or the period from `from` to before `to`."""
+    """The case of `instance` to certify, or the period from `from` to before `to`."""
 
     instance: Annotated[str, Meta(description="The id of an instance of the case.")] = ""
     from_: Annotated[DateTime, Meta(description="The first moment of the period.")] | UnsetType = msgspec.field(
