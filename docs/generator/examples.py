@@ -38,8 +38,7 @@ WORDS = {
     "planID": "PLAN",
     "batchID": "BATCH",
     "certificateID": "CERTIFICATE",
-    "workflowName": "NAME",
-    "triggerName": "NAME",
+    "name": "NAME",
     "number": "0",
     "position": "0",
 }
@@ -76,12 +75,12 @@ TRIGGER: Json = {
     "vars": {"userID": "event.id", "amount": "event.amount"},
 }
 KEPT: Json = {"event": "COMMITTED_TRANSACTIONS", "workflow": "NAME", "filter": "event.ledger == 'main'"}
-APPROVED: Json = {"stages": [{"wait_event": {"event": "approved", "timeout": "7d"}}]}
+NAMED: Json = {"stages": EXAMPLE["stages"]}
 BODIES: dict[str, Any] = {
     "createTrigger": TRIGGER,
     "testTrigger": PAY_IN,
     "putTrigger": KEPT,
-    "apply": {"workflows": {"NAME": APPROVED}, "triggers": {"NAME": KEPT}, "dryRun": True},
+    "apply": {"workflows": {"NAME": NAMED}, "triggers": {"NAME": KEPT}, "dryRun": True},
 }
 _FLAGS: dict[str, bool] = {"true": True, "false": False}
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -251,7 +250,7 @@ class World:
             self._batch(operation.operation_id)
         if operation.operation_id in NEED_NAME:
             self.server.request(
-                "PUT", f"{PREFIX}/ext/workflows/{self.ids['NAME']}", json.dumps({"definition": APPROVED}).encode()
+                "PUT", f"{PREFIX}/ext/workflows/{self.ids['NAME']}", json.dumps({"definition": NAMED}).encode()
             )
         if operation.operation_id == "listKeptTriggers":
             kept = self.filled(json.dumps(KEPT)).encode()

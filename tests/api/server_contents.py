@@ -49,8 +49,7 @@ PLACES = {
     "planID": "plan",
     "certificateID": "certificate",
     "batchID": "batch",
-    "workflowName": "name",
-    "triggerName": "kept",
+    "name": "name",
 }
 ENDS_IT = {
     "deleteNamedWorkflow": "name",
@@ -150,7 +149,6 @@ class ServerContents:
         self._keep("certificate", self._made("/ext/certificates", {"instance": self._ids["instance"][0]}))
         self._keep("batch", self._made("/ext/batches", {"kind": "run", "runs": [self.run_item()], "reason": "r"}))
         self._keep("name", self._named("named"))
-        self._keep("kept", "kept")
         self._put("/ext/triggers/kept", {"event": "NEVER", "workflow": "named"})
         self._post("/ext/events", [{"type": EVENT, "payload": PAY_IN}] * 3)
         self._until_fired(trigger_id)

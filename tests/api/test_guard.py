@@ -203,7 +203,7 @@ async def _furnished(live: Live, documents: Documents, journal_file: Path) -> Pl
     batch = await live.call("POST", "/ext/batches", {"kind": "abort", "instances": [instance_id], "reason": "r"})
     ids["batchID"] = batch.json()["data"]["id"]
     await live.call("PUT", "/ext/workflows/named", {"definition": {"stages": WAITING["stages"]}})
-    ids |= {"workflowName": "named", "triggerName": "kept"}
+    ids["name"] = "named"
     del live.http.headers["authorization"]
     return Place(live, documents, journal_file, ids)
 

@@ -323,8 +323,7 @@ async def furnished(live: Live) -> dict[str, str]:
     plan = (await live.call("POST", "/ext/plans", {"workflowID": workflow_id})).json()["data"]["id"]
     await live.call("PUT", "/ext/workflows/named", {"definition": UNNAMED})
     return {
-        "workflowName": "named",
-        "triggerName": "kept",
+        "name": "named",
         "flowId": workflow_id,
         "workflowID": workflow_id,
         "instanceID": instance_id,

@@ -163,7 +163,7 @@ async def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         ids["batchID"] = batch.json()["data"]["id"]
         named = await live.call("PUT", "/ext/workflows/named", {"definition": {"stages": WAITING["stages"]}})
         assert named.status_code == 201, named.text
-        ids |= {"workflowName": "named", "triggerName": "kept"}
+        ids["name"] = "named"
         yield Place(live, folder / "journal.db", ids)
 
 

@@ -63,7 +63,7 @@ def apply(
 
 
 def _findings(found: Documents, lint: Any) -> list[PlacedFinding]:
-    """What the linter finds. A trigger whose workflow is not in the files is linted by itself only."""
+    """Run the linter. A trigger whose workflow is not in the files is linted by itself only."""
     names = {each.definition.config.name for each in found.workflows if each.definition is not None}
     known = [each for each in found.triggers if each.definition is not None and each.definition.workflow_id in names]
     if any(each.findings for each in found.all):

@@ -27,7 +27,7 @@ MakeJournal = Callable[[], AbstractAsyncContextManager[Journal]]
 
 
 async def a_name_moves_from_the_version_that_its_mover_has_seen(make_journal: MakeJournal) -> None:
-    """Of several units that move a name one succeeds; the others change nothing."""
+    """One of several units that move a name succeeds; the others change nothing."""
     async with make_journal() as journal:
         await _named(journal, "pay", 3)
         assert await journal.handle("pay") == Handle("pay", 1, "w1", None, 5, 5)
@@ -68,6 +68,7 @@ async def a_start_has_the_version_that_is_current_at_its_commit(make_journal: Ma
 
 
 async def names_are_listed_newest_first(make_journal: MakeJournal) -> None:
+    """A name that is taken away leaves the list, and its versions stay."""
     async with make_journal() as journal:
         for number, name in enumerate(("b", "a", "c"), 1):
             await journal.commit(_unit(_workflow(f"x{name}")))
@@ -110,7 +111,7 @@ async def a_trigger_by_name_shows_the_version_that_is_current(make_journal: Make
 
 
 async def an_event_has_the_definition_of_its_time(make_journal: MakeJournal) -> None:
-    """Where a trigger is replaced, each event is for exactly one of its definitions, whenever it is processed."""
+    """Each event is for exactly one of the definitions of a trigger, whenever it is processed."""
     async with make_journal() as journal:
         await _named(journal, "pay", 1)
         before = await _accepted(journal, "e0")

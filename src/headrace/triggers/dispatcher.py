@@ -387,7 +387,7 @@ class Dispatcher:
 
 
 def _guards(trigger: Trigger) -> list[Required]:
-    """What a unit requires that starts a workflow by its name: that the version is the current one at the commit."""
+    """Guards of a unit that starts a workflow by its name: the version is the current one at the commit."""
     name, number = trigger.workflow_name, trigger.current
     if name is None or number is None:
         return []

@@ -71,7 +71,7 @@ class PutTrigger(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What was done to a document. `number`: the version of a workflow, the revision of a trigger. `id`: of either."""
+    """An action on a document. `number`: the version of a workflow, the revision of a trigger. `id`: of either."""
 
     kind: str
     name: str

@@ -37,7 +37,7 @@ from headrace.workflows.config import Config, parse_config
 from headrace.workflows.variables import check_variables
 
 CREATED, UPDATED, UNCHANGED, PRUNED = "created", "updated", "unchanged", "pruned"
-"""What a write does to a document."""
+"""Actions on a document."""
 MAX_NUMBER = 2**31 - 1
 TRIES = 100
 """How often a start is made anew because its name moves meanwhile."""
@@ -111,7 +111,7 @@ def _below(path: str, problem: Problem) -> Problem:
 
 @dataclass(frozen=True, slots=True)
 class NameChange:
-    """What a definition under a name does to it, as it was read. `number` is the version that is current afterwards."""
+    """The effect of a definition on its name, as that was read. `number` is the version that is current afterwards."""
 
     name: str
     before: Handle | None

@@ -51,7 +51,7 @@ class KeptTrigger(Model, kw_only=True):
 
 
 class AppliedDocument(Model, kw_only=True):
-    """What was done to a document. `kind`: workflow or trigger; `action`: created, updated, unchanged or pruned.
+    """One document of an apply. `kind`: workflow or trigger; `action`: created, updated, unchanged or pruned.
 
     `version`: of a workflow, or the revision of a trigger; `id`: of either.
     """

@@ -135,7 +135,7 @@ class ApplyRequest(Shape, kw_only=True):
 
 
 class AppliedDocument(Shape, kw_only=True):
-    """What was done to a document."""
+    """The action on one document."""
 
     kind: Literal["workflow", "trigger"]
     name: Name
@@ -145,7 +145,7 @@ class AppliedDocument(Shape, kw_only=True):
 
 
 class Applied(Shape, kw_only=True):
-    """What was done, or would be."""
+    """The result of an apply, or of a trial."""
 
     set: Set
     documents: list[AppliedDocument]

@@ -16,6 +16,7 @@ from headrace.api.requests import Request, json_value, with_canonical_ids
 from headrace.api.responses import Response, json_response, no_content
 from headrace.api.v1 import schemas as v1_schemas
 from headrace.api.v1 import views
+from headrace.api.v1.workflows import EXAMPLE
 from headrace.api.v2.pages import PARAMETERS, page_response
 from headrace.clock import date_time
 from headrace.journal.lists import HandleList, KeptTriggerList, Place
@@ -32,7 +33,7 @@ from headrace.usecases.names import (
 )
 
 WORKFLOWS, TRIGGERS = "Workflows", "Triggers"
-_DEFINITION = {"stages": [{"wait_event": {"event": "approved", "timeout": "7d"}}]}
+_DEFINITION = {"stages": EXAMPLE["stages"]}
 _TRIGGER = {
     "event": "SAVED_PAYMENT",
     "workflow": "top-up",
@@ -44,14 +45,14 @@ _TRIGGER = {
 async def put(context: Context, request: Request) -> Response:
     body = await request.body(context.settings.max_body_bytes)
     wanted = json_value(request, body) if body else None
-    name = request.params["workflowName"]
+    name = request.params["name"]
     answer = await put_workflow(context.ports, caller_of(request, body, wanted), name, wanted)
     status = 200 if answer.value is not None and answer.value.action == UNCHANGED else 201
     return answer_response(answer, status, _named_response)
 
 
 async def show(context: Context, request: Request) -> Response:
-    return json_response(200, _named_response(await read_named(context.ports, request.params["workflowName"])))
+    return json_response(200, _named_response(await read_named(context.ports, request.params["name"])))
 
 
 async def show_all(context: Context, request: Request) -> Response:
@@ -64,7 +65,7 @@ async def show_all(context: Context, request: Request) -> Response:
 async def delete(context: Context, request: Request) -> Response:
     """A body has no meaning, but the limits of bodies hold."""
     await request.body(context.settings.max_body_bytes)
-    await delete_name(context.ports, unkeyed_caller(request), request.params["workflowName"])
+    await delete_name(context.ports, unkeyed_caller(request), request.params["name"])
     return no_content()
 
 
@@ -72,14 +73,14 @@ async def run(context: Context, request: Request) -> Response:
     body = await request.body(context.settings.max_body_bytes)
     variables: Any = json_value(request, body) if body else {}
     caller = caller_of(request, body, variables)
-    answer = await run_named(context.ports, caller, request.params["workflowName"], variables)
+    answer = await run_named(context.ports, caller, request.params["name"], variables)
     return answer_response(answer, 201, views.instance_response)
 
 
 async def put_kept_trigger(context: Context, request: Request) -> Response:
     body = await request.body(context.settings.max_body_bytes)
     wanted = with_canonical_ids(json_value(request, body) if body else None, "workflowID")
-    answer = await put_trigger(context.ports, caller_of(request, body, wanted), request.params["triggerName"], wanted)
+    answer = await put_trigger(context.ports, caller_of(request, body, wanted), request.params["name"], wanted)
     status = 200 if answer.value is not None and answer.value.action == UNCHANGED else 201
     return answer_response(answer, status, _put_response)
 
@@ -175,7 +176,7 @@ _MOVED = "Refused with 409 and `version` where another version has become curren
 OPERATIONS = (
     Operation(
         method="PUT",
-        path="/ext/workflows/{workflowName}",
+        path="/ext/workflows/{name}",
         operation_id="putWorkflow",
         scope=WRITE,
         handler=put,
@@ -211,7 +212,7 @@ OPERATIONS = (
     ),
     Operation(
         method="GET",
-        path="/ext/workflows/{workflowName}",
+        path="/ext/workflows/{name}",
         operation_id="getNamedWorkflow",
         scope=READ,
         handler=show,
@@ -223,7 +224,7 @@ OPERATIONS = (
     ),
     Operation(
         method="DELETE",
-        path="/ext/workflows/{workflowName}",
+        path="/ext/workflows/{name}",
         operation_id="deleteNamedWorkflow",
         scope=WRITE,
         handler=delete,
@@ -239,7 +240,7 @@ OPERATIONS = (
     ),
     Operation(
         method="POST",
-        path="/ext/workflows/{workflowName}/instances",
+        path="/ext/workflows/{name}/instances",
         operation_id="runNamedWorkflow",
         scope=WRITE,
         handler=run,
@@ -252,14 +253,14 @@ OPERATIONS = (
         status=201,
         response=v1_schemas.InstanceResponse,
         body=v1_schemas.Variables,
-        example={"amount": "2500"},
+        example={"userID": "42", "amount": "2500"},
         is_body_required=False,
         takes_key=True,
         errors=(400, 404, 413, 415, 503),
     ),
     Operation(
         method="PUT",
-        path="/ext/triggers/{triggerName}",
+        path="/ext/triggers/{name}",
         operation_id="putTrigger",
         scope=WRITE,
         handler=put_kept_trigger,
