@@ -23,7 +23,8 @@ PAGES = [page for page in ALL_PAGES if page.name not in OF_OPERATIONS and blocks
 MARKS = ("not run: ", "file: ", "exit: ", "typed: ", "stop", "beside: ", "Written by")
 NOT_RUN: dict[str, list[str]] = {
     "docs/how-to/batches.md": [
-        'headrace batch abort --workflow payout --started-since 2d --reason "the provider has closed the accounts"'
+        'headrace batch redrive --failed-since 9h --workflow payout --reason "the clearing account is funded"',
+        'headrace batch abort --workflow payout --started-since 2d --reason "the provider has closed the accounts"',
     ],
     "docs/how-to/deploy.md": [
         "python3 -m venv /opt/headrace",
