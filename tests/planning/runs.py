@@ -9,8 +9,9 @@ from typing import Any, cast
 from headrace.effects import services
 from headrace.effects.port import Done, NoResponse, Refused, Request
 from headrace.effects.settlement import Backoff, CreateLedger, EffectProtocol, LookUpFirst, Pause, Send
+from headrace.journal.approval_writes import DecideStage
 from headrace.journal.records import Plan, Workflow
-from headrace.journal.writes import DecideStage, EndInstance, OpenActivity, Publish
+from headrace.journal.writes import EndInstance, OpenActivity, Publish
 from headrace.planning.planner import Subject, Terms, plan
 from headrace.planning.questions import Answer, Asking
 from headrace.runner.policy import Policy

@@ -104,7 +104,7 @@ class RecordedStage:
     decided: bool | None = None
     """Whether its condition has left it out; None: it has none, or that one could not be evaluated."""
     has_timed_out: bool = False
-    """It went on without the event that it waited for."""
+    """True where the stage went on without the event that it waited for."""
 
 
 @dataclass(frozen=True, slots=True)

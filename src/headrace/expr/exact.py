@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from headrace.expr.errors import Failure
 from headrace.expr.values import Value, number, type_name
@@ -34,12 +34,12 @@ def exact_int(*arguments: Value) -> int:
 
 
 def exact_json(*arguments: Value) -> Any:
-    """`fromJSON(text)`: its integers stay integers. Raises Failure for a text that is not JSON."""
+    """`fromJSON(text)`: its integers stay integers. Raises Failure for what is not JSON, or has a member twice."""
     text = _only("fromJSON", arguments)
     if type(text) is not str:
         raise Failure(f"invalid operation: fromJSON({type_name(text)})")
     try:
-        return json.loads(text, parse_int=_digits, parse_float=_float, parse_constant=_refuse)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise Failure(f"invalid JSON at character {error.pos + 1}: {error.msg}") from None
     except RecursionError:
@@ -52,21 +52,20 @@ def _only(name: str, arguments: tuple[Value, ...]) -> Value:
     return arguments[0]
 
 
-def _digits(text: str) -> int:
-    if len(text) > MAX_DIGITS:
-        raise Failure(f"JSON holds an integer of more than {MAX_DIGITS:,} digits")
-    return int(text)
-
-
-def _float(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
+def _number(text: str) -> int | float:
+    """A number of JSON. Raises Failure for one that is too large, and for NaN and infinities, which JSON has not."""
+    is_integer = _INTEGER.fullmatch(text) is not None
+    value = int(text) if is_integer and len(text) <= MAX_DIGITS + 1 else float(text)
+    if isinstance(value, float) and (is_integer or not math.isfinite(value)):
         raise Failure("JSON holds a number that is too large")
     return value
 
 
-def _refuse(word: str) -> NoReturn:
-    raise Failure(f"invalid JSON: {word} is no value")
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(members := dict(pairs)) != len(pairs):
+        raise Failure("JSON holds a member twice")
+    return members
 
 
+_DECODER = json.JSONDecoder(parse_int=_number, parse_float=_number, parse_constant=_number, object_pairs_hook=_members)
 EXACT: Mapping[str, Callable[..., Any]] = {"int": exact_int, "fromJSON": exact_json}

@@ -1,4 +1,4 @@
-"""The writes of approvals: decisions of persons about plans, and the gates at which stages wait for them."""
+"""The writes of decisions: those of persons about plans, with the gates of stages, and those of conditions."""
 
 from __future__ import annotations
 
@@ -53,6 +53,14 @@ class OpenGate(Write, frozen=True, kw_only=True):
     deadline_at: int | None
 
 
+class DecideStage(Write, frozen=True, kw_only=True):
+    """Store whether the condition of a stage that has just been opened skips it. A decision does not change."""
+
+    instance_id: str
+    number: int
+    is_skipped: bool
+
+
 class PassGate(Write, frozen=True, kw_only=True):
     """A stage has the approvals that it waited for. Changes nothing where it does not wait for any."""
 
@@ -74,6 +82,7 @@ APPROVAL_WRITES: tuple[type[Write], ...] = (
     RejectPlan,
     SpendPlan,
     OpenGate,
+    DecideStage,
     PassGate,
     PinInstance,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+from headrace.journal.approval_writes import DecideStage
 from headrace.journal.port import Journal, Unit
 from headrace.journal.successor_writes import AddContinuation
 from headrace.journal.writes import (
@@ -13,14 +14,13 @@ from headrace.journal.writes import (
     AddInstance,
     AddWorkflow,
     CloseStage,
-    DecideStage,
     EndInstance,
     OpenStage,
     Write,
 )
 
 _MakeJournal = Callable[[], AbstractAsyncContextManager[Journal]]
-_NAMES_READS = '{"stages":[{"send":{}},{"send":{},"when":"stages[0].reads.GetWallet.x == 1"}]}'
+_NAMES_READS = '{"stages":[{"send":{}},{"send":{},"when":"stages[0].reads.Read.x == 1"}]}'
 
 
 async def a_decision_about_a_stage_is_stored_once(make_journal: _MakeJournal) -> None:
@@ -37,7 +37,7 @@ async def a_decision_about_a_stage_is_stored_once(make_journal: _MakeJournal) ->
 
 
 async def a_standing_has_the_reads_that_conditions_may_name(make_journal: _MakeJournal) -> None:
-    """Those of stages before the last one, also inherited ones, where the definition names any."""
+    """The reads are those of stages before the last one, also inherited ones, where the definition names any."""
     async with make_journal() as journal:
         for name, config in (("plain", "{}"), ("named", _NAMES_READS)):
             stages = (
@@ -49,7 +49,7 @@ async def a_standing_has_the_reads_that_conditions_may_name(make_journal: _MakeJ
             standing = await journal.standing(name)
             assert standing is not None
             found = [(each.stage, each.name, each.output) for each in standing.reads]
-            assert found == ([(0, "GetWallet", '"0"')] if name == "named" else [])
+            assert found == ([(0, "Read", '"0"')] if name == "named" else [])
         failed = CloseStage(terminated_at=5, error="no", instance_id="named", number=1)
         await _commit(journal, failed, EndInstance(at=5, error="no", instance_id="named", version=1))
         continued = AddContinuation(
@@ -93,7 +93,7 @@ def _read(instance_id: str, stage: int) -> Write:
         instance_id=instance_id,
         stage=stage,
         position=0,
-        name="GetWallet",
+        name="Read",
         input="{}",
         started_at=3,
         attempt=1,

@@ -163,14 +163,6 @@ class AddClosedStage(Write, frozen=True, kw_only=True):
     error: str | None
 
 
-class DecideStage(Write, frozen=True, kw_only=True):
-    """What the condition of a stage that has just been opened says. Changes nothing where that is decided."""
-
-    instance_id: str
-    number: int
-    is_skipped: bool
-
-
 class AmendStage(Write, frozen=True, kw_only=True):
     """Replace the input of an open stage."""
 

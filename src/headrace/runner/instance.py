@@ -28,7 +28,7 @@ from headrace.effects.services import prepare
 from headrace.effects.settlement import Doubt, NotBooked, Unbooked
 from headrace.errors import Conflict, InvalidValue, NotFound
 from headrace.journal import writes
-from headrace.journal.approval_writes import PassGate, PinInstance
+from headrace.journal.approval_writes import DecideStage, PassGate, PinInstance
 from headrace.journal.lists import STATUSES
 from headrace.journal.port import Entry, Required, Unit, WhenWanted
 from headrace.journal.records import Plan, Workflow
@@ -41,7 +41,7 @@ from headrace.runner.pin import Pin, pin_of
 from headrace.runner.rows import closed_at_once, ended_at_once, failed_attempt, intent_of, stage_of
 from headrace.workflows.activities import Activity
 from headrace.workflows.commands import Amend, SleepUntil, WaitApproval, WaitEvent
-from headrace.workflows.conditions import SKIPPED, has_conditions
+from headrace.workflows.conditions import SKIPPED, WHEN
 from headrace.workflows.decisions import RUNS, Passed, Verdict, decide
 from headrace.workflows.failures import ABORTED, EXPIRED, EXPIRED_TEXT, INVALID, NOT_BOOKED, Failure
 from headrace.workflows.interpreter import CANCELED, StageRunner
@@ -359,7 +359,7 @@ class InstanceRunner:
             stage.leave_plan(left)
         self._close_stage(unit, now_at)
         self.earlier = NOTHING
-        if has_conditions(self.definition.stages):
+        if any(WHEN in each for each in self.definition.stages):
             self.before.append(stage.passed())
         if stage.error is None and stage.number + 1 < len(self.definition.stages):
             self._open_stage(stage.number + 1, now_at, unit)
@@ -399,8 +399,8 @@ class InstanceRunner:
         """Open a stage. Its condition is evaluated here and nowhere else, and what it says is stored in this unit."""
         policy = self._context.policy
         may_name_world = policy.allow_world_from_trigger if self.by_trigger else policy.allow_world_from_caller
-        verdict = Verdict(decided)
-        if decided is None:
+        verdict = RUNS if decided is None else Verdict(decided)
+        if decided is None and WHEN in self.definition.stages[number]:
             verdict = decide(self.definition.stages[number], self.variables, self.before)
         self.run_stage(number, started_at, may_name_world=may_name_world, verdict=verdict)
         if self.pin is not None and verdict.error is None:
@@ -414,8 +414,9 @@ class InstanceRunner:
             self._store_decision(unit)
             rules = policy.approval_rules
             if rules.rules or isinstance(self.stage.command, WaitApproval):
+                skipped = [place for place, each in enumerate(self.before) if each.outcome == SKIPPED]
                 gate = gate_before(
-                    self.stage, started_at, self.definition, self.variables, rules, self.approvals, self._skipped()
+                    self.stage, started_at, self.definition, self.variables, rules, self.approvals, skipped
                 )
                 if gate is not None:
                     self.gate, self.deadline_at = gate
@@ -425,10 +426,7 @@ class InstanceRunner:
         """Store what the condition of the stage has said, behind the row of the stage."""
         stage = self.stage
         if stage.skips is not None:
-            unit.add(writes.DecideStage(instance_id=self.id, number=stage.number, is_skipped=stage.skips))
-
-    def _skipped(self) -> frozenset[int]:
-        return frozenset(number for number, each in enumerate(self.before) if each.outcome == SKIPPED)
+            unit.add(DecideStage(instance_id=self.id, number=stage.number, is_skipped=stage.skips))
 
     def run_stage(self, number: int, started_at: int, *, may_name_world: bool, verdict: Verdict = RUNS) -> None:
         self.stage_started_at = started_at

@@ -17,7 +17,7 @@ from headrace.runner.pin import pin_of
 from headrace.workflows.activities import ACTIVITIES, Activity
 from headrace.workflows.conditions import DONE, SKIPPED, has_conditions
 from headrace.workflows.decisions import Passed, Verdict, add_read
-from headrace.workflows.interpreter import JournalMismatch
+from headrace.workflows.interpreter import JournalMismatch, result_of
 
 decode = msgspec.json.decode
 
@@ -68,7 +68,7 @@ def before_of(standing: Standing, definition: Definition) -> list[Passed]:
     reads: dict[int, dict[str, Any]] = {}
     for row in standing.reads:
         if row.output is not None:
-            add_read(reads.setdefault(row.stage, {}), row.name, decode(row.output))
+            add_read(reads.setdefault(row.stage, {}), row.name, result_of(decode(row.output)))
     return [
         Passed(SKIPPED if stage.skipped else stage.outcome or DONE, reads.get(stage.number, {}))
         for stage in standing.instance.stages[:-1]

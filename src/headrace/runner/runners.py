@@ -15,6 +15,7 @@ from msgspec import structs
 
 from headrace.errors import InvalidValue, NotFound
 from headrace.journal import records, writes
+from headrace.journal.approval_writes import DecideStage
 from headrace.journal.port import Required, Unit
 from headrace.journal.records import Instance, Stage, Standing, Workflow
 from headrace.journal.successor_writes import AddContinuation, CarryEvents
@@ -253,7 +254,7 @@ def started_instance(start: Unit) -> Instance:
                 )
             case writes.AmendStage() as write:
                 stages[-1] = structs.replace(stages[-1], input=write.input)
-            case writes.DecideStage() as write:
+            case DecideStage() as write:
                 stages[-1] = structs.replace(stages[-1], skipped=write.is_skipped)
             case writes.CloseStage() as write:
                 stages[-1] = structs.replace(stages[-1], terminated_at=write.terminated_at, error=write.error)

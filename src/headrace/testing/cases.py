@@ -261,6 +261,11 @@ class _Reader:
         outcome = text(fields, "outcome", path) if "outcome" in fields else None
         if outcome is not None and outcome not in EXPECTED:
             raise InvalidValue(f"{path}.outcome", f"must be one of {', '.join(EXPECTED)}")
+        skipped: list[int] | None = [] if "skipped" in fields else None
+        for place, number in items(fields["skipped"], f"{path}.skipped") if skipped is not None else ():
+            if type(number) is not int or number < 0:
+                raise InvalidValue(place, "must be the number of a stage, counted from 0")
+            skipped.append(number)
         balances: dict[tuple[str, str, str], int] | None = None
         if "balances" in fields:
             balances = _balances(fields["balances"], f"{path}.balances")
@@ -269,7 +274,7 @@ class _Reader:
             text(fields, "error", path) if "error" in fields else None,
             _texts(fields, "effects", path),
             _texts(fields, "effects_include", path),
-            _numbers(fields, "skipped", path),
+            skipped,
             balances,
             duration_us(text(fields, "ended_at", path), f"{path}.ended_at") if "ended_at" in fields else None,
         )
@@ -284,17 +289,6 @@ def _texts(fields: Json, name: str, path: str) -> list[str] | None:
             raise InvalidValue(place, "must be text: write it in quotes")
         lines.append(item)
     return lines
-
-
-def _numbers(fields: Json, name: str, path: str) -> list[int] | None:
-    if name not in fields:
-        return None
-    numbers: list[int] = []
-    for place, item in items(fields[name], f"{path}.{name}"):
-        if type(item) is not int or item < 0:
-            raise InvalidValue(place, "must be the number of a stage, counted from 0")
-        numbers.append(item)
-    return numbers
 
 
 def _balances(value: object, path: str) -> dict[tuple[str, str, str], int]:

@@ -3,7 +3,7 @@
     when: 'vars.country == "DE" and stages[0].outcome == "done"'
 
 It sees the variables of the run and what the stages before have recorded: no ids, no time, nothing that could differ
-when it is looked at again. So one case gives one decision, whoever evaluates it: an instance, a plan, a certificate.
+when it is looked at again. So one case gives one decision in an instance, a plan and a certificate.
 What it names is checked when the definition is created.
 """
 
@@ -99,11 +99,8 @@ class _Reading:
         self._may_name_any = False
 
     def condition(self) -> Condition:
-        from headrace.expr import nodes
-
-        keys, base = _path(self._tree)
-        if type(base) is nodes.Name and base.name == "vars" and len(keys) == 1:
-            self._problem(base, 'a variable is text, not true or false: vars.NAME == "true"')
+        if _is_path(self._tree, "vars", 1):
+            self._problem(self._tree, 'a variable is text, not true or false: vars.NAME == "true"')
         pending = [self._tree]
         while pending:
             pending += self._read(pending.pop())
@@ -167,12 +164,12 @@ class _Reading:
         sides = [node.left, node.right]
         literals = [item for each in sides for item in (each.items if isinstance(each, nodes.Array) else (each,))]
         values = [(each, value) for each in literals if (value := _literal(each)) is not None]
-        if any(_is_outcome(each) for each in sides):
+        if any(_is_path(each, "stages", 2, "outcome") for each in sides):
             for word, value in values:
                 if value not in OUTCOMES:
                     known = ", ".join(OUTCOMES)
                     self._problem(word, f"an outcome is one of {known}, never {str(value)[:MAX_CHARACTERS]}")
-        if any(_is_variable(each) for each in sides):
+        if any(_is_path(each, "vars", 1) for each in sides):
             for word, value in values:
                 if not isinstance(value, str):
                     self._problem(word, f"a variable is text, and never equal to {str(value).lower()[:MAX_CHARACTERS]}")
@@ -198,19 +195,13 @@ def _path(node: Node) -> tuple[list[Any], Node]:
     return keys, node
 
 
-def _is_outcome(node: Node) -> bool:
+def _is_path(node: Node, name: str, length: int, last: str = "") -> bool:
+    """Whether a node is so many accesses of this name, and where `last` is given, ends with that."""
     from headrace.expr import nodes
 
     keys, base = _path(node)
-    is_stage = type(base) is nodes.Name and base.name == "stages"
-    return is_stage and len(keys) == 2 and _literal(keys[1].key) == "outcome"
-
-
-def _is_variable(node: Node) -> bool:
-    from headrace.expr import nodes
-
-    keys, base = _path(node)
-    return type(base) is nodes.Name and base.name == "vars" and len(keys) == 1
+    is_name = type(base) is nodes.Name and base.name == name and len(keys) == length
+    return is_name and (not last or _literal(keys[-1].key) == last)
 
 
 def _literal(node: Node) -> object:

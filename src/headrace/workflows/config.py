@@ -130,7 +130,7 @@ def _stage_problems(stage: object, path: str) -> Iterator[Problem]:
 
 
 def _condition_problems(source: object, before: list[object], path: str) -> Iterator[Problem]:
-    """What is wrong with a condition. `before`: the stages before its own, valid or not."""
+    """Problems of a condition. `before`: the stages before its own, valid or not."""
     if not isinstance(source, str):
         yield Problem(path, f"must be text, an expression, not {kind_of(source)}", WHEN)
         return

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from headrace.workflows.conditions import WHEN, condition_of
 from headrace.workflows.variables import members_of
-
-Json = dict[str, Any]
 
 
 class Passed(NamedTuple):
@@ -19,7 +17,7 @@ class Passed(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What the condition of a stage says. `skips` None: it has none, or `error` says why there is no decision."""
+    """The result of a condition. `skips` None: it has none, or `error` says why there is no decision."""
 
     skips: bool | None = None
     error: str | None = None
@@ -44,7 +42,7 @@ def decide(stage: Mapping[str, Any], variables: Mapping[str, str], before: Seque
     given = members_of(condition.needed | condition.others, variables)
     stages = [{"outcome": each.outcome, "reads": dict(each.reads)} for each in before]
     try:
-        result = condition.program.run({"vars": given, "stages": stages}, functions=EXACT, now_ns=_no_clock)
+        result = condition.program.run({"vars": given, "stages": stages}, functions=EXACT, now_ns=lambda: 0)
     except ExpressionError as error:
         return Verdict(None, f"{WHEN}: {error.summary}")
     if type(result) is not bool:
@@ -52,9 +50,9 @@ def decide(stage: Mapping[str, Any], variables: Mapping[str, str], before: Seque
     return Verdict(not result)
 
 
-def add_read(reads: dict[str, Any], name: str, output: Any) -> None:
+def add_read(reads: dict[str, Any], name: str, result: Any) -> None:
     """Add the result of a read. A second one of the same name is NAME2, a third one NAME3."""
-    reads[numbered(reads, name)] = result_of(output)
+    reads[numbered(reads, name)] = result
 
 
 def numbered(taken: Iterable[str], name: str) -> str:
@@ -64,17 +62,3 @@ def numbered(taken: Iterable[str], name: str) -> str:
         number += 1
         found = f"{name}{number}"
     return found
-
-
-def result_of(output: Any) -> Any:
-    """What a stage is sent of an output: the service's object, without what history wraps it in."""
-    if not isinstance(output, dict):
-        return output
-    members = cast("Json", output)
-    return members.get("data", members.get("cursor", members))
-
-
-def _no_clock() -> int:
-    from headrace.expr import Failure
-
-    raise Failure("a condition reads no clock")

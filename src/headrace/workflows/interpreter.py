@@ -10,13 +10,13 @@ checks only the values that hold one. A template never reports an error: where a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from headrace.errors import HeadraceError, InvalidValue, StageError
 from headrace.workflows.activities import Activity, Json
 from headrace.workflows.commands import Amend, Command, WaitEvent
-from headrace.workflows.conditions import DONE, SKIPPED, TIMEOUT, parts_of
-from headrace.workflows.decisions import RUNS, Passed, Verdict, add_read, result_of
+from headrace.workflows.conditions import DONE, SKIPPED, TIMEOUT, WHEN
+from headrace.workflows.decisions import RUNS, Passed, Verdict, add_read
 from headrace.workflows.failures import ABORTED, INVALID, OFF_PLAN, TIMED_OUT, TIMEOUT_TEXT, Failure
 from headrace.workflows.stages import RUN
 from headrace.workflows.stages.shape import Template
@@ -69,7 +69,7 @@ class StageRunner:
         may_name_world: bool = True,
         verdict: Verdict = RUNS,
     ) -> None:
-        self.keyword, raw = parts_of(stages[number])
+        self.keyword, raw = next(each for each in stages[number].items() if each[0] != WHEN)
         self.number = number
         self.command: Command | None = None
         self.error: str | None = None
@@ -113,7 +113,7 @@ class StageRunner:
                 self.ordinal += 1
                 self.booked.append(command.booked(result_of(output) or {}))
             else:
-                add_read(self.reads, command.name, output)
+                add_read(self.reads, command.name, result_of(output))
         elif isinstance(command, Amend):
             self.input = command.input
         try:
@@ -175,6 +175,14 @@ class StageRunner:
         self.error = error if not self.booked else f"{error}; already booked: {', '.join(self.booked)}"
         if self._generator is not None:
             self._generator.close()
+
+
+def result_of(output: Any) -> Any:
+    """The result of an activity as its stage is sent it: the service's object, without what history wraps it in."""
+    if not isinstance(output, dict):
+        return output
+    members = cast("Json", output)
+    return members.get("data", members.get("cursor", members))
 
 
 def filled_in(stage: StageType, raw: Json, variables: Mapping[str, str]) -> Json | None:

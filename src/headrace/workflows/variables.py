@@ -33,7 +33,7 @@ def has_placeholder(text: str) -> bool:
 
 
 def names_in(stages: Iterable[object]) -> set[str]:
-    """Every name that some value of the stages asks for, or that a condition of theirs needs."""
+    """Every name that some value of the stages asks for, or that one of their conditions needs."""
     listed = list(stages)
     found = {name for text in _texts(listed) for name in PLACEHOLDER.findall(text)}
     for stage in listed:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from headrace.journal import writes
+from headrace.journal.approval_writes import DecideStage
 from headrace.journal.port import Unit
 from headrace.journal.records import ActivityRow, Instance, Stage, Standing, Workflow
 from headrace.runner.runners import started_instance
@@ -18,7 +19,7 @@ BY_READ: Json = {**SEND, "when": 'stages[0].reads.GetAccount.metadata.vip == "ye
 
 
 def decided(unit: Unit) -> dict[int, bool]:
-    return {each.number: each.is_skipped for each in unit.writes if isinstance(each, writes.DecideStage)}
+    return {each.number: each.is_skipped for each in unit.writes if isinstance(each, DecideStage)}
 
 
 def standing(

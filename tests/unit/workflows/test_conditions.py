@@ -122,9 +122,9 @@ def test_it_sees_how_stages_before_have_ended(outcome: str, when: str) -> None:
 
 def test_it_sees_what_they_have_read_in_its_order() -> None:
     reads: Json = {}
-    for name, output in (("GetWallet", {"data": {"ledger": "a"}}), ("GetWallet", {"data": {"ledger": "b"}})):
-        add_read(reads, name, output)
-    add_read(reads, "ListWallets", {"cursor": {"pageSize": 1}})
+    for ledger in ("a", "b"):
+        add_read(reads, "GetWallet", {"ledger": ledger})
+    add_read(reads, "ListWallets", {"pageSize": 1})
     when = 'stages[0].reads.GetWallet.ledger == "a" and stages[0].reads.GetWallet2.ledger == "b" and '
     assert verdict(when + "stages[0].reads.ListWallets.pageSize == 1", Passed("done", reads)) == Verdict(skips=False)
 
@@ -171,6 +171,9 @@ def test_integers_compare_exactly_at_any_size(left: int, operator: str, right: i
         ("vars.word ?? true", "when: gives string, not true or false"),
         ("vars?.none", "when: gives nil, not true or false"),
         ("fromJSON(vars.word).a == 1", "when: invalid JSON at character 1"),
+        ('fromJSON("{\\"a\\": 1, \\"a\\": 2}").a == 1', "when: JSON holds a member twice"),
+        ("fromJSON('1e999') > 1", "when: JSON holds a number that is too large"),
+        ("fromJSON('NaN') > 1", "when: JSON holds a number that is too large"),
         ("all(1..9, all(1..9999, # > 0))", "when: step budget exceeded"),
         ('vars?.none and vars.a == "x"', "when: "),
     ],

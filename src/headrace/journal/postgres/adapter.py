@@ -264,6 +264,7 @@ class PostgresJournal:
         return [_summary(row) for row in await self._page(rows, place, limit)]
 
     async def standing(self, instance_id: str) -> Standing | None:
+        """One statement, and others only for a continuation or where conditions may name reads."""
         row = await self._standings.row(instance_id)
         if row is None:
             return None
