@@ -8,6 +8,7 @@ import pytest
 
 from headrace.certificates.envelope import verify
 from headrace.certificates.statement import checked_text
+from headrace.usecases import period_cases
 from headrace.usecases import period_certificates as use_case
 from tests.api.conftest import Live
 from tests.api.test_certificates import book, funded, ran
@@ -71,7 +72,7 @@ async def test_a_case_that_cannot_be_certified_is_named(live: Live) -> None:
 async def test_too_many_cases_are_too_large(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     await funded(live)
     await ran(live)
-    monkeypatch.setattr(use_case, "MAX_CASES", 0)
+    monkeypatch.setattr(period_cases, "MAX_CASES", 0)
     response = await made(live)
     assert (response.status_code, response.json()["details"]) == (400, {"reason": "too_large"})
 

@@ -18,6 +18,7 @@ from headrace.certificates.statement import checked_text
 from headrace.effects.port import Request, Response
 from headrace.errors import InvalidValue, NotCertifiable, Silent, TooLarge
 from headrace.journal.records import Certificate, Instance
+from headrace.usecases import period_cases
 from headrace.usecases import period_certificates as use_case
 from headrace.usecases.certificates import make_certificate, read_certificate
 from headrace.usecases.instances import abort_instance, send_event
@@ -240,11 +241,11 @@ async def test_too_many_cases_and_too_long_a_check_are_refused(tmp_path: Path, m
         last = [await ran(alive, SEND) for _ in range(3)][-1]
         await started(alive, WAIT)
         to_at = now(alive)
-        monkeypatch.setattr(use_case, "MAX_CASES", 3)
+        monkeypatch.setattr(period_cases, "MAX_CASES", 3)
         with pytest.raises(TooLarge, match="more than 3 cases"):
             await certificate(alive, begun_at, to_at)
         assert cases(await period(alive, begun_at, end_of(last)))
-        monkeypatch.setattr(use_case, "MAX_CASES", 4)
+        monkeypatch.setattr(period_cases, "MAX_CASES", 4)
 
         async def slow(_request: Request) -> Response:
             await asyncio.sleep(60)

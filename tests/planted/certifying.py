@@ -16,6 +16,8 @@ KEYS = "src/headrace/auth/signing.py"
 
 PERIOD = "src/headrace/certificates/period.py"
 PERIODS = "src/headrace/usecases/period_certificates.py"
+PERIOD_CASES = "src/headrace/usecases/period_cases.py"
+PERIOD_LISTING = "src/headrace/usecases/period_listing.py"
 CERTIFICATES = "src/headrace/usecases/certificates.py"
 APPROVALS = "src/headrace/certificates/approvals.py"
 
@@ -119,14 +121,14 @@ CERTIFYING: tuple[Bug, ...] = (
     _bug("a certificate of a case that goes on", STATEMENT, "    refuse_open(case)\n", "", _CHECKS),
     _bug(
         "a certificate of a period that leaves a case out",
-        PERIODS,
+        PERIOD_CASES,
         "            if len(begun) < len(instances):",
         "            if len(begun) < len(instances) or len(cases.ended) == 1:",
         _PERIODS,
     ),
     _bug(
         "a period whose end belongs to it",
-        PERIODS,
+        PERIOD_CASES,
         "if ended_at is None or ended_at >= period.to_at:",
         "if ended_at is None or ended_at > period.to_at:",
         _PERIODS,
@@ -140,7 +142,7 @@ CERTIFYING: tuple[Bug, ...] = (
     ),
     _bug(
         "a period that does not declare what is open",
-        PERIODS,
+        PERIOD_CASES,
         "            cases.open.append(begun)",
         "            pass",
         _PERIODS,
@@ -154,8 +156,8 @@ CERTIFYING: tuple[Bug, ...] = (
     ),
     _bug(
         "a period that forgets an abort whose effect settles later",
-        PERIODS,
-        '        ("canceled", RowPlace(-(2**63), "")),\n',
+        PERIOD_CASES,
+        '        ("canceled", Place(-(2**63), "")),\n',
         "",
         _PERIODS,
     ),
@@ -175,8 +177,8 @@ CERTIFYING: tuple[Bug, ...] = (
     ),
     _bug(
         "a full period that knows no transaction without a case",
-        PERIODS,
-        "        elif not await _has_effect(ports.journal, each):",
+        PERIOD_LISTING,
+        "        elif not await has_effect(ports.journal, each):",
         "        elif False:",
         "tests/api/test_period_certificates.py",
     ),

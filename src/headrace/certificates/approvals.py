@@ -71,18 +71,13 @@ def deny(
     if is_over and recorded.error == EXPIRED_TEXT:
         runner.deny(EXPIRED_TEXT, EXPIRED)
         return
-    for plan in _plans(case, recorded):
+    for plan in [plan for each in case for plan in each.plans if plan.stage == recorded.number]:
         for each in plan.decisions:
             text = f"rejected by {each.principal}: {each.reason}"
             if not each.is_approval and recorded.error == text:
                 runner.deny(text, REJECTED)
                 return
     raise differs(instance, recorded, f"it is recorded to end with {recorded.error!r}, and no decision says so")
-
-
-def _plans(case: Sequence[RecordedInstance], recorded: RecordedStage) -> list[DecidedPlan]:
-    """The plans of the rest that begins with this stage."""
-    return [plan for instance in case for plan in instance.plans if plan.stage == recorded.number]
 
 
 def _is_enough(plan: DecidedPlan, recorded: RecordedStage, so_far: Sequence[RecordedInstance]) -> bool:

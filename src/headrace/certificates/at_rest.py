@@ -5,7 +5,7 @@ This is declared, not certified: it is what the history records, and no service 
 
 from __future__ import annotations
 
-from headrace.certificates.case import Case, RecordedActivity, RecordedInstance, RecordedStage
+from headrace.certificates.case import Case, RecordedActivity, RecordedInstance
 from headrace.effects.ledger import wanted_postings
 from headrace.effects.wire import stored
 from headrace.workflows.activities import ACTIVITIES
@@ -20,10 +20,13 @@ def at_rest(case: Case, at: int) -> dict[str, int]:
     reversed_keys = _reversed(undoing[-1], at) if undoing else set[str]()
     for stage in own[-1].stages:
         legs = [row for row in stage.activities if stage.keyword == "send" and _is_done(row, at) and _is_leg(row)]
-        has_succeeded = not stage.is_open and stage.error is None and _ended_before(stage, at)
+        is_over = all(row.ended_at is not None and row.ended_at < at for row in stage.activities)
+        has_succeeded = not stage.is_open and stage.error is None and is_over
         if not legs or (len(legs) == 1 and has_succeeded):
             continue  # a movement with one leg leaves nothing on its way
-        asset, amount = _moved(legs[0])
+        body = stored(legs[0].request)  # the first leg is no payout
+        moved = body["amount"] if legs[0].request.service == "wallets" else wanted_postings(body)[0]
+        asset, amount = moved["asset"], moved["amount"]
         for leg, sign in zip(legs, (1, -1), strict=False):
             if leg.key not in reversed_keys:
                 found[asset] = found.get(asset, 0) + sign * amount
@@ -39,19 +42,6 @@ def _is_leg(row: RecordedActivity) -> bool:
     if not ACTIVITIES[row.name].is_effect:
         return False
     return not stored(row.request).get("reference", "").startswith(INGESTION_PREFIX)
-
-
-def _ended_before(stage: RecordedStage, at: int) -> bool:
-    return all(row.ended_at is not None and row.ended_at < at for row in stage.activities)
-
-
-def _moved(leg: RecordedActivity) -> tuple[str, int]:
-    """The asset and the amount of a leg that is no payout."""
-    body = stored(leg.request)
-    if leg.request.service == "wallets":
-        return body["amount"]["asset"], body["amount"]["amount"]
-    (posting,) = wanted_postings(body)
-    return posting["asset"], posting["amount"]
 
 
 def _reversed(undo: RecordedInstance, at: int) -> set[str]:

@@ -1,4 +1,4 @@
-"""All transactions of a period, listed from every ledger: each with a reference of ours must be an effect of a case."""
+"""All transactions of a period, listed from every ledger: each with a key of Headrace must be an effect of a case."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from headrace.effects.ledger import transaction_of, transactions_between
 from headrace.effects.port import Request
-from headrace.effects.wire import Page, Unreadable, loose_text, page_of, query_part
+from headrace.effects.wire import Unreadable, loose_text, page_of, query_part
 from headrace.errors import Silent, TooLarge
 from headrace.planning.questions import ATTEMPTS, Answer, Question
 
@@ -19,7 +19,7 @@ _PAGE_SIZE = 100
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A transaction of a ledger with a reference of ours."""
+    """A transaction of a ledger whose reference begins as the keys of Headrace do."""
 
     ledger: str
     id: int
@@ -27,7 +27,7 @@ class Listed:
 
 
 def listed(from_text: str, to_text: str) -> Generator[Question, Answer, list[Listed]]:
-    """The transactions of all ledgers, dated from a moment to before another one, with a reference that begins as ours.
+    """The transactions of all ledgers, dated from a moment to before another one, whose reference begins with PREFIX.
 
     Raises Silent where the ledger does not answer usably, TooLarge beyond MAX_PAGES.
     """
@@ -59,25 +59,21 @@ class _Pages:
                     "period", f"its ledgers have more than {MAX_PAGES:,} pages of transactions; take a shorter one"
                 )
             self._left -= 1
-            page = yield from self._read(following)
+            page, why = None, ""
+            for attempt in range(ATTEMPTS):
+                response = (yield Question(Request("ledger", "GET", following), attempt)).response
+                try:
+                    if response is not None and response.status == 200:
+                        page = page_of(response)
+                        break
+                    why = "no response" if response is None else f"status {response.status}"
+                except Unreadable as error:
+                    why = str(error)
+            if page is None:
+                raise Silent(f"ledger: {why} for the list {path}", "a certificate")
             found += page.items
             if page.has_more and (page.next is None or page.next in seen):
                 raise Silent(f"ledger: the list {path} has more, and no way to it", "a certificate")
             seen.add(page.next or "")
             following = None if page.next is None else f"{path}?cursor={query_part(page.next)}"
         return found
-
-    def _read(self, path: str) -> Generator[Question, Answer, Page]:
-        why = ""
-        for attempt in range(ATTEMPTS):
-            response = (yield Question(Request("ledger", "GET", path), attempt)).response
-            if response is None:
-                why = "ledger: no response"
-                continue
-            try:
-                if response.status == 200:
-                    return page_of(response)
-                why = f"ledger: status {response.status} for the list {path.partition('?')[0]}"
-            except Unreadable as error:
-                why = f"ledger: {error}"
-        raise Silent(why, "a certificate")

@@ -8,7 +8,7 @@ is closed stays closed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from headrace.certificates.conservation import Totals
@@ -95,7 +95,9 @@ def lines_of(cases: Iterable[EndedCase], counted: Mapping[str, Counted]) -> list
         for place, (asset, amount) in sorted(case.ingested.items()):
             shown = {"asset": asset, "ledger": place[0], "transaction": place[1], "amount": amount}
             if place in seen - own:
-                totals[asset] = _without(totals[asset], amount)
+                sums = totals[asset]  # it came in, and left a bridge
+                bridge = {**sums["bridge"], "out": sums["bridge"]["out"] - amount}
+                totals[asset] = {**sums, "in": sums["in"] - amount, "bridge": bridge}
                 exceptions.append({"kind": "shared", **shown})
             else:
                 ingested.append(shown)
@@ -122,12 +124,6 @@ def _shared(line: Json) -> list[Place]:
     return [(each["ledger"], each["transaction"]) for each in found if each["kind"] == "shared"]
 
 
-def _without(totals: Json, amount: int) -> Json:
-    """Totals without an ingestion: it came in, and left a bridge."""
-    bridge = {**totals["bridge"], "out": totals["bridge"]["out"] - amount}
-    return {**totals, "in": totals["in"] - amount, "bridge": bridge}
-
-
 def sums_of(lines: Iterable[Json]) -> dict[str, Json]:
     """The sums of lines by asset, less what earlier certificates have counted."""
     found: dict[str, Json] = {}
@@ -147,6 +143,11 @@ def period_payload(
 ) -> Json:
     """The payload of the certificate of a period. `previous`: the certificate of the period before."""
     lines = lines_of(finding.ended, counted)
+    resting: dict[str, int] = {}
+    for case in finding.open:
+        for asset, amount in case.at_rest.items():
+            resting[asset] = resting.get(asset, 0) + amount
+    oldest = min(finding.open, key=lambda each: (each.started_at, each.id), default=None)
     exceptions: list[Json] = [
         *({"kind": "went_on", "case": case_id, "endedAt": checked_text(at)} for at, case_id in sorted(finding.went_on)),
         *({"kind": "not_excluded", **each} for each in finding.unexplained),
@@ -162,22 +163,13 @@ def period_payload(
         "linesSha": sha(lines),
         "lines": lines,
         "assets": sums_of(lines),
-        "open": _declared(finding.open),
+        "open": {
+            "count": len(finding.open),
+            "oldest": None if oldest is None else {"case": oldest.id, "startedAt": checked_text(oldest.started_at)},
+            "atRest": {asset: amount for asset, amount in sorted(resting.items()) if amount},
+        },
         "exceptions": exceptions,
         "previous": previous,
         "checkedAt": checked_text(issuer.checked_at),
         "release": issuer.release,
-    }
-
-
-def _declared(cases: Sequence[OpenCase]) -> Json:
-    at_rest: dict[str, int] = {}
-    for case in cases:
-        for asset, amount in case.at_rest.items():
-            at_rest[asset] = at_rest.get(asset, 0) + amount
-    oldest = min(cases, key=lambda each: (each.started_at, each.id), default=None)
-    return {
-        "count": len(cases),
-        "oldest": None if oldest is None else {"case": oldest.id, "startedAt": checked_text(oldest.started_at)},
-        "atRest": {asset: amount for asset, amount in sorted(at_rest.items()) if amount},
     }

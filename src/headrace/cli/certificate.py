@@ -158,7 +158,29 @@ def _stored_lines(certificate_id: str, out: str | None) -> list[str]:
 
 def _lines(payload: Json) -> list[str]:
     """The content of a certificate, for a terminal of 80 columns."""
-    return _period_lines(payload) if payload["kind"] == "period" else _case_lines(payload)
+    if payload["kind"] == "period":
+        return _period_lines(payload)
+    instances: list[Json] = payload["instances"]
+    effects: list[Json] = payload["effects"]
+    asked = sorted({name for each in instances for name in each["requestedBy"]} - {instances[0]["startedBy"]})
+    standings = [effect["books"]["standing"] for effect in effects]
+    counts = {standing: standings.count(standing) for standing in dict.fromkeys(standings)}
+    counted = ", ".join(f"{count} {standing.replace('_', ' ')}" for standing, count in counts.items())
+    facts = [
+        ("Case", payload["case"]),
+        ("Outcome", ", then ".join(each["outcome"] for each in instances)),
+        ("Started by", instances[0]["startedBy"]),
+        *([("Asked for by", ", ".join(asked))] if asked else []),
+        ("Checked", f"{display.moment(payload['checkedAt'])}, by release {payload['release']}"),
+        ("Journal", payload["journal"]),
+        ("Effects", counted or "none"),
+    ]
+    found = display.fact_lines(facts)
+    found += _sum_lines(payload["assets"])
+    exceptions: list[Json] = payload["exceptions"]
+    if exceptions:
+        found += ["", "Exceptions", *(f"  {display.printable(_exception(each))}" for each in exceptions)]
+    return found
 
 
 def _period_lines(payload: Json) -> list[str]:
@@ -194,27 +216,6 @@ def _period_lines(payload: Json) -> list[str]:
     return found
 
 
-def _case_lines(payload: Json) -> list[str]:
-    instances: list[Json] = payload["instances"]
-    effects: list[Json] = payload["effects"]
-    asked = sorted({name for each in instances for name in each["requestedBy"]} - {instances[0]["startedBy"]})
-    facts = [
-        ("Case", payload["case"]),
-        ("Outcome", ", then ".join(each["outcome"] for each in instances)),
-        ("Started by", instances[0]["startedBy"]),
-        *([("Asked for by", ", ".join(asked))] if asked else []),
-        ("Checked", f"{display.moment(payload['checkedAt'])}, by release {payload['release']}"),
-        ("Journal", payload["journal"]),
-        ("Effects", _counted(effects)),
-    ]
-    found = display.fact_lines(facts)
-    found += _sum_lines(payload["assets"])
-    exceptions: list[Json] = payload["exceptions"]
-    if exceptions:
-        found += ["", "Exceptions", *(f"  {display.printable(_exception(each))}" for each in exceptions)]
-    return found
-
-
 def _sum_lines(assets: Json) -> list[str]:
     found: list[str] = []
     for asset, sums in assets.items():
@@ -236,12 +237,6 @@ _SUMS = {
     "attested": "not shown by the books",
 }
 """The sums of an asset, and what they are for a reader. Those that are 0 are left out, but for what was sent."""
-
-
-def _counted(effects: list[Json]) -> str:
-    standings = [effect["books"]["standing"] for effect in effects]
-    counts = {standing: standings.count(standing) for standing in dict.fromkeys(standings)}
-    return ", ".join(f"{count} {standing.replace('_', ' ')}" for standing, count in counts.items()) or "none"
 
 
 def _exception(found: Json) -> str:

@@ -177,7 +177,7 @@ class Journal(Protocol):
     async def instance_times(self, which: WhichTimes, after: Place, limit: int) -> list[InstanceTimes]:
         """Instances behind a place, the oldest first: `ended` by their end, the others by their start.
 
-        `canceled`: the aborted ones, also while an effect of theirs is in progress.
+        `canceled`: the aborted ones, also while one of their effects is in progress.
         """
         ...
 

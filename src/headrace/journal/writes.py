@@ -511,10 +511,7 @@ class AddDeadLetter(Write, frozen=True, kw_only=True):
 
 
 class AddCertificate(Write, frozen=True, kw_only=True):
-    """Store a certificate. `content`: the signed file; `jwk`: the public half of its key, as JSON.
-
-    `from_at`, `to_at`: those of its period, None for a case.
-    """
+    """Store a certificate. `content`: the file; `jwk`: its public key; `from_at` to `to_at`: its period."""
 
     certificate_id: str
     subject: str

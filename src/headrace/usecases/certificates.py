@@ -30,7 +30,7 @@ from headrace.journal.records import ActivityRow, Certificate, Instance, Resolut
 from headrace.journal.writes import AddCertificate
 from headrace.planning.questions import Answer as Answered
 from headrace.planning.questions import Asking
-from headrace.runner.gate import Gate, read_gate
+from headrace.runner.gate import read_gate
 from headrace.usecases.asking import PAUSE_S
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
 from headrace.usecases.plans import APPROVE, PlanSubject
@@ -269,6 +269,7 @@ async def _starter(journal: Journal, instance: Instance, unnamed: str) -> str:
 
 
 def _stage(stage: Stage, activities: list[RecordedActivity], *, is_skipped: bool) -> RecordedStage:
+    gate = None if stage.gate is None else read_gate(stage.gate)
     return RecordedStage(
         number=stage.number,
         keyword=stage.keyword,
@@ -277,15 +278,11 @@ def _stage(stage: Stage, activities: list[RecordedActivity], *, is_skipped: bool
         error=stage.error,
         is_open=stage.terminated_at is None,
         activities=tuple(activities),
-        gate=None if stage.gate is None else _gate(stage, read_gate(stage.gate)),
+        gate=gate and RecordedGate(gate.needed, gate.rule, stage.deadline_at, stage.gate_passed_at),
         is_skipped=is_skipped,
         decided=stage.skipped,
         has_timed_out=stage.outcome == TIMEOUT,
     )
-
-
-def _gate(stage: Stage, gate: Gate) -> RecordedGate:
-    return RecordedGate(gate.needed, gate.rule, stage.deadline_at, stage.gate_passed_at)
 
 
 def _activity(row: ActivityRow, verdict: Verdict | None) -> RecordedActivity:
