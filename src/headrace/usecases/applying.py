@@ -268,7 +268,7 @@ async def put_trigger(ports: Ports, caller: Caller | None, name: str, wanted: ob
     if if_revision is not None and if_revision != revision:
         there = f"revision {revision} is there" if revision else "there is no such trigger"
         raise NotInThisState("version", f"trigger {name!r}: ifRevision is {if_revision}, and {there}")
-    await _require_room(ports, 1 if change.before is None else 0)
+    await _require_capacity(ports, 1 if change.before is None else 0)
     unit, at = Unit(), ports.clock.now_at()
     workflow = await _workflow_of(ports, unit, parsed, {}, "")
     row = _add_trigger_change(unit, ports, change, workflow, set_name, at)
@@ -278,7 +278,7 @@ async def put_trigger(ports: Ports, caller: Caller | None, name: str, wanted: ob
     return answer
 
 
-async def _require_room(ports: Ports, more: int) -> None:
+async def _require_capacity(ports: Ports, more: int) -> None:
     if more and await ports.journal.trigger_count() + more > ports.max_triggers:
         raise InvalidValue("", f"there would be more than {ports.max_triggers} triggers: delete some")
 
@@ -296,7 +296,7 @@ async def apply(ports: Ports, caller: Caller | None, wanted: object) -> Answer[A
     request = await _parsed(ports, wanted)
     names = [await name_change(ports, name, config, request.set_name) for name, config in request.workflows.items()]
     changes = [await _trigger_change(ports, each, request.set_name) for each in request.triggers.values()]
-    await _require_room(ports, sum(each.before is None for each in changes))
+    await _require_capacity(ports, sum(each.before is None for each in changes))
     unit, at = Unit(), ports.clock.now_at()
     made, found = _add_names(unit, ports, names, request, principal_of(caller), at)
     for change in changes:

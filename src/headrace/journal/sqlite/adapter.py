@@ -367,12 +367,10 @@ class SqliteJournal:
         return [principal for (principal,) in self._rows("case_requesters", json.dumps(instance_ids))]
 
     async def abort_reason(self, instance_id: str) -> str | None:
-        rows = self._rows("abort_reason", instance_id)
-        return rows[0][0] if rows else None
+        return next((value for (value,) in self._rows("abort_reason", instance_id)), None)
 
     async def trigger_of(self, instance_id: str) -> str | None:
-        rows = self._rows("trigger_of", instance_id)
-        return rows[0][0] if rows else None
+        return next((value for (value,) in self._rows("trigger_of", instance_id)), None)
 
     async def certificate(self, certificate_id: str) -> Certificate | None:
         rows = self._rows("certificate", certificate_id)

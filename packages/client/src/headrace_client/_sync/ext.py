@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeVar, Unpack
 
 from headrace_client import ext_operations as operations
 from headrace_client import requests
-from headrace_client._sync.driver import Driver
+from headrace_client._sync.batches import Batches
+from headrace_client._sync.names import Names
 from headrace_client._sync.paging import Pages
-from headrace_client.batches import Batch, BatchItem
 from headrace_client.calls import JsonObject, audit_page
 from headrace_client.models import (
     Attention,
@@ -34,9 +34,7 @@ from headrace_client.models import (
     UndoPreview,
     WorkflowInstance,
 )
-from headrace_client.names import Applied, KeptTrigger, NamedWorkflow
-from headrace_client.operations import Operation
-from headrace_client.options import CallOptions, WriteOptions, complete
+from headrace_client.options import CallOptions, WriteOptions
 from headrace_client.paging import Cursor
 
 T = TypeVar("T")
@@ -44,11 +42,8 @@ T = TypeVar("T")
 AUDIT_PAGE = 100
 
 
-class Ext:
+class Ext(Batches, Names):
     """`client.orchestration.ext` of `Client`."""
-
-    def __init__(self, driver: Driver) -> None:
-        self._driver = driver
 
     def send_events(
         self,
@@ -358,224 +353,6 @@ class Ext:
         arguments = {"state": state, "page_size": page_size, "cursor": cursor}
         return self._call(operations.LIST_PLANS, request, arguments, options)
 
-    def create_batch(
-        self,
-        *,
-        batch: JsonObject | None = None,
-        request: requests.CreateBatchRequest | JsonObject | None = None,
-        **options: Unpack[WriteOptions],
-    ) -> Result[Batch]:
-        """Make a batch, whose preview is made in the background: nothing starts before `start_batch`.
-
-        `batch` has the `kind` (run, redrive, undo or abort), the `reason`, and `runs`, or `filter` or `instances`.
-        """
-        return self._call(operations.CREATE_BATCH, request, {"batch": batch}, options)
-
-    def list_batches(
-        self,
-        *,
-        page_size: int | None = None,
-        cursor: str | None = None,
-        request: requests.ListBatchesRequest | JsonObject | None = None,
-        **options: Unpack[CallOptions],
-    ) -> Result[Cursor[Batch]]:
-        """List batches, newest first. Returns one page."""
-        arguments = {"page_size": page_size, "cursor": cursor}
-        return self._call(operations.LIST_BATCHES, request, arguments, options)
-
-    def get_batch(
-        self,
-        *,
-        batch_id: str | None = None,
-        request: requests.GetBatchRequest | JsonObject | None = None,
-        **options: Unpack[CallOptions],
-    ) -> Result[Batch]:
-        """Read a batch with its progress."""
-        return self._call(operations.GET_BATCH, request, {"batch_id": batch_id}, options)
-
-    def list_batch_items(
-        self,
-        *,
-        batch_id: str | None = None,
-        state: str | None = None,
-        after: int | None = None,
-        limit: int | None = None,
-        request: requests.ListBatchItemsRequest | JsonObject | None = None,
-        **options: Unpack[CallOptions],
-    ) -> Result[list[BatchItem]]:
-        """List items in their order, `after` the number of one; optionally only those in a state."""
-        arguments = {"batch_id": batch_id, "state": state, "after": after, "limit": limit}
-        return self._call(operations.LIST_BATCH_ITEMS, request, arguments, options)
-
-    def start_batch(
-        self,
-        *,
-        batch_id: str | None = None,
-        request_body: JsonObject | None = None,
-        request: requests.StartBatchRequest | JsonObject | None = None,
-        **options: Unpack[WriteOptions],
-    ) -> Result[Batch]:
-        """Start a batch that is ready; `request_body` has the `hash` of its preview. Each item starts once."""
-        arguments = {"batch_id": batch_id, "request_body": request_body}
-        return self._call(operations.START_BATCH, request, arguments, options)
-
-    def approve_batch(
-        self,
-        *,
-        batch_id: str | None = None,
-        request_body: JsonObject | None = None,
-        request: requests.DecideBatchRequest | JsonObject | None = None,
-        **options: Unpack[WriteOptions],
-    ) -> Result[Batch]:
-        """Approve exactly the preview of a batch; `request_body` has its `hash` and the `reason`.
-
-        Needs the scope `orchestration:approve`.
-        """
-        arguments = {"batch_id": batch_id, "request_body": request_body}
-        return self._call(operations.APPROVE_BATCH, request, arguments, options)
-
-    def reject_batch(
-        self,
-        *,
-        batch_id: str | None = None,
-        request_body: JsonObject | None = None,
-        request: requests.DecideBatchRequest | JsonObject | None = None,
-        **options: Unpack[WriteOptions],
-    ) -> Result[Batch]:
-        """Reject a batch that has not started, for good; `request_body` has its `hash` and the `reason`."""
-        arguments = {"batch_id": batch_id, "request_body": request_body}
-        return self._call(operations.REJECT_BATCH, request, arguments, options)
-
-    def pause_batch(
-        self,
-        *,
-        batch_id: str | None = None,
-        request: requests.GetBatchRequest | JsonObject | None = None,
-        **options: Unpack[WriteOptions],
-    ) -> Result[Batch]:
-        """Start no more items of a batch; those that have started go on."""
-        return self._call(operations.PAUSE_BATCH, request, {"batch_id": batch_id}, options)
-
-    def resume_batch(
-        self,
-        *,
-        batch_id: str | None = None,
-        request: requests.GetBatchRequest | JsonObject | None = None,
-        **options: Unpack[WriteOptions],
-    ) -> Result[Batch]:
-        """Go on with a paused batch."""
-        return self._call(operations.RESUME_BATCH, request, {"batch_id": batch_id}, options)
-
-    def cancel_batch(
-        self,
-        *,
-        batch_id: str | None = None,
-        request: requests.GetBatchRequest | JsonObject | None = None,
-        **options: Unpack[WriteOptions],
-    ) -> Result[Batch]:
-        """Start no more items of a batch, ever; those that have started go on."""
-        return self._call(operations.CANCEL_BATCH, request, {"batch_id": batch_id}, options)
-
-    def put_workflow(
-        self,
-        *,
-        name: str | None = None,
-        request_body: JsonObject | None = None,
-        request: requests.PutWorkflowRequest | JsonObject | None = None,
-        **options: Unpack[WriteOptions],
-    ) -> Result[NamedWorkflow]:
-        """Make a definition the current version of a name; one that is current already changes nothing.
-
-        `request_body` has the `definition`; with `ifVersion`, that number must be the current one until then.
-        """
-        arguments = {"name": name, "request_body": request_body}
-        return self._call(operations.PUT_WORKFLOW, request, arguments, options)
-
-    def list_named_workflows(
-        self,
-        *,
-        page_size: int | None = None,
-        cursor: str | None = None,
-        request: requests.ListNamesRequest | JsonObject | None = None,
-        **options: Unpack[CallOptions],
-    ) -> Result[Cursor[NamedWorkflow]]:
-        """List names of workflows with their versions, newest first. Returns one page."""
-        arguments = {"page_size": page_size, "cursor": cursor}
-        return self._call(operations.LIST_NAMED_WORKFLOWS, request, arguments, options)
-
-    def get_named_workflow(
-        self,
-        *,
-        name: str | None = None,
-        request: requests.NamedWorkflowRequest | JsonObject | None = None,
-        **options: Unpack[CallOptions],
-    ) -> Result[NamedWorkflow]:
-        """Read a name of a workflow with all of its versions."""
-        return self._call(operations.GET_NAMED_WORKFLOW, request, {"name": name}, options)
-
-    def delete_named_workflow(
-        self,
-        *,
-        name: str | None = None,
-        request: requests.NamedWorkflowRequest | JsonObject | None = None,
-        **options: Unpack[WriteOptions],
-    ) -> Result[None]:
-        """Take a name away with the workflows of all of its versions; instances that run go on."""
-        return self._call(operations.DELETE_NAMED_WORKFLOW, request, {"name": name}, options)
-
-    def run_named_workflow(
-        self,
-        *,
-        name: str | None = None,
-        request_body: Mapping[str, str] | None = None,
-        request: requests.RunNamedWorkflowRequest | JsonObject | None = None,
-        **options: Unpack[WriteOptions],
-    ) -> Result[WorkflowInstance]:
-        """Start the version of a name that is current in the commit of the start. `request_body` are the variables."""
-        arguments = {"name": name, "request_body": request_body}
-        return self._call(operations.RUN_NAMED_WORKFLOW, request, arguments, options)
-
-    def put_trigger(
-        self,
-        *,
-        name: str | None = None,
-        request_body: JsonObject | None = None,
-        request: requests.PutTriggerRequest | JsonObject | None = None,
-        **options: Unpack[WriteOptions],
-    ) -> Result[KeptTrigger]:
-        """Make or replace the trigger under a name; each event has the definition of the moment at which it came.
-
-        `request_body` has `event`, and `workflow`, the name of the workflow that it starts.
-        """
-        arguments = {"name": name, "request_body": request_body}
-        return self._call(operations.PUT_TRIGGER, request, arguments, options)
-
-    def list_kept_triggers(
-        self,
-        *,
-        page_size: int | None = None,
-        cursor: str | None = None,
-        request: requests.ListNamesRequest | JsonObject | None = None,
-        **options: Unpack[CallOptions],
-    ) -> Result[Cursor[KeptTrigger]]:
-        """List the triggers that are kept under names, newest first. Returns one page."""
-        arguments = {"page_size": page_size, "cursor": cursor}
-        return self._call(operations.LIST_KEPT_TRIGGERS, request, arguments, options)
-
-    def apply(
-        self,
-        *,
-        documents: JsonObject | None = None,
-        request: requests.ApplyRequest | JsonObject | None = None,
-        **options: Unpack[WriteOptions],
-    ) -> Result[Applied]:
-        """Put workflows and triggers under their names in one commit: all of them, or none.
-
-        `documents` has `workflows` and `triggers` by name; `prune` deletes what its `set` has made and it does not
-        name; `dryRun` only finds out what would be done.
-        """
-        return self._call(operations.APPLY, request, {"documents": documents}, options)
-
     def create_certificate(
         self,
         *,
@@ -621,15 +398,6 @@ class Ext:
     def get_certificate_keys(self, **options: Unpack[CallOptions]) -> Result[CertificateKeys]:
         """Read the public keys of certificates, to be pinned once and used offline."""
         return self._call(operations.GET_CERTIFICATE_KEYS, None, {}, options)
-
-    def _call(
-        self,
-        operation: Operation[T],
-        request: object,
-        arguments: Mapping[str, object],
-        options: CallOptions | WriteOptions,
-    ) -> Result[T]:
-        return self._driver.run(self._driver.protocol.call(operation, request, arguments, complete(options)))
 
 
 def _arguments(
