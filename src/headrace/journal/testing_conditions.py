@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 
 from headrace.journal.approval_writes import DecideStage
 from headrace.journal.port import Journal, Unit
-from headrace.journal.successor_writes import AddContinuation
+from headrace.journal.successor_writes import AddContinuation, AddSuccessor
 from headrace.journal.writes import (
     AddClosedActivity,
     AddClosedStage,
@@ -51,14 +51,16 @@ async def a_standing_has_the_reads_that_conditions_may_name(make_journal: _MakeJ
             found = [(each.stage, each.name, each.output) for each in standing.reads]
             assert found == ([(0, "Read", '"0"')] if name == "named" else [])
         failed = CloseStage(terminated_at=5, error="no", instance_id="named", number=1)
-        await _commit(journal, failed, EndInstance(at=5, error="no", instance_id="named", version=1))
+        await _commit(journal, failed, EndInstance(at=5, error="no", instance_id="named", version=0))
         continued = AddContinuation(
             instance_id="next", predecessor="named", created_at=6, root_id="named", from_stage=1, plan_id=None
         )
-        await _commit(journal, continued, _opened("next", 1))
+        step = AddSuccessor(predecessor="named", kind="redrive", successor="next", reason="r", principal="p", at=6)
+        await _commit(journal, step, continued, _opened("next", 1))
         standing = await journal.standing("next")
         assert standing is not None
-        assert [(each.stage, each.output) for each in standing.reads] == [(0, '"0"')]
+        found = [(each.stage, each.output) for each in standing.reads]
+        assert found == [(0, '"0"')], found
 
 
 def _started(instance_id: str, config: str) -> tuple[Write, ...]:

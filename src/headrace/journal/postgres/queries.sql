@@ -761,7 +761,7 @@ GROUP BY principal ORDER BY min(at), principal
 -- The principals that asked for instances: for each one of their cases so far. NULL: one that is unknown.
 -- name: case_requesters
 WITH RECURSIVE cases (id) AS (
-    SELECT unnest(CAST(:instance_ids AS text[]))
+    SELECT unnest(CAST(:instance_ids AS text[])) COLLATE "C"
     UNION SELECT s.predecessor FROM successors AS s JOIN cases AS c ON s.successor = c.id),
 targets (id, target) AS (
     SELECT c.id, coalesce((SELECT o.trigger_id FROM occurrences AS o WHERE o.instance_id = c.id), c.id) FROM cases AS c
