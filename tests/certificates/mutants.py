@@ -20,6 +20,7 @@ from headrace.sandbox.memory import MemorySandbox
 from headrace.sandbox.releases import Releases
 from headrace.testing.virtual import SeededIds, VirtualClock
 from headrace.workflows.activities import ACTIVITIES, Json
+from headrace.workflows.conditions import parts_of
 from tests.certificates.book_mutants import BOOKS, Books, leaves_a_trace
 from tests.certificates.cases import Ran
 
@@ -358,7 +359,7 @@ def a_lie_throughout(instance: RecordedInstance, random: Random) -> RecordedInst
     if not found or found[0].keyword != "send" or not leaves_a_trace(found[1]):
         return None
     stage = found[0]
-    ((keyword, raw),) = instance.definition["stages"][stage.number].items()
+    keyword, raw = parts_of(instance.definition["stages"][stage.number])
     if not isinstance(raw["amount"]["amount"], int) and not str(raw["amount"]["amount"]).isdigit():
         return None
     old = int(raw["amount"]["amount"])

@@ -85,6 +85,7 @@ def test_a_case_that_passes(tmp_path: Path) -> None:
         ),
         ("users:jane: {USD/2: 1000}", "users:jane: {USD/2: 999}", "balances", ["- main users:jane 999 USD/2"]),
         ("ended_at: 2h", "ended_at: 2h1s", "ended_at", ["- 2h1s", "+ 2h"]),
+        ("ended_at: 2h", "skipped: [0]", "skipped", ["- stage 0"]),
     ],
 )
 def test_each_member_of_expect_can_fail(tmp_path: Path, right: str, wrong: str, member: str, lines: list[str]) -> None:

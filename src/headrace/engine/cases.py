@@ -24,8 +24,13 @@ async def case_of(journal: Journal, instance: Instance) -> Case:
     return case_in(instance, rows, await attested_in(journal, rows))
 
 
-def case_in(instance: Instance, rows: Iterable[ActivityRow], attested: Iterable[str]) -> Case:
-    """The case of these activities. `attested`: keys of effects that a person called booked without an id."""
+def case_in(
+    instance: Instance, rows: Iterable[ActivityRow], attested: Iterable[str], skipped: Iterable[int] = ()
+) -> Case:
+    """The case of these activities. `attested`: keys of effects that a person called booked without an id.
+
+    `skipped`: stages that were left out since the instance was read.
+    """
     known, rows = set(attested), list(rows)
     effects = [
         DoneEffect(
@@ -41,8 +46,8 @@ def case_in(instance: Instance, rows: Iterable[ActivityRow], attested: Iterable[
         if row.key and is_done(row)
     ]
     defined: list[Json] = msgspec.json.decode(instance.config)["stages"]
-    skipped = {stage.number for stage in instance.stages if stage.skipped}
-    stages = [stage for number, stage in enumerate(defined) if number not in skipped]
+    left_out = {*skipped, *(stage.number for stage in instance.stages if stage.skipped)}
+    stages = [stage for number, stage in enumerate(defined) if number not in left_out]
     return Case(effects, stages, msgspec.json.decode(instance.variables), _wallet_ledgers(rows))
 
 

@@ -16,6 +16,7 @@ from msgspec import structs
 from headrace.engine.cases import attested_in, case_in, is_attested, kept_effects, rows_of
 from headrace.errors import Conflict
 from headrace.journal import writes
+from headrace.journal.approval_writes import DecideStage
 from headrace.journal.port import Journal, Required, Unit
 from headrace.journal.records import ActivityRow
 from headrace.journal.successor_writes import AddSuccessor
@@ -45,7 +46,8 @@ async def add_undo(journal: Journal, runners: Runners, runner: InstanceRunner, u
         return None
     rows = await rows_of(journal, instance)
     rows, attested = _with(unit.writes, rows, await attested_in(journal, rows))
-    undo = undo_of(case_in(instance, rows, attested))
+    skipped = [write.number for write in unit.writes if isinstance(write, DecideStage) and write.is_skipped]
+    undo = undo_of(case_in(instance, rows, attested, skipped))
     if not undo.stages:
         return None
     start = runners.undo(runner.id, undo.stages, sends=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from headrace.engine.cases import case_in
 from headrace.journal import writes
 from headrace.journal.approval_writes import DecideStage
 from headrace.journal.port import Unit
@@ -99,3 +100,11 @@ def test_and_outcomes_do() -> None:
         assert [each.outcome for each in runner.before] == ["skipped", "timeout" if second is late else "done"]
         runner.stage.skip()
         assert decided(runner.advance()) == {3: second is not late}
+
+
+def test_an_undo_does_not_reckon_with_what_was_skipped() -> None:
+    """A send that was skipped has let no account be overdrawn, whether that is stored or in the unit that ends it."""
+    stages = [SEND, {**SEND, "when": "false"}, PAY]
+    stored = standing(stages, row(0), row(1, skipped=True), row(2)).instance
+    assert case_in(stored, [], []).stages == [SEND, PAY]
+    assert case_in(standing(stages, row(0)).instance, [], [], skipped=[1]).stages == [SEND, PAY]
