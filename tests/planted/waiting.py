@@ -23,8 +23,15 @@ WAITING: tuple[Bug, ...] = (
     _bug(
         "an event does not wake a wait that has a time",
         SQL,
-        "(next_at > 0 AND EXISTS (",
-        "(next_at < 0 AND EXISTS (",
+        "(next_at IS NULL OR next_at > 0) AND EXISTS (",
+        "next_at IS NULL AND EXISTS (",
+        _SUITE,
+    ),
+    _bug(
+        "an event wakes an instance that waits for approvals",
+        SQL,
+        "(next_at IS NULL OR next_at > 0) AND EXISTS (",
+        "(next_at IS NULL OR next_at > 0) OR EXISTS (",
         _SUITE,
     ),
     _bug(

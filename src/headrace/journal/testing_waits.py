@@ -16,6 +16,7 @@ from headrace.journal.writes import (
     CloseStage,
     EndWait,
     EventTaken,
+    MoveInstance,
     OpenStage,
     TakeEvent,
     WaitForEvent,
@@ -104,7 +105,19 @@ async def a_wait_with_a_deadline_is_due_then_and_at_once_with_an_event(make_jour
         assert await journal.next_deadline(6) == 70
 
 
-def _waiting(instance_id: str) -> tuple[Write, ...]:
+async def an_event_wakes_no_instance_that_waits_for_something_else(make_journal: _MakeJournal) -> None:
+    """An early event stays in the mailbox: until the instance waits for it, there is nothing to do."""
+    async with make_journal() as journal:
+        await _commit(journal, *_waiting("i1", "approve"), *_waiting("i2", "approve"), *_waiting("i3"))
+        for name, next_at in (("i1", None), ("i2", 70), ("i3", None)):
+            await _commit(journal, MoveInstance(at=5, next_at=next_at, instance_id=name))
+            event = AddEvent(instance_id=name, name="go", received_at=6)
+            await _commit(journal, event, WakeInstance(instance_id=name))
+        due = {each.instance_id: each.next_at for each in await journal.due(-1, 2**62, _EVER_AT, 9)}
+        assert due == {"i2": 70, "i3": 0}
+
+
+def _waiting(instance_id: str, keyword: str = "wait_event") -> tuple[Write, ...]:
     workflow = AddWorkflow(workflow_id=f"w-{instance_id}", name="n", config="{}", created_at=1, updated_at=1)
     instance = AddInstance(
         instance_id=instance_id,
@@ -117,7 +130,7 @@ def _waiting(instance_id: str) -> tuple[Write, ...]:
     return (
         workflow,
         instance,
-        OpenStage(instance_id=instance_id, number=1, keyword="wait_event", input="{}", started_at=2),
+        OpenStage(instance_id=instance_id, number=1, keyword=keyword, input="{}", started_at=2),
     )
 
 
@@ -148,4 +161,5 @@ CHECKS = (
     a_wait_ends_only_without_an_event,
     an_event_and_the_end_of_its_wait_have_an_order,
     a_wait_with_a_deadline_is_due_then_and_at_once_with_an_event,
+    an_event_wakes_no_instance_that_waits_for_something_else,
 )

@@ -130,8 +130,8 @@ FROM :rows CROSS JOIN LATERAL (SELECT id FROM instances WHERE id = r.instance_id
 
 -- Let the engine look at instances that wait for an event.
 -- name: WakeInstance
-UPDATE instances SET next_at = 0 FROM :rows WHERE id = r.instance_id AND terminated_at IS NULL AND (next_at IS NULL OR (next_at > 0 AND EXISTS (
-    SELECT 1 FROM stages AS s WHERE s.instance_id = r.instance_id AND s.keyword = 'wait_event' AND s.terminated_at IS NULL)))
+UPDATE instances SET next_at = 0 FROM :rows WHERE id = r.instance_id AND terminated_at IS NULL AND (next_at IS NULL OR next_at > 0) AND EXISTS (
+    SELECT 1 FROM stages AS s WHERE s.instance_id = r.instance_id AND s.keyword = 'wait_event' AND s.terminated_at IS NULL)
 
 -- Consume the oldest event of a name, or the one that this stage has consumed before.
 -- name: TakeEvent

@@ -130,8 +130,8 @@ SELECT :instance_id, :name, :received_at WHERE EXISTS (SELECT 1 FROM instances W
 
 -- Let the engine look at an instance that waits for an event.
 -- name: WakeInstance
-UPDATE instances SET next_at = 0 WHERE id = :instance_id AND terminated_at IS NULL AND (next_at IS NULL OR (next_at > 0 AND EXISTS (
-    SELECT 1 FROM stages WHERE instance_id = :instance_id AND keyword = 'wait_event' AND terminated_at IS NULL)))
+UPDATE instances SET next_at = 0 WHERE id = :instance_id AND terminated_at IS NULL AND (next_at IS NULL OR next_at > 0) AND EXISTS (
+    SELECT 1 FROM stages WHERE instance_id = :instance_id AND keyword = 'wait_event' AND terminated_at IS NULL)
 
 -- Consume the oldest event of a name, or the one that this stage has consumed before.
 -- name: TakeEvent
