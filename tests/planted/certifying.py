@@ -107,8 +107,8 @@ CERTIFYING: tuple[Bug, ...] = (
     _bug(
         "a certificate that does not compare the recorded requests",
         REPLAY,
-        "if (asked.method, asked.path, asked.body) != (row.request.method, row.request.path, row.request.body):",
-        "if False:",
+        "    if not _is_same_request(asked, row.request):\n",
+        "    if not row.request:\n",
         _CHECKS,
     ),
     _bug(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -216,3 +217,14 @@ def refuse_open(case: Case) -> None:
         for stage in instance.stages:
             if stage.is_open or any(row.is_open for row in stage.activities):
                 raise NotCertifiable("open", f"instance {instance.id}: stage {stage.number} has an effect in progress")
+
+
+def requests_before(instances: Sequence[RecordedInstance], instance_id: str, key: str) -> list[Request]:
+    """The requests that the instances of a case before this one stored for an effect; a read has no key, and none."""
+    found: list[Request] = []
+    for instance in instances:
+        if instance.id == instance_id:
+            return found
+        activities = [each for stage in instance.stages for each in stage.activities]
+        found += [each.request for each in activities if key and each.key == key]
+    return []
