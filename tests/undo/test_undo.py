@@ -12,6 +12,7 @@ from headrace.errors import InvalidDefinition
 from headrace.workflows.config import parse_config
 from headrace.workflows.undo import Case, DoneEffect, undo_of
 from tests.undo.cases import World, check_case, difference, run
+from tests.undo.kills import Counts, check_case_with_kills
 
 Json = dict[str, Any]
 SEEDS = range(12)
@@ -19,8 +20,16 @@ SEEDS = range(12)
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_generated_cases_cut_at_every_effect(seed: int) -> None:
-    """`python -m tests.undo 2000` does more of them."""
+    """`python -m tests.undo` does more of them."""
     check_case(seed, faults=0.2 if seed % 2 else 0.0)
+
+
+def test_generated_cases_are_undone_by_the_runner_and_killed_at_each_point() -> None:
+    counts = Counts()
+    for seed in range(8):
+        check_case_with_kills(seed, counts)
+    assert counts.violations == [], counts.violations[0]
+    assert counts.undone and counts.kept and counts.kills >= 40, counts
 
 
 @pytest.fixture
