@@ -159,8 +159,8 @@ _VERBS: dict[str, tuple[str, ...]] = {
     "undo": ("undo", "undo", "undo", "redrive", "plan undo", "undo planned", "undo planned", "spend", "kill", "abort",
              "skip", "hand"),
     "resolve": ("resolve", "resolve", "resolve", "abort", "kill", "redrive", "undo", "fund"),
-    "batch": ("batch start", "batch start", "batch pause", "batch pause", "batch resume", "batch cancel", "kill", "redrive", "undo",
-              "abort", "fund"),
+    "batch": ("batch start", "batch start", "batch pause", "batch pause", "batch resume", "batch cancel", "kill",
+              "redrive", "undo", "abort", "fund"),
     "wait": ("event", "event", "event", "abort", "kill", "redrive", "undo", "clock"),
 }  # fmt: skip
 _SECONDS: dict[str, tuple[float, ...]] = {

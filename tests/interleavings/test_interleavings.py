@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.interleavings.__main__ import lived
 from tests.interleavings.bugs import LIVES_BUGS
+from tests.interleavings.life import live, quiet
 from tests.interleavings.planted import ROOT, TABLE
+from tests.interleavings.schedule import ASSET, Schedule, Step
 
 SEEDS_EACH = 40
 
@@ -18,6 +22,25 @@ def test_interleavings_of_persons_batches_kills_and_servers(first: int) -> None:
         [f"seed {figures['failed']}", *figures["schedule"], *figures["shortest"], *figures["problems"]]
     )
     assert figures["attempts"] > 0 and figures["commits"] > figures["instances"]
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_a_case_that_left_its_plan_after_it_had_booked_is_certified(is_shared: bool) -> None:
+    """The payee changes after an approval: the debit is booked and named, and the payout is never sent."""
+    pay = {"account": {"id": "a", "ledger": "main"}}
+    payout = {"payment": {"psp": "dummy-pay", "type": "PAYOUT"}}
+    send: dict[str, Any] = {"source": pay, "destination": payout, "amount": {"asset": ASSET, "amount": 40}}
+    steps = (
+        Step(0, "start"),
+        Step(500, "plan rest", "cat"),
+        Step(1_000, "payee", choice=2),
+        Step(1_500, "approve", "dan"),
+    )
+    schedule = Schedule(0, is_shared, ({"approve": {}}, {"send": send}), None, False, 0, 0.0, False, steps)
+    with quiet():
+        lived = live(schedule)
+    assert lived.problems == []
+    assert (lived.counts["gates passed"], lived.counts["effects"]) == (1, 1)
 
 
 def test_the_planted_bugs_apply_and_each_was_found() -> None:

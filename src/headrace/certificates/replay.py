@@ -143,7 +143,7 @@ def _replay_stage(
     elif is_held:
         deny(instance, recorded, runner, case)
     elif instance.is_off_plan and recorded.error is not None and recorded.error.startswith(OFF_PLAN):
-        runner.leave_plan(recorded.error.removeprefix(OFF_PLAN))
+        runner.leave_plan(recorded.error.removeprefix(OFF_PLAN).removesuffix(runner.already_booked))
     else:
         _pass_waits(instance, recorded, runner)
         _refuse_unpreparable(instance, recorded, runner, root_id)

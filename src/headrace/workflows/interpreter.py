@@ -170,9 +170,14 @@ class StageRunner:
         """The instance was aborted (decision E6)."""
         self._end(CANCELED, ABORTED)
 
+    @property
+    def already_booked(self) -> str:
+        """The end of an error: what the stage has booked; empty where that is nothing (decision Q24)."""
+        return f"; already booked: {', '.join(self.booked)}" if self.booked else ""
+
     def _end(self, error: str, failure: Failure) -> None:
         self.command, self.failure = None, failure
-        self.error = error if not self.booked else f"{error}; already booked: {', '.join(self.booked)}"
+        self.error = f"{error}{self.already_booked}"
         if self._generator is not None:
             self._generator.close()
 
