@@ -261,11 +261,13 @@ class _Reader:
         outcome = text(fields, "outcome", path) if "outcome" in fields else None
         if outcome is not None and outcome not in EXPECTED:
             raise InvalidValue(f"{path}.outcome", f"must be one of {', '.join(EXPECTED)}")
-        skipped: list[int] | None = [] if "skipped" in fields else None
-        for place, number in items(fields["skipped"], f"{path}.skipped") if skipped is not None else ():
-            if type(number) is not int or number < 0:
-                raise InvalidValue(place, "must be the number of a stage, counted from 0")
-            skipped.append(number)
+        skipped: list[int] | None = None
+        if "skipped" in fields:
+            skipped = []
+            for place, number in items(fields["skipped"], f"{path}.skipped"):
+                if type(number) is not int or number < 0:
+                    raise InvalidValue(place, "must be the number of a stage, counted from 0")
+                skipped.append(number)
         balances: dict[tuple[str, str, str], int] | None = None
         if "balances" in fields:
             balances = _balances(fields["balances"], f"{path}.balances")
