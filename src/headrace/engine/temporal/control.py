@@ -60,10 +60,15 @@ class StepControl:
 
     @property
     def is_stopping(self) -> bool:
-        """Also true where it gives way, but not between an attempt that is counted as begun and its end."""
+        """Also true where it gives way, but not between an attempt and its end.
+
+        The attempt may be one of an earlier instance of the case. Its settle time counts anew in another step, so a
+        step that gave way meanwhile would never see the end of it.
+        """
         if self._interrupted.is_set() or self._is_worker_stopping():
             return True
-        return self._has_had_its_turn and (self.runner.open is None or self.runner.open.begun == 0)
+        opened = self.runner.open
+        return self._has_had_its_turn and (opened is None or (opened.begun == 0 and not opened.was_sent))
 
     @property
     def gives_way(self) -> bool:
