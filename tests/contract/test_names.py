@@ -70,7 +70,7 @@ async def test_a_run_by_name_is_repeated_under_its_key(tmp_path: Path) -> None:
         await put(alive, "pay", waits_for("two"))
         again = await run_named(alive.ports, keyed, "pay", {})
         assert again.is_repeated and again.target == first.target
-        assert await alive.journal.requesters(first.target) == ["jane"]
+        assert [each.principal for each in await alive.journal.requesters(first.target)] == ["jane"]
         with pytest.raises(NotFound):
             await run_named(alive.ports, JANE, "other", {})
         await delete_name(alive.ports, JANE, "pay")
