@@ -43,6 +43,25 @@ def test_a_case_that_left_its_plan_after_it_had_booked_is_certified(is_shared: b
     assert (lived.counts["gates passed"], lived.counts["effects"]) == (1, 1)
 
 
+def test_a_case_that_an_approver_undoes_afterwards_is_certified() -> None:
+    send: dict[str, Any] = {
+        "source": {"account": {"id": "a", "ledger": "main"}},
+        "destination": {"account": {"id": "b", "ledger": "main"}},
+        "amount": {"asset": ASSET, "amount": 40},
+    }
+    steps = (
+        Step(0, "start"),
+        Step(500, "plan rest", "cat"),
+        Step(1_000, "approve", "dan"),
+        Step(3_000, "undo", "dan", choice=1),
+    )
+    schedule = Schedule(0, False, ({"approve": {}}, {"send": send}), None, False, 0, 0.0, False, steps)
+    with quiet():
+        lived = live(schedule)
+    assert lived.problems == []
+    assert (lived.counts["gates passed"], lived.counts["undos"]) == (1, 1)
+
+
 def test_the_planted_bugs_apply_and_each_was_found() -> None:
     """`python -m tests.interleavings.planted` writes the table."""
     assert [problem for bug in LIVES_BUGS for change in bug.changes if (problem := change.problem(ROOT))] == []
