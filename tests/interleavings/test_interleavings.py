@@ -62,6 +62,21 @@ def test_a_case_that_an_approver_undoes_afterwards_is_certified() -> None:
     assert (lived.counts["gates passed"], lived.counts["undos"]) == (1, 1)
 
 
+def test_a_clock_that_is_set_back_between_two_approvals_puts_none_behind_the_gate() -> None:
+    steps = (
+        Step(0, "start"),
+        Step(500, "plan rest", "cat"),
+        Step(1_000, "approve", "dan"),
+        Step(1_500, "clock", choice=1),
+        Step(2_000, "approve", "eve"),
+    )
+    schedule = Schedule(0, False, ({"approve": {"approvals": 2}},), None, False, 0, 0.0, False, steps)
+    with quiet():
+        lived = live(schedule)
+    assert lived.problems == []
+    assert lived.counts["gates passed"] == 1
+
+
 def test_the_planted_bugs_apply_and_each_was_found() -> None:
     """`python -m tests.interleavings.planted` writes the table."""
     assert [problem for bug in LIVES_BUGS for change in bug.changes if (problem := change.problem(ROOT))] == []

@@ -257,6 +257,9 @@ def decide_rest(
     """
     _require_waiting(runner, plan)
     assert runner.gate is not None
+    # Its time is after those of the others, also where the clock was set back meanwhile.
+    runner.last_at = max([runner.last_at, *(each.at for each in decisions)])
+    decision = msgspec.structs.replace(decision, at=runner.now_at())
     if runner.deadline_at is not None and runner.deadline_at <= decision.at:
         return runner.deny(EXPIRED_TEXT, EXPIRED), None
     needed = Needed(runner.gate.needed, runner.gate.rule)
