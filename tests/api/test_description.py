@@ -17,7 +17,7 @@ from headrace.api.openapi import describe
 from tests.api.description import RECORD, Maker, run, shares
 from tests.conftest import IS_CI
 
-CASES = 3_500 if IS_CI else 640
+CASES = 5_000 if IS_CI else 1_000
 SEED = 1
 NEVER_ACCEPTED = {"resolveEffect", "runPlan", "redriveInstance", "undoInstance", "previewUndo"} | {
     *(
@@ -57,7 +57,7 @@ def test_every_operation_has_its_share() -> None:
     operations = Maker(describe(TABLE), "", SEED).operations
     found = shares(operations, 20_000)
     assert sum(found.values()) == 20_000
-    assert min(found.values()) > 80
+    assert min(found.values()) > 70
 
 
 def without_404(document: Json) -> None:
