@@ -25,7 +25,8 @@ def add_stages(components: Json) -> None:
         "properties": stages,
         "required": [],
         "additionalProperties": False,
-        "oneOf": [{"required": [keyword]} for keyword in STAGES],
+        "minProperties": 1,
+        "maxProperties": 2,
     }
     for stage in STAGES.values():
         for shape in objects_in(stage.shape):
