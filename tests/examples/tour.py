@@ -39,7 +39,7 @@ PRINTED_BY = {
     "/api/payments/transfer-initiations": "INITIATION",
 }
 """What a command or an address prints the id of."""
-ALL_WORDS = "|".join((*PRINTED_BY.values(), "SECRET", "CERTIFICATE", "HASH"))
+ALL_WORDS = "|".join((*PRINTED_BY.values(), "SECRET", "CERTIFICATE", "HASH", "NAME"))
 PATIENCE_S = 20.0
 _NOTHING: Mapping[str, str] = {}
 
