@@ -58,8 +58,8 @@ def secure(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_certificate_is_believed_only_when_that_is_asked_for(headrace: Any, secure: str) -> None:
-    refused = headrace("workflows", "list", "--server", secure)
+    refused = headrace("triggers", "list", "--server", secure)
     assert refused.code == 3
     assert "certificate" in refused.err.lower()
-    assert headrace("workflows", "list", "--server", secure, "--insecure-tls").code == 0
-    assert headrace("--insecure-tls", "workflows", "list", "--server", secure).code == 0
+    assert headrace("triggers", "list", "--server", secure, "--insecure-tls").code == 0
+    assert headrace("--insecure-tls", "triggers", "list", "--server", secure).code == 0
