@@ -189,9 +189,10 @@ def _decision(body: Json, contents: ServerContents, chance: random.Random) -> Js
 
 
 def _certificate(body: Json, contents: ServerContents, chance: random.Random) -> Json:
-    """Of a case; every fifth of a period."""
-    if chance.random() < 0.2:
-        return {"from": "2020-01-01T00:00:00Z", "to": chance.choice(("2020-02-01T00:00:00Z", "2019-12-31T00:00:00Z"))}
+    """Of a period, sometimes one that ends before it begins; every third of a case."""
+    if chance.random() < 0.7:
+        ends = ("2020-02-01T00:00:00Z", "2020-03-01T00:00:00Z", "2020-04-01T00:00:00Z", "2019-12-31T00:00:00Z")
+        return {"from": "2020-01-01T00:00:00Z", "to": chance.choice(ends)}
     return {"instance": contents.id_of("instance", chance)}
 
 
