@@ -53,7 +53,9 @@ NEED_AN_END = ("createCertificate", "getCertificate")
 """Operations whose example is about an instance that has ended."""
 NEED_FAILURE = ("redriveInstance", "previewUndo", "undoInstance")
 """Operations whose example is about an instance that has failed."""
-RANDOM = ("access_token", "next", "previous", "certificate", "sha", "body", "x", "y", "journal")
+A_BALANCE = 5_000
+"""Stands for a balance: it depends on what the examples before have done by then."""
+RANDOM = ("access_token", "hash", "next", "previous", "certificate", "sha", "body", "x", "y", "journal")
 """Members whose text differs each time."""
 NEED_BATCH = ("getBatch", "listBatches", "listBatchItems", "startBatch", "pauseBatch", "resumeBatch", "cancelBatch")
 """Operations whose example is about a batch, in a state that allows them."""
@@ -371,6 +373,8 @@ def _patiently(what: str) -> itertools.takewhile[int]:
 
 def _replaced(value: Any, word: Any, name: str = "") -> Any:
     if isinstance(value, dict):
+        if isinstance(value.get("before"), int) and isinstance(value.get("after"), int):  # what else ran meanwhile
+            value = {**value, "before": A_BALANCE, "after": A_BALANCE + value["after"] - value["before"]}
         return {key: _replaced(member, word, key) for key, member in value.items()}
     if isinstance(value, list):
         return [_replaced(item, word, name) for item in value]

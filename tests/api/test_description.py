@@ -29,6 +29,7 @@ NEVER_ACCEPTED = {"resolveEffect", "runPlan", "redriveInstance", "undoInstance",
         "cancelBatch",
         "createBatch",
         "createPlan",
+        "createCertificate",
         "approvePlan",
         "rejectPlan",
     )
