@@ -112,7 +112,7 @@ def test_no_row_is_lost_or_changed(version: str, tmp_path: Path) -> None:
     for table in ("workflows", "occurrences", "audit"):
         assert before[table] == after[table] and before[table], table
     assert [f"{row[:-1]}{', None' * 5})" for row in before["stages"]] == after["stages"] != []
-    named = [f"{row[:-1]}, {row.split(', ')[1].lower()})" for row in before["triggers"]]
+    named = [f"{row[:-1]}, {row.split(', ')[1].lower()}, None, None, None, 1)" for row in before["triggers"]]
     assert named == after["triggers"] != []
     kept, scheduled, doubts, since = zip(*(row.rsplit(", ", 3) for row in after["activities"]), strict=True)
     assert tuple(f"{row[:-1]}, None" for row in before["activities"]) == kept != ()
