@@ -26,7 +26,7 @@ from headrace.workflows.stages.stage import StageContext
 
 INTRODUCTION = """A workflow is a list of stages, run one after the other. Each stage is an object with one member, its
 keyword. Beside it there may be `when`, an expression that decides
-whether the stage runs: [conditions](../how-to/conditions.md). Texts may hold placeholders: [variables](variables.md). What a definition gets wrong is told when it is created,
+whether the stage runs: [conditions](../how-to/conditions.md). Texts may hold placeholders: [variables](variables.md). A mistake in a definition is reported when it is created,
 everything at once, with line and column where it is YAML; what only the values get wrong ends the stage, before
 anything is sent."""
 

@@ -79,7 +79,7 @@ async def _lived(world: World, schedule: Schedule) -> Lived:
 
 
 async def settled(world: World, servers: Servers) -> list[str]:
-    """Wait until nothing moves any more; without faults and kills from now on. Returns what goes on for ever."""
+    """Wait until nothing moves any more; without faults and kills from now on. Returns what does not come to rest."""
     world.fault_rate = 0.0
     await asyncio.sleep(6.0)
     for _ in range(MAX_LOOKS):
@@ -88,7 +88,7 @@ async def settled(world: World, servers: Servers) -> list[str]:
         if not servers.is_busy and len(servers.living()) == servers.count and not _moving(world):
             return []
         await asyncio.sleep(LOOK_S)
-    return [f"MS-0 {each} goes on for ever" for each in _moving(world)] or ["MS-0 an engine is busy for ever"]
+    return [f"MS-0 {each} does not come to rest" for each in _moving(world)] or ["MS-0 an engine stays busy"]
 
 
 def _moving(world: World) -> list[str]:

@@ -367,7 +367,7 @@ def _persons_decide(facts: Facts) -> Iterator[str]:
 
 
 def _reverts_are_known(facts: Facts) -> Iterator[str]:
-    """Each transaction that reverts one of ours was reverted by a recorded effect or by hand, and the other way."""
+    """Each reversal of one of Headrace's transactions is a recorded effect or was made by hand, and the reverse."""
     wanted: Counter[tuple[str, str]] = Counter()
     for row in facts.effects:
         if row["name"] == "RevertTransaction" and _is_done(row):

@@ -91,7 +91,7 @@ class Persons:
         return self.world.sandbox.handle(Request(service, "POST", path, json.dumps(body).encode())).status
 
     def book(self, source: str, destination: str, amount: int) -> None:
-        """Somebody else moves money; it may be refused."""
+        """Another system moves money; it may be refused."""
         ledger = {"wallets:w1:main": "wallets-002", "t": "other"}.get(destination, "main")
         self.hands += 1
         posting = {"source": source, "destination": destination, "amount": amount, "asset": ASSET}
@@ -99,7 +99,7 @@ class Persons:
         self.post("ledger", f"/v2/{ledger}/transactions", body)
 
     def _revert_by_hand(self, step: Step) -> None:
-        """Somebody reverts a transaction of ours in the ledger."""
+        """A person reverts one of Headrace's transactions in the ledger."""
         ours = [
             (ledger, each)
             for ledger, each in self.world.sandbox.contents().transactions

@@ -94,7 +94,9 @@ _WEIGHTS = {"any": 2, "approve": 4, "plan": 2, "redrive": 3, "undo": 3, "resolve
 def _stages(draw: Random, focus: str) -> list[Json]:
     stages = [_stage(draw) for _ in range(draw.randint(1, 3))]
     first = 0 if draw.random() < 0.8 else len(stages)
-    if focus in ("redrive", "batch") and draw.random() < 0.5:  # its second effect is refused until somebody funds it
+    if (
+        focus in ("redrive", "batch") and draw.random() < 0.5
+    ):  # its second effect is refused until its account is funded
         account: Json = {"id": "a", "ledger": "main"}
         through: Json = {"id": "o", "ledger": "other", "throughAccount": "t"}
         stages.insert(first, _send({"account": account}, {"account": through}, 40))

@@ -86,7 +86,7 @@ def the_journal() -> LifeJournal:
 
 @lru_cache(maxsize=8)
 def the_sandbox(number: int) -> LifeSandbox:
-    """Filled services: much money, or so little that most sends are refused until somebody funds them."""
+    """Filled services: much money, or so little that most sends are refused until their accounts are funded."""
     much = number == 0
     accounts = {
         "a": {"balance": {ASSET: 1_000 if much else 120}, "metadata": {"formanceAccountID": "acc_1"}},
