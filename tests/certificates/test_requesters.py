@@ -14,14 +14,18 @@ from headrace.certificates.case import Case, RecordedInstance, RecordedRequester
 from headrace.errors import NotCertifiable
 from headrace.journal.port import Unit
 from headrace.journal.writes import AddAuditEntry
+from headrace.usecases.batches import start_batch
 from headrace.usecases.certificates import case_of, read_case
 from headrace.usecases.idempotency import Caller
 from headrace.usecases.instances import send_event
+from headrace.usecases.plan_runs import run_plan
 from tests.certificates.cases import certified
-from tests.contract.test_approvals import LIMIT_S, rest_of, say
+from tests.contract.test_approvals import LIMIT_S, RULES, plan_of, rest_of, say
+from tests.contract.test_batch_approvals import decided
 from tests.contract.test_engine import SEND, Scripted
 from tests.contract.test_plan_runs import all_instances
-from tests.support.batches import JANE, JOE, begun, driving, items_of, runs
+from tests.contract.test_sagas import Declining, started, undone
+from tests.support.batches import JANE, JOE, batch_in, begun, driving, items_of, previewed, runs
 from tests.support.in_process import InProcess, running
 
 LATE_AT = 2**60
@@ -80,7 +84,9 @@ async def approved_item(alive: InProcess) -> Case:
         async with asyncio.timeout(LIMIT_S):
             while (made := (await items_of(alive, batch.id))[0].made_id) is None:
                 await asyncio.sleep(0.002)
-        await say(alive, await rest_of(alive, made), "eve")
+        plan = await rest_of(alive, made)
+        await send_event(alive.ports, Caller("bob", "sendEvent"), made, {"name": "anything"})
+        await say(alive, plan, "eve")
         await alive.ended(made)
         return await case_in(alive, made)
 
@@ -94,6 +100,7 @@ async def test_who_asked_is_named_and_cannot_have_approved(tmp_path: Path, make:
         case = await make(alive)
     (instance,) = certified(case, services.sandbox.handle)["instances"]
     assert set(instance["requestedBy"]) == asked and len(instance["requestedBy"]) == len(asked)
+    assert instance["startedBy"] == ("trigger" if asked == {"ann"} else JOE.principal), "not who sent it an event"
     for person in asked:
         assert "asked for it" in refused(approved_by(case, person), services)
     certified(approved_by(case, "bob"), services.sandbox.handle)
@@ -132,4 +139,38 @@ async def test_who_continues_a_case_later_may_have_approved_before(tmp_path: Pat
     refuse_two_eyes((case.root, later))
     with pytest.raises(NotCertifiable):
         refuse_two_eyes((replace(later, requesters=(RecordedRequester("eve", 1),)), case.root))
+    await services.close()
+
+
+async def test_a_person_may_start_what_it_has_approved(tmp_path: Path) -> None:
+    """A plan, and a batch over a rule: each was asked for by another person."""
+    services = Scripted()
+    async with running(tmp_path / "j.db", services, policy=RULES) as alive, driving(alive):
+        workflow = await alive.workflow("w", [SEND])
+        plan = await plan_of(alive, workflowID=workflow.id)
+        await say(alive, plan, "eve")
+        ran = await run_plan(alive.ports, Caller("eve", "runPlan"), plan.id, {"hash": plan.hash})
+        await alive.ended(ran.target)
+        cases = [await case_in(alive, ran.target)]
+        batch = await previewed(alive, "run", runs=runs(workflow.id, 2))
+        for by in ("eve", "paul"):
+            await decided(alive, batch, by)
+        await start_batch(alive.ports, Caller("eve", "startBatch"), batch.id, {"hash": batch.hash})
+        await batch_in(alive, batch.id, "done")
+        cases += [await case_in(alive, item.made_id or "") for item in await items_of(alive, batch.id)]
+    for case in cases:
+        (instance,) = certified(case, services.sandbox.handle)["instances"]
+        assert instance["startedBy"] == "eve" and case.root.plans, "its approvals are in the case"
+        assert "asked for it" in refused(changed(case, started_at=1), services)
+    await services.close()
+
+
+async def test_the_undo_of_a_failed_run_is_asked_for_by_the_server(tmp_path: Path) -> None:
+    """So a continuation of that undo is not asked for by an unknown person."""
+    services = Declining((1, 0))
+    async with running(tmp_path / "j.db", services) as alive:
+        run = await alive.ended(await started(alive, SEND, SEND))
+        undo = await undone(alive, run)
+        case = await case_in(alive, undo.id)
+    assert [requesters_of(each) for each in case.instances][1] == ["headrace"]
     await services.close()

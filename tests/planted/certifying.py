@@ -185,15 +185,22 @@ CERTIFYING: tuple[Bug, ...] = (
     _bug(
         "four eyes of a certificate without the creator of the trigger",
         CERTIFICATES,
-        "await journal.requesters(trigger_id or instance.id)",
-        "await journal.requesters(instance.id)",
+        "await journal.requesters(await journal.trigger_of(instance_id) or instance_id)",
+        "await journal.requesters(instance_id)",
         _REQUESTERS,
     ),
     _bug(
         "a certificate of what a requester has approved",
         APPROVALS,
-        "        if not before or not before.isdisjoint((decision.principal, *UNKNOWN)):\n",
+        "        if has_started or not before or not before.isdisjoint((decision.principal, *UNKNOWN)):\n",
         "        if False:\n",
+        _REQUESTERS,
+    ),
+    _bug(
+        "a person that starts what it has approved is refused a certificate",
+        APPROVALS,
+        " and instance.started_at <= decision.at",
+        "",
         _REQUESTERS,
     ),
     Bug(

@@ -99,13 +99,14 @@ def _is_enough(plan: DecidedPlan, recorded: RecordedStage, so_far: Sequence[Reco
 def _may_have_asked(so_far: Sequence[RecordedInstance], decision: PersonDecision) -> bool:
     """Whether a person had asked for one of these instances when it decided, or an unknown one had.
 
-    A person that resumed a batch afterwards had not asked yet.
+    A person that starts what it has approved, or resumes a batch afterwards, had not asked yet.
     """
     for instance in so_far:
         before = {each.principal for each in instance.requesters if each.at <= decision.at}
-        if not before or not before.isdisjoint((decision.principal, *UNKNOWN)):
+        has_started = instance.started_by == decision.principal and instance.started_at <= decision.at
+        if has_started or not before or not before.isdisjoint((decision.principal, *UNKNOWN)):
             return True
-    return any(decision.principal == instance.started_by for instance in so_far)
+    return False
 
 
 def differs(instance: RecordedInstance, stage: RecordedStage | None, why: str) -> NotCertifiable:

@@ -26,7 +26,15 @@ from headrace.certificates.statement import Issuer, certify
 from headrace.effects.port import NoResponse, Request
 from headrace.errors import InvalidValue, NotFound, Silent
 from headrace.journal.port import Journal, Unit
-from headrace.journal.records import ActivityRow, Certificate, Instance, ResolutionRow, Stage, Successor
+from headrace.journal.records import (
+    ActivityRow,
+    Certificate,
+    Instance,
+    Requester,
+    ResolutionRow,
+    Stage,
+    Successor,
+)
 from headrace.journal.writes import AddCertificate
 from headrace.planning.questions import Answer as Answered
 from headrace.planning.questions import Asking
@@ -45,7 +53,6 @@ TRIGGER = "trigger"
 """The starter of an instance that no caller has started."""
 MAX_S = 120.0
 """The time that the look-ups of one certificate may take."""
-_MAX_ENTRIES = 1_000
 
 Found = TypeVar("Found")
 
@@ -205,6 +212,7 @@ async def _read_instance(
         raise NotFound("instance", instance_id)
     if before is not None and before.kind == "redrive" and before.kept is not None and instance.from_stage is not None:
         skipped.add(instance.from_stage)
+    asked = await journal.requesters(await journal.trigger_of(instance_id) or instance_id)
     verdicts = {(row.stage, row.position): _verdict(row) for row in await journal.resolutions(instance_id)}
     stages: list[RecordedStage] = []
     for stage in instance.stages:
@@ -221,14 +229,14 @@ async def _read_instance(
         error=instance.error,
         is_open=not instance.is_terminal,
         by_trigger=instance.started_by_trigger,
-        started_by=await _starter(journal, instance, ANONYMOUS if before is None else before.principal),
+        started_by=_starter(instance, before, asked),
         started_at=instance.created_at,
         ended_at=instance.terminated_at,
         plan_id=instance.plan_id,
         is_off_plan=instance.failure == "plan",
         stages=tuple(stages),
         plans=await _plans(journal, instance),
-        requesters=await _requesters(journal, instance),
+        requesters=await _requesters(journal, instance, before, asked),
     )
 
 
@@ -248,24 +256,26 @@ async def _plans(journal: Journal, instance: Instance) -> tuple[DecidedPlan, ...
     return tuple(found)
 
 
-async def _requesters(journal: Journal, instance: Instance) -> tuple[RecordedRequester, ...]:
-    """The principals that the audit trail shows to have asked for an instance, or for the plan that started it."""
-    trigger_id = await journal.trigger_of(instance.id)
-    found = [RecordedRequester(each.principal, each.at) for each in await journal.requesters(trigger_id or instance.id)]
+async def _requesters(
+    journal: Journal, instance: Instance, before: Successor | None, asked: Sequence[Requester]
+) -> tuple[RecordedRequester, ...]:
+    """The principals that asked for an instance: by its audit trail, the step to it, and the plan that started it."""
     started = [row for row in await journal.plans_of(instance.id) if row.instance_id == instance.id]
-    return (*found, *(RecordedRequester(row.requester, row.created_at) for row in started))
+    return (
+        *(RecordedRequester(each.principal, each.at) for each in asked),
+        *(() if before is None else (RecordedRequester(before.principal, before.at),)),
+        *(RecordedRequester(row.requester, row.created_at) for row in started),
+    )
 
 
-async def _starter(journal: Journal, instance: Instance, unnamed: str) -> str:
-    """The principal of the first write that names the instance: its start. `unnamed`: where there is no such write."""
+def _starter(instance: Instance, before: Successor | None, asked: Sequence[Requester]) -> str:
+    """The principal that started an instance: of the last request before its start. `asked`: of its audit trail."""
     if instance.started_by_trigger:
         return TRIGGER
-    before, first = 2**63 - 1, unnamed
-    while entries := await journal.audit(before, _MAX_ENTRIES, target=instance.id):
-        before, first = entries[-1].seq, entries[-1].principal
-        if len(entries) < _MAX_ENTRIES:
-            break
-    return first
+    if before is not None:
+        return before.principal
+    earlier = [each for each in asked if each.at <= instance.created_at] or asked[:1]
+    return earlier[-1].principal if earlier else ANONYMOUS
 
 
 def _stage(stage: Stage, activities: list[RecordedActivity], *, is_skipped: bool) -> RecordedStage:
