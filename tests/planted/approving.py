@@ -78,8 +78,8 @@ APPROVING: tuple[Bug, ...] = (
         "the persons that started the runs of a batch approve its redrive",
         Change(
             "src/headrace/usecases/batch_approvals.py",
-            "        found.update(await ports.journal.case_requesters(ids))\n",
-            "",
+            "            found.update(await ports.journal.case_requesters(ids))\n",
+            "            pass\n",
         ),
         tests=(_BATCHES,),
     ),

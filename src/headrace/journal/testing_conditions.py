@@ -6,8 +6,9 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from headrace.journal.approval_writes import DecideStage
-from headrace.journal.port import Journal, Unit
+from headrace.journal.port import Journal
 from headrace.journal.successor_writes import AddContinuation, AddSuccessor
+from headrace.journal.testing_units import commit
 from headrace.journal.writes import (
     AddClosedActivity,
     AddClosedStage,
@@ -25,10 +26,10 @@ _NAMES_READS = '{"stages":[{"send":{}},{"send":{},"when":"stages[0].reads.Read.x
 
 async def a_decision_about_a_stage_is_stored_once(make_journal: _MakeJournal) -> None:
     async with make_journal() as journal:
-        await _commit(journal, *_started("i", "{}"), _opened("i", 0), _decided("i", 0, is_skipped=False))
-        await _commit(journal, CloseStage(terminated_at=3, error=None, instance_id="i", number=0))
-        await _commit(journal, _closed("i", 1), _decided("i", 1, is_skipped=True), _closed("i", 2))
-        await _commit(journal, _decided("i", 0, is_skipped=True), _decided("i", 1, is_skipped=False))
+        await commit(journal, *_started("i", "{}"), _opened("i", 0), _decided("i", 0, is_skipped=False))
+        await commit(journal, CloseStage(terminated_at=3, error=None, instance_id="i", number=0))
+        await commit(journal, _closed("i", 1), _decided("i", 1, is_skipped=True), _closed("i", 2))
+        await commit(journal, _decided("i", 0, is_skipped=True), _decided("i", 1, is_skipped=False))
         instance = await journal.instance("i")
         standing = await journal.standing("i")
         assert instance is not None and standing is not None
@@ -45,18 +46,18 @@ async def a_standing_has_the_reads_that_conditions_may_name(make_journal: _MakeJ
                 _read(name, 0),
                 CloseStage(terminated_at=4, error=None, instance_id=name, number=0),
             )
-            await _commit(journal, *_started(name, config), *stages, _opened(name, 1), _read(name, 1))
+            await commit(journal, *_started(name, config), *stages, _opened(name, 1), _read(name, 1))
             standing = await journal.standing(name)
             assert standing is not None
             found = [(each.stage, each.name, each.output) for each in standing.reads]
             assert found == ([(0, "Read", '"0"')] if name == "named" else [])
         failed = CloseStage(terminated_at=5, error="no", instance_id="named", number=1)
-        await _commit(journal, failed, EndInstance(at=5, error="no", instance_id="named", version=0))
+        await commit(journal, failed, EndInstance(at=5, error="no", instance_id="named", version=0))
         continued = AddContinuation(
             instance_id="next", predecessor="named", created_at=6, root_id="named", from_stage=1, plan_id=None
         )
         step = AddSuccessor(predecessor="named", kind="redrive", successor="next", reason="r", principal="p", at=6)
-        await _commit(journal, step, continued, _opened("next", 1))
+        await commit(journal, step, continued, _opened("next", 1))
         standing = await journal.standing("next")
         assert standing is not None
         found = [(each.stage, each.output) for each in standing.reads]
@@ -108,13 +109,6 @@ def _read(instance_id: str, stage: int) -> Write:
         last_failure=None,
         terminated_at=4,
     )
-
-
-async def _commit(journal: Journal, *writes: Write) -> None:
-    unit = Unit()
-    for write in writes:
-        unit.add(write)
-    await journal.commit(unit)
 
 
 CHECKS = (a_decision_about_a_stage_is_stored_once, a_standing_has_the_reads_that_conditions_may_name)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from headrace.journal.port import Journal, Unit
+from headrace.journal.port import Journal
 from headrace.journal.records import Instance
+from headrace.journal.testing_units import unit_of
 from headrace.journal.writes import AddInstance, AddWorkflow, EndInstance, OpenStage, Write
 
 
@@ -16,11 +17,11 @@ async def an_instance_keeps_its_kind_and_why_it_failed(
 ) -> None:
     """By every read. An end without a kind of failure is that of a server of an earlier release: unclassified."""
     async with make_journal() as journal:
-        await journal.commit(_unit(AddWorkflow(workflow_id="w1", name="n", config="{}", created_at=1, updated_at=1)))
+        await journal.commit(unit_of(AddWorkflow(workflow_id="w1", name="n", config="{}", created_at=1, updated_at=1)))
         continued: dict[str, Any] = {"kind": "continuation", "root_id": "i1", "from_stage": 3, "plan_id": "p1"}
-        await journal.commit(_unit(*_started("i1", 20), *_started("i2", 21, **continued), *_started("i3", 22)))
+        await journal.commit(unit_of(*_started("i1", 20), *_started("i2", 21, **continued), *_started("i3", 22)))
         await journal.commit(
-            _unit(
+            unit_of(
                 EndInstance(at=30, error=None, instance_id="i1", version=0),
                 EndInstance(at=31, error="A: NO: x", instance_id="i2", version=0, failure="refused", failure_code="NO"),
                 EndInstance(at=32, error="A: NO: x", instance_id="i3", version=0),
@@ -71,13 +72,6 @@ def _started(
         ),
         OpenStage(instance_id=instance_id, number=0, keyword="delay", input="{}", started_at=at),
     )
-
-
-def _unit(*writes: Write) -> Unit:
-    unit = Unit()
-    for write in writes:
-        unit.add(write)
-    return unit
 
 
 CHECKS = (an_instance_keeps_its_kind_and_why_it_failed,)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 
-from headrace.errors import Conflict
 from headrace.journal import name_writes as n
 from headrace.journal.lists import NEWEST, HandleList, KeptTriggerList, Place
-from headrace.journal.port import Journal, Required, Unit
+from headrace.journal.port import Journal, Unit
 from headrace.journal.records import Handle, Version
+from headrace.journal.testing_units import is_committed, required, succeeds, unit_of
 from headrace.journal.writes import (
     AcceptEvent,
     AddInstance,
@@ -36,17 +35,17 @@ async def a_name_moves_from_the_version_that_its_mover_has_seen(make_journal: Ma
             Version("pay", number, f"w{number}", f"h{number}", 5, "jane") for number in (3, 2, 1)
         ]
         moves = (n.MoveHandle(name="pay", before=1, number=number, at=6) for number in (2, 3, 2, 3))
-        outcomes = await asyncio.gather(*(_succeeds(journal, move) for move in moves))
+        outcomes = await asyncio.gather(*(succeeds(journal, move) for move in moves))
         assert sum(outcomes) == 1, outcomes
         found = await journal.handle("pay")
         assert found is not None and found.current == (2, 3, 2, 3)[outcomes.index(True)]
         assert found.workflow_id == f"w{found.current}" and found.updated_at == 6 and found.created_at == 5
-        assert not await _succeeds(journal, n.MoveHandle(name="pay", before=1, number=1, at=7))
-        assert not await _succeeds(journal, n.MoveHandle(name="other", before=1, number=2, at=7))
-        assert not await _succeeds(journal, n.AddHandle(name="pay", number=1, set_name="s", at=7)), "it is given"
+        assert not await succeeds(journal, n.MoveHandle(name="pay", before=1, number=1, at=7))
+        assert not await succeeds(journal, n.MoveHandle(name="other", before=1, number=2, at=7))
+        assert not await succeeds(journal, n.AddHandle(name="pay", number=1, set_name="s", at=7)), "it is given"
         again = n.AddVersion(name="pay", number=3, workflow_id="w1", definition_hash="h", created_at=9, principal="joe")
-        assert not await _succeeds(journal, again), "a version never changes"
-        await journal.commit(_unit(DeleteWorkflow(at=8, workflow_id="w2")))
+        assert not await succeeds(journal, again), "a version never changes"
+        await journal.commit(unit_of(DeleteWorkflow(at=8, workflow_id="w2")))
         assert [each.deleted_at for each in await journal.versions("pay")] == [None, 8, None]
 
 
@@ -54,30 +53,30 @@ async def a_start_has_the_version_that_is_current_at_its_commit(make_journal: Ma
     """A unit that requires a version is committed before the name moves on, or not at all."""
     async with make_journal() as journal:
         await _named(journal, "pay", 2)
-        assert await _succeeds(journal, n.RequireVersion(name="pay", number=1))
-        assert not await _succeeds(journal, n.RequireVersion(name="pay", number=2))
-        starts = [asyncio.ensure_future(_is_committed(journal, _start("pay", 1, f"i{each}"))) for each in range(8)]
-        moved = asyncio.ensure_future(_succeeds(journal, n.MoveHandle(name="pay", before=1, number=2, at=6)))
-        starts += [asyncio.ensure_future(_is_committed(journal, _start("pay", 1, f"i{each}"))) for each in range(8, 16)]
+        assert await succeeds(journal, n.RequireVersion(name="pay", number=1))
+        assert not await succeeds(journal, n.RequireVersion(name="pay", number=2))
+        starts = [asyncio.ensure_future(is_committed(journal, _start("pay", 1, f"i{each}"))) for each in range(8)]
+        moved = asyncio.ensure_future(succeeds(journal, n.MoveHandle(name="pay", before=1, number=2, at=6)))
+        starts += [asyncio.ensure_future(is_committed(journal, _start("pay", 1, f"i{each}"))) for each in range(8, 16)]
         assert await moved
         outcomes = await asyncio.gather(*starts)
-        for number, is_committed in enumerate(outcomes):
-            assert (await journal.instance(f"i{number}") is not None) is is_committed
-        assert not await _is_committed(journal, _start("pay", 1, "late"))
-        assert await _is_committed(journal, _start("pay", 2, "i99"))
+        for number, is_stored in enumerate(outcomes):
+            assert (await journal.instance(f"i{number}") is not None) is is_stored
+        assert not await is_committed(journal, _start("pay", 1, "late"))
+        assert await is_committed(journal, _start("pay", 2, "i99"))
 
 
 async def names_are_listed_newest_first(make_journal: MakeJournal) -> None:
     """A name that is taken away leaves the list, and its versions stay."""
     async with make_journal() as journal:
         for number, name in enumerate(("b", "a", "c"), 1):
-            await journal.commit(_unit(_workflow(f"x{name}")))
-            await journal.commit(_unit(*_first(name, f"x{name}", number)))
+            await journal.commit(unit_of(_workflow(f"x{name}")))
+            await journal.commit(unit_of(*_first(name, f"x{name}", number)))
         assert [each.name for each in await journal.handles_after(HandleList(), NEWEST, 2)] == ["c", "a"]
         rest = await journal.handles_after(HandleList(), Place(2, "a"), 9)
         assert [(each.name, each.workflow_id) for each in rest] == [("b", "xb")]
         assert await journal.places_before(HandleList(), Place(1, "b"), 9) == [Place(2, "a"), Place(3, "c")]
-        assert await _succeeds(journal, n.DeleteHandle(name="a", number=1))
+        assert await succeeds(journal, n.DeleteHandle(name="a", number=1))
         assert [each.name for each in await journal.handles_after(HandleList(), NEWEST, 9)] == ["c", "b"]
         assert len(await journal.versions("a")) == 1, "versions stay"
 
@@ -86,28 +85,28 @@ async def a_trigger_by_name_shows_the_version_that_is_current(make_journal: Make
     """And keeps its name from being taken away."""
     async with make_journal() as journal:
         await _named(journal, "pay", 2)
-        await journal.commit(_unit(_trigger("t1", handle="refunds", set_name="s")))
+        await journal.commit(unit_of(_trigger("t1", handle="refunds", set_name="s")))
         found = await journal.trigger("t1")
         assert found is not None
         assert (found.workflow_id, found.workflow_name, found.current) == ("w1", "pay", 1)
         assert (found.handle, found.set_name, found.revision) == ("refunds", "s", 1)
-        assert not await _succeeds(journal, _trigger("t2", handle="refunds")), "the name is given"
-        assert await _succeeds(journal, _trigger("t3", handle=None))
+        assert not await succeeds(journal, _trigger("t2", handle="refunds")), "the name is given"
+        assert await succeeds(journal, _trigger("t3", handle=None))
         assert await journal.triggers_of_name("pay") == ["t1", "t3"]
         assert [each.id for each in await journal.kept_triggers_after(KeptTriggerList(), NEWEST, 9)] == ["t1"]
         assert await journal.places_before(KeptTriggerList(), Place(1, ""), 9) == [Place(5, "t1")]
-        await journal.commit(_unit(n.MoveHandle(name="pay", before=1, number=2, at=6)))
+        await journal.commit(unit_of(n.MoveHandle(name="pay", before=1, number=2, at=6)))
         seq = await _accepted(journal, "e1")
         for each in (*await journal.triggers_on(("paid", "payments.paid"), seq), await journal.kept_trigger("refunds")):
             assert each is not None and (each.workflow_id, each.current) == ("w2", 2)
-        assert not await _succeeds(journal, n.DeleteHandle(name="pay", number=2)), "triggers use it"
+        assert not await succeeds(journal, n.DeleteHandle(name="pay", number=2)), "triggers use it"
         deleted = (DeleteTrigger(at=7, trigger_id="t1"), DeleteTrigger(at=7, trigger_id="t3"))
-        assert not await _is_committed(journal, _required(*deleted, n.DeleteHandle(name="pay", number=1)))
+        assert not await is_committed(journal, required(*deleted, n.DeleteHandle(name="pay", number=1)))
         assert await journal.kept_trigger("refunds") is not None, "a unit that fails changes nothing"
-        assert await _is_committed(journal, _required(*deleted, n.DeleteHandle(name="pay", number=2)))
+        assert await is_committed(journal, required(*deleted, n.DeleteHandle(name="pay", number=2)))
         assert await journal.handle("pay") is None and await journal.kept_trigger("refunds") is None
-        await journal.commit(_unit(_workflow("w9"), *_first("pay", "w9", 9, number=3)))
-        assert await _succeeds(journal, _trigger("t4", handle="refunds")), "a deleted one keeps no name"
+        await journal.commit(unit_of(_workflow("w9"), *_first("pay", "w9", 9, number=3)))
+        assert await succeeds(journal, _trigger("t4", handle="refunds")), "a deleted one keeps no name"
 
 
 async def an_event_has_the_definition_of_its_time(make_journal: MakeJournal) -> None:
@@ -115,13 +114,13 @@ async def an_event_has_the_definition_of_its_time(make_journal: MakeJournal) -> 
     async with make_journal() as journal:
         await _named(journal, "pay", 1)
         before = await _accepted(journal, "e0")
-        await journal.commit(_unit(_trigger("t1", handle="refunds")))
+        await journal.commit(unit_of(_trigger("t1", handle="refunds")))
         early = await _accepted(journal, "e1")
         change = (
             n.KeepTrigger(trigger_id="t1", revision=1, at=6),
             _replace("t1", 1, event="SAVED", filter_="true"),
         )
-        outcomes = await asyncio.gather(*(_is_committed(journal, _required(*change)) for _ in range(3)))
+        outcomes = await asyncio.gather(*(is_committed(journal, required(*change)) for _ in range(3)))
         assert sum(outcomes) == 1, outcomes
         late = await _accepted(journal, "e2")
         paid, saved = ("paid", "payments.paid"), ("saved", "payments.saved")
@@ -134,20 +133,20 @@ async def an_event_has_the_definition_of_its_time(make_journal: MakeJournal) -> 
         assert await revisions(paid, before) == [] and await revisions(saved, before) == []
         assert await revisions(paid, early) == [(1, "PAID", None)] and await revisions(saved, early) == []
         assert await revisions(paid, late) == [] and await revisions(saved, late) == [(2, "SAVED", "true")]
-        assert not await _succeeds(journal, n.RequireTrigger(trigger_id="t1", revision=1))
-        assert await _succeeds(journal, n.RequireTrigger(trigger_id="t1", revision=2))
+        assert not await succeeds(journal, n.RequireTrigger(trigger_id="t1", revision=1))
+        assert await succeeds(journal, n.RequireTrigger(trigger_id="t1", revision=2))
         kept = await journal.kept_trigger("refunds")
         assert kept is not None and (kept.id, kept.revision, kept.event) == ("t1", 2, "SAVED")
         again = (n.KeepTrigger(trigger_id="t1", revision=2, at=7), _replace("t1", 2, event="PAID", filter_="false"))
-        assert await _is_committed(journal, _required(*again))
+        assert await is_committed(journal, required(*again))
         last = await _accepted(journal, "e3")
         assert await revisions(paid, early) == [(1, "PAID", None)]
         assert await revisions(saved, late) == [(2, "SAVED", "true")] and await revisions(paid, late) == []
         assert await revisions(paid, last) == [(3, "PAID", "false")]
-        await journal.commit(_unit(DeleteTrigger(at=8, trigger_id="t1")))
+        await journal.commit(unit_of(DeleteTrigger(at=8, trigger_id="t1")))
         for names, seq in ((paid, early), (saved, late), (paid, last)):
             assert await revisions(names, seq) == [], "a deleted trigger has no definition at all"
-        assert not await _succeeds(journal, n.KeepTrigger(trigger_id="t1", revision=3, at=9))
+        assert not await succeeds(journal, n.KeepTrigger(trigger_id="t1", revision=3, at=9))
 
 
 async def requesters_of_triggers_are_those_who_gave_definitions(make_journal: MakeJournal) -> None:
@@ -156,7 +155,7 @@ async def requesters_of_triggers_are_those_who_gave_definitions(make_journal: Ma
     async with make_journal() as journal:
         for number, operation in enumerate(("putTrigger", "apply", "deleteTrigger", "runNamedWorkflow")):
             entry = AddAuditEntry(at=1, principal=f"p{number}", client_id=None, operation=operation, target="t1")
-            await journal.commit(_unit(entry))
+            await journal.commit(unit_of(entry))
         assert sorted(each.principal for each in await journal.requesters("t1")) == ["p0", "p1", "p3"]
 
 
@@ -192,7 +191,7 @@ async def _named(journal: Journal, name: str, versions: int) -> None:
 
 
 def _start(name: str, number: int, instance_id: str) -> Unit:
-    return _required(
+    return required(
         n.RequireVersion(name=name, number=number),
         AddInstance(
             instance_id=instance_id,
@@ -248,36 +247,9 @@ async def _accepted(journal: Journal, key: str) -> int:
         conflict_key=f"{key}-other",
         old_key=None,
     )
-    (accepted,) = await journal.commit(_unit(event))
+    (accepted,) = await journal.commit(unit_of(event))
     assert isinstance(accepted, EventAccepted)
     return accepted.seq
-
-
-def _unit(*writes: Write) -> Unit:
-    unit = Unit()
-    for write in writes:
-        unit.add(write)
-    return unit
-
-
-def _required(*writes: Write) -> Unit:
-    unit = Unit()
-    for write in writes:
-        unit.add(Required(write, partial(Conflict, "name")))
-    return unit
-
-
-async def _is_committed(journal: Journal, unit: Unit) -> bool:
-    try:
-        await journal.commit(unit)
-    except Conflict:
-        return False
-    return True
-
-
-async def _succeeds(journal: Journal, write: Write) -> bool:
-    """Whether the write changes something."""
-    return await _is_committed(journal, _required(write))
 
 
 CHECKS = (

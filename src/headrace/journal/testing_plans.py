@@ -10,6 +10,7 @@ from functools import partial
 from headrace.errors import Conflict
 from headrace.journal.plan_writes import AddPlan, ExpirePlan, UsePlan
 from headrace.journal.port import Journal, Required, Unit
+from headrace.journal.testing_units import commit, succeeds
 from headrace.journal.writes import AddInstance, AddWorkflow, OpenStage, Write
 
 _MakeJournal = Callable[[], AbstractAsyncContextManager[Journal]]
@@ -18,22 +19,22 @@ _MakeJournal = Callable[[], AbstractAsyncContextManager[Journal]]
 async def a_plan_is_open_until_it_expires(make_journal: _MakeJournal) -> None:
     """Once it has expired, it stays so, whatever a clock says."""
     async with make_journal() as journal:
-        await _commit(journal, _plan("plan_id"))
+        await commit(journal, _plan("plan_id"))
         found = await journal.plan("plan_id")
         assert found is not None and (found.document, found.state, found.instance_id) == ("document", "open", None)
-        assert not await _succeeds(journal, ExpirePlan(plan_id="plan_id", at=8)), "it is early"
-        assert not await _succeeds(journal, UsePlan(plan_id="plan_id", instance_id="i1", at=9)), "it is late"
-        assert await _succeeds(journal, ExpirePlan(plan_id="plan_id", at=9))
-        assert not await _succeeds(journal, UsePlan(plan_id="plan_id", instance_id="i1", at=2))
+        assert not await succeeds(journal, ExpirePlan(plan_id="plan_id", at=8)), "it is early"
+        assert not await succeeds(journal, UsePlan(plan_id="plan_id", instance_id="i1", at=9)), "it is late"
+        assert await succeeds(journal, ExpirePlan(plan_id="plan_id", at=9))
+        assert not await succeeds(journal, UsePlan(plan_id="plan_id", instance_id="i1", at=2))
         found = await journal.plan("plan_id")
         assert found is not None and (found.state, found.instance_id) == ("expired", None)
-        assert not await _succeeds(journal, UsePlan(plan_id="nothing", instance_id="i1", at=2))
+        assert not await succeeds(journal, UsePlan(plan_id="nothing", instance_id="i1", at=2))
 
 
 async def a_plan_starts_one_instance_which_keeps_it(make_journal: _MakeJournal) -> None:
     """One of several units is committed; where the instance stands is read with the plan's document."""
     async with make_journal() as journal:
-        await _commit(
+        await commit(
             journal,
             _plan("p1"),
             AddWorkflow(workflow_id="w1", name="n", config="{}", created_at=1, updated_at=1),
@@ -52,7 +53,7 @@ async def a_plan_starts_one_instance_which_keeps_it(make_journal: _MakeJournal) 
         assert found is not None and (found.state, found.instance_id) == ("used", f"i{winner}")
         standing = [await journal.standing(f"i{number}") for number in range(5)]
         assert [each.plan for each in standing if each is not None] == ["document"]
-        assert not await _succeeds(journal, ExpirePlan(plan_id="p1", at=99)), "it is used"
+        assert not await succeeds(journal, ExpirePlan(plan_id="p1", at=99)), "it is used"
         free = await journal.standing("free")
         assert free is not None and free.plan is None
 
@@ -75,24 +76,6 @@ def _instance(instance_id: str, plan_id: str | None) -> tuple[Write, ...]:
         ),
         OpenStage(instance_id=instance_id, number=0, keyword="delay", input="{}", started_at=2),
     )
-
-
-async def _commit(journal: Journal, *writes: Write) -> None:
-    unit = Unit()
-    for write in writes:
-        unit.add(write)
-    await journal.commit(unit)
-
-
-async def _succeeds(journal: Journal, write: Write) -> bool:
-    """Whether the write changes something."""
-    unit = Unit()
-    unit.add(Required(write, partial(Conflict, "plan")))
-    try:
-        await journal.commit(unit)
-    except Conflict:
-        return False
-    return True
 
 
 CHECKS = (a_plan_is_open_until_it_expires, a_plan_starts_one_instance_which_keeps_it)

@@ -8,7 +8,8 @@ from functools import partial
 
 from headrace.errors import Conflict
 from headrace.journal.lists import NEWEST, AttentionList, Place
-from headrace.journal.port import Journal, Required, Unit
+from headrace.journal.port import Journal, Required
+from headrace.journal.testing_units import unit_of
 from headrace.journal.writes import (
     AddInstance,
     AddResolution,
@@ -29,14 +30,14 @@ async def effects_that_need_attention_are_listed_and_resolved_once(
 ) -> None:
     """Open effects are listed by their instances, also aborted ones; one decision is stored, and a proof shows one."""
     async with make_journal() as journal:
-        await journal.commit(_unit(AddWorkflow(workflow_id="w1", name="n", config="{}", created_at=1, updated_at=1)))
+        await journal.commit(unit_of(AddWorkflow(workflow_id="w1", name="n", config="{}", created_at=1, updated_at=1)))
         for number, instance_id in enumerate(("i1", "i2", "i3", "i4")):
-            await journal.commit(_unit(*_opened(instance_id, 20 + number)))
+            await journal.commit(unit_of(*_opened(instance_id, 20 + number)))
         await journal.commit(
-            _unit(_failed("i1", "not_found", 50), _failed("i2", "other_values", 51), _failed("i4", None))
+            unit_of(_failed("i1", "not_found", 50), _failed("i2", "other_values", 51), _failed("i4", None))
         )
-        await journal.commit(_unit(_failed("i1", "not_found", 90)))
-        await journal.commit(_unit(EndInstance(at=60, error="canceled", instance_id="i2", version=0)))
+        await journal.commit(unit_of(_failed("i1", "not_found", 90)))
+        await journal.commit(unit_of(EndInstance(at=60, error="canceled", instance_id="i2", version=0)))
 
         rows = await journal.attention_after(AttentionList(), NEWEST, 9)
         assert [(row.id, row.attention, row.since_at) for row in rows] == [
@@ -122,15 +123,8 @@ def _closed(instance_id: str) -> Write:
     )
 
 
-def _unit(*writes: Write) -> Unit:
-    unit = Unit()
-    for write in writes:
-        unit.add(write)
-    return unit
-
-
 async def _is_refused(journal: Journal, decided: Write, *others: Write) -> bool:
-    unit = _unit(*others)
+    unit = unit_of(*others)
     unit.insert(0, Required(decided, partial(Conflict, "refused")))
     try:
         await journal.commit(unit)

@@ -85,8 +85,8 @@ async def _requesters(ports: Ports, row: Batch) -> set[str | None]:
     found: set[str | None] = {row.principal}
     last = 0
     while page := await ports.journal.batch_items(row.id, last, PAGE, "pending"):
-        ids = [item.instance_id for item in page if item.instance_id is not None]
-        found.update(await ports.journal.case_requesters(ids))
+        if ids := [item.instance_id for item in page if item.instance_id is not None]:
+            found.update(await ports.journal.case_requesters(ids))
         last = page[-1].n
     return found
 
