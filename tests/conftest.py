@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.hermetic import DEFAULT_PORT, DefaultPortWatch
 from tests.support.engines import lacks
+from tests.support.postgres import drop_databases
 from tests.support.server import Server
 from tests.support.temporal import shared_server as shared_temporal_server
 
@@ -58,6 +59,12 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One `headrace dev` without faults for all tests of a module."""
     with Server(tmp_path_factory.mktemp("server") / "data") as server:
         yield server
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _databases_end_with_their_module() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    yield
+    drop_databases()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

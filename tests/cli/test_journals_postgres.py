@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,11 @@ Headrace = Callable[..., Any]
 
 
 @pytest.fixture
-def database() -> Iterator[str]:
+def database() -> str:
     """The URL of an empty database."""
     if postgres.programs() is None:
         pytest.skip(postgres.MISSING)
-    url = postgres.new_database(is_empty=True)
-    yield url
-    postgres.drop_database(url)
+    return postgres.new_database(is_empty=True)
 
 
 def test_migrate_makes_the_schema_once(headrace: Headrace, database: str, monkeypatch: pytest.MonkeyPatch) -> None:

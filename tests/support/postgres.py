@@ -37,7 +37,7 @@ ROOT_USER = "postgres"
 MISSING = "no PostgreSQL on this machine (Debian: apt-get install postgresql)"
 STILL_IN_USE = "is still in use"
 """Logged when the children of a server that was killed have not all ended yet."""
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "128MB"}
 """For suites, which lose no power. What shows that a commit is durable runs without these."""
 
 
@@ -114,7 +114,7 @@ class PostgresServer:
 
     def drop(self, database: str) -> None:
         with psycopg.connect(self.socket_url("postgres"), autocommit=True) as admin:
-            admin.execute(f'DROP DATABASE "{database}" WITH (FORCE)')  # pyright: ignore[reportArgumentType,reportCallIssue]
+            admin.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')  # pyright: ignore[reportArgumentType,reportCallIssue]
 
     def version(self) -> str:
         with psycopg.connect(self.socket_url("postgres")) as admin:
@@ -206,10 +206,16 @@ def _template() -> str:
     return "template_journal"
 
 
+_made: list[str] = []
+
+
 def new_database(*, is_empty: bool = False) -> str:
-    """The URL of a new database with an empty journal, or with nothing in it."""
-    return shared_server().create(f"test_{next(_numbers)}", "template0" if is_empty else _template())
+    """The URL of a new database with an empty journal, or with nothing in it. It lasts until `drop_databases()`."""
+    _made.append(f"test_{next(_numbers)}")
+    return shared_server().create(_made[-1], "template0" if is_empty else _template())
 
 
-def drop_database(url: str) -> None:
-    shared_server().drop(url.rpartition("/")[2])
+def drop_databases() -> None:
+    """Drop all that were made since the last call: kept, those of one run of the suite would fill 10 GB."""
+    while _made:
+        shared_server().drop(_made.pop())
