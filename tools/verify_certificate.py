@@ -160,21 +160,18 @@ def check_payload(payload, key):
         raise NotGenuine("it has a format that this script does not know")
     if key.get("retiredAt") is not None and str(payload["checkedAt"]) > str(key["retiredAt"]):
         raise NotGenuine("it was made after its key was retired")
-    if payload["kind"] == "period":
-        return check_period(payload)
-    return check_sums(payload["assets"], payload["exceptions"])
+    return (
+        check_period(payload) if payload["kind"] == "period" else check_sums(payload["assets"], payload["exceptions"])
+    )
 
 
 def check_sums(assets, exceptions):
-    stranded = {}
-    for each in exceptions:
-        if each["kind"] == "stranded":
-            stranded[each["asset"]] = stranded.get(each["asset"], 0) + each["amount"]
+    stranded = [(each["asset"], each["amount"]) for each in exceptions if each["kind"] == "stranded"]
     for asset, sums in assets.items():
         on_bridges = sums["bridge"]["in"] - sums["bridge"]["out"]
         if on_bridges != sums["out"] - sums["in"] + sums["stranded"] + sums["attested"]:
             raise NotGenuine(f"its sums of {asset} do not balance")
-        if sums["stranded"] != stranded.get(asset, 0):
+        if sums["stranded"] != sum(amount for declared, amount in stranded if declared == asset):
             raise NotGenuine(f"what it declares as stranded of {asset} is not its sum")
 
 
@@ -190,9 +187,11 @@ def check_period(payload):
     if places != sorted(places) or len({line["case"] for line in lines}) != len(lines):
         raise NotGenuine("its lines are not in order, or name a case twice")
     for line in lines:
-        if not payload["from"] <= line["endedAt"] < payload["to"]:
+        exceptions = line.get("exceptions", [])
+        is_late = payload["previous"] is not None and "late" in [each["kind"] for each in exceptions]
+        if line["endedAt"] >= payload["to"] or is_late is not (line["endedAt"] < payload["from"]):
             raise NotGenuine(f"case {line['case']} did not end in its period")
-        check_sums(line["totals"], line.get("exceptions", []))
+        check_sums(line["totals"], exceptions)
         for totals, sign in ((line["totals"], 1), (line.get("counted", {"totals": {}})["totals"], -1)):
             for asset, sums in totals.items():
                 total[asset] = [a + sign * b for a, b in zip(total.get(asset, [0] * 9), in_row(sums), strict=True)]

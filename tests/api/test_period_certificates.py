@@ -91,6 +91,18 @@ async def test_full_finds_a_transaction_that_is_no_effect(live: Live, reference:
     assert (response.status_code, response.json()["details"]["reason"]) == (409, "extra_in_books")
 
 
+async def test_full_finds_the_reference_of_an_effect_on_another_ledger(live: Live) -> None:
+    """Its books are those of nobody, though an open case has an effect with this reference."""
+    await funded(live)
+    instance_id = await ran(live)
+    from_at, to_at = LONG_AGO, "2020-06-01T00:00:00Z"
+    body = {"from": from_at, "to": to_at, "full": True}
+    reference = f"headrace:{instance_id}:0:0"
+    await book(live, "shop", "world", "thief", 1, reference=reference, timestamp="2020-03-01T00:00:00Z")
+    response = await live.call("POST", "/ext/certificates", body)
+    assert (response.status_code, response.json()["details"]["reason"]) == (409, "extra_in_books")
+
+
 async def test_full_declares_an_ingestion_that_no_case_has_booked(live: Live) -> None:
     await funded(live)
     await book(live, "main", "world", "payments", 5, reference="headrace:ingest:00")

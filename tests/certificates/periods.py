@@ -191,6 +191,23 @@ def ended_at_the_end(payload: Json) -> Json:
     return _with_lines(payload, lines)
 
 
+def ended_before_and_not_declared(payload: Json) -> Json:
+    lines = copy.deepcopy(payload["lines"])
+    lines[0]["endedAt"] = payload["previous"]["from"]
+    return _with_lines(payload, lines)
+
+
+def declared_as_late_in_time(payload: Json) -> Json:
+    lines = copy.deepcopy(payload["lines"])
+    lines[0]["exceptions"] = [*lines[0].get("exceptions", []), {"kind": "late"}]
+    return _with_lines(payload, lines)
+
+
+def late_with_no_period_before(payload: Json) -> Json:
+    late = declared_as_late_in_time(ended_before_and_not_declared(payload))
+    return {**late, "previous": None}
+
+
 def made_before_its_end(payload: Json) -> Json:
     return {**payload, "checkedAt": payload["lines"][-1]["endedAt"]}
 
@@ -216,6 +233,9 @@ FILES: tuple[Callable[[Json], Json | None], ...] = (
     undeclared_stranded,
     counted_and_not_taken_off,
     ended_at_the_end,
+    ended_before_and_not_declared,
+    declared_as_late_in_time,
+    late_with_no_period_before,
     made_before_its_end,
     previous_that_overlaps,
     other_kind,

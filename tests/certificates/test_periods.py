@@ -12,7 +12,7 @@ import pytest
 
 from headrace.certificates.conservation import Totals
 from headrace.certificates.envelope import require_line, require_previous, sign, verify
-from headrace.certificates.period import Counted, EndedCase, Place, lines_of, sums_of
+from headrace.certificates.period import LATE, Counted, EndedCase, Place, lines_of, sums_of
 from headrace.errors import InvalidValue
 from headrace.planning.canonical import sha
 from headrace.testing.virtual import START_AT
@@ -84,6 +84,15 @@ def test_what_was_counted_is_taken_off() -> None:
     for each in (payload, later):
         assert both(signed(each), pinned()) == ""
         assert by_script(signed(each), pinned()) == each == verify(signed(each), pinned())
+
+
+def test_a_case_that_is_declared_as_late_ended_before_the_period() -> None:
+    late = ingesting("late", -5)
+    late.exceptions.append({"kind": LATE})
+    payload = payload_of_cases([late, ingesting("in-time", 5)])
+    assert [line["case"] for line in payload["lines"]] == ["late", "in-time"]
+    assert both(signed(payload), pinned()) == ""
+    assert by_script(signed(payload), pinned()) == payload == verify(signed(payload), pinned())
 
 
 def flat(sums: Json) -> list[int]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
+from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,18 @@ from headrace.auth.certificate_keys import CertificateKeys
 from headrace.certificates.envelope import payload_of, require_line, require_previous, verify
 from headrace.certificates.period import sums_of
 from headrace.certificates.statement import checked_text
+from headrace.clock import Clock
 from headrace.effects.port import Request, Response
-from headrace.errors import InvalidValue, NotCertifiable, Silent, TooLarge
-from headrace.journal.records import Certificate, Instance
+from headrace.errors import InvalidValue, NotCertifiable, Silent, TooLarge, Unavailable
+from headrace.journal.lists import Place
+from headrace.journal.port import Journal, WhichTimes
+from headrace.journal.records import Certificate, Instance, InstanceTimes
 from headrace.usecases import period_cases
 from headrace.usecases import period_certificates as use_case
 from headrace.usecases.certificates import make_certificate, read_certificate
 from headrace.usecases.instances import abort_instance, send_event
 from headrace.usecases.period_certificates import make_period_certificate
+from headrace.usecases.ports import Ports
 from tests.contract.test_engine import CROSS, SEND, WAIT
 from tests.contract.test_resolve import closed
 from tests.contract.test_undo_instance import undo
@@ -34,11 +40,13 @@ __all__ = ["every_engine"]  # a fixture
 
 Json = dict[str, Any]
 SECOND_LEG = (0, 1)
+A_DAY = 86_400_000_000
 
 
-async def certificate(alive: InProcess, from_at: int, to_at: int, **members: Any) -> Certificate:
+async def certificate(alive: InProcess | Ports, from_at: int, to_at: int, **members: Any) -> Certificate:
     wanted = {"from": checked_text(from_at), "to": checked_text(to_at), **members}
-    row = (await make_period_certificate(alive.ports, None, wanted)).value
+    ports = alive if isinstance(alive, Ports) else alive.ports
+    row = (await make_period_certificate(ports, None, wanted)).value
     assert row is not None
     return row
 
@@ -47,7 +55,7 @@ def payload(row: Certificate) -> Json:
     return msgspec.json.decode(payload_of(row.content))
 
 
-async def period(alive: InProcess, from_at: int, to_at: int, **members: Any) -> Json:
+async def period(alive: InProcess | Ports, from_at: int, to_at: int, **members: Any) -> Json:
     return payload(await certificate(alive, from_at, to_at, **members))
 
 
@@ -174,6 +182,152 @@ async def test_a_continuation_and_an_undo_count_in_the_period_in_which_they_end(
     assert cases(whole) == [other.id, first.id] and all("counted" not in line for line in whole["lines"])
     assert cases(late) == [other.id]
     assert late["exceptions"] == [{"kind": "went_on", "case": first.id, "endedAt": checked_text(end_of(first))}]
+    await services.close()
+
+
+class Ahead:
+    """The clock of another server, which is two days ahead."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._clock, name)
+
+    def now_at(self) -> int:
+        return self._clock.now_at() + 2 * A_DAY
+
+
+def ahead(alive: InProcess) -> Ports:
+    return dataclasses.replace(alive.ports, clock=Ahead(alive.ports.clock))
+
+
+async def test_an_end_that_is_stored_after_its_period_was_certified_counts_in_the_next(tmp_path: Path) -> None:
+    services = Refusing()
+    async with running(tmp_path / "j.db", services) as alive:
+        ends = [now(alive)]
+        late = await started(alive, WAIT, SEND)
+        other = await ran(alive, SEND)
+        ends.append(now(alive) + A_DAY)
+        rows = [await certificate(ahead(alive), *ends)]
+        await send_event(alive.ports, None, late, {"name": "go"})
+        late_end = end_of(await alive.ended(late))
+        for _ in range(3):
+            ends.append(ends[-1] + 1)
+            rows.append(await certificate(ahead(alive), *ends[-2:]))
+        whole = await period(ahead(alive), ends[0], ends[-1])
+        keys = {"keys": alive.ports.certificate_keys.published()}
+    assert ends[0] < late_end < ends[1]
+    found = [verify(row.content.encode(), keys) for row in rows]
+    assert [cases(each) for each in found] == [[other.id], [late], [], []], "it counts once"
+    (line,) = found[1]["lines"]
+    assert line["endedAt"] == checked_text(late_end) < found[1]["from"]
+    assert line["exceptions"] == [{"kind": "late"}] and "counted" not in line
+    assert sums_of([{"totals": each["assets"]} for each in found]) == whole["assets"]
+    assert "late" not in str(whole["lines"])
+    await services.close()
+
+
+async def test_a_late_end_of_a_case_that_had_been_counted_takes_that_off(tmp_path: Path) -> None:
+    services = Refusing(SECOND_LEG)
+    async with running(tmp_path / "j.db", services) as alive:
+        ends = [now(alive)]
+        first = await ran(alive, CROSS)
+        ends.append(now(alive) + A_DAY)
+        rows = [await certificate(ahead(alive), *ends)]
+        services.place = None
+        last = await alive.ended((await redrive(alive, first.id)).target)
+        for _ in range(2):
+            ends.append(ends[-1] + 1)
+            rows.append(await certificate(ahead(alive), *ends[-2:]))
+        whole = await period(ahead(alive), ends[0], ends[-1])
+    found = [payload(row) for row in rows]
+    assert [cases(each) for each in found] == [[first.id], [first.id], []]
+    (line,) = found[1]["lines"]
+    assert line["endedAt"] == checked_text(end_of(last))
+    assert line["counted"] == {"certificate": rows[0].id, "totals": found[0]["lines"][0]["totals"]}
+    assert sums_of([{"totals": each["assets"]} for each in found]) == whole["assets"]
+    await services.close()
+
+
+class Seen:
+    """A journal of which something happens after the first list of instances was read."""
+
+    def __init__(self, journal: Journal, meanwhile: Callable[[], Awaitable[object]] | None) -> None:
+        self._journal, self._meanwhile = journal, meanwhile
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    async def instance_times(self, which: WhichTimes, after: Place, limit: int) -> list[InstanceTimes]:
+        rows = await self._journal.instance_times(which, after, limit)
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
+        return rows
+
+
+def seen(alive: InProcess, meanwhile: Callable[[], Awaitable[object]]) -> Ports:
+    return dataclasses.replace(alive.ports, journal=Seen(alive.journal, meanwhile))  # pyright: ignore[reportArgumentType]
+
+
+async def test_a_case_that_ends_while_the_lists_are_read_is_in_one_of_them(tmp_path: Path) -> None:
+    services = Refusing()
+    async with running(tmp_path / "j.db", services) as alive:
+        begun_at = now(alive)
+        waiting = await started(alive, WAIT, SEND)
+
+        async def end() -> None:
+            await send_event(alive.ports, None, waiting, {"name": "go"})
+            await alive.ended(waiting)
+
+        found = await period(seen(alive, end), begun_at, now(alive))
+    assert (found["open"]["count"], cases(found)) == (1, []), "at the end of the period it had not ended"
+    await services.close()
+
+
+class EarlyWaker:
+    """A clock whose first sleeps end too early, as where it was set back meanwhile."""
+
+    def __init__(self, clock: Clock, times: int) -> None:
+        self._clock, self.left = clock, times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._clock, name)
+
+    async def sleep(self, seconds: float) -> None:
+        self.left -= 1
+        if self.left < 0:
+            await self._clock.sleep(seconds)
+
+
+async def test_what_is_dated_before_the_end_has_time_to_be_stored(tmp_path: Path) -> None:
+    services = Refusing()
+    async with running(tmp_path / "j.db", services) as alive:
+        begun_at, read_at = now(alive), list[int]()
+        to_at = now(alive)
+
+        async def read() -> None:
+            read_at.append(now(alive))
+
+        clock = EarlyWaker(alive.ports.clock, 3)
+        await period(dataclasses.replace(seen(alive, read), clock=clock), begun_at, to_at + 1)  # pyright: ignore[reportArgumentType]
+    assert read_at[0] >= to_at + use_case.SETTLE_US and clock.left < 0
+    await services.close()
+
+
+async def test_one_period_is_certified_at_a_time(tmp_path: Path) -> None:
+    services = Refusing()
+    async with running(tmp_path / "j.db", services) as alive:
+        begun_at = now(alive)
+        case = await ran(alive, SEND)
+
+        async def another() -> None:
+            with pytest.raises(Unavailable, match="another period"):
+                await certificate(alive, begun_at, end_of(case) + 1)
+
+        assert cases(await period(seen(alive, another), begun_at, end_of(case) + 1)) == [case.id]
+        assert cases(await period(alive, begun_at, end_of(case) + 1)) == [case.id]
     await services.close()
 
 

@@ -122,8 +122,8 @@ CERTIFYING: tuple[Bug, ...] = (
     _bug(
         "a certificate of a period that leaves a case out",
         PERIOD_CASES,
-        "            if len(begun) < len(instances):",
-        "            if len(begun) < len(instances) or len(cases.ended) == 1:",
+        "        has_gone_on = len(begun) < len(instances)",
+        "        has_gone_on = len(begun) < len(instances) or len(cases.ended) == 1",
         _PERIODS,
     ),
     _bug(
@@ -137,7 +137,7 @@ CERTIFYING: tuple[Bug, ...] = (
         "a period that is not linked to the one before",
         PERIODS,
         "    previous = await ports.journal.certificate_before(period.from_at)\n",
-        "    previous = None\n",
+        "    previous: Certificate | None = None\n",
         _PERIODS,
     ),
     _bug(
@@ -160,6 +160,71 @@ CERTIFYING: tuple[Bug, ...] = (
         '        ("canceled", Place(-(2**63), "")),\n',
         "",
         _PERIODS,
+    ),
+    _bug(
+        "an end that was stored late is in no period",
+        PERIOD_CASES,
+        "(earlier.lacks(ids[0], ended_at) and not has_gone_on)",
+        "False",
+        _PERIODS,
+    ),
+    _bug(
+        "an end that was stored late is looked for in the period alone",
+        PERIOD_CASES,
+        "        return min([period.from_at, *(begins for begins, _ in self.periods)])",
+        "        return period.from_at",
+        _PERIODS,
+    ),
+    _bug(
+        "a case that ends while the lists are read is in none of them",
+        PERIOD_CASES,
+        '        ("running", Place(-(2**63), "")),\n        ("canceled", Place(-(2**63), "")),\n'
+        '        ("ended", Place(from_at, "")),\n',
+        '        ("ended", Place(from_at, "")),\n        ("running", Place(-(2**63), "")),\n'
+        '        ("canceled", Place(-(2**63), "")),\n',
+        _PERIODS,
+    ),
+    _bug(
+        "a period that is read before what is dated in it is stored",
+        PERIODS,
+        "while (wait_us := period.to_at",
+        "if (wait_us := period.to_at",
+        _PERIODS,
+    ),
+    _bug(
+        "a reader takes any end before a period for one that was stored late",
+        "src/headrace/certificates/envelope.py",
+        'is_late is not (line["endedAt"] < payload["from"])',
+        "False",
+        _FILES_OF_PERIODS,
+    ),
+    _bug(
+        "a script that takes any end before a period for one that was stored late",
+        SCRIPT,
+        'is_late is not (line["endedAt"] < payload["from"])',
+        "False",
+        _FILES_OF_PERIODS,
+    ),
+    _bug(
+        "a full period that takes a reference for an effect on any ledger",
+        PERIOD_LISTING,
+        "            if reference_of(row) == (found.ledger, found.reference):",
+        "            if row.key == found.reference and row.error is None:",
+        "tests/api/test_period_certificates.py",
+    ),
+    _bug(
+        "an approval that is dated before what it is about",
+        "src/headrace/usecases/approvals.py",
+        "    return max([ports.clock.now_at(), plan.created_at, *ends, *(each.at for each in decisions)])",
+        "    return ports.clock.now_at()",
+        "tests/contract/test_approvals.py",
+    ),
+    _bug(
+        "an approval of a batch that is dated before the batch",
+        "src/headrace/usecases/batch_approvals.py",
+        "    at = max([ports.clock.now_at(), row.created_at, *(each.at for each in decisions)])",
+        "    at = ports.clock.now_at()",
+        "tests/contract/test_batch_approvals.py",
     ),
     _bug(
         "a period that counts a shared payment for each case",

@@ -39,8 +39,12 @@ def listed(from_text: str, to_text: str) -> Generator[Question, Answer, list[Lis
         query = f"{path}?pageSize={_PAGE_SIZE}&query={transactions_between(from_text, to_text)}"
         for item in (yield from pages.all(query, path)):
             reference = loose_text(item.get("reference"))
-            if reference.startswith(PREFIX):
+            if not reference.startswith(PREFIX):
+                continue
+            try:
                 found.append(Listed(name, transaction_of(item)["id"], reference))
+            except Unreadable as error:
+                raise Silent(f"ledger: {error} in the list {path}", "a certificate") from None
     return found
 
 

@@ -16,6 +16,9 @@ from headrace.certificates.statement import FORMAT, Issuer, checked_text, statem
 from headrace.planning.canonical import sha
 from headrace.workflows.activities import Json
 
+LATE = "late"
+"""The exception of a line whose case ended before the period."""
+
 Place = tuple[str, int]
 """The ledger and the id of a transaction."""
 
@@ -27,9 +30,6 @@ class Period:
     from_at: int
     to_at: int
     is_full: bool = False
-
-    def holds(self, at: int) -> bool:
-        return self.from_at <= at < self.to_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,12 @@ class EndedCase:
     ingested: dict[Place, tuple[str, int]]
 
     @classmethod
-    def of(cls, payload: Json, ended_at: int, ingested: dict[Place, tuple[str, int]]) -> EndedCase:
-        return cls(
-            payload["case"], ended_at, statement_sha(payload), payload["assets"], payload["exceptions"], ingested
-        )
+    def of(
+        cls, payload: Json, ended_at: int, ingested: dict[Place, tuple[str, int]], *, is_late: bool = False
+    ) -> EndedCase:
+        """`is_late`: it ended before the period, and this was stored after its own period was certified."""
+        exceptions = [*payload["exceptions"], *([{"kind": LATE}] if is_late else [])]
+        return cls(payload["case"], ended_at, statement_sha(payload), payload["assets"], exceptions, ingested)
 
 
 @dataclass(frozen=True, slots=True)

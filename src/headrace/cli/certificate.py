@@ -251,6 +251,8 @@ def _exception(found: Json) -> str:
             return f"stage {found['stage']}: {money(found['amount'], found['asset'])}, by a person's word alone"
         case "went_on":
             return f"case {found['case']} ended here and has gone on since: it counts later"
+        case "late":
+            return "ended in an earlier period, and was recorded after its certificate"
         case "shared":
             where = f"transaction {found['transaction']} of ledger {found['ledger']}"
             return f"{money(found['amount'], found['asset'])} of {where} came in once: another case counts it"

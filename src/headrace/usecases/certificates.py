@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
@@ -49,6 +49,9 @@ from headrace.workflows.activities import ACTIVITIES, Json, Service
 from headrace.workflows.conditions import TIMEOUT
 from headrace.workflows.variables import check_text, shown
 
+if TYPE_CHECKING:
+    from headrace.auth.signing import SigningKey
+
 TRIGGER = "trigger"
 """The starter of an instance that no caller has started."""
 MAX_S = 120.0
@@ -70,12 +73,14 @@ async def make_certificate(ports: Ports, caller: Caller | None, wanted: object) 
     issuer = Issuer(await ports.journal.identity(), ports.release, created_at)
     async with ports.certificates:
         payload = await answered(certify(case, issuer), ports)
-    row = signed(ports, payload, msgspec.json.encode({"instance": case.root.id}).decode(), created_at)
+    subject = msgspec.json.encode({"instance": case.root.id}).decode()
+    row = signed(ports.certificate_keys.signing_key(), ports.ids.new(), payload, subject, created_at)
     return await stored(ports, caller, row)
 
 
 def signed(
-    ports: Ports,
+    key: SigningKey,
+    certificate_id: str,
     payload: Json,
     subject: str,
     created_at: int,
@@ -83,13 +88,12 @@ def signed(
     previous: str | None = None,
     period: tuple[int, int] | tuple[None, None] = (None, None),
 ) -> Certificate:
-    """A new certificate, not stored yet. `previous`: the one of the period before. Raises Unavailable."""
+    """A new certificate, not stored yet. `previous`: the one of the period before."""
     from headrace.certificates.envelope import sign  # a signature library, which most servers never need
 
-    key = ports.certificate_keys.signing_key()
     content = sign(payload, key.kid, key.jwk)
     return Certificate(
-        id=ports.ids.new(),
+        id=certificate_id,
         subject=subject,
         content=content,
         sha=f"sha256:{sha256(content.encode()).hexdigest()}",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import cast
 
 import msgspec
 
 from headrace.certificates.period import Counted, Period
+from headrace.certificates.statement import checked_text
 from headrace.errors import InvalidValue, TooLarge
 from headrace.journal.lists import Place
 from headrace.journal.port import Journal, WhichTimes
@@ -21,12 +24,16 @@ from headrace.workflows.variables import shown
 MEMBERS = ("from", "to", "full")
 MAX_CASES = 10_000
 """Cases that one certificate may have, ended and open ones together."""
+MAX_FOUND = 4 * MAX_CASES
+"""Instances that are looked at for one certificate: a case has some, and not every one belongs to the period."""
+LATE_US = 24 * 3600 * 1_000_000
+"""The time after the period before in which an end that was stored late is still found and counted."""
 _PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A case that ended in the period."""
+    """A case that ended in the period; or before it, where that was stored after its own period was certified."""
 
     root_id: str
     instance_ids: list[str]
@@ -61,11 +68,49 @@ def period_of(wanted: Json, now_at: int) -> Period:
     return Period(from_at, to_at, is_full)
 
 
-async def cases_in(journal: Journal, period: Period) -> Cases:
-    """The cases that ended in a period, and those that were open at its end. Raises TooLarge."""
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What the certificates before a period have counted, as far back as a case may end without being stored.
+
+    `periods`: the times of each; `lines`: the last one of each case, with the id of its certificate.
+    """
+
+    periods: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    lines: dict[str, Counted] = field(default_factory=dict[str, Counted])
+
+    def from_at(self, period: Period) -> int:
+        """The time from which on a case may have ended that is to be counted in this period."""
+        return min([period.from_at, *(begins for begins, _ in self.periods)])
+
+    def has(self, case_id: str, ended_at: int) -> bool:
+        """Whether a line counts this end of a case."""
+        return case_id in self.lines and self.lines[case_id].line["endedAt"] == checked_text(ended_at)
+
+    def lacks(self, case_id: str, ended_at: int) -> bool:
+        """Whether this end of a case belongs to one of the periods, and no line counts it."""
+        is_in_one = any(begins <= ended_at < ends for begins, ends in self.periods)
+        return is_in_one and not self.has(case_id, ended_at)
+
+
+async def earlier_than(journal: Journal, previous: Certificate | None) -> Earlier:
+    """What the certificates before a period have counted. `previous`: that of the period before."""
+    found = Earlier()
+    if previous is not None:
+        async for each in _chain(journal, previous, cast("int", previous.to_at) - LATE_US):
+            found.periods.append((cast("int", each.from_at), cast("int", each.to_at)))
+            for case_id, line in (await asyncio.to_thread(_lines_in, each.content)).items():
+                found.lines.setdefault(case_id, Counted(each.id, line))
+    return found
+
+
+async def cases_in(journal: Journal, period: Period, earlier: Earlier) -> Cases:
+    """The cases that ended in a period, and those that were open at its end. Raises TooLarge.
+
+    With them, those that ended in an earlier period and were stored after it was certified.
+    """
     cases = Cases([], [], [])
     known: set[str] = set()
-    for instance_id in await _candidates(journal, period):
+    for instance_id in await _candidates(journal, period, earlier):
         await asyncio.sleep(0)
         if instance_id in known:
             continue
@@ -73,47 +118,69 @@ async def cases_in(journal: Journal, period: Period) -> Cases:
         known |= set(ids)
         read = [await journal.instance(each) for each in ids]
         instances = [each for each in read if each is not None]
-        begun = [each for each in instances if each.created_at < period.to_at]
-        ends = [begun[-1].terminated_at, *(stage.terminated_at for stage in begun[-1].stages)]
-        known_ends = [each for each in ends if each is not None]  # an abort leaves effects that settle later
-        ended_at = max(known_ends) if len(known_ends) == len(ends) else None
+        begun = list(takewhile(lambda each: each.created_at < period.to_at, instances))
+        if not begun:
+            continue
+        ended_at = _end_of(begun)
+        has_gone_on = len(begun) < len(instances)
         if ended_at is None or ended_at >= period.to_at:
             cases.open.append(begun)
-        elif ended_at >= period.from_at:
-            if len(begun) < len(instances):
-                cases.went_on.append((ended_at, ids))
-            else:
-                first_ended_at = instances[0].terminated_at or ended_at
-                cases.ended.append(Ended(ids[0], ids, ended_at, first_ended_at))
+        elif ended_at >= period.from_at and has_gone_on:
+            cases.went_on.append((ended_at, ids))
+        elif ended_at >= period.from_at or (earlier.lacks(ids[0], ended_at) and not has_gone_on):
+            first_ended_at = instances[0].terminated_at or ended_at
+            cases.ended.append(Ended(ids[0], ids, ended_at, first_ended_at))
         if len(cases.ended) + len(cases.open) > MAX_CASES:
             raise TooLarge("period", f"has more than {MAX_CASES:,} cases; take a shorter one")
     return cases
 
 
-async def _candidates(journal: Journal, period: Period) -> list[str]:
-    """Instances of which a case may have ended in the period, or been open at its end. Raises TooLarge."""
+def _end_of(instances: Collection[Instance]) -> int | None:
+    """When the last instance had ended, and the last effect was settled: an abort leaves some that settle later."""
+    ends = [end for each in instances for end in (each.terminated_at, *(stage.terminated_at for stage in each.stages))]
+    known = [end for end in ends if end is not None]
+    return max(known) if len(known) == len(ends) else None
+
+
+async def _candidates(journal: Journal, period: Period, earlier: Earlier) -> list[str]:
+    """Instances of which a case may have ended in the period, or been open at its end. Raises TooLarge.
+
+    One that ends or is aborted meanwhile is in one of the lists at least: those of the ended ones are read last.
+    """
     found: list[str] = []
+    from_at = earlier.from_at(period)
     sources: tuple[tuple[WhichTimes, Place], ...] = (
-        ("ended", Place(period.from_at, "")),
         ("running", Place(-(2**63), "")),
         ("canceled", Place(-(2**63), "")),
+        ("ended", Place(from_at, "")),
     )
     for which, place in sources:
         while rows := await journal.instance_times(which, place, _PAGE):
-            found += [row.id for row in rows if _may_count(row, period)]
+            found += [row.id for row in rows if _may_count(row, period, from_at, earlier)]
             last = rows[-1]
             place = Place(last.created_at if which != "ended" else cast("int", last.ended_at), last.id)
             if which != "ended" and last.created_at >= period.to_at:
                 break
-            if len(found) > 4 * MAX_CASES:
-                raise TooLarge("period", f"has more than {MAX_CASES:,} cases; take a shorter one")
+            if len(found) > MAX_FOUND:
+                raise TooLarge(
+                    "period", f"has more than {MAX_FOUND:,} instances that may count in it; take a shorter one"
+                )
             await asyncio.sleep(0)
     return found
 
 
-def _may_count(row: InstanceTimes, period: Period) -> bool:
-    is_late = row.settled_at is None or row.settled_at >= period.from_at
-    return row.created_at < period.to_at and is_late
+def _may_count(row: InstanceTimes, period: Period, from_at: int, earlier: Earlier) -> bool:
+    if row.created_at >= period.to_at:
+        return False
+    return row.settled_at is None or (row.settled_at >= from_at and not earlier.has(row.id, row.settled_at))
+
+
+async def _chain(journal: Journal, newest: Certificate, since: int) -> AsyncIterator[Certificate]:
+    """The certificates of a chain that end after a moment, the newest first."""
+    each: Certificate | None = newest
+    while each is not None and cast("int", each.to_at) > since:
+        yield each
+        each = None if each.previous is None else await journal.certificate(each.previous)
 
 
 async def counted_before(
@@ -122,12 +189,15 @@ async def counted_before(
     """The last line in the chain of each case that had ended before, and has gone on since."""
     wanted = {each.root_id: each.first_ended_at for each in cases if each.first_ended_at < period.from_at}
     found: dict[str, Counted] = {}
-    while previous is not None and wanted and cast("int", previous.to_at) > min(wanted.values()):
-        lines = await asyncio.to_thread(_lines_in, previous.content)
+    if previous is None or not wanted:
+        return found
+    async for each in _chain(journal, previous, min(wanted.values())):
+        lines = await asyncio.to_thread(_lines_in, each.content)
         for case_id in wanted.keys() & lines.keys():
-            found[case_id] = Counted(previous.id, lines[case_id])
+            found[case_id] = Counted(each.id, lines[case_id])
             del wanted[case_id]
-        previous = None if previous.previous is None else await journal.certificate(previous.previous)
+        if not wanted:
+            break
     return found
 
 

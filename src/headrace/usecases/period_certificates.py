@@ -1,8 +1,8 @@
 """Certificates of periods: the cases that ended in one, each checked as its own certificate would be.
 
 Which cases ended follows from the journal alone, and from its times: a case ends when its last instance has ended and
-no effect of it is in progress. So what had ended at a moment does not change after it, and certificates of adjacent
-periods have each end once.
+no effect of it is in progress. Certificates of adjacent periods have each end once: one that was stored after its
+period was certified counts in the next.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import TypeGuard, cast
 import msgspec
 
 from headrace.certificates.at_rest import at_rest
-from headrace.certificates.case import Case
 from headrace.certificates.period import EndedCase, Finding, OpenCase, Period, Place, period_payload
 from headrace.certificates.statement import Certified, Issuer, certified, checked_text
-from headrace.errors import NotCertifiable, TooLarge
+from headrace.errors import NotCertifiable, TooLarge, Unavailable
+from headrace.journal.port import Journal
 from headrace.journal.records import Certificate
 from headrace.usecases.certificates import answered, read_case, signed, stored
 from headrace.usecases.idempotency import Answer, Caller, idempotent
-from headrace.usecases.period_cases import MEMBERS, Ended, cases_in, counted_before, period_of
-from headrace.usecases.period_listing import unexplained
+from headrace.usecases.period_cases import MEMBERS, Ended, cases_in, counted_before, earlier_than, period_of
+from headrace.usecases.period_listing import Reference, reference_of, unexplained
 from headrace.usecases.ports import Ports
 from headrace.workflows.activities import Json
 
@@ -52,10 +52,13 @@ async def make_period_certificate(ports: Ports, caller: Caller | None, wanted: J
     the reason and the case; Silent where a service does not answer; Unavailable.
     """
     period = period_of(wanted, ports.clock.now_at())
+    if ports.periods.locked():
+        raise Unavailable("the certificate of another period is being made on this server; try again later")
     async with ports.periods:
         try:
             async with asyncio.timeout(MAX_S):
-                await ports.clock.sleep(max(0, period.to_at + SETTLE_US - ports.clock.now_at()) / 1e6)
+                while (wait_us := period.to_at + SETTLE_US - ports.clock.now_at()) > 0:
+                    await ports.clock.sleep(wait_us / 1e6)
                 row = await _certified(ports, period)
         except TimeoutError:
             raise TooLarge("period", f"takes more than {MAX_S:g} s to check; take a shorter one") from None
@@ -63,25 +66,25 @@ async def make_period_certificate(ports: Ports, caller: Caller | None, wanted: J
 
 
 async def _certified(ports: Ports, period: Period) -> Certificate:
-    cases = await cases_in(ports.journal, period)
+    previous = await ports.journal.certificate_before(period.from_at)
+    cases = await cases_in(ports.journal, period, await earlier_than(ports.journal, previous))
     created_at = ports.clock.now_at()
     issuer = Issuer(await ports.journal.identity(), ports.release, created_at)
     finding = Finding(went_on=[(ended_at, ids[0]) for ended_at, ids in cases.went_on])
     booked: set[Place] = set()
-    keys: set[str] = set()
+    in_open: set[Reference] = set()
     for found, each in zip(await _checked(ports, cases.ended, issuer), cases.ended, strict=True):
-        finding.ended.append(EndedCase.of(found.payload, each.ended_at, found.ingested))
+        is_late = each.ended_at < period.from_at
+        finding.ended.append(EndedCase.of(found.payload, each.ended_at, found.ingested, is_late=is_late))
         booked |= found.booked
     for instances in cases.open:
         case = await read_case(ports.journal, [each.id for each in instances])
         finding.open.append(OpenCase(case.root.id, case.root.started_at, at_rest(case, period.to_at)))
-        keys |= set(_keys_of(case))
         await asyncio.sleep(0)
     if period.is_full:
-        for _, ids in cases.went_on:
-            keys |= set(_keys_of(await read_case(ports.journal, ids)))
-        finding.unexplained = await unexplained(ports, period, booked, keys)
-    previous = await ports.journal.certificate_before(period.from_at)
+        for ids in [*([each.id for each in instances] for instances in cases.open), *(ids for _, ids in cases.went_on)]:
+            in_open |= await _references_of(ports.journal, ids)
+        finding.unexplained = await unexplained(ports, period, booked, in_open)
     counted = await counted_before(ports.journal, previous, cases.ended, period)
 
     before: Json | None = None
@@ -89,11 +92,14 @@ async def _certified(ports: Ports, period: Period) -> Certificate:
         times = {"from": checked_text(previous.from_at), "to": checked_text(previous.to_at)}
         before = {"id": previous.id, "sha": previous.sha, **times}
 
+    key, certificate_id = ports.certificate_keys.signing_key(), ports.ids.new()
+
     def build() -> Certificate:
         payload = period_payload(period, finding, counted, before, issuer)
         subject = {"from": payload["from"], "to": payload["to"], "full": period.is_full}
         return signed(
-            ports,
+            key,
+            certificate_id,
             payload,
             msgspec.json.encode(subject).decode(),
             created_at,
@@ -133,13 +139,13 @@ async def _check_next(ports: Ports, left: Iterator[Ended], issuer: Issuer, found
         await asyncio.sleep(0)
 
 
-def _keys_of(case: Case) -> Iterator[str]:
-    """The keys and references of effects of a case that are done or in progress."""
-    for instance in case.instances:
-        for stage in instance.stages:
-            for row in stage.activities:
-                if row.key and row.request.body and row.error is None:
-                    body = msgspec.json.decode(row.request.body)
-                    yield row.key
-                    if isinstance(reference := body.get("reference"), str):
-                        yield reference
+async def _references_of(journal: Journal, instance_ids: list[str]) -> set[Reference]:
+    """The references with which the effects of a case are booked."""
+    found: set[Reference] = set()
+    for instance_id in instance_ids:
+        instance = await journal.instance(instance_id)
+        for stage in () if instance is None else instance.stages:
+            rows = await journal.activities(instance_id, stage.number)
+            found.update(each for row in rows if (each := reference_of(row)) is not None)
+        await asyncio.sleep(0)
+    return found
