@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from headrace.certificates.envelope import payload_of
+from headrace.clock import Clock
 from headrace.errors import (
     AlreadyEnded,
     HashDiffers,
@@ -26,6 +29,7 @@ from headrace.journal.writes import AddAuditEntry
 from headrace.runner.instance import InstanceRunner
 from headrace.runner.policy import Policy
 from headrace.usecases.approvals import Decided, Verdict, approvals_of, decide, open_approval
+from headrace.usecases.certificates import make_certificate
 from headrace.usecases.idempotency import Answer, Caller, CallerKey
 from headrace.usecases.instances import abort_instance, send_event, start_instance
 from headrace.usecases.plan_runs import run_plan
@@ -379,6 +383,39 @@ async def test_a_plan_is_approved_before_its_run(tmp_path: Path) -> None:
     assert answer.value is not None and answer.value.plan.state == "approved"
     assert (shown.needed.approvals, [each.principal for each in shown.given]) == (1, ["paul"])
     assert (instance.error, nameless.value.code, services.booked()) == (None, "no_identity", 1)
+    await services.close()
+
+
+class Behind:
+    """A clock that was set back by an hour."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._clock, name)
+
+    def now_at(self) -> int:
+        return self._clock.now_at() - 3_600_000_000
+
+
+async def test_a_decision_is_not_dated_before_what_it_is_about(tmp_path: Path) -> None:
+    """Else it would look as if nobody had asked for the run yet, and the run would have no certificate."""
+    services = Scripted()
+    async with running(tmp_path / "j.db", services, policy=RULES) as alive:
+        workflow = await alive.workflow("w", [SEND, SEND])
+        plan = await plan_of(alive, workflowID=workflow.id)
+        behind = dataclasses.replace(alive.ports, clock=Behind(alive.ports.clock))
+        for by in ("paul", "eve"):
+            wanted = {"hash": plan.hash, "reason": "seen"}
+            await decide(behind, Caller(by, "approvePlan"), plan.id, "approve", wanted)
+        ran = await run_plan(alive.ports, Caller("jane", "runPlan"), plan.id, {"hash": plan.hash})
+        await alive.ended(ran.target)
+        found = (await make_certificate(alive.ports, None, {"instance": ran.target})).value
+    assert found is not None
+    (instance,) = json.loads(payload_of(found.content))["instances"]
+    (approved,) = instance["approvals"]
+    assert sorted(each["principal"] for each in approved["decisions"]) == ["eve", "paul"]
     await services.close()
 
 

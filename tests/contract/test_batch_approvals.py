@@ -16,13 +16,14 @@ from headrace.runner.policy import Policy
 from headrace.usecases.approvals import Verdict, approvals_of
 from headrace.usecases.batch_approvals import DecidedBatch, batch_approvals, decide_batch
 from headrace.usecases.batches import start_batch
+from headrace.usecases.certificates import make_certificate
 from headrace.usecases.idempotency import Answer, Caller, CallerKey
 from headrace.usecases.instances import send_event, start_instance
 from headrace.usecases.plans import read_plan
 from headrace.usecases.undo import undo_instance
 from headrace.usecases.workflows import create_workflow
 from headrace.workflows.approval_rules import ApprovalRule, ApprovalRules
-from tests.contract.test_approvals import RULES, plan_of, say, start
+from tests.contract.test_approvals import RULES, Behind, plan_of, say, start
 from tests.contract.test_engine import SEND, WAIT, Scripted
 from tests.support.batches import JANE, JOE, batch_in, driving, items_of, previewed, runs, states_of, summary_of
 from tests.support.engines import every_engine
@@ -84,6 +85,26 @@ async def test_a_batch_over_a_rule_starts_with_the_approvals_of_two_others(tmp_p
     assert [sorted(each.principal for each in row) for row in given] == [["eve", "paul"]] * 2, (
         "they count for the items"
     )
+    await services.close()
+
+
+async def test_a_decision_is_not_dated_before_the_batch_or_another_decision(tmp_path: Path) -> None:
+    services = Scripted()
+    async with running(tmp_path / "j.db", services, policy=RULES) as alive, driving(alive):
+        workflow = await alive.workflow("w", [SEND])
+        batch = await previewed(alive, "run", runs=runs(workflow.id, 2))
+        first = await decided(alive, batch, "paul")
+        behind = replace(alive.ports, clock=Behind(alive.ports.clock))
+        second = await decide_batch(
+            behind, Caller("eve", "approveBatch"), batch.id, "approve", {"hash": batch.hash, "reason": "seen"}
+        )
+        await go(alive, batch)
+        items = await items_of(alive, batch.id)
+        for item in items:
+            assert (await make_certificate(alive.ports, None, {"instance": item.made_id})).value is not None
+    assert first.value is not None and second.value is not None
+    given = second.value.approvals.given
+    assert batch.created_at <= given[0].at <= given[1].at and len(given) == 2
     await services.close()
 
 

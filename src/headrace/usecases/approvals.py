@@ -100,7 +100,8 @@ async def decide(
         await require_usable(ports, plan)
         if verdict == APPROVE:
             await require_other_person(ports.journal, plan, about, principal)
-        decision = Decision(plan_id, principal, verdict, plan.hash, reason, ports.clock.now_at())
+        at = await _moment(ports, plan, about, decisions)
+        decision = Decision(plan_id, principal, verdict, plan.hash, reason, at)
         try:
             if about.instance is None:
                 return await _decide(ports, caller, plan, decisions, decision)
@@ -111,6 +112,14 @@ async def decide(
             if ports.clock.monotonic_s() >= give_up_s:
                 raise Unavailable(str(conflict)) from None
             plan = await read_plan(ports, plan_id)
+
+
+async def _moment(ports: Ports, plan: Plan, about: PlanSubject, decisions: list[Decision]) -> int:
+    """The time of a decision: not before what it is about, also where the clock was set back meanwhile."""
+    continued = about.redrive or about.undo
+    before = None if continued is None else await ports.journal.instance(continued)
+    ends = [] if before is None else [before.updated_at]
+    return max([ports.clock.now_at(), plan.created_at, *ends, *(each.at for each in decisions)])
 
 
 def decision_in(wanted: object, caller: Caller | None, noun: str) -> tuple[str, str, str]:
@@ -215,9 +224,8 @@ async def _decide_rest(
     has_expired = False
     try:
         async with ports.engine.resolve(instance_id) as runner:
-            now_at = runner.now_at()
-            decision = msgspec.structs.replace(decision, at=now_at)
             unit, decided = decide_rest(runner, plan, await ports.journal.decisions(plan.id), decision)
+            now_at = runner.last_at
             has_expired = decided is None
             if decided is not None:
                 answer = Answer(plan.id, decided)
@@ -258,7 +266,7 @@ def decide_rest(
     _require_waiting(runner, plan)
     assert runner.gate is not None
     # Its time is after those of the others, also where the clock was set back meanwhile.
-    runner.last_at = max([runner.last_at, *(each.at for each in decisions)])
+    runner.last_at = max([runner.last_at, plan.created_at, *(each.at for each in decisions)])
     decision = msgspec.structs.replace(decision, at=runner.now_at())
     if runner.deadline_at is not None and runner.deadline_at <= decision.at:
         return runner.deny(EXPIRED_TEXT, EXPIRED), None

@@ -56,7 +56,9 @@ async def decide_batch(
     asked = asked_by_rules(ports, row)
     if verdict == APPROVE:
         require_four_eyes(await _requesters(ports, row), principal, "this batch")
-    decision = Decision(batch_id, principal, verdict, signed, reason, ports.clock.now_at())
+    # Not before what it is about, also where the clock was set back meanwhile.
+    at = max([ports.clock.now_at(), row.created_at, *(each.at for each in decisions)])
+    decision = Decision(batch_id, principal, verdict, signed, reason, at)
     decisions = [*decisions, decision]
     unit = Unit()
     stored = writes.AddBatchDecision(
