@@ -35,6 +35,7 @@ PROGRAMS = "HEADRACE_TEST_POSTGRES"
 USER = "headrace"
 ROOT_USER = "postgres"
 MISSING = "no PostgreSQL on this machine (Debian: apt-get install postgresql)"
+_PREFIX = "hr-pg-"
 STILL_IN_USE = "is still in use"
 """Logged when the children of a server that was killed have not all ended yet."""
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "128MB"}
@@ -181,9 +182,22 @@ def _as_postgres() -> dict[str, Any]:
 
 def short_folder() -> Path:
     """A new folder, removed at the end of the process. The path of a socket may have about 100 characters."""
-    folder = Path(tempfile.mkdtemp(prefix="hr-pg-"))
+    _remove_abandoned()
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+def _remove_abandoned() -> None:
+    """Remove the folders of processes that were killed before they could: each has some hundred megabytes."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        maker = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        try:
+            server = (folder / "data/postmaster.pid").read_text().split("\n")[0]
+        except OSError:  # it is stopped, or another process removes it just now
+            server = ""
+        if not any(pid.isdecimal() and Path(f"/proc/{pid}").exists() for pid in (maker, server)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @functools.cache
