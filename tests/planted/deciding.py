@@ -8,6 +8,8 @@ RUNNER = "src/headrace/runner/instance.py"
 RECOVERY = "src/headrace/runner/recovery.py"
 DECISIONS = "src/headrace/workflows/decisions.py"
 CONDITIONS = "src/headrace/workflows/conditions.py"
+EXACT = "src/headrace/expr/exact.py"
+VARIABLES = "src/headrace/workflows/variables.py"
 _PURE = "tests/unit/workflows/test_conditions.py"
 _RUNNER = "tests/unit/runner/test_conditions.py"
 _PLANS = "tests/planning/test_conditions.py"
@@ -145,6 +147,34 @@ DECIDING: tuple[Bug, ...] = (
         _PURE,
     ),
     _bug(
+        "what a condition decodes costs it nothing",
+        EXACT,
+        "        self._meter.decode(len(text))\n",
+        "",
+        _PURE,
+    ),
+    _bug(
+        "a condition decodes a text each time that it names it",
+        EXACT,
+        "        if text in self._decoded:\n",
+        "        if not text:\n",
+        _PURE,
+    ),
+    _bug(
+        "an integer of many digits costs a condition one step",
+        EXACT,
+        "            self._meter.read(4 * len(value))\n",
+        "",
+        _PURE,
+    ),
+    _bug(
+        "a member of a variable costs a condition nothing",
+        VARIABLES,
+        "            if self._pay is not None:\n",
+        "            if self._pay is None:\n",
+        _PURE,
+    ),
+    _bug(
         "a condition may name its own stage",
         "src/headrace/workflows/config.py",
         "        if not 0 <= number < len(before):\n",
@@ -160,7 +190,7 @@ DECIDING: tuple[Bug, ...] = (
     ),
     _bug(
         "a run starts without a variable that only a condition names",
-        "src/headrace/workflows/variables.py",
+        VARIABLES,
         "            found |= condition_of(source).needed\n",
         "            found |= set()\n",
         _PURE,

@@ -89,6 +89,11 @@ class Meter:
         if characters > _CHARACTERS_PER_STEP:
             self.step(characters // _CHARACTERS_PER_STEP)
 
+    def decode(self, characters: int) -> None:
+        """Charge for decoding a text of JSON, before it is decoded: what it costs to read, and what it may hold."""
+        self.grow(characters // 4)
+        self.read(characters * 4)
+
     def visit(self, items: int) -> None:
         """Charge steps for copying the items of a list or a map."""
         if items > _ITEMS_PER_STEP:

@@ -27,7 +27,8 @@ OUTCOMES = (DONE, SKIPPED, TIMEOUT)
 MAX_BYTES = 8 * 1_024
 MAX_CHARACTERS = 100
 """The length of a value in a message."""
-_STEPS = 10_000
+MAX_STEPS = 20_000
+"""The work of one evaluation: 10 to 50 ms. It is counted and not timed: no decision may depend on a machine's speed."""
 _NAMES: Mapping[str, object] = {"vars": {}, "stages": []}
 _FORM = "is used as stages[0].outcome or stages[0].reads.NAME, with a number of a stage before"
 
@@ -68,13 +69,13 @@ def has_conditions(stages: Sequence[Mapping[str, Any]]) -> bool:
 def condition_of(source: str) -> Condition:
     """Compile a condition."""
     from headrace import expr
-    from headrace.expr.exact import EXACT
+    from headrace.expr.exact import NAMES
 
-    limits = expr.Limits(source_bytes=MAX_BYTES, steps=_STEPS, memory_units=100_000)
+    limits = expr.Limits(source_bytes=MAX_BYTES, steps=MAX_STEPS, memory_units=100_000)
     if "${" in source:
         return Condition(None, ("holds no placeholder: vars.NAME is the variable NAME",))
     try:
-        program = expr.compile(source, env=_NAMES, functions=EXACT.keys(), limits=limits, wraps=False)
+        program = expr.compile(source, env=_NAMES, functions=NAMES, limits=limits, wraps=False)
     except expr.InvalidExpression as error:
         return Condition(None, (f"is not a valid expression: {error.summary}",))
     if not (program.type.is_bool or program.type.is_unknown):
@@ -86,12 +87,11 @@ class _Reading:
     """One walk over the tree of a condition, for what it names."""
 
     def __init__(self, program: Program, limits: Any) -> None:
-        from headrace.expr.builtins import NAMES
-        from headrace.expr.exact import EXACT
+        from headrace.expr import builtins, exact
         from headrace.expr.parser import parse
 
         self._program = program
-        self._tree = parse(program.source, limits, NAMES, frozenset(EXACT) | frozenset(_NAMES))
+        self._tree = parse(program.source, limits, builtins.NAMES, exact.NAMES | frozenset(_NAMES))
         self._problems: list[str] = []
         self._references: list[Reference] = []
         self._needed: set[str] = set()

@@ -33,18 +33,22 @@ def decide(stage: Mapping[str, Any], variables: Mapping[str, str], before: Seque
     if source is None:
         return RUNS
     from headrace.expr import ExpressionError
-    from headrace.expr.exact import EXACT
+    from headrace.expr.errors import Failure
+    from headrace.expr.exact import exact_meter
     from headrace.expr.values import kind_name
 
     condition = condition_of(source)
     if condition.program is None:
         return Verdict(None, f"{WHEN}: {condition.problems[0]}")
-    given = members_of(condition.needed | condition.others, variables)
+    meter = exact_meter(condition.program.limits)
     stages = [{"outcome": each.outcome, "reads": dict(each.reads)} for each in before]
     try:
-        result = condition.program.run({"vars": given, "stages": stages}, functions=EXACT, now_ns=lambda: 0)
+        given = members_of(condition.needed | condition.others, variables, meter.decode)
+        result = condition.program.measured({"vars": given, "stages": stages}, meter)
     except ExpressionError as error:
         return Verdict(None, f"{WHEN}: {error.summary}")
+    except Failure as failure:  # of a member of a variable, which has no place in the source
+        return Verdict(None, f"{WHEN}: {failure}")
     if type(result) is not bool:
         return Verdict(None, f"{WHEN}: gives {kind_name(result)}, not true or false")
     return Verdict(not result)

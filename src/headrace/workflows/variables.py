@@ -42,9 +42,14 @@ def names_in(stages: Iterable[object]) -> set[str]:
     return found
 
 
-def members_of(names: Iterable[str], variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables, and with them each of these names that is a member of one, as `${name}` would be."""
-    scope = _Scope(variables)
+def members_of(
+    names: Iterable[str], variables: Mapping[str, str], pay: Callable[[int], None] | None = None
+) -> dict[str, str]:
+    """The variables, and with them each of these names that is a member of one, as `${name}` would be.
+
+    `pay`: called with the length of each variable before that is decoded; it may refuse.
+    """
+    scope = _Scope(variables, pay)
     inner = {name: text for name in names if name not in variables and (text := scope.find(name)) is not None}
     return {**variables, **inner}
 
@@ -177,8 +182,9 @@ class Expansion:
 class _Scope:
     """Finds names, each once. Each variable is decoded once, however many of its members are asked for."""
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, str], pay: Callable[[int], None] | None = None) -> None:
         self._variables = variables
+        self._pay = pay
         self._objects: dict[str, dict[str, object] | None] = {}
         self._found: dict[str, str | None] = {}
 
@@ -206,6 +212,8 @@ class _Scope:
         if name not in self._variables:
             return None
         if name not in self._objects:
+            if self._pay is not None:
+                self._pay(len(self._variables[name]))
             self._objects[name] = _decoded(self._variables[name])
         return self._objects[name]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -183,6 +184,28 @@ def test_an_error_or_no_boolean_is_a_failure_and_never_false(when: str, text: st
     assert found.skips is None and found.error is not None and text in found.error
     stage = StageRunner([{"when": when, **DELAY}], 0, {}, 0, verdict=found)
     assert (stage.command, stage.error, stage.failure, stage.is_skipped) == (None, found.error, INVALID, False)
+
+
+LARGE = json.dumps({"n": 1, "x": ["y"] * 13_000})
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "all(1..4000, int(vars.zeros) == 0)",
+        'any(1..9, fromJSON(vars.large + repeat(" ", #)).n > 1)',
+        'vars["v0.n"] == vars["v1.n"] and vars["v2.n"] == vars["v3.n"] and vars["v4.n"] == vars["v5.n"]',
+    ],
+)
+def test_what_a_condition_decodes_is_paid_for(when: str) -> None:
+    """The bound is on work, not on time: the same case gives the same verdict on a busy machine."""
+    variables = {"zeros": "0" * 65_536, "large": LARGE, **{f"v{number}": LARGE for number in range(6)}}
+    found = verdict(when, **variables)
+    assert found.skips is None and found.error is not None and "budget exceeded" in found.error, found
+
+
+def test_a_text_is_decoded_once_in_an_evaluation() -> None:
+    assert verdict("all(1..4900, fromJSON(vars.a).n == 1)", a=LARGE) == Verdict(skips=False)
 
 
 def test_a_skipped_stage_shows_its_input_and_asks_for_nothing() -> None:

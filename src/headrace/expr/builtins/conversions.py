@@ -86,8 +86,7 @@ def from_base64(meter: Meter, value: Value) -> str:
 def from_json(meter: Meter, value: Value) -> Value:
     """The builtin `fromJSON`: every number becomes a float. Raises Failure for a text that is not JSON."""
     source = text_of(value)
-    meter.grow(len(source) // 4)
-    meter.read(len(source) * 4)
+    meter.decode(len(source))
     try:
         decoded = _decoder().decode(source)
     except json.JSONDecodeError as error:
