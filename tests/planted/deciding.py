@@ -9,6 +9,7 @@ RECOVERY = "src/headrace/runner/recovery.py"
 DECISIONS = "src/headrace/workflows/decisions.py"
 CONDITIONS = "src/headrace/workflows/conditions.py"
 EXACT = "src/headrace/expr/exact.py"
+VALUES = "src/headrace/expr/values.py"
 VARIABLES = "src/headrace/workflows/variables.py"
 _PURE = "tests/unit/workflows/test_conditions.py"
 _RUNNER = "tests/unit/runner/test_conditions.py"
@@ -140,10 +141,38 @@ DECIDING: tuple[Bug, ...] = (
         _PURE,
     ),
     _bug(
+        "a large integer is compared with a number that has a fraction as one itself",
+        "src/headrace/expr/equality.py",
+        "        if not rounds:\n            first, second = left, right\n        elif type(first)",
+        "        if type(first)",
+        _PURE,
+    ),
+    _bug(
+        "the text of a large integer is that of a rounded one",
+        "src/headrace/expr/formats.py",
+        "    if type(value) is int and not rounds:\n",
+        "    if type(value) is bool and not rounds:\n",
+        _PURE,
+    ),
+    _bug(
+        "large integers of one size are one key",
+        VALUES,
+        "    if kind is int and not rounds:\n",
+        "    if kind is bool and not rounds:\n",
+        _PURE,
+    ),
+    _bug(
+        "conditions round large integers as triggers do",
+        EXACT,
+        ", rounds=False)",
+        ")",
+        _PURE,
+    ),
+    _bug(
         "arithmetic turns a large integer into a float",
-        "src/headrace/expr/arithmetic.py",
-        "    if type(value) is int and not fits(value):\n",
-        "    if type(value) is bool and not fits(value):\n",
+        VALUES,
+        "        if not rounds:\n            raise Failure(",
+        "        if value is None:\n            raise Failure(",
         _PURE,
     ),
     _bug(

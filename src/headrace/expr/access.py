@@ -47,17 +47,17 @@ def fetch(meter: Meter, base: Value, key: Value) -> Value:
     if kind is dict:
         return base.get(text_key(key))
     if kind is list or kind is NilList:
-        return base[_position(key, len(base))]
+        return base[_position(meter, key, len(base))]
     if kind is KeyedMap:
         return base.get(key, NilList() if base.is_grouped else None)
     if kind is str:
         if base.isascii():
-            return Byte(ord(base[_position(key, len(base))]))
+            return Byte(ord(base[_position(meter, key, len(base))]))
         meter.read(len(base))
         data = utf8(base)
-        return Byte(data[_position(key, len(data))])
+        return Byte(data[_position(meter, key, len(data))])
     if kind is bytes:
-        return Byte(base[_position(key, len(base))])
+        return Byte(base[_position(meter, key, len(base))])
     if type(key) is str and key in METHODS.get(_OWNERS.get(kind, ""), {}):
         return Method(base, key)
     raise Failure(f"cannot fetch {shown(key)} from {type_name(base)}")
@@ -72,8 +72,8 @@ def text_key(key: Value) -> str:
     raise Failure(f"value of type {type_name(key)} is not assignable to type string")
 
 
-def _position(key: Value, length: int) -> int:
-    index = integer(key)
+def _position(meter: Meter, key: Value, length: int) -> int:
+    index = integer(key, rounds=meter.rounds)
     position = index + length if index < 0 else index
     if not 0 <= position < length:
         raise Failure(f"index out of range: {position} (array length is {length})")
@@ -88,22 +88,22 @@ def part(meter: Meter, base: Value, start: Value, end: Value, *, has_start: bool
     if type(base) is str:
         data = base if base.isascii() else utf8(base)
         meter.write(len(data))
-        piece = data[_bounds(start, end, len(data), has_start=has_start, has_end=has_end)]
+        piece = data[_bounds(meter, start, end, len(data), has_start=has_start, has_end=has_end)]
         return piece if isinstance(piece, str) else from_utf8(piece)
     if type(base) not in (list, NilList, bytes):
         if not has_end:
             raise Failure(f"invalid argument for len (type {type_name(base)})")
         raise Failure(f"cannot slice {shown(start if has_start else 0)}")
-    bounds = _bounds(start, end, len(base), has_start=has_start, has_end=has_end)
+    bounds = _bounds(meter, start, end, len(base), has_start=has_start, has_end=has_end)
     count = max(0, bounds.stop - bounds.start)
     meter.visit(count)
     meter.grow(count // 16)
     return base[bounds] if type(base) is not NilList else base
 
 
-def _bounds(start: Value, end: Value, length: int, *, has_start: bool, has_end: bool) -> slice:
-    first = integer(start) if has_start else 0
-    last = integer(end) if has_end else length
+def _bounds(meter: Meter, start: Value, end: Value, length: int, *, has_start: bool, has_end: bool) -> slice:
+    first = integer(start, rounds=meter.rounds) if has_start else 0
+    last = integer(end, rounds=meter.rounds) if has_end else length
     first = max(0, first + length if first < 0 else first)
     last = min(length, max(0, last + length if last < 0 else last))
     return slice(min(first, last), last)

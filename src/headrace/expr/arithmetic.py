@@ -32,21 +32,12 @@ def in_64_bits(operator: str, left: int, right: int, result: int, *, wraps: bool
     return wrapped(result)
 
 
-def require_fit(value: Value) -> None:
-    """Check that arithmetic on a value is exact: that it is no integer beyond 64 bits. Raises Failure."""
-    if type(value) is int and not fits(value):
-        raise Failure("invalid operation: an operand does not fit 64 bits")
-
-
 def _numbers(left: Value, right: Value, *, wraps: bool) -> tuple[int | float, int | float] | None:
     """Both operands as integers or both as floats; None if one of them is not a number.
 
     Raises Failure for an integer beyond 64 bits, which would become a float, if `wraps` is false.
     """
-    if not wraps:
-        require_fit(left)
-        require_fit(right)
-    first, second = number(left), number(right)
+    first, second = number(left, rounds=wraps), number(right, rounds=wraps)
     if first is None or second is None:
         return None
     if type(first) is type(second):
@@ -106,14 +97,14 @@ def multiply(meter: Meter, left: Value, right: Value, *, wraps: bool = True) -> 
 
 
 def divide(meter: Meter, left: Value, right: Value) -> Value:
-    first, second = number(left), number(right)
+    first, second = number(left, rounds=meter.rounds), number(right, rounds=meter.rounds)
     if first is None or second is None:
         raise undefined("/", left, right)
     return divided(to_float(first), to_float(second))
 
 
 def modulo(meter: Meter, left: Value, right: Value) -> Value:
-    first, second = number(left), number(right)
+    first, second = number(left, rounds=meter.rounds), number(right, rounds=meter.rounds)
     if type(first) is not int or type(second) is not int:
         raise undefined("%", left, right)
     if not second:
@@ -122,20 +113,18 @@ def modulo(meter: Meter, left: Value, right: Value) -> Value:
 
 
 def exponent(meter: Meter, left: Value, right: Value) -> Value:
-    return power(as_float(left), as_float(right))
+    return power(_float(left, rounds=meter.rounds), _float(right, rounds=meter.rounds))
 
 
-def as_float(value: Value) -> float:
-    given = number(value)
+def _float(value: Value, *, rounds: bool) -> float:
+    given = number(value, rounds=rounds)
     if given is None:
         raise Failure(f"invalid operation: float({type_name(value)})")
     return to_float(given)
 
 
 def negate(value: Value, *, wraps: bool = True) -> Value:
-    if not wraps:
-        require_fit(value)
-    given = number(value)
+    given = number(value, rounds=wraps)
     if given is None:
         raise Failure(f"invalid operation: - {type_name(value)}")
     if type(value) is Byte:

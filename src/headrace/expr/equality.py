@@ -43,7 +43,7 @@ def equal(meter: Meter, left: Value, right: Value) -> bool:
             if pairs is None:
                 return False
             pending += pairs
-        elif not _scalars_are_equal(left, right, is_exact=is_exact):
+        elif not _scalars_are_equal(left, right, is_exact=is_exact, rounds=meter.rounds):
             return False
     return True
 
@@ -72,7 +72,7 @@ def _paired(meter: Meter, left: Any, right: Any) -> list[tuple[Value, Value, boo
     return [(value, right[key], True) for key, value in left.items()]
 
 
-def _scalars_are_equal(left: Value, right: Value, *, is_exact: bool) -> bool:
+def _scalars_are_equal(left: Value, right: Value, *, is_exact: bool, rounds: bool) -> bool:
     if is_nil(left) or is_nil(right):
         return is_nil(left) and is_nil(right)
     if isinstance(left, NamedInt) or isinstance(right, NamedInt):
@@ -83,14 +83,19 @@ def _scalars_are_equal(left: Value, right: Value, *, is_exact: bool) -> bool:
         return left == right  # of any size
     first, second = number(left), number(right)
     if first is not None and second is not None:
+        if not rounds:
+            return left == right and (not is_exact or type(left) is type(right))
         if type(first) is type(second):
             return first == second and not (is_exact and type_name(left) != type_name(right))
         return not is_exact and float(first) == float(second)
     return type(left) is type(right) and type(left) in (str, bool, Time, Duration) and left == right
 
 
-def compared(operator: str, left: Value, right: Value) -> bool:
-    """The result of `<`, `<=`, `>` or `>=` on numbers, texts, times or durations. Raises Failure for other types."""
+def compared(operator: str, left: Value, right: Value, *, rounds: bool = True) -> bool:
+    """The result of `<`, `<=`, `>` or `>=` on numbers, texts, times or durations. Raises Failure for other types.
+
+    Without `rounds`, an integer and a float compare by their exact values.
+    """
     # Two Python values of one type whose order is the language's.
     first: Any
     second: Any
@@ -99,7 +104,10 @@ def compared(operator: str, left: Value, right: Value) -> bool:
     elif type(left) is int and type(right) is int:
         first, second = left, right  # of any size
     elif (first := number(left)) is not None and (second := number(right)) is not None:
-        first, second = (first, second) if type(first) is type(second) else (float(first), float(second))
+        if not rounds:
+            first, second = left, right
+        elif type(first) is not type(second):
+            first, second = float(first), float(second)
     elif (isinstance(left, Time) and isinstance(right, Time)) or (
         isinstance(left, Duration) and isinstance(right, Duration)
     ):

@@ -21,8 +21,11 @@ _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 
 
 def exact_meter(limits: Limits) -> Meter:
-    """The meter of one evaluation with these functions. No condition may know the time, so its clock stands still."""
-    meter = Meter(limits, lambda: 0, {})
+    """The meter of one evaluation with these functions, which rounds no integer.
+
+    Its clock stands still: no condition may know the time.
+    """
+    meter = Meter(limits, lambda: 0, {}, rounds=False)
     functions = _Functions(meter)
     meter.functions = {"int": functions.integer, "fromJSON": functions.decoded}
     return meter

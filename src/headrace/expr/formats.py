@@ -46,7 +46,7 @@ def text(meter: Meter, value: Value) -> str:
     """The builtin `string`. Raises Failure for nesting too deep or a value without a text."""
     if type(value) is str:
         return value
-    simple = _plain_text(value)
+    simple = _plain_text(value, rounds=meter.rounds)
     if simple is not None:
         return simple
     parts: list[str] = []
@@ -54,7 +54,7 @@ def text(meter: Meter, value: Value) -> str:
     return "".join(parts)
 
 
-def _plain_text(value: Value) -> str | None:
+def _plain_text(value: Value, *, rounds: bool) -> str | None:
     """The text of a value that is not a list, map or bytes; None for those."""
     if value is None:
         return "<nil>"
@@ -64,6 +64,8 @@ def _plain_text(value: Value) -> str | None:
         return "true" if value else "false"
     if isinstance(value, NamedInt):
         return value.text()
+    if type(value) is int and not rounds:
+        return str(value)
     given = number(value)
     if given is not None:
         return str(given) if type(given) is int else float_text(given)
@@ -72,7 +74,7 @@ def _plain_text(value: Value) -> str | None:
 
 def _write_text(meter: Meter, value: Value, parts: list[str], depth: int) -> Deep[None]:
     meter.step()
-    plain = _plain_text(value)
+    plain = _plain_text(value, rounds=meter.rounds)
     if plain is not None:
         parts.append(plain)
     elif type(value) in (list, NilList):
@@ -110,12 +112,12 @@ def _sort_key(key: Value) -> tuple[int, float, bytes]:
     """A sort key that orders keys by type, then by value."""
     kind = type_name(key)
     rank = _KINDS_IN_ORDER.index(kind) if kind in _KINDS_IN_ORDER else len(_KINDS_IN_ORDER)
-    given = number(key)
+    given = key if type(key) is int else number(key)
     if given is not None:
         return (rank, given, b"")
     if isinstance(key, NamedInt | Duration):
         return (rank, key.nanoseconds if isinstance(key, Duration) else int(key), b"")
-    return (rank, 0, utf8(_plain_text(key) or ""))
+    return (rank, 0, utf8(_plain_text(key, rounds=True) or ""))
 
 
 # JSON
@@ -161,6 +163,8 @@ def _json_scalar(meter: Meter, value: Value) -> str:
         return _json_string(value)
     if isinstance(value, NamedInt):
         return str(int(value))
+    if type(value) is int and not meter.rounds:
+        return str(value)
     given = number(value)
     if given is not None:
         if type(given) is int:

@@ -45,10 +45,12 @@ class Limits:
 class Meter:
     """The budget of one evaluation. It also carries the clock and the host's functions.
 
+    `rounds`: an integer beyond 64 bits is a float to operators and builtins, as in the reference. Without it they keep
+    such an integer, compare it exactly, and fail where they would have to round it.
     `now_ns` returns nanoseconds since 1970; `is_expired` returns True when the evaluation must stop.
     """
 
-    __slots__ = ("_is_expired", "_unchecked", "functions", "memory_left", "now_ns", "patterns", "steps_left")
+    __slots__ = ("_is_expired", "_unchecked", "functions", "memory_left", "now_ns", "patterns", "rounds", "steps_left")
 
     def __init__(
         self,
@@ -56,7 +58,10 @@ class Meter:
         now_ns: Callable[[], int],
         functions: Mapping[str, Callable[..., Any]],
         is_expired: Callable[[], bool] | None = None,
+        *,
+        rounds: bool = True,
     ) -> None:
+        self.rounds = rounds
         self.steps_left = limits.steps
         self.memory_left = limits.memory_units
         self.now_ns = now_ns

@@ -2,7 +2,7 @@
 
 Python differs: its integers are unbounded, its division by zero raises, its comparisons of integers with floats are
 exact. These functions give the results of the reference instead. Every operation reads an integer of the environment
-that does not fit 64 bits as a float.
+that does not fit 64 bits as a float, unless the meter says that it must not round.
 """
 
 from __future__ import annotations

@@ -68,27 +68,30 @@ class Weekday(NamedInt):
 class KeyedMap:
     """A map with keys of any comparable type, in order of insertion. 1, 1.0 and true are three keys.
 
-    Raises Failure for a key that is a list, a map or bytes.
+    Raises Failure for a key that is a list, a map or bytes. `rounds`: as for `hashable`.
     """
 
-    __slots__ = ("_entries", "is_grouped")
+    __slots__ = ("_entries", "_rounds", "is_grouped")
 
-    def __init__(self, pairs: Iterable[tuple[Value, Value]] = (), *, is_grouped: bool = False) -> None:
+    def __init__(
+        self, pairs: Iterable[tuple[Value, Value]] = (), *, is_grouped: bool = False, rounds: bool = True
+    ) -> None:
         self._entries: dict[Key, tuple[Value, Value]] = {}
+        self._rounds = rounds
         self.is_grouped = is_grouped
         """True for the result of `groupBy`: values are lists, and a missing key gives an empty list."""
         for key, value in pairs:
             self[key] = value
 
     def __setitem__(self, key: Value, value: Value) -> None:
-        self._entries[hashable(key)] = (key, value)
+        self._entries[hashable(key, rounds=self._rounds)] = (key, value)
 
     def get(self, key: Value, default: Value = None) -> Value:
-        entry = self._entries.get(hashable(key))
+        entry = self._entries.get(hashable(key, rounds=self._rounds))
         return default if entry is None else entry[1]
 
     def __contains__(self, key: Value) -> bool:
-        return hashable(key) in self._entries
+        return hashable(key, rounds=self._rounds) in self._entries
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -158,9 +161,9 @@ def type_name(value: Value) -> str:
     return _TYPE_NAMES.get(kind) or getattr(kind, "expression_type", "unknown")
 
 
-def kind_name(value: Value) -> str:
-    """The result of the builtin `type`."""
-    if type(value) is int and not MIN_INT <= value <= MAX_INT:
+def kind_name(value: Value, *, rounds: bool = True) -> str:
+    """The result of the builtin `type`. `rounds`: an integer beyond 64 bits is a float."""
+    if rounds and type(value) is int and not MIN_INT <= value <= MAX_INT:
         return "float"
     kind: type[Any] = value.__class__
     return _KINDS.get(kind, "unknown")
@@ -174,29 +177,44 @@ def is_list(value: Value) -> bool:
     return type(value) is list or type(value) is NilList
 
 
-def number(value: Value) -> int | float | None:
-    """A value as a number for an operator: an int in 64 bits or a float; None if it is not a number."""
+def number(value: Value, *, rounds: bool = True) -> int | float | None:
+    """A value as a number for an operator: an int in 64 bits or a float; None if it is not a number.
+
+    An integer beyond 64 bits becomes a float; without `rounds` it raises Failure.
+    """
     kind: type[Any] = value.__class__
     if kind is int:
-        return value if MIN_INT <= value <= MAX_INT else to_float(value)
+        if MIN_INT <= value <= MAX_INT:
+            return value
+        if not rounds:
+            raise Failure("invalid operation: an operand does not fit 64 bits")
+        return to_float(value)
     if kind is float:
         return value
     return int(value) if kind is Byte else None
 
 
-def integer(value: Value) -> int:
-    """A value as an index, bound or count: floats are truncated. Raises Failure for other types."""
-    given = number(value)
+def integer(value: Value, *, rounds: bool = True) -> int:
+    """A value as an index, bound or count: floats are truncated. Raises Failure for other types.
+
+    `rounds`: as for `number`.
+    """
+    given = number(value, rounds=rounds)
     if given is None:
         raise Failure(f"invalid operation: int({type_name(value)})")
     return given if type(given) is int else truncated(given)
 
 
-def hashable(key: Value) -> Key:
-    """A Python key that is equal for equal keys. Raises Failure for a list, a map or bytes."""
+def hashable(key: Value, *, rounds: bool = True) -> Key:
+    """A Python key that is equal for equal keys. Raises Failure for a list, a map or bytes.
+
+    Without `rounds`, an integer of any size is a key of its own.
+    """
     kind: type[Any] = key.__class__
     if kind in (list, NilList, dict, KeyedMap, bytes, Method):
         raise Failure(f"cannot use {type_name(key)} as a key: type is not comparable")
+    if kind is int and not rounds:
+        return ("int", key)
     given = number(key)
     if given is not None:
         return (type_name(key), given if given == given else object())  # no NaN is the same as another

@@ -50,7 +50,7 @@ def decide(stage: Mapping[str, Any], variables: Mapping[str, str], before: Seque
     except Failure as failure:  # of a member of a variable, which has no place in the source
         return Verdict(None, f"{WHEN}: {failure}")
     if type(result) is not bool:
-        return Verdict(None, f"{WHEN}: gives {kind_name(result)}, not true or false")
+        return Verdict(None, f"{WHEN}: gives {kind_name(result, rounds=False)}, not true or false")
     return Verdict(not result)
 
 

@@ -186,6 +186,51 @@ def test_an_error_or_no_boolean_is_a_failure_and_never_false(when: str, text: st
     assert (stage.command, stage.error, stage.failure, stage.is_skipped) == (None, found.error, INVALID, False)
 
 
+@pytest.mark.parametrize(
+    ("when", "holds"),
+    [
+        ("abs(int(vars.a)) == int(vars.b)", False),
+        ("abs(-5) == 5 and abs(fromJSON(vars.low)) == int(vars.high)", True),
+        ("toJSON(int(vars.a)) == toJSON(int(vars.b))", False),
+        ("toJSON([int(vars.a)]) == toJSON([int(vars.b)])", False),
+        ("string(int(vars.a)) == string(int(vars.b))", False),
+        ("string(int(vars.a)) == vars.a", True),
+        ("string([int(vars.b)]) == '[' + vars.b + ']'", True),
+        ("groupBy([int(vars.a)], #)[int(vars.b)] != nil", False),
+        ("groupBy([int(vars.a)], #)[int(vars.a)] != nil", True),
+        ("int(vars.b) in fromPairs([[int(vars.a), 1]])", False),
+        ("string(groupBy([int(vars.b), int(vars.a)], #)) startsWith 'map[' + vars.a", True),
+        ("len(uniq([int(vars.a), int(vars.b), 1e20])) == 2", True),
+        ("int(vars.b) > 1e20 and int(vars.a) >= 1e20 and 1e20 < int(vars.b)", True),
+        ("int(vars.a) == 1e20 and int(vars.b) != 1e20 and 1e20 in [int(vars.a)]", True),
+        ("1e20 < int(vars.b) < 2e20", True),
+        ("fromJSON(vars.odd) == 9007199254740992.0", False),
+        ("max(1e20, int(vars.b)) == int(vars.b) and min([int(vars.b), 1e20]) == int(vars.a)", True),
+        ("sort([int(vars.b), 1e20, int(vars.a)])[2] == int(vars.b)", True),
+        ('type(int(vars.a)) == "int"', True),
+        ("int(float(int(vars.a))) == int(vars.a)", True),
+    ],
+)
+def test_large_integers_are_kept_and_compared_exactly(when: str, holds: bool) -> None:
+    large = {"a": 10**20, "b": 10**20 + 1, "odd": 2**53 + 1, "low": -(2**63), "high": 2**63}
+    assert verdict(when, **{name: str(value) for name, value in large.items()}) == Verdict(not holds)
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        *("int(vars.b) / 1 == int(vars.b)", "1 / int(vars.b) == 0", "int(vars.b) % 2 == 0", "7 % int(vars.b) == 7"),
+        *("int(vars.b) ** 1 == int(vars.b)", "2 ^ int(vars.b) == 0", "round(int(vars.b)) == int(vars.b)"),
+        *("floor(int(vars.b)) == int(vars.b)", "ceil(int(vars.b)) > 0", "mean([int(vars.b)]) == int(vars.b)"),
+        *("median(int(vars.b), 1) > 0", "vars.b[0:int(vars.b)] == ''", "[1][int(vars.b)] == 1"),
+        *("len(int(vars.b)..int(vars.b)) == 1", "int(vars.b) - 1 > 0", "sum([int(vars.b)]) > 0"),
+    ],
+)
+def test_arithmetic_that_would_round_a_large_integer_fails(when: str) -> None:
+    found = verdict(when, b=str(10**20 + 1))
+    assert found.skips is None and found.error is not None and "does not fit 64 bits" in found.error, found
+
+
 LARGE = json.dumps({"n": 1, "x": ["y"] * 13_000})
 
 

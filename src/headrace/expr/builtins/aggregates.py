@@ -21,6 +21,8 @@ def _refused(name: str, value: Value) -> Failure:
 
 
 def absolute(meter: Meter, value: Value) -> Value:
+    if type(value) is int and not meter.rounds:
+        return abs(value)
     given = number(value)
     if given is None:
         raise _refused("abs", value)
@@ -32,21 +34,21 @@ def absolute(meter: Meter, value: Value) -> Value:
 
 
 def ceiling(meter: Meter, value: Value) -> float:
-    given = _float(value, "ceil")
+    given = _float(meter, value, "ceil")
     return math.copysign(float(math.ceil(given)), given) if math.isfinite(given) else given
 
 
 def floor(meter: Meter, value: Value) -> float:
-    given = _float(value, "floor")
+    given = _float(meter, value, "floor")
     return math.copysign(float(math.floor(given)), given) if math.isfinite(given) else given
 
 
 def nearest(meter: Meter, value: Value) -> float:
-    return rounded(_float(value, "round"))
+    return rounded(_float(meter, value, "round"))
 
 
-def _float(value: Value, name: str) -> float:
-    given = number(value)
+def _float(meter: Meter, value: Value, name: str) -> float:
+    given = number(value, rounds=meter.rounds)
     if given is None:
         raise _refused(name, value)
     return to_float(given)
@@ -69,7 +71,7 @@ def _best(meter: Meter, name: str, is_worse: str, values: tuple[Value, ...]) -> 
         is_number = number(value) is not None or (depth == 0 and isinstance(value, NamedInt | Duration))
         if not is_number:
             raise _refused(name, value)
-        if best is None or compared(is_worse, best, value):
+        if best is None or compared(is_worse, best, value, rounds=meter.rounds):
             best = value
     return best
 
@@ -92,7 +94,7 @@ def median(meter: Meter, *values: Value) -> float:
 
 def _floats(meter: Meter, name: str, values: Sequence[Value]) -> Iterator[float]:
     for value, _ in _leaves(meter, name, values):
-        given = number(value)
+        given = number(value, rounds=meter.rounds)
         if given is None and isinstance(value, NamedInt | Duration):
             given = value.nanoseconds if isinstance(value, Duration) else int(value)
         if given is None:

@@ -24,7 +24,7 @@ _BASE64 = re.compile(
 
 
 def kind(meter: Meter, value: Value) -> str:
-    return kind_name(value)
+    return kind_name(value, rounds=meter.rounds)
 
 
 def to_int(meter: Meter, value: Value) -> int:

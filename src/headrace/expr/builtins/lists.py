@@ -75,7 +75,7 @@ def get(meter: Meter, base: Value, key: Value) -> Value:
         return base.get(key)
     if kind in (list, NilList, bytes, str):
         size = len(utf8(base)) if kind is str and not base.isascii() else len(base)
-        index = integer(key)
+        index = integer(key, rounds=meter.rounds)
         return access.fetch(meter, base, index) if -size <= index < size else None
     if kind is Time and type(key) is not str:
         raise not_a(key, "string")
@@ -191,9 +191,9 @@ def sorted_indexes(meter: Meter, keys: list[Value], *, is_descending: bool) -> l
 
     def order(left: int, right: int) -> int:
         meter.step(2)
-        if compared("<", keys[left], keys[right]):
+        if compared("<", keys[left], keys[right], rounds=meter.rounds):
             return -1
-        return 1 if compared("<", keys[right], keys[left]) else 0
+        return 1 if compared("<", keys[right], keys[left], rounds=meter.rounds) else 0
 
     by_value: Any = cmp_to_key(order)
     return sorted(range(len(keys)), key=by_value, reverse=is_descending)

@@ -45,7 +45,7 @@ def from_pairs(meter: Meter, value: Value) -> KeyedMap:
     """The builtin `fromPairs`: a map from a list of `[key, value]`. Raises Failure for an item that is not a pair."""
     if not is_list(value):
         raise Failure(f"cannot transform {type_name(value)} from pairs")
-    found = KeyedMap()
+    found = KeyedMap(rounds=meter.rounds)
     for pair in value:
         meter.step()
         meter.grow(_UNITS_PER_ENTRY)

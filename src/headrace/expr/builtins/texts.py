@@ -118,7 +118,7 @@ def split_after(meter: Meter, value: Value, separator: Value, count: Value = -1)
 def _split(meter: Meter, value: Value, separator: Value, count: Value, *, is_kept: bool) -> list[Value]:
     """Split a text into at most `count` parts, all if it is negative; into letters if the separator is empty."""
     given, between = _text_pair(meter, value, separator)
-    most = integer(count)
+    most = integer(count, rounds=meter.rounds)
     if not most:
         return NilList()
     meter.build(len(given))
@@ -139,7 +139,7 @@ def _split(meter: Meter, value: Value, separator: Value, count: Value, *, is_kep
 def replace(meter: Meter, value: Value, old: Value, new: Value, count: Value = -1) -> str:
     given, before = _text_pair(meter, value, old)
     after = text_of(new)
-    most = integer(count)
+    most = integer(count, rounds=meter.rounds)
     found = given.count(before)
     replaced = found if most < 0 else min(most, found)
     meter.build(max(0, len(given) + replaced * (len(after) - len(before))))
@@ -149,7 +149,7 @@ def replace(meter: Meter, value: Value, old: Value, new: Value, count: Value = -
 
 
 def repeat(meter: Meter, value: Value, count: Value) -> str:
-    given, times = text_of(value), integer(count)
+    given, times = text_of(value), integer(count, rounds=meter.rounds)
     if times < 0:
         raise Failure(f"invalid argument for repeat (expected positive integer, got {times})")
     if times > _MOST_REPEATS:

@@ -177,7 +177,7 @@ def _order(operator: str) -> Operation:
     def order(meter: Meter, left: Value, right: Value) -> bool:
         if type(left) is str and type(right) is str:
             meter.read(min(len(left), len(right)))
-        return compared(operator, left, right)
+        return compared(operator, left, right, rounds=meter.rounds)
 
     return order
 
@@ -190,7 +190,7 @@ def chained(first: Run, links: list[tuple[str, Run, Spot]]) -> Run:
         for operator, operand, spot in links:
             right = operand(frame)
             try:
-                if not compared(operator, left, right):
+                if not compared(operator, left, right, rounds=frame[METER].rounds):
                     return False
             except Failure as failure:
                 raise spot.error(failure) from None
@@ -237,7 +237,7 @@ def in_texts(left: Run, texts: frozenset[str]) -> Run:
 
 def _range(meter: Meter, left: Value, right: Value) -> list[int]:
     """The integers of `left..right`. A size that does not fit 64 bits wraps around, as in the reference."""
-    first, last = integer(left), integer(right)
+    first, last = integer(left, rounds=meter.rounds), integer(right, rounds=meter.rounds)
     size = max(0, wrapped(last - first + 1))
     meter.grow(size)
     meter.step(size // 16)

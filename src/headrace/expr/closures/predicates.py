@@ -227,12 +227,12 @@ def _sum(loop: Loop) -> Run:
 
 def _group_by(loop: Loop) -> Run:
     def run(frame: Frame) -> KeyedMap:
-        groups = KeyedMap(is_grouped=True)
         meter: Meter = frame[METER]
+        groups = KeyedMap(is_grouped=True, rounds=meter.rounds)
         for value, key in _results(loop, frame, is_kept=False):
             try:
                 item = _known(loop, value)
-                group = groups.entries().get(hashable(key))
+                group = groups.entries().get(hashable(key, rounds=meter.rounds))
                 if group is None:
                     meter.grow(_UNITS_PER_GROUP)
                     groups[key] = [item]
