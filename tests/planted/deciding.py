@@ -204,6 +204,27 @@ DECIDING: tuple[Bug, ...] = (
         _PURE,
     ),
     _bug(
+        "a condition may compare a variable with a number letter by letter",
+        CONDITIONS,
+        "        if operator in _ORDERS:\n",
+        "        if operator in ():\n",
+        _PURE,
+    ),
+    _bug(
+        "a condition may calculate with text",
+        CONDITIONS,
+        "        elif operator in _CALCULATES or (",
+        "        elif operator in () or (",
+        _PURE,
+    ),
+    _bug(
+        "a condition may take a variable for true",
+        CONDITIONS,
+        "        elif operator in _DECIDES:\n",
+        "        elif operator in ():\n",
+        _PURE,
+    ),
+    _bug(
         "a condition may name its own stage",
         "src/headrace/workflows/config.py",
         "        if not 0 <= number < len(before):\n",

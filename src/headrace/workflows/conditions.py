@@ -9,6 +9,7 @@ What it names is checked when the definition is created.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,6 +31,12 @@ MAX_CHARACTERS = 100
 MAX_STEPS = 20_000
 """The work of one evaluation: 10 to 50 ms. It is counted and not timed: no decision may depend on a machine's speed."""
 _NAMES: Mapping[str, object] = {"vars": {}, "stages": []}
+_ORDERS = frozenset(("<", "<=", ">", ">="))
+_CALCULATES = frozenset(("-", "*", "/", "%", "**", "^", ".."))
+_DECIDES = frozenset(("!", "not", "and", "&&", "or", "||", "?"))
+_GIVE_NUMBERS = frozenset(
+    ("int", "float", "abs", "ceil", "floor", "round", "len", "count", "mean", "median", "indexOf", "lastIndexOf")
+)
 _FORM = "is used as stages[0].outcome or stages[0].reads.NAME, with a number of a stage before"
 
 
@@ -122,6 +129,15 @@ class _Reading:
             self._problem(node, "now() is not known here: a condition reads no clock")
         if isinstance(node, nodes.Binary):
             self._read_comparison(node)
+            self._read_operator(node.operator, node.left, node.right)
+        elif isinstance(node, nodes.Comparisons):
+            sides = [node.first, *(link.operand for link in node.links)]
+            for left, link, right in zip(sides, node.links, sides[1:], strict=False):
+                self._read_operator(link.operator, left, right)
+        elif isinstance(node, nodes.Unary) and not isinstance(node, nodes.Link):
+            self._read_operator(node.operator, node.operand, node.operand)
+        elif isinstance(node, nodes.Conditional):
+            self._read_operator("?", node.condition, node.condition)
         keys, base = _path(node)
         if type(base) is nodes.Name and base.name == "$env":
             self._problem(base, "$env is not known here: use vars and stages")
@@ -173,6 +189,27 @@ class _Reading:
             for word, value in values:
                 if not isinstance(value, str):
                     self._problem(word, f"a variable is text, and never equal to {str(value).lower()[:MAX_CHARACTERS]}")
+            number = next((each for each in literals if _literal(each) is None and _is_number(each)), None)
+            if number is not None:
+                self._problem(number, f"a variable is text, and never equal to a number: {_advice(sides)}")
+
+    def _read_operator(self, operator: str, left: Node, right: Node) -> None:
+        """Refuse an operator that fails for every text, or that orders texts by their letters where numbers are meant.
+
+        `left` and `right`: the operand twice where there is one only.
+        """
+        named = next((each for each in (left, right) if _is_path(_unsigned(each), "vars", 1)), None)
+        if named is None:
+            return
+        if operator in _ORDERS:
+            problem = f"a variable is text, which {operator} compares letter by letter: {_advice((left, right))}"
+        elif operator in _CALCULATES or (operator == "+" and (_is_number(left) or _is_number(right))):
+            problem = f"a variable is text, with which {operator} does not calculate: {_advice((left, right))}"
+        elif operator in _DECIDES:
+            problem = 'a variable is text, not true or false: vars.NAME == "true"'
+        else:
+            return
+        self._problem(_path(_unsigned(named))[1], problem)
 
     def _problem(self, node: Node, message: str) -> None:
         from headrace.expr import Place
@@ -193,6 +230,50 @@ def _path(node: Node) -> tuple[list[Any], Node]:
             node = node.inner
     keys.reverse()
     return keys, node
+
+
+def _unsigned(node: Node) -> Node:
+    """A node without the signs before it."""
+    from headrace.expr import nodes
+
+    while isinstance(node, nodes.Unary) and node.operator in ("-", "+"):
+        node = node.operand
+    return node
+
+
+def _is_number(node: Node) -> bool:
+    """Whether a node gives a number or a range of them, whatever the variables are; False where that is not sure."""
+    from headrace.expr import nodes
+
+    pending = [node]
+    while pending:
+        node = _unsigned(pending.pop())
+        if isinstance(node, nodes.Binary) and node.operator == "+":
+            pending += (node.left, node.right)  # one of them decides, or they have no sum
+        elif isinstance(node, nodes.Binary):
+            if node.operator in _CALCULATES:
+                return True
+        elif isinstance(node, nodes.Call):
+            if type(node.callee) is nodes.Name and node.callee.name in _GIVE_NUMBERS:
+                return True
+        elif isinstance(node, nodes.Builtin):
+            if node.name in _GIVE_NUMBERS:
+                return True
+        elif isinstance(node, nodes.Literal) and type(node.value) in (int, float):
+            return True
+    return False
+
+
+def _advice(sides: Sequence[Node]) -> str:
+    """What to write instead of the first variable among these nodes."""
+    for each in sides:
+        node = _unsigned(each)
+        if _is_path(node, "vars", 1):
+            name = _literal(_path(node)[0][0].key)
+            if not isinstance(name, str) or len(name) > MAX_CHARACTERS:
+                break
+            return f"use int(vars.{name})" if name.isidentifier() else f"use int(vars[{json.dumps(name)}])"
+    return "use int(vars.NAME)"
 
 
 def _is_path(node: Node, name: str, length: int, last: str = "") -> bool:
