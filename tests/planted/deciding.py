@@ -78,6 +78,20 @@ DECIDING: tuple[Bug, ...] = (
         _RUNNER,
     ),
     _bug(
+        "what was read before is restored for no condition of the stage that is last",
+        "src/headrace/journal/chains.py",
+        "last.number if last.skipped is None else last.number + 1",
+        "last.number + 1",
+        _JOURNAL,
+    ),
+    _bug(
+        "what was read is restored where a condition spells it plainly",
+        "src/headrace/journal/chains.py",
+        "        if (source := stages[place].get(WHEN)) is not None:\n",
+        '        if (source := stages[place].get(WHEN)) is not None and "reads" in source:\n',
+        _JOURNAL,
+    ),
+    _bug(
         "a continuation does not see how inherited stages have ended",
         RECOVERY,
         "stage.outcome or DONE",

@@ -6,10 +6,13 @@ What is taken over is stored once, where it happened; these functions put it whe
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from msgspec import structs
+from msgspec.json import decode
 
 from headrace.journal.records import ActivityRow, Instance, Link, Stage
+from headrace.workflows.conditions import WHEN, Condition, condition_of
 
 
 def is_done(row: ActivityRow) -> bool:
@@ -18,12 +21,31 @@ def is_done(row: ActivityRow) -> bool:
 
 
 def reads_named(instance: Instance) -> list[int]:
-    """The stages before the last one whose reads a condition may name; none where the definition holds none.
+    """The stages before the last one, in order, whose reads a condition names that may still be evaluated.
 
-    The definition's text decides, and may say too much, never too little.
+    Those are the conditions of the stages behind the last one, and its own while there is no decision about it.
     """
-    names_some = '"when"' in instance.config and "reads" in instance.config
-    return [stage.number for stage in instance.stages[:-1]] if names_some else []
+    last = instance.stages[-1]
+    if f'"{WHEN}"' not in instance.config:  # a key, which the encoder of definitions writes without escapes
+        return []
+    found: set[int] = set()
+    stages: list[dict[str, Any]] = decode(instance.config)["stages"]
+    for place in range(last.number if last.skipped is None else last.number + 1, len(stages)):
+        if (source := stages[place].get(WHEN)) is not None:
+            found |= _named(condition_of(source), place)
+    return sorted(number for number in found if 0 <= number < last.number)
+
+
+def _named(condition: Condition, place: int) -> Iterable[int]:
+    """The stages whose reads the condition of the stage at this place names."""
+    if condition.problems:  # an earlier release accepted it: what it names is not sure
+        return range(place)
+    return {each.number % place for each in condition.references if each.read is not None and -place <= each.number}
+
+
+def places_of(stages: Iterable[int], chain: Sequence[Link]) -> list[tuple[str, int]]:
+    """These stages, each with the instance of a chain that ran it last."""
+    return [(owner_of(stage, chain)[0].instance_id, stage) for stage in stages]
 
 
 def ordinal_of(row: ActivityRow) -> int:

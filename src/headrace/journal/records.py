@@ -223,7 +223,7 @@ class Standing(msgspec.Struct, frozen=True):
     `approvals`: how many persons have approved that plan.
     `inherited`: of a continuation in its first stage, the effects that the
     instances before it had asked for in that stage, the oldest first. `reads`: those of the stages before, also
-    inherited ones, in order; none where no condition of the definition can name one.
+    inherited ones, in order, of each stage whose reads a condition names that may still be evaluated.
     """
 
     instance: Instance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -21,7 +22,8 @@ from headrace.journal.writes import (
 )
 
 _MakeJournal = Callable[[], AbstractAsyncContextManager[Journal]]
-_NAMES_READS = '{"stages":[{"send":{}},{"send":{},"when":"stages[0].reads.Read.x == 1"}]}'
+_READS = ("stages[0].reads.Read.x == 1", 'stages[-2]["\\x72eads"]["Read"].x == 1', 'stages[1].outcome == "done"')
+"""Conditions of a stage 2: two name a read of stage 0, in one of them no word says so, and one names no read."""
 
 
 async def a_decision_about_a_stage_is_stored_once(make_journal: _MakeJournal) -> None:
@@ -38,30 +40,41 @@ async def a_decision_about_a_stage_is_stored_once(make_journal: _MakeJournal) ->
 
 
 async def a_standing_has_the_reads_that_conditions_may_name(make_journal: _MakeJournal) -> None:
-    """The reads are those of stages before the last one, also inherited ones, where the definition names any."""
+    """The reads are those of stages before the last one, also inherited ones, which conditions that are left name."""
+    second = (1, "Read", '"1"')
     async with make_journal() as journal:
-        for name, config in (("plain", "{}"), ("named", _NAMES_READS)):
-            stages = (
-                _opened(name, 0),
-                _read(name, 0),
-                CloseStage(terminated_at=4, error=None, instance_id=name, number=0),
-            )
-            await commit(journal, *_started(name, config), *stages, _opened(name, 1), _read(name, 1))
-            standing = await journal.standing(name)
-            assert standing is not None
-            found = [(each.stage, each.name, each.output) for each in standing.reads]
-            assert found == ([(0, "Read", '"0"')] if name == "named" else [])
-        failed = CloseStage(terminated_at=5, error="no", instance_id="named", number=1)
-        await commit(journal, failed, EndInstance(at=5, error="no", instance_id="named", version=0))
+        for name, condition in zip(("plain", "escaped", "other"), _READS, strict=True):
+            stages: list[Write] = []
+            for number in (0, 1):
+                stages += (_opened(name, number), _read(name, number), _ended(name, number))
+            await commit(journal, *_started(name, _config(condition)), *stages)
+            for last in (2, 3):  # its own condition is to be evaluated where there is no decision, and one behind it
+                await commit(journal, _opened(name, last))
+                first = [(0, "Read", '"0"')] if last == 2 and name != "other" else []
+                assert await _found(journal, name) == [*first, second], (name, last)
+                await commit(journal, _decided(name, last, is_skipped=False))
+                assert await _found(journal, name) == ([second] if last == 2 else []), (name, last)
+        failed = CloseStage(terminated_at=5, error="no", instance_id="plain", number=3)
+        await commit(journal, failed, EndInstance(at=5, error="no", instance_id="plain", version=0))
         continued = AddContinuation(
-            instance_id="next", predecessor="named", created_at=6, root_id="named", from_stage=1, plan_id=None
+            instance_id="next", predecessor="plain", created_at=6, root_id="plain", from_stage=2, plan_id=None
         )
-        step = AddSuccessor(predecessor="named", kind="redrive", successor="next", reason="r", principal="p", at=6)
-        await commit(journal, step, continued, _opened("next", 1))
-        standing = await journal.standing("next")
-        assert standing is not None
-        found = [(each.stage, each.output) for each in standing.reads]
-        assert found == [(0, '"0"')], found
+        step = AddSuccessor(predecessor="plain", kind="redrive", successor="next", reason="r", principal="p", at=6)
+        await commit(journal, step, continued, _opened("next", 2), _read("next", 2))
+        assert await _found(journal, "next") == [(0, "Read", '"0"'), (1, "Read", '"1"')], "those that it takes over"
+
+
+async def _found(journal: Journal, instance_id: str) -> list[tuple[int, str, str | None]]:
+    standing = await journal.standing(instance_id)
+    assert standing is not None
+    return [(each.stage, each.name, each.output) for each in standing.reads]
+
+
+def _config(condition: str) -> str:
+    """A definition of four stages, of which the last two have conditions."""
+    whens = (None, None, condition, "stages[1].reads.Read.x == 1")
+    stages = [{"send": {}} if when is None else {"send": {}, "when": when} for when in whens]
+    return json.dumps({"stages": stages})
 
 
 def _started(instance_id: str, config: str) -> tuple[Write, ...]:
@@ -79,6 +92,10 @@ def _started(instance_id: str, config: str) -> tuple[Write, ...]:
 
 def _opened(instance_id: str, number: int) -> Write:
     return OpenStage(instance_id=instance_id, number=number, keyword="send", input="{}", started_at=2)
+
+
+def _ended(instance_id: str, number: int) -> Write:
+    return CloseStage(terminated_at=4, error=None, instance_id=instance_id, number=number)
 
 
 def _closed(instance_id: str, number: int) -> Write:

@@ -11,7 +11,7 @@ import psycopg
 from msgspec import structs
 
 from headrace.errors import Unavailable, Unusable
-from headrace.journal.chains import owner_of, reads_named, whole_stage, whole_stages
+from headrace.journal.chains import owner_of, places_of, reads_named, whole_stage, whole_stages
 from headrace.journal.group import CommitMeter, WriterLimits
 from headrace.journal.list_queries import list_query, no_earlier, since
 from headrace.journal.lists import (
@@ -273,8 +273,7 @@ class PostgresJournal:
         own, inherited = _activities(activities), list[ActivityRow]()
         if instance.kind == CONTINUATION:  # what came before an instance does not change any more
             _, inherited = await self._run_of(instance, instance.stages[-1].number)
-        before = reads_named(instance)  # stages that have ended do not change any more
-        reads = [row for number in before for row in await self.activities(instance_id, number) if not row.key]
+        reads = await self._reads(instance, reads_named(instance))  # stages that have ended do not change any more
         return Standing(instance, own, version, nudge_seq, plan, tuple(inherited), approvals, tuple(reads))
 
     async def stages(self, instance_id: str) -> list[Stage]:
@@ -287,6 +286,15 @@ class PostgresJournal:
             return own
         owner, earlier = await self._run_of(instance, stage)
         return whole_stage(own if owner == instance_id else await self._activities(owner, stage), earlier)
+
+    async def _reads(self, instance: Instance, stages: Sequence[int]) -> list[ActivityRow]:
+        """The reads of these stages, also of those that a continuation takes over."""
+        if not stages:
+            return []
+        chain = await self._chain(instance.id, instance.from_stage) if instance.from_stage else [Link(instance.id, 0)]
+        places = places_of(stages, chain)
+        rows = await self._rows("reads", [each for each, _ in places], [stage for _, stage in places])
+        return [ActivityRow(*row) for row in rows]
 
     async def _activities(self, instance_id: str, stage: int) -> list[ActivityRow]:
         return [ActivityRow(*row) for row in await self._rows("activities", instance_id, stage)]
@@ -580,13 +588,10 @@ def _activities(text: str | None) -> tuple[ActivityRow, ...]:
     """A request's body comes as PostgreSQL writes bytes: in hexadecimal digits after two other characters."""
     found: list[ActivityRow] = []
     for each in () if text is None else _decode_activities(text):
-        members: dict[str, Any] = {**structs.asdict(each), "request_body": _bytes(each.request_body)}
+        body = each.request_body
+        members: dict[str, Any] = {**structs.asdict(each), "request_body": body and bytes.fromhex(body[2:])}
         found.append(ActivityRow(**members))
     return tuple(found)
-
-
-def _bytes(text: str | None) -> bytes | None:
-    return None if text is None else bytes.fromhex(text[2:])
 
 
 def _summary(row: Row) -> InstanceSummary:

@@ -607,6 +607,14 @@ SELECT instance_id, stage, position, name, input, started_at, attempt, key, requ
     output, error, last_failure, next_execution_at, needs_attention, terminated_at, permitted_at
 FROM activities WHERE instance_id = :instance_id AND stage = :stage ORDER BY position
 
+-- The reads of stages, each of the instance at the same place, in order.
+-- name: reads
+SELECT a.instance_id, a.stage, a.position, a.name, a.input, a.started_at, a.attempt, a.key, a.request_method, a.request_path, a.request_body,
+    a.output, a.error, a.last_failure, a.next_execution_at, a.needs_attention, a.terminated_at, a.permitted_at
+FROM unnest(CAST(:instance_ids AS text[]), CAST(:stages AS integer[])) AS p (instance_id, stage)
+JOIN activities AS a ON a.instance_id = p.instance_id AND a.stage = p.stage
+WHERE a.key = '' ORDER BY a.stage, a.position
+
 -- Open effects that need attention, of one instance or of all, the newest instance first.
 -- name: attention_page
 SELECT i.id, i.created_at, i.workflow_id, (SELECT w.name FROM workflows AS w WHERE w.id = i.workflow_id) AS workflow_name, i.terminated_at,

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from msgspec import structs
 
 from headrace.errors import Unavailable, Unusable
-from headrace.journal.chains import owner_of, reads_named, whole_stage, whole_stages
+from headrace.journal.chains import owner_of, places_of, reads_named, whole_stage, whole_stages
 from headrace.journal.group import CommitMeter, WriterLimits
 from headrace.journal.list_queries import list_query, no_earlier, search_texts, since
 from headrace.journal.lists import (
@@ -78,7 +78,7 @@ from headrace.journal.sqlite.migrations import migrate_sqlite
 from headrace.journal.sqlite.packing import packed, unpacked
 from headrace.journal.sqlite.statements import named_statements, write_queries
 from headrace.journal.sqlite.wal import require_whole_log
-from headrace.journal.sqlite.writer import GroupWriter
+from headrace.journal.sqlite.writer import GroupWriter, in_thread
 from headrace.journal.transfer import about_closed
 from headrace.journal.writes import EndInstance, Probe
 
@@ -123,7 +123,7 @@ class SqliteJournal:
             lock = JournalLock(path)
             stack.callback(lock.release)
             require_whole_log(path)
-            await _in_thread(migrate_sqlite, str(path))
+            await in_thread(migrate_sqlite, str(path))
             sql, writes = named_statements() | search_texts("CROSS JOIN"), write_queries()
             reader, connection = (stack.enter_context(contextlib.closing(_connect(path))) for _ in range(2))
             reader.execute(sql["counts"]).fetchone()
@@ -251,8 +251,7 @@ class SqliteJournal:
             version, nudge_seq = self._rows("version", instance_id)[0]
             _, inherited = self._run_of(instance_id, last) if instance.kind == CONTINUATION else ("", [])
             signed = self._rows("signed", instance.plan_id) if instance.plan_id is not None else []
-            before = reads_named(instance)
-            reads = [row for number in before for row in self._whole_stage(instance_id, number) if not row.key]
+            reads = self._reads(instance, reads_named(instance))
         plan, approvals = signed[0] if signed else (None, 0)
         return Standing(instance, activities, version, nudge_seq, plan, tuple(inherited), approvals, tuple(reads))
 
@@ -310,6 +309,13 @@ class SqliteJournal:
             return list(own)
         owner, earlier = self._run_of(instance_id, stage)
         return whole_stage(own if owner == instance_id else self._activities(owner, stage), earlier)
+
+    def _reads(self, instance: Instance, stages: Sequence[int]) -> Sequence[ActivityRow]:
+        """The reads of these stages, also of those that a continuation takes over."""
+        if not stages:
+            return ()
+        chain = self._chain(instance.id, instance.from_stage or 0)
+        return [self._activity(row) for row in self._rows("reads", json.dumps(places_of(stages, chain)))]
 
     def _activities(self, instance_id: str, stage: int) -> tuple[ActivityRow, ...]:
         return tuple(self._activity(row) for row in self._rows("activities", instance_id, stage))
@@ -565,16 +571,6 @@ class SqliteJournal:
         await self._writer.close()
         self._reader.close()
         self._lock.release()
-
-
-async def _in_thread(work: Callable[[str], None], path: str) -> None:
-    """Wait for its end even when cancelled: the file is not given away while a thread still writes to it."""
-    running = asyncio.ensure_future(asyncio.to_thread(work, path))
-    try:
-        await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait((running,))
-        raise
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -567,6 +567,13 @@ SELECT instance_id, stage, position, name, input, started_at, attempt, key, requ
     output, error, last_failure, next_execution_at, needs_attention, terminated_at, permitted_at
 FROM activities WHERE instance_id = :instance_id AND stage = :stage ORDER BY position
 
+-- The reads of stages, which are pairs of an instance and a number, in order.
+-- name: reads
+SELECT a.instance_id, a.stage, a.position, a.name, a.input, a.started_at, a.attempt, a.key, a.request_method, a.request_path, a.request_body,
+    a.output, a.error, a.last_failure, a.next_execution_at, a.needs_attention, a.terminated_at, a.permitted_at
+FROM json_each(:places) AS p CROSS JOIN activities AS a ON a.instance_id = p.value ->> 0 AND a.stage = p.value ->> 1
+WHERE a.key = '' ORDER BY a.stage, a.position
+
 -- The document of a plan, which is signed, and how many persons have approved it.
 -- name: signed
 SELECT document, (SELECT count(*) FROM decisions WHERE target = :plan_id AND verdict = 'approve') FROM plans WHERE id = :plan_id

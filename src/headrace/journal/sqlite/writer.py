@@ -11,7 +11,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 
 import structlog
@@ -209,3 +209,13 @@ class GroupWriter:
             reason = str(self.refuse(damaged(error)))
             return [Damaged(reason) for _ in batch]
         return [Unavailable(f"the journal cannot write: {error}") for _ in batch]
+
+
+async def in_thread(work: Callable[[str], None], path: str) -> None:
+    """Wait for its end even when cancelled: the file is not given away while a thread still writes to it."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, path))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait((running,))
+        raise
