@@ -71,6 +71,13 @@ DECIDING: tuple[Bug, ...] = (
         _JOURNAL,
     ),
     _bug(
+        "a unit with a decision about a stage shares no statement",
+        "src/headrace/journal/postgres/batches.py",
+        "w.DropNudges, DecideStage)",
+        "w.DropNudges)",
+        "tests/unit/journal/test_batches.py",
+    ),
+    _bug(
         "what was read before a restart decides nothing",
         RECOVERY,
         "    for row in standing.reads:\n",

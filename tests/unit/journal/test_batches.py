@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from headrace.errors import Conflict
+from headrace.journal.approval_writes import DecideStage
 from headrace.journal.port import Later, Required, Unit, WhenWanted
 from headrace.journal.postgres.batches import Plan, plan
 from headrace.journal.writes import (
@@ -75,6 +76,26 @@ def test_equal_writes_of_many_units_are_one_statement() -> None:
     )
 
 
+def decided(name: str) -> list[Write]:
+    """A stage that is skipped, and the next one, which runs by its condition."""
+    return [
+        ClaimVersion(instance_id=name, version=0),
+        OpenStage(instance_id=name, number=1, keyword="send", input="{}", started_at=1),
+        DecideStage(instance_id=name, number=1, is_skipped=True),
+        CloseStage(terminated_at=2, error=None, instance_id=name, number=1),
+        OpenStage(instance_id=name, number=2, keyword="send", input="{}", started_at=1),
+        DecideStage(instance_id=name, number=2, is_skipped=False),
+        MoveInstance(at=2, next_at=0, instance_id=name),
+    ]
+
+
+def test_decisions_about_stages_are_few_statements() -> None:
+    made = plan(units_of(*(decided(f"a{n}") for n in range(256)), *(moved(f"b{n}") for n in range(9))), set())
+    assert len(made.steps) <= 8, kinds(made)
+    stored = [step for step in made.steps if step.kind is DecideStage]
+    assert [len(step.writes) for step in stored] == [256, 256], "one of each unit"
+
+
 def test_a_kind_that_comes_at_several_places_is_still_one_statement() -> None:
     """CloseStage and OpenStage stand first in some units and later in others."""
     made = plan(units_of(started("a"), moved("b"), ended("c"), moved("d")), set())
@@ -85,7 +106,8 @@ def test_a_kind_that_comes_at_several_places_is_still_one_statement() -> None:
 def test_a_unit_keeps_its_order_and_units_of_one_instance_follow_each_other(seed: int) -> None:
     chance = random.Random(seed)
     given = [
-        chance.choice((started, moved, ended))(chance.choice("abcdef")) + ([Probe()] if chance.random() < 0.1 else [])
+        chance.choice((started, moved, ended, decided))(chance.choice("abcdef"))
+        + ([Probe()] if chance.random() < 0.1 else [])
         for _ in range(20)
     ]
     made = plan(units_of(*given), set())

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from headrace.journal import name_writes as names
 from headrace.journal import writes as w
+from headrace.journal.approval_writes import DecideStage
 from headrace.journal.port import Later, Required, Unit, WhenWanted
 from headrace.journal.writes import Write
 
@@ -27,7 +28,7 @@ UPDATES: frozenset[type[Write]] = frozenset(
     {
         *(w.MoveInstance, w.ScheduleInstance, w.ClaimVersion, w.EndInstance, w.MarkTrouble, w.AmendStage),
         *(w.CloseStage, w.BeginAttempt, w.FailAttempt, w.CloseActivity, w.WakeInstance, w.TakeEvent),
-        *(w.WaitForEvent, w.DropNudges),
+        *(w.WaitForEvent, w.DropNudges, DecideStage),
     }
 )
 """Each changes rows of one instance: one of each unit may share a statement."""
