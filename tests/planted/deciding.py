@@ -246,6 +246,20 @@ DECIDING: tuple[Bug, ...] = (
         _PURE,
     ),
     _bug(
+        "a definition has conditions of any length",
+        "src/headrace/workflows/config.py",
+        "        if left < 0:  #",
+        "        if False:  #",
+        _PURE,
+    ),
+    _bug(
+        "compiled conditions are kept forever",
+        CONDITIONS,
+        "        while self._left < 0:\n",
+        "        while self._left < -(1 << 40):\n",
+        _PURE,
+    ),
+    _bug(
         "a condition may name its own stage",
         "src/headrace/workflows/config.py",
         "        if not 0 <= number < len(before):\n",

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 if TYPE_CHECKING:
@@ -26,6 +25,11 @@ DONE, SKIPPED, TIMEOUT = "done", "skipped", "timeout"
 OUTCOMES = (DONE, SKIPPED, TIMEOUT)
 """How a stage before can have ended: well, left out by its condition, or without the event that it waited for."""
 MAX_BYTES = 8 * 1_024
+MAX_ALL_BYTES = 64 * 1_024
+"""The length of all conditions of a definition: to compile them takes some 6 ms for each 1,024 bytes."""
+_MAX_CACHED = 512 * 1_024
+_LEAST_CACHED = 256
+"""A short condition counts as so many characters. So the cache holds any definition whole."""
 MAX_CHARACTERS = 100
 """The length of a value in a message."""
 MAX_STEPS = 20_000
@@ -72,9 +76,35 @@ def has_conditions(stages: Sequence[Mapping[str, Any]]) -> bool:
     return any(WHEN in stage for stage in stages)
 
 
-@lru_cache(maxsize=1_024)
+class _Compiled:
+    """The conditions that were used last, bounded by their text: compiled, a character takes some 80 bytes."""
+
+    def __init__(self) -> None:
+        self._conditions: dict[str, Condition] = {}
+        self._left = _MAX_CACHED
+
+    def of(self, source: str) -> Condition:
+        found = self._conditions.pop(source, None)
+        if found is None:
+            found = _compiled(source)
+            self._left -= max(len(source), _LEAST_CACHED)
+        self._conditions[source] = found  # behind all others: the first one is forgotten first
+        while self._left < 0:
+            forgotten = next(iter(self._conditions))
+            del self._conditions[forgotten]
+            self._left += max(len(forgotten), _LEAST_CACHED)
+        return found
+
+
+_conditions = _Compiled()
+
+
 def condition_of(source: str) -> Condition:
-    """Compile a condition."""
+    """Compile a condition, or return one that was compiled before."""
+    return _conditions.of(source)
+
+
+def _compiled(source: str) -> Condition:
     from headrace import expr
     from headrace.expr.exact import NAMES
 

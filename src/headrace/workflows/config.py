@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from headrace.errors import InvalidDefinition, InvalidValue, Problem
 from headrace.workflows.activities import Json
-from headrace.workflows.conditions import WHEN, condition_of
+from headrace.workflows.conditions import MAX_ALL_BYTES, WHEN, condition_of
 from headrace.workflows.decisions import numbered
 from headrace.workflows.stages import STAGES
 from headrace.workflows.variables import check_text, expand, kind_of, names_in, shown
@@ -79,10 +79,17 @@ def _problems(document: object) -> Iterator[Problem]:
     if len(items) > MAX_STAGES:
         yield Problem("stages", f"at most {MAX_STAGES} stages, not {len(items)}", "stages")
         return
+    left = MAX_ALL_BYTES
     for index, stage in enumerate(items):
         yield from _stage_problems(stage, f"stages[{index}]")
-        if isinstance(stage, dict) and WHEN in stage:
-            yield from _condition_problems(cast("Json", stage)[WHEN], items[:index], f"stages[{index}].{WHEN}")
+        if not isinstance(stage, dict) or WHEN not in stage or left < 0:
+            continue
+        source, path = cast("Json", stage)[WHEN], f"stages[{index}].{WHEN}"
+        left -= len(source.encode("utf-8", "surrogatepass")) if isinstance(source, str) else 0
+        if left < 0:  # nothing of the rest is compiled
+            yield Problem(path, f"the conditions up to this one have more than {MAX_ALL_BYTES} bytes together", WHEN)
+        else:
+            yield from _condition_problems(source, items[:index], path)
 
 
 def _name_problems(name: object) -> Iterator[Problem]:

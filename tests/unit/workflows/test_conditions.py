@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from headrace.errors import InvalidDefinition, Problem
-from headrace.workflows.conditions import OUTCOMES, condition_of
-from headrace.workflows.config import open_delays, parse_config
+from headrace.workflows.conditions import OUTCOMES, Condition, _Compiled, condition_of
+from headrace.workflows.config import MAX_STAGES, open_delays, parse_config
 from headrace.workflows.decisions import RUNS, Passed, Verdict, add_read, decide
 from headrace.workflows.failures import INVALID
 from headrace.workflows.interpreter import StageRunner
@@ -132,6 +132,37 @@ def test_what_a_definition_must_not_say_is_refused_with_its_place(when: object, 
 )
 def test_what_it_may_say(when: str) -> None:
     assert problems(when, WALLETS, WAIT) == []
+
+
+def test_the_conditions_of_a_definition_are_limited_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    whens = [f'vars.country == "DE" and vars.n != "{number:04}{"x" * 8_000}"' for number in range(10)]
+    assert parse_config({"stages": [{"when": when, **DELAY} for when in whens[:8]]})
+    compiled: list[str] = []
+    monkeypatch.setattr(
+        "headrace.workflows.config.condition_of", lambda source: compiled.append(source) or condition_of("true")
+    )
+    with pytest.raises(InvalidDefinition) as refused:
+        parse_config({"stages": [DELAY, *({"when": when, **DELAY} for when in whens)]})
+    reason = "the conditions up to this one have more than 65536 bytes together"
+    assert [(each.path, each.reason) for each in refused.value.problems] == [("stages[9].when", reason)]
+    assert compiled == whens[:8], "nothing beyond the limit is compiled"
+
+
+def test_the_conditions_of_the_largest_definition_are_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+    found = Condition(None)
+    monkeypatch.setattr("headrace.workflows.conditions._compiled", lambda source: compiled.append(source) or found)
+    cache = _Compiled()
+    many = [f"{number} == {number} and vars.country == '{'x' * 30}'" for number in range(MAX_STAGES)]
+    long = [f"{number}" * 8_000 for number in range(8)]
+    for source in (*many, *many, *long, *long):
+        assert cache.of(source) is found
+    assert compiled == [*many, *long]
+    for number in range(100):
+        cache.of(f"{number:03}" * 2_000)
+    compiled.clear()
+    cache.of(many[0])
+    assert compiled == [many[0]], "the cache is bounded"
 
 
 def test_a_stage_has_one_keyword_and_perhaps_a_condition() -> None:
