@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from headrace.errors import TooLarge
 from headrace.planning.document import plan_hash
 from headrace.planning.planner import Beginning, Subject
 from headrace.runner.policy import Policy
@@ -47,6 +48,14 @@ def test_a_plan_sees_what_an_earlier_stage_of_it_writes(books: Books) -> None:
     note = {"update": {"account": {"id": "users:jane", "ledger": "main", "metadata": {"vip": "yes"}}}}
     later = {**BY_READ, "when": "stages[1].reads.GetAccount.metadata.vip != 'yes'"}
     assert planned(books, of(note, PAID, later))["skipped"] == [2]
+
+
+def test_the_conditions_of_a_plan_are_limited_together(books: Books) -> None:
+    """A plan is made without a pause."""
+    heavy = {**ELSE, "when": 'all(1..15000, # > 0) and stages[0].outcome == "skipped"'}
+    assert len(planned(books, of(PAID, *[heavy] * 20))["skipped"]) == 20
+    with pytest.raises(TooLarge, match="its conditions take more than 400,000 steps together"):
+        planned(books, of(PAID, *[heavy] * 30))
 
 
 def test_a_condition_that_cannot_be_decided_ends_the_plan(books: Books) -> None:

@@ -64,6 +64,27 @@ DECIDING: tuple[Bug, ...] = (
         _RUNNER,
     ),
     _bug(
+        "one unit evaluates any number of conditions",
+        RUNNER,
+        "        is_left = self._effort.steps >= UNIT_STEPS and ",
+        "        is_left = self._effort.steps < 0 and ",
+        _RUNNER,
+    ),
+    _bug(
+        "a stage whose condition failed is left to another unit, where it runs",
+        RUNNER,
+        " and self.stage.is_skipped and self.stage.error is None\n",
+        " and self.stage.command is None\n",
+        _RUNNER,
+    ),
+    _bug(
+        "a plan evaluates any number of conditions",
+        "src/headrace/planning/planner.py",
+        "                if effort.steps > MAX_STEPS:\n",
+        "                if effort.steps < 0:\n",
+        _PLANS,
+    ),
+    _bug(
         "a decision about a stage is overwritten",
         SQL,
         " AND number = :number AND skipped IS NULL\n",

@@ -32,7 +32,7 @@ from headrace.workflows.activities import (
     Json,
 )
 from headrace.workflows.commands import SleepUntil, WaitApproval, WaitEvent
-from headrace.workflows.decisions import Passed, Verdict, decide
+from headrace.workflows.decisions import Effort, Passed, Verdict, decide
 from headrace.workflows.durations import moment_text
 from headrace.workflows.interpreter import StageRunner
 from headrace.workflows.reversals import (
@@ -45,6 +45,8 @@ from headrace.workflows.reversals import (
 
 MAX_READS = 5_000
 """The questions that one plan may ask."""
+MAX_STEPS = 400_000
+"""The work of all conditions in one plan, which is made without a pause: a fifth of a second."""
 NEEDS_SAME_BYTES, NO_LONGER_FITS = "needs_same_bytes", "no_longer_fits"
 """Codes of the failure of a plan that continues a case."""
 
@@ -147,9 +149,12 @@ class _Planner:
             begins, variables = self._subject.beginning, self._subject.variables
             first = 0 if begins is None else begins.stage
             before: list[Passed] = [] if begins is None else list(begins.before)
+            effort = Effort()
             for number in range(first, len(stages)):
                 decided = None if begins is None or number > first else begins.decided
-                verdict = decide(stages[number], variables, before) if decided is None else Verdict(decided)
+                verdict = decide(stages[number], variables, before, effort) if decided is None else Verdict(decided)
+                if effort.steps > MAX_STEPS:
+                    raise TooLarge("plan", f"its conditions take more than {MAX_STEPS:,} steps together")
                 self._stage = StageRunner(
                     stages,
                     number,

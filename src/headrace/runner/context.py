@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from headrace.journal import writes
 from headrace.runner.policy import Policy
 from headrace.workflows.activities import Json
+from headrace.workflows.conditions import has_conditions
 
 
 class Announce(Protocol):
@@ -33,9 +35,13 @@ class RunnerContext:
     announce: Announce
 
 
-class Definition(msgspec.Struct, frozen=True):
+class Definition(msgspec.Struct, frozen=True, dict=True):
     """A stored definition. Its instances share it, and none changes it."""
 
     stages: list[Json]
     name: str | None = None
     on_failure: str | None = None
+
+    @cached_property
+    def has_conditions(self) -> bool:
+        return has_conditions(self.stages)

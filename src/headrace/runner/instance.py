@@ -41,8 +41,8 @@ from headrace.runner.pin import Pin, pin_of
 from headrace.runner.rows import closed_at_once, ended_at_once, failed_attempt, intent_of, stage_of
 from headrace.workflows.activities import Activity
 from headrace.workflows.commands import Amend, SleepUntil, WaitApproval, WaitEvent
-from headrace.workflows.conditions import SKIPPED, WHEN
-from headrace.workflows.decisions import RUNS, Passed, Verdict, decide
+from headrace.workflows.conditions import SKIPPED
+from headrace.workflows.decisions import RUNS, Effort, Passed, Verdict, decide
 from headrace.workflows.failures import ABORTED, EXPIRED, EXPIRED_TEXT, INVALID, NOT_BOOKED, Failure
 from headrace.workflows.interpreter import CANCELED, StageRunner
 
@@ -51,6 +51,8 @@ decode = msgspec.json.decode
 
 RETRYING = STATUSES.index("retrying")
 NEEDS_ATTENTION = STATUSES.index("attention")
+UNIT_STEPS = 20_000
+"""The work of the conditions of one unit, some 10 ms: the stage that passes it is stored, and another unit goes on."""
 UNBOOKED = "UNBOOKED: a person decided that it was not booked"
 """The error of an effect that a person closed. It begins with a code, by which instances are searched."""
 
@@ -66,6 +68,7 @@ class InstanceRunner:
     __slots__ = (
         "_claim",
         "_context",
+        "_effort",
         "approvals",
         "before",
         "by_trigger",
@@ -125,6 +128,7 @@ class InstanceRunner:
         self.version = 0
         self._claim: Required | None = None
         self._context = context
+        self._effort = Effort()
 
     @property
     def undoes_failure(self) -> bool:
@@ -316,6 +320,7 @@ class InstanceRunner:
         return unit
 
     def _advance(self, unit: Unit, now_at: int, *, sends: bool) -> None:
+        self._effort = Effort()
         while True:
             if self.gate is not None:
                 if self.deadline_at is None or self.deadline_at > now_at:
@@ -352,19 +357,21 @@ class InstanceRunner:
         unit.add(writes.WaitForEvent(at=now_at, instance_id=self.id, stage=number, until_at=until_at))
 
     def _next_stage(self, unit: Unit, now_at: int) -> bool:
-        """Close the stage that has ended; open the next, or end the instance. False when the instance has ended."""
+        """Close the stage that has ended; open the next, or end the instance. False where the unit ends with that."""
         stage = self.stage
         pin = None if stage.is_skipped else self.pin
         if stage.error is None and pin is not None and (left := pin.left(stage.number, stage.ordinal)):
             stage.leave_plan(left)
         self._close_stage(unit, now_at)
         self.earlier = NOTHING
-        if any(WHEN in each for each in self.definition.stages):
+        if self.definition.has_conditions:
             self.before.append(stage.passed())
         if stage.error is None and stage.number + 1 < len(self.definition.stages):
             self._open_stage(stage.number + 1, now_at, unit)
             self._move(unit, now_at, 0)
-            return True
+            command = self.stage.command
+            is_over = command.deadline_at <= now_at if isinstance(command, SleepUntil) else command is None
+            return not (is_over and self.stage_is_stored) or self._effort.steps < UNIT_STEPS
         self._end(unit, now_at, stage.error, stage.failure)
         return False
 
@@ -399,15 +406,15 @@ class InstanceRunner:
         """Open a stage. Its condition is evaluated here and nowhere else, and what it says is stored in this unit."""
         policy = self._context.policy
         may_name_world = policy.allow_world_from_trigger if self.by_trigger else policy.allow_world_from_caller
-        verdict = RUNS if decided is None else Verdict(decided)
-        if decided is None and WHEN in self.definition.stages[number]:
-            verdict = decide(self.definition.stages[number], self.variables, self.before)
+        stage = self.definition.stages[number]
+        verdict = Verdict(decided) if decided is not None else decide(stage, self.variables, self.before, self._effort)
         self.run_stage(number, started_at, may_name_world=may_name_world, verdict=verdict)
         if self.pin is not None and verdict.error is None:
             deviation = self.pin.skip_deviation(number, is_skipped=self.stage.is_skipped)
             if deviation is not None:
                 self.stage.leave_plan(deviation)
-        self.stage_is_stored = self.stage.command is not None
+        is_left = self._effort.steps >= UNIT_STEPS and self.stage.is_skipped and self.stage.error is None
+        self.stage_is_stored = self.stage.command is not None or is_left
         self._announce(unit, STARTED_STAGE, started_at, number=number)
         if self.stage_is_stored:  # else it is stored together with its end
             unit.add(stage_of(self.id, self.stage, started_at))
@@ -430,14 +437,8 @@ class InstanceRunner:
 
     def run_stage(self, number: int, started_at: int, *, may_name_world: bool, verdict: Verdict = RUNS) -> None:
         self.stage_started_at = started_at
-        self.stage = StageRunner(
-            self.definition.stages,
-            number,
-            self.variables,
-            started_at,
-            may_name_world=may_name_world,
-            verdict=verdict,
-        )
+        stages, given = self.definition.stages, self.variables
+        self.stage = StageRunner(stages, number, given, started_at, may_name_world=may_name_world, verdict=verdict)
 
     def _close_stage(self, unit: Unit, now_at: int) -> None:
         stage = self.stage

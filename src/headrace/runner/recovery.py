@@ -15,7 +15,7 @@ from headrace.runner.inheritance import NOTHING, earlier_effects
 from headrace.runner.instance import InstanceRunner
 from headrace.runner.pin import pin_of
 from headrace.workflows.activities import ACTIVITIES, Activity
-from headrace.workflows.conditions import DONE, SKIPPED, has_conditions
+from headrace.workflows.conditions import DONE, SKIPPED
 from headrace.workflows.decisions import Passed, Verdict, add_read
 from headrace.workflows.interpreter import JournalMismatch, result_of
 
@@ -63,7 +63,7 @@ def restored(standing: Standing, definition: Definition, context: RunnerContext)
 
 def before_of(standing: Standing, definition: Definition) -> list[Passed]:
     """The stages before the last one, as conditions see them; none where the definition has no condition."""
-    if not has_conditions(definition.stages):
+    if not definition.has_conditions:
         return []
     reads: dict[int, dict[str, Any]] = {}
     for row in standing.reads:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from headrace.workflows.conditions import WHEN, condition_of
+from headrace.workflows.conditions import WHEN, Condition, condition_of
 from headrace.workflows.variables import members_of
 
 
@@ -27,8 +27,26 @@ RUNS = Verdict()
 """The verdict about a stage without a condition."""
 
 
-def decide(stage: Mapping[str, Any], variables: Mapping[str, str], before: Sequence[Passed]) -> Verdict:
-    """Evaluate the condition of a stage that opens. `before`: all stages before it, in order."""
+STEPS_OF_STAGE = 100
+"""What a decision counts besides the steps of its evaluation."""
+
+
+class Effort:
+    """The steps that decisions have taken together."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+
+def decide(
+    stage: Mapping[str, Any], variables: Mapping[str, str], before: Sequence[Passed], effort: Effort | None = None
+) -> Verdict:
+    """Evaluate the condition of a stage that opens. `before`: all stages before it, in order.
+
+    `effort`: to which the steps of this decision are added.
+    """
     source = stage.get(WHEN)
     if source is None:
         return RUNS
@@ -41,7 +59,7 @@ def decide(stage: Mapping[str, Any], variables: Mapping[str, str], before: Seque
     if condition.program is None:
         return Verdict(None, f"{WHEN}: {condition.problems[0]}")
     meter = exact_meter(condition.program.limits)
-    stages = [{"outcome": each.outcome, "reads": dict(each.reads)} for each in before]
+    stages = _seen(condition, before)
     try:
         given = members_of(condition.needed | condition.others, variables, meter.decode)
         result = condition.program.measured({"vars": given, "stages": stages}, meter)
@@ -49,9 +67,22 @@ def decide(stage: Mapping[str, Any], variables: Mapping[str, str], before: Seque
         return Verdict(None, f"{WHEN}: {error.summary}")
     except Failure as failure:  # of a member of a variable, which has no place in the source
         return Verdict(None, f"{WHEN}: {failure}")
+    finally:
+        if effort is not None:
+            effort.steps += STEPS_OF_STAGE + condition.program.limits.steps - max(meter.steps_left, 0)
     if type(result) is not bool:
         return Verdict(None, f"{WHEN}: gives {kind_name(result, rounds=False)}, not true or false")
     return Verdict(not result)
+
+
+def _seen(condition: Condition, before: Sequence[Passed]) -> list[dict[str, Any] | None]:
+    """The stages before as a condition sees them. Only those that it names are made: there may be a thousand."""
+    places = range(len(before))
+    named = places if condition.problems else {each.number % len(before) for each in condition.references if before}
+    seen: list[dict[str, Any] | None] = [None] * len(before)
+    for place in named:
+        seen[place] = {"outcome": before[place].outcome, "reads": dict(before[place].reads)}
+    return seen
 
 
 def add_read(reads: dict[str, Any], name: str, result: Any) -> None:

@@ -11,6 +11,7 @@ from headrace.journal.approval_writes import DecideStage
 from headrace.journal.port import Unit
 from headrace.journal.records import ActivityRow, Instance, Stage, Standing, Workflow
 from headrace.runner.runners import started_instance
+from headrace.workflows.decisions import Passed, Verdict, decide
 from tests.unit.runner.test_continuation import STAGES, runners
 
 Json = dict[str, Any]
@@ -61,6 +62,63 @@ def test_the_unit_that_opens_a_stage_stores_what_was_decided() -> None:
         writes.OpenStage,
     ]
     assert (runner.stage.number, [stage.skipped for stage in started_instance(unit).stages]) == (1, [True, False])
+
+
+def test_the_conditions_of_a_unit_are_limited_together() -> None:
+    """A stage that is skipped is left open there: it runs in no case, whether this process goes on or another one."""
+    heavy = {**SEND, "when": 'all(1..6000, # > 0) and vars.country == "FR"'}
+    workflow = Workflow("w", None, json.dumps({"stages": [*[heavy] * 12, SEND]}), 1, 1)
+    runner, unit = runners().start(workflow, {"country": "DE"}, sends=True)
+    seen, rows = dict(decided(unit)), 1
+    while runner.open is None:
+        assert runner.ended_at is None and runner.stage.is_skipped and runner.sleeps_until_at is None
+        assert 2 <= len(decided(unit)) <= 5, "each unit decides about some"
+        assert [each.next_at for each in unit.writes if isinstance(each, writes.MoveInstance)][-1] == 0, "it is due"
+        open_stage = row(runner.stage.number, skipped=True, ended=False)
+        before = [row(number, skipped=True) for number in range(runner.stage.number)]
+        restarted = runners().restore(standing([*[heavy] * 12, SEND], *before, open_stage))
+        unit = runner.advance()
+        assert decided(restarted.advance()) == decided(unit)
+        closed = [each.number for each in unit.writes if isinstance(each, writes.CloseStage)]
+        assert closed == [open_stage.number], "the one that was left open"
+        seen |= decided(unit)
+        rows += 1
+    assert seen == dict.fromkeys(range(12), True) and rows > 2 and runner.stage.number == 12
+
+
+def test_no_stage_is_left_that_was_not_decided() -> None:
+    """Restored, a stage whose condition failed would run. Only a delay that is over is left."""
+    heavy = {"when": 'all(1..6000, # > 0) and vars.country == "FR"'}
+    runs: Json = {"when": heavy["when"].replace("FR", "DE")}
+    fails: Json = {"when": heavy["when"] + " or int(vars.country) > 1", **SEND}
+    for place in range(1, 9):
+        workflow = Workflow("w", None, json.dumps({"stages": [*[{**SEND, **heavy}] * place, fails]}), 1, 1)
+        runner, unit = runners().start(workflow, {"country": "DE"}, sends=True)
+        while runner.ended_at is None:
+            assert runner.stage.is_skipped, place
+            unit = runner.advance()
+        assert runner.stage.number == place and "int('DE')" in (runner.error or "") and place not in decided(unit)
+        delays = [{"delay": {"duration": "0s"}, **runs}] * place
+        workflow = Workflow("w", None, json.dumps({"stages": [*delays, {"delay": {"duration": "1h"}, **runs}]}), 1, 1)
+        runner, unit = runners().start(workflow, {"country": "DE"}, sends=True)
+        while runner.stage.number < place:
+            assert len(decided(unit)) <= 5, "each unit decides about some"
+            unit = runner.advance()
+        moves = [each.next_at for each in unit.writes if isinstance(each, writes.MoveInstance)]
+        assert moves[-1] == runner.sleeps_until_at is not None
+
+
+def test_only_the_stages_that_a_condition_names_are_made_for_it() -> None:
+    class Watched(list[Passed]):
+        def __getitem__(self, place: Any) -> Any:
+            seen.add(place)
+            return super().__getitem__(place)
+
+    seen: set[int] = set()
+    before = Watched([Passed("done", {})] * 998 + [Passed("timeout", {}), Passed("skipped", {})])
+    when = 'stages[-1].outcome == "skipped" and stages[998].outcome == "timeout" and stages[0].outcome == "done"'
+    assert decide({"when": when}, {}, before) == Verdict(skips=False)
+    assert seen == {0, 998, 999}
 
 
 def test_no_stage_without_a_condition_costs_a_write() -> None:
