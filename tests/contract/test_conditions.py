@@ -50,7 +50,7 @@ def never_again(monkeypatch: pytest.MonkeyPatch) -> None:
     def failed(*_: object, **__: object) -> bool:
         raise AssertionError("a condition was evaluated again")
 
-    monkeypatch.setattr(Program, "run", failed)
+    monkeypatch.setattr(Program, "measured", failed)
 
 
 async def test_a_condition_decides_over_variables_reads_and_outcomes(tmp_path: Path) -> None:
@@ -159,6 +159,34 @@ async def test_a_kill_at_each_interaction_changes_no_decision(tmp_path: Path, af
         done = [(0, 0), (0, 1), (2, 0)] if expected != DECIDED else BOOKED
         keys = sorted(f"headrace:{instance.id}:{stage}:{ordinal}" for stage, ordinal in done)
         assert services.keys_in_books() == keys, plain.seen[at]
+        await services.close()
+
+
+@pytest.mark.needs("is_one_process")
+async def test_a_kill_between_two_units_that_decide_changes_nothing(tmp_path: Path) -> None:
+    heavy = {"when": 'all(1..9000, # > 0) and vars.country == "DE"', **SEND}
+    plain, services = CrashPoint(), Scripted()
+    stages = [*[heavy] * 7, SEND]
+    async with running(tmp_path / "plain.db", services, plain) as alive:
+        workflow = await alive.workflow("w", stages)
+        first = len(plain.seen)
+        await alive.ended(await alive.run_once(workflow, {"country": "FR"}))
+    await services.close()
+    assert sum("DecideStage" in each for each in plain.seen[first:]) >= 2, "decisions are in several units"
+    for at in range(first, len(plain.seen)):
+        services = Scripted()
+        path, crash = tmp_path / f"{at}.db", CrashPoint(at, after=True)
+        async with running(path, services, crash) as alive:
+            workflow = await alive.workflow("w", stages)
+
+            async def live(alive: InProcess = alive, workflow: Any = workflow) -> None:
+                await alive.ended(await alive.run_once(workflow, {"country": "FR"}))
+
+            await crash.over(live())
+        async with running(path, services) as again:
+            instance = await again.ended(await again.run_once(workflow, {"country": "FR"}))
+        assert (instance.error, decided(instance)) == (None, [*[True] * 7, None]), plain.seen[at]
+        assert services.booked() == 1, plain.seen[at]
         await services.close()
 
 
