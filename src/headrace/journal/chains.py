@@ -32,7 +32,7 @@ def reads_named(instance: Instance) -> list[int]:
     stages: list[dict[str, Any]] = decode(instance.config)["stages"]
     for place in range(last.number if last.skipped is None else last.number + 1, len(stages)):
         if (source := stages[place].get(WHEN)) is not None:
-            found |= _named(condition_of(source), place)
+            found.update(_named(condition_of(source), place))
     return sorted(number for number in found if 0 <= number < last.number)
 
 
@@ -40,7 +40,7 @@ def _named(condition: Condition, place: int) -> Iterable[int]:
     """The stages whose reads the condition of the stage at this place names."""
     if condition.problems:  # an earlier release accepted it: what it names is not sure
         return range(place)
-    return {each.number % place for each in condition.references if each.read is not None and -place <= each.number}
+    return {each.number % place for each in condition.references if each.read and -place <= each.number < place}
 
 
 def places_of(stages: Iterable[int], chain: Sequence[Link]) -> list[tuple[str, int]]:

@@ -8,6 +8,7 @@ from typing import Any
 from headrace.engine.cases import case_in
 from headrace.journal import writes
 from headrace.journal.approval_writes import DecideStage
+from headrace.journal.chains import reads_named
 from headrace.journal.port import Unit
 from headrace.journal.records import ActivityRow, Instance, Stage, Standing, Workflow
 from headrace.runner.runners import started_instance
@@ -148,6 +149,29 @@ def test_what_was_read_before_a_restart_decides_later_stages() -> None:
         assert [each.outcome for each in runner.before] == ["done"]
         runner.stage.skip()  # as good as its end
         assert decided(runner.advance()) == {2: vip == "no"}
+
+
+def test_which_reads_a_restart_needs() -> None:
+    """Those that are named by conditions which may still be evaluated; of a stage with a condition that this release
+    refuses, all.
+    """
+    first, second, third = (
+        {**SEND, "when": when}
+        for when in ("stages[-1].reads.A.x == 1", 'stages[2].outcome == "done"', "stages[0].reads.A.x > vars.n")
+    )
+    for stages, last, skipped, needed in (
+        ([SEND, first, second], 0, None, []),
+        ([SEND, first, second], 1, None, [0]),
+        ([SEND, first, second], 1, False, []),
+        ([SEND, SEND, SEND, second, first], 2, None, []),
+        ([SEND, SEND, SEND, second, first], 4, None, [3]),
+        ([SEND, SEND, SEND, third], 2, None, [0, 1]),
+        ([SEND, SEND, SEND, third], 3, True, []),
+        ([first, SEND], 0, None, []),
+    ):
+        rows = [row(number) for number in range(last)]
+        instance = standing(stages, *rows, row(last, skipped=skipped, ended=False)).instance
+        assert reads_named(instance) == needed, (stages, last)
 
 
 def test_and_outcomes_do() -> None:
