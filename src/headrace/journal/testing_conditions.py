@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from headrace.journal.approval_writes import DecideStage
 from headrace.journal.port import Journal
@@ -73,7 +74,7 @@ async def _found(journal: Journal, instance_id: str) -> list[tuple[int, str, str
 def _config(condition: str) -> str:
     """A definition of four stages, of which the last two have conditions."""
     whens = (None, None, condition, "stages[1].reads.Read.x == 1")
-    stages = [{"send": {}} if when is None else {"send": {}, "when": when} for when in whens]
+    stages: list[dict[str, Any]] = [{"send": {}} if when is None else {"send": {}, "when": when} for when in whens]
     return json.dumps({"stages": stages})
 
 
