@@ -16,7 +16,7 @@ from headrace.usecases.idempotency import Caller, CallerKey
 from headrace.usecases.names import delete_name, run_named
 from tests.support.engines import every_engine
 from tests.support.in_process import InProcess, new_sandbox, running
-from tests.support.names import Meanwhile, keep, on, put, reason, waits_for
+from tests.support.names import Meanwhile, applied, keep, on, put, reason, waits_for
 
 __all__ = ["every_engine"]  # a fixture
 
@@ -151,3 +151,49 @@ async def test_an_event_never_fires_a_trigger_and_what_has_replaced_it(tmp_path:
         assert trigger is not None and trigger.revision == 2
         (run,) = await fired(alive, trigger.id)
         assert json.loads(run.variables) == {"a": "before"}
+
+
+@pytest.mark.parametrize("strikes", [False, True], ids=["tried again", "after a restart"])
+async def test_an_event_of_before_has_the_version_of_before(strikes: bool, tmp_path: Path) -> None:
+    """One apply gives a workflow another variable, and its trigger: events of before have neither, later ones both."""
+    meanwhile = Meanwhile("RequireVersion+AddInstance", strikes=strikes)
+    services = new_sandbox()
+    old = ({"pay": waits_for("${sum}")}, {"payments": on("PAID", vars={"sum": "'before'"})})
+    new = ({"pay": waits_for("${ref}")}, {"payments": on("PAID", vars={"sum": "'other'", "ref": "'after'"})})
+
+    async def life() -> None:
+        async with running(tmp_path / "j.db", services, meanwhile) as alive:
+            await applied(alive, *old)
+            meanwhile.act = lambda: applied(alive, *new)
+            await alive.deliver("e1", PAID)
+            trigger = await alive.journal.kept_trigger("payments")
+            assert trigger is not None
+            await fired(alive, trigger.id)
+
+    await (struck(meanwhile, life()) if strikes else life())
+    assert meanwhile.is_done
+    async with running(tmp_path / "j.db", services) as alive:
+        await put(alive, "pay", waits_for("${more}"))
+        trigger = await alive.journal.kept_trigger("payments")
+        assert trigger is not None and trigger.revision == 2
+        (run,) = await fired(alive, trigger.id)
+        assert json.loads(run.variables) == {"sum": "before"} and "${sum}" in run.config
+        await applied(alive, *new)
+        await alive.deliver("e2", PAID)
+        both = await fired(alive, trigger.id, 2)
+        (later,) = [each for each in both if each.id != run.id]  # the clock of another process may be behind
+        assert json.loads(later.variables) == {"sum": "other", "ref": "after"} and "${ref}" in later.config
+
+
+async def test_a_trigger_that_is_not_replaced_starts_the_version_of_the_commit(tmp_path: Path) -> None:
+    """Also after its name has moved, while it waits, and although another definition of it was kept before."""
+    meanwhile = Meanwhile("RequireVersion+AddInstance")
+    async with running(tmp_path / "j.db", new_sandbox(), meanwhile) as alive:
+        await applied(alive, {"pay": waits_for("one")}, {"payments": on("PAID", vars={"a": "'x'"})})
+        await applied(alive, {"pay": waits_for("two")}, {"payments": on("PAID")})
+        meanwhile.act = lambda: put(alive, "pay", waits_for("three"))
+        trigger = await alive.journal.kept_trigger("payments")
+        assert trigger is not None
+        await alive.deliver("e1", PAID)
+        (run,) = await fired(alive, trigger.id)
+        assert meanwhile.is_done and "three" in run.config

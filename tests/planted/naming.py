@@ -108,4 +108,28 @@ NAMING: tuple[Bug, ...] = (
         "    _require_good(session, found, findings, strict=strict)\n    workflows, triggers = found.by_name()\n",
         _COMMAND,
     ),
+    _bug(
+        "a former definition forgets the version of its time",
+        SQL,
+        "SELECT id, revision, event, event_name, coalesce((SELECT v.workflow_id FROM handles AS h JOIN versions AS v "
+        "ON v.name = h.name AND v.n = h.current WHERE h.name = workflow_name), workflow_id),",
+        "SELECT id, revision, event, event_name, workflow_id,",
+        _STORED,
+    ),
+    _bug(
+        "a former definition is kept after its name has moved",
+        APPLYING,
+        "    unit.insert(0, Required(KeepTrigger(trigger_id=before.id, revision=before.revision, at=at), gone))\n",
+        "    unit.add(Required(KeepTrigger(trigger_id=before.id, revision=before.revision, at=at), gone))\n",
+        _STARTED,
+    ),
+    _bug(
+        "a start that is made anew has the new version and the earlier definition",
+        DISPATCHER,
+        "                match = replace(match, trigger=same[0])\n",
+        "                new = await self._journal.trigger(match.trigger.id)\n"
+        "                assert new is not None\n"
+        "                match = replace(match, trigger=msgspec.structs.replace(new, vars=match.trigger.vars))\n",
+        _STARTED,
+    ),
 )

@@ -58,6 +58,7 @@ class DeleteHandle(Write, frozen=True, kw_only=True):
 class KeepTrigger(Write, frozen=True, kw_only=True):
     """Keep the definition of a trigger for the events that are accepted so far; `ReplaceTrigger` follows it.
 
+    They start the version that is current as this is written: a unit that also moves the name does that afterwards.
     Changes nothing where the trigger is deleted, or has another revision.
     """
 

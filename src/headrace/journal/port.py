@@ -308,7 +308,8 @@ class Journal(Protocol):
     async def triggers_on(self, names: tuple[str, str], seq: int) -> list[Trigger]:
         """Triggers on one of these events (in lower case) that were created before event `seq` came, in order.
 
-        Each with the definition that it had when the event came.
+        Each with the definition that it had when the event came; one that was replaced is without its workflow's name,
+        and has the version that was current until then.
         """
         ...
 

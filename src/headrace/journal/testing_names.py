@@ -149,6 +149,30 @@ async def an_event_has_the_definition_of_its_time(make_journal: MakeJournal) -> 
         assert not await succeeds(journal, n.KeepTrigger(trigger_id="t1", revision=3, at=9))
 
 
+async def a_former_definition_has_the_version_of_its_time(make_journal: MakeJournal) -> None:
+    """The one that was current before the unit that replaced it, wherever the name moves in this unit and later."""
+    async with make_journal() as journal:
+        await _named(journal, "pay", 3)
+        await journal.commit(unit_of(_trigger("t1", handle="refunds")))
+        await journal.commit(unit_of(n.MoveHandle(name="pay", before=1, number=2, at=6)))
+        early = await _accepted(journal, "e1")
+        change = required(
+            n.KeepTrigger(trigger_id="t1", revision=1, at=7),
+            n.MoveHandle(name="pay", before=2, number=3, at=7),
+            _replace("t1", 1, event="PAID", filter_="true"),
+        )
+        assert await is_committed(journal, change)
+        late = await _accepted(journal, "e2")
+
+        async def found(seq: int) -> list[tuple[int, str, str | None, int | None]]:
+            rows = await journal.triggers_on(("paid", "payments.paid"), seq)
+            return [(each.revision, each.workflow_id, each.workflow_name, each.current) for each in rows]
+
+        assert await found(early) == [(1, "w2", None, None)] and await found(late) == [(2, "w3", "pay", 3)]
+        await journal.commit(unit_of(n.MoveHandle(name="pay", before=3, number=1, at=8)))
+        assert await found(early) == [(1, "w2", None, None)] and await found(late) == [(2, "w1", "pay", 1)]
+
+
 async def requesters_of_triggers_are_those_who_gave_definitions(make_journal: MakeJournal) -> None:
     from headrace.journal.writes import AddAuditEntry
 
@@ -258,5 +282,6 @@ CHECKS = (
     names_are_listed_newest_first,
     a_trigger_by_name_shows_the_version_that_is_current,
     an_event_has_the_definition_of_its_time,
+    a_former_definition_has_the_version_of_its_time,
     requesters_of_triggers_are_those_who_gave_definitions,
 )

@@ -306,14 +306,11 @@ class Dispatcher:
                 await self._start(match, firing)
                 return
             except VersionMoved:
-                match = replace(match, trigger=await self._moved(match.trigger))
-
-    async def _moved(self, trigger: Trigger) -> Trigger:
-        """The trigger with the version of its workflow's name that is current now."""
-        handle = await self._journal.handle(trigger.workflow_name or "")
-        if handle is None:
-            return msgspec.structs.replace(trigger, current=None)
-        return msgspec.structs.replace(trigger, current=handle.current, workflow_id=handle.workflow_id)
+                now = await self._journal.triggers_on(match.envelope.names, match.event.seq)
+                same = [each for each in now if (each.id, each.revision) == (match.trigger.id, match.trigger.revision)]
+                if not same:  # it is deleted
+                    return
+                match = replace(match, trigger=same[0])
 
     async def _start(self, match: _Match, firing: Firing) -> None:
         """Start the workflow, or record why that fails. Raises VersionMoved where that was about another version."""

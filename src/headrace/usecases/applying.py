@@ -204,7 +204,8 @@ def _add_trigger_change(
     if change.action == UNCHANGED:
         unit.add(Required(RequireTrigger(trigger_id=before.id, revision=before.revision), gone))
         return before
-    unit.add(Required(KeepTrigger(trigger_id=before.id, revision=before.revision, at=at), gone))
+    # Before the name moves: the earlier definition keeps the version for which it was made.
+    unit.insert(0, Required(KeepTrigger(trigger_id=before.id, revision=before.revision, at=at), gone))
     replaced = ReplaceTrigger(
         trigger_id=before.id,
         revision=before.revision,

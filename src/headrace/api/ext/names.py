@@ -268,9 +268,10 @@ OPERATIONS = (
         summary="Put a trigger under a name",
         description=(
             "Makes or replaces the trigger that is kept under this name: 201; an equal one changes nothing: 200. "
-            "Each event has the definition of the moment at which it was accepted, also if it is processed later: none "
-            "is lost or fires twice. With `workflow`, a name, an event starts the version that is current in the "
-            "commit of the start. deleteTrigger deletes it.\n\n"
+            "Each event has the definition of the moment at which it was accepted, also if it is processed later, and "
+            "fires one definition only. With `workflow`, a name, an event starts the version that is current in the "
+            "commit of the start; for a definition that was replaced, the one that was current right before. "
+            "deleteTrigger deletes it: it fires no more, also not for events that wait.\n\n"
             "Refused with 409 and `version` where it has changed meanwhile, or `ifRevision` is not its revision; with "
             "`set` where another set of `headrace apply` has made it."
         ),

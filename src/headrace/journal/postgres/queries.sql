@@ -365,10 +365,11 @@ SELECT 1 FROM :rows JOIN handles AS h ON h.name = r.name AND h.current = r.numbe
 DELETE FROM handles USING :rows WHERE handles.name = r.name AND current = r.number
 AND NOT EXISTS (SELECT 1 FROM triggers AS t WHERE t.workflow_name = r.name AND t.deleted_at IS NULL)
 
--- Keep the definition of a trigger for the events so far.
+-- Keep the definition of a trigger for the events so far, with the version that it starts by now.
 -- name: KeepTrigger
 INSERT INTO former_triggers (trigger_id, revision, event, event_name, workflow_id, workflow_name, version, filter, vars, after_seq, until_seq, replaced_at)
-SELECT t.id, t.revision, t.event, t.event_name, t.workflow_id, t.workflow_name, t.version, t.filter, t.vars, t.after_seq, (SELECT coalesce(max(seq), 0) FROM inbox), r.at
+SELECT t.id, t.revision, t.event, t.event_name, coalesce((SELECT v.workflow_id FROM handles AS h JOIN versions AS v ON v.name = h.name AND v.n = h.current WHERE h.name = t.workflow_name), t.workflow_id),
+    t.workflow_name, t.version, t.filter, t.vars, t.after_seq, (SELECT coalesce(max(seq), 0) FROM inbox), r.at
 FROM :rows JOIN triggers AS t ON t.id = r.trigger_id AND t.revision = r.revision AND t.deleted_at IS NULL
 ON CONFLICT DO NOTHING
 
@@ -863,15 +864,14 @@ FROM triggers
 WHERE deleted_at IS NULL AND strpos(name_folded, :name) > 0 AND (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
 
 -- Triggers on an event by either of its names, made before it was accepted; of one that was replaced later, the definition
--- of that time. The workflow of one that names it is the version that is current.
+-- of that time. The workflow of one that names it is the version that is current; a definition of before has its own.
 -- name: triggers_on
 SELECT id, name, event, coalesce((SELECT v.workflow_id FROM handles AS h JOIN versions AS v ON v.name = h.name AND v.n = h.current WHERE h.name = workflow_name), workflow_id) AS workflow_id,
     version, filter, vars, created_at, after_seq, deleted_at, workflow_name, (SELECT h.current FROM handles AS h WHERE h.name = workflow_name) AS current, handle, set_name, revision
 FROM triggers
 WHERE deleted_at IS NULL AND event_name IN (:name, :other_name) AND after_seq < :seq
 UNION ALL
-SELECT t.id, t.name, f.event, coalesce((SELECT v.workflow_id FROM handles AS h JOIN versions AS v ON v.name = h.name AND v.n = h.current WHERE h.name = f.workflow_name), f.workflow_id),
-    f.version, f.filter, f.vars, t.created_at, f.after_seq, t.deleted_at, f.workflow_name, (SELECT h.current FROM handles AS h WHERE h.name = f.workflow_name), t.handle, t.set_name, f.revision
+SELECT t.id, t.name, f.event, f.workflow_id, f.version, f.filter, f.vars, t.created_at, f.after_seq, t.deleted_at, NULL, NULL, t.handle, t.set_name, f.revision
 FROM former_triggers AS f JOIN triggers AS t ON t.id = f.trigger_id
 WHERE f.event_name IN (:name, :other_name) AND f.after_seq < :seq AND f.until_seq >= :seq AND t.deleted_at IS NULL
 ORDER BY 8, 1
