@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,37 @@ async def test_two_appliers_at_once(tmp_path: Path) -> None:
             assert state["trigger payments"][0] == wanted[1]["payments"]["event"]
             pay = await alive.journal.workflow(await _handle(alive, "pay"))
             assert pay is not None and wanted[0]["pay"]["stages"][0]["wait_event"]["event"] in pay.config
+
+
+async def test_nothing_is_added_to_a_set_while_it_is_pruned(tmp_path: Path) -> None:
+    """Both would be there afterwards, and one payment would fire two triggers: the later one is refused."""
+    meanwhile = Meanwhile("RequireSet")
+    async with running(tmp_path / "j.db", new_sandbox(), meanwhile) as alive:
+        await put(alive, "pay", waits_for("a"))
+        adding: list[Callable[[], Awaitable[Any]]] = [
+            lambda: applied(alive, {}, {"first": on("PAID")}, prune=True),
+            lambda: applied(alive, {"first": waits_for("a")}, prune=True),
+            lambda: applied(alive, {}, {"second": on("PAID")}),
+            lambda: keep(alive, "third", on("PAID"), set="default"),
+            lambda: put(alive, "fourth", waits_for("a"), set="default"),
+        ]
+        documents = ({"other": waits_for("b")}, {"one": on("PAID")})
+        for add in adding:
+            before = await state_of(alive)
+            meanwhile.act, meanwhile.is_done = add, False
+            assert await reason(applied(alive, *documents, prune=True)) == "version"
+            assert meanwhile.is_done and not {"workflow other", "trigger one"} & (await state_of(alive)).keys()
+            assert await state_of(alive) != before
+        assert "pruned" in actions(await applied(alive, *documents, prune=True)).values()
+        assert set(await state_of(alive)) == {"workflow pay", "workflow other", "trigger one"}
+        meanwhile.act, meanwhile.is_done = lambda: keep(alive, "by-hand", on("PAID")), False
+        assert set(actions(await applied(alive, *documents, prune=True)).values()) == {"unchanged"}
+        assert "trigger by-hand" in await state_of(alive), "what is of no set is no reason"
+        turns = await asyncio.gather(
+            *(reason(applied(alive, {}, {f"t{each}": on("PAID")}, prune=True, set="new")) for each in range(6))
+        )
+        left = [each for each in await state_of(alive) if each.startswith("trigger t")]
+        assert set(turns) <= {"", "version"} and "" in turns and len(left) == 1, (turns, left)
 
 
 async def _handle(alive: InProcess, name: str) -> str:

@@ -132,4 +132,18 @@ NAMING: tuple[Bug, ...] = (
         "                match = replace(match, trigger=msgspec.structs.replace(new, vars=match.trigger.vars))\n",
         _STARTED,
     ),
+    _bug(
+        "a prune does not see what is added to its set meanwhile",
+        APPLYING,
+        "        _require_no_others(unit, request.set_name, [*names, *changes], found)\n",
+        "        assert names is not changes\n",
+        _APPLIED,
+    ),
+    _bug(
+        "a set is counted with triggers of another one",
+        SQL,
+        "(SELECT count(*) FROM triggers WHERE set_name = :set_name AND deleted_at IS NULL) = :triggers",
+        "(SELECT count(*) FROM triggers WHERE set_name IS NOT NULL AND deleted_at IS NULL) = :triggers",
+        _STORED,
+    ),
 )

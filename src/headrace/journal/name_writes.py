@@ -91,6 +91,18 @@ class RequireTrigger(Write, frozen=True, kw_only=True):
     revision: int
 
 
+class RequireSet(Write, frozen=True, kw_only=True):
+    """A guard: changes a row, to what it is, only where a set has this many workflows and triggers.
+
+    A unit that requires each object of a set that it has read, too, is committed only where there is no other one.
+    """
+
+    set_name: str
+    workflows: int
+    triggers: int
+
+
 NAME_WRITES: tuple[type[Write], ...] = (
     *(AddHandle, AddVersion, MoveHandle, RequireVersion, DeleteHandle, KeepTrigger, ReplaceTrigger, RequireTrigger),
+    RequireSet,
 )

@@ -173,6 +173,31 @@ async def a_former_definition_has_the_version_of_its_time(make_journal: MakeJour
         assert await found(early) == [(1, "w2", None, None)] and await found(late) == [(2, "w1", "pay", 1)]
 
 
+async def a_set_has_the_objects_that_its_guard_counts(make_journal: MakeJournal) -> None:
+    """Names and triggers of the set that are not deleted, and of no other one."""
+    async with make_journal() as journal:
+        await journal.commit(unit_of(_workflow("w1"), *_first("pay", "w1", 5)))
+        assert await succeeds(journal, n.RequireSet(set_name="s", workflows=0, triggers=0))
+        await journal.commit(unit_of(n.AddHandle(name="of-s", number=1, set_name="s", at=6)))
+        await journal.commit(unit_of(n.AddHandle(name="of-r", number=1, set_name="r", at=6)))
+        for number, name in enumerate(("s", "s", "r", None)):
+            await journal.commit(unit_of(_trigger(f"t{number}", handle=f"h{number}", set_name=name)))
+        for workflows, triggers, is_so in ((1, 2, True), (0, 2, False), (2, 2, False), (1, 1, False), (1, 3, False)):
+            guard = n.RequireSet(set_name="s", workflows=workflows, triggers=triggers)
+            assert await succeeds(journal, guard) is is_so, guard
+        await journal.commit(unit_of(DeleteTrigger(at=7, trigger_id="t0")))
+        assert await succeeds(journal, n.RequireSet(set_name="s", workflows=1, triggers=1))
+        units = (
+            required(
+                n.RequireSet(set_name="q", workflows=0, triggers=0),
+                _trigger(f"q{each}", handle=f"q{each}", set_name="q"),
+            )
+            for each in range(6)
+        )
+        outcomes = await asyncio.gather(*(is_committed(journal, unit) for unit in units))
+        assert sum(outcomes) == 1, outcomes
+
+
 async def requesters_of_triggers_are_those_who_gave_definitions(make_journal: MakeJournal) -> None:
     from headrace.journal.writes import AddAuditEntry
 
@@ -283,5 +308,6 @@ CHECKS = (
     a_trigger_by_name_shows_the_version_that_is_current,
     an_event_has_the_definition_of_its_time,
     a_former_definition_has_the_version_of_its_time,
+    a_set_has_the_objects_that_its_guard_counts,
     requesters_of_triggers_are_those_who_gave_definitions,
 )

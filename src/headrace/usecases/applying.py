@@ -7,7 +7,7 @@ caller or another set has made.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -16,7 +16,7 @@ import msgspec
 
 from headrace.errors import InvalidDefinition, InvalidValue, NotInThisState, Problem, TooLarge
 from headrace.journal.lists import NEWEST, HandleList, KeptTriggerList, Place
-from headrace.journal.name_writes import KeepTrigger, ReplaceTrigger, RequireTrigger, RequireVersion
+from headrace.journal.name_writes import KeepTrigger, ReplaceTrigger, RequireSet, RequireTrigger, RequireVersion
 from headrace.journal.port import Required, Unit
 from headrace.journal.records import Trigger
 from headrace.journal.writes import AddAuditEntry, AddTrigger, DeleteTrigger
@@ -304,7 +304,10 @@ async def apply(ports: Ports, caller: Caller | None, wanted: object) -> Answer[A
         workflow = await _workflow_of(ports, unit, change.wanted, made, f"triggers.{change.wanted.name}.")
         row = _add_trigger_change(unit, ports, change, workflow, request.set_name, at)
         found.append(Change(TRIGGER, change.wanted.name, change.action, row.revision, row.id))
-    pruned = [] if not request.prunes else await _add_pruning(unit, ports, request, found, at)
+    pruned: list[NamedWorkflow] = []
+    if request.prunes:
+        pruned = await _add_pruning(unit, ports, request, found, at)
+        _require_no_others(unit, request.set_name, [*names, *changes], found)
     answer = Answer(request.set_name, Applied(request.set_name, request.is_dry, tuple(found)))
     if request.is_dry:
         return answer
@@ -354,6 +357,21 @@ async def _add_pruning(unit: Unit, ports: Ports, request: _Wanted, found: list[C
             pruned.append(named)
             found.append(Change(WORKFLOW, handle.name, PRUNED, handle.current, handle.workflow_id))
     return pruned
+
+
+def _require_no_others(
+    unit: Unit, set_name: str, changes: Sequence[NameChange | _TriggerChange], found: list[Change]
+) -> None:
+    """Guard a unit against what is added to its set meanwhile: it would stay, although no document names it.
+
+    The unit requires each object that was read to be as it was; with their number, there is no other one.
+    """
+    own = [each for each in changes if each.before is not None and each.before.set_name == set_name]
+    pruned = [each for each in found if each.action == PRUNED]
+    workflows = sum(isinstance(each, NameChange) for each in own) + sum(each.kind == WORKFLOW for each in pruned)
+    guard = RequireSet(set_name=set_name, workflows=workflows, triggers=len(own) + len(pruned) - workflows)
+    moved = partial(NotInThisState, "version", f"the set {set_name!r} has changed meanwhile: look again")
+    unit.insert(0, Required(guard, moved))
 
 
 async def _require_unused(ports: Ports, name: str, gone: set[str], request: _Wanted) -> None:

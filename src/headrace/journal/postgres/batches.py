@@ -33,9 +33,10 @@ UPDATES: frozenset[type[Write]] = frozenset(
 )
 """Each changes rows of one instance: one of each unit may share a statement."""
 SHARED = INSERTS | UPDATES
-ORDERED: frozenset[type[Write]] = frozenset((w.AcceptEvent, w.Publish, w.WantType, *names.NAME_WRITES))
+ORDERED: frozenset[type[Write]] = frozenset((w.AcceptEvent, w.Publish, w.WantType, w.AddTrigger, *names.NAME_WRITES))
 """Units with these are written last in a commit, in the section in which commits are ordered: events are numbered in
-it, and a unit that requires the current version of a name is committed before the name moves.
+it, and a unit that requires the current version of a name is committed before the name moves. A trigger is added in it,
+as units require that there are no others of a set, or of a name.
 """
 
 Made = tuple[Write, bool]

@@ -384,6 +384,11 @@ WHERE t.id = r.trigger_id AND t.revision = r.revision AND t.deleted_at IS NULL
 -- name: RequireTrigger
 SELECT 1 FROM :rows JOIN triggers AS t ON t.id = r.trigger_id AND t.revision = r.revision AND t.deleted_at IS NULL
 
+-- Require that a set has no more and no fewer objects.
+-- name: RequireSet
+SELECT 1 FROM :rows WHERE (SELECT count(*) FROM handles AS h WHERE h.set_name = r.set_name) = r.workflows
+AND (SELECT count(*) FROM triggers AS t WHERE t.set_name = r.set_name AND t.deleted_at IS NULL) = r.triggers
+
 -- Mark triggers as deleted.
 -- name: DeleteTrigger
 UPDATE triggers SET deleted_at = r.at FROM :rows WHERE id = r.trigger_id AND deleted_at IS NULL

@@ -376,6 +376,11 @@ WHERE id = :trigger_id AND revision = :revision AND deleted_at IS NULL
 -- name: RequireTrigger
 UPDATE triggers SET revision = revision WHERE id = :trigger_id AND revision = :revision AND deleted_at IS NULL
 
+-- Require that a set has no more and no fewer objects.
+-- name: RequireSet
+UPDATE journal_state SET engine = engine WHERE (SELECT count(*) FROM handles WHERE set_name = :set_name) = :workflows
+AND (SELECT count(*) FROM triggers WHERE set_name = :set_name AND deleted_at IS NULL) = :triggers
+
 -- Mark a trigger as deleted.
 -- name: DeleteTrigger
 UPDATE triggers SET deleted_at = :at WHERE id = :trigger_id AND deleted_at IS NULL
