@@ -144,6 +144,55 @@ async def test_what_a_trigger_starts_is_not_pruned(tmp_path: Path) -> None:
         assert "pruned" in actions(await applied(alive, prune=True)).values() and await state_of(alive) == {}
 
 
+async def test_a_version_is_not_deleted_while_something_needs_it(tmp_path: Path) -> None:
+    """A trigger that has its id, and an event that waits for the earlier definition of a trigger."""
+    meanwhile = Meanwhile("RequireVersion+AddInstance")
+    async with running(tmp_path / "j.db", new_sandbox(), meanwhile) as alive:
+        named = await put(alive, "pay", waits_for("a"), set="default")
+        version = {"event": "PAID", "workflowID": named.handle.workflow_id}
+        by_id = (await keep(alive, "by-id", version)).trigger
+        assert await reason(delete_name(alive.ports, JANE, "pay")) == "in_use"
+        assert await reason(applied(alive, {"other": waits_for("b")}, prune=True)) == "in_use"
+        assert await reason(applied(alive, {}, {"by-id": version}, prune=True)) == "in_use"
+        await delete_trigger(alive.ports, JANE, by_id.id)
+        trigger = (await keep(alive, "payments", on("PAID"))).trigger
+        refused: list[str] = []
+
+        async def replace() -> None:
+            """An event waits: it starts the name by the definition that is replaced."""
+            moved = ({"other": waits_for("b")}, {"payments": on("PAID", "other")})
+            refused.append(await reason(applied(alive, *moved, prune=True)))
+            await applied(alive, *moved)
+            refused.append(await reason(applied(alive, *moved, prune=True)))
+            refused.append(await reason(delete_name(alive.ports, JANE, "pay")))
+
+        meanwhile.act = replace
+        await alive.deliver("e1", {"type": "PAID", "payload": {"id": "p1"}})
+        async with asyncio.timeout(60):
+            await alive.dispatcher.idle()
+        assert refused == ["in_use"] * 3
+        ((fired,),) = [page async for page in alive.journal.occurrences(trigger.id)]
+        run = await alive.journal.instance(fired.instance_id or "")
+        assert run is not None and run.workflow_id == named.handle.workflow_id
+        await delete_name(alive.ports, JANE, "pay")
+        assert await alive.journal.handle("pay") is None
+
+
+async def test_a_version_that_is_put_meanwhile_does_not_outlive_its_name(tmp_path: Path) -> None:
+    meanwhile = Meanwhile("DeleteHandle")
+    async with running(tmp_path / "j.db", new_sandbox(), meanwhile) as alive:
+        await put(alive, "pay", waits_for("a"))
+
+        async def there_and_back() -> None:
+            await put(alive, "pay", waits_for("b"))
+            await put(alive, "pay", waits_for("a"))
+
+        meanwhile.act = there_and_back
+        assert await reason(delete_name(alive.ports, JANE, "pay")) == "version"
+        await delete_name(alive.ports, JANE, "pay")
+        assert all(each.deleted_at is not None for each in await alive.journal.versions("pay"))
+
+
 async def test_an_invalid_document_stops_them_all(tmp_path: Path) -> None:
     async with running(tmp_path / "j.db", new_sandbox()) as alive:
         wrong: list[tuple[dict[str, Any], dict[str, Any], str]] = [

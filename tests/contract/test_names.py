@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from headrace.errors import NotFound
+from headrace.journal.port import Unit
 from headrace.journal.records import Instance
+from headrace.journal.writes import AddTrigger
 from headrace.usecases.idempotency import Caller, CallerKey
 from headrace.usecases.names import delete_name, run_named
 from tests.support.engines import every_engine
@@ -197,3 +199,27 @@ async def test_a_trigger_that_is_not_replaced_starts_the_version_of_the_commit(t
         await alive.deliver("e1", PAID)
         (run,) = await fired(alive, trigger.id)
         assert meanwhile.is_done and "three" in run.config
+
+
+async def test_a_name_without_a_version_starts_nothing(tmp_path: Path) -> None:
+    """Not the workflow with which the trigger was made, either: no guard would be about that."""
+    async with running(tmp_path / "j.db", new_sandbox()) as alive:
+        named = await put(alive, "pay", waits_for("one"))
+        trigger = AddTrigger(
+            trigger_id="t1",
+            name="",
+            event="PAID",
+            event_name="paid",
+            workflow_id=named.handle.workflow_id,
+            version=None,
+            filter=None,
+            vars=None,
+            created_at=5,
+            workflow_name="absent",
+        )
+        await alive.journal.commit(Unit([trigger]))
+        await alive.deliver("e1", PAID)
+        async with asyncio.timeout(60):
+            await alive.dispatcher.idle()
+        ((found,),) = [page async for page in alive.journal.occurrences("t1")]
+        assert (found.instance_id, found.error) == (None, "there is no workflow with the name 'absent'")

@@ -49,10 +49,15 @@ class RequireVersion(Write, frozen=True, kw_only=True):
 
 
 class DeleteHandle(Write, frozen=True, kw_only=True):
-    """Take a name away; its versions stay. Changes nothing where another version is current, or a trigger uses it."""
+    """Take a name away; its versions stay. Changes nothing where it, or the number of its versions, is another one.
+
+    Neither where a trigger uses it: by the name, by the id of a version, or by an earlier definition, which starts a
+    version of it, while events wait that were accepted in its time. `greatest`: the number of the newest version.
+    """
 
     name: str
     number: int
+    greatest: int
 
 
 class KeepTrigger(Write, frozen=True, kw_only=True):

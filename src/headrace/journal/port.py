@@ -43,6 +43,7 @@ from headrace.journal.records import (
     InstanceTimes,
     ItemCount,
     ItemEnding,
+    NameUse,
     Occurrence,
     OutboxEvent,
     Plan,
@@ -285,8 +286,8 @@ class Journal(Protocol):
         """The newest first; also those of a name that was taken away."""
         ...
 
-    async def triggers_of_name(self, name: str) -> list[str]:
-        """Return the ids of the triggers that start the current version of a name, and are not deleted."""
+    async def uses_of_name(self, name: str) -> list[NameUse]:
+        """Return the triggers that need a name or one of its versions, and are not deleted."""
         ...
 
     async def kept_trigger(self, handle: str) -> Trigger | None:

@@ -51,6 +51,17 @@ class Version(msgspec.Struct, frozen=True):
     deleted_at: int | None = None
 
 
+class NameUse(msgspec.Struct, frozen=True):
+    """A trigger that starts a name, by it or by the id of one of its versions. `waits`: an event may need it for that.
+
+    `is_former`: an earlier definition of the trigger does, for events that wait.
+    """
+
+    trigger_id: str
+    is_former: bool
+    waits: bool
+
+
 class Stage(msgspec.Struct, frozen=True):
     """A started stage of an instance. `input` is JSON text: its body, expanded and unwrapped.
 

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+import msgspec
+
 from headrace.journal import name_writes as n
 from headrace.journal.lists import NEWEST, HandleList, KeptTriggerList, Place
 from headrace.journal.port import Journal, Unit
-from headrace.journal.records import Handle, Version
+from headrace.journal.records import Handle, NameUse, Version
 from headrace.journal.testing_units import is_committed, required, succeeds, unit_of
 from headrace.journal.writes import (
     AcceptEvent,
@@ -19,6 +21,7 @@ from headrace.journal.writes import (
     DeleteTrigger,
     DeleteWorkflow,
     EventAccepted,
+    ProcessEvent,
     Write,
 )
 
@@ -76,7 +79,8 @@ async def names_are_listed_newest_first(make_journal: MakeJournal) -> None:
         rest = await journal.handles_after(HandleList(), Place(2, "a"), 9)
         assert [(each.name, each.workflow_id) for each in rest] == [("b", "xb")]
         assert await journal.places_before(HandleList(), Place(1, "b"), 9) == [Place(2, "a"), Place(3, "c")]
-        assert await succeeds(journal, n.DeleteHandle(name="a", number=1))
+        assert not await succeeds(journal, n.DeleteHandle(name="a", number=1, greatest=2)), "other versions were seen"
+        assert await succeeds(journal, n.DeleteHandle(name="a", number=1, greatest=1))
         assert [each.name for each in await journal.handles_after(HandleList(), NEWEST, 9)] == ["c", "b"]
         assert len(await journal.versions("a")) == 1, "versions stay"
 
@@ -92,18 +96,19 @@ async def a_trigger_by_name_shows_the_version_that_is_current(make_journal: Make
         assert (found.handle, found.set_name, found.revision) == ("refunds", "s", 1)
         assert not await succeeds(journal, _trigger("t2", handle="refunds")), "the name is given"
         assert await succeeds(journal, _trigger("t3", handle=None))
-        assert await journal.triggers_of_name("pay") == ["t1", "t3"]
+        assert await journal.uses_of_name("pay") == [NameUse("t1", False, False), NameUse("t3", False, False)]
         assert [each.id for each in await journal.kept_triggers_after(KeptTriggerList(), NEWEST, 9)] == ["t1"]
         assert await journal.places_before(KeptTriggerList(), Place(1, ""), 9) == [Place(5, "t1")]
         await journal.commit(unit_of(n.MoveHandle(name="pay", before=1, number=2, at=6)))
         seq = await _accepted(journal, "e1")
         for each in (*await journal.triggers_on(("paid", "payments.paid"), seq), await journal.kept_trigger("refunds")):
             assert each is not None and (each.workflow_id, each.current) == ("w2", 2)
-        assert not await succeeds(journal, n.DeleteHandle(name="pay", number=2)), "triggers use it"
+        assert await journal.uses_of_name("pay") == [NameUse("t1", False, True), NameUse("t3", False, True)]
+        assert not await succeeds(journal, _delete("pay", 2)), "triggers use it"
         deleted = (DeleteTrigger(at=7, trigger_id="t1"), DeleteTrigger(at=7, trigger_id="t3"))
-        assert not await is_committed(journal, required(*deleted, n.DeleteHandle(name="pay", number=1)))
+        assert not await is_committed(journal, required(*deleted, _delete("pay", 1)))
         assert await journal.kept_trigger("refunds") is not None, "a unit that fails changes nothing"
-        assert await is_committed(journal, required(*deleted, n.DeleteHandle(name="pay", number=2)))
+        assert await is_committed(journal, required(*deleted, _delete("pay", 2)))
         assert await journal.handle("pay") is None and await journal.kept_trigger("refunds") is None
         await journal.commit(unit_of(_workflow("w9"), *_first("pay", "w9", 9, number=3)))
         assert await succeeds(journal, _trigger("t4", handle="refunds")), "a deleted one keeps no name"
@@ -173,6 +178,30 @@ async def a_former_definition_has_the_version_of_its_time(make_journal: MakeJour
         assert await found(early) == [(1, "w2", None, None)] and await found(late) == [(2, "w1", "pay", 1)]
 
 
+async def a_name_is_there_while_its_versions_are_needed(make_journal: MakeJournal) -> None:
+    """By a trigger that has the id of one, and by an earlier definition while events wait for it."""
+    async with make_journal() as journal:
+        await _named(journal, "pay", 2)
+        await journal.commit(unit_of(_workflow("w9"), *_first("other", "w9", 6)))
+        by_id = msgspec.structs.replace(_trigger("t1", handle=None), workflow_id="w2", workflow_name=None)
+        assert await succeeds(journal, by_id)
+        assert await journal.uses_of_name("pay") == [NameUse("t1", False, False)]
+        assert await journal.uses_of_name("other") == []
+        assert not await succeeds(journal, _delete("pay", 1)), "a trigger starts its second version"
+        await journal.commit(unit_of(DeleteTrigger(at=7, trigger_id="t1"), _trigger("t2", handle="refunds")))
+        seq = await _accepted(journal, "e1")
+        replaced = _replace("t2", 1, event="PAID", filter_="true", name="other")
+        assert await is_committed(journal, required(n.KeepTrigger(trigger_id="t2", revision=1, at=8), replaced))
+        assert await journal.uses_of_name("pay") == [NameUse("t2", True, True)]
+        assert await journal.uses_of_name("other") == [NameUse("t2", False, False)]
+        late = await _accepted(journal, "e2")
+        await journal.commit(unit_of(ProcessEvent(at=8, seq=late)))
+        assert not await succeeds(journal, _delete("pay", 1)), "an event waits that starts its first version"
+        await journal.commit(unit_of(ProcessEvent(at=8, seq=seq)))
+        assert await journal.uses_of_name("pay") == []
+        assert await succeeds(journal, _delete("pay", 1))
+
+
 async def a_set_has_the_objects_that_its_guard_counts(make_journal: MakeJournal) -> None:
     """Names and triggers of the set that are not deleted, and of no other one."""
     async with make_journal() as journal:
@@ -239,6 +268,10 @@ async def _named(journal: Journal, name: str, versions: int) -> None:
     await journal.commit(unit)
 
 
+def _delete(name: str, number: int, greatest: int = 2) -> Write:
+    return n.DeleteHandle(name=name, number=number, greatest=greatest)
+
+
 def _start(name: str, number: int, instance_id: str) -> Unit:
     return required(
         n.RequireVersion(name=name, number=number),
@@ -253,7 +286,7 @@ def _start(name: str, number: int, instance_id: str) -> Unit:
     )
 
 
-def _trigger(trigger_id: str, *, handle: str | None, set_name: str | None = None) -> Write:
+def _trigger(trigger_id: str, *, handle: str | None, set_name: str | None = None) -> AddTrigger:
     return AddTrigger(
         trigger_id=trigger_id,
         name=handle or "",
@@ -270,14 +303,14 @@ def _trigger(trigger_id: str, *, handle: str | None, set_name: str | None = None
     )
 
 
-def _replace(trigger_id: str, revision: int, *, event: str, filter_: str) -> Write:
+def _replace(trigger_id: str, revision: int, *, event: str, filter_: str, name: str = "pay") -> Write:
     return n.ReplaceTrigger(
         trigger_id=trigger_id,
         revision=revision,
         event=event,
         event_name=event.lower(),
         workflow_id="w1",
-        workflow_name="pay",
+        workflow_name=name,
         version=None,
         filter=filter_,
         vars=None,
@@ -309,5 +342,6 @@ CHECKS = (
     an_event_has_the_definition_of_its_time,
     a_former_definition_has_the_version_of_its_time,
     a_set_has_the_objects_that_its_guard_counts,
+    a_name_is_there_while_its_versions_are_needed,
     requesters_of_triggers_are_those_who_gave_definitions,
 )

@@ -314,6 +314,9 @@ class Dispatcher:
 
     async def _start(self, match: _Match, firing: Firing) -> None:
         """Start the workflow, or record why that fails. Raises VersionMoved where that was about another version."""
+        if match.trigger.workflow_name is not None and match.trigger.current is None:
+            await self._record_failure(match, f"there is no workflow with the name {match.trigger.workflow_name!r}")
+            return
         workflow = await self._journal.workflow(match.trigger.workflow_id)
         if workflow is None or workflow.deleted_at is not None:
             await self._record_failure(match, f"workflow {match.trigger.workflow_id!r} was deleted")

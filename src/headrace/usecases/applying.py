@@ -351,8 +351,8 @@ async def _add_pruning(unit: Unit, ports: Ports, request: _Wanted, found: list[C
         for handle in page:
             if handle.set_name != request.set_name or handle.name in request.workflows:
                 continue
-            await _require_unused(ports, handle.name, gone, request)
             named = await with_versions(ports, handle)
+            await _require_unused(ports, named, gone, request)
             add_deletion(unit, named, at)
             pruned.append(named)
             found.append(Change(WORKFLOW, handle.name, PRUNED, handle.current, handle.workflow_id))
@@ -374,15 +374,22 @@ def _require_no_others(
     unit.insert(0, Required(guard, moved))
 
 
-async def _require_unused(ports: Ports, name: str, gone: set[str], request: _Wanted) -> None:
-    """Require that no trigger starts a name that is pruned, after this apply. Raises NotInThisState."""
-    users = [each.name for each in request.triggers.values() if each.workflow_name == name]
-    for trigger_id in await ports.journal.triggers_of_name(name):
-        row = None if trigger_id in gone else await ports.journal.trigger(trigger_id)
-        if row is not None and row.handle not in request.triggers:
-            users.append(row.name or row.id)
-    if users:
-        raise NotInThisState("in_use", f"workflow {name!r} would be pruned, and trigger {users[0]!r} starts it")
+async def _require_unused(ports: Ports, named: NamedWorkflow, gone: set[str], request: _Wanted) -> None:
+    """Require that no trigger needs a name that is pruned, after this apply. Raises NotInThisState."""
+    name, ids = named.handle.name, {each.workflow_id for each in named.versions}
+    what = f"workflow {name!r} would be pruned, and"
+    for each in request.triggers.values():
+        if each.workflow_name == name or (each.workflow_name is None and each.definition.workflow_id in ids):
+            raise NotInThisState("in_use", f"{what} trigger {each.name!r} starts it")
+    for use in await ports.journal.uses_of_name(name):
+        row = None if use.trigger_id in gone else await ports.journal.trigger(use.trigger_id)
+        if row is None:
+            continue
+        is_replaced = row.handle in request.triggers  # by a definition that does not start it
+        if use.is_former or (is_replaced and use.waits):
+            raise NotInThisState("in_use", f"{what} trigger {row.name or row.id!r} starts it for events that wait")
+        if not is_replaced:
+            raise NotInThisState("in_use", f"{what} trigger {row.name or row.id!r} starts it")
 
 
 async def _kept_triggers(ports: Ports) -> AsyncIterator[Trigger]:

@@ -24,7 +24,7 @@ from headrace.errors import (
 from headrace.journal.lists import HandleList, Place
 from headrace.journal.name_writes import AddHandle, AddVersion, DeleteHandle, MoveHandle, RequireVersion
 from headrace.journal.port import Required, Unit
-from headrace.journal.records import Handle, Instance, Version
+from headrace.journal.records import Handle, Instance, NameUse, Version
 from headrace.journal.writes import AddWorkflow, DeleteWorkflow
 from headrace.planning.canonical import sha
 from headrace.runner.runners import started_instance
@@ -242,8 +242,8 @@ async def delete_name(ports: Ports, caller: Caller | None, name: str) -> None:
     Raises NotFound; NotInThisState where a trigger starts it (`in_use`) or it has moved (`version`); Unavailable.
     """
     named = await read_named(ports, name)
-    if used := await ports.journal.triggers_of_name(name):
-        raise NotInThisState("in_use", f"{name!r} is started by trigger {used[0]}: delete it first")
+    for use in await ports.journal.uses_of_name(name):
+        raise NotInThisState("in_use", in_use(f"{name!r}", use))
     unit, at = Unit(), ports.clock.now_at()
     add_deletion(unit, named, at)
     record(unit, caller, at, Answer(name))
@@ -251,10 +251,19 @@ async def delete_name(ports: Ports, caller: Caller | None, name: str) -> None:
     forget(ports, named)
 
 
+def in_use(what: str, use: NameUse) -> str:
+    """Say why a name cannot be taken away."""
+    if use.is_former:
+        return f"{what} is what trigger {use.trigger_id} starts for events that wait: look again afterwards"
+    return f"{what} is started by trigger {use.trigger_id}: delete it first"
+
+
 def add_deletion(unit: Unit, named: NamedWorkflow, at: int) -> None:
     """Add the writes that take a name away. The unit raises VersionMoved where it has moved, or a trigger uses it."""
     name = named.handle.name
-    unit.add(Required(DeleteHandle(name=name, number=named.handle.current), partial(VersionMoved, name)))
+    greatest = max(each.number for each in named.versions)
+    delete = DeleteHandle(name=name, number=named.handle.current, greatest=greatest)
+    unit.add(Required(delete, partial(VersionMoved, name)))
     for version in named.versions:
         if version.deleted_at is None:
             unit.add(DeleteWorkflow(at=at, workflow_id=version.workflow_id))

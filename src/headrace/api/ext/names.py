@@ -233,7 +233,8 @@ OPERATIONS = (
         description=(
             "With the workflows of all of its versions, as deleteWorkflow deletes one: running instances continue. "
             "A new version under the same name later has the next number.\n\n"
-            "Refused with 409 and `in_use` while a trigger starts it by name; with `version` where it has moved."
+            "Refused with 409 and `in_use` while a trigger starts it, by name or by the id of a version, or events "
+            "wait that do; with `version` where it has moved."
         ),
         status=204,
         errors=(404, 409, 413, 415, 503),
@@ -308,7 +309,7 @@ OPERATIONS = (
             "Puts all documents under their names in one commit: all of them, or none. A second apply changes nothing. "
             "`prune` deletes what this `set` has made and the request does not name; what others have made stays.\n\n"
             "Refused with 409: `version` where something has moved meanwhile; `set` where another set has made it; "
-            "`in_use` where a trigger starts what would be pruned."
+            "`in_use` where a trigger starts what would be pruned, or events wait that do."
         ),
         response=schemas.AppliedResponse,
         body=schemas.ApplyRequest,

@@ -58,6 +58,7 @@ from headrace.journal.records import (
     ItemCount,
     ItemEnding,
     Link,
+    NameUse,
     Occurrence,
     OutboxEvent,
     Plan,
@@ -406,12 +407,11 @@ class PostgresJournal:
     async def versions(self, name: str) -> list[Version]:
         return [Version(*row) for row in await self._rows("versions", name)]
 
-    async def triggers_of_name(self, name: str) -> list[str]:
-        return [row[0] for row in await self._rows("triggers_of_name", name)]
+    async def uses_of_name(self, name: str) -> list[NameUse]:
+        return [NameUse(row[0], bool(row[1]), bool(row[2])) for row in await self._rows("uses_of_name", name)]
 
     async def kept_trigger(self, handle: str) -> Trigger | None:
-        rows = await self._rows("kept_trigger", handle)
-        return Trigger(*rows[0]) if rows else None
+        return next((Trigger(*row) for row in await self._rows("kept_trigger", handle)), None)
 
     async def kept_triggers_after(self, rows: KeptTriggerList, place: Place, limit: int) -> list[Trigger]:
         return [Trigger(*row[:15]) for row in await self._page(rows, place, limit)]

@@ -360,10 +360,15 @@ UPDATE handles SET current = r.number, updated_at = r.at FROM :rows WHERE handle
 -- name: RequireVersion
 SELECT 1 FROM :rows JOIN handles AS h ON h.name = r.name AND h.current = r.number
 
--- Take a name away that no trigger uses.
+-- Take a name away that no trigger uses: by the name, by the id of a version, or for events that wait for an earlier definition.
 -- name: DeleteHandle
-DELETE FROM handles USING :rows WHERE handles.name = r.name AND current = r.number
+DELETE FROM handles USING :rows WHERE handles.name = r.name AND current = r.number AND r.greatest = (SELECT max(v.n) FROM versions AS v WHERE v.name = r.name)
 AND NOT EXISTS (SELECT 1 FROM triggers AS t WHERE t.workflow_name = r.name AND t.deleted_at IS NULL)
+AND NOT EXISTS (SELECT 1 FROM triggers AS t JOIN versions AS v ON v.workflow_id = t.workflow_id AND v.name = r.name
+    WHERE t.workflow_name IS NULL AND t.deleted_at IS NULL)
+AND NOT EXISTS (SELECT 1 FROM former_triggers AS f JOIN triggers AS t ON t.id = f.trigger_id AND t.deleted_at IS NULL
+    JOIN versions AS v ON v.workflow_id = f.workflow_id AND v.name = r.name
+    WHERE EXISTS (SELECT 1 FROM inbox AS e WHERE e.processed_at IS NULL AND e.seq > f.after_seq AND e.seq <= f.until_seq))
 
 -- Keep the definition of a trigger for the events so far, with the version that it starts by now.
 -- name: KeepTrigger
@@ -901,9 +906,17 @@ SELECT created_at, name FROM handles WHERE (created_at, name) > (:created_at, :n
 SELECT v.name, v.n, v.workflow_id, v.definition_hash, v.created_at, v.principal, w.deleted_at
 FROM versions AS v JOIN workflows AS w ON w.id = v.workflow_id WHERE v.name = :name ORDER BY v.n DESC
 
--- Ids of the triggers that start the current version of a name.
--- name: triggers_of_name
-SELECT id FROM triggers WHERE workflow_name = :name AND deleted_at IS NULL ORDER BY id
+-- The triggers that start a name, by it or by the id of one of its versions, and whether events wait that are later than
+-- the definition; then the earlier definitions for which events wait, of which a version may be needed.
+-- name: uses_of_name
+SELECT t.id, FALSE, EXISTS (SELECT 1 FROM inbox AS e WHERE e.processed_at IS NULL AND e.seq > t.after_seq)
+FROM triggers AS t WHERE t.deleted_at IS NULL AND (t.workflow_name = :name
+    OR (t.workflow_name IS NULL AND t.workflow_id IN (SELECT v.workflow_id FROM versions AS v WHERE v.name = :name)))
+UNION ALL
+SELECT DISTINCT f.trigger_id, TRUE, TRUE FROM former_triggers AS f JOIN triggers AS t ON t.id = f.trigger_id AND t.deleted_at IS NULL
+JOIN versions AS v ON v.workflow_id = f.workflow_id AND v.name = :name
+WHERE EXISTS (SELECT 1 FROM inbox AS e WHERE e.processed_at IS NULL AND e.seq > f.after_seq AND e.seq <= f.until_seq)
+ORDER BY 2, 1
 
 -- The trigger that is kept under a name.
 -- name: kept_trigger
