@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from headrace.cli import display
+from headrace.cli.apply_files import read_documents
+from headrace.cli.errors import Failure
 from tests.cli.conftest import Ran
 from tests.support.server import Server
 
@@ -164,6 +167,40 @@ def test_a_trigger_by_name(ask: Headrace, folder: Path, name: str) -> None:
 def test_nothing_to_apply(ask: Headrace, tmp_path: Path) -> None:
     assert ask("apply", "-f", str(tmp_path)).code == 2
     assert ask("apply", "-f", str(tmp_path / "absent")).code == 2
+
+
+def test_what_cannot_be_read_is_not_pruned(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The documents of a folder that is passed over would be missing, and what they describe would be deleted."""
+    (folder / "more.YAML").write_text(PAY.format(name=f"{name}-more", event="one"))
+    (folder / "last.JSON").write_text(
+        json.dumps({"name": f"{name}-last", "stages": [{"wait_event": {"event": "x", "timeout": "1d"}}]})
+    )
+    every = {name, f"{name}-more", f"{name}-last"}
+    workflows, triggers = read_documents([str(folder)], prunes=True).by_name()
+    assert workflows.keys() == every and triggers.keys() == {f"{name}-payments"}
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    for target in (elsewhere, folder.parent / "absent", folder):
+        (folder / "linked").symlink_to(target)
+        with pytest.raises(Failure) as refused:
+            read_documents([str(folder)], prunes=True)
+        assert refused.value.code == 2 and "linked is a link" in str(refused.value)
+        assert read_documents([str(folder)]).by_name()[0].keys() == every, "nothing is deleted without --prune"
+        (folder / "linked").unlink()
+    (elsewhere / "one.yaml").write_text(PAY.format(name=f"{name}-one", event="one"))
+    (folder / "one.yaml").symlink_to(elsewhere / "one.yaml")
+    assert read_documents([str(folder)], prunes=True).by_name()[0].keys() == {*every, f"{name}-one"}, "a file is read"
+    scan = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if Path(path).name == "triggers":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    for prunes in (False, True):
+        with pytest.raises(PermissionError):
+            read_documents([str(folder)], prunes=prunes)
 
 
 def test_a_file_of_a_trigger_is_validated_as_it_is_applied(headrace: Any, folder: Path) -> None:

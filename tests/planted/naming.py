@@ -8,6 +8,7 @@ NAMES = "src/headrace/usecases/names.py"
 APPLYING = "src/headrace/usecases/applying.py"
 DISPATCHER = "src/headrace/triggers/dispatcher.py"
 COMMAND = "src/headrace/cli/apply.py"
+FILES = "src/headrace/cli/apply_files.py"
 _STORED = "tests/contract/test_journal.py"
 _APPLIED = "tests/contract/test_apply.py"
 _STARTED = "tests/contract/test_names.py"
@@ -180,5 +181,19 @@ NAMING: tuple[Bug, ...] = (
         "        if match.trigger.workflow_name is not None and match.trigger.current is None:\n",
         "        if match.trigger.workflow_name == '' and match.trigger.current is None:\n",
         _STARTED,
+    ),
+    _bug(
+        "an apply takes a folder that cannot be read for an empty one",
+        FILES,
+        "os.walk(place, onerror=_fail)",
+        "os.walk(place, onerror=_fail and None)",
+        _COMMAND,
+    ),
+    _bug(
+        "a prune passes over a linked folder",
+        FILES,
+        "        if prunes:\n",
+        "        if not prunes:\n",
+        _COMMAND,
     ),
 )

@@ -45,7 +45,7 @@ def apply(
     from headrace.cli.apply_files import read_documents
     from headrace.cli.linting import lint
 
-    found = read_documents(file)
+    found = read_documents(file, prunes=prune)
     findings = _findings(found, lint)
     _require_good(session, found, findings, strict=strict)
     workflows, triggers = found.by_name()

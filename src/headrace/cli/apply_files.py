@@ -55,14 +55,15 @@ class Documents:
         return workflows, triggers
 
 
-def read_documents(places: Iterable[str]) -> Documents:
+def read_documents(places: Iterable[str], *, prunes: bool = False) -> Documents:
     """Read files, and the files of directories and of those below them. Raises OSError, Failure.
 
-    A document that has a problem, or no name, or that of another one, has findings.
+    A document that has a problem, or no name, or that of another one, has findings. With `prunes` nothing may be passed
+    over unseen: what is missing is deleted.
     """
     found = Documents()
     for place in places:
-        for file in _files(place):
+        for file in _files(place, prunes=prunes):
             _read(file, found)
     if not found.all:
         raise Failure("there is no workflow and no trigger: nothing to apply", code=USAGE)
@@ -70,15 +71,34 @@ def read_documents(places: Iterable[str]) -> Documents:
     return found
 
 
-def _files(place: str) -> Iterator[str]:
+def _files(place: str, *, prunes: bool) -> Iterator[str]:
     if place == STANDARD_INPUT or not Path(place).is_dir():
         yield place
         return
-    for folder, folders, names in os.walk(place):
+    for folder, folders, names in os.walk(place, onerror=_fail):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
+        if prunes:
+            _require_no_links(Path(folder), [*folders, *names])
         for name in sorted(names):
-            if name.endswith(ENDINGS) and not name.startswith("."):
+            if name.lower().endswith(ENDINGS) and not name.startswith("."):
                 yield str(Path(folder) / name)
+
+
+def _fail(error: OSError) -> None:
+    """A folder that cannot be read is no empty one."""
+    raise error
+
+
+def _require_no_links(folder: Path, names: Iterable[str]) -> None:
+    """Require that a folder has no link to another folder, which is not read, nor one that leads nowhere."""
+    for name in sorted(names):
+        path = folder / name
+        if not name.startswith(".") and path.is_symlink() and not path.is_file():
+            raise Failure(
+                f"{path} is a link to a folder, or leads nowhere: what it stands for would be pruned. "
+                "Name the folder with --file, or leave --prune out",
+                code=USAGE,
+            )
 
 
 def _read(file: str, found: Documents) -> None:

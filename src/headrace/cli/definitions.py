@@ -137,7 +137,7 @@ def source_file(file: str) -> SourceFile:
     """Read a file, or standard input for `-`. Raises OSError."""
     label = "<stdin>" if file == STANDARD_INPUT else file
     body = sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
-    is_json = file.endswith(".json") or body.removeprefix(BOM_UTF8).lstrip().startswith((b"{", b"["))
+    is_json = file.lower().endswith(".json") or body.removeprefix(BOM_UTF8).lstrip().startswith((b"{", b"["))
     return SourceFile(label, body, is_json)
 
 
