@@ -12,6 +12,7 @@ FILES = "src/headrace/cli/apply_files.py"
 _STORED = "tests/contract/test_journal.py"
 _APPLIED = "tests/contract/test_apply.py"
 _STARTED = "tests/contract/test_names.py"
+_APPROVED = "tests/contract/test_names_four_eyes.py"
 _COMMAND = "tests/cli/test_apply.py"
 
 
@@ -195,5 +196,41 @@ NAMING: tuple[Bug, ...] = (
         "        if prunes:\n",
         "        if not prunes:\n",
         _COMMAND,
+    ),
+    _bug(
+        "who moves a name approves what a trigger starts by it",
+        SQL,
+        "WHERE a.operation IN ('putWorkflow', 'apply') AND a.at >= m.at AND a.at <= m.until_at",
+        "WHERE a.operation IN ('putWorkflow', 'apply') AND a.at >= m.at AND a.at < 0",
+        _STORED,
+        _APPROVED,
+    ),
+    _bug(
+        "a certificate without those who moved the name",
+        "src/headrace/usecases/certificates.py",
+        "        asked += await journal.movers(trigger_id, instance.workflow_id, instance.created_at)\n",
+        "        assert trigger_id\n",
+        _APPROVED,
+    ),
+    _bug(
+        "a plan of a trigger is approved by who has moved its name",
+        "src/headrace/usecases/approvals.py",
+        "        found |= {each.principal for each in moved}\n",
+        "        assert moved is not None\n",
+        _APPROVED,
+    ),
+    _bug(
+        "who puts what is there already has asked for its runs",
+        APPLYING,
+        "    record(unit, caller, at, answer, name if change.action == UNCHANGED else None)\n",
+        "    record(unit, caller, at, answer)\n",
+        _APPROVED,
+    ),
+    _bug(
+        "who prunes a trigger has asked for its runs",
+        APPLYING,
+        "    if change.action == PRUNED:\n        operation =",
+        "    if change.action == '':\n        operation =",
+        _APPROVED,
     ),
 )

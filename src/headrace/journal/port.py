@@ -223,9 +223,17 @@ class Journal(Protocol):
         """
         ...
 
+    async def movers(self, trigger_id: str, workflow_id: str, until_at: int) -> list[Requester]:
+        """Return the principals that made the version of a name which a trigger starts by it, or moved the name since.
+
+        Empty for a trigger that starts a workflow by its id. `until_at`: of the start.
+        """
+        ...
+
     async def case_requesters(self, instance_ids: Sequence[str]) -> list[str | None]:
         """Return the principals that asked for these instances and for the ones that they continue or undo.
 
+        With those that made or moved a name until a trigger started it.
         None among them: for one of these instances the journal shows none.
         """
         ...

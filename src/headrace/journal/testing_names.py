@@ -237,6 +237,51 @@ async def requesters_of_triggers_are_those_who_gave_definitions(make_journal: Ma
         assert sorted(each.principal for each in await journal.requesters("t1")) == ["p0", "p1", "p3"]
 
 
+async def who_moves_a_name_has_asked_for_what_a_trigger_starts_by_it(make_journal: MakeJournal) -> None:
+    """From the making of the version to the start, and only where the trigger has the name, now or then."""
+    from headrace.journal.writes import AddAuditEntry, AddOccurrence
+
+    def said(principal: str, operation: str, target: str, at: int) -> Write:
+        return AddAuditEntry(at=at, principal=principal, client_id=None, operation=operation, target=target)
+
+    async with make_journal() as journal:
+        await _named(journal, "pay", 2)
+        by_id = msgspec.structs.replace(_trigger("t2", handle=None), workflow_name=None)
+        await journal.commit(unit_of(_trigger("t1", handle="refunds"), by_id))
+        acts = (("early", "putWorkflow", "pay", 4), ("ann", "putWorkflow", "pay", 5), ("tom", "apply", "pay", 6))
+        acts += (("late", "putWorkflow", "pay", 7), ("eve", "deleteNamedWorkflow", "pay", 5), ("joe", "apply", "s", 6))
+        await journal.commit(unit_of(*(said(*act) for act in acts), said("bob", "putTrigger", "t1", 5)))
+        await journal.commit(unit_of(said("bob", "createTrigger", "t2", 5)))
+        for number, trigger_id in ((1, "t1"), (2, "t2"), (3, "t3"), (4, "t1")):
+            start = _start("pay", 1, f"i{number}")[1:]
+            if number == 3:
+                start = [_trigger("t3", handle=None), *start]
+            if number == 4:  # a definition that has been replaced meanwhile by one of another name
+                change = (
+                    n.KeepTrigger(trigger_id="t1", revision=1, at=6),
+                    _replace("t1", 1, event="PAID", filter_="true", name="other"),
+                )
+                start = [*change, *start]
+            fired = AddOccurrence(
+                occurrence_id=f"o{number}",
+                trigger_id=trigger_id,
+                event_key=f"k{number}",
+                event="{}",
+                created_at=6,
+                depth=0,
+                instance_id=f"i{number}",
+                error=None,
+            )
+            await journal.commit(Unit([*start, fired]))
+        moved = [(each.principal, each.at) for each in await journal.movers("t1", "w1", 6)]
+        assert moved == [("ann", 5), ("jane", 5), ("tom", 6)]
+        assert await journal.movers("t2", "w1", 6) == [] and await journal.movers("t1", "w9", 6) == []
+        known = {"ann", "bob", "jane", "tom"}
+        assert set(await journal.case_requesters(["i1"])) == set(await journal.case_requesters(["i4"])) == known
+        assert await journal.case_requesters(["i2"]) == ["bob"], "a trigger by id starts it wherever the name is"
+        assert set(await journal.case_requesters(["i3"])) == {"ann", "jane", "tom", None}, "nobody has made the trigger"
+
+
 def _workflow(workflow_id: str) -> Write:
     return AddWorkflow(workflow_id=workflow_id, name="pay", config='{"stages":[]}', created_at=5, updated_at=5)
 
@@ -344,4 +389,5 @@ CHECKS = (
     a_set_has_the_objects_that_its_guard_counts,
     a_name_is_there_while_its_versions_are_needed,
     requesters_of_triggers_are_those_who_gave_definitions,
+    who_moves_a_name_has_asked_for_what_a_trigger_starts_by_it,
 )

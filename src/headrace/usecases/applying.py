@@ -274,7 +274,8 @@ async def put_trigger(ports: Ports, caller: Caller | None, name: str, wanted: ob
     workflow = await _workflow_of(ports, unit, parsed, {}, "")
     row = _add_trigger_change(unit, ports, change, workflow, set_name, at)
     answer = Answer(row.id, PutTrigger(row, change.action))
-    record(unit, caller, at, answer)
+    # Who changes nothing is no requester of what the trigger starts.
+    record(unit, caller, at, answer, name if change.action == UNCHANGED else None)
     await ports.journal.commit(unit)
     return answer
 
@@ -401,14 +402,20 @@ async def _kept_triggers(ports: Ports) -> AsyncIterator[Trigger]:
 
 
 def _audit(unit: Unit, caller: Caller, at: int, change: Change) -> None:
-    """Each document that is changed has an entry of its own: requesters of the runs of a trigger are found by it."""
+    """Each document that is changed has an entry of its own: requesters of the runs of a trigger are found by it.
+
+    What is pruned has that of a deletion: who deletes has not asked for any run.
+    """
     target = change.name if change.kind == WORKFLOW else change.id
+    operation = caller.operation
+    if change.action == PRUNED:
+        operation = "deleteNamedWorkflow" if change.kind == WORKFLOW else "deleteTrigger"
     unit.add(
         AddAuditEntry(
             at=at,
             principal=caller.principal,
             client_id=caller.client_id,
-            operation=caller.operation,
+            operation=operation,
             target=target,
         )
     )

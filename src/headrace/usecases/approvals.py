@@ -180,13 +180,15 @@ async def _requesters(journal: Journal, plan: Plan, about: PlanSubject) -> set[s
 
     Those are the principal of the plan, unless it is of the rest of an instance; of each instance of the case so far,
     the principal that started it, or those that made and started its batch; and the one that created the trigger,
-    where a trigger starts a run.
+    where a trigger starts a run, with those that made the version which it starts by a name, or moved the name since.
     """
     found: set[str | None] = set()
     if about.instance is None:
         found.add(plan.requester)
     if about.trigger_id is not None:
         found |= {each.principal for each in await journal.requesters(about.trigger_id)} or {None}
+        moved = await journal.movers(about.trigger_id, about.workflow_id or "", plan.created_at)
+        found |= {each.principal for each in moved}
     instance_id = about.instance or about.redrive or about.undo
     return found if instance_id is None else found.union(await journal.case_requesters([instance_id]))
 

@@ -217,6 +217,8 @@ async def _read_instance(
     if before is not None and before.kind == "redrive" and before.kept is not None and instance.from_stage is not None:
         skipped.add(instance.from_stage)
     asked = await journal.requesters(await journal.trigger_of(instance_id) or instance_id)
+    if asked and (trigger_id := await journal.trigger_of(instance_id)):  # who has moved a name stands for no creator
+        asked += await journal.movers(trigger_id, instance.workflow_id, instance.created_at)
     verdicts = {(row.stage, row.position): _verdict(row) for row in await journal.resolutions(instance_id)}
     stages: list[RecordedStage] = []
     for stage in instance.stages:

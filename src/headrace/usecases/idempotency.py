@@ -153,14 +153,14 @@ async def stored_answer(journal: Journal, caller: Caller | None, kind: type[T]) 
     return Answer(stored.target, value, is_repeated=True)
 
 
-def record(unit: Unit, caller: Caller | None, at: int, answer: Answer[Any]) -> None:
-    """Add the audit entry of this write and, under the caller's key, its result.
+def record(unit: Unit, caller: Caller | None, at: int, answer: Answer[Any], about: str | None = None) -> None:
+    """Add the audit entry of this write and, under the caller's key, its result. `about`: target of the entry alone.
 
     Nothing is added for a write of the server itself, which has no caller.
     """
     if caller is None:
         return
-    unit.add(_audit_entry(caller, at, answer.target))
+    unit.add(_audit_entry(caller, at, answer.target if about is None else about))
     if caller.key is not None:
         unit.add(_remember(caller, caller.key, at, answer.target, answer.value))
 

@@ -203,8 +203,10 @@ async def put_workflow(ports: Ports, caller: Caller | None, name: str, wanted: o
         there = f"version {current} is current" if current else "the name does not exist"
         raise NotInThisState("version", f"{name!r}: ifVersion is {if_version}, and {there}")
     unit, at = Unit(), ports.clock.now_at()
-    answer = Answer(name, add_name_change(unit, ports, change, set_name, principal_of(caller), at))
-    record(unit, caller, at, answer)
+    named = add_name_change(unit, ports, change, set_name, principal_of(caller), at)
+    answer = Answer(name, named)
+    # Who changes nothing has not moved the name, and is no requester of what it starts.
+    record(unit, caller, at, answer, named.handle.workflow_id if change.action == UNCHANGED else None)
     await ports.journal.commit(unit)
     return answer
 

@@ -370,6 +370,9 @@ class SqliteJournal:
     async def requesters(self, target: str) -> list[Requester]:
         return [Requester(*row) for row in self._rows("requesters", target)]
 
+    async def movers(self, trigger_id: str, workflow_id: str, until_at: int) -> list[Requester]:
+        return [Requester(*row) for row in self._rows("movers", workflow_id, trigger_id, until_at)]
+
     async def case_requesters(self, instance_ids: Sequence[str]) -> list[str | None]:
         return [principal for (principal,) in self._rows("case_requesters", json.dumps(instance_ids))]
 
@@ -418,8 +421,7 @@ class SqliteJournal:
         return [BatchItem(*row) for row in self._rows(name, *filters, after_n, limit)]
 
     async def batch_item(self, batch_id: str, n: int) -> BatchItem | None:
-        rows = self._rows("batch_item", batch_id, n)
-        return BatchItem(*rows[0]) if rows else None
+        return next((BatchItem(*row) for row in self._rows("batch_item", batch_id, n)), None)
 
     async def batch_counts(self, batch_id: str) -> list[ItemCount]:
         return [ItemCount(*row) for row in self._rows("batch_counts", batch_id)]
@@ -430,8 +432,7 @@ class SqliteJournal:
     # names
 
     async def handle(self, name: str) -> Handle | None:
-        rows = self._rows("handle", name)
-        return Handle(*rows[0]) if rows else None
+        return next((Handle(*row) for row in self._rows("handle", name)), None)
 
     async def handles_after(self, rows: HandleList, place: Place, limit: int) -> list[Handle]:
         return [Handle(*row) for row in self._page(rows, place, limit)]
@@ -451,8 +452,7 @@ class SqliteJournal:
     # triggers and events
 
     async def trigger(self, trigger_id: str) -> Trigger | None:
-        rows = self._rows("trigger", trigger_id)
-        return Trigger(*rows[0]) if rows else None
+        return next((Trigger(*row) for row in self._rows("trigger", trigger_id)), None)
 
     async def triggers(self, name: str | None = None) -> AsyncIterator[list[Trigger]]:
         async for page in self._pages(TriggerList(name), self.triggers_after):

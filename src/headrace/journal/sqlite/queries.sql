@@ -744,7 +744,17 @@ WHERE target IN (SELECT :target UNION SELECT batch_id FROM batch_items WHERE mad
     'createTrigger', 'v2CreateTrigger', 'putTrigger', 'apply', 'createBatch', 'startBatch', 'resumeBatch')
 GROUP BY principal ORDER BY min(at), principal
 
--- The principals that asked for instances: for each one of their cases so far. NULL: one that is unknown.
+-- The principals that made the version of a name which a trigger starts by it, and that have moved the name since then.
+-- name: movers
+WITH started (name, principal, at) AS (
+    SELECT v.name, v.principal, v.created_at FROM versions AS v WHERE v.workflow_id = :workflow_id AND v.name IN (
+        SELECT t.workflow_name FROM triggers AS t WHERE t.id = :trigger_id UNION SELECT f.workflow_name FROM former_triggers AS f WHERE f.trigger_id = :trigger_id))
+SELECT principal, at FROM started UNION SELECT a.principal, a.at FROM started AS s JOIN audit AS a ON a.target = s.name
+WHERE a.operation IN ('putWorkflow', 'apply') AND a.at >= s.at AND a.at <= :until_at
+ORDER BY 2, 1
+
+-- The principals that asked for instances, or moved a name to what a trigger started: for each one of their cases so far.
+-- NULL: one that is unknown.
 -- name: case_requesters
 WITH RECURSIVE cases (id) AS (
     SELECT value FROM json_each(:instance_ids)
@@ -758,8 +768,14 @@ asking (id, principal) AS (
         'createTrigger', 'v2CreateTrigger', 'putTrigger', 'apply', 'createBatch', 'startBatch', 'resumeBatch')
     UNION SELECT c.id, s.principal FROM cases AS c JOIN successors AS s ON s.successor = c.id
     UNION SELECT c.id, p.requester FROM cases AS c JOIN instances AS i ON i.id = c.id JOIN plans AS p ON p.id = i.plan_id
-        WHERE p.instance_id IS NOT NULL)
+        WHERE p.instance_id IS NOT NULL),
+moved (name, principal, at, until_at) AS (
+    SELECT v.name, v.principal, v.created_at, i.created_at FROM cases AS c JOIN occurrences AS o ON o.instance_id = c.id
+    JOIN instances AS i ON i.id = c.id JOIN versions AS v ON v.workflow_id = i.workflow_id AND v.name IN (
+        SELECT t.workflow_name FROM triggers AS t WHERE t.id = o.trigger_id UNION SELECT f.workflow_name FROM former_triggers AS f WHERE f.trigger_id = o.trigger_id))
 SELECT principal FROM asking UNION SELECT NULL FROM cases WHERE id NOT IN (SELECT id FROM asking)
+UNION SELECT principal FROM moved UNION SELECT a.principal FROM moved AS m JOIN audit AS a ON a.target = m.name
+WHERE a.operation IN ('putWorkflow', 'apply') AND a.at >= m.at AND a.at <= m.until_at
 
 -- Why an instance was aborted, where somebody has said so.
 -- name: abort_reason
