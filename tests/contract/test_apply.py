@@ -178,6 +178,25 @@ async def test_a_version_is_not_deleted_while_something_needs_it(tmp_path: Path)
         assert await alive.journal.handle("pay") is None
 
 
+async def test_a_trigger_needs_a_version_that_is_not_deleted(tmp_path: Path) -> None:
+    """A name whose current workflow was deleted by its id: that is said, not that something has changed meanwhile."""
+    async with running(tmp_path / "j.db", new_sandbox()) as alive:
+        named = await put(alive, "pay", waits_for("a"))
+        await keep(alive, "payments", on("PAID"))
+        await delete_workflow(alive.ports, JANE, named.handle.workflow_id)
+        for field, asked in (
+            ("workflow", keep(alive, "new", on("PAID"))),
+            ("workflow", keep(alive, "payments", on("SAVED"))),
+            ("triggers.new.workflow", applied(alive, {}, {"new": on("PAID")})),
+        ):
+            with pytest.raises(InvalidValue, match="was deleted: put another version") as refused:
+                await asked
+            assert refused.value.field == field
+        await applied(alive, {"pay": waits_for("a")}, {"new": on("PAID"), "payments": on("SAVED")})
+        handle = await alive.journal.handle("pay")
+        assert handle is not None and handle.current == 2
+
+
 async def test_a_version_that_is_put_meanwhile_does_not_outlive_its_name(tmp_path: Path) -> None:
     meanwhile = Meanwhile("DeleteHandle")
     async with running(tmp_path / "j.db", new_sandbox(), meanwhile) as alive:

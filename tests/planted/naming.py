@@ -233,4 +233,18 @@ NAMING: tuple[Bug, ...] = (
         "    if change.action == '':\n        operation =",
         _APPROVED,
     ),
+    _bug(
+        "a trigger is put for a name whose workflow is deleted",
+        APPLYING,
+        "            raise InvalidValue(f\"{path}workflow\", reason)\n",
+        "            assert reason\n",
+        _APPLIED,
+    ),
+    _bug(
+        "a trigger is replaced by one of a workflow that is deleted",
+        SQL,
+        "AND EXISTS (SELECT 1 FROM workflows AS w WHERE w.id = :workflow_id AND w.deleted_at IS NULL)",
+        "AND :workflow_id > ''",
+        _STORED,
+    ),
 )

@@ -75,7 +75,8 @@ class KeepTrigger(Write, frozen=True, kw_only=True):
 class ReplaceTrigger(Write, frozen=True, kw_only=True):
     """Give a trigger another definition, for the events after those that `KeepTrigger` has left to the earlier one.
 
-    `event_name` is `event` in lower case. Changes nothing where the trigger is deleted, or has another revision.
+    `event_name` is `event` in lower case. Changes nothing where the trigger or the workflow is deleted, or the
+    trigger has another revision.
     """
 
     trigger_id: str

@@ -191,7 +191,10 @@ async def a_name_is_there_while_its_versions_are_needed(make_journal: MakeJourna
         await journal.commit(unit_of(DeleteTrigger(at=7, trigger_id="t1"), _trigger("t2", handle="refunds")))
         seq = await _accepted(journal, "e1")
         replaced = _replace("t2", 1, event="PAID", filter_="true", name="other")
-        assert await is_committed(journal, required(n.KeepTrigger(trigger_id="t2", revision=1, at=8), replaced))
+        keeping = n.KeepTrigger(trigger_id="t2", revision=1, at=8)
+        gone = msgspec.structs.replace(replaced, workflow_id="gone")
+        assert not await is_committed(journal, required(keeping, gone)), "there is no such workflow"
+        assert await is_committed(journal, required(keeping, replaced))
         assert await journal.uses_of_name("pay") == [NameUse("t2", True, True)]
         assert await journal.uses_of_name("other") == [NameUse("t2", False, False)]
         late = await _accepted(journal, "e2")
@@ -348,7 +351,7 @@ def _trigger(trigger_id: str, *, handle: str | None, set_name: str | None = None
     )
 
 
-def _replace(trigger_id: str, revision: int, *, event: str, filter_: str, name: str = "pay") -> Write:
+def _replace(trigger_id: str, revision: int, *, event: str, filter_: str, name: str = "pay") -> n.ReplaceTrigger:
     return n.ReplaceTrigger(
         trigger_id=trigger_id,
         revision=revision,

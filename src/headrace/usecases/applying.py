@@ -247,6 +247,10 @@ async def _workflow_of(
     if handle is None:
         raise InvalidValue(f"{path}workflow", f"there is no workflow with the name {name!r}")
     if name not in made:
+        workflow = await ports.journal.workflow(handle.workflow_id)
+        if workflow is None or workflow.deleted_at is not None:
+            reason = f"the workflow of {name!r}, version {handle.current}, was deleted: put another version"
+            raise InvalidValue(f"{path}workflow", reason)
         guard = RequireVersion(name=name, number=handle.current)
         unit.add(Required(guard, partial(NotInThisState, "version", f"{name!r} has moved meanwhile: look again")))
     return handle.workflow_id, handle.current

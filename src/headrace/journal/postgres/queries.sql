@@ -378,11 +378,12 @@ SELECT t.id, t.revision, t.event, t.event_name, coalesce((SELECT v.workflow_id F
 FROM :rows JOIN triggers AS t ON t.id = r.trigger_id AND t.revision = r.revision AND t.deleted_at IS NULL
 ON CONFLICT DO NOTHING
 
--- Give a trigger another definition, which begins where the earlier one ends.
+-- Give a trigger another definition, which begins where the earlier one ends, unless its workflow is gone.
 -- name: ReplaceTrigger
 UPDATE triggers AS t SET event = r.event, event_name = r.event_name, workflow_id = r.workflow_id, workflow_name = r.workflow_name, version = r.version,
     filter = r.filter, vars = r.vars, revision = r.revision + 1, after_seq = f.until_seq
 FROM :rows JOIN former_triggers AS f ON f.trigger_id = r.trigger_id AND f.revision = r.revision
+JOIN workflows AS w ON w.id = r.workflow_id AND w.deleted_at IS NULL
 WHERE t.id = r.trigger_id AND t.revision = r.revision AND t.deleted_at IS NULL
 
 -- Require that a trigger is not replaced.

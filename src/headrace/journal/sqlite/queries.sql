@@ -370,12 +370,13 @@ SELECT id, revision, event, event_name, coalesce((SELECT v.workflow_id FROM hand
 FROM triggers WHERE id = :trigger_id AND revision = :revision AND deleted_at IS NULL
 ON CONFLICT DO NOTHING
 
--- Give a trigger another definition, which begins where the earlier one ends.
+-- Give a trigger another definition, which begins where the earlier one ends, unless its workflow is gone.
 -- name: ReplaceTrigger
 UPDATE triggers SET event = :event, event_name = :event_name, workflow_id = :workflow_id, workflow_name = :workflow_name, version = :version,
     filter = :filter, vars = :vars, revision = :revision + 1,
     after_seq = (SELECT until_seq FROM former_triggers WHERE trigger_id = :trigger_id AND revision = :revision)
 WHERE id = :trigger_id AND revision = :revision AND deleted_at IS NULL
+AND EXISTS (SELECT 1 FROM workflows AS w WHERE w.id = :workflow_id AND w.deleted_at IS NULL)
 
 -- Require that a trigger is not replaced.
 -- name: RequireTrigger
