@@ -111,7 +111,11 @@ async def test_only_what_the_set_has_made_is_pruned(tmp_path: Path) -> None:
         await keep(alive, "kept-by-hand", on("PAID", "by-hand"))
         await applied(alive, {"others": waits_for("a")}, {"of-others": on("PAID", "others")}, set="others")
         await applied(alive, {"ours": waits_for("a"), "by-hand": waits_for("b")}, {"of-ours": on("PAID", "ours")})
-        assert actions(await applied(alive, prune=True)) == {"trigger of-ours": "pruned", "workflow ours": "pruned"}
+        assert actions(await applied(alive, {"by-hand": waits_for("b")}, prune=True)) == {
+            "workflow by-hand": "unchanged",
+            "trigger of-ours": "pruned",
+            "workflow ours": "pruned",
+        }
         left = await state_of(alive)
         assert set(left) == {
             "workflow by-hand",
@@ -134,14 +138,21 @@ async def test_what_a_trigger_starts_is_not_pruned(tmp_path: Path) -> None:
         await applied(alive, {"pay": waits_for("a"), "other": waits_for("a")}, {"ours": on("PAID", "other")})
         trigger = (await keep(alive, "by-hand", on("PAID"))).trigger
         state = await state_of(alive)
-        assert await reason(applied(alive, prune=True)) == "in_use"
+        third = {"third": waits_for("a")}
+        assert await reason(applied(alive, third, prune=True)) == "in_use"
         assert await reason(delete_name(alive.ports, JANE, "pay")) == "in_use"
         assert await reason(applied(alive, {"pay": waits_for("a")}, {"ours": on("PAID", "other")}, prune=True)) == (
             "in_use"
         )
         assert await state_of(alive) == state, "nothing is pruned, not even what could be"
         await delete_trigger(alive.ports, JANE, trigger.id)
-        assert "pruned" in actions(await applied(alive, prune=True)).values() and await state_of(alive) == {}
+        assert "pruned" in actions(await applied(alive, third, prune=True)).values()
+        left = await state_of(alive)
+        assert left.keys() == {"workflow third"}
+        for members in ({}, {"set": "default", "dryRun": True}):
+            with pytest.raises(InvalidValue, match="would delete everything of the set 'default'") as refused:
+                await applied(alive, prune=True, **members)
+            assert refused.value.field == "prune" and await state_of(alive) == left
 
 
 async def test_a_version_is_not_deleted_while_something_needs_it(tmp_path: Path) -> None:

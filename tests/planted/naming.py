@@ -236,7 +236,7 @@ NAMING: tuple[Bug, ...] = (
     _bug(
         "a trigger is put for a name whose workflow is deleted",
         APPLYING,
-        "            raise InvalidValue(f\"{path}workflow\", reason)\n",
+        '            raise InvalidValue(f"{path}workflow", reason)\n',
         "            assert reason\n",
         _APPLIED,
     ),
@@ -246,5 +246,12 @@ NAMING: tuple[Bug, ...] = (
         "AND EXISTS (SELECT 1 FROM workflows AS w WHERE w.id = :workflow_id AND w.deleted_at IS NULL)",
         "AND :workflow_id > ''",
         _STORED,
+    ),
+    _bug(
+        "an apply without a document prunes everything",
+        APPLYING,
+        '    if flags["prune"] and not workflows and not triggers:\n',
+        '    if flags["prune"] and workflows is triggers:\n',
+        _APPLIED,
     ),
 )

@@ -433,6 +433,8 @@ async def _parsed(ports: Ports, wanted: object) -> _Wanted:
         if not isinstance(value, bool):
             raise InvalidValue(name, "must be true or false")
     workflows, triggers = _named(members, "workflows"), _named(members, "triggers")
+    if flags["prune"] and not workflows and not triggers:
+        raise InvalidValue("prune", f"would delete everything of the set {set_name!r}: no document says what stays")
     if len(workflows) + len(triggers) > MAX_DOCUMENTS:
         raise TooLarge("workflows", f"more than {MAX_DOCUMENTS:,} documents: use several sets")
     problems: list[Problem] = []

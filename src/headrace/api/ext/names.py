@@ -307,7 +307,8 @@ OPERATIONS = (
         summary="Apply workflows and triggers",
         description=(
             "Puts all documents under their names in one commit: all of them, or none. A second apply changes nothing. "
-            "`prune` deletes what this `set` has made and the request does not name; what others have made stays.\n\n"
+            "`prune` deletes what this `set` has made and the request does not name; what others have made stays. "
+            "With no document at all it is refused with 400.\n\n"
             "Refused with 409: `version` where something has moved meanwhile; `set` where another set has made it; "
             "`in_use` where a trigger starts what would be pruned, or events wait that do."
         ),
