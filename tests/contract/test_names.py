@@ -12,10 +12,11 @@ import pytest
 
 from headrace.errors import NotFound
 from headrace.journal.port import Unit
-from headrace.journal.records import Instance
+from headrace.journal.records import Handle, Instance
 from headrace.journal.writes import AddTrigger
 from headrace.usecases.idempotency import Caller, CallerKey
 from headrace.usecases.names import delete_name, run_named
+from headrace.usecases.workflows import delete_workflow
 from tests.support.engines import every_engine
 from tests.support.in_process import InProcess, new_sandbox, running
 from tests.support.names import Meanwhile, applied, keep, on, put, reason, waits_for
@@ -62,6 +63,30 @@ async def test_a_run_by_name_has_the_version_that_is_current_at_its_commit(tmp_p
         assert "two" in instances[0].config, "a run keeps its copy"
         back = (await run_named(alive.ports, JANE, "pay", {})).value
         assert back is not None and back.workflow_id == first.handle.workflow_id
+
+
+async def test_a_run_by_name_finds_the_version_that_was_put_while_it_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name has moved, and the version before was deleted, after the run has read the name."""
+    async with running(tmp_path / "j.db", new_sandbox()) as alive:
+        first = await put(alive, "pay", waits_for("one"))
+        read = alive.journal.handle
+
+        async def late(name: str) -> Handle | None:
+            monkeypatch.undo()
+            found = await read(name)
+            await put(alive, "pay", waits_for("two"))
+            await delete_workflow(alive.ports, JANE, first.handle.workflow_id)
+            return found
+
+        monkeypatch.setattr(alive.ports.journal, "handle", late)
+        run = (await run_named(alive.ports, JANE, "pay", {})).value
+        second = await read("pay")
+        assert run is not None and second is not None and run.workflow_id == second.workflow_id
+        await delete_workflow(alive.ports, JANE, second.workflow_id)
+        with pytest.raises(NotFound):
+            await run_named(alive.ports, JANE, "pay", {})
 
 
 async def test_a_run_by_name_is_repeated_under_its_key(tmp_path: Path) -> None:

@@ -254,4 +254,11 @@ NAMING: tuple[Bug, ...] = (
         '    if flags["prune"] and workflows is triggers:\n',
         _APPLIED,
     ),
+    _bug(
+        "a run by name gives up where its version was deleted while the name has moved",
+        NAMES,
+        "            gone = handle  # or the name has moved since it was read\n            continue\n",
+        "            raise NotFound('workflow', workflow_id)\n",
+        _STARTED,
+    ),
 )

@@ -283,14 +283,18 @@ async def run_named(ports: Ports, caller: Caller | None, name: str, variables: o
     The answer is as that of `start_instance`. Raises NotFound, InvalidValue, Unavailable.
     """
     texts = check_variables(variables)
+    gone: Handle | None = None
     for _ in range(TRIES):
         handle = await ports.journal.handle(name)
         if handle is None:
             raise NotFound("name", name)
         workflow_id = handle.workflow_id
+        if handle == gone:
+            raise NotFound("workflow", workflow_id)
         workflow = ports.runners.workflow(workflow_id) or await ports.journal.workflow(workflow_id)
         if workflow is None or workflow.deleted_at is not None:
-            raise NotFound("workflow", workflow_id)
+            gone = handle  # or the name has moved since it was read
+            continue
         guard = Required(RequireVersion(name=name, number=handle.current), partial(VersionMoved, name))
         try:
             start = ports.runners.start(workflow, texts, sends=ports.engine.sends_at_once)
@@ -300,5 +304,5 @@ async def run_named(ports: Ports, caller: Caller | None, name: str, variables: o
             continue
         except NotFound:
             ports.runners.forget_workflow(workflow_id)
-            raise
+            gone = handle
     raise Unavailable(f"{name!r} moves from version to version")
