@@ -254,6 +254,19 @@ async def test_an_invalid_document_stops_them_all(tmp_path: Path) -> None:
         assert await state_of(alive) == {}
 
 
+async def test_problems_of_many_documents_are_counted_together(tmp_path: Path) -> None:
+    """The documents after the hundredth problem are not even read."""
+    async with running(tmp_path / "j.db", new_sandbox()) as alive:
+        for workflows, triggers in (
+            ({f"w{each}": {"stages": [7, 7]} for each in range(90)}, {}),
+            ({}, {f"t{each}": {"event": 7} for each in range(90)}),
+        ):
+            with pytest.raises(InvalidDefinition) as refused:
+                await applied(alive, workflows, triggers)
+            *listed, last = refused.value.problems
+            assert len(listed) == 100 and last.rule == "too-many-problems", last
+
+
 async def test_two_appliers_at_once(tmp_path: Path) -> None:
     """Each is applied whole, or refused; triggers are never doubled, and nobody's change is lost unseen."""
     async with running(tmp_path / "j.db", new_sandbox()) as alive:

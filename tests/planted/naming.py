@@ -261,4 +261,11 @@ NAMING: tuple[Bug, ...] = (
         "            raise NotFound('workflow', workflow_id)\n",
         _STARTED,
     ),
+    _bug(
+        "an apply lists the problems of a thousand documents",
+        APPLYING,
+        "    if len(problems) > MAX_PROBLEMS:\n",
+        "    if len(problems) > 1_000 * MAX_PROBLEMS:\n",
+        _APPLIED,
+    ),
 )

@@ -47,6 +47,8 @@ from headrace.workflows.config import Config
 from headrace.workflows.variables import shown
 
 MAX_DOCUMENTS = 1_000
+MAX_PROBLEMS = 100
+"""Of all documents together."""
 DEFAULT_SET = "default"
 WORKFLOW, TRIGGER = "workflow", "trigger"
 _PAGE = 200
@@ -439,20 +441,29 @@ async def _parsed(ports: Ports, wanted: object) -> _Wanted:
         raise TooLarge("workflows", f"more than {MAX_DOCUMENTS:,} documents: use several sets")
     problems: list[Problem] = []
     configs: dict[str, Config] = {}
+    kept: dict[str, KeptDefinition] = {}
     for name, value in workflows.items():
         try:
             configs[name] = named_config(name, value, f"workflows.{name}")
         except InvalidDefinition as error:
             problems += error.problems
-    kept: dict[str, KeptDefinition] = {}
+            _stop_at_many(problems)
     for name, value in triggers.items():
         try:
             kept[name] = await kept_definition(ports, name, value, f"triggers.{name}")
         except InvalidDefinition as error:
             problems += error.problems
+            _stop_at_many(problems)
     if problems:
         raise InvalidDefinition(problems)
     return _Wanted(set_name, configs, kept, flags["prune"], flags["dryRun"])
+
+
+def _stop_at_many(problems: list[Problem]) -> None:
+    """Raise InvalidDefinition with the first problems, once there are more than anybody reads."""
+    if len(problems) > MAX_PROBLEMS:
+        others = f"there are more than {MAX_PROBLEMS} problems; the others are not listed"
+        raise InvalidDefinition([*problems[:MAX_PROBLEMS], Problem("", others, "too-many-problems")])
 
 
 def _named(members: Json, field: str) -> Json:
