@@ -40,7 +40,8 @@ def apply(
 
     A document with `kind: trigger` is a trigger, which names its workflow in `workflow`; every other one is a workflow.
     Each has a `name`. All are checked and linted before anything is sent, and put in one commit: all of them, or none.
-    A second apply changes nothing. --prune deletes what an apply of the same --set has made, and nothing else.
+    A second apply changes nothing. --prune deletes what an apply of the same --set has made and the files do not
+    hold, workflows with all versions; it refuses a linked folder.
     """
     from headrace.cli.apply_files import read_documents
     from headrace.cli.linting import lint
