@@ -282,7 +282,7 @@ async def who_moves_a_name_has_asked_for_what_a_trigger_starts_by_it(make_journa
         known = {"ann", "bob", "jane", "tom"}
         assert set(await journal.case_requesters(["i1"])) == set(await journal.case_requesters(["i4"])) == known
         assert await journal.case_requesters(["i2"]) == ["bob"], "a trigger by id starts it wherever the name is"
-        assert set(await journal.case_requesters(["i3"])) == {"ann", "jane", "tom", None}, "nobody has made the trigger"
+        assert set(await journal.case_requesters(["i3"])) == {"ann", "jane", "tom", None}, "no person made it"
 
 
 def _workflow(workflow_id: str) -> Write:

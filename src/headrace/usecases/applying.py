@@ -460,7 +460,7 @@ async def _parsed(ports: Ports, wanted: object) -> _Wanted:
 
 
 def _stop_at_many(problems: list[Problem]) -> None:
-    """Raise InvalidDefinition with the first problems, once there are more than anybody reads."""
+    """Raise InvalidDefinition with the first problems, once there are more than a person reads."""
     if len(problems) > MAX_PROBLEMS:
         others = f"there are more than {MAX_PROBLEMS} problems; the others are not listed"
         raise InvalidDefinition([*problems[:MAX_PROBLEMS], Problem("", others, "too-many-problems")])
