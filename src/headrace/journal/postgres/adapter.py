@@ -215,8 +215,7 @@ class PostgresJournal:
     # workflows and instances
 
     async def workflow(self, workflow_id: str) -> Workflow | None:
-        rows = await self._rows("workflow", workflow_id)
-        return Workflow(*rows[0]) if rows else None
+        return next((Workflow(*row) for row in await self._rows("workflow", workflow_id)), None)
 
     async def workflows(self) -> AsyncIterator[list[Workflow]]:
         async for page in self._pages(WorkflowList(), self.workflows_after):
@@ -301,12 +300,10 @@ class PostgresJournal:
         return [ActivityRow(*row) for row in await self._rows("activities", instance_id, stage)]
 
     async def successor(self, predecessor: str) -> Successor | None:
-        rows = await self._rows("successor", predecessor)
-        return Successor(*rows[0]) if rows else None
+        return next((Successor(*row) for row in await self._rows("successor", predecessor)), None)
 
     async def predecessor(self, successor: str) -> Successor | None:
-        rows = await self._rows("predecessor", successor)
-        return Successor(*rows[0]) if rows else None
+        return next((Successor(*row) for row in await self._rows("predecessor", successor)), None)
 
     async def attention_after(self, rows: AttentionList, place: Place, limit: int) -> list[AttentionRow]:
         return [AttentionRow(*row[:17]) for row in await self._page(rows, place, limit)]
@@ -315,8 +312,7 @@ class PostgresJournal:
         return [ResolutionRow(*row) for row in await self._rows("resolutions", instance_id)]
 
     async def remembered(self, owner: str, key: str) -> Remembered | None:
-        rows = await self._rows("remembered", owner, key)
-        return Remembered(*rows[0]) if rows else None
+        return next((Remembered(*row) for row in await self._rows("remembered", owner, key)), None)
 
     async def audit(self, before_seq: int, limit: int, *, target: str = "", principal: str = "") -> list[AuditEntry]:
         name = "audit_of_target_page" if target else "audit_of_principal_page" if principal else "audit_page"
@@ -324,8 +320,7 @@ class PostgresJournal:
         return [AuditEntry(*row) for row in await self._rows(name, *filters, before_seq, limit)]
 
     async def plan(self, plan_id: str) -> Plan | None:
-        rows = await self._rows("plan", plan_id)
-        return Plan(*rows[0]) if rows else None
+        return next((Plan(*row) for row in await self._rows("plan", plan_id)), None)
 
     async def plans_of(self, instance_id: str) -> list[Plan]:
         return [Plan(*row) for row in await self._rows("plans_of", instance_id)]
@@ -351,12 +346,10 @@ class PostgresJournal:
         return rows[0][0] if rows else None
 
     async def certificate(self, certificate_id: str) -> Certificate | None:
-        rows = await self._rows("certificate", certificate_id)
-        return Certificate(*rows[0]) if rows else None
+        return next((Certificate(*row) for row in await self._rows("certificate", certificate_id)), None)
 
     async def certificate_before(self, at: int) -> Certificate | None:
-        rows = await self._rows("certificate_before", at)
-        return Certificate(*rows[0]) if rows else None
+        return next((Certificate(*row) for row in await self._rows("certificate_before", at)), None)
 
     async def instance_times(self, which: WhichTimes, after: Place, limit: int) -> list[InstanceTimes]:
         return [InstanceTimes(*row) for row in await self._rows(f"{which}_after", *after, limit)]
@@ -375,8 +368,7 @@ class PostgresJournal:
     # batches
 
     async def batch(self, batch_id: str) -> Batch | None:
-        rows = await self._rows("batch", batch_id)
-        return Batch(*rows[0]) if rows else None
+        return next((Batch(*row) for row in await self._rows("batch", batch_id)), None)
 
     async def batches_after(self, rows: BatchList, place: Place, limit: int) -> list[Batch]:
         return [Batch(*row) for row in await self._page(rows, place, limit)]
@@ -389,8 +381,7 @@ class PostgresJournal:
         return [BatchItem(*row) for row in await self._rows(name, *filters, after_n, limit)]
 
     async def batch_item(self, batch_id: str, n: int) -> BatchItem | None:
-        rows = await self._rows("batch_item", batch_id, n)
-        return BatchItem(*rows[0]) if rows else None
+        return next((BatchItem(*row) for row in await self._rows("batch_item", batch_id, n)), None)
 
     async def batch_counts(self, batch_id: str) -> list[ItemCount]:
         return [ItemCount(*row) for row in await self._rows("batch_counts", batch_id)]
@@ -401,8 +392,7 @@ class PostgresJournal:
     # names
 
     async def handle(self, name: str) -> Handle | None:
-        rows = await self._rows("handle", name)
-        return Handle(*rows[0]) if rows else None
+        return next((Handle(*row) for row in await self._rows("handle", name)), None)
 
     async def handles_after(self, rows: HandleList, place: Place, limit: int) -> list[Handle]:
         return [Handle(*row) for row in await self._page(rows, place, limit)]
@@ -422,8 +412,7 @@ class PostgresJournal:
     # triggers and events
 
     async def trigger(self, trigger_id: str) -> Trigger | None:
-        rows = await self._rows("trigger", trigger_id)
-        return Trigger(*rows[0]) if rows else None
+        return next((Trigger(*row) for row in await self._rows("trigger", trigger_id)), None)
 
     async def triggers(self, name: str | None = None) -> AsyncIterator[list[Trigger]]:
         async for page in self._pages(TriggerList(name), self.triggers_after):
@@ -450,8 +439,7 @@ class PostgresJournal:
         return [structs.replace(each, instance=by_id.get(each.instance_id or "")) for each in found]
 
     async def occurrence(self, trigger_id: str, event_key: str) -> Occurrence | None:
-        rows = await self._rows("occurrence", trigger_id, event_key)
-        return Occurrence(*rows[0]) if rows else None
+        return next((Occurrence(*row) for row in await self._rows("occurrence", trigger_id, event_key)), None)
 
     async def depth_of_instance(self, instance_id: str) -> int:
         rows = await self._rows("depth_of_instance", instance_id)
