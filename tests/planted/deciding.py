@@ -45,8 +45,8 @@ DECIDING: tuple[Bug, ...] = (
     _bug(
         "a condition that cannot be evaluated counts as false",
         DECISIONS,
-        '        return Verdict(None, f"{WHEN}: {error.summary}")\n',
-        "        return Verdict(skips=error is not None)\n",
+        "    return Verdict(not result if error is None else None, error, steps)\n",
+        "    return Verdict(not result, None, steps)\n",
         _PURE,
     ),
     _bug(
@@ -66,8 +66,8 @@ DECIDING: tuple[Bug, ...] = (
     _bug(
         "one unit evaluates any number of conditions",
         RUNNER,
-        "        is_left = self._effort.steps >= UNIT_STEPS and ",
-        "        is_left = self._effort.steps < 0 and ",
+        "        is_left = self._steps >= UNIT_STEPS and ",
+        "        is_left = self._steps < 0 and ",
         _RUNNER,
     ),
     _bug(
@@ -80,8 +80,8 @@ DECIDING: tuple[Bug, ...] = (
     _bug(
         "a plan evaluates any number of conditions",
         "src/headrace/planning/planner.py",
-        "                if effort.steps > MAX_STEPS:\n",
-        "                if effort.steps < 0:\n",
+        "                if steps > MAX_STEPS:\n",
+        "                if steps < 0:\n",
         _PLANS,
     ),
     _bug(
@@ -143,15 +143,15 @@ DECIDING: tuple[Bug, ...] = (
     _bug(
         "a pinned run skips what was signed to run",
         RUNNER,
-        "        if self.pin is not None and verdict.error is None:\n",
-        "        if self.pin is not None and not self.stage.is_skipped and verdict.error is None:\n",
+        "        pin = self.pin if verdict.error is None else None\n",
+        "        pin = self.pin if verdict.error is None and not self.stage.is_skipped else None\n",
         _PLANS,
     ),
     _bug(
         "a pinned run runs what was signed to be skipped",
         RUNNER,
-        "        if self.pin is not None and verdict.error is None:\n",
-        "        if self.pin is not None and self.stage.is_skipped and verdict.error is None:\n",
+        "        pin = self.pin if verdict.error is None else None\n",
+        "        pin = self.pin if verdict.error is None and self.stage.is_skipped else None\n",
         _PLANS,
     ),
     _bug(

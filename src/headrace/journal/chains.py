@@ -12,7 +12,7 @@ from msgspec import structs
 from msgspec.json import decode
 
 from headrace.journal.records import ActivityRow, Instance, Link, Stage
-from headrace.workflows.conditions import WHEN, Condition, condition_of
+from headrace.workflows.conditions import WHEN, condition_of
 
 
 def is_done(row: ActivityRow) -> bool:
@@ -32,19 +32,16 @@ def reads_named(instance: Instance) -> list[int]:
     stages: list[dict[str, Any]] = decode(instance.config)["stages"]
     for place in range(last.number if last.skipped is None else last.number + 1, len(stages)):
         if (source := stages[place].get(WHEN)) is not None:
-            found.update(_named(condition_of(source), place))
+            condition = condition_of(source)
+            if condition.problems:  # an earlier release accepted it: what it names is not sure
+                found.update(range(place))
+            named = (each.number for each in condition.references if each.read and -place <= each.number < place)
+            found.update(number % place for number in named)
     return sorted(number for number in found if 0 <= number < last.number)
 
 
-def _named(condition: Condition, place: int) -> Iterable[int]:
-    """The stages whose reads the condition of the stage at this place names."""
-    if condition.problems:  # an earlier release accepted it: what it names is not sure
-        return range(place)
-    return {each.number % place for each in condition.references if each.read and -place <= each.number < place}
-
-
 def places_of(stages: Iterable[int], chain: Sequence[Link]) -> list[tuple[str, int]]:
-    """These stages, each with the instance of a chain that ran it last."""
+    """The places of stages: each with the instance of a chain that ran it last."""
     return [(owner_of(stage, chain)[0].instance_id, stage) for stage in stages]
 
 

@@ -257,7 +257,8 @@ async def a_batch_is_approved_by_distinct_persons_and_starts_as_approved(make_jo
         for unit in units:
             unit.add(b.ApproveBatch(batch_id="b1", needed=3))
         assert await asyncio.gather(*(is_committed(journal, unit) for unit in units)) == [True, True]
-        assert await _state(journal, "b1") == "approved", "the later one of two at once counts the earlier"
+        found = await journal.batch("b1")
+        assert found is not None and found.state == "approved", "the later one of two at once counts the earlier"
         assert not await succeeds(journal, start(state="ready"))
         assert await succeeds(journal, start(state="approved"))
         assert not await succeeds(journal, _decision("b1", "tom")), "it runs"
@@ -275,12 +276,6 @@ async def a_batch_is_approved_by_distinct_persons_and_starts_as_approved(make_jo
 
 def _decision(batch_id: str, principal: str, verdict: str = "approve", hash_: str = "h") -> Write:
     return b.AddBatchDecision(batch_id=batch_id, principal=principal, verdict=verdict, hash=hash_, reason="seen", at=3)
-
-
-async def _state(journal: Journal, batch_id: str) -> str:
-    found = await journal.batch(batch_id)
-    assert found is not None
-    return found.state
 
 
 def _items(batch_id: str, count: int) -> Write:

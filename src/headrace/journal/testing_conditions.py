@@ -47,7 +47,8 @@ async def a_standing_has_the_reads_that_conditions_may_name(make_journal: _MakeJ
         for name, condition in zip(("plain", "escaped", "other"), _READS, strict=True):
             stages: list[Write] = []
             for number in (0, 1):
-                stages += (_opened(name, number), _read(name, number), _ended(name, number))
+                end = CloseStage(terminated_at=4, error=None, instance_id=name, number=number)
+                stages += (_opened(name, number), _read(name, number), end)
             await commit(journal, *_started(name, _config(condition)), *stages)
             for last in (2, 3):  # its own condition is to be evaluated where there is no decision, and one behind it
                 await commit(journal, _opened(name, last))
@@ -93,10 +94,6 @@ def _started(instance_id: str, config: str) -> tuple[Write, ...]:
 
 def _opened(instance_id: str, number: int) -> Write:
     return OpenStage(instance_id=instance_id, number=number, keyword="send", input="{}", started_at=2)
-
-
-def _ended(instance_id: str, number: int) -> Write:
-    return CloseStage(terminated_at=4, error=None, instance_id=instance_id, number=number)
 
 
 def _closed(instance_id: str, number: int) -> Write:

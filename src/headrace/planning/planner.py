@@ -32,7 +32,7 @@ from headrace.workflows.activities import (
     Json,
 )
 from headrace.workflows.commands import SleepUntil, WaitApproval, WaitEvent
-from headrace.workflows.decisions import Effort, Passed, Verdict, decide
+from headrace.workflows.decisions import Passed, Verdict, decide
 from headrace.workflows.durations import moment_text
 from headrace.workflows.interpreter import StageRunner
 from headrace.workflows.reversals import (
@@ -149,11 +149,12 @@ class _Planner:
             begins, variables = self._subject.beginning, self._subject.variables
             first = 0 if begins is None else begins.stage
             before: list[Passed] = [] if begins is None else list(begins.before)
-            effort = Effort()
+            steps = 0
             for number in range(first, len(stages)):
                 decided = None if begins is None or number > first else begins.decided
-                verdict = decide(stages[number], variables, before, effort) if decided is None else Verdict(decided)
-                if effort.steps > MAX_STEPS:
+                verdict = decide(stages[number], variables, before) if decided is None else Verdict(decided)
+                steps += verdict.steps
+                if steps > MAX_STEPS:
                     raise TooLarge("plan", f"its conditions take more than {MAX_STEPS:,} steps together")
                 self._stage = StageRunner(
                     stages,

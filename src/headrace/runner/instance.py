@@ -41,8 +41,8 @@ from headrace.runner.pin import Pin, pin_of
 from headrace.runner.rows import closed_at_once, ended_at_once, failed_attempt, intent_of, stage_of
 from headrace.workflows.activities import Activity
 from headrace.workflows.commands import Amend, SleepUntil, WaitApproval, WaitEvent
-from headrace.workflows.conditions import SKIPPED
-from headrace.workflows.decisions import RUNS, Effort, Passed, Verdict, decide
+from headrace.workflows.conditions import SKIPPED, WHEN
+from headrace.workflows.decisions import RUNS, Passed, Verdict, decide
 from headrace.workflows.failures import ABORTED, EXPIRED, EXPIRED_TEXT, INVALID, NOT_BOOKED, Failure
 from headrace.workflows.interpreter import CANCELED, StageRunner
 
@@ -68,7 +68,7 @@ class InstanceRunner:
     __slots__ = (
         "_claim",
         "_context",
-        "_effort",
+        "_steps",
         "approvals",
         "before",
         "by_trigger",
@@ -128,7 +128,7 @@ class InstanceRunner:
         self.version = 0
         self._claim: Required | None = None
         self._context = context
-        self._effort = Effort()
+        self._steps = 0
 
     @property
     def undoes_failure(self) -> bool:
@@ -320,7 +320,7 @@ class InstanceRunner:
         return unit
 
     def _advance(self, unit: Unit, now_at: int, *, sends: bool) -> None:
-        self._effort = Effort()
+        self._steps = 0
         while True:
             if self.gate is not None:
                 if self.deadline_at is None or self.deadline_at > now_at:
@@ -371,7 +371,7 @@ class InstanceRunner:
             self._move(unit, now_at, 0)
             command = self.stage.command
             is_over = command.deadline_at <= now_at if isinstance(command, SleepUntil) else command is None
-            return not (is_over and self.stage_is_stored) or self._effort.steps < UNIT_STEPS
+            return not (is_over and self.stage_is_stored) or self._steps < UNIT_STEPS
         self._end(unit, now_at, stage.error, stage.failure)
         return False
 
@@ -406,14 +406,15 @@ class InstanceRunner:
         """Open a stage. Its condition is evaluated here and nowhere else, and what it says is stored in this unit."""
         policy = self._context.policy
         may_name_world = policy.allow_world_from_trigger if self.by_trigger else policy.allow_world_from_caller
-        stage = self.definition.stages[number]
-        verdict = Verdict(decided) if decided is not None else decide(stage, self.variables, self.before, self._effort)
+        verdict = RUNS if decided is None else Verdict(decided)
+        if decided is None and WHEN in self.definition.stages[number]:
+            verdict = decide(self.definition.stages[number], self.variables, self.before)
+            self._steps += verdict.steps
         self.run_stage(number, started_at, may_name_world=may_name_world, verdict=verdict)
-        if self.pin is not None and verdict.error is None:
-            deviation = self.pin.skip_deviation(number, is_skipped=self.stage.is_skipped)
-            if deviation is not None:
-                self.stage.leave_plan(deviation)
-        is_left = self._effort.steps >= UNIT_STEPS and self.stage.is_skipped and self.stage.error is None
+        pin = self.pin if verdict.error is None else None
+        if pin is not None and (left := pin.skip_deviation(number, is_skipped=self.stage.is_skipped)) is not None:
+            self.stage.leave_plan(left)
+        is_left = self._steps >= UNIT_STEPS and self.stage.is_skipped and self.stage.error is None
         self.stage_is_stored = self.stage.command is not None or is_left
         self._announce(unit, STARTED_STAGE, started_at, number=number)
         if self.stage_is_stored:  # else it is stored together with its end

@@ -48,7 +48,7 @@ from headrace.workflows.variables import shown
 
 MAX_DOCUMENTS = 1_000
 MAX_PROBLEMS = 100
-"""Of all documents together."""
+"""Problems that are listed of all documents together."""
 DEFAULT_SET = "default"
 WORKFLOW, TRIGGER = "workflow", "trigger"
 _PAGE = 200

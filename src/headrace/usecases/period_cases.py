@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import cast
@@ -15,7 +15,7 @@ from headrace.certificates.statement import checked_text
 from headrace.errors import InvalidValue, TooLarge
 from headrace.journal.lists import Place
 from headrace.journal.port import Journal, WhichTimes
-from headrace.journal.records import Certificate, Instance, InstanceTimes
+from headrace.journal.records import Certificate, Instance
 from headrace.usecases.certificates import case_of
 from headrace.workflows.activities import Json
 from headrace.workflows.durations import moment_us
@@ -70,7 +70,7 @@ def period_of(wanted: Json, now_at: int) -> Period:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What the certificates before a period have counted, as far back as a case may end without being stored.
+    """The lines of the certificates before a period, as far back as a case may end without being stored.
 
     `periods`: the times of each; `lines`: the last one of each case, with the id of its certificate.
     """
@@ -93,7 +93,7 @@ class Earlier:
 
 
 async def earlier_than(journal: Journal, previous: Certificate | None) -> Earlier:
-    """What the certificates before a period have counted. `previous`: that of the period before."""
+    """The lines of the certificates before a period. `previous`: the certificate of the period before."""
     found = Earlier()
     if previous is not None:
         async for each in _chain(journal, previous, cast("int", previous.to_at) - LATE_US):
@@ -121,7 +121,9 @@ async def cases_in(journal: Journal, period: Period, earlier: Earlier) -> Cases:
         begun = list(takewhile(lambda each: each.created_at < period.to_at, instances))
         if not begun:
             continue
-        ended_at = _end_of(begun)
+        ends = [end for each in begun for end in (each.terminated_at, *(stage.terminated_at for stage in each.stages))]
+        known_ends = [end for end in ends if end is not None]  # an abort leaves effects that settle later
+        ended_at = max(known_ends) if len(known_ends) == len(ends) else None
         has_gone_on = len(begun) < len(instances)
         if ended_at is None or ended_at >= period.to_at:
             cases.open.append(begun)
@@ -133,13 +135,6 @@ async def cases_in(journal: Journal, period: Period, earlier: Earlier) -> Cases:
         if len(cases.ended) + len(cases.open) > MAX_CASES:
             raise TooLarge("period", f"has more than {MAX_CASES:,} cases; take a shorter one")
     return cases
-
-
-def _end_of(instances: Collection[Instance]) -> int | None:
-    """When the last instance had ended, and the last effect was settled: an abort leaves some that settle later."""
-    ends = [end for each in instances for end in (each.terminated_at, *(stage.terminated_at for stage in each.stages))]
-    known = [end for end in ends if end is not None]
-    return max(known) if len(known) == len(ends) else None
 
 
 async def _candidates(journal: Journal, period: Period, earlier: Earlier) -> list[str]:
@@ -156,7 +151,13 @@ async def _candidates(journal: Journal, period: Period, earlier: Earlier) -> lis
     )
     for which, place in sources:
         while rows := await journal.instance_times(which, place, _PAGE):
-            found += [row.id for row in rows if _may_count(row, period, from_at, earlier)]
+            found += [
+                row.id
+                for row in rows
+                if row.created_at < period.to_at
+                and (row.settled_at is None or row.settled_at >= from_at)
+                and (row.settled_at is None or not earlier.has(row.id, row.settled_at))
+            ]
             last = rows[-1]
             place = Place(last.created_at if which != "ended" else cast("int", last.ended_at), last.id)
             if which != "ended" and last.created_at >= period.to_at:
@@ -167,12 +168,6 @@ async def _candidates(journal: Journal, period: Period, earlier: Earlier) -> lis
                 )
             await asyncio.sleep(0)
     return found
-
-
-def _may_count(row: InstanceTimes, period: Period, from_at: int, earlier: Earlier) -> bool:
-    if row.created_at >= period.to_at:
-        return False
-    return row.settled_at is None or (row.settled_at >= from_at and not earlier.has(row.id, row.settled_at))
 
 
 async def _chain(journal: Journal, newest: Certificate, since: int) -> AsyncIterator[Certificate]:

@@ -295,7 +295,7 @@ def _is_number(node: Node) -> bool:
 
 
 def _advice(sides: Sequence[Node]) -> str:
-    """What to write instead of the first variable among these nodes."""
+    """The advice about the first variable among nodes: what to write in its place."""
     for each in sides:
         node = _unsigned(each)
         if _is_path(node, "vars", 1):

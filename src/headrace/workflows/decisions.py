@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from headrace.workflows.conditions import WHEN, Condition, condition_of
@@ -16,11 +17,16 @@ class Passed(NamedTuple):
     reads: Mapping[str, Any]
 
 
-class Verdict(NamedTuple):
-    """The result of a condition. `skips` None: it has none, or `error` says why there is no decision."""
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The result of a condition. `skips` None: it has none, or `error` says why there is no decision.
+
+    `steps`: what the decision has cost, STEPS_OF_STAGE included; 0 where no condition was evaluated.
+    """
 
     skips: bool | None = None
     error: str | None = None
+    steps: int = field(default=0, compare=False)
 
 
 RUNS = Verdict()
@@ -28,25 +34,11 @@ RUNS = Verdict()
 
 
 STEPS_OF_STAGE = 100
-"""What a decision counts besides the steps of its evaluation."""
+"""Steps that a decision counts besides those of its evaluation."""
 
 
-class Effort:
-    """The steps that decisions have taken together."""
-
-    __slots__ = ("steps",)
-
-    def __init__(self) -> None:
-        self.steps = 0
-
-
-def decide(
-    stage: Mapping[str, Any], variables: Mapping[str, str], before: Sequence[Passed], effort: Effort | None = None
-) -> Verdict:
-    """Evaluate the condition of a stage that opens. `before`: all stages before it, in order.
-
-    `effort`: to which the steps of this decision are added.
-    """
+def decide(stage: Mapping[str, Any], variables: Mapping[str, str], before: Sequence[Passed]) -> Verdict:
+    """Evaluate the condition of a stage that opens. `before`: all stages before it, in order."""
     source = stage.get(WHEN)
     if source is None:
         return RUNS
@@ -60,19 +52,20 @@ def decide(
         return Verdict(None, f"{WHEN}: {condition.problems[0]}")
     meter = exact_meter(condition.program.limits)
     stages = _seen(condition, before)
+    result: object = None
+    error: str | None = None
     try:
         given = members_of(condition.needed | condition.others, variables, meter.decode)
         result = condition.program.measured({"vars": given, "stages": stages}, meter)
-    except ExpressionError as error:
-        return Verdict(None, f"{WHEN}: {error.summary}")
-    except Failure as failure:  # of a member of a variable, which has no place in the source
-        return Verdict(None, f"{WHEN}: {failure}")
-    finally:
-        if effort is not None:
-            effort.steps += STEPS_OF_STAGE + condition.program.limits.steps - max(meter.steps_left, 0)
-    if type(result) is not bool:
-        return Verdict(None, f"{WHEN}: gives {kind_name(result, rounds=False)}, not true or false")
-    return Verdict(not result)
+    except ExpressionError as failed:
+        error = f"{WHEN}: {failed.summary}"
+    except Failure as failed:  # of a member of a variable, which has no place in the source
+        error = f"{WHEN}: {failed}"
+    else:
+        if type(result) is not bool:
+            error = f"{WHEN}: gives {kind_name(result, rounds=False)}, not true or false"
+    steps = STEPS_OF_STAGE + condition.program.limits.steps - max(meter.steps_left, 0)
+    return Verdict(not result if error is None else None, error, steps)
 
 
 def _seen(condition: Condition, before: Sequence[Passed]) -> list[dict[str, Any] | None]:

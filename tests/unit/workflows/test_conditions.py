@@ -82,7 +82,7 @@ def verdict(when: str, *before: Passed, **variables: str) -> Verdict:
         ("1 < vars.n < 5", "use int(vars.n) (1:5)"),
         ('vars["a" + "b"] > 5', "use int(vars.NAME)"),
         ("any([1, 2], vars.n > #)", "use int(vars.n)"),
-        ("vars.n - 1 > 0", "a variable is text, with which - does not calculate: use int(vars.n)"),
+        ("vars.n-1 > 0", "a variable is text, with which - does not calculate: use int(vars.n)"),
         ("2 * vars.n > 0", "a variable is text, with which * does not calculate: use int(vars.n)"),
         ("vars.n + 1 > 0", "a variable is text, with which + does not calculate: use int(vars.n)"),
         ("int(vars.a) + vars.n > 0", "a variable is text, with which + does not calculate: use int(vars.n)"),

@@ -77,7 +77,8 @@ async def connect_writer(url: str) -> Connection:
 def settings_of(url: str, role: str) -> str:
     """The connection string of one connection."""
     given = conninfo_to_dict(url)
-    return make_conninfo("", **{**KEEP_ALIVE, **given, "application_name": f"headrace {role} {_process()}"})
+    process = f"{socket.gethostname()}:{os.getpid()}"[:40]
+    return make_conninfo("", **{**KEEP_ALIVE, **given, "application_name": f"headrace {role} {process}"})
 
 
 def as_query(text: str) -> LiteralString:
@@ -103,10 +104,6 @@ def _is_refusal(lines: list[str]) -> bool:
     """Find a refusal by the server: libpq gives it as text only."""
     wanted = ("password authentication failed", "does not exist", "no pg_hba.conf entry", "permission denied")
     return any(word in line for line in lines for word in wanted)
-
-
-def _process() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"[:40]
 
 
 def has_failed(connection: psycopg.AsyncConnection[Any]) -> bool:

@@ -38,7 +38,9 @@ class Readers:
         async with self._free:
             for attempt in range(2):
                 try:
-                    connection = self._idle.pop() if self._idle else await self._connected()
+                    if self._is_closed:
+                        raise Unavailable("the journal is closed")
+                    connection = self._idle.pop() if self._idle else await connect(self._url, "reader", READER_SESSION)
                     return await self._read_on(connection, query, parameters)
                 except psycopg.OperationalError as error:
                     if attempt:
@@ -47,11 +49,6 @@ class Readers:
                 except psycopg.Error as error:
                     raise Unavailable(f"the journal cannot be read: {error}") from error
         raise AssertionError("unreachable")
-
-    async def _connected(self) -> Connection:
-        if self._is_closed:
-            raise Unavailable("the journal is closed")
-        return await connect(self._url, "reader", READER_SESSION)
 
     async def _read_on(self, connection: Connection, query: str, parameters: Sequence[Any]) -> list[Row]:
         is_clean = False
