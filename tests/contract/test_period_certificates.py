@@ -250,6 +250,27 @@ async def test_a_late_end_of_a_case_that_had_been_counted_takes_that_off(tmp_pat
     await services.close()
 
 
+async def test_neither_a_gap_nor_earlier_cases_that_went_on_count_as_instances_of_a_period(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a period after a gap of months, or after many redrives, could never be certified, however short it is."""
+    services = Refusing(SECOND_LEG)
+    async with running(tmp_path / "j.db", services) as alive:
+        begun_at = now(alive)
+        failed = [await ran(alive, CROSS) for _ in range(3)]
+        services.place = None
+        ends = [end_of(await alive.ended((await redrive(alive, each.id)).target)) for each in failed]
+        first = await certificate(alive, begun_at, ends[-1] + 1)
+        for _ in range(3):
+            await ran(alive, SEND)
+        last = await ran(alive, SEND)
+        monkeypatch.setattr(period_cases, "MAX_FOUND", 1)
+        second = await period(alive, end_of(last), end_of(last) + 1)
+    assert len(cases(payload(first))) == 3 and cases(second) == [last.id]
+    assert second["previous"]["id"] == first.id
+    await services.close()
+
+
 class Seen:
     """A journal of which something happens after the first list of instances was read."""
 

@@ -72,24 +72,16 @@ def period_of(wanted: Json, now_at: int) -> Period:
 class Earlier:
     """The lines of the certificates before a period, as far back as a case may end without being stored.
 
-    `periods`: the times of each; `lines`: the last one of each case, with the id of its certificate.
+    `periods`: the times of each; `ends`: when each case has ended by its last line, as text.
     """
 
     periods: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-    lines: dict[str, Counted] = field(default_factory=dict[str, Counted])
-
-    def from_at(self, period: Period) -> int:
-        """The time from which on a case may have ended that is to be counted in this period."""
-        return min([period.from_at, *(begins for begins, _ in self.periods)])
-
-    def has(self, case_id: str, ended_at: int) -> bool:
-        """Whether a line counts this end of a case."""
-        return case_id in self.lines and self.lines[case_id].line["endedAt"] == checked_text(ended_at)
+    ends: dict[str, str] = field(default_factory=dict[str, str])
 
     def lacks(self, case_id: str, ended_at: int) -> bool:
         """Whether this end of a case belongs to one of the periods, and no line counts it."""
         is_in_one = any(begins <= ended_at < ends for begins, ends in self.periods)
-        return is_in_one and not self.has(case_id, ended_at)
+        return is_in_one and self.ends.get(case_id, "") < checked_text(ended_at)
 
 
 async def earlier_than(journal: Journal, previous: Certificate | None) -> Earlier:
@@ -97,9 +89,9 @@ async def earlier_than(journal: Journal, previous: Certificate | None) -> Earlie
     found = Earlier()
     if previous is not None:
         async for each in _chain(journal, previous, cast("int", previous.to_at) - LATE_US):
-            found.periods.append((cast("int", each.from_at), cast("int", each.to_at)))
+            found.periods.insert(0, (cast("int", each.from_at), cast("int", each.to_at)))
             for case_id, line in (await asyncio.to_thread(_lines_in, each.content)).items():
-                found.lines.setdefault(case_id, Counted(each.id, line))
+                found.ends.setdefault(case_id, line["endedAt"])
     return found
 
 
@@ -143,31 +135,42 @@ async def _candidates(journal: Journal, period: Period, earlier: Earlier) -> lis
     One that ends or is aborted meanwhile is in one of the lists at least: those of the ended ones are read last.
     """
     found: list[str] = []
-    from_at = earlier.from_at(period)
-    sources: tuple[tuple[WhichTimes, Place], ...] = (
-        ("running", Place(-(2**63), "")),
-        ("canceled", Place(-(2**63), "")),
-        ("ended", Place(from_at, "")),
+    always = (-(2**63), 2**63)
+    sources: tuple[tuple[WhichTimes, tuple[int, int]], ...] = (
+        ("running", always),
+        ("canceled", always),
+        *(("ended", each) for each in earlier.periods),
+        ("ended", (period.from_at, 2**63)),
     )
-    for which, place in sources:
-        while rows := await journal.instance_times(which, place, _PAGE):
-            found += [
-                row.id
-                for row in rows
-                if row.created_at < period.to_at
-                and (row.settled_at is None or row.settled_at >= from_at)
-                and (row.settled_at is None or not earlier.has(row.id, row.settled_at))
-            ]
-            last = rows[-1]
-            place = Place(last.created_at if which != "ended" else cast("int", last.ended_at), last.id)
-            if which != "ended" and last.created_at >= period.to_at:
-                break
+    for which, (begins, ends) in sources:
+        place, at = Place(begins, ""), begins
+        while at < ends and (rows := await journal.instance_times(which, place, _PAGE)):
+            for row in rows:
+                if row.created_at >= period.to_at or (which == "ended" and cast("int", row.ended_at) >= ends):
+                    continue
+                is_of_period = row.settled_at is None or row.settled_at >= period.from_at
+                if is_of_period or await _is_late(journal, row.id, cast("int", row.settled_at), earlier):
+                    found.append(row.id)
             if len(found) > MAX_FOUND:
                 raise TooLarge(
                     "period", f"has more than {MAX_FOUND:,} instances that may count in it; take a shorter one"
                 )
+            at = rows[-1].created_at if which != "ended" else cast("int", rows[-1].ended_at)
+            place = Place(at, rows[-1].id)
+            if which != "ended" and at >= period.to_at:
+                break
             await asyncio.sleep(0)
     return found
+
+
+async def _is_late(journal: Journal, instance_id: str, settled_at: int, earlier: Earlier) -> bool:
+    """Whether an instance ended in an earlier period, and no line counts that."""
+    if not earlier.lacks(instance_id, settled_at):
+        return False
+    root_id = instance_id
+    while (before := await journal.predecessor(root_id)) is not None:
+        root_id = before.predecessor
+    return earlier.lacks(root_id, settled_at)
 
 
 async def _chain(journal: Journal, newest: Certificate, since: int) -> AsyncIterator[Certificate]:
