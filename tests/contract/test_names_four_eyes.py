@@ -59,7 +59,7 @@ async def test_who_only_prunes_has_asked_for_nothing(tmp_path: Path) -> None:
         assert [each.principal for each in await alive.journal.requesters(trigger.id)] == ["jane"]
         trail = await alive.journal.audit(2**62, 99)
         assert {(each.operation, each.target) for each in trail if each.principal == "eve"} == {
-            ("apply", "default"),
+            ("apply", "set:default"),
             ("apply", "other"),
             ("deleteTrigger", trigger.id),
             ("deleteNamedWorkflow", "pay"),

@@ -223,10 +223,11 @@ class Journal(Protocol):
         """
         ...
 
-    async def movers(self, trigger_id: str, workflow_id: str, until_at: int) -> list[Requester]:
+    async def movers(self, trigger_id: str, workflow_id: str, until_at: int, instance_id: str = "") -> list[Requester]:
         """Return the principals that made the version of a name which a trigger starts by it, or moved the name since.
 
-        Empty for a trigger that starts a workflow by its id. `until_at`: of the start.
+        Empty for a trigger that starts a workflow by its id. `until_at`: of the start. `instance_id`: the trigger is
+        taken as it was when the event of this instance was accepted; without it, as it is now.
         """
         ...
 

@@ -258,7 +258,8 @@ async def who_moves_a_name_has_asked_for_what_a_trigger_starts_by_it(make_journa
         for number, trigger_id in ((1, "t1"), (2, "t2"), (3, "t3"), (4, "t1")):
             start = _start("pay", 1, f"i{number}")[1:]
             if number == 3:
-                start = [_trigger("t3", handle=None), *start]
+                await journal.commit(unit_of(_trigger("t3", handle=None)))
+            await _accepted(journal, f"k{number}")
             if number == 4:  # a definition that has been replaced meanwhile by one of another name
                 change = (
                     n.KeepTrigger(trigger_id="t1", revision=1, at=6),
@@ -276,9 +277,15 @@ async def who_moves_a_name_has_asked_for_what_a_trigger_starts_by_it(make_journa
                 error=None,
             )
             await journal.commit(Unit([*start, fired]))
-        moved = [(each.principal, each.at) for each in await journal.movers("t1", "w1", 6)]
-        assert moved == [("ann", 5), ("jane", 5), ("tom", 6)]
-        assert await journal.movers("t2", "w1", 6) == [] and await journal.movers("t1", "w9", 6) == []
+        for trigger_id, instance_id in (("t1", "i1"), ("t1", "i4"), ("t3", "")):
+            moved = [(each.principal, each.at) for each in await journal.movers(trigger_id, "w1", 6, instance_id)]
+            assert moved == [("ann", 5), ("jane", 5), ("tom", 6)], trigger_id
+        assert await journal.movers("t1", "w1", 6) == [], "it starts another name now"
+        assert await journal.movers("t2", "w1", 6) == [] and await journal.movers("t1", "w9", 6, "i1") == []
+        by_name = _replace("t2", 1, event="PAID", filter_="true")
+        assert await is_committed(journal, required(n.KeepTrigger(trigger_id="t2", revision=1, at=6), by_name))
+        assert await journal.movers("t2", "w1", 6, "i2") == [], "it got the name after the event of this instance"
+        assert [each.principal for each in await journal.movers("t2", "w1", 6)] == ["ann", "jane", "tom"]
         known = {"ann", "bob", "jane", "tom"}
         assert set(await journal.case_requesters(["i1"])) == set(await journal.case_requesters(["i4"])) == known
         assert await journal.case_requesters(["i2"]) == ["bob"], "a trigger by id starts it wherever the name is"

@@ -218,7 +218,7 @@ async def _read_instance(
         skipped.add(instance.from_stage)
     asked = await journal.requesters(await journal.trigger_of(instance_id) or instance_id)
     if asked and (trigger_id := await journal.trigger_of(instance_id)):  # who has moved a name stands for no creator
-        asked += await journal.movers(trigger_id, instance.workflow_id, instance.created_at)
+        asked += await journal.movers(trigger_id, instance.workflow_id, instance.created_at, instance_id)
     verdicts = {(row.stage, row.position): _verdict(row) for row in await journal.resolutions(instance_id)}
     stages: list[RecordedStage] = []
     for stage in instance.stages:

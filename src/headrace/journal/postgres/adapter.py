@@ -331,8 +331,9 @@ class PostgresJournal:
     async def requesters(self, target: str) -> list[Requester]:
         return [Requester(*row) for row in await self._rows("requesters", target)]
 
-    async def movers(self, trigger_id: str, workflow_id: str, until_at: int) -> list[Requester]:
-        return [Requester(*row) for row in await self._rows("movers", workflow_id, trigger_id, until_at)]
+    async def movers(self, trigger_id: str, workflow_id: str, until_at: int, instance_id: str = "") -> list[Requester]:
+        rows = await self._rows("movers", instance_id, workflow_id, trigger_id, until_at)
+        return [Requester(*row) for row in rows]
 
     async def case_requesters(self, instance_ids: Sequence[str]) -> list[str | None]:
         return [principal for (principal,) in await self._rows("case_requesters", list(instance_ids))]

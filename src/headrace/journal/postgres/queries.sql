@@ -779,10 +779,14 @@ WHERE target IN (SELECT CAST(:target AS text) UNION SELECT batch_id FROM batch_i
 GROUP BY principal ORDER BY min(at), principal
 
 -- The principals that made the version of a name which a trigger starts by it, and that have moved the name since then.
+-- For an instance, the trigger as it was when the event was accepted; without one, as it is now.
 -- name: movers
-WITH started (name, principal, at) AS (
-    SELECT v.name, v.principal, v.created_at FROM versions AS v WHERE v.workflow_id = CAST(:workflow_id AS text) AND v.name IN (
-        SELECT t.workflow_name FROM triggers AS t WHERE t.id = CAST(:trigger_id AS text) UNION SELECT f.workflow_name FROM former_triggers AS f WHERE f.trigger_id = CAST(:trigger_id AS text)))
+WITH event (seq) AS (
+    SELECT coalesce((SELECT e.seq FROM occurrences AS o JOIN inbox AS e ON e.key = o.event_key WHERE o.instance_id = CAST(:instance_id AS text)), 9223372036854775807)),
+started (name, principal, at) AS (
+    SELECT v.name, v.principal, v.created_at FROM event, versions AS v WHERE v.workflow_id = CAST(:workflow_id AS text) AND v.name IN (
+        SELECT t.workflow_name FROM triggers AS t WHERE t.id = CAST(:trigger_id AS text) AND t.after_seq < event.seq
+        UNION SELECT f.workflow_name FROM former_triggers AS f WHERE f.trigger_id = CAST(:trigger_id AS text) AND f.after_seq < event.seq AND event.seq <= f.until_seq))
 SELECT principal, at FROM started UNION SELECT a.principal, a.at FROM started AS s JOIN audit AS a ON a.target = s.name
 WHERE a.operation IN ('putWorkflow', 'apply') AND a.at >= s.at AND a.at <= CAST(:until_at AS bigint)
 ORDER BY 2, 1
@@ -805,8 +809,10 @@ asking (id, principal) AS (
         WHERE p.instance_id IS NOT NULL),
 moved (name, principal, at, until_at) AS (
     SELECT v.name, v.principal, v.created_at, i.created_at FROM cases AS c JOIN occurrences AS o ON o.instance_id = c.id
+    JOIN inbox AS e ON e.key = o.event_key
     JOIN instances AS i ON i.id = c.id JOIN versions AS v ON v.workflow_id = i.workflow_id AND v.name IN (
-        SELECT t.workflow_name FROM triggers AS t WHERE t.id = o.trigger_id UNION SELECT f.workflow_name FROM former_triggers AS f WHERE f.trigger_id = o.trigger_id))
+        SELECT t.workflow_name FROM triggers AS t WHERE t.id = o.trigger_id AND t.after_seq < e.seq
+        UNION SELECT f.workflow_name FROM former_triggers AS f WHERE f.trigger_id = o.trigger_id AND f.after_seq < e.seq AND e.seq <= f.until_seq))
 SELECT principal FROM asking UNION SELECT NULL FROM cases WHERE id NOT IN (SELECT id FROM asking)
 UNION SELECT principal FROM moved UNION SELECT a.principal FROM moved AS m JOIN audit AS a ON a.target = m.name
 WHERE a.operation IN ('putWorkflow', 'apply') AND a.at >= m.at AND a.at <= m.until_at

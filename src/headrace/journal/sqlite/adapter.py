@@ -370,8 +370,9 @@ class SqliteJournal:
     async def requesters(self, target: str) -> list[Requester]:
         return [Requester(*row) for row in self._rows("requesters", target)]
 
-    async def movers(self, trigger_id: str, workflow_id: str, until_at: int) -> list[Requester]:
-        return [Requester(*row) for row in self._rows("movers", workflow_id, trigger_id, until_at)]
+    async def movers(self, trigger_id: str, workflow_id: str, until_at: int, instance_id: str = "") -> list[Requester]:
+        rows = self._rows("movers", instance_id, workflow_id, trigger_id, until_at)
+        return [Requester(*row) for row in rows]
 
     async def case_requesters(self, instance_ids: Sequence[str]) -> list[str | None]:
         return [principal for (principal,) in self._rows("case_requesters", json.dumps(instance_ids))]
