@@ -203,6 +203,8 @@ async def test_a_trigger_needs_a_version_that_is_not_deleted(tmp_path: Path) -> 
             with pytest.raises(InvalidValue, match="was deleted: put another version") as refused:
                 await asked
             assert refused.value.field == field
+        same = (await applied(alive, {}, {"payments": on("PAID")})).changes
+        assert [each.action for each in same] == ["unchanged"], "it may be of others: nothing is refused for it"
         await applied(alive, {"pay": waits_for("a")}, {"new": on("PAID"), "payments": on("SAVED")})
         handle = await alive.journal.handle("pay")
         assert handle is not None and handle.current == 2

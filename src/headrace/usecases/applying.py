@@ -235,14 +235,18 @@ def _add_trigger_change(
 
 
 async def _workflow_of(
-    ports: Ports, unit: Unit, wanted: KeptDefinition, made: dict[str, NamedWorkflow], path: str
+    ports: Ports, unit: Unit, change: _TriggerChange, made: dict[str, NamedWorkflow], path: str
 ) -> tuple[str, int | None]:
-    """The workflow that a trigger starts now: by its name, also one that this unit makes, or by its id."""
+    """The workflow that a trigger starts now: by its name, also one that this unit makes, or by its id.
+
+    Raises InvalidValue where it is deleted, unless the trigger stays as it is: it may belong to others.
+    """
+    wanted, stays = change.wanted, change.action == UNCHANGED
     name = wanted.workflow_name
     if name is None:
         workflow_id = wanted.definition.workflow_id
         workflow = await ports.journal.workflow(workflow_id)
-        if workflow is None or workflow.deleted_at is not None:
+        if not stays and (workflow is None or workflow.deleted_at is not None):
             raise InvalidValue(f"{path}workflowID", f"there is no workflow {workflow_id[:100]!r}")
         return workflow_id, None
     handle = made[name].handle if name in made else await ports.journal.handle(name)
@@ -250,7 +254,7 @@ async def _workflow_of(
         raise InvalidValue(f"{path}workflow", f"there is no workflow with the name {name!r}")
     if name not in made:
         workflow = await ports.journal.workflow(handle.workflow_id)
-        if workflow is None or workflow.deleted_at is not None:
+        if not stays and (workflow is None or workflow.deleted_at is not None):
             reason = f"the workflow of {name!r}, version {handle.current}, was deleted: put another version"
             raise InvalidValue(f"{path}workflow", reason)
         guard = RequireVersion(name=name, number=handle.current)
@@ -277,7 +281,7 @@ async def put_trigger(ports: Ports, caller: Caller | None, name: str, wanted: ob
         raise NotInThisState("version", f"trigger {name!r}: ifRevision is {if_revision}, and {there}")
     await _require_capacity(ports, 1 if change.before is None else 0)
     unit, at = Unit(), ports.clock.now_at()
-    workflow = await _workflow_of(ports, unit, parsed, {}, "")
+    workflow = await _workflow_of(ports, unit, change, {}, "")
     row = _add_trigger_change(unit, ports, change, workflow, set_name, at)
     answer = Answer(row.id, PutTrigger(row, change.action))
     # Who changes nothing is no requester of what the trigger starts.
@@ -308,14 +312,15 @@ async def apply(ports: Ports, caller: Caller | None, wanted: object) -> Answer[A
     unit, at = Unit(), ports.clock.now_at()
     made, found = _add_names(unit, ports, names, request, principal_of(caller), at)
     for change in changes:
-        workflow = await _workflow_of(ports, unit, change.wanted, made, f"triggers.{change.wanted.name}.")
+        workflow = await _workflow_of(ports, unit, change, made, f"triggers.{change.wanted.name}.")
         row = _add_trigger_change(unit, ports, change, workflow, request.set_name, at)
         found.append(Change(TRIGGER, change.wanted.name, change.action, row.revision, row.id))
     pruned: list[NamedWorkflow] = []
     if request.prunes:
         pruned = await _add_pruning(unit, ports, request, found, at)
         _require_no_others(unit, request.set_name, [*names, *changes], found)
-    answer = Answer(request.set_name, Applied(request.set_name, request.is_dry, tuple(found)))
+    # No name has this text: who applies a set has not put a workflow that is called as the set is.
+    answer = Answer(f"set:{request.set_name}", Applied(request.set_name, request.is_dry, tuple(found)))
     if request.is_dry:
         return answer
     for each in found if caller is not None else ():
@@ -394,7 +399,8 @@ async def _require_unused(ports: Ports, named: NamedWorkflow, gone: set[str], re
             continue
         is_replaced = row.handle in request.triggers  # by a definition that does not start it
         if use.is_former or (is_replaced and use.waits):
-            raise NotInThisState("in_use", f"{what} trigger {row.name or row.id!r} starts it for events that wait")
+            how = f"trigger {row.name or row.id!r} starts it for events that wait: apply without prune first"
+            raise NotInThisState("in_use", f"{what} {how}")
         if not is_replaced:
             raise NotInThisState("in_use", f"{what} trigger {row.name or row.id!r} starts it")
 
