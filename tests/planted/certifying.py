@@ -157,7 +157,7 @@ CERTIFYING: tuple[Bug, ...] = (
     _bug(
         "a period that forgets an abort whose effect settles later",
         PERIOD_CASES,
-        '        ("canceled", Place(-(2**63), "")),\n',
+        '        ("canceled", always),\n',
         "",
         _PERIODS,
     ),
@@ -171,17 +171,29 @@ CERTIFYING: tuple[Bug, ...] = (
     _bug(
         "an end that was stored late is looked for in the period alone",
         PERIOD_CASES,
-        "        return min([period.from_at, *(begins for begins, _ in self.periods)])",
-        "        return period.from_at",
+        '        *(("ended", each) for each in earlier.periods),\n',
+        "",
+        _PERIODS,
+    ),
+    _bug(
+        "a period looks at all that ended since the one before",
+        PERIOD_CASES,
+        "if is_of_period or await _is_late(",
+        "if True or await _is_late(",
+        _PERIODS,
+    ),
+    _bug(
+        "a period counts the instances of earlier ones that have gone on as its own",
+        PERIOD_CASES,
+        "    return earlier.lacks(root_id, settled_at)\n",
+        "    return True\n",
         _PERIODS,
     ),
     _bug(
         "a case that ends while the lists are read is in none of them",
         PERIOD_CASES,
-        '        ("running", Place(-(2**63), "")),\n        ("canceled", Place(-(2**63), "")),\n'
-        '        ("ended", Place(from_at, "")),\n',
-        '        ("ended", Place(from_at, "")),\n        ("running", Place(-(2**63), "")),\n'
-        '        ("canceled", Place(-(2**63), "")),\n',
+        '        ("running", always),\n        ("canceled", always),\n',
+        '        ("ended", (period.from_at, 2**63)),\n        ("running", always),\n        ("canceled", always),\n',
         _PERIODS,
     ),
     _bug(
@@ -215,8 +227,8 @@ CERTIFYING: tuple[Bug, ...] = (
     _bug(
         "an approval that is dated before what it is about",
         "src/headrace/usecases/approvals.py",
-        "    return max([ports.clock.now_at(), plan.created_at, *ends, *(each.at for each in decisions)])",
-        "    return ports.clock.now_at()",
+        "    return max(times)\n",
+        "    return ports.clock.now_at()\n",
         "tests/contract/test_approvals.py",
     ),
     _bug(

@@ -116,10 +116,13 @@ async def decide(
 
 async def _moment(ports: Ports, plan: Plan, about: PlanSubject, decisions: list[Decision]) -> int:
     """The time of a decision: not before what it is about, also where the clock was set back meanwhile."""
-    continued = about.redrive or about.undo
-    before = None if continued is None else await ports.journal.instance(continued)
-    ends = [] if before is None else [before.updated_at]
-    return max([ports.clock.now_at(), plan.created_at, *ends, *(each.at for each in decisions)])
+    times = [ports.clock.now_at(), plan.created_at, *(each.at for each in decisions)]
+    instance_id = about.instance or about.redrive or about.undo
+    while instance_id is not None and (instance := await ports.journal.instance(instance_id)) is not None:
+        times.append(instance.updated_at)
+        before = await ports.journal.predecessor(instance_id)
+        instance_id = None if before is None else before.predecessor
+    return max(times)
 
 
 def decision_in(wanted: object, caller: Caller | None, noun: str) -> tuple[str, str, str]:
@@ -268,7 +271,7 @@ def decide_rest(
     _require_waiting(runner, plan)
     assert runner.gate is not None
     # Its time is after those of the others, also where the clock was set back meanwhile.
-    runner.last_at = max([runner.last_at, plan.created_at, *(each.at for each in decisions)])
+    runner.last_at = max([runner.last_at, decision.at, *(each.at for each in decisions)])
     decision = msgspec.structs.replace(decision, at=runner.now_at())
     if runner.deadline_at is not None and runner.deadline_at <= decision.at:
         return runner.deny(EXPIRED_TEXT, EXPIRED), None
