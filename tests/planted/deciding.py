@@ -57,10 +57,17 @@ DECIDING: tuple[Bug, ...] = (
         _PURE,
     ),
     _bug(
+        "a delay that is over and left open is due at no time",
+        RUNNER,
+        "self._move(unit, now_at, at if is_left else 0)",
+        "self._move(unit, now_at, 0)",
+        _RUNNER,
+    ),
+    _bug(
         "that a stage runs by its condition is not stored",
         RUNNER,
-        "        if stage.skips is not None:\n",
-        "        if stage.skips:\n",
+        "        if (skips := self.stage.skips) is not None:\n",
+        "        if skips := self.stage.skips:\n",
         _RUNNER,
     ),
     _bug(

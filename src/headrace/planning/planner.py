@@ -46,7 +46,7 @@ from headrace.workflows.reversals import (
 MAX_READS = 5_000
 """The questions that one plan may ask."""
 MAX_STEPS = 400_000
-"""The work of all conditions in one plan, which is made without a pause: a fifth of a second."""
+"""The work of all conditions in one plan, which is made without a pause: 0.2 to 2 seconds."""
 NEEDS_SAME_BYTES, NO_LONGER_FITS = "needs_same_bytes", "no_longer_fits"
 """Codes of the failure of a plan that continues a case."""
 

@@ -52,7 +52,7 @@ decode = msgspec.json.decode
 RETRYING = STATUSES.index("retrying")
 NEEDS_ATTENTION = STATUSES.index("attention")
 UNIT_STEPS = 20_000
-"""The work of the conditions of one unit, some 10 ms: the stage that passes it is stored, and another unit goes on."""
+"""The work of the conditions of one unit, 0.1 s at most: the stage that passes it is stored, another unit goes on."""
 UNBOOKED = "UNBOOKED: a person decided that it was not booked"
 """The error of an effect that a person closed. It begins with a code, by which instances are searched."""
 
@@ -368,10 +368,11 @@ class InstanceRunner:
             self.before.append(stage.passed())
         if stage.error is None and stage.number + 1 < len(self.definition.stages):
             self._open_stage(stage.number + 1, now_at, unit)
-            self._move(unit, now_at, 0)
             command = self.stage.command
-            is_over = command.deadline_at <= now_at if isinstance(command, SleepUntil) else command is None
-            return not (is_over and self.stage_is_stored) or self._steps < UNIT_STEPS
+            at = command.deadline_at if isinstance(command, SleepUntil) else 0
+            is_left = (command is None or 0 < at <= now_at) and self.stage_is_stored and self._steps >= UNIT_STEPS
+            self._move(unit, now_at, at if is_left else 0)  # a clock that is set back may have to reach it again
+            return not is_left
         self._end(unit, now_at, stage.error, stage.failure)
         return False
 
@@ -432,9 +433,8 @@ class InstanceRunner:
 
     def _store_decision(self, unit: Unit) -> None:
         """Store what the condition of the stage has said, behind the row of the stage."""
-        stage = self.stage
-        if stage.skips is not None:
-            unit.add(DecideStage(instance_id=self.id, number=stage.number, is_skipped=stage.skips))
+        if (skips := self.stage.skips) is not None:
+            unit.add(DecideStage(instance_id=self.id, number=self.stage.number, is_skipped=skips))
 
     def run_stage(self, number: int, started_at: int, *, may_name_world: bool, verdict: Verdict = RUNS) -> None:
         self.stage_started_at = started_at

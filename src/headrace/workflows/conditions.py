@@ -33,7 +33,7 @@ _LEAST_CACHED = 256
 MAX_CHARACTERS = 100
 """The length of a value in a message."""
 MAX_STEPS = 20_000
-"""The work of one evaluation: 10 to 50 ms. It is counted and not timed: no decision may depend on a machine's speed."""
+"""The work of one evaluation: up to 100 ms. It is counted, not timed: no decision may depend on a machine's speed."""
 _NAMES: Mapping[str, object] = {"vars": {}, "stages": []}
 _ORDERS = frozenset(("<", "<=", ">", ">="))
 _CALCULATES = frozenset(("-", "*", "/", "%", "**", "^", ".."))

@@ -104,6 +104,8 @@ def test_no_stage_is_left_that_was_not_decided() -> None:
         runner, unit = runners().start(workflow, {"country": "DE"}, sends=True)
         while runner.stage.number < place:
             assert len(decided(unit)) <= 5, "each unit decides about some"
+            left = [each.next_at for each in unit.writes if isinstance(each, writes.MoveInstance)][-1]
+            assert left == runner.sleeps_until_at, "it is due then, also where the clock is set back meanwhile"
             unit = runner.advance()
         moves = [each.next_at for each in unit.writes if isinstance(each, writes.MoveInstance)]
         assert moves[-1] == runner.sleeps_until_at is not None
