@@ -125,7 +125,7 @@ async def test_apply_over_http(live: Live) -> None:
     assert wrong.status_code == 400 and wrong.json()["details"][0]["path"] == "workflows.b.stages[0]"
     trail = (await live.call("GET", "/ext/audit")).json()["data"]
     assert [each["target"] for each in trail if each["operation"] == "apply"][:3] == [
-        "s",
+        "set:s",
         done["documents"][1]["id"],
         "pay",
     ]

@@ -148,8 +148,13 @@ async def _candidates(journal: Journal, period: Period, earlier: Earlier) -> lis
             for row in rows:
                 if row.created_at >= period.to_at or (which == "ended" and cast("int", row.ended_at) >= ends):
                     continue
-                is_of_period = row.settled_at is None or row.settled_at >= period.from_at
-                if is_of_period or await _is_late(journal, row.id, cast("int", row.settled_at), earlier):
+                counts = row.settled_at is None or row.settled_at >= period.from_at
+                if row.settled_at is not None and not counts and earlier.lacks(row.id, row.settled_at):
+                    root_id = row.id
+                    while (before := await journal.predecessor(root_id)) is not None:
+                        root_id = before.predecessor
+                    counts = earlier.lacks(root_id, row.settled_at)
+                if counts:
                     found.append(row.id)
             if len(found) > MAX_FOUND:
                 raise TooLarge(
@@ -161,16 +166,6 @@ async def _candidates(journal: Journal, period: Period, earlier: Earlier) -> lis
                 break
             await asyncio.sleep(0)
     return found
-
-
-async def _is_late(journal: Journal, instance_id: str, settled_at: int, earlier: Earlier) -> bool:
-    """Whether an instance ended in an earlier period, and no line counts that."""
-    if not earlier.lacks(instance_id, settled_at):
-        return False
-    root_id = instance_id
-    while (before := await journal.predecessor(root_id)) is not None:
-        root_id = before.predecessor
-    return earlier.lacks(root_id, settled_at)
 
 
 async def _chain(journal: Journal, newest: Certificate, since: int) -> AsyncIterator[Certificate]:
