@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from headrace.certificates.envelope import verify
 from headrace.certificates.statement import checked_text
+from headrace.journal.records import ActivityRow
 from headrace.usecases import period_cases
 from headrace.usecases import period_certificates as use_case
+from headrace.usecases.period_listing import reference_of
 from tests.api.conftest import Live
 from tests.api.test_certificates import book, funded, ran
 
@@ -101,6 +104,24 @@ async def test_full_finds_the_reference_of_an_effect_on_another_ledger(live: Liv
     await book(live, "shop", "world", "thief", 1, reference=reference, timestamp="2020-03-01T00:00:00Z")
     response = await live.call("POST", "/ext/certificates", body)
     assert (response.status_code, response.json()["details"]["reason"]) == (409, "extra_in_books")
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "found"),
+    [
+        ("/v2/shop/transactions", None, ("shop", "headrace:x:0:0")),
+        ("/v2/shop/transactions?schemaVersion=v1", None, ("shop", "headrace:x:0:0")),
+        ("/v2/shop/transactions", "refused", None),
+        ("/v2/shop/accounts/jane/metadata", None, None),
+        ("/v2/shop", None, None),
+        ("/wallets/transactions", None, None),
+    ],
+)
+def test_only_a_transaction_of_a_ledger_is_booked_with_a_reference(path: str, error: str | None, found: object) -> None:
+    """Metadata has what names a caller likes: it explains no transaction."""
+    row = ActivityRow("i", 0, 0, "CreateTransaction", "{}", 1, request_path=path, error=error)
+    assert reference_of(msgspec.structs.replace(row, request_body=b'{"reference":"headrace:x:0:0"}')) == found
+    assert reference_of(row) is None
 
 
 async def test_full_declares_an_ingestion_that_no_case_has_booked(live: Live) -> None:

@@ -225,6 +225,13 @@ CERTIFYING: tuple[Bug, ...] = (
         "tests/api/test_period_certificates.py",
     ),
     _bug(
+        "metadata of an open case explains a transaction of nobody",
+        PERIOD_LISTING,
+        ' or parts[3:] != ["transactions"]:',
+        ":",
+        "tests/api/test_period_certificates.py",
+    ),
+    _bug(
         "an approval that is dated before what it is about",
         "src/headrace/usecases/approvals.py",
         "    return max(times)\n",

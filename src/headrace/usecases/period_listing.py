@@ -22,10 +22,11 @@ Reference = tuple[str, str]
 
 def reference_of(row: ActivityRow) -> Reference | None:
     """The reference with which an effect is booked that is done or in progress; None: it books nothing itself."""
-    if row.error is not None or not row.request_path.startswith("/v2/") or not row.request_body:
-        return None
+    parts = row.request_path.split("?")[0].split("/")
+    if row.error is not None or not row.request_body or parts[:2] != ["", "v2"] or parts[3:] != ["transactions"]:
+        return None  # metadata may have a member of that name, too
     reference = msgspec.json.decode(row.request_body).get("reference")
-    return (row.request_path.split("/")[2], reference) if isinstance(reference, str) else None
+    return (parts[2], reference) if isinstance(reference, str) else None
 
 
 async def unexplained(ports: Ports, period: Period, booked: set[Place], in_open: set[Reference]) -> list[Json]:
