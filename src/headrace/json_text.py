@@ -11,12 +11,13 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator
-from itertools import accumulate, islice
+from itertools import islice
 from typing import Any, NoReturn, cast
 
 import msgspec
 
 from headrace.errors import InvalidValue
+from headrace.json_depth import is_nested_deeper
 from headrace.money import MAX_DIGITS
 
 MAX_DEPTH = 64
@@ -27,7 +28,6 @@ TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"
 encode = msgspec.json.Encoder().encode
 """JSON bytes of a value: compact, integers exact."""
 
-_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
 _KEPT = re.compile(
     r"(?:[^\\]++|\\[^u]|\\u(?!0000|[dD][89a-fA-F])....|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)*+",
     re.DOTALL,
@@ -38,9 +38,6 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _PLAIN_NAME = re.compile("[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _MAX_SEARCHED = 10_000
 """Values among which the field of a refused character is searched: more of them would block other requests."""
-
-_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
-_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 class Malformed(InvalidValue):
@@ -97,7 +94,8 @@ def _decode(text: str, decoder: json.JSONDecoder) -> Any:
         raise Malformed(f"is not JSON: {error.msg}", error.lineno, error.colno) from None
     except RecursionError:
         raise Malformed(TOO_DEEP) from None
-    _check_depth(text)
+    if is_nested_deeper(text, MAX_DEPTH):
+        raise Malformed(TOO_DEEP)
     _check_escapes(text, value)
     return value
 
@@ -154,15 +152,6 @@ def _first_repeated(keys: list[str]) -> str:
 
 def _no_number(literal: str) -> NoReturn:
     raise Malformed(f"is not JSON: {literal} is not a number")
-
-
-def _check_depth(text: str) -> None:
-    """Check the nesting of a text that is JSON."""
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return
-    brackets = _STRING.sub("", text).encode().translate(_STEPS, _NO_BRACKETS)
-    if max(accumulate(memoryview(brackets).cast("b")), default=0) > MAX_DEPTH:
-        raise Malformed(TOO_DEEP)
 
 
 def _check_escapes(text: str, value: object) -> None:

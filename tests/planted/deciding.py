@@ -50,6 +50,20 @@ DECIDING: tuple[Bug, ...] = (
         _PURE,
     ),
     _bug(
+        "how deep a variable's JSON is nested is left to Python's stack",
+        VARIABLES,
+        "    if is_nested_deeper(text, MAX_NESTING):\n        return None\n",
+        "",
+        "tests/unit/workflows/test_variables.py",
+    ),
+    _bug(
+        "how deep a condition's JSON is nested is left to Python's stack",
+        EXACT,
+        "        if is_nested_deeper(text, MAX_NESTING):\n",
+        "        if is_nested_deeper(text, len(text)):\n",
+        _PURE,
+    ),
+    _bug(
         "a condition that is neither true nor false counts as false",
         DECISIONS,
         "    if type(result) is not bool:\n",

@@ -14,8 +14,10 @@ from typing import Any
 from headrace.expr.errors import Failure
 from headrace.expr.limits import Limits, Meter
 from headrace.expr.values import Value, number, type_name
+from headrace.json_depth import is_nested_deeper
 
 MAX_DIGITS = 1_000
+MAX_NESTING = 200
 NAMES = frozenset({"int", "fromJSON"})
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 
@@ -63,12 +65,12 @@ class _Functions:
         if text in self._decoded:
             return self._decoded[text]
         self._meter.decode(len(text))
+        if is_nested_deeper(text, MAX_NESTING):
+            raise Failure(f"JSON is nested more than {MAX_NESTING} levels deep")
         try:
             found = self._decoded[text] = _DECODER.decode(text)
         except json.JSONDecodeError as error:
             raise Failure(f"invalid JSON at character {error.pos + 1}: {error.msg}") from None
-        except RecursionError:
-            raise Failure("JSON is nested too deeply") from None
         return found
 
 

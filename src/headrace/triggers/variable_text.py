@@ -11,9 +11,8 @@ from headrace.errors import HeadraceError
 from headrace.expr.times import Duration, Time
 from headrace.expr.values import KeyedMap
 from headrace.json_text import LongInteger
-from headrace.workflows.variables import MAX_VALUE_BYTES
+from headrace.workflows.variables import MAX_NESTING, MAX_VALUE_BYTES
 
-MAX_DEPTH = 200
 _PLAIN_BELOW = 1e21
 
 
@@ -29,7 +28,7 @@ def text_of(value: Any) -> str:
     if value is None:
         raise NotText("gives nil, which is not a value for a variable")
     if isinstance(value, list | dict | KeyedMap):
-        return msgspec.json.encode(_Copy().of(cast("Any", value), MAX_DEPTH)).decode()
+        return msgspec.json.encode(_Copy().of(cast("Any", value), MAX_NESTING)).decode()
     plain = _scalar(value)
     if isinstance(plain, bool):
         return "true" if plain else "false"
@@ -49,7 +48,7 @@ class _Copy:
 
     def of(self, value: Any, depth: int) -> Any:
         if depth == 0:
-            raise NotText(f"gives a value nested more than {MAX_DEPTH} deep")
+            raise NotText(f"gives a value nested more than {MAX_NESTING} deep")
         self._pay(1)
         if value is None:
             return None

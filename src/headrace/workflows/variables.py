@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from headrace.errors import InvalidValue
+from headrace.json_depth import is_nested_deeper
 from headrace.workflows.conditions import WHEN, condition_of
 
 MAX_VARIABLES = 1_000
@@ -23,6 +24,8 @@ MAX_MEMBERS = 5_000
 """Maximum variables of one workflow."""
 MAX_VALUE_BYTES = 64 * 1_024
 MAX_EXPANDED_CHARACTERS = 1_024 * 1_024
+MAX_NESTING = 200
+"""How deep the JSON in a variable may be nested. Beyond it `${a.b}` finds nothing."""
 MAX_INTEGER = 10**1_000
 
 PLACEHOLDER = re.compile(r"\$\{([^{}]+)\}")
@@ -225,6 +228,8 @@ class _Number(str):
 
 
 def _decoded(text: str) -> dict[str, object] | None:
+    if is_nested_deeper(text, MAX_NESTING):
+        return None
     try:
         value = json.loads(
             text,
@@ -233,7 +238,7 @@ def _decoded(text: str) -> dict[str, object] | None:
             parse_constant=_refuse_constant,
             object_pairs_hook=_unique_members,
         )
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
     return cast("dict[str, object]", value) if isinstance(value, dict) else None
 

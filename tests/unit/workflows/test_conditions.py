@@ -236,6 +236,7 @@ def test_integers_compare_exactly_at_any_size(left: int, operator: str, right: i
         ('fromJSON("{\\"a\\": 1, \\"a\\": 2}").a == 1', "when: JSON holds a member twice"),
         ("fromJSON('1e999') > 1", "when: JSON holds a number that is too large"),
         ("fromJSON('NaN') > 1", "when: JSON holds a number that is too large"),
+        (f"len(fromJSON('{'[' * 201}{']' * 201}')) > 1", "when: JSON is nested more than 200 levels deep"),
         ("all(1..9, all(1..9999, # > 0))", "when: step budget exceeded"),
         ('vars?.none and vars.a == "x"', "when: "),
     ],

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import InvalidValue
+from headrace.json_depth import is_nested_deeper
 from headrace.workflows.variables import (
     MAX_DOTS,
     MAX_EXPANDED_CHARACTERS,
     MAX_MEMBERS,
+    MAX_NESTING,
     PLACEHOLDER,
     check_variables,
     expand,
@@ -103,6 +105,27 @@ def test_numbers_keep_their_literal_text(literal: str) -> None:
 )
 def test_members_that_are_not_there(text: str) -> None:
     assert missing(["${a.b}"], {"a": text}) == ["a.b"]
+
+
+@pytest.mark.parametrize("frames", [0, 500])
+@pytest.mark.parametrize("brackets", ["[]", '"][', '\\"[['])
+def test_how_deep_json_may_be_nested_is_the_same_for_every_caller(brackets: str, frames: int) -> None:
+    """A text in it may hold any brackets."""
+
+    def found(levels: int, frames: int) -> list[str]:
+        if frames:
+            return found(levels, frames - 1)
+        inner = "[" * (levels - 1) + json.dumps(brackets * 200) + "]" * (levels - 1)
+        return missing(["${a.b}"], {"a": f'{{"c": {inner}, "b": "x"}}'})
+
+    assert found(MAX_NESTING, frames) == []
+    assert found(MAX_NESTING + 1, frames) == ["a.b"]
+
+
+@pytest.mark.parametrize("text", ['"' + '\\"' * 32_000 + "\\", '"' * 65_535, '\\"' * 32_767])
+def test_the_nesting_of_a_text_that_is_no_json_takes_no_time(text: str) -> None:
+    assert is_nested_deeper("[[" + text, 1)  # a search that begins anew at each quote would take minutes
+    assert not is_nested_deeper("[[" + text, 2)
 
 
 def test_longest_variable_name_wins() -> None:
