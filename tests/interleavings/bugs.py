@@ -97,4 +97,16 @@ LIVES_BUGS: tuple[Bug, ...] = (
         "UPDATE batches SET open = open + 1 WHERE id = :batch_id AND state = 'running' AND open < max_open",
         "UPDATE batches SET open = open + 1 WHERE id = :batch_id AND open < max_open AND state <> 'done'",
     ),
+    _bug(
+        "V1 shows an error with the kind of its failure",
+        "src/headrace/api/v1/views.py",
+        "        error=UNSET if row.error is None else row.error,\n",
+        "        error=UNSET if row.error is None else f'{row.failure}: {row.error}',\n",
+    ),
+    _bug(
+        "what is settled after an abort moves the time of its end",
+        SQL,
+        "UPDATE instances SET next_at = :next_at WHERE id = :instance_id\n",
+        "UPDATE instances SET next_at = :next_at, updated_at = updated_at + 1 WHERE id = :instance_id\n",
+    ),
 )

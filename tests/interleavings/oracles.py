@@ -20,6 +20,7 @@ from tests.interleavings.facts import Booking, Facts, content
 from tests.interleavings.persons import Persons
 from tests.interleavings.processes import Servers
 from tests.interleavings.schedule import ASSET, LIMIT
+from tests.interleavings.v1_views import v1_is_as_it_was
 from tests.interleavings.world import World
 
 Json = dict[str, Any]
@@ -410,7 +411,7 @@ def _answers_last(facts: Facts) -> Iterator[str]:
     for told in facts.persons.told:
         if told.refusal is not None:
             if told.refusal.split(":")[0] in ("Conflict", "RepeatedKey", "PlanLost", "JournalMismatch"):
-                yield f"MS-10 a person was answered {told.refusal}"
+                yield f"MS-0 a person was answered {told.refusal}"
             continue
         match told.operation:
             case "runWorkflow" | "runPlan" | "redriveInstance" | "undoInstance" if told.target not in facts.instances:
@@ -492,4 +493,5 @@ ORACLES: tuple[Callable[[Facts], Iterator[str]], ...] = (
     _items_start_once,
     _starts_once,
     _conservation,
+    v1_is_as_it_was,
 )

@@ -15,9 +15,11 @@ from typing import Any, Literal
 from headrace.effects.port import NoResponse, Request, Response
 from headrace.journal.port import Required, Results, Unit
 from headrace.journal.write import Write
+from headrace.journal.writes import EndInstance
 from headrace.testing.virtual import START_AT, SeededIds, microseconds
 from tests.interleavings.loop import VirtualLoop
 from tests.interleavings.stores import the_journal, the_sandbox
+from tests.interleavings.v1_answers import shown
 
 FaultKind = Literal["lose", "drop", "500", "429", "late", "very late"]
 FAULTS: tuple[FaultKind, ...] = ("lose", "drop", "500", "429", "late")
@@ -111,6 +113,8 @@ class World:
         self.attempts: list[Attempt] = []
         self.planned_writes: list[Request] = []
         """Requests other than GET that a use case has sent: there must be none."""
+        self.ends: dict[str, bytes] = {}
+        """What V1 answers about each instance right after its end."""
         self.fault_rate = fault_rate
         self.kinds: tuple[FaultKind, ...] = (*FAULTS, "very late") if is_very_late else FAULTS
         self.is_over = False
@@ -175,6 +179,9 @@ class SeenJournal:
         writes = [entry.write if isinstance(entry, Required) else entry for entry in unit]
         known = [each for each in writes if isinstance(each, Write)]
         world.commits.append(Commit(world.note(), world.loop.now_s, process.number, known))
+        for each in known:
+            if isinstance(each, EndInstance):
+                world.ends[each.instance_id] = shown(world.journal, each.instance_id)
         world.strike(process, is_after=True)
         await world.pause(process)
         return results
