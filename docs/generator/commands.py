@@ -17,7 +17,10 @@ of groups work before those of their commands: `headrace w ls`; `headrace orches
 and `triggers` once more."""
 COMMON = ("--server", "--profile", "--output", "--insecure-tls", "--debug", "--idempotency-key")
 COMMON_TITLE = "## Options that many commands take"
-COMMON_NOTE = "All but `--idempotency-key` may stand before the command, too: `headrace -o json workflows list`."
+COMMON_NOTE = (
+    "All but `--idempotency-key` may stand before the command, too: `headrace -o json workflows list`. So may `--quiet`\n"
+    "of those that have it."
+)
 _SKIPPED = ("--help", "--confirm")
 
 

@@ -109,6 +109,9 @@ def test_ids_alone_so_that_scripts_compose(shell: Callable[..., Any]) -> None:
     assert shell("triggers", "show", "t-q", "-q").out == f"{trigger_id}\n"
     both = shell("workflows", "list", "-q", "-o", "json")
     assert both.code == 2 and "--quiet and --output" in both.err
+    assert shell("-q", "triggers", "show", "t-q").out == f"{trigger_id}\n"
+    none = shell("-q", "doctor")
+    assert none.code == 2 and "this command has none" in none.err
 
 
 def test_a_name_that_several_have_is_refused_with_their_ids(shell: Callable[..., Any]) -> None:

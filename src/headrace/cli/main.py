@@ -37,7 +37,15 @@ from headrace.cli.completion import rejoin_words, script
 from headrace.cli.display import prepare_streams
 from headrace.cli.errors import DESCRIPTION, reporting
 from headrace.cli.registration import add_again, add_group, command, new_group
-from headrace.cli.session import DebugOption, Defaults, InsecureOption, OutputOption, ProfileOption, ServerOption
+from headrace.cli.session import (
+    DebugOption,
+    Defaults,
+    InsecureOption,
+    OutputOption,
+    ProfileOption,
+    QuietOption,
+    ServerOption,
+)
 
 app = new_group(
     "Money-movement workflows: run them on a laptop, prove them correct.\n\n"
@@ -62,12 +70,13 @@ def options(
     output: OutputOption = None,
     insecure_tls: InsecureOption = False,
     debug: DebugOption = False,
+    quiet: QuietOption = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Keep the global options for the command. Its help text is that of `app`."""
-    context.obj = Defaults(server, profile, output, insecure_tls, debug)
+    context.obj = Defaults(server, profile, output, insecure_tls, debug, quiet)
 
 
 command(app, "dev")(servers.dev)

@@ -114,10 +114,13 @@ def command(group: typer.Typer, name: str, *aliases: str, has_ids: bool = False)
 
         def guarded(**options: Any) -> None:
             context = options.get("context")
-            is_debugging = options.get("debug", False) or defaults_of(context).debug
+            defaults = defaults_of(context)
+            is_debugging = options.get("debug", False) or defaults.debug
             with reporting(output_of(context, options.get("output")), is_debugging=is_debugging):
                 given = {name: options.pop(name) for name in shared}
-                is_quiet = given.pop("quiet", False)
+                if defaults.is_quiet and not has_ids:
+                    raise Failure("--quiet prints ids, and this command has none", code=USAGE)
+                is_quiet = given.pop("quiet", False) or defaults.is_quiet
                 if is_quiet and output_of(given["context"], given["output"]) is not Output.TABLE:
                     raise Failure("--quiet and --output exclude each other: give one", code=USAGE)
                 if given.keys() == _OUTPUT.keys():

@@ -95,6 +95,7 @@ class Defaults:
     output: Output | None = None
     insecure_tls: bool = False
     debug: bool = False
+    is_quiet: bool = False
 
 
 class Printer:
