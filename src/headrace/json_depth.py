@@ -17,7 +17,5 @@ _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 def is_nested_deeper(text: str, levels: int) -> bool:
     """Whether lists and objects are nested more than `levels` deep. The text may be anything, also no JSON."""
-    if text.count("[") + text.count("{") <= levels:
-        return False
     brackets = _STRING.sub("", text).encode(errors="replace").translate(_STEPS, _NO_BRACKETS)
     return max(accumulate(memoryview(brackets).cast("b")), default=0) > levels

@@ -94,7 +94,7 @@ def _decode(text: str, decoder: json.JSONDecoder) -> Any:
         raise Malformed(f"is not JSON: {error.msg}", error.lineno, error.colno) from None
     except RecursionError:
         raise Malformed(TOO_DEEP) from None
-    if is_nested_deeper(text, MAX_DEPTH):
+    if text.count("[") + text.count("{") > MAX_DEPTH and is_nested_deeper(text, MAX_DEPTH):
         raise Malformed(TOO_DEEP)
     _check_escapes(text, value)
     return value
