@@ -1,4 +1,4 @@
-"""Names of the eight events of orchestration that Headrace publishes."""
+"""Names of the events of orchestration that Headrace publishes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The eight events that Headrace publishes, each stored in the commit of the change that it reports.
+"""The events that Headrace publishes, each stored in the commit of the change that it reports.
 
 Only events of a wanted type are stored. A type is wanted from the commit of the first trigger that waits for it, or
 from the first start of a publisher that takes it (`headrace.journal.writes.WantType`).

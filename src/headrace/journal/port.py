@@ -224,7 +224,7 @@ class Journal(Protocol):
         ...
 
     async def movers(self, trigger_id: str, workflow_id: str, until_at: int, instance_id: str = "") -> list[Requester]:
-        """Return the principals that made the version of a name which a trigger starts by it, or moved the name since.
+        """Return who published the version that this trigger starts by name, and who moved the name since.
 
         Empty for a trigger that starts a workflow by its id. `until_at`: of the start. `instance_id`: the trigger is
         taken as it was when the event of this instance was accepted; without it, as it is now.
@@ -235,7 +235,7 @@ class Journal(Protocol):
         """Return the principals that asked for these instances and for the ones that they continue or undo.
 
         With those that made or moved a name until a trigger started it.
-        None among them: for one of these instances the journal shows none.
+        A None in the list: one of these instances has no recorded requester.
         """
         ...
 

@@ -52,7 +52,7 @@ decode = msgspec.json.decode
 RETRYING = STATUSES.index("retrying")
 NEEDS_ATTENTION = STATUSES.index("attention")
 UNIT_STEPS = 20_000
-"""The work of the conditions of one unit, 0.1 s at most: the stage that passes it is stored, another unit goes on."""
+"""Steps that the conditions of one unit may take, some 0.1 s. Beyond them the stage is stored, another unit goes on."""
 UNBOOKED = "UNBOOKED: a person decided that it was not booked"
 """The error of an effect that a person closed. It begins with a code, by which instances are searched."""
 
@@ -189,7 +189,7 @@ class InstanceRunner:
         skips: bool = False,
         decided: bool | None = None,
     ) -> None:
-        """Begin a new instance, which `stored` adds, with this stage or, where it `skips` that, behind it.
+        """Start a new instance at `stage`, or after it if it `skips` that. `stored` inserts its row.
 
         `decided`: what the condition of the stage has said in an earlier instance of the case; it is not asked again.
         """
@@ -458,8 +458,8 @@ class InstanceRunner:
     def _prepare(self, activity: Activity, unit: Unit, now_at: int, *, sends: bool) -> bool:
         """Make the request of a new activity; an effect's intent is stored before anything is sent.
 
-        False when its values are refused here or are not what was signed, so that the stage has ended, and where an
-        earlier instance of the case has done it.
+        False if there is nothing to send: its values are invalid or depart from the plan, and the stage has ended; or
+        an earlier instance of the case has booked it already.
         """
         if self.open is not None:
             return True

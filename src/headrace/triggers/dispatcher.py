@@ -72,7 +72,7 @@ class DispatcherLimits:
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """A trigger that waits for the type of an event. `depth` is that of the instance it would start."""
+    """A trigger for the type of an event; its filter is not evaluated yet. `depth`: of the instance it would start."""
 
     trigger: Trigger
     event: InboxEvent
@@ -82,7 +82,7 @@ class _Match:
 
 
 class Dispatcher:
-    """Processes the events of the inbox: each is taken to its triggers once, whatever process has begun it."""
+    """Processes the events of the inbox: each fires its triggers once, even after a crash in the middle."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class Dispatcher:
         self._is_stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
 
-    # from taking over to the loss of the duty
+    # while this process has the duty
 
     async def run(self) -> None:
         """Process the events that an earlier process left, then those that come, until cancelled.
@@ -285,7 +285,7 @@ class Dispatcher:
     async def _fire(self, match: _Match) -> None:
         """Fire one trigger, unless it has fired on this event before a crash or its filter does not match.
 
-        A filter that fails is about another kind of event; one that is over its budget is a failed occurrence.
+        A filter that raises is about another kind of event: no match. One over its budget is a failed occurrence.
         """
         if await self._journal.occurrence(match.trigger.id, match.event.key) is not None:
             return

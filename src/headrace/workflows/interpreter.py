@@ -104,7 +104,7 @@ class StageRunner:
             self.error, self.failure = str(error), INVALID
 
     def resume(self, output: Any = None) -> None:
-        """The command has been carried out; `output` is what history shows under an activity's name."""
+        """Report the command as done and go on to the next. `output`: what history shows under an activity's name."""
         command = self.command
         assert command is not None and self._generator is not None
         if isinstance(command, Activity):
@@ -135,16 +135,16 @@ class StageRunner:
             self.resume()
 
     def refuse(self, message: str, failure: Failure) -> None:
-        """The activity was refused: the stage ends. What it has booked before is named (decision Q24)."""
+        """End the stage because its activity was refused. The error names what it has booked before (decision Q24)."""
         assert isinstance(self.command, Activity)
         self._end(f"{self.command.name}: {message}", failure)
 
     def leave_plan(self, message: str) -> None:
-        """End the stage, also one that has ended well: what it would do, or leave out, is not what was signed."""
+        """Fail the stage, even one that has succeeded, because it departs from the approved plan."""
         self._end(f"plan: {message}", OFF_PLAN)
 
     def time_out(self, wait: WaitEvent) -> None:
-        """The awaited event has not come in time: the stage fails, or goes on without it."""
+        """Fail the stage, or let it go on, without the event that has not come in time."""
         if wait.continues:
             self.has_timed_out = True
             self.resume()
@@ -157,7 +157,7 @@ class StageRunner:
         return Passed(outcome, self.reads)
 
     def deny(self, message: str, failure: Failure) -> None:
-        """The approvals that the stage waited for were not given."""
+        """End the stage because the approvals that it waited for were not given."""
         self._end(message, failure)
 
     def skip(self) -> None:
@@ -167,7 +167,7 @@ class StageRunner:
         self.command, self.error, self.failure, self.is_skipped = None, None, None, True
 
     def cancel(self) -> None:
-        """The instance was aborted (decision E6)."""
+        """End the stage because its instance was aborted (decision E6)."""
         self._end(CANCELED, ABORTED)
 
     @property
