@@ -67,12 +67,31 @@ def _databases_end_with_their_module() -> Iterator[None]:  # pyright: ignore[rep
     drop_databases()
 
 
+LONGEST_FIRST = (
+    "examples/test_docs.py",
+    "contract/test_batches.py",
+    "api/test_description.py",
+    "crash/test_deliveries.py",
+    "contract/test_redrive.py",
+    "contract/test_bus_kafka.py",
+    "contract/test_bus.py",
+    "examples/test_kills.py",
+    "crash/test_workers.py",
+    "contract/test_standby.py",
+    "crash/test_kills.py",
+)
+"""Files of a minute and more. Begun last, one of them would keep all others waiting for its worker."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what an engine cannot do by its nature; `tests/support/engines.py` explains it."""
+    """Leave out what an engine cannot do by its nature (`tests/support/engines.py`), and begin with long files."""
     left_out = [item for item in items if lacks(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not lacks(item)]
+    tests = Path(__file__).parent
+    places = {tests / name: number for number, name in enumerate(LONGEST_FIRST)}
+    kept = [item for item in items if not lacks(item)]
+    items[:] = sorted(kept, key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session", autouse=True)

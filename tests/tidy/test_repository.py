@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.conftest import LONGEST_FIRST
 from tests.tidy import repository
 from tests.tidy.repository import Check, Complaint, Source
 
@@ -26,6 +27,10 @@ def test_every_python_file_is_of_a_readable_size() -> None:
         shown(path, complaints) for path in paths if (complaints := list(repository.long_files(repository.read(path))))
     ]
     assert not found, "\n" + "\n".join(found)
+
+
+def test_the_files_that_are_begun_first_exist() -> None:
+    assert [name for name in LONGEST_FIRST if not (repository.ROOT / "tests" / name).is_file()] == []
 
 
 def test_no_committed_file_names_registries_machines_or_secrets() -> None:
