@@ -166,6 +166,21 @@ async def test_ids_may_be_written_in_capitals(driven: Live) -> None:
     }
 
 
+async def test_a_name_stands_for_all_of_its_versions(driven: Live) -> None:
+    """What failed before a new version was put is found as what failed after it, the oldest first."""
+    ids: list[str] = []
+    for event in ("one", "two"):
+        definition = {"name": "till", "stages": [{"wait_event": {"event": event}}]}
+        put = await driven.call("PUT", "/ext/workflows/till", {"definition": definition})
+        ids.append(await driven.started(put.json()["data"]["workflowID"]))
+    batch = await made(driven, kind="abort", filter={"workflow": "till"})
+    assert [row["instance"] for row in await items(driven, batch)] == ids
+    assert batch["filter"]["workflow"] == "till"
+    unknown = {"kind": "abort", "reason": "r", "filter": {"workflow": "tills"}}
+    refused = await driven.call("POST", "/ext/batches", unknown)
+    assert refused.status_code == 400 and "filter.workflow: there is no workflow" in refused.text
+
+
 async def test_what_does_not_exist_is_not_found(driven: Live) -> None:
     for method, path in (("GET", ""), ("GET", "/items"), ("POST", "/pause"), ("POST", "/cancel"), ("POST", "/resume")):
         assert (await driven.call(method, f"/ext/batches/none{path}")).status_code == 404, path

@@ -107,6 +107,17 @@ def test_failed_instances_are_redriven_and_undone(
     assert undone.code == 0 and last["state"] == "done" and last["totals"] == {"USD/2": {"reverted": 1_100}}
 
 
+def test_a_name_with_versions_chooses_the_instances_of_all(ask: Headrace, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for event in ("one", "two"):
+        definition = f"name: kept\nstages:\n  - wait_event: {{event: {event}}}\n"
+        (tmp_path / "folder/kept.yaml").write_text(definition)
+        assert ask("apply", "-f", str(tmp_path / "folder"), "--set", "own").code == 0
+        assert ask("workflows", "run", "kept").code == 0
+    done = ask("batch", "abort", "--workflow", "kept", *REASON, "--yes")
+    assert done.code == 0 and "Aborts 2 of 2 items" in done.out and "stands for" not in done.err, done
+
+
 def test_a_batch_is_paused_resumed_and_canceled(ask: Headrace, payout: Callable[..., str], tmp_path: Path) -> None:
     """It is paused by hand, resumed and canceled; its exit code is 4 while it is paused."""
     file = tmp_path / "waits.json"

@@ -345,12 +345,12 @@ def _chosen(
     started_since: str | None,
 ) -> Json:
     """The member of a request that says what it is about. Raises Failure where nothing does."""
-    from headrace.cli.names import workflow_id_of
+    from headrace.cli.names import named_workflow, workflow_id_of
     from headrace.cli.periods import moment_since
 
     found: Json = {"stage": stage, "code": code, "state": state}
     if workflow is not None:
-        found["workflow"] = workflow_id_of(session, workflow, is_filter=True)
+        found["workflow"] = workflow if named_workflow(session, workflow) else workflow_id_of(session, workflow)
     if failed_since is not None:
         found |= {"endedAfter": moment_since(failed_since).isoformat(), "state": state or "failed"}
     if started_since is not None:

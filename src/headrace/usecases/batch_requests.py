@@ -41,7 +41,10 @@ _DEFAULT_STATES = {"redrive": "failed", "abort": UNFINISHED}
 
 
 class Filter(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """Instances by workflow, number of the last stage that has begun, kind and code of failure, state, and times."""
+    """Instances by workflow, number of the last stage that has begun, kind and code of failure, state, and times.
+
+    `workflow`: an id, or a name, which stands for all of its versions.
+    """
 
     workflow: str | None = None
     stage: int | None = None
@@ -53,9 +56,9 @@ class Filter(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     ended_after: int | None = None
     ended_before: int | None = None
 
-    def search(self) -> InstanceSearch:
-        """The part of the filter that an index of the journal answers."""
-        return InstanceSearch(workflow_id=self.workflow, status=self.state, since_at=self.started_after)
+    def search(self, workflow_id: str | None) -> InstanceSearch:
+        """The part of the filter that an index of the journal answers; of one workflow, or of all."""
+        return InstanceSearch(workflow_id=workflow_id, status=self.state, since_at=self.started_after)
 
     def fits(self, row: InstanceSummary) -> bool:
         """Whether the rest of the filter holds for an instance that the search has found."""

@@ -79,19 +79,29 @@ async def make_batch(ports: Ports, caller: Caller | None, wanted: object) -> Ans
 
 async def _chosen(ports: Ports, chosen: Filter) -> tuple[str, ...]:
     """The instances that fit a filter now, the oldest first. Raises InvalidValue where there are none, and TooLarge."""
-    if chosen.workflow is not None and await ports.journal.workflow(chosen.workflow) is None:
-        raise InvalidValue("filter.workflow", "there is no workflow of this id")
-    ids: list[str] = []
-    place = NEWEST
-    while page := await ports.journal.summaries_after(chosen.search(), place, PAGE):
-        ids += [row.id for row in page if chosen.fits(row)]
-        if len(ids) > MAX_ITEMS:
-            raise TooLarge("filter", f"more than {MAX_ITEMS:,} instances fit: narrow it down, by time for example")
-        place = Place(page[-1].created_at, page[-1].id)
-        await asyncio.sleep(0)
-    if not ids:
+    found: list[tuple[int, str]] = []
+    for workflow_id in await _workflows_of(ports, chosen.workflow):
+        place = NEWEST
+        while page := await ports.journal.summaries_after(chosen.search(workflow_id), place, PAGE):
+            found += [(row.created_at, row.id) for row in page if chosen.fits(row)]
+            if len(found) > MAX_ITEMS:
+                raise TooLarge("filter", f"more than {MAX_ITEMS:,} instances fit: narrow it down, by time for example")
+            place = Place(page[-1].created_at, page[-1].id)
+            await asyncio.sleep(0)
+    if not found:
         raise InvalidValue("filter", "no instance fits")
-    return tuple(reversed(ids))
+    return tuple(instance_id for _, instance_id in sorted(found))
+
+
+async def _workflows_of(ports: Ports, workflow: str | None) -> list[str | None]:
+    """The workflows that a filter names: all versions of a name, else the one of this id. None: all workflows."""
+    if workflow is None:
+        return [None]
+    if await ports.journal.handle(workflow) is not None:
+        return [version.workflow_id for version in await ports.journal.versions(workflow)]
+    if await ports.journal.workflow(workflow) is None:
+        raise InvalidValue("filter.workflow", "there is no workflow of this id or name")
+    return [workflow]
 
 
 async def _require_workflows(ports: Ports, request: BatchRequest) -> None:

@@ -27,7 +27,12 @@ ItemState = Literal["pending", "started", "succeeded", "failed", "skipped", "exc
 class BatchFilter(Shape, kw_only=True):
     """Instances by what is known of them; every member given must hold."""
 
-    workflow: WorkflowId | UnsetType = UNSET
+    workflow: (
+        Annotated[
+            str, Meta(max_length=256, description="The id of a workflow, or a name, which stands for all its versions.")
+        ]
+        | UnsetType
+    ) = UNSET
     stage: Annotated[int, Meta(ge=0, description="The number of the last stage that has begun.")] | UnsetType = UNSET
     failure: FailureKind | UnsetType = UNSET
     code: Annotated[str, Meta(max_length=256, description="Of the refusal: INSUFFICIENT_FUND.")] | UnsetType = UNSET
