@@ -19,7 +19,8 @@ from pathlib import Path
 TYPE = "headrace-certificate+jws"
 FORMAT = "headrace-certificate/1"
 KINDS = ("case", "period")
-SUMS = ("sent", "in", "out", "issued", "retired", "stranded", "attested")
+SUMS = ("sent", "takenBack", "in", "out", "issued", "retired", "stranded", "attested")
+ZERO = [0] * (len(SUMS) + 2)
 MAX_BYTES = 32 << 20
 SHAPE = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{86})")
 
@@ -194,7 +195,7 @@ def check_period(payload):
         check_sums(line["totals"], exceptions)
         for totals, sign in ((line["totals"], 1), (line.get("counted", {"totals": {}})["totals"], -1)):
             for asset, sums in totals.items():
-                total[asset] = [a + sign * b for a, b in zip(total.get(asset, [0] * 9), in_row(sums), strict=True)]
+                total[asset] = [a + sign * b for a, b in zip(total.get(asset, ZERO), in_row(sums), strict=True)]
     if {asset: in_row(sums) for asset, sums in payload["assets"].items()} != total:
         raise NotGenuine("its sums are not those of its lines")
 

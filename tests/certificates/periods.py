@@ -162,8 +162,8 @@ def other_sums(payload: Json) -> Json | None:
 
 
 def an_asset_more(payload: Json) -> Json:
-    zero = {"sent": 0, "bridge": {"in": 0, "out": 0}, "in": 0, "out": 0, "issued": 0, "retired": 0}
-    return {**payload, "assets": {**payload["assets"], "GOLD": {**zero, "stranded": 0, "attested": 0}}}
+    zero = dict.fromkeys(("sent", "takenBack", "in", "out", "issued", "retired", "stranded", "attested"), 0)
+    return {**payload, "assets": {**payload["assets"], "GOLD": {**zero, "bridge": {"in": 0, "out": 0}}}}
 
 
 def undeclared_stranded(payload: Json) -> Json | None:

@@ -107,6 +107,7 @@ def test_both_sides_of_a_send_are_in_the_books(image: bytes) -> None:
         payload = found.certify()
         assert payload["assets"]["USD/2"] == {
             "sent": 400,
+            "takenBack": 0,
             "bridge": {"in": 400, "out": 400},
             "in": 0,
             "out": 0,
@@ -286,6 +287,8 @@ def test_a_payout_that_only_a_person_has_seen_is_attested(image: bytes) -> None:
 
         payload = cases.certified(case, handle)
         assert payload["effects"][-1]["books"] == {"standing": "attested"}
+        pays = {"provider": "stripe", "destination": "acc_1", "amount": 400, "asset": "USD/2"}
+        assert payload["effects"][-1]["request"]["pays"] == pays
         sums = payload["assets"]["USD/2"]
         assert (sums["bridge"]["in"], sums["out"], sums["attested"], sums["stranded"]) == (400, 0, 400, 0)
         assert "attested" in {each["kind"] for each in payload["exceptions"]}

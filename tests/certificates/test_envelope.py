@@ -34,6 +34,7 @@ PAYLOAD: Json = {
     "assets": {
         "USD/2": {
             "sent": 10**30,
+            "takenBack": 0,
             "bridge": {"in": 10**30 + 7, "out": 10**30},
             "in": 0,
             "out": 0,

@@ -35,7 +35,7 @@ REASON = ("--reason", "the invoice is in the folder")
 REST = """\
 Plan of asks
   continues INSTANCE
-  with amount=400
+  with amount=400 (4.00 EUR)
 
 Stage 0: approve
   waits for 2 approvals of "Pay 400 to the merchant 7"
@@ -45,10 +45,12 @@ Stage 1: send
 
 Totals
   sent 4.00 EUR
+  balances as of MOMENT
 
 The run would succeed.
 Plan HASH
 Stored with ID: PLAN
+Asked for by: CLIENT
 State: open until MOMENT
 Approvals needed: 2
 """
@@ -184,6 +186,7 @@ def test_the_rest_of_an_instance_is_read_and_approved(say: Headrace, waiting: st
     ran = say("paul", "plan", "--instance", waiting)
     (plan_id,) = re.findall(r"ID: (\S+)", ran.out)
     comparable = re.sub(r"sha256:\w{64}", "HASH", ran.out.replace(waiting, "INSTANCE").replace(plan_id, "PLAN"))
+    comparable = re.sub(r"as of 20.*", "as of MOMENT", comparable).replace(people.ids["paul"], "CLIENT")
     comparable = re.sub(r"merchants:7: .*", "merchants:7: BALANCE", re.sub(r"until 20.*", "until MOMENT", comparable))
     assert (ran.code, comparable, ran.err) == (0, REST, "")
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from headrace.certificates.envelope import sign
-from headrace.cli.certificate import _exception  # pyright: ignore[reportPrivateUsage]
+from headrace.cli.certificate import _decisions, _effect, _exception  # pyright: ignore[reportPrivateUsage]
 from headrace.demo.stack import Stack
 from tests.certificates.test_envelope import KEY, KID, PAYLOAD, SCRIPT, pinned
 from tests.support.server import Server
@@ -47,11 +47,11 @@ def test_the_path_of_a_finance_colleague(headrace: Headrace, server: Server, tmp
     instance_id = ran.out.strip()
     made = headrace("certificate", "create", instance_id, "--out", str(file), *at)
     assert (made.code, made.err) == (0, "")
-    assert f"Case        {instance_id}\n" in made.out and "  40.00 USD  issued from world\n" in made.out
+    assert f"Case         {instance_id}\n" in made.out and "  40.00 USD  issued from world\n" in made.out
 
     checked = headrace("certificate", "verify", str(file), "--keys", str(keys))
     assert (checked.code, checked.err) == (0, "")
-    assert checked.out.startswith(f"The signature is good.\nCase        {instance_id}\n")
+    assert checked.out.startswith(f"The signature is good.\nCase         {instance_id}\n")
     by_program = headrace("certificate", "verify", str(file), "--keys", str(keys), "-o", "json")
     payload = json.loads(by_program.out)["data"]["certificate"]
     script = [sys.executable, str(SCRIPT), str(file), str(keys)]
@@ -69,6 +69,54 @@ def test_the_path_of_a_finance_colleague(headrace: Headrace, server: Server, tmp
     assert subprocess.run(script, capture_output=True, check=False).returncode == 1
 
 
+def test_a_case_that_was_taken_back_says_so(headrace: Headrace, server: Server, tmp_path: Path) -> None:
+    at = ("--server", server.url)
+    (tmp_path / "w.yaml").write_text(WORKFLOW.replace("certified", "wrong").replace("jane", "eve"))
+    headrace("workflows", "create", str(tmp_path / "w.yaml"), *at)
+    ids = [headrace("workflows", "run", "wrong", "--wait", "-q", *at).out.strip() for _ in range(2)]
+    asked = headrace("instances", "undo", ids[0], "--reason", "the wrong user", *at)
+    assert asked.code == 2 and "users:eve pays 40.00 USD to world (ledger main)" in asked.err, asked
+    assert "  taken back 40.00 USD on ledger main\n" in asked.err and "no money moves" not in asked.err
+    assert headrace("instances", "undo", ids[0], "--reason", "the wrong user", "--yes", *at).code == 0
+    spent = {"source": "users:eve", "destination": "shop", "amount": 4000, "asset": "USD/2"}
+    shown = ""
+    for _ in range(100):  # until the undo has ended
+        found = headrace("certificate", "create", ids[0], *at)
+        shown = found.out
+        if found.code == 0:
+            break
+    assert "Outcome      succeeded; all of it was taken back\n" in shown
+    assert "Because      the wrong user (undo)\n" in shown
+    assert "world paid 40.00 USD to users:eve (transaction " in shown and "ledger main, taken\n     back)" in shown
+    assert "  40.00 USD  of it taken back\n" in shown
+    # the other one is spent, so its undo fails: the money is not back
+    server.post("/api/ledger/v2/main/transactions", {"metadata": {}, "postings": [spent]})
+    assert headrace("instances", "undo", ids[1], "--reason", "also wrong", "--yes", *at).code == 0
+    for _ in range(100):
+        found = headrace("certificate", "create", ids[1], *at)
+        shown = found.out
+        if found.code == 0:
+            break
+    assert "Outcome      succeeded; its undo FAILED: not all of it was taken back\n" in shown
+    assert "of it taken back" not in shown
+
+
+def test_who_is_paid_and_who_has_approved_is_printed() -> None:
+    pays = {"provider": "DUMMY-PAY", "destination": "bank-7", "amount": 900_000, "asset": "USD/2"}
+    books = {"standing": "booked", "initiation": "i", "status": "PROCESSED", "paid": 900_000}
+    payout = {"activity": "CreateTransferInitiation", "stage": 0, "request": {"pays": pays}, "books": books}
+    assert _effect(payout) == "DUMMY-PAY was asked to pay 9,000.00 USD to bank-7: PROCESSED, 9,000.00 USD paid"
+    payout["books"] = {"standing": "attested"}
+    assert _effect(payout).endswith("to bank-7: booked by a person's word alone")
+    decision = {"principal": "paul", "verdict": "approve", "reason": "looks right", "at": "2026-01-02T03:04:05Z"}
+    plan = {"plan": "p1", "hash": "sha256:1", "isUsed": True, "decisions": [decision]}
+    assert _decisions([{"approvals": [plan]}]) == [
+        ("Approved by", "paul, 2026-01-02 03:04:05.000Z: looks right"),
+        ("Plan", "p1, sha256:1"),
+    ]
+    assert _decisions([{}]) == [("Approved by", "nobody: no approval was asked for")]
+
+
 def test_a_period_and_a_sample_of_its_cases(headrace: Headrace, server: Server, tmp_path: Path) -> None:
     at = ("--server", server.url)
     workflow, keys = tmp_path / "w.yaml", tmp_path / "pinned.json"
@@ -80,7 +128,7 @@ def test_a_period_and_a_sample_of_its_cases(headrace: Headrace, server: Server, 
     made = headrace("certificate", "create", "--from", "1h", "--to", "0s", "--full", "--out", period, *at)
     assert (made.code, made.err) == (0, "")
     assert max(len(line) for line in made.out.splitlines() if period not in line) <= 80, made.out
-    for text in ("Period   ", "ended in it\n", "Ledgers  all transactions listed\n", "issued from world\n"):
+    for text in ("Period   ", "ended in it\n", "Ledgers  searched for what names Headrace", "issued from world\n"):
         assert text in made.out, made.out
     ids.append(headrace("workflows", "run", "sampled", "--wait", "-q", *at).out.strip())
     for instance_id, file in zip(ids, (case, other), strict=True):

@@ -133,6 +133,8 @@ class RecordedInstance:
     plans: tuple[DecidedPlan, ...] = ()
     requesters: tuple[RecordedRequester, ...] = ()
     """The principals that the audit trail shows. Empty: any person may have asked."""
+    reason: str = ""
+    """Why it continues or undoes the case, as the person said. Empty for a run."""
 
     @property
     def decisions(self) -> list[Json]:

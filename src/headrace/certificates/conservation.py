@@ -36,9 +36,13 @@ initiates  a provider pays out
 
 @dataclass(slots=True)
 class Totals:
-    """The sums of one asset over a case, as a certificate has them. `sent`: by stages that succeeded."""
+    """The sums of one asset over a case, as a certificate has them.
+
+    `sent`: by stages that succeeded; `taken_back`: of that, by an undo, where all of a stage was reverted.
+    """
 
     sent: int = 0
+    taken_back: int = 0
     bridge_in: int = 0
     bridge_out: int = 0
     external_in: int = 0
@@ -51,6 +55,7 @@ class Totals:
     def shown(self) -> Json:
         return {
             "sent": self.sent,
+            "takenBack": self.taken_back,
             "bridge": {"in": self.bridge_in, "out": self.bridge_out},
             "in": self.external_in,
             "out": self.external_out,
@@ -144,6 +149,9 @@ def _balance_send(
         found.exceptions.append(_exception("stranded", stage, send, **members))
     if stage.error is None:
         sums.sent = send.amount
+        own = [entry for entry, leg in zip(done, legs, strict=True) if leg != "ingests"]
+        if has_undo and all(entry.is_reverted or (entry.initiation_id and not entry.paid) for entry in own):
+            sums.taken_back = send.amount
     total = found.totals.setdefault(send.asset, Totals())
     for name in Totals.__slots__:
         setattr(total, name, getattr(total, name) + getattr(sums, name))

@@ -9,12 +9,12 @@ from headrace.certificates.approvals import refuse_two_eyes
 from headrace.certificates.books import Entry, find
 from headrace.certificates.case import Case, RecordedInstance, refuse_open
 from headrace.certificates.conservation import balance
-from headrace.certificates.replay import replay
+from headrace.certificates.replay import Effect, replay
 from headrace.certificates.undoing import check_undo, undo_state
 from headrace.effects.wire import stored
 from headrace.planning.canonical import sha
 from headrace.planning.questions import Answer, Question
-from headrace.workflows.activities import Json
+from headrace.workflows.activities import CreateTransferInitiation, Json
 from headrace.workflows.durations import moment_text
 from headrace.workflows.interpreter import CANCELED
 
@@ -115,6 +115,8 @@ def _instance(instance: RecordedInstance) -> Json:
         "startedAt": moment_text(instance.started_at),
         "decisions": instance.decisions,
     }
+    if instance.reason:
+        found["reason"] = instance.reason
     if instance.error is not None:
         found["error"] = instance.error
     if instance.ended_at is not None:
@@ -124,6 +126,15 @@ def _instance(instance: RecordedInstance) -> Json:
     if instance.plans:
         found["approvals"] = instance.approvals
     return found
+
+
+def _payee(effect: Effect) -> Json:
+    """Who is paid by a payout or transfer, in words: its body is a hash, and no posting names the payee."""
+    sent = effect.activity
+    if not isinstance(sent, CreateTransferInitiation):
+        return {}
+    asked = {"provider": sent.provider, "destination": sent.destination, "amount": sent.amount, "asset": sent.asset}
+    return {"pays": asked}
 
 
 def _outcome(instance: RecordedInstance) -> str:
@@ -146,6 +157,7 @@ def _effect(entry: Entry) -> Json:
             "method": effect.request.method,
             "path": effect.request.path,
             "body": sha(stored(effect.request)),
+            **_payee(effect),
         },
         "books": entry.shown(),
     }

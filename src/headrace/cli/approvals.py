@@ -144,13 +144,17 @@ def _approved(plan: DecidedPlan) -> str:
             return f"Approved before: the plan is {plan.state}, and can no longer be used."
         case _ if given < plan.approvals.needed:
             return f"Approved by {given} of {plan.approvals.needed} persons."
+        case _ if plan.undo is not None:
+            return f"Approved: `headrace instances undo {plan.undo} --plan {plan.id} --reason TEXT` does it."
+        case _ if plan.redrive is not None:
+            return f"Approved: `headrace instances redrive {plan.redrive} --plan {plan.id} --reason TEXT` does it."
         case _:
             return f"Approved: `headrace run --plan {plan.id}` runs it."
 
 
 def _rejected(plan: DecidedPlan) -> str:
     if plan.instance is None:
-        return "Rejected: nothing of it will be done."
+        return "Rejected: this plan can never run. Only a rule or a stage `approve` keeps another run from the same."
     return f"Rejected: instance {plan.instance} has ended."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ import typer
 from headrace.cli import display
 from headrace.cli.completion import instance_ids
 from headrace.cli.errors import REFUSED, USAGE, Failure
-from headrace.cli.plan_text import money
+from headrace.cli.plan_text import money, wrapped
 from headrace.cli.registration import command, new_group
 from headrace.cli.session import KeyOption, Printer, Session
 
@@ -161,26 +162,88 @@ def _lines(payload: Json) -> list[str]:
     if payload["kind"] == "period":
         return _period_lines(payload)
     instances: list[Json] = payload["instances"]
-    effects: list[Json] = payload["effects"]
     asked = sorted({name for each in instances for name in each["requestedBy"]} - {instances[0]["startedBy"]})
-    standings = [effect["books"]["standing"] for effect in effects]
-    counts = {standing: standings.count(standing) for standing in dict.fromkeys(standings)}
-    counted = ", ".join(f"{count} {standing.replace('_', ' ')}" for standing, count in counts.items())
     facts = [
         ("Case", payload["case"]),
-        ("Outcome", ", then ".join(each["outcome"] for each in instances)),
+        ("Outcome", _outcome(payload)),
         ("Started by", instances[0]["startedBy"]),
         *([("Asked for by", ", ".join(asked))] if asked else []),
+        *(("Because", f"{each['reason']} ({each['kind']})") for each in instances if "reason" in each),
+        *_decisions(instances),
         ("Checked", f"{display.moment(payload['checkedAt'])}, by release {payload['release']}"),
         ("Journal", payload["journal"]),
-        ("Effects", counted or "none"),
     ]
-    found = display.fact_lines(facts)
+    found = display.fact_lines([(label, display.printable(text)) for label, text in facts])
+    found += ["", "In the books" if payload["effects"] else "Nothing was booked"]
+    for number, effect in enumerate(payload["effects"][:MAX_EFFECTS], 1):
+        found += wrapped(f"  {number}. {_effect(effect)}", "     ")
+    if len(payload["effects"]) > MAX_EFFECTS:
+        found.append(f"  and {len(payload['effects']) - MAX_EFFECTS:,} more: -o json has them all")
     found += _sum_lines(payload["assets"])
     exceptions: list[Json] = payload["exceptions"]
     if exceptions:
-        found += ["", "Exceptions", *(f"  {display.printable(_exception(each))}" for each in exceptions)]
-    return found
+        found += ["", "Exceptions"]
+        found += [line for each in exceptions for line in wrapped(f"  {_exception(each)}", "    ")]
+    return [*found, "", "It states the books as they were then. What was done later is not in it."]
+
+
+def _outcome(payload: Json) -> str:
+    """How the runs of a case have ended, and what has become of it by its undo."""
+    instances: list[Json] = payload["instances"]
+    runs = ", then ".join(each["outcome"] for each in takewhile(_is_no_undo, instances))
+    match payload.get("undo", {}).get("state"):
+        case None:
+            return runs
+        case "undone":
+            return f"{runs}; all of it was taken back"
+        case "undone_but":
+            return f"{runs}; taken back but for the exceptions"
+        case _:
+            return f"{runs}; its undo FAILED: not all of it was taken back"
+
+
+def _is_no_undo(instance: Json) -> bool:
+    return instance["kind"] != "undo"
+
+
+def _decisions(instances: list[Json]) -> list[tuple[str, str]]:
+    """Who has approved or rejected what was done, with the plan; or that nobody has."""
+    found: list[tuple[str, str]] = []
+    for instance in instances:
+        for plan in instance.get("approvals", []):
+            for each in plan["decisions"]:
+                verdict = "Approved by" if each["verdict"] == "approve" else "Rejected by"
+                found.append((verdict, f"{each['principal']}, {display.moment(each['at'])}: {each['reason']}"))
+            found.append(("Plan", f"{plan['plan']}, {plan['hash']}"))
+    return found or [("Approved by", "nobody: no approval was asked for")]
+
+
+def _effect(effect: Json) -> str:
+    """One effect as the books show it, in a sentence."""
+    books = effect["books"]
+    standing = _STANDINGS.get(books["standing"], "")
+    if (pays := effect["request"].get("pays")) is not None:
+        paid = f"{books['status']}, {money(books['paid'], pays['asset'])} paid" if "status" in books else standing
+        asked = f"asked to pay {money(pays['amount'], pays['asset'])} to {pays['destination']}"
+        return f"{pays['provider'] or 'The provider'} was {asked}: {paid}"
+    if "postings" in books:
+        moves = "; ".join(
+            f"{each['source']} paid {money(each['amount'], each['asset'])} to {each['destination']}"
+            for each in books["postings"]
+        )
+        back = ", taken back" if books["reverted"] else ""
+        return f"{moves} (transaction {books['transaction']} of ledger {books['ledger']}{back})"
+    status = f": {books['status']}" if "status" in books else standing and f": {standing}"
+    return f"{effect['activity']} of stage {effect['stage']}{status}"
+
+
+_STANDINGS = {
+    "observed": "the account has this metadata",
+    "overwritten": "the metadata was changed since",
+    "attested": "booked by a person's word alone",
+    "absent": "was not booked",
+    "not_excluded": "was not done; the service cannot show that",
+}
 
 
 def _period_lines(payload: Json) -> list[str]:
@@ -195,7 +258,7 @@ def _period_lines(payload: Json) -> list[str]:
     if previous is not None:
         facts += [("Previous", previous["id"]), ("It was to", f"before {display.moment(previous['to'])}")]
     facts += [
-        ("Ledgers", "all transactions listed" if payload["full"] else "not listed: made without --full"),
+        ("Ledgers", _FULL if payload["full"] else "not listed: made without --full"),
         ("Checked", f"{display.moment(payload['checkedAt'])}, by release {payload['release']}"),
         ("Journal", payload["journal"]),
     ]
@@ -225,10 +288,14 @@ def _sum_lines(assets: Json) -> list[str]:
     return found
 
 
+MAX_EFFECTS = 50
+"""Effects of a case that a terminal shows."""
 MAX_EXCEPTIONS = 20
 """Exceptions of a period that a terminal shows."""
+_FULL = "searched for what names Headrace and no case explains"
 _SUMS = {
     "sent": "sent",
+    "takenBack": "of it taken back",
     "in": "came in from payments",
     "out": "paid out",
     "issued": "issued from world",

@@ -28,4 +28,6 @@ def moment_since(text: str, now_at: int | None = None, *, option: str = "--since
 
 
 def _unreadable(text: str, option: str) -> Failure:
-    return Failure(f"{option} {text!r} is neither an age such as 90m, 12h or 7d nor a date-time", code=USAGE)
+    return Failure(
+        f"{option} {text!r} is neither an age such as 90m, 12h or 7d nor a time such as 2026-11-30", code=USAGE
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,19 +30,23 @@ def stored_lines(plan: Json) -> list[str]:
         state = f"{state} until {display.moment(plan['expiresAt'])}"
     elif "instanceID" in plan:
         state = f"{state} for instance {plan['instanceID']}"
-    return [f"Stored with ID: {plan['id']}", f"State: {state}", *_approval_lines(plan.get("approvals"))]
+    asked = f"Asked for by: {plan['requester']}"
+    return [f"Stored with ID: {plan['id']}", asked, f"State: {state}", *_approval_lines(plan)]
 
 
-def _approval_lines(approvals: Json | None) -> list[str]:
+def _approval_lines(plan: Json) -> list[str]:
     """How many persons have to approve a plan, if a rule or a stage says so, and what persons have decided."""
-    if approvals is None or (approvals["needed"] == 1 and not approvals["given"] and "rule" not in approvals):
+    approvals: Json | None = plan.get("approvals")
+    if approvals is None:
         return []
+    if "instance" not in plan and "rule" not in approvals and not approvals["given"]:
+        return ["Approvals needed: none by a rule; a person may approve or reject it"]
     rule = f", by rule {approvals['rule']}" if "rule" in approvals else ""
     lines = [f"Approvals needed: {approvals['needed']}{rule}"]
     for each in approvals["given"]:
         done = "approved" if each["verdict"] == "approve" else "rejected"
         text = f"  {done} by {each['principal']}, {display.moment(each['decidedAt'])}: {each['reason']}"
-        lines += _wrapped(text, "    ")
+        lines += wrapped(text, "    ")
     return lines
 
 
@@ -59,12 +65,12 @@ def _lines(plan: Json) -> Iterator[str | list[str]]:
     name = plan["definition"].get("name") or "a workflow without a name"
     beginning: Json = plan.get("from") or {"stage": 0}
     yield Heading(f"Plan of {display.printable(name)}")
-    if any("revert" in stage for stage in plan["definition"]["stages"]) and "redrive" not in plan:
+    if _is_undo(plan) and "redrive" not in plan:
         beginning = {"stage": 0}  # of the undo itself: it begins at its own first stage
     elif "instance" in beginning:
         yield f"  continues {beginning['instance']}"
     if plan["variables"]:
-        yield _wrapped("  with " + ", ".join(f"{key}={value}" for key, value in plan["variables"].items()), "    ")
+        yield wrapped("  with " + ", ".join(_variables(plan)), "    ")
     yield ""
     number = 0
     for stage, each in enumerate(plan["definition"]["stages"]):
@@ -77,22 +83,61 @@ def _lines(plan: Json) -> Iterator[str | list[str]]:
         if stage == beginning["stage"] and "instance" in plan:
             waits.insert(0, _awaited(plan, each))
         for wait in waits:
-            yield _wrapped(f"  {_wait(wait)}", "    ")
+            yield wrapped(f"  {_wait(wait)}", "    ")
         for effect in effects:
             number += 1
-            yield _wrapped(f"  {number}. {_sentence(effect, labels)}", "     ")
+            yield wrapped(f"  {number}. {_sentence(effect, labels)}", "     ")
             for balance in effect["balances"]:
-                yield _wrapped(f"     {_balance(balance, effect, labels)}", "       ")
+                yield wrapped(f"     {_balance(balance, effect, labels)}", "       ")
     yield from _assumed(plan)
-    yield ""
-    yield "Totals"
-    for asset, total in plan["totals"].items():
-        sums = [f"{label} {money(total[each], asset)}" for each, label in _SUMS.items() if total[each]]
-        yield _wrapped(f"  {', '.join(sums) or money(0, asset)}", "    ")
-    if not plan["totals"]:
-        yield "  no money moves"
+    yield from _total_lines(plan)
     yield ""
     yield from _verdict(plan, labels)
+
+
+def _total_lines(plan: Json) -> Iterator[str | list[str]]:
+    yield ""
+    yield "Totals"
+    labels = _SUMS | ({"externalIn": "to come back from the provider"} if _is_undo(plan) else {})
+    for asset, total in plan["totals"].items():
+        sums = [f"{label} {money(total[each], asset)}" for each, label in labels.items() if total[each]]
+        yield wrapped(f"  {', '.join(sums) or money(0, asset)}", "    ")
+    back = _taken_back(plan)
+    for (ledger, asset), amount in back.items():
+        yield f"  taken back {money(amount, asset)} on ledger {ledger}"
+    if not plan["totals"] and not back:
+        yield "  no money moves"
+    yield f"  balances as of {display.moment(plan['plannedAt'])}"
+
+
+def _variables(plan: Json) -> Iterator[str]:
+    """The variables as they were given; one that is an amount also as money."""
+    from headrace.workflows.variables import expand
+
+    variables: dict[str, str] = plan["variables"]
+    amounts: dict[str, str] = {}
+    for stage in plan["definition"]["stages"]:
+        given: Any = stage.get("send", {}).get("amount", {})
+        found = re.fullmatch(r"\$\{([^{}]+)\}", str(given.get("amount")))
+        if found is not None and re.fullmatch("[0-9]{1,30}", variables.get(found[1], "")):
+            asset = expand(given["asset"], variables)
+            if re.fullmatch("[A-Z][A-Z0-9]*(/[0-9]{1,2})?", asset):
+                amounts[found[1]] = asset
+    for name, text in variables.items():
+        yield f"{name}={text}" + (f" ({money(int(text), amounts[name])})" if name in amounts else "")
+
+
+def _taken_back(plan: Json) -> Counter[tuple[str, str]]:
+    """The amounts that an undo moves back, by ledger and asset."""
+    back: Counter[tuple[str, str]] = Counter()
+    for effect in plan["effects"]:
+        for each in effect["postings"] if _is_undo(plan) else ():
+            back[each["ledger"], each["asset"]] += each["amount"]
+    return back
+
+
+def _is_undo(plan: Json) -> bool:
+    return any("revert" in stage for stage in plan["definition"]["stages"])
 
 
 _WAITS = ("event", "delay", "approval")
@@ -121,7 +166,7 @@ def _title(plan: Json, number: int, stage: Json, *, is_before: bool, is_reached:
         why = f" (skipped: {stage[WHEN]} is false)"
     elif not is_reached and number > _last_stage(plan):
         why = " (not reached)"
-    return _wrapped(f"Stage {number}: {keyword}{why}", "  ")
+    return wrapped(f"Stage {number}: {keyword}{why}", "  ")
 
 
 def _awaited(plan: Json, stage: Json) -> Json:
@@ -191,9 +236,9 @@ def _assumed(plan: Json) -> Iterator[str | list[str]]:
             found[f"The provider carries out the reversal of payout {each['initiation']}"] = None
     if found:
         yield ""
-        yield "Assumes that this stays so"
+        yield "Assumes that this stays so; else the run stops there"
         for text in found:
-            yield _wrapped(f"  {text}", "    ")
+            yield wrapped(f"  {text}", "    ")
 
 
 def _read(value: Json) -> str:
@@ -220,9 +265,9 @@ def _verdict(plan: Json, labels: dict[str, str]) -> Iterator[str | list[str]]:
         yield Heading(f"{opening} at stage {failure['stage']}.")
         if "missing" in failure:
             lacking = f"{_label(failure['account'], labels)} (ledger {failure['ledger']})"
-            yield _wrapped(f"  {lacking} lacks {money(failure['missing'], failure['asset'])}.", "    ")
+            yield wrapped(f"  {lacking} lacks {money(failure['missing'], failure['asset'])}.", "    ")
         else:
-            yield _wrapped(f"  {failure['error']}", "    ")
+            yield wrapped(f"  {failure['error']}", "    ")
     if plan["verdict"] == "succeeds":
         yield Heading("The run would succeed.")
     yield f"Plan {plan['hash']}"
@@ -247,7 +292,7 @@ def _label(account: str, labels: dict[str, str]) -> str:
     return account
 
 
-def _wrapped(text: str, indent: str) -> list[str]:
+def wrapped(text: str, indent: str) -> list[str]:
     """Lines of at most 80 columns where the words allow it; the first keeps its own indentation."""
     own = text[: len(text) - len(text.lstrip())]
     first, *others = display.wrapped(display.printable(text).replace("\n", " "), COLUMNS, indent=indent) or [""]

@@ -58,7 +58,8 @@ def undo(
         session.show({"undo": document(found)}, lambda: undo_lines(found))
         return
     if not yes and plan is None:
-        _ask(undo_lines(session.ext.preview_undo(instance_id=instance_id, external=external).data))
+        lines, fails = _planned(session, instance_id, external)
+        _ask(lines, fails=fails)
     elif not yes:
         _ask(plan_lines(json.loads(session.ext.get_plan(plan_id=plan or "").raw)["data"]))
     body: Json = {"reason": reason} | ({} if external == "keep" else {"external": external})
@@ -98,11 +99,25 @@ def _counted(effects: int) -> str:
     return "1 effect" if effects == 1 else f"{effects} effects"
 
 
-def _ask(lines: list[str]) -> None:
+def _planned(session: Session, instance_id: str, external: str) -> tuple[list[str], bool]:
+    """The preview of an undo with its money, and whether it would fail. Without the money where no plan can be made."""
+    from headrace.cli.plan_text import plan_lines
+    from headrace_client import Error, SDKError
+
+    lines = undo_lines(session.ext.preview_undo(instance_id=instance_id, external=external).data)
+    try:
+        made = session.ext.create_plan(plan={"undo": instance_id, "external": external, "expiresIn": "1m"})
+    except (Error, SDKError) as error:  # as while a bank works on a payout
+        return [*lines, "", f"What it moves cannot be planned now: {error}"], False
+    found: Json = json.loads(made.raw)["data"]
+    return [*lines, "", *plan_lines(found)], found["verdict"] != "succeeds"
+
+
+def _ask(lines: list[str], *, fails: bool = False) -> None:
     """Show the undo on standard error and wait for a yes. Raises Failure without one."""
     for line in lines:
         display.note(line)
     if not sys.stdin.isatty():
         raise Failure("this needs a yes, and there is no terminal to ask on: add --yes", code=USAGE)
-    if not typer.confirm("Undo it?", err=True):
+    if not typer.confirm("It would FAIL, and leave the rest as it is. Undo it?" if fails else "Undo it?", err=True):
         raise Failure("nothing was started")

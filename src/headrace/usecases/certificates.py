@@ -243,6 +243,7 @@ async def _read_instance(
         stages=tuple(stages),
         plans=await _plans(journal, instance),
         requesters=await _requesters(journal, instance, before, asked),
+        reason="" if before is None else before.reason,
     )
 
 
