@@ -103,7 +103,8 @@ async def test_a_payout_that_was_rejected_or_reversed_is_certified(tmp_path: Pat
         await alive.ended(undoing.target)
         found = [await certificate(alive, each.id) for each in (waits, paid)]
     for payload in found:
-        assert payload["undo"]["state"] == "undone" and payload["assets"]["USD/2"]["out"] == 0
+        sums = payload["assets"]["USD/2"]
+        assert payload["undo"]["state"] == "undone" and (sums["out"], sums["takenBack"]) == (0, sums["sent"])
     await services.close()
 
 
@@ -129,7 +130,8 @@ async def test_what_a_person_has_left_out_is_declared(tmp_path: Path, is_across:
     assert payload["undo"] == {"instance": last.id, "state": "undone_but"}
     (kept,) = [each for each in payload["exceptions"] if each["kind"] == "kept"]
     assert kept["key"] == f"headrace:{case.id}:0:{int(is_across)}" and "the shop keeps it" in kept["why"]
-    assert payload["assets"]["USD/2"]["stranded"] == (-100 if is_across else 0)
+    sums = payload["assets"]["USD/2"]
+    assert (sums["stranded"], sums["takenBack"]) == (-100 if is_across else 0, 0)
     await services.close()
 
 
