@@ -54,7 +54,6 @@ OF_STAGES = {
 }
 OF_ACTIVITIES = {
     "docs/generator/activities.py": "one that a single version of the API describes",
-    "src/headrace/workflows/undo.py": "how each effect is undone",
     "src/headrace/usecases/undoing.py": "what is read before an undo",
     "src/headrace/engine/cases.py": "the ledger of a wallet that was read",
     "src/headrace/certificates/undoing.py": "what an undo may have reversed",
@@ -68,7 +67,7 @@ OF_ACTIVITIES = {
     "src/headrace/api/v2/views.py": "V2 has another output of CreateTransaction",
     "src/headrace/certificates/books.py": "what is looked up under a key that no effect has",
     "src/headrace/certificates/replay.py": "the ledger of a wallet that was read",
-    "src/headrace/cli/plan_text.py": "sentences about the effects of a plan",
+    "src/headrace/cli/plan_text.py": "wallets that a plan reads",
     "src/headrace/engine/driver.py": "the internal ledger is created for a transaction",
     "src/headrace/journal/testing.py": "an activity in the suite of every journal",
     "src/headrace/journal/testing_batches.py": "an activity in the suite of every journal",
@@ -78,11 +77,13 @@ OF_ACTIVITIES = {
     "src/headrace/journal/postgres/migrations/sql/0015.sql": "the link from an event to the effect that caused it",
     "src/headrace/journal/sqlite/migrations/versions/0015_plain_columns.py": "the moment of an initiation",
     "src/headrace/journal/sqlite/migrations/sql/0012.sql": "the link from an event to the effect that caused it",
-    "src/headrace/planning/planner.py": "how an effect is planned",
+    "src/headrace/planning/planner.py": "reads of an undo",
     "src/headrace/planning/shadow.py": "the books as a plan sees them",
     "src/headrace/telemetry/tracing.py": "attributes of a transaction",
     "src/headrace/triggers/matching.py": "the link from an event to the effect that caused it",
 }
+OF_EFFECTS = {"src/headrace/planning/planner.py", "src/headrace/workflows/undo.py", "src/headrace/cli/plan_text.py"}
+"""Files with a table of all effects, which is checked at import."""
 OWN_PLACES = ("src/headrace/demo/", "src/headrace/examples/", "src/headrace/sandbox/")
 
 
@@ -118,6 +119,7 @@ def test_a_stage_is_named_in_its_module_and_the_registry() -> None:
 def test_an_activity_is_named_in_its_class_and_its_service(name: str) -> None:
     activity = ACTIVITIES[name]
     allowed = {f"src/{activity.__module__.replace('.', '/')}.py", f"src/headrace/effects/{activity.service}.py"}
+    allowed |= OF_EFFECTS if activity.is_effect else set()
     found = naming(activity_pattern(name))
     assert allowed <= found
     others = {path for path in found - allowed if not path.startswith(STAGES_FOLDER)}
@@ -201,7 +203,10 @@ class NoteAccount(Activity):
     def example(cls) -> NoteAccount:
         return cls("jane", "hello")
 """
-IMPORTS = "headrace.effects.services, headrace.planning.planner, headrace.workflows.interpreter"
+IMPORTS = (
+    "headrace.effects.services, headrace.planning.planner, headrace.workflows.interpreter, headrace.workflows.undo, "
+    "headrace.cli.plan_text"
+)
 FAMILY = "    family: ClassVar[Family] = Family.METADATA\n"
 REQUESTS = """
 
@@ -216,6 +221,16 @@ SEARCHES["NoteAccount"] = search_metadata
 """
 PLANNED = '    "CreateTransferInitiation": _Planner.initiate,\n'
 NEW_PLANNED = '    "NoteAccount": _Planner.add_metadata,\n'
+UNDONE = '    "CreateTransferInitiation": _Undoing.initiation,\n'
+NEW_UNDONE = '    "NoteAccount": lambda undoing, effect: undoing.undo.kept.append(Kept(effect, "a note stays")),\n'
+SENTENCE = '    "CreateTransferInitiation": _initiated,\n'
+NEW_SENTENCE = "    \"NoteAccount\": lambda effect, labels: f\"A note says {effect['body']['note']}\",\n"
+ENTRIES = (
+    ("src/headrace/planning/planner.py", PLANNED, NEW_PLANNED),
+    ("src/headrace/workflows/undo.py", UNDONE, NEW_UNDONE),
+    ("src/headrace/cli/plan_text.py", SENTENCE, NEW_SENTENCE),
+)
+"""Of the tables of all effects: the file, the entry before which the new one is written, and that."""
 CASES = """- title: a note is written
   stage: {note: {account: jane, text: "${said}"}}
   variables: {said: hi}
@@ -228,14 +243,17 @@ from docs.generator.stages import stages_page
 from headrace.api import openapi
 from headrace.api.app import TABLE
 from headrace.cli.history_text import activity_lines, stage_sentence
+from headrace.cli.plan_text import plan_lines
 from headrace.demo.picture import STAGES as PICTURED
 from headrace.demo.timeline import EFFECTS
 from headrace.effects.services import prepare
+from headrace.planning.commitments import commitment_of
 from headrace.workflows.activities import ACTIVITIES
 from headrace.workflows.config import parse_config
 from headrace.workflows.interpreter import StageRunner
 from headrace.workflows.rules import RULES
 from headrace.workflows.schema import workflow_schema
+from headrace.workflows.undo import Case, DoneEffect, undo_of
 from headrace_client.activity_types import WorkflowInstanceHistoryStageInput
 from headrace_client.stages import read_stage
 import msgspec
@@ -263,6 +281,13 @@ stage = read_stage("note", {"account": "jane", "text": "hi"})
 assert (type(stage).__name__, stage.account, stage.text) == ("StageNote", "jane", "hi")
 read = msgspec.convert(entry["input"], WorkflowInstanceHistoryStageInput).activity
 assert (type(read).__name__, read.id, read.text) == ("ActivityNoteAccount", "jane", "hi")
+done = DoneEffect("headrace:i:0:0", 0, 0, "NoteAccount", runner.command.input(""))
+undo = undo_of(Case([done], stages, {"said": "hi"}))
+assert ([each.reason for each in undo.kept], undo.stages) == (["a note stays"], [])
+planned = commitment_of(runner.command, 0, 0).shown() | {"postings": [], "balances": []}
+whole = {"definition": {"stages": stages}, "variables": {}, "effects": [planned], "skipped": [], "assumptions": []}
+whole |= {"totals": {}, "verdict": "succeeds", "hash": "sha256:"}
+assert "  1. A note says hi" in plan_lines(whole)
 print("appears")
 """
 
@@ -286,10 +311,10 @@ def copy(tmp_path: Path) -> Path:
         service.read_text().replace("import AddAccountMetadata,", "import AddAccountMetadata, NoteAccount,")
     )
     append(service, REQUESTS)
-    planner = tmp_path / "src/headrace/planning/planner.py"
-    text = planner.read_text()
-    assert text.count(PLANNED) == 1
-    planner.write_text(text.replace(PLANNED, f"{NEW_PLANNED}{PLANNED}"))
+    for path, entry, new in ENTRIES:
+        text = (tmp_path / path).read_text()
+        assert text.count(entry) == 1
+        (tmp_path / path).write_text(text.replace(entry, f"{new}{entry}"))
     cases = tmp_path / "tests/specs/stages/note/note.yaml"
     cases.parent.mkdir()
     cases.write_text(CASES)
@@ -355,6 +380,8 @@ def test_a_builtin_that_is_half_there_is_an_error_at_import(copy: Path, line: st
         ),
         ("src/headrace/effects/ledger.py", 'SEARCHES["NoteAccount"] = search_metadata\n', "no look-up for NoteAccount"),
         ("src/headrace/planning/planner.py", NEW_PLANNED, "no plan for NoteAccount"),
+        ("src/headrace/workflows/undo.py", NEW_UNDONE, "no undo for NoteAccount"),
+        ("src/headrace/cli/plan_text.py", NEW_SENTENCE, "no sentence for NoteAccount"),
         (f"{STAGES_FOLDER}note.py", '    label = "note"\n', "stage NoteStage does not say its `label`"),
     ],
 )

@@ -11,7 +11,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn, cast
+from typing import Any, Literal, NoReturn, assert_never, cast
 from urllib.parse import unquote
 
 from headrace.certificates.replay import Effect, ReplayedStage
@@ -135,7 +135,8 @@ class _Books:
     # done
 
     def _done(self, stage: ReplayedStage, effect: Effect) -> Generator[Question, Answer, Entry]:
-        match effect.activity.settlement:
+        family = effect.activity.settlement
+        match family:
             case Family.TRANSACTION | Family.INGESTION:
                 return (yield from self._transaction(effect))
             case Family.WALLET:
@@ -147,11 +148,15 @@ class _Books:
                 return Entry(effect, "observed" if isinstance(found, Found) else "overwritten")
             case Family.REVERT:
                 return (yield from self._revert(effect))
-            case _:
+            case Family.READ:
+                raise AssertionError(f"{effect.activity.name} is a read, and no effect")
+            case Family.REVERSAL:
                 found, _ = yield from _searched(effect.activity.name, effect.request)
                 if not isinstance(found, Found):
                     _refuse(effect, found)
                 return Entry(effect, "booked")
+            case _:
+                assert_never(family)
 
     def _transaction(self, effect: Effect) -> Generator[Question, Answer, Entry]:
         ledger = _ledger_in(effect.request)
@@ -280,13 +285,16 @@ class _Books:
 
     def _not_done(self, effect: Effect) -> Generator[Question, Answer, Entry]:
         """An effect that was refused, canceled or called not booked. Where others may do the same, nothing is asked."""
-        match effect.activity.settlement:
+        family = effect.activity.settlement
+        match family:
             case Family.TRANSACTION | Family.INITIATION:
                 found, _ = yield from _searched(effect.activity.name, effect.request)
             case Family.WALLET:
                 found = yield from self._in_wallet(_wallet_in(effect.request), effect.key)
-            case _:
+            case Family.READ | Family.INGESTION | Family.METADATA | Family.REVERT | Family.REVERSAL:
                 return Entry(effect, "absent")
+            case _:
+                assert_never(family)
         return Entry(effect, "absent" if self._is_excluded(found, effect.key) else "not_excluded")
 
     def _is_excluded(self, found: LookUp, key: str) -> bool:

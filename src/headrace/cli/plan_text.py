@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from headrace.cli import display
 from headrace.cli.display import Heading
 from headrace.cli.documents import members
+from headrace.workflows.activities import ACTIVITIES
+from headrace.workflows.activity import check_complete, effect_names
 
 Json = dict[str, Any]
 
@@ -181,32 +183,61 @@ def _awaited(plan: Json, stage: Json) -> Json:
 
 def _sentence(effect: Json, labels: dict[str, str]) -> str:
     """One effect in a sentence."""
-    body = effect["body"]
     if effect.get("stands"):
         return "The payment is on its holding account already: nothing is booked."
-    match effect["activity"]:
-        case "AddAccountMetadata":
-            _, _, ledger, _, account, *_ = effect["path"].split("/")
-            added = ", ".join(f"{name}={value}" for name, value in body.items())
-            return f"{account} on ledger {ledger} gets the metadata {added}"
-        case "CreateTransferInitiation":
-            held = "" if body["validated"] else ", once a person has validated it"
-            kind = "pays" if body["type"] == "PAYOUT" else "transfers"
-            amount = money(body["amount"], body["asset"])
-            return f"{body['provider']} {kind} {amount} to {body['destinationAccountID']}{held}"
-        case "RejectTransferInitiation":
-            return f"The payout {_initiation_in(effect)}, which waits for validation, is rejected"
-        case "ReverseTransferInitiation":
-            amount = money(body["amount"], body["asset"])
-            return f"The provider is asked to reverse the payout {_initiation_in(effect)} of {amount}"
-        case activity if not effect["postings"]:
-            return f"{activity} is sent to the {effect['service']} service, and declined"
-        case _:
-            return "; ".join(
-                f"{_label(each['source'], labels)} pays {money(each['amount'], each['asset'])} to "
-                f"{_label(each['destination'], labels)} (ledger {each['ledger']})"
-                for each in effect["postings"]
-            )
+    return SENTENCES.get(effect["activity"], _sent)(effect, labels)
+
+
+def _sent(effect: Json, labels: dict[str, str]) -> str:
+    """An effect of a server that is newer than this command."""
+    return f"{effect['activity']} is sent to the {effect['service']} service"
+
+
+def _moved(effect: Json, labels: dict[str, str]) -> str:
+    if not effect["postings"]:
+        return f"{_sent(effect, labels)}, and declined"
+    return "; ".join(
+        f"{_label(each['source'], labels)} pays {money(each['amount'], each['asset'])} to "
+        f"{_label(each['destination'], labels)} (ledger {each['ledger']})"
+        for each in effect["postings"]
+    )
+
+
+def _noted(effect: Json, labels: dict[str, str]) -> str:
+    _, _, ledger, _, account, *_ = effect["path"].split("/")
+    added = ", ".join(f"{name}={value}" for name, value in effect["body"].items())
+    return f"{account} on ledger {ledger} gets the metadata {added}"
+
+
+def _initiated(effect: Json, labels: dict[str, str]) -> str:
+    body = effect["body"]
+    held = "" if body["validated"] else ", once a person has validated it"
+    kind = "pays" if body["type"] == "PAYOUT" else "transfers"
+    amount = money(body["amount"], body["asset"])
+    return f"{body['provider']} {kind} {amount} to {body['destinationAccountID']}{held}"
+
+
+def _rejected(effect: Json, labels: dict[str, str]) -> str:
+    return f"The payout {_initiation_in(effect)}, which waits for validation, is rejected"
+
+
+def _reversed(effect: Json, labels: dict[str, str]) -> str:
+    amount = money(effect["body"]["amount"], effect["body"]["asset"])
+    return f"The provider is asked to reverse the payout {_initiation_in(effect)} of {amount}"
+
+
+SENTENCES: dict[str, Callable[[Json, dict[str, str]], str]] = {
+    "CreateTransaction": _moved,
+    "AddAccountMetadata": _noted,
+    "CreditWallet": _moved,
+    "DebitWallet": _moved,
+    "CreateTransferInitiation": _initiated,
+    "RevertTransaction": _moved,
+    "RejectTransferInitiation": _rejected,
+    "ReverseTransferInitiation": _reversed,
+}
+"""By the name of an effect, its sentence in a plan."""
+check_complete(SENTENCES, effect_names(), "sentence", "to SENTENCES of headrace.cli.plan_text")
 
 
 def _initiation_in(effect: Json) -> str:
@@ -223,8 +254,6 @@ def _balance(balance: Json, effect: Json, labels: dict[str, str]) -> str:
 
 
 def _assumed(plan: Json) -> Iterator[str | list[str]]:
-    from headrace.workflows.activities import ACTIVITIES
-
     found: dict[str, None] = {}
     for each in plan["assumptions"]:
         if each["type"] == "read":

@@ -24,12 +24,12 @@ from headrace.effects.wire import (
     Reader,
     Searcher,
     Unreadable,
-    check_complete,
     service_error,
     unknown,
     with_reason,
 )
 from headrace.workflows.activities import ACTIVITIES, Activity, Service
+from headrace.workflows.activity import check_complete, effect_names
 
 REQUESTS: dict[str, Preparer] = {**ledger.REQUESTS, **wallets.REQUESTS, **payments.REQUESTS}
 check_complete(REQUESTS, ACTIVITIES, "request")
@@ -50,7 +50,7 @@ NEVER_REFUSALS = frozenset({401, 403, 408, 429})
 """Statuses about the caller or the moment, whatever their body says."""
 SEARCHES: dict[str, Searcher] = {**ledger.SEARCHES, **wallets.SEARCHES, **payments.SEARCHES}
 """By the name of an activity. Reads have none."""
-check_complete(SEARCHES, [name for name, activity in ACTIVITIES.items() if activity.is_effect], "look-up")
+check_complete(SEARCHES, effect_names(), "look-up")
 
 
 def prepare(activity: Activity, key: str, started_at: int, schemas: Mapping[str, str] = NO_SCHEMAS) -> Request:

@@ -7,7 +7,7 @@ a value of the declared kind or raises Unreadable. An unreadable success is an u
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -60,18 +60,6 @@ Searcher = Callable[[Request], Search]
 MAX_LOOK_UP_PAGES = 100
 KEY_PREFIX = "headrace:"
 """Start of the key of each effect."""
-
-
-def check_complete(
-    table: Mapping[str, object],
-    activities: Iterable[str],
-    what: str,
-    where: str = "in the file of its service in headrace.effects",
-) -> None:
-    """Check that a table has every activity. Raises TypeError at import, so that no run meets a gap."""
-    missing = [name for name in activities if name not in table]
-    if missing:
-        raise TypeError(f"no {what} for {', '.join(missing)}: add it {where}")
 
 
 class Unreadable(Exception):

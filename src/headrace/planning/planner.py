@@ -14,7 +14,6 @@ from typing import Any, Literal, cast
 from headrace.effects.earlier import EarlierEffect
 from headrace.effects.port import Found, FoundOther, Refused
 from headrace.effects.services import ASKED_FOR, prepare
-from headrace.effects.wire import check_complete
 from headrace.errors import InvalidValue, TooLarge
 from headrace.money import WORLD, posting
 from headrace.planning.commitments import Commitment, commitment_of, placeholder
@@ -22,7 +21,6 @@ from headrace.planning.document import Draft, Kind
 from headrace.planning.questions import Asking, search
 from headrace.planning.shadow import Change, Shadow, wallet_account
 from headrace.workflows.activities import (
-    ACTIVITIES,
     Activity,
     AddAccountMetadata,
     CreateTransaction,
@@ -31,6 +29,7 @@ from headrace.workflows.activities import (
     DebitWallet,
     Json,
 )
+from headrace.workflows.activity import check_complete, effect_names
 from headrace.workflows.commands import SleepUntil, WaitApproval, WaitEvent
 from headrace.workflows.decisions import Passed, Verdict, decide
 from headrace.workflows.durations import moment_text
@@ -438,12 +437,7 @@ EFFECTS: dict[str, Callable[[_Planner, Any, Commitment], Asking[None]]] = {
     "ReverseTransferInitiation": _Planner.reverse,
 }
 """By the name of an effect, how it is planned."""
-check_complete(
-    EFFECTS,
-    [name for name, each in ACTIVITIES.items() if each.is_effect],
-    "plan",
-    "to EFFECTS",
-)
+check_complete(EFFECTS, effect_names(), "plan", "to EFFECTS")
 
 _UNUSED = ("raw", "adjustments")
 """Members of a payment that no stage uses: the provider's own record, which may hold what a plan should not show."""

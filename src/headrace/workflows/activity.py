@@ -7,6 +7,7 @@ activities themselves are in `headrace.workflows.activities`.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -99,6 +100,23 @@ class Activity:
 
 REGISTRY: dict[str, type[Activity]] = {}
 """The activities by name, in the order of their definition."""
+
+
+def effect_names() -> list[str]:
+    """The activities that write."""
+    return [name for name, activity in REGISTRY.items() if activity.is_effect]
+
+
+def check_complete(
+    table: Mapping[str, object],
+    activities: Iterable[str],
+    what: str,
+    where: str = "in the file of its service in headrace.effects",
+) -> None:
+    """Check that a table has every activity. Raises TypeError at import, so that no run meets a gap."""
+    missing = [name for name in activities if name not in table]
+    if missing:
+        raise TypeError(f"no {what} for {', '.join(missing)}: add it {where}")
 
 
 def money_text(amount: Json | None) -> str:

@@ -11,12 +11,13 @@ funded such a payout, since reverting that would return money that is paid out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from headrace.errors import InvalidValue, StageError
 from headrace.workflows.activities import Json
+from headrace.workflows.activity import check_complete, effect_names
 from headrace.workflows.interpreter import filled_in
 from headrace.workflows.stages import STAGES
 from headrace.workflows.stages.send.parties import Account, PaymentSource, send_of
@@ -28,6 +29,7 @@ INGESTION_PREFIX = "headrace:ingest:"
 SETTLED = frozenset({"REJECTED", "REVERSED"})
 """Statuses of a transfer initiation that no longer change and leave nothing paid."""
 BLOCKING = frozenset({"PARTIALLY_REVERSED", "REVERSE_FAILED"})
+WITHOUT_ID = "a person said that it was booked, without its transaction's id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +83,10 @@ class Undo:
 
 def undo_of(case: Case, external: External = "keep") -> Undo:
     """Compute the undo of a case. An undo without stages has nothing to do; one that is blocked must not run."""
-    undo = Undo([], [], [])
-    may_overdraw = overdrawn_accounts(case.stages, case.variables)
-    payouts = {effect.stage: effect for effect in case.effects if effect.activity == "CreateTransferInitiation"}
+    undoing = _Undoing(case, external)
     for effect in reversed(case.effects):
-        payout = payouts.get(effect.stage)
-        if effect is payout:
-            _undo_initiation(undo, effect, case.statuses.get(effect.key), external)
-            continue
-        funded = payout if payout is not None and effect.ordinal < payout.ordinal else None
-        status = None if funded is None else case.statuses.get(funded.key)
-        if reason := _reason_to_keep(effect):
-            undo.kept.append(Kept(effect, reason))
-        elif funded is not None and status == "PROCESSED" and external == "keep":
-            undo.kept.append(Kept(effect, f"it funded the payout {funded.key}, which is paid"))
-        else:
-            given = _reverted(effect, case.wallet_ledgers, may_overdraw)
-            is_certain = status in SETTLED or (external == "reverse" and status != "FAILED")
-            if funded is not None and not is_certain:
-                next(iter(given.values()))["unlessPaid"] = funded.key
-            undo.stages.append({"revert": given})
-    return undo
+        EFFECTS[effect.activity](undoing, effect)
+    return undoing.undo
 
 
 def reverted_key(stage: Json) -> str:
@@ -115,56 +100,96 @@ def reverted_stages(stages: Iterable[Json]) -> set[int]:
     return {int(reverted_key(stage).split(":")[-2]) for stage in stages}
 
 
-def _undo_initiation(undo: Undo, effect: DoneEffect, status: str | None, external: External) -> None:
-    """Add the stage of a transfer initiation. The stage reads the status again: it may have changed."""
-    if status in BLOCKING:
-        undo.blocked.append(Kept(effect, f"the transfer initiation is {status}: a person must decide"))
-    elif status == "PROCESSED" and external == "keep":
-        undo.kept.append(Kept(effect, "the payout is paid"))
-    elif status not in SETTLED and status != "FAILED":
-        given: Json = {"reference": effect.key, "amount": effect.input["amount"], "asset": effect.input["asset"]}
-        undo.stages.append({"revert": {"initiation": {**given, "external": external}}})
+class _Undoing:
+    """The undo of a case while it is computed, from the last effect to the first."""
 
+    __slots__ = ("_case", "_external", "_may_overdraw", "_payouts", "undo")
 
-def _reason_to_keep(effect: DoneEffect) -> str:
-    """Why an effect other than a payout is never reverted; empty for one that can be."""
-    match effect.activity:
-        case "AddAccountMetadata":
-            values = ", ".join(f"{name}={value}" for name, value in effect.input["metadata"].items())
-            return f"the values before were not read; now: {values}"
-        case "CreateTransaction":
-            if effect.input["data"]["reference"].startswith(INGESTION_PREFIX):
-                return "the payment did arrive, and others may use it"
-            if _transaction_id(effect) is None:
-                return "a person said that it was booked, without its transaction's id"
-            return ""
-        case _:
-            return "a person said that it was booked, without its transaction's id" if effect.is_attested else ""
+    def __init__(self, case: Case, external: External) -> None:
+        self.undo = Undo([], [], [])
+        self._case = case
+        self._external = external
+        self._may_overdraw = overdrawn_accounts(case.stages, case.variables)
+        self._payouts = {each.stage: each for each in case.effects if each.activity == "CreateTransferInitiation"}
 
+    def initiation(self, effect: DoneEffect) -> None:
+        """Add the stage of a transfer initiation. The stage reads the status again: it may have changed."""
+        status = self._case.statuses.get(effect.key)
+        if status in BLOCKING:
+            self.undo.blocked.append(Kept(effect, f"the transfer initiation is {status}: a person must decide"))
+        elif status == "PROCESSED" and self._external == "keep":
+            self._keep(effect, "the payout is paid")
+        elif status not in SETTLED and status != "FAILED":
+            given: Json = {"reference": effect.key, "amount": effect.input["amount"], "asset": effect.input["asset"]}
+            self.undo.stages.append({"revert": {"initiation": {**given, "external": self._external}}})
 
-def _transaction_id(effect: DoneEffect) -> int | None:
-    data: Json = (effect.output or {}).get("data") or {}
-    return data.get("id")
+    def metadata(self, effect: DoneEffect) -> None:
+        """Keep metadata, with its values."""
+        values = ", ".join(f"{name}={value}" for name, value in effect.input["metadata"].items())
+        self._keep(effect, f"the values before were not read; now: {values}")
 
+    def transaction(self, effect: DoneEffect) -> None:
+        """Revert a transaction on its ledger, unless it is the ingestion of a payment."""
+        data: Json = (effect.output or {}).get("data") or {}
+        if effect.input["data"]["reference"].startswith(INGESTION_PREFIX):
+            self._keep(effect, "the payment did arrive, and others may use it")
+        elif data.get("id") is None:
+            self._keep(effect, WITHOUT_ID)
+        else:
+            ledger: str = effect.input["ledger"]
+            receivers = [(ledger, posting["destination"]) for posting in effect.input["data"]["postings"]]
+            given = {"id": data["id"], "ledger": ledger, "reference": effect.key}
+            self._revert(effect, "transaction", given, receivers)
 
-def _reverted(effect: DoneEffect, wallet_ledgers: Mapping[str, str], may_overdraw: set[tuple[str, str]]) -> Json:
-    """The body of the stage that reverts a transaction, or a credit or debit of a wallet."""
-    data = effect.input["data"]
-    if effect.activity == "CreateTransaction":
-        ledger = effect.input["ledger"]
-        given: Json = {"id": _transaction_id(effect), "ledger": ledger, "reference": effect.key}
-        receivers = [posting["destination"] for posting in data["postings"]]
-        kind = "transaction"
-    else:
-        ledger = wallet_ledgers.get(effect.input["id"], "")
+    def wallet(self, effect: DoneEffect) -> None:
+        """Revert a credit or debit on the wallet's ledger. A debit alone can pay an account that may be overdrawn."""
+        if effect.is_attested:
+            self._keep(effect, WITHOUT_ID)
+            return
+        ledger, data = self._case.wallet_ledgers.get(effect.input["id"], ""), effect.input["data"]
         amount = {"amount": data["amount"]["amount"], "asset": data["amount"]["asset"]}
         given = {"id": effect.input["id"], "key": effect.key, **amount, **({"ledger": ledger} if ledger else {})}
-        receivers = [_account(data.get("destination"))] if effect.activity == "DebitWallet" else []
-        kind = "wallet"
-    # Where the definition lets the case overdraw the account that pays back, it may be below zero already.
-    if any((ledger, account) in may_overdraw for account in receivers):
-        given["force"] = True
-    return {kind: given}
+        self._revert(effect, "wallet", given, [(ledger, _account(data.get("destination")))])
+
+    def of_undo(self, effect: DoneEffect) -> None:
+        """Keep what an undo did: no undo is computed of one."""
+        self._keep(effect, "it is of an undo")
+
+    def _revert(self, effect: DoneEffect, kind: str, given: Json, receivers: Iterable[tuple[str, str]]) -> None:
+        """Add the stage that reverts an effect, unless that funded a payout which is paid and kept.
+
+        `receivers`: the accounts, each with its ledger, that pay back.
+        """
+        payout = self._payouts.get(effect.stage)
+        funded = payout if payout is not None and effect.ordinal < payout.ordinal else None
+        status = None if funded is None else self._case.statuses.get(funded.key)
+        if funded is not None and status == "PROCESSED" and self._external == "keep":
+            self._keep(effect, f"it funded the payout {funded.key}, which is paid")
+            return
+        # Where the definition lets the case overdraw the account that pays back, it may be below zero already.
+        if not self._may_overdraw.isdisjoint(receivers):
+            given["force"] = True
+        is_certain = status in SETTLED or (self._external == "reverse" and status != "FAILED")
+        if funded is not None and not is_certain:
+            given["unlessPaid"] = funded.key
+        self.undo.stages.append({"revert": {kind: given}})
+
+    def _keep(self, effect: DoneEffect, reason: str) -> None:
+        self.undo.kept.append(Kept(effect, reason))
+
+
+EFFECTS: dict[str, Callable[[_Undoing, DoneEffect], None]] = {
+    "CreateTransaction": _Undoing.transaction,
+    "AddAccountMetadata": _Undoing.metadata,
+    "CreditWallet": _Undoing.wallet,
+    "DebitWallet": _Undoing.wallet,
+    "CreateTransferInitiation": _Undoing.initiation,
+    "RevertTransaction": _Undoing.of_undo,
+    "RejectTransferInitiation": _Undoing.of_undo,
+    "ReverseTransferInitiation": _Undoing.of_undo,
+}
+"""By the name of an effect, how it is undone, or why it is kept."""
+check_complete(EFFECTS, effect_names(), "undo", "to EFFECTS of headrace.workflows.undo")
 
 
 def _account(subject: Json | None) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from headrace.effects.services import SEARCHES
-from headrace.effects.wire import check_complete
 from headrace.money import posting
 from headrace.workflows.activities import ACTIVITIES, Activity, CreateTransaction, Family
+from headrace.workflows.activity import check_complete
 
 FAMILIES = {
     "GetAccount": Family.READ,
