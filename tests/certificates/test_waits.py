@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
 from headrace.certificates.case import Case
 from headrace.testing.runs import Plan
+from headrace.workflows.stages import RUN
 from tests.certificates import test_checks
 from tests.certificates.cases import ran
 from tests.certificates.test_checks import ACROSS, PAYING, refusal_of
@@ -34,3 +35,16 @@ def test_a_wait_without_a_time_does_not_end_by_one(image: bytes) -> None:
         stages[1] = {"wait_event": {"event": "go"}}
         case = Case((replace(last, definition={**last.definition, "stages": stages}),))
         assert refusal_of(found, case) == "replay_differs"
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A command that no stage yields."""
+
+
+def test_a_command_that_is_not_known_is_not_passed_over(image: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ran({"stages": [{"delay": {"duration": "1s"}}]}, Plan({}), image, 1) as found:
+        assert found is not None
+        monkeypatch.setattr(type(RUN["delay"]), "run", lambda self, body, context: iter([Hold()]))  # pyright: ignore[reportUnknownLambdaType,reportUnknownArgumentType]
+        with pytest.raises(AssertionError, match="Hold"):
+            found.certify()

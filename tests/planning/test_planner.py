@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from headrace.planning.document import plan_hash
 from headrace.planning.planner import Subject, Terms, plan
 from headrace.planning.questions import ATTEMPTS, Answer, Question
 from headrace.workflows.activities import INTERNAL_LEDGER
+from headrace.workflows.stages import RUN
 from tests.planning.books import PAY_TO, Books, Json
 from tests.planning.comparison import differences
 from tests.planning.runs import planned, run
@@ -316,3 +318,14 @@ def test_a_plan_of_too_many_bytes_is_refused(books: Books, monkeypatch: pytest.M
 
 def test_the_limits_are_those_of_the_specification() -> None:
     assert (planner.MAX_READS, document.MAX_BYTES) == (5_000, 4 << 20)
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A command that no stage yields."""
+
+
+def test_a_command_that_is_not_known_is_not_passed_over(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(RUN["delay"]), "run", lambda self, body, context: iter([Hold()]))  # pyright: ignore[reportUnknownLambdaType,reportUnknownArgumentType]
+    with pytest.raises(AssertionError, match="Hold"):
+        planned(books, of({"delay": {"duration": "1s"}}))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 from urllib.parse import parse_qs, urlsplit
 
 from headrace.certificates.approvals import deny, may_go_on
@@ -256,12 +256,17 @@ def _pass_waits(instance: RecordedInstance, recorded: RecordedStage, runner: Sta
     A wait whose recorded error says that its event has not come in time ends so, if it had a time.
     """
     try:
-        while isinstance(command := runner.command, SleepUntil | WaitEvent | WaitApproval | Amend):
-            is_late = recorded.error is not None and recorded.error.startswith(TIMEOUT_TEXT)
-            if isinstance(command, WaitEvent) and command.deadline_at is not None and is_late:
-                runner.time_out(command)
-            else:
-                runner.resume()
+        is_late = recorded.error is not None and recorded.error.startswith(TIMEOUT_TEXT)
+        while (command := runner.command) is not None:
+            match command:
+                case Activity():
+                    return
+                case WaitEvent() if command.deadline_at is not None and is_late:
+                    runner.time_out(command)
+                case SleepUntil() | WaitEvent() | WaitApproval() | Amend():
+                    runner.resume()
+                case _:
+                    assert_never(command)
     except (LookupError, TypeError, ValueError, AttributeError):
         raise _differs(instance, recorded, "it cannot go on with what was recorded") from None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal, assert_never, cast
 
 from headrace.effects.earlier import EarlierEffect
 from headrace.effects.port import Found, FoundOther, Refused
@@ -30,7 +30,7 @@ from headrace.workflows.activities import (
     Json,
 )
 from headrace.workflows.activity import check_complete, effect_names
-from headrace.workflows.commands import SleepUntil, WaitApproval, WaitEvent
+from headrace.workflows.commands import Amend, SleepUntil, WaitApproval, WaitEvent
 from headrace.workflows.decisions import Passed, Verdict, decide
 from headrace.workflows.durations import moment_text
 from headrace.workflows.interpreter import StageRunner
@@ -187,8 +187,10 @@ class _Planner:
                     stage.resume()
                 case Activity():
                     yield from self._perform(command)
-                case _:
+                case Amend():
                     stage.resume()
+                case _:
+                    assert_never(command)
         if stage.error is not None:
             raise self._failure("invalid", stage.error)
         if stage.is_skipped:
