@@ -17,6 +17,7 @@ from headrace.planning.questions import Answer, Asking
 from headrace.runner.policy import Policy
 from headrace.runner.runners import Runners
 from headrace.workflows.activities import CreateTransaction
+from headrace.workflows.undo import DoneEffect
 from tests.planning.books import Books, Json
 
 
@@ -53,25 +54,35 @@ class Run:
     events: list[str] = field(default_factory=list[str])
     skipped: list[int] = field(default_factory=list[int])
     slept_until: list[int] = field(default_factory=list[int])
+    done: list[DoneEffect] = field(default_factory=list[DoneEffect])
+    """The effects that the services have accepted."""
 
 
 def run(books: Books, subject: Subject, policy: Policy | None = None, signed: Json | None = None) -> Run:
-    """Run an instance to its end. `signed`: the document of the plan that it may not leave."""
+    """Run an instance to its end, or an undo. `signed`: the document of the plan that it may not leave."""
     instance_id = books.new_id()
     runners = Runners(books.clock.now_at, lambda: instance_id, cast("Any", _announced), policy or Policy())
-    workflow = Workflow("w", None, json.dumps(subject.definition), 0, 0)
-    is_trigger = subject.origin == "trigger"
     row = None if signed is None else Plan("p", "", "{}", "", 0, 0, "used", None, json.dumps(signed))
-    start = runners.start(workflow, subject.variables, sends=True, by_trigger=is_trigger, signed=row)
+    if subject.undone is None:
+        workflow = Workflow("w", None, json.dumps(subject.definition), 0, 0)
+        is_trigger = subject.origin == "trigger"
+        start = runners.start(workflow, subject.variables, sends=True, by_trigger=is_trigger, signed=row)
+    else:
+        start = runners.undo(subject.undone.instance_id, subject.definition["stages"], sends=True, signed=row)
     runner, units = start.runner, [start.unit]
     done = Run(instance_id=instance_id)
     while runner.ended_at is None:
         done.stage, done.ordinal = runner.stage.number, runner.stage.ordinal
         opened = runner.open
         if opened is not None:
-            if opened.activity.is_effect:
-                done.effects.append((opened.stage, runner.stage.ordinal, opened.activity.name, opened.request))
-            units.append(runner.record(_settled(books, opened.activity, opened.request)))
+            activity, outcome = opened.activity, _settled(books, opened.activity, opened.request)
+            if activity.is_effect:
+                done.effects.append((opened.stage, done.ordinal, activity.name, opened.request))
+            if activity.is_effect and isinstance(outcome, Done):
+                key = f"headrace:{instance_id}:{opened.stage}:{done.ordinal}"
+                shown = activity.input(key)
+                done.done.append(DoneEffect(key, opened.stage, done.ordinal, activity.name, shown, outcome.output))
+            units.append(runner.record(outcome))
         elif runner.sleeps_until_at is not None:
             done.slept_until.append(runner.sleeps_until_at)
             books.clock.moment_at = runner.sleeps_until_at

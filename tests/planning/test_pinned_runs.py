@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from itertools import combinations
 from typing import Any
 
 import pytest
 
 from headrace.planning.document import COMMITTED
-from headrace.planning.planner import Subject
-from headrace.workflows.activities import INTERNAL_LEDGER
+from headrace.planning.planner import Subject, Undone
+from headrace.runner.runners import undo_config
+from headrace.workflows.activities import ACTIVITIES, INTERNAL_LEDGER
+from headrace.workflows.undo import Case, External, undo_of
 from tests.planning.books import PAY_TO, Books, Json
 from tests.planning.runs import planned, run
 from tests.planning.test_planner import PAYOUT, account, of, send
 
-NOTE: Json = {"update": {"account": {"id": "users:jane", "ledger": "main", "metadata": {"vip": "yes"}}}}
+WAITING: Json = {"payment": {"psp": "stripe", "type": "PAYOUT", "waitingValidation": True}}
+
+
+def note(vip: str) -> Json:
+    return {"update": {"account": {"id": "users:jane", "ledger": "main", "metadata": {"vip": vip}}}}
 
 
 def new_books() -> Books:
@@ -31,21 +38,57 @@ def new_books() -> Books:
     return books
 
 
-def subjects(books: Books) -> dict[str, Subject]:
+def cases(books: Books) -> dict[str, tuple[Json, ...]]:
+    """Stages by name. Where that begins with `undo`, the undo of a case of them is what is planned."""
+    jane, joe = account("users:jane"), account("users:joe")
     wallet = {"wallet": {"id": books.wallets[0]["id"]}}
     payment = {"payment": {"id": books.payments[0]}}
+    overdrawing = send(account("users:jane", allowOverdraft=True), joe, 100)
     return {
-        "transfer": of(send(account("users:jane"), account("users:joe"), 100)),
-        "metadata": of(NOTE, {"delay": {"duration": "1s"}}, NOTE),
-        "credit": of(send(account("users:jane"), wallet, 100)),
-        "debit": of(send(wallet, account("users:joe"), 100)),
-        "ingestion": of(send(payment, account("users:jane"), 400)),
-        "payout": of({"wait_event": {"event": "go"}}, send(account("users:jane"), PAYOUT, 100)),
-        "across ledgers": of(send(account("users:jane"), {"account": {"id": "shop:till", "ledger": "shop"}}, 100)),
+        "transfer": (send(jane, joe, 100),),
+        "metadata": (note("yes"), {"delay": {"duration": "1s"}}, note("no")),
+        "credit": (send(jane, wallet, 100),),
+        "debit": (send(wallet, joe, 100),),
+        "ingestion": (send(payment, jane, 400),),
+        "payout": ({"wait_event": {"event": "go"}}, send(jane, PAYOUT, 100)),
+        "across ledgers": (send(jane, {"account": {"id": "shop:till", "ledger": "shop"}}, 100),),
+        "undo of transfers": (overdrawing, send(joe, jane, 100)),  # the last one with `force`: jane may be overdrawn
+        "undo on wallets": (send(jane, wallet, 100), send(wallet, joe, 100)),
+        "undo of a payout that waits": (send(jane, WAITING, 100),),
+        "undo of a paid payout": (send(jane, PAYOUT, 100),),
     }
 
 
-NAMES = ("transfer", "metadata", "credit", "debit", "ingestion", "payout", "across ledgers")
+NAMES = (
+    "transfer",
+    "metadata",
+    "credit",
+    "debit",
+    "ingestion",
+    "payout",
+    "across ledgers",
+    "undo of transfers",
+    "undo on wallets",
+    "undo of a payout that waits",
+    "undo of a paid payout",
+)
+
+
+def begun(name: str) -> tuple[Books, Subject]:
+    """Books, and what is planned over them. It is the same each time, down to the ids."""
+    books = new_books()
+    stages = cases(books)[name]
+    if not name.startswith("undo"):
+        return books, of(*stages)
+    case = run(books, of(*stages))
+    assert case.error is None, case.error
+    initiations = books.call("payments", "GET", "/transfer-initiations")["cursor"]["data"]
+    statuses = {each["reference"]: each["status"] for each in initiations}
+    external: External = "reverse" if "paid" in name else "keep"
+    undo = undo_of(Case(case.done, list(stages), {}, statuses=statuses), external)
+    assert (undo.kept, undo.blocked) == ([], [])
+    undone = Undone(case.instance_id, len(stages) - 1, 0)
+    return books, Subject(undo_config(case.instance_id, undo.stages), {}, undone=undone)
 
 
 def changes(value: Any) -> Iterator[Any]:
@@ -86,11 +129,15 @@ def mutants(plan: Json) -> Iterator[tuple[int, Json]]:
                 yield number, mutant
 
 
+def writes(books: Books, before: int) -> int:
+    """How many requests other than GET were sent since then."""
+    return sum(request.method != "GET" for request in books.requests[before:])
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_whatever_was_signed_otherwise_is_neither_stored_nor_sent(name: str) -> None:
     """Each field of each effect: method and path too. What came before has happened, and nothing comes after."""
-    books = new_books()
-    subject = subjects(books)[name]
+    books, subject = begun(name)
     plan = planned(books, subject)
     assert plan["verdict"] == "succeeds" and plan["effects"]
     done = run(books, subject, signed=plan)
@@ -98,35 +145,70 @@ def test_whatever_was_signed_otherwise_is_neither_stored_nor_sent(name: str) -> 
     books.close()
     count = 0
     for number, mutant in mutants(plan):
-        books = new_books()
+        books, subject = begun(name)
         before = len(books.requests)
         done = run(books, subject, signed=mutant)
-        sent = [request for request in books.requests[before:] if request.method != "GET"]
+        sent = writes(books, before)
         books.close()
         signed = mutant["effects"][number]
         assert done.failure == "plan", (signed, done)
-        assert len(done.intents) == len(done.effects) == number and len(sent) == number, (signed, done, sent)
+        assert len(done.intents) == len(done.effects) == number == sent, (signed, done, sent)
         assert (done.error or "").startswith(f"plan: stage {signed['stage']}, effect {signed['ordinal']}: ")
         has_booked = any(each["stage"] == signed["stage"] for each in plan["effects"][:number])
         assert ("already booked" in (done.error or "")) == has_booked, done.error
         count += 1
-    assert count > 10 * len(plan["effects"])
+    assert count >= 9 * len(plan["effects"])
+
+
+def test_every_effect_there_is_was_signed_otherwise() -> None:
+    found: dict[str, list[Json]] = {}
+    for name in NAMES:
+        books, subject = begun(name)
+        for effect in planned(books, subject)["effects"]:
+            found.setdefault(effect["activity"], []).append(effect)
+        books.close()
+    assert found.keys() == {name for name, each in ACTIVITIES.items() if each.is_effect}
+    assert {"force=true" in each["path"] for each in found["RevertTransaction"]} == {True, False}
+
+
+@pytest.mark.parametrize("member", ["stage", "ordinal"])
+def test_two_effects_that_were_signed_in_each_others_place_are_neither_stored_nor_sent(member: str) -> None:
+    """Two that differ in this place only. The first of both ends the run."""
+    count = 0
+    for name in NAMES:
+        books, subject = begun(name)
+        plan = planned(books, subject)
+        books.close()
+        other = "ordinal" if member == "stage" else "stage"
+        for first, second in combinations(range(len(plan["effects"])), 2):
+            mutant = copy.deepcopy(plan)
+            one, two = mutant["effects"][first], mutant["effects"][second]
+            if one[other] != two[other]:
+                continue
+            one[member], two[member] = two[member], one[member]
+            books, subject = begun(name)
+            before = len(books.requests)
+            done = run(books, subject, signed=mutant)
+            sent = writes(books, before)
+            books.close()
+            assert done.failure == "plan" and len(done.intents) == first == sent, (name, done)
+            count += 1
+    assert count >= (4 if member == "stage" else 3)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_effect_that_was_not_signed_or_is_left_ends_the_stage(name: str) -> None:
-    books = new_books()
-    subject = subjects(books)[name]
+    books, subject = begun(name)
     plan = planned(books, subject)
     books.close()
     for number, effect in enumerate(plan["effects"]):
-        books = new_books()
+        books, subject = begun(name)
         done = run(books, subject, signed={**plan, "effects": plan["effects"][:number]})
         books.close()
         assert done.failure == "plan" and len(done.intents) == number, done
         assert f"{effect['activity']} is not signed" in (done.error or "")
     last = plan["effects"][-1]
-    books = new_books()
+    books, subject = begun(name)
     more = {**plan, "effects": [*plan["effects"], {**last, "ordinal": last["ordinal"] + 1}]}
     done = run(books, subject, signed=more)
     books.close()
@@ -167,8 +249,7 @@ def test_a_payee_that_was_changed_after_signing_is_not_paid() -> None:
 
 def test_what_may_change_until_the_run_does_not_end_it() -> None:
     """Balances, time, and whether a payment is on its holding account already."""
-    books = new_books()
-    subject = subjects(books)["ingestion"]
+    books, subject = begun("ingestion")
     plan = planned(books, subject)
     assert not plan["assumptions"][-1]["stands"]
     books.fund("main", "users:jane", 7, "USD/2")
