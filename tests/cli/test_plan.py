@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from headrace.cli.plan_text import money
+from headrace.cli.display import money
 from headrace.demo.stack import Stack
 from headrace.planning.document import plan_hash
 from tests.support.server import Server
@@ -63,7 +63,8 @@ Stage 3: send
   5. users:jane pays 100.00 USD to bridge (ledger main)
      users:jane: 92.99 USD -> -7.01 USD, lacks 7.01 USD
      bridge: 0.00 USD -> 100.00 USD
-  6. STRIPE pays 100.00 USD to acc_2, once a person has validated it
+  6. STRIPE is asked to pay 100.00 USD to acc_2, once a person has validated
+     it
 
 Assumes that this stays so; else the run stops there
   List wallets named jane: found 1: w1

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.cli import display
-from headrace.cli.display import Heading
-from headrace.cli.plan_text import COLUMNS, money
+from headrace.cli.display import COLUMNS, Heading, money
 
 Json = dict[str, Any]
 

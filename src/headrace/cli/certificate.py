@@ -12,8 +12,8 @@ import typer
 
 from headrace.cli import display
 from headrace.cli.completion import instance_ids
+from headrace.cli.display import hanging, money
 from headrace.cli.errors import REFUSED, USAGE, Failure
-from headrace.cli.plan_text import money, wrapped
 from headrace.cli.registration import command, new_group
 from headrace.cli.session import KeyOption, Printer, Session
 
@@ -176,14 +176,14 @@ def _lines(payload: Json) -> list[str]:
     found = display.fact_lines([(label, display.printable(text)) for label, text in facts])
     found += ["", "In the books" if payload["effects"] else "Nothing was booked"]
     for number, effect in enumerate(payload["effects"][:MAX_EFFECTS], 1):
-        found += wrapped(f"  {number}. {_effect(effect)}", "     ")
+        found += hanging(f"  {number}. {_effect(effect)}", "     ")
     if len(payload["effects"]) > MAX_EFFECTS:
         found.append(f"  and {len(payload['effects']) - MAX_EFFECTS:,} more: -o json has them all")
     found += _sum_lines(payload["assets"])
     exceptions: list[Json] = payload["exceptions"]
     if exceptions:
         found += ["", "Exceptions"]
-        found += [line for each in exceptions for line in wrapped(f"  {_exception(each)}", "    ")]
+        found += [line for each in exceptions for line in hanging(f"  {_exception(each)}", "    ")]
     return [*found, "", "It states the books as they were then. What was done later is not in it."]
 
 

@@ -25,6 +25,8 @@ class Output(StrEnum):
     YAML = "yaml"
 
 
+COLUMNS = 80
+"""Of what a person reads from top to bottom: a plan, a certificate, a batch."""
 LONGEST_TIME = 24
 LEAST_TEXT = 12
 """Minimum columns for a long text in the last column of a table."""
@@ -140,6 +142,23 @@ def wrapped(text: str, limit: int | None, *, indent: str = "") -> list[str]:
             line = ""
         line = f"{line} {word}" if line else word
     return [*found, indent + line] if line else found
+
+
+def hanging(text: str, indent: str) -> list[str]:
+    """Lines of at most 80 columns where the words allow it; the first keeps its own indentation."""
+    own = text[: len(text) - len(text.lstrip())]
+    first, *others = wrapped(printable(text).replace("\n", " "), COLUMNS, indent=indent) or [""]
+    return [own + first.removeprefix(indent), *others]
+
+
+def money(amount: int, asset: str) -> str:
+    """`40.00 USD` for 4000 USD/2: exact, with all decimals of the asset."""
+    currency, _, decimals = asset.partition("/")
+    places = int(decimals or 0)
+    sign, digits = ("-" if amount < 0 else ""), str(abs(amount)).rjust(places + 1, "0")
+    whole, fraction = (digits[:-places], digits[-places:]) if places else (digits, "")
+    grouped = f"{int(whole):,}" if len(whole) <= 1_000 else whole
+    return f"{sign}{grouped}{'.' if places else ''}{fraction} {currency}"
 
 
 def cut(text: str, limit: int) -> str:

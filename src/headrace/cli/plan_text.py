@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from headrace.cli import display
-from headrace.cli.display import Heading
+from headrace.cli.display import Heading, hanging, money
 from headrace.cli.documents import members
 from headrace.workflows.activities import ACTIVITIES
 from headrace.workflows.activity import check_complete, effect_names
 
 Json = dict[str, Any]
-
-COLUMNS = 80
 
 
 def plan_lines(plan: Json) -> list[str]:
@@ -48,18 +46,8 @@ def _approval_lines(plan: Json) -> list[str]:
     for each in approvals["given"]:
         done = "approved" if each["verdict"] == "approve" else "rejected"
         text = f"  {done} by {each['principal']}, {display.moment(each['decidedAt'])}: {each['reason']}"
-        lines += wrapped(text, "    ")
+        lines += hanging(text, "    ")
     return lines
-
-
-def money(amount: int, asset: str) -> str:
-    """`40.00 USD` for 4000 USD/2: exact, with all decimals of the asset."""
-    currency, _, decimals = asset.partition("/")
-    places = int(decimals or 0)
-    sign, digits = ("-" if amount < 0 else ""), str(abs(amount)).rjust(places + 1, "0")
-    whole, fraction = (digits[:-places], digits[-places:]) if places else (digits, "")
-    grouped = f"{int(whole):,}" if len(whole) <= 1_000 else whole
-    return f"{sign}{grouped}{'.' if places else ''}{fraction} {currency}"
 
 
 def _lines(plan: Json) -> Iterator[str | list[str]]:
@@ -72,7 +60,7 @@ def _lines(plan: Json) -> Iterator[str | list[str]]:
     elif "instance" in beginning:
         yield f"  continues {beginning['instance']}"
     if plan["variables"]:
-        yield wrapped("  with " + ", ".join(_variables(plan)), "    ")
+        yield hanging("  with " + ", ".join(_variables(plan)), "    ")
     yield ""
     number = 0
     for stage, each in enumerate(plan["definition"]["stages"]):
@@ -85,12 +73,12 @@ def _lines(plan: Json) -> Iterator[str | list[str]]:
         if stage == beginning["stage"] and "instance" in plan:
             waits.insert(0, _awaited(plan, each))
         for wait in waits:
-            yield wrapped(f"  {_wait(wait)}", "    ")
+            yield hanging(f"  {_wait(wait)}", "    ")
         for effect in effects:
             number += 1
-            yield wrapped(f"  {number}. {_sentence(effect, labels)}", "     ")
+            yield hanging(f"  {number}. {_sentence(effect, labels)}", "     ")
             for balance in effect["balances"]:
-                yield wrapped(f"     {_balance(balance, effect, labels)}", "       ")
+                yield hanging(f"     {_balance(balance, effect, labels)}", "       ")
     yield from _assumed(plan)
     yield from _total_lines(plan)
     yield ""
@@ -103,7 +91,7 @@ def _total_lines(plan: Json) -> Iterator[str | list[str]]:
     labels = _SUMS | ({"externalIn": "to come back from the provider"} if _is_undo(plan) else {})
     for asset, total in plan["totals"].items():
         sums = [f"{label} {money(total[each], asset)}" for each, label in labels.items() if total[each]]
-        yield wrapped(f"  {', '.join(sums) or money(0, asset)}", "    ")
+        yield hanging(f"  {', '.join(sums) or money(0, asset)}", "    ")
     back = _taken_back(plan)
     for (ledger, asset), amount in back.items():
         yield f"  taken back {money(amount, asset)} on ledger {ledger}"
@@ -168,7 +156,7 @@ def _title(plan: Json, number: int, stage: Json, *, is_before: bool, is_reached:
         why = f" (skipped: {stage[WHEN]} is false)"
     elif not is_reached and number > _last_stage(plan):
         why = " (not reached)"
-    return wrapped(f"Stage {number}: {keyword}{why}", "  ")
+    return hanging(f"Stage {number}: {keyword}{why}", "  ")
 
 
 def _awaited(plan: Json, stage: Json) -> Json:
@@ -212,9 +200,10 @@ def _noted(effect: Json, labels: dict[str, str]) -> str:
 def _initiated(effect: Json, labels: dict[str, str]) -> str:
     body = effect["body"]
     held = "" if body["validated"] else ", once a person has validated it"
-    kind = "pays" if body["type"] == "PAYOUT" else "transfers"
+    kind = "pay" if body["type"] == "PAYOUT" else "transfer"
     amount = money(body["amount"], body["asset"])
-    return f"{body['provider']} {kind} {amount} to {body['destinationAccountID']}{held}"
+    final = "" if effect["reversible"] == "reject" else "; only the provider can take it back"
+    return f"{body['provider']} is asked to {kind} {amount} to {body['destinationAccountID']}{held}{final}"
 
 
 def _rejected(effect: Json, labels: dict[str, str]) -> str:
@@ -267,7 +256,7 @@ def _assumed(plan: Json) -> Iterator[str | list[str]]:
         yield ""
         yield "Assumes that this stays so; else the run stops there"
         for text in found:
-            yield wrapped(f"  {text}", "    ")
+            yield hanging(f"  {text}", "    ")
 
 
 def _read(value: Json) -> str:
@@ -294,9 +283,9 @@ def _verdict(plan: Json, labels: dict[str, str]) -> Iterator[str | list[str]]:
         yield Heading(f"{opening} at stage {failure['stage']}.")
         if "missing" in failure:
             lacking = f"{_label(failure['account'], labels)} (ledger {failure['ledger']})"
-            yield wrapped(f"  {lacking} lacks {money(failure['missing'], failure['asset'])}.", "    ")
+            yield hanging(f"  {lacking} lacks {money(failure['missing'], failure['asset'])}.", "    ")
         else:
-            yield wrapped(f"  {failure['error']}", "    ")
+            yield hanging(f"  {failure['error']}", "    ")
     if plan["verdict"] == "succeeds":
         yield Heading("The run would succeed.")
     yield f"Plan {plan['hash']}"
@@ -319,10 +308,3 @@ def _label(account: str, labels: dict[str, str]) -> str:
         if account.startswith(prefix):
             return f"wallet {name} (balance {account.removeprefix(prefix)})"
     return account
-
-
-def wrapped(text: str, indent: str) -> list[str]:
-    """Lines of at most 80 columns where the words allow it; the first keeps its own indentation."""
-    own = text[: len(text) - len(text.lstrip())]
-    first, *others = display.wrapped(display.printable(text).replace("\n", " "), COLUMNS, indent=indent) or [""]
-    return [own + first.removeprefix(indent), *others]
