@@ -19,7 +19,7 @@ from tests.contract.test_resolve import started
 from tests.support.attention import PAYOUT
 from tests.support.engines import every_engine
 from tests.support.in_process import CrashPoint, InProcess, running
-from tests.support.redrive import EFFECTS, STAGES, Refusing, redrive
+from tests.support.redrive import EFFECTS, STAGES, Refusing, key_of, redrive
 
 __all__ = ["every_engine"]  # a fixture
 
@@ -77,8 +77,7 @@ async def test_a_case_that_was_cut_at_any_effect_is_undone(tmp_path: Path, place
         assert ended.workflow_id not in listed
         assert (ended.kind, ended.root_id) == ("undo", None)
         assert await refused(alive, case.id) == "has_successor" and await refused(alive, ended.id) == "is_undo"
-    reverts = [request for request in services.writes if request.path.endswith("/revert")]
-    assert len(reverts) == len(ended.stages)
+    assert sum(is_revert(request) for request in services.writes) == len(ended.stages)
     await services.close()
 
 
@@ -168,11 +167,130 @@ async def test_what_was_reverted_by_hand_is_not_reverted_again(tmp_path: Path) -
     initial = balances(services)
     async with running(tmp_path / "j.db", services) as alive:
         case = await alive.ended(await started(alive, SEND))
-        rows = services.call("ledger", "GET", "/v2/main/transactions")["cursor"]["data"]
-        (ours,) = [row for row in rows if row.get("reference")]
+        (ours,) = [row for row in transactions(services) if row.get("reference")]
         services.call("ledger", "POST", f"/v2/main/transactions/{ours['id']}/revert", {})
         ended = await alive.ended((await undo(alive, case.id)).target)
     assert (ended.error, balances(services)) == (None, initial)
+    await services.close()
+
+
+def transactions(services: Refusing, ledger: str = "main") -> list[dict[str, Any]]:
+    return services.call("ledger", "GET", f"/v2/{ledger}/transactions?pageSize=100")["cursor"]["data"]
+
+
+def is_revert(request: Request) -> bool:
+    return request.method == "POST" and request.path.partition("?")[0].endswith("/revert")
+
+
+@pytest.mark.parametrize("answer", ["comes", "is lost"])
+async def test_what_is_reverted_by_hand_after_the_undo_has_read_it_is_reverted_once(
+    tmp_path: Path, answer: str
+) -> None:
+    """Between the undo's read and its own revert; whether the answer to that comes or not."""
+    services = Refusing()
+    initial = balances(services)
+    by_hand: list[str] = []
+    async with running(tmp_path / "j.db", services) as alive:
+        case = await alive.ended(await started(alive, CROSS))
+        before = [len(transactions(services, ledger)) for ledger in ("main", "other")]
+        plan = services.plan
+
+        def reverting(request: Request, count: int) -> Any:
+            if is_revert(request) and request.path not in by_hand:
+                by_hand.append(request.path)
+                services.call("ledger", "POST", request.path, {})
+                return "lose" if answer == "is lost" else None
+            assert plan is not None
+            return plan(request, count)
+
+        services.plan = reverting
+        ended = await alive.ended((await undo(alive, case.id)).target)
+        assert await state_of(alive, case) == ("undone", [])
+    assert (ended.error, balances(services)) == (None, initial)
+    assert len(by_hand) == len(ended.stages) == 2
+    after = [len(transactions(services, ledger)) for ledger in ("main", "other")]
+    assert sum(after) - sum(before) == len(by_hand), "the reverts by hand, and no other"
+    await services.close()
+
+
+async def test_only_what_is_proven_is_reverted_where_our_reference_is_taken(tmp_path: Path) -> None:
+    services = Refusing()
+    initial = balances(services)
+    async with running(tmp_path / "j.db", services) as alive:
+        case_id = await started(alive, SEND, WAIT, SEND)
+        foreign = services.take(f"headrace:{case_id}:2:0")
+        await alive.send_event(case_id, "go")
+        case = await alive.ended(case_id)
+        assert case.failure == "conflict"
+        ended = await alive.ended((await undo(alive, case_id)).target)
+        assert await state_of(alive, case) == ("undone", [])
+    assert (ended.error, len(ended.stages)) == (None, 1)
+    rows = {row["id"]: row for row in transactions(services)}
+    reverted = [row["reference"] for row in rows.values() if row["reverted"]]
+    assert reverted == [f"headrace:{case_id}:0:0"] and not rows[foreign]["reverted"]
+    assert services.balance("shop") == 7
+    initial[2] -= 7
+    assert balances(services) == initial
+    await services.close()
+
+
+# aborts
+
+
+async def settled(alive: InProcess, instance_id: str) -> Instance:
+    """An instance that was aborted, once the outcomes of all its effects are known."""
+    async with asyncio.timeout(20):
+        while not ((found := await alive.journal.standing(instance_id)) and found.is_over):
+            await asyncio.sleep(0.002)
+    return found.instance
+
+
+async def test_an_abort_that_is_not_settled_is_not_undone(tmp_path: Path) -> None:
+    """The second effect is under way: whether it will be booked is not known, and the first one is not undone alone."""
+    services = Refusing()
+    initial = balances(services)
+    services.plan = lambda request, _: "hold" if (key_of(request) or ())[1:] == ("0", "1") else None
+    async with running(tmp_path / "j.db", services) as alive:
+        case_id = await started(alive, CROSS)
+        async with asyncio.timeout(20):
+            while services.booked("main") < 1 or len(services.writes) < 2:
+                await asyncio.sleep(0.002)
+        await alive.abort(case_id)
+        assert await refused(alive, case_id) == "open"
+        assert await alive.journal.successor(case_id) is None
+        services.gate.set()
+        case = await settled(alive, case_id)
+        assert case.failure == "canceled" and balances(services) != initial
+        ended = await alive.ended((await undo(alive, case_id)).target)
+        assert await state_of(alive, case) == ("undone", [])
+    assert (ended.error, len(ended.stages), balances(services)) == (None, 2, initial)
+    await services.close()
+
+
+async def test_an_undo_that_was_aborted_is_redriven_and_restores_the_case(tmp_path: Path) -> None:
+    """Its first revert is under way as it is aborted. What it has reverted is not reverted again."""
+    services = Refusing()
+    initial = balances(services)
+    async with running(tmp_path / "j.db", services) as alive:
+        case = await alive.ended(await started(alive, CROSS, SEND))
+        services.plan = lambda request, _: "hold" if is_revert(request) else None
+        begun = (await undo(alive, case.id)).target
+        async with asyncio.timeout(20):
+            while not is_revert(services.sent[-1]):
+                await asyncio.sleep(0.002)
+        await alive.abort(begun)
+        with pytest.raises(NotInThisState) as caught:
+            await redrive(alive, begun, None)
+        assert caught.value.code == "open"
+        services.gate.set()
+        aborted = await settled(alive, begun)
+        assert aborted.failure == "canceled" and (await state_of(alive, case))[0] == "undo_failed"
+        last = await alive.ended((await redrive(alive, begun)).target)
+        assert (last.error, last.root_id, len(last.stages)) == (None, begun, 3)
+        assert await state_of(alive, case) == await state_of(alive, last) == ("undone", [])
+    assert balances(services) == initial
+    reverts = [request.path for request in services.writes if is_revert(request)]
+    assert len(reverts) == len(set(reverts)) == 3
     await services.close()
 
 
@@ -212,7 +330,7 @@ async def test_a_kill_at_any_point_leaves_one_undo_and_each_revert_once(tmp_path
                 ended = await alive.ended((await undo(alive, case.id)).target)
                 count = len([each async for page in alive.journal.instances() for each in page])
             assert (ended.error, count, balances(services)) == (None, 2, initial), (number, after, point.seen)
-            rows = services.call("ledger", "GET", "/v2/main/transactions?pageSize=100")["cursor"]["data"]
+            rows = transactions(services)
             assert sum(row["reverted"] for row in rows) == 1, (number, after)
             assert len(rows) == 3, "the funding, the leg on this ledger, and its revert"
             await services.close()

@@ -50,6 +50,12 @@ class Refusing(Scripted):
             return None
         return POOR if request.path.endswith("/transactions") else INVALID
 
+    def take(self, reference: str) -> int:
+        """Book something else under a reference of ours; the id of the transaction."""
+        posting = {"source": "world", "destination": "shop", "amount": 7, "asset": "USD/2"}
+        body = {"metadata": {}, "postings": [posting], "reference": reference}
+        return self.call("ledger", "POST", "/v2/main/transactions", body)["data"]["id"]
+
     def balance(self, account: str, ledger: str = "main") -> int:
         rows = self.call("ledger", "GET", f"/v2/{ledger}/accounts?expand=volumes&pageSize=100")["cursor"]["data"]
         found = {row["address"]: row["volumes"] for row in rows}
