@@ -17,7 +17,7 @@ from headrace.runner.instance import InstanceRunner
 from headrace.usecases.redrive import redrive_instance
 from tests.contract.test_engine import CROSS, SEND, WAIT
 from tests.contract.test_resolve import needed, resolve, started
-from tests.support.attention import PAYOUT, Trouble
+from tests.support.attention import ENDINGS, PAYOUT, Trouble
 from tests.support.engines import every_engine
 from tests.support.in_process import CrashPoint, InProcess, running
 from tests.support.redrive import EFFECTS, STAGES, Refusing, key_of, redrive
@@ -309,14 +309,15 @@ async def test_an_attempt_that_arrives_late_books_nothing_twice(tmp_path: Path, 
     await services.close()
 
 
-async def test_an_attempt_on_a_wallet_that_arrives_late_books_nothing_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["wallet", "debit"])
+async def test_an_attempt_on_a_wallet_that_arrives_late_books_nothing_twice(tmp_path: Path, way: str) -> None:
     """The books cannot show a wallet's write as absent: a person calls it not booked, and then it arrives."""
-    services = Trouble("wallet not_found")
+    services = Trouble(f"{way} not_found")
     late: list[Request] = []
     plan = services.plan
 
     def delaying(request: Request, count: int) -> Any:
-        if not late and request.path.endswith("/credit"):
+        if not late and request.path.endswith(ENDINGS[way]):
             late.append(request)
         assert plan is not None
         return plan(request, count)

@@ -28,8 +28,17 @@ WAYS = (
     "ledger other_bytes",
     "metadata other_bytes",
 )
-"""What the effect is, and the doubt about it. Only with the doubts `not_found` and `not_listed` can both be true."""
-ENDINGS = {"wallet": "/credit", "payments": "/transfer-initiations", "ledger": "/transactions", "metadata": "/metadata"}
+"""What the effect is, and the doubt about it. Only with the doubts `not_found` and `not_listed` can both be true.
+
+A wallet's effect is a credit. A `debit` is settled by the same rules.
+"""
+ENDINGS = {
+    "wallet": "/credit",
+    "debit": "/debit",
+    "payments": "/transfer-initiations",
+    "ledger": "/transactions",
+    "metadata": "/metadata",
+}
 _CUT = b'{"cursor":{"pageSize":100,"hasMore":true,"data":[]}}'
 _EMPTY = b'{"cursor":{"pageSize":100,"hasMore":false,"data":[]}}'
 _NO_FILTER = b'{"errorCode":"VALIDATION","errorMessage":"cannot filter"}'
@@ -52,12 +61,21 @@ class Trouble(Scripted):
         self.attempts = 0
         self.call("ledger", "POST", "/v2/main/accounts/alice/metadata", {"formanceAccountID": "bank-7"})
         self.stage = {"payments": PAYOUT, "ledger": SEND, "metadata": UPDATE}.get(kind) or crediting(self)
+        if kind == "debit":
+            self.stage = self._debiting()
 
     def call(self, service: Any, method: str, path: str, body: Any = None) -> Any:
         content = None if body is None else json.dumps(body).encode()
         response = self.sandbox.handle(Request(service, method, path, content))
         assert response.status < 300, response.body
         return json.loads(response.body) if response.body else None
+
+    def _debiting(self) -> dict[str, Any]:
+        """A send out of the wallet of the credit, which holds more than enough."""
+        send = self.stage["send"]
+        body = {"amount": {"asset": "USD/2", "amount": 1000}}
+        self.call("wallets", "POST", f"/wallets/{send['destination']['wallet']['id']}/credit", body)
+        return {"send": {**send, "source": send["destination"], "destination": send["source"]}}
 
     def _is_effect(self, request: Request) -> bool:
         is_write = request.method == "POST" and request.path.endswith(ENDINGS[self.kind])
@@ -91,7 +109,7 @@ class Trouble(Scripted):
                 return "drop" if self.is_booked else "lose"
 
     def _later(self) -> Any:
-        return POOR if self.kind == "wallet" else None
+        return POOR if self.kind in ("wallet", "debit") else None
 
     # the truth
 
@@ -106,9 +124,9 @@ class Trouble(Scripted):
         if self.kind == "payments":
             found = [each for each in self.initiations() if each["amount"] == 100]
         else:
-            ledger = "wallets-002" if self.kind == "wallet" else "main"
+            ledger = "wallets-002" if self.kind in ("wallet", "debit") else "main"
             found = [each for each in self.transactions(ledger) if each["postings"][0]["amount"] == 100]
-        return [each for each in found if (each.get("reference") or "").startswith("headrace:")]
+        return [each for each in found if _key_in(each).startswith("headrace:")]
 
     def by_hand(self) -> dict[str, Any]:
         """A booking with the values of the effect, made by a person; returns it as evidence."""
@@ -147,3 +165,8 @@ class Trouble(Scripted):
         if self.kind == "payments":
             return {"initiationID": booked["id"]}
         return {"ledger": "wallets-002" if self.kind == "wallet" else "main", "transactionID": booked["id"]}
+
+
+def _key_in(booking: dict[str, Any]) -> str:
+    """The key of the effect that made a booking; that of a debit is in the metadata."""
+    return booking.get("reference") or booking["metadata"].get("headrace_effect") or ""
