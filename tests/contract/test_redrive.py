@@ -12,10 +12,12 @@ import pytest
 from headrace.effects.earlier import EarlierEffect
 from headrace.effects.port import Request, Response
 from headrace.errors import InvalidValue, NotFound, NotInThisState
+from headrace.journal.port import Unit
 from headrace.journal.records import ActivityRow, Instance
 from headrace.runner.instance import InstanceRunner
 from headrace.usecases.redrive import redrive_instance
 from tests.contract.test_engine import CROSS, SEND, WAIT
+from tests.contract.test_failures_of_earlier_releases import rows_of
 from tests.contract.test_resolve import needed, resolve, started
 from tests.support.attention import ENDINGS, PAYOUT, Trouble
 from tests.support.engines import every_engine
@@ -449,4 +451,26 @@ async def test_the_state_says_what_may_be_redriven(tmp_path: Path) -> None:
         await alive.abort(opened)
         assert await refused(alive, opened) == "open"
         services.gate.set()
+    await services.close()
+
+
+async def test_what_did_not_end_cleanly_may_not_be_redriven(tmp_path: Path) -> None:
+    """Something else stands under our reference; or an earlier release ended it, and its rows do not say why."""
+    services = Refusing()
+    async with running(tmp_path / "j.db", services) as alive:
+        taken = await started(alive, WAIT, SEND)
+        services.take(f"headrace:{taken}:1:0")
+        await alive.send_event(taken, "go")
+        assert (await alive.ended(taken)).failure == "conflict"
+        unit = Unit()
+        for write in rows_of("conflict or refused"):
+            unit.add(write)
+        await alive.journal.commit(unit)
+        unknown = await alive.journal.instance("conflict or refused")
+        assert unknown is not None and unknown.failure == "unclassified"
+        sent = len(services.writes)
+        for instance_id in (taken, unknown.id):
+            assert await refused(alive, instance_id) == "not_clean"
+            assert await alive.journal.successor(instance_id) is None
+        assert len(services.writes) == sent
     await services.close()
