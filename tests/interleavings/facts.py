@@ -18,6 +18,7 @@ from tests.interleavings.world import Attempt, Commit, World
 
 Json = dict[str, Any]
 KEY = re.compile(r"headrace:[0-9a-f-]{36}:\d+:\d+")
+INGESTION = "headrace:ingest:"
 REVERTS = "com.formance.spec/state/reverts"
 
 
@@ -77,6 +78,20 @@ class Facts:
     @cached_property
     def effects(self) -> list[Json]:
         return self.rows("SELECT * FROM activities WHERE key <> '' ORDER BY instance_id, stage, position")
+
+    def booked_as(self, row: Json) -> str:
+        """The key of an effect among `bookings`. What came in is booked once for all that send from it, on a ledger."""
+        reference: str = json.loads(row["request_body"] or "{}").get("reference", "")
+        return f"{reference} {row['request_path'].split('/')[2]}" if reference.startswith(INGESTION) else row["key"]
+
+    @cached_property
+    def stage_rows(self) -> dict[tuple[str, int], Json]:
+        return {(row["instance_id"], row["number"]): row for row in self.rows("SELECT * FROM stages")}
+
+    def stage_of(self, instance_id: str, number: int) -> Json | None:
+        """The stage as the instance sees it: its own, or the one that it has taken over."""
+        rows = (self.stage_rows.get((link, number)) for link in self.chain(instance_id))
+        return next((row for row in rows if row is not None), None)
 
     @cached_property
     def plans(self) -> dict[str, Json]:
@@ -146,7 +161,7 @@ class Facts:
         for ledger, document in self.contents.transactions:
             key = document.get("reference") or document["metadata"].get("headrace_effect") or ""
             if key.startswith("headrace:"):
-                found[key].append(Booking(ledger, document))
+                found[f"{key} {ledger}" if key.startswith(INGESTION) else key].append(Booking(ledger, document))
         for document in self.contents.initiations:
             found[document["reference"]].append(Booking("payments", document))
         return found

@@ -16,10 +16,10 @@ from headrace.testing.virtual import finished
 from headrace.usecases.certificates import case_of, read_case
 from headrace.usecases.undo import report_of
 from tests.certificates.cases import certified
-from tests.interleavings.facts import Booking, Facts, content
+from tests.interleavings.facts import INGESTION, Booking, Facts, content
 from tests.interleavings.persons import Persons
 from tests.interleavings.processes import Servers
-from tests.interleavings.schedule import ASSET, LIMIT
+from tests.interleavings.stage_rules import STAGE_RULES, asked
 from tests.interleavings.v1_views import v1_is_as_it_was
 from tests.interleavings.world import World
 
@@ -148,7 +148,7 @@ def _gates(facts: Facts) -> Iterator[str]:
         if facts.instances[chain[-1]]["kind"] == "undo":
             continue
         plans = [(link, plan_id) for link in chain for at, plan_id in pinned[link] if at <= each.commit.number]
-        for number, needed, is_rule in _asked(facts, instance_id, each.write.stage):
+        for number, needed, is_rule in asked(facts, instance_id, each.write.stage):
             is_passed = any(
                 is_approved(plan_id, needed, each.commit.number, link, deadlines.get((link, number)))
                 for link, plan_id in plans
@@ -156,18 +156,6 @@ def _gates(facts: Facts) -> Iterator[str]:
             )
             if not is_passed:
                 yield f"MS-4 {each.write.key} is an intent before stage {number} had {needed} approvals"
-
-
-def _asked(facts: Facts, instance_id: str, stage: int) -> Iterator[tuple[int, int, bool]]:
-    """The stages up to this one before which approvals are needed, how many, and whether the rule asks for them."""
-    total = 0
-    for number, each in enumerate(facts.stages(instance_id)[: stage + 1]):
-        if "approve" in each:
-            yield number, each["approve"].get("approvals", 1), False
-        if "send" in each and each["send"]["amount"]["asset"] == ASSET:
-            total += each["send"]["amount"]["amount"]
-            if facts.persons.schedule.has_rule and total > LIMIT:
-                yield number, 2, True
 
 
 def _one_booking(facts: Facts) -> Iterator[str]:
@@ -336,7 +324,7 @@ def _known(facts: Facts) -> Iterator[str]:
     by_key: defaultdict[str, list[Json]] = defaultdict(list)
     for row in facts.effects:
         if row["name"] not in ("AddAccountMetadata", "RevertTransaction", "RejectTransferInitiation"):
-            by_key[row["key"]].append(row)
+            by_key[facts.booked_as(row)].append(row)
     for key, rows in by_key.items():
         if any(row["name"] == "ReverseTransferInitiation" for row in rows):
             continue
@@ -344,7 +332,7 @@ def _known(facts: Facts) -> Iterator[str]:
         if any(row["terminated_at"] is None for row in rows):
             continue
         is_done = any(_is_done(row) for row in rows)
-        is_late = facts.persons.schedule.is_very_late and not is_done
+        is_late = (facts.persons.schedule.is_very_late or key.startswith(INGESTION)) and not is_done
         if booked != is_done and not is_late:
             recorded = "done" if is_done else rows[-1]["error"]
             yield f"MS-9 {key} of {rows[-1]['instance_id']} is {recorded}, booked {booked} times"
@@ -493,5 +481,6 @@ ORACLES: tuple[Callable[[Facts], Iterator[str]], ...] = (
     _items_start_once,
     _starts_once,
     _conservation,
+    *STAGE_RULES,
     v1_is_as_it_was,
 )

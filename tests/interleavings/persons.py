@@ -28,6 +28,7 @@ from tests.interleavings.world import Doom, World
 Json = dict[str, Any]
 WORKFLOW = "00000000-0000-7000-8000-000000000001"
 REASON = "the step says so"
+NO_HASH = f"sha256:{'0' * 64}"
 Wanted = tuple[str, Any, tuple[Any, ...]]
 """An operation, its use case, and the arguments of that."""
 
@@ -43,6 +44,8 @@ class Told:
     value: Any = None
     refusal: str | None = None
     asked: int = 0
+    wanted: Any = None
+    """The last argument of the request."""
 
 
 @dataclass
@@ -73,7 +76,7 @@ class Persons:
             case "clock":
                 world.clock.step_us += (-120_000_000, -61_000_000, 30_000_000)[step.choice % 3]
             case "fund":
-                self.book("world", ("a", "b", "wallets:w1:main", "t")[step.choice % 4], 300)
+                self.book("world", ("a", "b", "wallets:w1:main", "t", "payment:p1")[step.choice % 5], 300)
             case "spend":
                 account = ("b", "c", "a")[step.choice % 3]
                 self.book(account, "world", 50)
@@ -135,6 +138,7 @@ class Persons:
             else:
                 told = Told(step, self.world.note(), operation, answer.target, answer.value, asked=asked)
                 self._learn(operation, answer)
+            told.wanted = arguments[-1]
             self.told.append(told)
             return
 
@@ -154,21 +158,23 @@ class Persons:
         if name == "plan" and not kind:
             return "createPlan", make_plan, ({"workflowID": WORKFLOW, "expiresIn": "1m"},)
         if name in ("approve", "reject", "run"):
-            return self._of_plan(step, name)
+            return self._of_plan(step, name, is_stale=kind == "stale")
         if kind == "planned":
             return self._by_plan(step, name)
         instance_id = self._instance(step, name, kind)
         return None if instance_id is None else self._of_instance(step, name, kind, instance_id)
 
-    def _of_plan(self, step: Step, name: str) -> Wanted | None:
-        """A decision about a plan, or its run."""
+    def _of_plan(self, step: Step, name: str, *, is_stale: bool) -> Wanted | None:
+        """A decision about a plan, or its run. `is_stale`: with the hash of another plan, or of none."""
         plan = _newest([each for each in self.plans if name != "run" or "instance" not in each["subject"]], step)
         if plan is None:
             return None
         if name == "run":
             wanted = {"hash": plan["hash"], "acceptFailure": step.choice % 2 == 0}
             return "runPlan", run_plan, (plan["id"], wanted)
-        return f"{name}Plan", decide, (plan["id"], name, {"hash": plan["hash"], "reason": REASON})
+        hashes = [each["hash"] for each in self.plans if each["hash"] != plan["hash"]]
+        signed = (hashes or [NO_HASH])[-1] if is_stale else plan["hash"]
+        return f"{name}Plan", decide, (plan["id"], name, {"hash": signed, "reason": REASON})
 
     def _by_plan(self, step: Step, name: str) -> Wanted | None:
         """A redrive or an undo with a plan of it."""
@@ -228,25 +234,27 @@ class Persons:
     def _resolve(self, step: Step) -> Wanted | None:
         """The truth about an effect that needs attention, with the booking as evidence if there is one."""
         rows = self._rows(
-            "SELECT instance_id, stage, position, key, name FROM activities WHERE needs_attention"
-            " AND terminated_at IS NULL ORDER BY instance_id, stage, position"
+            "SELECT instance_id, stage, position, key, name, request_body, request_path FROM activities"
+            " WHERE needs_attention AND terminated_at IS NULL ORDER BY instance_id, stage, position"
         )
         row = _newest(rows, step)
         if row is None:
             return None
-        contents, (instance_id, stage, position, key, name) = self.world.sandbox.contents(), row
+        contents, (instance_id, stage, position, key, name, body, path) = self.world.sandbox.contents(), row
+        reference = json.loads(body or "{}").get("reference", key)
         evidence: Json | None = None
         for ledger, each in contents.transactions:
-            if key in (each.get("reference"), each["metadata"].get("headrace_effect")):
+            known_as = (each.get("reference"), each["metadata"].get("headrace_effect"))
+            if key in known_as or (reference in known_as and f"/{ledger}/" in path):
                 evidence = {"ledger": ledger, "transactionID": each["id"]}
         for each in contents.initiations:
             if each["reference"] == key:
                 evidence = {"initiationID": each["id"]}
         outcome = "not_booked" if evidence is None else "booked"
-        body = {"outcome": outcome, "evidence": evidence or {"text": "not in the books"}, "reason": REASON}
+        wanted: Json = {"outcome": outcome, "evidence": evidence or {"text": "not in the books"}, "reason": REASON}
         if name == "AddAccountMetadata":
-            body["evidence"] = {"text": "seen"}
-        return "resolveEffect", resolve_effect, (instance_id, stage, position, body)
+            wanted["evidence"] = {"text": "seen"}
+        return "resolveEffect", resolve_effect, (instance_id, stage, position, wanted)
 
     def _batch(self, step: Step, kind: str) -> Wanted | None:
         if kind in ("run", "redrive", "undo", "abort"):

@@ -88,7 +88,8 @@ def schedule_of(seed: int) -> Schedule:
     )
 
 
-_WEIGHTS = {"any": 2, "approve": 4, "plan": 2, "redrive": 3, "undo": 3, "resolve": 3, "batch": 2, "wait": 1}
+_WEIGHTS = {"any": 2, "approve": 4, "plan": 2, "redrive": 3, "undo": 3, "resolve": 3, "batch": 2, "wait": 1,
+            "four eyes": 2}  # fmt: skip
 
 
 def _stages(draw: Random, focus: str) -> list[Json]:
@@ -114,6 +115,15 @@ def _stages(draw: Random, focus: str) -> list[Json]:
         if draw.random() < 0.7:
             wait |= {"timeout": "60s", "on_timeout": draw.choice(("fail", "continue"))}
         stages.insert(first, {"wait_event": wait})
+    if focus == "four eyes":  # one approval is enough, and a send follows it
+        account = {"account": {"id": "a", "ledger": "main"}}
+        send = _send(account, {"account": {"id": "b", "ledger": "main"}}, 40)
+        stages = [{"approve": {"approvals": 1, "timeout": "2s"}}, send, *stages[1:]]
+    for number in range(1, len(stages)):
+        if draw.random() < 0.12:
+            outcome = draw.choice(("done", "done", "skipped", "timeout"))
+            said = f'stages[{draw.randrange(number)}].outcome {draw.choice(("==", "!="))} "{outcome}"'
+            stages[number]["when"] = said
     return stages
 
 
@@ -130,7 +140,7 @@ def _stage(draw: Random) -> Json:
         return {"account": {"id": name, "ledger": ledger}}
 
     amount = draw.choice((40, 100, 160))
-    match draw.randrange(9):
+    match draw.randrange(11):
         case 0 | 1:
             return _send(account("a"), account("b"), amount)
         case 2:
@@ -143,17 +153,25 @@ def _stage(draw: Random) -> Json:
             return _send(_WALLET, account("c"), amount)
         case 6:
             return _send(account("a"), _PAYOUT, amount)
-        case 7:
+        case 7 | 8:
+            return _send(_payment(draw), draw.choice((account("b"), account("o", "other"), _WALLET)), amount)
+        case 9:
             return {"update": {"account": {"id": "a", "ledger": "main", "metadata": {"state": "paid"}}}}
         case _:
             return {"delay": {"duration": "5s"}}
+
+
+def _payment(draw: Random) -> Json:
+    """One of two payments that came in, on one of two ledgers: most sends share what is booked of them."""
+    on: Json = {"ledger": "main"} if draw.random() < 0.7 else {}
+    return {"payment": {"id": draw.choice(("p1", "p1", "p2")), **on}}
 
 
 _VERBS: dict[str, tuple[str, ...]] = {
     "any": ("start", "plan", "run", "approve", "reject", "abort", "redrive", "undo", "event", "kill", "fund",
             "resolve"),
     "approve": ("approve", "approve", "approve", "approve", "approve", "approve", "reject", "abort", "event", "kill",
-                "clock", "plan rest", "redrive", "payee"),
+                "clock", "plan rest", "redrive", "payee", "approve stale"),
     "plan": ("run", "run", "run", "run", "approve", "approve", "approve", "reject", "kill", "plan rest", "plan redrive",
              "redrive planned", "clock", "payee"),
     "redrive": ("redrive", "redrive", "redrive", "undo", "plan redrive", "redrive planned", "redrive planned", "fund",
@@ -164,6 +182,7 @@ _VERBS: dict[str, tuple[str, ...]] = {
     "batch": ("batch start", "batch start", "batch pause", "batch pause", "batch resume", "batch cancel", "kill",
               "redrive", "undo", "abort", "fund"),
     "wait": ("event", "event", "event", "abort", "kill", "redrive", "undo", "clock"),
+    "four eyes": ("approve", "approve", "approve stale", "plan rest", "redrive", "undo", "abort", "kill", "clock"),
 }  # fmt: skip
 _SECONDS: dict[str, tuple[float, ...]] = {
     "approve": (0.15, 0.15, 1.0, 30.0, 60.0, 60.02, 62.0),
@@ -171,6 +190,7 @@ _SECONDS: dict[str, tuple[float, ...]] = {
     "wait": (0.05, 5.0, 60.0, 60.02, 61.0),
     "resolve": (36.0, 50.0, 70.0, 100.0),
     "batch": (4.1, 6.35, 6.4, 6.85, 9.0),
+    "four eyes": (0.3, 2.0, 2.02, 2.9, 5.0),
 }
 _MEANWHILE = (0.03, 0.05, 0.5, 2.0, 10.0, 40.0)
 _BATCHES = ("batch run", "batch run", "batch redrive", "batch undo", "batch undo", "batch abort")
@@ -205,6 +225,13 @@ def _begin(draw: Random, focus: str, step: Callable[..., None]) -> None:
             step(100, "plan rest", APPROVERS)
         for _ in range(draw.randint(0, 2)):
             step(_ms(draw, 0.15), "approve", APPROVERS)
+    if focus == "four eyes":  # about half of them again, after the time of the first is over
+        asked_s = 0.0 if draw.random() < 0.5 else 2.6
+        if asked_s:
+            step(_ms(draw, asked_s - 0.1), "redrive", ("cat", "dan", "eve"))
+        step(_ms(draw, asked_s + 0.1), "plan rest", APPROVERS)
+        for _ in range(2):
+            step(_ms(draw, asked_s + 0.3), draw.choice(("approve", "approve", "approve stale")), (*REQUESTERS, "eve"))
     if focus == "batch":
         if draw.random() < 0.6:
             step(draw.randint(0, 400), "start")

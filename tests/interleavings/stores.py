@@ -97,6 +97,7 @@ def the_sandbox(number: int) -> LifeSandbox:
         {
             "ledgers": {"main": accounts, "other": {"o": {"balance": {ASSET: 500 if much else 0}}}},
             "wallets": [{"id": "w1", "name": "jane", "balances": {"main": {ASSET: 300 if much else 50}}}],
+            "payments": [{"id": "p1", "amount": 200, "asset": ASSET}, {"id": "p2", "amount": 100, "asset": ASSET}],
         }
     )
     filled = MemorySandbox(VirtualClock(), SeededIds(number), Releases())
