@@ -241,6 +241,25 @@ def test_persons_approve_and_reject_and_time_does_neither(tmp_path: Path) -> Non
     assert [about(run_case(suite, case)) for case in suite.cases] == [{}] * 6
 
 
+def test_an_approval_that_a_condition_leaves_out_is_none_that_lacks(tmp_path: Path) -> None:
+    workflow = APPROVED.replace("timeout: 1d}\n", "timeout: 1d}\n    when: 'int(vars.amount) > 100'\n")
+    case = '  - {name: small, run: {amount: "100"}, expect: {outcome: succeeded, skipped: [0], ended_at: 0s}}\n'
+    assert about(only(tmp_path, case, workflow=workflow)) == {}
+
+
+def test_a_decision_of_a_condition_that_is_not_stored_is_a_contradiction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow = APPROVED.replace("  - approve: {approvals: 2, timeout: 1d}\n", "  - delay: {duration: 1h}\n")
+    workflow += "    when: 'vars.amount == \"5\"'\n"
+    case = '  - {name: runs, run: {amount: "5"}, expect: {outcome: succeeded}}\n'
+    assert about(only(tmp_path, case, workflow=workflow)) == {}
+    monkeypatch.setattr("headrace.runner.instance.InstanceRunner._store_decision", lambda *_: None)
+    assert about(only(tmp_path, case, workflow=workflow)) == {
+        "books": ["+ stage 1 has a condition, and what it has said is not stored"]
+    }
+
+
 def test_a_run_without_an_end_of_its_wait_waits(tmp_path: Path) -> None:
     case = '  - {name: waits, run: {amount: "1"}, expect: {outcome: waiting, effects: []}}\n'
     assert about(only(tmp_path, case, workflow=APPROVED.replace(", timeout: 1d", ""))) == {}

@@ -1,11 +1,13 @@
-"""Compares the history with the decisions of persons: what waits for approvals has them, in time, before it goes on.
+"""Compares the history with decisions, of persons and of conditions.
+
+What waits for approvals has them, in time, before it goes on. What a condition has said is stored, and obeyed.
 
 It reads both and shares nothing with what has written them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 import msgspec
 
@@ -16,11 +18,19 @@ def problems_of(
     stages: Sequence[tuple[Stage, Sequence[ActivityRow]]],
     decided: Sequence[tuple[Plan, Sequence[Decision]]],
     requester: str,
+    conditional: Container[int] = (),
 ) -> Iterator[str]:
-    """Contradictions, in sentences. `decided`: every plan of the rest of the instance, with what persons decided."""
+    """Contradictions, in sentences. `decided`: every plan of the rest of the instance, with what persons decided.
+
+    `conditional`: the numbers of the stages that have a condition.
+    """
     for stage, rows in stages:
+        if stage.skipped and rows:
+            yield f"stage {stage.number} is skipped, and has done something"
+        if stage.number in conditional and stage.skipped is None and stage.error is None:
+            yield f"stage {stage.number} has a condition, and what it has said is not stored"
         if stage.gate is None:
-            if stage.keyword == "approve" and stage.error is None:
+            if stage.keyword == "approve" and stage.error is None and not stage.skipped:
                 yield f"stage {stage.number} is a wait for approvals, and no approvals are stored with it"
             continue
         needed, passed_at = msgspec.json.decode(stage.gate)["needed"], stage.gate_passed_at

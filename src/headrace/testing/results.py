@@ -16,6 +16,7 @@ from headrace.testing.persons import REQUESTER, Approval, Persons
 from headrace.testing.runs import Run
 from headrace.testing.virtual import finished
 from headrace.workflows.activities import ACTIVITIES
+from headrace.workflows.conditions import WHEN
 from headrace.workflows.interpreter import CANCELED
 
 Outcome = Literal["succeeded", "failed", "aborted", "waiting", "needs_attention", "lost"]
@@ -38,7 +39,8 @@ class Result:
     microseconds from the start to the end.
 
     `problems`: contradictions of books and history, money from nowhere, attempts that a service may take for new, and
-    what went on without its approvals. `unmet`: decisions of persons that were refused, or that nothing has asked for.
+    what went on without its approvals or condition. `unmet`: decisions of persons that were refused, or that nothing
+    has asked for.
     """
 
     instance_id: str
@@ -92,8 +94,10 @@ def result_of(run: Run, *, checks: bool = True) -> Result:
     ]
     rows = rows_of(run)
     problems = [*([run.lost] if run.lost else []), *run.violations, *(problems_of(contents, rows) if checks else ())]
+    definition = msgspec.json.decode(instance.config)
+    conditional = {number for number, stage in enumerate(definition["stages"]) if WHEN in stage}
     problems += oversight.problems_of(
-        [(each.stage, each.activities) for each in stages], list(_decided(run)), REQUESTER
+        [(each.stage, each.activities) for each in stages], list(_decided(run)), REQUESTER, conditional
     )
     is_undecided = any(row.needs_attention and row.terminated_at is None for row in rows)
     outcome: Outcome = "waiting"
