@@ -3,7 +3,8 @@
 A plain run lists the interactions. A *schedule* is what is done in one other run: a kill before or after an
 interaction, a fault of an attempt, an event at another moment, an abort, or a pair of a kill and a fault. Whatever is
 done, the run must end as the plain one did: the same effects, each booked once, the same books and the same history. An
-aborted run must have booked a prefix.
+aborted run must have booked a prefix. Where a wait has a time, an event that is moved may come too late: then the run
+must end as it does without that event.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
+import msgspec
+
 from headrace.sandbox.faults import Fault
 from headrace.testing.cases import Suite
 from headrace.testing.checks import plan_of, unmet_by
@@ -21,7 +24,10 @@ from headrace.testing.interactions import Act, Interaction, Kind, Step
 from headrace.testing.report import history_lines, wrapped
 from headrace.testing.results import Result, result_of
 from headrace.testing.runs import Plan, fault_of
+from headrace.testing.virtual import START_AT
 from headrace.workflows.activities import ACTIVITIES, Service
+from headrace.workflows.conditions import TIMEOUT
+from headrace.workflows.durations import duration_us
 from headrace.workflows.failures import EXPIRED_TEXT, TIMEOUT_TEXT
 
 Json = dict[str, Any]
@@ -37,6 +43,7 @@ class Schedule:
     """One run of a proof: the plan, and in words what is done in it.
 
     `may_expire`: persons may decide, or an event may come, too late: later, asked for earlier, or meeting an outage.
+    `as_one_of`: plans of undisturbed runs, one of which it must end like; none: like the plain run.
     """
 
     about: tuple[str, ...]
@@ -44,6 +51,7 @@ class Schedule:
     aborts: bool = False
     may_expire: bool = False
     moves_decisions: bool = False
+    as_one_of: tuple[Plan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +108,12 @@ def prove(
         if unmet:
             proof.refutation = Refutation(case.name, Schedule(("nothing is done to it",), plan), unmet, plain)
             return proof
-        schedules = list(_singles(plan, interactions))
+        schedules = list(_singles(plan, interactions, plain))
         if pairs:
             paired = list(_pairs(plan, interactions))
             paired.sort(key=partial(_drawn, suite.world.seed))  # a bound then leaves out some of each kind
             schedules += paired
+        undisturbed = _Undisturbed(suite, plan, plain)
         for number, schedule in enumerate(schedules):
             if proof.runs >= max_runs:
                 proof.left += len(schedules) - number
@@ -113,11 +122,36 @@ def prove(
             proof.runs += 1
             _count(proof, schedule, result)
             on_run(proof.runs)
-            problems = list(_problems(plain, result, schedule))
+            problems = undisturbed.problems(result, schedule)
             if problems:
                 proof.refutation = Refutation(case.name, schedule, problems, result)
                 return proof
     return proof
+
+
+class _Undisturbed:
+    """The plain run, and those that schedules name in its place: without an event, or with it in time."""
+
+    def __init__(self, suite: Suite, plan: Plan, plain: Result) -> None:
+        self._suite = suite
+        self._plain = plain
+        self._known = {tuple(plan.events): plain}
+
+    def problems(self, result: Result, schedule: Schedule) -> list[str]:
+        """Differences of a run from the last run that it may be like; empty where it is like one of them."""
+        found: list[str] = []
+        for plan in schedule.as_one_of or (None,):
+            wanted = self._plain if plan is None else self._result(plan)
+            found = [*(f"undisturbed: {each}" for each in wanted.problems), *_problems(wanted, result, schedule)]
+            if not found:
+                break
+        return found
+
+    def _result(self, plan: Plan) -> Result:
+        events = tuple(plan.events)
+        if events not in self._known:
+            self._known[events], _ = _run(self._suite, plan)
+        return self._known[events]
 
 
 def _drawn(seed: int, schedule: Schedule) -> bytes:
@@ -145,15 +179,16 @@ def _count(proof: Proof, schedule: Schedule, result: Result) -> None:
 # Schedules
 
 
-def _singles(plan: Plan, interactions: Sequence[Interaction]) -> Iterator[Schedule]:
+def _singles(plan: Plan, interactions: Sequence[Interaction], plain: Result) -> Iterator[Schedule]:
     for number, interaction in enumerate(interactions):
         for step, about in (*_kills(number, interaction), *_faults(number, interaction)):
             may_expire = (interaction.opens_gate or interaction.opens_wait) and step.down_us > 0
             yield Schedule((about,), replace(plan, steps=(step,)), may_expire=may_expire)
         for act in (Act.ABORT_BEFORE, Act.ABORT_AFTER) if interaction.kind is not Kind.COMMIT else (Act.ABORT_AFTER,):
             yield Schedule((f"{act.value} {_shown(number, interaction)}",), _with(plan, Step(number, act)), aborts=True)
-    yield from _events(plan, interactions)
-    yield from _decisions(plan)
+    yield from _events(plan, interactions, _bounded_waits(plain))
+    yield from _at_deadlines(plan, plain)
+    yield from _decisions(plan, _bounded_waits(plain))
 
 
 def _pairs(plan: Plan, interactions: Sequence[Interaction]) -> Iterator[Schedule]:
@@ -192,32 +227,88 @@ def _faults_of(kind: Kind, service: Service | None, *, has_key: bool) -> Iterato
             yield name, fault_of(name, service)
 
 
-def _events(plan: Plan, interactions: Sequence[Interaction]) -> Iterator[Schedule]:
-    """Each event at the start, when each wait begins, and an hour late."""
+def _events(plan: Plan, interactions: Sequence[Interaction], bounded: Sequence[_BoundedWait]) -> Iterator[Schedule]:
+    """Each event at the start, when each wait begins, and an hour late: a wait that has a time may miss it then."""
     waits = [number for number, interaction in enumerate(interactions) if interaction.opens_wait]
     stored = [number for number, interaction in enumerate(interactions) if interaction.stores_event]
     for index, (at, name) in enumerate(plan.events):
-        others = [event for other, event in enumerate(plan.events) if other != index]
+        others = tuple(event for other, event in enumerate(plan.events) if other != index)
+        ends = [0, *(wait.deadline_us + 1 for wait in bounded if wait.event == name)]
+        elsewhere = [replace(plan, events=others), *(replace(plan, events=(*others, (end, name))) for end in ends)]
+        allowed = (plan, *elsewhere) if bounded else ()
         for moved_at, when in ((0, "at the start"), (at + HOUR_US, "an hour later")):
             moved = replace(plan, events=(*others, (moved_at, name)))
-            yield Schedule((f"event {name} {when}",), moved, may_expire=True)
+            yield Schedule((f"event {name} {when}",), moved, may_expire=True, as_one_of=allowed)
         for number in waits if index < len(stored) else ():
             if number > stored[index]:
                 break
             about = f"event {name} after {_shown(number, interactions[number])}"
-            moved = replace(plan, events=tuple(others), steps=(Step(number, event=name),))
-            yield Schedule((about,), moved, may_expire=True)
+            moved = replace(plan, events=others, steps=(Step(number, event=name),))
+            yield Schedule((about,), moved, may_expire=True, as_one_of=allowed)
 
 
-def _decisions(plan: Plan) -> Iterator[Schedule]:
-    """All decisions of persons as soon as they are asked, and an hour late."""
+def _at_deadlines(plan: Plan, plain: Result) -> Iterator[Schedule]:
+    """The event of each wait that has a time, around its end: to the microsecond it is used, and after it is not.
+
+    The run is driven at that very moment, after the events of the moment. Left out is what does not follow from the
+    plain run: a name that is sent or awaited twice, and a later wait whose event came too late.
+    """
+    if (plain.error or "").startswith(EXPIRED_TEXT):
+        return
+    bounded, names = _bounded_waits(plain), [name for _, name in plan.events]
+    for index, wait in enumerate(bounded):
+        is_late_later = any(each.has_timed_out and each.event in names for each in bounded[index + 1 :])
+        if names.count(wait.event) != 1 or _awaited(plain).count(wait.event) != 1 or is_late_later:
+            continue
+        others = tuple(event for event in plan.events if event[1] != wait.event)
+        never, first = replace(plan, events=others), replace(plan, events=((0, wait.event), *others))
+        in_time, late = (first, plan) if wait.has_timed_out else (plan, never)
+        for us, when, wanted in (
+            (-1, "1 us before the deadline", in_time),
+            (0, "at the deadline", in_time),
+            (1, "1 us after the deadline", late),
+        ):
+            about = f"event {wait.event} {when} of stage {wait.stage}"
+            moved = replace(plan, events=(*others, (wait.deadline_us + us, wait.event)))
+            yield Schedule((about,), moved, as_one_of=(wanted,))
+
+
+@dataclass(frozen=True, slots=True)
+class _BoundedWait:
+    """A wait that has a time, in a run. `deadline_us`: its end by the definition, from the start of the run."""
+
+    stage: int
+    event: str
+    deadline_us: int
+    has_timed_out: bool
+
+
+def _bounded_waits(plain: Result) -> list[_BoundedWait]:
+    found: list[_BoundedWait] = []
+    for stage in (each.stage for each in plain.stages if each.stage.keyword == "wait_event" and not each.stage.skipped):
+        body = msgspec.json.decode(stage.input)
+        if "timeout" in body and stage.terminated_at is not None:
+            deadline_us = stage.started_at - START_AT + duration_us(body["timeout"], "timeout")
+            found.append(_BoundedWait(stage.number, body["event"], deadline_us, stage.outcome == TIMEOUT))
+    return found
+
+
+def _awaited(plain: Result) -> list[str]:
+    stages = [each.stage for each in plain.stages if each.stage.keyword == "wait_event" and not each.stage.skipped]
+    return [msgspec.json.decode(stage.input)["event"] for stage in stages]
+
+
+def _decisions(plan: Plan, bounded: Sequence[_BoundedWait]) -> Iterator[Schedule]:
+    """All decisions of persons as soon as they are asked, and an hour late. A wait behind them begins as they do."""
     if not plan.approvals:
         return
-    for moved, when in (
+    allowed = (plan, replace(plan, events=())) if bounded else ()
+    for approvals, when in (
         ([replace(each, at_us=0) for each in plan.approvals], "as soon as they are asked for"),
         ([replace(each, at_us=each.at_us + HOUR_US) for each in plan.approvals], "an hour later"),
     ):
-        yield Schedule((f"approvals {when}",), replace(plan, approvals=moved), may_expire=True, moves_decisions=True)
+        about, moved = (f"approvals {when}",), replace(plan, approvals=approvals)
+        yield Schedule(about, moved, may_expire=True, moves_decisions=True, as_one_of=allowed)
 
 
 def _shown(number: int, interaction: Interaction) -> str:
@@ -234,14 +325,16 @@ def _problems(plain: Result, result: Result, schedule: Schedule) -> Iterator[str
     is_aborted = result.outcome in ("aborted", "needs_attention") and plain.outcome != "needs_attention"
     has_expired = schedule.may_expire and (result.error or "").startswith((EXPIRED_TEXT, TIMEOUT_TEXT))
     if (schedule.aborts and is_aborted) or has_expired:
-        if result.effects != plain.effects[: len(result.effects)]:
-            yield f"effects {result.effects} are no prefix of {plain.effects}"
+        done, wanted = _effects(result), _effects(plain)
+        if done != wanted[: len(done)]:
+            yield f"effects {done} are no prefix of {wanted}"
         return
     # A refusal after an unknown attempt proves nothing of a wallet (decision M6b): a person decides; nothing is booked.
     is_undecided = result.outcome == "needs_attention" and plain.outcome == "failed" and _has_refused_wallet(plain)
     if not is_undecided and result.outcome != plain.outcome:
         yield f"it {_ended(result)}; the plain run {_ended(plain)}"
-    yield from _differing("effects", plain.effects, result.effects)
+    yield from _differing("effects", _effects(plain), _effects(result))
+    yield from _differing("initiations", _initiation_lines(plain), _initiation_lines(result))
     yield from _differing("balances", _balance_lines(plain), _balance_lines(result))
     yield from _differing("metadata", _metadata_lines(plain), _metadata_lines(result))
     if not is_undecided:
@@ -258,6 +351,20 @@ def _differing(about: str, wanted: list[str], found: list[str]) -> Iterator[str]
         lacking, extra = wanted, found
     yield from (f"{about}: - {line}" for line in lacking)
     yield from (f"{about}: + {line}" for line in extra)
+
+
+def _effects(result: Result) -> list[str]:
+    """The effects, with transfer initiations by their references: their ids hold that of the instance."""
+    references = {each["id"]: _reference(each, result) for each in result.contents.initiations}
+    return [" ".join(references.get(word, word) for word in line.split(" ")) for line in result.effects]
+
+
+def _initiation_lines(result: Result) -> list[str]:
+    return [f"{_reference(each, result)} {each['status']}" for each in result.contents.initiations]
+
+
+def _reference(initiation: Json, result: Result) -> str:
+    return initiation["reference"].replace(result.instance_id, "INSTANCE")
 
 
 def _balance_lines(result: Result) -> list[str]:
@@ -283,7 +390,7 @@ def _history(result: Result) -> list[str]:
     """The history without what differs between two runs of the same: ids, times and numbers of attempts."""
     lines: list[str] = []
     for each in result.stages:
-        state = "open" if each.stage.terminated_at is None else each.stage.error or "done"
+        state = "open" if each.stage.terminated_at is None else each.stage.error or each.stage.outcome or "done"
         lines.append(f"stage {each.stage.number} {each.stage.keyword}: {state}")
         for row in each.activities:
             values = row.input.replace(result.instance_id, "INSTANCE")
