@@ -18,6 +18,8 @@ Headrace = Callable[..., Any]
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*/workflow.yaml"))
+HEADRACE_ONLY = {"15-saga", "16-approved-payout", "17-wait-with-timeout", "18-conditions"}
+"""Examples whose money would move otherwise elsewhere."""
 OWN = """\
 name: own
 on_failure: undo
@@ -67,7 +69,7 @@ def test_a_time_of_a_wait_is_left_out_without_a_question(headrace: Headrace) -> 
 def test_what_is_stripped_is_valid_and_portable(file: Path) -> None:
     definition = parse_config(yaml.safe_load(file.read_text("utf-8"))).definition
     found = portable(definition)
-    assert not found.dangers
+    assert bool(found.dangers) == (file.parent.name in HEADRACE_ONLY)
     parse_config(found.definition)
     assert [each for each in find(found.definition) if each.rule.name == "not-portable"] == []
     assert portable(found.definition).definition == found.definition

@@ -25,8 +25,8 @@ CLASSES = {
     "wait_event": orchestration.StageWaitEvent,
     "update": orchestration.Update,
 }
-UNKNOWN_TO_THE_SDK = {"name", "metadata", "connectorID", "waitingValidation"}
-"""Documented members of a wallet and of a payment destination that the SDK's models leave out."""
+UNKNOWN_TO_THE_SDK = {"name", "metadata", "connectorID", "waitingValidation", "timeout", "on_timeout"}
+"""Documented members that the SDK's models leave out: of a wallet, a payment destination, and Headrace's waits."""
 
 EXTRA = {".GetPayment.data.amount"}
 """The payments service's own member, beyond the description; it may stay."""

@@ -46,7 +46,8 @@ def test_examples_have_no_findings(file: Path) -> None:
     checked = list(check_definitions(str(file)))
     triggers = list(check_triggers(str(other))) if other.exists() else []
     assert all(each.definition for each in [*checked, *triggers])
-    assert [found for found in lint(checked, triggers) if not found.is_allowed] == []
+    noted = {"not-portable"} if file.parent.name >= "15" else set[str]()
+    assert {found.rule for found in lint(checked, triggers) if not found.is_allowed} == noted
 
 
 def test_the_starter_has_no_findings() -> None:

@@ -179,6 +179,7 @@ def load_example(folder: Path) -> Example:
 
 
 def load_examples(folder: Path) -> list[Example]:
+    """The examples that have a run to play; `examples/README.md` says which have none."""
     return [load_example(file.parent) for file in sorted(folder.glob("*/run.json"))]
 
 
