@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import runpy
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from headrace.cli import plan_text
 from headrace.effects.services import SEARCHES
 from headrace.money import posting
+from headrace.planning import planner
+from headrace.workflows import undo
 from headrace.workflows.activities import ACTIVITIES, Activity, CreateTransaction, Family
 from headrace.workflows.activity import check_complete
 
@@ -96,3 +101,15 @@ def test_two_classes_of_one_name_are_refused() -> None:
 def test_an_activity_that_the_effects_forget_is_refused() -> None:
     with pytest.raises(TypeError, match="no look-up for HoldWallet"):
         check_complete(SEARCHES, [*SEARCHES, "HoldWallet"], "look-up")
+
+
+@pytest.mark.parametrize(
+    ("module", "what"),
+    [(planner, "plan"), (undo, "undo"), (plan_text, "sentence")],
+    ids=["planner", "undo", "plan_text"],
+)
+def test_an_effect_that_a_table_of_all_effects_forgets_is_an_error_at_import(module: ModuleType, what: str) -> None:
+    type("HoldWallet", (Activity,), complete())
+    assert module.__file__
+    with pytest.raises(TypeError, match=f"no {what} for HoldWallet: add it to "):
+        runpy.run_path(module.__file__, run_name="a_copy")
