@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from headrace.effects.port import Request, Response
 from headrace.money import WORLD, posting
-from headrace.sandbox import Sandbox
+from headrace.sandbox.memory import MemorySandbox
+from headrace.sandbox.releases import Releases
 from tests.sandbox.conftest import CountedIds, ManualClock
 
 Json = dict[str, Any]
@@ -27,7 +28,7 @@ class Books:
         self.clock = ManualClock()
         self.new_id = CountedIds().new
         """Ids of instances."""
-        self.sandbox = Sandbox(None, clock=self.clock, ids=CountedIds(), seed=0)
+        self.sandbox = MemorySandbox(self.clock, CountedIds(), Releases())
         self.requests: list[Request] = []
         self.wallets: list[Json] = []
         self.payments: list[str] = []
@@ -90,7 +91,7 @@ class Books:
         return {} if response.status == 404 else json.loads(response.body)["data"]["metadata"]
 
     def close(self) -> None:
-        self.sandbox._store.close()  # pyright: ignore[reportPrivateUsage]
+        self.sandbox.close()
 
 
 def small_books(random: Random, books: Books | None = None) -> Books:

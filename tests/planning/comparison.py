@@ -1,6 +1,8 @@
 """Compares a plan with the run that it pins, by nothing of the planner's own: an independent reading of requests.
 
-python -m tests.planning.comparison [--count 5000] [--seed 1]
+python -m tests.planning.comparison [--count 5000] [--seed 1] [--record]
+
+`--record` adds the figures, with date and commit, to `results.jsonl`. Exits 1 where a plan and its run differ.
 """
 
 from __future__ import annotations
@@ -11,8 +13,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from random import Random
+from typing import Any
 
+from bench.machine import commit
 from headrace.effects.port import Request
 from headrace.errors import InvalidDefinition
 from headrace.planning.document import plan_hash
@@ -23,6 +29,7 @@ from tests.planning.books import Books, Json, small_books
 from tests.planning.generated import Maker
 from tests.planning.runs import Run, planned, run
 
+RESULTS = Path(__file__).with_name("results.jsonl")
 PER_BOOKS = 10
 POLICY = Policy(ledger_schemas={"shop": "v1"})
 EPOCH = "1970-01-01T00:00:00Z"
@@ -150,11 +157,14 @@ def _compared(random: Random, books: Books, counts: Counter[str]) -> Iterator[st
     terms = Terms(books.clock.now_at(), may_name_world=is_caller, schemas=POLICY.ledger_schemas)
     plan = planned(books, subject, terms)
     reads = books.requests[before:]
-    yield from (f"planning sent {request.method} {request.path}" for request in reads if request.method != "GET")
+    writes = [request for request in reads if request.method != "GET"]
+    yield from (f"planning sent {request.method} {request.path}" for request in writes)
     assert plan["hash"] == plan_hash(plan)
     fails = plan.get("fails", {})
     counts["plans"] += 1
-    counts["reads"] += len(reads)
+    counts["reads"] += len(reads) - len(writes)
+    counts["not GET"] += len(writes)
+    counts.update(f"assumed {each['type']}" for each in plan["assumptions"])
     counts["effects"] += len(plan["effects"])
     counts["skipped"] += len(plan["skipped"])
     counts[" ".join([plan["verdict"], *(str(fails[name]) for name in ("kind", "code") if name in fails)])] += 1
@@ -174,19 +184,36 @@ def _compared(random: Random, books: Books, counts: Counter[str]) -> Iterator[st
         yield from differences(books, plan, run(books, subject, POLICY, signed=plan))
 
 
+def figures(count: int, seed: str) -> tuple[dict[str, Any], list[str]]:
+    """The figures of so many workflows or a few more, and each difference between a plan and its run."""
+    counts: Counter[str] = Counter()
+    began_s, began_cpu_s = time.monotonic(), time.process_time()
+    number, found = 0, list[str]()
+    while counts["plans"] < count:
+        found += compared(f"{seed}:{number}", counts)
+        number += 1
+    seeds = [f"{seed}:0", f"{seed}:{number - 1}"]
+    sums = {"workflows": counts.pop("plans"), "differences": len(found), "not GET": counts.pop("not GET")}
+    took = {"seconds": round(time.monotonic() - began_s), "cpu_seconds": round(time.process_time() - began_cpu_s)}
+    return {"seeds": seeds, **sums, **took, **dict(sorted(counts.items()))}, found
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.planning.comparison")
+    parser = argparse.ArgumentParser(prog="python -m tests.planning.comparison", description=__doc__)
     parser.add_argument("--count", type=int, default=5_000)
     parser.add_argument("--seed", default="1")
+    parser.add_argument("--record", action="store_true")
     options = parser.parse_args()
-    counts: Counter[str] = Counter()
-    began_s = time.monotonic()
-    found = [d for number in range(options.count // PER_BOOKS) for d in compared(f"{options.seed}:{number}", counts)]
+    counted, found = figures(options.count, options.seed)
     for difference in found[:20]:
         print(difference)
-    print(f"{counts['plans']} workflows, {len(found)} differences, {time.monotonic() - began_s:.1f} s")
-    for name, count in sorted(counts.items()):
-        print(f"  {name}: {count}")
+    command = f"python -m tests.planning.comparison --count {options.count} --seed {options.seed}"
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    line = json.dumps({"command": command, "at": at, "commit": commit(Path(__file__).parent), **counted})
+    print(line)
+    if options.record:
+        with RESULTS.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
     return 1 if found else 0
 
 

@@ -31,7 +31,7 @@ REVERSING: tuple[Bug, ...] = (
     Bug(
         "an undo returns what funded a paid payout",
         (
-            Change(UNDO, 'elif funded is not None and status == "PROCESSED" and external == "keep":', "elif False:"),
+            Change(UNDO, 'if funded is not None and status == "PROCESSED" and self._external == "keep":', "if False:"),
             Change(UNDO, "if funded is not None and not is_certain:", "if False:"),
         ),
         ("tests/undo/test_undo.py",),
