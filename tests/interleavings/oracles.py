@@ -162,6 +162,16 @@ def _one_booking(facts: Facts) -> Iterator[str]:
     for key, found in facts.bookings.items():
         if len(found) > 1:
             yield f"MS-5 {key} is booked {len(found)} times"
+    ingested = Counter(
+        (ledger, each["destination"])
+        for ledger, document in facts.contents.transactions
+        for each in document["postings"]
+        if (document.get("reference") or "").startswith("headrace:")
+        and (each["source"], each["destination"].partition(":")[0]) == ("world", "payment")
+    )
+    for place, count in ingested.items():
+        if count > 1:
+            yield f"MS-5 a payment that came in is booked {count} times on {place}"
     for place, reverts in facts.reverts.items():
         if len(reverts) > 1:
             yield f"MS-5 transaction {place} is reverted {len(reverts)} times"
@@ -235,7 +245,12 @@ def _done_is_done(facts: Facts) -> Iterator[str]:
 
 
 def _undone(facts: Facts) -> Iterator[str]:
-    """After an undo the books hold of its case what is listed as kept, and nothing else."""
+    """After an undo the books hold of its case what is listed as kept, and nothing else. What came in stays."""
+    for key, found in facts.bookings.items():
+        for booking in found:
+            place = booking.place, booking.number
+            if key.startswith(INGESTION) and place in facts.reverts and place not in facts.persons.reverted_by_hand:
+                yield f"MS-7 {key} is reverted, and others may use it"
     for instance_id, row in facts.instances.items():
         root = facts.chain(instance_id)[-1]
         is_last = instance_id not in facts.after

@@ -1,9 +1,9 @@
-"""Plants each bug of `bugs.py` in a copy of the product, and lives until a life fails.
+"""Plants each bug of `bugs.py` in a copy of the product, and lives until its oracle finds it.
 
     python -m tests.interleavings.planted [--only TEXT] [--seeds 1000]
 
-Writes the seed and the oracle that found each to `planted_bugs.md`; rows of bugs that were not planted this time stay.
-Exits 1 where a bug was not found.
+Writes the seed and the oracle that found each to `planted_bugs.md`, and what another oracle has said before; rows of
+bugs that were not planted this time stay. Exits 1 where a bug was not found.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.interleavings.bugs import LIVES_BUGS
-from tests.planted.bugs import Bug
+from tests.interleavings.bugs import LIVES_BUGS, LivesBug
 
 ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).with_name("planted_bugs.md")
@@ -25,38 +24,48 @@ HEAD = """\
 # Planted bugs that lives by chance find
 
 Written by `python -m tests.interleavings.planted`, which plants each bug in a copy of the product and lives one seed
-after the other, from seed 1, until an oracle finds something.
+after the other, from seed 1, until the oracle that watches for it speaks. Another one may notice something sooner.
 
-| Bug | Changed | Seed | Oracle |
-|---|---|---|---|
+| Bug | Changed | Lives | Seed | Oracle | Sooner |
+|---|---|---|---|---|---|
 """
 _LIVES = """
 import sys
 from tests.interleavings.life import live, quiet
 from tests.interleavings.schedule import schedule_of
+from tests.interleavings.waits import wait, waits_of
+KINDS = {"interleavings": lambda seed: live(schedule_of(seed)), "waits": lambda seed: wait(waits_of(seed))}
+seeds, kind, oracle = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+sooner = ""
 with quiet():
-    for seed in range(1, 1 + int(sys.argv[1])):
+    for seed in range(1, 1 + seeds):
         try:
-            problems = live(schedule_of(seed)).problems
+            problems = KINDS[kind](seed).problems
         except Exception as error:
             problems = [f"{type(error).__name__}: {error}"]
-        if problems:
-            print(seed, problems[0].split(" ")[0].rstrip(":"))
+        words = [problem.split(" ")[0].rstrip(":") for problem in problems]
+        if oracle in words:
+            print(seed, oracle, sooner, sep="|")
             break
+        if words and not sooner:
+            sooner = f"{words[0]} at {seed}"
+    else:
+        print("", "", sooner, sep="|")
 """
 
 
-def found(bug: Bug, seeds: int) -> str:
-    """The seed and the first word of the problem; empty where no life fails."""
+def found(bug: LivesBug, seeds: int) -> tuple[str, str, str]:
+    """The seed, its oracle, and who spoke sooner: empty where nobody did."""
     with TemporaryDirectory(prefix="planted-") as folder:
         shutil.copytree(ROOT / "src", Path(folder) / "src", ignore=shutil.ignore_patterns("__pycache__"))
         for change in bug.changes:
             change.apply(Path(folder))
         paths = os.pathsep.join([f"{folder}/src", str(ROOT)])
         environ = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-c", _LIVES, str(seeds)]
+        command = [sys.executable, "-c", _LIVES, str(seeds), bug.lives, bug.oracle]
         ran = subprocess.run(command, cwd=folder, env=environ, check=True, capture_output=True, text=True)
-        return ran.stdout.strip()
+        seed, oracle, sooner = ran.stdout.strip("\n").split("|")
+        return seed, oracle, sooner
 
 
 def main() -> int:
@@ -68,10 +77,11 @@ def main() -> int:
     for bug in LIVES_BUGS:
         if options.only not in bug.name:
             continue
-        seed, _, oracle = found(bug, options.seeds).partition(" ")
+        seed, oracle, sooner = found(bug, options.seeds)
         is_missed = is_missed or not seed
         files = ", ".join(f"`{Path(change.file).name}`" for change in bug.changes)
-        _write(bug.name, f"| {bug.name} | {files} | {seed or f'none of {options.seeds}'} | {oracle or '**none**'} |\n")
+        how = f"{seed or f'none of {options.seeds}'} | {oracle or '**none**'} | {sooner}"
+        _write(bug.name, f"| {bug.name} | {files} | {bug.lives} | {how} |\n")
     return 1 if is_missed else 0
 
 

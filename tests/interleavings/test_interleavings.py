@@ -77,9 +77,11 @@ def test_a_clock_that_is_set_back_between_two_approvals_puts_none_behind_the_gat
     assert lived.counts["gates passed"] == 1
 
 
-def test_the_planted_bugs_apply_and_each_was_found() -> None:
+def test_the_planted_bugs_apply_and_its_oracle_has_found_each() -> None:
     """`python -m tests.interleavings.planted` writes the table."""
     assert [problem for bug in LIVES_BUGS for change in bug.changes if (problem := change.problem(ROOT))] == []
     rows = [line.split(" | ") for line in TABLE.read_text("utf-8").splitlines() if line.startswith("| ")][1:]
     assert [row[0].removeprefix("| ") for row in rows] == [bug.name for bug in LIVES_BUGS]
-    assert all(row[2].isdigit() for row in rows), "a bug was not found"
+    assert all(row[3].isdigit() for row in rows), "a bug was not found"
+    assert [row[2] for row in rows] == [bug.lives for bug in LIVES_BUGS]
+    assert [row[4] for row in rows] == [bug.oracle for bug in LIVES_BUGS], "another oracle has found it"

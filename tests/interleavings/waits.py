@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 import time
@@ -108,17 +109,22 @@ class Moments:
     def __init__(self, world: World) -> None:
         self._world = world
         self._peaks: list[tuple[float, int]] = []
+        self._is_set = asyncio.Event()
 
     async def reach(self, at: int) -> None:
         """Wait until the wall clock shows this moment."""
         while (left_us := at - self._world.clock.now_at()) > 0:
-            await asyncio.sleep(min(left_us / 1e6, 1.0))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_us / 1e6):
+                    await self._is_set.wait()
 
     def set(self, by_us: int) -> None:
         """Set the wall clock."""
         self._peaks.append((self._world.loop.now_s, self._world.clock.now_at()))
         self._world.clock.step_us += by_us
         self._peaks.append((self._world.loop.now_s, self._world.clock.now_at()))
+        self._is_set.set()
+        self._is_set = asyncio.Event()
 
     def latest_by(self, at_s: float) -> int:
         """The latest moment that the wall clock has shown by then."""
