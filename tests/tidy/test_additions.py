@@ -49,6 +49,7 @@ OF_STAGES = {
     "src/headrace/planning/planner.py": "the command WaitEvent",
     "src/headrace/certificates/replay.py": "the command WaitEvent",
     "src/headrace/runner/instance.py": "the command WaitEvent",
+    "src/headrace/testing/proving.py": "events around the end of a wait that has a time",
     "src/headrace/linting/waits.py": "rules about events that are awaited",
     "src/headrace/journal/testing.py": "an instance that waits, in the suite of every journal",
 }
@@ -56,6 +57,7 @@ OF_ACTIVITIES = {
     "docs/generator/activities.py": "one that a single version of the API describes",
     "src/headrace/usecases/undoing.py": "what is read before an undo",
     "src/headrace/engine/cases.py": "the ledger of a wallet that was read",
+    "src/headrace/certificates/statement.py": "the payee of a payout",
     "src/headrace/certificates/undoing.py": "what an undo may have reversed",
     "src/headrace/journal/testing_successors.py": "activities in the suite of every journal",
     "docs/generator/errors.py": "the activities whose refusals are listed",
