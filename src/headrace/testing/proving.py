@@ -138,14 +138,15 @@ class _Undisturbed:
         self._known = {tuple(plan.events): plain}
 
     def problems(self, result: Result, schedule: Schedule) -> list[str]:
-        """Differences of a run from the last run that it may be like; empty where it is like one of them."""
-        found: list[str] = []
+        """Differences of a run from the first run that it may be like; empty where it is like one of them."""
+        first: list[str] = []
         for plan in schedule.as_one_of or (None,):
             wanted = self._plain if plan is None else self._result(plan)
             found = [*(f"undisturbed: {each}" for each in wanted.problems), *_problems(wanted, result, schedule)]
             if not found:
-                break
-        return found
+                return []
+            first = first or found
+        return first
 
     def _result(self, plan: Plan) -> Result:
         events = tuple(plan.events)
@@ -251,16 +252,17 @@ def _at_deadlines(plan: Plan, plain: Result) -> Iterator[Schedule]:
     """The event of each wait that has a time, around its end: to the microsecond it is used, and after it is not.
 
     The run is driven at that very moment, after the events of the moment. Left out is what does not follow from the
-    plain run: a name that is sent or awaited twice, and a later wait whose event came too late.
+    plain run: a name that is sent or awaited twice, and what comes later and would find another wait open, or none.
     """
     if (plain.error or "").startswith(EXPIRED_TEXT):
         return
     bounded, names = _bounded_waits(plain), [name for _, name in plan.events]
     for index, wait in enumerate(bounded):
-        is_late_later = any(each.has_timed_out and each.event in names for each in bounded[index + 1 :])
-        if names.count(wait.event) != 1 or _awaited(plain).count(wait.event) != 1 or is_late_later:
-            continue
         others = tuple(event for event in plan.events if event[1] != wait.event)
+        is_late_later = any(each.has_timed_out and each.event in names for each in bounded[index + 1 :])
+        is_early = wait.has_timed_out and (others or plan.approvals)
+        if names.count(wait.event) != 1 or _awaited(plain).count(wait.event) != 1 or is_late_later or is_early:
+            continue
         never, first = replace(plan, events=others), replace(plan, events=((0, wait.event), *others))
         in_time, late = (first, plan) if wait.has_timed_out else (plan, never)
         for us, when, wanted in (
