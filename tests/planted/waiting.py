@@ -48,4 +48,11 @@ WAITING: tuple[Bug, ...] = (
         "            if runner.wait_is_over:\n",
         _TESTS,
     ),
+    _bug(
+        "a wait ends a moment before its time",
+        "src/headrace/workflows/stages/wait_event.py",
+        'context.started_at + duration_us(timeout, "timeout")\n',
+        'context.started_at + duration_us(timeout, "timeout") - 2\n',
+        "tests/testing/test_deadlines.py",
+    ),
 )
