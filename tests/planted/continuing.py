@@ -121,6 +121,20 @@ CONTINUING: tuple[Bug, ...] = (
         _BY_PLAN,
     ),
     _bug(
+        "what ended because our reference is taken is continued",
+        "src/headrace/usecases/continuations.py",
+        'frozenset({"refused", "invalid", "timeout", "expired", "unbooked"})',
+        'frozenset({"refused", "invalid", "timeout", "expired", "unbooked", "conflict"})',
+        "tests/contract/test_redrive.py",
+    ),
+    _bug(
+        "an undo that was aborted is never continued",
+        "src/headrace/usecases/continuations.py",
+        '    if instance.failure in REDRIVABLE or (is_undo and instance.failure == "canceled"):\n',
+        "    if instance.failure in REDRIVABLE:\n",
+        "tests/contract/test_undo_instance.py",
+    ),
+    _bug(
         "an undo by a plan follows no plan",
         RUNNERS,
         "        runner.pin = None if signed is None else pin_of(signed.document)\n        unit = Unit()\n",

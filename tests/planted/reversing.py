@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tests.planted.bugs import RUNNER, Bug, Change
+from tests.planted.bugs import RUNNER, SQL, Bug, Change
 
 UNDO = "src/headrace/workflows/undo.py"
 _SAGAS = "tests/contract/test_sagas.py"
+_UNDO = "tests/contract/test_undo_instance.py"
 
 
 def _bug(name: str, file: str, find: str, put: str, *suites: str) -> Bug:
@@ -49,6 +50,26 @@ REVERSING: tuple[Bug, ...] = (
         'given["force"] = True',
         'given["force"] = False',
         "tests/undo/test_undo.py",
+    ),
+    Bug(
+        "an abort that is not settled is undone",
+        (
+            Change("src/headrace/usecases/undoing.py", "    if not standing.is_over:\n", "    if False:\n"),
+            Change(
+                SQL,
+                " AND NOT EXISTS (SELECT 1 FROM activities WHERE instance_id = :predecessor"
+                " AND terminated_at IS NULL)\nON CONFLICT DO NOTHING",
+                "\nON CONFLICT DO NOTHING",
+            ),
+        ),
+        (_UNDO,),
+    ),
+    _bug(
+        "an undo reverts what is not proven",
+        "src/headrace/engine/cases.py",
+        "        if row.key and is_done(row)\n",
+        "        if row.key and row.terminated_at is not None\n",
+        _UNDO,
     ),
     _bug(
         "a definition may hold a computed stage",
