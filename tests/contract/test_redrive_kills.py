@@ -57,7 +57,7 @@ class Services(MemorySandbox):
 
 
 class Engine:
-    """What the use case asks of an engine. `runner`: what it has begun."""
+    """An engine, as far as the use case needs one. `runner`: the instance that it has begun."""
 
     sends_at_once, needs_nudges = True, False
     runner: InstanceRunner | None = None
