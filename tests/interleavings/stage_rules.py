@@ -1,4 +1,4 @@
-"""What holds of gates, waits and conditions: sections 2 and 8 of the specification.
+"""Rules of gates, waits and conditions: sections 2 and 8 of the specification.
 
 The id of such a rule is that of the section, where no invariant of section 0 says it. Approvals that are needed before
 an effect are those of stages that are not skipped.

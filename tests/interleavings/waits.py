@@ -27,7 +27,7 @@ import msgspec
 from headrace.journal.port import Unit
 from headrace.journal.writes import AddWorkflow, WaitForEvent
 from headrace.runner.policy import Policy
-from headrace.testing.virtual import START_AT
+from headrace.testing.virtual import START_AT, microseconds
 from headrace.usecases.instances import send_event, start_instance
 from tests.interleavings.facts import Facts
 from tests.interleavings.life import quiet, settled
@@ -108,7 +108,7 @@ class Moments:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._peaks: list[tuple[float, int]] = []
+        self._steps: list[tuple[float, int]] = [(0.0, 0)]
         self._is_set = asyncio.Event()
 
     async def reach(self, at: int) -> None:
@@ -120,17 +120,16 @@ class Moments:
 
     def set(self, by_us: int) -> None:
         """Set the wall clock."""
-        self._peaks.append((self._world.loop.now_s, self._world.clock.now_at()))
+        self._steps.append((self._world.loop.now_s, self._world.clock.step_us))
         self._world.clock.step_us += by_us
-        self._peaks.append((self._world.loop.now_s, self._world.clock.now_at()))
+        self._steps.append((self._world.loop.now_s, self._world.clock.step_us))
         self._is_set.set()
         self._is_set = asyncio.Event()
 
     def latest_by(self, at_s: float) -> int:
         """The latest moment that the wall clock has shown by then."""
-        peaks = [(0.0, START_AT), *(each for each in self._peaks if each[0] <= at_s)]
-        since_s, shown_at = peaks[-1]
-        return max(*(shown for _, shown in peaks), shown_at + round((at_s - since_s) * 1e6))
+        before = [each for each in self._steps if each[0] <= at_s]
+        return max(START_AT + microseconds(each_s) + step_us for each_s, step_us in (*before, (at_s, before[-1][1])))
 
 
 def wait(life: Waits) -> Waited:
