@@ -55,7 +55,7 @@ with quiet():
 
 
 def found(bug: LivesBug, seeds: int) -> tuple[str, str, str]:
-    """The seed, its oracle, and who spoke sooner: empty where nobody did."""
+    """The seed, the oracle, and the one that spoke sooner: each may be empty."""
     with TemporaryDirectory(prefix="planted-") as folder:
         shutil.copytree(ROOT / "src", Path(folder) / "src", ignore=shutil.ignore_patterns("__pycache__"))
         for change in bug.changes:

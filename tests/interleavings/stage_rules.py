@@ -33,7 +33,7 @@ def asked(facts: Facts, instance_id: str, stage: int) -> Iterator[tuple[int, int
 
 
 def a_person_signs_what_it_saw(facts: Facts) -> Iterator[str]:
-    """Whoever decides about a plan gives the hash of what it has read: no decision is about anything else."""
+    """A person that decides about a plan gives the hash of what it has read: no decision is about anything else."""
     for told in facts.persons.told:
         if told.operation not in ("approvePlan", "rejectPlan") or told.refusal is not None:
             continue
