@@ -159,13 +159,6 @@ LIVES_BUGS: tuple[LivesBug, ...] = (
     ),
     _bug(
         "MS-7",
-        "an undo reverts what came in",
-        "src/headrace/workflows/undo.py",
-        '                return "the payment did arrive, and others may use it"\n',
-        '                return ""\n',
-    ),
-    _bug(
-        "MS-7",
         "the funding of a paid payout is reverted",
         "src/headrace/workflows/undo.py",
         "        funded = payout if payout is not None and effect.ordinal < payout.ordinal else None\n",
