@@ -122,4 +122,11 @@ PLANNING: tuple[Bug, ...] = (
         "            pass  # a run would",
         *_SUITES,
     ),
+    _bug(
+        "an effect without a sentence is shown as sent",
+        "src/headrace/cli/plan_text.py",
+        'check_complete(SENTENCES, effect_names(), "sentence", "to SENTENCES of headrace.cli.plan_text")\n',
+        "",
+        "tests/unit/workflows/test_activities.py",
+    ),
 )

@@ -72,6 +72,13 @@ REVERSING: tuple[Bug, ...] = (
         _UNDO,
     ),
     _bug(
+        "an effect without an entry is found when a case is undone",
+        UNDO,
+        'check_complete(EFFECTS, effect_names(), "undo", "to EFFECTS of headrace.workflows.undo")\n',
+        "",
+        "tests/unit/workflows/test_activities.py",
+    ),
+    _bug(
         "a definition may hold a computed stage",
         "src/headrace/workflows/config.py",
         "from headrace.workflows.stages import STAGES\n",
