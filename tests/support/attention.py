@@ -119,6 +119,11 @@ class Trouble(Scripted):
     def initiations(self) -> list[dict[str, Any]]:
         return self.call("payments", "GET", "/transfer-initiations?pageSize=100")["cursor"]["data"]
 
+    def in_books(self) -> tuple[int, int]:
+        """How many transactions and transfer initiations there are."""
+        ledgers = ("main", "other", "wallets-002") if self.kind == "wallet" else ("main", "other")
+        return sum(len(self.transactions(each)) for each in ledgers), len(self.initiations())
+
     def bookings(self) -> list[dict[str, Any]]:
         """Bookings of 100 by the effect, under its key."""
         if self.kind == "payments":
