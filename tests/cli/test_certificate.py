@@ -114,7 +114,7 @@ def test_who_is_paid_and_who_has_approved_is_printed() -> None:
         ("Approved by", "paul, 2026-01-02 03:04:05.000Z: looks right"),
         ("Plan", "p1, sha256:1"),
     ]
-    assert _decisions([{}]) == [("Approved by", "nobody: no approval was asked for")]
+    assert _decisions([{}]) == [("Approved by", "no person: no approval was asked for")]
 
 
 def test_a_period_and_a_sample_of_its_cases(headrace: Headrace, server: Server, tmp_path: Path) -> None:

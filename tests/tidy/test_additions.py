@@ -288,7 +288,7 @@ undo = undo_of(Case([done], stages, {"said": "hi"}))
 assert ([each.reason for each in undo.kept], undo.stages) == (["a note stays"], [])
 planned = commitment_of(runner.command, 0, 0).shown() | {"postings": [], "balances": []}
 whole = {"definition": {"stages": stages}, "variables": {}, "effects": [planned], "skipped": [], "assumptions": []}
-whole |= {"totals": {}, "verdict": "succeeds", "hash": "sha256:"}
+whole |= {"totals": {}, "verdict": "succeeds", "hash": "sha256:", "plannedAt": "2026-01-01T00:00:00Z"}
 assert "  1. A note says hi" in plan_lines(whole)
 print("appears")
 """

@@ -9,7 +9,7 @@ from headrace.certificates.approvals import refuse_two_eyes
 from headrace.certificates.books import Entry, find
 from headrace.certificates.case import Case, RecordedInstance, refuse_open
 from headrace.certificates.conservation import balance
-from headrace.certificates.replay import Effect, replay
+from headrace.certificates.replay import replay
 from headrace.certificates.undoing import check_undo, undo_state
 from headrace.effects.wire import stored
 from headrace.planning.canonical import sha
@@ -128,15 +128,6 @@ def _instance(instance: RecordedInstance) -> Json:
     return found
 
 
-def _payee(effect: Effect) -> Json:
-    """Who is paid by a payout or transfer, in words: its body is a hash, and no posting names the payee."""
-    sent = effect.activity
-    if not isinstance(sent, CreateTransferInitiation):
-        return {}
-    asked = {"provider": sent.provider, "destination": sent.destination, "amount": sent.amount, "asset": sent.asset}
-    return {"pays": asked}
-
-
 def _outcome(instance: RecordedInstance) -> str:
     if instance.error is None:
         return "succeeded"
@@ -144,7 +135,15 @@ def _outcome(instance: RecordedInstance) -> str:
 
 
 def _effect(entry: Entry) -> Json:
-    effect = entry.effect
+    effect, sent = entry.effect, entry.effect.activity
+    payee: Json = {}
+    if isinstance(sent, CreateTransferInitiation):  # its body is a hash, and no posting names who is paid
+        payee["pays"] = {
+            "provider": sent.provider,
+            "destination": sent.destination,
+            "amount": sent.amount,
+            "asset": sent.asset,
+        }
     return {
         "key": effect.key,
         "instance": effect.instance_id,
@@ -157,7 +156,7 @@ def _effect(entry: Entry) -> Json:
             "method": effect.request.method,
             "path": effect.request.path,
             "body": sha(stored(effect.request)),
-            **_payee(effect),
+            **payee,
         },
         "books": entry.shown(),
     }

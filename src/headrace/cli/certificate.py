@@ -207,7 +207,7 @@ def _is_no_undo(instance: Json) -> bool:
 
 
 def _decisions(instances: list[Json]) -> list[tuple[str, str]]:
-    """Who has approved or rejected what was done, with the plan; or that nobody has."""
+    """Persons who have approved or rejected what was done, with the plan; or that none was asked for."""
     found: list[tuple[str, str]] = []
     for instance in instances:
         for plan in instance.get("approvals", []):
@@ -215,7 +215,7 @@ def _decisions(instances: list[Json]) -> list[tuple[str, str]]:
                 verdict = "Approved by" if each["verdict"] == "approve" else "Rejected by"
                 found.append((verdict, f"{each['principal']}, {display.moment(each['at'])}: {each['reason']}"))
             found.append(("Plan", f"{plan['plan']}, {plan['hash']}"))
-    return found or [("Approved by", "nobody: no approval was asked for")]
+    return found or [("Approved by", "no person: no approval was asked for")]
 
 
 def _effect(effect: Json) -> str:

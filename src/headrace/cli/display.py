@@ -26,7 +26,7 @@ class Output(StrEnum):
 
 
 COLUMNS = 80
-"""Of what a person reads from top to bottom: a plan, a certificate, a batch."""
+"""Width of a plan, a certificate or a batch, which persons read from top to bottom."""
 LONGEST_TIME = 24
 LEAST_TEXT = 12
 """Minimum columns for a long text in the last column of a table."""

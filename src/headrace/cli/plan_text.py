@@ -92,7 +92,10 @@ def _total_lines(plan: Json) -> Iterator[str | list[str]]:
     for asset, total in plan["totals"].items():
         sums = [f"{label} {money(total[each], asset)}" for each, label in labels.items() if total[each]]
         yield hanging(f"  {', '.join(sums) or money(0, asset)}", "    ")
-    back = _taken_back(plan)
+    back: Counter[tuple[str, str]] = Counter()  # by ledger and asset
+    for effect in plan["effects"] if _is_undo(plan) else ():
+        for each in effect["postings"]:
+            back[each["ledger"], each["asset"]] += each["amount"]
     for (ledger, asset), amount in back.items():
         yield f"  taken back {money(amount, asset)} on ledger {ledger}"
     if not plan["totals"] and not back:
@@ -115,15 +118,6 @@ def _variables(plan: Json) -> Iterator[str]:
                 amounts[found[1]] = asset
     for name, text in variables.items():
         yield f"{name}={text}" + (f" ({money(int(text), amounts[name])})" if name in amounts else "")
-
-
-def _taken_back(plan: Json) -> Counter[tuple[str, str]]:
-    """The amounts that an undo moves back, by ledger and asset."""
-    back: Counter[tuple[str, str]] = Counter()
-    for effect in plan["effects"]:
-        for each in effect["postings"] if _is_undo(plan) else ():
-            back[each["ledger"], each["asset"]] += each["amount"]
-    return back
 
 
 def _is_undo(plan: Json) -> bool:

@@ -141,18 +141,17 @@ class _Undisturbed:
         """Differences of a run from the first run that it may be like; empty where it is like one of them."""
         first: list[str] = []
         for plan in schedule.as_one_of or (None,):
-            wanted = self._plain if plan is None else self._result(plan)
+            wanted = self._plain
+            if plan is not None:
+                events = tuple(plan.events)
+                if events not in self._known:
+                    self._known[events], _ = _run(self._suite, plan)
+                wanted = self._known[events]
             found = [*(f"undisturbed: {each}" for each in wanted.problems), *_problems(wanted, result, schedule)]
             if not found:
                 return []
             first = first or found
         return first
-
-    def _result(self, plan: Plan) -> Result:
-        events = tuple(plan.events)
-        if events not in self._known:
-            self._known[events], _ = _run(self._suite, plan)
-        return self._known[events]
 
 
 def _drawn(seed: int, schedule: Schedule) -> bytes:
@@ -257,11 +256,13 @@ def _at_deadlines(plan: Plan, plain: Result) -> Iterator[Schedule]:
     if (plain.error or "").startswith(EXPIRED_TEXT):
         return
     bounded, names = _bounded_waits(plain), [name for _, name in plan.events]
+    stages = [each.stage for each in plain.stages if each.stage.keyword == "wait_event" and not each.stage.skipped]
+    awaited = [msgspec.json.decode(stage.input)["event"] for stage in stages]
     for index, wait in enumerate(bounded):
         others = tuple(event for event in plan.events if event[1] != wait.event)
         is_late_later = any(each.has_timed_out and each.event in names for each in bounded[index + 1 :])
         is_early = wait.has_timed_out and (others or plan.approvals)
-        if names.count(wait.event) != 1 or _awaited(plain).count(wait.event) != 1 or is_late_later or is_early:
+        if names.count(wait.event) != 1 or awaited.count(wait.event) != 1 or is_late_later or is_early:
             continue
         never, first = replace(plan, events=others), replace(plan, events=((0, wait.event), *others))
         in_time, late = (first, plan) if wait.has_timed_out else (plan, never)
@@ -293,11 +294,6 @@ def _bounded_waits(plain: Result) -> list[_BoundedWait]:
             deadline_us = stage.started_at - START_AT + duration_us(body["timeout"], "timeout")
             found.append(_BoundedWait(stage.number, body["event"], deadline_us, stage.outcome == TIMEOUT))
     return found
-
-
-def _awaited(plain: Result) -> list[str]:
-    stages = [each.stage for each in plain.stages if each.stage.keyword == "wait_event" and not each.stage.skipped]
-    return [msgspec.json.decode(stage.input)["event"] for stage in stages]
 
 
 def _decisions(plan: Plan, bounded: Sequence[_BoundedWait]) -> Iterator[Schedule]:

@@ -80,7 +80,12 @@ async def make_batch(ports: Ports, caller: Caller | None, wanted: object) -> Ans
 async def _chosen(ports: Ports, chosen: Filter) -> tuple[str, ...]:
     """The instances that fit a filter now, the oldest first. Raises InvalidValue where there are none, and TooLarge."""
     found: list[tuple[int, str]] = []
-    for workflow_id in await _workflows_of(ports, chosen.workflow):
+    workflows: list[str | None] = [chosen.workflow]
+    if chosen.workflow is not None and await ports.journal.handle(chosen.workflow) is not None:
+        workflows = [version.workflow_id for version in await ports.journal.versions(chosen.workflow)]
+    elif chosen.workflow is not None and await ports.journal.workflow(chosen.workflow) is None:
+        raise InvalidValue("filter.workflow", "there is no workflow of this id or name")
+    for workflow_id in workflows:
         place = NEWEST
         while page := await ports.journal.summaries_after(chosen.search(workflow_id), place, PAGE):
             found += [(row.created_at, row.id) for row in page if chosen.fits(row)]
@@ -91,17 +96,6 @@ async def _chosen(ports: Ports, chosen: Filter) -> tuple[str, ...]:
     if not found:
         raise InvalidValue("filter", "no instance fits")
     return tuple(instance_id for _, instance_id in sorted(found))
-
-
-async def _workflows_of(ports: Ports, workflow: str | None) -> list[str | None]:
-    """The workflows that a filter names: all versions of a name, else the one of this id. None: all workflows."""
-    if workflow is None:
-        return [None]
-    if await ports.journal.handle(workflow) is not None:
-        return [version.workflow_id for version in await ports.journal.versions(workflow)]
-    if await ports.journal.workflow(workflow) is None:
-        raise InvalidValue("filter.workflow", "there is no workflow of this id or name")
-    return [workflow]
 
 
 async def _require_workflows(ports: Ports, request: BatchRequest) -> None:
