@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,27 @@ async def test_of_many_requests_at_once_one_starts_it(tmp_path: Path) -> None:
         await alive.ended(instance_id)
         assert [each.id for each in await all_instances(alive)] == [instance_id]
     assert services.booked() == 1
+    await services.close()
+
+
+async def test_a_plan_that_expired_before_its_commit_stays_expired_though_the_clock_is_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = Scripted()
+    async with running(tmp_path / "j.db", services) as alive:
+        plan = await planned(alive, SEND)
+        runners = alive.ports.runners
+        context = runners._context  # pyright: ignore[reportPrivateUsage]
+        later = replace(context, now=lambda: context.now() + 2 * 86_400_000_000)
+        monkeypatch.setattr(runners, "_context", later)
+        with pytest.raises(NotRunnable) as caught:
+            await run(alive, plan)
+        monkeypatch.undo()
+        with pytest.raises(NotRunnable) as again:
+            await run(alive, plan, "another")
+        stored = await alive.journal.plan(plan.id)
+    assert (caught.value.code, again.value.code) == ("expired", "expired")
+    assert stored is not None and stored.state == "expired" and services.booked() == 0
     await services.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal, cast
 
 import msgspec
@@ -91,8 +92,8 @@ async def run_plan(ports: Ports, caller: Caller | None, plan_id: str, body: obje
     start.unit.insert(0, use_of(plan, start))
     try:
         return await commit_start(ports, caller, start, started_instance(start.unit))
-    except PlanLost:
-        await require_usable(ports, await read_plan(ports, plan_id))
+    except PlanLost as lost:
+        await require_usable(ports, await read_plan(ports, plan_id), lost.at)
         raise
 
 
@@ -132,7 +133,8 @@ def is_signed(definition: Json, plan: Plan) -> bool:
 
 def use_of(plan: Plan, start: Start) -> Required:
     """The entry by which a plan starts its one instance. The unit raises PlanLost where it may not any more."""
-    return Required(UsePlan(plan_id=plan.id, instance_id=start.runner.id, at=start.runner.created_at), PlanLost)
+    at = start.runner.created_at
+    return Required(UsePlan(plan_id=plan.id, instance_id=start.runner.id, at=at), partial(PlanLost, at))
 
 
 def _require_success(about: PlanSubject, *, accepts_failure: bool) -> None:
@@ -141,15 +143,19 @@ def _require_success(about: PlanSubject, *, accepts_failure: bool) -> None:
 
 
 class PlanLost(NotRunnable):
-    """The plan was used, rejected, or has expired since it was read."""
+    """The plan was used, rejected, or has expired since it was read: it could not be used at `at`."""
 
-    def __init__(self) -> None:
+    def __init__(self, at: int) -> None:
         super().__init__("used", "the plan was used meanwhile")
+        self.at = at
 
 
-async def require_usable(ports: Ports, plan: Plan) -> None:
-    """Require a plan that is neither used nor rejected nor expired. Raises NotRunnable."""
-    match plan.state:
+async def require_usable(ports: Ports, plan: Plan, at: int = 0) -> None:
+    """Require a plan that is neither used nor rejected nor expired. Raises NotRunnable.
+
+    `at`: an earlier time at which it was to be used. What had expired then has expired, though the clock was set back.
+    """
+    match "expired" if plan.state in ("open", "approved") and plan.expires_at <= at else plan.state:
         case "used":
             started = "" if plan.instance_id is None else f" for instance {plan.instance_id}"
             raise NotRunnable("used", f"the plan is used already{started}; a plan is used once")
@@ -157,7 +163,7 @@ async def require_usable(ports: Ports, plan: Plan) -> None:
             raise NotRunnable("rejected", "the plan was rejected")
         case "expired":
             unit = Unit()
-            unit.add(ExpirePlan(plan_id=plan.id, at=ports.clock.now_at()))
+            unit.add(ExpirePlan(plan_id=plan.id, at=max(at, ports.clock.now_at())))
             await ports.journal.commit(unit)  # a clock that is set back revives nothing
             raise NotRunnable("expired", "the plan has expired: make a new one")
         case _:

@@ -84,9 +84,9 @@ async def redrive_instance(
     try:
         start = commit_redrive(ports, caller, standing, reason, signed=signed, approvals=approvals, kept=kept)
         return await completed(start)
-    except PlanLost:
+    except PlanLost as lost:
         assert signed is not None
-        await require_usable(ports, await read_plan(ports, signed.id))
+        await require_usable(ports, await read_plan(ports, signed.id), lost.at)
         raise
 
 

@@ -85,9 +85,9 @@ async def undo_instance(ports: Ports, caller: Caller | None, instance_id: str, w
     require_approvals(ports, standing.instance, undo.stages, approvals)
     try:
         return await completed(commit_undo(ports, caller, standing.instance, undo, reason, signed=signed))
-    except PlanLost:
+    except PlanLost as lost:
         assert signed is not None
-        await require_usable(ports, await read_plan(ports, signed.id))
+        await require_usable(ports, await read_plan(ports, signed.id), lost.at)
         raise
 
 
