@@ -196,7 +196,7 @@ def _initiated(effect: Json, labels: dict[str, str]) -> str:
     held = "" if body["validated"] else ", once a person has validated it"
     kind = "pay" if body["type"] == "PAYOUT" else "transfer"
     amount = money(body["amount"], body["asset"])
-    final = "" if effect["reversible"] == "reject" else "; only the provider can take it back"
+    final = "" if effect["reversible"] == "reject" else "; only the provider can undo it"
     return f"{body['provider']} is asked to {kind} {amount} to {body['destinationAccountID']}{held}{final}"
 
 
