@@ -51,7 +51,7 @@ class Refusing(Scripted):
         return POOR if request.path.endswith("/transactions") else INVALID
 
     def take(self, reference: str) -> int:
-        """Book something else under a reference of ours; the id of the transaction."""
+        """Book something else under a reference of this instance; the id of the transaction."""
         posting = {"source": "world", "destination": "shop", "amount": 7, "asset": "USD/2"}
         body = {"metadata": {}, "postings": [posting], "reference": reference}
         return self.call("ledger", "POST", "/v2/main/transactions", body)["data"]["id"]
