@@ -108,7 +108,7 @@ def _planned(session: Session, instance_id: str, external: str) -> tuple[list[st
     try:
         made = session.ext.create_plan(plan={"undo": instance_id, "external": external, "expiresIn": "1m"})
     except (Error, SDKError) as error:  # as while a bank works on a payout
-        return [*lines, "", f"What it moves cannot be planned now: {error}"], False
+        return [*lines, "", *display.hanging(f"What it moves cannot be planned now: {error}", "  ")], False
     found: Json = json.loads(made.raw)["data"]
     return [*lines, "", *plan_lines(found)], found["verdict"] != "succeeds"
 
