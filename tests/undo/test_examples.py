@@ -11,7 +11,10 @@ from headrace.testing.cases import read_suite
 from headrace.testing.checks import plan_of
 from tests.undo.kills import Counts, cuts_undone
 
-FILES = sorted((Path(__file__).parents[2] / "examples").glob("*/workflow.test.yaml"))
+SAGA = "15-saga"
+"""Undoes itself where it fails: `tests/contract/test_sagas.py` cuts and kills that."""
+FOLDERS = sorted((Path(__file__).parents[2] / "examples").glob("*/workflow.test.yaml"))
+FILES = [file for file in FOLDERS if file.parent.name != SAGA]
 INGESTION, PAID_FROM_LEDGER = {"CreateTransaction"}, {"CreateTransaction", "CreateTransferInitiation"}
 KEPT = {
     "06": INGESTION,
@@ -20,6 +23,8 @@ KEPT = {
     "10": {"AddAccountMetadata"},
     "13": {"DebitWallet", "CreateTransferInitiation"},
     "14": INGESTION,
+    "16": {*PAID_FROM_LEDGER, "AddAccountMetadata"},
+    "18": {"AddAccountMetadata"},
 }
 """Activities of which an undo keeps an effect, by example; all others are undone completely."""
 PAYOUTS = ("08", "13")
