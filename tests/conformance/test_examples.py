@@ -16,7 +16,7 @@ from headrace.demo.examples import Example
 from tests.conformance.conftest import Walker
 from tests.crash import players
 from tests.crash.books import API
-from tests.crash.players import Play
+from tests.crash.players import FAST, Play
 from tests.support.server import Server
 
 CLASSES = {
@@ -32,6 +32,13 @@ EXTRA = {".GetPayment.data.amount"}
 """The payments service's own member, beyond the description; it may stay."""
 
 EXAMPLES = players.all_examples()
+
+
+@pytest.fixture(scope="module")
+def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Its own: some examples have members of Headrace's, which a list of workflows would show to the other suites."""
+    with Server(tmp_path_factory.mktemp("examples") / "data", settings=FAST) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
