@@ -161,7 +161,16 @@ async def test_a_person_may_start_what_it_has_approved(tmp_path: Path) -> None:
     for case in cases:
         (instance,) = certified(case, services.sandbox.handle)["instances"]
         assert instance["startedBy"] == "eve" and case.root.plans, "its approvals are in the case"
-        assert "asked for it" in refused(changed(case, started_at=1), services)
+        (signed,) = case.root.plans
+        early = {each.principal: replace(each, at=1) for each in case.root.requesters}
+        was_set_back = changed(case, started_at=1, requesters=tuple(early.values()))
+        certified(was_set_back, services.sandbox.handle)
+        for person in ("eve", "anonymous", ""):
+            asked = changed(case, plans=(replace(signed, asked_by=person),))
+            assert "asked for it" in refused(asked, services)
+        other = changed(case, requesters=(*early.values(), RecordedRequester("paul", 1)), started_by="ann")
+        assert "asked for it" in refused(other, services), "only the start is certain to be later"
+        assert "asked for it" in refused(changed(case, plans=(replace(signed, asked_by=None),), started_at=1), services)
     await services.close()
 
 

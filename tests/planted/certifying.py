@@ -276,16 +276,30 @@ CERTIFYING: tuple[Bug, ...] = (
     _bug(
         "a certificate of what a requester has approved",
         APPROVALS,
-        "        if has_started or not before or not before.isdisjoint((decision.principal, *UNKNOWN)):\n",
+        "        if not asked.isdisjoint((decision.principal, *UNKNOWN)):\n",
         "        if False:\n",
         _REQUESTERS,
     ),
     _bug(
         "a person that starts what it has approved is refused a certificate",
         APPROVALS,
-        " and instance.started_at <= decision.at",
-        "",
+        "if instance is so_far[-1] and plan.asked_by is not None:",
+        "if False:",
         _REQUESTERS,
+    ),
+    _bug(
+        "a certificate of what the person had approved that asked for the plan",
+        APPROVALS,
+        "(asked - {instance.started_by}) | {plan.asked_by}",
+        "asked - {instance.started_by}",
+        _REQUESTERS,
+    ),
+    _bug(
+        "a certificate of what the person has approved that had started it",
+        APPROVALS,
+        "asked.add(instance.started_by)",
+        "pass",
+        "tests/certificates/test_approvals.py",
     ),
     Bug(
         "a certificate whose own key is trusted",

@@ -55,7 +55,7 @@ def refuse_two_eyes(case: Sequence[RecordedInstance]) -> None:
     for number, instance in enumerate(case):
         for plan in instance.plans:
             for each in plan.decisions:
-                if plan.is_used and each.is_approval and _may_have_asked(case[: number + 1], each):
+                if plan.is_used and each.is_approval and _may_have_asked(case[: number + 1], plan, each):
                     raise differs(
                         instance, None, f"{each.principal} approved plan {plan.id}, and may have asked for it"
                     )
@@ -90,21 +90,27 @@ def _is_enough(plan: DecidedPlan, recorded: RecordedStage, so_far: Sequence[Reco
         if each.is_approval
         and each.hash == plan.hash
         and each.at <= gate.passed_at
-        and not _may_have_asked(so_far, each)
+        and not _may_have_asked(so_far, plan, each)
     }
     is_rejected = any(not each.is_approval for each in plan.decisions)
     return plan.is_used and not is_rejected and len(persons) >= gate.needed
 
 
-def _may_have_asked(so_far: Sequence[RecordedInstance], decision: PersonDecision) -> bool:
+def _may_have_asked(so_far: Sequence[RecordedInstance], plan: DecidedPlan, decision: PersonDecision) -> bool:
     """Whether a person had asked for one of these instances when it decided, or an unknown one had.
 
-    A person that starts what it has approved, or resumes a batch afterwards, had not asked yet.
+    A person that starts what it has approved, or resumes a batch afterwards, had not asked yet. Who starts an instance
+    by a plan does so after every decision about the plan, also where a clock shows the same moment or was set back.
     """
     for instance in so_far:
-        before = {each.principal for each in instance.requesters if each.at <= decision.at}
-        has_started = instance.started_by == decision.principal and instance.started_at <= decision.at
-        if has_started or not before or not before.isdisjoint((decision.principal, *UNKNOWN)):
+        asked = {each.principal for each in instance.requesters if each.at <= decision.at}
+        if not asked:
+            return True
+        if instance is so_far[-1] and plan.asked_by is not None:
+            asked = (asked - {instance.started_by}) | {plan.asked_by}
+        else:
+            asked.add(instance.started_by)
+        if not asked.isdisjoint((decision.principal, *UNKNOWN)):
             return True
     return False
 

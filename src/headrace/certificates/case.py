@@ -48,7 +48,8 @@ class RecordedRequester:
 class DecidedPlan:
     """A plan about which persons decided, the oldest decision first. `stage`: where the rest begins of which it is.
 
-    `stage` None: it is of the whole run, and was approved before it.
+    `stage` None: it is of the whole run, and was approved before it. `asked_by`: the principal that asked for a plan by
+    which the instance was started, after every decision about it. None: the instance was started otherwise.
     """
 
     id: str
@@ -56,6 +57,7 @@ class DecidedPlan:
     stage: int | None
     is_used: bool
     decisions: tuple[PersonDecision, ...]
+    asked_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,7 +259,8 @@ async def _plans(journal: Journal, instance: Instance) -> tuple[DecidedPlan, ...
             PersonDecision(each.principal, each.verdict == APPROVE, each.hash, each.reason, each.at)
             for each in decisions
         ]
-        found.append(DecidedPlan(row.id, row.hash, stage, row.state == "used", tuple(said)))
+        asked_by = row.requester if row.instance_id == instance.id else None
+        found.append(DecidedPlan(row.id, row.hash, stage, row.state == "used", tuple(said), asked_by))
     return tuple(found)
 
 
