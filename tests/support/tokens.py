@@ -112,4 +112,4 @@ class Documents:
 def authenticator_of(documents: Documents, clock: Clock, *, audience: str | None = AUDIENCE) -> TokenAuthenticator:
     verifier = Verifier(Expectations(ISSUER, audience, ("RS256", "ES256")))
     keyring = RemoteKeyring(ISSUER, documents, clock)
-    return TokenAuthenticator(ElsewhereAuthority(ISSUER), verifier, keyring, clock, lambda principal: True)
+    return TokenAuthenticator(ElsewhereAuthority(ISSUER), verifier, keyring, clock)

@@ -22,6 +22,10 @@ class Authenticator(Protocol):
         """
         ...
 
+    def name_of(self, principal: str) -> str:
+        """Return the name that the operator has given a principal; empty where this server knows none."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -33,6 +37,9 @@ class AnonymousAuthenticator:
 
     async def authenticate(self, credentials: Sequence[bytes]) -> Principal:
         return ANONYMOUS
+
+    def name_of(self, principal: str) -> str:
+        return ""
 
     async def close(self) -> None:
         """Nothing needs closing."""

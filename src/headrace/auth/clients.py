@@ -152,6 +152,11 @@ class KnownClients:
     def get(self, client_id: str) -> Client | None:
         return self._clients.get(client_id)
 
+    def name_of(self, client_id: str) -> str:
+        """The name of a client; empty where it has none, or was deleted."""
+        client = self.get(client_id)
+        return "" if client is None else client.name
+
     def is_valid(self, principal: Principal) -> bool:
         """True if the client exists and still has every scope of its token."""
         client = self.get(principal.name)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
 
+from headrace.auth.clients import KnownClients
 from headrace.auth.keys import VerificationKey
 from headrace.auth.oauth import Authority
 from headrace.auth.principal import Principal
@@ -38,7 +39,7 @@ class _Known:
 
 
 class TokenAuthenticator:
-    """Accepts valid bearer tokens. `is_valid` is called each time, because a client may have been deleted.
+    """Accepts valid bearer tokens; with `clients`, only theirs, as they are at each request: one may have been deleted.
 
     Verified tokens are remembered by their hash until they expire or the keys change: a signature costs
     more than the rest of a small request.
@@ -50,13 +51,13 @@ class TokenAuthenticator:
         verifier: Verifier,
         keyring: Keyring,
         clock: Clock,
-        is_valid: Callable[[Principal], bool],
+        clients: KnownClients | None = None,
     ) -> None:
         self.authority = authority
         self._verifier = verifier
         self._keyring = keyring
         self._clock = clock
-        self._is_valid = is_valid
+        self._clients = clients
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
     async def authenticate(self, credentials: Sequence[bytes]) -> Principal:
@@ -75,9 +76,12 @@ class TokenAuthenticator:
             self._known[fingerprint] = _Known(principal, unproven.expires_at_s, edition)
             if len(self._known) > MAX_KNOWN:
                 self._known.popitem(last=False)
-        if not self._is_valid(principal):
+        if self._clients is not None and not self._clients.is_valid(principal):
             raise NotAuthenticated("the token's client was deleted or lost a scope of the token")
         return principal
+
+    def name_of(self, principal: str) -> str:
+        return "" if self._clients is None else self._clients.name_of(principal)
 
     async def close(self) -> None:
         await self._keyring.close()

@@ -57,17 +57,22 @@ def _whole(plan: Json) -> list[str]:
 
 
 def _table(found: list[PlanSummary]) -> list[str]:
+    from headrace.cli.documents import document
+    from headrace.cli.plan_text import SUMS, sum_texts
+
     if not found:
         return ["There are no such plans."]
     lines: list[str] = []
     for number, each in enumerate(found):
         verdict = "" if each.verdict == "succeeds" else "; the run would FAIL"
+        by = display.person(each.requester, each.requester_name)
         lines += [""] if number else []
         facts = [
             ("Plan", each.id),
             ("Of", _subject(each)),
+            *(("Amount", text) for text in sum_texts(document(each).get("totals", {}), SUMS)),
             ("State", f"{each.state}{verdict}"),
-            ("Asked for by", f"{each.requester}, {display.moment(each.created_at)}"),
+            ("Asked for by", f"{by}, {display.moment(each.created_at)}"),
         ]
         if each.state in ("open", "approved"):
             facts.append(("Can be used until", display.moment(each.expires_at)))
@@ -83,6 +88,8 @@ def _subject(plan: PlanSummary) -> str:
         return f"the rest of instance {plan.instance} ({name})"
     if plan.redrive is not None:
         return f"a redrive of instance {plan.redrive} ({name})"
+    if plan.undo is not None:
+        return f"the undo of instance {plan.undo} ({name})"
     return name if plan.trigger_id is None else f"{name}, by trigger {plan.trigger_id}"
 
 

@@ -63,7 +63,8 @@ def approval_texts(batch: Json) -> list[str]:
     by_rule = f", by rule {approvals['rule']}" if "rule" in approvals else ""
     given = sum(each["verdict"] == "approve" for each in approvals["given"])
     decisions = (
-        f"{each['verdict']} by {each['principal']}, {display.moment(each['decidedAt'])}: {each['reason']}"
+        f"{each['verdict']} by {display.person(each['principal'], each.get('name'))}, "
+        f"{display.moment(each['decidedAt'])}: {each['reason']}"
         for each in approvals["given"]
     )
     return [f"{given} of {approvals['needed']}{by_rule}", *map(display.printable, decisions)]

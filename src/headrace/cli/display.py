@@ -161,6 +161,11 @@ def money(amount: int, asset: str) -> str:
     return f"{sign}{grouped}{'.' if places else ''}{fraction} {currency}"
 
 
+def person(principal: str, name: str | None) -> str:
+    """A principal with its name in front, where one is known: `Paul Kuhn (0c5e…)`."""
+    return f"{name} ({principal})" if name else principal
+
+
 def cut(text: str, limit: int) -> str:
     """Cut to at most `limit` columns, with an ellipsis for the rest."""
     if width(text) <= limit:

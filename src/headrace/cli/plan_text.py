@@ -30,8 +30,8 @@ def stored_lines(plan: Json) -> list[str]:
         state = f"{state} until {display.moment(plan['expiresAt'])}"
     elif "instanceID" in plan:
         state = f"{state} for instance {plan['instanceID']}"
-    asked = f"Asked for by: {plan['requester']}"
-    return [f"Stored with ID: {plan['id']}", asked, f"State: {state}", *_approval_lines(plan)]
+    asked = hanging(f"Asked for by: {display.person(plan['requester'], plan.get('requesterName'))}", "  ")
+    return [f"Stored with ID: {plan['id']}", *asked, f"State: {state}", *_approval_lines(plan)]
 
 
 def _approval_lines(plan: Json) -> list[str]:
@@ -45,7 +45,8 @@ def _approval_lines(plan: Json) -> list[str]:
     lines = [f"Approvals needed: {approvals['needed']}{rule}"]
     for each in approvals["given"]:
         done = "approved" if each["verdict"] == "approve" else "rejected"
-        text = f"  {done} by {each['principal']}, {display.moment(each['decidedAt'])}: {each['reason']}"
+        by = display.person(each["principal"], each.get("name"))
+        text = f"  {done} by {by}, {display.moment(each['decidedAt'])}: {each['reason']}"
         lines += hanging(text, "    ")
     return lines
 
@@ -88,10 +89,9 @@ def _lines(plan: Json) -> Iterator[str | list[str]]:
 def _total_lines(plan: Json) -> Iterator[str | list[str]]:
     yield ""
     yield "Totals"
-    labels = _SUMS | ({"externalIn": "to come back from the provider"} if _is_undo(plan) else {})
-    for asset, total in plan["totals"].items():
-        sums = [f"{label} {money(total[each], asset)}" for each, label in labels.items() if total[each]]
-        yield hanging(f"  {', '.join(sums) or money(0, asset)}", "    ")
+    labels = SUMS | ({"externalIn": "to come back from the provider"} if _is_undo(plan) else {})
+    for text in sum_texts(plan["totals"], labels):
+        yield hanging(f"  {text}", "    ")
     back: Counter[tuple[str, str]] = Counter()  # by ledger and asset
     for effect in plan["effects"] if _is_undo(plan) else ():
         for each in effect["postings"]:
@@ -101,6 +101,15 @@ def _total_lines(plan: Json) -> Iterator[str | list[str]]:
     if not plan["totals"] and not back:
         yield "  no money moves"
     yield f"  balances as of {display.moment(plan['plannedAt'])}"
+
+
+def sum_texts(totals: Json, labels: dict[str, str]) -> list[str]:
+    """For each asset, what is sent, booked in and paid out of it. `labels`: as SUMS."""
+    return [
+        ", ".join(f"{label} {money(total[each], asset)}" for each, label in labels.items() if total[each])
+        or money(0, asset)
+        for asset, total in totals.items()
+    ]
 
 
 def _variables(plan: Json) -> Iterator[str]:
@@ -125,7 +134,7 @@ def _is_undo(plan: Json) -> bool:
 
 
 _WAITS = ("event", "delay", "approval")
-_SUMS = {"sent": "sent", "externalIn": "booked in from payments", "externalOut": "paid out"}
+SUMS = {"sent": "sent", "externalIn": "booked in from payments", "externalOut": "paid out"}
 
 
 def _wait(wait: Json) -> str:

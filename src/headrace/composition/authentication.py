@@ -92,7 +92,7 @@ def _local_authenticator(
     shape = TokenShape(issuer, settings.audience, settings.token_life_s)
     authority = LocalAuthority(shape, keys, clients, clock, ids, os.urandom)
     verifier = Verifier(Expectations(issuer, settings.audience, ("ES256", "RS256"), realm="local"))
-    return TokenAuthenticator(authority, verifier, keys, clock, clients.is_valid)
+    return TokenAuthenticator(authority, verifier, keys, clock, clients)
 
 
 def _remote_authenticator(settings: Settings, issuer: str, clock: Clock) -> Authenticator:
@@ -110,4 +110,4 @@ def _remote_authenticator(settings: Settings, issuer: str, clock: Clock) -> Auth
         )
     keyring = RemoteKeyring(issuer, fetcher, clock, allow_plain=allow_plain, on_close=fetcher.close)
     verifier = Verifier(Expectations(issuer, settings.audience, settings.token_algorithms))
-    return TokenAuthenticator(ElsewhereAuthority(issuer), verifier, keyring, clock, lambda principal: True)
+    return TokenAuthenticator(ElsewhereAuthority(issuer), verifier, keyring, clock)

@@ -129,11 +129,12 @@ class Persons:
                 return known
             self._plan = None
         document = self._planned(subject)
-        name = subject.definition.get("name")
+        name, totals = subject.definition.get("name"), document["totals"]
+        about = PlanSubject(document["verdict"], name, instance=run.instance_id, totals=totals)
         made = Plan(
             id=run.ids.new(),
             hash=document["hash"],
-            subject=msgspec.json.encode(PlanSubject(document["verdict"], name, instance=run.instance_id)).decode(),
+            subject=msgspec.json.encode(about).decode(),
             requester=REQUESTER,
             created_at=now_at,
             expires_at=now_at + MAX_LIFE_US,

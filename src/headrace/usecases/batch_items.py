@@ -33,6 +33,12 @@ from headrace.usecases.undoing import computed_undo, planned_undo, require_appro
 CHANGED = "changed"
 
 
+class _Document(msgspec.Struct):
+    """The member of a plan's document that its subject repeats."""
+
+    totals: dict[str, dict[str, int]]
+
+
 class NotNow(HeadraceError):
     """The batch does not run, has as many open items as it may, or another driver has the item. Nothing was started."""
 
@@ -74,6 +80,7 @@ def _plan_of(ports: Ports, batch: Batch, item: BatchItem, subject: PlanSubject) 
     """The plan of the preview, as it is stored with the instance that uses it; None: an item without one."""
     if item.document is None:
         return None
+    subject = msgspec.structs.replace(subject, totals=msgspec.json.decode(item.document, type=_Document).totals)
     now_at = ports.clock.now_at()
     return Plan(
         id=ports.ids.new(),

@@ -36,7 +36,7 @@ _MEMBERS = (*_SUBJECTS, "variables", "event", "external", "expiresIn")
 
 
 class PlanSubject(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """The subject of a plan, as its row stores it. `name` is that of the workflow; `verdict` is the plan's."""
+    """The subject of a plan, as its row stores it. `name`: of the workflow. `verdict`, `totals`: as in its document."""
 
     verdict: str
     name: str | None = None
@@ -46,6 +46,7 @@ class PlanSubject(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
     undo: str | None = None
     external: str | None = None
     instance: str | None = None
+    totals: dict[str, dict[str, int]] = {}
 
 
 @idempotent(Plan)
@@ -66,7 +67,7 @@ async def make_plan(ports: Ports, caller: Caller | None, wanted: object) -> Answ
     created_at = ports.clock.now_at()
     async with ports.plans:
         document = await answered(plan(subject, terms_for(ports, subject, created_at)), ports.downstream, ports.clock)
-    about = msgspec.structs.replace(about, verdict=document["verdict"])
+    about = msgspec.structs.replace(about, verdict=document["verdict"], totals=document["totals"])
     row = Plan(
         id=ports.ids.new(),
         hash=document["hash"],

@@ -355,10 +355,18 @@ class AuditEntry(Model, kw_only=True):
     target: str
 
 
+class PlanTotal(Model):
+    """Sums of one asset, in its smallest unit: sent by stages, booked from payments, paid out."""
+
+    sent: int
+    external_in: int
+    external_out: int
+
+
 class PlanSummary(Model, kw_only=True):
     """A plan as a list shows it. `state`: open, approved, rejected, expired or used. `verdict`: succeeds or fails.
 
-    Two plans with equal hashes let a run do the same.
+    Two plans with equal hashes let a run do the same. `totals`: by asset.
     """
 
     id: str
@@ -376,15 +384,18 @@ class PlanSummary(Model, kw_only=True):
     instance: str | None = None
     undo: str | None = None
     external: str | None = None
+    requester_name: str | None = None
+    totals: dict[str, PlanTotal] | None = None
 
 
 class ApprovalDecision(Model, kw_only=True):
-    """A person's decision about a plan or a batch. `verdict` is approve or reject."""
+    """A person's decision about a plan or a batch. `verdict` is approve or reject; `name` is that of the principal."""
 
     principal: str
     verdict: str
     reason: str
     decided_at: Timestamp
+    name: str | None = None
 
 
 class Approvals(Model, kw_only=True):
@@ -399,14 +410,6 @@ class DecidedPlan(PlanSummary, kw_only=True):
     """A plan after a person's decision."""
 
     approvals: Approvals
-
-
-class PlanTotal(Model):
-    """Sums of one asset, in its smallest unit: sent by stages, booked from payments, paid out."""
-
-    sent: int
-    external_in: int
-    external_out: int
 
 
 class PlannedEffect(Model, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -11,8 +12,8 @@ from msgspec import UNSET
 from headrace import json_text
 from headrace.api.context import Context
 from headrace.api.ext import batch_schemas as schemas
-from headrace.api.ext.plan_schemas import DecisionRequest
-from headrace.api.ext.plans import shown_approvals
+from headrace.api.ext.plan_schemas import Approvals, DecisionRequest
+from headrace.api.ext.plans import NameOf, shown_approvals
 from headrace.api.idempotency import answer_response, caller_of
 from headrace.api.operations import APPROVE, READ, WRITE, Operation, Parameter
 from headrace.api.requests import Request, canonical_id, json_value, with_canonical_ids
@@ -22,7 +23,7 @@ from headrace.clock import date_time
 from headrace.errors import InvalidValue
 from headrace.journal.lists import BatchList
 from headrace.journal.records import Batch, BatchItem
-from headrace.usecases.approvals import Approvals, Verdict
+from headrace.usecases.approvals import Verdict
 from headrace.usecases.batch_approvals import DecidedBatch, batch_approvals, decide_batch
 from headrace.usecases.batch_preview import Summary
 from headrace.usecases.batch_requests import Filter, RunItem
@@ -75,7 +76,8 @@ async def show(context: Context, request: Request) -> Response:
     counts: Counter[str] = Counter()
     for each in await counts_of(context.ports, batch.id):
         counts[each.state] += each.count
-    shown = _shown(batch, await batch_approvals(context.ports, batch))
+    approvals = await batch_approvals(context.ports, batch)
+    shown = _shown(batch, None if approvals is None else shown_approvals(context.authenticator.name_of, approvals))
     shown.counts = dict(counts)
     return json_response(200, json_text.encode(schemas.BatchResponse(data=shown)))
 
@@ -100,7 +102,7 @@ async def _decide(context: Context, request: Request, verdict: Verdict) -> Respo
     wanted = json_value(request, body) if body else None
     caller = caller_of(request, body, wanted)
     answer = await decide_batch(context.ports, caller, request.params["batchID"], verdict, wanted)
-    return answer_response(answer, 200, _decided)
+    return answer_response(answer, 200, partial(_decided, context.authenticator.name_of))
 
 
 async def pause(context: Context, request: Request) -> Response:
@@ -143,8 +145,9 @@ def _response(row: Batch) -> bytes:
     return json_text.encode(schemas.BatchResponse(data=_shown(row)))
 
 
-def _decided(made: DecidedBatch) -> bytes:
-    return json_text.encode(schemas.BatchResponse(data=_shown(made.batch, made.approvals)))
+def _decided(name_of: NameOf, made: DecidedBatch) -> bytes:
+    shown = _shown(made.batch, shown_approvals(name_of, made.approvals))
+    return json_text.encode(schemas.BatchResponse(data=shown))
 
 
 def _shown(row: Batch, approvals: Approvals | None = None) -> schemas.Batch:
@@ -163,7 +166,7 @@ def _shown(row: Batch, approvals: Approvals | None = None) -> schemas.Batch:
         open_items=row.open,
         filter=UNSET if row.selection is None else _filter(msgspec.json.decode(row.selection, type=Filter)),
         hash=row.hash or UNSET,
-        approvals=UNSET if approvals is None else shown_approvals(approvals),
+        approvals=approvals or UNSET,
         why=row.why or UNSET,
         started_by=row.starter or UNSET,
         started_at=_time(row.started_at),

@@ -57,6 +57,14 @@ class PlanRunRequest(Shape, kw_only=True):
 PlanState = Literal["open", "approved", "rejected", "expired", "used"]
 
 
+class PlanTotal(Shape, kw_only=True):
+    """Sums of one asset, in its smallest unit."""
+
+    sent: Annotated[int, Meta(description="By all `send` stages.")]
+    external_in: Annotated[int, Meta(description="Of payments that the run would book.")]
+    external_out: Annotated[int, Meta(description="Of payouts and transfers.")]
+
+
 class PlanSummary(Shape, kw_only=True):
     """A plan as a list shows it."""
 
@@ -67,6 +75,9 @@ class PlanSummary(Shape, kw_only=True):
     ]
     state: PlanState
     requester: Annotated[str, Meta(description="The principal that requested it; `anonymous` without authentication.")]
+    requester_name: (
+        Annotated[str, Meta(description="The name of the requester, where this server knows it.")] | UnsetType
+    ) = UNSET
     created_at: DateTime
     expires_at: DateTime
     verdict: Literal["succeeds", "fails"]
@@ -83,12 +94,20 @@ class PlanSummary(Shape, kw_only=True):
         | UnsetType
     ) = UNSET
     instance: Annotated[InstanceId, Meta(description="The instance of whose rest it is.")] | UnsetType = UNSET
+    totals: (
+        Annotated[
+            dict[str, PlanTotal],
+            Meta(description="By asset. A list has none of a plan that a release before this member has stored."),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class ApprovalDecision(Shape, kw_only=True):
     """A person's decision about a plan or a batch."""
 
     principal: str
+    name: Annotated[str, Meta(description="The name of the principal, where this server knows it.")] | UnsetType = UNSET
     verdict: Literal["approve", "reject"]
     reason: str
     decided_at: DateTime
@@ -117,14 +136,6 @@ class DecidedPlan(PlanSummary, kw_only=True):
 
 class DecidedPlanResponse(Shape, kw_only=True):
     data: DecidedPlan
-
-
-class PlanTotal(Shape, kw_only=True):
-    """Sums of one asset, in its smallest unit."""
-
-    sent: Annotated[int, Meta(description="By all `send` stages.")]
-    external_in: Annotated[int, Meta(description="Of payments that the run would book.")]
-    external_out: Annotated[int, Meta(description="Of payouts and transfers.")]
 
 
 class PlannedEffect(Shape, kw_only=True):

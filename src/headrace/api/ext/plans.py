@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,9 @@ from headrace.usecases.approvals import Approvals, Decided, Verdict, approvals_o
 from headrace.usecases.plan_runs import run_plan
 from headrace.usecases.plans import STATES, make_plan, plans_after, plans_in, read_plan
 
+NameOf = Callable[[str], str]
+"""The name of a principal; empty where this server knows none."""
+
 TAG = "Plans"
 EXAMPLE = {"workflowID": "WORKFLOW", "variables": {"userID": "42", "amount": "2500"}}
 
@@ -36,7 +40,7 @@ async def create(context: Context, request: Request) -> Response:
     wanted = with_canonical_ids(given, "workflowID", "triggerID", "redrive", "undo", "instance")
     answer = await make_plan(context.ports, caller_of(request, body, wanted), wanted)
     approvals = None if answer.value is None else await approvals_of(context.ports, answer.value)
-    return answer_response(answer, 201, partial(_whole, approvals=approvals))
+    return answer_response(answer, 201, partial(_whole, context.authenticator.name_of, approvals=approvals))
 
 
 async def run(context: Context, request: Request) -> Response:
@@ -59,12 +63,13 @@ async def _decide(context: Context, request: Request, verdict: Verdict) -> Respo
     wanted = json_value(request, body) if body else None
     caller = caller_of(request, body, wanted)
     answer = await decide(context.ports, caller, request.params["planID"], verdict, wanted)
-    return answer_response(answer, 200, _decided)
+    return answer_response(answer, 200, partial(_decided, context.authenticator.name_of))
 
 
 async def show(context: Context, request: Request) -> Response:
     plan = await read_plan(context.ports, request.params["planID"])
-    return json_response(200, _whole(plan, approvals=await approvals_of(context.ports, plan)))
+    approvals = await approvals_of(context.ports, plan)
+    return json_response(200, _whole(context.authenticator.name_of, plan, approvals=approvals))
 
 
 async def show_all(context: Context, request: Request) -> Response:
@@ -73,10 +78,11 @@ async def show_all(context: Context, request: Request) -> Response:
     if state is not None and state not in STATES:
         raise InvalidValue("state", f"{state[:40]!r} is not one of {', '.join(STATES)}")
     rows = plans_in(context.ports, state)
-    return await page_response(context, request, rows, partial(plans_after, context.ports), _summary)
+    shown = partial(_summary, context.authenticator.name_of)
+    return await page_response(context, request, rows, partial(plans_after, context.ports), shown)
 
 
-def _summary(row: Plan) -> dict[str, Any]:
+def _summary(name_of: NameOf, row: Plan) -> dict[str, Any]:
     """The members of a plan that lists have."""
     shown: dict[str, Any] = {
         "id": row.id,
@@ -89,19 +95,22 @@ def _summary(row: Plan) -> dict[str, Any]:
     names = {"workflowId": "workflowID", "triggerId": "triggerID"}
     about: dict[str, Any] = msgspec.json.decode(row.subject)
     shown |= {names.get(name, name): value for name, value in about.items()}
+    if name := name_of(row.requester):
+        shown["requesterName"] = name
     return shown if row.instance_id is None else {**shown, "instanceID": row.instance_id}
 
 
-def _whole(row: Plan, *, approvals: Approvals | None) -> bytes:
-    shown = {} if approvals is None else {"approvals": shown_approvals(approvals)}
-    return json_text.encode({"data": {**msgspec.json.decode(row.document), **_summary(row), **shown}})
+def _whole(name_of: NameOf, row: Plan, *, approvals: Approvals | None) -> bytes:
+    shown = {} if approvals is None else {"approvals": shown_approvals(name_of, approvals)}
+    return json_text.encode({"data": {**msgspec.json.decode(row.document), **_summary(name_of, row), **shown}})
 
 
-def _decided(made: Decided) -> bytes:
-    return json_text.encode({"data": {**_summary(made.plan), "approvals": shown_approvals(made.approvals)}})
+def _decided(name_of: NameOf, made: Decided) -> bytes:
+    approvals = shown_approvals(name_of, made.approvals)
+    return json_text.encode({"data": {**_summary(name_of, made.plan), "approvals": approvals}})
 
 
-def shown_approvals(approvals: Approvals) -> schemas.Approvals:
+def shown_approvals(name_of: NameOf, approvals: Approvals) -> schemas.Approvals:
     """The approvals of a plan or a batch as responses have them."""
     return schemas.Approvals(
         needed=approvals.needed.approvals,
@@ -109,6 +118,7 @@ def shown_approvals(approvals: Approvals) -> schemas.Approvals:
         given=[
             schemas.ApprovalDecision(
                 principal=each.principal,
+                name=name_of(each.principal) or UNSET,
                 verdict="approve" if each.verdict == "approve" else "reject",
                 reason=each.reason,
                 decided_at=date_time(each.at),
