@@ -228,9 +228,9 @@ def main(arguments):
     file, keys, *others = arguments
     try:
         document = json.loads(Path(keys).read_bytes().decode("utf-8"))
-        payload = newest = verify(Path(file).read_bytes(), document)
+        payload = newest = verify(Path(file).read_bytes().strip(), document)
         for file in others:
-            content = Path(file).read_bytes()
+            content = Path(file).read_bytes().strip()
             other = verify(content, document)
             if other["kind"] == "case":
                 check_line(payload, other)

@@ -273,6 +273,9 @@ def test_the_script_as_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[s
     keys.write_text(json.dumps(pinned()), "utf-8")
     assert script.main([str(file), str(keys)]) == 0
     assert json.loads(capsys.readouterr().out) == PAYLOAD
+    file.write_bytes(b"\r\n" + SIGNED + b"\r\n \n")
+    assert script.main([str(file), str(keys)]) == 0, "mail and editors add blank lines"
+    assert json.loads(capsys.readouterr().out) == PAYLOAD
     file.write_bytes(SIGNED[:-1])
     assert script.main([str(file), str(keys)]) == 1
     assert "not a genuine certificate" in capsys.readouterr().err

@@ -63,6 +63,8 @@ def test_the_path_of_a_finance_colleague(headrace: Headrace, server: Server, tmp
     assert again.code == 0, again.err
 
     content = file.read_bytes()
+    file.write_bytes(b"\n" + content + b"\r\n")
+    assert headrace("certificate", "verify", str(file), "--keys", str(keys)).out == checked.out, "as mailed"
     file.write_bytes(content[:100] + (b"A" if content[100:101] != b"A" else b"B") + content[101:])
     forged = headrace("certificate", "verify", str(file), "--keys", str(keys))
     assert forged.code == 1 and "is not a genuine certificate" in forged.err

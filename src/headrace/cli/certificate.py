@@ -141,8 +141,9 @@ def verify(
 
 
 def _content(file: str) -> bytes:
+    """The content of a file, without the blank lines that mail and editors add around it."""
     try:
-        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return (sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()).strip()
     except OSError as error:
         raise Failure(f"{file} cannot be read: {error.strerror}", code=USAGE) from None
 
