@@ -143,8 +143,13 @@ def test_run_plan_and_show_by_name(ask: Headrace, folder: Path, name: str) -> No
     assert planned.code == 0 and json.loads(planned.out)["data"]["plan"]["definition"]["stages"][0]["wait_event"][
         "event"
     ] == ("two")
-    listed = ask("instances", "list", "--workflow", name)
-    assert "stands for its version 2 here" in listed.err
+    first = json.loads(ask("workflows", "versions", name, "-o", "json").out)["data"]["versions"][-1]["workflowID"]
+    ask("run", first)
+    ids = [ask("instances", "list", "--workflow", each, "-q").out.split() for each in (name, first, current)]
+    assert [len(each) for each in ids] == [3, 1, 2] and ids[0] == [*ids[1], *ids[2]], "newest first, of all versions"
+    limited = ask("instances", "list", "--workflow", name, "-q", "--limit", "2")
+    assert limited.out.split() == ids[0][:2] and "--limit N or --all" in limited.err
+    assert ask("instances", "list", "--workflow", name, "-q", "--all").out.split() == ids[0]
     assert ask("run", name, "--plan", "x").code == 2 and ask("run").code == 2
 
 

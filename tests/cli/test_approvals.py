@@ -264,7 +264,7 @@ def test_a_rule_names_itself_and_an_approved_plan_runs(say: Headrace, workflow: 
 
 
 def test_the_list_says_of_what_the_plans_are(say: Headrace, waiting: str, people: People) -> None:
-    plan = planned(say, "paul", "--instance", waiting)
+    _, plan = (planned(say, "paul", "--instance", waiting) for _ in range(2))
     ran = say("paul", "plans", "--limit", "1")
     assert ran.err == "These are the newest 1; --limit N shows more.\n"
     lines = ran.out.splitlines()

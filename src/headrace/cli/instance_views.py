@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import merge
+from itertools import islice
 from typing import Any
 
 from headrace.cli import display
@@ -25,9 +27,9 @@ MAX_PAGE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Filters of a list of instances; `limit` None means all."""
+    """Filters of a list of instances. `workflow_ids`: none for instances of all workflows. `limit` None: no bound."""
 
-    workflow_id: str | None = None
+    workflow_ids: tuple[str, ...] = ()
     status: str | None = None
     since: datetime | None = None
     variable: str | None = None
@@ -45,23 +47,28 @@ class Found:
 
     def pages(self) -> Iterator[list[Json]]:
         """Rows to display, page by page, up to the limit of the search."""
-        search, left = self._search, self._search.limit
+        limit = self._search.limit
+        each_workflow = (self._rows_of(workflow_id) for workflow_id in self._search.workflow_ids or (None,))
+        rows = merge(*each_workflow, key=lambda row: row["instanceId"], reverse=True)  # ids grow with time
+        if limit is not None:
+            yield list(islice(rows, limit))
+            self.has_more = next(rows, None) is not None
+            return
+        while page := list(islice(rows, MAX_PAGE)):
+            yield page
+
+    def _rows_of(self, workflow_id: str | None) -> Iterator[Json]:
+        search = self._search
         found = self._session.client.orchestration.ext.iterate_instances(
-            workflow_id=search.workflow_id,
+            workflow_id=workflow_id,
             status=search.status,
             since=search.since,
             variable=search.variable,
             error_code=search.error_code,
-            page_size=MAX_PAGE if left is None else min(left, MAX_PAGE),
+            page_size=MAX_PAGE if search.limit is None else min(search.limit + 1, MAX_PAGE),
         )
         for page in found.pages():
-            rows = [listed(each) for each in documents(page.data.data)]
-            yield rows if left is None else rows[:left]
-            if left is not None:
-                left -= len(rows)
-                self.has_more = page.data.has_more or left < 0
-                if left <= 0:
-                    return
+            yield from (listed(each) for each in documents(page.data.data))
 
     def rows(self) -> list[Json]:
         return [row for page in self.pages() for row in page]

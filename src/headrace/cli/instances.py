@@ -47,7 +47,7 @@ def list_instances(
         typer.Option(
             "--workflow",
             metavar="WORKFLOW",
-            help="Only instances of this workflow: its id or its name.",
+            help="Only instances of this workflow: its id, or its name for all its versions.",
             autocompletion=workflow_ids,
         ),
     ] = None,
@@ -76,13 +76,13 @@ def list_instances(
     """
     from headrace.cli import watch as watching
     from headrace.cli.instance_views import Found, InstancesLook, Search, list_lines
-    from headrace.cli.names import workflow_id_of
+    from headrace.cli.names import workflow_ids_of
     from headrace.cli.periods import moment_since
 
     if running and status not in (None, UNFINISHED):
         raise Failure(f"--running and --status {status} exclude each other", code=USAGE)
     search = Search(
-        workflow_id=workflow_id_of(session, workflow, is_filter=True) if workflow else None,
+        workflow_ids=workflow_ids_of(session, workflow) if workflow else (),
         status=UNFINISHED if running else status,
         since=moment_since(since) if since else None,
         variable=variable,

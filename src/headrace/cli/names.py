@@ -60,19 +60,18 @@ def named_workflows(session: Session) -> list[NamedWorkflow]:
     return found
 
 
-def workflow_id_of(session: Session, text: str, *, is_filter: bool = False) -> str:
-    """Return the id of a workflow given by id or name. Raises Failure unless exactly one has the name.
+def workflow_ids_of(session: Session, text: str) -> tuple[str, ...]:
+    """Return the ids of the workflows that a filter means: all versions of a name. Raises Failure where none is."""
+    if not _ID.fullmatch(text) and (named := named_workflow(session, text)) is not None:
+        return tuple(version.workflow_id for version in named.versions)
+    return (workflow_id_of(session, text),)
 
-    `is_filter`: what is searched for is of one version only, of which a warning informs.
-    """
+
+def workflow_id_of(session: Session, text: str) -> str:
+    """Return the id of a workflow given by id or name. Raises Failure unless exactly one has the name."""
     if _ID.fullmatch(text):
         return text
     if (named := named_workflow(session, text)) is not None:
-        if is_filter and len(named.versions) > 1:
-            session.warn(
-                f"{text} stands for its version {named.version} here; `headrace workflows versions {text}` has the ids "
-                "of the others"
-            )
         return named.workflow_id
     found = session.v1.list_workflows().data
     return _chosen("workflow", text, [(each.id, each.config.name or "", _at(each.created_at)) for each in found])
