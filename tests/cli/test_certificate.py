@@ -109,7 +109,7 @@ def test_who_is_paid_and_who_has_approved_is_printed() -> None:
     payout = {"activity": "CreateTransferInitiation", "stage": 0, "request": {"pays": pays}, "books": books}
     assert _effect(payout) == "DUMMY-PAY was asked to pay 9,000.00 USD to bank-7: PROCESSED, 9,000.00 USD paid"
     payout["books"] = {"standing": "attested"}
-    assert _effect(payout).endswith("to bank-7: booked by a person's word alone")
+    assert _effect(payout).endswith("to bank-7: a person has called it booked; the books do not show it")
     decision = {"principal": "paul", "verdict": "approve", "reason": "looks right", "at": "2026-01-02T03:04:05Z"}
     plan = {"plan": "p1", "hash": "sha256:1", "isUsed": True, "decisions": [decision]}
     assert _decisions([{"approvals": [plan]}]) == [
@@ -192,17 +192,21 @@ def test_exceptions_are_sentences() -> None:
     place = {"instance": "i", "stage": 1, "asset": "USD/2"}
     assert [
         _exception({"kind": "stranded", "ledger": "main", "account": "b", "amount": 5, **place}),
+        _exception({"kind": "stranded", "ledger": "main", "account": "b", "amount": -5, **place}),
         _exception({"kind": "payout", "status": "FAILED", "initiation": "t", **place}),
         _exception({"kind": "attested", "leg": "initiates", "amount": 5, "key": "k", **place}),
         _exception({"kind": "overwritten", "key": "k"}),
+        _exception({"kind": "kept", "key": "headrace:i:3:0", "why": "the payout is paid"}),
         _exception({"kind": "not_excluded", "key": "k", "why": "wallets: more than was listed"}),
         _exception({"kind": "went_on", "case": "c", "endedAt": "2026-01-01T00:00:00.000000Z"}),
         _exception({"kind": "shared", "asset": "USD/2", "ledger": "main", "transaction": 5, "amount": 7}),
     ] == [
-        "0.05 USD rest on account b of ledger main: stage 1 did not go on",
+        "0.05 USD came to account b of ledger main and stayed there: stage 1 was not finished",
+        "0.05 USD more have left account b of ledger main than came to it: stage 1 was not finished",
         "stage 1: the payout is FAILED",
-        "stage 1: 0.05 USD, by a person's word alone",
-        "metadata of effect k was changed since",
+        "stage 1: a person has called 0.05 USD booked; the books do not show it",
+        "metadata that effect k wrote was changed since",
+        "stage 3 was not taken back: the payout is paid",
         "k: wallets: more than was listed",
         "case c ended here and has gone on since: it counts later",
         "0.07 USD of transaction 5 of ledger main came in once: another case counts it",

@@ -241,7 +241,7 @@ def _effect(effect: Json) -> str:
 _STANDINGS = {
     "observed": "the account has this metadata",
     "overwritten": "the metadata was changed since",
-    "attested": "booked by a person's word alone",
+    "attested": "a person has called it booked; the books do not show it",
     "absent": "was not booked",
     "not_excluded": "was not done; the service cannot show that",
 }
@@ -311,12 +311,15 @@ def _exception(found: Json) -> str:
     match found["kind"]:
         case "stranded":
             where = f"account {found['account']} of ledger {found['ledger']}"
-            amount = money(found["amount"], found["asset"])
-            return f"{amount} rest on {where}: stage {found['stage']} did not go on"
+            amount, why = money(abs(found["amount"]), found["asset"]), f"stage {found['stage']} was not finished"
+            if found["amount"] < 0:
+                return f"{amount} more have left {where} than came to it: {why}"
+            return f"{amount} came to {where} and stayed there: {why}"
         case "payout":
             return f"stage {found['stage']}: the payout is {found['status']}"
         case "attested":
-            return f"stage {found['stage']}: {money(found['amount'], found['asset'])}, by a person's word alone"
+            amount = money(found["amount"], found["asset"])
+            return f"stage {found['stage']}: a person has called {amount} booked; the books do not show it"
         case "went_on":
             return f"case {found['case']} ended here and has gone on since: it counts later"
         case "late":
@@ -325,6 +328,9 @@ def _exception(found: Json) -> str:
             where = f"transaction {found['transaction']} of ledger {found['ledger']}"
             return f"{money(found['amount'], found['asset'])} of {where} came in once: another case counts it"
         case "overwritten":
-            return f"metadata of effect {found['key']} was changed since"
+            return f"metadata that effect {found['key']} wrote was changed since"
+        case "kept":
+            stage = found["key"].split(":")[-2]
+            return f"stage {stage} was not taken back: {found['why']}"
         case _:
             return f"{found['key']}: {found['why']}"
