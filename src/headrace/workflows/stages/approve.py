@@ -13,7 +13,9 @@ APPROVE = Object(
     "Go on when persons have approved what the run would do from here on, and do exactly that. Headrace only: other "
     "servers of the Orchestration API do not know it.",
     {
-        "title": Leaf(LABEL, "A few words for those who approve; the plan has the amounts.", examples=("Pay out to ${merchant}",)),
+        "title": Leaf(
+            LABEL, "A few words for those who approve; the plan has the amounts.", examples=("Pay out to ${merchant}",)
+        ),
         "approvals": Leaf(
             APPROVALS,
             "How many persons have to approve. None of them has started the run.",
