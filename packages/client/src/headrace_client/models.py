@@ -363,10 +363,10 @@ class PlanTotal(Model):
     external_out: int
 
 
-class PlanSummary(Model, kw_only=True):
-    """A plan as a list shows it. `state`: open, approved, rejected, expired or used. `verdict`: succeeds or fails.
+class StoredPlan(Model, kw_only=True):
+    """What a list and a whole plan have in common. Two plans with equal hashes let a run do the same.
 
-    Two plans with equal hashes let a run do the same. `totals`: by asset.
+    `state`: open, approved, rejected, expired or used. `verdict`: succeeds or fails.
     """
 
     id: str
@@ -385,6 +385,11 @@ class PlanSummary(Model, kw_only=True):
     undo: str | None = None
     external: str | None = None
     requester_name: str | None = None
+
+
+class PlanSummary(StoredPlan, kw_only=True):
+    """A plan as a list shows it. `totals`: by asset; None for a plan that an earlier release has stored."""
+
     totals: dict[str, PlanTotal] | None = None
 
 
@@ -429,7 +434,7 @@ class PlannedEffect(Model, kw_only=True):
     stands: bool | None = None
 
 
-class Plan(PlanSummary, kw_only=True):
+class Plan(StoredPlan, kw_only=True):
     """The effects of a run. `fails`: the first failure; `ends`: one that is left when each shortage is paid in."""
 
     format: str

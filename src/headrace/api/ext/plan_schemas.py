@@ -65,8 +65,8 @@ class PlanTotal(Shape, kw_only=True):
     external_out: Annotated[int, Meta(description="Of payouts and transfers.")]
 
 
-class PlanSummary(Shape, kw_only=True):
-    """A plan as a list shows it."""
+class StoredPlan(Shape, kw_only=True):
+    """What a list and a whole plan have in common."""
 
     id: Annotated[str, Meta(description="The id of the plan.")]
     hash: Annotated[
@@ -94,11 +94,13 @@ class PlanSummary(Shape, kw_only=True):
         | UnsetType
     ) = UNSET
     instance: Annotated[InstanceId, Meta(description="The instance of whose rest it is.")] | UnsetType = UNSET
+
+
+class PlanSummary(StoredPlan, kw_only=True):
+    """A plan as a list shows it."""
+
     totals: (
-        Annotated[
-            dict[str, PlanTotal],
-            Meta(description="By asset. A list has none of a plan that a release before this member has stored."),
-        ]
+        Annotated[dict[str, PlanTotal], Meta(description="By asset; absent where an earlier release has stored it.")]
         | UnsetType
     ) = UNSET
 
@@ -163,7 +165,7 @@ class PlanBeginning(Shape, kw_only=True):
     position: Annotated[int, Meta(ge=0, description="Activities of that stage that had ended well.")]
 
 
-class Plan(PlanSummary, kw_only=True):
+class Plan(StoredPlan, kw_only=True):
     """The effects that a run would have."""
 
     format: Literal["headrace-plan/1"]
