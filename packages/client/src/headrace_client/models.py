@@ -388,7 +388,7 @@ class StoredPlan(Model, kw_only=True):
 
 
 class PlanSummary(StoredPlan, kw_only=True):
-    """A plan as a list shows it. `totals`: by asset; None for a plan that an earlier release has stored."""
+    """A plan as a list shows it. `totals`: by asset; None where no money is sent, or of earlier releases."""
 
     totals: dict[str, PlanTotal] | None = None
 

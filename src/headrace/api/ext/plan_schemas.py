@@ -100,7 +100,10 @@ class PlanSummary(StoredPlan, kw_only=True):
     """A plan as a list shows it."""
 
     totals: (
-        Annotated[dict[str, PlanTotal], Meta(description="By asset; absent where an earlier release has stored it.")]
+        Annotated[
+            dict[str, PlanTotal],
+            Meta(description="By asset; absent where no money is sent, and from plans of earlier releases."),
+        ]
         | UnsetType
     ) = UNSET
 
