@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from tests.planted.bugs import RUNNER, SQL, Bug, Change
 
 _APPROVALS = "src/headrace/usecases/approvals.py"
+_UNDO = "src/headrace/workflows/undo.py"
+_SUITE = "tests/interleavings/test_interleavings.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,7 @@ class LivesBug(Bug):
 
 
 def _bug(oracle: str, name: str, file: str, find: str, put: str, lives: str = "interleavings") -> LivesBug:
-    suite = "tests/interleavings/test_interleavings.py"
-    return LivesBug(name, (Change(file, find, put),), (suite,), oracle, lives)
+    return LivesBug(name, (Change(file, find, put),), (_SUITE,), oracle, lives)
 
 
 LIVES_BUGS: tuple[LivesBug, ...] = (
@@ -153,16 +154,30 @@ LIVES_BUGS: tuple[LivesBug, ...] = (
     _bug(
         "MS-7",
         "an undo leaves the first effect",
-        "src/headrace/workflows/undo.py",
+        _UNDO,
         "    for effect in reversed(case.effects):\n",
         "    for effect in reversed(case.effects[1:] or case.effects):\n",
     ),
     _bug(
         "MS-7",
         "the funding of a paid payout is reverted",
-        "src/headrace/workflows/undo.py",
+        _UNDO,
         "        funded = payout if payout is not None and effect.ordinal < payout.ordinal else None\n",
         "        funded = None\n",
+    ),
+    LivesBug(
+        "an undo reverts the ingestion of a payment",
+        (
+            Change(_UNDO, 'if effect.input["data"]["reference"].startswith(INGESTION_PREFIX):', "if False:"),
+            Change(
+                _UNDO,
+                'given = {"id": data["id"], "ledger": ledger, "reference": effect.key}',
+                'given = {"id": data["id"], "ledger": ledger, "reference": data["reference"]}',
+            ),
+        ),
+        (_SUITE,),
+        "MS-7",
+        "interleavings",
     ),
     _bug(
         "MS-9",

@@ -79,7 +79,7 @@ def main() -> int:
             continue
         seed, oracle, sooner = found(bug, options.seeds)
         is_missed = is_missed or not seed
-        files = ", ".join(f"`{Path(change.file).name}`" for change in bug.changes)
+        files = ", ".join(f"`{name}`" for name in dict.fromkeys(Path(change.file).name for change in bug.changes))
         how = f"{seed or f'none of {options.seeds}'} | {oracle or '**none**'} | {sooner}"
         _write(bug.name, f"| {bug.name} | {files} | {bug.lives} | {how} |\n")
     return 1 if is_missed else 0
