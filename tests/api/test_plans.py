@@ -24,7 +24,18 @@ PAYING: dict[str, Any] = {
         }
     ],
 }
-SHOWN_IN_LISTS = {"id", "hash", "state", "requester", "createdAt", "expiresAt", "verdict", "name", "workflowID"}
+SHOWN_IN_LISTS = {
+    "id",
+    "hash",
+    "state",
+    "requester",
+    "createdAt",
+    "expiresAt",
+    "verdict",
+    "totals",
+    "name",
+    "workflowID",
+}
 
 
 async def funded(live: Live, amount: int) -> None:

@@ -364,7 +364,7 @@ class PlanTotal(Model):
 
 
 class StoredPlan(Model, kw_only=True):
-    """What a list and a whole plan have in common. Two plans with equal hashes let a run do the same.
+    """Members that a list and a whole plan share. Two plans with equal hashes let a run do the same.
 
     `state`: open, approved, rejected, expired or used. `verdict`: succeeds or fails.
     """

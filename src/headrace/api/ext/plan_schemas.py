@@ -66,7 +66,7 @@ class PlanTotal(Shape, kw_only=True):
 
 
 class StoredPlan(Shape, kw_only=True):
-    """What a list and a whole plan have in common."""
+    """Members that a list and a whole plan share."""
 
     id: Annotated[str, Meta(description="The id of the plan.")]
     hash: Annotated[
