@@ -143,12 +143,16 @@ class Facts:
                 found[each.instance_id] = own
         return found
 
-    def requesters(self, instance_id: str) -> set[str]:
-        """The persons that asked for an instance, or for one that it continues or undoes."""
-        found: set[str] = set()
+    def requesters(self, instance_id: str, plan_id: str | None = None) -> set[str]:
+        """The persons that asked for an instance, or for one that it continues or undoes.
+
+        `plan_id`: a plan that has started it. Who did so by that plan has not asked for it before persons decided.
+        """
+        found: set[str] = set() if plan_id is None else {self.plans[plan_id]["requester"]}
         at: str | None = instance_id
         while at is not None:
-            found |= self._starters.get(at, set())
+            if at != instance_id or plan_id is None:
+                found |= self._starters.get(at, set())
             at = self.before[at]["predecessor"] if at in self.before else None
         return found
 

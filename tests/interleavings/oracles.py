@@ -137,7 +137,7 @@ def _gates(facts: Facts) -> Iterator[str]:
             decision.principal
             for decision in decided
             if decision.hash == facts.plans[plan_id]["hash"] and (deadline_at is None or decision.at < deadline_at)
-        } - facts.requesters(asked_for)
+        } - facts.requesters(asked_for, plan_id if facts.plans[plan_id]["instance_id"] == asked_for else None)
         return len(others) >= needed
 
     for each in facts.named("OpenActivity"):

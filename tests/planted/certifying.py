@@ -344,4 +344,11 @@ CERTIFYING: tuple[Bug, ...] = (
         "        if has_undo and any(",
         _UNDONE,
     ),
+    _bug(
+        "a certificate passes over a command that it does not know",
+        REPLAY,
+        "                    assert_never(command)\n",
+        "                    runner.resume()\n",
+        "tests/certificates/test_waits.py",
+    ),
 )

@@ -64,6 +64,34 @@ PINNING: tuple[Bug, ...] = (
         _PINNED,
     ),
     _bug(
+        "an effect is compared with what was signed for any place",
+        PIN,
+        "        signed = self._effects.get((stage, ordinal))\n",
+        "        own = commitment_of(effect, stage, ordinal, schemas).shown()\n"
+        "        place = {name: own[name] for name in ('stage', 'ordinal')}\n"
+        "        same = next((each for each in self._effects.values() if {**each, **place} == own), None)\n"
+        "        signed = self._effects.get((stage, ordinal)) if same is None else own\n",
+        _PINNED,
+    ),
+    _bug(
+        "what an undo reverts is not compared",
+        PIN,
+        "        if signed is None:\n            return f",
+        '        if signed is not None and effect.name in ("RevertTransaction", "RejectTransferInitiation"):\n'
+        "            return None\n"
+        "        if signed is None:\n            return f",
+        _PINNED,
+    ),
+    _bug(
+        "what an undo asks a provider to reverse is not compared",
+        PIN,
+        "        if signed is None:\n            return f",
+        '        if signed is not None and effect.name == "ReverseTransferInitiation":\n'
+        "            return None\n"
+        "        if signed is None:\n            return f",
+        _PINNED,
+    ),
+    _bug(
         "an effect that was not signed is done",
         PIN,
         '            return f"{place}: {effect.name} is not signed"\n',

@@ -123,6 +123,13 @@ PLANNING: tuple[Bug, ...] = (
         *_SUITES,
     ),
     _bug(
+        "a plan passes over a command that it does not know",
+        PLANNER,
+        "                case _:\n                    assert_never(command)\n",
+        "                case _:\n                    stage.resume()\n",
+        "tests/planning/test_planner.py",
+    ),
+    _bug(
         "an effect without a sentence is shown as sent",
         "src/headrace/cli/plan_text.py",
         'check_complete(SENTENCES, effect_names(), "sentence", "to SENTENCES of headrace.cli.plan_text")\n',

@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.planted.bugs import RUNNER, SQL, Bug, Change
 
 UNDO = "src/headrace/workflows/undo.py"
+RESOLVE = "src/headrace/usecases/resolve.py"
+_KILLS = "tests/contract/test_resolve_kills.py"
 _SAGAS = "tests/contract/test_sagas.py"
 _UNDO = "tests/contract/test_undo_instance.py"
 
@@ -86,6 +88,24 @@ REVERSING: tuple[Bug, ...] = (
         "tests/undo/test_undo.py",
     ),
     # decisions of persons
+    _bug(
+        "the decision about an aborted instance is stored before its effect is closed",
+        RESOLVE,
+        "        try:\n            await ports.journal.commit(unit)\n",
+        "        first = [each for each in unit if getattr(each, 'write', None) is decided] if had_ended else []\n"
+        "        if first:\n"
+        "            await ports.journal.commit(type(unit)(first))\n"
+        "        unit = type(unit)(each for each in unit if each not in first)\n"
+        "        try:\n            await ports.journal.commit(unit)\n",
+        _KILLS,
+    ),
+    _bug(
+        "a payout of other content is called not booked",
+        RESOLVE,
+        "        case FoundOther(message):\n",
+        '        case FoundOther(message) if row.name != "CreateTransferInitiation":\n',
+        _KILLS,
+    ),
     _bug(
         "a decision is stored about an effect that needs none",
         "src/headrace/journal/sqlite/queries.sql",
