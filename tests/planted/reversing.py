@@ -87,6 +87,13 @@ REVERSING: tuple[Bug, ...] = (
         "from headrace.workflows.stages import RUN as STAGES\n",
         "tests/undo/test_undo.py",
     ),
+    _bug(
+        "a payout that is paid after all is not listed as kept",
+        "src/headrace/usecases/undo.py",
+        'found |= {payout: "the payout is paid", reverted_key(stage): why}',
+        "found[reverted_key(stage)] = why",
+        "tests/undo/test_undo.py",
+    ),
     # decisions of persons
     _bug(
         "the decision about an aborted instance is stored before its effect is closed",

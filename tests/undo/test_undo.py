@@ -33,6 +33,13 @@ def test_generated_cases_are_undone_by_the_runner_and_killed_at_each_point() -> 
     assert counts.spent and counts.by_hand and counts.reported and counts.stopped, counts
 
 
+def test_a_payout_that_had_failed_and_is_paid_before_its_funding_is_looked_at_is_listed_too() -> None:
+    counts = Counts()
+    check_case_with_kills(212, counts, kills=False)
+    assert counts.violations == []
+    assert counts.kept_activities["CreateTransferInitiation"] and counts.reported, "a bank has reported"
+
+
 @pytest.fixture
 def world() -> Iterator[World]:
     made = World(random.Random(1))

@@ -187,7 +187,7 @@ async def _kept_later(journal: Journal, undo: Instance, undone_id: str) -> list[
         seen = [item["status"] for row in rows for item in _initiations(row) if item["reference"] == payout]
         if seen[-1:] == ["PROCESSED"]:
             why = "the payout is paid" if kind == "initiation" else f"it funded the payout {payout}, which is paid"
-            found[reverted_key(stage)] = why
+            found |= {payout: "the payout is paid", reverted_key(stage): why}
     if not found:
         return []
     case = await case_of(journal, await _read(journal, undone_id))
