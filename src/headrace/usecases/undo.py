@@ -158,7 +158,8 @@ async def report_of(journal: Journal, instance: Instance) -> UndoReport | None:
     instance = await _read(journal, last_id)
     if not instance.is_terminal:
         return UndoReport(instance.id, "undoing", kept)
-    kept = [*kept, *await _kept_later(journal, instance, begun.predecessor)]
+    known = {each.key for each in kept}  # a payout that a person has left out may be paid
+    kept += [each for each in await _kept_later(journal, instance, begun.predecessor) if each.key not in known]
     if instance.error is not None:
         return UndoReport(instance.id, "undo_failed", kept)
     return UndoReport(instance.id, "undone_but" if kept else "undone", kept)
