@@ -192,8 +192,8 @@ def _keys(facts: Facts) -> Iterator[str]:
     for each in facts.named("OpenActivity"):
         if each.write.key:
             stored.setdefault(each.write.key, each.commit.number)
-    done: Counter[tuple[str, int]] = Counter()
-    for instance_id in facts.instances:
+    done = Counter((row["instance_id"], row["stage"]) for row in facts.effects if _is_done(row))
+    for instance_id in facts.instances:  # clocks jump: a successor may seem older than its predecessor
         links = list(reversed(facts.chain(instance_id)))
         root = links[0]
         for row in (row for row in facts.effects if row["instance_id"] == instance_id):
@@ -203,9 +203,6 @@ def _keys(facts: Facts) -> Iterator[str]:
             key = f"headrace:{root}:{stage}:{fed + own.index(row)}"
             if row["key"] != key:
                 yield f"MS-5 an effect of instance {instance_id} has the key {row['key']}, not {key}"
-        for row in facts.effects:
-            if row["instance_id"] == instance_id and row["terminated_at"] is not None and row["error"] is None:
-                done[instance_id, row["stage"]] += 1
     for key, attempts in facts.attempts.items():
         if key not in stored or attempts[0].number < stored[key]:
             yield f"MS-5 {key} is sent before its intent is stored"
