@@ -173,6 +173,15 @@ APPROVING: tuple[Bug, ...] = (
         tests=(_TESTS,),
     ),
     _bug(
+        "the approvals of the rest are for one send",
+        Change(
+            "src/headrace/runner/instance.py",
+            "        self.pin, self.approvals = pin_of(plan.document), approvals\n",
+            "        self.pin, self.approvals = pin_of(plan.document), 0\n",
+        ),
+        tests=(_TESTS,),
+    ),
+    _bug(
         "a rule is passed by any approval",
         Change(_GATE, "approvals >= rule.approvals", "approvals"),
         tests=(_TESTS,),

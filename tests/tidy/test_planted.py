@@ -10,6 +10,7 @@ import pytest
 from tests.planted.__main__ import ROOT, TABLE
 from tests.planted.bugs import Bug, Change
 from tests.planted.every import EVERY_BUG
+from tests.testing import planted_bugs as proofs
 
 
 @pytest.mark.parametrize("bug", EVERY_BUG, ids=lambda bug: bug.name)
@@ -28,6 +29,16 @@ def test_the_table_is_of_these_bugs_and_each_is_caught() -> None:
         path, _, test = caught.strip("`").partition("::")
         assert (ROOT / "tests" / path).is_file(), f"{name}: {caught}"
         assert f"def {test.partition('[')[0]}(" in (ROOT / "tests" / path).read_text("utf-8"), f"{name}: {caught}"
+
+
+def test_the_table_of_proofs_is_of_these_bugs_and_each_is_found_or_has_a_reason() -> None:
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| (.+) \| \d+ \|$", proofs.TABLE.read_text("utf-8"), re.MULTILINE)
+    assert [name for name, _, _ in rows] == [bug.name for bug in proofs.BUGS], "python -m tests.testing.planted_bugs"
+    assert set(proofs.UNSEEN) == {name for name, example, _ in rows if example == proofs.NOT_SEEN}
+    for name, example, schedule in rows:
+        assert schedule.strip() and example in (proofs.NOT_SEEN, *proofs.EXAMPLES), name
+        assert example != proofs.NOT_SEEN or schedule == proofs.UNSEEN[name], name
+    assert all((ROOT / file).is_file() for file in proofs.SHARED)
 
 
 def test_a_change_that_does_not_apply_is_found() -> None:
