@@ -111,7 +111,7 @@ def _counts(world: World, persons: Persons) -> dict[str, int]:
         ("effects", "SELECT count(*) FROM activities WHERE key <> ''"),
         ("continuations", "SELECT count(*) FROM instances WHERE kind = 'continuation'"),
         ("undos", "SELECT count(*) FROM instances WHERE kind = 'undo'"),
-        ("ingestions", "SELECT count(*) FROM activities WHERE request_body LIKE '%headrace:ingest:%'"),
+        ("ingestions", "SELECT count(*) FROM activities WHERE CAST(request_body AS TEXT) LIKE '%headrace:ingest:%'"),
         ("stages skipped", "SELECT count(*) FROM stages WHERE skipped"),
         ("waits ended", "SELECT count(*) FROM stages WHERE outcome = 'timeout'"),
         ("events used", "SELECT count(*) FROM events WHERE stage IS NOT NULL"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from tests.interleavings.__main__ import lived
+from tests.interleavings.__main__ import RESULTS, lived
 from tests.interleavings.bugs import LIVES_BUGS
 from tests.interleavings.life import live, quiet
 from tests.interleavings.planted import ROOT, TABLE
@@ -22,6 +23,15 @@ def test_interleavings_of_persons_batches_kills_and_servers(first: int) -> None:
         [f"seed {figures['failed']}", *figures["schedule"], *figures["shortest"], *figures["problems"]]
     )
     assert figures["attempts"] > 0 and figures["commits"] > figures["instances"]
+
+
+def test_the_full_run_that_is_kept_met_everything_and_found_nothing() -> None:
+    kept = [json.loads(line) for line in RESULTS.read_text("utf-8").splitlines()]
+    full = [each for each in kept if each["seeds"] >= 20_000]
+    assert full and all(each["violations"] == 0 for each in kept)
+    met = ("aborted", "continuations", "undos", "gates denied", "gates passed", "plans used", "resolved", "items started")
+    more = ("ingestions", "kills", "stages skipped", "waits ended", "events used")
+    assert all(each[name] >= 100 for each in full for name in (*met, *more)), full
 
 
 @pytest.mark.parametrize("is_shared", [False, True])
