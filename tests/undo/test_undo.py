@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from headrace.errors import InvalidDefinition
 from headrace.workflows.config import parse_config
 from headrace.workflows.undo import Case, DoneEffect, undo_of
+from tests.undo.__main__ import RESULTS
 from tests.undo.cases import World, check_case, difference, run
 from tests.undo.kills import Counts, check_case_with_kills
 
@@ -38,6 +40,14 @@ def test_a_payout_that_had_failed_and_is_paid_before_its_funding_is_looked_at_is
     check_case_with_kills(212, counts, kills=False)
     assert counts.violations == []
     assert counts.kept_activities["CreateTransferInitiation"] and counts.reported, "a bank has reported"
+
+
+def test_the_full_run_that_is_kept_restored_every_balance() -> None:
+    kept = [json.loads(line) for line in RESULTS.read_text("utf-8").splitlines()]
+    full = [each["runner"] for each in kept if each["runner"]["cases"] >= 2_000]
+    assert full and all(each["runner"]["violations"] == 0 for each in kept)
+    met = ("cuts", "kills", "undone", "kept", "stopped", "spent", "by_hand", "reported", "nothing")
+    assert all(each[name] > 0 for each in full for name in met), full
 
 
 @pytest.fixture
