@@ -491,19 +491,6 @@ async def test_the_sends_of_a_case_are_added_up(tmp_path: Path) -> None:
     await services.close()
 
 
-async def test_the_approvals_of_the_rest_are_for_every_send_of_it(tmp_path: Path) -> None:
-    services = Scripted()
-    async with running(tmp_path / "j.db", services, policy=RULES) as alive:
-        instance_id = await start(alive, SEND, SEND, SEND, SEND)
-        plan = await rest_of(alive, instance_id)
-        for by in ("paul", "eve"):
-            await say(alive, plan, by)
-        instance = await alive.ended(instance_id)
-    assert (instance.error, instance.plan_id, services.booked()) == (None, plan.id, 4)
-    assert [each.gate is not None for each in instance.stages] == [False, True, False, False]
-    await services.close()
-
-
 async def test_a_plan_with_the_approvals_of_the_rule_does_not_wait(tmp_path: Path) -> None:
     services = Scripted()
     async with running(tmp_path / "j.db", services, policy=RULES) as alive:

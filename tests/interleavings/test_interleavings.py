@@ -29,7 +29,16 @@ def test_the_full_run_that_is_kept_met_everything_and_found_nothing() -> None:
     kept = [json.loads(line) for line in RESULTS.read_text("utf-8").splitlines()]
     full = [each for each in kept if each["seeds"] >= 20_000]
     assert full and all(each["violations"] == 0 for each in kept)
-    met = ("aborted", "continuations", "undos", "gates denied", "gates passed", "plans used", "resolved", "items started")
+    met = (
+        "aborted",
+        "continuations",
+        "undos",
+        "gates denied",
+        "gates passed",
+        "plans used",
+        "resolved",
+        "items started",
+    )
     more = ("ingestions", "kills", "stages skipped", "waits ended", "events used")
     assert all(each[name] >= 100 for each in full for name in (*met, *more)), full
 

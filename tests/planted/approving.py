@@ -179,7 +179,7 @@ APPROVING: tuple[Bug, ...] = (
             "        self.pin, self.approvals = pin_of(plan.document), approvals\n",
             "        self.pin, self.approvals = pin_of(plan.document), 0\n",
         ),
-        tests=(_TESTS,),
+        tests=("tests/contract/test_approvals_of_sums.py",),
     ),
     _bug(
         "a rule is passed by any approval",

@@ -63,7 +63,7 @@ UNSEEN = {
     "an effect without an entry is found when a case is undone": "every effect has one: the guard is for a new one",
     "the approvals of the rest are for one send": "the cases of an example have no approval rules",
     "a transaction that is reverted already is a failed revert": "nobody else reverts what an undo is to revert",
-    "a revert refused after an unknown attempt is taken as final": "a revert that is done is refused as done, no other way",
+    "a revert refused after an unknown attempt is taken as final": "a revert that is done is refused as done only",
     "a reversal is sent again without a look-up": "the undo of a failing run asks for no reversal: only a person does",
     "an attempt that waited for its turn begins after an abort": "no attempt waits for its turn",
     "an answer that meets a Conflict is forgotten": ONE_PROCESS,
