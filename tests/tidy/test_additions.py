@@ -47,6 +47,7 @@ OF_STAGES = {
     "src/headrace/journal/postgres/resting.py": "the waits of a journal that rests",
     "src/headrace/journal/testing_waits.py": "a wait with a time in the suite of every journal",
     "src/headrace/planning/planner.py": "the command WaitEvent",
+    "src/headrace/pictures/outlines.py": "stands for each stage that moves no money",
     "src/headrace/certificates/replay.py": "the command WaitEvent",
     "src/headrace/runner/instance.py": "the command WaitEvent",
     "src/headrace/testing/proving.py": "events around the end of a wait that has a time",
@@ -81,10 +82,16 @@ OF_ACTIVITIES = {
     "src/headrace/journal/sqlite/migrations/sql/0012.sql": "the link from an event to the effect that caused it",
     "src/headrace/planning/planner.py": "reads of an undo",
     "src/headrace/planning/shadow.py": "the books as a plan sees them",
+    "src/headrace/pictures/effects.py": "names of wallets and payments that were read",
     "src/headrace/telemetry/tracing.py": "attributes of a transaction",
     "src/headrace/triggers/matching.py": "the link from an event to the effect that caused it",
 }
-OF_EFFECTS = {"src/headrace/planning/planner.py", "src/headrace/workflows/undo.py", "src/headrace/cli/plan_text.py"}
+OF_EFFECTS = {
+    "src/headrace/planning/planner.py",
+    "src/headrace/workflows/undo.py",
+    "src/headrace/pictures/effects.py",
+    "src/headrace/cli/plan_text.py",
+}
 """Files with a table of all effects, which is checked at import."""
 OWN_PLACES = ("src/headrace/demo/", "src/headrace/examples/", "src/headrace/sandbox/")
 
@@ -207,7 +214,7 @@ class NoteAccount(Activity):
 """
 IMPORTS = (
     "headrace.effects.services, headrace.planning.planner, headrace.workflows.interpreter, headrace.workflows.undo, "
-    "headrace.cli.plan_text"
+    "headrace.cli.plan_text, headrace.pictures.effects"
 )
 FAMILY = "    family: ClassVar[Family] = Family.METADATA\n"
 REQUESTS = """
@@ -227,7 +234,10 @@ UNDONE = '    "CreateTransferInitiation": _Undoing.initiation,\n'
 NEW_UNDONE = '    "NoteAccount": lambda undoing, effect: undoing.undo.kept.append(Kept(effect, "a note stays")),\n'
 SENTENCE = '    "CreateTransferInitiation": _initiated,\n'
 NEW_SENTENCE = "    \"NoteAccount\": lambda effect, labels: f\"A note says {effect['body']['note']}\",\n"
+DRAWN = '    "CreateTransferInitiation": _Tracing.initiation,\n'
+NEW_DRAWN = '    "NoteAccount": _Tracing.nothing,\n'
 ENTRIES = (
+    ("src/headrace/pictures/effects.py", DRAWN, NEW_DRAWN),
     ("src/headrace/planning/planner.py", PLANNED, NEW_PLANNED),
     ("src/headrace/workflows/undo.py", UNDONE, NEW_UNDONE),
     ("src/headrace/cli/plan_text.py", SENTENCE, NEW_SENTENCE),
@@ -384,6 +394,7 @@ def test_a_builtin_that_is_half_there_is_an_error_at_import(copy: Path, line: st
         ("src/headrace/planning/planner.py", NEW_PLANNED, "no plan for NoteAccount"),
         ("src/headrace/workflows/undo.py", NEW_UNDONE, "no undo for NoteAccount"),
         ("src/headrace/cli/plan_text.py", NEW_SENTENCE, "no sentence for NoteAccount"),
+        ("src/headrace/pictures/effects.py", NEW_DRAWN, "no picture for NoteAccount"),
         (f"{STAGES_FOLDER}note.py", '    label = "note"\n', "stage NoteStage does not say its `label`"),
     ],
 )

@@ -19,6 +19,7 @@ from headrace_client.batches import Batch, BatchItem, BatchTotal
 from headrace_client.client import AsyncClient, Client
 from headrace_client.credentials import ClientCredentials, Credentials, Security, Token
 from headrace_client.errors import ClientError, ConnectionFailure, Error, InvalidRequest, SDKError, WaitTimeout
+from headrace_client.flows import Flow, FlowMove, FlowNode, FlowSums
 from headrace_client.history import (
     V2WorkflowInstanceHistoryStage,
     WorkflowInstanceHistory,
@@ -104,6 +105,7 @@ from headrace_client.requests import (
     NamedWorkflowRequest,
     PutTriggerRequest,
     PutWorkflowRequest,
+    ReadFlowRequest,
     ReadTriggerRequest,
     RunNamedWorkflowRequest,
     RunPlanRequest,
@@ -166,6 +168,10 @@ __all__ = [
     "Error",
     "Event",
     "EventConflict",
+    "Flow",
+    "FlowMove",
+    "FlowNode",
+    "FlowSums",
     "Evidence",
     "GetBatchRequest",
     "GetCertificateRequest",
@@ -201,6 +207,7 @@ __all__ = [
     "PlannedEffect",
     "PutTriggerRequest",
     "PutWorkflowRequest",
+    "ReadFlowRequest",
     "ReadTriggerRequest",
     "ReceivedEvent",
     "Resolution",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from headrace_client import requests
 from headrace_client.batches import Batch, BatchItem
+from headrace_client.flows import Flow
 from headrace_client.models import (
     Attention,
     AuditEntry,
@@ -113,6 +114,15 @@ DESCRIBE_INSTANCE: Operation[InstanceDescription] = Operation(
     200,
     requests.DescribeInstanceRequest,
     reader(InstanceDescription),
+)
+READ_FLOW: Operation[Flow] = Operation(
+    "read_flow",
+    "GET",
+    "/ext/instances/{instance_id}/flow",
+    READ,
+    200,
+    requests.ReadFlowRequest,
+    reader(Flow),
 )
 ABORT_INSTANCE: Operation[None] = Operation(
     "abort_instance",

@@ -163,6 +163,10 @@ class DescribeInstanceRequest(Request):
     instance_id: str
 
 
+class ReadFlowRequest(Request):
+    instance_id: str
+
+
 class RunPlanRequest(Request):
     """`request_body` has `hash`, and may have `acceptFailure` and `workflowID`."""
 

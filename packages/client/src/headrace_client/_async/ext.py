@@ -12,6 +12,7 @@ from headrace_client._async.batches import AsyncBatches
 from headrace_client._async.names import AsyncNames
 from headrace_client._async.paging import AsyncPages
 from headrace_client.calls import JsonObject, audit_page
+from headrace_client.flows import Flow
 from headrace_client.models import (
     Attention,
     AuditEntry,
@@ -215,6 +216,16 @@ class AsyncExt(AsyncBatches, AsyncNames):
     ) -> Result[InstanceDescription]:
         """Read of which kind an instance is, to which case and plan it belongs, and why it failed."""
         return await self._call(operations.DESCRIBE_INSTANCE, request, {"instance_id": instance_id}, options)
+
+    async def read_flow(
+        self,
+        *,
+        instance_id: str | None = None,
+        request: requests.ReadFlowRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[Flow]:
+        """Read what the case of an instance has moved, moves and will move: who pays whom, and where that stands."""
+        return await self._call(operations.READ_FLOW, request, {"instance_id": instance_id}, options)
 
     async def abort_instance(
         self,

@@ -13,6 +13,7 @@ from headrace_client._sync.batches import Batches
 from headrace_client._sync.names import Names
 from headrace_client._sync.paging import Pages
 from headrace_client.calls import JsonObject, audit_page
+from headrace_client.flows import Flow
 from headrace_client.models import (
     Attention,
     AuditEntry,
@@ -216,6 +217,16 @@ class Ext(Batches, Names):
     ) -> Result[InstanceDescription]:
         """Read of which kind an instance is, to which case and plan it belongs, and why it failed."""
         return self._call(operations.DESCRIBE_INSTANCE, request, {"instance_id": instance_id}, options)
+
+    def read_flow(
+        self,
+        *,
+        instance_id: str | None = None,
+        request: requests.ReadFlowRequest | JsonObject | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Result[Flow]:
+        """Read what the case of an instance has moved, moves and will move: who pays whom, and where that stands."""
+        return self._call(operations.READ_FLOW, request, {"instance_id": instance_id}, options)
 
     def abort_instance(
         self,
