@@ -114,7 +114,8 @@ def shows(printed: str, wanted: str) -> bool:
 
 def _is_local(words: list[str]) -> bool:
     """True for a command that asks no server; any other would ask what listens at the default address."""
-    is_of_a_file = words[1:3] == ["workflows", "validate"] or (words[1] == "plan" and "--books" in words)
+    is_of_a_file = words[1] == "plan" and "--books" in words
+    is_of_a_file = is_of_a_file or words[1:3] in (["workflows", "validate"], ["workflows", "graph"])
     return words[1] in ("init", "clients", "profiles", "demo") or words[1].startswith("--") or is_of_a_file
 
 

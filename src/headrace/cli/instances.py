@@ -10,6 +10,7 @@ from headrace.cli import display
 from headrace.cli.attention import resolve
 from headrace.cli.completion import STATUSES, awaited_events, instance_ids, running_instance_ids, statuses, workflow_ids
 from headrace.cli.errors import USAGE, Failure
+from headrace.cli.graph import FORMATS, Format, show_graph
 from headrace.cli.redrive import redrive
 from headrace.cli.registration import command, new_group
 from headrace.cli.session import KeyOption, Session
@@ -120,11 +121,28 @@ def show(session: Session, instance_id: InstanceId, watch: WatchOption = False) 
 
 
 @command(group, "describe", "desc", "d")
-def describe(session: Session, instance_id: InstanceId, watch: WatchOption = False) -> None:
+def describe(
+    session: Session,
+    instance_id: InstanceId,
+    watch: WatchOption = False,
+    graph: Annotated[
+        Format | None,
+        typer.Option(
+            "--graph",
+            metavar="|".join(FORMATS),
+            help="Instead: who pays whom, what has moved, is held, stuck or still to come.",
+        ),
+    ] = None,
+) -> None:
     """Show the history of an instance.
 
     Shows each stage, its activities, their attempts and failures.
     """
+    if graph is not None:
+        if watch:
+            raise Failure("--graph and --watch exclude each other", code=USAGE)
+        show_graph(session, instance_id, graph)
+        return
     from headrace.cli.instance_views import DescribeLook
 
     _show(session, DescribeLook(session, instance_id, is_watching=watch), instance_id, is_watching=watch)

@@ -106,7 +106,7 @@ def plan(
     for remark in remarks_on_variables(definition["stages"], variables) if definition else ():
         session.warn(remark)
     if books is not None and definition is not None:
-        made = asyncio.run(_planned(definition, variables, books))
+        made = asyncio.run(planned_over(definition, variables, _given_in(books)))
     else:
         wanted: Json = {} if expires is None else {"expiresIn": expires}
         if external is not None:
@@ -157,8 +157,8 @@ def _definition(file: str) -> Json:
     return read_definition(file).config.definition
 
 
-async def _planned(definition: Json, variables: dict[str, str], books: str) -> Json:
-    """Plan over a sandbox in memory that holds the given books."""
+async def planned_over(definition: Json, variables: dict[str, str], books: Any) -> Json:
+    """Plan over a sandbox in memory that holds these books, as a file of tests gives them. Raises InvalidValue."""
     from headrace.clock import RandomIds, SystemClock
     from headrace.planning.planner import Subject, Terms, plan
     from headrace.sandbox import Sandbox
@@ -167,7 +167,7 @@ async def _planned(definition: Json, variables: dict[str, str], books: str) -> J
     from headrace.usecases.plans import check_variables_of
 
     check_variables_of(definition["stages"], variables)
-    given = read_given(_given_in(books), "books")
+    given = read_given(books, "books")
     clock = SystemClock()
     sandbox = Sandbox(None, clock=clock, ids=RandomIds())
     try:

@@ -1,4 +1,4 @@
-"""`headrace workflows`: create, list, show, run, versions, delete, validate, schema, strip."""
+"""`headrace workflows`: create, list, show, run, versions, delete, validate, schema, strip, graph."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from headrace.cli import display, strip, validation
+from headrace.cli import display, graph, strip, validation
 from headrace.cli.completion import variable_names, workflow_ids
 from headrace.cli.errors import USAGE, Failure
 from headrace.cli.registration import command, new_group
@@ -14,7 +14,7 @@ from headrace.cli.session import KeyOption, Session
 
 Json = dict[str, Any]
 
-group = new_group("Create, list, show, run, versions, delete, validate, schema, strip.")
+group = new_group("Create, list, show, run, versions, delete, validate, schema, strip, graph.")
 
 WorkflowId = Annotated[
     str, typer.Argument(metavar="WORKFLOW", help="Id of the workflow, or its name.", autocompletion=workflow_ids)
@@ -141,6 +141,7 @@ def delete(session: Session, workflow_id: WorkflowId, idempotency_key: KeyOption
 command(group, "validate", "v")(validation.validate)
 command(group, "schema")(validation.schema)
 command(group, "strip")(strip.strip)
+command(group, "graph")(graph.graph)
 
 
 def _table(workflows: list[Json]) -> list[str]:
