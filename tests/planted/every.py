@@ -8,6 +8,7 @@ from tests.planted.bugs import BUGS, Bug
 from tests.planted.certifying import CERTIFYING
 from tests.planted.continuing import CONTINUING
 from tests.planted.deciding import DECIDING
+from tests.planted.drawing import DRAWING
 from tests.planted.naming import NAMING
 from tests.planted.pinning import PINNING
 from tests.planted.planning import PLANNING
@@ -28,5 +29,6 @@ EVERY_BUG: tuple[Bug, ...] = (
     *WAITING,
     *NAMING,
     *DECIDING,
+    *DRAWING,
 )
 """In the order of caught.md."""

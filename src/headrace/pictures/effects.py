@@ -63,12 +63,8 @@ def flow_of(effects: Iterable[Effect], known: Known) -> Flow:
 
 
 def planned_effects(plan: Json, state: State = "planned") -> list[Effect]:
-    """The effects of a plan's document that move something, in its order."""
-    return [
-        Effect(each["activity"], each["stage"], each["ordinal"], _input(each), state)
-        for each in plan["effects"]
-        if not each.get("stands")  # the payment is booked already: a run would find it
-    ]
+    """The effects of a plan's document, in its order. One that stands already has no postings, and moves nothing."""
+    return [Effect(each["activity"], each["stage"], each["ordinal"], _input(each), state) for each in plan["effects"]]
 
 
 def foreseen_end(plan: Json) -> str:
