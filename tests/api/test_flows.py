@@ -64,7 +64,7 @@ async def test_what_is_planned_becomes_booked(live: Live) -> None:
     assert (await live.call("POST", f"/instances/{instance_id}/events", {"name": "go"})).status_code == 204
     found = await settled(live, instance_id, taken=400, arrived=400)
     assert [move["state"] for move in found["moves"]] == ["booked", "booked"] and "unplanned" not in found
-    assert text_lines(read_flow(found))[1] == "  4.00 USD  users:jane (main) -> escrow (main)"
+    assert text_lines(read_flow(found))[1] == "  4.00 USD  users:jane (main) -> escrow (main)  (booked)"
 
 
 async def test_what_an_abort_leaves_is_stuck_and_what_is_undone_is_back(live: Live) -> None:

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from decimal import Context, Decimal
 from itertools import pairwise
+from typing import get_args
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -16,10 +17,11 @@ from headrace.effects.port import Request
 from headrace.pictures.amounts import MINUS, NARROW, NO_BREAK, amount_text, drawn
 from headrace.pictures.documents import read_flow
 from headrace.pictures.layout import ranks_of
-from headrace.pictures.mermaid import mermaid
-from headrace.pictures.moves import MAX_NODES, Flow, Move, Node, State, grouped
-from headrace.pictures.svg import MAX_DRAWN_NODES, svg
+from headrace.pictures.mermaid import ARROWS, mermaid
+from headrace.pictures.moves import MAX_NODES, WORDS, Flow, Move, Node, State, grouped
+from headrace.pictures.svg import COLORS, DASHES, MAX_DRAWN_NODES, svg
 from headrace.pictures.text import text_lines
+from headrace.pictures.words import GLYPHS
 from headrace.testing.runs import Run
 from tests.pictures import golden
 from tests.pictures.generated import RESULTS, check
@@ -69,6 +71,14 @@ def test_examples_are_drawn_as_they_were(example: str) -> None:
     """`python -m tests.pictures.golden` writes the files anew."""
     for name, text in golden.drawn(example).items():
         assert (golden.FOLDER / name).read_text("utf-8") == text, name
+
+
+def test_every_state_has_its_word_its_colour_and_its_arrow() -> None:
+    states = set(get_args(State))
+    assert set(WORDS) == set(COLORS) == set(ARROWS) == states
+    assert set(GLYPHS) <= states and set(DASHES) <= states
+    looks = [(COLORS[state], DASHES.get(state, ""), GLYPHS.get(state, "")) for state in WORDS]
+    assert len(set(looks)) == len(looks), "two states look alike"
 
 
 def test_the_picture_of_the_docs_is_one_of_them() -> None:
@@ -228,4 +238,4 @@ def test_a_flow_is_read_back_from_the_document_of_a_server() -> None:
     shown |= {"amount": 10**40, "asset": "EUR/2", "state": "booked", "stage": 1, "ordinal": 0, "note": "n"}
     flow = read_flow({"moves": [shown], "sums": []})
     assert flow.moves[0].amount == 10**40 and flow.title(flow.nodes[0]) == "order-7"
-    assert text_lines(flow)[1].endswith("order-7 (pay-in stripe) -> a (main)")
+    assert text_lines(flow)[1].endswith("order-7 (pay-in stripe) -> a (main)  (booked)")

@@ -1,4 +1,4 @@
 """The durable record.
 
-`port`: what a journal offers; `writes` and `records`: its rows; `sqlite`: the adapter for SQLite.
+`port`: what a journal offers; `writes` and `records`: its rows; `sqlite` and `postgres`: the adapters.
 """

@@ -24,8 +24,8 @@ State = Literal["booked", "moving", "retrying", "unknown", "refused", "planned",
 
 booked    its effect is done
 moving    an attempt is under way
-retrying  it was proved not to be booked, and is sent again
-unknown   an attempt had no usable answer, and is being looked up
+retrying  an attempt has failed or had no usable answer, so it may be booked; another attempt or a look-up follows
+unknown   nobody can say whether it is booked: a person has to decide
 refused   the service declined it
 planned   it is not reached yet
 unmade    it is not reached, and its run has ended
@@ -34,7 +34,7 @@ undone    it was booked, and an undo has reverted it
 WORDS: dict[State, str] = {
     "booked": "booked",
     "moving": "on its way",
-    "retrying": "not booked yet, retrying",
+    "retrying": "retrying, may be booked",
     "unknown": "outcome unknown",
     "refused": "refused",
     "planned": "planned",
@@ -116,13 +116,13 @@ class Sums:
 class Flow:
     """Moves in the order of their run. `names`: what a service calls a node; `groups`: of how many accounts one is.
 
-    `unknowns`: variables of a definition for which marks stand in amounts and assets.
+    `unknowns`: of a definition's outline, the variables for which marks stand; None: the flow is of a run or a plan.
     """
 
     moves: tuple[Move, ...] = ()
     names: Mapping[Node, str] = field(default_factory=dict[Node, str])
     groups: Mapping[Node, int] = field(default_factory=dict[Node, int])
-    unknowns: tuple[str, ...] = ()
+    unknowns: tuple[str, ...] | None = None
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
@@ -196,10 +196,12 @@ class Flow:
 
     def amount_text(self, amount: int, asset: str) -> str:
         """An amount of this flow; one that is open is named by its variable: `${amount} USD`."""
+        if not self.unknowns:
+            return amount_text(amount, asset)
         code, number = asset.partition("/")[0], asset.removeprefix(ASSET_MARK)
         if number.isdecimal() and number != asset and int(number) < len(self.unknowns):
             asset = code = "${" + self.unknowns[int(number)] + "}"
-        if amount < AMOUNT_MARK or not self.unknowns:
+        if amount < AMOUNT_MARK:
             return amount_text(amount, asset)
         place = amount - AMOUNT_MARK
         name = "${" + self.unknowns[place] + "}" if place < len(self.unknowns) else "?"

@@ -12,12 +12,11 @@ def text_lines(flow: Flow) -> list[str]:
     last = -1
     amounts = [_plain(flow.amount_text(move.amount, move.asset)) for move in flow.moves]
     width = max(map(len, amounts), default=0)
-    is_plan = all(move.state == "planned" for move in flow.moves)
     for move, amount in zip(flow.moves, amounts, strict=True):
         if move.stage != last:
             lines.append(f"Stage {move.stage}")
             last = move.stage
-        state = "" if is_plan or move.state == "booked" else f"  ({WORDS[move.state]})"
+        state = "" if flow.unknowns is not None else f"  ({WORDS[move.state]})"
         ends = " -> ".join(
             visible(flow.title(node)) + ("" if node.kind == "crossing" else f" ({visible(flow.caption(node))})")
             for node in (move.source, move.destination)

@@ -73,10 +73,12 @@ def sentences(flow: Flow) -> list[str]:
 def sum_sentences(flow: Flow) -> list[str]:
     """For each asset, where its money came from and where it is: `40.00 USD came in, 40.00 USD arrived`.
 
-    An outline has none: nothing is booked, and not all amounts are known.
+    Where nothing has moved, or nothing remains moved, a sentence says so. An outline has none.
     """
+    if flow.unknowns is not None or not flow.moves:
+        return []
     found: list[str] = []
-    for sums in [] if flow.unknowns else flow.sums():
+    for sums in flow.sums():
         parts = {
             "came in": sums.came_in,
             "taken from accounts": sums.taken,
@@ -88,4 +90,5 @@ def sum_sentences(flow: Flow) -> list[str]:
         }
         told = [f"{amount_text(amount, sums.asset)} {word}" for word, amount in parts.items() if amount]
         found += [", ".join(told)] if told else []
-    return found
+    is_undone = any(move.state == "undone" for move in flow.moves)
+    return found or ["Everything that had moved is undone." if is_undone else "Nothing has moved."]

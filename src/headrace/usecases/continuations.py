@@ -16,6 +16,8 @@ from headrace.runner.inheritance import earlier_effects, left_by
 from headrace.runner.recovery import before_of
 from headrace.runner.runners import definition_in
 from headrace.usecases.ports import Ports
+from headrace.workflows.activity import check_complete
+from headrace.workflows.failures import FAILURE_KINDS
 
 REDRIVABLE = frozenset({"refused", "invalid", "timeout", "expired", "unbooked"})
 
@@ -39,6 +41,7 @@ BARRED = {
     "canceled": Why("aborted", "it was aborted, which is final"),
 }
 """By kind of failure, why an instance may not be redriven."""
+check_complete(BARRED | dict.fromkeys(REDRIVABLE), FAILURE_KINDS, "rule about a redrive", "to REDRIVABLE or to BARRED")
 
 
 async def redrivable(ports: Ports, instance_id: str, *, is_planned: bool) -> Standing:

@@ -40,9 +40,9 @@ class FlowMove(Shape, kw_only=True):
         State,
         Meta(
             description=(
-                "`moving`: under way; `retrying`: an attempt has failed, and another one follows; `unknown`: a person "
-                "has to decide; `planned`: not reached yet; `unmade`: its run has ended before it; `undone`: it was "
-                "booked, and then reverted."
+                "`moving`: under way; `retrying`: an attempt has failed or had no usable answer, so it may be booked; "
+                "`unknown`: a person has to decide; `planned`: not reached yet; `unmade`: its run has ended before it; "
+                "`undone`: it was booked, and then reverted."
             )
         ),
     ]

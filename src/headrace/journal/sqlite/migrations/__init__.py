@@ -1,4 +1,4 @@
-"""Schema migrations: Alembic decides which versions are missing; each version is a file of SQL."""
+"""Schema migrations: Alembic decides which versions are missing; each is a module, and most run a file of SQL."""
 
 from __future__ import annotations
 
