@@ -151,6 +151,24 @@ async def test_reads_are_fresh(tmp_path: Path) -> None:
     await services.close()
 
 
+async def test_a_value_that_could_not_be_used_is_corrected_and_what_was_done_stays(tmp_path: Path) -> None:
+    """The payee is not known where the payout begins: nothing of that stage is sent before it is."""
+    payout = {"send": {**PAYOUT["send"], "source": {"account": {"id": "bob", "ledger": "main"}}}}
+    services = Refusing()
+    async with running(tmp_path / "j.db", services) as alive:
+        first = await failed(alive, SEND, payout)
+        assert (first.failure, services.sent_keys) == ("invalid", [f"{first.id}:0:0"]), first.error
+        again = await alive.ended((await redrive(alive, first.id, "too early")).target)
+        assert (again.failure, again.error, len(services.sent_keys)) == ("invalid", first.error, 1)
+        services.call("ledger", "POST", "/v2/main/accounts/bob/metadata", {"formanceAccountID": "bank-8"})
+        last = await alive.ended((await redrive(alive, again.id)).target)
+    assert (last.error, last.root_id, last.from_stage) == (None, first.id, 1)
+    assert services.keys_in_books() == [f"headrace:{first.id}:{place}" for place in ("0:0", "1:0", "1:1")]
+    (paid,) = services.call("payments", "GET", "/transfer-initiations")["cursor"]["data"]
+    assert (paid["destinationAccountID"], services.balance("alice"), services.balance("bob")) == ("bank-8", 900, 0)
+    await services.close()
+
+
 NAMED: dict[str, Any] = {
     "send": {
         "source": {"account": {"id": "world", "ledger": "main"}},
