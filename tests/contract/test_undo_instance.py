@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from headrace.effects.port import Request
 from headrace.errors import InvalidValue, NotFound, NotInThisState
+from headrace.journal.port import Results, Unit
 from headrace.journal.records import Instance
+from headrace.journal.writes import EndInstance
 from headrace.usecases.descriptions import described
 from headrace.usecases.idempotency import Answer, Caller, CallerKey
 from headrace.usecases.undo import Undoing, preview_undo, undo_instance
@@ -18,7 +21,7 @@ from tests.contract.test_engine import CROSS, SEND, WAIT
 from tests.contract.test_resolve import started
 from tests.support.attention import PAYOUT
 from tests.support.engines import every_engine
-from tests.support.in_process import CrashPoint, InProcess, running
+from tests.support.in_process import CrashingJournal, CrashPoint, InProcess, running
 from tests.support.redrive import EFFECTS, STAGES, Refusing, key_of, redrive
 
 __all__ = ["every_engine"]  # a fixture
@@ -231,6 +234,31 @@ async def test_only_what_is_proven_is_reverted_where_our_reference_is_taken(tmp_
     assert services.balance("shop") == 7
     initial[2] -= 7
     assert balances(services) == initial
+    await services.close()
+
+
+async def test_of_a_failure_that_no_row_explains_what_is_proven_is_reverted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server of an earlier release has ended the case: it stored no kind of failure."""
+    commit = CrashingJournal.commit
+
+    async def as_earlier(journal: CrashingJournal, unit: Unit) -> Results:
+        for end in (each for each in unit.writes if isinstance(each, EndInstance)):
+            structs.force_setattr(end, "failure", None)
+            structs.force_setattr(end, "failure_code", None)
+        return await commit(journal, unit)
+
+    services = Refusing((1, 1))
+    initial = balances(services)
+    async with running(tmp_path / "j.db", services) as alive:
+        with monkeypatch.context() as earlier:
+            earlier.setattr(CrashingJournal, "commit", as_earlier)
+            case = await alive.ended(await started(alive, SEND, CROSS))
+        assert case.failure == "unclassified" and balances(services) != initial
+        ended = await alive.ended((await undo(alive, case.id)).target)
+        assert await state_of(alive, case) == ("undone", [])
+    assert (ended.error, len(ended.stages), balances(services)) == (None, 2, initial)
     await services.close()
 
 
