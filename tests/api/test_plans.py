@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -152,6 +153,33 @@ async def test_plans_are_listed_by_state_in_pages(live: Live) -> None:
     second = (await live.call("GET", "/ext/plans", params={"cursor": first["next"]})).json()["cursor"]
     assert [row["id"] for row in second["data"]] == ids[:1]
     assert (await live.call("GET", "/ext/plans", params={"cursor": first["next"], "state": "open"})).status_code == 400
+
+
+DAY_S = 86_400
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "seconds"),
+    [(None, DAY_S), ("1m", 60), ("90s", 90), ("168h", 7 * DAY_S), ("7d", 7 * DAY_S)],
+)
+async def test_a_plan_is_good_for_as_long_as_it_says_else_for_a_day(
+    live: Live, expires_in: str | None, seconds: int
+) -> None:
+    body = {"definition": PAYING, "variables": {"user": "jane", "amount": "1"}}
+    plan = await made(live, body if expires_in is None else {**body, "expiresIn": expires_in})
+    created, expires = (datetime.fromisoformat(plan[name]) for name in ("createdAt", "expiresAt"))
+    assert expires - created == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("expires_in", ["59s", "59999ms", "0s", "604801s", "7d1s", "8d"])
+async def test_a_plan_is_good_for_a_minute_to_a_week(live: Live, expires_in: str) -> None:
+    body = {"definition": PAYING, "variables": {"user": "jane", "amount": "1"}, "expiresIn": expires_in}
+    response = await live.call("POST", "/ext/plans", body)
+    assert (response.status_code, response.json()["errorMessage"]) == (
+        400,
+        "expiresIn: must be a duration from 1m to 7d",
+    )
+    assert await listed(live) == []
 
 
 async def test_a_service_that_does_not_answer_is_503_and_stores_nothing(
