@@ -112,6 +112,39 @@ def test_outcomes(tmp_path: Path) -> None:
     assert [about(run_case(suite, case)) for case in suite.cases] == [{}, {}, {}]
 
 
+SPENDING = """
+stages:
+  - send:
+      source: {wallet: {id: w1, balance: main}}
+      destination: {account: {id: "shops:1", ledger: main}}
+      amount: {asset: USD/2, amount: "${amount}"}
+  - update: {account: {id: "shops:1", ledger: main, metadata: {state: paid}}}
+"""
+"""Its wallet holds 100. A service of wallets that refuses a debit again proves nothing about the first attempt."""
+UNKNOWN = """
+  - name: a person has to decide
+    run: {amount: "150"}
+    faults: [{effect: 0, kind: drop}]
+    expect:
+      outcome: needs_attention
+      error: insufficient funds
+      effects: []
+      balances: {main: {"wallets:w1:main": {USD/2: 100}, shops:1: {USD/2: 0}}}
+"""
+
+
+def test_what_only_a_person_can_decide_needs_attention(tmp_path: Path) -> None:
+    assert about(only(tmp_path, UNKNOWN, workflow=SPENDING)) == {}
+    for outcome in ("failed", "waiting", "succeeded"):
+        assert list(about(only(tmp_path, UNKNOWN.replace("needs_attention", outcome), workflow=SPENDING))) == [
+            "outcome"
+        ]
+    certain = UNKNOWN.replace("    faults: [{effect: 0, kind: drop}]\n", "")
+    assert list(about(only(tmp_path, certain, workflow=SPENDING))) == ["outcome"], "without the fault it is refused"
+    enough = only(tmp_path, UNKNOWN.replace("150", "100"), workflow=SPENDING)
+    assert enough.result is not None and enough.result.outcome == "succeeded", "the resend finds what was booked"
+
+
 @pytest.mark.parametrize("kind", ["drop", "delay", "overlap", "429", "500", "503"])
 @pytest.mark.parametrize("effect", [0, 1])
 def test_a_fault_changes_no_booking(tmp_path: Path, kind: str, effect: int) -> None:

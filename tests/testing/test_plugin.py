@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.testing.test_cases import PAYOUT
+from tests.testing.test_cases import PAYOUT, SPENDING
 
 pytest_plugins = ["pytester"]
 
@@ -100,6 +100,22 @@ def test_what_was_approved_is_what_is_done(money):
     assert run.error.startswith("plan: stage 3, effect 1: body.destinationAccountID is acc_9, signed acc_1")
 
 
+def test_what_only_a_person_can_decide(money, monkeypatch):
+    from headrace.effects.port import Response
+    money.given(wallets=[{"id": "w1", "name": "jane", "ledger": "main", "balances": {"main": {"USD/2": 100}}}])
+    sandbox, faults = money._around.sandbox, [Response(500)]
+    handle = sandbox.handle
+    monkeypatch.setattr(
+        sandbox, "handle", lambda request: faults.pop() if faults and request.method == "POST" else handle(request)
+    )
+    run = money.run("spending.yaml", amount="150")
+    money.clock.advance("7d")
+    assert (run.outcome, run.effects) == ("needs_attention", [])
+    assert "insufficient funds" in run.error
+    assert money.run("spending.yaml", amount="100").outcome == "succeeded"
+    assert run.outcome == "needs_attention"
+
+
 def test_mistakes(money):
     with pytest.raises(InvalidValue, match="no value for amount"):
         money.run("payout.yaml")
@@ -127,8 +143,8 @@ def test_a_project_uses_the_fixture(pytester: pytest.Pytester) -> None:
     delay = "  - delay: {duration: 1d}\n"
     approved = DELAY.replace(delay, "  - approve: {approvals: 2, timeout: 3d}\n")
     pytester.makefile(".yaml", payout=PAYOUT, delay=DELAY, send=DELAY.replace(delay, ""), approved=approved)
-    pytester.makefile(".yaml", two=TWO, thief=THIEF)
+    pytester.makefile(".yaml", two=TWO, thief=THIEF, spending=SPENDING)
     pytester.makepyfile(TESTS)
     result = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider")
-    result.assert_outcomes(passed=8, errors=1)
+    result.assert_outcomes(passed=9, errors=1)
     result.stdout.fnmatch_lines(["*booked, but no history has it: headrace:x:0:0, 1 times*"])
