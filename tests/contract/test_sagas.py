@@ -11,15 +11,20 @@ import pytest
 from headrace.effects.port import Request, Response
 from headrace.errors import NotInThisState
 from headrace.journal.records import Instance, Workflow
+from headrace.runner.policy import Policy
 from headrace.usecases.idempotency import Caller, CallerKey
+from headrace.usecases.instances import start_instance
 from headrace.usecases.plan_runs import run_plan
 from headrace.usecases.plans import make_plan
 from headrace.usecases.workflows import create_workflow
+from headrace.workflows.approval_rules import ApprovalRule, ApprovalRules
+from tests.contract.test_approvals import LONG, SHORT, expire, rest_of, say
 from tests.contract.test_engine import CROSS, SEND, WAIT
 from tests.contract.test_plan_runs import pay_to
 from tests.contract.test_resolve import needed, resolve
 from tests.contract.test_undo_instance import balances, refused, state_of
 from tests.support.attention import PAYOUT, Trouble
+from tests.support.engine_processes import EngineKind
 from tests.support.engines import every_engine
 from tests.support.in_process import CrashPoint, InProcess, running
 from tests.support.redrive import EFFECTS, JSON, STAGES, Refusing, redrive
@@ -28,6 +33,17 @@ __all__ = ["every_engine"]  # a fixture
 
 TAKEN = Response(409, b'{"errorCode":"CONFLICT","errorMessage":"taken"}', JSON)
 DEAR: dict[str, Any] = {"send": {**SEND["send"], "amount": {"asset": "USD/2", "amount": "${amount}"}}}
+WAIT_FOR_2_S: dict[str, Any] = {"wait_event": {"event": "go", "timeout": "2s"}}
+UNANSWERED: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "a wait whose time passes": ("timeout", "time", WAIT_FOR_2_S),
+    "an approval whose time passes": ("expired", "time", SHORT),
+    "an approval that comes too late": ("expired", "late", LONG),
+    "a rejection": ("rejected", "reject", LONG),
+    "a rule whose time passes": ("expired", "time", SEND),
+    "an approval by a rule that comes too late": ("expired", "late", SEND),
+    "a rejection where a rule asks": ("rejected", "reject", SEND),
+}
+"""How a run ends after its first send without an answer that lets it go on: the kind, what happens, the stage."""
 
 
 class Declining(Refusing):
@@ -46,7 +62,8 @@ async def saga(alive: InProcess, *stages: dict[str, Any]) -> Workflow:
 
 
 async def started(alive: InProcess, *stages: dict[str, Any], **variables: str) -> str:
-    return (await alive.start(await saga(alive, *stages), variables)).id
+    workflow = await saga(alive, *stages)
+    return (await start_instance(alive.ports, Caller("jane", "runWorkflow"), workflow.id, variables)).target
 
 
 async def undone(alive: InProcess, run: Instance) -> Instance:
@@ -159,6 +176,34 @@ async def test_what_a_person_calls_not_booked_is_undone(tmp_path: Path) -> None:
         undo = await undone(alive, run)
     assert (run.failure, undo.error, len(undo.stages)) == ("unbooked", None, 1)
     assert sum(each["reverted"] for each in services.transactions("main")) == 1
+    await services.close()
+
+
+@pytest.mark.parametrize("end", UNANSWERED)
+async def test_a_run_that_is_not_answered_in_time_or_is_rejected_is_undone_in_the_unit_that_ends_it(
+    tmp_path: Path, end: str, every_engine: EngineKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever notices the end: the engine, or the person whose decision it is, or comes too late."""
+    kind, how, stage = UNANSWERED[end]
+    expires_us = 2_000_000 if how == "time" else 86_400_000_000
+    rule = ApprovalRule("big", "USD/2", 150, 2, expires_us=expires_us)
+    policy = Policy(approval_rules=ApprovalRules((rule,), "sha256:1")) if stage is SEND else None
+    services, plain = Declining(), CrashPoint()
+    initial = balances(services)
+    async with running(tmp_path / "j.db", services, plain, policy=policy) as alive:
+        run_id = await started(alive, SEND, stage, SEND)
+        if how == "reject":
+            await say(alive, await rest_of(alive, run_id), "paul", "reject")
+        elif how == "late":
+            await expire(alive, run_id, monkeypatch)
+        run = await alive.ended(run_id)
+        undo = await undone(alive, run)
+        assert (run.failure, undo.error, await state_of(alive, run)) == (kind, None, ("undone", []))
+        assert (len(undo.stages), balances(services)) == (1, initial)
+        assert len(services.sent_keys) == 2, "one send, one revert"
+    if every_engine.is_one_process or how != "time":
+        (unit,) = (each for each in plain.seen if "EndInstance" in each and "AddSuccessor" in each)
+        assert "AddInstance" in unit and ("AddDecision" in unit) == (how == "reject")
     await services.close()
 
 

@@ -6,6 +6,7 @@ from tests.planted.bugs import RUNNER, SQL, Bug, Change
 
 UNDO = "src/headrace/workflows/undo.py"
 RESOLVE = "src/headrace/usecases/resolve.py"
+APPROVALS = "src/headrace/usecases/approvals.py"
 _KILLS = "tests/contract/test_resolve_kills.py"
 _SAGAS = "tests/contract/test_sagas.py"
 _UNDO = "tests/contract/test_undo_instance.py"
@@ -183,6 +184,31 @@ REVERSING: tuple[Bug, ...] = (
         "src/headrace/usecases/resolve.py",
         "        undo = await add_undo(ports.journal, ports.runners, runner, unit)\n",
         "        undo = None\n",
+        _SAGAS,
+    ),
+    _bug(
+        "the end by a rejection begins no undo",
+        APPROVALS,
+        "            undo = await add_undo(ports.journal, ports.runners, runner, unit)\n",
+        "            undo = None\n"
+        "            if decision.verdict != REJECT:\n"
+        "                undo = await add_undo(ports.journal, ports.runners, runner, unit)\n",
+        _SAGAS,
+    ),
+    _bug(
+        "an approval that comes too late begins no undo",
+        APPROVALS,
+        "            undo = await add_undo(ports.journal, ports.runners, runner, unit)\n",
+        "            undo = None\n"
+        "            if decided is not None:\n"
+        "                undo = await add_undo(ports.journal, ports.runners, runner, unit)\n",
+        _SAGAS,
+    ),
+    _bug(
+        "a run whose event has not come is not undone",
+        "src/headrace/workflows/failures.py",
+        'frozenset({"canceled", "conflict", "unclassified"})',
+        'frozenset({"canceled", "conflict", "timeout", "unclassified"})',
         _SAGAS,
     ),
     _bug(
