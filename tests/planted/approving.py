@@ -187,6 +187,15 @@ APPROVING: tuple[Bug, ...] = (
         tests=(_TESTS,),
     ),
     _bug(
+        "a send that a rule names waits without end",
+        Change(
+            _GATE,
+            "OpenedGate(gate, None if rule.expires_us is None else opened_at + rule.expires_us)",
+            "OpenedGate(gate, None)",
+        ),
+        tests=("tests/contract/test_expiring_rules.py",),
+    ),
+    _bug(
         "a rejected plan is run",
         Change(
             _SQLITE,
