@@ -180,6 +180,22 @@ LIVES_BUGS: tuple[LivesBug, ...] = (
         "interleavings",
     ),
     _bug(
+        "S7",
+        "the end by a rejection begins no undo",
+        _APPROVALS,
+        "            undo = await add_undo(ports.journal, ports.runners, runner, unit)\n",
+        "            undo = None\n"
+        "            if decision.verdict != REJECT:\n"
+        "                undo = await add_undo(ports.journal, ports.runners, runner, unit)\n",
+    ),
+    _bug(
+        "S7",
+        "the undo of a failing run is not stored",
+        "src/headrace/engine/sagas.py",
+        "    unit.extend(start.unit)\n",
+        "    return None\n",
+    ),
+    _bug(
         "MS-9",
         "a person's word is not stored",
         "src/headrace/usecases/resolve.py",

@@ -241,6 +241,33 @@ def _done_is_done(facts: Facts) -> Iterator[str]:
                 yield f"MS-6 {key} is sent again after it is done"
 
 
+def _sagas(facts: Facts) -> Iterator[str]:
+    """By `on_failure: undo`, the commit that ends an instance begins its undo, unless nothing of it is to be reverted.
+
+    Nothing is begun after a success, an abort or a conflict. What came in and metadata stay, and so does what a person
+    called booked without an id.
+    """
+    rows = facts.rows("SELECT * FROM resolutions")
+    attested = {(row["instance_id"], row["stage"], row["position"]) for row in rows if "text" in row["evidence"]}
+    for each in facts.named("EndInstance"):
+        instance_id, failure = each.write.instance_id, each.write.failure
+        steps = [step.write for step in facts.named("AddSuccessor") if step.commit is each.commit]
+        begun = [step.kind for step in steps if step.predecessor == instance_id]
+        asks = json.loads(facts.instances[instance_id]["definition"]).get("on_failure") == "undo"
+        reverts = [
+            row["key"]
+            for row in facts.effects
+            if row["instance_id"] in facts.chain(instance_id)
+            and _is_done(row)
+            and row["name"] != "AddAccountMetadata"
+            and (row["instance_id"], row["stage"], row["position"]) not in attested
+            and not facts.booked_as(row).startswith(INGESTION)
+        ]
+        is_undone = asks and bool(reverts) and failure not in (None, "canceled", "conflict", "unclassified")
+        if begun != ["undo"] * is_undone:
+            yield f"S7 instance {instance_id} ends {failure} with {reverts} done, and its commit begins {begun}"
+
+
 def _undone(facts: Facts) -> Iterator[str]:
     """After an undo the books hold of its case what is listed as kept, and nothing else. What came in stays."""
     for key, found in facts.bookings.items():
@@ -483,6 +510,7 @@ ORACLES: tuple[Callable[[Facts], Iterator[str]], ...] = (
     _keys,
     _successors,
     _done_is_done,
+    _sagas,
     _undone,
     _certificates,
     _known,

@@ -1,6 +1,6 @@
 """Plants each bug of `bugs.py` in a copy of the product, and lives until its oracle finds it.
 
-    python -m tests.interleavings.planted [--only TEXT] [--seeds 1000]
+    python -m tests.interleavings.planted [--only TEXT] [--seeds 20000]
 
 Writes the seed and the oracle that found each to `planted_bugs.md`, and what another oracle has said before; rows of
 bugs that were not planted this time stay. Exits 1 where a bug was not found.
@@ -71,7 +71,7 @@ def found(bug: LivesBug, seeds: int) -> tuple[str, str, str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.interleavings.planted", description=__doc__)
     parser.add_argument("--only", default="", metavar="TEXT", help="bugs whose names hold this text")
-    parser.add_argument("--seeds", type=int, default=1_000)
+    parser.add_argument("--seeds", type=int, default=20_000)
     options = parser.parse_args()
     is_missed = False
     for bug in LIVES_BUGS:
