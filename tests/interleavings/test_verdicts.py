@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.interleavings.life import quiet
-from tests.interleavings.verdicts import Verdicts, judge, judged_lives
+from tests.interleavings.verdicts import RESULTS, Verdicts, judge, judged_lives
 
 SEEDS_EACH = 60
 
@@ -15,6 +17,14 @@ def test_verdicts_about_effects_whose_truth_the_sandbox_knows(first: int) -> Non
     figures = judged_lives(SEEDS_EACH, first)
     assert figures["problems"] == []
     assert all(figures[f"{truth}: {verdict}"] for truth in ("true", "false") for verdict in ("booked", "not_booked"))
+
+
+def test_the_full_run_that_is_kept_met_every_verdict_and_found_nothing() -> None:
+    kept = [json.loads(line) for line in RESULTS.read_text("utf-8").splitlines()]
+    full = [each for each in kept if each["seeds"] >= 10_000]
+    assert full and all(each["problems"] == [] for each in kept)
+    met = [f"{truth}: {verdict}" for truth in ("true", "false") for verdict in ("booked", "not_booked")]
+    assert all(each[name] >= 1_000 for each in full for name in met), full
 
 
 @pytest.mark.parametrize("is_shared", [False, True])
