@@ -101,7 +101,7 @@ def _until(server: Server, batch_id: str, state: str) -> Json:
 def _problems(server: Server, batch_id: str, items: int, ended: Json) -> list[str]:
     found: list[str] = []
     if ended["counts"] != {"succeeded": items} or ended["openItems"]:
-        found.append(f"items: {ended['counts']}, {ended['open']} open")
+        found.append(f"items: {ended['counts']}, {ended['openItems']} open")
     made: list[str] = []
     after = 0
     while rows := server.get(f"{PREFIX}/ext/batches/{batch_id}/items?after={after}&limit=1000").json["data"]:
