@@ -53,14 +53,14 @@ def evidence_of(services: Trouble, said: Said) -> dict[str, Any]:
         case "none":
             if services.kind == "payments":
                 return {"initiationID": "none"}
-            return {"ledger": "wallets-002" if services.kind == "wallet" else "main", "transactionID": 99}
+            return {"ledger": "wallets-002" if services.kind in ("wallet", "debit") else "main", "transactionID": 99}
         case _:
             return TEXT
 
 
 async def aborted(alive: InProcess, services: Trouble, row: AttentionRow) -> AttentionRow | None:
     """The effect of an instance that is aborted; None: the look-up that follows an abort has closed it."""
-    service = {"wallet": "wallets"}.get(services.kind, services.kind)
+    service = {"wallet": "wallets", "debit": "wallets"}.get(services.kind, services.kind)
     await alive.abort(row.id)
     if services.kind in ("ledger", "metadata"):
         await closed(alive, row.id)

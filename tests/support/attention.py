@@ -23,6 +23,7 @@ WAYS = (
     "wallet not_listed",
     "wallet other_values",
     "wallet other_bytes",
+    "debit not_found",
     "payments not_listed",
     "payments other_values",
     "ledger other_bytes",
@@ -30,7 +31,7 @@ WAYS = (
 )
 """What the effect is, and the doubt about it. Only with the doubts `not_found` and `not_listed` can both be true.
 
-A wallet's effect is a credit. A `debit` is settled by the same rules.
+The effect of a `wallet` is a credit. A `debit` is settled by the same rules.
 """
 ENDINGS = {
     "wallet": "/credit",
@@ -121,7 +122,7 @@ class Trouble(Scripted):
 
     def in_books(self) -> tuple[int, int]:
         """How many transactions and transfer initiations there are."""
-        ledgers = ("main", "other", "wallets-002") if self.kind == "wallet" else ("main", "other")
+        ledgers = ("main", "other", "wallets-002") if self.kind in ("wallet", "debit") else ("main", "other")
         return sum(len(self.transactions(each)) for each in ledgers), len(self.initiations())
 
     def bookings(self) -> list[dict[str, Any]]:
@@ -150,11 +151,17 @@ class Trouble(Scripted):
                     "provider": "DUMMY-PAY",
                 }
                 return {"initiationID": self.call("payments", "POST", "/transfer-initiations", body)["data"]["id"]}
-            case "wallet":
-                wallet = self.stage["send"]["destination"]["wallet"]["id"]
+            case "wallet" | "debit":
+                is_credit = self.kind == "wallet"
+                wallet = self.stage["send"]["destination" if is_credit else "source"]["wallet"]["id"]
                 before = len(self.transactions("wallets-002"))
-                body = {"amount": {"asset": "USD/2", "amount": 100}, "metadata": {}, "reference": "by hand"}
-                self.call("wallets", "POST", f"/wallets/{wallet}/credit", {**body, "sources": [], "balance": "main"})
+                body: dict[str, Any] = {"amount": {"asset": "USD/2", "amount": 100}, "metadata": {}}
+                if is_credit:
+                    body |= {"reference": "by hand", "sources": [], "balance": "main"}
+                else:
+                    account = self.stage["send"]["destination"]["account"]["id"]
+                    body |= {"destination": {"type": "ACCOUNT", "identifier": account}, "balances": ["main"]}
+                self.call("wallets", "POST", f"/wallets/{wallet}{ENDINGS[self.kind]}", body)
                 found = self.transactions("wallets-002")
                 assert len(found) == before + 1
                 return {"ledger": "wallets-002", "transactionID": found[0]["id"]}
@@ -169,7 +176,8 @@ class Trouble(Scripted):
         (booked,) = self.bookings()
         if self.kind == "payments":
             return {"initiationID": booked["id"]}
-        return {"ledger": "wallets-002" if self.kind == "wallet" else "main", "transactionID": booked["id"]}
+        ledger = "wallets-002" if self.kind in ("wallet", "debit") else "main"
+        return {"ledger": ledger, "transactionID": booked["id"]}
 
 
 def _key_in(booking: dict[str, Any]) -> str:
