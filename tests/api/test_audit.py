@@ -8,8 +8,14 @@ from typing import Any
 import pytest
 
 from headrace.api.app import TABLE
-from headrace.api.operations import WRITE
-from tests.api.conftest import WAITING, Live
+from headrace.api.operations import APPROVE, WRITE
+from headrace.background import in_background
+from headrace.clock import SystemClock
+from headrace.usecases.batch_driver import BatchDriver
+from tests.api.conftest import SHORT, WAITING, Live
+from tests.api.test_approvals import People, people, until_state
+
+__all__ = ["people"]  # a fixture
 
 MOVE = {"amount": {"asset": "USD/2", "amount": "5"}, "destination": {"account": {"id": "shop", "ledger": "main"}}}
 FAILING = {
@@ -18,12 +24,14 @@ FAILING = {
     ]
 }
 """Its first stage books, and its second one is refused."""
-OF_BATCHES = {"createBatch", "startBatch", "pauseBatch", "resumeBatch", "cancelBatch", "approveBatch", "rejectBatch"}
-"""`test_batches.py` and `test_approvals.py` compare their entries."""
+OF_BATCHES = {"createBatch", "startBatch", "pauseBatch", "resumeBatch", "cancelBatch"}
+"""`test_the_person_of_each_step_of_a_batch_is_in_the_trail` compares their entries."""
 OF_NAMES = {"putWorkflow", "deleteNamedWorkflow", "runNamedWorkflow", "putTrigger", "apply"}
-"""`test_names.py` compares theirs."""
-UNTOUCHED = {"testTrigger"} | OF_BATCHES | OF_NAMES
-"""They need the write scope, and write nothing; or another test has them."""
+"""`test_the_person_of_each_step_of_a_name_is_in_the_trail` compares theirs."""
+OF_APPROVERS = {"approvePlan", "rejectPlan", "approveBatch", "rejectBatch", "resolveEffect"}
+"""`test_approvals.py` compares theirs, and `tests/contract/test_resolve.py` that of a resolution."""
+UNTOUCHED = {"testTrigger"} | OF_BATCHES | OF_NAMES | OF_APPROVERS
+"""They need the scope of writes or decisions, and write nothing; or another test has them."""
 
 
 async def _entries(live: Live, **query: str) -> list[dict[str, Any]]:
@@ -97,14 +105,58 @@ async def test_every_write_is_in_the_trail(live: Live) -> None:
     assert {entry["principal"] for entry in entries} == {"anonymous"}
     assert all("clientId" not in entry for entry in entries)
     assert [entry["number"] for entry in entries] == list(range(len(entries), 0, -1))
-    writing = {_unversioned(row.operation_id) for row in TABLE if row.scope == WRITE}
+    writing = {_unversioned(row.operation_id) for row in TABLE if row.scope in (WRITE, APPROVE)}
     assert writing - UNTOUCHED == set(done), "an operation that writes is not in this test"
+    assert writing >= UNTOUCHED, "an operation is named that does not exist"
 
 
 def _unversioned(operation_id: str) -> str:
     """V2 has the handlers of V1."""
     name = operation_id.removeprefix("v2")
     return name if name == operation_id else name[0].lower() + name[1:]
+
+
+async def test_the_person_of_each_step_of_a_batch_is_in_the_trail(people: People) -> None:
+    """Once each, also beside a step that is refused; what the driver starts is nobody's write."""
+    workflow_id = await people.workflow(WAITING)
+    wanted = {"kind": "run", "reason": "r", "maxOpen": 1, "runs": [{"workflowID": workflow_id, "variables": {}}] * 2}
+    async with in_background(BatchDriver(people.live.ports).run, SystemClock()):
+        batch = await people.data("jane", "POST", "/ext/batches", wanted)
+        path = f"/ext/batches/{batch['id']}"
+        ready = await until_state(people, path, "ready")
+        await people.data("joe", "POST", f"{path}/start", {"hash": ready["hash"]})
+        for by, step, state in (
+            ("ann", "pause", "paused"),
+            ("eve", "resume", "running"),
+            ("paul", "cancel", "canceled"),
+        ):
+            assert (await people.data(by, "POST", f"{path}/{step}"))["state"] == state
+            if step != "resume":
+                assert (await people.call("dan", "POST", f"{path}/pause")).status_code == 409
+    assert await people.entries(batch["id"]) == [
+        ("cancelBatch", "paul"),
+        ("resumeBatch", "eve"),
+        ("pauseBatch", "ann"),
+        ("startBatch", "joe"),
+        ("createBatch", "jane"),
+    ]
+
+
+async def test_the_person_of_each_step_of_a_name_is_in_the_trail(people: People) -> None:
+    """A run by a name has its own operation, and one entry, about the instance."""
+    await people.data("jane", "PUT", "/ext/workflows/waiting", {"definition": WAITING})
+    run = await people.data("joe", "POST", "/ext/workflows/waiting/instances", {})
+    trigger = await people.data("ann", "PUT", "/ext/triggers/paid", {"event": "PAID", "workflow": "waiting"})
+    assert (await people.call("dan", "DELETE", "/ext/workflows/waiting")).status_code == 409, "the trigger uses it"
+    assert (await people.call("ann", "DELETE", f"/triggers/{trigger['id']}")).status_code == 204
+    assert (await people.call("eve", "DELETE", "/ext/workflows/waiting")).status_code == 204
+    assert await people.entries(run["id"]) == [("runNamedWorkflow", "joe")]
+    assert await people.entries(trigger["id"]) == [("deleteTrigger", "ann"), ("putTrigger", "ann")]
+    assert await people.entries("waiting") == [("deleteNamedWorkflow", "eve"), ("putWorkflow", "jane")]
+    applied = await people.data("eve", "POST", "/ext/apply", {"workflows": {"b": SHORT}, "set": "s"})
+    assert await people.entries("b") == [("apply", "eve")]
+    assert await people.entries("set:s") == [("apply", "eve")]
+    assert [each["action"] for each in applied["documents"]] == ["created"]
 
 
 async def test_a_refused_write_is_not_in_the_trail(live: Live) -> None:
