@@ -13,6 +13,8 @@ from headrace.usecases.batches import cancel_batch, make_batch, pause_batch, res
 from headrace.workflows.durations import moment_text
 from tests.contract.test_batches import failures, started_other
 from tests.contract.test_engine import SEND, WAIT
+from tests.contract.test_resolve import started
+from tests.contract.test_undo_instance import state_of, undo
 from tests.support.batches import (
     JANE,
     JOE,
@@ -75,6 +77,33 @@ async def test_an_excluded_item_leaves_its_money_to_later_ones(tmp_path: Path) -
     ]
     assert services.balance("alice") == 100
     await services.close()
+
+
+async def test_the_redrive_of_a_failed_undo_is_pending_without_totals(tmp_path: Path) -> None:
+    """Also where it would be refused again: its stages read when they run, so nothing of it is planned before."""
+    services = Refusing()
+    async with running(tmp_path / "j.db", services) as alive, driving(alive):
+        case = await alive.ended(await started(alive, SEND, SEND))
+        _move(services, "bob", "carol")
+        failed = await alive.ended((await undo(alive, case.id)).target)
+        assert failed.failure == "refused"
+        ready = await previewed(alive, "redrive", instances=[failed.id])
+        (item,) = await items_of(alive, ready.id)
+        summary = summary_of(ready)
+        assert (item.state, item.code, summary["included"], summary["totals"]) == ("pending", None, 1, {})
+        _move(services, "carol", "bob")
+        await start_batch(alive.ports, JOE, ready.id, {"hash": ready.hash})
+        await batch_in(alive, ready.id, "done")
+        assert await states_of(alive, ready.id) == {"succeeded": 1}
+        assert await state_of(alive, case) == ("undone", [])
+    assert services.balance("alice") == 1_000
+    await services.close()
+
+
+def _move(services: Refusing, source: str, destination: str) -> None:
+    """All that the case has sent."""
+    posting = {"source": source, "destination": destination, "amount": 200, "asset": "USD/2"}
+    services.call("ledger", "POST", "/v2/main/transactions", {"metadata": {}, "postings": [posting]})
 
 
 async def test_a_filter_chooses_by_what_is_known_of_instances(tmp_path: Path) -> None:
